@@ -1,0 +1,156 @@
+"""The Rust core: Paillier vectors, plain integer vectors, ristretto255 points.  Raw: `protocols.cipher` and `protocols.ristretto` wrap it.
+
+Every operation on a vector runs on all cores of its key's pool with the GIL released.  Secret randomness always comes in as a 32-byte seed
+(expanded with ChaCha20, one stream an element), so that the caller decides where randomness is made.
+Bad arguments raise ValueError (shape, width, range), bytes that are no valid object raise InvalidBytes, a plaintext beyond the head-room raises Overflow.
+"""
+
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+class InvalidBytes(ValueError): ...
+class Overflow(ArithmeticError): ...
+
+def backend() -> str:
+    """The arithmetic in use by default: "ifma" where the CPU has AVX-512 IFMA, else "serial"; VFL_NATIVE_BACKEND overrides."""
+
+@final
+class PlainVec:
+    """Signed integers of any size: one row of little-endian two's complement 64-bit limbs each (same number of limbs for all)."""
+
+    @staticmethod
+    def from_i64(values: NDArray[np.int64]) -> PlainVec: ...
+    @staticmethod
+    def from_ints(values: list[int]) -> PlainVec: ...
+    @staticmethod
+    def zeros(length: int) -> PlainVec: ...
+    @staticmethod
+    def random(seed: bytes, length: int, bits: int) -> PlainVec:
+        """`length` integers uniform in [-2^(bits-1), 2^(bits-1))."""
+    @staticmethod
+    def from_bytes(data: bytes) -> PlainVec: ...
+    def to_bytes(self) -> bytes:
+        """Canonical: equal vectors have equal bytes (smallest number of limbs that holds every element)."""
+    def to_ints(self) -> list[int]: ...
+    def to_i64(self) -> NDArray[np.int64]:
+        """Raises Overflow where an element does not fit."""
+    def __len__(self) -> int: ...
+    def __eq__(self, other: object) -> bool: ...
+    def __add__(self, other: PlainVec) -> PlainVec: ...
+    def __sub__(self, other: PlainVec) -> PlainVec: ...
+    def __neg__(self) -> PlainVec: ...
+    def scale(self, factor: int) -> PlainVec:
+        """Times one signed integer of any size."""
+    def shift_right(self, bits: int) -> PlainVec:
+        """Floor division by 2^bits."""
+    def shift_left(self, bits: int) -> PlainVec: ...
+    def take(self, rows: NDArray[np.int64]) -> PlainVec: ...
+    def concat(self, other: PlainVec) -> PlainVec: ...
+    def sum(self) -> PlainVec: ...
+    def max_bits(self) -> int:
+        """Bit length of the largest magnitude."""
+    def matmul(self, matrix: NDArray[np.int64]) -> PlainVec:
+        """matrix @ self; matrix (rows, len(self)) C-contiguous."""
+    def t_matmul(self, matrix: NDArray[np.int64]) -> PlainVec:
+        """matrix.T @ self; matrix (len(self), columns)."""
+    def pack(self, width: int, slots: int) -> PlainVec:
+        """ceil(len/slots) integers: sum over j of element[i*slots + j] * 2^(width*j).  Signed slots: a carry borrows from the next and `unpack` undoes it.  Overflow if |element| >= 2^(width-1)."""
+    def unpack(self, width: int, slots: int, length: int) -> PlainVec: ...
+
+@final
+class PublicKey:
+    """n of a Paillier key with g = 1 + n and DJN randomness h_s = (-x^2)^n, x by hashing n (so that every party derives the same)."""
+
+    def __init__(self, n: int, *, backend: str | None = None, threads: int | None = None) -> None:
+        """Raises InvalidBytes if n is even, a prime, a perfect power, has a factor below 2^16, or is not n = 1 mod 4 with the top bit of its byte-size set."""
+    @property
+    def n(self) -> int: ...
+    @property
+    def bits(self) -> int: ...
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of n's big-endian bytes."""
+    @property
+    def backend(self) -> str: ...
+    @property
+    def products(self) -> int:
+        """Products modulo n^2 computed under this key so far (one modulo p^2 or q^2 counts as one quarter); exact, noise-free.  A squaring counts as a product."""
+    def verify(self, proof: bytes) -> bool:
+        """gcd(n, phi(n)) = 1, proven by the holder: Goldberg, Reyzin, Sagga, Baldimtsi, 2018/057 (non-interactive)."""
+    def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec: ...
+    def lift(self, plain: PlainVec) -> CipherVec:
+        """(1 + n)^m, no randomness: readable by anyone."""
+    def ciphers_from_bytes(self, data: bytes) -> CipherVec:
+        """Validates every element: 0 < c < n^2 and gcd(c, n) = 1 (batched).  Raises InvalidBytes."""
+
+@final
+class PrivateKey:
+    """p and q; zeroised on drop.  No repr of its contents, no pickling."""
+
+    @staticmethod
+    def generate(bits: int, seed: bytes, *, backend: str | None = None, threads: int | None = None) -> PrivateKey:
+        """p, q of bits/2 each, p = q = 3 mod 4, gcd(n, phi) = 1; deterministic in the 32-byte seed.  Any even bits >= 64 (the caller enforces policy)."""
+    @staticmethod
+    def from_bytes(data: bytes, *, backend: str | None = None, threads: int | None = None) -> PrivateKey: ...
+    def to_bytes(self) -> bytes: ...
+    @property
+    def public_key(self) -> PublicKey: ...
+    def prove(self) -> bytes: ...
+    def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec:
+        """The same ciphertexts as public_key.encrypt(plain, seed, exponent_bits), faster (CRT)."""
+    def decrypt(self, ciphers: CipherVec) -> PlainVec:
+        """Centred: (-n/2, n/2).  Constant-time CRT in the exponent, blinded, recombination verified.  Raises Overflow if |m| > 2^(bits - 41) (head-room of 40 bits)."""
+
+@final
+class CipherVec:
+    """(length,) ciphertexts under one key, kept in Montgomery form in one buffer.  Whether they may leave is decided above (protocols.cipher)."""
+
+    @property
+    def public_key(self) -> PublicKey: ...
+    def __len__(self) -> int: ...
+    def to_bytes(self) -> bytes:
+        """length x (2*bits/8) bytes, little-endian."""
+    def residues(self) -> list[int]:
+        """c mod n: what is left of a ciphertext without its plaintext (for audits)."""
+    def __add__(self, other: CipherVec) -> CipherVec: ...
+    def __sub__(self, other: CipherVec) -> CipherVec: ...
+    def __neg__(self) -> CipherVec:
+        """One batched inversion for the whole vector."""
+    def add_plain(self, plain: PlainVec) -> CipherVec: ...
+    def mul_plain(self, plain: PlainVec) -> CipherVec:
+        """Elementwise; signed scalars without an inversion an element; a plain of length 1 is broadcast."""
+    def sum(self) -> CipherVec: ...
+    def take(self, rows: NDArray[np.int64]) -> CipherVec: ...
+    def concat(self, other: CipherVec) -> CipherVec: ...
+    def matmul(self, matrix: NDArray[np.int64]) -> CipherVec:
+        """matrix @ self, (rows, d) x (d,) -> (rows,): few bases, many results: signed window tables a base (Straus)."""
+    def t_matmul(self, matrix: NDArray[np.int64]) -> CipherVec:
+        """matrix.T @ self, (rows, d) x (rows,) -> (d,): many bases, few results: signed buckets (Pippenger)."""
+    def pack(self, width: int, slots: int) -> CipherVec:
+        """Shift-and-add, as PlainVec.pack."""
+    def rerandomise(self, seed: bytes, exponent_bits: int) -> CipherVec: ...
+    def histogram(self, bins: NDArray[np.int64], n_bins: int) -> CipherVec:
+        """bins (rows, features) in [0, n_bins), -1 skips; returns (features * n_bins,) sums, feature-major."""
+
+@final
+class PointVec:
+    """(length,) ristretto255 points (RFC 9496), canonical 32-byte encodings at the border."""
+
+    @staticmethod
+    def hash_to_group(items: list[bytes], domain: bytes) -> PointVec:
+        """RFC 9380 expand_message_xmd(SHA-512) to 64 bytes, then the ristretto255 map (ristretto255_XMD:SHA-512_R255MAP_RO_)."""
+    @staticmethod
+    def from_bytes(data: bytes) -> PointVec:
+        """Raises InvalidBytes at a non-canonical encoding, a point off the group or the identity."""
+    def to_bytes(self) -> bytes: ...
+    def __len__(self) -> int: ...
+    def mul(self, scalar: bytes) -> PointVec:
+        """Every point times one scalar (32 bytes little-endian, canonical, non-zero)."""
+    def tags(self) -> bytes:
+        """16 bytes a point: the first half of SHA-512 of its encoding under a fixed domain."""
+    def take(self, rows: NDArray[np.int64]) -> PointVec: ...
+
+def random_scalar(seed: bytes) -> bytes:
+    """A uniform non-zero scalar from a 32-byte seed (64 bytes of ChaCha20 reduced)."""
