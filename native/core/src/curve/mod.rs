@@ -1,0 +1,1 @@
+//! ristretto255 points.
