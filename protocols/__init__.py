@@ -1,0 +1,1 @@
+"""What the papers describe: messages, channels, ciphers, alignment, regression.  Knows nothing of sockets, files or threads."""

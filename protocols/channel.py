@@ -1,0 +1,124 @@
+"""Typed messages to and from one peer.
+
+A `Wire` moves bytes (in memory here; over mutual TLS in `vfl.transport`); a `Channel` encodes, asks every tap, counts, hashes and decodes.  Every
+channel encodes and decodes for real.  `send` enqueues and returns; `recv` has a deadline and names the culprit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from protocols import codec
+from protocols.cipher import Keyring
+from protocols.errors import PeerAborted, PeerTimeout, VFLError
+from protocols.message import Message
+
+M = TypeVar("M", bound=Message)
+
+
+class Wire(Protocol):
+    """Whole messages as bytes, in order, to and from `peer`."""
+
+    @property
+    def me(self) -> str: ...
+    @property
+    def peer(self) -> str: ...
+    def send(self, data: bytes) -> None:
+        """Enqueues; never waits for the peer to read."""
+    def recv(self, timeout: float) -> bytes:
+        """The next message; raises PeerTimeout, PeerClosed, PeerAborted."""
+
+
+class Tap:
+    """Watches a channel: policy, ledger, counters, transcripts.  The default does nothing."""
+
+    def check(self, peer: str, kind: type[Message]) -> None:
+        """Before anything is encoded; raises DisclosureRefused to keep it from leaving."""
+
+    def sent(self, peer: str, kind: type[Message], data: bytes) -> None:
+        """The bytes that go into the wire."""
+
+    def received(self, peer: str, kind: type[Message], data: bytes) -> None:
+        """The bytes that came out of the wire and decoded as `kind`."""
+
+
+class Channel:
+    """`send` and `recv` of declared messages with one peer."""
+
+    def __init__(self, wire: Wire, keys: Keyring, taps: Sequence[Tap] = (), deadline: float = 600.0) -> None:
+        self.wire, self.me, self.peer = wire, wire.me, wire.peer
+        self._keys, self._taps, self._deadline = keys, taps, deadline
+        self.consumed = hashlib.sha256()  # every message received so far, in order
+
+    def send(self, message: Message) -> None:
+        """Sends `message`, if every tap agrees."""
+        broadcast([self], message)
+
+    def recv(self, kind: type[M]) -> M:
+        """The next message, which must be a `kind`."""
+        data = self.wire.recv(self._deadline)
+        message = codec.decode(data, kind, self.peer, self._keys)
+        self.consumed.update(hashlib.sha256(data).digest())
+        for tap in self._taps:
+            tap.received(self.peer, kind, data)
+        return message
+
+    def _put(self, kind: type[Message], data: bytes) -> None:
+        for tap in self._taps:
+            tap.sent(self.peer, kind, data)
+        self.wire.send(data)
+
+    def _check(self, kind: type[Message]) -> None:
+        for tap in self._taps:
+            tap.check(self.peer, kind)
+
+
+def broadcast(channels: Sequence[Channel], message: Message) -> None:
+    """One message to several receivers: encoded once, and each ciphertext's factors are fresh to all of them."""
+    kind = type(message)
+    for channel in channels:
+        channel._check(kind)
+    data = codec.encode(message, [c.peer for c in channels], channels[0].me)
+    for channel in channels:
+        channel._put(kind, data)
+
+
+class MemoryWire:
+    """One end of an in-memory wire; `MemoryNetwork` makes both."""
+
+    def __init__(self, me: str, peer: str, outbox: queue.SimpleQueue[bytes | VFLError], inbox: queue.SimpleQueue[bytes | VFLError]) -> None:
+        self.me, self.peer, self._outbox, self._inbox = me, peer, outbox, inbox
+
+    def send(self, data: bytes) -> None:
+        self._outbox.put(data)
+
+    def recv(self, timeout: float) -> bytes:
+        try:
+            item = self._inbox.get(timeout=timeout)
+        except queue.Empty:
+            raise PeerTimeout(f"{self.peer} sent nothing for {timeout:.0f} s", remedy=f"Look at {self.peer}'s log", party=self.peer) from None
+        if isinstance(item, VFLError):
+            self._inbox.put(item)
+            raise item
+        return item
+
+    def abort(self, code: str, blames: str | None = None) -> None:
+        """Tells the peer that this party stopped, with which code."""
+        self._outbox.put(PeerAborted(self.me, code, blames))
+
+
+class MemoryNetwork:
+    """In-memory wires between every pair of `parties`."""
+
+    def __init__(self, parties: Sequence[str]) -> None:
+        queues: dict[tuple[str, str], queue.SimpleQueue[bytes | VFLError]]
+        queues = {(a, b): queue.SimpleQueue() for a in parties for b in parties if a != b}
+        self._wires = {
+            a: {b: MemoryWire(a, b, queues[a, b], queues[b, a]) for b in parties if b != a} for a in parties
+        }
+
+    def wires(self, party: str) -> dict[str, MemoryWire]:
+        return self._wires[party]

@@ -1,0 +1,98 @@
+"""The identity cipher: a "ciphertext" is its plaintext.  The same integers travel the same way, with no secrecy and no cost."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols._native import PlainVec
+
+
+@dataclass(frozen=True)
+class CipherVec:
+    plain: PlainVec
+
+    def __len__(self) -> int:
+        return len(self.plain)
+
+    def to_bytes(self) -> bytes:
+        return self.plain.to_bytes()
+
+    def residues(self) -> list[int]:
+        return [1] * len(self)
+
+    def __add__(self, other: CipherVec) -> CipherVec:
+        return CipherVec(self.plain + other.plain)
+
+    def __sub__(self, other: CipherVec) -> CipherVec:
+        return CipherVec(self.plain - other.plain)
+
+    def __neg__(self) -> CipherVec:
+        return CipherVec(-self.plain)
+
+    def add_plain(self, plain: PlainVec) -> CipherVec:
+        return CipherVec(self.plain + plain)
+
+    def mul_plain(self, plain: PlainVec) -> CipherVec:
+        factors = plain.to_ints()
+        factors = factors * len(self) if len(factors) == 1 else factors
+        return CipherVec(PlainVec.from_ints([c * m for c, m in zip(self.plain.to_ints(), factors, strict=True)]))
+
+    def sum(self) -> CipherVec:
+        return CipherVec(self.plain.sum())
+
+    def take(self, rows: NDArray[np.int64]) -> CipherVec:
+        return CipherVec(self.plain.take(rows))
+
+    def matmul(self, matrix: NDArray[np.int64]) -> CipherVec:
+        return CipherVec(self.plain.matmul(matrix))
+
+    def t_matmul(self, matrix: NDArray[np.int64]) -> CipherVec:
+        return CipherVec(self.plain.t_matmul(matrix))
+
+    def pack(self, width: int, slots: int) -> CipherVec:
+        return CipherVec(self.plain.pack(width, slots))
+
+    def rerandomise(self, seed: bytes, exponent_bits: int) -> CipherVec:
+        return self
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    bits: int
+    n: int = 1
+    products: int = 0
+
+    @property
+    def fingerprint(self) -> bytes:
+        return hashlib.sha256(f"identity {self.bits}".encode()).digest()
+
+    def verify(self, proof: bytes) -> bool:
+        return not proof
+
+    def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec:
+        return CipherVec(plain)
+
+    def ciphers_from_bytes(self, data: bytes) -> CipherVec:
+        return CipherVec(PlainVec.from_bytes(data))
+
+
+@dataclass(frozen=True)
+class PrivateKey:
+    bits: int
+
+    @property
+    def public_key(self) -> PublicKey:
+        return PublicKey(self.bits)
+
+    def prove(self) -> bytes:
+        return b""
+
+    def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec:
+        return CipherVec(plain)
+
+    def decrypt(self, ciphers: CipherVec) -> PlainVec:
+        return ciphers.plain

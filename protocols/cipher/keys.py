@@ -1,0 +1,154 @@
+"""Keys, the keys that a party accepts, and the three schemes.
+
+The only module that constructs raw keys.  A public key from a peer is accepted only with the proof that its modulus is well formed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocols import _native
+from protocols._native import PlainVec
+from protocols.cipher import identity, reference
+from protocols.cipher.raw import RawPrivateKey, RawPublicKey
+from protocols.cipher.vector import CipherVec, Factor
+from protocols.errors import InvalidKey, PlaintextOverflow
+from protocols.randomness import Seed
+
+HOLDER_MARGIN = 128  # bits of exponent beyond |n| towards the holder of the key
+HEAD_ROOM = 40  # bits of the plaintext space that stay unused
+
+
+@dataclass(frozen=True)
+class EncryptionKey:
+    """A public key and the name of the party that holds its private part."""
+
+    raw: RawPublicKey
+    holder: str
+
+    @property
+    def fingerprint(self) -> bytes:
+        return self.raw.fingerprint
+
+    @property
+    def plain_bits(self) -> int:
+        """A plaintext may have this many bits, sign aside: the key's less the head-room."""
+        return self.raw.bits - HEAD_ROOM - 1
+
+    def exponent_bits(self, *, to_holder: bool) -> int:
+        """Length of a factor's exponent: |n|/2, or |n| + 128 towards the holder, which knows its own and could subtract them."""
+        return self.raw.bits + HOLDER_MARGIN if to_holder else self.raw.bits // 2
+
+    def encrypt(self, plain: PlainVec, seed: Seed) -> CipherVec:
+        """Fresh encryptions of signed integers, shape (length,)."""
+        bits = self.exponent_bits(to_holder=False)
+        return CipherVec(self, self.raw.encrypt(plain, seed.secret, bits), {Factor(seed.maker, bits)})
+
+
+class DecryptionKey:
+    """The private key, in the hands of `public.holder` alone."""
+
+    def __init__(self, raw: RawPrivateKey, holder: str) -> None:
+        self._raw = raw
+        self.public = EncryptionKey(raw.public_key, holder)
+
+    def __repr__(self) -> str:
+        return f"<DecryptionKey of {self.public.holder}>"
+
+    def prove(self) -> bytes:
+        """Proof for the other parties that gcd(n, phi(n)) = 1 (Goldberg, Reyzin, Sagga, Baldimtsi, ePrint 2018/057)."""
+        return self._raw.prove()
+
+    def encrypt(self, plain: PlainVec, seed: Seed) -> CipherVec:
+        """As `public.encrypt`, faster."""
+        bits = self.public.exponent_bits(to_holder=False)
+        return CipherVec(self.public, self._raw.encrypt(plain, seed.secret, bits), {Factor(seed.maker, bits)})
+
+    def open(self, ciphers: CipherVec, max_bits: int) -> PlainVec:
+        """The plaintexts, each proven to have at most `max_bits` bits: what head-room promised when the job was planned."""
+        try:
+            plain = self._raw.decrypt(ciphers.raw)
+        except _native.Overflow:
+            plain = None
+        if plain is None or plain.max_bits() > max_bits:
+            raise PlaintextOverflow(
+                "an opened value lies outside the range that the job was planned for",
+                remedy="Standardise the columns and look for extreme values, or lower C",
+            )
+        return plain
+
+
+class Keyring:
+    """The public keys that this party accepts in this run, by fingerprint."""
+
+    def __init__(self) -> None:
+        self._keys: dict[bytes, EncryptionKey] = {}
+
+    def get(self, fingerprint: bytes) -> EncryptionKey | None:
+        return self._keys.get(fingerprint)
+
+    def add(self, key: EncryptionKey) -> EncryptionKey:
+        self._keys[key.fingerprint] = key
+        return key
+
+
+class Scheme(Protocol):
+    """How keys are made and checked; `bits` is the size of the modulus."""
+
+    @property
+    def bits(self) -> int: ...
+    def generate(self, holder: str, seed: Seed) -> DecryptionKey: ...
+    def accept(self, n: int, proof: bytes, holder: str) -> EncryptionKey: ...
+
+
+@dataclass(frozen=True)
+class Paillier:
+    """Paillier with DJN randomness in the Rust core; `bits` of n (config allows 2048 and more; smaller for tests only)."""
+
+    bits: int
+
+    def generate(self, holder: str, seed: Seed) -> DecryptionKey:
+        return DecryptionKey(_native.PrivateKey.generate(self.bits, seed.secret), holder)
+
+    def accept(self, n: int, proof: bytes, holder: str) -> EncryptionKey:
+        """A peer's public key; raises InvalidKey unless it has the agreed size and is a proven Paillier modulus."""
+        try:
+            raw = _native.PublicKey(n)
+            good = raw.bits == self.bits and raw.verify(proof)
+        except _native.InvalidBytes:
+            good = False
+        if not good:
+            raise InvalidKey(
+                f"{holder} sent a public key that is not a well-formed {self.bits}-bit Paillier modulus",
+                remedy=f"Nothing was encrypted under it. Check which software {holder} runs",
+                party=holder,
+            )
+        return EncryptionKey(raw, holder)
+
+
+@dataclass(frozen=True)
+class PhePaillier:
+    """python-paillier: the independent reference.  Slow; for small tables."""
+
+    bits: int
+
+    def generate(self, holder: str, seed: Seed) -> DecryptionKey:
+        return DecryptionKey(reference.PrivateKey(_native.PrivateKey.generate(self.bits, seed.secret)), holder)
+
+    def accept(self, n: int, proof: bytes, holder: str) -> EncryptionKey:
+        Paillier(self.bits).accept(n, proof, holder)
+        return EncryptionKey(reference.PublicKey(n), holder)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Encrypts nothing: for tests, and for measuring what encryption costs.  Local federations only; no job file can name it."""
+
+    bits: int = 2048
+
+    def generate(self, holder: str, seed: Seed) -> DecryptionKey:
+        return DecryptionKey(identity.PrivateKey(self.bits), holder)
+
+    def accept(self, n: int, proof: bytes, holder: str) -> EncryptionKey:
+        return EncryptionKey(identity.PublicKey(self.bits), holder)

@@ -1,0 +1,139 @@
+"""A vector of ciphertexts that knows whether it may leave, and to whom.
+
+The rule: a ciphertext may be sent to R when its randomness holds an independent uniform factor that R does not know and that R has received in
+no other ciphertext; to the holder of the key the factor's exponent must be |n| + 128 bits long, because it knows its own.
+
+- A fresh operand plus anything that does not share its factor is fresh, and the operand is spent; so is a fresh one plus a plaintext, negated or re-ordered.
+- A sum over elements, a product with integers, a matrix product, a packing: not fresh until re-randomised.
+- Sending spends; one message broadcast to several receivers spends once.
+- A received vector holds a factor of its sender, which can never go back there.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols._native import InvalidBytes, PlainVec
+from protocols.cipher.raw import RawCipherVec
+from protocols.errors import InvalidCiphertext, KeyMismatch, UnfreshCiphertext
+from protocols.randomness import Seed
+
+if TYPE_CHECKING:
+    from protocols.cipher.keys import EncryptionKey, Keyring
+
+_serial = itertools.count()
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One uniform factor in the randomness of every element of a vector: who made it and how long its exponents are."""
+
+    maker: str
+    exponent_bits: int
+    serial: int = field(default_factory=lambda: next(_serial))
+
+
+class CipherVec:
+    """(length,) ciphertexts under `key`; `+`, `-`, `* plain`, `matmul`, `t_matmul` are homomorphic."""
+
+    def __init__(self, key: EncryptionKey, raw: RawCipherVec, factors: Iterable[Factor] = ()) -> None:
+        self.key, self.raw, self._factors = key, raw, frozenset(factors)
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __repr__(self) -> str:
+        return f"<CipherVec of {len(self)}, {'fresh' if self._factors else 'raw'}>"
+
+    # -- homomorphic operations ------------------------------------------------------------------------------------------------
+
+    def __add__(self, other: CipherVec) -> CipherVec:
+        self._same_key(other)
+        return CipherVec(self.key, self.raw + other.raw, self._spend_with(other))
+
+    def __sub__(self, other: CipherVec) -> CipherVec:
+        self._same_key(other)
+        return CipherVec(self.key, self.raw - other.raw, self._spend_with(other))
+
+    def __neg__(self) -> CipherVec:
+        return CipherVec(self.key, -self.raw, self._spend())
+
+    def add_plain(self, plain: PlainVec) -> CipherVec:
+        return CipherVec(self.key, self.raw.add_plain(plain), self._spend())
+
+    def mul_plain(self, plain: PlainVec) -> CipherVec:
+        return CipherVec(self.key, self.raw.mul_plain(plain))
+
+    def sum(self) -> CipherVec:
+        return CipherVec(self.key, self.raw.sum())
+
+    def take(self, rows: NDArray[np.int64]) -> CipherVec:
+        distinct = len(np.unique(rows)) == len(rows)
+        return CipherVec(self.key, self.raw.take(rows), self._spend() if distinct else ())
+
+    def matmul(self, matrix: NDArray[np.int64]) -> CipherVec:
+        """matrix @ self: (rows, d) x (d,) -> (rows,)."""
+        return CipherVec(self.key, self.raw.matmul(matrix))
+
+    def t_matmul(self, matrix: NDArray[np.int64]) -> CipherVec:
+        """matrix.T @ self: (rows, d) x (rows,) -> (d,)."""
+        return CipherVec(self.key, self.raw.t_matmul(matrix))
+
+    def pack(self, width: int, slots: int) -> CipherVec:
+        """`slots` signed values of `width` bits in one plaintext, by shift and add."""
+        return CipherVec(self.key, self.raw.pack(width, slots))
+
+    # -- what may leave --------------------------------------------------------------------------------------------------------
+
+    def rerandomise(self, seed: Seed, *, to_holder: bool = False) -> CipherVec:
+        """The same plaintexts with a factor that is fresh to everybody but the maker; `to_holder` makes it long enough for the holder of the key."""
+        bits = self.key.exponent_bits(to_holder=to_holder)
+        factors = {*self._spend(), Factor(seed.maker, bits)}
+        return CipherVec(self.key, self.raw.rerandomise(seed.secret, bits), factors)
+
+    def release(self, receivers: Sequence[str], where: str) -> bytes:
+        """The bytes to send to `receivers`; spends the factors.  Raises UnfreshCiphertext."""
+        for receiver in receivers:
+            need = self.key.exponent_bits(to_holder=receiver == self.key.holder)
+            if not any(f.maker != receiver and f.exponent_bits >= need for f in self._factors):
+                raise UnfreshCiphertext(
+                    f"{where} has no randomness that is fresh to {receiver}; it was not sent",
+                    remedy="This is a bug of the engine: re-randomise before sending",
+                    party=receiver,
+                )
+        self._spend()
+        return self.raw.to_bytes()
+
+    @staticmethod
+    def receive(data: bytes, keys: Keyring, sender: str) -> CipherVec:
+        """Ciphertexts from a peer's bytes, each validated; raises KeyMismatch, InvalidCiphertext."""
+        key = keys.get(data[:32])
+        if key is None:
+            raise KeyMismatch(f"{sender} sent ciphertexts under a key that is not the job's", remedy="Start all parties again together", party=sender)
+        try:
+            raw = key.raw.ciphers_from_bytes(data[32:])
+        except InvalidBytes:
+            raise InvalidCiphertext(
+                f"{sender} sent bytes that are no valid ciphertexts", remedy=f"Check which software {sender} runs", party=sender
+            ) from None
+        return CipherVec(key, raw, {Factor(sender, key.exponent_bits(to_holder=False))})
+
+    def _spend(self) -> frozenset[Factor]:
+        factors, self._factors = self._factors, frozenset()
+        return factors
+
+    def _spend_with(self, other: CipherVec) -> frozenset[Factor]:
+        if other is self:
+            self._spend()
+            return frozenset()
+        return self._spend() ^ other._spend()  # a factor that both share is squared or cancelled: no longer uniform
+
+    def _same_key(self, other: CipherVec) -> None:
+        if self.key.fingerprint != other.key.fingerprint:
+            raise KeyMismatch("two vectors under different keys cannot be combined")

@@ -1,0 +1,119 @@
+"""Messages to bytes and back: msgpack with a closed schema a kind.
+
+On the wire a message is the msgpack array [kind, field, field, ...]; each field is an int, a bool, a str, a float or bytes, as its declared type says.
+The receiver names the kind that it expects: nothing in the bytes chooses what is decoded, nothing can run code, and a message that differs in kind,
+number or type of fields is a RemoteProtocolError.  Ciphertexts decode only under a key that the receiver already knows; points and ciphertexts are validated.
+
+    type                     bytes
+    int, bool, str, float    msgpack's own
+    bytes                    as they are
+    Int64s                   8 bytes an element, little-endian
+    PlainVec                 see `_native.PlainVec.to_bytes`
+    PointVec                 32 bytes a point, canonical
+    CipherVec                fingerprint of the key (32 bytes), then the ciphertexts at fixed width
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar, cast
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols._native import InvalidBytes, PlainVec
+from protocols.cipher import CipherVec, Keyring
+from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.message import Message
+from protocols.ristretto import PointVec
+
+M = TypeVar("M", bound=Message)
+Int64s = Annotated[NDArray[np.int64], "<i8"]
+MAX_MESSAGE_BYTES = 1 << 31
+_PRIMITIVES = (int, bool, str, float, bytes)
+
+
+def encode(message: Message, to: Sequence[str], me: str) -> bytes:
+    """The bytes of `message` for the receivers `to`.  A ciphertext without a factor that is fresh to each of them raises UnfreshCiphertext; its factors are spent."""
+    wire: list[object] = [message.kind]
+    for name, kind in message.schema():
+        wire.append(_encode_field(getattr(message, name), kind, to, f"{message.kind}.{name}"))
+    data = msgspec.msgpack.encode(wire)
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise LocalProtocolError(f"{message.kind} is larger than a message may be", remedy="Train on fewer rows at a time", party=me)
+    return data
+
+
+def _encode_field(value: Any, kind: Any, to: Sequence[str], where: str) -> object:
+    if kind is CipherVec and isinstance(value, CipherVec):
+        return value.key.fingerprint + value.release(to, where)
+    if kind is PointVec and isinstance(value, PointVec):
+        return value.to_bytes()
+    if kind is PlainVec and isinstance(value, PlainVec):
+        return value.to_bytes()
+    if kind == Int64s and isinstance(value, np.ndarray) and value.dtype == np.int64 and value.ndim == 1:
+        return value.astype("<i8").tobytes()
+    if kind in _PRIMITIVES and type(value) is kind:
+        return value
+    raise LocalProtocolError(f"{where} does not have its declared type")
+
+
+def decode(data: bytes, kind: type[M], sender: str, keys: Keyring) -> M:
+    """The message of type `kind` in `data`, validated; raises RemoteProtocolError, InvalidPoint, InvalidCiphertext, KeyMismatch."""
+    found = peek(data, sender)
+    if found != kind.kind:
+        raise RemoteProtocolError(f"{sender} sent another message than the protocol prescribes", party=sender, expected=kind.kind, found=found)
+    schema = kind.schema()
+    wire_types = tuple(t if t in _PRIMITIVES else bytes for _, t in schema)
+    try:
+        wire = msgspec.msgpack.decode(data, type=tuple[(str, *wire_types)])  # type: ignore[misc]
+    except (msgspec.MsgspecError, RecursionError):
+        raise _malformed(sender, kind.kind) from None
+    values = [_decode_field(v, t, sender, keys, kind.kind) for v, (_, t) in zip(wire[1:], schema, strict=True)]
+    return kind(*values)
+
+
+def peek(data: bytes, sender: str) -> str:
+    """The kind that the bytes claim, shown only if it is a plain name."""
+    try:
+        name = msgspec.msgpack.decode(data, type=list[msgspec.Raw])[0]
+        kind = msgspec.msgpack.decode(name, type=str)
+    except (msgspec.MsgspecError, RecursionError, IndexError):
+        raise _malformed(sender, "a message") from None
+    return kind if kind.isidentifier() and kind.isascii() and len(kind) <= 40 else "something else"
+
+
+def _decode_field(value: Any, kind: Any, sender: str, keys: Keyring, message: str) -> object:
+    if kind in _PRIMITIVES:
+        return value
+    if kind is CipherVec:
+        return CipherVec.receive(value, keys, sender)
+    if kind is PointVec:
+        return PointVec.receive(value, sender)
+    if kind is PlainVec:
+        try:
+            return PlainVec.from_bytes(value)
+        except InvalidBytes:
+            raise _malformed(sender, message) from None
+    if kind == Int64s:
+        if len(value) % 8:
+            raise _malformed(sender, message)
+        return np.frombuffer(value, dtype="<i8").astype(np.int64)
+    raise LocalProtocolError(f"{message} has a field of a type that the codec does not know")
+
+
+def _malformed(sender: str, message: str) -> RemoteProtocolError:
+    return RemoteProtocolError(
+        f"{sender} sent bytes that are not a well-formed {message}",
+        remedy=f"Check that {sender} runs the same version of this engine",
+        party=sender,
+    )
+
+
+def check_lengths(sender: str, expected: int, *vectors: Any, what: Callable[[], str] | str = "rows") -> None:
+    """Raises RemoteProtocolError unless every vector has `expected` elements."""
+    for vector in vectors:
+        if len(vector) != expected:
+            name = what if isinstance(what, str) else what()
+            raise RemoteProtocolError(f"{sender} sent a vector of another length ({name})", party=sender, expected=expected, found=len(cast(Any, vector)))

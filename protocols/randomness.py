@@ -1,0 +1,66 @@
+"""The only module that makes secret randomness.
+
+A run has one 256-bit seed a party.  Every draw is HMAC-SHA-256 of that seed over (digest of this party's own input, number of the draw, label,
+hash of the messages consumed so far on every channel, hash of the value about to be masked): a party that is killed and starts again with the same
+seed recomputes the same bytes, and the same mask can never meet a different value, whatever a peer replays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols._native import PlainVec, random_scalar
+
+
+@dataclass(frozen=True)
+class Seed:
+    """32 secret bytes that expand to one tensor of randomness, and who made them."""
+
+    maker: str
+    secret: bytes = field(repr=False)
+
+    def integers(self, length: int, bits: int) -> PlainVec:
+        """(length,) uniform in [-2^(bits-1), 2^(bits-1))."""
+        return PlainVec.random(self.secret, length, bits)
+
+    def permutation(self, length: int) -> NDArray[np.int64]:
+        """A uniform permutation: the order of `length` 64-bit keys (stable where two are equal, which has probability below length^2 / 2^65)."""
+        return np.argsort(PlainVec.random(self.secret, length, 64).to_i64(), kind="stable").astype(np.int64)
+
+    def scalar(self) -> bytes:
+        """A uniform non-zero scalar of ristretto255."""
+        return random_scalar(self.secret)
+
+    def words(self, length: int) -> NDArray[np.uint64]:
+        """(length,) uniform 64-bit words."""
+        return PlainVec.random(self.secret, length, 64).to_i64().view(np.uint64)
+
+
+def run_seed() -> bytes:
+    """A fresh 256-bit seed from the operating system."""
+    return secrets.token_bytes(32)
+
+
+class Randomness:
+    """Every draw of one party in one run."""
+
+    def __init__(self, maker: str, seed: bytes, input_digest: bytes) -> None:
+        if len(seed) != 32:
+            raise ValueError("a run seed has 32 bytes")
+        self._maker, self._seed, self._input_digest, self._draws = maker, seed, input_digest, 0
+
+    def draw(self, label: str, transcript: bytes, value: bytes) -> Seed:
+        """The next seed, for `label`, after the messages hashed in `transcript`, to mask `value`."""
+        self._draws += 1
+        parts = (self._input_digest, self._draws.to_bytes(8, "big"), label.encode(), transcript, hashlib.sha256(value).digest())
+        framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        return Seed(self._maker, hmac.digest(self._seed, framed, "sha256"))
+
+    def __repr__(self) -> str:
+        return f"<Randomness of {self._maker}>"

@@ -1,0 +1,54 @@
+"""Vectors of ristretto255 points (RFC 9496), multiplied by one secret scalar at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols import _native
+from protocols.errors import InvalidPoint
+
+
+@dataclass(frozen=True, repr=False)
+class PointVec:
+    """(length,) points; `points * scalar` multiplies each."""
+
+    raw: _native.PointVec
+
+    @classmethod
+    def hash_to_group(cls, items: list[bytes], domain: bytes) -> PointVec:
+        """One point an item, RFC 9380 suite ristretto255_XMD:SHA-512_R255MAP_RO_; nobody knows a relation between two of them."""
+        return cls(_native.PointVec.hash_to_group(items, domain))
+
+    @classmethod
+    def receive(cls, data: bytes, sender: str) -> PointVec:
+        """Points from a peer's bytes; raises InvalidPoint at an encoding that is not canonical, off the group or the identity."""
+        try:
+            return cls(_native.PointVec.from_bytes(data))
+        except _native.InvalidBytes:
+            raise InvalidPoint(
+                f"{sender} sent a point that is not a valid ristretto255 element",
+                remedy=f"Nothing that depends on it was sent. Check which software {sender} runs",
+                party=sender,
+            ) from None
+
+    def __mul__(self, scalar: bytes) -> PointVec:
+        return PointVec(self.raw.mul(scalar))
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __repr__(self) -> str:
+        return f"<PointVec of {len(self)}>"
+
+    def to_bytes(self) -> bytes:
+        return self.raw.to_bytes()
+
+    def take(self, rows: NDArray[np.int64]) -> PointVec:
+        return PointVec(self.raw.take(rows))
+
+    def tags(self) -> NDArray[np.void]:
+        """(length,) 16-byte tags: equal points have equal tags, others with probability 2^-128 a pair."""
+        return np.frombuffer(self.raw.tags(), dtype="V16")
