@@ -1,0 +1,59 @@
+//! The points of `curve25519-dalek`: any CPU, and the yardstick that the vector path is tested against.
+
+use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::Identity;
+use rayon::prelude::*;
+
+use super::hash::Expander;
+use super::{CHUNK, CurveError, ENCODED_BYTES};
+
+/// After the first product the halves of the points are kept: doubling and encoding many points together needs one
+/// inversion a chunk, where encoding the points themselves takes an inverse square root each.
+#[derive(Clone)]
+pub struct Points {
+    points: Vec<RistrettoPoint>,
+    halved: bool,
+}
+
+impl Points {
+    pub fn hash<T: AsRef<[u8]> + Sync>(items: &[T], expander: &Expander) -> Self {
+        let map = |item: &T| RistrettoPoint::from_uniform_bytes(&expander.uniform(item.as_ref()));
+        Self { points: items.par_iter().with_min_len(CHUNK).map(map).collect(), halved: false }
+    }
+
+    pub fn decode(encodings: &[[u8; ENCODED_BYTES]]) -> Result<Self, CurveError> {
+        let decode = |(at, encoding): (usize, &[u8; ENCODED_BYTES])| {
+            let point = CompressedRistretto(*encoding).decompress();
+            point.filter(|p| *p != RistrettoPoint::identity()).ok_or(CurveError::Encoding(at))
+        };
+        let points = encodings.par_iter().enumerate().with_min_len(CHUNK).map(decode).collect::<Result<_, _>>()?;
+        Ok(Self { points, halved: false })
+    }
+
+    pub fn encode(&self) -> Vec<[u8; ENCODED_BYTES]> {
+        let encode = |chunk: &[RistrettoPoint]| -> Vec<[u8; ENCODED_BYTES]> {
+            if self.halved {
+                RistrettoPoint::double_and_compress_batch(chunk).into_iter().map(|c| c.to_bytes()).collect()
+            } else {
+                chunk.iter().map(|p| p.compress().to_bytes()).collect()
+            }
+        };
+        self.points.par_chunks(CHUNK).flat_map_iter(encode).collect()
+    }
+
+    pub fn mul(&self, scalar: &Scalar) -> Self {
+        let factor = zeroize::Zeroizing::new(if self.halved { *scalar } else { scalar.div_by_2() });
+        let points = self.points.par_iter().with_min_len(CHUNK).map(|p| p * *factor).collect();
+        Self { points, halved: true }
+    }
+
+    /// `rows` are in range: checked by the caller.
+    pub fn take(&self, rows: &[usize]) -> Self {
+        Self { points: rows.iter().map(|r| self.points[*r]).collect(), halved: self.halved }
+    }
+
+    pub fn len(&self) -> usize {
+        self.points.len()
+    }
+}
