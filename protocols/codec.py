@@ -7,7 +7,7 @@ number or type of fields is a RemoteProtocolError.  Ciphertexts decode only unde
     type                     bytes
     int, bool, str, float    msgpack's own
     bytes                    as they are
-    Int64s                   8 bytes an element, little-endian
+    Int32s, Int64s           4 or 8 bytes an element, little-endian
     PlainVec                 see `_native.PlainVec.to_bytes`
     PointVec                 32 bytes a point, canonical
     CipherVec                fingerprint of the key (32 bytes), then the ciphertexts at fixed width
@@ -29,7 +29,9 @@ from protocols.message import Message
 from protocols.ristretto import PointVec
 
 M = TypeVar("M", bound=Message)
+Int32s = Annotated[NDArray[np.int32], "<i4"]
 Int64s = Annotated[NDArray[np.int64], "<i8"]
+_ARRAYS: dict[object, str] = {Int32s: "<i4", Int64s: "<i8"}
 MAX_MESSAGE_BYTES = 1 << 31
 _PRIMITIVES = (int, bool, str, float, bytes)
 
@@ -52,8 +54,8 @@ def _encode_field(value: Any, kind: Any, to: Sequence[str], where: str) -> objec
         return value.to_bytes()
     if kind is PlainVec and isinstance(value, PlainVec):
         return value.to_bytes()
-    if kind == Int64s and isinstance(value, np.ndarray) and value.dtype == np.int64 and value.ndim == 1:
-        return value.astype("<i8").tobytes()
+    if kind in _ARRAYS and isinstance(value, np.ndarray) and value.dtype == np.dtype(_ARRAYS[kind]) and value.ndim == 1:
+        return value.tobytes()
     if kind in _PRIMITIVES and type(value) is kind:
         return value
     raise LocalProtocolError(f"{where} does not have its declared type")
@@ -96,10 +98,11 @@ def _decode_field(value: Any, kind: Any, sender: str, keys: Keyring, message: st
             return PlainVec.from_bytes(value)
         except InvalidBytes:
             raise _malformed(sender, message) from None
-    if kind == Int64s:
-        if len(value) % 8:
+    if kind in _ARRAYS:
+        dtype = np.dtype(_ARRAYS[kind])
+        if len(value) % dtype.itemsize:
             raise _malformed(sender, message)
-        return np.frombuffer(value, dtype="<i8").astype(np.int64)
+        return np.frombuffer(value, dtype=dtype)
     raise LocalProtocolError(f"{message} has a field of a type that the codec does not know")
 
 

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from protocols.channel import Channel
 from protocols.cipher import Keyring, Scheme
 from protocols.randomness import Randomness, Seed
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,12 @@ class Session:
         transcript = b"".join(self.channels[p].consumed.digest() for p in sorted(self.channels))
         return self._randomness.draw(label, transcript, value)
 
-    def steps(self, phase: str, total: int) -> Iterator[int]:
-        """0, 1, ..., total - 1, with progress."""
-        for step in range(total):
-            self.observer.step(phase, step, total)
-            yield step
-        self.observer.step(phase, total, total)
+    def steps(self, phase: str, plan: Sequence[T]) -> Iterator[T]:
+        """What the plan holds for each step, in order, with progress."""
+        for done, item in enumerate(plan):
+            self.observer.step(phase, done, len(plan))
+            yield item
+        self.observer.step(phase, len(plan), len(plan))
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:

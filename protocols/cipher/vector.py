@@ -11,6 +11,7 @@ no other ciphertext; to the holder of the key the factor's exponent must be |n| 
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -88,6 +89,10 @@ class CipherVec:
     def pack(self, width: int, slots: int) -> CipherVec:
         """`slots` signed values of `width` bits in one plaintext, by shift and add."""
         return CipherVec(self.key, self.raw.pack(width, slots))
+
+    def digest(self) -> bytes:
+        """SHA-256 of the ciphertexts: what a mask for them is bound to."""
+        return hashlib.sha256(self.raw.to_bytes()).digest()
 
     # -- what may leave --------------------------------------------------------------------------------------------------------
 

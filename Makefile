@@ -1,0 +1,63 @@
+# What a person types here.  `make` alone lists the targets.
+PYTHON  ?= $(shell command -v python3.11 || command -v python3)
+VENV    := .venv
+BIN     := $(VENV)/bin
+NATIVE  := $(shell find native -name '*.rs' -o -name Cargo.toml -o -name Cargo.lock 2>/dev/null | grep -v '^native/target')
+# Real tables for the tests that want them; those tests skip, saying so, where the folder is absent.
+export VFL_TEST_DATA ?= $(wildcard $(abspath ../shared/data))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint format docs bench bench-kernels lock clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.deps: requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.deps $(NATIVE) pyproject.toml
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --locked --quiet
+	@touch $@
+
+setup: $(VENV)/.built  ## virtual environment, dependencies, the Rust core
+
+demo: setup  ## bank + partner + arbiter as three processes: align, train under Paillier, score, report
+	$(BIN)/vfl demo
+
+test: setup  ## the default test suite (under 5 minutes on 2 cores)
+	$(BIN)/pytest
+	cargo test --quiet --release --locked --manifest-path native/Cargo.toml
+
+test-all: setup  ## everything: full-size keys, statistics, soak, fuzzing
+	$(BIN)/pytest -m ''
+	cargo test --quiet --release --locked --manifest-path native/Cargo.toml
+
+lint: setup  ## ruff, mypy, import-linter, rustfmt, clippy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cargo fmt --check --manifest-path native/Cargo.toml --all
+	cargo clippy --quiet --release --locked --manifest-path native/Cargo.toml --all-targets -- -D warnings
+
+format: setup  ## rewrites the sources in the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	cargo fmt --manifest-path native/Cargo.toml --all
+
+docs: setup  ## the generated pages: docs/leakage.md
+	$(BIN)/python -m vfl.docs
+
+bench: setup  ## what encryption costs: products and bytes a pass, seconds, ratios to the run in the clear
+	$(BIN)/python -m benchmarks.training
+
+bench-kernels: setup  ## the arithmetic alone, beside gmpy2 and phe
+	$(BIN)/python -m benchmarks.kernels
+
+lock: $(VENV)/.deps  ## resolves requirements.lock again
+	$(BIN)/pip-compile --quiet --extra dev --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+
+clean:  ## removes what was built
+	rm -rf $(VENV) native/target protocols/*.so dist demo-run

@@ -1,0 +1,81 @@
+"""One data party's own columns as integers, and its share of its own weights.  Nothing here touches a channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols._native import PlainVec
+from protocols.cipher import CipherVec
+from protocols.logistic.plan import FEATURE, PRECONDITION, WEIGHT, Plan
+
+CURVATURE = 0.25  # of the taylor link; the bound of the logistic loss
+
+
+@dataclass(frozen=True)
+class Block:
+    """X (n, d), P = X M (n, d) and the L2 term's matrix (d, d), as integers in the plan's units."""
+
+    x: NDArray[np.int64]
+    preconditioned: NDArray[np.int64]
+    penalty: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, x: NDArray[np.float64], plan: Plan, *, intercept: bool) -> Block:
+        """x (n, d) float64, standardised and clipped.  With `intercept` a last column of ones is added, which the penalty leaves out.
+
+        M is the party's own fixed-Hessian preconditioner (CURVATURE X^T X / n + I / Cn)^-1 / blocks: blocks times the block-diagonal Hessian bounds the whole.
+        """
+        n = len(x)
+        x = np.column_stack([x, np.ones(n)]) if intercept else x
+        fixed = np.rint(x * 2**FEATURE)
+        x = fixed / 2**FEATURE
+        inverse = np.linalg.inv(CURVATURE * (x.T @ x) / n + np.eye(x.shape[1]) / (plan.C * n)) / plan.blocks
+        penalised = np.ones(x.shape[1])
+        penalised[-1] = 0.0 if intercept else 1.0
+        scale = 2.0**plan.rows_log2 / n
+        return cls(
+            np.ascontiguousarray(fixed, dtype=np.int64),
+            np.rint(x @ inverse * scale * 2**PRECONDITION).astype(np.int64),
+            np.rint(inverse * penalised * (scale / plan.C) * 2.0 ** (2 + PRECONDITION + FEATURE)).astype(np.int64),
+        )
+
+    @property
+    def width(self) -> int:
+        return self.x.shape[1]
+
+    def predictor(self, theirs: CipherVec, mine: PlainVec) -> CipherVec:
+        """[[X (b + a)]] (n,) from the arbiter's encrypted share b and this party's own share a, both (d,)."""
+        return theirs.matmul(self.x).add_plain(mine.matmul(self.x))
+
+    def gradient(self, residual: CipherVec, theirs: CipherVec, mine: PlainVec) -> CipherVec:
+        """[[P^T 4d + penalty (b + a)]] (d,)."""
+        decay = theirs.matmul(self.penalty).add_plain(mine.matmul(self.penalty))
+        return residual.t_matmul(self.preconditioned) + decay
+
+
+@dataclass
+class Share:
+    """One share of a block's weights (d,): where Nesterov's method stands (`here`) and looks (`ahead`).  Two shares add up to the weights.
+
+    Every operation is linear, so each holder works on its own share; shifting each share apart costs at most one unit in the last place.
+    """
+
+    here: PlainVec
+    ahead: PlainVec
+
+    @classmethod
+    def start(cls, weights: PlainVec) -> Share:
+        return cls(weights, weights)
+
+    def step(self, gradient_share: PlainVec, shift: int, momentum: int) -> None:
+        new = self.ahead - gradient_share.shift_right(shift)
+        self.ahead = new + (new - self.here).scale(momentum).shift_right(WEIGHT)
+        self.here = new
+
+
+def weights(mine: PlainVec, theirs: PlainVec) -> NDArray[np.float64]:
+    """The weights that two shares add up to, as numbers."""
+    return np.asarray((mine + theirs).to_i64() / 2.0**WEIGHT)

@@ -1,0 +1,13 @@
+"""Vertical federated learning for institutions: private alignment of customer ids, joint risk models under encryption.
+
+    fed   = vfl.Federation.local(guest=bank, hosts={"telecom": telecom}, on="customer_id", label="default")
+    model = fed.fit(vfl.LogisticRegression(C=1.0))
+    score = model.predict_score(bank_new, {"telecom": telecom_new})
+"""
+
+from protocols import errors
+from vfl.estimators import LogisticRegression
+from vfl.federation import FederatedModel, Federation
+
+__version__ = "0.1.0"
+__all__ = ["FederatedModel", "Federation", "LogisticRegression", "errors"]

@@ -1,0 +1,62 @@
+"""What to train, in scikit-learn's words."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from protocols.cipher import Paillier
+from protocols.errors import ConfigError
+
+MIN_KEY_BITS, FULL_KEY_BITS = 2048, 3072
+
+
+def paillier(key_bits: int) -> Paillier:
+    """The scheme for a key size; raises ConfigError below 2048 bits, warns below 3072."""
+    if key_bits < MIN_KEY_BITS:
+        raise ConfigError(
+            f"key_bits = {key_bits} is too short to protect anything",
+            remedy=f"Use {FULL_KEY_BITS} (128-bit security, NIST SP 800-57), or {MIN_KEY_BITS} (112-bit)",
+        )
+    if key_bits not in (2048, 3072, 4096):
+        raise ConfigError(f"key_bits = {key_bits} is not a supported size", remedy="Use 2048, 3072 or 4096")
+    if key_bits < FULL_KEY_BITS:
+        warnings.warn(f"a {key_bits}-bit key gives 112-bit security; {FULL_KEY_BITS} is the default", UserWarning, stacklevel=3)
+    return Paillier(key_bits)
+
+
+@dataclass(frozen=True)
+class LogisticRegression:
+    """Vertical logistic regression; objective C * sum(loss) + ||w||^2 / 2, intercept (the guest's) un-penalised, as scikit-learn's.
+
+    C: inverse penalty, > 0.  max_iter: passes over the rows; their number is fixed, because nobody sees a gradient or a loss.
+    link: "taylor", the second-order expansion of the loss around 0: scores are those of a least-squares fit, so that probabilities are too flat.
+    clip: standardised features are clipped to [-clip, clip].  score_bits: scores are opened to the guest rounded to 2^-score_bits.
+    key_bits: of the arbiter's Paillier key, 2048, 3072 or 4096.
+    """
+
+    C: float = 1.0
+    max_iter: int = 100
+    link: Literal["taylor"] = "taylor"
+    clip: float = 6.0
+    score_bits: int = 10
+    key_bits: int = FULL_KEY_BITS
+
+    def __post_init__(self) -> None:
+        rules: tuple[tuple[str, bool, str], ...] = (
+            ("C", 0 < self.C < 1e12, "a positive number"),
+            ("max_iter", isinstance(self.max_iter, int) and 1 <= self.max_iter <= 10_000, "a whole number from 1 to 10000"),
+            ("link", self.link == "taylor", '"taylor" (the exact link is not available yet)'),
+            ("clip", 0 < self.clip <= 64, "a number above 0, at most 64"),
+            ("score_bits", isinstance(self.score_bits, int) and 0 <= self.score_bits <= 20, "a whole number from 0 to 20"),
+        )
+        for name, good, rule in rules:
+            if not good:
+                raise ConfigError(f"LogisticRegression: {name} = {getattr(self, name)!r} is not possible", remedy=f"{name} is {rule}")
+        if self.key_bits < MIN_KEY_BITS:
+            paillier(self.key_bits)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name."""
+        return asdict(self)

@@ -1,0 +1,40 @@
+"""What one party keeps of a joint model.  The parts are never joined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from vfl.preprocessing import Standardiser
+
+
+@dataclass(frozen=True)
+class LogisticPart:
+    """A data party's own coefficients (standardised scale) and the standardisation they belong to; the guest's part holds intercept and classes too."""
+
+    party: str
+    model_id: bytes
+    standardiser: Standardiser
+    weights: NDArray[np.float64]
+    link: str
+    score_bits: int
+    intercept: float | None = None
+    classes: tuple[Any, Any] | None = None
+
+    @property
+    def coef(self) -> pd.Series:
+        """Coefficients on the standardised scale, by column."""
+        return pd.Series(self.weights, index=list(self.standardiser.columns), name="coef")
+
+    @property
+    def coef_raw(self) -> pd.Series:
+        """Coefficients a unit of the column as it came, by column (clipping aside)."""
+        return pd.Series(self.weights / self.standardiser.scale, index=list(self.standardiser.columns), name="coef_raw")
+
+    def predictor(self, features: pd.DataFrame) -> NDArray[np.float64]:
+        """This party's part of the linear predictor (n,), intercept included where it is held."""
+        return self.standardiser.transform(features, self.party) @ self.weights + (self.intercept or 0.0)
