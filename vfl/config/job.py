@@ -1,0 +1,280 @@
+"""`job.toml`: what all parties agree to compute, and the digest that they compare before anything is sent.
+
+The digest is the SHA-256 of the *parsed* content with every default filled in, written as JSON with sorted keys:
+comments, formatting, line endings and
+spelling a default out do not change it; any value that changes the computation does.  A release with another default
+gives another digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from vfl.config.permits import LATER, PERMITS
+from vfl.config.reading import Complaint, Section, build, check_column, check_name, choose, listed, read_toml, shown
+
+Role = Literal["guest", "host", "arbiter"]
+Normalise = Literal["text", "digits", "exact"]
+Name = Annotated[str, AfterValidator(check_name)]
+Column = Annotated[str, AfterValidator(check_column)]
+Permit = Annotated[str, BeforeValidator(choose(tuple(PERMITS), LATER))]
+
+_KINDS_LATER = dict.fromkeys(("linear-regression", "poisson-regression", "boosted-trees"), "only logistic regression is")
+_WHICH_LATER = {"email": "e-mail rules", "date": "dates"}
+_TREES = "n_estimators max_depth learning_rate max_bin reg_lambda gamma min_child_weight subsample colsample_bytree top_rate other_rate"
+NOT_YET: dict[str, str] = {
+    "model.standardise": "every party always standardises its own columns on the training rows",
+    "model.weight_bits": "final weights are always rounded as the protocol prescribes",
+    "model.batch_size": "every pass uses all rows",
+    "model.random_state": "only the split is random, and split.seed decides it",
+    "model.fit_intercept": "the guest always fits an intercept",
+    "model.penalty": "the penalty is always L2, set by C",
+    "model.class_weight": "all rows weigh the same",
+    "model.tol": "nobody sees a gradient or a loss, so max_iter alone decides when to stop",
+    "align.cardinality_only": "asking for the size alone",
+    **{f"model.{key}": "boosted trees" for key in (*_TREES.split(), "gradient_bits", "min_bin_rows", "membership")},
+}
+
+
+def _normaliser(value: object) -> object:
+    later = {
+        **_WHICH_LATER,
+        **({value: "phone numbers"} if isinstance(value, str) and value.startswith("e164") else {}),
+    }
+    return choose(("text", "digits", "exact"), later)(value)
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({v for v in values if values.count(v) > 1})
+    if twice:
+        raise Complaint(f"names {listed([shown(v) for v in twice], 'and')} twice", "Name each once")
+    return values
+
+
+def _permits(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(_distinct(values), key=list(PERMITS).index))  # the order means nothing
+
+
+def _key_bits(value: object) -> object:
+    if value in (2048, 3072, 4096) and isinstance(value, int):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value < 2048:
+        raise Complaint(
+            f"is {value}: a Paillier key below 2048 bits gives less than 112-bit security",
+            "Use 3072 (128-bit security by NIST SP 800-57), 4096, or 2048 (112-bit, warned about)",
+        )
+    raise Complaint(f"is {shown(value)}", "Expected 2048, 3072 (default) or 4096, as a whole number")
+
+
+Permits = Annotated[tuple[Permit, ...], AfterValidator(_permits)]
+Columns = Annotated[tuple[Column, ...], AfterValidator(_distinct)]
+
+
+class Parties(Section):
+    """Who takes part, by name; hosts in the order that every party uses."""
+
+    guest: Name = Field(description='the name of the party that holds the labels, such as guest = "bank"')
+    hosts: Annotated[tuple[Name, ...], AfterValidator(_distinct)] = Field(
+        min_length=1, description='the names of the other data parties, at least one, such as hosts = ["telecom"]'
+    )
+    arbiter: Name = Field(
+        description=('the name of the party that holds the decryption key and no data, such as arbiter = "trustco": a regression needs one')
+    )
+
+    @model_validator(mode="after")
+    def _roles_apart(self) -> Parties:
+        for role, name in (("guest", self.guest), ("arbiter", self.arbiter)):
+            if name in self.hosts:
+                raise Complaint(f"names '{name}', who is the {role} too", "Give each role to another party", "parties.hosts")
+        if self.guest == self.arbiter:
+            raise Complaint(f"names '{self.guest}', who is the guest too", "Give each role to another party", "parties.arbiter")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """guest, hosts, arbiter."""
+        return (self.guest, *self.hosts, self.arbiter)
+
+    def role_of(self, name: str) -> Role | None:
+        """The role of the party `name`; None if it takes no part."""
+        if name == self.guest:
+            return "guest"
+        return "host" if name in self.hosts else "arbiter" if name == self.arbiter else None
+
+    def peers_of(self, name: str) -> tuple[str, ...]:
+        """Whom `name` talks to: the guest and the arbiter to all, a host to these two and to no other host."""
+        if self.role_of(name) == "host":
+            return (self.guest, self.arbiter)
+        return tuple(n for n in self.names if n != name)
+
+    def dials(self, name: str) -> tuple[str, ...]:
+        """Whose address `name` needs: hosts dial the guest and the arbiter, the arbiter dials the guest, the guest
+        nobody."""
+        return {"guest": (), "host": (self.guest, self.arbiter), "arbiter": (self.guest,), None: ()}[self.role_of(name)]
+
+
+class Align(Section):
+    """How customers are matched."""
+
+    keys: tuple[tuple[Column, ...], ...] = Field(
+        description=('a list of keys, each a list of its columns, such as keys = [["national_id"]] or keys = [["phone", "birth_date"]]')
+    )
+    normalise: dict[Column, Annotated[Normalise, BeforeValidator(_normaliser)]] = Field(
+        default={},
+        description='for key columns, one of "text" (default), "digits" or "exact", such as { national_id = "digits" }',
+    )
+    duplicates: Literal["error", "first"] = Field(
+        default="error", description='"error" (stop, the default) or "first" (keep the first of rows that share an id)'
+    )
+    min_intersection: int = Field(
+        default=100,
+        ge=1,
+        le=2**31,
+        description="the least number of common rows to go on with, 1 or more (default 100)",
+    )
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Align:
+        if not self.keys or not all(self.keys):
+            raise Complaint("names no column", 'Write at least one key, such as keys = [["national_id"]]', "align.keys")
+        if len(self.keys) > 1:
+            raise Complaint(
+                f"has {len(self.keys)} keys; fallback keys are not supported yet",
+                "Keep one key (it may have several columns)",
+                "align.keys",
+            )
+        for column in self.normalise:
+            if column not in self.columns:
+                raise Complaint(
+                    "is no key column, so it would do nothing",
+                    "Remove it, or add it to align.keys",
+                    f"align.normalise.{column}",
+                )
+        _distinct_key(self.columns)
+        # A default that is spelt out or left out is the same job.
+        object.__setattr__(self, "normalise", {c: self.normalise.get(c, "text") for c in self.columns})
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the one key."""
+        return self.keys[0]
+
+
+def _distinct_key(columns: tuple[str, ...]) -> None:
+    try:
+        _distinct(columns)
+    except Complaint as complaint:
+        raise Complaint(complaint.what, complaint.remedy, "align.keys") from None
+
+
+class Split(Section):
+    """Which common rows are held out; every party computes the same from the ids and the seed."""
+
+    test: float = Field(default=0.25, ge=0, le=0.9, description="the part of the rows held out, from 0 to 0.9 (default 0.25)")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up; another one gives another split")
+
+
+class Model(Section):
+    """What is fitted, under scikit-learn's names."""
+
+    kind: Annotated[Literal["logistic-regression"], BeforeValidator(choose(("logistic-regression",), _KINDS_LATER))] = Field(
+        description='"logistic-regression"'
+    )
+    C: float = Field(
+        default=1.0,
+        gt=0,
+        description="a number above 0 (default 1.0): the weight of the loss against the penalty, as in scikit-learn",
+    )
+    max_iter: int = Field(default=100, ge=5, le=10_000, description="the number of passes, a whole number from 5 to 10000 (default 100)")
+    link: Annotated[Literal["taylor"], BeforeValidator(choose(("taylor",), {"exact": "the sealed exact link"}))] = Field(
+        default="taylor", description='"taylor"'
+    )
+    clip: float = Field(
+        default=6.0,
+        gt=0,
+        le=1000,
+        description="a number above 0 (default 6): standardised values are cut to [-clip, clip]",
+    )
+
+
+class Crypto(Section):
+    """The arbiter's key."""
+
+    key_bits: Annotated[Literal[2048, 3072, 4096], BeforeValidator(_key_bits)] = Field(
+        default=3072, description="2048, 3072 (default) or 4096"
+    )
+
+
+class Disclosure(Section):
+    """Everything that this job reveals."""
+
+    allow: Permits = Field(default=(), description=f"a list out of {', '.join(PERMITS)}")
+    score_bits: int = Field(
+        default=10,
+        ge=0,
+        le=20,
+        description="0 to 20 (default 10): scores are rounded to multiples of 2^-score_bits before they are opened",
+    )
+
+
+class Job(Section):
+    """A whole job file."""
+
+    name: Annotated[str, AfterValidator(lambda v: check_name(v, 64))] = Field(description='a name such as "credit-risk-2026q4"')
+    version: Literal[1] = Field(description="1, the version of the job file's format that this release reads")
+    parties: Parties = Field(description="a section [parties] that names the guest, the hosts and the arbiter")
+    align: Align = Field(description='a section [align] with the key, such as keys = [["national_id"]]')
+    split: Split = Field(default=Split(), description="a section [split]")
+    model: Model = Field(description='a section [model] with kind = "logistic-regression"')
+    crypto: Crypto = Field(default=Crypto(), description="a section [crypto]")
+    disclosure: Disclosure = Field(default=Disclosure(), description="a section [disclosure]")
+
+    @model_validator(mode="after")
+    def _allows_itself(self) -> Job:
+        missing = [p for p in needed_permits(self) if p not in self.disclosure.allow]
+        if missing:
+            told = "; ".join(f"'{p}' ({PERMITS[p]})" for p in missing)
+            raise Complaint(
+                f"lacks what this job cannot do without: {told}",
+                (
+                    f"If all parties agree, write allow = {shown(needed_permits(self))}"
+                    if len(missing) == len(needed_permits(self))
+                    else f"If all parties agree, add {listed([shown(p) for p in missing], 'and')}"
+                ),
+                "disclosure.allow",
+            )
+        return self
+
+    @property
+    def canonical(self) -> bytes:
+        """The content as JSON: every default filled in, keys sorted, no white space; `job_from` reads it back."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+    @property
+    def digest(self) -> bytes:
+        """32 bytes: SHA-256 of 'vfl job', a line feed and `canonical`; the same at every party."""
+        return hashlib.sha256(b"vfl job\n" + self.canonical).digest()
+
+
+def needed_permits(job: Job) -> tuple[str, ...]:
+    """The permissions that the job's own protocols need."""
+    always = ("intersection-to-parties", "final-weights-to-owner", "scores-to-guest")
+    return (*always, "intersection-sizes-to-arbiter") if len(job.parties.hosts) > 1 else always
+
+
+def job_from(document: Mapping[str, Any], where: str = "job") -> Job:
+    """A job from its parsed content; ConfigError names `where`."""
+    return build(Job, document, where, later=NOT_YET)
+
+
+def load_job(path: str | Path) -> Job:
+    """Reads and checks a job file; every error is a ConfigError."""
+    text, document = read_toml(Path(path))
+    return build(Job, document, str(path), text=text, later=NOT_YET)

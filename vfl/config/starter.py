@@ -1,0 +1,167 @@
+"""The commented files that `vfl init` writes; each loads as it is."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+
+from protocols.errors import ConfigError
+from vfl.config.job import Role
+from vfl.config.permits import PERMITS
+
+
+def _toml(value: str | Sequence[str]) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return "[" + ", ".join(_toml(v) for v in value) + "]"
+
+
+BASIC = ("intersection-to-parties", "final-weights-to-owner", "scores-to-guest")
+
+
+def _permits(permits: Sequence[str]) -> str:
+    return "".join(f"  # {PERMITS[p]}\n  {_toml(p)},\n" for p in permits)
+
+
+def starter_job(
+    *,
+    name: str = "credit-risk",
+    guest: str = "bank",
+    hosts: Sequence[str] = ("telecom",),
+    arbiter: str = "trustco",
+    keys: Sequence[str] = ("customer_id",),
+    normalise: Mapping[str, str] | None = None,
+    duplicates: str = "error",
+    min_intersection: int = 100,
+    test: float = 0.25,
+    seed: int = 7,
+    C: float = 1.0,
+    max_iter: int = 100,
+    clip: float = 6.0,
+    key_bits: int = 3072,
+    score_bits: int = 10,
+) -> str:
+    """A commented job.toml; keys: the columns of the one key."""
+    rules = dict.fromkeys(keys, "text") | dict(normalise or {})
+    permits = [*BASIC, "intersection-sizes-to-arbiter"] if len(hosts) > 1 else BASIC
+    return f"""\
+# The job: the same file at every party.  The parties compare its digest before anything is sent.
+name = {_toml(name)}
+version = 1  # of this file's format
+
+[parties]
+# Each name is pinned to a certificate in every party file.  The guest holds the labels, hosts hold features only,
+# the arbiter holds the decryption key and no data.
+guest = {_toml(guest)}
+hosts = {_toml(list(hosts))}
+arbiter = {_toml(arbiter)}
+
+[align]
+# One key of one or more columns; "text", "digits" or "exact" says how each is compared.
+keys = [{_toml(list(keys))}]
+normalise = {{ {", ".join(f"{_toml(c)} = {_toml(r)}" for c, r in rules.items())} }}
+# "error", or "first" to keep the first row of an id.
+duplicates = {_toml(duplicates)}
+# Stop if fewer rows than this are common to all.
+min_intersection = {min_intersection}
+
+[split]
+# The part of the common rows held out to measure the model, chosen by the seed.
+test = {float(test)!r}
+seed = {seed}
+
+[model]
+kind = "logistic-regression"
+# The weight of the loss against the penalty, as in scikit-learn.
+C = {float(C)!r}
+# Passes over the rows.
+max_iter = {max_iter}
+link = "taylor"
+# Standardised values are cut to [-clip, clip].
+clip = {float(clip)!r}
+
+[crypto]
+# 3072 or 4096; 2048 is warned about.
+key_bits = {key_bits}
+
+[disclosure]
+# Everything that is revealed; each party's policy must allow it too.
+allow = [
+{_permits(permits)}]
+# Scores are rounded to multiples of 2^-score_bits before they are opened.
+score_bits = {score_bits}
+"""
+
+
+def starter_party(
+    role: Role,
+    name: str,
+    *,
+    listen: str = "0.0.0.0:7443",
+    source: str = "customers.csv",
+    query: str | None = None,
+    label: str = "default",
+    columns: Sequence[str] | None = None,
+    min_intersection: int = 100,
+    allow: Sequence[str] = BASIC,
+    directory: str = "runs",
+) -> str:
+    """A commented party.toml for `role`, with no peer yet (`with_peer` adds one)."""
+    port = f"# The others dial this; open it in the firewall.\nlisten = {_toml(listen)}\n" if role != "host" else ""
+    data = ""
+    if role != "arbiter":
+        data = '[data]\n# A .csv or .parquet file, or a database address such as "sqlite:///bank.db" with a query.\n'
+        data += f"source = {_toml(source)}\n"
+        data += f"query = {_toml(query)}\n" if query else ""
+        if role == "guest":
+            data += f"# A column with two values; the larger one is the event.\nlabel = {_toml(label)}\n"
+        data += "# The columns that jobs may use; without this line, all but keys and label.\n"
+        data += '# columns = ["limit", "age"]\n\n' if columns is None else f"columns = {_toml(list(columns))}\n\n"
+    others = [p for p in PERMITS if p not in allow]
+    more = f"# Known too: {', '.join(others)} (what each discloses: docs/leakage.md).\n" if others else ""
+    example = "bank" if role != "guest" else "telecom"
+    return f"""\
+# This party's own file: it is private and never sent.  Paths are relative to this file.
+name = {_toml(name)}
+role = {_toml(role)}
+{port}
+[identity]
+# Made by vfl init; the key never leaves this machine.
+key = "identity/key.pem"
+certificate = "identity/cert.pem"
+
+{data}[policy]
+# What this party ever agrees to, whatever a job says.  Jobs with a smaller align.min_intersection are refused.
+min_intersection = {min_intersection}
+# Jobs that reveal anything else are refused.
+{more}allow = [
+{_permits(allow)}]
+
+[run]
+directory = {_toml(directory)}
+
+# vfl trust adds a section for each peer.  Hosts dial the guest and the arbiter, the arbiter dials the guest: whoever dials
+# needs the other's address.
+#   [peers.{example}]
+#   certificate = "peers/{example}.pem"
+#   address = "10.0.0.3:7443"
+"""
+
+
+def with_peer(text: str, name: str, certificate: str, address: str | None = None) -> str:
+    """The party file `text` with a section [peers.NAME] added at its end.
+
+    Raises ConfigError if there is one already, or if `text` is no TOML.
+    """
+    try:
+        peers = tomllib.loads(text).get("peers", {})
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the party file is not valid TOML: {error}", remedy="Repair it first") from None
+    if name in peers:
+        raise ConfigError(
+            f"the party file already has [peers.{name}]",
+            remedy="Remove that section first, if its certificate is to change",
+        )
+    line = f"address = {_toml(address)}\n" if address else ""
+    return text.rstrip("\n") + f"\n\n[peers.{name}]\ncertificate = {_toml(certificate)}\n{line}"
