@@ -1,0 +1,124 @@
+"""The closing table of a run, for the terminal: what it gave, what it cost, what was disclosed to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from vfl.report.words import METRICS, PARTS, by_class, change, duration, host_rows, joined, number, share, size
+
+SHOWN = ("auc", "ks", "log_loss")
+HIDDEN = {
+    "blinded": "how many values; the values are masked",
+    "sealed": "nothing: encrypted, no key",
+    "public": "sizes, names and public keys of the job",
+}
+
+
+def print_summary(result: Mapping[str, Any], console: Console, folder: Path | str, others: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Prints the summary of `result` (the content of report.json); the last line is `report: <folder>/report.json`.
+
+    `others` are the results of other parties where one machine has them (the demo): their disclosures are shown too.
+    """
+    _alignment(result, console)
+    _metrics(result, console)
+    _phases(result, console)
+    _disclosure([result, *others], console)
+    # Plain and unwrapped, for scripts read this line.
+    console.print(f"report: {Path(folder) / 'report.json'}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(title: str, *columns: str, text: int = 1) -> Table:
+    """A table whose first `text` columns are words and whose others are numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i < text else "right", no_wrap=i >= text, overflow="fold")
+    return table
+
+
+def _show(table: Table, console: Console) -> None:
+    console.print(table)
+    console.print()
+
+
+def _alignment(result: Mapping[str, Any], console: Console) -> None:
+    sizes = result.get("alignment") or {}
+    common = sizes.get("intersection")
+    if common is None:
+        return
+    table = _table("Alignment", "", "rows", "matched")
+    if sizes.get("guest_rows") is not None:
+        guest = result.get("party") if result.get("role") == "guest" else None
+        table.add_row(escape(guest or "guest"), number(sizes["guest_rows"]), share(common, sizes["guest_rows"]))
+    for name, rows in host_rows(sizes).items():
+        table.add_row(escape(name), number(rows), share(common, rows))
+    table.add_row("[bold]in common[/]", f"[bold]{number(common)}[/]", "")
+    _show(table, console)
+
+
+def _metrics(result: Mapping[str, Any], console: Console) -> None:
+    metrics = result.get("metrics") or {}
+    part = next((p for p in PARTS if p in metrics), None)
+    if part is None:
+        return
+    joint, alone = (metrics[part].get(model, {}) for model in ("joint", "guest_alone"))
+    table = _table(f"On {number(joint.get('n'))} {PARTS[part]}", "", "guest alone", "joint", "change")
+    for name in SHOWN:
+        label, better, _ = METRICS[name]
+        a, j = alone.get(name), joint.get(name)
+        delta = None if a is None or j is None else j - a
+        colour = "none" if not delta else "green" if delta * better > 0 else "red"
+        table.add_row(label, number(a), f"[bold]{number(j)}[/]", f"[{colour}]{change(delta)}[/]")
+    _show(table, console)
+
+
+def _phases(result: Mapping[str, Any], console: Console) -> None:
+    phases = result.get("phases") or []
+    if not phases:
+        return
+    table = _table("Cost", "phase", "time", "sent", "received")
+    costs = {escape(str(p["name"])): [p["seconds"], p["bytes_sent"], p["bytes_received"]] for p in phases}
+    if len(costs) > 1:
+        costs["[bold]in all[/]"] = [sum(column) for column in zip(*costs.values(), strict=True)]
+    for name, (seconds, sent, received) in costs.items():
+        table.add_row(name, duration(seconds), size(sent), size(received))
+    _show(table, console)
+
+
+def _disclosure(results: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """A line for each thing that somebody learned; the hidden classes in one line each."""
+    entries = [{"from": _who(r)} | dict(entry) for r in results for entry in r.get("disclosure") or []]
+    if not entries:
+        return
+    parties = {str(e["from"]) for e in entries}
+    lines: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for name, group in by_class(entries).items():
+        senders, receivers = (_all({p for e in group for p in _names(e[side])}, parties) for side in ("from", "to"))
+        for entry in group:
+            if name in HIDDEN:
+                line = senders, receivers, f"{HIDDEN[name]} [dim]({name})[/]"
+            else:
+                line = escape(str(entry["from"])), escape(joined(entry["to"])), f"[bold]{escape(str(entry['learns']))}[/]"
+            lines.setdefault(line, []).append(entry)
+    table = _table("Disclosed", "by", "to", "what the receiver learns", "messages", "bytes", text=3)
+    for line, group in lines.items():
+        table.add_row(*line, number(sum(int(e["count"]) for e in group)), size(sum(e["bytes"] for e in group)))
+    _show(table, console)
+
+
+def _who(result: Mapping[str, Any]) -> str:
+    return str(result.get("party") or result.get("role") or "this party")
+
+
+def _names(names: object) -> list[str]:
+    return [names] if isinstance(names, str) else joined(names).split(", ")
+
+
+def _all(names: set[str], parties: set[str]) -> str:
+    return "all" if len(parties) > 1 and names >= parties else escape(", ".join(sorted(names)))

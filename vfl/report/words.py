@@ -1,0 +1,94 @@
+"""Numbers and classes in a reader's words, the same on the page and in the terminal (so: ASCII signs)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+CLASSES = {
+    "revealed": ("Revealed", "The receiver learns something about the sender's data or the result: exactly what is said."),
+    "blinded": ("Blinded", "Hidden by a secret random mask or scalar of the sender: random numbers to the receiver."),
+    "sealed": ("Sealed", "Encrypted under a key that the receiver does not hold, with fresh randomness."),
+    "public": ("Public", "Sizes, names and public keys, as agreed in the job."),
+}
+METRICS = {  # name, better (+1 more, -1 less, 0 neither), what it says
+    "auc": ("AUC", 1, "how often a random event scores above a random non-event; ½ is chance"),
+    "ks": ("KS", 1, "the greatest gap between events and non-events found, down the score"),
+    "log_loss": ("Log-loss", -1, "mean surprise at the outcome: less is better"),
+    "gini": ("Gini", 1, "2 AUC − 1"),
+    "brier": ("Brier score", -1, "mean squared error of the probability: less is better"),
+    "accuracy": ("Accuracy", 1, "share classified rightly at one half"),
+    "lift_5": ("Lift, riskiest 5 %", 1, "events found there, against a random choice"),
+    "lift_10": ("Lift, riskiest 10 %", 1, "events found there, against a random choice"),
+    "lift_20": ("Lift, riskiest 20 %", 1, "events found there, against a random choice"),
+    "base_rate": ("Base rate", 0, "share of events in the rows"),
+    "mean_predicted": ("Mean predicted", 0, "should meet the base rate"),
+    "n": ("Rows", 0, ""),
+}
+PARTS = {"test": "held-out rows", "train": "training rows"}
+
+
+def number(value: object, digits: int = 4) -> str:
+    """A metric: `digits` decimals, a dash where it is undefined, whole numbers in groups of three."""
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+
+
+def change(value: float | None, digits: int = 4) -> str:
+    """A difference, with its sign."""
+    return "-" if value is None else f"{value:+.{digits}f}"
+
+
+def size(count: float) -> str:
+    """Bytes in powers of 1000, three figures."""
+    if abs(count) < 1000:
+        return f"{int(count)} B"
+    for unit in ("kB", "MB", "GB"):
+        count /= 1000
+        if abs(count) < 999.5 or unit == "GB":
+            break
+    return f"{count:.{0 if count >= 100 else 1 if count >= 10 else 2}f} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 60:
+        return f"{seconds:.{2 if seconds < 10 else 1}f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def share(part: float, whole: float) -> str:
+    """A percentage; a dash of nothing."""
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def joined(names: object) -> str:
+    """A party or several, as text."""
+    if isinstance(names, str):
+        return names
+    return ", ".join(str(n) for n in names) if isinstance(names, Iterable) else str(names)
+
+
+def class_of(entry: Mapping[str, Any]) -> str:
+    """The disclosure class of an entry, in small letters."""
+    return str(entry.get("class", "")).lower()
+
+
+def by_class(disclosure: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """Entries by class, the most telling class first; a class that this version does not know comes before all."""
+    entries = list(disclosure)
+    unknown = [c for c in dict.fromkeys(map(class_of, entries)) if c not in CLASSES]
+    groups = {c: [e for e in entries if class_of(e) == c] for c in (*unknown, *CLASSES)}
+    return {c: group for c, group in groups.items() if group}
+
+
+def host_rows(alignment: Mapping[str, Any]) -> dict[str, int]:
+    """Rows by host; a bare number stands for the only host."""
+    rows = alignment.get("host_rows")
+    if isinstance(rows, Mapping):
+        return {str(k): int(v) for k, v in rows.items()}
+    return {} if rows is None else {"host": int(rows)}
