@@ -5,7 +5,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
-use vfl_core::curve::{self, CurveError};
+use vfl_core::curve::{self, Backend, CurveError};
 
 /// (length,) ristretto255 points (RFC 9496), canonical 32-byte encodings at the border.
 #[pyclass(frozen, module = "protocols._native")]
@@ -16,13 +16,13 @@ impl PointVec {
     /// RFC 9380 expand_message_xmd(SHA-512) to 64 bytes, then the ristretto255 map (ristretto255_XMD:SHA-512_R255MAP_RO_).
     #[staticmethod]
     fn hash_to_group(py: Python<'_>, items: Vec<PyBackedBytes>, domain: &[u8]) -> PyResult<Self> {
-        py.detach(|| curve::PointVec::hash_to_group(&items, domain)).map(Self).map_err(error)
+        py.detach(|| curve::PointVec::hash_to_group(Backend::chosen(), &items, domain)).map(Self).map_err(error)
     }
 
     /// Raises InvalidBytes at a non-canonical encoding, a point off the group or the identity.
     #[staticmethod]
     fn from_bytes(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
-        py.detach(|| curve::PointVec::from_bytes(data)).map(Self).map_err(error)
+        py.detach(|| curve::PointVec::from_bytes(Backend::chosen(), data)).map(Self).map_err(error)
     }
 
     fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {

@@ -5,7 +5,11 @@
 //! no `PointVec` holds a point off the group.
 
 mod hash;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
 mod portable;
+
+use std::sync::OnceLock;
 
 use curve25519_dalek::scalar::Scalar;
 use rand_chacha::ChaCha20Rng;
@@ -48,32 +52,102 @@ impl std::fmt::Display for CurveError {
 
 impl std::error::Error for CurveError {}
 
+/// Which arithmetic makes a vector; its results are made by the same one.
+#[derive(Clone, Copy)]
+pub enum Backend {
+    Serial,
+    #[cfg(target_arch = "x86_64")]
+    Ifma(ifma::Ifma),
+}
+
+impl Backend {
+    /// IFMA where the CPU has it, unless VFL_NATIVE_BACKEND=serial; the same for the life of the process.
+    pub fn chosen() -> Self {
+        static CHOSEN: OnceLock<Backend> = OnceLock::new();
+        *CHOSEN.get_or_init(|| match std::env::var_os("VFL_NATIVE_BACKEND") {
+            Some(name) if name == "serial" => Self::Serial,
+            _ => Self::ifma().unwrap_or(Self::Serial),
+        })
+    }
+
+    /// None where the CPU lacks the instructions.
+    pub fn ifma() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        return ifma::Ifma::detect().map(Self::Ifma);
+        #[cfg(not(target_arch = "x86_64"))]
+        None
+    }
+}
+
 /// A vector of ristretto255 points.
 #[derive(Clone)]
-pub struct PointVec(portable::Points);
+pub struct PointVec(Points);
+
+#[derive(Clone)]
+enum Points {
+    Serial(portable::Points),
+    #[cfg(target_arch = "x86_64")]
+    Ifma(ifma::Points),
+}
+
+/// Evaluates the expression on the points of either kind.
+macro_rules! on {
+    ($vec:expr, $points:ident => $body:expr) => {
+        match &$vec.0 {
+            Points::Serial($points) => $body,
+            #[cfg(target_arch = "x86_64")]
+            Points::Ifma($points) => $body,
+        }
+    };
+}
+
+impl From<portable::Points> for PointVec {
+    fn from(points: portable::Points) -> Self {
+        Self(Points::Serial(points))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl From<ifma::Points> for PointVec {
+    fn from(points: ifma::Points) -> Self {
+        Self(Points::Ifma(points))
+    }
+}
 
 impl PointVec {
     /// ristretto255_XMD:SHA-512_R255MAP_RO_ of RFC 9380, appendix B, with `domain` as the domain separation tag.
-    pub fn hash_to_group<T: AsRef<[u8]> + Sync>(items: &[T], domain: &[u8]) -> Result<Self, CurveError> {
+    pub fn hash_to_group<T: AsRef<[u8]> + Sync>(
+        backend: Backend,
+        items: &[T],
+        domain: &[u8],
+    ) -> Result<Self, CurveError> {
         let expander = hash::Expander::new(domain).ok_or(CurveError::Domain)?;
-        Ok(Self(portable::Points::hash(items, &expander)))
+        Ok(match backend {
+            Backend::Serial => portable::Points::hash(items, &expander).into(),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Ifma(cpu) => ifma::Points::hash(cpu, items, &expander).into(),
+        })
     }
 
     /// Refuses whatever is not a sequence of canonical encodings of points other than the identity.
-    pub fn from_bytes(data: &[u8]) -> Result<Self, CurveError> {
+    pub fn from_bytes(backend: Backend, data: &[u8]) -> Result<Self, CurveError> {
         let (encodings, rest) = data.as_chunks::<ENCODED_BYTES>();
         if !rest.is_empty() {
             return Err(CurveError::Length);
         }
-        portable::Points::decode(encodings).map(Self)
+        match backend {
+            Backend::Serial => portable::Points::decode(encodings).map(Self::from),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Ifma(cpu) => ifma::Points::decode(cpu, encodings).map(Self::from),
+        }
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.0.encode().into_flattened()
+        self.encode().into_flattened()
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        on!(self, points => points.len())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -83,12 +157,12 @@ impl PointVec {
     /// Every point times one secret scalar (little-endian, canonical, non-zero), in constant time.
     pub fn mul(&self, scalar: &[u8]) -> Result<Self, CurveError> {
         let scalar = parse_scalar(scalar)?;
-        Ok(Self(self.0.mul(&scalar)))
+        Ok(on!(self, points => points.mul(&scalar).into()))
     }
 
     /// `TAG_BYTES` a point, from a hash of its encoding.
     pub fn tags(&self) -> Vec<u8> {
-        hash::tags(&self.0.encode()).into_flattened()
+        hash::tags(&self.encode()).into_flattened()
     }
 
     /// The points at `rows`, in that order, repetitions allowed.
@@ -96,7 +170,12 @@ impl PointVec {
         let len = self.len();
         let index = |row: &i64| usize::try_from(*row).ok().filter(|i| *i < len);
         let rows: Option<Vec<usize>> = rows.iter().map(index).collect();
-        Ok(Self(self.0.take(&rows.ok_or(CurveError::Row)?)))
+        let rows = rows.ok_or(CurveError::Row)?;
+        Ok(on!(self, points => points.take(&rows).into()))
+    }
+
+    fn encode(&self) -> Vec<[u8; ENCODED_BYTES]> {
+        on!(self, points => points.encode())
     }
 }
 

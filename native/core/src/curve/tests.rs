@@ -19,6 +19,10 @@ fn unhex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|d| u8::from_str_radix(std::str::from_utf8(d).unwrap(), 16).unwrap()).collect()
 }
 
+fn backends() -> impl Iterator<Item = Backend> {
+    [Some(Backend::Serial), Backend::ifma()].into_iter().flatten()
+}
+
 fn ids(count: usize) -> Vec<Vec<u8>> {
     (0..count).map(|i| format!("customer-{i}").into_bytes()).collect()
 }
@@ -55,71 +59,83 @@ fn derives_as_rfc_9496() {
 
 #[test]
 fn hashes_and_multiplies_as_rfc_9497() {
-    for vector in vectors("blind") {
-        let hashed = PointVec::hash_to_group(&[&vector[0]], OPRF_DOMAIN).unwrap();
-        assert_eq!(hashed.mul(&vector[1]).unwrap().to_bytes(), vector[2]);
+    for backend in backends() {
+        for vector in vectors("blind") {
+            let hashed = PointVec::hash_to_group(backend, &[&vector[0]], OPRF_DOMAIN).unwrap();
+            assert_eq!(hashed.mul(&vector[1]).unwrap().to_bytes(), vector[2]);
+        }
     }
 }
 
 #[test]
 fn multiples_of_the_generator() {
-    let multiples: Vec<u8> = vectors("multiple").concat().concat();
-    assert_eq!(PointVec::from_bytes(&multiples).unwrap().to_bytes(), multiples);
-    let generator = PointVec::from_bytes(&multiples[..32]).unwrap();
-    for (i, expected) in multiples.chunks(32).enumerate() {
-        let scalar = Scalar::from(i as u64 + 1).to_bytes();
-        assert_eq!(generator.mul(&scalar).unwrap().to_bytes(), expected);
+    for backend in backends() {
+        let multiples: Vec<u8> = vectors("multiple").concat().concat();
+        assert_eq!(PointVec::from_bytes(backend, &multiples).unwrap().to_bytes(), multiples);
+        let generator = PointVec::from_bytes(backend, &multiples[..32]).unwrap();
+        for (i, expected) in multiples.chunks(32).enumerate() {
+            let scalar = Scalar::from(i as u64 + 1).to_bytes();
+            assert_eq!(generator.mul(&scalar).unwrap().to_bytes(), expected);
+        }
     }
 }
 
 #[test]
 fn refuses_what_is_no_point_and_says_where() {
-    let good = PointVec::hash_to_group(&ids(20), b"test").unwrap().to_bytes();
-    for vector in vectors("invalid") {
-        for at in [0, 7, 8, 19] {
-            let mut bytes = good.clone();
-            bytes[32 * at..][..32].copy_from_slice(&vector[0]);
-            assert_eq!(PointVec::from_bytes(&bytes).err(), Some(CurveError::Encoding(at)));
+    for backend in backends() {
+        let good = PointVec::hash_to_group(backend, &ids(20), b"test").unwrap().to_bytes();
+        for vector in vectors("invalid") {
+            for at in [0, 7, 8, 19] {
+                let mut bytes = good.clone();
+                bytes[32 * at..][..32].copy_from_slice(&vector[0]);
+                assert_eq!(PointVec::from_bytes(backend, &bytes).err(), Some(CurveError::Encoding(at)));
+            }
         }
+        assert_eq!(PointVec::from_bytes(backend, &good[1..]).err(), Some(CurveError::Length));
+        assert_eq!(PointVec::from_bytes(backend, &[]).unwrap().len(), 0);
     }
-    assert_eq!(PointVec::from_bytes(&good[1..]).err(), Some(CurveError::Length));
-    assert_eq!(PointVec::from_bytes(&[]).unwrap().len(), 0);
 }
 
 #[test]
 fn refuses_what_is_no_scalar() {
-    let points = PointVec::hash_to_group(&ids(1), b"test").unwrap();
-    let order = unhex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
-    for bad in [vec![0; 32], order, vec![0xff; 32], vec![1; 31], vec![1; 33], vec![]] {
-        assert_eq!(points.mul(&bad).err(), Some(CurveError::Scalar));
+    for backend in backends() {
+        let points = PointVec::hash_to_group(backend, &ids(1), b"test").unwrap();
+        let order = unhex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
+        for bad in [vec![0; 32], order, vec![0xff; 32], vec![1; 31], vec![1; 33], vec![]] {
+            assert_eq!(points.mul(&bad).err(), Some(CurveError::Scalar));
+        }
     }
 }
 
 #[test]
 fn two_keys_commute_and_agree_with_the_crate() {
-    let (a, b) = (random_scalar(&[1; 32]), random_scalar(&[2; 32]));
-    let points = PointVec::hash_to_group(&ids(700), b"test").unwrap();
-    let sent = PointVec::from_bytes(&points.mul(a.as_ref()).unwrap().to_bytes()).unwrap();
-    let (there, back) = (sent.mul(b.as_ref()).unwrap(), points.mul(b.as_ref()).unwrap().mul(a.as_ref()).unwrap());
-    assert_eq!(there.to_bytes(), back.to_bytes());
-    assert_eq!(there.tags(), back.tags());
-    assert_eq!(there.tags().len(), 700 * TAG_BYTES);
-    let product = Scalar::from_canonical_bytes(*a).unwrap() * Scalar::from_canonical_bytes(*b).unwrap();
-    for (before, after) in points.to_bytes().chunks(32).zip(there.to_bytes().chunks(32)) {
-        let point = CompressedRistretto::from_slice(before).unwrap().decompress().unwrap();
-        assert_eq!((point * product).compress().to_bytes(), after);
+    for backend in backends() {
+        let (a, b) = (random_scalar(&[1; 32]), random_scalar(&[2; 32]));
+        let points = PointVec::hash_to_group(backend, &ids(700), b"test").unwrap();
+        let sent = PointVec::from_bytes(backend, &points.mul(a.as_ref()).unwrap().to_bytes()).unwrap();
+        let (there, back) = (sent.mul(b.as_ref()).unwrap(), points.mul(b.as_ref()).unwrap().mul(a.as_ref()).unwrap());
+        assert_eq!(there.to_bytes(), back.to_bytes());
+        assert_eq!(there.tags(), back.tags());
+        assert_eq!(there.tags().len(), 700 * TAG_BYTES);
+        let product = Scalar::from_canonical_bytes(*a).unwrap() * Scalar::from_canonical_bytes(*b).unwrap();
+        for (before, after) in points.to_bytes().chunks(32).zip(there.to_bytes().chunks(32)) {
+            let point = CompressedRistretto::from_slice(before).unwrap().decompress().unwrap();
+            assert_eq!((point * product).compress().to_bytes(), after);
+        }
     }
 }
 
 #[test]
 fn takes_rows_in_order_and_refuses_others() {
-    let points = PointVec::hash_to_group(&ids(21), b"test").unwrap();
-    let bytes = points.to_bytes();
-    let taken = points.take(&[20, 0, 0, 9]).unwrap().to_bytes();
-    let expected: Vec<u8> = [20, 0, 0, 9].iter().flat_map(|i| bytes[32 * i..][..32].to_vec()).collect();
-    assert_eq!(taken, expected);
-    for bad in [21, -1, i64::MIN, i64::MAX] {
-        assert_eq!(points.take(&[0, bad]).err(), Some(CurveError::Row));
+    for backend in backends() {
+        let points = PointVec::hash_to_group(backend, &ids(21), b"test").unwrap();
+        let bytes = points.to_bytes();
+        let taken = points.take(&[20, 0, 0, 9]).unwrap().to_bytes();
+        let expected: Vec<u8> = [20, 0, 0, 9].iter().flat_map(|i| bytes[32 * i..][..32].to_vec()).collect();
+        assert_eq!(taken, expected);
+        for bad in [21, -1, i64::MIN, i64::MAX] {
+            assert_eq!(points.take(&[0, bad]).err(), Some(CurveError::Row));
+        }
     }
 }
 
