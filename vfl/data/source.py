@@ -1,0 +1,125 @@
+"""Reads a party's table from a CSV file, a Parquet file or a database.
+
+No message holds a cell of the table, the text of a query or a database address, which may hold a password.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from protocols.errors import DataError
+
+
+def read_source(source: str | Path, query: str | None = None, *, keys: Sequence[str] = ()) -> pd.DataFrame:
+    """The table behind `source`: a .csv file (UTF-8, commas, a header), a .parquet file, or an SQLAlchemy address with
+    `query`.
+
+    keys: columns that a CSV file's ids are in; they stay texts, so that leading zeros survive.
+    Raises DataError: the file or database cannot be read, unknown suffix, a library is not installed.
+    """
+    address = str(source)
+    if "://" in address:
+        return _database(address, query)
+    path = Path(source)
+    if query is not None:
+        raise DataError(f"{path}: a file takes no query", remedy="Remove query, or give a database address as source")
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".parquet"):
+        raise DataError(f"{path}: is neither .csv nor .parquet", remedy="Convert the table, or give a database address with a query")
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})", remedy="Check the path and that this account may read it") from None
+    return _csv(path, keys) if suffix == ".csv" else _parquet(path)
+
+
+def _csv(path: Path, keys: Sequence[str]) -> pd.DataFrame:
+    def bad(what: str, remedy: str) -> DataError:
+        return DataError(f"{path}: {what}", remedy=remedy)
+
+    utf8 = bad("is not UTF-8 text", "Save the file as UTF-8")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header = next(csv.reader(file), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise (utf8 if isinstance(error, UnicodeDecodeError) else bad("has no readable header", "Check the file")) from None
+    if not header:
+        raise bad("is empty", "Check the source")
+    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+        raise bad("does not separate its columns by commas", "Save it with commas")
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise bad(f"has more than one column called {', '.join(repr(t) for t in twice)}", "Rename them")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                path,
+                encoding="utf-8-sig",
+                index_col=False,
+                low_memory=False,
+                converters=dict.fromkeys(keys, _as_written),
+            )
+    except UnicodeDecodeError:
+        raise utf8 from None
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        line = re.search(r"line (\d+)", str(error))
+        where = f"line {line[1]}" if line else "a line"
+        raise bad(f"{where} has more cells than the header, or a quote that does not end", "Repair the file") from None
+    except (OSError, ValueError):
+        raise bad("is not a readable CSV file", "Repair the file") from None
+
+
+def _as_written(cell: str) -> str | None:
+    return cell or None
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    if importlib.util.find_spec("pyarrow") is None:
+        raise DataError(f"{path}: reading Parquet needs pyarrow", remedy="Install it with: pip install pyarrow")
+    try:
+        frame = pd.read_parquet(path, engine="pyarrow")
+    except Exception:  # pyarrow raises many types, and quotes contents
+        raise DataError(f"{path}: is not a readable Parquet file", remedy="Check that it was written completely") from None
+    return frame.reset_index() if any(name is not None for name in frame.index.names) else frame
+
+
+def _database(address: str, query: str | None) -> pd.DataFrame:
+    if query is None:
+        raise DataError("a database address needs a query", remedy='Add query = "SELECT ..." to [data]')
+    try:
+        import sqlalchemy  # an optional dependency, and slow to import
+    except ImportError:
+        raise DataError("reading a database needs SQLAlchemy", remedy="Install it with: pip install sqlalchemy") from None
+    failed: str | None = None
+    try:
+        engine = sqlalchemy.create_engine(address)
+    except ImportError as error:
+        raise DataError(
+            f"the database's driver {error.name or ''} is not installed",
+            remedy="Install it in this environment with pip",
+        ) from None
+    except Exception as error:  # SQLAlchemy and drivers quote the address
+        raise DataError(
+            f"the database address is not valid ({type(error).__name__})",
+            remedy="Check source in [data]; the scheme names a driver",
+        ) from None
+    try:
+        with engine.connect() as connection:
+            return pd.read_sql_query(sqlalchemy.text(query), connection, coerce_float=False)
+    except Exception as error:  # SQLAlchemy and drivers quote the query and cells
+        failed = type(error).__name__
+    finally:
+        engine.dispose()
+    raise DataError(
+        f"the database did not answer the query ({failed})",
+        remedy="Try source and query of [data] with the database's own tools",
+    )
