@@ -1,0 +1,200 @@
+"""Who a party is: an EC P-256 key and a self-signed certificate, made once and pinned by every partner.
+
+There is no authority in between.  Each party hands its `cert.pem` to its partners over any way they trust, two people compare the
+fingerprint by phone, and from then on exactly that certificate is accepted (see `vfl.transport`).  The private key never leaves its
+folder: file mode 0600, and no `repr`, log or error shows it.  The same key signs this party's ledger.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import re
+import stat
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from protocols.errors import ConfigError
+
+PARTY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_SIGNATURE = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+
+
+def check_name(name: str) -> str:
+    """`name`, if it can be the name of a party; raises ConfigError."""
+    if not PARTY_NAME.fullmatch(name):
+        raise ConfigError(
+            "This is not the name of a party",
+            remedy="Use up to 63 letters, digits, '.', '_' and '-', beginning with a letter or a digit",
+        )
+    return name
+
+
+class Identity:
+    """This party's key and certificate, checked: they belong together, are valid today, and the key is readable by its owner only."""
+
+    def __init__(self, name: str, key_path: Path, certificate_path: Path, certificate_pem: bytes, key: ec.EllipticCurvePrivateKey) -> None:
+        self.name, self.key_path, self.certificate_path, self.certificate_pem = name, key_path, certificate_path, certificate_pem
+        self._key = key
+
+    @classmethod
+    def load(cls, key_path: Path, certificate_path: Path, name: str | None = None) -> Identity:
+        """The identity in these two files.  Raises ConfigError, with the remedy, unless it can be used now (and as `name`)."""
+        pem = _read(certificate_path, "certificate")
+        certificate = load_certificate(pem, str(certificate_path))
+        key = _load_key(key_path)
+        if key.public_key() != certificate.public_key():
+            raise ConfigError(
+                f"{certificate_path} does not belong to the key {key_path}",
+                remedy="Put back the pair that `vfl init` wrote, or make a new identity and let every partner pin it again",
+            )
+        found = common_name(certificate)
+        if name is not None and found != name:
+            raise ConfigError(
+                f"{certificate_path} is the certificate of another party", expected=name, found=found, remedy="Name this party's own files"
+            )
+        check_validity(certificate, f"This party's own certificate {certificate_path}", "Make a new identity and let every partner pin it")
+        return cls(check_name(found), key_path, certificate_path, pem, key)
+
+    @property
+    def certificate_der(self) -> bytes:
+        """The certificate, as it crosses in a handshake."""
+        return load_certificate(self.certificate_pem, "The certificate").public_bytes(serialization.Encoding.DER)
+
+    def fingerprint(self) -> str:
+        """The fingerprint of this party's certificate, to be compared by phone."""
+        return fingerprint(self.certificate_pem)
+
+    def sign(self, data: bytes) -> bytes:
+        """A signature over `data` (ECDSA on P-256 with SHA-256; equal data give equal bytes)."""
+        return self._key.sign(data, _SIGNATURE)
+
+    def __repr__(self) -> str:
+        return f"<Identity of {self.name}, {self.fingerprint()}>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("an identity holds a private key and is never pickled")
+
+
+def create_identity(folder: Path, name: str, days: int = 825) -> Identity:
+    """A new key (`key.pem`, mode 0600) and self-signed certificate (`cert.pem`, CN = `name`) in `folder`; never overwrites a key."""
+    check_name(name)
+    key_path, certificate_path = folder / "key.pem", folder / "cert.pem"
+    folder.mkdir(parents=True, exist_ok=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    try:
+        handle = os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise ConfigError(f"{key_path} exists already", remedy="Use it, or move it away if it shall be replaced") from None
+    except OSError as error:
+        raise ConfigError(f"{key_path} cannot be written ({error.strerror})", remedy="Choose a folder that this user may write") from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(secret)
+    pem = _self_signed(key, name, days).public_bytes(serialization.Encoding.PEM)
+    certificate_path.write_bytes(pem)
+    return Identity.load(key_path, certificate_path, name)
+
+
+def _self_signed(key: ec.EllipticCurvePrivateKey, name: str, days: int) -> x509.Certificate:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=10)  # partners' clocks differ a little
+    usage = x509.KeyUsage(
+        digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False, key_agreement=False,
+        key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    both_ends = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(both_ends, critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def load_certificate(pem: bytes, where: str) -> x509.Certificate:
+    """The one certificate in `pem`; raises ConfigError naming `where`."""
+    if b"PRIVATE KEY" in pem:
+        raise ConfigError(
+            f"{where} holds a private key", remedy="Only certificates are exchanged; if this key was sent to anybody, make a new identity"
+        )
+    try:
+        (certificate,) = x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        raise ConfigError(
+            f"{where} does not hold exactly one certificate in PEM form", remedy="Ask for the cert.pem that `vfl init` wrote"
+        ) from None
+    return certificate
+
+
+def check_validity(certificate: x509.Certificate, what: str, remedy: str) -> None:
+    """Raises ConfigError if `certificate` is not valid today."""
+    now = datetime.datetime.now(datetime.UTC)
+    if now > certificate.not_valid_after_utc:
+        raise ConfigError(f"{what} expired on {certificate.not_valid_after_utc:%Y-%m-%d}", remedy=remedy)
+    if now < certificate.not_valid_before_utc:
+        raise ConfigError(f"{what} is valid only from {certificate.not_valid_before_utc:%Y-%m-%d}", remedy="Check this machine's clock")
+
+
+def common_name(certificate: x509.Certificate) -> str:
+    """The name that `certificate` was made for ("" if it bears none)."""
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if len(names) == 1 else ""
+
+
+def fingerprint(pem: bytes) -> str:
+    """SHA-256 of the certificate as "AB:CD:...": what two people read to each other before they pin it."""
+    return load_certificate(pem, "The certificate").fingerprint(hashes.SHA256()).hex(":").upper()
+
+
+def short_fingerprint(der: bytes) -> str:
+    """The first eight bytes of the fingerprint, for errors and logs."""
+    return hashlib.sha256(der).digest()[:8].hex(":").upper()
+
+
+def verify(certificate_pem: bytes, data: bytes, signature: bytes) -> bool:
+    """Whether `signature` over `data` was made by the owner of the certificate."""
+    key = load_certificate(certificate_pem, "The certificate").public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        return False
+    try:
+        key.verify(signature, data, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"The {what} {path} cannot be read ({error.strerror})", remedy="Make one with `vfl init`, or correct the path"
+        ) from None
+
+
+def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    pem = _read(path, "key")
+    if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise ConfigError(f"The key {path} can be read by other users", remedy=f"Run `chmod 600 {path}`")
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise ConfigError(f"{path} does not hold an EC P-256 key without a password", remedy="Make an identity with `vfl init`")
+    return key

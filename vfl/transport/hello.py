@@ -1,0 +1,130 @@
+"""The greeting inside TLS: is this the party, the job and the version that were agreed?
+
+Both sides send HELLO, check the other's, and answer WELCOME or REFUSE with a reason from a closed list, so that both sides end
+with the same explanation.  The *knock* goes before it, in the TLS ClientHello: it proves that a caller knows this session, says which
+party it claims to be, and tells nothing to anybody else.  It authenticates nothing: see `switchboard` for the one thing that it decides.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+
+from protocols.errors import HandshakeFailed
+
+VERSION = 1
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=63)]
+
+
+class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a party says of itself."""
+
+    version: int
+    name: _Name
+    role: _Name
+    session: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+
+
+class _AnyHello(msgspec.Struct, frozen=True):
+    """A hello of any version."""
+
+    version: int
+
+
+class Reason(enum.StrEnum):
+    """Why a greeting is refused."""
+
+    MALFORMED = "malformed"
+    VERSION = "version"
+    CERTIFICATE = "certificate"
+    NAME = "name"
+    ROLE = "role"
+    SESSION = "session"
+    DUPLICATE = "duplicate"
+
+
+# reason: (what differs, what to do), for both sides alike
+_TEXTS = {
+    Reason.MALFORMED: ("what was said is no greeting", "Install the same version of this engine at both parties"),
+    Reason.VERSION: ("the transport's version differs", "Install the same version of this engine at both parties"),
+    Reason.CERTIFICATE: (
+        "the certificate is not the one that was pinned",
+        "Compare the fingerprints by phone, and pin at both parties the certificate that the other really uses",
+    ),
+    Reason.NAME: (
+        "another party was expected",
+        "Check that the address leads to the right party, and that each name has its own certificate in the party files",
+    ),
+    Reason.ROLE: ("the role differs", "Check `role` in the party files against [parties] in the job file"),
+    Reason.SESSION: ("the job differs", "Compare `vfl job digest job.toml` at both parties and use the same file"),
+    Reason.DUPLICATE: ("a party of this name is already connected", "End the other process that runs as this party"),
+}
+
+
+def encode(mine: Hello) -> bytes:
+    """The payload of HELLO."""
+    return msgspec.msgpack.encode(mine)
+
+
+def read_hello(payload: bytes | bytearray, version: int) -> Hello | Reason:
+    """The peer's hello, or why it cannot be read by a party of this `version`."""
+    try:
+        if msgspec.msgpack.decode(payload, type=_AnyHello).version != version:
+            return Reason.VERSION
+        return msgspec.msgpack.decode(payload, type=Hello)
+    except (msgspec.MsgspecError, RecursionError):
+        return Reason.MALFORMED
+
+
+def read_reason(payload: bytes | bytearray) -> Reason:
+    """The reason in a REFUSE frame; an unknown one, of a later version, is a difference of versions."""
+    try:
+        return Reason(payload.decode("ascii", "replace"))
+    except ValueError:
+        return Reason.VERSION
+
+
+def compare(theirs: Hello, name: str, role: str, session: bytes) -> tuple[Reason, str, str] | None:
+    """(what differs, expected, found) between `theirs` and the party that the certificate belongs to; None if nothing does."""
+    if theirs.name != name:
+        return Reason.NAME, name, "another name"
+    if theirs.role != role:
+        return Reason.ROLE, role, theirs.role if theirs.role.isalnum() else "another role"
+    if not hmac.compare_digest(theirs.session, session):
+        return Reason.SESSION, session[:6].hex(), theirs.session[:6].hex()
+    return None
+
+
+def refused_by_us(peer: str, reason: Reason, expected: object = None, found: object = None) -> HandshakeFailed:
+    """This party's error when it refuses `peer`."""
+    what, remedy = _TEXTS[reason]
+    return HandshakeFailed(f"{peer} was refused: {what}", remedy=remedy, party=peer, expected=expected, found=found)
+
+
+def refused_by_them(peer: str, reason: Reason) -> HandshakeFailed:
+    """This party's error when `peer` refuses it."""
+    what, remedy = _TEXTS[reason]
+    return HandshakeFailed(f"{peer} refused this party: {what}", remedy=remedy, party=peer)
+
+
+def knock(name: str, session: bytes) -> str:
+    """What `name` puts in the server-name field of its ClientHello: random to all who do not know the session."""
+    nonce = secrets.token_hex(16)
+    return f"k{nonce}.k{_mark(name, session, nonce)}"
+
+
+def who_knocks(text: str | None, names: Iterable[str], session: bytes) -> str | None:
+    """Which of `names` the knock claims, if it was made for this session."""
+    nonce, _, mark = (text or "").partition(".k")
+    found = [n for n in names if hmac.compare_digest(_mark(n, session, nonce[1:]).encode(), mark.encode())]
+    return found[0] if found else None
+
+
+def _mark(name: str, session: bytes, nonce: str) -> str:
+    return hmac.digest(session, f"vfl knock 1 {nonce} {name}".encode(), hashlib.sha256)[:16].hex()

@@ -1,0 +1,283 @@
+"""One connection to one party: greeting, messages, heartbeats, end.  Runs in the loop's thread only.
+
+TLS handshake -> both send HELLO -> both check it, and send WELCOME -> OPEN -> ... -> BYE / BYE_ACK
+                                                   or REFUSE(reason)            or ABORT(code, party)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Iterator
+from typing import Protocol
+
+from protocols.errors import HandshakeFailed, PeerAborted, PeerClosed, PeerTimeout, RemoteProtocolError, VFLError
+from vfl.transport import frames, hello
+from vfl.transport.frames import BadFrameError, FrameReader, Kind
+from vfl.transport.hello import Hello, Reason
+from vfl.transport.peers import Peer
+from vfl.transport.tls import TlsProtocol, certificate_refused, explain
+
+_TURN = 4 << 20  # bytes encrypted before the loop may do something else
+
+
+class Owner(Protocol):
+    """What a link needs of the party that it belongs to."""
+
+    greeting: Hello
+
+    def peer_of(self, certificate: bytes) -> Peer | None:
+        """The party to which this certificate is pinned."""
+
+    def claims(self, knock: str | None) -> str | None:
+        """The party that the knock names."""
+
+    def reserve(self, link: Link) -> bool:
+        """Makes `link` the one of its peer; False if that has a live one already."""
+
+    def opened(self, link: Link) -> None:
+        """Both sides have welcomed each other."""
+
+    def arrived(self, name: str, message: bytes) -> None:
+        """A whole message from `name`."""
+
+    def ended(self, name: str) -> None:
+        """`name` has sent everything and said so."""
+
+    def failed(self, error: VFLError) -> None:
+        """An open link broke, or an expected party cannot be greeted."""
+
+
+class Link(TlsProtocol):
+    """`greeted` is done when both sides have said WELCOME; it fails with HandshakeFailed, or with OSError if it is worth another try."""
+
+    def __init__(self, owner: Owner, context: ssl.SSLContext, where: str, *, dialled: Peer | None) -> None:
+        self._owner, self._dialled, self._where = owner, dialled, where
+        mine = owner.greeting
+        super().__init__(context, knock=None if dialled is None else hello.knock(mine.name, mine.session))
+        self.peer: Peer | None = None  # known by its certificate, from the end of the TLS handshake
+        self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.greeted.add_done_callback(lambda f: f.cancelled() or f.exception())  # seen, also if nobody waits any more
+        self.acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.unpinned = False  # it was turned away because of its certificate
+        self._reader, self._parts, self._size = FrameReader(), list[bytearray](), 0
+        self._accepted = self._welcomed = self.ended = self._aborted = False
+        self._outbox: deque[Iterator[tuple[bytes, memoryview]]] = deque()
+        self._pumping, self._silence, self._spoke, self._written = False, 0.0, True, 0
+
+    @property
+    def name(self) -> str:
+        """Who is at the other end, as far as is known: by its certificate, or by whom this party meant to dial."""
+        known = self.peer or self._dialled
+        return known.name if known else f"a peer at {self._where}"
+
+    @property
+    def claimed(self) -> str | None:
+        """The party that the other end is, or shows good reason to be (see `hello.knock`)."""
+        known = self.peer or self._dialled
+        return known.name if known else self._owner.claims(self.knock)
+
+    @property
+    def open(self) -> bool:
+        """Whether messages may cross, towards this party at least."""
+        return self._accepted and self._welcomed and not self.finished
+
+    # -- out
+
+    def send(self, message: bytes) -> None:
+        """Queues `message`."""
+        self._queue(frames.cut(message))
+
+    def bye(self) -> None:
+        """Says, after all that is queued, that this party has sent everything; `acknowledged` is done when the peer has it."""
+        self._queue(iter([(frames.header(Kind.BYE), memoryview(b""))]))
+
+    def abort(self, code: str, blames: str | None) -> None:
+        """Drops what is queued, tells the peer why, and ends the connection."""
+        self._outbox.clear()
+        if self.open and not self._aborted:
+            self._aborted = True
+            payload = frames.abort_payload(code, blames)
+            self.write(frames.header(Kind.ABORT, len(payload)), payload)
+            self.finish()
+
+    def progress(self) -> object:
+        """Something that changes as long as bytes leave."""
+        return self._written, self._transport.get_write_buffer_size() if self._transport else 0
+
+    def _queue(self, pieces: Iterator[tuple[bytes, memoryview]]) -> None:
+        self._outbox.append(pieces)
+        if not self._pumping:
+            self._pump()
+
+    def _pump(self) -> None:
+        self._pumping, turn = False, 0
+        while self._outbox and not self.paused and not self.finished:
+            try:
+                head, piece = next(self._outbox[0])
+            except StopIteration:
+                self._outbox.popleft()
+                continue
+            self.write(head, piece)
+            self._spoke, turn, self._written = True, turn + len(piece), self._written + 1
+            if turn >= _TURN:  # let the loop read what has arrived
+                self._pumping = True
+                asyncio.get_running_loop().call_soon(self._pump)
+                return
+
+    def on_resume(self) -> None:
+        if not self._pumping:
+            self._pump()
+
+    def tick(self, elapsed: float, dead_after: float) -> None:
+        """Sends a heartbeat if nothing else was sent since the last tick; fails if the peer was silent for `dead_after`."""
+        if not self.open or self.ended:
+            return
+        if not self._spoke and not self.paused:
+            self.write(frames.header(Kind.BEAT))
+        self._spoke = False
+        self._silence += elapsed
+        if self._silence >= dead_after:
+            remedy = f"Look whether {self.name}'s process and the network between are alive, then start all parties again"
+            self._fail(PeerTimeout(f"{self.name} was silent for {dead_after:g} s", remedy=remedy, party=self.name))
+
+    # -- in
+
+    def on_secured(self, certificate: bytes) -> None:
+        peer = self._owner.peer_of(certificate)
+        self._send_hello()
+        if peer is None:
+            self._refuse(Reason.CERTIFICATE)
+        elif self._dialled is not None and peer is not self._dialled:
+            self._refuse(Reason.NAME, self._dialled.name, peer.name)
+        else:
+            self.peer = peer
+
+    def _send_hello(self) -> None:
+        payload = hello.encode(self._owner.greeting)
+        self.write(frames.header(Kind.HELLO, len(payload)), payload)
+
+    def on_data(self, data: memoryview) -> None:
+        self._silence = 0.0
+        try:
+            for kind, payload in self._reader.feed(data):
+                if self.finished:
+                    return
+                if self.open:
+                    self._frame(kind, payload)
+                else:
+                    self._greet(kind, payload)
+        except BadFrameError as bad:
+            if self.open:
+                remedy = f"Check that {self.name} runs the same version of this engine"
+                self._fail(RemoteProtocolError(f"{self.name} sent {bad}", remedy=remedy, party=self.name))
+            else:
+                self._refuse(Reason.MALFORMED)
+
+    def _greet(self, kind: Kind, payload: bytearray) -> None:
+        if self.peer is None:
+            return
+        if kind is Kind.REFUSE:
+            self._settle(hello.refused_by_them(self.peer.name, hello.read_reason(payload)))
+            self.finish()
+        elif kind is Kind.HELLO and not self._accepted:
+            self._check_hello(payload, self.peer)
+        elif kind is Kind.WELCOME and not self._welcomed:
+            self._welcomed = True
+            self._settle()
+        else:
+            self._refuse(Reason.MALFORMED)
+
+    def _check_hello(self, payload: bytearray, peer: Peer) -> None:
+        mine, theirs = self._owner.greeting, hello.read_hello(payload, self._owner.greeting.version)
+        if isinstance(theirs, Reason):
+            self._refuse(theirs)
+        elif differs := hello.compare(theirs, peer.name, peer.role, mine.session):
+            self._refuse(*differs)
+        elif not self._owner.reserve(self):
+            self._refuse(Reason.DUPLICATE)
+        else:
+            self._accepted = True
+            self.write(frames.header(Kind.WELCOME))
+            self._settle()
+
+    def _frame(self, kind: Kind, payload: bytearray) -> None:
+        if kind in (Kind.PART, Kind.LAST) and not self.ended:
+            self._size += len(payload)
+            if self._size > frames.MAX_MESSAGE_BYTES:
+                raise BadFrameError("a message larger than it may be")
+            self._parts.append(payload)
+            if kind is Kind.LAST:
+                message = b"".join(self._parts)
+                self._parts, self._size = [], 0
+                self._owner.arrived(self.name, message)
+        elif kind is Kind.ABORT:
+            self._aborted = True
+            self._fail(PeerAborted(self.name, *frames.read_abort(payload)))
+        elif kind is Kind.BYE and not self.ended:
+            self.ended = True
+            self.write(frames.header(Kind.BYE_ACK))
+            self._owner.ended(self.name)
+        elif kind is Kind.BYE_ACK:
+            self._acknowledge()
+        elif kind is not Kind.BEAT:
+            raise BadFrameError(f"a {kind.name} frame where none belongs")
+
+    # -- ends
+
+    def on_over(self, error: Exception | None) -> None:
+        if not self.open:
+            self._settle(self._greeting_broke(error))
+        elif not self.ended:
+            remedy = f"Look at {self.name}'s log: its process ended or the network was cut; then start all parties again"
+            self._fail(PeerClosed(f"{self.name}'s connection broke", remedy=remedy, party=self.name))
+        self.finish()
+
+    def finish(self) -> None:
+        super().finish()
+        self._acknowledge()
+
+    def drop(self) -> None:
+        super().drop()
+        self._acknowledge()
+
+    def drop_unless_settled(self) -> None:
+        """Drops a link whose greeting was given up."""
+        if not self.greeted.done() or self.greeted.cancelled():
+            self.drop()
+
+    def _greeting_broke(self, error: Exception | None) -> Exception:
+        if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError):
+            return ConnectionResetError(explain(error))
+        refused, mine = certificate_refused(error), self._owner.greeting.name
+        self.unpinned = refused == "them"
+        remedy = {
+            "us": f"Let {self.claimed or 'that party'} pin the certificate that {mine} uses now; compare the fingerprint by phone",
+            "them": f"Pin the certificate that {self.claimed or 'the party'} uses now; compare the fingerprint by phone first",
+        }.get(refused, "Check the address and that nothing between the parties opens or answers for TLS")
+        return HandshakeFailed(
+            f"No connection with {self.claimed or self.name}: {explain(error)} ({self._where})", remedy=remedy, party=self.claimed
+        )
+
+    def _refuse(self, reason: Reason, expected: object = None, found: object = None) -> None:
+        self.write(frames.header(Kind.REFUSE, len(reason)), reason.encode())
+        self._settle(hello.refused_by_us(self.name, reason, expected, found))
+        self.finish()
+
+    def _settle(self, error: Exception | None = None) -> None:
+        if self.greeted.done() or (error is None and not self.open):
+            return
+        if error is None:
+            self.greeted.set_result(None)
+            self._owner.opened(self)
+        else:
+            self.greeted.set_exception(error)
+
+    def _acknowledge(self) -> None:
+        if not self.acknowledged.done():
+            self.acknowledged.set_result(None)
+
+    def _fail(self, error: VFLError) -> None:
+        self._owner.failed(error)
+        self.finish()

@@ -1,0 +1,160 @@
+"""`TlsNetwork`: this party's connections to all others, as blocking wires."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from protocols.errors import ConfigError, LocalProtocolError, VFLError
+from vfl.identity import Identity, check_name
+from vfl.transport.hello import VERSION, Hello
+from vfl.transport.peers import Peer, PeerAddress, check_peers, open_listener
+from vfl.transport.switchboard import Switchboard, Timing
+from vfl.transport.tls import make_context
+from vfl.transport.wire import Mailroom, TlsWire
+
+if TYPE_CHECKING:
+    from protocols.channel import Wire
+
+    _: type[Wire] = TlsWire
+
+
+class TlsNetwork:
+    """Mutual TLS 1.3 with pinned certificates between the few parties of one run.
+
+    The arbiter and the hosts dial the guest, the hosts dial the arbiter; a peer without an address is one that dials this party.
+    `session` is 32 bytes that must be equal at every party (the digest of the job and whatever else was agreed).
+
+        with TlsNetwork("bank", "guest", identity, peers, listen="0.0.0.0:7443", session=digest) as network:
+            wires = network.connect()
+
+    Leaving the `with` block closes in good order, or tells every peer the code of the exception.  Raises ConfigError and ListenFailed.
+    """
+
+    def __init__(
+        self,
+        me: str,
+        role: str,
+        identity: Identity,
+        peers: Sequence[PeerAddress],
+        *,
+        listen: str | None,
+        session: bytes,
+        connect_timeout: float = 60.0,
+        heartbeat: float = 2.0,
+        dead_after: float = 10.0,
+    ) -> None:
+        if len(session) != 32:
+            raise LocalProtocolError("a session is named by 32 bytes", party=me)
+        if not 0 < 2 * heartbeat < dead_after:
+            raise ConfigError("`dead_after` must be more than two heartbeats")
+        self._me, self._greeting = check_name(me), Hello(version=VERSION, name=me, role=role, session=session)
+        checked = [Peer(p) for p in peers]
+        check_peers(me, identity.certificate_der, checked, listen is not None)
+        self._peers = {p.name: p for p in checked}
+        pins = [p.pem for p in checked]
+        self._contexts = make_context(identity, pins, server=False), make_context(identity, pins, server=True)
+        self._timing = Timing(connect_timeout, heartbeat, dead_after)
+        self._mailroom = Mailroom(self._peers)
+        self._board: Switchboard | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._closing, self._closed = threading.Lock(), False
+        self._listener = open_listener(listen) if listen is not None else None
+        self._port = self._listener.getsockname()[1] if self._listener else None
+
+    @property
+    def bound_port(self) -> int | None:
+        """The port at which this party listens (useful after `listen="127.0.0.1:0"`)."""
+        return self._port
+
+    def connect(self) -> dict[str, TlsWire]:
+        """Blocks until every peer is connected and greeted; returns one wire a peer.
+
+        The parties may start in any order within `connect_timeout`.  Raises PeerUnreachable (nobody there), HandshakeFailed (not who,
+        or not the job, that was agreed), PeerAborted (a peer gave up, and says because of whom); the other parties are then told, and
+        everything is closed.
+        """
+        if self._closed or self._thread is not None:
+            raise LocalProtocolError("a network connects once", party=self._me)
+        try:
+            self._start()
+            self._run(Switchboard.meet)
+        except BaseException as error:
+            self.abort(error.code if isinstance(error, VFLError) else "stopped", None)
+            raise
+        return {name: TlsWire(self._me, name, self._mailroom, self._post) for name in self._peers}
+
+    def abort(self, code: str, blames: str | None = None) -> None:
+        """Tells every peer `code`, and the name of the party that is the cause, and closes; what was queued and not sent is dropped."""
+
+        async def tell(board: Switchboard) -> None:
+            board.abort(code, blames)
+
+        self._end(tell)
+        self._mailroom.shut(self._me, quietly=True)
+
+    def close(self) -> None:
+        """Closes in good order: returns when every peer has all that was sent to it.
+
+        Raises what kept it from that (such as PeerClosed), unless `recv` or `send` has raised it before.
+        """
+        self._end(Switchboard.farewell)
+        self._mailroom.shut(self._me)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            self.close()
+        else:
+            told = (error.code, error.party) if isinstance(error, VFLError) else ("stopped", None)
+            self.abort(*told)
+
+    # -- the loop's thread
+
+    def _start(self) -> None:
+        ready = threading.Event()
+
+        async def live() -> None:
+            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+            self._board = Switchboard(self._greeting, self._peers, self._contexts, self._mailroom, self._listener, self._timing)
+            ready.set()
+            await self._stop.wait()
+
+        name = f"vfl transport of {self._me}"
+        self._thread = threading.Thread(target=lambda: asyncio.run(live()), name=name, daemon=True)
+        self._thread.start()
+        ready.wait()
+
+    def _run(self, work: Callable[[Switchboard], Coroutine[Any, Any, None]]) -> None:
+        assert self._loop is not None
+        assert self._board is not None
+        asyncio.run_coroutine_threadsafe(work(self._board), self._loop).result()
+
+    def _post(self, peer: str, message: bytes) -> None:
+        assert self._loop is not None
+        assert self._board is not None
+        with contextlib.suppress(RuntimeError):  # the loop has just been closed; `send` raises from the next message on
+            self._loop.call_soon_threadsafe(self._board.send, peer, message)
+
+    def _end(self, last_words: Callable[[Switchboard], Coroutine[Any, Any, None]]) -> None:
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            if self._listener is not None and self._thread is None:
+                self._listener.close()
+            try:
+                if self._thread is not None:
+                    self._run(last_words)
+                    self._run(Switchboard.stop)
+            finally:
+                if self._thread is not None and self._loop is not None:
+                    self._loop.call_soon_threadsafe(self._stop.set)
+                    self._thread.join()

@@ -1,0 +1,294 @@
+"""All links of one party: who is let in, how long is waited, and who is told when one breaks.  Runs in the loop's thread.
+
+**The rule for callers.**  Anybody can reach an open port, so a caller that has not proved a pinned certificate is a *stranger*: it is
+logged, counted, dropped after `GREETING` seconds, and never ends the run; the oldest stranger makes room for the next.  There is one
+exception.  A party whose certificate is wrong cannot prove who it is, yet both sides must learn of it within seconds.  So every party
+puts a *knock* into its ClientHello: a MAC under the session (the job's digest) over its name.  A caller that fails in the TLS
+handshake **and** knocked as a party that is still awaited ends this side with HandshakeFailed naming that party.  Whoever knows the job
+and reaches the port can thus stop a run that has not begun; it learns nothing and can do nothing more.  Without a knock the refused
+certificate is named when `connect_timeout` is over.  Once all have met, the port is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import socket
+import ssl
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from protocols.errors import HandshakeFailed, LocalProtocolError, PeerAborted, PeerTimeout, PeerUnreachable, VFLError
+from vfl.transport import hello
+from vfl.transport.hello import Hello
+from vfl.transport.link import Link
+from vfl.transport.peers import Peer, show_address
+from vfl.transport.tls import LINGER
+from vfl.transport.wire import Mailroom
+
+log = logging.getLogger("vfl.transport")
+
+GREETING = 5.0  # seconds for the TLS handshake and both hellos
+MAX_STRANGERS = 32
+
+
+@dataclass(frozen=True)
+class Timing:
+    """All in seconds."""
+
+    connect_timeout: float
+    heartbeat: float
+    dead_after: float
+
+
+class Switchboard:
+    """See the module.  `meet`, then `send`; `farewell` or `stop` at the end."""
+
+    def __init__(
+        self,
+        greeting: Hello,
+        peers: dict[str, Peer],
+        contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+        mailroom: Mailroom,
+        listener: socket.socket | None,
+        timing: Timing,
+    ) -> None:
+        self.greeting, self._peers, self._mailroom, self._listener, self._timing = greeting, peers, mailroom, listener, timing
+        self._as_caller, self._as_called = contexts
+        self._by_pin = {p.der: p for p in peers.values()}
+        self._links: dict[str, Link] = {}  # the one link of each party, from the moment its hello was accepted
+        self._all: set[Link] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._callers: dict[asyncio.Task[None], None] = {}  # in order of arrival
+        self._troubles: dict[str, str] = {}  # why the last attempt to dial a party failed
+        self._unpinned: list[str] = []  # strangers with a certificate that is not pinned, by address
+        self.strangers = 0
+        self._met: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: self._bug(context.get("exception")))
+
+    # -- meeting
+
+    async def meet(self) -> None:
+        """Returns when every peer is open; raises what makes that impossible."""
+        listening = None
+        try:
+            if self._listener is not None and any(p.dialled is None for p in self._peers.values()):
+                listening = self._spawn(self._accept(self._listener))
+            dials = [self._spawn(self._dial(p, p.dialled)) for p in self._peers.values() if p.dialled]
+            self._spawn(self._pulse())
+            try:
+                async with asyncio.timeout(self._timing.connect_timeout):
+                    await self._met
+            except TimeoutError:
+                absent = self._absent()
+                self.failed(absent)
+                raise absent from None
+            finally:
+                for task in [*dials, *self._callers, *([listening] if listening else [])]:
+                    task.cancel()
+        finally:
+            self.close_port()
+
+    def close_port(self) -> None:
+        """Nobody can call any more."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    async def _dial(self, peer: Peer, address: tuple[str, int]) -> None:
+        delay = 0.05
+        while True:
+            try:
+                return await self._attempt(peer, address)
+            except VFLError as error:
+                return self.failed(error)
+            except TimeoutError:
+                trouble = "no answer"
+            except socket.gaierror:
+                trouble = "the name is not known here"
+            except OSError as error:
+                trouble = error.strerror or (str(error) if isinstance(error, ConnectionResetError) else "nobody answers")
+            self._troubles[peer.name] = trouble
+            await asyncio.sleep(delay)
+            delay = min(1.6 * delay, 1.0)
+
+    async def _attempt(self, peer: Peer, address: tuple[str, int]) -> None:
+        async with asyncio.timeout(GREETING):
+            _, link = await asyncio.get_running_loop().create_connection(lambda: self._link(peer.address, peer), *address)
+            try:
+                await link.greeted
+            finally:
+                link.drop_unless_settled()
+
+    async def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                sock, address = await asyncio.get_running_loop().sock_accept(listener)
+            except OSError:  # such as: too many open files
+                await asyncio.sleep(0.1)
+                continue
+            if len(self._callers) >= MAX_STRANGERS:
+                next(iter(self._callers)).cancel()
+            where = show_address(address)
+            link = self._link(where, None)
+            try:
+                await asyncio.get_running_loop().connect_accepted_socket(functools.partial(_this, link), sock)
+            except OSError:
+                sock.close()
+                continue
+            task = self._spawn(self._greet(link, where))
+            self._callers[task] = None
+            task.add_done_callback(functools.partial(self._hung_up, link))
+
+    def _hung_up(self, link: Link, task: asyncio.Task[None]) -> None:
+        self._callers.pop(task, None)
+        link.drop_unless_settled()
+
+    async def _greet(self, link: Link, where: str) -> None:
+        try:
+            async with asyncio.timeout(GREETING):
+                await link.greeted
+        except VFLError as error:
+            if link.claimed is not None and link.claimed not in self._links:
+                self.failed(error)
+            else:
+                self._stranger(where, error.what, link.unpinned)
+        except (OSError, TimeoutError) as error:
+            self._stranger(where, str(error) or "it was silent")
+
+    def _stranger(self, where: str, why: str, unpinned: bool = False) -> None:
+        self.strangers += 1
+        if unpinned:
+            self._unpinned.append(where)
+        if self.strangers <= 100:
+            log.warning("a caller at %s was turned away: %s", where, why)
+
+    def _link(self, where: str, dialled: Peer | None) -> Link:
+        link = Link(self, self._as_caller if dialled else self._as_called, where, dialled=dialled)
+        self._all.add(link)
+        link.gone.add_done_callback(lambda _: self._all.discard(link))
+        return link
+
+    def _absent(self) -> VFLError:
+        seconds = f"{self._timing.connect_timeout:g} s"
+        missing = [p for p in self._peers.values() if p.name not in self._links or not self._links[p.name].open]
+        peer = missing[0]
+        others = f" ({' and '.join(p.name for p in missing[1:])} did not come either)" if missing[1:] else ""
+        if peer.dialled:
+            trouble = self._troubles.get(peer.name, "no answer")
+            remedy = f"Start {peer.name}, and check its address, its `listen` and the firewall"
+            return PeerUnreachable(
+                f"{peer.name} was not reached at {peer.address} in {seconds}: {trouble}{others}", remedy=remedy, party=peer.name
+            )
+        if self._unpinned:
+            stranger = f"a peer at {self._unpinned[-1]} presented a certificate that is not pinned"
+            what = f"{peer.name} did not come in {seconds}, but {stranger}{others}"
+            remedy = f"If that was {peer.name}: compare the fingerprint by phone and pin the certificate that it uses now"
+            return HandshakeFailed(what, remedy=remedy, party=peer.name)
+        remedy = f"Start {peer.name}, and check the address that it dials and the firewall; {self.strangers} other callers were turned away"
+        return PeerUnreachable(f"{peer.name} did not call this party in {seconds}{others}", remedy=remedy, party=peer.name)
+
+    # -- what links tell
+
+    def peer_of(self, certificate: bytes) -> Peer | None:
+        return self._by_pin.get(certificate)
+
+    def claims(self, knock: str | None) -> str | None:
+        return hello.who_knocks(knock, self._peers, self.greeting.session)
+
+    def reserve(self, link: Link) -> bool:
+        assert link.peer is not None
+        held = self._links.get(link.peer.name)
+        if held is not None and not held.finished:
+            return False
+        self._links[link.peer.name] = link
+        return True
+
+    def opened(self, link: Link) -> None:
+        if all(p in self._links and self._links[p].open for p in self._peers) and not self._met.done():
+            self._met.set_result(None)
+
+    def arrived(self, name: str, message: bytes) -> None:
+        self._mailroom.deliver(name, message)
+
+    def ended(self, name: str) -> None:
+        self._mailroom.end(name)
+
+    def failed(self, error: VFLError) -> None:
+        """The run is over: wakes this party's readers and tells every other party, at once."""
+        if self._mailroom.fail(error):
+            log.error("%s", error)
+            if not self._met.done():
+                self._met.set_exception(error)
+                self._met.exception()  # `meet` may be over
+            code, blames = (error.peer_code, error.party) if isinstance(error, PeerAborted) else (error.code, error.party)
+            self.abort(code, blames)
+
+    def abort(self, code: str, blames: str | None) -> None:
+        """Tells every party that is connected."""
+        for link in list(self._all):
+            link.abort(code, blames)
+
+    def send(self, name: str, message: bytes) -> None:
+        """Queues `message` for `name`."""
+        self._links[name].send(message)
+
+    # -- life and end
+
+    async def _pulse(self) -> None:
+        loop, beat = asyncio.get_running_loop(), self._timing.heartbeat
+        last = loop.time()
+        while True:
+            await asyncio.sleep(beat)
+            now = loop.time()
+            elapsed, last = min(now - last, 2 * beat), now  # if this process slept, that was not the peers' silence
+            for link in list(self._links.values()):
+                link.tick(elapsed, self._timing.dead_after)
+
+    async def farewell(self) -> None:
+        """Ends in good order: returns when every peer has everything that was sent to it, or the run has failed."""
+        waiting = {link for link in self._links.values() if link.open and not link.ended}
+        for link in waiting:
+            link.bye()
+        patience, before = 3 * self._timing.dead_after, dict[Link, object]()
+        while waiting and self._mailroom.failure is None:
+            await asyncio.wait([link.acknowledged for link in waiting], timeout=patience)
+            waiting = {link for link in waiting if not link.acknowledged.done()}
+            for link in waiting:
+                if before.get(link) == link.progress():
+                    self.failed(PeerTimeout(f"{link.name} did not take the last messages", party=link.name))
+                before[link] = link.progress()
+
+    async def stop(self) -> None:
+        """Closes every connection; what was written last may still be read by the peers for a moment."""
+        self.close_port()
+        for link in list(self._all):
+            link.finish()
+        gone = [link.gone for link in self._all]
+        if gone:
+            await asyncio.wait(gone, timeout=LINGER + 1)
+        for link in list(self._all):
+            link.drop()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            self._bug(task.exception())
+
+    def _bug(self, error: BaseException | None) -> None:
+        if error is not None:
+            log.error("the transport failed", exc_info=error)
+            remedy = "This is a bug: please report it with the log"
+            self.failed(LocalProtocolError(f"The transport failed with {type(error).__name__}", remedy=remedy))
+
+
+def _this(link: Link) -> Link:
+    return link
