@@ -78,11 +78,18 @@ impl Point {
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn double<const WITH_T: bool>(&self) -> Self {
         let (a, b, c) = (self.x.square(), self.y.square(), self.z.square());
-        let e = self.x.add(&self.y).square().sub_both(&a, &b);
+        let e = self.x.mul_twice(&self.y);
         let g = b.sub(&a);
-        let f = g.sub_both(&c, &c);
-        let h = Fe::small(0).sub_both(&a, &b);
+        // F and H with the other sign than in the paper, hence all four coordinates.
+        let f = c.add(&c).sub(&g);
+        let h = a.add(&b);
         Self::from_quarters::<WITH_T>(&e, &f, &g, &h)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    fn times_16(&self) -> Self {
+        self.double::<false>().double::<false>().double::<false>().double::<true>()
     }
 
     #[inline]
@@ -126,9 +133,10 @@ pub fn mul(point: &Point, scalar: &Digits) -> Point {
         table[i] = multiple.addend();
     }
     let mut total = Point::identity();
-    for (magnitude, negative) in scalar.walk() {
-        total = total.double::<false>().double::<false>().double::<false>().double::<true>();
-        total = total.add::<true>(&lookup(&table, magnitude, negative));
+    for (place, (magnitude, negative)) in scalar.walk() {
+        let addend = lookup(&table, magnitude, negative);
+        // Doubling needs no T, so that only what is added to, or kept, has one.
+        total = if place > 0 { total.add::<false>(&addend).times_16() } else { total.add::<true>(&addend) };
     }
     total
 }

@@ -101,7 +101,7 @@ fn splat(value: u64) -> __m512i {
     _mm512_set1_epi64(value as i64)
 }
 
-/// One parallel pass of carries: limbs of at most 60 bits become tight.
+/// One parallel pass of carries: limbs below 2^60.1 (no product of loose elements has larger ones) become tight.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn carry(limbs: [__m512i; 5]) -> Fe {
@@ -121,10 +121,10 @@ fn carry(limbs: [__m512i; 5]) -> Fe {
 /// From the columns of a product, weight 2^(51 k), to five limbs: 2^255 = 19.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn fold(c: [__m512i; 10]) -> Fe {
+fn fold(c: [__m512i; 10]) -> [__m512i; 5] {
     let nineteen = splat(19);
     let fold = |low, high| _mm512_add_epi64(low, _mm512_mullo_epi64(high, nineteen));
-    carry([fold(c[0], c[5]), fold(c[1], c[6]), fold(c[2], c[7]), fold(c[3], c[8]), fold(c[4], c[9])])
+    [fold(c[0], c[5]), fold(c[1], c[6]), fold(c[2], c[7]), fold(c[3], c[8]), fold(c[4], c[9])]
 }
 
 impl Fe {
@@ -182,46 +182,67 @@ impl Fe {
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn mul(&self, other: &Self) -> Self {
+        carry(fold(self.columns(other)))
+    }
+
+    /// Twice the product, of tight elements.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    pub fn mul_twice(&self, other: &Self) -> Self {
+        let limbs = fold(self.columns(other));
+        let twice = |i: usize| _mm512_add_epi64(limbs[i], limbs[i]);
+        carry([twice(0), twice(1), twice(2), twice(3), twice(4)])
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    fn columns(&self, other: &Self) -> [__m512i; 10] {
         let (a, b) = (&self.0, &other.0);
-        let mut low = [_mm512_setzero_si512(); 10];
-        let mut high = [_mm512_setzero_si512(); 10];
+        // The high halves weigh 2^52, twice the next column.
+        let mut c = [_mm512_setzero_si512(); 10];
         for i in 0..5 {
             for j in 0..5 {
-                low[i + j] = _mm512_madd52lo_epu64(low[i + j], a[i], b[j]);
-                // The high half weighs 2^52, twice the next column.
-                high[i + j + 1] = _mm512_madd52hi_epu64(high[i + j + 1], a[i], b[j]);
+                c[i + j + 1] = _mm512_madd52hi_epu64(c[i + j + 1], a[i], b[j]);
             }
         }
-        for k in 0..10 {
-            low[k] = _mm512_add_epi64(low[k], _mm512_add_epi64(high[k], high[k]));
+        for column in &mut c {
+            *column = _mm512_add_epi64(*column, *column);
         }
-        fold(low)
+        for i in 0..5 {
+            for j in 0..5 {
+                c[i + j] = _mm512_madd52lo_epu64(c[i + j], a[i], b[j]);
+            }
+        }
+        c
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn square(&self) -> Self {
         let a = &self.0;
-        let mut low = [_mm512_setzero_si512(); 10];
-        let mut high = [_mm512_setzero_si512(); 10];
+        // Doubled once for the high halves' weight, once more for the cross products.
+        let mut c = [_mm512_setzero_si512(); 10];
         for i in 0..5 {
             for j in i + 1..5 {
-                low[i + j] = _mm512_madd52lo_epu64(low[i + j], a[i], a[j]);
-                high[i + j + 1] = _mm512_madd52hi_epu64(high[i + j + 1], a[i], a[j]);
+                c[i + j + 1] = _mm512_madd52hi_epu64(c[i + j + 1], a[i], a[j]);
             }
         }
-        for k in 0..10 {
-            low[k] = _mm512_add_epi64(low[k], low[k]);
-            high[k] = _mm512_add_epi64(high[k], high[k]);
+        for column in &mut c {
+            *column = _mm512_add_epi64(*column, *column);
         }
         for i in 0..5 {
-            low[2 * i] = _mm512_madd52lo_epu64(low[2 * i], a[i], a[i]);
-            high[2 * i + 1] = _mm512_madd52hi_epu64(high[2 * i + 1], a[i], a[i]);
+            c[2 * i + 1] = _mm512_madd52hi_epu64(c[2 * i + 1], a[i], a[i]);
+            for j in i + 1..5 {
+                c[i + j] = _mm512_madd52lo_epu64(c[i + j], a[i], a[j]);
+            }
         }
-        for k in 0..10 {
-            low[k] = _mm512_add_epi64(low[k], _mm512_add_epi64(high[k], high[k]));
+        for column in &mut c {
+            *column = _mm512_add_epi64(*column, *column);
         }
-        fold(low)
+        for i in 0..5 {
+            c[2 * i] = _mm512_madd52lo_epu64(c[2 * i], a[i], a[i]);
+        }
+        carry(fold(c))
     }
 
     /// self^(2^count).
@@ -243,11 +264,11 @@ impl Fe {
         Self([pick(0), pick(1), pick(2), pick(3), pick(4)])
     }
 
-    /// Adds `other` where `mask`, the same in all lanes, is all ones; nothing where it is zero.  Self is zero there, or other is not taken.
+    /// self | (mask & other), the mask the same in all lanes: one step of a sum in which at most one term is not zero.
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn or_masked(&self, mask: u64, other: &Self) -> Self {
-        // 0xF8: a | (b & c).
+        // 0xF8 is the truth table of a | (b & c).
         let mask = splat(mask);
         let or = |i: usize| _mm512_ternarylogic_epi64::<0xF8>(self.0[i], mask, other.0[i]);
         Self([or(0), or(1), or(2), or(3), or(4)])
@@ -257,7 +278,7 @@ impl Fe {
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn select_all(mask: u64, yes: &Self, no: &Self) -> Self {
-        // 0xCA: a ? b : c, bit by bit.
+        // 0xCA is the truth table of a ? b : c.
         let mask = splat(mask);
         let pick = |i: usize| _mm512_ternarylogic_epi64::<0xCA>(mask, yes.0[i], no.0[i]);
         Self([pick(0), pick(1), pick(2), pick(3), pick(4)])

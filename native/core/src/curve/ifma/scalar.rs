@@ -24,11 +24,11 @@ impl Digits {
         Self(digits)
     }
 
-    /// Most significant first: (the magnitude, all ones if negative else zero).
-    pub fn walk(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.0.iter().rev().map(|digit| {
+    /// Most significant first: the place, and the digit as (its magnitude, all ones if negative else zero).
+    pub fn walk(&self) -> impl Iterator<Item = (usize, (u64, u64))> {
+        self.0.iter().enumerate().rev().map(|(place, digit)| {
             let (wide, sign) = (i64::from(*digit), i64::from(*digit >> 7));
-            (((wide ^ sign) - sign) as u64, sign as u64)
+            (place, (((wide ^ sign) - sign) as u64, sign as u64))
         })
     }
 }
