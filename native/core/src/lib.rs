@@ -1,3 +1,11 @@
 //! The arithmetic of the project: Paillier vectors, plain integer vectors, ristretto255.  No Python in sight.
 
+pub mod bigint;
 pub mod curve;
+pub mod error;
+pub mod paillier;
+pub mod plain;
+pub mod pool;
+pub mod random;
+
+pub use error::{Error, Result};

@@ -1,11 +1,16 @@
 //! The Python module `protocols._native`: the only crate that knows Python, and the only place where errors are mapped.
 
+mod convert;
 mod curve;
+mod error;
+mod paillier;
+mod plain;
 
 use pyo3::prelude::*;
 
 #[pymodule]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    curve::register(m)?;
-    Ok(())
+    error::register(m)?;
+    paillier::register(m)?;
+    curve::register(m)
 }

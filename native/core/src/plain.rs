@@ -1,0 +1,371 @@
+//! Vectors of signed integers of any size.
+
+use rayon::prelude::*;
+
+use crate::bigint::limbs;
+use crate::error::{Error, Result, require};
+use crate::random::{self, Seed};
+
+/// `len` integers in two's complement, `width` little-endian limbs each: always the smallest width that holds every element (at least one),
+/// so that equal vectors are equal in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainVec {
+    limbs: Vec<u64>,
+    width: usize,
+    len: usize,
+}
+
+/// 2^19 bits an element: far beyond any key, and small enough that no header makes us allocate much.
+const MAX_WIDTH: usize = 1 << 13;
+
+fn sign(row: &[u64]) -> u64 {
+    ((row[row.len() - 1] as i64) >> 63) as u64
+}
+
+/// Limbs that this element needs.
+fn needed(row: &[u64]) -> usize {
+    let fill = sign(row);
+    let mut n = row.len();
+    while n > 1 && row[n - 1] == fill && (row[n - 2] as i64 >> 63) as u64 == fill {
+        n -= 1;
+    }
+    n
+}
+
+fn extend(out: &mut [u64], row: &[u64]) {
+    let n = row.len().min(out.len());
+    out[..n].copy_from_slice(&row[..n]);
+    out[n..].fill(sign(row));
+}
+
+fn negate(row: &mut [u64]) {
+    let mut carry = 1;
+    for x in row {
+        let (y, c) = (!*x).overflowing_add(carry);
+        (*x, carry) = (y, c as u64);
+    }
+}
+
+/// acc += x * y for signed x (any width) and y, modulo 2^(64 acc.len()).
+fn add_product(acc: &mut [u64], x: &[u64], y: i64) {
+    let fill = sign(x);
+    let magnitude = y.unsigned_abs();
+    let flip = (y >> 63) as u64; // subtract |y| x as the addition of ~(|y| x) + 1
+    let (mut high, mut carry) = (0u64, flip & 1);
+    for (i, a) in acc.iter_mut().enumerate() {
+        let p = x.get(i).copied().unwrap_or(fill) as u128 * magnitude as u128 + high as u128;
+        high = (p >> 64) as u64;
+        let s = *a as u128 + (p as u64 ^ flip) as u128 + carry as u128;
+        *a = s as u64;
+        carry = (s >> 64) as u64;
+    }
+}
+
+impl PlainVec {
+    /// Rows of any width, brought to canonical form.
+    pub fn from_limbs(limbs: Vec<u64>, width: usize) -> PlainVec {
+        let len = limbs.len() / width;
+        let keep = limbs.chunks_exact(width).map(needed).max().unwrap_or(1);
+        if keep == width {
+            return PlainVec { limbs, width, len };
+        }
+        let mut out = vec![0u64; len * keep];
+        for (o, row) in out.chunks_exact_mut(keep).zip(limbs.chunks_exact(width)) {
+            o.copy_from_slice(&row[..keep]);
+        }
+        PlainVec { limbs: out, width: keep, len }
+    }
+
+    pub fn from_i64(values: impl Iterator<Item = i64>) -> PlainVec {
+        PlainVec::from_limbs(values.map(|v| v as u64).collect(), 1)
+    }
+
+    pub fn zeros(len: usize) -> PlainVec {
+        PlainVec { limbs: vec![0; len], width: 1, len }
+    }
+
+    /// Uniform in [-2^(bits-1), 2^(bits-1)).
+    pub fn random(seed: &Seed, len: usize, bits: usize) -> Result<PlainVec> {
+        require((1..=64 * MAX_WIDTH).contains(&bits), "bits out of range")?;
+        let width = bits.div_ceil(64);
+        let mut limbs = vec![0u64; len * width];
+        limbs.par_chunks_mut(width).enumerate().for_each(|(i, row)| {
+            random::fill_bits(&mut random::stream(seed, i as u64), row, bits);
+            let top = (bits - 1) % 64;
+            let last = &mut row[width - 1];
+            *last = ((*last << (63 - top)) as i64 >> (63 - top)) as u64; // sign-extend
+        });
+        Ok(PlainVec::from_limbs(limbs, width))
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    pub fn row(&self, i: usize) -> &[u64] {
+        &self.limbs[i * self.width..(i + 1) * self.width]
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &[u64]> {
+        self.limbs.chunks_exact(self.width)
+    }
+
+    /// |element i| and whether it is negative.
+    pub fn magnitude(&self, i: usize) -> (Vec<u64>, bool) {
+        let mut row = self.row(i).to_vec();
+        let negative = sign(&row) != 0;
+        if negative {
+            negate(&mut row);
+        }
+        (row, negative)
+    }
+
+    /// Header: width (u32), length (u64), little-endian; then the limbs.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(12 + 8 * self.limbs.len());
+        out.extend_from_slice(&(self.width as u32).to_le_bytes());
+        out.extend_from_slice(&(self.len as u64).to_le_bytes());
+        self.limbs.iter().for_each(|x| out.extend_from_slice(&x.to_le_bytes()));
+        out
+    }
+
+    pub fn from_bytes(data: &[u8]) -> Result<PlainVec> {
+        let bad = Error::Invalid("not a canonical vector of integers");
+        let (width, rest) = data.split_first_chunk::<4>().ok_or(bad)?;
+        let (len, body) = rest.split_first_chunk::<8>().ok_or(bad)?;
+        let width = u32::from_le_bytes(*width) as usize;
+        let len = usize::try_from(u64::from_le_bytes(*len)).map_err(|_| bad)?;
+        let bytes = len.checked_mul(width).and_then(|n| n.checked_mul(8)).ok_or(bad)?;
+        if !(1..=MAX_WIDTH).contains(&width) || body.len() != bytes {
+            return Err(bad);
+        }
+        let limbs = body.chunks_exact(8).map(|c| c.iter().rev().fold(0u64, |x, &b| x << 8 | b as u64)).collect();
+        let out = PlainVec::from_limbs(limbs, width);
+        if out.width == width { Ok(out) } else { Err(bad) }
+    }
+
+    pub fn to_i64(&self) -> Result<Vec<i64>> {
+        if self.width > 1 {
+            return Err(Error::Overflow("an integer does not fit into 64 bits"));
+        }
+        Ok(self.limbs.iter().map(|&x| x as i64).collect())
+    }
+
+    fn zip(&self, other: &PlainVec, combine: impl Fn(&mut [u64], &[u64])) -> Result<PlainVec> {
+        require(self.len == other.len, "vectors of different lengths")?;
+        let width = self.width.max(other.width) + 1;
+        let mut out = vec![0u64; self.len * width];
+        let mut wide = vec![0u64; width];
+        for ((o, a), b) in out.chunks_exact_mut(width).zip(self.rows()).zip(other.rows()) {
+            extend(o, a);
+            extend(&mut wide, b);
+            combine(o, &wide);
+        }
+        Ok(PlainVec::from_limbs(out, width))
+    }
+
+    pub fn add(&self, other: &PlainVec) -> Result<PlainVec> {
+        self.zip(other, |a, b| {
+            limbs::add_assign(a, b);
+        })
+    }
+
+    pub fn sub(&self, other: &PlainVec) -> Result<PlainVec> {
+        self.zip(other, |a, b| {
+            limbs::sub_assign(a, b);
+        })
+    }
+
+    fn map(&self, width: usize, change: impl Fn(&[u64], &mut [u64]) + Sync) -> PlainVec {
+        let mut out = vec![0u64; self.len * width];
+        out.par_chunks_exact_mut(width)
+            .zip(self.limbs.par_chunks_exact(self.width))
+            .with_min_len(1024)
+            .for_each(|(o, a)| change(a, o));
+        PlainVec::from_limbs(out, width)
+    }
+
+    pub fn neg(&self) -> PlainVec {
+        self.map(self.width + 1, |a, o| {
+            extend(o, a);
+            negate(o);
+        })
+    }
+
+    /// Times one signed integer in two's complement.
+    pub fn scale(&self, factor: &[u64]) -> PlainVec {
+        let width = self.width + factor.len();
+        self.map(width, |a, o| {
+            // the factor in steps of 32 bits, all but the last unsigned
+            let steps = 2 * factor.len();
+            let mut part = vec![0u64; width];
+            for s in (0..steps).rev() {
+                let word = (factor[s / 2] >> (32 * (s % 2))) as u32;
+                let digit = if s + 1 == steps { word as i32 as i64 } else { word as i64 };
+                part.copy_from_slice(o);
+                shift_left_into(o, &part, 32);
+                add_product(o, a, digit);
+            }
+        })
+    }
+
+    pub fn shift_right(&self, bits: usize) -> PlainVec {
+        let (words, rest) = (bits / 64, bits % 64);
+        self.map(self.width, |a, o| {
+            let at = |i: usize| a.get(i).copied().unwrap_or(sign(a));
+            for (i, x) in o.iter_mut().enumerate() {
+                let i = i.saturating_add(words);
+                *x = at(i) >> rest | if rest == 0 { 0 } else { at(i.saturating_add(1)) << (64 - rest) };
+            }
+        })
+    }
+
+    pub fn shift_left(&self, bits: usize) -> Result<PlainVec> {
+        let width = self.width + bits / 64 + 1;
+        require(width <= MAX_WIDTH, "shift too far")?;
+        Ok(self.map(width, |a, o| shift_left_into(o, a, bits)))
+    }
+
+    pub fn take(&self, rows: &[i64]) -> Result<PlainVec> {
+        let mut out = Vec::with_capacity(rows.len() * self.width);
+        for &r in rows {
+            require((0..self.len as i64).contains(&r), "row out of range")?;
+            out.extend_from_slice(self.row(r as usize));
+        }
+        Ok(PlainVec::from_limbs(out, self.width))
+    }
+
+    pub fn concat(&self, other: &PlainVec) -> PlainVec {
+        let width = self.width.max(other.width);
+        let mut out = vec![0u64; (self.len + other.len) * width];
+        for (o, a) in out.chunks_exact_mut(width).zip(self.rows().chain(other.rows())) {
+            extend(o, a);
+        }
+        PlainVec::from_limbs(out, width)
+    }
+
+    pub fn sum(&self) -> PlainVec {
+        let mut acc = vec![0u64; self.width + 1];
+        let mut wide = acc.clone();
+        for row in self.rows() {
+            extend(&mut wide, row);
+            limbs::add_assign(&mut acc, &wide);
+        }
+        let width = acc.len();
+        PlainVec::from_limbs(acc, width)
+    }
+
+    /// Bit length of the largest magnitude.
+    pub fn max_bits(&self) -> usize {
+        let mut wide = vec![0u64; self.width + 1];
+        self.rows()
+            .map(|row| {
+                extend(&mut wide, row);
+                if sign(row) != 0 {
+                    negate(&mut wide);
+                }
+                limbs::bit_length_vartime(&wide)
+            })
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// out[i] = sum over j of entry(i, j) * self[j].
+    pub fn linear(&self, rows: usize, entry: impl Fn(usize, usize) -> i64 + Sync) -> PlainVec {
+        let width = self.width + 2;
+        let mut out = vec![0u64; rows * width];
+        out.par_chunks_exact_mut(width).enumerate().for_each(|(i, acc)| {
+            for (j, x) in self.rows().enumerate() {
+                match entry(i, j) {
+                    0 => {}
+                    y => add_product(acc, x, y),
+                }
+            }
+        });
+        PlainVec::from_limbs(out, width)
+    }
+
+    /// ceil(len / slots) integers: the sum over j of element[i * slots + j] * 2^(width * j).
+    pub fn pack(&self, width: usize, slots: usize) -> Result<PlainVec> {
+        check_packing(width, slots)?;
+        if self.max_bits() >= width {
+            return Err(Error::Overflow("an integer is too wide for its slot"));
+        }
+        let words = (width * slots).div_ceil(64) + 1;
+        let count = self.len.div_ceil(slots);
+        let mut out = vec![0u64; count * words];
+        let mut shifted = vec![0u64; words];
+        for (o, group) in out.chunks_exact_mut(words).zip(self.limbs.chunks(self.width * slots)) {
+            for (j, x) in group.chunks_exact(self.width).enumerate() {
+                shift_left_into(&mut shifted, x, width * j);
+                limbs::add_assign(o, &shifted);
+            }
+        }
+        Ok(PlainVec::from_limbs(out, words))
+    }
+
+    pub fn unpack(&self, width: usize, slots: usize, len: usize) -> Result<PlainVec> {
+        check_packing(width, slots)?;
+        require(len.div_ceil(slots) == self.len, "length does not fit the packing")?;
+        let words = width.div_ceil(64) + 1;
+        let mut out = vec![0u64; len * words];
+        let mut rest = vec![0u64; self.width + 1];
+        let mut next = rest.clone();
+        for (group, packed) in out.chunks_mut(words * slots).zip(self.rows()) {
+            extend(&mut rest, packed);
+            for o in group.chunks_exact_mut(words) {
+                // the centred residue of the rest modulo 2^width, then what it leaves
+                for (i, x) in o.iter_mut().enumerate() {
+                    let have = width.saturating_sub(64 * i).min(64);
+                    let word = rest.get(i).copied().unwrap_or(sign(&rest));
+                    *x = if have == 64 { word } else { word & ((1u64 << have) - 1) };
+                }
+                let top = width - 1;
+                if o[top / 64] >> (top % 64) & 1 == 1 {
+                    let (word, bit) = (width / 64, width % 64);
+                    if word < words {
+                        o[word] |= u64::MAX << bit;
+                        o[word + 1..].fill(u64::MAX);
+                    }
+                }
+                extend(&mut next, o);
+                limbs::sub_assign(&mut rest, &next);
+                shift_right_into(&mut next, &rest, width);
+                std::mem::swap(&mut rest, &mut next);
+            }
+            if !limbs::is_zero(&rest) {
+                return Err(Error::Overflow("a packed integer holds more than its slots"));
+            }
+        }
+        Ok(PlainVec::from_limbs(out, words))
+    }
+}
+
+fn check_packing(width: usize, slots: usize) -> Result<()> {
+    require(width >= 2 && slots >= 1, "packing needs a width of at least 2 and a slot")?;
+    require(width.checked_mul(slots).is_some_and(|b| b < 64 * MAX_WIDTH), "packing too wide")
+}
+
+fn shift_left_into(out: &mut [u64], a: &[u64], bits: usize) {
+    let (words, rest) = (bits / 64, bits % 64);
+    let at = |i: usize| if i < words { 0 } else { a.get(i - words).copied().unwrap_or(sign(a)) };
+    for (i, x) in out.iter_mut().enumerate() {
+        *x = at(i) << rest | if rest == 0 || i == 0 { 0 } else { at(i - 1) >> (64 - rest) };
+    }
+}
+
+fn shift_right_into(out: &mut [u64], a: &[u64], bits: usize) {
+    let (words, rest) = (bits / 64, bits % 64);
+    let at = |i: usize| a.get(i).copied().unwrap_or(sign(a));
+    for (i, x) in out.iter_mut().enumerate() {
+        *x = at(i + words) >> rest | if rest == 0 { 0 } else { at(i + words + 1) << (64 - rest) };
+    }
+}
