@@ -30,7 +30,7 @@ _WHICH_LATER = {"email": "e-mail rules", "date": "dates"}
 _TREES = "n_estimators max_depth learning_rate max_bin reg_lambda gamma min_child_weight subsample colsample_bytree top_rate other_rate"
 NOT_YET: dict[str, str] = {
     "model.standardise": "every party always standardises its own columns on the training rows",
-    "model.weight_bits": "final weights are always rounded as the protocol prescribes",
+    "model.weight_bits": "rounding the final weights before they are revealed",
     "model.batch_size": "every pass uses all rows",
     "model.random_state": "only the split is random, and split.seed decides it",
     "model.fit_intercept": "the guest always fits an intercept",
@@ -62,7 +62,7 @@ def _permits(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _key_bits(value: object) -> object:
-    if value in (2048, 3072, 4096) and isinstance(value, int):
+    if value in (2048, 3072, 4096) and type(value) is int:
         return value
     if isinstance(value, int) and not isinstance(value, bool) and value < 2048:
         raise Complaint(
@@ -74,6 +74,15 @@ def _key_bits(value: object) -> object:
 
 Permits = Annotated[tuple[Permit, ...], AfterValidator(_permits)]
 Columns = Annotated[tuple[Column, ...], AfterValidator(_distinct)]
+
+
+def _version(value: object) -> object:
+    if value == 1 and type(value) is int:
+        return value
+    raise Complaint(f"is {shown(value)}", "Expected 1, the version of the job file's format that this release reads")
+
+
+Version = Annotated[Literal[1], BeforeValidator(_version)]
 
 
 class Parties(Section):
@@ -228,7 +237,7 @@ class Job(Section):
     """A whole job file."""
 
     name: Annotated[str, AfterValidator(lambda v: check_name(v, 64))] = Field(description='a name such as "credit-risk-2026q4"')
-    version: Literal[1] = Field(description="1, the version of the job file's format that this release reads")
+    version: Version = Field(description="1, the version of the job file's format that this release reads")
     parties: Parties = Field(description="a section [parties] that names the guest, the hosts and the arbiter")
     align: Align = Field(description='a section [align] with the key, such as keys = [["national_id"]]')
     split: Split = Field(default=Split(), description="a section [split]")
@@ -241,15 +250,9 @@ class Job(Section):
         missing = [p for p in needed_permits(self) if p not in self.disclosure.allow]
         if missing:
             told = "; ".join(f"'{p}' ({PERMITS[p]})" for p in missing)
-            raise Complaint(
-                f"lacks what this job cannot do without: {told}",
-                (
-                    f"If all parties agree, write allow = {shown(needed_permits(self))}"
-                    if len(missing) == len(needed_permits(self))
-                    else f"If all parties agree, add {listed([shown(p) for p in missing], 'and')}"
-                ),
-                "disclosure.allow",
-            )
+            quoted = [f'"{p}"' for p in missing]
+            remedy = f"add {listed(quoted, 'and')}" if self.disclosure.allow else f"write allow = [{', '.join(quoted)}]"
+            raise Complaint(f"lacks what this job cannot do without: {told}", f"If all parties agree, {remedy}", "disclosure.allow")
         return self
 
     @property

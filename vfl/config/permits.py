@@ -7,14 +7,16 @@ declarations name the same permissions.
 from __future__ import annotations
 
 PERMITS: dict[str, str] = {
-    "intersection-to-parties": ("each data party learns which of its own rows every data party holds, and how many ids the others have"),
-    "intersection-sizes-to-arbiter": (
-        "the arbiter learns how many ids each data party has and the sizes of all intersections between them, but no id"
+    "intersection-to-parties": (
+        "each data party learns which of its own rows every data party holds, and how many ids each of the others has"
     ),
-    "final-weights-to-owner": "each data party learns the final, rounded weights of its own columns, and of no other",
+    "intersection-sizes-to-arbiter": (
+        "the arbiter learns how many ids each data party has and how many any set of them has in common, but no id"
+    ),
+    "final-weights-to-owner": "each data party learns the final weights of its own columns, and of no other",
     "scores-to-guest": (
-        "the guest learns the rounded joint score of every row scored; "
-        "with a single host, the score minus the guest's own part is that host's rounded part"
+        "the guest learns, for every row scored, the sum of the hosts' rounded parts of the score; "
+        "with a single host that is this host's own part"
     ),
 }
 

@@ -1,0 +1,336 @@
+"""A job file that is wrong is refused in words that a stranger understands: file, key, what is wrong, remedy."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.errors import ConfigError
+from vfl.config import PERMITS, Job, cautions, job_from, load_job, needed_permits, starter_job
+
+MINIMAL = """\
+name = "credit-risk"
+version = 1
+[parties]
+guest = "bank"
+hosts = ["telecom"]
+arbiter = "trustco"
+[align]
+keys = [["national_id"]]
+[model]
+kind = "logistic-regression"
+[disclosure]
+allow = ["intersection-to-parties", "final-weights-to-owner", "scores-to-guest"]
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(text: str | bytes) -> Path:
+        path = tmp_path / "job.toml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_job(path)
+    assert "job.toml" in str(caught.value)
+    assert "pydantic" not in str(caught.value)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def with_key(section: str, line: str, base: str = MINIMAL) -> str:
+    """`base` with `line` in place of the key of the same name in [section], or added to it."""
+    name = line.split("=")[0].strip()
+    before, header, after = base.partition(f"[{section}]\n")
+    if not header:
+        return f"{base}[{section}]\n{line}\n"
+    body, bracket, rest = after.partition("\n[")
+    kept = "\n".join(row for row in body.split("\n") if row.split("=")[0].strip() != name)
+    return before + header + line + "\n" + kept + bracket + rest
+
+
+def test_a_minimal_job_gets_the_documented_defaults(write):
+    job = load_job(write(MINIMAL))
+    assert (job.split.test, job.split.seed) == (0.25, 0)
+    assert (job.model.C, job.model.max_iter, job.model.link, job.model.clip) == (1.0, 100, "taylor", 6.0)
+    assert (job.crypto.key_bits, job.disclosure.score_bits) == (3072, 10)
+    assert (job.align.min_intersection, job.align.duplicates) == (100, "error")
+    assert job.align.normalise == {"national_id": "text"}
+    assert job.parties.names == ("bank", "telecom", "trustco")
+
+
+def test_who_talks_to_whom_and_who_dials():
+    parties = job_from(tomllib.loads(starter_job(hosts=["telecom", "shop"]))).parties
+    assert parties.peers_of("bank") == ("telecom", "shop", "trustco")
+    assert parties.peers_of("shop") == ("bank", "trustco")
+    assert parties.peers_of("trustco") == ("bank", "telecom", "shop")
+    assert [parties.dials(name) for name in parties.names] == [(), *[("bank", "trustco")] * 2, ("bank",)]
+    assert [parties.role_of(n) for n in ("bank", "shop", "trustco", "mallory")] == ["guest", "host", "arbiter", None]
+
+
+BAD = [
+    ("model", 'kind = "boosted-trees"', "model.kind", "not supported yet"),
+    ("model", 'kind = "logistic"', "model.kind", 'Use "logistic-regression"'),
+    ("model", 'link = "exact"', "model.link", "not supported yet"),
+    ("model", "C = 0.0", "model.C", "above 0"),
+    ("model", "C = -1", "model.C", "above 0"),
+    ("model", "C = inf", "model.C", "above 0"),
+    ("model", "C = nan", "model.C", "above 0"),
+    ("model", "max_iter = 4", "model.max_iter", "5 to 10000"),
+    ("model", "max_iter = 10001", "model.max_iter", "5 to 10000"),
+    ("model", "max_iter = 50.0", "model.max_iter", "whole number"),
+    ("model", 'max_iter = "50"', "model.max_iter", "whole number"),
+    ("model", "max_iter = true", "model.max_iter", "is true. Expected the number of passes, a whole number"),
+    ("model", "clip = 0", "model.clip", "above 0"),
+    ("model", "standardise = true", "model.standardise", "not supported yet"),
+    ("model", "max_depth = 5", "model.max_depth", "not supported yet: boosted trees"),
+    ("model", "max_itr = 50", "model.max_itr", "Did you mean 'max_iter'?"),
+    ("model", "zzz = 50", "model.zzz", "known here: kind, C, max_iter"),
+    ("crypto", "key_bits = 1024", "crypto.key_bits", "SP 800-57"),
+    ("crypto", "key_bits = 2047", "crypto.key_bits", "112-bit"),
+    ("crypto", "key_bits = 3000", "crypto.key_bits", "2048, 3072 (default) or 4096"),
+    ("crypto", 'key_bits = "3072"', "crypto.key_bits", "whole number"),
+    ("crypto", "key_bits = true", "crypto.key_bits", "whole number"),
+    ("crypto", "key_bits = 3072.0", "crypto.key_bits", "whole number"),
+    ("split", "test = 0.95", "split.test", "0 to 0.9"),
+    ("split", "test = -0.1", "split.test", "0 to 0.9"),
+    ("split", "seed = -1", "split.seed", "from 0"),
+    ("split", "seed = 1.5", "split.seed", "whole number"),
+    ("align", "keys = []", "align.keys", "at least one key"),
+    ("align", "keys = [[]]", "align.keys", "at least one key"),
+    ("align", 'keys = ["national_id"]', "align.keys", 'keys = [["national_id"]]'),
+    ("align", 'keys = "national_id"', "align.keys", 'keys = [["national_id"]]'),
+    ("align", 'keys = [["national_id"], ["phone"]]', "align.keys", "fallback keys are not supported yet"),
+    ("align", 'keys = [["a", "a"]]', "align.keys", "twice"),
+    ("align", 'keys = [["  "]]', "align.keys", "not a column name"),
+    ("align", "keys = [[7]]", "align.keys", "a list of its columns"),
+    ("align", 'normalise = { national_id = "e164:GB" }', "align.normalise.national_id", "not supported yet"),
+    ("align", 'normalise = { national_id = "date" }', "align.normalise.national_id", "not supported yet"),
+    ("align", 'normalise = { national_id = "upper" }', "align.normalise.national_id", '"text", "digits" or "exact"'),
+    ("align", 'normalise = { phone = "digits" }', "align.normalise.phone", "no key column"),
+    ("align", 'duplicates = "last"', "align.duplicates", '"first"'),
+    ("align", "min_intersection = 0", "align.min_intersection", "1 or more"),
+    ("align", "cardinality_only = true", "align.cardinality_only", "not supported yet"),
+    ("parties", 'guest = "../bank"', "parties.guest", "small letters, digits and hyphens"),
+    ("parties", 'guest = "Bank"', "parties.guest", "small letters"),
+    ("parties", 'guest = "bank\\n"', "parties.guest", "small letters"),
+    ("parties", f'guest = "{"b" * 33}"', "parties.guest", "1 to 32"),
+    ("parties", 'guest = "-v"', "parties.guest", "not starting with a hyphen"),
+    ("parties", "hosts = []", "parties.hosts", "at least one"),
+    ("parties", 'hosts = "telecom"', "parties.hosts", "at least one"),
+    ("parties", 'hosts = ["telecom", "telecom"]', "parties.hosts", "twice"),
+    ("parties", 'hosts = ["bank"]', "parties.hosts", "guest too"),
+    ("parties", 'hosts = ["trustco"]', "parties.hosts", "arbiter too"),
+    ("parties", 'arbiter = "bank"', "parties.arbiter", "guest too"),
+    ("disclosure", "allow = []", "disclosure.allow", "'scores-to-guest' (the guest learns"),
+    (
+        "disclosure",
+        'allow = ["intersection-to-parties", "scores-to-guest"]',
+        "disclosure.allow",
+        'add "final-weights-to-owner"',
+    ),
+    ("disclosure", 'allow = ["bin-sums-to-guest"]', "disclosure.allow", "not supported yet: boosted trees"),
+    ("disclosure", 'allow = ["everything"]', "disclosure.allow", "not known"),
+    ("disclosure", 'allow = ["scores-to-guest", "scores-to-guest"]', "disclosure.allow", "twice"),
+    ("disclosure", "score_bits = 21", "disclosure.score_bits", "0 to 20"),
+    ("disclosure", "score_bits = -1", "disclosure.score_bits", "0 to 20"),
+    ("extra", "x = 1", "extra", "not a known key"),
+]
+
+
+@pytest.mark.parametrize(("section", "line", "key", "says"), BAD, ids=[b[1] for b in BAD])
+def test_a_bad_key_is_named_with_its_line_and_a_remedy(write, section, line, key, says):
+    said = refusal(write(with_key(section, line)))
+    assert key in said
+    assert says in said
+    assert "(line " in said
+
+
+@pytest.mark.parametrize(
+    ("drop", "key"),
+    [
+        ("name", "name"),
+        ("version", "version"),
+        ("guest", "parties.guest"),
+        ("arbiter", "parties.arbiter"),
+        ("keys", "align.keys"),
+        ("kind", "model.kind"),
+    ],
+)
+def test_a_missing_key_is_named_with_an_example(write, drop, key):
+    text = "\n".join(row for row in MINIMAL.split("\n") if not row.startswith(f"{drop} "))
+    said = refusal(write(text))
+    assert f"{key} " in said
+    assert "is missing. Expected" in said
+
+
+@pytest.mark.parametrize("section", ["parties", "align", "model"])
+def test_a_missing_section_is_named(write, section):
+    before, _, after = MINIMAL.partition(f"[{section}]")
+    said = refusal(write(before + after[after.index("\n[") + 1 :]))
+    assert f"{section} is missing. Expected a section [{section}]" in said
+
+
+def test_no_disclosure_section_says_what_would_be_disclosed(write):
+    said = refusal(write(MINIMAL[: MINIMAL.index("[disclosure]")]))
+    for permit in ("intersection-to-parties", "final-weights-to-owner", "scores-to-guest"):
+        assert f"'{permit}' ({PERMITS[permit]})" in said
+    assert 'write allow = ["intersection-to-parties", "final-weights-to-owner", "scores-to-guest"]' in said
+
+
+def test_two_hosts_need_one_permission_more(write):
+    said = refusal(write(with_key("parties", 'hosts = ["telecom", "shop"]')))
+    assert 'add "intersection-sizes-to-arbiter"' in said
+    job = load_job(write(starter_job(hosts=["telecom", "shop"])))
+    assert needed_permits(job) == (
+        "intersection-to-parties",
+        "final-weights-to-owner",
+        "scores-to-guest",
+        "intersection-sizes-to-arbiter",
+    )
+
+
+def test_all_problems_are_told_at_once(write):
+    text = with_key("model", "C = -1", with_key("crypto", "key_bits = 512"))
+    said = refusal(write(text))
+    assert "2 problems" in said
+    assert "model.C" in said
+    assert "crypto.key_bits" in said
+
+
+@pytest.mark.parametrize("version", ["2", "0", '"1"', "true", "1.0"])
+def test_another_version_is_refused(write, version):
+    assert "version (line 2)" in refusal(write(MINIMAL.replace("version = 1", f"version = {version}")))
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", "A", "x" * 65, "a b"])
+def test_a_job_name_is_never_path_like(write, name):
+    assert "name (line 1)" in refusal(write(MINIMAL.replace("credit-risk", name)))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name = ", "at the end: is not valid TOML"),
+        ("[parties\n", "line 1, column"),
+        ("a = 1\na = 2\n", "line 2, column"),
+        ("name = 'x", "not valid TOML"),
+        (b"name = 1\n\xff\xfe", "line 2: is not UTF-8 text. Save the file as UTF-8"),
+        (b"#" * (1 << 20) + b"#", "larger than 1 MB"),
+        ("x = " + "[" * 5000, "not valid TOML"),
+    ],
+)
+def test_no_toml(write, text, says):
+    assert says in refusal(write(text))
+
+
+def test_a_byte_order_mark_is_accepted(write):
+    assert load_job(write(b"\xef\xbb\xbf" + MINIMAL.encode())) == load_job(write(MINIMAL))
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    assert "cannot be read (No such file" in refusal(tmp_path / "job.toml")
+    (tmp_path / "job.toml").mkdir()
+    assert "cannot be read (Is a directory)" in refusal(tmp_path / "job.toml")
+
+
+def test_the_digest_does_not_depend_on_formatting(write):
+    job = load_job(write(MINIMAL))
+    spelt = MINIMAL.replace("[model]", "[model]\nC = 1 # the default\nmax_iter=100").replace("\n", "\r\n")
+    spelt += 'score_bits = 0xA\r\n[crypto]\r\nkey_bits = 3_072\r\n[split]\r\nseed = 0\r\n"test" = 25e-2\r\n'
+    spelt = spelt.replace(
+        '["intersection-to-parties", "final-weights-to-owner", "scores-to-guest"]',
+        "['scores-to-guest',\r\n 'intersection-to-parties',\r\n 'final-weights-to-owner', ]",
+    )
+    spelt = spelt.replace('keys = [["national_id"]]', 'keys = [["national_id"]]\nnormalise.national_id = "text"')
+    assert load_job(write(spelt)).digest == job.digest
+    assert len(job.digest) == 32
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("model", "C = 1.5"),
+        ("model", "max_iter = 101"),
+        ("model", "clip = 5.0"),
+        ("crypto", "key_bits = 4096"),
+        ("split", "seed = 1"),
+        ("split", "test = 0.0"),
+        ("align", 'keys = [["National_id"]]'),
+        ("align", 'normalise = { national_id = "digits" }'),
+        ("align", 'duplicates = "first"'),
+        ("align", "min_intersection = 101"),
+        ("disclosure", "score_bits = 9"),
+        ("parties", 'arbiter = "other"'),
+        ("parties", 'hosts = ["other"]'),
+    ],
+)
+def test_the_digest_depends_on_every_value(write, section, line):
+    assert load_job(write(with_key(section, line))).digest != load_job(write(MINIMAL)).digest
+
+
+def test_the_digest_is_frozen(write):
+    """Another digest here means that releases no longer agree on a job: change the file format's version then."""
+    assert load_job(write(MINIMAL)).digest.hex() == "a976bcc4034b855c76b17216cbaa8b7e1b2ecf50caac629695ebce13dc121817"
+
+
+def test_a_job_survives_its_canonical_json(write):
+    job = load_job(write(MINIMAL))
+    again = job_from(json.loads(job.canonical))
+    assert again == job
+    assert again.digest == job.digest
+
+
+def test_a_job_is_frozen(write):
+    job = load_job(write(MINIMAL))
+    with pytest.raises(ValueError, match="frozen"):
+        job.model.C = 2.0
+
+
+def test_a_2048_bit_key_is_warned_about(write):
+    assert cautions(load_job(write(MINIMAL))) == []
+    (caution,) = cautions(load_job(write(with_key("crypto", "key_bits = 2048"))))
+    assert "112-bit" in caution
+
+
+name = st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", fullmatch=True)
+column = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=30)
+
+
+@given(
+    names=st.lists(name, min_size=3, max_size=6, unique=True),
+    keys=st.lists(column, min_size=1, max_size=3, unique=True),
+    test=st.floats(0, 0.9),
+    C=st.floats(1e-6, 1e6),
+    seed=st.integers(0, 2**63 - 1),
+    key_bits=st.sampled_from([2048, 3072, 4096]),
+)
+def test_the_starter_job_loads_as_it_was_asked_for(names, keys, test, C, seed, key_bits):
+    text = starter_job(guest=names[0], hosts=names[2:], arbiter=names[1], keys=keys, test=test, C=C, seed=seed, key_bits=key_bits)
+    job: Job = job_from(tomllib.loads(text))
+    assert job.parties.names == (names[0], *names[2:], names[1])
+    assert (job.align.columns, job.split.test, job.model.C) == (tuple(keys), test, C)
+    assert (job.split.seed, job.crypto.key_bits) == (seed, key_bits)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["name", "parties", "align", "model", "x"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+            max_leaves=8,
+        ),
+    )
+)
+def test_whatever_stands_in_it_ends_as_a_config_error(document):
+    with pytest.raises(ConfigError):
+        job_from(document)

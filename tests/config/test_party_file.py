@@ -1,0 +1,300 @@
+"""A party file that is wrong, or that does not fit the job, is refused before anything is opened."""
+
+from pathlib import Path
+
+import pytest
+
+from protocols.errors import ConfigError, DisclosureRefused
+from vfl.config import (
+    PERMITS,
+    Party,
+    cautions,
+    check_files,
+    cross_check,
+    load_job,
+    load_party,
+    split_address,
+    starter_job,
+    starter_party,
+    with_peer,
+)
+
+GUEST = """\
+name = "bank"
+role = "guest"
+listen = "0.0.0.0:7443"
+[identity]
+key = "identity/key.pem"
+certificate = "identity/cert.pem"
+[peers.telecom]
+certificate = "peers/telecom.pem"
+[peers.trustco]
+certificate = "peers/trustco.pem"
+[data]
+source = "customers.csv"
+label = "default"
+[policy]
+allow = ["final-weights-to-owner", "scores-to-guest", "intersection-to-parties"]
+"""
+HOST = """\
+name = "telecom"
+role = "host"
+[identity]
+key = "identity/key.pem"
+certificate = "identity/cert.pem"
+[peers.bank]
+certificate = "peers/bank.pem"
+address = "10.0.0.1:7443"
+[peers.trustco]
+certificate = "peers/trustco.pem"
+address = "10.0.0.3:7443"
+[data]
+source = "customers.csv"
+[policy]
+allow = ["final-weights-to-owner", "scores-to-guest", "intersection-to-parties"]
+"""
+ARBITER = """\
+name = "trustco"
+role = "arbiter"
+listen = "0.0.0.0:7443"
+[identity]
+key = "identity/key.pem"
+certificate = "identity/cert.pem"
+[peers.bank]
+certificate = "peers/bank.pem"
+address = "10.0.0.1:7443"
+[peers.telecom]
+certificate = "peers/telecom.pem"
+[policy]
+allow = ["final-weights-to-owner", "scores-to-guest", "intersection-to-parties"]
+"""
+
+
+@pytest.fixture
+def load(tmp_path: Path):
+    def load(text: str) -> Party:
+        (tmp_path / "party.toml").write_text(text)
+        return load_party(tmp_path / "party.toml")
+
+    return load
+
+
+@pytest.fixture
+def job(tmp_path: Path):
+    def job(**options):
+        (tmp_path / "job.toml").write_text(starter_job(**options))
+        return load_job(tmp_path / "job.toml")
+
+    return job
+
+
+@pytest.mark.parametrize("text", [GUEST, HOST, ARBITER])
+def test_three_good_files_fit_the_job(load, job, text):
+    party = load(text)
+    cross_check(job(), party)
+    assert cautions(job(), party) == []
+
+
+def test_paths_start_from_the_files_folder(load, tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    party = load(GUEST)
+    assert party.identity.key == tmp_path / "identity/key.pem"
+    assert party.peers["telecom"].certificate == tmp_path / "peers/telecom.pem"
+    assert party.data.source == str(tmp_path / "customers.csv")
+    assert party.run.directory == tmp_path / "runs"
+    absolute = load(GUEST.replace("customers.csv", "/data/customers.csv") + '[run]\ndirectory = "../out"\n')
+    assert absolute.data.source == "/data/customers.csv"
+    assert absolute.run.directory == tmp_path / "../out"
+
+
+def test_an_sqlite_address_starts_there_too(load, tmp_path):
+    def source(address: str) -> str:
+        return load(GUEST.replace('"customers.csv"', f'"{address}"\nquery = "SELECT 1"')).data.source
+
+    assert source("sqlite:///bank.db") == f"sqlite:///{tmp_path}/bank.db"
+    assert source("sqlite+pysqlite:///a/bank.db?timeout=5") == f"sqlite+pysqlite:///{tmp_path}/a/bank.db?timeout=5"
+    assert source("sqlite:////data/bank.db") == "sqlite:////data/bank.db"
+    assert source("sqlite:///:memory:") == "sqlite:///:memory:"
+    assert source("postgresql://db.example/bank") == "postgresql://db.example/bank"
+
+
+def test_addresses(load):
+    assert load(GUEST).endpoint == ("0.0.0.0", 7443)
+    assert load(HOST).peers["bank"].endpoint == ("10.0.0.1", 7443)
+    assert load(GUEST).peers["telecom"].endpoint is None
+    assert split_address("[fe80::1]:443") == ("fe80::1", 443)
+    assert split_address("vfl.bank.example:443") == ("vfl.bank.example", 443)
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", ":7443", "10.0.0.1:0", "a:70000", "a:b", "::1:7443", "http://a:1", "a b:1", ""])
+def test_a_bad_address_says_how_to_write_it(load, address):
+    said = refusal(load, GUEST.replace("0.0.0.0:7443", address))
+    assert "listen (line 3)" in said
+    assert '"10.0.0.3:7443"' in said
+
+
+def refusal(load, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    assert "party.toml" in str(caught.value)
+    return str(caught.value)
+
+
+def cut(text: str, start: str) -> str:
+    return "\n".join(row for row in text.split("\n") if not row.startswith(start))
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "says"),
+    [
+        (cut(GUEST, "label"), "data.label", "the guest holds the labels"),
+        (cut(GUEST, "listen"), "listen", "the others dial the guest"),
+        (cut(ARBITER, "listen"), "listen", "the others dial the arbiter"),
+        (HOST.replace("[identity]", 'listen = "0.0.0.0:1"\n[identity]'), "listen", "a host opens no port"),
+        (HOST.replace("[data]", '[data]\nlabel = "y"'), "data.label", "only the guest holds labels"),
+        (HOST.replace("[data]", "[data]\ncolumns = []"), "data.columns", "adds nothing"),
+        (ARBITER + '[data]\nsource = "x.csv"\n', "data", "holds no data"),
+        (HOST[: HOST.index("[data]")], "data", "a host brings a table"),
+        (GUEST.replace("[data]", '[data]\ncolumns = ["default"]'), "data.columns", "which is the label"),
+        (GUEST.replace("[data]", '[data]\ncolumns = ["a", "a"]'), "data.columns", "twice"),
+        (GUEST.replace("[data]", '[data]\ncolumns = "a"'), "data.columns", 'columns = ["limit", "age"]'),
+        (GUEST.replace("[data]", '[data]\nquery = "SELECT"'), "data.query", "the source is a file"),
+        (GUEST.replace("customers.csv", "sqlite:///x.db"), "data.query", 'Add query = "SELECT ..."'),
+        (GUEST.replace("peers.telecom", "peers.bank"), "peers.bank", "this party itself"),
+        (GUEST.replace("peers.telecom", 'peers."../x"'), "peers", "not a valid name"),
+        (GUEST.replace("peers/telecom.pem", "peers/trustco.pem"), "certificate", "also the certificate of telecom"),
+        (GUEST.replace("peers/telecom.pem", "identity/cert.pem"), "peers.telecom.certificate", "this party"),
+        (GUEST.replace('role = "guest"', 'role = "client"'), "role", '"guest", "host" or "arbiter"'),
+        (
+            GUEST.replace("[policy]", "[policy]\nruns_per_partner_per_month = 20"),
+            "policy.runs_per",
+            "not supported yet",
+        ),
+        (GUEST.replace("[policy]", "[policy]\nmin_intersection = 0"), "policy.min_intersection", "1 or more"),
+        (GUEST.replace("scores-to-guest", "scores-to-quest"), "policy.allow", "not known"),
+        (GUEST.replace("listen", "listn"), "listn", "Did you mean 'listen'?"),
+        (GUEST.replace("[data]", "[data]\nkeys = 1"), "data.keys", "not a known key"),
+        (cut(GUEST, "certificate"), "certificate", "is missing"),
+        (GUEST.replace('"identity/key.pem"', "7"), "identity.key", "the private key's file"),
+        (GUEST.replace('"identity/key.pem"', '""'), "identity.key", "the private key's file"),
+        (GUEST.replace('"customers.csv"', '""'), "data.source", "a .csv or .parquet file"),
+        (GUEST.replace("[peers.telecom]", "[peers]\ntelecom = 1\n[x]"), "peers.telecom", "[peers.NAME]"),
+    ],
+)
+def test_what_is_wrong_is_named_with_a_remedy(load, text, key, says):
+    said = refusal(load, text)
+    assert key in said
+    assert says in said
+
+
+def test_no_error_and_no_repr_shows_a_database_password(load):
+    address = "postgresql://risk:CANARY@db/bank"
+    text = GUEST.replace('"customers.csv"', f'"{address}"')
+    assert "CANARY" not in refusal(load, text)
+    assert "CANARY" not in refusal(load, text.replace(f'"{address}"', f'["{address}"]'))
+    assert "CANARY" not in refusal(load, text.replace("[data]", "[data]\nquery = 7\n"))
+    assert "CANARY" not in repr(load(text.replace("[data]", '[data]\nquery = "SELECT CANARY"')))
+
+
+def fails(error, job, party) -> str:
+    with pytest.raises(error) as caught:
+        cross_check(job, party)
+    assert caught.value.party == party.name
+    return str(caught.value)
+
+
+def test_a_party_of_another_job(load, job):
+    said = fails(ConfigError, job(guest="insurer"), load(GUEST))
+    assert "no party of this name, it has insurer, telecom and trustco" in said
+
+
+def test_swapped_roles(load, job):
+    said = fails(ConfigError, job(guest="telecom", hosts=["bank"]), load(GUEST))
+    assert 'role is "guest", the job \'credit-risk\' says "host"' in said
+
+
+def test_missing_and_superfluous_peers(load, job):
+    text = GUEST.replace("[peers.telecom]\n", "").replace('certificate = "peers/telecom.pem"\n', "")
+    assert "peers.telecom is missing" in fails(ConfigError, job(), load(text))
+    said = fails(ConfigError, job(), load(with_peer(GUEST, "shop", "peers/shop.pem")))
+    assert "peers.shop is not a peer in this job" in said
+    assert "Remove [peers.shop]" in said
+    said = fails(ConfigError, job(hosts=["telecom", "shop"]), load(with_peer(HOST, "shop", "peers/shop.pem")))
+    assert "hosts do not talk to each other" in said
+
+
+def test_whoever_dials_needs_an_address(load, job):
+    assert "peers.trustco.address is missing" in fails(ConfigError, job(), load(cut(HOST, 'address = "10.0.0.3')))
+    assert "peers.bank.address is missing" in fails(ConfigError, job(), load(cut(ARBITER, "address")))
+
+
+def test_an_address_without_use_is_told(load, job):
+    party = load(GUEST.replace('trustco.pem"', 'trustco.pem"\naddress = "10.0.0.3:7443"'))
+    cross_check(job(), party)
+    assert cautions(job(), party) == ["peers.trustco.address is not used: trustco dials bank"]
+
+
+def test_a_key_column_is_neither_label_nor_feature(load, job):
+    assert 'data.label names "default"' in fails(ConfigError, job(keys=["default"]), load(GUEST))
+    party = load(GUEST.replace("[data]", '[data]\ncolumns = ["customer_id"]'))
+    assert 'data.columns names "customer_id"' in fails(ConfigError, job(), party)
+
+
+def test_an_intersection_below_the_policy_is_refused(load, job):
+    party = load(GUEST.replace("[policy]", "[policy]\nmin_intersection = 500"))
+    said = fails(DisclosureRefused, job(min_intersection=499), party)
+    assert "align.min_intersection is 499, this party's policy.min_intersection is 500" in said
+    cross_check(job(min_intersection=500), party)
+
+
+@pytest.mark.parametrize("permit", ["intersection-to-parties", "final-weights-to-owner", "scores-to-guest"])
+@pytest.mark.parametrize("text", [GUEST, HOST, ARBITER])
+def test_a_job_outside_the_policy_is_refused_and_says_what_it_discloses(load, job, text, permit):
+    said = fails(DisclosureRefused, job(), load(text.replace(f'"{permit}", ', "").replace(f', "{permit}"', "")))
+    assert f"'{permit}': {PERMITS[permit]}" in said
+
+
+def test_no_policy_allows_nothing(load, job):
+    fails(DisclosureRefused, job(), load(GUEST[: GUEST.index("[policy]")]))
+
+
+def test_missing_files_are_named(load, tmp_path):
+    party = load(GUEST)
+    for key, file, maker in [
+        ("identity.key", "identity/key.pem", "vfl init"),
+        ("identity.certificate", "identity/cert.pem", "vfl init"),
+        ("peers.telecom.certificate", "peers/telecom.pem", "vfl trust"),
+        ("peers.trustco.certificate", "peers/trustco.pem", "vfl trust"),
+        ("data.source", "customers.csv", "This key"),
+    ]:
+        with pytest.raises(ConfigError, match=key) as caught:
+            check_files(party)
+        assert maker in str(caught.value)
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text("x")
+    check_files(party)
+
+
+@pytest.mark.parametrize("role", ["guest", "host", "arbiter"])
+def test_the_starter_party_loads_and_takes_peers(load, role):
+    text = starter_party(role, "somebody")
+    party = load(text)
+    assert (party.role, party.name, party.peers) == (role, "somebody", {})
+    text = with_peer(text, "other", "peers/other.pem", "10.0.0.3:7443")
+    assert load(with_peer(text, "third", "peers/third.pem")).peers["other"].address == "10.0.0.3:7443"
+    with pytest.raises(ConfigError, match="already has"):
+        with_peer(text, "other", "peers/new.pem")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        with_peer("[", "other", "peers/new.pem")
+
+
+def test_the_starter_files_fit_each_other(load, job):
+    one = job(hosts=["telecom", "shop"], keys=["phone", "birth date"], normalise={"phone": "digits"})
+    assert one.align.normalise == {"phone": "digits", "birth date": "text"}
+    for role, me in [("guest", "bank"), ("host", "shop"), ("arbiter", "trustco")]:
+        text = starter_party(role, me, allow=tuple(PERMITS), columns=None if role == "arbiter" else ["a"])
+        for peer in one.parties.peers_of(me):
+            text = with_peer(text, peer, f"peers/{peer}.pem", "10.0.0.3:7443" if peer in one.parties.dials(me) else None)
+        party = load(text)
+        cross_check(one, party)
+        assert cautions(one, party) == []

@@ -1,0 +1,139 @@
+"""Reads a ledger: what it says of each message, in sum, and whether it is what the run wrote."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocols.errors import ConfigError, ProtocolError
+from vfl.ledger.writing import FORMAT, START, Line, add_to, encode, signed_part
+
+
+class LedgerBroken(ProtocolError):  # noqa: N818  named like the other errors of the tree
+    """A ledger that was changed, cut or never closed, or that another party signed."""
+
+    code = "ledger-broken"
+
+
+def read_ledger(path: str | Path) -> Iterator[Line]:
+    """The lines of a ledger, unchecked.  Raises ConfigError if it cannot be read, LedgerBroken if a line is no JSON
+    object."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"the ledger {path} cannot be read ({error.strerror})", remedy="Name a run's ledger file") from None
+    for number, raw in enumerate(data.split(b"\n")[:-1], 1):
+        yield _decode(path, number, raw)
+    if not data.endswith(b"\n"):
+        raise _broken(path, data.count(b"\n") + 1, "is cut off")
+
+
+def _decode(path: str | Path, number: int, raw: bytes) -> Line:
+    try:
+        line = json.loads(raw)
+        if isinstance(line, dict) and encode(line) == raw:
+            return line
+    except (ValueError, RecursionError):
+        pass
+    raise _broken(path, number, "is not a line as the ledger writes it")
+
+
+def _broken(path: str | Path, number: int, what: str) -> LedgerBroken:
+    return LedgerBroken(
+        f"the ledger {path}: line {number} {what}",
+        remedy=("It is not what the run wrote: do not rely on it, look for an unchanged copy, and ask who could write the file"),
+    )
+
+
+def summarise(ledger: str | Path | Iterable[Line]) -> list[Line]:
+    """One row for each message kind and receiver, in the order of first sending: report.json's "disclosure".
+
+    ledger: a ledger file, or its lines.  Keys: message, class, to, count, bytes, learns.
+    """
+    lines = read_ledger(ledger) if isinstance(ledger, str | Path) else ledger
+    totals: dict[tuple[str, str, str], Line] = {}
+    for line in lines:
+        if line.get("type") == "message":
+            add_to(totals, line)
+    return list(totals.values())
+
+
+@dataclass(frozen=True)
+class LedgerCheck:
+    """What a sound ledger says of itself; signed: whether its signature was checked against a certificate."""
+
+    job: str
+    job_digest: str
+    party: str
+    outcome: str
+    messages: int
+    bytes: int
+    signed: bool
+
+
+def verify_ledger(path: str | Path, certificate_pem: bytes | None = None) -> LedgerCheck:
+    """Checks every line of a ledger and, with a certificate, that its party signed it.
+
+    Without one, only accidents show: whoever can write the file can write a new chain.
+    Raises LedgerBroken that names the first bad line: edited, removed, moved, cut off, never closed, or signed by
+    another; ConfigError if the file or
+    the certificate cannot be read.
+    """
+    previous, messages, size, counts = START, 0, 0, dict[tuple[str, str], int]()
+    start: Line = {}
+    end: Line = {}
+    number = 0
+    for number, line in enumerate(read_ledger(path), 1):
+        if end:
+            raise _broken(path, number, "comes after the last line")
+        if line.get("previous") != previous:
+            raise _broken(path, number, "does not follow from the line before: a line was edited, removed or moved")
+        previous = hashlib.sha256(encode(line)).hexdigest()
+        kind = line.get("type")
+        if (kind == "start") != (number == 1):
+            raise _broken(path, number, "is not the first line of a ledger" if number == 1 else "begins a second ledger")
+        if kind == "start":
+            start = line
+            if start.get("format") != FORMAT:
+                raise _broken(path, number, f"is not of format {FORMAT}, which this release reads")
+        elif kind == "message":
+            messages += 1
+            pair = (str(line.get("to")), str(line.get("message")))
+            counts[pair] = counts.get(pair, 0) + 1
+            if line.get("number") != messages or line.get("count") != counts[pair] or not isinstance(line.get("bytes"), int):
+                raise _broken(path, number, "has a wrong number: a line was edited, removed or moved")
+            size += line["bytes"]
+        elif kind == "end":
+            end = line
+        else:
+            raise _broken(path, number, "is of no known type")
+    if not end:
+        raise _broken(
+            path,
+            number + 1,
+            "is missing: the ledger ends before its last line (the run was killed, or the end was cut off)",
+        )
+    if end.get("messages") != messages or end.get("bytes") != size:
+        raise _broken(path, number, "has other totals than the lines before")
+    if certificate_pem is not None:
+        _check_signature(path, number, end, certificate_pem)
+    job, job_digest, party = (str(start.get(key)) for key in ("job", "job_digest", "party"))
+    outcome = str(end.get("outcome"))
+    return LedgerCheck(job, job_digest, party, outcome, messages, size, certificate_pem is not None)
+
+
+def _check_signature(path: str | Path, number: int, end: Line, certificate_pem: bytes) -> None:
+    from vfl.identity import verify  # certificates are slow to import, and only needed here
+
+    if not isinstance(end.get("signature"), str):
+        raise _broken(path, number, "bears no signature")
+    try:
+        signature = base64.b64decode(end["signature"], validate=True)
+    except ValueError:
+        signature = b""
+    if not verify(certificate_pem, signed_part(end), signature):
+        raise _broken(path, number, "is not signed by the owner of this certificate: it was edited, or another party wrote it")
