@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vfl.report.words import METRICS, PARTS, by_class, change, duration, host_rows, joined, number, share, size
+from vfl.report.words import METRICS, PARTS, by_class, change, duration, host_rows, joined, number, percent, size
 
 SHOWN = ("auc", "ks", "log_loss")
 HIDDEN = {
@@ -55,9 +55,9 @@ def _alignment(result: Mapping[str, Any], console: Console) -> None:
     table = _table("Alignment", "", "rows", "matched")
     if sizes.get("guest_rows") is not None:
         guest = result.get("party") if result.get("role") == "guest" else None
-        table.add_row(escape(guest or "guest"), number(sizes["guest_rows"]), share(common, sizes["guest_rows"]))
+        table.add_row(escape(guest or "guest"), number(sizes["guest_rows"]), _matched(common, sizes["guest_rows"]))
     for name, rows in host_rows(sizes).items():
-        table.add_row(escape(name), number(rows), share(common, rows))
+        table.add_row(escape(name), number(rows), _matched(common, rows))
     table.add_row("[bold]in common[/]", f"[bold]{number(common)}[/]", "")
     _show(table, console)
 
@@ -83,11 +83,10 @@ def _phases(result: Mapping[str, Any], console: Console) -> None:
     if not phases:
         return
     table = _table("Cost", "phase", "time", "sent", "received")
-    costs = {escape(str(p["name"])): [p["seconds"], p["bytes_sent"], p["bytes_received"]] for p in phases}
-    if len(costs) > 1:
-        costs["[bold]in all[/]"] = [sum(column) for column in zip(*costs.values(), strict=True)]
-    for name, (seconds, sent, received) in costs.items():
-        table.add_row(name, duration(seconds), size(sent), size(received))
+    total = {key: sum(p[key] for p in phases) for key in ("seconds", "bytes_sent", "bytes_received")}
+    for phase in [*phases, {"name": "in all"} | total] if len(phases) > 1 else phases:
+        numbers = duration(phase["seconds"]), size(phase["bytes_sent"]), size(phase["bytes_received"])
+        table.add_row(escape(str(phase["name"])), *numbers, style="bold" if phase["name"] == "in all" else None)
     _show(table, console)
 
 
@@ -110,6 +109,10 @@ def _disclosure(results: Sequence[Mapping[str, Any]], console: Console) -> None:
     for line, group in lines.items():
         table.add_row(*line, number(sum(int(e["count"]) for e in group)), size(sum(e["bytes"] for e in group)))
     _show(table, console)
+
+
+def _matched(common: int, rows: int) -> str:
+    return percent(common / rows if rows else None)
 
 
 def _who(result: Mapping[str, Any]) -> str:

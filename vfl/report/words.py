@@ -18,9 +18,9 @@ METRICS = {  # name, better (+1 more, -1 less, 0 neither), what it says
     "gini": ("Gini", 1, "2 AUC − 1"),
     "brier": ("Brier score", -1, "mean squared error of the probability: less is better"),
     "accuracy": ("Accuracy", 1, "share classified rightly at one half"),
-    "lift_5": ("Lift, riskiest 5 %", 1, "events found there, against a random choice"),
-    "lift_10": ("Lift, riskiest 10 %", 1, "events found there, against a random choice"),
-    "lift_20": ("Lift, riskiest 20 %", 1, "events found there, against a random choice"),
+    "lift_5": ("Lift 5 %", 1, "events among the riskiest, against a random choice"),
+    "lift_10": ("Lift 10 %", 1, "events among the riskiest, against a random choice"),
+    "lift_20": ("Lift 20 %", 1, "events among the riskiest, against a random choice"),
     "base_rate": ("Base rate", 0, "share of events in the rows"),
     "mean_predicted": ("Mean predicted", 0, "should meet the base rate"),
     "n": ("Rows", 0, ""),
@@ -61,9 +61,9 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def share(part: float, whole: float) -> str:
-    """A percentage; a dash of nothing."""
-    return f"{100 * part / whole:.1f} %" if whole else "-"
+def percent(value: float | None) -> str:
+    """A share of one."""
+    return "-" if value is None else f"{100 * value:.1f} %"
 
 
 def joined(names: object) -> str:
