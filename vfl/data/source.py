@@ -16,12 +16,15 @@ import pandas as pd
 
 from protocols.errors import DataError
 
+MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "#N/A", "<NA>"]  # not in key columns
+
 
 def read_source(source: str | Path, query: str | None = None, *, keys: Sequence[str] = ()) -> pd.DataFrame:
     """The table behind `source`: a .csv file (UTF-8, commas, a header), a .parquet file, or an SQLAlchemy address with
     `query`.
 
-    keys: columns that a CSV file's ids are in; they stay texts, so that leading zeros survive.
+    keys: columns that a CSV file's ids are in; they stay texts
+    as written, so that leading zeros survive.
     Raises DataError: the file or database cannot be read, unknown suffix, a library is not installed.
     """
     address = str(source)
@@ -66,7 +69,9 @@ def _csv(path: Path, keys: Sequence[str]) -> pd.DataFrame:
                 encoding="utf-8-sig",
                 index_col=False,
                 low_memory=False,
-                converters=dict.fromkeys(keys, _as_written),
+                dtype={key: str for key in keys if key in header},
+                keep_default_na=False,
+                na_values={name: MISSING for name in header if name not in keys},
             )
     except UnicodeDecodeError:
         raise utf8 from None
@@ -76,10 +81,6 @@ def _csv(path: Path, keys: Sequence[str]) -> pd.DataFrame:
         raise bad(f"{where} has more cells than the header, or a quote that does not end", "Repair the file") from None
     except (OSError, ValueError):
         raise bad("is not a readable CSV file", "Repair the file") from None
-
-
-def _as_written(cell: str) -> str | None:
-    return cell or None
 
 
 def _parquet(path: Path) -> pd.DataFrame:

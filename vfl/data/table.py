@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import decimal
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 
 from protocols.errors import DataError
 from vfl.data.keys import canonical_ids, first_of_each, say_rows
+
+_LARGEST = int(sys.float_info.max)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -199,7 +202,11 @@ def _feature(column: pd.Series, party: str, name: str, numbers: NDArray[np.int64
             raise bad("holds numbers as text", wrong, "Store the column as numbers")
     if missing.any():
         raise bad("has missing values", missing, remedy)
-    result = np.asarray(column.astype(np.float64).to_numpy(np.float64), np.float64)
+    try:
+        result = column.to_numpy(np.float64)
+    except OverflowError:
+        large = np.fromiter((isinstance(v, int) and abs(v) > _LARGEST for v in column.tolist()), np.bool_, len(column))
+        raise bad("holds a number that is too large", large, "Scale the column, or leave it out") from None
     if not np.isfinite(result).all():
         raise bad("has infinite values", ~np.isfinite(result), remedy)
     return result
@@ -218,6 +225,13 @@ def _reads(value: object) -> bool:
     return True
 
 
+def _plain(value: Any) -> Any:
+    """A label as Python's own type, which every file format can hold."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return float(value) if isinstance(value, decimal.Decimal) else value
+
+
 def _label(column: pd.Series, party: str, name: str, numbers: NDArray[np.int64]) -> tuple[pd.Series, tuple[Any, Any]]:
     """0.0 and 1.0 for the smaller and the larger of the two values, and these values."""
 
@@ -227,7 +241,7 @@ def _label(column: pd.Series, party: str, name: str, numbers: NDArray[np.int64])
     missing = column.isna().to_numpy(np.bool_)
     if missing.any():
         raise bad(f"has missing values in {say_rows(numbers[missing])}", "Remove the rows, or find their labels")
-    values = [float(v) if isinstance(v, decimal.Decimal) else v for v in column.tolist()]
+    values = [_plain(v) for v in column.tolist()]
     if not all(isinstance(v, str | int | float) for v in values):
         raise bad("holds neither text nor numbers", "Store it as 0 and 1, or as two texts")
     found = list(dict.fromkeys(values))
