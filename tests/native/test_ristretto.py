@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pathlib
 import random
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -22,7 +19,22 @@ TAG = b"vfl-ristretto255-tag-v1"
 OPRF_DOMAIN = b"HashToGroup-OPRFV1-\x00-ristretto255-SHA512"
 VECTORS = pathlib.Path(__file__).parents[2] / "native/core/src/curve/vectors.txt"
 
+
+def has_ifma() -> bool:
+    cpu = pathlib.Path("/proc/cpuinfo")
+    return cpu.exists() and "avx512ifma" in cpu.read_text()
+
+
+needs_ifma = pytest.mark.skipif(not has_ifma(), reason="this CPU has no AVX-512 IFMA")
+
 Point = tuple[int, int]  # affine Edwards coordinates: slow, and short enough to be read against RFC 9496
+
+
+@pytest.fixture(autouse=True, params=["serial", pytest.param("ifma", marks=needs_ifma)])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every test runs on both: the core reads the variable whenever it makes points."""
+    monkeypatch.setenv("VFL_NATIVE_BACKEND", request.param)
+    return str(request.param)
 
 
 def vectors(kind: str) -> list[list[bytes]]:
@@ -243,9 +255,16 @@ class TestBehaviour:
         assert repr(points) == "PointVec(1 points)"
 
 
-@pytest.mark.skipif(os.environ.get("VFL_NATIVE_BACKEND") == "serial", reason="this is the other backend already")
-def test_everything_on_the_serial_backend() -> None:
-    """The backend is chosen once a process: the tests above, in another one."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-    done = subprocess.run(command, env=os.environ | {"VFL_NATIVE_BACKEND": "serial"}, capture_output=True, check=False)
-    assert done.returncode == 0, done.stdout.decode()
+def test_both_backends_agree(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
+    scalar = random_scalar(b"\2" * 32)
+    here = PointVec.hash_to_group(items(999), b"test").mul(scalar)
+    monkeypatch.delenv("VFL_NATIVE_BACKEND")
+    fastest = PointVec.hash_to_group(items(999), b"test").mul(scalar)
+    assert fastest.to_bytes() == here.to_bytes(), backend
+    assert fastest.mul(scalar).tags() == here.mul(scalar).tags()
+
+
+def test_an_unknown_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VFL_NATIVE_BACKEND", "abacus")
+    with pytest.raises(ValueError, match="backend"):
+        PointVec.hash_to_group([b"x"], b"test")

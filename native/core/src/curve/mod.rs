@@ -9,8 +9,6 @@ mod hash;
 mod ifma;
 mod portable;
 
-use std::sync::OnceLock;
-
 use curve25519_dalek::scalar::Scalar;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -36,6 +34,8 @@ pub enum CurveError {
     Row,
     /// RFC 9380 section 3.1: a domain separation tag must not be empty.
     Domain,
+    /// No such arithmetic, or not on this machine.
+    Backend,
 }
 
 impl std::fmt::Display for CurveError {
@@ -46,6 +46,7 @@ impl std::fmt::Display for CurveError {
             Self::Scalar => write!(f, "not a canonical, non-zero scalar of {ENCODED_BYTES} bytes"),
             Self::Row => write!(f, "a row number is out of range"),
             Self::Domain => write!(f, "the domain separation tag is empty"),
+            Self::Backend => write!(f, "no such backend on this machine"),
         }
     }
 }
@@ -61,17 +62,21 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// IFMA where the CPU has it, unless VFL_NATIVE_BACKEND=serial; the same for the life of the process.
-    pub fn chosen() -> Self {
-        static CHOSEN: OnceLock<Backend> = OnceLock::new();
-        *CHOSEN.get_or_init(|| match std::env::var_os("VFL_NATIVE_BACKEND") {
-            Some(name) if name == "serial" => Self::Serial,
-            _ => Self::ifma().unwrap_or(Self::Serial),
-        })
+    /// The fastest that this machine can run.
+    pub fn detect() -> Self {
+        Self::ifma().unwrap_or(Self::Serial)
     }
 
-    /// None where the CPU lacks the instructions.
-    pub fn ifma() -> Option<Self> {
+    /// By name; refused where the machine cannot run it.
+    pub fn named(name: &str) -> Result<Self, CurveError> {
+        match name {
+            "serial" => Ok(Self::Serial),
+            "ifma" => Self::ifma().ok_or(CurveError::Backend),
+            _ => Err(CurveError::Backend),
+        }
+    }
+
+    fn ifma() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         return ifma::Ifma::detect().map(Self::Ifma);
         #[cfg(not(target_arch = "x86_64"))]

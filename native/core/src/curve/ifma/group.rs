@@ -253,3 +253,21 @@ pub fn cosets(point: &Point) -> [Point; 3] {
     let opposite = |p: &Point| Point { x: p.x.neg(), y: p.y.neg(), z: p.z, t: p.t };
     [opposite(point), turned, opposite(&turned)]
 }
+
+/// Every operation of the field, for the tests of its bounds.
+#[cfg(test)]
+pub struct Arithmetic {
+    pub products: [Fe; 2],
+    pub sums: [Fe; 5],
+    pub canonical: Fe,
+}
+
+#[cfg(test)]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+pub fn arithmetic(a: &Fe, b: &Fe) -> Arithmetic {
+    Arithmetic {
+        products: [a.mul(b), a.square()],
+        sums: [a.mul_twice(b), a.add(b), a.sub(b), a.sub_both(b, b), a.neg()],
+        canonical: a.canonical(),
+    }
+}

@@ -59,6 +59,12 @@ impl Ifma {
     }
 
     #[cfg(test)]
+    pub fn arithmetic(self, a: &Fe, b: &Fe) -> group::Arithmetic {
+        // SAFETY: as in `decode`.
+        unsafe { group::arithmetic(a, b) }
+    }
+
+    #[cfg(test)]
     pub fn cosets(self, point: &Point) -> [Point; 3] {
         // SAFETY: as in `decode`.
         unsafe { group::cosets(point) }

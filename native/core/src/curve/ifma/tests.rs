@@ -1,8 +1,10 @@
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
+use num_bigint::BigUint;
 use proptest::prelude::*;
 
 use super::super::portable;
+use super::lanes::Fe;
 use super::*;
 
 /// None, and the test says nothing, on a CPU without the instructions.
@@ -132,7 +134,68 @@ fn torsion_does_not_show() {
     }
 }
 
+const TIGHT: u64 = (1 << 51) + (1 << 14) - 1;
+const LOOSE: u64 = (1 << 52) - 1;
+
+fn prime() -> BigUint {
+    (BigUint::from(1u8) << 255u32) - 19u8
+}
+
+fn value(element: &Fe, lane: usize) -> BigUint {
+    element.limbs().iter().rev().fold(BigUint::ZERO, |sum, limb| (sum << 51u32) + limb[lane])
+}
+
+/// The limbs of lane i are `limbs[5 i ..]`, cut off at `most`.
+fn element(limbs: &[u64], most: u64) -> Fe {
+    Fe::from_limbs(&std::array::from_fn(|i| std::array::from_fn(|lane| limbs[(5 * lane + i) % limbs.len()].min(most))))
+}
+
+fn check_arithmetic(limbs: &[u64], others: &[u64]) {
+    let Some(cpu) = Ifma::detect() else { return };
+    let (p, is_tight) = (prime(), |e: &Fe| e.limbs().as_flattened().iter().all(|limb| *limb <= TIGHT));
+    let (a, b) = (element(limbs, LOOSE), element(others, LOOSE));
+    let products = cpu.arithmetic(&a, &b).products;
+    let (c, d) = (element(limbs, TIGHT), element(others, TIGHT));
+    let group::Arithmetic { sums, canonical, .. } = cpu.arithmetic(&c, &d);
+    assert!(products.iter().chain(&sums).all(is_tight));
+    for lane in 0..LANES {
+        let (a, b, c, d) = (value(&a, lane), value(&b, lane), value(&c, lane), value(&d, lane));
+        for (found, expected) in products.iter().zip([&a * &b, &a * &a]) {
+            assert_eq!(value(found, lane) % &p, expected % &p);
+        }
+        let (q, many) = (&d % &p, &p * 3u8);
+        let expected = [&c * &d * 2u8, &c + &d, &c + &many - &q, &c + &many - &q - &q, &many - &c % &p];
+        for (found, expected) in sums.iter().zip(expected) {
+            assert_eq!(value(found, lane) % &p, expected % &p);
+        }
+        assert_eq!(value(&canonical, lane), c % &p);
+    }
+}
+
+#[test]
+fn field_at_its_bounds() {
+    let edges = [0, 1, 18, 19, (1 << 51) - 20, (1 << 51) - 19, (1 << 51) - 1, 1 << 51, TIGHT, LOOSE - 1, LOOSE];
+    for a in edges {
+        for b in edges {
+            check_arithmetic(&[a], &[b]);
+            check_arithmetic(&[a, b, b, b, b], &[b, a, a, a, a]);
+            check_arithmetic(&[a, b, a, b, b], &[LOOSE]);
+        }
+    }
+    // p - 1, p, p + 1, 2p - 1 and so on, in lanes of their own.
+    let m = (1 << 51) - 1;
+    let near: Vec<u64> = (0..8).flat_map(|i| [m - 22 + i, m, m, m, m]).collect();
+    let twice: Vec<u64> = (0..8).flat_map(|i| [m - 22 + i, m, m, m, TIGHT]).collect();
+    check_arithmetic(&near, &twice);
+    check_arithmetic(&twice, &near);
+}
+
 proptest! {
+    #[test]
+    fn field_of_any_limbs(a in prop::collection::vec(0..=LOOSE, 40), b in prop::collection::vec(0..=LOOSE, 40)) {
+        check_arithmetic(&a, &b);
+    }
+
     #[test]
     fn agrees_with_the_crate(items in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 1..30), wide: [u8; 32], wider: [u8; 32]) {
         let wide: Vec<u8> = [wide, wider].concat();
