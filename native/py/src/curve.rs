@@ -43,7 +43,7 @@ impl PointVec {
         run(py, || self.0.mul(scalar))?.map(Self).map_err(error)
     }
 
-    /// 16 bytes a point: the first quarter of SHA-512 of its encoding under a fixed domain.
+    /// 16 bytes a point: the first ones of SHA-512 of its encoding under a fixed domain.
     fn tags<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         Ok(PyBytes::new(py, &run(py, || self.0.tags())?))
     }

@@ -64,7 +64,7 @@ impl Expander {
     }
 }
 
-/// The first half of a half of SHA-512 of each encoding.
+/// The first `TAG_BYTES` of SHA-512 of domain and encoding, for each encoding.
 pub fn tags(encodings: &[[u8; ENCODED_BYTES]]) -> Vec<[u8; TAG_BYTES]> {
     let tag = |encoding: &[u8; ENCODED_BYTES]| {
         let digest = Sha512::new().chain_update(TAG_DOMAIN).chain_update(encoding).finalize();
