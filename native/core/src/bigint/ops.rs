@@ -278,3 +278,19 @@ pub fn horner<K: Kernel>(
     }
     products
 }
+
+/// A dependent chain, for benchmarks.
+pub fn chain<K: Kernel>(k: &K, rows: &mut [u64], count: usize, square: bool) {
+    let (mut x, mut y) = (k.block(), k.block());
+    let index: Vec<usize> = (0..K::LANES).collect();
+    k.gather(&mut x, rows, &index);
+    k.gather(&mut y, rows, &index);
+    for _ in 0..count {
+        if square {
+            k.sqr(&mut x);
+        } else {
+            k.mul(&mut x, &y);
+        }
+    }
+    k.scatter(&x, rows, 0, K::LANES);
+}

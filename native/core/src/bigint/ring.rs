@@ -7,6 +7,8 @@ use num_bigint::BigUint;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
+#[cfg(target_arch = "x86_64")]
+use super::ifma::{self, Ifma};
 use super::kernel::Kernel;
 use super::rows::Rows;
 use super::serial::Serial;
@@ -16,17 +18,21 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     Serial,
+    #[cfg(target_arch = "x86_64")]
+    Ifma,
 }
 
 impl Backend {
     /// The fastest that this machine can run.
     pub fn detect() -> Backend {
-        Backend::Serial
+        Backend::named("ifma").unwrap_or(Backend::Serial)
     }
 
     pub fn name(self) -> &'static str {
         match self {
             Backend::Serial => "serial",
+            #[cfg(target_arch = "x86_64")]
+            Backend::Ifma => "ifma",
         }
     }
 
@@ -34,6 +40,8 @@ impl Backend {
     pub fn named(name: &str) -> Result<Backend> {
         match name {
             "serial" => Ok(Backend::Serial),
+            #[cfg(target_arch = "x86_64")]
+            "ifma" if ifma::available() => Ok(Backend::Ifma),
             _ => Err(Error::Argument("no such backend on this machine")),
         }
     }
@@ -41,12 +49,16 @@ impl Backend {
 
 enum Engine {
     Serial(Serial),
+    #[cfg(target_arch = "x86_64")]
+    Ifma(Ifma),
 }
 
 macro_rules! with {
     ($ring:expr, $k:ident => $body:expr) => {
         match &$ring.engine {
             Engine::Serial($k) => $body,
+            #[cfg(target_arch = "x86_64")]
+            Engine::Ifma($k) => $body,
         }
     };
 }
@@ -69,6 +81,8 @@ impl Ring {
     pub fn new(m: &[u64], backend: Backend, products: Arc<AtomicU64>, weight: u64) -> Ring {
         let engine = match backend {
             Backend::Serial => Engine::Serial(Serial::new(m)),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Ifma => Engine::Ifma(Ifma::new(m)),
         };
         let mut ring = Ring { engine, backend, m: Zeroizing::new(m.to_vec()), radix: Vec::new(), products, weight };
         // 2^i mod m^2 as a pair, doubling: the values of whole powers of R are kept.
@@ -425,4 +439,41 @@ impl Ring {
 
 fn lanes_of<K: Kernel>(_: &K) -> usize {
     K::LANES
+}
+
+/// The rate of the machine's 52-bit multiplier in instructions a nanosecond, measured; `None` where it has none.
+pub fn multiplier_peak() -> Option<f64> {
+    #[cfg(target_arch = "x86_64")]
+    if ifma::available() {
+        return Some(ifma::peak());
+    }
+    None
+}
+
+/// Two blocks of a ring, for benchmarks of the bare arithmetic.
+pub struct BenchLanes<'a> {
+    ring: &'a Ring,
+    rows: Rows,
+}
+
+impl BenchLanes<'_> {
+    /// A chain of `count` products of all lanes.
+    pub fn multiply(&mut self, count: usize) {
+        with!(self.ring, k => ops::chain(k, &mut self.rows, count, false));
+    }
+
+    pub fn square(&mut self, count: usize) {
+        with!(self.ring, k => ops::chain(k, &mut self.rows, count, true));
+    }
+}
+
+impl Ring {
+    #[doc(hidden)]
+    pub fn bench_lanes(&self) -> BenchLanes<'_> {
+        let rows = self.put_all(self.prefers_batches_of(), |i, a, b| {
+            a[0] = 3 + i as u64;
+            b[0] = 5 + i as u64;
+        });
+        BenchLanes { ring: self, rows: self.times_radix(&rows) }
+    }
 }
