@@ -94,13 +94,15 @@ class Link(TlsProtocol):
         self._queue(iter([(frames.header(Kind.BYE), memoryview(b""))]))
 
     def abort(self, code: str, blames: str | None) -> None:
-        """Drops what is queued, tells the peer why, and ends the connection."""
+        """Drops what is queued, tells the peer why (if it is a peer), and ends the connection."""
         self._outbox.clear()
         if self.open and not self._aborted:
             self._aborted = True
             payload = frames.abort_payload(code, blames)
             self.write(frames.header(Kind.ABORT, len(payload)), payload)
             self.finish()
+        elif self.peer is not None and not self.finished:
+            self._refuse(Reason.STOPPED)
 
     def progress(self) -> object:
         """Something that changes as long as bytes leave."""
@@ -141,6 +143,7 @@ class Link(TlsProtocol):
         if self._silence >= dead_after:
             remedy = f"Look whether {self.name}'s process and the network between are alive, then start all parties again"
             self._fail(PeerTimeout(f"{self.name} was silent for {dead_after:g} s", remedy=remedy, party=self.name))
+            self.drop()  # nobody is there to read our last words
 
     # -- in
 
@@ -229,7 +232,7 @@ class Link(TlsProtocol):
     def on_over(self, error: Exception | None) -> None:
         if not self.open:
             self._settle(self._greeting_broke(error))
-        elif not self.ended:
+        elif not self.ended and not self.acknowledged.done():
             remedy = f"Look at {self.name}'s log: its process ended or the network was cut; then start all parties again"
             self._fail(PeerClosed(f"{self.name}'s connection broke", remedy=remedy, party=self.name))
         self.finish()

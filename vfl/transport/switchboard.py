@@ -151,7 +151,7 @@ class Switchboard:
             async with asyncio.timeout(GREETING):
                 await link.greeted
         except VFLError as error:
-            if link.claimed is not None and link.claimed not in self._links:
+            if link.claimed is not None and self._links.get(link.claimed, link) is link:
                 self.failed(error)
             else:
                 self._stranger(where, error.what, link.unpinned)
@@ -196,7 +196,7 @@ class Switchboard:
         return self._by_pin.get(certificate)
 
     def claims(self, knock: str | None) -> str | None:
-        return hello.who_knocks(knock, self._peers, self.greeting.session)
+        return hello.who_knocks(knock, [p.name for p in self._peers.values() if p.dialled is None], self.greeting.session)
 
     def reserve(self, link: Link) -> bool:
         assert link.peer is not None
@@ -219,7 +219,7 @@ class Switchboard:
     def failed(self, error: VFLError) -> None:
         """The run is over: wakes this party's readers and tells every other party, at once."""
         if self._mailroom.fail(error):
-            log.error("%s", error)
+            log.info("%s", error)  # whoever waits raises it
             if not self._met.done():
                 self._met.set_exception(error)
                 self._met.exception()  # `meet` may be over
@@ -259,6 +259,7 @@ class Switchboard:
             for link in waiting:
                 if before.get(link) == link.progress():
                     self.failed(PeerTimeout(f"{link.name} did not take the last messages", party=link.name))
+                    link.drop()
                 before[link] = link.progress()
 
     async def stop(self) -> None:

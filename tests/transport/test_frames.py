@@ -1,0 +1,106 @@
+"""The frame format: any cut of the stream gives the same frames, and what breaks it is refused by its header."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protocols.errors import PeerAborted
+from vfl.transport import frames, hello
+from vfl.transport.frames import HEADER, MAX_FRAME, MAX_PAYLOAD, BadFrameError, FrameReader, Kind
+from vfl.transport.hello import Hello, Reason
+
+
+def stream(message: bytes) -> bytes:
+    return b"".join(bytes(part) for pair in frames.cut(message) for part in pair)
+
+
+@pytest.mark.parametrize("size", [0, 1, MAX_PAYLOAD - 1, MAX_PAYLOAD, MAX_PAYLOAD + 1, 2 * MAX_PAYLOAD, 3 * MAX_PAYLOAD + 7])
+def test_messages_survive_and_frames_are_at_most_one_mebibyte(size: int) -> None:
+    message = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    sent = stream(message)
+    assert len(sent) == frames.wire_size(size)
+    found = list(FrameReader().feed(memoryview(sent)))
+    assert [k for k, _ in found] == [Kind.PART] * (len(found) - 1) + [Kind.LAST]
+    assert b"".join(p for _, p in found) == message
+    assert all(HEADER.size + len(p) <= MAX_FRAME for _, p in found)
+
+
+@given(st.lists(st.binary(max_size=40), max_size=5), st.lists(st.integers(1, 30), min_size=1, max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_any_cut_of_the_stream_gives_the_same_frames(messages: list[bytes], cuts: list[int]) -> None:
+    sent, reader, found, at = b"".join(map(stream, messages)), FrameReader(), list[bytes](), 0
+    while at < len(sent):
+        step = cuts[len(found) % len(cuts)]
+        found += [bytes(p) for _, p in reader.feed(memoryview(sent[at : at + step]))]
+        at += step
+    assert found == messages
+
+
+@pytest.mark.parametrize(
+    ("kind", "length"),
+    [(Kind.PART, MAX_PAYLOAD + 1), (Kind.LAST, 0xFFFFFFFF), (Kind.HELLO, 2000), (Kind.ABORT, 129), (Kind.BEAT, 1),
+     (Kind.BYE, 1), (Kind.PART, 0), (0, 0), (77, 3)],
+)  # fmt: skip
+def test_bad_headers_are_refused_before_anything_is_stored(kind: int, length: int) -> None:
+    reader = FrameReader()
+    with pytest.raises(BadFrameError):
+        list(reader.feed(memoryview(HEADER.pack(kind, length))))
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_garbage_ends_in_a_named_error_or_in_frames(garbage: bytes) -> None:
+    try:
+        for kind, payload in FrameReader().feed(memoryview(garbage)):
+            if kind is Kind.ABORT:
+                frames.read_abort(payload)
+            hello.read_hello(payload, 1)
+            hello.read_reason(payload)
+    except BadFrameError:
+        pass
+
+
+def test_limits_agree_with_the_codec() -> None:
+    codec = pytest.importorskip("protocols.codec", exc_type=ImportError)
+    assert frames.MAX_MESSAGE_BYTES == codec.MAX_MESSAGE_BYTES
+
+
+@pytest.mark.parametrize(("code", "blames"), [("peer-closed", "telecom"), ("data", None), ("a", "x" * 63)])
+def test_an_abort_carries_code_and_name(code: str, blames: str | None) -> None:
+    assert frames.read_abort(bytearray(frames.abort_payload(code, blames))) == (code, blames)
+
+
+@pytest.mark.parametrize("bad", ["", "with space", "row 17 = 4.2", "UPPER", "x" * 41, "ü"])
+def test_an_abort_carries_nothing_else(bad: str) -> None:
+    assert frames.read_abort(bytearray(frames.abort_payload(bad, "../x"))) == ("error", None)
+    with pytest.raises(BadFrameError):
+        frames.read_abort(bytearray(f"data {bad}/".encode()))
+    with pytest.raises(BadFrameError):
+        frames.read_abort(bytearray(f"{bad}!".encode()))
+    assert "telecom" in str(PeerAborted("bank", "data", "telecom"))
+
+
+def test_a_hello_is_a_closed_schema() -> None:
+    good = hello.encode(Hello(1, "bank", "guest", bytes(32)))
+    assert hello.read_hello(good, 1) == Hello(1, "bank", "guest", bytes(32))
+    assert hello.read_hello(good, 2) is Reason.VERSION
+    for bad in (b"", b"\x80", good[:-1], good + b"x", good.replace(b"role", b"rule"), b"\x91" * 900):
+        assert hello.read_hello(bad, 1) is Reason.MALFORMED
+
+
+def test_a_knock_names_its_party_to_those_who_know_the_session() -> None:
+    made = hello.knock("telecom", bytes(32))
+    assert made != hello.knock("telecom", bytes(32))
+    assert all(len(label) <= 63 for label in made.split("."))
+    assert hello.who_knocks(made, ["shop", "telecom"], bytes(32)) == "telecom"
+    assert hello.who_knocks(made, ["shop"], bytes(32)) is None
+    assert hello.who_knocks(made, ["telecom"], b"x" * 32) is None
+    for other in (None, "", "telecom", "k.k", "example.org", "kü.k"):
+        assert hello.who_knocks(other, ["telecom"], bytes(32)) is None
+
+
+def test_planted_fault_unlimited_frames_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(frames._LIMITS, Kind.LAST, 1 << 40)
+    assert list(FrameReader().feed(memoryview(HEADER.pack(Kind.LAST, MAX_PAYLOAD + 1)))) == []
