@@ -1,6 +1,5 @@
 """A job file that is wrong is refused in words that a stranger understands: file, key, what is wrong, remedy."""
 
-import json
 import tomllib
 from pathlib import Path
 
@@ -9,32 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.errors import ConfigError
+from tests.config.samples import MINIMAL, with_key
 from vfl.config import PERMITS, Job, cautions, job_from, load_job, needed_permits, starter_job
-
-MINIMAL = """\
-name = "credit-risk"
-version = 1
-[parties]
-guest = "bank"
-hosts = ["telecom"]
-arbiter = "trustco"
-[align]
-keys = [["national_id"]]
-[model]
-kind = "logistic-regression"
-[disclosure]
-allow = ["intersection-to-parties", "final-weights-to-owner", "scores-to-guest"]
-"""
-
-
-@pytest.fixture
-def write(tmp_path: Path):
-    def write(text: str | bytes) -> Path:
-        path = tmp_path / "job.toml"
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    return write
 
 
 def refusal(path: Path) -> str:
@@ -44,17 +19,6 @@ def refusal(path: Path) -> str:
     assert "pydantic" not in str(caught.value)
     assert caught.value.exit_code == 2
     return str(caught.value)
-
-
-def with_key(section: str, line: str, base: str = MINIMAL) -> str:
-    """`base` with `line` in place of the key of the same name in [section], or added to it."""
-    name = line.split("=")[0].strip()
-    before, header, after = base.partition(f"[{section}]\n")
-    if not header:
-        return f"{base}[{section}]\n{line}\n"
-    body, bracket, rest = after.partition("\n[")
-    kept = "\n".join(row for row in body.split("\n") if row.split("=")[0].strip() != name)
-    return before + header + line + "\n" + kept + bracket + rest
 
 
 def test_a_minimal_job_gets_the_documented_defaults(write):
@@ -240,53 +204,6 @@ def test_a_file_that_cannot_be_read(tmp_path):
     assert "cannot be read (No such file" in refusal(tmp_path / "job.toml")
     (tmp_path / "job.toml").mkdir()
     assert "cannot be read (Is a directory)" in refusal(tmp_path / "job.toml")
-
-
-def test_the_digest_does_not_depend_on_formatting(write):
-    job = load_job(write(MINIMAL))
-    spelt = MINIMAL.replace("[model]", "[model]\nC = 1 # the default\nmax_iter=100").replace("\n", "\r\n")
-    spelt += 'score_bits = 0xA\r\n[crypto]\r\nkey_bits = 3_072\r\n[split]\r\nseed = 0\r\n"test" = 25e-2\r\n'
-    spelt = spelt.replace(
-        '["intersection-to-parties", "final-weights-to-owner", "scores-to-guest"]',
-        "['scores-to-guest',\r\n 'intersection-to-parties',\r\n 'final-weights-to-owner', ]",
-    )
-    spelt = spelt.replace('keys = [["national_id"]]', 'keys = [["national_id"]]\nnormalise.national_id = "text"')
-    assert load_job(write(spelt)).digest == job.digest
-    assert len(job.digest) == 32
-
-
-@pytest.mark.parametrize(
-    ("section", "line"),
-    [
-        ("model", "C = 1.5"),
-        ("model", "max_iter = 101"),
-        ("model", "clip = 5.0"),
-        ("crypto", "key_bits = 4096"),
-        ("split", "seed = 1"),
-        ("split", "test = 0.0"),
-        ("align", 'keys = [["National_id"]]'),
-        ("align", 'normalise = { national_id = "digits" }'),
-        ("align", 'duplicates = "first"'),
-        ("align", "min_intersection = 101"),
-        ("disclosure", "score_bits = 9"),
-        ("parties", 'arbiter = "other"'),
-        ("parties", 'hosts = ["other"]'),
-    ],
-)
-def test_the_digest_depends_on_every_value(write, section, line):
-    assert load_job(write(with_key(section, line))).digest != load_job(write(MINIMAL)).digest
-
-
-def test_the_digest_is_frozen(write):
-    """Another digest here means that releases no longer agree on a job: change the file format's version then."""
-    assert load_job(write(MINIMAL)).digest.hex() == "a976bcc4034b855c76b17216cbaa8b7e1b2ecf50caac629695ebce13dc121817"
-
-
-def test_a_job_survives_its_canonical_json(write):
-    job = load_job(write(MINIMAL))
-    again = job_from(json.loads(job.canonical))
-    assert again == job
-    assert again.digest == job.digest
 
 
 def test_a_job_is_frozen(write):

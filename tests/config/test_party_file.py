@@ -1,21 +1,14 @@
 """A party file that is wrong, or that does not fit the job, is refused before anything is opened."""
 
-from pathlib import Path
-
 import pytest
 
 from protocols.errors import ConfigError, DisclosureRefused
 from vfl.config import (
     PERMITS,
-    Party,
     cautions,
     check_files,
     cross_check,
-    load_job,
-    load_party,
     split_address,
-    starter_job,
-    starter_party,
     with_peer,
 )
 
@@ -68,24 +61,6 @@ certificate = "peers/telecom.pem"
 [policy]
 allow = ["final-weights-to-owner", "scores-to-guest", "intersection-to-parties"]
 """
-
-
-@pytest.fixture
-def load(tmp_path: Path):
-    def load(text: str) -> Party:
-        (tmp_path / "party.toml").write_text(text)
-        return load_party(tmp_path / "party.toml")
-
-    return load
-
-
-@pytest.fixture
-def job(tmp_path: Path):
-    def job(**options):
-        (tmp_path / "job.toml").write_text(starter_job(**options))
-        return load_job(tmp_path / "job.toml")
-
-    return job
 
 
 @pytest.mark.parametrize("text", [GUEST, HOST, ARBITER])
@@ -273,28 +248,3 @@ def test_missing_files_are_named(load, tmp_path):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_text("x")
     check_files(party)
-
-
-@pytest.mark.parametrize("role", ["guest", "host", "arbiter"])
-def test_the_starter_party_loads_and_takes_peers(load, role):
-    text = starter_party(role, "somebody")
-    party = load(text)
-    assert (party.role, party.name, party.peers) == (role, "somebody", {})
-    text = with_peer(text, "other", "peers/other.pem", "10.0.0.3:7443")
-    assert load(with_peer(text, "third", "peers/third.pem")).peers["other"].address == "10.0.0.3:7443"
-    with pytest.raises(ConfigError, match="already has"):
-        with_peer(text, "other", "peers/new.pem")
-    with pytest.raises(ConfigError, match="not valid TOML"):
-        with_peer("[", "other", "peers/new.pem")
-
-
-def test_the_starter_files_fit_each_other(load, job):
-    one = job(hosts=["telecom", "shop"], keys=["phone", "birth date"], normalise={"phone": "digits"})
-    assert one.align.normalise == {"phone": "digits", "birth date": "text"}
-    for role, me in [("guest", "bank"), ("host", "shop"), ("arbiter", "trustco")]:
-        text = starter_party(role, me, allow=tuple(PERMITS), columns=None if role == "arbiter" else ["a"])
-        for peer in one.parties.peers_of(me):
-            text = with_peer(text, peer, f"peers/{peer}.pem", "10.0.0.3:7443" if peer in one.parties.dials(me) else None)
-        party = load(text)
-        cross_check(one, party)
-        assert cautions(one, party) == []

@@ -210,8 +210,8 @@ def cross_check(job: Job, party: Party) -> None:
     """Whether this party can and will take part in this job.
 
     Raises ConfigError: name or role not the job's, peers missing or superfluous, an address missing, key columns used
-    as something else;
-    DisclosureRefused: the job goes below the policy's least intersection or allows what the policy does not.
+    as something else; DisclosureRefused: the job goes below the policy's least intersection or allows what the policy
+    does not.
     """
     role, me = job.parties.role_of(party.name), party.name
 

@@ -1,9 +1,8 @@
 """Reads a TOML file into a pydantic model, and says in plain words what is wrong with it.
 
 Every error is a `ConfigError` that names the file, the dotted key (with its line where it can be found), what was
-expected and the remedy.  Values of
-the file are shown, because a stranger needs them, except of fields declared with `repr=False` (a database address may
-hold a password).
+expected and the remedy.  Values of the file are shown, because a stranger needs them, except of fields declared with
+`repr=False` (a database address may hold a password).
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Section(BaseModel):
 S = TypeVar("S", bound=Section)
 
 
-class Complaint(ValueError):  # noqa: N818  it is what a validator says, and becomes a ConfigError
+class Complaint(ValueError):
     """Raised by validators: `what` is wrong with the value (it follows the key), the `remedy`, and the `key` where it
     is another one."""
 
@@ -134,8 +133,8 @@ def build(
     """`document` as a `model`.
 
     where: the file's name for messages; text: its content, for line numbers; later: dotted keys of the contract that
-    are not supported yet, with the
-    reason; base: the folder that relative paths start from.  Raises ConfigError with every problem found.
+    are not supported yet, with the reason; base: the folder that relative paths start from.  Raises ConfigError with
+    every problem found.
     """
     try:
         return model.model_validate(_tuples(document), context={"base": base})

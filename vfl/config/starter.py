@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from protocols.errors import ConfigError
 from vfl.config.job import Role
 from vfl.config.permits import PERMITS
+from vfl.config.reading import Complaint, check_name
 
 
 def _toml(value: str | Sequence[str]) -> str:
@@ -22,6 +23,13 @@ BASIC = ("intersection-to-parties", "final-weights-to-owner", "scores-to-guest")
 
 def _permits(permits: Sequence[str]) -> str:
     return "".join(f"  # {PERMITS[p]}\n  {_toml(p)},\n" for p in permits)
+
+
+def _name(name: str) -> str:
+    try:
+        return check_name(name)
+    except Complaint as complaint:
+        raise ConfigError(f"the party's name {complaint.what}", remedy=complaint.remedy) from None
 
 
 def starter_job(
@@ -107,7 +115,7 @@ def starter_party(
     allow: Sequence[str] = BASIC,
     directory: str = "runs",
 ) -> str:
-    """A commented party.toml for `role`, with no peer yet (`with_peer` adds one)."""
+    """A commented party.toml for `role`, with no peer yet (`with_peer` adds one).  Raises ConfigError: not a name."""
     port = f"# The others dial this; open it in the firewall.\nlisten = {_toml(listen)}\n" if role != "host" else ""
     data = ""
     if role != "arbiter":
@@ -123,7 +131,7 @@ def starter_party(
     example = "bank" if role != "guest" else "telecom"
     return f"""\
 # This party's own file: it is private and never sent.  Paths are relative to this file.
-name = {_toml(name)}
+name = {_toml(_name(name))}
 role = {_toml(role)}
 {port}
 [identity]
@@ -152,13 +160,13 @@ directory = {_toml(directory)}
 def with_peer(text: str, name: str, certificate: str, address: str | None = None) -> str:
     """The party file `text` with a section [peers.NAME] added at its end.
 
-    Raises ConfigError if there is one already, or if `text` is no TOML.
+    Raises ConfigError if there is one already, if `name` is not a name or `text` no TOML.
     """
     try:
         peers = tomllib.loads(text).get("peers", {})
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"the party file is not valid TOML: {error}", remedy="Repair it first") from None
-    if name in peers:
+    if _name(name) in peers:
         raise ConfigError(
             f"the party file already has [peers.{name}]",
             remedy="Remove that section first, if its certificate is to change",

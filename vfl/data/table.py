@@ -90,11 +90,9 @@ def table_from_frame(
     """`frame` as a checked `Table`.
 
     keys: the columns of the one key, or levels of the index; normalise: "text" (default), "digits" or "exact" by
-    column; duplicates: "error" or
-    "first"; label: the label's column, None where there is none; columns: the features, None = all others; need_label:
-    False when scoring: the
-    label's column may be absent, and is not read; need_features: whether there must be one, by default at a party
-    without label.
+    column; duplicates: "error" or "first"; label: the label's column, None where there is none; columns: the features,
+    None = all others; need_label: False when scoring: the label's column may be absent, and is not read; need_features:
+    whether there must be one, by default at a party without label.
     Raises DataError that names columns and row numbers, never a value.
     """
     frame = _with_keys(frame, party, keys)

@@ -13,7 +13,7 @@ from protocols.errors import ConfigError, ProtocolError
 from vfl.ledger.writing import FORMAT, START, Line, add_to, encode, signed_part
 
 
-class LedgerBroken(ProtocolError):  # noqa: N818  named like the other errors of the tree
+class LedgerBroken(ProtocolError):
     """A ledger that was changed, cut or never closed, or that another party signed."""
 
     code = "ledger-broken"
@@ -80,8 +80,7 @@ def verify_ledger(path: str | Path, certificate_pem: bytes | None = None) -> Led
 
     Without one, only accidents show: whoever can write the file can write a new chain.
     Raises LedgerBroken that names the first bad line: edited, removed, moved, cut off, never closed, or signed by
-    another; ConfigError if the file or
-    the certificate cannot be read.
+    another; ConfigError if the file or the certificate cannot be read.
     """
     previous, messages, size, counts = START, 0, 0, dict[tuple[str, str], int]()
     start: Line = {}

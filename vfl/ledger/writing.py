@@ -2,9 +2,8 @@
 docs/file-formats.md.
 
 Each line is a JSON object that holds the SHA-256 of the line before, so that no line can be changed, removed or moved;
-the last line holds the totals and
-the party's signature, so that none can be cut off or written anew by somebody else.  A line is on its way to the disk
-before its message is to the wire.
+the last line holds the totals and the party's signature, so that none can be cut off or written anew by somebody
+else.  A line is on its way to the disk before its message is to the wire.
 """
 
 from __future__ import annotations

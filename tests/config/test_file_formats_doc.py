@@ -1,0 +1,73 @@
+"""docs/file-formats.md says what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from protocols import errors
+from protocols.alignment.psi import BlindedIds
+from vfl.config import PERMITS, Job, Party, cautions, cross_check, load_job, load_party
+from vfl.config.reading import Section
+from vfl.data.source import MISSING
+from vfl.ledger import LedgerWriter, read_ledger
+
+TEXT = (Path(__file__).parents[2] / "docs" / "file-formats.md").read_text()
+BLOCKS = {b.split("\n", 1)[0].removeprefix("# "): b for b in re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)}
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, field in model.model_fields.items():
+        kinds = re.findall(r"(\w+)(?:\]|\||>|$| )", str(field.annotation).replace("'", ""))
+        inner = next((s for s in Section.__subclasses__() if s.__name__ in kinds and issubclass(s, Section)), None)
+        if inner is None:
+            found[prefix + name] = field.default
+        else:
+            found |= keys(inner, f"{prefix}{name}." + ("NAME." if name == "peers" else ""))
+    return found
+
+
+@pytest.mark.parametrize("role", ["guest", "host", "arbiter"])
+def test_the_examples_fit_each_other(tmp_path, role):
+    (tmp_path / "job.toml").write_text(BLOCKS["job"])
+    (tmp_path / "party.toml").write_text(BLOCKS[role])
+    job, party = load_job(tmp_path / "job.toml"), load_party(tmp_path / "party.toml")
+    assert party.role == role
+    cross_check(job, party)
+    assert cautions(job, party) == []
+
+
+@pytest.mark.parametrize("model", [Job, Party])
+def test_every_key_has_a_row_with_its_default(model):
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| [^|]* \| ([^|]*) \|", TEXT, re.MULTILINE))
+    for key, default in keys(model).items():
+        assert key in rows, key
+        if isinstance(default, int | float):
+            assert rows[key] == f"`{default}`", key
+    assert set(rows) >= {"parties.hosts", "peers.NAME.address", "run.directory"}
+
+
+def test_every_permission_is_told_in_the_words_of_the_code():
+    for permit, discloses in PERMITS.items():
+        assert f"| `{permit}` | {discloses} |" in TEXT
+
+
+def test_every_line_of_the_ledger_has_its_keys(tmp_path):
+    with LedgerWriter(tmp_path / "l", job="j", job_digest=bytes(32), party="bank") as writer:
+        writer.record("telecom", BlindedIds, b"")
+    rows = dict(re.findall(r"^\| (first|one a message|last) \| (.*) \|$", TEXT, re.MULTILINE))
+    for row, line in zip(("first", "one a message", "last"), read_ledger(tmp_path / "l"), strict=True):
+        assert {k for k in line if f"`{k}`" in rows[row]} == set(line)
+
+
+def test_the_exit_codes_are_those_of_the_errors():
+    rows = re.findall(r"^\| (\d) \| ([A-Za-z, ]*) ?\|", TEXT, re.MULTILINE)
+    told = {name.strip(): int(code) for code, names in rows for name in names.split(",") if name.strip()}
+    assert told == {error.__name__: error.exit_code for error in errors.VFLError.__subclasses__()}
+
+
+def test_the_words_for_missing_cells():
+    for word in MISSING[1:]:
+        assert f"`{word}`" in TEXT

@@ -1,0 +1,55 @@
+"""The digest is the same for the same job and differs for every other."""
+
+import json
+
+import pytest
+
+from tests.config.samples import MINIMAL, with_key
+from vfl.config import job_from, load_job
+
+
+def test_the_digest_does_not_depend_on_formatting(write):
+    job = load_job(write(MINIMAL))
+    spelt = MINIMAL.replace("[model]", "[model]\nC = 1 # the default\nmax_iter=100").replace("\n", "\r\n")
+    spelt += 'score_bits = 0xA\r\n[crypto]\r\nkey_bits = 3_072\r\n[split]\r\nseed = 0\r\n"test" = 25e-2\r\n'
+    spelt = spelt.replace(
+        '["intersection-to-parties", "final-weights-to-owner", "scores-to-guest"]',
+        "['scores-to-guest',\r\n 'intersection-to-parties',\r\n 'final-weights-to-owner', ]",
+    )
+    spelt = spelt.replace('keys = [["national_id"]]', 'keys = [["national_id"]]\nnormalise.national_id = "text"')
+    assert load_job(write(spelt)).digest == job.digest
+    assert len(job.digest) == 32
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("model", "C = 1.5"),
+        ("model", "max_iter = 101"),
+        ("model", "clip = 5.0"),
+        ("crypto", "key_bits = 4096"),
+        ("split", "seed = 1"),
+        ("split", "test = 0.0"),
+        ("align", 'keys = [["National_id"]]'),
+        ("align", 'normalise = { national_id = "digits" }'),
+        ("align", 'duplicates = "first"'),
+        ("align", "min_intersection = 101"),
+        ("disclosure", "score_bits = 9"),
+        ("parties", 'arbiter = "other"'),
+        ("parties", 'hosts = ["other"]'),
+    ],
+)
+def test_the_digest_depends_on_every_value(write, section, line):
+    assert load_job(write(with_key(section, line))).digest != load_job(write(MINIMAL)).digest
+
+
+def test_the_digest_is_frozen(write):
+    """Another digest here means that releases no longer agree on a job: change the file format's version then."""
+    assert load_job(write(MINIMAL)).digest.hex() == "a976bcc4034b855c76b17216cbaa8b7e1b2ecf50caac629695ebce13dc121817"
+
+
+def test_a_job_survives_its_canonical_json(write):
+    job = load_job(write(MINIMAL))
+    again = job_from(json.loads(job.canonical))
+    assert again == job
+    assert again.digest == job.digest

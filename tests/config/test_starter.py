@@ -1,0 +1,38 @@
+"""The files that vfl init writes load as they are and fit each other."""
+
+import pytest
+
+from protocols.errors import ConfigError
+from vfl.config import PERMITS, cautions, cross_check, starter_party, with_peer
+
+
+@pytest.mark.parametrize("role", ["guest", "host", "arbiter"])
+def test_the_starter_party_loads_and_takes_peers(load, role):
+    text = starter_party(role, "somebody")
+    party = load(text)
+    assert (party.role, party.name, party.peers) == (role, "somebody", {})
+    text = with_peer(text, "other", "peers/other.pem", "10.0.0.3:7443")
+    assert load(with_peer(text, "third", "peers/third.pem")).peers["other"].address == "10.0.0.3:7443"
+    with pytest.raises(ConfigError, match="already has"):
+        with_peer(text, "other", "peers/new.pem")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        with_peer("[", "other", "peers/new.pem")
+
+
+@pytest.mark.parametrize("name", ["../x", "Bank", "", "a b", "-v", "x" * 33])
+def test_no_file_is_started_for_what_is_not_a_name(name):
+    for make in (lambda: starter_party("guest", name), lambda: with_peer("", name, "peers/x.pem")):
+        with pytest.raises(ConfigError, match=r"the party's name is .* not a valid name. Use 1 to 32 small letters"):
+            make()
+
+
+def test_the_starter_files_fit_each_other(load, job):
+    one = job(hosts=["telecom", "shop"], keys=["phone", "birth date"], normalise={"phone": "digits"})
+    assert one.align.normalise == {"phone": "digits", "birth date": "text"}
+    for role, me in [("guest", "bank"), ("host", "shop"), ("arbiter", "trustco")]:
+        text = starter_party(role, me, allow=tuple(PERMITS), columns=None if role == "arbiter" else ["a"])
+        for peer in one.parties.peers_of(me):
+            text = with_peer(text, peer, f"peers/{peer}.pem", "10.0.0.3:7443" if peer in one.parties.dials(me) else None)
+        party = load(text)
+        cross_check(one, party)
+        assert cautions(one, party) == []
