@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +13,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from protocols.errors import DataError
+from vfl.data.keys import digits_form
 from vfl.demo.datasets import Demo, breast_clinics, credit_sim, from_csv
 from vfl.metrics import binary_metrics, uplift
 
-DATA = os.environ.get("VFL_TEST_DATA")
-
 
 def joined(demo: Demo) -> pd.DataFrame:
-    """Both tables on their ids, normalised here by hand."""
+    """Both tables on their normalised ids."""
     (host,) = demo.hosts.values()
     tables = [demo.guest, host]
     for i, table in enumerate(tables):
-        ids = [unicodedata.normalize("NFKC", x).strip() for x in table[demo.key]]
-        if demo.normalise == "digits":
-            ids = [re.sub(r"\D", "", x) for x in ids]
+        ids = [digits_form(x) if demo.normalise == "digits" else x for x in table[demo.key]]
         tables[i] = table.drop(columns=demo.key).set_axis(pd.Index(ids), axis=0)
         assert tables[i].index.is_unique
         assert np.isfinite(tables[i].to_numpy(dtype=float)).all()
@@ -73,7 +67,7 @@ def test_breast_clinics_overlap_in_part_and_the_laboratory_helps():
 def test_no_table_keeps_an_order_that_the_other_could_use():
     for demo in (breast_clinics(), credit_sim(1000)):
         (host,) = demo.hosts.values()
-        digits = [[re.sub(r"\D", "", unicodedata.normalize("NFKC", x)) for x in t[demo.key]] for t in (demo.guest, host)]
+        digits = [[digits_form(x) for x in t[demo.key]] for t in (demo.guest, host)]
         place = {x: i for i, x in enumerate(digits[1])}
         pairs = [(i, place[x]) for i, x in enumerate(digits[0]) if x in place]
         assert abs(np.corrcoef(np.array(pairs).T)[0, 1]) < 0.2
@@ -120,7 +114,7 @@ def saved(frame: pd.DataFrame, folder: Path, **how: object) -> Path:
 def test_a_csv_with_an_id_column_keeps_its_ids(table, tmp_path):
     table.insert(0, "Customer_ID", np.arange(200) + 50)
     demo = from_csv(saved(table, tmp_path), "bad", ["a", "b"])
-    assert (demo.key, demo.normalise, demo.name) == ("Customer_ID", "digits", "loans")
+    assert (demo.key, demo.normalise, demo.name) == ("Customer_ID", "exact", "loans")
     assert list(demo.guest.columns) == ["Customer_ID", "a", "b", "bad"]
     assert list(demo.hosts["partner"].columns) == ["Customer_ID", "c", "d"]
     assert (len(demo.guest), len(demo.hosts["partner"])) == (180, 180)
@@ -130,10 +124,9 @@ def test_a_csv_with_an_id_column_keeps_its_ids(table, tmp_path):
     assert 150 < len(both) < 175
 
 
-def test_ids_that_are_not_plain_numbers_are_not_reduced_to_digits(table, tmp_path):
+def test_ids_are_taken_exactly_as_they_are(table, tmp_path):
     table.insert(0, "id", [f"{'ab'[i % 2]}{i // 2}" for i in range(200)])
     demo = from_csv(saved(table, tmp_path), "bad", ["a"])
-    assert demo.normalise == "trim"
     assert len(joined(demo)) > 150
 
 
@@ -192,11 +185,10 @@ def test_files_that_are_none(tmp_path):
         credit_sim(9)
 
 
-@pytest.mark.skipif(not DATA, reason="VFL_TEST_DATA does not name the folder of test data")
-def test_uci_credit_default_cuts_into_bank_and_partner():
-    path = Path(DATA or "") / "uci_credit_card.csv"
+def test_uci_credit_default_cuts_into_bank_and_partner(data_folder):
+    path = data_folder / "uci_credit_card.csv"
     if not path.exists():
-        pytest.skip("uci_credit_card.csv is not there")
+        pytest.skip("uci_credit_card.csv is not in VFL_TEST_DATA")
     demo = from_csv(path, "default.payment.next.month", ["LIMIT_BAL", "SEX", "EDUCATION", "MARRIAGE", "AGE"])
     assert (demo.key, len(demo.guest), len(demo.hosts["partner"].columns)) == ("ID", 27000, 19)
     assert uplift(compared(demo), "auc") > 0.08

@@ -203,7 +203,7 @@ def from_csv(path: str | Path, label: str, guest_columns: Sequence[str], seed: i
         hosts={"partner": _some_rows(partner, rng, 0.9)},
         key=key,
         label=label,
-        normalise="digits" if all(re.fullmatch(r"[1-9]\d*", i, re.ASCII) for i in ids) else "trim",
+        normalise="exact",
         sentence=f"{len(table)} rows of {path.name}: the bank keeps the label and {len(guest_columns)} columns, "
         f"the partner {len(theirs)} others, each of a different 90 % of the rows.",
     )

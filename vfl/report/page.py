@@ -83,8 +83,7 @@ def _context(result: Result) -> dict[str, Any]:
     role = str(result.get("role") or "party")
     party = str(result.get("party") or role)
     names = {"joint": "joint", "guest_alone": f"{party} alone" if role == "guest" else "guest alone"}
-    sizes = result.get("alignment") or {}
-    hosts = words.host_rows(sizes)
+    _, hosts = words.party_names(result)
     return {
         "result": result,
         "started": _moment(result.get("started")),
@@ -92,14 +91,14 @@ def _context(result: Result) -> dict[str, Any]:
         "role": role,
         "roles": {"guest": "holds the outcome", "host": "holds further columns", "arbiter": "holds the key, no data"},
         "names": names,
-        "partners": " and ".join(hosts) or "the partner",
+        "partners": " and ".join(hosts),
         "part": part,
         "part_words": _whole(words.PARTS.get(part, part)),
         "metrics": metrics,
         "answer": _answer(metrics),
         "measures": words.METRICS,
         "tables": _tables(result.get("metrics") or {}),
-        "alignment": _alignment(sizes, hosts, party if role == "guest" else "guest"),
+        "alignment": _alignment(result),
         "figures": _figures((result.get("plots") or {}).get(part) or {}, metrics, names),
         "deciles": _deciles(((result.get("plots") or {}).get(part) or {}).get("joint") or {}),
         "phases": _phases(result.get("phases") or []),
@@ -107,7 +106,7 @@ def _context(result: Result) -> dict[str, Any]:
         "disclosed": [(*words.CLASSES.get(c, (c, "")), c, g) for c, g in words.by_class(result.get("disclosure") or []).items()],
         "model": result.get("model") or {},
         "coefficients": _coefficients((result.get("model") or {}).get("coefficients") or []),
-        "environment": result.get("environment") or {},
+        "environment": _environment(result.get("environment") or {}),
     }
 
 
@@ -142,11 +141,11 @@ def _answer(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     return out if metrics else []
 
 
-def _alignment(sizes: Mapping[str, Any], hosts: Mapping[str, int], guest: str) -> list[dict[str, Any]]:
-    common = sizes.get("intersection")
+def _alignment(result: Result) -> list[dict[str, Any]]:
+    common = (result.get("alignment") or {}).get("intersection")
     if common is None:
         return []
-    known = ({guest: int(sizes["guest_rows"])} if sizes.get("guest_rows") is not None else {}) | dict(hosts)
+    known = words.rows_by_party(result)
     top = max(known.values(), default=0)
     return [
         {
@@ -212,6 +211,14 @@ def _coefficients(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     low, high = min(0.0, *values, 0.0), max(0.0, *values, 0.0)
     drawn = [dict(r) | {"bar": plots.bar([(0, v, "up" if v >= 0 else "down")], low, high)} for r, v in zip(rows, values, strict=True)]
     return sorted(drawn, key=lambda r: -abs(float(r["coef"])))
+
+
+def _environment(environment: Mapping[str, Any]) -> dict[str, str]:
+    """Every entry as one text; one that holds several (versions) in one line."""
+    entries = {
+        k: ", ".join(f"{n} {x}" for n, x in v.items()) if isinstance(v, Mapping) else words.joined(v) for k, v in environment.items()
+    }
+    return {k.replace("_", " "): v for k, v in entries.items()}
 
 
 def _moment(text: object) -> str:

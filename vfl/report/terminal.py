@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vfl.report.words import METRICS, PARTS, by_class, change, duration, host_rows, joined, number, percent, size
+from vfl.report.words import METRICS, PARTS, by_class, change, duration, joined, number, percent, rows_by_party, size
 
 SHOWN = ("auc", "ks", "log_loss")
 HIDDEN = {
@@ -53,11 +53,8 @@ def _alignment(result: Mapping[str, Any], console: Console) -> None:
     if common is None:
         return
     table = _table("Alignment", "", "rows", "matched")
-    if sizes.get("guest_rows") is not None:
-        guest = result.get("party") if result.get("role") == "guest" else None
-        table.add_row(escape(guest or "guest"), number(sizes["guest_rows"]), _matched(common, sizes["guest_rows"]))
-    for name, rows in host_rows(sizes).items():
-        table.add_row(escape(name), number(rows), _matched(common, rows))
+    for name, rows in rows_by_party(result).items():
+        table.add_row(escape(name), number(rows), percent(common / rows if rows else None))
     table.add_row("[bold]in common[/]", f"[bold]{number(common)}[/]", "")
     _show(table, console)
 
@@ -109,10 +106,6 @@ def _disclosure(results: Sequence[Mapping[str, Any]], console: Console) -> None:
     for line, group in lines.items():
         table.add_row(*line, number(sum(int(e["count"]) for e in group)), size(sum(e["bytes"] for e in group)))
     _show(table, console)
-
-
-def _matched(common: int, rows: int) -> str:
-    return percent(common / rows if rows else None)
 
 
 def _who(result: Mapping[str, Any]) -> str:

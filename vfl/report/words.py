@@ -55,7 +55,7 @@ def size(count: float) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds as a person says them."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.{2 if seconds < 10 else 1}f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
@@ -86,9 +86,20 @@ def by_class(disclosure: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[
     return {c: group for c, group in groups.items() if group}
 
 
-def host_rows(alignment: Mapping[str, Any]) -> dict[str, int]:
-    """Rows by host; a bare number stands for the only host."""
-    rows = alignment.get("host_rows")
-    if isinstance(rows, Mapping):
-        return {str(k): int(v) for k, v in rows.items()}
-    return {} if rows is None else {"host": int(rows)}
+def party_names(result: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """(guest, hosts), as far as the result names them: by "parties", by the rows of each host, or by its own party."""
+    parties = result.get("parties") or {}
+    rows = (result.get("alignment") or {}).get("host_rows")
+    own = {str(result.get("role")): str(result.get("party") or result.get("role"))}
+    hosts = parties.get("hosts") or (list(rows) if isinstance(rows, Mapping) else [own.get("host", "partner")])
+    return str(parties.get("guest") or own.get("guest", "guest")), [str(h) for h in hosts]
+
+
+def rows_by_party(result: Mapping[str, Any]) -> dict[str, int]:
+    """Rows before alignment of every data party whose number is known; a bare number is the only host's."""
+    sizes = result.get("alignment") or {}
+    guest, hosts = party_names(result)
+    rows = sizes.get("host_rows")
+    theirs = rows if isinstance(rows, Mapping) else {hosts[0]: rows}
+    known = {guest: sizes.get("guest_rows")} | {str(h): n for h, n in theirs.items()}
+    return {name: int(n) for name, n in known.items() if n is not None}

@@ -1,0 +1,68 @@
+"""Does the closing table fit the terminal, say what happened, and end with the line that scripts read?"""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from vfl.report.terminal import print_summary
+
+
+def printed(result, width=80, others=(), encoding="utf-8") -> list[str]:
+    raw = io.BytesIO()
+    with io.TextIOWrapper(raw, encoding=encoding, newline="\n") as file:
+        print_summary(result, Console(file=file, width=width), "out/run-1", others)
+        file.flush()
+        return raw.getvalue().decode(encoding).splitlines()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_demo_sees_sizes_metrics_cost_and_every_disclosure(guest_result, host_result, arbiter_result, width):
+    lines = printed(guest_result, width, [host_result, arbiter_result])
+    text = " ".join(" ".join(lines).split())
+    assert lines[-1] == "report: out/run-1/report.json"
+    assert max(map(len, lines)) <= width
+    numbers = guest_result["metrics"]["test"]
+    for name in ("auc", "ks", "log_loss"):
+        assert f"{numbers['guest_alone'][name]:.4f} {numbers['joint'][name]:.4f}" in text
+    for words in ("bank 1,000 90.0 %", "telecom 1,200 75.0 %", "in common 900", "On 300 held-out rows", "train 1 min 15 s 40.0 MB 38.0 MB"):
+        assert words in text
+    for words in ("trustco bank its own final weights", "(sealed)", "(blinded)", "(public)"):
+        assert words in text
+
+
+def test_hosts_and_arbiters_have_a_summary_too(host_result, arbiter_result):
+    host, arbiter = (" ".join(" ".join(printed(r)).split()) for r in (host_result, arbiter_result))
+    assert "telecom bank which of its own ids are common" in host
+    assert "AUC" not in host
+    assert "trustco telecom its own final weights" in arbiter
+
+
+def test_nothing_known_is_only_the_path():
+    assert printed({"role": "guest"}) == ["report: out/run-1/report.json"]
+
+
+def test_undefined_metrics_are_dashes(guest_result):
+    for model in guest_result["metrics"]["test"].values():
+        model["auc"] = None
+    assert any(line.split() == ["AUC", "-", "-", "-"] for line in printed(guest_result))
+
+
+def test_names_are_text_not_markup(host_result):
+    host_result |= {"party": "[red]x[/red]"}
+    host_result["disclosure"][0] |= {"to": "[link=a]b[/link]", "learns": "[bold]c"}
+    text = "".join(printed(host_result, 120))
+    for name in ("[red]x[/red]", "[link=a]b[/link]", "[bold]c"):
+        assert name in text
+
+
+def test_an_ascii_terminal_is_enough(guest_result):
+    assert printed(guest_result, encoding="ascii")[-1] == "report: out/run-1/report.json"
+
+
+def test_a_long_path_is_not_wrapped(arbiter_result):
+    file = io.StringIO()
+    print_summary(arbiter_result, Console(file=file, width=40), "a" * 100)
+    assert file.getvalue().splitlines()[-1] == f"report: {'a' * 100}/report.json"
