@@ -28,6 +28,7 @@ class Wire(Protocol):
     def peer(self) -> str: ...
     def send(self, data: bytes) -> None:
         """Enqueues; never waits for the peer to read."""
+
     def recv(self, timeout: float) -> bytes:
         """The next message; raises PeerTimeout, PeerClosed, PeerAborted."""
 
@@ -99,7 +100,9 @@ class MemoryWire:
         try:
             item = self._inbox.get(timeout=timeout)
         except queue.Empty:
-            raise PeerTimeout(f"{self.peer} sent nothing for {timeout:.0f} s", remedy=f"Look at {self.peer}'s log", party=self.peer) from None
+            raise PeerTimeout(
+                f"{self.peer} sent nothing for {timeout:.0f} s", remedy=f"Look at {self.peer}'s log", party=self.peer
+            ) from None
         if isinstance(item, VFLError):
             self._inbox.put(item)
             raise item
@@ -116,9 +119,7 @@ class MemoryNetwork:
     def __init__(self, parties: Sequence[str]) -> None:
         queues: dict[tuple[str, str], queue.SimpleQueue[bytes | VFLError]]
         queues = {(a, b): queue.SimpleQueue() for a in parties for b in parties if a != b}
-        self._wires = {
-            a: {b: MemoryWire(a, b, queues[a, b], queues[b, a]) for b in parties if b != a} for a in parties
-        }
+        self._wires = {a: {b: MemoryWire(a, b, queues[a, b], queues[b, a]) for b in parties if b != a} for a in parties}
 
     def wires(self, party: str) -> dict[str, MemoryWire]:
         return self._wires[party]

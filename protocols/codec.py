@@ -16,6 +16,7 @@ number or type of fields is a RemoteProtocolError.  Ciphertexts decode only unde
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import GenericAlias
 from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
@@ -65,11 +66,13 @@ def decode(data: bytes, kind: type[M], sender: str, keys: Keyring) -> M:
     """The message of type `kind` in `data`, validated; raises RemoteProtocolError, InvalidPoint, InvalidCiphertext, KeyMismatch."""
     found = peek(data, sender)
     if found != kind.kind:
-        raise RemoteProtocolError(f"{sender} sent another message than the protocol prescribes", party=sender, expected=kind.kind, found=found)
+        raise RemoteProtocolError(
+            f"{sender} sent another message than the protocol prescribes", party=sender, expected=kind.kind, found=found
+        )
     schema = kind.schema()
-    wire_types = tuple(t if t in _PRIMITIVES else bytes for _, t in schema)
+    shape: Any = GenericAlias(tuple, (str, *(t if t in _PRIMITIVES else bytes for _, t in schema)))
     try:
-        wire = msgspec.msgpack.decode(data, type=tuple[(str, *wire_types)])  # type: ignore[misc]
+        wire = msgspec.msgpack.decode(data, type=shape)
     except (msgspec.MsgspecError, RecursionError):
         raise _malformed(sender, kind.kind) from None
     values = [_decode_field(v, t, sender, keys, kind.kind) for v, (_, t) in zip(wire[1:], schema, strict=True)]
@@ -119,4 +122,6 @@ def check_lengths(sender: str, expected: int, *vectors: Any, what: Callable[[], 
     for vector in vectors:
         if len(vector) != expected:
             name = what if isinstance(what, str) else what()
-            raise RemoteProtocolError(f"{sender} sent a vector of another length ({name})", party=sender, expected=expected, found=len(cast(Any, vector)))
+            raise RemoteProtocolError(
+                f"{sender} sent a vector of another length ({name})", party=sender, expected=expected, found=len(cast(Any, vector))
+            )

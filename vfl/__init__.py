@@ -1,8 +1,8 @@
 """Vertical federated learning for institutions: private alignment of customer ids, joint risk models under encryption.
 
-    fed   = vfl.Federation.local(guest=bank, hosts={"telecom": telecom}, on="customer_id", label="default")
-    model = fed.fit(vfl.LogisticRegression(C=1.0))
-    score = model.predict_score(bank_new, {"telecom": telecom_new})
+fed   = vfl.Federation.local(guest=bank, hosts={"telecom": telecom}, on="customer_id", label="default")
+model = fed.fit(vfl.LogisticRegression(C=1.0))
+score = model.predict_score(bank_new, {"telecom": telecom_new})
 """
 
 from protocols import errors

@@ -27,7 +27,9 @@ GUEST, ARBITER = "guest", "arbiter"
 class Federation:
     """The parties of a joint model and their tables; make one with `Federation.local`."""
 
-    def __init__(self, tables: dict[str, Table], keys: tuple[str, ...], label: str, normalise: str, min_intersection: int, cipher: Scheme | None) -> None:
+    def __init__(
+        self, tables: dict[str, Table], keys: tuple[str, ...], label: str, normalise: str, min_intersection: int, cipher: Scheme | None
+    ) -> None:
         self._tables, self._keys, self._label, self._normalise = tables, keys, label, normalise
         self._min_intersection, self._cipher = min_intersection, cipher
         self.roles = Roles(GUEST, tuple(p for p in tables if p != GUEST), ARBITER)
@@ -76,11 +78,19 @@ class Federation:
         programs[ARBITER] = partial(logistic.arbiter, job=job)
         scheme = self._cipher or paillier(estimator.key_bits)
         inputs = {p: hashlib.sha256(t.digest() + repr(job).encode()).digest() for p, t in self._tables.items()}
-        results = run_local(
-            self.roles, programs, scheme, inputs=inputs, taps=taps, observers=observers, randomness=randomness
-        )
+        results = run_local(self.roles, programs, scheme, inputs=inputs, taps=taps, observers=observers, randomness=randomness)
         parts = {p: results[p].part for p in self.roles.data_parties}
-        return FederatedModel(parts, self.roles, estimator, self._keys, self._label, self._normalise, scheme, results[GUEST].sizes, len(results[GUEST].aligned.ids))
+        return FederatedModel(
+            parts,
+            self.roles,
+            estimator,
+            self._keys,
+            self._label,
+            self._normalise,
+            scheme,
+            results[GUEST].sizes,
+            len(results[GUEST].aligned.ids),
+        )
 
     def __repr__(self) -> str:
         return f"Federation(guest: {len(self._tables[GUEST].ids)} rows, hosts: {', '.join(self.roles.hosts)})"
@@ -129,9 +139,8 @@ class FederatedModel:
         """Linear predictors of new rows, by id, in the guest's order; NaN where not all parties know the id."""
         if set(hosts) != set(self.roles.hosts):
             raise ConfigError("the model needs a table of each of its hosts", expected=", ".join(self.roles.hosts), found=", ".join(hosts))
-        features = guest.drop(columns=self._label, errors="ignore")
-        tables = {GUEST: _table(features, GUEST, self._keys, self._normalise, None, guest=True)}
-        tables |= {h: _table(hosts[h], h, self._keys, self._normalise, None) for h in self.roles.hosts}
+        frames = {GUEST: guest, **hosts}
+        tables = {p: _table(frames[p], p, self._keys, self._normalise, None, part.standardiser.columns) for p, part in self.parts.items()}
         programs: dict[str, Callable[[Session], Any]] = {
             GUEST: partial(logistic.predict_guest, table=tables[GUEST], part=self.parts[GUEST], min_intersection=1)
         }
@@ -145,7 +154,7 @@ class FederatedModel:
 
     def predict_score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
         """Probability of the positive class, by id, in the guest's order; NaN where not all parties know the id."""
-        return 1.0 / (1.0 + np.exp(-self.decision_function(guest, hosts)))
+        return pd.Series(1.0 / (1.0 + np.exp(-self.decision_function(guest, hosts))))
 
     def predict_proba(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         """Probabilities by id, columns `classes_`."""
@@ -156,7 +165,7 @@ class FederatedModel:
         """The more probable class, by id; missing where not all parties know the id."""
         score = self.decision_function(guest, hosts)
         labels = pd.Series(np.where(score > 0, self.classes_[1], self.classes_[0]), index=score.index, name="class")
-        return labels.where(score.notna())
+        return pd.Series(labels.where(score.notna()))
 
     def __repr__(self) -> str:
         widths = ", ".join(f"{p}: {len(part.weights)}" for p, part in self.parts.items())
@@ -164,9 +173,9 @@ class FederatedModel:
 
 
 def _table(
-    frame: pd.DataFrame, party: str, keys: tuple[str, ...], normalise: str, label: str | None, *, guest: bool = False
+    frame: pd.DataFrame, party: str, keys: tuple[str, ...], normalise: str, label: str | None, columns: Sequence[str] | None = None
 ) -> Table:
-    """A party's table with every column but keys and label as a feature."""
+    """A party's table with `columns`, or every column but keys and label, as features."""
     return table_from_frame(
         frame,
         party=party,
@@ -174,6 +183,6 @@ def _table(
         normalise=dict.fromkeys(keys, normalise),
         duplicates="error",
         label=label,
-        columns=None,
+        columns=columns,
         need_label=label is not None,
     )

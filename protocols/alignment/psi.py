@@ -39,7 +39,11 @@ class BlindedIds(Message, disclosure=BLINDED, learns="how many ids the sender ha
     points: PointVec  # (n,)  H(id)^k, shuffled by the sender
 
 
-class SortedTags(Message, disclosure=BLINDED, learns="nothing before it compares: tags of its own ids under both secrets, in an order that is not its own"):
+class SortedTags(
+    Message,
+    disclosure=BLINDED,
+    learns="nothing before it compares: tags of its own ids under both secrets, in an order that is not its own",
+):
     tags: bytes  # (n, 16) of the receiver's points, sorted
 
 

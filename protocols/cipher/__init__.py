@@ -4,7 +4,19 @@
 encrypts nothing, for tests and for measuring what encryption costs) and remembers its fresh factors.
 """
 
-from protocols.cipher.keys import DecryptionKey, EncryptionKey, Identity, Keyring, Paillier, PhePaillier, Scheme
+from protocols.cipher.keys import HEAD_ROOM, DecryptionKey, EncryptionKey, Identity, Keyring, Paillier, PhePaillier, Scheme, backend
 from protocols.cipher.vector import CipherVec, Factor
 
-__all__ = ["CipherVec", "DecryptionKey", "EncryptionKey", "Factor", "Identity", "Keyring", "Paillier", "PhePaillier", "Scheme"]
+__all__ = [
+    "HEAD_ROOM",
+    "CipherVec",
+    "DecryptionKey",
+    "EncryptionKey",
+    "Factor",
+    "Identity",
+    "Keyring",
+    "Paillier",
+    "PhePaillier",
+    "Scheme",
+    "backend",
+]

@@ -66,17 +66,31 @@ class DecryptionKey:
         return CipherVec(self.public, self._raw.encrypt(plain, seed.secret, bits), {Factor(seed.maker, bits)})
 
     def open(self, ciphers: CipherVec, max_bits: int) -> PlainVec:
-        """The plaintexts, each proven to have at most `max_bits` bits: what head-room promised when the job was planned."""
+        """The plaintexts, each proven to have at most `max_bits` bits: what head-room promised when the job was planned.  Raises PlaintextOverflow."""
         try:
             plain = self._raw.decrypt(ciphers.raw)
         except _native.Overflow:
-            plain = None
-        if plain is None or plain.max_bits() > max_bits:
-            raise PlaintextOverflow(
-                "an opened value lies outside the range that the job was planned for",
-                remedy="Standardise the columns and look for extreme values, or lower C",
-            )
+            raise beyond_head_room() from None
+        if plain.max_bits() > max_bits:
+            raise beyond_head_room()
         return plain
+
+    def open_packed(self, ciphers: CipherVec, width: int, slots: int, length: int, max_bits: int) -> PlainVec:
+        """The `length` values that `CipherVec.pack(width, slots)` put into `ciphers`, each proven to have at most `max_bits` bits.  Raises PlaintextOverflow."""
+        try:
+            values = self.open(ciphers, self.public.plain_bits).unpack(width, slots, length)
+        except _native.Overflow:
+            raise beyond_head_room() from None
+        if values.max_bits() > max_bits:
+            raise beyond_head_room()
+        return values
+
+
+def beyond_head_room() -> PlaintextOverflow:
+    return PlaintextOverflow(
+        "an opened value lies outside the range that the job was planned for",
+        remedy="Standardise the columns and look for extreme values, or lower C",
+    )
 
 
 class Keyring:
@@ -91,6 +105,11 @@ class Keyring:
     def add(self, key: EncryptionKey) -> EncryptionKey:
         self._keys[key.fingerprint] = key
         return key
+
+
+def backend() -> str:
+    """The core's arithmetic on this machine: "ifma" or "serial"."""
+    return _native.backend()
 
 
 class Scheme(Protocol):

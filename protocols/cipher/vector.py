@@ -120,7 +120,9 @@ class CipherVec:
         """Ciphertexts from a peer's bytes, each validated; raises KeyMismatch, InvalidCiphertext."""
         key = keys.get(data[:32])
         if key is None:
-            raise KeyMismatch(f"{sender} sent ciphertexts under a key that is not the job's", remedy="Start all parties again together", party=sender)
+            raise KeyMismatch(
+                f"{sender} sent ciphertexts under a key that is not the job's", remedy="Start all parties again together", party=sender
+            )
         try:
             raw = key.raw.ciphers_from_bytes(data[32:])
         except InvalidBytes:

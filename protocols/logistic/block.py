@@ -44,7 +44,7 @@ class Block:
 
     @property
     def width(self) -> int:
-        return self.x.shape[1]
+        return int(self.x.shape[1])
 
     def predictor(self, theirs: CipherVec, mine: PlainVec) -> CipherVec:
         """[[X (b + a)]] (n,) from the arbiter's encrypted share b and this party's own share a, both (d,)."""

@@ -38,7 +38,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.slots < 1:
-            raise ConfigError("the key is too small for this job's head-room", remedy="Use a larger key_bits", expected=self.width, found=self.plain_bits)
+            raise ConfigError(
+                "the key is too small for this job's head-room", remedy="Use a larger key_bits", expected=self.width, found=self.plain_bits
+            )
 
     @property
     def gradient_bits(self) -> int:

@@ -35,7 +35,7 @@ from protocols._native import PlainVec
 from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import check_lengths
-from protocols.errors import PlaintextOverflow, RemoteProtocolError
+from protocols.errors import RemoteProtocolError
 from protocols.logistic.block import Block, Share, weights
 from protocols.logistic.plan import FEATURE, WEIGHT, Plan, rows_log2
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
@@ -44,7 +44,9 @@ from protocols.session import Session
 MAX_COLUMNS = 1 << 16
 
 
-class TrainingStart(Message, disclosure=PUBLIC, learns="the number of training rows, rounded up to a power of two, and a random name of the model"):
+class TrainingStart(
+    Message, disclosure=PUBLIC, learns="the number of training rows, rounded up to a power of two, and a random name of the model"
+):
     rows_log2: int
     model_id: bytes  # (16,)
 
@@ -65,7 +67,9 @@ class Residual(Message, disclosure=SEALED, learns="nothing: the residuals, encry
     d: CipherVec  # (n,)
 
 
-class MaskedGradient(Message, disclosure=BLINDED, learns="a number that is uniform (statistically, 80 bits) for each of the sender's weights"):
+class MaskedGradient(
+    Message, disclosure=BLINDED, learns="a number that is uniform (statistically, 80 bits) for each of the sender's weights"
+):
     packed: CipherVec  # (ceil(d_P / slots),)
 
 
@@ -138,17 +142,14 @@ def arbiter(session: Session, key: DecryptionKey, C: float, passes: int) -> byte
         for channel in parties:
             packed = channel.recv(MaskedGradient).packed  # 3
             check_lengths(channel.peer, -(-columns[channel.peer] // plan.slots), packed, what="packed gradients")
-            opened = key.open(packed, max_bits=plan.plain_bits).unpack(plan.width, plan.slots, columns[channel.peer])
-            check_range(opened, plan, channel.peer)
+            opened = key.open_packed(packed, plan.width, plan.slots, columns[channel.peer], max_bits=plan.mask_bits)
             shares[channel.peer].step(opened, plan.shift, momentum)  # 4
     for channel in parties:
         channel.send(FinalShare(shares[channel.peer].here))  # 5
     return start.model_id
 
 
-def descend(
-    session: Session, plan: Plan, block: Block, share: Share, residual: CipherVec, theirs: CipherVec, momentum: int
-) -> None:
+def descend(session: Session, plan: Plan, block: Block, share: Share, residual: CipherVec, theirs: CipherVec, momentum: int) -> None:
     """Steps 3 and 4 at a data party: sends its masked gradient and updates its share."""
     gradient = block.gradient(residual, theirs, share.ahead)
     mask = session.seed("gradient mask", gradient.digest()).integers(block.width, plan.mask_bits)
@@ -186,13 +187,3 @@ def receive_weights(session: Session, share: Share) -> NDArray[np.float64]:
     theirs = session.arbiter.recv(FinalShare).share
     check_lengths(session.roles.arbiter, len(share.here), theirs, what="weights")
     return weights(share.here, theirs)
-
-
-def check_range(opened: PlainVec, plan: Plan, party: str) -> None:
-    """The head-room that was proven when the run was planned, checked on what was opened."""
-    if opened.max_bits() > plan.mask_bits:
-        raise PlaintextOverflow(
-            f"a masked gradient of {party} is larger than the job was planned for",
-            remedy="Predictors left the range |z| < 256: standardise and clip the columns, or lower C",
-            party=party,
-        )

@@ -48,14 +48,16 @@ def guest(session: Session, table: Table, job: LogisticJob) -> Fitted:
     assert train.label is not None
     y = train.label.to_numpy(np.float64)
     if len(np.unique(y)) < 2:
-        raise DataError("all training rows that the parties have in common carry the same label", remedy="Use a larger or another sample", party=session.me)
+        raise DataError(
+            "all training rows that the parties have in common carry the same label",
+            remedy="Use a larger or another sample",
+            party=session.me,
+        )
     model_id = session.seed("model id").secret[:16]
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, job.clip)
         weights = logistic.guest(session, standardiser.transform(train.features, session.me), y, job.C, job.max_iter, model_id)
-    part = LogisticPart(
-        session.me, model_id, standardiser, weights[:-1], job.link, job.score_bits, float(weights[-1]), table.classes
-    )
+    part = LogisticPart(session.me, model_id, standardiser, weights[:-1], job.link, job.score_bits, float(weights[-1]), table.classes)
     scores = score_guest(session, part, test) if held_out.any() else None
     return Fitted(part, aligned, held_out, sizes, scores)
 
@@ -82,7 +84,9 @@ def arbiter(session: Session, job: LogisticJob) -> bytes:
         return logistic.arbiter(session, key, job.C, job.max_iter)
 
 
-def predict_guest(session: Session, table: Table, part: LogisticPart, min_intersection: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def predict_guest(
+    session: Session, table: Table, part: LogisticPart, min_intersection: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Aligns a new table and scores what is common: (rows of the table, their scores)."""
     with session.phase("align"):
         aligned = alignment.align(session, table.ids, min_intersection)

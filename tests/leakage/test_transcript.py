@@ -1,0 +1,168 @@
+"""Whole transcripts of a training: everything is declared, randomised, unrepeated and blinded; and each check catches a planted fault."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from protocols._native import PlainVec
+from protocols.cipher import CipherVec, DecryptionKey, Keyring
+from protocols.errors import UnfreshCiphertext
+from protocols.logistic import training
+from protocols.logistic.block import Block
+from protocols.logistic.plan import Plan, rows_log2
+from protocols.message import Message
+from protocols.randomness import Seed
+from tests.harness import TOY, Escrow, Recording, Sent
+from tests.leakage import audit
+from vfl.docs import PAGE, declared, leakage_page
+from vfl.estimators import LogisticRegression
+from vfl.federation import Federation
+
+PASSES = 12
+PRESCRIBED = {"IntersectionSize", "HostRows", "GuestRows", "ReblindedIds", "AgreedSize", "CommonRows", "FinalShare", "Scores"}
+Tables = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
+
+
+@dataclass
+class Run:
+    transcript: list[Sent]
+    key: DecryptionKey
+    keys: Keyring
+    plan: Plan
+    widths: dict[str, int]
+
+    def opened(self) -> list[list[int]]:
+        return audit.opened(self.transcript, self.key, self.keys, self.plan, self.widths)
+
+
+def record(tables: Tables, hosts: int) -> Run:
+    guest, all_hosts = tables
+    scheme, transcript = Escrow(TOY), list[Sent]()
+    federation = Federation.local(guest, dict(list(all_hosts.items())[:hosts]), on="id", label="default", cipher=scheme)
+    taps = {p: [Recording(p, transcript)] for p in federation.roles.all}
+    model = federation.fit(LogisticRegression(max_iter=PASSES), taps=taps)
+    (key,), keys = scheme.keys, Keyring()
+    keys.add(key.public)
+    widths = {p: len(w) + (p == "guest") for p, w in model.coef_.items()}
+    plan = Plan(rows_log2(model.intersection_), 1.0, PASSES, len(widths), key.public.plain_bits)
+    return Run(transcript, key, keys, plan, widths)
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def run(request: pytest.FixtureRequest, small_tables: Tables) -> Run:
+    return record(small_tables, request.param)
+
+
+def test_an_honest_transcript_has_no_finding(run: Run) -> None:
+    assert {s.kind for s in run.transcript} >= {training.WeightShare, training.Predictor, training.Residual, training.MaskedGradient}
+    assert audit.undeclared(run.transcript, declared()) == []
+    assert audit.unrandomised(run.transcript, run.keys) == []
+    assert audit.repeated(run.transcript, run.keys) == []
+    assert audit.in_clear(run.transcript, PRESCRIBED) == []
+    values = [v for opened in run.opened() for v in opened]
+    assert len(values) == PASSES * sum(run.widths.values())
+    assert audit.not_uniform(values, run.plan.mask_bits) == []
+
+
+def test_what_the_arbiter_opened_tells_nothing_of_the_gradients(run: Run, small_tables: Tables) -> None:
+    """Opened values of equal passes in two runs differ by masks: their difference is as large as a mask, not as a gradient."""
+    again = record(small_tables, len(run.widths) - 1)
+    for first, second in zip(run.opened(), again.opened(), strict=True):
+        assert all(abs(a - b) > 2 ** (run.plan.gradient_bits + 20) for a, b in zip(first, second, strict=True))
+
+
+def test_nothing_but_masked_gradients_is_ever_opened_by_the_arbiter(run: Run) -> None:
+    to_arbiter = {s.kind.kind for s in run.transcript if s.receiver == "arbiter" and s.vectors(run.keys)}
+    assert to_arbiter == {"MaskedGradient"}
+
+
+def test_planted_undeclared_message_is_found(run: Run) -> None:
+    class Gossip(Message, disclosure=training.PUBLIC, learns="nothing"):
+        x: int
+
+    planted = [*run.transcript, Sent("host", "guest", Gossip, b"")]
+    assert audit.undeclared(planted, declared()) == ["Gossip"]
+
+
+def test_planted_gradient_in_the_clear_is_found(run: Run) -> None:
+    class Gradient(Message, disclosure=training.REVEALED, permit="scores-to-guest", learns="the gradient"):
+        g: PlainVec
+
+    assert audit.in_clear([*run.transcript, Sent("arbiter", "guest", Gradient, b"")], PRESCRIBED) == ["Gradient"]
+
+
+def test_planted_missing_randomness_is_refused_and_found(small_tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lazy(self: CipherVec, seed: Seed, *, to_holder: bool = False) -> CipherVec:
+        return self
+
+    monkeypatch.setattr(CipherVec, "rerandomise", lazy)
+    with pytest.raises(UnfreshCiphertext):
+        record(small_tables, 1)
+    # even where the type is deceived, the audit sees it
+    monkeypatch.setattr(CipherVec, "release", lambda self, to, where: self.raw.to_bytes())
+    monkeypatch.setattr(DecryptionKey, "encrypt", lambda self, plain, seed: CipherVec(self.public, self.public.raw.lift(plain)))  # type: ignore[attr-defined]
+    run = record(small_tables, 1)
+    assert "WeightShare to guest" in audit.unrandomised(run.transcript, run.keys)
+    assert audit.repeated(run.transcript, run.keys)
+
+
+def test_planted_reuse_of_randomness_is_found(small_tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = CipherVec.rerandomise
+    same = Seed("host", b"always the same".ljust(32))
+    monkeypatch.setattr(CipherVec, "release", lambda self, to, where: self.raw.to_bytes())
+    monkeypatch.setattr(CipherVec, "rerandomise", lambda self, seed, to_holder=False: honest(self, same, to_holder=to_holder))
+    monkeypatch.setattr(DecryptionKey, "encrypt", lambda self, plain, seed: self.public.encrypt(plain, same))
+    run = record(small_tables, 1)
+    assert audit.unrandomised(run.transcript, run.keys) == []
+    assert "WeightShare to guest" in audit.repeated(run.transcript, run.keys)
+
+
+def test_planted_missing_mask_is_found(small_tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Seed, "integers", lambda self, length, bits: PlainVec.zeros(length))
+    run = record(small_tables, 1)
+    assert audit.not_uniform([v for opened in run.opened() for v in opened], run.plan.mask_bits)
+
+
+def test_planted_short_mask_is_found(small_tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Seed.integers
+    monkeypatch.setattr(Seed, "integers", lambda self, length, bits: honest(self, length, bits - 6))
+    run = record(small_tables, 1)
+    assert audit.not_uniform([v for opened in run.opened() for v in opened], run.plan.mask_bits)
+
+
+def test_planted_gradient_beside_the_mask_is_opened_as_it_is(small_tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without masks the arbiter opens exact gradients: the positive control of the check above."""
+    gradients: list[int] = []
+    honest = Block.gradient
+
+    def keep(self: Block, residual: CipherVec, theirs: CipherVec, mine: PlainVec) -> CipherVec:
+        found = honest(self, residual, theirs, mine)
+        gradients.append(len(found))
+        return found
+
+    monkeypatch.setattr(Seed, "integers", lambda self, length, bits: PlainVec.zeros(length))
+    monkeypatch.setattr(Block, "gradient", keep)
+    run = record(small_tables, 1)
+    values = np.array([v for opened in run.opened() for v in opened], dtype=object)
+    assert len(gradients) == PASSES * 2
+    assert all(abs(v) < 2**run.plan.gradient_bits for v in values)
+    assert any(values)
+
+
+def test_the_leakage_table_is_fresh() -> None:
+    assert PAGE.read_text(encoding="utf-8") == leakage_page(), "run `make docs`"
+
+
+def test_a_stale_leakage_table_would_be_noticed() -> None:
+    class NewMessage(Message, disclosure=training.PUBLIC, learns="something new"):
+        x: int
+
+    NewMessage.__module__ = "protocols.logistic.training"
+    try:
+        assert "NewMessage" in leakage_page()
+    finally:
+        NewMessage.__module__ = "tests.leakage.test_transcript"

@@ -1,0 +1,162 @@
+"""Training equals the closed-form optimum of the same objective; every cipher computes the same integers; overflow is noticed."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from protocols import logistic
+from protocols._native import PlainVec
+from protocols.cipher import CipherVec, Identity, Paillier, PhePaillier, Scheme
+from protocols.errors import ConfigError, PlaintextOverflow
+from protocols.logistic.block import Block, Share
+from protocols.logistic.plan import FEATURE, WEIGHT, Plan, rows_log2
+from protocols.randomness import Seed
+from protocols.session import Roles, Session
+from tests.harness import TOY, ContextFree
+from vfl.engine import run_local
+
+Matrix = NDArray[np.float64]
+
+
+def problem(n: int = 80, widths: tuple[int, ...] = (2, 3), seed: int = 0) -> tuple[list[Matrix], Matrix]:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, sum(widths)))
+    x = np.clip((x - x.mean(0)) / x.std(0), -6, 6)
+    y = (x @ rng.normal(size=x.shape[1]) + rng.logistic(size=n) > 0.4).astype(float)
+    return np.split(x, np.cumsum(widths)[:-1], axis=1), y
+
+
+def train(blocks: list[Matrix], y: Matrix, passes: int, scheme: Scheme, C: float = 1.0, fixed: bool = True) -> list[Matrix]:
+    """Final weights by party (guest's intercept last of its own)."""
+    hosts = tuple(f"host{i}" for i in range(1, len(blocks)))
+    roles = Roles("guest", hosts, "arbiter")
+
+    def arbiter(session: Session) -> bytes:
+        return logistic.arbiter(session, scheme.generate("arbiter", session.seed("key")), C, passes)
+
+    programs = {"guest": partial(logistic.guest, x=blocks[0], y=y, C=C, passes=passes, model_id=bytes(16)), "arbiter": arbiter}
+    programs |= {h: partial(logistic.host, x=b, C=C, passes=passes) for h, b in zip(hosts, blocks[1:], strict=True)}
+    randomness = {p: ContextFree(p) for p in roles.all} if fixed else None
+    results = run_local(roles, programs, scheme, randomness=randomness)
+    return [results["guest"], *(results[h][0] for h in hosts)]
+
+
+def optimum(blocks: list[Matrix], y: Matrix, C: float = 1.0) -> Matrix:
+    """The minimiser of C sum((1/2 - y) z + z^2 / 8) + |w|^2 / 2, intercept last and un-penalised."""
+    x = np.column_stack([*blocks, np.ones(len(y))])
+    penalty = np.diag([1.0] * (x.shape[1] - 1) + [0.0])
+    return np.linalg.solve(C * x.T @ x / 4 + penalty, C * x.T @ (y - 0.5))
+
+
+def joined(weights: list[Matrix]) -> Matrix:
+    return np.concatenate([weights[0][:-1], *weights[1:], weights[0][-1:]])
+
+
+@pytest.mark.parametrize("widths", [(2, 3), (0, 4), (3, 1), (1, 2, 2), (2, 1, 1, 1)])
+@pytest.mark.parametrize("C", [0.05, 1.0, 30.0])
+def test_reaches_the_closed_form_optimum(widths: tuple[int, ...], C: float) -> None:
+    blocks, y = problem(widths=widths)
+    best = optimum(blocks, y, C)
+    found = joined(train(blocks, y, 120, Identity(), C, fixed=False))
+    assert np.abs(found - best).max() <= 1e-3 * np.abs(best).max()
+
+
+def test_every_cipher_computes_the_same_integers() -> None:
+    blocks, y = problem(n=20)
+    reference = train(blocks, y, 3, Identity())
+    for scheme in (TOY, PhePaillier(512)):
+        for ours, theirs in zip(reference, train(blocks, y, 3, scheme), strict=True):
+            assert np.array_equal(ours, theirs)
+
+
+def test_within_the_documented_bound_of_the_plaintext_arithmetic() -> None:
+    """Masks and shares cost at most one unit in the last place a pass and truncation: compared with the same integers, unshared."""
+    blocks, y = problem(n=50)
+    n, passes = len(y), 25
+    plan = Plan(rows_log2(n), 1.0, passes, len(blocks), 2000)
+    made = [Block.of(x, plan, intercept=i == 0) for i, x in enumerate(blocks)]
+    start = round(4 * (y.mean() - 0.5) * 2**WEIGHT)
+    plain = [Share.start(PlainVec.from_ints([0] * (b.width - 1) + [start if i == 0 else 0])) for i, b in enumerate(made)]
+    for momentum in plan.momentum():
+        z = sum(b.x.astype(object) @ np.array(s.ahead.to_ints(), dtype=object) for b, s in zip(made, plain, strict=True))
+        d = z + ((2 - 4 * y.astype(int)).astype(object) << (FEATURE + WEIGHT))
+        for b, s in zip(made, plain, strict=True):
+            g = b.preconditioned.T.astype(object) @ d + b.penalty.astype(object) @ np.array(s.ahead.to_ints(), dtype=object)
+            s.step(PlainVec.from_ints([int(v) for v in g]), plan.shift, momentum)
+    shared = train(blocks, y, passes, Identity(), fixed=False)
+    for s, w in zip(plain, shared, strict=True):
+        assert np.abs(np.array(s.here.to_ints()) - w * 2**WEIGHT).max() <= 3 * passes
+
+
+def test_head_room_is_proven_before_and_checked_after() -> None:
+    with pytest.raises(ConfigError, match="head-room"):
+        Plan(20, 1.0, 10, 2, 150)
+    plan = Plan(rows_log2(1000), 1.0, 10, 2, 2007)
+    rng = np.random.default_rng(0)
+    x = np.clip(rng.normal(size=(1000, 12)) @ rng.normal(size=(12, 12)), -6, 6)  # correlated columns
+    for C in (0.01, 1.0, 100.0):
+        plan = Plan(rows_log2(1000), C, 10, 2, 2007)
+        block = Block.of(x, plan, intercept=True)
+        worst = (
+            np.abs(block.preconditioned).sum(axis=0).max() * 2.0**8 * 2 ** (FEATURE + WEIGHT)
+            + np.abs(block.penalty).sum(axis=1).max() * 2.0**8 * 2**WEIGHT
+        )
+        assert worst < 2.0**plan.gradient_bits
+    assert plan.slots * plan.width <= 2007
+    assert plan.mask_bits >= plan.gradient_bits + 80
+
+
+def test_a_predictor_beyond_the_range_is_an_overflow_not_a_wrong_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks, y = problem(n=20)
+    honest = Block.gradient
+
+    def inflated(self: Block, residual: CipherVec, theirs: CipherVec, mine: PlainVec) -> CipherVec:
+        return honest(self, residual, theirs, mine).mul_plain(PlainVec.from_ints([2**88]))
+
+    monkeypatch.setattr(Block, "gradient", inflated)
+    with pytest.raises(PlaintextOverflow):
+        train(blocks, y, 2, TOY)
+
+
+def test_a_constant_and_a_collinear_column_do_no_harm() -> None:
+    blocks, y = problem()
+    blocks[1] = np.column_stack([blocks[1], np.zeros(len(y)), blocks[1][:, 0]])
+    best = optimum(blocks, y)
+    found = joined(train(blocks, y, 200, Identity(), fixed=False))
+    assert np.abs(found - best).max() <= 1e-3 * np.abs(best).max()
+
+
+def test_momentum_restarts_on_the_fixed_schedule() -> None:
+    factors = Plan(10, 1.0, 60, 2, 2007).momentum()
+    restarts = [i + 1 for i, f in enumerate(factors) if f == 0]
+    assert restarts == [1, 8, 9, 18, 19, 39, 40]
+    assert max(factors) < 2**WEIGHT
+
+
+def test_masks_hide_by_eighty_bits() -> None:
+    plan = Plan(10, 1.0, 5, 2, 2007)
+    masks = Seed("guest", b"m" * 32).integers(2000, plan.mask_bits)
+    values = np.array([float(v) for v in masks.to_ints()]) / 2.0**plan.mask_bits
+    assert -0.5 <= values.min() < -0.49
+    assert 0.49 < values.max() < 0.5
+    assert abs(values.mean()) < 0.03
+
+
+@pytest.mark.slow
+def test_identity_and_paillier_give_equal_integers_on_breast_cancer(data_folder: object) -> None:
+    """Five passes on the real table, both sides, 2048-bit key."""
+    import pandas as pd
+
+    guest, host = (pd.read_csv(f"{data_folder}/breast_hetero_{side}.csv") for side in ("guest", "host"))
+    table = guest.merge(host, on="id")
+    y = table.pop("y").to_numpy(float)
+    columns = [c for c in table.columns if c != "id"]
+    x = np.clip(table[columns].to_numpy(float), -6, 6)
+    blocks = [x[:, :10], x[:, 10:]]
+    reference = train(blocks, y, 5, Identity())
+    for ours, theirs in zip(reference, train(blocks, y, 5, Paillier(2048)), strict=True):
+        assert np.array_equal(ours, theirs)

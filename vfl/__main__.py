@@ -1,0 +1,5 @@
+"""`python -m vfl` is `vfl`."""
+
+from vfl.cli import main
+
+main()

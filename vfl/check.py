@@ -1,0 +1,41 @@
+"""`vfl check`: everything that can be found out about a job before anything is sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from protocols.cipher import HEAD_ROOM
+from protocols.logistic.plan import Plan, rows_log2
+from vfl.config import PERMITS, cautions, load_job, load_party
+from vfl.runner import prepare
+
+
+def print_check(job_file: Path, party_file: Path, console: Console) -> None:
+    """Runs every check and says what the job would do and disclose.  Raises the error that `vfl run` would raise."""
+    job, party = load_job(job_file), load_party(party_file)
+    ready = prepare(job, party)
+    rows = len(ready.table.ids) if ready.table else 0
+    plan = Plan(rows_log2(max(rows, 2)), job.model.C, job.model.max_iter, 1 + len(job.parties.hosts), job.crypto.key_bits - HEAD_ROOM - 1)
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    facts = {
+        "job": f"{job.name}, digest {job.digest.hex()[:16]}...: every party must see the same (vfl job digest)",
+        "this party": f"{party.name}, the {party.role}",
+        "model": f"{job.model.kind}, {job.model.max_iter} passes, link {job.model.link}, C = {job.model.C:g}",
+        "encryption": f"Paillier, {job.crypto.key_bits} bits; {plan.slots} masked gradients a ciphertext, {plan.width} bits each",
+    }
+    if ready.table:
+        facts["table"] = f"{rows:,} rows, {ready.table.features.shape[1]} columns" + (
+            ", and the label" if ready.table.label is not None else ""
+        )
+    for name, text in facts.items():
+        table.add_row(f"[bold]{name}[/]", text)
+    console.print(table)
+    console.print("\n[bold]What this job discloses[/], all of it allowed by this party's policy:")
+    for permit in job.disclosure.allow:
+        console.print(f"  {permit}: {PERMITS[permit]}", highlight=False)
+    for caution in cautions(job, party):
+        console.print(f"[yellow]caution[/]: {caution}", highlight=False)
+    console.print("\n[green]Ready.[/] Nothing was sent.")

@@ -1,0 +1,218 @@
+"""`vfl demo`: three institutions on this machine, each its own folder and its own process, talking mutual TLS over loopback.
+
+It makes exactly what an institution would make (identity, pinned certificates, party.toml, the job) and runs `vfl run` three times; everything stays in the
+demo's folder, so that any step can be repeated by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from protocols.errors import ConfigError, VFLError
+from vfl.config import starter_job
+from vfl.demo.datasets import Demo, breast_clinics, credit_sim, from_csv
+from vfl.estimators import MIN_KEY_BITS, paillier
+from vfl.progress import PHASES, make_progress
+from vfl.report.terminal import print_summary
+from vfl.setup import init_party, trust_peer
+
+ARBITER = "trustee"
+
+MARKER = ".vfl-demo"
+START_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asked for."""
+
+    data: str
+    label: str | None
+    guest_columns: list[str] | None
+    rows: int
+    key_bits: int
+    passes: int
+    folder: Path
+
+
+class DemoFailed(VFLError):
+    """A party of the demo ended with an error; its own message was shown."""
+
+
+def run_demo(options: Options, console: Console) -> None:
+    """Sets the three parties up in `options.folder`, runs them and prints the results.  Raises the first party's failure."""
+    if options.key_bits < MIN_KEY_BITS:
+        paillier(options.key_bits)
+    demo = load(options)
+    if len(demo.hosts) != 1:
+        raise ConfigError("the demo runs with one host")
+    (host,) = demo.hosts
+    folder = fresh_folder(options.folder)
+    console.print(f"[bold]{demo.title}[/]\n{demo.sentence}\n", highlight=False)
+    lay_out(demo, host, options, folder)
+    names = (demo.guest_name, host, ARBITER)
+    console.print(f"Three processes on this machine: {', '.join(names)}; mutual TLS 1.3; {options.key_bits}-bit Paillier.", highlight=False)
+    console.print(f"Their folders: {folder}\n", highlight=False, soft_wrap=True)
+    runs = run_parties(names, folder, console)
+    results = {name: json.loads((runs[name] / "report.json").read_text(encoding="utf-8")) for name in names}
+    console.print()
+    console.print("To run a party by hand, in three terminals:", highlight=False)
+    for name in names:
+        console.print(f"  vfl run {folder / 'job.toml'} {folder / name / 'party.toml'}", highlight=False, soft_wrap=True)
+    console.print(f"The full report, as a page: {runs[demo.guest_name] / 'report.html'}\n", highlight=False, soft_wrap=True)
+    print_summary(results[demo.guest_name], console, runs[demo.guest_name], [results[n] for n in names[1:]])
+
+
+def load(options: Options) -> Demo:
+    """The tables that the options name."""
+    if options.data in ("breast", "credit-sim"):
+        if options.label or options.guest_columns:
+            raise ConfigError(f'--label and --guest go with a CSV file, not with "{options.data}"', remedy="Leave them out")
+        return breast_clinics() if options.data == "breast" else credit_sim(options.rows)
+    if not options.label or not options.guest_columns:
+        raise ConfigError(
+            "a CSV file needs --label and --guest", remedy="For example: --data clients.csv --label default --guest LIMIT_BAL,AGE"
+        )
+    return from_csv(options.data, options.label, options.guest_columns)
+
+
+def fresh_folder(folder: Path) -> Path:
+    """An empty folder; an earlier demo's is replaced, anything else is refused."""
+    if folder.exists():
+        if not (folder / MARKER).exists() and any(folder.iterdir()):
+            raise ConfigError(f"{folder} holds something that is no demo", remedy="Choose another folder with --dir")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    (folder / MARKER).touch()
+    return folder
+
+
+def lay_out(demo: Demo, host: str, options: Options, folder: Path) -> None:
+    """Three party folders with tables and pinned certificates, and the job."""
+    ports = free_ports(2)
+    addresses = {demo.guest_name: f"127.0.0.1:{ports[0]}", ARBITER: f"127.0.0.1:{ports[1]}"}
+    least = 100
+    tables: dict[str, pd.DataFrame | None] = {demo.guest_name: demo.guest, host: demo.hosts[host], ARBITER: None}
+    roles: dict[str, Any] = {demo.guest_name: "guest", host: "host", ARBITER: "arbiter"}
+    for name, table in tables.items():
+        settings: dict[str, Any] = {"min_intersection": least}
+        if name in addresses:
+            settings["listen"] = addresses[name]
+        if roles[name] == "guest":
+            settings["label"] = demo.label
+        init_party(folder / name, roles[name], name, **settings)
+        if table is not None:
+            table.to_csv(folder / name / "customers.csv", index=False)
+    for name in tables:
+        for peer in tables:
+            if peer != name:
+                dials = (roles[name], roles[peer]) in {("host", "guest"), ("host", "arbiter"), ("arbiter", "guest")}
+                trust_peer(folder / name, folder / peer / "identity" / "cert.pem", addresses[peer] if dials else None)
+    job = starter_job(
+        name=f"demo-{demo.name}",
+        guest=demo.guest_name,
+        hosts=[host],
+        arbiter=ARBITER,
+        keys=[demo.key],
+        normalise={demo.key: demo.normalise},
+        min_intersection=least,
+        max_iter=options.passes,
+        key_bits=options.key_bits,
+    )
+    (folder / "job.toml").write_text(job, encoding="utf-8")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that were free a moment ago."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for s in sockets:
+            s.bind(("127.0.0.1", 0))
+        return [s.getsockname()[1] for s in sockets]
+    finally:
+        for s in sockets:
+            s.close()
+
+
+def run_parties(names: tuple[str, ...], folder: Path, console: Console) -> dict[str, Path]:
+    """Starts `vfl run` for each party, shows the first one's progress, and returns each run's folder."""
+    processes = {name: start(folder, name) for name in names}
+    outputs: dict[str, list[str]] = {name: [] for name in names}
+    errors: dict[str, list[str]] = {name: [] for name in names}
+    with make_progress(console) as progress:
+        watch = Bars(progress)
+        readers = [
+            threading.Thread(target=read, args=(stream, sink, watch if first else None), daemon=True)
+            for name, process in processes.items()
+            for stream, sink, first in ((process.stdout, outputs[name], name == names[0]), (process.stderr, errors[name], False))
+        ]
+        for reader in readers:
+            reader.start()
+        try:
+            for process in processes.values():
+                process.wait()
+        except KeyboardInterrupt:
+            for process in processes.values():
+                process.terminate()
+            raise
+        for reader in readers:
+            reader.join()
+    for process in processes.values():
+        process.stdout.close()  # type: ignore[union-attr]
+        process.stderr.close()  # type: ignore[union-attr]
+    failed = [name for name in names if processes[name].returncode != 0]
+    if failed:
+        for name in failed:
+            console.print(f"{name}: {' '.join(errors[name]).strip()}", markup=False, highlight=False, soft_wrap=True)
+        failure = DemoFailed(f"the demo did not finish: {', '.join(failed)} stopped with an error", remedy="Their messages stand above")
+        failure.exit_code = max(processes[name].returncode for name in failed) or 1
+        raise failure
+    prefix = "report: "
+    last = {name: next(line for line in reversed(outputs[name]) if line.startswith(prefix)) for name in names}
+    return {name: Path(line.removeprefix(prefix)).parent for name, line in last.items()}
+
+
+def start(folder: Path, name: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "vfl", "run", "--progress", "lines", "--connect-timeout", str(START_SECONDS)]
+    command += [str(folder / "job.toml"), str(folder / name / "party.toml")]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+class Bars:
+    """One bar a phase of the party whose lines it is given."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._tasks = progress, dict[str, TaskID]()
+
+    def line(self, event: dict[str, Any]) -> None:
+        phase = event["phase"]
+        if phase not in self._tasks:
+            self._tasks[phase] = self._progress.add_task(PHASES.get(phase, phase), total=1)
+        task = self._tasks[phase]
+        if event["total"] is None:
+            total = next(t.total for t in self._progress.tasks if t.id == task)
+            self._progress.update(task, completed=total or 1)
+        elif event["done"] is not None:
+            self._progress.update(task, completed=event["done"], total=event["total"])
+
+
+def read(stream: IO[str], lines: list[str], bars: Bars | None) -> None:
+    """Collects a stream's lines; progress events go to the bars."""
+    for line in stream:
+        if line.startswith("{"):
+            if bars:
+                bars.line(json.loads(line))
+        else:
+            lines.append(line.strip())

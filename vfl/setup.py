@@ -1,0 +1,44 @@
+"""A party's folder: what `vfl init` and `vfl trust` write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from protocols.errors import ConfigError
+from vfl.config import load_party, starter_party, with_peer
+from vfl.config.job import Role
+from vfl.identity import Identity, check_name, common_name, create_identity, fingerprint, load_certificate
+
+
+def init_party(folder: Path, role: Role, name: str, **settings: Any) -> Identity:
+    """Makes `folder` with identity/, peers/ and party.toml (`settings` as `vfl.config.starter_party`).  Raises ConfigError where one exists."""
+    party_file = folder / "party.toml"
+    if party_file.exists():
+        raise ConfigError(f"{party_file} exists already", remedy="Choose another folder; an identity is never overwritten")
+    try:
+        (folder / "peers").mkdir(parents=True, exist_ok=True)
+        identity = create_identity(folder / "identity", name)
+        party_file.write_text(starter_party(role, name, **settings), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written ({error.strerror})", remedy="Choose a folder that you may write to") from None
+    return identity
+
+
+def trust_peer(folder: Path, certificate: Path, address: str | None = None) -> tuple[str, str]:
+    """Copies a peer's certificate to peers/ and adds its section to party.toml; returns the peer's name and fingerprint."""
+    party_file = folder / "party.toml"
+    try:
+        pem, text = certificate.read_bytes(), party_file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename} cannot be read ({error.strerror})", remedy="Check the path; vfl init makes a party's folder"
+        ) from None
+    name = check_name(common_name(load_certificate(pem, str(certificate))))
+    changed = with_peer(text, name, f"peers/{name}.pem", address)
+    pinned = folder / "peers" / f"{name}.pem"
+    pinned.parent.mkdir(exist_ok=True)
+    pinned.write_bytes(pem)
+    party_file.write_text(changed, encoding="utf-8")
+    load_party(party_file)
+    return name, fingerprint(pem)
