@@ -91,7 +91,7 @@ def _context(result: Result) -> dict[str, Any]:
         "role": role,
         "roles": {"guest": "holds the outcome", "host": "holds further columns", "arbiter": "holds the key, no data"},
         "names": names,
-        "partners": " and ".join(hosts),
+        "partners": "the partner" if hosts == ["partner"] else " and ".join(hosts),
         "part": part,
         "part_words": _whole(words.PARTS.get(part, part)),
         "metrics": metrics,

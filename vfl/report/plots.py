@@ -107,6 +107,7 @@ def bar(spans: Sequence[tuple[float, float, str]], low: float, high: float) -> M
     parts = [
         tag("rect", x=f"{(min(a, b) - low) * scale:.2f}", y=0, width=f"{max(abs(b - a) * scale, 0.4):.2f}", height=10, class_=f"bar {c}")
         for a, b, c in spans
+        if a != b
     ]
     if low < 0:
         at = f"{-low * scale:.2f}"

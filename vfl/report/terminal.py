@@ -102,7 +102,10 @@ def _disclosure(results: Sequence[Mapping[str, Any]], console: Console) -> None:
             else:
                 line = escape(str(entry["from"])), escape(joined(entry["to"])), f"[bold]{escape(str(entry['learns']))}[/]"
             lines.setdefault(line, []).append(entry)
-    table = _table("Disclosed", "by", "to", "what the receiver learns", "messages", "bytes", text=3)
+    table = _table("Disclosed", "by", "to", "what the receiver learns", "count", "bytes", text=3)
+    longest = max(len(p) for e in entries for side in ("from", "to") for p in _names(e[side]))
+    for column in table.columns[:2]:  # several names stand under each other, so that the words have room
+        column.max_width = min(longest + 1, 16)
     for line, group in lines.items():
         table.add_row(*line, number(sum(int(e["count"]) for e in group)), size(sum(e["bytes"] for e in group)))
     _show(table, console)
