@@ -57,7 +57,7 @@ bench-kernels: setup  ## the arithmetic alone, beside gmpy2 and phe
 	$(BIN)/python -m benchmarks.kernels
 
 lock: $(VENV)/.deps  ## resolves requirements.lock again
-	$(BIN)/pip-compile --quiet --extra dev --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --extra dev --extra data --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 
 clean:  ## removes what was built
 	rm -rf $(VENV) native/target protocols/*.so dist demo-run
