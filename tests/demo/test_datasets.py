@@ -86,9 +86,9 @@ def test_credit_sim_overlaps_by_seven_tenths_under_ids_that_differ_as_text():
 def test_credit_sim_has_signal_on_both_sides():
     metrics = compared(credit_sim())
     assert 0.7 < metrics["guest_alone"]["auc"] < 0.78
-    assert uplift(metrics, "auc") > 0.03
-    assert uplift(metrics, "ks") > 0.03
-    assert uplift(metrics, "log_loss") < -0.01
+    assert uplift(metrics, "auc") > 0.05
+    assert uplift(metrics, "ks") > 0.08
+    assert uplift(metrics, "log_loss") < -0.03
 
 
 @pytest.mark.parametrize("rows", [10, 137])
