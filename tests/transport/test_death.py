@@ -26,7 +26,7 @@ from vfl.transport.frames import HEADER, Kind
 from vfl.transport.link import Link
 from vfl.transport.switchboard import Switchboard
 
-QUICK = {"heartbeat": 0.15, "dead_after": 1.0}
+QUICK = {"heartbeat": 0.1, "dead_after": 0.6}
 
 
 def cut(sock: socket.socket) -> None:
@@ -94,12 +94,12 @@ def test_silence_is_death(world: World) -> None:
 def test_planted_fault_no_heartbeat_no_detection(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Link, "tick", lambda *_: None)
     with with_raw_host(world, **QUICK) as (at_bank, _, _sock), pytest.raises(PeerTimeout, match="sent nothing"):
-        at_bank["telecom"].recv(1.5)
+        at_bank["telecom"].recv(1.0)
 
 
 def test_idle_parties_stay_alive(world: World) -> None:
     bank, telecom, _ = meet(*world.trio(**QUICK))
-    time.sleep(1.5)
+    time.sleep(1.1)
     telecom["bank"].send(b"still here")
     assert bank["telecom"].recv(5) == b"still here"
 
@@ -178,7 +178,7 @@ def test_close_says_if_the_last_messages_were_not_taken(world: World) -> None:
 
 
 def test_close_is_not_kept_by_a_peer_that_beats_and_never_reads(world: World) -> None:
-    bank = world.network("bank", {"telecom": None}, heartbeat=0.1, dead_after=0.4)
+    bank = world.network("bank", {"telecom": None}, heartbeat=0.05, dead_after=0.25)
     wires, sock = at_once(bank.connect, lambda: world.greeted(bank.bound_port or 0))
     wires["telecom"].send(b"x" * 50_000_000)
 

@@ -91,18 +91,18 @@ def test_kill_nine_of_any_party_ends_the_other_two(world: World, victim: str) ->
 
 def test_a_stopped_process_is_told_from_a_slow_one(world: World) -> None:
     with processes(world) as start:
-        bank = world.network("bank", {"telecom": None}, connect_timeout=30, heartbeat=0.15, dead_after=1.0)
-        telecom = start("telecom", {"bank": bank.bound_port}, heartbeat=0.15, dead_after=60.0)
+        bank = world.network("bank", {"telecom": None}, connect_timeout=30, heartbeat=0.1, dead_after=0.7)
+        telecom = start("telecom", {"bank": bank.bound_port}, heartbeat=0.1, dead_after=60.0)
         assert telecom.line() == "None"
         wire = bank.connect()["telecom"]
         assert telecom.line() == "ready"
         wire.recv(5)
         with pytest.raises(PeerTimeout, match="sent nothing"):  # slow: nothing but heartbeats
-            wire.recv(1.2)
+            wire.recv(1.0)
         wire.send(b"x")
         wire.recv(5)
         telecom.signal(signal.SIGSTOP)
         error = ends(wire)
         assert isinstance(error, PeerTimeout)
         assert error.party == "telecom"
-        assert "silent for 1 s" in str(error)
+        assert "silent for 0.7 s" in str(error)
