@@ -242,7 +242,7 @@ impl Sums {
                 self.corner(x, x, k, h);
                 k - h + W
             };
-            if k % 2 == 0 {
+            if k.is_multiple_of(2) {
                 self.rectangle(x, x, k, from, e);
                 let (x0, x1, x2) = (*x.add(e), *x.add(e + 1), *x.add(e + 2));
                 diagonal.add(0, x0, x0);

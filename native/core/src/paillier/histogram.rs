@@ -29,7 +29,7 @@ impl CipherVec {
     /// one for each.
     pub fn histogram(&self, bins: &[i64], features: usize, n_bins: usize) -> Result<CipherVec> {
         let rows = self.len();
-        require(n_bins >= 1 && n_bins <= 1 << 20, "number of bins out of range")?;
+        require((1..=1 << 20).contains(&n_bins), "number of bins out of range")?;
         require(rows.checked_mul(features) == Some(bins.len()), "bins do not have one row for each ciphertext")?;
         require(bins.iter().all(|b| (-1..n_bins as i64).contains(b)), "a bin is out of range")?;
         let joint = (1..=4usize)

@@ -97,36 +97,54 @@ impl Half {
         Half { mont, ring, order, minus_other, minus_other_inverse, base, idempotent }
     }
 
-    /// Plaintexts modulo p from ciphertexts (integers below n^2, `width` limbs each), with what a check needs.
-    fn open(&self, values: &[u64], width: usize, first: bool, spoil: Option<Spoiler>) -> Vec<Result<Secret>> {
+    /// Plaintexts modulo p from ciphertexts (integers below n^2, `width` limbs each), each step checked against another:
+    /// - the input, reduced a second time after it was raised;
+    /// - a power c^(p-1) = 1 + L p, whose first half must be one; the second halves by one more power, of the product of all inputs: L is
+    ///   additive, so that its L is the sum of theirs;
+    /// - the quotient, by the way back.
+    fn open(&self, values: &[u64], width: usize, first: bool, spoil: Option<Spoiler>) -> Result<Vec<Secret>> {
         let fault = Error::Fault("a decryption contradicted itself");
         let hit = |stage, data: &mut [u64]| {
             if let Some(spoil) = spoil {
                 spoil(stage, first, data);
             }
         };
-        let mut rows = self.ring.import(values, width);
-        hit(Stage::Reduced, &mut rows);
-        let mut base = rows.clone();
-        self.ring.power_secret(&mut rows, &self.order, 64 * self.order.len());
-        hit(Stage::Power, &mut rows);
-        // what was raised is still what came in
+        let len = values.len() / width;
+        let w = self.ring.width();
+        let mut inputs = self.ring.import(values, width);
+        hit(Stage::Reduced, &mut inputs);
+        let all: Vec<u32> = (0..len as u32).collect();
+        let product = self.ring.segments(&inputs, &[0, len], &all);
+        let mut powers = self.ring.rows(len + 1);
+        powers[..len * w].copy_from_slice(&inputs);
+        powers[len * w..].copy_from_slice(&product);
+        self.ring.power_secret(&mut powers, &self.order, 64 * self.order.len());
+        hit(Stage::Power, &mut powers);
         let mut again = self.ring.import(values, width);
-        let same = limbs::equal(&base, &again);
-        base.wipe();
+        let same = limbs::equal(&inputs, &again);
+        inputs.wipe();
         again.wipe();
-        let opened = self.ring.export(&rows, |_, a, b| {
-            // c^(p-1) is 1 modulo p, and its other half is L
+        let quotients = self.ring.export(&powers, |_, a, b| {
             let unit = a[0] == 1 && limbs::is_zero(&a[1..]);
-            let mut quotient = Zeroizing::new(b.to_vec());
-            hit(Stage::Quotient, &mut quotient);
-            let mut m = self.mont.leave(&self.mont.mul(&self.mont.enter(&quotient), &self.minus_other_inverse));
-            hit(Stage::Residue, &mut m);
-            // the way back must meet L as it was
-            let back = self.mont.mul(&m, &self.minus_other);
-            if same && unit && limbs::equal(&back, b) { Ok(m) } else { Err(fault) }
+            unit.then(|| Zeroizing::new(b.to_vec()))
         });
-        rows.wipe();
+        powers.wipe();
+        let mut quotients = quotients.into_iter().collect::<Option<Vec<Secret>>>().ok_or(fault)?;
+        let mut total = quotients.pop().ok_or(fault)?;
+        quotients.iter().for_each(|l| self.mont.sub_assign(&mut total, l));
+        if !same || !limbs::is_zero(&total) {
+            return Err(fault);
+        }
+        let opened: Result<Vec<Secret>> = quotients
+            .par_iter()
+            .map(|quotient| {
+                let mut copy = quotient.clone();
+                hit(Stage::Quotient, &mut copy);
+                let mut m = self.mont.leave(&self.mont.mul(&self.mont.enter(&copy), &self.minus_other_inverse));
+                hit(Stage::Residue, &mut m);
+                if limbs::equal(&self.mont.mul(&m, &self.minus_other), quotient) { Ok(m) } else { Err(fault) }
+            })
+            .collect();
         opened
     }
 
@@ -142,7 +160,10 @@ impl Half {
 impl PrivateKey {
     /// Deterministic in the seed; `bits` a multiple of 16, at least 64.
     pub fn generate(bits: usize, seed: &Seed, backend: Backend, pool: Pool) -> Result<PrivateKey> {
-        require((64..=super::MAX_BITS).contains(&bits) && bits % 16 == 0, "bits must be a multiple of 16 from 64 on")?;
+        require(
+            (64..=super::MAX_BITS).contains(&bits) && bits.is_multiple_of(16),
+            "bits must be a multiple of 16 from 64 on",
+        )?;
         for attempt in 0u64.. {
             let half = |i: u64| prime::find(bits / 2, &mut random::stream(seed, 2 * attempt + i));
             let (p, q) = pool.install(|| rayon::join(|| half(0), || half(1)));
@@ -188,7 +209,7 @@ impl PrivateKey {
 
     pub fn from_bytes(data: &[u8], backend: Backend, pool: Pool) -> Result<PrivateKey> {
         let size = data.len() / 2;
-        if data.len() % 2 != 0 || !(4..=super::MAX_BITS / 16).contains(&size) {
+        if !data.len().is_multiple_of(2) || !(4..=super::MAX_BITS / 16).contains(&size) {
             return Err(Error::Invalid("a private key has no such length"));
         }
         let parse = |bytes: &[u8]| Zeroizing::new(limbs::from_le_bytes(bytes, size.div_ceil(8)));
@@ -265,12 +286,12 @@ impl PrivateKey {
             let blinded = public.factors(&seed, ciphers.len(), BLINDING, ciphers.rows(), false)?;
             let width = 2 * public.limbs().len();
             let values = public.ring.export(&blinded, |_, a, b| public.ring.join(a, b)).concat_all(width);
-            let (m_p, m_q) = (self.p.open(&values, width, true, spoil), self.q.open(&values, width, false, spoil));
+            let (m_p, m_q) = (self.p.open(&values, width, true, spoil)?, self.q.open(&values, width, false, spoil)?);
             let words = public.limbs().len() + 1;
             let mut out = vec![0u64; ciphers.len() * words];
             out.par_chunks_exact_mut(words)
                 .zip(m_p.into_par_iter().zip(m_q))
-                .try_for_each(|(row, (m_p, m_q))| self.recombine(row, &m_p?, &m_q?, spoil))?;
+                .try_for_each(|(row, (m_p, m_q))| self.recombine(row, &m_p, &m_q, spoil))?;
             let plain = PlainVec::from_limbs(out, words);
             if plain.max_bits() > public.bits() - HEADROOM {
                 return Err(Error::Overflow("a plaintext is beyond its head-room"));
@@ -318,6 +339,14 @@ impl Concat for Vec<Secret> {
         let mut out = Zeroizing::new(Vec::with_capacity(self.len() * width));
         self.iter().for_each(|x| out.extend_from_slice(x));
         out
+    }
+}
+
+#[cfg(test)]
+impl PrivateKey {
+    /// Words at the front of a row of a half's ring that certainly hold limbs.
+    pub(crate) fn half_width(&self) -> usize {
+        2 * self.p.mont.len()
     }
 }
 

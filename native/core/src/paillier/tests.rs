@@ -1,1 +1,194 @@
+//! The scheme against the textbook in `num-bigint`; injected faults; bytes from anyone.
 
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use num_bigint::BigUint;
+use proptest::prelude::*;
+
+use super::private::{Stage, primes_of};
+use super::{CipherVec, PrivateKey, PublicKey};
+use crate::bigint::limbs;
+use crate::bigint::ring::Backend;
+use crate::error::Error;
+use crate::plain::PlainVec;
+use crate::pool::pool;
+
+fn backends() -> Vec<Backend> {
+    ["serial", "ifma"].iter().filter_map(|name| Backend::named(name).ok()).collect()
+}
+
+fn key(bits: usize, backend: Backend) -> PrivateKey {
+    PrivateKey::generate(bits, &[7; 32], backend, pool(Some(2)).unwrap()).unwrap()
+}
+
+/// One key for all cases of a property.
+fn shared() -> &'static PrivateKey {
+    static KEY: OnceLock<PrivateKey> = OnceLock::new();
+    KEY.get_or_init(|| key(256, Backend::detect()))
+}
+
+fn plain(values: &[i64]) -> PlainVec {
+    PlainVec::from_i64(values.iter().copied())
+}
+
+fn encrypt(key: &PrivateKey, values: &[i64]) -> CipherVec {
+    key.public().encrypt(&plain(values), &[3; 32], key.public().bits() / 2).unwrap()
+}
+
+#[test]
+fn the_textbook_opens_what_we_encrypt() {
+    for backend in backends() {
+        let key = key(512, backend);
+        let (p, q) = primes_of(&key);
+        let n = &p * &q;
+        let phi = (&p - 1u32) * (&q - 1u32);
+        let values = [0i64, 1, -1, i64::MAX, i64::MIN];
+        let bytes = encrypt(&key, &values).to_bytes();
+        for (c, &m) in bytes.chunks_exact(128).zip(&values) {
+            let x = BigUint::from_bytes_le(c).modpow(&phi, &(&n * &n));
+            let opened = (x - 1u32) / &n * phi.modinv(&n).unwrap() % &n;
+            let expected = if m < 0 { &n - BigUint::from(m.unsigned_abs()) } else { BigUint::from(m as u64) };
+            assert_eq!(opened, expected);
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_faults_are_caught() {
+    let stages = [Stage::Reduced, Stage::Power, Stage::Quotient, Stage::Residue, Stage::Joined];
+    for backend in backends() {
+        let key = key(128, backend);
+        let values = [5i64, -6, 7];
+        let ciphers = encrypt(&key, &values);
+        let width = key.half_width();
+        for round in 0..10_000usize {
+            let (stage, half) = (stages[round % 5], round / 5 % 2 == 0);
+            let hits = AtomicUsize::new(0);
+            let spoil = |at: Stage, first: bool, data: &mut [u64]| {
+                // one bit, in the first element that passes here; rows hold limbs of either radix, of which a low bit always counts
+                if at == stage && (first == half || stage == Stage::Joined) && hits.fetch_add(1, Ordering::Relaxed) == 0
+                {
+                    let bit = round / 10 % 30;
+                    let limb = match stage {
+                        Stage::Reduced | Stage::Power => round / 300 % width,
+                        _ => 0,
+                    };
+                    data[limb] ^= 1 << bit;
+                }
+            };
+            let result = key.decrypt_spoiled(&ciphers, Some(&spoil));
+            assert!(matches!(result, Err(Error::Fault(_))), "{backend:?} {stage:?} {half} round {round}");
+            assert!(hits.into_inner() > 0);
+        }
+        assert_eq!(key.decrypt(&ciphers).unwrap(), plain(&values));
+    }
+}
+
+#[test]
+fn keys_that_are_none_are_refused() {
+    let pool = pool(Some(1)).unwrap();
+    let new = |n: &BigUint| PublicKey::new(n, Backend::Serial, pool.clone());
+    let (p, q) = primes_of(shared());
+    assert!(new(&(&p * &q)).is_ok());
+    let small = BigUint::from(65521u32);
+    for bad in [
+        BigUint::from(0u32),
+        BigUint::from(1u32),
+        BigUint::from(15u32),
+        p.clone(),
+        &p * &p,
+        &p * &p * &p * &p,
+        &p * &q * &small,
+        (&p * &q) << 8,
+        &p * &q + 2u32,
+    ] {
+        assert!(new(&bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn deterministic_in_the_seed_on_every_backend() {
+    let all: Vec<_> = backends().iter().map(|&b| key(320, b).to_bytes().to_vec()).collect();
+    assert!(all.iter().all(|bytes| *bytes == all[0]));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn any_bytes_as_ciphertexts(data in proptest::collection::vec(any::<u8>(), 0..256)) {
+        let public: &Arc<PublicKey> = shared().public();
+        if let Ok(ciphers) = public.ciphers_from_bytes(&data) {
+            prop_assert_eq!(ciphers.to_bytes(), data);
+            let _ = shared().decrypt(&ciphers);
+        }
+    }
+
+    #[test]
+    fn any_integers_in_range_as_ciphertexts(values in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 64), 1..12)) {
+        let public = shared().public();
+        let square = public.n() * public.n();
+        let data: Vec<u8> = values
+            .iter()
+            .flat_map(|v| limbs::to_le_bytes(&limbs::from_big(&(BigUint::from_bytes_le(v) % &square), 8), 64))
+            .collect();
+        let ciphers = public.ciphers_from_bytes(&data).unwrap();
+        prop_assert_eq!(ciphers.to_bytes(), data);
+    }
+
+    #[test]
+    fn any_bytes_as_a_plain_vector(data in proptest::collection::vec(any::<u8>(), 0..200)) {
+        if let Ok(vector) = PlainVec::from_bytes(&data) {
+            prop_assert_eq!(vector.to_bytes(), data);
+        }
+    }
+
+    #[test]
+    fn almost_valid_plain_vectors(values in proptest::collection::vec(any::<i64>(), 0..9), at in any::<prop::sample::Index>(), bit in 0..8u32) {
+        let mut data = plain(&values).to_bytes();
+        prop_assert_eq!(PlainVec::from_bytes(&data), Ok(plain(&values)));
+        let at = at.index(data.len());
+        data[at] ^= 1 << bit;
+        if let Ok(vector) = PlainVec::from_bytes(&data) {
+            prop_assert_eq!(vector.to_bytes(), data);
+        }
+    }
+
+    #[test]
+    fn any_bytes_as_a_private_key(data in proptest::collection::vec(any::<u8>(), 0..80)) {
+        prop_assert!(PrivateKey::from_bytes(&data, Backend::Serial, pool(Some(1)).unwrap()).is_err());
+    }
+
+    #[test]
+    fn any_bytes_as_a_proof(data in proptest::collection::vec(any::<u8>(), 256)) {
+        prop_assert!(!shared().public().verify(&data));
+    }
+
+    #[test]
+    fn any_integer_as_a_key(data in proptest::collection::vec(any::<u8>(), 0..48)) {
+        let _ = PublicKey::new(&BigUint::from_bytes_le(&data), Backend::Serial, pool(None).unwrap());
+    }
+
+    #[test]
+    fn packing_of_eight_bit_slots(values in proptest::collection::vec(-127i64..128, 1..60), slots in 1usize..9) {
+        let vector = plain(&values);
+        let packed = vector.pack(8, slots).unwrap();
+        prop_assert_eq!(packed.unpack(8, slots, values.len()).unwrap(), vector.clone());
+        let ciphers = encrypt(shared(), &values).pack(8, slots).unwrap();
+        prop_assert_eq!(shared().decrypt(&ciphers).unwrap(), packed);
+    }
+
+    #[test]
+    fn plain_arithmetic(a in proptest::collection::vec(any::<i128>(), 5), b in proptest::collection::vec(any::<i64>(), 5), shift in 0usize..200) {
+        let wide = PlainVec::from_limbs(a.iter().flat_map(|x| [*x as u64, (*x >> 64) as u64]).collect(), 2);
+        let narrow = plain(&b);
+        let sum = wide.add(&narrow).unwrap();
+        prop_assert_eq!(sum.sub(&narrow).unwrap(), wide.clone());
+        prop_assert_eq!(wide.neg().neg(), wide.clone());
+        prop_assert_eq!(wide.shift_left(shift).unwrap().shift_right(shift), wide.clone());
+        let by = wide.scale(&[b[0] as u64]);
+        prop_assert_eq!(by.linear(1, |_, j| b[j]), wide.linear(1, |_, j| b[j]).scale(&[b[0] as u64]));
+    }
+}
