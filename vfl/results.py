@@ -6,7 +6,6 @@ import datetime
 import importlib.metadata
 import os
 import platform
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,21 +19,20 @@ from vfl.programs.logistic import Fitted
 VERSIONS = ("vfl", "numpy", "pandas", "scikit-learn", "cryptography", "phe")
 
 
-def result_frame(
-    job: Job, party: Party, started: datetime.datetime, phases: Sequence[Mapping[str, object]], disclosure: Sequence[Mapping[str, object]]
-) -> dict[str, Any]:
-    """The part that every role has."""
+def result_frame(job: Job, party: Party, started: datetime.datetime) -> dict[str, Any]:
+    """The part that every role has; phases and disclosure are filled in when the run is over."""
     return {
         "format": 1,
         "job": job.name,
         "job_digest": job.digest.hex(),
         "role": party.role,
         "party": party.name,
+        "parties": {"guest": job.parties.guest, "hosts": list(job.parties.hosts), "arbiter": job.parties.arbiter},
         "started": started.isoformat(timespec="seconds"),
         "alignment": {},
         "metrics": {},
-        "phases": list(phases),
-        "disclosure": list(disclosure),
+        "phases": [],
+        "disclosure": [],
         "model": {
             "kind": job.model.kind,
             "passes": job.model.max_iter,
