@@ -133,39 +133,60 @@ fn merge(out: &mut [u64], a: &[u64]) {
     }
 }
 
+// The vector operations, as functions without features of their own: they and all of `Sums` must melt into the loops of `mul_lanes` and
+// `sqr_lanes`, for a call would carry ten accumulators through memory, and a function with features cannot be forced to melt.
+macro_rules! operations {
+    ($($name:ident($($arg:ident: $type:ty),*) = $intrinsic:expr;)*) => {$(
+        #[inline(always)]
+        fn $name($($arg: $type),*) -> V {
+            // SAFETY: reached only from functions that have AVX-512 IFMA.
+            unsafe { $intrinsic }
+        }
+    )*};
+}
+
+operations! {
+    madd52lo(c: V, x: V, y: V) = _mm512_madd52lo_epu64(c, x, y);
+    madd52hi(c: V, x: V, y: V) = _mm512_madd52hi_epu64(c, x, y);
+    add(x: V, y: V) = _mm512_add_epi64(x, y);
+    and(x: V, y: V) = _mm512_and_si512(x, y);
+    high(x: V) = _mm512_srli_epi64::<52>(x);
+    zero() = _mm512_setzero_si512();
+    splat(x: u64) = _mm512_set1_epi64(x as i64);
+}
+
 /// Sums of products, by column: `lo[t]` belongs to column k + t, `hi[t]` to column k + t + 1.
 #[derive(Clone, Copy)]
 struct Sums {
     lo: [V; W],
     hi: [V; W],
+    /// From the block before, into column k: kept apart, so that this block's sums do not wait for it.
+    carry: V,
 }
 
 impl Sums {
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline(always)]
     fn zero() -> Sums {
-        Sums { lo: [_mm512_setzero_si512(); W], hi: [_mm512_setzero_si512(); W] }
+        Sums { lo: [zero(); W], hi: [zero(); W], carry: zero() }
     }
 
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline(always)]
     fn add(&mut self, t: usize, x: V, y: V) {
-        self.lo[t] = _mm512_madd52lo_epu64(self.lo[t], x, y);
-        self.hi[t] = _mm512_madd52hi_epu64(self.hi[t], x, y);
+        self.lo[t] = madd52lo(self.lo[t], x, y);
+        self.hi[t] = madd52hi(self.hi[t], x, y);
     }
 
-    /// Adds x[i] y[k + t - i] to column t for i in from..until and every t.
+    /// Adds x[i] y[k + t - i] to column t for `COUNT` successive i and every t; x and y point to x[i] and y[k - i] of the first.
     ///
     /// # Safety
-    /// from..until is in x, and k - i .. k - i + W in y for each of these i.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    unsafe fn rectangle(&mut self, x: *const V, y: *const V, k: usize, from: usize, until: usize) {
-        for i in from..until {
+    /// COUNT limbs from x on, and from y - COUNT + 1 to y + W - 1, exist.
+    #[inline(always)]
+    unsafe fn strip<const COUNT: usize>(&mut self, x: *const V, y: *const V) {
+        for s in 0..COUNT {
             // SAFETY: by the contract above.
             unsafe {
-                let xi = *x.add(i);
-                let y = y.add(k - i);
+                let xi = *x.add(s);
+                let y = y.sub(s);
                 for t in 0..W {
                     self.add(t, xi, *y.add(t));
                 }
@@ -173,18 +194,29 @@ impl Sums {
         }
     }
 
+    /// Adds x[i] y[k + t - i] to column t for i in from..until and every t; their number is a multiple of W.
+    ///
+    /// # Safety
+    /// from..until is in x, and k - i .. k - i + W in y for each of these i.
+    #[inline(always)]
+    unsafe fn rectangle(&mut self, x: *const V, y: *const V, k: usize, from: usize, until: usize) {
+        for i in (from..until).step_by(W) {
+            // SAFETY: by the contract above.
+            unsafe { self.strip::<W>(x.add(i), y.add(k - i)) };
+        }
+    }
+
     /// The products of a full column block of x y: low half (k < h) or high half.
     ///
     /// # Safety
     /// x and y have h limbs, k <= 2h - W is a multiple of W.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline(always)]
     unsafe fn product(&mut self, x: *const V, y: *const V, k: usize, h: usize) {
         // SAFETY: all indices lie in 0..h, see each bound.
         unsafe {
             if k < h {
-                self.rectangle(x, y, k, 0, k + 1); // y: k - i + t <= k + W - 1 < h
-                for s in 1..W {
+                self.rectangle(x, y, k, 0, k); // y: k - i + t <= k + W - 1 < h
+                for s in 0..W {
                     let xi = *x.add(k + s);
                     for t in s..W {
                         self.add(t, xi, *y.add(t - s));
@@ -201,8 +233,7 @@ impl Sums {
     ///
     /// # Safety
     /// As `product`, k >= h.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline(always)]
     unsafe fn corner(&mut self, x: *const V, y: *const V, k: usize, h: usize) {
         for s in 0..W - 1 {
             // SAFETY: k - h + 1 + s <= h - W + 1 + W - 2 = h - 1, and h - 1 - s + t <= h - 1.
@@ -219,8 +250,7 @@ impl Sums {
     ///
     /// # Safety
     /// As `product`.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline(always)]
     unsafe fn square(&mut self, diagonal: &mut Sums, x: *const V, k: usize, h: usize) {
         // SAFETY: i < j <= h - 1 and i >= 0 in each case below; e is half of k.
         unsafe {
@@ -255,7 +285,8 @@ impl Sums {
                 self.add(4, x1, *x.add(e + 3));
                 diagonal.add(4, x2, x2);
             } else {
-                self.rectangle(x, x, k, from, e + 1);
+                self.rectangle(x, x, k, from, e - 2); // k = 10 j + 5: 5 j limbs and three more
+                self.strip::<3>(x.add(e - 2), x.add(k + 2 - e));
                 let (x1, x2) = (*x.add(e + 1), *x.add(e + 2));
                 diagonal.add(1, x1, x1);
                 self.add(2, x1, x2);
@@ -267,21 +298,19 @@ impl Sums {
         }
     }
 
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline(always)]
     fn twice(&mut self) {
         for t in 0..W {
-            self.lo[t] = _mm512_add_epi64(self.lo[t], self.lo[t]);
-            self.hi[t] = _mm512_add_epi64(self.hi[t], self.hi[t]);
+            self.lo[t] = add(self.lo[t], self.lo[t]);
+            self.hi[t] = add(self.hi[t], self.hi[t]);
         }
     }
 
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline(always)]
     fn join(&mut self, other: &Sums) {
         for t in 0..W {
-            self.lo[t] = _mm512_add_epi64(self.lo[t], other.lo[t]);
-            self.hi[t] = _mm512_add_epi64(self.hi[t], other.hi[t]);
+            self.lo[t] = add(self.lo[t], other.lo[t]);
+            self.hi[t] = add(self.hi[t], other.hi[t]);
         }
     }
 
@@ -289,22 +318,21 @@ impl Sums {
     ///
     /// # Safety
     /// out has W limbs.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline(always)]
     unsafe fn store(self, out: *mut V) -> Sums {
-        let mask = _mm512_set1_epi64(MASK as i64);
-        let mut carry = _mm512_setzero_si512();
+        let mask = splat(MASK);
+        let mut carry = self.carry;
         for t in 0..W {
-            let mut c = _mm512_add_epi64(self.lo[t], carry);
+            let mut c = add(self.lo[t], carry);
             if t > 0 {
-                c = _mm512_add_epi64(c, self.hi[t - 1]);
+                c = add(c, self.hi[t - 1]);
             }
             // SAFETY: by the contract above.
-            unsafe { *out.add(t) = _mm512_and_si512(c, mask) };
-            carry = _mm512_srli_epi64(c, 52);
+            unsafe { *out.add(t) = and(c, mask) };
+            carry = high(c);
         }
         let mut next = Sums::zero();
-        next.lo[0] = _mm512_add_epi64(carry, self.hi[W - 1]);
+        next.carry = add(carry, self.hi[W - 1]);
         next
     }
 
@@ -312,13 +340,11 @@ impl Sums {
     ///
     /// # Safety
     /// m and q have W limbs at least (q from the block's first column on).
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline(always)]
     unsafe fn quotient(mut self, q: *mut V, m: *const V, n0: V) -> Sums {
-        let mask = _mm512_set1_epi64(MASK as i64);
-        let zero = _mm512_setzero_si512();
+        self.lo[0] = add(self.lo[0], self.carry);
         for t in 0..W {
-            let digit = _mm512_and_si512(_mm512_madd52lo_epu64(zero, self.lo[t], n0), mask);
+            let digit = madd52lo(zero(), self.lo[t], n0);
             // SAFETY: by the contract above.
             unsafe {
                 *q.add(t) = digit;
@@ -326,12 +352,12 @@ impl Sums {
                     self.add(s, digit, *m.add(s - t));
                 }
             }
-            let up = _mm512_add_epi64(_mm512_srli_epi64(self.lo[t], 52), self.hi[t]);
+            let up = add(high(self.lo[t]), self.hi[t]);
             if t + 1 < W {
-                self.lo[t + 1] = _mm512_add_epi64(self.lo[t + 1], up);
+                self.lo[t + 1] = add(self.lo[t + 1], up);
             } else {
                 let mut next = Sums::zero();
-                next.lo[0] = up;
+                next.carry = up;
                 return next;
             }
         }
