@@ -152,5 +152,37 @@ class PointVec:
         """16 bytes a point: the first half of SHA-512 of its encoding under a fixed domain."""
     def take(self, rows: NDArray[np.int64]) -> PointVec: ...
 
+@final
+class DpfKeys:
+    """(length,) keys of one of two parties for point functions on tables of 2^bits entries (Boyle, Gilboa, Ishai, CCS 2016), leaves in Z_2^128.
+
+    A key alone says nothing about its point.  Zeroised on drop; no repr of its contents, no pickling.
+    """
+
+    @staticmethod
+    def deal(seed: bytes, points: NDArray[np.int64], bits: int) -> tuple[DpfKeys, DpfKeys]:
+        """Keys of party 0 and 1 of the functions that are 1 at points[i], in [0, 2^bits), 1 <= bits <= 20.  Deterministic in the 32-byte seed,
+        which must deal once: keys of two points under one seed tell their holder where the points differ."""
+    @staticmethod
+    def from_bytes(data: bytes) -> DpfKeys:
+        """Raises InvalidBytes at whatever `to_bytes` cannot have written."""
+    def to_bytes(self) -> bytes:
+        """26 bytes, then 16 * (bits + 2) + ceil((bits - 1) / 8) a row: 242 for 13 bits."""
+    def __len__(self) -> int: ...
+    @property
+    def bits(self) -> int: ...
+    @property
+    def party(self) -> int:
+        """0 or 1."""
+    def take(self, start: int, stop: int) -> DpfKeys: ...
+    def look_up(self, x: NDArray[np.int64], tables: NDArray[np.int64]) -> list[PlainVec]:
+        """For each of the (t, 2^bits) tables T and every row this party's share of T[(x[i] - point[i]) mod 2^bits]: a signed 128-bit integer.
+
+        One evaluation a row serves all tables.  The shares of both parties add up to the value v modulo 2^128, hence as integers except with
+        probability (|v| + 1) / 2^128.  x (length,) in [0, 2^bits), known to both.
+        """
+    def look_up_sums(self, x: NDArray[np.int64], tables: NDArray[np.int64]) -> PlainVec:
+        """(t,) the same, summed over the rows modulo 2^128: for what is opened as a sum only."""
+
 def random_scalar(seed: bytes) -> bytes:
     """A uniform non-zero scalar from a 32-byte seed (64 bytes of ChaCha20 reduced)."""

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from protocols.alignment.psi import BlindedIds, IntersectionSize
-from protocols.logistic.training import Columns
+from protocols.glm.training import Columns
 from vfl.config import Party, load_job, load_party, starter_job
 from vfl.identity import create_identity
 from vfl.ledger import LedgerTap, LedgerWriter

@@ -9,7 +9,7 @@ import pytest
 
 from protocols.alignment.psi import BlindedIds, IntersectionSize
 from protocols.errors import ConfigError, DisclosureRefused
-from protocols.logistic.training import Columns
+from protocols.glm.training import Columns
 from protocols.message import registry
 from tests.config.samples import Recorder, channels
 from vfl.config import PERMITS

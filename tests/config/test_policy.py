@@ -8,8 +8,8 @@ import pytest
 import protocols
 from protocols.alignment.psi import BlindedIds, IntersectionSize
 from protocols.errors import DisclosureRefused
-from protocols.logistic.scoring import Scores
-from protocols.logistic.training import Columns, FinalShare
+from protocols.glm.scoring import Scores
+from protocols.glm.training import Columns, FinalShare
 from protocols.message import _KINDS, BLINDED, PUBLIC, REVEALED, Message, registry
 from tests.config.samples import Recorder, channels
 from vfl.config import PERMITS

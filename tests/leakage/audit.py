@@ -9,8 +9,8 @@ import numpy as np
 from scipy.stats import kstest
 
 from protocols.cipher import DecryptionKey, Keyring
-from protocols.logistic.plan import Plan
-from protocols.logistic.training import MaskedGradient
+from protocols.glm.plan import Plan
+from protocols.glm.training import MaskedGradient
 from protocols.message import Disclosure, Message
 from tests.harness import Sent
 

@@ -11,9 +11,9 @@ import pytest
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey, Keyring
 from protocols.errors import UnfreshCiphertext
-from protocols.logistic import training
-from protocols.logistic.block import Block
-from protocols.logistic.plan import Plan, rows_log2
+from protocols.glm import training
+from protocols.glm.block import Block
+from protocols.glm.plan import Plan, rows_log2
 from protocols.message import Message
 from protocols.randomness import Seed
 from tests.harness import TOY, Escrow, Recording, Sent
@@ -161,7 +161,7 @@ def test_a_stale_leakage_table_would_be_noticed() -> None:
     class NewMessage(Message, disclosure=training.PUBLIC, learns="something new"):
         x: int
 
-    NewMessage.__module__ = "protocols.logistic.training"
+    NewMessage.__module__ = "protocols.glm.training"
     try:
         assert "NewMessage" in leakage_page()
     finally:

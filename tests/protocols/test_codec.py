@@ -13,8 +13,8 @@ from protocols.alignment.psi import BlindedIds, HostRows, IntersectionSize
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey, Keyring
 from protocols.codec import decode, encode
 from protocols.errors import InvalidCiphertext, KeyMismatch, LocalProtocolError, ProtocolError, RemoteProtocolError, VFLError
-from protocols.logistic.scoring import Scores
-from protocols.logistic.training import FinalShare, Residual, TrainingStart
+from protocols.glm.scoring import Scores
+from protocols.glm.training import FinalShare, Residual, TrainingStart
 from protocols.message import PUBLIC, REVEALED, Message, registry
 from protocols.randomness import Seed
 from tests.harness import TOY

@@ -9,7 +9,7 @@ import pytest
 
 from protocols.cipher import Identity
 from protocols.errors import DataError, ModelError, RemoteProtocolError
-from protocols.logistic import scoring
+from protocols.glm import scoring
 from protocols.session import Roles, Session
 from tests.harness import Recording, Sent
 from vfl.engine import run_local

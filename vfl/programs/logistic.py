@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols import alignment, logistic
+from protocols import alignment, glm
 from protocols.errors import DataError
-from protocols.logistic import scoring
+from protocols.glm import scoring
 from protocols.session import Session
 from vfl.data import Table, split_rows
 from vfl.model import LogisticPart
@@ -56,7 +56,7 @@ def guest(session: Session, table: Table, job: LogisticJob) -> Fitted:
     model_id = session.seed("model id").secret[:16]
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, job.clip)
-        weights = logistic.guest(session, standardiser.transform(train.features, session.me), y, job.C, job.max_iter, model_id)
+        weights = glm.guest(session, standardiser.transform(train.features, session.me), y, job.C, job.max_iter, model_id)
     part = LogisticPart(session.me, model_id, standardiser, weights[:-1], job.link, job.score_bits, float(weights[-1]), table.classes)
     scores = score_guest(session, part, test) if held_out.any() else None
     return Fitted(part, aligned, held_out, sizes, scores)
@@ -68,7 +68,7 @@ def host(session: Session, table: Table, job: LogisticJob) -> Fitted:
     train, test = aligned.take(np.flatnonzero(~held_out)), aligned.take(np.flatnonzero(held_out))
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, job.clip)
-        weights, model_id = logistic.host(session, standardiser.transform(train.features, session.me), job.C, job.max_iter)
+        weights, model_id = glm.host(session, standardiser.transform(train.features, session.me), job.C, job.max_iter)
     part = LogisticPart(session.me, model_id, standardiser, weights, job.link, job.score_bits)
     if held_out.any():
         score_host(session, part, test)
@@ -81,7 +81,7 @@ def arbiter(session: Session, job: LogisticJob) -> bytes:
         key = session.scheme.generate(session.me, session.seed("key"))
         alignment.serve(session, job.min_intersection)
     with session.phase("train"):
-        return logistic.arbiter(session, key, job.C, job.max_iter)
+        return glm.arbiter(session, key, job.C, job.max_iter)
 
 
 def predict_guest(

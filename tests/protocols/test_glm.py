@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from protocols import logistic
+from protocols import glm
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, Identity, Paillier, PhePaillier, Scheme
 from protocols.errors import ConfigError, PlaintextOverflow
-from protocols.logistic.block import Block, Share
-from protocols.logistic.plan import FEATURE, WEIGHT, Plan, rows_log2
+from protocols.glm.block import Block, Share
+from protocols.glm.plan import FEATURE, WEIGHT, Plan, rows_log2
 from protocols.randomness import Seed
 from protocols.session import Roles, Session
 from tests.harness import TOY, ContextFree
@@ -36,10 +36,10 @@ def train(blocks: list[Matrix], y: Matrix, passes: int, scheme: Scheme, C: float
     roles = Roles("guest", hosts, "arbiter")
 
     def arbiter(session: Session) -> bytes:
-        return logistic.arbiter(session, scheme.generate("arbiter", session.seed("key")), C, passes)
+        return glm.arbiter(session, scheme.generate("arbiter", session.seed("key")), C, passes)
 
-    programs = {"guest": partial(logistic.guest, x=blocks[0], y=y, C=C, passes=passes, model_id=bytes(16)), "arbiter": arbiter}
-    programs |= {h: partial(logistic.host, x=b, C=C, passes=passes) for h, b in zip(hosts, blocks[1:], strict=True)}
+    programs = {"guest": partial(glm.guest, x=blocks[0], y=y, C=C, passes=passes, model_id=bytes(16)), "arbiter": arbiter}
+    programs |= {h: partial(glm.host, x=b, C=C, passes=passes) for h, b in zip(hosts, blocks[1:], strict=True)}
     randomness = {p: ContextFree(p) for p in roles.all} if fixed else None
     results = run_local(roles, programs, scheme, randomness=randomness)
     return [results["guest"], *(results[h][0] for h in hosts)]

@@ -22,7 +22,7 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
 Who learns what: P its own final weights (that is the prescribed output); the arbiter ceil(log2 n) and each party's number of columns; nobody any gradient,
 residual, predictor or intermediate weight.
 Cost a pass: hosts n re-randomisations and about 2 n d_P products modulo n^2 in step 1 and 3 each; the guest the same once; a few decryptions.
-Error: the weights equal those of the same integer arithmetic in the clear within 1 unit of 2^-24 a pass, contracted by the iteration (docs/protocols/logistic.md).
+Error: the weights equal those of the same integer arithmetic in the clear within 1 unit of 2^-24 a pass, contracted by the iteration (docs/protocols/glm.md).
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
-from protocols.logistic.block import Block, Share, weights
-from protocols.logistic.plan import FEATURE, WEIGHT, Plan, rows_log2
+from protocols.glm.block import Block, Share, weights
+from protocols.glm.plan import FEATURE, WEIGHT, Plan, rows_log2
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
 from protocols.session import Session
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec
-from protocols.logistic.plan import FEATURE, PRECONDITION, WEIGHT, Plan
+from protocols.glm.plan import FEATURE, PRECONDITION, WEIGHT, Plan
 
 CURVATURE = 0.25  # of the taylor link; the bound of the logistic loss
 
