@@ -235,7 +235,7 @@ impl FixedBase {
         let bytes = |w: usize| (bits.div_ceil(w) << w) * ring.width() * 8;
         let best = (3..=11)
             .filter(|&w| w == 3 || bytes(w) <= TABLE_BYTES)
-            .min_by_key(|&w| Table::cost(1, bits, w, w) + used * bits.div_ceil(w))
+            .min_by_key(|&w| 2 * Table::cost(1, bits, w, w) + used * bits.div_ceil(w)) // filling memory costs twice a product
             .unwrap_or(3);
         let mut tables = self.tables.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let found = tables.iter().position(|(b, _)| *b == bits);
