@@ -1,7 +1,8 @@
-//! The arithmetic of the project: Paillier vectors, plain integer vectors, ristretto255.  No Python in sight.
+//! The arithmetic of the project: Paillier vectors, plain integer vectors, ristretto255, distributed point functions.  No Python in sight.
 
 pub mod bigint;
 pub mod curve;
+pub mod dpf;
 pub mod error;
 pub mod paillier;
 pub mod plain;

@@ -2,6 +2,7 @@
 
 mod convert;
 mod curve;
+mod dpf;
 mod error;
 mod paillier;
 mod plain;
@@ -12,5 +13,6 @@ use pyo3::prelude::*;
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     error::register(m)?;
     paillier::register(m)?;
-    curve::register(m)
+    curve::register(m)?;
+    dpf::register(m)
 }

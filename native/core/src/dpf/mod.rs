@@ -1,0 +1,202 @@
+//! Distributed point functions (Boyle, Gilboa, Ishai, CCS 2016, section 3) for look-ups in public tables on additive shares.
+//!
+//! A dealer knows a point rho; each of two parties gets a key, which alone says nothing about it.  Over all j, the parties' leaves add up to 1 at
+//! j = rho and to 0 elsewhere, in Z_2^128.  So the inner products of both with a table shifted by a public x add up to table[x - rho].  Read as signed
+//! integers the shares of v add up to v itself, not to v +- 2^128, except with probability (|v| + 1) / 2^128.
+//!
+//! A leaf is used nowhere but in that inner product, so its correction (t_j times the correction word w) is never added to it:
+//! sum of (c_j + t_j w) T_j = sum of c_j T_j + w * (sum of the T_j with t_j = 1).  Time depends on sizes and on x, which both parties know.
+
+mod key;
+mod portable;
+mod prg;
+mod table;
+
+use rand_core::Rng;
+use rayon::prelude::*;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result, require};
+use crate::plain::PlainVec;
+use crate::random::{self, Seed};
+use key::Key;
+use prg::{Prg, Salt};
+use table::{Sums, Tables};
+
+/// Tables have at most 2^20 entries.
+pub const MAX_BITS: usize = 20;
+
+/// party (u8), bits (u8), rows (u64), the deal's AES key.
+const HEADER: usize = 26;
+
+/// The stream of the deal's AES key; rows take theirs from 0 on.
+const SALT_STREAM: u64 = u64::MAX;
+
+/// Which arithmetic evaluates.
+#[derive(Clone, Copy)]
+pub enum Backend {
+    Portable,
+}
+
+impl Backend {
+    /// The fastest that this machine can run.
+    pub fn detect() -> Self {
+        Self::Portable
+    }
+
+    /// By name; refused where the machine cannot run it.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "serial" => Ok(Self::Portable),
+            "ifma" => Ok(Self::detect()),
+            _ => Err(Error::Argument("no such backend on this machine")),
+        }
+    }
+}
+
+/// One party's keys, one a row.
+pub struct DpfKeys {
+    party: u8,
+    bits: usize,
+    salt: Salt,
+    rows: Zeroizing<Vec<u8>>,
+}
+
+/// A party's keys while they are evaluated: the room for one row's tree and sums.
+struct Evaluator<'a> {
+    keys: &'a DpfKeys,
+    tables: &'a Tables,
+    prg: Prg,
+    nodes: Zeroizing<Vec<u128>>,
+    sums: Vec<Sums>,
+}
+
+impl<'a> Evaluator<'a> {
+    fn new(_backend: Backend, keys: &'a DpfKeys, tables: &'a Tables) -> Self {
+        let nodes = Zeroizing::new(vec![0; 1 << (keys.bits - 1)]);
+        Self { keys, tables, prg: Prg::new(&keys.salt), nodes, sums: vec![Sums::default(); tables.digits()] }
+    }
+
+    /// Adds the row's shares, one a table, to `out`.
+    fn add(&mut self, row: usize, x: usize, out: &mut [u128]) {
+        let key = self.keys.row(row);
+        portable::evaluate(&self.prg, &key, x, self.tables, &mut self.nodes, &mut self.sums);
+        self.tables.finish(&self.sums, key.leaf_corrections(), self.keys.party, out);
+    }
+}
+
+impl DpfKeys {
+    /// Both parties' keys of the point functions that are 1 at `points`, each in [0, 2^bits).  Deterministic in the seed,
+    /// which must deal once: keys of two points under one seed tell their holder where the points differ.
+    pub fn deal(seed: &Seed, points: &[i64], bits: usize) -> Result<[DpfKeys; 2]> {
+        require((1..=MAX_BITS).contains(&bits), "bits must be between 1 and 20")?;
+        require(points.iter().all(|p| (0..1 << bits).contains(p)), "a point is not in the table")?;
+        let mut salt = Salt::default();
+        random::stream(seed, SALT_STREAM).fill_bytes(&mut salt);
+        let (prg, size) = (Prg::new(&salt), key::size(bits));
+        let [mut first, mut second] = [0; 2].map(|_: i32| Zeroizing::new(vec![0u8; points.len() * size]));
+        let rows = first.par_chunks_exact_mut(size).zip(second.par_chunks_exact_mut(size)).zip(points);
+        rows.enumerate().with_min_len(64).for_each(|(i, ((first, second), &point))| {
+            key::deal(&prg, &mut random::stream(seed, i as u64), point as u64, bits, [first, second]);
+        });
+        Ok([(0, first), (1, second)].map(|(party, rows)| DpfKeys { party, bits, salt, rows }))
+    }
+
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEADER + self.rows.len());
+        out.extend_from_slice(&[self.party, self.bits as u8]);
+        out.extend_from_slice(&(self.len() as u64).to_le_bytes());
+        out.extend_from_slice(&self.salt);
+        out.extend_from_slice(&self.rows);
+        out
+    }
+
+    /// Refuses whatever `to_bytes` cannot have written.
+    pub fn from_bytes(data: &[u8]) -> Result<DpfKeys> {
+        let bad = Error::Invalid("not the keys of point functions");
+        let (&[party, bits], rest) = data.split_first_chunk().ok_or(bad)?;
+        let (len, rest) = rest.split_first_chunk::<8>().ok_or(bad)?;
+        let (salt, body) = rest.split_first_chunk().ok_or(bad)?;
+        let bits = bits as usize;
+        if party > 1 || !(1..=MAX_BITS).contains(&bits) {
+            return Err(bad);
+        }
+        let bytes = u64::from_le_bytes(*len).checked_mul(key::size(bits) as u64);
+        if bytes != Some(body.len() as u64)
+            || !body.chunks_exact(key::size(bits)).all(|row| Key::new(row, bits).is_canonical(party))
+        {
+            return Err(bad);
+        }
+        Ok(DpfKeys { party, bits, salt: *salt, rows: Zeroizing::new(body.to_vec()) })
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len() / key::size(self.bits)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub fn bits(&self) -> usize {
+        self.bits
+    }
+
+    pub fn party(&self) -> u8 {
+        self.party
+    }
+
+    /// The keys of rows start to stop (exclusive).
+    pub fn take(&self, start: usize, stop: usize) -> Result<DpfKeys> {
+        require(start <= stop && stop <= self.len(), "rows out of range")?;
+        let size = key::size(self.bits);
+        let rows = Zeroizing::new(self.rows[start * size..stop * size].to_vec());
+        Ok(DpfKeys { rows, ..*self })
+    }
+
+    fn row(&self, i: usize) -> Key<'_> {
+        let size = key::size(self.bits);
+        Key::new(&self.rows[i * size..][..size], self.bits)
+    }
+
+    fn check(&self, x: &[i64], values: &[i64]) -> Result<Tables> {
+        require(x.len() == self.len(), "as many positions are needed as there are keys")?;
+        require(x.iter().all(|x| (0..1 << self.bits).contains(x)), "a position is not in the table")?;
+        Tables::new(values, self.bits)
+    }
+
+    /// For every table (of 2^bits entries, one after the other in `values`) and row i, this party's share of table[(x_i - point_i) mod 2^bits].
+    pub fn look_up(&self, backend: Backend, x: &[i64], values: &[i64]) -> Result<Vec<PlainVec>> {
+        let tables = self.check(x, values)?;
+        let count = tables.len();
+        let mut shares = vec![0u128; self.len() * count];
+        shares.par_chunks_exact_mut(count).zip(x).enumerate().with_min_len(8).for_each_init(
+            || Evaluator::new(backend, self, &tables),
+            |evaluator, (i, (out, &x))| evaluator.add(i, x as usize, out),
+        );
+        Ok((0..count).map(|t| plain(shares.iter().skip(t).step_by(count))).collect())
+    }
+
+    /// The same, summed over the rows modulo 2^128: one share a table.
+    pub fn look_up_sums(&self, backend: Backend, x: &[i64], values: &[i64]) -> Result<PlainVec> {
+        let tables = self.check(x, values)?;
+        let start = || (Evaluator::new(backend, self, &tables), vec![0u128; tables.len()]);
+        let sums = x.par_iter().enumerate().with_min_len(8).fold(start, |(mut evaluator, mut out), (i, &x)| {
+            evaluator.add(i, x as usize, &mut out);
+            (evaluator, out)
+        });
+        let add = |mut a: Vec<u128>, b: Vec<u128>| {
+            a.iter_mut().zip(b).for_each(|(a, b)| *a = a.wrapping_add(b));
+            a
+        };
+        Ok(plain(sums.map(|(_, out)| out).reduce(|| vec![0; tables.len()], add).iter()))
+    }
+}
+
+/// Modulo 2^128, as signed integers.
+fn plain<'a>(values: impl Iterator<Item = &'a u128>) -> PlainVec {
+    PlainVec::from_limbs(values.flat_map(|&v| [v as u64, (v >> 64) as u64]).collect(), 2)
+}
+
+#[cfg(test)]
+mod tests;

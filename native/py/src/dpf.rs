@@ -1,0 +1,117 @@
+//! `DpfKeys`.
+
+use numpy::{PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use vfl_core::dpf::{self, Backend};
+use vfl_core::pool;
+
+use crate::convert;
+use crate::error::raise;
+use crate::plain::PlainVec;
+
+/// (length,) keys of one of two parties for point functions on tables of 2^bits entries (Boyle, Gilboa, Ishai, CCS 2016), leaves in Z_2^128.
+#[pyclass(frozen, module = "protocols._native")]
+struct DpfKeys(dpf::DpfKeys);
+
+#[pymethods]
+impl DpfKeys {
+    /// Keys of party 0 and 1 of the functions that are 1 at points[i], in [0, 2^bits).  Deterministic in the 32-byte seed, which must deal once.
+    #[staticmethod]
+    fn deal(
+        py: Python<'_>,
+        seed: &[u8],
+        points: PyReadonlyArray1<'_, i64>,
+        bits: usize,
+    ) -> PyResult<(DpfKeys, DpfKeys)> {
+        let (seed, points) = (convert::seed(seed)?, zeroize::Zeroizing::new(convert::vector(&points)));
+        let [first, second] = run(py, || dpf::DpfKeys::deal(&seed, &points, bits))?.map_err(raise)?;
+        Ok((DpfKeys(first), DpfKeys(second)))
+    }
+
+    /// Raises InvalidBytes at whatever `to_bytes` cannot have written.
+    #[staticmethod]
+    fn from_bytes(data: &[u8]) -> PyResult<Self> {
+        dpf::DpfKeys::from_bytes(data).map(Self).map_err(raise)
+    }
+
+    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.to_bytes())
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    #[getter]
+    fn bits(&self) -> usize {
+        self.0.bits()
+    }
+
+    /// 0 or 1.
+    #[getter]
+    fn party(&self) -> u8 {
+        self.0.party()
+    }
+
+    /// The keys of rows start to stop (exclusive).
+    fn take(&self, start: usize, stop: usize) -> PyResult<Self> {
+        self.0.take(start, stop).map(Self).map_err(raise)
+    }
+
+    /// For each of the (t, 2^bits) tables and every row this party's share of table[(x[i] - point[i]) mod 2^bits].
+    fn look_up(
+        &self,
+        py: Python<'_>,
+        x: PyReadonlyArray1<'_, i64>,
+        tables: PyReadonlyArray2<'_, i64>,
+    ) -> PyResult<Vec<PlainVec>> {
+        let (x, tables, backend) = (convert::vector(&x), self.tables(&tables)?, backend()?);
+        let shares = run(py, || self.0.look_up(backend, &x, &tables))?.map_err(raise)?;
+        Ok(shares.into_iter().map(PlainVec).collect())
+    }
+
+    /// (t,) the same, summed over the rows modulo 2^128.
+    fn look_up_sums(
+        &self,
+        py: Python<'_>,
+        x: PyReadonlyArray1<'_, i64>,
+        tables: PyReadonlyArray2<'_, i64>,
+    ) -> PyResult<PlainVec> {
+        let (x, tables, backend) = (convert::vector(&x), self.tables(&tables)?, backend()?);
+        run(py, || self.0.look_up_sums(backend, &x, &tables))?.map(PlainVec).map_err(raise)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("DpfKeys({} rows, {} bits, party {})", self.0.len(), self.0.bits(), self.0.party())
+    }
+}
+
+impl DpfKeys {
+    fn tables(&self, tables: &PyReadonlyArray2<'_, i64>) -> PyResult<Vec<i64>> {
+        let (values, _, columns) = convert::matrix(tables);
+        if columns != 1 << self.0.bits() {
+            return Err(PyValueError::new_err("tables do not have 2^bits entries"));
+        }
+        Ok(values)
+    }
+}
+
+/// VFL_NATIVE_BACKEND, else what this machine runs fastest.
+fn backend() -> PyResult<Backend> {
+    match std::env::var("VFL_NATIVE_BACKEND") {
+        Ok(name) if !name.is_empty() => Backend::named(&name).map_err(raise),
+        _ => Ok(Backend::detect()),
+    }
+}
+
+/// On all cores, with the GIL released.
+fn run<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+    let pool = pool::pool(None).map_err(raise)?;
+    Ok(py.detach(|| pool.install(work)))
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<DpfKeys>()
+}
