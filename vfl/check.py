@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from protocols.cipher import HEAD_ROOM
-from protocols.logistic.plan import Plan, rows_log2
+from protocols.glm.plan import Plan, rows_log2
 from vfl.config import PERMITS, cautions, load_job, load_party
 from vfl.runner import prepare
 

@@ -5,7 +5,6 @@ Exit codes: 0 done, 2 usage or ConfigError, 3 DataError, 4 TransportError, 5 Pro
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from protocols.errors import ConfigError, VFLError
+from vfl.faults import finish, stoppable
 
 app = typer.Typer(
     name="vfl",
@@ -107,21 +106,14 @@ def run(
 ) -> None:
     """Take part in a job.  Every party runs this with the same job file; the order of starting does not matter."""
     from vfl.config import load_job, load_party
-    from vfl.progress import ConsoleWatch, LineWatch
+    from vfl.progress import watching
     from vfl.runner import prepare
     from vfl.runner import run as run_party
 
     ready = prepare(load_job(job), load_party(party))
     console = Console(stderr=True)
-    if progress == "bar":
-        with ConsoleWatch(console) as watch:
-            folder = run_party(ready, watch, connect_timeout=connect_timeout)
-    elif progress in ("lines", "none"):
-        from protocols.session import Observer
-
-        folder = run_party(ready, LineWatch() if progress == "lines" else Observer(), connect_timeout=connect_timeout)
-    else:
-        raise ConfigError(f"--progress {progress} is not known", remedy='Use "bar", "lines" or "none"')
+    with stoppable(console), watching(progress, console) as watch:
+        folder = run_party(ready, watch, connect_timeout=connect_timeout)
     Console().print(f"report: {folder / 'report.json'}", highlight=False, soft_wrap=True)
 
 
@@ -134,15 +126,8 @@ def job_digest(job: JobFile) -> None:
 
 
 def main() -> None:
-    """Entry point: typed errors become one line on stderr and their family's exit code."""
-    try:
-        app(standalone_mode=True)
-    except VFLError as error:
-        Console(stderr=True).print(f"vfl: {error}", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("vfl: stopped by the user; the other parties were told", highlight=False)
-        sys.exit(130)
+    """Entry point."""
+    finish(lambda: app(standalone_mode=True))
 
 
 if __name__ == "__main__":

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from protocols.errors import ConfigError
 from protocols.session import Observer
 
 PHASES = {
@@ -18,6 +21,7 @@ PHASES = {
     "align": "aligning ids",
     "train": "training",
     "score": "scoring held-out rows",
+    "finish": "waiting for all to finish",
 }
 
 
@@ -80,3 +84,15 @@ class LineWatch(Observer):
 
     def _line(self, phase: str, done: int | None, total: int | None) -> None:
         print(json.dumps({"phase": phase, "done": done, "total": total}), file=self._out, flush=True)
+
+
+@contextlib.contextmanager
+def watching(how: str, console: Console) -> Iterator[Observer]:
+    """What the option --progress names; raises ConfigError for anything else."""
+    if how == "bar":
+        with ConsoleWatch(console) as watch:
+            yield watch
+    elif how in ("lines", "none"):
+        yield LineWatch() if how == "lines" else Observer()
+    else:
+        raise ConfigError(f"--progress {how} is not known", remedy='Use "bar", "lines" or "none"')

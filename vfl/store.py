@@ -1,21 +1,23 @@
 """Model parts on disk: `manifest.json` (what it is) and `weights.safetensors` (numbers).  Neither can run code.
 
 The manifest carries the format's version and the model's random name, which all parts of one model share; a part of another model is refused when scoring
-starts (protocols/logistic/scoring.py).
+starts (protocols/glm/scoring.py).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
-from protocols.errors import ModelError
+from protocols.errors import ConfigError, ModelError
 from vfl.model import LogisticPart
 from vfl.preprocessing import Standardiser
 
@@ -38,9 +40,20 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     classes: list[str | int | float | bool] | None
 
 
+@contextlib.contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """What is written to `folder` inside arrives, or ConfigError is raised (such as: the disk is full)."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"the results cannot be written to {folder} ({error.strerror})",
+            remedy="Make room there, or correct [run] directory in the party file, and start all parties again",
+        ) from None
+
+
 def save_part(part: LogisticPart, folder: Path, *, job_digest: bytes) -> None:
-    """Writes the part into `folder` (made, mode 0700)."""
-    folder.mkdir(mode=0o700, exist_ok=True)
+    """Writes the part into `folder` (made, mode 0700).  Raises ConfigError if it cannot be written."""
     standardiser = part.standardiser
     classes = [c.item() if isinstance(c, np.generic) else c for c in part.classes] if part.classes is not None else None
     manifest = Manifest(
@@ -56,8 +69,11 @@ def save_part(part: LogisticPart, folder: Path, *, job_digest: bytes) -> None:
         part.intercept,
         classes,
     )
-    (folder / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-    save_file({"weights": part.weights, "mean": standardiser.mean, "scale": standardiser.scale}, folder / "weights.safetensors")
+    tensors = {"weights": part.weights, "mean": standardiser.mean, "scale": standardiser.scale}
+    with written(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        (folder / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        (folder / "weights.safetensors").write_bytes(save(tensors))
 
 
 def load_part(folder: Path) -> tuple[LogisticPart, Manifest]:

@@ -141,9 +141,9 @@ def cut(text: str, start: str) -> str:
         (GUEST.replace("peers/telecom.pem", "identity/cert.pem"), "peers.telecom.certificate", "this party"),
         (GUEST.replace('role = "guest"', 'role = "client"'), "role", '"guest", "host" or "arbiter"'),
         (
-            GUEST.replace("[policy]", "[policy]\nruns_per_partner_per_month = 20"),
+            GUEST.replace("[policy]", "[policy]\nruns_per_partner_per_month = -1"),
             "policy.runs_per",
-            "not supported yet",
+            "0 or more",
         ),
         (GUEST.replace("[policy]", "[policy]\nmin_intersection = 0"), "policy.min_intersection", "1 or more"),
         (GUEST.replace("scores-to-guest", "scores-to-quest"), "policy.allow", "not known"),

@@ -32,7 +32,11 @@ class Recorder:
         with contextlib.suppress(OSError):
             while True:
                 caller, _ = self._listener.accept()
-                called = socket.create_connection((LOCAL, self._to))
+                try:
+                    called = socket.create_connection((LOCAL, self._to))
+                except OSError:  # nobody listens there yet: the caller will come again
+                    caller.close()
+                    continue
                 record = (bytearray(), bytearray())
                 self.seen.append(record)
                 self._sockets += [caller, called]

@@ -17,8 +17,6 @@ from vfl.config.job import Column, Columns, Job, Name, Permits, Role
 from vfl.config.permits import PERMITS
 from vfl.config.reading import Complaint, Section, build, listed, read_toml, shown
 
-NOT_YET = {"policy.runs_per_partner_per_month": "the budget of runs a partner"}
-
 
 def split_address(text: str) -> tuple[str, int]:
     """('10.0.0.3', 7443) of '10.0.0.3:7443'; an IPv6 address stands in [ ].  Raises ValueError."""
@@ -117,6 +115,12 @@ class Policy(Section):
 
     min_intersection: int = Field(default=100, ge=1, le=2**31, description="the least intersection to go on with, 1 or more (default 100)")
     allow: Permits = Field(default=(), description=f"a list out of {', '.join(PERMITS)}")
+    runs_per_partner_per_month: int | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="how often this party aligns with each other party a month, 0 or more (absent: no limit)",
+    )
 
 
 class Run(Section):
@@ -184,7 +188,7 @@ class Party(Section):
 def load_party(path: str | Path) -> Party:
     """Reads and checks a party file; relative paths start from its folder.  Every error is a ConfigError."""
     text, document = read_toml(Path(path))
-    return build(Party, document, str(path), text=text, later=NOT_YET, base=Path(path).resolve().parent)
+    return build(Party, document, str(path), text=text, base=Path(path).resolve().parent)
 
 
 def check_files(party: Party) -> None:

@@ -113,6 +113,7 @@ def starter_party(
     columns: Sequence[str] | None = None,
     min_intersection: int = 100,
     allow: Sequence[str] = BASIC,
+    runs_per_partner_per_month: int | None = None,
     directory: str = "runs",
 ) -> str:
     """A commented party.toml for `role`, with no peer yet (`with_peer` adds one).  Raises ConfigError: not a name."""
@@ -145,6 +146,8 @@ min_intersection = {min_intersection}
 # Jobs that reveal anything else are refused.
 {more}allow = [
 {_permits(allow)}]
+# Every run and every prediction aligns ids; this is how many this party agrees to with each other party a month.
+{"# runs_per_partner_per_month = 20" if runs_per_partner_per_month is None else f"runs_per_partner_per_month = {runs_per_partner_per_month}"}
 
 [run]
 directory = {_toml(directory)}

@@ -47,10 +47,6 @@ class Options:
     folder: Path
 
 
-class DemoFailed(VFLError):
-    """A party of the demo ended with an error; its own message was shown."""
-
-
 def run_demo(options: Options, console: Console) -> None:
     """Sets the three parties up in `options.folder`, runs them and prints the results.  Raises the first party's failure."""
     if options.key_bits < MIN_KEY_BITS:
@@ -91,6 +87,8 @@ def load(options: Options) -> Demo:
 def fresh_folder(folder: Path) -> Path:
     """An empty folder; an earlier demo's is replaced, anything else is refused."""
     if folder.exists():
+        if not folder.is_dir():
+            raise ConfigError(f"{folder} is no folder", remedy="Choose another one with --dir")
         if not (folder / MARKER).exists() and any(folder.iterdir()):
             raise ConfigError(f"{folder} holds something that is no demo", remedy="Choose another folder with --dir")
         shutil.rmtree(folder)
@@ -176,7 +174,7 @@ def run_parties(names: tuple[str, ...], folder: Path, console: Console) -> dict[
     if failed:
         for name in failed:
             console.print(f"{name}: {' '.join(errors[name]).strip()}", markup=False, highlight=False, soft_wrap=True)
-        failure = DemoFailed(f"the demo did not finish: {', '.join(failed)} stopped with an error", remedy="Their messages stand above")
+        failure = VFLError(f"the demo did not finish: {', '.join(failed)} stopped with an error", remedy="Their messages stand above")
         failure.exit_code = max(processes[name].returncode for name in failed) or 1
         raise failure
     prefix = "report: "

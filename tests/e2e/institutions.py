@@ -1,0 +1,202 @@
+"""Three institutions on loopback, each a folder and a process: what the tests of this folder lay out, start, kill and look into."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vfl.config import starter_job
+from vfl.demo.run import free_ports
+from vfl.setup import init_party, trust_peer
+
+ROOT = Path(__file__).parents[2]
+ROLES = {"bank": "guest", "telecom": "host", "trustco": "arbiter"}
+KEY = "canarycustomer"
+CANARIES = (b"canary", b"CANARY")  # in every id, column name and label value
+
+
+def tables(rows: int = 80, seed: int = 3, overlap: float = 0.8) -> dict[str, pd.DataFrame]:
+    """A guest's and a host's table; ids, column names and label values all hold the word "canary"."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, 4))
+    y = x @ [1.0, -0.5, 0.8, 0.3] + rng.logistic(size=rows) > 0
+    ids = [f"CANARY-{i:05d}" for i in range(rows)]
+    label = np.where(y, "canarybad", "canarygood")
+    guest = pd.DataFrame({KEY: ids, "canarylabel": label, "canaryage": 40 + 9 * x[:, 0], "canarylimit": 1e3 + 3e2 * x[:, 1]})
+    host = pd.DataFrame({KEY: ids, "canarybill": x[:, 2], "canarylate": x[:, 3]})
+    return {"bank": guest, "telecom": host.iloc[rows - round(rows * overlap) :].sample(frac=1, random_state=1)}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: its exit code, what it wrote, and after how many seconds."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def report(self) -> Path:
+        """The report.json that the last line of its output names."""
+        return Path(self.out.splitlines()[-1].removeprefix("report: "))
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.report.parent
+
+    def says(self, code: int, *words: str) -> None:
+        """It ended with `code` and one line on stderr that matches every pattern and ends with a remedy."""
+        assert self.code == code, (self.code, self.err)
+        lines = [line for line in self.err.splitlines() if not line.startswith("note: ")]
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("vfl: ")
+        for word in words:
+            assert re.search(word, lines[0]), (word, lines[0])
+
+
+class Process:
+    """A command of ours as a process of its own."""
+
+    def __init__(self, arguments: Sequence[str], folder: Path, name: str, **options: Any) -> None:
+        folder.mkdir(exist_ok=True)
+        number = len(list(folder.glob("*.out")))
+        self.out, self.err = folder / f"{name}-{number}.out", folder / f"{name}-{number}.err"
+        with self.out.open("wb") as out, self.err.open("wb") as err:
+            self._process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=out, stderr=err, **options)
+
+    def wait(self, seconds: float = 60) -> Ended:
+        """Waits until it has ended."""
+        code = self._process.wait(seconds)
+        return Ended(code, self.out.read_text(), self.err.read_text())
+
+    def until(self, true: Callable[[list[dict[str, Any]]], bool], seconds: float = 60) -> None:
+        """Waits until `true` of the progress events that it has printed."""
+        deadline = time.monotonic() + seconds
+        while not true(
+            [json.loads(line) for line in self.out.read_text().splitlines(keepends=True) if line.startswith("{") and line.endswith("\n")]
+        ):
+            assert self._process.poll() is None, self.err.read_text()
+            assert time.monotonic() < deadline, "nothing happens"
+            time.sleep(0.02)
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Sends it a signal."""
+        os.kill(self._process.pid, number)
+
+    def end(self) -> None:
+        """Makes sure that it is gone."""
+        self._process.kill()
+        self._process.wait()
+
+
+class Institutions:
+    """The folders of the parties, with pinned certificates, tables and a job; and every process that was started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._stack = folder, contextlib.ExitStack()
+
+    def lay_out(
+        self,
+        data: dict[str, pd.DataFrame] | None = None,
+        roles: dict[str, str] | None = None,
+        ports: dict[str, str] | None = None,
+        settings: dict[str, Any] | None = None,
+        **job: Any,
+    ) -> Institutions:
+        """Writes everything.  roles: by name; ports: "address:port" by name; settings: for every party file; job: as `starter_job`."""
+        self.roles = roles or ROLES
+        self.data = data if data is not None else tables()
+        by_role = {role: [n for n, r in self.roles.items() if r == role] for role in ("guest", "host", "arbiter")}
+        listening = [n for n in self.roles if self.roles[n] != "host"]
+        self.ports = ports or {n: f"127.0.0.1:{p}" for n, p in zip(listening, free_ports(len(listening)), strict=True)}
+        for name, role in self.roles.items():
+            mine: dict[str, Any] = {"min_intersection": 5} | (settings or {})
+            mine |= {"listen": self.ports[name]} if name in self.ports else {}
+            mine |= {"label": "canarylabel"} if role == "guest" else {}
+            init_party(self.folder / name, role, name, **mine)  # type: ignore[arg-type]
+            if role != "arbiter":
+                self.data[name].to_csv(self.folder / name / "customers.csv", index=False)
+        for name in self.roles:
+            for peer in self.roles:
+                if peer != name and {self.roles[name], self.roles[peer]} != {"host"}:
+                    self.trust(name, peer, self.folder / peer / "identity" / "cert.pem")
+        given: dict[str, Any] = {
+            "guest": by_role["guest"][0], "hosts": by_role["host"], "arbiter": by_role["arbiter"][0], "keys": [KEY],
+            "normalise": {KEY: "text"}, "min_intersection": 5, "max_iter": 5, "key_bits": 2048,
+        }  # fmt: skip
+        self.job = self.folder / "job.toml"
+        self.job.write_text(starter_job(**(given | job)))
+        return self
+
+    def trust(self, name: str, peer: str, certificate: Path) -> None:
+        """Pins a certificate; the address is given where `name` dials."""
+        dials = (self.roles[name], self.roles[peer]) in {("host", "guest"), ("host", "arbiter"), ("arbiter", "guest")}
+        trust_peer(self.folder / name, certificate, self.ports[peer] if dials else None)
+
+    def file(self, name: str) -> Path:
+        """The party file of `name`."""
+        return self.folder / name / "party.toml"
+
+    def change(self, name: str, old: str, new: str) -> None:
+        """Replaces a text in a party file."""
+        text = self.file(name).read_text()
+        assert old in text
+        self.file(name).write_text(text.replace(old, new))
+
+    def start(self, name: str, *options: str, job: Path | None = None, command: str = "run", timeout: float = 40, **popen: Any) -> Process:
+        """Starts `vfl COMMAND` for a party."""
+        words = ["-m", "vfl", command, "--progress", "lines", "--connect-timeout", str(timeout), *options]
+        return self.run([*words, str(job or self.job), str(self.file(name))], name, **popen)
+
+    def run(self, arguments: Sequence[str], name: str = "command", **popen: Any) -> Process:
+        """Starts Python with these arguments."""
+        process = Process(arguments, self.folder / "outputs", name, **popen)
+        self._stack.callback(process.end)
+        return process
+
+    def vfl(self, *arguments: object, seconds: float = 60, **popen: Any) -> Ended:
+        """Runs a command of ours to its end."""
+        return self.run(["-m", "vfl", *map(str, arguments)], **popen).wait(seconds)
+
+    def together(self, *options: str, seconds: float = 60, **changes: Any) -> dict[str, Ended]:
+        """Starts all parties and waits for all."""
+        processes = {name: self.start(name, *options, **changes) for name in self.roles}
+        return {name: process.wait(seconds) for name, process in processes.items()}
+
+    def done(self, *options: str, **changes: Any) -> dict[str, Ended]:
+        """As `together`; all must succeed."""
+        results = self.together(*options, **changes)
+        assert [r.code for r in results.values()] == [0] * len(results), [r.err for r in results.values()]
+        return results
+
+    def sent(self, name: str) -> int:
+        """How many messages all ledgers of this party list."""
+        ledgers = (self.folder / name).rglob("ledger.jsonl")
+        return sum(json.loads(line)["type"] == "message" for ledger in ledgers for line in ledger.read_text().splitlines())
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+@contextlib.contextmanager
+def institutions(folder: Path) -> Iterator[Institutions]:
+    """Institutions whose processes are all gone at the end."""
+    made = Institutions(folder)
+    try:
+        yield made
+    finally:
+        made.close()

@@ -1,0 +1,15 @@
+"""`vfl run` with a given seed, for the test that compares bytes: python -m tests.e2e.seeded SEED_HEX JOB PARTY.  No file, option or variable can do this."""
+
+from __future__ import annotations
+
+import sys
+
+from protocols.session import Observer
+from vfl.config import load_job, load_party
+from vfl.runner import prepare, run
+
+if __name__ == "__main__":
+    seed, job, party = sys.argv[1:]
+    print(
+        f"report: {run(prepare(load_job(job), load_party(party)), Observer(), connect_timeout=60, seed=bytes.fromhex(seed)) / 'report.json'}"
+    )
