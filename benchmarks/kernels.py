@@ -118,7 +118,11 @@ def reference(key: PrivateKey, count: int) -> Iterator[tuple[str, Work, int]]:
     scalars = [rng.getrandbits(32) | 1 << 31 for _ in range(count)]
     yield "encrypt", lambda: [public.raw_encrypt(m) for m in plain], count
     yield "decrypt", lambda: [private.raw_decrypt(x.ciphertext(be_secure=False)) for x in a], count
-    yield "add", lambda: [x._raw_add(x.ciphertext(False), y.ciphertext(False)) for _ in range(20) for x, y in zip(a, b, strict=True)], 20 * count
+    yield (
+        "add",
+        lambda: [x._raw_add(x.ciphertext(False), y.ciphertext(False)) for _ in range(20) for x, y in zip(a, b, strict=True)],
+        20 * count,
+    )
     yield "mul_32", lambda: [x._raw_mul(s) for x, s in zip(a, scalars, strict=True)], count
     yield "mul_neg_32", lambda: [x._raw_mul(public.n - s) for x, s in zip(a, scalars, strict=True)], count
 
@@ -225,7 +229,9 @@ def main() -> int:
             target, ratio = row.get("target"), row["ratio_to_phe"]
             miss = isinstance(target, float) and isinstance(ratio, float) and ratio < target
             missed += miss
-            print(f"  {row['op']:<20} {row['backend']:<8} {row['per_second']:>14} {ratio or '':>8} {target or '':>8}{'  MISSED' if miss else ''}")
+            print(
+                f"  {row['op']:<20} {row['backend']:<8} {row['per_second']:>14} {ratio or '':>8} {target or '':>8}{'  MISSED' if miss else ''}"
+            )
     pools = [threads(2048, backend, options.size) for backend in backends] if (os.cpu_count() or 1) > 1 else []
     for pool in pools:
         print(f"\ntwo threads over one, {pool['backend']}: {pool['two_threads_over_one']}")

@@ -181,9 +181,7 @@ def test_histogram(key: PrivateKey, rows: int, features: int, bins: int) -> None
     table = rng.integers(-1, bins, (rows, features), dtype=np.int64)
     plain = [int(v) for v in rng.integers(-(2**30), 2**30, rows)]
     ciphers = key.public_key.encrypt(PlainVec.from_ints(plain), SEED, 64)
-    expected = [
-        sum(v for v, b in zip(plain, table[:, f], strict=True) if b == k) for f in range(features) for k in range(bins)
-    ]
+    expected = [sum(v for v, b in zip(plain, table[:, f], strict=True) if b == k) for f in range(features) for k in range(bins)]
     assert key.decrypt(ciphers.histogram(table, bins)).to_ints() == expected
 
 

@@ -7,9 +7,10 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 
 pub type Seed = [u8; 32];
+pub type Stream = ChaCha20Rng;
 
 /// Element `stream` of the expansion of `seed`.
-pub fn stream(seed: &Seed, stream: u64) -> ChaCha20Rng {
+pub fn stream(seed: &Seed, stream: u64) -> Stream {
     let mut rng = ChaCha20Rng::from_seed(*seed);
     rng.set_stream(stream);
     rng

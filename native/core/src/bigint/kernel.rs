@@ -28,8 +28,8 @@ pub trait Kernel: Send + Sync {
         }
     }
     fn copy(&self, out: &mut Self::Block, from: &Self::Block);
-    /// In each lane, out = from where mask[lane] is all ones, out where it is zero.
-    fn select(&self, out: &mut Self::Block, from: &Self::Block, mask: &[u64]);
+    /// out = entries[digit] in every lane, at most 64 of them; every entry is read, and nothing branches on the digit.
+    fn choose(&self, out: &mut Self::Block, entries: &[Self::Block], digit: u64);
 
     /// acc *= b.  One operand may have a lazy half a < R, provided that the other is fully reduced.
     fn mul(&self, acc: &mut Self::Block, b: &Self::Block);

@@ -166,7 +166,6 @@ pub fn power_secret<K: Kernel>(k: &K, rows: &mut [u64], exponent: &[u64], bits: 
     let windows = bits.div_ceil(WIDTH);
     let mut table: Vec<K::Block> = (0..1 << WIDTH).map(|_| k.block()).collect();
     let (mut acc, mut x) = (k.block(), k.block());
-    let mut mask = vec![0u64; K::LANES];
     let mut products = 0;
     for first in (0..len).step_by(K::LANES) {
         let live = K::LANES.min(len - first);
@@ -188,11 +187,7 @@ pub fn power_secret<K: Kernel>(k: &K, rows: &mut [u64], exponent: &[u64], bits: 
                 }
             }
             let digit = limbs::bits(exponent, j * WIDTH, WIDTH);
-            for (d, entry) in table.iter().enumerate() {
-                let differs = d as u64 ^ digit;
-                mask.fill(((differs | differs.wrapping_neg()) >> 63).wrapping_sub(1));
-                k.select(&mut x, entry, &mask);
-            }
+            k.choose(&mut x, &table, digit);
             k.mul(&mut acc, &x);
         }
         k.scatter(&acc, rows, first, live);

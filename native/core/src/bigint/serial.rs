@@ -117,9 +117,14 @@ impl Kernel for Serial {
         out.v.copy_from_slice(&from.v);
     }
 
-    fn select(&self, out: &mut Block, from: &Block, mask: &[u64]) {
-        for (x, y) in out.v.iter_mut().zip(&from.v) {
-            *x ^= (*x ^ *y) & mask[0];
+    fn choose(&self, out: &mut Block, entries: &[Block], digit: u64) {
+        out.v.fill(0);
+        for (i, entry) in entries.iter().enumerate() {
+            let differs = i as u64 ^ digit;
+            let mask = ((differs | differs.wrapping_neg()) >> 63).wrapping_sub(1);
+            for (x, y) in out.v.iter_mut().zip(&entry.v) {
+                *x |= y & mask;
+            }
         }
     }
 

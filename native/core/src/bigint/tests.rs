@@ -160,3 +160,62 @@ proptest! {
         check_products(&m, &values);
     }
 }
+
+/// Welch's t of the times of two classes of work, interleaved at random; the best of five attempts, for interruptions only ever add.
+fn welch(mut work: impl FnMut(usize, &mut crate::random::Stream)) -> f64 {
+    let mut rng = crate::random::stream(&[1; 32], 0);
+    let mut best = f64::MAX;
+    for _attempt in 0..5 {
+        let mut times: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
+        for _ in 0..4000 {
+            let mut choice = [0u64; 1];
+            crate::random::fill_bits(&mut rng, &mut choice, 1);
+            let class = choice[0] as usize;
+            let start = std::time::Instant::now();
+            work(class, &mut rng);
+            times[class].push(start.elapsed().as_nanos() as f64);
+        }
+        let mut all: Vec<f64> = times.concat();
+        all.sort_by(f64::total_cmp);
+        let cut = all[all.len() * 9 / 10];
+        let moments = times.map(|t| {
+            let kept: Vec<f64> = t.into_iter().filter(|x| *x <= cut).collect();
+            let n = kept.len() as f64;
+            let mean = kept.iter().sum::<f64>() / n;
+            (mean, kept.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0) / n)
+        });
+        best = best.min((moments[0].0 - moments[1].0).abs() / (moments[0].1 + moments[1].1).sqrt());
+        if best < 4.5 {
+            break;
+        }
+    }
+    best
+}
+
+/// dudect (Reparaz, Balasch, Verbauwhede 2017): powers to one sparse exponent and to random ones take times of one distribution.  The control,
+/// exponents of two lengths in the power that may take variable time, must be told apart.  On demand: `cargo test --release -- --ignored`.
+#[test]
+#[ignore = "timing: in release, on a quiet machine"]
+fn time_does_not_depend_on_the_exponent() {
+    let m: BigUint = (BigUint::from(1u32) << 512usize) - 569u32;
+    for backend in backends() {
+        let ring = ring(&m, backend);
+        let rows = import(&ring, &(2u32..10).map(|i| BigUint::from(i).pow(200)).collect::<Vec<_>>());
+        let random = |class: usize, rng: &mut crate::random::Stream| {
+            let mut exponent = [0u64; 8];
+            crate::random::fill_bits(rng, &mut exponent, 512);
+            if class == 0 { [0, 0, 0, 0, 0, 0, 0, 1 << 63] } else { exponent }
+        };
+        let t = welch(|class, rng| {
+            let exponent = random(class, rng);
+            ring.power_secret(std::hint::black_box(&mut rows.clone()), &exponent, 512);
+        });
+        assert!(t < 4.5, "{backend:?}: t = {t}");
+        let control = welch(|class, rng| {
+            let mut exponent = random(1, rng);
+            exponent[7] = u64::MAX * class as u64;
+            std::hint::black_box(ring.power_each(&rows, |_| &exponent));
+        });
+        assert!(control > 4.5, "{backend:?}: the control went unnoticed, t = {control}");
+    }
+}

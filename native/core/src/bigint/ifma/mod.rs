@@ -308,11 +308,18 @@ impl Ifma {
     }
 
     #[target_feature(enable = "avx512f")]
-    fn select_lanes(out: &mut [V], from: &[V], mask: &[u64]) {
-        // SAFETY: the caller's mask has eight words.
-        let mask = unsafe { _mm512_loadu_si512(mask[..8].as_ptr().cast()) };
-        for (x, y) in out.iter_mut().zip(from) {
-            *x = _mm512_ternarylogic_epi64::<0xca>(mask, *y, *x); // mask ? y : x
+    fn choose_lanes(out: &mut [V], entries: &[Block], digit: u64) {
+        let mut masks = [0u8; 64];
+        for (i, mask) in masks.iter_mut().enumerate() {
+            let differs = i as u64 ^ digit;
+            *mask = (((differs | differs.wrapping_neg()) >> 63).wrapping_sub(1) & 0xff) as u8;
+        }
+        for (j, x) in out.iter_mut().enumerate() {
+            let mut chosen = _mm512_setzero_si512();
+            for (entry, mask) in entries.iter().zip(masks) {
+                chosen = _mm512_mask_mov_epi64(chosen, mask, entry.v[j]);
+            }
+            *x = chosen;
         }
     }
 }
@@ -408,9 +415,10 @@ impl Kernel for Ifma {
         out.v.copy_from_slice(&from.v);
     }
 
-    fn select(&self, out: &mut Block, from: &Block, mask: &[u64]) {
+    fn choose(&self, out: &mut Block, entries: &[Block], digit: u64) {
+        assert!(entries.len() <= 64);
         // SAFETY: `new` has checked that the machine has AVX-512.
-        unsafe { Self::select_lanes(&mut out.v, &from.v, mask) }
+        unsafe { Self::choose_lanes(&mut out.v, entries, digit) }
     }
 
     fn mul(&self, acc: &mut Block, b: &Block) {
