@@ -1,14 +1,16 @@
-"""The arbiter makes the key; every data party checks it before it uses it.
+"""One party makes the key, the others check it before they use it: for regressions the arbiter, for trees the guest.
 
-     arbiter                                                data party P
+     holder                                                 party P
  1   n = pq
                     PublicKeyOffer (n, proof)  -------->    exact size, no small factor, not prime, no perfect power,
                                                             gcd(n, phi(n)) = 1 proven (Goldberg et al., ePrint 2018/057)
 
-Who learns what: the data parties the public key.  Nobody but the arbiter ever holds the private one.
+Who learns what: the other parties the public key.  Nobody but its maker ever holds the private one.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from protocols.channel import broadcast
 from protocols.cipher import DecryptionKey, EncryptionKey
@@ -22,18 +24,19 @@ class PublicKeyOffer(Message, disclosure=PUBLIC, learns="the public key of this 
     proof: bytes
 
 
-def offer(session: Session, key: DecryptionKey) -> None:
-    """The arbiter's side: tells every data party the public key, with its proof."""
+def offer(session: Session, key: DecryptionKey, receivers: Sequence[str] | None = None) -> None:
+    """The holder's side: tells `receivers` (all data parties) the public key, with its proof."""
     n = key.public.raw.n
     session.keys.add(key.public)
     message = PublicKeyOffer(n.to_bytes((n.bit_length() + 7) // 8, "big"), key.prove())
-    broadcast([session.channels[p] for p in session.roles.data_parties], message)
+    broadcast([session.channels[p] for p in receivers or session.roles.data_parties], message)
 
 
-def accept(session: Session) -> EncryptionKey:
-    """A data party's side: the arbiter's key, checked.  Raises InvalidKey."""
-    message = session.arbiter.recv(PublicKeyOffer)
+def accept(session: Session, holder: str | None = None) -> EncryptionKey:
+    """The other side: the key of `holder` (the arbiter), checked.  Raises InvalidKey."""
+    holder = holder or session.roles.arbiter
+    message = session.channels[holder].recv(PublicKeyOffer)
     if len(message.n) > session.scheme.bits // 8 + 1:
-        raise InvalidKey(f"{session.roles.arbiter} sent a public key that is too large", party=session.roles.arbiter)
-    key = session.scheme.accept(int.from_bytes(message.n, "big"), message.proof, session.roles.arbiter)
+        raise InvalidKey(f"{holder} sent a public key that is too large", party=holder)
+    key = session.scheme.accept(int.from_bytes(message.n, "big"), message.proof, holder)
     return session.keys.add(key)

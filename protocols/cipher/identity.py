@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,11 +48,23 @@ class CipherVec:
     def take(self, rows: NDArray[np.int64]) -> CipherVec:
         return CipherVec(self.plain.take(rows))
 
+    def concat(self, other: CipherVec) -> CipherVec:
+        return CipherVec(self.plain.concat(other.plain))
+
     def matmul(self, matrix: NDArray[np.int64]) -> CipherVec:
         return CipherVec(self.plain.matmul(matrix))
 
     def t_matmul(self, matrix: NDArray[np.int64]) -> CipherVec:
         return CipherVec(self.plain.t_matmul(matrix))
+
+    def histogram(self, bins: NDArray[np.int64], n_bins: int) -> CipherVec:
+        sums = PlainVec.zeros(0)
+        for column in bins.T:
+            order = np.argsort(column, kind="stable")
+            edges = np.searchsorted(column[order], np.arange(n_bins + 1))
+            for first, last in itertools.pairwise(edges.tolist()):
+                sums = sums.concat(self.plain.take(order[first:last]).sum())
+        return CipherVec(sums)
 
     def pack(self, width: int, slots: int) -> CipherVec:
         return CipherVec(self.plain.pack(width, slots))

@@ -61,11 +61,23 @@ class CipherVec:
     def take(self, rows: NDArray[np.int64]) -> CipherVec:
         return self._map(self.values[i] for i in rows)
 
+    def concat(self, other: CipherVec) -> CipherVec:
+        return CipherVec(self.key, self.values + other.values)
+
     def matmul(self, matrix: NDArray[np.int64]) -> CipherVec:
         return self._map(self._combine(row.tolist()) for row in matrix)
 
     def t_matmul(self, matrix: NDArray[np.int64]) -> CipherVec:
         return self.matmul(matrix.T)
+
+    def histogram(self, bins: NDArray[np.int64], n_bins: int) -> CipherVec:
+        cells = [1] * (bins.shape[1] * n_bins)
+        for value, row in zip(self.values, bins.tolist(), strict=True):
+            for feature, b in enumerate(row):
+                if b >= 0:
+                    cell = feature * n_bins + b
+                    cells[cell] = cells[cell] * value % self.key.modulus
+        return CipherVec(self.key, tuple(cells))
 
     def pack(self, width: int, slots: int) -> CipherVec:
         groups = range(0, len(self), slots)

@@ -86,6 +86,15 @@ class CipherVec:
         """matrix.T @ self: (rows, d) x (rows,) -> (d,)."""
         return CipherVec(self.key, self.raw.t_matmul(matrix))
 
+    def concat(self, other: CipherVec) -> CipherVec:
+        """self, then other."""
+        self._same_key(other)
+        return CipherVec(self.key, self.raw.concat(other.raw))
+
+    def histogram(self, bins: NDArray[np.int64], n_bins: int) -> CipherVec:
+        """bins (rows, features) in [0, n_bins); returns the sums of each feature's bins, (features * n_bins,), feature-major."""
+        return CipherVec(self.key, self.raw.histogram(bins, n_bins))
+
     def pack(self, width: int, slots: int) -> CipherVec:
         """`slots` signed values of `width` bits in one plaintext, by shift and add."""
         return CipherVec(self.key, self.raw.pack(width, slots))

@@ -101,7 +101,6 @@ BAD = [
         "disclosure.allow",
         'add "final-weights-to-owner"',
     ),
-    ("disclosure", 'allow = ["bin-sums-to-guest"]', "disclosure.allow", "not supported yet: boosted trees"),
     ("disclosure", 'allow = ["everything"]', "disclosure.allow", "not known"),
     ("disclosure", 'allow = ["scores-to-guest", "scores-to-guest"]', "disclosure.allow", "twice"),
     ("disclosure", "score_bits = 21", "disclosure.score_bits", "0 to 20"),

@@ -1,0 +1,132 @@
+"""What each party keeps of the trees, and the guest's state while they are trained.  The parts are never joined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.binning import Binned, Candidates
+from protocols.boosting import objective
+from protocols.boosting.packing import Floats, Ints
+from protocols.boosting.params import Params
+from protocols.boosting.tree import LEAF, Tree
+from protocols.errors import ConfigError, DataError
+
+Bits = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """The guest's part: the structure of all trees, its own splits, gains and leaf values; of hosts' splits the handles only."""
+
+    params: Params
+    model_id: bytes
+    base: Floats  # (outputs,) the margin before any tree
+    trees: tuple[Tree, ...]  # tree t adds to output t % num_class
+    seats: tuple[Ints, ...] = ()  # profile `hidden`: for tree t and level l, seats[t * depth + l]: the seat of each of the 2^l places
+
+    def margin(self, leaf_steps: list[Floats], rows: int) -> Floats:
+        """(rows, outputs) from every tree's step of every row."""
+        total = np.tile(self.base, (rows, 1))
+        for t, step in enumerate(leaf_steps):
+            total[:, t % self.params.num_class] += step
+        return total
+
+    def importance(self, kind: str = "gain") -> dict[tuple[int, int], float]:
+        """By (party, column) at the guest (party 0), and by (party, -1) for hosts, whose columns it cannot tell apart: summed gains, or splits ("split")."""
+        found: dict[tuple[int, int], float] = {}
+        for tree in self.trees:
+            for node in np.flatnonzero(tree.owner != LEAF):
+                owner = int(tree.owner[node])
+                name = (owner, int(tree.feature[node]) if owner == 0 else -1)
+                found[name] = found.get(name, 0.0) + (float(tree.gain[node]) if kind == "gain" else 1.0)
+        return found
+
+
+@dataclass(eq=False)
+class HostSplits:
+    """A host's part: what each handle stands for, in the order in which they were won.  It never learns gains."""
+
+    model_id: bytes
+    feature: list[int] = field(default_factory=list)
+    cut: list[int] = field(default_factory=list)
+    missing_left: list[bool] = field(default_factory=list)
+    seat: list[tuple[int, int, int]] = field(default_factory=list)  # profile `hidden`: (tree, level, seat) of each handle
+
+    def __len__(self) -> int:
+        return len(self.feature)
+
+    def keep(self, candidates: Candidates, c: int) -> int:
+        """A new handle for candidate `c`."""
+        self.feature.append(int(candidates.feature[c]))
+        self.cut.append(int(candidates.cut[c]))
+        self.missing_left.append(bool(candidates.missing_left[c]))
+        return len(self) - 1
+
+    def goes_left(self, binned: Binned, rows: Ints, handle: int) -> Bits:
+        return binned.goes_left(rows, self.feature[handle], self.cut[handle], self.missing_left[handle])
+
+
+class Rounds:
+    """The guest's side of training: labels and weights, the margins so far, the trees so far, and when to stop.
+
+    y (n,), weight (n,) or None for ones, held_out (n,): rows that no tree is trained on and that early stopping looks at.
+    margin (n, outputs): where a warm start goes on; the new trees then stand alone.  Raises DataError for labels that do not fit.
+    """
+
+    def __init__(
+        self, p: Params, y: Floats, *, weight: Floats | None = None, held_out: Bits | None = None, margin: Floats | None = None
+    ) -> None:
+        self.p, self.y = p, np.asarray(y, dtype=np.float64)
+        self.weight = np.ones(len(y)) if weight is None else weight
+        self.held_out = np.zeros(len(y), dtype=np.bool_) if held_out is None else held_out
+        self.check()
+        train = ~self.held_out
+        self.base = objective.base_margin(p, self.y[train], self.weight[train]) if margin is None else np.zeros(p.num_class)
+        self.margin = np.tile(self.base, (len(y), 1)) if margin is None else margin.copy()
+        self.trees: list[Tree] = []
+        self._losses: list[float] = []
+        self._gradients = (np.zeros(0), np.zeros(0))
+        self._steps = np.zeros_like(self.margin)
+
+    def check(self) -> None:
+        objective.check_labels(self.p, self.y[~self.held_out])
+        if not (np.isfinite(self.weight).all() and (self.weight >= 0).all() and self.weight[~self.held_out].sum() > 0):
+            raise DataError("row weights must be finite, at least 0 and not all 0", remedy="Correct the weights")
+        if self.p.early_stopping_rounds and not self.held_out.any():
+            raise ConfigError("early_stopping_rounds needs rows that are held out", remedy="Hold some out, or leave it at 0")
+
+    def gradients(self, tree: int) -> tuple[Floats, Floats]:
+        """g, h (n,) of a tree; all trees of a round use the margins from before the round."""
+        output = tree % self.p.num_class
+        if output == 0:
+            self._gradients = objective.gradients(self.p, self.y, self.margin, self.weight)
+            self._steps = np.zeros_like(self.margin)
+        return self._gradients[0][:, output].copy(), self._gradients[1][:, output].copy()
+
+    def add(self, index: int, tree: Tree, step: Floats) -> None:
+        output = index % self.p.num_class
+        self.trees.append(tree)
+        self._steps[:, output] = step
+        if output == self.p.num_class - 1:
+            self.margin += self._steps
+            if self.held_out.any():
+                self._losses.append(objective.loss(self.p, self.y[self.held_out], self.margin[self.held_out]))
+
+    def stops(self) -> bool:
+        """After a round: whether the held-out loss has not improved for `early_stopping_rounds` rounds."""
+        patience = self.p.early_stopping_rounds
+        return bool(patience) and len(self._losses) - 1 - int(np.argmin(self._losses)) >= patience
+
+    def ensemble(self, model_id: bytes, seats: tuple[Ints, ...] = ()) -> Ensemble:
+        """The guest's part; with early stopping, up to the best round."""
+        best = int(np.argmin(self._losses)) + 1 if self.p.early_stopping_rounds and self._losses else len(self.trees)
+        trees = tuple(self.trees[: best * self.p.num_class])
+        return Ensemble(self.p, model_id, self.base, trees, seats[: len(trees) * self.p.max_depth])
+
+
+def ends_round(p: Params, tree: int) -> bool:
+    """Whether `tree` is the last of its round, and not of the run: where early stopping may end training."""
+    return bool(p.early_stopping_rounds) and (tree + 1) % p.num_class == 0 and tree + 1 < p.trees

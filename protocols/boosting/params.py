@@ -1,0 +1,115 @@
+"""What the parties agreed to train: xgboost's names and meanings wherever it has the idea."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.binning import MAX_BIN, MIN_BIN
+from protocols.errors import ConfigError
+
+Objective = Literal["binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob"]
+OBJECTIVES = ("binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob")
+MAX_DEPTH = 10
+_ROUNDING, _ROWS, _COLUMNS = range(3)  # streams of public randomness
+
+
+@dataclass(frozen=True)
+class Params:
+    """n_estimators rounds (of one tree, or with multi:softprob of `num_class` trees).
+
+    gradient_bits: bits of a quantised g and h.  min_bin_rows: no sum over fewer of a host's rows can be derived (1: no limit).
+    guest_only_trees: so many first rounds use the guest's columns only; hosts hear nothing of them.
+    early_stopping_rounds: rounds without a better loss on the held-out rows before training ends; 0: never.
+    seed: of everything random that is public (rounding, rows, columns).  Raises ConfigError.
+    """
+
+    objective: Objective = "binary:logistic"
+    n_estimators: int = 100
+    max_depth: int = 5
+    learning_rate: float = 0.3
+    max_bin: int = 32
+    reg_lambda: float = 1.0
+    reg_alpha: float = 0.0
+    gamma: float = 0.0
+    min_child_weight: float = 1.0
+    subsample: float = 1.0
+    colsample_bytree: float = 1.0
+    gradient_bits: int = 8
+    min_bin_rows: int = 10
+    membership: Literal["shared", "hidden"] = "hidden"
+    guest_only_trees: int = 0
+    early_stopping_rounds: int = 0
+    num_class: int = 1
+    base_score: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        rules: tuple[tuple[str, bool, str], ...] = (
+            ("objective", self.objective in OBJECTIVES, "one of " + ", ".join(OBJECTIVES)),
+            ("n_estimators", _whole(self.n_estimators, 1, 10_000), "a whole number from 1 to 10000"),
+            ("max_depth", _whole(self.max_depth, 1, MAX_DEPTH), f"a whole number from 1 to {MAX_DEPTH}"),
+            ("learning_rate", 0 < self.learning_rate <= 1, "a number above 0, at most 1"),
+            ("max_bin", _whole(self.max_bin, MIN_BIN, MAX_BIN), f"a whole number from {MIN_BIN} to {MAX_BIN}"),
+            ("reg_lambda", 0 <= self.reg_lambda < np.inf, "a number of at least 0"),
+            ("reg_alpha", 0 <= self.reg_alpha < np.inf, "a number of at least 0"),
+            ("gamma", 0 <= self.gamma < np.inf, "a number of at least 0"),
+            ("min_child_weight", 0 <= self.min_child_weight < np.inf, "a number of at least 0"),
+            ("subsample", 0 < self.subsample <= 1, "a number above 0, at most 1"),
+            ("colsample_bytree", 0 < self.colsample_bytree <= 1, "a number above 0, at most 1"),
+            ("gradient_bits", _whole(self.gradient_bits, 4, 16), "a whole number from 4 to 16"),
+            ("min_bin_rows", _whole(self.min_bin_rows, 1, 1_000_000), "a whole number of at least 1"),
+            ("membership", self.membership in ("shared", "hidden"), '"hidden" or "shared"'),
+            ("guest_only_trees", _whole(self.guest_only_trees, 0, self.n_estimators), "a whole number from 0 to n_estimators"),
+            ("early_stopping_rounds", _whole(self.early_stopping_rounds, 0, 10_000), "a whole number from 0 to 10000"),
+            ("num_class", _classes(self), "3 to 1000 for multi:softprob, and 1 for everything else"),
+            ("base_score", self.base_score is None or self.num_class == 1, "None for multi:softprob"),
+            ("seed", _whole(self.seed, 0, 2**63 - 1), "a whole number of at least 0"),
+        )
+        for name, good, rule in rules:
+            if not good:
+                raise ConfigError(f"boosted trees: {name} = {getattr(self, name)!r} is not possible", remedy=f"{name} is {rule}")
+
+    @property
+    def trees(self) -> int:
+        """Trees in all, if nothing stops early: tree t belongs to round t // num_class and class t % num_class."""
+        return self.n_estimators * self.num_class
+
+    @property
+    def joint_from(self) -> int:
+        """The first tree in which hosts take part."""
+        return self.guest_only_trees * self.num_class
+
+    # -- public randomness: every party, and every run with the same seed, draws the same ----------------------------------------
+
+    def rounding(self, tree: int, rows: int) -> NDArray[np.float64]:
+        """(rows, 2) uniform in [0, 1): how g and h of a row are rounded in a tree."""
+        return self._stream(_ROUNDING, tree).random((rows, 2))
+
+    def sampled(self, tree: int, held_out: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which rows a tree is trained on: each that is not held out with probability `subsample`, the same for all trees of a round."""
+        if self.subsample == 1:
+            return ~held_out
+        draws = self._stream(_ROWS, tree // self.num_class).random(len(held_out))
+        return np.asarray((draws < self.subsample) & ~held_out)
+
+    def columns(self, tree: int, total: int) -> NDArray[np.bool_]:
+        """Which of all parties' columns (the guest's first, then the hosts' in the job's order) a tree may split on."""
+        keep = max(1, int(self.colsample_bytree * total))
+        chosen = np.zeros(total, dtype=np.bool_)
+        chosen[self._stream(_COLUMNS, tree).permutation(total)[:keep] if keep < total else slice(None)] = True
+        return chosen
+
+    def _stream(self, purpose: int, tree: int) -> np.random.Generator:
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, purpose, tree])))
+
+
+def _whole(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _classes(p: Params) -> bool:
+    return _whole(p.num_class, 3, 1000) if p.objective == "multi:softprob" else p.num_class == 1

@@ -1,0 +1,336 @@
+"""Vertical gradient-boosted trees whose hosts know which rows a node holds: the fast profile, `membership="shared"`.
+
+Source: Cheng et al., SecureBoost (arXiv 1901.08755); packing of g and h, and sibling subtraction, as in Chen et al., SecureBoost+ (arXiv 2110.10927).
+Adversary: honest but curious.  No arbiter: the guest holds the key, because it must open the sums.
+
+ step    guest (labels, sk)                                      host P (features)
+  0      makes n   PublicKeyOffer                 ------------>  checks n
+                                                  <------------  SplitColumns: how many columns it has
+                   TreesStart: the model's name   ------------>
+ each tree
+  1      quantises g, h of the sampled rows, packs, encrypts
+         RowGradients [[g|h]], in chunks          ------------>
+ each level
+  2                                                              adds up by (column, bin); of siblings the smaller, the other by subtraction
+                                                  <------------  BinSums: prefix sums over bins; list shuffled, filled up, packed, re-randomised
+  3      opens; the best split of each node over all parties
+         OwnWins: positions in the list           ------------>  takes the first in canonical order, keeps (column, cut) under the next handle
+  4                                               <------------  Directions: which rows of these nodes go left
+  5      NodeRows: which rows go where            ------------>  the rows of the next level's nodes
+ at the end of a tree
+  6      leaf values from exact g and h, at the guest alone
+         NextTree, with early stopping            ------------>
+
+Who learns what.  Guest: at every node the sums of quantised g and h left of each of a host's boundaries, none of which it can name and none over fewer
+than min_bin_rows rows (support.py); the rows that go left where a host's split won.  Host: which rows a node holds (labels correlate with that:
+`hidden` keeps it from hosts), which of its splits won and which of its others would have gained the same.  Nobody but the guest learns a gradient, sum, gain,
+count or leaf value.
+Cost a tree: n encryptions and ciphertexts of traffic; hosts about n * columns products for the first level and half of that for each other, fewer by joint
+tables; about 2 (gradient_bits + log2 n) squarings a boundary and node to pack; one decryption for every plaintext full of boundaries.
+Error: none; the trees equal those of twin.py bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from protocols import key_offer
+from protocols._native import PlainVec
+from protocols.binning import Binned, Candidates
+from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds, ends_round
+from protocols.boosting.levels import check_ints, own_columns, own_lefts, pack_bits, segments, splits_of, unpack_bits, won
+from protocols.boosting.packing import Ints, Packing, Quantised
+from protocols.boosting.params import Params
+from protocols.boosting.split import Choice, Offer, choose
+from protocols.boosting.sums import SumTable, join, shuffled
+from protocols.boosting.support import Node, Support
+from protocols.boosting.tree import Bits, Growing, plain_offer
+from protocols.channel import Channel, broadcast
+from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
+from protocols.codec import Int32s, check_lengths
+from protocols.errors import RemoteProtocolError
+from protocols.message import PUBLIC, REVEALED, SEALED, Message
+from protocols.session import Session
+
+CHUNK = 1 << 14  # rows a message
+MAX_COLUMNS = 1 << 16
+
+
+class SplitColumns(Message, disclosure=PUBLIC, learns="how many columns the sender has"):
+    count: int
+
+
+class TreesStart(Message, disclosure=PUBLIC, learns="how many columns each data party has, and a random name of the model"):
+    columns: Int32s  # of the guest, then of the hosts
+    model_id: bytes  # (16,)
+
+
+class RowGradients(Message, disclosure=SEALED, learns="nothing: first and second derivatives of rows, encrypted"):
+    gh: CipherVec  # (rows,)
+
+
+class BinSums(
+    Message,
+    disclosure=REVEALED,
+    permit="bin-sums-to-guest",
+    learns="at each node, the sums of quantised g and h left of boundaries that it cannot name, none over fewer than min_bin_rows rows",
+):
+    length: int  # of each node's list, repeats included
+    sums: CipherVec  # (nodes * length / slots,) packed
+
+
+class OwnWins(
+    Message,
+    disclosure=REVEALED,
+    permit="own-wins-to-host",
+    learns="which of its own splits won at which node, and which others would have gained exactly as much",
+):
+    nodes: Int32s  # (won,) positions among the level's nodes
+    ties: Int32s  # (won,) how many positions each has
+    positions: Int32s  # in the lists of these nodes
+
+
+class Directions(
+    Message, disclosure=REVEALED, permit="directions-to-guest", learns="which rows go left at the nodes that a split of the sender won"
+):
+    left: bytes  # bitmap over the rows of these nodes
+
+
+class NodeRows(Message, disclosure=REVEALED, permit="node-rows-to-hosts", learns="which rows each node of the next level holds"):
+    split: bytes  # bitmap over the level's nodes
+    left: bytes  # bitmap over the rows of the nodes that are split
+
+
+class NextTree(Message, disclosure=REVEALED, permit="own-wins-to-host", learns="whether the loss on the held-out rows still improves"):
+    more: bool
+
+
+def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id: bytes) -> Ensemble:
+    """binned: the guest's n rows; rounds: labels, weights and margins; model_id: (16,) bytes, the name of the model.
+
+    Learns: bin sums and directions.  Raises ConfigError (head-room), PlaintextOverflow, ProtocolError.
+    """
+    key, columns = start_guest(session, binned, model_id)  # 0
+    packing = Packing(len(binned), p.gradient_bits, key.public.plain_bits)
+    handles = [0] * len(columns)
+    for tree in session.steps("train", range(p.trees)):
+        g, h = rounds.gradients(tree)
+        sampled = p.sampled(tree, rounds.held_out)
+        q = Quantised.of(p, tree, g, h, sampled)
+        candidates = binned.candidates(own_columns(p, tree, columns, 0))
+        hosts = session.hosts if tree >= p.joint_from else []
+        growing = Growing(len(binned))
+        if hosts:
+            send_gradients(session, key, packing.rows_plain(q.g[sampled], q.h[sampled]))  # 1
+        for level in range(p.max_depth):
+            nodes = len(growing.active)
+            offers = [plain_offer(binned, candidates, growing, q)]
+            offers += [receive_sums(c, key, packing, nodes, longest_list(p, columns[k])) for k, c in enumerate(hosts, 1)]  # 2
+            choices, rows = choose(p, q, offers, *growing.totals(q)), growing.rows_of()
+            lefts = own_lefts(binned, candidates, choices, rows)
+            for party, channel in enumerate(hosts, 1):
+                channel.send(wins(choices, party))  # 3
+            for party, channel in enumerate(hosts, 1):
+                receive_directions(channel, party, choices, rows, lefts)  # 4
+            if hosts and level + 1 < p.max_depth:
+                broadcast(hosts, NodeRows(pack_bits([c is not None for c in choices]), pack_bits([v for v in lefts if v is not None])))  # 5
+            growing.split(splits_of(candidates, choices, handles), lefts, rows)
+            if not len(growing.active):
+                break
+        rounds.add(tree, *growing.finish(p, g, h, sampled))  # 6
+        if ends_round(p, tree):
+            broadcast(session.hosts, NextTree(not rounds.stops()))
+            if rounds.stops():
+                break
+    return rounds.ensemble(model_id)
+
+
+def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = None) -> HostSplits:
+    """binned: the host's n rows in the shared order; held_out (n,): rows that no tree is trained on.
+
+    Learns: the rows of nodes, its own wins.  Raises ConfigError, InvalidKey, ProtocolError.
+    """
+    key, columns, splits = start_host(session, binned)  # 0
+    outside = np.zeros(len(binned), dtype=np.bool_) if held_out is None else held_out
+    packing = Packing(len(binned), p.gradient_bits, key.plain_bits)
+    for tree in session.steps("train", range(p.trees)):
+        if tree >= p.joint_from:
+            candidates = binned.candidates(own_columns(p, tree, columns, party_of(session)))
+            HostTree(session, binned, p, packing, candidates, p.sampled(tree, outside), splits).grow()
+        if ends_round(p, tree) and not session.guest.recv(NextTree).more:
+            break
+    return splits
+
+
+class HostTree:
+    """A host's side of one tree: which rows, which list and which sums each node of the present level has."""
+
+    def __init__(
+        self, session: Session, binned: Binned, p: Params, packing: Packing, candidates: Candidates, sampled: Bits, splits: HostSplits
+    ) -> None:
+        self.session, self.binned, self.p, self.packing, self.candidates, self.splits = session, binned, p, packing, candidates, splits
+        self.sampled, self.places = sampled, np.cumsum(sampled) - 1
+        self.support = Support(binned, candidates, p.min_bin_rows)
+        self.rows: list[Ints] = [np.arange(len(binned))]
+        self.nodes: list[Node] = [self.support.root(np.flatnonzero(sampled))]
+
+    def grow(self) -> None:
+        self.gh = receive_gradients(self.session, int(self.sampled.sum()))  # 1
+        table = self.add_up(self.rows)
+        for level in range(self.p.max_depth):
+            lists = self.offer(table)  # 2
+            lefts = self.take_wins(lists)  # 3
+            if lefts:
+                self.session.guest.send(Directions(pack_bits(lefts)))  # 4
+            if level + 1 == self.p.max_depth:
+                break
+            parents, left_smaller = self.go_down()  # 5
+            if not len(parents):
+                break
+            smaller = [self.rows[2 * k if first else 2 * k + 1] for k, first in enumerate(left_smaller)]
+            table = self.add_up(smaller).with_siblings(table, parents, left_smaller)
+
+    def inside(self, rows: Ints) -> Ints:
+        """Those of `rows` that are in the tree's sample."""
+        return rows[self.sampled[rows]]
+
+    def add_up(self, rows: Sequence[Ints]) -> SumTable:
+        inside = [self.inside(r) for r in rows]
+        return SumTable.add_up(self.binned, self.candidates, self.gh, [(r, self.places[r]) for r in inside])
+
+    def offer(self, table: SumTable) -> Ints:
+        """Step 2: sends every node's list; returns what stands in them, (nodes, length)."""
+        listed = np.array([node.listed for node in self.nodes])
+        lists = shuffled(self.session.seed("shuffle"), listed, self.packing.groups)
+        packed = table.listed(lists).pack(self.packing.width, self.packing.groups)
+        packed = packed.rerandomise(self.session.seed("bin sums", packed.digest()), to_holder=True)
+        self.session.guest.send(BinSums(lists.shape[1], packed))
+        return lists
+
+    def take_wins(self, lists: Ints) -> list[Bits]:
+        """Step 3: keeps the splits that won; returns which rows of their nodes go left."""
+        guest = self.session.roles.guest
+        message = self.session.guest.recv(OwnWins)
+        nodes = check_ints(guest, message.nodes, 0, len(self.nodes), "nodes")
+        ties = check_ints(guest, message.ties, 1, lists.shape[1] + 1, "counts of ties")
+        positions = check_ints(guest, message.positions, 0, lists.shape[1], "positions in a list")
+        check_lengths(guest, len(nodes), ties, what="wins")
+        check_lengths(guest, int(ties.sum()), positions, what="positions in a list")
+        if (np.diff(nodes) <= 0).any():
+            raise RemoteProtocolError(f"{guest} named the nodes out of order", party=guest)
+        lefts = []
+        for node, tied in zip(nodes, segments(positions, ties), strict=True):
+            first = int(lists[node, tied].min())
+            if first < 0:
+                raise RemoteProtocolError(f"{guest} named a position where nothing stands", party=guest)
+            handle = self.splits.keep(self.candidates, first)
+            lefts.append(self.splits.goes_left(self.binned, self.rows[node], handle))
+        return lefts
+
+    def go_down(self) -> tuple[Ints, list[bool]]:
+        """Step 5: the next level's rows and lists; returns which nodes were split, and for each whether its left child is the smaller one."""
+        guest, message = self.session.roles.guest, self.session.guest.recv(NodeRows)
+        parents = np.flatnonzero(unpack_bits(message.split, len(self.nodes), guest))
+        sizes = [len(self.rows[k]) for k in parents]
+        left = unpack_bits(message.left, sum(sizes), guest)
+        rows, nodes, left_smaller = list[Ints](), list[Node](), list[bool]()
+        for k, goes_left in zip(parents, segments(left, sizes), strict=True):
+            pair = [self.rows[k][goes_left], self.rows[k][~goes_left]]
+            counts = [len(self.inside(r)) for r in pair]
+            first = counts[0] <= counts[1]
+            small, large = self.support.children(self.nodes[k], self.inside(pair[0 if first else 1]), max(counts))
+            rows += pair
+            nodes += [small, large] if first else [large, small]
+            left_smaller.append(first)
+        self.rows, self.nodes = rows, nodes
+        return parents, left_smaller
+
+
+def start_guest(session: Session, binned: Binned, model_id: bytes) -> tuple[DecryptionKey, list[int]]:
+    """Step 0 at the guest: the key, and how many columns each party has."""
+    key = session.scheme.generate(session.me, session.seed("key"))
+    key_offer.offer(session, key, session.roles.hosts)
+    columns = [binned.columns]
+    for channel in session.hosts:
+        (count,) = check_ints(channel.peer, np.array([channel.recv(SplitColumns).count]), 0, MAX_COLUMNS, "a number of columns")
+        columns.append(int(count))
+    broadcast(session.hosts, TreesStart(np.array(columns, dtype=np.int32), model_id))
+    return key, columns
+
+
+def start_host(session: Session, binned: Binned) -> tuple[EncryptionKey, list[int], HostSplits]:
+    """Step 0 at a host: the key, how many columns each party has, and its empty part of the model."""
+    key = key_offer.accept(session, session.roles.guest)
+    session.guest.send(SplitColumns(binned.columns))
+    start = session.guest.recv(TreesStart)
+    columns = check_ints(session.roles.guest, start.columns, 0, MAX_COLUMNS, "numbers of columns").tolist()
+    check_lengths(session.roles.guest, len(session.roles.data_parties), columns, what="numbers of columns")
+    check_lengths(session.roles.guest, 16, start.model_id, what="bytes of the model's name")
+    if columns[party_of(session)] != binned.columns:
+        raise RemoteProtocolError(
+            f"{session.roles.guest} announced another number of columns than this party has", party=session.roles.guest
+        )
+    return key, columns, HostSplits(start.model_id)
+
+
+def party_of(session: Session) -> int:
+    """A host's number: 1 for the first in the job's order."""
+    return 1 + session.roles.hosts.index(session.me)
+
+
+def send_gradients(session: Session, key: DecryptionKey, plain: PlainVec) -> None:
+    """Step 1 at the guest: chunk k is on its way while chunk k + 1 is encrypted."""
+    for start in range(0, len(plain), CHUNK):
+        part = plain.take(np.arange(start, min(start + CHUNK, len(plain))))
+        broadcast(session.hosts, RowGradients(key.encrypt(part, session.seed("gradients", part.to_bytes()))))
+
+
+def receive_gradients(session: Session, rows: int) -> CipherVec:
+    """Step 1 at a host."""
+    chunks = []
+    for start in range(0, rows, CHUNK):
+        chunks.append(session.guest.recv(RowGradients).gh)
+        check_lengths(session.roles.guest, min(CHUNK, rows - start), chunks[-1])
+    return join(chunks)
+
+
+def receive_sums(channel: Channel, key: DecryptionKey, packing: Packing, nodes: int, most: int) -> Offer:
+    """Step 2 at the guest: one host's offer; most: how long a list can be."""
+    message, groups = channel.recv(BinSums), packing.groups
+    length = message.length
+    if length % groups or not 0 < length <= most + groups:
+        raise RemoteProtocolError(f"{channel.peer} sent a list of impossible length", party=channel.peer)
+    check_lengths(channel.peer, nodes * length // groups, message.sums, what="packed sums")
+    opened = key.open_packed(message.sums, packing.width, groups, nodes * length, packing.width - 1)
+    g, h = packing.split(opened)
+    return Offer(g.reshape(nodes, length), h.reshape(nodes, length))
+
+
+def longest_list(p: Params, columns: int) -> int:
+    """How many candidates a party with so many columns can have: each cut, with missing values on either side, and known against missing."""
+    return columns * (2 * (p.max_bin - 1) + 1)
+
+
+def wins(choices: Sequence[Choice | None], party: int) -> OwnWins:
+    """Step 3: what a host is told of its wins."""
+    mine = won(choices, party)
+    positions = np.concatenate([choice.ties for _, choice in mine]) if mine else np.zeros(0, dtype=np.int64)
+    return OwnWins(
+        np.array([node for node, _ in mine], dtype=np.int32),
+        np.array([len(choice.ties) for _, choice in mine], dtype=np.int32),
+        positions.astype(np.int32),
+    )
+
+
+def receive_directions(
+    channel: Channel, party: int, choices: Sequence[Choice | None], rows: Sequence[Ints], lefts: list[Bits | None]
+) -> None:
+    """Step 4 at the guest: fills in `lefts` at the nodes that this host won."""
+    nodes = [node for node, _ in won(choices, party)]
+    if nodes:
+        sizes = [len(rows[node]) for node in nodes]
+        left = unpack_bits(channel.recv(Directions).left, sum(sizes), channel.peer)
+        for node, part in zip(nodes, segments(left, sizes), strict=True):
+            lefts[node] = part

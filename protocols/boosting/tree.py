@@ -1,0 +1,156 @@
+"""The guest's trees: what it keeps of them, and how one grows level by level.
+
+A node is split by the guest's own column (owner 0) or by host k (owner k), of which the guest knows a handle only.  The guest alone knows leaf values.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.binning import Binned, Candidates
+from protocols.boosting.packing import Floats, Ints, Quantised
+from protocols.boosting.params import Params
+from protocols.boosting.split import Choice, Offer, leaf_values
+
+Bits = NDArray[np.bool_]
+Split = tuple[int, int, int, bool, float]  # owner, feature or handle, cut, missing_left, gain
+LEAF, GUEST = -1, 0
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """Arrays over nodes, the root first, level by level; the right child follows the left one."""
+
+    owner: Ints  # LEAF, GUEST, or the number of a host from 1
+    feature: Ints  # guest: its column; host: the handle
+    cut: Ints  # guest: the last bin that goes left
+    missing_left: Bits  # guest
+    left: Ints  # the left child; -1 at a leaf
+    gain: Floats
+    value: Floats  # of a leaf: a step of the margin
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    def route(self, rows: int, goes_left: Callable[[int, Ints], Bits]) -> Ints:
+        """(rows,) the leaf of each row; goes_left(node, rows) answers for the rows at a node."""
+        at = np.zeros(rows, dtype=np.int64)
+        for node in np.flatnonzero(self.owner != LEAF):
+            here = np.flatnonzero(at == node)
+            if len(here):
+                at[here] = np.where(goes_left(int(node), here), self.left[node], self.left[node] + 1)
+        return at
+
+
+@dataclass(eq=False)
+class Growing:
+    """A tree in the making: `at` is the node of every row, `active` are the nodes of the present level, `pads` their places among 2^level."""
+
+    rows: int
+    at: Ints = field(init=False)
+    active: Ints = field(init=False)
+    pads: Ints = field(init=False)
+    pad_of: Ints = field(init=False)  # (rows,) the place of each row among 2^level, dead branches included
+    owner: list[int] = field(default_factory=lambda: [LEAF])
+    feature: list[int] = field(default_factory=lambda: [-1])
+    cut: list[int] = field(default_factory=lambda: [-1])
+    missing_left: list[bool] = field(default_factory=lambda: [False])
+    left: list[int] = field(default_factory=lambda: [-1])
+    gain: list[float] = field(default_factory=lambda: [0.0])
+
+    def __post_init__(self) -> None:
+        self.at = np.zeros(self.rows, dtype=np.int64)
+        self.active = self.pads = np.zeros(1, dtype=np.int64)
+        self.pad_of = np.zeros(self.rows, dtype=np.int64)
+
+    def position(self) -> Ints:
+        """(rows,) where each row's node stands in `active`, -1 in finished leaves."""
+        place = np.full(len(self.owner), -1, dtype=np.int64)
+        place[self.active] = np.arange(len(self.active))
+        return place[self.at]
+
+    def totals(self, q: Quantised) -> tuple[Ints, Ints]:
+        """G and H of the active nodes."""
+        position = self.position()
+        inside = position >= 0
+        sums = (np.bincount(position[inside], weights=v[inside], minlength=len(self.active)) for v in (q.g, q.h))
+        g, h = (s.astype(np.int64) for s in sums)
+        return g, h
+
+    def rows_of(self) -> list[Ints]:
+        """The rows of each active node, ascending."""
+        position = self.position()
+        order = np.argsort(position, kind="stable")
+        edges = np.searchsorted(position[order], np.arange(len(self.active) + 1))
+        return [order[a:b] for a, b in itertools.pairwise(edges)]
+
+    def split(self, splits: Sequence[Split | None], lefts: Sequence[Bits | None], rows: Sequence[Ints]) -> None:
+        """One level down: the split of each active node and which of its rows go left, or None for a leaf."""
+        active, pads = [], []
+        self.pad_of *= 2
+        for node, pad, split, left, here in zip(self.active.tolist(), self.pads.tolist(), splits, lefts, rows, strict=True):
+            if split is None or left is None:
+                continue
+            first = len(self.owner)
+            self.owner[node], self.feature[node], self.cut[node], self.missing_left[node], self.gain[node] = split
+            self.left[node] = first
+            for column, empty in (
+                (self.owner, LEAF),
+                (self.feature, -1),
+                (self.cut, -1),
+                (self.missing_left, False),
+                (self.left, -1),
+                (self.gain, 0.0),
+            ):
+                column += [empty, empty]
+            self.at[here] = np.where(left, first, first + 1)
+            self.pad_of[here] += ~left
+            active += [first, first + 1]
+            pads += [2 * pad, 2 * pad + 1]
+        self.active, self.pads = np.array(active, dtype=np.int64), np.array(pads, dtype=np.int64)
+
+    def finish(self, p: Params, g: Floats, h: Floats, sampled: Bits) -> tuple[Tree, Floats]:
+        """The tree, and the step (rows,) of every row's margin; leaf values from exact g, h over the sampled rows."""
+        nodes = len(self.owner)
+        g_sum, h_sum = (np.bincount(self.at[sampled], weights=v[sampled], minlength=nodes).astype(np.float64) for v in (g, h))
+        owner = np.array(self.owner, dtype=np.int64)
+        value = np.where(owner == LEAF, leaf_values(p, g_sum, h_sum), 0.0)
+        tree = Tree(
+            owner,
+            np.array(self.feature, dtype=np.int64),
+            np.array(self.cut, dtype=np.int64),
+            np.array(self.missing_left, dtype=np.bool_),
+            np.array(self.left, dtype=np.int64),
+            np.array(self.gain),
+            value,
+        )
+        return tree, value[self.at]
+
+
+def plain_offer(binned: Binned, candidates: Candidates, growing: Growing, q: Quantised, valid: Bits | None = None) -> Offer:
+    """The sums on the left of every candidate at every active node, from q in the clear."""
+    position, nodes, bins = growing.position(), len(growing.active), binned.missing + 1
+    if not len(candidates):
+        return Offer(np.zeros((nodes, 0), dtype=np.int64), np.zeros((nodes, 0), dtype=np.int64))
+    inside = np.flatnonzero(position >= 0)
+    columns, place = np.unique(candidates.feature, return_inverse=True)
+    cells = (position[inside, None] * len(columns) + np.arange(len(columns))) * bins + binned.bins[np.ix_(inside, columns)]
+    sums = []
+    for values in (q.g, q.h):
+        weights = np.broadcast_to(values[inside, None], cells.shape).ravel()
+        table = np.bincount(cells.ravel(), weights=weights, minlength=nodes * len(columns) * bins)
+        table = table.astype(np.int64).reshape(nodes, len(columns), bins)
+        left = np.cumsum(table[:, :, :-1], axis=2)[:, place, candidates.cut]
+        sums.append(left + np.where(candidates.missing_left, table[:, place, -1], 0))
+    return Offer(sums[0], sums[1], valid)
+
+
+def own_split(candidates: Candidates, choice: Choice) -> Split:
+    """The first in canonical order of the candidates that tie, whoever's they are."""
+    c = int(choice.ties[0])
+    return choice.party, int(candidates.feature[c]), int(candidates.cut[c]), bool(candidates.missing_left[c]), choice.gain

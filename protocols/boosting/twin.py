@@ -1,0 +1,76 @@
+"""The plaintext twin: the same trees from all tables in one place, without messages and without encryption.
+
+Same bins, same quantised g and h, same limits, same ties.  It is what the protocols must equal bit for bit, and what encryption is measured against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from protocols.binning import Binned, Candidates
+from protocols.boosting.ensemble import Rounds, ends_round
+from protocols.boosting.levels import own_columns
+from protocols.boosting.packing import Ints, Quantised
+from protocols.boosting.params import Params
+from protocols.boosting.split import choose
+from protocols.boosting.support import Node, Support
+from protocols.boosting.tree import Bits, Growing, Split, Tree, own_split, plain_offer
+
+
+@dataclass(eq=False)
+class Limits:
+    """One host's lists at the nodes of the present level; rows: of each node, those in the tree's sample."""
+
+    support: Support
+    nodes: list[Node]
+
+    @classmethod
+    def root(cls, binned: Binned, candidates: Candidates, least: int, sampled: Bits) -> Limits:
+        support = Support(binned, candidates, least)
+        return cls(support, [support.root(np.flatnonzero(sampled))])
+
+    def go_down(self, parents: Sequence[int], rows: Sequence[Ints]) -> None:
+        nodes = list[Node]()
+        for parent, left, right in zip(parents, rows[::2], rows[1::2], strict=True):
+            first = len(left) <= len(right)
+            small, large = (left, right) if first else (right, left)
+            pair = self.support.children(self.nodes[parent], small, len(large))
+            nodes += pair if first else pair[::-1]
+        self.nodes = nodes
+
+    @property
+    def listed(self) -> Bits:
+        return np.array([node.listed for node in self.nodes])
+
+
+def train(blocks: Sequence[Binned], p: Params, rounds: Rounds) -> list[Tree]:
+    """blocks: the guest's rows, then each host's.  Trees name columns and cuts of all parties; `rounds` ends with the margins."""
+    columns = [b.columns for b in blocks]
+    for tree in range(p.trees):
+        g, h = rounds.gradients(tree)
+        sampled = p.sampled(tree, rounds.held_out)
+        q = Quantised.of(p, tree, g, h, sampled)
+        used = blocks if tree >= p.joint_from else blocks[:1]
+        candidates = [b.candidates(own_columns(p, tree, columns, k)) for k, b in enumerate(used)]
+        least = p.min_bin_rows if p.membership == "shared" else 1
+        limits = [Limits.root(b, c, least, sampled) for b, c in zip(used[1:], candidates[1:], strict=True)]
+        growing = Growing(len(sampled))
+        for _ in range(p.max_depth):
+            valid = [None, *(limit.listed for limit in limits)]
+            offers = [plain_offer(b, c, growing, q, v) for b, c, v in zip(used, candidates, valid, strict=True)]
+            choices, rows = choose(p, q, offers, *growing.totals(q)), growing.rows_of()
+            splits: list[Split | None] = [own_split(candidates[c.party], c) if c else None for c in choices]
+            lefts = [used[s[0]].goes_left(here, *s[1:4]) if s else None for s, here in zip(splits, rows, strict=True)]
+            growing.split(splits, lefts, rows)
+            if not len(growing.active):
+                break
+            below = [here[sampled[here]] for here in growing.rows_of()]
+            for limit in limits:
+                limit.go_down([k for k, c in enumerate(choices) if c], below)
+        rounds.add(tree, *growing.finish(p, g, h, sampled))
+        if ends_round(p, tree) and rounds.stops():
+            break
+    return list(rounds.ensemble(b"").trees)

@@ -1,0 +1,112 @@
+"""The profile `shared` equals the plaintext twin bit for bit, whatever the shape, the cipher and the key."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from protocols.boosting.params import Params
+from protocols.cipher import Identity, Paillier, PhePaillier, Scheme
+from tests.boosting.world import Floats, bin_blocks, joined, leaves, same, train, twin_trees
+from tests.harness import TOY
+
+
+def table(seed: int, rows: int, columns: int, missing: float) -> tuple[Floats, Floats]:
+    """x with ties, constants and missing values, and a margin that depends on it."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, columns))
+    x[:, ::3] = np.round(x[:, ::3])
+    if columns > 3:
+        x[:, 3] = 1.0
+    z = x @ rng.normal(size=columns)
+    x[rng.random(x.shape) < missing] = np.nan
+    return x, z + rng.logistic(size=rows)
+
+
+def labels(p: Params, z: Floats) -> Floats:
+    if p.objective == "binary:logistic":
+        return (z > np.median(z)).astype(np.float64)
+    if p.objective == "multi:softprob":
+        return np.digitize(z, np.quantile(z, np.arange(1, p.num_class) / p.num_class)).astype(np.float64)
+    return np.floor(np.exp(np.clip(z / 3, -3, 3))) if p.objective == "count:poisson" else z
+
+
+@st.composite
+def jobs(draw: st.DrawFn) -> tuple[Params, list[int]]:
+    objective = draw(st.sampled_from(["binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob"]))
+    p = Params(
+        objective=objective,
+        num_class=3 if objective == "multi:softprob" else 1,
+        n_estimators=draw(st.integers(1, 3)),
+        max_depth=draw(st.integers(1, 4)),
+        max_bin=draw(st.integers(2, 12)),
+        reg_lambda=draw(st.sampled_from([0.0, 1.0])),
+        reg_alpha=draw(st.sampled_from([0.0, 0.5])),
+        gamma=draw(st.sampled_from([0.0, 0.3])),
+        min_child_weight=draw(st.sampled_from([0.0, 1.0])),
+        subsample=draw(st.sampled_from([1.0, 0.7])),
+        colsample_bytree=draw(st.sampled_from([1.0, 0.5])),
+        gradient_bits=draw(st.sampled_from([4, 8, 16])),
+        min_bin_rows=draw(st.sampled_from([1, 5])),
+        guest_only_trees=draw(st.integers(0, 1)),
+        membership="shared",
+        seed=draw(st.integers(0, 5)),
+    )
+    return p, draw(st.lists(st.integers(1, 4), min_size=2, max_size=3))
+
+
+def equal(p: Params, widths: list[int], scheme: Scheme, *, seed: int, rows: int, missing: float) -> int:
+    x, z = table(seed, rows, sum(widths), missing)
+    y = labels(p, z)
+    blocks = bin_blocks(np.split(x, np.cumsum(widths)[:-1], axis=1), p)
+    expected, rounds = twin_trees(blocks, y, p)
+    trained = train(blocks, y, p, scheme)
+    assert same(joined(trained), expected)
+    assert np.array_equal(trained.rounds.margin, rounds.margin)
+    return leaves(expected)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(jobs(), st.integers(0, 1000), st.integers(20, 150), st.sampled_from([0.0, 0.1]))
+def test_equals_the_twin(job: tuple[Params, list[int]], seed: int, rows: int, missing: float) -> None:
+    equal(*job, Identity(), seed=seed, rows=rows, missing=missing)
+    equal(*job, TOY, seed=seed, rows=rows, missing=missing)
+
+
+@pytest.mark.parametrize("scheme", [Paillier(2048), PhePaillier(512)], ids=["2048", "phe"])
+def test_equals_the_twin_under_other_ciphers(scheme: Scheme) -> None:
+    p = Params(n_estimators=2, max_depth=3, max_bin=6, membership="shared", min_bin_rows=3)
+    assert equal(p, [2, 3, 3], scheme, seed=1, rows=80, missing=0.1) > 4
+
+
+def test_a_host_whose_columns_cannot_split_takes_part() -> None:
+    p = Params(n_estimators=2, max_depth=3, membership="shared", min_bin_rows=1)
+    x, z = table(3, 100, 3, 0.0)
+    blocks = bin_blocks([x[:, :2], np.ones((100, 2)), np.full((100, 1), np.nan), x[:, 2:]], p)
+    y = labels(p, z)
+    expected, _ = twin_trees(blocks, y, p)
+    trained = train(blocks, y, p, TOY)
+    assert same(joined(trained), expected)
+    assert [len(part) > 0 for part in trained.hosts] == [False, False, True]
+
+
+def test_early_stopping_ends_for_all_and_keeps_the_best_round() -> None:
+    p = Params(n_estimators=30, max_depth=3, membership="shared", min_bin_rows=1, early_stopping_rounds=2, learning_rate=1.0)
+    x, z = table(4, 200, 4, 0.0)
+    held_out = np.arange(200) % 3 == 0
+    blocks, y = bin_blocks([x[:, :2], x[:, 2:]], p), labels(p, z)
+    expected, rounds = twin_trees(blocks, y, p, held_out=held_out)
+    trained = train(blocks, y, p, TOY, held_out=held_out)
+    assert same(joined(trained), expected)
+    assert 1 <= len(expected) == len(rounds.trees) - 2 < 28
+
+
+def test_weights_count() -> None:
+    p = Params(n_estimators=2, max_depth=3, membership="shared", min_bin_rows=1)
+    x, z = table(5, 120, 4, 0.0)
+    blocks, y, weight = bin_blocks([x[:, :2], x[:, 2:]], p), labels(p, z), np.arange(120) % 3 + 0.5
+    expected, _ = twin_trees(blocks, y, p, weight=weight)
+    assert same(joined(train(blocks, y, p, TOY, weight=weight)), expected)
+    assert not same(twin_trees(blocks, y, p)[0], expected)

@@ -1,0 +1,90 @@
+"""Trains and scores trees at protocol level, on tables that are aligned already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.binning import Binned, Binner
+from protocols.boosting import shared, twin
+from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds
+from protocols.boosting.params import Params
+from protocols.boosting.tree import LEAF, Tree
+from protocols.channel import Tap
+from protocols.cipher import Scheme
+from protocols.session import Roles, Session
+from vfl.engine import run_local
+
+Floats = NDArray[np.float64]
+NAME = b"0123456789abcdef"
+
+
+@dataclass
+class Trained:
+    ensemble: Ensemble
+    hosts: list[HostSplits]
+    rounds: Rounds
+    roles: Roles
+
+
+def bin_blocks(blocks: Sequence[Floats], p: Params) -> list[Binned]:
+    """The guest's bins, then the hosts'."""
+    binned = []
+    for k, x in enumerate(blocks):
+        binned.append(Binner.fit(x, p.max_bin, p.min_bin_rows if k else 1).transform(x))
+    return binned
+
+
+def roles_of(hosts: int) -> Roles:
+    return Roles("guest", tuple(f"host{k}" for k in range(1, hosts + 1)), "arbiter")
+
+
+def train(
+    blocks: Sequence[Binned], y: Floats, p: Params, scheme: Scheme, taps: Mapping[str, Sequence[Tap]] | None = None, **more: Any
+) -> Trained:
+    """Both profiles; the same rounds as `twin_trees`."""
+    roles = roles_of(len(blocks) - 1)
+    rounds = Rounds(p, y, **more)
+    programs: dict[str, Callable[[Session], Any]] = {
+        "guest": partial(shared.guest, binned=blocks[0], p=p, rounds=rounds, model_id=NAME),
+        "arbiter": lambda session: None,
+    }
+    for name, block in zip(roles.hosts, blocks[1:], strict=True):
+        programs[name] = partial(shared.host, binned=block, p=p, held_out=rounds.held_out)
+    results = run_local(roles, programs, scheme, taps=taps, deadline=300.0)
+    return Trained(results["guest"], [results[h] for h in roles.hosts], rounds, roles)
+
+
+def twin_trees(blocks: Sequence[Binned], y: Floats, p: Params, **more: Any) -> tuple[list[Tree], Rounds]:
+    rounds = Rounds(p, y, **more)
+    return twin.train(blocks, p, rounds), rounds
+
+
+def joined(trained: Trained) -> list[Tree]:
+    """The trees with every handle replaced by the column and cut that it stands for: what no party has."""
+    trees = []
+    for tree in trained.ensemble.trees:
+        feature, cut, missing_left = tree.feature.copy(), tree.cut.copy(), tree.missing_left.copy()
+        for node in np.flatnonzero(tree.owner > 0):
+            part, handle = trained.hosts[tree.owner[node] - 1], tree.feature[node]
+            feature[node], cut[node], missing_left[node] = part.feature[handle], part.cut[handle], part.missing_left[handle]
+        trees.append(Tree(tree.owner, feature, cut, missing_left, tree.left, tree.gain, tree.value))
+    return trees
+
+
+def same(a: Sequence[Tree], b: Sequence[Tree]) -> bool:
+    """Bit for bit."""
+    return len(a) == len(b) and all(
+        np.array_equal(getattr(s, name), getattr(t, name))
+        for s, t in zip(a, b, strict=True)
+        for name in ("owner", "feature", "cut", "missing_left", "left", "gain", "value")
+    )
+
+
+def leaves(trees: Sequence[Tree]) -> int:
+    return sum(int((t.owner == LEAF).sum()) for t in trees)
