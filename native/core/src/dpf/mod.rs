@@ -11,6 +11,8 @@ mod key;
 mod portable;
 mod prg;
 mod table;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 use rand_core::Rng;
 use rayon::prelude::*;
@@ -33,24 +35,33 @@ const HEADER: usize = 26;
 const SALT_STREAM: u64 = u64::MAX;
 
 /// Which arithmetic evaluates.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     Portable,
+    /// AVX-512 and VAES; as `Portable` where the CPU has them not, or for small tables.
+    Wide,
 }
 
 impl Backend {
     /// The fastest that this machine can run.
     pub fn detect() -> Self {
-        Self::Portable
+        if Self::wide() { Self::Wide } else { Self::Portable }
     }
 
-    /// By name; refused where the machine cannot run it.
+    /// By the names that the other modules' arithmetic has; refused where the machine cannot run it.
     pub fn named(name: &str) -> Result<Self> {
         match name {
             "serial" => Ok(Self::Portable),
-            "ifma" => Ok(Self::detect()),
+            "ifma" if Self::wide() => Ok(Self::Wide),
             _ => Err(Error::Argument("no such backend on this machine")),
         }
+    }
+
+    fn wide() -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return wide::available();
+        #[cfg(not(target_arch = "x86_64"))]
+        false
     }
 }
 
@@ -66,21 +77,43 @@ pub struct DpfKeys {
 struct Evaluator<'a> {
     keys: &'a DpfKeys,
     tables: &'a Tables,
-    prg: Prg,
-    nodes: Zeroizing<Vec<u128>>,
+    engine: Engine,
     sums: Vec<Sums>,
 }
 
+enum Engine {
+    Portable(Box<Prg>, Zeroizing<Vec<u128>>),
+    #[cfg(target_arch = "x86_64")]
+    Wide(Box<wide::Wide>),
+}
+
+impl Engine {
+    fn new(backend: Backend, salt: &Salt, tables: &Tables) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if backend == Backend::Wide
+            && let Some(wide) = wide::Wide::new(salt, tables)
+        {
+            return Self::Wide(wide);
+        }
+        let _ = backend;
+        Self::Portable(Box::new(Prg::new(salt)), Zeroizing::new(vec![0; tables.size() / 2]))
+    }
+}
+
 impl<'a> Evaluator<'a> {
-    fn new(_backend: Backend, keys: &'a DpfKeys, tables: &'a Tables) -> Self {
-        let nodes = Zeroizing::new(vec![0; 1 << (keys.bits - 1)]);
-        Self { keys, tables, prg: Prg::new(&keys.salt), nodes, sums: vec![Sums::default(); tables.digits()] }
+    fn new(backend: Backend, keys: &'a DpfKeys, tables: &'a Tables) -> Self {
+        let engine = Engine::new(backend, &keys.salt, tables);
+        Self { keys, tables, engine, sums: vec![Sums::default(); tables.digits()] }
     }
 
     /// Adds the row's shares, one a table, to `out`.
     fn add(&mut self, row: usize, x: usize, out: &mut [u128]) {
         let key = self.keys.row(row);
-        portable::evaluate(&self.prg, &key, x, self.tables, &mut self.nodes, &mut self.sums);
+        match &mut self.engine {
+            Engine::Portable(prg, nodes) => portable::evaluate(prg, &key, x, self.tables, nodes, &mut self.sums),
+            #[cfg(target_arch = "x86_64")]
+            Engine::Wide(wide) => wide.evaluate(&key, x, self.tables, &mut self.sums),
+        }
         self.tables.finish(&self.sums, key.leaf_corrections(), self.keys.party, out);
     }
 }

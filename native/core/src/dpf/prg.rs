@@ -16,7 +16,7 @@ pub const BATCH: usize = 16;
 pub type Salt = [u8; 16];
 
 /// sigma(x || 1) = sigma(x || 0) xor this.
-const SIDE: u128 = 1 << 64;
+pub const SIDE: u128 = 1 << 64;
 
 pub struct Prg(Aes128);
 

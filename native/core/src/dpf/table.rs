@@ -55,14 +55,18 @@ impl Tables {
         self.digits.len() - 1
     }
 
+    /// Entries a table.
+    pub fn size(&self) -> usize {
+        1 << self.bits
+    }
+
     pub fn len(&self) -> usize {
         self.recipes.len()
     }
 
     /// For every digit, what the leaves of a look-up at `x` in [0, 2^bits) meet, in their order.
     pub fn windows(&self, x: usize) -> impl Iterator<Item = &[u64]> {
-        let size = 1usize << self.bits;
-        self.digits.iter().map(move |digit| &digit[size - x..][..size])
+        self.digits.iter().map(move |digit| &digit[self.size() - x..][..self.size()])
     }
 
     pub fn digits(&self) -> usize {

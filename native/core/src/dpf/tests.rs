@@ -7,7 +7,7 @@ use super::*;
 const SEED: Seed = [7; 32];
 
 fn backends() -> Vec<Backend> {
-    vec![Backend::Portable]
+    [Backend::Portable, Backend::Wide].into_iter().filter(|b| *b != Backend::Wide || Backend::wide()).collect()
 }
 
 /// Some points that differ a lot, always with both ends.
