@@ -58,8 +58,10 @@ class HostSplits:
     def __len__(self) -> int:
         return len(self.feature)
 
-    def keep(self, candidates: Candidates, c: int) -> int:
+    def keep(self, candidates: Candidates, c: int, seat: tuple[int, int, int] | None = None) -> int:
         """A new handle for candidate `c`."""
+        if seat is not None:
+            self.seat.append(seat)
         self.feature.append(int(candidates.feature[c]))
         self.cut.append(int(candidates.cut[c]))
         self.missing_left.append(bool(candidates.missing_left[c]))

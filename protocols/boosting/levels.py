@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TypeVar
 
@@ -39,17 +39,16 @@ def own_lefts(binned: Binned, candidates: Candidates, choices: Sequence[Choice |
     return lefts
 
 
-def splits_of(candidates: Candidates, choices: Sequence[Choice | None], handles: list[int] | Ints) -> list[Split | None]:
-    """What the guest writes into its tree.  handles: the next handle of each party, counted on."""
+def splits_of(candidates: Candidates, choices: Sequence[Choice | None], handle: Callable[[int, int], int]) -> list[Split | None]:
+    """What the guest writes into its tree; handle(party, node): the name under which a host knows the split that it won."""
     splits: list[Split | None] = []
-    for choice in choices:
+    for node, choice in enumerate(choices):
         if choice is None:
             splits.append(None)
         elif choice.party == GUEST:
             splits.append(own_split(candidates, choice))
         else:
-            splits.append((choice.party, int(handles[choice.party]), -1, False, choice.gain))
-            handles[choice.party] += 1
+            splits.append((choice.party, handle(choice.party, node), -1, False, choice.gain))
     return splits
 
 

@@ -32,6 +32,7 @@ Error: none; the trees equal those of twin.py bit for bit.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -114,7 +115,7 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
     """
     key, columns = start_guest(session, binned, model_id)  # 0
     packing = Packing(len(binned), p.gradient_bits, key.public.plain_bits)
-    handles = [0] * len(columns)
+    handles = [itertools.count() for _ in columns]
     for tree in session.steps("train", range(p.trees)):
         g, h = rounds.gradients(tree)
         sampled = p.sampled(tree, rounds.held_out)
@@ -136,7 +137,7 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
                 receive_directions(channel, party, choices, rows, lefts)  # 4
             if hosts and level + 1 < p.max_depth:
                 broadcast(hosts, NodeRows(pack_bits([c is not None for c in choices]), pack_bits([v for v in lefts if v is not None])))  # 5
-            growing.split(splits_of(candidates, choices, handles), lefts, rows)
+            growing.split(splits_of(candidates, choices, lambda party, node: next(handles[party])), lefts, rows)
             if not len(growing.active):
                 break
         rounds.add(tree, *growing.finish(p, g, h, sampled))  # 6

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.binning import Binned, Binner
-from protocols.boosting import shared, twin
+from protocols.boosting import hidden, scoring, shared, twin
 from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds
 from protocols.boosting.params import Params
 from protocols.boosting.tree import LEAF, Tree
@@ -50,14 +50,28 @@ def train(
     """Both profiles; the same rounds as `twin_trees`."""
     roles = roles_of(len(blocks) - 1)
     rounds = Rounds(p, y, **more)
+    profile = hidden if p.membership == "hidden" else shared
     programs: dict[str, Callable[[Session], Any]] = {
-        "guest": partial(shared.guest, binned=blocks[0], p=p, rounds=rounds, model_id=NAME),
-        "arbiter": lambda session: None,
+        "guest": partial(profile.guest, binned=blocks[0], p=p, rounds=rounds, model_id=NAME),
+        "arbiter": hidden.arbiter if p.membership == "hidden" else lambda session: None,
     }
     for name, block in zip(roles.hosts, blocks[1:], strict=True):
-        programs[name] = partial(shared.host, binned=block, p=p, held_out=rounds.held_out)
+        programs[name] = partial(profile.host, binned=block, p=p, held_out=rounds.held_out)
     results = run_local(roles, programs, scheme, taps=taps, deadline=300.0)
     return Trained(results["guest"], [results[h] for h in roles.hosts], rounds, roles)
+
+
+def score(trained: Trained, blocks: Sequence[Binned], scheme: Scheme, taps: Mapping[str, Sequence[Tap]] | None = None) -> Floats:
+    """Margins (rows, outputs) by the protocol."""
+    p = trained.ensemble.params
+    depth = p.max_depth if p.membership == "hidden" else 0
+    programs: dict[str, Callable[[Session], Any]] = {
+        "guest": partial(scoring.guest, binned=blocks[0], part=trained.ensemble),
+        "arbiter": scoring.arbiter if depth else lambda session: None,
+    }
+    for name, block, part in zip(trained.roles.hosts, blocks[1:], trained.hosts, strict=True):
+        programs[name] = partial(scoring.host, binned=block, part=part, depth=depth)
+    return np.asarray(run_local(trained.roles, programs, scheme, taps=taps, deadline=300.0)["guest"])
 
 
 def twin_trees(blocks: Sequence[Binned], y: Floats, p: Params, **more: Any) -> tuple[list[Tree], Rounds]:
@@ -68,10 +82,14 @@ def twin_trees(blocks: Sequence[Binned], y: Floats, p: Params, **more: Any) -> t
 def joined(trained: Trained) -> list[Tree]:
     """The trees with every handle replaced by the column and cut that it stands for: what no party has."""
     trees = []
-    for tree in trained.ensemble.trees:
+    for t, tree in enumerate(trained.ensemble.trees):
+        level = np.zeros(len(tree), dtype=np.int64)
+        for node in np.flatnonzero(tree.left >= 0):
+            level[tree.left[node] : tree.left[node] + 2] = level[node] + 1
         feature, cut, missing_left = tree.feature.copy(), tree.cut.copy(), tree.missing_left.copy()
         for node in np.flatnonzero(tree.owner > 0):
-            part, handle = trained.hosts[tree.owner[node] - 1], tree.feature[node]
+            part, handle = trained.hosts[tree.owner[node] - 1], int(tree.feature[node])
+            handle = part.seat.index((t, int(level[node]), handle)) if part.seat else handle
             feature[node], cut[node], missing_left[node] = part.feature[handle], part.cut[handle], part.missing_left[handle]
         trees.append(Tree(tree.owner, feature, cut, missing_left, tree.left, tree.gain, tree.value))
     return trees

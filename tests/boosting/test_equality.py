@@ -1,4 +1,4 @@
-"""The profile `shared` equals the plaintext twin bit for bit, whatever the shape, the cipher and the key."""
+"""Both profiles equal the plaintext twin bit for bit, whatever the shape, the cipher and the key; and score as they were trained."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from protocols.boosting.params import Params
 from protocols.cipher import Identity, Paillier, PhePaillier, Scheme
-from tests.boosting.world import Floats, bin_blocks, joined, leaves, same, train, twin_trees
+from tests.boosting.world import Floats, bin_blocks, joined, leaves, same, score, train, twin_trees
 from tests.harness import TOY
 
 
@@ -48,10 +48,10 @@ def jobs(draw: st.DrawFn) -> tuple[Params, list[int]]:
         min_child_weight=draw(st.sampled_from([0.0, 1.0])),
         subsample=draw(st.sampled_from([1.0, 0.7])),
         colsample_bytree=draw(st.sampled_from([1.0, 0.5])),
-        gradient_bits=draw(st.sampled_from([4, 8, 16])),
+        gradient_bits=draw(st.sampled_from([4, 8])),
         min_bin_rows=draw(st.sampled_from([1, 5])),
         guest_only_trees=draw(st.integers(0, 1)),
-        membership="shared",
+        membership=draw(st.sampled_from(["shared", "hidden"])),
         seed=draw(st.integers(0, 5)),
     )
     return p, draw(st.lists(st.integers(1, 4), min_size=2, max_size=3))
@@ -65,6 +65,8 @@ def equal(p: Params, widths: list[int], scheme: Scheme, *, seed: int, rows: int,
     trained = train(blocks, y, p, scheme)
     assert same(joined(trained), expected)
     assert np.array_equal(trained.rounds.margin, rounds.margin)
+    if seed % 3 == 0:
+        assert np.array_equal(score(trained, blocks, scheme), rounds.margin)
     return leaves(expected)
 
 
@@ -77,12 +79,27 @@ def test_equals_the_twin(job: tuple[Params, list[int]], seed: int, rows: int, mi
 
 @pytest.mark.parametrize("scheme", [Paillier(2048), PhePaillier(512)], ids=["2048", "phe"])
 def test_equals_the_twin_under_other_ciphers(scheme: Scheme) -> None:
-    p = Params(n_estimators=2, max_depth=3, max_bin=6, membership="shared", min_bin_rows=3)
-    assert equal(p, [2, 3, 3], scheme, seed=1, rows=80, missing=0.1) > 4
+    for membership in ("shared", "hidden"):
+        p = Params(n_estimators=2, max_depth=3, max_bin=6, membership=membership, min_bin_rows=3, gradient_bits=6)
+        assert equal(p, [2, 3, 3], scheme, seed=3, rows=80, missing=0.1) > 4
 
 
-def test_a_host_whose_columns_cannot_split_takes_part() -> None:
-    p = Params(n_estimators=2, max_depth=3, membership="shared", min_bin_rows=1)
+@pytest.mark.parametrize("objective", ["binary:logistic", "reg:squarederror", "multi:softprob"])
+def test_hidden_trees_are_the_shared_ones(objective: str) -> None:
+    x, z = table(6, 150, 7, 0.1)
+    trees = []
+    for membership in ("shared", "hidden"):
+        classes = 3 if objective == "multi:softprob" else 1
+        p = Params(objective=objective, num_class=classes, n_estimators=2, max_depth=3, membership=membership, min_bin_rows=1)
+        blocks = bin_blocks([x[:, :2], x[:, 2:5], x[:, 5:]], p)
+        trees.append(joined(train(blocks, labels(p, z), p, TOY)))
+    assert same(*trees)
+    assert leaves(trees[0]) > 6
+
+
+@pytest.mark.parametrize("membership", ["shared", "hidden"])
+def test_a_host_whose_columns_cannot_split_takes_part(membership: str) -> None:
+    p = Params(n_estimators=2, max_depth=3, membership=membership, min_bin_rows=1)
     x, z = table(3, 100, 3, 0.0)
     blocks = bin_blocks([x[:, :2], np.ones((100, 2)), np.full((100, 1), np.nan), x[:, 2:]], p)
     y = labels(p, z)
@@ -92,8 +109,9 @@ def test_a_host_whose_columns_cannot_split_takes_part() -> None:
     assert [len(part) > 0 for part in trained.hosts] == [False, False, True]
 
 
-def test_early_stopping_ends_for_all_and_keeps_the_best_round() -> None:
-    p = Params(n_estimators=30, max_depth=3, membership="shared", min_bin_rows=1, early_stopping_rounds=2, learning_rate=1.0)
+@pytest.mark.parametrize("membership", ["shared", "hidden"])
+def test_early_stopping_ends_for_all_and_keeps_the_best_round(membership: str) -> None:
+    p = Params(n_estimators=30, max_depth=3, membership=membership, min_bin_rows=1, early_stopping_rounds=2, learning_rate=1.0)
     x, z = table(4, 200, 4, 0.0)
     held_out = np.arange(200) % 3 == 0
     blocks, y = bin_blocks([x[:, :2], x[:, 2:]], p), labels(p, z)
@@ -101,6 +119,7 @@ def test_early_stopping_ends_for_all_and_keeps_the_best_round() -> None:
     trained = train(blocks, y, p, TOY, held_out=held_out)
     assert same(joined(trained), expected)
     assert 1 <= len(expected) == len(rounds.trees) - 2 < 28
+    assert len(score(trained, blocks, TOY)) == 200
 
 
 def test_weights_count() -> None:
