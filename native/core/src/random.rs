@@ -1,6 +1,6 @@
-//! ChaCha20 streams: one seed, one stream an element.
+//! ChaCha20 streams: one seed, one stream an element.  The generator wipes its state when it is dropped.
 
-use rand_chacha::ChaCha20Rng;
+use chacha20::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use zeroize::Zeroizing;
 

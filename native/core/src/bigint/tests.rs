@@ -161,35 +161,27 @@ proptest! {
     }
 }
 
-/// Welch's t of the times of two classes of work, interleaved at random; the best of five attempts, for interruptions only ever add.
-fn welch(mut work: impl FnMut(usize, &mut crate::random::Stream)) -> f64 {
-    let mut rng = crate::random::stream(&[1; 32], 0);
-    let mut best = f64::MAX;
-    for _attempt in 0..5 {
-        let mut times: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
-        for _ in 0..4000 {
-            let mut choice = [0u64; 1];
-            crate::random::fill_bits(&mut rng, &mut choice, 1);
-            let class = choice[0] as usize;
-            let start = std::time::Instant::now();
-            work(class, &mut rng);
-            times[class].push(start.elapsed().as_nanos() as f64);
-        }
-        let mut all: Vec<f64> = times.concat();
-        all.sort_by(f64::total_cmp);
-        let cut = all[all.len() * 9 / 10];
-        let moments = times.map(|t| {
-            let kept: Vec<f64> = t.into_iter().filter(|x| *x <= cut).collect();
-            let n = kept.len() as f64;
-            let mean = kept.iter().sum::<f64>() / n;
-            (mean, kept.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0) / n)
-        });
-        best = best.min((moments[0].0 - moments[1].0).abs() / (moments[0].1 + moments[1].1).sqrt());
-        if best < 4.5 {
-            break;
-        }
+/// Welch's t of the times of two classes of work, interleaved at random, the slowest tenth left out.
+fn welch(rng: &mut crate::random::Stream, mut work: impl FnMut(usize, &mut crate::random::Stream)) -> f64 {
+    let mut times: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
+    for _ in 0..4000 {
+        let mut choice = [0u64; 1];
+        crate::random::fill_bits(rng, &mut choice, 1);
+        let class = choice[0] as usize;
+        let start = std::time::Instant::now();
+        work(class, rng);
+        times[class].push(start.elapsed().as_nanos() as f64);
     }
-    best
+    let mut all: Vec<f64> = times.concat();
+    all.sort_by(f64::total_cmp);
+    let cut = all[all.len() * 9 / 10];
+    let moments = times.map(|t| {
+        let kept: Vec<f64> = t.into_iter().filter(|x| *x <= cut).collect();
+        let n = kept.len() as f64;
+        let mean = kept.iter().sum::<f64>() / n;
+        (mean, kept.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0) / n)
+    });
+    (moments[0].0 - moments[1].0).abs() / (moments[0].1 + moments[1].1).sqrt()
 }
 
 /// dudect (Reparaz, Balasch, Verbauwhede 2017): powers to one sparse exponent and to random ones take times of one distribution.  The control,
@@ -206,16 +198,24 @@ fn time_does_not_depend_on_the_exponent() {
             crate::random::fill_bits(rng, &mut exponent, 512);
             if class == 0 { [0, 0, 0, 0, 0, 0, 0, 1 << 63] } else { exponent }
         };
-        let t = welch(|class, rng| {
-            let exponent = random(class, rng);
-            ring.power_secret(std::hint::black_box(&mut rows.clone()), &exponent, 512);
+        // a busy machine makes differences where there are none, and hides those that are: one clear attempt in five decides
+        let mut rng = crate::random::stream(&[1; 32], 0);
+        let same = (0..5).any(|_| {
+            let t = welch(&mut rng, |class, rng| {
+                let exponent = random(class, rng);
+                ring.power_secret(std::hint::black_box(&mut rows.clone()), &exponent, 512);
+            });
+            t < 4.5
         });
-        assert!(t < 4.5, "{backend:?}: t = {t}");
-        let control = welch(|class, rng| {
-            let mut exponent = random(1, rng);
-            exponent[7] = u64::MAX * class as u64;
-            std::hint::black_box(ring.power_each(&rows, |_| &exponent));
+        assert!(same, "{backend:?}: the time tells the exponent");
+        let noticed = (0..5).any(|_| {
+            let t = welch(&mut rng, |class, rng| {
+                let mut exponent = random(1, rng);
+                exponent[7] = u64::MAX * class as u64;
+                std::hint::black_box(ring.power_each(&rows, |_| &exponent));
+            });
+            t > 4.5
         });
-        assert!(control > 4.5, "{backend:?}: the control went unnoticed, t = {control}");
+        assert!(noticed, "{backend:?}: the control went unnoticed");
     }
 }

@@ -87,12 +87,15 @@ impl Half {
         limbs::mul(&mut exponent, p, &order);
         limbs::sub_assign(&mut exponent, &[1]);
         ring.power_secret(&mut inverse, &exponent, 128 * p.len());
-        let inverse = ring.export(&inverse, |_, a, b| ring.join(a, b)).remove(0);
-        let mut e = Zeroizing::new(vec![0u64; square.len() + inverse.len()]);
-        limbs::mul(&mut e, &square, &inverse);
+        let plain = ring.export(&inverse, |_, a, b| ring.join(a, b)).remove(0);
+        inverse.wipe();
+        let mut e = Zeroizing::new(vec![0u64; square.len() + plain.len()]);
+        limbs::mul(&mut e, &square, &plain);
         let mut idempotent = public.ring.import(&e, e.len());
         for _ in 0..2 {
-            idempotent = public.ring.times_radix(&idempotent);
+            let next = public.ring.times_radix(&idempotent);
+            idempotent.wipe();
+            idempotent = next;
         }
         Half { mont, ring, order, minus_other, minus_other_inverse, base, idempotent }
     }
@@ -114,10 +117,11 @@ impl Half {
         let mut inputs = self.ring.import(values, width);
         hit(Stage::Reduced, &mut inputs);
         let all: Vec<u32> = (0..len as u32).collect();
-        let product = self.ring.segments(&inputs, &[0, len], &all);
+        let mut product = self.ring.segments(&inputs, &[0, len], &all);
         let mut powers = self.ring.rows(len + 1);
         powers[..len * w].copy_from_slice(&inputs);
         powers[len * w..].copy_from_slice(&product);
+        product.wipe();
         self.ring.power_secret(&mut powers, &self.order, 64 * self.order.len());
         hit(Stage::Power, &mut powers);
         let mut again = self.ring.import(values, width);
@@ -250,7 +254,7 @@ impl PrivateKey {
         self.public.check_plain(plain)?;
         let ring = &self.public.ring;
         self.public.pool.install(|| {
-            let sides: Vec<Rows> = [&self.p, &self.q]
+            let mut sides: Vec<Rows> = [&self.p, &self.q]
                 .into_iter()
                 .map(|half| {
                     let powers = half.factors(seed, plain.len(), exponent_bits)?;
@@ -265,6 +269,7 @@ impl PrivateKey {
                 .collect::<Result<_>>()?;
             let mut factors = sides[0].clone();
             ring.add_assign(&mut factors, &sides[1]);
+            sides.iter_mut().for_each(Rows::wipe); // each is zero modulo the other prime
             Ok(CipherVec::from_rows(self.public.clone(), ring.multiply(&factors, &self.public.raw_lift(plain))))
         })
     }

@@ -222,6 +222,20 @@ struct PowerTable {
     extra: Rows,
 }
 
+// Modulo a secret prime, what the tables hold would tell it.
+impl Drop for PowerTable {
+    fn drop(&mut self) {
+        self.table.rows.wipe();
+        self.extra.wipe();
+    }
+}
+
+impl Drop for FixedBase {
+    fn drop(&mut self) {
+        self.base.wipe();
+    }
+}
+
 /// Memory that one table may take.
 const TABLE_BYTES: usize = 96 << 20;
 
@@ -281,8 +295,9 @@ impl FixedBase {
             let offsets: Vec<usize> = (0..=count).map(|i| i * per).collect();
             ring.segments_here(&table.rows, &offsets, &index, rows);
             if extra {
-                let rest = Rows::from_slice(rows, w);
+                let mut rest = Rows::from_slice(rows, w);
                 ring.multiply_at_here((&rest, |i| i), (&powers.extra, |i| first[i]), rows);
+                rest.wipe();
             }
         });
         Ok(out)

@@ -24,7 +24,7 @@ impl Table {
         let w = ring.width();
         let count = bases.len() / w;
         let windows = bits.div_ceil(step);
-        let squarings = ring.squarings(bases, windows * step);
+        let mut squarings = ring.squarings(bases, windows * step);
         let entries = (count * windows) << digit_bits;
         let mut rows = ring.rows(entries + squarings.len());
         let (cells, powers) = rows.split_at_mut(entries * w);
@@ -51,7 +51,9 @@ impl Table {
                     cells[to * w..(to + 1) * w].copy_from_slice(row);
                 }
             }
+            level.wipe();
         });
+        squarings.wipe();
         Table { rows, step, digit_bits, windows, bases: count }
     }
 
