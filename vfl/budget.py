@@ -45,12 +45,14 @@ class Budget:
             )
             store.execute("COMMIT")
 
-    def used(self, partner: str, now: datetime.datetime) -> int:
-        """Runs with `partner` in the month of `now`."""
+    def left(self, partner: str) -> int | None:
+        """How many runs with `partner` are left this month; None: no limit."""
+        if self._limit is None:
+            return None
         if not self._path.exists():
-            return 0
+            return self._limit
         with self._open() as store:
-            return self._used(store, partner, now)
+            return max(0, self._limit - self._used(store, partner, datetime.datetime.now(datetime.UTC)))
 
     def _check(self, store: sqlite3.Connection, partners: Sequence[str], now: datetime.datetime) -> None:
         for partner in partners:
@@ -64,7 +66,7 @@ class Budget:
 
     def _refuse(self, partner: str, used: int) -> None:
         raise DisclosureRefused(
-            f"{self._party}: {used} runs with {partner} this month, and policy.runs_per_partner_per_month is {self._limit}",
+            f"{self._party}: {used} {'run' if used == 1 else 'runs'} with {partner} this month, and policy.runs_per_partner_per_month is {self._limit}",
             remedy="Wait for the next month, or, if whoever answers for this party's data agrees, raise the limit in [policy]",
             party=self._party,
         )

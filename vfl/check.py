@@ -9,14 +9,18 @@ from rich.table import Table
 
 from protocols.cipher import HEAD_ROOM
 from protocols.glm.plan import Plan, rows_log2
-from vfl.config import PERMITS, cautions, load_job, load_party
+from vfl.budget import Budget
+from vfl.config import cautions, load_job, load_party
 from vfl.runner import prepare
+from vfl.show import print_permits
 
 
 def print_check(job_file: Path, party_file: Path, console: Console) -> None:
     """Runs every check and says what the job would do and disclose.  Raises the error that `vfl run` would raise."""
     job, party = load_job(job_file), load_party(party_file)
     ready = prepare(job, party)
+    budget, peers = Budget(party), job.parties.peers_of(party.name)
+    budget.check(peers)
     rows = len(ready.table.ids) if ready.table else 0
     plan = Plan(rows_log2(max(rows, 2)), job.model.C, job.model.max_iter, 1 + len(job.parties.hosts), job.crypto.key_bits - HEAD_ROOM - 1)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -30,12 +34,13 @@ def print_check(job_file: Path, party_file: Path, console: Console) -> None:
         facts["table"] = f"{rows:,} rows, {ready.table.features.shape[1]} columns" + (
             ", and the label" if ready.table.label is not None else ""
         )
+    if party.policy.runs_per_partner_per_month is not None:
+        facts["runs left"] = ", ".join(f"{budget.left(p)} with {p}" for p in peers) + ", this month"
     for name, text in facts.items():
         table.add_row(f"[bold]{name}[/]", text)
     console.print(table)
     console.print("\n[bold]What this job discloses[/], all of it allowed by this party's policy:")
-    for permit in job.disclosure.allow:
-        console.print(f"  {permit}: {PERMITS[permit]}", highlight=False)
+    print_permits(job, console)
     for caution in cautions(job, party):
         console.print(f"[yellow]caution[/]: {caution}", highlight=False)
     console.print("\n[green]Ready.[/] Nothing was sent.")

@@ -1,38 +1,62 @@
 """The command line: what an institution types.
 
-Exit codes: 0 done, 2 usage or ConfigError, 3 DataError, 4 TransportError, 5 ProtocolError or CryptoError, 6 DisclosureRefused, 7 ModelError, 1 a bug.
+Exit codes: 0 done, 2 usage or ConfigError, 3 DataError, 4 TransportError, 5 ProtocolError or CryptoError, 6 DisclosureRefused, 7 ModelError, 1 a bug,
+130 stopped on request.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from vfl.faults import finish, stoppable
 
+
+class InOrderOfUse(TyperGroup):
+    """Lists the commands in the order in which one uses them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        order = ("demo", "init", "trust", "job", "check", "run", "predict", "report", "ledger", "model")
+        return sorted(super().list_commands(ctx), key=order.index)
+
+
 app = typer.Typer(
     name="vfl",
+    cls=InOrderOfUse,
     help="Vertical federated learning: align customer ids privately, train joint risk models under encryption.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-job_app = typer.Typer(help="Look at a job file.", no_args_is_help=True)
+job_app = typer.Typer(help="Read a job file: show, digest.", no_args_is_help=True)
+ledger_app = typer.Typer(help="See what left in a run: show, verify.", no_args_is_help=True)
+model_app = typer.Typer(help="See this party's part of a model: show.", no_args_is_help=True)
 app.add_typer(job_app, name="job")
+app.add_typer(ledger_app, name="ledger")
+app.add_typer(model_app, name="model")
 
-JobFile = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job, the same file at every party.")]
-PartyFile = Annotated[Path, typer.Argument(metavar="PARTY.toml", help="This party's own file.")]
+JobFile = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job, the same file at every party.", show_default=False)]
+PartyFile = Annotated[Path, typer.Argument(metavar="PARTY.toml", help="This party's own file.", show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
+ConnectTimeout = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the other parties.")]
+ProgressKind = Annotated[str, typer.Option("--progress", help='"bar", "lines" (JSON, for programs) or "none".')]
 
 
 class Role(StrEnum):
     guest = "guest"
     host = "host"
     arbiter = "arbiter"
+
+
+def say(text: str) -> None:
+    """One unwrapped line on standard output, as it is."""
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -51,7 +75,10 @@ def demo(
         "demo-run"
     ),
 ) -> None:
-    """Three institutions as three processes on this machine: align, train, score, report."""
+    """See it work: three parties on this machine.
+
+    Three institutions as three processes: they align, train, score and report, through the same files and commands that institutions use.
+    """
     from vfl.demo.run import Options, run_demo
 
     columns = [c.strip() for c in guest.split(",")] if guest else None
@@ -60,61 +87,117 @@ def demo(
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="The new party's folder.")],
-    role: Annotated[Role, typer.Option(help="What this party is in its jobs.")],
-    name: Annotated[str, typer.Option(help="This party's name in job files.")],
+    folder: Annotated[Path, typer.Argument(help="The new party's folder.", show_default=False)],
+    role: Annotated[Role, typer.Option(help="What this party is in its jobs.", show_default=False)],
+    name: Annotated[str, typer.Option(help="This party's name in job files.", show_default=False)],
 ) -> None:
-    """Make a party's folder: key, certificate, and a commented party.toml to fill in."""
+    """Make this party's folder: key, certificate, party.toml."""
     from vfl.setup import init_party
 
     identity = init_party(folder, role.value, name)
-    console = Console()
-    console.print(f"{folder / 'party.toml'}: fill in what the comments ask for", highlight=False)
-    console.print(f"{identity.certificate_path}: give this file to your partners; its fingerprint, to compare by phone:", highlight=False)
-    console.print(f"  {identity.fingerprint()}", highlight=False, soft_wrap=True)
+    say(f"{folder / 'party.toml'}: fill in what the comments ask for")
+    say(f"{identity.certificate_path}: give this file to your partners; its fingerprint, to compare by phone:")
+    say(f"  {identity.fingerprint()}")
 
 
 @app.command()
 def trust(
-    folder: Annotated[Path, typer.Argument(help="This party's folder.")],
-    certificate: Annotated[Path, typer.Argument(help="The peer's certificate, as it handed it over.")],
-    address: Annotated[str | None, typer.Option(help='"ADDRESS:PORT" of the peer, if this party dials it.')] = None,
+    folder: Annotated[Path, typer.Argument(help="This party's folder.", show_default=False)],
+    certificate: Annotated[Path, typer.Argument(help="The peer's certificate, as it handed it over.", show_default=False)],
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS:PORT", help="Where the peer listens, if this party dials it.", show_default=False)
+    ] = None,
 ) -> None:
-    """Pin a peer's certificate and show its fingerprint: compare it by phone before the first run."""
+    """Pin a peer's certificate; shows its fingerprint.
+
+    Compare the fingerprint with the peer by phone before the first run.
+    """
     from vfl.setup import trust_peer
 
     name, fingerprint = trust_peer(folder, certificate, address)
-    console = Console()
-    console.print(f"{name} is pinned. Compare this fingerprint with {name} by phone before the first run:", highlight=False)
-    console.print(f"  {fingerprint}", highlight=False, soft_wrap=True)
+    say(f"{name} is pinned. Compare this fingerprint with {name} by phone before the first run:")
+    say(f"  {fingerprint}")
 
 
 @app.command()
 def check(job: JobFile, party: PartyFile) -> None:
-    """Dry run: files, policy, table, head-room; says what would be disclosed to whom.  Nothing is sent."""
+    """Dry run: what would be disclosed; nothing is sent.
+
+    Goes through job, party file, policy, table and head-room, and ends as `vfl run` would if one of them is wrong.
+    """
     from vfl.check import print_check
 
     print_check(job, party, Console())
 
 
 @app.command()
-def run(
-    job: JobFile,
-    party: PartyFile,
-    connect_timeout: Annotated[float, typer.Option(help="Seconds to wait for the other parties.")] = 600.0,
-    progress: Annotated[str, typer.Option(help='"bar", "lines" (JSON, for programs) or "none".')] = "bar",
-) -> None:
-    """Take part in a job.  Every party runs this with the same job file; the order of starting does not matter."""
+def run(job: JobFile, party: PartyFile, connect_timeout: ConnectTimeout = 600.0, progress: ProgressKind = "bar") -> None:
+    """Take part in a job: align, train, score.
+
+    Every party runs this with the same job file; the order of starting does not matter.
+    """
     from vfl.config import load_job, load_party
     from vfl.progress import watching
     from vfl.runner import prepare
     from vfl.runner import run as run_party
 
-    ready = prepare(load_job(job), load_party(party))
     console = Console(stderr=True)
     with stoppable(console), watching(progress, console) as watch:
-        folder = run_party(ready, watch, connect_timeout=connect_timeout)
-    Console().print(f"report: {folder / 'report.json'}", highlight=False, soft_wrap=True)
+        folder = run_party(prepare(load_job(job), load_party(party)), watch, connect_timeout=connect_timeout)
+    say(f"report: {folder / 'report.json'}")
+
+
+@app.command()
+def predict(
+    job: JobFile,
+    party: PartyFile,
+    model: Annotated[
+        Path | None, typer.Option(help="This party's model folder, RUN/model; the arbiter has none.", show_default=False)
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="The new table: .csv or .parquet; without it, the source in the party file.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Guest: the file for the scores; without it, RUN/scores.csv.", show_default=False)
+    ] = None,
+    connect_timeout: ConnectTimeout = 600.0,
+    progress: ProgressKind = "bar",
+) -> None:
+    """Score new rows with a joint model.
+
+    Every party that holds a part of it runs this, each with its own new table; the arbiter only where there are two or more hosts.  The guest gets the scores.
+    """
+    from vfl.config import load_job, load_party
+    from vfl.prediction import predict as predict_party
+    from vfl.prediction import prepare
+    from vfl.progress import watching
+
+    console = Console(stderr=True)
+    with stoppable(console), watching(progress, console) as watch:
+        scoring = prepare(load_job(job), load_party(party), model, data, out)
+        folder, file, scored = predict_party(scoring, watch, connect_timeout=connect_timeout)
+    if file is not None and scoring.ids is not None:
+        rows = len(scoring.ids)
+        say(f"{scored:,} of {rows:,} rows are scored; the score of the other {rows - scored:,}, which not all parties know, is empty")
+        say(f"scores: {file}")
+    say(f"report: {folder / 'report.json'}")
+
+
+@app.command()
+def report(run: RunFolder) -> None:
+    """Show a run's results; writes its page anew."""
+    from vfl.show import print_report
+
+    print_report(run, Console())
+
+
+@job_app.command("show")
+def job_show(job: JobFile) -> None:
+    """Say in plain words what a job asks of its parties."""
+    from vfl.config import load_job
+    from vfl.show import print_job
+
+    print_job(load_job(job), Console())
 
 
 @job_app.command("digest")
@@ -122,12 +205,46 @@ def job_digest(job: JobFile) -> None:
     """Print the digest that every party must see before it agrees."""
     from vfl.config import load_job
 
-    Console().print(load_job(job).digest.hex(), highlight=False, soft_wrap=True)
+    say(load_job(job).digest.hex())
+
+
+@ledger_app.command("show")
+def ledger_show(
+    run: RunFolder,
+    messages: Annotated[
+        bool, typer.Option("--messages", help="A line for every message, with the time and the hash of its bytes.")
+    ] = False,
+) -> None:
+    """Show what left, to whom, and what was learnt."""
+    from vfl.show import print_ledger
+
+    print_ledger(run, Console(), messages)
+
+
+@ledger_app.command("verify")
+def ledger_verify(
+    run: RunFolder,
+    certificate: Annotated[
+        Path | None, typer.Option(help="The cert.pem of the party that wrote it, to check its signature.", show_default=False)
+    ] = None,
+) -> None:
+    """Check that no line was edited, removed or moved."""
+    from vfl.show import print_verified
+
+    print_verified(run, certificate, Console())
+
+
+@model_app.command("show")
+def model_show(model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, RUN/model.", show_default=False)]) -> None:
+    """Show this party's coefficients."""
+    from vfl.show import print_model
+
+    print_model(model, Console())
 
 
 def main() -> None:
     """Entry point."""
-    finish(lambda: app(standalone_mode=True))
+    finish(lambda: app(prog_name="vfl"))
 
 
 if __name__ == "__main__":

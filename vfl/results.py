@@ -19,10 +19,11 @@ from vfl.programs.logistic import Fitted
 VERSIONS = ("vfl", "numpy", "pandas", "scikit-learn", "cryptography", "phe")
 
 
-def result_frame(job: Job, party: Party, started: datetime.datetime) -> dict[str, Any]:
-    """The part that every role has; phases and disclosure are filled in when the run is over."""
+def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: str) -> dict[str, Any]:
+    """The part that every role has; phases and disclosure are filled in when the run is over.  purpose: "run" or "predict"."""
     return {
         "format": 1,
+        "purpose": purpose,
         "job": job.name,
         "job_digest": job.digest.hex(),
         "role": party.role,

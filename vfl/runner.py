@@ -5,12 +5,15 @@ files -> checks (nothing sent) -> mutual TLS to every peer -> align, train, scor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from protocols.session import Observer, Session
 from vfl.config import Job, Party, check_files, cross_check
+from vfl.config.party import Data
 from vfl.data import Table, read_source, table_from_frame
 from vfl.identity import Identity
 from vfl.ledger import summarise
@@ -31,19 +34,25 @@ def prepare(job: Job, party: Party) -> Ready:
 
 def load_table(job: Job, party: Party) -> Table | None:
     """This party's own table as the job wants it; None at the arbiter."""
-    if party.data is None:
-        return None
-    frame = read_source(party.data.source, party.data.query, keys=job.align.columns)
-    return table_from_frame(
+    return None if party.data is None else read_table(job, party, party.data)[1]
+
+
+def read_table(job: Job, party: Party, data: Data, *, scored_by: Sequence[str] | None = None) -> tuple[pd.DataFrame, Table]:
+    """What stands in `data`, and as the job wants it; scored_by: the columns of a model, when rows are to be scored and need no label."""
+    frame = read_source(data.source, data.query, keys=job.align.columns)
+    guest = party.role == "guest"
+    table = table_from_frame(
         frame,
         party=party.name,
         keys=job.align.columns,
         normalise=job.align.normalise,
-        duplicates=job.align.duplicates,
-        label=party.data.label,
-        columns=party.data.columns,
-        need_label=party.role == "guest",
+        duplicates=job.align.duplicates if scored_by is None or not guest else "error",  # no row to be scored is dropped
+        label=data.label if scored_by is None else None,
+        columns=data.columns if scored_by is None else scored_by,
+        need_label=guest and scored_by is None,
+        need_features=not guest,
     )
+    return frame, table
 
 
 def logistic_job(job: Job) -> logistic.LogisticJob:
@@ -78,7 +87,7 @@ def run(ready: Ready, watch: Observer, *, connect_timeout: float = 120.0, seed: 
     peers = job.parties.peers_of(party.name)
     with meet(ready, "run", peers, watch, session_digest=job.digest, connect_timeout=connect_timeout, seed=seed) as meeting:
         outcome = program(ready)(meeting.session)
-        result = result_frame(job, party, meeting.started)
+        result = result_frame(job, party, meeting.started, "run")
         if isinstance(outcome, logistic.Fitted):
             save_part(outcome.part, meeting.draft / "model", job_digest=job.digest)
             result = data_party_result(result, job, party, outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -17,7 +18,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from vfl import cli
 from vfl.config import starter_job
 from vfl.demo.run import free_ports
 from vfl.setup import init_party, trust_peer
@@ -139,7 +142,7 @@ class Institutions:
             "normalise": {KEY: "text"}, "min_intersection": 5, "max_iter": 5, "key_bits": 2048,
         }  # fmt: skip
         self.job = self.folder / "job.toml"
-        self.job.write_text(starter_job(**(given | job)))
+        self.job.write_text(starter_job(**(given | job)).replace('link = "exact"', 'link = "taylor"'))
         return self
 
     def trust(self, name: str, peer: str, certificate: Path) -> None:
@@ -171,6 +174,17 @@ class Institutions:
     def vfl(self, *arguments: object, seconds: float = 60, **popen: Any) -> Ended:
         """Runs a command of ours to its end."""
         return self.run(["-m", "vfl", *map(str, arguments)], **popen).wait(seconds)
+
+    def here(self, *arguments: object) -> Ended:
+        """As `vfl`, within this process: for what one party finds out alone."""
+        out, err, code = io.StringIO(), io.StringIO(), 0
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["vfl", *map(str, arguments)])
+            try:
+                cli.main()
+            except SystemExit as stopped:
+                code = int(stopped.code or 0)
+        return Ended(code, out.getvalue(), err.getvalue())
 
     def together(self, *options: str, seconds: float = 60, **changes: Any) -> dict[str, Ended]:
         """Starts all parties and waits for all."""

@@ -23,7 +23,7 @@ from vfl.ledger import read_ledger, verify_ledger
 from vfl.runner import prepare
 
 REPORT_KEYS = {"format", "job", "job_digest", "role", "alignment", "metrics", "phases", "disclosure", "environment"}  # job-and-party.md
-ADDED_KEYS = {"party", "parties", "started", "model", "plots"}  # docs/file-formats.md
+ADDED_KEYS = {"purpose", "party", "parties", "started", "model", "plots"}  # docs/file-formats.md
 
 
 def found(capture: bytes) -> list[bytes]:

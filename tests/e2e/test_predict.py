@@ -1,0 +1,183 @@
+"""`vfl predict` between processes: right scores, the right refusals, and the run budget."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tests.e2e.institutions import KEY, Ended, Institutions, tables
+from vfl.config import PERMITS
+from vfl.ledger import read_ledger
+from vfl.store import load_part, save_part
+
+
+def new_tables(parties: Institutions) -> dict[str, pd.DataFrame]:
+    """New customers of both, in files beside the old ones: no label, other rows, another order, a column more."""
+    made = tables(rows=60, seed=8, overlap=0.7)
+    made["bank"] = made["bank"].drop(columns="canarylabel").sample(frac=1, random_state=4).assign(extra="text")
+    for name, table in made.items():
+        table.to_csv(parties.folder / name / "new.csv", index=False)
+    return made
+
+
+def trained(parties: Institutions, **job: object) -> dict[str, Path]:
+    """Each data party's model folder after a short run."""
+    parties.lay_out(**job)  # type: ignore[arg-type]
+    return {name: result.folder / "model" for name, result in parties.done().items() if name != "trustco"}
+
+
+def predicted(parties: Institutions, models: dict[str, Path], *more: str) -> dict[str, Ended]:
+    started = {}
+    for name, model in models.items():
+        options = ["--model", str(model), "--data", str(parties.folder / name / "new.csv"), *(more if name == "bank" else ())]
+        started[name] = parties.start(name, *options, command="predict")
+    return {name: process.wait(40) for name, process in started.items()}
+
+
+def expected(models: dict[str, Path], data: dict[str, pd.DataFrame]) -> pd.Series:
+    """Probabilities by id from both parts, in the clear."""
+    total = pd.Series(0.0, index=data["bank"][KEY])
+    for name, model in models.items():
+        part, _ = load_part(model)
+        total = total + pd.Series(part.predictor(data[name]), index=data[name][KEY])
+    return 1 / (1 + np.exp(-total.reindex(data["bank"][KEY])))
+
+
+def test_predict_and_what_it_refuses(parties: Institutions) -> None:
+    """One training serves all: scores in the guest's order with gaps, then each fault with its exit code and nothing of ours sent."""
+    models = trained(parties)
+    data = new_tables(parties)
+    results = predicted(parties, models)
+    assert [r.code for r in results.values()] == [0, 0], results
+    *_, counts, file, _ = results["bank"].out.splitlines()
+    assert counts == "42 of 60 rows are scored; the score of the other 18, which not all parties know, is empty"
+    path = Path(file.removeprefix("scores: "))
+    assert path == results["bank"].folder / "scores.csv"
+    assert path.stat().st_mode & 0o777 == 0o600
+    scores = pd.read_csv(path)
+    assert list(scores.columns) == [KEY, "score"]
+    assert list(scores[KEY]) == list(data["bank"][KEY])
+    np.testing.assert_allclose(scores["score"], expected(models, data), atol=2.0**-11)
+    report = json.loads(results["bank"].report.read_text())
+    assert (report["purpose"], report["alignment"]["intersection"]) == ("predict", 42)
+    assert not list((parties.folder / "telecom" / "runs").rglob("scores.csv"))
+    outside = parties.folder / "out.csv"
+    again = predicted(parties, models, "--out", str(outside))
+    assert f"scores: {outside}" in again["bank"].out.splitlines()
+    pd.testing.assert_frame_equal(pd.read_csv(outside), scores)
+    assert not (again["bank"].folder / "scores.csv").exists()
+    before = {name: parties.sent(name) for name in parties.roles}
+    for fault in (lost_column, another_party, another_job, withheld_column, no_model, the_arbiter, no_such_folder, host_with_out):
+        fault(parties, models)
+    assert {name: parties.sent(name) for name in parties.roles} == before
+    parts_of_two_models(parties, models)
+
+
+def alone(parties: Institutions, name: str, *options: object, code: int, words: tuple[str, ...], job: Path | None = None) -> None:
+    ended = parties.here("predict", "--progress", "none", *options, job or parties.job, parties.file(name))
+    ended.says(code, *words)
+    assert "CANARY-" not in ended.err
+
+
+def lost_column(parties: Institutions, models: dict[str, Path]) -> None:
+    changed = parties.folder / "changed.csv"
+    pd.read_csv(parties.folder / "telecom" / "new.csv").rename(columns={"canarybill": "bill_2027"}).to_csv(changed, index=False)
+    alone(
+        parties, "telecom", "--model", models["telecom"], "--data", changed,
+        code=3, words=("telecom: feature column 'canarybill' is not in the table, which has .*'bill_2027'", "Correct the name"),
+    )  # fmt: skip
+
+
+def another_party(parties: Institutions, models: dict[str, Path]) -> None:
+    alone(
+        parties, "bank", "--model", models["telecom"], code=7, words=("is the part of another party .expected bank, found telecom", "Name")
+    )
+
+
+def another_job(parties: Institutions, models: dict[str, Path]) -> None:
+    other = parties.folder / "other.toml"
+    other.write_text(parties.job.read_text().replace("C = 1.0", "C = 2.0"))
+    alone(parties, "bank", "--model", models["bank"], job=other, code=7, words=("trained by another job", "vfl job digest"))
+
+
+def withheld_column(parties: Institutions, models: dict[str, Path]) -> None:
+    text = parties.file("telecom").read_text()
+    parties.change("telecom", '# columns = ["limit", "age"]', 'columns = ["canarylate"]')
+    alone(
+        parties, "telecom", "--model", models["telecom"], code=6, words=("data.columns does not list: canarybill", "Train a model without")
+    )
+    parties.file("telecom").write_text(text)
+
+
+def no_model(parties: Institutions, models: dict[str, Path]) -> None:
+    alone(parties, "bank", code=2, words=("--model is missing", "Name the model folder"))
+
+
+def the_arbiter(parties: Institutions, models: dict[str, Path]) -> None:
+    alone(
+        parties, "trustco", code=2, words=("the arbiter takes no part in a prediction with one host", "Let the guest and the host run it")
+    )
+
+
+def no_such_folder(parties: Institutions, models: dict[str, Path]) -> None:
+    alone(
+        parties,
+        "bank",
+        "--model",
+        parties.folder / "nowhere",
+        code=7,
+        words=("nowhere holds no readable model part", "Name the model folder"),
+    )
+
+
+def host_with_out(parties: Institutions, models: dict[str, Path]) -> None:
+    alone(
+        parties, "telecom", "--model", models["telecom"], "--out", "x.csv", code=2, words=("only the guest gets scores", "Leave --out out")
+    )
+
+
+def parts_of_two_models(parties: Institutions, models: dict[str, Path]) -> None:
+    """The same job was run twice, and the host gives the part of the other run: both end before an id is sent."""
+    part, _ = load_part(models["telecom"])
+    digest = bytes.fromhex(json.loads((models["telecom"] / "manifest.json").read_text())["job_digest"])
+    other = parties.folder / "other-run"
+    save_part(type(part)(**(vars(part) | {"model_id": bytes(16)})), other, job_digest=digest)
+    results = predicted(parties, models | {"telecom": other})
+    results["bank"].says(7, "telecom holds a part of another model than bank", "Give every party the model folder of the same run")
+    results["telecom"].says(7, "bank holds a part of another model than telecom", "Give every party the model folder of the same run")
+    for name in models:
+        last = max((parties.folder / name / "runs").glob("*/ledger.jsonl"), key=lambda p: p.stat().st_mtime)
+        assert [line["message"] for line in read_ledger(last) if line["type"] == "message"] == ["ModelName"]
+
+
+def test_two_hosts_need_the_arbiter_to_predict(parties: Institutions) -> None:
+    data = tables()
+    data["shop"] = data["telecom"][[KEY]].assign(canaryspend=np.arange(len(data["telecom"])) % 7)
+    roles = {"bank": "guest", "telecom": "host", "shop": "host", "trustco": "arbiter"}
+    parties.lay_out(data, roles=roles, settings={"allow": tuple(PERMITS)})
+    models = {name: result.folder / "model" for name, result in parties.done().items() if name != "trustco"}
+    started = {name: parties.start(name, "--model", str(model), command="predict") for name, model in models.items()}
+    started["trustco"] = parties.start("trustco", command="predict")
+    results = {name: process.wait(40) for name, process in started.items()}
+    assert [r.code for r in results.values()] == [0] * 4, results
+    scores = pd.read_csv(results["bank"].folder / "scores.csv").set_index(KEY)["score"]
+    np.testing.assert_allclose(scores, expected(models, data), atol=2.0**-10)
+
+
+def test_a_partner_beyond_the_budget_is_refused(parties: Institutions) -> None:
+    """One run a month with each other party: the second one, and a prediction, are refused before anything is sent."""
+    parties.lay_out()
+    parties.change("telecom", "# runs_per_partner_per_month = 20", "runs_per_partner_per_month = 1")
+    folders = parties.done()
+    sent = parties.sent("telecom")
+    words = ("telecom: 1 runs? with bank this month, and policy.runs_per_partner_per_month is 1", "Wait for the next month")
+    files = parties.job, parties.file("telecom")
+    parties.here("run", "--progress", "none", *files).says(6, *words)
+    parties.here("predict", "--progress", "none", "--model", folders["telecom"].folder / "model", *files).says(6, *words)
+    parties.here("check", *files).says(6, *words)
+    assert parties.sent("telecom") == sent
+    parties.change("bank", "# runs_per_partner_per_month = 20", "runs_per_partner_per_month = 3")
+    assert "2 with telecom, 2 with trustco, this month" in parties.here("check", parties.job, parties.file("bank")).out

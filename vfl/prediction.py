@@ -1,0 +1,193 @@
+"""Scores new rows with a joint model: `vfl predict`.  Every party that holds a part of the model runs it, with its own new table.
+
+files -> checks (nothing sent) -> mutual TLS -> all name their model -> align -> the hosts' summed scores to the guest -> scores.csv at the guest
+
+The arbiter takes part only where there are two or more hosts: it then compares blinded ids, and holds nothing of the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from protocols.channel import broadcast
+from protocols.errors import ConfigError, DisclosureRefused, ModelError
+from protocols.glm.scoring import ModelName
+from protocols.session import Observer, Session
+from vfl.config import Job, Party, check_files, cross_check
+from vfl.config.party import Data
+from vfl.identity import Identity
+from vfl.ledger import summarise
+from vfl.meeting import Meeting, Ready, meet
+from vfl.model import LogisticPart
+from vfl.programs import logistic
+from vfl.report.page import write_report
+from vfl.results import result_frame
+from vfl.runner import read_table
+from vfl.store import load_part, written
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A party that has passed every check that can be made alone; part, ids and out are None where the role has none."""
+
+    ready: Ready
+    part: LogisticPart | None
+    ids: pd.DataFrame | None  # (n, keys) the guest's rows as they came
+    out: Path | None
+
+
+def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: Path | None) -> Scoring:
+    """Checks files, policy, model part and table; data: replaces [data] source.  Raises ConfigError, DisclosureRefused, DataError, ModelError."""
+    cross_check(job, party)
+    _check_options(job, party, model, data, out)
+    source = _new_data(party, data)
+    check_files(party.model_copy(update={"data": source}))
+    identity = Identity.load(party.identity.key, party.identity.certificate, party.name)
+    if source is None or model is None:
+        return Scoring(Ready(job, party, identity, None), None, None, None)
+    part = own_part(job, party, model)
+    frame, table = read_table(job, party, source, scored_by=part.standardiser.columns)
+    ids = frame[list(job.align.columns)] if party.role == "guest" else None
+    return Scoring(Ready(job, party, identity, table), part, ids, out)
+
+
+def _check_options(job: Job, party: Party, model: Path | None, data: str | None, out: Path | None) -> None:
+    def wrong(what: str, remedy: str) -> ConfigError:
+        return ConfigError(f"{party.name}: {what}", remedy=remedy, party=party.name)
+
+    if party.role == "arbiter":
+        if len(job.parties.hosts) == 1:
+            raise wrong("the arbiter takes no part in a prediction with one host", "Let the guest and the host run it, and nobody else")
+        if model is not None or data is not None:
+            raise wrong("the arbiter holds no part of the model and no data", "Leave --model and --data out")
+    elif model is None:
+        raise wrong("--model is missing", "Name the model folder inside the run's folder, such as --model runs/RUN/model")
+    if out is not None and party.role != "guest":
+        raise wrong("only the guest gets scores", "Leave --out out")
+    if out is not None and (out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK)):
+        raise wrong(f"{out} cannot be written", "Name a file in a folder that this account may write")
+
+
+def _new_data(party: Party, data: str | None) -> Data | None:
+    """[data] of the party file, with another source if one was given."""
+    if party.data is None or data is None:
+        return party.data
+    query = party.data.query if "://" in data else None
+    if "://" in data and query is None:
+        raise ConfigError("--data is a database address, and [data] has no query", remedy="Add query to [data], or give a file")
+    return party.data.model_copy(update={"source": data, "query": query})
+
+
+def own_part(job: Job, party: Party, folder: Path) -> LogisticPart:
+    """This party's part of a model of this job.  Raises ModelError, and DisclosureRefused if it uses a column that the party file withholds now."""
+    part, manifest = load_part(folder)
+    if part.party != party.name:
+        raise ModelError(f"{folder} is the part of another party", expected=party.name, found=part.party, remedy="Name this party's own")
+    if manifest.job_digest != job.digest.hex():
+        raise ModelError(
+            f"{folder} was trained by another job",
+            expected=job.digest.hex()[:12],
+            found=manifest.job_digest[:12],
+            remedy="Give the job file of that run (vfl job digest shows which one it is)",
+        )
+    if party.role == "guest" and (part.classes is None or part.intercept is None):
+        raise ModelError(f"{folder} is no guest's part", remedy="Restore it from a copy of the run's folder")
+    allowed = party.data.columns if party.data else None
+    withheld = [c for c in part.standardiser.columns if allowed is not None and c not in allowed]
+    if withheld:
+        raise DisclosureRefused(
+            f"{party.name}: the model uses columns that data.columns does not list: {', '.join(withheld)}",
+            remedy="Train a model without them, or, if whoever answers for this party's data agrees, add them to [data] columns",
+            party=party.name,
+        )
+    return part
+
+
+def predict(
+    scoring: Scoring, watch: Observer, *, connect_timeout: float = 120.0, seed: bytes | None = None
+) -> tuple[Path, Path | None, int]:
+    """Takes part in a prediction: (the run's folder, the guest's file of scores, rows scored).  Raises as `vfl.runner.run`."""
+    ready, part = scoring.ready, scoring.part
+    job, party = ready.job, ready.party
+    peers = job.parties.peers_of(party.name)
+    if len(job.parties.hosts) == 1:
+        peers = tuple(p for p in peers if p != job.parties.arbiter)
+    digest = hashlib.sha256(b"vfl predict\n" + job.digest).digest()
+    with meet(ready, "predict", peers, watch, session_digest=digest, connect_timeout=connect_timeout, seed=seed) as meeting:
+        if part is not None:
+            same_model(meeting.session, part.model_id)
+        outcome = program(scoring)(meeting.session)
+        result = result_frame(job, party, meeting.started, "predict")
+        if part is not None:
+            result["model"]["model_id"] = part.model_id.hex()
+        scored = 0
+        if party.role == "guest":
+            rows, scores = outcome
+            scored = len(rows)
+            result["alignment"] = {"guest_rows": len(ready.table or ()), "host_rows": None, "intersection": scored}
+            _write_scores(scoring, meeting, rows, scores)
+    result |= {"phases": meeting.counting.phases(), "disclosure": summarise(meeting.folder / "ledger.jsonl")}
+    write_report(meeting.folder, result)
+    file = None if party.role != "guest" else _publish(meeting.folder / "scores.csv", scoring.out)
+    return meeting.folder, file, scored
+
+
+def program(scoring: Scoring) -> Callable[[Session], Any]:
+    """The role function of this party."""
+    table, part, least = scoring.ready.table, scoring.part, scoring.ready.job.align.min_intersection
+    if table is None or part is None:
+        return lambda session: logistic.predict_arbiter(session, least)
+    role = logistic.predict_guest if scoring.ready.party.role == "guest" else logistic.predict_host
+    return lambda session: role(session, table, part, least)
+
+
+def same_model(session: Session, model_id: bytes) -> None:
+    """The guest and each host tell each other which model they hold, before any id is sent.  Raises ModelError unless it is the same."""
+    channels = session.hosts if session.me == session.roles.guest else [session.guest]
+    broadcast(channels, ModelName(model_id))
+    for channel in channels:
+        if channel.recv(ModelName).model_id != model_id:
+            raise ModelError(
+                f"{channel.peer} holds a part of another model than {session.me}",
+                remedy="Give every party the model folder of the same run",
+                party=channel.peer,
+            )
+
+
+def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
+    """scores.csv: the key columns as they came, and `score`, empty where not all parties know the id; one line a row, in the table's order."""
+    assert scoring.ids is not None
+    score = np.full(len(scoring.ids), np.nan)
+    score[rows] = 0.5 * (1.0 + np.tanh(scores / 2))  # 1 / (1 + exp(-scores)), which cannot overflow
+    with written(meeting.folder), _private(meeting.draft / "scores.csv") as path:
+        scoring.ids.assign(score=score).to_csv(path, index=False, lineterminator="\n")
+
+
+def _publish(made: Path, out: Path | None) -> Path:
+    """Moves the scores to where they were asked for."""
+    if out is None:
+        return made
+    draft = out.with_name(f".{out.name}.part")
+    with written(out.parent), _private(draft) as path:
+        path.write_bytes(made.read_bytes())
+        os.replace(path, out)
+        made.unlink()
+    return out
+
+
+@contextmanager
+def _private(path: Path) -> Iterator[Path]:
+    """A new file that only this account can read."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    yield path
