@@ -144,7 +144,13 @@ def run(job: JobFile, party: PartyFile, connect_timeout: ConnectTimeout = 600.0,
     console = Console(stderr=True)
     with stoppable(console), watching(progress, console) as watch:
         folder = run_party(prepare(load_job(job), load_party(party)), watch, connect_timeout=connect_timeout)
-    say(f"report: {folder / 'report.json'}")
+    if progress == "bar":
+        from vfl.report import read_report
+        from vfl.report.terminal import print_summary
+
+        print_summary(read_report(folder), Console(), folder)
+    else:
+        say(f"report: {folder / 'report.json'}")
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 
 from protocols.session import Observer
@@ -21,7 +22,8 @@ class Recorder(Observer):
 
     def phase_ends(self, phase: str) -> None:
         self._counting.phase(None)
-        self._watch.phase_ends(phase)
+        if sys.exception() is None:  # a phase that failed is not shown as done
+            self._watch.phase_ends(phase)
 
     def step(self, phase: str, done: int, total: int) -> None:
         self._watch.step(phase, done, total)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,21 @@ def init_party(folder: Path, role: Role, name: str, **settings: Any) -> Identity
     party_file = folder / "party.toml"
     if party_file.exists():
         raise ConfigError(f"{party_file} exists already", remedy="Choose another folder; an identity is never overwritten")
+    text = starter_party(role, name, **settings)
     try:
         (folder / "peers").mkdir(parents=True, exist_ok=True)
         identity = create_identity(folder / "identity", name)
-        party_file.write_text(starter_party(role, name, **settings), encoding="utf-8")
+        party_file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written ({error.strerror})", remedy="Choose a folder that you may write to") from None
     return identity
 
 
 def trust_peer(folder: Path, certificate: Path, address: str | None = None) -> tuple[str, str]:
-    """Copies a peer's certificate to peers/ and adds its section to party.toml; returns the peer's name and fingerprint."""
+    """Copies a peer's certificate to peers/ and adds its section to party.toml; returns the peer's name and fingerprint.
+
+    Raises ConfigError, and leaves both as they were, if the party file would not be right with it.
+    """
     party_file = folder / "party.toml"
     try:
         pem, text = certificate.read_bytes(), party_file.read_text(encoding="utf-8")
@@ -37,8 +42,27 @@ def trust_peer(folder: Path, certificate: Path, address: str | None = None) -> t
     name = check_name(common_name(load_certificate(pem, str(certificate))))
     changed = with_peer(text, name, f"peers/{name}.pem", address)
     pinned = folder / "peers" / f"{name}.pem"
-    pinned.parent.mkdir(exist_ok=True)
-    pinned.write_bytes(pem)
-    party_file.write_text(changed, encoding="utf-8")
-    load_party(party_file)
+    before = pinned.read_bytes() if pinned.exists() else None
+    try:
+        pinned.parent.mkdir(exist_ok=True)
+        pinned.write_bytes(pem)
+        party_file.write_text(changed, encoding="utf-8")
+        load_party(party_file)
+    except (OSError, ConfigError) as error:
+        undo(party_file, text.encode(), pinned, before)
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(
+            f"{error.filename} cannot be written ({error.strerror})", remedy="Choose a folder that you may write to"
+        ) from None
     return name, fingerprint(pem)
+
+
+def undo(party_file: Path, text: bytes, pinned: Path, pem: bytes | None) -> None:
+    """Puts both files back, as far as they can be written."""
+    with contextlib.suppress(OSError):
+        party_file.write_bytes(text)
+        if pem is None:
+            pinned.unlink(missing_ok=True)
+        else:
+            pinned.write_bytes(pem)

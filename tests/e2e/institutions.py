@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,12 +74,30 @@ class Ended:
 class Process:
     """A command of ours as a process of its own."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, name: str, **options: Any) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        name: str,
+        *,
+        inside: Sequence[str] = (),
+        cwd: Path = ROOT,
+        environment: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
+        """inside: a command that runs it, such as one that enters a network namespace."""
         folder.mkdir(exist_ok=True)
         number = len(list(folder.glob("*.out")))
         self.out, self.err = folder / f"{name}-{number}.out", folder / f"{name}-{number}.err"
         with self.out.open("wb") as out, self.err.open("wb") as err:
-            self._process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=out, stderr=err, **options)
+            self._process = subprocess.Popen(
+                [*inside, sys.executable, *arguments],
+                cwd=cwd,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
+                stdout=out,
+                stderr=err,
+                **options,
+            )
 
     def wait(self, seconds: float = 60) -> Ended:
         """Waits until it has ended."""

@@ -65,7 +65,7 @@ def test_a_peer_that_is_not_there(parties: Institutions) -> None:
     waits.wait(20).says(4, r"telecom did not call this party in 1 s", "Start telecom, and check the address that it dials")
     dials.wait(20).says(5, "bank stopped with 'peer-unreachable', because of telecom", "Ask telecom")
     parties.start("telecom", timeout=1).wait(20).says(
-        4, r"bank was not reached at 127.0.0.1:\d+ in 1 s", "Start bank, and check its address"
+        4, r"bank was not reached at 127.0.0.1:\d+ in 1 s: nobody listens there", "Start bank, and check its address"
     )
     nothing_sent(parties)
 

@@ -108,6 +108,8 @@ class Switchboard:
                 trouble = "no answer"
             except socket.gaierror:
                 trouble = "the name is not known here"
+            except ConnectionRefusedError:
+                trouble = "nobody listens there"
             except OSError as error:
                 trouble = error.strerror or (str(error) if isinstance(error, ConnectionResetError) else "nobody answers")
             self._troubles[peer.name] = trouble

@@ -1,0 +1,171 @@
+"""Every command of the README, as printed there and in that order; and what the showing ones say when a file is not what it should be."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.institutions import KEY, ROOT, Ended, Institutions, tables
+from vfl import faults
+from vfl.config import starter_job
+from vfl.demo.run import free_ports
+from vfl.setup import init_party, trust_peer
+
+README = (ROOT / "README.md").read_text()
+
+
+def printed() -> list[list[str]]:
+    """The commands of the README's block "Between institutions", each as its words."""
+    block = README.partition("## Between institutions")[2].split("```")[1]
+    return [shlex.split(line, comments=True) for line in block.strip().splitlines()]
+
+
+def prepare(folder: Path) -> dict[str, Path]:
+    """What the README takes for granted: two partners, a job, tables."""
+    made = tables(rows=160)
+    for name, role in (("telecom", "host"), ("trustco", "arbiter")):
+        init_party(folder / name, role, name)  # type: ignore[arg-type]
+        (folder / f"{name}.pem").write_bytes((folder / name / "identity" / "cert.pem").read_bytes())
+    job = starter_job(keys=[KEY], max_iter=5, key_bits=2048).replace('link = "exact"', 'link = "taylor"')
+    (folder / "job.toml").write_text(job)
+    made["telecom"].to_csv(folder / "telecom" / "customers.csv", index=False)
+    made["bank"].to_csv(folder / "customers.csv", index=False)
+    made["bank"].drop(columns="canarylabel").to_csv(folder / "new.csv", index=False)
+    return {name: folder / name / "party.toml" for name in ("bank", "telecom", "trustco")}
+
+
+def fill_in(folder: Path, files: dict[str, Path]) -> None:
+    """What the comments of party.toml ask for, and the pins that the README does not show."""
+    (folder / "customers.csv").rename(folder / "bank" / "customers.csv")
+    ports = dict(zip(("bank", "trustco"), free_ports(2), strict=True))
+    for name, port in ports.items():
+        files[name].write_text(files[name].read_text().replace("0.0.0.0:7443", f"127.0.0.1:{port}"))
+    files["bank"].write_text(files["bank"].read_text().replace('label = "default"', 'label = "canarylabel"'))
+    bank = folder / "bank" / "identity" / "cert.pem"
+    trust_peer(folder / "bank", folder / "trustco.pem")
+    trust_peer(folder / "telecom", bank, f"127.0.0.1:{ports['bank']}")
+    trust_peer(folder / "telecom", folder / "trustco.pem", f"127.0.0.1:{ports['trustco']}")
+    trust_peer(folder / "trustco", bank, f"127.0.0.1:{ports['bank']}")
+    trust_peer(folder / "trustco", folder / "telecom.pem")
+
+
+def test_the_readme_from_end_to_end(parties: Institutions, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = parties.folder
+    monkeypatch.chdir(folder)
+    files = prepare(folder)
+    said: dict[str, Ended] = {}
+    runs: dict[str, Path] = {}
+    for program, *words in printed():
+        assert program == "vfl"
+        words = [w.replace("RUN", str(runs.get("bank"))).replace("cert.pem", "bank/identity/cert.pem") for w in words]
+        name = " ".join(w for w in words[:2] if w.isalpha())
+        if words[0] in ("run", "predict"):
+            other = ["--model", str(runs.get("telecom", "")) + "/model"] if words[0] == "predict" else []
+            commands = {"bank": words, "telecom": [words[0], "job.toml", "telecom/party.toml", *other]}
+            if words[0] == "run":
+                commands["trustco"] = ["run", "job.toml", "trustco/party.toml"]
+            started = {p: parties.run(["-m", "vfl", *c], p, cwd=folder) for p, c in commands.items()}
+            ended = {p: process.wait(60) for p, process in started.items()}
+            assert [e.code for e in ended.values()] == [0] * len(ended), ended
+            said[name] = ended["bank"]
+            runs = runs or {p: e.folder for p, e in ended.items()}
+        else:
+            said[name] = parties.here(*words)
+            assert said[name].code == 0, (words, said[name].err)
+        if name == "trust":
+            fill_in(folder, files)
+    assert "telecom is pinned. Compare this fingerprint" in said["trust"].out
+    assert "bank holds the labels, telecom further columns" in said["job show"].out
+    assert "Ready. Nothing was sent." in said["check"].out
+    assert re.search(r"in common +128", said["report"].out)
+    assert re.search(r"telecom +HostRows +revealed", said["ledger show"].out)
+    assert "Unbroken." in said["ledger verify"].out
+    assert "Signed by the owner of bank/identity/cert.pem" in said["ledger verify"].out
+    assert re.search(r"canaryage +-?\d", said["model show"].out)
+    assert "128 of 160 rows are scored" in said["predict"].out
+    show_what_is_wrong(parties, runs["bank"])
+
+
+def show_what_is_wrong(parties: Institutions, run: Path) -> None:
+    """The showing commands on files that are not what they should be."""
+    ledger = run / "ledger.jsonl"
+    assert "SHA-256" in parties.here("ledger", "show", run, "--messages").out
+    assert "The signature was not checked" in parties.here("ledger", "verify", run).out
+    parties.here("ledger", "verify", run, "--certificate", "telecom.pem").says(5, "is not signed by the owner of this certificate")
+    parties.here("ledger", "verify", run, "--certificate", "none.pem").says(2, "none.pem cannot be read", "Name the certificate")
+    text = ledger.read_text()
+    ledger.write_text(text.replace('"bytes":', '"bytes":1', 1))
+    parties.here("ledger", "verify", run).says(5, r"ledger.jsonl: line \d+ ", "It is not what the run wrote")
+    ledger.write_text("{}\n")
+    parties.here("ledger", "show", run).says(2, "is no ledger", "Name a run's folder")
+    ledger.write_text(text)
+    parties.here("report", "bank").says(7, "report.json is no report", "Give the folder of a finished run")
+    parties.here("model", "show", run).says(7, "holds no readable model part", "Name the model folder")
+    parties.here("ledger", "show", "nowhere").says(2, "nowhere cannot be read", "Name a run's")
+
+
+def test_the_help_lists_the_commands_in_the_order_of_use(parties: Institutions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = parties.here("--help").out
+    listed = re.findall(r"^  ([a-z]+) +\S", text.partition("Commands:")[2], re.MULTILINE)
+    assert listed == ["demo", "init", "trust", "job", "check", "run", "predict", "report", "ledger", "model"]
+    assert "..." not in text.partition("Commands:")[2]  # nothing is cut off at 80 columns
+    in_readme = list(dict.fromkeys(words[1] for words in printed()))
+    assert set(in_readme) == set(listed) - {"demo"}
+
+
+def test_init_and_trust_leave_nothing_half_done(parties: Institutions) -> None:
+    folder = parties.folder / "x"
+    parties.here("init", folder, "--role", "guest", "--name", "Bank AG").says(
+        2, "the party's name .* not a valid name", "Use|Write|small letters"
+    )
+    assert not folder.exists()
+    init = ("init", folder, "--role", "guest", "--name", "bank")
+    assert parties.here(*init).code == 0
+    parties.here(*init).says(2, "party.toml exists already", "Choose another folder")
+    init_party(parties.folder / "telecom", "host", "telecom")
+    text, theirs, own = (folder / "party.toml").read_text(), parties.folder / "telecom" / "identity", folder / "identity" / "cert.pem"
+    parties.here("trust", folder, theirs / "cert.pem", "--address", "nowhere").says(
+        2, "peers.telecom.address.* is not an address", "Write it as"
+    )
+    parties.here("trust", folder, theirs / "key.pem").says(2, "holds a private key", "Only certificates are exchanged")
+    parties.here("trust", folder, own).says(2, "peers.bank.* is this party itself", "Remove|Pin")
+    assert (folder / "party.toml").read_text() == text
+    assert list((folder / "peers").iterdir()) == []
+    assert parties.here("trust", folder, theirs / "cert.pem").code == 0
+    parties.here("trust", folder, theirs / "cert.pem").says(2, "already has .peers.telecom.", "Remove that section first")
+
+
+def test_a_fault_of_the_program_shows_no_data(capsys: pytest.CaptureFixture[str]) -> None:
+    def fault() -> None:
+        secret = {"CANARY-00001": 1}
+        faults.describe(ValueError())
+        secret["CANARY-00002"]
+
+    assert faults.ended(fault) == 1
+    text = capsys.readouterr().err
+    assert text.startswith("vfl: a fault of the program: KeyError at vfl/faults.py:")
+    assert "CANARY" not in text
+    assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize("columns", ["80", pytest.param("120", marks=pytest.mark.slow)])
+def test_progress_fits_the_terminal(parties: Institutions, columns: str) -> None:
+    """The bars of a run, as a terminal of this width gets them: no line is wider."""
+    parties.lay_out()
+    others = [parties.start(name) for name in ("telecom", "trustco")]
+    arguments = ["-m", "vfl", "run", str(parties.job), str(parties.file("bank"))]
+    shown = parties.run(arguments, "bank", environment={"COLUMNS": columns, "FORCE_COLOR": "1", "TERM": "xterm"}).wait(60)
+    assert shown.code == 0, shown.err
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]+", shown.err)]
+    assert max(len(line) for line in lines) <= int(columns)
+    assert any("training" in line and "5/5" in line for line in lines)
+    *table, last = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in shown.out.splitlines()]
+    assert last.startswith("report: ")
+    assert Path(last.removeprefix("report: ")).is_file()
+    assert max(len(line) for line in table) <= int(columns)
+    assert any("in common" in line for line in table)
+    assert [process.wait(20).code for process in others] == [0, 0]
