@@ -49,6 +49,6 @@ class PointVec:
     def take(self, rows: NDArray[np.int64]) -> PointVec:
         return PointVec(self.raw.take(rows))
 
-    def tags(self) -> NDArray[np.void]:
-        """(length,) 16-byte tags: equal points have equal tags, others with probability 2^-128 a pair."""
-        return np.frombuffer(self.raw.tags(), dtype="V16")
+    def tag_bytes(self) -> bytes:
+        """16 bytes a point: equal points have equal tags, others with probability 2^-128 a pair."""
+        return self.raw.tags()

@@ -15,7 +15,7 @@ from protocols.cipher import Scheme
 from protocols.errors import ConfigError
 from protocols.randomness import Randomness
 from protocols.session import Observer, Roles, Session
-from vfl.data import Table, table_from_frame
+from vfl.data import KeyLists, Table, key_lists, rules, table_from_frame
 from vfl.engine import run_local
 from vfl.estimators import LogisticRegression, paillier
 from vfl.model import LogisticPart
@@ -28,7 +28,13 @@ class Federation:
     """The parties of a joint model and their tables; make one with `Federation.local`."""
 
     def __init__(
-        self, tables: dict[str, Table], keys: tuple[str, ...], label: str, normalise: str, min_intersection: int, cipher: Scheme | None
+        self,
+        tables: dict[str, Table],
+        keys: KeyLists,
+        label: str,
+        normalise: Mapping[str, str],
+        min_intersection: int,
+        cipher: Scheme | None,
     ) -> None:
         self._tables, self._keys, self._label, self._normalise = tables, keys, label, normalise
         self._min_intersection, self._cipher = min_intersection, cipher
@@ -39,27 +45,29 @@ class Federation:
         cls,
         guest: pd.DataFrame,
         hosts: Mapping[str, pd.DataFrame],
-        on: str | Sequence[str],
+        on: str | Sequence[str] | Sequence[Sequence[str]],
         label: str,
         *,
-        normalise: str = "text",
+        normalise: str | Mapping[str, str] = "text",
         min_intersection: int = 1,
         cipher: Scheme | None = None,
     ) -> Federation:
         """guest: id column(s), label, own features; hosts: by name, id column(s) and features.  All other columns are features.
 
-        on: the id column, or several that make one key.  normalise: how ids are compared ("text", "digits", "exact").
+        on: the id column, several that make one key, or a list of such lists: keys that are tried in order.  normalise: how ids are compared, one
+        normaliser for all columns or one by column ("text", "digits", "exact", "email", "date", "date:%d/%m/%Y", "e164:GB").
         cipher: replaces Paillier (`protocols.cipher.Identity()` measures a run without encryption).
         Raises ConfigError, and DataError for what is wrong in a table: nothing is sent before all are checked.
         """
-        keys = (on,) if isinstance(on, str) else tuple(on)
+        keys = key_lists((on,) if isinstance(on, str) else on)
+        by_column = rules(keys, normalise)
         if not hosts:
             raise ConfigError("a federation needs at least one host", remedy='Pass hosts={"name": frame}')
         if reserved := {GUEST, ARBITER} & set(hosts):
             raise ConfigError(f"no host can be called {', '.join(sorted(reserved))}", remedy="Choose another name")
-        tables = {GUEST: _table(guest, GUEST, keys, normalise, label)}
-        tables |= {name: _table(frame, name, keys, normalise, None) for name, frame in hosts.items()}
-        return cls(tables, keys, label, normalise, min_intersection, cipher)
+        tables = {GUEST: _table(guest, GUEST, keys, by_column, label)}
+        tables |= {name: _table(frame, name, keys, by_column, None) for name, frame in hosts.items()}
+        return cls(tables, keys, label, by_column, min_intersection, cipher)
 
     def fit(
         self,
@@ -71,7 +79,7 @@ class Federation:
     ) -> FederatedModel:
         """Aligns, trains on all common rows and returns the model.  taps and observers watch a party's channels and progress."""
         job = logistic.LogisticJob(
-            estimator.C, estimator.max_iter, estimator.link, estimator.clip, estimator.score_bits, self._min_intersection
+            estimator.C, estimator.max_iter, estimator.link, estimator.clip, estimator.score_bits, self._min_intersection, len(self._keys)
         )
         programs: dict[str, Callable[[Session], Any]] = {GUEST: partial(logistic.guest, table=self._tables[GUEST], job=job)}
         programs |= {h: partial(logistic.host, table=self._tables[h], job=job) for h in self.roles.hosts}
@@ -104,9 +112,9 @@ class FederatedModel:
         parts: dict[str, LogisticPart],
         roles: Roles,
         estimator: LogisticRegression,
-        keys: tuple[str, ...],
+        keys: KeyLists,
         label: str,
-        normalise: str,
+        normalise: Mapping[str, str],
         scheme: Scheme,
         sizes: dict[str, int],
         intersection: int,
@@ -145,7 +153,7 @@ class FederatedModel:
             GUEST: partial(logistic.predict_guest, table=tables[GUEST], part=self.parts[GUEST], min_intersection=1)
         }
         programs |= {h: partial(logistic.predict_host, table=tables[h], part=self.parts[h], min_intersection=1) for h in self.roles.hosts}
-        programs[ARBITER] = partial(logistic.predict_arbiter, min_intersection=1)
+        programs[ARBITER] = partial(logistic.predict_arbiter, min_intersection=1, keys=len(self._keys))
         inputs = {p: t.digest() for p, t in tables.items()}
         rows, scores = run_local(self.roles, programs, self._scheme, inputs=inputs)[GUEST]
         result = pd.Series(np.nan, index=tables[GUEST].index, name="score")
@@ -173,14 +181,19 @@ class FederatedModel:
 
 
 def _table(
-    frame: pd.DataFrame, party: str, keys: tuple[str, ...], normalise: str, label: str | None, columns: Sequence[str] | None = None
+    frame: pd.DataFrame,
+    party: str,
+    keys: KeyLists,
+    normalise: Mapping[str, str],
+    label: str | None,
+    columns: Sequence[str] | None = None,
 ) -> Table:
     """A party's table with `columns`, or every column but keys and label, as features."""
     return table_from_frame(
         frame,
         party=party,
         keys=keys,
-        normalise=dict.fromkeys(keys, normalise),
+        normalise=normalise,
         duplicates="error",
         label=label,
         columns=columns,

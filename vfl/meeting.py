@@ -13,6 +13,9 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
 
 from protocols.channel import Channel
 from protocols.cipher import Keyring, Paillier
@@ -21,7 +24,7 @@ from protocols.finish import confirm
 from protocols.randomness import Randomness, run_seed
 from protocols.session import Observer, Roles, Session
 from vfl.budget import Budget
-from vfl.config import Job, Party
+from vfl.config import Agreement, Job, Party
 from vfl.counting import CountingTap
 from vfl.data import Table
 from vfl.engine import abort_reason
@@ -36,11 +39,14 @@ DEADLINE = 3600.0  # seconds for one message: computing takes long; heartbeats t
 DRAFT = "unconfirmed"
 
 
+J = TypeVar("J", bound=Agreement, default=Job)
+
+
 @dataclass(frozen=True)
-class Ready:
+class Ready(Generic[J]):
     """A party that has passed every check that can be made alone: nothing has been sent."""
 
-    job: Job
+    job: J
     party: Party
     identity: Identity
     table: Table | None
@@ -68,7 +74,7 @@ class Meeting:
 
 @contextlib.contextmanager
 def meet(
-    ready: Ready,
+    ready: Ready[Any],
     purpose: str,
     peers: Sequence[str],
     watch: Observer,
@@ -106,8 +112,9 @@ def meet(
                 taps = (PolicyTap(job.disclosure.allow, party.policy.allow, party=party.name), counting, LedgerTap(writer))
                 keys = Keyring()
                 channels = {peer: Channel(wire, keys, taps, DEADLINE) for peer, wire in wires.items()}
+                scheme = Paillier(job.crypto.key_bits if isinstance(job, Job) else 3072)
                 drawn = Randomness(party.name, seed or run_seed(), ready.input_digest())
-                session = Session(party.name, ready.roles, channels, drawn, keys, Paillier(job.crypto.key_bits), recorder)
+                session = Session(party.name, ready.roles, channels, drawn, keys, scheme, recorder)
                 with drafts(folder) as draft:
                     yield Meeting(session, folder, draft, started, counting)
                     with recorder.phase("finish"):
@@ -118,7 +125,7 @@ def meet(
             raise
 
 
-def addresses(job: Job, party: Party, peers: Sequence[str]) -> list[PeerAddress]:
+def addresses(job: Agreement, party: Party, peers: Sequence[str]) -> list[PeerAddress]:
     """Who takes part, by which certificate, and where this party dials them."""
     dialled = job.parties.dials(party.name)
     return [

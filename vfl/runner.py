@@ -44,7 +44,7 @@ def read_table(job: Job, party: Party, data: Data, *, scored_by: Sequence[str] |
     table = table_from_frame(
         frame,
         party=party.name,
-        keys=job.align.columns,
+        keys=job.align.keys,
         normalise=job.align.normalise,
         duplicates=job.align.duplicates if scored_by is None or not guest else "error",  # no row to be scored is dropped
         label=data.label if scored_by is None else None,
@@ -64,6 +64,7 @@ def logistic_job(job: Job) -> logistic.LogisticJob:
         clip=job.model.clip,
         score_bits=job.disclosure.score_bits,
         min_intersection=job.align.min_intersection,
+        keys=len(job.align.keys),
         test=job.split.test,
         seed=job.split.seed,
     )

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from protocols.alignment import psi, psi_many
-from protocols.alignment.psi import Alignment
+from protocols.alignment.ids import Ids
+from protocols.alignment.lists import MemorySpool, Scratch, Spool
+from protocols.alignment.outcome import Alignment, Request
 from protocols.session import Session
 
-__all__ = ["Alignment", "align", "serve"]
+__all__ = ["Alignment", "Ids", "MemorySpool", "Scratch", "Spool", "align", "serve"]
 
 
-def align(session: Session, ids: list[bytes], min_intersection: int) -> Alignment:
-    """Rows of `ids` (distinct, canonical bytes) that every data party holds, in the shared order.  Each data party runs this.
+def align(
+    session: Session,
+    ids: Sequence[bytes] | tuple[Ids, ...],
+    min_intersection: int,
+    *,
+    size_only: bool = False,
+    scratch: Scratch = MemorySpool,
+) -> Alignment:
+    """This party's rows that every data party holds, in the shared order.  Each data party runs this.
 
+    ids: canonical and distinct; or, for keys that are tried in order, a tuple of the ids under each, empty where a row has none.  size_only: only how
+    many rows each key matches is opened.  scratch: makes what keeps 16 bytes a row of each data party.
     One host: two-party ECDH-PSI, the arbiter sees nothing.  Several hosts: the arbiter compares blinded points (`serve`).
     Raises DataError at every party if the intersection is smaller than `min_intersection`: then only its size was learnt.
     """
+    keys = ids if isinstance(ids, tuple) else (Ids.of(ids),)
+    ask = Request(min_intersection, size_only, scratch)
     if len(session.roles.hosts) > 1:
-        return psi_many.data_party(session, ids, min_intersection)
+        return psi_many.data_party(session, keys, ask)
     role = psi.guest if session.me == session.roles.guest else psi.host
-    return role(session, ids, min_intersection)
+    return role(session, keys, ask)
 
 
-def serve(session: Session, min_intersection: int) -> None:
-    """The arbiter's side: compares blinded points when there are several hosts; with one host there is nothing to do."""
+def serve(session: Session, min_intersection: int, *, keys: int = 1, size_only: bool = False, scratch: Scratch = MemorySpool) -> None:
+    """The arbiter's side: compares blinded points when there are several hosts; with one host there is nothing to do.  keys: how many are tried."""
     if len(session.roles.hosts) > 1:
-        psi_many.comparer(session, min_intersection)
+        psi_many.comparer(session, keys, Request(min_intersection, size_only, scratch))

@@ -1,42 +1,54 @@
-"""Private set intersection of two parties by Diffie-Hellman on ristretto255, size first.
+"""Private set intersection of two parties by Diffie-Hellman on ristretto255, size first, by one key or by several that are tried in order.
 
 Source: Meadows 1986 and Huberman, Franklin, Hogg 1999 (commutative blinding); the size is settled before anything else is opened.
 Adversary: honest but curious; points from the peer are validated, so a malicious one learns no more than which of its own inputs are members.
 
-     guest, ids G, secret a                                    host, ids H, secret b
- 1   shuffle G       BlindedIds H(g)^a  ------------------->
- 2                                      <-------------------   BlindedIds H(h)^b       shuffle H
- 3                                      <-------------------   SortedTags of (H(g)^a)^b
- 4   tags of (H(h)^b)^a; compare
-                     IntersectionSize   ------------------->   both stop here if it is too small
- 5                   HostRows           ------------------->   its own rows, in tag order
- 6                                      <-------------------   GuestRows: the guest's rows, in tag order
+     guest, ids G, secrets a_1, a_2 ..                         host, ids H, secrets b_1, b_2 ..
+     for each key k, in order:
+ 1   shuffle G       BlindedIds H_k(g)^a_k  ------------->
+ 2                                      <-----------------   BlindedIds H_k(h)^b_k    shuffle H
+ 3                                      <-----------------   SortedTags of (H_k(g)^a_k)^b_k
+                                                             (a later key: UnmatchedTags, of rows that no earlier key matched)
+ 4   tags of (H_k(h)^b_k)^a_k; compare those of rows that no earlier key matched
+                     KeyHits            ----------------->   unless k is the last key
+ 5                   IntersectionSize   ----------------->   both stop here if the total is too small
+ 6                   HostRows           ----------------->   its own rows, in tag order
+ 7                                      <-----------------   GuestRows: the guest's rows, in tag order
 
-Who learns what: each party the other's number of ids, the size of the intersection, and, if that is large enough, which of its own ids are in it.
+Both keep one secret order of their rows for all keys.  A row without a value under a key is blinded as a random text, so that nobody sees which rows these are.
+KeyHits marks positions in SortedTags, which the host knows as positions in the guest's secret order: it can leave these out of the next key, and name none.
+So the rounds need no opening in between, and the minimum holds for the total.  Where the size alone is asked for, SizeOnly takes the place of 5 to 7.
+
+Who learns what: each party the other's number of rows, how many rows each key matches, and, if their sum is large enough, which of its own rows are matched,
+and by which key (of one of several).  The guest sees the host's points of *all* keys for all rows: where a row that an earlier key matched would also match
+another of the guest's rows under a later key, it can count that, and after the opening say for which row of its own.  The host cannot.
 The shared order is that of the tags: pseudo-random, independent of either table's order.
-Cost a row pair: four scalar products, two hashes to the group, 80 bytes and 8 more a common id.
+Cost a row pair and key: four scalar products, two hashes to the group, 80 bytes and 8 more a common id.  Points travel in chunks.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
-from protocols.codec import Int32s, check_lengths
-from protocols.errors import DataError, RemoteProtocolError
+from protocols.alignment import tags as tagging
+from protocols.alignment.ids import Ids
+from protocols.alignment.lists import AHEAD, Blinding, check_rows, chunks_of_tags, marked, marks, read_tags, received
+from protocols.alignment.outcome import Alignment, Matches, Request, in_shared_order
+from protocols.alignment.tags import Tags
+from protocols.channel import Channel
+from protocols.codec import Int32s, Int64s, check_lengths
+from protocols.errors import RemoteProtocolError
 from protocols.message import BLINDED, REVEALED, Message
 from protocols.ristretto import PointVec
 from protocols.session import Session
 
-DOMAIN = b"vfl ecdh-psi v1"
-TAG_BYTES = 16
-
 
 class BlindedIds(Message, disclosure=BLINDED, learns="how many ids the sender has"):
-    points: PointVec  # (n,)  H(id)^k, shuffled by the sender
+    points: PointVec  # a chunk of (n,)  H(id)^k, shuffled by the sender
+    more: int  # how many chunks are to come
 
 
 class SortedTags(
@@ -44,102 +56,141 @@ class SortedTags(
     disclosure=BLINDED,
     learns="nothing before it compares: tags of its own ids under both secrets, in an order that is not its own",
 ):
-    tags: bytes  # (n, 16) of the receiver's points, sorted
+    tags: bytes  # a chunk of (n, 16) of the receiver's points, sorted
+    more: int
+
+
+class UnmatchedTags(
+    Message,
+    disclosure=REVEALED,
+    permit="matched-keys-to-parties",
+    learns="how many of its ids no earlier key matched, and with the rows later: by which key each was matched",
+):
+    tags: bytes  # a chunk of (left, 16) of the receiver's points that no earlier key matched, sorted
+    more: int
+
+
+class KeyHits(
+    Message,
+    disclosure=REVEALED,
+    permit="matched-keys-to-parties",
+    learns="how many ids this key matched, and with the rows later: by which key each was matched",
+):
+    hits: bytes  # bitmap over the tags that the receiver sent last: which of them are common
 
 
 class IntersectionSize(Message, disclosure=REVEALED, permit="intersection-to-parties", learns="how many ids all parties have in common"):
     size: int
 
 
+class SizeOnly(
+    Message, disclosure=REVEALED, permit="intersection-size-to-parties", learns="how many ids all parties have in common, and no more"
+):
+    by_key: Int64s  # (keys,)  how many each key matched
+
+
 class HostRows(Message, disclosure=REVEALED, permit="intersection-to-parties", learns="which of its own ids are common to all parties"):
     rows: Int32s  # (size,)  positions in the host's list, in tag order
-    hits: bytes  # bitmap over SortedTags: which of them are common
+    hits: bytes  # bitmap over the tags of the last key: which of them are common
 
 
 class GuestRows(Message, disclosure=REVEALED, permit="intersection-to-parties", learns="which of its own ids are common to all parties"):
     rows: Int32s  # (size,)  positions in the guest's list, in tag order
 
 
-@dataclass(frozen=True)
-class Alignment:
-    """What a data party takes from an alignment: its own common rows (size,), in the shared order, and how many ids each data party had."""
+def guest(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment:
+    """Rows that the host also holds, in the shared order.  Raises DataError below the least intersection, InvalidPoint."""
+    (peer,) = session.hosts
+    name = peer.peer
+    own = Blinding(session, keys)
+    matches: list[Matches] = []
+    sizes = {session.me: own.rows}
+    unmatched = np.ones(0, np.bool_)  # (the host's rows,)
+    for key in range(len(keys)):
+        theirs = exchange(peer, own, key, ask)  # 1, 2
+        if key == 0:
+            sizes[name], unmatched = len(theirs), np.ones(len(theirs), np.bool_)
+        check_lengths(name, len(unmatched), theirs, what="ids under another key")
+        spool = ask.scratch()
+        for chunk in received(peer, SortedTags) if key == 0 else received(peer, UnmatchedTags):  # 3
+            spool.append(chunk.tags)
+        tags = read_tags(name, spool)
+        check_lengths(name, own.rows - sum(len(m.left) for m in matches), tags, what="tags of the ids sent")
+        if not tagging.ascending(tags):
+            raise RemoteProtocolError(f"{name} sent tags that are not in order", party=name)
+        at_own, at_theirs = tagging.match(tags, theirs)  # 4
+        if (at_own[1:] == at_own[:-1]).any():
+            raise RemoteProtocolError(f"{name} sent an id twice", party=name)
+        free = unmatched[at_theirs]
+        at_own, at_theirs = at_own[free], at_theirs[free]
+        unmatched[at_theirs] = False
+        matches.append(Matches(tags[at_own], at_own, at_theirs))
+        if key < len(keys) - 1:
+            peer.send(KeyHits(marked(at_own, len(tags))))
+    by_key = tuple(len(m.left) for m in matches)
+    if ask.size_only:
+        peer.send(SizeOnly(np.array(by_key, np.int64)))
+        return Alignment(np.zeros(0, np.int64), np.zeros(0, np.uint8), sizes, by_key)
+    peer.send(IntersectionSize(sum(by_key)))  # 5
+    ask.check(sum(by_key))
+    _, their_rows, matched_by = in_shared_order(matches)
+    peer.send(HostRows(their_rows.astype(np.int32), marked(matches[-1].left, len(tags))))  # 6
+    rows = peer.recv(GuestRows).rows  # 7
+    check_rows(name, rows, sum(by_key), own.rows)
+    return Alignment(own.shuffle[rows], matched_by, sizes, by_key)
 
-    rows: NDArray[np.int64]
-    sizes: dict[str, int]
 
-
-def guest(session: Session, ids: list[bytes], min_intersection: int) -> Alignment:
-    """Rows of `ids` that the host also holds, in the shared order.  Raises DataError below `min_intersection`, InvalidPoint."""
-    (host_channel,) = session.hosts
-    host_name = host_channel.peer
-    shuffle, secret, points = blind(session, ids)
-    host_channel.send(BlindedIds(points))  # 1
-    theirs = host_channel.recv(BlindedIds).points  # 2
-    own_tags = np.frombuffer(host_channel.recv(SortedTags).tags, dtype="V16")  # 3
-    check_lengths(host_name, len(ids), own_tags, what="tags of the ids sent")
-    their_tags = (theirs * secret).tags()  # 4
-    common, at_own, at_theirs = np.intersect1d(own_tags, their_tags, return_indices=True)
-    host_channel.send(IntersectionSize(len(common)))
-    if len(common) < min_intersection:
-        raise too_small(len(common), min_intersection)
-    hits = np.zeros(len(ids), dtype=bool)
-    hits[at_own] = True
-    host_channel.send(HostRows(at_theirs.astype(np.int32), np.packbits(hits).tobytes()))  # 5
-    rows = host_channel.recv(GuestRows).rows  # 6
-    check_rows(host_name, rows, len(common), len(ids))
-    return Alignment(shuffle[rows], {session.me: len(ids), host_name: len(theirs)})
-
-
-def host(session: Session, ids: list[bytes], min_intersection: int) -> Alignment:
+def host(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment:
     """As `guest`, the other side."""
-    guest_name = session.roles.guest
-    shuffle, secret, points = blind(session, ids)
-    theirs = session.guest.recv(BlindedIds).points  # 1
-    session.guest.send(BlindedIds(points))  # 2
-    tags = (theirs * secret).tags()
-    order = np.argsort(tags, kind="stable")
-    session.guest.send(SortedTags(tags[order].tobytes()))  # 3
-    size = session.guest.recv(IntersectionSize).size  # 4
-    if size < min_intersection:
-        raise too_small(max(size, 0), min_intersection)
-    answer = session.guest.recv(HostRows)  # 5
-    check_rows(guest_name, answer.rows, size, len(ids))
-    check_lengths(guest_name, (len(order) + 7) // 8, answer.hits, what="bytes of the bitmap of hits")
-    hits = np.unpackbits(np.frombuffer(answer.hits, dtype=np.uint8), count=len(order)).astype(bool)
-    if int(hits.sum()) != size:
-        raise RemoteProtocolError(f"{guest_name} marked another number of hits than it announced", party=guest_name)
-    session.guest.send(GuestRows(order[hits].astype(np.int32)))  # 6
-    return Alignment(shuffle[answer.rows], {guest_name: len(theirs), session.me: len(ids)})
+    peer, name = session.guest, session.roles.guest
+    own = Blinding(session, keys)
+    matches: list[Matches] = []
+    sizes: dict[str, int] = {}
+    unmatched = np.zeros(0, np.int64)  # the guest's rows, by their position in its secret order
+    for key in range(len(keys)):
+        tags = exchange(peer, own, key, ask)  # 1, 2
+        if key == 0:
+            sizes, unmatched = {name: len(tags), session.me: own.rows}, np.arange(len(tags))
+        check_lengths(name, sizes[name], tags, what="ids under another key")
+        tags = tags[unmatched] if key else tags
+        order = tagging.order(tags)
+        for chunk, more in chunks_of_tags(tags, order):
+            peer.send(SortedTags(chunk, more) if key == 0 else UnmatchedTags(chunk, more))  # 3
+        positions = unmatched[order]
+        if key < len(keys) - 1:
+            hits = marks(name, peer.recv(KeyHits).hits, len(positions))  # 4
+            matches.append(Matches(tags[order[hits]], hits, positions[hits]))
+            unmatched = np.sort(np.delete(positions, hits))
+    before = tuple(len(m.left) for m in matches)
+    if ask.size_only:
+        by_key = tuple(peer.recv(SizeOnly).by_key.tolist())
+        check_lengths(name, len(keys), by_key, what="keys")
+        if by_key[:-1] != before or not 0 <= by_key[-1] <= len(unmatched):
+            raise RemoteProtocolError(f"{name} counted otherwise than it marked", party=name)
+        return Alignment(np.zeros(0, np.int64), np.zeros(0, np.uint8), sizes, by_key)
+    size = peer.recv(IntersectionSize).size  # 5
+    ask.check(size)
+    answer = peer.recv(HostRows)  # 6
+    check_rows(name, answer.rows, size, own.rows)
+    hits = marks(name, answer.hits, len(positions))
+    if sum(before) + len(hits) != size:
+        raise RemoteProtocolError(f"{name} marked another number of hits than it announced", party=name)
+    matches.append(Matches(tags[order[hits]], hits, positions[hits]))
+    _, their_rows, matched_by = in_shared_order(matches)
+    peer.send(GuestRows(their_rows.astype(np.int32)))  # 7
+    return Alignment(own.shuffle[answer.rows], matched_by, sizes, (*before, len(hits)))
 
 
-def blind(session: Session, ids: list[bytes]) -> tuple[NDArray[np.int64], bytes, PointVec]:
-    """A secret order, a secret scalar, and the blinded points in that order."""
-    digest = ids_digest(ids)
-    shuffle = session.seed("psi shuffle", digest).permutation(len(ids))
-    secret = session.seed("psi scalar", digest).scalar()
-    return shuffle, secret, PointVec.hash_to_group([ids[i] for i in shuffle], DOMAIN) * secret
-
-
-def check_rows(sender: str, rows: NDArray[np.int32], size: int, length: int) -> None:
-    """Raises RemoteProtocolError unless `rows` are `size` distinct positions below `length`."""
-    check_lengths(sender, size, rows, what="common rows")
-    if len(rows) and (rows.min() < 0 or rows.max() >= length or len(np.unique(rows)) != len(rows)):
-        raise RemoteProtocolError(f"{sender} sent row positions that do not exist", party=sender)
-
-
-def ids_digest(ids: list[bytes]) -> bytes:
-    """SHA-256 of a list of ids, each with its length."""
-    digest = hashlib.sha256()
-    for item in ids:
-        digest.update(len(item).to_bytes(4, "big"))
-        digest.update(item)
-    return digest.digest()
-
-
-def too_small(size: int, least: int) -> DataError:
-    """The error of a run that stops because the parties share too few ids."""
-    found = "no id is" if size == 0 else f"only {size} ids are"
-    return DataError(
-        f"{found} common to all parties, and this job wants at least {least}",
-        remedy="Check that all parties use the same id column and normaliser; nothing but the size was learnt",
-    )
+def exchange(peer: Channel, own: Blinding, key: int, ask: Request) -> Tags:
+    """Sends this party's blinded ids and returns the tags of the peer's under both secrets, in the peer's order; both lists chunk by chunk."""
+    mine = (BlindedIds(points, more) for points, more in own.points(key))
+    for message in islice(mine, AHEAD):
+        peer.send(message)
+    spool = ask.scratch()
+    for theirs in received(peer, BlindedIds):
+        spool.append((theirs.points * own.scalars[key]).tag_bytes())
+        for message in islice(mine, 1):
+            peer.send(message)
+    for message in mine:
+        peer.send(message)
+    return read_tags(peer.peer, spool)

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from protocols import errors
 from protocols.alignment.psi import BlindedIds
-from vfl.config import PERMITS, Job, Party, cautions, cross_check, load_job, load_party
+from vfl.config import PERMITS, AlignmentJob, Job, Party, cautions, cross_check, load_agreement, load_job, load_party
 from vfl.config.reading import Section
 from vfl.data.source import MISSING
 from vfl.ledger import LedgerWriter, read_ledger
@@ -17,11 +17,15 @@ TEXT = (Path(__file__).parents[2] / "docs" / "file-formats.md").read_text()
 BLOCKS = {b.split("\n", 1)[0].removeprefix("# "): b for b in re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)}
 
 
+def sections(base: type[Section]) -> list[type[Section]]:
+    return [s for child in base.__subclasses__() for s in (child, *sections(child))]
+
+
 def keys(model: type[BaseModel], prefix: str = "") -> dict[str, object]:
     found: dict[str, object] = {}
     for name, field in model.model_fields.items():
         kinds = re.findall(r"(\w+)(?:\]|\||>|$| )", str(field.annotation).replace("'", ""))
-        inner = next((s for s in Section.__subclasses__() if s.__name__ in kinds and issubclass(s, Section)), None)
+        inner = next((s for s in sections(Section) if s.__name__ in kinds), None)
         if inner is None:
             found[prefix + name] = field.default
         else:
@@ -47,6 +51,13 @@ def test_every_key_has_a_row_with_its_default(model):
         if isinstance(default, int | float):
             assert rows[key] == f"`{default}`", key
     assert set(rows) >= {"parties.hosts", "peers.NAME.address", "run.directory"}
+
+
+def test_the_job_for_alignment_alone_loads(tmp_path):
+    (tmp_path / "job.toml").write_text(BLOCKS["alignment"])
+    job = load_agreement(tmp_path / "job.toml")
+    assert isinstance(job, AlignmentJob)
+    assert job.parties.names == ("bank", "telecom")
 
 
 def test_every_permission_is_told_in_the_words_of_the_code():

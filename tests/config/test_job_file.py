@@ -70,19 +70,27 @@ BAD = [
     ("split", "seed = 1.5", "split.seed", "whole number"),
     ("align", "keys = []", "align.keys", "at least one key"),
     ("align", "keys = [[]]", "align.keys", "at least one key"),
-    ("align", 'keys = ["national_id"]', "align.keys", 'keys = [["national_id"]]'),
-    ("align", 'keys = "national_id"', "align.keys", 'keys = [["national_id"]]'),
-    ("align", 'keys = [["national_id"], ["phone"]]', "align.keys", "fallback keys are not supported yet"),
+    ("align", 'keys = ["national_id"]', "align.keys", 'keys = [["national_id"], ["phone", "birth_date"]]'),
+    ("align", 'keys = "national_id"', "align.keys", 'keys = [["national_id"], ["phone", "birth_date"]]'),
+    ("align", 'keys = [["national_id"], []]', "align.keys", "at least one key"),
+    ("align", 'keys = [["a", "b"], ["b", "a"]]', "align.keys", "has a key twice"),
+    ("align", f"keys = [{', '.join(f'[{chr(34)}k{i}{chr(34)}]' for i in range(9))}]", "align.keys", "Use 8 at most"),
     ("align", 'keys = [["a", "a"]]', "align.keys", "twice"),
     ("align", 'keys = [["  "]]', "align.keys", "not a column name"),
     ("align", "keys = [[7]]", "align.keys", "a list of its columns"),
-    ("align", 'normalise = { national_id = "e164:GB" }', "align.normalise.national_id", "not supported yet"),
-    ("align", 'normalise = { national_id = "date" }', "align.normalise.national_id", "not supported yet"),
-    ("align", 'normalise = { national_id = "upper" }', "align.normalise.national_id", '"text", "digits" or "exact"'),
+    ("align", 'normalise = { national_id = "e164:UK" }', "align.normalise.national_id", "ISO 3166, such as e164:GB"),
+    ("align", 'normalise = { national_id = "e164" }', "align.normalise.national_id", "is not known"),
+    ("align", 'normalise = { national_id = "date:" }', "align.normalise.national_id", "is not known"),
+    ("align", 'normalise = { national_id = "date:%d/%m/%y" }', "align.normalise.national_id", "Write %d, %m and %Y once each"),
+    ("align", 'normalise = { national_id = "date:%Y-%d-%m" }', "align.normalise.national_id", "reads ISO dates otherwise"),
+    ("align", 'normalise = { national_id = "date:%d %b %Y" }', "align.normalise.national_id", "Write %d, %m and %Y once each"),
+    ("align", "normalise = { national_id = 7 }", "align.normalise.national_id", "is 7, which is not known"),
+    ("align", 'normalise = { national_id = "upper" }', "align.normalise.national_id", '"text", "digits", "exact", "email", "date"'),
     ("align", 'normalise = { phone = "digits" }', "align.normalise.phone", "no key column"),
     ("align", 'duplicates = "last"', "align.duplicates", '"first"'),
     ("align", "min_intersection = 0", "align.min_intersection", "1 or more"),
-    ("align", "cardinality_only = true", "align.cardinality_only", "not supported yet"),
+    ("align", "cardinality_only = true", "align.cardinality_only", "a model needs rows"),
+    ("align", "cardinality_only = 1", "align.cardinality_only", "true to open the size alone"),
     ("parties", 'guest = "../bank"', "parties.guest", "small letters, digits and hyphens"),
     ("parties", 'guest = "Bank"', "parties.guest", "small letters"),
     ("parties", 'guest = "bank\\n"', "parties.guest", "small letters"),
@@ -159,6 +167,11 @@ def test_two_hosts_need_one_permission_more(write):
         "scores-to-guest",
         "intersection-sizes-to-arbiter",
     )
+
+
+def test_two_keys_need_one_permission_more(write):
+    said = refusal(write(with_key("align", 'keys = [["national_id"], ["phone", "birth_date"]]')))
+    assert 'add "matched-keys-to-parties"' in said
 
 
 def test_all_problems_are_told_at_once(write):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from protocols.errors import DataError
 from vfl.data import split_rows
-from vfl.data.keys import canonical_ids, digits_form, text_form
+from vfl.data.keys import canonical_ids
+from vfl.data.normalise import digits_form, text_form
 
 
 def ids(values, how: str = "text", dtype=object) -> list[bytes]:

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from protocols.errors import DataError
-from vfl.data.keys import digits_form
+from vfl.data.normalise import digits_form
 from vfl.demo.datasets import Demo, breast_clinics, credit_sim, from_csv
 from vfl.metrics import binary_metrics, uplift
 

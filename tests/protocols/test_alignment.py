@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols import alignment
-from protocols.alignment import psi
+from protocols.alignment import psi, tags
+from protocols.alignment.ids import Ids
+from protocols.alignment.lists import Blinding
+from protocols.alignment.outcome import Request
 from protocols.channel import Tap
 from protocols.cipher import Identity, Keyring
 from protocols.errors import DataError, InvalidPoint, PeerAborted, RemoteProtocolError
@@ -18,10 +21,10 @@ from protocols.session import Roles, Session
 from tests.harness import Recording, Sent
 from vfl.engine import run_local
 
-Ids = dict[str, list[bytes]]
+Lists = dict[str, list[bytes]]
 
 
-def run(ids: Ids, least: int = 1, taps: dict[str, list[Tap]] | None = None) -> dict[str, alignment.Alignment]:
+def run(ids: Lists, least: int = 1, taps: dict[str, list[Tap]] | None = None) -> dict[str, alignment.Alignment]:
     guest, *hosts = ids
     roles = Roles(guest, tuple(hosts), "arbiter")
     programs = {p: (lambda s, own=own: alignment.align(s, own, least)) for p, own in ids.items()}
@@ -29,7 +32,7 @@ def run(ids: Ids, least: int = 1, taps: dict[str, list[Tap]] | None = None) -> d
     return run_local(roles, programs, Identity(), taps=taps)
 
 
-def common(ids: Ids, found: dict[str, alignment.Alignment]) -> list[bytes]:
+def common(ids: Lists, found: dict[str, alignment.Alignment]) -> list[bytes]:
     """The aligned ids, after checking that all parties have the same in the same order."""
     lists = [[own[i] for i in found[p].rows] for p, own in ids.items()]
     assert all(aligned == lists[0] for aligned in lists)
@@ -102,11 +105,9 @@ def forged_host(message: Message) -> object:
     """A host that follows the protocol up to step 6 and then sends `message`."""
 
     def role(session: Session) -> None:
-        _, secret, own = psi.blind(session, [b"a", b"b"])
-        theirs = session.guest.recv(psi.BlindedIds).points
-        session.guest.send(psi.BlindedIds(own))
-        tags = (theirs * secret).tags()
-        session.guest.send(psi.SortedTags(np.sort(tags).tobytes()))
+        own = Blinding(session, (Ids.of([b"a", b"b"]),))
+        found = psi.exchange(session.guest, own, 0, Request(1))
+        session.guest.send(psi.SortedTags(found[tags.order(found)].tobytes(), 0))
         session.guest.recv(psi.IntersectionSize)
         session.guest.recv(psi.HostRows)
         session.guest.send(message)
@@ -132,7 +133,7 @@ def test_invalid_points_are_refused_before_anything_depends_on_them(point: bytes
 
     def host(session: Session) -> None:
         session.guest.recv(psi.BlindedIds)
-        session.guest.wire.send(msgspec.msgpack.encode(["BlindedIds", point]))
+        session.guest.wire.send(msgspec.msgpack.encode(["BlindedIds", point, 0]))
         session.guest.recv(psi.HostRows)
 
     programs = {"guest": lambda s: alignment.align(s, [b"a"], 1), "host": host, "arbiter": lambda s: None}

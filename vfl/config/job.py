@@ -16,17 +16,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from vfl.config.align import Align, distinct
+from vfl.config.align import Column as Column
 from vfl.config.permits import LATER, PERMITS
-from vfl.config.reading import Complaint, Section, build, check_column, check_name, choose, listed, read_toml, shown
+from vfl.config.reading import Complaint, Section, build, check_name, choose, listed, read_toml, shown
 
 Role = Literal["guest", "host", "arbiter"]
-Normalise = Literal["text", "digits", "exact"]
 Name = Annotated[str, AfterValidator(check_name)]
-Column = Annotated[str, AfterValidator(check_column)]
 Permit = Annotated[str, BeforeValidator(choose(tuple(PERMITS), LATER))]
 
 _KINDS_LATER = dict.fromkeys(("linear-regression", "poisson-regression", "boosted-trees"), "only logistic regression is")
-_WHICH_LATER = {"email": "e-mail rules", "date": "dates"}
 _TREES = "n_estimators max_depth learning_rate max_bin reg_lambda gamma min_child_weight subsample colsample_bytree top_rate other_rate"
 NOT_YET: dict[str, str] = {
     "model.standardise": "every party always standardises its own columns on the training rows",
@@ -37,28 +36,12 @@ NOT_YET: dict[str, str] = {
     "model.penalty": "the penalty is always L2, set by C",
     "model.class_weight": "all rows weigh the same",
     "model.tol": "nobody sees a gradient or a loss, so max_iter alone decides when to stop",
-    "align.cardinality_only": "asking for the size alone",
     **{f"model.{key}": "boosted trees" for key in (*_TREES.split(), "gradient_bits", "min_bin_rows", "membership")},
 }
 
 
-def _normaliser(value: object) -> object:
-    later = {
-        **_WHICH_LATER,
-        **({value: "phone numbers"} if isinstance(value, str) and value.startswith("e164") else {}),
-    }
-    return choose(("text", "digits", "exact"), later)(value)
-
-
-def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
-    twice = sorted({v for v in values if values.count(v) > 1})
-    if twice:
-        raise Complaint(f"names {listed([shown(v) for v in twice], 'and')} twice", "Name each once")
-    return values
-
-
 def _permits(values: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted(_distinct(values), key=list(PERMITS).index))  # the order means nothing
+    return tuple(sorted(distinct(values), key=list(PERMITS).index))  # the order means nothing
 
 
 def _key_bits(value: object) -> object:
@@ -73,7 +56,7 @@ def _key_bits(value: object) -> object:
 
 
 Permits = Annotated[tuple[Permit, ...], AfterValidator(_permits)]
-Columns = Annotated[tuple[Column, ...], AfterValidator(_distinct)]
+Columns = Annotated[tuple[Column, ...], AfterValidator(distinct)]
 
 
 def _version(value: object) -> object:
@@ -89,7 +72,7 @@ class Parties(Section):
     """Who takes part, by name; hosts in the order that every party uses."""
 
     guest: Name = Field(description='the name of the party that holds the labels, such as guest = "bank"')
-    hosts: Annotated[tuple[Name, ...], AfterValidator(_distinct)] = Field(
+    hosts: Annotated[tuple[Name, ...], AfterValidator(distinct)] = Field(
         min_length=1, description='the names of the other data parties, at least one, such as hosts = ["telecom"]'
     )
     arbiter: Name = Field(
@@ -108,79 +91,28 @@ class Parties(Section):
     @property
     def names(self) -> tuple[str, ...]:
         """guest, hosts, arbiter."""
-        return (self.guest, *self.hosts, self.arbiter)
+        return (self.guest, *self.hosts, *self._arbiters)
+
+    @property
+    def _arbiters(self) -> tuple[str, ...]:
+        return (self.arbiter,) if self.arbiter else ()
 
     def role_of(self, name: str) -> Role | None:
         """The role of the party `name`; None if it takes no part."""
         if name == self.guest:
             return "guest"
-        return "host" if name in self.hosts else "arbiter" if name == self.arbiter else None
+        return "host" if name in self.hosts else "arbiter" if name in self._arbiters else None
 
     def peers_of(self, name: str) -> tuple[str, ...]:
         """Whom `name` talks to: the guest and the arbiter to all, a host to these two and to no other host."""
         if self.role_of(name) == "host":
-            return (self.guest, self.arbiter)
+            return (self.guest, *self._arbiters)
         return tuple(n for n in self.names if n != name)
 
     def dials(self, name: str) -> tuple[str, ...]:
         """Whose address `name` needs: hosts dial the guest and the arbiter, the arbiter dials the guest, the guest
         nobody."""
-        return {"guest": (), "host": (self.guest, self.arbiter), "arbiter": (self.guest,), None: ()}[self.role_of(name)]
-
-
-class Align(Section):
-    """How customers are matched."""
-
-    keys: tuple[tuple[Column, ...], ...] = Field(
-        description=('a list of keys, each a list of its columns, such as keys = [["national_id"]] or keys = [["phone", "birth_date"]]')
-    )
-    normalise: dict[Column, Annotated[Normalise, BeforeValidator(_normaliser)]] = Field(
-        default={},
-        description='for key columns, one of "text" (default), "digits" or "exact", such as { national_id = "digits" }',
-    )
-    duplicates: Literal["error", "first"] = Field(
-        default="error", description='"error" (stop, the default) or "first" (keep the first of rows that share an id)'
-    )
-    min_intersection: int = Field(
-        default=100,
-        ge=1,
-        le=2**31,
-        description="the least number of common rows to go on with, 1 or more (default 100)",
-    )
-
-    @model_validator(mode="after")
-    def _one_key(self) -> Align:
-        if not self.keys or not all(self.keys):
-            raise Complaint("names no column", 'Write at least one key, such as keys = [["national_id"]]', "align.keys")
-        if len(self.keys) > 1:
-            raise Complaint(
-                f"has {len(self.keys)} keys; fallback keys are not supported yet",
-                "Keep one key (it may have several columns)",
-                "align.keys",
-            )
-        for column in self.normalise:
-            if column not in self.columns:
-                raise Complaint(
-                    "is no key column, so it would do nothing",
-                    "Remove it, or add it to align.keys",
-                    f"align.normalise.{column}",
-                )
-        _distinct_key(self.columns)
-        # A default that is spelt out or left out is the same job.
-        object.__setattr__(self, "normalise", {c: self.normalise.get(c, "text") for c in self.columns})
-        return self
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns of the one key."""
-        return self.keys[0]
-
-
-def _distinct_key(columns: tuple[str, ...]) -> None:
-    try:
-        _distinct(columns)
-    except Complaint as complaint:
-        raise Complaint(complaint.what, complaint.remedy, "align.keys") from None
+        return {"guest": (), "host": (self.guest, *self._arbiters), "arbiter": (self.guest,), None: ()}[self.role_of(name)]
 
 
 class Split(Section):
@@ -221,10 +153,15 @@ class Crypto(Section):
     )
 
 
-class Disclosure(Section):
+class Allowed(Section):
     """Everything that this job reveals."""
 
     allow: Permits = Field(default=(), description=f"a list out of {', '.join(PERMITS)}")
+
+
+class Disclosure(Allowed):
+    """The same, and how finely."""
+
     score_bits: int = Field(
         default=10,
         ge=0,
@@ -233,27 +170,14 @@ class Disclosure(Section):
     )
 
 
-class Job(Section):
-    """A whole job file."""
+class Agreement(Section):
+    """What every job file says, whatever it computes."""
 
     name: Annotated[str, AfterValidator(lambda v: check_name(v, 64))] = Field(description='a name such as "credit-risk-2026q4"')
     version: Version = Field(description="1, the version of the job file's format that this release reads")
     parties: Parties = Field(description="a section [parties] that names the guest, the hosts and the arbiter")
     align: Align = Field(description='a section [align] with the key, such as keys = [["national_id"]]')
-    split: Split = Field(default=Split(), description="a section [split]")
-    model: Model = Field(description='a section [model] with kind = "logistic-regression"')
-    crypto: Crypto = Field(default=Crypto(), description="a section [crypto]")
-    disclosure: Disclosure = Field(default=Disclosure(), description="a section [disclosure]")
-
-    @model_validator(mode="after")
-    def _allows_itself(self) -> Job:
-        missing = [p for p in needed_permits(self) if p not in self.disclosure.allow]
-        if missing:
-            told = "; ".join(f"'{p}' ({PERMITS[p]})" for p in missing)
-            quoted = [f'"{p}"' for p in missing]
-            remedy = f"add {listed(quoted, 'and')}" if self.disclosure.allow else f"write allow = [{', '.join(quoted)}]"
-            raise Complaint(f"lacks what this job cannot do without: {told}", f"If all parties agree, {remedy}", "disclosure.allow")
-        return self
+    disclosure: Allowed = Field(default=Allowed(), description="a section [disclosure]")
 
     @property
     def canonical(self) -> bytes:
@@ -265,11 +189,37 @@ class Job(Section):
         """32 bytes: SHA-256 of 'vfl job', a line feed and `canonical`; the same at every party."""
         return hashlib.sha256(b"vfl job\n" + self.canonical).digest()
 
+    def check_permits(self, needed: tuple[str, ...]) -> None:
+        """Raises Complaint unless the job allows what its own protocols need."""
+        missing = [p for p in needed if p not in self.disclosure.allow]
+        if missing:
+            told = "; ".join(f"'{p}' ({PERMITS[p]})" for p in missing)
+            quoted = [f'"{p}"' for p in missing]
+            remedy = f"add {listed(quoted, 'and')}" if self.disclosure.allow else f"write allow = [{', '.join(quoted)}]"
+            raise Complaint(f"lacks what this job cannot do without: {told}", f"If all parties agree, {remedy}", "disclosure.allow")
+
+
+class Job(Agreement):
+    """A whole job file that fits a model."""
+
+    split: Split = Field(default=Split(), description="a section [split]")
+    model: Model = Field(description='a section [model] with kind = "logistic-regression" (only vfl align needs none)')
+    crypto: Crypto = Field(default=Crypto(), description="a section [crypto]")
+    disclosure: Disclosure = Field(default=Disclosure(), description="a section [disclosure]")
+
+    @model_validator(mode="after")
+    def _allows_itself(self) -> Job:
+        if self.align.cardinality_only:
+            raise Complaint("is true, and a model needs rows", "Remove it, or remove [model] and run vfl align", "align.cardinality_only")
+        self.check_permits(needed_permits(self))
+        return self
+
 
 def needed_permits(job: Job) -> tuple[str, ...]:
     """The permissions that the job's own protocols need."""
-    always = ("intersection-to-parties", "final-weights-to-owner", "scores-to-guest")
-    return (*always, "intersection-sizes-to-arbiter") if len(job.parties.hosts) > 1 else always
+    several_hosts = ("intersection-sizes-to-arbiter",) if len(job.parties.hosts) > 1 else ()
+    several_keys = ("matched-keys-to-parties",) if len(job.align.keys) > 1 else ()
+    return ("intersection-to-parties", "final-weights-to-owner", "scores-to-guest", *several_keys, *several_hosts)
 
 
 def job_from(document: Mapping[str, Any], where: str = "job") -> Job:

@@ -13,7 +13,7 @@ from typing import Annotated, cast
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from protocols.errors import ConfigError, DisclosureRefused
-from vfl.config.job import Column, Columns, Job, Name, Permits, Role
+from vfl.config.job import Agreement, Column, Columns, Job, Name, Permits, Role
 from vfl.config.permits import PERMITS
 from vfl.config.reading import Complaint, Section, build, listed, read_toml, shown
 
@@ -210,7 +210,7 @@ def check_files(party: Party) -> None:
             ) from None
 
 
-def cross_check(job: Job, party: Party) -> None:
+def cross_check(job: Agreement, party: Party) -> None:
     """Whether this party can and will take part in this job.
 
     Raises ConfigError: name or role not the job's, peers missing or superfluous, an address missing, key columns used
@@ -256,7 +256,7 @@ def cross_check(job: Job, party: Party) -> None:
     _policy_check(job, party)
 
 
-def _policy_check(job: Job, party: Party) -> None:
+def _policy_check(job: Agreement, party: Party) -> None:
     least = party.policy.min_intersection
     if job.align.min_intersection < least:
         raise DisclosureRefused(

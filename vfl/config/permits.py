@@ -10,6 +10,12 @@ PERMITS: dict[str, str] = {
     "intersection-to-parties": (
         "each data party learns which of its own rows every data party holds, and how many ids each of the others has"
     ),
+    "intersection-size-to-parties": (
+        "each data party learns how many rows all data parties hold and how many ids each of the others has, but no row"
+    ),
+    "matched-keys-to-parties": (
+        "of several keys, each data party learns how many rows each one matches, and by which key each of its common rows was matched"
+    ),
     "intersection-sizes-to-arbiter": (
         "the arbiter learns how many ids each data party has and how many any set of them has in common, but no id"
     ),

@@ -5,80 +5,120 @@ Messages name columns and row numbers (the first data row is 1, a header is not 
 
 from __future__ import annotations
 
-import decimal
 import hashlib
-import re
-import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.errors import DataError
+from protocols.alignment.ids import Ids
+from protocols.errors import ConfigError
+from vfl.data.normalise import Normaliser, UnknownNormaliserError, normaliser
+from vfl.data.texts import bad_ids, decimal_text, encodes, plain_texts, say_rows
 
 Rows = NDArray[np.int64]
 MAX_ID_BYTES = 10_000
-_EXACT_FLOAT = 2.0**53  # above it a float64 no longer tells neighbouring whole numbers apart
+_BLOCK = 1 << 18  # rows put together at a time
 
 
-def say_rows(rows: NDArray[np.integer] | Sequence[int]) -> str:
-    """'row 7' or 'rows 7, 9, 12, 40, 41 and 95 more'."""
-    first = [str(int(r)) for r in rows[:5]]
-    if len(rows) == 1:
-        return f"row {first[0]}"
-    return f"rows {', '.join(first)} and {len(rows) - 5} more" if len(rows) > 5 else f"rows {', '.join(first)}"
+KeyLists = tuple[tuple[str, ...], ...]
 
 
-def text_form(value: str) -> str:
-    """NFKC, trimmed, inner white space as one blank, case folded; applying it twice changes nothing."""
-    if not value.isascii():
-        for _ in range(2):  # folding can undo NFKC and NFKC can bring new capitals; two rounds reach the fixed point
-            value = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).casefold())
-        return " ".join(value.split())
-    return " ".join(value.casefold().split())
+def key_lists(keys: Sequence[str] | Sequence[Sequence[str]]) -> KeyLists:
+    """The columns of each key: of the one key that a list of names is, or of each in a list of such lists."""
+    if all(isinstance(key, str) for key in keys):
+        return (tuple(str(key) for key in keys),)
+    return tuple((key,) if isinstance(key, str) else tuple(key) for key in keys)
 
 
-def digits_form(value: str) -> str:
-    """NFKC, then only the decimal digits, of any script, as 0 to 9."""
-    if not value.isascii():
-        value = unicodedata.normalize("NFKC", value)
-        return "".join(str(unicodedata.decimal(c)) for c in value if c.isdecimal())
-    return "".join(c for c in value if c.isdecimal())
+def rules(keys: KeyLists, normalise: str | Mapping[str, str]) -> dict[str, str]:
+    """The normaliser of each key column; normalise: one for all, or by column ("text" where there is none).  Raises ConfigError."""
+    columns = [column for key in keys for column in key]
+    if not columns or not all(keys):
+        raise ConfigError("on names no column", remedy='Name the id column, such as on="customer_id"')
+    if isinstance(normalise, str):
+        normalise = dict.fromkeys(columns, normalise)
+    if unused := [column for column in normalise if column not in columns]:
+        raise ConfigError(f"normalise names '{unused[0]}', which is no key column", remedy="Remove it, or add it to the key")
+    for column, name in normalise.items():
+        try:
+            normaliser(name)
+        except UnknownNormaliserError as error:
+            raise ConfigError(f"normalise of '{column}' is '{name}', which {error.what}", remedy=error.remedy) from None
+    return {column: normalise.get(column, "text") for column in columns}
 
 
-def exact_form(value: str) -> str:
-    """The text as it is."""
-    return value
+def keys_of(
+    frame: pd.DataFrame, party: str, keys: Sequence[Sequence[str]], normalise: Mapping[str, str], duplicates: str
+) -> tuple[tuple[Ids, ...], Rows]:
+    """The ids under each key, tried in this order, and the rows (from 0) of `frame` that they belong to.
 
-
-FORMS: dict[str, Callable[[str], str]] = {"text": text_form, "digits": digits_form, "exact": exact_form}
-
-
-def canonical_ids(frame: pd.DataFrame, party: str, keys: Sequence[str], normalise: Mapping[str, str]) -> list[bytes]:
-    """One canonical id a row: every key column's normalised text in UTF-8, each after its length in 4 bytes
-    (big-endian).
-
-    Whole numbers are written without a decimal point, also where the column is of floats or decimals.
-    Raises DataError: empty or null ids, mixed types, types that are no id, ids above 10,000 bytes.
+    One key: every row must have a value.  Several: a row without a value in a column of one key takes no part in that key; without one in all keys it
+    is an error.  duplicates: "error", or "first" to keep, key by key, the first of the rows that share an id.
     """
-    columns = [_texts(frame[key], party, key, normalise.get(key, "text")) for key in keys]
-    ids = [b"".join([len(part).to_bytes(4, "big") + part for part in row]) for row in zip(*columns, strict=True)]
-    lengths = np.fromiter((len(i) for i in ids), np.int64, len(ids)) - 4 * len(keys)
-    if (lengths > MAX_ID_BYTES).any():
-        rows = np.flatnonzero(lengths > MAX_ID_BYTES) + 1
-        raise _bad(party, keys, f"has ids longer than {MAX_ID_BYTES:,} bytes: {say_rows(rows)}", "Is this the id column?")
-    return ids
+    found = [canonical_ids(frame, party, columns, normalise, nulls=len(keys) > 1) for columns in keys]
+    alone = ~np.logical_or.reduce([ids.present for ids in found])
+    if alone.any():
+        used = list(dict.fromkeys(c for key in keys for c in key))
+        rows = say_rows(np.flatnonzero(alone) + 1)
+        raise bad_ids(party, used, f"hold no complete key in {rows}", "Give each row at least one key, or remove it")
+    kept = np.arange(len(frame), dtype=np.int64)
+    for number, columns in enumerate(keys):
+        if (again := first_of_each(found[number], party, columns, duplicates, kept)) is not None:
+            kept, found = kept[again], [ids.take(again) for ids in found]
+    return tuple(found), kept
 
 
-def first_of_each(ids: Sequence[bytes], party: str, keys: Sequence[str], duplicates: str) -> Rows:
-    """The rows (from 0) to keep: all, or the first of each id; DataError if ids repeat and `duplicates` is "error"."""
-    seen: dict[bytes, int] = {}
-    repeats = np.fromiter((seen.setdefault(value, row) != row for row, value in enumerate(ids)), np.bool_, len(ids))
-    if repeats.any() and duplicates == "error":
-        rows = np.flatnonzero(repeats) + 1
-        raise _bad(
+def canonical_ids(frame: pd.DataFrame, party: str, keys: Sequence[str], normalise: Mapping[str, str], *, nulls: bool = False) -> Ids:
+    """One canonical id a row: every key column's normalised text in UTF-8, each after its length in 4 bytes (big-endian).
+
+    Whole numbers are written without a decimal point, also where the column is of floats or decimals.  nulls: a row with
+    an empty value has an empty id; otherwise that is an error.
+    Raises DataError: empty or null ids, values that the normaliser cannot read, mixed types, types that are no id, ids above 10,000 bytes.
+    """
+    columns = [_texts(frame[key], party, key, normaliser(normalise.get(key, "text")), nulls) for key in keys]
+    long = np.sum([column.lengths for column in columns], axis=0) > MAX_ID_BYTES
+    if long.any():
+        rows = say_rows(np.flatnonzero(long) + 1)
+        raise bad_ids(party, keys, f"has ids longer than {MAX_ID_BYTES:,} bytes: {rows}", "Is this the id column?")
+    present = np.logical_and.reduce([column.present for column in columns])
+    if present.all():
+        return _composed(columns)
+    return _spread(_composed([column.take(np.flatnonzero(present)) for column in columns]), present)
+
+
+def _spread(ids: Ids, present: NDArray[np.bool_]) -> Ids:
+    """`ids` at the rows that are `present`, nothing at the others."""
+    lengths = np.zeros(len(present), np.int64)
+    lengths[present] = ids.lengths
+    return Ids(ids.data, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
+
+
+def _composed(columns: Sequence[Ids]) -> Ids:
+    """Length and text of each column, row by row: a text of headers and texts in turn, each written where it belongs."""
+    rows, data = len(columns[0]), bytearray()
+    lengths = np.column_stack([part for column in columns for part in (np.full(rows, 4, np.int64), column.lengths)])
+    for start in range(0, rows, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        place = np.repeat(np.tile(np.arange(lengths.shape[1], dtype=np.uint8), len(lengths[block])), lengths[block].ravel())
+        out = np.empty(len(place), np.uint8)
+        for number, column in enumerate(columns):
+            out[place == 2 * number] = column.lengths[block].astype(">u4").view(np.uint8)
+            out[place == 2 * number + 1] = column.bytes_of(block)
+        data += out.tobytes()
+    return Ids(bytes(data), np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths.sum(axis=1))]))
+
+
+def first_of_each(ids: Ids, party: str, keys: Sequence[str], duplicates: str, numbers: Rows) -> Rows | None:
+    """The rows (from 0) to keep, None for all; DataError if ids repeat and `duplicates` is "error".  numbers: the row of the table, from 0, of each."""
+    repeats = ids.repeats()
+    if not repeats.any():
+        return None
+    if duplicates == "error":
+        rows = numbers[repeats] + 1
+        raise bad_ids(
             party,
             keys,
             f"repeats ids: {len(rows)} rows carry an id that an earlier row has, after normalising: {say_rows(rows)}",
@@ -103,89 +143,44 @@ def split_rows(ids: Sequence[bytes], fraction: float, seed: int) -> NDArray[np.b
     return held
 
 
-def _bad(party: str, keys: Sequence[str], what: str, remedy: str) -> DataError:
-    names = " + ".join(f"'{k}'" for k in keys)
-    return DataError(f"{party}: id column {names} {what}", remedy=remedy, party=party)
-
-
-def _texts(column: pd.Series, party: str, key: str, how: str) -> list[bytes]:
-    """The normalised UTF-8 texts of one key column."""
+def _texts(column: pd.Series, party: str, key: str, how: Normaliser, nulls: bool) -> Ids:
+    """The normalised UTF-8 texts of one key column; with `nulls`, empty where the value is."""
     null = column.isna().to_numpy(np.bool_)
-    if null.any():
-        raise _bad(party, [key], f"is empty in {say_rows(np.flatnonzero(null) + 1)}", "Give each row an id, or remove it")
-    values = _plain(column, party, key)
-    form = FORMS[how]
-    if how == "digits" and any(_floatlike(v) for v in values):
-        rows = [n for n, v in enumerate(values, 1) if _floatlike(v)]
-        raise _bad(
-            party,
-            [key],
-            f"has texts like '12.0' in {say_rows(rows)}: \"digits\" would read the 0 as part of the id",
-            "Store ids as text or whole numbers, not as decimals",
-        )
-    try:
-        texts = [form(v).encode() for v in values]
-    except UnicodeEncodeError:
-        rows = [n for n, v in enumerate(values, 1) if not _encodes(v)]
-        raise _bad(party, [key], f"is not valid Unicode in {say_rows(rows)}", "Store the table as UTF-8") from None
-    empty = [n for n, (t, v) in enumerate(zip(texts, values, strict=True), 1) if not t or not v.strip()]
-    if empty:
-        why = "has no digit" if how == "digits" else "is empty"
-        raise _bad(party, [key], f"{why} in {say_rows(empty)}", "Give each row an id, or remove it")
-    return texts
+    if null.any() and not nulls:
+        raise bad_ids(party, [key], f"is empty in {say_rows(np.flatnonzero(null) + 1)}", "Give each row an id, or remove it")
+    present = column[~null] if null.any() else column
+    texts = Ids.joined(_normalised(present, np.flatnonzero(~null) + 1, party, key, how, nulls))
+    return _spread(texts, ~null) if null.any() else texts
 
 
-def _floatlike(value: str) -> bool:
-    return value.endswith("0") and re.fullmatch(r"\s*\d+\.0+", value) is not None
+def _normalised(column: pd.Series, numbers: Rows, party: str, key: str, how: Normaliser, nulls: bool) -> Iterator[list[bytes]]:
+    """Chunks of normalised texts; what is wrong is told after the last, for all rows at once.  numbers: the rows' numbers, for messages."""
+    wrong: dict[tuple[str, str], list[int]] = {}
 
+    def note(what: str, remedy: str, rows: list[int]) -> None:
+        if rows:
+            wrong.setdefault((what, remedy), []).extend(numbers[done + np.array(rows)].tolist())
 
-def _encodes(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _plain(column: pd.Series, party: str, key: str) -> list[str]:
-    """The column's values as text: texts as they are, whole numbers in decimal; DataError for anything else."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
-    values = column.tolist()
-    is_text = np.fromiter((isinstance(v, str) for v in values), np.bool_, len(values))
-    if is_text.all():
-        return values
-    is_number = np.fromiter((_is_number(v) for v in values), np.bool_, len(values))
-    if not (is_text | is_number).all():
-        rows = np.flatnonzero(~(is_text | is_number)) + 1
-        raise _bad(party, [key], f"holds neither text nor numbers in {say_rows(rows)}", "Store ids as text or whole numbers")
-    if is_text.any():
-        fewer = is_text if 2 * is_text.sum() <= len(values) else is_number
-        what = "text" if fewer is is_text else "numbers"
-        raise _bad(
-            party,
-            [key],
-            f"mixes text and numbers: {say_rows(np.flatnonzero(fewer) + 1)} hold {what}, the others do not",
-            "Store all ids as text",
-        )
-    whole = np.fromiter((_is_whole(v) for v in values), np.bool_, len(values))
-    if not whole.all():
-        raise _bad(
-            party,
-            [key],
-            f"holds numbers that are no whole numbers, or floats too large to be exact, in {say_rows(np.flatnonzero(~whole) + 1)}",
-            "Store ids as text or whole numbers",
-        )
-    return [str(int(v)) for v in values]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | decimal.Decimal | np.integer | np.floating) and not isinstance(value, bool | np.bool_)
-
-
-def _is_whole(value: int | float | decimal.Decimal) -> bool:
-    if isinstance(value, float | np.floating):
-        return bool(np.isfinite(value)) and float(value).is_integer() and abs(float(value)) < _EXACT_FLOAT
-    if isinstance(value, decimal.Decimal):
-        return value.is_finite() and abs(value.adjusted()) < MAX_ID_BYTES and value == value.to_integral_value()
-    return True
+    done, careful = 0, how.name.startswith(("digits", "e164"))
+    for values in plain_texts(column, numbers, party, key, dates=how.name.startswith("date")):
+        if careful:
+            note(
+                f"has texts like '12.0' in {{rows}}: \"{how.name}\" would read the 0 as part of the id",
+                "Store ids as text or whole numbers, not as decimals",
+                [row for row, v in enumerate(values) if "." in v and decimal_text(v)],
+            )
+        try:
+            texts = how.many(values)
+        except UnicodeEncodeError:
+            note("is not valid Unicode in {rows}", "Store the table as UTF-8", [row for row, v in enumerate(values) if not encodes(v)])
+            texts = [b"?"] * len(values)
+        if None in texts or b"" in texts:
+            bad = [row for row, t in enumerate(texts) if not t]
+            blank = {row for row in bad if not values[row].strip()}
+            if not nulls:
+                note("is empty in {rows}", "Give each row an id, or remove it", sorted(blank))
+            note(how.invalid + " in {rows}", how.remedy, [row for row in bad if row not in blank])
+        yield [t or b"" for t in texts]
+        done += len(values)
+    for (what, remedy), rows in wrong.items():
+        raise bad_ids(party, [key], what.format(rows=say_rows(rows)), remedy)

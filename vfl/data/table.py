@@ -5,6 +5,7 @@ Messages name columns and row numbers (the first data row is 1, a header is not 
 
 from __future__ import annotations
 
+import dataclasses
 import decimal
 import hashlib
 import sys
@@ -16,8 +17,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from protocols.alignment import Alignment
+from protocols.alignment.ids import Ids
 from protocols.errors import DataError
-from vfl.data.keys import canonical_ids, first_of_each, say_rows
+from vfl.data.keys import key_lists, keys_of
+from vfl.data.texts import say_rows
 
 _LARGEST = int(sys.float_info.max)
 
@@ -26,12 +30,13 @@ _LARGEST = int(sys.float_info.max)
 class Table:
     """n rows of one party.  Printing it shows sizes only."""
 
-    ids: list[bytes]  # n canonical ids, distinct
+    ids: Ids  # n canonical ids under the first key, distinct; with several keys, empty where the row has no value under it
     index: pd.Index  # n original values of the (first) key column, for output
     features: pd.DataFrame  # (n, f) float64, finite, columns in the order asked for
     label: pd.Series | None  # n values 0.0 or 1.0; None where there is none
     classes: tuple[Any, Any] | None  # the label's two original values, sorted: what 0 and 1 stand for
     party: str
+    fallback: tuple[Ids, ...] = ()  # the same of the keys that are tried next
 
     def __repr__(self) -> str:
         label = "" if self.label is None else ", with label"
@@ -45,7 +50,7 @@ class Table:
 
         Not keyed: whoever has it can test guesses of the whole table, so it is never sent.
         """
-        digest = hashlib.sha256(b"vfl table 1\n")
+        digest = hashlib.sha256(b"vfl table 1\n" if not self.fallback else b"vfl table 1, %d keys\n" % len(self.keys))
 
         def add(*parts: bytes) -> None:
             digest.update(len(parts).to_bytes(8, "big"))
@@ -53,7 +58,8 @@ class Table:
                 digest.update(len(part).to_bytes(8, "big") + part)
 
         add(self.party.encode())
-        add(*self.ids)
+        for ids in self.keys:
+            add(*ids)
         add(str(self.index.name).encode(), *(str(v).encode("utf-8", "surrogatepass") for v in self.index))
         add(*(c.encode("utf-8", "surrogatepass") for c in self.features.columns))
         add(np.ascontiguousarray(self.features.to_numpy(np.float64), "<f8").tobytes())
@@ -66,20 +72,31 @@ class Table:
         """The table of these rows (positions from 0), in this order."""
         positions = np.asarray(rows, np.int64)
         return Table(
-            ids=[self.ids[r] for r in positions],
+            ids=self.ids.take(positions),
             index=self.index.take(positions),
             features=self.features.take(positions).reset_index(drop=True),
             label=None if self.label is None else self.label.take(positions).reset_index(drop=True),
             classes=self.classes,
             party=self.party,
+            fallback=tuple(ids.take(positions) for ids in self.fallback),
         )
+
+    @property
+    def keys(self) -> tuple[Ids, ...]:
+        """The ids under each key, in the order in which they are tried."""
+        return (self.ids, *self.fallback)
+
+    def aligned(self, found: Alignment) -> Table:
+        """The common rows in the shared order, each under the id that it was matched by, which is the same at every party."""
+        taken = self.take(found.rows)
+        return taken if not self.fallback else dataclasses.replace(taken, ids=found.pick(taken.keys), fallback=())
 
 
 def table_from_frame(
     frame: pd.DataFrame,
     *,
     party: str,
-    keys: Sequence[str],
+    keys: Sequence[str] | Sequence[Sequence[str]],
     normalise: Mapping[str, str],
     duplicates: str,
     label: str | None,
@@ -89,40 +106,42 @@ def table_from_frame(
 ) -> Table:
     """`frame` as a checked `Table`.
 
-    keys: the columns of the one key, or levels of the index; normalise: "text" (default), "digits" or "exact" by
-    column; duplicates: "error" or "first"; label: the label's column, None where there is none; columns: the features,
-    None = all others; need_label: False when scoring: the label's column may be absent, and is not read; need_features:
+    keys: the columns (or levels of the index) of the one key, or a list of those of each key, tried in order; normalise: a
+    normaliser by column, "text" where there is none; duplicates: "error" or "first"; label: the label's column, None where
+    there is none; columns: the features, None = all others; need_label: False when scoring: the label's column may be absent, and is not read; need_features:
     whether there must be one, by default at a party without label.
     Raises DataError that names columns and row numbers, never a value.
     """
-    frame = _with_keys(frame, party, keys)
+    every = key_lists(keys)
+    used = tuple(dict.fromkeys(column for key in every for column in key))
+    frame = with_keys(frame, party, used)
     if not len(frame):
         raise DataError(f"{party}: the table has no rows", remedy="Check the source and the query", party=party)
-    wanted = _feature_names(frame, party, keys, label, columns, need_label)
+    wanted = _feature_names(frame, party, used, label, columns, need_label)
     if not wanted and (label is None if need_features is None else need_features):
         raise DataError(
             f"{party}: the table has no feature column",
             remedy="A host brings at least one column beside its keys",
             party=party,
         )
-    ids = canonical_ids(frame, party, keys, normalise)
-    kept = first_of_each(ids, party, keys, duplicates)
-    if len(kept) < len(ids):
-        frame, ids = frame.iloc[kept], [ids[r] for r in kept]
+    (ids, *fallback), kept = keys_of(frame, party, every, normalise, duplicates)
+    if len(kept) < len(frame):
+        frame = frame.iloc[kept]
     numbers = kept + 1
     features = {name: _feature(frame[name], party, name, numbers) for name in wanted}
     mapped, classes = _label(frame[label], party, label, numbers) if label is not None and need_label else (None, None)
     return Table(
         ids=ids,
-        index=pd.Index(frame[keys[0]], name=keys[0]),
+        index=pd.Index(frame[every[0][0]], name=every[0][0]),
         features=pd.DataFrame(features, index=pd.RangeIndex(len(ids)), columns=pd.Index(wanted, dtype=object), dtype=np.float64),
         label=mapped,
         classes=classes,
         party=party,
+        fallback=tuple(fallback),
     )
 
 
-def _with_keys(frame: pd.DataFrame, party: str, keys: Sequence[str]) -> pd.DataFrame:
+def with_keys(frame: pd.DataFrame, party: str, keys: Sequence[str]) -> pd.DataFrame:
     """`frame` with its keys as columns; column names are texts, and distinct."""
     if any(key in frame.index.names and key not in frame.columns for key in keys):
         frame = frame.reset_index()

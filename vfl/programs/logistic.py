@@ -26,6 +26,7 @@ class LogisticJob:
     clip: float = 6.0
     score_bits: int = 10
     min_intersection: int = 1
+    keys: int = 1  # how many the table has, tried in order
     test: float = 0.0
     seed: int = 0
 
@@ -79,7 +80,7 @@ def arbiter(session: Session, job: LogisticJob) -> bytes:
     """The arbiter's side: makes the key while the others align.  Learns sizes only; returns the model's name."""
     with session.phase("align"):
         key = session.scheme.generate(session.me, session.seed("key"))
-        alignment.serve(session, job.min_intersection)
+        alignment.serve(session, job.min_intersection, keys=job.keys)
     with session.phase("train"):
         return glm.arbiter(session, key, job.C, job.max_iter)
 
@@ -89,28 +90,28 @@ def predict_guest(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Aligns a new table and scores what is common: (rows of the table, their scores)."""
     with session.phase("align"):
-        aligned = alignment.align(session, table.ids, min_intersection)
+        aligned = alignment.align(session, table.keys, min_intersection)
     return aligned.rows, score_guest(session, part, table.take(aligned.rows))
 
 
 def predict_host(session: Session, table: Table, part: LogisticPart, min_intersection: int) -> None:
     """A host's side of `predict_guest`."""
     with session.phase("align"):
-        aligned = alignment.align(session, table.ids, min_intersection)
+        aligned = alignment.align(session, table.keys, min_intersection)
     score_host(session, part, table.take(aligned.rows))
 
 
-def predict_arbiter(session: Session, min_intersection: int) -> None:
+def predict_arbiter(session: Session, min_intersection: int, keys: int = 1) -> None:
     """The arbiter's side of `predict_guest`: it compares blinded ids when there are several hosts, and holds nothing of the model."""
     with session.phase("align"):
-        alignment.serve(session, min_intersection)
+        alignment.serve(session, min_intersection, keys=keys)
 
 
 def align(session: Session, table: Table, job: LogisticJob) -> tuple[Table, NDArray[np.bool_], dict[str, int]]:
     """The common rows in the shared order, which of them are held out, and how many ids each data party had."""
     with session.phase("align"):
-        result = alignment.align(session, table.ids, job.min_intersection)
-        aligned = table.take(result.rows)
+        result = alignment.align(session, table.keys, job.min_intersection)
+        aligned = table.aligned(result)
         held_out = split_rows(aligned.ids, job.test, job.seed)
     if held_out.all():
         raise DataError("no common row is left to train on", remedy="Lower [split] test, or use more rows", party=session.me)

@@ -1,0 +1,72 @@
+"""What the parties ask of an alignment, and what each takes from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.alignment.ids import Ids
+from protocols.alignment.lists import MemorySpool, Scratch
+from protocols.alignment.tags import Tags, order
+from protocols.errors import DataError
+
+
+@dataclass(frozen=True)
+class Request:
+    """What all parties agreed to: the least intersection to go on with, or that the size alone is opened; scratch: where this party keeps tags."""
+
+    least: int
+    size_only: bool = False
+    scratch: Scratch = MemorySpool
+
+    def check(self, size: int) -> None:
+        """Raises DataError if the run must stop here."""
+        if size < self.least:
+            found = "no id is" if size <= 0 else f"only {size} ids are"
+            raise DataError(
+                f"{found} common to all parties, and this job wants at least {self.least}",
+                remedy="Check that all parties use the same id column and normaliser; nothing but the size was learnt",
+            )
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What a data party takes from an alignment; where the size alone was asked for, `rows` and `keys` are empty."""
+
+    rows: NDArray[np.int64]  # (common,)  its own common rows, in the shared order
+    keys: NDArray[np.uint8]  # (common,)  which key matched each, from 0
+    sizes: dict[str, int]  # how many ids each data party had
+    by_key: tuple[int, ...]  # how many rows each key matched
+
+    @property
+    def common(self) -> int:
+        """How many rows all data parties have in common."""
+        return sum(self.by_key)
+
+    def pick(self, keys: Sequence[Ids]) -> Ids:
+        """The id that matched each common row; keys: the ids of the common rows under each key."""
+        values = [b""] * len(self.keys)
+        for number, ids in enumerate(keys):
+            rows = np.flatnonzero(self.keys == number)
+            for row, value in zip(rows.tolist(), ids.at(rows), strict=True):
+                values[row] = value
+        return Ids.of(values)
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Pairs that one key matched: their tags, and where they stand in two lists."""
+
+    tags: Tags
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+
+
+def in_shared_order(matches: Sequence[Matches]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
+    """(left, right, key) of the matches of all keys, in the order of their tags."""
+    ranked = order(np.concatenate([m.tags for m in matches]))
+    keys = np.repeat(np.arange(len(matches), dtype=np.uint8), [len(m.left) for m in matches])
+    return np.concatenate([m.left for m in matches])[ranked], np.concatenate([m.right for m in matches])[ranked], keys[ranked]

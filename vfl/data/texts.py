@@ -1,0 +1,122 @@
+"""The values of a key column as texts: texts as they are, whole numbers in decimal, and where dates are wanted, dates in ISO 8601.
+
+Messages name columns and row numbers (the first data row is 1, a header is not counted), never a value.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from protocols.errors import DataError
+
+CHUNK = 65_536
+MAX_DIGITS = 10_000
+_EXACT_FLOAT = 2.0**53  # above it a float64 no longer tells neighbouring whole numbers apart
+
+
+def say_rows(rows: NDArray[np.integer] | Sequence[int]) -> str:
+    """'row 7' or 'rows 7, 9, 12, 40, 41 and 95 more'."""
+    first = [str(int(r)) for r in rows[:5]]
+    if len(rows) == 1:
+        return f"row {first[0]}"
+    return f"rows {', '.join(first)} and {len(rows) - 5} more" if len(rows) > 5 else f"rows {', '.join(first)}"
+
+
+def bad_ids(party: str, keys: Sequence[str], what: str, remedy: str) -> DataError:
+    """The error of id columns: which, what is wrong where, what to do."""
+    names = " + ".join(f"'{k}'" for k in keys)
+    return DataError(f"{party}: id column {names} {what}", remedy=remedy, party=party)
+
+
+def decimal_text(value: str) -> bool:
+    """Whether it is a text such as '12.0', which a whole number becomes on its way through a float."""
+    return value.endswith("0") and re.fullmatch(r"\s*\d+\.0+", value) is not None
+
+
+def encodes(value: str) -> bool:
+    """Whether UTF-8 can hold it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def plain_texts(column: pd.Series, numbers: NDArray[np.int64], party: str, key: str, *, dates: bool) -> Iterator[list[str]]:
+    """Chunks of texts; `column` holds no null, `numbers` are its rows' numbers for messages.  DataError for anything that is no id."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    chunks = [slice(start, start + CHUNK) for start in range(0, len(column), CHUNK)]
+    if isinstance(column.dtype, pd.StringDtype):  # not all at once: a list of texts is several times larger than the column
+        yield from (column.iloc[chunk].tolist() for chunk in chunks)
+        return
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu":
+        yield from ([str(v) for v in column.iloc[chunk].tolist()] for chunk in chunks)
+        return
+    values = _checked(column.tolist(), numbers, party, key, dates)
+    yield from (values[chunk] for chunk in chunks)
+
+
+def _checked(values: list[object], numbers: NDArray[np.int64], party: str, key: str, dates: bool) -> list[str]:
+    """All values as texts."""
+
+    def bad(what: str, rows: NDArray[np.bool_], remedy: str) -> DataError:
+        return bad_ids(party, [key], what.format(rows=say_rows(numbers[rows])), remedy)
+
+    if dates:
+        values = [_iso(v) if isinstance(v, datetime.date) else v for v in values]
+    is_text = _mask(isinstance(v, str) for v in values)
+    if is_text.all():
+        return values  # type: ignore[return-value]
+    is_number = _mask(_is_number(v) for v in values)
+    if dates and not (is_text | is_number).all():
+        raise bad(
+            "holds neither dates, text nor numbers in {rows}",
+            ~(is_text | is_number),
+            "Store dates without a time of day and without a time zone, or as texts",
+        )
+    if not (is_text | is_number).all():
+        raise bad("holds neither text nor numbers in {rows}", ~(is_text | is_number), "Store ids as text or whole numbers")
+    if is_text.any():
+        fewer = is_text if 2 * is_text.sum() <= len(values) else is_number
+        what = "text" if fewer is is_text else "numbers"
+        raise bad("mixes text and numbers: {rows} hold " + what + ", the others do not", fewer, "Store all ids as text")
+    whole = _mask(_is_whole(v) for v in values)  # type: ignore[arg-type]
+    if not whole.all():
+        raise bad(
+            "holds numbers that are no whole numbers, or floats too large to be exact, in {rows}",
+            ~whole,
+            "Store ids as text or whole numbers",
+        )
+    return [str(int(v)) for v in values]  # type: ignore[call-overload]
+
+
+def _mask(flags: Iterator[bool] | Sequence[bool]) -> NDArray[np.bool_]:
+    return np.fromiter(flags, np.bool_)
+
+
+def _iso(value: datetime.date) -> object:
+    """A date as text; a time stamp only if it is a midnight without a time zone, else it stays what it is."""
+    if isinstance(value, datetime.datetime):
+        midnight = value.tzinfo is None and value.time() == datetime.time() and not getattr(value, "nanosecond", 0)
+        return value.date().isoformat() if midnight else value
+    return value.isoformat()
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | decimal.Decimal | np.integer | np.floating) and not isinstance(value, bool | np.bool_)
+
+
+def _is_whole(value: int | float | decimal.Decimal) -> bool:
+    if isinstance(value, float | np.floating):
+        return bool(np.isfinite(value)) and float(value).is_integer() and abs(float(value)) < _EXACT_FLOAT
+    if isinstance(value, decimal.Decimal):
+        return value.is_finite() and abs(value.adjusted()) < MAX_DIGITS and value == value.to_integral_value()
+    return True
