@@ -146,7 +146,7 @@ def program(scoring: Scoring) -> Callable[[Session], Any]:
     """The role function of this party."""
     table, part, least = scoring.ready.table, scoring.part, scoring.ready.job.align.min_intersection
     if table is None or part is None:
-        return lambda session: logistic.predict_arbiter(session, least)
+        return lambda session: logistic.predict_arbiter(session, least, len(scoring.ready.job.align.keys))
     role = logistic.predict_guest if scoring.ready.party.role == "guest" else logistic.predict_host
     return lambda session: role(session, table, part, least)
 

@@ -156,7 +156,7 @@ def print_job(job: Job, console: Console) -> None:
     """What a job asks of its parties, in plain words."""
     parties, align, model = job.parties, job.align, job.model
     hosts = " and ".join(parties.hosts)
-    key = " and ".join(f"{c} ({align.normalise[c]})" for c in align.columns)
+    key = ", else by ".join(" and ".join(f"{c} ({align.normalise[c]})" for c in columns) for columns in align.keys)
     repeated = "rows that share an id are an error" if align.duplicates == "error" else "of rows that share an id the first counts"
     _facts(
         console,
