@@ -12,6 +12,7 @@
 
 #[cfg(target_arch = "x86_64")]
 pub mod ifma;
+pub mod inverse;
 pub mod kernel;
 pub mod limbs;
 pub mod mont;

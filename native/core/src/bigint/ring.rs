@@ -12,7 +12,7 @@ use super::ifma::{self, Ifma};
 use super::kernel::Kernel;
 use super::rows::Rows;
 use super::serial::Serial;
-use super::{limbs, ops};
+use super::{inverse, limbs, ops};
 use crate::error::{Error, Result};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -378,10 +378,11 @@ impl Ring {
 
     /// Modulo m first, then one Newton step: y (2 - x y) modulo m^2.
     fn invert_one(&self, row: &[u64]) -> Result<Rows> {
-        let x = self.export(row, |_, a, b| limbs::to_big(&self.join(a, b))).remove(0);
+        let shared = Error::Invalid("a ciphertext shares a factor with n");
+        let (x, low) = self.export(row, |_, a, b| (limbs::to_big(&self.join(a, b)), a.to_vec())).remove(0);
+        let y = limbs::to_big(&inverse::public(&low, &self.m).ok_or(shared)?);
         let m = limbs::to_big(&self.m);
         let square = &m * &m;
-        let y = (&x % &m).modinv(&m).ok_or(Error::Invalid("a ciphertext shares a factor with n"))?;
         let y = &y * (&square + 2u32 - &x * &y % &square) % &square;
         Ok(self.import(&limbs::from_big(&y, 2 * self.m.len()), 2 * self.m.len()))
     }

@@ -105,7 +105,9 @@ impl CipherVec {
         self.key.pool.install(|| {
             let ring = &self.key.ring;
             let mut rows = ring.power_each(&self.rows, |i| &scalar(i).0);
-            if !negative.is_empty() {
+            if negative.len() == rows.len() {
+                rows = ring.invert(&rows)?;
+            } else if !negative.is_empty() {
                 let mut chosen = ring.rows(negative.len());
                 for (k, &i) in negative.iter().enumerate() {
                     chosen.row_mut(k).copy_from_slice(rows.row(i));

@@ -4,15 +4,14 @@
 //! n-th roots modulo n of values that a hash chose.  If some prime divides n and phi(n), at most one value in that prime has a root; n has no
 //! factor below 2^16, so eight roots leave an error of 2^-128.
 
-use crypto_bigint::{BoxedUint, NonZero};
 use num_bigint::BigUint;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::private::PrivateKey;
 use super::public::{PublicKey, hash_to_ring};
-use crate::bigint::limbs;
 use crate::bigint::mont::Mont;
+use crate::bigint::{inverse, limbs};
 use crate::error::{Error, Result};
 
 const ROUNDS: u32 = 8; // 128 bits / log2(prime::SMALL)
@@ -66,16 +65,5 @@ impl PublicKey {
 fn inverse_below(n: &[u64], p: &[u64]) -> Result<Zeroizing<Vec<u64>>> {
     let mut order = Zeroizing::new(p.to_vec());
     order[0] -= 1;
-    let boxed = |x: &[u64]| {
-        let bytes = Zeroizing::new(limbs::to_le_bytes(x, 8 * x.len()));
-        BoxedUint::from_le_slice(&bytes, 64 * x.len() as u32)
-    };
-    let failed = Error::Fault("n has no inverse modulo p - 1");
-    let wide = Zeroizing::new(boxed(n).map_err(|_| failed)?);
-    let order = Zeroizing::new(boxed(&order).map_err(|_| failed)?);
-    let modulus = Option::<NonZero<BoxedUint>>::from(NonZero::new((*order).clone())).ok_or(failed)?;
-    let reduced = Zeroizing::new(wide.rem(&modulus));
-    let inverse = Option::<BoxedUint>::from(reduced.invert_mod(&modulus)).ok_or(failed)?;
-    let inverse = Zeroizing::new(inverse);
-    Ok(Zeroizing::new(limbs::from_le_bytes(&Zeroizing::new(inverse.to_le_bytes().to_vec()), p.len())))
+    inverse::secret(n, &order).ok_or(Error::Fault("n has no inverse modulo p - 1"))
 }
