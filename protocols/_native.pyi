@@ -41,6 +41,10 @@ class PlainVec:
     def __add__(self, other: PlainVec) -> PlainVec: ...
     def __sub__(self, other: PlainVec) -> PlainVec: ...
     def __neg__(self) -> PlainVec: ...
+    def mul_mod_2_128(self, other: PlainVec) -> PlainVec:
+        """Elementwise product modulo 2^128, as signed 128-bit integers."""
+    def mod_2_128(self) -> PlainVec:
+        """Each element modulo 2^128, as a signed 128-bit integer."""
     def scale(self, factor: int) -> PlainVec:
         """Times one signed integer of any size."""
     def shift_right(self, bits: int) -> PlainVec:
@@ -64,7 +68,7 @@ class PublicKey:
     """n of a Paillier key with g = 1 + n and DJN randomness h_s = (-x^2)^n, x by hashing n (so that every party derives the same)."""
 
     def __init__(self, n: int, *, backend: str | None = None, threads: int | None = None) -> None:
-        """Raises InvalidBytes if n is even, a prime, a perfect power, has a factor below 2^16, or is not n = 1 mod 4 with the top bit of its byte-size set."""
+        """Raises InvalidBytes if n is even, a prime, a perfect power, has a factor below 2^16, is not n = 1 mod 4 with the top bit of its byte-size set, or is wider than 8192 bits."""
     @property
     def n(self) -> int: ...
     @property
@@ -91,7 +95,7 @@ class PrivateKey:
 
     @staticmethod
     def generate(bits: int, seed: bytes, *, backend: str | None = None, threads: int | None = None) -> PrivateKey:
-        """p, q of bits/2 each, p = q = 3 mod 4, gcd(n, phi) = 1; deterministic in the 32-byte seed.  Any even bits >= 64 (the caller enforces policy)."""
+        """p, q of bits/2 each, p = q = 3 mod 4, gcd(n, phi) = 1; deterministic in the 32-byte seed.  Any multiple of 16 from 64 to 8192 (the caller enforces policy)."""
     @staticmethod
     def from_bytes(data: bytes, *, backend: str | None = None, threads: int | None = None) -> PrivateKey: ...
     def to_bytes(self) -> bytes: ...
@@ -101,7 +105,7 @@ class PrivateKey:
     def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec:
         """The same ciphertexts as public_key.encrypt(plain, seed, exponent_bits), faster (CRT)."""
     def decrypt(self, ciphers: CipherVec) -> PlainVec:
-        """Centred: (-n/2, n/2).  Constant-time CRT in the exponent, blinded, recombination verified.  Raises Overflow if |m| > 2^(bits - 41) (head-room of 40 bits)."""
+        """Centred: (-n/2, n/2).  Constant-time CRT in the exponent, blinded, recombination verified.  Raises Overflow if |m| > 2^(bits - 41) (head-room of 40 bits), RuntimeError where a fault made the computation contradict itself."""
 
 @final
 class CipherVec:

@@ -8,7 +8,7 @@ number or type of fields is a RemoteProtocolError.  Ciphertexts decode only unde
     int, bool, str, float    msgpack's own
     bytes                    as they are
     Int32s, Int64s           4 or 8 bytes an element, little-endian
-    PlainVec                 see `_native.PlainVec.to_bytes`
+    PlainVec, DpfKeys        see `_native`
     PointVec                 32 bytes a point, canonical
     CipherVec                fingerprint of the key (32 bytes), then the ciphertexts at fixed width
 """
@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols._native import InvalidBytes, PlainVec
+from protocols._native import DpfKeys, InvalidBytes, PlainVec
 from protocols.cipher import CipherVec, Keyring
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.message import Message
@@ -34,6 +34,7 @@ Int32s = Annotated[NDArray[np.int32], "<i4"]
 Int64s = Annotated[NDArray[np.int64], "<i8"]
 _ARRAYS: dict[object, str] = {Int32s: "<i4", Int64s: "<i8"}
 MAX_MESSAGE_BYTES = 1 << 31
+_NATIVE = (PlainVec, DpfKeys)
 _PRIMITIVES = (int, bool, str, float, bytes)
 
 
@@ -53,7 +54,7 @@ def _encode_field(value: Any, kind: Any, to: Sequence[str], where: str) -> objec
         return value.key.fingerprint + value.release(to, where)
     if kind is PointVec and isinstance(value, PointVec):
         return value.to_bytes()
-    if kind is PlainVec and isinstance(value, PlainVec):
+    if kind in _NATIVE and isinstance(value, kind):
         return value.to_bytes()
     if kind in _ARRAYS and isinstance(value, np.ndarray) and value.dtype == np.dtype(_ARRAYS[kind]) and value.ndim == 1:
         return value.tobytes()
@@ -96,9 +97,9 @@ def _decode_field(value: Any, kind: Any, sender: str, keys: Keyring, message: st
         return CipherVec.receive(value, keys, sender)
     if kind is PointVec:
         return PointVec.receive(value, sender)
-    if kind is PlainVec:
+    if kind in _NATIVE:
         try:
-            return PlainVec.from_bytes(value)
+            return kind.from_bytes(value)
         except InvalidBytes:
             raise _malformed(sender, message) from None
     if kind in _ARRAYS:

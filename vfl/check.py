@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from protocols.cipher import HEAD_ROOM
-from protocols.glm.plan import Plan, rows_log2
+from protocols.glm import LOGISTIC_LINKS
+from protocols.glm.plan import rows_log2
 from vfl.budget import Budget
 from vfl.config import cautions, load_job, load_party
 from vfl.runner import prepare
@@ -22,7 +23,8 @@ def print_check(job_file: Path, party_file: Path, console: Console) -> None:
     budget, peers = Budget(party), job.parties.peers_of(party.name)
     budget.check(peers)
     rows = len(ready.table.ids) if ready.table else 0
-    plan = Plan(rows_log2(max(rows, 2)), job.model.C, job.model.max_iter, 1 + len(job.parties.hosts), job.crypto.key_bits - HEAD_ROOM - 1)
+    link, plain_bits = LOGISTIC_LINKS[job.model.link], job.crypto.key_bits - HEAD_ROOM - 1
+    plan = link.plan(rows_log2(max(rows, 2)), job.model.C, job.model.max_iter, 1 + len(job.parties.hosts), plain_bits)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     facts = {
         "job": f"{job.name}, digest {job.digest.hex()[:16]}...: every party must see the same (vfl job digest)",

@@ -31,14 +31,15 @@ class LogisticRegression:
     """Vertical logistic regression; objective C * sum(loss) + ||w||^2 / 2, intercept (the guest's) un-penalised, as scikit-learn's.
 
     C: inverse penalty, > 0.  max_iter: passes over the rows; their number is fixed, because nobody sees a gradient or a loss.
-    link: "taylor", the second-order expansion of the loss around 0: scores are those of a least-squares fit, so that probabilities are too flat.
+    link: "exact", or "taylor", the second-order expansion of the loss around 0: cheaper by about a half, but a least-squares fit, whose probabilities are
+    too flat.
     clip: standardised features are clipped to [-clip, clip].  score_bits: scores are opened to the guest rounded to 2^-score_bits.
     key_bits: of the arbiter's Paillier key, 2048, 3072 or 4096.
     """
 
     C: float = 1.0
     max_iter: int = 100
-    link: Literal["taylor"] = "taylor"
+    link: Literal["exact", "taylor"] = "exact"
     clip: float = 6.0
     score_bits: int = 10
     key_bits: int = FULL_KEY_BITS
@@ -47,7 +48,7 @@ class LogisticRegression:
         rules: tuple[tuple[str, bool, str], ...] = (
             ("C", 0 < self.C < 1e12, "a positive number"),
             ("max_iter", isinstance(self.max_iter, int) and 1 <= self.max_iter <= 10_000, "a whole number from 1 to 10000"),
-            ("link", self.link == "taylor", '"taylor" (the exact link is not available yet)'),
+            ("link", self.link in ("exact", "taylor"), '"exact" or "taylor"'),
             ("clip", 0 < self.clip <= 64, "a number above 0, at most 64"),
             ("score_bits", isinstance(self.score_bits, int) and 0 <= self.score_bits <= 20, "a whole number from 0 to 20"),
         )

@@ -99,6 +99,22 @@ class CipherVec:
         """`slots` signed values of `width` bits in one plaintext, by shift and add."""
         return CipherVec(self.key, self.raw.pack(width, slots))
 
+    def pack_for_holder(self, width: int, slots: int, seed: Seed) -> CipherVec:
+        """Packs a fresh vector so that the packs are fresh to the holder of the key.
+
+        The elements' factors, shifted with their slots, tile an exponent of (slots - 1) * width bits and more.  Where that is not as long as the holder
+        needs (a short last pack, or all of them under a small key), those packs get one more factor from `seed`.
+        """
+        need, half = self.key.exponent_bits(to_holder=True), self.key.exponent_bits(to_holder=False)
+        makers, last = {f.maker for f in self._spend()}, (len(self) - 1) % slots
+        raw = self.raw.pack(width, slots)
+        if not makers or (slots - 1) * width + half < need or len(raw) == 1:
+            return CipherVec(self.key, raw.rerandomise(seed.secret, need), {Factor(seed.maker, need)})
+        if last * width + half < need:
+            rest, tail = raw.take(np.arange(len(raw) - 1)), raw.take(np.array([len(raw) - 1]))
+            raw = rest.concat(tail.rerandomise(seed.secret, need))
+        return CipherVec(self.key, raw, {Factor(maker, need) for maker in makers})
+
     def digest(self) -> bytes:
         """SHA-256 of the ciphertexts: what a mask for them is bound to."""
         return hashlib.sha256(self.raw.to_bytes()).digest()

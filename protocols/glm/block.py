@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec
-from protocols.glm.plan import FEATURE, PRECONDITION, WEIGHT, Plan
-
-CURVATURE = 0.25  # of the taylor link; the bound of the logistic loss
+from protocols.glm.plan import FEATURE, PRECONDITION, WEIGHT, Plan, Step
 
 
 @dataclass(frozen=True)
@@ -23,23 +21,23 @@ class Block:
     penalty: NDArray[np.int64]
 
     @classmethod
-    def of(cls, x: NDArray[np.float64], plan: Plan, *, intercept: bool) -> Block:
+    def of(cls, x: NDArray[np.float64], plan: Plan, curvature: float, *, intercept: bool) -> Block:
         """x (n, d) float64, standardised and clipped.  With `intercept` a last column of ones is added, which the penalty leaves out.
 
-        M is the party's own fixed-Hessian preconditioner (CURVATURE X^T X / n + I / Cn)^-1 / blocks: blocks times the block-diagonal Hessian bounds the whole.
+        M is the party's own fixed-Hessian preconditioner (curvature X^T X / n + I / Cn)^-1 / blocks: blocks times the block-diagonal Hessian bounds the whole.
         """
         n = len(x)
         x = np.column_stack([x, np.ones(n)]) if intercept else x
         fixed = np.rint(x * 2**FEATURE)
         x = fixed / 2**FEATURE
-        inverse = np.linalg.inv(CURVATURE * (x.T @ x) / n + np.eye(x.shape[1]) / (plan.C * n)) / plan.blocks
+        inverse = np.linalg.inv(curvature * (x.T @ x) / n + np.eye(x.shape[1]) / (plan.C * n)) / plan.blocks
         penalised = np.ones(x.shape[1])
         penalised[-1] = 0.0 if intercept else 1.0
         scale = 2.0**plan.rows_log2 / n
         return cls(
             np.ascontiguousarray(fixed, dtype=np.int64),
             np.rint(x @ inverse * scale * 2**PRECONDITION).astype(np.int64),
-            np.rint(inverse * penalised * (scale / plan.C) * 2.0 ** (2 + PRECONDITION + FEATURE)).astype(np.int64),
+            np.rint(inverse * penalised * (scale / plan.C) * 2.0 ** (PRECONDITION + plan.residual_bits - WEIGHT)).astype(np.int64),
         )
 
     @property
@@ -51,29 +49,31 @@ class Block:
         return theirs.matmul(self.x).add_plain(mine.matmul(self.x))
 
     def gradient(self, residual: CipherVec, theirs: CipherVec, mine: PlainVec) -> CipherVec:
-        """[[P^T 4d + penalty (b + a)]] (d,)."""
+        """[[P^T d + penalty (b + a)]] (d,)."""
         decay = theirs.matmul(self.penalty).add_plain(mine.matmul(self.penalty))
         return residual.t_matmul(self.preconditioned) + decay
 
 
 @dataclass
 class Share:
-    """One share of a block's weights (d,): where Nesterov's method stands (`here`) and looks (`ahead`).  Two shares add up to the weights.
+    """One share of a block's weights (d,): the point where the next gradient is taken, and the method's memory of the one before.
 
-    Every operation is linear, so each holder works on its own share; shifting each share apart costs at most one unit in the last place.
+    Every operation is linear, so each holder works on its own share; shifting each share apart costs at most one unit in the last place a shift.
     """
 
-    here: PlainVec
-    ahead: PlainVec
+    point: PlainVec
+    trail: PlainVec
 
     @classmethod
     def start(cls, weights: PlainVec) -> Share:
         return cls(weights, weights)
 
-    def step(self, gradient_share: PlainVec, shift: int, momentum: int) -> None:
-        new = self.ahead - gradient_share.shift_right(shift)
-        self.ahead = new + (new - self.here).scale(momentum).shift_right(WEIGHT)
-        self.here = new
+    def step(self, gradient_share: PlainVec, shift: int, step: Step) -> None:
+        """One pass; gradient_share in units of 2^-shift of the weights' own."""
+        forward = (self.point - self.trail).scale(step.momentum).shift_right(WEIGHT)
+        point = self.trail + forward - gradient_share.scale(step.rate).shift_right(WEIGHT + shift)
+        self.trail = self.point if step.keeps else self.point - gradient_share.shift_right(shift)
+        self.point = point
 
 
 def weights(mine: PlainVec, theirs: PlainVec) -> NDArray[np.float64]:

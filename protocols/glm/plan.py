@@ -1,11 +1,16 @@
-"""What all parties know before training starts: scales, bounds, head-room, momentum.
+"""What all parties know before training starts: scales, bounds, head-room, steps.
 
-Everything is integers.  With X in units of 2^-FEATURE, weights in 2^-WEIGHT, z = X w comes in units of 2^-(FEATURE + WEIGHT); the taylor residual is
-carried as 4 d = z + 2 - 4 y at the same scale; P = X M 2^k / n in units of 2^-PRECONDITION with k = ceil(log2 n), so that the gradient P^T (4 d) divided
-by 2^shift is the step of the weights in their own units: no party needs n for it.
+Everything is integers.  With X in units of 2^-FEATURE, weights in 2^-WEIGHT, z = X w comes in units of 2^-(FEATURE + WEIGHT) and the residual d in units
+of 2^-residual_bits, as the link says.  P = X M 2^k / n in units of 2^-PRECONDITION with k = ceil(log2 n), so that the gradient P^T d divided by 2^shift
+is the step of the weights in their own units: no party needs n for it.
 
-Bounds.  M = (X^T X / 4n + I / Cn)^-1 / blocks gives ||X M|| <= n sqrt(C) (s / (s^2 / 4n + 1 / Cn) is largest at s^2 = 4 / C), so |P^T 4d| <= 2^k sqrt(C) ||4d||,
-and ||4d|| <= sqrt(n) (Z + 6) while |z| <= Z = 2^SCORE.  The L2 term M w 2^k / (C n) is at most 2^k |w|.  Both together set `gradient_bits`; masks add SIGMA bits.
+Bounds.  M = (c X^T X / n + I / Cn)^-1 / blocks with c >= 1/4 gives ||X M|| <= n sqrt(C), because s / (c s^2 / n + 1 / Cn) is largest at s^2 = 1 / (c C).
+So |P^T d| <= 2^k sqrt(C) ||d||, and ||d|| <= sqrt(n) 2^residual_log2 while |z| < 2^SCORE.  The L2 term M w 2^k / (C n) is at most 2^k |w|.
+`gradient_bits` is above both together; masks exceed it by SIGMA bits.
+
+Steps.  Blocks times the block-diagonal Hessian bounds the whole, so the preconditioned Hessian has its spectrum in (0, 1].  The number of passes is known in
+advance and nobody sees a gradient, which is what Chebyshev's semi-iteration is made for (Golub, Varga 1961); it follows a short start by Nesterov's method
+(1983), because the loss is not quadratic far from its optimum.  docs/adr/0003-steps.md compares both with restarts.
 """
 
 from __future__ import annotations
@@ -18,15 +23,18 @@ from protocols.errors import ConfigError
 FEATURE = 14  # fractional bits of features
 PRECONDITION = 14  # of the preconditioned features
 WEIGHT = 24  # of weights and momentum
-SCORE = 8  # |z| + |w| stays below 2^SCORE, far beyond what a regression reaches; checked after opening by the slots
+SCORE = 8  # |z| and |w| stay below 2^SCORE, far beyond what a regression on standardised columns reaches; checked after opening
 SIGMA = 80  # bits by which a mask exceeds the value that it hides
-FIRST_RESTART, RESTART_GROWTH = 8, 2.2
+GUARD = 8  # bits of a slot beyond the masked value, so that a broken bound shows
+WARM_UP = 10  # one pass in so many goes to the start, which keeps predictors from overshooting
+TOLERANCE = 1e-4  # by which all passes together shrink the error, in the part of the spectrum that they reach
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`passes` over `2^(rows_log2 - 1) < n <= 2^rows_log2` rows with inverse penalty `C`, under a key of `plain_bits` usable bits, between `blocks` data parties.
+    """`passes` over `2^(rows_log2 - 1) < n <= 2^rows_log2` rows with inverse penalty `C` between `blocks` data parties.
 
+    plain_bits: usable bits of the key's plaintexts.  residual_bits: fractional bits of the link's residual, which stays below 2^residual_log2.
     Raises ConfigError where one masked gradient does not fit into a plaintext.
     """
 
@@ -35,6 +43,8 @@ class Plan:
     passes: int
     blocks: int
     plain_bits: int
+    residual_bits: int
+    residual_log2: int
 
     def __post_init__(self) -> None:
         if self.slots < 1:
@@ -45,7 +55,9 @@ class Plan:
     @property
     def gradient_bits(self) -> int:
         """|gradient| < 2^gradient_bits."""
-        return math.ceil(1.5 * self.rows_log2 + max(0.0, math.log2(self.C) / 2)) + SCORE + PRECONDITION + FEATURE + WEIGHT + 2
+        data = math.ceil(1.5 * self.rows_log2 + max(0.0, math.log2(self.C) / 2)) + self.residual_log2
+        penalty = self.rows_log2 + SCORE
+        return max(data, penalty) + 1 + PRECONDITION + self.residual_bits
 
     @property
     def mask_bits(self) -> int:
@@ -54,7 +66,7 @@ class Plan:
     @property
     def width(self) -> int:
         """Bits of a slot: a masked gradient, its sign, and room to notice that the bound was broken."""
-        return self.mask_bits + 8
+        return self.mask_bits + GUARD
 
     @property
     def slots(self) -> int:
@@ -63,20 +75,36 @@ class Plan:
     @property
     def shift(self) -> int:
         """gradient >> shift is a step in units of the weights."""
-        return 2 + self.rows_log2 + PRECONDITION + FEATURE
+        return self.rows_log2 + PRECONDITION + self.residual_bits - WEIGHT
 
-    def momentum(self) -> list[int]:
-        """Nesterov's factor after each pass, in units of 2^-WEIGHT: 0 where the schedule restarts (pass 8, then each 2.2 times later)."""
-        factors, t, restart = [], 1.0, float(FIRST_RESTART)
-        for step in range(1, self.passes + 1):
+    def steps(self) -> list[Step]:
+        """Nesterov's method for the first tenth, then Chebyshev's semi-iteration for a spectrum in [low, 1] that the other passes shrink by TOLERANCE."""
+        warm, t, steps = self.passes // WARM_UP, 1.0, []
+        for _ in range(warm):
             following = (1 + math.sqrt(1 + 4 * t * t)) / 2
-            factor, t = (t - 1) / following, following
-            if step >= restart:
-                factor, t, restart = 0.0, 1.0, restart * RESTART_GROWTH
-            factors.append(round(factor * 2**WEIGHT))
-        return factors
+            steps.append(Step.of(1 + (t - 1) / following, 1 + (t - 1) / following, keeps=False))
+            t = following
+        low = min((math.acosh(1 / TOLERANCE) / (2 * (self.passes - warm))) ** 2, 0.5)
+        rho, omega = (1 - low) / (1 + low), 1.0
+        for k in range(self.passes - warm):
+            omega = 1.0 if k == 0 else 1 / (1 - rho * rho / 2) if k == 1 else 1 / (1 - rho * rho * omega / 4)
+            steps.append(Step.of(omega, omega * 2 / (1 + low), keeps=True))
+        return steps
+
+
+@dataclass(frozen=True)
+class Step:
+    """One pass: point' = momentum point + (1 - momentum) trail - rate gradient; trail' = point (keeps) or point - gradient.  In units of 2^-WEIGHT."""
+
+    momentum: int
+    rate: int
+    keeps: bool
+
+    @classmethod
+    def of(cls, momentum: float, rate: float, *, keeps: bool) -> Step:
+        return cls(round(momentum * 2**WEIGHT), round(rate * 2**WEIGHT), keeps)
 
 
 def rows_log2(rows: int) -> int:
-    """ceil(log2(rows))."""
+    """ceil(log2(rows)), at least 1."""
     return max(1, (rows - 1).bit_length())

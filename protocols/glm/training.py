@@ -1,7 +1,7 @@
-"""Vertical logistic regression whose weights nobody holds: shared between each data party P and the arbiter, w_P = a_P + b_P.
+"""Vertical generalised linear models whose weights nobody holds: shared between each data party P and the arbiter, w_P = a_P + b_P.
 
 Source: the vertical setting and its roles are those of Hardy et al. 2017 (arXiv 1711.10677) and Yang et al. 2019; unlike there, no gradient and no
-intermediate weight is opened to anybody (why that matters: docs/threat-model.md).  Link `taylor`: d = z/4 + 1/2 - y, the second-order expansion.
+intermediate weight is opened to anybody (why that matters: docs/threat-model.md).
 Adversary: honest but curious; collusions are named in docs/threat-model.md.
 
  step    data party P (a host, or the guest itself)       guest                                arbiter (sk; holds every b_P)
@@ -12,17 +12,17 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
   1                              <-----------------------------------------------------------  WeightShare [[b_P]], to each P alone
          [[z_P]] = X_P [[b_P]] + X_P a_P
          re-randomised  Predictor -----------------------> [[z]] = [[z_G]] + sum of [[z_P]]
-  2                              <-----------------------  Residual [[4d]] = [[z]] + 2 - 4y, re-randomised; to every host
-  3      [[g_P]] = P_P^T [[4d]] + L2 term
+  2                              <-----------------------  Residual [[d]] = [[mean(z) - y]] by the link (links.py); to every host
+  3      [[g_P]] = P_P^T [[d]] + L2 term
          MaskedGradient [[g_P + m_P]], packed, re-randomised -------------------------------->  opens g_P + m_P: blinded
-  4      a_P += (m_P >> shift), momentum                                                        b_P -= (g_P + m_P) >> shift, momentum
+  4      a_P += step (m_P >> shift)                                                        b_P -= step ((g_P + m_P) >> shift)
  at the end
   5                              <-----------------------------------------------------------  FinalShare b_P, to P alone: w_P = a_P + b_P
 
-Who learns what: P its own final weights (that is the prescribed output); the arbiter ceil(log2 n) and each party's number of columns; nobody any gradient,
-residual, predictor or intermediate weight.
-Cost a pass: hosts n re-randomisations and about 2 n d_P products modulo n^2 in step 1 and 3 each; the guest the same once; a few decryptions.
-Error: the weights equal those of the same integer arithmetic in the clear within 1 unit of 2^-24 a pass, contracted by the iteration (docs/protocols/glm.md).
+Who learns what: P its own final weights (that is the prescribed output); the arbiter ceil(log2 n) and each party's number of columns, and what the link
+declares; nobody any gradient, residual, predictor or intermediate weight.
+Cost a pass: hosts n re-randomisations and about 2 n d_P products modulo n^2 in step 1 and 3 each; the guest those products; the link; a few decryptions.
+Error: the weights equal those of the same integer arithmetic in the clear within 3 units of 2^-24 a pass (docs/protocols/glm.md).
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.glm.block import Block, Share, weights
-from protocols.glm.plan import FEATURE, WEIGHT, Plan, rows_log2
+from protocols.glm.links import Link
+from protocols.glm.plan import WEIGHT, Plan, Step, rows_log2
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
 from protocols.session import Session
 
@@ -77,34 +78,35 @@ class FinalShare(Message, disclosure=REVEALED, permit="final-weights-to-owner", 
     share: PlainVec  # (d_P,)
 
 
-def guest(session: Session, x: NDArray[np.float64], y: NDArray[np.float64], C: float, passes: int, model_id: bytes) -> NDArray[np.float64]:
-    """x (n, d) float64, standardised and clipped; y (n,) 0 or 1; model_id (16,) bytes, the same for all parts.  Returns weights (d + 1,), the intercept last.
+def guest(
+    session: Session, x: NDArray[np.float64], y: NDArray[np.float64], link: Link, C: float, passes: int, model_id: bytes
+) -> NDArray[np.float64]:
+    """x (n, d) float64, standardised and clipped; y (n,) as the link wants it; model_id (16,) bytes, the same for all parts.  Returns weights (d + 1,), the intercept last.
 
     Learns: its own final weights.  Raises ConfigError (head-room), InvalidKey, ProtocolError.
     """
     key = key_offer.accept(session)
     broadcast([*session.hosts, session.arbiter], TrainingStart(rows_log2(len(x)), model_id))
-    plan = make_plan(session, key, rows_log2(len(x)), C, passes)
-    block = Block.of(x, plan, intercept=True)
-    base_rate = 4.0 * (float(y.mean()) - 0.5)  # the intercept's optimum alone, under this link
-    share = Share.start(PlainVec.from_i64(np.r_[np.zeros(x.shape[1], dtype=np.int64), np.rint(base_rate * 2**WEIGHT).astype(np.int64)]))
-    offset = PlainVec.from_i64((2 - 4 * y.astype(np.int64)) << (FEATURE + WEIGHT))
+    plan = make_plan(session, key, rows_log2(len(x)), link, C, passes)
+    block = Block.of(x, plan, link.curvature, intercept=True)
+    start = np.zeros(block.width, dtype=np.int64)
+    start[-1] = round(link.start(y) * 2**WEIGHT)
+    share = Share.start(PlainVec.from_i64(start))
     session.arbiter.send(Columns(block.width))
-    for momentum in session.steps("train", plan.momentum()):
+    for step in session.steps("train", plan.steps()):
         theirs = receive_share(session, block.width)  # 1
-        z = block.predictor(theirs, share.ahead)
+        z = block.predictor(theirs, share.point)
         for channel in session.hosts:
             part = channel.recv(Predictor).z
             check_lengths(channel.peer, len(x), part)
             z = z + part
-        d = z.add_plain(offset)
-        d = d.rerandomise(session.seed("residual", d.digest()))
+        d = link.residual(session, z, y)
         broadcast(session.hosts, Residual(d))  # 2
-        descend(session, plan, block, share, d, theirs, momentum)  # 3, 4
+        descend(session, plan, block, share, d, theirs, step)  # 3, 4
     return receive_weights(session, share)  # 5
 
 
-def host(session: Session, x: NDArray[np.float64], C: float, passes: int) -> tuple[NDArray[np.float64], bytes]:
+def host(session: Session, x: NDArray[np.float64], link: Link, C: float, passes: int) -> tuple[NDArray[np.float64], bytes]:
     """x (n, d) float64, standardised and clipped, rows in the shared order.  Returns weights (d,) and the model's name.
 
     Learns: its own final weights.  Raises ConfigError (head-room), InvalidKey, ProtocolError.
@@ -113,54 +115,56 @@ def host(session: Session, x: NDArray[np.float64], C: float, passes: int) -> tup
     start = receive_start(session)
     if start.rows_log2 != rows_log2(len(x)):
         raise RemoteProtocolError(f"{session.roles.guest} trains on another number of rows", party=session.roles.guest)
-    plan = make_plan(session, key, start.rows_log2, C, passes)
-    block = Block.of(x, plan, intercept=False)
+    plan = make_plan(session, key, start.rows_log2, link, C, passes)
+    block = Block.of(x, plan, link.curvature, intercept=False)
     share = Share.start(PlainVec.zeros(block.width))
     session.arbiter.send(Columns(block.width))
-    for momentum in session.steps("train", plan.momentum()):
+    for step in session.steps("train", plan.steps()):
         theirs = receive_share(session, block.width)  # 1
-        z = block.predictor(theirs, share.ahead)
+        z = block.predictor(theirs, share.point)
         session.guest.send(Predictor(z.rerandomise(session.seed("predictor", z.digest()))))
+        link.deal(session, len(x))
         d = session.guest.recv(Residual).d  # 2
         check_lengths(session.roles.guest, len(x), d)
-        descend(session, plan, block, share, d, theirs, momentum)  # 3, 4
+        descend(session, plan, block, share, d, theirs, step)  # 3, 4
     return receive_weights(session, share), start.model_id  # 5
 
 
-def arbiter(session: Session, key: DecryptionKey, C: float, passes: int) -> bytes:
+def arbiter(session: Session, key: DecryptionKey, link: Link, C: float, passes: int) -> bytes:
     """Opens masked gradients and keeps its share of every party's weights; returns the model's name.  Learns: sizes only.  Raises PlaintextOverflow, ProtocolError."""
     key_offer.offer(session, key)
     start = receive_start(session)
-    plan = make_plan(session, key.public, start.rows_log2, C, passes)
+    plan = make_plan(session, key.public, start.rows_log2, link, C, passes)
     parties = [session.channels[p] for p in session.roles.data_parties]
     columns = {channel.peer: receive_columns(session, channel.peer) for channel in parties}
     shares = {party: Share.start(PlainVec.zeros(count)) for party, count in columns.items()}
-    for momentum in session.steps("train", plan.momentum()):
+    for step in session.steps("train", plan.steps()):
         for channel in parties:
-            ahead = shares[channel.peer].ahead
-            channel.send(WeightShare(key.encrypt(ahead, session.seed("weight share", ahead.to_bytes()))))  # 1
+            here = shares[channel.peer].point
+            channel.send(WeightShare(key.encrypt(here, session.seed("weight share", here.to_bytes()))))  # 1
+        link.serve(session, plan.rows_log2, key)  # 2
         for channel in parties:
             packed = channel.recv(MaskedGradient).packed  # 3
             check_lengths(channel.peer, -(-columns[channel.peer] // plan.slots), packed, what="packed gradients")
             opened = key.open_packed(packed, plan.width, plan.slots, columns[channel.peer], max_bits=plan.mask_bits)
-            shares[channel.peer].step(opened, plan.shift, momentum)  # 4
+            shares[channel.peer].step(opened, plan.shift, step)  # 4
     for channel in parties:
-        channel.send(FinalShare(shares[channel.peer].here))  # 5
+        channel.send(FinalShare(shares[channel.peer].point))  # 5
     return start.model_id
 
 
-def descend(session: Session, plan: Plan, block: Block, share: Share, residual: CipherVec, theirs: CipherVec, momentum: int) -> None:
+def descend(session: Session, plan: Plan, block: Block, share: Share, residual: CipherVec, theirs: CipherVec, step: Step) -> None:
     """Steps 3 and 4 at a data party: sends its masked gradient and updates its share."""
-    gradient = block.gradient(residual, theirs, share.ahead)
+    gradient = block.gradient(residual, theirs, share.point)
     mask = session.seed("gradient mask", gradient.digest()).integers(block.width, plan.mask_bits)
     packed = gradient.add_plain(mask).pack(plan.width, plan.slots)
     packed = packed.rerandomise(session.seed("masked gradient", packed.digest()), to_holder=True)
     session.arbiter.send(MaskedGradient(packed))
-    share.step(-mask, plan.shift, momentum)
+    share.step(-mask, plan.shift, step)
 
 
-def make_plan(session: Session, key: EncryptionKey, log2: int, C: float, passes: int) -> Plan:
-    return Plan(log2, C, passes, len(session.roles.data_parties), key.plain_bits)
+def make_plan(session: Session, key: EncryptionKey, log2: int, link: Link, C: float, passes: int) -> Plan:
+    return link.plan(log2, C, passes, len(session.roles.data_parties), key.plain_bits)
 
 
 def receive_start(session: Session) -> TrainingStart:
@@ -185,5 +189,5 @@ def receive_share(session: Session, width: int) -> CipherVec:
 
 def receive_weights(session: Session, share: Share) -> NDArray[np.float64]:
     theirs = session.arbiter.recv(FinalShare).share
-    check_lengths(session.roles.arbiter, len(share.here), theirs, what="weights")
-    return weights(share.here, theirs)
+    check_lengths(session.roles.arbiter, len(share.point), theirs, what="weights")
+    return weights(share.point, theirs)

@@ -24,7 +24,7 @@ def refusal(path: Path) -> str:
 def test_a_minimal_job_gets_the_documented_defaults(write):
     job = load_job(write(MINIMAL))
     assert (job.split.test, job.split.seed) == (0.25, 0)
-    assert (job.model.C, job.model.max_iter, job.model.link, job.model.clip) == (1.0, 100, "taylor", 6.0)
+    assert (job.model.C, job.model.max_iter, job.model.link, job.model.clip) == (1.0, 100, "exact", 6.0)
     assert (job.crypto.key_bits, job.disclosure.score_bits) == (3072, 10)
     assert (job.align.min_intersection, job.align.duplicates) == (100, "error")
     assert job.align.normalise == {"national_id": "text"}
@@ -43,7 +43,7 @@ def test_who_talks_to_whom_and_who_dials():
 BAD = [
     ("model", 'kind = "boosted-trees"', "model.kind", "not supported yet"),
     ("model", 'kind = "logistic"', "model.kind", 'Use "logistic-regression"'),
-    ("model", 'link = "exact"', "model.link", "not supported yet"),
+    ("model", 'link = "probit"', "model.link", "exact"),
     ("model", "C = 0.0", "model.C", "above 0"),
     ("model", "C = -1", "model.C", "above 0"),
     ("model", "C = inf", "model.C", "above 0"),
@@ -152,9 +152,9 @@ def test_a_missing_section_is_named(write, section):
 
 def test_no_disclosure_section_says_what_would_be_disclosed(write):
     said = refusal(write(MINIMAL[: MINIMAL.index("[disclosure]")]))
-    for permit in ("intersection-to-parties", "final-weights-to-owner", "scores-to-guest"):
+    for permit in ("intersection-to-parties", "final-weights-to-owner", "edge-count-to-arbiter", "scores-to-guest"):
         assert f"'{permit}' ({PERMITS[permit]})" in said
-    assert 'write allow = ["intersection-to-parties", "final-weights-to-owner", "scores-to-guest"]' in said
+    assert 'write allow = ["intersection-to-parties", "final-weights-to-owner", "edge-count-to-arbiter", "scores-to-guest"]' in said
 
 
 def test_two_hosts_need_one_permission_more(write):
@@ -163,9 +163,10 @@ def test_two_hosts_need_one_permission_more(write):
     job = load_job(write(starter_job(hosts=["telecom", "shop"])))
     assert needed_permits(job) == (
         "intersection-to-parties",
-        "final-weights-to-owner",
-        "scores-to-guest",
         "intersection-sizes-to-arbiter",
+        "final-weights-to-owner",
+        "edge-count-to-arbiter",
+        "scores-to-guest",
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey, Keyring
 from protocols.errors import UnfreshCiphertext
-from protocols.glm import training
+from protocols.glm import LOGISTIC_LINKS, sealed_link, training
 from protocols.glm.block import Block
 from protocols.glm.plan import Plan, rows_log2
 from protocols.message import Message
@@ -23,7 +23,7 @@ from vfl.estimators import LogisticRegression
 from vfl.federation import Federation
 
 PASSES = 12
-PRESCRIBED = {"IntersectionSize", "HostRows", "GuestRows", "ReblindedIds", "AgreedSize", "CommonRows", "FinalShare", "Scores"}
+PRESCRIBED = {"IntersectionSize", "HostRows", "GuestRows", "ReblindedIds", "AgreedSize", "CommonRows", "FinalShare", "Scores", "EdgeShare"}
 Tables = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
 
 
@@ -34,27 +34,28 @@ class Run:
     keys: Keyring
     plan: Plan
     widths: dict[str, int]
+    link: str
 
     def opened(self) -> list[list[int]]:
         return audit.opened(self.transcript, self.key, self.keys, self.plan, self.widths)
 
 
-def record(tables: Tables, hosts: int) -> Run:
+def record(tables: Tables, hosts: int, link: str = "exact") -> Run:
     guest, all_hosts = tables
     scheme, transcript = Escrow(TOY), list[Sent]()
     federation = Federation.local(guest, dict(list(all_hosts.items())[:hosts]), on="id", label="default", cipher=scheme)
     taps = {p: [Recording(p, transcript)] for p in federation.roles.all}
-    model = federation.fit(LogisticRegression(max_iter=PASSES), taps=taps)
+    model = federation.fit(LogisticRegression(max_iter=PASSES, link=link), taps=taps)
     (key,), keys = scheme.keys, Keyring()
     keys.add(key.public)
     widths = {p: len(w) + (p == "guest") for p, w in model.coef_.items()}
-    plan = Plan(rows_log2(model.intersection_), 1.0, PASSES, len(widths), key.public.plain_bits)
-    return Run(transcript, key, keys, plan, widths)
+    plan = LOGISTIC_LINKS[link].plan(rows_log2(model.intersection_), 1.0, PASSES, len(widths), key.public.plain_bits)
+    return Run(transcript, key, keys, plan, widths, link)
 
 
-@pytest.fixture(scope="module", params=[1, 2])
+@pytest.fixture(scope="module", params=[(1, "exact"), (2, "exact"), (1, "taylor"), (2, "taylor")], ids=lambda p: f"{p[1]}-{p[0]}")
 def run(request: pytest.FixtureRequest, small_tables: Tables) -> Run:
-    return record(small_tables, request.param)
+    return record(small_tables, *request.param)
 
 
 def test_an_honest_transcript_has_no_finding(run: Run) -> None:
@@ -70,14 +71,43 @@ def test_an_honest_transcript_has_no_finding(run: Run) -> None:
 
 def test_what_the_arbiter_opened_tells_nothing_of_the_gradients(run: Run, small_tables: Tables) -> None:
     """Opened values of equal passes in two runs differ by masks: their difference is as large as a mask, not as a gradient."""
-    again = record(small_tables, len(run.widths) - 1)
+    again = record(small_tables, len(run.widths) - 1, run.link)
     for first, second in zip(run.opened(), again.opened(), strict=True):
         assert all(abs(a - b) > 2 ** (run.plan.gradient_bits + 20) for a, b in zip(first, second, strict=True))
 
 
 def test_nothing_but_masked_gradients_is_ever_opened_by_the_arbiter(run: Run) -> None:
     to_arbiter = {s.kind.kind for s in run.transcript if s.receiver == "arbiter" and s.vectors(run.keys)}
-    assert to_arbiter == {"MaskedGradient"}
+    assert to_arbiter == {"MaskedGradient"} | ({"MaskedPredictors"} if run.link == "exact" else set())
+
+
+def test_masked_predictors_and_look_up_positions_are_uniform(run: Run) -> None:
+    if run.link != "exact":
+        pytest.skip("the taylor link opens no predictor and looks nothing up")
+    rows = 50 if len(run.widths) == 2 else 40
+    values: list[int] = []
+    for s in run.transcript:
+        if s.kind is sealed_link.MaskedPredictors:
+            (packed,) = s.vectors(run.keys)
+            values += run.key.open_packed(packed, sealed_link.WIDTH, sealed_link.slots(run.key.public), rows, sealed_link.MASK).to_ints()
+    assert len(values) == PASSES * rows
+    assert audit.not_uniform(values, sealed_link.MASK) == []
+    for receiver in ("guest", "arbiter"):
+        seen = [s.message(run.keys).index for s in run.transcript if s.kind is sealed_link.LookupIndex and s.receiver == receiver]  # type: ignore[attr-defined]
+        positions = np.concatenate(seen) / 2.0**sealed_link.TABLE_BITS - 0.5
+        assert audit.not_uniform([int(p * 2**64) for p in positions], 64) == []
+        assert len(np.unique(np.stack(seen)[:, 0])) > PASSES // 2  # a row's position moves freely between passes
+        factors = [s.message(run.keys) for s in run.transcript if s.kind is sealed_link.MaskedFactors and s.receiver == receiver]
+        for part in ("slope", "rest"):
+            values = [v for f in factors for v in getattr(f, part).to_ints()]
+            assert len(values) == PASSES * rows
+            assert audit.not_uniform(values, sealed_link.RING) == []
+
+
+def test_the_edge_count_is_all_that_the_shares_open_to(run: Run) -> None:
+    edges = [s for s in run.transcript if s.kind is sealed_link.EdgeShare]
+    assert len(edges) == (PASSES if run.link == "exact" else 0)
+    assert all((s.sender, s.receiver) == ("guest", "arbiter") for s in edges)
 
 
 def test_planted_undeclared_message_is_found(run: Run) -> None:

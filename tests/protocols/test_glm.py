@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from functools import partial
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from protocols import glm
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, Identity, Paillier, PhePaillier, Scheme
-from protocols.errors import ConfigError, PlaintextOverflow
+from protocols.errors import ConfigError, DataError, PlaintextOverflow
 from protocols.glm.block import Block, Share
-from protocols.glm.plan import FEATURE, WEIGHT, Plan, rows_log2
+from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, Link
+from protocols.glm.plan import FEATURE, TOLERANCE, WARM_UP, WEIGHT, rows_log2
 from protocols.randomness import Seed
 from protocols.session import Roles, Session
 from tests.harness import TOY, ContextFree
@@ -30,16 +34,21 @@ def problem(n: int = 80, widths: tuple[int, ...] = (2, 3), seed: int = 0) -> tup
     return np.split(x, np.cumsum(widths)[:-1], axis=1), y
 
 
-def train(blocks: list[Matrix], y: Matrix, passes: int, scheme: Scheme, C: float = 1.0, fixed: bool = True) -> list[Matrix]:
+TAYLOR, EXACT = LOGISTIC_LINKS["taylor"], LOGISTIC_LINKS["exact"]
+
+
+def train(
+    blocks: list[Matrix], y: Matrix, passes: int, scheme: Scheme, C: float = 1.0, fixed: bool = True, link: Link = TAYLOR
+) -> list[Matrix]:
     """Final weights by party (guest's intercept last of its own)."""
     hosts = tuple(f"host{i}" for i in range(1, len(blocks)))
     roles = Roles("guest", hosts, "arbiter")
 
     def arbiter(session: Session) -> bytes:
-        return glm.arbiter(session, scheme.generate("arbiter", session.seed("key")), C, passes)
+        return glm.arbiter(session, scheme.generate("arbiter", session.seed("key")), link, C, passes)
 
-    programs = {"guest": partial(glm.guest, x=blocks[0], y=y, C=C, passes=passes, model_id=bytes(16)), "arbiter": arbiter}
-    programs |= {h: partial(glm.host, x=b, C=C, passes=passes) for h, b in zip(hosts, blocks[1:], strict=True)}
+    programs = {"guest": partial(glm.guest, x=blocks[0], y=y, link=link, C=C, passes=passes, model_id=bytes(16)), "arbiter": arbiter}
+    programs |= {h: partial(glm.host, x=b, link=link, C=C, passes=passes) for h, b in zip(hosts, blocks[1:], strict=True)}
     randomness = {p: ContextFree(p) for p in roles.all} if fixed else None
     results = run_local(roles, programs, scheme, randomness=randomness)
     return [results["guest"], *(results[h][0] for h in hosts)]
@@ -65,42 +74,71 @@ def test_reaches_the_closed_form_optimum(widths: tuple[int, ...], C: float) -> N
     assert np.abs(found - best).max() <= 1e-3 * np.abs(best).max()
 
 
-def test_every_cipher_computes_the_same_integers() -> None:
-    blocks, y = problem(n=20)
-    reference = train(blocks, y, 3, Identity())
+@pytest.mark.parametrize("link", [TAYLOR, EXACT, IDENTITY])
+@pytest.mark.parametrize("widths", [(2, 3), (1, 1, 2)])
+def test_every_cipher_computes_the_same_integers(link: Link, widths: tuple[int, ...]) -> None:
+    blocks, y = problem(n=20, widths=widths)
+    reference = train(blocks, y, 3, Identity(), link=link)
     for scheme in (TOY, PhePaillier(512)):
-        for ours, theirs in zip(reference, train(blocks, y, 3, scheme), strict=True):
+        for ours, theirs in zip(reference, train(blocks, y, 3, scheme, link=link), strict=True):
             assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("widths", [(2, 3), (0, 3), (2, 2, 1)])
+def test_least_squares_with_the_identity_link(widths: tuple[int, ...]) -> None:
+    blocks, _ = problem(widths=widths)
+    x = np.column_stack([*blocks, np.ones(len(blocks[0]))])
+    y = x @ np.arange(1, x.shape[1] + 1) / 3 + np.random.default_rng(2).normal(size=len(x))
+    best = np.linalg.solve(x.T @ x + np.diag([1.0] * (x.shape[1] - 1) + [0.0]), x.T @ y)
+    found = joined(train(blocks, y, 120, Identity(), fixed=False, link=IDENTITY))
+    assert np.abs(found - best).max() <= 1e-3 * np.abs(best).max()
+
+
+@pytest.mark.parametrize("widths", [(2, 3), (0, 3), (2, 2, 1)])
+@pytest.mark.parametrize("C", [0.05, 1.0, 10.0])
+def test_the_exact_link_reaches_scikit_learns_optimum(widths: tuple[int, ...], C: float) -> None:
+    blocks, y = problem(n=300, widths=widths)
+    best = LogisticRegression(C=C, tol=1e-10, max_iter=10_000).fit(np.hstack(blocks), y)
+    best = np.r_[best.coef_[0], best.intercept_]
+    found = joined(train(blocks, y, 120, Identity(), C, fixed=False, link=EXACT))
+    assert np.abs(found - best).max() <= 2e-3 * np.abs(best).max()
+
+
+@pytest.mark.parametrize(("start", "stops"), [(60.0, False), (-66.0, True), (66.0, True), (120.0, True)])
+def test_predictors_near_the_tables_edge_stop_the_run(monkeypatch: pytest.MonkeyPatch, start: float, stops: bool) -> None:
+    monkeypatch.setattr(type(EXACT), "start", lambda self, y: start)
+    blocks, y = problem(n=30)
+    with pytest.raises(DataError, match="left the range") if stops else contextlib.nullcontext():
+        train(blocks, y, 2, Identity(), fixed=False, link=EXACT)
 
 
 def test_within_the_documented_bound_of_the_plaintext_arithmetic() -> None:
     """Masks and shares cost at most one unit in the last place a pass and truncation: compared with the same integers, unshared."""
     blocks, y = problem(n=50)
     n, passes = len(y), 25
-    plan = Plan(rows_log2(n), 1.0, passes, len(blocks), 2000)
-    made = [Block.of(x, plan, intercept=i == 0) for i, x in enumerate(blocks)]
+    plan = TAYLOR.plan(rows_log2(n), 1.0, passes, len(blocks), 2000)
+    made = [Block.of(x, plan, TAYLOR.curvature, intercept=i == 0) for i, x in enumerate(blocks)]
     start = round(4 * (y.mean() - 0.5) * 2**WEIGHT)
     plain = [Share.start(PlainVec.from_ints([0] * (b.width - 1) + [start if i == 0 else 0])) for i, b in enumerate(made)]
-    for momentum in plan.momentum():
-        z = sum(b.x.astype(object) @ np.array(s.ahead.to_ints(), dtype=object) for b, s in zip(made, plain, strict=True))
+    for step in plan.steps():
+        z = sum(b.x.astype(object) @ np.array(s.point.to_ints(), dtype=object) for b, s in zip(made, plain, strict=True))
         d = z + ((2 - 4 * y.astype(int)).astype(object) << (FEATURE + WEIGHT))
         for b, s in zip(made, plain, strict=True):
-            g = b.preconditioned.T.astype(object) @ d + b.penalty.astype(object) @ np.array(s.ahead.to_ints(), dtype=object)
-            s.step(PlainVec.from_ints([int(v) for v in g]), plan.shift, momentum)
+            g = b.preconditioned.T.astype(object) @ d + b.penalty.astype(object) @ np.array(s.point.to_ints(), dtype=object)
+            s.step(PlainVec.from_ints([int(v) for v in g]), plan.shift, step)
     shared = train(blocks, y, passes, Identity(), fixed=False)
     for s, w in zip(plain, shared, strict=True):
-        assert np.abs(np.array(s.here.to_ints()) - w * 2**WEIGHT).max() <= 3 * passes
+        assert np.abs(np.array(s.point.to_ints()) - w * 2**WEIGHT).max() <= 3 * passes
 
 
 def test_head_room_is_proven_before_and_checked_after() -> None:
     with pytest.raises(ConfigError, match="head-room"):
-        Plan(20, 1.0, 10, 2, 150)
-    plan = Plan(rows_log2(1000), 1.0, 10, 2, 2007)
+        TAYLOR.plan(20, 1.0, 10, 2, 150)
     rng = np.random.default_rng(0)
     x = np.clip(rng.normal(size=(1000, 12)) @ rng.normal(size=(12, 12)), -6, 6)  # correlated columns
     for C in (0.01, 1.0, 100.0):
-        plan = Plan(rows_log2(1000), C, 10, 2, 2007)
-        block = Block.of(x, plan, intercept=True)
+        plan = TAYLOR.plan(rows_log2(1000), C, 10, 2, 2007)
+        block = Block.of(x, plan, TAYLOR.curvature, intercept=True)
         worst = (
             np.abs(block.preconditioned).sum(axis=0).max() * 2.0**8 * 2 ** (FEATURE + WEIGHT)
             + np.abs(block.penalty).sum(axis=1).max() * 2.0**8 * 2**WEIGHT
@@ -130,15 +168,22 @@ def test_a_constant_and_a_collinear_column_do_no_harm() -> None:
     assert np.abs(found - best).max() <= 1e-3 * np.abs(best).max()
 
 
-def test_momentum_restarts_on_the_fixed_schedule() -> None:
-    factors = Plan(10, 1.0, 60, 2, 2007).momentum()
-    restarts = [i + 1 for i, f in enumerate(factors) if f == 0]
-    assert restarts == [1, 8, 9, 18, 19, 39, 40]
-    assert max(factors) < 2**WEIGHT
+@pytest.mark.parametrize("passes", [5, 20, 100])
+def test_steps_shrink_a_spectrum_as_chebyshevs_polynomial_does(passes: int) -> None:
+    """On a diagonal problem the error after all passes is a polynomial of the spectrum: at most TOLERANCE where it reaches."""
+    after = passes - passes // WARM_UP
+    spectrum = np.linspace(min((math.acosh(1 / TOLERANCE) / (2 * after)) ** 2, 0.5), 1, 500)
+    point = trail = np.ones_like(spectrum)
+    for step in TAYLOR.plan(10, 1.0, passes, 2, 2007).steps():
+        gradient = spectrum * point
+        momentum, rate = step.momentum / 2**WEIGHT, step.rate / 2**WEIGHT
+        point, trail = momentum * point + (1 - momentum) * trail - rate * gradient, point if step.keeps else point - gradient
+    reach = 1 / np.cosh(after * math.acosh((1 + spectrum[0]) / (1 - spectrum[0])))  # what 5 passes can do at all
+    assert np.abs(point).max() <= 1.01 * max(TOLERANCE, reach)
 
 
 def test_masks_hide_by_eighty_bits() -> None:
-    plan = Plan(10, 1.0, 5, 2, 2007)
+    plan = TAYLOR.plan(10, 1.0, 5, 2, 2007)
     masks = Seed("guest", b"m" * 32).integers(2000, plan.mask_bits)
     values = np.array([float(v) for v in masks.to_ints()]) / 2.0**plan.mask_bits
     assert -0.5 <= values.min() < -0.49

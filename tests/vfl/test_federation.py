@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 import vfl
 from protocols.cipher import Identity
@@ -32,7 +33,10 @@ def joined(tables: Tables, hosts: int) -> tuple[pd.DataFrame, list[str]]:
     return table, [c for c in table.columns if c not in ("id", "default")]
 
 
-def optimum(x: NDArray[np.float64], y: NDArray[np.float64], C: float) -> NDArray[np.float64]:
+def optimum(x: NDArray[np.float64], y: NDArray[np.float64], C: float, link: str = "taylor") -> NDArray[np.float64]:
+    if link == "exact":
+        model = LogisticRegression(C=C, tol=1e-10, max_iter=20_000).fit(x, y)
+        return np.r_[model.coef_[0], model.intercept_]
     x = np.column_stack([x, np.ones(len(y))])
     return np.linalg.solve(C * x.T @ x / 4 + np.diag([1.0] * (x.shape[1] - 1) + [0.0]), C * x.T @ (y - 0.5))
 
@@ -46,11 +50,12 @@ def coefficients(model: vfl.FederatedModel) -> NDArray[np.float64]:
     return np.concatenate([*(c.to_numpy() for c in model.coef_.values()), [model.intercept_]])
 
 
+@pytest.mark.parametrize("link", ["exact", "taylor"])
 @pytest.mark.parametrize("hosts", [1, 2])
-def test_fit_equals_the_joined_table_and_predicts_by_id(small_tables: Tables, hosts: int) -> None:
-    model = local(small_tables, hosts).fit(vfl.LogisticRegression(C=2.0, max_iter=150))
+def test_fit_equals_the_joined_table_and_predicts_by_id(small_tables: Tables, hosts: int, link: Any) -> None:
+    model = local(small_tables, hosts).fit(vfl.LogisticRegression(C=2.0, max_iter=150, link=link))
     table, columns = joined(small_tables, hosts)
-    best = optimum(standardised(table[columns]), table["default"].to_numpy(float), 2.0)
+    best = optimum(standardised(table[columns]), table["default"].to_numpy(float), 2.0, link)
     assert np.abs(coefficients(model) - best).max() <= 1e-3 * np.abs(best).max()
     assert model.intersection_ == len(table)
 
@@ -94,9 +99,9 @@ def test_labels_of_any_two_values_and_composite_dirty_keys(small_tables: Tables)
 
 
 def test_paillier_through_the_front_door(small_tables: Tables) -> None:
-    """The toy cipher computes what the identity cipher does, to the last bits of the shares."""
+    """The toy cipher computes what the identity cipher does, to the link's interpolation error (equal masks give equal integers: test_glm.py)."""
     fits = [local(small_tables, 1, cipher=c).fit(vfl.LogisticRegression(max_iter=8)) for c in (TOY, Identity())]
-    assert np.abs(coefficients(fits[0]) - coefficients(fits[1])).max() < 1e-5
+    assert np.abs(coefficients(fits[0]) - coefficients(fits[1])).max() < 1e-4
     assert TOY.bits < 2048
 
 
@@ -104,7 +109,7 @@ def test_a_full_size_key_end_to_end(small_tables: Tables) -> None:
     with pytest.warns(UserWarning, match="112-bit"):
         model = local(small_tables, 1, cipher=None).fit(vfl.LogisticRegression(max_iter=5, key_bits=2048))
     reference = local(small_tables, 1).fit(vfl.LogisticRegression(max_iter=5))
-    assert np.abs(coefficients(model) - coefficients(reference)).max() < 1e-5
+    assert np.abs(coefficients(model) - coefficients(reference)).max() < 1e-4
 
 
 @pytest.mark.parametrize(
@@ -159,7 +164,7 @@ def test_a_label_that_is_constant_among_common_rows(small_tables: Tables) -> Non
         {"C": float("nan")},
         {"max_iter": 0},
         {"max_iter": 1.5},
-        {"link": "exact"},
+        {"link": "sealed"},
         {"clip": 0},
         {"score_bits": 21},
         {"key_bits": 1024},
@@ -196,14 +201,25 @@ def test_reprs_and_params(small_tables: Tables) -> None:
     assert "common rows" in repr(local(small_tables, 1).fit(vfl.LogisticRegression(max_iter=5)))
 
 
-REAL = {"uci-1": (1, 60), "uci-2": (2, 120), "breast-1": (1, 350), "breast-2": (2, 350)}
+REAL = {
+    "uci-1-taylor": 60,
+    "uci-2-taylor": 120,
+    "breast-1-taylor": 350,
+    "breast-2-taylor": 350,
+    "breast-1-exact": 400,
+    "breast-2-exact": 400,
+    "uci-1-exact": 60,
+    "uci-2-exact": 120,
+}
 
 
-@pytest.mark.parametrize("case", REAL)
-def test_real_tables_reach_the_closed_form_optimum(data_folder: Path, case: str) -> None:
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=[pytest.mark.slow] if c.startswith("uci") and c.endswith("exact") else []) for c in REAL]
+)
+def test_real_tables_reach_the_optimum(data_folder: Path, case: str) -> None:
     """Full size, identity cipher (that Paillier gives equal integers is proven elsewhere): max |w - w*| <= 1e-3 max |w*|."""
-    hosts, passes = REAL[case]
-    if case.startswith("uci"):
+    name, hosts, link = case.split("-")
+    if name == "uci":
         table = pd.read_csv(data_folder / "uci_credit_card.csv")
         key, label, own = "ID", "default.payment.next.month", ["LIMIT_BAL", "SEX", "EDUCATION", "MARRIAGE", "AGE"]
     else:
@@ -211,8 +227,8 @@ def test_real_tables_reach_the_closed_form_optimum(data_folder: Path, case: str)
         table, key, label = guest.merge(host, on="id", suffixes=("_guest", "_host")), "id", "y"
         own = [c for c in table.columns if c.endswith("_guest")]
     rest = [c for c in table.columns if c not in (key, label, *own)]
-    parts = {f"host{i}": table[[key, *columns]] for i, columns in enumerate(np.array_split(rest, hosts))}
+    parts = {f"host{i}": table[[key, *columns]] for i, columns in enumerate(np.array_split(rest, int(hosts)))}
     fed = vfl.Federation.local(table[[key, label, *own]], parts, on=key, label=label, cipher=Identity())
-    model = fed.fit(vfl.LogisticRegression(C=1.0, max_iter=passes))
-    best = optimum(standardised(table[[*own, *rest]]), table[label].to_numpy(float), 1.0)
+    model = fed.fit(vfl.LogisticRegression(C=1.0, max_iter=REAL[case], link=link))  # type: ignore[arg-type]
+    best = optimum(standardised(table[[*own, *rest]]), table[label].to_numpy(float), 1.0, link)
     assert np.abs(coefficients(model) - best).max() <= 1e-3 * np.abs(best).max()

@@ -134,8 +134,8 @@ class Model(Section):
         description="a number above 0 (default 1.0): the weight of the loss against the penalty, as in scikit-learn",
     )
     max_iter: int = Field(default=100, ge=5, le=10_000, description="the number of passes, a whole number from 5 to 10000 (default 100)")
-    link: Annotated[Literal["taylor"], BeforeValidator(choose(("taylor",), {"exact": "the sealed exact link"}))] = Field(
-        default="taylor", description='"taylor"'
+    link: Annotated[Literal["exact", "taylor"], BeforeValidator(choose(("exact", "taylor"), {}))] = Field(
+        default="exact", description='"exact" (default) or "taylor"'
     )
     clip: float = Field(
         default=6.0,
@@ -217,9 +217,15 @@ class Job(Agreement):
 
 def needed_permits(job: Job) -> tuple[str, ...]:
     """The permissions that the job's own protocols need."""
-    several_hosts = ("intersection-sizes-to-arbiter",) if len(job.parties.hosts) > 1 else ()
-    several_keys = ("matched-keys-to-parties",) if len(job.align.keys) > 1 else ()
-    return ("intersection-to-parties", "final-weights-to-owner", "scores-to-guest", *several_keys, *several_hosts)
+    needed = ["intersection-to-parties"]
+    if len(job.align.keys) > 1:
+        needed.append("matched-keys-to-parties")
+    if len(job.parties.hosts) > 1:
+        needed.append("intersection-sizes-to-arbiter")
+    needed.append("final-weights-to-owner")
+    if job.model.link == "exact":
+        needed.append("edge-count-to-arbiter")
+    return (*needed, "scores-to-guest")
 
 
 def job_from(document: Mapping[str, Any], where: str = "job") -> Job:

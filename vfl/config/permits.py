@@ -20,27 +20,29 @@ PERMITS: dict[str, str] = {
         "the arbiter learns how many ids each data party has and how many any set of them has in common, but no id"
     ),
     "final-weights-to-owner": "each data party learns the final weights of its own columns, and of no other",
+    "edge-count-to-arbiter": (
+        "link exact: the arbiter learns how many rows' predictors lie near the edge of the link's table (none, or the run stops)"
+    ),
     "scores-to-guest": (
         "the guest learns, for every row scored, the sum of the hosts' rounded parts of the score; "
         "with a single host that is this host's own part"
     ),
     "bin-sums-to-guest": (
         "boosted trees: at every node the guest learns the sums of gradients left of each of a host's bin boundaries, "
-        "none of which it can name; with membership = \"shared\" none over fewer than min_bin_rows rows"
+        'none of which it can name; with membership = "shared" none over fewer than min_bin_rows rows'
     ),
     "directions-to-guest": (
         "boosted trees: where a host's split won, the guest learns which rows of the node go left; when scoring with "
-        "membership = \"shared\", for every row and each of the host's splits"
+        'membership = "shared", for every row and each of the host\'s splits'
     ),
     "own-wins-to-host": (
         "boosted trees: a host learns which of its own splits won, which of the others would have gained exactly as much, "
         "and with early stopping when the held-out loss stopped improving"
     ),
     "node-rows-to-hosts": (
-        "boosted trees with membership = \"shared\" only: hosts learn which rows each node holds, which correlates with the label"
+        'boosted trees with membership = "shared" only: hosts learn which rows each node holds, which correlates with the label'
     ),
 }
 
 LATER: dict[str, str] = {
-    "edge-count-to-arbiter": "the sealed exact link",
 }

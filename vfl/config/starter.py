@@ -18,7 +18,7 @@ def _toml(value: str | Sequence[str]) -> str:
     return "[" + ", ".join(_toml(v) for v in value) + "]"
 
 
-BASIC = ("intersection-to-parties", "final-weights-to-owner", "scores-to-guest")
+BASIC = ("intersection-to-parties", "final-weights-to-owner", "edge-count-to-arbiter", "scores-to-guest")
 
 
 def _permits(permits: Sequence[str]) -> str:
@@ -85,7 +85,8 @@ kind = "logistic-regression"
 C = {float(C)!r}
 # Passes over the rows.
 max_iter = {max_iter}
-link = "taylor"
+# "exact", or "taylor": cheaper, but a least-squares fit.
+link = "exact"
 # Standardised values are cut to [-clip, clip].
 clip = {float(clip)!r}
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from protocols import alignment, glm
 from protocols.errors import DataError
-from protocols.glm import scoring
+from protocols.glm import LOGISTIC_LINKS, scoring
 from protocols.session import Session
 from vfl.data import Table, split_rows
 from vfl.model import LogisticPart
@@ -22,7 +22,7 @@ class LogisticJob:
 
     C: float = 1.0
     max_iter: int = 100
-    link: str = "taylor"
+    link: str = "exact"
     clip: float = 6.0
     score_bits: int = 10
     min_intersection: int = 1
@@ -57,7 +57,7 @@ def guest(session: Session, table: Table, job: LogisticJob) -> Fitted:
     model_id = session.seed("model id").secret[:16]
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, job.clip)
-        weights = glm.guest(session, standardiser.transform(train.features, session.me), y, job.C, job.max_iter, model_id)
+        weights = glm.guest(session, standardiser.transform(train.features, session.me), y, LOGISTIC_LINKS[job.link], job.C, job.max_iter, model_id)
     part = LogisticPart(session.me, model_id, standardiser, weights[:-1], job.link, job.score_bits, float(weights[-1]), table.classes)
     scores = score_guest(session, part, test) if held_out.any() else None
     return Fitted(part, aligned, held_out, sizes, scores)
@@ -69,7 +69,7 @@ def host(session: Session, table: Table, job: LogisticJob) -> Fitted:
     train, test = aligned.take(np.flatnonzero(~held_out)), aligned.take(np.flatnonzero(held_out))
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, job.clip)
-        weights, model_id = glm.host(session, standardiser.transform(train.features, session.me), job.C, job.max_iter)
+        weights, model_id = glm.host(session, standardiser.transform(train.features, session.me), LOGISTIC_LINKS[job.link], job.C, job.max_iter)
     part = LogisticPart(session.me, model_id, standardiser, weights, job.link, job.score_bits)
     if held_out.any():
         score_host(session, part, test)
@@ -82,7 +82,7 @@ def arbiter(session: Session, job: LogisticJob) -> bytes:
         key = session.scheme.generate(session.me, session.seed("key"))
         alignment.serve(session, job.min_intersection, keys=job.keys)
     with session.phase("train"):
-        return glm.arbiter(session, key, job.C, job.max_iter)
+        return glm.arbiter(session, key, LOGISTIC_LINKS[job.link], job.C, job.max_iter)
 
 
 def predict_guest(

@@ -8,5 +8,6 @@ pub mod paillier;
 pub mod plain;
 pub mod pool;
 pub mod random;
+pub mod ring128;
 
 pub use error::{Error, Result};

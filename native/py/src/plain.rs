@@ -4,7 +4,7 @@ use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use vfl_core::plain;
+use vfl_core::{plain, ring128};
 
 use crate::convert;
 use crate::error::raise;
@@ -75,6 +75,16 @@ impl PlainVec {
 
     fn __neg__(&self) -> Self {
         Self(self.0.neg())
+    }
+
+    /// Elementwise product modulo 2^128, signed.
+    fn mul_mod_2_128(&self, py: Python<'_>, other: &Self) -> PyResult<Self> {
+        py.detach(|| ring128::mul(&self.0, &other.0)).map(Self).map_err(raise)
+    }
+
+    /// Each element modulo 2^128, signed.
+    fn mod_2_128(&self, py: Python<'_>) -> Self {
+        Self(py.detach(|| ring128::wrap(&self.0)))
     }
 
     /// Times one signed integer of any size.
