@@ -21,7 +21,9 @@ STOPPED = 130
 
 
 class Stopped(Exception):
-    """The user, or the system, asked this process to stop."""
+    """The user, or the system, asked this process to stop; `code` is what the peers and the ledger are told."""
+
+    code = "stopped"
 
 
 class Notes(logging.Handler):

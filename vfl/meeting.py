@@ -28,6 +28,7 @@ from vfl.config import Agreement, Job, Party
 from vfl.counting import CountingTap
 from vfl.data import Table
 from vfl.engine import abort_reason
+from vfl.faults import Stopped
 from vfl.identity import Identity
 from vfl.ledger import LedgerTap, LedgerWriter
 from vfl.policy import PolicyTap
@@ -115,14 +116,26 @@ def meet(
                 scheme = Paillier(job.crypto.key_bits if isinstance(job, Job) else 3072)
                 drawn = Randomness(party.name, seed or run_seed(), ready.input_digest())
                 session = Session(party.name, ready.roles, channels, drawn, keys, scheme, recorder)
-                with drafts(folder) as draft:
+                with drafts(folder) as draft, interruptible():
                     yield Meeting(session, folder, draft, started, counting)
                     with recorder.phase("finish"):
                         confirm(session)
             network.close()
-        except BaseException as error:
-            network.abort(*(("stopped", None) if isinstance(error, KeyboardInterrupt) else abort_reason(error)))
+        except (Stopped, KeyboardInterrupt):
+            network.abort(Stopped.code, None)
             raise
+        except BaseException as error:
+            network.abort(*abort_reason(error))
+            raise
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C inside becomes `Stopped`, whose code the ledger knows to write."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped from None
 
 
 def addresses(job: Agreement, party: Party, peers: Sequence[str]) -> list[PeerAddress]:

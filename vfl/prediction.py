@@ -125,7 +125,8 @@ def predict(
     digest = hashlib.sha256(b"vfl predict\n" + job.digest).digest()
     with meet(ready, "predict", peers, watch, session_digest=digest, connect_timeout=connect_timeout, seed=seed) as meeting:
         if part is not None:
-            same_model(meeting.session, part.model_id)
+            with meeting.session.phase("align"):
+                same_model(meeting.session, part.model_id)
         outcome = program(scoring)(meeting.session)
         result = result_frame(job, party, meeting.started, "predict")
         if part is not None:

@@ -20,7 +20,7 @@ PHASES = {
     "connect": "connecting",
     "align": "aligning ids",
     "train": "training",
-    "score": "scoring held-out rows",
+    "score": "scoring rows",
     "finish": "waiting for all to finish",
 }
 

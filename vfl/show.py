@@ -148,7 +148,7 @@ def print_report(run: Path, console: Console) -> None:
     """Writes report.html anew from report.json, and prints the summary.  Raises ModelError, ConfigError."""
     result = read_report(run)
     write_report(run, result)
-    _line(console, f"The page is written anew: {escape(str(run / 'report.html'))}\n")
+    console.print(f"The page is written anew: {escape(str(run / 'report.html'))}\n", highlight=False, soft_wrap=True)
     print_summary(result, console, run)
 
 

@@ -43,5 +43,16 @@ def test_a_user_who_stops_a_run_stops_it_for_all(parties: Institutions, number: 
     stopped = others.pop("telecom")
     stopped.kill(number)
     stopped.wait(15).says(130, "stopped on request; the other parties were told")
+    (ledger,) = (parties.folder / "telecom" / "runs").rglob("ledger.jsonl")
+    assert [line.get("outcome") for line in read_ledger(ledger)][-1] == "stopped"
     for process in others.values():
         process.wait(15).says(5, "telecom stopped with 'stopped'|stopped', because of telecom")
+
+
+def test_a_user_who_stops_while_waiting_for_others(parties: Institutions) -> None:
+    parties.lay_out()
+    alone = parties.start("bank")
+    alone.until(lambda events: bool(events))
+    alone.kill(signal.SIGINT)
+    alone.wait(15).says(130, "stopped on request")
+    assert list((parties.folder / "bank" / "runs").iterdir()) == []
