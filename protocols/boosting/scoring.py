@@ -65,7 +65,7 @@ def guest(session: Session, binned: Binned, part: Ensemble) -> Floats:
     blocks = row_blocks(len(binned), len(part.trees))
     margins = [part.margin(walk_sealed(session, Binned(binned.binner, binned.bins[rows]), part), len(rows)) for rows in blocks]
     session.arbiter.send(transfer.DealOrder(0, 0))
-    return np.concatenate(margins)
+    return np.concatenate([part.margin([], 0), *margins])
 
 
 def host(session: Session, binned: Binned, part: HostSplits, depth: int) -> None:

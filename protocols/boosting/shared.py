@@ -236,15 +236,16 @@ class HostTree:
         parents = np.flatnonzero(unpack_bits(message.split, len(self.nodes), guest))
         sizes = [len(self.rows[k]) for k in parents]
         left = unpack_bits(message.left, sum(sizes), guest)
-        rows, nodes, left_smaller = list[Ints](), list[Node](), list[bool]()
+        rows, splits, left_smaller = list[Ints](), list[tuple[Node, Ints, int]](), list[bool]()
         for k, goes_left in zip(parents, segments(left, sizes), strict=True):
             pair = [self.rows[k][goes_left], self.rows[k][~goes_left]]
-            counts = [len(self.inside(r)) for r in pair]
-            first = counts[0] <= counts[1]
-            small, large = self.support.children(self.nodes[k], self.inside(pair[0 if first else 1]), max(counts))
+            inside = [self.inside(r) for r in pair]
+            first = len(inside[0]) <= len(inside[1])
+            splits.append((self.nodes[k], *((inside[0], len(inside[1])) if first else (inside[1], len(inside[0])))))
             rows += pair
-            nodes += [small, large] if first else [large, small]
             left_smaller.append(first)
+        pairs = self.support.descend(splits)
+        nodes = [node for pair, first in zip(pairs, left_smaller, strict=True) for node in (pair if first else pair[::-1])]
         self.rows, self.nodes = rows, nodes
         return parents, left_smaller
 

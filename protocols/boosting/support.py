@@ -1,23 +1,25 @@
 """Which of a host's candidates it may answer for, so that no sum over fewer than `min_bin_rows` rows can be derived (profile `shared`).
 
-Every candidate cuts a node's rows in two; the guest gets the sum of the left part, knows the node's total and which rows a node has.  By subtraction it
-then knows sums over the differences of any two parts, at one node, or between a node and its children.  Let the distance of two cuts at a node be the
-number of rows on which they, or one of them and the other's mirror image, disagree; the empty cut is one too.  What a host answers for obeys four rules:
+Every candidate cuts a node's rows in two; the guest gets the sum of the left part, and knows which rows a node has.  By subtraction it then knows sums
+over the difference of any two parts, at one node or piece by piece further down.  Let the distance of two cuts at a node be the number of rows on which they,
+or one of them and the other's mirror image, disagree; the empty cut is one too.  What a host answers for obeys four rules:
 
  1  at every node, any two cuts are at distance 0 or at least m = min_bin_rows, and so is each from the empty cut;
  2  siblings have the same list: a cut is answered for at both or at neither;
  3  a node's list is part of its parent's.  With 2, subtracting siblings from parents then gives nothing that was not sent;
- 4  a cut that the parent had and the children have no more cannot be pieced together from the children's lists but for a few rows: its distances from
-    the nearest cut of either child, the empty one included, add up to 0 or at least m, wherever the children's lists can help it.
+ 4  no cut of a node is pieced together further down but for a few rows: if every node that covers it below contributes the cut of its list, or the empty
+    one, that is nearest, the distances add up to 0 or at least m.  Where a list would break this, the cuts that would help leave it.
 
 A distance of 0 gives the guest a sum that it has.  Rows outside a tree's sample do not count.
-Not covered: what the guest can do with columns of its own, or of another host, that are near copies of this host's.
-Cost at a node: the table of joint counts of every two columns, rows * columns^2 / 2 additions (the larger sibling's is a difference).
+Rule 4 holds wherever the host can help it: if splits of *other* parties cut a node in almost the way of one of this host's columns, the rows of the nodes
+below tell that without any sum of this host.  Nor is it covered what the guest does with columns of its own, or of another host, that nearly copy this host's.
+Cost at a node: joint counts of every two columns, rows * columns^2 additions (the larger sibling's are a difference), and (columns * bins)^2.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +28,46 @@ from protocols.binning import Binned, Candidates
 from protocols.boosting.packing import Ints
 
 Bits = NDArray[np.bool_]
+Counts = NDArray[np.int32]
+FAR = np.int32(1 << 30)
 
 
 @dataclass(frozen=True, eq=False)
-class Node:
-    """What a host keeps of one node: joint counts (columns, bins, columns, bins), rows, and its list (candidates,)."""
+class Reach:
+    """How near each candidate (candidates,) can be come at a node: whether exactly, and the least distance above 0."""
 
-    counts: NDArray[np.int32]
+    exact: Bits
+    least: Counts
+
+    def __or__(self, other: Reach) -> Reach:
+        """By either way."""
+        return Reach(self.exact | other.exact, np.minimum(self.least, other.least))
+
+    def __and__(self, other: Reach) -> Reach:
+        """By both together, at two nodes."""
+        mine, theirs = np.where(self.exact, 0, self.least), np.where(other.exact, 0, other.least)
+        least = np.minimum(self.least + theirs, other.least + mine)
+        return Reach(self.exact & other.exact, np.minimum(least, FAR))
+
+
+@dataclass(eq=False)
+class Node:
+    """What a host keeps of one node: joint counts (columns, bins, columns, bins), rows, its list (candidates,), and how near the rest can be come."""
+
+    counts: Counts
     rows: int
     listed: Bits
+    parent: Node | None = None
+    children: tuple[Node, Node] | None = None
+    direct: Reach = field(default_factory=lambda: Reach(np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.int32)))
+
+    def reach(self) -> Reach:
+        """At this node, or piece by piece below."""
+        return self.direct | self.below() if self.children else self.direct
+
+    def below(self) -> Reach:
+        assert self.children is not None
+        return self.children[0].reach() & self.children[1].reach()
 
 
 class Support:
@@ -46,61 +79,97 @@ class Support:
         self._columns, self._place = np.unique(candidates.feature, return_inverse=True)
 
     def root(self, rows: Ints) -> Node:
-        """The first node's list; rows: the tree's sampled rows."""
-        if self._min == 1:
-            return Node(np.zeros((0, 0, 0, 0), dtype=np.int32), len(rows), np.ones(len(self._candidates), dtype=np.bool_))
-        counts = self._count(rows)
+        """The first node, with its list; rows: the tree's sampled rows."""
         everything = np.ones(len(self._candidates), dtype=np.bool_)
-        return Node(counts, len(rows), self._choose([self._distances(counts, len(rows))], everything))
-
-    def children(self, parent: Node, smaller: Ints, larger: int) -> tuple[Node, Node]:
-        """The two children's; smaller: the sampled rows of the one that has fewer, larger: how many the other has."""
         if self._min == 1:
-            return Node(parent.counts, len(smaller), parent.listed), Node(parent.counts, larger, parent.listed)
-        small = self._count(smaller)
-        large = parent.counts - small
-        distances = [self._distances(small, len(smaller)), self._distances(large, larger)]
-        listed = self._choose(distances, parent.listed)
-        return Node(small, len(smaller), listed), Node(large, larger, listed)
+            return Node(np.zeros((0, 0, 0, 0), dtype=np.int32), len(rows), everything)
+        node = Node(self._count(rows), len(rows), everything)
+        apart = self._distances(node)
+        node.listed = self._separate([apart], everything)
+        node.direct = self._direct(apart, node.listed)
+        return node
 
-    def _count(self, rows: Ints) -> NDArray[np.int32]:
+    def descend(self, splits: Sequence[tuple[Node, Ints, int]]) -> list[tuple[Node, Node]]:
+        """The next level with its lists; for each node that is split: the sampled rows of its smaller child, and how many the other has."""
+        pairs = []
+        for parent, smaller, rest in splits:
+            counts = parent.counts if self._min == 1 else self._count(smaller)
+            small = Node(counts, len(smaller), parent.listed, parent)
+            large = Node(parent.counts - counts, rest, parent.listed, parent)
+            pairs.append((small, large))
+        if self._min == 1:
+            return pairs
+        nothing = np.zeros(len(self._candidates), dtype=np.bool_)
+        for pair in pairs:
+            for node in pair:
+                node.listed, node.direct = nothing, self._direct(self._sizes(node)[:, None], nothing)
+        for (split, _, _), pair in zip(splits, pairs, strict=True):
+            split.children = pair
+        known = [[self._pieced(above) for above in ancestors(pair[0])] for pair in pairs]  # by the nodes' rows alone
+        for pair, before in zip(pairs, known, strict=True):
+            self._choose(pair, before)
+        return pairs
+
+    def _choose(self, pair: tuple[Node, Node], before: list[Bits]) -> None:
+        """The list of two siblings; before: for each ancestor, the cuts that are pieced together anyway."""
+        apart = [self._distances(node) for node in pair]
+        parent = pair[0].parent
+        assert parent is not None
+        listed = self._separate(apart, parent.listed)
+        while True:
+            for node, distances in zip(pair, apart, strict=True):
+                node.listed, node.direct = listed, self._direct(distances, listed)
+            pieced = np.zeros(len(listed), dtype=np.bool_)
+            for above, anyway in zip(ancestors(pair[0]), before, strict=True):
+                pieced |= self._pieced(above) & ~anyway
+            helpers = listed & np.logical_or.reduce([(d[pieced, :-1] < self._min).any(axis=0) for d in apart])
+            if not helpers.any():
+                return
+            listed = listed & ~helpers
+
+    def _pieced(self, node: Node) -> Bits:
+        """Which cuts of a node's list are pieced together below it but for a few rows."""
+        return node.listed & (node.below().least < self._min)
+
+    def _count(self, rows: Ints) -> Counts:
         """How many of `rows` lie in each pair of bins of each pair of columns."""
         bins, d, w = self._bins[np.ix_(rows, self._columns)].astype(np.int64), len(self._columns), self._width
         right = bins + np.arange(d) * w
         tables = [np.bincount((bins[:, f, None] * (d * w) + right).ravel(), minlength=w * d * w) for f in range(d)]
         return np.array(tables, dtype=np.int32).reshape(d, w, d, w)
 
-    def _distances(self, counts: NDArray[np.int32], rows: int) -> NDArray[np.int32]:
+    def _sizes(self, node: Node) -> Counts:
+        """(candidates,) distances from the empty cut."""
+        counts, c = node.counts[:, :, 0].sum(axis=2, dtype=np.int32), self._candidates
+        size = np.cumsum(counts[:, :-1], axis=1, dtype=np.int32)[self._place, c.cut] + np.where(c.missing_left, counts[self._place, -1], 0)
+        return np.asarray(np.minimum(size, node.rows - size))
+
+    def _distances(self, node: Node) -> Counts:
         """(candidates, candidates + 1); the last column is the distance from the empty cut."""
         c, place = self._candidates, self._place
-        left = np.cumsum(counts[:, :-1], axis=1, dtype=np.int32)[place, c.cut]
-        left += np.where(c.missing_left[:, None, None], counts[place, -1], 0)
+        left = np.cumsum(node.counts[:, :-1], axis=1, dtype=np.int32)[place, c.cut]
+        left += np.where(c.missing_left[:, None, None], node.counts[place, -1], 0)
         both = np.cumsum(left[:, :, :-1], axis=2, dtype=np.int32)[:, place, c.cut]
         both += np.where(c.missing_left, left[:, place, -1], 0)
         size = both.diagonal()
-        apart = np.column_stack([size[:, None] + size - 2 * both, size])
-        return np.asarray(np.minimum(apart, rows - apart))
+        apart = size[:, None] + size - 2 * both
+        return np.column_stack([np.minimum(apart, node.rows - apart), self._sizes(node)])
 
-    def _choose(self, distances: list[NDArray[np.int32]], allowed: Bits) -> Bits:
-        """Rules 1 to 4, greedily in canonical order; distances: of each of the nodes that share the list."""
-        near = [(d > 0) & (d < self._min) for d in distances]
-        clash = np.logical_or.reduce(near)
+    def _direct(self, apart: Counts, listed: Bits) -> Reach:
+        """How near each candidate can be come by one cut of the list, or the empty one; apart: as `_distances`, or its last column alone."""
+        helpful = apart[:, np.append(listed, True)] if apart.shape[1] > 1 else apart
+        return Reach((helpful == 0).any(axis=1), np.where(helpful > 0, helpful, FAR).min(axis=1))
+
+    def _separate(self, distances: Sequence[Counts], allowed: Bits) -> Bits:
+        """Rule 1, greedily in canonical order; distances: of each of the nodes that share the list."""
+        clash = np.logical_or.reduce([(d > 0) & (d < self._min) for d in distances])
         listed: Bits = allowed & ~clash[:, -1]
         for c in np.flatnonzero(listed & clash[:, :-1].any(axis=1)):
             if listed[c]:
                 listed[np.flatnonzero(clash[c, c + 1 : -1]) + c + 1] = False
-        while len(distances) > 1:
-            lost = np.flatnonzero(allowed & ~listed)
-            help_ = np.append(listed, True)
-            reach = [np.where(help_, d[lost], np.iinfo(np.int32).max) for d in distances]
-            nearest = [r.min(axis=1) for r in reach]
-            total = nearest[0].astype(np.int64) + nearest[1]
-            pieced = np.flatnonzero((total > 0) & (total < self._min))
-            helpers = np.zeros(len(listed), dtype=np.bool_)
-            for i in pieced:
-                for r, nearest_one in zip(reach, nearest, strict=True):
-                    helpers |= (r[i, :-1] == nearest_one[i]) & (r[i, -1] > nearest_one[i])
-            if not helpers.any():
-                break
-            listed &= ~helpers
         return listed
+
+
+def ancestors(node: Node) -> list[Node]:
+    """The parent first."""
+    return [] if node.parent is None else [node.parent, *ancestors(node.parent)]

@@ -33,13 +33,13 @@ class Limits:
         return cls(support, [support.root(np.flatnonzero(sampled))])
 
     def go_down(self, parents: Sequence[int], rows: Sequence[Ints]) -> None:
-        nodes = list[Node]()
-        for parent, left, right in zip(parents, rows[::2], rows[1::2], strict=True):
-            first = len(left) <= len(right)
-            small, large = (left, right) if first else (right, left)
-            pair = self.support.children(self.nodes[parent], small, len(large))
-            nodes += pair if first else pair[::-1]
-        self.nodes = nodes
+        firsts = [len(left) <= len(right) for left, right in zip(rows[::2], rows[1::2], strict=True)]
+        splits = [
+            (self.nodes[parent], *((left, len(right)) if first else (right, len(left))))
+            for parent, left, right, first in zip(parents, rows[::2], rows[1::2], firsts, strict=True)
+        ]
+        pairs = self.support.descend(splits)
+        self.nodes = [node for pair, first in zip(pairs, firsts, strict=True) for node in (pair if first else pair[::-1])]
 
     @property
     def listed(self) -> Bits:

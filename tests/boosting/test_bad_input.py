@@ -1,0 +1,197 @@
+"""What is wrong with a job, a table or a peer ends as one plain error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+
+from protocols import codec
+from protocols.binning import Binned
+from protocols.boosting import hidden, levels, scoring, sums
+from protocols.boosting.ensemble import Rounds
+from protocols.boosting.packing import Packing
+from protocols.boosting.params import Params
+from protocols.cipher import Identity
+from protocols.errors import ConfigError, DataError, ModelError, PlaintextOverflow, RemoteProtocolError, VFLError
+from tests.boosting.world import bin_blocks, score, train
+from tests.harness import TOY
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"objective": "binary:hinge"},
+        {"n_estimators": 0},
+        {"max_depth": 11},
+        {"learning_rate": 0.0},
+        {"max_bin": 1},
+        {"max_bin": 257},
+        {"reg_lambda": -1.0},
+        {"reg_alpha": float("nan")},
+        {"gamma": float("inf")},
+        {"min_child_weight": -1.0},
+        {"subsample": 0.0},
+        {"colsample_bytree": 1.5},
+        {"gradient_bits": 3},
+        {"min_bin_rows": 0},
+        {"membership": "open"},
+        {"guest_only_trees": 101},
+        {"num_class": 3},
+        {"objective": "multi:softprob"},
+        {"seed": -1},
+        {"n_estimators": True},
+    ],
+    ids=str,
+)
+def test_impossible_parameters_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="is not possible"):
+        Params(**change)
+
+
+@pytest.mark.parametrize(
+    ("objective", "y"),
+    [
+        ("binary:logistic", [0, 1, 2]),
+        ("binary:logistic", [1, 1, 1]),
+        ("count:poisson", [0, -1, 2]),
+        ("count:poisson", [0, 0, 0]),
+        ("reg:squarederror", [0, float("nan"), 1]),
+        ("multi:softprob", [0, 1, 1]),
+        ("multi:softprob", [0, 1, 3]),
+        ("reg:squarederror", []),
+    ],
+)
+def test_labels_outside_the_objective_are_refused(objective: Any, y: list[float]) -> None:
+    with pytest.raises(DataError):
+        Rounds(Params(objective=objective, num_class=3 if objective == "multi:softprob" else 1), np.array(y, dtype=np.float64))
+
+
+def test_weights_and_early_stopping_need_sense() -> None:
+    y = np.array([0.0, 1.0])
+    for weight in ([-1.0, 1.0], [0.0, 0.0], [np.nan, 1.0]):
+        with pytest.raises(DataError, match="weights"):
+            Rounds(Params(), y, weight=np.array(weight))
+    with pytest.raises(ConfigError, match="held out"):
+        Rounds(Params(early_stopping_rounds=3), y)
+
+
+def test_head_room_is_refused_before_anything_is_sent() -> None:
+    blocks, y = tables()
+    with pytest.raises(ConfigError, match="head-room"):
+        train(blocks, y, Params(max_depth=10, membership="hidden"), TOY)
+    with pytest.raises(ConfigError, match="head-room"):
+        Packing(10**6, 16, 60)
+    assert hidden.packings(Params(max_depth=6), 10**6, 2048)[-1].groups >= 1
+
+
+def tables() -> tuple[list[Binned], np.ndarray]:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 4))
+    y = (x[:, 3] + x[:, 2] + 0.3 * rng.normal(size=80) > 0).astype(np.float64)
+    return bin_blocks([x[:, :1], x[:, 1:]], Params(max_bin=8, min_bin_rows=1)), y
+
+
+def sent_instead(name: str, change: Callable[[Any], dict[str, Any]]) -> Any:
+    """Messages called `name` are sent with other contents."""
+    honest = codec.encode
+
+    def encode(message: Any, to: Sequence[str], me: str) -> bytes:
+        return honest(replace(message, **change(message)) if message.kind == name else message, to, me)
+
+    return patch.object(codec, "encode", encode)
+
+
+LIES: list[tuple[str, str, Callable[[Any], dict[str, Any]]]] = [
+    ("shared", "SplitColumns", lambda m: {"count": -1}),
+    ("shared", "SplitColumns", lambda m: {"count": 2}),
+    ("shared", "TreesStart", lambda m: {"columns": m.columns[:1]}),
+    ("shared", "TreesStart", lambda m: {"model_id": b"short"}),
+    ("shared", "BinSums", lambda m: {"length": m.length + 1}),
+    ("shared", "BinSums", lambda m: {"length": 0}),
+    ("shared", "BinSums", lambda m: {"length": m.length * 1000}),
+    ("shared", "OwnWins", lambda m: {"nodes": m.nodes + np.int32(50)}),
+    ("shared", "OwnWins", lambda m: {"nodes": m.nodes[:0]}),
+    ("shared", "OwnWins", lambda m: {"ties": m.ties + np.int32(1)}),
+    ("shared", "OwnWins", lambda m: {"positions": m.positions - np.int32(10000)}),
+    ("shared", "Directions", lambda m: {"left": m.left[:-1]}),
+    ("shared", "NodeRows", lambda m: {"split": m.split + b"."}),
+    ("shared", "NodeRows", lambda m: {"left": b""}),
+    ("hidden", "SeatSums", lambda m: {"length": m.length + 1}),
+    ("hidden", "SeatWins", lambda m: {"ties": m.ties[:0]}),
+    ("hidden", "SeatWins", lambda m: {"positions": m.positions + np.int32(5000)}),
+    ("hidden", "DealOrder", lambda m: {"levels": 60}),
+    ("hidden", "DealOrder", lambda m: {"rows": -5}),
+    ("hidden", "PadSeed", lambda m: {"seed": b""}),
+    ("hidden", "ChosenPads", lambda m: {"pads": b""}),
+    ("hidden", "Choices", lambda m: {"shifts": b"\xff" * len(m.shifts)}),
+    ("hidden", "Choices", lambda m: {"shifts": m.shifts[1:]}),
+    ("hidden", "MaskedBits", lambda m: {"bits": m.bits + b"."}),
+]
+
+
+@pytest.mark.parametrize(("membership", "name", "change"), LIES, ids=[f"{x[1]}-{k}" for k, x in enumerate(LIES)])
+def test_a_message_that_does_not_fit_is_refused(membership: Any, name: str, change: Any) -> None:
+    blocks, y = tables()
+    p = Params(n_estimators=1, max_depth=3, max_bin=8, membership=membership, min_bin_rows=1)
+    with sent_instead(name, change), pytest.raises(RemoteProtocolError):
+        train(blocks, y, p, Identity())
+
+
+def test_sums_beyond_their_range_are_noticed() -> None:
+    blocks, y = tables()
+    p = Params(n_estimators=1, max_depth=2, max_bin=8, membership="shared", min_bin_rows=1)
+    honest = sums.SumTable.listed
+
+    def large(self: sums.SumTable, lists: np.ndarray) -> Any:
+        table = honest(self, lists)
+        for _ in range(8):
+            table = table + table
+        return table
+
+    with patch.object(sums.SumTable, "listed", large), pytest.raises(PlaintextOverflow):
+        train(blocks, y, p, TOY)
+
+
+@pytest.mark.parametrize("membership", ["shared", "hidden"])
+def test_parts_of_two_models_do_not_score_together(membership: Any) -> None:
+    blocks, y = tables()
+    p = Params(n_estimators=1, max_depth=2, max_bin=8, membership=membership, min_bin_rows=1)
+    trained = train(blocks, y, p, Identity())
+    trained.hosts[0].model_id = b"another model..."
+    with pytest.raises(ModelError):
+        score(trained, blocks, Identity())
+
+
+def test_a_host_without_the_splits_that_the_guest_names_is_refused() -> None:
+    blocks, y = tables()
+    p = Params(n_estimators=1, max_depth=2, max_bin=8, membership="shared", min_bin_rows=1)
+    trained = train(blocks, y, p, Identity())
+    assert len(trained.hosts[0])
+    trained.hosts[0].feature.clear()
+    with pytest.raises(ModelError, match="fewer splits"):
+        score(trained, blocks, Identity())
+
+
+def test_one_row_and_no_row_are_scored() -> None:
+    blocks, y = tables()
+    for membership in ("shared", "hidden"):
+        p = Params(n_estimators=3, max_depth=2, max_bin=8, membership=membership, min_bin_rows=1)
+        trained = train(blocks, y, p, Identity())
+        one = [Binned(b.binner, b.bins[5:6]) for b in blocks]
+        assert np.array_equal(score(trained, one, Identity()), trained.rounds.margin[5:6])
+        none = [Binned(b.binner, b.bins[:0]) for b in blocks]
+        assert score(trained, none, Identity()).shape == (0, 1)
+
+
+def test_bitmaps_and_blocks() -> None:
+    bits = np.random.default_rng(0).random(21) < 0.5
+    assert np.array_equal(levels.unpack_bits(levels.pack_bits([bits[:5], bits[5:]]), 21, "host"), bits)
+    with pytest.raises(VFLError):
+        levels.unpack_bits(b"..", 21, "host")
+    with patch.object(scoring, "BLOCK", 10):
+        assert [len(rows) for rows in scoring.row_blocks(7, 3)] == [3, 3, 1]
