@@ -94,12 +94,18 @@ def evaluate(result: dict[str, Any], job: Job, fitted: Fitted, scores: NDArray[n
 def guest_alone(fitted: Fitted, C: float) -> NDArray[np.float64]:
     """Probabilities (test rows,) of the same model on the guest's own columns and the same training rows, in the clear.
 
-    The minimiser of the same objective under the same link, in closed form; so that the difference to the joint model is the hosts' columns alone.
+    The minimiser of the same objective under the same link (scikit-learn's, or the closed form); so that the difference to the joint model is the hosts' columns alone.
     """
     aligned, part, train = fitted.aligned, fitted.part, ~fitted.held_out
     assert aligned.label is not None
     x = np.column_stack([part.standardiser.transform(aligned.features, part.party), np.ones(len(train))])
     y = aligned.label.to_numpy(np.float64)
-    penalty = np.diag([1.0] * (x.shape[1] - 1) + [0.0])
-    weights = np.linalg.solve(C * x[train].T @ x[train] / 4 + penalty, C * x[train].T @ (y[train] - 0.5))
+    if part.link == "exact":
+        from sklearn.linear_model import LogisticRegression
+
+        model = LogisticRegression(C=C, tol=1e-8, max_iter=10_000).fit(x[train][:, :-1], y[train])
+        weights = np.r_[model.coef_[0], model.intercept_]
+    else:
+        penalty = np.diag([1.0] * (x.shape[1] - 1) + [0.0])
+        weights = np.linalg.solve(C * x[train].T @ x[train] / 4 + penalty, C * x[train].T @ (y[train] - 0.5))
     return np.asarray(1.0 / (1.0 + np.exp(-(x[fitted.held_out] @ weights))))

@@ -66,7 +66,7 @@ class Linear(Link):
 
     @property
     def curvature(self) -> float:  # type: ignore[override]
-        return 0.5**self.slope_log2
+        return float(0.5**self.slope_log2)
 
     def start(self, y: NDArray[np.float64]) -> float:
         return float(y.mean() - self.middle) * 2**self.slope_log2

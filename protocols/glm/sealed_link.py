@@ -189,7 +189,7 @@ def slots(key: EncryptionKey) -> int:
 
 
 def wrap(index: NDArray[np.int64]) -> NDArray[np.int32]:
-    return (index & (2**TABLE_BITS - 1)).astype(np.int32)
+    return np.asarray(index & (2**TABLE_BITS - 1), dtype=np.int32)
 
 
 def receive_deal(session: Session, rows: int, party: int) -> Deal:
