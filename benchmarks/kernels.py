@@ -85,6 +85,7 @@ def machine() -> dict[str, object]:
     return {
         "cpu": cpu,
         "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
         "gmpy2": gmpy2.version(),
         "commit": commit.stdout.strip() or "unknown",
