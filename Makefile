@@ -7,7 +7,7 @@ NATIVE  := $(shell find native -name '*.rs' -o -name Cargo.toml -o -name Cargo.l
 export VFL_TEST_DATA ?= $(wildcard $(abspath ../shared/data))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format docs bench bench-kernels lock clean
+.PHONY: help setup demo test test-all lint format docs bench bench-boosting bench-kernels lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,10 +51,13 @@ docs: setup  ## the generated pages: docs/leakage.md
 	$(BIN)/python -m vfl.docs
 
 bench: setup  ## what encryption costs: products and bytes a pass, seconds, ratios to the run in the clear
-	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.glm
 
 bench-kernels: setup  ## the arithmetic alone, beside gmpy2 and phe
 	$(BIN)/python -m benchmarks.kernels
+
+bench-boosting: setup  ## boosted trees: seconds a tree by phase, products, bytes, beside the twin and xgboost
+	$(BIN)/python -m benchmarks.boosting
 
 lock: $(VENV)/.deps  ## resolves requirements.lock again
 	$(BIN)/pip-compile --quiet --extra dev --extra data --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml

@@ -69,7 +69,7 @@ class Linear(Link):
         return float(0.5**self.slope_log2)
 
     def start(self, y: NDArray[np.float64]) -> float:
-        return float(y.mean() - self.middle) * 2**self.slope_log2
+        return float(y.mean() - self.middle) * 2.0**self.slope_log2
 
     def residual(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
         d = z.add_plain(PlainVec.from_i64(np.rint((self.middle - y) * 2.0**self.residual_bits).astype(np.int64)))
