@@ -6,6 +6,7 @@ import warnings
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from protocols.boosting.params import Params
 from protocols.cipher import Paillier
 from protocols.errors import ConfigError
 
@@ -57,6 +58,58 @@ class LogisticRegression:
                 raise ConfigError(f"LogisticRegression: {name} = {getattr(self, name)!r} is not possible", remedy=f"{name} is {rule}")
         if self.key_bits < MIN_KEY_BITS:
             paillier(self.key_bits)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class BoostedTrees:
+    """Vertical gradient-boosted trees for a two-valued label; xgboost's names and meanings, its `hist` method, objective binary:logistic.
+
+    membership: "hidden" (hosts never learn which rows a node holds; the arbiter deals), or "shared" (faster; hosts learn it).
+    gradient_bits: gradients are rounded to so many bits.  min_bin_rows: sums over fewer of a host's rows are not given (docs/protocols/boosting.md).
+    guest_only_trees: first trees on the guest's columns alone.  early_stopping_rounds: with `validation`, the part of the rows held out for it.
+    random_state: of rounding, sampling and the split; public.  key_bits: of the guest's Paillier key, 2048, 3072 or 4096.
+    """
+
+    n_estimators: int = 100
+    max_depth: int = 5
+    learning_rate: float = 0.3
+    max_bin: int = 32
+    reg_lambda: float = 1.0
+    reg_alpha: float = 0.0
+    gamma: float = 0.0
+    min_child_weight: float = 1.0
+    subsample: float = 1.0
+    colsample_bytree: float = 1.0
+    gradient_bits: int = 8
+    min_bin_rows: int = 10
+    membership: Literal["hidden", "shared"] = "hidden"
+    guest_only_trees: int = 0
+    early_stopping_rounds: int = 0
+    validation: float = 0.0
+    base_score: float | None = None
+    random_state: int = 0
+    key_bits: int = FULL_KEY_BITS
+
+    def __post_init__(self) -> None:
+        self.params()
+        if not 0 <= self.validation < 1 or (self.validation > 0) != (self.early_stopping_rounds > 0):
+            raise ConfigError(
+                f"BoostedTrees: validation = {self.validation!r} is not possible",
+                remedy="validation is a number above 0 and below 1 with early_stopping_rounds, and 0 without",
+            )
+        if self.base_score is not None and not 0 < self.base_score < 1:
+            raise ConfigError(f"BoostedTrees: base_score = {self.base_score!r} is not possible", remedy="base_score lies between 0 and 1")
+        if self.key_bits < MIN_KEY_BITS:
+            paillier(self.key_bits)
+
+    def params(self) -> Params:
+        """As the protocols take them."""
+        own = {"validation", "random_state", "key_bits"}
+        return Params(seed=self.random_state, **{name: value for name, value in asdict(self).items() if name not in own})
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name."""

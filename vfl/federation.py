@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,13 @@ from protocols.cipher import Scheme
 from protocols.errors import ConfigError
 from protocols.randomness import Randomness
 from protocols.session import Observer, Roles, Session
+from vfl import trees
 from vfl.data import KeyLists, Table, key_lists, rules, table_from_frame
 from vfl.engine import run_local
-from vfl.estimators import LogisticRegression, paillier
+from vfl.estimators import BoostedTrees, LogisticRegression, paillier
 from vfl.model import LogisticPart
 from vfl.programs import logistic
+from vfl.trees import FederatedTrees
 
 GUEST, ARBITER = "guest", "arbiter"
 
@@ -69,15 +71,46 @@ class Federation:
         tables |= {name: _table(frame, name, keys, by_column, None) for name, frame in hosts.items()}
         return cls(tables, keys, label, by_column, min_intersection, cipher)
 
+    @overload
     def fit(
         self,
         estimator: LogisticRegression,
         *,
+        taps: Mapping[str, Sequence[Tap]] | None = ...,
+        observers: Mapping[str, Observer] | None = ...,
+        randomness: Mapping[str, Randomness] | None = ...,
+    ) -> FederatedModel: ...
+    @overload
+    def fit(
+        self,
+        estimator: BoostedTrees,
+        *,
+        taps: Mapping[str, Sequence[Tap]] | None = ...,
+        observers: Mapping[str, Observer] | None = ...,
+        randomness: Mapping[str, Randomness] | None = ...,
+    ) -> FederatedTrees: ...
+    def fit(
+        self,
+        estimator: LogisticRegression | BoostedTrees,
+        *,
         taps: Mapping[str, Sequence[Tap]] | None = None,
         observers: Mapping[str, Observer] | None = None,
         randomness: Mapping[str, Randomness] | None = None,
-    ) -> FederatedModel:
+    ) -> FederatedModel | FederatedTrees:
         """Aligns, trains on all common rows and returns the model.  taps and observers watch a party's channels and progress."""
+        if isinstance(estimator, BoostedTrees):
+            return trees.fit(
+                self._tables,
+                self.roles,
+                estimator,
+                self._cipher or paillier(estimator.key_bits),
+                lambda frame, party, columns: _table(frame, party, self._keys, self._normalise, None, columns),
+                min_intersection=self._min_intersection,
+                keys=len(self._keys),
+                taps=taps,
+                observers=observers,
+                randomness=randomness,
+            )
         job = logistic.LogisticJob(
             estimator.C, estimator.max_iter, estimator.link, estimator.clip, estimator.score_bits, self._min_intersection, len(self._keys)
         )

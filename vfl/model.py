@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from protocols.binning import Binned, Binner
+from protocols.boosting.ensemble import Ensemble, HostSplits
 from vfl.preprocessing import Standardiser
 
 
@@ -38,3 +40,21 @@ class LogisticPart:
     def predictor(self, features: pd.DataFrame) -> NDArray[np.float64]:
         """This party's part of the linear predictor (n,), intercept included where it is held."""
         return self.standardiser.transform(features, self.party) @ self.weights + (self.intercept or 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class TreesPart:
+    """A data party's part of boosted trees: its bins, and at the guest the trees, at a host what its handles stand for (depth: of `hidden` trees, else 0)."""
+
+    party: str
+    model_id: bytes
+    columns: tuple[str, ...]
+    binner: Binner
+    ensemble: Ensemble | None = None
+    splits: HostSplits | None = None
+    depth: int = 0
+    classes: tuple[Any, Any] | None = None
+
+    def binned(self, features: pd.DataFrame) -> Binned:
+        """The rows of a table in this part's bins; its columns are looked up by name."""
+        return self.binner.transform(features[list(self.columns)].to_numpy(np.float64))

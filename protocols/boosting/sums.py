@@ -35,7 +35,10 @@ class SumTable:
         if not len(columns):
             return cls(binned, candidates, join([gh.take(places).sum() for _, places in rows]), len(rows))
         cells = bins + (1 if binned.any_missing else 0)
-        sums = [gh.take(places).histogram(binned.bins[np.ix_(here, columns)].astype(np.int64), cells) for here, places in rows]
+        nodes = [gh if len(places) == len(gh) else gh.take(places) for _, places in rows]  # a node of all rows has them in order
+        sums = [
+            node.histogram(binned.bins[np.ix_(here, columns)].astype(np.int64), cells) for node, (here, _) in zip(nodes, rows, strict=True)
+        ]
         blocks = len(rows) * len(columns)
         return cls(binned, candidates, prefix_sums(join(sums), blocks, bins, cells > bins), len(rows))
 

@@ -44,5 +44,4 @@ PERMITS: dict[str, str] = {
     ),
 }
 
-LATER: dict[str, str] = {
-}
+LATER: dict[str, str] = {}

@@ -1,0 +1,107 @@
+"""Boosted trees from tables to probabilities: `vfl.BoostedTrees` in a local federation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import vfl
+from protocols.boosting.shared import BinSums
+from protocols.errors import ConfigError, DataError, DisclosureRefused
+from tests.harness import TOY
+from vfl.policy import PolicyTap
+
+SMALL = {"n_estimators": 3, "max_depth": 3, "max_bin": 8, "min_bin_rows": 2}
+Tables = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
+
+
+def fit(tables: Tables, hosts: int = 2, **change: object) -> tuple[vfl.FederatedTrees, dict[str, pd.DataFrame]]:
+    guest, frames = tables
+    used = dict(list(frames.items())[:hosts])
+    federation = vfl.Federation.local(guest, used, on="id", label="default", cipher=TOY)
+    return federation.fit(vfl.BoostedTrees(**(SMALL | change))), used  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("hosts", [1, 2])
+@pytest.mark.parametrize("membership", ["shared", "hidden"])
+def test_from_tables_to_probabilities(small_tables: Tables, membership: str, hosts: int) -> None:
+    model, used = fit(small_tables, hosts, membership=membership)
+    guest = small_tables[0]
+    scores = model.predict_score(guest.drop(columns="default"), used)
+    assert scores.index.tolist() == guest["id"].tolist()
+    assert scores.notna().sum() == model.intersection_ == (50 if hosts == 1 else 40)
+    proba = model.predict_proba(guest, used)
+    assert proba.columns.tolist() == model.classes_.tolist() == [0, 1]
+    assert np.allclose(proba.sum(axis=1)[scores.notna()], 1)
+    known = scores[scores.notna()]
+    labels = guest.set_index("id")["default"][known.index]
+    assert ((known > 0.5) == labels).mean() > 0.75
+    assert (model.predict(guest, used)[known.index] == (known > 0.5)).all()
+    gain, splits = model.feature_importances(), model.feature_importances("split")
+    assert gain["guest"].index.tolist() == ["age", "limit"]
+    assert sum(float(s.sum()) for s in splits.values()) > 0
+    assert all((gain[p] > 0).tolist() == (splits[p] > 0).tolist() for p in gain)
+
+
+def test_both_profiles_score_alike(small_tables: Tables) -> None:
+    """The alignment's order differs from run to run, and rounding goes by row: so only almost."""
+    scores = []
+    for membership in ("shared", "hidden"):
+        model, used = fit(small_tables, membership=membership, min_bin_rows=1, gradient_bits=12)
+        scores.append(model.predict_score(small_tables[0], used))
+    assert np.nanmax(np.abs(scores[0] - scores[1])) < 0.1
+
+
+def test_one_row_is_scored(small_tables: Tables) -> None:
+    model, used = fit(small_tables, 1)
+    every = model.predict_score(small_tables[0], used).dropna()
+    one = small_tables[0][small_tables[0]["id"] == every.index[0]]
+    assert model.predict_score(one, used).iloc[0] == every.iloc[0]
+
+
+def test_early_stopping_keeps_the_best_round(small_tables: Tables) -> None:
+    model, _ = fit(small_tables, n_estimators=30, validation=0.4, early_stopping_rounds=2, learning_rate=1.0)
+    assert 0 <= model.best_iteration < 27
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"validation": 0.2},
+        {"early_stopping_rounds": 2},
+        {"validation": 1.0, "early_stopping_rounds": 2},
+        {"base_score": 1.0},
+        {"key_bits": 1024},
+        {"max_bin": 1},
+    ],
+    ids=str,
+)
+def test_impossible_settings_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        vfl.BoostedTrees(**change)  # type: ignore[arg-type]
+
+
+def test_names_and_defaults_are_as_documented() -> None:
+    defaults = vfl.BoostedTrees().get_params()
+    told = {"n_estimators": 100, "max_depth": 5, "learning_rate": 0.3, "max_bin": 32, "reg_lambda": 1, "gamma": 0, "min_child_weight": 1}
+    told |= {"subsample": 1, "colsample_bytree": 1, "min_bin_rows": 10, "membership": "hidden", "key_bits": 3072}
+    assert defaults | told == defaults
+
+
+def test_a_missing_column_is_named(small_tables: Tables) -> None:
+    model, used = fit(small_tables, 1)
+    with pytest.raises(DataError, match="tenure"):
+        model.predict_score(small_tables[0], {"telecom": used["telecom"].drop(columns="tenure")})
+    with pytest.raises(ConfigError, match="each of its hosts"):
+        model.predict_score(small_tables[0], {})
+    with pytest.raises(ConfigError, match="importance"):
+        model.feature_importances("cover")
+
+
+def test_policy_keeps_bin_sums_from_leaving(small_tables: Tables) -> None:
+    guest, hosts = small_tables
+    federation = vfl.Federation.local(guest, {"telecom": hosts["telecom"]}, on="id", label="default", cipher=TOY)
+    allowed = ("intersection-to-parties", "own-wins-to-host", "node-rows-to-hosts", "directions-to-guest")
+    with pytest.raises(DisclosureRefused, match=BinSums.kind):
+        federation.fit(vfl.BoostedTrees(**SMALL, membership="shared"), taps={"telecom": [PolicyTap(allowed, allowed)]})  # type: ignore[arg-type]

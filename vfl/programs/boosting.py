@@ -1,0 +1,124 @@
+"""The boosted-trees job from end to end, one function a role: align -> bin -> train; and scoring of new rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols import alignment
+from protocols.binning import Binned, Binner
+from protocols.boosting import hidden, scoring, shared
+from protocols.boosting.ensemble import Rounds
+from protocols.boosting.objective import check_labels
+from protocols.boosting.params import Params
+from protocols.errors import DataError
+from protocols.session import Session
+from vfl.data import Table, split_rows
+from vfl.model import TreesPart
+
+
+@dataclass(frozen=True)
+class BoostingJob:
+    """What the parties agreed on, beyond who they are."""
+
+    params: Params
+    validation: float = 0.0  # the part of the rows that early stopping looks at
+    min_intersection: int = 1
+    keys: int = 1  # how many the table has, tried in order
+
+    @property
+    def profile_is_hidden(self) -> bool:
+        return self.params.membership == "hidden"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a data party has at the end: its model part, its aligned rows, and how many ids each data party had."""
+
+    part: TreesPart
+    aligned: Table
+    sizes: dict[str, int]
+
+
+def guest(session: Session, table: Table, job: BoostingJob) -> Fitted:
+    """The guest's side: table with label.  Learns bin sums and directions (protocols/boosting)."""
+    aligned, held_out, sizes = align(session, table, job)
+    assert aligned.label is not None
+    y = aligned.label.to_numpy(np.float64)
+    check_labels(job.params, y[~held_out])
+    model_id = session.seed("model id").secret[:16]
+    with session.phase("train"):
+        binned = bin_table(aligned, job, least=1)
+        train = hidden.guest if job.profile_is_hidden else shared.guest
+        ensemble = train(session, binned, job.params, Rounds(job.params, y, held_out=held_out), model_id)
+    part = TreesPart(session.me, model_id, columns_of(table), binned.binner, ensemble=ensemble, classes=table.classes)
+    return Fitted(part, aligned, sizes)
+
+
+def host(session: Session, table: Table, job: BoostingJob) -> Fitted:
+    """A host's side: features only.  Learns which of its splits won and, with membership = "shared", the rows of nodes."""
+    aligned, held_out, sizes = align(session, table, job)
+    with session.phase("train"):
+        binned = bin_table(aligned, job, least=job.params.min_bin_rows)
+        train = hidden.host if job.profile_is_hidden else shared.host
+        splits = train(session, binned, job.params, held_out)
+    depth = job.params.max_depth if job.profile_is_hidden else 0
+    return Fitted(TreesPart(session.me, splits.model_id, columns_of(table), binned.binner, splits=splits, depth=depth), aligned, sizes)
+
+
+def arbiter(session: Session, job: BoostingJob) -> None:
+    """The arbiter's side: compares blinded ids of several hosts; deals the transfers of membership = "hidden".  Learns sizes only."""
+    with session.phase("align"):
+        alignment.serve(session, job.min_intersection, keys=job.keys)
+    if job.profile_is_hidden:
+        with session.phase("train"):
+            hidden.arbiter(session)
+
+
+def predict_guest(session: Session, table: Table, part: TreesPart, min_intersection: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Aligns a new table and scores what is common: (rows of the table, their margins (rows, outputs)).  Learns directions."""
+    assert part.ensemble is not None
+    with session.phase("align"):
+        aligned = alignment.align(session, table.keys, min_intersection)
+    with session.phase("score"):
+        return aligned.rows, scoring.guest(session, part.binned(table.take(aligned.rows).features), part.ensemble)
+
+
+def predict_host(session: Session, table: Table, part: TreesPart, min_intersection: int) -> None:
+    """A host's side of `predict_guest`.  Learns nothing but which of its ids are common."""
+    assert part.splits is not None
+    with session.phase("align"):
+        aligned = alignment.align(session, table.keys, min_intersection)
+    with session.phase("score"):
+        scoring.host(session, part.binned(table.take(aligned.rows).features), part.splits, part.depth)
+
+
+def predict_arbiter(session: Session, min_intersection: int, *, deals: bool, keys: int = 1) -> None:
+    """The arbiter's side of `predict_guest`; deals: whether the model is of membership = "hidden"."""
+    with session.phase("align"):
+        alignment.serve(session, min_intersection, keys=keys)
+    if deals:
+        with session.phase("score"):
+            scoring.arbiter(session)
+
+
+def align(session: Session, table: Table, job: BoostingJob) -> tuple[Table, NDArray[np.bool_], dict[str, int]]:
+    """The common rows in the shared order, which of them early stopping looks at, and how many ids each data party had."""
+    with session.phase("align"):
+        found = alignment.align(session, table.keys, job.min_intersection)
+        aligned = table.aligned(found)
+        held_out = split_rows(aligned.ids, job.validation, job.params.seed)
+    if held_out.all():
+        raise DataError("no common row is left to train on", remedy="Lower validation, or use more rows", party=session.me)
+    return aligned, held_out, found.sizes
+
+
+def bin_table(table: Table, job: BoostingJob, least: int) -> Binned:
+    x = table.features.to_numpy(np.float64)
+    return Binner.fit(x, job.params.max_bin, least).transform(x)
+
+
+def columns_of(table: Table) -> tuple[str, ...]:
+    return tuple(map(str, table.features.columns))
