@@ -62,6 +62,7 @@ def logistic_job(job: Job) -> logistic.LogisticJob:
         max_iter=job.model.max_iter,
         link=job.model.link,
         clip=job.model.clip,
+        weight_bits=job.model.weight_bits,
         score_bits=job.disclosure.score_bits,
         min_intersection=job.align.min_intersection,
         keys=len(job.align.keys),

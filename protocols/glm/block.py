@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec
+from protocols.errors import DataError
 from protocols.glm.plan import FEATURE, PRECONDITION, WEIGHT, Plan, Step
+
+
+ROWS_A_WEIGHT = 2  # fewer equations than that would let an owner solve its final weights for its partner's labels
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,12 @@ class Block:
         M is the party's own fixed-Hessian preconditioner (curvature X^T X / n + I / Cn)^-1 / blocks: blocks times the block-diagonal Hessian bounds the whole.
         """
         n = len(x)
+        if n < ROWS_A_WEIGHT * (x.shape[1] + intercept):
+            raise DataError(
+                f"{n} training rows are too few for {x.shape[1] + intercept} weights: they would tell too much of single rows",
+                remedy="Use more rows or fewer columns",
+                expected=f"{ROWS_A_WEIGHT} rows a weight",
+            )
         x = np.column_stack([x, np.ones(n)]) if intercept else x
         fixed = np.rint(x * 2**FEATURE)
         x = fixed / 2**FEATURE

@@ -17,7 +17,7 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
          MaskedGradient [[g_P + m_P]], packed, re-randomised -------------------------------->  opens g_P + m_P: blinded
   4      a_P += step (m_P >> shift)                                                        b_P -= step ((g_P + m_P) >> shift)
  at the end
-  5                              <-----------------------------------------------------------  FinalShare b_P, to P alone: w_P = a_P + b_P
+  5                              <-----------------------------------------------------------  FinalShare b_P, rounded, to P alone: w_P = a_P + b_P
 
 Who learns what: P its own final weights (that is the prescribed output); the arbiter ceil(log2 n) and each party's number of columns, and what the link
 declares; nobody any gradient, residual, predictor or intermediate weight.
@@ -74,7 +74,7 @@ class MaskedGradient(
     packed: CipherVec  # (ceil(d_P / slots),)
 
 
-class FinalShare(Message, disclosure=REVEALED, permit="final-weights-to-owner", learns="its own final weights"):
+class FinalShare(Message, disclosure=REVEALED, permit="final-weights-to-owner", learns="its own final weights, rounded"):
     share: PlainVec  # (d_P,)
 
 
@@ -130,8 +130,10 @@ def host(session: Session, x: NDArray[np.float64], link: Link, C: float, passes:
     return receive_weights(session, share), start.model_id  # 5
 
 
-def arbiter(session: Session, key: DecryptionKey, link: Link, C: float, passes: int) -> bytes:
-    """Opens masked gradients and keeps its share of every party's weights; returns the model's name.  Learns: sizes only.  Raises PlaintextOverflow, ProtocolError."""
+def arbiter(session: Session, key: DecryptionKey, link: Link, C: float, passes: int, weight_bits: int = WEIGHT) -> bytes:
+    """Opens masked gradients and keeps its share of every party's weights, of which it reveals `weight_bits` fractional bits; returns the model's name.
+
+    Learns: sizes only.  Raises PlaintextOverflow, ProtocolError."""
     key_offer.offer(session, key)
     start = receive_start(session)
     plan = make_plan(session, key.public, start.rows_log2, link, C, passes)
@@ -149,7 +151,7 @@ def arbiter(session: Session, key: DecryptionKey, link: Link, C: float, passes: 
             opened = key.open_packed(packed, plan.width, plan.slots, columns[channel.peer], max_bits=plan.mask_bits)
             shares[channel.peer].step(opened, plan.shift, step)  # 4
     for channel in parties:
-        channel.send(FinalShare(shares[channel.peer].point))  # 5
+        channel.send(FinalShare(rounded(shares[channel.peer].point, weight_bits)))  # 5
     return start.model_id
 
 
@@ -165,6 +167,12 @@ def descend(session: Session, plan: Plan, block: Block, share: Share, residual: 
 
 def make_plan(session: Session, key: EncryptionKey, log2: int, link: Link, C: float, passes: int) -> Plan:
     return link.plan(log2, C, passes, len(session.roles.data_parties), key.plain_bits)
+
+
+def rounded(share: PlainVec, bits: int) -> PlainVec:
+    """The nearest multiples of 2^-bits, in units of 2^-WEIGHT: the owner's own share keeps its last bits, so that its weights are right to half of 2^-bits."""
+    drop = WEIGHT - bits
+    return (share + PlainVec.from_i64(np.full(len(share), (1 << drop) >> 1))).shift_right(drop).shift_left(drop)
 
 
 def receive_start(session: Session) -> TrainingStart:

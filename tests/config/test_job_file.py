@@ -54,6 +54,7 @@ BAD = [
     ("model", 'max_iter = "50"', "model.max_iter", "whole number"),
     ("model", "max_iter = true", "model.max_iter", "is true. Expected the number of passes, a whole number"),
     ("model", "clip = 0", "model.clip", "above 0"),
+    ("model", "weight_bits = 3", "model.weight_bits", "4 to 24"),
     ("model", "standardise = true", "model.standardise", "not supported yet"),
     ("model", "max_depth = 5", "model.max_depth", "not supported yet: boosted trees"),
     ("model", "max_itr = 50", "model.max_itr", "Did you mean 'max_iter'?"),

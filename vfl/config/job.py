@@ -29,7 +29,6 @@ _KINDS_LATER = dict.fromkeys(("linear-regression", "poisson-regression", "booste
 _TREES = "n_estimators max_depth learning_rate max_bin reg_lambda gamma min_child_weight subsample colsample_bytree top_rate other_rate"
 NOT_YET: dict[str, str] = {
     "model.standardise": "every party always standardises its own columns on the training rows",
-    "model.weight_bits": "rounding the final weights before they are revealed",
     "model.batch_size": "every pass uses all rows",
     "model.random_state": "only the split is random, and split.seed decides it",
     "model.fit_intercept": "the guest always fits an intercept",
@@ -136,6 +135,12 @@ class Model(Section):
     max_iter: int = Field(default=100, ge=5, le=10_000, description="the number of passes, a whole number from 5 to 10000 (default 100)")
     link: Annotated[Literal["exact", "taylor"], BeforeValidator(choose(("exact", "taylor"), {}))] = Field(
         default="exact", description='"exact" (default) or "taylor"'
+    )
+    weight_bits: int = Field(
+        default=10,
+        ge=4,
+        le=24,
+        description="4 to 24 (default 10): final weights are revealed to their owner rounded to multiples of 2^-weight_bits",
     )
     clip: float = Field(
         default=6.0,

@@ -25,6 +25,7 @@ class LogisticJob:
     link: str = "exact"
     clip: float = 6.0
     score_bits: int = 10
+    weight_bits: int = 10
     min_intersection: int = 1
     keys: int = 1  # how many the table has, tried in order
     test: float = 0.0
@@ -82,7 +83,7 @@ def arbiter(session: Session, job: LogisticJob) -> bytes:
         key = session.scheme.generate(session.me, session.seed("key"))
         alignment.serve(session, job.min_intersection, keys=job.keys)
     with session.phase("train"):
-        return glm.arbiter(session, key, LOGISTIC_LINKS[job.link], job.C, job.max_iter)
+        return glm.arbiter(session, key, LOGISTIC_LINKS[job.link], job.C, job.max_iter, job.weight_bits)
 
 
 def predict_guest(
