@@ -6,9 +6,10 @@ score = model.predict_score(bank_new, {"telecom": telecom_new})
 """
 
 from protocols import errors
+from vfl.align import Aligned, align
 from vfl.estimators import BoostedTrees, LogisticRegression
 from vfl.federation import FederatedModel, Federation
 from vfl.trees import FederatedTrees
 
 __version__ = "0.1.0"
-__all__ = ["BoostedTrees", "FederatedModel", "FederatedTrees", "Federation", "LogisticRegression", "errors"]
+__all__ = ["Aligned", "BoostedTrees", "FederatedModel", "FederatedTrees", "Federation", "LogisticRegression", "align", "errors"]

@@ -10,15 +10,23 @@ from rich.table import Table
 from protocols.cipher import HEAD_ROOM
 from protocols.glm import LOGISTIC_LINKS
 from protocols.glm.plan import rows_log2
+from vfl import alignment_run
 from vfl.budget import Budget
-from vfl.config import cautions, load_job, load_party
+from vfl.config import Job, Party, cautions, load_agreement, load_party
 from vfl.runner import prepare
 from vfl.show import print_permits
 
 
 def print_check(job_file: Path, party_file: Path, console: Console) -> None:
     """Runs every check and says what the job would do and disclose.  Raises the error that `vfl run` would raise."""
-    job, party = load_job(job_file), load_party(party_file)
+    agreement, party = load_agreement(job_file), load_party(party_file)
+    if isinstance(agreement, Job):
+        _print_check(agreement, party, console)
+    else:
+        alignment_run.print_check(agreement, party, console)
+
+
+def _print_check(job: Job, party: Party, console: Console) -> None:
     ready = prepare(job, party)
     budget, peers = Budget(party), job.parties.peers_of(party.name)
     budget.check(peers)

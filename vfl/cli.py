@@ -190,6 +190,33 @@ def predict(
 
 
 @app.command()
+def align(
+    job: JobFile,
+    party: PartyFile,
+    format: Annotated[
+        str | None, typer.Option(help='"parquet" or "csv"; without it, Parquet where pyarrow is installed.', show_default=False)
+    ] = None,
+    connect_timeout: ConnectTimeout = 600.0,
+    progress: ProgressKind = "bar",
+) -> None:
+    """Align ids alone: which own rows all parties have in common.
+
+    Writes this party's own common rows, in an order that all parties share, and a match-rate report.  With one host no arbiter is needed.
+    """
+    from vfl.alignment_run import align as align_party
+    from vfl.alignment_run import prepare, print_report
+    from vfl.config import load_agreement, load_party
+    from vfl.progress import watching
+
+    console = Console(stderr=True)
+    with stoppable(console), watching(progress, console) as watch:
+        folder, found = align_party(prepare(load_agreement(job), load_party(party), format), watch, connect_timeout=connect_timeout)
+    if found is not None:
+        print_report(found, Console())
+    say(f"report: {folder / 'alignment.json'}")
+
+
+@app.command()
 def report(run: RunFolder) -> None:
     """Show a run's results; writes its page anew."""
     from vfl.show import print_report
@@ -209,9 +236,9 @@ def job_show(job: JobFile) -> None:
 @job_app.command("digest")
 def job_digest(job: JobFile) -> None:
     """Print the digest that every party must see before it agrees."""
-    from vfl.config import load_job
+    from vfl.config import load_agreement
 
-    say(load_job(job).digest.hex())
+    say(load_agreement(job).digest.hex())
 
 
 @ledger_app.command("show")

@@ -19,12 +19,14 @@ from protocols.errors import DataError
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "#N/A", "<NA>"]  # not in key columns
 
 
-def read_source(source: str | Path, query: str | None = None, *, keys: Sequence[str] = ()) -> pd.DataFrame:
+def read_source(
+    source: str | Path, query: str | None = None, *, keys: Sequence[str] = (), only: Sequence[str] | None = None
+) -> pd.DataFrame:
     """The table behind `source`: a .csv file (UTF-8, commas, a header), a .parquet file, or an SQLAlchemy address with
     `query`.
 
     keys: columns that a CSV file's ids are in; they stay texts
-    as written, so that leading zeros survive.
+    as written, so that leading zeros survive.  only: the columns that are wanted of a file, if it has them all.
     Raises DataError: the file or database cannot be read, unknown suffix, a library is not installed.
     """
     address = str(source)
@@ -41,10 +43,10 @@ def read_source(source: str | Path, query: str | None = None, *, keys: Sequence[
             pass
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})", remedy="Check the path and that this account may read it") from None
-    return _csv(path, keys) if suffix == ".csv" else _parquet(path)
+    return _csv(path, keys, only) if suffix == ".csv" else _parquet(path, only)
 
 
-def _csv(path: Path, keys: Sequence[str]) -> pd.DataFrame:
+def _csv(path: Path, keys: Sequence[str], only: Sequence[str] | None) -> pd.DataFrame:
     def bad(what: str, remedy: str) -> DataError:
         return DataError(f"{path}: {what}", remedy=remedy)
 
@@ -70,6 +72,7 @@ def _csv(path: Path, keys: Sequence[str]) -> pd.DataFrame:
                 index_col=False,
                 low_memory=False,
                 dtype={key: str for key in keys if key in header},
+                usecols=list(only) if only is not None and set(only) <= set(header) else None,
                 keep_default_na=False,
                 na_values={name: MISSING for name in header if name not in keys},
             )
@@ -83,11 +86,12 @@ def _csv(path: Path, keys: Sequence[str]) -> pd.DataFrame:
         raise bad("is not a readable CSV file", "Repair the file") from None
 
 
-def _parquet(path: Path) -> pd.DataFrame:
+def _parquet(path: Path, only: Sequence[str] | None) -> pd.DataFrame:
     if importlib.util.find_spec("pyarrow") is None:
         raise DataError(f"{path}: reading Parquet needs pyarrow", remedy="Install it with: pip install pyarrow")
     try:
-        frame = pd.read_parquet(path, engine="pyarrow")
+        names = importlib.import_module("pyarrow.parquet").read_schema(path).names
+        frame = pd.read_parquet(path, engine="pyarrow", columns=list(only) if only is not None and set(only) <= set(names) else None)
     except Exception:  # pyarrow raises many types, and quotes contents
         raise DataError(f"{path}: is not a readable Parquet file", remedy="Check that it was written completely") from None
     return frame.reset_index() if any(name is not None for name in frame.index.names) else frame

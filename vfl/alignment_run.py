@@ -1,0 +1,191 @@
+"""Aligns between institutions: `vfl align`.
+
+files -> checks (nothing sent) -> mutual TLS -> alignment -> aligned.parquet or .csv (this party's own rows), alignment.json, ledger in the run's folder
+
+It takes a job without [model], or the first step of one that has it.  With one host the guest and the host talk to each other and to nobody else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table as Grid
+
+from protocols.alignment import Alignment, Ids
+from protocols.errors import ConfigError, DataError
+from protocols.session import Observer
+from vfl.align import MatchReport, OwnIds
+from vfl.config import PERMITS, Agreement, Party, check_files, cross_check
+from vfl.config.party import Data
+from vfl.data import read_source
+from vfl.data.spill import scratch_in
+from vfl.identity import Identity
+from vfl.ledger import summarise
+from vfl.meeting import Meeting, Ready, meet
+from vfl.programs import alignment
+from vfl.store import written
+
+FORMAT = 1
+FORMATS = ("parquet", "csv")
+LARGE_FILE = 256 << 20  # of a larger file only the key columns are read before the protocol, and the others after it
+
+
+@dataclass(frozen=True)
+class Aligning(Ready[Agreement]):
+    """A party that has passed every check that can be made alone; ids are those of the table, None at the arbiter."""
+
+    ids: tuple[Ids, ...] | None = None
+    kept: NDArray[np.int64] | None = None  # which rows of the source the ids belong to
+    rows: int = 0  # of the source
+    frame: pd.DataFrame | None = None  # the source, unless it is large
+    format: str = "csv"
+
+    def input_digest(self) -> bytes:
+        """What this party's randomness is bound to: the job and its own ids."""
+        return hashlib.sha256(self.job.digest + b"".join(ids.digest() for ids in self.ids or ())).digest()
+
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """Whom this party meets."""
+        parties = self.job.parties
+        everybody = (parties.guest, *parties.hosts) if len(parties.hosts) == 1 else parties.peers_of(self.party.name)
+        return tuple(p for p in everybody if p != self.party.name)
+
+
+def prepare(job: Agreement, party: Party, format: str | None = None) -> Aligning:
+    """Checks files, policy and table; format: of the aligned table, by default Parquet where pyarrow is installed.
+
+    Raises ConfigError, DisclosureRefused, DataError.
+    """
+    if format not in (*FORMATS, None):
+        raise ConfigError(f"--format {format} is not known", remedy='Use "parquet" or "csv"')
+    has_parquet = importlib.util.find_spec("pyarrow") is not None
+    if format == "parquet" and not has_parquet:
+        raise ConfigError("--format parquet needs pyarrow", remedy="Install it with: pip install pyarrow, or use --format csv")
+    cross_check(job, party)
+    if party.role == "arbiter" and len(job.parties.hosts) == 1:
+        raise ConfigError(
+            f"{party.name}: the arbiter takes no part in an alignment with one host",
+            remedy="Let the guest and the host run it, and nobody else",
+            party=party.name,
+        )
+    check_files(party)
+    identity = Identity.load(party.identity.key, party.identity.certificate, party.name)
+    if party.data is None:
+        return Aligning(job, party, identity, None)
+    source = party.data
+    large = not source.is_database and Path(source.source).stat().st_size > LARGE_FILE
+    columns = job.align.columns
+    frame = read_source(source.source, source.query, keys=columns, only=columns if large else None)
+    own = OwnIds.of(frame, party.name, job.align.keys, job.align.normalise, job.align.duplicates)
+    kept = None if large else own.frame
+    return Aligning(job, party, identity, None, own.keys, own.kept, len(own.frame), kept, format or ("parquet" if has_parquet else "csv"))
+
+
+def align(
+    ready: Aligning, watch: Observer, *, connect_timeout: float = 600.0, seed: bytes | None = None
+) -> tuple[Path, MatchReport | None]:
+    """Takes part in the alignment; returns the run's folder and, at a data party, the report.  Raises any VFLError, after telling the peers its code."""
+    job, party = ready.job, ready.party
+    digest = hashlib.sha256(b"vfl align\n" + job.digest).digest()
+    report: MatchReport | None = None
+    with meet(ready, "align", ready.peers, watch, session_digest=digest, connect_timeout=connect_timeout, seed=seed) as meeting:
+        plan = alignment.AlignmentPlan(
+            job.align.min_intersection, len(job.align.keys), job.align.cardinality_only, scratch_in(meeting.folder)
+        )
+        if ready.ids is None:
+            alignment.arbiter(meeting.session, plan)
+        else:
+            found = alignment.data_party(meeting.session, ready.ids, plan)
+            report = MatchReport.of(found, job.align.keys, {party.name: ready.rows - len(ready.ids[0])}, job.align.cardinality_only)
+            if not job.align.cardinality_only:
+                write_rows(ready, found, meeting.draft)
+    with written(meeting.folder):
+        content = json.dumps(as_json(ready, meeting, report), indent=2, ensure_ascii=False) + "\n"
+        (meeting.folder / "alignment.json").write_text(content, encoding="utf-8")
+    return meeting.folder, report
+
+
+def write_rows(ready: Aligning, found: Alignment, folder: Path) -> None:
+    """This party's own common rows, every column, in the shared order."""
+    assert ready.kept is not None
+    frame = ready.frame
+    if frame is None:
+        assert ready.party.data is not None
+        frame = reread(ready.party.data, ready)
+    frame = frame.iloc[ready.kept[found.rows]].reset_index(drop=True)
+    path = folder / f"aligned.{ready.format}"
+    with written(folder):
+        path.touch(mode=0o600)
+        if ready.format == "parquet":
+            frame.to_parquet(path, engine="pyarrow", index=False)
+        else:
+            frame.to_csv(path, index=False, lineterminator="\n")
+
+
+def reread(source: Data, ready: Aligning) -> pd.DataFrame:
+    """The whole source; raises DataError if it has other rows than before."""
+    frame = read_source(source.source, source.query, keys=ready.job.align.columns)
+    if len(frame) != ready.rows:
+        raise DataError(
+            f"{ready.party.name}: the table changed while it was aligned",
+            remedy="Align a copy that nobody writes to",
+            party=ready.party.name,
+        )
+    return frame
+
+
+def as_json(ready: Aligning, meeting: Meeting, report: MatchReport | None) -> dict[str, Any]:
+    """The content of alignment.json."""
+    job, party = ready.job, ready.party
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "job": job.name,
+        "job_digest": job.digest.hex(),
+        "party": party.name,
+        "role": party.role,
+        "started": meeting.started.isoformat(timespec="seconds"),
+    }
+    if report is not None:
+        content |= {
+            "rows": report.rows,
+            "common": report.common,
+            "match_rate": report.match_rate,
+            "by_key": [
+                {"columns": list(key), "matched": matched} for key, matched in zip(job.align.keys, report.by_key.values(), strict=True)
+            ],
+            "repeated": report.repeated[party.name],
+            "file": None if report.size_only else f"aligned.{ready.format}",
+        }
+    return content | {"phases": meeting.counting.phases(), "disclosure": summarise(meeting.folder / "ledger.jsonl")}
+
+
+def print_report(report: MatchReport, console: Console) -> None:
+    """The match-rate report as a table."""
+    grid = Grid(box=None, show_header=False, padding=(0, 2, 0, 0))
+    grid.add_column()
+    grid.add_column(justify="right")
+    for what, much in report.lines():
+        grid.add_row(what, much)
+    console.print(grid, highlight=False, markup=False)
+
+
+def print_check(job: Agreement, party: Party, console: Console) -> None:
+    """Runs every check of `vfl align` and says what would be disclosed.  Raises the error that it would raise."""
+    ready = prepare(job, party)
+    console.print(f"job {job.name}, digest {job.digest.hex()[:16]}...: every party must see the same (vfl job digest)", highlight=False)
+    if ready.ids is not None:
+        console.print(f"table of {party.name}: {ready.rows:,} rows, {len(ready.ids[0]):,} of them with an id of their own", highlight=False)
+    console.print("\n[bold]What this job discloses[/], all of it allowed by this party's policy:")
+    for permit in job.disclosure.allow:
+        console.print(f"  {PERMITS[permit]} ({permit})", highlight=False, markup=False)
+    console.print("\n[green]Ready.[/] Nothing was sent.")
