@@ -7,7 +7,7 @@ NATIVE  := $(shell find native -name '*.rs' -o -name Cargo.toml -o -name Cargo.l
 export VFL_TEST_DATA ?= $(wildcard $(abspath ../shared/data))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format docs bench bench-boosting bench-kernels lock clean
+.PHONY: help setup demo test test-serial test-all lint format docs bench bench-boosting bench-kernels lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ demo: setup  ## bank + partner + arbiter as three processes: align, train under 
 test: setup  ## the default test suite (under 5 minutes on 2 cores)
 	$(BIN)/pytest
 	cargo test --quiet --release --locked --manifest-path native/Cargo.toml
+
+test-serial: setup  ## the arithmetic and every protocol on the portable backend
+	VFL_NATIVE_BACKEND=serial $(BIN)/pytest tests/native tests/conformance tests/protocols tests/leakage tests/vfl
 
 test-all: setup  ## everything: full-size keys, statistics, soak, fuzzing
 	$(BIN)/pytest -m ''

@@ -94,7 +94,7 @@ def test_masked_predictors_and_look_up_positions_are_uniform(run: Run) -> None:
     assert audit.not_uniform(values, sealed_link.MASK) == []
     for receiver in ("guest", "arbiter"):
         seen = [s.message(run.keys).index for s in run.transcript if s.kind is sealed_link.LookupIndex and s.receiver == receiver]  # type: ignore[attr-defined]
-        positions = np.concatenate(seen) / 2.0**sealed_link.TABLE_BITS - 0.5
+        positions = (np.concatenate(seen) + 0.5) / 2.0**sealed_link.TABLE_BITS - 0.5  # the middle of each position
         assert audit.not_uniform([int(p * 2**64) for p in positions], 64) == []
         assert len(np.unique(np.stack(seen)[:, 0])) > PASSES // 2  # a row's position moves freely between passes
         factors = [s.message(run.keys) for s in run.transcript if s.kind is sealed_link.MaskedFactors and s.receiver == receiver]
