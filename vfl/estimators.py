@@ -35,6 +35,7 @@ class LogisticRegression:
     link: "exact", or "taylor", the second-order expansion of the loss around 0: cheaper by about a half, but a least-squares fit, whose probabilities are
     too flat.
     clip: standardised features are clipped to [-clip, clip].  score_bits: scores are opened to the guest rounded to 2^-score_bits.
+    weight_bits: final weights are revealed to their owner rounded to 2^-weight_bits.
     key_bits: of the arbiter's Paillier key, 2048, 3072 or 4096.
     """
 
@@ -43,14 +44,20 @@ class LogisticRegression:
     link: Literal["exact", "taylor"] = "exact"
     clip: float = 6.0
     score_bits: int = 10
+    weight_bits: int = 10
     key_bits: int = FULL_KEY_BITS
 
     def __post_init__(self) -> None:
         rules: tuple[tuple[str, bool, str], ...] = (
             ("C", 0 < self.C < 1e12, "a positive number"),
-            ("max_iter", isinstance(self.max_iter, int) and 1 <= self.max_iter <= 10_000, "a whole number from 1 to 10000"),
+            (
+                "max_iter",
+                isinstance(self.max_iter, int) and 5 <= self.max_iter <= 10_000,
+                "a whole number from 5 to 10000: earlier weights tell too much",
+            ),
             ("link", self.link in ("exact", "taylor"), '"exact" or "taylor"'),
             ("clip", 0 < self.clip <= 64, "a number above 0, at most 64"),
+            ("weight_bits", isinstance(self.weight_bits, int) and 4 <= self.weight_bits <= 24, "a whole number from 4 to 24"),
             ("score_bits", isinstance(self.score_bits, int) and 0 <= self.score_bits <= 20, "a whole number from 0 to 20"),
         )
         for name, good, rule in rules:

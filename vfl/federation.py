@@ -112,7 +112,14 @@ class Federation:
                 randomness=randomness,
             )
         job = logistic.LogisticJob(
-            estimator.C, estimator.max_iter, estimator.link, estimator.clip, estimator.score_bits, self._min_intersection, len(self._keys)
+            C=estimator.C,
+            max_iter=estimator.max_iter,
+            link=estimator.link,
+            clip=estimator.clip,
+            score_bits=estimator.score_bits,
+            weight_bits=estimator.weight_bits,
+            min_intersection=self._min_intersection,
+            keys=len(self._keys),
         )
         programs: dict[str, Callable[[Session], Any]] = {GUEST: partial(logistic.guest, table=self._tables[GUEST], job=job)}
         programs |= {h: partial(logistic.host, table=self._tables[h], job=job) for h in self.roles.hosts}
