@@ -75,19 +75,17 @@ class Rounds:
     """The guest's side of training: labels and weights, the margins so far, the trees so far, and when to stop.
 
     y (n,), weight (n,) or None for ones, held_out (n,): rows that no tree is trained on and that early stopping looks at.
-    margin (n, outputs): where a warm start goes on; the new trees then stand alone.  Raises DataError for labels that do not fit.
+    Raises DataError for labels that do not fit.
     """
 
-    def __init__(
-        self, p: Params, y: Floats, *, weight: Floats | None = None, held_out: Bits | None = None, margin: Floats | None = None
-    ) -> None:
+    def __init__(self, p: Params, y: Floats, *, weight: Floats | None = None, held_out: Bits | None = None) -> None:
         self.p, self.y = p, np.asarray(y, dtype=np.float64)
         self.weight = np.ones(len(y)) if weight is None else weight
         self.held_out = np.zeros(len(y), dtype=np.bool_) if held_out is None else held_out
         self.check()
         train = ~self.held_out
-        self.base = objective.base_margin(p, self.y[train], self.weight[train]) if margin is None else np.zeros(p.num_class)
-        self.margin = np.tile(self.base, (len(y), 1)) if margin is None else margin.copy()
+        self.base = objective.base_margin(p, self.y[train], self.weight[train])
+        self.margin = np.tile(self.base, (len(y), 1))
         self.trees: list[Tree] = []
         self._losses: list[float] = []
         self._gradients = (np.zeros(0), np.zeros(0))

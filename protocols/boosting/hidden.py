@@ -134,7 +134,7 @@ def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = No
     Learns: its own wins.  Raises ConfigError, InvalidKey, ProtocolError.
     """
     levels = packings(p, len(binned), session.scheme.bits)
-    _, columns, splits = start_host(session, binned)  # 0
+    columns, splits = start_host(session, binned)  # 0
     outside = np.zeros(len(binned), dtype=np.bool_) if held_out is None else held_out
     for tree in session.steps("train", range(p.trees)):
         if tree >= p.joint_from:

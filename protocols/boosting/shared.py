@@ -49,7 +49,7 @@ from protocols.boosting.sums import SumTable, join, shuffled
 from protocols.boosting.support import Node, Support
 from protocols.boosting.tree import Bits, Growing, plain_offer
 from protocols.channel import Channel, broadcast
-from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
+from protocols.cipher import HEAD_ROOM, CipherVec, DecryptionKey
 from protocols.codec import Int32s, check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.message import PUBLIC, REVEALED, SEALED, Message
@@ -113,8 +113,8 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
 
     Learns: bin sums and directions.  Raises ConfigError (head-room), PlaintextOverflow, ProtocolError.
     """
+    packing = Packing(len(binned), p.gradient_bits, session.scheme.bits - HEAD_ROOM - 1)
     key, columns = start_guest(session, binned, model_id)  # 0
-    packing = Packing(len(binned), p.gradient_bits, key.public.plain_bits)
     handles = [itertools.count() for _ in columns]
     for tree in session.steps("train", range(p.trees)):
         g, h = rounds.gradients(tree)
@@ -153,9 +153,9 @@ def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = No
 
     Learns: the rows of nodes, its own wins.  Raises ConfigError, InvalidKey, ProtocolError.
     """
-    key, columns, splits = start_host(session, binned)  # 0
+    packing = Packing(len(binned), p.gradient_bits, session.scheme.bits - HEAD_ROOM - 1)
+    columns, splits = start_host(session, binned)  # 0
     outside = np.zeros(len(binned), dtype=np.bool_) if held_out is None else held_out
-    packing = Packing(len(binned), p.gradient_bits, key.plain_bits)
     for tree in session.steps("train", range(p.trees)):
         if tree >= p.joint_from:
             candidates = binned.candidates(own_columns(p, tree, columns, party_of(session)))
@@ -262,9 +262,9 @@ def start_guest(session: Session, binned: Binned, model_id: bytes) -> tuple[Decr
     return key, columns
 
 
-def start_host(session: Session, binned: Binned) -> tuple[EncryptionKey, list[int], HostSplits]:
-    """Step 0 at a host: the key, how many columns each party has, and its empty part of the model."""
-    key = key_offer.accept(session, session.roles.guest)
+def start_host(session: Session, binned: Binned) -> tuple[list[int], HostSplits]:
+    """Step 0 at a host: accepts the key; returns how many columns each party has, and its empty part of the model."""
+    key_offer.accept(session, session.roles.guest)
     session.guest.send(SplitColumns(binned.columns))
     start = session.guest.recv(TreesStart)
     columns = check_ints(session.roles.guest, start.columns, 0, MAX_COLUMNS, "numbers of columns").tolist()
@@ -274,7 +274,7 @@ def start_host(session: Session, binned: Binned) -> tuple[EncryptionKey, list[in
         raise RemoteProtocolError(
             f"{session.roles.guest} announced another number of columns than this party has", party=session.roles.guest
         )
-    return key, columns, HostSplits(start.model_id)
+    return columns, HostSplits(start.model_id)
 
 
 def party_of(session: Session) -> int:

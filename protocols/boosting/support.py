@@ -140,7 +140,7 @@ class Support:
 
     def _sizes(self, node: Node) -> Counts:
         """(candidates,) distances from the empty cut."""
-        counts, c = node.counts[:, :, 0].sum(axis=2, dtype=np.int32), self._candidates
+        counts, c = node.counts[:, :, :1].sum(axis=(2, 3), dtype=np.int32), self._candidates
         size = np.cumsum(counts[:, :-1], axis=1, dtype=np.int32)[self._place, c.cut] + np.where(c.missing_left, counts[self._place, -1], 0)
         return np.asarray(np.minimum(size, node.rows - size))
 

@@ -16,10 +16,10 @@ from protocols.boosting import hidden, levels, scoring, sums
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.packing import Packing
 from protocols.boosting.params import Params
-from protocols.cipher import Identity
+from protocols.cipher import Identity, Paillier
 from protocols.errors import ConfigError, DataError, ModelError, PlaintextOverflow, RemoteProtocolError, VFLError
 from tests.boosting.world import bin_blocks, score, train
-from tests.harness import TOY
+from tests.harness import TOY, Recording, Sent
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,11 @@ def test_weights_and_early_stopping_need_sense() -> None:
 
 def test_head_room_is_refused_before_anything_is_sent() -> None:
     blocks, y = tables()
-    with pytest.raises(ConfigError, match="head-room"):
-        train(blocks, y, Params(max_depth=10, membership="hidden"), TOY)
+    for p, cipher in ((Params(max_depth=10, membership="hidden"), TOY), (Params(gradient_bits=16, membership="shared"), Paillier(64))):
+        transcript: list[Sent] = []
+        with pytest.raises(ConfigError, match="head-room"):
+            train(blocks, y, p, cipher, taps={q: [Recording(q, transcript)] for q in ("guest", "host1")})
+        assert transcript == []
     with pytest.raises(ConfigError, match="head-room"):
         Packing(10**6, 16, 60)
     assert hidden.packings(Params(max_depth=6), 10**6, 2048)[-1].groups >= 1

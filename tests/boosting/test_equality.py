@@ -99,8 +99,8 @@ def test_hidden_trees_are_the_shared_ones(objective: str) -> None:
 
 @pytest.mark.parametrize("membership", ["shared", "hidden"])
 def test_a_host_whose_columns_cannot_split_takes_part(membership: str) -> None:
-    p = Params(n_estimators=2, max_depth=3, membership=membership, min_bin_rows=1)
-    x, z = table(3, 100, 3, 0.0)
+    p = Params(n_estimators=2, max_depth=3, membership=membership, min_bin_rows=5)
+    x, z = table(3, 100, 3, 0.0)  # the first two hosts have none
     blocks = bin_blocks([x[:, :2], np.ones((100, 2)), np.full((100, 1), np.nan), x[:, 2:]], p)
     y = labels(p, z)
     expected, _ = twin_trees(blocks, y, p)
