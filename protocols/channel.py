@@ -49,7 +49,7 @@ class Tap:
 class Channel:
     """`send` and `recv` of declared messages with one peer."""
 
-    def __init__(self, wire: Wire, keys: Keyring, taps: Sequence[Tap] = (), deadline: float = 600.0) -> None:
+    def __init__(self, wire: Wire, keys: Keyring, taps: Sequence[Tap] = (), deadline: float = 3600.0) -> None:
         self.wire, self.me, self.peer = wire, wire.me, wire.peer
         self._keys, self._taps, self._deadline = keys, taps, deadline
         self.consumed = hashlib.sha256()  # every message received so far, in order
