@@ -7,7 +7,7 @@ NATIVE  := $(shell find native -name '*.rs' -o -name Cargo.toml -o -name Cargo.l
 export VFL_TEST_DATA ?= $(wildcard $(abspath ../shared/data))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-serial test-all lint format docs bench bench-boosting bench-kernels lock clean
+.PHONY: help setup demo test test-serial test-all lint format docs bench bench-alignment bench-boosting bench-kernels lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench: setup  ## what encryption costs: products and bytes a pass, seconds, rati
 
 bench-kernels: setup  ## the arithmetic alone, beside gmpy2 and phe
 	$(BIN)/python -m benchmarks.kernels
+
+bench-alignment: setup  ## ids: seconds, bytes, memory and nanoseconds a product from 2^10 to 2^20, beside pip-installable peers
+	$(BIN)/python -m benchmarks.alignment
 
 bench-boosting: setup  ## boosted trees: seconds a tree by phase, products, bytes, beside the twin and xgboost
 	$(BIN)/python -m benchmarks.boosting

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import vfl
+from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError
 from tests.harness import Recording, Sent
 
@@ -300,6 +301,22 @@ def test_a_column_that_is_not_there() -> None:
 def test_ids_in_the_index() -> None:
     found = vfl.align(good().set_index("id"), {"telecom": good()}, on="id")
     assert sorted(found.guest["id"]) == sorted(good()["id"])
+
+
+def test_a_model_on_rows_that_different_keys_matched(small_tables: Any) -> None:
+    """Half of the host's national ids are missing; the phone finds these customers, in training and in prediction."""
+    guest, hosts = small_tables
+    guest = guest.assign(phone=[f"020 7946 {i:04d}" for i in guest.index])
+    phones = dict(zip(guest["id"], guest["phone"], strict=True))
+    telecom = hosts["telecom"].assign(phone=[phones.get(i, "020 8000 0000").replace("0", "+44 ", 1) for i in hosts["telecom"]["id"]])
+    telecom = telecom[telecom["id"].isin(phones)].assign(id=lambda t: t["id"].where(np.arange(len(t)) % 2 == 0))
+    fed = vfl.Federation.local(
+        guest, {"telecom": telecom}, on=[["id"], ["phone"]], label="default", normalise={"phone": "e164:GB"}, cipher=Identity()
+    )
+    model = fed.fit(vfl.LogisticRegression(max_iter=30))
+    assert model.intersection_ == len(telecom)
+    scores = model.predict_score(guest, {"telecom": telecom})
+    assert scores.notna().sum() == len(telecom)
 
 
 def test_federation_takes_a_normaliser_by_column(small_tables: Any) -> None:

@@ -26,6 +26,13 @@ def test_no_file_is_started_for_what_is_not_a_name(name):
             make()
 
 
+def test_a_starter_job_with_keys_in_order(job):
+    one = job(keys=[["national_id"], ["phone", "birth_date"]], normalise={"phone": "e164:GB", "birth_date": "date:%d/%m/%Y"})
+    assert one.align.keys == (("national_id",), ("phone", "birth_date"))
+    assert one.align.normalise == {"national_id": "text", "phone": "e164:GB", "birth_date": "date:%d/%m/%Y"}
+    assert "matched-keys-to-parties" in one.disclosure.allow
+
+
 def test_the_starter_files_fit_each_other(load, job):
     one = job(hosts=["telecom", "shop"], keys=["phone", "birth date"], normalise={"phone": "digits"})
     assert one.align.normalise == {"phone": "digits", "birth date": "text"}

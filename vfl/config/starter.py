@@ -10,6 +10,7 @@ from protocols.errors import ConfigError
 from vfl.config.job import Role
 from vfl.config.permits import PERMITS
 from vfl.config.reading import Complaint, check_name
+from vfl.data.keys import key_lists
 
 
 def _toml(value: str | Sequence[str]) -> str:
@@ -38,7 +39,7 @@ def starter_job(
     guest: str = "bank",
     hosts: Sequence[str] = ("telecom",),
     arbiter: str = "trustco",
-    keys: Sequence[str] = ("customer_id",),
+    keys: Sequence[str] | Sequence[Sequence[str]] = ("customer_id",),
     normalise: Mapping[str, str] | None = None,
     duplicates: str = "error",
     min_intersection: int = 100,
@@ -50,9 +51,12 @@ def starter_job(
     key_bits: int = 3072,
     score_bits: int = 10,
 ) -> str:
-    """A commented job.toml; keys: the columns of the one key."""
-    rules = dict.fromkeys(keys, "text") | dict(normalise or {})
-    permits = [*BASIC, "intersection-sizes-to-arbiter"] if len(hosts) > 1 else BASIC
+    """A commented job.toml; keys: the columns of the one key, or a list of those of each key, tried in order."""
+    lists = key_lists(keys)
+    rules = dict.fromkeys((column for key in lists for column in key), "text") | dict(normalise or {})
+    permits = [*BASIC]
+    permits += ["matched-keys-to-parties"] if len(lists) > 1 else []
+    permits += ["intersection-sizes-to-arbiter"] if len(hosts) > 1 else []
     return f"""\
 # The job: the same file at every party.  The parties compare its digest before anything is sent.
 name = {_toml(name)}
@@ -66,8 +70,9 @@ hosts = {_toml(list(hosts))}
 arbiter = {_toml(arbiter)}
 
 [align]
-# One key of one or more columns; "text", "digits" or "exact" says how each is compared.
-keys = [{_toml(list(keys))}]
+# Keys of one or more columns each, tried in this order.  How each column is compared: "text", "digits", "exact", "email",
+# "date" (ISO), "date:%d/%m/%Y" (ISO or this), "e164:GB" (telephone numbers as written in that country).
+keys = [{", ".join(_toml(list(key)) for key in lists)}]
 normalise = {{ {", ".join(f"{_toml(c)} = {_toml(r)}" for c, r in rules.items())} }}
 # "error", or "first" to keep the first row of an id.
 duplicates = {_toml(duplicates)}
