@@ -13,7 +13,8 @@ or one of them and the other's mirror image, disagree; the empty cut is one too.
 A distance of 0 gives the guest a sum that it has.  Rows outside a tree's sample do not count.
 Rule 4 holds wherever the host can help it: if splits of *other* parties cut a node in almost the way of one of this host's columns, the rows of the nodes
 below tell that without any sum of this host.  Nor is it covered what the guest does with columns of its own, or of another host, that nearly copy this host's.
-Cost at a node: joint counts of every two columns, rows * columns^2 additions (the larger sibling's are a difference), and (columns * bins)^2.
+Cost at a node: joint counts of every two columns, rows * columns^2 additions (the larger sibling's are a difference), and (columns * bins)^2 in time and,
+for the nodes of two levels, in memory: tens of columns are cheap, hundreds are not.
 """
 
 from __future__ import annotations
@@ -99,6 +100,8 @@ class Support:
             pairs.append((small, large))
         if self._min == 1:
             return pairs
+        for parent, _, _ in splits:
+            parent.counts = parent.counts[:0]  # only the level at hand needs them
         nothing = np.zeros(len(self._candidates), dtype=np.bool_)
         for pair in pairs:
             for node in pair:

@@ -7,10 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from protocols._native import PrivateKey, PublicKey
+from protocols.boosting import shared
 from protocols.boosting.params import Params
-from protocols.cipher import Identity, Paillier, PhePaillier, Scheme
+from protocols.cipher import DecryptionKey, EncryptionKey, Identity, Paillier, PhePaillier, Scheme
+from protocols.randomness import Seed
 from tests.boosting.world import Floats, bin_blocks, joined, leaves, same, score, train, twin_trees
-from tests.harness import TOY
+from tests.harness import TOY, Recording, Sent
 
 
 def table(seed: int, rows: int, columns: int, missing: float) -> tuple[Floats, Floats]:
@@ -77,7 +80,18 @@ def test_equals_the_twin(job: tuple[Params, list[int]], seed: int, rows: int, mi
     equal(*job, TOY, seed=seed, rows=rows, missing=missing)
 
 
-@pytest.mark.parametrize("scheme", [Paillier(2048), PhePaillier(512)], ids=["2048", "phe"])
+class Serial(Paillier):
+    """The core's portable arithmetic."""
+
+    def generate(self, holder: str, seed: Seed) -> DecryptionKey:
+        return DecryptionKey(PrivateKey.generate(self.bits, seed.secret, backend="serial"), holder)
+
+    def accept(self, n: int, proof: bytes, holder: str) -> EncryptionKey:
+        super().accept(n, proof, holder)
+        return EncryptionKey(PublicKey(n, backend="serial"), holder)
+
+
+@pytest.mark.parametrize("scheme", [Paillier(2048), Serial(1024), PhePaillier(512)], ids=["2048", "serial", "phe"])
 def test_equals_the_twin_under_other_ciphers(scheme: Scheme) -> None:
     for membership in ("shared", "hidden"):
         p = Params(n_estimators=2, max_depth=3, max_bin=6, membership=membership, min_bin_rows=3, gradient_bits=6)
@@ -129,3 +143,35 @@ def test_weights_count() -> None:
     expected, _ = twin_trees(blocks, y, p, weight=weight)
     assert same(joined(train(blocks, y, p, TOY, weight=weight)), expected)
     assert not same(twin_trees(blocks, y, p)[0], expected)
+
+
+@pytest.mark.parametrize("membership", ["shared", "hidden"])
+def test_gradients_in_several_chunks_make_the_same_trees(membership: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "CHUNK", 16)
+    p = Params(n_estimators=2, max_depth=3, max_bin=8, membership=membership, min_bin_rows=2, subsample=0.8)
+    assert equal(p, [2, 3], TOY, seed=9, rows=111, missing=0.1) > 4
+
+
+@pytest.mark.parametrize("membership", ["shared", "hidden"])
+def test_hosts_hear_nothing_of_the_guests_own_trees(membership: str) -> None:
+    """The first trees are the guest's alone; the host then wins in the others."""
+    x, z = table(7, 120, 4, 0.0)
+    p = Params(n_estimators=3, max_depth=2, membership=membership, min_bin_rows=1, guest_only_trees=2)
+    blocks, y = bin_blocks([x[:, :1], x[:, 1:]], p), labels(p, z)
+    transcript: list[Sent] = []
+    trained = train(blocks, y, p, TOY, taps={q: [Recording(q, transcript)] for q in ("guest", "host1")})
+    assert same(joined(trained), twin_trees(blocks, y, p)[0])
+    assert [bool((t.owner > 0).any()) for t in trained.ensemble.trees] == [False, False, True]
+    assert sum(s.kind is shared.RowGradients for s in transcript) == (1 if membership == "shared" else p.max_depth)
+
+
+def test_importance_adds_up() -> None:
+    p = Params(n_estimators=3, max_depth=3, membership="shared", min_bin_rows=1)
+    x, z = table(8, 150, 5, 0.0)
+    blocks = bin_blocks([x[:, :2], x[:, 2:]], p)
+    ensemble = train(blocks, labels(p, z), p, TOY).ensemble
+    splits = ensemble.importance("split")
+    assert sum(splits.values()) == sum(int((t.owner >= 0).sum()) for t in ensemble.trees)
+    assert sum(ensemble.importance().values()) == pytest.approx(sum(float(t.gain.sum()) for t in ensemble.trees))
+    assert {party for party, _ in splits} == {0, 1}
+    assert all(column == -1 for party, column in splits if party == 1)
