@@ -5,7 +5,7 @@ rows without knowing where they belong, and directions travel by oblivious trans
 Adversary: honest but curious; the arbiter deals the transfers and colludes with nobody.
 
  step    guest (labels, sk)                                      host P (features)
-  0      as in shared.py: key, columns, the model's name
+  0      opening.py: key, columns, the model's name
  each tree
   1      DealOrder to the arbiter, which deals one transfer a row, level and host (transfer.py)
  each of max_depth levels, whether a node is left or not
@@ -40,9 +40,7 @@ from protocols.binning import Binned, Candidates
 from protocols.boosting import transfer
 from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds, ends_round
 from protocols.boosting.levels import check_ints, own_columns, own_lefts, segments, splits_of, won
-from protocols.boosting.packing import Ints, Packing, Quantised
-from protocols.boosting.params import Params
-from protocols.boosting.shared import (
+from protocols.boosting.opening import (
     NextTree,
     longest_list,
     party_of,
@@ -51,6 +49,8 @@ from protocols.boosting.shared import (
     start_guest,
     start_host,
 )
+from protocols.boosting.packing import Ints, Packing, Quantised
+from protocols.boosting.params import Params
 from protocols.boosting.split import Choice, Offer, choose
 from protocols.boosting.sums import SumTable, shuffled
 from protocols.boosting.tree import Bits, Growing, plain_offer

@@ -37,39 +37,30 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from protocols import key_offer
-from protocols._native import PlainVec
 from protocols.binning import Binned, Candidates
 from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds, ends_round
 from protocols.boosting.levels import check_ints, own_columns, own_lefts, pack_bits, segments, splits_of, unpack_bits, won
+from protocols.boosting.opening import (
+    NextTree,
+    longest_list,
+    party_of,
+    receive_gradients,
+    send_gradients,
+    start_guest,
+    start_host,
+)
 from protocols.boosting.packing import Ints, Packing, Quantised
 from protocols.boosting.params import Params
 from protocols.boosting.split import Choice, Offer, choose
-from protocols.boosting.sums import SumTable, join, shuffled
+from protocols.boosting.sums import SumTable, shuffled
 from protocols.boosting.support import Node, Support
 from protocols.boosting.tree import Bits, Growing, plain_offer
 from protocols.channel import Channel, broadcast
 from protocols.cipher import HEAD_ROOM, CipherVec, DecryptionKey
 from protocols.codec import Int32s, check_lengths
 from protocols.errors import RemoteProtocolError
-from protocols.message import PUBLIC, REVEALED, SEALED, Message
+from protocols.message import REVEALED, Message
 from protocols.session import Session
-
-CHUNK = 1 << 14  # rows a message
-MAX_COLUMNS = 1 << 16
-
-
-class SplitColumns(Message, disclosure=PUBLIC, learns="how many columns the sender has"):
-    count: int
-
-
-class TreesStart(Message, disclosure=PUBLIC, learns="how many columns each data party has, and a random name of the model"):
-    columns: Int32s  # of the guest, then of the hosts
-    model_id: bytes  # (16,)
-
-
-class RowGradients(Message, disclosure=SEALED, learns="nothing: first and second derivatives of rows, encrypted"):
-    gh: CipherVec  # (rows,)
 
 
 class BinSums(
@@ -102,10 +93,6 @@ class Directions(
 class NodeRows(Message, disclosure=REVEALED, permit="node-rows-to-hosts", learns="which rows each node of the next level holds"):
     split: bytes  # bitmap over the level's nodes
     left: bytes  # bitmap over the rows of the nodes that are split
-
-
-class NextTree(Message, disclosure=REVEALED, permit="own-wins-to-host", learns="whether the loss on the held-out rows still improves"):
-    more: bool
 
 
 def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id: bytes) -> Ensemble:
@@ -250,54 +237,6 @@ class HostTree:
         return parents, left_smaller
 
 
-def start_guest(session: Session, binned: Binned, model_id: bytes) -> tuple[DecryptionKey, list[int]]:
-    """Step 0 at the guest: the key, and how many columns each party has."""
-    key = session.scheme.generate(session.me, session.seed("key"))
-    key_offer.offer(session, key, session.roles.hosts)
-    columns = [binned.columns]
-    for channel in session.hosts:
-        (count,) = check_ints(channel.peer, np.array([channel.recv(SplitColumns).count]), 0, MAX_COLUMNS, "a number of columns")
-        columns.append(int(count))
-    broadcast(session.hosts, TreesStart(np.array(columns, dtype=np.int32), model_id))
-    return key, columns
-
-
-def start_host(session: Session, binned: Binned) -> tuple[list[int], HostSplits]:
-    """Step 0 at a host: accepts the key; returns how many columns each party has, and its empty part of the model."""
-    key_offer.accept(session, session.roles.guest)
-    session.guest.send(SplitColumns(binned.columns))
-    start = session.guest.recv(TreesStart)
-    columns = check_ints(session.roles.guest, start.columns, 0, MAX_COLUMNS, "numbers of columns").tolist()
-    check_lengths(session.roles.guest, len(session.roles.data_parties), columns, what="numbers of columns")
-    check_lengths(session.roles.guest, 16, start.model_id, what="bytes of the model's name")
-    if columns[party_of(session)] != binned.columns:
-        raise RemoteProtocolError(
-            f"{session.roles.guest} announced another number of columns than this party has", party=session.roles.guest
-        )
-    return columns, HostSplits(start.model_id)
-
-
-def party_of(session: Session) -> int:
-    """A host's number: 1 for the first in the job's order."""
-    return 1 + session.roles.hosts.index(session.me)
-
-
-def send_gradients(session: Session, key: DecryptionKey, plain: PlainVec) -> None:
-    """Step 1 at the guest: chunk k is on its way while chunk k + 1 is encrypted."""
-    for start in range(0, len(plain), CHUNK):
-        part = plain.take(np.arange(start, min(start + CHUNK, len(plain))))
-        broadcast(session.hosts, RowGradients(key.encrypt(part, session.seed("gradients", part.to_bytes()))))
-
-
-def receive_gradients(session: Session, rows: int) -> CipherVec:
-    """Step 1 at a host."""
-    chunks = []
-    for start in range(0, rows, CHUNK):
-        chunks.append(session.guest.recv(RowGradients).gh)
-        check_lengths(session.roles.guest, min(CHUNK, rows - start), chunks[-1])
-    return join(chunks)
-
-
 def receive_sums(channel: Channel, key: DecryptionKey, packing: Packing, nodes: int, most: int) -> Offer:
     """Step 2 at the guest: one host's offer; most: how long a list can be."""
     message, groups = channel.recv(BinSums), packing.groups
@@ -308,11 +247,6 @@ def receive_sums(channel: Channel, key: DecryptionKey, packing: Packing, nodes: 
     opened = key.open_packed(message.sums, packing.width, groups, nodes * length, packing.width - 1)
     g, h = packing.split(opened)
     return Offer(g.reshape(nodes, length), h.reshape(nodes, length))
-
-
-def longest_list(p: Params, columns: int) -> int:
-    """How many candidates a party with so many columns can have: each cut, with missing values on either side, and known against missing."""
-    return columns * (2 * (p.max_bin - 1) + 1)
 
 
 def wins(choices: Sequence[Choice | None], party: int) -> OwnWins:

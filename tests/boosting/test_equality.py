@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from protocols._native import PrivateKey, PublicKey
-from protocols.boosting import shared
+from protocols.boosting import opening
 from protocols.boosting.params import Params
 from protocols.cipher import DecryptionKey, EncryptionKey, Identity, Paillier, PhePaillier, Scheme
 from protocols.randomness import Seed
@@ -147,7 +147,7 @@ def test_weights_count() -> None:
 
 @pytest.mark.parametrize("membership", ["shared", "hidden"])
 def test_gradients_in_several_chunks_make_the_same_trees(membership: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared, "CHUNK", 16)
+    monkeypatch.setattr(opening, "CHUNK", 16)
     p = Params(n_estimators=2, max_depth=3, max_bin=8, membership=membership, min_bin_rows=2, subsample=0.8)
     assert equal(p, [2, 3], TOY, seed=9, rows=111, missing=0.1) > 4
 
@@ -162,7 +162,7 @@ def test_hosts_hear_nothing_of_the_guests_own_trees(membership: str) -> None:
     trained = train(blocks, y, p, TOY, taps={q: [Recording(q, transcript)] for q in ("guest", "host1")})
     assert same(joined(trained), twin_trees(blocks, y, p)[0])
     assert [bool((t.owner > 0).any()) for t in trained.ensemble.trees] == [False, False, True]
-    assert sum(s.kind is shared.RowGradients for s in transcript) == (1 if membership == "shared" else p.max_depth)
+    assert sum(s.kind is opening.RowGradients for s in transcript) == (1 if membership == "shared" else p.max_depth)
 
 
 def test_importance_adds_up() -> None:

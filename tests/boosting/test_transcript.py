@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from protocols.boosting import hidden, shared, transfer
+from protocols.boosting import hidden, opening, shared, transfer
 from protocols.boosting.params import Params
 from protocols.cipher import CipherVec, DecryptionKey, Keyring
 from protocols.errors import UnfreshCiphertext
-from protocols.message import Message
+from protocols.message import Disclosure, Message
 from protocols.randomness import Seed
 from tests.boosting.world import Floats, Trained, bin_blocks, roles_of, score, train
 from tests.harness import TOY, Escrow, Recording, Sent
@@ -75,7 +75,7 @@ def test_an_honest_transcript_has_no_finding(run: tuple[str, Run]) -> None:
 def test_hosts_receive_ciphertexts_and_what_is_prescribed(run: tuple[str, Run]) -> None:
     """No leaf value, gain, sum or count in any message to a host: nothing but these kinds, none of which has a field for them."""
     membership, r = run
-    to_hosts = {s.kind.kind for s in r.transcript if s.receiver.startswith("host") and s.kind.disclosure > shared.PUBLIC}
+    to_hosts = {s.kind.kind for s in r.transcript if s.receiver.startswith("host") and s.kind.disclosure > Disclosure.PUBLIC}
     assert to_hosts <= TO_HOST[membership]
     floats = [name for s in r.transcript for name, kind in s.kind.schema() if kind is float]
     assert floats == []
@@ -88,7 +88,7 @@ def test_hosts_receive_ciphertexts_and_what_is_prescribed(run: tuple[str, Run]) 
 def test_lists_hold_no_product_of_what_the_host_received(run: tuple[str, Run]) -> None:
     """The guest knows the factors in its own ciphertexts: the sums carry another one, of |n| + 128 bits, which `release` demands (a raw sum is refused)."""
     _, r = run
-    inputs = {residue for s in r.transcript if s.kind is shared.RowGradients for v in s.vectors(r.keys) for residue in v.raw.residues()}
+    inputs = {residue for s in r.transcript if s.kind is opening.RowGradients for v in s.vectors(r.keys) for residue in v.raw.residues()}
     sums = [v for s in r.transcript if s.kind in (shared.BinSums, hidden.SeatSums) for v in s.vectors(r.keys)]
     assert sums
     assert not inputs & {residue for v in sums for residue in v.raw.residues()}
@@ -140,7 +140,7 @@ def test_what_the_guest_does_not_choose_is_uniform_and_planted_zero_pads_are_fou
 
 
 def test_planted_undeclared_message_is_found(run: tuple[str, Run]) -> None:
-    class Hint(Message, disclosure=shared.PUBLIC, learns="nothing"):
+    class Hint(Message, disclosure=Disclosure.PUBLIC, learns="nothing"):
         x: int
 
     assert audit.undeclared([*run[1].transcript, Sent("guest", "host1", Hint, b"")], declared()) == ["Hint"]
@@ -179,7 +179,7 @@ def test_planted_reuse_of_randomness_is_found(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_planted_gains_in_a_message_would_be_seen(run: tuple[str, Run]) -> None:
-    class Told(Message, disclosure=shared.REVEALED, permit="own-wins-to-host", learns="the gain"):
+    class Told(Message, disclosure=Disclosure.REVEALED, permit="own-wins-to-host", learns="the gain"):
         gain: float
 
     planted = [*run[1].transcript, Sent("guest", "host1", Told, b"")]

@@ -1,0 +1,104 @@
+"""How a training of boosted trees begins and how a tree's gradients travel, in both profiles.
+
+ step    guest (labels, sk)                                      host P (features)
+  0      makes n   PublicKeyOffer                 ------------>  checks n
+                                                  <------------  SplitColumns: how many columns it has
+                   TreesStart: the model's name   ------------>
+ each tree (`hidden`: each level)
+  1      RowGradients [[g|h]], in chunks          ------------>
+ at the end of a round, with early stopping
+         NextTree: whether there is one           ------------>
+
+Who learns what: numbers of columns; hosts also when the loss on the held-out rows stops improving.  Gradients stay encrypted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from protocols import key_offer
+from protocols._native import PlainVec
+from protocols.binning import Binned
+from protocols.boosting.ensemble import HostSplits
+from protocols.boosting.levels import check_ints
+from protocols.boosting.params import Params
+from protocols.boosting.sums import join
+from protocols.channel import broadcast
+from protocols.cipher import CipherVec, DecryptionKey
+from protocols.codec import Int32s, check_lengths
+from protocols.errors import RemoteProtocolError
+from protocols.message import PUBLIC, REVEALED, SEALED, Message
+from protocols.session import Session
+
+CHUNK = 1 << 14  # rows a message
+MAX_COLUMNS = 1 << 16
+
+
+class SplitColumns(Message, disclosure=PUBLIC, learns="how many columns the sender has"):
+    count: int
+
+
+class TreesStart(Message, disclosure=PUBLIC, learns="how many columns each data party has, and a random name of the model"):
+    columns: Int32s  # of the guest, then of the hosts
+    model_id: bytes  # (16,)
+
+
+class RowGradients(Message, disclosure=SEALED, learns="nothing: first and second derivatives of rows, encrypted"):
+    gh: CipherVec  # (rows,)
+
+
+class NextTree(Message, disclosure=REVEALED, permit="own-wins-to-host", learns="whether the loss on the held-out rows still improves"):
+    more: bool
+
+
+def start_guest(session: Session, binned: Binned, model_id: bytes) -> tuple[DecryptionKey, list[int]]:
+    """Step 0 at the guest: the key, and how many columns each party has."""
+    key = session.scheme.generate(session.me, session.seed("key"))
+    key_offer.offer(session, key, session.roles.hosts)
+    columns = [binned.columns]
+    for channel in session.hosts:
+        (count,) = check_ints(channel.peer, np.array([channel.recv(SplitColumns).count]), 0, MAX_COLUMNS, "a number of columns")
+        columns.append(int(count))
+    broadcast(session.hosts, TreesStart(np.array(columns, dtype=np.int32), model_id))
+    return key, columns
+
+
+def start_host(session: Session, binned: Binned) -> tuple[list[int], HostSplits]:
+    """Step 0 at a host: accepts the key; returns how many columns each party has, and its empty part of the model."""
+    key_offer.accept(session, session.roles.guest)
+    session.guest.send(SplitColumns(binned.columns))
+    start = session.guest.recv(TreesStart)
+    columns = check_ints(session.roles.guest, start.columns, 0, MAX_COLUMNS, "numbers of columns").tolist()
+    check_lengths(session.roles.guest, len(session.roles.data_parties), columns, what="numbers of columns")
+    check_lengths(session.roles.guest, 16, start.model_id, what="bytes of the model's name")
+    if columns[party_of(session)] != binned.columns:
+        raise RemoteProtocolError(
+            f"{session.roles.guest} announced another number of columns than this party has", party=session.roles.guest
+        )
+    return columns, HostSplits(start.model_id)
+
+
+def party_of(session: Session) -> int:
+    """A host's number: 1 for the first in the job's order."""
+    return 1 + session.roles.hosts.index(session.me)
+
+
+def send_gradients(session: Session, key: DecryptionKey, plain: PlainVec) -> None:
+    """Step 1 at the guest: chunk k is on its way while chunk k + 1 is encrypted."""
+    for start in range(0, len(plain), CHUNK):
+        part = plain.take(np.arange(start, min(start + CHUNK, len(plain))))
+        broadcast(session.hosts, RowGradients(key.encrypt(part, session.seed("gradients", part.to_bytes()))))
+
+
+def receive_gradients(session: Session, rows: int) -> CipherVec:
+    """Step 1 at a host."""
+    chunks = []
+    for start in range(0, rows, CHUNK):
+        chunks.append(session.guest.recv(RowGradients).gh)
+        check_lengths(session.roles.guest, min(CHUNK, rows - start), chunks[-1])
+    return join(chunks)
+
+
+def longest_list(p: Params, columns: int) -> int:
+    """How many candidates a party with so many columns can have: each cut, with missing values on either side, and known against missing."""
+    return columns * (2 * (p.max_bin - 1) + 1)
