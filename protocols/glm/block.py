@@ -12,7 +12,6 @@ from protocols.cipher import CipherVec
 from protocols.errors import DataError
 from protocols.glm.plan import FEATURE, PRECONDITION, WEIGHT, Plan, Step
 
-
 ROWS_A_WEIGHT = 2  # fewer equations than that would let an owner solve its final weights for its partner's labels
 
 
