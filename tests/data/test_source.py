@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from protocols.errors import DataError
-from vfl.data import read_source, table_from_frame
+from vfl.data import read_source, source, table_from_frame
 
 
 @pytest.fixture
@@ -146,3 +146,13 @@ def test_a_driver_or_library_that_is_not_installed(monkeypatch):
     assert "psycopg2 is not installed" in refusal("postgresql+psycopg2://u:CANARY@db/x", "SELECT 1")
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
     assert "pip install sqlalchemy" in refusal("sqlite:///x.db", "SELECT 1")
+
+
+def test_some_columns_are_read_in_steps(tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text("id,x,y\n" + "".join(f"00{i},{i},text\n" for i in range(10)))
+    monkeypatch.setattr(source, "STEP", 3)
+    frame = source.read_source(tmp_path / "t.csv", keys=["id"], only=["id"])
+    assert frame["id"].tolist() == [f"00{i}" for i in range(10)]
+    assert list(frame.columns) == ["id"]
+    assert frame.index.tolist() == list(range(10))
+    assert list(source.read_source(tmp_path / "t.csv", keys=["id"], only=["z"]).columns) == ["id", "x", "y"]

@@ -11,11 +11,13 @@ import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import pandas as pd
 
 from protocols.errors import DataError
 
+STEP = 1 << 20  # rows of a large file that are read at a time
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "#N/A", "<NA>"]  # not in key columns
 
 
@@ -66,16 +68,23 @@ def _csv(path: Path, keys: Sequence[str], only: Sequence[str] | None) -> pd.Data
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
+            columns = list(only) if only is not None and set(only) <= set(header) else None
+            reader: Any = pd.read_csv(
                 path,
                 encoding="utf-8-sig",
                 index_col=False,
                 low_memory=False,
                 dtype={key: str for key in keys if key in header},
-                usecols=list(only) if only is not None and set(only) <= set(header) else None,
+                usecols=columns,
                 keep_default_na=False,
                 na_values={name: MISSING for name in header if name not in keys},
+                chunksize=STEP if columns is not None else None,
             )
+            if columns is None:
+                return cast(pd.DataFrame, reader)
+            with reader:  # in steps: while they are read, texts take several times the memory that they take afterwards
+                frames: list[pd.DataFrame] = list(reader)
+            return pd.concat(frames, ignore_index=True)
     except UnicodeDecodeError:
         raise utf8 from None
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
