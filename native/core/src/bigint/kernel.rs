@@ -36,6 +36,18 @@ pub trait Kernel: Send + Sync {
     fn sqr(&self, acc: &mut Self::Block);
     fn add(&self, acc: &mut Self::Block, b: &Self::Block);
 
+    /// The first half of acc *= that of b; the second half of acc means nothing then.
+    fn mul_first(&self, acc: &mut Self::Block, b: &Self::Block);
+    /// acc = its inverse, of which `first` holds the first half (what else it holds does not matter).  `one` is one in every lane, reduced.
+    fn inverse(&self, acc: &mut Self::Block, first: &Self::Block, one: &Self::Block);
+    /// `gather` and `scatter` where only the first halves matter.
+    fn gather_first(&self, out: &mut Self::Block, rows: &[u64], index: &[usize]) {
+        self.gather(out, rows, index);
+    }
+    fn scatter_first(&self, block: &Self::Block, rows: &mut [u64], first: usize, live: usize) {
+        self.scatter(block, rows, first, live);
+    }
+
     /// Plain limbs of 64 bits into a row; a < R, b < m.
     fn put(&self, row: &mut [u64], a: &[u64], b: &[u64]);
     /// The halves of a row as they stand, 64-bit limbs of m's length plus one.

@@ -12,7 +12,7 @@ use super::ifma::{self, Ifma};
 use super::kernel::Kernel;
 use super::rows::Rows;
 use super::serial::Serial;
-use super::{inverse, limbs, ops};
+use super::{limbs, ops};
 use crate::error::{Error, Result};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,8 @@ macro_rules! with {
         }
     };
 }
+
+mod invert;
 
 pub struct Ring {
     engine: Engine,
@@ -127,6 +129,11 @@ impl Ring {
 
     fn count(&self, products: u64) {
         self.products.fetch_add(products * self.weight, Ordering::Relaxed);
+    }
+
+    /// Half-width products: a product of pairs is five.
+    fn count_fifths(&self, fifths: u64) {
+        self.products.fetch_add((fifths * self.weight).div_ceil(5), Ordering::Relaxed);
     }
 
     fn put(&self, a: &[u64], b: &[u64]) -> Rows {
@@ -346,45 +353,6 @@ impl Ring {
             .map(|rows| with!(self, k => ops::power_secret(k, rows, exponent, bits, self.one())))
             .sum();
         self.count(products);
-    }
-
-    /// Every row's inverse, with one inversion in all: products up a binary tree, inverses down it.
-    pub fn invert(&self, rows: &[u64]) -> Result<Rows> {
-        let len = rows.len() / self.width();
-        if len == 0 {
-            return Ok(self.rows(0));
-        }
-        if len == 1 {
-            return self.invert_one(rows);
-        }
-        let half = len / 2;
-        let mut upper = self.multiply_at(half, (rows, |i| 2 * i), (rows, |i| 2 * i + 1));
-        if len % 2 == 1 {
-            let mut longer = self.rows(half + 1);
-            longer[..upper.len() * self.width()].copy_from_slice(&upper);
-            longer.row_mut(half).copy_from_slice(&rows[2 * half * self.width()..]);
-            upper = longer;
-        }
-        let inverse = self.invert(&upper)?;
-        let mut out = self.multiply_at(2 * half, (&inverse, |i| i / 2), (rows, |i| i ^ 1));
-        if len % 2 == 1 {
-            let mut longer = self.rows(len);
-            longer[..2 * half * self.width()].copy_from_slice(&out);
-            longer.row_mut(2 * half).copy_from_slice(inverse.row(half));
-            out = longer;
-        }
-        Ok(out)
-    }
-
-    /// Modulo m first, then one Newton step: y (2 - x y) modulo m^2.
-    fn invert_one(&self, row: &[u64]) -> Result<Rows> {
-        let shared = Error::Invalid("a ciphertext shares a factor with n");
-        let (x, low) = self.export(row, |_, a, b| (limbs::to_big(&self.join(a, b)), a.to_vec())).remove(0);
-        let y = limbs::to_big(&inverse::public(&low, &self.m).ok_or(shared)?);
-        let m = limbs::to_big(&self.m);
-        let square = &m * &m;
-        let y = &y * (&square + 2u32 - &x * &y % &square) % &square;
-        Ok(self.import(&limbs::from_big(&y, 2 * self.m.len()), 2 * self.m.len()))
     }
 
     /// The product of all rows modulo m: zero or a common factor shows here.

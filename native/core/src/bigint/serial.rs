@@ -61,6 +61,29 @@ impl Serial {
         top += above;
         top
     }
+
+    /// u R = u + x y + q m, reduced as it is built; u with a limb above, before and after.
+    #[inline(always)]
+    fn product(&self, u: &mut [u64], mut top: u64, q: &mut [u64], x: &[u64], y: &[u64]) -> u64 {
+        let h = self.m.len();
+        let (m, u, q, x, y) = (&self.m[..h], &mut u[..h], &mut q[..h], &x[..h], &y[..h]);
+        for i in 0..h {
+            let x = x[i];
+            let (lo, mut c1) = mac(u[0], x, y[0], 0);
+            let digit = lo.wrapping_mul(self.n0);
+            q[i] = digit;
+            let (_, mut c2) = mac(lo, digit, m[0], 0);
+            for j in 1..h {
+                let s;
+                (s, c1) = mac(u[j], x, y[j], c1);
+                (u[j - 1], c2) = mac(s, digit, m[j], c2);
+            }
+            let s = top as u128 + c1 as u128 + c2 as u128;
+            u[h - 1] = s as u64;
+            top = (s >> 64) as u64;
+        }
+        top
+    }
 }
 
 impl Kernel for Serial {
@@ -140,22 +163,7 @@ impl Kernel for Serial {
 
         // u R = a1 a2 + q m, reduced as it is built
         u.fill(0);
-        let mut u_top = 0u64;
-        for i in 0..h {
-            let x = a1[i];
-            let (lo, mut c1) = mac(u[0], x, a2[0], 0);
-            let digit = lo.wrapping_mul(self.n0);
-            q[i] = digit;
-            let (_, mut c2) = mac(lo, digit, m[0], 0);
-            for j in 1..h {
-                let s;
-                (s, c1) = mac(u[j], x, a2[j], c1);
-                (u[j - 1], c2) = mac(s, digit, m[j], c2);
-            }
-            let s = u_top as u128 + c1 as u128 + c2 as u128;
-            u[h - 1] = s as u64;
-            u_top = (s >> 64) as u64;
-        }
+        let mut u_top = self.product(u, 0, q, a1, a2);
 
         // v R = a1 b2 + b1 a2 - q + q' m, with -q = ~q - (R - 1) = ~q + c0 (mod m)
         for (x, y) in v.iter_mut().zip(q.iter()) {
@@ -210,6 +218,44 @@ impl Kernel for Serial {
         let mut u_top = limbs::add_assign(u, &b.v[..h]);
         let mut v_top = limbs::add_assign(v, &b.v[h..]);
         settle(&self.m, u, &mut u_top, v, &mut v_top);
+    }
+
+    fn mul_first(&self, acc: &mut Block, b: &Block) {
+        let h = self.m.len();
+        let (u, rest) = acc.work.split_at_mut(h);
+        u.fill(0);
+        let mut top = self.product(u, 0, rest, &acc.v, &b.v);
+        limbs::reduce_once(u, &mut top, &self.m);
+        acc.v[..h].copy_from_slice(u);
+    }
+
+    fn inverse(&self, acc: &mut Block, first: &Block, one: &Block) {
+        let h = self.m.len();
+        let (a, b) = acc.v.split_at_mut(h);
+        let (u, rest) = acc.work.split_at_mut(h);
+        let (v, q) = rest.split_at_mut(h);
+        u.fill(0);
+        let u_top = self.product(u, 0, q, a, &first.v);
+        // u, below 2m, is the first half of one or that plus m: a whole m that belongs into v
+        let moved = u64::from(u_top != 0 || !limbs::equal(u, &one.v[..h]));
+        for (x, y) in v.iter_mut().zip(q.iter()) {
+            *x = !*y;
+        }
+        let top = limbs::add_assign(v, &self.c0);
+        let mut top = self.product(v, top, q, b, &first.v);
+        top += limbs::add_assign(v, &[moved]);
+        limbs::reduce_once(v, &mut top, &self.m);
+        limbs::reduce_once(v, &mut top, &self.m);
+        // b = first (one - v)
+        u.copy_from_slice(&self.m);
+        limbs::sub_assign(u, v);
+        let mut top = limbs::add_assign(u, &one.v[h..]);
+        limbs::reduce_once(u, &mut top, &self.m);
+        v.fill(0);
+        let mut top = self.product(v, 0, q, u, &first.v);
+        limbs::reduce_once(v, &mut top, &self.m);
+        a.copy_from_slice(&first.v[..h]);
+        b.copy_from_slice(v);
     }
 
     fn put(&self, row: &mut [u64], a: &[u64], b: &[u64]) {

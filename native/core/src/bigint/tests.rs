@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use num_bigint::BigUint;
+use num_integer::Integer;
 use proptest::prelude::*;
 
 use super::limbs;
@@ -133,16 +134,53 @@ fn segments_of_every_shape() {
     }
 }
 
+fn check_inverses(m: &BigUint, values: &[BigUint]) {
+    let (one, square) = (BigUint::from(1u32), m * m);
+    for backend in backends() {
+        let ring = ring(m, backend);
+        let rows = import(&ring, values);
+        let inverse = ring.invert(&rows).unwrap();
+        let expected: Vec<_> = values.iter().map(|x| x.modinv(&square).unwrap()).collect();
+        assert_eq!(export(&ring, &inverse), expected, "inverses, {backend:?} {m}");
+        // lazy rows in, and rows that go on computing out
+        let back = ring.invert(&ring.multiply(&inverse, &inverse)).unwrap();
+        let expected: Vec<_> = values.iter().map(|x| x * x % &square).collect();
+        assert_eq!(export(&ring, &back), expected, "inverses of squares, {backend:?} {m}");
+        assert!(export(&ring, &ring.multiply(&rows, &inverse)).iter().all(|x| *x == one), "{backend:?} {m}");
+    }
+}
+
 #[test]
 fn inverses() {
-    let m = (BigUint::from(1u32) << 521) - 1u32;
+    for bits in [64, 512, 768, 1024, 1536, 2048, 3072] {
+        for m in moduli(bits) {
+            let coprime = |x: &BigUint| x.gcd(&m) == BigUint::from(1u32);
+            let small = (0u32..300).map(|i| BigUint::from(3u32 + i).pow(40 + i) % (&m * &m));
+            let values: Vec<_> = edges(&m).into_iter().chain(small).filter(coprime).collect();
+            for len in [0usize, 1, 2, 3, 8, 17, values.len()] {
+                check_inverses(&m, &values[..len]);
+            }
+        }
+    }
+}
+
+#[test]
+fn inverses_on_toy_moduli() {
+    for m in [3u32, 15, 35, 77].map(BigUint::from) {
+        let all = (1u32..).map(BigUint::from).take_while(|x| *x < &m * &m);
+        check_inverses(&m, &all.filter(|x| x.gcd(&m) == BigUint::from(1u32)).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn what_has_no_inverse_is_refused() {
+    let m = BigUint::from(0xffff_fffb_u32) * 3u32 * 0x7fff_ffffu32;
     for backend in backends() {
         let ring = ring(&m, backend);
-        for len in [0usize, 1, 2, 3, 8, 17] {
-            let values: Vec<_> = (0..len).map(|i| BigUint::from(3u32 + i as u32).pow(500) % (&m * &m)).collect();
-            let rows = import(&ring, &values);
-            let product = ring.multiply(&rows, &ring.invert(&rows).unwrap());
-            assert!(export(&ring, &product).iter().all(|x| *x == BigUint::from(1u32)));
+        for bad in [0u32, 3, 0x7fff_ffff] {
+            let mut values = vec![BigUint::from(2u32); 40];
+            values[29] = BigUint::from(bad);
+            assert!(ring.invert(&import(&ring, &values)).is_err());
         }
     }
 }
@@ -158,6 +196,8 @@ proptest! {
         let m = limbs::to_big(&m);
         let values: Vec<_> = seeds.iter().map(|s| limbs::to_big(s) % (&m * &m)).collect();
         check_products(&m, &values);
+        let units: Vec<_> = values.into_iter().filter(|x| x.gcd(&m) == BigUint::from(1u32)).collect();
+        check_inverses(&m, &units);
     }
 }
 

@@ -39,7 +39,7 @@ fn plan(bases: usize, results: usize, bits: usize) -> Plan {
         for inverses in [false, true] {
             let sides = if inverses { 1u128 } else { 2 };
             let (b, r, w, c) = (bases as u128, results as u128, windows as u128, cells as u128);
-            let fixed = if inverses { 3 * b } else { 4 * r };
+            let fixed = if inverses { 12 * b / 5 } else { 17 * r / 5 };
             let buckets = fixed + r * w * (b + sides * (2 * c.min(b) + 2 * width as u128));
             if cells * windows <= ROWS && buckets < best.0 {
                 best = (buckets, Plan { method: Method::Buckets, width, inverses });

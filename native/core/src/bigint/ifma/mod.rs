@@ -5,6 +5,7 @@
 //!   u < 9 m^2 / R + m < 2 m,    v < 18 m^2 / R + m + 2 < 3 m.
 #![allow(unsafe_code)]
 
+mod inverse;
 mod sums;
 
 use core::arch::x86_64::*;
@@ -288,17 +289,17 @@ impl Ifma {
     }
 
     #[target_feature(enable = "avx512f")]
-    fn gather_lanes(&self, out: &mut Block, rows: [&[u64]; 8]) {
-        for (j, v) in out.v.chunks_exact_mut(8).enumerate() {
-            // SAFETY: every row and the block have `width` words, a multiple of eight: so many whole chunks.
+    fn gather_lanes(&self, out: &mut [V], rows: [&[u64]; 8]) {
+        for (j, v) in out.chunks_exact_mut(8).enumerate() {
+            // SAFETY: every row has `width` words, a multiple of eight, and `out` no more vectors: so many whole chunks.
             let tile = core::array::from_fn(|l| unsafe { _mm512_loadu_si512(rows[l].as_ptr().add(8 * j).cast()) });
             v.copy_from_slice(&Self::transpose(tile));
         }
     }
 
     #[target_feature(enable = "avx512f")]
-    fn scatter_lanes(&self, block: &Block, rows: &mut [u64], live: usize) {
-        for (j, v) in block.v.chunks_exact(8).enumerate() {
+    fn scatter_lanes(&self, block: &[V], rows: &mut [u64], live: usize) {
+        for (j, v) in block.chunks_exact(8).enumerate() {
             let tile = Self::transpose(core::array::from_fn(|l| v[l]));
             for (l, row) in rows.chunks_exact_mut(self.width).enumerate().take(live) {
                 // SAFETY: as in `gather_lanes`.
@@ -384,7 +385,7 @@ impl Kernel for Ifma {
     fn gather(&self, out: &mut Block, rows: &[u64], index: &[usize]) {
         let rows = core::array::from_fn(|l| &rows[index[l] * self.width..][..self.width]);
         // SAFETY: `new` has checked that the machine has AVX-512.
-        unsafe { self.gather_lanes(out, rows) }
+        unsafe { self.gather_lanes(&mut out.v, rows) }
     }
 
     fn broadcast(&self, out: &mut Block, row: &[u64]) {
@@ -408,7 +409,7 @@ impl Kernel for Ifma {
     fn scatter(&self, block: &Block, rows: &mut [u64], first: usize, live: usize) {
         let rows = &mut rows[first * self.width..(first + live) * self.width];
         // SAFETY: `new` has checked that the machine has AVX-512.
-        unsafe { self.scatter_lanes(block, rows, live) }
+        unsafe { self.scatter_lanes(&block.v, rows, live) }
     }
 
     fn copy(&self, out: &mut Block, from: &Block) {
@@ -434,6 +435,28 @@ impl Kernel for Ifma {
     fn add(&self, acc: &mut Block, b: &Block) {
         // SAFETY: `new` has checked that the machine has AVX-512 IFMA.
         unsafe { self.add_lanes(acc, b) }
+    }
+
+    fn mul_first(&self, acc: &mut Block, b: &Block) {
+        // SAFETY: `new` has checked that the machine has AVX-512 IFMA.
+        unsafe { self.mul_first_lanes(acc, b) }
+    }
+
+    fn inverse(&self, acc: &mut Block, first: &Block, one: &Block) {
+        // SAFETY: `new` has checked that the machine has AVX-512 IFMA.
+        unsafe { self.inverse_lanes(acc, first, one) }
+    }
+
+    fn gather_first(&self, out: &mut Block, rows: &[u64], index: &[usize]) {
+        let rows = core::array::from_fn(|l| &rows[index[l] * self.width..][..self.width]);
+        // SAFETY: `new` has checked that the machine has AVX-512.
+        unsafe { self.gather_lanes(&mut out.v[..self.h.next_multiple_of(8)], rows) }
+    }
+
+    fn scatter_first(&self, block: &Block, rows: &mut [u64], first: usize, live: usize) {
+        let rows = &mut rows[first * self.width..(first + live) * self.width];
+        // SAFETY: `new` has checked that the machine has AVX-512.
+        unsafe { self.scatter_lanes(&block.v[..self.h.next_multiple_of(8)], rows, live) }
     }
 
     fn put(&self, row: &mut [u64], a: &[u64], b: &[u64]) {
