@@ -7,7 +7,7 @@ NATIVE  := $(shell find native -name '*.rs' -o -name Cargo.toml -o -name Cargo.l
 export VFL_TEST_DATA ?= $(wildcard $(abspath ../shared/data))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-serial test-all lint format docs bench bench-alignment bench-boosting bench-kernels lock clean
+.PHONY: help setup demo wheel test test-serial test-all lint format docs bench bench-alignment bench-boosting bench-kernels lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,11 @@ setup: $(VENV)/.built  ## virtual environment, dependencies, the Rust core
 
 demo: setup  ## bank + partner + arbiter as three processes: align, train under Paillier, score, report
 	$(BIN)/vfl demo
+
+wheel: setup requirements-wheel.lock  ## dist/*.whl for any Linux with glibc 2.17 or later, Python 3.11 or later
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-wheel.lock
+	rm -rf dist
+	PATH="$(abspath $(BIN)):$$PATH" VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin build --release --locked --quiet --zig --compatibility manylinux2014 --target-dir native/target/wheel --out dist
 
 test: setup  ## the default test suite (under 5 minutes on 2 cores)
 	$(BIN)/pytest

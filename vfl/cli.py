@@ -34,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-job_app = typer.Typer(help="Read a job file: show, digest.", no_args_is_help=True)
+job_app = typer.Typer(help="Read a job file: what it asks, and its digest.", no_args_is_help=True)
 ledger_app = typer.Typer(help="See what left in a run: show, verify.", no_args_is_help=True)
 model_app = typer.Typer(help="See this party's part of a model: show.", no_args_is_help=True)
 app.add_typer(job_app, name="job")
@@ -44,8 +44,8 @@ app.add_typer(model_app, name="model")
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job, the same file at every party.", show_default=False)]
 PartyFile = Annotated[Path, typer.Argument(metavar="PARTY.toml", help="This party's own file.", show_default=False)]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
-ConnectTimeout = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the other parties.")]
-ProgressKind = Annotated[str, typer.Option("--progress", help='"bar", "lines" (JSON, for programs) or "none".')]
+ConnectTimeout = Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for the other parties.")]
+ProgressKind = Annotated[str, typer.Option("--progress", metavar="KIND", help='"bar", "lines" (JSON, for programs) or "none".')]
 
 
 class Role(StrEnum):
@@ -62,34 +62,45 @@ def say(text: str) -> None:
 @app.command()
 def demo(
     data: Annotated[
-        str, typer.Option(help='"breast" (real, two clinics), "credit-sim" (generated bank and telecom) or a CSV file.')
-    ] = "breast",
-    label: Annotated[str | None, typer.Option(help="With a CSV file: the label's column.")] = None,
-    guest: Annotated[
-        str | None, typer.Option(help="With a CSV file: the guest's columns, separated by commas; the partner gets the rest.")
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help='"breast" (real, two clinics; needs scikit-learn, the default where it is installed), '
+            '"credit-sim" (generated bank and telecom) or a CSV file.',
+            show_default=False,
+        ),
     ] = None,
-    rows: Annotated[int, typer.Option(min=200, help="With credit-sim: how many customers.")] = 2000,
-    key_bits: Annotated[int, typer.Option(help="Size of the arbiter's Paillier key.")] = 3072,
-    passes: Annotated[int, typer.Option(min=5, help="Passes over the rows.")] = 100,
-    folder: Annotated[Path, typer.Option("--dir", help="Where the parties' folders go; an earlier demo there is replaced.")] = Path(
-        "demo-run"
-    ),
+    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="With a CSV file: the label's column.")] = None,
+    guest: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN,...", help="With a CSV file: the guest's columns, separated by commas; the partner gets the rest."),
+    ] = None,
+    rows: Annotated[int, typer.Option(metavar="N", min=200, help="With credit-sim: how many customers.")] = 2000,
+    key_bits: Annotated[int, typer.Option(metavar="BITS", help="Size of the arbiter's Paillier key: 2048, 3072 or 4096.")] = 3072,
+    passes: Annotated[int, typer.Option(metavar="N", min=5, help="Passes over the rows.")] = 100,
+    folder: Annotated[
+        Path, typer.Option("--dir", metavar="FOLDER", help="Where the parties' folders go; an earlier demo there is replaced.")
+    ] = Path("demo-run"),
 ) -> None:
     """See it work: three parties on this machine.
 
     Three institutions as three processes: they align, train, score and report, through the same files and commands that institutions use.
     """
-    from vfl.demo.run import Options, run_demo
+    from vfl.demo.run import Options, default_data, run_demo
 
     columns = [c.strip() for c in guest.split(",")] if guest else None
-    run_demo(Options(data, label, columns, rows, key_bits, passes, folder), Console())
+    run_demo(Options(data or default_data(), label, columns, rows, key_bits, passes, folder), Console())
 
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="The new party's folder.", show_default=False)],
-    role: Annotated[Role, typer.Option(help="What this party is in its jobs.", show_default=False)],
-    name: Annotated[str, typer.Option(help="This party's name in job files.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The new party's folder.", show_default=False)],
+    role: Annotated[
+        Role, typer.Option(help="guest: has the labels; host: has further columns; arbiter: has the key, no data.", show_default=False)
+    ],
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="This party's name in job files: small letters, digits and hyphens.", show_default=False)
+    ],
 ) -> None:
     """Make this party's folder: key, certificate, party.toml."""
     from vfl.setup import init_party
@@ -102,8 +113,10 @@ def init(
 
 @app.command()
 def trust(
-    folder: Annotated[Path, typer.Argument(help="This party's folder.", show_default=False)],
-    certificate: Annotated[Path, typer.Argument(help="The peer's certificate, as it handed it over.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="This party's folder.", show_default=False)],
+    certificate: Annotated[
+        Path, typer.Argument(metavar="CERT.pem", help="The peer's certificate, as it handed it over.", show_default=False)
+    ],
     address: Annotated[
         str | None, typer.Option(metavar="ADDRESS:PORT", help="Where the peer listens, if this party dials it.", show_default=False)
     ] = None,
@@ -158,13 +171,14 @@ def predict(
     job: JobFile,
     party: PartyFile,
     model: Annotated[
-        Path | None, typer.Option(help="This party's model folder, RUN/model; the arbiter has none.", show_default=False)
+        Path | None, typer.Option(metavar="MODEL", help="This party's model folder, RUN/model; the arbiter has none.", show_default=False)
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="The new table: .csv or .parquet; without it, the source in the party file.", show_default=False)
+        str | None,
+        typer.Option(metavar="FILE", help="The new table: .csv or .parquet; without it, the source in the party file.", show_default=False),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Guest: the file for the scores; without it, RUN/scores.csv.", show_default=False)
+        Path | None, typer.Option(metavar="FILE", help="Guest: the file for the scores; without it, RUN/scores.csv.", show_default=False)
     ] = None,
     connect_timeout: ConnectTimeout = 600.0,
     progress: ProgressKind = "bar",
@@ -194,7 +208,8 @@ def align(
     job: JobFile,
     party: PartyFile,
     format: Annotated[
-        str | None, typer.Option(help='"parquet" or "csv"; without it, Parquet where pyarrow is installed.', show_default=False)
+        str | None,
+        typer.Option(metavar="FORMAT", help='"parquet" or "csv"; without it, Parquet where pyarrow is installed.', show_default=False),
     ] = None,
     connect_timeout: ConnectTimeout = 600.0,
     progress: ProgressKind = "bar",
@@ -258,7 +273,8 @@ def ledger_show(
 def ledger_verify(
     run: RunFolder,
     certificate: Annotated[
-        Path | None, typer.Option(help="The cert.pem of the party that wrote it, to check its signature.", show_default=False)
+        Path | None,
+        typer.Option(metavar="CERT.pem", help="The cert.pem of the party that wrote it, to check its signature.", show_default=False),
     ] = None,
 ) -> None:
     """Check that no line was edited, removed or moved."""

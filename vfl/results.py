@@ -16,7 +16,7 @@ from vfl import metrics
 from vfl.config import Job, Party
 from vfl.programs.logistic import Fitted
 
-VERSIONS = ("vfl", "numpy", "pandas", "scikit-learn", "cryptography", "phe")
+VERSIONS = ("vfl", "numpy", "pandas", "cryptography")
 
 
 def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: str) -> dict[str, Any]:
@@ -94,18 +94,37 @@ def evaluate(result: dict[str, Any], job: Job, fitted: Fitted, scores: NDArray[n
 def guest_alone(fitted: Fitted, C: float) -> NDArray[np.float64]:
     """Probabilities (test rows,) of the same model on the guest's own columns and the same training rows, in the clear.
 
-    The minimiser of the same objective under the same link (scikit-learn's, or the closed form); so that the difference to the joint model is the hosts' columns alone.
+    The minimiser of the same objective under the same link (by Newton's method, or the closed form); so that the difference to the joint model is the hosts' columns alone.
     """
     aligned, part, train = fitted.aligned, fitted.part, ~fitted.held_out
     assert aligned.label is not None
     x = np.column_stack([part.standardiser.transform(aligned.features, part.party), np.ones(len(train))])
     y = aligned.label.to_numpy(np.float64)
+    weights: NDArray[np.float64]
     if part.link == "exact":
-        from sklearn.linear_model import LogisticRegression
-
-        model = LogisticRegression(C=C, tol=1e-8, max_iter=10_000).fit(x[train][:, :-1], y[train])
-        weights = np.r_[model.coef_[0], model.intercept_]
+        weights = minimised(x[train], y[train], C)
     else:
         penalty = np.diag([1.0] * (x.shape[1] - 1) + [0.0])
-        weights = np.linalg.solve(C * x[train].T @ x[train] / 4 + penalty, C * x[train].T @ (y[train] - 0.5))
+        weights = np.asarray(np.linalg.solve(C * x[train].T @ x[train] / 4 + penalty, C * x[train].T @ (y[train] - 0.5)), np.float64)
     return np.asarray(1.0 / (1.0 + np.exp(-(x[fitted.held_out] @ weights))))
+
+
+def minimised(x: NDArray[np.float64], y: NDArray[np.float64], C: float) -> NDArray[np.float64]:
+    """The weights (d,) that minimise C * (logistic loss summed) + |w|^2 / 2, the last column's weight un-penalised, by Newton's method with halved steps."""
+    penalty = np.r_[np.ones(x.shape[1] - 1), 0.0]
+    w = np.zeros(x.shape[1])
+
+    def loss(w: NDArray[np.float64]) -> float:
+        return float(C * (np.logaddexp(0, x @ w) - y * (x @ w)).sum() + (penalty * w**2).sum() / 2)
+
+    for _ in range(100):
+        p = 0.5 * (1 + np.tanh(x @ w / 2))
+        gradient = C * x.T @ (p - y) + penalty * w
+        step = np.linalg.lstsq(C * (x.T * (p * (1 - p))) @ x + np.diag(penalty), gradient, rcond=None)[0]
+        size, before = 1.0, loss(w)
+        while loss(w - size * step) > before and size > 1e-9:
+            size /= 2
+        w = w - size * step
+        if np.abs(size * step).max() <= 1e-10 * max(1.0, np.abs(w).max()):
+            break
+    return w

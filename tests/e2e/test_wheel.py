@@ -1,0 +1,70 @@
+"""The wheel, as somebody gets it who has no Rust: built, installed into an empty environment, imported, and the demo run from it."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.institutions import ROOT
+
+BARE = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "COLUMNS": "80"}
+DEMO = ("demo", "--key-bits", "2048", "--passes", "5", "--data", "credit-sim", "--rows", "400")
+
+
+def run(*command: object, cwd: Path, **options: str) -> str:
+    """Runs a command with nothing of this machine's environment but `options`; returns its output."""
+    done = subprocess.run([str(c) for c in command], cwd=cwd, env=options, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def megabytes(folder: Path) -> float:
+    """What the files below `folder` hold."""
+    return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_wheel_installs_and_works_without_rust(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("make", "wheel", cwd=ROOT, **os.environ)
+    (wheel,) = (ROOT / "dist").glob("*.whl")
+    assert wheel.name.startswith("vfl-0.1.0-cp311-abi3-manylinux2014_x86_64")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {"vfl/report/templates/report.html", "vfl/report/templates/style.css", "protocols/_native.abi3.so"} <= set(names)
+    assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "native/")) or "/tests/" in n]
+
+    run(sys._base_executable, "-m", "venv", "empty", cwd=tmp_path, **os.environ)  # type: ignore[attr-defined]
+    python = tmp_path / "empty" / "bin" / "python"
+    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path, **BARE).strip())
+    before = megabytes(site)
+    run(python, "-m", "pip", "download", "--quiet", "--dest", "downloads", wheel, cwd=tmp_path, **os.environ)  # not timed
+    started = time.monotonic()
+    run(python, "-m", "pip", "install", "--quiet", "--no-index", "--find-links", "downloads", wheel, cwd=tmp_path, **BARE)
+    seconds, size = time.monotonic() - started, megabytes(site)
+
+    imports = []
+    for _ in range(6):
+        started = time.monotonic()
+        run(python, "-c", "import vfl", cwd=tmp_path, **BARE)
+        imports.append(time.monotonic() - started)
+    median = statistics.median(imports[1:])
+    with capsys.disabled():
+        print(f"\n{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
+        print(f"installed in {seconds:.0f} s, {size:.0f} MB ({before:.0f} MB of them pip); import vfl {median:.2f} s")
+    assert seconds < 60
+    assert size < 400
+    assert median < 1
+
+    said = run(python.parent / "vfl", *DEMO, cwd=tmp_path, **BARE)
+    page = tmp_path / said.splitlines()[-1].removeprefix("report: ").replace("report.json", "report.html")
+    assert "<svg" in page.read_text()
+    no_table = subprocess.run([python.parent / "vfl", "demo", "--data", "breast"], cwd=tmp_path, env=BARE, capture_output=True, text=True)
+    assert no_table.returncode == 2
+    assert "Choose --data credit-sim" in no_table.stderr
