@@ -22,7 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from protocols.errors import ConfigError
 
-PARTY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+PARTY_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")  # as vfl.config.reading.check_name
 _SIGNATURE = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
 
@@ -31,7 +31,7 @@ def check_name(name: str) -> str:
     if not PARTY_NAME.fullmatch(name):
         raise ConfigError(
             "This is not the name of a party",
-            remedy="Use up to 63 letters, digits, '.', '_' and '-', beginning with a letter or a digit",
+            remedy="Use 1 to 32 small letters, digits and hyphens, not starting with a hyphen",
         )
     return name
 
