@@ -58,7 +58,9 @@ def guest(session: Session, table: Table, job: LogisticJob) -> Fitted:
     model_id = session.seed("model id").secret[:16]
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, job.clip)
-        weights = glm.guest(session, standardiser.transform(train.features, session.me), y, LOGISTIC_LINKS[job.link], job.C, job.max_iter, model_id)
+        weights = glm.guest(
+            session, standardiser.transform(train.features, session.me), y, LOGISTIC_LINKS[job.link], job.C, job.max_iter, model_id
+        )
     part = LogisticPart(session.me, model_id, standardiser, weights[:-1], job.link, job.score_bits, float(weights[-1]), table.classes)
     scores = score_guest(session, part, test) if held_out.any() else None
     return Fitted(part, aligned, held_out, sizes, scores)
@@ -70,7 +72,9 @@ def host(session: Session, table: Table, job: LogisticJob) -> Fitted:
     train, test = aligned.take(np.flatnonzero(~held_out)), aligned.take(np.flatnonzero(held_out))
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, job.clip)
-        weights, model_id = glm.host(session, standardiser.transform(train.features, session.me), LOGISTIC_LINKS[job.link], job.C, job.max_iter)
+        weights, model_id = glm.host(
+            session, standardiser.transform(train.features, session.me), LOGISTIC_LINKS[job.link], job.C, job.max_iter
+        )
     part = LogisticPart(session.me, model_id, standardiser, weights, job.link, job.score_bits)
     if held_out.any():
         score_host(session, part, test)
