@@ -71,7 +71,7 @@ bench-boosting: setup  ## boosted trees: seconds a tree by phase, products, byte
 	$(BIN)/python -m benchmarks.boosting
 
 lock: $(VENV)/.deps  ## resolves requirements.lock again
-	$(BIN)/pip-compile --quiet --extra dev --extra data --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --extra dev --extra data --extra demo --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 
 clean:  ## removes what was built
 	rm -rf $(VENV) native/target protocols/*.so dist demo-run
