@@ -40,13 +40,11 @@ pub trait Kernel: Send + Sync {
     fn mul_first(&self, acc: &mut Self::Block, b: &Self::Block);
     /// acc = its inverse, of which `first` holds the first half (what else it holds does not matter).  `one` is one in every lane, reduced.
     fn inverse(&self, acc: &mut Self::Block, first: &Self::Block, one: &Self::Block);
-    /// `gather` and `scatter` where only the first halves matter.
-    fn gather_first(&self, out: &mut Self::Block, rows: &[u64], index: &[usize]) {
-        self.gather(out, rows, index);
-    }
-    fn scatter_first(&self, block: &Self::Block, rows: &mut [u64], first: usize, live: usize) {
-        self.scatter(block, rows, first, live);
-    }
+    /// Words of a row without its second half.
+    fn first_width(&self) -> usize;
+    /// `gather` and `scatter` for first halves, whose rows are `stride` words apart: `width` or `first_width`.
+    fn gather_first(&self, out: &mut Self::Block, rows: &[u64], stride: usize, index: &[usize]);
+    fn scatter_first(&self, block: &Self::Block, rows: &mut [u64], first: usize, live: usize);
 
     /// Plain limbs of 64 bits into a row; a < R, b < m.
     fn put(&self, row: &mut [u64], a: &[u64], b: &[u64]);

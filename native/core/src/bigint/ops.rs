@@ -26,56 +26,59 @@ pub fn multiply<K: Kernel>(
     len as u64
 }
 
-/// As `multiply`, first halves alone.
+/// As `multiply`, first halves alone; rows of `first_width`.
 pub fn multiply_firsts<K: Kernel>(
     k: &K,
     (a, ia): (&[u64], impl Fn(usize) -> usize),
     (b, ib): (&[u64], impl Fn(usize) -> usize),
     out: &mut [u64],
 ) {
-    let len = out.len() / k.width();
+    let stride = k.first_width();
+    let len = out.len() / stride;
     let (mut x, mut y) = (k.block(), k.block());
     for at in (0..len).step_by(K::LANES) {
         let live = K::LANES.min(len - at);
         let lanes = |of: &dyn Fn(usize) -> usize| (0..K::LANES).map(|l| of(at + l.min(live - 1))).collect::<Vec<_>>();
-        k.gather_first(&mut x, a, &lanes(&ia));
-        k.gather_first(&mut y, b, &lanes(&ib));
+        k.gather_first(&mut x, a, stride, &lanes(&ia));
+        k.gather_first(&mut y, b, stride, &lanes(&ib));
         k.mul_first(&mut x, &y);
         k.scatter_first(&x, out, at, live);
     }
 }
 
-/// Lane l runs through the rows l, l + LANES, ...: out[i] = the product of the rows before i in its lane, ends[l] that of all; first halves.
-pub fn running_firsts<K: Kernel>(k: &K, rows: &[u64], one: &[u64], out: &mut [u64], ends: &mut [u64]) {
-    let len = rows.len() / k.width();
+/// Lane l runs through the rows l, l + LANES, ...: before[i] = the product of the rows before i in its lane, ends[l] that of all; first halves.
+pub fn running_firsts<K: Kernel>(k: &K, rows: &[u64], one: &[u64], before: &mut [u64], ends: &mut [u64]) {
+    let w = k.width();
+    let len = rows.len() / w;
     let (mut acc, mut x) = (k.block(), k.block());
     k.broadcast(&mut acc, one);
     for at in (0..len).step_by(K::LANES) {
         let live = K::LANES.min(len - at);
-        k.scatter_first(&acc, out, at, live);
-        k.gather_first(&mut x, rows, &(0..K::LANES).map(|l| at + l.min(live - 1)).collect::<Vec<_>>());
+        k.scatter_first(&acc, before, at, live);
+        k.gather_first(&mut x, rows, w, &(0..K::LANES).map(|l| at + l.min(live - 1)).collect::<Vec<_>>());
         (live..K::LANES).for_each(|l| k.set_lane(&mut x, l, one));
         k.mul_first(&mut acc, &x);
     }
     k.scatter_first(&acc, ends, 0, K::LANES);
 }
 
-/// The inverses of all rows, from what `running_firsts` left in out, and from the inverses of its ends.
-pub fn inverses<K: Kernel>(k: &K, rows: &[u64], one: &[u64], ends: &[u64], out: &mut [u64]) {
+/// All rows to their inverses, from what `running_firsts` left in before, and from the inverses of its ends.
+pub fn inverses<K: Kernel>(k: &K, rows: &mut [u64], one: &[u64], before: &[u64], ends: &[u64]) {
+    let stride = k.first_width();
     let len = rows.len() / k.width();
     let (mut acc, mut x, mut first, mut ones) = (k.block(), k.block(), k.block(), k.block());
     k.broadcast(&mut ones, one);
-    k.gather_first(&mut acc, ends, &(0..K::LANES).collect::<Vec<_>>());
+    k.gather_first(&mut acc, ends, stride, &(0..K::LANES).collect::<Vec<_>>());
     for at in (0..len).step_by(K::LANES).rev() {
         let live = K::LANES.min(len - at);
         let index: Vec<usize> = (0..K::LANES).map(|l| at + l.min(live - 1)).collect();
         k.gather(&mut x, rows, &index);
         (live..K::LANES).for_each(|l| k.set_lane(&mut x, l, one));
-        k.gather_first(&mut first, out, &index);
+        k.gather_first(&mut first, before, stride, &index);
         k.mul_first(&mut first, &acc);
         k.mul_first(&mut acc, &x);
         k.inverse(&mut x, &first, &ones);
-        k.scatter(&x, out, at, live);
+        k.scatter(&x, rows, at, live);
     }
 }
 

@@ -220,6 +220,20 @@ impl Kernel for Serial {
         settle(&self.m, u, &mut u_top, v, &mut v_top);
     }
 
+    fn first_width(&self) -> usize {
+        self.m.len()
+    }
+
+    fn gather_first(&self, out: &mut Block, rows: &[u64], stride: usize, index: &[usize]) {
+        let h = self.m.len();
+        out.v[..h].copy_from_slice(&rows[index[0] * stride..][..h]);
+    }
+
+    fn scatter_first(&self, block: &Block, rows: &mut [u64], first: usize, _live: usize) {
+        let h = self.m.len();
+        rows[first * h..(first + 1) * h].copy_from_slice(&block.v[..h]);
+    }
+
     fn mul_first(&self, acc: &mut Block, b: &Block) {
         let h = self.m.len();
         let (u, rest) = acc.work.split_at_mut(h);

@@ -68,7 +68,8 @@ impl CipherVec {
     }
 
     pub fn neg(&self) -> Result<CipherVec> {
-        let rows = self.key.pool.install(|| self.key.ring.invert(&self.rows))?;
+        let mut rows = self.rows.clone();
+        self.key.pool.install(|| self.key.ring.invert(&mut rows))?;
         Ok(CipherVec { key: self.key.clone(), rows })
     }
 
@@ -106,15 +107,15 @@ impl CipherVec {
             let ring = &self.key.ring;
             let mut rows = ring.power_each(&self.rows, |i| &scalar(i).0);
             if negative.len() == rows.len() {
-                rows = ring.invert(&rows)?;
+                ring.invert(&mut rows)?;
             } else if !negative.is_empty() {
                 let mut chosen = ring.rows(negative.len());
                 for (k, &i) in negative.iter().enumerate() {
                     chosen.row_mut(k).copy_from_slice(rows.row(i));
                 }
-                let inverse = ring.invert(&chosen)?;
+                ring.invert(&mut chosen)?;
                 for (k, &i) in negative.iter().enumerate() {
-                    rows.row_mut(i).copy_from_slice(inverse.row(k));
+                    rows.row_mut(i).copy_from_slice(chosen.row(k));
                 }
             }
             Ok(CipherVec { key: self.key.clone(), rows })

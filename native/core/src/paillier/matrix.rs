@@ -96,7 +96,8 @@ impl CipherVec {
             let windows = bits / plan.width + 1;
             let mut sources = self.rows().clone();
             if plan.inverses {
-                sources = concat(ring, &sources, &ring.invert(self.rows())?);
+                sources = concat(ring, &sources, &sources);
+                ring.invert(&mut sources[bases * ring.width()..])?;
             }
             let job = Job { ring, plan, windows, bases, sources, entry: |r, b| matrix[at(r, b)] };
             match plan.method {
@@ -151,8 +152,8 @@ impl<E: Fn(usize, usize) -> i64 + Sync> Job<'_, E> {
         for i in 0..len {
             below.row_mut(i).copy_from_slice(rows.row(2 * i + 1));
         }
-        let inverse = self.ring.invert(&below)?;
-        Ok(self.ring.multiply_at(len, (&rows, |i| 2 * i), (&inverse, |i| i)))
+        self.ring.invert(&mut below)?;
+        Ok(self.ring.multiply_at(len, (&rows, |i| 2 * i), (&below, |i| i)))
     }
 
     fn tables(&self, results: usize, bits: usize) -> Result<Rows> {

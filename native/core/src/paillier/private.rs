@@ -291,7 +291,10 @@ impl PrivateKey {
             let blinded = public.factors(&seed, ciphers.len(), BLINDING, ciphers.rows(), false)?;
             let width = 2 * public.limbs().len();
             let values = public.ring.export(&blinded, |_, a, b| public.ring.join(a, b)).concat_all(width);
-            let (m_p, m_q) = (self.p.open(&values, width, true, spoil)?, self.q.open(&values, width, false, spoil)?);
+            // side by side: what one half does on one thread overlaps with the other half
+            let (m_p, m_q) =
+                rayon::join(|| self.p.open(&values, width, true, spoil), || self.q.open(&values, width, false, spoil));
+            let (m_p, m_q) = (m_p?, m_q?);
             let words = public.limbs().len() + 1;
             let mut out = vec![0u64; ciphers.len() * words];
             out.par_chunks_exact_mut(words)

@@ -291,7 +291,7 @@ impl Ifma {
     #[target_feature(enable = "avx512f")]
     fn gather_lanes(&self, out: &mut [V], rows: [&[u64]; 8]) {
         for (j, v) in out.chunks_exact_mut(8).enumerate() {
-            // SAFETY: every row has `width` words, a multiple of eight, and `out` no more vectors: so many whole chunks.
+            // SAFETY: every row has a word for each vector of `out`, a multiple of eight: so many whole chunks.
             let tile = core::array::from_fn(|l| unsafe { _mm512_loadu_si512(rows[l].as_ptr().add(8 * j).cast()) });
             v.copy_from_slice(&Self::transpose(tile));
         }
@@ -301,8 +301,8 @@ impl Ifma {
     fn scatter_lanes(&self, block: &[V], rows: &mut [u64], live: usize) {
         for (j, v) in block.chunks_exact(8).enumerate() {
             let tile = Self::transpose(core::array::from_fn(|l| v[l]));
-            for (l, row) in rows.chunks_exact_mut(self.width).enumerate().take(live) {
-                // SAFETY: as in `gather_lanes`.
+            for (l, row) in rows.chunks_exact_mut(block.len()).enumerate().take(live) {
+                // SAFETY: a row has a word for each vector of the block, a multiple of eight.
                 unsafe { _mm512_storeu_si512(row.as_mut_ptr().add(8 * j).cast(), tile[l]) };
             }
         }
@@ -447,16 +447,21 @@ impl Kernel for Ifma {
         unsafe { self.inverse_lanes(acc, first, one) }
     }
 
-    fn gather_first(&self, out: &mut Block, rows: &[u64], index: &[usize]) {
-        let rows = core::array::from_fn(|l| &rows[index[l] * self.width..][..self.width]);
+    fn first_width(&self) -> usize {
+        self.h.next_multiple_of(8)
+    }
+
+    fn gather_first(&self, out: &mut Block, rows: &[u64], stride: usize, index: &[usize]) {
+        let w = self.first_width();
+        let rows = core::array::from_fn(|l| &rows[index[l] * stride..][..w]);
         // SAFETY: `new` has checked that the machine has AVX-512.
-        unsafe { self.gather_lanes(&mut out.v[..self.h.next_multiple_of(8)], rows) }
+        unsafe { self.gather_lanes(&mut out.v[..w], rows) }
     }
 
     fn scatter_first(&self, block: &Block, rows: &mut [u64], first: usize, live: usize) {
-        let rows = &mut rows[first * self.width..(first + live) * self.width];
+        let w = self.first_width();
         // SAFETY: `new` has checked that the machine has AVX-512.
-        unsafe { self.scatter_lanes(&block.v[..self.h.next_multiple_of(8)], rows, live) }
+        unsafe { self.scatter_lanes(&block.v[..w], &mut rows[first * w..(first + live) * w], live) }
     }
 
     fn put(&self, row: &mut [u64], a: &[u64], b: &[u64]) {
