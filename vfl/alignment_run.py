@@ -21,12 +21,12 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from protocols.alignment import Alignment, Ids
-from protocols.errors import ConfigError, DataError
+from protocols.errors import ConfigError
 from protocols.session import Observer
 from vfl.align import MatchReport, OwnIds
 from vfl.config import PERMITS, Agreement, Party, check_files, cross_check
-from vfl.config.party import Data
 from vfl.data import read_source
+from vfl.data.source import read_rows
 from vfl.data.spill import scratch_in
 from vfl.identity import Identity
 from vfl.ledger import summarise
@@ -118,11 +118,15 @@ def align(
 def write_rows(ready: Aligning, found: Alignment, folder: Path) -> None:
     """This party's own common rows, every column, in the shared order."""
     assert ready.kept is not None
-    frame = ready.frame
-    if frame is None:
+    rows = ready.kept[found.rows]
+    if ready.frame is not None:
+        frame = ready.frame.iloc[rows].reset_index(drop=True)
+    else:
         assert ready.party.data is not None
-        frame = reread(ready.party.data, ready)
-    frame = frame.iloc[ready.kept[found.rows]].reset_index(drop=True)
+        common = np.zeros(ready.rows, np.bool_)
+        common[rows] = True
+        frame = read_rows(ready.party.data.source, ready.job.align.columns, common)
+        frame = frame.iloc[np.cumsum(common)[rows] - 1].reset_index(drop=True)
     path = folder / f"aligned.{ready.format}"
     with written(folder):
         path.touch(mode=0o600)
@@ -130,18 +134,6 @@ def write_rows(ready: Aligning, found: Alignment, folder: Path) -> None:
             frame.to_parquet(path, engine="pyarrow", index=False)
         else:
             frame.to_csv(path, index=False, lineterminator="\n")
-
-
-def reread(source: Data, ready: Aligning) -> pd.DataFrame:
-    """The whole source; raises DataError if it has other rows than before."""
-    frame = read_source(source.source, source.query, keys=ready.job.align.columns)
-    if len(frame) != ready.rows:
-        raise DataError(
-            f"{ready.party.name}: the table changed while it was aligned",
-            remedy="Align a copy that nobody writes to",
-            party=ready.party.name,
-        )
-    return frame
 
 
 def as_json(ready: Aligning, meeting: Meeting, report: MatchReport | None) -> dict[str, Any]:

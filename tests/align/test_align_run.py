@@ -220,7 +220,7 @@ def test_of_a_large_file_the_other_columns_are_read_after_the_protocol(
     table = parties.folder / "bank" / "customers.csv"
     if changed:
         table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
-        with pytest.raises(DataError, match="the table changed"):
+        with pytest.raises(DataError, match="changed while it was aligned"):
             alignment_run.write_rows(ready, found, tmp_path)
         return
     alignment_run.write_rows(ready, found, tmp_path)

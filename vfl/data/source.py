@@ -11,9 +11,11 @@ import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from protocols.errors import DataError
 
@@ -46,6 +48,36 @@ def read_source(
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})", remedy="Check the path and that this account may read it") from None
     return _csv(path, keys, only) if suffix == ".csv" else _parquet(path, only)
+
+
+def read_rows(source: str | Path, keys: Sequence[str], rows: NDArray[np.bool_]) -> pd.DataFrame:
+    """Those rows of a large file that `rows` marks, in the file's order and without holding the others; raises DataError if it has other rows by now."""
+    path = Path(source)
+    if path.suffix.lower() != ".csv":
+        frame = read_source(path, keys=keys)
+        return frame[rows].reset_index(drop=True) if len(frame) == len(rows) else _changed(path)
+    kept, seen = list[pd.DataFrame](), 0
+    with pd.read_csv(path, encoding="utf-8-sig", index_col=False, dtype=str, keep_default_na=False, chunksize=STEP) as steps:
+        for step in steps:
+            kept.append(step[rows[seen : seen + len(step)]] if seen + len(step) <= len(rows) else _changed(path))
+            seen += len(step)
+    if seen != len(rows):
+        _changed(path)
+    frame = pd.concat(kept, ignore_index=True)
+    return frame.assign(**{name: _typed(frame[name]) for name in frame.columns if name not in keys})
+
+
+def _changed(path: Path) -> NoReturn:
+    raise DataError(f"{path}: changed while it was aligned", remedy="Align a copy that nobody writes to")
+
+
+def _typed(texts: pd.Series) -> pd.Series:
+    """Numbers, where all texts are numbers or missing."""
+    texts = texts.mask(texts.isin(MISSING))
+    try:
+        return pd.Series(pd.to_numeric(texts))
+    except (ValueError, TypeError):
+        return texts
 
 
 def _csv(path: Path, keys: Sequence[str], only: Sequence[str] | None) -> pd.DataFrame:
