@@ -6,24 +6,14 @@ Exit codes: 0 done, 2 usage or ConfigError, 3 DataError, 4 TransportError, 5 Pro
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from typer.core import TyperGroup
 
+from vfl.arguments import ConnectTimeout, InOrderOfUse, JobFile, PartyFile, ProgressKind, Role, RunFolder
 from vfl.faults import finish, stoppable
-
-
-class InOrderOfUse(TyperGroup):
-    """Lists the commands in the order in which one uses them."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        order = ("demo", "init", "trust", "job", "check", "align", "run", "predict", "report", "ledger", "model")
-        return sorted(super().list_commands(ctx), key=order.index)
-
 
 app = typer.Typer(
     name="vfl",
@@ -41,22 +31,25 @@ app.add_typer(job_app, name="job")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(model_app, name="model")
 
-JobFile = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job, the same file at every party.", show_default=False)]
-PartyFile = Annotated[Path, typer.Argument(metavar="PARTY.toml", help="This party's own file.", show_default=False)]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
-ConnectTimeout = Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for the other parties.")]
-ProgressKind = Annotated[str, typer.Option("--progress", metavar="KIND", help='"bar", "lines" (JSON, for programs) or "none".')]
-
-
-class Role(StrEnum):
-    guest = "guest"
-    host = "host"
-    arbiter = "arbiter"
-
 
 def say(text: str) -> None:
     """One unwrapped line on standard output, as it is."""
     Console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_version(asked: bool) -> None:
+    if asked:
+        from vfl import __version__
+
+        say(f"vfl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -155,8 +148,9 @@ def run(job: JobFile, party: PartyFile, connect_timeout: ConnectTimeout = 600.0,
     from vfl.runner import run as run_party
 
     console = Console(stderr=True)
+    ready = prepare(load_job(job), load_party(party))
     with stoppable(console), watching(progress, console) as watch:
-        folder = run_party(prepare(load_job(job), load_party(party)), watch, connect_timeout=connect_timeout)
+        folder = run_party(ready, watch, connect_timeout=connect_timeout)
     if progress == "bar":
         from vfl.report import read_report
         from vfl.report.terminal import print_summary
@@ -193,8 +187,8 @@ def predict(
     from vfl.progress import watching
 
     console = Console(stderr=True)
+    scoring = prepare(load_job(job), load_party(party), model, data, out)
     with stoppable(console), watching(progress, console) as watch:
-        scoring = prepare(load_job(job), load_party(party), model, data, out)
         folder, file, scored = predict_party(scoring, watch, connect_timeout=connect_timeout)
     if file is not None and scoring.ids is not None:
         rows = len(scoring.ids)
@@ -224,8 +218,9 @@ def align(
     from vfl.progress import watching
 
     console = Console(stderr=True)
+    ready = prepare(load_agreement(job), load_party(party), format)
     with stoppable(console), watching(progress, console) as watch:
-        folder, found = align_party(prepare(load_agreement(job), load_party(party), format), watch, connect_timeout=connect_timeout)
+        folder, found = align_party(ready, watch, connect_timeout=connect_timeout)
     if found is not None:
         print_report(found, Console())
     say(f"report: {folder / 'alignment.json'}")

@@ -1,0 +1,30 @@
+"""What the commands of `vfl.cli` share: their arguments and their order."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+JobFile = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job, the same file at every party.", show_default=False)]
+PartyFile = Annotated[Path, typer.Argument(metavar="PARTY.toml", help="This party's own file.", show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
+ConnectTimeout = Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for the other parties.")]
+ProgressKind = Annotated[str, typer.Option("--progress", metavar="KIND", help='"bar", "lines" (JSON, for programs) or "none".')]
+
+
+class Role(StrEnum):
+    guest = "guest"
+    host = "host"
+    arbiter = "arbiter"
+
+
+class InOrderOfUse(TyperGroup):
+    """Lists the commands in the order in which one uses them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        order = ("demo", "init", "trust", "job", "check", "align", "run", "predict", "report", "ledger", "model")
+        return sorted(super().list_commands(ctx), key=order.index)
