@@ -51,8 +51,9 @@ class VFLError(Exception):
 
     def __str__(self) -> str:
         text = self.what
-        if self.expected is not None or self.found is not None:
-            text += f" (expected {self.expected}, found {self.found})"
+        parts = [f"{word} {value}" for word, value in (("expected", self.expected), ("found", self.found)) if value is not None]
+        if parts:
+            text += f" ({', '.join(parts)})"
         if self.step:
             text += f" [step: {self.step}]"
         return f"{text}. {self.remedy}" if self.remedy else text

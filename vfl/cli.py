@@ -34,7 +34,7 @@ app.add_typer(model_app, name="model")
 
 def say(text: str) -> None:
     """One unwrapped line on standard output, as it is."""
-    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+    Console(emoji=False).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def show_version(asked: bool) -> None:
@@ -82,7 +82,7 @@ def demo(
     from vfl.demo.run import Options, default_data, run_demo
 
     columns = [c.strip() for c in guest.split(",")] if guest else None
-    run_demo(Options(data or default_data(), label, columns, rows, key_bits, passes, folder), Console())
+    run_demo(Options(data or default_data(), label, columns, rows, key_bits, passes, folder), Console(emoji=False))
 
 
 @app.command()
@@ -133,7 +133,7 @@ def check(job: JobFile, party: PartyFile) -> None:
     """
     from vfl.check import print_check
 
-    print_check(job, party, Console())
+    print_check(job, party, Console(emoji=False))
 
 
 @app.command()
@@ -147,7 +147,7 @@ def run(job: JobFile, party: PartyFile, connect_timeout: ConnectTimeout = 600.0,
     from vfl.runner import prepare
     from vfl.runner import run as run_party
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     ready = prepare(load_job(job), load_party(party))
     with stoppable(console), watching(progress, console) as watch:
         folder = run_party(ready, watch, connect_timeout=connect_timeout)
@@ -155,7 +155,7 @@ def run(job: JobFile, party: PartyFile, connect_timeout: ConnectTimeout = 600.0,
         from vfl.report import read_report
         from vfl.report.terminal import print_summary
 
-        print_summary(read_report(folder), Console(), folder)
+        print_summary(read_report(folder), Console(emoji=False), folder)
     else:
         say(f"report: {folder / 'report.json'}")
 
@@ -186,7 +186,7 @@ def predict(
     from vfl.prediction import prepare
     from vfl.progress import watching
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     scoring = prepare(load_job(job), load_party(party), model, data, out)
     with stoppable(console), watching(progress, console) as watch:
         folder, file, scored = predict_party(scoring, watch, connect_timeout=connect_timeout)
@@ -217,12 +217,12 @@ def align(
     from vfl.config import load_agreement, load_party
     from vfl.progress import watching
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     ready = prepare(load_agreement(job), load_party(party), format)
     with stoppable(console), watching(progress, console) as watch:
         folder, found = align_party(ready, watch, connect_timeout=connect_timeout)
     if found is not None:
-        print_report(found, Console())
+        print_report(found, Console(emoji=False))
     say(f"report: {folder / 'alignment.json'}")
 
 
@@ -231,7 +231,7 @@ def report(run: RunFolder) -> None:
     """Show a run's results; writes its page anew."""
     from vfl.show import print_report
 
-    print_report(run, Console())
+    print_report(run, Console(emoji=False))
 
 
 @job_app.command("show")
@@ -240,7 +240,7 @@ def job_show(job: JobFile) -> None:
     from vfl.config import load_job
     from vfl.show import print_job
 
-    print_job(load_job(job), Console())
+    print_job(load_job(job), Console(emoji=False))
 
 
 @job_app.command("digest")
@@ -261,7 +261,7 @@ def ledger_show(
     """Show what left, to whom, and what was learnt."""
     from vfl.show import print_ledger
 
-    print_ledger(run, Console(), messages)
+    print_ledger(run, Console(emoji=False), messages)
 
 
 @ledger_app.command("verify")
@@ -275,7 +275,7 @@ def ledger_verify(
     """Check that no line was edited, removed or moved."""
     from vfl.show import print_verified
 
-    print_verified(run, certificate, Console())
+    print_verified(run, certificate, Console(emoji=False))
 
 
 @model_app.command("show")
@@ -283,7 +283,7 @@ def model_show(model: Annotated[Path, typer.Argument(metavar="MODEL", help="A mo
     """Show this party's coefficients."""
     from vfl.show import print_model
 
-    print_model(model, Console())
+    print_model(model, Console(emoji=False))
 
 
 def main() -> None:

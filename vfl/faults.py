@@ -50,7 +50,7 @@ def describe(error: BaseException) -> str:
 
 def ended(command: Callable[[], object]) -> int:
     """Runs a command, says in one line on stderr what stopped it, and returns the exit code."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     try:
         command()
     except VFLError as error:

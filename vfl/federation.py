@@ -238,4 +238,5 @@ def _table(
         label=label,
         columns=columns,
         need_label=label is not None,
+        need_features=party != GUEST,
     )

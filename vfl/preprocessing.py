@@ -24,8 +24,12 @@ class Standardiser:
     def fit(cls, features: pd.DataFrame, clip: float) -> Standardiser:
         """features (n, d): the training rows."""
         values = features.to_numpy(np.float64)
-        scale = values.std(axis=0)
-        constant = scale <= 1e-12 * np.maximum(1.0, np.abs(values).max(axis=0, initial=0.0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            scale = values.std(axis=0)
+        if not np.isfinite(scale).all():
+            wrong = ", ".join(str(c) for c, s in zip(features.columns, scale, strict=True) if not np.isfinite(s))
+            raise DataError(f"the columns {wrong} hold values too large to standardise", remedy="Scale or clip them before the run")
+        constant = scale <= 1e-12 * np.abs(values).max(axis=0, initial=0.0)
         return cls(tuple(map(str, features.columns)), values.mean(axis=0), np.where(constant, 1.0, scale), clip)
 
     def transform(self, features: pd.DataFrame, party: str) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
 """Private set intersection of two parties by Diffie-Hellman on ristretto255, size first, by one key or by several that are tried in order.
 
 Source: Meadows 1986 and Huberman, Franklin, Hogg 1999 (commutative blinding); the size is settled before anything else is opened.
-Adversary: honest but curious; points from the peer are validated, so a malicious one learns no more than which of its own inputs are members.
+Adversary: honest but curious; points from the peer are validated.  A guest that lies about the size can get past the host's minimum: it then learns which of
+its own inputs are members, and no more.
 
      guest, ids G, secrets a_1, a_2 ..                         host, ids H, secrets b_1, b_2 ..
      for each key k, in order:

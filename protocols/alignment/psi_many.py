@@ -91,8 +91,8 @@ def data_party(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment
     sizes_told = arbiter.recv(SizeOnly) if ask.size_only else arbiter.recv(AgreedSize)  # 3, 4
     by_key = tuple(sizes_told.by_key.tolist())
     check_lengths(arbiter.peer, len(keys), by_key, what="keys")
-    if min(by_key) < 0:
-        raise RemoteProtocolError(f"{arbiter.peer} sent a negative size", party=arbiter.peer)
+    if min(by_key) < 0 or sum(by_key) > own.rows:
+        raise RemoteProtocolError(f"{arbiter.peer} sent an impossible size", party=arbiter.peer)
     if ask.size_only:
         return Alignment(np.zeros(0, np.int64), np.zeros(0, np.uint8), sizes, by_key)
     ask.check(sum(by_key))

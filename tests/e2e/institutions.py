@@ -96,6 +96,7 @@ class Process:
                 env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
                 stdout=out,
                 stderr=err,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # some runners start us with it ignored
                 **options,
             )
 

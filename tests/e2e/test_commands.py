@@ -171,3 +171,11 @@ def test_progress_fits_the_terminal(parties: Institutions, columns: str) -> None
     assert max(len(line) for line in table) <= int(columns)
     assert any("in common" in line for line in table)
     assert [process.wait(20).code for process in others] == [0, 0]
+
+
+def test_a_fingerprint_is_printed_letter_by_letter(capsys: pytest.CaptureFixture[str]) -> None:
+    """rich would make pictures of :AB: and :CD: otherwise, in the very line that two people compare by phone."""
+    from vfl import cli
+
+    cli.say("DE:AB:12:CD:00")
+    assert capsys.readouterr().out == "DE:AB:12:CD:00\n"

@@ -63,6 +63,7 @@ def test_both_send_fifty_megabytes_first(world: World) -> None:
         assert telecom["bank"].recv(20) == one
 
 
+@pytest.mark.slow
 def test_a_hundred_megabytes_cross_quickly(world: World) -> None:
     bank, telecom = meet(*world.pair())
     message = bytes(range(250)) * 400_000

@@ -253,3 +253,19 @@ def test_real_tables_reach_the_optimum(data_folder: Path, case: str) -> None:
     model = fed.fit(vfl.LogisticRegression(C=1.0, max_iter=REAL[case], link=link))  # type: ignore[arg-type]
     best = optimum(standardised(table[[*own, *rest]]), table[label].to_numpy(float), 1.0, link)
     assert np.abs(coefficients(model) - best).max() <= 1e-3 * np.abs(best).max()
+
+
+def test_a_guest_with_labels_only_trains_and_scores(small_tables: Tables) -> None:
+    guest, hosts = small_tables
+    telecom = {"telecom": hosts["telecom"]}
+    model = local((guest[["id", "default"]], telecom), 1).fit(vfl.LogisticRegression(max_iter=20))
+    assert model.predict_score(guest[["id"]], telecom).notna().sum() == 50
+
+
+def test_tiny_and_huge_columns(small_tables: Tables) -> None:
+    guest, hosts = small_tables
+    reference = local(small_tables, 1).fit(vfl.LogisticRegression(max_iter=20))
+    tiny = local((guest.assign(age=guest["age"] * 1e-15), hosts), 1).fit(vfl.LogisticRegression(max_iter=20))
+    assert abs(tiny.coef_["guest"]["age"] - reference.coef_["guest"]["age"]) < 2 / 2**10
+    with pytest.raises(DataError, match="age hold values too large"):
+        local((guest.assign(age=guest["age"] * 1e200), hosts), 1).fit(vfl.LogisticRegression(max_iter=20))

@@ -145,8 +145,8 @@ class Model(Section):
     clip: float = Field(
         default=6.0,
         gt=0,
-        le=1000,
-        description="a number above 0 (default 6): standardised values are cut to [-clip, clip]",
+        le=64,
+        description="a number above 0, at most 64 (default 6): standardised values are cut to [-clip, clip]",
     )
 
 

@@ -147,7 +147,7 @@ key = "identity/key.pem"
 certificate = "identity/cert.pem"
 
 {data}[policy]
-# What this party ever agrees to, whatever a job says.  Jobs with a smaller align.min_intersection are refused.
+# What this party ever agrees to, whatever a job says.  Jobs with a smaller align.min_intersection are refused (it binds honest partners).
 min_intersection = {min_intersection}
 # Jobs that reveal anything else are refused.
 {more}allow = [

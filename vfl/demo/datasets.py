@@ -202,7 +202,7 @@ def from_csv(path: str | Path, label: str, guest_columns: Sequence[str], seed: i
     guest.insert(0, key, ids)
     partner.insert(0, key, ids)
     return Demo(
-        name=path.stem,
+        name=re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:40] or "csv",
         title=f"{path.name}: a bank and a partner",
         guest_name="bank",
         guest=_some_rows(guest, rng, 0.9),
