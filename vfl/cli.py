@@ -237,10 +237,10 @@ def report(run: RunFolder) -> None:
 @job_app.command("show")
 def job_show(job: JobFile) -> None:
     """Say in plain words what a job asks of its parties."""
-    from vfl.config import load_job
+    from vfl.config import load_agreement
     from vfl.show import print_job
 
-    print_job(load_job(job), Console(emoji=False))
+    print_job(load_agreement(job), Console(emoji=False))
 
 
 @job_app.command("digest")

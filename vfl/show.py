@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from protocols.errors import ConfigError
-from vfl.config import PERMITS, Job, cautions
+from vfl.config import PERMITS, AlignmentJob, Job, cautions
 from vfl.ledger import read_ledger, summarise, verify_ledger
 from vfl.ledger.writing import Line
 from vfl.report.page import read_report, write_report
@@ -34,12 +34,14 @@ def _table(*columns: str, numbers: int = 0) -> Table:
     return table
 
 
-def print_permits(job: Job, console: Console) -> None:
+def print_permits(job: Job | AlignmentJob, console: Console) -> None:
     """What a job discloses, one paragraph a permission."""
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 1))
     for permit in job.disclosure.allow:
         table.add_row("-", f"{escape(PERMITS[permit])} [dim]({escape(permit)})[/]")
-    table.add_row("-", f"scores are rounded to multiples of 1/{2**job.disclosure.score_bits} before they are opened")
+    if isinstance(job, Job):
+        table.add_row("-", f"scores are rounded to multiples of 1/{2**job.disclosure.score_bits} before they are opened")
+        table.add_row("-", f"final weights are rounded to multiples of 1/{2**job.model.weight_bits}")
     console.print(table, highlight=False)
 
 
@@ -152,27 +154,27 @@ def print_report(run: Path, console: Console) -> None:
     print_summary(result, console, run)
 
 
-def print_job(job: Job, console: Console) -> None:
+def print_job(job: Job | AlignmentJob, console: Console) -> None:
     """What a job asks of its parties, in plain words."""
-    parties, align, model = job.parties, job.align, job.model
+    parties, align = job.parties, job.align
     hosts = " and ".join(parties.hosts)
     key = ", else by ".join(" and ".join(f"{c} ({align.normalise[c]})" for c in columns) for columns in align.keys)
     repeated = "rows that share an id are an error" if align.duplicates == "error" else "of rows that share an id the first counts"
-    _facts(
-        console,
-        {
-            name: escape(text)
-            for name, text in {
-                "job": f"{job.name}, digest {job.digest.hex()}",
-                "who": f"{parties.guest} holds the labels, {hosts} further columns, {parties.arbiter} the decryption key and no data",
-                "match": f"customers by {key}; {repeated}; stop if fewer than {number(align.min_intersection)} are common to all",
-                "hold out": f"{100 * job.split.test:g} % of the common rows, chosen by seed {job.split.seed}, to measure the model",
-                "train": f"{model.kind}: {model.max_iter} passes, C = {model.C:g}, link {model.link}, values cut at {model.clip:g}",
-                "encrypt": f"Paillier, {job.crypto.key_bits} bits",
-            }.items()
-        },
-    )
+    facts = {
+        "job": f"{job.name}, digest {job.digest.hex()}",
+        "who": f"{parties.guest} and {hosts} find the customers that they share",
+        "match": f"customers by {key}; {repeated}; stop if fewer than {number(align.min_intersection)} are common to all",
+    }
+    if isinstance(job, Job):
+        model, deals = job.model, f"; {parties.hosts[0]} deals for the link" if job.model.link == "exact" else ""
+        facts |= {
+            "who": f"{parties.guest} holds the labels, {hosts} further columns, {parties.arbiter} the decryption key and no data{deals}",
+            "hold out": f"{100 * job.split.test:g} % of the common rows, chosen by seed {job.split.seed}, to measure the model",
+            "train": f"{model.kind}: {model.max_iter} passes, C = {model.C:g}, link {model.link}, values cut at {model.clip:g}",
+            "encrypt": f"Paillier, {job.crypto.key_bits} bits",
+        }
+    _facts(console, {name: escape(text) for name, text in facts.items()})
     console.print("\n[bold]What is disclosed[/], if every party's policy allows it:")
     print_permits(job, console)
-    for caution in cautions(job):
+    for caution in cautions(job) if isinstance(job, Job) else ():
         _line(console, f"[yellow]caution[/]: {escape(caution)}")
