@@ -88,6 +88,13 @@ class Process:
         """inside: a command that runs it, such as one that enters a network namespace."""
         folder.mkdir(exist_ok=True)
         number = len(list(folder.glob("*.out")))
+        more = options.pop("preexec_fn", None)
+
+        def prepared() -> None:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # some runners start us with it ignored
+            if more:
+                more()
+
         self.out, self.err = folder / f"{name}-{number}.out", folder / f"{name}-{number}.err"
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self._process = subprocess.Popen(
@@ -96,7 +103,7 @@ class Process:
                 env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
                 stdout=out,
                 stderr=err,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # some runners start us with it ignored
+                preexec_fn=prepared,
                 **options,
             )
 
