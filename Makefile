@@ -58,8 +58,8 @@ format: setup  ## rewrites the sources in the house's format
 docs: setup  ## the generated pages: docs/leakage.md
 	$(BIN)/python -m vfl.docs
 
-bench: setup  ## what encryption costs: products and bytes a pass, seconds, ratios to the run in the clear
-	$(BIN)/python -m benchmarks.glm
+bench: setup  ## what encryption costs in a regression: products, bytes, seconds, ratios to the run in the clear
+	$(BIN)/python -m benchmarks.glm --rows 4000 --passes 4
 
 bench-kernels: setup  ## the arithmetic alone, beside gmpy2 and phe
 	$(BIN)/python -m benchmarks.kernels

@@ -267,7 +267,7 @@ def main() -> int:
         miss = isinstance(ratio, float) and isinstance(most, float) and ratio > most
         missed += miss
         print(
-            f"\nnegative over positive scalar, {sign['bits']} bits, {sign['backend']}: {ratio}, at most {most}{'  MISSED' if miss else ''}"
+            f"\nnegative over positive scalar, {sign['bits']} bits, {sign['backend']}: {ratio}{f', at most {most}' if most else ''}{'  MISSED' if miss else ''}"
         )
     pools = [threads(2048, backend, options.size) for backend in backends] if (os.cpu_count() or 1) > 1 else []
     for pool in pools:
