@@ -38,8 +38,10 @@ class LogisticPart:
         return pd.Series(self.weights / self.standardiser.scale, index=list(self.standardiser.columns), name="coef_raw")
 
     def predictor(self, features: pd.DataFrame) -> NDArray[np.float64]:
-        """This party's part of the linear predictor (n,), intercept included where it is held."""
-        return self.standardiser.transform(features, self.party) @ self.weights + (self.intercept or 0.0)
+        """This party's part of the linear predictor (n,), intercept included where it is held.
+
+        Summed a row at a time, so that a row's score does not depend, in its last bit, on the rows beside it (BLAS's does)."""
+        return np.asarray((self.standardiser.transform(features, self.party) * self.weights).sum(axis=1) + (self.intercept or 0.0))
 
 
 @dataclass(frozen=True, eq=False)
