@@ -1,0 +1,88 @@
+"""What a host makes of a regression's transcript: nothing beyond its own columns; and where gradients or residuals are opened, the labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from protocols._native import PlainVec
+from protocols.cipher import CipherVec, DecryptionKey
+from protocols.glm.block import Block
+from protocols.glm.links import Link
+from protocols.glm.training import Residual
+from tests.attacks.families import FAMILIES, problem
+from tests.attacks.host_view import Matrix, View, gain, record
+from tests.harness import TOY, Escrow, Sent
+
+PASSES, BATCH = 10, 50
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_least_squares_over_what_the_host_received_adds_nothing(family: str) -> None:
+    link, blocks, y = problem(family)
+    view, _ = record(blocks, y, link, PASSES, TOY)
+    assert view.columns().shape[1] >= 3 * PASSES  # the residuals of each pass are among what is tried
+    own, added = gain(view)
+    assert own > 0.03
+    assert added < 0.02
+
+
+def textbook(monkeypatch: pytest.MonkeyPatch, link: Link, blocks: list[Matrix], y: Matrix) -> View:
+    """Trains as the textbook does: in each pass the host is given its gradients of newly shuffled batches in the clear."""
+    scheme, honest, rng = Escrow(TOY), Block.gradient, np.random.default_rng(1)
+    opened: list[tuple[Matrix, Matrix]] = []
+
+    def leak(self: Block, residual: CipherVec, theirs: CipherVec, mine: PlainVec) -> CipherVec:
+        if self.width == blocks[1].shape[1]:
+            (key,) = scheme.keys
+            for batch in np.array_split(rng.permutation(len(y)), len(y) // BATCH):
+                x = np.zeros_like(self.x)
+                x[batch] = self.x[batch]
+                opened.append((x.T / 2.0**14, open_numbers(key, residual.t_matmul(x)) / 2.0**14))
+        return honest(self, residual, theirs, mine)
+
+    monkeypatch.setattr(Block, "gradient", leak)
+    view, _ = record(blocks, y, link, PASSES, scheme)
+    view.opened = opened
+    return view
+
+
+def open_numbers(key: DecryptionKey, values: CipherVec) -> Matrix:
+    return np.array([float(v) for v in key.open(values, key.public.plain_bits).to_ints()])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_planted_opened_gradients_give_the_labels_away(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, added = gain(textbook(monkeypatch, *problem(family)))
+    assert added > 0.2
+
+
+def test_planted_residuals_without_encryption_give_the_labels_away() -> None:
+    """The attack tries what stands for a row: one residual in the clear is enough."""
+    link, blocks, y = problem("exact")
+    view, _ = record(blocks, y, link, PASSES, TOY)
+    honest = view.columns
+    view.columns = lambda: np.column_stack([honest(), np.random.default_rng(2).normal(size=len(y)) / 4 - y])  # type: ignore[method-assign]
+    assert gain(view)[1] > 0.5
+
+
+def shape(transcript: list[Sent], receiver: str) -> list[tuple[str, str, int]]:
+    """Everything about what `receiver` got but the bytes: sender, kind and size, by sender in the order of sending."""
+    return sorted(((s.sender, s.kind.kind, len(s.data)) for s in transcript if s.receiver == receiver), key=lambda s: s[0])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_other_labels_give_a_transcript_of_the_same_shape(family: str) -> None:
+    link, blocks, y = problem(family)
+    other = np.where(np.arange(len(y)) % 7 > 0, y.min(), y.max())  # another rate, another dependence
+    first, second = (record(blocks, labels, link, 3, TOY)[1] for labels in (y, other))
+    for receiver in ("host", "arbiter"):
+        assert shape(first, receiver) == shape(second, receiver) != []
+
+
+def test_planted_size_that_follows_the_labels_is_noticed() -> None:
+    link, blocks, y = problem("taylor")
+    _, transcript = record(blocks, y, link, 3, TOY)
+    events = [Sent(s.sender, s.receiver, s.kind, s.data[: int(y.sum())]) if s.kind is Residual else s for s in transcript]
+    assert shape(transcript, "host") != shape(events, "host")
+    assert shape(transcript, "arbiter") == shape(events, "arbiter")
