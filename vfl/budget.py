@@ -1,34 +1,55 @@
-"""How often this party has aligned with each partner this month: `[policy] runs_per_partner_per_month`.
+"""What this party agrees to in number: runs with a partner a month and, at the guest, models of the same labels.
 
-Every alignment tells each side which of its ids the other holds, whatever is computed afterwards; who may align without end can ask about any id.  So each
-run and each prediction counts, once the parties are connected and before anything is aligned, for every other party in it, also if it fails later.  The
-count is kept in `budget.sqlite` in the run directory, by calendar month (UTC).
+`[policy] runs_per_partner_per_month`.  Every alignment tells each side which of its ids the other holds, whatever is computed afterwards; who may align
+without end can ask about any id.  So each run and each prediction counts, once the parties are connected and before anything is aligned, for every other
+party in it, also if it fails later, by calendar month (UTC).
+
+`[policy] models_per_label`.  Every model tells a host its final weights, and two models of nearly one problem tell it their difference, which singles out
+what was changed: a row, a penalty, a pass.  So each run counts for every other party in it, for good, as one more look at its labels.  Two runs look at the same
+labels if at least half of the (id, label) pairs of their tables are the same, by an estimate from a sketch of each (Bar-Yossef et al. 2002: the least
+hashes), of which 256 keyed hashes are kept.
+
+Both counts are in `budget.sqlite` in the run directory.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 
-from protocols.errors import ConfigError, DisclosureRefused
-from vfl.config import Party
+import numpy as np
+from numpy.typing import NDArray
 
-TABLE = "CREATE TABLE IF NOT EXISTS runs (time TEXT NOT NULL, partner TEXT NOT NULL, job TEXT NOT NULL, purpose TEXT NOT NULL)"
+from protocols.errors import ConfigError, DisclosureRefused
+from protocols.randomness import run_seed
+from vfl.config import Party
+from vfl.data import Table
+
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS runs (time TEXT NOT NULL, partner TEXT NOT NULL, job TEXT NOT NULL, purpose TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS models (time TEXT NOT NULL, partner TEXT NOT NULL, job TEXT NOT NULL, sketch BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS salt (value TEXT NOT NULL)",
+)
+SKETCH = 256  # hashes of 8 bytes; the estimate of an overlap of one half is then right to 6% (two standard deviations)
+SAME = 0.5
 
 
 class Budget:
-    """The runs of one party; without a limit in its policy they are counted all the same, so that a limit set later begins with the truth."""
+    """The runs of one party; without a limit in its policy they are counted all the same, so that a limit set later begins with the truth.
 
-    def __init__(self, party: Party) -> None:
+    labels: the guest's table, where a model of its labels is to be fitted.
+    """
+
+    def __init__(self, party: Party, labels: Table | None = None) -> None:
         self._party, self._limit = party.name, party.policy.runs_per_partner_per_month
+        self._labels, self._models = labels if labels is not None and labels.label is not None else None, party.policy.models_per_label
         self._path = party.run.directory / "budget.sqlite"
 
     def check(self, partners: Sequence[str]) -> None:
-        """Raises DisclosureRefused if no run is left with one of `partners` this month."""
-        if self._limit is None:
-            return
+        """Raises DisclosureRefused if no run is left with one of `partners` this month, or no model of these labels."""
         if self._limit == 0:
             self._refuse(partners[0], 0)
         if self._path.exists():
@@ -43,6 +64,11 @@ class Budget:
             store.executemany(
                 "INSERT INTO runs VALUES (?, ?, ?, ?)", [(now.isoformat(timespec="seconds"), p, job, purpose) for p in partners]
             )
+            if self._labels is not None:
+                sketch = self._sketch(store, self._labels)
+                store.executemany(
+                    "INSERT INTO models VALUES (?, ?, ?, ?)", [(now.isoformat(timespec="seconds"), p, job, sketch) for p in partners]
+                )
             store.execute("COMMIT")
 
     def left(self, partner: str) -> int | None:
@@ -58,6 +84,32 @@ class Budget:
         for partner in partners:
             if self._limit is not None and (used := self._used(store, partner, now)) >= self._limit:
                 self._refuse(partner, used)
+        if self._labels is None:
+            return
+        sketch = np.frombuffer(self._sketch(store, self._labels), np.uint64)
+        for partner in partners:
+            rows = store.execute("SELECT sketch FROM models WHERE partner = ?", (partner,))
+            looks = sum(overlap(sketch, np.frombuffer(row, np.uint64)) >= SAME for (row,) in rows)
+            if looks >= self._models:
+                raise DisclosureRefused(
+                    f"{self._party}: {looks} models of these labels were fitted with {partner}, and policy.models_per_label is {self._models}",
+                    remedy="Use other rows, or, if whoever answers for this party's data agrees, raise the limit in [policy]",
+                    party=self._party,
+                )
+
+    @staticmethod
+    def _sketch(store: sqlite3.Connection, table: Table) -> bytes:
+        """The SKETCH least of the keyed hashes of all (id, label); the key is drawn once and stays in this file."""
+        found = store.execute("SELECT value FROM salt").fetchone()
+        if found is None:
+            found = (run_seed().hex(),)
+            store.execute("INSERT INTO salt VALUES (?)", found)
+        key, label = bytes.fromhex(found[0]), table.label
+        assert label is not None
+        values = label.to_numpy("<f8").tobytes()
+        pairs = ((name, values[8 * row : 8 * row + 8]) for row, name in enumerate(table.ids))
+        hashes = b"".join(hashlib.blake2b(name, digest_size=8, key=key, salt=value).digest() for name, value in pairs)
+        return np.unique(np.frombuffer(hashes, np.uint64))[:SKETCH].tobytes()
 
     @staticmethod
     def _used(store: sqlite3.Connection, partner: str, now: datetime.datetime) -> int:
@@ -76,10 +128,17 @@ class Budget:
         try:
             self._path.touch(mode=0o600)
             with contextlib.closing(sqlite3.connect(self._path, timeout=10, isolation_level=None)) as store:
-                store.execute(TABLE)
+                for table in TABLES:
+                    store.execute(table)
                 yield store
         except (sqlite3.Error, OSError) as error:
             raise ConfigError(
                 f"the run budget {self._path} cannot be read or written ({error})",
                 remedy="Make room there, or put back the file of this party; without it no run is counted, so none is begun",
             ) from None
+
+
+def overlap(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> float:
+    """The share of pairs that two sketches have in common, of all pairs in either: exact below SKETCH pairs, an estimate above."""
+    least = np.union1d(first, second)[:SKETCH]
+    return float(np.mean(np.isin(least, first) & np.isin(least, second))) if len(least) else 0.0

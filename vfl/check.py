@@ -28,7 +28,7 @@ def print_check(job_file: Path, party_file: Path, console: Console) -> None:
 
 def _print_check(job: Job, party: Party, console: Console) -> None:
     ready = prepare(job, party)
-    budget, peers = Budget(party), job.parties.peers_of(party.name)
+    budget, peers = Budget(party, ready.table), job.parties.peers_of(party.name)
     budget.check(peers)
     rows = len(ready.table.ids) if ready.table else 0
     link, plain_bits = LOGISTIC_LINKS[job.model.link], job.crypto.key_bits - HEAD_ROOM - 1

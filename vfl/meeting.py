@@ -90,7 +90,7 @@ def meet(
     """
     job, party = ready.job, ready.party
     started = datetime.datetime.now(datetime.UTC)
-    budget = Budget(party)
+    budget = Budget(party, ready.table if purpose == "run" else None)
     budget.check(peers)
     with run_folder(party.run.directory, f"{job.name}-{started:%Y%m%d-%H%M%S}") as folder:
         network = TlsNetwork(

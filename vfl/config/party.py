@@ -121,6 +121,12 @@ class Policy(Section):
         le=1_000_000,
         description="how often this party aligns with each other party a month, 0 or more (absent: no limit)",
     )
+    models_per_label: int = Field(
+        default=20,
+        ge=1,
+        le=1_000_000,
+        description="how many models of the same labels the guest has fitted with each other party, 1 or more (default 20)",
+    )
 
 
 class Run(Section):

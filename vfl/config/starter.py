@@ -108,6 +108,14 @@ score_bits = {score_bits}
 """
 
 
+def _looks(role: Role) -> str:
+    return (
+        "# How many models of the same labels this party has fitted with each other party.\nmodels_per_label = 20\n"
+        if role == "guest"
+        else ""
+    )
+
+
 def starter_party(
     role: Role,
     name: str,
@@ -154,7 +162,7 @@ min_intersection = {min_intersection}
 {_permits(allow)}]
 # Every run and every prediction aligns ids; this is how many this party agrees to with each other party a month.
 {"# runs_per_partner_per_month = 20" if runs_per_partner_per_month is None else f"runs_per_partner_per_month = {runs_per_partner_per_month}"}
-
+{_looks(role)}
 [run]
 directory = {_toml(directory)}
 

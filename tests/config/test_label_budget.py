@@ -1,0 +1,91 @@
+"""How many models of one label a guest has fitted: what counts as the same labels, and that the limit holds."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from protocols.errors import DisclosureRefused
+from vfl.budget import SKETCH, Budget, overlap
+from vfl.config import Party, load_party
+from vfl.data import Table, table_from_frame
+from vfl.setup import init_party
+
+NOW = datetime.datetime(2026, 3, 5, tzinfo=datetime.UTC)
+ROWS = 2000
+
+
+def table(rows: slice = slice(0, ROWS), changed: int = 0) -> Table:
+    label = np.arange(2 * ROWS) % 3 == 0
+    label[:changed] = ~label[:changed]
+    frame = pd.DataFrame({"id": [f"c{i}" for i in range(2 * ROWS)], "default": label.astype(int), "age": 1.0}).iloc[rows]
+    return table_from_frame(
+        frame.sample(frac=1, random_state=3),
+        party="bank",
+        keys=["id"],
+        normalise={"id": "text"},
+        duplicates="error",
+        label="default",
+        columns=None,
+    )
+
+
+@pytest.fixture
+def party(tmp_path: Path) -> Party:
+    init_party(tmp_path / "bank", "guest", "bank")
+    found = load_party(tmp_path / "bank" / "party.toml")
+    found.run.directory.mkdir()
+    return found.model_copy(update={"policy": found.policy.model_copy(update={"models_per_label": 2})})
+
+
+def fitted(party: Party, labels: Table | None, partner: str = "telecom") -> None:
+    Budget(party, labels).charge([partner], "job", "run", NOW)
+
+
+SAME = {
+    "the same rows in another order": table(),
+    "a row less": table(slice(1, ROWS)),
+    "a fifth of the labels turned": table(changed=ROWS // 5),
+    "a third of the rows left out": table(slice(ROWS // 3, ROWS)),
+}
+OTHER = {"other rows": table(slice(ROWS, 2 * ROWS)), "half of the labels turned": table(changed=ROWS // 2)}
+
+
+@pytest.mark.parametrize("labels", SAME.values(), ids=SAME)
+def test_a_model_of_the_same_labels_beyond_the_limit_is_refused(party: Party, labels: Table) -> None:
+    fitted(party, table())
+    fitted(party, labels)
+    with pytest.raises(
+        DisclosureRefused, match=r"2 models of these labels were fitted with telecom, and policy.models_per_label is 2"
+    ) as refused:
+        Budget(party, labels).check(["telecom"])
+    assert refused.value.party == "bank"
+    with pytest.raises(DisclosureRefused):
+        fitted(party, labels)
+    fitted(party, labels, "shop")  # another partner has seen none
+    fitted(party, None)  # a prediction fits nothing
+
+
+@pytest.mark.parametrize("labels", OTHER.values(), ids=OTHER)
+def test_other_labels_begin_a_count_of_their_own(party: Party, labels: Table) -> None:
+    fitted(party, table())
+    fitted(party, table())
+    fitted(party, labels)
+    fitted(party, labels)
+    with pytest.raises(DisclosureRefused):
+        fitted(party, labels)
+
+
+def test_the_estimate_is_right_to_its_stated_error() -> None:
+    rng, off = np.random.default_rng(0), []
+    for _ in range(50):
+        values = rng.integers(0, 2**63, 9000).astype(np.uint64)
+        first, second = (np.sort(part)[:SKETCH] for part in (values[:6000], values[3000:]))
+        off.append(overlap(first, second) - 1 / 3)
+    assert np.abs(np.mean(off)) < 0.02
+    assert np.std(off) < 0.04
+    assert overlap(np.zeros(0, np.uint64), np.zeros(0, np.uint64)) == 0.0
