@@ -156,7 +156,7 @@ def run_one(name: str, membership: str, cipher: str) -> dict[str, Any]:
     programs: dict[str, Callable[[Any], Any]] = {
         "guest": lambda s: profile.guest(s, blocks[0], p, rounds, bytes(16)),
         "host": lambda s: profile.host(s, blocks[1], p),
-        "arbiter": hidden.arbiter if membership == "hidden" else lambda s: None,
+        "arbiter": lambda s: hidden.arbiter(s, p) if membership == "hidden" else None,
     }
     scheme = Keeping(Identity(KEY_BITS) if cipher == "identity" else Paillier(KEY_BITS))
     run_local(roles, programs, scheme, taps={q: [Bytes()] for q in roles.all}, observers={"guest": Begin()})

@@ -43,6 +43,7 @@ from protocols.boosting.levels import check_ints, own_columns, own_lefts, segmen
 from protocols.boosting.opening import (
     NextTree,
     longest_list,
+    open_sums,
     party_of,
     receive_gradients,
     send_gradients,
@@ -57,7 +58,7 @@ from protocols.boosting.tree import Bits, Growing, plain_offer
 from protocols.channel import Channel, broadcast
 from protocols.cipher import HEAD_ROOM, CipherVec, DecryptionKey
 from protocols.codec import Int32s, check_lengths
-from protocols.errors import RemoteProtocolError
+from protocols.errors import ConfigError, RemoteProtocolError
 from protocols.message import REVEALED, Message
 from protocols.session import Session
 
@@ -152,13 +153,20 @@ def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = No
     return splits
 
 
-def arbiter(session: Session) -> None:
+def arbiter(session: Session, p: Params) -> None:
     """Deals the transfers.  Learns: rows, levels, number of trees."""
-    transfer.serve(session)
+    transfer.serve(session, depth=p.max_depth, deals=p.trees - p.joint_from)
 
 
 def packings(p: Params, rows: int, key_bits: int) -> list[Packing]:
-    """The layout at each level; raises ConfigError where the last one does not fit, before anything is sent."""
+    """The layout at each level; raises ConfigError where the last one does not fit, or for too many rows, before anything is sent."""
+    if rows > transfer.MOST_ROWS:
+        raise ConfigError(
+            'membership = "hidden" deals for fewer rows',
+            remedy='Sample rows, or use membership = "shared"',
+            expected=transfer.MOST_ROWS,
+            found=rows,
+        )
     plain_bits = key_bits - HEAD_ROOM - 1
     return [Packing(rows, p.gradient_bits, plain_bits, 1 << level) for level in range(p.max_depth)]
 
@@ -194,7 +202,7 @@ def receive_seat_sums(channel: Channel, key: DecryptionKey, packing: Packing, se
     if length % groups or not 0 < length <= most + groups:
         raise RemoteProtocolError(f"{channel.peer} sent a list of impossible length", party=channel.peer)
     check_lengths(channel.peer, length // groups, message.sums, what="packed sums")
-    opened = key.open_packed(message.sums, packing.group_width, groups, length, packing.group_width - 1)
+    opened = open_sums(channel, key, message.sums, packing.group_width, groups, length)
     g, h = packing.split(opened.unpack(packing.width, packing.nodes, length * packing.nodes))
     return Offer(g.reshape(length, -1).T[seats], h.reshape(length, -1).T[seats])
 

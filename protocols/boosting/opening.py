@@ -23,10 +23,10 @@ from protocols.boosting.ensemble import HostSplits
 from protocols.boosting.levels import check_ints
 from protocols.boosting.params import Params
 from protocols.boosting.sums import join
-from protocols.channel import broadcast
+from protocols.channel import Channel, broadcast
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import Int32s, check_lengths
-from protocols.errors import RemoteProtocolError
+from protocols.errors import PlaintextOverflow, RemoteProtocolError
 from protocols.message import PUBLIC, REVEALED, SEALED, Message
 from protocols.session import Session
 
@@ -97,6 +97,18 @@ def receive_gradients(session: Session, rows: int) -> CipherVec:
         chunks.append(session.guest.recv(RowGradients).gh)
         check_lengths(session.roles.guest, min(CHUNK, rows - start), chunks[-1])
     return join(chunks)
+
+
+def open_sums(channel: Channel, key: DecryptionKey, sums: CipherVec, width: int, slots: int, length: int) -> PlainVec:
+    """A host's packed sums.  Slots hold the sum of all rows, so only a host that did not add up the rows can make them spill: PlaintextOverflow names it."""
+    try:
+        return key.open_packed(sums, width, slots, length, width - 1)
+    except PlaintextOverflow:
+        raise PlaintextOverflow(
+            f"{channel.peer} sent sums that are no sums of this job's rows",
+            remedy=f"Ask {channel.peer} to check its installation, then start all parties again",
+            party=channel.peer,
+        ) from None
 
 
 def longest_list(p: Params, columns: int) -> int:

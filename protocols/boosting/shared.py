@@ -43,6 +43,7 @@ from protocols.boosting.levels import check_ints, own_columns, own_lefts, pack_b
 from protocols.boosting.opening import (
     NextTree,
     longest_list,
+    open_sums,
     party_of,
     receive_gradients,
     send_gradients,
@@ -244,7 +245,7 @@ def receive_sums(channel: Channel, key: DecryptionKey, packing: Packing, nodes: 
     if length % groups or not 0 < length <= most + groups:
         raise RemoteProtocolError(f"{channel.peer} sent a list of impossible length", party=channel.peer)
     check_lengths(channel.peer, nodes * length // groups, message.sums, what="packed sums")
-    opened = key.open_packed(message.sums, packing.width, groups, nodes * length, packing.width - 1)
+    opened = open_sums(channel, key, message.sums, packing.width, groups, nodes * length)
     g, h = packing.split(opened)
     return Offer(g.reshape(nodes, length), h.reshape(nodes, length))
 

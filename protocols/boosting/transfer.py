@@ -35,6 +35,7 @@ from protocols.randomness import Seed
 from protocols.session import Session
 
 MOST = 64  # bits a row: a word holds the pads of one
+MOST_ROWS = 1 << 24  # of one deal: about half a gigabyte at the dealer
 Words = NDArray[np.uint64]
 
 
@@ -65,12 +66,19 @@ class MaskedBits(
     bits: bytes  # bitmap (rows, K)
 
 
-def serve(session: Session) -> None:
-    """The arbiter's side: deals what the guest orders until it has enough.  Learns: rows and levels.  Keeps nothing."""
-    guest = session.guest
+def serve(session: Session, *, depth: int | None = None, deals: int | None = None) -> None:
+    """The arbiter's side: deals what the guest orders until it has enough.  Learns: rows and levels.  Keeps nothing.
+
+    In training the job bounds what can be ordered: `deals` trees of `depth` levels, all of as many rows as the first.  In scoring the guest's part of
+    the model says how much it needs, and a deal may have what fits into memory.
+    """
+    guest, ordered, rows = session.guest, 0, None
     while (order := guest.recv(DealOrder)).rows:
-        if not (0 < order.rows < 1 << 40 and 0 < order.levels < 64 and 1 << (order.levels - 1) <= MOST):
+        fits = 0 < order.rows <= MOST_ROWS and 0 < order.levels < 64 and 1 << (order.levels - 1) <= MOST
+        agreed = depth is None or (order.levels == depth and order.rows == (rows or order.rows))
+        if not (fits and agreed and ordered != deals):
             raise RemoteProtocolError(f"{guest.peer} ordered an impossible deal", party=guest.peer)
+        ordered, rows = ordered + 1, order.rows
         for level in range(order.levels):
             for host in session.hosts:
                 pads, chosen = session.seed("pads"), session.seed("indices")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -12,14 +13,16 @@ import pytest
 
 from protocols import codec
 from protocols.binning import Binned
-from protocols.boosting import hidden, levels, scoring, sums
+from protocols.boosting import hidden, levels, scoring, sums, transfer
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.packing import Packing
 from protocols.boosting.params import Params
 from protocols.cipher import Identity, Paillier
 from protocols.errors import ConfigError, DataError, ModelError, PlaintextOverflow, RemoteProtocolError, VFLError
-from tests.boosting.world import bin_blocks, score, train
+from protocols.session import Session
+from tests.boosting.world import bin_blocks, roles_of, score, train
 from tests.harness import TOY, Recording, Sent
+from vfl.engine import run_local
 
 
 @pytest.mark.parametrize(
@@ -129,6 +132,8 @@ LIES: list[tuple[str, str, Callable[[Any], dict[str, Any]]]] = [
     ("hidden", "SeatWins", lambda m: {"positions": m.positions + np.int32(5000)}),
     ("hidden", "DealOrder", lambda m: {"levels": 60}),
     ("hidden", "DealOrder", lambda m: {"rows": -5}),
+    ("hidden", "DealOrder", lambda m: {"rows": transfer.MOST_ROWS + 1}),
+    ("hidden", "DealOrder", lambda m: {"levels": m.levels - 1}),
     ("hidden", "PadSeed", lambda m: {"seed": b""}),
     ("hidden", "ChosenPads", lambda m: {"pads": b""}),
     ("hidden", "Choices", lambda m: {"shifts": b"\xff" * len(m.shifts)}),
@@ -156,8 +161,42 @@ def test_sums_beyond_their_range_are_noticed() -> None:
             table = table + table
         return table
 
-    with patch.object(sums.SumTable, "listed", large), pytest.raises(PlaintextOverflow):
+    with patch.object(sums.SumTable, "listed", large), pytest.raises(PlaintextOverflow, match="Ask host1") as caught:
         train(blocks, y, p, TOY)
+    assert caught.value.party == "host1"
+
+
+def orders(*rows: int) -> Callable[[Session], None]:
+    """A guest that orders deals of two levels, takes them and has enough."""
+
+    def guest(session: Session) -> None:
+        for count in rows:
+            session.arbiter.send(transfer.DealOrder(count, 2))
+            for _ in range(2):
+                session.arbiter.recv(transfer.ChosenPads)
+        session.arbiter.send(transfer.DealOrder(0, 0))
+
+    return guest
+
+
+@pytest.mark.parametrize(("rows", "good"), [((7, 7), True), ((7,), True), ((7, 8), False), ((7, 7, 7), False)])
+def test_the_dealer_keeps_to_what_was_agreed(rows: tuple[int, ...], good: bool) -> None:
+    """Two trees of the same rows: not more trees, not other rows."""
+    programs: dict[str, Callable[[Session], Any]] = {
+        "guest": orders(*rows),
+        "host1": lambda session: [session.arbiter.recv(transfer.PadSeed) for _ in range(2 * len(rows))],
+        "arbiter": partial(hidden.arbiter, p=Params(n_estimators=2, max_depth=2)),
+    }
+    if good:
+        run_local(roles_of(1), programs, Identity())
+        return
+    with pytest.raises(RemoteProtocolError, match="impossible deal"):
+        run_local(roles_of(1), programs, Identity())
+
+
+def test_more_rows_than_a_deal_has_are_refused_before_anything_is_sent() -> None:
+    with pytest.raises(ConfigError, match="fewer rows"):
+        hidden.packings(Params(max_depth=2), transfer.MOST_ROWS + 1, 2048)
 
 
 @pytest.mark.parametrize("membership", ["shared", "hidden"])

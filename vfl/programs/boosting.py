@@ -74,7 +74,7 @@ def arbiter(session: Session, job: BoostingJob) -> None:
         alignment.serve(session, job.min_intersection, keys=job.keys)
     if job.profile_is_hidden:
         with session.phase("train"):
-            hidden.arbiter(session)
+            hidden.arbiter(session, job.params)
 
 
 def predict_guest(session: Session, table: Table, part: TreesPart, min_intersection: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
