@@ -59,7 +59,8 @@ class Federation:
         on: the id column, several that make one key, or a list of such lists: keys that are tried in order.  normalise: how ids are compared, one
         normaliser for all columns or one by column ("text", "digits", "exact", "email", "date", "date:%d/%m/%Y", "e164:GB").
         cipher: replaces Paillier (`protocols.cipher.Identity()` measures a run without encryption).
-        Raises ConfigError, and DataError for what is wrong in a table: nothing is sent before all are checked.
+        Raises ConfigError, and DataError for what is wrong in a table whatever is fitted; what the label must hold, and whether columns may miss values,
+        depends on the estimator, so `fit` checks it, before anything is sent.
         """
         keys = key_lists((on,) if isinstance(on, str) else on)
         by_column = rules(keys, normalise)
@@ -67,8 +68,8 @@ class Federation:
             raise ConfigError("a federation needs at least one host", remedy='Pass hosts={"name": frame}')
         if reserved := {GUEST, ARBITER} & set(hosts):
             raise ConfigError(f"no host can be called {', '.join(sorted(reserved))}", remedy="Choose another name")
-        tables = {GUEST: _table(guest, GUEST, keys, by_column, label)}
-        tables |= {name: _table(frame, name, keys, by_column, None) for name, frame in hosts.items()}
+        tables = {GUEST: _table(guest, GUEST, keys, by_column, label, missing=True)}
+        tables |= {name: _table(frame, name, keys, by_column, None, missing=True) for name, frame in hosts.items()}
         return cls(tables, keys, label, by_column, min_intersection, cipher)
 
     @overload
@@ -98,9 +99,10 @@ class Federation:
         randomness: Mapping[str, Randomness] | None = None,
     ) -> FederatedModel | FederatedTrees:
         """Aligns, trains on all common rows and returns the model.  taps and observers watch a party's channels and progress."""
+        tables = {party: table.for_model("binary") for party, table in self._tables.items()}
         if isinstance(estimator, BoostedTrees):
             return trees.fit(
-                self._tables,
+                tables,
                 self.roles,
                 estimator,
                 self._cipher or paillier(estimator.key_bits),
@@ -121,11 +123,11 @@ class Federation:
             min_intersection=self._min_intersection,
             keys=len(self._keys),
         )
-        programs: dict[str, Callable[[Session], Any]] = {GUEST: partial(logistic.guest, table=self._tables[GUEST], job=job)}
-        programs |= {h: partial(logistic.host, table=self._tables[h], job=job) for h in self.roles.hosts}
+        programs: dict[str, Callable[[Session], Any]] = {GUEST: partial(logistic.guest, table=tables[GUEST], job=job)}
+        programs |= {h: partial(logistic.host, table=tables[h], job=job) for h in self.roles.hosts}
         programs[ARBITER] = partial(logistic.arbiter, job=job)
         scheme = self._cipher or paillier(estimator.key_bits)
-        inputs = {p: hashlib.sha256(t.digest() + repr(job).encode()).digest() for p, t in self._tables.items()}
+        inputs = {p: hashlib.sha256(t.digest() + repr(job).encode()).digest() for p, t in tables.items()}
         results = run_local(self.roles, programs, scheme, inputs=inputs, taps=taps, observers=observers, randomness=randomness)
         parts = {p: results[p].part for p in self.roles.data_parties}
         return FederatedModel(
@@ -227,8 +229,9 @@ def _table(
     normalise: Mapping[str, str],
     label: str | None,
     columns: Sequence[str] | None = None,
+    missing: bool = False,
 ) -> Table:
-    """A party's table with `columns`, or every column but keys and label, as features."""
+    """A party's table with `columns`, or every column but keys and label, as features; missing: whether these may miss values."""
     return table_from_frame(
         frame,
         party=party,
@@ -239,4 +242,6 @@ def _table(
         columns=columns,
         need_label=label is not None,
         need_features=party != GUEST,
+        objective=None,
+        missing=missing,
     )

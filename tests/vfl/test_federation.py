@@ -151,7 +151,7 @@ def test_a_full_size_key_end_to_end(small_tables: Tables) -> None:
 def test_bad_tables_are_refused_before_anything_is_sent(small_tables: Tables, change: Any, words: str) -> None:
     guest, telecom = change(small_tables[0], small_tables[1]["telecom"])
     with pytest.raises(DataError, match=words) as caught:
-        vfl.Federation.local(guest, {"telecom": telecom}, on="id", label="default")
+        vfl.Federation.local(guest, {"telecom": telecom}, on="id", label="default").fit(vfl.LogisticRegression())
     assert "c0" not in str(caught.value)  # no id in an error
 
 

@@ -1,4 +1,4 @@
-"""A party's table, checked: canonical ids, numeric features, a two-valued label.
+"""A party's table, checked: canonical ids, numeric features, a label of the kind that the model needs.
 
 Messages name columns and row numbers (the first data row is 1, a header is not counted), never a value or an id.
 """
@@ -6,9 +6,7 @@ Messages name columns and row numbers (the first data row is 1, a header is not 
 from __future__ import annotations
 
 import dataclasses
-import decimal
 import hashlib
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +18,9 @@ from numpy.typing import NDArray
 from protocols.alignment import Alignment
 from protocols.alignment.ids import Ids
 from protocols.errors import DataError
+from vfl.data.columns import Objective, feature, no_missing, raw_label, weight
+from vfl.data.columns import label as checked_label
 from vfl.data.keys import key_lists, keys_of
-from vfl.data.texts import say_rows
-
-_LARGEST = int(sys.float_info.max)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -32,11 +29,14 @@ class Table:
 
     ids: Ids  # n canonical ids under the first key, distinct; with several keys, empty where the row has no value under it
     index: pd.Index  # n original values of the (first) key column, for output
-    features: pd.DataFrame  # (n, f) float64, finite, columns in the order asked for
-    label: pd.Series | None  # n values 0.0 or 1.0; None where there is none
-    classes: tuple[Any, Any] | None  # the label's two original values, sorted: what 0 and 1 stand for
+    features: pd.DataFrame  # (n, f) float64, finite (NaN where missing values are allowed), columns in the order asked for
+    label: (
+        pd.Series | None
+    )  # n numbers: class codes 0.0, 1.0, ..., values or counts; as it came until `for_model`; None where there is none
+    classes: tuple[Any, ...] | None  # the label's original values, sorted: what the codes stand for; None for values and counts
     party: str
     fallback: tuple[Ids, ...] = ()  # the same of the keys that are tried next
+    weight: pd.Series | None = None  # n weights above 0; None where all rows weigh the same
 
     def __repr__(self) -> str:
         label = "" if self.label is None else ", with label"
@@ -66,7 +66,22 @@ class Table:
         if self.label is not None:
             add(str(self.label.name).encode("utf-8", "surrogatepass"), self.label.to_numpy("<f8").tobytes())
             add(*(repr(c).encode("utf-8", "surrogatepass") for c in self.classes or ()))
+        if self.weight is not None:
+            add(b"weight", str(self.weight.name).encode("utf-8", "surrogatepass"), self.weight.to_numpy("<f8").tobytes())
         return digest.digest()
+
+    def for_model(self, objective: Objective, *, missing: bool = False) -> Table:
+        """The table as a model of this kind needs it, if it was read before the kind was known; missing: whether features may miss values.
+
+        Raises DataError, with rows counted in this table.
+        """
+        numbers = np.arange(1, len(self) + 1)
+        for name in () if missing else self.features.columns:
+            no_missing(self.features[name], self.party, name, numbers)
+        if self.label is None:
+            return self
+        label, classes = checked_label(self.label, self.party, str(self.label.name), numbers, objective)
+        return dataclasses.replace(self, label=label, classes=classes)
 
     def take(self, rows: NDArray[np.integer]) -> Table:
         """The table of these rows (positions from 0), in this order."""
@@ -79,6 +94,7 @@ class Table:
             classes=self.classes,
             party=self.party,
             fallback=tuple(ids.take(positions) for ids in self.fallback),
+            weight=None if self.weight is None else self.weight.take(positions).reset_index(drop=True),
         )
 
     @property
@@ -103,13 +119,17 @@ def table_from_frame(
     columns: Sequence[str] | None,
     need_label: bool = True,
     need_features: bool | None = None,
+    objective: Objective | None = "binary",
+    weights: str | None = None,
+    missing: bool = False,
 ) -> Table:
     """`frame` as a checked `Table`.
 
     keys: the columns (or levels of the index) of the one key, or a list of those of each key, tried in order; normalise: a
     normaliser by column, "text" where there is none; duplicates: "error" or "first"; label: the label's column, None where
     there is none; columns: the features, None = all others; need_label: False when scoring: the label's column may be absent, and is not read; need_features:
-    whether there must be one, by default at a party without label.
+    whether there must be one, by default at a party without label; objective: what the label must hold (`columns.label`), None to leave it as it came until
+    `Table.for_model`; weights: the column of row weights, which like the label is read for training only; missing: whether features may miss values.
     Raises DataError that names columns and row numbers, never a value.
     """
     every = key_lists(keys)
@@ -117,7 +137,7 @@ def table_from_frame(
     frame = with_keys(frame, party, used)
     if not len(frame):
         raise DataError(f"{party}: the table has no rows", remedy="Check the source and the query", party=party)
-    wanted = _feature_names(frame, party, used, label, columns, need_label)
+    wanted = _feature_names(frame, party, used, label, columns, need_label, weights)
     if not wanted and (label is None if need_features is None else need_features):
         raise DataError(
             f"{party}: the table has no feature column",
@@ -128,8 +148,14 @@ def table_from_frame(
     if len(kept) < len(frame):
         frame = frame.iloc[kept]
     numbers = kept + 1
-    features = {name: _feature(frame[name], party, name, numbers) for name in wanted}
-    mapped, classes = _label(frame[label], party, label, numbers) if label is not None and need_label else (None, None)
+    features = {name: feature(frame[name], party, name, numbers, missing=missing) for name in wanted}
+    mapped: pd.Series | None = None
+    classes: tuple[Any, ...] | None = None
+    if label is not None and need_label:
+        if objective is None:
+            mapped = raw_label(frame[label], party, label, numbers)
+        else:
+            mapped, classes = checked_label(frame[label], party, label, numbers, objective)
     return Table(
         ids=ids,
         index=pd.Index(frame[every[0][0]], name=every[0][0]),
@@ -138,6 +164,7 @@ def table_from_frame(
         classes=classes,
         party=party,
         fallback=tuple(fallback),
+        weight=weight(frame[weights], party, weights, numbers) if weights is not None and need_label else None,
     )
 
 
@@ -167,18 +194,22 @@ def _feature_names(
     label: str | None,
     columns: Sequence[str] | None,
     need_label: bool,
+    weights: str | None,
 ) -> list[str]:
-    if label is not None and need_label and label not in frame.columns:
-        raise _no_column(frame, party, "label column", label)
-    if label in keys:
-        raise DataError(f"{party}: the label '{label}' is a key column", remedy="Name another label", party=party)
+    for what, name in (("label", label), ("weight", weights)):
+        if name is not None and need_label and name not in frame.columns:
+            raise _no_column(frame, party, f"{what} column", name)
+        if name in keys:
+            raise DataError(f"{party}: the {what} '{name}' is a key column", remedy=f"Name another {what}", party=party)
+    if label is not None and label == weights:
+        raise DataError(f"{party}: '{label}' is both label and weight", remedy="Name another column", party=party)
     if columns is None:
-        return [c for c in frame.columns if c not in keys and c != label]
+        return [c for c in frame.columns if c not in keys and c not in (label, weights)]
     for name in columns:
         if name not in frame.columns:
             raise _no_column(frame, party, "feature column", name)
-        if name in keys or name == label:
-            role = "the label" if name == label else "a key column"
+        if name in keys or name in (label, weights):
+            role = "the label" if name == label else "the weight" if name == weights else "a key column"
             raise DataError(f"{party}: the feature '{name}' is {role}", remedy="Remove it from columns", party=party)
     if twice := sorted({c for c in columns if list(columns).count(c) > 1}):
         raise DataError(f"{party}: columns names {_names(twice)} twice", remedy="Name each once", party=party)
@@ -196,79 +227,3 @@ def _no_column(frame: pd.DataFrame, party: str, what: str, name: str) -> DataErr
 def _names(names: Sequence[str]) -> str:
     shown = ", ".join(f"'{n}'" for n in names[:20])
     return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown or "no columns"
-
-
-def _feature(column: pd.Series, party: str, name: str, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(n,) float64, finite; numbers: the row number of each row, for messages."""
-
-    def bad(what: str, wrong: NDArray[np.bool_], remedy: str) -> DataError:
-        where = say_rows(numbers[wrong])
-        return DataError(f"{party}: feature column '{name}' {what} in {where}", remedy=remedy, party=party)
-
-    remedy = "Fill them in or remove the rows or the column before the run"
-    missing = column.isna().to_numpy(np.bool_)
-    if pd.api.types.is_complex_dtype(column.dtype) or not (
-        pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)
-    ):
-        values = column.tolist()
-        wrong = ~np.fromiter((_is_real(v) for v in values), np.bool_, len(values)) & ~missing
-        if wrong.any():
-            unreadable = np.fromiter((w and not _reads(v) for w, v in zip(wrong, values, strict=True)), np.bool_)
-            if unreadable.any():
-                raise bad("is not numeric", unreadable, "Encode it as numbers, or leave it out with columns = [...] in [data]")
-            raise bad("holds numbers as text", wrong, "Store the column as numbers")
-    if missing.any():
-        raise bad("has missing values", missing, remedy)
-    try:
-        result = column.to_numpy(np.float64)
-    except OverflowError:
-        large = np.fromiter((isinstance(v, int) and abs(v) > _LARGEST for v in column.tolist()), np.bool_, len(column))
-        raise bad("holds a number that is too large", large, "Scale the column, or leave it out") from None
-    if not np.isfinite(result).all():
-        raise bad("has infinite values", ~np.isfinite(result), remedy)
-    return result
-
-
-def _is_real(value: object) -> bool:
-    return isinstance(value, int | float | decimal.Decimal | np.integer | np.floating | np.bool_)
-
-
-def _reads(value: object) -> bool:
-    """Whether it is a text that reads as a number."""
-    try:
-        float(value if isinstance(value, str) else "")
-    except ValueError:
-        return False
-    return True
-
-
-def _plain(value: Any) -> Any:
-    """A label as Python's own type, which every file format can hold."""
-    if isinstance(value, np.generic):
-        return value.item()
-    return float(value) if isinstance(value, decimal.Decimal) else value
-
-
-def _label(column: pd.Series, party: str, name: str, numbers: NDArray[np.int64]) -> tuple[pd.Series, tuple[Any, Any]]:
-    """0.0 and 1.0 for the smaller and the larger of the two values, and these values."""
-
-    def bad(what: str, remedy: str) -> DataError:
-        return DataError(f"{party}: label column '{name}' {what}", remedy=remedy, party=party)
-
-    missing = column.isna().to_numpy(np.bool_)
-    if missing.any():
-        raise bad(f"has missing values in {say_rows(numbers[missing])}", "Remove the rows, or find their labels")
-    values = [_plain(v) for v in column.tolist()]
-    if not all(isinstance(v, str | int | float) for v in values):
-        raise bad("holds neither text nor numbers", "Store it as 0 and 1, or as two texts")
-    found = list(dict.fromkeys(values))
-    if len(found) == 1:
-        raise bad("holds one value only", "A model needs rows of both classes")
-    if len(found) > 2:
-        raise bad(f"holds {len(found)} different values", "A logistic regression needs exactly two; is this the label?")
-    try:
-        low, high = sorted(found)
-    except TypeError:
-        raise bad("mixes types", "Store both values as text, or both as numbers") from None
-    mapped = np.fromiter((v == high for v in values), np.bool_, len(values)).astype(np.float64)
-    return pd.Series(mapped, name=name), (low, high)

@@ -1,0 +1,158 @@
+"""One column of a table as numbers: a feature, a label of a given kind, a weight.
+
+Messages name the column and row numbers (the first data row is 1), never a value.
+"""
+
+from __future__ import annotations
+
+import decimal
+import sys
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from protocols.errors import DataError
+from vfl.data.texts import say_rows
+
+Objective = Literal["binary", "multiclass", "numeric", "count"]
+MAX_CLASSES = 1000
+MAX_COUNT = 2**53
+Rows = NDArray[np.int64]
+Bad = Callable[[str, str], DataError]
+
+_LARGEST = int(sys.float_info.max)
+
+
+def feature(column: pd.Series, party: str, name: str, numbers: Rows, *, missing: bool = False) -> NDArray[np.float64]:
+    """(n,) float64, finite, or NaN where `missing` is allowed; numbers: the row number of each row, for messages."""
+    bad = _complaint(party, f"feature column '{name}'")
+    values = _numbers(column, bad, numbers, "Encode it as numbers, or leave it out with columns = [...] in [data]")
+    if not missing:
+        no_missing(column, party, name, numbers)
+    if np.isinf(values).any():
+        raise bad(f"has infinite values in {say_rows(numbers[np.isinf(values)])}", _FILL)
+    return values
+
+
+def no_missing(column: pd.Series, party: str, name: str, numbers: Rows) -> None:
+    """Raises DataError where a feature misses values."""
+    missing = column.isna().to_numpy(np.bool_)
+    if missing.any():
+        raise _complaint(party, f"feature column '{name}'")(f"has missing values in {say_rows(numbers[missing])}", _FILL)
+
+
+def raw_label(column: pd.Series, party: str, name: str, numbers: Rows) -> pd.Series:
+    """The label as it came, with no value missing: what it must hold is decided by the model that is fitted later."""
+    missing = column.isna().to_numpy(np.bool_)
+    if missing.any():
+        bad = _complaint(party, f"label column '{name}'")
+        raise bad(f"has missing values in {say_rows(numbers[missing])}", "Remove the rows, or find their labels")
+    return pd.Series(column.to_numpy(), name=name)
+
+
+def label(column: pd.Series, party: str, name: str, numbers: Rows, objective: Objective) -> tuple[pd.Series, tuple[Any, ...] | None]:
+    """The label (n,) float64 as `objective` has it, and for classes their original values, sorted.
+
+    "binary": 0.0 and 1.0 for the smaller and the larger of two values; "multiclass": 0.0, 1.0, ... for two sorted values or more;
+    "numeric": finite numbers; "count": whole numbers of at least 0.
+    """
+    raw = raw_label(column, party, name, numbers)
+    bad = _complaint(party, f"label column '{name}'")
+    if objective in ("binary", "multiclass"):
+        values, classes = _classes(raw, bad, two=objective == "binary")
+        return pd.Series(values, name=name), classes
+    values = _numbers(raw, bad, numbers, "Store it as numbers, or name another label")
+    if not np.isfinite(values).all():
+        raise bad(f"has infinite values in {say_rows(numbers[~np.isfinite(values)])}", "Remove the rows, or correct their labels")
+    if objective == "count":
+        wrong = (values < 0) | (values != np.floor(values)) | (values > MAX_COUNT)
+        if wrong.any():
+            raise bad(f"holds what is no count in {say_rows(numbers[wrong])}", "A Poisson regression needs whole numbers of at least 0")
+        if not values.any():
+            raise bad("holds zeros only", "A model needs rows with events")
+    elif (values == values[0]).all():
+        raise bad("holds one value only", "A model needs labels that differ")
+    return pd.Series(values, name=name), None
+
+
+def weight(column: pd.Series, party: str, name: str, numbers: Rows) -> pd.Series:
+    """Row weights (n,) float64, finite and above 0."""
+    bad = _complaint(party, f"weight column '{name}'")
+    values = _numbers(column, bad, numbers, "Store it as numbers")
+    wrong = ~(np.isfinite(values) & (values > 0))
+    if wrong.any():
+        raise bad(
+            f"holds what is no weight in {say_rows(numbers[wrong])}",
+            "Weights are above 0 and not missing; remove rows that shall not count",
+        )
+    return pd.Series(values, name=name)
+
+
+_FILL = "Fill them in or remove the rows or the column before the run"
+
+
+def _complaint(party: str, what: str) -> Bad:
+    return lambda wrong, remedy: DataError(f"{party}: {what} {wrong}", remedy=remedy, party=party)
+
+
+def _numbers(column: pd.Series, bad: Bad, numbers: Rows, remedy: str) -> NDArray[np.float64]:
+    """(n,) float64, NaN where missing."""
+    missing = column.isna().to_numpy(np.bool_)
+    if pd.api.types.is_complex_dtype(column.dtype) or not (
+        pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)
+    ):
+        values = column.tolist()
+        wrong = ~np.fromiter((_is_real(v) for v in values), np.bool_, len(values)) & ~missing
+        if wrong.any():
+            unreadable = np.fromiter((w and not _reads(v) for w, v in zip(wrong, values, strict=True)), np.bool_)
+            if unreadable.any():
+                raise bad(f"is not numeric in {say_rows(numbers[unreadable])}", remedy)
+            raise bad(f"holds numbers as text in {say_rows(numbers[wrong])}", "Store the column as numbers")
+    try:
+        return column.to_numpy(np.float64, na_value=np.nan)
+    except OverflowError:
+        large = np.fromiter((isinstance(v, int) and abs(v) > _LARGEST for v in column.tolist()), np.bool_, len(column))
+        raise bad(f"holds a number that is too large in {say_rows(numbers[large])}", "Scale the column, or leave it out") from None
+
+
+def _classes(column: pd.Series, bad: Bad, *, two: bool) -> tuple[NDArray[np.float64], tuple[Any, ...]]:
+    """The place of each value among the sorted distinct ones, and these."""
+    values = [_plain(v) for v in column.tolist()]
+    if not all(isinstance(v, str | int | float) for v in values):
+        raise bad("holds neither text nor numbers", "Store it as 0 and 1, or as two texts" if two else "Store it as texts or numbers")
+    found = list(dict.fromkeys(values))
+    if len(found) == 1:
+        raise bad("holds one value only", "A model needs rows of both classes" if two else "A model needs rows of every class")
+    if two and len(found) > 2:
+        raise bad(f"holds {len(found)} different values", "A model of two classes needs exactly two; is this the label?")
+    if len(found) > MAX_CLASSES:
+        raise bad(f"holds {len(found)} different values", f"A model has {MAX_CLASSES} classes at most; is this the label?")
+    try:
+        classes = tuple(sorted(found))
+    except TypeError:
+        raise bad("mixes types", "Store all values as text, or all as numbers") from None
+    place = {c: k for k, c in enumerate(classes)}
+    return np.fromiter((place[v] for v in values), np.float64, len(values)), classes
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, int | float | decimal.Decimal | np.integer | np.floating | np.bool_)
+
+
+def _reads(value: object) -> bool:
+    """Whether it is a text that reads as a number."""
+    try:
+        float(value if isinstance(value, str) else "")
+    except ValueError:
+        return False
+    return True
+
+
+def _plain(value: Any) -> Any:
+    """A label as Python's own type, which every file format can hold."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return float(value) if isinstance(value, decimal.Decimal) else value
