@@ -8,9 +8,10 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
   0      checks n                <-----------------------------------------------------------  PublicKeyOffer (key_offer.py)
                                  <----------------------  TrainingStart: ceil(log2 n) -------> for the scale of steps
          Columns: how many weights it has  -------------------------------------------------->
+         (two or more hosts agree on masks: pair_masks.py)
  each pass
   1                              <-----------------------------------------------------------  WeightShare [[b_P]], to each P alone
-         [[z_P]] = X_P [[b_P]] + X_P a_P
+         [[z_P]] = X_P [[b_P]] + X_P a_P + masks that cancel in the hosts' sum
          re-randomised  Predictor -----------------------> [[z]] = [[z_G]] + sum of [[z_P]]
   2                              <-----------------------  Residual [[d]] = [[mean(z) - y]] by the link (links.py); to every host
   3      [[g_P]] = P_P^T [[d]] + L2 term
@@ -36,13 +37,15 @@ from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
+from protocols.glm import pair_masks
 from protocols.glm.block import Block, Share, weights
 from protocols.glm.links import Link
-from protocols.glm.plan import WEIGHT, Plan, Step, rows_log2
+from protocols.glm.plan import FEATURE, SCORE, SIGMA, WEIGHT, Plan, Step, rows_log2
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
 from protocols.session import Session
 
 MAX_COLUMNS = 1 << 16
+PREDICTOR_MASK = FEATURE + WEIGHT + SCORE + SIGMA  # bits: a predictor's, and 80 more
 
 
 class TrainingStart(
@@ -93,6 +96,7 @@ def guest(
     start[-1] = round(link.start(y) * 2**WEIGHT)
     share = Share.start(PlainVec.from_i64(start))
     session.arbiter.send(Columns(block.width))
+    pair_masks.relay(session)
     for step in session.steps("train", plan.steps()):
         theirs = receive_share(session, block.width)  # 1
         z = block.predictor(theirs, share.point)
@@ -119,9 +123,10 @@ def host(session: Session, x: NDArray[np.float64], link: Link, C: float, passes:
     block = Block.of(x, plan, link.curvature, intercept=False)
     share = Share.start(PlainVec.zeros(block.width))
     session.arbiter.send(Columns(block.width))
-    for step in session.steps("train", plan.steps()):
+    masks = pair_masks.agree(session, "predictor")
+    for number, step in session.steps("train", list(enumerate(plan.steps()))):
         theirs = receive_share(session, block.width)  # 1
-        z = block.predictor(theirs, share.point)
+        z = block.predictor(theirs, share.point).add_plain(masks.integers(number, len(x), PREDICTOR_MASK))
         session.guest.send(Predictor(z.rerandomise(session.seed("predictor", z.digest()))))
         link.deal(session, len(x))
         d = session.guest.recv(Residual).d  # 2
