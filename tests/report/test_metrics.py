@@ -8,10 +8,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score, roc_curve
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    confusion_matrix,
+    log_loss,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
 
 from protocols.errors import DataError
 from vfl import metrics
+from vfl.metrics import binary, curves
 
 # Scores on a coarse grid, so that ties are the rule.
 parts = st.lists(st.tuples(st.booleans(), st.integers(0, 8).map(lambda k: k / 8)), min_size=1, max_size=60)
@@ -42,6 +51,7 @@ def test_numbers_equal_the_reference(rows):
     assert got["gini"] == pytest.approx(2 * roc_auc_score(y, p) - 1)
     assert got["ks"] == pytest.approx(np.abs(tpr - fpr).max())
     assert got["ks"] == pytest.approx(max(abs((p[y == 1] >= s).mean() - (p[y == 0] >= s).mean()) for s in p))
+    assert got["average_precision"] == pytest.approx(average_precision_score(y, p))
     assert got["log_loss"] == pytest.approx(log_loss(y, p))
     assert got["brier"] == pytest.approx(brier_score_loss(y, p))
     assert got["accuracy"] == pytest.approx(((p > 0.5) == y).mean())
@@ -70,7 +80,7 @@ def test_one_class_leaves_the_ranking_undefined_and_no_more(event):
     assert got["lift_10"] == (pytest.approx(1.0) if event else None)
     assert got["brier"] is not None
     assert got["log_loss"] is not None
-    assert metrics.roc_curve_points([event] * 4, [0.1, 0.2, 0.2, 0.9]) is None
+    assert curves.roc_curve_points([event] * 4, [0.1, 0.2, 0.2, 0.9]) is None
 
 
 def test_a_constant_score_ranks_nothing():
@@ -83,7 +93,7 @@ def test_an_empty_part_has_no_rows_and_nothing_else():
     assert got.pop("n") == 0
     assert set(got.values()) == {None}
     assert metrics.plot_series([], [])["calibration"] is None
-    assert metrics.decile_table([], []) == []
+    assert curves.decile_table([], []) == []
 
 
 def test_curves_are_thin_and_keep_their_ends_and_the_ks_point():
@@ -93,7 +103,7 @@ def test_curves_are_thin_and_keep_their_ends_and_the_ks_point():
     series, numbers = metrics.plot_series(y, p), metrics.binary_metrics(y, p)
     for name in ("roc", "ks", "gain"):
         for values in (v for v in series[name].values() if isinstance(v, list)):
-            assert len(values) <= metrics.POINTS
+            assert len(values) <= curves.POINTS
             assert (values[0], values[-1]) == (0.0, 1.0)
             assert values == sorted(values)
     gaps = np.abs(np.subtract(series["ks"]["events"], series["ks"]["non_events"]))
@@ -122,9 +132,40 @@ def test_calibration_histogram_and_deciles_count_every_row_once(rows):
     assert top["events"] == pytest.approx(expected_events(y, p, top["rows"] / len(y)), abs=1e-5)
 
 
+@given(two_classes)
+def test_precision_and_recall_are_the_references_points(rows):
+    y, p = columns(rows)
+    precision, recall, _ = precision_recall_curve(y, p)
+    points = metrics.plot_series(y, p)["precision_recall"]
+    assert points["recall"] == pytest.approx(recall[:-1][::-1], abs=1e-6)  # the reference adds a point of no row
+    assert points["precision"] == pytest.approx(precision[:-1][::-1], abs=1e-6)
+
+
+@given(two_classes, st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.625, 0.995]))
+def test_a_cut_off_gives_the_references_confusion_matrix(rows, cutoff):
+    y, p = columns(rows)
+    got = metrics.at_cutoff(metrics.plot_series(y, p)["cutoffs"], cutoff)
+    tn, fp, fn, tp = confusion_matrix(y, p >= cutoff, labels=[0, 1]).ravel()
+    names = ("true_negatives", "false_positives", "false_negatives", "true_positives")
+    assert tuple(got[n] for n in names) == (tn, fp, fn, tp)
+    assert got["cutoff"] == cutoff
+    assert got["recall"] == pytest.approx(tp / (tp + fn))
+    assert got["specificity"] == pytest.approx(tn / (tn + fp))
+    assert got["precision"] == (pytest.approx(tp / (tp + fp)) if tp + fp else None)
+    assert got["f1"] == pytest.approx(2 * tp / (2 * tp + fp + fn))
+
+
+def test_the_widest_cut_off_is_where_the_ks_is():
+    y, p = [0, 0, 0, 1, 1], [0.1, 0.2, 0.3, 0.8, 0.9]
+    cutoffs = metrics.plot_series(y, p)["cutoffs"]
+    found = metrics.at_cutoff(cutoffs, binary.widest(cutoffs))
+    assert (found["true_positives"], found["false_positives"]) == (2, 0)
+    assert binary.widest(metrics.plot_series([0, 0], [0.1, 0.2])["cutoffs"]) == 0.5
+
+
 def test_the_wilson_interval_is_the_published_one():
     # 8 of 10: the textbook's 95 % Wilson interval.
-    points = metrics.calibration_points([1] * 8 + [0] * 2, [0.7] * 10)
+    points = curves.calibration_points([1] * 8 + [0] * 2, [0.7] * 10)
     assert (points["low"][0], points["high"][0]) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
 
 

@@ -1,0 +1,139 @@
+"""The curves of a 0/1 outcome, ready for JSON: every series that the report draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vfl.metrics.ranks import POINTS, Floats, checked, rank, rounded
+
+
+def plot_series(y: ArrayLike, p: ArrayLike) -> dict[str, Any]:
+    """Every series that the report draws for one model on one part of the split, by name."""
+    return {
+        "roc": roc_curve_points(y, p),
+        "ks": ks_curve_points(y, p),
+        "gain": gain_points(y, p),
+        "precision_recall": precision_recall_points(y, p),
+        "cutoffs": cutoff_counts(y, p),
+        "calibration": calibration_points(y, p),
+        "histogram": score_histogram(y, p),
+        "deciles": decile_table(y, p),
+    }
+
+
+def roc_curve_points(y: ArrayLike, p: ArrayLike) -> dict[str, list[float]] | None:
+    """`fpr`, `tpr` from (0, 0) to (1, 1), thinned evenly along the curve; the KS point is kept."""
+    ranks = rank(*checked(y, p))
+    if not ranks.both:
+        return None
+    keep = ranks.thin(ranks.tpr + ranks.fpr)
+    return {"fpr": rounded(ranks.fpr[keep]), "tpr": rounded(ranks.tpr[keep])}
+
+
+def ks_curve_points(y: ArrayLike, p: ArrayLike) -> dict[str, Any] | None:
+    """Share of all `events` and `non_events` in the riskiest `share` of rows; the greatest gap is `ks`, at `at`."""
+    ranks = rank(*checked(y, p))
+    if not ranks.both:
+        return None
+    keep = ranks.thin(ranks.share)
+    at, ks = ranks.ks
+    return {
+        "share": rounded(ranks.share[keep]),
+        "events": rounded(ranks.tpr[keep]),
+        "non_events": rounded(ranks.fpr[keep]),
+        "at": round(at, 6),
+        "ks": round(ks, 6),
+    }
+
+
+def gain_points(y: ArrayLike, p: ArrayLike) -> dict[str, list[float]] | None:
+    """Share of all `events` found in the riskiest `share` of rows (cumulative gain)."""
+    ranks = rank(*checked(y, p))
+    if ranks.events[-1] == 0:
+        return None
+    keep = ranks.thin(ranks.share)
+    return {"share": rounded(ranks.share[keep]), "events": rounded(ranks.tpr[keep])}
+
+
+def precision_recall_points(y: ArrayLike, p: ArrayLike) -> dict[str, list[float]] | None:
+    """`precision` of the flagged rows as the share of events found, `recall`, rises; ends with every row flagged."""
+    ranks = rank(*checked(y, p))
+    if ranks.events[-1] == 0:
+        return None
+    keep = ranks.thin(ranks.tpr + ranks.share)[1:]  # no row, no precision
+    return {"recall": rounded(ranks.tpr[keep]), "precision": rounded(ranks.events[keep] / ranks.rows[keep])}
+
+
+def cutoff_counts(y: ArrayLike, p: ArrayLike) -> dict[str, list[Any]]:
+    """How many `events` and `non_events` score each `cutoff` or more, for 0, 0.005, ... 0.995: every confusion matrix in one table."""
+    labels, scores = checked(y, p)
+    cutoffs = np.arange(POINTS) / POINTS
+    counts = {name: len(part) - np.searchsorted(np.sort(part), cutoffs) for name, part in _classes(labels, scores).items()}
+    return {"cutoff": rounded(cutoffs)} | {name: [int(c) for c in count] for name, count in counts.items()}
+
+
+def _classes(labels: Floats, scores: Floats) -> dict[str, Floats]:
+    return {"events": scores[labels == 1], "non_events": scores[labels == 0]}
+
+
+def calibration_points(y: ArrayLike, p: ArrayLike, bins: int = 10) -> dict[str, list[float]] | None:
+    """Reliability in quantile bins (fewer where ties stay together): mean `predicted`, `observed` rate, `count`.
+
+    `low`, `high`: the Wilson 95 % interval of the observed rate, which tells noise from a miscalibrated model.
+    """
+    labels, scores = checked(y, p)
+    if not len(labels):
+        return None
+    inner = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1], method="inverted_cdf"))
+    bin_of = np.searchsorted(inner, scores, side="left")
+    used, index = np.unique(bin_of, return_inverse=True)
+    count = np.bincount(index, minlength=len(used)).astype(np.float64)
+    observed = np.bincount(index, weights=labels) / count
+    z = 1.959964
+    centre = (observed + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * np.sqrt(observed * (1 - observed) / count + (z / (2 * count)) ** 2) / (1 + z * z / count)
+    return {
+        "predicted": rounded(np.bincount(index, weights=scores) / count),
+        "observed": rounded(observed),
+        "count": [int(c) for c in count],
+        "low": rounded(np.clip(centre - half, 0, observed)),
+        "high": rounded(np.clip(centre + half, observed, 1)),
+    }
+
+
+def score_histogram(y: ArrayLike, p: ArrayLike, bins: int = 25) -> dict[str, list[Any]]:
+    """Counts of `events` and `non_events` in equal score bins of [0, 1]: the same `edges` for every model."""
+    labels, scores = checked(y, p)
+    edges = np.linspace(0, 1, bins + 1)
+    return {"edges": rounded(edges)} | {
+        name: [int(c) for c in np.histogram(part, edges)[0]] for name, part in _classes(labels, scores).items()
+    }
+
+
+def decile_table(y: ArrayLike, p: ArrayLike) -> list[dict[str, float | int | None]]:
+    """Ten equal groups, the riskiest first; `gain` and `lift` are cumulative, `events` a fraction if a tie is cut."""
+    labels, scores = checked(y, p)
+    ranks, n = rank(labels, scores), len(labels)
+    ordered = np.sort(scores)[::-1]
+    total = float(ranks.events[-1])
+    table: list[dict[str, float | int | None]] = []
+    for k in range(10):
+        lo, hi = k * n // 10, (k + 1) * n // 10
+        if hi == lo:
+            continue
+        found, before = (float(np.interp(cut, ranks.rows, ranks.events)) for cut in (hi, lo))
+        table.append(
+            {
+                "decile": k + 1,
+                "rows": hi - lo,
+                "events": round(found - before, 6),
+                "event_rate": round((found - before) / (hi - lo), 6),
+                "mean_predicted": round(float(ordered[lo:hi].mean()), 6),
+                "gain": round(found / total, 6) if total else None,
+                "lift": round(found / total * n / hi, 6) if total else None,
+            }
+        )
+    return table

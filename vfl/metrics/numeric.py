@@ -1,0 +1,101 @@
+"""The numbers and curves of an outcome that is a number or a count, and of its predicted mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from protocols.errors import DataError
+from vfl.metrics.binary import Metrics
+from vfl.metrics.ranks import Floats, rounded
+
+NUMERIC = ("r2", "rmse", "mae", "mean_observed", "mean_predicted")
+COUNT = ("deviance", "d2", "rmse", "mae", "mean_observed", "mean_predicted")
+
+
+def numeric_metrics(y: ArrayLike, mean: ArrayLike) -> Metrics:
+    """R2, root mean squared and mean absolute error, both means, n.  y, mean (n,).  Raises DataError: other lengths, not finite."""
+    observed, predicted = _checked(y, mean)
+    out: Metrics = dict.fromkeys(NUMERIC) | {"n": len(observed)}
+    if len(observed):
+        spread = float(((observed - observed.mean()) ** 2).sum())
+        out |= _errors(observed, predicted)
+        out["r2"] = 1 - float(((observed - predicted) ** 2).sum()) / spread if spread else None
+    return out
+
+
+def count_metrics(y: ArrayLike, mean: ArrayLike) -> Metrics:
+    """Mean Poisson deviance, the share of it explained (D2), both errors, both means, n.
+
+    y (n,) 0 or more; mean (n,) above 0.  Raises DataError for anything else.
+    """
+    observed, predicted = _checked(y, mean)
+    if (observed < 0).any() or (predicted <= 0).any():
+        raise DataError("an outcome is below 0, or a predicted mean is not above 0", remedy="A Poisson model is measured on counts")
+    out: Metrics = dict.fromkeys(COUNT) | {"n": len(observed)}
+    if len(observed):
+        out |= _errors(observed, predicted)
+        deviance, mean_of_all = float(deviances(observed, predicted).mean()), float(observed.mean())
+        null = float(deviances(observed, np.full(len(observed), mean_of_all)).mean()) if mean_of_all else 0.0
+        out |= {"deviance": deviance, "d2": 1 - deviance / null if null else None}
+    return out
+
+
+def deviances(observed: Floats, predicted: Floats) -> Floats:
+    """The unit deviance (n,) of Poisson: 2 (y ln(y / m) - y + m)."""
+    part = observed * np.log(np.where(observed > 0, observed, 1.0) / predicted)
+    return 2 * (np.where(observed > 0, part, 0.0) - observed + predicted)
+
+
+def numeric_series(y: ArrayLike, mean: ArrayLike) -> dict[str, Any]:
+    """`calibration` and `deciles` by predicted mean, and the histogram of the `residuals`.
+
+    calibration: mean `predicted`, mean `observed`, `count`, and `low`, `high`: the observed mean's 95 % interval (1.96 standard errors).
+    """
+    observed, predicted = _checked(y, mean)
+    if not len(observed):
+        return {"calibration": None, "deciles": [], "residuals": None}
+    order = np.argsort(-predicted, kind="stable")
+    groups = [g for g in np.array_split(order, min(10, len(order))) if len(g)]
+    cells = [_cell(observed[g], predicted[g]) for g in groups]
+    residuals = observed - predicted
+    middle = np.quantile(residuals, [0.005, 0.995])  # a few large ones would leave one bar
+    low, high = (float(v) for v in middle) if middle[0] < middle[1] else (float(middle[0]) - 0.5, float(middle[0]) + 0.5)
+    counts, edges = np.histogram(np.clip(residuals, low, high), 25, (low, high))
+    names = ("predicted", "observed", "count", "low", "high")
+    return {
+        "calibration": {name: [cell[name] for cell in cells] for name in names},
+        "deciles": [
+            {"decile": k, "rows": c["count"], "mean_observed": c["observed"], "mean_predicted": c["predicted"]}
+            for k, c in enumerate(cells, 1)
+        ],
+        "residuals": {"edges": rounded(edges), "count": [int(c) for c in counts]},
+    }
+
+
+def _cell(observed: Floats, predicted: Floats) -> dict[str, Any]:
+    at, n = float(observed.mean()), len(observed)
+    half = 1.959964 * float(observed.std(ddof=1)) / n**0.5 if n > 1 else 0.0
+    mean = {"predicted": float(predicted.mean()), "observed": at, "low": at - half, "high": at + half}
+    return {name: round(value, 6) for name, value in mean.items()} | {"count": n}
+
+
+def _errors(observed: Floats, predicted: Floats) -> Metrics:
+    gap = observed - predicted
+    return {
+        "rmse": float((gap**2).mean() ** 0.5),
+        "mae": float(np.abs(gap).mean()),
+        "mean_observed": float(observed.mean()),
+        "mean_predicted": float(predicted.mean()),
+    }
+
+
+def _checked(y: ArrayLike, mean: ArrayLike) -> tuple[Floats, Floats]:
+    observed, predicted = np.asarray(y, np.float64), np.asarray(mean, np.float64)
+    if observed.ndim != 1 or observed.shape != predicted.shape:
+        raise DataError("outcomes and predictions are not two lists of one length", expected=observed.shape, found=predicted.shape)
+    if not (np.isfinite(observed).all() and np.isfinite(predicted).all()):
+        raise DataError("an outcome or a prediction is not finite", remedy="Leave out the rows that were not matched before measuring")
+    return observed, predicted

@@ -1,0 +1,94 @@
+"""Rows of a 0/1 outcome in order of their score: what the numbers and the curves of `vfl.metrics` are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from protocols.errors import DataError
+
+Floats = NDArray[np.float64]
+POINTS = 200
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Cumulative `rows` and `events` down the distinct scores, the highest first; both start with 0."""
+
+    rows: Floats
+    events: Floats
+
+    @property
+    def both(self) -> bool:
+        return bool(0 < self.events[-1] < self.rows[-1])
+
+    @property
+    def share(self) -> Floats:
+        return relative(self.rows)
+
+    @property
+    def tpr(self) -> Floats:
+        return relative(self.events)
+
+    @property
+    def fpr(self) -> Floats:
+        return relative(self.rows - self.events)
+
+    @property
+    def _gap(self) -> int:
+        return int(np.argmax(np.abs(self.tpr - self.fpr)))
+
+    @property
+    def ks(self) -> tuple[float, float]:
+        """(share of rows, greatest distance of the two curves there): the two-sample Kolmogorov-Smirnov statistic."""
+        return float(self.share[self._gap]), float(abs(self.tpr - self.fpr)[self._gap])
+
+    @property
+    def auc(self) -> float:
+        """The area under the ROC curve."""
+        return float(np.diff(self.fpr) @ (self.tpr[1:] + self.tpr[:-1]) / 2)
+
+    @property
+    def average_precision(self) -> float:
+        """Precision at each distinct score, weighted by the share of events found there."""
+        return float(np.diff(self.tpr) @ (self.events[1:] / self.rows[1:]))
+
+    def gain(self, share: float) -> float:
+        return float(np.interp(share * self.rows[-1], self.rows, self.tpr))
+
+    def thin(self, along: Floats) -> NDArray[np.intp]:
+        """At most POINTS indices, spread evenly over the rising `along`, with both ends and the KS point."""
+        if len(along) <= POINTS:
+            return np.arange(len(along))
+        at = np.searchsorted(along, np.linspace(along[0], along[-1], POINTS - 1))
+        return np.unique(np.append(at, self._gap))
+
+
+def rank(labels: Floats, scores: Floats) -> Ranks:
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.diff(scores[order]) != 0, True)[: len(order)]  # the last row of each group of equal scores
+    return Ranks(np.concatenate([[0.0], np.flatnonzero(last) + 1.0]), np.concatenate([[0.0], np.cumsum(labels[order])[last]]))
+
+
+def relative(cumulative: Floats) -> Floats:
+    return np.divide(cumulative, max(float(cumulative[-1]), 1.0))
+
+
+def checked(y: ArrayLike, p: ArrayLike) -> tuple[Floats, Floats]:
+    labels, scores = np.asarray(y, dtype=np.float64), np.asarray(p, dtype=np.float64)
+    if labels.ndim != 1 or labels.shape != scores.shape:
+        raise DataError("labels and scores are not two lists of one length", expected=labels.shape, found=scores.shape)
+    if not np.isin(labels, (0.0, 1.0)).all():
+        raise DataError("a label is neither 0 nor 1", remedy="Encode the positive class as 1 and the other as 0")
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise DataError(
+            f"{int((~((scores >= 0) & (scores <= 1))).sum())} of {len(scores)} scores are no probability",
+            remedy="Leave out the rows that were not matched (their score is missing) before measuring",
+        )
+    return labels, scores
+
+
+def rounded(values: Floats) -> list[float]:
+    return [round(float(v), 6) for v in values]

@@ -1,0 +1,97 @@
+"""Whether two samples are alike: bins fitted on one, counts of the other, and the population stability index (PSI) of both.
+
+PSI = sum over the bins of (a - e) ln(a / e), with the shares e of the first sample and a of the second; an empty bin counts as half a row.
+The customary marks of scorecard practice: below 0.1 stable, from 0.25 shifted, between them worth a look.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from protocols.errors import DataError
+
+WATCH, SHIFTED = 0.1, 0.25
+BINS, VALUES, TEXTS = 10, 12, 20  # quantile bins; a column of at most so many values has a bin for each; of texts so many have their own
+
+
+def psi(expected: ArrayLike, actual: ArrayLike) -> float | None:
+    """The index of two lists of counts over the same bins; None if either has no row.  Raises DataError: other lengths, negative counts."""
+    e, a = np.asarray(expected, np.float64), np.asarray(actual, np.float64)
+    if e.ndim != 1 or e.shape != a.shape or (e < 0).any() or (a < 0).any():
+        raise DataError("counts of bins are not two lists of one length", expected=e.shape, found=a.shape)
+    if not e.sum() or not a.sum():
+        return None
+    used = (e > 0) | (a > 0)
+    e, a = (np.maximum(counts[used], 0.5) / counts.sum() for counts in (e, a))
+    return float(((a - e) * np.log(a / e)).sum())
+
+
+def mark(index: float | None) -> str | None:
+    """ "stable", "watch" or "shifted"; None where there is no index."""
+    return None if index is None else "stable" if index < WATCH else "watch" if index < SHIFTED else "shifted"
+
+
+@dataclass(frozen=True)
+class Bins:
+    """The bins of one column: inner `edges` (a value equal to an edge lies left of it) or single `values`; one more for the rest, one for missing.
+
+    numbers of many values: len(edges) + 1 bins, then missing.  Few values, or texts: one each, then all others, then missing.
+    """
+
+    edges: tuple[float, ...] | None = None
+    values: tuple[float | str, ...] | None = None
+
+    @classmethod
+    def fit(cls, column: pd.Series) -> Bins:
+        """The bins of a column (n,) of numbers or texts: at most 10 quantile bins, 12 values or the 20 most frequent texts."""
+        known = column.dropna()
+        if not _numeric(known):
+            frequent = known.astype(str).value_counts(sort=False).sort_index().sort_values(ascending=False, kind="stable")
+            return cls(values=tuple(frequent.index[:TEXTS]))
+        numbers = known.to_numpy(np.float64)
+        distinct = np.unique(numbers)
+        if len(distinct) <= VALUES:
+            return cls(values=tuple(float(v) for v in distinct))
+        inner = np.unique(np.quantile(numbers, np.linspace(0, 1, BINS + 1)[1:-1], method="inverted_cdf"))
+        return cls(edges=tuple(float(v) for v in inner))
+
+    def count(self, column: pd.Series) -> list[int]:
+        """Rows of a column in each bin.  Raises DataError if it holds texts where numbers were fitted."""
+        missing = column.isna().to_numpy(np.bool_)
+        known = column[~missing]
+        if self.edges is not None or (self.values and not isinstance(self.values[0], str)):
+            if not _numeric(known):
+                raise DataError(
+                    f"column '{column.name}' holds no numbers, and did when the model was trained", remedy="Store it as numbers"
+                )
+            numbers = known.to_numpy(np.float64)
+            if self.edges is not None:
+                return _counted(np.searchsorted(self.edges, numbers), len(self.edges) + 1, int(missing.sum()))
+            return _counted(self._places(numbers.tolist()), len(self.values or ()) + 1, int(missing.sum()))
+        return _counted(self._places(known.astype(str).tolist()), len(self.values or ()) + 1, int(missing.sum()))
+
+    def _places(self, found: list[float] | list[str]) -> NDArray[np.int64]:
+        at = {value: i for i, value in enumerate(self.values or ())}
+        return np.fromiter((at.get(v, len(at)) for v in found), np.int64, len(found))
+
+    def names(self) -> list[str]:
+        """What each bin holds, in words."""
+        if self.edges is None:
+            shown = [v if isinstance(v, str) else f"{v:.6g}" for v in self.values or ()]
+            return [*shown, "others", "missing"]
+        texts = [f"{e:.6g}" for e in self.edges]
+        middle = [f"{a} to {b}" for a, b in itertools.pairwise(texts)]
+        return [f"up to {texts[0]}", *middle, f"above {texts[-1]}", "missing"]
+
+
+def _numeric(column: pd.Series) -> bool:
+    return bool(pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)) or not len(column)
+
+
+def _counted(places: NDArray[np.int64], width: int, missing: int) -> list[int]:
+    return [*(int(c) for c in np.bincount(places, minlength=width)), missing]
