@@ -7,7 +7,7 @@ NATIVE  := $(shell find native -name '*.rs' -o -name Cargo.toml -o -name Cargo.l
 export VFL_TEST_DATA ?= $(wildcard $(abspath ../shared/data))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo wheel test test-serial test-all lint format docs bench bench-alignment bench-boosting bench-kernels lock clean
+.PHONY: help setup demo wheel test test-serial test-all lint format docs bench bench-alignment bench-boosting bench-kernels counts lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ bench-alignment: setup  ## ids: seconds, bytes, memory and nanoseconds a product
 
 bench-boosting: setup  ## boosted trees: seconds a tree by phase, products, bytes, beside the twin and xgboost
 	$(BIN)/python -m benchmarks.boosting
+
+counts: setup  ## on purpose: what the fixed small jobs cost, as the tests hold it
+	$(BIN)/python -m tests.bench.counts --write
 
 lock: $(VENV)/.deps  ## resolves requirements.lock again
 	$(BIN)/pip-compile --quiet --extra dev --extra data --extra demo --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml

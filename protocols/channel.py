@@ -42,6 +42,12 @@ class Tap:
     def sent(self, peer: str, kind: type[Message], data: bytes) -> None:
         """The bytes that go into the wire."""
 
+    def waits(self, peer: str, kind: type[Message]) -> None:
+        """From now on this party waits for the peer's next message, which must be a `kind`."""
+
+    def arrived(self, peer: str, kind: type[Message]) -> None:
+        """It is there, not decoded yet: the party works again."""
+
     def received(self, peer: str, kind: type[Message], data: bytes) -> None:
         """The bytes that came out of the wire and decoded as `kind`."""
 
@@ -60,7 +66,11 @@ class Channel:
 
     def recv(self, kind: type[M]) -> M:
         """The next message, which must be a `kind`."""
+        for tap in self._taps:
+            tap.waits(self.peer, kind)
         data = self.wire.recv(self._deadline)
+        for tap in self._taps:
+            tap.arrived(self.peer, kind)
         message = codec.decode(data, kind, self.peer, self._keys)
         self.consumed.update(hashlib.sha256(data).digest())
         for tap in self._taps:

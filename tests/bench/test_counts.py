@@ -1,0 +1,42 @@
+"""The guard against work that creeps in: exact counts of fixed small jobs."""
+
+from __future__ import annotations
+
+import pytest
+
+from protocols.cipher import backend
+from tests.bench.counts import COMMAND, differences, expected, fresh
+
+
+def test_no_job_costs_more_or_less_than_recorded() -> None:
+    found = differences(fresh(backend()), expected(backend()))
+    assert not found, "\n".join(["the counts have changed; if that is meant, run", f"  {COMMAND}", "and commit the file:", *found])
+
+
+PRODUCT_A_ROW = """
+from protocols.glm.block import Block
+once = Block.predictor
+Block.predictor = lambda block, theirs, mine: (once(block, theirs, mine) + once(block, theirs, mine)) if block.width == 3 else once(block, theirs, mine)
+"""
+SMALL_CHUNKS = """
+from protocols.boosting import opening
+opening.CHUNK = 16
+"""
+POINTS_TWICE = """
+from protocols.ristretto import PointVec
+once = PointVec.hash_to_group.__func__
+PointVec.hash_to_group = classmethod(lambda cls, items, domain: once(cls, items, domain).__mul__(bytes([1] + [0] * 31)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("planted", "job", "what"),
+    [
+        (PRODUCT_A_ROW, "logistic exact", "products, host1"),
+        (SMALL_CHUNKS, "trees hidden", "guest -> host1: RowGradients"),
+        (POINTS_TWICE, "trees hidden", "points"),
+    ],
+)
+def test_planted_work_is_seen(planted: str, job: str, what: str) -> None:
+    found = differences(fresh(backend(), job, planted), expected(backend(), job))
+    assert any(what in line for line in found), found

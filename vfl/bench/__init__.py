@@ -1,0 +1,1 @@
+"""What encryption costs, measured: `vfl bench`, and the estimate of `vfl check`."""
