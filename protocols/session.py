@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from protocols.channel import Channel
 from protocols.cipher import Keyring, Scheme
+from protocols.errors import VFLError
 from protocols.randomness import Randomness, Seed
 
 T = TypeVar("T")
@@ -85,9 +86,12 @@ class Session:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Everything inside is timed and counted as `name`."""
+        """Everything inside is timed and counted as `name`; an error that leaves it says so."""
         self.observer.phase_begins(name)
         try:
             yield
+        except VFLError as error:
+            error.step = error.step or name
+            raise
         finally:
             self.observer.phase_ends(name)

@@ -8,50 +8,31 @@ nor a changed program can disclose what was not agreed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from protocols.channel import Tap
 from protocols.errors import DisclosureRefused
-from protocols.message import PUBLIC, REVEALED, Disclosure, Message, registry
+from protocols.message import REVEALED, Message, registry
 
 
 class PolicyTap(Tap):
     """Refuses what is not allowed; put it first among a channel's taps.
 
     job_allow: the job's [disclosure] allow; policy_allow: the party's [policy] allow.
-    declared: kind -> class, the messages that this job was shown to send; None: every registered message, as
-    registered.
     """
 
-    def __init__(
-        self,
-        job_allow: Collection[str],
-        policy_allow: Collection[str],
-        declared: Mapping[str, Disclosure] | None = None,
-        *,
-        party: str | None = None,
-    ) -> None:
+    def __init__(self, job_allow: Collection[str], policy_allow: Collection[str], *, party: str | None = None) -> None:
         self._allowed = {
             "the job's disclosure.allow": frozenset(job_allow),
             "this party's policy.allow": frozenset(policy_allow),
         }
-        self._declared, self._party = declared, party
+        self._party = party
 
     def check(self, peer: str, kind: type[Message]) -> None:
         """Raises DisclosureRefused, naming peer, kind and the missing permission."""
         name = kind.kind
         if registry().get(name) is not kind:
             raise self._refuse(peer, name, "no message of this kind is declared", "Every message is declared once, with its class")
-        if self._declared is not None:
-            least = self._declared.get(name, PUBLIC)
-            if kind.disclosure > least:
-                known = f"is declared as {least.name} only" if name in self._declared else "is not among what this job sends"
-                raise self._refuse(
-                    peer,
-                    name,
-                    f"its class is {kind.disclosure.name}, and it {known}",
-                    "Run vfl check with this release",
-                )
         if kind.disclosure < REVEALED:
             return
         for where, allowed in self._allowed.items():

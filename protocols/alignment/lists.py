@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.alignment.ids import Ids
-from protocols.alignment.tags import Tags, read
+from protocols.alignment.tags import TAG_BYTES, Tags, read
 from protocols.channel import Channel
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
@@ -95,6 +95,10 @@ def check_more(sender: str, message: Any, left: int | None) -> int:
     """How many messages of the list are to come; `left` is what the one before said.  Raises RemoteProtocolError."""
     if not 0 <= message.more <= MAX_MESSAGES or left not in (None, message.more + 1):
         raise RemoteProtocolError(f"{sender} lost count of the messages of a list", party=sender)
+    (content,) = (value for name, value in vars(message).items() if name != "more")
+    most = CHUNK if isinstance(content, PointVec) else 4 * CHUNK * TAG_BYTES
+    if len(content) > most:
+        raise RemoteProtocolError(f"{sender} sent a chunk of a list that is larger than a chunk may be", party=sender)
     return int(message.more)
 
 

@@ -6,11 +6,11 @@ import pkgutil
 import pytest
 
 import protocols
-from protocols.alignment.psi import BlindedIds, IntersectionSize
+from protocols.alignment.psi import IntersectionSize
 from protocols.errors import DisclosureRefused
 from protocols.glm.scoring import Scores
 from protocols.glm.training import Columns, FinalShare
-from protocols.message import _KINDS, BLINDED, PUBLIC, REVEALED, Message, registry
+from protocols.message import _KINDS, PUBLIC, REVEALED, Message, registry
 from tests.config.samples import Recorder, channels
 from vfl.config import PERMITS
 from vfl.counting import CountingTap, Traffic
@@ -68,15 +68,6 @@ def test_sealed_blinded_and_public_kinds_need_none():
     for kind in registry().values():
         if kind.disclosure < REVEALED:
             PolicyTap((), ()).check("telecom", kind)
-
-
-def test_a_kind_above_what_was_declared_stays():
-    tap = PolicyTap(ALL, ALL, {"Columns": PUBLIC, "IntersectionSize": BLINDED})
-    tap.check("telecom", Columns)
-    with pytest.raises(DisclosureRefused, match="its class is REVEALED, and it is declared as BLINDED only"):
-        tap.check("telecom", IntersectionSize)
-    with pytest.raises(DisclosureRefused, match=r"BlindedIds .* its class is BLINDED, and it is not among what"):
-        tap.check("telecom", BlindedIds)
 
 
 def test_a_kind_that_is_not_declared_stays():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols import alignment
-from protocols.alignment import psi, tags
+from protocols.alignment import lists, psi, tags
 from protocols.alignment.ids import Ids
 from protocols.alignment.lists import Blinding
 from protocols.alignment.outcome import Request
@@ -17,6 +17,7 @@ from protocols.channel import Tap
 from protocols.cipher import Identity, Keyring
 from protocols.errors import DataError, InvalidPoint, PeerAborted, RemoteProtocolError
 from protocols.message import Message
+from protocols.ristretto import PointVec
 from protocols.session import Roles, Session
 from tests.harness import Recording, Sent
 from vfl.engine import run_local
@@ -34,9 +35,9 @@ def run(ids: Lists, least: int = 1, taps: dict[str, list[Tap]] | None = None) ->
 
 def common(ids: Lists, found: dict[str, alignment.Alignment]) -> list[bytes]:
     """The aligned ids, after checking that all parties have the same in the same order."""
-    lists = [[own[i] for i in found[p].rows] for p, own in ids.items()]
-    assert all(aligned == lists[0] for aligned in lists)
-    return lists[0]
+    found_ids = [[own[i] for i in found[p].rows] for p, own in ids.items()]
+    assert all(aligned == found_ids[0] for aligned in found_ids)
+    return found_ids[0]
 
 
 id_lists = st.lists(st.integers(0, 40).map(lambda i: f"id-{i}".encode()), unique=True, min_size=1, max_size=30)
@@ -44,9 +45,9 @@ id_lists = st.lists(st.integers(0, 40).map(lambda i: f"id-{i}".encode()), unique
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(id_lists, min_size=2, max_size=4))
-def test_equals_the_plain_intersection(lists: list[list[bytes]]) -> None:
-    ids = {f"p{i}": own for i, own in enumerate(lists)}
-    expected = set(lists[0]).intersection(*lists[1:])
+def test_equals_the_plain_intersection(tables: list[list[bytes]]) -> None:
+    ids = {f"p{i}": own for i, own in enumerate(tables)}
+    expected = set(tables[0]).intersection(*tables[1:])
     if not expected:
         with pytest.raises(DataError, match="no id is common"):
             run(ids)
@@ -91,9 +92,9 @@ def test_arbiter_hears_nothing_with_one_host_and_no_party_sees_two_lists_under_t
     parties = {"guest": shared, "h1": shared, "h2": shared, "h3": shared}
     run(parties, taps={p: [Recording(p, transcript)] for p in (*parties, "arbiter")})
     for party in parties:  # the same customers in every list: equal points would be a list under the same set of secrets
-        lists = [frozenset(points(s)) for s in transcript if s.receiver == party and s.kind.kind == "RelayedIds"]
-        assert len(lists) == 3
-        assert not any(a & b for i, a in enumerate(lists) for b in lists[i + 1 :])
+        relayed = [frozenset(points(s)) for s in transcript if s.receiver == party and s.kind.kind == "RelayedIds"]
+        assert len(relayed) == 3
+        assert not any(a & b for i, a in enumerate(relayed) for b in relayed[i + 1 :])
 
 
 def points(sent: Sent) -> list[bytes]:
@@ -141,6 +142,37 @@ def test_invalid_points_are_refused_before_anything_depends_on_them(point: bytes
         run_local(Roles("guest", ("host",), "arbiter"), programs, Identity(), taps={"guest": [Recording("guest", transcript)]})
     assert caught.value.party == "host"
     assert [s.kind.kind for s in transcript] == ["BlindedIds"]
+
+
+@pytest.mark.parametrize("kind", ["BlindedIds", "SortedTags"])
+def test_a_chunk_larger_than_a_chunk_is_refused(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ids that fit one chunk here, and a peer that puts the double into one message."""
+    ids = [b"%d" % i for i in range(8)]
+
+    def host(session: Session) -> None:
+        twice = PointVec.hash_to_group([b"%d" % i for i in range(9)], b"d")
+        session.guest.recv(psi.BlindedIds)
+        if kind == "BlindedIds":
+            session.guest.send(psi.BlindedIds(twice, 0))
+        else:
+            session.guest.send(psi.BlindedIds(twice.take(np.arange(8)), 0))
+            session.guest.send(psi.SortedTags(bytes(16 * 4 * 8 + 16), 0))
+        session.guest.recv(psi.HostRows)
+
+    monkeypatch.setattr(lists, "CHUNK", 8)
+    programs = {"guest": lambda s: alignment.align(s, ids, 1), "host": host, "arbiter": lambda s: None}
+    with pytest.raises(RemoteProtocolError, match="larger than a chunk may be") as caught:
+        run_local(Roles("guest", ("host",), "arbiter"), programs, Identity())
+    assert caught.value.party == "host"
+
+
+def test_an_error_says_in_which_step_it_came_up() -> None:
+    def guest(session: Session) -> None:
+        with session.phase("align"):
+            raise DataError("no id is common", remedy="Check")
+
+    with pytest.raises(DataError, match=r"no id is common \[step: align\]\. Check"):
+        run_local(Roles("guest", ("host",), "arbiter"), {"guest": guest}, Identity())
 
 
 def test_the_peer_hears_a_code_and_no_more() -> None:

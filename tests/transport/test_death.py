@@ -74,7 +74,7 @@ def test_planted_fault_a_death_that_is_not_passed_on_is_noticed(world: World, mo
 
 def test_what_arrived_before_a_death_can_be_read(world: World) -> None:
     with with_raw_host(world) as (at_bank, _, sock):
-        sock.sendall(frames.header(Kind.LAST, 4) + b"last")
+        sock.sendall(b"".join(part for parts in frames.cut(b"last", world.seal) for part in parts))
         time.sleep(0.1)
         cut(sock)
         time.sleep(0.1)
@@ -113,6 +113,10 @@ def test_idle_parties_stay_alive(world: World) -> None:
         (HEADER.pack(Kind.HELLO, 0), "HELLO frame where none belongs"),
         (HEADER.pack(Kind.ABORT, 9) + b"../etc/pw", "no code and party name"),
         (HEADER.pack(Kind.PART, 0), "empty piece"),
+        (HEADER.pack(Kind.LAST, 4) + b"last", "without its mark"),
+        (HEADER.pack(Kind.LAST, 20) + bytes(20), "does not belong to this connection and place"),
+        (HEADER.pack(Kind.ROOM, 3) + b"abc", "ROOM frame of another length"),
+        (HEADER.pack(Kind.ROOM, 8) + bytes(7) + b"\1", "ROOM for more than was sent"),
     ],
 )
 def test_a_peer_that_breaks_the_format(world: World, sent: bytes, words: str) -> None:

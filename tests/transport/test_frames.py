@@ -2,40 +2,92 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.errors import PeerAborted
 from vfl.transport import frames, hello
-from vfl.transport.frames import HEADER, MAX_FRAME, MAX_PAYLOAD, BadFrameError, FrameReader, Kind
-from vfl.transport.hello import Hello, Reason
+from vfl.transport.frames import HEADER, MAX_FRAME, MAX_PAYLOAD, MAX_PIECE, Assembler, BadFrameError, FrameReader, Kind
+from vfl.transport.hello import NONCE, Hello, Reason
+from vfl.transport.seal import MARK, End, Seal, direction
+
+KEY = b"k" * 32
 
 
-def stream(message: bytes) -> bytes:
-    return b"".join(bytes(part) for pair in frames.cut(message) for part in pair)
+def stream(*messages: bytes, seal: Seal | None = None) -> bytes:
+    seal = seal or Seal(KEY)
+    return b"".join(bytes(part) for message in messages for parts in frames.cut(message, seal) for part in parts)
 
 
-@pytest.mark.parametrize("size", [0, 1, MAX_PAYLOAD - 1, MAX_PAYLOAD, MAX_PAYLOAD + 1, 2 * MAX_PAYLOAD, 3 * MAX_PAYLOAD + 7])
+def assembled(data: bytes, seal: Seal | None = None) -> list[bytes]:
+    assembler = Assembler(seal or Seal(KEY))
+    found = [assembler.add(kind, payload) for kind, payload in FrameReader().feed(memoryview(data))]
+    return [message for message in found if message is not None]
+
+
+@pytest.mark.parametrize("size", [0, 1, MAX_PIECE - 1, MAX_PIECE, MAX_PIECE + 1, 2 * MAX_PIECE, 3 * MAX_PIECE + 7])
 def test_messages_survive_and_frames_are_at_most_one_mebibyte(size: int) -> None:
     message = bytes(range(256)) * (size // 256) + bytes(size % 256)
     sent = stream(message)
     assert len(sent) == frames.wire_size(size)
     found = list(FrameReader().feed(memoryview(sent)))
     assert [k for k, _ in found] == [Kind.PART] * (len(found) - 1) + [Kind.LAST]
-    assert b"".join(p for _, p in found) == message
+    assert b"".join(p for _, p in found)[:-MARK] == message
+    assert assembled(sent) == [message]
     assert all(HEADER.size + len(p) <= MAX_FRAME for _, p in found)
 
 
 @given(st.lists(st.binary(max_size=40), max_size=5), st.lists(st.integers(1, 30), min_size=1, max_size=30))
 @settings(max_examples=60, deadline=None)
 def test_any_cut_of_the_stream_gives_the_same_frames(messages: list[bytes], cuts: list[int]) -> None:
-    sent, reader, found, at = b"".join(map(stream, messages)), FrameReader(), list[bytes](), 0
+    sent, reader, assembler, found, at = stream(*messages), FrameReader(), Assembler(Seal(KEY)), list[bytes | None](), 0
     while at < len(sent):
         step = cuts[len(found) % len(cuts)]
-        found += [bytes(p) for _, p in reader.feed(memoryview(sent[at : at + step]))]
+        found += [assembler.add(k, p) for k, p in reader.feed(memoryview(sent[at : at + step]))]
         at += step
     assert found == messages
+
+
+@pytest.mark.parametrize("fault", ["dropped", "twice", "swapped", "changed", "cut", "other key", "glued"])
+def test_a_message_out_of_its_place_is_refused(fault: str) -> None:
+    seal = Seal(KEY)
+    one, two, three = (stream(m, seal=seal) for m in (b"first", b"second", b"third"))
+    faulty = {
+        "dropped": one + three,
+        "twice": one + one,
+        "swapped": two + one,
+        "changed": one.replace(b"first", b"worst"),
+        "cut": HEADER.pack(Kind.LAST, 4 + MARK) + one[HEADER.size + 1 :],
+        "other key": stream(b"first", seal=Seal(b"o" * 32)),
+        "glued": HEADER.pack(Kind.PART, 5) + b"first" + two,
+    }
+    assert assembled(one + two + three) == [b"first", b"second", b"third"]
+    with pytest.raises(BadFrameError, match="does not belong"):
+        assembled(faulty[fault])
+
+
+def test_planted_fault_without_marks_a_repeated_message_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Seal, "fits", lambda *_: True)
+    one = stream(b"first")
+    assert assembled(one + one) == [b"first", b"first"]
+
+
+def test_a_seal_is_bound_to_session_certificates_nonces_and_direction() -> None:
+    bank, telecom = End(b"B", b"1" * NONCE), End(b"T", b"2" * NONCE)
+    seals = [
+        direction(bytes(32), bank, telecom),
+        direction(bytes(32), telecom, bank),
+        direction(b"x" * 32, bank, telecom),
+        direction(bytes(32), End(b"B", b"3" * NONCE), telecom),
+        direction(bytes(32), bank, End(b"T", b"3" * NONCE)),
+        direction(bytes(32), End(b"C", b"1" * NONCE), telecom),
+        direction(bytes(32), bank, End(b"C", b"2" * NONCE)),
+    ]
+    marks = [seal.mark() for seal in seals]
+    assert len(set(marks)) == len(marks)
+    assert direction(bytes(32), bank, telecom).fits(marks[0])
 
 
 @pytest.mark.parametrize(
@@ -56,7 +108,7 @@ def test_garbage_ends_in_a_named_error_or_in_frames(garbage: bytes) -> None:
         for kind, payload in FrameReader().feed(memoryview(garbage)):
             if kind is Kind.ABORT:
                 frames.read_abort(payload)
-            hello.read_hello(payload, 1)
+            hello.read_hello(payload, hello.VERSION)
             hello.read_reason(payload)
     except BadFrameError:
         pass
@@ -83,11 +135,25 @@ def test_an_abort_carries_nothing_else(bad: str) -> None:
 
 
 def test_a_hello_is_a_closed_schema() -> None:
-    good = hello.encode(Hello(1, "bank", "guest", bytes(32)))
-    assert hello.read_hello(good, 1) == Hello(1, "bank", "guest", bytes(32))
-    assert hello.read_hello(good, 2) is Reason.VERSION
-    for bad in (b"", b"\x80", good[:-1], good + b"x", good.replace(b"role", b"rule"), b"\x91" * 900):
-        assert hello.read_hello(bad, 1) is Reason.MALFORMED
+    mine = Hello(2, "bank", "guest", bytes(32), bytes(NONCE))
+    good = hello.encode(mine)
+    assert hello.read_hello(good, 2) == mine
+    assert hello.read_hello(good, 1) is Reason.VERSION
+    names = [msgspec.structs.replace(mine, name=bad) for bad in ("", "Bank", "../x", "a b", "x" * 33, "bank\n", "-a")]
+    wrong = [*names, *(msgspec.structs.replace(mine, role=bad) for bad in ("", "x" * 33)), msgspec.structs.replace(mine, nonce=b"")]
+    for bad in (*map(hello.encode, wrong), b"", b"\x80", good[:-1], good + b"x", good.replace(b"role", b"rule"), b"\x91" * 900):
+        assert hello.read_hello(bad, 2) is Reason.MALFORMED
+
+
+def test_a_knock_ages(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = hello._period()
+    made = hello.knock("telecom", bytes(32))
+    heard = []
+    for later in (-2, -1, 0, 1, 2):
+        monkeypatch.setattr(hello, "_period", lambda later=later: now + later)
+        heard.append(hello.who_knocks(made, ["shop", "telecom"], bytes(32)))
+    assert heard[1:4] == ["telecom"] * 3
+    assert heard[0] is heard[4] is None
 
 
 def test_a_knock_names_its_party_to_those_who_know_the_session() -> None:

@@ -17,6 +17,7 @@ from protocols.errors import VFLError
 from vfl.identity import Identity, create_identity
 from vfl.transport import PeerAddress, TlsNetwork, TlsWire, frames, hello
 from vfl.transport.frames import Kind
+from vfl.transport.seal import End, Seal, direction
 from vfl.transport.tls import make_context
 
 ROLES = {"bank": "guest", "telecom": "host", "shop": "host", "trustco": "arbiter"}
@@ -29,6 +30,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._identities, self._networks = folder, dict[str, Identity](), list[TlsNetwork]()
+        self.seal = Seal(bytes(32))
 
     def identity(self, name: str, kind: str = "real") -> Identity:
         """The identity of `name`; another `kind` gives another key and certificate under the same name."""
@@ -81,13 +83,18 @@ class World:
             raise
 
     def greeted(self, port: int, me: str = "telecom") -> ssl.SSLSocket:
-        """A bare connection that has greeted as the real `me`; what it does then is up to the test."""
+        """A bare connection that has greeted as the real `me`; what it does then is up to the test.  `seal` marks what it says."""
         sock = self.raw(port, me)
-        payload = hello.encode(hello.Hello(hello.VERSION, me, ROLES[me], SESSION))
+        nonce = hello.nonce()
+        payload = hello.encode(hello.Hello(hello.VERSION, me, ROLES[me], SESSION, nonce))
         sock.sendall(frames.header(Kind.HELLO, len(payload)) + payload + frames.header(Kind.WELCOME))
-        reader, seen = frames.FrameReader(), list[Kind]()
+        reader, seen = frames.FrameReader(), dict[Kind, bytearray]()
         while Kind.WELCOME not in seen:
-            seen += [kind for kind, _ in reader.feed(memoryview(sock.recv(65536)))]
+            seen |= dict(reader.feed(memoryview(sock.recv(65536))))
+        theirs = hello.read_hello(seen[Kind.HELLO], hello.VERSION)
+        assert isinstance(theirs, hello.Hello)
+        here, there = End(self.identity(me).certificate_der, nonce), End(sock.getpeercert(True) or b"", theirs.nonce)
+        self.seal = direction(SESSION, here, there)
         return sock
 
 

@@ -2,7 +2,9 @@
 
     HELLO    who I am and which session I mean (see `hello`)         WELCOME  I accept yours
     REFUSE   I do not: one of a closed list of reasons               BEAT     I am alive
-    PART     a piece of a message      LAST  its last piece          ABORT    I stop: a code, and the party that is the cause
+    PART     a piece of a message      LAST  its last piece and mark (see `seal`)
+    ROOM     I have read so many bytes more (8 bytes, big-endian; see `window`)
+    ABORT    I stop: a code, and the party that is the cause
     BYE      I have sent everything    BYE_ACK  I have it, everything up to your BYE included
 
 HELLO, WELCOME and REFUSE keep their form in every later version, so that two versions can tell each other apart.
@@ -16,10 +18,13 @@ import struct
 from collections.abc import Iterator
 
 from vfl.identity import PARTY_NAME
+from vfl.transport.seal import MARK, Seal
 
 HEADER = struct.Struct(">BI")
+ROOM = struct.Struct(">Q")
 MAX_FRAME = 1 << 20
 MAX_PAYLOAD = MAX_FRAME - HEADER.size
+MAX_PIECE = MAX_PAYLOAD - MARK  # of a message, in one frame
 MAX_MESSAGE_BYTES = 1 << 31  # equals protocols.codec.MAX_MESSAGE_BYTES; a test compares them
 _CODE = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
@@ -36,9 +41,10 @@ class Kind(enum.IntEnum):
     ABORT = 7
     BYE = 8
     BYE_ACK = 9
+    ROOM = 10
 
 
-_LIMITS = {Kind.HELLO: 1024, Kind.REFUSE: 32, Kind.PART: MAX_PAYLOAD, Kind.LAST: MAX_PAYLOAD, Kind.ABORT: 128}
+_LIMITS = {Kind.HELLO: 1024, Kind.REFUSE: 32, Kind.PART: MAX_PAYLOAD, Kind.LAST: MAX_PAYLOAD, Kind.ABORT: 128, Kind.ROOM: ROOM.size}
 
 
 class BadFrameError(Exception):
@@ -52,16 +58,47 @@ def header(kind: Kind, length: int = 0) -> bytes:
 
 def wire_size(message_bytes: int) -> int:
     """How many bytes a message takes as frames."""
-    return message_bytes + HEADER.size * max(1, -(-message_bytes // MAX_PAYLOAD))
+    return message_bytes + HEADER.size * max(1, -(-message_bytes // MAX_PIECE)) + MARK
 
 
-def cut(message: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """The frames of `message`, each as header and payload; nothing is copied."""
+def cut(message: bytes, seal: Seal) -> Iterator[tuple[bytes | memoryview, ...]]:
+    """The frames of `message`, each in parts to be written one after the other; nothing is copied."""
     view = memoryview(message)
-    for start in range(0, max(1, len(view)), MAX_PAYLOAD):
-        piece = view[start : start + MAX_PAYLOAD]
-        last = start + MAX_PAYLOAD >= len(view)
-        yield header(Kind.LAST if last else Kind.PART, len(piece)), piece
+    for start in range(0, max(1, len(view)), MAX_PIECE):
+        piece = view[start : start + MAX_PIECE]
+        seal.add(piece)
+        if start + MAX_PIECE < len(view):
+            yield header(Kind.PART, len(piece)), piece
+        else:
+            yield header(Kind.LAST, len(piece) + MARK), piece, seal.mark()
+
+
+class Assembler:
+    """Puts the pieces of one direction's messages together, and checks their marks."""
+
+    def __init__(self, seal: Seal) -> None:
+        self._seal, self._message = seal, bytearray()
+        self.begun = False  # a message has begun and not ended
+
+    def add(self, kind: Kind, payload: bytearray) -> bytes | None:
+        """The message that this piece completes, if it does; raises BadFrameError."""
+        if len(self._message) + len(payload) > MAX_MESSAGE_BYTES + MARK:
+            raise BadFrameError("a message larger than it may be")
+        self.begun = kind is Kind.PART
+        if self.begun:
+            self._seal.add(payload)
+            self._message += payload
+            return None
+        if len(payload) < MARK:
+            raise BadFrameError("a message without its mark")
+        mark = bytes(payload[-MARK:])
+        del payload[-MARK:]
+        self._seal.add(payload)
+        if not self._seal.fits(mark):
+            raise BadFrameError("a message that does not belong to this connection and place")
+        self._message += payload
+        message, self._message = bytes(self._message), bytearray()
+        return message
 
 
 class FrameReader:
@@ -100,6 +137,8 @@ def _checked(kind: int, length: int) -> tuple[Kind, int]:
         raise BadFrameError(f"a {known.name} frame larger than it may be")
     if known is Kind.PART and not length:
         raise BadFrameError("an empty piece of a message")
+    if known is Kind.ROOM and length != ROOM.size:
+        raise BadFrameError("a ROOM frame of another length")
     return known, length
 
 

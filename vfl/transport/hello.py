@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import hmac
+import time
 import uuid
 from collections.abc import Iterable
 from typing import Annotated
@@ -17,9 +18,12 @@ from typing import Annotated
 import msgspec
 
 from protocols.errors import HandshakeFailed
+from vfl.identity import PARTY_NAME
 
-VERSION = 1
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=63)]
+VERSION = 2
+NONCE = 16
+KNOCK_SECONDS = 600
+_Name = Annotated[str, msgspec.Meta(pattern=f"^{PARTY_NAME.pattern}\\Z")]
 
 
 class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,6 +33,7 @@ class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: _Name
     role: _Name
     session: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+    nonce: Annotated[bytes, msgspec.Meta(min_length=NONCE, max_length=NONCE)]  # new for each connection: see `seal`
 
 
 class _AnyHello(msgspec.Struct, frozen=True):
@@ -69,6 +74,11 @@ _TEXTS = {
 }
 
 
+def nonce() -> bytes:
+    """A new nonce: no secret to the two ends, and never the same twice."""
+    return uuid.uuid4().bytes
+
+
 def encode(mine: Hello) -> bytes:
     """The payload of HELLO."""
     return msgspec.msgpack.encode(mine)
@@ -97,7 +107,7 @@ def compare(theirs: Hello, name: str, role: str, session: bytes) -> tuple[Reason
     if theirs.name != name:
         return Reason.NAME, name, "another name"
     if theirs.role != role:
-        return Reason.ROLE, role, theirs.role if theirs.role.isalnum() else "another role"
+        return Reason.ROLE, role, theirs.role
     if not hmac.compare_digest(theirs.session, session):
         return Reason.SESSION, session[:6].hex(), theirs.session[:6].hex()
     return None
@@ -117,16 +127,23 @@ def refused_by_them(peer: str, reason: Reason) -> HandshakeFailed:
 
 def knock(name: str, session: bytes) -> str:
     """What `name` puts in the server-name field of its ClientHello: random to all who do not know the session."""
-    nonce = uuid.uuid4().hex  # no secret: it crosses in the clear
-    return f"k{nonce}.k{_mark(name, session, nonce)}"
+    random = uuid.uuid4().hex  # no secret: it crosses in the clear
+    return f"k{random}.k{_mark(name, session, random, _period())}"
 
 
 def who_knocks(text: str | None, names: Iterable[str], session: bytes) -> str | None:
-    """Which of `names` the knock claims, if it was made for this session."""
-    nonce, _, mark = (text or "").partition(".k")
-    found = [n for n in names if hmac.compare_digest(_mark(n, session, nonce[1:]).encode(), mark.encode())]
-    return found[0] if found else None
+    """Which of `names` the knock claims, if it was made for this session and within `KNOCK_SECONDS` of now: one that was overheard is soon worthless."""
+    random, _, mark = (text or "").partition(".k")
+    for name in names:
+        for period in (_period(), _period() - 1, _period() + 1):
+            if hmac.compare_digest(_mark(name, session, random[1:], period).encode(), mark.encode()):
+                return name
+    return None
 
 
-def _mark(name: str, session: bytes, nonce: str) -> str:
-    return hmac.digest(session, f"vfl knock 1 {nonce} {name}".encode(), hashlib.sha256)[:16].hex()
+def _period() -> int:
+    return int(time.time()) // KNOCK_SECONDS
+
+
+def _mark(name: str, session: bytes, random: str, period: int) -> str:
+    return hmac.digest(session, f"vfl knock 2 {random} {period} {name}".encode(), hashlib.sha256)[:16].hex()

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections import deque
-from collections.abc import Iterator
 from typing import Protocol
 
 from protocols.errors import HandshakeFailed, PeerAborted, PeerClosed, PeerTimeout, RemoteProtocolError, VFLError
 from vfl.transport import frames, hello
-from vfl.transport.frames import BadFrameError, FrameReader, Kind
+from vfl.transport.frames import Assembler, BadFrameError, FrameReader, Kind
 from vfl.transport.hello import Hello, Reason
 from vfl.transport.peers import Peer
+from vfl.transport.seal import End, direction
 from vfl.transport.tls import TlsProtocol, certificate_refused, explain
+from vfl.transport.window import Outbox, Window
 
 _TURN = 4 << 20  # bytes encrypted before the loop may do something else
 
@@ -26,6 +26,7 @@ class Owner(Protocol):
     """What a link needs of the party that it belongs to."""
 
     greeting: Hello
+    certificate: bytes  # this party's, in DER
 
     def peer_of(self, certificate: bytes) -> Peer | None:
         """The party to which this certificate is pinned."""
@@ -61,9 +62,10 @@ class Link(TlsProtocol):
         self.greeted.add_done_callback(lambda f: f.cancelled() or f.exception())  # seen, also if nobody waits any more
         self.acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.unpinned = False  # it was turned away because of its certificate
-        self._reader, self._parts, self._size = FrameReader(), list[bytearray](), 0
+        self._reader, self._window = FrameReader(), Window()
+        self._assembler: Assembler | None = None  # from the peer's hello on
         self._accepted = self._welcomed = self.ended = self._aborted = False
-        self._outbox: deque[Iterator[tuple[bytes, memoryview]]] = deque()
+        self._outbox = Outbox(self._window)
         self._pumping, self._silence, self._spoke, self._written = False, 0.0, True, 0
 
     @property
@@ -87,11 +89,11 @@ class Link(TlsProtocol):
 
     def send(self, message: bytes) -> None:
         """Queues `message`."""
-        self._queue(frames.cut(message))
+        self._queue(message)
 
     def bye(self) -> None:
         """Says, after all that is queued, that this party has sent everything; `acknowledged` is done when the peer has it."""
-        self._queue(iter([(frames.header(Kind.BYE), memoryview(b""))]))
+        self._queue(None)
 
     def abort(self, code: str, blames: str | None) -> None:
         """Drops what is queued, tells the peer why (if it is a peer), and ends the connection."""
@@ -108,21 +110,21 @@ class Link(TlsProtocol):
         """Something that changes as long as bytes leave."""
         return self._written, self._transport.get_write_buffer_size() if self._transport else 0
 
-    def _queue(self, pieces: Iterator[tuple[bytes, memoryview]]) -> None:
-        self._outbox.append(pieces)
+    def took(self, size: int) -> None:
+        """A message of `size` bytes from this peer was read: it may send more."""
+        if (room := self._window.took(size)) and self.open and not self.ended:
+            self.write(frames.header(Kind.ROOM, frames.ROOM.size), frames.ROOM.pack(room))
+
+    def _queue(self, message: bytes | None) -> None:
+        self._outbox.put(message)
         if not self._pumping:
             self._pump()
 
     def _pump(self) -> None:
         self._pumping, turn = False, 0
-        while self._outbox and not self.paused and not self.finished:
-            try:
-                head, piece = next(self._outbox[0])
-            except StopIteration:
-                self._outbox.popleft()
-                continue
-            self.write(head, piece)
-            self._spoke, turn, self._written = True, turn + len(piece), self._written + 1
+        while not self.paused and not self.finished and (parts := self._outbox.take()):
+            self.write(*parts)
+            self._spoke, turn, self._written = True, turn + sum(map(len, parts)), self._written + 1
             if turn >= _TURN:  # let the loop read what has arrived
                 self._pumping = True
                 asyncio.get_running_loop().call_soon(self._pump)
@@ -202,19 +204,19 @@ class Link(TlsProtocol):
             self._refuse(Reason.DUPLICATE)
         else:
             self._accepted = True
+            here, there = End(self._owner.certificate, mine.nonce), End(peer.der, theirs.nonce)
+            self._outbox.seal = direction(mine.session, here, there)
+            self._assembler = Assembler(direction(mine.session, there, here))
             self.write(frames.header(Kind.WELCOME))
             self._settle()
 
     def _frame(self, kind: Kind, payload: bytearray) -> None:
         if kind in (Kind.PART, Kind.LAST) and not self.ended:
-            self._size += len(payload)
-            if self._size > frames.MAX_MESSAGE_BYTES:
-                raise BadFrameError("a message larger than it may be")
-            self._parts.append(payload)
-            if kind is Kind.LAST:
-                message = b"".join(self._parts)
-                self._parts, self._size = [], 0
-                self._owner.arrived(self.name, message)
+            self._piece(kind, payload)
+        elif kind is Kind.ROOM:
+            self._window.room(*frames.ROOM.unpack(payload))
+            if not self._pumping:
+                self._pump()
         elif kind is Kind.ABORT:
             self._aborted = True
             self._fail(PeerAborted(self.name, *frames.read_abort(payload)))
@@ -226,6 +228,15 @@ class Link(TlsProtocol):
             self._acknowledge()
         elif kind is not Kind.BEAT:
             raise BadFrameError(f"a {kind.name} frame where none belongs")
+
+    def _piece(self, kind: Kind, payload: bytearray) -> None:
+        assert self._assembler is not None
+        if not self._assembler.begun:
+            self._window.begins()
+        message = self._assembler.add(kind, payload)
+        if message is not None:
+            self._window.arrived(len(message))
+            self._owner.arrived(self.name, message)
 
     # -- ends
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from protocols.errors import ConfigError, LocalProtocolError, VFLError
 from vfl.identity import Identity, check_name
-from vfl.transport.hello import VERSION, Hello
+from vfl.transport.hello import VERSION, Hello, nonce
 from vfl.transport.peers import Peer, PeerAddress, check_peers, open_listener
 from vfl.transport.switchboard import Switchboard, Timing
 from vfl.transport.tls import make_context
@@ -52,9 +52,10 @@ class TlsNetwork:
             raise LocalProtocolError("a session is named by 32 bytes", party=me)
         if not 0 < 2 * heartbeat < dead_after:
             raise ConfigError("`dead_after` must be more than two heartbeats")
-        self._me, self._greeting = check_name(me), Hello(version=VERSION, name=me, role=role, session=session)
+        self._me, self._certificate = check_name(me), identity.certificate_der
+        self._greeting = Hello(version=VERSION, name=me, role=role, session=session, nonce=nonce())
         checked = [Peer(p) for p in peers]
-        check_peers(me, identity.certificate_der, checked, listen is not None)
+        check_peers(me, self._certificate, checked, listen is not None)
         self._peers = {p.name: p for p in checked}
         pins = [p.pem for p in checked]
         self._contexts = make_context(identity, pins, server=False), make_context(identity, pins, server=True)
@@ -87,7 +88,7 @@ class TlsNetwork:
         except BaseException as error:
             self.abort(error.code if isinstance(error, VFLError) else "stopped", None)
             raise
-        return {name: TlsWire(self._me, name, self._mailroom, self._post) for name in self._peers}
+        return {name: TlsWire(self._me, name, self._mailroom, self._post, self._took) for name in self._peers}
 
     def abort(self, code: str, blames: str | None = None) -> None:
         """Tells every peer `code`, and the name of the party that is the cause, and closes; what was queued and not sent is dropped."""
@@ -123,7 +124,9 @@ class TlsNetwork:
 
         async def live() -> None:
             self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            self._board = Switchboard(self._greeting, self._peers, self._contexts, self._mailroom, self._listener, self._timing)
+            self._board = Switchboard(
+                self._greeting, self._certificate, self._peers, self._contexts, self._mailroom, self._listener, self._timing
+            )
             ready.set()
             await self._stop.wait()
 
@@ -138,10 +141,15 @@ class TlsNetwork:
         asyncio.run_coroutine_threadsafe(work(self._board), self._loop).result()
 
     def _post(self, peer: str, message: bytes) -> None:
+        self._soon(Switchboard.send, peer, message)
+
+    def _took(self, peer: str, size: int) -> None:
+        self._soon(Switchboard.took, peer, size)
+
+    def _soon(self, work: Callable[..., None], *given: object) -> None:
         assert self._loop is not None
-        assert self._board is not None
         with contextlib.suppress(RuntimeError):  # the loop has just been closed; `send` raises from the next message on
-            self._loop.call_soon_threadsafe(self._board.send, peer, message)
+            self._loop.call_soon_threadsafe(work, self._board, *given)
 
     def _end(self, last_words: Callable[[Switchboard], Coroutine[Any, Any, None]]) -> None:
         with self._closing:

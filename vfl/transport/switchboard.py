@@ -49,14 +49,15 @@ class Switchboard:
     def __init__(
         self,
         greeting: Hello,
+        certificate: bytes,
         peers: dict[str, Peer],
         contexts: tuple[ssl.SSLContext, ssl.SSLContext],
         mailroom: Mailroom,
         listener: socket.socket | None,
         timing: Timing,
     ) -> None:
-        self.greeting, self._peers, self._mailroom, self._listener, self._timing = greeting, peers, mailroom, listener, timing
-        self._as_caller, self._as_called = contexts
+        self.greeting, self.certificate, self._peers, self._mailroom, self._listener = greeting, certificate, peers, mailroom, listener
+        (self._as_caller, self._as_called), self._timing = contexts, timing
         self._by_pin = {p.der: p for p in peers.values()}
         self._links: dict[str, Link] = {}  # the one link of each party, from the moment its hello was accepted
         self._all: set[Link] = set()
@@ -236,6 +237,10 @@ class Switchboard:
     def send(self, name: str, message: bytes) -> None:
         """Queues `message` for `name`."""
         self._links[name].send(message)
+
+    def took(self, name: str, size: int) -> None:
+        """A message of `size` bytes from `name` was read."""
+        self._links[name].took(size)
 
     # -- life and end
 

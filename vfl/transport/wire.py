@@ -88,12 +88,14 @@ class Mailroom:
 class TlsWire:
     """Whole messages to and from one peer over mutual TLS 1.3; `TlsNetwork.connect` makes it.
 
-    `bytes_sent` and `bytes_received` count the messages that `send` took and `recv` gave, frame headers included; heartbeats and
-    what TLS adds are left out, so that two runs of one job count the same.
+    `bytes_sent` and `bytes_received` count the messages that `send` took and `recv` gave, frame headers and marks included; heartbeats,
+    ROOM and what TLS adds are left out, so that two runs of one job count the same.
     """
 
-    def __init__(self, me: str, peer: str, mailroom: Mailroom, post: Callable[[str, bytes], None]) -> None:
-        self._me, self._peer, self._mailroom, self._post = me, peer, mailroom, post
+    def __init__(
+        self, me: str, peer: str, mailroom: Mailroom, post: Callable[[str, bytes], None], took: Callable[[str, int], None]
+    ) -> None:
+        self._me, self._peer, self._mailroom, self._post, self._took = me, peer, mailroom, post, took
         self._sent = self._received = 0
 
     @property
@@ -128,5 +130,6 @@ class TlsWire:
         """The next message.  Raises PeerTimeout after `timeout` seconds, and at once what ended the run: the death of *any* peer
         (PeerClosed, PeerTimeout, RemoteProtocolError, each naming it), or PeerAborted."""
         data = self._mailroom.take(self._peer, timeout)
+        self._took(self._peer, len(data))
         self._received += wire_size(len(data))
         return data
