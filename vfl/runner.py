@@ -39,8 +39,11 @@ def load_table(job: Job, party: Party) -> Table | None:
 
 def read_table(job: Job, party: Party, data: Data, *, scored_by: Sequence[str] | None = None) -> tuple[pd.DataFrame, Table]:
     """What stands in `data`, and as the job wants it; scored_by: the columns of a model, when rows are to be scored and need no label."""
-    frame = read_source(data.source, data.query, keys=job.align.columns)
     guest = party.role == "guest"
+    label = data.label if guest and scored_by is None else None
+    columns = data.columns if scored_by is None else scored_by
+    only = None if columns is None else [*job.align.columns, *columns, *([label] if label else [])]  # of a wide file, no other is read
+    frame = read_source(data.source, data.query, keys=job.align.columns, only=only)
     table = table_from_frame(
         frame,
         party=party.name,

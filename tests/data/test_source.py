@@ -5,11 +5,13 @@ import sqlite3
 import sys
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from protocols.errors import DataError
+from vfl import runner
 from vfl.data import read_source, source, table_from_frame
 
 
@@ -100,6 +102,19 @@ def test_parquet(tmp_path, csv):
     assert "not a readable Parquet file" in refusal(csv("CANARY", "x.parquet"))
 
 
+def test_of_a_wide_parquet_file_only_the_wanted_columns_are_read(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    pd.DataFrame({"id": ["007", "08"], **{f"x{i}": [i, i] for i in range(50)}}).to_parquet(tmp_path / "wide.parquet")
+    asked, read = [], parquet.ParquetDataset.read
+    monkeypatch.setattr(
+        parquet.ParquetDataset, "read", lambda self, columns=None, **more: asked.append(columns) or read(self, columns, **more)
+    )
+    assert list(read_source(tmp_path / "wide.parquet", keys=["id"], only=["id", "x7"])) == ["id", "x7"]
+    assert asked == [["id", "x7"]]
+
+
 def test_parquet_without_pyarrow_says_what_to_install(csv, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert "pip install pyarrow" in refusal(csv("x", "x.parquet"))
@@ -156,3 +171,17 @@ def test_some_columns_are_read_in_steps(tmp_path, monkeypatch):
     assert list(frame.columns) == ["id"]
     assert frame.index.tolist() == list(range(10))
     assert list(source.read_source(tmp_path / "t.csv", keys=["id"], only=["z"]).columns) == ["id", "x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "scored_by", "wanted"),
+    [(("x3",), None, ["id", "x3", "bad"]), (("x3",), ("x1", "x2"), ["id", "x1", "x2"]), (None, None, None)],
+)
+def test_a_run_asks_a_wide_file_for_its_own_columns_only(monkeypatch, columns, scored_by, wanted):
+    frame = pd.DataFrame({"id": ["a", "b"], "bad": [0, 1], **{f"x{i}": [1.0, 2.0] for i in range(5)}})
+    asked: list[object] = []
+    monkeypatch.setattr(runner, "read_source", lambda *_, only, **__: asked.append(only) or frame)
+    align = SimpleNamespace(columns=("id",), keys=(("id",),), normalise={}, duplicates="error")
+    party, data = SimpleNamespace(name="bank", role="guest"), SimpleNamespace(source="t.csv", query=None, label="bad", columns=columns)
+    runner.read_table(SimpleNamespace(align=align), party, data, scored_by=scored_by)
+    assert asked == [wanted]
