@@ -42,6 +42,14 @@ PERMITS: dict[str, str] = {
     "node-rows-to-hosts": (
         'boosted trees with membership = "shared" only: hosts learn which rows each node holds, which correlates with the label'
     ),
+    "bin-events-to-guest": (
+        "the guest learns how many rows and how many events every fine bin of each of a host's columns holds, none of fewer than min_bin_rows rows; "
+        "columns have numbers for names, and bins no bounds"
+    ),
+    "column-names-to-guest": "the guest learns the names of the hosts' columns",
+    "woe-to-host": (
+        "a host learns how many events each final bin of its own columns holds: its weight of evidence, what its points stand for, and the base rate"
+    ),
 }
 
 LATER: dict[str, str] = {}
