@@ -198,6 +198,36 @@ def predict(
 
 
 @app.command()
+def monitor(
+    party: PartyFile,
+    model: Annotated[Path, typer.Option(metavar="MODEL", help="This party's model folder, RUN/model.", show_default=False)],
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The new table: .csv or .parquet; without it, the source in the party file.", show_default=False),
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(metavar="SCORES.csv", help="Guest: the scores of vfl predict, to compare them too.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the numbers to a .json or .csv file.", show_default=False)
+    ] = None,
+) -> None:
+    """Hold a new table against the training rows.
+
+    Each party for its own columns, alone: nothing is sent.  The population stability index (PSI) of each column, and of the guest's scores.
+    """
+    from vfl.config import load_party
+    from vfl.monitor import monitor as monitor_party
+    from vfl.monitor import print_monitor, write_monitor
+
+    found = monitor_party(load_party(party), model, data, scores)
+    if out is not None:
+        write_monitor(found, out)
+    print_monitor(found, Console(emoji=False))
+
+
+@app.command()
 def align(
     job: JobFile,
     party: PartyFile,

@@ -50,7 +50,7 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
     """Checks files, policy, model part and table; data: replaces [data] source.  Raises ConfigError, DisclosureRefused, DataError, ModelError."""
     cross_check(job, party)
     _check_options(job, party, model, data, out)
-    source = _new_data(party, data)
+    source = new_data(party, data)
     check_files(party.model_copy(update={"data": source}))
     identity = Identity.load(party.identity.key, party.identity.certificate, party.name)
     if source is None or model is None:
@@ -78,7 +78,7 @@ def _check_options(job: Job, party: Party, model: Path | None, data: str | None,
         raise wrong(f"{out} cannot be written", "Name a file in a folder that this account may write")
 
 
-def _new_data(party: Party, data: str | None) -> Data | None:
+def new_data(party: Party, data: str | None) -> Data | None:
     """[data] of the party file, with another source if one was given."""
     if party.data is None or data is None:
         return party.data

@@ -15,6 +15,7 @@ from protocols.cipher import backend
 from vfl import metrics
 from vfl.config import Job, Party
 from vfl.programs.logistic import Fitted
+from vfl.stability import Baseline
 
 VERSIONS = ("vfl", "numpy", "pandas", "cryptography")
 
@@ -82,11 +83,22 @@ def data_party_result(result: dict[str, Any], job: Job, party: Party, fitted: Fi
     return result
 
 
+def baseline(fitted: Fitted) -> Baseline:
+    """The party's columns on the training rows, and at the guest the scores of the held-out rows: what later tables are held against."""
+    train = fitted.aligned.features[~fitted.held_out]
+    return Baseline.of(fitted.part.party, fitted.part.model_id, train, None if fitted.scores is None else probability(fitted.scores))
+
+
+def probability(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (1 + exp(-score)), which cannot overflow."""
+    return np.asarray(0.5 * (1.0 + np.tanh(scores / 2)))
+
+
 def evaluate(result: dict[str, Any], job: Job, fitted: Fitted, scores: NDArray[np.float64]) -> None:
     """Joint and guest-alone scores of the held-out rows: metrics and plots."""
     assert fitted.aligned.label is not None
     y = fitted.aligned.label.to_numpy(np.float64)[fitted.held_out].astype(int)
-    probabilities = {"joint": 1.0 / (1.0 + np.exp(-scores)), "guest_alone": guest_alone(fitted, job.model.C)}
+    probabilities = {"joint": probability(scores), "guest_alone": guest_alone(fitted, job.model.C)}
     result["metrics"]["test"] = {name: metrics.binary_metrics(y, p) for name, p in probabilities.items()}
     result["plots"]["test"] = {name: metrics.plot_series(y, p) for name, p in probabilities.items()}
 

@@ -20,7 +20,7 @@ from vfl.ledger import summarise
 from vfl.meeting import Ready, meet
 from vfl.programs import logistic
 from vfl.report.page import write_report
-from vfl.results import data_party_result, result_frame
+from vfl.results import baseline, data_party_result, result_frame
 from vfl.store import save_part
 
 
@@ -95,6 +95,7 @@ def run(ready: Ready, watch: Observer, *, connect_timeout: float = 120.0, seed: 
         result = result_frame(job, party, meeting.started, "run")
         if isinstance(outcome, logistic.Fitted):
             save_part(outcome.part, meeting.draft / "model", job_digest=job.digest)
+            baseline(outcome).save(meeting.draft / "model")
             result = data_party_result(result, job, party, outcome)
     result |= {"phases": meeting.counting.phases(), "disclosure": summarise(meeting.folder / "ledger.jsonl")}
     write_report(meeting.folder, result)

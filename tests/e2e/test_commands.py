@@ -86,6 +86,7 @@ def test_the_readme_from_end_to_end(parties: Institutions, monkeypatch: pytest.M
     assert "Signed by the owner of bank/identity/cert.pem" in said["ledger verify"].out
     assert re.search(r"canaryage +-?\d", said["model show"].out)
     assert "128 of 160 rows are scored" in said["predict"].out
+    assert re.search(r"canaryage +0\.\d{3} +as in training", said["monitor"].out)
     assert re.search(r"\b128\b", said["align"].out)
     show_what_is_wrong(parties, runs["bank"])
 
@@ -112,7 +113,7 @@ def test_the_help_lists_the_commands_in_the_order_of_use(parties: Institutions, 
     monkeypatch.setenv("COLUMNS", "80")
     text = parties.here("--help").out
     listed = re.findall(r"^  ([a-z]+) +\S", text.partition("Commands:")[2], re.MULTILINE)
-    assert listed == ["demo", "init", "trust", "job", "check", "align", "run", "predict", "report", "ledger", "model"]
+    assert listed == ["demo", "init", "trust", "job", "check", "align", "run", "predict", "monitor", "report", "ledger", "model"]
     assert "..." not in text.partition("Commands:")[2]  # nothing is cut off at 80 columns
     assert re.fullmatch(r"vfl \d+\.\d+\.\d+\n", parties.here("--version").out)
     in_readme = list(dict.fromkeys(words[1] for words in printed()))

@@ -1,0 +1,168 @@
+"""Is a new table's drift what the formula says, whatever the order of its columns, and is what cannot be compared a named error?"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from protocols.errors import ConfigError, DataError, ModelError
+from vfl.config import load_party
+from vfl.metrics import psi
+from vfl.monitor import monitor, print_monitor, write_monitor
+from vfl.setup import init_party
+from vfl.stability import Baseline, compare, describe, load_baseline
+
+
+def table(rows: int = 500, shift: float = 0.0, seed: int = 1) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {"age": rng.normal(40 + 10 * shift, 10, rows), "late": rng.integers(0, 4, rows), "region": rng.choice(["n", "s"], rows)}
+    )
+
+
+@pytest.fixture
+def party(tmp_path: Path) -> Path:
+    """A guest's folder with a model part's baseline in it."""
+    init_party(tmp_path / "bank", "guest", "bank")
+    model = tmp_path / "bank" / "model"
+    model.mkdir()
+    Baseline.of("bank", b"m" * 16, table(), np.random.default_rng(2).random(300)).save(model)
+    return tmp_path / "bank"
+
+
+def run(party: Path, frame: pd.DataFrame, scores: pd.Series | None = None) -> dict:
+    frame.to_csv(party / "new.csv", index=False)
+    if scores is not None:
+        pd.DataFrame({"id": range(len(scores)), "score": scores}).to_csv(party / "scores.csv", index=False)
+    return monitor(
+        load_party(party / "party.toml"), party / "model", str(party / "new.csv"), None if scores is None else party / "scores.csv"
+    )
+
+
+def by_column(found: dict) -> dict:
+    return {line["column"]: line for line in found["columns"]}
+
+
+def test_the_same_population_is_stable_and_a_shifted_column_is_named(party: Path) -> None:
+    same = by_column(run(party, table(seed=2)))
+    assert {line["mark"] for line in same.values()} == {"stable"}
+    moved = by_column(run(party, table(shift=1, seed=2)))
+    assert (moved["age"]["mark"], moved["late"]["mark"], moved["region"]["mark"]) == ("shifted", "stable", "stable")
+    for line in moved.values():
+        assert line["psi"] == pytest.approx(psi(line["before"], line["now"]))
+        assert sum(line["before"]) == sum(line["now"]) == 500
+    edges = np.quantile(table()["age"], np.linspace(0, 1, 11)[1:-1], method="inverted_cdf")
+    now = [*np.bincount(np.searchsorted(edges, table(shift=1, seed=2)["age"]), minlength=10), 0]
+    assert moved["age"]["now"] == now
+
+
+def test_order_and_further_columns_do_not_matter(party: Path) -> None:
+    new = table(shift=0.3, seed=5)
+    assert run(party, new) == run(party, new[["region", "age", "late"]].assign(id="x", other=1.5))
+
+
+def test_missing_values_and_unseen_texts_count_as_drift(party: Path) -> None:
+    new = table(seed=3)
+    new.loc[: len(new) // 2, "age"] = np.nan
+    new["region"] = "west"
+    found = by_column(run(party, new))
+    assert found["age"]["missing"] == pytest.approx(251 / 500)
+    assert found["age"]["missing_before"] == 0
+    assert (found["age"]["mark"], found["region"]["mark"]) == ("shifted", "shifted")
+    assert dict(zip(found["region"]["bins"], found["region"]["now"], strict=True))["others"] == 500
+    new["late"] = np.nan
+    assert by_column(run(party, new))["late"]["missing"] == 1.0
+
+
+def test_a_missing_column_is_named_and_so_is_one_that_became_text(party: Path) -> None:
+    with pytest.raises(DataError, match="lacks 'age', 'region', which the model uses"):
+        run(party, table()[["late"]])
+    with pytest.raises(DataError, match="'age' holds no numbers"):
+        run(party, table().assign(age="old"))
+    with pytest.raises(DataError, match="no rows"):
+        run(party, table(rows=0))
+
+
+def test_scores_are_compared_at_the_guest_only_where_rows_are_scored(party: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    scores = pd.Series(rng.random(400) ** 3)
+    scores[:100] = np.nan
+    found = run(party, table(), scores)["score"]
+    assert (found["rows"], found["mark"]) == (300, "shifted")
+    assert run(party, table(), pd.Series(rng.random(300)))["score"]["mark"] == "stable"
+    assert run(party, table())["score"] is None
+    (party / "scores.csv").write_text("id\n1\n")
+    with pytest.raises(DataError, match="no column 'score'"):
+        monitor(load_party(party / "party.toml"), party / "model", str(party / "new.csv"), party / "scores.csv")
+    Baseline.of("bank", b"m" * 16, table()).save(party / "model")
+    with pytest.raises(ConfigError, match="knows no scores"):
+        run(party, table(), scores)
+
+
+def test_parts_that_are_not_ones_own_or_damaged_are_refused(party: Path) -> None:
+    path = party / "model" / "baseline.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    good = json.loads(path.read_text())
+    damaged = {
+        "is damaged": ["{", "[]", json.dumps(good | {"more": 1}), json.dumps(good | {"columns": {"a": {"edges": [1.0], "values": None, "counts": [1]}}})],
+        "another format": [json.dumps(good | {"format": 2})],
+        "the part of another party": [json.dumps(good | {"party": "telecom"})],
+    }  # fmt: skip
+    for words, contents in damaged.items():
+        for content in contents:
+            path.write_text(content)
+            with pytest.raises(ModelError, match=words):
+                run(party, table())
+    path.unlink()
+    with pytest.raises(ModelError, match=r"has no baseline\.json"):
+        load_baseline(party / "model")
+
+
+def test_the_table_and_both_files_hold_the_numbers(party: Path) -> None:
+    found = run(party, table(shift=1, seed=2), pd.Series(np.linspace(0, 1, 50)))
+    text = io.StringIO()
+    print_monitor(found, Console(file=text, width=100))
+    lines = [line.split() for line in text.getvalue().splitlines()]
+    assert [
+        "age",
+        f"{by_column(found)['age']['psi']:.3f}",
+        "another",
+        "population:",
+        "check",
+        "the",
+        "model",
+        "0.0",
+        "%",
+        "0.0",
+        "%",
+        "500",
+    ] in lines
+    assert [line[0] for line in lines if line and line[0] in ("joint", "age", "late", "region")][:2] == ["joint", "age"]
+    write_monitor(found, party / "m.json")
+    assert json.loads((party / "m.json").read_text()) == found
+    write_monitor(found, party / "m.csv")
+    rows = list(csv.DictReader(io.StringIO((party / "m.csv").read_text())))
+    assert [r["column"] for r in rows] == ["age", "late", "region", "joint score"]
+    assert float(rows[0]["psi"]) == by_column(found)["age"]["psi"]
+    with pytest.raises(ConfigError, match=r"neither \.json nor \.csv"):
+        write_monitor(found, party / "m.txt")
+
+
+def test_columns_are_described_as_pandas_describes_them() -> None:
+    frame = table()
+    frame.loc[:49, "age"] = np.nan
+    age, _, region = describe(frame)
+    assert age["missing"] == pytest.approx(0.1)
+    expected = frame["age"].describe(percentiles=[0.05, 0.5, 0.95])
+    assert (age["type"], age["distinct"]) == ("number", 450)
+    assert [age["mean"], age["p5"], age["median"], age["p95"]] == pytest.approx(list(expected[["mean", "5%", "50%", "95%"]]))
+    assert age["sd"] == pytest.approx(frame["age"].std(ddof=0))
+    assert (region["type"], region["distinct"], "mean" in region) == ("text", 2, False)
+    assert compare(Baseline.of("bank", b"", frame), frame)["columns"][0]["psi"] == 0
