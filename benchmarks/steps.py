@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from protocols.glm.links import LOGISTIC_LINKS
-from protocols.glm.plan import TOLERANCE, WEIGHT
+from protocols.glm.plan import TOLERANCE, WEIGHT, Penalty
 
 Vector = NDArray[np.float64]
 Schedule = Iterator[tuple[float, float, bool]]  # momentum, rate, keeps: as protocols.glm.plan.Step
@@ -53,7 +53,7 @@ def chebyshev(passes: int) -> Schedule:
 
 
 def ours(passes: int) -> Schedule:
-    for step in LOGISTIC_LINKS["exact"].plan(10, 1.0, passes, 2, 2007).steps():
+    for step in LOGISTIC_LINKS["exact"].plan(10, Penalty(1.0), passes, 2, 2007).steps():
         yield step.momentum / 2**WEIGHT, step.rate / 2**WEIGHT, step.keeps
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from protocols.cipher import HEAD_ROOM
-from protocols.glm import LOGISTIC_LINKS
+from protocols.glm import LOGISTIC_LINKS, Penalty
 from protocols.glm.plan import rows_log2
 from vfl import alignment_run
 from vfl.budget import Budget
@@ -32,7 +32,7 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
     budget.check(peers)
     rows = len(ready.table.ids) if ready.table else 0
     link, plain_bits = LOGISTIC_LINKS[job.model.link], job.crypto.key_bits - HEAD_ROOM - 1
-    plan = link.plan(rows_log2(max(rows, 2)), job.model.C, job.model.max_iter, 1 + len(job.parties.hosts), plain_bits)
+    plan = link.plan(rows_log2(max(rows, 2)), Penalty(1 / job.model.C), job.model.max_iter, 1 + len(job.parties.hosts), plain_bits)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     facts = {
         "job": f"{job.name}, digest {job.digest.hex()[:16]}...: every party must see the same (vfl job digest)",

@@ -10,43 +10,49 @@ from numpy.typing import NDArray
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec
 from protocols.errors import DataError
-from protocols.glm.plan import FEATURE, PRECONDITION, WEIGHT, Plan, Step
+from protocols.glm.plan import FEATURE, WEIGHT, Plan, Step
 
 ROWS_A_WEIGHT = 2  # fewer equations than that would let an owner solve its final weights for its partner's labels
 
 
 @dataclass(frozen=True)
 class Block:
-    """X (n, d), P = X M (n, d) and the L2 term's matrix (d, d), as integers in the plan's units."""
+    """X (n, d), P = X M (n, d) and the L2 term's matrix (d, d, to be shifted), as integers in the plan's units."""
 
     x: NDArray[np.int64]
     preconditioned: NDArray[np.int64]
     penalty: NDArray[np.int64]
+    penalty_shift: int
 
     @classmethod
-    def of(cls, x: NDArray[np.float64], plan: Plan, curvature: float, *, intercept: bool) -> Block:
+    def of(cls, x: NDArray[np.float64], plan: Plan, *, intercept: bool, models: int = 1) -> Block:
         """x (n, d) float64, standardised and clipped.  With `intercept` a last column of ones is added, which the penalty leaves out.
 
-        M is the party's own fixed-Hessian preconditioner (curvature X^T X / n + I / Cn)^-1 / blocks: blocks times the block-diagonal Hessian bounds the whole.
+        M is the party's own fixed-Hessian preconditioner (curvature X^T X / n + penalty I)^-1 / blocks: blocks times the block-diagonal Hessian bounds the whole.
+        models: how many are trained on these rows (one-vs-rest); their labels add up to one a row, so that n (models - 1) labels are free.
         """
-        n = len(x)
-        if n < ROWS_A_WEIGHT * (x.shape[1] + intercept):
+        n, weights = len(x), models * (x.shape[1] + intercept)
+        if n * max(1, models - 1) < ROWS_A_WEIGHT * weights:
             raise DataError(
-                f"{n} training rows are too few for {x.shape[1] + intercept} weights: they would tell too much of single rows",
+                f"{n} training rows are too few for {weights} weights: they would tell too much of single rows",
                 remedy="Use more rows or fewer columns",
                 expected=f"{ROWS_A_WEIGHT} rows a weight",
             )
         x = np.column_stack([x, np.ones(n)]) if intercept else x
         fixed = np.rint(x * 2**FEATURE)
         x = fixed / 2**FEATURE
-        inverse = np.linalg.inv(curvature * (x.T @ x) / n + np.eye(x.shape[1]) / (plan.C * n)) / plan.blocks
+        decay = plan.penalty.a_row(n)
+        inverse = np.linalg.inv(plan.curvature * (x.T @ x) / n + np.eye(x.shape[1]) * decay) / plan.blocks
         penalised = np.ones(x.shape[1])
-        penalised[-1] = 0.0 if intercept else 1.0
-        scale = 2.0**plan.rows_log2 / n
+        penalised[-1:] = 0.0 if intercept else 1.0
+        rows, bits = 2.0**plan.rows_log2, plan.precondition_bits
         return cls(
             np.ascontiguousarray(fixed, dtype=np.int64),
-            np.rint(x @ inverse * scale * 2**PRECONDITION).astype(np.int64),
-            np.rint(inverse * penalised * (scale / plan.C) * 2.0 ** (PRECONDITION + plan.residual_bits - WEIGHT)).astype(np.int64),
+            np.rint(x @ inverse * (rows / n) * 2.0**bits).astype(np.int64),
+            np.rint(inverse * penalised * (decay * rows) * 2.0 ** (bits + plan.residual_bits - WEIGHT - plan.penalty_shift)).astype(
+                np.int64
+            ),
+            plan.penalty_shift,
         )
 
     @property
@@ -60,6 +66,8 @@ class Block:
     def gradient(self, residual: CipherVec, theirs: CipherVec, mine: PlainVec) -> CipherVec:
         """[[P^T d + penalty (b + a)]] (d,)."""
         decay = theirs.matmul(self.penalty).add_plain(mine.matmul(self.penalty))
+        if self.penalty_shift:
+            decay = decay.mul_plain(PlainVec.from_ints([1 << self.penalty_shift]))
         return residual.t_matmul(self.preconditioned) + decay
 
 

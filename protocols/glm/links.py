@@ -1,7 +1,7 @@
 """From encrypted linear predictors to encrypted residuals, without opening either.
 
-A link is a function of z that the guest turns into d = mean(z) - y.  The linear ones need no interaction; the exact one is a look-up on additive shares
-(`protocols.glm.sealed_link`).
+A link is a function of z that the guest turns into d = weight (mean(z) - y).  The linear ones need no interaction; the sealed ones are a look-up on additive
+shares (`protocols.glm.sealed_link`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,34 +17,50 @@ from numpy.typing import NDArray
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.glm import sealed_link
-from protocols.glm.plan import FEATURE, SCORE, WEIGHT, Plan
+from protocols.glm.plan import FEATURE, SCORE, WEIGHT, Penalty, Plan
 from protocols.session import Session
+
+ROW_WEIGHT = 20  # bits of a row's weight below the announced power of two
 
 
 class Link(ABC):
-    """residual_bits: fractional bits of d.  residual_log2: |d| < 2^residual_log2.  curvature: bound of the loss's second derivative by z."""
+    """residual_bits: fractional bits of d.  residual_log2: |d| < 2^residual_log2.  curvature: bound of the loss's second derivative by z.
+
+    fresh: whether `difference` carries a factor that no host has.  by_mean: whether the link depends on the order of magnitude of the labels' mean.
+    """
 
     residual_bits: int
     residual_log2: int
     curvature: float
+    fresh: ClassVar[bool]
+    by_mean: ClassVar[bool] = False
 
-    def plan(self, rows_log2: int, C: float, passes: int, blocks: int, plain_bits: int) -> Plan:
+    def plan(self, rows_log2: int, penalty: Penalty, passes: int, blocks: int, plain_bits: int) -> Plan:
         """The plan of a training with this link."""
-        return Plan(rows_log2, C, passes, blocks, plain_bits, self.residual_bits, self.residual_log2)
+        return Plan(rows_log2, penalty, passes, blocks, plain_bits, self.residual_bits, self.residual_log2, self.curvature)
 
     @abstractmethod
-    def start(self, y: NDArray[np.float64]) -> float:
+    def start(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
         """The intercept that is best without any column, which the guest starts from."""
 
     @abstractmethod
+    def difference(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
+        """At the guest: [[mean(z) - y]] (n,) from [[z]] (n,)."""
+
     def residual(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
-        """At the guest: [[d]] (n,) from [[z]] (n,), fresh to every host."""
+        """At the guest: [[d]] (n,), fresh to every host."""
+        d = self.difference(session, z, y)
+        return d if self.fresh else d.rerandomise(session.seed("residual", d.digest()))
 
     def deal(self, session: Session, rows: int) -> None:  # noqa: B027  most links deal nothing
         """At every host, once a pass: what the link needs dealt."""
 
-    def serve(self, session: Session, rows_log2: int, key: DecryptionKey) -> None:  # noqa: B027
+    def serve(self, session: Session, rows_log2: int, key: DecryptionKey, *, last: bool) -> None:  # noqa: B027
         """At the arbiter, once a pass: its part of the look-up."""
+
+    def scaled(self, mean_log2: int) -> Link:
+        """The link for labels whose mean is at most 2^mean_log2."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -55,6 +72,7 @@ class Linear(Link):
 
     slope_log2: int = 0
     middle: float = 0.0
+    fresh = False
 
     @property
     def residual_bits(self) -> int:  # type: ignore[override]
@@ -68,42 +86,130 @@ class Linear(Link):
     def curvature(self) -> float:  # type: ignore[override]
         return float(0.5**self.slope_log2)
 
-    def start(self, y: NDArray[np.float64]) -> float:
-        return float(y.mean() - self.middle) * 2.0**self.slope_log2
+    def start(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
+        return float(np.average(y, weights=weights) - self.middle) * 2.0**self.slope_log2
 
-    def residual(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
-        d = z.add_plain(PlainVec.from_i64(np.rint((self.middle - y) * 2.0**self.residual_bits).astype(np.int64)))
-        return d.rerandomise(session.seed("residual", d.digest()))
+    def difference(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
+        return z.add_plain(PlainVec.from_i64(np.rint((self.middle - y) * 2.0**self.residual_bits).astype(np.int64)))
 
 
-@dataclass(frozen=True)
-class ExactLogistic(Link):
-    """d = 1 / (1 + exp(-z)) - y by the sealed link: nobody learns anything but, the arbiter, how many rows are near the edge of the table."""
+class Sealed(Link):
+    """d = curve(z) - y by the sealed link: nobody learns anything but, the arbiter, how many rows are near the edge of the table."""
 
     residual_bits = sealed_link.VALUE
-    residual_log2 = 1
-    curvature = 0.25
+    fresh = True  # by the arbiter's own encryption
 
-    def start(self, y: NDArray[np.float64]) -> float:
-        rate = float(y.mean())
-        return math.log(rate / (1 - rate))
+    @property
+    @abstractmethod
+    def curve(self) -> sealed_link.Curve: ...
 
-    def residual(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
-        return sealed_link.guest(session, z, LOGISTIC, np.rint(y * 2.0**self.residual_bits).astype(np.int64))
+    def difference(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
+        return sealed_link.guest(session, z, self.curve, np.rint(y * 2.0**self.residual_bits).astype(np.int64))
 
     def deal(self, session: Session, rows: int) -> None:
         sealed_link.dealer(session, rows)
 
-    def serve(self, session: Session, rows_log2: int, key: DecryptionKey) -> None:
-        sealed_link.arbiter(session, key, LOGISTIC, rows_log2)
+    def serve(self, session: Session, rows_log2: int, key: DecryptionKey, *, last: bool) -> None:
+        sealed_link.arbiter(session, key, self.curve, rows_log2, last=last)
 
 
 def logistic(z: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(1.0 / (1.0 + np.exp(-z)))
 
 
-LOGISTIC = sealed_link.Curve(logistic, lambda z: logistic(z) * logistic(-z))
+@dataclass(frozen=True)
+class ExactLogistic(Sealed):
+    """mean(z) = 1 / (1 + exp(-z)), for labels 0 and 1."""
+
+    residual_log2 = 1
+    curvature = 0.25
+    curve = sealed_link.Curve(logistic, lambda z: logistic(z) * logistic(-z))
+
+    def start(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
+        rate = float(np.average(y, weights=weights))
+        return math.log(rate / (1 - rate))
+
+
+@dataclass(frozen=True)
+class ExactPoisson(Sealed):
+    """mean(z) = exp(z), for counts; above `cap` it goes on as its tangent, which keeps the loss convex and bounds its curvature by `cap`.
+
+    cap is 2^STEEP times the power of two that the labels' mean does not exceed.  With no row's mean above it the optimum is that of the exponential itself; with
+    one at the last pass the run stops.
+    """
+
+    mean_log2: int = 0
+    by_mean = True
+    STEEP: ClassVar[int] = 5  # log2
+    RANGE: ClassVar[int] = 6  # log2 of the table's half-range: rows' means lie between exp(-32) and exp(32)
+
+    @property
+    def cap(self) -> float:
+        return 2.0 ** (self.mean_log2 + self.STEEP)
+
+    @property
+    def curvature(self) -> float:  # type: ignore[override]
+        return self.cap
+
+    @property
+    def residual_log2(self) -> int:  # type: ignore[override]
+        return max(self.mean_log2 + self.STEEP + self.RANGE + 1, 10)  # the tangent's end, and small counts under any mean
+
+    @property
+    def curve(self) -> sealed_link.Curve:
+        cap, knee = self.cap, math.log(self.cap)
+
+        def slope(z: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.asarray(np.exp(np.minimum(z, knee)))
+
+        return sealed_link.Curve(lambda z: slope(z) + cap * np.maximum(z - knee, 0.0), slope, self.RANGE, knee)
+
+    def start(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
+        return math.log(float(np.average(y, weights=weights)))
+
+    def scaled(self, mean_log2: int) -> ExactPoisson:
+        return ExactPoisson(mean_log2)
+
+
+@dataclass(frozen=True, eq=False)
+class Weighted(Link):
+    """`base` with the rows weighted: the guest multiplies its residuals by integers and re-randomises them.
+
+    bound_log2: every weight is at most 2^bound_log2, which all parties know; weights (n,) are the guest's alone, rounded to 2^(bound_log2 - ROW_WEIGHT).
+    """
+
+    base: Link
+    bound_log2: int
+    weights: NDArray[np.float64] | None = None
+    fresh = False
+
+    @property
+    def residual_bits(self) -> int:  # type: ignore[override]
+        return self.base.residual_bits + ROW_WEIGHT - self.bound_log2
+
+    @property
+    def residual_log2(self) -> int:  # type: ignore[override]
+        return self.base.residual_log2 + self.bound_log2
+
+    @property
+    def curvature(self) -> float:  # type: ignore[override]
+        return self.base.curvature * 2.0**self.bound_log2
+
+    def start(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
+        return self.base.start(y, weights)
+
+    def difference(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
+        assert self.weights is not None
+        whole = np.rint(self.weights * 2.0 ** (ROW_WEIGHT - self.bound_log2)).astype(np.int64)
+        return self.base.difference(session, z, y).mul_plain(PlainVec.from_i64(whole))
+
+    def deal(self, session: Session, rows: int) -> None:
+        self.base.deal(session, rows)
+
+    def serve(self, session: Session, rows_log2: int, key: DecryptionKey, *, last: bool) -> None:
+        self.base.serve(session, rows_log2, key, last=last)
 
 
 LOGISTIC_LINKS: dict[str, Link] = {"exact": ExactLogistic(), "taylor": Linear(slope_log2=2, middle=0.5)}
 IDENTITY = Linear()
+POISSON = ExactPoisson()

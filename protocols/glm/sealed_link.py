@@ -51,22 +51,28 @@ from protocols.message import BLINDED, REVEALED, SEALED, Message
 from protocols.session import Session
 
 TABLE_BITS = 13
-RANGE_LOG2 = 7  # the tables cover [-2^7, 2^7); rows may lie in the inner half
 VALUE = 24  # fractional bits of the tables' entries
 UNIT = FEATURE + WEIGHT  # fractional bits of z
-CELL = RANGE_LOG2 + 1 + UNIT - TABLE_BITS  # log2 of a cell, in units of z
 PREDICTOR = SCORE + UNIT  # |z| < 2^PREDICTOR, in units of z
 MASK = PREDICTOR + SIGMA + 1
 WIDTH = MASK + GUARD
 RING = 128
+BEYOND = 32  # rows beyond the knee are counted in units of 2^32, beside those near the edge
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A function and its derivative."""
+    """A function and its derivative.  The tables cover [-2^range_log2, 2^range_log2); rows may lie in the inner half, and at the end up to the knee."""
 
     value: Callable[[NDArray[np.float64]], NDArray[np.float64]]
     slope: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    range_log2: int = 7
+    knee: float | None = None
+
+    @property
+    def cell(self) -> int:
+        """log2 of a cell, in units of z."""
+        return self.range_log2 + 1 + UNIT - TABLE_BITS
 
 
 class Deal(Message, disclosure=BLINDED, learns="nothing: one of two shares of a random position and of a random product a row"):
@@ -100,7 +106,7 @@ class EdgeShare(
     Message,
     disclosure=REVEALED,
     permit="edge-count-to-arbiter",
-    learns="how many rows' predictors are near the edge of the link's table",
+    learns="how many rows' predictors are near the edge of the link's table, and for counts how many rows' means are far above the labels' mean",
 ):
     share: PlainVec  # (1,)
 
@@ -131,8 +137,11 @@ def guest(session: Session, z: CipherVec, curve: Curve, offset: NDArray[np.int64
     return residual.add_plain(share - PlainVec.from_i64(offset))  # 4
 
 
-def arbiter(session: Session, key: DecryptionKey, curve: Curve, rows_log2: int) -> None:
-    """The arbiter's side of one look-up.  Raises DataError if a predictor is near the edge of the table, PlaintextOverflow if far beyond."""
+def arbiter(session: Session, key: DecryptionKey, curve: Curve, rows_log2: int, *, last: bool) -> None:
+    """The arbiter's side of one look-up.
+
+    Raises DataError if a predictor is near the edge of the table, or at the last pass beyond the curve's knee; PlaintextOverflow if far beyond the table.
+    """
     guest_name = session.roles.guest
     packed = session.guest.recv(MaskedPredictors).packed  # 2
     dealer_name = session.roles.hosts[0]
@@ -145,10 +154,18 @@ def arbiter(session: Session, key: DecryptionKey, curve: Curve, rows_log2: int) 
     opened = key.open_packed(packed, WIDTH, slots(key.public), n, max_bits=MASK)
     share, edge = evaluate(session.guest, deal, opened, curve, first=False)  # 2, 3
     session.guest.send(ResidualShare(key.encrypt(share, session.seed("residual share", share.to_bytes()))))
-    if (edge + session.guest.recv(EdgeShare).share).to_ints() != [0]:
+    (count,) = (edge + session.guest.recv(EdgeShare).share).mod_2_128().to_ints()
+    beyond, near = divmod(count, 2**BEYOND)
+    if last and beyond:
+        raise DataError(
+            "some rows' fitted means are so far above the labels' mean that the link is not exact there",
+            remedy="Raise alpha, clip the columns more, or look for extreme rows",
+            party=guest_name,
+        )
+    if near:
         raise DataError(
             "predictors left the range in which the link's table is exact",
-            remedy="The data may be separable: lower C, or clip the columns more",
+            remedy="The data may be separable: raise the penalty (lower C), or clip the columns more",
             party=guest_name,
         )
 
@@ -156,11 +173,11 @@ def arbiter(session: Session, key: DecryptionKey, curve: Curve, rows_log2: int) 
 def evaluate(channel: Channel, deal: Deal, predictor: PlainVec, curve: Curve, *, first: bool) -> tuple[PlainVec, PlainVec]:
     """From this party's additive share of z (n,): its shares of curve(z) (n,), in units of 2^-VALUE, and of the number of rows near the edge (1,)."""
     n = len(predictor)
-    cells = predictor.shift_right(CELL)
+    cells = predictor.shift_right(curve.cell)
     mine = (cells - cells.shift_right(TABLE_BITS).shift_left(TABLE_BITS)).to_i64() + deal.rho
-    rest = predictor - cells.shift_left(CELL)
+    rest = predictor - cells.shift_left(curve.cell)
     if first:
-        rest = rest - PlainVec.from_i64(np.full(n, 1 << CELL))  # t is measured from the middle of its two cells
+        rest = rest - PlainVec.from_i64(np.full(n, 1 << curve.cell))  # t is measured from the middle of its two cells
     channel.send(LookupIndex(wrap(mine)))
     theirs = channel.recv(LookupIndex).index
     check_index(channel.peer, theirs, n)
@@ -177,10 +194,12 @@ def evaluate(channel: Channel, deal: Deal, predictor: PlainVec, curve: Curve, *,
 
 
 def tables(curve: Curve) -> NDArray[np.int64]:
-    """(3, 2^TABLE_BITS): value and slope in units of 2^-VALUE at (k + 1) cells, k counted as a signed number; 1 where that lies in the outer half."""
+    """(3, 2^TABLE_BITS): value and slope in units of 2^-VALUE at (k + 1) cells, k counted as a signed number; 1 in the outer half, 2^BEYOND beyond the knee."""
     k = np.arange(2**TABLE_BITS)
-    z = (np.where(k < 2 ** (TABLE_BITS - 1), k, k - 2**TABLE_BITS) + 1.0) * 2.0 ** (RANGE_LOG2 + 1 - TABLE_BITS)
-    rows = (curve.value(z) * 2.0**VALUE, curve.slope(z) * 2.0**VALUE, np.abs(z) >= 2.0 ** (RANGE_LOG2 - 1))
+    z = (np.where(k < 2 ** (TABLE_BITS - 1), k, k - 2**TABLE_BITS) + 1.0) * 2.0 ** (curve.range_log2 + 1 - TABLE_BITS)
+    near = np.abs(z) >= 2.0 ** (curve.range_log2 - 1)
+    beyond = np.zeros(len(z)) if curve.knee is None else (z > curve.knee) * 2.0**BEYOND
+    rows = (curve.value(z) * 2.0**VALUE, curve.slope(z) * 2.0**VALUE, near + beyond)
     return np.stack([np.rint(row).astype(np.int64) for row in rows])
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, Link
+from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, POISSON, Link
 from tests.attacks.host_view import Matrix
 
 ROWS = 400
-FAMILIES = ("exact", "taylor", "linear")
+FAMILIES = ("exact", "taylor", "linear", "poisson")
 
 
 def problem(family: str) -> tuple[Link, list[Matrix], Matrix]:
@@ -21,4 +21,6 @@ def problem(family: str) -> tuple[Link, list[Matrix], Matrix]:
     if family == "linear":
         y = z + rng.normal(size=ROWS)
         return IDENTITY, blocks, (y - y.mean()) / y.std()
+    if family == "poisson":
+        return POISSON, blocks, rng.poisson(np.exp(0.4 * z)).astype(float)
     return LOGISTIC_LINKS[family], blocks, (z + rng.logistic(size=ROWS) > 0).astype(float)

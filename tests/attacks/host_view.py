@@ -72,18 +72,21 @@ def _numbers(value: Any) -> list[Matrix]:
     return [value.astype(np.float64)] if isinstance(value, np.ndarray) else []
 
 
-def record(blocks: Sequence[Matrix], y: Matrix, link: Link, passes: int, scheme: Scheme, *, C: float = 1.0) -> tuple[View, list[Sent]]:
+def record(
+    blocks: Sequence[Matrix], y: Matrix, link: Link, passes: int, scheme: Scheme, *, penalty: glm.Penalty | None = None
+) -> tuple[View, list[Sent]]:
     """Trains; the view of the only host, and the whole transcript."""
     roles, transcript, public = Roles("guest", ("host",), "arbiter"), list[Sent](), Keyring()
+    terms = glm.Terms(link, penalty or glm.Penalty(1.0), passes)
 
     def arbiter(session: Session) -> bytes:
         key = scheme.generate("arbiter", session.seed("key"))
         public.add(key.public)
-        return glm.arbiter(session, key, link, C, passes)
+        return glm.arbiter(session, key, terms)
 
     programs: dict[str, Any] = {
-        "guest": partial(glm.guest, x=blocks[0], y=y, link=link, C=C, passes=passes, model_id=bytes(16)),
-        "host": partial(glm.host, x=blocks[1], link=link, C=C, passes=passes),
+        "guest": partial(glm.guest, x=blocks[0], targets=y[np.newaxis], terms=terms, model_id=bytes(16)),
+        "host": partial(glm.host, x=blocks[1], terms=terms),
         "arbiter": arbiter,
     }
     run_local(roles, programs, scheme, taps={p: [Recording(p, transcript)] for p in roles.all})

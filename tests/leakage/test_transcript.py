@@ -13,7 +13,7 @@ from protocols.cipher import CipherVec, DecryptionKey, Keyring
 from protocols.errors import UnfreshCiphertext
 from protocols.glm import LOGISTIC_LINKS, sealed_link, training
 from protocols.glm.block import Block
-from protocols.glm.plan import Plan, rows_log2
+from protocols.glm.plan import Penalty, Plan, rows_log2
 from protocols.message import Message
 from protocols.randomness import Seed
 from tests.harness import TOY, Escrow, Recording, Sent
@@ -49,7 +49,7 @@ def record(tables: Tables, hosts: int, link: str = "exact") -> Run:
     (key,), keys = scheme.keys, Keyring()
     keys.add(key.public)
     widths = {p: len(w) + (p == "guest") for p, w in model.coef_.items()}
-    plan = LOGISTIC_LINKS[link].plan(rows_log2(model.intersection_), 1.0, PASSES, len(widths), key.public.plain_bits)
+    plan = LOGISTIC_LINKS[link].plan(rows_log2(model.intersection_), Penalty(1.0), PASSES, len(widths), key.public.plain_bits)
     return Run(transcript, key, keys, plan, widths, link)
 
 

@@ -14,7 +14,8 @@ from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey, Keyring
 from protocols.codec import decode, encode
 from protocols.errors import InvalidCiphertext, KeyMismatch, LocalProtocolError, ProtocolError, RemoteProtocolError, VFLError
 from protocols.glm.scoring import Scores
-from protocols.glm.training import FinalShare, Residual, TrainingStart
+from protocols.glm.terms import TrainingStart
+from protocols.glm.training import FinalShare, Residual
 from protocols.message import PUBLIC, REVEALED, Message, registry
 from protocols.randomness import Seed
 from tests.harness import TOY
@@ -126,7 +127,7 @@ def test_a_field_of_another_type_is_our_own_bug() -> None:
     for message in (
         IntersectionSize(True),
         IntersectionSize("3"),
-        TrainingStart(3, "x"),
+        TrainingStart(3, 1, "x"),
         Scores(np.zeros(3)),
         HostRows(np.zeros(2, np.int64), b""),
     ):  # type: ignore[arg-type]

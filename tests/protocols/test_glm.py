@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from protocols.cipher import CipherVec, Identity, Paillier, PhePaillier, Scheme
 from protocols.errors import ConfigError, DataError, PlaintextOverflow
 from protocols.glm.block import Block, Share
 from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, Link
-from protocols.glm.plan import FEATURE, TOLERANCE, WARM_UP, WEIGHT, rows_log2
+from protocols.glm.plan import FEATURE, TOLERANCE, WARM_UP, WEIGHT, Penalty, rows_log2
 from protocols.randomness import Seed
 from protocols.session import Roles, Session
 from tests.harness import TOY, ContextFree
@@ -38,20 +39,32 @@ TAYLOR, EXACT = LOGISTIC_LINKS["taylor"], LOGISTIC_LINKS["exact"]
 
 
 def train(
-    blocks: list[Matrix], y: Matrix, passes: int, scheme: Scheme, C: float = 1.0, fixed: bool = True, link: Link = TAYLOR
+    blocks: list[Matrix],
+    y: Matrix,
+    passes: int,
+    scheme: Scheme,
+    C: float = 1.0,
+    fixed: bool = True,
+    link: Link = TAYLOR,
+    weights: Matrix | None = None,
+    **changes: Any,
 ) -> list[Matrix]:
-    """Final weights by party (guest's intercept last of its own)."""
+    """Final weights by party (guest's intercept last of its own); with y and weights (models, n) those of each model."""
+    terms = glm.Terms(link, **{"penalty": Penalty(1 / C), "passes": passes, "weighted": weights is not None, **changes})
     hosts = tuple(f"host{i}" for i in range(1, len(blocks)))
     roles = Roles("guest", hosts, "arbiter")
 
     def arbiter(session: Session) -> bytes:
-        return glm.arbiter(session, scheme.generate("arbiter", session.seed("key")), link, C, passes)
+        return glm.arbiter(session, scheme.generate("arbiter", session.seed("key")), terms)
 
-    programs = {"guest": partial(glm.guest, x=blocks[0], y=y, link=link, C=C, passes=passes, model_id=bytes(16)), "arbiter": arbiter}
-    programs |= {h: partial(glm.host, x=b, link=link, C=C, passes=passes) for h, b in zip(hosts, blocks[1:], strict=True)}
+    targets, row_weights = np.atleast_2d(y), None if weights is None else np.atleast_2d(weights)
+    guest = partial(glm.guest, x=blocks[0], targets=targets, terms=terms, model_id=bytes(16), weights=row_weights)
+    programs = {"guest": guest, "arbiter": arbiter}
+    programs |= {h: partial(glm.host, x=b, terms=terms) for h, b in zip(hosts, blocks[1:], strict=True)}
     randomness = {p: ContextFree(p) for p in roles.all} if fixed else None
     results = run_local(roles, programs, scheme, randomness=randomness)
-    return [results["guest"], *(results[h][0] for h in hosts)]
+    found = [results["guest"], *(results[h][0] for h in hosts)]
+    return found if y.ndim == 2 else [w[0] for w in found]
 
 
 def optimum(blocks: list[Matrix], y: Matrix, C: float = 1.0) -> Matrix:
@@ -106,7 +119,7 @@ def test_the_exact_link_reaches_scikit_learns_optimum(widths: tuple[int, ...], C
 
 @pytest.mark.parametrize(("start", "stops"), [(60.0, False), (-66.0, True), (66.0, True), (120.0, True)])
 def test_predictors_near_the_tables_edge_stop_the_run(monkeypatch: pytest.MonkeyPatch, start: float, stops: bool) -> None:
-    monkeypatch.setattr(type(EXACT), "start", lambda self, y: start)
+    monkeypatch.setattr(type(EXACT), "start", lambda self, y, weights: start)
     blocks, y = problem(n=30)
     with pytest.raises(DataError, match="left the range") if stops else contextlib.nullcontext():
         train(blocks, y, 2, Identity(), fixed=False, link=EXACT)
@@ -116,8 +129,8 @@ def test_within_the_documented_bound_of_the_plaintext_arithmetic() -> None:
     """Masks and shares cost at most one unit in the last place a pass and truncation: compared with the same integers, unshared."""
     blocks, y = problem(n=50)
     n, passes = len(y), 25
-    plan = TAYLOR.plan(rows_log2(n), 1.0, passes, len(blocks), 2000)
-    made = [Block.of(x, plan, TAYLOR.curvature, intercept=i == 0) for i, x in enumerate(blocks)]
+    plan = TAYLOR.plan(rows_log2(n), Penalty(1.0), passes, len(blocks), 2000)
+    made = [Block.of(x, plan, intercept=i == 0) for i, x in enumerate(blocks)]
     start = round(4 * (y.mean() - 0.5) * 2**WEIGHT)
     plain = [Share.start(PlainVec.from_ints([0] * (b.width - 1) + [start if i == 0 else 0])) for i, b in enumerate(made)]
     for step in plan.steps():
@@ -133,12 +146,12 @@ def test_within_the_documented_bound_of_the_plaintext_arithmetic() -> None:
 
 def test_head_room_is_proven_before_and_checked_after() -> None:
     with pytest.raises(ConfigError, match="head-room"):
-        TAYLOR.plan(20, 1.0, 10, 2, 150)
+        TAYLOR.plan(20, Penalty(1.0), 10, 2, 150)
     rng = np.random.default_rng(0)
     x = np.clip(rng.normal(size=(1000, 12)) @ rng.normal(size=(12, 12)), -6, 6)  # correlated columns
     for C in (0.01, 1.0, 100.0):
-        plan = TAYLOR.plan(rows_log2(1000), C, 10, 2, 2007)
-        block = Block.of(x, plan, TAYLOR.curvature, intercept=True)
+        plan = TAYLOR.plan(rows_log2(1000), Penalty(1 / C), 10, 2, 2007)
+        block = Block.of(x, plan, intercept=True)
         worst = (
             np.abs(block.preconditioned).sum(axis=0).max() * 2.0**8 * 2 ** (FEATURE + WEIGHT)
             + np.abs(block.penalty).sum(axis=1).max() * 2.0**8 * 2**WEIGHT
@@ -174,7 +187,7 @@ def test_steps_shrink_a_spectrum_as_chebyshevs_polynomial_does(passes: int) -> N
     after = passes - passes // WARM_UP
     spectrum = np.linspace(min((math.acosh(1 / TOLERANCE) / (2 * after)) ** 2, 0.5), 1, 500)
     point = trail = np.ones_like(spectrum)
-    for step in TAYLOR.plan(10, 1.0, passes, 2, 2007).steps():
+    for step in TAYLOR.plan(10, Penalty(1.0), passes, 2, 2007).steps():
         gradient = spectrum * point
         momentum, rate = step.momentum / 2**WEIGHT, step.rate / 2**WEIGHT
         point, trail = momentum * point + (1 - momentum) * trail - rate * gradient, point if step.keeps else point - gradient
@@ -183,7 +196,7 @@ def test_steps_shrink_a_spectrum_as_chebyshevs_polynomial_does(passes: int) -> N
 
 
 def test_masks_hide_by_eighty_bits() -> None:
-    plan = TAYLOR.plan(10, 1.0, 5, 2, 2007)
+    plan = TAYLOR.plan(10, Penalty(1.0), 5, 2, 2007)
     masks = Seed("guest", b"m" * 32).integers(2000, plan.mask_bits)
     values = np.array([float(v) for v in masks.to_ints()]) / 2.0**plan.mask_bits
     assert -0.5 <= values.min() < -0.49

@@ -21,7 +21,12 @@ PERMITS: dict[str, str] = {
     ),
     "final-weights-to-owner": "each data party learns the final weights of its own columns, and of no other",
     "edge-count-to-arbiter": (
-        "link exact: the arbiter learns how many rows' predictors lie near the edge of the link's table (none, or the run stops)"
+        "link exact: the arbiter learns how many rows' predictors lie near the edge of the link's table (none, or the run stops), "
+        "and for counts how many rows' means are far above the labels' mean (none at the end, or the run stops)"
+    ),
+    "label-scale-to-parties": (
+        "counts and weighted rows: hosts and arbiter learn the order of magnitude, a power of two, of the labels' mean (counts) and of the largest "
+        "weight of a row, which with balanced classes is that of the rarest class"
     ),
     "scores-to-guest": (
         "the guest learns, for every row scored, the sum of the hosts' rounded parts of the score; "

@@ -31,6 +31,11 @@ class LogisticJob:
     test: float = 0.0
     seed: int = 0
 
+    @property
+    def terms(self) -> glm.Terms:
+        """As the protocol takes it."""
+        return glm.Terms(LOGISTIC_LINKS[self.link], glm.Penalty(1 / self.C), self.max_iter, weight_bits=self.weight_bits)
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -58,9 +63,7 @@ def guest(session: Session, table: Table, job: LogisticJob) -> Fitted:
     model_id = session.seed("model id").secret[:16]
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, job.clip)
-        weights = glm.guest(
-            session, standardiser.transform(train.features, session.me), y, LOGISTIC_LINKS[job.link], job.C, job.max_iter, model_id
-        )
+        (weights,) = glm.guest(session, standardiser.transform(train.features, session.me), y[np.newaxis], job.terms, model_id)
     part = LogisticPart(session.me, model_id, standardiser, weights[:-1], job.link, job.score_bits, float(weights[-1]), table.classes)
     scores = score_guest(session, part, test) if held_out.any() else None
     return Fitted(part, aligned, held_out, sizes, scores)
@@ -72,10 +75,8 @@ def host(session: Session, table: Table, job: LogisticJob) -> Fitted:
     train, test = aligned.take(np.flatnonzero(~held_out)), aligned.take(np.flatnonzero(held_out))
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, job.clip)
-        weights, model_id = glm.host(
-            session, standardiser.transform(train.features, session.me), LOGISTIC_LINKS[job.link], job.C, job.max_iter
-        )
-    part = LogisticPart(session.me, model_id, standardiser, weights, job.link, job.score_bits)
+        weights, model_id = glm.host(session, standardiser.transform(train.features, session.me), job.terms)
+    part = LogisticPart(session.me, model_id, standardiser, weights[0], job.link, job.score_bits)
     if held_out.any():
         score_host(session, part, test)
     return Fitted(part, aligned, held_out, sizes)
@@ -87,7 +88,7 @@ def arbiter(session: Session, job: LogisticJob) -> bytes:
         key = session.scheme.generate(session.me, session.seed("key"))
         alignment.serve(session, job.min_intersection, keys=job.keys)
     with session.phase("train"):
-        return glm.arbiter(session, key, LOGISTIC_LINKS[job.link], job.C, job.max_iter, job.weight_bits)
+        return glm.arbiter(session, key, job.terms)
 
 
 def predict_guest(

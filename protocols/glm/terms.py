@@ -1,0 +1,117 @@
+"""What the parties of a training agreed on, and what the guest announces of its labels before it starts.
+
+     guest                                                          hosts, arbiter
+ 1   TrainingStart: ceil(log2 n), number of models, name  ------->  the scale of steps
+ 2   (counts, weighted rows)                  LabelScale  ------->  the bound of the curvature: preconditioner, head-room, table
+
+Who learns what: hosts and arbiter the sizes, and where the job has counts or weighted rows two powers of two (REVEALED).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.channel import broadcast
+from protocols.cipher import EncryptionKey
+from protocols.errors import DataError, RemoteProtocolError
+from protocols.glm.links import Link, Weighted
+from protocols.glm.plan import WEIGHT, Penalty, Plan, rows_log2
+from protocols.message import PUBLIC, REVEALED, Message
+from protocols.session import Session
+
+MAX_MODELS = 1 << 10
+MAX_SCALE = 19  # log2: labels' means and row weights stay below; smaller ones than 2^-MAX_SCALE count as that
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the parties agreed on.  weighted: rows carry weights.  weight_bits: final weights are revealed rounded to 2^-weight_bits."""
+
+    link: Link
+    penalty: Penalty
+    passes: int
+    weighted: bool = False
+    intercept: bool = True
+    weight_bits: int = WEIGHT
+
+
+class TrainingStart(
+    Message,
+    disclosure=PUBLIC,
+    learns="the number of training rows, rounded up to a power of two, how many models are trained on them, and a random name of the whole",
+):
+    rows_log2: int
+    models: int
+    model_id: bytes  # (16,)
+
+
+class LabelScale(
+    Message,
+    disclosure=REVEALED,
+    permit="label-scale-to-parties",
+    learns="two powers of two: one not below the labels' mean (counts only), one not below the largest weight of a row",
+):
+    mean_log2: int
+    weight_log2: int
+
+
+def announce(
+    session: Session, terms: Terms, targets: NDArray[np.float64], model_id: bytes, weights: NDArray[np.float64] | None
+) -> tuple[TrainingStart, Link]:
+    """At the guest: tells all parties what they need, and returns the link scaled to it.  Raises DataError for labels and weights out of bounds."""
+    start = TrainingStart(rows_log2(targets.shape[1]), len(targets), model_id)
+    broadcast([*session.hosts, session.arbiter], start)  # 1
+    link = terms.link
+    if needs_scale(terms):
+        scale = label_scale(terms, targets, weights, session.me)
+        broadcast([*session.hosts, session.arbiter], scale)  # 2
+        link = scaled(terms, scale)
+    bare = link.base if isinstance(link, Weighted) else link
+    if not np.all(np.abs(targets) < 2.0 ** min(bare.residual_log2, 62 - bare.residual_bits)):
+        raise DataError("a label is far larger than the others", remedy="Look for extreme labels, or train without them", party=session.me)
+    return start, link
+
+
+def receive_start(session: Session, terms: Terms) -> tuple[TrainingStart, Link]:
+    """What the guest announced, and the link scaled to it."""
+    guest_name = session.roles.guest
+    start = session.guest.recv(TrainingStart)
+    good = 1 <= start.rows_log2 <= 40 and len(start.model_id) == 16 and 1 <= start.models <= MAX_MODELS
+    link = terms.link
+    if good and needs_scale(terms):
+        scale = session.guest.recv(LabelScale)
+        good = max(abs(scale.mean_log2), abs(scale.weight_log2)) <= MAX_SCALE
+        link = scaled(terms, scale) if good else link
+    if not good:
+        raise RemoteProtocolError(f"{guest_name} announced an impossible training", party=guest_name)
+    return start, link
+
+
+def needs_scale(terms: Terms) -> bool:
+    """Whether the parties need a LabelScale to bound the curvature."""
+    return terms.weighted or terms.link.by_mean
+
+
+def label_scale(terms: Terms, targets: NDArray[np.float64], weights: NDArray[np.float64] | None, me: str) -> LabelScale:
+    """At the guest: what the job needs, and 1 for the rest."""
+    mean = np.average(targets[0], weights=None if weights is None else weights[0]) if terms.link.by_mean else 1.0
+    largest = 1.0 if weights is None else weights.max()
+    logs = [max(-MAX_SCALE, math.ceil(math.log2(v))) if v > 0 else -MAX_SCALE for v in (mean, largest)]
+    if max(logs) > MAX_SCALE:
+        raise DataError(
+            "labels or weights are too large", remedy="Choose a larger unit for them", party=me, expected=f"below 2^{MAX_SCALE}"
+        )
+    return LabelScale(*logs)
+
+
+def scaled(terms: Terms, scale: LabelScale) -> Link:
+    link = terms.link.scaled(scale.mean_log2)
+    return Weighted(link, scale.weight_log2) if terms.weighted else link
+
+
+def make_plan(session: Session, key: EncryptionKey, start: TrainingStart, link: Link, terms: Terms) -> Plan:
+    return link.plan(start.rows_log2, terms.penalty, terms.passes, len(session.roles.data_parties), key.plain_bits)
