@@ -1,0 +1,109 @@
+"""What the parties agreed that each does to its own columns: one set of rules for all of them, since nobody sees another's columns."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from protocols.errors import ConfigError
+from protocols.woe_bins import BinningRule
+
+IMPUTE = ("none", "mean", "median", "most_frequent", "constant")
+ENCODE = ("none", "onehot", "quantile", "woe")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """The steps, in the order in which they run; the names are scikit-learn's and optbinning's.  Every column is standardised afterwards.
+
+    max_missing: columns that miss more than this part of the training rows are left out, and always those without any value.
+    impute: what replaces a missing number: "none", "mean", "median", "most_frequent" (the smallest of equals) or "constant", which is fill_value;
+    add_indicator: a column of 0 and 1 beside each one that missed values in training.
+    clip_quantiles: numbers are cut to these quantiles of the training rows, such as (0.01, 0.99).
+    encode: "none" (numbers only), "onehot" (texts become columns of 0 and 1; those of fewer than min_frequency rows share one, unseen ones are all zeros),
+    "quantile" (numbers too, as up to n_bins quantile bins), "woe" (every column becomes its weight of evidence, see `protocols.woe`).
+    max_n_prebins ... monotonic_trend: of "woe", see `protocols.woe_bins.BinningRule`; special_codes: numbers that have a bin of their own.
+    min_iv ("woe" only), min_variance, max_correlation, max_vif: columns that do not reach, or exceed, these on the training rows are left out;
+    of two correlated ones that of less IV (else the later); by VIF the worst first.  All of it within a party: no correlation crosses.
+    """
+
+    max_missing: float = 1.0
+    impute: Literal["none", "mean", "median", "most_frequent", "constant"] = "none"
+    fill_value: float | None = None
+    add_indicator: bool = False
+    clip_quantiles: tuple[float, float] | None = None
+    encode: Literal["none", "onehot", "quantile", "woe"] = "none"
+    min_frequency: int = 1
+    n_bins: int = 5
+    max_n_prebins: int = 20
+    min_bin_rows: int = 50
+    min_bin_size: float = 0.05
+    max_n_bins: int = 10
+    monotonic_trend: str = "auto"
+    special_codes: tuple[float, ...] = ()
+    min_iv: float | None = None
+    min_variance: float | None = None
+    max_correlation: float | None = None
+    max_vif: float | None = None
+
+    def __post_init__(self) -> None:
+        low, high = self.clip_quantiles or (0.0, 1.0)
+        rules: tuple[tuple[str, bool, str], ...] = (
+            ("max_missing", 0 <= self.max_missing <= 1, "a number from 0 to 1"),
+            ("impute", self.impute in IMPUTE, "one of " + ", ".join(IMPUTE)),
+            ("encode", self.encode in ENCODE, "one of " + ", ".join(ENCODE)),
+            ("fill_value", self.fill_value is None or math.isfinite(self.fill_value), "a finite number"),
+            ("clip_quantiles", 0 <= low < high <= 1, "two numbers from 0 to 1, the smaller first"),
+            ("min_frequency", _whole(self.min_frequency, 1, 10**9), "a whole number of at least 1"),
+            ("n_bins", _whole(self.n_bins, 2, 256), "a whole number from 2 to 256"),
+            ("special_codes", all(math.isfinite(v) for v in self.special_codes), "a list of finite numbers"),
+            ("min_iv", self.min_iv is None or self.min_iv >= 0, "a number of at least 0"),
+            ("min_variance", self.min_variance is None or self.min_variance >= 0, "a number of at least 0"),
+            ("max_correlation", self.max_correlation is None or 0 < self.max_correlation < 1, "a number between 0 and 1"),
+            ("max_vif", self.max_vif is None or self.max_vif > 1, "a number above 1"),
+        )
+        for name, good, rule in rules:
+            if not good:
+                raise ConfigError(f"preprocessing: {name} = {getattr(self, name)!r} is not possible", remedy=f"{name} is {rule}")
+        _ = self.rule
+        self._check_unused()
+
+    def _check_unused(self) -> None:
+        """A parameter without effect is refused."""
+        binning = ("max_n_prebins", "min_bin_rows", "min_bin_size", "max_n_bins", "monotonic_trend", "special_codes", "min_iv")
+        needs: dict[str, tuple[bool, str]] = dict.fromkeys(binning, (self.encode == "woe", 'encode = "woe"'))
+        needs |= {
+            "fill_value": (self.impute == "constant", 'impute = "constant"'),
+            "add_indicator": (self.impute != "none", "an impute other than none"),
+            "n_bins": (self.encode == "quantile", 'encode = "quantile"'),
+            "min_frequency": (self.encode in ("onehot", "quantile"), 'encode = "onehot" or "quantile"'),
+        }
+        for name, (used, what) in needs.items():
+            if not used and getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                raise ConfigError(f"preprocessing: {name} has no effect", remedy=f"It goes with {what}: set that, or remove {name}")
+        if self.impute == "constant" and self.fill_value is None:
+            raise ConfigError('preprocessing: impute = "constant" lacks its number', remedy="Set fill_value")
+
+    @property
+    def rule(self) -> BinningRule:
+        """How columns are binned by the label."""
+        return BinningRule(self.max_n_prebins, self.min_bin_rows, self.min_bin_size, self.max_n_bins, self.monotonic_trend)
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether numbers may be missing: something fills or encodes them."""
+        return self.impute != "none" or self.encode in ("quantile", "woe")
+
+    @property
+    def takes_texts(self) -> bool:
+        """Whether columns may hold texts."""
+        return self.encode != "none"
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name."""
+        return {name: getattr(self, name) for name in type(self).__dataclass_fields__}
+
+
+def _whole(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
