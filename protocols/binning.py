@@ -1,7 +1,8 @@
-"""A party's columns as small integers: quantile bins of its own rows, with a bin of their own for missing values.
+"""A party's columns as small integers: quantile bins of its own rows, or a bin a category, with a bin of their own for missing values.
 
 Each party bins alone; nothing about the cuts is ever sent.  A value x of a column lies in bin b = number of cuts <= x, so that a split after bin b
-sends a row left where x < cuts[b]: xgboost's convention.  Missing values (NaN) have the bin `missing` behind all others.
+sends a row left where x < cuts[b]: xgboost's convention.  Missing values (NaN) have the bin `missing` behind all others.  A categorical column splits one
+bin from the rest, as xgboost does below `max_cat_to_onehot`; categories of too few rows, or beyond the `max_bin` most frequent, share one bin.
 
 Source: the histogram method of Chen and Guestrin, XGBoost (KDD 2016); quantiles are exact here, since a party sorts its own column.
 Cost: one sort a column.
@@ -9,7 +10,7 @@ Cost: one sort a column.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,48 +19,97 @@ from numpy.typing import NDArray
 from protocols.errors import ConfigError, DataError
 
 MIN_BIN, MAX_BIN = 2, 256
+MAX_CATEGORIES = 4096
+UNSEEN = -1
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Categories:
+    """The categories (k,) of one column, ascending, the bin of each, and the bin of those not seen in training: UNSEEN is on no split's own side."""
+
+    values: Floats
+    bins: Ints
+    other: int
+
+    @property
+    def count(self) -> int:
+        """How many bins they have."""
+        return max(int(self.bins.max(initial=-1)), self.other) + 1
+
+    @classmethod
+    def fit(cls, known: Floats, max_bin: int, min_rows: int, extra: int) -> Categories:
+        """One bin for each of the most frequent values of `known`; one for the rest, and for `extra` rows more.  Raises DataError (too many)."""
+        values, rows = np.unique(known, return_counts=True)
+        if len(values) > MAX_CATEGORIES:
+            raise DataError(
+                "a categorical column has too many categories to learn from",
+                remedy="Group them, treat the column as a number, or leave it out: is it an id?",
+                expected=f"at most {MAX_CATEGORIES}",
+                found=len(values),
+            )
+        by_rows = np.lexsort((values, -rows))
+        kept = min(int((rows >= min_rows).sum()), max_bin)
+        rest = int(rows[by_rows[kept:]].sum()) + extra
+        while kept and rest and (rest < min_rows or kept == max_bin):
+            kept -= 1
+            rest += int(rows[by_rows[kept]])
+        bins = np.full(len(values), kept, dtype=np.int64)
+        bins[np.sort(by_rows[:kept])] = np.arange(kept)
+        return cls(values, bins, kept if rest else UNSEEN)
+
+    def transform(self, column: Floats) -> Ints:
+        place = np.minimum(np.searchsorted(self.values, column), max(0, len(self.values) - 1))
+        return (
+            np.where(self.values[place] == column, self.bins[place], self.other) if len(self.values) else np.full(len(column), self.other)
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Binner:
-    """The cuts of each column, ascending; which columns have a bin for missing values.  It belongs to its party's model part."""
+    """The cuts of each column, ascending, or its categories; which columns have a bin for missing values.  It belongs to its party's model part."""
 
     cuts: tuple[Floats, ...]
     has_missing: tuple[bool, ...]
+    categories: tuple[Categories | None, ...]
 
     @classmethod
-    def fit(cls, x: Floats, max_bin: int, min_rows: int = 1) -> Binner:
+    def fit(cls, x: Floats, max_bin: int, min_rows: int = 1, categorical: Collection[int] = ()) -> Binner:
         """x (n, d) float64, NaN where missing: at most `max_bin` bins a column, each of at least `min_rows` rows (of fewer there is no bin).
 
-        Fewer than `min_rows` missing values get no bin: they count with the smallest values.  A constant column has one bin and can never split.
-        Raises ConfigError (max_bin), DataError (infinite values).
+        categorical: the columns whose numbers are names.  Fewer than `min_rows` missing, or known, values get no bin of their own: the missing ones count with the smallest values, or with
+        the rare categories.  A constant column has one bin and can never split.
+        Raises ConfigError (max_bin), DataError (infinite values, more than MAX_CATEGORIES categories).
         """
         if not MIN_BIN <= max_bin <= MAX_BIN:
             raise ConfigError(f"max_bin = {max_bin} is not possible", remedy=f"Choose {MIN_BIN} to {MAX_BIN} bins a column")
         if np.isinf(x).any():
             raise DataError("a column has infinite values", remedy="Remove them, or mark them as missing")
-        cuts, has_missing = [], []
-        for column in x.T:
+        cuts, has_missing, categories = list[Floats](), [], list[Categories | None]()
+        for f, column in enumerate(x.T):
             missing = int(np.isnan(column).sum())
-            apart = missing >= max(1, min_rows)
-            known = np.sort(column[~np.isnan(column)])
-            cuts.append(quantile_cuts(known, max_bin, min_rows, 0 if apart else missing))
-            has_missing.append(apart and len(known) > 0)
-        return cls(tuple(cuts), tuple(has_missing))
+            apart = min(missing, len(column) - missing) >= max(1, min_rows)
+            known, extra = np.sort(column[~np.isnan(column)]), 0 if apart else missing
+            named = f in categorical
+            cuts.append(np.zeros(0) if named else quantile_cuts(known, max_bin, min_rows, extra))
+            categories.append(Categories.fit(known, max_bin, min_rows, extra) if named else None)
+            has_missing.append(apart)
+        return cls(tuple(cuts), tuple(has_missing), tuple(categories))
 
     @property
     def width(self) -> int:
-        """Ordinary bins of the column that has most."""
-        return max((len(c) + 1 for c in self.cuts), default=1)
+        """Ordinary bins of the column that has most; a categorical one that misses values has an empty bin more (`Binned.candidates`)."""
+        named = [c.count + apart for c, apart in zip(self.categories, self.has_missing, strict=True) if c]
+        return max([1, *named, *(len(c) + 1 for c in self.cuts)])
 
     def transform(self, x: Floats) -> Binned:
-        """x (n, d) in bins.  A missing value of a column without a bin for it goes to bin 0."""
+        """x (n, d) in bins.  A missing value of a column without a bin for it goes to bin 0, in a categorical one to the categories not seen in training."""
         bins = np.zeros(x.shape, dtype=np.int16)
-        for f, (column, cuts, apart) in enumerate(zip(x.T, self.cuts, self.has_missing, strict=True)):
+        for f, (column, cuts, apart, named) in enumerate(zip(x.T, self.cuts, self.has_missing, self.categories, strict=True)):
             missing = np.isnan(column)
-            bins[:, f] = np.searchsorted(cuts, column, side="right")
-            bins[missing, f] = self.width if apart else 0
+            bins[:, f] = named.transform(column) if named else np.searchsorted(cuts, column, side="right")
+            bins[missing, f] = self.width if apart else named.other if named else 0
         return Binned(self, bins)
 
 
@@ -90,26 +140,30 @@ class Binned:
         """Every way to split on one of `columns`, in canonical order: by column, then cut, then missing values right before left."""
         rows = []
         for f in columns:
-            apart, cuts = self.binner.has_missing[f], len(self.binner.cuts[f])
-            rows += [(f, b, left) for b in range(cuts) for left in ((0, 1) if apart else (0,))]
-            rows += [(f, cuts, 0)] if apart else []  # known against missing
-        table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-        return Candidates(table[:, 0], table[:, 1], table[:, 2].astype(np.bool_))
+            apart, named = self.binner.has_missing[f], self.binner.categories[f]
+            cuts = len(self.binner.cuts[f]) if named is None else named.count if named.count > 2 else named.count - 1
+            rows += [(f, b, left, named is not None) for b in range(cuts) for left in ((0, 1) if apart else (0,))]
+            if apart:  # known against missing; of categories no bin but the missing values
+                rows.append((f, cuts, 0, False) if named is None else (f, named.count, 1, True))
+        table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+        return Candidates(table[:, 0], table[:, 1], table[:, 2].astype(np.bool_), table[:, 3].astype(np.bool_))
 
-    def goes_left(self, rows: NDArray[np.int64], feature: int, cut: int, missing_left: bool) -> NDArray[np.bool_]:
-        """Whether each of `rows` goes left at a split after bin `cut`."""
+    def goes_left(self, rows: Ints, feature: int, cut: int, missing_left: bool) -> NDArray[np.bool_]:
+        """Whether each of `rows` goes left at a split after bin `cut`, or in a categorical column at one of `cut` from the rest."""
         column = self.bins[rows, feature]
-        left: NDArray[np.bool_] = (column <= cut) | (missing_left & (column == self.missing))
+        near = column <= cut if self.binner.categories[feature] is None else column == cut
+        left: NDArray[np.bool_] = near | (missing_left & (column == self.missing))
         return left
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """(c,) possible splits: rows of `feature` in bins 0..cut go left, those with missing values where `missing_left`."""
+    """(c,) possible splits: rows of `feature` in bins 0..cut go left, or where `single` in bin cut alone; those with missing values where `missing_left`."""
 
-    feature: NDArray[np.int64]
-    cut: NDArray[np.int64]
+    feature: Ints
+    cut: Ints
     missing_left: NDArray[np.bool_]
+    single: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.feature)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,10 +16,10 @@ from protocols.randomness import Seed
 
 
 class SumTable:
-    """For every node of a level and every used column: the encrypted sums over bins 0..b, without and with the missing values.
+    """For every node of a level and every used column: the encrypted sums over bins 0..b, of a categorical one over bin b alone, without and with the missing values.
 
-    Elements stand as (nodes, columns, variants, bins): `variants` is 2 where the party has missing values, else 1.  The last one of a node is the
-    sum over all its rows; it stands alone where no column can split.
+    Elements stand as (nodes, columns, variants, bins), with the sum over all its rows at the end of each node: `variants` is 2 where the party has
+    missing values, else 1.
     """
 
     def __init__(self, binned: Binned, candidates: Candidates, table: CipherVec, nodes: int) -> None:
@@ -39,12 +41,12 @@ class SumTable:
         sums = [
             node.histogram(binned.bins[np.ix_(here, columns)].astype(np.int64), cells) for node, (here, _) in zip(nodes, rows, strict=True)
         ]
-        blocks = len(rows) * len(columns)
-        return cls(binned, candidates, prefix_sums(join(sums), blocks, bins, cells > bins), len(rows))
+        named = np.array([binned.binner.categories[f] is not None for f in columns])
+        return cls(binned, candidates, left_sums(join(sums), named, bins, cells - bins), len(rows))
 
     @property
     def _block(self) -> int:
-        return max(1, len(self._columns) * self._variants * self._binned.missing)
+        return len(self._columns) * self._variants * self._binned.missing + 1
 
     def with_siblings(self, above: SumTable, parents: Ints, smaller_first: Sequence[bool]) -> SumTable:
         """The table of a whole level from this one of the smaller children: the others are the differences from `parents`, nodes of the level above."""
@@ -62,19 +64,21 @@ class SumTable:
         return self._table.take((np.arange(self.nodes)[:, None] * self._block + index[lists]).ravel())
 
 
-def prefix_sums(cells: CipherVec, blocks: int, bins: int, missing: bool) -> CipherVec:
-    """cells (blocks, bins, and one more where `missing`); returns (blocks, variants, bins)."""
+def left_sums(cells: CipherVec, single: NDArray[np.bool_], bins: int, missing: int) -> CipherVec:
+    """cells (nodes, columns, bins, and one more where `missing` is 1); returns what `SumTable` holds.  single (columns,): which are categorical."""
+    blocks = len(cells) // (bins + missing)
     start = np.arange(blocks) * (bins + missing)
-    running = cells.take(start)
-    parts = [running]
-    for b in range(1, bins):
-        running = running + cells.take(start + b)
-        parts.append(running)
+    alone = [cells.take(start + b) for b in range(bins)]
+    parts = [*itertools.accumulate(alone, operator.add), *(alone if single.any() else [])]
+    variant = len(parts)
     if missing:
         last = cells.take(start + bins)
         parts += [part + last for part in parts]
-    order = np.arange(len(parts) * blocks).reshape(len(parts), blocks).T
-    return join(parts).take(np.ascontiguousarray(order.ravel()))
+    first = np.tile(single, blocks // len(single)) * bins
+    part = first[:, None, None] + np.arange(1 + missing)[:, None] * variant + np.arange(bins)
+    order = (part * blocks + np.arange(blocks)[:, None, None]).reshape(blocks // len(single), -1)
+    whole = (missing * variant + bins - 1) * blocks + np.arange(0, blocks, len(single))
+    return join(parts).take(np.column_stack([order, whole]).ravel())
 
 
 def join(vectors: Sequence[CipherVec]) -> CipherVec:

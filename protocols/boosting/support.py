@@ -10,9 +10,15 @@ or one of them and the other's mirror image, disagree; the empty cut is one too.
  4  no cut of a node is pieced together further down but for a few rows: if every node that covers it below contributes the cut of its list, or the empty
     one, that is nearest, the distances add up to 0 or at least m.  Where a list would break this, the cuts that would help leave it.
 
+Categorical columns (each cut is a category) add a fifth, because sums of several categories of a column add up:
+
+ 5  with the rest of its rows each categorical column divides a node into parts of 0 or at least m rows, and no other cut is at a distance below m, but 0,
+    from a union of such parts.
+
 A distance of 0 gives the guest a sum that it has.  Rows outside a tree's sample do not count.
 Rule 4 holds wherever the host can help it: if splits of *other* parties cut a node in almost the way of one of this host's columns, the rows of the nodes
-below tell that without any sum of this host.  Nor is it covered what the guest does with columns of its own, or of another host, that nearly copy this host's.
+below tell that without any sum of this host.  Unions of categories do not count in rule 4, nor unions of one column against unions of another in rule 5.
+Nor is it covered what the guest does with columns of its own, or of another host, that nearly copy this host's.
 Cost at a node: joint counts of every two columns, rows * columns^2 additions (the larger sibling's are a difference), and (columns * bins)^2 in time and,
 for the nodes of two levels, in memory: tens of columns are cheap, hundreds are not.
 """
@@ -78,6 +84,7 @@ class Support:
         self._bins, self._width, self._min = binned.bins, binned.missing + 1, min_rows
         self._candidates = candidates
         self._columns, self._place = np.unique(candidates.feature, return_inverse=True)
+        self._named = np.unique(self._place[candidates.single])
 
     def root(self, rows: Ints) -> Node:
         """The first node, with its list; rows: the tree's sampled rows."""
@@ -86,7 +93,7 @@ class Support:
             return Node(np.zeros((0, 0, 0, 0), dtype=np.int32), len(rows), everything)
         node = Node(self._count(rows), len(rows), everything)
         apart = self._distances(node)
-        node.listed = self._separate([apart], everything)
+        node.listed = self._unite([node], self._separate([apart], everything))
         node.direct = self._direct(apart, node.listed)
         return node
 
@@ -120,6 +127,7 @@ class Support:
         assert parent is not None
         listed = self._separate(apart, parent.listed)
         while True:
+            listed = self._unite(pair, listed)
             for node, distances in zip(pair, apart, strict=True):
                 node.listed, node.direct = listed, self._direct(distances, listed)
             pieced = np.zeros(len(listed), dtype=np.bool_)
@@ -143,17 +151,19 @@ class Support:
 
     def _sizes(self, node: Node) -> Counts:
         """(candidates,) distances from the empty cut."""
-        counts, c = node.counts[:, :, :1].sum(axis=(2, 3), dtype=np.int32), self._candidates
-        size = np.cumsum(counts[:, :-1], axis=1, dtype=np.int32)[self._place, c.cut] + np.where(c.missing_left, counts[self._place, -1], 0)
+        size = self._lefts(node.counts[:, :, :1].sum(axis=(2, 3), dtype=np.int32))
         return np.asarray(np.minimum(size, node.rows - size))
+
+    def _lefts(self, counts: Counts) -> Counts:
+        """counts (columns, bins, ...): of each candidate what lies on its left, (candidates, ...)."""
+        c, place, extra = self._candidates, self._place, (1,) * (counts.ndim - 2)
+        upto = np.cumsum(counts[:, :-1], axis=1, dtype=np.int32)[place, c.cut]
+        left = np.where(c.single.reshape(-1, *extra), counts[place, c.cut], upto)
+        return np.asarray(left + np.where(c.missing_left.reshape(-1, *extra), counts[place, -1], 0), dtype=np.int32)
 
     def _distances(self, node: Node) -> Counts:
         """(candidates, candidates + 1); the last column is the distance from the empty cut."""
-        c, place = self._candidates, self._place
-        left = np.cumsum(node.counts[:, :-1], axis=1, dtype=np.int32)[place, c.cut]
-        left += np.where(c.missing_left[:, None, None], node.counts[place, -1], 0)
-        both = np.cumsum(left[:, :, :-1], axis=2, dtype=np.int32)[:, place, c.cut]
-        both += np.where(c.missing_left, left[:, place, -1], 0)
+        both = self._lefts(self._lefts(node.counts).transpose(1, 2, 0))
         size = both.diagonal()
         apart = size[:, None] + size - 2 * both
         return np.column_stack([np.minimum(apart, node.rows - apart), self._sizes(node)])
@@ -171,6 +181,35 @@ class Support:
             if listed[c]:
                 listed[np.flatnonzero(clash[c, c + 1 : -1]) + c + 1] = False
         return listed
+
+    def _unite(self, nodes: Sequence[Node], listed: Bits) -> Bits:
+        """Rule 5, for nodes that share the list: small categories join the rest, the smallest a rest that is small, and cuts near a union of parts leave."""
+        before = np.zeros_like(listed)
+        while (listed != before).any():
+            before = listed
+            for f in self._named:
+                for node in nodes:
+                    listed = listed & self._apart_from_unions(node, int(f), listed)
+        return listed
+
+    def _apart_from_unions(self, node: Node, f: int, listed: Bits) -> Bits:
+        """Which candidates may stay beside what is listed of the categorical column `f`."""
+        c, own, sizes = self._candidates, self._place == f, node.counts[f, :, 0].sum(axis=1)
+        part = np.isin(np.arange(self._width), c.cut[own & listed])
+        if not sizes[part].any():
+            return np.ones_like(listed)
+        if 0 < sizes[-1] < self._min and (own & listed & c.missing_left).any():
+            return np.asarray(~(own & c.missing_left))
+        part[-1] = sizes[-1] >= self._min  # fewer missing values count with the rest
+        small, rest = part & (sizes > 0) & (sizes < self._min), sizes[~part].sum()
+        if 0 < rest < self._min and not small.any():
+            small[np.argmin(np.where(part & (sizes > 0), sizes, FAR)[:-1])] = True
+        if small.any():
+            return np.asarray(~(own & small[c.cut]))
+        inside, whole = self._lefts(node.counts)[:, f], np.append(sizes[part], rest)
+        inside = np.column_stack([inside[:, part], inside[:, ~part].sum(axis=1)])
+        near = np.minimum(inside, whole - inside).sum(axis=1)
+        return np.asarray(own | (near == 0) | (near >= self._min))
 
 
 def ancestors(node: Node) -> list[Node]:

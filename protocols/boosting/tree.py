@@ -145,8 +145,8 @@ def plain_offer(binned: Binned, candidates: Candidates, growing: Growing, q: Qua
         weights = np.broadcast_to(values[inside, None], cells.shape).ravel()
         table = np.bincount(cells.ravel(), weights=weights, minlength=nodes * len(columns) * bins)
         table = table.astype(np.int64).reshape(nodes, len(columns), bins)
-        left = np.cumsum(table[:, :, :-1], axis=2)[:, place, candidates.cut]
-        sums.append(left + np.where(candidates.missing_left, table[:, place, -1], 0))
+        upto, alone = np.cumsum(table[:, :, :-1], axis=2)[:, place, candidates.cut], table[:, place, candidates.cut]
+        sums.append(np.where(candidates.single, alone, upto) + np.where(candidates.missing_left, table[:, place, -1], 0))
     return Offer(sums[0], sums[1], valid)
 
 

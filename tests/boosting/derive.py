@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,7 +41,10 @@ def watching() -> Iterator[list[list[Level]]]:
             inside = np.zeros(n, dtype=np.bool_)
             inside[self.inside(rows)] = True
             splits = [(int(c.feature[k]), int(c.cut[k]), bool(c.missing_left[k])) for k in np.unique(listed[listed >= 0])]
-            level.append(Seen(inside, np.unique(np.array([inside, *(self.binned.goes_left(every, *s) & inside for s in splits)]), axis=0)))
+            sets = [inside, *(self.binned.goes_left(every, *s) & inside for s in splits)]
+            for f in {f for f, _, _ in splits if self.binned.binner.categories[f]}:
+                sets += unions([s for s, (g, _, _) in zip(sets[1:], splits, strict=False) if g == f])
+            level.append(Seen(inside, np.unique(np.array(sets), axis=0)))
         trees[-1].append(level)
         return lists
 
@@ -50,6 +54,14 @@ def watching() -> Iterator[list[list[Level]]]:
 
     with patch.object(HostTree, "offer", offer), patch.object(HostTree, "grow", begin):
         yield trees
+
+
+def unions(sets: list[Bits]) -> list[Bits]:
+    """What sums of categories of one column add up to: the parts that they are made of, in every combination, the rest aside."""
+    parts = [np.logical_and.reduce([s if inside else ~s for s, inside in zip(sets, row, strict=True)]) for row in np.unique(sets, axis=1).T]
+    parts = [part for part, row in zip(parts, np.unique(sets, axis=1).T, strict=True) if row.any()]
+    chosen = itertools.chain.from_iterable(itertools.combinations(parts, k) for k in range(1, len(parts) + 1))
+    return [np.logical_or.reduce(some) for some in chosen]
 
 
 def at_nodes(tree: list[Level], least: int) -> int:

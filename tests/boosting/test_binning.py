@@ -33,11 +33,11 @@ def test_bins_keep_the_order_and_the_limits(values: list[float], max_bin: int, m
     for b, cut in enumerate(cuts):
         assert np.array_equal(bins[known] <= b, x[known, 0] < cut)
     counts = np.bincount(bins)
-    if len(cuts):
+    if len(binned.candidates([0])):
         assert counts[counts > 0].min() >= min_rows
     assert np.array_equal(bins == binned.missing, ~known & binner.has_missing[0])
     if not binner.has_missing[0]:
-        assert not (~known).sum() >= min_rows or not known.any()
+        assert min((~known).sum(), known.sum()) < min_rows
 
 
 def test_few_values_have_a_bin_each() -> None:
@@ -91,3 +91,40 @@ def test_max_bin_has_limits(max_bin: int) -> None:
 def test_infinite_values_are_refused() -> None:
     with pytest.raises(DataError, match="infinite"):
         Binner.fit(column(1, float("inf")), 4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(st.just(NAN), st.integers(0, 9).map(float)), min_size=1, max_size=80), st.integers(2, 8), st.integers(1, 8))
+def test_categories_have_a_bin_each_or_share_the_last(values: list[float], max_bin: int, min_rows: int) -> None:
+    x = column(*values)
+    binner = Binner.fit(x, max_bin, min_rows, [0])
+    binned, named = binner.transform(x), binner.categories[0]
+    assert named is not None
+    bins, known = binned.bins[:, 0], ~np.isnan(x[:, 0])
+    assert named.count <= max_bin
+    own = [b for b in range(named.count) if b != named.other]
+    assert all(len(np.unique(x[known & (bins == b), 0])) == 1 for b in own)
+    c = binned.candidates([0])
+    for cut, missing_left in zip(c.cut.tolist(), c.missing_left.tolist(), strict=True):
+        left = binned.goes_left(np.arange(len(x)), 0, cut, missing_left)
+        assert np.array_equal(left, (bins == cut) | (missing_left & (bins == binned.missing)))
+        assert min_rows <= left.sum() <= len(x) - min_rows
+    assert len({tuple(binned.goes_left(np.arange(len(x)), 0, *s)) for s in zip(c.cut, c.missing_left, strict=True)}) == len(c)
+
+
+def test_a_category_not_seen_in_training_goes_with_the_rare_or_the_rest() -> None:
+    x = column(1, 1, 1, 2, 2, 2, 3, 3, 3)
+    plain, rare = Binner.fit(x, 8, 1, [0]), Binner.fit(np.vstack([x, column(4, 5, 6)]), 8, 3, [0])
+    new = column(9, 2, NAN, -1)
+    assert plain.transform(new).bins[:, 0].tolist() == [-1, 1, -1, -1]
+    assert [plain.transform(new).goes_left(np.arange(4), 0, b, False).tolist() for b in range(3)] == [
+        [False] * 4,
+        [False, True, False, False],
+        [False] * 4,
+    ]
+    assert rare.transform(new).bins[:, 0].tolist() == [3, 1, 3, 3]
+
+
+def test_ids_are_no_categories() -> None:
+    with pytest.raises(DataError, match="is it an id"):
+        Binner.fit(np.arange(1_000_000, dtype=np.float64).reshape(-1, 1), 32, 1, [0])

@@ -8,8 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from protocols._native import PrivateKey, PublicKey
+from protocols.binning import Binned
 from protocols.boosting import opening
+from protocols.boosting.packing import Ints
 from protocols.boosting.params import Params
+from protocols.boosting.tree import Bits, Tree
 from protocols.cipher import DecryptionKey, EncryptionKey, Identity, Paillier, PhePaillier, Scheme
 from protocols.randomness import Seed
 from tests.boosting.world import Floats, bin_blocks, joined, leaves, same, score, train, twin_trees
@@ -60,10 +63,13 @@ def jobs(draw: st.DrawFn) -> tuple[Params, list[int]]:
     return p, draw(st.lists(st.integers(1, 4), min_size=2, max_size=3))
 
 
-def equal(p: Params, widths: list[int], scheme: Scheme, *, seed: int, rows: int, missing: float) -> int:
+def equal(p: Params, widths: list[int], scheme: Scheme, *, seed: int, rows: int, missing: float, named: bool = False) -> int:
+    """named: the first column of each party holds categories."""
     x, z = table(seed, rows, sum(widths), missing)
-    y = labels(p, z)
-    blocks = bin_blocks(np.split(x, np.cumsum(widths)[:-1], axis=1), p)
+    y, tables = labels(p, z), np.split(x, np.cumsum(widths)[:-1], axis=1)
+    for part in tables:
+        part[:, 0] = np.round(part[:, 0]) if named else part[:, 0]
+    blocks = bin_blocks(tables, p, [[0]] * len(tables) if named else None)
     expected, rounds = twin_trees(blocks, y, p)
     trained = train(blocks, y, p, scheme)
     assert same(joined(trained), expected)
@@ -74,10 +80,10 @@ def equal(p: Params, widths: list[int], scheme: Scheme, *, seed: int, rows: int,
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(jobs(), st.integers(0, 1000), st.integers(20, 150), st.sampled_from([0.0, 0.1]))
-def test_equals_the_twin(job: tuple[Params, list[int]], seed: int, rows: int, missing: float) -> None:
-    equal(*job, Identity(), seed=seed, rows=rows, missing=missing)
-    equal(*job, TOY, seed=seed, rows=rows, missing=missing)
+@given(jobs(), st.integers(0, 1000), st.integers(20, 150), st.sampled_from([0.0, 0.1]), st.booleans())
+def test_equals_the_twin(job: tuple[Params, list[int]], seed: int, rows: int, missing: float, named: bool) -> None:
+    equal(*job, Identity(), seed=seed, rows=rows, missing=missing, named=named)
+    equal(*job, TOY, seed=seed, rows=rows, missing=missing, named=named)
 
 
 class Serial(Paillier):
@@ -143,6 +149,32 @@ def test_weights_count() -> None:
     expected, _ = twin_trees(blocks, y, p, weight=weight)
     assert same(joined(train(blocks, y, p, TOY, weight=weight)), expected)
     assert not same(twin_trees(blocks, y, p)[0], expected)
+
+
+@pytest.mark.parametrize("membership", ["shared", "hidden"])
+def test_categories_split_and_unseen_ones_are_scored(membership: str) -> None:
+    """Labels that hang on single categories of unordered numbers; new rows have categories that training had not."""
+    rng = np.random.default_rng(11)
+    x = np.column_stack([rng.normal(size=400), rng.integers(0, 9, 400), rng.normal(size=400), rng.integers(0, 9, 400)]).astype(np.float64)
+    y = (np.isin(x[:, 3], (1, 4, 7)) ^ (x[:, 1] == 5)).astype(np.float64)
+    p = Params(n_estimators=4, max_depth=3, membership=membership, min_bin_rows=3)
+    named = [[1], [1]]
+    blocks = bin_blocks([x[:, :2], x[:, 2:]], p, named)
+    trained = train(blocks, y, p, TOY)
+    trees = joined(trained)
+    assert same(trees, twin_trees(blocks, y, p)[0])
+    assert {(int(o), int(f)) for t in trees for o, f in zip(t.owner, t.feature, strict=True) if o >= 0} >= {(0, 1), (1, 1)}
+    margin, ordinal = trained.rounds.margin[:, 0], twin_trees(bin_blocks([x[:, :2], x[:, 2:]], p), y, p)[1].margin[:, 0]
+    assert ((margin > 0) == y).mean() > 0.97 > ((ordinal > 0) == y).mean()
+    new = x[:50].copy()
+    new[::2, 1], new[::3, 3] = 77.0, np.nan
+    fresh = [b.binner.transform(part) for b, part in zip(blocks, (new[:, :2], new[:, 2:]), strict=True)]
+    steps = [t.value[t.route(50, lambda node, rows, t=t: goes_left(t, fresh, node, rows))] for t in trees]  # type: ignore[misc]
+    assert np.array_equal(score(trained, fresh, TOY), trained.ensemble.margin(steps, 50))
+
+
+def goes_left(tree: Tree, blocks: list[Binned], node: int, rows: Ints) -> Bits:
+    return blocks[tree.owner[node]].goes_left(rows, int(tree.feature[node]), int(tree.cut[node]), bool(tree.missing_left[node]))
 
 
 @pytest.mark.parametrize("membership", ["shared", "hidden"])

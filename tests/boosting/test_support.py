@@ -15,16 +15,22 @@ from tests.boosting.world import bin_blocks, joined, same, train, twin_trees
 LEAST = 10
 
 
-def sent(seed: int, *, alone: bool, least: int = LEAST) -> list[list[Level]]:
-    """What one host's sums were over, tree by tree: correlated, tied and missing values; `alone`: the guest's columns cannot split."""
+def sent(seed: int, *, alone: bool, least: int = LEAST, named: bool = False) -> list[list[Level]]:
+    """What one host's sums were over, tree by tree: correlated, tied and missing values; `alone`: the guest's columns cannot split.
+
+    named: a column of categories follows another closely, and some of its values are missing.
+    """
     rng, n = np.random.default_rng(seed), 200
     x = rng.normal(size=(n, 6))
     x[:, 4], x[:, 5] = x[:, 3] + 0.05 * rng.normal(size=n), np.round(2 * x[:, 3])
     y = (x.sum(axis=1) + rng.logistic(size=n) > 0).astype(np.float64)
     x[:, 2][rng.random(n) < 0.1] = np.nan
     x[:, :1] = 1.0 if alone else x[:, :1]
+    if named:
+        x[:, 1] = np.digitize(x[:, 3], [-1.2, -0.5, 0.2, 0.9]) + (rng.random(n) < 0.03)
+        x[:, 1][rng.random(n) < 0.07] = np.nan
     p = Params(n_estimators=2, max_depth=4, max_bin=12, membership="shared", min_bin_rows=least, subsample=0.9)
-    blocks = bin_blocks([x[:, :1], x[:, 1:]], p)
+    blocks = bin_blocks([x[:, :1], x[:, 1:]], p, [[], [0]] if named else None)
     with watching() as trees:
         trained = train(blocks, y, p, Identity())
     assert same(joined(trained), twin_trees(blocks, y, p)[0])
@@ -43,6 +49,17 @@ def test_not_even_across_levels_where_the_splits_are_the_hosts_own(seed: int) ->
     for tree in sent(seed, alone=True):
         assert derive.pairwise(tree, LEAST) == LEAST
         assert derive.covers(tree, LEAST) == LEAST
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nor_from_several_categories_of_a_column(seed: int) -> None:
+    for tree in sent(seed, alone=True, named=True):
+        assert derive.at_nodes(tree, LEAST) == LEAST
+
+
+def test_planted_disregard_of_unions_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Support, "_unite", lambda self, nodes, listed: listed)
+    assert min(derive.at_nodes(tree, LEAST) for seed in range(3) for tree in sent(seed, alone=True, named=True)) < LEAST
 
 
 def test_without_a_limit_single_rows_are_derivable() -> None:

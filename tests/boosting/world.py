@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,11 +32,12 @@ class Trained:
     roles: Roles
 
 
-def bin_blocks(blocks: Sequence[Floats], p: Params) -> list[Binned]:
-    """The guest's bins, then the hosts'."""
+def bin_blocks(blocks: Sequence[Floats], p: Params, categorical: Sequence[Collection[int]] | None = None) -> list[Binned]:
+    """The guest's bins, then the hosts'; categorical: for each its columns of categories."""
     binned = []
     for k, x in enumerate(blocks):
-        binned.append(Binner.fit(x, p.max_bin, p.min_bin_rows if k else 1).transform(x))
+        named = categorical[k] if categorical else ()
+        binned.append(Binner.fit(x, p.max_bin, p.min_bin_rows if k else 1, named).transform(x))
     return binned
 
 
