@@ -68,8 +68,8 @@ class Federation:
             raise ConfigError("a federation needs at least one host", remedy='Pass hosts={"name": frame}')
         if reserved := {GUEST, ARBITER} & set(hosts):
             raise ConfigError(f"no host can be called {', '.join(sorted(reserved))}", remedy="Choose another name")
-        tables = {GUEST: _table(guest, GUEST, keys, by_column, label, missing=True)}
-        tables |= {name: _table(frame, name, keys, by_column, None, missing=True) for name, frame in hosts.items()}
+        tables = {GUEST: _table(guest, GUEST, keys, by_column, label, missing=True, texts=None)}
+        tables |= {name: _table(frame, name, keys, by_column, None, missing=True, texts=None) for name, frame in hosts.items()}
         return cls(tables, keys, label, by_column, min_intersection, cipher)
 
     @overload
@@ -230,8 +230,9 @@ def _table(
     label: str | None,
     columns: Sequence[str] | None = None,
     missing: bool = False,
+    texts: Sequence[str] | None = (),
 ) -> Table:
-    """A party's table with `columns`, or every column but keys and label, as features; missing: whether these may miss values."""
+    """A party's table with `columns`, or every column but keys and label, as features; missing: whether these may miss values; texts: those of categories."""
     return table_from_frame(
         frame,
         party=party,
@@ -244,4 +245,5 @@ def _table(
         need_features=party != GUEST,
         objective=None,
         missing=missing,
+        texts=texts,
     )

@@ -37,6 +37,23 @@ def feature(column: pd.Series, party: str, name: str, numbers: Rows, *, missing:
     return values
 
 
+def text(column: pd.Series, party: str, name: str, numbers: Rows) -> NDArray[np.object_]:
+    """(n,) a category a row: texts as they are, whole numbers without a point, None where missing."""
+    values = [_written(v) for v in column.astype(object).where(column.notna().to_numpy(), None).tolist()]
+    wrong = np.fromiter((v is _NO_TEXT for v in values), np.bool_, len(values))
+    if wrong.any():
+        bad = _complaint(party, f"feature column '{name}'")
+        raise bad(f"holds neither text nor a number in {say_rows(numbers[wrong])}", "Store it as text, or leave it out")
+    return np.array(values, dtype=object)
+
+
+def holds_text(column: pd.Series) -> bool:
+    """Whether it is a column of categories rather than of numbers: it has a text in it."""
+    if pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
+        return False
+    return any(isinstance(v, str) for v in column.tolist())
+
+
 def no_missing(column: pd.Series, party: str, name: str, numbers: Rows) -> None:
     """Raises DataError where a feature misses values."""
     missing = column.isna().to_numpy(np.bool_)
@@ -89,6 +106,20 @@ def weight(column: pd.Series, party: str, name: str, numbers: Rows) -> pd.Series
             "Weights are above 0 and not missing; remove rows that shall not count",
         )
     return pd.Series(values, name=name)
+
+
+_NO_TEXT = object()
+
+
+def _written(value: Any) -> object:
+    """A category as text; _NO_TEXT for what is neither text nor finite number."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value))
+    if not _is_real(value) or not np.isfinite(float(value)):
+        return _NO_TEXT
+    return str(int(value)) if value == int(value) else str(value)
 
 
 _FILL = "Fill them in or remove the rows or the column before the run"

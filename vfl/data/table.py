@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from protocols.alignment import Alignment
 from protocols.alignment.ids import Ids
 from protocols.errors import DataError
-from vfl.data.columns import Objective, feature, no_missing, raw_label, weight
+from vfl.data.columns import Objective, feature, holds_text, no_missing, raw_label, text, weight
 from vfl.data.columns import label as checked_label
 from vfl.data.keys import key_lists, keys_of
 
@@ -29,7 +29,9 @@ class Table:
 
     ids: Ids  # n canonical ids under the first key, distinct; with several keys, empty where the row has no value under it
     index: pd.Index  # n original values of the (first) key column, for output
-    features: pd.DataFrame  # (n, f) float64, finite (NaN where missing values are allowed), columns in the order asked for
+    features: (
+        pd.DataFrame
+    )  # (n, f) in the order asked for: float64, finite (NaN where missing values are allowed); object for texts, where they are
     label: (
         pd.Series | None
     )  # n numbers: class codes 0.0, 1.0, ..., values or counts; as it came until `for_model`; None where there is none
@@ -62,7 +64,10 @@ class Table:
             add(*ids)
         add(str(self.index.name).encode(), *(str(v).encode("utf-8", "surrogatepass") for v in self.index))
         add(*(c.encode("utf-8", "surrogatepass") for c in self.features.columns))
-        add(np.ascontiguousarray(self.features.to_numpy(np.float64), "<f8").tobytes())
+        texts = self.texts
+        add(np.ascontiguousarray(self.features.drop(columns=list(texts)).to_numpy(np.float64), "<f8").tobytes())
+        for name in texts:
+            add(b"texts", *(b"" if v is None else b"=" + v.encode("utf-8", "surrogatepass") for v in self.features[name]))
         if self.label is not None:
             add(str(self.label.name).encode("utf-8", "surrogatepass"), self.label.to_numpy("<f8").tobytes())
             add(*(repr(c).encode("utf-8", "surrogatepass") for c in self.classes or ()))
@@ -70,12 +75,19 @@ class Table:
             add(b"weight", str(self.weight.name).encode("utf-8", "surrogatepass"), self.weight.to_numpy("<f8").tobytes())
         return digest.digest()
 
-    def for_model(self, objective: Objective, *, missing: bool = False) -> Table:
-        """The table as a model of this kind needs it, if it was read before the kind was known; missing: whether features may miss values.
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The features that hold texts."""
+        return tuple(str(c) for c, kind in self.features.dtypes.items() if kind.kind == "O")
+
+    def for_model(self, objective: Objective, *, missing: bool = False, texts: bool = False) -> Table:
+        """The table as a model of this kind needs it, if it was read before the kind was known; missing: whether features may miss values; texts: be texts.
 
         Raises DataError, with rows counted in this table.
         """
         numbers = np.arange(1, len(self) + 1)
+        for name in () if texts else self.texts:
+            feature(self.features[name], self.party, name, numbers)  # raises: it is not numeric
         for name in () if missing else self.features.columns:
             no_missing(self.features[name], self.party, name, numbers)
         if self.label is None:
@@ -122,6 +134,7 @@ def table_from_frame(
     objective: Objective | None = "binary",
     weights: str | None = None,
     missing: bool = False,
+    texts: Sequence[str] | None = (),
 ) -> Table:
     """`frame` as a checked `Table`.
 
@@ -129,7 +142,8 @@ def table_from_frame(
     normaliser by column, "text" where there is none; duplicates: "error" or "first"; label: the label's column, None where
     there is none; columns: the features, None = all others; need_label: False when scoring: the label's column may be absent, and is not read; need_features:
     whether there must be one, by default at a party without label; objective: what the label must hold (`columns.label`), None to leave it as it came until
-    `Table.for_model`; weights: the column of row weights, which like the label is read for training only; missing: whether features may miss values.
+    `Table.for_model`; weights: the column of row weights, which like the label is read for training only; missing: whether features may miss values;
+    texts: the features that hold texts (categories), None for those in which one is found.
     Raises DataError that names columns and row numbers, never a value.
     """
     every = key_lists(keys)
@@ -148,7 +162,13 @@ def table_from_frame(
     if len(kept) < len(frame):
         frame = frame.iloc[kept]
     numbers = kept + 1
-    features = {name: feature(frame[name], party, name, numbers, missing=missing) for name in wanted}
+    words = {name for name in wanted if (holds_text(frame[name]) if texts is None else name in texts)}
+    features = {
+        name: pd.Series(text(frame[name], party, name, numbers), dtype=object)
+        if name in words
+        else pd.Series(feature(frame[name], party, name, numbers, missing=missing), dtype=np.float64)
+        for name in wanted
+    }
     mapped: pd.Series | None = None
     classes: tuple[Any, ...] | None = None
     if label is not None and need_label:
@@ -159,7 +179,7 @@ def table_from_frame(
     return Table(
         ids=ids,
         index=pd.Index(frame[every[0][0]], name=every[0][0]),
-        features=pd.DataFrame(features, index=pd.RangeIndex(len(ids)), columns=pd.Index(wanted, dtype=object), dtype=np.float64),
+        features=pd.DataFrame(features, index=pd.RangeIndex(len(ids)), columns=pd.Index(wanted, dtype=object)),
         label=mapped,
         classes=classes,
         party=party,

@@ -94,7 +94,7 @@ class Fitting:
     @classmethod
     def start(cls, frame: pd.DataFrame, settings: Preprocessing, party: str) -> Fitting:
         """frame (n, d): a party's training rows, numbers as float64, texts as objects.  Raises DataError."""
-        inputs, texts = tuple(map(str, frame.columns)), tuple(str(c) for c in frame.columns if frame[c].dtype == object)
+        inputs, texts = tuple(map(str, frame.columns)), tuple(str(c) for c, kind in frame.dtypes.items() if kind.kind == "O")
         steps: list[Step] = []
 
         def add(step: Step) -> None:
