@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Roles:
-    """Names of the parties: one guest (labels), hosts in the job's order, and the arbiter (the key)."""
+    """Names of the parties: one guest (labels), hosts in the job's order, and the arbiter (no data), "" where there is none."""
 
     guest: str
     hosts: tuple[str, ...]
@@ -32,7 +32,7 @@ class Roles:
 
     @property
     def all(self) -> tuple[str, ...]:
-        return (*self.data_parties, self.arbiter)
+        return (*self.data_parties, self.arbiter) if self.arbiter else self.data_parties
 
 
 class Observer:

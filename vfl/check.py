@@ -7,14 +7,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from protocols.cipher import HEAD_ROOM
-from protocols.glm import LOGISTIC_LINKS, Penalty
-from protocols.glm.plan import rows_log2
+from protocols.errors import ConfigError
 from vfl import alignment_run
 from vfl.budget import Budget
 from vfl.config import Job, Party, cautions, load_agreement, load_party
+from vfl.data import Table as Data
+from vfl.kinds import kind_of
 from vfl.runner import prepare
 from vfl.show import print_permits
+
+MOST_ROWS_LOG2 = 40
 
 
 def print_check(job_file: Path, party_file: Path, console: Console) -> None:
@@ -26,22 +28,47 @@ def print_check(job_file: Path, party_file: Path, console: Console) -> None:
         alignment_run.print_check(agreement, party, console)
 
 
+def carried(job: Job) -> int:
+    """The most common rows, a power of two, that the key has head-room for: the same at every party.  Raises ConfigError if not even the least are carried."""
+    kind, least = kind_of(job), job.align.min_intersection
+    kind.carries(job, least)
+    found = least
+    for rows in (1 << k for k in range(MOST_ROWS_LOG2 + 1)):
+        if rows > least:
+            try:
+                kind.carries(job, rows)
+            except ConfigError:
+                break
+            found = rows
+    return found
+
+
+def columns_to_look_at(table: Data | None, most: int) -> list[str]:
+    """What in this party's own table deserves a word before the start."""
+    if table is None:
+        return []
+    found = []
+    if len(table) > most:
+        found.append(
+            f"the table has {len(table):,} rows: if more than {most:,} of them are common to all, the run stops after the alignment"
+        )
+    return found
+
+
 def _print_check(job: Job, party: Party, console: Console) -> None:
     ready = prepare(job, party)
     budget, peers = Budget(party, ready.table), job.parties.peers_of(party.name)
     budget.check(peers)
-    rows = len(ready.table.ids) if ready.table else 0
-    link, plain_bits = LOGISTIC_LINKS[job.model.link], job.crypto.key_bits - HEAD_ROOM - 1
-    plan = link.plan(rows_log2(max(rows, 2)), Penalty(1 / job.model.C), job.model.max_iter, 1 + len(job.parties.hosts), plain_bits)
+    kind, most = kind_of(job), carried(job)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     facts = {
         "job": f"{job.name}, digest {job.digest.hex()[:16]}...: every party must see the same (vfl job digest)",
         "this party": f"{party.name}, the {party.role}",
-        "model": f"{job.model.kind}, {job.model.max_iter} passes, link {job.model.link}, C = {job.model.C:g}",
-        "encryption": f"Paillier, {job.crypto.key_bits} bits; {plan.slots} masked gradients a ciphertext, {plan.width} bits each",
+        **kind.described(job),
+        "head-room": f"the key carries sums over up to {most:,} common rows",
     }
     if ready.table:
-        facts["table"] = f"{rows:,} rows, {ready.table.features.shape[1]} columns" + (
+        facts["table"] = f"{len(ready.table):,} rows, {ready.table.features.shape[1]} columns" + (
             ", and the label" if ready.table.label is not None else ""
         )
     if party.policy.runs_per_partner_per_month is not None:
@@ -51,6 +78,6 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
     console.print(table)
     console.print("\n[bold]What this job discloses[/], all of it allowed by this party's policy:")
     print_permits(job, console)
-    for caution in cautions(job, party):
+    for caution in cautions(job, party) + columns_to_look_at(ready.table, most):
         console.print(f"[yellow]caution[/]: {caution}", highlight=False)
     console.print("\n[green]Ready.[/] Nothing was sent.")

@@ -14,7 +14,7 @@ from protocols.boosting.ensemble import Ensemble, HostSplits
 from vfl.preprocessing import Standardiser
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LogisticPart:
     """A data party's own coefficients (standardised scale) and the standardisation they belong to; the guest's part holds intercept and classes too."""
 
@@ -25,7 +25,20 @@ class LogisticPart:
     link: str
     score_bits: int
     intercept: float | None = None
-    classes: tuple[Any, Any] | None = None
+    classes: tuple[Any, ...] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.party}: {len(self.columns)} columns>"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The party's own columns, in the order of the weights."""
+        return self.standardiser.columns
+
+    @property
+    def is_guests(self) -> bool:
+        """Whether the part is the guest's."""
+        return self.intercept is not None
 
     @property
     def coef(self) -> pd.Series:
@@ -44,7 +57,7 @@ class LogisticPart:
         return np.asarray((self.standardiser.transform(features, self.party) * self.weights).sum(axis=1) + (self.intercept or 0.0))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TreesPart:
     """A data party's part of boosted trees: its bins, and at the guest the trees, at a host what its handles stand for (depth: of `hidden` trees, else 0)."""
 
@@ -55,7 +68,15 @@ class TreesPart:
     ensemble: Ensemble | None = None
     splits: HostSplits | None = None
     depth: int = 0
-    classes: tuple[Any, Any] | None = None
+    classes: tuple[Any, ...] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.party}: {len(self.columns)} columns>"
+
+    @property
+    def is_guests(self) -> bool:
+        """Whether the part is the guest's."""
+        return self.ensemble is not None
 
     def binned(self, features: pd.DataFrame) -> Binned:
         """The rows of a table in this part's bins; its columns are looked up by name."""

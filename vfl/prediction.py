@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,10 +25,9 @@ from protocols.session import Observer, Session
 from vfl.config import Job, Party, check_files, cross_check
 from vfl.config.party import Data
 from vfl.identity import Identity
+from vfl.kinds import Part, kind_of
 from vfl.ledger import summarise
 from vfl.meeting import Meeting, Ready, meet
-from vfl.model import LogisticPart
-from vfl.programs import logistic
 from vfl.report.page import write_report
 from vfl.results import result_frame
 from vfl.runner import read_table
@@ -41,7 +39,7 @@ class Scoring:
     """A party that has passed every check that can be made alone; part, ids and out are None where the role has none."""
 
     ready: Ready
-    part: LogisticPart | None
+    part: Part | None
     ids: pd.DataFrame | None  # (n, keys) the guest's rows as they came
     out: Path | None
 
@@ -56,7 +54,7 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
     if source is None or model is None:
         return Scoring(Ready(job, party, identity, None), None, None, None)
     part = own_part(job, party, model)
-    frame, table = read_table(job, party, source, scored_by=part.standardiser.columns)
+    frame, table = read_table(job, party, source, scored_by=part.columns)
     ids = frame[list(job.align.columns)] if party.role == "guest" else None
     return Scoring(Ready(job, party, identity, table), part, ids, out)
 
@@ -66,7 +64,7 @@ def _check_options(job: Job, party: Party, model: Path | None, data: str | None,
         return ConfigError(f"{party.name}: {what}", remedy=remedy, party=party.name)
 
     if party.role == "arbiter":
-        if len(job.parties.hosts) == 1:
+        if not arbiter_scores(job):
             raise wrong("the arbiter takes no part in a prediction with one host", "Let the guest and the host run it, and nobody else")
         if model is not None or data is not None:
             raise wrong("the arbiter holds no part of the model and no data", "Leave --model and --data out")
@@ -88,7 +86,7 @@ def new_data(party: Party, data: str | None) -> Data | None:
     return party.data.model_copy(update={"source": data, "query": query})
 
 
-def own_part(job: Job, party: Party, folder: Path) -> LogisticPart:
+def own_part(job: Job, party: Party, folder: Path) -> Part:
     """This party's part of a model of this job.  Raises ModelError, and DisclosureRefused if it uses a column that the party file withholds now."""
     part, manifest = load_part(folder)
     if part.party != party.name:
@@ -100,10 +98,10 @@ def own_part(job: Job, party: Party, folder: Path) -> LogisticPart:
             found=manifest.job_digest[:12],
             remedy="Give the job file of that run (vfl job digest shows which one it is)",
         )
-    if party.role == "guest" and (part.classes is None or part.intercept is None):
-        raise ModelError(f"{folder} is no guest's part", remedy="Restore it from a copy of the run's folder")
+    if part.is_guests != (party.role == "guest") or manifest.kind != job.model.kind:
+        raise ModelError(f"{folder} is no {party.role}'s part of this job's model", remedy="Restore it from a copy of the run's folder")
     allowed = party.data.columns if party.data else None
-    withheld = [c for c in part.standardiser.columns if allowed is not None and c not in allowed]
+    withheld = [c for c in part.columns if allowed is not None and c not in allowed]
     if withheld:
         raise DisclosureRefused(
             f"{party.name}: the model uses columns that data.columns does not list: {', '.join(withheld)}",
@@ -120,20 +118,20 @@ def predict(
     ready, part = scoring.ready, scoring.part
     job, party = ready.job, ready.party
     peers = job.parties.peers_of(party.name)
-    if len(job.parties.hosts) == 1:
+    if not arbiter_scores(job):
         peers = tuple(p for p in peers if p != job.parties.arbiter)
     digest = hashlib.sha256(b"vfl predict\n" + job.digest).digest()
     with meet(ready, "predict", peers, watch, session_digest=digest, connect_timeout=connect_timeout, seed=seed) as meeting:
         if part is not None:
             with meeting.session.phase("align"):
                 same_model(meeting.session, part.model_id)
-        outcome = program(scoring)(meeting.session)
+        found = kind_of(job).scorer(job, party.role, part)(meeting.session, ready.table)
         result = result_frame(job, party, meeting.started, "predict")
         if part is not None:
             result["model"]["model_id"] = part.model_id.hex()
         scored = 0
-        if party.role == "guest":
-            rows, scores = outcome
+        if found is not None:
+            rows, scores = found
             scored = len(rows)
             result["alignment"] = {"guest_rows": len(ready.table or ()), "host_rows": None, "intersection": scored}
             _write_scores(scoring, meeting, rows, scores)
@@ -143,13 +141,9 @@ def predict(
     return meeting.folder, file, scored
 
 
-def program(scoring: Scoring) -> Callable[[Session], Any]:
-    """The role function of this party."""
-    table, part, least = scoring.ready.table, scoring.part, scoring.ready.job.align.min_intersection
-    if table is None or part is None:
-        return lambda session: logistic.predict_arbiter(session, least, len(scoring.ready.job.align.keys))
-    role = logistic.predict_guest if scoring.ready.party.role == "guest" else logistic.predict_host
-    return lambda session: role(session, table, part, least)
+def arbiter_scores(job: Job) -> bool:
+    """Whether the arbiter takes part in a prediction."""
+    return len(job.parties.hosts) > 1 or job.model.arbiter_scores
 
 
 def same_model(session: Session, model_id: bytes) -> None:
@@ -166,12 +160,18 @@ def same_model(session: Session, model_id: bytes) -> None:
 
 
 def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
-    """scores.csv: the key columns as they came, and `score`, empty where not all parties know the id; one line a row, in the table's order."""
+    """scores.csv: the key columns as they came, and `score` (of several classes `score_CLASS` for each), empty where not all parties know the id.
+
+    One line a row, in the table's order.
+    """
     assert scoring.ids is not None
-    score = np.full(len(scoring.ids), np.nan)
-    score[rows] = 0.5 * (1.0 + np.tanh(scores / 2))  # 1 / (1 + exp(-scores)), which cannot overflow
+    assert scoring.part is not None
+    found = kind_of(scoring.ready.job).predictions(scoring.part, scores)
+    names = ["score"] if found.ndim == 1 else [f"score_{c}" for c in scoring.part.classes or ()]
+    columns = np.full((len(scoring.ids), len(names)), np.nan)
+    columns[rows] = found.reshape(len(rows), len(names))
     with written(meeting.folder), _private(meeting.draft / "scores.csv") as path:
-        scoring.ids.assign(score=score).to_csv(path, index=False, lineterminator="\n")
+        scoring.ids.assign(**dict(zip(names, columns.T, strict=True))).to_csv(path, index=False, lineterminator="\n")
 
 
 def _publish(made: Path, out: Path | None) -> Path:

@@ -6,6 +6,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,22 @@ from numpy.typing import NDArray
 from protocols.cipher import backend
 from vfl import metrics
 from vfl.config import Job, Party
-from vfl.programs.logistic import Fitted
+from vfl.data import Objective
+from vfl.kinds import Fitted, kind_of
 from vfl.stability import Baseline
 
+MEASURES: dict[Objective, Callable[..., dict[str, Any]]] = {
+    "binary": metrics.binary_metrics,
+    "multiclass": metrics.class_metrics,
+    "numeric": metrics.numeric_metrics,
+    "count": metrics.count_metrics,
+}
+SERIES: dict[Objective, Callable[..., dict[str, Any]]] = {
+    "binary": lambda y, p, _: metrics.plot_series(y, p),
+    "multiclass": metrics.class_series,
+    "numeric": lambda y, p, _: metrics.numeric_series(y, p),
+    "count": lambda y, p, _: metrics.numeric_series(y, p),
+}
 VERSIONS = ("vfl", "numpy", "pandas", "cryptography")
 
 
@@ -29,19 +43,13 @@ def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: st
         "job_digest": job.digest.hex(),
         "role": party.role,
         "party": party.name,
-        "parties": {"guest": job.parties.guest, "hosts": list(job.parties.hosts), "arbiter": job.parties.arbiter},
+        "parties": {"guest": job.parties.guest, "hosts": list(job.parties.hosts), "arbiter": job.parties.arbiter or None},
         "started": started.isoformat(timespec="seconds"),
         "alignment": {},
         "metrics": {},
         "phases": [],
         "disclosure": [],
-        "model": {
-            "kind": job.model.kind,
-            "passes": job.model.max_iter,
-            "link": job.model.link,
-            "C": job.model.C,
-            "key_bits": job.crypto.key_bits,
-        },
+        "model": {"kind": job.model.kind, **kind_of(job).summary(job), "key_bits": job.crypto.key_bits},
         "environment": environment(),
         "plots": {},
     }
@@ -69,74 +77,25 @@ def data_party_result(result: dict[str, Any], job: Job, party: Party, fitted: Fi
         "train_rows": int((~fitted.held_out).sum()),
         "test_rows": int(fitted.held_out.sum()),
     }
-    part = fitted.part
-    result["model"] |= {
-        "model_id": part.model_id.hex(),
-        "coefficients": [
-            {"column": c, "coef": float(v), "coef_raw": float(raw)}
-            for c, v, raw in zip(part.standardiser.columns, part.coef, part.coef_raw, strict=True)
-        ],
-        "intercept": part.intercept,
-    }
-    if fitted.scores is not None:
+    result["model"] |= {"model_id": fitted.part.model_id.hex(), **kind_of(job).part_summary(fitted.part)}
+    if fitted.scores is not None and fitted.held_out.any():
         evaluate(result, job, fitted, fitted.scores)
     return result
 
 
-def baseline(fitted: Fitted) -> Baseline:
+def baseline(job: Job, fitted: Fitted) -> Baseline:
     """The party's columns on the training rows, and at the guest the scores of the held-out rows: what later tables are held against."""
-    train = fitted.aligned.features[~fitted.held_out]
-    return Baseline.of(fitted.part.party, fitted.part.model_id, train, None if fitted.scores is None else probability(fitted.scores))
-
-
-def probability(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 / (1 + exp(-score)), which cannot overflow."""
-    return np.asarray(0.5 * (1.0 + np.tanh(scores / 2)))
+    train, scores = fitted.aligned.features[~fitted.held_out], None
+    if fitted.scores is not None and fitted.held_out.any():
+        scores = kind_of(job).predictions(fitted.part, fitted.scores)
+    return Baseline.of(fitted.part.party, fitted.part.model_id, train, scores if scores is not None and scores.ndim == 1 else None)
 
 
 def evaluate(result: dict[str, Any], job: Job, fitted: Fitted, scores: NDArray[np.float64]) -> None:
-    """Joint and guest-alone scores of the held-out rows: metrics and plots."""
+    """Joint and guest-alone predictions of the held-out rows: metrics and plots."""
     assert fitted.aligned.label is not None
-    y = fitted.aligned.label.to_numpy(np.float64)[fitted.held_out].astype(int)
-    probabilities = {"joint": probability(scores), "guest_alone": guest_alone(fitted, job.model.C)}
-    result["metrics"]["test"] = {name: metrics.binary_metrics(y, p) for name, p in probabilities.items()}
-    result["plots"]["test"] = {name: metrics.plot_series(y, p) for name, p in probabilities.items()}
-
-
-def guest_alone(fitted: Fitted, C: float) -> NDArray[np.float64]:
-    """Probabilities (test rows,) of the same model on the guest's own columns and the same training rows, in the clear.
-
-    The minimiser of the same objective under the same link (by Newton's method, or the closed form); so that the difference to the joint model is the hosts' columns alone.
-    """
-    aligned, part, train = fitted.aligned, fitted.part, ~fitted.held_out
-    assert aligned.label is not None
-    x = np.column_stack([part.standardiser.transform(aligned.features, part.party), np.ones(len(train))])
-    y = aligned.label.to_numpy(np.float64)
-    weights: NDArray[np.float64]
-    if part.link == "exact":
-        weights = minimised(x[train], y[train], C)
-    else:
-        penalty = np.diag([1.0] * (x.shape[1] - 1) + [0.0])
-        weights = np.asarray(np.linalg.solve(C * x[train].T @ x[train] / 4 + penalty, C * x[train].T @ (y[train] - 0.5)), np.float64)
-    return np.asarray(1.0 / (1.0 + np.exp(-(x[fitted.held_out] @ weights))))
-
-
-def minimised(x: NDArray[np.float64], y: NDArray[np.float64], C: float) -> NDArray[np.float64]:
-    """The weights (d,) that minimise C * (logistic loss summed) + |w|^2 / 2, the last column's weight un-penalised, by Newton's method with halved steps."""
-    penalty = np.r_[np.ones(x.shape[1] - 1), 0.0]
-    w = np.zeros(x.shape[1])
-
-    def loss(w: NDArray[np.float64]) -> float:
-        return float(C * (np.logaddexp(0, x @ w) - y * (x @ w)).sum() + (penalty * w**2).sum() / 2)
-
-    for _ in range(100):
-        p = 0.5 * (1 + np.tanh(x @ w / 2))
-        gradient = C * x.T @ (p - y) + penalty * w
-        step = np.linalg.lstsq(C * (x.T * (p * (1 - p))) @ x + np.diag(penalty), gradient, rcond=None)[0]
-        size, before = 1.0, loss(w)
-        while loss(w - size * step) > before and size > 1e-9:
-            size /= 2
-        w = w - size * step
-        if np.abs(size * step).max() <= 1e-10 * max(1.0, np.abs(w).max()):
-            break
-    return w
+    kind, y = kind_of(job), fitted.aligned.label.to_numpy(np.float64)[fitted.held_out]
+    found = {"joint": kind.predictions(fitted.part, scores), "guest_alone": kind.guest_alone(job, fitted)}
+    measure, series = MEASURES[job.model.label], SERIES[job.model.label]
+    result["metrics"]["test"] = {name: measure(y, p) for name, p in found.items()}
+    result["plots"]["test"] = {name: series(y, p, fitted.aligned.classes) for name, p in found.items()}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -16,9 +15,9 @@ from vfl.config import Job, Party, check_files, cross_check
 from vfl.config.party import Data
 from vfl.data import Table, read_source, table_from_frame
 from vfl.identity import Identity
+from vfl.kinds import Fitted, kind_of
 from vfl.ledger import summarise
 from vfl.meeting import Ready, meet
-from vfl.programs import logistic
 from vfl.report.page import write_report
 from vfl.results import baseline, data_party_result, result_frame
 from vfl.store import save_part
@@ -54,33 +53,16 @@ def read_table(job: Job, party: Party, data: Data, *, scored_by: Sequence[str] |
         columns=data.columns if scored_by is None else scored_by,
         need_label=guest and scored_by is None,
         need_features=not guest,
+        objective=job.model.label,
+        missing=job.model.takes_missing,
     )
     return frame, table
 
 
-def logistic_job(job: Job) -> logistic.LogisticJob:
-    """The parameters of the job file, as the program takes them."""
-    return logistic.LogisticJob(
-        C=job.model.C,
-        max_iter=job.model.max_iter,
-        link=job.model.link,
-        clip=job.model.clip,
-        weight_bits=job.model.weight_bits,
-        score_bits=job.disclosure.score_bits,
-        min_intersection=job.align.min_intersection,
-        keys=len(job.align.keys),
-        test=job.split.test,
-        seed=job.split.seed,
-    )
-
-
-def program(ready: Ready) -> Callable[[Session], Any]:
-    """The role function of this party."""
-    plan, table = logistic_job(ready.job), ready.table
-    if table is None:
-        return lambda session: logistic.arbiter(session, plan)
-    role = logistic.guest if ready.party.role == "guest" else logistic.host
-    return lambda session: role(session, table, plan)
+def program(ready: Ready) -> Callable[[Session], Fitted | None]:
+    """The role function of this party; a data party's returns its part and what it measured."""
+    train = kind_of(ready.job).program(ready.job, ready.party.role)
+    return lambda session: train(session, ready.table)
 
 
 def run(ready: Ready, watch: Observer, *, connect_timeout: float = 120.0, seed: bytes | None = None) -> Path:
@@ -91,12 +73,12 @@ def run(ready: Ready, watch: Observer, *, connect_timeout: float = 120.0, seed: 
     job, party = ready.job, ready.party
     peers = job.parties.peers_of(party.name)
     with meet(ready, "run", peers, watch, session_digest=job.digest, connect_timeout=connect_timeout, seed=seed) as meeting:
-        outcome = program(ready)(meeting.session)
+        fitted = program(ready)(meeting.session)
         result = result_frame(job, party, meeting.started, "run")
-        if isinstance(outcome, logistic.Fitted):
-            save_part(outcome.part, meeting.draft / "model", job_digest=job.digest)
-            baseline(outcome).save(meeting.draft / "model")
-            result = data_party_result(result, job, party, outcome)
+        if fitted is not None:
+            save_part(fitted.part, meeting.draft / "model", kind=job.model.kind, job_digest=job.digest)
+            baseline(job, fitted).save(meeting.draft / "model")
+            result = data_party_result(result, job, party, fitted)
     result |= {"phases": meeting.counting.phases(), "disclosure": summarise(meeting.folder / "ledger.jsonl")}
     write_report(meeting.folder, result)
     return meeting.folder

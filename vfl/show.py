@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from protocols.errors import ConfigError
 from vfl.config import PERMITS, AlignmentJob, Job, cautions
+from vfl.kinds import KINDS, kind_of
 from vfl.ledger import read_ledger, summarise, verify_ledger
 from vfl.ledger.writing import Line
+from vfl.printing import facts, grid, say
 from vfl.report.page import read_report, write_report
 from vfl.report.terminal import print_summary
 from vfl.report.words import CLASSES, class_of, number, size
@@ -21,34 +22,14 @@ from vfl.store import load_part
 HASH = 12  # characters of a digest that are shown
 
 
-def _line(console: Console, text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=False)
-
-
-def _table(*columns: str, numbers: int = 0) -> Table:
-    """A table whose last `numbers` columns are numbers."""
-    table = Table(box=SIMPLE_HEAD, show_edge=False)
-    for i, column in enumerate(columns):
-        right = i >= len(columns) - numbers
-        table.add_column(column, justify="right" if right else "left", no_wrap=right, overflow="fold")
-    return table
-
-
 def print_permits(job: Job | AlignmentJob, console: Console) -> None:
     """What a job discloses, one paragraph a permission."""
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 1))
     for permit in job.disclosure.allow:
         table.add_row("-", f"{escape(PERMITS[permit])} [dim]({escape(permit)})[/]")
     if isinstance(job, Job):
-        table.add_row("-", f"scores are rounded to multiples of 1/{2**job.disclosure.score_bits} before they are opened")
-        table.add_row("-", f"final weights are rounded to multiples of 1/{2**job.model.weight_bits}")
-    console.print(table, highlight=False)
-
-
-def _facts(console: Console, facts: dict[str, str]) -> None:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for name, text in facts.items():
-        table.add_row(f"[bold]{name}[/]", text)
+        for text in kind_of(job).rounded(job):
+            table.add_row("-", escape(text))
     console.print(table, highlight=False)
 
 
@@ -67,7 +48,7 @@ def print_ledger(run: Path, console: Console, messages: bool) -> None:
     start, sent = lines[0], [line for line in lines if line.get("type") == "message"]
     end = lines[-1] if "end" in kinds else {}
     outcome = str(end.get("outcome", "never closed: the run was killed, or is still going on"))
-    _facts(
+    facts(
         console,
         {
             "party": escape(str(start.get("party"))),
@@ -82,11 +63,11 @@ def print_ledger(run: Path, console: Console, messages: bool) -> None:
     console.print()
     for name in CLASSES:
         if any(class_of(line) == name for line in sent):
-            _line(console, f"[bold]{name}[/]: {CLASSES[name][1]}")
+            say(console, f"[bold]{name}[/]: {CLASSES[name][1]}")
 
 
 def _each(sent: list[Line]) -> Table:
-    table = _table("time", "to", "message", "class", "SHA-256", "bytes", numbers=1)
+    table = grid("time", "to", "message", "class", "SHA-256", "bytes", numbers=1)
     for line in sent:
         cells = (line["time"][11:], line["to"], line["message"], class_of(line), line["sha256"][:HASH])
         table.add_row(*(escape(str(c)) for c in cells), number(int(line["bytes"])))
@@ -94,7 +75,7 @@ def _each(sent: list[Line]) -> Table:
 
 
 def _sums(lines: list[Line]) -> Table:
-    table = _table("to", "message", "class", "what the receiver learns", "count", "bytes", numbers=2)
+    table = grid("to", "message", "class", "what the receiver learns", "count", "bytes", numbers=2)
     for row in summarise(lines):
         cells = (row["to"], row["message"], class_of(row), row["learns"] if class_of(row) == "revealed" else "")
         table.add_row(*(escape(str(c)) for c in cells), number(row["count"]), size(row["bytes"]))
@@ -109,12 +90,12 @@ def print_verified(run: Path, certificate: Path | None, console: Console) -> Non
     except OSError as error:
         raise ConfigError(f"{certificate} cannot be read ({error.strerror})", remedy="Name the certificate of the ledger's party") from None
     check = verify_ledger(path, pem)
-    _line(console, f"[green]Unbroken.[/] {number(check.messages)} messages, {size(check.bytes)}; no line was edited, removed or moved.")
-    _facts(console, {"party": check.party, "job": f"{check.job}, digest {check.job_digest[:HASH]}...", "outcome": check.outcome})
+    say(console, f"[green]Unbroken.[/] {number(check.messages)} messages, {size(check.bytes)}; no line was edited, removed or moved.")
+    facts(console, {"party": check.party, "job": f"{check.job}, digest {check.job_digest[:HASH]}...", "outcome": check.outcome})
     if check.signed:
-        _line(console, f"Signed by the owner of {escape(str(certificate))}.")
+        say(console, f"Signed by the owner of {escape(str(certificate))}.")
     else:
-        _line(
+        say(
             console,
             "[yellow]The signature was not checked[/]: whoever can write the file could have written a new one. "
             "Give --certificate with the party's cert.pem to be sure.",
@@ -124,26 +105,13 @@ def print_verified(run: Path, certificate: Path | None, console: Console) -> Non
 def print_model(folder: Path, console: Console) -> None:
     """One party's part of a model.  Raises ModelError."""
     part, manifest = load_part(folder)
-    facts = {
+    told = {
         "party": part.party,
-        "model": f"{manifest.kind}, link {part.link}; name {part.model_id.hex()[:HASH]}..., the same in the other parties' parts",
+        "model": f"{manifest.kind}; name {part.model_id.hex()[:HASH]}..., the same in the other parties' parts",
         "job": f"digest {manifest.job_digest[:HASH]}... (vfl job digest)",
     }
-    if part.classes is not None:
-        facts["scores"] = f"the probability of {part.classes[1]!r} rather than {part.classes[0]!r}"
-    if part.intercept is not None:
-        facts["intercept"] = f"{part.intercept:.6f}, on the standardised scale"
-    _facts(console, {name: escape(text) for name, text in facts.items()})
-    console.print()
-    table = _table("column", "coef", "coef_raw", "mean", "scale", numbers=4)
-    for row in zip(part.standardiser.columns, part.coef, part.coef_raw, part.standardiser.mean, part.standardiser.scale, strict=True):
-        table.add_row(escape(row[0]), *(f"{v:.6g}" for v in row[1:]))
-    console.print(table, highlight=False)
-    console.print()
-    _line(
-        console,
-        f"coef: a standard deviation of the column (standardised values are cut to +-{part.standardiser.clip:g}); coef_raw: a unit as it came.",
-    )
+    facts(console, {name: escape(text) for name, text in told.items()})
+    KINDS[manifest.kind].print_part(part, console)
 
 
 def print_report(run: Path, console: Console) -> None:
@@ -160,21 +128,20 @@ def print_job(job: Job | AlignmentJob, console: Console) -> None:
     hosts = " and ".join(parties.hosts)
     key = ", else by ".join(" and ".join(f"{c} ({align.normalise[c]})" for c in columns) for columns in align.keys)
     repeated = "rows that share an id are an error" if align.duplicates == "error" else "of rows that share an id the first counts"
-    facts = {
+    told = {
         "job": f"{job.name}, digest {job.digest.hex()}",
         "who": f"{parties.guest} and {hosts} find the customers that they share",
         "match": f"customers by {key}; {repeated}; stop if fewer than {number(align.min_intersection)} are common to all",
     }
     if isinstance(job, Job):
-        model, deals = job.model, f"; {parties.hosts[0]} deals for the link" if job.model.link == "exact" else ""
-        facts |= {
-            "who": f"{parties.guest} holds the labels, {hosts} further columns, {parties.arbiter} the decryption key and no data{deals}",
+        told |= {
+            "who": f"{parties.guest} holds the labels, {hosts} further columns"
+            + (f", {parties.arbiter} no data" if parties.arbiter else ""),
             "hold out": f"{100 * job.split.test:g} % of the common rows, chosen by seed {job.split.seed}, to measure the model",
-            "train": f"{model.kind}: {model.max_iter} passes, C = {model.C:g}, link {model.link}, values cut at {model.clip:g}",
-            "encrypt": f"Paillier, {job.crypto.key_bits} bits",
+            **kind_of(job).described(job),
         }
-    _facts(console, {name: escape(text) for name, text in facts.items()})
+    facts(console, {name: escape(text) for name, text in told.items()})
     console.print("\n[bold]What is disclosed[/], if every party's policy allows it:")
     print_permits(job, console)
     for caution in cautions(job) if isinstance(job, Job) else ():
-        _line(console, f"[yellow]caution[/]: {escape(caution)}")
+        say(console, f"[yellow]caution[/]: {escape(caution)}")

@@ -25,11 +25,11 @@ def keys(model: type[BaseModel], prefix: str = "") -> dict[str, object]:
     found: dict[str, object] = {}
     for name, field in model.model_fields.items():
         kinds = re.findall(r"(\w+)(?:\]|\||>|$| )", str(field.annotation).replace("'", ""))
-        inner = next((s for s in sections(Section) if s.__name__ in kinds), None)
-        if inner is None:
+        inner = [s for s in sections(Section) if s.__name__ in kinds]
+        if not inner:
             found[prefix + name] = field.default
-        else:
-            found |= keys(inner, f"{prefix}{name}." + ("NAME." if name == "peers" else ""))
+        for section in inner:
+            found |= keys(section, f"{prefix}{name}." + ("NAME." if name == "peers" else ""))
     return found
 
 

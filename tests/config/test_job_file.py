@@ -41,8 +41,10 @@ def test_who_talks_to_whom_and_who_dials():
 
 
 BAD = [
-    ("model", 'kind = "boosted-trees"', "model.kind", "not supported yet"),
-    ("model", 'kind = "logistic"', "model.kind", 'Use "logistic-regression"'),
+    ("model", 'kind = "boosted-tree"', "model.kind", 'is "boosted-tree", which is not known. Use "logistic-regression"'),
+    ("model", 'kind = "logistic"', "model.kind", '"logistic-regression" or "boosted-trees"'),
+    ("model", "kind = 7", "model.kind", "is 7, which is not known"),
+    ("model", 'kind = ["x"]', "model.kind", 'is ["x"], which is not known'),
     ("model", 'link = "probit"', "model.link", "exact"),
     ("model", "C = 0.0", "model.C", "above 0"),
     ("model", "C = -1", "model.C", "above 0"),
@@ -56,7 +58,7 @@ BAD = [
     ("model", "clip = 0", "model.clip", "above 0"),
     ("model", "weight_bits = 3", "model.weight_bits", "4 to 24"),
     ("model", "standardise = true", "model.standardise", "not supported yet"),
-    ("model", "max_depth = 5", "model.max_depth", "not supported yet: boosted trees"),
+    ("model", "max_depth = 5", "model.max_depth", 'is a key of "boosted-trees", and this kind is "logistic-regression"'),
     ("model", "max_itr = 50", "model.max_itr", "Did you mean 'max_iter'?"),
     ("model", "zzz = 50", "model.zzz", "known here: kind, C, max_iter"),
     ("crypto", "key_bits = 1024", "crypto.key_bits", "SP 800-57"),

@@ -3,7 +3,7 @@
 import pytest
 
 from protocols.errors import ConfigError
-from vfl.config import PERMITS, cautions, cross_check, starter_party, with_peer
+from vfl.config import PERMITS, cautions, cross_check, needed_permits, starter_job, starter_party, with_peer
 
 
 @pytest.mark.parametrize("role", ["guest", "host", "arbiter"])
@@ -43,3 +43,25 @@ def test_the_starter_files_fit_each_other(load, job):
         party = load(text)
         cross_check(one, party)
         assert cautions(one, party) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kind": "boosted-trees", "max_depth": 3, "gamma": 0.5},
+        {"kind": "boosted-trees", "membership": "shared", "arbiter": ""},
+        {"kind": "boosted-trees", "membership": "shared", "hosts": ["telecom", "shop"]},
+        {"kind": "boosted-trees", "objective": "multi:softprob", "num_class": 4},
+        {"weight_bits": 12, "link": "taylor"},
+    ],
+)
+def test_a_starter_job_of_each_kind_asks_for_what_it_needs(job, options):
+    one = job(**options)
+    assert set(one.disclosure.allow) == set(needed_permits(one))
+    asked = {key: value for key, value in options.items() if key in type(one.model).model_fields}
+    assert {key: getattr(one.model, key) for key in asked} == asked
+
+
+def test_a_starter_job_takes_the_parameters_of_its_kind():
+    with pytest.raises(ConfigError, match="max_depth is not a known key"):
+        starter_job(max_depth=3)

@@ -164,11 +164,12 @@ class Institutions:
                 if peer != name and {self.roles[name], self.roles[peer]} != {"host"}:
                     self.trust(name, peer, self.folder / peer / "identity" / "cert.pem")
         given: dict[str, Any] = {
-            "guest": by_role["guest"][0], "hosts": by_role["host"], "arbiter": by_role["arbiter"][0], "keys": [KEY],
-            "normalise": {KEY: "text"}, "min_intersection": 5, "max_iter": 5, "key_bits": 2048,
+            "guest": by_role["guest"][0], "hosts": by_role["host"], "arbiter": next(iter(by_role["arbiter"]), ""), "keys": [KEY],
+            "normalise": {KEY: "text"}, "min_intersection": 5, "key_bits": 2048,
         }  # fmt: skip
+        given |= {"max_iter": 5, "link": "taylor"} if "kind" not in job else {}
         self.job = self.folder / "job.toml"
-        self.job.write_text(starter_job(**(given | job)).replace('link = "exact"', 'link = "taylor"'))
+        self.job.write_text(starter_job(**(given | job)))
         return self
 
     def trust(self, name: str, peer: str, certificate: Path) -> None:

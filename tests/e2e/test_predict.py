@@ -144,7 +144,7 @@ def parts_of_two_models(parties: Institutions, models: dict[str, Path]) -> None:
     part, _ = load_part(models["telecom"])
     digest = bytes.fromhex(json.loads((models["telecom"] / "manifest.json").read_text())["job_digest"])
     other = parties.folder / "other-run"
-    save_part(type(part)(**(vars(part) | {"model_id": bytes(16)})), other, job_digest=digest)
+    save_part(type(part)(**(vars(part) | {"model_id": bytes(16)})), other, kind="logistic-regression", job_digest=digest)
     results = predicted(parties, models | {"telecom": other})
     results["bank"].says(7, "telecom holds a part of another model than bank", "Give every party the model folder of the same run")
     results["telecom"].says(7, "bank holds a part of another model than telecom", "Give every party the model folder of the same run")

@@ -4,39 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from vfl.config.job import NOT_YET, Agreement, Job, Name, Parties
+from vfl.config.job import Agreement, Job
+from vfl.config.models import NOT_YET
 from vfl.config.reading import Complaint, build, read_toml
-
-
-class AlignmentParties(Parties):
-    """Who takes part; the arbiter is absent ("") or, with several hosts, compares blinded ids."""
-
-    arbiter: Name = Field(
-        default="", description='the name of the party that compares blinded ids of several hosts, such as arbiter = "trustco"'
-    )
-
-    @model_validator(mode="after")
-    def _arbiter_for_several(self) -> AlignmentParties:
-        if len(self.hosts) > 1 and not self.arbiter:
-            raise Complaint(
-                "is missing: with several hosts an arbiter compares blinded ids",
-                'Name a party that holds no data, such as arbiter = "trustco"',
-                "parties.arbiter",
-            )
-        return self
 
 
 class AlignmentJob(Agreement):
     """A whole job file that aligns ids only."""
 
-    parties: AlignmentParties = Field(
-        description="a section [parties] that names the guest and the hosts, and with several hosts an arbiter"
-    )
-
     @model_validator(mode="after")
     def _allows_itself(self) -> AlignmentJob:
+        if len(self.parties.hosts) > 1 and not self.parties.arbiter:
+            raise Complaint(
+                "is missing: with several hosts an arbiter compares blinded ids",
+                'Name a party that holds no data, such as arbiter = "trustco"',
+                "parties.arbiter",
+            )
         self.check_permits(alignment_permits(self))
         return self
 

@@ -18,25 +18,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from vfl.config.align import Align, distinct
 from vfl.config.align import Column as Column
+from vfl.config.models import NOT_YET, Model, check_arbiter
 from vfl.config.permits import LATER, PERMITS
 from vfl.config.reading import Complaint, Section, build, check_name, choose, listed, read_toml, shown
 
 Role = Literal["guest", "host", "arbiter"]
 Name = Annotated[str, AfterValidator(check_name)]
 Permit = Annotated[str, BeforeValidator(choose(tuple(PERMITS), LATER))]
-
-_KINDS_LATER = dict.fromkeys(("linear-regression", "poisson-regression", "boosted-trees"), "only logistic regression is")
-_TREES = "n_estimators max_depth learning_rate max_bin reg_lambda gamma min_child_weight subsample colsample_bytree top_rate other_rate"
-NOT_YET: dict[str, str] = {
-    "model.standardise": "every party always standardises its own columns on the training rows",
-    "model.batch_size": "every pass uses all rows",
-    "model.random_state": "only the split is random, and split.seed decides it",
-    "model.fit_intercept": "the guest always fits an intercept",
-    "model.penalty": "the penalty is always L2, set by C",
-    "model.class_weight": "all rows weigh the same",
-    "model.tol": "nobody sees a gradient or a loss, so max_iter alone decides when to stop",
-    **{f"model.{key}": "boosted trees" for key in (*_TREES.split(), "gradient_bits", "min_bin_rows", "membership")},
-}
 
 
 def _permits(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -75,7 +63,9 @@ class Parties(Section):
         min_length=1, description='the names of the other data parties, at least one, such as hosts = ["telecom"]'
     )
     arbiter: Name = Field(
-        description=('the name of the party that holds the decryption key and no data, such as arbiter = "trustco": a regression needs one')
+        default="",
+        exclude_if=lambda name: not name,
+        description='the name of the party that holds no data, where the job needs one, such as arbiter = "trustco"',
     )
 
     @model_validator(mode="after")
@@ -121,37 +111,8 @@ class Split(Section):
     seed: int = Field(default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up; another one gives another split")
 
 
-class Model(Section):
-    """What is fitted, under scikit-learn's names."""
-
-    kind: Annotated[Literal["logistic-regression"], BeforeValidator(choose(("logistic-regression",), _KINDS_LATER))] = Field(
-        description='"logistic-regression"'
-    )
-    C: float = Field(
-        default=1.0,
-        gt=0,
-        description="a number above 0 (default 1.0): the weight of the loss against the penalty, as in scikit-learn",
-    )
-    max_iter: int = Field(default=100, ge=5, le=10_000, description="the number of passes, a whole number from 5 to 10000 (default 100)")
-    link: Annotated[Literal["exact", "taylor"], BeforeValidator(choose(("exact", "taylor"), {}))] = Field(
-        default="exact", description='"exact" (default) or "taylor"'
-    )
-    weight_bits: int = Field(
-        default=10,
-        ge=4,
-        le=24,
-        description="4 to 24 (default 10): final weights are revealed to their owner rounded to multiples of 2^-weight_bits",
-    )
-    clip: float = Field(
-        default=6.0,
-        gt=0,
-        le=64,
-        description="a number above 0, at most 64 (default 6): standardised values are cut to [-clip, clip]",
-    )
-
-
 class Crypto(Section):
-    """The arbiter's key."""
+    """The Paillier key: the arbiter's, or of boosted trees the guest's."""
 
     key_bits: Annotated[Literal[2048, 3072, 4096], BeforeValidator(_key_bits)] = Field(
         default=3072, description="2048, 3072 (default) or 4096"
@@ -167,11 +128,12 @@ class Allowed(Section):
 class Disclosure(Allowed):
     """The same, and how finely."""
 
-    score_bits: int = Field(
-        default=10,
+    score_bits: int | None = Field(
+        default=None,
+        exclude_if=lambda bits: bits is None,
         ge=0,
         le=20,
-        description="0 to 20 (default 10): scores are rounded to multiples of 2^-score_bits before they are opened",
+        description="0 to 20 (default 10): scores of a regression are rounded to multiples of 2^-score_bits before they are opened",
     )
 
 
@@ -208,7 +170,9 @@ class Job(Agreement):
     """A whole job file that fits a model."""
 
     split: Split = Field(default=Split(), description="a section [split]")
-    model: Model = Field(description='a section [model] with kind = "logistic-regression" (only vfl align needs none)')
+    model: Model = Field(
+        discriminator="kind", description='a section [model] with a kind, such as kind = "logistic-regression" (only vfl align needs none)'
+    )
     crypto: Crypto = Field(default=Crypto(), description="a section [crypto]")
     disclosure: Disclosure = Field(default=Disclosure(), description="a section [disclosure]")
 
@@ -216,21 +180,32 @@ class Job(Agreement):
     def _allows_itself(self) -> Job:
         if self.align.cardinality_only:
             raise Complaint("is true, and a model needs rows", "Remove it, or remove [model] and run vfl align", "align.cardinality_only")
+        check_arbiter(self.model, len(self.parties.hosts), self.parties.arbiter)
+        self._fill_grid()
         self.check_permits(needed_permits(self))
         return self
+
+    def _fill_grid(self) -> None:
+        """Scores are opened on a grid by regressions only; there a default that is left out is the same job."""
+        asked, default = self.disclosure.score_bits, self.model.score_bits
+        if default is None and asked is not None:
+            what = f"is {asked}, and {self.model.kind} open no sum of scores: it would do nothing"
+            raise Complaint(what, "Remove the key", "disclosure.score_bits")
+        if asked is None:
+            object.__setattr__(self, "disclosure", self.disclosure.model_copy(update={"score_bits": default}))
+
+    @property
+    def score_bits(self) -> int:
+        """The grid on which a regression's scores are opened."""
+        assert self.disclosure.score_bits is not None
+        return self.disclosure.score_bits
 
 
 def needed_permits(job: Job) -> tuple[str, ...]:
     """The permissions that the job's own protocols need."""
-    needed = ["intersection-to-parties"]
-    if len(job.align.keys) > 1:
-        needed.append("matched-keys-to-parties")
-    if len(job.parties.hosts) > 1:
-        needed.append("intersection-sizes-to-arbiter")
-    needed.append("final-weights-to-owner")
-    if job.model.link == "exact":
-        needed.append("edge-count-to-arbiter")
-    return (*needed, "scores-to-guest")
+    several_keys = ("matched-keys-to-parties",) if len(job.align.keys) > 1 else ()
+    several_hosts = ("intersection-sizes-to-arbiter",) if len(job.parties.hosts) > 1 else ()
+    return ("intersection-to-parties", *several_keys, *several_hosts, *job.model.permits)
 
 
 def job_from(document: Mapping[str, Any], where: str = "job") -> Job:

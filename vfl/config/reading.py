@@ -7,11 +7,13 @@ expected and the remedy.  Values of the file are shown, because a stranger needs
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -155,21 +157,27 @@ def _tuples(value: Any) -> Any:
 
 def _problem(model: type[BaseModel], error: dict[str, Any], text: str, later: Mapping[str, str]) -> tuple[str, str]:
     """(what is wrong, remedy) of one pydantic error."""
-    kind, loc = error["type"], [part for part in error["loc"] if part != "[key]"]
+    kind = error["type"]
+    place = _Place.of(model, [part for part in error["loc"] if part != "[key]"])
+    field, dotted = place.field, place.dotted
     cause = (error.get("ctx") or {}).get("error")
     complaint = cause if isinstance(cause, Complaint) else None
-    dotted = ".".join(str(part) for part in loc if isinstance(part, str))
-    if complaint is not None and complaint.key is not None:
-        dotted = complaint.key
-    key = _where(text, dotted)
     if complaint is not None:
-        return f"{key} {complaint.what}", complaint.remedy
-    field, siblings = _field(model, loc)
+        return f"{_where(text, complaint.key or dotted)} {complaint.what}", complaint.remedy
+    if kind.startswith("union_tag") and isinstance(error["input"], Mapping):  # a section of several kinds, of which none is named
+        use = listed([shown(_kind(s)) for s in place.inside])
+        if kind == "union_tag_not_found":
+            return f"{_where(text, dotted + '.kind')} is missing", f"Expected {use}"
+        return f"{_where(text, dotted + '.kind')} is {shown(error['input']['kind'])}, which is not known", f"Use {use}"
+    key = _where(text, dotted)
     if kind == "extra_forbidden":
         if dotted in later:
             return f"{key} is not supported yet: {later[dotted]}", "Remove the key"
-        close = difflib.get_close_matches(str(loc[-1]), siblings, 1)
-        known = f"Did you mean '{close[0]}'?" if close else f"Remove it; known here: {', '.join(siblings) or 'none'}"
+        name, own = place.last, list(place.holder.model_fields)
+        if theirs := [shown(_kind(s)) for s in place.others if name in s.model_fields]:
+            return f"{key} is a key of {listed(theirs)}, and this kind is {shown(_kind(place.holder))}", "Remove it, or change kind"
+        close = difflib.get_close_matches(name, own, 1)
+        known = f"Did you mean '{close[0]}'?" if close else f"Remove it; known here: {', '.join(own) or 'none'}"
         return f"{key} is not a known key", known
     expected = f"Expected {field.description}" if field is not None and field.description else "See docs/file-formats.md"
     if kind == "missing":
@@ -179,21 +187,42 @@ def _problem(model: type[BaseModel], error: dict[str, Any], text: str, later: Ma
     return f"{key} is {shown(error['input'])}", expected
 
 
-def _field(model: type[BaseModel], loc: Sequence[str | int]) -> tuple[FieldInfo | None, list[str]]:
-    """The innermost declared field on the way to `loc`, and the names known beside its last part."""
-    here: type[BaseModel] | None = model
+@dataclass
+class _Place:
+    """Where an error is: its dotted key, the innermost declared field, and the section that holds the key's last part.
+
+    others: the kinds of section that could stand in the holder's place; inside: the sections that the field can hold.
+    """
+
+    holder: type[BaseModel]
+    dotted: str = ""
+    last: str = ""
     field: FieldInfo | None = None
-    for part in loc:
-        if not isinstance(part, str) or here is None or part not in here.model_fields:
-            continue
-        field = here.model_fields[part]
-        here = next((t for t in _types(field.annotation) if issubclass(t, BaseModel)), None)
-    parent: type[BaseModel] | None = model
-    for part in loc[:-1]:
-        if parent is not None and part in parent.model_fields:
-            inner = parent.model_fields[str(part)].annotation
-            parent = next((t for t in _types(inner) if issubclass(t, BaseModel)), None)
-    return field, list(parent.model_fields) if parent is not None else []
+    others: list[type[BaseModel]] = dataclasses.field(default_factory=list)
+    inside: list[type[BaseModel]] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def of(cls, model: type[BaseModel], loc: Sequence[str | int]) -> _Place:
+        place = cls(model, inside=[model])
+        for part in loc:
+            if isinstance(part, int):
+                continue
+            if len(place.inside) > 1:  # pydantic names the kind that it took
+                place.others = [s for s in place.inside if _kind(s) != part]
+                place.inside = [s for s in place.inside if _kind(s) == part]
+                continue
+            if place.inside:
+                place.holder = place.inside[0]
+            place.dotted, place.last = f"{place.dotted}.{part}".lstrip("."), part
+            if part in place.holder.model_fields:
+                place.field = place.holder.model_fields[part]
+                place.inside = [t for t in _types(place.field.annotation) if issubclass(t, BaseModel)]
+        return place
+
+
+def _kind(section: type[BaseModel]) -> str:
+    """The kind of a section that comes in several."""
+    return str(get_args(section.model_fields["kind"].annotation)[0])
 
 
 def _types(annotation: Any) -> list[type]:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from protocols.errors import ConfigError
 from vfl.config.job import Role
+from vfl.config.models import MODELS
 from vfl.config.permits import PERMITS
-from vfl.config.reading import Complaint, check_name
+from vfl.config.reading import Complaint, Section, build, check_name
 from vfl.data.keys import key_lists
 
 
@@ -33,6 +34,41 @@ def _name(name: str) -> str:
         raise ConfigError(f"the party's name {complaint.what}", remedy=complaint.remedy) from None
 
 
+# Of each kind, the keys that its starter job spells out, with a comment.
+_SPELT: dict[str, dict[str, str]] = {
+    "logistic-regression": {
+        "C": "The weight of the loss against the penalty, as in scikit-learn.",
+        "max_iter": "Passes over the rows.",
+        "link": '"exact", or "taylor": cheaper, but a least-squares fit.',
+        "clip": "Standardised values are cut to [-clip, clip].",
+        "weight_bits": "Final weights are revealed to their owner rounded to multiples of 2^-weight_bits.",
+    },
+    "boosted-trees": {
+        "objective": '"binary:logistic", "reg:squarederror", "count:poisson", or "multi:softprob" with num_class.',
+        "membership": '"hidden": hosts never learn which rows a node holds; "shared" is faster, and they do.',
+        "n_estimators": "Rounds of one tree.",
+        "max_depth": "Levels of splits.",
+        "learning_rate": "How far a tree moves the score.",
+        "max_bin": "Bins a column.",
+        "min_bin_rows": "No bin of a host has fewer rows.",
+    },
+}
+
+
+def _model_text(model: Section) -> str:
+    """The lines of [model]: what is spelt out, and what was set otherwise than by default."""
+    kind, given = str(model.model_dump()["kind"]), model.model_dump(exclude={"kind"})
+    lines = [f'kind = "{kind}"']
+    for key, comment in _SPELT[kind].items():
+        lines += [f"# {comment}", f"{key} = {_value(given[key])}"]
+    lines += [f"{key} = {_value(given[key])}" for key in given if key in model.model_fields_set and key not in _SPELT[kind]]
+    return "\n".join(lines)
+
+
+def _value(value: str | float) -> str:
+    return _toml(value) if isinstance(value, str) else repr(value)
+
+
 def starter_job(
     *,
     name: str = "credit-risk",
@@ -45,18 +81,25 @@ def starter_job(
     min_intersection: int = 100,
     test: float = 0.25,
     seed: int = 7,
-    C: float = 1.0,
-    max_iter: int = 100,
-    clip: float = 6.0,
     key_bits: int = 3072,
     score_bits: int = 10,
+    kind: str = "logistic-regression",
+    **parameters: object,
 ) -> str:
-    """A commented job.toml; keys: the columns of the one key, or a list of those of each key, tried in order."""
+    """A commented job.toml; keys: the columns of the one key, or a list of those of each key, tried in order; arbiter: "" for none; parameters: of the kind.
+
+    Raises ConfigError for parameters that are not the kind's.
+    """
     lists = key_lists(keys)
     rules = dict.fromkeys((column for key in lists for column in key), "text") | dict(normalise or {})
-    permits = [*BASIC]
+    model = build(MODELS[kind], {"kind": kind, **parameters}, f"the {kind} job")
+    permits = ["intersection-to-parties", *model.permits]
     permits += ["matched-keys-to-parties"] if len(lists) > 1 else []
     permits += ["intersection-sizes-to-arbiter"] if len(hosts) > 1 else []
+    work = model.arbiter_does if model.needs_arbiter else "compares blinded ids"
+    who = f"# the arbiter {work} and has no data.\n" if arbiter else ""
+    named = f"arbiter = {_toml(arbiter)}\n" if arbiter else ""
+    grid = "# Scores are rounded to multiples of 2^-score_bits before they are opened.\n" + f"score_bits = {score_bits}\n"
     return f"""\
 # The job: the same file at every party.  The parties compare its digest before anything is sent.
 name = {_toml(name)}
@@ -64,11 +107,9 @@ version = 1  # of this file's format
 
 [parties]
 # Each name is pinned to a certificate in every party file.  The guest holds the labels, hosts hold features only,
-# the arbiter holds the decryption key and no data.
-guest = {_toml(guest)}
+{who}guest = {_toml(guest)}
 hosts = {_toml(list(hosts))}
-arbiter = {_toml(arbiter)}
-
+{named}
 [align]
 # Keys of one or more columns each, tried in this order.  How each column is compared: "text", "digits", "exact", "email",
 # "date" (ISO), "date:%d/%m/%Y" (ISO or this), "e164:GB" (telephone numbers as written in that country).
@@ -85,15 +126,7 @@ test = {float(test)!r}
 seed = {seed}
 
 [model]
-kind = "logistic-regression"
-# The weight of the loss against the penalty, as in scikit-learn.
-C = {float(C)!r}
-# Passes over the rows.
-max_iter = {max_iter}
-# "exact", or "taylor": cheaper, but a least-squares fit.
-link = "exact"
-# Standardised values are cut to [-clip, clip].
-clip = {float(clip)!r}
+{_model_text(model)}
 
 [crypto]
 # 3072 or 4096; 2048 is warned about.
@@ -103,9 +136,7 @@ key_bits = {key_bits}
 # Everything that is revealed; each party's policy must allow it too.
 allow = [
 {_permits(permits)}]
-# Scores are rounded to multiples of 2^-score_bits before they are opened.
-score_bits = {score_bits}
-"""
+{grid if model.score_bits is not None else ""}"""
 
 
 def _looks(role: Role) -> str:

@@ -27,6 +27,8 @@ class BoostingJob:
     validation: float = 0.0  # the part of the rows that early stopping looks at
     min_intersection: int = 1
     keys: int = 1  # how many the table has, tried in order
+    test: float = 0.0  # the part of the rows that is held out to measure the model
+    seed: int | None = None  # of the split; None: that of the parameters
 
     @property
     def profile_is_hidden(self) -> bool:
@@ -35,37 +37,47 @@ class BoostingJob:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a data party has at the end: its model part, its aligned rows, and how many ids each data party had."""
+    """What a data party has at the end: its model part, its aligned rows, which of them were held out to measure the model and for early stopping, how many
+    ids each data party had, and at the guest the joint margins (rows, outputs) of the rows held out to measure."""
 
     part: TreesPart
     aligned: Table
+    held_out: NDArray[np.bool_]
+    validation: NDArray[np.bool_]
     sizes: dict[str, int]
+    scores: NDArray[np.float64] | None = None
 
 
 def guest(session: Session, table: Table, job: BoostingJob) -> Fitted:
     """The guest's side: table with label.  Learns bin sums and directions (protocols/boosting)."""
-    aligned, held_out, sizes = align(session, table, job)
+    aligned, test, validation, sizes = align(session, table, job)
+    train = np.flatnonzero(~test)
     assert aligned.label is not None
-    y = aligned.label.to_numpy(np.float64)
-    check_labels(job.params, y[~held_out])
+    y = aligned.label.to_numpy(np.float64)[train]
+    check_labels(job.params, y[~validation[train]])
     model_id = session.seed("model id").secret[:16]
     with session.phase("train"):
-        binned = bin_table(aligned, job, least=1)
-        train = hidden.guest if job.profile_is_hidden else shared.guest
-        ensemble = train(session, binned, job.params, Rounds(job.params, y, held_out=held_out), model_id)
+        binned = bin_table(aligned.take(train), job, least=1)
+        fit = hidden.guest if job.profile_is_hidden else shared.guest
+        ensemble = fit(session, binned, job.params, Rounds(job.params, y, held_out=validation[train]), model_id)
     part = TreesPart(session.me, model_id, columns_of(table), binned.binner, ensemble=ensemble, classes=table.classes)
-    return Fitted(part, aligned, sizes)
+    scores = score_guest(session, part, aligned.take(np.flatnonzero(test))) if job.test else None
+    return Fitted(part, aligned, test, validation, sizes, scores)
 
 
 def host(session: Session, table: Table, job: BoostingJob) -> Fitted:
     """A host's side: features only.  Learns which of its splits won and, with membership = "shared", the rows of nodes."""
-    aligned, held_out, sizes = align(session, table, job)
+    aligned, test, validation, sizes = align(session, table, job)
+    train = np.flatnonzero(~test)
     with session.phase("train"):
-        binned = bin_table(aligned, job, least=job.params.min_bin_rows)
-        train = hidden.host if job.profile_is_hidden else shared.host
-        splits = train(session, binned, job.params, held_out)
+        binned = bin_table(aligned.take(train), job, least=job.params.min_bin_rows)
+        fit = hidden.host if job.profile_is_hidden else shared.host
+        splits = fit(session, binned, job.params, validation[train])
     depth = job.params.max_depth if job.profile_is_hidden else 0
-    return Fitted(TreesPart(session.me, splits.model_id, columns_of(table), binned.binner, splits=splits, depth=depth), aligned, sizes)
+    part = TreesPart(session.me, splits.model_id, columns_of(table), binned.binner, splits=splits, depth=depth)
+    if job.test:
+        score_host(session, part, aligned.take(np.flatnonzero(test)))
+    return Fitted(part, aligned, test, validation, sizes)
 
 
 def arbiter(session: Session, job: BoostingJob) -> None:
@@ -75,24 +87,23 @@ def arbiter(session: Session, job: BoostingJob) -> None:
     if job.profile_is_hidden:
         with session.phase("train"):
             hidden.arbiter(session, job.params)
+        if job.test:
+            with session.phase("score"):
+                scoring.arbiter(session)
 
 
 def predict_guest(session: Session, table: Table, part: TreesPart, min_intersection: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Aligns a new table and scores what is common: (rows of the table, their margins (rows, outputs)).  Learns directions."""
-    assert part.ensemble is not None
     with session.phase("align"):
         aligned = alignment.align(session, table.keys, min_intersection)
-    with session.phase("score"):
-        return aligned.rows, scoring.guest(session, part.binned(table.take(aligned.rows).features), part.ensemble)
+    return aligned.rows, score_guest(session, part, table.take(aligned.rows))
 
 
 def predict_host(session: Session, table: Table, part: TreesPart, min_intersection: int) -> None:
     """A host's side of `predict_guest`.  Learns nothing but which of its ids are common."""
-    assert part.splits is not None
     with session.phase("align"):
         aligned = alignment.align(session, table.keys, min_intersection)
-    with session.phase("score"):
-        scoring.host(session, part.binned(table.take(aligned.rows).features), part.splits, part.depth)
+    score_host(session, part, table.take(aligned.rows))
 
 
 def predict_arbiter(session: Session, min_intersection: int, *, deals: bool, keys: int = 1) -> None:
@@ -104,15 +115,32 @@ def predict_arbiter(session: Session, min_intersection: int, *, deals: bool, key
             scoring.arbiter(session)
 
 
-def align(session: Session, table: Table, job: BoostingJob) -> tuple[Table, NDArray[np.bool_], dict[str, int]]:
-    """The common rows in the shared order, which of them early stopping looks at, and how many ids each data party had."""
+def align(session: Session, table: Table, job: BoostingJob) -> tuple[Table, NDArray[np.bool_], NDArray[np.bool_], dict[str, int]]:
+    """The common rows in the shared order, which of them are held out to measure the model, which others for early stopping, and all parties' sizes.
+
+    Both parts are slices of one draw, so that no row is in both and each has its share.
+    """
+    seed = job.params.seed if job.seed is None else job.seed
     with session.phase("align"):
         found = alignment.align(session, table.keys, job.min_intersection)
         aligned = table.aligned(found)
-        held_out = split_rows(aligned.ids, job.validation, job.params.seed)
-    if held_out.all():
-        raise DataError("no common row is left to train on", remedy="Lower validation, or use more rows", party=session.me)
-    return aligned, held_out, found.sizes
+        test = split_rows(aligned.ids, job.test, seed)
+        outside = split_rows(aligned.ids, job.test + (1 - job.test) * job.validation, seed)
+    if outside.all():
+        raise DataError("no common row is left to train on", remedy="Hold fewer rows out, or use more rows", party=session.me)
+    return aligned, test, outside & ~test, found.sizes
+
+
+def score_guest(session: Session, part: TreesPart, table: Table) -> NDArray[np.float64]:
+    assert part.ensemble is not None
+    with session.phase("score"):
+        return scoring.guest(session, part.binned(table.features), part.ensemble)
+
+
+def score_host(session: Session, part: TreesPart, table: Table) -> None:
+    assert part.splits is not None
+    with session.phase("score"):
+        scoring.host(session, part.binned(table.features), part.splits, part.depth)
 
 
 def bin_table(table: Table, job: BoostingJob, least: int) -> Binned:

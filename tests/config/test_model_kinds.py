@@ -1,0 +1,140 @@
+"""[model] takes exactly the parameters of its kind, under the estimator's names and with its defaults; a kind says who must take part and what it reveals."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+import vfl
+from protocols.boosting.params import Params
+from protocols.errors import ConfigError
+from tests.config.samples import MINIMAL, with_key
+from vfl.config import PERMITS, Job, job_from, load_job, needed_permits
+from vfl.config.models import BoostedTrees, LogisticRegression
+
+HIDDEN = with_key(
+    "disclosure",
+    'allow = ["intersection-to-parties", "bin-sums-to-guest", "directions-to-guest", "own-wins-to-host"]',
+    with_key("model", 'kind = "boosted-trees"'),
+)
+SHARED = with_key(
+    "disclosure",
+    'allow = ["intersection-to-parties", "bin-sums-to-guest", "directions-to-guest", "own-wins-to-host", "node-rows-to-hosts"]',
+    with_key("model", 'membership = "shared"', HIDDEN).replace('arbiter = "trustco"\n', ""),
+)
+SEVERAL = ('hosts = ["telecom", "shop"]', SHARED.replace('"node-rows', '"intersection-sizes-to-arbiter", "node-rows'))
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_job(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "estimator"),
+    [(LogisticRegression, vfl.LogisticRegression()), (BoostedTrees, vfl.BoostedTrees())],
+    ids=["logistic", "trees"],
+)
+def test_defaults_are_those_of_the_estimator(section, estimator):
+    own = {name: field.default for name, field in section.model_fields.items() if name != "kind"}
+    elsewhere = {"key_bits", "score_bits"}
+    asked = {f.name: f.default for f in dataclasses.fields(estimator) if f.name not in elsewhere}
+    assert {name: own[name] for name in asked} == asked
+    assert set(own) - set(asked) <= {"objective", "num_class"}
+
+
+def test_trees_become_the_parameters_that_the_protocols_take(write):
+    text = with_key("model", "max_depth = 3", with_key("model", "learning_rate = 0.1", with_key("model", "random_state = 9", HIDDEN)))
+    model = load_job(write(text)).model
+    assert isinstance(model, BoostedTrees)
+    assert model.params() == Params(max_depth=3, learning_rate=0.1, seed=9)
+
+
+def test_who_takes_part(write):
+    assert load_job(write(HIDDEN)).parties.arbiter == "trustco"
+    shared = load_job(write(SHARED))
+    assert shared.parties.names == ("bank", "telecom")
+    assert shared.parties.peers_of("telecom") == ("bank",)
+    several = with_key("parties", 'arbiter = "trustco"', with_key("parties", *SEVERAL))
+    assert load_job(write(several)).parties.peers_of("shop") == ("bank", "trustco")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (with_key("parties", 'arbiter = "trustco"', SHARED), "names 'trustco', and this job needs no arbiter"),
+        (
+            HIDDEN.replace('arbiter = "trustco"\n', ""),
+            "parties.arbiter is missing. Expected the name of the party that holds no data and deals",
+        ),
+        (MINIMAL.replace('arbiter = "trustco"\n', ""), "holds no data and holds the decryption key"),
+        (with_key("parties", *SEVERAL), "holds no data and compares blinded ids of several hosts"),
+    ],
+)
+def test_an_arbiter_is_named_where_there_is_work_for_one(write, text, says):
+    assert says in refusal(write(text)).replace(" (line 3)", "")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("C = 1.0", 'model.C (line 10) is a key of "logistic-regression", and this kind is "boosted-trees". Remove it, or change kind'),
+        ("max_dept = 3", "Did you mean 'max_depth'?"),
+        ("max_depth = 11", "from 1 to 10"),
+        ("n_estimators = 0", "from 1 to 10000"),
+        ("learning_rate = 0", "above 0"),
+        ("max_bin = 257", "from 2 to 256"),
+        ("gradient_bits = 17", "4 to 16"),
+        ("min_bin_rows = 0", "at least 1"),
+        ('membership = "open"', 'Use "hidden" or "shared"'),
+        ('objective = "rank:pairwise"', 'Use "binary:logistic", "reg:squarederror"'),
+        ("num_class = 3", "no such key without"),
+        ('objective = "multi:softprob"', 'with objective = "multi:softprob", from 3 to 1000'),
+        ("validation = 0.2", "with early_stopping_rounds, and 0 without"),
+        ("early_stopping_rounds = 5", "model.validation"),
+        ("guest_only_trees = 101", "n_estimators at most"),
+        ("base_score = 1.0", "between 0 and 1"),
+        ("top_rate = 0.2", "not supported yet: trees use all rows"),
+        ("subsample = nan", "above 0, at most 1"),
+    ],
+)
+def test_a_bad_parameter_of_trees(write, line, says):
+    said = refusal(write(with_key("model", line, HIDDEN)))
+    assert says in said
+    assert "(line " in said
+
+
+def test_a_grid_of_scores_does_nothing_for_trees(write):
+    said = refusal(write(with_key("disclosure", "score_bits = 8", HIDDEN)))
+    assert "disclosure.score_bits (line 13) is 8, and boosted-trees open no sum of scores: it would do nothing. Remove the key" in said
+
+
+@pytest.mark.parametrize(("text", "drop"), [(HIDDEN, "directions-to-guest"), (SHARED, "node-rows-to-hosts")])
+def test_each_permission_is_asked_for(write, text, drop):
+    said = refusal(write(text.replace(f', "{drop}"', "")))
+    assert f"'{drop}' ({PERMITS[drop]})" in said
+
+
+@pytest.mark.parametrize("text", [MINIMAL, HIDDEN, SHARED], ids=["logistic", "hidden", "shared"])
+def test_a_job_of_any_kind_survives_its_canonical_json(write, text):
+    job = load_job(write(text))
+    again: Job = job_from(json.loads(job.canonical))
+    assert (again, again.digest) == (job, job.digest)
+    assert set(needed_permits(job)) == set(job.disclosure.allow)
+
+
+def test_the_digest_depends_on_the_parameters_of_the_kind(write):
+    lines = ["n_estimators = 99", "max_depth = 4", "gamma = 0.5", "base_score = 0.5", "random_state = 1", "min_bin_rows = 9"]
+    texts = [HIDDEN, SHARED, *(with_key("model", line, HIDDEN) for line in lines)]
+    assert len({load_job(write(t)).digest for t in texts}) == len(texts)
+    assert load_job(write(with_key("model", "max_depth = 5", HIDDEN))).digest == load_job(write(HIDDEN)).digest
+
+
+def test_no_kind_at_all(write):
+    assert 'model.kind (line 9) is missing. Expected "logistic-regression"' in refusal(
+        write(MINIMAL.replace('kind = "logistic-regression"', ""))
+    )
+    said = refusal(write("model = 7\n" + MINIMAL.replace('[model]\nkind = "logistic-regression"', "")))
+    assert "model (line 1) is 7. Expected a section [model] with a kind" in said

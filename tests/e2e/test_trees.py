@@ -1,0 +1,145 @@
+"""Boosted trees by files: run, predict, report, ledger and model parts, with real processes; what they give is the local federation's, bit for bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import vfl
+from protocols.cipher import Identity, Paillier
+from protocols.session import Roles
+from tests.e2e.institutions import KEY, Ended, Institutions, tables
+from tests.e2e.test_three_processes import LOCAL_ROLES, by_seed, prepared, randomness
+from vfl.config import PERMITS
+from vfl.data import Table, read_source, table_from_frame
+from vfl.engine import run_local
+from vfl.ledger import verify_ledger
+from vfl.model import TreesPart
+from vfl.runner import program
+from vfl.store import load_part
+from vfl.trees import FederatedTrees
+
+SMALL: dict[str, Any] = {"kind": "boosted-trees", "n_estimators": 2, "max_depth": 2, "max_bin": 6, "min_bin_rows": 3}
+POLICY: dict[str, Any] = {"allow": tuple(PERMITS)}
+SHARED = {"bank": "guest", "telecom": "host"}
+
+
+def check_same(found: TreesPart, expected: TreesPart) -> None:
+    """Two parts equal each other in every bit."""
+    assert (found.party, found.model_id, found.columns, found.depth, found.classes) == (
+        expected.party,
+        expected.model_id,
+        expected.columns,
+        expected.depth,
+        expected.classes,
+    )
+    assert found.binner.has_missing == expected.binner.has_missing
+    assert [c.tolist() for c in found.binner.cuts] == [c.tolist() for c in expected.binner.cuts]
+    assert (found.ensemble is None) == (expected.ensemble is None)
+    if found.ensemble is not None and expected.ensemble is not None:
+        assert found.ensemble.params == expected.ensemble.params
+        assert [vars(t).keys() for t in found.ensemble.trees] == [vars(t).keys() for t in expected.ensemble.trees]
+        for one, other in zip(found.ensemble.trees, expected.ensemble.trees, strict=True):
+            for name, values in vars(one).items():
+                np.testing.assert_array_equal(values, vars(other)[name])
+        assert [s.tolist() for s in found.ensemble.seats] == [s.tolist() for s in expected.ensemble.seats]
+        np.testing.assert_array_equal(found.ensemble.base, expected.ensemble.base)
+    if expected.splits is not None:
+        assert vars(found.splits) == vars(expected.splits)
+
+
+def new_tables(parties: Institutions) -> dict[str, pd.DataFrame]:
+    """New customers of both, in files beside the old ones, in another order."""
+    names = [name for name, role in parties.roles.items() if role != "arbiter"]
+    made = dict(zip(names, tables(rows=60, seed=8, overlap=0.7).values(), strict=True))
+    made[names[0]] = made[names[0]].drop(columns="canarylabel").sample(frac=1, random_state=4)
+    for name, table in made.items():
+        table.to_csv(parties.folder / name / "new.csv", index=False)
+    return made
+
+
+def predicted(parties: Institutions, results: dict[str, Ended]) -> pd.Series:
+    """The guest's scores of the new rows, by id."""
+    started = {}
+    for name, role in parties.roles.items():
+        options = (
+            [] if role == "arbiter" else ["--model", str(results[name].folder / "model"), "--data", str(parties.folder / name / "new.csv")]
+        )
+        started[name] = parties.start(name, *options, command="predict")
+    ended = {name: process.wait(60) for name, process in started.items()}
+    assert [e.code for e in ended.values()] == [0] * len(started), ended
+    guest = next(name for name, role in parties.roles.items() if role == "guest")
+    scores = pd.read_csv(ended[guest].folder / "scores.csv", dtype=str, index_col=KEY)["score"]
+    return scores.map(float)  # pandas reads some numbers one bit off
+
+
+def part_of(result: Ended) -> TreesPart:
+    part, head = load_part(result.folder / "model")
+    assert isinstance(part, TreesPart)
+    assert head.kind == "boosted-trees"
+    return part
+
+
+def test_hidden_trees_by_files_equal_the_federation(parties: Institutions) -> None:
+    """Training and prediction, the arbiter in both."""
+    data = tables()
+    parties.lay_out({"guest": data["bank"], "telecom": data["telecom"]}, roles=LOCAL_ROLES, settings=POLICY, test=0.0, **SMALL)
+    results = by_seed(parties, ["telecom", "arbiter", "guest"], 0.1)
+    frames = {name: read_source(parties.folder / name / "customers.csv", keys=[KEY]) for name in ("guest", "telecom")}
+    federation = vfl.Federation.local(frames["guest"], {"telecom": frames["telecom"]}, on=KEY, label="canarylabel", min_intersection=5)
+    with pytest.warns(UserWarning, match="112-bit"):
+        model = federation.fit(
+            vfl.BoostedTrees(**{k: v for k, v in SMALL.items() if k != "kind"}, key_bits=2048), randomness=randomness(prepared(parties))
+        )
+    for name in ("guest", "telecom"):
+        check_same(part_of(results[name]), model.parts[name])
+    made = new_tables(parties)
+    scores = predicted(parties, results)
+    pd.testing.assert_series_equal(scores, model.predict_score(made["guest"], {"telecom": made["telecom"]}), check_exact=True)
+    assert scores.notna().sum() == 42
+
+
+def test_shared_trees_need_no_arbiter(parties: Institutions) -> None:
+    """Missing values, a held-out part, what report, ledger and model show say, and prediction: two parties in all."""
+    data = tables()
+    data["telecom"].loc[data["telecom"].index[::9], "canarybill"] = np.nan
+    parties.lay_out(data, roles=SHARED, settings=POLICY, test=0.25, membership="shared", **SMALL)
+    checked = [parties.here("check", parties.job, parties.file(name)) for name in SHARED]
+    assert [c.code for c in checked] == [0, 0], checked
+    results = by_seed(parties, list(SHARED), 0.1)
+    ready = prepared(parties)
+    roles = ready["bank"].roles
+    local = run_local(roles, {name: program(one) for name, one in ready.items()}, Paillier(2048), randomness=randomness(ready))
+    for name in SHARED:
+        check_same(part_of(results[name]), local[name].part)
+        certificate = (parties.folder / name / "identity" / "cert.pem").read_bytes()
+        assert verify_ledger(results[name].folder / "ledger.jsonl", certificate).outcome == "done"
+    report = json.loads(results["bank"].report.read_text())
+    assert (report["parties"]["arbiter"], report["model"]["membership"]) == (None, "shared")
+    assert (report["alignment"]["train_rows"], report["alignment"]["test_rows"]) == (
+        len(local["bank"].aligned) - local["bank"].held_out.sum(),
+        19,
+    )
+    assert {"joint", "guest_alone"} == set(report["metrics"]["test"])
+    assert sum(row["splits"] for row in report["model"]["importance"]) > 0
+    hosts = json.loads(results["telecom"].report.read_text())
+    assert {row["column"] for row in hosts["model"]["splits"]} == {"canarybill", "canarylate"}
+    for name, words in (("bank", "host 1 of the job, all columns"), ("telecom", "canarylate")):
+        shown = parties.here("model", "show", results[name].folder / "model")
+        assert (shown.code, words in shown.out) == (0, True), shown
+        assert parties.here("report", results[name].folder).code == 0
+    made = new_tables(parties)
+    scores = predicted(parties, results)
+    parts = {name: part_of(results[name]) for name in SHARED}
+    model = FederatedTrees(parts, Roles("bank", ("telecom",), "none"), vfl.BoostedTrees(membership="shared"), Identity(), read, 1, 64)
+    pd.testing.assert_series_equal(scores, model.predict_score(made["bank"], {"telecom": made["telecom"]}), check_exact=True)
+
+
+def read(frame: pd.DataFrame, party: str, columns: Sequence[str]) -> Table:
+    """New rows of a party, as a federation reads them."""
+    return table_from_frame(frame, party=party, keys=[KEY], normalise={KEY: "text"}, duplicates="error", label=None, columns=columns)

@@ -1,0 +1,236 @@
+"""The section [model] of a job file, one class a kind, each with exactly its own parameters, under scikit-learn's and xgboost's names.
+
+A class also says what its protocols reveal (`permits`), and whether they need an arbiter.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from protocols.boosting.params import MAX_DEPTH, OBJECTIVES, Params
+from vfl.config.reading import Complaint, Section, choose, shown
+from vfl.data.columns import Objective
+
+GRID = 10  # default of disclosure.score_bits
+
+# Keys of no kind, each with the reason why no job can set it.
+NOT_YET: dict[str, str] = {
+    "model.standardise": "every party always standardises its own columns on the training rows",
+    "model.batch_size": "every pass uses all rows",
+    "model.fit_intercept": "the guest always fits an intercept",
+    "model.penalty": "the penalty is always L2, set by C",
+    "model.class_weight": "all rows weigh the same",
+    "model.tol": "nobody sees a gradient or a loss, so max_iter alone decides when to stop",
+    "model.top_rate": "trees use all rows, or a part that subsample draws at random",
+    "model.other_rate": "trees use all rows, or a part that subsample draws at random",
+}
+
+
+def check_arbiter(model: Model, hosts: int, arbiter: str) -> None:
+    """Raises Complaint if the job names no arbiter and needs one, or names one that would do nothing."""
+    if arbiter and not model.needs_arbiter and hosts == 1:
+        raise Complaint(
+            f"names '{arbiter}', and this job needs no arbiter: with membership = \"shared\" and one host the guest holds the key of the sums",
+            "Remove it, and every right it was given",
+            "parties.arbiter",
+        )
+    if not arbiter and (model.needs_arbiter or hosts > 1):
+        what = model.arbiter_does if model.needs_arbiter else "compares blinded ids of several hosts"
+        raise Complaint(
+            "is missing", f'Expected the name of the party that holds no data and {what}, such as arbiter = "trustco"', "parties.arbiter"
+        )
+
+
+class LogisticRegression(Section):
+    """A regression on the log-odds of the label's larger value."""
+
+    kind: Literal["logistic-regression"]
+    C: float = Field(
+        default=1.0,
+        gt=0,
+        description="a number above 0 (default 1.0): the weight of the loss against the penalty, as in scikit-learn",
+    )
+    max_iter: int = Field(default=100, ge=5, le=10_000, description="the number of passes, a whole number from 5 to 10000 (default 100)")
+    link: Annotated[Literal["exact", "taylor"], BeforeValidator(choose(("exact", "taylor"), {}))] = Field(
+        default="exact", description='"exact" (default) or "taylor"'
+    )
+    weight_bits: int = Field(
+        default=10,
+        ge=4,
+        le=24,
+        description="4 to 24 (default 10): final weights are revealed to their owner rounded to multiples of 2^-weight_bits",
+    )
+    clip: float = Field(
+        default=6.0,
+        gt=0,
+        le=64,
+        description="a number above 0, at most 64 (default 6): standardised values are cut to [-clip, clip]",
+    )
+
+    @property
+    def permits(self) -> tuple[str, ...]:
+        """What its protocols reveal, beside the alignment."""
+        edge = ("edge-count-to-arbiter",) if self.link == "exact" else ()
+        return ("final-weights-to-owner", *edge, "scores-to-guest")
+
+    @property
+    def needs_arbiter(self) -> bool:
+        """Whether its protocols need one, whatever the number of hosts."""
+        return True
+
+    @property
+    def arbiter_does(self) -> str:
+        """What the arbiter does for it."""
+        return "holds the decryption key"
+
+    @property
+    def score_bits(self) -> int | None:
+        """The default grid of opened scores; None where scores are not opened by a sum."""
+        return GRID
+
+    @property
+    def label(self) -> Objective:
+        """What the guest's label must hold."""
+        return "binary"
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether features may miss values."""
+        return False
+
+    @property
+    def arbiter_scores(self) -> bool:
+        """Whether the arbiter takes part in a prediction, whatever the number of hosts."""
+        return False
+
+
+_LABELS: dict[str, Objective] = {
+    "binary:logistic": "binary",
+    "reg:squarederror": "numeric",
+    "count:poisson": "count",
+    "multi:softprob": "multiclass",
+}
+
+
+class BoostedTrees(Section):
+    """Gradient-boosted trees, under xgboost's names."""
+
+    kind: Literal["boosted-trees"]
+    objective: Annotated[
+        Literal["binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob"], BeforeValidator(choose(OBJECTIVES, {}))
+    ] = Field(default="binary:logistic", description="one of " + ", ".join(f'"{o}"' for o in OBJECTIVES))
+    num_class: int = Field(
+        default=1, ge=1, le=1000, description='with objective = "multi:softprob" the number of classes, from 3 to 1000; 1 (default) without'
+    )
+    n_estimators: int = Field(
+        default=100, ge=1, le=10_000, description="the number of rounds, a whole number from 1 to 10000 (default 100)"
+    )
+    max_depth: int = Field(
+        default=5, ge=1, le=MAX_DEPTH, description=f"the depth of a tree, a whole number from 1 to {MAX_DEPTH} (default 5)"
+    )
+    learning_rate: float = Field(
+        default=0.3, gt=0, le=1, description="a number above 0, at most 1 (default 0.3): how far a tree moves the score"
+    )
+    max_bin: int = Field(default=32, ge=2, le=256, description="bins a column, a whole number from 2 to 256 (default 32)")
+    reg_lambda: float = Field(default=1.0, ge=0, description="a number of at least 0 (default 1.0): the L2 penalty of leaf values")
+    reg_alpha: float = Field(default=0.0, ge=0, description="a number of at least 0 (default 0): the L1 penalty of leaf values")
+    gamma: float = Field(default=0.0, ge=0, description="a number of at least 0 (default 0): the least gain of a split")
+    min_child_weight: float = Field(default=1.0, ge=0, description="a number of at least 0 (default 1.0): the least sum of h in a child")
+    subsample: float = Field(
+        default=1.0, gt=0, le=1, description="a number above 0, at most 1 (default 1): the part of the rows a round uses"
+    )
+    colsample_bytree: float = Field(
+        default=1.0, gt=0, le=1, description="a number above 0, at most 1 (default 1): the part of the columns a tree uses"
+    )
+    gradient_bits: int = Field(
+        default=8, ge=4, le=16, description="4 to 16 (default 8): gradients are rounded at random to integers of so many bits"
+    )
+    min_bin_rows: int = Field(
+        default=10, ge=1, le=1_000_000, description="a whole number of at least 1 (default 10): no bin of a host has fewer rows"
+    )
+    membership: Annotated[Literal["hidden", "shared"], BeforeValidator(choose(("hidden", "shared"), {}))] = Field(
+        default="hidden", description='"hidden" (default: hosts never learn which rows a node holds) or "shared" (faster)'
+    )
+    guest_only_trees: int = Field(
+        default=0, ge=0, le=10_000, description="0 (default) to n_estimators: so many first rounds use the guest's columns alone"
+    )
+    early_stopping_rounds: int = Field(
+        default=0, ge=0, le=10_000, description="0 (default: never) or more: rounds without a better loss before training ends"
+    )
+    validation: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="a number above 0 and below 1 with early_stopping_rounds, and 0 (default) without: the part of the training rows it looks at",
+    )
+    base_score: float | None = Field(
+        default=None, exclude_if=lambda score: score is None, description="a number: the mean prediction before the first tree"
+    )
+    random_state: int = Field(
+        default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up: the seed of rounding, rows and columns, which is public"
+    )
+
+    @model_validator(mode="after")
+    def _together(self) -> BoostedTrees:
+        classes = self.objective == "multi:softprob"
+        if classes != (self.num_class > 1) or (classes and self.num_class < 3):
+            rule = 'Expected the number of classes with objective = "multi:softprob", from 3 to 1000, and no such key without'
+            raise Complaint(f"is {self.num_class}", rule, "model.num_class")
+        if (self.validation > 0) != (self.early_stopping_rounds > 0):
+            rule = "Expected a number above 0 and below 1 with early_stopping_rounds, and 0 without"
+            raise Complaint(f"is {shown(self.validation)}", rule, "model.validation")
+        if self.guest_only_trees > self.n_estimators:
+            raise Complaint(f"is {self.guest_only_trees}", "Expected n_estimators at most", "model.guest_only_trees")
+        if self.base_score is not None and (classes or (self.label == "binary" and not 0 < self.base_score < 1)):
+            rule = "Remove it" if classes else "Expected a number between 0 and 1"
+            raise Complaint(f'is {shown(self.base_score)} with objective = "{self.objective}"', rule, "model.base_score")
+        if self.label == "count" and self.base_score is not None and self.base_score <= 0:
+            raise Complaint(f"is {shown(self.base_score)}", "Expected a number above 0", "model.base_score")
+        return self
+
+    @property
+    def permits(self) -> tuple[str, ...]:
+        """What its protocols reveal, beside the alignment."""
+        rows = ("node-rows-to-hosts",) if self.membership == "shared" else ()
+        return ("bin-sums-to-guest", "directions-to-guest", "own-wins-to-host", *rows)
+
+    @property
+    def needs_arbiter(self) -> bool:
+        """Whether its protocols need one, whatever the number of hosts."""
+        return self.membership == "hidden"
+
+    @property
+    def arbiter_does(self) -> str:
+        """What the arbiter does for it."""
+        return "deals the transfers of directions"
+
+    @property
+    def score_bits(self) -> None:
+        """Scores are added up by the guest: there is no grid on which they are opened."""
+        return None
+
+    @property
+    def label(self) -> Objective:
+        """What the guest's label must hold."""
+        return _LABELS[self.objective]
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether features may miss values: a split learns where these go."""
+        return True
+
+    @property
+    def arbiter_scores(self) -> bool:
+        """Whether the arbiter takes part in a prediction, whatever the number of hosts."""
+        return self.membership == "hidden"
+
+    def params(self) -> Params:
+        """As the protocols take them."""
+        own = self.model_dump(exclude={"kind", "validation", "random_state", "base_score"})
+        return Params(**own, base_score=self.base_score, seed=self.random_state)
+
+
+Model = LogisticRegression | BoostedTrees
+MODELS: dict[str, type[Model]] = {"logistic-regression": LogisticRegression, "boosted-trees": BoostedTrees}

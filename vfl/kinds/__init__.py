@@ -1,0 +1,75 @@
+"""What differs between kinds of model when a job is run by files: one module a family, looked up by the job's `model.kind`.
+
+`vfl run`, `predict`, `check`, `show` and the report are written once, against `Kind`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from protocols.session import Session
+from vfl.config.job import Job, Role
+from vfl.data import Table
+from vfl.kinds import regression, trees
+from vfl.kinds.fitted import Fitted
+from vfl.kinds.parts import Body, Head, Part
+
+Program = Callable[[Session, Table | None], Fitted | None]
+Scored = tuple[NDArray[np.int64], NDArray[np.float64]]  # rows of the guest's table, and what was computed for them
+Scorer = Callable[[Session, Table | None], Scored | None]
+
+
+class Kind(Protocol):
+    """The functions of a family's module."""
+
+    def described(self, job: Job) -> dict[str, str]:
+        """The model in plain words, one fact an entry."""
+
+    def rounded(self, job: Job) -> list[str]:
+        """How coarse what is opened is, a sentence an entry."""
+
+    def summary(self, job: Job) -> dict[str, Any]:
+        """What report.json says about the model at every role."""
+
+    def carries(self, job: Job, rows: int) -> None:
+        """Raises ConfigError unless the key has the head-room for so many common rows."""
+
+    def program(self, job: Job, role: Role) -> Program:
+        """The role function that trains; the arbiter's takes no table and returns None."""
+
+    def scorer(self, job: Job, role: Role, part: Any) -> Scorer:
+        """The role function that scores new rows; only the guest's returns something."""
+
+    def predictions(self, part: Any, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n,) probabilities of the event or means, (n, classes) probabilities, from what the guest's program computed for n rows."""
+
+    def guest_alone(self, job: Job, fitted: Fitted) -> NDArray[np.float64]:
+        """The same of the held-out rows by the same model on the guest's own columns, trained in the clear: the difference is what the hosts add."""
+
+    def part_summary(self, part: Any) -> dict[str, Any]:
+        """What a data party's report.json says of its own part."""
+
+    def print_part(self, part: Any, console: Console) -> None:
+        """A part in the terminal."""
+
+    def pack(self, part: Any) -> Body:
+        """A part as it is written: what the manifest says beside its head, and the tensors."""
+
+    def unpack(self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Part:
+        """A part from what was read.  Raises `parts.Damaged`."""
+
+
+KINDS: dict[str, Kind] = {"logistic-regression": regression, "boosted-trees": trees}
+
+
+def kind_of(job: Job) -> Kind:
+    """The functions for this job's model."""
+    return KINDS[job.model.kind]
+
+
+__all__ = ["KINDS", "Fitted", "Kind", "Part", "kind_of"]

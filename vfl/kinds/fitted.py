@@ -1,0 +1,26 @@
+"""What a data party has when its program is done."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vfl.data import Table
+from vfl.kinds.parts import Part
+
+
+class Fitted(Protocol):
+    """A model part, the common rows, which of them were held out, how many ids each data party had, and at the guest the joint scores of the held-out rows."""
+
+    @property
+    def part(self) -> Part: ...
+    @property
+    def aligned(self) -> Table: ...
+    @property
+    def held_out(self) -> NDArray[np.bool_]: ...
+    @property
+    def sizes(self) -> dict[str, int]: ...
+    @property
+    def scores(self) -> NDArray[np.float64] | None: ...
