@@ -9,7 +9,20 @@ from protocols import errors
 from vfl.align import Aligned, align
 from vfl.estimators import BoostedTrees, LogisticRegression
 from vfl.federation import FederatedModel, Federation
+from vfl.scorecard.estimator import Scorecard
+from vfl.scorecard.federated import FederatedScorecard
 from vfl.trees import FederatedTrees
 
 __version__ = "0.1.0"
-__all__ = ["Aligned", "BoostedTrees", "FederatedModel", "FederatedTrees", "Federation", "LogisticRegression", "align", "errors"]
+__all__ = [
+    "Aligned",
+    "BoostedTrees",
+    "FederatedModel",
+    "FederatedScorecard",
+    "FederatedTrees",
+    "Federation",
+    "LogisticRegression",
+    "Scorecard",
+    "align",
+    "errors",
+]

@@ -21,6 +21,9 @@ from vfl.engine import run_local
 from vfl.estimators import BoostedTrees, LogisticRegression, paillier
 from vfl.model import LogisticPart
 from vfl.programs import logistic
+from vfl.scorecard import federated
+from vfl.scorecard.estimator import Scorecard
+from vfl.scorecard.federated import FederatedScorecard
 from vfl.trees import FederatedTrees
 
 GUEST, ARBITER = "guest", "arbiter"
@@ -90,15 +93,39 @@ class Federation:
         observers: Mapping[str, Observer] | None = ...,
         randomness: Mapping[str, Randomness] | None = ...,
     ) -> FederatedTrees: ...
+    @overload
     def fit(
         self,
-        estimator: LogisticRegression | BoostedTrees,
+        estimator: Scorecard,
+        *,
+        taps: Mapping[str, Sequence[Tap]] | None = ...,
+        observers: Mapping[str, Observer] | None = ...,
+        randomness: Mapping[str, Randomness] | None = ...,
+    ) -> FederatedScorecard: ...
+    def fit(
+        self,
+        estimator: LogisticRegression | BoostedTrees | Scorecard,
         *,
         taps: Mapping[str, Sequence[Tap]] | None = None,
         observers: Mapping[str, Observer] | None = None,
         randomness: Mapping[str, Randomness] | None = None,
-    ) -> FederatedModel | FederatedTrees:
+    ) -> FederatedModel | FederatedTrees | FederatedScorecard:
         """Aligns, trains on all common rows and returns the model.  taps and observers watch a party's channels and progress."""
+        if isinstance(estimator, Scorecard):
+            return federated.fit(
+                {party: table.for_model("binary", missing=True, texts=True) for party, table in self._tables.items()},
+                self.roles,
+                estimator,
+                self._cipher or paillier(estimator.key_bits),
+                lambda frame, party, columns, texts: _table(
+                    frame, party, self._keys, self._normalise, None, columns, missing=True, texts=texts
+                ),
+                min_intersection=self._min_intersection,
+                keys=len(self._keys),
+                taps=taps,
+                observers=observers,
+                randomness=randomness,
+            )
         tables = {party: table.for_model("binary") for party, table in self._tables.items()}
         if isinstance(estimator, BoostedTrees):
             return trees.fit(

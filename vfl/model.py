@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,16 @@ from numpy.typing import NDArray
 from protocols.binning import Binned, Binner
 from protocols.boosting.ensemble import Ensemble, HostSplits
 from vfl.preprocessing import Standardiser
+
+
+class AdditivePart(Protocol):
+    """A part whose share of a row's score is one number, opened to the guest in a sum rounded to 2^-score_bits."""
+
+    @property
+    def model_id(self) -> bytes: ...
+    @property
+    def score_bits(self) -> int: ...
+    def predictor(self, features: pd.DataFrame) -> NDArray[np.float64]: ...
 
 
 @dataclass(frozen=True, repr=False)

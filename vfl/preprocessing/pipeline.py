@@ -34,13 +34,7 @@ class Preprocessor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         Raises DataError for columns that the table lacks, and for missing values that no step fills.
         """
-        lacking = [c for c in self.inputs if c not in frame.columns]
-        if lacking:
-            raise DataError(
-                f"{party}'s table lacks the columns {', '.join(lacking)} that the model was trained with",
-                remedy="Add them; a column without a single value is fine where missing values are",
-                party=party,
-            )
+        check_columns(frame, self.inputs, party)
         result = frame[list(self.inputs)]
         for step in self.steps:
             result = step.apply(result)
@@ -147,6 +141,17 @@ class Fitting:
         if weaker:
             steps = (*steps, Keep(kept, weaker))
         return Preprocessor(self.inputs, self.texts, steps, kept)
+
+
+def check_columns(frame: pd.DataFrame, wanted: Sequence[str], party: str) -> None:
+    """Raises DataError for columns that the table lacks."""
+    lacking = [c for c in wanted if c not in frame.columns]
+    if lacking:
+        raise DataError(
+            f"{party}'s table lacks the columns {', '.join(lacking)} that the model was trained with",
+            remedy="Add them; a column without a single value is fine where missing values are",
+            party=party,
+        )
 
 
 def complete(frame: pd.DataFrame, party: str) -> pd.DataFrame:

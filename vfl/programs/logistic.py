@@ -12,7 +12,7 @@ from protocols.errors import DataError
 from protocols.glm import LOGISTIC_LINKS, scoring
 from protocols.session import Session
 from vfl.data import Table, split_rows
-from vfl.model import LogisticPart
+from vfl.model import AdditivePart, LogisticPart
 from vfl.preprocessing import Standardiser
 
 
@@ -92,7 +92,7 @@ def arbiter(session: Session, job: LogisticJob) -> bytes:
 
 
 def predict_guest(
-    session: Session, table: Table, part: LogisticPart, min_intersection: int
+    session: Session, table: Table, part: AdditivePart, min_intersection: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Aligns a new table and scores what is common: (rows of the table, their scores)."""
     with session.phase("align"):
@@ -100,7 +100,7 @@ def predict_guest(
     return aligned.rows, score_guest(session, part, table.take(aligned.rows))
 
 
-def predict_host(session: Session, table: Table, part: LogisticPart, min_intersection: int) -> None:
+def predict_host(session: Session, table: Table, part: AdditivePart, min_intersection: int) -> None:
     """A host's side of `predict_guest`."""
     with session.phase("align"):
         aligned = alignment.align(session, table.keys, min_intersection)
@@ -124,12 +124,12 @@ def align(session: Session, table: Table, job: LogisticJob) -> tuple[Table, NDAr
     return aligned, held_out, result.sizes
 
 
-def score_guest(session: Session, part: LogisticPart, table: Table) -> NDArray[np.float64]:
+def score_guest(session: Session, part: AdditivePart, table: Table) -> NDArray[np.float64]:
     with session.phase("score"):
         own = part.predictor(table.features)
         return own + scoring.guest(session, len(own), part.model_id, part.score_bits)
 
 
-def score_host(session: Session, part: LogisticPart, table: Table) -> None:
+def score_host(session: Session, part: AdditivePart, table: Table) -> None:
     with session.phase("score"):
         scoring.host(session, part.predictor(table.features), part.model_id, part.score_bits)

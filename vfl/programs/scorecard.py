@@ -1,0 +1,123 @@
+"""The scorecard job from end to end, one function a role: align -> bin by the label -> train on weights of evidence -> points -> score the held-out part.
+
+New rows are scored as a regression's are (`vfl.programs.logistic.predict_guest`, ...): a host's part of the score is its sum of points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols import alignment, glm
+from protocols.errors import DataError
+from protocols.glm import LOGISTIC_LINKS, scoring
+from protocols.session import Session
+from protocols.woe import HostColumn
+from vfl.data import Table, split_rows
+from vfl.preprocessing import Preprocessing, Preprocessor, Standardiser
+from vfl.programs import features
+from vfl.scorecard.part import ScorecardPart
+from vfl.scorecard.points import Scale
+
+CLIP = 8.0  # standardised weights of evidence lie well inside
+
+
+@dataclass(frozen=True)
+class ScorecardJob:
+    """What the parties agreed on, beyond who they are."""
+
+    preprocessing: Preprocessing = field(default_factory=lambda: Preprocessing(encode="woe"))
+    scale: Scale = field(default_factory=Scale)
+    C: float = 1.0
+    max_iter: int = 100
+    link: str = "exact"
+    weight_bits: int = 10
+    open_names: bool = False
+    min_intersection: int = 1
+    keys: int = 1  # how many the table has, tried in order
+    test: float = 0.0
+    seed: int = 0
+
+    @property
+    def terms(self) -> glm.Terms:
+        """As the protocol takes it."""
+        return glm.Terms(LOGISTIC_LINKS[self.link], glm.Penalty(1 / self.C), self.max_iter, weight_bits=self.weight_bits)
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a data party has at the end: its part and steps, its aligned rows, which of them were held out; at the guest their scores, and what it knows of the
+    hosts' columns."""
+
+    part: ScorecardPart
+    preprocessor: Preprocessor
+    aligned: Table
+    held_out: NDArray[np.bool_]
+    sizes: dict[str, int]
+    scores: NDArray[np.float64] | None = None
+    hosts: dict[str, list[HostColumn]] = field(default_factory=dict)
+
+
+def guest(session: Session, table: Table, job: ScorecardJob) -> Fitted:
+    """The guest's side: table with label.  Learns the events of hosts' fine bins, its own weights and, for held-out rows, the hosts' sum of points."""
+    aligned, held_out, sizes = align(session, table, job)
+    train, test = aligned.take(np.flatnonzero(~held_out)), aligned.take(np.flatnonzero(held_out))
+    assert train.label is not None
+    y = train.label.to_numpy(np.float64)
+    if len(np.unique(y)) < 2:
+        raise DataError(
+            "all training rows that the parties have in common carry the same label",
+            remedy="Use a larger or another sample",
+            party=session.me,
+        )
+    model_id = session.seed("model id").secret[:16]
+    steps, hosts = features.fit_guest(session, train, job.preprocessing, open_names=job.open_names)
+    with session.phase("train"):
+        x = steps.transform(train.features, session.me)
+        standardiser = Standardiser.fit(x, CLIP)
+        (weights,) = glm.guest(session, standardiser.transform(x, session.me), y[np.newaxis], job.terms, model_id)
+    part = ScorecardPart.of(session.me, model_id, steps, standardiser, weights[:-1], job.scale, float(weights[-1]), table.classes)
+    scores = None
+    if held_out.any():
+        with session.phase("score"):
+            own = part.predictor(test.features)
+            scores = own + scoring.guest(session, len(own), model_id, part.score_bits)
+    return Fitted(part, steps, aligned, held_out, sizes, scores, hosts)
+
+
+def host(session: Session, table: Table, job: ScorecardJob) -> Fitted:
+    """A host's side: features only.  Learns its own weights and the events of its own final bins."""
+    aligned, held_out, sizes = align(session, table, job)
+    train, test = aligned.take(np.flatnonzero(~held_out)), aligned.take(np.flatnonzero(held_out))
+    steps = features.fit_host(session, train, job.preprocessing, open_names=job.open_names)
+    with session.phase("train"):
+        x = steps.transform(train.features, session.me)
+        standardiser = Standardiser.fit(x, CLIP)
+        (weights,), model_id = glm.host(session, standardiser.transform(x, session.me), job.terms)
+    part = ScorecardPart.of(session.me, model_id, steps, standardiser, weights, job.scale)
+    if held_out.any():
+        with session.phase("score"):
+            scoring.host(session, part.predictor(test.features), model_id, part.score_bits)
+    return Fitted(part, steps, aligned, held_out, sizes)
+
+
+def arbiter(session: Session, job: ScorecardJob) -> bytes:
+    """The arbiter's side: makes the key of the regression while the others align and bin.  Learns sizes only; returns the model's name."""
+    with session.phase("align"):
+        key = session.scheme.generate(session.me, session.seed("key"))
+        alignment.serve(session, job.min_intersection, keys=job.keys)
+    with session.phase("train"):
+        return glm.arbiter(session, key, job.terms)
+
+
+def align(session: Session, table: Table, job: ScorecardJob) -> tuple[Table, NDArray[np.bool_], dict[str, int]]:
+    """The common rows in the shared order, which of them are held out, and how many ids each data party had."""
+    with session.phase("align"):
+        found = alignment.align(session, table.keys, job.min_intersection)
+        aligned = table.aligned(found)
+        held_out = split_rows(aligned.ids, job.test, job.seed)
+    if held_out.all():
+        raise DataError("no common row is left to train on", remedy="Lower [split] test, or use more rows", party=session.me)
+    return aligned, held_out, found.sizes

@@ -1,0 +1,80 @@
+"""What to train, under the names of scikit-learn, optbinning and the scorecard literature."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from vfl.estimators import FULL_KEY_BITS, MIN_KEY_BITS, LogisticRegression, paillier
+from vfl.preprocessing import Preprocessing
+from vfl.programs.scorecard import ScorecardJob
+from vfl.scorecard.points import Scale
+
+BINNING = (
+    "max_n_prebins", "min_bin_rows", "min_bin_size", "max_n_bins", "monotonic_trend", "special_codes",
+    "max_missing", "min_iv", "max_correlation", "max_vif",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """A vertical scorecard: every column binned by the label, a logistic regression on the weights of evidence, points.
+
+    base_score points stand for odds of base_odds to 1 that there is no event (the label's larger value); pdo points more double the odds.
+    C, max_iter, link, weight_bits, key_bits: of the regression, as `vfl.LogisticRegression`.
+    max_n_prebins ... max_vif: of the binning and the selection of columns, as `vfl.preprocessing.Preprocessing`.
+    open_names: hosts tell the guest the names of their columns; else the guest knows them by numbers.
+    A host learns the events of its own final bins: with its points it could compute them anyway (docs/protocols/woe.md).
+    """
+
+    base_score: float = 600.0
+    base_odds: float = 50.0
+    pdo: float = 20.0
+    C: float = 1.0
+    max_iter: int = 100
+    link: Literal["exact", "taylor"] = "exact"
+    weight_bits: int = 10
+    max_n_prebins: int = 20
+    min_bin_rows: int = 50
+    min_bin_size: float = 0.05
+    max_n_bins: int = 10
+    monotonic_trend: Literal["auto", "ascending", "descending", "none"] = "auto"
+    special_codes: tuple[float, ...] = ()
+    max_missing: float = 1.0
+    min_iv: float | None = None
+    max_correlation: float | None = None
+    max_vif: float | None = None
+    open_names: bool = False
+    key_bits: int = FULL_KEY_BITS
+
+    def __post_init__(self) -> None:
+        LogisticRegression(C=self.C, max_iter=self.max_iter, link=self.link, weight_bits=self.weight_bits)
+        _ = self.scale, self.preprocessing
+        if self.key_bits < MIN_KEY_BITS:
+            paillier(self.key_bits)
+
+    @property
+    def scale(self) -> Scale:
+        return Scale(self.base_score, self.base_odds, self.pdo)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return Preprocessing(encode="woe", **{name: getattr(self, name) for name in BINNING})
+
+    def job(self, *, min_intersection: int, keys: int) -> ScorecardJob:
+        """As the program takes it."""
+        return ScorecardJob(
+            self.preprocessing,
+            self.scale,
+            self.C,
+            self.max_iter,
+            self.link,
+            self.weight_bits,
+            self.open_names,
+            min_intersection=min_intersection,
+            keys=keys,
+        )
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name."""
+        return asdict(self)
