@@ -28,11 +28,11 @@ from vfl.config import PERMITS, Agreement, Party, check_files, cross_check
 from vfl.data import read_source
 from vfl.data.source import read_rows
 from vfl.data.spill import scratch_in
+from vfl.files import private, write_private, written
 from vfl.identity import Identity
 from vfl.ledger import summarise
 from vfl.meeting import Meeting, Ready, meet
 from vfl.programs import alignment
-from vfl.store import written
 
 FORMAT = 1
 FORMATS = ("parquet", "csv")
@@ -111,7 +111,7 @@ def align(
                 write_rows(ready, found, meeting.draft)
     with written(meeting.folder):
         content = json.dumps(as_json(ready, meeting, report), indent=2, ensure_ascii=False) + "\n"
-        (meeting.folder / "alignment.json").write_text(content, encoding="utf-8")
+        write_private(meeting.folder / "alignment.json", content.encode())
     return meeting.folder, report
 
 
@@ -129,7 +129,7 @@ def write_rows(ready: Aligning, found: Alignment, folder: Path) -> None:
         frame = frame.iloc[np.cumsum(common)[rows] - 1].reset_index(drop=True)
     path = folder / f"aligned.{ready.format}"
     with written(folder):
-        path.touch(mode=0o600)
+        private(path)
         if ready.format == "parquet":
             frame.to_parquet(path, engine="pyarrow", index=False)
         else:

@@ -29,11 +29,11 @@ from vfl.counting import CountingTap
 from vfl.data import Table
 from vfl.engine import abort_reason
 from vfl.faults import Stopped
+from vfl.files import written
 from vfl.identity import Identity
 from vfl.ledger import LedgerTap, LedgerWriter
 from vfl.policy import PolicyTap
 from vfl.recorder import Recorder
-from vfl.store import written
 from vfl.transport import PeerAddress, TlsNetwork
 
 DEADLINE = 3600.0  # seconds for one message: computing takes long; heartbeats tell within seconds that a peer is dead

@@ -16,10 +16,10 @@ from rich.table import Table
 from protocols.errors import ConfigError, DataError, ModelError
 from vfl.config import Party
 from vfl.data import read_source
+from vfl.files import written
 from vfl.prediction import new_data
 from vfl.report.words import number, percent
 from vfl.stability import compare, load_baseline
-from vfl.store import written
 
 COLOUR = {"stable": "green", "watch": "yellow", "shifted": "red", None: "dim"}
 SAYS = {"stable": "as in training", "watch": "look at it", "shifted": "another population: check the model", None: "no row"}

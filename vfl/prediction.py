@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from protocols.glm.scoring import ModelName
 from protocols.session import Observer, Session
 from vfl.config import Job, Party, check_files, cross_check
 from vfl.config.party import Data
+from vfl.files import private, write_private, written
 from vfl.identity import Identity
 from vfl.kinds import Part, kind_of
 from vfl.ledger import summarise
@@ -31,7 +30,7 @@ from vfl.meeting import Meeting, Ready, meet
 from vfl.report.page import write_report
 from vfl.results import result_frame
 from vfl.runner import read_table
-from vfl.store import load_part, written
+from vfl.store import load_part
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,8 @@ def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], s
     names = ["score"] if found.ndim == 1 else [f"score_{c}" for c in scoring.part.classes or ()]
     columns = np.full((len(scoring.ids), len(names)), np.nan)
     columns[rows] = found.reshape(len(rows), len(names))
-    with written(meeting.folder), _private(meeting.draft / "scores.csv") as path:
+    with written(meeting.folder):
+        path = private(meeting.draft / "scores.csv")
         scoring.ids.assign(**dict(zip(names, columns.T, strict=True))).to_csv(path, index=False, lineterminator="\n")
 
 
@@ -178,17 +178,7 @@ def _publish(made: Path, out: Path | None) -> Path:
     """Moves the scores to where they were asked for."""
     if out is None:
         return made
-    draft = out.with_name(f".{out.name}.part")
-    with written(out.parent), _private(draft) as path:
-        path.write_bytes(made.read_bytes())
-        os.replace(path, out)
+    with written(out.parent):
+        write_private(out, made.read_bytes())
         made.unlink()
     return out
-
-
-@contextmanager
-def _private(path: Path) -> Iterator[Path]:
-    """A new file that only this account can read."""
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    yield path

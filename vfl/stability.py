@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.errors import DataError, ModelError
+from vfl.files import write_private, written
 from vfl.metrics import Bins, mark, psi
-from vfl.store import written
 
 FORMAT, FILE = 1, "baseline.json"
 
@@ -56,8 +56,7 @@ class Baseline(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def save(self, folder: Path) -> None:
         """Writes it into a model folder.  Raises ConfigError if it cannot be written."""
         with written(folder):
-            (folder / FILE).touch(mode=0o600)
-            (folder / FILE).write_bytes(msgspec.json.encode(self) + b"\n")
+            write_private(folder / FILE, msgspec.json.encode(self) + b"\n")
 
 
 def load_baseline(folder: Path) -> Baseline:

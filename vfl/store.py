@@ -6,9 +6,7 @@ starts (protocols/glm/scoring.py).  What a part of each kind holds beside that: 
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +15,14 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from protocols.errors import ConfigError, ModelError
+from protocols.errors import ModelError
+from vfl.files import write_private, written
 from vfl.kinds import KINDS, Part
 from vfl.kinds.parts import Damaged, Head
 
 FORMAT = 1
 MANIFEST, NUMBERS = "manifest.json", "weights.safetensors"
 RESTORE = "Restore it from a copy of the run's folder"
-
-
-@contextlib.contextmanager
-def written(folder: Path) -> Iterator[None]:
-    """What is written to `folder` inside arrives, or ConfigError is raised (such as: the disk is full)."""
-    try:
-        yield
-    except OSError as error:
-        raise ConfigError(
-            f"the results cannot be written to {folder} ({error.strerror})",
-            remedy="Make room there, or correct [run] directory in the party file, and start all parties again",
-        ) from None
 
 
 def save_part(part: Part, folder: Path, *, kind: str, job_digest: bytes) -> None:
@@ -46,8 +33,8 @@ def save_part(part: Part, folder: Path, *, kind: str, job_digest: bytes) -> None
     manifest = msgspec.to_builtins(head) | body.rest
     with written(folder):
         folder.mkdir(mode=0o700, exist_ok=True)
-        (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-        (folder / NUMBERS).write_bytes(save({name: np.ascontiguousarray(array) for name, array in body.tensors.items()}))
+        write_private(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        write_private(folder / NUMBERS, save({name: np.ascontiguousarray(array) for name, array in body.tensors.items()}))
 
 
 def load_part(folder: Path) -> tuple[Part, Head]:
@@ -60,7 +47,7 @@ def load_part(folder: Path) -> tuple[Part, Head]:
     content = _content(document)
     if content is None:
         raise ModelError(f"{folder / MANIFEST} is damaged", remedy=RESTORE)
-    if content.get("format") != FORMAT or content.get("kind") not in KINDS:
+    if content.get("format") != FORMAT or content.get("kind") not in list(KINDS):
         raise ModelError(
             f"{folder} has a format that this release does not know",
             remedy="Use the release that wrote it",

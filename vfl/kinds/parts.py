@@ -39,7 +39,7 @@ class Head(msgspec.Struct, frozen=True):
             name = bytes.fromhex(self.model_id)
         except ValueError:
             raise Damaged from None
-        check(len(name) == 16)
+        check(len(name) == 16, len(set(self.columns)) == len(self.columns))
         return name
 
     @property

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -19,6 +18,7 @@ import numpy as np
 from markupsafe import Markup
 
 from protocols.errors import ConfigError, ModelError
+from vfl.files import write_private
 from vfl.metrics import uplift
 from vfl.report import plots, words
 
@@ -30,16 +30,14 @@ def write_report(folder: Path, result: Result) -> Path:
     """Writes report.json and report.html into `folder` and gives the path of the first.
 
     `result`: the keys of report.json (docs/file-formats) and "plots": {part: {"joint" | "guest_alone": vfl.metrics.plot_series}}.
-    Both files appear whole or not at all.  Raises ConfigError if they cannot be written.
+    Both files appear whole or not at all, and only this account can read them.  Raises ConfigError if they cannot be written.
     """
     plain = {"format": FORMAT} | _plain(result)
     files = {"report.html": render(plain), "report.json": json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            draft = folder / f".{name}.part"
-            draft.write_text(text, encoding="utf-8")
-            os.replace(draft, folder / name)
+            write_private(folder / name, text.encode())
     except OSError as error:
         raise ConfigError(
             f"the report cannot be written to {folder} ({error.strerror})", remedy="Free space there, or name another directory under [run]"

@@ -1,0 +1,233 @@
+"""A model part comes back as it was written, bit for bit; one that was changed since is a ModelError, or at least a part that can be used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from protocols.boosting import scoring
+from protocols.boosting.params import Params
+from protocols.cipher import Identity
+from protocols.errors import ModelError
+from tests.boosting.world import bin_blocks, train
+from vfl.kinds import KINDS, Part
+from vfl.kinds.parts import Damaged, Head
+from vfl.model import LogisticPart, TreesPart
+from vfl.preprocessing import Standardiser
+from vfl.store import load_part, save_part
+
+DIGEST = bytes(range(32))
+
+
+def trees(membership: str) -> dict[str, TreesPart]:
+    """Both parties' parts: numbers, categories and missing values, three classes, at the host too."""
+    rng = np.random.default_rng(1)
+    x = [rng.normal(size=(90, 2)), np.column_stack([rng.normal(size=90), rng.integers(0, 4, 90)])]
+    x[0][::7, 1] = x[1][::5, 1] = np.nan
+    y = np.digitize(x[0][:, 0] + x[1][:, 0], [-0.5, 0.5]).astype(float)
+    p = Params("multi:softprob", 3, 2, max_bin=5, min_bin_rows=2, membership=membership, num_class=3)  # type: ignore[arg-type]
+    blocks = bin_blocks(x, p, [(), (1,)])
+    made = train(blocks, y, p, Identity())
+    depth = 2 if membership == "hidden" else 0
+    return {
+        "guest": TreesPart("bank", made.ensemble.model_id, ("a", "b"), blocks[0].binner, ensemble=made.ensemble, classes=("x", "y", "z")),
+        "host": TreesPart("shop", made.ensemble.model_id, ("c", "d"), blocks[1].binner, splits=made.hosts[0], depth=depth),
+    }
+
+
+PARTS: dict[str, Part] = {f"{m} {who}": part for m in ("hidden", "shared") for who, part in trees(m).items()}
+PARTS["regression guest"] = LogisticPart(
+    "bank",
+    bytes(16),
+    Standardiser.fit(pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 5.0]}), 6.0),
+    np.array([0.5, -1.0]),
+    "exact",
+    10,
+    0.25,
+    (0, 1),
+)
+PARTS["regression host"] = LogisticPart(
+    "shop", bytes(16), Standardiser.fit(pd.DataFrame({"c": [1.0, 2.0]}), 6.0), np.array([0.5]), "taylor", 10
+)
+each = pytest.mark.parametrize("name", PARTS)
+
+
+def kind(part: Part) -> str:
+    return "boosted-trees" if isinstance(part, TreesPart) else "logistic-regression"
+
+
+def written(part: Part, folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    save_part(part, folder / "model", kind=kind(part), job_digest=DIGEST)
+    return folder / "model"
+
+
+@each
+def test_a_part_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
+    folder = written(PARTS[name], tmp_path)
+    part, head = load_part(folder)
+    assert (head.party, head.job_digest, head.kind) == (PARTS[name].party, DIGEST.hex(), kind(PARTS[name]))
+    again = written(part, tmp_path / "again")
+    for file in ("manifest.json", "weights.safetensors"):
+        assert (again / file).read_bytes() == (folder / file).read_bytes()
+    assert repr(part) == f"<{type(part).__name__} of {part.party}: {len(part.columns)} columns>"  # and no number
+    assert {p.stat().st_mode & 0o777 for p in folder.iterdir()} == {0o600}
+
+
+def manifest(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        path = folder / "manifest.json"
+        content = json.loads(path.read_bytes())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    return damage
+
+
+def numbers(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        content = load_file(folder / "weights.safetensors")
+        change(content)
+        save_file(content, folder / "weights.safetensors")
+
+    return damage
+
+
+def first(tensors: dict[str, Any]) -> str:
+    return min(k for k in tensors if len(tensors[k]))
+
+
+EVERY: dict[str, Callable[[Path], Any]] = {
+    "no manifest": lambda f: (f / "manifest.json").unlink(),
+    "no numbers": lambda f: (f / "weights.safetensors").unlink(),
+    "half of the numbers": lambda f: (f / "weights.safetensors").write_bytes((f / "weights.safetensors").read_bytes()[:-9]),
+    "no JSON": lambda f: (f / "manifest.json").write_text("{"),
+    "deep JSON": lambda f: (f / "manifest.json").write_text("[" * 100_000),
+    "a list": lambda f: (f / "manifest.json").write_text("[]"),
+    "another format": manifest(lambda m: m.update(format=2)),
+    "another kind": manifest(lambda m: m.update(kind="neural-network")),
+    "a kind that is no text": manifest(lambda m: m.update(kind=["boosted-trees"])),
+    "a key more": manifest(lambda m: m.update(note="x")),
+    "a key less": manifest(lambda m: m.pop("party")),
+    "a short name": manifest(lambda m: m.update(model_id="00")),
+    "a name that is no hex": manifest(lambda m: m.update(model_id="x" * 32)),
+    "a column more": manifest(lambda m: m["columns"].append("z")),
+    "a column twice": manifest(lambda m: m.update(columns=[m["columns"][0]] * len(m["columns"]) + ["q"] * (len(m["columns"]) == 1))),
+    "other classes": manifest(lambda m: m.update(classes=["only"])),
+    "an array less": numbers(lambda t: t.pop(first(t))),
+    "an array more": numbers(lambda t: t.update(more=np.zeros(1))),
+    "another type": numbers(lambda t: t.update({first(t): t[first(t)].astype(np.float32)})),
+    "an array too long": numbers(lambda t: t.update({first(t): np.concatenate([t[first(t)], t[first(t)][:1]])})),
+}
+
+
+@each
+@pytest.mark.parametrize("damage", EVERY)
+def test_what_was_changed_is_refused(name: str, damage: str, tmp_path: Path) -> None:
+    folder = written(PARTS[name], tmp_path)
+    EVERY[damage](folder)
+    with pytest.raises(ModelError) as caught:
+        load_part(folder)
+    assert caught.value.remedy
+
+
+def at(tensor: str, place: int, value: float) -> Callable[[Path], None]:
+    def change(tensors: dict[str, Any]) -> None:
+        tensors[tensor][place] = value
+
+    return numbers(change)
+
+
+PLANTED: dict[str, list[tuple[str, int, float]]] = {
+    "hidden guest": [
+        ("bins.cuts", 0, np.nan),
+        ("bins.cuts", 1, -100.0),
+        ("bins.counts", 0, -1),
+        ("trees.owner", 0, -2),
+        ("trees.left", 0, 0),
+        ("trees.left", 0, 100),
+        ("trees.nodes", 0, 0),
+        ("trees.value", -1, np.inf),
+        ("seats", 1, 7),
+        ("base", 0, np.nan),
+    ],
+    "hidden host": [
+        ("splits.feature", 0, 2),
+        ("splits.feature", 0, -1),
+        ("splits.cut", 0, 300),
+        ("splits.seat", 0, 9),
+        ("categories.counts", 1, -1),
+        ("categories.bins", 0, -4),
+        ("categories.values", 0, 99.0),
+        ("categories.other", 1, 999),
+    ],
+    "regression guest": [("weights", 0, np.nan), ("scale", 0, 0.0), ("scale", 0, -1.0)],
+}
+
+
+@pytest.mark.parametrize(("name", "where"), [(n, w) for n, places in PLANTED.items() for w in places], ids=str)
+def test_numbers_that_do_not_fit_each_other_are_refused(name: str, where: tuple[str, int, float], tmp_path: Path) -> None:
+    folder = written(PARTS[name], tmp_path)
+    at(*where)(folder)
+    with pytest.raises(ModelError, match="does not fit its manifest"):
+        load_part(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"max_depth": 11},
+        {"max_depth": 1},
+        {"num_class": 2},
+        {"objective": "rank:pairwise"},
+        {"membership": "shared"},
+        {"n_estimators": 2},
+        {"learning_rate": "0.3"},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_parameters_that_do_not_fit_the_trees_are_refused(change: dict[str, Any], tmp_path: Path) -> None:
+    folder = written(PARTS["hidden guest"], tmp_path)
+    manifest(lambda m: m["params"].update(change))(folder)
+    with pytest.raises(ModelError):
+        load_part(folder)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(["hidden guest", "shared guest", "hidden host", "shared host"]), st.data())
+def test_any_changed_number_is_refused_or_harmless(name: str, data: st.DataObject) -> None:
+    """What passes can be scored with: nothing that was read indexes outside what there is."""
+    part = PARTS[name]
+    body = KINDS["boosted-trees"].pack(part)
+    tensors = {k: v.copy() for k, v in body.tensors.items()}
+    tensor = tensors[data.draw(st.sampled_from(sorted(k for k in tensors if len(tensors[k]))))]
+    flat = tensor.reshape(-1)
+    flat[data.draw(st.integers(0, len(flat) - 1))] = data.draw(st.integers(-3, 300) if tensor.dtype != np.bool_ else st.booleans())
+    classes = None if part.classes is None else list(part.classes)
+    head = Head(1, "boosted-trees", part.party, part.model_id.hex(), DIGEST.hex(), list(part.columns), classes)
+    try:
+        read = KINDS["boosted-trees"].unpack(head, body.rest, tensors)
+    except Damaged:
+        return
+    assert isinstance(read, TreesPart)
+    binned = read.binned(pd.DataFrame(np.random.default_rng(0).normal(size=(20, 2)), columns=list(part.columns)))
+    if read.ensemble is not None:
+        handles = max(int(t.feature.max()) for t in read.ensemble.trees) + 1
+        if handles < 1000:
+            said = [np.zeros((handles, 20), np.bool_)] * max(int(t.owner.max()) for t in read.ensemble.trees)
+            for tree in read.ensemble.trees:
+                assert len(tree.value[tree.route(20, scoring.walker(binned, tree, said))]) == 20
+    else:
+        assert read.splits is not None
+        for handle in range(len(read.splits)):
+            assert len(read.splits.goes_left(binned, np.arange(20), handle)) == 20

@@ -1,0 +1,36 @@
+"""Files of a run: private to this account, and whole or refused."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from protocols.errors import ConfigError
+
+
+@contextlib.contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """What is written to `folder` inside arrives, or ConfigError is raised (such as: the disk is full)."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"the results cannot be written to {folder} ({error.strerror})",
+            remedy="Make room there, or correct [run] directory in the party file, and start all parties again",
+        ) from None
+
+
+def private(path: Path) -> Path:
+    """`path`, a new and empty file that only this account can read, whatever was there."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    return path
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """The file `path`, readable by this account only, appears whole or not at all."""
+    draft = private(path.with_name(f".{path.name}.part"))
+    draft.write_bytes(data)
+    os.replace(draft, path)
