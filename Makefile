@@ -7,7 +7,7 @@ NATIVE  := $(shell find native -name '*.rs' -o -name Cargo.toml -o -name Cargo.l
 export VFL_TEST_DATA ?= $(wildcard $(abspath ../shared/data))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo wheel test test-serial test-all lint format docs bench bench-alignment bench-boosting bench-kernels counts lock clean
+.PHONY: help setup demo wheel test test-serial test-all fuzz lint format docs bench bench-alignment bench-boosting bench-kernels counts lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: setup  ## the default test suite (under 5 minutes on 2 cores)
 
 test-serial: setup  ## the arithmetic and every protocol on the portable backend
 	VFL_NATIVE_BACKEND=serial $(BIN)/pytest tests/native tests/conformance tests/protocols tests/leakage tests/vfl
+
+fuzz: setup  ## every reader of bytes from a peer or a disk, with other damaged bytes each time (some minutes)
+	$(BIN)/pytest -m fuzz tests/fuzz
 
 test-all: setup  ## everything: full-size keys, statistics, soak, fuzzing
 	$(BIN)/pytest -m ''

@@ -74,7 +74,7 @@ def decode(data: bytes, kind: type[M], sender: str, keys: Keyring) -> M:
     shape: Any = GenericAlias(tuple, (str, *(t if t in _PRIMITIVES else bytes for _, t in schema)))
     try:
         wire = msgspec.msgpack.decode(data, type=shape)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise _malformed(sender, kind.kind) from None
     values = [_decode_field(v, t, sender, keys, kind.kind) for v, (_, t) in zip(wire[1:], schema, strict=True)]
     return kind(*values)
@@ -85,7 +85,7 @@ def peek(data: bytes, sender: str) -> str:
     try:
         name = msgspec.msgpack.decode(data, type=list[msgspec.Raw])[0]
         kind = msgspec.msgpack.decode(name, type=str)
-    except (msgspec.MsgspecError, RecursionError, IndexError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError):
         raise _malformed(sender, "a message") from None
     return kind if kind.isidentifier() and kind.isascii() and len(kind) <= 40 else "something else"
 

@@ -15,7 +15,7 @@ import stat
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -134,7 +134,13 @@ def load_certificate(pem: bytes, where: str) -> x509.Certificate:
         )
     try:
         (certificate,) = x509.load_pem_x509_certificates(pem)
-    except ValueError:
+        _ = (
+            certificate.public_key(),
+            certificate.subject,
+            certificate.not_valid_before_utc,
+            certificate.not_valid_after_utc,
+        )  # read when asked for
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise ConfigError(
             f"{where} does not hold exactly one certificate in PEM form", remedy="Ask for the cert.pem that `vfl init` wrote"
         ) from None
@@ -193,7 +199,7 @@ def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
         raise ConfigError(f"The key {path} can be read by other users", remedy=f"Run `chmod 600 {path}`")
     try:
         key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise ConfigError(f"{path} does not hold an EC P-256 key without a password", remedy="Make an identity with `vfl init`")

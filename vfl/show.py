@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jinja2 import TemplateError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from protocols.errors import ConfigError
+from protocols.errors import ConfigError, ModelError
 from vfl.config import PERMITS, AlignmentJob, Job, cautions
 from vfl.kinds import KINDS, kind_of
 from vfl.ledger import read_ledger, summarise, verify_ledger
@@ -53,7 +54,7 @@ def print_ledger(run: Path, console: Console, messages: bool) -> None:
         {
             "party": escape(str(start.get("party"))),
             "job": escape(f"{start.get('job')}, digest {str(start.get('job_digest'))[:HASH]}..."),
-            "from, to": f"{start.get('time')}, {end.get('time', '-')}",
+            "from, to": escape(f"{start.get('time')}, {end.get('time', '-')}"),
             "sent": f"{number(len(sent))} messages, {size(sum(int(line['bytes']) for line in sent))}",
             "outcome": escape(outcome),
         },
@@ -91,7 +92,8 @@ def print_verified(run: Path, certificate: Path | None, console: Console) -> Non
         raise ConfigError(f"{certificate} cannot be read ({error.strerror})", remedy="Name the certificate of the ledger's party") from None
     check = verify_ledger(path, pem)
     say(console, f"[green]Unbroken.[/] {number(check.messages)} messages, {size(check.bytes)}; no line was edited, removed or moved.")
-    facts(console, {"party": check.party, "job": f"{check.job}, digest {check.job_digest[:HASH]}...", "outcome": check.outcome})
+    told = {"party": check.party, "job": f"{check.job}, digest {check.job_digest[:HASH]}...", "outcome": check.outcome}
+    facts(console, {name: escape(text) for name, text in told.items()})
     if check.signed:
         say(console, f"Signed by the owner of {escape(str(certificate))}.")
     else:
@@ -117,9 +119,12 @@ def print_model(folder: Path, console: Console) -> None:
 def print_report(run: Path, console: Console) -> None:
     """Writes report.html anew from report.json, and prints the summary.  Raises ModelError, ConfigError."""
     result = read_report(run)
-    write_report(run, result)
-    console.print(f"The page is written anew: {escape(str(run / 'report.html'))}\n", highlight=False, soft_wrap=True)
-    print_summary(result, console, run)
+    try:
+        write_report(run, result)
+        console.print(f"The page is written anew: {escape(str(run / 'report.html'))}\n", highlight=False, soft_wrap=True)
+        print_summary(result, console, run)
+    except (ArithmeticError, AttributeError, LookupError, TemplateError, TypeError, ValueError):
+        raise ModelError(f"{run / 'report.json'} is damaged", remedy="Restore it from a copy of the run's folder") from None
 
 
 def print_job(job: Job | AlignmentJob, console: Console) -> None:

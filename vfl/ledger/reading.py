@@ -35,11 +35,19 @@ def read_ledger(path: str | Path) -> Iterator[Line]:
 def _decode(path: str | Path, number: int, raw: bytes) -> Line:
     try:
         line = json.loads(raw)
-        if isinstance(line, dict) and encode(line) == raw:
+        if isinstance(line, dict) and encode(line) == raw and _whole(line):
             return line
     except (ValueError, RecursionError):
         pass
     raise _broken(path, number, "is not a line as the ledger writes it")
+
+
+def _whole(line: Line) -> bool:
+    """Whether a message's line has all that is shown of it."""
+    texts, numbers = ("time", "to", "message", "class", "learns", "sha256"), ("bytes", "count", "number")
+    return line.get("type") != "message" or (
+        all(isinstance(line.get(key), str) for key in texts) and all(isinstance(line.get(key), int) for key in numbers)
+    )
 
 
 def _broken(path: str | Path, number: int, what: str) -> LedgerBroken:

@@ -51,7 +51,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         found = result["format"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise ModelError(f"{path} is no report", remedy="Give the folder of a finished run") from None
     if found != FORMAT:
         raise ModelError(f"{path} has another format", expected=FORMAT, found=found, remedy="Read it with the version that wrote it")

@@ -90,7 +90,7 @@ def read_hello(payload: bytes | bytearray, version: int) -> Hello | Reason:
         if msgspec.msgpack.decode(payload, type=_AnyHello).version != version:
             return Reason.VERSION
         return msgspec.msgpack.decode(payload, type=Hello)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Reason.MALFORMED
 
 

@@ -1,0 +1,308 @@
+"""Every place where bytes from a peer or from a disk are read, each with bytes that it accepts and what it may raise."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from protocols import _native
+from protocols._native import DpfKeys, InvalidBytes, PlainVec
+from protocols.cipher import CipherVec, DecryptionKey, Keyring
+from protocols.codec import Int32s, Int64s, decode
+from protocols.errors import VFLError
+from protocols.message import Message
+from protocols.randomness import Seed
+from protocols.ristretto import PointVec
+from tests.harness import TOY
+from vfl.budget import Budget
+from vfl.config import load_agreement, load_party, starter_job, starter_party
+from vfl.data import read_source
+from vfl.docs import declared
+from vfl.estimators import BoostedTrees
+from vfl.federation import Federation
+from vfl.identity import Identity, check_validity, common_name, create_identity, load_certificate, verify
+from vfl.kinds import Part
+from vfl.ledger import LedgerWriter, verify_ledger
+from vfl.metrics import binary_metrics, plot_series
+from vfl.model import LogisticPart
+from vfl.preprocessing import Standardiser
+from vfl.show import print_ledger, print_report
+from vfl.store import load_part, save_part
+from vfl.transport import frames, hello
+from vfl.transport.frames import Assembler, BadFrameError, FrameReader, Kind
+from vfl.transport.seal import Seal
+from vfl.transport.window import Window
+
+SENDER = "telecom"
+FRAME_KEY = b"k" * 32
+
+
+@dataclass(frozen=True)
+class Target:
+    """`feed` takes any bytes and raises nothing but `typed`; `seeds` are bytes that it accepts."""
+
+    name: str
+    feed: Callable[[bytes], object]
+    seeds: Sequence[bytes]
+    typed: tuple[type[Exception], ...] = (VFLError,)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def targets(folder: Path) -> list[Target]:
+    """All of them; `folder` takes the files that are read."""
+    return [*messages(), *transport(), *native(), *files(folder)]
+
+
+# -- what a peer sends
+
+
+@functools.cache
+def key() -> DecryptionKey:
+    return TOY.generate(SENDER, Seed(SENDER, b"k" * 32))
+
+
+def ring() -> Keyring:
+    """A party's keys: the toy key alone."""
+    made = Keyring()
+    made.add(key().public)
+    return made
+
+
+def sample(kind: Any) -> list[object]:
+    """Values of a message's field, as they stand on the wire."""
+    dpf = DpfKeys.deal(b"d" * 32, np.array([3, 5], np.int64), 4)[0].to_bytes()
+    cipher = key().public.encrypt(PlainVec.from_ints([4, -5]), Seed(SENDER, b"r" * 32))
+    values: dict[Any, list[object]] = {
+        int: [0, 3],
+        bool: [True, False],
+        str: ["columns"],
+        float: [0.5],
+        bytes: [b"", bytes(range(32))],
+        Int32s: [np.arange(3, dtype=np.int32).tobytes()],
+        Int64s: [np.arange(3, dtype=np.int64).tobytes()],
+        PlainVec: [PlainVec.from_ints([1, -(2**70)]).to_bytes(), PlainVec.zeros(0).to_bytes()],
+        DpfKeys: [dpf],
+        PointVec: [PointVec.hash_to_group([b"a", b"b"], b"d").to_bytes(), b""],
+        CipherVec: [key().public.fingerprint + cipher.raw.to_bytes()],
+    }
+    return values[kind]
+
+
+def bodies(kind: type[Message]) -> list[bytes]:
+    """Well-formed messages of `kind`."""
+    samples = [sample(field) for _, field in kind.schema()]
+    longest = max(map(len, samples), default=1)
+    return [msgspec.msgpack.encode([kind.kind, *(s[min(i, len(s) - 1)] for s in samples)]) for i in range(longest)]
+
+
+def messages() -> list[Target]:
+    """One for each declared kind."""
+    return [
+        Target(f"message {kind.kind}", functools.partial(_decoded, kind=kind), bodies(kind))
+        for kind in declared()
+        if kind.__module__.startswith("protocols.")
+    ]
+
+
+def _decoded(data: bytes, kind: type[Message]) -> object:
+    return decode(data, kind, SENDER, ring())
+
+
+def transport() -> list[Target]:
+    mine = hello.Hello(hello.VERSION, "bank", "guest", bytes(32), bytes(hello.NONCE))
+    seal = Seal(FRAME_KEY)
+    whole = b"".join(bytes(p) for m in (b"first", b"") for parts in frames.cut(m, seal) for p in parts)
+    whole += (
+        frames.header(Kind.ROOM, 8)
+        + bytes(8)
+        + frames.header(Kind.BEAT)
+        + frames.header(Kind.ABORT, 5)
+        + b"data "
+        + frames.header(Kind.BYE)
+    )
+    return [
+        Target("frames", _framed, [whole], (BadFrameError,)),
+        Target("hello", lambda data: hello.read_hello(data, hello.VERSION), [hello.encode(mine)], ()),
+        Target("refusal", hello.read_reason, [reason.encode() for reason in hello.Reason], ()),
+        Target("abort", lambda data: frames.read_abort(bytearray(data)), [b"data bank", b"data "], (BadFrameError,)),
+        Target("knock", _knocked, [hello.knock("bank", bytes(32)).encode()], ()),
+    ]
+
+
+def _framed(data: bytes) -> None:
+    reader, assembler, window = FrameReader(), Assembler(Seal(FRAME_KEY)), Window()
+    for kind, payload in reader.feed(memoryview(data)):
+        if kind in (Kind.PART, Kind.LAST):
+            window.begins()
+            assembler.add(kind, payload)
+        elif kind is Kind.ROOM:
+            window.room(*frames.ROOM.unpack(payload))
+        elif kind is Kind.ABORT:
+            frames.read_abort(payload)
+
+
+def _knocked(data: bytes) -> object:
+    return hello.who_knocks(data.decode("latin-1"), ["bank", "telecom"], bytes(32))
+
+
+def native() -> list[Target]:
+    """The Rust core's own readers, below what a message lets through."""
+    public, typed = key().public.raw, (InvalidBytes,)
+    big = public.n.to_bytes(public.bits // 8, "big")
+    return [
+        Target("DPF keys", DpfKeys.from_bytes, [sample(DpfKeys)[0]], typed),  # type: ignore[list-item]
+        Target("integers", PlainVec.from_bytes, sample(PlainVec), typed),  # type: ignore[arg-type]
+        Target("points", _native.PointVec.from_bytes, sample(PointVec), typed),  # type: ignore[arg-type]
+        Target("ciphertexts", public.ciphers_from_bytes, [s[32:] for s in sample(CipherVec)], typed),  # type: ignore[index]
+        Target("public key", lambda data: TOY.accept(int.from_bytes(data, "big"), key().prove(), SENDER), [big]),
+        Target("proof of a key", lambda data: TOY.accept(public.n, data, SENDER), [key().prove()]),
+        Target("private key", _native.PrivateKey.from_bytes, [key()._raw.to_bytes()], typed),  # type: ignore[attr-defined]
+    ]
+
+
+# -- what lies on a disk
+
+
+def files(folder: Path) -> list[Target]:
+    """Each reads one file; the others beside it are sound."""
+    (folder / "run").mkdir()
+    identity = create_identity(folder / "identity", "bank")
+    return [
+        Target("job.toml", _with(folder / "job.toml", load_agreement), [starter_job().encode()]),
+        Target("party.toml", _with(folder / "party.toml", load_party), [starter_party("guest", "bank").encode()]),
+        *_ledger(folder / "run", identity),
+        *(target for name, (kind, part) in parts().items() for target in _model(folder / name, kind, part)),
+        *_report(folder / "run"),
+        *_tables(folder),
+        *_identity(folder, identity),
+        _budget(folder),
+    ]
+
+
+def _with(path: Path, read: Callable[[Path], object]) -> Callable[[bytes], object]:
+    def feed(data: bytes) -> object:
+        path.write_bytes(data)
+        return read(path)
+
+    return feed
+
+
+def _console() -> Console:
+    return Console(file=io.StringIO(), width=120)
+
+
+def _ledger(run: Path, identity: Identity) -> list[Target]:
+    path = run / "ledger.jsonl"
+    with LedgerWriter(path, job="credit-risk", job_digest=bytes(32), party="bank", sign=identity.sign) as writer:
+        for kind in declared()[:4]:
+            writer.record("telecom", kind, b"x" * 40)
+    seed = path.read_bytes()
+    return [
+        Target("ledger", _with(path, lambda p: verify_ledger(p, identity.certificate_pem)), [seed]),
+        Target("ledger, shown", _with(path, lambda p: print_ledger(p, _console(), messages=True)), [seed]),
+    ]
+
+
+def parts() -> dict[str, tuple[str, Part]]:
+    """A small part of each kind of model, by the name of its folder, with its kind."""
+    table = pd.DataFrame({"age": [30.0, 40.0, 55.0], "limit": [1.0, 2.0, 4.0]})
+    regression = LogisticPart("bank", bytes(16), Standardiser.fit(table, 6.0), np.array([0.5, -0.25]), "exact", 10, 0.3, (0, 1))
+    ids = [f"c{i}" for i in range(16)]
+    bank = pd.DataFrame({"id": ids, "default": [0, 1] * 8, "age": np.arange(16.0)})
+    shop = pd.DataFrame({"id": ids, "spend": np.arange(16.0) % 5})
+    small = BoostedTrees(n_estimators=1, max_depth=2, max_bin=4, min_bin_rows=1)
+    trees = Federation.local(bank, {"shop": shop}, on="id", label="default", cipher=TOY).fit(small).parts
+    return {
+        "regression": ("logistic-regression", regression),
+        "trees-guest": ("boosted-trees", trees["guest"]),
+        "trees-host": ("boosted-trees", trees["shop"]),
+    }
+
+
+def _model(folder: Path, kind: str, part: Part) -> list[Target]:
+    save_part(part, folder, kind=kind, job_digest=bytes(32))
+    sound = {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+
+    def one(name: str) -> Target:
+        def feed(data: bytes) -> object:
+            for other, content in sound.items():
+                (folder / other).write_bytes(data if other == name else content)
+            return load_part(folder)
+
+        return Target(f"model: {folder.name}: {name}", feed, [sound[name]])
+
+    return [one(name) for name in sound]
+
+
+def _report(run: Path) -> list[Target]:
+    phase = {"name": "align", "seconds": 0.4, "bytes_sent": 5000, "bytes_received": 7000, "messages_sent": 2, "messages_received": 2}
+    y, p = np.arange(40) % 2, np.linspace(0.1, 0.9, 40)
+    scores, curves = binary_metrics(y, p), plot_series(y, p)
+    result = {
+        "format": 1, "purpose": "run", "job": "credit-risk", "job_digest": "ab" * 32, "role": "guest", "party": "bank",
+        "parties": {"guest": "bank", "hosts": ["telecom"], "arbiter": "trustco"}, "started": "2026-11-20T11:42:07+00:00",
+        "alignment": {"guest_rows": 10, "host_rows": 12, "intersection": 9}, "metrics": {"test": {"joint": scores, "guest_alone": scores}},
+        "phases": [phase], "model": {"kind": "logistic-regression", "passes": 30, "link": "exact", "key_bits": 3072},
+        "disclosure": [{"message": "Scores", "class": "REVEALED", "to": "telecom", "count": 1, "bytes": 9, "learns": "scores"}],
+        "environment": {"backend": "serial", "versions": {"vfl": "0.1.0"}},
+        "plots": {"test": {"joint": curves, "guest_alone": curves}},
+    }  # fmt: skip
+    return [Target("report.json", _with(run / "report.json", lambda p: print_report(p.parent, _console())), [json.dumps(result).encode()])]
+
+
+def _tables(folder: Path) -> list[Target]:
+    frame = pd.DataFrame({"id": ["a", "b", "c"], "age": [30.5, 40.0, 55.0], "when": ["2020-01-01", "", "x"]})
+    frame.to_parquet(folder / "seed.parquet")
+    csv, parquet = frame.to_csv(index=False).encode(), (folder / "seed.parquet").read_bytes()
+    return [
+        Target("table.csv", _with(folder / "table.csv", lambda p: read_source(p, keys=("id",))), [csv]),
+        Target("table.csv, some columns", _with(folder / "table.csv", lambda p: read_source(p, keys=("id",), only=("id", "age"))), [csv]),
+        Target("table.parquet", _with(folder / "table.parquet", lambda p: read_source(p, keys=("id",))), [parquet]),
+    ]
+
+
+def _identity(folder: Path, identity: Identity) -> list[Target]:
+    path = folder / "key.pem"
+
+    def feed(data: bytes) -> object:
+        path.touch(mode=0o600)
+        path.write_bytes(data)
+        return Identity.load(path, identity.certificate_path, "bank")
+
+    return [
+        Target("certificate", _pinned, [identity.certificate_pem]),
+        Target("key.pem", feed, [identity.key_path.read_bytes()]),
+    ]
+
+
+def _pinned(pem: bytes) -> None:
+    certificate = load_certificate(pem, "The certificate")
+    check_validity(certificate, "The certificate", "Ask")
+    common_name(certificate)
+    verify(pem, b"data", b"signature")
+
+
+def _budget(folder: Path) -> Target:
+    (folder / "party.toml").write_text(starter_party("guest", "bank"))
+    party = load_party(folder / "party.toml")
+    limited = party.model_copy(update={"policy": party.policy.model_copy(update={"runs_per_partner_per_month": 9})})
+    limited = limited.model_copy(update={"run": limited.run.model_copy(update={"directory": folder})})
+    path = folder / "budget.sqlite"
+    with sqlite3.connect(path) as store:
+        store.execute("CREATE TABLE runs (time TEXT NOT NULL, partner TEXT NOT NULL, job TEXT NOT NULL, purpose TEXT NOT NULL)")
+        store.execute("INSERT INTO runs VALUES ('2026-11-20T11:42:07+00:00', 'telecom', 'credit-risk', 'run')")
+    store.close()
+    return Target("budget.sqlite", _with(path, lambda _: Budget(limited).check(["telecom"])), [path.read_bytes()])
