@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import queue
-from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 from protocols import codec
 from protocols.cipher import Keyring
-from protocols.errors import PeerAborted, PeerTimeout, VFLError
+from protocols.errors import LocalProtocolError, PeerAborted, PeerTimeout, VFLError
 from protocols.message import Message
 
 M = TypeVar("M", bound=Message)
@@ -31,6 +32,14 @@ class Wire(Protocol):
 
     def recv(self, timeout: float) -> bytes:
         """The next message; raises PeerTimeout, PeerClosed, PeerAborted."""
+
+
+class Count(NamedTuple):
+    """How many messages have been sent to and received from a peer, and the chained SHA-256 (32 bytes) of the latter."""
+
+    sent: int = 0
+    received: int = 0
+    consumed: bytes = bytes(32)
 
 
 class Tap:
@@ -51,14 +60,22 @@ class Tap:
     def received(self, peer: str, kind: type[Message], data: bytes) -> None:
         """The bytes that came out of the wire and decoded as `kind`."""
 
+    def moved(self, peer: str, count: Count) -> None:
+        """The run goes on from where it was interrupted: the next message has the number after these."""
+
 
 class Channel:
-    """`send` and `recv` of declared messages with one peer."""
+    """`send` and `recv` of declared messages with one peer, numbered from 1 in each direction.
+
+    On a run that goes on after an interruption, `replay` makes what was heard before be heard again, while what is sent stays at home; `restore` ends that.
+    """
 
     def __init__(self, wire: Wire, keys: Keyring, taps: Sequence[Tap] = (), deadline: float = 3600.0) -> None:
         self.wire, self.me, self.peer = wire, wire.me, wire.peer
         self._keys, self._taps, self._deadline = keys, taps, deadline
-        self.consumed = hashlib.sha256()  # every message received so far, in order
+        self.count = Count()
+        self._recorded: list[bytes] | None = None
+        self._replay: deque[bytes] | None = None
 
     def send(self, message: Message) -> None:
         """Sends `message`, if every tap agrees."""
@@ -68,19 +85,48 @@ class Channel:
         """The next message, which must be a `kind`."""
         for tap in self._taps:
             tap.waits(self.peer, kind)
-        data = self.wire.recv(self._deadline)
+        data = self.wire.recv(self._deadline) if self._replay is None else self._again(self._replay)
         for tap in self._taps:
             tap.arrived(self.peer, kind)
         message = codec.decode(data, kind, self.peer, self._keys)
-        self.consumed.update(hashlib.sha256(data).digest())
+        if self._recorded is not None:
+            self._recorded.append(data)
+        sent, received, consumed = self.count
+        self.count = Count(sent, received + 1, hashlib.sha256(consumed + hashlib.sha256(data).digest()).digest())
         for tap in self._taps:
             tap.received(self.peer, kind, data)
         return message
 
+    def record(self, on: bool) -> list[bytes]:
+        """Begins or ends the recording of what is received; returns what was recorded until now."""
+        recorded, self._recorded = self._recorded or [], [] if on else None
+        return recorded
+
+    def replay(self, messages: Iterable[bytes]) -> None:
+        """From now on these messages are received again, and nothing is sent."""
+        self._replay = deque(messages)
+
+    def replays(self) -> bool:
+        """Whether something is left to be received again."""
+        return bool(self._replay)
+
+    def restore(self, count: Count) -> None:
+        """So much has gone both ways; from now on messages move again."""
+        self.count, self._replay, self._recorded = count, None, None
+        for tap in self._taps:
+            tap.moved(self.peer, count)
+
+    def _again(self, messages: deque[bytes]) -> bytes:
+        if not messages:
+            raise LocalProtocolError(f"this run asks {self.peer} for more than it did before it was interrupted", party=self.me)
+        return messages.popleft()
+
     def _put(self, kind: type[Message], data: bytes) -> None:
         for tap in self._taps:
             tap.sent(self.peer, kind, data)
-        self.wire.send(data)
+        self.count = self.count._replace(sent=self.count.sent + 1)
+        if self._replay is None:
+            self.wire.send(data)
 
     def _check(self, kind: type[Message]) -> None:
         for tap in self._taps:

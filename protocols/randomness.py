@@ -53,12 +53,13 @@ class Randomness:
     def __init__(self, maker: str, seed: bytes, input_digest: bytes) -> None:
         if len(seed) != 32:
             raise ValueError("a run seed has 32 bytes")
-        self._maker, self._seed, self._input_digest, self._draws = maker, seed, input_digest, 0
+        self._maker, self._seed, self._input_digest = maker, seed, input_digest
+        self.draws = 0  # so far
 
     def draw(self, label: str, transcript: bytes, value: bytes) -> Seed:
         """The next seed, for `label`, after the messages hashed in `transcript`, to mask `value`."""
-        self._draws += 1
-        parts = (self._input_digest, self._draws.to_bytes(8, "big"), label.encode(), transcript, hashlib.sha256(value).digest())
+        self.draws += 1
+        parts = (self._input_digest, self.draws.to_bytes(8, "big"), label.encode(), transcript, hashlib.sha256(value).digest())
         framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return Seed(self._maker, hmac.digest(self._seed, framed, "sha256"))
 

@@ -1,16 +1,18 @@
 """What a role function is given: my channels, who plays which role, my randomness, the keys I accept.
 
-`session.steps(...)` is the only loop over protocol steps: it is where progress is reported.  `session.phase(...)` names a part of the run for its timings.
+`session.steps(...)` is the only loop over protocol steps: it is where progress is reported and, with a `state`, where a mark is kept from which an interrupted
+run goes on (protocols/checkpoint.py).  `session.once(...)` is a stage without steps.  `session.phase(...)` names a part of the run for its timings.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from protocols.channel import Channel
+from protocols.checkpoint import START, Arrays, Course, Keeper, Position, State
 from protocols.cipher import Keyring, Scheme
 from protocols.errors import VFLError
 from protocols.randomness import Randomness, Seed
@@ -55,10 +57,13 @@ class Session:
         keys: Keyring,
         scheme: Scheme,
         observer: Observer | None = None,
+        keeper: Keeper | None = None,
+        goal: Position = START,
     ) -> None:
+        """keeper: where marks are kept, if the run can be interrupted; goal: the mark from which it goes on."""
         self.me, self.roles, self.channels = me, roles, channels
         self.keys, self.scheme, self.observer = keys, scheme, observer or Observer()
-        self._randomness = randomness
+        self._randomness, self.course = randomness, Course(channels, randomness, keeper, goal)
 
     @property
     def guest(self) -> Channel:
@@ -74,15 +79,40 @@ class Session:
 
     def seed(self, label: str, value: bytes = b"") -> Seed:
         """The next secret seed for `label`, bound to every message consumed so far and to the `value` that it masks."""
-        transcript = b"".join(self.channels[p].consumed.digest() for p in sorted(self.channels))
+        transcript = b"".join(self.channels[p].count.consumed for p in sorted(self.channels))
         return self._randomness.draw(label, transcript, value)
 
-    def steps(self, phase: str, plan: Sequence[T]) -> Iterator[T]:
-        """What the plan holds for each step, in order, with progress."""
-        for done, item in enumerate(plan):
+    def steps(self, phase: str, plan: Sequence[T], state: State | None = None) -> Iterator[T]:
+        """What the plan holds for each step, in order, with progress; state: what the loop's body changes, if the run may go on from between its steps."""
+        first = 0
+        if state is not None:
+            first, saved = self.course.begin(state.save, empty=not plan)
+            if saved is not None:
+                state.load(saved)
+        for done in range(first, len(plan)):
             self.observer.step(phase, done, len(plan))
-            yield item
+            try:
+                yield plan[done]
+            except GeneratorExit:  # the body has left the loop
+                if state is not None:
+                    self.course.end()
+                raise
+            if state is not None:
+                self.course.done(done + 1, state.save, last=done + 1 == len(plan))
         self.observer.step(phase, len(plan), len(plan))
+        if state is not None:
+            self.course.end()
+
+    def once(self, work: Callable[[], T], save: Callable[[T], Arrays], load: Callable[[Arrays], T]) -> T:
+        """The result of `work()`, which a run that goes on takes from where it was kept."""
+        done, saved = self.course.begin(dict)
+        if done and saved is not None:
+            result = load(saved)
+        else:
+            result = work()
+            self.course.done(1, lambda: save(result), last=True)
+        self.course.end()
+        return result
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -30,13 +30,13 @@ def align(
     """
     keys = ids if isinstance(ids, tuple) else (Ids.of(ids),)
     ask = Request(min_intersection, size_only, scratch)
-    if len(session.roles.hosts) > 1:
-        return psi_many.data_party(session, keys, ask)
-    role = psi.guest if session.me == session.roles.guest else psi.host
-    return role(session, keys, ask)
+    two_party = psi.guest if session.me == session.roles.guest else psi.host
+    role = psi_many.data_party if len(session.roles.hosts) > 1 else two_party
+    return session.once(lambda: role(session, keys, ask), Alignment.save, Alignment.load)
 
 
 def serve(session: Session, min_intersection: int, *, keys: int = 1, size_only: bool = False, scratch: Scratch = MemorySpool) -> None:
     """The arbiter's side: compares blinded points when there are several hosts; with one host there is nothing to do.  keys: how many are tried."""
-    if len(session.roles.hosts) > 1:
-        psi_many.comparer(session, keys, Request(min_intersection, size_only, scratch))
+    ask = Request(min_intersection, size_only, scratch)
+    several = len(session.roles.hosts) > 1
+    session.once(lambda: psi_many.comparer(session, keys, ask) if several else None, lambda _: {}, lambda _: None)

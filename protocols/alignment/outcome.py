@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from protocols.alignment.ids import Ids
 from protocols.alignment.lists import MemorySpool, Scratch
 from protocols.alignment.tags import Tags, order
+from protocols.checkpoint import Arrays
 from protocols.errors import DataError
 
 
@@ -54,6 +56,17 @@ class Alignment:
             for row, value in zip(rows.tolist(), ids.at(rows), strict=True):
                 values[row] = value
         return Ids.of(values)
+
+    def save(self) -> Arrays:
+        """What a run that was interrupted later goes on with: positions and counts, no id."""
+        sizes: Arrays = {f"rows of {party}": np.array(count) for party, count in self.sizes.items()}
+        return {"rows": self.rows, "keys": self.keys, "by_key": np.array(self.by_key, np.int64), **sizes}
+
+    @classmethod
+    def load(cls, saved: Mapping[str, NDArray[Any]]) -> Alignment:
+        """What `save` saved."""
+        sizes = {name.removeprefix("rows of "): int(count) for name, count in saved.items() if name.startswith("rows of ")}
+        return cls(saved["rows"], saved["keys"], sizes, tuple(saved["by_key"].tolist()))
 
 
 @dataclass(frozen=True)

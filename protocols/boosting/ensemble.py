@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from protocols.boosting import objective
 from protocols.boosting.packing import Floats, Ints
 from protocols.boosting.params import Params
 from protocols.boosting.tree import LEAF, Tree
+from protocols.checkpoint import Arrays
 from protocols.errors import ConfigError, DataError
 
 Bits = NDArray[np.bool_]
@@ -67,6 +70,19 @@ class HostSplits:
         self.missing_left.append(bool(candidates.missing_left[c]))
         return len(self) - 1
 
+    def save(self) -> Arrays:
+        """All but the model's name, which is agreed before the first tree."""
+        return {
+            "feature": np.array(self.feature, np.int64),
+            "cut": np.array(self.cut, np.int64),
+            "missing_left": np.array(self.missing_left, np.bool_),
+            "seat": np.array(self.seat, np.int64).reshape(-1, 3),
+        }
+
+    def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        self.feature, self.cut, self.missing_left = (saved[name].tolist() for name in ("feature", "cut", "missing_left"))
+        self.seat = [(tree, level, seat) for tree, level, seat in saved["seat"].tolist()]
+
     def goes_left(self, binned: Binned, rows: Ints, handle: int) -> Bits:
         return binned.goes_left(rows, self.feature[handle], self.cut[handle], self.missing_left[handle])
 
@@ -87,6 +103,7 @@ class Rounds:
         self.base = objective.base_margin(p, self.y[train], self.weight[train])
         self.margin = np.tile(self.base, (len(y), 1))
         self.trees: list[Tree] = []
+        self.seats: list[Ints] = []  # profile `hidden`: see `Ensemble`
         self._losses: list[float] = []
         self._gradients = (np.zeros(0), np.zeros(0))
         self._steps = np.zeros_like(self.margin)
@@ -102,8 +119,9 @@ class Rounds:
         """g, h (n,) of a tree; all trees of a round use the margins from before the round."""
         output = tree % self.p.num_class
         if output == 0:
-            self._gradients = objective.gradients(self.p, self.y, self.margin, self.weight)
             self._steps = np.zeros_like(self.margin)
+        if output == 0 or not len(self._gradients[0]):  # where the run goes on in the middle of a round, they are computed anew
+            self._gradients = objective.gradients(self.p, self.y, self.margin, self.weight)
         return self._gradients[0][:, output].copy(), self._gradients[1][:, output].copy()
 
     def add(self, index: int, tree: Tree, step: Floats) -> None:
@@ -115,16 +133,40 @@ class Rounds:
             if self.held_out.any():
                 self._losses.append(objective.loss(self.p, self.y[self.held_out], self.margin[self.held_out]))
 
+    def won(self, party: int) -> int:
+        """How many splits of all trees so far are this party's: its next handle."""
+        return sum(int((tree.owner == party).sum()) for tree in self.trees)
+
+    def save(self) -> Arrays:
+        """The trees and what the next one starts from; gradients, which tell labels, are computed anew."""
+        parts = {f.name: np.concatenate([getattr(tree, f.name) for tree in self.trees] or [np.zeros(0)]) for f in fields(Tree)}
+        seats = np.concatenate(self.seats or [np.zeros(0, np.int64)])
+        return parts | {
+            "nodes": np.array([len(tree) for tree in self.trees], np.int64),
+            "seats": seats,
+            "seats_a_level": np.array([len(seat) for seat in self.seats], np.int64),
+            "margin": self.margin,
+            "steps": self._steps,
+            "losses": np.array(self._losses),
+        }
+
+    def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        edges = np.cumsum(saved["nodes"])[:-1]
+        trees = zip(*(np.split(saved[f.name], edges) for f in fields(Tree)), strict=True) if len(saved["nodes"]) else ()
+        self.trees = [Tree(*parts) for parts in trees]
+        self.seats = np.split(saved["seats"], np.cumsum(saved["seats_a_level"])[:-1]) if len(saved["seats_a_level"]) else []
+        self.margin, self._steps, self._losses = saved["margin"], saved["steps"], saved["losses"].tolist()
+
     def stops(self) -> bool:
         """After a round: whether the held-out loss has not improved for `early_stopping_rounds` rounds."""
         patience = self.p.early_stopping_rounds
         return bool(patience) and len(self._losses) - 1 - int(np.argmin(self._losses)) >= patience
 
-    def ensemble(self, model_id: bytes, seats: tuple[Ints, ...] = ()) -> Ensemble:
+    def ensemble(self, model_id: bytes) -> Ensemble:
         """The guest's part; with early stopping, up to the best round."""
         best = int(np.argmin(self._losses)) + 1 if self.p.early_stopping_rounds and self._losses else len(self.trees)
         trees = tuple(self.trees[: best * self.p.num_class])
-        return Ensemble(self.p, model_id, self.base, trees, seats[: len(trees) * self.p.max_depth])
+        return Ensemble(self.p, model_id, self.base, trees, tuple(self.seats[: len(trees) * self.p.max_depth]))
 
 
 def ends_round(p: Params, tree: int) -> bool:

@@ -90,8 +90,7 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
     """
     levels = packings(p, len(binned), session.scheme.bits)
     key, columns = start_guest(session, binned, model_id)  # 0
-    seats: list[Ints] = []
-    for tree in session.steps("train", range(p.trees)):
+    for tree in session.steps("train", range(p.trees), rounds):
         g, h = rounds.gradients(tree)
         sampled = p.sampled(tree, rounds.held_out)
         q = Quantised.of(p, tree, g, h, sampled)
@@ -102,7 +101,7 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
             session.arbiter.send(transfer.DealOrder(len(binned), p.max_depth))  # 1
         for packing in levels:
             seat = session.seed("seats").permutation(packing.nodes) if hosts else np.arange(packing.nodes)  # 2
-            seats.append(seat)
+            rounds.seats.append(seat)
             offers = [plain_offer(binned, candidates, growing, q)]
             if hosts:
                 live = sampled & (growing.position() >= 0)
@@ -126,7 +125,7 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
             if rounds.stops():
                 break
     session.arbiter.send(transfer.DealOrder(0, 0))
-    return rounds.ensemble(model_id, tuple(seats))
+    return rounds.ensemble(model_id)
 
 
 def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = None) -> HostSplits:
@@ -137,7 +136,7 @@ def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = No
     levels = packings(p, len(binned), session.scheme.bits)
     columns, splits = start_host(session, binned)  # 0
     outside = np.zeros(len(binned), dtype=np.bool_) if held_out is None else held_out
-    for tree in session.steps("train", range(p.trees)):
+    for tree in session.steps("train", range(p.trees), splits):
         if tree >= p.joint_from:
             candidates = binned.candidates(own_columns(p, tree, columns, party_of(session)))
             rows = np.flatnonzero(p.sampled(tree, outside))
@@ -155,7 +154,7 @@ def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = No
 
 def arbiter(session: Session, p: Params) -> None:
     """Deals the transfers.  Learns: rows, levels, number of trees."""
-    transfer.serve(session, depth=p.max_depth, deals=p.trees - p.joint_from)
+    transfer.serve_training(session, p.max_depth, range(p.joint_from, p.trees))
 
 
 def packings(p: Params, rows: int, key_bits: int) -> list[Packing]:

@@ -33,7 +33,7 @@ Error: none; the trees equal those of twin.py bit for bit.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -103,8 +103,8 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
     """
     packing = Packing(len(binned), p.gradient_bits, session.scheme.bits - HEAD_ROOM - 1)
     key, columns = start_guest(session, binned, model_id)  # 0
-    handles = [itertools.count() for _ in columns]
-    for tree in session.steps("train", range(p.trees)):
+    for tree in session.steps("train", range(p.trees), rounds):
+        handle = next_handles(rounds, len(columns))
         g, h = rounds.gradients(tree)
         sampled = p.sampled(tree, rounds.held_out)
         q = Quantised.of(p, tree, g, h, sampled)
@@ -125,7 +125,7 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
                 receive_directions(channel, party, choices, rows, lefts)  # 4
             if hosts and level + 1 < p.max_depth:
                 broadcast(hosts, NodeRows(pack_bits([c is not None for c in choices]), pack_bits([v for v in lefts if v is not None])))  # 5
-            growing.split(splits_of(candidates, choices, lambda party, node: next(handles[party])), lefts, rows)
+            growing.split(splits_of(candidates, choices, handle), lefts, rows)
             if not len(growing.active):
                 break
         rounds.add(tree, *growing.finish(p, g, h, sampled))  # 6
@@ -136,6 +136,12 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
     return rounds.ensemble(model_id)
 
 
+def next_handles(rounds: Rounds, parties: int) -> Callable[[int, int], int]:
+    """What numbers each party's splits in the order in which they win."""
+    handles = [itertools.count(rounds.won(party)) for party in range(parties)]
+    return lambda party, node: next(handles[party])
+
+
 def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = None) -> HostSplits:
     """binned: the host's n rows in the shared order; held_out (n,): rows that no tree is trained on.
 
@@ -144,7 +150,7 @@ def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = No
     packing = Packing(len(binned), p.gradient_bits, session.scheme.bits - HEAD_ROOM - 1)
     columns, splits = start_host(session, binned)  # 0
     outside = np.zeros(len(binned), dtype=np.bool_) if held_out is None else held_out
-    for tree in session.steps("train", range(p.trees)):
+    for tree in session.steps("train", range(p.trees), splits):
         if tree >= p.joint_from:
             candidates = binned.candidates(own_columns(p, tree, columns, party_of(session)))
             HostTree(session, binned, p, packing, candidates, p.sampled(tree, outside), splits).grow()

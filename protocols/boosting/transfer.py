@@ -18,8 +18,9 @@ Cost a row: a byte from the guest, K bits from the host, a bit from the arbiter 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from protocols.boosting.levels import pack_bits, unpack_bits
 from protocols.boosting.packing import Ints
 from protocols.boosting.tree import Bits
 from protocols.channel import Channel
+from protocols.checkpoint import Arrays
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.message import BLINDED, PUBLIC, REVEALED, Message
@@ -66,25 +68,59 @@ class MaskedBits(
     bits: bytes  # bitmap (rows, K)
 
 
-def serve(session: Session, *, depth: int | None = None, deals: int | None = None) -> None:
-    """The arbiter's side: deals what the guest orders until it has enough.  Learns: rows and levels.  Keeps nothing.
+def serve(session: Session) -> None:
+    """The arbiter's side in scoring: deals what the guest orders until it has enough.  Learns: rows and levels.  Keeps nothing.
 
-    In training the job bounds what can be ordered: `deals` trees of `depth` levels, all of as many rows as the first.  In scoring the guest's part of
-    the model says how much it needs, and a deal may have what fits into memory.
+    The guest's part of the model says how much it needs, and a deal may have what fits into memory.
     """
-    guest, ordered, rows = session.guest, 0, None
-    while (order := guest.recv(DealOrder)).rows:
-        fits = 0 < order.rows <= MOST_ROWS and 0 < order.levels < 64 and 1 << (order.levels - 1) <= MOST
-        agreed = depth is None or (order.levels == depth and order.rows == (rows or order.rows))
-        if not (fits and agreed and ordered != deals):
-            raise RemoteProtocolError(f"{guest.peer} ordered an impossible deal", party=guest.peer)
-        ordered, rows = ordered + 1, order.rows
-        for level in range(order.levels):
-            for host in session.hosts:
-                pads, chosen = session.seed("pads"), session.seed("indices")
-                host.send(PadSeed(pads.secret))  # 2
-                index = indices(chosen.secret, order.rows, 1 << level)
-                guest.send(ChosenPads(chosen.secret, pack_bits([lowest(pads_of(pads.secret, order.rows, 1 << level) >> index)])))
+    while (order := session.guest.recv(DealOrder)).rows:
+        deal(session, order)
+
+
+@dataclass
+class Dealt:
+    """What the dealer of a training remembers: of how many rows the first deal was."""
+
+    rows: int | None = None
+
+    def save(self) -> Arrays:
+        return {"rows": np.array(self.rows or 0)}
+
+    def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        self.rows = int(saved["rows"]) or None
+
+
+def serve_training(session: Session, depth: int, trees: range) -> None:
+    """As `serve`, where the job bounds what can be ordered: for each of `trees` a deal of `depth` levels, all of as many rows as the first."""
+    guest, dealt = session.guest, Dealt()
+    for tree in session.steps("train", range(trees.stop), dealt):
+        if tree in trees:
+            order = guest.recv(DealOrder)
+            if not order.rows:  # training has stopped early
+                break
+            if order.levels != depth or order.rows != (dealt.rows or order.rows):
+                raise impossible(guest)
+            dealt.rows = order.rows
+            deal(session, order)
+    else:
+        if guest.recv(DealOrder).rows:
+            raise impossible(guest)
+
+
+def deal(session: Session, order: DealOrder) -> None:
+    """Step 2, for every level and host."""
+    if not (0 < order.rows <= MOST_ROWS and 0 < order.levels < 64 and 1 << (order.levels - 1) <= MOST):
+        raise impossible(session.guest)
+    for level in range(order.levels):
+        for host in session.hosts:
+            pads, chosen = session.seed("pads"), session.seed("indices")
+            host.send(PadSeed(pads.secret))  # 2
+            index = indices(chosen.secret, order.rows, 1 << level)
+            session.guest.send(ChosenPads(chosen.secret, pack_bits([lowest(pads_of(pads.secret, order.rows, 1 << level) >> index)])))
+
+
+def impossible(guest: Channel) -> RemoteProtocolError:
+    return RemoteProtocolError(f"{guest.peer} ordered an impossible deal", party=guest.peer)
 
 
 @dataclass(frozen=True, eq=False)

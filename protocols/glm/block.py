@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols._native import PlainVec
+from protocols.checkpoint import Arrays
 from protocols.cipher import CipherVec
 from protocols.errors import DataError
 from protocols.glm.plan import FEATURE, WEIGHT, Plan, Step
@@ -91,6 +94,23 @@ class Share:
         point = self.trail + forward - gradient_share.scale(step.rate).shift_right(WEIGHT + shift)
         self.trail = self.point if step.keeps else self.point - gradient_share.shift_right(shift)
         self.point = point
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Shares by the name of the weights' owner: what a pass changes, and what a mark keeps of it."""
+
+    of: dict[str, Share]
+
+    def save(self) -> Arrays:
+        parts = {
+            f"{party} {name}": part for party, share in self.of.items() for name, part in (("point", share.point), ("trail", share.trail))
+        }
+        return {name: np.frombuffer(part.to_bytes(), np.uint8) for name, part in parts.items()}
+
+    def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        for party, share in self.of.items():
+            share.point, share.trail = (PlainVec.from_bytes(saved[f"{party} {name}"].tobytes()) for name in ("point", "trail"))
 
 
 def weights(mine: PlainVec, theirs: PlainVec) -> NDArray[np.float64]:

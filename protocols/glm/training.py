@@ -41,7 +41,7 @@ from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.glm import pair_masks
-from protocols.glm.block import Block, Share, weights
+from protocols.glm.block import Block, Share, Shares, weights
 from protocols.glm.links import Weighted
 from protocols.glm.plan import FEATURE, SCORE, SIGMA, WEIGHT, Plan, Step, rows_log2
 from protocols.glm.terms import Terms, announce, make_plan, receive_start
@@ -105,7 +105,7 @@ def guest(
         if terms.intercept:
             first[-1] = round(link.start(y, row_weights) * 2**WEIGHT)
         share = Share.start(PlainVec.from_i64(first))
-        for step in session.steps("train", plan.steps()):
+        for step in session.steps("train", plan.steps(), Shares({session.me: share})):
             theirs = receive_share(session, block.width)  # 1
             z = block.predictor(theirs, share.point)
             for channel in session.hosts:
@@ -135,7 +135,7 @@ def host(session: Session, x: NDArray[np.float64], terms: Terms) -> tuple[NDArra
     found = []
     for model in range(start.models):
         share = Share.start(PlainVec.zeros(block.width))
-        for number, step in session.steps("train", list(enumerate(plan.steps(), model * terms.passes))):
+        for number, step in session.steps("train", list(enumerate(plan.steps(), model * terms.passes)), Shares({session.me: share})):
             theirs = receive_share(session, block.width)  # 1
             z = block.predictor(theirs, share.point).add_plain(masks.integers(number, len(x), PREDICTOR_MASK))
             session.guest.send(Predictor(z.rerandomise(session.seed("predictor", z.digest()))))
@@ -158,7 +158,7 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> bytes:
     columns = {channel.peer: receive_columns(session, channel.peer) for channel in parties}
     for _ in range(start.models):
         shares = {party: Share.start(PlainVec.zeros(count)) for party, count in columns.items()}
-        for step in session.steps("train", plan.steps()):
+        for step in session.steps("train", plan.steps(), Shares(shares)):
             for channel in parties:
                 here = shares[channel.peer].point
                 channel.send(WeightShare(key.encrypt(here, session.seed("weight share", here.to_bytes()))))  # 1

@@ -1,0 +1,84 @@
+"""Agreeing where a run goes on, whenever its parties meet: the first time, or after one of them was gone.
+
+     every other party                                              guest
+ 1   Standing: the run that it has begun, if any,
+     and the marks that it keeps          ------------------------>   all hold the same run: the latest mark that all keep;
+                                                                      otherwise a new run, from the start
+ 2                                        <------------------------   Agreed: run and mark
+ 3   both ways between all that go on:    Counted  <------------->    what one has sent up to the mark, the other has received
+
+Who learns what: the random name of the run, and how far each party has come in it (steps that the job prescribes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from protocols.channel import Channel, Count
+from protocols.checkpoint import START, Position
+from protocols.codec import Int32s
+from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.message import PUBLIC, Message
+
+RUN_ID = 16  # bytes
+
+
+class Standing(Message, disclosure=PUBLIC, learns="which run of the job the sender has begun, if any, and from which steps it can go on"):
+    run: bytes  # (16,) or none
+    stages: Int32s  # (marks,)
+    items: Int32s  # (marks,)
+
+
+class Agreed(Message, disclosure=PUBLIC, learns="which run goes on, from which step"):
+    run: bytes  # (16,)
+    stage: int
+    item: int
+
+
+class Counted(Message, disclosure=PUBLIC, learns="how many messages the sender has sent to and received from it up to the agreed step"):
+    sent: int
+    received: int
+
+
+def decide(others: Sequence[Channel], own: bytes, marks: Sequence[Position], fresh: bytes) -> tuple[bytes, Position]:
+    """The guest's side; others: the channels to all other parties; own: the run that it has begun (b"" for none); fresh: the name of a new one."""
+    common, same = {START, *marks}, len(own) == RUN_ID
+    for channel in others:
+        standing = channel.recv(Standing)
+        theirs = {START, *map(Position, standing.stages.tolist(), standing.items.tolist())}
+        if len(standing.stages) != len(standing.items) or len(standing.run) not in (0, RUN_ID):
+            raise RemoteProtocolError(f"{channel.peer} does not say properly where it stands", party=channel.peer)
+        same = same and standing.run == own
+        common &= theirs
+    run, position = (own, max(common)) if same else (fresh, START)
+    for channel in others:
+        channel.send(Agreed(run, *position))
+    return run, position
+
+
+def follow(guest: Channel, own: bytes, marks: Sequence[Position]) -> tuple[bytes, Position]:
+    """Everybody else's side."""
+    stages, items = (np.array([mark[k] for mark in marks], dtype=np.int32) for k in (0, 1))
+    guest.send(Standing(own, stages, items))
+    agreed = guest.recv(Agreed)
+    position = Position(agreed.stage, agreed.item)
+    known = position == START or (agreed.run == own and position in marks)
+    if len(agreed.run) != RUN_ID or not known:
+        raise RemoteProtocolError(f"{guest.peer} wants to go on from a step that this party does not keep", party=guest.peer)
+    return agreed.run, position
+
+
+def compare(channels: Mapping[str, Channel], counts: Mapping[str, Count]) -> None:
+    """Raises LocalProtocolError unless both ends of every channel have counted the same up to the agreed mark; `counts` are this party's there."""
+    for peer in sorted(channels):
+        channels[peer].send(Counted(counts[peer].sent, counts[peer].received))
+    for peer in sorted(channels):
+        theirs = channels[peer].recv(Counted)
+        if (theirs.sent, theirs.received) != (counts[peer].received, counts[peer].sent):
+            raise LocalProtocolError(
+                f"{peer} and this party count their messages differently at the step from which the run should go on",
+                remedy="Start all parties anew with --fresh, and report this",
+                party=peer,
+            )

@@ -1,0 +1,225 @@
+"""A party stopped before any of its messages: all go on from the last mark that all keep, send the same bytes again, and end as if nothing had been."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from protocols import alignment, glm, resume
+from protocols.boosting import hidden, shared
+from protocols.boosting.ensemble import Rounds
+from protocols.boosting.params import Params
+from protocols.channel import Channel, Count, MemoryNetwork
+from protocols.checkpoint import END, START, Position
+from protocols.cipher import Keyring, Paillier, Scheme
+from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.glm.links import LOGISTIC_LINKS
+from protocols.glm.plan import Penalty
+from protocols.session import Roles, Session
+from tests.boosting.world import bin_blocks, roles_of
+from tests.harness import TOY
+from tests.protocols.interrupted import RUN, Interrupted, MemoryKeeper
+
+Programs = dict[str, Callable[[Session], Any]]
+
+
+def ids(rows: range) -> list[bytes]:
+    return [b"id %d" % row for row in rows]
+
+
+def regression(hosts: int, passes: int = 2, models: int = 1) -> tuple[Roles, Programs, Scheme]:
+    """Alignment and logistic regression with the exact link; the tables overlap in part."""
+    roles = roles_of(hosts)
+    rng = np.random.default_rng(hosts)
+    terms = glm.Terms(LOGISTIC_LINKS["exact"], Penalty(1.0), passes)
+    programs: Programs = {}
+    for k, party in enumerate(roles.data_parties):
+        own, x = ids(range(k, 24)), rng.normal(size=(24 - k, 2)).clip(-3, 3)
+        y = rng.integers(0, 2, size=(models, 24)).astype(np.float64)
+
+        def data_party(session: Session, own: list[bytes] = own, x: Any = x, y: Any = y) -> bytes:
+            found = alignment.align(session, own, 1)
+            if session.me == "guest":
+                name = session.seed("model id").secret[:16]
+                return glm.guest(session, x[found.rows], y[:, found.rows], terms, name).tobytes() + name
+            weights, name = glm.host(session, x[found.rows], terms)
+            return weights.tobytes() + name
+
+        programs[party] = data_party
+
+    def arbiter(session: Session) -> bytes:
+        key = session.scheme.generate(session.me, session.seed("key"))
+        alignment.serve(session, 1)
+        return glm.arbiter(session, key, terms)
+
+    return roles, programs | {"arbiter": arbiter}, TOY
+
+
+def trees(membership: str, hosts: int = 1, **changes: Any) -> tuple[Roles, Programs, Scheme]:
+    given: dict[str, Any] = {"n_estimators": 3, "max_depth": 2, "max_bin": 4, "membership": membership, "min_bin_rows": 1}
+    p = Params(**(given | changes))
+    rng = np.random.default_rng(1)
+    blocks = bin_blocks([rng.normal(size=(40, 2)) for _ in range(hosts + 1)], p)
+    y = rng.integers(0, p.num_class if p.num_class > 1 else 2, 40).astype(np.float64)
+    held_out = np.arange(40) % 4 == 0 if p.early_stopping_rounds else np.zeros(40, np.bool_)
+    roles, profile = roles_of(hosts), hidden if membership == "hidden" else shared
+
+    def guest(session: Session) -> bytes:
+        ensemble = profile.guest(session, blocks[0], p, Rounds(p, y, held_out=held_out), bytes(16))
+        parts = [getattr(t, name).tobytes() for t in ensemble.trees for name in ("owner", "feature", "cut", "left", "gain", "value")]
+        return b"".join(parts) + b"".join(seat.tobytes() for seat in ensemble.seats)
+
+    def host(session: Session, block: Any) -> str:
+        found = profile.host(session, block, p, held_out)
+        return repr((found.feature, found.cut, found.missing_left, found.seat))
+
+    programs: Programs = {"guest": guest} | {h: partial(host, block=b) for h, b in zip(roles.hosts, blocks[1:], strict=True)}
+    if membership == "hidden":
+        programs["arbiter"] = partial(hidden.arbiter, p=p)
+    return roles, programs, Paillier(1024)
+
+
+CASES: dict[str, Callable[[], tuple[Roles, Programs, Scheme]]] = {
+    "logistic regression": partial(regression, 1),
+    "logistic regression, two hosts": partial(regression, 2),
+    "one against the rest": partial(regression, 1, passes=1, models=2),
+    "shared trees": partial(trees, "shared", 2),
+    "hidden trees": partial(trees, "hidden"),
+    "trees that stop early": partial(trees, "hidden", n_estimators=7, early_stopping_rounds=3, guest_only_trees=2),
+    "trees of three classes": partial(trees, "hidden", n_estimators=2, objective="multi:softprob", num_class=3, guest_only_trees=1),
+}
+
+
+def check_every(case: str, every: int) -> None:
+    roles, programs, scheme = CASES[case]()
+    undisturbed = Interrupted(roles, programs, scheme)
+    expected = undisturbed.attempt()
+    assert expected is not None
+    assert undisturbed.goals == [START]
+    messages = {party: killer.seen for party, killer in undisturbed.killers.items()}
+    gone_on = 0
+    for turn, party in enumerate(programs):
+        for at in range(1 + turn % every, messages[party] + 1, every):
+            run = Interrupted(roles, programs, scheme)
+            assert run.attempt(party, at) is None
+            before = copy.deepcopy(run.keepers)
+            assert run.attempt() == expected, (party, at)
+            assert run.hashes == undisturbed.hashes, (party, at)
+            assert max(repeated(keeper, run.goals[-1]) for keeper in before.values()) <= 1, (party, at, run.goals)
+            gone_on += run.goals[-1] > START
+    assert gone_on > 0
+
+
+def repeated(keeper: MemoryKeeper, goal: Position) -> int:
+    """How many steps with messages a party had done after `goal`."""
+    done = keeper.at(goal).messages if goal > START else 0
+    return len({mark.messages for mark, _ in keeper.marks.values() if mark.messages > done})
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_party_stopped_at_a_message_changes_nothing(case: str) -> None:
+    check_every(case, 13)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_a_party_stopped_at_any_message_changes_nothing(case: str) -> None:
+    check_every(case, 1)
+
+
+def test_a_party_stopped_again_and_again_gets_there() -> None:
+    roles, programs, scheme = CASES["logistic regression"]()
+    expected = Interrupted(roles, programs, scheme).attempt()
+    run = Interrupted(roles, programs, scheme)
+    for at, party in ((5, "guest"), (17, "host1"), (9, "arbiter"), (12, "host1"), (22, "guest")):
+        run.attempt(party, at)
+    assert run.attempt() == expected
+    assert sorted(run.goals) == run.goals
+
+
+def test_a_party_that_comes_back_with_another_seed_is_found_out() -> None:
+    roles, programs, scheme = CASES["logistic regression"]()
+    run = Interrupted(roles, programs, scheme)
+    assert run.attempt("guest", 22) is None
+    run.seeds["host1"] = bytes(32)
+    with pytest.raises(AssertionError, match="another content"):
+        run.attempt()
+
+
+def test_a_state_that_was_changed_is_found_out() -> None:
+    roles, programs, scheme = CASES["logistic regression"]()
+    run = Interrupted(roles, programs, scheme)
+    assert run.attempt("guest", 22) is None
+    keeper = run.keepers["arbiter"]
+    goal = max(set.intersection(*(set(k.marks) for k in run.keepers.values())))
+    assert goal.stage == 1
+    mark, packed = keeper.marks[goal]
+    keeper.marks[goal] = dataclasses.replace(mark, draws=mark.draws + 1), packed
+    with pytest.raises(AssertionError, match="another content"):
+        run.attempt()
+
+
+def test_a_journal_that_lacks_or_adds_a_message_is_found_out() -> None:
+    for change, words in (
+        (lambda messages: messages.pop(), "more than it did"),
+        (lambda messages: messages.append(b""), "does not repeat"),
+    ):
+        roles, programs, scheme = CASES["logistic regression"]()
+        run = Interrupted(roles, programs, scheme)
+        assert run.attempt("guest", 22) is None
+        change(run.keepers["host1"].journal[1]["arbiter"])
+        with pytest.raises(LocalProtocolError, match=words):
+            run.attempt()
+
+
+def pair() -> tuple[Channel, Channel]:
+    network = MemoryNetwork(("guest", "host"))
+    return Channel(network.wires("guest")["host"], Keyring(), (), 1), Channel(network.wires("host")["guest"], Keyring(), (), 1)
+
+
+MARKS = [Position(0, 1), Position(1, 0), Position(1, 1), END]
+
+
+@pytest.mark.parametrize(
+    ("own", "guests", "theirs", "hosts", "expected"),
+    [
+        (RUN, MARKS, RUN, MARKS, (RUN, END)),
+        (RUN, MARKS, RUN, MARKS[:3], (RUN, Position(1, 1))),
+        (RUN, MARKS[:2], RUN, MARKS[2:], (RUN, START)),
+        (RUN, [], RUN, [], (RUN, START)),
+        (RUN, MARKS, b"", [], (bytes(16), START)),
+        (b"", [], RUN, MARKS, (bytes(16), START)),
+        (RUN, MARKS, RUN[::-1], MARKS, (bytes(16), START)),
+        (b"", [], b"", [], (bytes(16), START)),
+    ],
+)
+def test_the_latest_mark_that_all_keep_of_the_same_run(
+    own: bytes, guests: list[Position], theirs: bytes, hosts: list[Position], expected: tuple[bytes, Position]
+) -> None:
+    here, there = pair()
+    there.send(resume.Standing(theirs, *(np.array([m[k] for m in hosts], np.int32) for k in (0, 1))))
+    assert resume.decide([here], own, guests, bytes(16)) == expected
+    assert resume.follow(there, theirs, hosts) == expected
+
+
+@pytest.mark.parametrize("answer", [(RUN, 1, 7), (RUN[::-1], 0, 1), (b"short", -1, 0)])
+def test_a_guest_that_names_a_step_that_is_not_kept(answer: tuple[bytes, int, int]) -> None:
+    here, there = pair()
+    here.send(resume.Agreed(*answer))
+    with pytest.raises(RemoteProtocolError, match="does not keep"):
+        resume.follow(there, RUN, MARKS)
+
+
+def test_a_message_that_crosses_a_mark_is_found_out() -> None:
+    here, there = pair()
+    there.send(resume.Counted(3, 5))
+    resume.compare({"host": here}, {"host": Count(5, 3)})
+    there.send(resume.Counted(3, 4))
+    with pytest.raises(LocalProtocolError, match="count their messages differently"):
+        resume.compare({"host": here}, {"host": Count(5, 3)})
