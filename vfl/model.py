@@ -46,6 +46,11 @@ class LogisticPart:
         return self.standardiser.columns
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """The columns that hold texts: none."""
+        return ()
+
+    @property
     def is_guests(self) -> bool:
         """Whether the part is the guest's."""
         return self.intercept is not None
@@ -82,6 +87,11 @@ class TreesPart:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.party}: {len(self.columns)} columns>"
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The columns that hold texts: none."""
+        return ()
 
     @property
     def is_guests(self) -> bool:

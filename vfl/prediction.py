@@ -39,7 +39,7 @@ class Scoring:
 
     ready: Ready
     part: Part | None
-    ids: pd.DataFrame | None  # (n, keys) the guest's rows as they came
+    ids: pd.DataFrame | None  # (n, keys) the table's rows as they came
     out: Path | None
 
 
@@ -53,8 +53,10 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
     if source is None or model is None:
         return Scoring(Ready(job, party, identity, None), None, None, None)
     part = own_part(job, party, model)
-    frame, table = read_table(job, party, source, scored_by=part.columns)
-    ids = frame[list(job.align.columns)] if party.role == "guest" else None
+    frame, table = read_table(job, party, source, scored_by=part)
+    ids = (
+        frame[list(job.align.columns)] if len(frame) == len(table) else table.index.to_frame(index=False)
+    )  # of a host, repeated ids may have gone
     return Scoring(Ready(job, party, identity, table), part, ids, out)
 
 
@@ -134,6 +136,7 @@ def predict(
             scored = len(rows)
             result["alignment"] = {"guest_rows": len(ready.table or ()), "host_rows": None, "intersection": scored}
             _write_scores(scoring, meeting, rows, scores)
+        _write_reasons(scoring, meeting)
     result |= {"phases": meeting.counting.phases(), "disclosure": summarise(meeting.folder / "ledger.jsonl")}
     write_report(meeting.folder, result)
     file = None if party.role != "guest" else _publish(meeting.folder / "scores.csv", scoring.out)
@@ -167,11 +170,25 @@ def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], s
     assert scoring.part is not None
     found = kind_of(scoring.ready.job).predictions(scoring.part, scores)
     names = ["score"] if found.ndim == 1 else [f"score_{c}" for c in scoring.part.classes or ()]
-    columns = np.full((len(scoring.ids), len(names)), np.nan)
-    columns[rows] = found.reshape(len(rows), len(names))
+    columns = dict(zip(names, found.reshape(len(rows), len(names)).T, strict=True)) | kind_of(scoring.ready.job).columns(
+        scoring.part, scores
+    )
+    table = pd.DataFrame(columns, index=rows).reindex(range(len(scoring.ids))).set_index(scoring.ids.index)
     with written(meeting.folder):
         path = private(meeting.draft / "scores.csv")
-        scoring.ids.assign(**dict(zip(names, columns.T, strict=True))).to_csv(path, index=False, lineterminator="\n")
+        scoring.ids.assign(**table).to_csv(path, index=False, lineterminator="\n")
+
+
+def _write_reasons(scoring: Scoring, meeting: Meeting) -> None:
+    """reasons.csv, where the kind of model has words for it: of each row of this party's own table what speaks against it in its own columns."""
+    ready, part = scoring.ready, scoring.part
+    if part is None or ready.table is None or scoring.ids is None:
+        return
+    found = kind_of(ready.job).explained(part, ready.table.features)
+    if found is not None:
+        with written(meeting.folder):
+            path = private(meeting.draft / "reasons.csv")
+            scoring.ids.assign(**found.set_index(scoring.ids.index)).to_csv(path, index=False, lineterminator="\n")
 
 
 def _publish(made: Path, out: Path | None) -> Path:

@@ -77,7 +77,7 @@ def data_party_result(result: dict[str, Any], job: Job, party: Party, fitted: Fi
         "train_rows": int((~fitted.held_out).sum()),
         "test_rows": int(fitted.held_out.sum()),
     }
-    result["model"] |= {"model_id": fitted.part.model_id.hex(), **kind_of(job).part_summary(fitted.part)}
+    result["model"] |= {"model_id": fitted.part.model_id.hex(), **kind_of(job).fitted_summary(fitted)}
     if fitted.scores is not None and fitted.held_out.any():
         evaluate(result, job, fitted, fitted.scores)
     return result

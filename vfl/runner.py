@@ -5,7 +5,7 @@ files -> checks (nothing sent) -> mutual TLS to every peer -> align, train, scor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +15,7 @@ from vfl.config import Job, Party, check_files, cross_check
 from vfl.config.party import Data
 from vfl.data import Table, read_source, table_from_frame
 from vfl.identity import Identity
-from vfl.kinds import Fitted, kind_of
+from vfl.kinds import Fitted, Part, kind_of
 from vfl.ledger import summarise
 from vfl.meeting import Ready, meet
 from vfl.report.page import write_report
@@ -36,11 +36,12 @@ def load_table(job: Job, party: Party) -> Table | None:
     return None if party.data is None else read_table(job, party, party.data)[1]
 
 
-def read_table(job: Job, party: Party, data: Data, *, scored_by: Sequence[str] | None = None) -> tuple[pd.DataFrame, Table]:
-    """What stands in `data`, and as the job wants it; scored_by: the columns of a model, when rows are to be scored and need no label."""
+def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = None) -> tuple[pd.DataFrame, Table]:
+    """What stands in `data`, and as the job wants it; scored_by: the part of a model, when rows are to be scored and need no label."""
     guest = party.role == "guest"
     label = data.label if guest and scored_by is None else None
-    columns = data.columns if scored_by is None else scored_by
+    columns = data.columns if scored_by is None else scored_by.columns
+    texts = scored_by.texts if scored_by is not None else None if job.model.takes_texts else ()
     only = None if columns is None else [*job.align.columns, *columns, *([label] if label else [])]  # of a wide file, no other is read
     frame = read_source(data.source, data.query, keys=job.align.columns, only=only)
     table = table_from_frame(
@@ -50,11 +51,12 @@ def read_table(job: Job, party: Party, data: Data, *, scored_by: Sequence[str] |
         normalise=job.align.normalise,
         duplicates=job.align.duplicates if scored_by is None or not guest else "error",  # no row to be scored is dropped
         label=data.label if scored_by is None else None,
-        columns=data.columns if scored_by is None else scored_by,
+        columns=columns,
         need_label=guest and scored_by is None,
         need_features=not guest,
         objective=job.model.label,
         missing=job.model.takes_missing,
+        texts=texts,
     )
     return frame, table
 

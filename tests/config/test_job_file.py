@@ -42,7 +42,7 @@ def test_who_talks_to_whom_and_who_dials():
 
 BAD = [
     ("model", 'kind = "boosted-tree"', "model.kind", 'is "boosted-tree", which is not known. Use "logistic-regression"'),
-    ("model", 'kind = "logistic"', "model.kind", '"logistic-regression" or "boosted-trees"'),
+    ("model", 'kind = "logistic"', "model.kind", '"logistic-regression", "boosted-trees" or "scorecard"'),
     ("model", "kind = 7", "model.kind", "is 7, which is not known"),
     ("model", 'kind = ["x"]', "model.kind", 'is ["x"], which is not known'),
     ("model", 'link = "probit"', "model.link", "exact"),

@@ -11,7 +11,7 @@ from protocols.boosting.params import Params
 from protocols.errors import ConfigError
 from tests.config.samples import MINIMAL, with_key
 from vfl.config import PERMITS, Job, job_from, load_job, needed_permits
-from vfl.config.models import BoostedTrees, LogisticRegression
+from vfl.config.models import BoostedTrees, LogisticRegression, Scorecard
 
 HIDDEN = with_key(
     "disclosure",
@@ -22,6 +22,11 @@ SHARED = with_key(
     "disclosure",
     'allow = ["intersection-to-parties", "bin-sums-to-guest", "directions-to-guest", "own-wins-to-host", "node-rows-to-hosts"]',
     with_key("model", 'membership = "shared"', HIDDEN).replace('arbiter = "trustco"\n', ""),
+)
+SCORECARD = with_key(
+    "disclosure",
+    'allow = ["intersection-to-parties", "final-weights-to-owner", "edge-count-to-arbiter", "scores-to-guest", "bin-events-to-guest", "woe-to-host"]',
+    with_key("model", 'kind = "scorecard"'),
 )
 SEVERAL = ('hosts = ["telecom", "shop"]', SHARED.replace('"node-rows', '"intersection-sizes-to-arbiter", "node-rows'))
 
@@ -34,8 +39,8 @@ def refusal(path: Path) -> str:
 
 @pytest.mark.parametrize(
     ("section", "estimator"),
-    [(LogisticRegression, vfl.LogisticRegression()), (BoostedTrees, vfl.BoostedTrees())],
-    ids=["logistic", "trees"],
+    [(LogisticRegression, vfl.LogisticRegression()), (BoostedTrees, vfl.BoostedTrees()), (Scorecard, vfl.Scorecard())],
+    ids=["logistic", "trees", "scorecard"],
 )
 def test_defaults_are_those_of_the_estimator(section, estimator):
     own = {name: field.default for name, field in section.model_fields.items() if name != "kind"}
@@ -80,7 +85,10 @@ def test_an_arbiter_is_named_where_there_is_work_for_one(write, text, says):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("C = 1.0", 'model.C (line 10) is a key of "logistic-regression", and this kind is "boosted-trees". Remove it, or change kind'),
+        (
+            "C = 1.0",
+            'model.C (line 10) is a key of "logistic-regression" or "scorecard", and this kind is "boosted-trees". Remove it, or change kind',
+        ),
         ("max_dept = 3", "Did you mean 'max_depth'?"),
         ("max_depth = 11", "from 1 to 10"),
         ("n_estimators = 0", "from 1 to 10000"),
@@ -106,18 +114,47 @@ def test_a_bad_parameter_of_trees(write, line, says):
     assert "(line " in said
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("pdo = 0", "a number from 1"),
+        ("base_odds = 0", "a number above 0"),
+        ('monotonic_trend = "peak"', 'Use "auto", "ascending", "descending" or "none"'),
+        ("min_bin_size = 0.6", "from 0 to 0.5"),
+        ("max_vif = 1", "above 1"),
+        ("special_codes = [nan]", "a list of numbers that have a bin of their own"),
+        ("open_names = true", "'column-names-to-guest'"),
+        ("clip = 6", 'is a key of "logistic-regression"'),
+    ],
+)
+def test_a_bad_parameter_of_a_scorecard(write, line, says):
+    assert says in refusal(write(with_key("model", line, SCORECARD)))
+
+
+def test_a_scorecards_job_is_that_of_the_estimator(write):
+    model = load_job(write(with_key("model", "special_codes = [-1, -999]\nmin_iv = 0.02", SCORECARD))).model
+    assert isinstance(model, Scorecard)
+    assert model.preprocessing == vfl.Scorecard(special_codes=(-1.0, -999.0), min_iv=0.02).preprocessing
+
+
 def test_a_grid_of_scores_does_nothing_for_trees(write):
     said = refusal(write(with_key("disclosure", "score_bits = 8", HIDDEN)))
-    assert "disclosure.score_bits (line 13) is 8, and boosted-trees open no sum of scores: it would do nothing. Remove the key" in said
+    assert (
+        "disclosure.score_bits (line 13) is 8, and scores of kind boosted-trees are on no such grid: it would do nothing. Remove the key"
+        in said
+    )
 
 
-@pytest.mark.parametrize(("text", "drop"), [(HIDDEN, "directions-to-guest"), (SHARED, "node-rows-to-hosts")])
+@pytest.mark.parametrize(
+    ("text", "drop"),
+    [(HIDDEN, "directions-to-guest"), (SHARED, "node-rows-to-hosts"), (SCORECARD, "woe-to-host"), (SCORECARD, "bin-events-to-guest")],
+)
 def test_each_permission_is_asked_for(write, text, drop):
     said = refusal(write(text.replace(f', "{drop}"', "")))
     assert f"'{drop}' ({PERMITS[drop]})" in said
 
 
-@pytest.mark.parametrize("text", [MINIMAL, HIDDEN, SHARED], ids=["logistic", "hidden", "shared"])
+@pytest.mark.parametrize("text", [MINIMAL, HIDDEN, SHARED, SCORECARD], ids=["logistic", "hidden", "shared", "scorecard"])
 def test_a_job_of_any_kind_survives_its_canonical_json(write, text):
     job = load_job(write(text))
     again: Job = job_from(json.loads(job.canonical))

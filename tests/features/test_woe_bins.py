@@ -64,7 +64,7 @@ def test_pooling_is_isotonic_regression(table: tuple[Any, Any], trend: str) -> N
 
 
 @given(counts.filter(both_classes), st.booleans(), st.integers(0, 2), st.integers(2, 5), st.floats(0, 0.3))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_final_bins_keep_every_rule(table: tuple[Any, Any], ordered: bool, apart: int, most: int, size: float) -> None:
     rows, events = table
     apart = min(apart, len(rows))

@@ -90,7 +90,7 @@ values = st.one_of(
 
 
 @given(values, st.integers(1, 25), st.integers(2, 5), st.integers(0, 2**32))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_bin_has_fewer_rows_than_the_rule(column: list[Any], least: int, most: int, seed: int) -> None:
     text = any(isinstance(v, str) for v in column)
     series = pd.Series(column, dtype=object if text else float, name="x")

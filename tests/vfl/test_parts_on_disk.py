@@ -22,7 +22,9 @@ from tests.boosting.world import bin_blocks, train
 from vfl.kinds import KINDS, Part
 from vfl.kinds.parts import Damaged, Head
 from vfl.model import LogisticPart, TreesPart
-from vfl.preprocessing import Standardiser
+from vfl.preprocessing import Standardiser, WoeColumn
+from vfl.scorecard.part import ScorecardPart
+from vfl.scorecard.points import Scale
 from vfl.store import load_part, save_part
 
 DIGEST = bytes(range(32))
@@ -58,10 +60,19 @@ PARTS["regression guest"] = LogisticPart(
 PARTS["regression host"] = LogisticPart(
     "shop", bytes(16), Standardiser.fit(pd.DataFrame({"c": [1.0, 2.0]}), 6.0), np.array([0.5]), "taylor", 10
 )
+BINS = (
+    WoeColumn("a", (0.5, 1.5), None, (-1.0,), -1, 3, 4, (50, 60, 40, 9, 30), (1, 0, 40, 3, 9)),
+    WoeColumn("b", (), (("x", "y"), ("z",), ()), (), 1, -1, 2, (90, 70, 29), (10, 20, 23)),
+)
+POINTS = (np.array([3, 9, -20, 0, 1, 2]), np.array([4, 1, -3, 0]))
+PARTS["scorecard guest"] = ScorecardPart("bank", bytes(16), BINS, np.array([-0.5, -0.9]), POINTS, Scale(), 480, (0, 1))
+PARTS["scorecard host"] = ScorecardPart("shop", bytes(16), BINS, np.array([-0.5, -0.9]), POINTS, Scale(650.0, 30.0, 15.0))
 each = pytest.mark.parametrize("name", PARTS)
 
 
 def kind(part: Part) -> str:
+    if isinstance(part, ScorecardPart):
+        return "scorecard"
     return "boosted-trees" if isinstance(part, TreesPart) else "logistic-regression"
 
 
@@ -170,6 +181,7 @@ PLANTED: dict[str, list[tuple[str, int, float]]] = {
         ("categories.values", 0, 99.0),
         ("categories.other", 1, 999),
     ],
+    "scorecard guest": [("weights", 0, np.nan)],
     "regression guest": [("weights", 0, np.nan), ("scale", 0, 0.0), ("scale", 0, -1.0)],
 }
 
@@ -199,6 +211,31 @@ def test_numbers_that_do_not_fit_each_other_are_refused(name: str, where: tuple[
 def test_parameters_that_do_not_fit_the_trees_are_refused(change: dict[str, Any], tmp_path: Path) -> None:
     folder = written(PARTS["hidden guest"], tmp_path)
     manifest(lambda m: m["params"].update(change))(folder)
+    with pytest.raises(ModelError):
+        load_part(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m["bins"][0].update(missing=99),
+        lambda m: m["bins"][0].update(special=-2),
+        lambda m: m["bins"][0].update(cuts=[1.5, 0.5]),
+        lambda m: m["bins"][0].update(cuts=[0.5]),
+        lambda m: m["bins"][0]["events"].__setitem__(0, 51),
+        lambda m: m["bins"][0].update(events=[0, 0, 0, 0, 0]),
+        lambda m: m["bins"][0]["rows"].pop(),
+        lambda m: m["bins"][1]["categories"].pop(),
+        lambda m: m["bins"][1].update(name="c"),
+        lambda m: m["bins"].reverse(),
+        lambda m: m.update(pdo=0),
+        lambda m: m.update(base_points=None),
+        lambda m: m.update(base_points=0.5),
+    ],
+)
+def test_bins_and_scales_that_cannot_be_are_refused(change: Callable[[dict[str, Any]], Any], tmp_path: Path) -> None:
+    folder = written(PARTS["scorecard guest"], tmp_path)
+    manifest(change)(folder)
     with pytest.raises(ModelError):
         load_part(folder)
 

@@ -189,7 +189,7 @@ class Job(Agreement):
         """Scores are opened on a grid by regressions only; there a default that is left out is the same job."""
         asked, default = self.disclosure.score_bits, self.model.score_bits
         if default is None and asked is not None:
-            what = f"is {asked}, and {self.model.kind} open no sum of scores: it would do nothing"
+            what = f"is {asked}, and scores of kind {self.model.kind} are on no such grid: it would do nothing"
             raise Complaint(what, "Remove the key", "disclosure.score_bits")
         if asked is None:
             object.__setattr__(self, "disclosure", self.disclosure.model_copy(update={"score_bits": default}))

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from protocols.boosting.params import MAX_DEPTH, OBJECTIVES, Params
 from vfl.config.reading import Complaint, Section, choose, shown
+from vfl.config.scorecard import Scorecard
 from vfl.data.columns import Objective
 
 GRID = 10  # default of disclosure.score_bits
@@ -98,6 +99,11 @@ class LogisticRegression(Section):
     @property
     def takes_missing(self) -> bool:
         """Whether features may miss values."""
+        return False
+
+    @property
+    def takes_texts(self) -> bool:
+        """Whether features may be categories."""
         return False
 
     @property
@@ -222,6 +228,11 @@ class BoostedTrees(Section):
         return True
 
     @property
+    def takes_texts(self) -> bool:
+        """Whether features may be categories."""
+        return False
+
+    @property
     def arbiter_scores(self) -> bool:
         """Whether the arbiter takes part in a prediction, whatever the number of hosts."""
         return self.membership == "hidden"
@@ -232,5 +243,5 @@ class BoostedTrees(Section):
         return Params(**own, base_score=self.base_score, seed=self.random_state)
 
 
-Model = LogisticRegression | BoostedTrees
-MODELS: dict[str, type[Model]] = {"logistic-regression": LogisticRegression, "boosted-trees": BoostedTrees}
+Model = LogisticRegression | BoostedTrees | Scorecard
+MODELS: dict[str, type[Model]] = {"logistic-regression": LogisticRegression, "boosted-trees": BoostedTrees, "scorecard": Scorecard}

@@ -52,6 +52,16 @@ _SPELT: dict[str, dict[str, str]] = {
         "max_bin": "Bins a column.",
         "min_bin_rows": "No bin of a host has fewer rows.",
     },
+    "scorecard": {
+        "base_score": "The points of a row with odds of base_odds to 1 that there is no event, the label's larger value.",
+        "base_odds": "Such as 50: fifty without to one with.",
+        "pdo": "So many points more double the odds.",
+        "max_n_bins": "Final bins of a column at most, special and missing values aside.",
+        "min_bin_size": "The least part of the rows in a final bin.",
+        "min_bin_rows": "Nothing is counted for the guest over fewer rows.",
+        "monotonic_trend": 'How event rates go over the bins of a number: "auto" (one way), "ascending", "descending", "none".',
+        "max_iter": "Passes over the rows.",
+    },
 }
 
 
@@ -65,7 +75,11 @@ def _model_text(model: Section) -> str:
     return "\n".join(lines)
 
 
-def _value(value: str | float) -> str:
+def _value(value: str | float | Sequence[float]) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{', '.join(map(_value, value))}]"
     return _toml(value) if isinstance(value, str) else repr(value)
 
 

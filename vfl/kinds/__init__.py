@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 
 from protocols.session import Session
 from vfl.config.job import Job, Role
 from vfl.data import Table
-from vfl.kinds import regression, trees
+from vfl.kinds import regression, scorecard, trees
 from vfl.kinds.fitted import Fitted
 from vfl.kinds.parts import Body, Head, Part
 
@@ -51,8 +52,14 @@ class Kind(Protocol):
     def guest_alone(self, job: Job, fitted: Fitted) -> NDArray[np.float64]:
         """The same of the held-out rows by the same model on the guest's own columns, trained in the clear: the difference is what the hosts add."""
 
-    def part_summary(self, part: Any) -> dict[str, Any]:
-        """What a data party's report.json says of its own part."""
+    def columns(self, part: Any, scores: NDArray[np.float64]) -> dict[str, Any]:
+        """Columns of scores.csv beside the predictions."""
+
+    def explained(self, part: Any, features: pd.DataFrame) -> pd.DataFrame | None:
+        """Why each row of a party's own table scores as it does, in that party's own columns; None where the kind has no such words."""
+
+    def fitted_summary(self, fitted: Any) -> dict[str, Any]:
+        """What a data party's report.json says of its own part and of how it was fitted."""
 
     def print_part(self, part: Any, console: Console) -> None:
         """A part in the terminal."""
@@ -64,7 +71,7 @@ class Kind(Protocol):
         """A part from what was read.  Raises `parts.Damaged`."""
 
 
-KINDS: dict[str, Kind] = {"logistic-regression": regression, "boosted-trees": trees}
+KINDS: dict[str, Kind] = {"logistic-regression": regression, "boosted-trees": trees, "scorecard": scorecard}
 
 
 def kind_of(job: Job) -> Kind:

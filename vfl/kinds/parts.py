@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfl.model import LogisticPart, TreesPart
+from vfl.scorecard.part import ScorecardPart
 
-Part = LogisticPart | TreesPart
+Part = LogisticPart | TreesPart | ScorecardPart
 Tensors = dict[str, NDArray[Any]]
 Class = str | int | float | bool
 

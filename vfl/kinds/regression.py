@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
@@ -140,8 +141,19 @@ def minimised(x: NDArray[np.float64], y: NDArray[np.float64], C: float) -> NDArr
     return w
 
 
-def part_summary(part: LogisticPart) -> dict[str, Any]:
+def columns(part: LogisticPart, scores: NDArray[np.float64]) -> dict[str, Any]:
+    """None: the predictions say everything."""
+    return {}
+
+
+def explained(part: LogisticPart, features: pd.DataFrame) -> None:
+    """A row's reasons are not told."""
+
+
+def fitted_summary(fitted: Fitted) -> dict[str, Any]:
     """This party's own coefficients."""
+    part = fitted.part
+    assert isinstance(part, LogisticPart)
     rows = zip(part.columns, part.coef, part.coef_raw, strict=True)
     return {"coefficients": [{"column": c, "coef": float(v), "coef_raw": float(raw)} for c, v, raw in rows], "intercept": part.intercept}
 

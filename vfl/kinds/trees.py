@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
@@ -24,7 +25,20 @@ from vfl.printing import facts, grid, say
 from vfl.programs import boosting
 
 __all__ = [
-    "carries", "described", "guest_alone", "pack", "part_summary", "predictions", "print_part", "program", "rounded", "scorer", "summary", "unpack",
+    "carries",
+    "columns",
+    "described",
+    "explained",
+    "fitted_summary",
+    "guest_alone",
+    "pack",
+    "predictions",
+    "print_part",
+    "program",
+    "rounded",
+    "scorer",
+    "summary",
+    "unpack",
 ]  # fmt: skip
 
 
@@ -114,6 +128,21 @@ def guest_alone(job: Job, fitted: Fitted) -> NDArray[np.float64]:
     own, ensemble = binner.transform(x[test]), rounds.ensemble(b"")
     steps = [tree.value[tree.route(len(own), scoring.walker(own, tree, ()))] for tree in ensemble.trees]
     return _means(params, ensemble.margin(steps, len(own)))
+
+
+def columns(part: TreesPart, scores: NDArray[np.float64]) -> dict[str, Any]:
+    """None: the predictions say everything."""
+    return {}
+
+
+def explained(part: TreesPart, features: pd.DataFrame) -> None:
+    """A row's reasons are not told."""
+
+
+def fitted_summary(fitted: Fitted) -> dict[str, Any]:
+    """What this party knows of the trees."""
+    assert isinstance(fitted.part, TreesPart)
+    return part_summary(fitted.part)
 
 
 def part_summary(part: TreesPart) -> dict[str, Any]:

@@ -62,14 +62,8 @@ class Preprocessor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ModelError(
                 "the preprocessing of this model part is damaged", remedy="Restore it from a copy of the run's folder"
             ) from None
-        for step in found.steps:
-            for column in step.columns if isinstance(step, Woe) else ():
-                if (
-                    not column.rows
-                    or len(column.rows) != len(column.events)
-                    or max(column.other, column.special, column.missing) >= len(column.rows)
-                ):
-                    raise ModelError("the bins of this model part are damaged", remedy="Restore it from a copy of the run's folder")
+        if any(not column.fits() for step in found.steps if isinstance(step, Woe) for column in step.columns):
+            raise ModelError("the bins of this model part are damaged", remedy="Restore it from a copy of the run's folder")
         return found
 
 

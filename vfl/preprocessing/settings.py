@@ -11,6 +11,10 @@ from protocols.woe_bins import BinningRule
 
 IMPUTE = ("none", "mean", "median", "most_frequent", "constant")
 ENCODE = ("none", "onehot", "quantile", "woe")
+SCORECARD = (  # what a scorecard lets one choose
+    "max_n_prebins", "min_bin_rows", "min_bin_size", "max_n_bins", "monotonic_trend", "special_codes",
+    "max_missing", "min_iv", "max_correlation", "max_vif",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

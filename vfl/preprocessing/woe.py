@@ -7,6 +7,7 @@ values count with the smallest numbers (or the rare categories), few special one
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,16 @@ class WoeColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 found[np.isin(numbers, self.special_codes)] = self.special
         found[gap] = self.missing
         return found
+
+    def fits(self) -> bool:
+        """Whether it is a column that can be, when it was read from a file."""
+        bins, ordinary = len(self.rows), len(self.cuts) + 1
+        places = all(NEUTRAL <= k < bins for k in (self.other, self.special, self.missing))
+        whole = bins == ordinary + len({k for k in (self.special, self.missing) if k >= ordinary})
+        shape = whole if self.categories is None else len(self.categories) == bins and not self.cuts
+        ascending = all(a < b for a, b in itertools.pairwise(self.cuts)) and all(map(math.isfinite, (*self.cuts, *self.special_codes)))
+        counts = len(self.events) == bins and all(0 <= e <= n < 2**53 for n, e in zip(self.rows, self.events, strict=True))
+        return places and shape and ascending and counts and 0 < sum(self.events) < sum(self.rows)
 
     def labels(self) -> list[str]:
         """What each bin stands for."""

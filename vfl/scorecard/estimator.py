@@ -7,13 +7,9 @@ from typing import Any, Literal
 
 from vfl.estimators import FULL_KEY_BITS, MIN_KEY_BITS, LogisticRegression, paillier
 from vfl.preprocessing import Preprocessing
+from vfl.preprocessing.settings import SCORECARD
 from vfl.programs.scorecard import ScorecardJob
 from vfl.scorecard.points import Scale
-
-BINNING = (
-    "max_n_prebins", "min_bin_rows", "min_bin_size", "max_n_bins", "monotonic_trend", "special_codes",
-    "max_missing", "min_iv", "max_correlation", "max_vif",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ class Scorecard:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        return Preprocessing(encode="woe", **{name: getattr(self, name) for name in BINNING})
+        return Preprocessing(encode="woe", **{name: getattr(self, name) for name in SCORECARD})
 
     def job(self, *, min_intersection: int, keys: int) -> ScorecardJob:
         """As the program takes it."""

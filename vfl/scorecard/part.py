@@ -101,6 +101,15 @@ class ScorecardPart:
             found.append(told)
         return found
 
+    def reason_table(self, features: pd.DataFrame, most: int = 4) -> pd.DataFrame:
+        """(n, 1 + 2 most): this party's points of each row, the base points included where they are held; `reason_1`, `lost_1`, ...: column and bin, points lost."""
+        found: dict[str, Any] = {"points": self.predictor(features).astype(np.int64)}
+        reasons = self.reasons(features, most)
+        for k in range(most):
+            found[f"reason_{k + 1}"] = [f"{row[k][0]}: {row[k][1]}" if k < len(row) else None for row in reasons]
+            found[f"lost_{k + 1}"] = pd.array([row[k][2] if k < len(row) else None for row in reasons], dtype="Int64")
+        return pd.DataFrame(found)
+
     def table(self) -> list[dict[str, Any]]:
         """One row a bin: column, bin, rows, events, event_rate, woe, iv, points; and of each column one for values that training had nothing like, where there can be such."""
         lines = []

@@ -1,0 +1,95 @@
+"""Scorecards by files: run, predict, model show and report with real processes; points that anybody can add up by hand."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from protocols.cipher import Paillier
+from tests.e2e.institutions import KEY, Institutions, tables
+from tests.e2e.test_three_processes import by_seed, prepared, randomness
+from vfl.config import PERMITS
+from vfl.engine import run_local
+from vfl.runner import program
+from vfl.scorecard.part import ScorecardPart
+from vfl.store import load_part
+
+NAMES = ("bank", "telecom")
+
+
+def made(rows: int, seed: int) -> dict[str, pd.DataFrame]:
+    """Tables with a column of texts and gaps at the host."""
+    data = tables(rows, seed)
+    host = data["telecom"]
+    host["canarytown"] = np.where(host["canarybill"] > 0.5, "canaryyork", np.where(host["canarylate"] > 0, "canarybath", None))
+    host.loc[host.index[::6], "canarylate"] = np.nan
+    return data
+
+
+def test_a_scorecard_by_files(parties: Institutions) -> None:
+    """Equal to one process bit for bit; prediction by id: the points are those of the printed tables; reasons at both parties."""
+    parties.lay_out(
+        made(160, 3), settings={"allow": tuple(PERMITS)}, kind="scorecard", max_iter=5, link="taylor", min_bin_rows=8, min_bin_size=0.1
+    )
+    results = by_seed(parties, ["bank", "telecom", "trustco"], 0.1)
+    ready = prepared(parties)
+    local = run_local(
+        ready["bank"].roles, {name: program(one) for name, one in ready.items()}, Paillier(2048), randomness=randomness(ready)
+    )
+    parts: dict[str, ScorecardPart] = {}
+    for name in NAMES:
+        part, head = load_part(results[name].folder / "model")
+        assert isinstance(part, ScorecardPart)
+        expected = local[name].part
+        assert (head.kind, part.bins, part.base, part.scale, part.classes) == (
+            "scorecard",
+            expected.bins,
+            expected.base,
+            expected.scale,
+            expected.classes,
+        )
+        assert [p.tolist() for p in part.points] == [p.tolist() for p in expected.points]
+        parts[name] = part
+        shown = parties.here("model", "show", results[name].folder / "model")
+        assert (shown.code, "event rate" in shown.out, str(part.points[0][0]) in shown.out) == (0, True, True)
+        assert parties.here("report", results[name].folder).code == 0
+    report = json.loads(results["bank"].report.read_text())
+    assert {"joint", "guest_alone"} == set(report["metrics"]["test"])
+    assert report["model"]["base_points"] == parts["bank"].base
+    assert {line["column"] for line in report["model"]["host_columns"]} == {"column 1", "column 2", "column 3"}
+    assert "canarybill" not in json.dumps(report)
+    hosts = json.loads(results["telecom"].report.read_text())["model"]
+    assert (hosts["base_points"], "host_columns" in hosts) == (None, False)
+    assert {line["column"] for line in hosts["iv"]} == {"canarybill", "canarylate", "canarytown"}
+
+    new = made(70, 8)
+    new["bank"] = new["bank"].drop(columns="canarylabel").sample(frac=1, random_state=4)
+    new["telecom"].loc[new["telecom"].index[:5], "canarytown"] = "canaryatlantis"  # unseen in training
+    started = {}
+    for name, role in parties.roles.items():
+        if role != "arbiter":
+            new[name].to_csv(parties.folder / name / "new.csv", index=False)
+            options = ["--model", str(results[name].folder / "model"), "--data", str(parties.folder / name / "new.csv")]
+            started[name] = parties.start(name, *options, command="predict")
+    ended = {name: process.wait(60) for name, process in started.items()}
+    assert [e.code for e in ended.values()] == [0, 0], ended
+    scores = pd.read_csv(ended["bank"].folder / "scores.csv", index_col=KEY)
+    both = new["bank"].merge(new["telecom"], on=KEY).set_index(KEY)
+    total = pd.Series(parts["bank"].base, index=both.index)
+    for part in parts.values():
+        for column, points in zip(part.bins, part.points, strict=True):
+            total += points[column.bin_of(both[column.name].astype(object) if column.categories else both[column.name])]
+    assert (scores.loc[both.index, "points"] == total).all()
+    assert scores["points"].isna().sum() == scores["score"].isna().sum() == 70 - len(both) > 0
+    odds = (1 - scores["score"]) / scores["score"]
+    assert np.allclose((600 + 20 / np.log(2) * np.log(odds / 50)).dropna(), scores["points"].dropna())
+    for name in NAMES:
+        reasons = pd.read_csv(ended[name].folder / "reasons.csv", index_col=KEY)
+        assert list(reasons.columns[:3]) == ["points", "reason_1", "lost_1"]
+        assert len(reasons) == len(new[name])
+        assert reasons["reason_1"].dropna().str.startswith(tuple(parts[name].columns)).all()
+        assert (ended[name].folder / "reasons.csv").stat().st_mode & 0o077 == 0
+    own = [pd.read_csv(ended[name].folder / "reasons.csv", index_col=KEY)["points"] for name in NAMES]
+    assert (own[0][both.index] + own[1][both.index] == total).all()

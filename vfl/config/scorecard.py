@@ -1,0 +1,125 @@
+"""The section [model] of a scorecard's job: binning under optbinning's names, the regression under scikit-learn's, and the scale of points."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from protocols.woe_bins import TRENDS
+from vfl.config.reading import Section, choose
+from vfl.data.columns import Objective
+from vfl.preprocessing import Preprocessing
+from vfl.preprocessing.settings import SCORECARD
+
+
+def _absent(value: object) -> bool:
+    return value is None
+
+
+class Scorecard(Section):
+    """Weights of evidence, a logistic regression, points."""
+
+    kind: Literal["scorecard"]
+    base_score: float = Field(
+        default=600.0, ge=-1e5, le=1e5, description="a number (default 600): the points of a row with odds of base_odds to 1"
+    )
+    base_odds: float = Field(
+        default=50.0, ge=1e-6, le=1e6, description="a number above 0 (default 50): odds that there is no event, at base_score points"
+    )
+    pdo: float = Field(default=20.0, ge=1, le=1e4, description="a number from 1 (default 20): so many points more double the odds")
+    C: float = Field(
+        default=1.0, gt=0, description="a number above 0 (default 1.0): the weight of the loss against the penalty, as in scikit-learn"
+    )
+    max_iter: int = Field(default=100, ge=5, le=10_000, description="the number of passes, a whole number from 5 to 10000 (default 100)")
+    link: Annotated[Literal["exact", "taylor"], BeforeValidator(choose(("exact", "taylor"), {}))] = Field(
+        default="exact", description='"exact" (default) or "taylor"'
+    )
+    weight_bits: int = Field(
+        default=10,
+        ge=4,
+        le=24,
+        description="4 to 24 (default 10): final weights are revealed to their owner rounded to multiples of 2^-weight_bits",
+    )
+    max_n_prebins: int = Field(
+        default=20, ge=2, le=256, description="2 to 256 (default 20): quantile bins, or categories, that a column starts with"
+    )
+    min_bin_rows: int = Field(
+        default=50,
+        ge=1,
+        le=1_000_000,
+        description="a whole number of at least 1 (default 50): no bin of fewer rows is counted for the guest",
+    )
+    min_bin_size: float = Field(
+        default=0.05, ge=0, le=0.5, description="a number from 0 to 0.5 (default 0.05): the least part of the rows in a final bin"
+    )
+    max_n_bins: int = Field(default=10, ge=2, le=256, description="2 to 256 (default 10): final bins of a column")
+    monotonic_trend: Annotated[Literal["auto", "ascending", "descending", "none"], BeforeValidator(choose(TRENDS, {}))] = Field(
+        default="auto", description="how the event rate of an ordered column goes: one of " + ", ".join(f'"{t}"' for t in TRENDS)
+    )
+    special_codes: tuple[float, ...] = Field(default=(), description="a list of numbers that have a bin of their own, such as [-999]")
+    max_missing: float = Field(
+        default=1.0, ge=0, le=1, description="a number from 0 to 1 (default 1): columns that miss more than this part are left out"
+    )
+    min_iv: float | None = Field(
+        default=None, ge=0, exclude_if=_absent, description="a number of at least 0, such as 0.02: columns of less IV are left out"
+    )
+    max_correlation: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        exclude_if=_absent,
+        description="a number between 0 and 1: of two columns of a party that correlate more, that of less IV is left out",
+    )
+    max_vif: float | None = Field(
+        default=None, gt=1, exclude_if=_absent, description="a number above 1: a party's columns of greater variance inflation are left out"
+    )
+    open_names: bool = Field(default=False, description="true, or false (default): whether hosts tell the guest their columns' names")
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """As the program takes it."""
+        chosen: dict[str, Any] = {name: getattr(self, name) for name in SCORECARD}
+        return Preprocessing(encode="woe", **chosen)
+
+    @property
+    def permits(self) -> tuple[str, ...]:
+        """What its protocols reveal, beside the alignment."""
+        names = ("column-names-to-guest",) if self.open_names else ()
+        edge = ("edge-count-to-arbiter",) if self.link == "exact" else ()
+        return ("bin-events-to-guest", *names, "woe-to-host", "final-weights-to-owner", *edge, "scores-to-guest")
+
+    @property
+    def needs_arbiter(self) -> bool:
+        """Whether its protocols need one, whatever the number of hosts."""
+        return True
+
+    @property
+    def arbiter_does(self) -> str:
+        """What the arbiter does for it."""
+        return "holds the decryption key"
+
+    @property
+    def score_bits(self) -> None:
+        """Scores are sums of whole points: there is no grid to choose."""
+        return None
+
+    @property
+    def label(self) -> Objective:
+        """What the guest's label must hold."""
+        return "binary"
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether features may miss values: these have a bin."""
+        return True
+
+    @property
+    def takes_texts(self) -> bool:
+        """Whether features may be categories: these are binned too."""
+        return True
+
+    @property
+    def arbiter_scores(self) -> bool:
+        """Whether the arbiter takes part in a prediction, whatever the number of hosts."""
+        return False

@@ -1,0 +1,197 @@
+"""Scorecards by files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
+
+from protocols.cipher import HEAD_ROOM
+from protocols.errors import ConfigError
+from protocols.glm import LOGISTIC_LINKS, Penalty
+from protocols.glm.plan import rows_log2
+from vfl.config.job import Job, Role
+from vfl.config.scorecard import Scorecard
+from vfl.kinds.fitted import Fitted
+from vfl.kinds.parts import Body, Head, check, tensors_of
+from vfl.kinds.regression import minimised
+from vfl.preprocessing import WoeColumn
+from vfl.printing import facts, grid, say
+from vfl.programs import logistic, scorecard
+from vfl.scorecard.part import ScorecardPart
+from vfl.scorecard.points import Scale
+from vfl.scorecard.report import host_tables, iv_table, woe_table
+
+
+class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The keys of manifest.json that a scorecard adds: the bins of each column, the scale, and at the guest the base points."""
+
+    bins: tuple[WoeColumn, ...]
+    base_score: float
+    base_odds: float
+    pdo: float
+    base_points: int | None
+
+
+def _model(job: Job) -> Scorecard:
+    assert isinstance(job.model, Scorecard)
+    return job.model
+
+
+def described(job: Job) -> dict[str, str]:
+    """The model in plain words."""
+    model = _model(job)
+    deals = f"; {job.parties.hosts[0]} deals for the link" if model.link == "exact" else ""
+    trend = "" if model.monotonic_trend == "none" else f", event rates {model.monotonic_trend}"
+    return {
+        "bin": f"every column by the label, up to {model.max_n_bins} bins of {100 * model.min_bin_size:g} % of the rows or more{trend}; "
+        f"nothing is counted over fewer than {model.min_bin_rows} rows",
+        "train": f"scorecard: {model.max_iter} passes on weights of evidence, C = {model.C:g}, link {model.link}",
+        "points": f"{model.base_score:g} for odds of {model.base_odds:g} to 1, {model.pdo:g} more double the odds",
+        "encrypt": f"Paillier, {job.crypto.key_bits} bits; {job.parties.guest} holds the key of the labels, {job.parties.arbiter} that of the training{deals}",
+    }
+
+
+def rounded(job: Job) -> list[str]:
+    """How coarse what is opened is."""
+    return ["scores are sums of whole points", f"final weights are rounded to multiples of 1/{2 ** _model(job).weight_bits}"]
+
+
+def summary(job: Job) -> dict[str, Any]:
+    """What report.json says about the model at every role."""
+    model = _model(job)
+    return {
+        "passes": model.max_iter,
+        "link": model.link,
+        "C": model.C,
+        "base_score": model.base_score,
+        "base_odds": model.base_odds,
+        "pdo": model.pdo,
+    }
+
+
+def carries(job: Job, rows: int) -> None:
+    """Raises ConfigError unless a plaintext has room for one masked gradient over so many rows (a bin's sum of labels is far smaller)."""
+    model, plain_bits = _model(job), job.crypto.key_bits - HEAD_ROOM - 1
+    LOGISTIC_LINKS[model.link].plan(rows_log2(rows), Penalty(1 / model.C), model.max_iter, 1 + len(job.parties.hosts), plain_bits)
+
+
+def program(job: Job, role: Role) -> Any:
+    """The role function that trains."""
+    model = _model(job)
+    plan = scorecard.ScorecardJob(
+        preprocessing=model.preprocessing,
+        scale=Scale(model.base_score, model.base_odds, model.pdo),
+        C=model.C,
+        max_iter=model.max_iter,
+        link=model.link,
+        weight_bits=model.weight_bits,
+        open_names=model.open_names,
+        min_intersection=job.align.min_intersection,
+        keys=len(job.align.keys),
+        test=job.split.test,
+        seed=job.split.seed,
+    )
+    if role == "arbiter":
+        return lambda session, table: scorecard.arbiter(session, plan) and None
+    train = scorecard.guest if role == "guest" else scorecard.host
+    return lambda session, table: train(session, table, plan)
+
+
+def scorer(job: Job, role: Role, part: ScorecardPart) -> Any:
+    """The role function that scores new rows."""
+    least, keys = job.align.min_intersection, len(job.align.keys)
+    if role == "arbiter":
+        return lambda session, table: logistic.predict_arbiter(session, least, keys)
+    score = logistic.predict_guest if role == "guest" else logistic.predict_host
+    return lambda session, table: score(session, table, part, least)
+
+
+def predictions(part: ScorecardPart, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) probabilities of the event from points (n,)."""
+    return np.asarray(0.5 * (1.0 + np.tanh(part.scale.log_odds(scores) / 2)), dtype=np.float64)
+
+
+def columns(part: ScorecardPart, scores: NDArray[np.float64]) -> dict[str, Any]:
+    """The points."""
+    return {"points": pd.array(scores.astype(np.int64), dtype="Int64")}
+
+
+def explained(part: ScorecardPart, features: pd.DataFrame) -> pd.DataFrame:
+    """Of each row this party's points, and the columns in which it lost most of them against the best bin."""
+    return part.reason_table(features)
+
+
+def guest_alone(job: Job, fitted: Fitted) -> NDArray[np.float64]:
+    """Probabilities (test rows,) from the same bins and the minimiser of the same logistic loss on the guest's own weights of evidence."""
+    assert isinstance(fitted, scorecard.Fitted)
+    aligned, train = fitted.aligned, ~fitted.held_out
+    assert aligned.label is not None
+    woe = fitted.preprocessor.transform(aligned.features, fitted.part.party).to_numpy(np.float64)
+    scale = woe[train].std(axis=0)
+    x = np.column_stack([(woe - woe[train].mean(axis=0)) / np.where(scale > 0, scale, 1.0), np.ones(len(train))])
+    weights = minimised(x[train], aligned.label.to_numpy(np.float64)[train], _model(job).C)
+    return np.asarray(0.5 * (1.0 + np.tanh(x[fitted.held_out] @ weights / 2)))
+
+
+def fitted_summary(fitted: Fitted) -> dict[str, Any]:
+    """This party's points, its IV and WOE tables, and at the guest what it knows of the hosts' columns."""
+    assert isinstance(fitted, scorecard.Fitted)
+    part, steps = fitted.part, fitted.preprocessor
+    coefficients = [{"column": c, "coef": float(v)} for c, v in part.coef.items()]
+    found = {"base_points": part.base, "points": part.table(), "coefficients": coefficients, "iv": iv_table(steps), "woe": woe_table(steps)}
+    return found | ({"host_columns": host_tables(fitted.hosts)} if part.is_guests else {})
+
+
+def print_part(part: ScorecardPart, console: Console) -> None:
+    """The points as a table."""
+    scale = part.scale
+    told = {"scale": f"{scale.base_score:g} points for odds of {scale.base_odds:g} to 1, {scale.pdo:g} more double the odds"}
+    if part.classes is not None:
+        told["event"] = f"{part.classes[1]!r} rather than {part.classes[0]!r}: more points, less likely"
+    if part.base is not None:
+        told["base points"] = str(part.base)
+    facts(console, {name: escape(text) for name, text in told.items()})
+    console.print()
+    table = grid("column", "bin", "rows", "event rate", "WOE", "points", numbers=4)
+    last = None
+    for row in part.table():
+        rate = "" if row["event_rate"] is None else f"{row['event_rate']:.2%}"
+        name = row["column"] if row["column"] != last else ""
+        table.add_row(escape(name), escape(row["bin"]), f"{row['rows']:,}", rate, f"{row['woe']:.4f}", str(row["points"]))
+        last = row["column"]
+    console.print(table, highlight=False)
+    console.print()
+    say(console, "A row's score is the guest's base points and the points of its bins at every party.  rows and event rate: of training.")
+    wrong = [str(c) for c, v in part.coef.items() if v > 0]
+    if wrong:
+        say(console, f"[yellow]caution[/]: {escape(', '.join(wrong))}: beside the other columns, points run against the bins' event rates")
+
+
+def pack(part: ScorecardPart) -> Body:
+    """`weights` (columns,) float64; `points` int64: of each column its bins' and one for what training had nothing like, one column after the other."""
+    scale = part.scale
+    rest = Rest(part.bins, scale.base_score, scale.base_odds, scale.pdo, part.base)
+    return Body(msgspec.to_builtins(rest), {"weights": part.weights, "points": np.concatenate([np.zeros(0, np.int64), *part.points])})
+
+
+def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> ScorecardPart:
+    """The part; raises Damaged."""
+    told = msgspec.convert(rest, Rest)
+    check([c.name for c in told.bins] == head.columns, all(c.fits() for c in told.bins))
+    sizes = [len(c.rows) + 1 for c in told.bins]
+    arrays = tensors_of(tensors, {"weights": (np.float64, (len(sizes),)), "points": (np.int64, (sum(sizes),))})
+    check((told.base_points is None) == (head.classes is None), head.classes is None or len(head.classes) == 2)
+    try:
+        scale = Scale(told.base_score, told.base_odds, told.pdo)
+    except ConfigError:
+        check(False)
+        raise
+    points = tuple(np.split(arrays["points"], np.cumsum(sizes)[:-1])) if sizes else ()
+    return ScorecardPart(head.party, head.name, told.bins, arrays["weights"], points, scale, told.base_points, head.values)
