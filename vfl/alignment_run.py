@@ -21,10 +21,10 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from protocols.alignment import Alignment, Ids
-from protocols.errors import ConfigError
+from protocols.errors import ConfigError, ModelError
 from protocols.session import Observer
 from vfl.align import MatchReport, OwnIds
-from vfl.config import PERMITS, Agreement, Party, check_files, cross_check
+from vfl.config import PERMITS, Agreement, Party, cautions, check_files, cross_check
 from vfl.data import read_source
 from vfl.data.source import read_rows
 from vfl.data.spill import scratch_in
@@ -35,6 +35,7 @@ from vfl.meeting import Meeting, Ready, meet
 from vfl.programs import alignment
 
 FORMAT = 1
+REPORT = "alignment.json"
 FORMATS = ("parquet", "csv")
 LARGE_FILE = 256 << 20  # of a larger file only the key columns are read before the protocol, and the others after it
 
@@ -111,7 +112,7 @@ def align(
                 write_rows(ready, found, meeting.draft)
     with written(meeting.folder):
         content = json.dumps(as_json(ready, meeting, report), indent=2, ensure_ascii=False) + "\n"
-        write_private(meeting.folder / "alignment.json", content.encode())
+        write_private(meeting.folder / REPORT, content.encode())
     return meeting.folder, report
 
 
@@ -161,6 +162,21 @@ def as_json(ready: Aligning, meeting: Meeting, report: MatchReport | None) -> di
     return content | {"phases": meeting.counting.phases(), "disclosure": summarise(meeting.folder / "ledger.jsonl")}
 
 
+def read_alignment(folder: Path) -> dict[str, Any]:
+    """The content of a run's alignment.json.  Raises ModelError if it is none, or of another format."""
+    path = folder / REPORT
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        known = found["format"] == FORMAT and {"job", "job_digest", "party", "role", "started"} <= set(found)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ModelError(f"{path} is no report of an alignment", remedy="Give the folder of a finished run") from None
+    if not known:
+        raise ModelError(
+            f"{path} has another format", expected=FORMAT, found=found["format"], remedy="Read it with the version that wrote it"
+        )
+    return dict(found)
+
+
 def print_report(report: MatchReport, console: Console) -> None:
     """The match-rate report as a table."""
     grid = Grid(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -180,4 +196,6 @@ def print_check(job: Agreement, party: Party, console: Console) -> None:
     console.print("\n[bold]What this job discloses[/], all of it allowed by this party's policy:")
     for permit in job.disclosure.allow:
         console.print(f"  {PERMITS[permit]} ({permit})", highlight=False, markup=False)
+    for caution in cautions(job, party):
+        console.print(f"[yellow]caution[/]: {caution}", highlight=False)
     console.print("\n[green]Ready.[/] Nothing was sent.")

@@ -36,7 +36,6 @@ from vfl.policy import PolicyTap
 from vfl.recorder import Recorder
 from vfl.transport import PeerAddress, TlsNetwork
 
-DEADLINE = 3600.0  # seconds for one message: computing takes long; heartbeats tell within seconds that a peer is dead
 DRAFT = "unconfirmed"
 
 
@@ -112,7 +111,7 @@ def meet(
             with LedgerWriter(path, job=job.name, job_digest=job.digest, party=party.name, sign=ready.identity.sign) as writer:
                 taps = (PolicyTap(job.disclosure.allow, party.policy.allow, party=party.name), counting, LedgerTap(writer))
                 keys = Keyring()
-                channels = {peer: Channel(wire, keys, taps, DEADLINE) for peer, wire in wires.items()}
+                channels = {peer: Channel(wire, keys, taps, party.run.message_seconds) for peer, wire in wires.items()}
                 scheme = Paillier(job.crypto.key_bits if isinstance(job, Job) else 3072)
                 drawn = Randomness(party.name, seed or run_seed(), ready.input_digest())
                 session = Session(party.name, ready.roles, channels, drawn, keys, scheme, recorder)

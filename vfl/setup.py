@@ -40,6 +40,11 @@ def trust_peer(folder: Path, certificate: Path, address: str | None = None) -> t
             f"{error.filename} cannot be read ({error.strerror})", remedy="Check the path; vfl init makes a party's folder"
         ) from None
     name = check_name(common_name(load_certificate(pem, str(certificate))))
+    if name == load_party(party_file).name:
+        raise ConfigError(
+            f"{certificate} is the certificate of {name}, and this folder is {name}'s own",
+            remedy="Give a certificate that a partner handed over; its own is the file that this party gives to others",
+        )
     changed = with_peer(text, name, f"peers/{name}.pem", address)
     pinned = folder / "peers" / f"{name}.pem"
     before = pinned.read_bytes() if pinned.exists() else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from jinja2 import TemplateError
 from rich.console import Console
@@ -10,14 +11,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from protocols.errors import ConfigError, ModelError
+from vfl.alignment_run import REPORT as ALIGNMENT
+from vfl.alignment_run import read_alignment
 from vfl.config import PERMITS, AlignmentJob, Job, cautions
 from vfl.kinds import KINDS, kind_of
-from vfl.ledger import read_ledger, summarise, verify_ledger
+from vfl.ledger import LedgerBroken, read_ledger, summarise, verify_ledger
 from vfl.ledger.writing import Line
 from vfl.printing import facts, grid, say
-from vfl.report.page import read_report, write_report
+from vfl.report.page import REPORT, read_report, write_report
 from vfl.report.terminal import print_summary
-from vfl.report.words import CLASSES, class_of, number, size
+from vfl.report.words import CLASSES, class_of, number, percent, size
 from vfl.store import load_part
 
 HASH = 12  # characters of a digest that are shown
@@ -46,6 +49,8 @@ def print_ledger(run: Path, console: Console, messages: bool) -> None:
     kinds = {line.get("type") for line in lines}
     if "start" not in kinds:
         raise ConfigError(f"{path} is no ledger", remedy="Name a run's folder, or the ledger.jsonl in it")
+    if broken := fault(path):
+        say(console, f"[bold red]Do not rely on it[/]: {escape(broken)}\n")
     start, sent = lines[0], [line for line in lines if line.get("type") == "message"]
     end = lines[-1] if "end" in kinds else {}
     outcome = str(end.get("outcome", "never closed: the run was killed, or is still going on"))
@@ -65,6 +70,17 @@ def print_ledger(run: Path, console: Console, messages: bool) -> None:
     for name in CLASSES:
         if any(class_of(line) == name for line in sent):
             say(console, f"[bold]{name}[/]: {CLASSES[name][1]}")
+
+
+def fault(path: Path) -> str | None:
+    """What is wrong with a ledger that was closed; None if it is sound, or of a run that never came to its end."""
+    if not any(line.get("type") == "end" for line in read_ledger(path)):
+        return None
+    try:
+        verify_ledger(path)
+    except LedgerBroken as error:
+        return str(error)
+    return None
 
 
 def _each(sent: list[Line]) -> Table:
@@ -117,14 +133,43 @@ def print_model(folder: Path, console: Console) -> None:
 
 
 def print_report(run: Path, console: Console) -> None:
-    """Writes report.html anew from report.json, and prints the summary.  Raises ModelError, ConfigError."""
-    result = read_report(run)
+    """Writes report.html anew from report.json, and prints the summary; of an alignment, its match rates.  Raises ModelError, ConfigError."""
+    only_aligned = (run / ALIGNMENT).exists() and not (run / REPORT).exists()
+    result = read_alignment(run) if only_aligned else read_report(run)
     try:
+        if only_aligned:
+            print_alignment(result, run, console)
+            return
         write_report(run, result)
         console.print(f"The page is written anew: {escape(str(run / 'report.html'))}\n", highlight=False, soft_wrap=True)
         print_summary(result, console, run)
     except (ArithmeticError, AttributeError, LookupError, TemplateError, TypeError, ValueError):
-        raise ModelError(f"{run / 'report.json'} is damaged", remedy="Restore it from a copy of the run's folder") from None
+        raise ModelError(
+            f"{run / (ALIGNMENT if only_aligned else REPORT)} is damaged", remedy="Restore it from a copy of the run's folder"
+        ) from None
+
+
+def print_alignment(found: dict[str, Any], run: Path, console: Console) -> None:
+    """What `vfl align` found in this run."""
+    told = {
+        "job": f"{found['job']}, digest {found['job_digest'][:HASH]}...",
+        "party": f"{found['party']}, the {found['role']}",
+        "started": found["started"],
+    }
+    facts(console, {name: escape(str(text)) for name, text in told.items()})
+    table = grid("", "", numbers=1)
+    for name, rows in found.get("rows", {}).items():
+        table.add_row(f"rows of {escape(name)}", number(rows))
+    if "common" in found:
+        table.add_row("common to all", number(found["common"]))
+    for key in found.get("by_key", ()):
+        table.add_row("  by " + escape(" + ".join(key["columns"])), number(key["matched"]))
+    for name, rate in found.get("match_rate", {}).items():
+        table.add_row(f"match rate of {escape(name)}", percent(rate))
+    console.print(table, highlight=False)
+    if found.get("file"):
+        say(console, f"own common rows: {escape(str(run / found['file']))}")
+    say(console, f"report: {escape(str(run / ALIGNMENT))}")
 
 
 def print_job(job: Job | AlignmentJob, console: Console) -> None:

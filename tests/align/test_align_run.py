@@ -77,7 +77,13 @@ def test_both_get_their_own_rows_in_one_order_without_a_model_and_an_arbiter(par
         assert content["match_rate"] == {"bank": 0.8, "telecom": 1.0}
         assert (content["common"], content["by_key"], content["file"]) == (64, [{"columns": [KEY], "matched": 64}], "aligned.parquet")
         assert "common to all" in results[name].out
-        assert (results[name].folder / "aligned.parquet").stat().st_mode & 0o777 == 0o600
+        assert {p.stat().st_mode & 0o777 for p in results[name].folder.iterdir()} == {0o600}
+        shown = parties.here("report", results[name].folder)
+        assert (shown.code, "match rate of telecom" in shown.out, "100" in shown.out) == (0, True, True), shown
+    damaged = results["bank"].folder / "alignment.json"
+    for text in ('{"format": 2, "job": "x"}', "{", "[]", damaged.read_text().replace('"rows": {', '"rows": [{').replace("},", "}],")):
+        damaged.write_text(text)
+        assert parties.here("report", results["bank"].folder).code == 7
     no_ids_outside(parties, results)
 
 

@@ -234,6 +234,12 @@ def test_a_2048_bit_key_is_warned_about(write):
     assert "112-bit" in caution
 
 
+def test_a_tiny_least_intersection_is_warned_about(write):
+    (caution,) = cautions(load_job(write(with_key("align", "min_intersection = 49"))))
+    assert "single customers" in caution
+    assert cautions(load_job(write(with_key("align", "min_intersection = 50")))) == []
+
+
 name = st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", fullmatch=True)
 column = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=30)
 

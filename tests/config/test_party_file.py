@@ -80,6 +80,7 @@ def test_paths_start_from_the_files_folder(load, tmp_path, monkeypatch):
     absolute = load(GUEST.replace("customers.csv", "/data/customers.csv") + '[run]\ndirectory = "../out"\n')
     assert absolute.data.source == "/data/customers.csv"
     assert absolute.run.directory == tmp_path / "../out"
+    assert (party.run.message_seconds, load(GUEST + "[run]\nmessage_seconds = 60\n").run.message_seconds) == (3600, 60)
 
 
 def test_an_sqlite_address_starts_there_too(load, tmp_path):
@@ -123,6 +124,7 @@ def cut(text: str, start: str) -> str:
     ("text", "key", "says"),
     [
         (cut(GUEST, "label"), "data.label", "the guest holds the labels"),
+        (GUEST + "[run]\nmessage_seconds = 9\n", "run.message_seconds", "10 to 604800"),
         (cut(GUEST, "listen"), "listen", "the others dial the guest"),
         (cut(ARBITER, "listen"), "listen", "the others dial the arbiter"),
         (HOST.replace("[identity]", 'listen = "0.0.0.0:1"\n[identity]'), "listen", "a host opens no port"),

@@ -151,7 +151,8 @@ def test_a_csv_without_an_id_column_gets_row_ids(table, tmp_path, first):
         ("bad", [], "would have no column"),
         ("bad", ["a", "b", "c", "d"], "would have no column"),
         ("bad", ["a", "town"], "'town' is not numeric"),
-        ("town", ["a"], "'town' is constant"),
+        ("town", ["a"], "'town' has missing values, or not exactly two"),
+        ("c", ["a"], "'c' has missing values, or not exactly two"),
     ],
 )
 def test_a_csv_cut_that_makes_no_sense_is_refused(table, tmp_path, label, guest, words):

@@ -96,11 +96,14 @@ def show_what_is_wrong(parties: Institutions, run: Path) -> None:
     ledger = run / "ledger.jsonl"
     assert "SHA-256" in parties.here("ledger", "show", run, "--messages").out
     assert "The signature was not checked" in parties.here("ledger", "verify", run).out
+    assert "Do not rely on it" not in parties.here("ledger", "show", run).out
     parties.here("ledger", "verify", run, "--certificate", "telecom.pem").says(5, "is not signed by the owner of this certificate")
     parties.here("ledger", "verify", run, "--certificate", "none.pem").says(2, "none.pem cannot be read", "Name the certificate")
     text = ledger.read_text()
     ledger.write_text(text.replace('"bytes":', '"bytes":1', 1))
     parties.here("ledger", "verify", run).says(5, r"ledger.jsonl: line \d+ ", "It is not what the run wrote")
+    shown = parties.here("ledger", "show", run)
+    assert (shown.code, "Do not rely on it" in shown.out, "It is not what the run wrote" in " ".join(shown.out.split())) == (0, True, True)
     ledger.write_text("{}\n")
     parties.here("ledger", "show", run).says(2, "is no ledger", "Name a run's folder")
     ledger.write_text(text)
@@ -135,7 +138,9 @@ def test_init_and_trust_leave_nothing_half_done(parties: Institutions) -> None:
         2, "peers.telecom.address.* is not an address", "Write it as"
     )
     parties.here("trust", folder, theirs / "key.pem").says(2, "holds a private key", "Only certificates are exchanged")
-    parties.here("trust", folder, own).says(2, "peers.bank.* is this party itself", "Remove|Pin")
+    parties.here("trust", folder, own).says(
+        2, "is the certificate of bank, and this folder is bank's own", "Give a certificate that a partner handed over"
+    )
     assert (folder / "party.toml").read_text() == text
     assert list((folder / "peers").iterdir()) == []
     assert parties.here("trust", folder, theirs / "cert.pem").code == 0

@@ -13,7 +13,7 @@ from typing import Annotated, cast
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from protocols.errors import ConfigError, DisclosureRefused
-from vfl.config.job import Agreement, Column, Columns, Job, Name, Permits, Role
+from vfl.config.job import Agreement, Column, Columns, Name, Permits, Role
 from vfl.config.permits import PERMITS
 from vfl.config.reading import Complaint, Section, build, listed, read_toml, shown
 
@@ -130,12 +130,18 @@ class Policy(Section):
 
 
 class Run(Section):
-    """Where results go."""
+    """Where results go, and how long this party waits."""
 
     directory: File = Field(
         default=cast(Path, "runs"),
         validate_default=True,
         description='a folder such as directory = "runs" (the default)',
+    )
+    message_seconds: int = Field(
+        default=3600,
+        ge=10,
+        le=7 * 86_400,
+        description="10 to 604800 (default 3600): how long to wait for one message of a peer that is alive",
     )
 
 
@@ -279,17 +285,3 @@ def _policy_check(job: Agreement, party: Party) -> None:
             remedy=("Take it out of the job at every party, or, if whoever answers for this party's data agrees, add it to policy.allow"),
             party=party.name,
         )
-
-
-def cautions(job: Job, party: Party | None = None) -> list[str]:
-    """What is allowed but deserves a word before the start; empty if nothing does."""
-    found = []
-    if job.crypto.key_bits == 2048:
-        found.append(
-            "crypto.key_bits = 2048 is 112-bit security (NIST SP 800-57: not for data that must stay secret after"
-            " 2030); the default is 3072"
-        )
-    for name, peer in (party.peers if party else {}).items():
-        if party and peer.address is not None and name not in job.parties.dials(party.name):
-            found.append(f"peers.{name}.address is not used: {name} dials {party.name}")
-    return found

@@ -183,7 +183,7 @@ def starter_party(
         data += f"source = {_toml(source)}\n"
         data += f"query = {_toml(query)}\n" if query else ""
         if role == "guest":
-            data += f"# A column with two values; the larger one is the event.\nlabel = {_toml(label)}\n"
+            data += f"# What is predicted; of two values the larger one is the event.\nlabel = {_toml(label)}\n"
         data += "# The columns that jobs may use; without this line, all but keys and label.\n"
         data += '# columns = ["limit", "age"]\n\n' if columns is None else f"columns = {_toml(list(columns))}\n\n"
     others = [p for p in PERMITS if p not in allow]
@@ -210,6 +210,8 @@ min_intersection = {min_intersection}
 {_looks(role)}
 [run]
 directory = {_toml(directory)}
+# How long to wait for one message of a peer that is alive.
+message_seconds = 3600
 
 # vfl trust adds a section for each peer.  Hosts dial the guest and the arbiter, the arbiter dials the guest: whoever dials
 # needs the other's address.

@@ -154,7 +154,7 @@ def from_csv(path: str | Path, label: str, guest_columns: Sequence[str], seed: i
 
     Each side keeps another 90 % of the rows.  The first column is the id if it is called so (ID, customer_id, ...) and
     never repeats; else each row gets a number that says nothing of its place.  Raises DataError for a missing file,
-    label or column, a constant label, a text column among `guest_columns`, missing or infinite values.
+    label or column, a label that does not hold two values, a text column among `guest_columns`, missing or infinite values.
     """
     path = Path(path)
     try:
@@ -173,9 +173,9 @@ def from_csv(path: str | Path, label: str, guest_columns: Sequence[str], seed: i
             raise DataError(f"{path.name} has no column '{column}'", remedy=f"Its columns are: {known}")
         if asked.count(column) > 1:
             raise DataError(f"the column '{column}' is named twice", remedy="Name the label and each guest column once")
-    if table[label].isna().any() or table[label].nunique() < 2:
+    if table[label].isna().any() or table[label].nunique() != 2:
         raise DataError(
-            f"the label '{label}' is constant or has missing values",
+            f"the label '{label}' has missing values, or not exactly two different ones",
             remedy="Give a column with two classes and no gaps",
         )
 

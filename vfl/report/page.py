@@ -24,6 +24,7 @@ from vfl.report import plots, words
 
 Result = Mapping[str, Any]
 FORMAT = 1
+REPORT = "report.json"
 
 
 def write_report(folder: Path, result: Result) -> Path:
@@ -47,7 +48,7 @@ def write_report(folder: Path, result: Result) -> Path:
 
 def read_report(folder: Path) -> dict[str, Any]:
     """The content of `folder`/report.json.  Raises ModelError if there is none or it is of another format."""
-    path = folder / "report.json"
+    path = folder / REPORT
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         found = result["format"]
