@@ -11,8 +11,8 @@ from protocols.errors import ConfigError
 from vfl import alignment_run
 from vfl.budget import Budget
 from vfl.config import Job, Party, cautions, load_agreement, load_party
-from vfl.data import Table as Data
 from vfl.kinds import kind_of
+from vfl.look import look_at
 from vfl.runner import prepare
 from vfl.show import print_permits
 
@@ -43,23 +43,12 @@ def carried(job: Job) -> int:
     return found
 
 
-def columns_to_look_at(table: Data | None, most: int) -> list[str]:
-    """What in this party's own table deserves a word before the start."""
-    if table is None:
-        return []
-    found = []
-    if len(table) > most:
-        found.append(
-            f"the table has {len(table):,} rows: if more than {most:,} of them are common to all, the run stops after the alignment"
-        )
-    return found
-
-
 def _print_check(job: Job, party: Party, console: Console) -> None:
     ready = prepare(job, party)
     budget, peers = Budget(party, ready.table), job.parties.peers_of(party.name)
     budget.check(peers)
     kind, most = kind_of(job), carried(job)
+    told = cautions(job, party) + (look_at(job, ready.table, most) if ready.table else [])
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     facts = {
         "job": f"{job.name}, digest {job.digest.hex()[:16]}...: every party must see the same (vfl job digest)",
@@ -78,6 +67,6 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
     console.print(table)
     console.print("\n[bold]What this job discloses[/], all of it allowed by this party's policy:")
     print_permits(job, console)
-    for caution in cautions(job, party) + columns_to_look_at(ready.table, most):
+    for caution in told:
         console.print(f"[yellow]caution[/]: {caution}", highlight=False)
     console.print("\n[green]Ready.[/] Nothing was sent.")

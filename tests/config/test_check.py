@@ -1,0 +1,71 @@
+"""`vfl check` finds what would go wrong: head-room for the job's rows, the same at every party, and columns that can carry nothing or lie too far out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from protocols.errors import ConfigError, DataError
+from tests.config.samples import MINIMAL, with_key
+from tests.config.test_model_kinds import HIDDEN, SHARED
+from vfl.check import carried
+from vfl.config import load_job
+from vfl.data import Table, table_from_frame
+from vfl.kinds import kind_of
+from vfl.look import look_at
+
+
+def table(**columns: object) -> Table:
+    frame = pd.DataFrame({"national_id": np.arange(2000), **columns})
+    return table_from_frame(
+        frame, party="bank", keys=["national_id"], normalise={}, duplicates="error", label=None, columns=None, missing=True
+    )
+
+
+@pytest.mark.parametrize("text", [MINIMAL, HIDDEN, SHARED], ids=["regression", "hidden", "shared"])
+def test_the_most_rows_are_carried_and_twice_as_many_are_not(write, text):
+    job = load_job(write(with_key("crypto", "key_bits = 2048", text)))
+    most = carried(job)
+    kind_of(job).carries(job, most)
+    assert most >= 1 << 20
+    if most < 1 << 40:
+        with pytest.raises(ConfigError) as caught:
+            kind_of(job).carries(job, 2 * most)
+        assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        (with_key("model", "max_depth = 8", with_key("crypto", "key_bits = 2048", HIDDEN)), "smaller max_depth"),
+        (with_key("align", "min_intersection = 2000000000", HIDDEN), 'membership = "shared"'),
+    ],
+)
+def test_a_job_that_the_key_cannot_carry_is_refused(write, text, remedy):
+    with pytest.raises(ConfigError, match=remedy):
+        carried(load_job(write(text)))
+
+
+def test_more_own_rows_than_the_key_carries_are_warned_about(write):
+    job, own = load_job(write(HIDDEN)), table(x=np.arange(2000.0))
+    assert look_at(job, own, 2000) == []
+    (said,) = look_at(job, own, 1999)
+    assert "2,000 rows: if more than 1,999" in said
+
+
+def test_columns_that_carry_nothing_or_lie_far_out_are_named(write):
+    x = np.random.default_rng(0).normal(size=2000)
+    own = table(x=x, heavy=np.where(np.arange(2000) == 7, 1e9, x), same=3.0, gone=np.nan)
+    trees = look_at(load_job(write(HIDDEN)), own, 1 << 20)
+    assert [said.split(":")[0] for said in trees] == ["column gone", "column same"]
+    filled = table(x=x, heavy=np.where(np.arange(2000) == 7, 1e9, x), same=3.0, also=4.0)
+    said = look_at(load_job(write(MINIMAL)), filled, 1 << 20)
+    assert [s.split(":")[0] for s in said] == ["columns same, also", "column heavy"]
+    assert "take logarithms" in said[1]
+    assert not any("1000000000" in s or "1e+09" in s for s in said)
+
+
+def test_columns_too_large_to_standardise_are_refused_before_the_run(write):
+    own = table(x=np.arange(2000.0), huge=np.arange(-1000.0, 1000) * 1e305)
+    with pytest.raises(DataError, match="bank: column huge: values too large to standardise"):
+        look_at(load_job(write(MINIMAL)), own, 1 << 20)
+    assert look_at(load_job(write(HIDDEN)), own, 1 << 20) == []

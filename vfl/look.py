@@ -1,0 +1,57 @@
+"""What in a party's own columns deserves a word before a run: said to this party alone, by column, never a value."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from protocols.errors import DataError
+from vfl.config import Job
+from vfl.data import Table
+
+FAR = 30.0  # standard deviations
+
+
+def look_at(job: Job, table: Table, most: int) -> list[str]:
+    """A sentence each; most: the common rows that the key carries.  Raises DataError for columns that the run would refuse."""
+    numbers = table.features.select_dtypes("number")
+    values = numbers.to_numpy(np.float64)
+    found = []
+    if len(table) > most:
+        found.append(
+            f"the table has {len(table):,} rows: if more than {most:,} of them are common to all, the run stops after the alignment"
+        )
+    known = np.isfinite(values)
+    if names := _named(numbers, ~known.any(axis=0)):
+        found.append(f"{names}: every value is missing; the column can carry nothing")
+    low, high = (f(np.where(known, values, fill), axis=0) for f, fill in ((np.min, np.inf), (np.max, -np.inf)))
+    if names := _named(numbers, low == high):
+        found.append(f"{names}: one value in all rows; the column can carry nothing")
+    clip = getattr(job.model, "clip", None)
+    return found if clip is None else found + _far_out(numbers, values, clip, table.party)
+
+
+def _far_out(frame: pd.DataFrame, values: NDArray[np.float64], clip: float, party: str) -> list[str]:
+    """Columns whose largest values lie so far out that standardising leaves little of the others."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, scale = values.mean(axis=0), values.std(axis=0)
+        if names := _named(frame, ~np.isfinite(scale)):
+            raise DataError(f"{party}: {names}: values too large to standardise", remedy="Scale or clip them before the run", party=party)
+        far = np.abs(values - mean).max(axis=0, initial=0.0) / np.where(scale > 0, scale, 1.0)
+    names = _named(frame, far > FAR)
+    if not names:
+        return []
+    return [
+        f"{names}: values more than {FAR:g} standard deviations from the mean are cut at {clip:g}, and the others lie close together: "
+        "take logarithms, or clip the column in the source"
+    ]
+
+
+def _named(frame: pd.DataFrame, wrong: NDArray[np.bool_]) -> str:
+    """'column a', 'columns a, b and 3 more', or nothing."""
+    names = [str(c) for c in frame.columns[wrong]]
+    if not names:
+        return ""
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return f"column {shown}" if len(names) == 1 else f"columns {shown}"
