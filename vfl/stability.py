@@ -115,7 +115,11 @@ def _line(name: str, reference: Reference, column: pd.Series) -> dict[str, Any]:
 
 
 def describe(features: pd.DataFrame) -> list[dict[str, Any]]:
-    """A line for each column: `column`, `type` ("number" or "text"), `rows`, `missing` (share), `distinct`, and of numbers `mean`, `sd`, `p5`, `median`, `p95`."""
+    """A line for each column: `column`, `type` ("number" or "text"), `rows`, `missing` (share), `distinct`, `histogram`, and of numbers `mean`, `sd`, `p5`, `median`, `p95`.
+
+    histogram: of numbers the rows in 20 equal bins from the 1st to the 99th percentile, what lies outside in the end bins; of texts the rows of the 20
+    most frequent ones.
+    """
     return [_described(str(name), features[name]) for name in features.columns]
 
 
@@ -132,4 +136,8 @@ def _described(name: str, column: pd.Series) -> dict[str, Any]:
         numbers = known.to_numpy(np.float64)
         p5, median, p95 = (float(v) for v in np.quantile(numbers, [0.05, 0.5, 0.95]))
         line |= {"mean": float(numbers.mean()), "sd": float(numbers.std()), "p5": p5, "median": median, "p95": p95}
-    return line
+        low, high = (float(v) for v in np.quantile(numbers, [0.01, 0.99]))
+        rows = np.histogram(np.clip(numbers, low, high), 20, (low, high) if high > low else None)[0]
+    else:
+        rows = np.sort(known.astype(str).value_counts().to_numpy())[::-1][:20]
+    return line | {"histogram": [int(n) for n in rows]}

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from vfl import metrics
 from vfl.metrics import binary_metrics, plot_series
+from vfl.stability import Baseline, compare, describe
 
 
 def sent(message: str, class_: str, to: object, learns: str, count: int = 1, size: int = 1234) -> dict[str, Any]:
@@ -56,6 +59,72 @@ def guest_result() -> dict[str, Any]:
         sent("Residual", "SEALED", "telecom", "nothing: the residuals, encrypted", 30, 64_000_000),
         sent("PublicKeyOffer", "PUBLIC", ["telecom", "trustco"], "the public key of this run"),
     ]
+    return result
+
+
+@pytest.fixture
+def full_result(guest_result: dict[str, Any]) -> dict[str, Any]:
+    """A guest's result with every section filled."""
+    rng = np.random.default_rng(4)
+    train = pd.DataFrame({"limit": rng.normal(1000, 200, 600), "age": rng.integers(18, 80, 600), "region": rng.choice(["n", "s"], 600)})
+    test = train.sample(300, random_state=1).assign(limit=lambda t: t["limit"] + 150, age=lambda t: t["age"].mask(t["age"] > 70))
+    signal = rng.normal(size=300)
+    y = (rng.random(300) < 1 / (1 + np.exp(-signal))).astype(int)
+    joint = 1 / (1 + np.exp(-signal))
+    bins = [
+        {"bin": name, "rows": 300, "events": e, "event_rate": e / 300, "woe": w, "iv": 0.08}
+        for name, e, w in (("up to 900", 60, -0.4), ("above 900", 30, 0.4))
+    ]
+    return guest_result | {
+        "purpose": "run",
+        "outcome": "binary",
+        "classes": ["good", "bad"],
+        "alignment": guest_result["alignment"] | {"train_rows": 600, "test_rows": 300},
+        "uplift": {"test": metrics.uplift_interval(y, joint, np.full(300, 0.5))},
+        "columns": describe(train),
+        "stability": compare(Baseline.of("bank", b"m", train, joint), test, joint**2),
+        "binning": [
+            {"party": "bank", "column": "limit", "iv": 0.16, "bins": bins},
+            {"party": "telecom", "column": "column 1", "iv": 0.35, "bins": bins},
+        ],
+        "scorecard": {"base_score": 600, "base_odds": 20, "pdo": 50, "points": [{"column": "limit", "bin": "up to 900", "points": -29}]},
+        "permits": {"scores-to-guest": "the guest learns the sum of the hosts’ parts of the score"},
+        "inputs": {"own table": "cd" * 32},
+        "job_file": {"name": "credit-risk", "split": {"test": 0.25, "seed": 7}},
+    }
+
+
+def other_kind(outcome: str) -> dict[str, Any]:
+    """A guest's result of boosted trees for another kind of outcome."""
+    rng = np.random.default_rng(9)
+    if outcome == "multiclass":
+        y = rng.integers(0, 3, 300)
+        sure = (0.1 + np.eye(3)[y] + rng.random((300, 3))) ** 2
+        predictions = {"joint": sure / sure.sum(axis=1, keepdims=True), "guest_alone": np.full((300, 3), 1 / 3)}
+        found = {m: (metrics.class_metrics(y, p), metrics.class_series(y, p, ["van", "bus", "saab"])) for m, p in predictions.items()}
+    else:
+        mean = np.exp(rng.normal(1, 0.6, 300))
+        y = rng.poisson(mean) if outcome == "count" else 1e5 * mean + rng.normal(0, 2e4, 300)
+        predictions = {"joint": mean if outcome == "count" else 1e5 * mean, "guest_alone": np.full(300, float(y.mean()))}
+        measure = metrics.count_metrics if outcome == "count" else metrics.numeric_metrics
+        found = {m: (measure(y, p), metrics.numeric_series(y, p)) for m, p in predictions.items()}
+    result = frame("guest", "bank") | {
+        "purpose": "run",
+        "outcome": outcome,
+        "classes": ["van", "bus", "saab"] if outcome == "multiclass" else None,
+    }
+    result["metrics"]["test"] = {m: numbers for m, (numbers, _) in found.items()}
+    result["plots"]["test"] = {m: series for m, (_, series) in found.items()}
+    result["uplift"] = {"test": metrics.uplift_interval(y, predictions["joint"], predictions["guest_alone"], outcome)}
+    result["alignment"] = {"guest_rows": 1500, "host_rows": 1300, "intersection": 1200, "train_rows": 900, "test_rows": 300}
+    result["model"] = {
+        "kind": "boosted-trees", "membership": "hidden", "n_estimators": 20, "trees": 20, "key_bits": 3072,
+        "importance": [
+            {"party": 0, "column": "limit", "gain": 31.5, "splits": 44},
+            {"party": 0, "column": "age", "gain": 3.5, "splits": 9},
+            {"party": 1, "column": None, "gain": 52.0, "splits": 71},
+        ],
+    }  # fmt: skip
     return result
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import csv
+import io
+import itertools
 import json
 import re
 from html.parser import HTMLParser
@@ -13,8 +16,10 @@ import numpy as np
 import pytest
 
 from protocols.errors import ConfigError, ModelError
+from tests.report.conftest import other_kind
 from vfl.metrics import binary_metrics, plot_series
 from vfl.report import read_report, render, write_report
+from vfl.report.page import as_csv
 
 STYLE = Path(__file__).parents[2] / "vfl" / "report" / "templates" / "style.css"
 VOID = {"meta", "link", "br", "col", "line", "polyline", "circle", "rect", "path"}
@@ -35,6 +40,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         self.ids += [v for k, v in attrs if k == "id" and v]
+        if tag in ("td", "th", "br", "dd"):
+            self.text += " "
         if tag not in VOID:
             self.open.append(tag)
 
@@ -63,7 +70,8 @@ def test_both_files_are_written_and_json_holds_the_contract(guest_result, tmp_pa
     assert found == guest_result
     assert read_report(path.parent) == found
     assert {"format", "job", "job_digest", "role", "alignment", "metrics", "phases", "disclosure", "environment"} <= set(found)
-    assert sorted(p.name for p in path.parent.iterdir()) == ["report.html", "report.json"]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["report.csv", "report.html", "report.json"]
+    assert {p.stat().st_mode & 0o777 for p in path.parent.iterdir()} == {0o600}
     assert (path.parent / "report.html").read_text(encoding="utf-8") == render(found)
 
 
@@ -75,7 +83,7 @@ def test_numpy_values_and_undefined_numbers_become_plain_json(arbiter_result, tm
 
 def test_the_guest_reads_the_answer_first(guest_result):
     page = Page(render(guest_result))
-    assert page.sections() == ["answer", "alignment", "evaluation", "model", "disclosure", "cost", "run"]
+    assert page.sections() == ["answer", "alignment", "model", "evaluation", "disclosure", "cost", "run"]
     numbers = guest_result["metrics"]["test"]
     for name in ("auc", "ks", "log_loss"):
         assert f"{numbers['joint'][name]:.3f}" in page.text
@@ -94,6 +102,74 @@ def test_the_guest_reads_the_answer_first(guest_result):
         "ab" * 32,
     ):
         assert text in page.words
+
+
+def test_a_full_result_fills_every_section(full_result):
+    page = Page(render(full_result))
+    sections = ["answer", "alignment", "columns", "features", "model", "evaluation", "stability", "disclosure", "cost", "card", "run"]
+    assert page.sections() == sections
+    assert [a["href"] for t, a in page.tags if t == "a"] == [f"#{name}" for name in sections]
+    auc = full_result["uplift"]["test"]["measures"]["auc"]
+    assert f"95 % interval {auc['low']:+.3f} to {auc['high']:+.3f}" in page.words.replace("−", "-")
+    assert "paired bootstrap: 1,000 draws of the rows, seed 0" in page.words
+    for words in (
+        "At a cut-off", "scores-to-guest", "arbiter and guest", "ab" * 32, "cd" * 32, '"seed": 7', "“bad” rather than “good”", "joint score", "shifted",
+        "600 rows that all data parties know", "strong", "600 points at odds of 20 to 1", "-29",
+    ):  # fmt: skip
+        assert words in page.words.replace("−", "-"), words
+    moved = [line["column"] for line in sorted(full_result["stability"]["columns"], key=lambda line: -line["psi"])]
+    at = page.words.index("Stability Held-out")
+    assert page.words.index("joint score", at) < page.words.index(moved[0], at) < page.words.index(moved[1], at)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "first", "plots", "further"),
+    [
+        ("numeric", "R2", 2, "RMSE"),
+        ("count", "D2", 2, "Poisson deviance"),
+        ("multiclass", "Accuracy", 0, "taken as bus"),
+    ],
+)
+def test_every_kind_of_outcome_has_its_own_page(outcome, first, plots, further):
+    html = render(other_kind(outcome))
+    page = Page(html)
+    assert page.sections() == ["answer", "alignment", "model", "evaluation", "disclosure", "cost", "card", "run"]
+    assert "With the columns of telecom, the model is better on held-out rows" in page.words
+    assert page.words.index(first) < page.words.index(further)
+    assert "KS" not in page.words
+    assert len([1 for tag, attrs in page.tags if attrs.get("class") == "plot"]) == plots
+    assert page.words.index("telecom all columns 52.00 71") < page.words.index("bank limit 31.50 44")
+    assert "nan" not in re.sub(r"<style>.*?</style>", "", html, flags=re.S).lower()
+
+
+def test_a_chosen_cut_off_is_shown(full_result):
+    series = full_result["plots"]["test"]["joint"]["cutoffs"]
+    full_result["cutoff"] = 0.3
+    words = Page(render(full_result)).words
+    flagged, missed = series["events"][60], series["events"][0] - series["events"][60]
+    assert "rows that score 0.300 or more are flagged" in words
+    assert f"joint {flagged} {missed} {series['non_events'][60]}" in words
+
+
+def test_a_difference_that_could_be_chance_is_called_so(full_result):
+    for bounds in full_result["uplift"]["test"]["measures"].values():
+        bounds |= {"low": -0.01, "high": 0.02}
+    words = Page(render(full_result)).words
+    assert "the columns of telecom make no difference that could not be chance" in words
+    assert words.count("· could be chance") == 3
+
+
+def test_the_csv_holds_the_numbers_of_the_json(full_result):
+    lines = list(csv.DictReader(io.StringIO(as_csv(full_result))))
+    found = {(r["section"], r["part"], r["item"], r["measure"]): r["value"] for r in lines}
+    assert len(found) == len(lines)
+    assert float(found["metrics", "test", "joint", "auc"]) == full_result["metrics"]["test"]["joint"]["auc"]
+    assert float(found["uplift", "test", "auc", "low"]) == full_result["uplift"]["test"]["measures"]["auc"]["low"]
+    assert float(found["stability", "", "limit", "psi"]) == full_result["stability"]["columns"][0]["psi"]
+    assert found["cost", "", "train", "bytes_sent"] == "40000000"
+    assert found["model", "", "age", "coef"] == "0.9"
+    assert len([1 for key in found if key[0] == "binning"]) == 2 * 2 * 5
+    assert as_csv({"job": "j"}).splitlines() == ["section,part,item,measure,value"]
 
 
 def test_hosts_and_arbiters_get_a_page_of_what_they_know(host_result, arbiter_result):
@@ -143,7 +219,7 @@ def test_only_one_model_or_only_training_rows_is_enough(guest_result):
         del series["test"], series["train"]["guest_alone"]
     page = Page(render(guest_result))
     assert "training rows" in page.text
-    assert len([1 for tag, attrs in page.tags if attrs.get("class") == "plot"]) == 4
+    assert len([1 for tag, attrs in page.tags if attrs.get("class") == "plot"]) == 6
 
 
 def test_plots_are_sound_and_say_in_words_what_they_show(guest_result):
@@ -152,7 +228,7 @@ def test_plots_are_sound_and_say_in_words_what_they_show(guest_result):
     for drawing in drawings:
         ElementTree.fromstring(drawing)
     plots = [ElementTree.fromstring(d) for d in drawings if 'class="plot"' in d]
-    assert len(plots) == 4
+    assert len(plots) == 6
     for plot in plots:
         assert plot.get("role") == "img"
         assert len(plot.get("aria-label") or "") > 40
@@ -165,8 +241,8 @@ def test_plots_are_sound_and_say_in_words_what_they_show(guest_result):
         assert 'role="img"' in drawing or 'aria-hidden="true"' in drawing
 
 
-def test_the_page_asks_nothing_of_any_network_and_runs_nothing(guest_result, host_result, arbiter_result):
-    for result in (guest_result, host_result, arbiter_result):
+def test_the_page_asks_nothing_of_any_network_and_runs_nothing(full_result, host_result, arbiter_result):
+    for result in (full_result, host_result, arbiter_result):
         html = render(result)
         assert not re.search(r"https?:|//[a-z]|@import|url\(|<script|javascript:|\son\w+=|<iframe|<object|<base", html, re.IGNORECASE)
         page = Page(html)
@@ -179,7 +255,8 @@ def test_the_page_asks_nothing_of_any_network_and_runs_nothing(guest_result, hos
         assert not any("src" in a for _, a in page.tags)
 
 
-def test_names_from_files_stay_text(guest_result):
+def test_names_from_files_stay_text(full_result):
+    guest_result = full_result
     evil = "\"'><script>alert(1)</script><img src=x onerror=y>{{ 7 * 7 }}&amp;"
     guest_result |= {"job": evil, "party": evil, "started": evil, "job_digest": evil, "parties": {"guest": evil, "hosts": [evil]}}
     guest_result["phases"][0]["name"] = evil
@@ -187,6 +264,14 @@ def test_names_from_files_stay_text(guest_result):
     guest_result["model"]["coefficients"][0]["column"] = evil
     guest_result["disclosure"][0] |= {"message": evil, "to": [evil, evil], "learns": evil}
     guest_result["disclosure"][1]["class"] = evil
+    for lines, key in (
+        (guest_result["columns"], "column"),
+        (guest_result["stability"]["columns"], "column"),
+        (guest_result["binning"], "column"),
+    ):
+        lines[0][key] = evil
+    guest_result["binning"][0]["bins"][0]["bin"] = evil
+    guest_result |= {"permits": {evil: evil}, "inputs": {evil: evil}, "job_file": {evil: evil}, "classes": [evil, evil]}
     guest_result["environment"] = {evil: evil, "versions": {evil: evil}}
     html = render(guest_result)
     page = Page(html)
@@ -199,8 +284,13 @@ def test_names_from_files_stay_text(guest_result):
         ElementTree.fromstring(drawing)
 
 
-def test_every_heading_table_and_region_has_a_name(guest_result):
-    page = Page(render(guest_result))
+@pytest.mark.parametrize("kind", ["full", "numeric", "count", "multiclass", "host", "arbiter"])
+def test_every_heading_table_and_region_has_a_name(kind, full_result, host_result, arbiter_result):
+    whole = {"full": full_result, "host": host_result, "arbiter": arbiter_result}
+    page = Page(render(whole[kind] if kind in whole else other_kind(kind)))
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert all(below <= above + 1 for above, below in itertools.pairwise(levels))
     assert len(page.ids) == len(set(page.ids))
     for tag, attrs in page.tags:
         if tag == "section":

@@ -35,7 +35,7 @@ document.getElementById("f").onload = () => {{
 
 
 @pytest.fixture
-def site(guest_result, tmp_path) -> Iterator[tuple[str, Path, list[str]]]:
+def site(full_result, tmp_path) -> Iterator[tuple[str, Path, list[str]]]:
     """(address, folder, paths asked for) of a server of the guest's report on this machine."""
     asked: list[str] = []
 
@@ -43,7 +43,7 @@ def site(guest_result, tmp_path) -> Iterator[tuple[str, Path, list[str]]]:
         def log_message(self, *args: object) -> None:
             asked.append(self.path)
 
-    write_report(tmp_path, guest_result)
+    write_report(tmp_path, full_result)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(tmp_path))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}", tmp_path, asked
@@ -60,8 +60,8 @@ def browser(folder: Path, *arguments: str) -> str:
 def test_the_page_is_shown_whole(site, width):
     address, folder, asked = site
     shot = folder / f"report-{width}.png"
-    browser(folder, f"--window-size={width},5000", f"--screenshot={shot}", f"{address}/report.html")
-    assert struct.unpack(">II", shot.read_bytes()[16:24]) == (width, 5000)
+    browser(folder, f"--window-size={width},9000", f"--screenshot={shot}", f"{address}/report.html")
+    assert struct.unpack(">II", shot.read_bytes()[16:24]) == (width, 9000)
     assert shot.stat().st_size > 50_000
     assert asked == ["/report.html"]
 
@@ -69,7 +69,7 @@ def test_the_page_is_shown_whole(site, width):
     measured = browser(folder, "--virtual-time-budget=5000", "--dump-dom", f"{address}/measure.html")
     assert int(re.search(r"width (\d+)", measured).group(1)) <= width
     plots = [tuple(map(int, found)) for found in re.findall(r"plot (-?\d+) (\d+) (\d+)", measured)]
-    assert len(plots) == 4
+    assert len(plots) == 6
     for left, right, height in plots:
         assert 0 <= left < right <= width
         assert right - left > 0.38 * width
@@ -83,5 +83,5 @@ def test_the_page_prints(site):
     paper = folder / "report.pdf"
     browser(folder, "--no-pdf-header-footer", f"--print-to-pdf={paper}", f"{address}/report.html")
     pages = len(re.findall(rb"/Type\s*/Page\b", paper.read_bytes()))
-    assert 3 <= pages <= 6
+    assert 5 <= pages <= 10
     assert asked == ["/report.html"]

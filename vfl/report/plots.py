@@ -114,3 +114,99 @@ def bar(spans: Sequence[tuple[float, float, str]], low: float, high: float) -> M
         parts.append(tag("line", x1=at, x2=at, y1=-4, y2=14, class_="axis"))
     given = {"viewBox": "0 0 100 10", "preserveAspectRatio": "none", "class_": "strip", "aria_hidden": "true"}
     return tag("svg", Markup("").join(parts), **given)
+
+
+def precision_recall(series: Series, metrics: Series, names: Mapping[str, str]) -> Markup | None:
+    """Precision against the share of events found."""
+    curves = models(series, "precision_recall")
+    if not curves:
+        return None
+    found = {m: metrics.get(m, {}).get("average_precision") for m in curves}
+    texts = [(m, f"{names[m]}: AP {number(found[m])}") for m in MODELS if m in curves]
+    plot = Plot(key=[(CLASS[m], text) for m, text in texts]).axes("events found (recall)", "events among the flagged (precision)")
+    base = next((metrics[m].get("base_rate") for m in curves if metrics.get(m)), None)
+    if base is not None:
+        plot.segment(0, base, 1, base, "chance")
+    for model, curve in curves.items():
+        plot.line(curve["recall"], curve["precision"], CLASS[model])
+    return plot.draw("Precision and recall. " + "; ".join(text for _, text in texts))
+
+
+def gain(series: Series, metrics: Series, names: Mapping[str, str]) -> Markup | None:
+    """Cumulative gain: events found in the riskiest rows, with the lift at 10 % in words."""
+    curves = models(series, "gain")
+    if not curves:
+        return None
+    texts = [(m, f"{names[m]}: lift at 10 % {number(metrics.get(m, {}).get('lift_10'), 2)}") for m in MODELS if m in curves]
+    plot = Plot(key=[(CLASS[m], text) for m, text in texts] + [("chance", "random choice")])
+    plot.axes("rows, riskiest first", "events found so far").segment(0, 0, 1, 1, "chance")
+    for model, curve in curves.items():
+        plot.line(curve["share"], curve["events"], CLASS[model])
+    return plot.draw("Cumulative gain. " + "; ".join(text for _, text in texts))
+
+
+def means(series: Series, names: Mapping[str, str]) -> Markup | None:
+    """Mean outcome against mean prediction in ten groups, in the outcome's unit."""
+    curves = models(series, "calibration")
+    if not curves:
+        return None
+    values = [v for c in curves.values() for name in ("predicted", "low", "high") for v in c[name]]
+    low, high = min(values), max(values)
+    slack = (high - low or abs(high) or 1.0) * 0.05
+    frame = (low - slack, high + slack)
+    plot = Plot(frame, frame, key=[(CLASS[m], names[m]) for m in MODELS if m in curves] + [("chance", "as predicted")])
+    plot.axes("mean prediction of the group", "mean outcome", x_text=compact, y_text=compact).segment(
+        frame[0], frame[0], frame[1], frame[1], "chance"
+    )
+    for model, c in curves.items():
+        whiskers = {"low": c["low"], "high": c["high"]} if model == "joint" or len(curves) == 1 else {}
+        if not whiskers:
+            plot.line(c["predicted"], c["observed"], f"thin {CLASS[model]}")
+        plot.dots(c["predicted"], c["observed"], CLASS[model], **whiskers, radius=4.5 if whiskers else 3)
+    worst = {m: max(abs(p - o) for p, o in zip(c["predicted"], c["observed"], strict=True)) for m, c in curves.items()}
+    words = [f"{names[m]}: greatest distance from the diagonal {number(worst[m], 3)}" for m in MODELS if m in curves]
+    return plot.draw("Mean outcome and prediction in ten groups of rows. " + "; ".join(words))
+
+
+def residuals(series: Series, names: Mapping[str, str]) -> Markup | None:
+    """How far off the predictions are, both models over each other as outlines of one area."""
+    shown = {m: series[m]["residuals"] for m in reversed(MODELS) if series.get(m, {}).get("residuals")}
+    if not shown:
+        return None
+    edges = [h["edges"] for h in shown.values()]
+    heights = {m: [n / max(sum(h["count"]), 1) / (h["edges"][1] - h["edges"][0]) for n in h["count"]] for m, h in shown.items()}
+    plot = Plot(
+        (min(e[0] for e in edges), max(e[-1] for e in edges)),
+        (0, 1.05 * max(max(v) for v in heights.values())),
+        key=[(CLASS[m], names[m]) for m in MODELS if m in shown],
+    )
+    plot.axes(
+        "outcome minus prediction (the outermost 0.5 % at each end are moved to the edge)", "density of rows", x_text=compact, y_ticks=()
+    )
+    for model, h in shown.items():
+        plot.steps(h["edges"], heights[model], f"area events {CLASS[model]}")
+    return plot.draw(f"Distribution of residuals of {' and '.join(names[m] for m in MODELS if m in shown)}")
+
+
+def compact(value: float) -> str:
+    """A tick of any size: 12,500 or 0.04."""
+    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}").replace("-", "−")
+
+
+def counts(values: Sequence[float]) -> Markup:
+    """A distribution in a table's cell: bars on one line; the numbers stand beside it, so it is decoration."""
+    top, width = max([*values, 1]), 100 / max(len(values), 1)
+    parts = [
+        tag(
+            "rect",
+            x=f"{i * width:.2f}",
+            y=f"{20 - 20 * v / top:.2f}",
+            width=f"{width * 0.9:.2f}",
+            height=f"{20 * v / top:.2f}",
+            class_="bar joint",
+        )
+        for i, v in enumerate(values)
+        if v
+    ]
+    given = {"viewBox": "0 0 100 20", "preserveAspectRatio": "none", "class_": "strip tall", "aria_hidden": "true"}
+    return tag("svg", Markup("").join(parts), **given)

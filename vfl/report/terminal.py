@@ -11,9 +11,22 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vfl.report.words import METRICS, PARTS, by_class, change, duration, joined, number, percent, rows_by_party, size
+from vfl.report.words import (
+    ANSWER,
+    METRICS,
+    PARTS,
+    by_class,
+    change,
+    duration,
+    interval,
+    joined,
+    number,
+    outcome_of,
+    percent,
+    rows_by_party,
+    size,
+)
 
-SHOWN = ("auc", "ks", "log_loss")
 HIDDEN = {
     "blinded": "how many values; the values are masked",
     "sealed": "nothing: encrypted, no key",
@@ -65,13 +78,17 @@ def _metrics(result: Mapping[str, Any], console: Console) -> None:
     if part is None:
         return
     joint, alone = (metrics[part].get(model, {}) for model in ("joint", "guest_alone"))
-    table = _table(f"On {number(joint.get('n'))} {PARTS[part]}", "", "guest alone", "joint", "change")
-    for name in SHOWN:
+    sure = ((result.get("uplift") or {}).get(part) or {}).get("measures") or {}
+    more = [f"{100 * result['uplift'][part]['level']:g} % interval"] if sure else []
+    table = _table(f"On {number(joint.get('n'))} {PARTS[part]}", "", "guest alone", "joint", "change", *more)
+    for name in ANSWER[outcome_of(result)]:
         label, better, _ = METRICS[name]
         a, j = alone.get(name), joint.get(name)
         delta = None if a is None or j is None else j - a
+        known = sure.get(name) or {}
+        bounds = [interval(known.get("low"), known.get("high"))] if sure else []
         colour = "none" if not delta else "green" if delta * better > 0 else "red"
-        table.add_row(label, number(a), f"[bold]{number(j)}[/]", f"[{colour}]{change(delta)}[/]")
+        table.add_row(label, number(a), f"[bold]{number(j)}[/]", f"[{colour}]{change(delta)}[/]", *bounds)
     _show(table, console)
 
 

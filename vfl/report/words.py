@@ -16,14 +16,29 @@ METRICS = {  # name, better (+1 more, -1 less, 0 neither), what it says
     "ks": ("KS", 1, "the greatest gap between events and non-events found, down the score"),
     "log_loss": ("Log-loss", -1, "mean surprise at the outcome: less is better"),
     "gini": ("Gini", 1, "2 AUC − 1"),
+    "average_precision": ("Average precision", 1, "precision while going down the score, averaged over the events"),
     "brier": ("Brier score", -1, "mean squared error of the probability: less is better"),
-    "accuracy": ("Accuracy", 1, "share classified rightly at one half"),
+    "accuracy": ("Accuracy", 1, "share classified rightly"),
     "lift_5": ("Lift 5 %", 1, "events among the riskiest, against a random choice"),
     "lift_10": ("Lift 10 %", 1, "events among the riskiest, against a random choice"),
     "lift_20": ("Lift 20 %", 1, "events among the riskiest, against a random choice"),
     "base_rate": ("Base rate", 0, "share of events in the rows"),
-    "mean_predicted": ("Mean predicted", 0, "should meet the base rate"),
+    "r2": ("R2", 1, "share of the outcome’s variance that is explained"),
+    "d2": ("D2", 1, "share of the outcome’s deviance that is explained"),
+    "deviance": ("Poisson deviance", -1, "mean unit deviance: less is better"),
+    "rmse": ("RMSE", -1, "root mean squared error, in the outcome’s unit"),
+    "mae": ("MAE", -1, "mean absolute error, in the outcome’s unit"),
+    "macro_auc": ("AUC, class by class", 1, "each class against the others, averaged; ½ is chance"),
+    "macro_f1": ("F1, class by class", 1, "of precision and recall, averaged over the classes"),
+    "mean_observed": ("Mean outcome", 0, ""),
+    "mean_predicted": ("Mean predicted", 0, "should meet what happened"),
     "n": ("Rows", 0, ""),
+}
+ANSWER = {  # the three numbers that a reader sees first, by the kind of outcome
+    "binary": ("auc", "ks", "log_loss"),
+    "numeric": ("r2", "rmse", "mae"),
+    "count": ("d2", "deviance", "mae"),
+    "multiclass": ("accuracy", "macro_auc", "log_loss"),
 }
 PARTS = {"test": "held-out rows", "train": "training rows"}
 
@@ -34,12 +49,27 @@ def number(value: object, digits: int = 4) -> str:
         return "-"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+    return f"{value:,.{_decimals(value, digits)}f}" if isinstance(value, float) else str(value)
 
 
 def change(value: float | None, digits: int = 4) -> str:
     """A difference, with its sign."""
-    return "-" if value is None else f"{value:+.{digits}f}"
+    return "-" if value is None else f"{value:+,.{_decimals(value, digits)}f}"
+
+
+def interval(low: float | None, high: float | None, digits: int = 4) -> str:
+    """A difference lies from here to there; a dash where that is not known."""
+    return "-" if low is None or high is None else f"{change(low, digits)} to {change(high, digits)}"
+
+
+def _decimals(value: float, digits: int) -> int:
+    """Fewer of a large number: seven figures are read by nobody."""
+    return digits if abs(value) < 100 else max(0, digits - 2) if abs(value) < 10_000 else 0
+
+
+def outcome_of(result: Mapping[str, Any]) -> str:
+    """The kind of outcome that the result is about."""
+    return str(result.get("outcome") or "binary")
 
 
 def size(count: float) -> str:

@@ -1,0 +1,56 @@
+"""Who could learn what by putting their heads together, by kind of model: the short form of docs/threat-model.md, for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Rows = list[tuple[str, str]]  # together, learn
+
+
+def coalitions(result: Mapping[str, Any]) -> Rows:
+    """(who, what they could learn) for the job of this result; empty where the model's kind is not known."""
+    model, parties = result.get("model") or {}, result.get("parties") or {}
+    kind, several = str(model.get("kind") or ""), len(parties.get("hosts") or []) > 1
+    if kind == "boosted-trees":
+        return _trees(model.get("membership") == "shared", several)
+    if kind.endswith("-regression"):
+        return _regression(model.get("link") == "exact" or kind == "poisson-regression", several)
+    return []
+
+
+def _regression(deals: bool, several: bool) -> Rows:
+    map_ = "up to an invertible map"
+    rows = [
+        ("arbiter and any host", f"the outcome of every training row, then the predictors, then the others’ columns {map_}"),
+        (
+            "arbiter and guest",
+            f"the {'sum of the ' if several else ''}hosts’ linear predictors at each pass, and from its changes their columns {map_}",
+        ),
+        ("guest and a host", "the sum of the other hosts’ scores of scored rows" if several else ALL),
+    ]
+    if deals:
+        rows.append(
+            (
+                "guest and the first host, which deals",
+                f"every training row’s predictor at each pass, and from its changes the other hosts’ columns together {map_}"
+                if several
+                else ALL,
+            )
+        )
+    return rows + ([("two or more hosts", "nothing of the guest or of another host"), GUESS] if several else [])
+
+
+def _trees(shared: bool, several: bool) -> Rows:
+    if shared:
+        rows = [("a host by itself", "which rows a node holds, from which outcomes can be guessed")]
+    else:
+        rows = [
+            ("arbiter and a host", "which rows a node holds, from which outcomes can be guessed"),
+            ("arbiter and guest", "which way every row goes at every split that won"),
+        ]
+    return rows + ([("two or more hosts", "which of their splits won at the same level"), GUESS] if several else [])
+
+
+ALL = "nothing that the two do not hold"
+GUESS = ("arbiter and all but one data party", "whether an id that they guess is in that party’s table")

@@ -1,0 +1,311 @@
+"""What the page shows, section by section, out of the content of report.json; empty where this party knows nothing of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from markupsafe import Markup
+
+from vfl.metrics.binary import at_cutoff, uplift, widest
+from vfl.report import plots, words
+from vfl.report.coalitions import coalitions
+
+Result = Mapping[str, Any]
+
+
+def context(result: Result) -> dict[str, Any]:
+    """Every name that the templates use."""
+    metrics, part = _part(result.get("metrics") or {})
+    role = str(result.get("role") or "party")
+    party = str(result.get("party") or role)
+    names = {"joint": "joint", "guest_alone": f"{party} alone" if role == "guest" else "guest alone"}
+    _, hosts = words.party_names(result)
+    series, model = (result.get("plots") or {}).get(part) or {}, result.get("model") or {}
+    partners = "the partner" if hosts == ["partner"] else " and ".join(hosts)
+    uplifts = (result.get("uplift") or {}).get(part) or {}
+    answer = _answer(metrics, uplifts.get("measures") or {}, words.outcome_of(result))
+    shown = {
+        "result": result,
+        "started": _moment(result.get("started")),
+        "party": party,
+        "role": role,
+        "roles": {"guest": "holds the outcome", "host": "holds further columns", "arbiter": "holds the key, no data"},
+        "names": names,
+        "part_words": _whole(words.PARTS.get(part, part)),
+        "metrics": metrics,
+        "answer": answer,
+        "lead": _lead(answer, partners, party, _whole(words.PARTS.get(part, part))),
+        "uplifts": uplifts,
+        "tables": (tables := _tables(result.get("metrics") or {})),
+        "measures": {k: m for k, m in words.METRICS.items() if any(k in models for _, *both in tables for models in both)},
+        "alignment": _alignment(result),
+        "columns": [dict(c) | {"bar": plots.counts(c.get("histogram") or [])} for c in result.get("columns") or []],
+        "figures": _figures(series, metrics, names, words.outcome_of(result)),
+        "deciles": _deciles(series.get("joint") or {}),
+        "cutoffs": _cutoffs(series, names, result.get("cutoff")),
+        "classes": _classes(series.get("joint") or {}),
+        "moved": _moved(result.get("stability") or {}),
+        "phases": _phases(result.get("phases") or []),
+        "total": {k: sum(p[k] for p in result.get("phases") or []) for k in ("seconds", "bytes_sent", "bytes_received")},
+        "disclosed": [(*words.CLASSES.get(c, (c, "")), c, g) for c, g in words.by_class(result.get("disclosure") or []).items()],
+        "coalitions": coalitions(result),
+        "model": model,
+        "coefficients": _coefficients(model.get("coefficients") or []),
+        "importance": _importance(model, result),
+        "binning": _binning(result.get("binning") or []),
+        "scorecard": result.get("scorecard") or {},
+        "parameters": {k.replace("_", " "): v for k, v in model.items() if isinstance(v, str | int | float) and k not in NOT_PARAMETERS},
+        "environment": _environment(result.get("environment") or {}),
+        "job_file": json.dumps(result["job_file"], indent=1, ensure_ascii=False) if result.get("job_file") else "",
+    }
+    shown["nav"] = _nav(shown)
+    return shown
+
+
+NOT_PARAMETERS = {"kind", "model_id", "intercept", "trees", "key_bits"}
+
+
+def _nav(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(id, title) of the sections that this result fills."""
+    model = shown["coefficients"] or shown["importance"]
+    sections = [
+        ("answer", "Answer", True),
+        ("alignment", "Alignment", shown["alignment"]),
+        ("columns", "Columns", shown["columns"]),
+        ("features", "Features", shown["binning"] or shown["scorecard"]),
+        ("model", "Model", model),
+        ("evaluation", "Evaluation", shown["figures"] or shown["tables"]),
+        ("stability", "Stability", shown["moved"]),
+        ("disclosure", "Privacy", shown["disclosed"] or shown["result"].get("permits")),
+        ("cost", "Cost", shown["phases"]),
+        ("card", "Model card", shown["result"].get("purpose") == "run" and model),
+        ("run", "This run", True),
+    ]
+    return [(name, title) for name, title, there in sections if there]
+
+
+def _part(metrics: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """The part that decides: held-out rows before training rows before any other."""
+    for part in (*words.PARTS, *metrics):
+        if metrics.get(part):
+            return metrics[part], part
+    return {}, "test"
+
+
+def _tables(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """(words, guest alone, joint) of every part, the deciding one first."""
+    order = dict.fromkeys(p for p in (*words.PARTS, *metrics) if metrics.get(p))
+    return [(_whole(words.PARTS.get(p, p)), metrics[p].get("guest_alone") or {}, metrics[p].get("joint") or {}) for p in order]
+
+
+def _whole(text: str) -> str:
+    """Words that are not torn at a hyphen."""
+    return text.replace("-", "\u2011")
+
+
+def _answer(metrics: Mapping[str, Any], sure: Mapping[str, Any], outcome: str) -> list[dict[str, Any]]:
+    """The three first numbers of both models, whether the joint one is better, and the interval of the difference where it is known."""
+    out = []
+    for name in words.ANSWER[outcome]:
+        label, sign, says = words.METRICS[name]
+        delta, bounds = uplift(metrics, name), sure.get(name) or {}
+        low, high = bounds.get("low"), bounds.get("high")
+        verdict = "" if delta is None else "equal" if abs(delta) < 5e-5 else "better" if delta * sign > 0 else "worse"
+        chance = low is not None and high is not None and low <= 0 <= high
+        both = {model: metrics.get(model, {}).get(name) for model in plots.MODELS}
+        out.append({"label": label, "says": says, "delta": delta, "verdict": verdict, "low": low, "high": high, "chance": chance} | both)
+    return out if metrics else []
+
+
+def _lead(answer: Sequence[Mapping[str, Any]], partners: str, party: str, part: str) -> str:
+    """The answer in a sentence."""
+    better, worse = ([a["label"] for a in answer if a["verdict"] == verdict] for verdict in ("better", "worse"))
+    told = [a for a in answer if a["verdict"] in ("better", "worse")]
+    if told and all(a["chance"] for a in told):
+        return f"On {part} the columns of {partners} make no difference that could not be chance."
+    if better and not worse:
+        return f"With the columns of {partners}, the model is better on {part} than with {party}’s alone."
+    if worse and not better:
+        return f"On {part} the columns of {partners} do not improve the model."
+    if better:
+        return f"On {part} the columns of {partners} improve {', '.join(better)}, and worsen {', '.join(worse)}."
+    return f"On {part} there is nothing to compare."
+
+
+def _alignment(result: Result) -> list[dict[str, Any]]:
+    common = (result.get("alignment") or {}).get("intersection")
+    if common is None:
+        return []
+    known = words.rows_by_party(result)
+    top = max(known.values(), default=0)
+    return [
+        {
+            "name": name,
+            "rows": rows,
+            "share": typeset(words.percent)(common / rows if rows else None),
+            "bar": plots.bar([(0, rows, "rest"), (0, common, "joint")], 0, top),
+        }
+        for name, rows in known.items()
+    ]
+
+
+def _figures(
+    series: Mapping[str, Any], metrics: Mapping[str, Any], names: Mapping[str, str], outcome: str
+) -> list[tuple[str, str, Markup]]:
+    """(title, what to look for, drawing)."""
+    if outcome == "binary":
+        drawn = [
+            (
+                "ROC curve",
+                "Of all events, how many are caught for each false alarm. Further up and left is better.",
+                plots.roc(series, metrics, names),
+            ),
+            (
+                "KS curve",
+                "Events and non-events found while going down the score. The wider the gap, the better they are told apart.",
+                plots.ks(series, names),
+            ),
+            (
+                "Precision and recall",
+                "How many of the flagged are events, as more events are found. The dotted line is a random choice.",
+                plots.precision_recall(series, metrics, names),
+            ),
+            ("Cumulative gain", "How many events stand in the riskiest part of the rows.", plots.gain(series, metrics, names)),
+            (
+                "Calibration",
+                "Does a predicted 20 % happen in 20 % of cases? Whiskers: 95 % interval of the observed rate.",
+                plots.calibration(series, names),
+            ),
+            (
+                "Score distribution",
+                "Each class as 100 %. The less the two overlap, the better they are told apart.",
+                plots.scores(series, names),
+            ),
+        ]
+    else:
+        drawn = [
+            (
+                "Calibration",
+                "Ten equal groups by prediction: does the mean outcome follow? Whiskers: 95 % interval of the mean.",
+                plots.means(series, names),
+            ),
+            ("Residuals", "How far the outcome lies from the prediction. Narrower is better.", plots.residuals(series, names)),
+        ]
+    return [(title, text, svg) for title, text, svg in drawn if svg is not None]
+
+
+def _cutoffs(series: Mapping[str, Any], names: Mapping[str, str], chosen: float | None) -> list[dict[str, Any]]:
+    """Both models' confusion matrices at the chosen cut-off, without one where the joint model tells the classes best apart."""
+    tables = {m: series[m]["cutoffs"] for m in plots.MODELS if series.get(m, {}).get("cutoffs")}
+    if not tables:
+        return []
+    cutoff = widest(next(iter(tables.values()))) if chosen is None else chosen
+    return [{"model": names[m]} | at_cutoff(table, cutoff) for m, table in tables.items()]
+
+
+def _classes(series: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A line for each class, with its row of the confusion matrix."""
+    matrix = series.get("confusion") or []
+    return [dict(c) | {"given": row} for c, row in zip(series.get("classes") or [], matrix, strict=False)]
+
+
+def _moved(stability: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The score first, then the columns, the most moved first; `bar` runs to twice the mark of a shift."""
+    columns = sorted(stability.get("columns") or [], key=lambda line: -(line["psi"] or 0.0))
+    lines = [*([stability["score"]] if stability.get("score") else []), *columns]
+    colour = {"stable": "rest", "watch": "alone", "shifted": "bad"}
+    return [
+        dict(line) | {"bar": plots.bar([(0, min(line["psi"] or 0.0, 0.5), colour.get(line["mark"], "rest"))], 0, 0.5)} for line in lines
+    ]
+
+
+def _importance(model: Mapping[str, Any], result: Result) -> list[dict[str, Any]]:
+    """What each column of the guest, and each host as a whole, brought to the trees; at a host how often its columns were split on."""
+    guest, hosts = words.party_names(result)
+    parties = [guest, *hosts]
+    lines: list[dict[str, Any]] = [
+        {"name": i["column"] or "all columns", "party": parties[int(i["party"])], "gain": float(i["gain"]), "splits": int(i["splits"])}
+        for i in model.get("importance") or []
+    ]
+    lines += [{"name": s["column"], "party": "", "gain": None, "splits": int(s["splits"])} for s in model.get("splits") or []]
+    by = "gain" if model.get("importance") else "splits"
+    weights = [float(line[by] or 0) for line in lines]
+    top = max(weights, default=0.0) or 1.0
+    drawn = [line | {"bar": plots.bar([(0, weight, "joint")], 0, top)} for line, weight in zip(lines, weights, strict=True)]
+    return sorted(drawn, key=lambda line: -float(line[by] or 0))
+
+
+def _binning(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Columns by information value, the highest first, each with its bins and a bar for each bin's weight of evidence."""
+    marks = ((0.3, "strong"), (0.1, "medium"), (0.02, "weak"), (float("-inf"), "hardly any"))
+    out = []
+    for column in columns:
+        woes = [float(b["woe"]) for b in column["bins"]]
+        low, high = min([0.0, *woes]), max([0.0, *woes])
+        bins = [
+            dict(b) | {"bar": plots.bar([(0, w, "up" if w >= 0 else "down")], low, high)} for b, w in zip(column["bins"], woes, strict=True)
+        ]
+        out.append(dict(column) | {"bins": bins, "power": next(name for least, name in marks if column["iv"] >= least)})
+    top = max((c["iv"] for c in out), default=0) or 1
+    return [c | {"bar": plots.bar([(0, c["iv"], "joint")], 0, top)} for c in sorted(out, key=lambda c: -c["iv"])]
+
+
+def _deciles(series: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = [r for r in series.get("deciles") or [] if "event_rate" in r]
+    top = max((float(r["event_rate"]) for r in rows), default=0.0)
+    return [dict(r) | {"bar": plots.bar([(0, r["event_rate"], "joint")], 0, top or 1)} for r in rows]
+
+
+def _phases(phases: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    time = max((p["seconds"] for p in phases), default=0)
+    most = max((max(p["bytes_sent"], p["bytes_received"]) for p in phases), default=0)
+    strip = partial(plots.bar, low=0)
+    return [
+        dict(p)
+        | {
+            "time_bar": strip([(0, p["seconds"], "joint")], high=time or 1),
+            "sent_bar": strip([(0, p["bytes_sent"], "joint")], high=most or 1),
+            "received_bar": strip([(0, p["bytes_received"], "alone")], high=most or 1),
+        }
+        for p in phases
+    ]
+
+
+def _coefficients(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The largest first."""
+    values = [float(r["coef"]) for r in rows]
+    low, high = min(0.0, *values, 0.0), max(0.0, *values, 0.0)
+    drawn = [dict(r) | {"bar": plots.bar([(0, v, "up" if v >= 0 else "down")], low, high)} for r, v in zip(rows, values, strict=True)]
+    return sorted(drawn, key=lambda r: -abs(float(r["coef"])))
+
+
+def _environment(environment: Mapping[str, Any]) -> dict[str, str]:
+    """Every entry as one text; one that holds several (versions) in one line."""
+    entries = {
+        k: ", ".join(f"{n} {x}" for n, x in v.items()) if isinstance(v, Mapping) else words.joined(v) for k, v in environment.items()
+    }
+    return {k.replace("_", " "): v for k, v in entries.items()}
+
+
+def _moment(text: object) -> str:
+    """A time stamp as a person writes it; anything else as it is."""
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        return "" if text is None else str(text)
+    zone = at.tzname()
+    return f"{at.day} {at:%B %Y, %H:%M}" + (f" {zone}" if zone else "")
+
+
+def typeset(say: Callable[..., str]) -> Callable[..., str]:
+    """`say` with a true minus sign, a dash for what is undefined, units that are not torn off."""
+
+    def typeset(*values: Any) -> str:
+        text = say(*values)
+        return "–" if text == "-" else text.replace("-", "−").replace(" ", "\u00a0")
+
+    return typeset
