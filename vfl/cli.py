@@ -257,11 +257,23 @@ def align(
 
 
 @app.command()
-def report(run: RunFolder) -> None:
+def report(
+    run: RunFolder,
+    cutoff: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SCORE",
+            min=0,
+            max=1,
+            help="Guest: show the confusion matrix where rows of this score or more are flagged.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Show a run's results; writes its page anew."""
     from vfl.show import print_report
 
-    print_report(run, Console(emoji=False))
+    print_report(run, Console(emoji=False), cutoff)
 
 
 @job_app.command("show")

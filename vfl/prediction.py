@@ -29,18 +29,20 @@ from vfl.ledger import summarise
 from vfl.meeting import Meeting, Ready, meet
 from vfl.report.page import write_report
 from vfl.results import result_frame
-from vfl.runner import read_table
+from vfl.runner import inputs, read_table
+from vfl.stability import BASELINE, Baseline, compare, load_baseline
 from vfl.store import load_part
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """A party that has passed every check that can be made alone; part, ids and out are None where the role has none."""
+    """A party that has passed every check that can be made alone; part, before, ids and out are None where the role has none."""
 
     ready: Ready
     part: Part | None
     ids: pd.DataFrame | None  # (n, keys) the table's rows as they came
     out: Path | None
+    before: Baseline | None = None  # of the training rows
 
 
 def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: Path | None) -> Scoring:
@@ -57,7 +59,10 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
     ids = (
         frame[list(job.align.columns)] if len(frame) == len(table) else table.index.to_frame(index=False)
     )  # of a host, repeated ids may have gone
-    return Scoring(Ready(job, party, identity, table), part, ids, out)
+    before = load_baseline(model) if (model / BASELINE).exists() else None  # a model of an earlier release has none
+    if before and (before.party != party.name or before.model_id != part.model_id.hex()):
+        raise ModelError(f"{model / 'baseline.json'} belongs to another part", remedy="Restore it from a copy of the run's folder")
+    return Scoring(Ready(job, party, identity, table), part, ids, out, before)
 
 
 def _check_options(job: Job, party: Party, model: Path | None, data: str | None, out: Path | None) -> None:
@@ -130,14 +135,19 @@ def predict(
         result = result_frame(job, party, meeting.started, "predict")
         if part is not None:
             result["model"]["model_id"] = part.model_id.hex()
-        scored = 0
+        scored, predicted = 0, None
         if found is not None:
             rows, scores = found
             scored = len(rows)
+            predicted = kind_of(job).predictions(part, scores)
             result["alignment"] = {"guest_rows": len(ready.table or ()), "host_rows": None, "intersection": scored}
-            _write_scores(scoring, meeting, rows, scores)
+            _write_scores(scoring, meeting, rows, predicted)
         _write_reasons(scoring, meeting)
-    result |= {"phases": meeting.counting.phases(), "disclosure": summarise(meeting.folder / "ledger.jsonl")}
+        if ready.table is not None and scoring.before is not None:
+            result["stability"] = compare(
+                scoring.before, ready.table.features, predicted if predicted is not None and predicted.ndim == 1 else None
+            )
+    result |= inputs(ready) | {"phases": meeting.counting.phases(), "disclosure": summarise(meeting.folder / "ledger.jsonl")}
     write_report(meeting.folder, result)
     file = None if party.role != "guest" else _publish(meeting.folder / "scores.csv", scoring.out)
     return meeting.folder, file, scored
@@ -161,14 +171,13 @@ def same_model(session: Session, model_id: bytes) -> None:
             )
 
 
-def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
+def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], found: NDArray[np.float64]) -> None:
     """scores.csv: the key columns as they came, and `score` (of several classes `score_CLASS` for each), empty where not all parties know the id.
 
     One line a row, in the table's order.
     """
     assert scoring.ids is not None
     assert scoring.part is not None
-    found = kind_of(scoring.ready.job).predictions(scoring.part, scores)
     names = ["score"] if found.ndim == 1 else [f"score_{c}" for c in scoring.part.classes or ()]
     columns = dict(zip(names, found.reshape(len(rows), len(names)).T, strict=True)) | kind_of(scoring.ready.job).columns(
         scoring.part, scores

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import json
 import os
 import platform
 from collections.abc import Callable
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 
 from protocols.cipher import backend
 from vfl import metrics
-from vfl.config import Job, Party
+from vfl.config import PERMITS, Job, Party
 from vfl.data import Objective
 from vfl.kinds import Fitted, kind_of
-from vfl.stability import Baseline
+from vfl.stability import Baseline, compare, describe
 
 MEASURES: dict[Objective, Callable[..., dict[str, Any]]] = {
     "binary": metrics.binary_metrics,
@@ -44,13 +45,16 @@ def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: st
         "role": party.role,
         "party": party.name,
         "parties": {"guest": job.parties.guest, "hosts": list(job.parties.hosts), "arbiter": job.parties.arbiter or None},
+        "outcome": job.model.label,
         "started": started.isoformat(timespec="seconds"),
         "alignment": {},
         "metrics": {},
         "phases": [],
         "disclosure": [],
+        "permits": {p: PERMITS[p] for p in job.disclosure.allow},
         "model": {"kind": job.model.kind, **kind_of(job).summary(job), "key_bits": job.crypto.key_bits},
         "environment": environment(),
+        "job_file": json.loads(job.canonical),
         "plots": {},
     }
 
@@ -67,8 +71,8 @@ def environment() -> dict[str, Any]:
     }
 
 
-def data_party_result(result: dict[str, Any], job: Job, party: Party, fitted: Fitted) -> dict[str, Any]:
-    """Adds alignment, this party's own coefficients and, at the guest, the metrics of the held-out part."""
+def data_party_result(result: dict[str, Any], job: Job, fitted: Fitted, before: Baseline) -> dict[str, Any]:
+    """Adds alignment, this party's own columns and part of the model and, at the guest, what the held-out part says.  before: of the training rows."""
     hosts = {h: fitted.sizes[h] for h in job.parties.hosts}
     result["alignment"] = {
         "guest_rows": fitted.sizes[job.parties.guest],
@@ -78,8 +82,12 @@ def data_party_result(result: dict[str, Any], job: Job, party: Party, fitted: Fi
         "test_rows": int(fitted.held_out.sum()),
     }
     result["model"] |= {"model_id": fitted.part.model_id.hex(), **kind_of(job).fitted_summary(fitted)}
-    if fitted.scores is not None and fitted.held_out.any():
-        evaluate(result, job, fitted, fitted.scores)
+    result["columns"] = describe(fitted.aligned.features[~fitted.held_out])
+    if fitted.held_out.any():
+        result["stability"] = compare(before, fitted.aligned.features[fitted.held_out])
+        if fitted.scores is not None:
+            result["classes"] = fitted.aligned.classes
+            evaluate(result, job, fitted, fitted.scores)
     return result
 
 
@@ -92,10 +100,12 @@ def baseline(job: Job, fitted: Fitted) -> Baseline:
 
 
 def evaluate(result: dict[str, Any], job: Job, fitted: Fitted, scores: NDArray[np.float64]) -> None:
-    """Joint and guest-alone predictions of the held-out rows: metrics and plots."""
+    """Joint and guest-alone predictions of the held-out rows: metrics, plots, and how sure the difference is."""
     assert fitted.aligned.label is not None
     kind, y = kind_of(job), fitted.aligned.label.to_numpy(np.float64)[fitted.held_out]
     found = {"joint": kind.predictions(fitted.part, scores), "guest_alone": kind.guest_alone(job, fitted)}
     measure, series = MEASURES[job.model.label], SERIES[job.model.label]
     result["metrics"]["test"] = {name: measure(y, p) for name, p in found.items()}
     result["plots"]["test"] = {name: series(y, p, fitted.aligned.classes) for name, p in found.items()}
+    joint, alone = found.values()
+    result["uplift"] = {"test": metrics.uplift_interval(y, joint, alone, job.model.label, seed=job.split.seed)}

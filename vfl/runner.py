@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -67,6 +68,11 @@ def program(ready: Ready) -> Callable[[Session], Fitted | None]:
     return lambda session: train(session, ready.table)
 
 
+def inputs(ready: Ready) -> dict[str, Any]:
+    """What the run was given, for whoever runs it again: the digest of this party's own table."""
+    return {} if ready.table is None else {"inputs": {"own table": ready.table.digest().hex()}}
+
+
 def run(ready: Ready, watch: Observer, *, connect_timeout: float = 120.0, seed: bytes | None = None) -> Path:
     """Takes part in the job; returns the run's folder.  Raises any VFLError, after telling the peers its code.
 
@@ -79,8 +85,9 @@ def run(ready: Ready, watch: Observer, *, connect_timeout: float = 120.0, seed: 
         result = result_frame(job, party, meeting.started, "run")
         if fitted is not None:
             save_part(fitted.part, meeting.draft / "model", kind=job.model.kind, job_digest=job.digest)
-            baseline(job, fitted).save(meeting.draft / "model")
-            result = data_party_result(result, job, party, fitted)
-    result |= {"phases": meeting.counting.phases(), "disclosure": summarise(meeting.folder / "ledger.jsonl")}
+            before = baseline(job, fitted)
+            before.save(meeting.draft / "model")
+            result = data_party_result(result, job, fitted, before)
+    result |= inputs(ready) | {"phases": meeting.counting.phases(), "disclosure": summarise(meeting.folder / "ledger.jsonl")}
     write_report(meeting.folder, result)
     return meeting.folder

@@ -132,11 +132,20 @@ def print_model(folder: Path, console: Console) -> None:
     KINDS[manifest.kind].print_part(part, console)
 
 
-def print_report(run: Path, console: Console) -> None:
-    """Writes report.html anew from report.json, and prints the summary; of an alignment, its match rates.  Raises ModelError, ConfigError."""
+def print_report(run: Path, console: Console, cutoff: float | None = None) -> None:
+    """Writes the page anew from report.json, and prints the summary; of an alignment, its match rates.  Raises ModelError, ConfigError.
+
+    cutoff: the confusion matrices are shown there from now on; without one, where they were.
+    """
     only_aligned = (run / ALIGNMENT).exists() and not (run / REPORT).exists()
     result = read_alignment(run) if only_aligned else read_report(run)
     try:
+        if cutoff is not None:
+            if not any("cutoffs" in model for part in (result.get("plots") or {}).values() for model in part.values()):
+                raise ConfigError(
+                    f"{run} holds no scores of a two-valued outcome", remedy="Leave --cutoff out, or name the run of such a job's guest"
+                )
+            result["cutoff"] = cutoff
         if only_aligned:
             print_alignment(result, run, console)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 
 from tests.e2e.institutions import KEY, ROOT, Ended, Institutions, tables
 from vfl import faults
-from vfl.config import starter_job
+from vfl.config import job_from, starter_job
 from vfl.demo.run import free_ports
+from vfl.metrics import binary_metrics, plot_series
+from vfl.report import write_report
 from vfl.setup import init_party, trust_peer
 
 README = (ROOT / "README.md").read_text()
@@ -52,6 +55,23 @@ def fill_in(folder: Path, files: dict[str, Path]) -> None:
     trust_peer(folder / "trustco", folder / "telecom.pem")
 
 
+def complete(runs: dict[str, Path]) -> None:
+    """The reports of a run hold what a validator asks for, each party's of what it knows."""
+    bank, telecom = (json.loads((runs[party] / "report.json").read_text()) for party in ("bank", "telecom"))
+    assert bank["outcome"] == "binary"
+    assert {"auc", "gini", "ks", "log_loss", "brier"} <= set(bank["uplift"]["test"]["measures"])
+    assert "uplift" not in telecom
+    assert [c["column"] for c in bank["columns"]] == ["canaryage", "canarylimit"]
+    assert [c["column"] for c in telecom["stability"]["columns"]] == ["canarybill", "canarylate"]
+    assert telecom["stability"]["score"] is None
+    for report in (bank, telecom):
+        assert job_from(report["job_file"]).digest.hex() == report["job_digest"]
+        assert "scores-to-guest" in report["permits"]
+        assert len(report["inputs"]["own table"]) == 64
+        assert sum(report["stability"]["columns"][0]["before"]) == report["alignment"]["train_rows"]
+        assert sum(report["stability"]["columns"][0]["now"]) == report["alignment"]["test_rows"]
+
+
 def test_the_readme_from_end_to_end(parties: Institutions, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = parties.folder
     monkeypatch.chdir(folder)
@@ -85,6 +105,7 @@ def test_the_readme_from_end_to_end(parties: Institutions, monkeypatch: pytest.M
     assert "Unbroken." in said["ledger verify"].out
     assert "Signed by the owner of bank/identity/cert.pem" in said["ledger verify"].out
     assert re.search(r"canaryage +-?\d", said["model show"].out)
+    complete(runs)
     assert "128 of 160 rows are scored" in said["predict"].out
     assert re.search(r"canaryage +0\.\d{3} +as in training", said["monitor"].out)
     assert re.search(r"\b128\b", said["align"].out)
@@ -110,6 +131,28 @@ def show_what_is_wrong(parties: Institutions, run: Path) -> None:
     parties.here("report", "bank").says(7, "report.json is no report", "Give the folder of a finished run")
     parties.here("model", "show", run).says(7, "holds no readable model part", "Name the model folder")
     parties.here("ledger", "show", "nowhere").says(2, "nowhere cannot be read", "Name a run's")
+
+
+def test_a_report_at_another_cut_off(parties: Institutions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(parties.folder)
+    y, p = [0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9]
+    folder = parties.folder / "run"
+    write_report(
+        folder,
+        {
+            "job": "j",
+            "job_digest": "d",
+            "role": "guest",
+            "plots": {"test": {"joint": plot_series(y, p)}},
+            "metrics": {"test": {"joint": binary_metrics(y, p)}},
+        },
+    )
+    assert parties.here("report", folder, "--cutoff", "0.5").code == 0
+    assert "rows that score 0.500 or more are flagged" in (folder / "report.html").read_text().replace("\u00a0", " ")
+    assert parties.here("report", folder).code == 0
+    assert json.loads((folder / "report.json").read_text())["cutoff"] == 0.5
+    write_report(folder, {"job": "j", "job_digest": "d", "role": "host"})
+    parties.here("report", folder, "--cutoff", "0.5").says(2, "no scores of a two-valued outcome", "Leave --cutoff out")
 
 
 def test_the_help_lists_the_commands_in_the_order_of_use(parties: Institutions, monkeypatch: pytest.MonkeyPatch) -> None:
