@@ -141,7 +141,7 @@ def predict(
             scored = len(rows)
             predicted = kind_of(job).predictions(part, scores)
             result["alignment"] = {"guest_rows": len(ready.table or ()), "host_rows": None, "intersection": scored}
-            _write_scores(scoring, meeting, rows, predicted)
+            _write_scores(scoring, meeting, rows, scores)
         _write_reasons(scoring, meeting)
         if ready.table is not None and scoring.before is not None:
             result["stability"] = compare(
@@ -171,13 +171,14 @@ def same_model(session: Session, model_id: bytes) -> None:
             )
 
 
-def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], found: NDArray[np.float64]) -> None:
+def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
     """scores.csv: the key columns as they came, and `score` (of several classes `score_CLASS` for each), empty where not all parties know the id.
 
     One line a row, in the table's order.
     """
     assert scoring.ids is not None
     assert scoring.part is not None
+    found = kind_of(scoring.ready.job).predictions(scoring.part, scores)
     names = ["score"] if found.ndim == 1 else [f"score_{c}" for c in scoring.part.classes or ()]
     columns = dict(zip(names, found.reshape(len(rows), len(names)).T, strict=True)) | kind_of(scoring.ready.job).columns(
         scoring.part, scores

@@ -18,7 +18,7 @@ from protocols.errors import DataError, ModelError
 from vfl.files import write_private, written
 from vfl.metrics import Bins, mark, psi
 
-FORMAT, FILE = 1, "baseline.json"
+FORMAT, BASELINE = 1, "baseline.json"
 
 
 class Reference(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -56,16 +56,16 @@ class Baseline(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def save(self, folder: Path) -> None:
         """Writes it into a model folder.  Raises ConfigError if it cannot be written."""
         with written(folder):
-            write_private(folder / FILE, msgspec.json.encode(self) + b"\n")
+            write_private(folder / BASELINE, msgspec.json.encode(self) + b"\n")
 
 
 def load_baseline(folder: Path) -> Baseline:
     """The baseline of a model folder.  Raises ModelError: none there (a model of an earlier release), damaged, another format."""
-    path = folder / FILE
+    path = folder / BASELINE
     try:
         content = path.read_bytes()
     except OSError:
-        raise ModelError(f"{folder} has no {FILE}", remedy="Name the model folder of a finished run, RUN/model") from None
+        raise ModelError(f"{folder} has no {BASELINE}", remedy="Name the model folder of a finished run, RUN/model") from None
     try:
         found = msgspec.json.decode(content, type=Baseline)
     except msgspec.MsgspecError:
