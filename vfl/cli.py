@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from vfl.arguments import ConnectTimeout, InOrderOfUse, JobFile, PartyFile, ProgressKind, Role, RunFolder
+from vfl.arguments import ConnectTimeout, InOrderOfUse, JobFile, ModelKind, PartyFile, ProgressKind, Role, RunFolder
 from vfl.faults import finish, stoppable
 
 app = typer.Typer(
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-job_app = typer.Typer(help="Read a job file: what it asks, and its digest.", no_args_is_help=True)
+job_app = typer.Typer(help="A job file: begin one, what it asks, its digest.", no_args_is_help=True)
 ledger_app = typer.Typer(help="See what left in a run: show, verify.", no_args_is_help=True)
 model_app = typer.Typer(help="See this party's part of a model: show.", no_args_is_help=True)
 app.add_typer(job_app, name="job")
@@ -94,11 +94,15 @@ def init(
     name: Annotated[
         str, typer.Option(metavar="NAME", help="This party's name in job files: small letters, digits and hyphens.", show_default=False)
     ],
+    kind: ModelKind = "logistic-regression",
 ) -> None:
-    """Make this party's folder: key, certificate, party.toml."""
+    """Make this party's folder: key, certificate, party.toml.
+
+    Its policy allows what jobs of one kind of model reveal, and nothing else.
+    """
     from vfl.setup import init_party
 
-    identity = init_party(folder, role.value, name)
+    identity = init_party(folder, role.value, name, kind=kind)
     say(f"{folder / 'party.toml'}: fill in what the comments ask for")
     say(f"{identity.certificate_path}: give this file to your partners; its fingerprint, to compare by phone:")
     say(f"  {identity.fingerprint()}")
@@ -274,6 +278,22 @@ def report(
     from vfl.show import print_report
 
     print_report(run, Console(emoji=False), cutoff)
+
+
+@job_app.command("new")
+def job_new(
+    job: JobFile,
+    key: Annotated[list[str], typer.Option(metavar="COLUMN", help="An id column; several make one key.", show_default=False)],
+    kind: ModelKind = "logistic-regression",
+    guest: Annotated[str, typer.Option(metavar="NAME", help="Who holds the labels.")] = "bank",
+    host: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Who holds further columns; repeat it for several.")] = None,
+    arbiter: Annotated[str, typer.Option(metavar="NAME", help="Who holds no data.")] = "trustco",
+) -> None:
+    """Write a commented job file to start from."""
+    from vfl.setup import new_job
+
+    new_job(job, keys=key, kind=kind, guest=guest, hosts=host or ["telecom"], arbiter=arbiter)
+    say(f"{job}: read it, change what your parties agreed on otherwise, and give the same file to all")
 
 
 @job_app.command("show")

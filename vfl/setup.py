@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import tomllib
 from pathlib import Path
 from typing import Any
 
 from protocols.errors import ConfigError
-from vfl.config import load_party, starter_party, with_peer
+from vfl.config import job_from, load_party, starter_job, starter_party, with_peer
 from vfl.config.job import Role
 from vfl.identity import Identity, check_name, common_name, create_identity, fingerprint, load_certificate
 
@@ -61,6 +62,18 @@ def trust_peer(folder: Path, certificate: Path, address: str | None = None) -> t
             f"{error.filename} cannot be written ({error.strerror})", remedy="Choose a folder that you may write to"
         ) from None
     return name, fingerprint(pem)
+
+
+def new_job(path: Path, **settings: Any) -> None:
+    """Writes a job file to start from (`settings` as `vfl.config.starter_job`).  Raises ConfigError, also where there is one."""
+    if path.exists():
+        raise ConfigError(f"{path} exists already", remedy="Choose another name; a job that parties agreed on is never overwritten")
+    text = starter_job(**settings)
+    job_from(tomllib.loads(text), str(path))
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror})", remedy="Choose a folder that you may write to") from None
 
 
 def undo(party_file: Path, text: bytes, pinned: Path, pem: bytes | None) -> None:

@@ -62,6 +62,11 @@ def test_the_job_for_alignment_alone_loads(tmp_path):
     assert job.parties.names == ("bank", "telecom")
 
 
+def test_the_job_for_trees_loads(tmp_path):
+    (tmp_path / "job.toml").write_text(BLOCKS["trees"])
+    assert load_job(tmp_path / "job.toml").model.kind == "boosted-trees"
+
+
 def test_every_permission_is_told_in_the_words_of_the_code():
     for permit, discloses in PERMITS.items():
         assert f"| `{permit}` | {discloses} |" in TEXT

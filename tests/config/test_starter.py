@@ -2,8 +2,9 @@
 
 import pytest
 
-from protocols.errors import ConfigError
+from protocols.errors import ConfigError, DisclosureRefused
 from vfl.config import PERMITS, cautions, cross_check, needed_permits, starter_job, starter_party, with_peer
+from vfl.config.models import MODELS
 
 
 @pytest.mark.parametrize("role", ["guest", "host", "arbiter"])
@@ -65,3 +66,19 @@ def test_a_starter_job_of_each_kind_asks_for_what_it_needs(job, options):
 def test_a_starter_job_takes_the_parameters_of_its_kind():
     with pytest.raises(ConfigError, match="max_depth is not a known key"):
         starter_job(max_depth=3)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_party_made_for_a_kind_agrees_to_a_job_of_that_kind(load, job, kind):
+    one = job(kind=kind)
+    text = with_peer(starter_party("guest", "bank", kind=kind), "telecom", "peers/telecom.pem")
+    cross_check(one, load(with_peer(text, "trustco", "peers/trustco.pem")))
+    other = "scorecard" if kind == "boosted-trees" else "boosted-trees"
+    with pytest.raises(DisclosureRefused):
+        cross_check(job(kind=other), load(with_peer(text, "trustco", "peers/trustco.pem")))
+
+
+def test_a_kind_that_there_is_not():
+    for make in (lambda: starter_party("guest", "bank", kind="oracle"), lambda: starter_job(kind="oracle")):
+        with pytest.raises(ConfigError, match=r"the kind 'oracle' is not known\. Use 'logistic-regression', "):
+            make()

@@ -228,3 +228,17 @@ def test_a_fingerprint_is_printed_letter_by_letter(capsys: pytest.CaptureFixture
 
     cli.say("DE:AB:12:CD:00")
     assert capsys.readouterr().out == "DE:AB:12:CD:00\n"
+
+
+def test_a_new_job_loads_and_is_never_overwritten(parties: Institutions) -> None:
+    path = parties.folder / "trees.toml"
+    asked = ("job", "new", path, "--kind", "boosted-trees", "--key", "national_id", "--host", "telecom", "--host", "shop")
+    assert parties.here(*asked).code == 0
+    shown = parties.here("job", "show", path)
+    assert "bank holds the labels, telecom and shop further columns, trustco no data" in " ".join(shown.out.split())
+    parties.here(*asked).says(2, "trees.toml exists already", "Choose another name")
+    parties.here("job", "new", parties.folder / "x.toml", "--kind", "oracle", "--key", "id").says(
+        2, "the kind 'oracle' is not known", "Use"
+    )
+    parties.here("job", "new", parties.folder / "x.toml", "--key", "id", "--guest", "Bank AG").says(2, "parties.guest is .Bank AG.")
+    assert not (parties.folder / "x.toml").exists()

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from protocols.errors import ConfigError
 from vfl.config.job import Role
-from vfl.config.models import MODELS
+from vfl.config.models import MODELS, Model
 from vfl.config.permits import PERMITS
-from vfl.config.reading import Complaint, Section, build, check_name
+from vfl.config.reading import Complaint, Section, build, check_name, listed
 from vfl.data.keys import key_lists
 
 
@@ -20,7 +20,15 @@ def _toml(value: str | Sequence[str]) -> str:
     return "[" + ", ".join(_toml(v) for v in value) + "]"
 
 
-BASIC = ("intersection-to-parties", "final-weights-to-owner", "edge-count-to-arbiter", "scores-to-guest")
+def starter_permits(kind: str) -> tuple[str, ...]:
+    """What a party's policy allows at first: what a job of this kind with one key and one host reveals.  Raises ConfigError: no such kind."""
+    return ("intersection-to-parties", *_section(kind).permits)
+
+
+def _section(kind: str, **parameters: object) -> Model:
+    if kind not in MODELS:
+        raise ConfigError(f"the kind {kind!r} is not known", remedy=f"Use {listed([repr(k) for k in MODELS])}")
+    return build(MODELS[kind], {"kind": kind, **parameters}, f"the {kind} job")
 
 
 def _permits(permits: Sequence[str]) -> str:
@@ -106,7 +114,7 @@ def starter_job(
     """
     lists = key_lists(keys)
     rules = dict.fromkeys((column for key in lists for column in key), "text") | dict(normalise or {})
-    model = build(MODELS[kind], {"kind": kind, **parameters}, f"the {kind} job")
+    model = _section(kind, **parameters)
     permits = ["intersection-to-parties", *model.permits]
     permits += ["matched-keys-to-parties"] if len(lists) > 1 else []
     permits += ["intersection-sizes-to-arbiter"] if len(hosts) > 1 else []
@@ -171,11 +179,16 @@ def starter_party(
     label: str = "default",
     columns: Sequence[str] | None = None,
     min_intersection: int = 100,
-    allow: Sequence[str] = BASIC,
+    allow: Sequence[str] | None = None,
+    kind: str = "logistic-regression",
     runs_per_partner_per_month: int | None = None,
     directory: str = "runs",
 ) -> str:
-    """A commented party.toml for `role`, with no peer yet (`with_peer` adds one).  Raises ConfigError: not a name."""
+    """A commented party.toml for `role`, with no peer yet (`with_peer` adds one); without `allow` its policy allows what jobs of `kind` reveal.
+
+    Raises ConfigError: not a name, no such kind.
+    """
+    allow = starter_permits(kind) if allow is None else allow
     port = f"# The others dial this; open it in the firewall.\nlisten = {_toml(listen)}\n" if role != "host" else ""
     data = ""
     if role != "arbiter":
