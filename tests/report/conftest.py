@@ -83,11 +83,20 @@ def full_result(guest_result: dict[str, Any]) -> dict[str, Any]:
         "uplift": {"test": metrics.uplift_interval(y, joint, np.full(300, 0.5))},
         "columns": describe(train),
         "stability": compare(Baseline.of("bank", b"m", train, joint), test, joint**2),
-        "binning": [
-            {"party": "bank", "column": "limit", "iv": 0.16, "bins": bins},
-            {"party": "telecom", "column": "column 1", "iv": 0.35, "bins": bins},
-        ],
-        "scorecard": {"base_score": 600, "base_odds": 20, "pdo": 50, "points": [{"column": "limit", "bin": "up to 900", "points": -29}]},
+        "model": guest_result["model"]
+        | {
+            "base_score": 600.0,
+            "base_odds": 20.0,
+            "pdo": 50.0,
+            "base_points": 512,
+            "iv": [
+                {"column": "limit", "iv": 0.16, "strength": "medium", "bins": 2, "dropped": None},
+                {"column": "age", "iv": None, "strength": None, "bins": 0, "dropped": "one value only"},
+            ],
+            "woe": [{"column": "limit"} | b for b in bins],
+            "points": [{"column": "limit", "points": p} | b for b, p in zip(bins, (-29, 31), strict=True)],
+            "host_columns": [{"host": "telecom", "column": "column 1", "iv": 0.35, "strength": "strong", "table": bins}],
+        },
         "permits": {"scores-to-guest": "the guest learns the sum of the hosts’ parts of the score"},
         "inputs": {"own table": "cd" * 32},
         "job_file": {"name": "credit-risk", "split": {"test": 0.25, "seed": 7}},

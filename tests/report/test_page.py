@@ -114,7 +114,7 @@ def test_a_full_result_fills_every_section(full_result):
     assert "paired bootstrap: 1,000 draws of the rows, seed 0" in page.words
     for words in (
         "At a cut-off", "scores-to-guest", "arbiter and guest", "ab" * 32, "cd" * 32, '"seed": 7', "“bad” rather than “good”", "joint score", "shifted",
-        "600 rows that all data parties know", "strong", "600 points at odds of 20 to 1", "-29",
+        "600 rows that all data parties know", "strong", "left out: one value only", "base points are 512", "600 points at odds of 20 to 1", "-29",
     ):  # fmt: skip
         assert words in page.words.replace("−", "-"), words
     moved = [line["column"] for line in sorted(full_result["stability"]["columns"], key=lambda line: -line["psi"])]
@@ -267,10 +267,10 @@ def test_names_from_files_stay_text(full_result):
     for lines, key in (
         (guest_result["columns"], "column"),
         (guest_result["stability"]["columns"], "column"),
-        (guest_result["binning"], "column"),
+        *((guest_result["model"][name], "column") for name in ("iv", "woe", "points", "host_columns")),
     ):
         lines[0][key] = evil
-    guest_result["binning"][0]["bins"][0]["bin"] = evil
+    guest_result["model"]["woe"][0]["bin"] = evil
     guest_result |= {"permits": {evil: evil}, "inputs": {evil: evil}, "job_file": {evil: evil}, "classes": [evil, evil]}
     guest_result["environment"] = {evil: evil, "versions": {evil: evil}}
     html = render(guest_result)

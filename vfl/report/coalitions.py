@@ -14,7 +14,7 @@ def coalitions(result: Mapping[str, Any]) -> Rows:
     kind, several = str(model.get("kind") or ""), len(parties.get("hosts") or []) > 1
     if kind == "boosted-trees":
         return _trees(model.get("membership") == "shared", several)
-    if kind.endswith("-regression"):
+    if kind.endswith("-regression") or kind == "scorecard":
         return _regression(model.get("link") == "exact" or kind == "poisson-regression", several)
     return []
 

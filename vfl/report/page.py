@@ -97,10 +97,12 @@ def _numbers(result: Result) -> Iterator[tuple[str, str, str, str, Any]]:
         for name, bounds in found["measures"].items():
             yield from (("uplift", part, name, bound, value) for bound, value in bounds.items())
     stability, model = result.get("stability") or {}, result.get("model") or {}
+    hosts = model.get("host_columns") or []
     lines = {
         "columns": result.get("columns") or [],
         "stability": [*([stability["score"]] if stability.get("score") else []), *(stability.get("columns") or [])],
-        "binning": [{"party": c.get("party"), "column": c["column"]} | b for c in result.get("binning") or [] for b in c["bins"]],
+        "binning": [*(model.get("woe") or []), *({"party": c["host"], "column": c["column"]} | b for c in hosts for b in c["table"])],
+        "points": model.get("points") or [],
         "model": [*(model.get("coefficients") or []), *(model.get("importance") or []), *(model.get("splits") or [])],
         "cost": result.get("phases") or [],
     }

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from vfl.metrics.binary import at_cutoff, uplift, widest
 from vfl.report import plots, words
 from vfl.report.coalitions import coalitions
+from vfl.report.features import binning, coefficients, importance
 
 Result = Mapping[str, Any]
 
@@ -54,10 +55,10 @@ def context(result: Result) -> dict[str, Any]:
         "disclosed": [(*words.CLASSES.get(c, (c, "")), c, g) for c, g in words.by_class(result.get("disclosure") or []).items()],
         "coalitions": coalitions(result),
         "model": model,
-        "coefficients": _coefficients(model.get("coefficients") or []),
-        "importance": _importance(model, result),
-        "binning": _binning(result.get("binning") or []),
-        "scorecard": result.get("scorecard") or {},
+        "coefficients": coefficients(model.get("coefficients") or []),
+        "importance": importance(model, result),
+        "binning": binning(model, party),
+        "points": model.get("points") or [],
         "parameters": {k.replace("_", " "): v for k, v in model.items() if isinstance(v, str | int | float) and k not in NOT_PARAMETERS},
         "environment": _environment(result.get("environment") or {}),
         "job_file": json.dumps(result["job_file"], indent=1, ensure_ascii=False) if result.get("job_file") else "",
@@ -76,7 +77,7 @@ def _nav(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("answer", "Answer", True),
         ("alignment", "Alignment", shown["alignment"]),
         ("columns", "Columns", shown["columns"]),
-        ("features", "Features", shown["binning"] or shown["scorecard"]),
+        ("features", "Features", shown["binning"] or shown["points"]),
         ("model", "Model", model),
         ("evaluation", "Evaluation", shown["figures"] or shown["tables"]),
         ("stability", "Stability", shown["moved"]),
@@ -223,37 +224,6 @@ def _moved(stability: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _importance(model: Mapping[str, Any], result: Result) -> list[dict[str, Any]]:
-    """What each column of the guest, and each host as a whole, brought to the trees; at a host how often its columns were split on."""
-    guest, hosts = words.party_names(result)
-    parties = [guest, *hosts]
-    lines: list[dict[str, Any]] = [
-        {"name": i["column"] or "all columns", "party": parties[int(i["party"])], "gain": float(i["gain"]), "splits": int(i["splits"])}
-        for i in model.get("importance") or []
-    ]
-    lines += [{"name": s["column"], "party": "", "gain": None, "splits": int(s["splits"])} for s in model.get("splits") or []]
-    by = "gain" if model.get("importance") else "splits"
-    weights = [float(line[by] or 0) for line in lines]
-    top = max(weights, default=0.0) or 1.0
-    drawn = [line | {"bar": plots.bar([(0, weight, "joint")], 0, top)} for line, weight in zip(lines, weights, strict=True)]
-    return sorted(drawn, key=lambda line: -float(line[by] or 0))
-
-
-def _binning(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Columns by information value, the highest first, each with its bins and a bar for each bin's weight of evidence."""
-    marks = ((0.3, "strong"), (0.1, "medium"), (0.02, "weak"), (float("-inf"), "hardly any"))
-    out = []
-    for column in columns:
-        woes = [float(b["woe"]) for b in column["bins"]]
-        low, high = min([0.0, *woes]), max([0.0, *woes])
-        bins = [
-            dict(b) | {"bar": plots.bar([(0, w, "up" if w >= 0 else "down")], low, high)} for b, w in zip(column["bins"], woes, strict=True)
-        ]
-        out.append(dict(column) | {"bins": bins, "power": next(name for least, name in marks if column["iv"] >= least)})
-    top = max((c["iv"] for c in out), default=0) or 1
-    return [c | {"bar": plots.bar([(0, c["iv"], "joint")], 0, top)} for c in sorted(out, key=lambda c: -c["iv"])]
-
-
 def _deciles(series: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = [r for r in series.get("deciles") or [] if "event_rate" in r]
     top = max((float(r["event_rate"]) for r in rows), default=0.0)
@@ -273,14 +243,6 @@ def _phases(phases: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
         }
         for p in phases
     ]
-
-
-def _coefficients(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The largest first."""
-    values = [float(r["coef"]) for r in rows]
-    low, high = min(0.0, *values, 0.0), max(0.0, *values, 0.0)
-    drawn = [dict(r) | {"bar": plots.bar([(0, v, "up" if v >= 0 else "down")], low, high)} for r, v in zip(rows, values, strict=True)]
-    return sorted(drawn, key=lambda r: -abs(float(r["coef"])))
 
 
 def _environment(environment: Mapping[str, Any]) -> dict[str, str]:
