@@ -76,7 +76,8 @@ class BoostedTrees:
     """Vertical gradient-boosted trees for a two-valued label; xgboost's names and meanings, its `hist` method, objective binary:logistic.
 
     membership: "hidden" (hosts never learn which rows a node holds; the arbiter deals), or "shared" (faster; hosts learn it).
-    gradient_bits: gradients are rounded to so many bits.  min_bin_rows: sums over fewer of a host's rows are not given (docs/protocols/boosting.md).
+    gradient_bits: gradients are rounded to so many bits: more let the guest recognise rows.  min_bin_rows: sums over fewer of a host's rows are not given
+    (docs/protocols/boosting.md).
     guest_only_trees: first trees on the guest's columns alone.  early_stopping_rounds: with `validation`, the part of the rows held out for it.
     random_state: of rounding, sampling and the split; public.  key_bits: of the guest's Paillier key, 2048, 3072 or 4096.
     """
@@ -91,7 +92,7 @@ class BoostedTrees:
     min_child_weight: float = 1.0
     subsample: float = 1.0
     colsample_bytree: float = 1.0
-    gradient_bits: int = 8
+    gradient_bits: int = 3
     min_bin_rows: int = 10
     membership: Literal["hidden", "shared"] = "hidden"
     guest_only_trees: int = 0

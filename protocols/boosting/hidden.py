@@ -21,8 +21,8 @@ Adversary: honest but curious; the arbiter deals the transfers and colludes with
   6      leaf values from exact g and h, at the guest alone
          NextTree, with early stopping            ------------>
 
-Who learns what.  Guest: at every node the sums of quantised g and h left of boundaries that it cannot name (bins hold min_bin_rows rows or more, but a node's part
-of a bin can be smaller: rows in small cells can be narrowed down over many trees); of a row, whether it goes left where a host's split won its node.
+Who learns what.  Guest: at every node the sums of quantised g and h left of boundaries that it cannot name (bins hold min_bin_rows rows or more and nodes twice as
+many, but a node's part of a bin can be smaller: of one or two rows the guest recognises some by their g and h); of a row, whether it goes left where a host's split won its node.
 Host: how many of its splits won at each level and which, and which others would have gained the same; no node, no row.  Arbiter: rows, levels, trees.
 Arbiter and host together: every row's node.  Arbiter and guest together: the directions of all rows at all splits that won.
 Cost a tree: max_depth times n encryptions and ciphertexts; hosts n * columns products a level, fewer by joint tables; n bytes and n 2^level bits a level and host.

@@ -21,7 +21,8 @@ _ROUNDING, _ROWS, _COLUMNS = range(3)  # streams of public randomness
 class Params:
     """n_estimators rounds (of one tree, or with multi:softprob of `num_class` trees).
 
-    gradient_bits: bits of a quantised g and h.  min_bin_rows: no sum over fewer of a host's rows can be derived (1: no limit).
+    gradient_bits: bits of a quantised g and h; the fewer, the fewer rows the guest recognises in a sum.  min_bin_rows: no sum over fewer of a host's rows can be
+    derived (1: no limit); in `hidden` bins and nodes are limited instead, see `least_child`.
     guest_only_trees: so many first rounds use the guest's columns only; hosts hear nothing of them.
     early_stopping_rounds: rounds without a better loss on the held-out rows before training ends; 0: never.
     seed: of everything random that is public (rounding, rows, columns).  Raises ConfigError.
@@ -38,7 +39,7 @@ class Params:
     min_child_weight: float = 1.0
     subsample: float = 1.0
     colsample_bytree: float = 1.0
-    gradient_bits: int = 8
+    gradient_bits: int = 3
     min_bin_rows: int = 10
     membership: Literal["shared", "hidden"] = "hidden"
     guest_only_trees: int = 0
@@ -60,7 +61,7 @@ class Params:
             ("min_child_weight", 0 <= self.min_child_weight < np.inf, "a number of at least 0"),
             ("subsample", 0 < self.subsample <= 1, "a number above 0, at most 1"),
             ("colsample_bytree", 0 < self.colsample_bytree <= 1, "a number above 0, at most 1"),
-            ("gradient_bits", _whole(self.gradient_bits, 4, 16), "a whole number from 4 to 16"),
+            ("gradient_bits", _whole(self.gradient_bits, 3, 16), "a whole number from 3 to 16"),
             ("min_bin_rows", _whole(self.min_bin_rows, 1, 1_000_000), "a whole number of at least 1"),
             ("membership", self.membership in ("shared", "hidden"), '"hidden" or "shared"'),
             ("guest_only_trees", _whole(self.guest_only_trees, 0, self.n_estimators), "a whole number from 0 to n_estimators"),
@@ -82,6 +83,14 @@ class Params:
     def joint_from(self) -> int:
         """The first tree in which hosts take part."""
         return self.guest_only_trees * self.num_class
+
+    @property
+    def least_child(self) -> int:
+        """The sum of quantised h that either side of a split needs.
+
+        In profile `hidden` no node may hold fewer than 2 min_bin_rows rows, because hosts cannot limit sums by node: a row's h is below 2^gradient_bits.
+        """
+        return 2 * self.min_bin_rows * (2**self.gradient_bits - 1) if self.membership == "hidden" and self.min_bin_rows > 1 else 1
 
     # -- public randomness: every party, and every run with the same seed, draws the same ----------------------------------------
 

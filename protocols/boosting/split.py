@@ -50,7 +50,7 @@ def gains(p: Params, q: Quantised, offer: Offer, g: Ints, h: Ints) -> Floats:
     g_left, h_left = offer.g, offer.h
     g_right, h_right = g[:, None] - g_left, h[:, None] - h_left
     lightest = np.minimum(h_left, h_right)
-    allowed = (lightest > 0) & (lightest * q.h_unit >= p.min_child_weight)
+    allowed = (lightest >= p.least_child) & (lightest * q.h_unit >= p.min_child_weight)
     if offer.valid is not None:
         allowed &= offer.valid
 

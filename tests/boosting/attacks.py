@@ -22,6 +22,7 @@ from tests.boosting.world import Trained, joined
 from tests.harness import Sent
 
 Floats = NDArray[np.float64]
+Bits = NDArray[np.bool_]
 
 
 def messages(transcript: Sequence[Sent], kind: type[Message], receiver: str) -> list[Message]:
@@ -95,3 +96,27 @@ def entropy_share(trained: Trained, blocks: Sequence[Binned], host: int, *, all_
         known -= float(np.log2(below[high[:, f] + 1] - below[low[:, f]]).sum())
         whole -= float(np.log2(share[binned.bins[:, f]]).sum())
     return known / whole
+
+
+def orderable(trained: Trained, blocks: Sequence[Binned], host: int, *, all_rows: bool) -> tuple[float, float]:
+    """The share of a host's cuts that won, and of all pairs of cuts of a column the share whose order direction bits show.
+
+    A row on the right of one cut and on the left of the other shows it.  As with `entropy_share`, the guest is granted which column and cut each split stands for.
+    """
+    binned, every = blocks[host], np.arange(len(blocks[host]))
+    told: dict[tuple[int, int], tuple[Bits, Bits]] = {}  # of a cut: the rows known to lie on its left, and on its right
+    for tree in joined(trained):
+        at = np.zeros(len(every), dtype=np.int64)
+        for node in np.flatnonzero(tree.left >= 0):
+            owner, f, cut, missing_left = int(tree.owner[node]), int(tree.feature[node]), int(tree.cut[node]), bool(tree.missing_left[node])
+            left = blocks[owner].goes_left(every, f, cut, missing_left)
+            here = at == node
+            if owner == host:
+                known = np.ones_like(here) if all_rows else here
+                before = told.get((f, cut), (np.zeros_like(here), np.zeros_like(here)))
+                told[f, cut] = before[0] | (known & left), before[1] | (known & ~left)
+            at[here] = np.where(left[here], tree.left[node], tree.left[node] + 1)
+    cuts = [len(c) for c in binned.binner.cuts]
+    pairs = [(a, b) for a in told for b in told if a[0] == b[0] and a[1] < b[1]]
+    shown = sum(bool((told[a][1] & told[b][0]).any()) for a, b in pairs)
+    return len(told) / sum(cuts), shown / sum(c * (c - 1) // 2 for c in cuts)

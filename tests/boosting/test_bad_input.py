@@ -40,7 +40,7 @@ from vfl.engine import run_local
         {"min_child_weight": -1.0},
         {"subsample": 0.0},
         {"colsample_bytree": 1.5},
-        {"gradient_bits": 3},
+        {"gradient_bits": 2},
         {"min_bin_rows": 0},
         {"membership": "open"},
         {"guest_only_trees": 101},

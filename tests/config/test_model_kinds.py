@@ -94,7 +94,7 @@ def test_an_arbiter_is_named_where_there_is_work_for_one(write, text, says):
         ("n_estimators = 0", "from 1 to 10000"),
         ("learning_rate = 0", "above 0"),
         ("max_bin = 257", "from 2 to 256"),
-        ("gradient_bits = 17", "4 to 16"),
+        ("gradient_bits = 17", "3 to 16"),
         ("min_bin_rows = 0", "at least 1"),
         ('membership = "open"', 'Use "hidden" or "shared"'),
         ('objective = "rank:pairwise"', 'Use "binary:logistic", "reg:squarederror"'),

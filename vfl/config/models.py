@@ -151,7 +151,7 @@ class BoostedTrees(Section):
         default=1.0, gt=0, le=1, description="a number above 0, at most 1 (default 1): the part of the columns a tree uses"
     )
     gradient_bits: int = Field(
-        default=8, ge=4, le=16, description="4 to 16 (default 8): gradients are rounded at random to integers of so many bits"
+        default=3, ge=3, le=16, description="3 to 16 (default 3): gradients are rounded at random to integers of so many bits"
     )
     min_bin_rows: int = Field(
         default=10, ge=1, le=1_000_000, description="a whole number of at least 1 (default 10): no bin of a host has fewer rows"
