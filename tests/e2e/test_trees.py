@@ -140,6 +140,46 @@ def test_shared_trees_need_no_arbiter(parties: Institutions) -> None:
     pd.testing.assert_series_equal(scores, model.predict_score(made["bank"], {"telecom": made["telecom"]}), check_exact=True)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("objective", "more", "number"),
+    [("reg:squarederror", {}, "r2"), ("count:poisson", {}, "deviance"), ("multi:softprob", {"num_class": 3}, "accuracy")],
+)
+def test_other_labels_by_files(parties: Institutions, objective: str, more: dict[str, Any], number: str) -> None:
+    """Numbers, counts and several classes: run, report and prediction, which has the same label's units."""
+    data = tables(rows=120)
+    x = data["bank"]["canaryage"].to_numpy()
+    labels: dict[str, Any] = {
+        "reg:squarederror": 100 + x,
+        "count:poisson": np.random.default_rng(0).poisson(np.exp(x / 60)),
+        "multi:softprob": np.array(["canarya", "canaryb", "canaryc"])[np.digitize(x, [35, 45])],
+    }
+    data["bank"]["canarylabel"] = labels[objective]
+    parties.lay_out(data, settings=POLICY, objective=objective, **SMALL, **more)
+    results = parties.done()
+    report = json.loads(results["bank"].report.read_text())
+    joint, alone = (report["metrics"]["test"][name][number] for name in ("joint", "guest_alone"))
+    assert np.isfinite([joint, alone]).all()
+    assert parties.here("report", results["bank"].folder).code == 0
+    assert parties.here("model", "show", results["bank"].folder / "model").code == 0
+    fresh = new_tables(parties)
+    assert len(fresh["bank"]) == 60
+    started = {}
+    for name, role in parties.roles.items():
+        model = (
+            [] if role == "arbiter" else ["--model", str(results[name].folder / "model"), "--data", str(parties.folder / name / "new.csv")]
+        )
+        started[name] = parties.start(name, *model, command="predict")
+    ended = {name: process.wait(60) for name, process in started.items()}
+    scores = pd.read_csv(ended["bank"].folder / "scores.csv").drop(columns=KEY).dropna()
+    assert len(scores) == 42
+    if objective == "multi:softprob":
+        assert list(scores) == ["score_canarya", "score_canaryb", "score_canaryc"]
+        np.testing.assert_allclose(scores.sum(axis=1), 1)
+    else:
+        assert scores["score"].between(np.min(labels[objective]), np.max(labels[objective])).all()
+
+
 def read(frame: pd.DataFrame, party: str, columns: Sequence[str]) -> Table:
     """New rows of a party, as a federation reads them."""
     return table_from_frame(frame, party=party, keys=[KEY], normalise={KEY: "text"}, duplicates="error", label=None, columns=columns)
