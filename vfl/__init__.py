@@ -8,6 +8,7 @@ score = model.predict_score(bank_new, {"telecom": telecom_new})
 from protocols import errors
 from vfl.align import Aligned, align
 from vfl.estimators import BoostedTrees, LogisticRegression
+from vfl.evaluation import Evaluation, evaluate
 from vfl.federation import FederatedModel, Federation
 from vfl.scorecard.estimator import Scorecard
 from vfl.scorecard.federated import FederatedScorecard
@@ -17,6 +18,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Aligned",
     "BoostedTrees",
+    "Evaluation",
     "FederatedModel",
     "FederatedScorecard",
     "FederatedTrees",
@@ -25,4 +27,5 @@ __all__ = [
     "Scorecard",
     "align",
     "errors",
+    "evaluate",
 ]

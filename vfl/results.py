@@ -7,31 +7,17 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols.cipher import backend
-from vfl import metrics
 from vfl.config import PERMITS, Job, Party
-from vfl.data import Objective
+from vfl.evaluation import measured
 from vfl.kinds import Fitted, kind_of
 from vfl.stability import Baseline, compare, describe
 
-MEASURES: dict[Objective, Callable[..., dict[str, Any]]] = {
-    "binary": metrics.binary_metrics,
-    "multiclass": metrics.class_metrics,
-    "numeric": metrics.numeric_metrics,
-    "count": metrics.count_metrics,
-}
-SERIES: dict[Objective, Callable[..., dict[str, Any]]] = {
-    "binary": lambda y, p, _: metrics.plot_series(y, p),
-    "multiclass": metrics.class_series,
-    "numeric": lambda y, p, _: metrics.numeric_series(y, p),
-    "count": lambda y, p, _: metrics.numeric_series(y, p),
-}
 VERSIONS = ("vfl", "numpy", "pandas", "cryptography")
 
 
@@ -104,8 +90,4 @@ def evaluate(result: dict[str, Any], job: Job, fitted: Fitted, scores: NDArray[n
     assert fitted.aligned.label is not None
     kind, y = kind_of(job), fitted.aligned.label.to_numpy(np.float64)[fitted.held_out]
     found = {"joint": kind.predictions(fitted.part, scores), "guest_alone": kind.guest_alone(job, fitted)}
-    measure, series = MEASURES[job.model.label], SERIES[job.model.label]
-    result["metrics"]["test"] = {name: measure(y, p) for name, p in found.items()}
-    result["plots"]["test"] = {name: series(y, p, fitted.aligned.classes) for name, p in found.items()}
-    joint, alone = found.values()
-    result["uplift"] = {"test": metrics.uplift_interval(y, joint, alone, job.model.label, seed=job.split.seed)}
+    result |= measured(y, found, job.model.label, fitted.aligned.classes, job.split.seed)

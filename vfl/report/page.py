@@ -18,7 +18,7 @@ import numpy as np
 
 from protocols.errors import ConfigError, ModelError
 from vfl.files import write_private
-from vfl.report import words
+from vfl.report import plots, words
 from vfl.report.sections import Result, context, typeset
 
 FORMAT = 1
@@ -74,6 +74,7 @@ def render(result: Result) -> str:
     for name in (words.size, words.duration, words.number, words.change, words.interval, words.percent):
         environment.filters[name.__name__] = typeset(name)
     environment.filters["joined"] = words.joined
+    environment.filters["compact"] = plots.compact
     return environment.get_template("report.html").render(context(result))
 
 

@@ -190,7 +190,7 @@ def residuals(series: Series, names: Mapping[str, str]) -> Markup | None:
 
 def compact(value: float) -> str:
     """A tick of any size: 12,500 or 0.04."""
-    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}").replace("-", "−")
+    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", "−")
 
 
 def counts(values: Sequence[float]) -> Markup:

@@ -1,0 +1,121 @@
+"""What a joint model is worth beside the guest's own, from labels and predictions: for notebooks, and for the report of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from protocols.errors import ConfigError, DataError
+from vfl import metrics
+from vfl.data import Objective
+from vfl.report import write_report
+
+MEASURES: dict[Objective, Callable[..., dict[str, Any]]] = {
+    "binary": metrics.binary_metrics,
+    "multiclass": metrics.class_metrics,
+    "numeric": metrics.numeric_metrics,
+    "count": metrics.count_metrics,
+}
+SERIES: dict[Objective, Callable[..., dict[str, Any]]] = {
+    "binary": lambda y, p, _: metrics.plot_series(y, p),
+    "multiclass": metrics.class_series,
+    "numeric": lambda y, p, _: metrics.numeric_series(y, p),
+    "count": lambda y, p, _: metrics.numeric_series(y, p),
+}
+
+
+def measured(
+    y: NDArray[np.float64], predictions: Mapping[str, NDArray[np.float64]], outcome: Objective, classes: Sequence[Any] | None, seed: int
+) -> dict[str, Any]:
+    """`metrics`, `plots` and, of two models, `uplift`, each of the part "test", as report.json holds them.
+
+    y (n,) 0 and 1, codes or numbers; predictions: "joint" and perhaps "guest_alone", (n,) or (n, classes).
+    """
+    found: dict[str, Any] = {
+        "metrics": {"test": {name: MEASURES[outcome](y, p) for name, p in predictions.items()}},
+        "plots": {"test": {name: SERIES[outcome](y, p, classes) for name, p in predictions.items()}},
+    }
+    if "guest_alone" in predictions:
+        found["uplift"] = {"test": metrics.uplift_interval(y, predictions["joint"], predictions["guest_alone"], outcome, seed=seed)}
+    return found
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation:
+    """What `vfl.evaluate` found; `result` is the content of report.json, as far as predictions tell it."""
+
+    result: dict[str, Any]
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """A row a measure, a column a model."""
+        return pd.DataFrame(self.result["metrics"]["test"])
+
+    @property
+    def uplift(self) -> pd.DataFrame:
+        """A row a measure: `change` (joint minus guest alone) and the ends `low`, `high` of its 95 % interval; empty without the guest's own predictions."""
+        found = (self.result.get("uplift") or {}).get("test") or {"measures": {}}
+        return pd.DataFrame.from_dict(found["measures"], orient="index", columns=["change", "low", "high"])
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes report.html, report.json and report.csv into a folder; the path of the page.  Raises ConfigError if they cannot be written."""
+        return write_report(Path(folder), self.result).with_name("report.html")
+
+    def __repr__(self) -> str:
+        rows = int(self.result["metrics"]["test"]["joint"]["n"])
+        return f"Evaluation of {rows} rows\n{self.metrics.to_string(float_format='{:.4f}'.format)}"
+
+
+def evaluate(
+    y: ArrayLike | pd.Series,
+    joint: ArrayLike | pd.Series | pd.DataFrame,
+    guest_alone: ArrayLike | pd.Series | pd.DataFrame | None = None,
+    *,
+    outcome: Objective = "binary",
+    name: str = "evaluation",
+    seed: int = 0,
+) -> Evaluation:
+    """Measures a joint model, and how sure its advantage over the guest's own model is (a paired bootstrap, drawn by `seed`).
+
+    y (n,): what happened.  joint, guest_alone (n,): of a "binary" outcome the probability of the larger of y's two values; of "multiclass" a frame with a
+    column a class (`predict_proba`); of "numeric" and "count" the mean.  Rows are matched by position; pandas objects must have the same index.  Rows that
+    `joint` does not score (missing: not all parties know them) are left out of both.
+    Raises ConfigError: outcome not known; DataError: lengths or indices differ, labels that do not fit.
+    """
+    if outcome not in MEASURES:
+        raise ConfigError(f"the outcome {outcome!r} is not known", remedy=f"Use one of {', '.join(MEASURES)}")
+    given = {"joint": joint} if guest_alone is None else {"joint": joint, "guest_alone": guest_alone}
+    for predictions in given.values():
+        both = isinstance(y, pd.Series) and isinstance(predictions, pd.Series | pd.DataFrame)
+        if both and not y.index.equals(predictions.index):  # type: ignore[union-attr]
+            raise DataError("labels and predictions do not have the same index", remedy="Take y.loc[predictions.index]")
+    arrays = {model: np.asarray(p, np.float64) for model, p in given.items()}
+    values = np.asarray(y)
+    if any(len(p) != len(values) for p in arrays.values()):
+        raise DataError("labels and predictions are not lists of one length", expected=len(values), found=[len(p) for p in arrays.values()])
+    scored = ~np.isnan(arrays["joint"].reshape(len(values), -1)).any(axis=1)
+    codes, classes = _codes(values, outcome, joint)
+    found = measured(codes[scored], {model: p[scored] for model, p in arrays.items()}, outcome, classes, seed)
+    return Evaluation(
+        {"format": 1, "job": name, "job_digest": "none: made from predictions", "role": "guest", "outcome": outcome, "classes": classes}
+        | found
+    )
+
+
+def _codes(values: NDArray[Any], outcome: Objective, joint: Any) -> tuple[NDArray[np.float64], list[Any] | None]:
+    """The labels as the metrics take them, and the names of their classes."""
+    if outcome in ("numeric", "count"):
+        return values.astype(np.float64), None
+    classes = list(joint.columns) if isinstance(joint, pd.DataFrame) else np.unique(values).tolist()
+    if outcome == "binary" and len(classes) != 2:
+        raise DataError(f"the labels have {len(classes)} values", remedy='A "binary" outcome has two; use outcome="multiclass" for more')
+    place = {value: k for k, value in enumerate(classes)}
+    if not set(values.tolist()) <= set(place):
+        raise DataError("a label is none of the classes", remedy="Name the columns of the predictions by the label's values")
+    return np.fromiter((place[v] for v in values.tolist()), np.float64, len(values)), classes
