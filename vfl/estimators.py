@@ -73,8 +73,9 @@ class LogisticRegression:
 
 @dataclass(frozen=True)
 class BoostedTrees:
-    """Vertical gradient-boosted trees for a two-valued label; xgboost's names and meanings, its `hist` method, objective binary:logistic.
+    """Vertical gradient-boosted trees; xgboost's names and meanings, its `hist` method.  Columns of texts are categories; values may be missing.
 
+    objective: "binary:logistic", "multi:softprob" (three classes or more), "reg:squarederror" or "count:poisson".
     membership: "hidden" (hosts never learn which rows a node holds; the arbiter deals), or "shared" (faster; hosts learn it).
     gradient_bits: gradients are rounded to so many bits: more let the guest recognise rows.  min_bin_rows: sums over fewer of a host's rows are not given
     (docs/protocols/boosting.md).
@@ -82,6 +83,7 @@ class BoostedTrees:
     random_state: of rounding, sampling and the split; public.  key_bits: of the guest's Paillier key, 2048, 3072 or 4096.
     """
 
+    objective: Literal["binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob"] = "binary:logistic"
     n_estimators: int = 100
     max_depth: int = 5
     learning_rate: float = 0.3
@@ -109,15 +111,14 @@ class BoostedTrees:
                 f"BoostedTrees: validation = {self.validation!r} is not possible",
                 remedy="validation is a number above 0 and below 1 with early_stopping_rounds, and 0 without",
             )
-        if self.base_score is not None and not 0 < self.base_score < 1:
-            raise ConfigError(f"BoostedTrees: base_score = {self.base_score!r} is not possible", remedy="base_score lies between 0 and 1")
         if self.key_bits < MIN_KEY_BITS:
             paillier(self.key_bits)
 
-    def params(self) -> Params:
-        """As the protocols take them."""
+    def params(self, classes: int = 3) -> Params:
+        """As the protocols take them, for a label of so many classes."""
         own = {"validation", "random_state", "key_bits"}
-        return Params(seed=self.random_state, **{name: value for name, value in asdict(self).items() if name not in own})
+        given = {name: value for name, value in asdict(self).items() if name not in own}
+        return Params(seed=self.random_state, num_class=classes if self.objective == "multi:softprob" else 1, **given)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name."""

@@ -126,20 +126,22 @@ class Federation:
                 observers=observers,
                 randomness=randomness,
             )
-        tables = {party: table.for_model("binary") for party, table in self._tables.items()}
         if isinstance(estimator, BoostedTrees):
             return trees.fit(
-                tables,
+                self._tables,
                 self.roles,
                 estimator,
                 self._cipher or paillier(estimator.key_bits),
-                lambda frame, party, columns: _table(frame, party, self._keys, self._normalise, None, columns),
+                lambda frame, party, columns, texts: _table(
+                    frame, party, self._keys, self._normalise, None, columns, missing=True, texts=texts
+                ),
                 min_intersection=self._min_intersection,
                 keys=len(self._keys),
                 taps=taps,
                 observers=observers,
                 randomness=randomness,
             )
+        tables = {party: table.for_model("binary") for party, table in self._tables.items()}
         job = logistic.LogisticJob(
             C=estimator.C,
             max_iter=estimator.max_iter,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from protocols.binning import Binned, Binner
 from protocols.boosting.ensemble import Ensemble, HostSplits
+from vfl.data.codes import Names, coded
 from vfl.preprocessing import Standardiser
 
 
@@ -80,6 +81,7 @@ class TreesPart:
     model_id: bytes
     columns: tuple[str, ...]
     binner: Binner
+    names: tuple[Names, ...]  # of each column the categories that training saw, None for numbers
     ensemble: Ensemble | None = None
     splits: HostSplits | None = None
     depth: int = 0
@@ -90,8 +92,8 @@ class TreesPart:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The columns that hold texts: none."""
-        return ()
+        """The columns that hold texts."""
+        return tuple(c for c, names in zip(self.columns, self.names, strict=True) if names is not None)
 
     @property
     def is_guests(self) -> bool:
@@ -100,4 +102,4 @@ class TreesPart:
 
     def binned(self, features: pd.DataFrame) -> Binned:
         """The rows of a table in this part's bins; its columns are looked up by name."""
-        return self.binner.transform(features[list(self.columns)].to_numpy(np.float64))
+        return self.binner.transform(coded(features, self.columns, self.names))

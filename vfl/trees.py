@@ -9,19 +9,28 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from protocols.boosting import objective
 from protocols.channel import Tap
 from protocols.cipher import Scheme
 from protocols.errors import ConfigError
 from protocols.randomness import Randomness
 from protocols.session import Observer, Roles, Session
-from vfl.data import Table
+from vfl.data import Objective, Table
 from vfl.engine import run_local
 from vfl.estimators import BoostedTrees
 from vfl.model import TreesPart
 from vfl.programs import boosting
 
-ReadTable = Callable[[pd.DataFrame, str, Sequence[str]], Table]  # frame, party, columns
+Margins = NDArray[np.float64]
+ReadTable = Callable[[pd.DataFrame, str, Sequence[str], Sequence[str]], Table]  # frame, party, columns, those of texts
+LABELS: dict[str, Objective] = {
+    "binary:logistic": "binary",
+    "reg:squarederror": "numeric",
+    "count:poisson": "count",
+    "multi:softprob": "multiclass",
+}
 
 
 def fit(
@@ -38,7 +47,9 @@ def fit(
     randomness: Mapping[str, Randomness] | None = None,
 ) -> FederatedTrees:
     """Aligns, trains on all common rows and returns the model; read: makes a party's table of new rows."""
-    job = boosting.BoostingJob(estimator.params(), estimator.validation, min_intersection, keys)
+    tables = {party: table.for_model(LABELS[estimator.objective], missing=True, texts=True) for party, table in tables.items()}
+    params = estimator.params(len(tables[roles.guest].classes or ()))
+    job = boosting.BoostingJob(params, estimator.validation, min_intersection, keys)
     programs: dict[str, Callable[[Session], Any]] = {roles.guest: partial(boosting.guest, table=tables[roles.guest], job=job)}
     programs |= {h: partial(boosting.host, table=tables[h], job=job) for h in roles.hosts}
     programs[roles.arbiter] = partial(boosting.arbiter, job=job)
@@ -67,8 +78,11 @@ class FederatedTrees:
 
     @property
     def classes_(self) -> np.ndarray[Any, Any]:
-        """The two values of the label, sorted; the second is the positive class."""
-        return np.asarray(self.parts[self.roles.guest].classes)
+        """The values of the label, sorted; of two the second is the positive class.  Raises ConfigError where the label is no class."""
+        classes = self.parts[self.roles.guest].classes
+        if classes is None:
+            raise ConfigError(f"{self.estimator.objective} has no classes", remedy="Use predict")
+        return np.asarray(classes)
 
     @property
     def best_iteration(self) -> int:
@@ -88,12 +102,49 @@ class FederatedTrees:
         hosts = {h: pd.Series([found.get((k, -1), 0.0)], index=["all columns"], name=kind) for k, h in enumerate(self.roles.hosts, 1)}
         return {self.roles.guest: own, **hosts}
 
-    def decision_function(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
-        """Margins of new rows, by id, in the guest's order; NaN where not all parties know the id."""
+    def decision_function(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series | pd.DataFrame:
+        """Margins of new rows, by id, in the guest's order, NaN where not all parties know the id; of several classes a column each."""
+        margins, index = self._margins(guest, hosts)
+        if self.estimator.objective == "multi:softprob":
+            return pd.DataFrame(margins, index=index, columns=list(self.classes_))
+        return pd.Series(margins[:, 0], index=index, name="score")
+
+    def predict_score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
+        """Probability of the positive class, by id, in the guest's order; NaN where not all parties know the id."""
+        if self.estimator.objective != "binary:logistic":
+            raise ConfigError(f"{self.estimator.objective} has no positive class", remedy="Use predict or predict_proba")
+        means, index = self._means(guest, hosts)
+        return pd.Series(means[:, 0], index=index, name="score")
+
+    def predict_proba(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        """Probabilities by id, columns `classes_`."""
+        classes = list(self.classes_)
+        means, index = self._means(guest, hosts)
+        if means.shape[1] == 1:
+            means = np.hstack([1.0 - means, means])
+        return pd.DataFrame(means, index=index, columns=classes)
+
+    def predict(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
+        """The most probable class, the value or the expected count, by id; missing where not all parties know the id."""
+        if self.parts[self.roles.guest].classes is None:
+            means, index = self._means(guest, hosts)
+            return pd.Series(means[:, 0], index=index, name="value")
+        proba = self.predict_proba(guest, hosts)
+        labels = pd.Series(self.classes_[proba.to_numpy().argmax(axis=1)], index=proba.index, name="class")
+        return pd.Series(labels.where(proba.notna().all(axis=1)))
+
+    def _means(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> tuple[Margins, pd.Index]:
+        margins, index = self._margins(guest, hosts)
+        ensemble = self.parts[self.roles.guest].ensemble
+        assert ensemble is not None
+        return objective.predictions(ensemble.params, margins), index
+
+    def _margins(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> tuple[Margins, pd.Index]:
+        """(rows, outputs), NaN where not all parties know the id; and the guest's ids."""
         if set(hosts) != set(self.roles.hosts):
             raise ConfigError("the model needs a table of each of its hosts", expected=", ".join(self.roles.hosts), found=", ".join(hosts))
         frames = {self.roles.guest: guest, **hosts}
-        tables = {p: self._read(frames[p], p, part.columns) for p, part in self.parts.items()}
+        tables = {p: self._read(frames[p], p, part.columns, part.texts) for p, part in self.parts.items()}
         programs: dict[str, Callable[[Session], Any]] = {
             p: partial(
                 boosting.predict_guest if p == self.roles.guest else boosting.predict_host, table=tables[p], part=part, min_intersection=1
@@ -103,25 +154,10 @@ class FederatedTrees:
         deals = self.estimator.membership == "hidden"
         programs[self.roles.arbiter] = partial(boosting.predict_arbiter, min_intersection=1, deals=deals, keys=self._keys)
         inputs = {p: t.digest() for p, t in tables.items()}
-        rows, margins = run_local(self.roles, programs, self._scheme, inputs=inputs)[self.roles.guest]
-        result = pd.Series(np.nan, index=tables[self.roles.guest].index, name="score")
-        result.iloc[rows] = margins[:, 0]
-        return result
-
-    def predict_score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
-        """Probability of the positive class, by id, in the guest's order; NaN where not all parties know the id."""
-        return pd.Series(1.0 / (1.0 + np.exp(-self.decision_function(guest, hosts))))
-
-    def predict_proba(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-        """Probabilities by id, columns `classes_`."""
-        positive = self.predict_score(guest, hosts)
-        return pd.DataFrame({self.classes_[0]: 1.0 - positive, self.classes_[1]: positive})
-
-    def predict(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
-        """The more probable class, by id; missing where not all parties know the id."""
-        score = self.decision_function(guest, hosts)
-        labels = pd.Series(np.where(score > 0, self.classes_[1], self.classes_[0]), index=score.index, name="class")
-        return pd.Series(labels.where(score.notna()))
+        rows, found = run_local(self.roles, programs, self._scheme, inputs=inputs)[self.roles.guest]
+        margins = np.full((len(tables[self.roles.guest]), found.shape[1]), np.nan)
+        margins[rows] = found
+        return margins, tables[self.roles.guest].index
 
     def __repr__(self) -> str:
         widths = ", ".join(f"{p}: {len(part.columns)}" for p, part in self.parts.items())

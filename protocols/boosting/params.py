@@ -66,8 +66,8 @@ class Params:
             ("membership", self.membership in ("shared", "hidden"), '"hidden" or "shared"'),
             ("guest_only_trees", _whole(self.guest_only_trees, 0, self.n_estimators), "a whole number from 0 to n_estimators"),
             ("early_stopping_rounds", _whole(self.early_stopping_rounds, 0, 10_000), "a whole number from 0 to 10000"),
-            ("num_class", _classes(self), "3 to 1000 for multi:softprob, and 1 for everything else"),
-            ("base_score", self.base_score is None or self.num_class == 1, "None for multi:softprob"),
+            ("num_class", _classes(self), "3 to 1000 for multi:softprob (two classes: binary:logistic), and 1 for everything else"),
+            ("base_score", self.base_score is None or _base(self.objective, self.base_score), _BASES.get(self.objective, "a number")),
             ("seed", _whole(self.seed, 0, 2**63 - 1), "a whole number of at least 0"),
         )
         for name, good, rule in rules:
@@ -114,6 +114,20 @@ class Params:
 
     def _stream(self, purpose: int, tree: int) -> np.random.Generator:
         return np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, purpose, tree])))
+
+
+_BASES = {
+    "binary:logistic": "a number between 0 and 1",
+    "count:poisson": "a number above 0",
+    "multi:softprob": "None for multi:softprob",
+}
+
+
+def _base(objective: str, score: float) -> bool:
+    """Whether `base_score` is a mean that the objective can have."""
+    if objective == "binary:logistic":
+        return 0 < score < 1
+    return 0 < score < np.inf if objective == "count:poisson" else objective == "reg:squarederror" and bool(np.isfinite(score))
 
 
 def _whole(value: object, low: int, high: int) -> bool:

@@ -72,6 +72,9 @@ def test_early_stopping_keeps_the_best_round(small_tables: Tables) -> None:
         {"early_stopping_rounds": 2},
         {"validation": 1.0, "early_stopping_rounds": 2},
         {"base_score": 1.0},
+        {"objective": "count:poisson", "base_score": 0.0},
+        {"objective": "multi:softprob", "base_score": 0.5},
+        {"objective": "rank:pairwise"},
         {"key_bits": 1024},
         {"max_bin": 1},
     ],
@@ -105,3 +108,66 @@ def test_policy_keeps_bin_sums_from_leaving(small_tables: Tables) -> None:
     allowed = ("intersection-to-parties", "own-wins-to-host", "node-rows-to-hosts", "directions-to-guest")
     with pytest.raises(DisclosureRefused, match=BinSums.kind):
         federation.fit(vfl.BoostedTrees(**SMALL, membership="shared"), taps={"telecom": [PolicyTap(allowed, allowed)]})  # type: ignore[arg-type]
+
+
+def drawn(rows: int = 400) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+    """A guest's and a host's table with a column of texts each and missing values, and what their labels hang on."""
+    rng = np.random.default_rng(3)
+    ids = [f"c{k}" for k in range(rows)]
+    area, trade = rng.choice(["north", "south", "west"], rows), rng.choice(list("abcdef"), rows)
+    age, spend = rng.normal(size=rows), rng.normal(size=rows)
+    z = age + spend + 2 * np.isin(trade, ["b", "e"]) - (area == "west")
+    guest = pd.DataFrame({"id": ids, "age": age, "area": area})
+    host = pd.DataFrame({"id": ids, "spend": np.where(rng.random(rows) < 0.1, np.nan, spend), "trade": trade})
+    host.loc[::17, "trade"] = None
+    return guest, host, z
+
+
+@pytest.mark.parametrize("membership", ["shared", "hidden"])
+@pytest.mark.parametrize("objective", ["binary:logistic", "multi:softprob", "reg:squarederror", "count:poisson"])
+def test_labels_of_every_kind_with_texts_and_missing_values(objective: str, membership: str) -> None:
+    guest, host, z = drawn()
+    kinds = {"multi:softprob": np.array(["low", "mid", "top"])[np.digitize(z, [0, 1.5])], "binary:logistic": z > 1}
+    label = kinds.get(objective, np.floor(np.exp(z / 2)) if objective == "count:poisson" else z)
+    federation = vfl.Federation.local(guest.assign(y=label), {"shop": host}, on="id", label="y", cipher=TOY)
+    rounds = {"n_estimators": 12, "max_depth": 3, "min_bin_rows": 3, "validation": 0.2, "early_stopping_rounds": 5}
+    model = federation.fit(vfl.BoostedTrees(objective=objective, membership=membership, **rounds))  # type: ignore[arg-type]
+    new = host.assign(trade=host["trade"].where(np.arange(len(host)) % 9 > 0, "never seen"))
+    found = model.predict(guest, {"shop": new})
+    assert found.index.tolist() == guest["id"].tolist()
+    if objective in kinds:
+        assert (found.to_numpy() == label).mean() > 0.8
+        proba = model.predict_proba(guest, {"shop": host})
+        assert proba.columns.tolist() == model.classes_.tolist() == sorted(set(label.tolist()))
+        assert np.allclose(proba.sum(axis=1), 1)
+    else:
+        assert np.corrcoef(found, label)[0, 1] > 0.8
+        with pytest.raises(ConfigError, match="no classes"):
+            model.predict_proba(guest, {"shop": host})
+    assert model.parts["shop"].texts == ("trade",)
+    if objective != "binary:logistic":
+        with pytest.raises(ConfigError, match="no positive class"):
+            model.predict_score(guest, {"shop": host})
+
+
+@pytest.mark.parametrize(
+    ("objective", "label", "words"),
+    [
+        ("multi:softprob", [0, 1], "num_class"),
+        ("binary:logistic", [0, 1, 2], "exactly two"),
+        ("count:poisson", [0.5, 1, 2], "no count"),
+        ("reg:squarederror", ["x", "y"], "numeric"),
+    ],
+)
+def test_labels_outside_the_objective_are_refused(objective: str, label: list[object], words: str) -> None:
+    guest, host, _ = drawn(60)
+    federation = vfl.Federation.local(guest.assign(y=label * (60 // len(label))), {"shop": host}, on="id", label="y", cipher=TOY)
+    with pytest.raises((ConfigError, DataError), match=words):
+        federation.fit(vfl.BoostedTrees(objective=objective, **SMALL))  # type: ignore[arg-type]
+
+
+def test_very_many_categories_are_refused_by_name() -> None:
+    ids = [f"c{k}" for k in range(5000)]
+    guest, host = pd.DataFrame({"id": ids, "y": [0, 1] * 2500}), pd.DataFrame({"id": ids, "postcode": [f"p{k}" for k in range(5000)]})
+    with pytest.raises(DataError, match="shop: feature column 'postcode' has too many categories"):
+        vfl.Federation.local(guest, {"shop": host}, on="id", label="y", cipher=TOY).fit(vfl.BoostedTrees(**SMALL))  # type: ignore[arg-type]

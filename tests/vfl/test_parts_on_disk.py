@@ -41,8 +41,12 @@ def trees(membership: str) -> dict[str, TreesPart]:
     made = train(blocks, y, p, Identity())
     depth = 2 if membership == "hidden" else 0
     return {
-        "guest": TreesPart("bank", made.ensemble.model_id, ("a", "b"), blocks[0].binner, ensemble=made.ensemble, classes=("x", "y", "z")),
-        "host": TreesPart("shop", made.ensemble.model_id, ("c", "d"), blocks[1].binner, splits=made.hosts[0], depth=depth),
+        "guest": TreesPart(
+            "bank", made.ensemble.model_id, ("a", "b"), blocks[0].binner, (None, None), ensemble=made.ensemble, classes=("x", "y", "z")
+        ),
+        "host": TreesPart(
+            "shop", made.ensemble.model_id, ("c", "d"), blocks[1].binner, (None, tuple("abcd")), splits=made.hosts[0], depth=depth
+        ),
     }
 
 

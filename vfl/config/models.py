@@ -229,8 +229,8 @@ class BoostedTrees(Section):
 
     @property
     def takes_texts(self) -> bool:
-        """Whether features may be categories."""
-        return False
+        """Whether features may be categories: each has a bin of its own."""
+        return True
 
     @property
     def arbiter_scores(self) -> bool:

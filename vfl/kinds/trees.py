@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 
-from protocols.binning import Binner
 from protocols.boosting import hidden, objective, scoring, twin
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.packing import Packing
@@ -18,6 +17,7 @@ from protocols.boosting.params import Params
 from protocols.cipher import HEAD_ROOM
 from vfl.config.job import Job, Role
 from vfl.config.models import BoostedTrees
+from vfl.data.codes import coded
 from vfl.kinds.fitted import Fitted
 from vfl.kinds.trees_part import pack, unpack
 from vfl.model import TreesPart
@@ -121,9 +121,10 @@ def guest_alone(job: Job, fitted: Fitted) -> NDArray[np.float64]:
     params, aligned, test = _model(job).params(), fitted.aligned, fitted.held_out
     assert isinstance(fitted, boosting.Fitted)
     assert aligned.label is not None
-    x, y = aligned.features.to_numpy(np.float64), aligned.label.to_numpy(np.float64)
-    binner = Binner.fit(x[~test], params.max_bin)
-    rounds = Rounds(params, y[~test], held_out=fitted.validation[~test])
+    part, y = fitted.part, aligned.label.to_numpy(np.float64)
+    weight = None if aligned.weight is None else aligned.weight.to_numpy(np.float64)[~test]
+    binner, x = part.binner, coded(aligned.features, part.columns, part.names)
+    rounds = Rounds(params, y[~test], weight=weight, held_out=fitted.validation[~test])
     twin.train([binner.transform(x[~test])], params, rounds)
     own, ensemble = binner.transform(x[test]), rounds.ensemble(b"")
     steps = [tree.value[tree.route(len(own), scoring.walker(own, tree, ()))] for tree in ensemble.trees]

@@ -23,6 +23,7 @@ from protocols.boosting.ensemble import Ensemble, HostSplits
 from protocols.boosting.params import MAX_DEPTH, Params
 from protocols.boosting.tree import GUEST, LEAF, Tree
 from protocols.errors import ConfigError
+from vfl.data.codes import Names
 from vfl.kinds.parts import Body, Damaged, Head, Tensors, check, tensors_of
 from vfl.model import TreesPart
 
@@ -48,15 +49,16 @@ NODES: dict[str, type[Any]] = {
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The keys of manifest.json that trees add: at the guest the parameters, at a host the depth of `hidden` trees, else 0."""
+    """The keys of manifest.json that trees add: at the guest the parameters, at a host the depth of `hidden` trees, else 0; the categories of each column."""
 
     params: dict[str, str | int | float | None] | None
     depth: int
+    names: list[list[str] | None]
 
 
 def pack(part: TreesPart) -> Body:
     """As the module says."""
-    cuts = part.binner.cuts
+    cuts, names = part.binner.cuts, [None if n is None else list(n) for n in part.names]
     tensors: Tensors = {
         "bins.cuts": np.concatenate([np.zeros(0), *cuts]),
         "bins.counts": np.array([len(c) for c in cuts], dtype=np.int64),
@@ -74,7 +76,7 @@ def pack(part: TreesPart) -> Body:
         }
         tensors |= {"base": part.ensemble.base, "seats": np.concatenate([np.zeros(0, np.int64), *seats])}
         params = {name: getattr(part.ensemble.params, name) for name in Params.__dataclass_fields__}
-        return Body(msgspec.to_builtins(Rest(params, 0)), tensors)
+        return Body(msgspec.to_builtins(Rest(params, 0, names)), tensors)
     splits = part.splits
     assert splits is not None
     tensors |= {
@@ -83,7 +85,7 @@ def pack(part: TreesPart) -> Body:
         "splits.missing_left": np.array(splits.missing_left, dtype=np.bool_),
         "splits.seat": np.array(splits.seat, dtype=np.int64).reshape(-1, 3),
     }
-    return Body(msgspec.to_builtins(Rest(None, part.depth)), tensors)
+    return Body(msgspec.to_builtins(Rest(None, part.depth, names)), tensors)
 
 
 def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> TreesPart:
@@ -97,12 +99,12 @@ def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[An
         arrays = tensors_of(tensors, shapes | {f"trees.{name}": (kind, [None]) for name, kind in NODES.items()})
         binner = _binner(arrays, len(head.columns))
         ensemble = Ensemble(params, head.name, arrays["base"], _trees(arrays, params, binner), _seats(arrays, params))
-        return TreesPart(head.party, head.name, tuple(head.columns), binner, ensemble=ensemble, classes=head.values)
+        return TreesPart(head.party, head.name, tuple(head.columns), binner, _names(told, binner), ensemble=ensemble, classes=head.values)
     shapes = BINS | {"splits.feature": (np.int64, [None]), "splits.cut": (np.int64, [None]), "splits.missing_left": (np.bool_, [None])}
     arrays = tensors_of(tensors, shapes | {"splits.seat": (np.int64, [None, 3])})
     binner = _binner(arrays, len(head.columns))
     splits = _splits(arrays, head.name, told.depth, binner)
-    return TreesPart(head.party, head.name, tuple(head.columns), binner, splits=splits, depth=told.depth)
+    return TreesPart(head.party, head.name, tuple(head.columns), binner, _names(told, binner), splits=splits, depth=told.depth)
 
 
 def _params(told: Mapping[str, Any]) -> Params:
@@ -136,6 +138,16 @@ def _categories(arrays: Tensors, columns: int) -> tuple[Categories | None, ...]:
     values, bins = _apart(arrays["categories.values"], sizes), _apart(arrays["categories.bins"], sizes)
     check(*(np.diff(v) > 0 for v in values), *((b >= 0) & (b < MAX_BIN) for b in bins))
     return tuple(None if n < 0 else Categories(v, b, int(o)) for n, v, b, o in zip(counts, values, bins, others, strict=True))
+
+
+def _names(told: Rest, binner: Binner) -> tuple[Names, ...]:
+    """Distinct and sorted, as the numbers in the bins count them."""
+    check(len(told.names) == len(binner.categories))
+    for names, bins in zip(told.names, binner.categories, strict=True):
+        check((names is None) == (bins is None))
+        if names is not None and bins is not None:
+            check(names == sorted(set(names)), np.array_equal(bins.values, np.arange(len(names))))
+    return tuple(None if names is None else tuple(names) for names in told.names)
 
 
 def _apart(joined: NDArray[Any], sizes: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:

@@ -16,6 +16,7 @@ from protocols.boosting.params import Params
 from protocols.errors import DataError
 from protocols.session import Session
 from vfl.data import Table, split_rows
+from vfl.data.codes import Names, coded, names_of
 from vfl.model import TreesPart
 
 
@@ -54,13 +55,14 @@ def guest(session: Session, table: Table, job: BoostingJob) -> Fitted:
     train = np.flatnonzero(~test)
     assert aligned.label is not None
     y = aligned.label.to_numpy(np.float64)[train]
+    weight = None if aligned.weight is None else aligned.weight.to_numpy(np.float64)[train]
     check_labels(job.params, y[~validation[train]])
     model_id = session.seed("model id").secret[:16]
     with session.phase("train"):
-        binned = bin_table(aligned.take(train), job, least=1)
+        binned, names = bin_table(aligned.take(train), job, least=1)
         fit = hidden.guest if job.profile_is_hidden else shared.guest
-        ensemble = fit(session, binned, job.params, Rounds(job.params, y, held_out=validation[train]), model_id)
-    part = TreesPart(session.me, model_id, columns_of(table), binned.binner, ensemble=ensemble, classes=table.classes)
+        ensemble = fit(session, binned, job.params, Rounds(job.params, y, weight=weight, held_out=validation[train]), model_id)
+    part = TreesPart(session.me, model_id, columns_of(table), binned.binner, names, ensemble=ensemble, classes=table.classes)
     scores = score_guest(session, part, aligned.take(np.flatnonzero(test))) if job.test else None
     return Fitted(part, aligned, test, validation, sizes, scores)
 
@@ -70,11 +72,11 @@ def host(session: Session, table: Table, job: BoostingJob) -> Fitted:
     aligned, test, validation, sizes = align(session, table, job)
     train = np.flatnonzero(~test)
     with session.phase("train"):
-        binned = bin_table(aligned.take(train), job, least=job.params.min_bin_rows)
+        binned, names = bin_table(aligned.take(train), job, least=job.params.min_bin_rows)
         fit = hidden.host if job.profile_is_hidden else shared.host
         splits = fit(session, binned, job.params, validation[train])
     depth = job.params.max_depth if job.profile_is_hidden else 0
-    part = TreesPart(session.me, splits.model_id, columns_of(table), binned.binner, splits=splits, depth=depth)
+    part = TreesPart(session.me, splits.model_id, columns_of(table), binned.binner, names, splits=splits, depth=depth)
     if job.test:
         score_host(session, part, aligned.take(np.flatnonzero(test)))
     return Fitted(part, aligned, test, validation, sizes)
@@ -143,9 +145,12 @@ def score_host(session: Session, part: TreesPart, table: Table) -> None:
         scoring.host(session, part.binned(table.features), part.splits, part.depth)
 
 
-def bin_table(table: Table, job: BoostingJob, least: int) -> Binned:
-    x = table.features.to_numpy(np.float64)
-    return Binner.fit(x, job.params.max_bin, least).transform(x)
+def bin_table(table: Table, job: BoostingJob, least: int) -> tuple[Binned, tuple[Names, ...]]:
+    """The rows in bins of their own, and the names of the categories of each column."""
+    names = names_of(table.features, table.party)
+    x = coded(table.features, columns_of(table), names)
+    categorical = [k for k, texts in enumerate(names) if texts is not None]
+    return Binner.fit(x, job.params.max_bin, least, categorical).transform(x), names
 
 
 def columns_of(table: Table) -> tuple[str, ...]:

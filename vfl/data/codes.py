@@ -1,0 +1,44 @@
+"""Columns of categories as numbers: the place of each among the names that training saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from protocols.binning import MAX_CATEGORIES
+from protocols.errors import DataError
+
+Names = tuple[str, ...] | None  # of a column of numbers: None
+
+
+def names_of(features: pd.DataFrame, party: str) -> tuple[Names, ...]:
+    """The sorted distinct texts of each column of texts.  Raises DataError where there are more than trees can learn from; names the column, no text."""
+    found = list[Names]()
+    for name, column in features.items():
+        texts = tuple(sorted(column.dropna().unique())) if column.dtype.kind == "O" else None
+        if texts is not None and len(texts) > MAX_CATEGORIES:
+            raise DataError(
+                f"{party}: feature column '{name}' has too many categories to learn from",
+                remedy="Group them, or leave the column out: is it an id?",
+                party=party,
+                expected=f"at most {MAX_CATEGORIES}",
+                found=len(texts),
+            )
+        found.append(texts)
+    return tuple(found)
+
+
+def coded(features: pd.DataFrame, columns: Sequence[str], names: Sequence[Names]) -> NDArray[np.float64]:
+    """(n, columns): numbers as they are, texts as their place in `names`, -1 where they have none, NaN where missing."""
+    x = np.empty((len(features), len(columns)))
+    for k, (column, texts) in enumerate(zip(columns, names, strict=True)):
+        values = features[column]
+        if texts is None:
+            x[:, k] = values.to_numpy(np.float64)
+        else:
+            place = pd.Index(texts, dtype=object).get_indexer(pd.Index(values, dtype=object))
+            x[:, k] = np.where(values.isna(), np.nan, place)
+    return x
