@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from vfl.arguments import ConnectTimeout, InOrderOfUse, JobFile, ModelKind, PartyFile, ProgressKind, Role, RunFolder
+from vfl.examples import examples
 from vfl.faults import finish, stoppable
 
 app = typer.Typer(
@@ -52,7 +53,7 @@ def root(
     pass
 
 
-@app.command()
+@app.command(epilog=examples("demo"))
 def demo(
     data: Annotated[
         str | None,
@@ -85,7 +86,7 @@ def demo(
     run_demo(Options(data or default_data(), label, columns, rows, key_bits, passes, folder), Console(emoji=False))
 
 
-@app.command()
+@app.command(epilog=examples("init"))
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The new party's folder.", show_default=False)],
     role: Annotated[
@@ -108,7 +109,7 @@ def init(
     say(f"  {identity.fingerprint()}")
 
 
-@app.command()
+@app.command(epilog=examples("trust"))
 def trust(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="This party's folder.", show_default=False)],
     certificate: Annotated[
@@ -129,7 +130,7 @@ def trust(
     say(f"  {fingerprint}")
 
 
-@app.command()
+@app.command(epilog=examples("check"))
 def check(job: JobFile, party: PartyFile) -> None:
     """Dry run: what would be disclosed; nothing is sent.
 
@@ -140,7 +141,7 @@ def check(job: JobFile, party: PartyFile) -> None:
     print_check(job, party, Console(emoji=False))
 
 
-@app.command()
+@app.command(epilog=examples("run"))
 def run(job: JobFile, party: PartyFile, connect_timeout: ConnectTimeout = 600.0, progress: ProgressKind = "bar") -> None:
     """Take part in a job: align, train, score.
 
@@ -164,7 +165,7 @@ def run(job: JobFile, party: PartyFile, connect_timeout: ConnectTimeout = 600.0,
         say(f"report: {folder / 'report.json'}")
 
 
-@app.command()
+@app.command(epilog=examples("predict"))
 def predict(
     job: JobFile,
     party: PartyFile,
@@ -201,7 +202,7 @@ def predict(
     say(f"report: {folder / 'report.json'}")
 
 
-@app.command()
+@app.command(epilog=examples("monitor"))
 def monitor(
     party: PartyFile,
     model: Annotated[Path, typer.Option(metavar="MODEL", help="This party's model folder, RUN/model.", show_default=False)],
@@ -231,7 +232,7 @@ def monitor(
     print_monitor(found, Console(emoji=False))
 
 
-@app.command()
+@app.command(epilog=examples("align"))
 def align(
     job: JobFile,
     party: PartyFile,
@@ -260,7 +261,7 @@ def align(
     say(f"report: {folder / 'alignment.json'}")
 
 
-@app.command()
+@app.command(epilog=examples("report"))
 def report(
     run: RunFolder,
     cutoff: Annotated[
@@ -280,7 +281,7 @@ def report(
     print_report(run, Console(emoji=False), cutoff)
 
 
-@job_app.command("new")
+@job_app.command("new", epilog=examples("job new"))
 def job_new(
     job: JobFile,
     key: Annotated[list[str], typer.Option(metavar="COLUMN", help="An id column; several make one key.", show_default=False)],
@@ -296,7 +297,7 @@ def job_new(
     say(f"{job}: read it, change what your parties agreed on otherwise, and give the same file to all")
 
 
-@job_app.command("show")
+@job_app.command("show", epilog=examples("job show"))
 def job_show(job: JobFile) -> None:
     """Say in plain words what a job asks of its parties."""
     from vfl.config import load_agreement
@@ -305,7 +306,7 @@ def job_show(job: JobFile) -> None:
     print_job(load_agreement(job), Console(emoji=False))
 
 
-@job_app.command("digest")
+@job_app.command("digest", epilog=examples("job digest"))
 def job_digest(job: JobFile) -> None:
     """Print the digest that every party must see before it agrees."""
     from vfl.config import load_agreement
@@ -313,7 +314,7 @@ def job_digest(job: JobFile) -> None:
     say(load_agreement(job).digest.hex())
 
 
-@ledger_app.command("show")
+@ledger_app.command("show", epilog=examples("ledger show"))
 def ledger_show(
     run: RunFolder,
     messages: Annotated[
@@ -326,7 +327,7 @@ def ledger_show(
     print_ledger(run, Console(emoji=False), messages)
 
 
-@ledger_app.command("verify")
+@ledger_app.command("verify", epilog=examples("ledger verify"))
 def ledger_verify(
     run: RunFolder,
     certificate: Annotated[
@@ -340,7 +341,7 @@ def ledger_verify(
     print_verified(run, certificate, Console(emoji=False))
 
 
-@model_app.command("show")
+@model_app.command("show", epilog=examples("model show"))
 def model_show(model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, RUN/model.", show_default=False)]) -> None:
     """Show this party's coefficients."""
     from vfl.show import print_model

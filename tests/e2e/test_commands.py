@@ -6,13 +6,17 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from tests.e2e.institutions import KEY, ROOT, Ended, Institutions, tables
 from vfl import faults
+from vfl.cli import app
 from vfl.config import job_from, starter_job
 from vfl.demo.run import free_ports
+from vfl.examples import EXAMPLES
 from vfl.metrics import binary_metrics, plot_series
 from vfl.report import write_report
 from vfl.setup import init_party, trust_peer
@@ -131,6 +135,27 @@ def show_what_is_wrong(parties: Institutions, run: Path) -> None:
     parties.here("report", "bank").says(7, "report.json is no report", "Give the folder of a finished run")
     parties.here("model", "show", run).says(7, "holds no readable model part", "Name the model folder")
     parties.here("ledger", "show", "nowhere").says(2, "nowhere cannot be read", "Name a run's")
+
+
+def leaves(command: Any, name: str = "") -> dict[str, Any]:
+    """Every command that does something, by its words."""
+    inner = getattr(command, "commands", None)
+    return {name: command} if inner is None else {k: v for n, c in inner.items() for k, v in leaves(c, f"{name} {n}".strip()).items()}
+
+
+def test_every_help_page_ends_with_examples_that_parse(parties: Institutions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    found = leaves(get_command(app))
+    assert set(EXAMPLES) == set(found)
+    for name, lines in EXAMPLES.items():
+        text = parties.here(*name.split(), "--help").out
+        for line in lines:
+            assert f"\n    {line}\n" in text, (name, text)
+            words = shlex.split(line)
+            assert words[: 1 + len(name.split())] == ["vfl", *name.split()]
+            found[name].make_context(name, words[1 + len(name.split()) :]).close()
+    with pytest.raises(Exception, match="No such option"):
+        found["run"].make_context("run", ["job.toml", "party.toml", "--no-such"])
 
 
 def test_a_report_at_another_cut_off(parties: Institutions, monkeypatch: pytest.MonkeyPatch) -> None:

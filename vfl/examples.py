@@ -1,0 +1,34 @@
+"""What stands at the end of each `--help` page: commands that one would really type."""
+
+from __future__ import annotations
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "demo": ("vfl demo", "vfl demo --data credit-sim --rows 5000", "vfl demo --data loans.csv --label default --guest age,limit"),
+    "init": ("vfl init bank/ --role guest --name bank", "vfl init telecom/ --role host --name telecom"),
+    "trust": ("vfl trust bank/ telecom.pem", "vfl trust telecom/ bank.pem --address 10.0.0.1:7443"),
+    "job new": ("vfl job new job.toml --key national_id", "vfl job new job.toml --key national_id --kind boosted-trees --host telecom --host utility"),
+    "job show": ("vfl job show job.toml",),
+    "job digest": ("vfl job digest job.toml",),
+    "check": ("vfl check job.toml bank/party.toml",),
+    "align": ("vfl align job.toml bank/party.toml", "vfl align job.toml bank/party.toml --format csv"),
+    "run": ("vfl run job.toml bank/party.toml", "vfl run job.toml bank/party.toml --connect-timeout 3600 --progress lines"),
+    "predict": (
+        "vfl predict job.toml bank/party.toml --model RUN/model --data new.csv --out scores.csv",
+        "vfl predict job.toml telecom/party.toml --model RUN/model",
+    ),
+    "monitor": (
+        "vfl monitor bank/party.toml --model RUN/model --data new.csv --scores scores.csv",
+        "vfl monitor telecom/party.toml --model RUN/model --out drift.csv",
+    ),
+    "report": ("vfl report RUN", "vfl report RUN --cutoff 0.2"),
+    "ledger show": ("vfl ledger show RUN", "vfl ledger show RUN --messages"),
+    "ledger verify": ("vfl ledger verify RUN --certificate bank/identity/cert.pem",),
+    "model show": ("vfl model show RUN/model",),
+}  # fmt: skip
+
+
+def examples(command: str) -> str:
+    """The text below a command's options; RUN is the folder that `vfl run` names at its end."""
+    lines = EXAMPLES[command]
+    note = ["", "RUN is the folder of the report that vfl run names at its end."] if any("RUN" in line for line in lines) else []
+    return "\b\n" + "\n".join(["Examples:" if len(lines) > 1 else "Example:", *(f"  {line}" for line in lines), *note])
