@@ -7,9 +7,10 @@ score = model.predict_score(bank_new, {"telecom": telecom_new})
 
 from protocols import errors
 from vfl.align import Aligned, align
-from vfl.estimators import BoostedTrees, LogisticRegression
+from vfl.estimators import BoostedTrees, LinearRegression, LogisticRegression, PoissonRegression
 from vfl.evaluation import Evaluation, evaluate
-from vfl.federation import FederatedModel, Federation
+from vfl.federation import Federation
+from vfl.regression import FederatedModel
 from vfl.scorecard.estimator import Scorecard
 from vfl.scorecard.federated import FederatedScorecard
 from vfl.trees import FederatedTrees
@@ -23,7 +24,9 @@ __all__ = [
     "FederatedScorecard",
     "FederatedTrees",
     "Federation",
+    "LinearRegression",
     "LogisticRegression",
+    "PoissonRegression",
     "Scorecard",
     "align",
     "errors",

@@ -2,77 +2,147 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from protocols.boosting.params import Params
-from protocols.cipher import Paillier
 from protocols.errors import ConfigError
+from vfl.data import Objective
+from vfl.parameters import FULL_KEY_BITS, Parameters, check_key_bits, number, whole
+from vfl.programs.glm import LABELS
 
-MIN_KEY_BITS, FULL_KEY_BITS = 2048, 3072
-
-
-def paillier(key_bits: int) -> Paillier:
-    """The scheme for a key size; raises ConfigError below 2048 bits, warns below 3072."""
-    if key_bits < MIN_KEY_BITS:
-        raise ConfigError(
-            f"key_bits = {key_bits} is too short to protect anything",
-            remedy=f"Use {FULL_KEY_BITS} (128-bit security, NIST SP 800-57), or {MIN_KEY_BITS} (112-bit)",
-        )
-    if key_bits not in (2048, 3072, 4096):
-        raise ConfigError(f"key_bits = {key_bits} is not a supported size", remedy="Use 2048, 3072 or 4096")
-    if key_bits < FULL_KEY_BITS:
-        warnings.warn(f"a {key_bits}-bit key gives 112-bit security; {FULL_KEY_BITS} is the default", UserWarning, stacklevel=3)
-    return Paillier(key_bits)
+REFUSED = {
+    "l1_ratio": (0.0, "an L1 penalty needs a threshold, which no party can apply to a weight that it holds a share of"),
+    "positive": (False, "keeping weights above zero needs a comparison, which no party can make on a weight that it holds a share of"),
+    "warm_start": (
+        False,
+        "a second reveal of one problem's weights would tell each party the difference of two iterates, which holds labels",
+    ),
+}
 
 
-@dataclass(frozen=True)
-class LogisticRegression:
-    """Vertical logistic regression; objective C * sum(loss) + ||w||^2 / 2, intercept (the guest's) un-penalised, as scikit-learn's.
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Regression(Parameters):
+    """What all regressions share; not for use by itself.
 
-    C: inverse penalty, > 0.  max_iter: passes over the rows; their number is fixed, because nobody sees a gradient or a loss.
-    link: "exact", or "taylor", the second-order expansion of the loss around 0: cheaper by about a half, but a least-squares fit, whose probabilities are
-    too flat.
+    max_iter: passes over the rows; their number is fixed, because nobody sees a gradient or a loss.
+    fit_intercept: whether the guest fits one, un-penalised.
     clip: standardised features are clipped to [-clip, clip].  score_bits: scores are opened to the guest rounded to 2^-score_bits.
     weight_bits: final weights are revealed to their owner rounded to 2^-weight_bits.
     key_bits: of the arbiter's Paillier key, 2048, 3072 or 4096.
+    l1_ratio, positive, warm_start: only their defaults are possible; the error says why.
     """
 
-    C: float = 1.0
     max_iter: int = 100
-    link: Literal["exact", "taylor"] = "exact"
+    fit_intercept: bool = True
     clip: float = 6.0
     score_bits: int = 10
     weight_bits: int = 10
     key_bits: int = FULL_KEY_BITS
+    l1_ratio: float = 0.0
+    positive: bool = False
+    warm_start: bool = False
 
     def __post_init__(self) -> None:
-        rules: tuple[tuple[str, bool, str], ...] = (
-            ("C", 0 < self.C < 1e12, "a positive number"),
+        for name, (default, why) in REFUSED.items():
+            if getattr(self, name) != default:
+                raise ConfigError(
+                    f"{type(self).__name__}: {name} = {getattr(self, name)!r} is not possible: {why}", remedy=f"Leave {name} out"
+                )
+        self.check(
             (
-                "max_iter",
-                isinstance(self.max_iter, int) and 5 <= self.max_iter <= 10_000,
-                "a whole number from 5 to 10000: earlier weights tell too much",
-            ),
-            ("link", self.link in ("exact", "taylor"), '"exact" or "taylor"'),
-            ("clip", 0 < self.clip <= 64, "a number above 0, at most 64"),
-            ("weight_bits", isinstance(self.weight_bits, int) and 4 <= self.weight_bits <= 24, "a whole number from 4 to 24"),
-            ("score_bits", isinstance(self.score_bits, int) and 0 <= self.score_bits <= 20, "a whole number from 0 to 20"),
+                ("max_iter", whole(self.max_iter, 5, 10_000), "a whole number from 5 to 10000: earlier weights tell too much"),
+                ("fit_intercept", isinstance(self.fit_intercept, bool), "True or False"),
+                ("clip", number(self.clip, 0, 64, open_below=True), "a number above 0, at most 64"),
+                ("weight_bits", whole(self.weight_bits, 4, 24), "a whole number from 4 to 24"),
+                ("score_bits", whole(self.score_bits, 0, 20), "a whole number from 0 to 20"),
+            )
         )
-        for name, good, rule in rules:
-            if not good:
-                raise ConfigError(f"LogisticRegression: {name} = {getattr(self, name)!r} is not possible", remedy=f"{name} is {rule}")
-        if self.key_bits < MIN_KEY_BITS:
-            paillier(self.key_bits)
+        check_key_bits(self.key_bits)
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters by name."""
-        return asdict(self)
+    @property
+    def objective(self) -> Objective:
+        """What the guest's label must hold."""
+        return LABELS[self.job()["family"]]
+
+    def job(self) -> dict[str, Any]:
+        """As the program takes them."""
+        names = ("max_iter", "fit_intercept", "clip", "score_bits", "weight_bits")
+        return {name: getattr(self, name) for name in names}
 
 
-@dataclass(frozen=True)
-class BoostedTrees:
+@dataclass(frozen=True, repr=False, kw_only=True)
+class LogisticRegression(Regression):
+    """Vertical logistic regression; objective C * sum(loss) + ||w||^2 / 2, intercept (the guest's) un-penalised, as scikit-learn's.
+
+    A label of more than two values is fitted one-vs-rest: as many trainings, after one alignment, and as many reveals of weights.
+    C: inverse penalty, > 0.  link: "exact", or "taylor", the second-order expansion of the loss around 0: cheaper by about a half, but a least-squares fit,
+    whose probabilities are too flat.  class_weight: "balanced", or a weight for each value of the label (1 where none is named).
+    The other parameters: `Regression`.
+    """
+
+    C: float = 1.0
+    link: Literal["exact", "taylor"] = "exact"
+    class_weight: Literal["balanced"] | Mapping[Any, float] | None = None
+
+    def __post_init__(self) -> None:
+        given = self.class_weight
+        weights = isinstance(given, Mapping) and len(given) > 0 and all(number(w, 0, 1e6, open_below=True) for w in given.values())
+        self.check(
+            (
+                ("C", number(self.C, 0, 1e12, open_below=True), "a positive number"),
+                ("link", self.link in ("exact", "taylor"), '"exact" or "taylor"'),
+                ("class_weight", given is None or given == "balanced" or weights, 'None, "balanced" or a positive number for each class'),
+            )
+        )
+        super().__post_init__()
+
+    def job(self) -> dict[str, Any]:
+        given = self.class_weight
+        weights = tuple(given.items()) if isinstance(given, Mapping) else given
+        return {**super().job(), "family": "logistic", "alpha": 1 / self.C, "link": self.link, "class_weight": weights}
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class LinearRegression(Regression):
+    """Vertical least squares; objective ||y - X w - b||^2 + alpha ||w||^2, intercept (the guest's) un-penalised, as scikit-learn's Ridge.
+
+    alpha: penalty, > 0.  The guest standardises the label, so that weights are in its standard deviations; that scale stays with the guest.
+    The other parameters: `Regression`.
+    """
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.check((("alpha", number(self.alpha, 0, 1e12, open_below=True), "a positive number"),))
+        super().__post_init__()
+
+    def job(self) -> dict[str, Any]:
+        return {**super().job(), "family": "linear", "alpha": self.alpha}
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class PoissonRegression(Regression):
+    """Vertical regression of counts, log link; objective half the mean deviance + alpha ||w||^2 / 2, intercept (the guest's) un-penalised, as scikit-learn's
+    PoissonRegressor.
+
+    alpha: penalty, > 0.  Hosts and arbiter learn the power of two above the labels' mean, which bounds the curvature; a run in which a row's mean ends above
+    32 times that stops with an error.  The other parameters: `Regression`.
+    """
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.check((("alpha", number(self.alpha, 0, 1e12, open_below=True), "a positive number"),))
+        super().__post_init__()
+
+    def job(self) -> dict[str, Any]:
+        return {**super().job(), "family": "poisson", "alpha": self.alpha}
+
+
+@dataclass(frozen=True, repr=False)
+class BoostedTrees(Parameters):
     """Vertical gradient-boosted trees; xgboost's names and meanings, its `hist` method.  Columns of texts are categories; values may be missing.
 
     objective: "binary:logistic", "multi:softprob" (three classes or more), "reg:squarederror" or "count:poisson".
@@ -111,15 +181,10 @@ class BoostedTrees:
                 f"BoostedTrees: validation = {self.validation!r} is not possible",
                 remedy="validation is a number above 0 and below 1 with early_stopping_rounds, and 0 without",
             )
-        if self.key_bits < MIN_KEY_BITS:
-            paillier(self.key_bits)
+        check_key_bits(self.key_bits)
 
     def params(self, classes: int = 3) -> Params:
         """As the protocols take them, for a label of so many classes."""
         own = {"validation", "random_state", "key_bits"}
         given = {name: value for name, value in asdict(self).items() if name not in own}
         return Params(seed=self.random_state, num_class=classes if self.objective == "multi:softprob" else 1, **given)
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters by name."""
-        return asdict(self)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, overload
+from collections.abc import Mapping, Sequence
+from typing import overload
 
-import numpy as np
 import pandas as pd
 
 from protocols.channel import Tap
 from protocols.cipher import Scheme
-from protocols.errors import ConfigError
+from protocols.errors import ConfigError, DataError
 from protocols.randomness import Randomness
-from protocols.session import Observer, Roles, Session
-from vfl import trees
+from protocols.session import Observer, Roles
+from vfl import regression, trees
 from vfl.data import KeyLists, Table, key_lists, rules, table_from_frame
-from vfl.engine import run_local
-from vfl.estimators import BoostedTrees, LogisticRegression, paillier
-from vfl.model import LogisticPart
-from vfl.programs import logistic
+from vfl.estimators import BoostedTrees, Regression
+from vfl.parameters import paillier
+from vfl.regression import FederatedModel
 from vfl.scorecard import federated
 from vfl.scorecard.estimator import Scorecard
 from vfl.scorecard.federated import FederatedScorecard
@@ -40,7 +36,9 @@ class Federation:
         normalise: Mapping[str, str],
         min_intersection: int,
         cipher: Scheme | None,
+        duplicates: str = "error",
     ) -> None:
+        self._duplicates = duplicates
         self._tables, self._keys, self._label, self._normalise = tables, keys, label, normalise
         self._min_intersection, self._cipher = min_intersection, cipher
         self.roles = Roles(GUEST, tuple(p for p in tables if p != GUEST), ARBITER)
@@ -54,6 +52,8 @@ class Federation:
         label: str,
         *,
         normalise: str | Mapping[str, str] = "text",
+        duplicates: str = "error",
+        sample_weight: str | None = None,
         min_intersection: int = 1,
         cipher: Scheme | None = None,
     ) -> Federation:
@@ -61,24 +61,35 @@ class Federation:
 
         on: the id column, several that make one key, or a list of such lists: keys that are tried in order.  normalise: how ids are compared, one
         normaliser for all columns or one by column ("text", "digits", "exact", "email", "date", "date:%d/%m/%Y", "e164:GB").
+        duplicates: of rows with one id, "error" refuses the table, "first" keeps the first.  sample_weight: the guest's column of weights of the rows, above 0.
         cipher: replaces Paillier (`protocols.cipher.Identity()` measures a run without encryption).
         Raises ConfigError, and DataError for what is wrong in a table whatever is fitted; what the label must hold, and whether columns may miss values,
         depends on the estimator, so `fit` checks it, before anything is sent.
         """
         keys = key_lists((on,) if isinstance(on, str) else on)
         by_column = rules(keys, normalise)
-        if not hosts:
-            raise ConfigError("a federation needs at least one host", remedy='Pass hosts={"name": frame}')
+        if not isinstance(hosts, Mapping) or not hosts:
+            raise ConfigError("a federation needs at least one host, by name", remedy='Pass hosts={"name": frame}')
+        if duplicates not in ("error", "first"):
+            raise ConfigError(f"duplicates = {duplicates!r} is not possible", remedy='duplicates is "error" or "first"')
         if reserved := {GUEST, ARBITER} & set(hosts):
             raise ConfigError(f"no host can be called {', '.join(sorted(reserved))}", remedy="Choose another name")
-        tables = {GUEST: _table(guest, GUEST, keys, by_column, label, missing=True, texts=None)}
-        tables |= {name: _table(frame, name, keys, by_column, None, missing=True, texts=None) for name, frame in hosts.items()}
-        return cls(tables, keys, label, by_column, min_intersection, cipher)
+        for name in hosts:
+            if not isinstance(name, str) or not name.strip():
+                raise ConfigError("a host's name is not empty, and a text", remedy='Pass hosts={"name": frame}')
+        tables = {
+            GUEST: _table(guest, GUEST, keys, by_column, label, missing=True, texts=None, duplicates=duplicates, weights=sample_weight)
+        }
+        tables |= {
+            name: _table(frame, name, keys, by_column, None, missing=True, texts=None, duplicates=duplicates)
+            for name, frame in hosts.items()
+        }
+        return cls(tables, keys, label, by_column, min_intersection, cipher, duplicates)
 
     @overload
     def fit(
         self,
-        estimator: LogisticRegression,
+        estimator: Regression,
         *,
         taps: Mapping[str, Sequence[Tap]] | None = ...,
         observers: Mapping[str, Observer] | None = ...,
@@ -104,7 +115,7 @@ class Federation:
     ) -> FederatedScorecard: ...
     def fit(
         self,
-        estimator: LogisticRegression | BoostedTrees | Scorecard,
+        estimator: Regression | BoostedTrees | Scorecard,
         *,
         taps: Mapping[str, Sequence[Tap]] | None = None,
         observers: Mapping[str, Observer] | None = None,
@@ -112,14 +123,14 @@ class Federation:
     ) -> FederatedModel | FederatedTrees | FederatedScorecard:
         """Aligns, trains on all common rows and returns the model.  taps and observers watch a party's channels and progress."""
         if isinstance(estimator, Scorecard):
+            if self._tables[GUEST].weight is not None:
+                raise ConfigError("a scorecard takes no weights of rows", remedy="Make the federation without sample_weight")
             return federated.fit(
                 {party: table.for_model("binary", missing=True, texts=True) for party, table in self._tables.items()},
                 self.roles,
                 estimator,
                 self._cipher or paillier(estimator.key_bits),
-                lambda frame, party, columns, texts: _table(
-                    frame, party, self._keys, self._normalise, None, columns, missing=True, texts=texts
-                ),
+                self._read_texts,
                 min_intersection=self._min_intersection,
                 keys=len(self._keys),
                 taps=taps,
@@ -132,123 +143,42 @@ class Federation:
                 self.roles,
                 estimator,
                 self._cipher or paillier(estimator.key_bits),
-                lambda frame, party, columns, texts: _table(
-                    frame, party, self._keys, self._normalise, None, columns, missing=True, texts=texts
-                ),
+                self._read_texts,
                 min_intersection=self._min_intersection,
                 keys=len(self._keys),
                 taps=taps,
                 observers=observers,
                 randomness=randomness,
             )
-        tables = {party: table.for_model("binary") for party, table in self._tables.items()}
-        job = logistic.LogisticJob(
-            C=estimator.C,
-            max_iter=estimator.max_iter,
-            link=estimator.link,
-            clip=estimator.clip,
-            score_bits=estimator.score_bits,
-            weight_bits=estimator.weight_bits,
-            min_intersection=self._min_intersection,
-            keys=len(self._keys),
-        )
-        programs: dict[str, Callable[[Session], Any]] = {GUEST: partial(logistic.guest, table=tables[GUEST], job=job)}
-        programs |= {h: partial(logistic.host, table=tables[h], job=job) for h in self.roles.hosts}
-        programs[ARBITER] = partial(logistic.arbiter, job=job)
-        scheme = self._cipher or paillier(estimator.key_bits)
-        inputs = {p: hashlib.sha256(t.digest() + repr(job).encode()).digest() for p, t in tables.items()}
-        results = run_local(self.roles, programs, scheme, inputs=inputs, taps=taps, observers=observers, randomness=randomness)
-        parts = {p: results[p].part for p in self.roles.data_parties}
-        return FederatedModel(
-            parts,
+        if not isinstance(estimator, Regression):
+            remedy = "Pass an estimator of vfl, such as vfl.LogisticRegression()"
+            raise ConfigError(f"fit takes an estimator, not a {type(estimator).__name__}", remedy=remedy)
+        return regression.fit(
+            {party: table.for_model(estimator.objective) for party, table in self._tables.items()},
             self.roles,
             estimator,
-            self._keys,
-            self._label,
-            self._normalise,
-            scheme,
-            results[GUEST].sizes,
-            len(results[GUEST].aligned.ids),
+            self._cipher or paillier(estimator.key_bits),
+            self._read,
+            label=self._label,
+            min_intersection=self._min_intersection,
+            keys=len(self._keys),
+            taps=taps,
+            observers=observers,
+            randomness=randomness,
+        )
+
+    def _read(self, frame: pd.DataFrame, party: str, columns: Sequence[str]) -> Table:
+        """A party's table of new rows."""
+        return _table(frame, party, self._keys, self._normalise, None, columns, duplicates=self._duplicates_of(party))
+
+    def _read_texts(self, frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str]) -> Table:
+        """The same with columns of texts and missing values."""
+        return _table(
+            frame, party, self._keys, self._normalise, None, columns, missing=True, texts=texts, duplicates=self._duplicates_of(party)
         )
 
     def __repr__(self) -> str:
         return f"Federation(guest: {len(self._tables[GUEST].ids)} rows, hosts: {', '.join(self.roles.hosts)})"
-
-
-class FederatedModel:
-    """A trained joint model, its parts side by side (local federations only: between institutions the parts are never joined)."""
-
-    def __init__(
-        self,
-        parts: dict[str, LogisticPart],
-        roles: Roles,
-        estimator: LogisticRegression,
-        keys: KeyLists,
-        label: str,
-        normalise: Mapping[str, str],
-        scheme: Scheme,
-        sizes: dict[str, int],
-        intersection: int,
-    ) -> None:
-        self.parts, self.roles, self.estimator = parts, roles, estimator
-        self._keys, self._label, self._normalise, self._scheme = keys, label, normalise, scheme
-        self.sizes_, self.intersection_ = sizes, intersection
-
-    @property
-    def classes_(self) -> np.ndarray[Any, Any]:
-        """The two values of the label, sorted; the second is the positive class."""
-        return np.asarray(self.parts[GUEST].classes)
-
-    @property
-    def intercept_(self) -> float:
-        """On the standardised scale; held by the guest."""
-        return float(self.parts[GUEST].intercept or 0.0)
-
-    @property
-    def coef_(self) -> dict[str, pd.Series]:
-        """By party, on the standardised scale."""
-        return {party: part.coef for party, part in self.parts.items()}
-
-    @property
-    def coef_raw_(self) -> dict[str, pd.Series]:
-        """By party, a unit of each column as it came."""
-        return {party: part.coef_raw for party, part in self.parts.items()}
-
-    def decision_function(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
-        """Linear predictors of new rows, by id, in the guest's order; NaN where not all parties know the id."""
-        if set(hosts) != set(self.roles.hosts):
-            raise ConfigError("the model needs a table of each of its hosts", expected=", ".join(self.roles.hosts), found=", ".join(hosts))
-        frames = {GUEST: guest, **hosts}
-        tables = {p: _table(frames[p], p, self._keys, self._normalise, None, part.standardiser.columns) for p, part in self.parts.items()}
-        programs: dict[str, Callable[[Session], Any]] = {
-            GUEST: partial(logistic.predict_guest, table=tables[GUEST], part=self.parts[GUEST], min_intersection=1)
-        }
-        programs |= {h: partial(logistic.predict_host, table=tables[h], part=self.parts[h], min_intersection=1) for h in self.roles.hosts}
-        programs[ARBITER] = partial(logistic.predict_arbiter, min_intersection=1, keys=len(self._keys))
-        inputs = {p: t.digest() for p, t in tables.items()}
-        rows, scores = run_local(self.roles, programs, self._scheme, inputs=inputs)[GUEST]
-        result = pd.Series(np.nan, index=tables[GUEST].index, name="score")
-        result.iloc[rows] = scores
-        return result
-
-    def predict_score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
-        """Probability of the positive class, by id, in the guest's order; NaN where not all parties know the id."""
-        return pd.Series(1.0 / (1.0 + np.exp(-self.decision_function(guest, hosts))))
-
-    def predict_proba(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-        """Probabilities by id, columns `classes_`."""
-        positive = self.predict_score(guest, hosts)
-        return pd.DataFrame({self.classes_[0]: 1.0 - positive, self.classes_[1]: positive})
-
-    def predict(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
-        """The more probable class, by id; missing where not all parties know the id."""
-        score = self.decision_function(guest, hosts)
-        labels = pd.Series(np.where(score > 0, self.classes_[1], self.classes_[0]), index=score.index, name="class")
-        return pd.Series(labels.where(score.notna()))
-
-    def __repr__(self) -> str:
-        widths = ", ".join(f"{p}: {len(part.weights)}" for p, part in self.parts.items())
-        return f"FederatedModel({self.estimator}, columns {widths}, trained on {self.intersection_} common rows)"
 
 
 def _table(
@@ -260,14 +190,19 @@ def _table(
     columns: Sequence[str] | None = None,
     missing: bool = False,
     texts: Sequence[str] | None = (),
+    *,
+    duplicates: str = "error",
+    weights: str | None = None,
 ) -> Table:
     """A party's table with `columns`, or every column but keys and label, as features; missing: whether these may miss values; texts: those of categories."""
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"{party}: the table is a {type(frame).__name__}", remedy="Pass a pandas.DataFrame", party=party)
     return table_from_frame(
         frame,
         party=party,
         keys=keys,
         normalise=normalise,
-        duplicates="error",
+        duplicates=duplicates,
         label=label,
         columns=columns,
         need_label=label is not None,
@@ -275,4 +210,5 @@ def _table(
         objective=None,
         missing=missing,
         texts=texts,
+        weights=weights,
     )

@@ -16,7 +16,7 @@ from vfl.preprocessing import Standardiser
 
 
 class AdditivePart(Protocol):
-    """A part whose share of a row's score is one number, opened to the guest in a sum rounded to 2^-score_bits."""
+    """A part whose share of a row's score is one number, or one a model, opened to the guest in sums rounded to 2^-score_bits."""
 
     @property
     def model_id(self) -> bytes: ...
@@ -25,18 +25,24 @@ class AdditivePart(Protocol):
     def predictor(self, features: pd.DataFrame) -> NDArray[np.float64]: ...
 
 
-@dataclass(frozen=True, repr=False)
-class LogisticPart:
-    """A data party's own coefficients (standardised scale) and the standardisation they belong to; the guest's part holds intercept and classes too."""
+@dataclass(frozen=True, eq=False, repr=False)
+class GlmPart:
+    """A data party's own coefficients (standardised scale) of one regression or, one-vs-rest, of one a class, and the standardisation they belong to.
+
+    The guest's part holds the intercepts, the classes, and for numeric labels their mean and scale too: weights are in units of that scale, which hosts do not know.
+    """
 
     party: str
     model_id: bytes
     standardiser: Standardiser
-    weights: NDArray[np.float64]
+    weights: NDArray[np.float64]  # (models, d)
+    family: str  # "logistic", "linear" or "poisson"
     link: str
     score_bits: int
-    intercept: float | None = None
+    intercept: tuple[float, ...] | None = None  # one a model
     classes: tuple[Any, ...] | None = None
+    label_mean: float = 0.0
+    label_scale: float = 1.0
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.party}: {len(self.columns)} columns>"
@@ -57,20 +63,40 @@ class LogisticPart:
         return self.intercept is not None
 
     @property
-    def coef(self) -> pd.Series:
-        """Coefficients on the standardised scale, by column."""
-        return pd.Series(self.weights, index=list(self.standardiser.columns), name="coef")
+    def coef(self) -> pd.Series | pd.DataFrame:
+        """Coefficients on the standardised scale, by column; one-vs-rest, a frame with one column a class (by position, where the classes are not known)."""
+        return self._by_column(self.weights, "coef")
 
     @property
-    def coef_raw(self) -> pd.Series:
+    def coef_raw(self) -> pd.Series | pd.DataFrame:
         """Coefficients a unit of the column as it came, by column (clipping aside)."""
-        return pd.Series(self.weights / self.standardiser.scale, index=list(self.standardiser.columns), name="coef_raw")
+        return self._by_column(self.weights / self.standardiser.scale, "coef_raw")
+
+    def _by_column(self, weights: NDArray[np.float64], name: str) -> pd.Series | pd.DataFrame:
+        columns = list(self.standardiser.columns)
+        if len(weights) == 1:
+            return pd.Series(weights[0], index=columns, name=name)
+        return pd.DataFrame(weights.T, index=columns, columns=None if self.classes is None else list(self.classes))
 
     def predictor(self, features: pd.DataFrame) -> NDArray[np.float64]:
-        """This party's part of the linear predictor (n,), intercept included where it is held.
+        """This party's part of the linear predictors (n, models), intercept included where it is held.
 
         Summed a row at a time, so that a row's score does not depend, in its last bit, on the rows beside it (BLAS's does)."""
-        return np.asarray((self.standardiser.transform(features, self.party) * self.weights).sum(axis=1) + (self.intercept or 0.0))
+        x = self.standardiser.transform(features, self.party)
+        own = np.stack([(x * weights).sum(axis=1) for weights in self.weights], axis=1)
+        return own if self.intercept is None else own + np.array(self.intercept)
+
+    def means(self, predictors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """At the guest, from joint predictors (n, models): probabilities of the larger class (n,) or of each class (n, classes); expected values (n,)."""
+        if self.family == "linear":
+            return self.label_mean + self.label_scale * predictors[:, 0]
+        if self.family == "poisson":
+            return np.asarray(np.exp(predictors[:, 0]))
+        each = 0.5 * (1.0 + np.tanh(predictors / 2))  # 1 / (1 + exp(-z)), which cannot overflow
+        if each.shape[1] == 1:
+            return np.asarray(each[:, 0])
+        total = each.sum(axis=1, keepdims=True)
+        return np.asarray(np.where(total > 0, each / np.where(total > 0, total, 1.0), 1.0 / each.shape[1]))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -19,7 +19,7 @@ from vfl.data import read_source
 from vfl.engine import run_local
 from vfl.ledger import verify_ledger
 from vfl.meeting import Ready
-from vfl.model import LogisticPart
+from vfl.model import GlmPart
 from vfl.runner import prepare, program
 from vfl.store import load_part
 
@@ -48,10 +48,10 @@ def randomness(ready: dict[str, Ready]) -> dict[str, Randomness]:
     return {name: Randomness(name, seed(name), one.input_digest()) for name, one in ready.items()}
 
 
-def check_same(found: Path, expected: LogisticPart) -> None:
+def check_same(found: Path, expected: GlmPart) -> None:
     """The model part in a folder equals this one in every bit."""
     part, _ = load_part(found)
-    assert isinstance(part, LogisticPart)
+    assert isinstance(part, GlmPart)
     assert part.model_id == expected.model_id
     np.testing.assert_array_equal(part.weights, expected.weights)
     np.testing.assert_array_equal(part.standardiser.mean, expected.standardiser.mean)
@@ -70,7 +70,7 @@ def test_processes_equal_one_process_bit_for_bit(parties: Institutions) -> None:
         check_same(results[name].folder / "model", local[name].part)
     report = json.loads(results["bank"].report.read_text())
     assert report["alignment"]["intersection"] == len(local["bank"].aligned) == 64
-    assert report["model"]["intercept"] == local["bank"].part.intercept
+    assert report["model"]["intercept"] == local["bank"].part.intercept[0]
     assert 0 < report["metrics"]["test"]["joint"]["log_loss"] < 1
     for name, result in results.items():
         certificate = (parties.folder / name / "identity" / "cert.pem").read_bytes()

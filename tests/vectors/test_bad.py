@@ -11,7 +11,7 @@ import pytest
 
 from tests.vectors.make_bad import FILE, document, unfold
 from tests.vectors.readers import Reader, outcome, readers
-from vfl.model import LogisticPart
+from vfl.model import GlmPart
 from vfl.preprocessing import Standardiser
 from vfl.store import save_part
 
@@ -35,7 +35,7 @@ def wrong(known: dict[str, Reader], folder: Path) -> list[str]:
 def sound(folder: Path) -> None:
     """A model part of which a vector replaces one file."""
     table = pd.DataFrame({"age": [30.0, 40.0], "limit": [1.0, 2.0]})
-    part = LogisticPart("bank", bytes(16), Standardiser.fit(table, 6.0), np.array([0.5, 1.0]), "exact", 10, 0.3, (0, 1))
+    part = GlmPart("bank", bytes(16), Standardiser.fit(table, 6.0), np.array([[0.5, 1.0]]), "logistic", "exact", 10, (0.3,), (0, 1))
     save_part(part, folder, kind="logistic-regression", job_digest=bytes(32))
 
 

@@ -21,7 +21,7 @@ from protocols.errors import ModelError
 from tests.boosting.world import bin_blocks, train
 from vfl.kinds import KINDS, Part
 from vfl.kinds.parts import Damaged, Head
-from vfl.model import LogisticPart, TreesPart
+from vfl.model import GlmPart, TreesPart
 from vfl.preprocessing import Standardiser, WoeColumn
 from vfl.scorecard.part import ScorecardPart
 from vfl.scorecard.points import Scale
@@ -51,18 +51,19 @@ def trees(membership: str) -> dict[str, TreesPart]:
 
 
 PARTS: dict[str, Part] = {f"{m} {who}": part for m in ("hidden", "shared") for who, part in trees(m).items()}
-PARTS["regression guest"] = LogisticPart(
+PARTS["regression guest"] = GlmPart(
     "bank",
     bytes(16),
     Standardiser.fit(pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 5.0]}), 6.0),
-    np.array([0.5, -1.0]),
+    np.array([[0.5, -1.0]]),
+    "logistic",
     "exact",
     10,
-    0.25,
+    (0.25,),
     (0, 1),
 )
-PARTS["regression host"] = LogisticPart(
-    "shop", bytes(16), Standardiser.fit(pd.DataFrame({"c": [1.0, 2.0]}), 6.0), np.array([0.5]), "taylor", 10
+PARTS["regression host"] = GlmPart(
+    "shop", bytes(16), Standardiser.fit(pd.DataFrame({"c": [1.0, 2.0]}), 6.0), np.array([[0.5]]), "logistic", "taylor", 10
 )
 BINS = (
     WoeColumn("a", (0.5, 1.5), None, (-1.0,), -1, 3, 4, (50, 60, 40, 9, 30), (1, 0, 40, 3, 9)),

@@ -24,7 +24,7 @@ from rich.progress import Progress, TaskID
 from protocols.errors import ConfigError, VFLError
 from vfl.config import starter_job
 from vfl.demo.datasets import Demo, breast_clinics, credit_sim, from_csv
-from vfl.estimators import MIN_KEY_BITS, paillier
+from vfl.parameters import MIN_KEY_BITS, paillier
 from vfl.progress import PHASES, make_progress
 from vfl.report.terminal import print_summary
 from vfl.setup import init_party, trust_peer

@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from vfl.model import LogisticPart, TreesPart
+from vfl.model import GlmPart, TreesPart
 from vfl.scorecard.part import ScorecardPart
 
-Part = LogisticPart | TreesPart | ScorecardPart
+Part = GlmPart | TreesPart | ScorecardPart
 Tensors = dict[str, NDArray[Any]]
 Class = str | int | float | bool
 

@@ -1,4 +1,4 @@
-"""Regressions by files: logistic regression."""
+"""Regressions by files."""
 
 from __future__ import annotations
 
@@ -19,19 +19,23 @@ from vfl.config.job import Job, Role
 from vfl.config.models import LogisticRegression
 from vfl.kinds.fitted import Fitted
 from vfl.kinds.parts import Body, Head, check, tensors_of
-from vfl.model import LogisticPart
+from vfl.model import GlmPart
 from vfl.preprocessing import Standardiser
 from vfl.printing import facts, grid, say
-from vfl.programs import logistic
+from vfl.programs import glm
+from vfl.programs.glm import Family
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The keys of manifest.json that a regression adds."""
 
     clip: float
+    family: Family
     link: str
     score_bits: int
-    intercept: float | None
+    intercept: list[float] | None
+    label_mean: float
+    label_scale: float
 
 
 def _model(job: Job) -> LogisticRegression:
@@ -72,8 +76,8 @@ def carries(job: Job, rows: int) -> None:
 def program(job: Job, role: Role) -> Any:
     """The role function that trains."""
     model = _model(job)
-    plan = logistic.LogisticJob(
-        C=model.C,
+    plan = glm.GlmJob(
+        alpha=1 / model.C,
         max_iter=model.max_iter,
         link=model.link,
         clip=model.clip,
@@ -85,30 +89,30 @@ def program(job: Job, role: Role) -> Any:
         seed=job.split.seed,
     )
     if role == "arbiter":
-        return lambda session, table: logistic.arbiter(session, plan) and None
-    train = logistic.guest if role == "guest" else logistic.host
+        return lambda session, table: glm.arbiter(session, plan) and None
+    train = glm.guest if role == "guest" else glm.host
     return lambda session, table: train(session, table, plan)
 
 
-def scorer(job: Job, role: Role, part: LogisticPart) -> Any:
+def scorer(job: Job, role: Role, part: GlmPart) -> Any:
     """The role function that scores new rows."""
     least, keys = job.align.min_intersection, len(job.align.keys)
     if role == "arbiter":
-        return lambda session, table: logistic.predict_arbiter(session, least, keys)
-    score = logistic.predict_guest if role == "guest" else logistic.predict_host
+        return lambda session, table: glm.predict_arbiter(session, least, keys)
+    score = glm.predict_guest if role == "guest" else glm.predict_host
     return lambda session, table: score(session, table, part, least)
 
 
-def predictions(part: LogisticPart, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) probabilities of the event from predictors (n,)."""
-    return np.asarray(0.5 * (1.0 + np.tanh(scores / 2)))  # 1 / (1 + exp(-scores)), which cannot overflow
+def predictions(part: GlmPart, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities or expected values from joint predictors (n, models)."""
+    return part.means(scores)
 
 
 def guest_alone(job: Job, fitted: Fitted) -> NDArray[np.float64]:
     """Probabilities (test rows,) from the minimiser of the same objective under the same link on the guest's own columns."""
     aligned, part, train, C = fitted.aligned, fitted.part, ~fitted.held_out, _model(job).C
     assert aligned.label is not None
-    assert isinstance(part, LogisticPart)
+    assert isinstance(part, GlmPart)
     x = np.column_stack([part.standardiser.transform(aligned.features, part.party), np.ones(len(train))])
     y = aligned.label.to_numpy(np.float64)
     weights: NDArray[np.float64]
@@ -117,7 +121,7 @@ def guest_alone(job: Job, fitted: Fitted) -> NDArray[np.float64]:
     else:
         penalty = np.diag([1.0] * (x.shape[1] - 1) + [0.0])
         weights = np.asarray(np.linalg.solve(C * x[train].T @ x[train] / 4 + penalty, C * x[train].T @ (y[train] - 0.5)), np.float64)
-    return predictions(part, x[fitted.held_out] @ weights)
+    return predictions(part, (x[fitted.held_out] @ weights)[:, np.newaxis])
 
 
 def minimised(x: NDArray[np.float64], y: NDArray[np.float64], C: float) -> NDArray[np.float64]:
@@ -141,30 +145,31 @@ def minimised(x: NDArray[np.float64], y: NDArray[np.float64], C: float) -> NDArr
     return w
 
 
-def columns(part: LogisticPart, scores: NDArray[np.float64]) -> dict[str, Any]:
+def columns(part: GlmPart, scores: NDArray[np.float64]) -> dict[str, Any]:
     """None: the predictions say everything."""
     return {}
 
 
-def explained(part: LogisticPart, features: pd.DataFrame) -> None:
+def explained(part: GlmPart, features: pd.DataFrame) -> None:
     """A row's reasons are not told."""
 
 
 def fitted_summary(fitted: Fitted) -> dict[str, Any]:
     """This party's own coefficients."""
     part = fitted.part
-    assert isinstance(part, LogisticPart)
+    assert isinstance(part, GlmPart)
     rows = zip(part.columns, part.coef, part.coef_raw, strict=True)
-    return {"coefficients": [{"column": c, "coef": float(v), "coef_raw": float(raw)} for c, v, raw in rows], "intercept": part.intercept}
+    intercept = None if part.intercept is None else part.intercept[0]
+    return {"coefficients": [{"column": c, "coef": float(v), "coef_raw": float(raw)} for c, v, raw in rows], "intercept": intercept}
 
 
-def print_part(part: LogisticPart, console: Console) -> None:
+def print_part(part: GlmPart, console: Console) -> None:
     """The coefficients as a table."""
     told = {"link": part.link}
     if part.classes is not None:
         told["scores"] = f"the probability of {part.classes[1]!r} rather than {part.classes[0]!r}"
     if part.intercept is not None:
-        told["intercept"] = f"{part.intercept:.6f}, on the standardised scale"
+        told["intercept"] = ", ".join(f"{value:.6f}" for value in part.intercept) + ", on the standardised scale"
     facts(console, {name: escape(text) for name, text in told.items()})
     console.print()
     table = grid("column", "coef", "coef_raw", "mean", "scale", numbers=4)
@@ -178,19 +183,29 @@ def print_part(part: LogisticPart, console: Console) -> None:
     )
 
 
-def pack(part: LogisticPart) -> Body:
-    """`weights`, `mean` and `scale` (columns,) float64."""
+def pack(part: GlmPart) -> Body:
+    """`weights` (models, columns), `mean` and `scale` (columns,) float64."""
     standardiser = part.standardiser
-    rest = Rest(standardiser.clip, part.link, part.score_bits, part.intercept)
+    intercept = None if part.intercept is None else list(part.intercept)
+    rest = Rest(standardiser.clip, part.family, part.link, part.score_bits, intercept, part.label_mean, part.label_scale)
     return Body(msgspec.to_builtins(rest), {"weights": part.weights, "mean": standardiser.mean, "scale": standardiser.scale})
 
 
-def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> LogisticPart:
+def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> GlmPart:
     """The part; raises Damaged."""
     told = msgspec.convert(rest, Rest)
-    width = (len(head.columns),)
-    arrays = tensors_of(tensors, dict.fromkeys(("weights", "mean", "scale"), (np.float64, width)))
+    width = len(head.columns)
+    vectors = dict.fromkeys(("mean", "scale"), (np.float64, (width,)))
+    arrays = tensors_of(tensors, {"weights": (np.float64, (None, width)), **vectors})
+    models, classes = len(arrays["weights"]), head.values
     check((arrays["scale"] > 0).all(), told.clip > 0, told.link in LOGISTIC_LINKS, 0 <= told.score_bits <= 20)
-    check((told.intercept is None) == (head.classes is None), head.classes is None or len(head.classes) == 2)
+    check(told.intercept is None or len(told.intercept) == models, models >= 1, np.isfinite([told.label_mean, *(told.intercept or ())]))
+    check(told.intercept is not None or classes is None, 0 < told.label_scale < np.inf)
+    if told.intercept is not None:
+        check(models == (1 if classes is None or len(classes) == 2 else len(classes)), (told.family == "logistic") == (classes is not None))
     standardiser = Standardiser(tuple(head.columns), arrays["mean"], arrays["scale"], told.clip)
-    return LogisticPart(head.party, head.name, standardiser, arrays["weights"], told.link, told.score_bits, told.intercept, head.values)
+    intercept = None if told.intercept is None else tuple(told.intercept)
+    scale = (told.label_mean, told.label_scale)
+    return GlmPart(
+        head.party, head.name, standardiser, arrays["weights"], told.family, told.link, told.score_bits, intercept, classes, *scale
+    )

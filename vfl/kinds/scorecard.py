@@ -23,7 +23,7 @@ from vfl.kinds.parts import Body, Head, check, tensors_of
 from vfl.kinds.regression import minimised
 from vfl.preprocessing import WoeColumn
 from vfl.printing import facts, grid, say
-from vfl.programs import logistic, scorecard
+from vfl.programs import glm, scorecard
 from vfl.scorecard.part import ScorecardPart
 from vfl.scorecard.points import Scale
 from vfl.scorecard.report import host_tables, iv_table, woe_table
@@ -108,8 +108,8 @@ def scorer(job: Job, role: Role, part: ScorecardPart) -> Any:
     """The role function that scores new rows."""
     least, keys = job.align.min_intersection, len(job.align.keys)
     if role == "arbiter":
-        return lambda session, table: logistic.predict_arbiter(session, least, keys)
-    score = logistic.predict_guest if role == "guest" else logistic.predict_host
+        return lambda session, table: glm.predict_arbiter(session, least, keys)
+    score = glm.predict_guest if role == "guest" else glm.predict_host
     return lambda session, table: score(session, table, part, least)
 
 

@@ -1,6 +1,6 @@
 """The scorecard job from end to end, one function a role: align -> bin by the label -> train on weights of evidence -> points -> score the held-out part.
 
-New rows are scored as a regression's are (`vfl.programs.logistic.predict_guest`, ...): a host's part of the score is its sum of points.
+New rows are scored as a regression's are (`vfl.programs.glm.predict_guest`, ...): a host's part of the score is its sum of points.
 """
 
 from __future__ import annotations

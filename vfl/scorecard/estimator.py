@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-from vfl.estimators import FULL_KEY_BITS, MIN_KEY_BITS, LogisticRegression, paillier
+from vfl.estimators import LogisticRegression
+from vfl.parameters import FULL_KEY_BITS, Parameters, check_key_bits
 from vfl.preprocessing import Preprocessing
 from vfl.preprocessing.settings import SCORECARD
 from vfl.programs.scorecard import ScorecardJob
 from vfl.scorecard.points import Scale
 
 
-@dataclass(frozen=True)
-class Scorecard:
+@dataclass(frozen=True, repr=False)
+class Scorecard(Parameters):
     """A vertical scorecard: every column binned by the label, a logistic regression on the weights of evidence, points.
 
     base_score points stand for odds of base_odds to 1 that there is no event (the label's larger value); pdo points more double the odds.
@@ -46,8 +47,7 @@ class Scorecard:
     def __post_init__(self) -> None:
         LogisticRegression(C=self.C, max_iter=self.max_iter, link=self.link, weight_bits=self.weight_bits)
         _ = self.scale, self.preprocessing
-        if self.key_bits < MIN_KEY_BITS:
-            paillier(self.key_bits)
+        check_key_bits(self.key_bits)
 
     @property
     def scale(self) -> Scale:
@@ -70,7 +70,3 @@ class Scorecard:
             min_intersection=min_intersection,
             keys=keys,
         )
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters by name."""
-        return asdict(self)

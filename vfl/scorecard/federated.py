@@ -17,7 +17,7 @@ from protocols.randomness import Randomness
 from protocols.session import Observer, Roles, Session
 from vfl.data import Table
 from vfl.engine import run_local
-from vfl.programs import logistic, scorecard
+from vfl.programs import glm, scorecard
 from vfl.scorecard.estimator import Scorecard
 from vfl.scorecard.part import ScorecardPart
 from vfl.scorecard.report import iv_table
@@ -94,11 +94,11 @@ class FederatedScorecard:
         tables = self._tables(guest, hosts)
         programs: dict[str, Callable[[Session], Any]] = {
             p: partial(
-                logistic.predict_guest if p == self.roles.guest else logistic.predict_host, table=tables[p], part=part, min_intersection=1
+                glm.predict_guest if p == self.roles.guest else glm.predict_host, table=tables[p], part=part, min_intersection=1
             )
             for p, part in self.parts.items()
         }
-        programs[self.roles.arbiter] = partial(logistic.predict_arbiter, min_intersection=1, keys=self._keys)
+        programs[self.roles.arbiter] = partial(glm.predict_arbiter, min_intersection=1, keys=self._keys)
         inputs = {p: t.digest() for p, t in tables.items()}
         rows, scores = run_local(self.roles, programs, self._scheme, inputs=inputs)[self.roles.guest]
         result = pd.Series(pd.NA, index=tables[self.roles.guest].index, name="points", dtype="Int64")

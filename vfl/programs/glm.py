@@ -1,0 +1,175 @@
+"""A regression job from end to end, one function a role: align -> standardise -> train -> score the held-out part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols import alignment, glm
+from protocols.errors import DataError
+from protocols.glm import scoring
+from protocols.session import Session
+from vfl.data import Objective, Table, split_rows
+from vfl.model import AdditivePart, GlmPart
+from vfl.preprocessing import Standardiser
+from vfl.programs import targets
+from vfl.programs.targets import ClassWeight, Targets
+
+Family = Literal["logistic", "linear", "poisson"]
+LABELS: dict[Family, Objective] = {"logistic": "multiclass", "linear": "numeric", "poisson": "count"}
+
+
+@dataclass(frozen=True)
+class GlmJob:
+    """What the parties agreed on, beyond who they are.
+
+    alpha: of the penalty alpha |w|^2 / 2 beside the sum of the losses (for counts: beside their mean).  link: "exact" or "taylor", of the logistic family.
+    weighted: the guest's table holds weights of the rows.
+    """
+
+    family: Family = "logistic"
+    alpha: float = 1.0
+    max_iter: int = 100
+    link: str = "exact"
+    fit_intercept: bool = True
+    class_weight: ClassWeight = None
+    weighted: bool = False
+    clip: float = 6.0
+    score_bits: int = 10
+    weight_bits: int = 10
+    min_intersection: int = 1
+    keys: int = 1  # how many the table has, tried in order
+    test: float = 0.0
+    seed: int = 0
+
+    @property
+    def terms(self) -> glm.Terms:
+        """As the protocol takes it."""
+        links = {"logistic": glm.LOGISTIC_LINKS[self.link], "linear": glm.IDENTITY, "poisson": glm.POISSON}
+        return glm.Terms(
+            links[self.family],
+            glm.Penalty(self.alpha, mean=self.family == "poisson"),
+            self.max_iter,
+            weighted=self.weighted or self.class_weight is not None,
+            intercept=self.fit_intercept,
+            weight_bits=self.weight_bits,
+        )
+
+    def targets(self, table: Table) -> Targets:
+        """What the guest's training rows are fitted to.  Raises DataError."""
+        assert table.label is not None
+        label, me = table.label.to_numpy(np.float64), table.party
+        weights = table.weight.to_numpy(np.float64) if self.weighted and table.weight is not None else None
+        if self.family == "linear":
+            return targets.linear(label, weights, me, centred=self.fit_intercept)
+        if self.family == "poisson":
+            return targets.poisson(label, weights, me)
+        return targets.logistic(label, table.classes or (), self.class_weight, weights, me)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a data party has at the end: its model part, its aligned rows, which of them were held out, and at the guest the joint predictors of those, (n, models)."""
+
+    part: GlmPart
+    aligned: Table
+    held_out: NDArray[np.bool_]
+    sizes: dict[str, int]
+    scores: NDArray[np.float64] | None = None
+
+
+def guest(session: Session, table: Table, job: GlmJob) -> Fitted:
+    """The guest's side: table with label.  Learns its own weights and, for held-out rows, the sums of the hosts' rounded predictors."""
+    targets.check_classes(table)
+    aligned, held_out, sizes = align(session, table, job)
+    train, test = aligned.take(np.flatnonzero(~held_out)), aligned.take(np.flatnonzero(held_out))
+    wanted = job.targets(train)
+    model_id = session.seed("model id").secret[:16]
+    with session.phase("train"):
+        standardiser = Standardiser.fit(train.features, job.clip)
+        x = standardiser.transform(train.features, session.me)
+        weights = glm.guest(session, x, wanted.y, job.terms, model_id, wanted.weights)
+    intercept = tuple(weights[:, -1].tolist()) if job.fit_intercept else (0.0,) * len(weights)
+    own = weights[:, :-1] if job.fit_intercept else weights
+    part = GlmPart(
+        session.me,
+        model_id,
+        standardiser,
+        own,
+        job.family,
+        job.link,
+        job.score_bits,
+        intercept,
+        table.classes,
+        wanted.scale.mean,
+        wanted.scale.scale,
+    )
+    scores = score_guest(session, part, test) if held_out.any() else None
+    return Fitted(part, aligned, held_out, sizes, scores)
+
+
+def host(session: Session, table: Table, job: GlmJob) -> Fitted:
+    """A host's side: features only.  Learns its own weights."""
+    aligned, held_out, sizes = align(session, table, job)
+    train, test = aligned.take(np.flatnonzero(~held_out)), aligned.take(np.flatnonzero(held_out))
+    with session.phase("train"):
+        standardiser = Standardiser.fit(train.features, job.clip)
+        weights, model_id = glm.host(session, standardiser.transform(train.features, session.me), job.terms)
+    part = GlmPart(session.me, model_id, standardiser, weights, job.family, job.link, job.score_bits)
+    if held_out.any():
+        score_host(session, part, test)
+    return Fitted(part, aligned, held_out, sizes)
+
+
+def arbiter(session: Session, job: GlmJob) -> bytes:
+    """The arbiter's side: makes the key while the others align.  Learns sizes, and what the link declares; returns the model's name."""
+    with session.phase("align"):
+        key = session.scheme.generate(session.me, session.seed("key"))
+        alignment.serve(session, job.min_intersection, keys=job.keys)
+    with session.phase("train"):
+        return glm.arbiter(session, key, job.terms)
+
+
+def predict_guest(session: Session, table: Table, part: AdditivePart, min_intersection: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Aligns a new table and scores what is common: (rows of the table, their predictors (rows, models))."""
+    with session.phase("align"):
+        aligned = alignment.align(session, table.keys, min_intersection)
+    return aligned.rows, score_guest(session, part, table.take(aligned.rows))
+
+
+def predict_host(session: Session, table: Table, part: AdditivePart, min_intersection: int) -> None:
+    """A host's side of `predict_guest`."""
+    with session.phase("align"):
+        aligned = alignment.align(session, table.keys, min_intersection)
+    score_host(session, part, table.take(aligned.rows))
+
+
+def predict_arbiter(session: Session, min_intersection: int, keys: int = 1) -> None:
+    """The arbiter's side of `predict_guest`: it compares blinded ids when there are several hosts, and holds nothing of the model."""
+    with session.phase("align"):
+        alignment.serve(session, min_intersection, keys=keys)
+
+
+def align(session: Session, table: Table, job: GlmJob) -> tuple[Table, NDArray[np.bool_], dict[str, int]]:
+    """The common rows in the shared order, which of them are held out, and how many ids each data party had."""
+    with session.phase("align"):
+        result = alignment.align(session, table.keys, job.min_intersection)
+        aligned = table.aligned(result)
+        held_out = split_rows(aligned.ids, job.test, job.seed)
+    if held_out.all():
+        raise DataError("no common row is left to train on", remedy="Lower [split] test, or use more rows", party=session.me)
+    return aligned, held_out, result.sizes
+
+
+def score_guest(session: Session, part: AdditivePart, table: Table) -> NDArray[np.float64]:
+    with session.phase("score"):
+        own = part.predictor(table.features)
+        return own + scoring.guest(session, own.size, part.model_id, part.score_bits).reshape(own.shape)
+
+
+def score_host(session: Session, part: AdditivePart, table: Table) -> None:
+    with session.phase("score"):
+        scoring.host(session, part.predictor(table.features).ravel(), part.model_id, part.score_bits)

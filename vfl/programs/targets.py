@@ -1,0 +1,104 @@
+"""From the guest's labels to what a regression is trained on: one target a model, weights of the rows, and the way back to the label's own scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.errors import DataError
+from vfl.data import Table
+
+Floats = NDArray[np.float64]
+ClassWeight = str | tuple[tuple[Any, float], ...] | None  # "balanced", or each class's weight
+
+ROWS_A_CLASS = 5
+WEIGHT_RATIO = 2**14  # a lighter row than that part of the heaviest would be rounded away
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A label is mean + scale times what is trained on; kept by the guest alone."""
+
+    mean: float = 0.0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Targets:
+    """y (models, n) as the family's link wants it; weights (models, n), None where all rows weigh the same; scale: of numeric labels."""
+
+    y: Floats
+    weights: Floats | None
+    scale: Scale = Scale()
+
+
+def check_classes(table: Table) -> None:
+    """Before anything is sent: raises DataError where a label has so many values that it is hardly one of classes."""
+    if table.label is not None and table.classes is not None and 2 < len(table.classes) > len(table) / ROWS_A_CLASS:
+        raise DataError(
+            f"{table.party}: label column '{table.label.name}' holds {len(table.classes)} different values in {len(table)} rows",
+            remedy="Is this the label? Classes need more rows each; numbers and counts have regressions of their own",
+            party=table.party,
+        )
+
+
+def logistic(label: Floats, classes: tuple[Any, ...], class_weight: ClassWeight, weights: Floats | None, me: str) -> Targets:
+    """label (n,) class codes.  Two classes: one model, of the larger; more: one a class against the rest.  Raises DataError for a class without a row."""
+    codes = label.astype(np.int64)
+    counts = np.bincount(codes, minlength=len(classes))
+    if not counts.all():
+        what = (
+            "all training rows that the parties have in common carry the same label" if len(classes) == 2 else "a class has no training row"
+        )
+        raise DataError(what, remedy="Use a larger or another sample", party=me)
+    positive = range(len(classes)) if len(classes) > 2 else [1]
+    y = np.stack([codes == k for k in positive]).astype(np.float64)
+    if class_weight is None:
+        return Targets(y, None if weights is None else checked(np.broadcast_to(weights, y.shape), me))
+    if class_weight == "balanced":
+        each = np.stack([np.where(t == 1, len(t) / (2 * t.sum()), len(t) / (2 * (len(t) - t.sum()))) for t in y])
+    else:
+        assert not isinstance(class_weight, str)
+        given = dict(class_weight)
+        if unknown := [c for c in given if c not in classes]:
+            remedy = "Name the label's values as they stand in the table; values that are not named weigh 1"
+            raise DataError(f"class_weight names {len(unknown)} values that the label does not have", remedy=remedy, party=me)
+        each = np.broadcast_to(np.array([float(given.get(c, 1.0)) for c in classes])[codes], y.shape)
+    return Targets(y, checked(each if weights is None else each * weights, me))
+
+
+def linear(label: Floats, weights: Floats | None, me: str, *, centred: bool) -> Targets:
+    """label (n,), standardised; without an intercept it is not centred."""
+    mean = float(np.average(label, weights=weights)) if centred else 0.0
+    scale = float(np.sqrt(np.average((label - mean) ** 2, weights=weights)))
+    if not np.isfinite(scale) or scale <= 1e-12 * np.abs(label).max(initial=0.0):
+        raise DataError(
+            "the training rows' labels do not differ, or are too large to standardise", remedy="Use another sample or unit", party=me
+        )
+    return Targets(((label - mean) / scale)[np.newaxis], of_one(weights, me), Scale(mean, scale))
+
+
+def poisson(label: Floats, weights: Floats | None, me: str) -> Targets:
+    """label (n,) counts; weights are brought to a mean of 1, as the objective is a mean."""
+    if not label.any():
+        raise DataError("all training rows' counts are zero", remedy="Use a larger or another sample", party=me)
+    return Targets(label[np.newaxis], of_one(None if weights is None else weights / weights.mean(), me))
+
+
+def of_one(weights: Floats | None, me: str) -> Floats | None:
+    return None if weights is None else checked(weights[np.newaxis], me)
+
+
+def checked(weights: Floats, me: str) -> Floats:
+    """Raises DataError where the lightest row would be rounded away beside the heaviest."""
+    if weights.max() > WEIGHT_RATIO * weights.min():
+        raise DataError(
+            "the weights of the rows differ too much",
+            remedy="Bring them closer together",
+            party=me,
+            expected=f"a ratio below {WEIGHT_RATIO}",
+        )
+    return weights

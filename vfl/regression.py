@@ -1,0 +1,189 @@
+"""Regressions in a local federation: training from an estimator, and the model with its parts side by side."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from protocols.channel import Tap
+from protocols.cipher import Scheme
+from protocols.errors import ConfigError, DataError
+from protocols.randomness import Randomness
+from protocols.session import Observer, Roles, Session
+from vfl import metrics
+from vfl.data import Table
+from vfl.engine import run_local
+from vfl.estimators import Regression
+from vfl.model import GlmPart
+from vfl.programs import glm
+
+ReadTable = Callable[[pd.DataFrame, str, Sequence[str]], Table]  # frame, party, columns
+
+
+def fit(
+    tables: Mapping[str, Table],
+    roles: Roles,
+    estimator: Regression,
+    scheme: Scheme,
+    read: ReadTable,
+    *,
+    label: str,
+    min_intersection: int,
+    keys: int,
+    taps: Mapping[str, Sequence[Tap]] | None = None,
+    observers: Mapping[str, Observer] | None = None,
+    randomness: Mapping[str, Randomness] | None = None,
+) -> FederatedModel:
+    """Aligns, trains on all common rows and returns the model; read: makes a party's table of new rows."""
+    weighted = tables[roles.guest].weight is not None
+    job = glm.GlmJob(**estimator.job(), weighted=weighted, min_intersection=min_intersection, keys=keys)
+    programs: dict[str, Callable[[Session], Any]] = {roles.guest: partial(glm.guest, table=tables[roles.guest], job=job)}
+    programs |= {h: partial(glm.host, table=tables[h], job=job) for h in roles.hosts}
+    programs[roles.arbiter] = partial(glm.arbiter, job=job)
+    inputs = {p: hashlib.sha256(t.digest() + repr(job).encode()).digest() for p, t in tables.items()}
+    results = run_local(roles, programs, scheme, inputs=inputs, taps=taps, observers=observers, randomness=randomness)
+    own = results[roles.guest]
+    parts = {p: results[p].part for p in roles.data_parties}
+    return FederatedModel(parts, roles, estimator, scheme, read, label, keys, own.sizes, len(own.aligned))
+
+
+class FederatedModel:
+    """A trained joint regression, its parts side by side (local federations only: between institutions the parts are never joined)."""
+
+    def __init__(
+        self,
+        parts: dict[str, GlmPart],
+        roles: Roles,
+        estimator: Regression,
+        scheme: Scheme,
+        read: ReadTable,
+        label: str,
+        keys: int,
+        sizes: dict[str, int],
+        intersection: int,
+    ) -> None:
+        self.parts, self.roles, self.estimator, self.sizes_, self.intersection_ = parts, roles, estimator, sizes, intersection
+        self._scheme, self._read, self._label, self._keys = scheme, read, label, keys
+        self._own = parts[roles.guest]
+
+    @property
+    def classes_(self) -> np.ndarray[Any, Any]:
+        """The values of the label, sorted; of two, the second is the positive class.  Raises ConfigError where there are none."""
+        if self._own.classes is None:
+            raise ConfigError(f"a {type(self.estimator).__name__} has no classes", remedy="Use predict, which gives expected values")
+        return np.asarray(self._own.classes)
+
+    @property
+    def intercept_(self) -> float | np.ndarray[Any, Any]:
+        """On the standardised scale; held by the guest.  One-vs-rest: (classes,)."""
+        assert self._own.intercept is not None
+        return self._own.intercept[0] if len(self._own.intercept) == 1 else np.array(self._own.intercept)
+
+    @property
+    def coef_(self) -> dict[str, Any]:
+        """By party, on the standardised scale: a Series by column; one-vs-rest, a frame with a column for each class.
+
+        Of a linear regression in standard deviations of the label (`label_scale_`).
+        """
+        return {party: self._by_class(part.coef) for party, part in self.parts.items()}
+
+    @property
+    def coef_raw_(self) -> dict[str, Any]:
+        """The same, a unit of each column as it came."""
+        return {party: self._by_class(part.coef_raw) for party, part in self.parts.items()}
+
+    @property
+    def label_scale_(self) -> float:
+        """The standard deviation of a numeric label, which only the guest knows; 1 for classes and counts."""
+        return self._own.label_scale
+
+    def _by_class(self, coef: Any) -> Any:
+        return coef.set_axis(list(self.classes_), axis=1) if isinstance(coef, pd.DataFrame) else coef
+
+    def decision_function(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> Any:
+        """Joint linear predictors of new rows, by id, in the guest's order; NaN where not all parties know the id.  One-vs-rest: a frame, columns `classes_`."""
+        rows, index, scores = self._score(guest, hosts)
+        return self._spread(rows, index, scores[:, 0] if scores.shape[1] == 1 else scores, "score")
+
+    def predict_proba(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        """Probabilities by id, columns `classes_`; one-vs-rest, each class's own divided by their sum."""
+        self._check_classes("probabilities")
+        rows, index, scores = self._score(guest, hosts)
+        found = self._own.means(scores)
+        each = np.column_stack([1.0 - found, found]) if found.ndim == 1 else found
+        return pd.DataFrame(self._spread(rows, index, each, "score"))
+
+    def predict_score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
+        """Probability of the positive one of two classes, by id, in the guest's order; NaN where not all parties know the id."""
+        if self._own.classes is None or len(self._own.classes) > 2:
+            remedy = "Use predict_proba" if self._own.classes else "Use predict, which gives expected values"
+            raise ConfigError("predict_score is the probability of one of two classes, which this model does not have", remedy=remedy)
+        return self._means(guest, hosts, "score")
+
+    def predict(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
+        """The most probable class, or the expected value, by id; missing where not all parties know the id."""
+        if self._own.classes is None:
+            return self._means(guest, hosts, self._label)
+        shares = self.predict_proba(guest, hosts)
+        known = shares.notna().all(axis=1)
+        best = pd.Series(self.classes_[shares.fillna(0.0).to_numpy().argmax(axis=1)], index=shares.index, name="class")
+        return pd.Series(best.where(known))
+
+    def score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> float:
+        """scikit-learn's: accuracy of classes, R^2 of numbers, the part of the deviance explained for counts; on the rows that all parties know.
+
+        guest holds the label too.  Raises DataError if it does not, or if no row is common.
+        """
+        if self._label not in guest.columns:
+            raise DataError(f"the guest's table has no column '{self._label}' to score against", remedy="Pass a table with the label")
+        found = self.predict(guest, hosts)
+        known = found.notna().to_numpy()
+        if not known.any():
+            raise DataError("no row is known to all parties", remedy="Compare the tables' ids")
+        y, fitted = guest[self._label].to_numpy()[known], found.to_numpy()[known]
+        if self._own.classes is not None:
+            return float((y == fitted).mean())
+        name, measure = ("deviance_explained", metrics.count_metrics) if self._own.family == "poisson" else ("r2", metrics.numeric_metrics)
+        return float(measure(y, fitted)[name] or 0.0)
+
+    def _check_classes(self, what: str) -> None:
+        if self._own.classes is None:
+            raise ConfigError(
+                f"a {type(self.estimator).__name__} has no {what}: its label has no classes",
+                remedy="Use predict, which gives expected values",
+            )
+
+    def _means(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame], name: str) -> pd.Series:
+        rows, index, scores = self._score(guest, hosts)
+        return pd.Series(self._spread(rows, index, self._own.means(scores), name))
+
+    def _spread(self, rows: Any, index: pd.Index, values: np.ndarray[Any, Any], name: str) -> Any:
+        """values of `rows` by id, NaN elsewhere."""
+        every = np.full((len(index), *values.shape[1:]), np.nan)
+        every[rows] = values
+        return pd.Series(every, index=index, name=name) if every.ndim == 1 else pd.DataFrame(every, index=index, columns=self.classes_)
+
+    def _score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> tuple[Any, pd.Index, np.ndarray[Any, Any]]:
+        """Aligns new rows and scores what is common: (rows of the guest's table, its ids, joint predictors (rows, models))."""
+        if not isinstance(hosts, Mapping) or set(hosts) != set(self.roles.hosts):
+            found = ", ".join(hosts) if isinstance(hosts, Mapping) else type(hosts).__name__
+            raise ConfigError("the model needs a table of each of its hosts", expected=", ".join(self.roles.hosts), found=found)
+        frames = {self.roles.guest: guest, **hosts}
+        tables = {p: self._read(frames[p], p, part.standardiser.columns) for p, part in self.parts.items()}
+        programs: dict[str, Callable[[Session], Any]] = {
+            self.roles.guest: partial(glm.predict_guest, table=tables[self.roles.guest], part=self._own, min_intersection=1)
+        }
+        programs |= {h: partial(glm.predict_host, table=tables[h], part=self.parts[h], min_intersection=1) for h in self.roles.hosts}
+        programs[self.roles.arbiter] = partial(glm.predict_arbiter, min_intersection=1, keys=self._keys)
+        inputs = {p: t.digest() for p, t in tables.items()}
+        rows, scores = run_local(self.roles, programs, self._scheme, inputs=inputs)[self.roles.guest]
+        return rows, tables[self.roles.guest].index, scores
+
+    def __repr__(self) -> str:
+        widths = ", ".join(f"{p}: {part.weights.shape[1]}" for p, part in self.parts.items())
+        return f"FederatedModel({self.estimator}, columns {widths}, trained on {self.intersection_} common rows)"
