@@ -177,6 +177,10 @@ class Federation:
             frame, party, self._keys, self._normalise, None, columns, missing=True, texts=texts, duplicates=self._duplicates_of(party)
         )
 
+    def _duplicates_of(self, party: str) -> str:
+        """No row that the guest wants scored is dropped."""
+        return "error" if party == GUEST else self._duplicates
+
     def __repr__(self) -> str:
         return f"Federation(guest: {len(self._tables[GUEST].ids)} rows, hosts: {', '.join(self.roles.hosts)})"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,7 @@ class GlmPart:
     model_id: bytes
     standardiser: Standardiser
     weights: NDArray[np.float64]  # (models, d)
-    family: str  # "logistic", "linear" or "poisson"
+    family: Literal["logistic", "linear", "poisson"]
     link: str
     score_bits: int
     intercept: tuple[float, ...] | None = None  # one a model

@@ -148,7 +148,7 @@ class FederatedModel:
         y, fitted = guest[self._label].to_numpy()[known], found.to_numpy()[known]
         if self._own.classes is not None:
             return float((y == fitted).mean())
-        name, measure = ("deviance_explained", metrics.count_metrics) if self._own.family == "poisson" else ("r2", metrics.numeric_metrics)
+        name, measure = ("d2", metrics.count_metrics) if self._own.family == "poisson" else ("r2", metrics.numeric_metrics)
         return float(measure(y, fitted)[name] or 0.0)
 
     def _check_classes(self, what: str) -> None:

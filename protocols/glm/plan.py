@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 from protocols.errors import ConfigError
 
-FEATURE = 14  # fractional bits of features
+FEATURE = 16  # fractional bits of features
 PRECONDITION = 14  # of the preconditioned features, and more where a large curvature makes them small
 WEIGHT = 24  # of weights and momentum
 PENALTY = 16  # at most so many more bits in the L2 term's matrix than in the preconditioned features

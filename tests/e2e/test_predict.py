@@ -42,7 +42,7 @@ def expected(models: dict[str, Path], data: dict[str, pd.DataFrame]) -> pd.Serie
     total = pd.Series(0.0, index=data["bank"][KEY])
     for name, model in models.items():
         part, _ = load_part(model)
-        total = total + pd.Series(part.predictor(data[name]), index=data[name][KEY])
+        total = total + pd.Series(part.predictor(data[name])[:, 0], index=data[name][KEY])
     return 1 / (1 + np.exp(-total.reindex(data["bank"][KEY])))
 
 

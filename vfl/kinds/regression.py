@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -23,14 +23,13 @@ from vfl.model import GlmPart
 from vfl.preprocessing import Standardiser
 from vfl.printing import facts, grid, say
 from vfl.programs import glm
-from vfl.programs.glm import Family
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The keys of manifest.json that a regression adds."""
 
     clip: float
-    family: Family
+    family: Literal["logistic", "linear", "poisson"]
     link: str
     score_bits: int
     intercept: list[float] | None

@@ -83,6 +83,8 @@ class Fitted:
 
 def guest(session: Session, table: Table, job: GlmJob) -> Fitted:
     """The guest's side: table with label.  Learns its own weights and, for held-out rows, the sums of the hosts' rounded predictors."""
+    if not (job.fit_intercept or table.features.shape[1]):
+        raise DataError("the guest has neither columns nor an intercept", remedy="Leave fit_intercept at True", party=session.me)
     targets.check_classes(table)
     aligned, held_out, sizes = align(session, table, job)
     train, test = aligned.take(np.flatnonzero(~held_out)), aligned.take(np.flatnonzero(held_out))
@@ -133,7 +135,9 @@ def arbiter(session: Session, job: GlmJob) -> bytes:
         return glm.arbiter(session, key, job.terms)
 
 
-def predict_guest(session: Session, table: Table, part: AdditivePart, min_intersection: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def predict_guest(
+    session: Session, table: Table, part: AdditivePart, min_intersection: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Aligns a new table and scores what is common: (rows of the table, their predictors (rows, models))."""
     with session.phase("align"):
         aligned = alignment.align(session, table.keys, min_intersection)

@@ -93,9 +93,7 @@ class FederatedScorecard:
         """Points of new rows by id, in the guest's order, missing where not all parties know the id.  More points: less likely the event."""
         tables = self._tables(guest, hosts)
         programs: dict[str, Callable[[Session], Any]] = {
-            p: partial(
-                glm.predict_guest if p == self.roles.guest else glm.predict_host, table=tables[p], part=part, min_intersection=1
-            )
+            p: partial(glm.predict_guest if p == self.roles.guest else glm.predict_host, table=tables[p], part=part, min_intersection=1)
             for p, part in self.parts.items()
         }
         programs[self.roles.arbiter] = partial(glm.predict_arbiter, min_intersection=1, keys=self._keys)
