@@ -272,9 +272,10 @@ def ledgers() -> Iterator[Vector]:
 def models() -> Iterator[Vector]:
     manifest = {
         "format": 1, "kind": "logistic-regression", "party": "bank", "model_id": "00" * 16, "job_digest": "00" * 32, "columns": ["age", "limit"],
-        "clip": 6.0, "link": "exact", "score_bits": 10, "intercept": 0.5, "classes": [0, 1],
+        "clip": 6.0, "family": "logistic", "link": "exact", "score_bits": 10, "intercept": [0.5], "label_mean": 0.0, "label_scale": 1.0,
+        "classes": [0, 1],
     }  # fmt: skip
-    tensors = {name: np.array([1.0, 2.0]) for name in ("weights", "mean", "scale")}
+    tensors = {"weights": np.array([[1.0, 2.0]]), "mean": np.array([1.0, 2.0]), "scale": np.array([1.0, 2.0])}
     sound = save(tensors)
     yield "weights", "good", sound, "accepted"
     yield "manifest", "good", json.dumps(manifest).encode(), "accepted"

@@ -23,6 +23,9 @@ from vfl.model import GlmPart
 from vfl.preprocessing import Standardiser
 from vfl.printing import facts, grid, say
 from vfl.programs import glm
+from vfl.programs.glm import Family
+
+FAMILIES: dict[str, Family] = {"logistic-regression": "logistic", "linear-regression": "linear", "poisson-regression": "poisson"}
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -199,7 +202,7 @@ def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[An
     models, classes = len(arrays["weights"]), head.values
     check((arrays["scale"] > 0).all(), told.clip > 0, told.link in LOGISTIC_LINKS, 0 <= told.score_bits <= 20)
     check(told.intercept is None or len(told.intercept) == models, models >= 1, np.isfinite([told.label_mean, *(told.intercept or ())]))
-    check(told.intercept is not None or classes is None, 0 < told.label_scale < np.inf)
+    check(told.family == FAMILIES[head.kind], told.intercept is not None or classes is None, 0 < told.label_scale < np.inf)
     if told.intercept is not None:
         check(models == (1 if classes is None or len(classes) == 2 else len(classes)), (told.family == "logistic") == (classes is not None))
     standardiser = Standardiser(tuple(head.columns), arrays["mean"], arrays["scale"], told.clip)
