@@ -204,7 +204,11 @@ def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[An
     check(told.intercept is None or len(told.intercept) == models, models >= 1, np.isfinite([told.label_mean, *(told.intercept or ())]))
     check(told.family == FAMILIES[head.kind], told.intercept is not None or classes is None, 0 < told.label_scale < np.inf)
     if told.intercept is not None:
-        check(models == (1 if classes is None or len(classes) == 2 else len(classes)), (told.family == "logistic") == (classes is not None))
+        check(
+            models == (len(classes) if classes and len(classes) != 2 else 1),
+            classes is None or len(classes) >= 2,
+            (told.family == "logistic") == (classes is not None),
+        )
     standardiser = Standardiser(tuple(head.columns), arrays["mean"], arrays["scale"], told.clip)
     intercept = None if told.intercept is None else tuple(told.intercept)
     scale = (told.label_mean, told.label_scale)
