@@ -167,8 +167,8 @@ def test_bad_weights_of_rows_are_refused(value: float) -> None:
     uneven = federation((tables[0].assign(w=np.where(tables[0]["y"] == 1, 1e6, 1.0)), tables[1]), sample_weight="w")
     with pytest.raises(DataError, match="differ too much"):
         uneven.fit(vfl.LogisticRegression())
-    with pytest.raises(ConfigError, match="take no weights"):
-        uneven.fit(vfl.BoostedTrees())
+    with pytest.raises(ConfigError, match="takes no weights"):
+        uneven.fit(vfl.Scorecard())
 
 
 def test_constant_labels_and_missing_classes_among_the_common_rows() -> None:
