@@ -142,6 +142,21 @@ def test_every_kind_of_outcome_has_its_own_page(outcome, first, plots, further):
     assert "nan" not in re.sub(r"<style>.*?</style>", "", html, flags=re.S).lower()
 
 
+def test_a_prediction_says_how_many_rows_were_scored_and_whether_they_moved(full_result):
+    kept = ("job", "job_digest", "party", "parties", "phases", "disclosure", "model", "environment", "stability", "started")
+    result = {key: full_result[key] for key in kept} | {
+        "purpose": "predict",
+        "role": "guest",
+        "alignment": {"guest_rows": 60, "host_rows": None, "intersection": 42},
+    }
+    page = Page(render(result))
+    assert "The joint model scored 42 of bank’s 60 rows; the others are not known to all parties." in page.words
+    assert "New rows against training rows" in page.words
+    assert "only the guest can measure" not in page.words
+    assert "card" not in page.sections()
+    assert "lent its columns to score new rows" in Page(render(result | {"role": "host", "party": "telecom"})).words
+
+
 def test_a_chosen_cut_off_is_shown(full_result):
     series = full_result["plots"]["test"]["joint"]["cutoffs"]
     full_result["cutoff"] = 0.3
