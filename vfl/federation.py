@@ -103,6 +103,7 @@ class Federation:
         taps: Mapping[str, Sequence[Tap]] | None = ...,
         observers: Mapping[str, Observer] | None = ...,
         randomness: Mapping[str, Randomness] | None = ...,
+        init_model: FederatedTrees | None = ...,
     ) -> FederatedTrees: ...
     @overload
     def fit(
@@ -120,8 +121,16 @@ class Federation:
         taps: Mapping[str, Sequence[Tap]] | None = None,
         observers: Mapping[str, Observer] | None = None,
         randomness: Mapping[str, Randomness] | None = None,
+        init_model: FederatedTrees | None = None,
     ) -> FederatedModel | FederatedTrees | FederatedScorecard:
-        """Aligns, trains on all common rows and returns the model.  taps and observers watch a party's channels and progress."""
+        """Aligns, trains on all common rows and returns the model.  taps and observers watch a party's channels and progress.
+
+        init_model: boosted trees to which more are added, on the same or other rows with the same columns; n_estimators counts the rounds of both.
+        """
+        if init_model is not None and not isinstance(estimator, BoostedTrees):
+            raise ConfigError(
+                f"{type(estimator).__name__} cannot continue a model", remedy="Only boosted trees can: leave init_model out and train anew"
+            )
         if isinstance(estimator, Scorecard):
             if self._tables[GUEST].weight is not None:
                 raise ConfigError("a scorecard takes no weights of rows", remedy="Make the federation without sample_weight")
@@ -149,6 +158,7 @@ class Federation:
                 taps=taps,
                 observers=observers,
                 randomness=randomness,
+                init_model=init_model,
             )
         if not isinstance(estimator, Regression):
             remedy = "Pass an estimator of vfl, such as vfl.LogisticRegression()"

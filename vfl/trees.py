@@ -45,13 +45,21 @@ def fit(
     taps: Mapping[str, Sequence[Tap]] | None = None,
     observers: Mapping[str, Observer] | None = None,
     randomness: Mapping[str, Randomness] | None = None,
+    init_model: FederatedTrees | None = None,
 ) -> FederatedTrees:
-    """Aligns, trains on all common rows and returns the model; read: makes a party's table of new rows."""
+    """Aligns, trains on all common rows and returns the model; read: makes a party's table of new rows; init_model: what it continues."""
     tables = {party: table.for_model(LABELS[estimator.objective], missing=True, texts=True) for party, table in tables.items()}
     params = estimator.params(len(tables[roles.guest].classes or ()))
-    job = boosting.BoostingJob(params, estimator.validation, min_intersection, keys)
-    programs: dict[str, Callable[[Session], Any]] = {roles.guest: partial(boosting.guest, table=tables[roles.guest], job=job)}
-    programs |= {h: partial(boosting.host, table=tables[h], job=job) for h in roles.hosts}
+    before = init_model.parts if init_model else {}
+    if init_model and set(before) != set(roles.data_parties):
+        raise ConfigError("the model to continue has other parties", expected=", ".join(before), found=", ".join(roles.data_parties))
+    if ensemble := before[roles.guest].ensemble if before else None:
+        params.check_continues(ensemble.params, len(ensemble.trees))
+    job = boosting.BoostingJob(params, estimator.validation, min_intersection, keys, continues=bool(before))
+    programs: dict[str, Callable[[Session], Any]] = {
+        p: partial(boosting.guest if p == roles.guest else boosting.host, table=tables[p], job=job, before=before.get(p))
+        for p in roles.data_parties
+    }
     programs[roles.arbiter] = partial(boosting.arbiter, job=job)
     inputs = {p: hashlib.sha256(t.digest() + repr(job).encode()).digest() for p, t in tables.items()}
     results = run_local(roles, programs, scheme, inputs=inputs, taps=taps, observers=observers, randomness=randomness)

@@ -70,6 +70,10 @@ class HostSplits:
         self.missing_left.append(bool(candidates.missing_left[c]))
         return len(self) - 1
 
+    def continued(self, model_id: bytes, kept: int) -> HostSplits:
+        """A copy of the first `kept` under another name, to which other trees can be added."""
+        return HostSplits(model_id, self.feature[:kept], self.cut[:kept], self.missing_left[:kept], self.seat[:kept])
+
     def save(self) -> Arrays:
         """All but the model's name, which is agreed before the first tree."""
         return {
@@ -91,19 +95,34 @@ class Rounds:
     """The guest's side of training: labels and weights, the margins so far, the trees so far, and when to stop.
 
     y (n,), weight (n,) or None for ones, held_out (n,): rows that no tree is trained on and that early stopping looks at.
-    Raises DataError for labels that do not fit.
+    before: trees to continue, and the margins (n, outputs) that they give.  Raises DataError for labels that do not fit, ConfigError.
     """
 
-    def __init__(self, p: Params, y: Floats, *, weight: Floats | None = None, held_out: Bits | None = None) -> None:
+    def __init__(
+        self,
+        p: Params,
+        y: Floats,
+        *,
+        weight: Floats | None = None,
+        held_out: Bits | None = None,
+        before: tuple[Ensemble, Floats] | None = None,
+    ) -> None:
         self.p, self.y = p, np.asarray(y, dtype=np.float64)
         self.weight = np.ones(len(y)) if weight is None else weight
         self.held_out = np.zeros(len(y), dtype=np.bool_) if held_out is None else held_out
         self.check()
         train = ~self.held_out
-        self.base = objective.base_margin(p, self.y[train], self.weight[train])
-        self.margin = np.tile(self.base, (len(y), 1))
         self.trees: list[Tree] = []
         self.seats: list[Ints] = []  # profile `hidden`: see `Ensemble`
+        self.before = b""  # the name of the model that is continued
+        if before is None:
+            self.base = objective.base_margin(p, self.y[train], self.weight[train])
+            self.margin = np.tile(self.base, (len(y), 1))
+        else:
+            model, self.margin = before[0], before[1].copy()
+            p.check_continues(model.params, len(model.trees))
+            self.base, self.trees, self.seats, self.before = model.base, list(model.trees), list(model.seats), model.model_id
+        self.first = len(self.trees)
         self._losses: list[float] = []
         self._gradients = (np.zeros(0), np.zeros(0))
         self._steps = np.zeros_like(self.margin)
@@ -163,9 +182,11 @@ class Rounds:
         return bool(patience) and len(self._losses) - 1 - int(np.argmin(self._losses)) >= patience
 
     def ensemble(self, model_id: bytes) -> Ensemble:
-        """The guest's part; with early stopping, up to the best round."""
-        best = int(np.argmin(self._losses)) + 1 if self.p.early_stopping_rounds and self._losses else len(self.trees)
-        trees = tuple(self.trees[: best * self.p.num_class])
+        """The guest's part; with early stopping, up to the best of the new rounds."""
+        best = len(self.trees)
+        if self.p.early_stopping_rounds and self._losses:
+            best = self.first + (int(np.argmin(self._losses)) + 1) * self.p.num_class
+        trees = tuple(self.trees[:best])
         return Ensemble(self.p, model_id, self.base, trees, tuple(self.seats[: len(trees) * self.p.max_depth]))
 
 

@@ -4,6 +4,8 @@
   0      makes n   PublicKeyOffer                 ------------>  checks n
                                                   <------------  SplitColumns: how many columns it has
                    TreesStart: the model's name   ------------>
+         where a model is continued
+                   Continues: how much is kept    ------------>
  each tree (`hidden`: each level)
   1      RowGradients [[g|h]], in chunks          ------------>
  at the end of a round, with early stopping
@@ -19,14 +21,14 @@ import numpy as np
 from protocols import key_offer
 from protocols._native import PlainVec
 from protocols.binning import Binned
-from protocols.boosting.ensemble import HostSplits
+from protocols.boosting.ensemble import HostSplits, Rounds
 from protocols.boosting.levels import check_ints
 from protocols.boosting.params import Params
 from protocols.boosting.sums import join
 from protocols.channel import Channel, broadcast
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import Int32s, check_lengths
-from protocols.errors import PlaintextOverflow, RemoteProtocolError
+from protocols.errors import ModelError, PlaintextOverflow, RemoteProtocolError
 from protocols.message import PUBLIC, REVEALED, SEALED, Message
 from protocols.session import Session
 
@@ -43,6 +45,17 @@ class TreesStart(Message, disclosure=PUBLIC, learns="how many columns each data 
     model_id: bytes  # (16,)
 
 
+class Continues(
+    Message,
+    disclosure=REVEALED,
+    permit="own-wins-to-host",
+    learns="the random name of the model that is continued, and how many of its trees and of the receiver's splits are kept: the others came after the best round",
+):
+    before: bytes  # (16,)
+    trees: int
+    splits: int
+
+
 class RowGradients(Message, disclosure=SEALED, learns="nothing: first and second derivatives of rows, encrypted"):
     gh: CipherVec  # (rows,)
 
@@ -51,7 +64,7 @@ class NextTree(Message, disclosure=REVEALED, permit="own-wins-to-host", learns="
     more: bool
 
 
-def start_guest(session: Session, binned: Binned, model_id: bytes) -> tuple[DecryptionKey, list[int]]:
+def start_guest(session: Session, binned: Binned, model_id: bytes, rounds: Rounds) -> tuple[DecryptionKey, list[int]]:
     """Step 0 at the guest: the key, and how many columns each party has."""
     key = session.scheme.generate(session.me, session.seed("key"))
     key_offer.offer(session, key, session.roles.hosts)
@@ -60,22 +73,34 @@ def start_guest(session: Session, binned: Binned, model_id: bytes) -> tuple[Decr
         (count,) = check_ints(channel.peer, np.array([channel.recv(SplitColumns).count]), 0, MAX_COLUMNS, "a number of columns")
         columns.append(int(count))
     broadcast(session.hosts, TreesStart(np.array(columns, dtype=np.int32), model_id))
+    for party, channel in enumerate(session.hosts if rounds.before else [], 1):
+        channel.send(Continues(rounds.before, rounds.first, rounds.won(party)))
     return key, columns
 
 
-def start_host(session: Session, binned: Binned) -> tuple[list[int], HostSplits]:
-    """Step 0 at a host: accepts the key; returns how many columns each party has, and its empty part of the model."""
-    key_offer.accept(session, session.roles.guest)
+def start_host(session: Session, binned: Binned, before: HostSplits | None) -> tuple[list[int], HostSplits, int]:
+    """Step 0 at a host: accepts the key; returns how many columns each party has, its part of the model so far, and the number of the first new tree."""
+    guest = session.roles.guest
+    key_offer.accept(session, guest)
     session.guest.send(SplitColumns(binned.columns))
     start = session.guest.recv(TreesStart)
-    columns = check_ints(session.roles.guest, start.columns, 0, MAX_COLUMNS, "numbers of columns").tolist()
-    check_lengths(session.roles.guest, len(session.roles.data_parties), columns, what="numbers of columns")
-    check_lengths(session.roles.guest, 16, start.model_id, what="bytes of the model's name")
+    columns = check_ints(guest, start.columns, 0, MAX_COLUMNS, "numbers of columns").tolist()
+    check_lengths(guest, len(session.roles.data_parties), columns, what="numbers of columns")
+    check_lengths(guest, 16, start.model_id, what="bytes of the model's name")
     if columns[party_of(session)] != binned.columns:
-        raise RemoteProtocolError(
-            f"{session.roles.guest} announced another number of columns than this party has", party=session.roles.guest
+        raise RemoteProtocolError(f"{guest} announced another number of columns than this party has", party=guest)
+    if before is None:
+        return columns, HostSplits(start.model_id), 0
+    goes_on = session.guest.recv(Continues)
+    if goes_on.before != before.model_id:
+        raise ModelError(
+            f"{guest} continues another model than this party's part belongs to",
+            remedy="Give every party the model of the same run",
+            party=session.me,
         )
-    return columns, HostSplits(start.model_id)
+    if goes_on.trees < 0 or not 0 <= goes_on.splits <= len(before):
+        raise RemoteProtocolError(f"{guest} keeps more of the model than there is", party=guest)
+    return columns, before.continued(start.model_id, goes_on.splits), goes_on.trees
 
 
 def party_of(session: Session) -> int:

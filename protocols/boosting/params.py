@@ -92,6 +92,22 @@ class Params:
         """
         return 2 * self.min_bin_rows * (2**self.gradient_bits - 1) if self.membership == "hidden" and self.min_bin_rows > 1 else 1
 
+    def check_continues(self, before: Params, trees: int) -> None:
+        """Raises ConfigError unless trees with these parameters can follow `trees` trees with those of `before`; n_estimators counts all rounds."""
+        for name in ("objective", "num_class", "max_depth", "max_bin", "min_bin_rows", "membership", "base_score"):
+            if getattr(self, name) != getattr(before, name):
+                raise ConfigError(
+                    f"boosted trees: a model is continued with its own {name}",
+                    remedy=f"Set {name} as it was",
+                    expected=getattr(before, name),
+                )
+        if self.trees <= trees:
+            raise ConfigError(
+                "boosted trees: the model to continue has all its rounds already",
+                remedy="Raise n_estimators, which counts its rounds too",
+                found=self.n_estimators,
+            )
+
     # -- public randomness: every party, and every run with the same seed, draws the same ----------------------------------------
 
     def rounding(self, tree: int, rows: int) -> NDArray[np.float64]:

@@ -97,13 +97,13 @@ class NodeRows(Message, disclosure=REVEALED, permit="node-rows-to-hosts", learns
 
 
 def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id: bytes) -> Ensemble:
-    """binned: the guest's n rows; rounds: labels, weights and margins; model_id: (16,) bytes, the name of the model.
+    """binned: the guest's n rows; rounds: labels, weights, margins and trees so far; model_id: (16,) bytes, the name of the model.
 
     Learns: bin sums and directions.  Raises ConfigError (head-room), PlaintextOverflow, ProtocolError.
     """
     packing = Packing(len(binned), p.gradient_bits, session.scheme.bits - HEAD_ROOM - 1)
-    key, columns = start_guest(session, binned, model_id)  # 0
-    for tree in session.steps("train", range(p.trees), rounds):
+    key, columns = start_guest(session, binned, model_id, rounds)  # 0
+    for tree in session.steps("train", range(rounds.first, p.trees), rounds):
         handle = next_handles(rounds, len(columns))
         g, h = rounds.gradients(tree)
         sampled = p.sampled(tree, rounds.held_out)
@@ -142,15 +142,15 @@ def next_handles(rounds: Rounds, parties: int) -> Callable[[int, int], int]:
     return lambda party, node: next(handles[party])
 
 
-def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = None) -> HostSplits:
-    """binned: the host's n rows in the shared order; held_out (n,): rows that no tree is trained on.
+def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = None, before: HostSplits | None = None) -> HostSplits:
+    """binned: the host's n rows in the shared order; held_out (n,): rows that no tree is trained on; before: its part of the model that is continued.
 
     Learns: the rows of nodes, its own wins.  Raises ConfigError, InvalidKey, ProtocolError.
     """
     packing = Packing(len(binned), p.gradient_bits, session.scheme.bits - HEAD_ROOM - 1)
-    columns, splits = start_host(session, binned)  # 0
+    columns, splits, first = start_host(session, binned, before)  # 0
     outside = np.zeros(len(binned), dtype=np.bool_) if held_out is None else held_out
-    for tree in session.steps("train", range(p.trees), splits):
+    for tree in session.steps("train", range(first, p.trees), splits):
         if tree >= p.joint_from:
             candidates = binned.candidates(own_columns(p, tree, columns, party_of(session)))
             HostTree(session, binned, p, packing, candidates, p.sampled(tree, outside), splits).grow()

@@ -49,7 +49,7 @@ class Limits:
 def train(blocks: Sequence[Binned], p: Params, rounds: Rounds) -> list[Tree]:
     """blocks: the guest's rows, then each host's.  Trees name columns and cuts of all parties; `rounds` ends with the margins."""
     columns = [b.columns for b in blocks]
-    for tree in range(p.trees):
+    for tree in range(rounds.first, p.trees):
         g, h = rounds.gradients(tree)
         sampled = p.sampled(tree, rounds.held_out)
         q = Quantised.of(p, tree, g, h, sampled)

@@ -219,6 +219,17 @@ def test_a_host_without_the_splits_that_the_guest_names_is_refused() -> None:
         score(trained, blocks, Identity())
 
 
+@pytest.mark.parametrize("membership", ["shared", "hidden"])
+def test_parts_of_two_models_do_not_go_on_together(membership: Any) -> None:
+    blocks, y = tables()
+    p = Params(n_estimators=2, max_depth=2, max_bin=8, membership=membership, min_bin_rows=1)
+    start = train(blocks, y, replace(p, n_estimators=1), Identity())
+    with sent_instead("Continues", lambda m: {"splits": m.splits + 1}), pytest.raises(RemoteProtocolError, match="keeps more"):
+        train(blocks, y, p, Identity(), after=start)
+    with sent_instead("Continues", lambda m: {"before": b"another model..."}), pytest.raises(ModelError, match="another model"):
+        train(blocks, y, p, Identity(), after=start)
+
+
 def test_one_row_and_no_row_are_scored() -> None:
     blocks, y = tables()
     for membership in ("shared", "hidden"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,13 +12,14 @@ from hypothesis import strategies as st
 
 from protocols._native import PrivateKey, PublicKey
 from protocols.binning import Binned
-from protocols.boosting import opening
+from protocols.boosting import opening, twin
+from protocols.boosting.ensemble import Rounds
 from protocols.boosting.packing import Ints
 from protocols.boosting.params import Params
 from protocols.boosting.tree import Bits, Tree
 from protocols.cipher import DecryptionKey, EncryptionKey, Identity, Paillier, PhePaillier, Scheme
 from protocols.randomness import Seed
-from tests.boosting.world import Floats, bin_blocks, joined, leaves, same, score, train, twin_trees
+from tests.boosting.world import Floats, Trained, bin_blocks, joined, leaves, same, score, train, twin_trees
 from tests.harness import TOY, Recording, Sent
 
 
@@ -169,7 +173,7 @@ def test_categories_split_and_unseen_ones_are_scored(membership: str) -> None:
     new = x[:50].copy()
     new[::2, 1], new[::3, 3] = 77.0, np.nan
     fresh = [b.binner.transform(part) for b, part in zip(blocks, (new[:, :2], new[:, 2:]), strict=True)]
-    steps = [t.value[t.route(50, lambda node, rows, t=t: goes_left(t, fresh, node, rows))] for t in trees]  # type: ignore[misc]
+    steps = [t.value[t.route(50, walk(t, fresh))] for t in trees]
     assert np.array_equal(score(trained, fresh, TOY), trained.ensemble.margin(steps, 50))
 
 
@@ -182,6 +186,54 @@ def test_gradients_in_several_chunks_make_the_same_trees(membership: str, monkey
     monkeypatch.setattr(opening, "CHUNK", 16)
     p = Params(n_estimators=2, max_depth=3, max_bin=8, membership=membership, min_bin_rows=2, subsample=0.8)
     assert equal(p, [2, 3], TOY, seed=9, rows=111, missing=0.1) > 4
+
+
+@pytest.mark.parametrize("objective", ["binary:logistic", "multi:softprob"])
+@pytest.mark.parametrize("membership", ["shared", "hidden"])
+def test_a_model_that_is_continued_equals_one_trained_at_once(membership: str, objective: str) -> None:
+    x, z = table(4, 200, 5, 0.1)
+    whole = Params(
+        objective=objective,  # type: ignore[arg-type]
+        num_class=3 if objective == "multi:softprob" else 1,
+        n_estimators=4,
+        max_depth=3,
+        membership=membership,  # type: ignore[arg-type]
+        min_bin_rows=1,
+        subsample=0.8,
+    )
+    blocks, y = bin_blocks([x[:, :1], x[:, 1:3], x[:, 3:]], whole), labels(whole, z)
+    start = train(blocks, y, replace(whole, n_estimators=2), TOY)
+    went_on, at_once = train(blocks, y, whole, TOY, after=start), train(blocks, y, whole, TOY)
+    assert same(joined(went_on), joined(at_once))
+    assert same(joined(start), joined(at_once)[: len(start.ensemble.trees)])  # the first part is still a model
+    assert np.array_equal(score(went_on, blocks, TOY), at_once.rounds.margin)
+
+
+@pytest.mark.parametrize("membership", ["shared", "hidden"])
+def test_what_early_stopping_gave_up_is_not_continued(membership: str) -> None:
+    p = Params(n_estimators=30, max_depth=3, membership=membership, min_bin_rows=1, early_stopping_rounds=2, learning_rate=1.0)  # type: ignore[arg-type]
+    x, z = table(4, 200, 4, 0.0)
+    held_out = np.arange(200) % 3 == 0
+    blocks, y = bin_blocks([x[:, :2], x[:, 2:]], p), labels(p, z)
+    start = train(blocks, y, p, TOY, held_out=held_out)
+    kept = len(start.ensemble.trees)
+    slower = replace(p, learning_rate=0.1)
+    went_on = train(blocks, y, slower, TOY, held_out=held_out, after=start)
+    assert same(joined(went_on)[:kept], joined(start))
+    assert len(went_on.ensemble.trees) > kept
+    rounds = Rounds(slower, y, held_out=held_out, before=(replace(start.ensemble, trees=tuple(joined(start))), start_margin(start, blocks)))
+    assert same(joined(went_on), twin.train(blocks, slower, rounds))
+    assert np.array_equal(
+        score(went_on, blocks, TOY), went_on.ensemble.margin([t.value[t.route(200, walk(t, blocks))] for t in joined(went_on)], 200)
+    )
+
+
+def start_margin(trained: Trained, blocks: list[Binned]) -> Floats:
+    return trained.ensemble.margin([t.value[t.route(200, walk(t, blocks))] for t in joined(trained)], 200)
+
+
+def walk(tree: Tree, blocks: list[Binned]) -> Callable[[int, Ints], Bits]:
+    return lambda node, rows: goes_left(tree, blocks, node, rows)
 
 
 @pytest.mark.parametrize("membership", ["shared", "hidden"])

@@ -171,3 +171,30 @@ def test_very_many_categories_are_refused_by_name() -> None:
     guest, host = pd.DataFrame({"id": ids, "y": [0, 1] * 2500}), pd.DataFrame({"id": ids, "postcode": [f"p{k}" for k in range(5000)]})
     with pytest.raises(DataError, match="shop: feature column 'postcode' has too many categories"):
         vfl.Federation.local(guest, {"shop": host}, on="id", label="y", cipher=TOY).fit(vfl.BoostedTrees(**SMALL))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("membership", ["shared", "hidden"])
+def test_a_model_goes_on_with_other_rows(membership: str) -> None:
+    guest, host, z = drawn()
+    guest = guest.assign(y=z > 1)
+
+    def federation(rows: slice, **change: object) -> vfl.Federation:
+        return vfl.Federation.local(guest[rows].assign(**change), {"shop": host[rows]}, on="id", label="y", cipher=TOY)
+
+    def trees(**change: object) -> vfl.BoostedTrees:
+        return vfl.BoostedTrees(**({"n_estimators": 6, "max_depth": 3, "min_bin_rows": 3, "membership": membership} | change))  # type: ignore[arg-type]
+
+    first = federation(slice(0, 200)).fit(trees(n_estimators=3))
+    model = federation(slice(200, 400)).fit(trees(), init_model=first)
+    before, after = (m.predict_score(guest, {"shop": host}) for m in (first, model))
+    assert (model.best_iteration, first.best_iteration) == (5, 2)
+    assert np.mean((after - (z > 1)) ** 2) < np.mean((before - (z > 1)) ** 2)
+    for changed, words in (({"max_depth": 4}, "max_depth"), ({"n_estimators": 3}, "all its rounds")):
+        with pytest.raises(ConfigError, match=words):
+            federation(slice(0, 200)).fit(trees(**changed), init_model=first)
+    with pytest.raises(DataError, match="columns are not those"):
+        federation(slice(0, 200), more=1.0).fit(trees(), init_model=first)
+    with pytest.raises(DataError, match="classes are not those"):
+        federation(slice(0, 200), y=np.where(z[:200] > 1, "yes", "no")).fit(trees(), init_model=first)
+    with pytest.raises(ConfigError, match="cannot continue"):
+        federation(slice(0, 200)).fit(vfl.LogisticRegression(), init_model=first)  # type: ignore[call-overload]

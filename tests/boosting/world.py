@@ -46,18 +46,26 @@ def roles_of(hosts: int) -> Roles:
 
 
 def train(
-    blocks: Sequence[Binned], y: Floats, p: Params, scheme: Scheme, taps: Mapping[str, Sequence[Tap]] | None = None, **more: Any
+    blocks: Sequence[Binned],
+    y: Floats,
+    p: Params,
+    scheme: Scheme,
+    taps: Mapping[str, Sequence[Tap]] | None = None,
+    after: Trained | None = None,
+    **more: Any,
 ) -> Trained:
-    """Both profiles; the same rounds as `twin_trees`."""
+    """Both profiles; the same rounds as `twin_trees`.  after: a training that this one continues."""
     roles = roles_of(len(blocks) - 1)
+    if after:
+        more["before"] = (after.ensemble, score(after, blocks, scheme))
     rounds = Rounds(p, y, **more)
     profile = hidden if p.membership == "hidden" else shared
     programs: dict[str, Callable[[Session], Any]] = {
         "guest": partial(profile.guest, binned=blocks[0], p=p, rounds=rounds, model_id=NAME),
         "arbiter": partial(hidden.arbiter, p=p) if p.membership == "hidden" else lambda session: None,
     }
-    for name, block in zip(roles.hosts, blocks[1:], strict=True):
-        programs[name] = partial(profile.host, binned=block, p=p, held_out=rounds.held_out)
+    for k, (name, block) in enumerate(zip(roles.hosts, blocks[1:], strict=True)):
+        programs[name] = partial(profile.host, binned=block, p=p, held_out=rounds.held_out, before=after.hosts[k] if after else None)
     results = run_local(roles, programs, scheme, taps=taps, deadline=300.0)
     return Trained(results["guest"], [results[h] for h in roles.hosts], rounds, roles)
 

@@ -30,6 +30,7 @@ class BoostingJob:
     keys: int = 1  # how many the table has, tried in order
     test: float = 0.0  # the part of the rows that is held out to measure the model
     seed: int | None = None  # of the split; None: that of the parameters
+    continues: bool = False  # whether data parties hand in their parts of a model that gets more trees
 
     @property
     def profile_is_hidden(self) -> bool:
@@ -49,8 +50,8 @@ class Fitted:
     scores: NDArray[np.float64] | None = None
 
 
-def guest(session: Session, table: Table, job: BoostingJob) -> Fitted:
-    """The guest's side: table with label.  Learns bin sums and directions (protocols/boosting)."""
+def guest(session: Session, table: Table, job: BoostingJob, before: TreesPart | None = None) -> Fitted:
+    """The guest's side: table with label; before: its part of the model to continue.  Learns bin sums and directions (protocols/boosting)."""
     aligned, test, validation, sizes = align(session, table, job)
     train = np.flatnonzero(~test)
     assert aligned.label is not None
@@ -58,23 +59,35 @@ def guest(session: Session, table: Table, job: BoostingJob) -> Fitted:
     weight = None if aligned.weight is None else aligned.weight.to_numpy(np.float64)[train]
     check_labels(job.params, y[~validation[train]])
     model_id = session.seed("model id").secret[:16]
+    binned, names = bin_table(aligned.take(train), job, 1, before)
+    started = None
+    if before is not None:
+        assert before.ensemble is not None
+        if before.classes != table.classes:
+            raise DataError("the label's classes are not those of the model to continue", remedy="Train a new model", party=session.me)
+        with session.phase("score"):
+            started = before.ensemble, scoring.guest(session, binned, before.ensemble)
     with session.phase("train"):
-        binned, names = bin_table(aligned.take(train), job, least=1)
+        rounds = Rounds(job.params, y, weight=weight, held_out=validation[train], before=started)
         fit = hidden.guest if job.profile_is_hidden else shared.guest
-        ensemble = fit(session, binned, job.params, Rounds(job.params, y, weight=weight, held_out=validation[train]), model_id)
+        ensemble = fit(session, binned, job.params, rounds, model_id)
     part = TreesPart(session.me, model_id, columns_of(table), binned.binner, names, ensemble=ensemble, classes=table.classes)
     scores = score_guest(session, part, aligned.take(np.flatnonzero(test))) if job.test else None
     return Fitted(part, aligned, test, validation, sizes, scores)
 
 
-def host(session: Session, table: Table, job: BoostingJob) -> Fitted:
-    """A host's side: features only.  Learns which of its splits won and, with membership = "shared", the rows of nodes."""
+def host(session: Session, table: Table, job: BoostingJob, before: TreesPart | None = None) -> Fitted:
+    """A host's side: features only; before: its part of the model to continue.  Learns which of its splits won and, with membership = "shared", the rows of nodes."""
     aligned, test, validation, sizes = align(session, table, job)
     train = np.flatnonzero(~test)
+    binned, names = bin_table(aligned.take(train), job, job.params.min_bin_rows, before)
+    held = before.splits if before else None
+    if before is not None and held is not None:
+        with session.phase("score"):
+            scoring.host(session, binned, held, before.depth)
     with session.phase("train"):
-        binned, names = bin_table(aligned.take(train), job, least=job.params.min_bin_rows)
         fit = hidden.host if job.profile_is_hidden else shared.host
-        splits = fit(session, binned, job.params, validation[train])
+        splits = fit(session, binned, job.params, validation[train], held)
     depth = job.params.max_depth if job.profile_is_hidden else 0
     part = TreesPart(session.me, splits.model_id, columns_of(table), binned.binner, names, splits=splits, depth=depth)
     if job.test:
@@ -87,6 +100,9 @@ def arbiter(session: Session, job: BoostingJob) -> None:
     with session.phase("align"):
         alignment.serve(session, job.min_intersection, keys=job.keys)
     if job.profile_is_hidden:
+        if job.continues:
+            with session.phase("score"):
+                scoring.arbiter(session)
         with session.phase("train"):
             hidden.arbiter(session, job.params)
         if job.test:
@@ -145,8 +161,16 @@ def score_host(session: Session, part: TreesPart, table: Table) -> None:
         scoring.host(session, part.binned(table.features), part.splits, part.depth)
 
 
-def bin_table(table: Table, job: BoostingJob, least: int) -> tuple[Binned, tuple[Names, ...]]:
-    """The rows in bins of their own, and the names of the categories of each column."""
+def bin_table(table: Table, job: BoostingJob, least: int, before: TreesPart | None) -> tuple[Binned, tuple[Names, ...]]:
+    """The rows in bins of their own, or in those of the model to continue, and the names of the categories of each column."""
+    if before is not None:
+        if before.columns != columns_of(table):
+            raise DataError(
+                "the table's columns are not those of the model to continue",
+                remedy="Give the same columns, in the same order",
+                party=table.party,
+            )
+        return before.binned(table.features), before.names
     names = names_of(table.features, table.party)
     x = coded(table.features, columns_of(table), names)
     categorical = [k for k, texts in enumerate(names) if texts is not None]
