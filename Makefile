@@ -39,7 +39,7 @@ test-serial: setup  ## the arithmetic and every protocol on the portable backend
 	VFL_NATIVE_BACKEND=serial $(BIN)/pytest tests/native tests/conformance tests/protocols tests/leakage tests/vfl
 
 fuzz: setup  ## every reader of bytes from a peer or a disk, with other damaged bytes each time (some minutes)
-	$(BIN)/pytest -m fuzz tests/fuzz
+	$(BIN)/pytest -m fuzz tests/fuzz tests/chaos
 
 test-all: setup  ## everything: full-size keys, statistics, soak, fuzzing
 	$(BIN)/pytest -m ''

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from vfl.arguments import ConnectTimeout, InOrderOfUse, JobFile, ModelKind, PartyFile, ProgressKind, Role, RunFolder
+from vfl.chaos.commands import chaos_app
 from vfl.examples import examples
 from vfl.faults import finish, stoppable
 
@@ -31,6 +32,7 @@ model_app = typer.Typer(help="See this party's part of a model: show.", no_args_
 app.add_typer(job_app, name="job")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(model_app, name="model")
+app.add_typer(chaos_app, name="chaos")
 
 
 def say(text: str) -> None:

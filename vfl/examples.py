@@ -24,6 +24,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "ledger show": ("vfl ledger show RUN", "vfl ledger show RUN --messages"),
     "ledger verify": ("vfl ledger verify RUN --certificate bank/identity/cert.pem",),
     "model show": ("vfl model show RUN/model",),
+    "chaos net": ("vfl chaos net", "vfl chaos net --schedules 2000 --seed 8 --model logistic-regression"),
 }  # fmt: skip
 
 

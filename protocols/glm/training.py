@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols import key_offer
-from protocols._native import PlainVec
+from protocols._native import Overflow, PlainVec
 from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import check_lengths
@@ -205,4 +205,9 @@ def receive_share(session: Session, width: int) -> CipherVec:
 def receive_weights(session: Session, share: Share) -> NDArray[np.float64]:
     theirs = session.arbiter.recv(FinalShare).share
     check_lengths(session.roles.arbiter, len(share.point), theirs, what="weights")
-    return weights(share.point, theirs)
+    try:
+        return weights(share.point, theirs)
+    except Overflow:
+        raise RemoteProtocolError(
+            f"{session.roles.arbiter} sent a share of the weights that adds up to none", party=session.roles.arbiter
+        ) from None

@@ -184,7 +184,7 @@ def test_the_help_lists_the_commands_in_the_order_of_use(parties: Institutions, 
     monkeypatch.setenv("COLUMNS", "80")
     text = parties.here("--help").out
     listed = re.findall(r"^  ([a-z]+) +\S", text.partition("Commands:")[2], re.MULTILINE)
-    assert listed == ["demo", "init", "trust", "job", "check", "align", "run", "predict", "monitor", "report", "ledger", "model"]
+    assert listed == ["demo", "init", "trust", "job", "check", "align", "run", "predict", "monitor", "report", "ledger", "model", "chaos"]
     assert "..." not in text.partition("Commands:")[2]  # nothing is cut off at 80 columns
     assert re.fullmatch(r"vfl \d+\.\d+\.\d+\n", parties.here("--version").out)
     in_readme = list(dict.fromkeys(words[1] for words in printed()))

@@ -1,0 +1,40 @@
+"""`vfl chaos`: the commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from vfl.examples import examples
+
+chaos_app = typer.Typer(help="Break small runs on purpose: net.", no_args_is_help=True)
+
+
+@chaos_app.callback()
+def group() -> None:
+    pass
+
+
+@chaos_app.command("net", epilog=examples("chaos net"))
+def chaos_net(
+    schedules: Annotated[int, typer.Option(metavar="N", min=1, help="How many schedules for each kind of run.")] = 50,
+    seed: Annotated[int, typer.Option(metavar="SEED", min=0, help="Another seed breaks other messages; the same seed the same.")] = 0,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help='"alignment", "logistic-regression", "boosted-trees" or "boosted-trees, hidden"; without it, each.',
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Lose, repeat, swap, delay, cut and change messages on a simulated network.
+
+    Each schedule breaks up to three attempts of a small run in this process; the parties go on from the last step that all have.  Ends well if every run
+    ends, with the results of the undisturbed run to the bit, and with typed errors only.
+    """
+    from vfl.chaos.show import print_storms
+
+    print_storms([model] if model else None, schedules, seed, Console(emoji=False))

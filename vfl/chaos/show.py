@@ -1,0 +1,43 @@
+"""What `vfl chaos` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+
+from protocols.errors import ConfigError, LocalProtocolError
+from vfl.chaos.net import Tally, storm
+from vfl.chaos.runs import RUNS
+from vfl.config.reading import listed
+from vfl.printing import grid, say
+
+SHOWN = 20  # findings that are listed
+
+
+def print_storms(models: Sequence[str] | None, schedules: int, seed: int, console: Console) -> None:
+    """`schedules` schedules of `seed` for each model (None: all), and what came of them.  Raises ConfigError, and LocalProtocolError if anything is wrong."""
+    for model in models or ():
+        if model not in RUNS:
+            raise ConfigError(f"'{model}' is no run that can be broken", remedy=f"Use {listed(list(RUNS))}")
+    tallies = [storm(model, schedules, seed) for model in models or RUNS]
+    table = grid("run", "schedules", "attempts", "resumed", "faults", "errors", "wrong", numbers=6)
+    for tally in tallies:
+        counts = (tally.schedules, tally.attempts, tally.resumed, sum(tally.struck.values()), sum(tally.errors.values()), len(tally.wrong))
+        table.add_row(escape(tally.run), *(f"{count:,}" for count in counts))
+    console.print(table, highlight=False)
+    say(console, "\nresumed: attempts that went on from a step that all had done; errors: all of them typed, one a party that failed")
+    say(console, f"seed {seed}; faults that met a message: {_sum(tallies)}")
+    wrong = [f"{tally.run}, {what}" for tally in tallies for what in tally.wrong]
+    for line in wrong[:SHOWN]:
+        say(console, f"[red]wrong[/]: {escape(line)}")
+    if wrong:
+        raise LocalProtocolError(
+            f"{len(wrong)} things were otherwise than they must be", remedy="Report the lines above; the same seed repeats them"
+        )
+
+
+def _sum(tallies: Sequence[Tally]) -> str:
+    names = sorted({fault for tally in tallies for fault in tally.struck})
+    return ", ".join(f"{name} {sum(tally.struck[name] for tally in tallies):,}" for name in names) or "none"
