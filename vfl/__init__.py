@@ -10,6 +10,7 @@ from vfl.align import Aligned, align
 from vfl.estimators import BoostedTrees, LinearRegression, LogisticRegression, PoissonRegression
 from vfl.evaluation import Evaluation, evaluate
 from vfl.federation import Federation
+from vfl.preprocessing import Preprocessing
 from vfl.regression import FederatedModel
 from vfl.scorecard.estimator import Scorecard
 from vfl.scorecard.federated import FederatedScorecard
@@ -27,6 +28,7 @@ __all__ = [
     "LinearRegression",
     "LogisticRegression",
     "PoissonRegression",
+    "Preprocessing",
     "Scorecard",
     "align",
     "errors",

@@ -16,6 +16,7 @@ from vfl import regression, trees
 from vfl.data import KeyLists, Table, key_lists, rules, table_from_frame
 from vfl.estimators import BoostedTrees, Regression
 from vfl.parameters import paillier
+from vfl.preprocessing import Preprocessing
 from vfl.regression import FederatedModel
 from vfl.scorecard import federated
 from vfl.scorecard.estimator import Scorecard
@@ -91,6 +92,7 @@ class Federation:
         self,
         estimator: Regression,
         *,
+        preprocess: Preprocessing | None = ...,
         taps: Mapping[str, Sequence[Tap]] | None = ...,
         observers: Mapping[str, Observer] | None = ...,
         randomness: Mapping[str, Randomness] | None = ...,
@@ -118,6 +120,7 @@ class Federation:
         self,
         estimator: Regression | BoostedTrees | Scorecard,
         *,
+        preprocess: Preprocessing | None = None,
         taps: Mapping[str, Sequence[Tap]] | None = None,
         observers: Mapping[str, Observer] | None = None,
         randomness: Mapping[str, Randomness] | None = None,
@@ -125,12 +128,15 @@ class Federation:
     ) -> FederatedModel | FederatedTrees | FederatedScorecard:
         """Aligns, trains on all common rows and returns the model.  taps and observers watch a party's channels and progress.
 
+        preprocess: of a regression, what every party does to its own columns before they are standardised; trees and scorecards bin columns themselves.
         init_model: boosted trees to which more are added, on the same or other rows with the same columns; n_estimators counts the rounds of both.
         """
         if init_model is not None and not isinstance(estimator, BoostedTrees):
             raise ConfigError(
                 f"{type(estimator).__name__} cannot continue a model", remedy="Only boosted trees can: leave init_model out and train anew"
             )
+        if preprocess is not None and isinstance(estimator, BoostedTrees | Scorecard):
+            raise ConfigError(f"{type(estimator).__name__} bins every column itself: preprocess would do nothing", remedy="Leave it out")
         if isinstance(estimator, Scorecard):
             if self._tables[GUEST].weight is not None:
                 raise ConfigError("a scorecard takes no weights of rows", remedy="Make the federation without sample_weight")
@@ -163,12 +169,14 @@ class Federation:
         if not isinstance(estimator, Regression):
             remedy = "Pass an estimator of vfl, such as vfl.LogisticRegression()"
             raise ConfigError(f"fit takes an estimator, not a {type(estimator).__name__}", remedy=remedy)
+        missing, texts = (preprocess.takes_missing, preprocess.takes_texts) if preprocess is not None else (False, False)
         return regression.fit(
-            {party: table.for_model(estimator.objective) for party, table in self._tables.items()},
+            {party: table.for_model(estimator.objective, missing=missing, texts=texts) for party, table in self._tables.items()},
             self.roles,
             estimator,
             self._cipher or paillier(estimator.key_bits),
-            self._read,
+            self._read if preprocess is None else self._read_texts,
+            preprocess=preprocess,
             label=self._label,
             min_intersection=self._min_intersection,
             keys=len(self._keys),
@@ -177,8 +185,8 @@ class Federation:
             randomness=randomness,
         )
 
-    def _read(self, frame: pd.DataFrame, party: str, columns: Sequence[str]) -> Table:
-        """A party's table of new rows."""
+    def _read(self, frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str] = ()) -> Table:
+        """A party's table of new rows; none of its columns holds texts."""
         return _table(frame, party, self._keys, self._normalise, None, columns, duplicates=self._duplicates_of(party))
 
     def _read_texts(self, frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str]) -> Table:

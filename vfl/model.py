@@ -49,13 +49,18 @@ class GlmPart:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The party's own columns, in the order of the weights."""
+        """The party's own columns as they are standardised, in the order of the weights."""
         return self.standardiser.columns
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that a table to be scored must have."""
+        return self.standardiser.inputs
+
+    @property
     def texts(self) -> tuple[str, ...]:
-        """The columns that hold texts: none."""
-        return ()
+        """Those of them that hold texts."""
+        return self.standardiser.texts
 
     @property
     def is_guests(self) -> bool:
@@ -117,8 +122,13 @@ class TreesPart:
         return f"<{type(self).__name__} of {self.party}: {len(self.columns)} columns>"
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that a table to be scored must have."""
+        return self.columns
+
+    @property
     def texts(self) -> tuple[str, ...]:
-        """The columns that hold texts."""
+        """Those of them that hold texts."""
         return tuple(c for c, names in zip(self.columns, self.names, strict=True) if names is not None)
 
     @property

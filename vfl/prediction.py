@@ -107,7 +107,7 @@ def own_part(job: Job, party: Party, folder: Path) -> Part:
     if part.is_guests != (party.role == "guest") or manifest.kind != job.model.kind:
         raise ModelError(f"{folder} is no {party.role}'s part of this job's model", remedy="Restore it from a copy of the run's folder")
     allowed = party.data.columns if party.data else None
-    withheld = [c for c in part.columns if allowed is not None and c not in allowed]
+    withheld = [c for c in part.inputs if allowed is not None and c not in allowed]
     if withheld:
         raise DisclosureRefused(
             f"{party.name}: the model uses columns that data.columns does not list: {', '.join(withheld)}",

@@ -20,9 +20,10 @@ from vfl.data import Table
 from vfl.engine import run_local
 from vfl.estimators import Regression
 from vfl.model import GlmPart
+from vfl.preprocessing import Preprocessing
 from vfl.programs import glm
 
-ReadTable = Callable[[pd.DataFrame, str, Sequence[str]], Table]  # frame, party, columns
+ReadTable = Callable[[pd.DataFrame, str, Sequence[str], Sequence[str]], Table]  # frame, party, columns, those of texts
 
 
 def fit(
@@ -32,6 +33,7 @@ def fit(
     scheme: Scheme,
     read: ReadTable,
     *,
+    preprocess: Preprocessing | None = None,
     label: str,
     min_intersection: int,
     keys: int,
@@ -41,7 +43,7 @@ def fit(
 ) -> FederatedModel:
     """Aligns, trains on all common rows and returns the model; read: makes a party's table of new rows."""
     weighted = tables[roles.guest].weight is not None
-    job = glm.GlmJob(**estimator.job(), weighted=weighted, min_intersection=min_intersection, keys=keys)
+    job = glm.GlmJob(**estimator.job(), weighted=weighted, preprocess=preprocess, min_intersection=min_intersection, keys=keys)
     programs: dict[str, Callable[[Session], Any]] = {roles.guest: partial(glm.guest, table=tables[roles.guest], job=job)}
     programs |= {h: partial(glm.host, table=tables[h], job=job) for h in roles.hosts}
     programs[roles.arbiter] = partial(glm.arbiter, job=job)
@@ -174,7 +176,7 @@ class FederatedModel:
             found = ", ".join(hosts) if isinstance(hosts, Mapping) else type(hosts).__name__
             raise ConfigError("the model needs a table of each of its hosts", expected=", ".join(self.roles.hosts), found=found)
         frames = {self.roles.guest: guest, **hosts}
-        tables = {p: self._read(frames[p], p, part.standardiser.columns) for p, part in self.parts.items()}
+        tables = {p: self._read(frames[p], p, part.inputs, part.texts) for p, part in self.parts.items()}
         programs: dict[str, Callable[[Session], Any]] = {
             self.roles.guest: partial(glm.predict_guest, table=tables[self.roles.guest], part=self._own, min_intersection=1)
         }

@@ -41,8 +41,8 @@ def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = N
     """What stands in `data`, and as the job wants it; scored_by: the part of a model, when rows are to be scored and need no label."""
     guest = party.role == "guest"
     label = data.label if guest and scored_by is None else None
-    columns = data.columns if scored_by is None else scored_by.columns
-    texts = scored_by.texts if scored_by is not None else None if job.model.takes_texts else ()
+    columns = data.columns if scored_by is None else scored_by.inputs
+    texts = scored_by.texts if scored_by is not None else None if job.takes_texts else ()
     only = None if columns is None else [*job.align.columns, *columns, *([label] if label else [])]  # of a wide file, no other is read
     frame = read_source(data.source, data.query, keys=job.align.columns, only=only)
     table = table_from_frame(
@@ -56,7 +56,7 @@ def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = N
         need_label=guest and scored_by is None,
         need_features=not guest,
         objective=job.model.label,
-        missing=job.model.takes_missing,
+        missing=job.takes_missing,
         texts=texts,
     )
     return frame, table

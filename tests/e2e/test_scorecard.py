@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from protocols.cipher import Paillier
 from tests.e2e.institutions import KEY, Institutions, tables
@@ -63,6 +64,8 @@ def test_a_scorecard_by_files(parties: Institutions) -> None:
     hosts = json.loads(results["telecom"].report.read_text())["model"]
     assert (hosts["base_points"], "host_columns" in hosts) == (None, False)
     assert {line["column"] for line in hosts["iv"]} == {"canarybill", "canarylate", "canarytown"}
+    at_guest = sorted(line["iv"] for line in report["model"]["host_columns"])
+    assert at_guest == sorted(line["iv"] for line in hosts["iv"])
 
     new = made(70, 8)
     new["bank"] = new["bank"].drop(columns="canarylabel").sample(frac=1, random_state=4)
@@ -93,3 +96,27 @@ def test_a_scorecard_by_files(parties: Institutions) -> None:
         assert (ended[name].folder / "reasons.csv").stat().st_mode & 0o077 == 0
     own = [pd.read_csv(ended[name].folder / "reasons.csv", index_col=KEY)["points"] for name in NAMES]
     assert (own[0][both.index] + own[1][both.index] == total).all()
+
+
+@pytest.mark.slow
+def test_a_prepared_regression_by_files(parties: Institutions) -> None:
+    """[preprocess]: gaps and texts in training and prediction, the columns as they came in the part."""
+    parties.lay_out(made(160, 3), settings={"allow": tuple(PERMITS)}, max_iter=5, link="taylor")
+    parties.job.write_text(parties.job.read_text() + '\n[preprocess]\nimpute = "median"\nencode = "onehot"\n')
+    results = by_seed(parties, ["bank", "telecom", "trustco"], 0.1)
+    part, _ = load_part(results["telecom"].folder / "model")
+    assert part.inputs == ("canarybill", "canarylate", "canarytown")
+    assert part.columns == ("canarybill", "canarylate", "canarytown=canarybath", "canarytown=canaryyork", "canarytown is missing")
+    new = made(70, 8)
+    started = {}
+    for name in NAMES:
+        new[name].drop(columns="canarylabel", errors="ignore").to_csv(parties.folder / name / "new.csv", index=False)
+        options = ["--model", str(results[name].folder / "model"), "--data", str(parties.folder / name / "new.csv")]
+        started[name] = parties.start(name, *options, command="predict")
+    ended = {name: process.wait(60) for name, process in started.items()}
+    assert [e.code for e in ended.values()] == [0, 0], ended
+    scores = pd.read_csv(ended["bank"].folder / "scores.csv", index_col=KEY)["score"]
+    parts = {name: load_part(results[name].folder / "model")[0] for name in NAMES}
+    both = new["bank"].merge(new["telecom"], on=KEY).set_index(KEY)
+    z = sum(part.predictor(both.astype({"canarytown": object}) if name == "telecom" else both) for name, part in parts.items())  # type: ignore[union-attr]
+    assert np.allclose(scores[both.index], 1 / (1 + np.exp(-np.asarray(z).reshape(-1))), atol=1e-3)

@@ -199,7 +199,7 @@ def test_a_saved_bin_that_does_not_exist_is_refused() -> None:
     saved = msgspec.json.decode(fitted(TRAIN, **ALL[2]).to_json())
     woe = next(s for s in saved["steps"] if s["step"] == "woe")
     woe["columns"][0]["missing"] = 99
-    with pytest.raises(ModelError, match="bins"):
+    with pytest.raises(ModelError, match="damaged"):
         Preprocessor.from_json(msgspec.json.encode(saved))
 
 

@@ -22,7 +22,7 @@ from tests.boosting.world import bin_blocks, train
 from vfl.kinds import KINDS, Part
 from vfl.kinds.parts import Damaged, Head
 from vfl.model import GlmPart, TreesPart
-from vfl.preprocessing import Standardiser, WoeColumn
+from vfl.preprocessing import Fitting, Preprocessing, Standardiser, WoeColumn
 from vfl.scorecard.part import ScorecardPart
 from vfl.scorecard.points import Scale
 from vfl.store import load_part, save_part
@@ -65,6 +65,10 @@ PARTS["regression guest"] = GlmPart(
 PARTS["regression host"] = GlmPart(
     "shop", bytes(16), Standardiser.fit(pd.DataFrame({"c": [1.0, 2.0]}), 6.0), np.array([[0.5]]), "logistic", "taylor", 10
 )
+TABLE = pd.DataFrame({"a": [1.0, np.nan, 2.0, 5.0], "b": pd.Series(["x", None, "y", "x"], dtype=object)})
+STEPS = Fitting.start(TABLE, Preprocessing(impute="mean", add_indicator=True, encode="onehot", max_correlation=0.95), "shop").finish()
+PREPARED = Standardiser.fit(TABLE, 6.0, STEPS)
+PARTS["regression prepared"] = GlmPart("shop", bytes(16), PREPARED, np.arange(len(STEPS.columns))[np.newaxis] / 4, "logistic", "taylor", 10)
 BINS = (
     WoeColumn("a", (0.5, 1.5), None, (-1.0,), -1, 3, 4, (50, 60, 40, 9, 30), (1, 0, 40, 3, 9)),
     WoeColumn("b", (), (("x", "y"), ("z",), ()), (), 1, -1, 2, (90, 70, 29), (10, 20, 23)),

@@ -20,6 +20,7 @@ from vfl.config.align import Align, distinct
 from vfl.config.align import Column as Column
 from vfl.config.models import NOT_YET, Model, check_arbiter
 from vfl.config.permits import LATER, PERMITS
+from vfl.config.preprocess import Preprocess
 from vfl.config.reading import Complaint, Section, build, check_name, choose, listed, read_toml, shown
 
 Role = Literal["guest", "host", "arbiter"]
@@ -166,12 +167,18 @@ class Agreement(Section):
             raise Complaint(f"lacks what this job cannot do without: {told}", f"If all parties agree, {remedy}", "disclosure.allow")
 
 
+OWN_STEPS = {"boosted-trees": "trees bin every column themselves", "scorecard": "a scorecard bins every column, as [model] says"}
+
+
 class Job(Agreement):
     """A whole job file that fits a model."""
 
     split: Split = Field(default=Split(), description="a section [split]")
     model: Model = Field(
         discriminator="kind", description='a section [model] with a kind, such as kind = "logistic-regression" (only vfl align needs none)'
+    )
+    preprocess: Preprocess | None = Field(
+        default=None, exclude_if=lambda steps: steps is None, description="a section [preprocess], of a regression's job"
     )
     crypto: Crypto = Field(default=Crypto(), description="a section [crypto]")
     disclosure: Disclosure = Field(default=Disclosure(), description="a section [disclosure]")
@@ -181,9 +188,28 @@ class Job(Agreement):
         if self.align.cardinality_only:
             raise Complaint("is true, and a model needs rows", "Remove it, or remove [model] and run vfl align", "align.cardinality_only")
         check_arbiter(self.model, len(self.parties.hosts), self.parties.arbiter)
+        self._check_steps()
         self._fill_grid()
         self.check_permits(needed_permits(self))
         return self
+
+    def _check_steps(self) -> None:
+        """Only a regression's columns go through [preprocess]; only two classes bin them by the label."""
+        if self.preprocess is not None and self.model.kind in OWN_STEPS:
+            raise Complaint(f"is there, and {OWN_STEPS[self.model.kind]}: it would do nothing", "Remove the section", "preprocess")
+        if self.preprocess is not None and self.preprocess.encode == "woe" and self.model.label != "binary":
+            what = 'is "woe", and only a label of two values has weights of evidence'
+            raise Complaint(what, 'Use "onehot" or "quantile"', "preprocess.encode")
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether features may miss values."""
+        return self.model.takes_missing or (self.preprocess is not None and self.preprocess.steps.takes_missing)
+
+    @property
+    def takes_texts(self) -> bool:
+        """Whether features may be categories."""
+        return self.model.takes_texts or (self.preprocess is not None and self.preprocess.steps.takes_texts)
 
     def _fill_grid(self) -> None:
         """Scores are opened on a grid by regressions only; there a default that is left out is the same job."""
@@ -205,7 +231,8 @@ def needed_permits(job: Job) -> tuple[str, ...]:
     """The permissions that the job's own protocols need."""
     several_keys = ("matched-keys-to-parties",) if len(job.align.keys) > 1 else ()
     several_hosts = ("intersection-sizes-to-arbiter",) if len(job.parties.hosts) > 1 else ()
-    return ("intersection-to-parties", *several_keys, *several_hosts, *job.model.permits)
+    steps = job.preprocess.permits if job.preprocess is not None else ()
+    return ("intersection-to-parties", *several_keys, *several_hosts, *steps, *job.model.permits)
 
 
 def job_from(document: Mapping[str, Any], where: str = "job") -> Job:

@@ -6,18 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from protocols.woe_bins import TRENDS
-from vfl.config.reading import Section, choose
+from vfl.config.preprocess import Binning
+from vfl.config.reading import choose
 from vfl.data.columns import Objective
 from vfl.preprocessing import Preprocessing
 from vfl.preprocessing.settings import SCORECARD
 
 
-def _absent(value: object) -> bool:
-    return value is None
-
-
-class Scorecard(Section):
+class Scorecard(Binning):
     """Weights of evidence, a logistic regression, points."""
 
     kind: Literal["scorecard"]
@@ -40,39 +36,6 @@ class Scorecard(Section):
         ge=4,
         le=24,
         description="4 to 24 (default 10): final weights are revealed to their owner rounded to multiples of 2^-weight_bits",
-    )
-    max_n_prebins: int = Field(
-        default=20, ge=2, le=256, description="2 to 256 (default 20): quantile bins, or categories, that a column starts with"
-    )
-    min_bin_rows: int = Field(
-        default=50,
-        ge=1,
-        le=1_000_000,
-        description="a whole number of at least 1 (default 50): no bin of fewer rows is counted for the guest",
-    )
-    min_bin_size: float = Field(
-        default=0.05, ge=0, le=0.5, description="a number from 0 to 0.5 (default 0.05): the least part of the rows in a final bin"
-    )
-    max_n_bins: int = Field(default=10, ge=2, le=256, description="2 to 256 (default 10): final bins of a column")
-    monotonic_trend: Annotated[Literal["auto", "ascending", "descending", "none"], BeforeValidator(choose(TRENDS, {}))] = Field(
-        default="auto", description="how the event rate of an ordered column goes: one of " + ", ".join(f'"{t}"' for t in TRENDS)
-    )
-    special_codes: tuple[float, ...] = Field(default=(), description="a list of numbers that have a bin of their own, such as [-999]")
-    max_missing: float = Field(
-        default=1.0, ge=0, le=1, description="a number from 0 to 1 (default 1): columns that miss more than this part are left out"
-    )
-    min_iv: float | None = Field(
-        default=None, ge=0, exclude_if=_absent, description="a number of at least 0, such as 0.02: columns of less IV are left out"
-    )
-    max_correlation: float | None = Field(
-        default=None,
-        gt=0,
-        lt=1,
-        exclude_if=_absent,
-        description="a number between 0 and 1: of two columns of a party that correlate more, that of less IV is left out",
-    )
-    max_vif: float | None = Field(
-        default=None, gt=1, exclude_if=_absent, description="a number above 1: a party's columns of greater variance inflation are left out"
     )
     open_names: bool = Field(default=False, description="true, or false (default): whether hosts tell the guest their columns' names")
 

@@ -20,10 +20,11 @@ from vfl.config.models import LogisticRegression
 from vfl.kinds.fitted import Fitted
 from vfl.kinds.parts import Body, Head, check, tensors_of
 from vfl.model import GlmPart
-from vfl.preprocessing import Standardiser
+from vfl.preprocessing import Preprocessor, Standardiser
 from vfl.printing import facts, grid, say
 from vfl.programs import glm
 from vfl.programs.glm import Family
+from vfl.scorecard.report import feature_tables
 
 FAMILIES: dict[str, Family] = {"logistic-regression": "logistic", "linear-regression": "linear", "poisson-regression": "poisson"}
 
@@ -38,6 +39,7 @@ class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     intercept: list[float] | None
     label_mean: float
     label_scale: float
+    preprocess: Preprocessor | None = None
 
 
 def _model(job: Job) -> LogisticRegression:
@@ -50,9 +52,18 @@ def described(job: Job) -> dict[str, str]:
     model = _model(job)
     deals = f"; {job.parties.hosts[0]} deals for the link" if model.link == "exact" else ""
     return {
+        **preprocessed(job),
         "train": f"{model.kind}: {model.max_iter} passes, C = {model.C:g}, link {model.link}, values cut at {model.clip:g}",
         "encrypt": f"Paillier, {job.crypto.key_bits} bits; {job.parties.arbiter} holds the key{deals}",
     }
+
+
+def preprocessed(job: Job) -> dict[str, str]:
+    """[preprocess] in plain words: what is set otherwise than by default."""
+    if job.preprocess is None:
+        return {}
+    told = [f"{name} = {value}" for name, value in job.preprocess.model_dump(exclude_defaults=True).items()]
+    return {"prepare": f"each party its own columns, on the training rows: {', '.join(told) or 'columns without any value are left out'}"}
 
 
 def rounded(job: Job) -> list[str]:
@@ -89,6 +100,8 @@ def program(job: Job, role: Role) -> Any:
         keys=len(job.align.keys),
         test=job.split.test,
         seed=job.split.seed,
+        preprocess=job.preprocess.steps if job.preprocess is not None else None,
+        open_names=job.preprocess is not None and job.preprocess.open_names,
     )
     if role == "arbiter":
         return lambda session, table: glm.arbiter(session, plan) and None
@@ -157,12 +170,13 @@ def explained(part: GlmPart, features: pd.DataFrame) -> None:
 
 
 def fitted_summary(fitted: Fitted) -> dict[str, Any]:
-    """This party's own coefficients."""
+    """This party's own coefficients, and what [preprocess] found."""
+    assert isinstance(fitted, glm.Fitted)
     part = fitted.part
-    assert isinstance(part, GlmPart)
     rows = zip(part.columns, part.coef, part.coef_raw, strict=True)
     intercept = None if part.intercept is None else part.intercept[0]
-    return {"coefficients": [{"column": c, "coef": float(v), "coef_raw": float(raw)} for c, v, raw in rows], "intercept": intercept}
+    coefficients = [{"column": c, "coef": float(v), "coef_raw": float(raw)} for c, v, raw in rows]
+    return {"coefficients": coefficients, "intercept": intercept} | feature_tables(part.standardiser.steps, fitted.hosts)
 
 
 def print_part(part: GlmPart, console: Console) -> None:
@@ -189,7 +203,9 @@ def pack(part: GlmPart) -> Body:
     """`weights` (models, columns), `mean` and `scale` (columns,) float64."""
     standardiser = part.standardiser
     intercept = None if part.intercept is None else list(part.intercept)
-    rest = Rest(standardiser.clip, part.family, part.link, part.score_bits, intercept, part.label_mean, part.label_scale)
+    rest = Rest(
+        standardiser.clip, part.family, part.link, part.score_bits, intercept, part.label_mean, part.label_scale, standardiser.steps
+    )
     return Body(msgspec.to_builtins(rest), {"weights": part.weights, "mean": standardiser.mean, "scale": standardiser.scale})
 
 
@@ -209,7 +225,8 @@ def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[An
             classes is None or len(classes) >= 2,
             (told.family == "logistic") == (classes is not None),
         )
-    standardiser = Standardiser(tuple(head.columns), arrays["mean"], arrays["scale"], told.clip)
+    check(told.preprocess is None or (told.preprocess.fits() and list(told.preprocess.columns) == head.columns))
+    standardiser = Standardiser(tuple(head.columns), arrays["mean"], arrays["scale"], told.clip, told.preprocess)
     intercept = None if told.intercept is None else tuple(told.intercept)
     scale = (told.label_mean, told.label_scale)
     return GlmPart(

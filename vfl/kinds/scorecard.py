@@ -26,7 +26,7 @@ from vfl.printing import facts, grid, say
 from vfl.programs import glm, scorecard
 from vfl.scorecard.part import ScorecardPart
 from vfl.scorecard.points import Scale
-from vfl.scorecard.report import host_tables, iv_table, woe_table
+from vfl.scorecard.report import feature_tables
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -141,12 +141,12 @@ def guest_alone(job: Job, fitted: Fitted) -> NDArray[np.float64]:
 
 
 def fitted_summary(fitted: Fitted) -> dict[str, Any]:
-    """This party's points, its IV and WOE tables, and at the guest what it knows of the hosts' columns."""
+    """This party's coefficients and points, its IV and WOE tables, and at the guest what it knows of the hosts' columns."""
     assert isinstance(fitted, scorecard.Fitted)
-    part, steps = fitted.part, fitted.preprocessor
+    part = fitted.part
     coefficients = [{"column": c, "coef": float(v)} for c, v in part.coef.items()]
-    found = {"base_points": part.base, "points": part.table(), "coefficients": coefficients, "iv": iv_table(steps), "woe": woe_table(steps)}
-    return found | ({"host_columns": host_tables(fitted.hosts)} if part.is_guests else {})
+    own = {"base_points": part.base, "points": part.table(), "coefficients": coefficients}
+    return own | feature_tables(fitted.preprocessor, fitted.hosts)
 
 
 def print_part(part: ScorecardPart, console: Console) -> None:

@@ -39,7 +39,7 @@ __all__ = [
     "scorer",
     "summary",
     "unpack",
-]  # fmt: skip
+]
 
 
 def _model(job: Job) -> BoostedTrees:

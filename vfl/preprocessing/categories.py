@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 
 import msgspec
 import numpy as np
@@ -39,6 +40,9 @@ class OneHot(msgspec.Struct, frozen=True, tag="onehot", tag_field="step", forbid
                 )
         return cls(tuple(columns), tuple(kept), tuple(rare))
 
+    def fits(self) -> bool:
+        return len(self.columns) == len(self.categories) == len(self.rare)
+
     def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
         made: dict[str, pd.Series] = {}
         for c, categories, rare in zip(self.columns, self.categories, self.rare, strict=True):
@@ -69,6 +73,10 @@ class QuantileBins(msgspec.Struct, frozen=True, tag="quantile", tag_field="step"
             cuts.append(tuple(edges[1:-1].tolist()))
             missing.append(bool(np.isnan(values).any()))
         return cls(tuple(columns), tuple(cuts), tuple(missing))
+
+    def fits(self) -> bool:
+        ascending = all(a < b for cuts in self.cuts for a, b in itertools.pairwise(cuts))
+        return len(self.columns) == len(self.cuts) == len(self.missing) and ascending
 
     def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
         made: dict[str, pd.Series] = {}

@@ -20,6 +20,9 @@ class Imputer(msgspec.Struct, frozen=True, tag="impute", tag_field="step", forbi
         values = [_filling(frame[c].to_numpy(np.float64), strategy, fill_value) for c in columns]
         return cls(tuple(columns), tuple(values), tuple(c for c in columns if add_indicator and frame[c].isna().any()))
 
+    def fits(self) -> bool:
+        return len(self.columns) == len(self.values) and set(self.indicators) <= set(self.columns)
+
     def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
         flags = {f"{c} is missing": frame[c].isna().astype(np.float64) for c in self.indicators}
         filled = {c: frame[c].fillna(v) for c, v in zip(self.columns, self.values, strict=True)}
@@ -39,6 +42,9 @@ class Clipper(msgspec.Struct, frozen=True, tag="clip", tag_field="step", forbid_
         bounds = [np.nanquantile(frame[c].to_numpy(np.float64), quantiles).tolist() for c in columns]
         return cls(tuple(columns), tuple(low for low, _ in bounds), tuple(high for _, high in bounds))
 
+    def fits(self) -> bool:
+        return len(self.columns) == len(self.low) == len(self.high) and all(a <= b for a, b in zip(self.low, self.high, strict=True))
+
     def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
         return frame.assign(**{c: frame[c].clip(a, b) for c, a, b in zip(self.columns, self.low, self.high, strict=True)})
 
@@ -48,6 +54,9 @@ class Keep(msgspec.Struct, frozen=True, tag="keep", tag_field="step", forbid_unk
 
     columns: tuple[str, ...]
     dropped: dict[str, str]
+
+    def fits(self) -> bool:
+        return not set(self.columns) & set(self.dropped)
 
     def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
         return frame[list(self.columns)]

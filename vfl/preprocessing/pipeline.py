@@ -59,12 +59,21 @@ class Preprocessor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         try:
             found = msgspec.json.decode(data, type=Preprocessor)
         except (msgspec.MsgspecError, RecursionError):
-            raise ModelError(
-                "the preprocessing of this model part is damaged", remedy="Restore it from a copy of the run's folder"
-            ) from None
-        if any(not column.fits() for step in found.steps if isinstance(step, Woe) for column in step.columns):
-            raise ModelError("the bins of this model part are damaged", remedy="Restore it from a copy of the run's folder")
+            found = None
+        if found is None or not found.fits():
+            raise ModelError("the preprocessing of this model part is damaged", remedy="Restore it from a copy of the run's folder")
         return found
+
+    def fits(self) -> bool:
+        """Whether the steps fit each other and the columns, when they were read from a file: tried on a table without rows."""
+        if len(set(self.inputs)) < len(self.inputs) or not all(step.fits() for step in self.steps):
+            return False
+        empty = {c: pd.Series(dtype=object if c in self.texts else np.float64) for c in self.inputs}
+        try:
+            made = self.transform(pd.DataFrame(empty, columns=list(self.inputs)), "")
+        except (KeyError, ValueError, DataError):
+            return False
+        return list(made.columns) == list(self.columns) and set(self.texts) <= set(self.inputs)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Each party's own standardisation, fitted on its training rows and kept in its model part."""
+"""Each party's own standardisation, the last step before a regression, fitted on its training rows and kept in its model part."""
 
 from __future__ import annotations
 
@@ -9,20 +9,26 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.errors import DataError
+from vfl.preprocessing.pipeline import Preprocessor, check_columns
 
 
 @dataclass(frozen=True)
 class Standardiser:
-    """(x - mean) / scale, clipped to [-clip, clip]; mean and scale (d,), scale with ddof 0 and 1 where a column is constant (which then carries no weight)."""
+    """(x - mean) / scale, clipped to [-clip, clip]; mean and scale (d,), scale with ddof 0 and 1 where a column is constant (which then carries no weight).
+
+    steps: what is done to a table before; `columns` are those that come out of it.
+    """
 
     columns: tuple[str, ...]
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
     clip: float
+    steps: Preprocessor | None = None
 
     @classmethod
-    def fit(cls, features: pd.DataFrame, clip: float) -> Standardiser:
-        """features (n, d): the training rows."""
+    def fit(cls, features: pd.DataFrame, clip: float, steps: Preprocessor | None = None) -> Standardiser:
+        """features (n, d): the training rows, as they came."""
+        features = features if steps is None else steps.transform(features, "this party")
         values = features.to_numpy(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             scale = values.std(axis=0)
@@ -30,12 +36,22 @@ class Standardiser:
             wrong = ", ".join(str(c) for c, s in zip(features.columns, scale, strict=True) if not np.isfinite(s))
             raise DataError(f"the columns {wrong} hold values too large to standardise", remedy="Scale or clip them before the run")
         constant = scale <= 1e-12 * np.abs(values).max(axis=0, initial=0.0)
-        return cls(tuple(map(str, features.columns)), values.mean(axis=0), np.where(constant, 1.0, scale), clip)
+        return cls(tuple(map(str, features.columns)), values.mean(axis=0), np.where(constant, 1.0, scale), clip, steps)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that a table must have."""
+        return self.columns if self.steps is None else self.steps.inputs
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Those of them that hold texts."""
+        return () if self.steps is None else self.steps.texts
 
     def transform(self, features: pd.DataFrame, party: str) -> NDArray[np.float64]:
-        """(n, d) in the fitted order of columns, whatever theirs.  Raises DataError naming the columns that are missing."""
-        missing = [c for c in self.columns if c not in features.columns]
-        if missing:
-            raise DataError(f"{party}'s table lacks the columns {', '.join(missing)} that the model was trained with", party=party)
+        """(n, d) in the fitted order of columns, whatever theirs.  Raises DataError naming the columns that are missing, or that miss values."""
+        if self.steps is not None:
+            features = self.steps.transform(features, party)
+        check_columns(features, self.columns, party)
         values = features[list(self.columns)].to_numpy(np.float64)
         return np.clip((values - self.mean) / self.scale, -self.clip, self.clip)

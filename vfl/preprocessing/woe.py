@@ -100,6 +100,9 @@ class Woe(msgspec.Struct, frozen=True, tag="woe", tag_field="step", forbid_unkno
 
     columns: tuple[WoeColumn, ...]
 
+    def fits(self) -> bool:
+        return all(column.fits() for column in self.columns)
+
     def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame({c.name: np.append(c.woe, 0.0)[c.bin_of(frame[c.name])] for c in self.columns}, index=frame.index)
 

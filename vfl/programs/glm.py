@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -12,10 +12,11 @@ from protocols import alignment, glm
 from protocols.errors import DataError
 from protocols.glm import scoring
 from protocols.session import Session
+from protocols.woe import HostColumn
 from vfl.data import Objective, Table, split_rows
 from vfl.model import AdditivePart, GlmPart
-from vfl.preprocessing import Standardiser
-from vfl.programs import targets
+from vfl.preprocessing import Preprocessing, Standardiser
+from vfl.programs import features, targets
 from vfl.programs.targets import ClassWeight, Targets
 
 Family = Literal["logistic", "linear", "poisson"]
@@ -44,6 +45,8 @@ class GlmJob:
     keys: int = 1  # how many the table has, tried in order
     test: float = 0.0
     seed: int = 0
+    preprocess: Preprocessing | None = None
+    open_names: bool = False  # with encode = "woe": whether hosts name their columns
 
     @property
     def terms(self) -> glm.Terms:
@@ -79,6 +82,7 @@ class Fitted:
     held_out: NDArray[np.bool_]
     sizes: dict[str, int]
     scores: NDArray[np.float64] | None = None
+    hosts: dict[str, list[HostColumn]] = field(default_factory=dict)  # with encode = "woe" what the guest knows of their columns
 
 
 def guest(session: Session, table: Table, job: GlmJob) -> Fitted:
@@ -90,8 +94,9 @@ def guest(session: Session, table: Table, job: GlmJob) -> Fitted:
     train, test = aligned.take(np.flatnonzero(~held_out)), aligned.take(np.flatnonzero(held_out))
     wanted = job.targets(train)
     model_id = session.seed("model id").secret[:16]
+    steps, hosts = features.fit_guest(session, train, job.preprocess, open_names=job.open_names)
     with session.phase("train"):
-        standardiser = Standardiser.fit(train.features, job.clip)
+        standardiser = Standardiser.fit(train.features, job.clip, steps)
         x = standardiser.transform(train.features, session.me)
         weights = glm.guest(session, x, wanted.y, job.terms, model_id, wanted.weights)
     intercept = tuple(weights[:, -1].tolist()) if job.fit_intercept else (0.0,) * len(weights)
@@ -110,15 +115,16 @@ def guest(session: Session, table: Table, job: GlmJob) -> Fitted:
         wanted.scale.scale,
     )
     scores = score_guest(session, part, test) if held_out.any() else None
-    return Fitted(part, aligned, held_out, sizes, scores)
+    return Fitted(part, aligned, held_out, sizes, scores, hosts)
 
 
 def host(session: Session, table: Table, job: GlmJob) -> Fitted:
     """A host's side: features only.  Learns its own weights."""
     aligned, held_out, sizes = align(session, table, job)
     train, test = aligned.take(np.flatnonzero(~held_out)), aligned.take(np.flatnonzero(held_out))
+    steps = features.fit_host(session, train, job.preprocess, open_names=job.open_names)
     with session.phase("train"):
-        standardiser = Standardiser.fit(train.features, job.clip)
+        standardiser = Standardiser.fit(train.features, job.clip, steps)
         weights, model_id = glm.host(session, standardiser.transform(train.features, session.me), job.terms)
     part = GlmPart(session.me, model_id, standardiser, weights, job.family, job.link, job.score_bits)
     if held_out.any():

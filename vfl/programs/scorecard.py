@@ -74,10 +74,10 @@ def guest(session: Session, table: Table, job: ScorecardJob) -> Fitted:
         )
     model_id = session.seed("model id").secret[:16]
     steps, hosts = features.fit_guest(session, train, job.preprocessing, open_names=job.open_names)
+    assert steps is not None
     with session.phase("train"):
-        x = steps.transform(train.features, session.me)
-        standardiser = Standardiser.fit(x, CLIP)
-        (weights,) = glm.guest(session, standardiser.transform(x, session.me), y[np.newaxis], job.terms, model_id)
+        standardiser = Standardiser.fit(train.features, CLIP, steps)
+        (weights,) = glm.guest(session, standardiser.transform(train.features, session.me), y[np.newaxis], job.terms, model_id)
     part = ScorecardPart.of(session.me, model_id, steps, standardiser, weights[:-1], job.scale, float(weights[-1]), table.classes)
     scores = None
     if held_out.any():
@@ -92,10 +92,10 @@ def host(session: Session, table: Table, job: ScorecardJob) -> Fitted:
     aligned, held_out, sizes = align(session, table, job)
     train, test = aligned.take(np.flatnonzero(~held_out)), aligned.take(np.flatnonzero(held_out))
     steps = features.fit_host(session, train, job.preprocessing, open_names=job.open_names)
+    assert steps is not None
     with session.phase("train"):
-        x = steps.transform(train.features, session.me)
-        standardiser = Standardiser.fit(x, CLIP)
-        (weights,), model_id = glm.host(session, standardiser.transform(x, session.me), job.terms)
+        standardiser = Standardiser.fit(train.features, CLIP, steps)
+        (weights,), model_id = glm.host(session, standardiser.transform(train.features, session.me), job.terms)
     part = ScorecardPart.of(session.me, model_id, steps, standardiser, weights, job.scale)
     if held_out.any():
         with session.phase("score"):

@@ -70,6 +70,11 @@ class ScorecardPart:
         return tuple(c.name for c in self.bins)
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that a table to be scored must have."""
+        return self.columns
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """Those of them that hold texts."""
         return tuple(c.name for c in self.bins if c.categories is not None)

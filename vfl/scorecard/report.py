@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from protocols.woe import HostColumn
 from protocols.woe_bins import iv_terms
 from vfl.preprocessing import Preprocessor
 
+BIN = ("bin", "rows", "events", "event_rate", "woe", "iv")
 MARKS = ((0.02, "useless"), (0.1, "weak"), (0.3, "medium"))  # IV below which a column is called so; else "strong"
 
 
@@ -37,20 +39,27 @@ def woe_table(preprocessor: Preprocessor) -> list[dict[str, Any]]:
     return [{"column": c.name, **row} for c in (woe.columns if woe is not None else ()) for row in c.table()]
 
 
-def host_tables(hosts: dict[str, list[HostColumn]]) -> list[dict[str, Any]]:
+def host_tables(hosts: Mapping[str, Sequence[HostColumn]]) -> list[dict[str, Any]]:
     """What the guest knows of hosts' columns, by falling IV: host, column (a name or a number), iv, strength, table of bins (by number: it knows no bounds)."""
     lines = []
     for host, columns in hosts.items():
         for c in columns:
-            m = c.merged
-            numbers = zip(m.rows.tolist(), m.events.tolist(), m.woe.tolist(), iv_terms(m.rows, m.events).tolist(), strict=True)
-            table = [
-                {"bin": _bin(k, len(m.rows), c.apart), "rows": n, "events": e, "event_rate": e / n, "woe": w, "iv": iv}
-                for k, (n, e, w, iv) in enumerate(numbers)
-            ]
-            lines.append({"host": host, "column": c.name, "iv": m.iv, "strength": strength(m.iv), "table": table})
+            lines.append({"host": host, "column": c.name, "iv": c.merged.iv, "strength": strength(c.merged.iv), "table": _host_bins(c)})
     return sorted(lines, key=lambda line: -float(str(line["iv"])))
 
 
-def _bin(k: int, bins: int, apart: int) -> str:
-    return f"bin {k + 1}" if k < bins - apart else "special or missing"
+def feature_tables(preprocessor: Preprocessor | None, hosts: Mapping[str, Sequence[HostColumn]]) -> dict[str, Any]:
+    """What report.json says of columns before a model: `iv` (which says too what was left out, and why), `woe` and, where hosts' columns were binned,
+    `host_columns`; nothing without steps."""
+    if preprocessor is None:
+        return {}
+    found = {"iv": iv_table(preprocessor), "woe": woe_table(preprocessor)}
+    return found | ({"host_columns": host_tables(hosts)} if hosts else {})
+
+
+def _host_bins(column: HostColumn) -> list[dict[str, Any]]:
+    m = column.merged
+    ordinary = len(m.rows) - column.apart
+    names = [f"bin {k + 1}" if k < ordinary else "special or missing" for k in range(len(m.rows))]
+    numbers = (m.rows.tolist(), m.events.tolist(), (m.events / m.rows).tolist(), m.woe.tolist(), iv_terms(m.rows, m.events).tolist())
+    return [dict(zip(BIN, values, strict=True)) for values in zip(names, *numbers, strict=True)]

@@ -1,0 +1,66 @@
+"""[preprocess] of a job file: what the Python class takes, what it discloses, and which jobs have none."""
+
+import json
+
+import pytest
+
+import vfl
+from protocols.errors import ConfigError
+from tests.config.samples import MINIMAL
+from tests.config.test_model_kinds import HIDDEN, SCORECARD, refusal
+from vfl.config import job_from, load_job
+from vfl.config.preprocess import Preprocess
+
+WOE = '"bin-events-to-guest", "woe-to-host"'
+
+
+def steps(lines: str, text: str = MINIMAL) -> str:
+    return text + f"\n[preprocess]\n{lines}\n"
+
+
+def test_its_keys_and_defaults_are_those_of_the_class():
+    own = {name: field.default for name, field in Preprocess.model_fields.items() if name != "open_names"}
+    assert own == vfl.Preprocessing().get_params()
+
+
+def test_a_job_without_is_the_job_that_it_was(write):
+    plain, one = load_job(write(MINIMAL)), load_job(write(steps('impute = "mean"')))
+    assert plain.preprocess is None
+    assert (plain.takes_missing, plain.takes_texts, one.takes_missing, one.takes_texts) == (False, False, True, False)
+    assert b"preprocess" not in plain.canonical
+    assert plain.digest != one.digest != load_job(write(steps('impute = "median"'))).digest
+    again = job_from(json.loads(one.canonical))
+    assert (again, again.digest) == (one, one.digest)
+
+
+def test_weights_of_evidence_need_their_permissions(write):
+    text = steps('encode = "woe"\nspecial_codes = [-1]\nmin_iv = 0.02')
+    assert "'bin-events-to-guest'" in refusal(write(text))
+    job = load_job(write(text.replace('"final-weights', f'{WOE}, "final-weights')))
+    assert job.preprocess.steps == vfl.Preprocessing(encode="woe", special_codes=(-1.0,), min_iv=0.02)
+    named = steps('encode = "woe"\nopen_names = true').replace('"final-weights', f'{WOE}, "final-weights')
+    assert "'column-names-to-guest'" in refusal(write(named))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (steps("", HIDDEN), "trees bin every column themselves: it would do nothing. Remove the section"),
+        (steps("", SCORECARD), "a scorecard bins every column, as [model] says"),
+        (steps("fill_value = 1"), 'fill_value has no effect. It goes with impute = "constant"'),
+        (steps('impute = "constant"'), "lacks its number. Set fill_value"),
+        (steps("n_bins = 8"), "n_bins has no effect"),
+        (steps("open_names = true"), 'It goes with encode = "woe"'),
+        (steps('encode = "target"'), 'Use "none", "onehot", "quantile" or "woe"'),
+        (steps("clip_quantiles = [0.9, 0.1]"), "two numbers from 0 to 1, the smaller first"),
+        (steps("max_vif = 0.5"), "above 1"),
+        (steps('imputation = "mean"'), "not a known key"),
+    ],
+)
+def test_what_cannot_be_is_refused(write, text, says):
+    assert says in refusal(write(text))
+
+
+def test_the_reason_names_the_section(write):
+    with pytest.raises(ConfigError, match=r"preprocess \(line \d+\) cannot be: min_iv has no effect"):
+        load_job(write(steps("min_iv = 0.1")))
