@@ -11,7 +11,7 @@ import pytest
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey, Keyring
 from protocols.errors import UnfreshCiphertext
-from protocols.glm import LOGISTIC_LINKS, sealed_link, training
+from protocols.glm import IDENTITY, LOGISTIC_LINKS, POISSON, sealed_link, terms, training
 from protocols.glm.block import Block
 from protocols.glm.plan import Penalty, Plan, rows_log2
 from protocols.message import Message
@@ -19,11 +19,22 @@ from protocols.randomness import Seed
 from tests.harness import TOY, Escrow, Recording, Sent
 from tests.leakage import audit
 from vfl.docs import PAGE, declared, leakage_page
-from vfl.estimators import LogisticRegression
+from vfl.estimators import LinearRegression, LogisticRegression, PoissonRegression
 from vfl.federation import Federation
 
 PASSES = 12
-PRESCRIBED = {"IntersectionSize", "HostRows", "GuestRows", "ReblindedIds", "AgreedSize", "CommonRows", "FinalShare", "Scores", "EdgeShare"}
+PRESCRIBED = {
+    "LabelScale",
+    "IntersectionSize",
+    "HostRows",
+    "GuestRows",
+    "ReblindedIds",
+    "AgreedSize",
+    "CommonRows",
+    "FinalShare",
+    "Scores",
+    "EdgeShare",
+}
 Tables = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
 
 
@@ -36,24 +47,58 @@ class Run:
     widths: dict[str, int]
     link: str
 
+    @property
+    def passes(self) -> int:
+        """Of all models together."""
+        return PASSES * (3 if self.link == "classes" else 1)
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the link is a look-up."""
+        return self.link not in ("taylor", "linear")
+
     def opened(self) -> list[list[int]]:
         return audit.opened(self.transcript, self.key, self.keys, self.plan, self.widths)
 
 
+CASES = {
+    "exact": (LogisticRegression(max_iter=PASSES), LOGISTIC_LINKS["exact"], Penalty(1.0)),
+    "taylor": (LogisticRegression(max_iter=PASSES, link="taylor"), LOGISTIC_LINKS["taylor"], Penalty(1.0)),
+    "linear": (LinearRegression(max_iter=PASSES), IDENTITY, Penalty(1.0)),
+    "poisson": (PoissonRegression(max_iter=PASSES), POISSON, Penalty(1.0, mean=True)),
+    "balanced": (LogisticRegression(max_iter=PASSES, class_weight="balanced"), LOGISTIC_LINKS["exact"], Penalty(1.0)),
+    "classes": (LogisticRegression(max_iter=PASSES), LOGISTIC_LINKS["exact"], Penalty(1.0)),
+}
+LABELS = {
+    "linear": lambda t: t["age"] ** 2 + 1e4 * t["default"],
+    "poisson": lambda t: t["default"] * 3 + 1,
+    "classes": lambda t: np.arange(len(t)) % 3,
+}
+
+
 def record(tables: Tables, hosts: int, link: str = "exact") -> Run:
     guest, all_hosts = tables
+    estimator, form, penalty = CASES[link]
+    guest = guest.assign(default=LABELS.get(link, lambda t: t["default"])(guest))
     scheme, transcript = Escrow(TOY), list[Sent]()
     federation = Federation.local(guest, dict(list(all_hosts.items())[:hosts]), on="id", label="default", cipher=scheme)
     taps = {p: [Recording(p, transcript)] for p in federation.roles.all}
-    model = federation.fit(LogisticRegression(max_iter=PASSES, link=link), taps=taps)
+    model = federation.fit(estimator, taps=taps)
     (key,), keys = scheme.keys, Keyring()
     keys.add(key.public)
     widths = {p: len(w) + (p == "guest") for p, w in model.coef_.items()}
-    plan = LOGISTIC_LINKS[link].plan(rows_log2(model.intersection_), Penalty(1.0), PASSES, len(widths), key.public.plain_bits)
+    told = [s.message(keys) for s in transcript if s.kind is terms.LabelScale]
+    assert len(told) == (hosts + 1 if link in ("poisson", "balanced") else 0)
+    if told:
+        form = terms.scaled(terms.Terms(form, penalty, PASSES, weighted=link == "balanced"), told[0])  # type: ignore[arg-type]
+    plan = form.plan(rows_log2(model.intersection_), penalty, PASSES, len(widths), key.public.plain_bits)
     return Run(transcript, key, keys, plan, widths, link)
 
 
-@pytest.fixture(scope="module", params=[(1, "exact"), (2, "exact"), (1, "taylor"), (2, "taylor")], ids=lambda p: f"{p[1]}-{p[0]}")
+RUNS = [(1, "exact"), (2, "exact"), (1, "taylor"), (2, "taylor"), (1, "linear"), (2, "poisson"), (1, "balanced"), (1, "classes")]
+
+
+@pytest.fixture(scope="module", params=RUNS, ids=lambda p: f"{p[1]}-{p[0]}")
 def run(request: pytest.FixtureRequest, small_tables: Tables) -> Run:
     return record(small_tables, *request.param)
 
@@ -65,7 +110,7 @@ def test_an_honest_transcript_has_no_finding(run: Run) -> None:
     assert audit.repeated(run.transcript, run.keys) == []
     assert audit.in_clear(run.transcript, PRESCRIBED) == []
     values = [v for opened in run.opened() for v in opened]
-    assert len(values) == PASSES * sum(run.widths.values())
+    assert len(values) == run.passes * sum(run.widths.values())
     assert audit.not_uniform(values, run.plan.mask_bits) == []
 
 
@@ -78,19 +123,19 @@ def test_what_the_arbiter_opened_tells_nothing_of_the_gradients(run: Run, small_
 
 def test_nothing_but_masked_gradients_is_ever_opened_by_the_arbiter(run: Run) -> None:
     to_arbiter = {s.kind.kind for s in run.transcript if s.receiver == "arbiter" and s.vectors(run.keys)}
-    assert to_arbiter == {"MaskedGradient"} | ({"MaskedPredictors"} if run.link == "exact" else set())
+    assert to_arbiter == {"MaskedGradient"} | ({"MaskedPredictors"} if run.sealed else set())
 
 
 def test_masked_predictors_and_look_up_positions_are_uniform(run: Run) -> None:
-    if run.link != "exact":
-        pytest.skip("the taylor link opens no predictor and looks nothing up")
+    if not run.sealed:
+        pytest.skip("linear links open no predictor and look nothing up")
     rows = 50 if len(run.widths) == 2 else 40
     values: list[int] = []
     for s in run.transcript:
         if s.kind is sealed_link.MaskedPredictors:
             (packed,) = s.vectors(run.keys)
             values += run.key.open_packed(packed, sealed_link.WIDTH, sealed_link.slots(run.key.public), rows, sealed_link.MASK).to_ints()
-    assert len(values) == PASSES * rows
+    assert len(values) == run.passes * rows
     assert audit.not_uniform(values, sealed_link.MASK) == []
     for receiver in ("guest", "arbiter"):
         seen = [s.message(run.keys).index for s in run.transcript if s.kind is sealed_link.LookupIndex and s.receiver == receiver]  # type: ignore[attr-defined]
@@ -100,13 +145,13 @@ def test_masked_predictors_and_look_up_positions_are_uniform(run: Run) -> None:
         factors = [s.message(run.keys) for s in run.transcript if s.kind is sealed_link.MaskedFactors and s.receiver == receiver]
         for part in ("slope", "rest"):
             values = [v for f in factors for v in getattr(f, part).to_ints()]
-            assert len(values) == PASSES * rows
+            assert len(values) == run.passes * rows
             assert audit.not_uniform(values, sealed_link.RING) == []
 
 
 def test_the_edge_count_is_all_that_the_shares_open_to(run: Run) -> None:
     edges = [s for s in run.transcript if s.kind is sealed_link.EdgeShare]
-    assert len(edges) == (PASSES if run.link == "exact" else 0)
+    assert len(edges) == (run.passes if run.sealed else 0)
     assert all((s.sender, s.receiver) == ("guest", "arbiter") for s in edges)
 
 
