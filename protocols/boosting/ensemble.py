@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.binning import Binned, Candidates
-from protocols.boosting import objective
+from protocols.boosting import goss, objective
 from protocols.boosting.packing import Floats, Ints
 from protocols.boosting.params import Params
 from protocols.boosting.tree import LEAF, Tree
@@ -134,14 +134,18 @@ class Rounds:
         if self.p.early_stopping_rounds and not self.held_out.any():
             raise ConfigError("early_stopping_rounds needs rows that are held out", remedy="Hold some out, or leave it at 0")
 
-    def gradients(self, tree: int) -> tuple[Floats, Floats]:
-        """g, h (n,) of a tree; all trees of a round use the margins from before the round."""
+    def gradients(self, tree: int) -> tuple[Floats, Floats, Bits]:
+        """g, h (n,) of a tree, and its rows (n,); all trees of a round use the margins from before the round."""
         output = tree % self.p.num_class
         if output == 0:
             self._steps = np.zeros_like(self.margin)
         if output == 0 or not len(self._gradients[0]):  # where the run goes on in the middle of a round, they are computed anew
             self._gradients = objective.gradients(self.p, self.y, self.margin, self.weight)
-        return self._gradients[0][:, output].copy(), self._gradients[1][:, output].copy()
+        g, h = self._gradients[0][:, output].copy(), self._gradients[1][:, output].copy()
+        if not goss.samples(self.p, tree):
+            return g, h, self.p.sampled(tree, self.held_out)
+        sampled, factor = goss.draw(self.p, tree, g, ~self.held_out)
+        return g * factor, h * factor, sampled
 
     def add(self, index: int, tree: Tree, step: Floats) -> None:
         output = index % self.p.num_class

@@ -91,8 +91,7 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
     levels = packings(p, len(binned), session.scheme.bits)
     key, columns = start_guest(session, binned, model_id, rounds)  # 0
     for tree in session.steps("train", range(rounds.first, p.trees), rounds):
-        g, h = rounds.gradients(tree)
-        sampled = p.sampled(tree, rounds.held_out)
+        g, h, sampled = rounds.gradients(tree)
         q = Quantised.of(p, tree, g, h, sampled)
         candidates = binned.candidates(own_columns(p, tree, columns, 0))
         hosts = session.hosts if tree >= p.joint_from else []

@@ -23,6 +23,7 @@ class Params:
 
     gradient_bits: bits of a quantised g and h; the fewer, the fewer rows the guest recognises in a sum.  min_bin_rows: no sum over fewer of a host's rows can be
     derived (1: no limit); in `hidden` bins and nodes are limited instead, see `least_child`.
+    top_rate, other_rate: the parts of the rows that a tree takes for their large gradients, and of the others (goss.py); 0: all rows.  `shared` only.
     guest_only_trees: so many first rounds use the guest's columns only; hosts hear nothing of them.
     early_stopping_rounds: rounds without a better loss on the held-out rows before training ends; 0: never.
     seed: of everything random that is public (rounding, rows, columns).  Raises ConfigError.
@@ -39,6 +40,8 @@ class Params:
     min_child_weight: float = 1.0
     subsample: float = 1.0
     colsample_bytree: float = 1.0
+    top_rate: float = 0.0
+    other_rate: float = 0.0
     gradient_bits: int = 3
     min_bin_rows: int = 10
     membership: Literal["shared", "hidden"] = "hidden"
@@ -61,6 +64,8 @@ class Params:
             ("min_child_weight", 0 <= self.min_child_weight < np.inf, "a number of at least 0"),
             ("subsample", 0 < self.subsample <= 1, "a number above 0, at most 1"),
             ("colsample_bytree", 0 < self.colsample_bytree <= 1, "a number above 0, at most 1"),
+            ("top_rate", 0 <= self.top_rate < 1 and (self.top_rate > 0) <= (self.membership == "shared"), _GOSS),
+            ("other_rate", _others(self), "above 0 with top_rate and 0 without; both together, and without subsample, at most 1"),
             ("gradient_bits", _whole(self.gradient_bits, 3, 16), "a whole number from 3 to 16"),
             ("min_bin_rows", _whole(self.min_bin_rows, 1, 1_000_000), "a whole number of at least 1"),
             ("membership", self.membership in ("shared", "hidden"), '"hidden" or "shared"'),
@@ -121,6 +126,10 @@ class Params:
         draws = self._stream(_ROWS, tree // self.num_class).random(len(held_out))
         return np.asarray((draws < self.subsample) & ~held_out)
 
+    def order(self, tree: int, rows: int) -> NDArray[np.int64]:
+        """(rows,) a random order of rows, for a tree."""
+        return self._stream(_ROWS, tree).permutation(rows)
+
     def columns(self, tree: int, total: int) -> NDArray[np.bool_]:
         """Which of all parties' columns (the guest's first, then the hosts' in the job's order) a tree may split on."""
         keep = max(1, int(self.colsample_bytree * total))
@@ -132,6 +141,9 @@ class Params:
         return np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, purpose, tree])))
 
 
+_GOSS = (
+    'a number from 0, below 1; above 0 only with membership = "shared": hosts must know the rows, and large gradients nearly are the label'
+)
 _BASES = {
     "binary:logistic": "a number between 0 and 1",
     "count:poisson": "a number above 0",
@@ -144,6 +156,10 @@ def _base(objective: str, score: float) -> bool:
     if objective == "binary:logistic":
         return 0 < score < 1
     return 0 < score < np.inf if objective == "count:poisson" else objective == "reg:squarederror" and bool(np.isfinite(score))
+
+
+def _others(p: Params) -> bool:
+    return (p.other_rate > 0) == (p.top_rate > 0) and 0 <= p.other_rate <= 1 - p.top_rate and (not p.top_rate or p.subsample == 1)
 
 
 def _whole(value: object, low: int, high: int) -> bool:

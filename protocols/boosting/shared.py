@@ -8,6 +8,7 @@ Adversary: honest but curious.  No arbiter: the guest holds the key, because it 
                                                   <------------  SplitColumns: how many columns it has
                    TreesStart: the model's name   ------------>
  each tree
+         with top_rate      SampledRows  ------------>  which rows (goss.py)
   1      quantises g, h of the sampled rows, packs, encrypts
          RowGradients [[g|h]], in chunks          ------------>
  each level
@@ -38,6 +39,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from protocols.binning import Binned, Candidates
+from protocols.boosting import goss
 from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds, ends_round
 from protocols.boosting.levels import check_ints, own_columns, own_lefts, pack_bits, segments, splits_of, unpack_bits, won
 from protocols.boosting.opening import (
@@ -105,13 +107,13 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
     key, columns = start_guest(session, binned, model_id, rounds)  # 0
     for tree in session.steps("train", range(rounds.first, p.trees), rounds):
         handle = next_handles(rounds, len(columns))
-        g, h = rounds.gradients(tree)
-        sampled = p.sampled(tree, rounds.held_out)
+        g, h, sampled = rounds.gradients(tree)
         q = Quantised.of(p, tree, g, h, sampled)
         candidates = binned.candidates(own_columns(p, tree, columns, 0))
         hosts = session.hosts if tree >= p.joint_from else []
         growing = Growing(len(binned))
         if hosts:
+            goss.tell(session, p, tree, sampled)
             send_gradients(session, key, packing.rows_plain(q.g[sampled], q.h[sampled]))  # 1
         for level in range(p.max_depth):
             nodes = len(growing.active)
@@ -153,7 +155,7 @@ def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = No
     for tree in session.steps("train", range(first, p.trees), splits):
         if tree >= p.joint_from:
             candidates = binned.candidates(own_columns(p, tree, columns, party_of(session)))
-            HostTree(session, binned, p, packing, candidates, p.sampled(tree, outside), splits).grow()
+            HostTree(session, binned, p, packing, candidates, goss.hear(session, p, tree, ~outside), splits).grow()
         if ends_round(p, tree) and not session.guest.recv(NextTree).more:
             break
     return splits

@@ -50,8 +50,7 @@ def train(blocks: Sequence[Binned], p: Params, rounds: Rounds) -> list[Tree]:
     """blocks: the guest's rows, then each host's.  Trees name columns and cuts of all parties; `rounds` ends with the margins."""
     columns = [b.columns for b in blocks]
     for tree in range(rounds.first, p.trees):
-        g, h = rounds.gradients(tree)
-        sampled = p.sampled(tree, rounds.held_out)
+        g, h, sampled = rounds.gradients(tree)
         q = Quantised.of(p, tree, g, h, sampled)
         used = blocks if tree >= p.joint_from else blocks[:1]
         candidates = [b.candidates(own_columns(p, tree, columns, k)) for k, b in enumerate(used)]

@@ -44,6 +44,10 @@ from vfl.engine import run_local
         {"min_bin_rows": 0},
         {"membership": "open"},
         {"guest_only_trees": 101},
+        {"top_rate": 0.2, "other_rate": 0.1},
+        {"top_rate": 0.2, "membership": "shared"},
+        {"top_rate": 0.8, "other_rate": 0.3, "membership": "shared"},
+        {"top_rate": 0.2, "other_rate": 0.1, "membership": "shared", "subsample": 0.5},
         {"num_class": 3},
         {"objective": "multi:softprob"},
         {"seed": -1},
@@ -228,6 +232,14 @@ def test_parts_of_two_models_do_not_go_on_together(membership: Any) -> None:
         train(blocks, y, p, Identity(), after=start)
     with sent_instead("Continues", lambda m: {"before": b"another model..."}), pytest.raises(ModelError, match="another model"):
         train(blocks, y, p, Identity(), after=start)
+
+
+@pytest.mark.parametrize("change", [lambda m: {"rows": b"\xff" * len(m.rows)}, lambda m: {"rows": b""}], ids=["more rows", "no bitmap"])
+def test_a_sample_of_other_rows_is_refused(change: Any) -> None:
+    blocks, y = tables()
+    p = Params(n_estimators=2, max_depth=2, max_bin=8, membership="shared", min_bin_rows=1, top_rate=0.2, other_rate=0.2)
+    with sent_instead("SampledRows", change), pytest.raises(RemoteProtocolError):
+        train(blocks, y, p, Identity())
 
 
 def test_one_row_and_no_row_are_scored() -> None:

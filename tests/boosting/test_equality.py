@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from protocols._native import PrivateKey, PublicKey
 from protocols.binning import Binned
-from protocols.boosting import opening, twin
+from protocols.boosting import goss, opening, twin
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.packing import Ints
 from protocols.boosting.params import Params
@@ -247,6 +247,32 @@ def test_hosts_hear_nothing_of_the_guests_own_trees(membership: str) -> None:
     assert same(joined(trained), twin_trees(blocks, y, p)[0])
     assert [bool((t.owner > 0).any()) for t in trained.ensemble.trees] == [False, False, True]
     assert sum(s.kind is opening.RowGradients for s in transcript) == (1 if membership == "shared" else p.max_depth)
+
+
+@pytest.mark.parametrize("objective", ["binary:logistic", "multi:softprob"])
+def test_sampling_by_gradients_equals_the_twin_and_spares_the_first_round(objective: str) -> None:
+    x, z = table(6, 200, 5, 0.1)
+    p = Params(objective=objective, num_class=3 if objective == "multi:softprob" else 1, n_estimators=3, max_depth=3, membership="shared")  # type: ignore[arg-type]
+    p, held_out = replace(p, min_bin_rows=3, top_rate=0.2, other_rate=0.3), np.arange(200) % 4 == 0
+    blocks, y = bin_blocks([x[:, :2], x[:, 2:]], p), labels(p, z)
+    transcript: list[Sent] = []
+    trained = train(blocks, y, p, TOY, taps={"guest": [Recording("guest", transcript)]}, held_out=held_out)
+    assert same(joined(trained), twin_trees(blocks, y, p, held_out=held_out)[0])
+    assert sum(s.kind is goss.SampledRows for s in transcript) == (p.n_estimators - 1) * p.num_class
+    rows = [len(s.data) for s in transcript if s.kind is opening.RowGradients]
+    assert max(rows[p.num_class :]) < 0.6 * min(rows[: p.num_class])
+
+
+def test_sampling_by_gradients_takes_the_largest_and_weighs_the_others() -> None:
+    p, g = Params(membership="shared", top_rate=0.2, other_rate=0.2), np.random.default_rng(0).normal(size=100)
+    trained = np.arange(100) % 2 == 0
+    sampled, factor = goss.draw(p, 1, g, trained)
+    assert not (sampled & ~trained).any()
+    large = np.sort(np.abs(g[trained]))[-10]
+    assert sampled[trained & (np.abs(g) >= large)].all()
+    assert (sampled.sum(), (factor[sampled] == 1).sum(), set(factor[sampled])) == (20, 10, {1.0, 4.0})
+    means = [(g * f)[s].sum() for s, f in (goss.draw(p, t, g, trained) for t in range(1, 2000))]
+    assert np.mean(means) == pytest.approx(g[trained].sum(), abs=0.5)
 
 
 def test_importance_adds_up() -> None:

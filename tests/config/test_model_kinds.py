@@ -96,6 +96,8 @@ def test_an_arbiter_is_named_where_there_is_work_for_one(write, text, says):
         ("max_bin = 257", "from 2 to 256"),
         ("gradient_bits = 17", "3 to 16"),
         ("min_bin_rows = 0", "at least 1"),
+        ("top_rate = 0.2", 'with membership = "hidden"'),
+        ("other_rate = 0.2", "with top_rate"),
         ('membership = "open"', 'Use "hidden" or "shared"'),
         ('objective = "rank:pairwise"', 'Use "binary:logistic", "reg:squarederror"'),
         ("num_class = 3", "no such key without"),
@@ -104,7 +106,6 @@ def test_an_arbiter_is_named_where_there_is_work_for_one(write, text, says):
         ("early_stopping_rounds = 5", "model.validation"),
         ("guest_only_trees = 101", "n_estimators at most"),
         ("base_score = 1.0", "between 0 and 1"),
-        ("top_rate = 0.2", "not supported yet: trees use all rows"),
         ("subsample = nan", "above 0, at most 1"),
     ],
 )

@@ -24,8 +24,6 @@ NOT_YET: dict[str, str] = {
     "model.penalty": "the penalty is always L2, set by C",
     "model.class_weight": "all rows weigh the same",
     "model.tol": "nobody sees a gradient or a loss, so max_iter alone decides when to stop",
-    "model.top_rate": "trees use all rows, or a part that subsample draws at random",
-    "model.other_rate": "trees use all rows, or a part that subsample draws at random",
 }
 
 
@@ -150,6 +148,20 @@ class BoostedTrees(Section):
     colsample_bytree: float = Field(
         default=1.0, gt=0, le=1, description="a number above 0, at most 1 (default 1): the part of the columns a tree uses"
     )
+    top_rate: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        exclude_if=lambda rate: rate == 0,
+        description='a number from 0 (default: off), below 1, with membership = "shared": the part of the rows a tree takes for their large gradients',
+    )
+    other_rate: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        exclude_if=lambda rate: rate == 0,
+        description="a number above 0 with top_rate, and 0 (default) without: the part of the rows a tree takes from the others",
+    )
     gradient_bits: int = Field(
         default=3, ge=3, le=16, description="3 to 16 (default 3): gradients are rounded at random to integers of so many bits"
     )
@@ -187,6 +199,15 @@ class BoostedTrees(Section):
         if (self.validation > 0) != (self.early_stopping_rounds > 0):
             rule = "Expected a number above 0 and below 1 with early_stopping_rounds, and 0 without"
             raise Complaint(f"is {shown(self.validation)}", rule, "model.validation")
+        if self.top_rate and self.membership == "hidden":
+            raise Complaint(
+                f"is {shown(self.top_rate)}",
+                'Expected 0 with membership = "hidden": hosts must know the rows of a sample',
+                "model.top_rate",
+            )
+        if (self.other_rate > 0) != (self.top_rate > 0) or self.top_rate + self.other_rate > 1 or (self.top_rate and self.subsample < 1):
+            rule = "Expected a number above 0 with top_rate, at most 1 together and without subsample, and 0 without top_rate"
+            raise Complaint(f"is {shown(self.other_rate)}", rule, "model.other_rate")
         if self.guest_only_trees > self.n_estimators:
             raise Complaint(f"is {self.guest_only_trees}", "Expected n_estimators at most", "model.guest_only_trees")
         if self.base_score is not None and (classes or (self.label == "binary" and not 0 < self.base_score < 1)):
@@ -200,7 +221,8 @@ class BoostedTrees(Section):
     def permits(self) -> tuple[str, ...]:
         """What its protocols reveal, beside the alignment."""
         rows = ("node-rows-to-hosts",) if self.membership == "shared" else ()
-        return ("bin-sums-to-guest", "directions-to-guest", "own-wins-to-host", *rows)
+        sample = ("sampled-rows-to-hosts",) if self.top_rate else ()
+        return ("bin-sums-to-guest", "directions-to-guest", "own-wins-to-host", *rows, *sample)
 
     @property
     def needs_arbiter(self) -> bool:
