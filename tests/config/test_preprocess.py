@@ -42,6 +42,13 @@ def test_weights_of_evidence_need_their_permissions(write):
     assert "'column-names-to-guest'" in refusal(write(named))
 
 
+def test_a_report_of_iv_tells_hosts_nothing(write):
+    text = steps("report_iv = true\nmax_n_bins = 6").replace('"final-weights', '"bin-events-to-guest", "final-weights')
+    job = load_job(write(text))
+    assert job.preprocess.permits == ("bin-events-to-guest",)
+    assert not job.takes_texts
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

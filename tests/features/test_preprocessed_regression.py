@@ -16,9 +16,11 @@ import vfl
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError
 from tests.features.test_scorecard import federation, joined, made
+from tests.harness import Recording, Sent
 from vfl.engine import run_local
 from vfl.preprocessing import Preprocessing
 from vfl.programs import glm
+from vfl.scorecard.report import feature_tables
 
 STEPS = Preprocessing(impute="median", encode="onehot", min_frequency=20)
 
@@ -64,6 +66,29 @@ def test_weights_of_evidence_go_into_a_regression_too(model: vfl.FederatedModel)
         assert binned.parts[party].columns == part.columns
         scale = binned.parts[party].standardiser.scale
         assert binned.coef_[party].to_numpy() / scale == pytest.approx(part.weights, abs=0.02)
+
+
+def test_iv_can_be_reported_to_the_guest_alone() -> None:
+    """The model is that without the report; hosts receive nothing but ciphertexts for it, and the guest has the IV that a scorecard's parties find."""
+    transcript: list[Sent] = []
+    fed = federation(made())
+    settings = Preprocessing(impute="median", encode="onehot", min_frequency=20, report_iv=True, min_bin_rows=20)
+    job = glm.GlmJob(max_iter=5, link="taylor", preprocess=settings)
+    own = {p: t.for_model("binary", missing=True, texts=True) for p, t in fed._tables.items()}
+    programs: dict[str, Any] = {h: lambda s, h=h: glm.host(s, own[h], job) for h in ("bank", "shop")}
+    programs |= {"guest": lambda s: glm.guest(s, own["guest"], job), "arbiter": lambda s: glm.arbiter(s, job)}
+    found = run_local(fed.roles, programs, Identity(), taps={p: [Recording(p, transcript)] for p in fed.roles.all})
+    to_hosts = {s.kind.permit for s in transcript if s.receiver in ("bank", "shop")}
+    assert to_hosts == {None, "intersection-to-parties", "final-weights-to-owner"}
+    assert {s.kind.permit for s in transcript if s.receiver == "guest"} >= {"bin-events-to-guest"}
+    binned = found["guest"].binned
+    card = fed.fit(vfl.Scorecard(min_bin_rows=20, max_iter=5, link="taylor"))
+    for host, columns in binned.hosts.items():
+        assert [c.merged.iv for c in columns] == pytest.approx(card.iv()[host].set_index("column")["iv"][list(own[host].features)].tolist())
+    tables = feature_tables(found["guest"].part.standardiser.steps, binned)
+    assert {line["column"] for line in tables["iv"]} == {"income"}
+    assert len(tables["host_columns"]) == 4
+    assert found["bank"].part.columns == fed.fit(vfl.LogisticRegression(max_iter=5, link="taylor"), preprocess=STEPS).parts["bank"].columns
 
 
 def test_held_out_rows_have_no_say() -> None:

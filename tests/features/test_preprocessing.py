@@ -214,6 +214,8 @@ def test_a_saved_bin_that_does_not_exist_is_refused() -> None:
         ({"min_iv": 0.02}, "no effect"),
         ({"n_bins": 7, "encode": "onehot"}, "no effect"),
         ({"special_codes": (-1.0,)}, "no effect"),
+        ({"report_iv": True, "encode": "woe"}, "no effect"),
+        ({"report_iv": True, "min_iv": 0.1}, "no effect"),
         ({"min_bin_size": 0.7, "encode": "woe"}, "min_bin_size"),
         ({"clip_quantiles": (0.9, 0.1)}, "clip_quantiles"),
         ({"max_correlation": 1.5}, "max_correlation"),

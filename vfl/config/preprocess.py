@@ -76,14 +76,19 @@ class Preprocess(Binning):
     min_variance: float | None = Field(
         default=None, ge=0, exclude_if=_absent, description="a number of at least 0: columns whose variance does not exceed it are left out"
     )
+    report_iv: bool = Field(
+        default=False,
+        description="true, or false (default): whether the guest's report has WOE and IV of every party's columns, of which hosts learn nothing",
+    )
     open_names: bool = Field(
         default=False, description='true, or false (default): whether hosts tell the guest their columns\' names, with encode = "woe"'
     )
 
     @model_validator(mode="after")
     def _fits(self) -> Preprocess:
-        if self.open_names and self.encode != "woe":
-            raise Complaint("is true, and nothing is named to anybody", 'It goes with encode = "woe": remove it', "preprocess.open_names")
+        if self.open_names and self.encode != "woe" and not self.report_iv:
+            what = "is true, and nothing is named to anybody"
+            raise Complaint(what, 'It goes with encode = "woe" or report_iv: remove it', "preprocess.open_names")
         try:
             _ = self.steps
         except ConfigError as error:
@@ -99,6 +104,7 @@ class Preprocess(Binning):
     @property
     def permits(self) -> tuple[str, ...]:
         """What it reveals."""
-        if self.encode != "woe":
+        if not self.steps.bins_by_label:
             return ()
-        return ("bin-events-to-guest", *(("column-names-to-guest",) if self.open_names else ()), "woe-to-host")
+        names = ("column-names-to-guest",) if self.open_names else ()
+        return ("bin-events-to-guest", *names, *(("woe-to-host",) if self.encode == "woe" else ()))

@@ -176,7 +176,7 @@ def fitted_summary(fitted: Fitted) -> dict[str, Any]:
     rows = zip(part.columns, part.coef, part.coef_raw, strict=True)
     intercept = None if part.intercept is None else part.intercept[0]
     coefficients = [{"column": c, "coef": float(v), "coef_raw": float(raw)} for c, v, raw in rows]
-    return {"coefficients": coefficients, "intercept": intercept} | feature_tables(part.standardiser.steps, fitted.hosts)
+    return {"coefficients": coefficients, "intercept": intercept} | feature_tables(part.standardiser.steps, fitted.binned)
 
 
 def print_part(part: GlmPart, console: Console) -> None:

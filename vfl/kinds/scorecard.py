@@ -146,7 +146,7 @@ def fitted_summary(fitted: Fitted) -> dict[str, Any]:
     part = fitted.part
     coefficients = [{"column": c, "coef": float(v)} for c, v in part.coef.items()]
     own = {"base_points": part.base, "points": part.table(), "coefficients": coefficients}
-    return own | feature_tables(fitted.preprocessor, fitted.hosts)
+    return own | feature_tables(fitted.preprocessor, fitted.binned)
 
 
 def print_part(part: ScorecardPart, console: Console) -> None:

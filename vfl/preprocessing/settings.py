@@ -30,6 +30,7 @@ class Preprocessing:
     max_n_prebins ... monotonic_trend: of "woe", see `protocols.woe_bins.BinningRule`; special_codes: numbers that have a bin of their own.
     min_iv ("woe" only), min_variance, max_correlation, max_vif: columns that do not reach, or exceed, these on the training rows are left out;
     of two correlated ones that of less IV (else the later); by VIF the worst first.  All of it within a party: no correlation crosses.
+    report_iv: the guest's report has WOE and IV of every party's columns, binned as for "woe", whatever becomes of them; hosts learn nothing of it.
     """
 
     max_missing: float = 1.0
@@ -50,6 +51,7 @@ class Preprocessing:
     min_variance: float | None = None
     max_correlation: float | None = None
     max_vif: float | None = None
+    report_iv: bool = False
 
     def __post_init__(self) -> None:
         low, high = self.clip_quantiles or (0.0, 1.0)
@@ -75,9 +77,11 @@ class Preprocessing:
 
     def _check_unused(self) -> None:
         """A parameter without effect is refused."""
-        binning = ("max_n_prebins", "min_bin_rows", "min_bin_size", "max_n_bins", "monotonic_trend", "special_codes", "min_iv")
-        needs: dict[str, tuple[bool, str]] = dict.fromkeys(binning, (self.encode == "woe", 'encode = "woe"'))
+        binning = ("max_n_prebins", "min_bin_rows", "min_bin_size", "max_n_bins", "monotonic_trend", "special_codes")
+        needs: dict[str, tuple[bool, str]] = dict.fromkeys(binning, (self.bins_by_label, 'encode = "woe" or report_iv'))
         needs |= {
+            "min_iv": (self.encode == "woe", 'encode = "woe"'),
+            "report_iv": (self.encode != "woe", "another encode than woe, which reports IV anyway"),
             "fill_value": (self.impute == "constant", 'impute = "constant"'),
             "add_indicator": (self.impute != "none", "an impute other than none"),
             "n_bins": (self.encode == "quantile", 'encode = "quantile"'),
@@ -93,6 +97,18 @@ class Preprocessing:
     def rule(self) -> BinningRule:
         """How columns are binned by the label."""
         return BinningRule(self.max_n_prebins, self.min_bin_rows, self.min_bin_size, self.max_n_bins, self.monotonic_trend)
+
+    @property
+    def bins_by_label(self) -> bool:
+        """Whether columns are binned by the label, which then has two values."""
+        return self.encode == "woe" or self.report_iv
+
+    @property
+    def analysis(self) -> Preprocessing:
+        """What bins the columns for the guest's report alone."""
+        own = {"impute": "none", "fill_value": None, "add_indicator": False, "clip_quantiles": None, "encode": "woe", "report_iv": False}
+        chosen = self.get_params() | own | dict.fromkeys(("min_variance", "max_correlation", "max_vif")) | {"n_bins": 5, "min_frequency": 1}
+        return Preprocessing(**chosen)
 
     @property
     def takes_missing(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from protocols import woe
@@ -12,36 +14,47 @@ from vfl.data import Table
 from vfl.preprocessing import Fitting, Preprocessing, Preprocessor
 
 
+@dataclass(frozen=True)
+class Binned:
+    """What the guest knows of columns that were binned by the label: of its own the steps that did it, of each host's the bins."""
+
+    own: Preprocessor
+    hosts: dict[str, list[HostColumn]]
+
+
 def fit_guest(
     session: Session, train: Table, settings: Preprocessing | None, *, open_names: bool = False
-) -> tuple[Preprocessor | None, dict[str, list[HostColumn]]]:
-    """train: the aligned training rows, with a label of 0 and 1 where columns are binned by it; settings: None for none.  Returns the guest's steps, and by host
-    what it knows of its columns.
+) -> tuple[Preprocessor | None, Binned | None]:
+    """train: the aligned training rows, with a label of 0 and 1 where columns are binned by it; settings: None for none.  Returns the guest's steps, and what was
+    binned by the label.
 
-    With encode = "woe" it learns the events of hosts' fine bins, and hosts those of their final ones.
+    With encode = "woe" or report_iv it learns the events of hosts' fine bins; with encode = "woe" hosts learn those of their final ones.
     """
     if settings is None:
-        return None, {}
-    fitting = Fitting.start(train.features, settings, session.me)
-    if settings.encode != "woe":
-        return fitting.finish(), {}
+        return None, None
+    if not settings.bins_by_label:
+        return Fitting.start(train.features, settings, session.me).finish(), None
+    encode = settings.encode == "woe"
+    fitting = Fitting.start(train.features, settings if encode else settings.analysis, session.me)
     assert train.label is not None
     if train.classes is None or len(train.classes) != 2:
         raise ConfigError("only a label of two values has weights of evidence", remedy='Choose encode = "onehot" or "quantile"')
     with session.phase("bin"):
         y = train.label.to_numpy(np.int64)
-        own, theirs = woe.guest(session, y, fitting.bins, settings.rule, tell=True, open_names=open_names)
-    return fitting.finish(own), theirs
+        own, theirs = woe.guest(session, y, fitting.bins, settings.rule, tell=encode, open_names=open_names)
+    binned = Binned(fitting.finish(own), theirs)
+    return (binned.own if encode else Fitting.start(train.features, settings, session.me).finish()), binned
 
 
 def fit_host(session: Session, train: Table, settings: Preprocessing | None, *, open_names: bool = False) -> Preprocessor | None:
     """A host's side of `fit_guest`: its own steps."""
     if settings is None:
         return None
-    fitting = Fitting.start(train.features, settings, session.me)
-    if settings.encode != "woe":
-        return fitting.finish()
+    if not settings.bins_by_label:
+        return Fitting.start(train.features, settings, session.me).finish()
+    encode = settings.encode == "woe"
+    fitting = Fitting.start(train.features, settings if encode else settings.analysis, session.me)
     with session.phase("bin"):
         names = [c.name for c in fitting.fine] if open_names else None
-        merged = woe.host(session, fitting.bins, settings.rule, tell=True, names=names)
-    return fitting.finish(merged or ())
+        merged = woe.host(session, fitting.bins, settings.rule, tell=encode, names=names)
+    return Fitting.start(train.features, settings, session.me).finish() if merged is None else fitting.finish(merged)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -12,7 +12,6 @@ from protocols import alignment, glm
 from protocols.errors import DataError
 from protocols.glm import scoring
 from protocols.session import Session
-from protocols.woe import HostColumn
 from vfl.data import Objective, Table, split_rows
 from vfl.model import AdditivePart, GlmPart
 from vfl.preprocessing import Preprocessing, Standardiser
@@ -82,7 +81,7 @@ class Fitted:
     held_out: NDArray[np.bool_]
     sizes: dict[str, int]
     scores: NDArray[np.float64] | None = None
-    hosts: dict[str, list[HostColumn]] = field(default_factory=dict)  # with encode = "woe" what the guest knows of their columns
+    binned: features.Binned | None = None  # at the guest, where columns were binned by the label
 
 
 def guest(session: Session, table: Table, job: GlmJob) -> Fitted:
@@ -94,7 +93,7 @@ def guest(session: Session, table: Table, job: GlmJob) -> Fitted:
     train, test = aligned.take(np.flatnonzero(~held_out)), aligned.take(np.flatnonzero(held_out))
     wanted = job.targets(train)
     model_id = session.seed("model id").secret[:16]
-    steps, hosts = features.fit_guest(session, train, job.preprocess, open_names=job.open_names)
+    steps, binned = features.fit_guest(session, train, job.preprocess, open_names=job.open_names)
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, job.clip, steps)
         x = standardiser.transform(train.features, session.me)
@@ -115,7 +114,7 @@ def guest(session: Session, table: Table, job: GlmJob) -> Fitted:
         wanted.scale.scale,
     )
     scores = score_guest(session, part, test) if held_out.any() else None
-    return Fitted(part, aligned, held_out, sizes, scores, hosts)
+    return Fitted(part, aligned, held_out, sizes, scores, binned)
 
 
 def host(session: Session, table: Table, job: GlmJob) -> Fitted:

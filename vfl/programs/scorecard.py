@@ -14,7 +14,6 @@ from protocols import alignment, glm
 from protocols.errors import DataError
 from protocols.glm import LOGISTIC_LINKS, scoring
 from protocols.session import Session
-from protocols.woe import HostColumn
 from vfl.data import Table, split_rows
 from vfl.preprocessing import Preprocessing, Preprocessor, Standardiser
 from vfl.programs import features
@@ -57,7 +56,7 @@ class Fitted:
     held_out: NDArray[np.bool_]
     sizes: dict[str, int]
     scores: NDArray[np.float64] | None = None
-    hosts: dict[str, list[HostColumn]] = field(default_factory=dict)
+    binned: features.Binned | None = None
 
 
 def guest(session: Session, table: Table, job: ScorecardJob) -> Fitted:
@@ -73,7 +72,7 @@ def guest(session: Session, table: Table, job: ScorecardJob) -> Fitted:
             party=session.me,
         )
     model_id = session.seed("model id").secret[:16]
-    steps, hosts = features.fit_guest(session, train, job.preprocessing, open_names=job.open_names)
+    steps, binned = features.fit_guest(session, train, job.preprocessing, open_names=job.open_names)
     assert steps is not None
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, CLIP, steps)
@@ -84,7 +83,7 @@ def guest(session: Session, table: Table, job: ScorecardJob) -> Fitted:
         with session.phase("score"):
             own = part.predictor(test.features)
             scores = own + scoring.guest(session, len(own), model_id, part.score_bits)
-    return Fitted(part, steps, aligned, held_out, sizes, scores, hosts)
+    return Fitted(part, steps, aligned, held_out, sizes, scores, binned)
 
 
 def host(session: Session, table: Table, job: ScorecardJob) -> Fitted:

@@ -80,7 +80,9 @@ class FederatedScorecard:
 
     def iv(self) -> dict[str, pd.DataFrame]:
         """By party: IV of each column, as that party's own report tells it."""
-        return {party: pd.DataFrame(iv_table(fitted.preprocessor)) for party, fitted in self._fitted.items()}
+        return {
+            party: pd.DataFrame(iv_table(fitted.preprocessor.woe, fitted.preprocessor.dropped)) for party, fitted in self._fitted.items()
+        }
 
     def reasons(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame], most: int = 4) -> dict[str, pd.Series]:
         """By party, for each row of its own table, (column, bin, points lost) worst first: each party names its own columns."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from protocols.woe import HostColumn
 from protocols.woe_bins import iv_terms
-from vfl.preprocessing import Preprocessor
+from vfl.preprocessing import Preprocessor, Woe
+from vfl.programs.features import Binned
 
 BIN = ("bin", "rows", "events", "event_rate", "woe", "iv")
 MARKS = ((0.02, "useless"), (0.1, "weak"), (0.3, "medium"))  # IV below which a column is called so; else "strong"
@@ -18,24 +19,19 @@ def strength(iv: float) -> str:
     return next((word for mark, word in MARKS if iv < mark), "strong")
 
 
-def iv_table(preprocessor: Preprocessor) -> list[dict[str, Any]]:
-    """One row a column, by falling IV: column, iv, strength, bins, kept (else the reason why not)."""
-    woe, dropped = preprocessor.woe, preprocessor.dropped
+def iv_table(woe: Woe | None, dropped: Mapping[str, str]) -> list[dict[str, Any]]:
+    """One row a column, by falling IV: column, iv, strength, bins, dropped (null, or the reason); a column that was dropped and never binned has no IV."""
+    columns = woe.columns if woe is not None else ()
     lines: list[dict[str, Any]] = [
-        {"column": c.name, "iv": c.iv, "strength": strength(c.iv), "bins": len(c.rows), "dropped": dropped.get(c.name)}
-        for c in (woe.columns if woe is not None else ())
+        {"column": c.name, "iv": c.iv, "strength": strength(c.iv), "bins": len(c.rows), "dropped": dropped.get(c.name)} for c in columns
     ]
-    lines += [
-        {"column": c, "iv": None, "strength": None, "bins": 0, "dropped": why}
-        for c, why in dropped.items()
-        if c not in {x["column"] for x in lines}
-    ]
+    rest = [c for c in dropped if c not in {column.name for column in columns}]
+    lines += [{"column": c, "iv": None, "strength": None, "bins": 0, "dropped": dropped[c]} for c in rest]
     return sorted(lines, key=lambda line: -(line["iv"] or 0.0))
 
 
-def woe_table(preprocessor: Preprocessor) -> list[dict[str, Any]]:
+def woe_table(woe: Woe | None) -> list[dict[str, Any]]:
     """One row a bin: column, bin, rows, events, event_rate, woe, iv."""
-    woe = preprocessor.woe
     return [{"column": c.name, **row} for c in (woe.columns if woe is not None else ()) for row in c.table()]
 
 
@@ -48,13 +44,14 @@ def host_tables(hosts: Mapping[str, Sequence[HostColumn]]) -> list[dict[str, Any
     return sorted(lines, key=lambda line: -float(str(line["iv"])))
 
 
-def feature_tables(preprocessor: Preprocessor | None, hosts: Mapping[str, Sequence[HostColumn]]) -> dict[str, Any]:
-    """What report.json says of columns before a model: `iv` (which says too what was left out, and why), `woe` and, where hosts' columns were binned,
+def feature_tables(steps: Preprocessor | None, binned: Binned | None) -> dict[str, Any]:
+    """What report.json says of columns before a model: `iv` (which says too what was left out, and why), `woe` and, at a guest that binned hosts' columns,
     `host_columns`; nothing without steps."""
-    if preprocessor is None:
+    if steps is None:
         return {}
-    found = {"iv": iv_table(preprocessor), "woe": woe_table(preprocessor)}
-    return found | ({"host_columns": host_tables(hosts)} if hosts else {})
+    woe = steps.woe if binned is None else binned.own.woe
+    found = {"iv": iv_table(woe, steps.dropped), "woe": woe_table(woe)}
+    return found | ({"host_columns": host_tables(binned.hosts)} if binned is not None else {})
 
 
 def _host_bins(column: HostColumn) -> list[dict[str, Any]]:
