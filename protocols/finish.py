@@ -1,17 +1,23 @@
-"""The end of a run: nobody keeps a result before every party has one.
+"""The end of a run: nobody keeps a result before every party has one, and nobody leaves before all keep theirs.
 
      each party                                             each of its peers
- 1   (has written its own result, not yet for use)
+ 1   (its own result is on its disk, not yet for use)
                        Finished  ------------------------>
                                  <------------------------  Finished
  2   keeps its result
+                       Kept      ------------------------>
+                                 <------------------------  Kept
+ 3   leaves
 
 A party that cannot write its result (a full disk) stops before step 1, so that the others stop too: no model exists of which a part is missing.
-(Two messages cannot do more than that: a party that dies between the steps leaves the others with theirs.)
+A party that has passed step 2 knows that every result is on a disk: if it dies, it needs nobody to end the run.  A party that died before step 2 finds the
+others still waiting for its Kept when it comes back; they wait as long as their party files say (vfl/attempts.py).
 Who learns what: that the sender is done.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from protocols.channel import broadcast
 from protocols.message import PUBLIC, Message
@@ -22,9 +28,17 @@ class Finished(Message, disclosure=PUBLIC, learns="that the sender has its part 
     done: bool
 
 
-def confirm(session: Session) -> None:
-    """Tells every peer that this party has its result, and waits until each has said so.  Every party runs this last."""
+class Kept(Message, disclosure=PUBLIC, learns="that the sender keeps its part of the result, as every party has one"):
+    done: bool
+
+
+def confirm(session: Session, keep: Callable[[], None]) -> None:
+    """Tells every peer that this party has its result, keeps it when all have, and leaves when all keep theirs.  Every party runs this last."""
     channels = [session.channels[p] for p in session.roles.all if p in session.channels]
     broadcast(channels, Finished(True))  # 1
     for channel in channels:
         channel.recv(Finished)
+    keep()  # 2
+    broadcast(channels, Kept(True))
+    for channel in channels:
+        channel.recv(Kept)  # 3

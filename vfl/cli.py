@@ -27,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
 )
 job_app = typer.Typer(help="A job file: begin one, what it asks, its digest.", no_args_is_help=True)
-ledger_app = typer.Typer(help="See what left in a run: show, verify.", no_args_is_help=True)
+ledger_app = typer.Typer(help="See what left in a run: show, verify, reconcile.", no_args_is_help=True)
 model_app = typer.Typer(help="See this party's part of a model: show.", no_args_is_help=True)
 app.add_typer(job_app, name="job")
 app.add_typer(ledger_app, name="ledger")
@@ -144,10 +144,16 @@ def check(job: JobFile, party: PartyFile) -> None:
 
 
 @app.command(epilog=examples("run"))
-def run(job: JobFile, party: PartyFile, connect_timeout: ConnectTimeout = 600.0, progress: ProgressKind = "bar") -> None:
+def run(
+    job: JobFile,
+    party: PartyFile,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Give up a run of this job that was interrupted, and begin a new one.")] = False,
+    connect_timeout: ConnectTimeout = 600.0,
+    progress: ProgressKind = "bar",
+) -> None:
     """Take part in a job: align, train, score.
 
-    Every party runs this with the same job file; the order of starting does not matter.
+    Every party runs this with the same job file; the order of starting does not matter.  A run that was interrupted goes on where it was.
     """
     from vfl.config import load_job, load_party
     from vfl.progress import watching
@@ -157,7 +163,7 @@ def run(job: JobFile, party: PartyFile, connect_timeout: ConnectTimeout = 600.0,
     console = Console(stderr=True, emoji=False)
     ready = prepare(load_job(job), load_party(party))
     with stoppable(console), watching(progress, console) as watch:
-        folder = run_party(ready, watch, connect_timeout=connect_timeout)
+        folder = run_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
     if progress == "bar":
         from vfl.report import read_report
         from vfl.report.terminal import print_summary
@@ -341,6 +347,20 @@ def ledger_verify(
     from vfl.show import print_verified
 
     print_verified(run, certificate, Console(emoji=False))
+
+
+@ledger_app.command("reconcile", epilog=examples("ledger reconcile"))
+def ledger_reconcile(
+    run: RunFolder,
+    other: Annotated[Path, typer.Argument(metavar="OTHER", help="The same run's folder or ledger at another party.", show_default=False)],
+) -> None:
+    """Hold two parties' ledgers of a run against each other.
+
+    What one sent the other must have received: number, kind, length and hash of each message.
+    """
+    from vfl.show import print_reconciled
+
+    print_reconciled(run, other, Console(emoji=False))
 
 
 @model_app.command("show", epilog=examples("model show"))

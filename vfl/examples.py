@@ -23,6 +23,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "report": ("vfl report RUN", "vfl report RUN --cutoff 0.2"),
     "ledger show": ("vfl ledger show RUN", "vfl ledger show RUN --messages"),
     "ledger verify": ("vfl ledger verify RUN --certificate bank/identity/cert.pem",),
+    "ledger reconcile": ("vfl ledger reconcile bank/runs/RUN telecom/runs/RUN",),
     "model show": ("vfl model show RUN/model",),
     "chaos net": ("vfl chaos net", "vfl chaos net --schedules 2000 --seed 8 --model logistic-regression"),
 }  # fmt: skip

@@ -34,3 +34,23 @@ def write_private(path: Path, data: bytes) -> None:
     draft = private(path.with_name(f".{path.name}.part"))
     draft.write_bytes(data)
     os.replace(draft, path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Returns when the folder's own entries are on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """Returns when everything in `folder` is on the disk."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir():
+            sync_folder(path)
+        else:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    sync_folder(folder)

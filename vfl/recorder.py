@@ -14,14 +14,14 @@ class Recorder(Observer):
     """Phases go to `counting` (seconds and bytes) and, with the steps, to `watch` (progress)."""
 
     def __init__(self, counting: CountingTap, watch: Observer) -> None:
-        self._counting, self._watch = counting, watch
+        self.counting, self._watch = counting, watch
 
     def phase_begins(self, phase: str) -> None:
-        self._counting.phase(phase)
+        self.counting.phase(phase)
         self._watch.phase_begins(phase)
 
     def phase_ends(self, phase: str) -> None:
-        self._counting.phase(None)
+        self.counting.phase(None)
         if sys.exception() is None:  # a phase that failed is not shown as done
             self._watch.phase_ends(phase)
 

@@ -5,21 +5,23 @@ files -> checks (nothing sent) -> mutual TLS to every peer -> align, train, scor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from protocols.channel import Tap
 from protocols.session import Observer, Session
+from vfl.attempts import Taken, take_part
 from vfl.config import Job, Party, check_files, cross_check
 from vfl.config.party import Data
 from vfl.data import Table, read_source, table_from_frame
 from vfl.identity import Identity
 from vfl.kinds import Fitted, Part, kind_of
 from vfl.ledger import summarise
-from vfl.meeting import Ready, meet
-from vfl.report.page import write_report
+from vfl.meeting import Meeting, Ready
+from vfl.report.page import as_plain, write_report
 from vfl.results import baseline, data_party_result, result_frame
 from vfl.store import save_part
 
@@ -73,14 +75,23 @@ def inputs(ready: Ready) -> dict[str, Any]:
     return {} if ready.table is None else {"inputs": {"own table": ready.table.digest().hex()}}
 
 
-def run(ready: Ready, watch: Observer, *, connect_timeout: float = 120.0, seed: bytes | None = None) -> Path:
-    """Takes part in the job; returns the run's folder.  Raises any VFLError, after telling the peers its code.
+def run(
+    ready: Ready,
+    watch: Observer,
+    *,
+    connect_timeout: float = 120.0,
+    seed: bytes | None = None,
+    fresh: bool = False,
+    taps: Sequence[Tap] = (),
+) -> Path:
+    """Takes part in the job, or goes on where an interrupted run of it was; returns the run's folder.  Raises any VFLError, after telling the peers its code.
 
-    seed: 32 secret bytes that decide all of this party's randomness (tests only: no file, option or variable sets it).
+    fresh: gives an interrupted run up.  seed: 32 secret bytes that decide all of this party's randomness, taps: see every message (tests and `vfl chaos`
+    only: no file, option or variable sets them).
     """
     job, party = ready.job, ready.party
-    peers = job.parties.peers_of(party.name)
-    with meet(ready, "run", peers, watch, session_digest=job.digest, connect_timeout=connect_timeout, seed=seed) as meeting:
+
+    def work(meeting: Meeting) -> dict[str, Any]:
         fitted = program(ready)(meeting.session)
         result = result_frame(job, party, meeting.started, "run")
         if fitted is not None:
@@ -88,6 +99,12 @@ def run(ready: Ready, watch: Observer, *, connect_timeout: float = 120.0, seed: 
             before = baseline(job, fitted)
             before.save(meeting.draft / "model")
             result = data_party_result(result, job, fitted, before)
-    result |= inputs(ready) | {"phases": meeting.counting.phases(), "disclosure": summarise(meeting.folder / "ledger.jsonl")}
-    write_report(meeting.folder, result)
-    return meeting.folder
+        plain: dict[str, Any] = as_plain(result | inputs(ready))
+        return plain
+
+    def report(taken: Taken) -> None:
+        told = {"phases": taken.counting.phases(), "disclosure": summarise(taken.folder / "ledger.jsonl")}
+        write_report(taken.folder, taken.result | told)
+
+    peers = job.parties.peers_of(party.name)
+    return take_part(ready, peers, watch, work, report, connect_timeout=connect_timeout, seed=seed, fresh=fresh, taps=taps)

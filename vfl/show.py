@@ -15,7 +15,7 @@ from vfl.alignment_run import REPORT as ALIGNMENT
 from vfl.alignment_run import read_alignment
 from vfl.config import PERMITS, AlignmentJob, Job, cautions
 from vfl.kinds import KINDS, kind_of
-from vfl.ledger import LedgerBroken, read_ledger, summarise, verify_ledger
+from vfl.ledger import LedgerBroken, read_ledger, reconcile, summarise, verify_ledger
 from vfl.ledger.writing import Line
 from vfl.printing import facts, grid, say
 from vfl.report.page import REPORT, read_report, write_report
@@ -118,6 +118,16 @@ def print_verified(run: Path, certificate: Path | None, console: Console) -> Non
             "[yellow]The signature was not checked[/]: whoever can write the file could have written a new one. "
             "Give --certificate with the party's cert.pem to be sure.",
         )
+
+
+def print_reconciled(run: Path, other: Path, console: Console) -> None:
+    """Compares two parties' ledgers of a run.  Raises ConfigError, LedgerBroken."""
+    found = reconcile(ledger_path(run), ledger_path(other))
+    for (sender, receiver), count in found.messages.items():
+        waiting = found.underway[sender, receiver]
+        rest = f"; {number(waiting)} more left and had not arrived when the ledger ended" if waiting else ""
+        say(console, f"{sender} to {receiver}: {number(count)} messages, the same in both{rest}")
+    say(console, "[green]They agree.[/] Check each one's signature with vfl ledger verify --certificate.")
 
 
 def print_model(folder: Path, console: Console) -> None:

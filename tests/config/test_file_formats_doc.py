@@ -11,7 +11,7 @@ from protocols.alignment.psi import BlindedIds
 from vfl.config import PERMITS, AlignmentJob, Job, Party, cautions, cross_check, load_agreement, load_job, load_party
 from vfl.config.reading import Section
 from vfl.data.source import MISSING
-from vfl.ledger import LedgerWriter, read_ledger
+from vfl.ledger import LedgerWriter, continued, read_ledger
 
 TEXT = (Path(__file__).parents[2] / "docs" / "file-formats.md").read_text()
 BLOCKS = {b.split("\n", 1)[0].removeprefix("# "): b for b in re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)}
@@ -75,8 +75,12 @@ def test_every_permission_is_told_in_the_words_of_the_code():
 def test_every_line_of_the_ledger_has_its_keys(tmp_path):
     with LedgerWriter(tmp_path / "l", job="j", job_digest=bytes(32), party="bank") as writer:
         writer.record("telecom", BlindedIds, b"")
-    rows = dict(re.findall(r"^\| (first|one a message|last) \| (.*) \|$", TEXT, re.MULTILINE))
-    for row, line in zip(("first", "one a message", "last"), read_ledger(tmp_path / "l"), strict=True):
+        writer.received("telecom", BlindedIds, b"")
+    (tmp_path / "l").write_bytes((tmp_path / "l").read_bytes().rsplit(b"\n", 2)[0] + b"\n")  # the run is killed before the last line
+    continued(tmp_path / "l", job="j", job_digest=bytes(32), party="bank", sign=None).close()
+    names = ("first", "one a message sent", "one a message received", "one where the run went on", "last")
+    rows = dict(re.findall(rf"^\| ({'|'.join(names)}) \| (.*) \|$", TEXT, re.MULTILINE))
+    for row, line in zip(names, read_ledger(tmp_path / "l"), strict=True):
         assert {k for k in line if f"`{k}`" in rows[row]} == set(line)
 
 

@@ -24,7 +24,7 @@ def test_a_line_says_everything_but_the_content(ledger):
     assert [line["type"] for line in lines] == ["start", *["message"] * 4, "end"]
     assert lines[0] | {"time": ""} == {
         "type": "start",
-        "format": 1,
+        "format": 2,
         "job": "credit-risk",
         "job_digest": "00" * 32,
         "party": "bank",
@@ -36,6 +36,7 @@ def test_a_line_says_everything_but_the_content(ledger):
         "number": 4,
         "time": "",
         "to": "telecom",
+        "seq": 3,
         "message": "BlindedIds",
         "class": "BLINDED",
         "permit": None,

@@ -52,7 +52,6 @@ def test_moved_lines_are_found(ledger, a, b):
         (0, "party", "shop"),
         (1, "bytes", 99),
         (1, "message", "Columns"),
-        (2, "to", "telecom"),
         (3, "class", "SEALED"),
         (3, "permit", None),
         (4, "sha256", "0" * 64),
@@ -65,6 +64,14 @@ def test_an_edited_line_is_found(ledger, number, key, value):
     lines[number] = json.dumps(line, sort_keys=True, separators=(",", ":")).encode()
     write(ledger, lines)
     assert f"line {number + 2} does not follow" in broken(ledger)
+
+
+def test_a_line_with_another_receiver_or_number_is_found(ledger):
+    lines = rows(ledger)
+    for key, value in (("to", "telecom"), ("seq", 2), ("number", 1), ("count", 2)):
+        line = json.loads(lines[2]) | {key: value}
+        write(ledger, [*lines[:2], json.dumps(line, sort_keys=True, separators=(",", ":")).encode(), *lines[3:]])
+        assert "line 3 has a wrong number" in broken(ledger)
 
 
 @pytest.mark.parametrize(("key", "value"), [("messages", 3), ("bytes", 1), ("outcome", "stopped"), ("signature", None)])
@@ -130,8 +137,8 @@ def test_an_unsigned_ledger_is_told_from_a_signed_one(tmp_path, identity):
 
 def test_another_format_and_no_file(ledger, tmp_path):
     lines = rows(ledger)
-    write(ledger, [lines[0].replace(b'"format":1', b'"format":2'), *lines[1:]])
-    assert "not of format 1" in broken(ledger)
+    write(ledger, [lines[0].replace(b'"format":2', b'"format":1'), *lines[1:]])
+    assert "not of format 2" in broken(ledger)
     with pytest.raises(ConfigError, match="cannot be read"):
         verify_ledger(tmp_path / "none")
 
@@ -140,7 +147,7 @@ def test_the_signature_can_be_checked_without_our_code(ledger, identity):
     """As docs/file-formats.md says: `openssl dgst -sha256 -verify` over these bytes."""
     last = json.loads(rows(ledger)[-1])
     signature = base64.b64decode(last.pop("signature"))
-    signed = b"vfl ledger 1\n" + json.dumps(last, sort_keys=True, separators=(",", ":")).encode()
+    signed = b"vfl ledger 2\n" + json.dumps(last, sort_keys=True, separators=(",", ":")).encode()
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec

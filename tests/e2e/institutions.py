@@ -144,9 +144,10 @@ class Institutions:
         roles: dict[str, str] | None = None,
         ports: dict[str, str] | None = None,
         settings: dict[str, Any] | None = None,
+        reconnect: float = 0,
         **job: Any,
     ) -> Institutions:
-        """Writes everything.  roles: by name; ports: "address:port" by name; settings: for every party file; job: as `starter_job`."""
+        """Writes everything.  roles: by name; ports: "address:port" by name; settings, reconnect (seconds): for every party file; job: as `starter_job`."""
         self.roles = roles or ROLES
         self.data = data if data is not None else tables()
         by_role = {role: [n for n, r in self.roles.items() if r == role] for role in ("guest", "host", "arbiter")}
@@ -157,6 +158,7 @@ class Institutions:
             mine |= {"listen": self.ports[name]} if name in self.ports else {}
             mine |= {"label": "canarylabel"} if role == "guest" else {}
             init_party(self.folder / name, role, name, **mine)  # type: ignore[arg-type]
+            self.change(name, 'directory = "runs"', f'directory = "runs"\nreconnect_seconds = {reconnect:g}')
             if role != "arbiter":
                 self.data[name].to_csv(self.folder / name / "customers.csv", index=False)
         for name in self.roles:

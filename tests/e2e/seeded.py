@@ -6,10 +6,14 @@ import sys
 
 from protocols.session import Observer
 from vfl.config import load_job, load_party
+from vfl.faults import finish
 from vfl.runner import prepare, run
 
 if __name__ == "__main__":
     seed, job, party = sys.argv[1:]
-    print(
-        f"report: {run(prepare(load_job(job), load_party(party)), Observer(), connect_timeout=60, seed=bytes.fromhex(seed)) / 'report.json'}"
-    )
+
+    def take_part() -> None:
+        folder = run(prepare(load_job(job), load_party(party)), Observer(), connect_timeout=60, seed=bytes.fromhex(seed))
+        print(f"report: {folder / 'report.json'}")
+
+    finish(take_part)

@@ -143,6 +143,12 @@ class Run(Section):
         le=7 * 86_400,
         description="10 to 604800 (default 3600): how long to wait for one message of a peer that is alive",
     )
+    reconnect_seconds: int = Field(
+        default=600,
+        ge=0,
+        le=7 * 86_400,
+        description="0 to 604800 (default 600): how long to wait for a peer that is gone in the middle of a run",
+    )
 
 
 class Party(Section):

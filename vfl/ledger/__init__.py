@@ -1,6 +1,19 @@
-"""The ledger of a run: one line for every message that left, chained and signed, never a content."""
+"""The ledger of a run: one line for every message that left or came, chained and signed, never a content."""
 
+from vfl.ledger.continuing import continued
 from vfl.ledger.reading import LedgerBroken, LedgerCheck, read_ledger, summarise, verify_ledger
+from vfl.ledger.reconciling import Reconciled, reconcile
 from vfl.ledger.writing import LedgerTap, LedgerWriter
 
-__all__ = ["LedgerBroken", "LedgerCheck", "LedgerTap", "LedgerWriter", "read_ledger", "summarise", "verify_ledger"]
+__all__ = [
+    "LedgerBroken",
+    "LedgerCheck",
+    "LedgerTap",
+    "LedgerWriter",
+    "Reconciled",
+    "continued",
+    "read_ledger",
+    "reconcile",
+    "summarise",
+    "verify_ledger",
+]

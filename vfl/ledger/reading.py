@@ -12,6 +12,12 @@ from pathlib import Path
 from protocols.errors import ConfigError, ProtocolError
 from vfl.ledger.writing import FORMAT, START, Line, add_to, encode, signed_part
 
+DIRECTIONS = {"message": "to", "received": "from"}
+FIELDS = {
+    "message": (("time", "to", "message", "class", "learns", "sha256"), ("bytes", "count", "number", "seq")),
+    "received": (("time", "from", "message", "sha256"), ("bytes", "seq")),
+}
+
 
 class LedgerBroken(ProtocolError):
     """A ledger that was changed, cut or never closed, or that another party signed."""
@@ -27,12 +33,13 @@ def read_ledger(path: str | Path) -> Iterator[Line]:
     except OSError as error:
         raise ConfigError(f"the ledger {path} cannot be read ({error.strerror})", remedy="Name a run's ledger file") from None
     for number, raw in enumerate(data.split(b"\n")[:-1], 1):
-        yield _decode(path, number, raw)
+        yield decode_line(path, number, raw)
     if not data.endswith(b"\n"):
         raise _broken(path, data.count(b"\n") + 1, "is cut off")
 
 
-def _decode(path: str | Path, number: int, raw: bytes) -> Line:
+def decode_line(path: str | Path, number: int, raw: bytes) -> Line:
+    """One line; raises LedgerBroken."""
     try:
         line = json.loads(raw)
         if isinstance(line, dict) and encode(line) == raw and _whole(line):
@@ -44,10 +51,8 @@ def _decode(path: str | Path, number: int, raw: bytes) -> Line:
 
 def _whole(line: Line) -> bool:
     """Whether a message's line has all that is shown of it."""
-    texts, numbers = ("time", "to", "message", "class", "learns", "sha256"), ("bytes", "count", "number")
-    return line.get("type") != "message" or (
-        all(isinstance(line.get(key), str) for key in texts) and all(isinstance(line.get(key), int) for key in numbers)
-    )
+    texts, numbers = FIELDS.get(str(line.get("type")), ((), ()))
+    return all(isinstance(line.get(key), str) for key in texts) and all(type(line.get(key)) is int for key in numbers)
 
 
 def _broken(path: str | Path, number: int, what: str) -> LedgerBroken:
@@ -83,6 +88,52 @@ class LedgerCheck:
     signed: bool
 
 
+class Chain:
+    """Takes a ledger's lines one by one and raises LedgerBroken at the first that does not follow."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+        self.previous, self.messages, self.bytes = START, 0, 0
+        self._counts: dict[tuple[str, str], int] = {}
+        self._numbers: dict[tuple[str, str], int] = {}
+        self.start: Line = {}
+        self.end: Line = {}
+
+    def add(self, number: int, line: Line) -> None:
+        if self.end:
+            raise _broken(self._path, number, "comes after the last line")
+        if line.get("previous") != self.previous:
+            raise _broken(self._path, number, "does not follow from the line before: a line was edited, removed or moved")
+        self.previous = hashlib.sha256(encode(line)).hexdigest()
+        kind = line.get("type")
+        if (kind == "start") != (number == 1):
+            raise _broken(self._path, number, "is not the first line of a ledger" if number == 1 else "begins a second ledger")
+        if kind == "start":
+            self.start = line
+            if line.get("format") != FORMAT:
+                raise _broken(self._path, number, f"is not of format {FORMAT}, which this release reads")
+        elif kind in ("message", "received"):
+            if not (self._is_next(line) if kind == "received" else self._is_next(line) and self._counts_on(line)):
+                raise _broken(self._path, number, "has a wrong number: a line was edited, removed or moved")
+        elif kind == "end":
+            self.end = line
+        elif kind != "resumed":
+            raise _broken(self._path, number, "is of no known type")
+
+    def _is_next(self, line: Line) -> bool:
+        """Whether a message has the number after the one before it on its way, or 0: then it is about the run and not in it."""
+        direction = DIRECTIONS[line["type"]]
+        way, seq = (direction, line[direction]), line["seq"]
+        if seq:
+            self._numbers[way] = self._numbers.get(way, 0) + 1
+        return bool(seq == (self._numbers[way] if seq else 0))
+
+    def _counts_on(self, line: Line) -> bool:
+        pair = line["to"], line["message"]
+        self.messages, self.bytes, self._counts[pair] = self.messages + 1, self.bytes + line["bytes"], self._counts.get(pair, 0) + 1
+        return bool(line["number"] == self.messages and line["count"] == self._counts[pair])
+
+
 def verify_ledger(path: str | Path, certificate_pem: bytes | None = None) -> LedgerCheck:
     """Checks every line of a ledger and, with a certificate, that its party signed it.
 
@@ -90,47 +141,23 @@ def verify_ledger(path: str | Path, certificate_pem: bytes | None = None) -> Led
     Raises LedgerBroken that names the first bad line: edited, removed, moved, cut off, never closed, or signed by
     another; ConfigError if the file or the certificate cannot be read.
     """
-    previous, messages, size, counts = START, 0, 0, dict[tuple[str, str], int]()
-    start: Line = {}
-    end: Line = {}
-    number = 0
+    chain, number = Chain(path), 0
     for number, line in enumerate(read_ledger(path), 1):
-        if end:
-            raise _broken(path, number, "comes after the last line")
-        if line.get("previous") != previous:
-            raise _broken(path, number, "does not follow from the line before: a line was edited, removed or moved")
-        previous = hashlib.sha256(encode(line)).hexdigest()
-        kind = line.get("type")
-        if (kind == "start") != (number == 1):
-            raise _broken(path, number, "is not the first line of a ledger" if number == 1 else "begins a second ledger")
-        if kind == "start":
-            start = line
-            if start.get("format") != FORMAT:
-                raise _broken(path, number, f"is not of format {FORMAT}, which this release reads")
-        elif kind == "message":
-            messages += 1
-            pair = (str(line.get("to")), str(line.get("message")))
-            counts[pair] = counts.get(pair, 0) + 1
-            if line.get("number") != messages or line.get("count") != counts[pair] or not isinstance(line.get("bytes"), int):
-                raise _broken(path, number, "has a wrong number: a line was edited, removed or moved")
-            size += line["bytes"]
-        elif kind == "end":
-            end = line
-        else:
-            raise _broken(path, number, "is of no known type")
+        chain.add(number, line)
+    end = chain.end
     if not end:
         raise _broken(
             path,
             number + 1,
             "is missing: the ledger ends before its last line (the run was killed, or the end was cut off)",
         )
-    if end.get("messages") != messages or end.get("bytes") != size:
+    if end.get("messages") != chain.messages or end.get("bytes") != chain.bytes:
         raise _broken(path, number, "has other totals than the lines before")
     if certificate_pem is not None:
         _check_signature(path, number, end, certificate_pem)
-    job, job_digest, party = (str(start.get(key)) for key in ("job", "job_digest", "party"))
+    job, job_digest, party = (str(chain.start.get(key)) for key in ("job", "job_digest", "party"))
     outcome = str(end.get("outcome"))
-    return LedgerCheck(job, job_digest, party, outcome, messages, size, certificate_pem is not None)
+    return LedgerCheck(job, job_digest, party, outcome, chain.messages, chain.bytes, certificate_pem is not None)
 
 
 def _check_signature(path: str | Path, number: int, end: Line, certificate_pem: bytes) -> None:

@@ -1,9 +1,12 @@
-"""The ledger of a run: one line for every message that left, chained and signed, never a content.  See
+"""The ledger of a run: one line for every message that left or came, chained and signed, never a content.  See
 docs/file-formats.md.
 
 Each line is a JSON object that holds the SHA-256 of the line before, so that no line can be changed, removed or moved;
 the last line holds the totals and the party's signature, so that none can be cut off or written anew by somebody
 else.  A line is on its way to the disk before its message is to the wire.
+
+A run that goes on after an interruption goes on in its ledger (vfl/ledger/continuing.py).  What it sends or receives again must
+be what stands there under the same number, and is not written twice.
 """
 
 from __future__ import annotations
@@ -16,15 +19,16 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from protocols.channel import Tap
-from protocols.errors import ConfigError
+from protocols.channel import Count, Tap
+from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError
 from protocols.message import Message
 
-FORMAT = 1
+FORMAT = 2
 START = "0" * 64
 Line = dict[str, Any]
 
@@ -36,7 +40,7 @@ def encode(line: Line) -> bytes:
 def signed_part(line: Line) -> bytes:
     """What the signature covers: the whole last line but the signature itself, and through `previous` every line
     before."""
-    return b"vfl ledger 1\n" + encode({k: v for k, v in line.items() if k != "signature"})
+    return b"vfl ledger 2\n" + encode({k: v for k, v in line.items() if k != "signature"})
 
 
 def add_to(totals: dict[tuple[str, str, str], Line], line: Line) -> None:
@@ -48,6 +52,26 @@ def add_to(totals: dict[tuple[str, str, str], Line], line: Line) -> None:
 
 def _utc_now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass
+class Written:
+    """What a ledger holds already: its last line's hash, its sums, and the hash of each message by direction, peer and number."""
+
+    previous: str = START
+    messages: int = 0
+    bytes: int = 0
+    counts: dict[tuple[str, str], int] = field(default_factory=dict)
+    totals: dict[tuple[str, str, str], Line] = field(default_factory=dict)
+    hashes: dict[tuple[str, str, int], str] = field(default_factory=dict)
+
+    def add(self, line: Line) -> None:
+        """One line of the ledger more, its `previous` included."""
+        self.previous = hashlib.sha256(encode(line)).hexdigest()
+        if line["type"] == "message":
+            pair = line["to"], line["message"]
+            self.messages, self.bytes, self.counts[pair] = self.messages + 1, self.bytes + line["bytes"], self.counts.get(pair, 0) + 1
+            add_to(self.totals, line)
 
 
 class LedgerWriter:
@@ -67,14 +91,14 @@ class LedgerWriter:
         party: str,
         sign: Callable[[bytes], bytes] | None = None,
         now: Callable[[], str] = _utc_now,
+        written: Written | None = None,
     ) -> None:
+        """written: what the file holds, if it is to be continued (`continued`)."""
         self.path, self._sign, self._now = path, sign, now
-        self._lock, self._previous, self._file = threading.Lock(), START, -1
-        self._closed, self.messages, self.bytes = False, 0, 0
-        self._counts: dict[tuple[str, str], int] = {}
-        self._totals: dict[tuple[str, str, str], Line] = {}
+        self._lock, self._file, self._closed = threading.Lock(), -1, False
+        self._written = written or Written()
         if path is not None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+            flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | (0 if written else os.O_CREAT | os.O_EXCL)
             try:
                 self._file = os.open(path, flags, 0o600)
             except OSError as error:
@@ -84,34 +108,76 @@ class LedgerWriter:
                     remedy="Each run writes its own ledger; use a new folder that this account may write",
                 ) from None
         start = {"type": "start", "format": FORMAT, "job": job, "job_digest": job_digest.hex(), "party": party}
-        self._append(start | {"time": now()})
+        self._append((start if written is None else {"type": "resumed"}) | {"time": now()})
 
-    def record(self, peer: str, kind: type[Message], data: bytes) -> None:
-        """One outgoing message, `data` as it goes into the wire."""
+    @property
+    def messages(self) -> int:
+        """How many messages left."""
+        return self._written.messages
+
+    def record(self, peer: str, kind: type[Message], data: bytes, seq: int = 0) -> None:
+        """One outgoing message, `data` as it goes into the wire; seq: its number on the way to `peer`, 0 if it has none.
+
+        Raises LocalProtocolError if another one was sent under this number.
+        """
         with self._lock:
-            if self._closed:
-                raise ConfigError(
-                    "the ledger is closed, so nothing more may be sent",
-                    remedy="This is a fault of the program; report it",
-                )
-            number = self.messages + 1
-            count = self._counts.get((peer, kind.kind), 0) + 1
+            self._check_open()
+            digest = hashlib.sha256(data).hexdigest()
+            if known := self._written.hashes.get(("to", peer, seq)):
+                if known != digest:
+                    raise LocalProtocolError(
+                        f"message {seq} to {peer} is not the one that was sent before the interruption",
+                        remedy="Start all parties anew with --fresh, and report this: table and program should decide every message",
+                        party=peer,
+                    )
+                return
+            count = self._written.counts.get((peer, kind.kind), 0) + 1
             line: Line = {
                 "type": "message",
-                "number": number,
+                "number": self.messages + 1,
                 "time": self._now(),
                 "to": peer,
+                "seq": seq,
                 "message": kind.kind,
                 "class": kind.disclosure.name,
                 "permit": kind.permit,
                 "learns": kind.learns,
                 "count": count,
                 "bytes": len(data),
-                "sha256": hashlib.sha256(data).hexdigest(),
+                "sha256": digest,
             }
             self._append(line)
-            self.messages, self.bytes, self._counts[peer, kind.kind] = number, self.bytes + len(data), count
-            add_to(self._totals, line)
+
+    def received(self, peer: str, kind: type[Message], data: bytes, seq: int = 0) -> None:
+        """One incoming message.  Raises RemoteProtocolError if `peer` sent another one under this number before."""
+        with self._lock:
+            self._check_open()
+            digest = hashlib.sha256(data).hexdigest()
+            if known := self._written.hashes.get(("from", peer, seq)):
+                if known != digest:
+                    raise RemoteProtocolError(
+                        f"{peer} sent another message {seq} than before the interruption",
+                        remedy=f"Ask {peer} what changed there; if nothing may go on, start all parties anew with --fresh",
+                        party=peer,
+                    )
+                return
+            line: Line = {"type": "received", "time": self._now(), "from": peer, "seq": seq, "message": kind.kind}
+            self._append(line | {"bytes": len(data), "sha256": digest})
+
+    def sync(self) -> None:
+        """Returns when every line is on the disk."""
+        if self._file >= 0:
+            try:
+                os.fsync(self._file)
+            except OSError as error:
+                raise self._unwritable(error) from None
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ConfigError(
+                "the ledger is closed, so nothing more may be sent",
+                remedy="This is a fault of the program; report it",
+            )
 
     def close(self, outcome: str = "done") -> None:
         """Writes the last line; outcome: "done", or the code of the error that ended the run.  A second call does
@@ -126,9 +192,9 @@ class LedgerWriter:
                     "time": self._now(),
                     "outcome": outcome,
                     "messages": self.messages,
-                    "bytes": self.bytes,
+                    "bytes": self._written.bytes,
                 }
-                line["previous"] = self._previous
+                line["previous"] = self._written.previous
                 signature = self._sign(signed_part(line)) if self._sign is not None else None
                 line["signature"] = base64.b64encode(signature).decode() if signature is not None else None
                 self._append(line)
@@ -142,7 +208,7 @@ class LedgerWriter:
     def summary(self) -> list[Line]:
         """See `summarise`."""
         with self._lock:
-            return [dict(row) for row in self._totals.values()]
+            return [dict(row) for row in self._written.totals.values()]
 
     def __enter__(self) -> LedgerWriter:
         return self
@@ -151,7 +217,7 @@ class LedgerWriter:
         self.close("done" if error is None else getattr(error, "code", "internal"))
 
     def _append(self, line: Line) -> None:
-        line["previous"] = self._previous
+        line["previous"] = self._written.previous
         data = encode(line)
         if self._file >= 0:
             before = os.fstat(self._file).st_size
@@ -162,19 +228,32 @@ class LedgerWriter:
             except OSError as error:
                 with contextlib.suppress(OSError):
                     os.ftruncate(self._file, before)
-                raise ConfigError(
-                    f"the ledger {self.path} cannot be written ({error.strerror}), so nothing more is sent",
-                    remedy="Make room on the disk and start all parties again",
-                ) from None
-        self._previous = hashlib.sha256(data).hexdigest()
+                raise self._unwritable(error) from None
+        self._written.add(line)
+
+    def _unwritable(self, error: OSError) -> ConfigError:
+        return ConfigError(
+            f"the ledger {self.path} cannot be written ({error.strerror}), so nothing more is sent",
+            remedy="Make room on the disk and start all parties again",
+        )
 
 
 class LedgerTap(Tap):
-    """Writes every outgoing message of a channel into `writer`; put it last, so that refused messages are not
-    recorded."""
+    """Writes every message of a channel into `writer`; put it last, so that refused messages are not recorded."""
 
     def __init__(self, writer: LedgerWriter) -> None:
         self.writer = writer
+        self._counts: dict[str, Count] = {}
 
     def sent(self, peer: str, kind: type[Message], data: bytes) -> None:
-        self.writer.record(peer, kind, data)
+        count = self._counts.get(peer, Count())
+        self.writer.record(peer, kind, data, count.sent + 1)
+        self._counts[peer] = count._replace(sent=count.sent + 1)
+
+    def received(self, peer: str, kind: type[Message], data: bytes) -> None:
+        count = self._counts.get(peer, Count())
+        self.writer.received(peer, kind, data, count.received + 1)
+        self._counts[peer] = count._replace(received=count.received + 1)
+
+    def moved(self, peer: str, count: Count) -> None:
+        self._counts[peer] = count

@@ -33,7 +33,7 @@ def write_report(folder: Path, result: Result) -> Path:
     `result`: the keys of report.json (docs/file-formats) and "plots": {part: {"joint" | "guest_alone": vfl.metrics.plot_series}}.
     Each file appears whole or not at all, and only this account can read it.  Raises ConfigError if they cannot be written.
     """
-    plain = {"format": FORMAT} | _plain(result)
+    plain = {"format": FORMAT} | as_plain(result)
     text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     files = {"report.html": render(plain), "report.csv": as_csv(plain), "report.json": text}
     try:
@@ -113,14 +113,14 @@ def _numbers(result: Result) -> Iterator[tuple[str, str, str, str, Any]]:
             yield from ((section, "", item, k, v) for k, v in row.items() if k not in ITEM and isinstance(v, int | float))
 
 
-def _plain(value: Any) -> Any:
+def as_plain(value: Any) -> Any:
     """Plain JSON values of whatever a run collects; what is not a finite number becomes null."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): as_plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(v) for v in value]
+        return [as_plain(v) for v in value]
     if isinstance(value, (np.generic, np.ndarray)):
-        return _plain(value.tolist())
+        return as_plain(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, (str, int)) else str(value)

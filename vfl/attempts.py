@@ -1,0 +1,319 @@
+"""A run that survives the death of any of its parties: `vfl run` is a loop of attempts, and a restarted process is one more of them.
+
+each attempt:  connect -> agree on run and mark (protocols/resume.py) -> ledger goes on -> role function from that mark -> results on the disk
+               -> all parties say so -> results kept -> all parties say so -> store removed
+
+When a peer is gone, this party says which, and waits for it as long as its party file allows; if it stops itself, the same command goes on from the last mark.
+What ends a run for good (a table that is refused, a wrong message, a forbidden one) gives it up: the next command begins a new run.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from protocols import resume
+from protocols.channel import Tap, Wire
+from protocols.checkpoint import END, START, Position
+from protocols.errors import (
+    ConfigError,
+    CryptoError,
+    DataError,
+    DisclosureRefused,
+    ModelError,
+    PeerAborted,
+    PeerClosed,
+    PeerTimeout,
+    ProtocolError,
+    TransportError,
+    VFLError,
+)
+from protocols.finish import confirm
+from protocols.message import Message
+from protocols.randomness import Randomness, run_seed
+from protocols.session import Observer, Session
+from vfl.budget import Budget
+from vfl.counting import CountingTap
+from vfl.files import sync_tree, written
+from vfl.ledger import LedgerTap, LedgerWriter, continued
+from vfl.meeting import DRAFT, Meeting, Ready, connected, interruptible, new_folder, open_channels, publish, scheme_of
+from vfl.recorder import Recorder
+from vfl.runstore import RunFacts, RunStore, unfinished
+
+log = logging.getLogger("vfl.attempts")
+AFTERWARDS = 20.0  # seconds for which a party whose run is over looks whether others need it
+GONE = (PeerClosed.code, PeerTimeout.code)
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A run that is over: its folder, and what `work` returned."""
+
+    folder: Path
+    result: Json
+    counting: CountingTap
+
+
+def take_part(
+    ready: Ready[Any],
+    peers: Sequence[str],
+    watch: Observer,
+    work: Callable[[Meeting], Json],
+    report: Callable[[Taken], object],
+    *,
+    connect_timeout: float,
+    seed: bytes | None = None,
+    fresh: bool = False,
+    taps: Sequence[Tap] = (),
+) -> Path:
+    """Takes part in a run until it is over; returns its folder.
+
+    work: the role function, which writes its results into the meeting's draft folder and returns what can be written as JSON; report: called at the very end,
+    or once more if this process dies there.  fresh: gives an unfinished run of this job up.  taps: see every message too (tests, `vfl chaos`).
+    Raises any VFLError, after telling the peers its code.
+    """
+    run = Run(ready, peers, seed, fresh)
+    counting = CountingTap()
+    recorder, patience, timeout = Recorder(counting, watch), Patience(ready.party.run.reconnect_seconds), connect_timeout
+    if run.kept:
+        publish(run.folder)
+        timeout = min(timeout, AFTERWARDS)
+    while True:
+        try:
+            result = attempt(run, recorder, work, timeout, taps)
+            break
+        except VFLError as error:
+            timeout = patience.left(run.standing)
+            if run.store is not None and is_gone(error) and timeout > 0:
+                log.warning("%s; waiting up to %.0f s for it. The same command lets it go on", error.what, timeout)
+                continue
+            if run.kept and isinstance(error, TransportError | PeerAborted):
+                log.warning("this run is over and its results are here, but %s; ask there whether it has its results too", error.what)
+                result = run.alone()
+                break
+            run.failed(error)
+            raise
+        except BaseException:
+            run.leave()
+            raise
+    taken = Taken(run.folder, result, counting)
+    report(taken)
+    run.over()
+    return taken.folder
+
+
+def attempt(run: Run, recorder: Recorder, work: Callable[[Meeting], Json], timeout: float, taps: Sequence[Tap]) -> Json:
+    """One meeting of all parties, to the end of the run or to the first error."""
+    ready = run.ready
+    with connected(ready, run.peers, recorder, session_digest=ready.job.digest, connect_timeout=timeout) as wires:
+        with recorder.phase("connect"):
+            goal, heard = run.agree(wires, recorder.counting)
+        with run.ledger() as writer, interruptible():
+            for direction, peer, kind, data in heard:
+                (writer.record if direction == "to" else writer.received)(peer, kind, data)
+            session, draft = run.session(wires, goal, recorder, (LedgerTap(writer), *taps)), run.folder / DRAFT
+            run.opened.before = writer.sync
+            if goal == END:
+                mark = run.opened.at(END)
+                session.course.restore(mark)
+                result: Json = json.loads(mark.arrays["result"].tobytes())
+            else:
+                with written(run.folder):
+                    shutil.rmtree(draft, ignore_errors=True)
+                    draft.mkdir(mode=0o700)
+                result = work(Meeting(session, run.folder, draft, run.started, recorder.counting))
+                with written(run.folder):
+                    sync_tree(draft)
+                session.course.finished({"result": np.frombuffer(json.dumps(result).encode(), np.uint8)})
+            with recorder.phase("finish"):
+                confirm(session, run.keep)
+    return result
+
+
+class Run:
+    """The run in which this party takes part, begun by an earlier process or by the first attempt that meets all peers."""
+
+    def __init__(self, ready: Ready[Any], peers: Sequence[str], seed: bytes | None, fresh: bool) -> None:
+        self.ready, self.peers, self._seed = ready, tuple(peers), seed
+        self._budget = Budget(ready.party, ready.table)
+        directory = ready.party.run.directory
+        self.store = unfinished(directory, "run", ready.job.digest)
+        while self.store is not None and fresh:
+            self.store.remove()
+            self.store = unfinished(directory, "run", ready.job.digest)
+        if self.store is None:
+            self._budget.check(peers)
+            new_folder(directory, f".{ready.job.name}").rmdir()  # results can be written
+        elif not self.store.kept:
+            self._check(self.store)
+
+    def _check(self, store: RunStore) -> None:
+        """Raises DataError or ConfigError unless the store's run can go on here."""
+        name, remedy = self.ready.party.name, "let every party begin anew with vfl run --fresh"
+        if store.facts.input != self.ready.input_digest():
+            store.close()
+            raise DataError(
+                f"{name}: the table has changed since the run in {store.folder} began",
+                remedy=f"Put the former table back and give the same command, or {remedy}",
+                party=name,
+            )
+        if store.facts.version != version():
+            store.close()
+            raise ConfigError(
+                f"{name}: the run in {store.folder} was begun by version {store.facts.version} of this engine, which is {version()} now",
+                remedy=f"Go on with that version, or {remedy}",
+                party=name,
+            )
+
+    @property
+    def opened(self) -> RunStore:
+        """The store, once all parties have agreed on a run."""
+        assert self.store is not None
+        return self.store
+
+    @property
+    def folder(self) -> Path:
+        return self.opened.folder
+
+    @property
+    def started(self) -> datetime.datetime:
+        return datetime.datetime.fromisoformat(self.opened.facts.started)
+
+    @property
+    def kept(self) -> bool:
+        """Whether every party has its results on its disk."""
+        return self.store is not None and self.store.kept
+
+    @property
+    def standing(self) -> tuple[bytes, list[Position]]:
+        """The run that this party has begun, if any, and where it can go on."""
+        return (b"", []) if self.store is None else (self.store.facts.id, self.store.marks)
+
+    def agree(self, wires: Mapping[str, Wire], counting: CountingTap) -> tuple[Position, list[tuple[str, str, type[Message], bytes]]]:
+        """Agrees with all peers on the run and the mark to go on from, and begins a new run if there is none; also returns what was said, for the ledger."""
+        said = Said()
+        channels, _ = open_channels(self.ready, wires, counting, said)
+        (own, marks), guest = self.standing, self.ready.roles.guest
+        if self.ready.party.name == guest:
+            found, goal = resume.decide([channels[p] for p in self.peers], own, marks, run_seed()[: resume.RUN_ID])
+        else:
+            found, goal = resume.follow(channels[guest], own, marks)
+        if found != own:
+            self._begin(found)
+        elif goal != START:
+            resume.compare(channels, self.opened.at(goal).counts)
+        return goal, said.messages
+
+    def _begin(self, name: bytes) -> None:
+        if self.store is not None:
+            log.warning("the run in %s is given up: not every party has kept it", self.store.folder)
+            self.store.remove()
+            self.store = None
+        ready, now = self.ready, datetime.datetime.now(datetime.UTC)
+        self._budget.charge(self.peers, ready.job.name, "run", now)
+        folder = new_folder(ready.party.run.directory, f"{ready.job.name}-{now:%Y%m%d-%H%M%S}")
+        seed = self._seed or run_seed()
+        self.store = RunStore(folder, RunFacts(version(), "run", ready.job.digest, ready.input_digest(), name, seed, now.isoformat()))
+
+    def ledger(self) -> LedgerWriter:
+        """The run's ledger, new or continued."""
+        path, job = self.folder / "ledger.jsonl", self.ready.job
+        make = continued if path.exists() else LedgerWriter
+        return make(path, job=job.name, job_digest=job.digest, party=self.ready.party.name, sign=self.ready.identity.sign)
+
+    def session(self, wires: Mapping[str, Wire], goal: Position, recorder: Recorder, taps: Sequence[Tap]) -> Session:
+        """What the role function is given, at `goal`."""
+        ready, keeper = self.ready, self.opened
+        channels, keys = open_channels(ready, wires, recorder.counting, *taps)
+        drawn = Randomness(ready.party.name, keeper.facts.seed, ready.input_digest())
+        begin = START if goal == END else goal
+        return Session(ready.party.name, ready.roles, channels, drawn, keys, scheme_of(ready.job), recorder, keeper, begin)
+
+    def keep(self) -> None:
+        """Every party has its results on its disk."""
+        if not self.opened.kept:
+            self.opened.keeps()
+        publish(self.folder)
+
+    def alone(self) -> Json:
+        """Ends a run that every party has its results of without them."""
+        with self.ledger():
+            pass
+        result: Json = json.loads(self.opened.at(END).arrays["result"].tobytes())
+        return result
+
+    def over(self) -> None:
+        """Nothing more is to do: the store goes, and with it this run's secrets."""
+        self.opened.remove()
+
+    def leave(self) -> None:
+        """This process ends; the same command goes on."""
+        if self.store is not None:
+            self.store.close()
+
+    def failed(self, error: VFLError) -> None:
+        """Gives the run up if its repetition would end in the same way."""
+        if self.store is None:
+            return
+        if ends_for_good(error):
+            self.store.remove()
+            shutil.rmtree(self.folder / DRAFT, ignore_errors=True)
+        else:
+            error.remedy += f". The run is kept in {self.folder}: when every party gives its command again, it goes on where it was"
+            self.store.close()
+
+
+class Said(Tap):
+    """What the parties said before it was clear which ledger it belongs to."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, str, type[Message], bytes]] = []
+
+    def sent(self, peer: str, kind: type[Message], data: bytes) -> None:
+        self.messages.append(("to", peer, kind, data))
+
+    def received(self, peer: str, kind: type[Message], data: bytes) -> None:
+        self.messages.append(("from", peer, kind, data))
+
+
+class Patience:
+    """How long this party still waits for one that is gone: `seconds` from the first time since the run last made progress."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._standing, self._until = seconds, object(), 0.0
+
+    def left(self, standing: object) -> float:
+        if standing != self._standing:
+            self._standing, self._until = standing, time.monotonic() + self._seconds
+        return max(0.0, self._until - time.monotonic())
+
+
+def is_gone(error: VFLError) -> bool:
+    """Whether a peer that was here is gone and may come back."""
+    return isinstance(error, PeerClosed | PeerTimeout) or (isinstance(error, PeerAborted) and error.peer_code in GONE)
+
+
+def ends_for_good(error: VFLError) -> bool:
+    """Whether the run would end like this again."""
+    families = (DataError, CryptoError, DisclosureRefused, ModelError, ProtocolError)
+    if isinstance(error, PeerAborted):
+        return any(
+            error.peer_code == kind.code for family in families for kind in (family, *family.__subclasses__()) if kind is not PeerAborted
+        )
+    return isinstance(error, families)
+
+
+def version() -> str:
+    from vfl import __version__  # the package imports this module's callers
+
+    return __version__

@@ -1,0 +1,177 @@
+"""What a party keeps of a run until it is over, so that it can go on after a kill: `run.sqlite` in the run's folder (mode 0600).
+
+It holds the run's name, the party's run seed, which job and table they belong to, the marks of protocols/checkpoint.py and the messages that were heard
+before a stage began.  No label, feature, id or key; but the run seed and the shares of weights are secrets of this party.  Each change is on the disk before
+the run goes on, or has not happened (SQLite's transactions).  The file is removed when every party keeps its result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from protocols.channel import Count
+from protocols.checkpoint import END, Arrays, Mark, Position
+from protocols.errors import ConfigError
+
+FILE, FORMAT = "run.sqlite", 1
+TABLES = """
+CREATE TABLE run (format INTEGER, version TEXT, purpose TEXT, job BLOB, input BLOB, id BLOB, seed BLOB, started TEXT, kept INTEGER);
+CREATE TABLE marks (stage INTEGER, item INTEGER, last INTEGER, messages INTEGER, draws INTEGER, counts TEXT, arrays BLOB, PRIMARY KEY (stage, item));
+CREATE TABLE heard (stage INTEGER, peer TEXT, number INTEGER, message BLOB, PRIMARY KEY (stage, peer, number));
+"""
+
+# all but the last mark of each stage, and the marks after the last two counts of messages (a step without messages repeats nothing)
+FORGET = """
+DELETE FROM marks WHERE NOT last
+AND messages NOT IN (SELECT DISTINCT messages FROM marks WHERE stage < ? ORDER BY messages DESC LIMIT 2)
+"""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """Which run this is.  version: of the engine; purpose: which command; job, input: digests of the job and of this party's table; started: ISO 8601."""
+
+    version: str
+    purpose: str
+    job: bytes
+    input: bytes
+    id: bytes
+    seed: bytes = field(repr=False)
+    started: str
+
+
+class RunStore:
+    """A `Keeper` on disk.  One process at a time holds it.  Raises ConfigError naming the file where it cannot be read or written."""
+
+    def __init__(self, folder: Path, facts: RunFacts | None = None) -> None:
+        """facts: of a new run, whose store is made; otherwise it must be there."""
+        self.folder, self._path = folder, folder / FILE
+        self.before: Callable[[], None] = lambda: None  # what must be on the disk before a mark is
+        with self._checked():
+            if facts is not None:
+                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            self._db = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
+            for setting in ("locking_mode = EXCLUSIVE", "synchronous = EXTRA", "trusted_schema = OFF"):
+                self._db.execute(f"PRAGMA {setting}")
+            self._db.execute("BEGIN EXCLUSIVE")
+            if facts is not None:
+                for table in TABLES.strip().splitlines():
+                    self._db.execute(table)
+                row = (FORMAT, facts.version, facts.purpose, facts.job, facts.input, facts.id, facts.seed, facts.started, 0)
+                self._db.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            (row,) = self._db.execute("SELECT * FROM run")
+            self._db.execute("COMMIT")
+            if row[0] != FORMAT:
+                raise sqlite3.DatabaseError(f"format {row[0]}")
+            self.facts = facts or RunFacts(*row[1:8])
+            self.kept = bool(row[8])  # every party has its result on its disk
+
+    # -- as a Keeper
+
+    def keep(self, mark: Mark, heard: Mapping[str, Sequence[bytes]]) -> None:
+        self.before()
+        packed = io.BytesIO()
+        np.savez(packed, **mark.arrays)  # type: ignore[arg-type]  # the names are ours
+        counts = json.dumps({peer: (c.sent, c.received, c.consumed.hex()) for peer, c in mark.counts.items()})
+        row = (*mark.position, mark.last, mark.messages, mark.draws, counts, packed.getvalue())
+        again = [(mark.position.stage, peer, k, data) for peer, messages in heard.items() for k, data in enumerate(messages)]
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            self._db.executemany("INSERT OR REPLACE INTO heard VALUES (?, ?, ?, ?)", again)
+            self._db.execute(FORGET, (END.stage,))
+
+    def at(self, position: Position) -> Mark:
+        return self._mark("SELECT * FROM marks WHERE stage = ? AND item = ?", position)
+
+    def last(self, stage: int) -> Mark:
+        return self._mark("SELECT * FROM marks WHERE stage = ? AND last", (stage,))
+
+    def heard(self, stage: int) -> dict[str, list[bytes]]:
+        found = dict[str, list[bytes]]()
+        with self._checked():
+            for peer, message in self._db.execute("SELECT peer, message FROM heard WHERE stage = ? ORDER BY peer, number", (stage,)):
+                found.setdefault(peer, []).append(message)
+        return found
+
+    # -- of the whole run
+
+    @property
+    def marks(self) -> list[Position]:
+        """Where this party can go on."""
+        with self._checked():
+            return [Position(*row) for row in self._db.execute("SELECT stage, item FROM marks ORDER BY stage, item")]
+
+    def keeps(self) -> None:
+        """Every party has its result on its disk: from here on this one needs nobody; its secrets go."""
+        with self._transaction():
+            self._db.execute("UPDATE run SET kept = 1, seed = zeroblob(32)")
+            self._db.execute("DELETE FROM marks WHERE stage < ?", (END.stage,))
+            self._db.execute("DELETE FROM heard")
+        self.kept = True
+
+    def close(self) -> None:
+        """Another process may take it."""
+        self._db.close()
+
+    def remove(self) -> None:
+        """The run is over, or given up."""
+        self.close()
+        with self._checked():
+            self._path.unlink(missing_ok=True)
+
+    def _mark(self, query: str, values: Sequence[int]) -> Mark:
+        with self._checked():
+            rows = self._db.execute(query, tuple(values)).fetchall()
+            if len(rows) != 1:
+                raise sqlite3.DatabaseError("a mark is missing")
+            stage, item, last, _, draws, counts, packed = rows[0]
+            try:
+                with np.load(io.BytesIO(packed), allow_pickle=False) as loaded:
+                    arrays: Arrays = dict(loaded)
+                peers = {p: Count(sent, received, bytes.fromhex(consumed)) for p, (sent, received, consumed) in json.loads(counts).items()}
+            except (ValueError, TypeError, AttributeError, EOFError, KeyError):
+                raise sqlite3.DatabaseError("a mark is damaged") from None
+        return Mark(Position(stage, item), draws, peers, arrays, bool(last))
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._checked():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def _checked(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            if "locked" in str(why):
+                remedy = "Another process runs this job for this party: let it go on, or stop it first"
+            else:
+                remedy = "Make room there, or repair the disk"
+            raise ConfigError(f"the run store {self._path} cannot be read or written ({why})", remedy=remedy) from None
+
+
+def unfinished(directory: Path, purpose: str, job: bytes) -> RunStore | None:
+    """The store of the latest run of this job that is not over."""
+    for path in sorted(directory.glob(f"*/{FILE}"), reverse=True):
+        store = RunStore(path.parent)
+        if (store.facts.purpose, store.facts.job) == (purpose, job):
+            return store
+        store.close()
+    return None
