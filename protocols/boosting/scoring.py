@@ -32,7 +32,7 @@ from protocols.boosting.levels import pack_bits, unpack_bits
 from protocols.boosting.packing import Floats, Ints
 from protocols.boosting.tree import GUEST, Bits, Tree
 from protocols.channel import broadcast
-from protocols.errors import ModelError
+from protocols.errors import ModelError, RemoteProtocolError
 from protocols.message import PUBLIC, REVEALED, Message
 from protocols.session import Session
 
@@ -77,6 +77,8 @@ def host(session: Session, binned: Binned, part: HostSplits, depth: int) -> None
             remedy="Give every party the model folder of the same run",
             party=session.me,
         )
+    if not 0 <= name.trees <= transfer.MOST_ROWS:
+        raise RemoteProtocolError(f"{session.roles.guest} scores with an impossible number of trees", party=session.roles.guest)
     every = np.arange(len(binned))
     if not depth:
         lefts = [part.goes_left(binned, every, k) for k in range(len(part))]

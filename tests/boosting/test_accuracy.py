@@ -147,6 +147,29 @@ def test_missing_values_learn_a_direction_as_in_xgboost() -> None:
     assert theirs > 0.85
 
 
+def test_categories_are_split_as_xgboost_splits_one_from_the_rest() -> None:
+    rng = np.random.default_rng(2)
+    codes, other = rng.integers(0, 12, 4000), rng.normal(size=4000)
+    y = (np.isin(codes, (2, 5, 11)) * 2.0 + other + rng.logistic(size=4000) > 1).astype(np.float64)
+    test, p = held_out(4000), Params(n_estimators=15, max_depth=3, membership="shared")
+    binned = bin_blocks([other.reshape(-1, 1), codes.reshape(-1, 1).astype(np.float64)], p, [(), (0,)])
+    _, rounds = twin_trees(binned, y, p, held_out=test)
+    frame = pd.DataFrame({"other": other, "code": pd.Categorical(codes)})
+    options = {
+        "objective": p.objective,
+        "max_depth": 3,
+        "eta": 0.3,
+        "max_bin": 32,
+        "tree_method": "hist",
+        "max_cat_to_onehot": 100,
+        "nthread": 1,
+    }
+    model = xgb.train(options, xgb.DMatrix(frame[~test], y[~test], enable_categorical=True), 15)
+    theirs = roc_auc_score(y[test], model.predict(xgb.DMatrix(frame[test], enable_categorical=True)))
+    assert abs(roc_auc_score(y[test], rounds.margin[test, 0]) - theirs) <= 0.005
+    assert theirs > 0.75
+
+
 def test_counts_are_fitted_as_with_xgboost() -> None:
     """Mean Poisson deviance; xgboost also cuts a leaf's step at 0.7, which a learning rate of 0.1 seldom reaches."""
     rng = np.random.default_rng(3)

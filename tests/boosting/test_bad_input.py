@@ -213,6 +213,16 @@ def test_parts_of_two_models_do_not_score_together(membership: Any) -> None:
         score(trained, blocks, Identity())
 
 
+@pytest.mark.parametrize("count", [-1, 1 << 40])
+@pytest.mark.parametrize("membership", ["shared", "hidden"])
+def test_an_impossible_number_of_trees_is_refused(membership: Any, count: int) -> None:
+    blocks, y = tables()
+    p = Params(n_estimators=1, max_depth=2, max_bin=8, membership=membership, min_bin_rows=1)
+    trained = train(blocks, y, p, Identity())
+    with sent_instead("TreesName", lambda m: {"trees": count}), pytest.raises(RemoteProtocolError, match="impossible number of trees"):
+        score(trained, blocks, Identity())
+
+
 def test_a_host_without_the_splits_that_the_guest_names_is_refused() -> None:
     blocks, y = tables()
     p = Params(n_estimators=1, max_depth=2, max_bin=8, membership="shared", min_bin_rows=1)

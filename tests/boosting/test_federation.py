@@ -198,3 +198,18 @@ def test_a_model_goes_on_with_other_rows(membership: str) -> None:
         federation(slice(0, 200), y=np.where(z[:200] > 1, "yes", "no")).fit(trees(), init_model=first)
     with pytest.raises(ConfigError, match="cannot continue"):
         federation(slice(0, 200)).fit(vfl.LogisticRegression(), init_model=first)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("membership", ["shared", "hidden"])
+def test_rows_of_small_weight_hardly_count(membership: str) -> None:
+    """Half of the rows say the opposite of the others; weights decide whom the model believes."""
+    guest, host, z = drawn()
+    liar = np.arange(400) % 2 == 0
+    guest = guest.assign(y=(z > 1) ^ liar)
+    scores = []
+    for low in (liar, ~liar):
+        weighted = guest.assign(w=np.where(low, 0.01, 1.0))
+        federation = vfl.Federation.local(weighted, {"shop": host}, on="id", label="y", sample_weight="w", cipher=TOY)
+        model = federation.fit(vfl.BoostedTrees(n_estimators=8, max_depth=3, min_bin_rows=3, membership=membership))  # type: ignore[arg-type]
+        scores.append(model.predict_score(weighted.drop(columns=["y", "w"]), {"shop": host}).to_numpy())
+    assert np.corrcoef(scores[0], z > 1)[0, 1] > 0.4 > -0.4 > np.corrcoef(scores[1], z > 1)[0, 1]
