@@ -31,18 +31,24 @@ SERIES: dict[Objective, Callable[..., dict[str, Any]]] = {
 
 
 def measured(
-    y: NDArray[np.float64], predictions: Mapping[str, NDArray[np.float64]], outcome: Objective, classes: Sequence[Any] | None, seed: int
+    y: NDArray[np.float64],
+    predictions: Mapping[str, NDArray[np.float64]],
+    outcome: Objective,
+    classes: Sequence[Any] | None,
+    seed: int,
+    *,
+    part: str = "test",
 ) -> dict[str, Any]:
-    """`metrics`, `plots` and, of two models, `uplift`, each of the part "test", as report.json holds them.
+    """`metrics`, `plots` and, of two models on rows that they have not seen, `uplift`, each of one part of the split, as report.json holds them.
 
     y (n,) 0 and 1, codes or numbers; predictions: "joint" and perhaps "guest_alone", (n,) or (n, classes).
     """
     found: dict[str, Any] = {
-        "metrics": {"test": {name: MEASURES[outcome](y, p) for name, p in predictions.items()}},
-        "plots": {"test": {name: SERIES[outcome](y, p, classes) for name, p in predictions.items()}},
+        "metrics": {part: {name: MEASURES[outcome](y, p) for name, p in predictions.items()}},
+        "plots": {part: {name: SERIES[outcome](y, p, classes) for name, p in predictions.items()}},
     }
-    if "guest_alone" in predictions:
-        found["uplift"] = {"test": metrics.uplift_interval(y, predictions["joint"], predictions["guest_alone"], outcome, seed=seed)}
+    if "guest_alone" in predictions and part != "train":  # on rows that both models have seen the difference says little
+        found["uplift"] = {part: metrics.uplift_interval(y, predictions["joint"], predictions["guest_alone"], outcome, seed=seed)}
     return found
 
 

@@ -70,24 +70,33 @@ def data_party_result(result: dict[str, Any], job: Job, fitted: Fitted, before: 
     result["model"] |= {"model_id": fitted.part.model_id.hex(), **kind_of(job).fitted_summary(fitted)}
     result["columns"] = describe(fitted.aligned.features[~fitted.held_out])
     if fitted.held_out.any():
-        result["stability"] = compare(before, fitted.aligned.features[fitted.held_out])
-        if fitted.scores is not None:
-            result["classes"] = fitted.aligned.classes
-            evaluate(result, job, fitted, fitted.scores)
+        scored = fitted.scores if fitted.train_scores is not None else None  # against held-out scores there is nothing to compare
+        result["stability"] = compare(before, fitted.aligned.features[fitted.held_out], single(job, fitted, scored))
+    if job.parties.guest == result["party"]:
+        result["classes"] = fitted.aligned.classes
+        evaluate(result, job, fitted)
     return result
 
 
 def baseline(job: Job, fitted: Fitted) -> Baseline:
-    """The party's columns on the training rows, and at the guest the scores of the held-out rows: what later tables are held against."""
-    train, scores = fitted.aligned.features[~fitted.held_out], None
-    if fitted.scores is not None and fitted.held_out.any():
-        scores = kind_of(job).predictions(fitted.part, fitted.scores)
-    return Baseline.of(fitted.part.party, fitted.part.model_id, train, scores if scores is not None and scores.ndim == 1 else None)
+    """The party's columns on the training rows, and at the guest the scores of these, or else of the held-out rows: what later tables are held against."""
+    scores = fitted.scores if fitted.train_scores is None else fitted.train_scores
+    return Baseline.of(fitted.part.party, fitted.part.model_id, fitted.aligned.features[~fitted.held_out], single(job, fitted, scores))
 
 
-def evaluate(result: dict[str, Any], job: Job, fitted: Fitted, scores: NDArray[np.float64]) -> None:
-    """Joint and guest-alone predictions of the held-out rows: metrics, plots, and how sure the difference is."""
+def single(job: Job, fitted: Fitted, scores: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """The predictions (n,) that belong to scores; None where there are none, or several a row."""
+    found = None if scores is None or not len(scores) else kind_of(job).predictions(fitted.part, scores)
+    return found if found is not None and found.ndim == 1 else None
+
+
+def evaluate(result: dict[str, Any], job: Job, fitted: Fitted) -> None:
+    """Joint and guest-alone predictions of each part that was scored: metrics, plots, and of held-out rows how sure the difference is."""
     assert fitted.aligned.label is not None
-    kind, y = kind_of(job), fitted.aligned.label.to_numpy(np.float64)[fitted.held_out]
-    found = {"joint": kind.predictions(fitted.part, scores), "guest_alone": kind.guest_alone(job, fitted)}
-    result |= measured(y, found, job.model.label, fitted.aligned.classes, job.split.seed)
+    kind, label = kind_of(job), fitted.aligned.label.to_numpy(np.float64)
+    for part, rows, scores in (("test", fitted.held_out, fitted.scores), ("train", ~fitted.held_out, fitted.train_scores)):
+        if scores is None or not rows.any():
+            continue
+        found = {"joint": kind.predictions(fitted.part, scores), "guest_alone": kind.guest_alone(job, fitted, rows)}
+        told = measured(label[rows], found, job.model.label, fitted.aligned.classes, job.split.seed, part=part)
+        result |= {name: result.get(name, {}) | numbers for name, numbers in told.items()}

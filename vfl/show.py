@@ -207,6 +207,11 @@ def print_job(job: Job | AlignmentJob, console: Console) -> None:
             "who": f"{parties.guest} holds the labels, {hosts} further columns"
             + (f", {parties.arbiter} no data" if parties.arbiter else ""),
             "hold out": f"{100 * job.split.test:g} % of the common rows, chosen by seed {job.split.seed}, to measure the model",
+            **(
+                {"measure": f"on training rows too: {parties.guest} learns their scores as those of held-out rows"}
+                if job.evaluation.train
+                else {}
+            ),
             **kind_of(job).described(job),
         }
     facts(console, {name: escape(text) for name, text in told.items()})

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from vfl.config.align import Align, distinct
 from vfl.config.align import Column as Column
+from vfl.config.evaluation import Evaluation
 from vfl.config.models import NOT_YET, Model, check_arbiter
 from vfl.config.permits import LATER, PERMITS
 from vfl.config.preprocess import Preprocess
@@ -180,6 +181,7 @@ class Job(Agreement):
     preprocess: Preprocess | None = Field(
         default=None, exclude_if=lambda steps: steps is None, description="a section [preprocess], of a regression's job"
     )
+    evaluation: Evaluation = Field(default=Evaluation(), exclude_if=lambda asked: not asked.train, description="a section [evaluation]")
     crypto: Crypto = Field(default=Crypto(), description="a section [crypto]")
     disclosure: Disclosure = Field(default=Disclosure(), description="a section [disclosure]")
 
@@ -190,6 +192,9 @@ class Job(Agreement):
         check_arbiter(self.model, len(self.parties.hosts), self.parties.arbiter)
         self._check_steps()
         self._fill_grid()
+        if self.evaluation.train and bool(getattr(self.model, "early_stopping_rounds", False)):
+            what = "names training rows, and with early stopping the guest does not keep what they were after the best round"
+            raise Complaint(what, 'Write parts = ["test"]', "evaluation.parts")
         self.check_permits(needed_permits(self))
         return self
 

@@ -12,7 +12,8 @@ from vfl.kinds.parts import Part
 
 
 class Fitted(Protocol):
-    """A model part, the common rows, which of them were held out, how many ids each data party had, and at the guest the joint scores of the held-out rows."""
+    """A model part, the common rows, which of them were held out, how many ids each data party had, and at the guest the joint scores of the held-out rows, and of the training
+    rows where the job asks for them."""
 
     @property
     def part(self) -> Part: ...
@@ -24,3 +25,5 @@ class Fitted(Protocol):
     def sizes(self) -> dict[str, int]: ...
     @property
     def scores(self) -> NDArray[np.float64] | None: ...
+    @property
+    def train_scores(self) -> NDArray[np.float64] | None: ...

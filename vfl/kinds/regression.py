@@ -102,6 +102,7 @@ def program(job: Job, role: Role) -> Any:
         seed=job.split.seed,
         preprocess=job.preprocess.steps if job.preprocess is not None else None,
         open_names=job.preprocess is not None and job.preprocess.open_names,
+        measure_train=job.evaluation.train,
     )
     if role == "arbiter":
         return lambda session, table: glm.arbiter(session, plan) and None
@@ -123,8 +124,8 @@ def predictions(part: GlmPart, scores: NDArray[np.float64]) -> NDArray[np.float6
     return part.means(scores)
 
 
-def guest_alone(job: Job, fitted: Fitted) -> NDArray[np.float64]:
-    """Probabilities (test rows,) from the minimiser of the same objective under the same link on the guest's own columns."""
+def guest_alone(job: Job, fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Probabilities (rows,) from the minimiser of the same objective under the same link on the guest's own columns."""
     aligned, part, train, C = fitted.aligned, fitted.part, ~fitted.held_out, _model(job).C
     assert aligned.label is not None
     assert isinstance(part, GlmPart)
@@ -136,7 +137,7 @@ def guest_alone(job: Job, fitted: Fitted) -> NDArray[np.float64]:
     else:
         penalty = np.diag([1.0] * (x.shape[1] - 1) + [0.0])
         weights = np.asarray(np.linalg.solve(C * x[train].T @ x[train] / 4 + penalty, C * x[train].T @ (y[train] - 0.5)), np.float64)
-    return predictions(part, (x[fitted.held_out] @ weights)[:, np.newaxis])
+    return predictions(part, (x[rows] @ weights)[:, np.newaxis])
 
 
 def minimised(x: NDArray[np.float64], y: NDArray[np.float64], C: float) -> NDArray[np.float64]:

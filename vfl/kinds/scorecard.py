@@ -97,6 +97,7 @@ def program(job: Job, role: Role) -> Any:
         keys=len(job.align.keys),
         test=job.split.test,
         seed=job.split.seed,
+        measure_train=job.evaluation.train,
     )
     if role == "arbiter":
         return lambda session, table: scorecard.arbiter(session, plan) and None
@@ -128,8 +129,8 @@ def explained(part: ScorecardPart, features: pd.DataFrame) -> pd.DataFrame:
     return part.reason_table(features)
 
 
-def guest_alone(job: Job, fitted: Fitted) -> NDArray[np.float64]:
-    """Probabilities (test rows,) from the same bins and the minimiser of the same logistic loss on the guest's own weights of evidence."""
+def guest_alone(job: Job, fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Probabilities (rows,) from the same bins and the minimiser of the same logistic loss on the guest's own weights of evidence."""
     assert isinstance(fitted, scorecard.Fitted)
     aligned, train = fitted.aligned, ~fitted.held_out
     assert aligned.label is not None
@@ -137,7 +138,7 @@ def guest_alone(job: Job, fitted: Fitted) -> NDArray[np.float64]:
     scale = woe[train].std(axis=0)
     x = np.column_stack([(woe - woe[train].mean(axis=0)) / np.where(scale > 0, scale, 1.0), np.ones(len(train))])
     weights = minimised(x[train], aligned.label.to_numpy(np.float64)[train], _model(job).C)
-    return np.asarray(0.5 * (1.0 + np.tanh(x[fitted.held_out] @ weights / 2)))
+    return np.asarray(0.5 * (1.0 + np.tanh(x[rows] @ weights / 2)))
 
 
 def fitted_summary(fitted: Fitted) -> dict[str, Any]:

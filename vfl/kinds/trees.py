@@ -93,6 +93,7 @@ def program(job: Job, role: Role) -> Any:
         keys=len(job.align.keys),
         test=job.split.test,
         seed=job.split.seed,
+        measure_train=job.evaluation.train,
     )
     if role == "arbiter":
         return lambda session, table: boosting.arbiter(session, plan)
@@ -116,8 +117,8 @@ def predictions(part: TreesPart, scores: NDArray[np.float64]) -> NDArray[np.floa
     return _means(part.ensemble.params, scores)
 
 
-def guest_alone(job: Job, fitted: Fitted) -> NDArray[np.float64]:
-    """The same of the held-out rows from the same trees on the guest's own columns, trained in the clear."""
+def guest_alone(job: Job, fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The same of some aligned rows from the same trees on the guest's own columns, trained in the clear."""
     params, aligned, test = _model(job).params(), fitted.aligned, fitted.held_out
     assert isinstance(fitted, boosting.Fitted)
     assert aligned.label is not None
@@ -126,7 +127,7 @@ def guest_alone(job: Job, fitted: Fitted) -> NDArray[np.float64]:
     binner, x = part.binner, coded(aligned.features, part.columns, part.names)
     rounds = Rounds(params, y[~test], weight=weight, held_out=fitted.validation[~test])
     twin.train([binner.transform(x[~test])], params, rounds)
-    own, ensemble = binner.transform(x[test]), rounds.ensemble(b"")
+    own, ensemble = binner.transform(x[rows]), rounds.ensemble(b"")
     steps = [tree.value[tree.route(len(own), scoring.walker(own, tree, ()))] for tree in ensemble.trees]
     return _means(params, ensemble.margin(steps, len(own)))
 

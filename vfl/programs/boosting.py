@@ -30,6 +30,7 @@ class BoostingJob:
     keys: int = 1  # how many the table has, tried in order
     test: float = 0.0  # the part of the rows that is held out to measure the model
     seed: int | None = None  # of the split; None: that of the parameters
+    measure_train: bool = False  # the training rows are measured too
     continues: bool = False  # whether data parties hand in their parts of a model that gets more trees
 
     @property
@@ -48,6 +49,7 @@ class Fitted:
     validation: NDArray[np.bool_]
     sizes: dict[str, int]
     scores: NDArray[np.float64] | None = None
+    train_scores: NDArray[np.float64] | None = None  # nothing is asked for them: the guest knows the way of every training row
 
 
 def guest(session: Session, table: Table, job: BoostingJob, before: TreesPart | None = None) -> Fitted:
@@ -73,7 +75,7 @@ def guest(session: Session, table: Table, job: BoostingJob, before: TreesPart | 
         ensemble = fit(session, binned, job.params, rounds, model_id)
     part = TreesPart(session.me, model_id, columns_of(table), binned.binner, names, ensemble=ensemble, classes=table.classes)
     scores = score_guest(session, part, aligned.take(np.flatnonzero(test))) if job.test else None
-    return Fitted(part, aligned, test, validation, sizes, scores)
+    return Fitted(part, aligned, test, validation, sizes, scores, rounds.margin if job.measure_train else None)
 
 
 def host(session: Session, table: Table, job: BoostingJob, before: TreesPart | None = None) -> Fitted:

@@ -16,6 +16,7 @@ from vfl.data import Objective, Table, split_rows
 from vfl.model import AdditivePart, GlmPart
 from vfl.preprocessing import Preprocessing, Standardiser
 from vfl.programs import features, targets
+from vfl.programs.measured import by_part
 from vfl.programs.targets import ClassWeight, Targets
 
 Family = Literal["logistic", "linear", "poisson"]
@@ -46,6 +47,7 @@ class GlmJob:
     seed: int = 0
     preprocess: Preprocessing | None = None
     open_names: bool = False  # with encode = "woe": whether hosts name their columns
+    measure_train: bool = False  # the training rows are scored too
 
     @property
     def terms(self) -> glm.Terms:
@@ -74,23 +76,25 @@ class GlmJob:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a data party has at the end: its model part, its aligned rows, which of them were held out, and at the guest the joint predictors of those, (n, models)."""
+    """What a data party has at the end: its model part, its aligned rows, which of them were held out, and at the guest the joint predictors of those, (n, models), and
+    of the training rows where the job asks for them."""
 
     part: GlmPart
     aligned: Table
     held_out: NDArray[np.bool_]
     sizes: dict[str, int]
     scores: NDArray[np.float64] | None = None
+    train_scores: NDArray[np.float64] | None = None
     binned: features.Binned | None = None  # at the guest, where columns were binned by the label
 
 
 def guest(session: Session, table: Table, job: GlmJob) -> Fitted:
-    """The guest's side: table with label.  Learns its own weights and, for held-out rows, the sums of the hosts' rounded predictors."""
+    """The guest's side: table with label.  Learns its own weights and, for held-out rows (and training rows, if measured), the sums of the hosts' rounded predictors."""
     if not (job.fit_intercept or table.features.shape[1]):
         raise DataError("the guest has neither columns nor an intercept", remedy="Leave fit_intercept at True", party=session.me)
     targets.check_classes(table)
     aligned, held_out, sizes = align(session, table, job)
-    train, test = aligned.take(np.flatnonzero(~held_out)), aligned.take(np.flatnonzero(held_out))
+    train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | job.measure_train
     wanted = job.targets(train)
     model_id = session.seed("model id").secret[:16]
     steps, binned = features.fit_guest(session, train, job.preprocess, open_names=job.open_names)
@@ -113,21 +117,21 @@ def guest(session: Session, table: Table, job: GlmJob) -> Fitted:
         wanted.scale.mean,
         wanted.scale.scale,
     )
-    scores = score_guest(session, part, test) if held_out.any() else None
-    return Fitted(part, aligned, held_out, sizes, scores, binned)
+    scores = score_guest(session, part, aligned.take(np.flatnonzero(scored))) if scored.any() else None
+    return Fitted(part, aligned, held_out, sizes, *by_part(scores, held_out), binned)
 
 
 def host(session: Session, table: Table, job: GlmJob) -> Fitted:
     """A host's side: features only.  Learns its own weights."""
     aligned, held_out, sizes = align(session, table, job)
-    train, test = aligned.take(np.flatnonzero(~held_out)), aligned.take(np.flatnonzero(held_out))
+    train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | job.measure_train
     steps = features.fit_host(session, train, job.preprocess, open_names=job.open_names)
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, job.clip, steps)
         weights, model_id = glm.host(session, standardiser.transform(train.features, session.me), job.terms)
     part = GlmPart(session.me, model_id, standardiser, weights, job.family, job.link, job.score_bits)
-    if held_out.any():
-        score_host(session, part, test)
+    if scored.any():
+        score_host(session, part, aligned.take(np.flatnonzero(scored)))
     return Fitted(part, aligned, held_out, sizes)
 
 

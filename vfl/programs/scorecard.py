@@ -17,6 +17,7 @@ from protocols.session import Session
 from vfl.data import Table, split_rows
 from vfl.preprocessing import Preprocessing, Preprocessor, Standardiser
 from vfl.programs import features
+from vfl.programs.measured import by_part
 from vfl.scorecard.part import ScorecardPart
 from vfl.scorecard.points import Scale
 
@@ -38,6 +39,7 @@ class ScorecardJob:
     keys: int = 1  # how many the table has, tried in order
     test: float = 0.0
     seed: int = 0
+    measure_train: bool = False  # the training rows are scored too
 
     @property
     def terms(self) -> glm.Terms:
@@ -56,13 +58,14 @@ class Fitted:
     held_out: NDArray[np.bool_]
     sizes: dict[str, int]
     scores: NDArray[np.float64] | None = None
+    train_scores: NDArray[np.float64] | None = None
     binned: features.Binned | None = None
 
 
 def guest(session: Session, table: Table, job: ScorecardJob) -> Fitted:
     """The guest's side: table with label.  Learns the events of hosts' fine bins, its own weights and, for held-out rows, the hosts' sum of points."""
     aligned, held_out, sizes = align(session, table, job)
-    train, test = aligned.take(np.flatnonzero(~held_out)), aligned.take(np.flatnonzero(held_out))
+    train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | job.measure_train
     assert train.label is not None
     y = train.label.to_numpy(np.float64)
     if len(np.unique(y)) < 2:
@@ -79,26 +82,26 @@ def guest(session: Session, table: Table, job: ScorecardJob) -> Fitted:
         (weights,) = glm.guest(session, standardiser.transform(train.features, session.me), y[np.newaxis], job.terms, model_id)
     part = ScorecardPart.of(session.me, model_id, steps, standardiser, weights[:-1], job.scale, float(weights[-1]), table.classes)
     scores = None
-    if held_out.any():
+    if scored.any():
         with session.phase("score"):
-            own = part.predictor(test.features)
+            own = part.predictor(aligned.take(np.flatnonzero(scored)).features)
             scores = own + scoring.guest(session, len(own), model_id, part.score_bits)
-    return Fitted(part, steps, aligned, held_out, sizes, scores, binned)
+    return Fitted(part, steps, aligned, held_out, sizes, *by_part(scores, held_out), binned)
 
 
 def host(session: Session, table: Table, job: ScorecardJob) -> Fitted:
     """A host's side: features only.  Learns its own weights and the events of its own final bins."""
     aligned, held_out, sizes = align(session, table, job)
-    train, test = aligned.take(np.flatnonzero(~held_out)), aligned.take(np.flatnonzero(held_out))
+    train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | job.measure_train
     steps = features.fit_host(session, train, job.preprocessing, open_names=job.open_names)
     assert steps is not None
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, CLIP, steps)
         (weights,), model_id = glm.host(session, standardiser.transform(train.features, session.me), job.terms)
     part = ScorecardPart.of(session.me, model_id, steps, standardiser, weights, job.scale)
-    if held_out.any():
+    if scored.any():
         with session.phase("score"):
-            scoring.host(session, part.predictor(test.features), model_id, part.score_bits)
+            scoring.host(session, part.predictor(aligned.take(np.flatnonzero(scored)).features), model_id, part.score_bits)
     return Fitted(part, steps, aligned, held_out, sizes)
 
 
