@@ -27,12 +27,13 @@ from numpy.typing import NDArray
 from protocols import key_offer
 from protocols._native import PlainVec
 from protocols.channel import Channel, broadcast
+from protocols.checkpoint import Arrays
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import Int32s, check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.message import REVEALED, SEALED, Message
 from protocols.session import Session
-from protocols.woe_bins import BinningRule, Ints, MergedBins, merge
+from protocols.woe_bins import BinningRule, Ints, MergedBins, from_arrays, merge, to_arrays
 
 CHUNK = 1 << 14  # rows a message
 MAX_BINS, MAX_COLUMNS = 258, 1 << 16
@@ -94,13 +95,36 @@ class HostColumn:
     apart: int
 
 
-def guest(
-    session: Session, y: Ints, own: FineBins, rule: BinningRule, *, tell: bool, open_names: bool = False
-) -> tuple[list[MergedBins], dict[str, list[HostColumn]]]:
+Found = tuple[list[MergedBins], dict[str, list[HostColumn]]]
+
+
+def guest(session: Session, y: Ints, own: FineBins, rule: BinningRule, *, tell: bool, open_names: bool = False) -> Found:
     """The guest's side: y (n,) 0 or 1, both present; own: its own columns.  Returns its own final bins, and by host theirs.
 
     Learns: see the figure.  tell: hosts get the merged bins' events.  Raises RemoteProtocolError for counts that cannot be.
     """
+
+    def save(found: Found) -> Arrays:
+        arrays = to_arrays(found[0], "own.")
+        for name, columns in found[1].items():
+            arrays |= to_arrays([c.merged for c in columns], f"{name}.") | {
+                f"{name}.apart": np.array([c.apart for c in columns], dtype=np.int64)
+            }
+            arrays[f"{name}.names"] = np.frombuffer("\n".join(c.name for c in columns).encode(), dtype=np.uint8)
+        return arrays
+
+    def load(saved: Arrays) -> Found:
+        hosts = {}
+        for name in session.roles.hosts:
+            names = saved[f"{name}.names"].tobytes().decode().split("\n")
+            rest = zip(from_arrays(saved, f"{name}."), saved[f"{name}.apart"].tolist(), strict=True)
+            hosts[name] = [HostColumn(name, merged, apart) for name, (merged, apart) in zip(names, rest, strict=True)]
+        return from_arrays(saved, "own."), hosts
+
+    return session.once(lambda: _guest(session, y, own, rule, tell=tell, open_names=open_names), save, load)
+
+
+def _guest(session: Session, y: Ints, own: FineBins, rule: BinningRule, *, tell: bool, open_names: bool) -> Found:
     mine = [
         merge(rule, rows, np.bincount(column, weights=y, minlength=len(rows)).astype(np.int64), apart=a, ordered=o)
         for column, rows, a, o in zip(own.bins.T, own.rows, own.apart, own.ordered, strict=True)
@@ -127,6 +151,16 @@ def host(session: Session, fine: FineBins, rule: BinningRule, *, tell: bool, nam
 
     With `tell` it learns the events of its final bins, and returns them; else nothing.  Raises RemoteProtocolError for counts that cannot be.
     """
+    found = session.once(lambda: _host(session, fine, rule, tell=tell, names=names) or [], to_arrays, from_arrays)
+    return found if tell else None
+
+
+def arbiter(session: Session) -> None:
+    """The arbiter takes no part; it passes the others' mark."""
+    session.once(lambda: None, lambda _: {}, lambda _: None)
+
+
+def _host(session: Session, fine: FineBins, rule: BinningRule, *, tell: bool, names: Sequence[str] | None) -> list[MergedBins] | None:
     key = key_offer.accept(session, session.roles.guest)  # 0
     n, rows = len(fine.bins), fine.rows
     y = received_labels(session, n)  # 1

@@ -11,7 +11,9 @@ Source: Siddiqi, Credit Risk Scorecards (2006), for WOE, IV and their use; Ayer 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +68,26 @@ class MergedBins:
     @property
     def iv(self) -> float:
         return float(iv_terms(self.rows, self.events).sum())
+
+
+def to_arrays(columns: Sequence[MergedBins], prefix: str = "") -> dict[str, Ints]:
+    """Columns as plain arrays, under names that begin with `prefix`."""
+    sizes = {"fine": [len(c.group) for c in columns], "final": [len(c.rows) for c in columns]}
+    found = {f"{prefix}{name}": np.array(value, dtype=np.int64) for name, value in sizes.items()}
+    nothing = np.zeros(0, dtype=np.int64)
+    return found | {
+        f"{prefix}{name}": np.concatenate([nothing, *(getattr(c, name) for c in columns)]) for name in ("group", "rows", "events")
+    }
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]], prefix: str = "") -> list[MergedBins]:
+    """What `to_arrays` was given."""
+    fine, final = (np.cumsum(arrays[f"{prefix}{name}"]) for name in ("fine", "final"))
+    if not len(fine):
+        return []
+    group = np.split(arrays[f"{prefix}group"], fine[:-1])
+    rows, events = (np.split(arrays[f"{prefix}{name}"], final[:-1]) for name in ("rows", "events"))
+    return [MergedBins(g, n, e) for g, n, e in zip(group, rows, events, strict=True)]
 
 
 def weight_of_evidence(rows: Ints, events: Ints) -> Floats:

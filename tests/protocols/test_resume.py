@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols import alignment, glm, resume
+from protocols import alignment, glm, resume, woe, woe_bins
 from protocols.boosting import hidden, shared
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.params import Params
@@ -85,10 +85,47 @@ def trees(membership: str, hosts: int = 1, **changes: Any) -> tuple[Roles, Progr
     return roles, programs, Paillier(1024)
 
 
+def binned(hosts: int, tell: bool) -> tuple[Roles, Programs, Scheme]:
+    """Binning by the label, then a regression: the guest's bins, and what a host is told, are as if nothing had been."""
+    roles, rows = roles_of(hosts), 24
+    rng = np.random.default_rng(3)
+    rule, y = woe_bins.BinningRule(min_bin_rows=2), rng.integers(0, 2, rows)
+    terms = glm.Terms(LOGISTIC_LINKS["taylor"], Penalty(1.0), 1)
+
+    def fine(k: int) -> woe.FineBins:
+        bins = np.random.default_rng(k).permuted(np.tile(np.arange(rows) % 4, (2, 1)), axis=1).T
+        return woe.FineBins(bins, (4, 4), (1, 0), (True, False))
+
+    def guest(session: Session) -> bytes:
+        own, theirs = woe.guest(session, y, fine(0), rule, tell=tell, open_names=True)
+        name = session.seed("model id").secret[:16]
+        weights = glm.guest(session, rng_x(0), y[np.newaxis].astype(np.float64), terms, name)
+        columns = {p: [(c.name, c.apart, c.merged.group.tolist(), c.merged.events.tolist()) for c in t] for p, t in theirs.items()}
+        return repr(([m.events.tolist() for m in own], columns)).encode() + weights.tobytes()
+
+    def host(session: Session, k: int) -> bytes:
+        merged = woe.host(session, fine(k), rule, tell=tell, names=["a", "b"])
+        told = None if merged is None else [(m.group.tolist(), m.rows.tolist(), m.events.tolist()) for m in merged]
+        return repr(told).encode() + glm.host(session, rng_x(k), terms)[0].tobytes()
+
+    def arbiter(session: Session) -> bytes:
+        key = session.scheme.generate(session.me, session.seed("key"))
+        woe.arbiter(session)
+        return glm.arbiter(session, key, terms)
+
+    def rng_x(k: int) -> Any:
+        return np.random.default_rng(k).normal(size=(rows, 2)).clip(-3, 3)
+
+    programs: Programs = {"guest": guest} | {h: partial(host, k=k) for k, h in enumerate(roles.hosts, 1)} | {"arbiter": arbiter}
+    return roles, programs, TOY
+
+
 CASES: dict[str, Callable[[], tuple[Roles, Programs, Scheme]]] = {
     "logistic regression": partial(regression, 1),
     "logistic regression, two hosts": partial(regression, 2),
     "one against the rest": partial(regression, 1, passes=1, models=2),
+    "bins that a host is told": partial(binned, 1, True),
+    "bins of two hosts for the guest": partial(binned, 2, False),
     "shared trees": partial(trees, "shared", 2),
     "hidden trees": partial(trees, "hidden"),
     "trees that stop early": partial(trees, "hidden", n_estimators=7, early_stopping_rounds=3, guest_only_trees=2),

@@ -46,6 +46,13 @@ def fit_guest(
     return (binned.own if encode else Fitting.start(train.features, settings, session.me).finish()), binned
 
 
+def fit_arbiter(session: Session, settings: Preprocessing | None) -> None:
+    """The arbiter's side: it has no columns and learns nothing."""
+    if settings is not None and settings.bins_by_label:
+        with session.phase("bin"):
+            woe.arbiter(session)
+
+
 def fit_host(session: Session, train: Table, settings: Preprocessing | None, *, open_names: bool = False) -> Preprocessor | None:
     """A host's side of `fit_guest`: its own steps."""
     if settings is None:

@@ -140,6 +140,7 @@ def arbiter(session: Session, job: GlmJob) -> bytes:
     with session.phase("align"):
         key = session.scheme.generate(session.me, session.seed("key"))
         alignment.serve(session, job.min_intersection, keys=job.keys)
+    features.fit_arbiter(session, job.preprocess)
     with session.phase("train"):
         return glm.arbiter(session, key, job.terms)
 

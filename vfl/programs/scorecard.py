@@ -110,6 +110,7 @@ def arbiter(session: Session, job: ScorecardJob) -> bytes:
     with session.phase("align"):
         key = session.scheme.generate(session.me, session.seed("key"))
         alignment.serve(session, job.min_intersection, keys=job.keys)
+    features.fit_arbiter(session, job.preprocessing)
     with session.phase("train"):
         return glm.arbiter(session, key, job.terms)
 
