@@ -133,7 +133,9 @@ def knock(name: str, session: bytes) -> str:
 
 def who_knocks(text: str | None, names: Iterable[str], session: bytes) -> str | None:
     """Which of `names` the knock claims, if it was made for this session and within `KNOCK_SECONDS` of now: one that was overheard is soon worthless."""
-    random, _, mark = (text or "").partition(".k")
+    if text is None:
+        return None
+    random, _, mark = text.partition(".k")
     for name in names:
         for period in (_period(), _period() - 1, _period() + 1):
             if hmac.compare_digest(_mark(name, session, random[1:], period).encode(), mark.encode()):

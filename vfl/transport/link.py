@@ -54,7 +54,7 @@ class Link(TlsProtocol):
     """`greeted` is done when both sides have said WELCOME; it fails with HandshakeFailed, or with OSError if it is worth another try."""
 
     def __init__(self, owner: Owner, context: ssl.SSLContext, where: str, *, dialled: Peer | None) -> None:
-        self._owner, self._dialled, self._where = owner, dialled, where
+        self._owner, self._dialled, self.where = owner, dialled, where
         mine = owner.greeting
         super().__init__(context, knock=None if dialled is None else hello.knock(mine.name, mine.session))
         self.peer: Peer | None = None  # known by its certificate, from the end of the TLS handshake
@@ -72,7 +72,7 @@ class Link(TlsProtocol):
     def name(self) -> str:
         """Who is at the other end, as far as is known: by its certificate, or by whom this party meant to dial."""
         known = self.peer or self._dialled
-        return known.name if known else f"a peer at {self._where}"
+        return known.name if known else f"a peer at {self.where}"
 
     @property
     def claimed(self) -> str | None:
@@ -271,7 +271,7 @@ class Link(TlsProtocol):
             "them": f"Pin the certificate that {self.claimed or 'the party'} uses now; compare the fingerprint by phone first",
         }.get(refused, "Check the address and that nothing between the parties opens or answers for TLS")
         return HandshakeFailed(
-            f"No connection with {self.claimed or self.name}: {explain(error)} ({self._where})", remedy=remedy, party=self.claimed
+            f"No connection with {self.claimed or self.name}: {explain(error)} ({self.where})", remedy=remedy, party=self.claimed
         )
 
     def _refuse(self, reason: Reason, expected: object = None, found: object = None) -> None:

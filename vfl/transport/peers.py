@@ -86,7 +86,7 @@ def open_listener(listen: str) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-            listener.listen(128)
+            listener.listen(1024)  # so that a crowd that came earlier makes no party wait for TCP to try again
             listener.setblocking(False)
         except OSError as error:
             raise _listen_failed(listen, error) from None

@@ -1,9 +1,9 @@
 """All links of one party: who is let in, how long is waited, and who is told when one breaks.  Runs in the loop's thread.
 
 **The rule for callers.**  Anybody can reach an open port, so a caller that has not proved a pinned certificate is a *stranger*: it is
-logged, counted, dropped after `GREETING` seconds, and never ends the run; the oldest stranger makes room for the next.  There is one
-exception.  A party whose certificate is wrong cannot prove who it is, yet both sides must learn of it within seconds.  So every party
-puts a *knock* into its ClientHello: a MAC under the session (the job's digest) over its name.  A caller that fails in the TLS
+logged, counted, dropped after `GREETING` seconds, and never ends the run; the oldest stranger makes room for the next, and no party
+makes room for a stranger.  There is one exception.  A party whose certificate is wrong cannot prove who it is, yet both sides must learn
+of it within seconds.  So every party puts a *knock* into its ClientHello: a MAC under the session (the job's digest) over its name.  A caller that fails in the TLS
 handshake **and** knocked as a party that is still awaited ends this side with HandshakeFailed naming that party.  Whoever knows the job
 and reaches the port can thus stop a run that has not begun; it learns nothing and can do nothing more.  Without a knock the refused
 certificate is named when `connect_timeout` is over.  Once all have met, the port is closed.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import logging
 import socket
 import ssl
@@ -62,7 +63,7 @@ class Switchboard:
         self._links: dict[str, Link] = {}  # the one link of each party, from the moment its hello was accepted
         self._all: set[Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._callers: dict[asyncio.Task[None], None] = {}  # in order of arrival
+        self._callers: dict[asyncio.Task[None], Link] = {}  # in order of arrival
         self._troubles: dict[str, str] = {}  # why the last attempt to dial a party failed
         self._unpinned: list[str] = []  # strangers with a certificate that is not pinned, by address
         self.strangers = 0
@@ -73,10 +74,9 @@ class Switchboard:
 
     async def meet(self) -> None:
         """Returns when every peer is open; raises what makes that impossible."""
-        listening = None
         try:
-            if self._listener is not None and any(p.dialled is None for p in self._peers.values()):
-                listening = self._spawn(self._accept(self._listener))
+            if any(p.dialled is None for p in self._peers.values()):
+                self._listen()
             dials = [self._spawn(self._dial(p, p.dialled)) for p in self._peers.values() if p.dialled]
             self._spawn(self._pulse())
             try:
@@ -87,7 +87,7 @@ class Switchboard:
                 self.failed(absent)
                 raise absent from None
             finally:
-                for task in [*dials, *self._callers, *([listening] if listening else [])]:
+                for task in [*dials, *self._callers]:
                     task.cancel()
         finally:
             self.close_port()
@@ -95,6 +95,7 @@ class Switchboard:
     def close_port(self) -> None:
         """Nobody can call any more."""
         if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
             self._listener.close()
             self._listener = None
 
@@ -125,41 +126,57 @@ class Switchboard:
             finally:
                 link.drop_unless_settled()
 
-    async def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                sock, address = await asyncio.get_running_loop().sock_accept(listener)
-            except OSError:  # such as: too many open files
-                await asyncio.sleep(0.1)
-                continue
-            if len(self._callers) >= MAX_STRANGERS:
-                next(iter(self._callers)).cancel()
-            where = show_address(address)
-            link = self._link(where, None)
-            try:
-                await asyncio.get_running_loop().connect_accepted_socket(functools.partial(_this, link), sock)
-            except OSError:
-                sock.close()
-                continue
-            task = self._spawn(self._greet(link, where))
-            self._callers[task] = None
-            task.add_done_callback(functools.partial(self._hung_up, link))
+    def _listen(self) -> None:
+        if self._listener is not None:
+            asyncio.get_running_loop().add_reader(self._listener, self._called)
 
-    def _hung_up(self, link: Link, task: asyncio.Task[None]) -> None:
+    def _called(self) -> None:
+        """Somebody calls.  (Not by asyncio's `sock_accept`: it fails if the port is closed in the very turn of the loop in which somebody calls.)"""
+        if self._listener is None:
+            return
+        try:
+            sock, address = self._listener.accept()
+        except BlockingIOError:
+            return
+        except OSError:  # such as: too many open files
+            asyncio.get_running_loop().remove_reader(self._listener)
+            asyncio.get_running_loop().call_later(0.1, self._listen)
+            return
+        sock.setblocking(False)
+        if len(self._callers) >= MAX_STRANGERS:
+            self._make_room()
+        link = self._link(show_address(address), None)
+        task = self._spawn(self._greet(link, sock))
+        self._callers[task] = link
+        task.add_done_callback(functools.partial(self._hung_up, link, sock))
+
+    def _make_room(self) -> None:
+        """Drops the oldest caller that does not even knock, or else the oldest that has proved nothing; a party that is being greeted is never dropped."""
+        silent = (task for task, link in self._callers.items() if link.claimed is None)
+        unproved = (task for task, link in self._callers.items() if link.peer is None)
+        if task := next(itertools.chain(silent, unproved), None):
+            del self._callers[task]
+            task.cancel()
+
+    def _hung_up(self, link: Link, sock: socket.socket, task: asyncio.Task[None]) -> None:
         self._callers.pop(task, None)
         link.drop_unless_settled()
+        if not link.connected:
+            sock.close()
+            self._all.discard(link)
 
-    async def _greet(self, link: Link, where: str) -> None:
+    async def _greet(self, link: Link, sock: socket.socket) -> None:
         try:
             async with asyncio.timeout(GREETING):
+                await asyncio.get_running_loop().connect_accepted_socket(lambda: link, sock)
                 await link.greeted
         except VFLError as error:
             if link.claimed is not None and self._links.get(link.claimed, link) is link:
                 self.failed(error)
             else:
-                self._stranger(where, error.what, link.unpinned)
+                self._stranger(link.where, error.what, link.unpinned)
         except (OSError, TimeoutError) as error:
-            self._stranger(where, str(error) or "it was silent")
+            self._stranger(link.where, str(error) or "it was silent")
 
     def _stranger(self, where: str, why: str, unpinned: bool = False) -> None:
         self.strangers += 1
@@ -296,7 +313,3 @@ class Switchboard:
             log.error("the transport failed", exc_info=error)
             remedy = "This is a bug: please report it with the log"
             self.failed(LocalProtocolError(f"The transport failed with {type(error).__name__}", remedy=remedy))
-
-
-def _this(link: Link) -> Link:
-    return link

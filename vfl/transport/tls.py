@@ -100,6 +100,11 @@ class TlsProtocol(asyncio.Protocol):
         return getattr(self._tls, "knock", None)
 
     @property
+    def connected(self) -> bool:
+        """Whether there is, or was, a socket behind it."""
+        return self._transport is not None
+
+    @property
     def finished(self) -> bool:
         """Whether this side has ended the connection."""
         return self._finished
