@@ -5,6 +5,7 @@ files -> checks (nothing sent) -> mutual TLS to every peer -> align, train, scor
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from protocols.channel import Tap
+from protocols.errors import DataError
 from protocols.session import Observer, Session
 from vfl.attempts import Taken, take_part
 from vfl.config import Job, Party, check_files, cross_check
@@ -42,10 +44,10 @@ def load_table(job: Job, party: Party) -> Table | None:
 def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = None) -> tuple[pd.DataFrame, Table]:
     """What stands in `data`, and as the job wants it; scored_by: the part of a model, when rows are to be scored and need no label."""
     guest = party.role == "guest"
-    label = data.label if guest and scored_by is None else None
+    outcome = [c for c in (data.label, data.weight) if c] if guest and scored_by is None else []
     columns = data.columns if scored_by is None else scored_by.inputs
     texts = scored_by.texts if scored_by is not None else None if job.takes_texts else ()
-    only = None if columns is None else [*job.align.columns, *columns, *([label] if label else [])]  # of a wide file, no other is read
+    only = None if columns is None else [*job.align.columns, *columns, *outcome]  # of a wide file, no other is read
     frame = read_source(data.source, data.query, keys=job.align.columns, only=only)
     table = table_from_frame(
         frame,
@@ -60,8 +62,22 @@ def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = N
         objective=job.model.label,
         missing=job.takes_missing,
         texts=texts,
+        weights=data.weight if scored_by is None else None,
     )
-    return frame, table
+    check_classes(job, party, table)
+    weighted = getattr(job.model, "sample_weight", False)  # a column of weights is no feature of any job
+    return frame, table if weighted else dataclasses.replace(table, weight=None)
+
+
+def check_classes(job: Job, party: Party, table: Table) -> None:
+    """Raises DataError unless a label of several classes has as many values as the job says."""
+    agreed = getattr(job.model, "num_class", None)
+    if table.label is not None and job.model.label == "multiclass" and len(table.classes or ()) != agreed:
+        raise DataError(
+            f"{party.name}: label column '{table.label.name}' holds {len(table.classes or ())} different values, and the job says model.num_class = {agreed}",
+            remedy="Correct num_class in the job at every party, or the label",
+            party=party.name,
+        )
 
 
 def program(ready: Ready) -> Callable[[Session], Fitted | None]:

@@ -29,7 +29,9 @@ MAX_SCALE = 19  # log2: labels' means and row weights stay below; smaller ones t
 
 @dataclass(frozen=True)
 class Terms:
-    """What the parties agreed on.  weighted: rows carry weights.  weight_bits: final weights are revealed rounded to 2^-weight_bits."""
+    """What the parties agreed on.  weighted: rows carry weights.  weight_bits: final weights are revealed rounded to 2^-weight_bits.
+
+    models: how many are trained, and so how many weights a column revealed; 0: as many as the guest says."""
 
     link: Link
     penalty: Penalty
@@ -37,6 +39,7 @@ class Terms:
     weighted: bool = False
     intercept: bool = True
     weight_bits: int = WEIGHT
+    models: int = 0
 
 
 class TrainingStart(
@@ -81,6 +84,7 @@ def receive_start(session: Session, terms: Terms) -> tuple[TrainingStart, Link]:
     guest_name = session.roles.guest
     start = session.guest.recv(TrainingStart)
     good = 1 <= start.rows_log2 <= 40 and len(start.model_id) == 16 and 1 <= start.models <= MAX_MODELS
+    good = good and terms.models in (0, start.models)
     link = terms.link
     if good and needs_scale(terms):
         scale = session.guest.recv(LabelScale)

@@ -42,7 +42,7 @@ def test_who_talks_to_whom_and_who_dials():
 
 BAD = [
     ("model", 'kind = "boosted-tree"', "model.kind", 'is "boosted-tree", which is not known. Use "logistic-regression"'),
-    ("model", 'kind = "logistic"', "model.kind", '"logistic-regression", "boosted-trees" or "scorecard"'),
+    ("model", 'kind = "logistic"', "model.kind", 'Use "logistic-regression", "linear-regression"'),
     ("model", "kind = 7", "model.kind", "is 7, which is not known"),
     ("model", 'kind = ["x"]', "model.kind", 'is ["x"], which is not known'),
     ("model", 'link = "probit"', "model.link", "exact"),
@@ -60,7 +60,7 @@ BAD = [
     ("model", "standardise = true", "model.standardise", "not supported yet"),
     ("model", "max_depth = 5", "model.max_depth", 'is a key of "boosted-trees", and this kind is "logistic-regression"'),
     ("model", "max_itr = 50", "model.max_itr", "Did you mean 'max_iter'?"),
-    ("model", "zzz = 50", "model.zzz", "known here: kind, C, max_iter"),
+    ("model", "zzz = 50", "model.zzz", "known here: max_iter, weight_bits, clip"),
     ("crypto", "key_bits = 1024", "crypto.key_bits", "SP 800-57"),
     ("crypto", "key_bits = 2047", "crypto.key_bits", "112-bit"),
     ("crypto", "key_bits = 3000", "crypto.key_bits", "2048, 3072 (default) or 4096"),

@@ -11,7 +11,7 @@ from protocols.boosting.params import Params
 from protocols.errors import ConfigError
 from tests.config.samples import MINIMAL, with_key
 from vfl.config import PERMITS, Job, job_from, load_job, needed_permits
-from vfl.config.models import BoostedTrees, LogisticRegression, Scorecard
+from vfl.config.models import BoostedTrees, LinearRegression, LogisticRegression, PoissonRegression, Scorecard
 
 HIDDEN = with_key(
     "disclosure",
@@ -39,15 +39,21 @@ def refusal(path: Path) -> str:
 
 @pytest.mark.parametrize(
     ("section", "estimator"),
-    [(LogisticRegression, vfl.LogisticRegression()), (BoostedTrees, vfl.BoostedTrees()), (Scorecard, vfl.Scorecard())],
-    ids=["logistic", "trees", "scorecard"],
+    [
+        (LogisticRegression, vfl.LogisticRegression()),
+        (LinearRegression, vfl.LinearRegression()),
+        (PoissonRegression, vfl.PoissonRegression()),
+        (BoostedTrees, vfl.BoostedTrees()),
+        (Scorecard, vfl.Scorecard()),
+    ],
+    ids=["logistic", "linear", "poisson", "trees", "scorecard"],
 )
 def test_defaults_are_those_of_the_estimator(section, estimator):
     own = {name: field.default for name, field in section.model_fields.items() if name != "kind"}
-    elsewhere = {"key_bits", "score_bits", "fit_intercept", "class_weight", "l1_ratio", "positive", "warm_start"}
+    elsewhere = {"key_bits", "score_bits", "l1_ratio", "positive", "warm_start"}
     asked = {f.name: f.default for f in dataclasses.fields(estimator) if f.name not in elsewhere}
     assert {name: own[name] for name in asked} == asked
-    assert set(own) - set(asked) <= {"objective", "num_class"}
+    assert set(own) - set(asked) <= {"objective", "num_class", "sample_weight"}
 
 
 def test_trees_become_the_parameters_that_the_protocols_take(write):
@@ -176,3 +182,40 @@ def test_no_kind_at_all(write):
     )
     said = refusal(write("model = 7\n" + MINIMAL.replace('[model]\nkind = "logistic-regression"', "")))
     assert "model (line 1) is 7. Expected a section [model] with a kind" in said
+
+
+WEIGHTED = MINIMAL.replace('"scores-to-guest"', '"label-scale-to-parties", "scores-to-guest"')
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("alpha = 1.0", 'is a key of "linear-regression" or "poisson-regression", and this kind is "logistic-regression"'),
+        ("num_class = 1", "2 (default) to 100"),
+        ('class_weight = "even"', 'Write "balanced", or a weight'),
+        ("class_weight = {}", "names no value of the label"),
+        ("class_weight = { yes = 0 }", "a weight above 0"),
+        ("class_weight = 2", "a weight above 0"),
+        ("fit_intercept = 1", "true (default) or false"),
+        ("sample_weight = 1.5", "true where the guest's table weighs rows"),
+        ("l1_ratio = 0.5", "not supported yet: an L1 step"),
+        ("warm_start = true", "two iterates, which holds labels"),
+    ],
+)
+def test_a_bad_parameter_of_a_regression(write, line, says):
+    said = refusal(write(with_key("model", line, WEIGHTED)))
+    assert says in said
+    assert "(line " in said
+
+
+def test_a_default_that_came_later_is_the_same_job(write):
+    spelt = MINIMAL.replace("[model]\n", "[model]\nfit_intercept = true\nsample_weight = false\nnum_class = 2\n")
+    assert load_job(write(spelt)).digest == load_job(write(MINIMAL)).digest
+    lines = ["fit_intercept = false", "sample_weight = true", "num_class = 3", 'class_weight = "balanced"', "class_weight = { a = 2 }"]
+    texts = [WEIGHTED, *(with_key("model", line, WEIGHTED) for line in lines)]
+    assert len({load_job(write(t)).digest for t in texts}) == len(texts)
+
+
+@pytest.mark.parametrize("line", ["sample_weight = true", 'class_weight = "balanced"', 'kind = "poisson-regression"'])
+def test_what_reveals_the_scale_of_the_labels_asks_for_it(write, line):
+    assert "'label-scale-to-parties'" in refusal(write(with_key("model", line)))

@@ -143,7 +143,11 @@ def test_shared_trees_need_no_arbiter(parties: Institutions) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("objective", "more", "number"),
-    [("reg:squarederror", {}, "r2"), ("count:poisson", {}, "deviance"), ("multi:softprob", {"num_class": 3}, "accuracy")],
+    [
+        ("reg:squarederror", {"sample_weight": True}, "r2"),
+        ("count:poisson", {}, "deviance"),
+        ("multi:softprob", {"num_class": 3}, "accuracy"),
+    ],
 )
 def test_other_labels_by_files(parties: Institutions, objective: str, more: dict[str, Any], number: str) -> None:
     """Numbers, counts and several classes: run, report and prediction, which has the same label's units."""
@@ -155,13 +159,16 @@ def test_other_labels_by_files(parties: Institutions, objective: str, more: dict
         "multi:softprob": np.array(["canarya", "canaryb", "canaryc"])[np.digitize(x, [35, 45])],
     }
     data["bank"]["canarylabel"] = labels[objective]
+    data["bank"]["canaryweight"] = np.arange(120) % 3 + 1.0
     parties.lay_out(data, settings=POLICY, objective=objective, **SMALL, **more)
+    parties.change("bank", 'label = "canarylabel"', 'label = "canarylabel"\nweight = "canaryweight"')
     results = parties.done()
     report = json.loads(results["bank"].report.read_text())
     joint, alone = (report["metrics"]["test"][name][number] for name in ("joint", "guest_alone"))
     assert np.isfinite([joint, alone]).all()
     assert parties.here("report", results["bank"].folder).code == 0
-    assert parties.here("model", "show", results["bank"].folder / "model").code == 0
+    shown = parties.here("model", "show", results["bank"].folder / "model")
+    assert (shown.code, "canaryweight" in shown.out) == (0, False)
     fresh = new_tables(parties)
     assert len(fresh["bank"]) == 60
     started = {}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from vfl.kinds.regression import minimised
+from vfl.kinds.alone import minimised
 
 
 @pytest.mark.parametrize("C", [0.01, 1.0, 100.0])

@@ -202,7 +202,7 @@ class Job(Agreement):
         """Only a regression's columns go through [preprocess]; only two classes bin them by the label."""
         if self.preprocess is not None and self.model.kind in OWN_STEPS:
             raise Complaint(f"is there, and {OWN_STEPS[self.model.kind]}: it would do nothing", "Remove the section", "preprocess")
-        if self.preprocess is not None and self.preprocess.steps.bins_by_label and self.model.label not in ("binary", "multiclass"):
+        if self.preprocess is not None and self.preprocess.steps.bins_by_label and self.model.label != "binary":
             what = "bins columns by the label, and only a label of two values has weights of evidence"
             raise Complaint(what, 'Use "onehot" or "quantile", without report_iv', "preprocess")
 

@@ -11,18 +11,18 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from protocols.boosting.params import MAX_DEPTH, OBJECTIVES, Params
 from vfl.config.reading import Complaint, Section, choose, shown
+from vfl.config.regressions import LinearRegression, LogisticRegression, PoissonRegression
 from vfl.config.scorecard import Scorecard
 from vfl.data.columns import Objective
 
-GRID = 10  # default of disclosure.score_bits
-
 # Keys of no kind, each with the reason why no job can set it.
 NOT_YET: dict[str, str] = {
+    "model.l1_ratio": "an L1 step needs the signs of weights that nobody sees",
+    "model.positive": "whether a weight is negative is seen by nobody before the end",
+    "model.warm_start": "a second reveal of one problem's weights would tell the difference of two iterates, which holds labels",
     "model.standardise": "every party always standardises its own columns on the training rows",
     "model.batch_size": "every pass uses all rows",
-    "model.fit_intercept": "the guest always fits an intercept",
-    "model.penalty": "the penalty is always L2, set by C",
-    "model.class_weight": "all rows weigh the same",
+    "model.penalty": "the penalty is always L2, set by C or alpha",
     "model.tol": "nobody sees a gradient or a loss, so max_iter alone decides when to stop",
 }
 
@@ -40,74 +40,6 @@ def check_arbiter(model: Model, hosts: int, arbiter: str) -> None:
         raise Complaint(
             "is missing", f'Expected the name of the party that holds no data and {what}, such as arbiter = "trustco"', "parties.arbiter"
         )
-
-
-class LogisticRegression(Section):
-    """A regression on the log-odds of the label's larger value."""
-
-    kind: Literal["logistic-regression"]
-    C: float = Field(
-        default=1.0,
-        gt=0,
-        description="a number above 0 (default 1.0): the weight of the loss against the penalty, as in scikit-learn",
-    )
-    max_iter: int = Field(default=100, ge=5, le=10_000, description="the number of passes, a whole number from 5 to 10000 (default 100)")
-    link: Annotated[Literal["exact", "taylor"], BeforeValidator(choose(("exact", "taylor"), {}))] = Field(
-        default="exact", description='"exact" (default) or "taylor"'
-    )
-    weight_bits: int = Field(
-        default=10,
-        ge=4,
-        le=24,
-        description="4 to 24 (default 10): final weights are revealed to their owner rounded to multiples of 2^-weight_bits",
-    )
-    clip: float = Field(
-        default=6.0,
-        gt=0,
-        le=64,
-        description="a number above 0, at most 64 (default 6): standardised values are cut to [-clip, clip]",
-    )
-
-    @property
-    def permits(self) -> tuple[str, ...]:
-        """What its protocols reveal, beside the alignment."""
-        edge = ("edge-count-to-arbiter",) if self.link == "exact" else ()
-        return ("final-weights-to-owner", *edge, "scores-to-guest")
-
-    @property
-    def needs_arbiter(self) -> bool:
-        """Whether its protocols need one, whatever the number of hosts."""
-        return True
-
-    @property
-    def arbiter_does(self) -> str:
-        """What the arbiter does for it."""
-        return "holds the decryption key"
-
-    @property
-    def score_bits(self) -> int | None:
-        """The default grid of opened scores; None where scores are not opened by a sum."""
-        return GRID
-
-    @property
-    def label(self) -> Objective:
-        """What the guest's label must hold."""
-        return "binary"
-
-    @property
-    def takes_missing(self) -> bool:
-        """Whether features may miss values."""
-        return False
-
-    @property
-    def takes_texts(self) -> bool:
-        """Whether features may be categories."""
-        return False
-
-    @property
-    def arbiter_scores(self) -> bool:
-        """Whether the arbiter takes part in a prediction, whatever the number of hosts."""
-        return False
 
 
 _LABELS: dict[str, Objective] = {
@@ -186,6 +118,11 @@ class BoostedTrees(Section):
     base_score: float | None = Field(
         default=None, exclude_if=lambda score: score is None, description="a number: the mean prediction before the first tree"
     )
+    sample_weight: bool = Field(
+        default=False,
+        exclude_if=lambda weighted: not weighted,
+        description="true where the guest's table weighs rows, false (default) where not",
+    )
     random_state: int = Field(
         default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up: the seed of rounding, rows and columns, which is public"
     )
@@ -261,9 +198,15 @@ class BoostedTrees(Section):
 
     def params(self) -> Params:
         """As the protocols take them."""
-        own = self.model_dump(exclude={"kind", "validation", "random_state", "base_score"})
+        own = self.model_dump(exclude={"kind", "validation", "random_state", "base_score", "sample_weight"})
         return Params(**own, base_score=self.base_score, seed=self.random_state)
 
 
-Model = LogisticRegression | BoostedTrees | Scorecard
-MODELS: dict[str, type[Model]] = {"logistic-regression": LogisticRegression, "boosted-trees": BoostedTrees, "scorecard": Scorecard}
+Model = LogisticRegression | LinearRegression | PoissonRegression | BoostedTrees | Scorecard
+MODELS: dict[str, type[Model]] = {
+    "logistic-regression": LogisticRegression,
+    "linear-regression": LinearRegression,
+    "poisson-regression": PoissonRegression,
+    "boosted-trees": BoostedTrees,
+    "scorecard": Scorecard,
+}

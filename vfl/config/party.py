@@ -90,6 +90,9 @@ class Data(Section):
         description='the SQL query for a database address, such as query = "SELECT * FROM customers"',
     )
     label: Column | None = Field(default=None, description='the label\'s column, such as label = "default"')
+    weight: Column | None = Field(
+        default=None, description='the column of row weights, for jobs with sample_weight, such as weight = "exposure"'
+    )
     columns: Columns | None = Field(
         default=None, description='the feature columns that this job may use, such as columns = ["limit", "age"]'
     )
@@ -105,8 +108,11 @@ class Data(Section):
             raise Complaint("is missing: the source is a database address", 'Add query = "SELECT ..."', "data.query")
         if not self.is_database and self.query is not None:
             raise Complaint("does nothing: the source is a file", "Remove it, or give a database address as source", "data.query")
-        if self.label is not None and self.label in (self.columns or ()):
-            raise Complaint(f"names {shown(self.label)}, which is the label", "Remove it from columns", "data.columns")
+        for what, name in (("label", self.label), ("weight", self.weight)):
+            if name is not None and name in (self.columns or ()):
+                raise Complaint(f"names {shown(name)}, which is the {what}", "Remove it from columns", "data.columns")
+        if self.weight is not None and self.weight == self.label:
+            raise Complaint(f"is {shown(self.weight)}, which is the label", "Name another column", "data.weight")
         return self
 
 
@@ -183,6 +189,8 @@ class Party(Section):
         if self.role == "host" and self.data is not None:
             if self.data.label is not None:
                 raise Complaint("is not for a host: only the guest holds labels", "Remove it", "data.label")
+            if self.data.weight is not None:
+                raise Complaint("is not for a host: only the guest weighs rows", "Remove it", "data.weight")
             if self.data.columns == ():
                 raise Complaint(
                     "is empty: a host without a column adds nothing",
@@ -265,12 +273,15 @@ def cross_check(job: Agreement, party: Party) -> None:
             )
     if party.data is not None:
         for column in job.align.columns:
-            if column == party.data.label or column in (party.data.columns or ()):
-                used = "label" if column == party.data.label else "columns"
+            uses = {"label": (party.data.label,), "weight": (party.data.weight,), "columns": party.data.columns or ()}
+            for used in (name for name, columns in uses.items() if column in columns):
                 raise wrong(
                     f"data.{used} names {shown(column)}, which is a key column of the job",
                     f"Remove it from data.{used}",
                 )
+        weighted = getattr(getattr(job, "model", None), "sample_weight", False)
+        if weighted and party.role == "guest" and party.data.weight is None:
+            raise wrong("data.weight is missing: the job has model.sample_weight", "Name the column of row weights in [data]")
     _policy_check(job, party)
 
 

@@ -51,6 +51,18 @@ _SPELT: dict[str, dict[str, str]] = {
         "clip": "Standardised values are cut to [-clip, clip].",
         "weight_bits": "Final weights are revealed to their owner rounded to multiples of 2^-weight_bits.",
     },
+    "linear-regression": {
+        "alpha": "The weight of the penalty, as in scikit-learn's Ridge.",
+        "max_iter": "Passes over the rows.",
+        "clip": "Standardised values are cut to [-clip, clip].",
+        "weight_bits": "Final weights, in standard deviations of the label, are revealed to their owner rounded to multiples of 2^-weight_bits.",
+    },
+    "poisson-regression": {
+        "alpha": "The weight of the penalty, as in scikit-learn's PoissonRegressor.",
+        "max_iter": "Passes over the rows.",
+        "clip": "Standardised values are cut to [-clip, clip].",
+        "weight_bits": "Final weights are revealed to their owner rounded to multiples of 2^-weight_bits.",
+    },
     "boosted-trees": {
         "objective": '"binary:logistic", "reg:squarederror", "count:poisson", or "multi:softprob" with num_class.',
         "membership": '"hidden": hosts never learn which rows a node holds; "shared" is faster, and they do.',
@@ -83,12 +95,16 @@ def _model_text(model: Section) -> str:
     return "\n".join(lines)
 
 
-def _value(value: str | float | Sequence[float]) -> str:
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        return _toml(value)
     if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"[{', '.join(map(_value, value))}]"
-    return _toml(value) if isinstance(value, str) else repr(value)
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_toml(str(k))} = {_value(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, Sequence):
+        return "[" + ", ".join(_value(v) for v in value) + "]"
+    return repr(value)
 
 
 def starter_job(

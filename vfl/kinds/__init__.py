@@ -71,7 +71,7 @@ class Kind(Protocol):
         """A part from what was read.  Raises `parts.Damaged`."""
 
 
-KINDS: dict[str, Kind] = {"logistic-regression": regression, "boosted-trees": trees, "scorecard": scorecard}
+KINDS: dict[str, Kind] = {**dict.fromkeys(regression.FAMILIES, regression), "boosted-trees": trees, "scorecard": scorecard}
 
 
 def kind_of(job: Job) -> Kind:

@@ -13,10 +13,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from protocols.cipher import HEAD_ROOM
-from protocols.glm import LOGISTIC_LINKS, Penalty
+from protocols.glm import LOGISTIC_LINKS
 from protocols.glm.plan import rows_log2
+from protocols.glm.terms import LabelScale, scaled
 from vfl.config.job import Job, Role
-from vfl.config.models import LogisticRegression
+from vfl.config.regressions import LinearRegression, LogisticRegression, PoissonRegression
+from vfl.kinds import alone
 from vfl.kinds.fitted import Fitted
 from vfl.kinds.parts import Body, Head, check, tensors_of
 from vfl.model import GlmPart
@@ -24,8 +26,15 @@ from vfl.preprocessing import Preprocessor, Standardiser
 from vfl.printing import facts, grid, say
 from vfl.programs import glm
 from vfl.programs.glm import Family
+from vfl.programs.targets import ClassWeight
 from vfl.scorecard.report import feature_tables
 
+CURVES = {
+    ("logistic", "exact"): alone.logistic,
+    ("logistic", "taylor"): alone.taylor,
+    ("linear", "exact"): alone.squared,
+    ("poisson", "exact"): alone.poisson,
+}
 FAMILIES: dict[str, Family] = {"logistic-regression": "logistic", "linear-regression": "linear", "poisson-regression": "poisson"}
 
 
@@ -42,20 +51,27 @@ class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     preprocess: Preprocessor | None = None
 
 
-def _model(job: Job) -> LogisticRegression:
-    assert isinstance(job.model, LogisticRegression)
+Model = LogisticRegression | LinearRegression | PoissonRegression
+
+
+def _model(job: Job) -> Model:
+    assert isinstance(job.model, Model)
     return job.model
 
 
 def described(job: Job) -> dict[str, str]:
     """The model in plain words."""
-    model = _model(job)
-    deals = f"; {job.parties.hosts[0]} deals for the link" if model.link == "exact" else ""
-    return {
-        **preprocessed(job),
-        "train": f"{model.kind}: {model.max_iter} passes, C = {model.C:g}, link {model.link}, values cut at {model.clip:g}",
-        "encrypt": f"Paillier, {job.crypto.key_bits} bits; {job.parties.arbiter} holds the key{deals}",
-    }
+    model, parties = _model(job), job.parties
+    penalty = f"C = {model.C:g}, link {model.link}" if isinstance(model, LogisticRegression) else f"alpha = {model.alpha:g}"
+    told = {**preprocessed(job), "train": f"{model.kind}: {model.max_iter} passes, {penalty}, values cut at {model.clip:g}"}
+    if isinstance(model, LogisticRegression) and model.num_class > 2:
+        told["classes"] = (
+            f"{model.num_class}, each against the rest: as many trainings, and as many weights a column revealed to their owner"
+        )
+    if weighted := [name for name in ("class_weight", "sample_weight") if getattr(model, name, None)]:
+        told["rows"] = f"weighted, by {' and '.join(weighted)} at {parties.guest}"
+    deals = f"; {parties.hosts[0]} deals for the link" if "edge-count-to-arbiter" in model.permits else ""
+    return told | {"encrypt": f"Paillier, {job.crypto.key_bits} bits; {parties.arbiter} holds the key{deals}"}
 
 
 def preprocessed(job: Job) -> dict[str, str]:
@@ -77,22 +93,31 @@ def rounded(job: Job) -> list[str]:
 def summary(job: Job) -> dict[str, Any]:
     """What report.json says about the model at every role."""
     model = _model(job)
-    return {"passes": model.max_iter, "link": model.link, "C": model.C}
+    return {"passes": model.max_iter, **model.model_dump(exclude={"kind", "max_iter"})}
 
 
 def carries(job: Job, rows: int) -> None:
-    """Raises ConfigError unless a plaintext has room for one masked gradient over so many rows."""
-    model, plain_bits = _model(job), job.crypto.key_bits - HEAD_ROOM - 1
-    LOGISTIC_LINKS[model.link].plan(rows_log2(rows), Penalty(1 / model.C), model.max_iter, 1 + len(job.parties.hosts), plain_bits)
+    """Raises ConfigError unless a plaintext has room for one masked gradient over so many rows, where labels' means and weights of rows are 1."""
+    terms, plain_bits = plan_of(job).terms, job.crypto.key_bits - HEAD_ROOM - 1
+    link = scaled(terms, LabelScale(0, 0))
+    link.plan(rows_log2(rows), terms.penalty, terms.passes, 1 + len(job.parties.hosts), plain_bits)
 
 
-def program(job: Job, role: Role) -> Any:
-    """The role function that trains."""
+def plan_of(job: Job, classes: tuple[Any, ...] = ()) -> glm.GlmJob:
+    """As the program takes it; classes: the label's values, which at the guest a file's names of them are looked up among."""
     model = _model(job)
-    plan = glm.GlmJob(
-        alpha=1 / model.C,
+    own: dict[str, Any]
+    if isinstance(model, LogisticRegression):
+        weights, models = _class_weight(model.class_weight, classes), model.num_class if model.num_class > 2 else 1
+        own = {"alpha": 1 / model.C, "link": model.link, "class_weight": weights, "models": models}
+    else:
+        own = {"alpha": model.alpha, "models": 1}
+    return glm.GlmJob(
+        family=FAMILIES[model.kind],
+        **own,
         max_iter=model.max_iter,
-        link=model.link,
+        fit_intercept=model.fit_intercept,
+        weighted=model.sample_weight,
         clip=model.clip,
         weight_bits=model.weight_bits,
         score_bits=job.score_bits,
@@ -104,10 +129,22 @@ def program(job: Job, role: Role) -> Any:
         open_names=job.preprocess is not None and job.preprocess.open_names,
         measure_train=job.evaluation.train,
     )
+
+
+def _class_weight(given: str | dict[str, float] | None, classes: tuple[Any, ...]) -> ClassWeight:
+    """By the label's own values where a file can only name texts."""
+    if given is None or isinstance(given, str):
+        return given
+    known = {str(value): value for value in classes}
+    return tuple((known.get(name, name), weight) for name, weight in given.items())
+
+
+def program(job: Job, role: Role) -> Any:
+    """The role function that trains."""
     if role == "arbiter":
-        return lambda session, table: glm.arbiter(session, plan) and None
+        return lambda session, table: glm.arbiter(session, plan_of(job)) and None
     train = glm.guest if role == "guest" else glm.host
-    return lambda session, table: train(session, table, plan)
+    return lambda session, table: train(session, table, plan_of(job, table.classes or ()))
 
 
 def scorer(job: Job, role: Role, part: GlmPart) -> Any:
@@ -125,40 +162,18 @@ def predictions(part: GlmPart, scores: NDArray[np.float64]) -> NDArray[np.float6
 
 
 def guest_alone(job: Job, fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Probabilities (rows,) from the minimiser of the same objective under the same link on the guest's own columns."""
-    aligned, part, train, C = fitted.aligned, fitted.part, ~fitted.held_out, _model(job).C
-    assert aligned.label is not None
+    """Predictions of these rows from the minimiser of the same objective under the same link on the guest's own columns."""
+    aligned, part, train = fitted.aligned, fitted.part, np.flatnonzero(~fitted.held_out)
     assert isinstance(part, GlmPart)
-    x = np.column_stack([part.standardiser.transform(aligned.features, part.party), np.ones(len(train))])
-    y = aligned.label.to_numpy(np.float64)
-    weights: NDArray[np.float64]
-    if part.link == "exact":
-        weights = minimised(x[train], y[train], C)
-    else:
-        penalty = np.diag([1.0] * (x.shape[1] - 1) + [0.0])
-        weights = np.asarray(np.linalg.solve(C * x[train].T @ x[train] / 4 + penalty, C * x[train].T @ (y[train] - 0.5)), np.float64)
-    return predictions(part, (x[rows] @ weights)[:, np.newaxis])
-
-
-def minimised(x: NDArray[np.float64], y: NDArray[np.float64], C: float) -> NDArray[np.float64]:
-    """The weights (d,) that minimise C * (logistic loss summed) + |w|^2 / 2, the last column's weight un-penalised, by Newton's method with halved steps."""
-    penalty = np.r_[np.ones(x.shape[1] - 1), 0.0]
-    w = np.zeros(x.shape[1])
-
-    def loss(w: NDArray[np.float64]) -> float:
-        return float(C * (np.logaddexp(0, x @ w) - y * (x @ w)).sum() + (penalty * w**2).sum() / 2)
-
-    for _ in range(100):
-        p = 0.5 * (1 + np.tanh(x @ w / 2))
-        gradient = C * x.T @ (p - y) + penalty * w
-        step = np.linalg.lstsq(C * (x.T * (p * (1 - p))) @ x + np.diag(penalty), gradient, rcond=None)[0]
-        size, before = 1.0, loss(w)
-        while loss(w - size * step) > before and size > 1e-9:
-            size /= 2
-        w = w - size * step
-        if np.abs(size * step).max() <= 1e-10 * max(1.0, np.abs(w).max()):
-            break
-    return w
+    plan = plan_of(job, aligned.classes or ())
+    x = part.standardiser.transform(aligned.features, part.party)
+    if plan.fit_intercept:
+        x = np.column_stack([x, np.ones(len(x))])
+    wanted, curve = plan.targets(aligned.take(train)), CURVES[plan.family, plan.link]
+    C = 1 / (plan.alpha * (len(train) if plan.terms.penalty.mean else 1))
+    weights = [None] * len(wanted.y) if wanted.weights is None else list(wanted.weights)
+    found = [alone.minimised(x[train], y, C, curve, w, intercept=plan.fit_intercept) for y, w in zip(wanted.y, weights, strict=True)]
+    return predictions(part, x[rows] @ np.stack(found, axis=1))
 
 
 def columns(part: GlmPart, scores: NDArray[np.float64]) -> dict[str, Any]:
@@ -171,33 +186,52 @@ def explained(part: GlmPart, features: pd.DataFrame) -> None:
 
 
 def fitted_summary(fitted: Fitted) -> dict[str, Any]:
-    """This party's own coefficients, and what [preprocess] found."""
+    """This party's own coefficients; of several classes those of each; and what [preprocess] found."""
     assert isinstance(fitted, glm.Fitted)
     part = fitted.part
-    rows = zip(part.columns, part.coef, part.coef_raw, strict=True)
-    intercept = None if part.intercept is None else part.intercept[0]
-    coefficients = [{"column": c, "coef": float(v), "coef_raw": float(raw)} for c, v, raw in rows]
-    return {"coefficients": coefficients, "intercept": intercept} | feature_tables(part.standardiser.steps, fitted.binned)
+    rows = list[dict[str, Any]]()
+    for k, (name, weights) in enumerate(zip(_models(part), part.weights, strict=True)):
+        intercept = {} if part.intercept is None or len(part.weights) == 1 else {"intercept": part.intercept[k]}
+        raw = weights / part.standardiser.scale
+        each = {} if name is None else {"class": name, **intercept}
+        rows += [{"column": c, "coef": float(w), "coef_raw": float(r), **each} for c, w, r in zip(part.columns, weights, raw, strict=True)]
+    single = part.intercept is not None and len(part.weights) == 1
+    told: dict[str, Any] = {"coefficients": rows, "intercept": part.intercept[0] if single and part.intercept else None}
+    if part.family == "linear" and part.is_guests:
+        told |= {"label_mean": part.label_mean, "label_scale": part.label_scale}
+    return told | feature_tables(part.standardiser.steps, fitted.binned)
+
+
+def _models(part: GlmPart) -> list[str | None]:
+    """What each of several models is of: a value of the label, or at a host its number."""
+    if len(part.weights) == 1:
+        return [None]
+    return [str(c) for c in part.classes or range(1, len(part.weights) + 1)]
 
 
 def print_part(part: GlmPart, console: Console) -> None:
-    """The coefficients as a table."""
-    told = {"link": part.link}
-    if part.classes is not None:
+    """The coefficients as a table; of several classes one after the other."""
+    told = {"link": part.link} if part.family == "logistic" else {}
+    if part.classes is not None and len(part.classes) == 2:
         told["scores"] = f"the probability of {part.classes[1]!r} rather than {part.classes[0]!r}"
+    elif part.classes is not None:
+        told["scores"] = "the probability of each of " + ", ".join(repr(c) for c in part.classes)
     if part.intercept is not None:
         told["intercept"] = ", ".join(f"{value:.6f}" for value in part.intercept) + ", on the standardised scale"
+    if part.family == "linear" and part.is_guests:
+        told["label"] = f"standardised: mean {part.label_mean:.6g}, standard deviation {part.label_scale:.6g}"
     facts(console, {name: escape(text) for name, text in told.items()})
-    console.print()
-    table = grid("column", "coef", "coef_raw", "mean", "scale", numbers=4)
-    for row in zip(part.columns, part.coef, part.coef_raw, part.standardiser.mean, part.standardiser.scale, strict=True):
-        table.add_row(escape(row[0]), *(f"{v:.6g}" for v in row[1:]))
-    console.print(table, highlight=False)
-    console.print()
-    say(
-        console,
-        f"coef: a standard deviation of the column (standardised values are cut to +-{part.standardiser.clip:g}); coef_raw: a unit as it came.",
-    )
+    for name, weights in zip(_models(part), part.weights, strict=True):
+        console.print("" if name is None else escape(f"\nclass {name}"), highlight=False)
+        table = grid("column", "coef", "coef_raw", "mean", "scale", numbers=4)
+        for row in zip(
+            part.columns, weights, weights / part.standardiser.scale, part.standardiser.mean, part.standardiser.scale, strict=True
+        ):
+            table.add_row(escape(row[0]), *(f"{v:.6g}" for v in row[1:]))
+        console.print(table, highlight=False)
+    unit = " in standard deviations of the label" if part.family == "linear" else ""
+    cut = f"(standardised values are cut to +-{part.standardiser.clip:g})"
+    say(console, f"\ncoef: a standard deviation of the column {cut}; coef_raw: a unit as it came{';' + unit if unit else ''}.")
 
 
 def pack(part: GlmPart) -> Body:

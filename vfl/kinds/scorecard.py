@@ -18,9 +18,9 @@ from protocols.glm import LOGISTIC_LINKS, Penalty
 from protocols.glm.plan import rows_log2
 from vfl.config.job import Job, Role
 from vfl.config.scorecard import Scorecard
+from vfl.kinds.alone import minimised
 from vfl.kinds.fitted import Fitted
 from vfl.kinds.parts import Body, Head, check, tensors_of
-from vfl.kinds.regression import minimised
 from vfl.preprocessing import WoeColumn
 from vfl.printing import facts, grid, say
 from vfl.programs import glm, scorecard

@@ -38,6 +38,7 @@ class GlmJob:
     fit_intercept: bool = True
     class_weight: ClassWeight = None
     weighted: bool = False
+    models: int = 0  # how many are trained, one-vs-rest; 0: the guest's label decides
     clip: float = 6.0
     score_bits: int = 10
     weight_bits: int = 10
@@ -60,6 +61,7 @@ class GlmJob:
             weighted=self.weighted or self.class_weight is not None,
             intercept=self.fit_intercept,
             weight_bits=self.weight_bits,
+            models=self.models,
         )
 
     def targets(self, table: Table) -> Targets:

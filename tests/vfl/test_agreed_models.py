@@ -1,0 +1,41 @@
+"""A job says how many models are trained one-vs-rest, because so many weights a column are revealed: a guest that announces others is refused."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from protocols.cipher import Identity
+from protocols.errors import PeerAborted, RemoteProtocolError
+from protocols.session import Roles
+from vfl.data import Table, table_from_frame
+from vfl.engine import run_local
+from vfl.programs import glm
+
+
+def table(party: str, label: str | None) -> Table:
+    rng = np.random.default_rng(len(party))
+    frame = pd.DataFrame({"id": np.arange(60), "x": rng.normal(size=60), "y": np.arange(60) % 3})
+    columns = {"columns": ["x"], "label": label, "objective": "multiclass"}
+    return table_from_frame(frame, party=party, keys=["id"], normalise={}, duplicates="error", **columns)
+
+
+def run(guest: int, others: int) -> None:
+    jobs = {models: glm.GlmJob(max_iter=5, link="taylor", models=models) for models in (guest, others)}
+    programs = {
+        "guest": partial(glm.guest, table=table("guest", "y"), job=jobs[guest]),
+        "host": partial(glm.host, table=table("host", None), job=jobs[others]),
+        "arbiter": partial(glm.arbiter, job=jobs[others]),
+    }
+    run_local(Roles("guest", ("host",), "arbiter"), programs, Identity())
+
+
+def test_as_many_as_agreed() -> None:
+    run(3, 3)
+
+
+@pytest.mark.parametrize("agreed", [1, 2, 4])
+def test_more_or_fewer_models_than_agreed(agreed: int) -> None:
+    with pytest.raises((RemoteProtocolError, PeerAborted), match="guest announced an impossible training"):
+        run(0, agreed)

@@ -1,0 +1,161 @@
+"""The sections [model] of regressions, under scikit-learn's names."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from vfl.config.reading import Complaint, Section, choose
+from vfl.data.columns import Objective
+
+GRID = 10  # default of disclosure.score_bits
+
+Weight = Annotated[float, Field(gt=0, le=1e6)]
+
+
+def _class_weight(value: object) -> object:
+    if isinstance(value, str) and value != "balanced":
+        raise Complaint(
+            f'is "{value}", which is not known', 'Write "balanced", or a weight for each value of the label: { yes = 2.0, no = 1.0 }'
+        )
+    return value
+
+
+class Regression(Section):
+    """What all regressions have.  What later releases added is no part of the digest at its default."""
+
+    max_iter: int = Field(default=100, ge=5, le=10_000, description="the number of passes, a whole number from 5 to 10000 (default 100)")
+    weight_bits: int = Field(
+        default=10,
+        ge=4,
+        le=24,
+        description="4 to 24 (default 10): final weights are revealed to their owner rounded to multiples of 2^-weight_bits",
+    )
+    clip: float = Field(
+        default=6.0,
+        gt=0,
+        le=64,
+        description="a number above 0, at most 64 (default 6): standardised values are cut to [-clip, clip]",
+    )
+    fit_intercept: bool = Field(
+        default=True, exclude_if=lambda fit: fit is True, description="true (default) or false: whether the guest fits an intercept"
+    )
+    sample_weight: bool = Field(
+        default=False,
+        exclude_if=lambda weighted: not weighted,
+        description="true where the guest's table weighs rows, false (default) where not",
+    )
+
+    @property
+    def permits(self) -> tuple[str, ...]:
+        """What its protocols reveal, beside the alignment."""
+        scale = ("label-scale-to-parties",) if self.sample_weight else ()
+        return ("final-weights-to-owner", *scale, "scores-to-guest")
+
+    @property
+    def needs_arbiter(self) -> bool:
+        """Whether its protocols need one, whatever the number of hosts."""
+        return True
+
+    @property
+    def arbiter_does(self) -> str:
+        """What the arbiter does for it."""
+        return "holds the decryption key"
+
+    @property
+    def score_bits(self) -> int | None:
+        """The default grid of opened scores; None where scores are not opened by a sum."""
+        return GRID
+
+    @property
+    def label(self) -> Objective:
+        """What the guest's label must hold."""
+        return "numeric"
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether features may miss values."""
+        return False
+
+    @property
+    def takes_texts(self) -> bool:
+        """Whether features may be categories."""
+        return False
+
+    @property
+    def arbiter_scores(self) -> bool:
+        """Whether the arbiter takes part in a prediction, whatever the number of hosts."""
+        return False
+
+
+class LogisticRegression(Regression):
+    """A regression on the log-odds of the label's larger value, or one-vs-rest of each of several values."""
+
+    kind: Literal["logistic-regression"]
+    C: float = Field(
+        default=1.0,
+        gt=0,
+        description="a number above 0 (default 1.0): the weight of the loss against the penalty, as in scikit-learn",
+    )
+    link: Annotated[Literal["exact", "taylor"], BeforeValidator(choose(("exact", "taylor"), {}))] = Field(
+        default="exact", description='"exact" (default) or "taylor"'
+    )
+    num_class: int = Field(
+        default=2,
+        ge=2,
+        le=100,
+        exclude_if=lambda classes: classes == 2,
+        description="2 (default) to 100: how many values the label has; of more than two each is fitted against the rest",
+    )
+    class_weight: Annotated[Literal["balanced"] | dict[str, Weight] | None, BeforeValidator(_class_weight)] = Field(
+        default=None,
+        exclude_if=lambda weights: weights is None,
+        description='"balanced", or a weight above 0 for each value of the label, such as { yes = 2.0, no = 1.0 }',
+    )
+
+    @property
+    def permits(self) -> tuple[str, ...]:
+        """What its protocols reveal, beside the alignment."""
+        edge = ("edge-count-to-arbiter",) if self.link == "exact" else ()
+        scale = ("label-scale-to-parties",) if self.sample_weight or self.class_weight is not None else ()
+        return ("final-weights-to-owner", *edge, *scale, "scores-to-guest")
+
+    @property
+    def label(self) -> Objective:
+        """What the guest's label must hold."""
+        return "binary" if self.num_class == 2 else "multiclass"
+
+    @model_validator(mode="after")
+    def _names_classes(self) -> LogisticRegression:
+        if self.class_weight is not None and not self.class_weight:
+            raise Complaint("names no value of the label", "Remove it, or write a weight for each value", "model.class_weight")
+        return self
+
+
+class LinearRegression(Regression):
+    """Least squares on a number."""
+
+    kind: Literal["linear-regression"]
+    alpha: float = Field(
+        default=1.0, gt=0, description="a number above 0 (default 1.0): the weight of the penalty, as in scikit-learn's Ridge"
+    )
+
+
+class PoissonRegression(Regression):
+    """A regression on the logarithm of an expected count."""
+
+    kind: Literal["poisson-regression"]
+    alpha: float = Field(
+        default=1.0, gt=0, description="a number above 0 (default 1.0): the weight of the penalty, as in scikit-learn's PoissonRegressor"
+    )
+
+    @property
+    def permits(self) -> tuple[str, ...]:
+        """What its protocols reveal, beside the alignment."""
+        return ("final-weights-to-owner", "edge-count-to-arbiter", "label-scale-to-parties", "scores-to-guest")
+
+    @property
+    def label(self) -> Objective:
+        """What the guest's label must hold."""
+        return "count"
