@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import vfl
+from protocols.boosting.goss import SampledRows
 from protocols.boosting.shared import BinSums
 from protocols.errors import ConfigError, DataError, DisclosureRefused
 from tests.harness import TOY
@@ -198,6 +199,17 @@ def test_a_model_goes_on_with_other_rows(membership: str) -> None:
         federation(slice(0, 200), y=np.where(z[:200] > 1, "yes", "no")).fit(trees(), init_model=first)
     with pytest.raises(ConfigError, match="cannot continue"):
         federation(slice(0, 200)).fit(vfl.LogisticRegression(), init_model=first)  # type: ignore[call-overload]
+
+
+def test_policy_keeps_samples_of_rows_from_leaving(small_tables: Tables) -> None:
+    guest, hosts = small_tables
+    federation = vfl.Federation.local(guest, {"telecom": hosts["telecom"]}, on="id", label="default", cipher=TOY)
+    allowed = ("intersection-to-parties", "own-wins-to-host", "node-rows-to-hosts", "directions-to-guest", "bin-sums-to-guest")
+    trees = vfl.BoostedTrees(**SMALL, membership="shared", top_rate=0.3, other_rate=0.3)  # type: ignore[arg-type]
+    with pytest.raises(DisclosureRefused, match=SampledRows.kind):
+        federation.fit(trees, taps={"guest": [PolicyTap(allowed, allowed)]})
+    allowed = (*allowed, "sampled-rows-to-hosts")
+    assert federation.fit(trees, taps={"guest": [PolicyTap(allowed, allowed)]}).best_iteration == 2
 
 
 @pytest.mark.parametrize("membership", ["shared", "hidden"])
