@@ -10,7 +10,7 @@ of other rows than it says could read their labels from the answer (docs/threat-
                                                                   (ColumnNames, if the job opens them: else columns are numbers)
   3      merges fine bins, by the trend; WOE, IV
          (tell)    MergedCounts: which fine bins   ------------>  WOE of its own bins
-                   are one, and their events
+                   are one, and their events       <------------  BinsReceived: nobody goes on before all have theirs
 
 Who learns what: the guest, of every fine bin of a host's column, how many rows and events it holds; with `tell` a host how many events its merged bins hold.
 Cost: n encryptions at the guest; n products a column, and a decryption for about |n| / log2(rows) bins.  Exact: all sums are integers.
@@ -31,7 +31,7 @@ from protocols.checkpoint import Arrays
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import Int32s, check_lengths
 from protocols.errors import RemoteProtocolError
-from protocols.message import REVEALED, SEALED, Message
+from protocols.message import PUBLIC, REVEALED, SEALED, Message
 from protocols.session import Session
 from protocols.woe_bins import BinningRule, Ints, MergedBins, from_arrays, merge, to_arrays
 
@@ -69,6 +69,10 @@ class MergedCounts(
 ):
     group: Int32s  # (all fine bins,) the final bin of each, from 0 in every column
     events: Int32s  # (all final bins,)
+
+
+class BinsReceived(Message, disclosure=PUBLIC, learns="that the sender has its bins"):
+    columns: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +147,9 @@ def _guest(session: Session, y: Ints, own: FineBins, rule: BinningRule, *, tell:
         theirs[channel.peer] = [HostColumn(name, m, int(apart)) for name, m, apart in zip(names, columns, counts.apart, strict=True)]
         if tell:  # 3
             channel.send(MergedCounts(_joined([m.group for m in columns]), _joined([m.events for m in columns])))
+    for channel in session.hosts if tell else ():
+        if channel.recv(BinsReceived).columns != len(theirs[channel.peer]):
+            raise _impossible(channel.peer, "a number of columns")
     return mine, theirs
 
 
@@ -176,8 +183,9 @@ def _host(session: Session, fine: FineBins, rule: BinningRule, *, tell: bool, na
         session.guest.send(ColumnNames("\n".join(names)))
     if not tell:
         return None
-    answer = session.guest.recv(MergedCounts)  # 3
-    return merged_columns(session.roles.guest, answer, fine, rows)
+    merged = merged_columns(session.roles.guest, session.guest.recv(MergedCounts), fine, rows)  # 3
+    session.guest.send(BinsReceived(len(merged)))
+    return merged
 
 
 def received_labels(session: Session, rows: int) -> CipherVec:
