@@ -28,17 +28,23 @@ def look_at(job: Job, table: Table, most: int) -> list[str]:
     low, high = (f(np.where(known, values, fill), axis=0) for f, fill in ((np.min, np.inf), (np.max, -np.inf)))
     if names := _named(numbers, low == high):
         found.append(f"{names}: one value in all rows; the column can carry nothing")
-    clip = getattr(job.model, "clip", None)
-    return found if clip is None else found + _far_out(numbers, values, clip, table.party)
+    clip, steps = getattr(job.model, "clip", None), job.preprocess
+    if clip is None or (steps is not None and (steps.clip_quantiles is not None or steps.encode in ("quantile", "woe"))):
+        return found  # no value is standardised as it came
+    return found + _far_out(numbers, values, clip, table.party)
 
 
 def _far_out(frame: pd.DataFrame, values: NDArray[np.float64], clip: float, party: str) -> list[str]:
     """Columns whose largest values lie so far out that standardising leaves little of the others."""
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, scale = values.mean(axis=0), values.std(axis=0)
+        known = ~np.isnan(values)
+        rows = np.maximum(known.sum(axis=0), 1)
+        mean = np.where(known, values, 0.0).sum(axis=0) / rows
+        apart = np.where(known, values - mean, 0.0)
+        scale = np.sqrt((apart**2).sum(axis=0) / rows)
         if names := _named(frame, ~np.isfinite(scale)):
             raise DataError(f"{party}: {names}: values too large to standardise", remedy="Scale or clip them before the run", party=party)
-        far = np.abs(values - mean).max(axis=0, initial=0.0) / np.where(scale > 0, scale, 1.0)
+        far = np.abs(apart).max(axis=0, initial=0.0) / np.where(scale > 0, scale, 1.0)
     names = _named(frame, far > FAR)
     if not names:
         return []

@@ -69,3 +69,13 @@ def test_columns_too_large_to_standardise_are_refused_before_the_run(write):
     with pytest.raises(DataError, match="bank: column huge: values too large to standardise"):
         look_at(load_job(write(MINIMAL)), own, 1 << 20)
     assert look_at(load_job(write(HIDDEN)), own, 1 << 20) == []
+
+
+def test_gaps_that_a_step_fills_are_no_reason_to_stop(write):
+    """Numbers are looked at without their gaps; a column that is cut or binned before is not called far out."""
+    x = np.random.default_rng(0).normal(size=2000)
+    gaps = table(income=np.where(x > 1, np.nan, x), wild=np.where(np.arange(2000) == 7, 1e9, np.where(x < -1, np.nan, x)))
+    (said,) = look_at(load_job(write(MINIMAL + '\n[preprocess]\nimpute = "mean"\n')), gaps, 1 << 20)
+    assert said.startswith("column wild: values more than 30 standard deviations")
+    for steps in ('impute = "mean"\nclip_quantiles = [0.01, 0.99]', 'encode = "quantile"'):
+        assert look_at(load_job(write(MINIMAL + f"\n[preprocess]\n{steps}\n")), gaps, 1 << 20) == []
