@@ -195,14 +195,14 @@ def test_a_model_that_is_continued_equals_one_trained_at_once(membership: str, o
     whole = Params(
         objective=objective,  # type: ignore[arg-type]
         num_class=3 if objective == "multi:softprob" else 1,
-        n_estimators=4,
+        n_estimators=2,
         max_depth=3,
         membership=membership,  # type: ignore[arg-type]
         min_bin_rows=1,
         subsample=0.8,
     )
     blocks, y = bin_blocks([x[:, :1], x[:, 1:3], x[:, 3:]], whole), labels(whole, z)
-    start = train(blocks, y, replace(whole, n_estimators=2), TOY)
+    start = train(blocks, y, replace(whole, n_estimators=1), TOY)
     went_on, at_once = train(blocks, y, whole, TOY, after=start), train(blocks, y, whole, TOY)
     assert same(joined(went_on), joined(at_once))
     assert same(joined(start), joined(at_once)[: len(start.ensemble.trees)])  # the first part is still a model
@@ -215,16 +215,16 @@ def test_what_early_stopping_gave_up_is_not_continued(membership: str) -> None:
     x, z = table(4, 200, 4, 0.0)
     held_out = np.arange(200) % 3 == 0
     blocks, y = bin_blocks([x[:, :2], x[:, 2:]], p), labels(p, z)
-    start = train(blocks, y, p, TOY, held_out=held_out)
+    start = train(blocks, y, p, Identity(), held_out=held_out)
     kept = len(start.ensemble.trees)
     slower = replace(p, learning_rate=0.1)
-    went_on = train(blocks, y, slower, TOY, held_out=held_out, after=start)
+    went_on = train(blocks, y, slower, Identity(), held_out=held_out, after=start)
     assert same(joined(went_on)[:kept], joined(start))
     assert len(went_on.ensemble.trees) > kept
     rounds = Rounds(slower, y, held_out=held_out, before=(replace(start.ensemble, trees=tuple(joined(start))), start_margin(start, blocks)))
     assert same(joined(went_on), twin.train(blocks, slower, rounds))
     assert np.array_equal(
-        score(went_on, blocks, TOY), went_on.ensemble.margin([t.value[t.route(200, walk(t, blocks))] for t in joined(went_on)], 200)
+        score(went_on, blocks, Identity()), went_on.ensemble.margin([t.value[t.route(200, walk(t, blocks))] for t in joined(went_on)], 200)
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 import vfl
 from protocols.boosting.goss import SampledRows
 from protocols.boosting.shared import BinSums
+from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError, DisclosureRefused
 from tests.harness import TOY
 from vfl.policy import PolicyTap
@@ -130,7 +131,7 @@ def test_labels_of_every_kind_with_texts_and_missing_values(objective: str, memb
     guest, host, z = drawn()
     kinds = {"multi:softprob": np.array(["low", "mid", "top"])[np.digitize(z, [0, 1.5])], "binary:logistic": z > 1}
     label = kinds.get(objective, np.floor(np.exp(z / 2)) if objective == "count:poisson" else z)
-    federation = vfl.Federation.local(guest.assign(y=label), {"shop": host}, on="id", label="y", cipher=TOY)
+    federation = vfl.Federation.local(guest.assign(y=label), {"shop": host}, on="id", label="y", cipher=Identity())
     rounds = {"n_estimators": 12, "max_depth": 3, "min_bin_rows": 3, "validation": 0.2, "early_stopping_rounds": 5}
     model = federation.fit(vfl.BoostedTrees(objective=objective, membership=membership, **rounds))  # type: ignore[arg-type]
     new = host.assign(trade=host["trade"].where(np.arange(len(host)) % 9 > 0, "never seen"))
@@ -162,7 +163,7 @@ def test_labels_of_every_kind_with_texts_and_missing_values(objective: str, memb
 )
 def test_labels_outside_the_objective_are_refused(objective: str, label: list[object], words: str) -> None:
     guest, host, _ = drawn(60)
-    federation = vfl.Federation.local(guest.assign(y=label * (60 // len(label))), {"shop": host}, on="id", label="y", cipher=TOY)
+    federation = vfl.Federation.local(guest.assign(y=label * (60 // len(label))), {"shop": host}, on="id", label="y", cipher=Identity())
     with pytest.raises((ConfigError, DataError), match=words):
         federation.fit(vfl.BoostedTrees(objective=objective, **SMALL))  # type: ignore[arg-type]
 
@@ -171,7 +172,7 @@ def test_very_many_categories_are_refused_by_name() -> None:
     ids = [f"c{k}" for k in range(5000)]
     guest, host = pd.DataFrame({"id": ids, "y": [0, 1] * 2500}), pd.DataFrame({"id": ids, "postcode": [f"p{k}" for k in range(5000)]})
     with pytest.raises(DataError, match="shop: feature column 'postcode' has too many categories"):
-        vfl.Federation.local(guest, {"shop": host}, on="id", label="y", cipher=TOY).fit(vfl.BoostedTrees(**SMALL))  # type: ignore[arg-type]
+        vfl.Federation.local(guest, {"shop": host}, on="id", label="y", cipher=Identity()).fit(vfl.BoostedTrees(**SMALL))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("membership", ["shared", "hidden"])
@@ -180,7 +181,7 @@ def test_a_model_goes_on_with_other_rows(membership: str) -> None:
     guest = guest.assign(y=z > 1)
 
     def federation(rows: slice, **change: object) -> vfl.Federation:
-        return vfl.Federation.local(guest[rows].assign(**change), {"shop": host[rows]}, on="id", label="y", cipher=TOY)
+        return vfl.Federation.local(guest[rows].assign(**change), {"shop": host[rows]}, on="id", label="y", cipher=Identity())
 
     def trees(**change: object) -> vfl.BoostedTrees:
         return vfl.BoostedTrees(**({"n_estimators": 6, "max_depth": 3, "min_bin_rows": 3, "membership": membership} | change))  # type: ignore[arg-type]
@@ -203,7 +204,7 @@ def test_a_model_goes_on_with_other_rows(membership: str) -> None:
 
 def test_policy_keeps_samples_of_rows_from_leaving(small_tables: Tables) -> None:
     guest, hosts = small_tables
-    federation = vfl.Federation.local(guest, {"telecom": hosts["telecom"]}, on="id", label="default", cipher=TOY)
+    federation = vfl.Federation.local(guest, {"telecom": hosts["telecom"]}, on="id", label="default", cipher=Identity())
     allowed = ("intersection-to-parties", "own-wins-to-host", "node-rows-to-hosts", "directions-to-guest", "bin-sums-to-guest")
     trees = vfl.BoostedTrees(**SMALL, membership="shared", top_rate=0.3, other_rate=0.3)  # type: ignore[arg-type]
     with pytest.raises(DisclosureRefused, match=SampledRows.kind):
@@ -221,7 +222,7 @@ def test_rows_of_small_weight_hardly_count(membership: str) -> None:
     scores = []
     for low in (liar, ~liar):
         weighted = guest.assign(w=np.where(low, 0.01, 1.0))
-        federation = vfl.Federation.local(weighted, {"shop": host}, on="id", label="y", sample_weight="w", cipher=TOY)
+        federation = vfl.Federation.local(weighted, {"shop": host}, on="id", label="y", sample_weight="w", cipher=Identity())
         model = federation.fit(vfl.BoostedTrees(n_estimators=8, max_depth=3, min_bin_rows=3, membership=membership))  # type: ignore[arg-type]
         scores.append(model.predict_score(weighted.drop(columns=["y", "w"]), {"shop": host}).to_numpy())
     assert np.corrcoef(scores[0], z > 1)[0, 1] > 0.4 > -0.4 > np.corrcoef(scores[1], z > 1)[0, 1]
