@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -120,3 +121,32 @@ def test_a_prepared_regression_by_files(parties: Institutions) -> None:
     both = new["bank"].merge(new["telecom"], on=KEY).set_index(KEY)
     z = sum(part.predictor(both.astype({"canarytown": object}) if name == "telecom" else both) for name, part in parts.items())  # type: ignore[union-attr]
     assert np.allclose(scores[both.index], 1 / (1 + np.exp(-np.asarray(z).reshape(-1))), atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_uci_credit_by_files(parties: Institutions, data_folder: Path) -> None:
+    """The bank's 5 columns and the partner's 18, 2,000 customers: the report has bins, IV, points, both models' measures; the partner's columns have numbers."""
+    table = pd.read_csv(data_folder / "uci_credit_card.csv", nrows=2000).rename(
+        columns={"ID": KEY, "default.payment.next.month": "canarylabel"}
+    )
+    own = ["LIMIT_BAL", "SEX", "EDUCATION", "MARRIAGE", "AGE"]
+    rest = [c for c in table.columns if c not in (KEY, "canarylabel", *own)]
+    data = {"bank": table[[KEY, "canarylabel", *own]], "telecom": table[[KEY, *rest]]}
+    parties.lay_out(data, settings={"allow": tuple(PERMITS)}, kind="scorecard", max_iter=8, link="taylor", min_iv=0.02)
+    started = {name: parties.start(name) for name in parties.roles}
+    results = {name: process.wait(1000) for name, process in started.items()}
+    assert [r.code for r in results.values()] == [0, 0, 0], results
+    guest, host = (json.loads(results[name].report.read_text()) for name in NAMES)
+    assert len(guest["model"]["host_columns"]) == len(rest) == 18
+    assert not any(c in json.dumps(guest) for c in rest)
+    assert {line["column"] for line in host["model"]["iv"]} == set(rest)
+    strongest = guest["model"]["host_columns"][0]
+    assert strongest["iv"] == host["model"]["iv"][0]["iv"] > 0.3
+    assert host["model"]["iv"][0]["column"] == "PAY_0"
+    assert any(line["dropped"] for line in host["model"]["iv"])
+    test = guest["metrics"]["test"]
+    print({name: round(m["auc"], 4) for name, m in test.items()})
+    assert test["joint"]["auc"] > test["guest_alone"]["auc"] + 0.05
+    page = (results["bank"].folder / "report.html").read_text()
+    assert all(words in page for words in ("Weight of evidence", "Points", "column 1"))
