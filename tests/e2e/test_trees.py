@@ -187,6 +187,6 @@ def test_other_labels_by_files(parties: Institutions, objective: str, more: dict
         assert scores["score"].between(np.min(labels[objective]), np.max(labels[objective])).all()
 
 
-def read(frame: pd.DataFrame, party: str, columns: Sequence[str]) -> Table:
+def read(frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str] = ()) -> Table:
     """New rows of a party, as a federation reads them."""
     return table_from_frame(frame, party=party, keys=[KEY], normalise={KEY: "text"}, duplicates="error", label=None, columns=columns)

@@ -122,6 +122,22 @@ def test_a_full_result_fills_every_section(full_result):
     assert page.words.index("joint score", at) < page.words.index(moved[0], at) < page.words.index(moved[1], at)
 
 
+def test_coefficients_of_several_classes_and_of_a_standardised_outcome_say_so(guest_result):
+    rows = [{"column": "age", "coef": c, "coef_raw": c, "class": name} for c, name in ((0.5, "van"), (-0.9, "bus"))]
+    guest_result["model"] |= {"coefficients": rows, "intercept": None, "link": "exact"}
+    words = Page(render(guest_result)).words
+    assert words.index("age, bus against the rest") < words.index("age, van against the rest")
+    assert len(as_csv(guest_result).split("age bus,coef,")) == 2
+    guest_result["model"] |= {
+        "kind": "linear-regression",
+        "coefficients": [{"column": "age", "coef": 0.5, "coef_raw": 0.1}],
+        "label_scale": 12500.0,
+    }
+    words = Page(render(guest_result)).words
+    assert "in standard deviations of the outcome" in words
+    assert "One standard deviation of the outcome is 12,500." in words
+
+
 @pytest.mark.parametrize(
     ("outcome", "first", "plots", "further"),
     [

@@ -24,7 +24,7 @@ from vfl.report.sections import Result, context, typeset
 FORMAT = 1
 REPORT = "report.json"
 COLUMNS = ("section", "part", "item", "measure", "value")
-ITEM = ("party", "column", "bin", "name")  # what tells one line of a list from the next
+ITEM = ("party", "column", "class", "bin", "name")  # what tells one line of a list from the next
 
 
 def write_report(folder: Path, result: Result) -> Path:
