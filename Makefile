@@ -7,7 +7,7 @@ NATIVE  := $(shell find native -name '*.rs' -o -name Cargo.toml -o -name Cargo.l
 export VFL_TEST_DATA ?= $(wildcard $(abspath ../shared/data))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo wheel test test-serial test-all fuzz lint format docs bench bench-alignment bench-boosting bench-kernels counts lock clean
+.PHONY: help setup demo wheel test test-serial test-all fuzz lint format docs bench bench-full bench-glm bench-alignment bench-boosting bench-kernels counts lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,7 +61,15 @@ format: setup  ## rewrites the sources in the house's format
 docs: setup  ## the generated pages: docs/leakage.md
 	$(BIN)/python -m vfl.docs
 
-bench: setup  ## what encryption costs in a regression: products, bytes, seconds, ratios to the run in the clear
+bench: setup  ## what encryption costs: the same jobs in five modes, scaling, networks, other libraries; a table, overhead.html and .json
+	$(BIN)/vfl bench
+
+bench-full: setup  ## the same on large tables, after the cost model was fitted anew on this machine: hours, and a quiet machine
+	$(BIN)/python -m vfl.bench.fit
+	$(BIN)/vfl bench --full
+	$(BIN)/python -m benchmarks.document
+
+bench-glm: setup  ## a regression by operation: products and seconds a row and pass
 	$(BIN)/python -m benchmarks.glm --rows 4000 --passes 4
 
 bench-kernels: setup  ## the arithmetic alone, beside gmpy2 and phe

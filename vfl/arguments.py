@@ -27,5 +27,5 @@ class InOrderOfUse(TyperGroup):
     """Lists the commands in the order in which one uses them."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        order = ("demo", "init", "trust", "job", "check", "align", "run", "predict", "monitor", "report", "ledger", "model", "chaos")
+        order = ["demo", "init", "trust", "job", "check", "align", "run", "predict", "monitor", "report", "ledger", "model", "bench", "chaos"]  # fmt: skip
         return sorted(super().list_commands(ctx), key=order.index)

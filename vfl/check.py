@@ -9,6 +9,7 @@ from rich.table import Table
 
 from protocols.errors import ConfigError
 from vfl import alignment_run
+from vfl.bench import estimate
 from vfl.budget import Budget
 from vfl.config import Job, Party, cautions, load_agreement, load_party
 from vfl.kinds import kind_of
@@ -60,6 +61,8 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
         facts["table"] = f"{len(ready.table):,} rows, {ready.table.features.shape[1]} columns" + (
             ", and the label" if ready.table.label is not None else ""
         )
+        if time := estimate.told(job, len(ready.table), ready.table.features.shape[1]):
+            facts["time"] = time
     if party.policy.runs_per_partner_per_month is not None:
         facts["runs left"] = ", ".join(f"{budget.left(p)} with {p}" for p in peers) + ", this month"
     for name, text in facts.items():

@@ -289,6 +289,31 @@ def report(
     print_report(run, Console(emoji=False), cutoff)
 
 
+@app.command(epilog=examples("bench"))
+def bench(
+    full: Annotated[bool, typer.Option("--full", help="Large tables, long sweeps, network namespaces: an hour or more.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="For overhead.json and overhead.html; without it, benchmarks/results where that is, else the current folder.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print overhead.json instead of the tables.")] = False,
+    compare: Annotated[
+        Path | None, typer.Option(metavar="OLD.json", help="An older overhead.json: says what costs more now.", show_default=False)
+    ] = None,
+) -> None:
+    """Measure what encryption costs on this machine.
+
+    The same regression and the same trees centralised, in the clear, under Paillier and by other libraries; made-up tables, nothing is sent.  In about two minutes.
+    """
+    from vfl.bench.command import bench as measure
+
+    measure(full, out, as_json, compare, Console(emoji=False))
+
+
 @job_app.command("new", epilog=examples("job new"))
 def job_new(
     job: JobFile,

@@ -26,6 +26,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "ledger reconcile": ("vfl ledger reconcile bank/runs/RUN telecom/runs/RUN",),
     "model show": ("vfl model show RUN/model",),
     "chaos net": ("vfl chaos net", "vfl chaos net --schedules 2000 --seed 8 --model logistic-regression"),
+    "bench": ("vfl bench", "vfl bench --out results/ --compare old/overhead.json", "vfl bench --full"),
 }  # fmt: skip
 
 

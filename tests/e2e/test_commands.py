@@ -184,11 +184,26 @@ def test_the_help_lists_the_commands_in_the_order_of_use(parties: Institutions, 
     monkeypatch.setenv("COLUMNS", "80")
     text = parties.here("--help").out
     listed = re.findall(r"^  ([a-z]+) +\S", text.partition("Commands:")[2], re.MULTILINE)
-    assert listed == ["demo", "init", "trust", "job", "check", "align", "run", "predict", "monitor", "report", "ledger", "model", "chaos"]
+    assert listed == [
+        "demo",
+        "init",
+        "trust",
+        "job",
+        "check",
+        "align",
+        "run",
+        "predict",
+        "monitor",
+        "report",
+        "ledger",
+        "model",
+        "bench",
+        "chaos",
+    ]
     assert "..." not in text.partition("Commands:")[2]  # nothing is cut off at 80 columns
     assert re.fullmatch(r"vfl \d+\.\d+\.\d+\n", parties.here("--version").out)
     in_readme = list(dict.fromkeys(words[1] for words in printed()))
-    assert set(in_readme) == set(listed) - {"demo"}
+    assert set(in_readme) == set(listed) - {"demo", "bench"}
 
 
 def test_init_and_trust_leave_nothing_half_done(parties: Institutions) -> None:

@@ -30,6 +30,7 @@ class Event(NamedTuple):
     size: int  # bytes; 0 at the end of a phase
     seconds: float  # of work, waiting left out
     products: int  # modulo n^2
+    waited: float  # seconds, for a message received
 
 
 class Meter(Tap, Observer):
@@ -39,9 +40,8 @@ class Meter(Tap, Observer):
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self.events: list[Event] = []
-        self.waited = 0.0
         self._clock, self._phase, self._keys = clock, OUTSIDE, list[EncryptionKey]()
-        self._work, self._since, self._products, self._last = 0.0, clock(), 0, 0
+        self._work, self._waited, self._since, self._products, self._last = 0.0, 0.0, clock(), 0, 0
 
     def watch(self, key: EncryptionKey) -> None:
         """Counts the products under a key that this party has made or accepted."""
@@ -61,8 +61,8 @@ class Meter(Tap, Observer):
         self._pause()
 
     def arrived(self, peer: str, kind: type[Message]) -> None:
-        self.waited += self._clock() - self._since
-        self._since = self._clock()
+        now = self._clock()
+        self._waited, self._since = now - self._since, now
         self._last = len(self.events)
         self._event("receive", peer, kind.kind, 0)
 
@@ -88,8 +88,8 @@ class Meter(Tap, Observer):
     def _event(self, what: Literal["send", "receive", "end"], peer: str, kind: str, size: int) -> None:
         self._pause()
         products = sum(key.raw.products for key in self._keys)
-        self.events.append(Event(what, self._phase, peer, kind, size, self._work, products - self._products))
-        self._work, self._products = 0.0, products
+        self.events.append(Event(what, self._phase, peer, kind, size, self._work, products - self._products, self._waited))
+        self._work, self._waited, self._products = 0.0, 0.0, products
 
 
 class Counted:

@@ -1,0 +1,113 @@
+"""Writes the last section of docs/benchmarks.md and its plots from benchmarks/results/overhead.json: what encryption costs, from end to end.
+
+    python -m benchmarks.document
+
+Everything between the two marks of that page is written anew; `make bench-full` measures and then runs this.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from vfl.bench.page import KINDS, figures, of, ratio
+from vfl.bench.terminal import read
+from vfl.report import words
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULT, PAGE, PLOTS = ROOT / "benchmarks" / "results" / "overhead.json", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "figures"
+BEGIN, END = "<!-- written by python -m benchmarks.document -->", "<!-- until here -->"
+STYLE = (
+    "<style>text{fill:#55616d;font:13px system-ui,sans-serif}.middle{text-anchor:middle}.end{text-anchor:end}.grid{stroke:#dfe2e4}.axis{stroke:#55616d}"
+    ".line{fill:none;stroke-width:2.4}.line.joint{stroke:#12597c}.line.alone{stroke:#a35200;stroke-dasharray:7 4}.chance{stroke:#55616d;stroke-dasharray:2 4}"
+    ".dot.joint{fill:#12597c}.dot.alone{fill:#fff;stroke:#a35200;stroke-width:1.8}</style>"
+)
+
+
+def section(result: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of the section."""
+    env, command = result["environment"], "vfl bench --full" if result["full"] else "vfl bench"
+    load = ", ".join(map(str, env["load_average"]))
+    yield from ("## What does encryption cost, from end to end?", "")
+    yield f"`{command}`, commit {env['commit']}: {env['cpu']}, {env['cores']} cores, {env['backend']}, load average {load} at the end."
+    yield "The same job, alignment included, all parties on this machine; seconds of CPU of all parties together."
+    for name, title in KINDS.items():
+        runs = [run for run in of(result["modes"], name) if "skipped" not in run]
+        if not runs:
+            continue
+        work, clear = runs[0]["work"], next(run["cpu_s"] for run in runs if run["mode"] == "clear")
+        shape = f"{work['passes']} passes, link {work['link']}"
+        if name == "trees":
+            shape = f"{work['trees']} trees of depth {work['depth']}, {work['bins']} bins, {work['membership']}"
+        yield from ("", f"**{title}**, {work['rows']:,} rows, {work['guest_columns']} + {work['host_columns']} columns, {shape}:", "")
+        yield "| mode | seconds | CPU s | times the clear | products | of the time explained | sent | AUC |"
+        yield "|---|---|---|---|---|---|---|---|"
+        for run in runs:
+            explained = f"{run['explained']:.0%}" if "explained" in run else "-"
+            yield (
+                f"| {run['label']} | {run['wall_s']:.2f} | {run['cpu_s']:.2f} | {ratio(run['cpu_s'], clear)} | {run['products']:,} | {explained} "
+                f"| {words.size(run['bytes'])} | {run['auc']:.4f} |"
+            )
+    yield from networks(result)
+    yield from peers(result)
+    if told := result["model"]:
+        worst = max(abs(row["error"]) for row in told)
+        counted = max(abs(row["products_error"]) for row in told)
+        yield ""
+        yield f"The cost model of `vfl check` (`vfl/bench/cost.py`) was at most {worst:.0%} wrong in seconds and {counted:.0%} in products on {len(told)} jobs of this"
+        yield "measurement, none of which it was fitted on."
+    yield ""
+    yield from (f"![{title}](figures/{name}.svg)" for name, title, _ in drawn(result))
+
+
+def networks(result: Mapping[str, Any]) -> Iterator[str]:
+    names = [n["name"] for n in result["networks"]]
+    yield from ("", "Every party on a machine of its own, the messages played again on a network:", "")
+    yield "| job | mode | round trips | " + " | ".join(names) + " |"
+    yield "|---|---|---|" + "---|" * len(names)
+    for run in result["modes"]:
+        if "networks" in run and not run.get("small"):
+            cells = " | ".join(f"{run['networks'][n]:.1f} s" for n in names)
+            yield f"| {run['work']['kind']} | {run['label']} | {run['round_trips']:.0f} | {cells} |"
+    for row in result.get("cables", {}).get("rows", []):
+        yield from (
+            "",
+            f"Network namespaces, {row['network']}: {row['measured_s']:.1f} s measured, {row['replayed_s']:.1f} s by the replay.",
+        )
+
+
+def peers(result: Mapping[str, Any]) -> Iterator[str]:
+    operations = list(dict.fromkeys(op for row in result["peers"] for op in row.get("microseconds", {})))
+    yield from ("", "Other libraries in the same run, microseconds an element on one thread:", "")
+    yield "| library | key | randomness | " + " | ".join(operations) + " |"
+    yield "|---|---|---|" + "---|" * len(operations)
+    for row in result["peers"]:
+        cells = " | ".join(f"{row['microseconds'][op]:.1f}" if op in row.get("microseconds", {}) else "-" for op in operations)
+        yield f"| {row['library']} | {row['key']} | {row['randomness']} | {row.get('skipped') or cells} |"
+
+
+def drawn(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(file, title, SVG that stands alone) of each plot."""
+    found = []
+    for title, _, svg in figures(result):
+        alone = str(svg).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+        found.append((title.lower().replace(" ", "-"), title, re.sub(r"(<svg [^>]*>)", lambda m: m.group(1) + STYLE, alone, count=1)))
+    return found
+
+
+def main() -> None:
+    result, text = read(RESULT), PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    PAGE.write_text("\n".join([before + BEGIN, *section(result), END + after.rstrip("\n"), ""]), encoding="utf-8")
+    PLOTS.mkdir(exist_ok=True)
+    for old in PLOTS.glob("*.svg"):
+        old.unlink()
+    for name, _, svg in drawn(result):
+        (PLOTS / f"{name}.svg").write_text(svg + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""`vfl bench`: measures, prints a table, writes overhead.json and overhead.html."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from protocols.errors import ConfigError
+
+RESULTS = Path("benchmarks/results")
+
+
+def bench(everything: bool, out: Path | None, as_json: bool, old: Path | None, console: Console) -> None:
+    """out: the folder for both files; without it benchmarks/results where that is, else the current one.  Raises ConfigError."""
+    from vfl.bench import page, suite, terminal
+
+    before = terminal.read(old) if old else None
+    folder = out or (RESULTS if RESULTS.is_dir() else Path())
+    progress = Console(stderr=True, emoji=False)
+    result = suite.measure(everything, lambda text: progress.print(f"  {text}", highlight=False))
+    text = json.dumps(result, indent=1) + "\n"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "overhead.json").write_text(text, encoding="utf-8")
+        (folder / "overhead.html").write_text(page.render(result), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"the results cannot be written to {folder} ({error.strerror})", remedy="Name another folder with --out"
+        ) from None
+    if as_json:
+        console.file.write(text)
+        return
+    terminal.print_result(result, console)
+    if before:
+        terminal.print_compared(before, result, console)
+    console.print(f"\n{folder / 'overhead.html'}\n{folder / 'overhead.json'}", highlight=False, soft_wrap=True)

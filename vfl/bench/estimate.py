@@ -1,0 +1,54 @@
+"""What `vfl check` says of a job's time: the cost model with two times measured now, for this party's table."""
+
+from __future__ import annotations
+
+from vfl.bench import cost
+from vfl.bench.environment import cores
+from vfl.bench.network import NETWORKS, Network
+from vfl.bench.workload import Workload
+from vfl.config import Job
+from vfl.report import words
+
+
+def workload(job: Job, rows: int, columns: int) -> Workload | None:
+    """The job at its largest: all `rows` common to all, every party with as many columns as this one; None for a kind without a formula."""
+    model, hosts = job.model, len(job.parties.hosts)
+    if model.kind == "logistic-regression" and model.num_class == 2:
+        return Workload("logistic", rows, columns, columns * hosts, hosts, passes=model.max_iter, link=model.link)
+    if model.kind == "boosted-trees":
+        trees = model.n_estimators * model.num_class
+        return Workload(
+            "trees",
+            rows,
+            columns,
+            columns * hosts,
+            hosts,
+            trees=trees,
+            depth=model.max_depth,
+            bins=model.max_bin,
+            membership=model.membership,
+        )
+    return None
+
+
+def times(job: Job, rows: int, columns: int) -> dict[Network, float] | None:
+    """Seconds on each network, every party on a machine like this one.  Measures for about a second."""
+    work = workload(job, rows, columns)
+    if work is None:
+        return None
+    bits = job.crypto.key_bits
+    machine = cost.Machine.measured(bits)
+    return {network: cost.seconds(work, bits, machine, network, cores()) for network in NETWORKS}
+
+
+def told(job: Job, rows: int, columns: int) -> str | None:
+    """The estimate in words, with its error; None for a kind without a formula."""
+    found, work = times(job, rows, columns), workload(job, rows, columns)
+    if found is None or work is None:
+        return None
+    wrong = cost.fitted()["errors"][cost.variant(work)]
+    by_network = ", ".join(f"{words.duration(seconds)} ({network.name})" for network, seconds in found.items())
+    return (
+        f"about {by_network}, if all {rows:,} rows are common and the others have such a machine and so many columns; "
+        f"within {wrong['worst']:.0%} on {wrong['jobs']} jobs that the formula was not fitted on"
+    )

@@ -1,0 +1,125 @@
+"""One run in a process of its own: what it took, as one JSON object on standard output.  `vfl bench` starts it; the run is described on standard input.
+
+    {"mode": "joined" | "clear" | "paillier" | "phe", "key_bits": 2048, "work": {...}, "threads": 2, "judge": true}
+
+Seconds of a party and phase are on the clock, its waiting left out; where parties work at the same time they share the machine's cores.  Peak memory is the
+whole process's, tables and Python included.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from protocols._native import PlainVec
+from protocols.cipher import CipherVec, DecryptionKey, Identity, Paillier, PhePaillier, Scheme, backend
+from protocols.randomness import Seed
+from vfl.bench import joined, network
+from vfl.bench.meter import Meter
+from vfl.bench.workload import Tables, Workload, run, tables
+from vfl.metrics import binary_metrics
+
+SCHEMES: dict[str, type[Identity] | type[Paillier] | type[PhePaillier]] = {"clear": Identity, "paillier": Paillier, "phe": PhePaillier}
+
+
+def measure(mode: str, work: Workload, key_bits: int, *, judge: bool) -> dict[str, Any]:
+    """Runs `work`; judge: also scores new rows, for the AUC."""
+    if mode == "joined":
+        found = joined.fit(work, tables(work).joined(), tables(work, new=True).joined() if judge else None)
+    else:
+        found = federated(work, SCHEMES[mode](key_bits), judge=judge)
+        if mode == "paillier":
+            price = product_seconds(key_bits)
+            found |= {"product_s": price, "explained": found["products"] * price / found["cpu_s"], "backend": backend()}
+    return found | {"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def federated(work: Workload, scheme: Scheme, *, judge: bool) -> dict[str, Any]:
+    done = run(work, scheme)
+    events = {party: meter.events for party, meter in done.meters.items()}
+    return {
+        "wall_s": done.wall_s,
+        "cpu_s": done.cpu_s,
+        "products": sum(e.products for es in events.values() for e in es),
+        "bytes": sum(e.size for es in events.values() for e in es if e.what == "send"),
+        "phases": phases(done.meters),
+        "messages": messages(done.meters),
+        "path_s": network.longest(events, network.seconds),
+        "path_products": network.longest(events, lambda e: float(e.products)),
+        "path_bytes": network.bytes_in_line(events),
+        "round_trips": network.round_trips(events),
+        "networks": {net.name: network.play(events, net) for net in network.NETWORKS},
+        "auc": auc(done.model, tables(work, new=True)) if judge else None,
+    }
+
+
+def phases(meters: Mapping[str, Meter]) -> list[dict[str, Any]]:
+    """Seconds of work and of waiting, and products, by party and phase."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for party, meter in meters.items():
+        for event in meter.events:
+            row = rows.setdefault(
+                (party, event.phase),
+                {"party": party, "phase": event.phase, "seconds": 0.0, "waited_s": 0.0, "products": 0, "bytes_sent": 0},
+            )
+            row["seconds"] += event.seconds
+            row["waited_s"] += event.waited
+            row["products"] += event.products
+            row["bytes_sent"] += event.size if event.what == "send" else 0
+    return list(rows.values())
+
+
+def messages(meters: Mapping[str, Meter]) -> list[dict[str, Any]]:
+    """Numbers and bytes by link and kind."""
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for party, meter in meters.items():
+        for event in meter.events:
+            if event.what == "send":
+                row = rows.setdefault(
+                    (party, event.peer, event.kind), {"from": party, "to": event.peer, "kind": event.kind, "messages": 0, "bytes": 0}
+                )
+                row["messages"] += 1
+                row["bytes"] += event.size
+    return list(rows.values())
+
+
+def auc(model: Any, new: Tables) -> float:
+    """Of the joint model, on rows that it has not seen."""
+    scores = model.predict_score(new.guest.drop(columns="label"), new.hosts)
+    known = scores.notna().to_numpy()
+    return float(binary_metrics(new.guest["label"].to_numpy()[known], scores.to_numpy()[known])["auc"] or 0.0)
+
+
+@cache
+def sample(key_bits: int) -> tuple[DecryptionKey, CipherVec]:
+    """A key, and 4,000 ciphertexts under it."""
+    seed = Seed("bench", bytes(32))
+    key = Paillier(key_bits).generate("bench", seed)
+    return key, key.encrypt(PlainVec.zeros(250), seed).take(np.arange(4000) % 250)
+
+
+def product_seconds(key_bits: int) -> float:
+    """Seconds of one thread for one product modulo n^2, at the pace of a long run of them; the best of five."""
+    key, vector = sample(key_bits)
+    bins, best = np.zeros((4000, 1), dtype=np.int64), float("inf")
+    for _ in range(5):
+        before, start = key.public.raw.products, time.process_time()
+        vector.histogram(bins, 1)
+        best = min(best, (time.process_time() - start) / (key.public.raw.products - before))
+    return best
+
+
+def main() -> None:
+    ask = json.load(sys.stdin)
+    print(json.dumps(measure(ask["mode"], Workload(**ask["work"]), ask["key_bits"], judge=ask["judge"])))  # noqa: T201 (this is its answer)
+
+
+if __name__ == "__main__":
+    main()

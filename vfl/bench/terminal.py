@@ -1,0 +1,110 @@
+"""What was measured, in the terminal; and what became slower since an older measurement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from protocols.errors import ConfigError
+from vfl.bench.page import KINDS, of, ratio
+from vfl.bench.suite import FORMAT
+from vfl.report import words
+
+SLOWER = 1.15  # two runs of the same code differ by up to so much on a machine that does other things, too
+
+
+def print_result(result: Mapping[str, Any], console: Console) -> None:
+    """The modes of both jobs, what python-paillier took, networks, other libraries and the cost model's error."""
+    env = result["environment"]
+    console.print(f"{env['cpu']}, {env['cores']} cores, {env['backend']}, load {env['load_average'][0]}\n", highlight=False)
+    for name, title in KINDS.items():
+        if runs := of(result["modes"], name):
+            console.print(modes(title, runs))
+    if small := [run for run in result["modes"] if run.get("small")]:
+        console.print(modes("The same protocols on tables for python-paillier", small))
+    console.print("Other libraries, microseconds an element on one thread")
+    for row in result["peers"]:
+        told = row.get("skipped") or ", ".join(f"{op} {us:.1f}" for op, us in row["microseconds"].items())
+        console.print(f"{row['library']:<16} {told}", highlight=False)
+    if result["model"]:
+        worst = max(result["model"], key=lambda row: abs(row["error"]))
+        console.print(
+            f"\ncost model: at most {abs(worst['error']):.0%} wrong on {len(result['model'])} jobs that it was not fitted on",
+            highlight=False,
+        )
+
+
+def modes(title: str, runs: list[Mapping[str, Any]]) -> Table:
+    clear = next((run["cpu_s"] for run in runs if run["mode"] == "clear"), None)
+    table = Table(box=None, title=title, title_justify="left", padding=(0, 2, 0, 0))
+    for column in ("mode", "seconds", "CPU s", "x clear", "products", "explain", "sent", "MiB", "AUC"):
+        table.add_column(column, justify="left" if column == "mode" else "right")
+    for run in runs:
+        if "skipped" in run:
+            table.add_row(run["label"], "skipped: " + run["skipped"])
+            continue
+        explained, auc = run.get("explained"), run.get("auc")
+        table.add_row(
+            f"{run['work']['kind']}, {run['label']}" if run.get("small") else run["label"],
+            f"{run['wall_s']:.2f}",
+            f"{run['cpu_s']:.2f}",
+            ratio(run["cpu_s"], clear) if clear else "",
+            f"{run['products']:,}" if run["products"] else "",
+            f"{explained:.0%}" if explained else "",
+            words.size(run["bytes"]) if run["bytes"] else "",
+            f"{run['peak_mib']:.0f}",
+            f"{auc:.4f}" if auc is not None else "",
+        )
+    return table
+
+
+def read(path: Path) -> dict[str, Any]:
+    """An overhead.json; raises ConfigError if it is none."""
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = result["format"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(f"{path} is no result of vfl bench", remedy="Give an overhead.json that vfl bench wrote") from None
+    if found != FORMAT:
+        raise ConfigError(f"{path} has another format", expected=FORMAT, found=found, remedy="Measure the old version again with this one")
+    return result
+
+
+def figures(result: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """(name, number) of everything that may grow: CPU seconds, products and bytes of each run, microseconds of each operation."""
+    for run in (*result["modes"], *result["sweeps"]):
+        if "skipped" not in run:
+            name = f"{run['work']['kind']}, {run.get('label') or run['axis'] + ' = ' + str(run['value'])}, {run['work']['rows']} rows"
+            for key in ("cpu_s", "products", "bytes"):
+                yield f"{name}: {key}", float(run[key])
+    for row in result["peers"]:
+        for op, value in row.get("microseconds", {}).items():
+            if row["library"].startswith("vfl"):
+                yield f"{row['library']}: {op}", float(value)
+
+
+def grown(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """(name, old, new) of what costs more: any count that is higher, any time beyond what chance does."""
+    before = dict(figures(old))
+    return [
+        (name, before[name], value)
+        for name, value in figures(new)
+        if name in before and value > before[name] * (1.0 if name.endswith(("products", "bytes")) else SLOWER)
+    ]
+
+
+def print_compared(old: Mapping[str, Any], new: Mapping[str, Any], console: Console) -> None:
+    console.print()
+    for key in ("cpu", "cores", "backend"):
+        if old["environment"][key] != new["environment"][key]:
+            console.print(f"[yellow]caution[/]: another {key}: {old['environment'][key]} before", highlight=False)
+    rows = grown(old, new)
+    for name, before, now in rows:
+        console.print(f"costs more: {name}: {before:.6g} -> {now:.6g} ({ratio(now, before)})", highlight=False)
+    if not rows:
+        console.print("nothing costs more than before")
