@@ -26,7 +26,8 @@ REFUSED = {
 class Regression(Parameters):
     """What all regressions share; not for use by itself.
 
-    max_iter: passes over the rows; their number is fixed, because nobody sees a gradient or a loss.
+    max_iter: passes over the rows; their number is fixed, because nobody sees a gradient or a loss.  "auto" plans them from the base rate, of which hosts and
+    arbiter then learn the order of magnitude; nearly separable or collinear columns can need more (docs/protocols/glm.md).
     fit_intercept: whether the guest fits one, un-penalised.
     clip: standardised features are clipped to [-clip, clip].  score_bits: scores are opened to the guest rounded to 2^-score_bits.
     weight_bits: final weights are revealed to their owner rounded to 2^-weight_bits.
@@ -34,7 +35,7 @@ class Regression(Parameters):
     l1_ratio, positive, warm_start: only their defaults are possible; the error says why.
     """
 
-    max_iter: int = 100
+    max_iter: int | Literal["auto"] = 100
     fit_intercept: bool = True
     clip: float = 6.0
     score_bits: int = 10
@@ -52,7 +53,11 @@ class Regression(Parameters):
                 )
         self.check(
             (
-                ("max_iter", whole(self.max_iter, 5, 10_000), "a whole number from 5 to 10000: earlier weights tell too much"),
+                (
+                    "max_iter",
+                    self.max_iter == "auto" or whole(self.max_iter, 5, 10_000),
+                    'a whole number from 5 to 10000 (earlier weights tell too much), or "auto"',
+                ),
                 ("fit_intercept", isinstance(self.fit_intercept, bool), "True or False"),
                 ("clip", number(self.clip, 0, 64, open_below=True), "a number above 0, at most 64"),
                 ("weight_bits", whole(self.weight_bits, 4, 24), "a whole number from 4 to 24"),
@@ -69,7 +74,7 @@ class Regression(Parameters):
     def job(self) -> dict[str, Any]:
         """As the program takes them."""
         names = ("max_iter", "fit_intercept", "clip", "score_bits", "weight_bits")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | {"max_iter": None if self.max_iter == "auto" else self.max_iter}
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)

@@ -44,6 +44,10 @@ class Link(ABC):
         """The intercept that is best without any column, which the guest starts from."""
 
     @abstractmethod
+    def typical(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
+        """The second derivative at that start, against which `curvature` is the bound: their ratio decides how many passes are needed."""
+
+    @abstractmethod
     def difference(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
         """At the guest: [[mean(z) - y]] (n,) from [[z]] (n,)."""
 
@@ -89,6 +93,9 @@ class Linear(Link):
     def start(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
         return float(np.average(y, weights=weights) - self.middle) * 2.0**self.slope_log2
 
+    def typical(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
+        return self.curvature
+
     def difference(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
         return z.add_plain(PlainVec.from_i64(np.rint((self.middle - y) * 2.0**self.residual_bits).astype(np.int64)))
 
@@ -129,6 +136,10 @@ class ExactLogistic(Sealed):
         rate = float(np.average(y, weights=weights))
         return math.log(rate / (1 - rate))
 
+    def typical(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
+        rate = float(np.average(y, weights=weights))
+        return rate * (1 - rate)
+
 
 @dataclass(frozen=True)
 class ExactPoisson(Sealed):
@@ -165,7 +176,10 @@ class ExactPoisson(Sealed):
         return sealed_link.Curve(lambda z: slope(z) + cap * np.maximum(z - knee, 0.0), slope, self.RANGE, knee)
 
     def start(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
-        return math.log(float(np.average(y, weights=weights)))
+        return math.log(self.typical(y, weights))
+
+    def typical(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
+        return float(np.average(y, weights=weights))
 
     def scaled(self, mean_log2: int) -> ExactPoisson:
         return ExactPoisson(mean_log2)
@@ -197,6 +211,9 @@ class Weighted(Link):
 
     def start(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
         return self.base.start(y, weights)
+
+    def typical(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
+        return self.base.typical(y, weights) * (1.0 if weights is None else float(weights.mean()))
 
     def difference(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
         assert self.weights is not None

@@ -23,11 +23,12 @@ from protocols.errors import ConfigError
 FEATURE = 16  # fractional bits of features
 PRECONDITION = 14  # of the preconditioned features, and more where a large curvature makes them small
 WEIGHT = 24  # of weights and momentum
-PENALTY = 16  # at most so many more bits in the L2 term's matrix than in the preconditioned features
+PENALTY = 18  # at most so many more bits in the L2 term's matrix than in the preconditioned features
 SCORE = 8  # |z| and |w| stay below 2^SCORE, far beyond what a regression on standardised columns reaches; checked after opening
 SIGMA = 80  # bits by which a mask exceeds the value that it hides
 GUARD = 8  # bits of a slot beyond the masked value, so that a broken bound shows
 WARM_UP = 10  # one pass in so many goes to the start, which keeps predictors from overshooting
+MOST_PASSES = 10_000  # that are ever planned
 TOLERANCE = 1e-4  # by which all passes together shrink the error, in the part of the spectrum that they reach
 
 
@@ -129,6 +130,14 @@ class Step:
     @classmethod
     def of(cls, momentum: float, rate: float, *, keeps: bool) -> Step:
         return cls(round(momentum * 2**WEIGHT), round(rate * 2**WEIGHT), keeps)
+
+
+def planned_passes(flatness_log2: int, blocks: int) -> int:
+    """Passes that a regression is likely to need between `blocks` parties, where the curvature's bound is 2^flatness_log2 times what it is at the base rate.
+
+    A rule of thumb: Chebyshev's passes grow with the root of the condition number; nearly separable or collinear columns need more.
+    """
+    return min(math.ceil(30 * blocks * 2 ** (flatness_log2 / 2)), MOST_PASSES)
 
 
 def rows_log2(rows: int) -> int:

@@ -2,15 +2,15 @@
 
      guest                                                          hosts, arbiter
  1   TrainingStart: ceil(log2 n), number of models, name  ------->  the scale of steps
- 2   (counts, weighted rows)                  LabelScale  ------->  the bound of the curvature: preconditioner, head-room, table
+ 2   (counts, weighted rows, planned passes)  LabelScale  ------->  the bound of the curvature: preconditioner, head-room, table; how many passes
 
-Who learns what: hosts and arbiter the sizes, and where the job has counts or weighted rows two powers of two (REVEALED).
+Who learns what: hosts and arbiter the sizes, and where the job has counts, weighted rows or planned passes up to three powers of two (REVEALED).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from protocols.channel import broadcast
 from protocols.cipher import EncryptionKey
 from protocols.errors import DataError, RemoteProtocolError
 from protocols.glm.links import Link, Weighted
-from protocols.glm.plan import WEIGHT, Penalty, Plan, rows_log2
+from protocols.glm.plan import WEIGHT, Penalty, Plan, planned_passes, rows_log2
 from protocols.message import PUBLIC, REVEALED, Message
 from protocols.session import Session
 
@@ -29,13 +29,13 @@ MAX_SCALE = 19  # log2: labels' means and row weights stay below; smaller ones t
 
 @dataclass(frozen=True)
 class Terms:
-    """What the parties agreed on.  weighted: rows carry weights.  weight_bits: final weights are revealed rounded to 2^-weight_bits.
+    """What the parties agreed on.  passes: None to plan them.  weighted: rows carry weights.  weight_bits: final weights are revealed rounded to 2^-weight_bits.
 
     models: how many are trained, and so how many weights a column revealed; 0: as many as the guest says."""
 
     link: Link
     penalty: Penalty
-    passes: int
+    passes: int | None
     weighted: bool = False
     intercept: bool = True
     weight_bits: int = WEIGHT
@@ -56,60 +56,85 @@ class LabelScale(
     Message,
     disclosure=REVEALED,
     permit="label-scale-to-parties",
-    learns="two powers of two: one not below the labels' mean (counts only), one not below the largest weight of a row",
+    learns="three powers of two, 1 where the job does not need them: above the labels' mean (counts), the largest weight of a row (weighted rows), "
+    "and how flat the loss is at the base rate (planned passes)",
 ):
     mean_log2: int
     weight_log2: int
+    flatness_log2: int
+
+
+@dataclass(frozen=True)
+class Announced:
+    """What every party knows before the first pass."""
+
+    start: TrainingStart
+    link: Link
+    passes: int
+    blocks: int
+    penalty: Penalty
+
+    def plan(self, key: EncryptionKey) -> Plan:
+        """Raises ConfigError (head-room)."""
+        return self.link.plan(self.start.rows_log2, self.penalty, self.passes, self.blocks, key.plain_bits)
 
 
 def announce(
     session: Session, terms: Terms, targets: NDArray[np.float64], model_id: bytes, weights: NDArray[np.float64] | None
-) -> tuple[TrainingStart, Link]:
+) -> Announced:
     """At the guest: tells all parties what they need, and returns the link scaled to it.  Raises DataError for labels and weights out of bounds."""
     start = TrainingStart(rows_log2(targets.shape[1]), len(targets), model_id)
     broadcast([*session.hosts, session.arbiter], start)  # 1
-    link = terms.link
+    scale = NO_SCALE
     if needs_scale(terms):
         scale = label_scale(terms, targets, weights, session.me)
         broadcast([*session.hosts, session.arbiter], scale)  # 2
-        link = scaled(terms, scale)
+    link = scaled(terms, scale)
     bare = link.base if isinstance(link, Weighted) else link
     if not np.all(np.abs(targets) < 2.0 ** min(bare.residual_log2, 62 - bare.residual_bits)):
         raise DataError("a label is far larger than the others", remedy="Look for extreme labels, or train without them", party=session.me)
-    return start, link
+    return announced(session, terms, start, scale)
 
 
-def receive_start(session: Session, terms: Terms) -> tuple[TrainingStart, Link]:
-    """What the guest announced, and the link scaled to it."""
-    guest_name = session.roles.guest
-    start = session.guest.recv(TrainingStart)
+def receive_start(session: Session, terms: Terms) -> Announced:
+    """The same at hosts and arbiter.  Raises RemoteProtocolError for what no training can be."""
+    start, scale = session.guest.recv(TrainingStart), NO_SCALE
     good = 1 <= start.rows_log2 <= 40 and len(start.model_id) == 16 and 1 <= start.models <= MAX_MODELS
     good = good and terms.models in (0, start.models)
-    link = terms.link
     if good and needs_scale(terms):
         scale = session.guest.recv(LabelScale)
-        good = max(abs(scale.mean_log2), abs(scale.weight_log2)) <= MAX_SCALE
-        link = scaled(terms, scale) if good else link
+        good = max(abs(scale.mean_log2), abs(scale.weight_log2)) <= MAX_SCALE and 0 <= scale.flatness_log2 <= 2 * MAX_SCALE
     if not good:
-        raise RemoteProtocolError(f"{guest_name} announced an impossible training", party=guest_name)
-    return start, link
+        raise RemoteProtocolError(f"{session.roles.guest} announced an impossible training", party=session.roles.guest)
+    return announced(session, terms, start, scale)
+
+
+NO_SCALE = LabelScale(0, 0, 0)
 
 
 def needs_scale(terms: Terms) -> bool:
-    """Whether the parties need a LabelScale to bound the curvature."""
-    return terms.weighted or terms.link.by_mean
+    """Whether the parties need a LabelScale: to bound the curvature, or to plan the passes."""
+    return terms.weighted or terms.link.by_mean or terms.passes is None
 
 
 def label_scale(terms: Terms, targets: NDArray[np.float64], weights: NDArray[np.float64] | None, me: str) -> LabelScale:
     """At the guest: what the job needs, and 1 for the rest."""
     mean = np.average(targets[0], weights=None if weights is None else weights[0]) if terms.link.by_mean else 1.0
     largest = 1.0 if weights is None else weights.max()
-    logs = [max(-MAX_SCALE, math.ceil(math.log2(v))) if v > 0 else -MAX_SCALE for v in (mean, largest)]
+    mean_log2, weight_log2 = logs = [max(-MAX_SCALE, math.ceil(math.log2(v))) if v > 0 else -MAX_SCALE for v in (mean, largest)]
     if max(logs) > MAX_SCALE:
         raise DataError(
             "labels or weights are too large", remedy="Choose a larger unit for them", party=me, expected=f"below 2^{MAX_SCALE}"
         )
-    return LabelScale(*logs)
+    scale = LabelScale(mean_log2, weight_log2, 0)
+    return scale if terms.passes is not None else replace(scale, flatness_log2=flatness_log2(scaled(terms, scale), targets, weights))
+
+
+def flatness_log2(link: Link, targets: NDArray[np.float64], weights: NDArray[np.float64] | None) -> int:
+    """ceil(log2) of the curvature's bound over what it is at the start, in the flattest of the models."""
+    each = weights if weights is not None else [None] * len(targets)
+    ratio = max(link.curvature / link.typical(y, w) for y, w in zip(targets, each, strict=True))
+    return min(max(0, math.ceil(math.log2(ratio) - 1e-9)), 2 * MAX_SCALE)
 
 
 def scaled(terms: Terms, scale: LabelScale) -> Link:
@@ -117,5 +142,7 @@ def scaled(terms: Terms, scale: LabelScale) -> Link:
     return Weighted(link, scale.weight_log2) if terms.weighted else link
 
 
-def make_plan(session: Session, key: EncryptionKey, start: TrainingStart, link: Link, terms: Terms) -> Plan:
-    return link.plan(start.rows_log2, terms.penalty, terms.passes, len(session.roles.data_parties), key.plain_bits)
+def announced(session: Session, terms: Terms, start: TrainingStart, scale: LabelScale) -> Announced:
+    blocks = len(session.roles.data_parties)
+    passes = planned_passes(scale.flatness_log2, blocks) if terms.passes is None else terms.passes
+    return Announced(start, scaled(terms, scale), passes, blocks, terms.penalty)

@@ -7,7 +7,7 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
  step    data party P (a host, or the guest itself)       guest                                arbiter (sk; holds every b_P)
   0      checks n                <-----------------------------------------------------------  PublicKeyOffer (key_offer.py)
                                  <----------------------  TrainingStart: ceil(log2 n) -------> for the scale of steps
-                                 <----------------------  LabelScale (counts; row weights) --> for the curvature's bound
+                                 <----------------------  LabelScale (where needed) ---------> for the curvature's bound, and how many passes
          Columns: how many weights it has  -------------------------------------------------->
  each model (one, or one-vs-rest one a class), each pass
   1                              <-----------------------------------------------------------  WeightShare [[b_P]], to each P alone
@@ -21,7 +21,7 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
   5                              <-----------------------------------------------------------  FinalShare b_P, rounded, to P alone: w_P = a_P + b_P
 
 Who learns what: P its own final weights (that is the prescribed output); the arbiter ceil(log2 n), the number of models and each party's number of columns,
-and what the link declares; hosts and arbiter two powers of two where the job has counts or row weights; nobody any gradient, residual, predictor or
+and what the link declares; hosts and arbiter up to three powers of two where the job has counts, row weights or planned passes; nobody any gradient, residual, predictor or
 intermediate weight.
 Cost a pass: hosts n re-randomisations and about 2 n d_P products modulo n^2 in step 1 and 3 each; the guest those products; the link; a few decryptions.
 Error: the weights equal those of the same integer arithmetic in the clear within 3 units of 2^-24 a pass (docs/protocols/glm.md).
@@ -44,7 +44,7 @@ from protocols.glm import pair_masks
 from protocols.glm.block import Block, Share, Shares, weights
 from protocols.glm.links import Weighted
 from protocols.glm.plan import FEATURE, SCORE, SIGMA, WEIGHT, Plan, Step, rows_log2
-from protocols.glm.terms import Terms, announce, make_plan, receive_start
+from protocols.glm.terms import Terms, announce, receive_start
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
 from protocols.session import Session
 
@@ -92,8 +92,8 @@ def guest(
     Learns: its own final weights.  Raises ConfigError (head-room), DataError (labels and weights out of bounds), InvalidKey, ProtocolError.
     """
     key = key_offer.accept(session)
-    start, link = announce(session, terms, targets, model_id, weights)
-    plan = make_plan(session, key, start, link, terms)
+    told = announce(session, terms, targets, model_id, weights)
+    plan, link = told.plan(key), told.link
     block = Block.of(x, plan, intercept=terms.intercept, models=len(targets))
     session.arbiter.send(Columns(block.width))
     pair_masks.relay(session)
@@ -125,26 +125,26 @@ def host(session: Session, x: NDArray[np.float64], terms: Terms) -> tuple[NDArra
     Learns: its own final weights.  Raises ConfigError (head-room), InvalidKey, ProtocolError.
     """
     key = key_offer.accept(session)
-    start, link = receive_start(session, terms)
-    if start.rows_log2 != rows_log2(len(x)):
+    told = receive_start(session, terms)
+    if told.start.rows_log2 != rows_log2(len(x)):
         raise RemoteProtocolError(f"{session.roles.guest} trains on another number of rows", party=session.roles.guest)
-    plan = make_plan(session, key, start, link, terms)
-    block = Block.of(x, plan, intercept=False, models=start.models)
+    plan = told.plan(key)
+    block = Block.of(x, plan, intercept=False, models=told.start.models)
     session.arbiter.send(Columns(block.width))
     masks = pair_masks.agree(session, "predictor")
     found = []
-    for model in range(start.models):
+    for model in range(told.start.models):
         share = Share.start(PlainVec.zeros(block.width))
-        for number, step in session.steps("train", list(enumerate(plan.steps(), model * terms.passes)), Shares({session.me: share})):
+        for number, step in session.steps("train", list(enumerate(plan.steps(), model * plan.passes)), Shares({session.me: share})):
             theirs = receive_share(session, block.width)  # 1
             z = block.predictor(theirs, share.point).add_plain(masks.integers(number, len(x), PREDICTOR_MASK))
             session.guest.send(Predictor(z.rerandomise(session.seed("predictor", z.digest()))))
-            link.deal(session, len(x))
+            told.link.deal(session, len(x))
             d = session.guest.recv(Residual).d  # 2
             check_lengths(session.roles.guest, len(x), d)
             descend(session, plan, block, share, d, theirs, step)  # 3, 4
         found.append(receive_weights(session, share))  # 5
-    return np.stack(found), start.model_id
+    return np.stack(found), told.start.model_id
 
 
 def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> bytes:
@@ -152,17 +152,17 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> bytes:
 
     Learns: sizes only, and what the link declares.  Raises DataError (as the link does), PlaintextOverflow, ProtocolError."""
     key_offer.offer(session, key)
-    start, link = receive_start(session, terms)
-    plan = make_plan(session, key.public, start, link, terms)
+    told = receive_start(session, terms)
+    plan = told.plan(key.public)
     parties = [session.channels[p] for p in session.roles.data_parties]
     columns = {channel.peer: receive_columns(session, channel.peer) for channel in parties}
-    for _ in range(start.models):
+    for _ in range(told.start.models):
         shares = {party: Share.start(PlainVec.zeros(count)) for party, count in columns.items()}
         for step in session.steps("train", plan.steps(), Shares(shares)):
             for channel in parties:
                 here = shares[channel.peer].point
                 channel.send(WeightShare(key.encrypt(here, session.seed("weight share", here.to_bytes()))))  # 1
-            link.serve(session, plan.rows_log2, key, last=step.last)  # 2
+            told.link.serve(session, plan.rows_log2, key, last=step.last)  # 2
             for channel in parties:
                 packed = channel.recv(MaskedGradient).packed  # 3
                 check_lengths(channel.peer, -(-columns[channel.peer] // plan.slots), packed, what="packed gradients")
@@ -170,7 +170,7 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> bytes:
                 shares[channel.peer].step(opened, plan.shift, step)  # 4
         for channel in parties:
             channel.send(FinalShare(rounded(shares[channel.peer].point, terms.weight_bits)))  # 5
-    return start.model_id
+    return told.start.model_id
 
 
 def descend(session: Session, plan: Plan, block: Block, share: Share, residual: CipherVec, theirs: CipherVec, step: Step) -> None:

@@ -25,8 +25,8 @@ PERMITS: dict[str, str] = {
         "and for counts how many rows' means are far above the labels' mean (none at the end, or the run stops)"
     ),
     "label-scale-to-parties": (
-        "counts and weighted rows: hosts and arbiter learn the order of magnitude, a power of two, of the labels' mean (counts) and of the largest "
-        "weight of a row, which with balanced classes is that of the rarest class"
+        "counts, weighted rows, planned passes: hosts and arbiter learn the order of magnitude, a power of two, of the labels' mean (counts), of the largest "
+        "weight of a row, which with balanced classes is that of the rarest class, and of p (1 - p) for the rarest class (planned passes)"
     ),
     "scores-to-guest": (
         "the guest learns, for every row scored, the sum of the hosts' rounded parts of the score; "

@@ -15,7 +15,7 @@ from rich.markup import escape
 from protocols.cipher import HEAD_ROOM
 from protocols.glm import LOGISTIC_LINKS
 from protocols.glm.plan import rows_log2
-from protocols.glm.terms import LabelScale, scaled
+from protocols.glm.terms import NO_SCALE, scaled
 from vfl.config.job import Job, Role
 from vfl.config.regressions import LinearRegression, LogisticRegression, PoissonRegression
 from vfl.kinds import alone
@@ -99,8 +99,8 @@ def summary(job: Job) -> dict[str, Any]:
 def carries(job: Job, rows: int) -> None:
     """Raises ConfigError unless a plaintext has room for one masked gradient over so many rows, where labels' means and weights of rows are 1."""
     terms, plain_bits = plan_of(job).terms, job.crypto.key_bits - HEAD_ROOM - 1
-    link = scaled(terms, LabelScale(0, 0))
-    link.plan(rows_log2(rows), terms.penalty, terms.passes, 1 + len(job.parties.hosts), plain_bits)
+    link = scaled(terms, NO_SCALE)
+    link.plan(rows_log2(rows), terms.penalty, _model(job).max_iter, 1 + len(job.parties.hosts), plain_bits)
 
 
 def plan_of(job: Job, classes: tuple[Any, ...] = ()) -> glm.GlmJob:

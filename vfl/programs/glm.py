@@ -33,7 +33,7 @@ class GlmJob:
 
     family: Family = "logistic"
     alpha: float = 1.0
-    max_iter: int = 100
+    max_iter: int | None = 100  # None: planned from the base rate
     link: str = "exact"
     fit_intercept: bool = True
     class_weight: ClassWeight = None
