@@ -47,3 +47,15 @@ def expired(folder: Path) -> Identity:
         create_identity(folder, "telecom", days=0)
     pem = (folder / "cert.pem").read_bytes()
     return Identity("telecom", folder / "key.pem", folder / "cert.pem", pem, ec.generate_private_key(ec.SECP256R1()))
+
+
+def of_tomorrow(folder: Path) -> Identity:
+    """A certificate of "telecom" that a machine made whose clock is a day ahead; the private key is its own."""
+    made = create_identity(folder, "telecom")
+    mine, day = x509.load_pem_x509_certificate(made.certificate_pem), datetime.timedelta(1)
+    later = x509.CertificateBuilder(
+        mine.subject, mine.subject, mine.public_key(), 7, mine.not_valid_before_utc + day, mine.not_valid_after_utc
+    )
+    pem = later.sign(made._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    made.certificate_path.write_bytes(pem)
+    return Identity("telecom", made.key_path, made.certificate_path, pem, made._key)

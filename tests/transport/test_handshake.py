@@ -20,8 +20,9 @@ from protocols.errors import (
     PeerUnreachable,
     VFLError,
 )
-from tests.transport.certificates import authority, expired, signed_by
+from tests.transport.certificates import authority, expired, of_tomorrow, signed_by
 from tests.transport.world import LOCAL, SESSION, World, at_once, free_port, meet, under
+from vfl.identity import Identity
 from vfl.transport import PeerAddress, TlsNetwork, hello
 from vfl.transport.switchboard import Switchboard
 
@@ -143,7 +144,24 @@ def test_a_certificate_that_expires_before_the_handshake(world: World, tmp_path:
     networks = world.pair(guest={"pins": {"telecom": old.certificate_pem}}, host={"identity": old})
     at_bank, at_telecom = refused(*networks)
     assert "its certificate has expired" in str(at_bank)
+    assert "ask telecom for a new certificate" in at_bank.remedy
     assert "this party's certificate has expired" in str(at_telecom)
+
+
+def test_a_clock_that_is_a_day_off(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found at home, before anything is sent; where only the peer's clock is right, in the handshake."""
+    early = of_tomorrow(tmp_path)
+    with pytest.raises(ConfigError, match=r"own certificate .* is valid only from .* Check this machine's clock"):
+        Identity.load(early.key_path, early.certificate_path)
+    with pytest.raises(ConfigError, match=r"certificate of telecom is valid only from .* Check this machine's clock"):
+        world.network("bank", {"telecom": None}, pins={"telecom": early.certificate_pem})
+    monkeypatch.setattr("vfl.transport.peers.check_validity", lambda *_: None)
+    networks = world.pair(guest={"pins": {"telecom": early.certificate_pem}}, host={"identity": early})
+    at_bank, at_telecom = refused(*networks)
+    assert "its certificate is not valid yet" in str(at_bank)
+    assert "Compare the clocks" in at_bank.remedy
+    assert "refuses this party's certificate" in str(at_telecom)
+    assert "compare the clocks" in at_telecom.remedy.lower()
 
 
 def test_nobody_there(world: World) -> None:

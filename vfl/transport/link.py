@@ -16,7 +16,7 @@ from vfl.transport.frames import Assembler, BadFrameError, FrameReader, Kind
 from vfl.transport.hello import Hello, Reason
 from vfl.transport.peers import Peer
 from vfl.transport.seal import End, direction
-from vfl.transport.tls import TlsProtocol, certificate_refused, explain
+from vfl.transport.tls import TlsProtocol, certificate_refused, explain, out_of_date
 from vfl.transport.window import Outbox, Window
 
 _TURN = 4 << 20  # bytes encrypted before the loop may do something else
@@ -266,10 +266,12 @@ class Link(TlsProtocol):
             return ConnectionResetError(explain(error))
         refused, mine = certificate_refused(error), self._owner.greeting.name
         self.unpinned = refused == "them"
+        other = self.claimed or "that party"
         remedy = {
-            "us": f"Let {self.claimed or 'that party'} pin the certificate that {mine} uses now; compare the fingerprint by phone",
-            "them": f"Pin the certificate that {self.claimed or 'the party'} uses now; compare the fingerprint by phone first",
-        }.get(refused, "Check the address and that nothing between the parties opens or answers for TLS")
+            "us": f"Let {other} pin the certificate that {mine} uses now, compare the fingerprint by phone, and compare the clocks",
+            "them": f"Pin the certificate that {other} uses now; compare the fingerprint by phone first",
+            "dates": f"Compare the clocks of both machines; if they are right, ask {other} for a new certificate and pin it",
+        }.get("dates" if out_of_date(error) else refused, "Check the address and that nothing between the parties opens or answers for TLS")
         return HandshakeFailed(
             f"No connection with {self.claimed or self.name}: {explain(error)} ({self.where})", remedy=remedy, party=self.claimed
         )

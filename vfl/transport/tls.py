@@ -52,6 +52,11 @@ def certificate_refused(error: BaseException | None) -> str:
     return "us" if "ALERT" in reason and any(word in reason for word in _REFUSED) else ""
 
 
+def out_of_date(error: BaseException | None) -> bool:
+    """Whether `error` says that the peer's certificate is not valid today."""
+    return isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in (9, 10)
+
+
 def explain(error: BaseException | None) -> str:
     """What went wrong in the handshake, in words that hold nothing of the peer's bytes."""
     if isinstance(error, ssl.SSLCertVerificationError):
