@@ -8,7 +8,6 @@ the run goes on, or has not happened (SQLite's transactions).  The file is remov
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import sqlite3
@@ -17,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from protocols.channel import Count
 from protocols.checkpoint import END, Arrays, Mark, Position
@@ -56,10 +57,11 @@ class RunStore:
         """facts: of a new run, whose store is made; otherwise it must be there."""
         self.folder, self._path = folder, folder / FILE
         self.before: Callable[[], None] = lambda: None  # what must be on the disk before a mark is
-        with self._checked():
+        with self._checked(), contextlib.ExitStack() as undo:
             if facts is not None:
                 os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             self._db = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
+            undo.callback(self._db.close)
             for setting in ("locking_mode = EXCLUSIVE", "synchronous = EXTRA", "trusted_schema = OFF"):
                 self._db.execute(f"PRAGMA {setting}")
             self._db.execute("BEGIN EXCLUSIVE")
@@ -74,15 +76,15 @@ class RunStore:
                 raise sqlite3.DatabaseError(f"format {row[0]}")
             self.facts = facts or RunFacts(*row[1:8])
             self.kept = bool(row[8])  # every party has its result on its disk
+            undo.pop_all()
 
     # -- as a Keeper
 
     def keep(self, mark: Mark, heard: Mapping[str, Sequence[bytes]]) -> None:
         self.before()
-        packed = io.BytesIO()
-        np.savez(packed, **mark.arrays)  # type: ignore[arg-type]  # the names are ours
+        packed = save({name: np.array(array, order="C") for name, array in mark.arrays.items()})
         counts = json.dumps({peer: (c.sent, c.received, c.consumed.hex()) for peer, c in mark.counts.items()})
-        row = (*mark.position, mark.last, mark.messages, mark.draws, counts, packed.getvalue())
+        row = (*mark.position, mark.last, mark.messages, mark.draws, counts, packed)
         again = [(mark.position.stage, peer, k, data) for peer, messages in heard.items() for k, data in enumerate(messages)]
         with self._transaction():
             self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?, ?, ?)", row)
@@ -135,10 +137,9 @@ class RunStore:
                 raise sqlite3.DatabaseError("a mark is missing")
             stage, item, last, _, draws, counts, packed = rows[0]
             try:
-                with np.load(io.BytesIO(packed), allow_pickle=False) as loaded:
-                    arrays: Arrays = dict(loaded)
+                arrays: Arrays = load(packed)
                 peers = {p: Count(sent, received, bytes.fromhex(consumed)) for p, (sent, received, consumed) in json.loads(counts).items()}
-            except (ValueError, TypeError, AttributeError, EOFError, KeyError):
+            except (SafetensorError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
                 raise sqlite3.DatabaseError("a mark is damaged") from None
         return Mark(Position(stage, item), draws, peers, arrays, bool(last))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import json
@@ -18,6 +19,8 @@ from rich.console import Console
 
 from protocols import _native
 from protocols._native import DpfKeys, InvalidBytes, PlainVec
+from protocols.channel import Count
+from protocols.checkpoint import Mark, Position
 from protocols.cipher import CipherVec, DecryptionKey, Keyring
 from protocols.codec import Int32s, Int64s, decode
 from protocols.errors import VFLError
@@ -37,6 +40,7 @@ from vfl.ledger import LedgerWriter, verify_ledger
 from vfl.metrics import binary_metrics, plot_series
 from vfl.model import GlmPart
 from vfl.preprocessing import Standardiser
+from vfl.runstore import FILE, RunFacts, RunStore
 from vfl.show import print_ledger, print_report
 from vfl.store import load_part, save_part
 from vfl.transport import frames, hello
@@ -189,6 +193,7 @@ def files(folder: Path) -> list[Target]:
         *_tables(folder),
         *_identity(folder, identity),
         _budget(folder),
+        *_store(folder / "store"),
     ]
 
 
@@ -306,3 +311,50 @@ def _budget(folder: Path) -> Target:
         store.execute("INSERT INTO runs VALUES ('2026-11-20T11:42:07+00:00', 'telecom', 'credit-risk', 'run')")
     store.close()
     return Target("budget.sqlite", _with(path, lambda _: Budget(limited).check(["telecom"])), [path.read_bytes()])
+
+
+def _store(folder: Path) -> list[Target]:
+    """The whole file, and the arrays of a mark in a sound one."""
+    folder.mkdir()
+    store = RunStore(folder, RunFacts("0", "run", bytes(32), bytes(32), bytes(16), bytes(32), "2026-11-20T11:42:07+00:00"))
+    counts = {"telecom": Count(2, 3, bytes(32))}
+    store.keep(Mark(Position(0, 0), 1, counts, {}), {"telecom": [b"heard"]})
+    store.keep(Mark(Position(0, 1), 2, counts, {"shares": np.arange(4), "one": np.array(7)}, last=True), {})
+    store.close()
+    path = folder / FILE
+    sound = path.read_bytes()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        ((packed,),) = db.execute("SELECT arrays FROM marks WHERE item = 1")
+
+    def read() -> None:
+        store = RunStore(folder)
+        try:
+            for position in store.marks:
+                store.at(position)
+            store.last(0)
+            store.heard(0)
+        finally:
+            store.close()
+
+    def whole(data: bytes) -> None:
+        path.write_bytes(data)
+        read()
+
+    def arrays(data: bytes) -> None:
+        path.write_bytes(sound)
+        with contextlib.closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE marks SET arrays = ? WHERE item = 1", (data,))
+        read()
+
+    def counted(data: bytes) -> None:
+        path.write_bytes(sound)
+        with contextlib.closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE marks SET counts = ? WHERE item = 1", (data.decode("utf-8", "replace"),))
+        read()
+
+    told = json.dumps({"telecom": (2, 3, bytes(32).hex())}).encode()
+    return [
+        Target("run.sqlite", whole, [sound]),
+        Target("run.sqlite: arrays", arrays, [packed]),
+        Target("run.sqlite: counts", counted, [told]),
+    ]
