@@ -146,7 +146,7 @@ def test_contents_that_a_peer_has_changed_end_in_typed_errors(name: str, monkeyp
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", RUNS)
 def test_contents_that_a_peer_has_changed_end_in_typed_errors_at_length(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(changed(name, 1500, monkeypatch)) >= 4
+    assert len(changed(name, 600, monkeypatch)) >= 4
 
 
 @pytest.mark.parametrize("values", [[2**62, 2**62], [-(2**200), 0]])

@@ -70,7 +70,7 @@ def test_damaged_bytes_end_in_a_typed_error(target: Target) -> None:
 @pytest.mark.fuzz
 @pytest.mark.timeout(1200)
 def test_damaged_bytes_end_in_a_typed_error_at_length(target: Target) -> None:
-    run(target, 3000, repeatable=False)
+    run(target, 1500, repeatable=False)
 
 
 def test_planted_fault_an_untyped_exception_is_found() -> None:
