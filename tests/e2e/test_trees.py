@@ -187,6 +187,27 @@ def test_other_labels_by_files(parties: Institutions, objective: str, more: dict
         assert scores["score"].between(np.min(labels[objective]), np.max(labels[objective])).all()
 
 
-def read(frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str] = ()) -> Table:
+@pytest.mark.slow
+def test_texts_by_files(parties: Institutions) -> None:
+    """A host's column of categories, with missing values: training, the page, monitoring's baseline and prediction of rows with a category never seen."""
+    data = tables(rows=120)
+    trade = np.random.default_rng(2).choice(["canarybaker", "canarysmith", "canarytailor"], 120)
+    data["bank"]["canarylabel"] = (trade == "canarysmith").astype(int)
+    data["telecom"]["canarytrade"] = pd.Series(trade).where(np.arange(120) % 11 > 0, None)
+    parties.lay_out(data, settings=POLICY, **SMALL)
+    results = parties.done()
+    part = part_of(results["telecom"])
+    assert part.texts == ("canarytrade",)
+    assert part.names[part.columns.index("canarytrade")] == ("canarybaker", "canarysmith", "canarytailor")
+    assert parties.here("report", results["telecom"].folder).code == 0
+    made = new_tables(parties)
+    made["telecom"]["canarytrade"] = np.where(np.arange(len(made["telecom"])) % 5 > 0, "canarysmith", "canarymiller")
+    made["telecom"].to_csv(parties.folder / "telecom" / "new.csv", index=False)
+    assert predicted(parties, results).notna().sum() == 42
+
+
+def read(frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str]) -> Table:
     """New rows of a party, as a federation reads them."""
-    return table_from_frame(frame, party=party, keys=[KEY], normalise={KEY: "text"}, duplicates="error", label=None, columns=columns)
+    return table_from_frame(
+        frame, party=party, keys=[KEY], normalise={KEY: "text"}, duplicates="error", label=None, columns=columns, missing=True, texts=texts
+    )
