@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 
@@ -12,11 +13,14 @@ import pytest
 from protocols.cipher import Paillier
 from tests.e2e.institutions import KEY, Institutions, tables
 from tests.e2e.test_three_processes import by_seed, prepared, randomness
+from tests.harness import TOY
 from vfl.config import PERMITS
 from vfl.engine import run_local
+from vfl.report.page import write_report
+from vfl.results import baseline, data_party_result, result_frame
 from vfl.runner import program
 from vfl.scorecard.part import ScorecardPart
-from vfl.store import load_part
+from vfl.store import load_part, save_part
 
 NAMES = ("bank", "telecom")
 
@@ -30,6 +34,33 @@ def made(rows: int, seed: int) -> dict[str, pd.DataFrame]:
     return data
 
 
+def test_what_a_run_leaves(parties: Institutions) -> None:
+    """The files of a job, its programs in this process: parts, report and predictions of the held-out rows fit each other."""
+    parties.lay_out(
+        made(160, 3), settings={"allow": tuple(PERMITS)}, kind="scorecard", max_iter=5, link="taylor", min_bin_rows=8, min_bin_size=0.1
+    )
+    ready = prepared(parties)
+    found = run_local(ready["bank"].roles, {name: program(one) for name, one in ready.items()}, TOY)
+    results = {}
+    for name in NAMES:
+        one, fitted = ready[name], found[name]
+        frame = result_frame(one.job, one.party, datetime.datetime.now(datetime.UTC), "run")
+        results[name] = data_party_result(frame, one.job, fitted, baseline(one.job, fitted))
+        save_part(fitted.part, parties.folder / name / "model", kind="scorecard", job_digest=one.job.digest)
+        part, _ = load_part(parties.folder / name / "model")
+        assert isinstance(part, ScorecardPart)
+        assert part.bins == fitted.part.bins
+        write_report(parties.folder / name, results[name])
+    guest, host = (results[name]["model"] for name in NAMES)
+    assert {line["column"] for line in guest["host_columns"]} == {"column 1", "column 2", "column 3"}
+    assert sorted(line["iv"] for line in guest["host_columns"]) == sorted(line["iv"] for line in host["iv"])
+    assert "canarybill" not in json.dumps(results["bank"], default=str)
+    assert {"joint", "guest_alone"} == set(results["bank"]["metrics"]["test"])
+    held_out = {name: found[name].aligned.take(np.flatnonzero(found[name].held_out)).features for name in NAMES}
+    assert (found["bank"].scores == sum(found[name].part.predictor(held_out[name]) for name in NAMES)).all()
+
+
+@pytest.mark.slow
 def test_a_scorecard_by_files(parties: Institutions) -> None:
     """Equal to one process bit for bit; prediction by id: the points are those of the printed tables; reasons at both parties."""
     parties.lay_out(
