@@ -150,6 +150,7 @@ def _guest(session: Session, y: Ints, own: FineBins, rule: BinningRule, *, tell:
     for channel in session.hosts if tell else ():
         if channel.recv(BinsReceived).columns != len(theirs[channel.peer]):
             raise _impossible(channel.peer, "a number of columns")
+    session.keys.remove(key.public)
     return mine, theirs
 
 
@@ -170,7 +171,8 @@ def arbiter(session: Session) -> None:
 def _host(session: Session, fine: FineBins, rule: BinningRule, *, tell: bool, names: Sequence[str] | None) -> list[MergedBins] | None:
     key = key_offer.accept(session, session.roles.guest)  # 0
     n, rows = len(fine.bins), fine.rows
-    y = received_labels(session, n)  # 1
+    y = received_labels(session, n, key)  # 1
+    session.keys.remove(key)  # it is for labels, and for nothing that comes later
     widest = max(fine.width)
     cells = y.histogram(np.ascontiguousarray(fine.bins, dtype=np.int64), widest)
     used = np.concatenate([np.arange(w) + k * widest for k, w in enumerate(fine.width)])
@@ -188,12 +190,14 @@ def _host(session: Session, fine: FineBins, rule: BinningRule, *, tell: bool, na
     return merged
 
 
-def received_labels(session: Session, rows: int) -> CipherVec:
-    """Step 1 at a host."""
+def received_labels(session: Session, rows: int, key: EncryptionKey) -> CipherVec:
+    """Step 1 at a host: all under `key`."""
     vectors = []
     for start in range(0, rows, CHUNK):
         vectors.append(session.guest.recv(BinnedLabels).y)
         check_lengths(session.roles.guest, min(CHUNK, rows - start), vectors[-1])
+        if vectors[-1].key.fingerprint != key.fingerprint:
+            raise _impossible(session.roles.guest, "labels under another key")
     whole = vectors[0]
     for vector in vectors[1:]:
         whole = whole.concat(vector)

@@ -106,6 +106,10 @@ class Keyring:
         self._keys[key.fingerprint] = key
         return key
 
+    def remove(self, key: EncryptionKey) -> None:
+        """From now on nothing under this key is accepted."""
+        self._keys.pop(key.fingerprint, None)
+
 
 def backend() -> str:
     """The core's arithmetic on this machine: "ifma" or "serial"."""

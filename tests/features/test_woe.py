@@ -102,6 +102,29 @@ def test_every_ciphertext_is_randomised_once() -> None:
         assert 1 not in residues
 
 
+def test_the_key_of_the_labels_is_for_nothing_else() -> None:
+    """Nobody accepts anything under it afterwards; labels under another key that a host knows are refused."""
+    left: dict[str, bytes] = {}
+    other = TOY.generate("arbiter", Seed("arbiter", bytes(32))).public
+
+    def keen(session: Session, **more: Any) -> Any:
+        session.keys.add(other)
+        result = woe.host(session, **more)
+        left[session.me] = b"".join(session.keys._keys)
+        return result
+
+    run(TOY, hosts=keen)
+    assert set(left.values()) == {other.fingerprint}
+
+    def swapped(key: Any, plain: Any, seed: Seed) -> CipherVec:
+        return other.encrypt(plain, seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("protocols.cipher.keys.DecryptionKey.encrypt", swapped)
+        with pytest.raises(RemoteProtocolError, match="labels under another key"):
+            run(TOY, hosts=keen)
+
+
 def woe_keys(scheme: Escrow) -> Keyring:
     keys = Keyring()
     for key in scheme.keys:
