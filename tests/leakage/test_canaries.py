@@ -23,6 +23,7 @@ from tests.harness import TOY, Recording, Sent
 from tests.leakage import canaries
 from tests.leakage.canaries import Needles
 from vfl.preprocessing import Standardiser
+from vfl.runstore import FILE, RunStore
 
 ROWS, WATCHED = 48, 5
 Tables = dict[str, pd.DataFrame]
@@ -149,6 +150,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Institutio
         def emit(self, record: logging.LogRecord) -> None:
             heard.append(self.format(record))
 
+    honest = RunStore.keep
+
+    def keep(self: RunStore, *given: Any) -> None:
+        honest(self, *given)
+        STORES.append((self.folder / FILE).read_bytes())
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(RunStore, "keep", keep)
     handler, logger = Keep(logging.DEBUG), logging.getLogger()
     before = logger.level
     logger.addHandler(handler)
@@ -158,8 +167,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Institutio
             made.lay_out()
             yield made, in_threads(made), heard
     finally:
+        patch.undo()
         logger.removeHandler(handler)
         logger.setLevel(before)
+
+
+STORES: list[bytes] = []  # every state of every party's run store
 
 
 def contents(folder: Path, *, but: tuple[str, ...] = ()) -> list[bytes]:
@@ -178,6 +191,14 @@ def test_no_canary_lies_in_any_run_folder(files: tuple[Institutions, dict[str, A
             kept = contents(Path(folder), but=("scores.csv", "baseline.json") if party == owner else ())
             assert len(kept) >= 3
             assert canaries.found(wanted, kept) == set(), (owner, party)
+
+
+def test_no_canary_lies_in_a_run_store_at_any_moment(files: tuple[Institutions, dict[str, Any], list[str]]) -> None:
+    """Not even its own party's: marks hold no id, feature or label."""
+    made, _, _ = files
+    assert len(STORES) >= 15
+    for wanted in of_files(made.data).values():
+        assert canaries.found(wanted, STORES) == set()
 
 
 def test_nothing_of_the_tables_is_logged(files: tuple[Institutions, dict[str, Any], list[str]]) -> None:
