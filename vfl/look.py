@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.errors import DataError
+from protocols.glm.plan import planned_passes
+from protocols.glm.terms import label_scale
 from vfl.config import Job
+from vfl.config.regressions import Regression
 from vfl.data import Table
+from vfl.kinds.regression import plan_of
 
 FAR = 30.0  # standard deviations
 
@@ -28,10 +34,26 @@ def look_at(job: Job, table: Table, most: int) -> list[str]:
     low, high = (f(np.where(known, values, fill), axis=0) for f, fill in ((np.min, np.inf), (np.max, -np.inf)))
     if names := _named(numbers, low == high):
         found.append(f"{names}: one value in all rows; the column can carry nothing")
+    found += _few_passes(job, table)
     clip, steps = getattr(job.model, "clip", None), job.preprocess
     if clip is None or (steps is not None and (steps.clip_quantiles is not None or steps.encode in ("quantile", "woe"))):
         return found  # no value is standardised as it came
     return found + _far_out(numbers, values, clip, table.party)
+
+
+def _few_passes(job: Job, table: Table) -> list[str]:
+    """At the guest of a regression, whether max_iter lies below what its labels usually take."""
+    if table.label is None or not isinstance(job.model, Regression):
+        return []
+    plan, parties = plan_of(job, table.classes or ()), 1 + len(job.parties.hosts)
+    wanted, terms = plan.targets(table), replace(plan.terms, passes=None)
+    passes = planned_passes(label_scale(terms, wanted.y, wanted.weights, table.party).flatness_log2, parties)
+    if job.model.max_iter >= passes:
+        return []
+    return [
+        f"max_iter = {job.model.max_iter}: labels like these usually take about {passes} passes between {parties} parties; "
+        "with fewer the coefficients may stay short of the optimum, and nobody sees it"
+    ]
 
 
 def _far_out(frame: pd.DataFrame, values: NDArray[np.float64], clip: float, party: str) -> list[str]:

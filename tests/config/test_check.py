@@ -79,3 +79,15 @@ def test_gaps_that_a_step_fills_are_no_reason_to_stop(write):
     assert said.startswith("column wild: values more than 30 standard deviations")
     for steps in ('impute = "mean"\nclip_quantiles = [0.01, 0.99]', 'encode = "quantile"'):
         assert look_at(load_job(write(MINIMAL + f"\n[preprocess]\n{steps}\n")), gaps, 1 << 20) == []
+
+
+def test_a_guest_with_rare_events_is_told_of_more_passes(write):
+    frame = pd.DataFrame({"national_id": np.arange(2000), "y": np.arange(2000) % 100 == 0, "x": np.random.default_rng(0).normal(size=2000)})
+    rare, even = (
+        table_from_frame(f, party="bank", keys=["national_id"], normalise={}, duplicates="error", label="y", columns=None)
+        for f in (frame, frame.assign(y=np.arange(2000) % 2))
+    )
+    (said,) = look_at(load_job(write(MINIMAL)), rare, 1 << 20)
+    assert said.startswith("max_iter = 100: labels like these usually take about 340 passes between 2 parties")
+    assert look_at(load_job(write(with_key("model", "max_iter = 340", MINIMAL))), rare, 1 << 20) == []
+    assert look_at(load_job(write(MINIMAL)), even, 1 << 20) == []
