@@ -32,6 +32,15 @@ class Reference(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def bins(self) -> Bins:
         return Bins(self.edges, self.values)
 
+    @property
+    def sound(self) -> bool:
+        """Whether edges, values and counts fit each other."""
+        if self.edges is not None:
+            good = self.values is None and len(self.edges) > 0 and bool((np.diff(self.edges) > 0).all() and np.isfinite(self.edges).all())
+        else:
+            good = self.values is not None and len({type(v) for v in self.values}) <= 1
+        return good and len(self.counts) == len(self.bins.names()) and 0 <= min(self.counts) <= max(self.counts) < 2**53
+
     @classmethod
     def of(cls, column: pd.Series) -> Reference:
         bins = Bins.fit(column)
@@ -72,8 +81,7 @@ def load_baseline(folder: Path) -> Baseline:
         raise ModelError(f"{path} is damaged", remedy="Restore it from a copy of the run's folder") from None
     if found.format != FORMAT:
         raise ModelError(f"{path} has another format", expected=FORMAT, found=found.format, remedy="Use the release that wrote it")
-    references = [*found.columns.values(), *([found.score] if found.score else [])]
-    if any(len(r.counts) != len(r.bins.names()) or min(r.counts) < 0 for r in references):
+    if not all(r.sound for r in [*found.columns.values(), *([found.score] if found.score else [])]):
         raise ModelError(f"{path} is damaged", remedy="Restore it from a copy of the run's folder")
     return found
 

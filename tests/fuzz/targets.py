@@ -37,11 +37,12 @@ from vfl.federation import Federation
 from vfl.identity import Identity, check_validity, common_name, create_identity, load_certificate, verify
 from vfl.kinds import Part
 from vfl.ledger import LedgerWriter, verify_ledger
-from vfl.metrics import binary_metrics, plot_series
+from vfl.metrics import binary_metrics, plot_series, uplift_interval
 from vfl.model import GlmPart
 from vfl.preprocessing import Standardiser
 from vfl.runstore import FILE, RunFacts, RunStore
 from vfl.show import print_ledger, print_report
+from vfl.stability import BASELINE, Baseline, compare, describe, load_baseline
 from vfl.store import load_part, save_part
 from vfl.transport import frames, hello
 from vfl.transport.frames import Assembler, BadFrameError, FrameReader, Kind
@@ -190,6 +191,7 @@ def files(folder: Path) -> list[Target]:
         *_ledger(folder / "run", identity),
         *(target for name, (kind, part) in parts().items() for target in _model(folder / name, kind, part)),
         *_report(folder / "run"),
+        _baseline(folder),
         *_tables(folder),
         *_identity(folder, identity),
         _budget(folder),
@@ -263,9 +265,19 @@ def _report(run: Path) -> list[Target]:
         "phases": [phase], "model": {"kind": "logistic-regression", "passes": 30, "link": "exact", "key_bits": 3072},
         "disclosure": [{"message": "Scores", "class": "REVEALED", "to": "telecom", "count": 1, "bytes": 9, "learns": "scores"}],
         "environment": {"backend": "serial", "versions": {"vfl": "0.1.0"}},
-        "plots": {"test": {"joint": curves, "guest_alone": curves}},
+        "plots": {"test": {"joint": curves, "guest_alone": curves}}, "outcome": "binary", "classes": ["good", "bad"], "cutoff": 0.3,
+        "uplift": {"test": uplift_interval(y, p, p[::-1])}, "permits": {"scores-to-guest": "scores"}, "inputs": {"own table": "cd" * 32},
+        "columns": describe(pd.DataFrame({"age": p, "town": ["bath", "york"] * 20})), "job_file": {"name": "credit-risk"},
+        "stability": compare(Baseline.of("bank", bytes(16), pd.DataFrame({"age": p}), p), pd.DataFrame({"age": p}), p),
     }  # fmt: skip
     return [Target("report.json", _with(run / "report.json", lambda p: print_report(p.parent, _console())), [json.dumps(result).encode()])]
+
+
+def _baseline(folder: Path) -> Target:
+    table = pd.DataFrame({"age": np.arange(20.0), "kind": [1.0, 2.0] * 10, "town": ["bath", "york"] * 10})
+    Baseline.of("bank", bytes(16), table, np.linspace(0, 1, 20)).save(folder)
+    path = folder / BASELINE
+    return Target(BASELINE, _with(path, lambda p: compare(load_baseline(p.parent), table, np.linspace(0, 1, 9))), [path.read_bytes()])
 
 
 def _tables(folder: Path) -> list[Target]:

@@ -106,12 +106,23 @@ def test_scores_are_compared_at_the_guest_only_where_rows_are_scored(party: Path
         run(party, table(), scores)
 
 
+UNSOUND = (
+    ([1.0], None, [1]),
+    ([], None, [1, 1]),
+    ([2.0, 1.0], None, [1, 1, 1, 1]),
+    ([1.0], [1.0], [1, 1, 1]),
+    (None, None, [1, 1]),
+    (None, [1.0, "a"], [1, 1, 1, 1]),
+    (None, [1.0], [1, -1, 0]),
+)
+
+
 def test_parts_that_are_not_ones_own_or_damaged_are_refused(party: Path) -> None:
     path = party / "model" / "baseline.json"
     assert path.stat().st_mode & 0o777 == 0o600
     good = json.loads(path.read_text())
     damaged = {
-        "is damaged": ["{", "[]", json.dumps(good | {"more": 1}), json.dumps(good | {"columns": {"a": {"edges": [1.0], "values": None, "counts": [1]}}})],
+        "is damaged": ["{", "[]", json.dumps(good | {"more": 1}), *(json.dumps(good | {"columns": {"a": {"edges": e, "values": v, "counts": c}}}) for e, v, c in UNSOUND)],
         "another format": [json.dumps(good | {"format": 2})],
         "the part of another party": [json.dumps(good | {"party": "telecom"})],
     }  # fmt: skip
