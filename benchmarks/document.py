@@ -33,6 +33,8 @@ def section(result: Mapping[str, Any]) -> Iterator[str]:
     yield from ("## What does encryption cost, from end to end?", "")
     yield f"`{command}`, commit {env['commit']}: {env['cpu']}, {env['cores']} cores, {env['backend']}, load average {load} at the end."
     yield "The same job, alignment included, all parties on this machine; seconds of CPU of all parties together."
+    if env["load_average"][0] > env["cores"]:
+        yield "The machine was busy with other work: products, bytes and round trips are exact, seconds are too long."
     for name, title in KINDS.items():
         runs = [run for run in of(result["modes"], name) if "skipped" not in run]
         if not runs:

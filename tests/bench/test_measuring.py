@@ -247,3 +247,13 @@ def test_a_comparison_names_what_costs_more_and_nothing_else() -> None:
     new["modes"][1]["cpu_s"] *= 1.05  # chance
     new["peers"][0]["microseconds"]["add"] = 2.0
     assert [name for name, _, _ in terminal.grown(old, new)] == ["logistic, paillier, 60 rows: products", "vfl: add"]
+
+
+def test_the_page_of_the_docs_is_what_the_results_say() -> None:
+    """docs/benchmarks.md is not edited by hand between its marks."""
+    from benchmarks.document import BEGIN, END, PAGE, RESULT, section
+
+    text = PAGE.read_text(encoding="utf-8")
+    assert text.count(BEGIN) == text.count(END) == 1
+    between = text.partition(BEGIN)[2].partition(END)[0].strip("\n").splitlines()
+    assert between == "\n".join(section(terminal.read(RESULT))).strip("\n").splitlines()

@@ -79,6 +79,11 @@ def terms(work: Workload, key_bits: int) -> dict[str, float]:
     }
 
 
+def job_key(work: Workload, key_bits: int) -> str:
+    """A job in one line: cost.json lists those that it was fitted on."""
+    return ",".join(map(str, (*work.as_dict().values(), key_bits)))
+
+
 @cache
 def fitted() -> Mapping[str, Any]:
     """cost.json: coefficients by formula and count, the reference's clear_s, and the worst error on jobs that were left out of the fit."""

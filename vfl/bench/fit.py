@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from protocols.cipher import Identity, Paillier
-from vfl.bench.cost import FILE, TARGETS, Machine, clear_seconds, one_core_s, terms
+from vfl.bench.cost import FILE, TARGETS, Machine, clear_seconds, job_key, one_core_s, terms
 from vfl.bench.environment import environment
 from vfl.bench.one import federated, product_seconds
 from vfl.bench.workload import KEYS, Workload
@@ -99,15 +99,16 @@ def error(runs: Sequence[Mapping[str, Any]], model: Mapping[str, Any]) -> list[f
 def fit(count: int, rows: Sequence[int], larger: Sequence[int], left_out: int) -> dict[str, Any]:
     """The whole model."""
     clear = clear_seconds()
-    formulas, errors = {}, {}
+    formulas, errors, jobs = {}, {}, []
     for seed, name in enumerate(VARIANTS):
         drawn = [*draw(name, count, rows, seed), *draw(name, left_out, larger, seed + 100)]
         runs = [metered(work, bits) for work, bits in drawn]
         formulas[name] = coefficients(runs[:count])
+        jobs += [job_key(work, bits) for work, bits in drawn[:count]]
         left = [abs(e) for e in error(runs[count:], {"formulas": formulas, "clear_s": clear})]
         errors[name] = {"jobs": len(left), "worst": round(max(left), 3), "median": round(median(left), 3)}
         Console().print(f"{name}: {count} jobs, {left_out} larger ones left out: worst error {max(left):.0%}, median {median(left):.0%}")
-    asked = {"runs": count, "rows": list(rows), "left_out": left_out, "larger": list(larger)}
+    asked = {"runs": count, "rows": list(rows), "left_out": left_out, "larger": list(larger), "jobs": jobs}
     return {"formulas": formulas, "clear_s": clear, "errors": errors, "fitted_on": asked, "environment": environment()}
 
 

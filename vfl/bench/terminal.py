@@ -41,9 +41,9 @@ def print_result(result: Mapping[str, Any], console: Console) -> None:
 
 def modes(title: str, runs: list[Mapping[str, Any]]) -> Table:
     clear = next((run["cpu_s"] for run in runs if run["mode"] == "clear"), None)
-    table = Table(box=None, title=title, title_justify="left", padding=(0, 2, 0, 0))
+    table = Table(box=None, title=title, title_justify="left", padding=(0, 1, 0, 0))
     for column in ("mode", "seconds", "CPU s", "x clear", "products", "explain", "sent", "MiB", "AUC"):
-        table.add_column(column, justify="left" if column == "mode" else "right")
+        table.add_column(column, justify="left" if column == "mode" else "right", no_wrap=True)
     for run in runs:
         if "skipped" in run:
             table.add_row(run["label"], "skipped: " + run["skipped"])
