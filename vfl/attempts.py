@@ -94,7 +94,7 @@ def take_part(
             break
         except VFLError as error:
             timeout = patience.left(run.standing)
-            if run.store is not None and is_gone(error) and timeout > 0:
+            if is_gone(error) and timeout > 0:
                 log.warning("%s; waiting up to %.0f s for it. The same command lets it go on", error.what, timeout)
                 continue
             if run.kept and isinstance(error, TransportError | PeerAborted):
@@ -117,7 +117,7 @@ def attempt(run: Run, recorder: Recorder, work: Callable[[Meeting], Json], timeo
     ready = run.ready
     with connected(ready, run.peers, recorder, session_digest=ready.job.digest, connect_timeout=timeout) as wires:
         with recorder.phase("connect"):
-            goal, heard = run.agree(wires, recorder.counting)
+            goal, heard = run.agree(wires, recorder.counting, *taps)
         with run.ledger() as writer, interruptible():
             for direction, peer, kind, data in heard:
                 (writer.record if direction == "to" else writer.received)(peer, kind, data)
@@ -199,10 +199,10 @@ class Run:
         """The run that this party has begun, if any, and where it can go on."""
         return (b"", []) if self.store is None else (self.store.facts.id, self.store.marks)
 
-    def agree(self, wires: Mapping[str, Wire], counting: CountingTap) -> tuple[Position, list[tuple[str, str, type[Message], bytes]]]:
+    def agree(self, wires: Mapping[str, Wire], *taps: Tap) -> tuple[Position, list[tuple[str, str, type[Message], bytes]]]:
         """Agrees with all peers on the run and the mark to go on from, and begins a new run if there is none; also returns what was said, for the ledger."""
         said = Said()
-        channels, _ = open_channels(self.ready, wires, counting, said)
+        channels, _ = open_channels(self.ready, wires, said, *taps)
         (own, marks), guest = self.standing, self.ready.roles.guest
         if self.ready.party.name == guest:
             found, goal = resume.decide([channels[p] for p in self.peers], own, marks, run_seed()[: resume.RUN_ID])

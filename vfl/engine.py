@@ -16,7 +16,7 @@ from protocols.session import Observer, Roles, Session
 def abort_reason(error: BaseException) -> tuple[str, str | None]:
     """What the peers are told when this party stops with `error`: a code, and the party that is to blame if it is another one."""
     if isinstance(error, PeerAborted):
-        return error.code, error.party
+        return error.peer_code, error.party  # the first cause, through whomever it is heard
     if isinstance(error, TransportError):
         return error.code, error.party
     return (error.code, None) if isinstance(error, VFLError) else ("internal", None)

@@ -25,6 +25,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "ledger verify": ("vfl ledger verify RUN --certificate bank/identity/cert.pem",),
     "ledger reconcile": ("vfl ledger reconcile bank/runs/RUN telecom/runs/RUN",),
     "model show": ("vfl model show RUN/model",),
+    "chaos kill": ("vfl chaos kill --every 20", "vfl chaos kill --model boosted-trees --every-boundary --instants 200"),
     "chaos net": ("vfl chaos net", "vfl chaos net --schedules 2000 --seed 8 --model logistic-regression"),
     "bench": ("vfl bench", "vfl bench --out results/ --compare old/overhead.json", "vfl bench --full"),
 }  # fmt: skip

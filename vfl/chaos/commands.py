@@ -9,7 +9,7 @@ from rich.console import Console
 
 from vfl.examples import examples
 
-chaos_app = typer.Typer(help="Break small runs on purpose: net.", no_args_is_help=True)
+chaos_app = typer.Typer(help="Break small runs on purpose: net, kill.", no_args_is_help=True)
 
 
 @chaos_app.callback()
@@ -38,3 +38,21 @@ def chaos_net(
     from vfl.chaos.show import print_storms
 
     print_storms([model] if model else None, schedules, seed, Console(emoji=False))
+
+
+@chaos_app.command("kill", epilog=examples("chaos kill"))
+def chaos_kill(
+    model: Annotated[str, typer.Option(metavar="MODEL", help='"logistic-regression" or "boosted-trees".')] = "logistic-regression",
+    every_boundary: Annotated[bool, typer.Option("--every-boundary", help="Kill before every single message: takes long.")] = False,
+    every: Annotated[int, typer.Option(metavar="N", min=0, help="Kill before every N-th message; 0: at none.")] = 10,
+    instants: Annotated[int, typer.Option(metavar="N", min=0, help="Kill at N random moments too.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="SEED", min=0, help="Other moments.")] = 0,
+) -> None:
+    """Kill real processes with SIGKILL, and give their command again.
+
+    Three institutions on this machine, in a temporary folder.  In each trial one party dies at one message, or at one moment; the others wait for it.  Ends well
+    if every trial ends by itself, with the undisturbed run's model to the bit, the same messages, and ledgers that agree.
+    """
+    from vfl.chaos.show import print_kills
+
+    print_kills(model, 1 if every_boundary else every, instants, seed, Console(emoji=False))

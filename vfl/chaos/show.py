@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from protocols.errors import ConfigError, LocalProtocolError
+from vfl.chaos.federation import MODELS
+from vfl.chaos.kill import Chaos, kills
 from vfl.chaos.net import Tally, storm
 from vfl.chaos.runs import RUNS
 from vfl.config.reading import listed
@@ -30,12 +32,36 @@ def print_storms(models: Sequence[str] | None, schedules: int, seed: int, consol
     say(console, "\nresumed: attempts that went on from a step that all had done; errors: all of them typed, one a party that failed")
     say(console, f"seed {seed}; faults that met a message: {_sum(tallies)}")
     wrong = [f"{tally.run}, {what}" for tally in tallies for what in tally.wrong]
+    _report(wrong, console)
+
+
+def _report(wrong: Sequence[str], console: Console) -> None:
     for line in wrong[:SHOWN]:
         say(console, f"[red]wrong[/]: {escape(line)}")
     if wrong:
         raise LocalProtocolError(
             f"{len(wrong)} things were otherwise than they must be", remedy="Report the lines above; the same seed repeats them"
         )
+
+
+def print_kills(model: str, every: int, instants: int, seed: int, console: Console) -> None:
+    """Kills of real processes, party by party.  Raises ConfigError, and LocalProtocolError if anything is wrong."""
+    if model not in MODELS:
+        raise ConfigError(f"'{model}' is no run whose processes can be killed", remedy=f"Use {listed(list(MODELS))}")
+    if not every and not instants:
+        raise ConfigError("nothing is to be killed", remedy="Give --every-boundary, --every N or --instants N")
+    table = grid("party", "kills", "resumed", "longest restart", "wrong", numbers=4)
+    wrong: list[str] = []
+    for found in kills(model, every=every, instants=instants, seed=seed):
+        if isinstance(found, Chaos):
+            told = ", ".join(f"{name} {count}" for name, count in found.messages.items())
+            say(console, f"{model}: the undisturbed run took {found.seconds:.1f} s; messages sent and received: {told}\n")
+            continue
+        table.add_row(found.party, f"{found.kills:,}", f"{found.resumed:,}", f"{found.longest:.1f} s", f"{len(found.wrong):,}")
+        wrong += found.wrong
+    console.print(table, highlight=False)
+    say(console, f"\nseed {seed}; every trial must end with the model and the messages of the undisturbed run, and with ledgers that agree")
+    _report(wrong, console)
 
 
 def _sum(tallies: Sequence[Tally]) -> str:

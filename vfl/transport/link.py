@@ -19,6 +19,7 @@ from vfl.transport.seal import End, direction
 from vfl.transport.tls import TlsProtocol, certificate_refused, explain, out_of_date
 from vfl.transport.window import Outbox, Window
 
+PASSING = (PeerClosed.code, PeerTimeout.code)  # a third party is gone, and may come back
 _TURN = 4 << 20  # bytes encrypted before the loop may do something else
 
 
@@ -103,6 +104,8 @@ class Link(TlsProtocol):
             payload = frames.abort_payload(code, blames)
             self.write(frames.header(Kind.ABORT, len(payload)), payload)
             self.finish()
+        elif code in PASSING:
+            self.drop()  # while they still greet: this party may come back, so it is worth another try
         elif self.peer is not None and not self.finished:
             self._refuse(Reason.STOPPED)
 
@@ -220,6 +223,9 @@ class Link(TlsProtocol):
         elif kind is Kind.ABORT:
             self._aborted = True
             self._fail(PeerAborted(self.name, *frames.read_abort(payload)))
+        elif kind is Kind.REFUSE:  # it stopped before it had heard our welcome
+            self._aborted = True
+            self._fail(PeerAborted(self.name, hello.read_reason(payload).value))
         elif kind is Kind.BYE and not self.ended:
             self.ended = True
             self.write(frames.header(Kind.BYE_ACK))

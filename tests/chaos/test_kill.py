@@ -1,0 +1,52 @@
+"""Real processes of a small federation, killed at messages and at random moments: the commands that users may run too."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vfl.chaos.kill import Chaos, Trials
+
+
+def chaos(*options: str, seconds: float = 100) -> str:
+    """`vfl chaos kill` in a process of its own, which forks safely: it has no threads."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "vfl", "chaos", "kill", *options], capture_output=True, text=True, timeout=seconds, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def test_a_party_killed_at_a_message_changes_nothing() -> None:
+    assert "ledgers that agree" in chaos("--every", "80")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("model", ["logistic-regression", "boosted-trees"])
+def test_a_party_killed_at_any_fifth_message_or_moment_changes_nothing(model: str) -> None:
+    chaos("--model", model, "--every", "5", "--instants", "200", seconds=3500)
+
+
+@pytest.mark.slow
+def test_another_end_is_seen(tmp_path: Path) -> None:
+    """Planted: an expectation that the run cannot meet."""
+    found = Chaos(tmp_path, "logistic-regression")
+    files, messages = found.expected["bank"]
+    found.expected["bank"] = dict.fromkeys(files, "0" * 64), messages
+    trials = Trials("telecom")
+    found.at_message(trials, 9)
+    assert trials.kills == 1
+    assert trials.wrong == ["telecom killed at message 9: bank has another model or sent other messages"]
+
+
+def test_nothing_to_kill_is_refused() -> None:
+    for options, words in ((("--every", "0"), "nothing is to be killed"), (("--model", "align"), "no run whose processes can be killed")):
+        ended = subprocess.run(
+            [sys.executable, "-m", "vfl", "chaos", "kill", *options], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert ended.returncode == 2
+        assert words in ended.stderr

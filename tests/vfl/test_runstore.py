@@ -1,0 +1,118 @@
+"""The store of a run: what it gives back after a kill, what it forgets, and what it says when the disk is full or another process holds it."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protocols.channel import Count
+from protocols.checkpoint import END, Mark, Position
+from protocols.errors import ConfigError
+from vfl.runstore import FILE, RunFacts, RunStore, unfinished
+
+FACTS = RunFacts("0.1.0", "run", b"job", b"input", bytes(16), b"s" * 32, "2026-01-01T00:00:00+00:00")
+
+
+def mark(stage: int, item: int, messages: int, last: bool = False) -> Mark:
+    counts = {"telecom": Count(messages, 1, bytes([item]) * 32)}
+    return Mark(Position(stage, item), item, counts, {"weights": np.arange(item), "name": np.frombuffer(b"x", np.uint8)}, last)
+
+
+def test_a_mark_comes_back_as_it_was(tmp_path: Path) -> None:
+    store = RunStore(tmp_path, FACTS)
+    store.keep(mark(1, 0, 5), {"telecom": [b"first", b"second"]})
+    store.keep(mark(1, 1, 7), {})
+    store.close()
+    assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
+    again = RunStore(tmp_path)
+    assert again.facts == FACTS
+    assert again.marks == [(1, 0), (1, 1)]
+    found, kept = again.at(Position(1, 1)), mark(1, 1, 7)
+    assert (found.position, found.draws, found.counts, found.last) == (kept.position, 1, kept.counts, False)
+    assert found.arrays.keys() == kept.arrays.keys()
+    assert all(np.array_equal(found.arrays[k], kept.arrays[k]) for k in kept.arrays)
+    assert again.heard(1) == {"telecom": [b"first", b"second"]}
+    assert again.heard(2) == {}
+    assert "s" * 32 not in repr(again.facts)
+
+
+def test_it_keeps_the_last_mark_of_each_stage_and_those_of_the_last_two_counts(tmp_path: Path) -> None:
+    store = RunStore(tmp_path, FACTS)
+    for stage, item, messages, last in [
+        (0, 0, 0, False),
+        (0, 1, 4, True),
+        (1, 0, 6, False),
+        (1, 1, 9, False),
+        (1, 2, 9, False),
+        (1, 3, 12, False),
+    ]:
+        store.keep(mark(stage, item, messages, last), {})
+    assert store.marks == [(0, 1), (1, 1), (1, 2), (1, 3)]
+    store.keep(Mark(END, 3, {}, {"result": np.zeros(1)}, last=True), {})
+    assert store.marks == [(0, 1), (1, 1), (1, 2), (1, 3), END]
+    store.keeps()
+    assert store.marks == [END]
+    store.close()
+    assert RunStore(tmp_path).facts.seed == bytes(32)  # and with it the secrets
+
+
+def test_the_latest_unfinished_run_of_the_job_is_found(tmp_path: Path) -> None:
+    for name, job in (("a", b"job"), ("b", b"job"), ("c", b"other")):
+        (tmp_path / name).mkdir()
+        RunStore(tmp_path / name, RunFacts("0.1.0", "run", job, b"", bytes(16), bytes(32), "")).close()
+    found = unfinished(tmp_path, "run", b"job")
+    assert found is not None
+    assert found.folder.name == "b"
+    found.remove()
+    first = unfinished(tmp_path, "run", b"job")
+    assert first is not None
+    assert first.folder.name == "a"
+    first.remove()
+    assert unfinished(tmp_path, "run", b"job") is None
+
+
+def test_a_second_process_is_told(tmp_path: Path) -> None:
+    holder = RunStore(tmp_path, FACTS)
+    with pytest.raises(ConfigError, match=r"run\.sqlite cannot be read or written .*locked.*Another process runs this job"):
+        RunStore(tmp_path)
+    holder.close()
+
+
+def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    store = RunStore(tmp_path, FACTS)
+    store.keep(mark(1, 0, 5), {})
+    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
+    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    large = Mark(Position(1, 1), 1, {}, {"weights": np.zeros(1 << 16)})
+    with pytest.raises(ConfigError, match=r"full.*Make room there") as caught:
+        store.keep(large, {})
+    assert caught.value.exit_code == 2
+    store.close()
+    again = RunStore(tmp_path)
+    assert again.marks == [(1, 0)]
+    again.keep(large, {})
+    assert again.marks == [(1, 0), (1, 1)]
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database" * 100])
+def test_a_damaged_store_is_told(tmp_path: Path, damage: bytes) -> None:
+    RunStore(tmp_path, FACTS).close()
+    (tmp_path / FILE).write_bytes(damage)
+    with pytest.raises(ConfigError, match="cannot be read or written"):
+        RunStore(tmp_path)
+
+
+def test_a_damaged_mark_is_told_and_nothing_in_it_is_run(tmp_path: Path) -> None:
+    RunStore(tmp_path, FACTS).close()
+    with sqlite3.connect(tmp_path / FILE) as db:
+        for item, (counts, arrays) in enumerate([("{}", b"junk"), ("[]", b""), ('{"a": 1}', b"PK")]):
+            db.execute("INSERT INTO marks VALUES (0, ?, 0, 0, 0, ?, ?)", (item, counts, arrays))
+    db.close()
+    store = RunStore(tmp_path)
+    for item in range(3):
+        with pytest.raises(ConfigError, match="a mark is damaged"):
+            store.at(Position(0, item))

@@ -1,0 +1,137 @@
+"""Three small institutions in a folder, whose processes can be killed: forked from this one, so that hundreds of starts take no time.
+
+A process runs what `vfl run` runs, with two things that no file, option or variable of `vfl run` can give: its run seed, so that every trial must end with the
+same model, and a tap that kills it with SIGKILL at a message.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from protocols.channel import Tap
+from protocols.message import Message
+from protocols.session import Observer
+from vfl.config import PERMITS, load_job, load_party, starter_job
+from vfl.demo.run import free_ports
+from vfl.faults import ended
+from vfl.runner import prepare, run
+from vfl.setup import init_party, trust_peer
+
+ROLES: dict[str, Any] = {"bank": "guest", "telecom": "host", "trustco": "arbiter"}
+MODELS: dict[str, dict[str, Any]] = {
+    "logistic-regression": {"max_iter": 5, "C": 1.0},
+    "boosted-trees": {"n_estimators": 2, "max_depth": 2, "max_bin": 4, "membership": "hidden"},
+}
+PATIENCE = 120  # seconds, for everything
+
+
+class Kill(Tap):
+    """Counts every message that its process is about to send or has received; before message number `at` of them it kills the process."""
+
+    def __init__(self, at: int, count: Path) -> None:
+        self._at, self._count, self._seen = at, count, 0
+
+    def sent(self, peer: str, kind: type[Message], data: bytes) -> None:
+        self._seen += 1
+        if self._seen == self._at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._count.write_text(str(self._seen))
+
+    received = sent
+
+
+@dataclass(frozen=True)
+class Process:
+    """A party's process."""
+
+    name: str
+    pid: int
+
+    def wait(self, deadline: float) -> int | None:
+        """Its exit code, minus the signal that killed it; None if it still runs at the deadline."""
+        while time.monotonic() < deadline:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.01)
+        return None
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+
+class Federation:
+    """A guest, a host and an arbiter on loopback."""
+
+    def __init__(self, folder: Path, model: str, key_bits: int = 2048) -> None:
+        self.folder, self.job = folder, folder / "job.toml"
+        rng = np.random.default_rng(4)
+        x = rng.normal(size=(40, 4))
+        ids = [f"customer {i:03d}" for i in range(40)]
+        label = np.where(x @ [1.0, -0.5, 0.8, 0.3] + rng.logistic(size=40) > 0, "bad", "good")
+        tables = {
+            "bank": pd.DataFrame({"id": ids, "outcome": label, "age": x[:, 0], "limit": x[:, 1]}),
+            "telecom": pd.DataFrame({"id": ids, "bill": x[:, 2], "late": x[:, 3]}).iloc[4:],
+        }
+        ports = dict(zip(("bank", "trustco"), free_ports(2), strict=True))
+        for name, role in ROLES.items():
+            settings: dict[str, Any] = {"min_intersection": 5, "allow": tuple(PERMITS)}
+            settings |= {"label": "outcome"} if role == "guest" else {}
+            settings |= {"listen": f"127.0.0.1:{ports[name]}"} if name in ports else {}
+            init_party(folder / name, role, name, **settings)
+            if name in tables:
+                tables[name].to_csv(folder / name / "customers.csv", index=False)
+        for name in ROLES:
+            for peer in ROLES:
+                if peer != name:
+                    dials = (ROLES[name], ROLES[peer]) in {("host", "guest"), ("host", "arbiter"), ("arbiter", "guest")}
+                    trust_peer(folder / name, folder / peer / "identity" / "cert.pem", f"127.0.0.1:{ports[peer]}" if dials else None)
+        job = {"min_intersection": 5, "test": 0.25, "key_bits": key_bits, "keys": ["id"]}
+        self.job.write_text(starter_job(kind=model, **job, **MODELS[model]), encoding="utf-8")  # type: ignore[arg-type]
+
+    def clear(self) -> None:
+        """As before the first run."""
+        for name in ROLES:
+            shutil.rmtree(self.folder / name / "runs", ignore_errors=True)
+
+    def start(self, name: str, kill_at: int = 0) -> Process:
+        """Starts a party; kill_at: before which message it dies, 0 for never."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid:
+            return Process(name, pid)
+        code = 1
+        try:
+            with (self.folder / name / "output.txt").open("a", encoding="utf-8") as output:
+                os.dup2(output.fileno(), 1)
+                os.dup2(output.fileno(), 2)
+                code = ended(lambda: self._take_part(name, kill_at))
+        finally:
+            os._exit(code)
+
+    def _take_part(self, name: str, kill_at: int) -> None:
+        ready = prepare(load_job(self.job), load_party(self.folder / name / "party.toml"))
+        seed, tap = name.encode().ljust(32, b"."), Kill(kill_at, self.folder / name / "messages.txt")
+        run(ready, Observer(), connect_timeout=PATIENCE, seed=seed, taps=(tap,))
+
+    def messages(self, name: str) -> int:
+        """How many messages the party's last process counted."""
+        return int((self.folder / name / "messages.txt").read_text())
+
+    def run_of(self, name: str) -> Path:
+        """The folder of the one run of a party that came to its end."""
+        (found,) = (self.folder / name / "runs").glob("*/report.json")
+        return found.parent
