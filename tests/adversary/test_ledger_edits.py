@@ -150,7 +150,7 @@ def undetected(honest: bytes, folder: Path, bank: Identity, count: int, certific
 
 
 def test_random_edits_are_found(honest: bytes, tmp_path: Path, bank: Identity) -> None:
-    assert undetected(honest, tmp_path, bank, 440, bank.certificate_pem) == []
+    assert undetected(honest, tmp_path, bank, 220, bank.certificate_pem) == []
 
 
 @pytest.mark.slow

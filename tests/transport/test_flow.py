@@ -107,7 +107,7 @@ def flooding(world: World, size: int, count: int) -> Iterator[TlsNetwork]:
         yield bank
 
 
-@pytest.mark.parametrize(("size", "count"), [(MIB, 12), (0, 60_000)])
+@pytest.mark.parametrize(("size", "count"), [(MIB, 12), (0, 40_000)])
 def test_a_peer_that_sends_without_room_is_refused(world: World, narrow: int, size: int, count: int) -> None:
     with flooding(world, size, count) as bank, pytest.raises(RemoteProtocolError, match="while there was no room") as caught:
         drain(bank, "telecom")

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import struct
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ import pandas as pd
 from safetensors.numpy import save
 
 from protocols._native import DpfKeys, PlainVec
+from protocols.finish import Finished
 from protocols.randomness import Seed
 from protocols.ristretto import PointVec
 from tests.fuzz.targets import SENDER, key, sample
 from vfl.config import starter_job, starter_party
+from vfl.ledger import LedgerWriter, read_ledger
 from vfl.ledger.writing import encode
 from vfl.transport import frames, hello
 from vfl.transport.frames import Kind
@@ -233,20 +236,12 @@ def tomls() -> Iterator[Vector]:
 
 
 def ledgers() -> Iterator[Vector]:
-    lines: list[dict[str, Any]] = [
-        {"type": "start", "format": 1, "job": "j", "job_digest": "00" * 32, "party": "bank", "time": "2026-01-01T00:00:00.000Z"}
-    ]
-    told = {
-        "to": "telecom",
-        "message": "Finished",
-        "class": "PUBLIC",
-        "permit": None,
-        "learns": "that",
-        "sha256": "ab" * 32,
-        "time": "2026-01-01T00:00:00.000Z",
-    }
-    lines += [{"type": "message", "number": i, "count": i, "bytes": 9} | told for i in (1, 2)]
-    lines.append({"type": "end", "time": "2026-01-01T00:00:01.000Z", "outcome": "done", "messages": 2, "bytes": 18, "signature": None})
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.jsonl"
+        with LedgerWriter(path, job="j", job_digest=bytes(32), party="bank", now=lambda: "2026-01-01T00:00:00.000Z") as writer:
+            for _ in range(2):
+                writer.record("telecom", Finished, bytes(9))
+        lines: list[dict[str, Any]] = list(read_ledger(path))
 
     def chained(rows: list[dict[str, Any]]) -> bytes:
         previous, out = "0" * 64, b""
