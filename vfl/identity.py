@@ -8,10 +8,13 @@ folder: file mode 0600, and no `repr`, log or error shows it.  The same key sign
 from __future__ import annotations
 
 import datetime
+import getpass
 import hashlib
 import os
 import re
+import ssl
 import stat
+import sys
 from pathlib import Path
 
 from cryptography import x509
@@ -36,19 +39,35 @@ def check_name(name: str) -> str:
     return name
 
 
+PASSPHRASE = "VFL_KEY_PASSPHRASE"  # noqa: S105  the name of a variable, not a secret
+
+
 class Identity:
     """This party's key and certificate, checked: they belong together, are valid today, and the key is readable by its owner only."""
 
-    def __init__(self, name: str, key_path: Path, certificate_path: Path, certificate_pem: bytes, key: ec.EllipticCurvePrivateKey) -> None:
+    def __init__(
+        self,
+        name: str,
+        key_path: Path,
+        certificate_path: Path,
+        certificate_pem: bytes,
+        key: ec.EllipticCurvePrivateKey,
+        passphrase: bytes | None = None,
+    ) -> None:
         self.name, self.key_path, self.certificate_path, self.certificate_pem = name, key_path, certificate_path, certificate_pem
-        self._key = key
+        self._key, self._passphrase = key, passphrase
+
+    def show_to(self, context: ssl.SSLContext) -> None:
+        """Makes this the key and certificate that `context` presents."""
+        no_prompt = self._passphrase or b""  # without one, OpenSSL would ask at the terminal
+        context.load_cert_chain(self.certificate_path, self.key_path, no_prompt)
 
     @classmethod
     def load(cls, key_path: Path, certificate_path: Path, name: str | None = None) -> Identity:
         """The identity in these two files.  Raises ConfigError, with the remedy, unless it can be used now (and as `name`)."""
         pem = _read(certificate_path, "certificate")
         certificate = load_certificate(pem, str(certificate_path))
-        key = _load_key(key_path)
+        key, passphrase = _load_key(key_path)
         if key.public_key() != certificate.public_key():
             raise ConfigError(
                 f"{certificate_path} does not belong to the key {key_path}",
@@ -60,7 +79,7 @@ class Identity:
                 f"{certificate_path} is the certificate of another party", expected=name, found=found, remedy="Name this party's own files"
             )
         check_validity(certificate, f"This party's own certificate {certificate_path}", "Make a new identity and let every partner pin it")
-        return cls(check_name(found), key_path, certificate_path, pem, key)
+        return cls(check_name(found), key_path, certificate_path, pem, key, passphrase)
 
     @property
     def certificate_der(self) -> bytes:
@@ -193,14 +212,31 @@ def _read(path: Path, what: str) -> bytes:
         ) from None
 
 
-def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    pem = _read(path, "key")
+def _load_key(path: Path) -> tuple[ec.EllipticCurvePrivateKey, bytes | None]:
+    """The key, and the passphrase that its file is encrypted with, if it is."""
+    pem, passphrase = _read(path, "key"), None
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise ConfigError(f"The key {path} can be read by other users", remedy=f"Run `chmod 600 {path}`")
+    if b"ENCRYPTED" in pem:
+        passphrase = _passphrase(path)
     try:
-        key = serialization.load_pem_private_key(pem, password=None)
+        key = serialization.load_pem_private_key(pem, password=passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm):
+        if passphrase is not None:
+            raise ConfigError(f"The key {path} cannot be opened with this passphrase", remedy=f"Correct {PASSPHRASE}") from None
         key = None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise ConfigError(f"{path} does not hold an EC P-256 key without a password", remedy="Make an identity with `vfl init`")
-    return key
+        raise ConfigError(f"{path} does not hold an EC P-256 key", remedy="Make an identity with `vfl init`")
+    return key, passphrase
+
+
+def _passphrase(path: Path) -> bytes:
+    """From the environment, or from who sits at the terminal; it is in no file, argument or log."""
+    given = os.environ.get(PASSPHRASE)
+    if given is None and sys.stdin is not None and sys.stdin.isatty():
+        given = getpass.getpass(f"Passphrase of {path}: ")
+    if not given:
+        raise ConfigError(
+            f"The key {path} is encrypted", remedy=f"Set {PASSPHRASE} in this process's environment, or start it at a terminal"
+        )
+    return given.encode()

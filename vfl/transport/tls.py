@@ -30,7 +30,7 @@ def make_context(identity: Identity, pins: Iterable[bytes], server: bool) -> ssl
     context.verify_mode = ssl.CERT_REQUIRED
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.load_cert_chain(identity.certificate_path, identity.key_path)
+    identity.show_to(context)
     context.load_verify_locations(cadata="".join(pem.decode("ascii") for pem in pins))
     if server:
         context.num_tickets = 0  # no resumption: every connection proves both certificates
