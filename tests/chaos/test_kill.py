@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from vfl.chaos.kill import Chaos, Trials
-
 
 def chaos(*options: str, seconds: float = 100) -> str:
     """`vfl chaos kill` in a process of its own, which forks safely: it has no threads."""
@@ -31,16 +29,22 @@ def test_a_party_killed_at_any_fifth_message_or_moment_changes_nothing(model: st
     chaos("--model", model, "--every", "5", "--instants", "200", seconds=3500)
 
 
+PLANTED = """
+import sys, pathlib
+from vfl.chaos.kill import Chaos, Trials
+found, trials = Chaos(pathlib.Path(sys.argv[1]), "logistic-regression"), Trials("telecom")
+files, messages = found.expected["bank"]
+found.expected["bank"] = {name: "0" * 64 for name in files}, messages
+found.at_message(trials, 9)
+print(trials.kills, trials.wrong)
+"""
+
+
 @pytest.mark.slow
 def test_another_end_is_seen(tmp_path: Path) -> None:
-    """Planted: an expectation that the run cannot meet."""
-    found = Chaos(tmp_path, "logistic-regression")
-    files, messages = found.expected["bank"]
-    found.expected["bank"] = dict.fromkeys(files, "0" * 64), messages
-    trials = Trials("telecom")
-    found.at_message(trials, 9)
-    assert trials.kills == 1
-    assert trials.wrong == ["telecom killed at message 9: bank has another model or sent other messages"]
+    """Planted: an expectation that the run cannot meet.  In a process without threads, as it forks."""
+    ended = subprocess.run([sys.executable, "-c", PLANTED, str(tmp_path)], capture_output=True, text=True, timeout=100, check=True)
+    assert ended.stdout == "1 ['telecom killed at message 9: bank has another model or sent other messages']\n"
 
 
 def test_nothing_to_kill_is_refused() -> None:
