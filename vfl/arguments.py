@@ -1,4 +1,4 @@
-"""What the commands of `vfl.cli` share: their arguments and their order."""
+"""What the commands of `vfl.cli` share: their arguments, their order and a line of output."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from typer.core import TyperGroup
 
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job, the same file at every party.", show_default=False)]
@@ -29,3 +30,8 @@ class InOrderOfUse(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         order = ["demo", "init", "trust", "job", "check", "align", "run", "predict", "monitor", "report", "ledger", "model", "bench", "chaos"]  # fmt: skip
         return sorted(super().list_commands(ctx), key=order.index)
+
+
+def say(text: str) -> None:
+    """One unwrapped line on standard output, as it is."""
+    Console(emoji=False).print(text, markup=False, highlight=False, soft_wrap=True)
