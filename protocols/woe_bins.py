@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.errors import ConfigError
+from protocols.values import check_types
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -41,6 +42,7 @@ class BinningRule:
     monotonic_trend: str = "auto"
 
     def __post_init__(self) -> None:
+        check_types("binning", self)
         rules: tuple[tuple[str, bool, str], ...] = (
             ("max_n_prebins", _whole(self.max_n_prebins, 2, 256), "a whole number from 2 to 256"),
             ("min_bin_rows", _whole(self.min_bin_rows, 1, 1_000_000), "a whole number of at least 1"),

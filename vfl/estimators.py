@@ -183,8 +183,9 @@ class BoostedTrees(Parameters):
     key_bits: int = FULL_KEY_BITS
 
     def __post_init__(self) -> None:
+        self.check((("random_state", whole(self.random_state, 0, 2**63 - 1), "a whole number of at least 0"),))
         self.params()
-        if not 0 <= self.validation < 1 or (self.validation > 0) != (self.early_stopping_rounds > 0):
+        if not number(self.validation, 0, 1) or self.validation == 1 or (self.validation > 0) != (self.early_stopping_rounds > 0):
             raise ConfigError(
                 f"BoostedTrees: validation = {self.validation!r} is not possible",
                 remedy="validation is a number above 0 and below 1 with early_stopping_rounds, and 0 without",

@@ -101,10 +101,16 @@ def evaluate(
         both = isinstance(y, pd.Series) and isinstance(predictions, pd.Series | pd.DataFrame)
         if both and not y.index.equals(predictions.index):  # type: ignore[union-attr]
             raise DataError("labels and predictions do not have the same index", remedy="Take y.loc[predictions.index]")
-    arrays = {model: np.asarray(p, np.float64) for model, p in given.items()}
     values = np.asarray(y)
-    if any(len(p) != len(values) for p in arrays.values()):
-        raise DataError("labels and predictions are not lists of one length", expected=len(values), found=[len(p) for p in arrays.values()])
+    try:
+        arrays = {model: np.asarray(p, np.float64) for model, p in given.items()}
+        values = values.astype(np.float64) if outcome in ("numeric", "count") else values
+    except (TypeError, ValueError):
+        raise DataError("labels or predictions are no numbers", remedy="Pass what predict_score gives, and numbers as labels") from None
+    if values.ndim != 1 or any(p.ndim == 0 or len(p) != len(values) for p in arrays.values()):
+        raise DataError(
+            "labels and predictions are not lists of one length", expected=values.shape, found=[p.shape for p in arrays.values()]
+        )
     scored = ~np.isnan(arrays["joint"].reshape(len(values), -1)).any(axis=1)
     codes, classes = _codes(values, outcome, joint)
     found = measured(codes[scored], {model: p[scored] for model, p in arrays.items()}, outcome, classes, seed)
@@ -117,7 +123,7 @@ def evaluate(
 def _codes(values: NDArray[Any], outcome: Objective, joint: Any) -> tuple[NDArray[np.float64], list[Any] | None]:
     """The labels as the metrics take them, and the names of their classes."""
     if outcome in ("numeric", "count"):
-        return values.astype(np.float64), None
+        return values, None
     classes = list(joint.columns) if isinstance(joint, pd.DataFrame) else np.unique(values).tolist()
     if outcome == "binary" and len(classes) != 2:
         raise DataError(f"the labels have {len(classes)} values", remedy='A "binary" outcome has two; use outcome="multiclass" for more')

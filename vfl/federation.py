@@ -135,6 +135,8 @@ class Federation:
             raise ConfigError(
                 f"{type(estimator).__name__} cannot continue a model", remedy="Only boosted trees can: leave init_model out and train anew"
             )
+        if preprocess is not None and not isinstance(preprocess, Preprocessing):
+            raise ConfigError(f"preprocess is a {type(preprocess).__name__}", remedy="Pass vfl.Preprocessing(...), or leave it out")
         if preprocess is not None and isinstance(estimator, BoostedTrees | Scorecard):
             raise ConfigError(f"{type(estimator).__name__} bins every column itself: preprocess would do nothing", remedy="Leave it out")
         if isinstance(estimator, Scorecard):

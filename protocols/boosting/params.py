@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from protocols.binning import MAX_BIN, MIN_BIN
 from protocols.errors import ConfigError
+from protocols.values import check_types
 
 Objective = Literal["binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob"]
 OBJECTIVES = ("binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob")
@@ -52,6 +53,7 @@ class Params:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types("boosted trees", self)
         rules: tuple[tuple[str, bool, str], ...] = (
             ("objective", self.objective in OBJECTIVES, "one of " + ", ".join(OBJECTIVES)),
             ("n_estimators", _whole(self.n_estimators, 1, 10_000), "a whole number from 1 to 10000"),
@@ -72,7 +74,7 @@ class Params:
             ("guest_only_trees", _whole(self.guest_only_trees, 0, self.n_estimators), "a whole number from 0 to n_estimators"),
             ("early_stopping_rounds", _whole(self.early_stopping_rounds, 0, 10_000), "a whole number from 0 to 10000"),
             ("num_class", _classes(self), "3 to 1000 for multi:softprob (two classes: binary:logistic), and 1 for everything else"),
-            ("base_score", self.base_score is None or _base(self.objective, self.base_score), _BASES.get(self.objective, "a number")),
+            ("base_score", self.base_score is None or _base(self.objective, self.base_score), _BASES.get(str(self.objective), "a number")),
             ("seed", _whole(self.seed, 0, 2**63 - 1), "a whole number of at least 0"),
         )
         for name, good, rule in rules:

@@ -27,7 +27,9 @@ KeyLists = tuple[tuple[str, ...], ...]
 
 
 def key_lists(keys: Sequence[str] | Sequence[Sequence[str]]) -> KeyLists:
-    """The columns of each key: of the one key that a list of names is, or of each in a list of such lists."""
+    """The columns of each key: of the one key that a list of names is, or of each in a list of such lists.  Raises ConfigError."""
+    if not isinstance(keys, Sequence) or not all(isinstance(key, str | Sequence) for key in keys):
+        raise ConfigError("on is neither a name nor a list of names", remedy='Name the id column, such as on="customer_id"')
     if all(isinstance(key, str) for key in keys):
         return (tuple(str(key) for key in keys),)
     return tuple((key,) if isinstance(key, str) else tuple(key) for key in keys)
@@ -40,6 +42,8 @@ def rules(keys: KeyLists, normalise: str | Mapping[str, str]) -> dict[str, str]:
         raise ConfigError("on names no column", remedy='Name the id column, such as on="customer_id"')
     if isinstance(normalise, str):
         normalise = dict.fromkeys(columns, normalise)
+    if not isinstance(normalise, Mapping):
+        raise ConfigError("normalise is neither a text nor a mapping", remedy='Pass one normaliser, such as "digits", or one by column')
     if unused := [column for column in normalise if column not in columns]:
         raise ConfigError(f"normalise names '{unused[0]}', which is no key column", remedy="Remove it, or add it to the key")
     for column, name in normalise.items():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 from protocols.errors import ConfigError
+from protocols.values import check_types
 from protocols.woe_bins import BinningRule
 
 IMPUTE = ("none", "mean", "median", "most_frequent", "constant")
@@ -54,16 +56,17 @@ class Preprocessing:
     report_iv: bool = False
 
     def __post_init__(self) -> None:
-        low, high = self.clip_quantiles or (0.0, 1.0)
+        check_types("preprocessing", self)
+        cut = (0.0, 1.0) if self.clip_quantiles is None else self.clip_quantiles
         rules: tuple[tuple[str, bool, str], ...] = (
             ("max_missing", 0 <= self.max_missing <= 1, "a number from 0 to 1"),
             ("impute", self.impute in IMPUTE, "one of " + ", ".join(IMPUTE)),
             ("encode", self.encode in ENCODE, "one of " + ", ".join(ENCODE)),
             ("fill_value", self.fill_value is None or math.isfinite(self.fill_value), "a finite number"),
-            ("clip_quantiles", 0 <= low < high <= 1, "two numbers from 0 to 1, the smaller first"),
+            ("clip_quantiles", _numbers(cut) and len(cut) == 2 and 0 <= cut[0] < cut[1] <= 1, "two numbers from 0 to 1, the smaller first"),
             ("min_frequency", _whole(self.min_frequency, 1, 10**9), "a whole number of at least 1"),
             ("n_bins", _whole(self.n_bins, 2, 256), "a whole number from 2 to 256"),
-            ("special_codes", all(math.isfinite(v) for v in self.special_codes), "a list of finite numbers"),
+            ("special_codes", _numbers(self.special_codes), "a list of finite numbers"),
             ("min_iv", self.min_iv is None or self.min_iv >= 0, "a number of at least 0"),
             ("min_variance", self.min_variance is None or self.min_variance >= 0, "a number of at least 0"),
             ("max_correlation", self.max_correlation is None or 0 < self.max_correlation < 1, "a number between 0 and 1"),
@@ -123,6 +126,11 @@ class Preprocessing:
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name."""
         return {name: getattr(self, name) for name in type(self).__dataclass_fields__}
+
+
+def _numbers(values: object) -> bool:
+    """Whether it is a list or tuple of finite numbers."""
+    return isinstance(values, list | tuple) and all(isinstance(v, Real) and not isinstance(v, bool) and math.isfinite(v) for v in values)
 
 
 def _whole(value: object, low: int, high: int) -> bool:

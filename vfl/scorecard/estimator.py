@@ -45,6 +45,7 @@ class Scorecard(Parameters):
     key_bits: int = FULL_KEY_BITS
 
     def __post_init__(self) -> None:
+        self.check((("open_names", isinstance(self.open_names, bool), "True or False"),))
         LogisticRegression(C=self.C, max_iter=self.max_iter, link=self.link, weight_bits=self.weight_bits)
         _ = self.scale, self.preprocessing
         check_key_bits(self.key_bits)

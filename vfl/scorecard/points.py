@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.errors import ConfigError
+from protocols.values import check_types
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -30,6 +31,7 @@ class Scale:
     pdo: float = 20.0
 
     def __post_init__(self) -> None:
+        check_types("scorecard", self)
         rules: tuple[tuple[str, bool, str], ...] = (
             ("base_score", abs(self.base_score) <= 1e5, "a number from -100000 to 100000"),
             ("base_odds", 1e-6 <= self.base_odds <= 1e6, "a number from 0.000001 to 1000000"),
