@@ -73,6 +73,10 @@ class Federation:
             raise ConfigError("a federation needs at least one host, by name", remedy='Pass hosts={"name": frame}')
         if duplicates not in ("error", "first"):
             raise ConfigError(f"duplicates = {duplicates!r} is not possible", remedy='duplicates is "error" or "first"')
+        if sample_weight is not None and not isinstance(sample_weight, str):
+            raise ConfigError(
+                "sample_weight is the name of a column of the guest's table", remedy="Put the weights into a column of it, and name that"
+            )
         if reserved := {GUEST, ARBITER} & set(hosts):
             raise ConfigError(f"no host can be called {', '.join(sorted(reserved))}", remedy="Choose another name")
         for name in hosts:

@@ -98,7 +98,7 @@ def test_all_of_credit_equals_the_twin_at_full_key_size(data_folder: Path, membe
     assert same(joined(train(binned, y, p, Paillier(2048))), twin_trees(binned, y, p)[0])
 
 
-@pytest.mark.parametrize("membership", ["shared", "hidden"])
+@pytest.mark.parametrize("membership", [pytest.param("shared", marks=pytest.mark.slow), "hidden"])
 def test_credit_ranks_as_xgboost_does(data_folder: Path, membership: str) -> None:
     blocks, y = credit(data_folder, 30_000)
     test = held_out(len(y))

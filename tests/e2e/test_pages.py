@@ -30,10 +30,11 @@ ELSEWHERE = {  # commands that are not run here, and why
     "make demo": "sets up a machine; CI does, and test_demo.py runs the demo that it ends with",
     "make test": "is this suite",
     "pip install vfl-0.1.0-*.whl": "test_wheel.py installs the wheel",
+    "vfl bench": "takes minutes; tests/bench/test_command.py runs it",
     "sudo ufw allow from 10.0.0.2 to any port 7443 proto tcp": "changes a real machine's firewall",
     "nc -vz 10.0.0.1 7443": "needs a real second machine; test_namespaces.py connects three addresses",
 }
-LABELS = {"job", "ledger 1", "split 1"}  # these name what is hashed or signed
+LABELS = {"job", "ledger 2", "split 1"}  # these name what is hashed or signed
 MACHINES = ("bank", "telecom", "trustco")
 
 

@@ -23,7 +23,9 @@ from vfl.ledger import read_ledger, verify_ledger
 from vfl.runner import prepare
 
 REPORT_KEYS = {"format", "job", "job_digest", "role", "alignment", "metrics", "phases", "disclosure", "environment"}  # job-and-party.md
-ADDED_KEYS = {"purpose", "party", "parties", "started", "model", "plots"}  # docs/file-formats.md
+ADDED_KEYS = {"purpose", "party", "parties", "started", "outcome", "model", "permits", "job_file", "plots"}  # docs/file-formats.md
+OF_DATA = {"columns", "stability", "inputs"}  # at parties with a table
+OF_LABELS = {"uplift", "classes"}  # at the guest
 
 
 def found(capture: bytes) -> list[bytes]:
@@ -52,7 +54,8 @@ def test_a_recorder_between_guest_and_host_sees_tls_only(parties: Institutions) 
 def check_report(path: Path, role: str) -> None:
     """report.json has the contract's keys, all of them and no other; its disclosure is the ledger's."""
     report = json.loads(path.read_text())
-    assert set(report) == REPORT_KEYS | ADDED_KEYS
+    own = {"guest": OF_DATA | OF_LABELS, "host": OF_DATA, "arbiter": set[str]()}[role]
+    assert set(report) == REPORT_KEYS | ADDED_KEYS | own
     assert (report["format"], report["role"]) == (1, role)
     assert set(report["alignment"]) >= ({"guest_rows", "host_rows", "intersection"} if role != "arbiter" else set())
     assert all(set(p) >= {"name", "seconds", "bytes_sent", "bytes_received"} for p in report["phases"])

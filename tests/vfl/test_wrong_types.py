@@ -49,7 +49,12 @@ def test_a_number_of_numpy_is_a_number() -> None:
 
 @pytest.mark.parametrize(
     ("changed", "match"),
-    [({"on": 3}, "on is neither"), ({"on": [3]}, "on is neither"), ({"normalise": 3}, "normalise is neither")],
+    [
+        ({"on": 3}, "on is neither"),
+        ({"on": [3]}, "on is neither"),
+        ({"normalise": 3}, "normalise is neither"),
+        ({"sample_weight": np.ones(3)}, "sample_weight is the name of a column"),
+    ],
 )
 def test_a_federation_names_what_has_the_wrong_type(changed: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match):

@@ -50,5 +50,5 @@ def told(job: Job, rows: int, columns: int) -> str | None:
     by_network = ", ".join(f"{words.duration(seconds)} ({network.name})" for network, seconds in found.items())
     return (
         f"about {by_network}, if all {rows:,} rows are common and the others have such a machine and so many columns; "
-        f"within {wrong['worst']:.0%} on {wrong['jobs']} jobs that the formula was not fitted on"
+        f"within {wrong['worst']:.0%} on {wrong['jobs']} {'job' if wrong['jobs'] == 1 else 'jobs'} that the formula was not fitted on"
     )
