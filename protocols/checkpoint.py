@@ -9,7 +9,8 @@ Everything that a party sends follows from its run seed, its table and what it r
      ----+=================+---------------+========+========+========+------------------
      heard                (0, 1)   heard   (1, 0)   (1, 1)   (1, 2)  (1, 3) = its last        kept: each stage's last mark, and two more
 
-Every party passes the same marks, and no message crosses one: all can go on from the latest that all have (protocols/resume.py).
+Every party passes the same marks, and no message crosses one: all can go on from the latest that all have (protocols/resume.py).  In each step with messages a
+party must hear something that is sent when all others have begun it: then no party is two such steps ahead of another, and the marks that are kept suffice.
 """
 
 from __future__ import annotations

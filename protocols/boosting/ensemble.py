@@ -197,3 +197,8 @@ class Rounds:
 def ends_round(p: Params, tree: int) -> bool:
     """Whether `tree` is the last of its round, and not of the run: where early stopping may end training."""
     return bool(p.early_stopping_rounds) and (tree + 1) % p.num_class == 0 and tree + 1 < p.trees
+
+
+def begins_round(p: Params, tree: int, first: int) -> bool:
+    """Whether hosts, who are asked for `tree`, hear before it whether early stopping has ended training; first: the number of the first new tree."""
+    return bool(p.early_stopping_rounds) and tree % p.num_class == 0 and tree >= p.joint_from and tree > first

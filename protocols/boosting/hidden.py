@@ -7,7 +7,8 @@ Adversary: honest but curious; the arbiter deals the transfers and colludes with
  step    guest (labels, sk)                                      host P (features)
   0      opening.py: key, columns, the model's name
  each tree
-  1      DealOrder to the arbiter, which deals one transfer a row, level and host (transfer.py)
+         NextTree, with early stopping            ------------>
+  1      DealOrder to the arbiter, which deals one transfer a row, level and host (transfer.py); after the first, at the end of the tree before
  each of max_depth levels, whether a node is left or not
   2      the 2^level places of nodes take seats at random, the same for all hosts
          RowGradients: [[g|h]] in the slot of its node's seat, else 0, encrypted afresh  --->
@@ -19,7 +20,6 @@ Adversary: honest but curious; the arbiter deals the transfers and colludes with
                                                   <------------  MaskedBits: whether the row goes left, for every seat; 0 at seats that it did not win
  at the end of a tree
   6      leaf values from exact g and h, at the guest alone
-         NextTree, with early stopping            ------------>
 
 Who learns what.  Guest: at every node the sums of quantised g and h left of boundaries that it cannot name (bins hold min_bin_rows rows or more and nodes twice as
 many, but a node's part of a bin can be smaller: of one or two rows the guest recognises some by their g and h); of a row, whether it goes left where a host's split won its node.
@@ -38,7 +38,7 @@ import numpy as np
 from protocols._native import PlainVec
 from protocols.binning import Binned, Candidates
 from protocols.boosting import transfer
-from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds, ends_round
+from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds, begins_round
 from protocols.boosting.levels import check_ints, own_columns, own_lefts, segments, splits_of, won
 from protocols.boosting.opening import (
     NextTree,
@@ -49,6 +49,7 @@ from protocols.boosting.opening import (
     send_gradients,
     start_guest,
     start_host,
+    stops_after,
 )
 from protocols.boosting.packing import Ints, Packing, Quantised
 from protocols.boosting.params import Params
@@ -90,14 +91,17 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
     """
     levels = packings(p, len(binned), session.scheme.bits)
     key, columns = start_guest(session, binned, model_id, rounds)  # 0
+    order = transfer.DealOrder(len(binned), p.max_depth)
     for tree in session.steps("train", range(rounds.first, p.trees), rounds):
         g, h, sampled = rounds.gradients(tree)
         q = Quantised.of(p, tree, g, h, sampled)
         candidates = binned.candidates(own_columns(p, tree, columns, 0))
         hosts = session.hosts if tree >= p.joint_from else []
         growing = Growing(len(binned))
-        if hosts:
-            session.arbiter.send(transfer.DealOrder(len(binned), p.max_depth))  # 1
+        if begins_round(p, tree, rounds.first):
+            broadcast(hosts, NextTree(True))
+        if tree == max(rounds.first, p.joint_from):
+            session.arbiter.send(order)  # 1
         for packing in levels:
             seat = session.seed("seats").permutation(packing.nodes) if hosts else np.arange(packing.nodes)  # 2
             rounds.seats.append(seat)
@@ -119,11 +123,11 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
                     lefts[node] = left[rows[node]]
             growing.split(splits_of(candidates, choices, by_seat(seat[growing.pads])), lefts, rows)
         rounds.add(tree, *growing.finish(p, g, h, sampled))  # 6
-        if ends_round(p, tree):
-            broadcast(session.hosts, NextTree(not rounds.stops()))
-            if rounds.stops():
-                break
-    session.arbiter.send(transfer.DealOrder(0, 0))
+        stops = stops_after(session, p, rounds, tree)
+        if p.joint_from < p.trees and (hosts or stops):
+            session.arbiter.send(transfer.DealOrder(0, 0) if stops or tree + 1 == p.trees else order)  # 1, of the next tree
+        if stops:
+            break
     return rounds.ensemble(model_id)
 
 
@@ -136,6 +140,8 @@ def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = No
     columns, splits, first = start_host(session, binned, before)  # 0
     outside = np.zeros(len(binned), dtype=np.bool_) if held_out is None else held_out
     for tree in session.steps("train", range(first, p.trees), splits):
+        if begins_round(p, tree, first) and not session.guest.recv(NextTree).more:
+            break
         if tree >= p.joint_from:
             candidates = binned.candidates(own_columns(p, tree, columns, party_of(session)))
             rows = np.flatnonzero(p.sampled(tree, outside))
@@ -146,8 +152,6 @@ def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = No
                 )
                 lefts = take_seat_wins(session, binned, candidates, lists, (tree, level, packing.nodes), splits)  # 4
                 transfer.answer(session, transfer.bit_words(lefts, len(binned)), packing.nodes)  # 5
-        if ends_round(p, tree) and not session.guest.recv(NextTree).more:
-            break
     return splits
 
 

@@ -6,10 +6,12 @@
                    TreesStart: the model's name   ------------>
          where a model is continued
                    Continues: how much is kept    ------------>
+ at the beginning of each round but the first, with early stopping
+         NextTree: whether there is one           ------------>
  each tree (`hidden`: each level)
   1      RowGradients [[g|h]], in chunks          ------------>
- at the end of a round, with early stopping
-         NextTree: whether there is one           ------------>
+
+Trees of the guest alone have no messages, and in all others the guest waits for every host: so no party ends a step that another has not begun (protocols/checkpoint.py).
 
 Who learns what: numbers of columns; hosts also when the loss on the held-out rows stops improving.  Gradients stay encrypted.
 """
@@ -21,7 +23,7 @@ import numpy as np
 from protocols import key_offer
 from protocols._native import PlainVec
 from protocols.binning import Binned
-from protocols.boosting.ensemble import HostSplits, Rounds
+from protocols.boosting.ensemble import HostSplits, Rounds, ends_round
 from protocols.boosting.levels import check_ints
 from protocols.boosting.params import Params
 from protocols.boosting.sums import join
@@ -113,6 +115,14 @@ def send_gradients(session: Session, key: DecryptionKey, plain: PlainVec) -> Non
     for start in range(0, len(plain), CHUNK):
         part = plain.take(np.arange(start, min(start + CHUNK, len(plain))))
         broadcast(session.hosts, RowGradients(key.encrypt(part, session.seed("gradients", part.to_bytes()))))
+
+
+def stops_after(session: Session, p: Params, rounds: Rounds, tree: int) -> bool:
+    """At the end of a tree, at the guest: whether training stops early.  Hosts hear it where they would begin their next tree."""
+    stops = ends_round(p, tree) and rounds.stops()
+    if stops and p.joint_from < p.trees:
+        broadcast(session.hosts, NextTree(False))
+    return stops
 
 
 def receive_gradients(session: Session, rows: int) -> CipherVec:

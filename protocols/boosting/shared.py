@@ -8,6 +8,7 @@ Adversary: honest but curious.  No arbiter: the guest holds the key, because it 
                                                   <------------  SplitColumns: how many columns it has
                    TreesStart: the model's name   ------------>
  each tree
+         NextTree, with early stopping            ------------>
          with top_rate      SampledRows  ------------>  which rows (goss.py)
   1      quantises g, h of the sampled rows, packs, encrypts
          RowGradients [[g|h]], in chunks          ------------>
@@ -20,7 +21,6 @@ Adversary: honest but curious.  No arbiter: the guest holds the key, because it 
   5      NodeRows: which rows go where            ------------>  the rows of the next level's nodes
  at the end of a tree
   6      leaf values from exact g and h, at the guest alone
-         NextTree, with early stopping            ------------>
 
 Who learns what.  Guest: at every node the sums of quantised g and h left of each of a host's boundaries, none of which it can name and none over fewer
 than min_bin_rows rows (support.py); the rows that go left where a host's split won.  Host: which rows a node holds (labels correlate with that:
@@ -40,7 +40,7 @@ import numpy as np
 
 from protocols.binning import Binned, Candidates
 from protocols.boosting import goss
-from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds, ends_round
+from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds, begins_round
 from protocols.boosting.levels import check_ints, own_columns, own_lefts, pack_bits, segments, splits_of, unpack_bits, won
 from protocols.boosting.opening import (
     NextTree,
@@ -51,6 +51,7 @@ from protocols.boosting.opening import (
     send_gradients,
     start_guest,
     start_host,
+    stops_after,
 )
 from protocols.boosting.packing import Ints, Packing, Quantised
 from protocols.boosting.params import Params
@@ -112,6 +113,8 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
         candidates = binned.candidates(own_columns(p, tree, columns, 0))
         hosts = session.hosts if tree >= p.joint_from else []
         growing = Growing(len(binned))
+        if begins_round(p, tree, rounds.first):
+            broadcast(hosts, NextTree(True))
         if hosts:
             goss.tell(session, p, tree, sampled)
             send_gradients(session, key, packing.rows_plain(q.g[sampled], q.h[sampled]))  # 1
@@ -131,10 +134,8 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
             if not len(growing.active):
                 break
         rounds.add(tree, *growing.finish(p, g, h, sampled))  # 6
-        if ends_round(p, tree):
-            broadcast(session.hosts, NextTree(not rounds.stops()))
-            if rounds.stops():
-                break
+        if stops_after(session, p, rounds, tree):
+            break
     return rounds.ensemble(model_id)
 
 
@@ -153,11 +154,11 @@ def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = No
     columns, splits, first = start_host(session, binned, before)  # 0
     outside = np.zeros(len(binned), dtype=np.bool_) if held_out is None else held_out
     for tree in session.steps("train", range(first, p.trees), splits):
+        if begins_round(p, tree, first) and not session.guest.recv(NextTree).more:
+            break
         if tree >= p.joint_from:
             candidates = binned.candidates(own_columns(p, tree, columns, party_of(session)))
             HostTree(session, binned, p, packing, candidates, goss.hear(session, p, tree, ~outside), splits).grow()
-        if ends_round(p, tree) and not session.guest.recv(NextTree).more:
-            break
     return splits
 
 

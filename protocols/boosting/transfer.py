@@ -79,32 +79,43 @@ def serve(session: Session) -> None:
 
 @dataclass
 class Dealt:
-    """What the dealer of a training remembers: of how many rows the first deal was."""
+    """What the dealer of a training remembers: of how many rows the first deal was; 0 before it."""
 
-    rows: int | None = None
+    rows: int = 0
 
     def save(self) -> Arrays:
-        return {"rows": np.array(self.rows or 0)}
+        return {"rows": np.array(self.rows)}
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        self.rows = int(saved["rows"]) or None
+        self.rows = int(saved["rows"])
+
+    def goes_on(self, guest: Channel, depth: int) -> bool:
+        """Hears whether there is another deal, which must be like the first."""
+        order = guest.recv(DealOrder)
+        if not order.rows:
+            return False
+        if order.levels != depth or order.rows != (self.rows or order.rows):
+            raise impossible(guest)
+        self.rows = order.rows
+        return True
 
 
 def serve_training(session: Session, depth: int, trees: range) -> None:
-    """As `serve`, where the job bounds what can be ordered: for each of `trees` a deal of `depth` levels, all of as many rows as the first."""
+    """As `serve`, where the job bounds what can be ordered: for each of `trees` a deal of `depth` levels, all of as many rows as the first.
+
+    Nobody answers a deal.  So a step ends with the order of the next, which the guest gives when it has all hosts' answers: the dealer cannot run ahead.
+    """
     guest, dealt = session.guest, Dealt()
     for tree in session.steps("train", range(trees.stop), dealt):
         if tree in trees:
-            order = guest.recv(DealOrder)
-            if not order.rows:  # training has stopped early
+            if not dealt.rows and not dealt.goes_on(guest, depth):  # training has stopped early, with the guest's own trees
                 break
-            if order.levels != depth or order.rows != (dealt.rows or order.rows):
+            deal(session, DealOrder(dealt.rows, depth))
+            more, last = dealt.goes_on(guest, depth), tree + 1 == trees.stop
+            if more and last:
                 raise impossible(guest)
-            dealt.rows = order.rows
-            deal(session, order)
-    else:
-        if guest.recv(DealOrder).rows:
-            raise impossible(guest)
+            if not more and not last:  # training has stopped early
+                break
 
 
 def deal(session: Session, order: DealOrder) -> None:

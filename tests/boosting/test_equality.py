@@ -146,6 +146,22 @@ def test_early_stopping_ends_for_all_and_keeps_the_best_round(membership: str) -
     assert len(score(trained, blocks, TOY)) == 200
 
 
+@pytest.mark.parametrize("membership", ["shared", "hidden"])
+@pytest.mark.parametrize(("guest_only", "heard"), [(0, None), (20, 1), (30, 0)])
+def test_hosts_hear_of_early_stopping_where_they_would_go_on(membership: str, guest_only: int, heard: int | None) -> None:
+    """Once a round; once, if it ends with the guest's own trees; never, if there are no others."""
+    p = Params(n_estimators=30, max_depth=2, membership=membership, min_bin_rows=1, early_stopping_rounds=2, learning_rate=1.0)  # type: ignore[arg-type]
+    p, (x, z) = replace(p, guest_only_trees=guest_only), table(4, 200, 4, 0.0)
+    held_out = np.arange(200) % 3 == 0
+    blocks, y = bin_blocks([x[:, :2], x[:, 2:]], p), labels(p, z)
+    expected, rounds = twin_trees(blocks, y, p, held_out=held_out)
+    assert len(rounds.trees) < 20
+    transcript: list[Sent] = []
+    trained = train(blocks, y, p, Identity(), taps={"guest": [Recording("guest", transcript)]}, held_out=held_out)
+    assert same(joined(trained), expected)
+    assert sum(s.kind is opening.NextTree for s in transcript) == (len(rounds.trees) if heard is None else heard)
+
+
 def test_weights_count() -> None:
     p = Params(n_estimators=2, max_depth=3, membership="shared", min_bin_rows=1)
     x, z = table(5, 120, 4, 0.0)
