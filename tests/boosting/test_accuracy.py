@@ -112,7 +112,11 @@ def test_credit_ranks_as_xgboost_does(data_folder: Path, membership: str) -> Non
     ("table", "p"),
     [
         (vehicle, Params(objective="multi:softprob", num_class=4, n_estimators=20, max_depth=4)),
-        (vehicle, Params(objective="multi:softprob", num_class=4, n_estimators=8, max_depth=4, membership="shared")),
+        pytest.param(
+            vehicle,
+            Params(objective="multi:softprob", num_class=4, n_estimators=8, max_depth=4, membership="shared"),
+            marks=pytest.mark.slow,
+        ),
         (motor, Params(objective="reg:squarederror", n_estimators=40, max_depth=4)),
         (motor, Params(objective="reg:squarederror", n_estimators=40, max_depth=4, membership="shared", min_bin_rows=1)),
     ],

@@ -18,6 +18,7 @@ def chaos(*options: str, seconds: float = 100) -> str:
     return ended.stdout
 
 
+@pytest.mark.slow  # the README's command, which a default test runs, is this one
 def test_a_party_killed_at_a_message_changes_nothing() -> None:
     assert "ledgers that agree" in chaos("--every", "80")
 
