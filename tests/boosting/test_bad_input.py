@@ -161,7 +161,7 @@ def test_sums_beyond_their_range_are_noticed() -> None:
 
     def large(self: sums.SumTable, lists: np.ndarray) -> Any:
         table = honest(self, lists)
-        for _ in range(8):
+        for _ in range(40):  # beyond a whole slot: what of a smaller excess shows depends on whose sum is uppermost
             table = table + table
         return table
 
