@@ -2,6 +2,8 @@
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 VENV    := .venv
 BIN     := $(VENV)/bin
+# A file of tests stays on one worker, so that what a file shares is made once.
+PYTEST  := $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile
 NATIVE  := $(shell find native -name '*.rs' -o -name Cargo.toml -o -name Cargo.lock 2>/dev/null | grep -v '^native/target')
 # Real tables for the tests that want them; those tests skip, saying so, where the folder is absent.
 export VFL_TEST_DATA ?= $(wildcard $(abspath ../shared/data))
@@ -32,17 +34,17 @@ wheel: setup requirements-wheel.lock  ## dist/*.whl for any Linux with glibc 2.1
 	PATH="$(abspath $(BIN)):$$PATH" VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin build --release --locked --quiet --zig --compatibility manylinux2014 --target-dir native/target/wheel --out dist
 
 test: setup  ## the default test suite (under 5 minutes on 2 cores)
-	$(BIN)/pytest
+	$(PYTEST)
 	cargo test --quiet --release --locked --manifest-path native/Cargo.toml
 
 test-serial: setup  ## the arithmetic and every protocol on the portable backend
-	VFL_NATIVE_BACKEND=serial $(BIN)/pytest tests/native tests/conformance tests/protocols tests/leakage tests/vfl
+	VFL_NATIVE_BACKEND=serial $(PYTEST) tests/native tests/conformance tests/protocols tests/leakage tests/vfl
 
 fuzz: setup  ## every reader of bytes from a peer or a disk, with other damaged bytes each time (some minutes)
 	$(BIN)/pytest -m fuzz tests/fuzz tests/chaos
 
 test-all: setup  ## everything: full-size keys, statistics, soak, fuzzing
-	$(BIN)/pytest -m ''
+	$(PYTEST) -m ''
 	cargo test --quiet --release --locked --manifest-path native/Cargo.toml
 
 lint: setup  ## ruff, mypy, import-linter, rustfmt, clippy
