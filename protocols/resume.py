@@ -5,7 +5,8 @@
      and the marks that it keeps          ------------------------>   all hold the same run: the latest mark that all keep;
                                                                       otherwise a new run, from the start
  2                                        <------------------------   Agreed: run and mark
- 3   both ways between all that go on:    Counted  <------------->    what one has sent up to the mark, the other has received
+ 3   both ways between all, when they have the run on their disks:
+                                 Counted  <------------->             what one has sent up to the mark, the other has received
 
 Who learns what: the random name of the run, and how far each party has come in it (steps that the job prescribes).
 """

@@ -7,9 +7,11 @@ It takes a job without [model], or the first step of one that has it.  With one 
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import importlib.util
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,11 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from protocols.alignment import Alignment, Ids
+from protocols.channel import Tap
 from protocols.errors import ConfigError, ModelError
 from protocols.session import Observer
 from vfl.align import MatchReport, OwnIds
+from vfl.attempts import Taken, take_part
 from vfl.config import PERMITS, Agreement, Party, cautions, check_files, cross_check
 from vfl.data import read_source
 from vfl.data.source import read_rows
@@ -31,7 +35,7 @@ from vfl.data.spill import scratch_in
 from vfl.files import private, write_private, written
 from vfl.identity import Identity
 from vfl.ledger import summarise
-from vfl.meeting import Meeting, Ready, meet
+from vfl.meeting import Meeting, Ready
 from vfl.programs import alignment
 
 FORMAT = 1
@@ -93,27 +97,39 @@ def prepare(job: Agreement, party: Party, format: str | None = None) -> Aligning
 
 
 def align(
-    ready: Aligning, watch: Observer, *, connect_timeout: float = 600.0, seed: bytes | None = None
+    ready: Aligning,
+    watch: Observer,
+    *,
+    connect_timeout: float = 600.0,
+    seed: bytes | None = None,
+    fresh: bool = False,
+    taps: Sequence[Tap] = (),
 ) -> tuple[Path, MatchReport | None]:
-    """Takes part in the alignment; returns the run's folder and, at a data party, the report.  Raises any VFLError, after telling the peers its code."""
-    job, party = ready.job, ready.party
-    digest = hashlib.sha256(b"vfl align\n" + job.digest).digest()
-    report: MatchReport | None = None
-    with meet(ready, "align", ready.peers, watch, session_digest=digest, connect_timeout=connect_timeout, seed=seed) as meeting:
-        plan = alignment.AlignmentPlan(
-            job.align.min_intersection, len(job.align.keys), job.align.cardinality_only, scratch_in(meeting.folder)
-        )
+    """Takes part in the alignment, or goes on where an interrupted one was; returns the run's folder and, at a data party, the report.
+
+    fresh, seed, taps: as of `vfl.runner.run`.  Raises any VFLError, after telling the peers its code.
+    """
+    job = ready.job
+
+    def work(meeting: Meeting) -> dict[str, Any]:
+        scratch = scratch_in(meeting.folder)
+        plan = alignment.AlignmentPlan(job.align.min_intersection, len(job.align.keys), job.align.cardinality_only, scratch)
         if ready.ids is None:
             alignment.arbiter(meeting.session, plan)
-        else:
-            found = alignment.data_party(meeting.session, ready.ids, plan)
-            report = MatchReport.of(found, job.align.keys, {party.name: ready.rows - len(ready.ids[0])}, job.align.cardinality_only)
-            if not job.align.cardinality_only:
-                write_rows(ready, found, meeting.draft)
-    with written(meeting.folder):
-        content = json.dumps(as_json(ready, meeting, report), indent=2, ensure_ascii=False) + "\n"
-        write_private(meeting.folder / REPORT, content.encode())
-    return meeting.folder, report
+            return as_json(ready, meeting.started, None)
+        found = alignment.data_party(meeting.session, ready.ids, plan)
+        if not job.align.cardinality_only:
+            write_rows(ready, found, meeting.draft)
+        repeated = {ready.party.name: ready.rows - len(ready.ids[0])}
+        return as_json(ready, meeting.started, MatchReport.of(found, job.align.keys, repeated, job.align.cardinality_only))
+
+    def report(taken: Taken) -> None:
+        told = {"phases": taken.counting.phases(), "disclosure": summarise(taken.folder / "ledger.jsonl")}
+        with written(taken.folder):
+            write_private(taken.folder / REPORT, (json.dumps(taken.result | told, indent=2, ensure_ascii=False) + "\n").encode())
+
+    taken = take_part(ready, "align", ready.peers, watch, work, report, connect_timeout=connect_timeout, seed=seed, fresh=fresh, taps=taps)
+    return taken.folder, from_json(taken.result)
 
 
 def write_rows(ready: Aligning, found: Alignment, folder: Path) -> None:
@@ -137,8 +153,8 @@ def write_rows(ready: Aligning, found: Alignment, folder: Path) -> None:
             frame.to_csv(path, index=False, lineterminator="\n")
 
 
-def as_json(ready: Aligning, meeting: Meeting, report: MatchReport | None) -> dict[str, Any]:
-    """The content of alignment.json."""
+def as_json(ready: Aligning, started: datetime.datetime, report: MatchReport | None) -> dict[str, Any]:
+    """The content of alignment.json, but for what is measured."""
     job, party = ready.job, ready.party
     content: dict[str, Any] = {
         "format": FORMAT,
@@ -146,7 +162,7 @@ def as_json(ready: Aligning, meeting: Meeting, report: MatchReport | None) -> di
         "job_digest": job.digest.hex(),
         "party": party.name,
         "role": party.role,
-        "started": meeting.started.isoformat(timespec="seconds"),
+        "started": started.isoformat(timespec="seconds"),
     }
     if report is not None:
         content |= {
@@ -159,7 +175,15 @@ def as_json(ready: Aligning, meeting: Meeting, report: MatchReport | None) -> di
             "repeated": report.repeated[party.name],
             "file": None if report.size_only else f"aligned.{ready.format}",
         }
-    return content | {"phases": meeting.counting.phases(), "disclosure": summarise(meeting.folder / "ledger.jsonl")}
+    return content
+
+
+def from_json(content: dict[str, Any]) -> MatchReport | None:
+    """The report in the content of alignment.json; None of an arbiter's."""
+    if "rows" not in content:
+        return None
+    by_key = {" + ".join(key["columns"]): key["matched"] for key in content["by_key"]}
+    return MatchReport(content["rows"], content["common"], by_key, {content["party"]: content["repeated"]}, content["file"] is None)
 
 
 def read_alignment(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""A run that survives the death of any of its parties: `vfl run` is a loop of attempts, and a restarted process is one more of them.
+"""A run that survives the death of any of its parties: `vfl run`, `vfl align` and `vfl predict` are loops of attempts, and a restarted process is one more.
 
-each attempt:  connect -> agree on run and mark (protocols/resume.py) -> ledger goes on -> role function from that mark -> results on the disk
+each attempt:  connect -> agree on run and mark (protocols/resume.py) -> run counted -> ledger goes on -> role function from that mark -> results on the disk
                -> all parties say so -> results kept -> all parties say so -> store removed
 
 When a peer is gone, this party says which, and waits for it as long as its party file allows; if it stops itself, the same command goes on from the last mark.
@@ -10,6 +10,7 @@ What ends a run for good (a table that is refused, a wrong message, a forbidden 
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import logging
 import shutil
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from protocols import resume
-from protocols.channel import Tap, Wire
+from protocols.channel import Count, Tap, Wire
 from protocols.checkpoint import END, START, Position
 from protocols.errors import (
     ConfigError,
@@ -66,6 +67,7 @@ class Taken:
 
 def take_part(
     ready: Ready[Any],
+    purpose: str,
     peers: Sequence[str],
     watch: Observer,
     work: Callable[[Meeting], Json],
@@ -75,14 +77,15 @@ def take_part(
     seed: bytes | None = None,
     fresh: bool = False,
     taps: Sequence[Tap] = (),
-) -> Path:
-    """Takes part in a run until it is over; returns its folder.
+) -> Taken:
+    """Takes part in a run until it is over.
 
+    purpose: which command this is ("run", "align", "predict"): a run of one is never taken for a run of another, and the run budget counts it as such.
     work: the role function, which writes its results into the meeting's draft folder and returns what can be written as JSON; report: called at the very end,
     or once more if this process dies there.  fresh: gives an unfinished run of this job up.  taps: see every message too (tests, `vfl chaos`).
     Raises any VFLError, after telling the peers its code.
     """
-    run = Run(ready, peers, seed, fresh)
+    run = Run(ready, purpose, peers, seed, fresh)
     counting = CountingTap()
     recorder, patience, timeout = Recorder(counting, watch), Patience(ready.party.run.reconnect_seconds), connect_timeout
     if run.kept:
@@ -109,13 +112,13 @@ def take_part(
     taken = Taken(run.folder, result, counting)
     report(taken)
     run.over()
-    return taken.folder
+    return taken
 
 
 def attempt(run: Run, recorder: Recorder, work: Callable[[Meeting], Json], timeout: float, taps: Sequence[Tap]) -> Json:
     """One meeting of all parties, to the end of the run or to the first error."""
     ready = run.ready
-    with connected(ready, run.peers, recorder, session_digest=ready.job.digest, connect_timeout=timeout) as wires:
+    with connected(ready, run.peers, recorder, session_digest=run.session_digest, connect_timeout=timeout) as wires:
         with recorder.phase("connect"):
             goal, heard = run.agree(wires, recorder.counting, *taps)
         with run.ledger() as writer, interruptible():
@@ -143,14 +146,14 @@ def attempt(run: Run, recorder: Recorder, work: Callable[[Meeting], Json], timeo
 class Run:
     """The run in which this party takes part, begun by an earlier process or by the first attempt that meets all peers."""
 
-    def __init__(self, ready: Ready[Any], peers: Sequence[str], seed: bytes | None, fresh: bool) -> None:
-        self.ready, self.peers, self._seed = ready, tuple(peers), seed
+    def __init__(self, ready: Ready[Any], purpose: str, peers: Sequence[str], seed: bytes | None, fresh: bool) -> None:
+        self.ready, self.purpose, self.peers, self._seed = ready, purpose, tuple(peers), seed
         self._budget = Budget(ready.party, ready.table)
-        directory = ready.party.run.directory
-        self.store = unfinished(directory, "run", ready.job.digest)
+        directory, job = ready.party.run.directory, ready.job
+        self.store = unfinished(directory, purpose, job.name, job.digest)
         while self.store is not None and fresh:
             self.store.remove()
-            self.store = unfinished(directory, "run", ready.job.digest)
+            self.store = unfinished(directory, purpose, job.name, job.digest)
         if self.store is None:
             self._budget.check(peers)
             new_folder(directory, f".{ready.job.name}").rmdir()  # results can be written
@@ -159,12 +162,12 @@ class Run:
 
     def _check(self, store: RunStore) -> None:
         """Raises DataError or ConfigError unless the store's run can go on here."""
-        name, remedy = self.ready.party.name, "let every party begin anew with vfl run --fresh"
+        name, remedy = self.ready.party.name, f"let every party begin anew with vfl {self.purpose} --fresh"
         if store.facts.input != self.ready.input_digest():
             store.close()
             raise DataError(
-                f"{name}: the table has changed since the run in {store.folder} began",
-                remedy=f"Put the former table back and give the same command, or {remedy}",
+                f"{name}: {self.ready.inputs} has changed since the run in {store.folder} began",
+                remedy=f"Put the former one back and give the same command, or {remedy}",
                 party=name,
             )
         if store.facts.version != version():
@@ -174,6 +177,12 @@ class Run:
                 remedy=f"Go on with that version, or {remedy}",
                 party=name,
             )
+
+    @property
+    def session_digest(self) -> bytes:
+        """What a connection is bound to: the job, and which command it is for."""
+        digest: bytes = self.ready.job.digest
+        return digest if self.purpose == "run" else hashlib.sha256(f"vfl {self.purpose}\n".encode() + digest).digest()
 
     @property
     def opened(self) -> RunStore:
@@ -200,7 +209,10 @@ class Run:
         return (b"", []) if self.store is None else (self.store.facts.id, self.store.marks)
 
     def agree(self, wires: Mapping[str, Wire], *taps: Tap) -> tuple[Position, list[tuple[str, str, type[Message], bytes]]]:
-        """Agrees with all peers on the run and the mark to go on from, and begins a new run if there is none; also returns what was said, for the ledger."""
+        """Agrees with all peers on the run and the mark to go on from, and begins a new run if there is none; also returns what was said, for the ledger.
+
+        The run is counted when every party has it on its disk: from there on, whoever dies, it is this run that goes on.
+        """
         said = Said()
         channels, _ = open_channels(self.ready, wires, said, *taps)
         (own, marks), guest = self.standing, self.ready.roles.guest
@@ -210,8 +222,8 @@ class Run:
             found, goal = resume.follow(channels[guest], own, marks)
         if found != own:
             self._begin(found)
-        elif goal != START:
-            resume.compare(channels, self.opened.at(goal).counts)
+        resume.compare(channels, dict.fromkeys(channels, Count()) if goal == START else self.opened.at(goal).counts)
+        self._budget.charge(self.peers, self.ready.job.name, self.purpose, self.started, found)
         return goal, said.messages
 
     def _begin(self, name: bytes) -> None:
@@ -220,10 +232,10 @@ class Run:
             self.store.remove()
             self.store = None
         ready, now = self.ready, datetime.datetime.now(datetime.UTC)
-        self._budget.charge(self.peers, ready.job.name, "run", now)
+        self._budget.check(self.peers)
         folder = new_folder(ready.party.run.directory, f"{ready.job.name}-{now:%Y%m%d-%H%M%S}")
-        seed = self._seed or run_seed()
-        self.store = RunStore(folder, RunFacts(version(), "run", ready.job.digest, ready.input_digest(), name, seed, now.isoformat()))
+        facts = RunFacts(version(), self.purpose, ready.job.digest, ready.input_digest(), name, self._seed or run_seed(), now.isoformat())
+        self.store = RunStore(folder, facts)
 
     def ledger(self) -> LedgerWriter:
         """The run's ledger, new or continued."""

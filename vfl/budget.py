@@ -1,8 +1,8 @@
 """What this party agrees to in number: runs with a partner a month and, at the guest, models of the same labels.
 
 `[policy] runs_per_partner_per_month`.  Every alignment tells each side which of its ids the other holds, whatever is computed afterwards; who may align
-without end can ask about any id.  So each run and each prediction counts, once the parties are connected and before anything is aligned, for every other
-party in it, also if it fails later, by calendar month (UTC).
+without end can ask about any id.  So each run and each prediction counts, once every party has it on its disk and before anything is aligned, for every other
+party in it, also if it fails later, by calendar month (UTC); one that is interrupted and goes on counts once.
 
 `[policy] models_per_label`.  Every model tells a host its final weights, and two models of nearly one problem tell it their difference, which singles out
 what was changed: a row, a penalty, a pass.  So each run counts for every other party in it, for good, as one more look at its labels.  Two runs look at the same
@@ -32,6 +32,7 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS runs (time TEXT NOT NULL, partner TEXT NOT NULL, job TEXT NOT NULL, purpose TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS models (time TEXT NOT NULL, partner TEXT NOT NULL, job TEXT NOT NULL, sketch BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS salt (value TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS counted (run BLOB PRIMARY KEY)",
 )
 SKETCH = 256  # hashes of 8 bytes; the estimate of an overlap of one half is then right to 6% (two standard deviations)
 SAME = 0.5
@@ -56,29 +57,30 @@ class Budget:
             with self._open() as store:
                 self._check(store, partners, datetime.datetime.now(datetime.UTC))
 
-    def charge(self, partners: Sequence[str], job: str, purpose: str, now: datetime.datetime) -> None:
-        """Counts one run with each of `partners`, or raises DisclosureRefused and counts none."""
+    def charge(self, partners: Sequence[str], job: str, purpose: str, now: datetime.datetime, run: bytes) -> None:
+        """Counts a run with each of `partners`, once for each name of a run (`run`); or raises DisclosureRefused and counts none."""
+        time = now.isoformat(timespec="seconds")
         with self._open() as store:
             store.execute("BEGIN IMMEDIATE")
-            self._check(store, partners, now)
-            store.executemany(
-                "INSERT INTO runs VALUES (?, ?, ?, ?)", [(now.isoformat(timespec="seconds"), p, job, purpose) for p in partners]
-            )
-            if self._labels is not None:
-                sketch = self._sketch(store, self._labels)
-                store.executemany(
-                    "INSERT INTO models VALUES (?, ?, ?, ?)", [(now.isoformat(timespec="seconds"), p, job, sketch) for p in partners]
-                )
+            if not store.execute("SELECT 1 FROM counted WHERE run = ?", (run,)).fetchone():
+                self._check(store, partners, now)
+                store.executemany("INSERT INTO runs VALUES (?, ?, ?, ?)", [(time, p, job, purpose) for p in partners])
+                if self._labels is not None:
+                    sketch = self._sketch(store, self._labels)
+                    store.executemany("INSERT INTO models VALUES (?, ?, ?, ?)", [(time, p, job, sketch) for p in partners])
+                store.execute("INSERT INTO counted VALUES (?)", (run,))
             store.execute("COMMIT")
 
     def left(self, partner: str) -> int | None:
         """How many runs with `partner` are left this month; None: no limit."""
-        if self._limit is None:
-            return None
+        return None if self._limit is None else max(0, self._limit - self.used(partner))
+
+    def used(self, partner: str) -> int:
+        """How many runs with `partner` were counted this month."""
         if not self._path.exists():
-            return self._limit
+            return 0
         with self._open() as store:
-            return max(0, self._limit - self._used(store, partner, datetime.datetime.now(datetime.UTC)))
+            return self._used(store, partner, datetime.datetime.now(datetime.UTC))
 
     def _check(self, store: sqlite3.Connection, partners: Sequence[str], now: datetime.datetime) -> None:
         for partner in partners:

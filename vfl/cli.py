@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from vfl.arguments import ConnectTimeout, InOrderOfUse, JobFile, ModelKind, PartyFile, ProgressKind, Role, RunFolder, say
+from vfl.arguments import ConnectTimeout, Fresh, InOrderOfUse, JobFile, ModelKind, PartyFile, ProgressKind, Role, RunFolder, say
 from vfl.chaos.commands import chaos_app
 from vfl.examples import examples
 from vfl.faults import finish, stoppable
@@ -140,7 +140,7 @@ def check(job: JobFile, party: PartyFile) -> None:
 def run(
     job: JobFile,
     party: PartyFile,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Give up a run of this job that was interrupted, and begin a new one.")] = False,
+    fresh: Fresh = False,
     connect_timeout: ConnectTimeout = 600.0,
     progress: ProgressKind = "bar",
 ) -> None:
@@ -180,12 +180,14 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Guest: the file for the scores; without it, RUN/scores.csv.", show_default=False)
     ] = None,
+    fresh: Fresh = False,
     connect_timeout: ConnectTimeout = 600.0,
     progress: ProgressKind = "bar",
 ) -> None:
     """Score new rows with a joint model.
 
     Every party that holds a part of it runs this, each with its own new table; the arbiter only where there are two or more hosts.  The guest gets the scores.
+    A prediction that was interrupted goes on where it was.
     """
     from vfl.config import load_job, load_party
     from vfl.prediction import predict as predict_party
@@ -195,7 +197,7 @@ def predict(
     console = Console(stderr=True, emoji=False)
     scoring = prepare(load_job(job), load_party(party), model, data, out)
     with stoppable(console), watching(progress, console) as watch:
-        folder, file, scored = predict_party(scoring, watch, connect_timeout=connect_timeout)
+        folder, file, scored = predict_party(scoring, watch, connect_timeout=connect_timeout, fresh=fresh)
     if file is not None and scoring.ids is not None:
         rows = len(scoring.ids)
         say(f"{scored:,} of {rows:,} rows are scored; the score of the other {rows - scored:,}, which not all parties know, is empty")
@@ -241,12 +243,14 @@ def align(
         str | None,
         typer.Option(metavar="FORMAT", help='"parquet" or "csv"; without it, Parquet where pyarrow is installed.', show_default=False),
     ] = None,
+    fresh: Fresh = False,
     connect_timeout: ConnectTimeout = 600.0,
     progress: ProgressKind = "bar",
 ) -> None:
     """Align ids alone: which own rows all parties have in common.
 
     Writes this party's own common rows, in an order that all parties share, and a match-rate report.  With one host no arbiter is needed.
+    An alignment that was interrupted goes on where it was.
     """
     from vfl.alignment_run import align as align_party
     from vfl.alignment_run import prepare, print_report
@@ -256,7 +260,7 @@ def align(
     console = Console(stderr=True, emoji=False)
     ready = prepare(load_agreement(job), load_party(party), format)
     with stoppable(console), watching(progress, console) as watch:
-        folder, found = align_party(ready, watch, connect_timeout=connect_timeout)
+        folder, found = align_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
     if found is not None:
         print_report(found, Console(emoji=False))
     say(f"report: {folder / 'alignment.json'}")

@@ -1,6 +1,6 @@
-"""What every run between institutions goes through, whatever it computes: a folder, mutual TLS to every peer, a session, the end.
+"""What every run between institutions needs, whatever it computes: a folder, mutual TLS to every peer, channels behind this party's policy.
 
-run folder -> connect -> ledger open -> (the role function) -> results drafted -> all parties say so -> results kept -> connections closed
+How they make a run that goes on after an interruption: vfl/attempts.py.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import contextlib
 import datetime
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,7 @@ from typing_extensions import TypeVar
 from protocols.channel import Channel, Tap, Wire
 from protocols.cipher import Keyring, Paillier
 from protocols.errors import ConfigError
-from protocols.finish import confirm
-from protocols.randomness import Randomness, run_seed
-from protocols.session import Observer, Roles, Session
-from vfl.budget import Budget
+from protocols.session import Roles, Session
 from vfl.config import Agreement, Job, Party
 from vfl.counting import CountingTap
 from vfl.data import Table
@@ -31,7 +27,6 @@ from vfl.engine import abort_reason
 from vfl.faults import Stopped
 from vfl.files import sync_folder, written
 from vfl.identity import Identity
-from vfl.ledger import LedgerTap, LedgerWriter
 from vfl.policy import PolicyTap
 from vfl.recorder import Recorder
 from vfl.transport import PeerAddress, TlsNetwork
@@ -56,6 +51,11 @@ class Ready(Generic[J]):
         parties = self.job.parties
         return Roles(parties.guest, parties.hosts, parties.arbiter)
 
+    @property
+    def inputs(self) -> str:
+        """What `input_digest` is of, in words."""
+        return "the table"
+
     def input_digest(self) -> bytes:
         """What this party's randomness is bound to: the job and its own table."""
         return hashlib.sha256(self.job.digest + (self.table.digest() if self.table else b"")).digest()
@@ -70,41 +70,6 @@ class Meeting:
     draft: Path
     started: datetime.datetime
     counting: CountingTap
-
-
-@contextlib.contextmanager
-def meet(
-    ready: Ready[Any],
-    purpose: str,
-    peers: Sequence[str],
-    watch: Observer,
-    *,
-    session_digest: bytes,
-    connect_timeout: float,
-    seed: bytes | None,
-) -> Iterator[Meeting]:
-    """Connects this party with `peers`; on leaving, waits until all of them have their result too, and closes.
-
-    purpose: what the run budget counts ("align", "predict").  Whatever is raised inside is told to the peers by its code first.
-    """
-    job, party = ready.job, ready.party
-    started = datetime.datetime.now(datetime.UTC)
-    budget = Budget(party)
-    budget.check(peers)
-    counting = CountingTap()
-    recorder = Recorder(counting, watch)
-    with run_folder(party.run.directory, f"{job.name}-{started:%Y%m%d-%H%M%S}") as folder:  # noqa: SIM117
-        with connected(ready, peers, recorder, session_digest=session_digest, connect_timeout=connect_timeout) as wires:
-            budget.charge(peers, job.name, purpose, started)
-            path = folder / "ledger.jsonl"
-            with LedgerWriter(path, job=job.name, job_digest=job.digest, party=party.name, sign=ready.identity.sign) as writer:
-                channels, keys = open_channels(ready, wires, counting, LedgerTap(writer))
-                drawn = Randomness(party.name, seed or run_seed(), ready.input_digest())
-                session = Session(party.name, ready.roles, channels, drawn, keys, scheme_of(job), recorder)
-                with drafts(folder) as draft, interruptible():
-                    yield Meeting(session, folder, draft, started, counting)
-                    with recorder.phase("finish"):
-                        confirm(session, lambda: publish(folder))
 
 
 @contextlib.contextmanager
@@ -168,18 +133,6 @@ def addresses(job: Agreement, party: Party, peers: Sequence[str]) -> list[PeerAd
     ]
 
 
-@contextlib.contextmanager
-def run_folder(directory: Path, name: str) -> Iterator[Path]:
-    """A new folder for this run, readable by its owner only; removed again if the run fails before it has written anything."""
-    folder = new_folder(directory, name)
-    try:
-        yield folder
-    except BaseException:
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-        raise
-
-
 def new_folder(directory: Path, name: str) -> Path:
     """A new folder in the run directory, readable by its owner only.  Raises ConfigError."""
     folder = directory / name
@@ -197,18 +150,6 @@ def new_folder(directory: Path, name: str) -> Path:
 
 def _unwritable(folder: Path, why: str | None) -> ConfigError:
     return ConfigError(f"the run folder {folder} cannot be made ({why})", remedy="Correct [run] directory in the party file")
-
-
-@contextlib.contextmanager
-def drafts(folder: Path) -> Iterator[Path]:
-    """A folder for results that are not confirmed yet; what is still in it at the end is removed."""
-    draft = folder / DRAFT
-    try:
-        with written(folder):
-            draft.mkdir(mode=0o700)
-        yield draft
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def publish(folder: Path) -> None:

@@ -9,25 +9,28 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.channel import broadcast
+from protocols.channel import Tap, broadcast
 from protocols.errors import ConfigError, DisclosureRefused, ModelError
 from protocols.glm.scoring import ModelName
 from protocols.session import Observer, Session
+from vfl.attempts import Taken, take_part
 from vfl.config import Job, Party, check_files, cross_check
 from vfl.config.party import Data
 from vfl.files import private, write_private, written
 from vfl.identity import Identity
 from vfl.kinds import Part, kind_of
 from vfl.ledger import summarise
-from vfl.meeting import Meeting, Ready, meet
-from vfl.report.page import write_report
+from vfl.meeting import Meeting, Ready
+from vfl.report.page import as_plain, write_report
 from vfl.results import result_frame
 from vfl.runner import inputs, read_table
 from vfl.stability import BASELINE, Baseline, compare, load_baseline
@@ -35,10 +38,24 @@ from vfl.store import load_part
 
 
 @dataclass(frozen=True)
+class Scored(Ready[Job]):
+    """A party of a prediction; model_id: of its part, b"" where it has none."""
+
+    model_id: bytes
+
+    @property
+    def inputs(self) -> str:
+        return "the table or the model"
+
+    def input_digest(self) -> bytes:
+        return hashlib.sha256(super().input_digest() + self.model_id).digest()
+
+
+@dataclass(frozen=True)
 class Scoring:
     """A party that has passed every check that can be made alone; part, before, ids and out are None where the role has none."""
 
-    ready: Ready
+    ready: Scored
     part: Part | None
     ids: pd.DataFrame | None  # (n, keys) the table's rows as they came
     out: Path | None
@@ -53,7 +70,7 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
     check_files(party.model_copy(update={"data": source}))
     identity = Identity.load(party.identity.key, party.identity.certificate, party.name)
     if source is None or model is None:
-        return Scoring(Ready(job, party, identity, None), None, None, None)
+        return Scoring(Scored(job, party, identity, None, b""), None, None, None)
     part = own_part(job, party, model)
     frame, table = read_table(job, party, source, scored_by=part)
     ids = (
@@ -62,7 +79,7 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
     before = load_baseline(model) if (model / BASELINE).exists() else None  # a model of an earlier release has none
     if before and (before.party != party.name or before.model_id != part.model_id.hex()):
         raise ModelError(f"{model / 'baseline.json'} belongs to another part", remedy="Restore it from a copy of the run's folder")
-    return Scoring(Ready(job, party, identity, table), part, ids, out, before)
+    return Scoring(Scored(job, party, identity, table, part.model_id), part, ids, out, before)
 
 
 def _check_options(job: Job, party: Party, model: Path | None, data: str | None, out: Path | None) -> None:
@@ -118,16 +135,23 @@ def own_part(job: Job, party: Party, folder: Path) -> Part:
 
 
 def predict(
-    scoring: Scoring, watch: Observer, *, connect_timeout: float = 120.0, seed: bytes | None = None
+    scoring: Scoring,
+    watch: Observer,
+    *,
+    connect_timeout: float = 120.0,
+    seed: bytes | None = None,
+    fresh: bool = False,
+    taps: Sequence[Tap] = (),
 ) -> tuple[Path, Path | None, int]:
-    """Takes part in a prediction: (the run's folder, the guest's file of scores, rows scored).  Raises as `vfl.runner.run`."""
+    """Takes part in a prediction, or goes on where an interrupted one was: (the run's folder, the guest's file of scores, rows scored).
+
+    fresh, seed, taps and what is raised: as of `vfl.runner.run`.
+    """
     ready, part = scoring.ready, scoring.part
     job, party = ready.job, ready.party
-    peers = job.parties.peers_of(party.name)
-    if not arbiter_scores(job):
-        peers = tuple(p for p in peers if p != job.parties.arbiter)
-    digest = hashlib.sha256(b"vfl predict\n" + job.digest).digest()
-    with meet(ready, "predict", peers, watch, session_digest=digest, connect_timeout=connect_timeout, seed=seed) as meeting:
+    peers = tuple(p for p in job.parties.peers_of(party.name) if p != job.parties.arbiter or arbiter_scores(job))
+
+    def work(meeting: Meeting) -> dict[str, Any]:
         if part is not None:
             with meeting.session.phase("align"):
                 same_model(meeting.session, part.model_id)
@@ -135,22 +159,30 @@ def predict(
         result = result_frame(job, party, meeting.started, "predict")
         if part is not None:
             result["model"]["model_id"] = part.model_id.hex()
-        scored, predicted = 0, None
+        predicted = None
         if found is not None:
             rows, scores = found
-            scored = len(rows)
             predicted = kind_of(job).predictions(part, scores)
-            result["alignment"] = {"guest_rows": len(ready.table or ()), "host_rows": None, "intersection": scored}
+            result["alignment"] = {"guest_rows": len(ready.table or ()), "host_rows": None, "intersection": len(rows)}
             _write_scores(scoring, meeting, rows, scores)
         _write_reasons(scoring, meeting)
         if ready.table is not None and scoring.before is not None:
             result["stability"] = compare(
                 scoring.before, ready.table.features, predicted if predicted is not None and predicted.ndim == 1 else None
             )
-    result |= inputs(ready) | {"phases": meeting.counting.phases(), "disclosure": summarise(meeting.folder / "ledger.jsonl")}
-    write_report(meeting.folder, result)
-    file = None if party.role != "guest" else _publish(meeting.folder / "scores.csv", scoring.out)
-    return meeting.folder, file, scored
+        plain: dict[str, Any] = as_plain(result | inputs(ready))
+        return plain
+
+    def report(taken: Taken) -> None:
+        told = {"phases": taken.counting.phases(), "disclosure": summarise(taken.folder / "ledger.jsonl")}
+        write_report(taken.folder, taken.result | told)
+        if scoring.out is not None:
+            _publish(taken.folder / "scores.csv", scoring.out)
+
+    taken = take_part(ready, "predict", peers, watch, work, report, connect_timeout=connect_timeout, seed=seed, fresh=fresh, taps=taps)
+    if party.role != "guest":
+        return taken.folder, None, 0
+    return taken.folder, scoring.out or taken.folder / "scores.csv", taken.result["alignment"]["intersection"]
 
 
 def arbiter_scores(job: Job) -> bool:
@@ -201,11 +233,9 @@ def _write_reasons(scoring: Scoring, meeting: Meeting) -> None:
             scoring.ids.assign(**found.set_index(scoring.ids.index)).to_csv(path, index=False, lineterminator="\n")
 
 
-def _publish(made: Path, out: Path | None) -> Path:
-    """Moves the scores to where they were asked for."""
-    if out is None:
-        return made
-    with written(out.parent):
-        write_private(out, made.read_bytes())
-        made.unlink()
-    return out
+def _publish(made: Path, out: Path) -> None:
+    """Moves the scores to where they were asked for; does nothing where that is done."""
+    if made.exists():
+        with written(out.parent):
+            write_private(out, made.read_bytes())
+            made.unlink()

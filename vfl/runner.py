@@ -123,4 +123,4 @@ def run(
         write_report(taken.folder, taken.result | told)
 
     peers = job.parties.peers_of(party.name)
-    return take_part(ready, peers, watch, work, report, connect_timeout=connect_timeout, seed=seed, fresh=fresh, taps=taps)
+    return take_part(ready, "run", peers, watch, work, report, connect_timeout=connect_timeout, seed=seed, fresh=fresh, taps=taps).folder

@@ -168,9 +168,9 @@ class RunStore:
             raise ConfigError(f"the run store {self._path} cannot be read or written ({why})", remedy=remedy) from None
 
 
-def unfinished(directory: Path, purpose: str, job: bytes) -> RunStore | None:
-    """The store of the latest run of this job that is not over."""
-    for path in sorted(directory.glob(f"*/{FILE}"), reverse=True):
+def unfinished(directory: Path, purpose: str, name: str, job: bytes) -> RunStore | None:
+    """The store of the latest run of this job, by its name and digest, that is not over.  Runs of jobs of other names may be under way."""
+    for path in sorted(directory.glob(f"{name}-[0-9]*-[0-9]*/{FILE}"), reverse=True):
         store = RunStore(path.parent)
         if (store.facts.purpose, store.facts.job) == (purpose, job):
             return store

@@ -30,6 +30,17 @@ def test_a_party_killed_at_any_fifth_message_or_moment_changes_nothing(model: st
     chaos("--model", model, "--every", "5", "--instants", "200", seconds=3500)
 
 
+def test_an_alignment_is_killed_too() -> None:
+    assert "ledgers that agree" in chaos("--model", "align", "--every", "6")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("command", ["align", "predict"])
+def test_other_commands_killed_at_any_message(command: str) -> None:
+    chaos("--model", command, "--every-boundary", "--instants", "20", seconds=590)
+
+
 PLANTED = """
 import sys, pathlib
 from vfl.chaos.kill import Chaos, Trials
@@ -45,11 +56,11 @@ print(trials.kills, trials.wrong)
 def test_another_end_is_seen(tmp_path: Path) -> None:
     """Planted: an expectation that the run cannot meet.  In a process without threads, as it forks."""
     ended = subprocess.run([sys.executable, "-c", PLANTED, str(tmp_path)], capture_output=True, text=True, timeout=100, check=True)
-    assert ended.stdout == "1 ['telecom killed at message 9: bank has another model or sent other messages']\n"
+    assert ended.stdout == "1 ['telecom killed at message 9: bank has another result or sent other messages']\n"
 
 
 def test_nothing_to_kill_is_refused() -> None:
-    for options, words in ((("--every", "0"), "nothing is to be killed"), (("--model", "align"), "no run whose processes can be killed")):
+    for options, words in ((("--every", "0"), "nothing is to be killed"), (("--model", "report"), "no run whose processes can be killed")):
         ended = subprocess.run(
             [sys.executable, "-m", "vfl", "chaos", "kill", *options], capture_output=True, text=True, timeout=60, check=False
         )

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from protocols.errors import DisclosureRefused
+from protocols.randomness import run_seed
 from vfl.budget import SKETCH, Budget, overlap
 from vfl.config import Party, load_party
 from vfl.data import Table, table_from_frame
@@ -43,7 +44,7 @@ def party(tmp_path: Path) -> Party:
 
 
 def fitted(party: Party, labels: Table | None, partner: str = "telecom") -> None:
-    Budget(party, labels).charge([partner], "job", "run", NOW)
+    Budget(party, labels).charge([partner], "job", "run", NOW, run_seed())
 
 
 SAME = {
@@ -89,3 +90,15 @@ def test_the_estimate_is_right_to_its_stated_error() -> None:
     assert np.abs(np.mean(off)) < 0.02
     assert np.std(off) < 0.04
     assert overlap(np.zeros(0, np.uint64), np.zeros(0, np.uint64)) == 0.0
+
+
+def test_a_run_counts_once(party: Party) -> None:
+    """Its name decides, not when or how often it is said: two of them reach the limit, however often each comes back."""
+    now = datetime.datetime.now(datetime.UTC)
+    for _ in range(3):
+        for run in (bytes(16), bytes([1]) * 16):
+            Budget(party, table()).charge(["telecom"], "job", "run", now, run)
+    assert Budget(party).used("telecom") == 2
+    with pytest.raises(DisclosureRefused):
+        Budget(party, table()).charge(["telecom"], "job", "run", now, bytes([2]) * 16)
+    assert Budget(party).used("telecom") == 2

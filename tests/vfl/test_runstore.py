@@ -61,18 +61,31 @@ def test_it_keeps_the_last_mark_of_each_stage_and_those_of_the_last_two_counts(t
 
 
 def test_the_latest_unfinished_run_of_the_job_is_found(tmp_path: Path) -> None:
-    for name, job in (("a", b"job"), ("b", b"job"), ("c", b"other")):
+    for name, purpose, job in (
+        ("risk-20260101-000000", "run", b"job"),
+        ("risk-20260101-000000+", "run", b"job"),
+        ("risk-20260102-000000", "run", b"other"),
+        ("risk-20260103-000000", "predict", b"job"),
+    ):
         (tmp_path / name).mkdir()
-        RunStore(tmp_path / name, RunFacts("0.1.0", "run", job, b"", bytes(16), bytes(32), "")).close()
-    found = unfinished(tmp_path, "run", b"job")
-    assert found is not None
-    assert found.folder.name == "b"
-    found.remove()
-    first = unfinished(tmp_path, "run", b"job")
-    assert first is not None
-    assert first.folder.name == "a"
-    first.remove()
-    assert unfinished(tmp_path, "run", b"job") is None
+        RunStore(tmp_path / name, RunFacts("0.1.0", purpose, job, b"", bytes(16), bytes(32), "")).close()
+    for expected in ("risk-20260101-000000+", "risk-20260101-000000"):
+        found = unfinished(tmp_path, "run", "risk", b"job")
+        assert found is not None
+        assert found.folder.name == expected
+        found.remove()
+    assert unfinished(tmp_path, "run", "risk", b"job") is None
+    assert unfinished(tmp_path, "predict", "risk", b"job") is not None
+
+
+def test_a_run_of_another_job_may_be_under_way(tmp_path: Path) -> None:
+    """Its store is held by its process; one of the same name is not passed over."""
+    (tmp_path / "churn-20260101-000000").mkdir()
+    holder = RunStore(tmp_path / "churn-20260101-000000", FACTS)
+    assert unfinished(tmp_path, "run", "risk", b"job") is None
+    with pytest.raises(ConfigError, match="Another process runs this job"):
+        unfinished(tmp_path, "run", "churn", b"job")
+    holder.close()
 
 
 def test_a_second_process_is_told(tmp_path: Path) -> None:

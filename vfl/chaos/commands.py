@@ -42,7 +42,9 @@ def chaos_net(
 
 @chaos_app.command("kill", epilog=examples("chaos kill"))
 def chaos_kill(
-    model: Annotated[str, typer.Option(metavar="MODEL", help='"logistic-regression" or "boosted-trees".')] = "logistic-regression",
+    model: Annotated[
+        str, typer.Option(metavar="MODEL", help='"logistic-regression", "boosted-trees", "align" or "predict".')
+    ] = "logistic-regression",
     every_boundary: Annotated[bool, typer.Option("--every-boundary", help="Kill before every single message: takes long.")] = False,
     every: Annotated[int, typer.Option(metavar="N", min=0, help="Kill before every N-th message; 0: at none.")] = 10,
     instants: Annotated[int, typer.Option(metavar="N", min=0, help="Kill at N random moments too.")] = 0,
@@ -51,7 +53,7 @@ def chaos_kill(
     """Kill real processes with SIGKILL, and give their command again.
 
     Three institutions on this machine, in a temporary folder.  In each trial one party dies at one message, or at one moment; the others wait for it.  Ends well
-    if every trial ends by itself, with the undisturbed run's model to the bit, the same messages, and ledgers that agree.
+    if every trial ends by itself, with the undisturbed run's results to the bit, the same messages, and ledgers that agree.
     """
     from vfl.chaos.show import print_kills
 

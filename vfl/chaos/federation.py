@@ -1,7 +1,7 @@
 """Three small institutions in a folder, whose processes can be killed: forked from this one, so that hundreds of starts take no time.
 
-A process runs what `vfl run` runs, with two things that no file, option or variable of `vfl run` can give: its run seed, so that every trial must end with the
-same model, and a tap that kills it with SIGKILL at a message.
+A process runs what `vfl run` (`vfl align`, `vfl predict`) runs, with two things that no file, option or variable of it can give: its run seed, so that every
+trial must end with the same results, and a tap that kills it with SIGKILL at a message.
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ import numpy as np
 import pandas as pd
 
 from protocols.channel import Tap
+from protocols.errors import LocalProtocolError
 from protocols.message import Message
 from protocols.session import Observer
+from vfl import alignment_run, prediction
+from vfl.alignment_run import align
+from vfl.budget import Budget
 from vfl.config import PERMITS, load_job, load_party, starter_job
 from vfl.demo.run import free_ports
 from vfl.faults import ended
@@ -33,6 +37,9 @@ MODELS: dict[str, dict[str, Any]] = {
     "logistic-regression": {"max_iter": 5, "C": 1.0},
     "boosted-trees": {"n_estimators": 2, "max_depth": 2, "max_bin": 4, "membership": "hidden"},
 }
+COMMANDS = ("align", "predict")  # a regression's job; its other commands, between the guest and the host
+RUNS = (*MODELS, *COMMANDS)
+RESULTS = {"run": "model/*", "align": "aligned.csv", "predict": "scores.csv"}
 PATIENCE = 120  # seconds, for everything
 
 
@@ -73,10 +80,11 @@ class Process:
 
 
 class Federation:
-    """A guest, a host and an arbiter on loopback."""
+    """A guest, a host and, where the command needs it, an arbiter on loopback.  what: one of RUNS."""
 
-    def __init__(self, folder: Path, model: str, key_bits: int = 2048) -> None:
+    def __init__(self, folder: Path, what: str, key_bits: int = 2048) -> None:
         self.folder, self.job = folder, folder / "job.toml"
+        kind = "logistic-regression" if what in COMMANDS else what
         rng = np.random.default_rng(4)
         x = rng.normal(size=(40, 4))
         ids = [f"customer {i:03d}" for i in range(40)]
@@ -99,7 +107,26 @@ class Federation:
                     dials = (ROLES[name], ROLES[peer]) in {("host", "guest"), ("host", "arbiter"), ("arbiter", "guest")}
                     trust_peer(folder / name, folder / peer / "identity" / "cert.pem", f"127.0.0.1:{ports[peer]}" if dials else None)
         job = {"min_intersection": 5, "test": 0.25, "key_bits": key_bits, "keys": ["id"]}
-        self.job.write_text(starter_job(kind=model, **job, **MODELS[model]), encoding="utf-8")  # type: ignore[arg-type]
+        self.job.write_text(starter_job(kind=kind, **job, **MODELS[kind]), encoding="utf-8")  # type: ignore[arg-type]
+
+        self._begin("run")
+        if what == "predict":
+            self._train()
+        if what in COMMANDS:
+            self._begin(what)
+            self.clear()
+
+    def _begin(self, command: str) -> None:
+        self.command, self.results = command, RESULTS[command]
+        self.roles = [name for name, role in ROLES.items() if role != "arbiter" or command == "run"]
+
+    def _train(self) -> None:
+        """Makes the model that is to predict."""
+        ended = {name: self.start(name) for name in self.roles}
+        if any(process.wait(time.monotonic() + PATIENCE) for process in ended.values()):
+            raise LocalProtocolError("the training of the model ended otherwise than well", remedy="Report this")
+        for name in ("bank", "telecom"):
+            (self.run_of(name) / "model").rename(self.folder / name / "model")
 
     def clear(self) -> None:
         """As before the first run."""
@@ -123,9 +150,15 @@ class Federation:
             os._exit(code)
 
     def _take_part(self, name: str, kill_at: int) -> None:
-        ready = prepare(load_job(self.job), load_party(self.folder / name / "party.toml"))
-        seed, tap = name.encode().ljust(32, b"."), Kill(kill_at, self.folder / name / "messages.txt")
-        run(ready, Observer(), connect_timeout=PATIENCE, seed=seed, taps=(tap,))
+        job, party = load_job(self.job), load_party(self.folder / name / "party.toml")
+        seed, taps = name.encode().ljust(32, b"."), (Kill(kill_at, self.folder / name / "messages.txt"),)
+        if self.command == "run":
+            run(prepare(job, party), Observer(), connect_timeout=PATIENCE, seed=seed, taps=taps)
+        elif self.command == "align":
+            align(alignment_run.prepare(job, party, "csv"), Observer(), connect_timeout=PATIENCE, seed=seed, taps=taps)
+        else:
+            scoring = prediction.prepare(job, party, self.folder / name / "model", None, None)
+            prediction.predict(scoring, Observer(), connect_timeout=PATIENCE, seed=seed, taps=taps)
 
     def messages(self, name: str) -> int:
         """How many messages the party's last process counted."""
@@ -133,5 +166,11 @@ class Federation:
 
     def run_of(self, name: str) -> Path:
         """The folder of the one run of a party that came to its end."""
-        (found,) = (self.folder / name / "runs").glob("*/report.json")
+        report = alignment_run.REPORT if self.command == "align" else "report.json"
+        (found,) = (self.folder / name / "runs").glob(f"*/{report}")
         return found.parent
+
+    def counted(self, name: str) -> int:
+        """How many runs with another party this one has counted, at most."""
+        budget = Budget(load_party(self.folder / name / "party.toml"))
+        return max(budget.used(peer) for peer in self.roles if peer != name)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from protocols.errors import LocalProtocolError, VFLError
-from vfl.chaos.federation import PATIENCE, ROLES, Federation, Process
+from vfl.chaos.federation import PATIENCE, Federation, Process
 from vfl.ledger import read_ledger, reconcile, verify_ledger
 from vfl.runstore import FILE
 
@@ -35,12 +35,12 @@ class Chaos:
     def __init__(self, folder: Path, model: str) -> None:
         self.federation = Federation(folder, model)
         began = time.monotonic()
-        failed = self._finish({name: self.federation.start(name) for name in ROLES}, time.monotonic() + PATIENCE)
+        failed = self._finish({name: self.federation.start(name) for name in self.federation.roles}, time.monotonic() + PATIENCE)
         if failed:
             raise LocalProtocolError(f"the undisturbed run ended otherwise than well: {'; '.join(failed)}", remedy="Report this")
         self.seconds = time.monotonic() - began
-        self.messages = {name: self.federation.messages(name) for name in ROLES}
-        self.expected = {name: self._ends_with(name) for name in ROLES}
+        self.messages = {name: self.federation.messages(name) for name in self.federation.roles}
+        self.expected = {name: self._ends_with(name) for name in self.federation.roles}
 
     def at_message(self, trials: Trials, number: int) -> None:
         """Kills the party before a message."""
@@ -53,7 +53,7 @@ class Chaos:
     def _trial(self, trials: Trials, where: str, kill_at: int, after: float | None) -> None:
         self.federation.clear()
         deadline = time.monotonic() + PATIENCE
-        processes = {name: self.federation.start(name, kill_at if name == trials.party else 0) for name in ROLES}
+        processes = {name: self.federation.start(name, kill_at if name == trials.party else 0) for name in self.federation.roles}
         victim = processes[trials.party]
         if after is not None:
             time.sleep(after)
@@ -79,12 +79,14 @@ class Chaos:
     def _differences(self) -> list[str]:
         wrong = []
         try:
-            for name in ROLES:
+            for name in self.federation.roles:
                 if self._ends_with(name) != self.expected[name]:
-                    wrong.append(f"{name} has another model or sent other messages")
+                    wrong.append(f"{name} has another result or sent other messages")
+                if (counted := self.federation.counted(name)) != 1:
+                    wrong.append(f"{name} counts {counted} runs where one was made")
                 if list((self.federation.folder / name).rglob(FILE)):
                     wrong.append(f"{name} keeps a store of a run that is over")
-            for one, other in itertools.combinations(ROLES, 2):
+            for one, other in itertools.combinations(self.federation.roles, 2):
                 reconcile(self._ledger(one), self._ledger(other))
         except (VFLError, ValueError) as error:
             wrong.append(str(error))
@@ -94,10 +96,10 @@ class Chaos:
         return self.federation.run_of(name) / "ledger.jsonl"
 
     def _ends_with(self, name: str) -> tuple[dict[str, str], list[tuple[str, str, int, str]]]:
-        """SHA-256 of every file of the model part; and to whom which message left, by its number and hash.  Raises LedgerBroken."""
+        """SHA-256 of every file of the results; and to whom which message left, by its number and hash.  Raises LedgerBroken."""
         folder = self.federation.run_of(name)
         verify_ledger(folder / "ledger.jsonl", (self.federation.folder / name / "identity" / "cert.pem").read_bytes())
-        files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((folder / "model").glob("*"))}
+        files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob(self.federation.results))}
         lines = (line for line in read_ledger(folder / "ledger.jsonl") if line["type"] == "message" and line["seq"])
         return files, [(line["to"], line["message"], line["seq"], line["sha256"]) for line in lines]
 
@@ -107,10 +109,11 @@ def kills(model: str, *, every: int, instants: int, seed: int) -> Iterator[Chaos
     with tempfile.TemporaryDirectory(prefix="vfl-chaos-") as folder:
         chaos, rng = Chaos(Path(folder), model), np.random.default_rng(seed)
         yield chaos
-        for turn, party in enumerate(ROLES):
+        roles = chaos.federation.roles
+        for turn, party in enumerate(roles):
             trials = Trials(party)
             for number in range(1 + turn % every, chaos.messages[party] + 1, every) if every else ():
                 chaos.at_message(trials, number)
-            for after in rng.uniform(0, chaos.seconds, len(range(turn, instants, len(ROLES)))):
+            for after in rng.uniform(0, chaos.seconds, len(range(turn, instants, len(roles)))):
                 chaos.at_instant(trials, float(after))
             yield trials

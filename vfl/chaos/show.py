@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from protocols.errors import ConfigError, LocalProtocolError
-from vfl.chaos.federation import MODELS
+from vfl.chaos.federation import RUNS as KILLED
 from vfl.chaos.kill import Chaos, kills
 from vfl.chaos.net import Tally, storm
 from vfl.chaos.runs import RUNS
@@ -46,8 +46,8 @@ def _report(wrong: Sequence[str], console: Console) -> None:
 
 def print_kills(model: str, every: int, instants: int, seed: int, console: Console) -> None:
     """Kills of real processes, party by party.  Raises ConfigError, and LocalProtocolError if anything is wrong."""
-    if model not in MODELS:
-        raise ConfigError(f"'{model}' is no run whose processes can be killed", remedy=f"Use {listed(list(MODELS))}")
+    if model not in KILLED:
+        raise ConfigError(f"'{model}' is no run whose processes can be killed", remedy=f"Use {listed(list(KILLED))}")
     if not every and not instants:
         raise ConfigError("nothing is to be killed", remedy="Give --every-boundary, --every N or --instants N")
     table = grid("party", "kills", "resumed", "longest restart", "wrong", numbers=4)
@@ -60,7 +60,10 @@ def print_kills(model: str, every: int, instants: int, seed: int, console: Conso
         table.add_row(found.party, f"{found.kills:,}", f"{found.resumed:,}", f"{found.longest:.1f} s", f"{len(found.wrong):,}")
         wrong += found.wrong
     console.print(table, highlight=False)
-    say(console, f"\nseed {seed}; every trial must end with the model and the messages of the undisturbed run, and with ledgers that agree")
+    say(
+        console,
+        f"\nseed {seed}; every trial must end with the results and the messages of the undisturbed run, and with ledgers that agree",
+    )
     _report(wrong, console)
 
 
