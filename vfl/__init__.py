@@ -14,6 +14,7 @@ from vfl.preprocessing import Preprocessing
 from vfl.regression import FederatedModel
 from vfl.scorecard.estimator import Scorecard
 from vfl.scorecard.federated import FederatedScorecard
+from vfl.splitting import Split
 from vfl.trees import FederatedTrees
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ __all__ = [
     "PoissonRegression",
     "Preprocessing",
     "Scorecard",
+    "Split",
     "align",
     "errors",
     "evaluate",

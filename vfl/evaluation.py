@@ -54,27 +54,49 @@ def measured(
 
 @dataclass(frozen=True, repr=False)
 class Evaluation:
-    """What `vfl.evaluate` found; `result` is the content of report.json, as far as predictions tell it."""
+    """What `vfl.evaluate` found, or a fit with a `Split` at one party; `result` is the content of report.json, as far as it is known."""
 
     result: dict[str, Any]
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """A row a measure, a column a model."""
-        return pd.DataFrame(self.result["metrics"]["test"])
+        """A row a measure, a column a model; of a run with several parts of the split, columns (part, model).  Empty at a host."""
+        found = self.result.get("metrics") or {}
+        if set(found) <= {"test"}:
+            return pd.DataFrame(found.get("test") or {})
+        return pd.DataFrame(pd.concat({part: pd.DataFrame(models) for part, models in found.items()}, axis=1))
 
     @property
     def uplift(self) -> pd.DataFrame:
-        """A row a measure: `change` (joint minus guest alone) and the ends `low`, `high` of its 95 % interval; empty without the guest's own predictions."""
-        found = (self.result.get("uplift") or {}).get("test") or {"measures": {}}
+        """A row a measure: `change` (joint minus guest alone) and the ends `low`, `high` of its 95 % interval; empty without the guest's own predictions.
+
+        On held-out rows, or where there are none, on out-of-time rows.
+        """
+        parts = self.result.get("uplift") or {}
+        found = parts.get("test") or parts.get("out_of_time") or {"measures": {}}
         return pd.DataFrame.from_dict(found["measures"], orient="index", columns=["change", "low", "high"])
+
+    @property
+    def stability(self) -> pd.DataFrame:
+        """How far rows that were held out have moved from the training rows: `part`, `column`, `psi`, `mark`, a line for the score and each own column."""
+        told = self.result.get("stability") or {}
+        parts = {"test": told, "out_of_time": told.get("out_of_time") or {}}
+        lines = [
+            {"part": part, **{k: line[k] for k in ("column", "psi", "mark")}}
+            for part, found in parts.items()
+            for line in [*([found["score"]] if found.get("score") else []), *(found.get("columns") or [])]
+        ]
+        return pd.DataFrame(lines, columns=["part", "column", "psi", "mark"])
 
     def save(self, folder: str | Path) -> Path:
         """Writes report.html, report.json and report.csv into a folder; the path of the page.  Raises ConfigError if they cannot be written."""
         return write_report(Path(folder), self.result).with_name("report.html")
 
     def __repr__(self) -> str:
-        rows = int(self.result["metrics"]["test"]["joint"]["n"])
+        told = self.result.get("metrics") or {}
+        if not told:
+            return "Evaluation at a host, which holds no labels: see stability and result"
+        rows = sum(int(models["joint"]["n"]) for models in told.values())
         return f"Evaluation of {rows} rows\n{self.metrics.to_string(float_format='{:.4f}'.format)}"
 
 

@@ -21,6 +21,7 @@ from vfl.regression import FederatedModel
 from vfl.scorecard import federated
 from vfl.scorecard.estimator import Scorecard
 from vfl.scorecard.federated import FederatedScorecard
+from vfl.splitting import Split
 from vfl.trees import FederatedTrees
 
 GUEST, ARBITER = "guest", "arbiter"
@@ -55,6 +56,7 @@ class Federation:
         normalise: str | Mapping[str, str] = "text",
         duplicates: str = "error",
         sample_weight: str | None = None,
+        date: str | None = None,
         min_intersection: int = 1,
         cipher: Scheme | None = None,
     ) -> Federation:
@@ -63,6 +65,7 @@ class Federation:
         on: the id column, several that make one key, or a list of such lists: keys that are tried in order.  normalise: how ids are compared, one
         normaliser for all columns or one by column ("text", "digits", "exact", "email", "date", "date:%d/%m/%Y", "e164:GB").
         duplicates: of rows with one id, "error" refuses the table, "first" keeps the first.  sample_weight: the guest's column of weights of the rows, above 0.
+        date: the guest's column of days, for `vfl.Split(out_of_time=...)`; they never leave.
         cipher: replaces Paillier (`protocols.cipher.Identity()` measures a run without encryption).
         Raises ConfigError, and DataError for what is wrong in a table whatever is fitted; what the label must hold, and whether columns may miss values,
         depends on the estimator, so `fit` checks it, before anything is sent.
@@ -77,13 +80,17 @@ class Federation:
             raise ConfigError(
                 "sample_weight is the name of a column of the guest's table", remedy="Put the weights into a column of it, and name that"
             )
+        if date is not None and not isinstance(date, str):
+            raise ConfigError("date is the name of a column of the guest's table", remedy="Put the days into a column of it, and name that")
         if reserved := {GUEST, ARBITER} & set(hosts):
             raise ConfigError(f"no host can be called {', '.join(sorted(reserved))}", remedy="Choose another name")
         for name in hosts:
             if not isinstance(name, str) or not name.strip():
                 raise ConfigError("a host's name is not empty, and a text", remedy='Pass hosts={"name": frame}')
         tables = {
-            GUEST: _table(guest, GUEST, keys, by_column, label, missing=True, texts=None, duplicates=duplicates, weights=sample_weight)
+            GUEST: _table(
+                guest, GUEST, keys, by_column, label, missing=True, texts=None, duplicates=duplicates, weights=sample_weight, date=date
+            )
         }
         tables |= {
             name: _table(frame, name, keys, by_column, None, missing=True, texts=None, duplicates=duplicates)
@@ -100,6 +107,7 @@ class Federation:
         taps: Mapping[str, Sequence[Tap]] | None = ...,
         observers: Mapping[str, Observer] | None = ...,
         randomness: Mapping[str, Randomness] | None = ...,
+        split: Split | None = ...,
     ) -> FederatedModel: ...
     @overload
     def fit(
@@ -109,6 +117,7 @@ class Federation:
         taps: Mapping[str, Sequence[Tap]] | None = ...,
         observers: Mapping[str, Observer] | None = ...,
         randomness: Mapping[str, Randomness] | None = ...,
+        split: Split | None = ...,
         init_model: FederatedTrees | None = ...,
     ) -> FederatedTrees: ...
     @overload
@@ -119,6 +128,7 @@ class Federation:
         taps: Mapping[str, Sequence[Tap]] | None = ...,
         observers: Mapping[str, Observer] | None = ...,
         randomness: Mapping[str, Randomness] | None = ...,
+        split: Split | None = ...,
     ) -> FederatedScorecard: ...
     def fit(
         self,
@@ -129,12 +139,20 @@ class Federation:
         observers: Mapping[str, Observer] | None = None,
         randomness: Mapping[str, Randomness] | None = None,
         init_model: FederatedTrees | None = None,
+        split: Split | None = None,
     ) -> FederatedModel | FederatedTrees | FederatedScorecard:
-        """Aligns, trains on all common rows and returns the model.  taps and observers watch a party's channels and progress.
+        """Aligns, trains and returns the model: on all common rows, or on those that `split` does not hold out; then `model.reports_` says, by party, what the
+        held-out ones tell.  taps and observers watch a party's channels and progress.
 
         preprocess: of a regression, what every party does to its own columns before they are standardised; trees and scorecards bin columns themselves.
         init_model: boosted trees to which more are added, on the same or other rows with the same columns; n_estimators counts the rounds of both.
         """
+        if split is not None and not isinstance(split, Split):
+            raise ConfigError(f"split is a {type(split).__name__}", remedy="Pass vfl.Split(...), or leave it out")
+        if split is not None and split.out_of_time is not None and self._tables[GUEST].date is None:
+            raise ConfigError(
+                "split has out_of_time, and the guest no dates", remedy='Name their column: Federation.local(..., date="opened")'
+            )
         if init_model is not None and not isinstance(estimator, BoostedTrees):
             raise ConfigError(
                 f"{type(estimator).__name__} cannot continue a model", remedy="Only boosted trees can: leave init_model out and train anew"
@@ -157,6 +175,7 @@ class Federation:
                 taps=taps,
                 observers=observers,
                 randomness=randomness,
+                split=split,
             )
         if isinstance(estimator, BoostedTrees):
             return trees.fit(
@@ -170,6 +189,7 @@ class Federation:
                 taps=taps,
                 observers=observers,
                 randomness=randomness,
+                split=split,
                 init_model=init_model,
             )
         if not isinstance(estimator, Regression):
@@ -189,6 +209,7 @@ class Federation:
             taps=taps,
             observers=observers,
             randomness=randomness,
+            split=split,
         )
 
     def _read(self, frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str] = ()) -> Table:
@@ -221,6 +242,7 @@ def _table(
     *,
     duplicates: str = "error",
     weights: str | None = None,
+    date: str | None = None,
 ) -> Table:
     """A party's table with `columns`, or every column but keys and label, as features; missing: whether these may miss values; texts: those of categories."""
     if not isinstance(frame, pd.DataFrame):
@@ -239,4 +261,5 @@ def _table(
         missing=missing,
         texts=texts,
         weights=weights,
+        date=date,
     )

@@ -19,9 +19,11 @@ from vfl import metrics
 from vfl.data import Table
 from vfl.engine import run_local
 from vfl.estimators import Regression
+from vfl.evaluation import Evaluation
 from vfl.model import GlmPart
 from vfl.preprocessing import Preprocessing
 from vfl.programs import glm
+from vfl.splitting import Split, reports
 
 ReadTable = Callable[[pd.DataFrame, str, Sequence[str], Sequence[str]], Table]  # frame, party, columns, those of texts
 
@@ -34,6 +36,7 @@ def fit(
     read: ReadTable,
     *,
     preprocess: Preprocessing | None = None,
+    split: Split | None = None,
     label: str,
     min_intersection: int,
     keys: int,
@@ -41,9 +44,10 @@ def fit(
     observers: Mapping[str, Observer] | None = None,
     randomness: Mapping[str, Randomness] | None = None,
 ) -> FederatedModel:
-    """Aligns, trains on all common rows and returns the model; read: makes a party's table of new rows."""
+    """Aligns, trains on the common rows that `split` does not hold out and returns the model; read: makes a party's table of new rows."""
     weighted = tables[roles.guest].weight is not None
-    job = glm.GlmJob(**estimator.job(), weighted=weighted, preprocess=preprocess, min_intersection=min_intersection, keys=keys)
+    held_out = split.job() if split else {}
+    job = glm.GlmJob(**estimator.job(), **held_out, weighted=weighted, preprocess=preprocess, min_intersection=min_intersection, keys=keys)
     programs: dict[str, Callable[[Session], Any]] = {roles.guest: partial(glm.guest, table=tables[roles.guest], job=job)}
     programs |= {h: partial(glm.host, table=tables[h], job=job) for h in roles.hosts}
     programs[roles.arbiter] = partial(glm.arbiter, job=job)
@@ -51,7 +55,8 @@ def fit(
     results = run_local(roles, programs, scheme, inputs=inputs, taps=taps, observers=observers, randomness=randomness)
     own = results[roles.guest]
     parts = {p: results[p].part for p in roles.data_parties}
-    return FederatedModel(parts, roles, estimator, scheme, read, label, keys, own.sizes, len(own.aligned))
+    told = reports(estimator, job, estimator.objective, roles, {p: results[p] for p in parts}) if split else {}
+    return FederatedModel(parts, roles, estimator, scheme, read, label, keys, own.sizes, len(own.aligned), told)
 
 
 class FederatedModel:
@@ -68,7 +73,9 @@ class FederatedModel:
         keys: int,
         sizes: dict[str, int],
         intersection: int,
+        reports: dict[str, Evaluation],
     ) -> None:
+        self.reports_ = reports  # by party, where rows were held out
         self.parts, self.roles, self.estimator, self.sizes_, self.intersection_ = parts, roles, estimator, sizes, intersection
         self._scheme, self._read, self._label, self._keys = scheme, read, label, keys
         self._own = parts[roles.guest]

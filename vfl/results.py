@@ -7,15 +7,18 @@ import importlib.metadata
 import json
 import os
 import platform
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols.cipher import backend
+from protocols.session import Roles
 from vfl.config import PERMITS, Job, Party
+from vfl.data import Objective
 from vfl.evaluation import measured
-from vfl.kinds import Fitted, kind_of
+from vfl.kinds import Fitted, Kind, kind_of
 from vfl.stability import Baseline, compare, describe
 
 VERSIONS = ("vfl", "numpy", "pandas", "cryptography")
@@ -57,46 +60,89 @@ def environment() -> dict[str, Any]:
     }
 
 
-def data_party_result(result: dict[str, Any], job: Job, fitted: Fitted, before: Baseline) -> dict[str, Any]:
-    """Adds alignment, this party's own columns and part of the model and, at the guest, what the held-out part says.  before: of the training rows."""
-    hosts = {h: fitted.sizes[h] for h in job.parties.hosts}
+@dataclass(frozen=True)
+class Measuring:
+    """What a report needs to know of a run, whether a job file or an estimator asked for it; plan: the job as the program took it."""
+
+    kind: Kind
+    plan: Any
+    outcome: Objective
+    parties: Roles
+    seed: int
+
+    @classmethod
+    def of(cls, job: Job, fitted: Fitted) -> Measuring:
+        """By a job file."""
+        kind, parties = kind_of(job), job.parties
+        plan = kind.plan_of(job, fitted.aligned.classes or ())
+        return cls(kind, plan, job.model.label, Roles(parties.guest, parties.hosts, parties.arbiter), job.split.seed)
+
+
+def data_party_result(result: dict[str, Any], by: Measuring, fitted: Fitted, before: Baseline) -> dict[str, Any]:
+    """Adds alignment, this party's own columns and part of the model and, at the guest, what every part of the split says.  before: of the training rows."""
+    hosts = {h: fitted.sizes[h] for h in by.parties.hosts}
     result["alignment"] = {
-        "guest_rows": fitted.sizes[job.parties.guest],
+        "guest_rows": fitted.sizes[by.parties.guest],
         "host_rows": hosts if len(hosts) > 1 else next(iter(hosts.values())),
         "intersection": len(fitted.aligned.ids),
         "train_rows": int((~fitted.held_out).sum()),
-        "test_rows": int(fitted.held_out.sum()),
+        "test_rows": int((fitted.held_out & ~fitted.later).sum()),
     }
-    result["model"] |= {"model_id": fitted.part.model_id.hex(), **kind_of(job).fitted_summary(fitted)}
+    result["alignment"] |= {"out_of_time_rows": int(fitted.later.sum())} if fitted.later.any() else {}
+    result["model"] |= {"model_id": fitted.part.model_id.hex(), **by.kind.fitted_summary(fitted)}
     result["columns"] = describe(fitted.aligned.features[~fitted.held_out])
-    if fitted.held_out.any():
-        scored = fitted.scores if fitted.train_scores is not None else None  # against held-out scores there is nothing to compare
-        result["stability"] = compare(before, fitted.aligned.features[fitted.held_out], single(job, fitted, scored))
-    if job.parties.guest == result["party"]:
+    moved = {
+        part: compare(before, fitted.aligned.features[rows], comparable(by, fitted, part, scores))
+        for part, rows, scores in parts_of(fitted)
+        if part != "train" and rows.any()
+    }
+    if moved:
+        result["stability"] = moved.pop("test", {"columns": [], "score": None}) | moved
+    if by.parties.guest == result["party"]:
         result["classes"] = fitted.aligned.classes
-        evaluate(result, job, fitted)
+        evaluate(result, by, fitted)
     return result
 
 
-def baseline(job: Job, fitted: Fitted) -> Baseline:
+def parts_of(fitted: Fitted) -> list[tuple[str, NDArray[np.bool_], NDArray[np.float64] | None]]:
+    """Of each part of the split its name, its rows (n,) and, at the guest, their scores; None where they were not scored."""
+    later, scores = fitted.later[fitted.held_out], fitted.scores
+    return [
+        ("test", fitted.held_out & ~fitted.later, None if scores is None else scores[~later]),
+        ("out_of_time", fitted.later, None if scores is None else scores[later]),
+        ("train", ~fitted.held_out, fitted.train_scores),
+    ]
+
+
+def baseline(by: Measuring, fitted: Fitted) -> Baseline:
     """The party's columns on the training rows, and at the guest the scores of these, or else of the held-out rows: what later tables are held against."""
-    scores = fitted.scores if fitted.train_scores is None else fitted.train_scores
-    return Baseline.of(fitted.part.party, fitted.part.model_id, fitted.aligned.features[~fitted.held_out], single(job, fitted, scores))
+    scores = (
+        fitted.train_scores
+        if fitted.train_scores is not None
+        else next((s for _, _, s in parts_of(fitted) if s is not None and len(s)), None)
+    )
+    return Baseline.of(fitted.part.party, fitted.part.model_id, fitted.aligned.features[~fitted.held_out], single(by, fitted, scores))
 
 
-def single(job: Job, fitted: Fitted, scores: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+def comparable(by: Measuring, fitted: Fitted, part: str, scores: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """The predictions of a part, unless those of the baseline are its own."""
+    own = fitted.train_scores is None and (part == "test" or not (fitted.held_out & ~fitted.later).any())
+    return None if own else single(by, fitted, scores)
+
+
+def single(by: Measuring, fitted: Fitted, scores: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
     """The predictions (n,) that belong to scores; None where there are none, or several a row."""
-    found = None if scores is None or not len(scores) else kind_of(job).predictions(fitted.part, scores)
+    found = None if scores is None or not len(scores) else by.kind.predictions(fitted.part, scores)
     return found if found is not None and found.ndim == 1 else None
 
 
-def evaluate(result: dict[str, Any], job: Job, fitted: Fitted) -> None:
-    """Joint and guest-alone predictions of each part that was scored: metrics, plots, and of held-out rows how sure the difference is."""
+def evaluate(result: dict[str, Any], by: Measuring, fitted: Fitted) -> None:
+    """Joint and guest-alone predictions of each part that was scored: metrics, plots, and of rows that neither has seen how sure the difference is."""
     assert fitted.aligned.label is not None
-    kind, label = kind_of(job), fitted.aligned.label.to_numpy(np.float64)
-    for part, rows, scores in (("test", fitted.held_out, fitted.scores), ("train", ~fitted.held_out, fitted.train_scores)):
+    label = fitted.aligned.label.to_numpy(np.float64)
+    for part, rows, scores in parts_of(fitted):
         if scores is None or not rows.any():
             continue
-        found = {"joint": kind.predictions(fitted.part, scores), "guest_alone": kind.guest_alone(job, fitted, rows)}
-        told = measured(label[rows], found, job.model.label, fitted.aligned.classes, job.split.seed, part=part)
+        found = {"joint": by.kind.predictions(fitted.part, scores), "guest_alone": by.kind.guest_alone(by.plan, fitted, rows)}
+        told = measured(label[rows], found, by.outcome, fitted.aligned.classes, by.seed, part=part)
         result |= {name: result.get(name, {}) | numbers for name, numbers in told.items()}

@@ -24,7 +24,7 @@ from vfl.kinds import Fitted, Part, kind_of
 from vfl.ledger import summarise
 from vfl.meeting import Meeting, Ready
 from vfl.report.page import as_plain, write_report
-from vfl.results import baseline, data_party_result, result_frame
+from vfl.results import Measuring, baseline, data_party_result, result_frame
 from vfl.store import save_part
 
 
@@ -44,7 +44,7 @@ def load_table(job: Job, party: Party) -> Table | None:
 def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = None) -> tuple[pd.DataFrame, Table]:
     """What stands in `data`, and as the job wants it; scored_by: the part of a model, when rows are to be scored and need no label."""
     guest = party.role == "guest"
-    outcome = [c for c in (data.label, data.weight) if c] if guest and scored_by is None else []
+    outcome = [c for c in (data.label, data.weight, data.date) if c] if guest and scored_by is None else []
     columns = data.columns if scored_by is None else scored_by.inputs
     texts = scored_by.texts if scored_by is not None else None if job.takes_texts else ()
     only = None if columns is None else [*job.align.columns, *columns, *outcome]  # of a wide file, no other is read
@@ -63,10 +63,11 @@ def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = N
         missing=job.takes_missing,
         texts=texts,
         weights=data.weight if scored_by is None else None,
+        date=data.date if scored_by is None else None,
     )
     check_classes(job, party, table)
-    weighted = getattr(job.model, "sample_weight", False)  # a column of weights is no feature of any job
-    return frame, table if weighted else dataclasses.replace(table, weight=None)
+    weighted = getattr(job.model, "sample_weight", False)  # a column of weights, or of dates, is no feature of any job
+    return frame, dataclasses.replace(table, weight=table.weight if weighted else None, date=table.date if job.split.out_of_time else None)
 
 
 def check_classes(job: Job, party: Party, table: Table) -> None:
@@ -112,9 +113,10 @@ def run(
         result = result_frame(job, party, meeting.started, "run")
         if fitted is not None:
             save_part(fitted.part, meeting.draft / "model", kind=job.model.kind, job_digest=job.digest)
-            before = baseline(job, fitted)
+            by = Measuring.of(job, fitted)
+            before = baseline(by, fitted)
             before.save(meeting.draft / "model")
-            result = data_party_result(result, job, fitted, before)
+            result = data_party_result(result, by, fitted, before)
         plain: dict[str, Any] = as_plain(result | inputs(ready))
         return plain
 

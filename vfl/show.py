@@ -206,7 +206,12 @@ def print_job(job: Job | AlignmentJob, console: Console) -> None:
         told |= {
             "who": f"{parties.guest} holds the labels, {hosts} further columns"
             + (f", {parties.arbiter} no data" if parties.arbiter else ""),
-            "hold out": f"{100 * job.split.test:g} % of the common rows, chosen by seed {job.split.seed}, to measure the model",
+            "hold out": f"{100 * job.split.test:g} % of the common rows, chosen by seed {job.split.seed}, to measure the model"
+            + (
+                f", and those of {job.split.out_of_time} or later, by dates that {parties.guest} alone knows"
+                if job.split.out_of_time
+                else ""
+            ),
             **(
                 {"measure": f"on training rows too: {parties.guest} learns their scores as those of held-out rows"}
                 if job.evaluation.train

@@ -20,8 +20,10 @@ from protocols.session import Observer, Roles, Session
 from vfl.data import Objective, Table
 from vfl.engine import run_local
 from vfl.estimators import BoostedTrees
+from vfl.evaluation import Evaluation
 from vfl.model import TreesPart
 from vfl.programs import boosting
+from vfl.splitting import Split, reports
 
 Margins = NDArray[np.float64]
 ReadTable = Callable[[pd.DataFrame, str, Sequence[str], Sequence[str]], Table]  # frame, party, columns, those of texts
@@ -46,8 +48,9 @@ def fit(
     observers: Mapping[str, Observer] | None = None,
     randomness: Mapping[str, Randomness] | None = None,
     init_model: FederatedTrees | None = None,
+    split: Split | None = None,
 ) -> FederatedTrees:
-    """Aligns, trains on all common rows and returns the model; read: makes a party's table of new rows; init_model: what it continues."""
+    """Aligns, trains on the common rows that `split` does not hold out and returns the model; read: makes a party's table of new rows; init_model: what it continues."""
     tables = {party: table.for_model(LABELS[estimator.objective], missing=True, texts=True) for party, table in tables.items()}
     params = estimator.params(len(tables[roles.guest].classes or ()))
     before = init_model.parts if init_model else {}
@@ -55,7 +58,11 @@ def fit(
         raise ConfigError("the model to continue has other parties", expected=", ".join(before), found=", ".join(roles.data_parties))
     if ensemble := before[roles.guest].ensemble if before else None:
         params.check_continues(ensemble.params, len(ensemble.trees))
-    job = boosting.BoostingJob(params, estimator.validation, min_intersection, keys, continues=bool(before))
+    if split and split.train and estimator.early_stopping_rounds:
+        remedy = "Leave train at False"
+        raise ConfigError("with early stopping the guest does not keep what training rows were after the best round", remedy=remedy)
+    held_out = split.job() if split else {}
+    job = boosting.BoostingJob(params, estimator.validation, min_intersection, keys, continues=bool(before), **held_out)
     programs: dict[str, Callable[[Session], Any]] = {
         p: partial(boosting.guest if p == roles.guest else boosting.host, table=tables[p], job=job, before=before.get(p))
         for p in roles.data_parties
@@ -63,9 +70,10 @@ def fit(
     programs[roles.arbiter] = partial(boosting.arbiter, job=job)
     inputs = {p: hashlib.sha256(t.digest() + repr(job).encode()).digest() for p, t in tables.items()}
     results = run_local(roles, programs, scheme, inputs=inputs, taps=taps, observers=observers, randomness=randomness)
-    return FederatedTrees(
-        {p: results[p].part for p in roles.data_parties}, roles, estimator, scheme, read, keys, len(results[roles.guest].aligned)
-    )
+    fitted = {p: results[p] for p in roles.data_parties}
+    told = reports(estimator, job, LABELS[estimator.objective], roles, fitted) if split else {}
+    parts, common = {p: f.part for p, f in fitted.items()}, len(fitted[roles.guest].aligned)
+    return FederatedTrees(parts, roles, estimator, scheme, read, keys, common, told)
 
 
 class FederatedTrees:
@@ -80,7 +88,9 @@ class FederatedTrees:
         read: ReadTable,
         keys: int,
         intersection: int,
+        reports: dict[str, Evaluation],
     ) -> None:
+        self.reports_ = reports  # by party, where rows were held out
         self.parts, self.roles, self.estimator, self.intersection_ = parts, roles, estimator, intersection
         self._scheme, self._read, self._keys = scheme, read, keys
 

@@ -17,7 +17,7 @@ from tests.harness import TOY
 from vfl.config import PERMITS
 from vfl.engine import run_local
 from vfl.report.page import write_report
-from vfl.results import baseline, data_party_result, result_frame
+from vfl.results import Measuring, baseline, data_party_result, result_frame
 from vfl.runner import program
 from vfl.scorecard.part import ScorecardPart
 from vfl.store import load_part, save_part
@@ -45,7 +45,7 @@ def test_what_a_run_leaves(parties: Institutions) -> None:
     for name in NAMES:
         one, fitted = ready[name], found[name]
         frame = result_frame(one.job, one.party, datetime.datetime.now(datetime.UTC), "run")
-        results[name] = data_party_result(frame, one.job, fitted, baseline(one.job, fitted))
+        results[name] = data_party_result(frame, by := Measuring.of(one.job, fitted), fitted, baseline(by, fitted))
         save_part(fitted.part, parties.folder / name / "model", kind="scorecard", job_digest=one.job.digest)
         part, _ = load_part(parties.folder / name / "model")
         assert isinstance(part, ScorecardPart)

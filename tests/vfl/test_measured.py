@@ -23,7 +23,7 @@ from vfl.metrics import binary_metrics
 from vfl.preprocessing import Preprocessing
 from vfl.programs import boosting, glm, scorecard
 from vfl.programs.measured import by_part
-from vfl.results import baseline, data_party_result
+from vfl.results import Measuring, baseline, data_party_result
 
 ROLES = Roles("bank", ("telecom",), "trustco")
 
@@ -101,7 +101,8 @@ def test_a_report_has_a_column_for_each_part(tables: dict[str, Table]) -> None:
     reports = {}
     for name in ("bank", "telecom"):
         empty: dict[str, Any] = {"party": name, "model": {}, "metrics": {}, "plots": {}}
-        reports[name] = data_party_result(empty, asked, found[name], baseline(asked, found[name]))
+        by = Measuring.of(asked, found[name])
+        reports[name] = data_party_result(empty, by, found[name], baseline(by, found[name]))
     guest, host = reports["bank"], reports["telecom"]
     fitted = found["bank"]
     y, p = fitted.aligned.label.to_numpy()[~fitted.held_out], fitted.part.means(fitted.train_scores)

@@ -8,6 +8,8 @@ gives another digest.
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import hashlib
 import json
 from collections.abc import Mapping
@@ -106,11 +108,31 @@ class Parties(Section):
         return {"guest": (), "host": (self.guest, *self._arbiters), "arbiter": (self.guest,), None: ()}[self.role_of(name)]
 
 
+def _day(value: object) -> object:
+    """A date of TOML, or a text that is one, as text: the digest knows no dates."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = datetime.date.fromisoformat(value)
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return value.isoformat()
+    raise Complaint(f"is {shown(value)}", "Expected a date, such as out_of_time = 2026-01-01")
+
+
 class Split(Section):
-    """Which common rows are held out; every party computes the same from the ids and the seed."""
+    """Which common rows are held out: by a draw that every party computes alike from the ids and the seed, and by the guest's dates."""
 
     test: float = Field(default=0.25, ge=0, le=0.9, description="the part of the rows held out, from 0 to 0.9 (default 0.25)")
     seed: int = Field(default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up; another one gives another split")
+    out_of_time: Annotated[str | None, BeforeValidator(_day)] = Field(
+        default=None,
+        exclude_if=lambda day: day is None,
+        description="a date such as 2026-01-01: rows on or after it, by the guest's column data.date, are held out too, as a part of their own",
+    )
+
+    @property
+    def cut_off(self) -> str:
+        """The date in ISO 8601; empty where there is none."""
+        return self.out_of_time or ""
 
 
 class Crypto(Section):
@@ -236,8 +258,9 @@ def needed_permits(job: Job) -> tuple[str, ...]:
     """The permissions that the job's own protocols need."""
     several_keys = ("matched-keys-to-parties",) if len(job.align.keys) > 1 else ()
     several_hosts = ("intersection-sizes-to-arbiter",) if len(job.parties.hosts) > 1 else ()
+    later = ("out-of-time-rows-to-hosts",) if job.split.out_of_time else ()
     steps = job.preprocess.permits if job.preprocess is not None else ()
-    return ("intersection-to-parties", *several_keys, *several_hosts, *steps, *job.model.permits)
+    return ("intersection-to-parties", *several_keys, *several_hosts, *later, *steps, *job.model.permits)
 
 
 def job_from(document: Mapping[str, Any], where: str = "job") -> Job:

@@ -13,7 +13,7 @@ from typing import Annotated, cast
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from protocols.errors import ConfigError, DisclosureRefused
-from vfl.config.job import Agreement, Column, Columns, Name, Permits, Role
+from vfl.config.job import Agreement, Column, Columns, Job, Name, Permits, Role
 from vfl.config.permits import PERMITS
 from vfl.config.reading import Complaint, Section, build, listed, read_toml, shown
 
@@ -93,6 +93,9 @@ class Data(Section):
     weight: Column | None = Field(
         default=None, description='the column of row weights, for jobs with sample_weight, such as weight = "exposure"'
     )
+    date: Column | None = Field(
+        default=None, description='the column of dates, for jobs with split.out_of_time, such as date = "opened"; they never leave'
+    )
     columns: Columns | None = Field(
         default=None, description='the feature columns that this job may use, such as columns = ["limit", "age"]'
     )
@@ -108,11 +111,14 @@ class Data(Section):
             raise Complaint("is missing: the source is a database address", 'Add query = "SELECT ..."', "data.query")
         if not self.is_database and self.query is not None:
             raise Complaint("does nothing: the source is a file", "Remove it, or give a database address as source", "data.query")
-        for what, name in (("label", self.label), ("weight", self.weight)):
+        for what, name in (("label", self.label), ("weight", self.weight), ("date", self.date)):
             if name is not None and name in (self.columns or ()):
                 raise Complaint(f"names {shown(name)}, which is the {what}", "Remove it from columns", "data.columns")
         if self.weight is not None and self.weight == self.label:
             raise Complaint(f"is {shown(self.weight)}, which is the label", "Name another column", "data.weight")
+        for what, name in (("label", self.label), ("weight", self.weight)):
+            if self.date is not None and self.date == name:
+                raise Complaint(f"is {shown(self.date)}, which is the {what}", "Name another column", "data.date")
         return self
 
 
@@ -191,6 +197,8 @@ class Party(Section):
                 raise Complaint("is not for a host: only the guest holds labels", "Remove it", "data.label")
             if self.data.weight is not None:
                 raise Complaint("is not for a host: only the guest weighs rows", "Remove it", "data.weight")
+            if self.data.date is not None:
+                raise Complaint("is not for a host: only the guest's dates divide the rows", "Remove it", "data.date")
             if self.data.columns == ():
                 raise Complaint(
                     "is empty: a host without a column adds nothing",
@@ -273,7 +281,8 @@ def cross_check(job: Agreement, party: Party) -> None:
             )
     if party.data is not None:
         for column in job.align.columns:
-            uses = {"label": (party.data.label,), "weight": (party.data.weight,), "columns": party.data.columns or ()}
+            data = party.data
+            uses = {"label": (data.label,), "weight": (data.weight,), "date": (data.date,), "columns": data.columns or ()}
             for used in (name for name, columns in uses.items() if column in columns):
                 raise wrong(
                     f"data.{used} names {shown(column)}, which is a key column of the job",
@@ -282,6 +291,10 @@ def cross_check(job: Agreement, party: Party) -> None:
         weighted = getattr(getattr(job, "model", None), "sample_weight", False)
         if weighted and party.role == "guest" and party.data.weight is None:
             raise wrong("data.weight is missing: the job has model.sample_weight", "Name the column of row weights in [data]")
+        if isinstance(job, Job) and job.split.out_of_time and party.role == "guest" and party.data.date is None:
+            raise wrong(
+                "data.date is missing: the job has split.out_of_time", 'Name the column of dates in [data], such as date = "opened"'
+            )
     _policy_check(job, party)
 
 

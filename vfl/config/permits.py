@@ -19,6 +19,9 @@ PERMITS: dict[str, str] = {
     "intersection-sizes-to-arbiter": (
         "the arbiter learns how many ids each data party has and how many any set of them has in common, but no id"
     ),
+    "out-of-time-rows-to-hosts": (
+        "hosts learn which of the common rows are out of time, that is on or after the job's cut-off date by the guest's dates, but no date"
+    ),
     "final-weights-to-owner": "each data party learns the final weights of its own columns, and of no other",
     "edge-count-to-arbiter": (
         "link exact: the arbiter learns how many rows' predictors lie near the edge of the link's table (none, or the run stops), "

@@ -5,6 +5,7 @@ Messages name the column and row numbers (the first data row is 1), never a valu
 
 from __future__ import annotations
 
+import datetime
 import decimal
 import sys
 from collections.abc import Callable
@@ -106,6 +107,30 @@ def weight(column: pd.Series, party: str, name: str, numbers: Rows) -> pd.Series
             "Weights are above 0 and not missing; remove rows that shall not count",
         )
     return pd.Series(values, name=name)
+
+
+def days(column: pd.Series, party: str, name: str, numbers: Rows) -> NDArray[np.datetime64]:
+    """(n,) days, of dates, time stamps (their own day, in whatever zone they are written) or texts in ISO 8601, such as 2026-01-31."""
+    bad = _complaint(party, f"date column '{name}'")
+    missing, values = column.isna().to_numpy(np.bool_), column.tolist()
+    if missing.any():
+        raise bad(f"has missing values in {say_rows(numbers[missing])}", "Remove the rows, or find their dates")
+    found = [_day(v) for v in values]
+    wrong = np.fromiter((d is None for d in found), np.bool_, len(found))
+    if wrong.any():
+        raise bad(f"holds no date in {say_rows(numbers[wrong])}", "Store it as dates, or as texts in ISO 8601, such as 2026-01-31")
+    return np.array(found, dtype="datetime64[D]")
+
+
+def _day(value: Any) -> datetime.date | None:
+    """The day of a date, of a time stamp or of a text that is one; None for anything else."""
+    try:
+        value = datetime.datetime.fromisoformat(value.strip()) if isinstance(value, str) else value
+    except ValueError:
+        return None
+    if isinstance(value, datetime.datetime):
+        return value.date()
+    return value if isinstance(value, datetime.date) else None
 
 
 _NO_TEXT = object()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from protocols.alignment import Alignment
 from protocols.alignment.ids import Ids
 from protocols.errors import DataError
-from vfl.data.columns import Objective, feature, holds_text, no_missing, raw_label, text, weight
+from vfl.data.columns import Objective, days, feature, holds_text, no_missing, raw_label, text, weight
 from vfl.data.columns import label as checked_label
 from vfl.data.keys import key_lists, keys_of
 
@@ -39,6 +39,7 @@ class Table:
     party: str
     fallback: tuple[Ids, ...] = ()  # the same of the keys that are tried next
     weight: pd.Series | None = None  # n weights above 0; None where all rows weigh the same
+    date: NDArray[np.datetime64] | None = None  # n days; None where there is no column of dates
 
     def __repr__(self) -> str:
         label = "" if self.label is None else ", with label"
@@ -73,6 +74,8 @@ class Table:
             add(*(repr(c).encode("utf-8", "surrogatepass") for c in self.classes or ()))
         if self.weight is not None:
             add(b"weight", str(self.weight.name).encode("utf-8", "surrogatepass"), self.weight.to_numpy("<f8").tobytes())
+        if self.date is not None:
+            add(b"date", self.date.astype("<i8").tobytes())
         return digest.digest()
 
     @property
@@ -107,6 +110,7 @@ class Table:
             party=self.party,
             fallback=tuple(ids.take(positions) for ids in self.fallback),
             weight=None if self.weight is None else self.weight.take(positions).reset_index(drop=True),
+            date=None if self.date is None else self.date[positions],
         )
 
     @property
@@ -135,6 +139,7 @@ def table_from_frame(
     weights: str | None = None,
     missing: bool = False,
     texts: Sequence[str] | None = (),
+    date: str | None = None,
 ) -> Table:
     """`frame` as a checked `Table`.
 
@@ -142,7 +147,7 @@ def table_from_frame(
     normaliser by column, "text" where there is none; duplicates: "error" or "first"; label: the label's column, None where
     there is none; columns: the features, None = all others; need_label: False when scoring: the label's column may be absent, and is not read; need_features:
     whether there must be one, by default at a party without label; objective: what the label must hold (`columns.label`), None to leave it as it came until
-    `Table.for_model`; weights: the column of row weights, which like the label is read for training only; missing: whether features may miss values;
+    `Table.for_model`; weights: the column of row weights, date: that of days, which like the label are read for training only; missing: whether features may miss values;
     texts: the features that hold texts (categories), None for those in which one is found.
     Raises DataError that names columns and row numbers, never a value.
     """
@@ -151,7 +156,7 @@ def table_from_frame(
     frame = with_keys(frame, party, used)
     if not len(frame):
         raise DataError(f"{party}: the table has no rows", remedy="Check the source and the query", party=party)
-    wanted = _feature_names(frame, party, used, label, columns, need_label, weights)
+    wanted = _feature_names(frame, party, used, columns, {"label": label, "weight": weights, "date": date}, need_label)
     if not wanted and (label is None if need_features is None else need_features):
         raise DataError(
             f"{party}: the table has no feature column",
@@ -185,6 +190,7 @@ def table_from_frame(
         party=party,
         fallback=tuple(fallback),
         weight=weight(frame[weights], party, weights, numbers) if weights is not None and need_label else None,
+        date=days(frame[date], party, date, numbers) if date is not None and need_label else None,
     )
 
 
@@ -211,25 +217,27 @@ def _feature_names(
     frame: pd.DataFrame,
     party: str,
     keys: Sequence[str],
-    label: str | None,
     columns: Sequence[str] | None,
+    others: Mapping[str, str | None],
     need_label: bool,
-    weights: str | None,
 ) -> list[str]:
-    for what, name in (("label", label), ("weight", weights)):
-        if name is not None and need_label and name not in frame.columns:
+    """others: by what they are, the columns that are no features."""
+    uses = {name: what for what, name in others.items() if name is not None}
+    for name, what in uses.items():
+        if need_label and name not in frame.columns:
             raise _no_column(frame, party, f"{what} column", name)
         if name in keys:
             raise DataError(f"{party}: the {what} '{name}' is a key column", remedy=f"Name another {what}", party=party)
-    if label is not None and label == weights:
-        raise DataError(f"{party}: '{label}' is both label and weight", remedy="Name another column", party=party)
+    for what, used in others.items():
+        if used is not None and uses[used] != what:
+            raise DataError(f"{party}: '{used}' is both {what} and {uses[used]}", remedy="Name another column", party=party)
     if columns is None:
-        return [c for c in frame.columns if c not in keys and c not in (label, weights)]
+        return [c for c in frame.columns if c not in keys and c not in uses]
     for name in columns:
         if name not in frame.columns:
             raise _no_column(frame, party, "feature column", name)
-        if name in keys or name in (label, weights):
-            role = "the label" if name == label else "the weight" if name == weights else "a key column"
+        if name in keys or name in uses:
+            role = f"the {uses[name]}" if name in uses else "a key column"
             raise DataError(f"{party}: the feature '{name}' is {role}", remedy="Remove it from columns", party=party)
     if twice := sorted({c for c in columns if list(columns).count(c) > 1}):
         raise DataError(f"{party}: columns names {_names(twice)} twice", remedy="Name each once", party=party)

@@ -49,7 +49,10 @@ class Kind(Protocol):
     def predictions(self, part: Any, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n,) probabilities of the event or means, (n, classes) probabilities, from what the guest's program computed for n rows."""
 
-    def guest_alone(self, job: Job, fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def plan_of(self, job: Job, classes: tuple[Any, ...]) -> Any:
+        """The job as the program takes it; classes: the label's values at the guest."""
+
+    def guest_alone(self, plan: Any, fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The same of some aligned rows by the same model on the guest's own columns, trained in the clear: the difference is what the hosts add."""
 
     def columns(self, part: Any, scores: NDArray[np.float64]) -> dict[str, Any]:

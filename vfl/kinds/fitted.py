@@ -12,7 +12,7 @@ from vfl.kinds.parts import Part
 
 
 class Fitted(Protocol):
-    """A model part, the common rows, which of them were held out, how many ids each data party had, and at the guest the joint scores of the held-out rows, and of the training
+    """A model part, the common rows, which of them were held out and which of those are out of time, how many ids each data party had, and at the guest the joint scores of the held-out rows, and of the training
     rows where the job asks for them."""
 
     @property
@@ -21,6 +21,8 @@ class Fitted(Protocol):
     def aligned(self) -> Table: ...
     @property
     def held_out(self) -> NDArray[np.bool_]: ...
+    @property
+    def later(self) -> NDArray[np.bool_]: ...
     @property
     def sizes(self) -> dict[str, int]: ...
     @property

@@ -125,6 +125,7 @@ def plan_of(job: Job, classes: tuple[Any, ...] = ()) -> glm.GlmJob:
         keys=len(job.align.keys),
         test=job.split.test,
         seed=job.split.seed,
+        out_of_time=job.split.cut_off,
         preprocess=job.preprocess.steps if job.preprocess is not None else None,
         open_names=job.preprocess is not None and job.preprocess.open_names,
         measure_train=job.evaluation.train,
@@ -161,11 +162,10 @@ def predictions(part: GlmPart, scores: NDArray[np.float64]) -> NDArray[np.float6
     return part.means(scores)
 
 
-def guest_alone(job: Job, fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+def guest_alone(plan: glm.GlmJob, fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Predictions of these rows from the minimiser of the same objective under the same link on the guest's own columns."""
     aligned, part, train = fitted.aligned, fitted.part, np.flatnonzero(~fitted.held_out)
     assert isinstance(part, GlmPart)
-    plan = plan_of(job, aligned.classes or ())
     x = part.standardiser.transform(aligned.features, part.party)
     if plan.fit_intercept:
         x = np.column_stack([x, np.ones(len(x))])

@@ -82,10 +82,10 @@ def carries(job: Job, rows: int) -> None:
     LOGISTIC_LINKS[model.link].plan(rows_log2(rows), Penalty(1 / model.C), model.max_iter, 1 + len(job.parties.hosts), plain_bits)
 
 
-def program(job: Job, role: Role) -> Any:
-    """The role function that trains."""
+def plan_of(job: Job, classes: tuple[Any, ...] = ()) -> scorecard.ScorecardJob:
+    """As the program takes it."""
     model = _model(job)
-    plan = scorecard.ScorecardJob(
+    return scorecard.ScorecardJob(
         preprocessing=model.preprocessing,
         scale=Scale(model.base_score, model.base_odds, model.pdo),
         C=model.C,
@@ -97,8 +97,14 @@ def program(job: Job, role: Role) -> Any:
         keys=len(job.align.keys),
         test=job.split.test,
         seed=job.split.seed,
+        out_of_time=job.split.cut_off,
         measure_train=job.evaluation.train,
     )
+
+
+def program(job: Job, role: Role) -> Any:
+    """The role function that trains."""
+    plan = plan_of(job)
     if role == "arbiter":
         return lambda session, table: scorecard.arbiter(session, plan) and None
     train = scorecard.guest if role == "guest" else scorecard.host
@@ -129,7 +135,7 @@ def explained(part: ScorecardPart, features: pd.DataFrame) -> pd.DataFrame:
     return part.reason_table(features)
 
 
-def guest_alone(job: Job, fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+def guest_alone(plan: scorecard.ScorecardJob, fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Probabilities (rows,) from the same bins and the minimiser of the same logistic loss on the guest's own weights of evidence."""
     assert isinstance(fitted, scorecard.Fitted)
     aligned, train = fitted.aligned, ~fitted.held_out
@@ -137,7 +143,7 @@ def guest_alone(job: Job, fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np
     woe = fitted.preprocessor.transform(aligned.features, fitted.part.party).to_numpy(np.float64)
     scale = woe[train].std(axis=0)
     x = np.column_stack([(woe - woe[train].mean(axis=0)) / np.where(scale > 0, scale, 1.0), np.ones(len(train))])
-    weights = minimised(x[train], aligned.label.to_numpy(np.float64)[train], _model(job).C)
+    weights = minimised(x[train], aligned.label.to_numpy(np.float64)[train], plan.C)
     return np.asarray(0.5 * (1.0 + np.tanh(x[rows] @ weights / 2)))
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "fitted_summary",
     "guest_alone",
     "pack",
+    "plan_of",
     "predictions",
     "print_part",
     "program",
@@ -83,18 +84,24 @@ def carries(job: Job, rows: int) -> None:
         Packing(rows, params.gradient_bits, job.crypto.key_bits - HEAD_ROOM - 1)
 
 
-def program(job: Job, role: Role) -> Any:
-    """The role function that trains."""
+def plan_of(job: Job, classes: tuple[Any, ...] = ()) -> boosting.BoostingJob:
+    """As the program takes it."""
     model = _model(job)
-    plan = boosting.BoostingJob(
+    return boosting.BoostingJob(
         params=model.params(),
         validation=model.validation,
         min_intersection=job.align.min_intersection,
         keys=len(job.align.keys),
         test=job.split.test,
         seed=job.split.seed,
+        out_of_time=job.split.cut_off,
         measure_train=job.evaluation.train,
     )
+
+
+def program(job: Job, role: Role) -> Any:
+    """The role function that trains."""
+    plan = plan_of(job)
     if role == "arbiter":
         return lambda session, table: boosting.arbiter(session, plan)
     train = boosting.guest if role == "guest" else boosting.host
@@ -117,9 +124,9 @@ def predictions(part: TreesPart, scores: NDArray[np.float64]) -> NDArray[np.floa
     return _means(part.ensemble.params, scores)
 
 
-def guest_alone(job: Job, fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+def guest_alone(plan: boosting.BoostingJob, fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
     """The same of some aligned rows from the same trees on the guest's own columns, trained in the clear."""
-    params, aligned, test = _model(job).params(), fitted.aligned, fitted.held_out
+    params, aligned, test = plan.params, fitted.aligned, fitted.held_out
     assert isinstance(fitted, boosting.Fitted)
     assert aligned.label is not None
     part, y = fitted.part, aligned.label.to_numpy(np.float64)

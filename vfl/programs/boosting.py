@@ -18,6 +18,7 @@ from protocols.session import Session
 from vfl.data import Table, split_rows
 from vfl.data.codes import Names, coded, names_of
 from vfl.model import TreesPart
+from vfl.programs.measured import Rows, check, hold_out
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,14 @@ class BoostingJob:
     keys: int = 1  # how many the table has, tried in order
     test: float = 0.0  # the part of the rows that is held out to measure the model
     seed: int | None = None  # of the split; None: that of the parameters
+    out_of_time: str = ""  # rows on or after this day, by the guest's dates, are held out too
     measure_train: bool = False  # the training rows are measured too
     continues: bool = False  # whether data parties hand in their parts of a model that gets more trees
+
+    @property
+    def measures(self) -> bool:
+        """Whether rows are held out to measure the model."""
+        return self.test > 0 or bool(self.out_of_time)
 
     @property
     def profile_is_hidden(self) -> bool:
@@ -46,6 +53,7 @@ class Fitted:
     part: TreesPart
     aligned: Table
     held_out: NDArray[np.bool_]
+    later: NDArray[np.bool_]  # those of the held-out rows that are out of time
     validation: NDArray[np.bool_]
     sizes: dict[str, int]
     scores: NDArray[np.float64] | None = None
@@ -54,7 +62,7 @@ class Fitted:
 
 def guest(session: Session, table: Table, job: BoostingJob, before: TreesPart | None = None) -> Fitted:
     """The guest's side: table with label; before: its part of the model to continue.  Learns bin sums and directions (protocols/boosting)."""
-    aligned, test, validation, sizes = align(session, table, job)
+    aligned, test, later, validation, sizes = align(session, table, job)
     train = np.flatnonzero(~test)
     assert aligned.label is not None
     y = aligned.label.to_numpy(np.float64)[train]
@@ -74,13 +82,13 @@ def guest(session: Session, table: Table, job: BoostingJob, before: TreesPart | 
         fit = hidden.guest if job.profile_is_hidden else shared.guest
         ensemble = fit(session, binned, job.params, rounds, model_id)
     part = TreesPart(session.me, model_id, columns_of(table), binned.binner, names, ensemble=ensemble, classes=table.classes)
-    scores = score_guest(session, part, aligned.take(np.flatnonzero(test))) if job.test else None
-    return Fitted(part, aligned, test, validation, sizes, scores, rounds.margin if job.measure_train else None)
+    scores = score_guest(session, part, aligned.take(np.flatnonzero(test))) if job.measures else None
+    return Fitted(part, aligned, test, later, validation, sizes, scores, rounds.margin if job.measure_train else None)
 
 
 def host(session: Session, table: Table, job: BoostingJob, before: TreesPart | None = None) -> Fitted:
     """A host's side: features only; before: its part of the model to continue.  Learns which of its splits won and, with membership = "shared", the rows of nodes."""
-    aligned, test, validation, sizes = align(session, table, job)
+    aligned, test, later, validation, sizes = align(session, table, job)
     train = np.flatnonzero(~test)
     binned, names = bin_table(aligned.take(train), job, job.params.min_bin_rows, before)
     held = before.splits if before else None
@@ -92,9 +100,9 @@ def host(session: Session, table: Table, job: BoostingJob, before: TreesPart | N
         splits = fit(session, binned, job.params, validation[train], held)
     depth = job.params.max_depth if job.profile_is_hidden else 0
     part = TreesPart(session.me, splits.model_id, columns_of(table), binned.binner, names, splits=splits, depth=depth)
-    if job.test:
+    if job.measures:
         score_host(session, part, aligned.take(np.flatnonzero(test)))
-    return Fitted(part, aligned, test, validation, sizes)
+    return Fitted(part, aligned, test, later, validation, sizes)
 
 
 def arbiter(session: Session, job: BoostingJob) -> None:
@@ -107,7 +115,7 @@ def arbiter(session: Session, job: BoostingJob) -> None:
                 scoring.arbiter(session)
         with session.phase("train"):
             hidden.arbiter(session, job.params)
-        if job.test:
+        if job.measures:
             with session.phase("score"):
                 scoring.arbiter(session)
 
@@ -135,20 +143,20 @@ def predict_arbiter(session: Session, min_intersection: int, *, deals: bool, key
             scoring.arbiter(session)
 
 
-def align(session: Session, table: Table, job: BoostingJob) -> tuple[Table, NDArray[np.bool_], NDArray[np.bool_], dict[str, int]]:
-    """The common rows in the shared order, which of them are held out to measure the model, which others for early stopping, and all parties' sizes.
+def align(session: Session, table: Table, job: BoostingJob) -> tuple[Table, Rows, Rows, Rows, dict[str, int]]:
+    """The common rows in the shared order, which of them are held out to measure the model, which of those are out of time, which others are held out for
+    early stopping, and all parties' sizes.
 
-    Both parts are slices of one draw, so that no row is in both and each has its share.
+    Both drawn parts are slices of one draw, so that no row is in both and each has its share.
     """
     seed = job.params.seed if job.seed is None else job.seed
     with session.phase("align"):
         found = alignment.align(session, table.keys, job.min_intersection)
         aligned = table.aligned(found)
-        test = split_rows(aligned.ids, job.test, seed)
+        test, later = hold_out(session, aligned, job.test, seed, job.out_of_time, job.min_intersection)
         outside = split_rows(aligned.ids, job.test + (1 - job.test) * job.validation, seed)
-    if outside.all():
-        raise DataError("no common row is left to train on", remedy="Hold fewer rows out, or use more rows", party=session.me)
-    return aligned, test, outside & ~test, found.sizes
+    check(session.me, test | outside, 1)
+    return aligned, test, later, outside & ~test, found.sizes
 
 
 def score_guest(session: Session, part: TreesPart, table: Table) -> NDArray[np.float64]:

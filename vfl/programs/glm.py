@@ -12,11 +12,11 @@ from protocols import alignment, glm
 from protocols.errors import DataError
 from protocols.glm import scoring
 from protocols.session import Session
-from vfl.data import Objective, Table, split_rows
+from vfl.data import Objective, Table
 from vfl.model import AdditivePart, GlmPart
 from vfl.preprocessing import Preprocessing, Standardiser
 from vfl.programs import features, targets
-from vfl.programs.measured import by_part
+from vfl.programs.measured import by_part, hold_out
 from vfl.programs.targets import ClassWeight, Targets
 
 Family = Literal["logistic", "linear", "poisson"]
@@ -46,6 +46,7 @@ class GlmJob:
     keys: int = 1  # how many the table has, tried in order
     test: float = 0.0
     seed: int = 0
+    out_of_time: str = ""  # rows on or after this day, by the guest's dates, are held out too
     preprocess: Preprocessing | None = None
     open_names: bool = False  # with encode = "woe": whether hosts name their columns
     measure_train: bool = False  # the training rows are scored too
@@ -84,6 +85,7 @@ class Fitted:
     part: GlmPart
     aligned: Table
     held_out: NDArray[np.bool_]
+    later: NDArray[np.bool_]  # those of them that are out of time
     sizes: dict[str, int]
     scores: NDArray[np.float64] | None = None
     train_scores: NDArray[np.float64] | None = None
@@ -95,7 +97,7 @@ def guest(session: Session, table: Table, job: GlmJob) -> Fitted:
     if not (job.fit_intercept or table.features.shape[1]):
         raise DataError("the guest has neither columns nor an intercept", remedy="Leave fit_intercept at True", party=session.me)
     targets.check_classes(table)
-    aligned, held_out, sizes = align(session, table, job)
+    aligned, held_out, later, sizes = align(session, table, job)
     train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | job.measure_train
     wanted = job.targets(train)
     model_id = session.seed("model id").secret[:16]
@@ -120,12 +122,12 @@ def guest(session: Session, table: Table, job: GlmJob) -> Fitted:
         wanted.scale.scale,
     )
     scores = score_guest(session, part, aligned.take(np.flatnonzero(scored))) if scored.any() else None
-    return Fitted(part, aligned, held_out, sizes, *by_part(scores, held_out), binned)
+    return Fitted(part, aligned, held_out, later, sizes, *by_part(scores, held_out), binned)
 
 
 def host(session: Session, table: Table, job: GlmJob) -> Fitted:
     """A host's side: features only.  Learns its own weights."""
-    aligned, held_out, sizes = align(session, table, job)
+    aligned, held_out, later, sizes = align(session, table, job)
     train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | job.measure_train
     steps = features.fit_host(session, train, job.preprocess, open_names=job.open_names)
     with session.phase("train"):
@@ -134,7 +136,7 @@ def host(session: Session, table: Table, job: GlmJob) -> Fitted:
     part = GlmPart(session.me, model_id, standardiser, weights, job.family, job.link, job.score_bits)
     if scored.any():
         score_host(session, part, aligned.take(np.flatnonzero(scored)))
-    return Fitted(part, aligned, held_out, sizes)
+    return Fitted(part, aligned, held_out, later, sizes)
 
 
 def arbiter(session: Session, job: GlmJob) -> bytes:
@@ -169,15 +171,13 @@ def predict_arbiter(session: Session, min_intersection: int, keys: int = 1) -> N
         alignment.serve(session, min_intersection, keys=keys)
 
 
-def align(session: Session, table: Table, job: GlmJob) -> tuple[Table, NDArray[np.bool_], dict[str, int]]:
-    """The common rows in the shared order, which of them are held out, and how many ids each data party had."""
+def align(session: Session, table: Table, job: GlmJob) -> tuple[Table, NDArray[np.bool_], NDArray[np.bool_], dict[str, int]]:
+    """The common rows in the shared order, which of them are held out, which of those are out of time, and how many ids each data party had."""
     with session.phase("align"):
         result = alignment.align(session, table.keys, job.min_intersection)
         aligned = table.aligned(result)
-        held_out = split_rows(aligned.ids, job.test, job.seed)
-    if held_out.all():
-        raise DataError("no common row is left to train on", remedy="Lower [split] test, or use more rows", party=session.me)
-    return aligned, held_out, result.sizes
+        held_out, later = hold_out(session, aligned, job.test, job.seed, job.out_of_time, job.min_intersection)
+    return aligned, held_out, later, result.sizes
 
 
 def score_guest(session: Session, part: AdditivePart, table: Table) -> NDArray[np.float64]:

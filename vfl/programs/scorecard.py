@@ -14,10 +14,10 @@ from protocols import alignment, glm
 from protocols.errors import DataError
 from protocols.glm import LOGISTIC_LINKS, scoring
 from protocols.session import Session
-from vfl.data import Table, split_rows
+from vfl.data import Table
 from vfl.preprocessing import Preprocessing, Preprocessor, Standardiser
 from vfl.programs import features
-from vfl.programs.measured import by_part
+from vfl.programs.measured import by_part, hold_out
 from vfl.scorecard.part import ScorecardPart
 from vfl.scorecard.points import Scale
 
@@ -39,6 +39,7 @@ class ScorecardJob:
     keys: int = 1  # how many the table has, tried in order
     test: float = 0.0
     seed: int = 0
+    out_of_time: str = ""  # rows on or after this day, by the guest's dates, are held out too
     measure_train: bool = False  # the training rows are scored too
 
     @property
@@ -56,6 +57,7 @@ class Fitted:
     preprocessor: Preprocessor
     aligned: Table
     held_out: NDArray[np.bool_]
+    later: NDArray[np.bool_]  # those of them that are out of time
     sizes: dict[str, int]
     scores: NDArray[np.float64] | None = None
     train_scores: NDArray[np.float64] | None = None
@@ -64,7 +66,7 @@ class Fitted:
 
 def guest(session: Session, table: Table, job: ScorecardJob) -> Fitted:
     """The guest's side: table with label.  Learns the events of hosts' fine bins, its own weights and, for held-out rows, the hosts' sum of points."""
-    aligned, held_out, sizes = align(session, table, job)
+    aligned, held_out, later, sizes = align(session, table, job)
     train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | job.measure_train
     assert train.label is not None
     y = train.label.to_numpy(np.float64)
@@ -86,12 +88,12 @@ def guest(session: Session, table: Table, job: ScorecardJob) -> Fitted:
         with session.phase("score"):
             own = part.predictor(aligned.take(np.flatnonzero(scored)).features)
             scores = own + scoring.guest(session, len(own), model_id, part.score_bits)
-    return Fitted(part, steps, aligned, held_out, sizes, *by_part(scores, held_out), binned)
+    return Fitted(part, steps, aligned, held_out, later, sizes, *by_part(scores, held_out), binned)
 
 
 def host(session: Session, table: Table, job: ScorecardJob) -> Fitted:
     """A host's side: features only.  Learns its own weights and the events of its own final bins."""
-    aligned, held_out, sizes = align(session, table, job)
+    aligned, held_out, later, sizes = align(session, table, job)
     train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | job.measure_train
     steps = features.fit_host(session, train, job.preprocessing, open_names=job.open_names)
     assert steps is not None
@@ -102,7 +104,7 @@ def host(session: Session, table: Table, job: ScorecardJob) -> Fitted:
     if scored.any():
         with session.phase("score"):
             scoring.host(session, part.predictor(aligned.take(np.flatnonzero(scored)).features), model_id, part.score_bits)
-    return Fitted(part, steps, aligned, held_out, sizes)
+    return Fitted(part, steps, aligned, held_out, later, sizes)
 
 
 def arbiter(session: Session, job: ScorecardJob) -> bytes:
@@ -115,12 +117,10 @@ def arbiter(session: Session, job: ScorecardJob) -> bytes:
         return glm.arbiter(session, key, job.terms)
 
 
-def align(session: Session, table: Table, job: ScorecardJob) -> tuple[Table, NDArray[np.bool_], dict[str, int]]:
-    """The common rows in the shared order, which of them are held out, and how many ids each data party had."""
+def align(session: Session, table: Table, job: ScorecardJob) -> tuple[Table, NDArray[np.bool_], NDArray[np.bool_], dict[str, int]]:
+    """The common rows in the shared order, which of them are held out, which of those are out of time, and how many ids each data party had."""
     with session.phase("align"):
         found = alignment.align(session, table.keys, job.min_intersection)
         aligned = table.aligned(found)
-        held_out = split_rows(aligned.ids, job.test, job.seed)
-    if held_out.all():
-        raise DataError("no common row is left to train on", remedy="Lower [split] test, or use more rows", party=session.me)
-    return aligned, held_out, found.sizes
+        held_out, later = hold_out(session, aligned, job.test, job.seed, job.out_of_time, job.min_intersection)
+    return aligned, held_out, later, found.sizes

@@ -101,16 +101,25 @@ def _numbers(result: Result) -> Iterator[tuple[str, str, str, str, Any]]:
     hosts = model.get("host_columns") or []
     lines = {
         "columns": result.get("columns") or [],
-        "stability": [*([stability["score"]] if stability.get("score") else []), *(stability.get("columns") or [])],
+        "stability": _moved(stability),
         "binning": [*(model.get("woe") or []), *({"party": c["host"], "column": c["column"]} | b for c in hosts for b in c["table"])],
         "points": model.get("points") or [],
         "model": [*(model.get("coefficients") or []), *(model.get("importance") or []), *(model.get("splits") or [])],
         "cost": result.get("phases") or [],
     }
-    for section, rows in lines.items():
+    parts = [
+        *((section, "", rows) for section, rows in lines.items()),
+        ("stability", "out_of_time", _moved(stability.get("out_of_time") or {})),
+    ]
+    for section, part, rows in parts:
         for row in rows:
             item = " ".join(str(row[name]) for name in ITEM if row.get(name) is not None)
-            yield from ((section, "", item, k, v) for k, v in row.items() if k not in ITEM and isinstance(v, int | float))
+            yield from ((section, part, item, k, v) for k, v in row.items() if k not in ITEM and isinstance(v, int | float))
+
+
+def _moved(stability: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """A line for the score, where there is one, and for each column."""
+    return [*([stability["score"]] if stability.get("score") else []), *(stability.get("columns") or [])]
 
 
 def as_plain(value: Any) -> Any:

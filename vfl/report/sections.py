@@ -25,7 +25,7 @@ def context(result: Result) -> dict[str, Any]:
     party = str(result.get("party") or role)
     names = {"joint": "joint", "guest_alone": f"{party} alone" if role == "guest" else "guest alone"}
     _, hosts = words.party_names(result)
-    series, model = (result.get("plots") or {}).get(part) or {}, result.get("model") or {}
+    model = result.get("model") or {}
     partners = "the partner" if hosts == ["partner"] else " and ".join(hosts)
     uplifts = (result.get("uplift") or {}).get(part) or {}
     answer = _answer(metrics, uplifts.get("measures") or {}, words.outcome_of(result))
@@ -45,11 +45,8 @@ def context(result: Result) -> dict[str, Any]:
         "measures": {k: m for k, m in words.METRICS.items() if any(k in models for _, *both in tables for models in both)},
         "alignment": _alignment(result),
         "columns": [dict(c) | {"bar": plots.counts(c.get("histogram") or [])} for c in result.get("columns") or []],
-        "figures": _figures(series, metrics, names, words.outcome_of(result)),
-        "deciles": _deciles(series.get("joint") or {}),
-        "cutoffs": _cutoffs(series, names, result.get("cutoff")),
-        "classes": _classes(series.get("joint") or {}),
-        "moved": _moved(result.get("stability") or {}),
+        "evaluated": _evaluated(result, part, names),
+        "moved": _moved(result),
         "phases": _phases(result.get("phases") or []),
         "total": {k: sum(p[k] for p in result.get("phases") or []) for k in ("seconds", "bytes_sent", "bytes_received")},
         "disclosed": [(*words.CLASSES.get(c, (c, "")), c, g) for c, g in words.by_class(result.get("disclosure") or []).items()],
@@ -79,7 +76,7 @@ def _nav(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("columns", "Columns", shown["columns"]),
         ("features", "Features", shown["binning"] or shown["points"]),
         ("model", "Model", model),
-        ("evaluation", "Evaluation", shown["figures"] or shown["tables"]),
+        ("evaluation", "Evaluation", shown["evaluated"] or shown["tables"]),
         ("stability", "Stability", shown["moved"]),
         ("disclosure", "Privacy", shown["disclosed"] or shown["result"].get("permits")),
         ("cost", "Cost", shown["phases"]),
@@ -154,6 +151,24 @@ def _alignment(result: Result) -> list[dict[str, Any]]:
     ]
 
 
+def _evaluated(result: Result, first: str, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The drawings and tables of the part that decides, and of out-of-time rows; on training rows they would say little."""
+    metrics, outcome = result.get("metrics") or {}, words.outcome_of(result)
+    found = []
+    for part in dict.fromkeys((first, "out_of_time")):
+        series = (result.get("plots") or {}).get(part) or {}
+        one = {
+            "id": part,
+            "words": _whole(words.PARTS.get(part, part)),
+            "figures": _figures(series, metrics.get(part) or {}, names, outcome),
+            "deciles": _deciles(series.get("joint") or {}),
+            "cutoffs": _cutoffs(series, names, result.get("cutoff")),
+            "classes": _classes(series.get("joint") or {}),
+        }
+        found += [one] if any(one[k] for k in ("figures", "deciles", "cutoffs", "classes")) else []
+    return found
+
+
 def _figures(
     series: Mapping[str, Any], metrics: Mapping[str, Any], names: Mapping[str, str], outcome: str
 ) -> list[tuple[str, str, Markup]]:
@@ -214,7 +229,17 @@ def _classes(series: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(c) | {"given": row} for c, row in zip(series.get("classes") or [], matrix, strict=False)]
 
 
-def _moved(stability: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _moved(result: Result) -> list[tuple[str, list[dict[str, Any]]]]:
+    """(which rows, a line for the score and for each column) of every part that was compared."""
+    stability = result.get("stability") or {}
+    found = [
+        ("New rows" if result.get("purpose") == "predict" else "Held-out rows", _lines_moved(stability)),
+        ("Out-of-time rows", _lines_moved(stability.get("out_of_time") or {})),
+    ]
+    return [(_whole(name), lines) for name, lines in found if lines]
+
+
+def _lines_moved(stability: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The score first, then the columns, the most moved first; `bar` runs to twice the mark of a shift."""
     columns = sorted(stability.get("columns") or [], key=lambda line: -(line["psi"] or 0.0))
     lines = [*([stability["score"]] if stability.get("score") else []), *columns]

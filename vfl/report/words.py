@@ -40,7 +40,7 @@ ANSWER = {  # the three numbers that a reader sees first, by the kind of outcome
     "count": ("d2", "deviance", "mae"),
     "multiclass": ("accuracy", "macro_auc", "log_loss"),
 }
-PARTS = {"test": "held-out rows", "train": "training rows"}
+PARTS = {"test": "held-out rows", "out_of_time": "out-of-time rows", "train": "training rows"}
 
 
 def number(value: object, digits: int = 4) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from vfl.estimators import LogisticRegression
 from vfl.parameters import FULL_KEY_BITS, Parameters, check_key_bits
@@ -58,8 +58,8 @@ class Scorecard(Parameters):
     def preprocessing(self) -> Preprocessing:
         return Preprocessing(encode="woe", **{name: getattr(self, name) for name in SCORECARD})
 
-    def job(self, *, min_intersection: int, keys: int) -> ScorecardJob:
-        """As the program takes it."""
+    def job(self, *, min_intersection: int, keys: int, **split: Any) -> ScorecardJob:
+        """As the program takes it; split: what is held out."""
         return ScorecardJob(
             self.preprocessing,
             self.scale,
@@ -70,4 +70,5 @@ class Scorecard(Parameters):
             self.open_names,
             min_intersection=min_intersection,
             keys=keys,
+            **split,
         )

@@ -17,10 +17,12 @@ from protocols.randomness import Randomness
 from protocols.session import Observer, Roles, Session
 from vfl.data import Table
 from vfl.engine import run_local
+from vfl.evaluation import Evaluation
 from vfl.programs import glm, scorecard
 from vfl.scorecard.estimator import Scorecard
 from vfl.scorecard.part import ScorecardPart
 from vfl.scorecard.report import iv_table
+from vfl.splitting import Split, reports
 
 ReadTable = Callable[[pd.DataFrame, str, Sequence[str], Sequence[str]], Table]  # frame, party, columns, those of texts
 
@@ -37,23 +39,34 @@ def fit(
     taps: Mapping[str, Sequence[Tap]] | None = None,
     observers: Mapping[str, Observer] | None = None,
     randomness: Mapping[str, Randomness] | None = None,
+    split: Split | None = None,
 ) -> FederatedScorecard:
-    """Aligns, bins, trains on all common rows and returns the model; read: makes a party's table of new rows."""
-    job = estimator.job(min_intersection=min_intersection, keys=keys)
+    """Aligns, bins, trains on the common rows that `split` does not hold out and returns the model; read: makes a party's table of new rows."""
+    job = estimator.job(min_intersection=min_intersection, keys=keys, **(split.job() if split else {}))
     programs: dict[str, Callable[[Session], Any]] = {roles.guest: partial(scorecard.guest, table=tables[roles.guest], job=job)}
     programs |= {h: partial(scorecard.host, table=tables[h], job=job) for h in roles.hosts}
     programs[roles.arbiter] = partial(scorecard.arbiter, job=job)
     inputs = {p: hashlib.sha256(t.digest() + repr(job).encode()).digest() for p, t in tables.items()}
     results = run_local(roles, programs, scheme, inputs=inputs, taps=taps, observers=observers, randomness=randomness)
-    return FederatedScorecard({p: results[p] for p in roles.data_parties}, roles, estimator, scheme, read, keys)
+    fitted = {p: results[p] for p in roles.data_parties}
+    told = reports(estimator, job, "binary", roles, fitted) if split else {}
+    return FederatedScorecard(fitted, roles, estimator, scheme, read, keys, told)
 
 
 class FederatedScorecard:
     """A scorecard, its parts side by side (local federations only: between institutions each party holds its own points)."""
 
     def __init__(
-        self, fitted: dict[str, scorecard.Fitted], roles: Roles, estimator: Scorecard, scheme: Scheme, read: ReadTable, keys: int
+        self,
+        fitted: dict[str, scorecard.Fitted],
+        roles: Roles,
+        estimator: Scorecard,
+        scheme: Scheme,
+        read: ReadTable,
+        keys: int,
+        reports: dict[str, Evaluation],
     ) -> None:
+        self.reports_ = reports  # by party, where rows were held out
         self._fitted, self.roles, self.estimator = fitted, roles, estimator
         self._scheme, self._read, self._keys = scheme, read, keys
         self.parts: dict[str, ScorecardPart] = {p: f.part for p, f in fitted.items()}
