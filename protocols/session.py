@@ -82,14 +82,19 @@ class Session:
         transcript = b"".join(self.channels[p].count.consumed for p in sorted(self.channels))
         return self._randomness.draw(label, transcript, value)
 
-    def steps(self, phase: str, plan: Sequence[T], state: State | None = None) -> Iterator[T]:
-        """What the plan holds for each step, in order, with progress; state: what the loop's body changes, if the run may go on from between its steps."""
+    def steps(self, phase: str, plan: Sequence[T], state: State | None = None, until: Callable[[], bool] = lambda: False) -> Iterator[T]:
+        """What the plan holds for each step, in order, with progress; state: what the loop's body changes, if the run may go on from between its steps.
+
+        until: whether the step before was the last, as `state` says; a loop that ends so keeps a last mark, which one that is left by `break` does not.
+        """
         first = 0
         if state is not None:
             first, saved = self.course.begin(state.save, empty=not plan)
             if saved is not None:
                 state.load(saved)
         for done in range(first, len(plan)):
+            if until():
+                break
             self.observer.step(phase, done, len(plan))
             try:
                 yield plan[done]
@@ -98,7 +103,7 @@ class Session:
                     self.course.end()
                 raise
             if state is not None:
-                self.course.done(done + 1, state.save, last=done + 1 == len(plan))
+                self.course.done(done + 1, state.save, last=done + 1 == len(plan) or until())
         self.observer.step(phase, len(plan), len(plan))
         if state is not None:
             self.course.end()

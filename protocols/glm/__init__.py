@@ -2,7 +2,22 @@
 
 from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, POISSON, Link
 from protocols.glm.plan import Penalty, Plan
+from protocols.glm.stopping import Stopping
 from protocols.glm.terms import Terms
-from protocols.glm.training import arbiter, guest, host
+from protocols.glm.training import HeldOut, Trained, arbiter, guest, host
 
-__all__ = ["IDENTITY", "LOGISTIC_LINKS", "POISSON", "Link", "Penalty", "Plan", "Terms", "arbiter", "guest", "host"]
+__all__ = [
+    "IDENTITY",
+    "LOGISTIC_LINKS",
+    "POISSON",
+    "HeldOut",
+    "Link",
+    "Penalty",
+    "Plan",
+    "Stopping",
+    "Terms",
+    "Trained",
+    "arbiter",
+    "guest",
+    "host",
+]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols._native import PlainVec
-from protocols.checkpoint import Arrays
 from protocols.cipher import CipherVec
 from protocols.errors import DataError
 from protocols.glm.plan import FEATURE, WEIGHT, Plan, Step
@@ -20,12 +17,13 @@ ROWS_A_WEIGHT = 2  # fewer equations than that would let an owner solve its fina
 
 @dataclass(frozen=True)
 class Block:
-    """X (n, d), P = X M (n, d) and the L2 term's matrix (d, d, to be shifted), as integers in the plan's units."""
+    """X (n, d), P = X M (n, d) and the L2 term's matrix (d, d, to be shifted), as integers in the plan's units; intercept: X ends in a column of ones."""
 
     x: NDArray[np.int64]
     preconditioned: NDArray[np.int64]
     penalty: NDArray[np.int64]
     penalty_shift: int
+    intercept: bool
 
     @classmethod
     def of(cls, x: NDArray[np.float64], plan: Plan, *, intercept: bool, models: int = 1) -> Block:
@@ -41,8 +39,7 @@ class Block:
                 remedy="Use more rows or fewer columns",
                 expected=f"{ROWS_A_WEIGHT} rows a weight",
             )
-        x = np.column_stack([x, np.ones(n)]) if intercept else x
-        fixed = np.rint(x * 2**FEATURE)
+        fixed = fixed_point(x, intercept)
         x = fixed / 2**FEATURE
         decay = plan.penalty.a_row(n)
         inverse = np.linalg.inv(plan.curvature * (x.T @ x) / n + np.eye(x.shape[1]) * decay) / plan.blocks
@@ -50,17 +47,30 @@ class Block:
         penalised[-1:] = 0.0 if intercept else 1.0
         rows, bits = 2.0**plan.rows_log2, plan.precondition_bits
         return cls(
-            np.ascontiguousarray(fixed, dtype=np.int64),
+            fixed,
             np.rint(x @ inverse * (rows / n) * 2.0**bits).astype(np.int64),
             np.rint(inverse * penalised * (decay * rows) * 2.0 ** (bits + plan.residual_bits - WEIGHT - plan.penalty_shift)).astype(
                 np.int64
             ),
             plan.penalty_shift,
+            intercept,
         )
+
+    def at(self, x: NDArray[np.float64]) -> Block:
+        """The same columns of other rows, for predictors only."""
+        return replace(self, x=fixed_point(x, self.intercept), preconditioned=np.zeros((0, self.width), np.int64))
+
+    def __len__(self) -> int:
+        return len(self.x)
 
     @property
     def width(self) -> int:
         return int(self.x.shape[1])
+
+    @property
+    def penalised(self) -> int:
+        """How many of its weights the penalty is of: the first."""
+        return self.width - self.intercept
 
     def predictor(self, theirs: CipherVec, mine: PlainVec) -> CipherVec:
         """[[X (b + a)]] (n,) from the arbiter's encrypted share b and this party's own share a, both (d,)."""
@@ -96,21 +106,10 @@ class Share:
         self.point = point
 
 
-@dataclass(frozen=True)
-class Shares:
-    """Shares by the name of the weights' owner: what a pass changes, and what a mark keeps of it."""
-
-    of: dict[str, Share]
-
-    def save(self) -> Arrays:
-        parts = {
-            f"{party} {name}": part for party, share in self.of.items() for name, part in (("point", share.point), ("trail", share.trail))
-        }
-        return {name: np.frombuffer(part.to_bytes(), np.uint8) for name, part in parts.items()}
-
-    def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        for party, share in self.of.items():
-            share.point, share.trail = (PlainVec.from_bytes(saved[f"{party} {name}"].tobytes()) for name in ("point", "trail"))
+def fixed_point(x: NDArray[np.float64], intercept: bool) -> NDArray[np.int64]:
+    """(n, d or d + 1) in units of 2^-FEATURE, with `intercept` a last column of ones."""
+    x = np.column_stack([x, np.ones(len(x))]) if intercept else x
+    return np.ascontiguousarray(np.rint(x * 2**FEATURE), dtype=np.int64)
 
 
 def weights(mine: PlainVec, theirs: PlainVec) -> NDArray[np.float64]:

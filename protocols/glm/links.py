@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey
-from protocols.glm import sealed_link
+from protocols.glm import losses, sealed_link
+from protocols.glm.losses import Measured
 from protocols.glm.plan import FEATURE, SCORE, WEIGHT, Penalty, Plan
 from protocols.session import Session
 
@@ -59,8 +60,22 @@ class Link(ABC):
     def deal(self, session: Session, rows: int) -> None:  # noqa: B027  most links deal nothing
         """At every host, once a pass: what the link needs dealt."""
 
-    def serve(self, session: Session, rows_log2: int, key: DecryptionKey, *, last: bool) -> None:  # noqa: B027
-        """At the arbiter, once a pass: its part of the look-up."""
+    def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> int:
+        """At the arbiter, once a pass over the fewest to the most rows: its part of the look-up; returns how many rows' means are beyond where the link is exact."""
+        return 0
+
+    @property
+    @abstractmethod
+    def loss_bits(self) -> int:
+        """Fractional bits of a sum of losses."""
+
+    @abstractmethod
+    def measure(self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Measured:
+        """At the guest: its part of the sum of weights * loss(z, y) over the rows, up to what labels alone decide (losses.py); weights (n,) in (0, 1]."""
+
+    @abstractmethod
+    def serve_measure(self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool) -> tuple[PlainVec, int]:
+        """At the arbiter: its part, for each row or as a sum, and as `serve` how many rows' means are beyond."""
 
     def scaled(self, mean_log2: int) -> Link:
         """The link for labels whose mean is at most 2^mean_log2."""
@@ -99,6 +114,16 @@ class Linear(Link):
     def difference(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
         return z.add_plain(PlainVec.from_i64(np.rint((self.middle - y) * 2.0**self.residual_bits).astype(np.int64)))
 
+    @property
+    def loss_bits(self) -> int:
+        return 2 * (self.residual_bits + losses.ROOT) + 1 - self.slope_log2
+
+    def measure(self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Measured:
+        return losses.squares(session, self.difference(session, z, y), self.residual_log2 + self.residual_bits, weights)
+
+    def serve_measure(self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool) -> tuple[PlainVec, int]:
+        return losses.serve_squares(session, key, self.residual_log2 + self.residual_bits, rows), 0
+
 
 class Sealed(Link):
     """d = curve(z) - y by the sealed link: nobody learns anything but, the arbiter, how many rows are near the edge of the table."""
@@ -106,9 +131,17 @@ class Sealed(Link):
     residual_bits = sealed_link.VALUE
     fresh = True  # by the arbiter's own encryption
 
+    loss_bits = losses.SEALED_BITS
+
     @property
     @abstractmethod
-    def curve(self) -> sealed_link.Curve: ...
+    def curve(self) -> sealed_link.Curve:
+        """The mean."""
+
+    @property
+    @abstractmethod
+    def loss_curve(self) -> sealed_link.Curve:
+        """Its antiderivative, on the same range."""
 
     def difference(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
         return sealed_link.guest(session, z, self.curve, np.rint(y * 2.0**self.residual_bits).astype(np.int64))
@@ -116,8 +149,14 @@ class Sealed(Link):
     def deal(self, session: Session, rows: int) -> None:
         sealed_link.dealer(session, rows)
 
-    def serve(self, session: Session, rows_log2: int, key: DecryptionKey, *, last: bool) -> None:
-        sealed_link.arbiter(session, key, self.curve, rows_log2, last=last)
+    def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> int:
+        return sealed_link.arbiter(session, key, self.curve, rows)
+
+    def measure(self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Measured:
+        return losses.sealed(session, z, self.loss_curve, y, weights)
+
+    def serve_measure(self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool) -> tuple[PlainVec, int]:
+        return losses.serve_sealed(session, key, self.loss_curve, rows, each=each)
 
 
 def logistic(z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -131,6 +170,7 @@ class ExactLogistic(Sealed):
     residual_log2 = 1
     curvature = 0.25
     curve = sealed_link.Curve(logistic, lambda z: logistic(z) * logistic(-z))
+    loss_curve = sealed_link.Curve(lambda z: np.logaddexp(0.0, z), logistic)
 
     def start(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
         rate = float(np.average(y, weights=weights))
@@ -174,6 +214,15 @@ class ExactPoisson(Sealed):
             return np.asarray(np.exp(np.minimum(z, knee)))
 
         return sealed_link.Curve(lambda z: slope(z) + cap * np.maximum(z - knee, 0.0), slope, self.RANGE, knee)
+
+    @property
+    def loss_curve(self) -> sealed_link.Curve:
+        mean, cap, knee = self.curve.value, self.cap, math.log(self.cap)
+
+        def value(z: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.asarray(mean(z) + cap * np.maximum(z - knee, 0.0) ** 2 / 2)
+
+        return sealed_link.Curve(value, mean, self.RANGE, knee)
 
     def start(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
         return math.log(self.typical(y, weights))
@@ -223,8 +272,18 @@ class Weighted(Link):
     def deal(self, session: Session, rows: int) -> None:
         self.base.deal(session, rows)
 
-    def serve(self, session: Session, rows_log2: int, key: DecryptionKey, *, last: bool) -> None:
-        self.base.serve(session, rows_log2, key, last=last)
+    def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> int:
+        return self.base.serve(session, rows, key)
+
+    @property
+    def loss_bits(self) -> int:
+        return self.base.loss_bits
+
+    def measure(self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Measured:
+        return self.base.measure(session, z, y, weights)
+
+    def serve_measure(self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool) -> tuple[PlainVec, int]:
+        return self.base.serve_measure(session, rows, key, each=each)
 
 
 LOGISTIC_LINKS: dict[str, Link] = {"exact": ExactLogistic(), "taylor": Linear(slope_log2=2, middle=0.5)}

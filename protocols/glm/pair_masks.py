@@ -59,6 +59,10 @@ class PairMasks:
             total = total + mask if sign > 0 else total - mask
         return total
 
+    def apart(self, purpose: str) -> PairMasks:
+        """Masks of another kind, from the same keys."""
+        return PairMasks(tuple((Seed(seed.maker, derived(seed.secret, purpose.encode())), sign) for seed, sign in self.seeds))
+
 
 def relay(session: Session) -> None:
     """The guest's side: hands every host the keys of all, if there are several."""

@@ -15,6 +15,7 @@ advance and nobody sees a gradient, which is what Chebyshev's semi-iteration is 
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -68,6 +69,11 @@ class Plan:
             )
 
     @property
+    def rows(self) -> tuple[int, int]:
+        """The fewest and the most rows that a pass can be over."""
+        return 2 ** (self.rows_log2 - 1), 2**self.rows_log2
+
+    @property
     def precondition_bits(self) -> int:
         """Fractional bits of the preconditioned features."""
         return PRECONDITION + max(0, math.ceil(math.log2(self.curvature)))
@@ -105,31 +111,40 @@ class Plan:
 
     def steps(self) -> list[Step]:
         """Nesterov's method for the first tenth, then Chebyshev's semi-iteration for a spectrum in [low, 1] that the other passes shrink by TOLERANCE."""
-        warm, t, steps = self.passes // WARM_UP, 1.0, []
-        for _ in range(warm):
-            following = (1 + math.sqrt(1 + 4 * t * t)) / 2
-            steps.append(Step.of(1 + (t - 1) / following, 1 + (t - 1) / following, keeps=False))
-            t = following
+        warm = self.passes // WARM_UP
+        steps = [*nesterov(warm)]
         low = min((math.acosh(1 / TOLERANCE) / (2 * (self.passes - warm))) ** 2, 0.5)
         rho, omega = (1 - low) / (1 + low), 1.0
         for k in range(self.passes - warm):
             omega = 1.0 if k == 0 else 1 / (1 - rho * rho / 2) if k == 1 else 1 / (1 - rho * rho * omega / 4)
             steps.append(Step.of(omega, omega * 2 / (1 + low), keeps=True))
-        return [*steps[:-1], replace(steps[-1], last=True)]
+        return [replace(step, number=k, last=k + 1 == len(steps)) for k, step in enumerate(steps)]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One pass: point' = momentum point + (1 - momentum) trail - rate gradient; trail' = point (keeps) or point - gradient.  In units of 2^-WEIGHT."""
+    """Pass `number`: point' = momentum point + (1 - momentum) trail - rate gradient; trail' = point (keeps) or point - gradient.  In units of 2^-WEIGHT."""
 
     momentum: int
     rate: int
     keeps: bool
+    number: int = 0
     last: bool = False
 
     @classmethod
     def of(cls, momentum: float, rate: float, *, keeps: bool) -> Step:
         return cls(round(momentum * 2**WEIGHT), round(rate * 2**WEIGHT), keeps)
+
+
+@functools.cache
+def nesterov(passes: int) -> tuple[Step, ...]:
+    """The first passes of Nesterov's method."""
+    t, steps = 1.0, []
+    for _ in range(passes):
+        following = (1 + math.sqrt(1 + 4 * t * t)) / 2
+        steps.append(Step.of(1 + (t - 1) / following, 1 + (t - 1) / following, keeps=False))
+        t = following
+    return tuple(steps)
 
 
 def planned_passes(flatness_log2: int, blocks: int) -> int:

@@ -28,6 +28,7 @@ Adversary: honest but curious; the dealer colludes with neither guest nor arbite
 z = k cell + t exactly, with k = k_G + k_A and t = t_G + t_A in [0, 2 cells), so that f((k + 1) cell) + f'((k + 1) cell) (t - cell) is f(z) up to max|f''| cell^2 / 2:
 5e-5 for the logistic function.  Both factors of the product are shared, hence the dealt triple.  Shares add up as signed 128-bit integers except with probability
 2^-60 a row.  The tables cover twice the range in which rows may lie; a row in the outer half is counted and the run stops.
+Steps 2 and 3 alone give shares of any other curve: a sum of the rows' losses is opened so (stopping.py).
 Who learns what: the arbiter the number of rows and how many of them are near the edge; nobody anything else.
 Cost a row: a decryption and a re-randomisation shared by many rows, one encryption by the holder of the key, one evaluation of the tables a party;
 about 300 bytes dealt to each, 36 exchanged each way.
@@ -125,48 +126,70 @@ def dealer(session: Session, rows: int) -> None:
 
 def guest(session: Session, z: CipherVec, curve: Curve, offset: NDArray[np.int64]) -> CipherVec:
     """[[curve(z) - offset]] (n,) in units of 2^-VALUE, from z (n,) that carries the hosts' fresh factors; the result carries the arbiter's."""
-    n = len(z)
-    deal = receive_deal(session, n, party=0)
-    mask = session.seed("link mask", z.digest()).integers(n, MASK)
-    packed = z.add_plain(mask).pack_for_holder(WIDTH, slots(z.key), session.seed("masked predictors", z.digest()))
-    session.arbiter.send(MaskedPredictors(packed))  # 2
-    share, edge = evaluate(session.arbiter, deal, -mask, curve, first=True)  # 2, 3
+    share, edge = look_up(session, z, curve)  # 2, 3
     residual = session.arbiter.recv(ResidualShare).share
-    check_lengths(session.roles.arbiter, n, residual)
+    check_lengths(session.roles.arbiter, len(z), residual)
     session.arbiter.send(EdgeShare(edge))
     return residual.add_plain(share - PlainVec.from_i64(offset))  # 4
 
 
-def arbiter(session: Session, key: DecryptionKey, curve: Curve, rows_log2: int, *, last: bool) -> None:
-    """The arbiter's side of one look-up.
+def arbiter(session: Session, key: DecryptionKey, curve: Curve, rows: tuple[int, int]) -> int:
+    """The arbiter's side of one look-up, of the fewest to the most rows; returns how many of them are beyond the curve's knee.
 
-    Raises DataError if a predictor is near the edge of the table, or at the last pass beyond the curve's knee; PlaintextOverflow if far beyond the table.
+    Raises DataError if a predictor is near the edge of the table; PlaintextOverflow if far beyond it.
     """
+    share, edge = serve_look_up(session, key, curve, rows)  # 2, 3
+    session.guest.send(ResidualShare(key.encrypt(share, session.seed("residual share", share.to_bytes()))))
+    return receive_edge(session, edge)
+
+
+def look_up(session: Session, z: CipherVec, curve: Curve) -> tuple[PlainVec, PlainVec]:
+    """Steps 2 and 3 at the guest: its shares of curve(z) (n,) and of the number of rows near the edge (1,)."""
+    n = len(z)
+    deal = receive_deal(session, n, party=0)
+    mask = session.seed("link mask", z.digest()).integers(n, MASK)
+    packed = z.add_plain(mask).pack_for_holder(WIDTH, slots(z.key), session.seed("masked predictors", z.digest()))
+    session.arbiter.send(MaskedPredictors(packed))
+    return evaluate(session.arbiter, deal, -mask, curve, first=True)
+
+
+def serve_look_up(session: Session, key: DecryptionKey, curve: Curve, rows: tuple[int, int]) -> tuple[PlainVec, PlainVec]:
+    """The same at the arbiter."""
     guest_name = session.roles.guest
-    packed = session.guest.recv(MaskedPredictors).packed  # 2
+    packed = session.guest.recv(MaskedPredictors).packed
     dealer_name = session.roles.hosts[0]
     deal = session.channels[dealer_name].recv(Deal)
     n = len(deal.rho)
-    if not 2 ** (rows_log2 - 1) <= n <= 2**rows_log2:
+    if not rows[0] <= n <= rows[1]:
         raise RemoteProtocolError(f"{dealer_name} dealt for another number of rows than was announced", party=dealer_name)
     check_deal(dealer_name, deal, n, party=1)
     check_lengths(guest_name, -(-n // slots(key.public)), packed, what="packed predictors")
     opened = key.open_packed(packed, WIDTH, slots(key.public), n, max_bits=MASK)
-    share, edge = evaluate(session.guest, deal, opened, curve, first=False)  # 2, 3
-    session.guest.send(ResidualShare(key.encrypt(share, session.seed("residual share", share.to_bytes()))))
-    (count,) = (edge + session.guest.recv(EdgeShare).share).mod_2_128().to_ints()
+    return evaluate(session.guest, deal, opened, curve, first=False)
+
+
+def receive_edge(session: Session, edge: PlainVec) -> int:
+    """At the arbiter: opens how many rows are near the edge, and raises DataError if any is; returns how many are beyond the curve's knee."""
+    theirs = session.guest.recv(EdgeShare).share
+    check_lengths(session.roles.guest, 1, theirs)
+    (count,) = (edge + theirs).mod_2_128().to_ints()
     beyond, near = divmod(count, 2**BEYOND)
-    if last and beyond:
-        raise DataError(
-            "some rows' fitted means are so far above the labels' mean that the link is not exact there",
-            remedy="Raise alpha, clip the columns more, or look for extreme rows",
-            party=guest_name,
-        )
     if near:
         raise DataError(
             "predictors left the range in which the link's table is exact",
             remedy="The data may be separable: raise the penalty (lower C), or clip the columns more",
-            party=guest_name,
+            party=session.roles.guest,
+        )
+    return int(beyond)
+
+
+def refuse_beyond(session: Session, beyond: int) -> None:
+    """At the arbiter, when a model's last pass is over: raises DataError if some rows were beyond the curve's knee."""
+    if beyond:
+        raise DataError(
+            "some rows' fitted means are so far above the labels' mean that the link is not exact there",
+            remedy="Raise alpha, clip the columns more, or look for extreme rows",
+            party=session.roles.guest,
         )
 
 

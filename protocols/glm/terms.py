@@ -20,6 +20,7 @@ from protocols.cipher import EncryptionKey
 from protocols.errors import DataError, RemoteProtocolError
 from protocols.glm.links import Link, Weighted
 from protocols.glm.plan import WEIGHT, Penalty, Plan, planned_passes, rows_log2
+from protocols.glm.stopping import Stopping
 from protocols.message import PUBLIC, REVEALED, Message
 from protocols.session import Session
 
@@ -31,7 +32,7 @@ MAX_SCALE = 19  # log2: labels' means and row weights stay below; smaller ones t
 class Terms:
     """What the parties agreed on.  passes: None to plan them.  weighted: rows carry weights.  weight_bits: final weights are revealed rounded to 2^-weight_bits.
 
-    models: how many are trained, and so how many weights a column revealed; 0: as many as the guest says."""
+    models: how many are trained, and so how many weights a column revealed; 0: as many as the guest says.  stopping: None to make all passes."""
 
     link: Link
     penalty: Penalty
@@ -40,6 +41,7 @@ class Terms:
     intercept: bool = True
     weight_bits: int = WEIGHT
     models: int = 0
+    stopping: Stopping | None = None
 
 
 class TrainingStart(
@@ -73,6 +75,7 @@ class Announced:
     passes: int
     blocks: int
     penalty: Penalty
+    stopping: Stopping | None
 
     def plan(self, key: EncryptionKey) -> Plan:
         """Raises ConfigError (head-room)."""
@@ -145,4 +148,4 @@ def scaled(terms: Terms, scale: LabelScale) -> Link:
 def announced(session: Session, terms: Terms, start: TrainingStart, scale: LabelScale) -> Announced:
     blocks = len(session.roles.data_parties)
     passes = planned_passes(scale.flatness_log2, blocks) if terms.passes is None else terms.passes
-    return Announced(start, scaled(terms, scale), passes, blocks, terms.penalty)
+    return Announced(start, scaled(terms, scale), passes, blocks, terms.penalty, terms.stopping)

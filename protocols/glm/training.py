@@ -11,12 +11,12 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
          Columns: how many weights it has  -------------------------------------------------->
  each model (one, or one-vs-rest one a class), each pass
   1                              <-----------------------------------------------------------  WeightShare [[b_P]], to each P alone
-         [[z_P]] = X_P [[b_P]] + X_P a_P + masks that cancel in the hosts' sum
-         re-randomised  Predictor -----------------------> [[z]] = [[z_G]] + sum of [[z_P]]
+         [[z_P]] = X_P w_P, masked  Predictor -----------> [[z]] = [[z_G]] + sum of [[z_P]]     predictors.py
   2                              <-----------------------  Residual [[d]] = [[mean(z) - y]] by the link (links.py); to every host
   3      [[g_P]] = P_P^T [[d]] + L2 term
          MaskedGradient [[g_P + m_P]], packed, re-randomised -------------------------------->  opens g_P + m_P: blinded
   4      a_P += step (m_P >> shift)                                                        b_P -= step ((g_P + m_P) >> shift)
+         where the job asks for it, every few passes: a look at the loss, and the arbiter's verdict whether training goes on (stopping.py)
  at the end of each model
   5                              <-----------------------------------------------------------  FinalShare b_P, rounded, to P alone: w_P = a_P + b_P
 
@@ -29,7 +29,8 @@ Error: the weights equal those of the same integer arithmetic in the clear withi
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,28 +41,42 @@ from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
-from protocols.glm import pair_masks
-from protocols.glm.block import Block, Share, Shares, weights
+from protocols.glm import pair_masks, predictors, stopping
+from protocols.glm.block import Block, Share, weights
 from protocols.glm.links import Weighted
-from protocols.glm.plan import FEATURE, SCORE, SIGMA, WEIGHT, Plan, Step, rows_log2
+from protocols.glm.plan import WEIGHT, Plan, Step, rows_log2
+from protocols.glm.sealed_link import refuse_beyond
+from protocols.glm.stopping import Judging, Progress
 from protocols.glm.terms import Terms, announce, receive_start
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
 from protocols.session import Session
 
 MAX_COLUMNS = 1 << 16
-PREDICTOR_MASK = FEATURE + WEIGHT + SCORE + SIGMA  # bits: a predictor's, and 80 more
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """At the guest: x (m, d), targets (models, m), weights (models, m) or None, of rows that nothing is trained on."""
+
+    x: NDArray[np.float64]
+    targets: NDArray[np.float64]
+    weights: NDArray[np.float64] | None = None
+
+    def of(self, model: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Targets and weights of one model."""
+        return self.targets[model], None if self.weights is None else self.weights[model]
+
+
+class Trained(NamedTuple):
+    """A data party's own final weights (models, d), the name of the model, and after how many passes each training ended."""
+
+    weights: NDArray[np.float64]
+    model_id: bytes
+    passes: tuple[int, ...]
 
 
 class Columns(Message, disclosure=PUBLIC, learns="how many weights the sender's part of the model has"):
     count: int
-
-
-class WeightShare(Message, disclosure=SEALED, learns="nothing: the arbiter's share of the receiver's own weights, encrypted"):
-    share: CipherVec  # (d_P,)
-
-
-class Predictor(Message, disclosure=SEALED, learns="nothing: the sender's linear predictors, encrypted"):
-    z: CipherVec  # (n,)
 
 
 class Residual(Message, disclosure=SEALED, learns="nothing: the residuals, encrypted"):
@@ -85,9 +100,11 @@ def guest(
     terms: Terms,
     model_id: bytes,
     weights: NDArray[np.float64] | None = None,
-) -> NDArray[np.float64]:
+    held_out: HeldOut | None = None,
+) -> Trained:
     """x (n, d) float64, standardised and clipped; targets (models, n) as the link wants them; weights (models, n), positive, where terms are `weighted`;
-    model_id (16,) bytes, the same for all parts.  Returns weights (models, d + 1), the intercept last (without one: d).
+    model_id (16,) bytes, the same for all parts; held_out: the rows that decide when training ends, where terms say so.  Returns weights (models, d + 1), the
+    intercept last (without one: d).
 
     Learns: its own final weights.  Raises ConfigError (head-room), DataError (labels and weights out of bounds), InvalidKey, ProtocolError.
     """
@@ -95,32 +112,34 @@ def guest(
     told = announce(session, terms, targets, model_id, weights)
     plan, link = told.plan(key), told.link
     block = Block.of(x, plan, intercept=terms.intercept, models=len(targets))
+    look = stopping.Look.of(session, terms.stopping, plan, told.link, block, None if held_out is None else held_out.x)
+    looked = HeldOut(x, targets, weights) if held_out is None else held_out
     session.arbiter.send(Columns(block.width))
     pair_masks.relay(session)
-    found = []
-    for y, row_weights in zip(targets, weights if weights is not None else [None] * len(targets), strict=True):
+    found, passes = [], []
+    for model, y in enumerate(targets):
+        row_weights = None if weights is None else weights[model]
         if isinstance(link, Weighted):
             link = replace(link, weights=row_weights)
         first = np.zeros(block.width, dtype=np.int64)
         if terms.intercept:
             first[-1] = round(link.start(y, row_weights) * 2**WEIGHT)
         share = Share.start(PlainVec.from_i64(first))
-        for step in session.steps("train", plan.steps(), Shares({session.me: share})):
-            theirs = receive_share(session, block.width)  # 1
-            z = block.predictor(theirs, share.point)
-            for channel in session.hosts:
-                part = channel.recv(Predictor).z
-                check_lengths(channel.peer, len(x), part)
-                z = z + part
+        progress = Progress({session.me: share}, terms.stopping)
+        for planned in session.steps("train", plan.steps(), progress, progress.is_over):
+            z, theirs = predictors.guest(session, block, share)  # 1
             d = link.residual(session, z, y)
             broadcast(session.hosts, Residual(d))  # 2
-            descend(session, plan, block, share, d, theirs, step)  # 3, 4
+            descend(session, plan, block, share, d, theirs, progress.step(planned))  # 3, 4
+            if look is not None and look.due(planned):
+                stopping.guest(session, look, progress, planned, *looked.of(model))
         found.append(receive_weights(session, share))  # 5
-    return np.stack(found)
+        passes.append(progress.passes(plan.passes))
+    return Trained(np.stack(found), model_id, tuple(passes))
 
 
-def host(session: Session, x: NDArray[np.float64], terms: Terms) -> tuple[NDArray[np.float64], bytes]:
-    """x (n, d) float64, standardised and clipped, rows in the shared order.  Returns weights (models, d) and the model's name.
+def host(session: Session, x: NDArray[np.float64], terms: Terms, held_out: NDArray[np.float64] | None = None) -> Trained:
+    """x (n, d) float64, standardised and clipped, rows in the shared order; held_out (m, d), as at the guest.  Returns weights (models, d).
 
     Learns: its own final weights.  Raises ConfigError (head-room), InvalidKey, ProtocolError.
     """
@@ -131,20 +150,24 @@ def host(session: Session, x: NDArray[np.float64], terms: Terms) -> tuple[NDArra
     plan = told.plan(key)
     block = Block.of(x, plan, intercept=False, models=told.start.models)
     session.arbiter.send(Columns(block.width))
+    look = stopping.Look.of(session, terms.stopping, plan, told.link, block, held_out)
     masks = pair_masks.agree(session, "predictor")
-    found = []
+    found, passes = [], []
     for model in range(told.start.models):
         share = Share.start(PlainVec.zeros(block.width))
-        for number, step in session.steps("train", list(enumerate(plan.steps(), model * plan.passes)), Shares({session.me: share})):
-            theirs = receive_share(session, block.width)  # 1
-            z = block.predictor(theirs, share.point).add_plain(masks.integers(number, len(x), PREDICTOR_MASK))
-            session.guest.send(Predictor(z.rerandomise(session.seed("predictor", z.digest()))))
+        progress = Progress({session.me: share}, terms.stopping)
+        for planned in session.steps("train", plan.steps(), progress, progress.is_over):
+            use = model * plan.passes + planned.number
+            theirs = predictors.host(session, block, share, masks, use)  # 1
             told.link.deal(session, len(x))
             d = session.guest.recv(Residual).d  # 2
             check_lengths(session.roles.guest, len(x), d)
-            descend(session, plan, block, share, d, theirs, step)  # 3, 4
+            descend(session, plan, block, share, d, theirs, progress.step(planned))  # 3, 4
+            if look is not None and look.due(planned):
+                stopping.host(session, look, progress, planned, masks, use)
         found.append(receive_weights(session, share))  # 5
-    return np.stack(found), told.start.model_id
+        passes.append(progress.passes(plan.passes))
+    return Trained(np.stack(found), told.start.model_id, tuple(passes))
 
 
 def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> bytes:
@@ -156,18 +179,23 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> bytes:
     plan = told.plan(key.public)
     parties = [session.channels[p] for p in session.roles.data_parties]
     columns = {channel.peer: receive_columns(session, channel.peer) for channel in parties}
+    penalised = {party: count - (terms.intercept and party == session.roles.guest) for party, count in columns.items()}
     for _ in range(told.start.models):
         shares = {party: Share.start(PlainVec.zeros(count)) for party, count in columns.items()}
-        for step in session.steps("train", plan.steps(), Shares(shares)):
-            for channel in parties:
-                here = shares[channel.peer].point
-                channel.send(WeightShare(key.encrypt(here, session.seed("weight share", here.to_bytes()))))  # 1
-            told.link.serve(session, plan.rows_log2, key, last=step.last)  # 2
+        progress = Judging(shares, terms.stopping)
+        for planned in session.steps("train", plan.steps(), progress, progress.is_over):
+            step = progress.step(planned)
+            predictors.serve(session, key, shares)  # 1
+            progress.beyond = told.link.serve(session, plan.rows, key)  # 2
             for channel in parties:
                 packed = channel.recv(MaskedGradient).packed  # 3
                 check_lengths(channel.peer, -(-columns[channel.peer] // plan.slots), packed, what="packed gradients")
                 opened = key.open_packed(packed, plan.width, plan.slots, columns[channel.peer], max_bits=plan.mask_bits)
                 shares[channel.peer].step(opened, plan.shift, step)  # 4
+            if terms.stopping is not None and terms.stopping.due(planned):
+                stopping.arbiter(session, key, plan, told.link, progress, planned, penalised)
+            if planned.last or progress.over:
+                refuse_beyond(session, progress.beyond)
         for channel in parties:
             channel.send(FinalShare(rounded(shares[channel.peer].point, terms.weight_bits)))  # 5
     return told.start.model_id
@@ -194,12 +222,6 @@ def receive_columns(session: Session, party: str) -> int:
     if not 1 <= count <= MAX_COLUMNS:
         raise RemoteProtocolError(f"{party} announced an impossible number of columns", party=party)
     return count
-
-
-def receive_share(session: Session, width: int) -> CipherVec:
-    share = session.arbiter.recv(WeightShare).share
-    check_lengths(session.roles.arbiter, width, share, what="weights")
-    return share
 
 
 def receive_weights(session: Session, share: Share) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ import pytest
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey, Keyring
 from protocols.errors import UnfreshCiphertext
-from protocols.glm import IDENTITY, LOGISTIC_LINKS, POISSON, sealed_link, terms, training
+from protocols.glm import IDENTITY, LOGISTIC_LINKS, POISSON, predictors, sealed_link, terms, training
 from protocols.glm.block import Block
 from protocols.glm.plan import Penalty, Plan, rows_log2
 from protocols.message import Message
@@ -104,7 +104,7 @@ def run(request: pytest.FixtureRequest, small_tables: Tables) -> Run:
 
 
 def test_an_honest_transcript_has_no_finding(run: Run) -> None:
-    assert {s.kind for s in run.transcript} >= {training.WeightShare, training.Predictor, training.Residual, training.MaskedGradient}
+    assert {s.kind for s in run.transcript} >= {predictors.WeightShare, predictors.Predictor, training.Residual, training.MaskedGradient}
     assert audit.undeclared(run.transcript, declared()) == []
     assert audit.unrandomised(run.transcript, run.keys) == []
     assert audit.repeated(run.transcript, run.keys) == []

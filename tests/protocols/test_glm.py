@@ -63,7 +63,7 @@ def train(
     programs |= {h: partial(glm.host, x=b, terms=terms) for h, b in zip(hosts, blocks[1:], strict=True)}
     randomness = {p: ContextFree(p) for p in roles.all} if fixed else None
     results = run_local(roles, programs, scheme, randomness=randomness)
-    found = [results["guest"], *(results[h][0] for h in hosts)]
+    found = [results[p].weights for p in ("guest", *hosts)]
     return found if y.ndim == 2 else [w[0] for w in found]
 
 

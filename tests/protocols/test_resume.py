@@ -33,11 +33,11 @@ def ids(rows: range) -> list[bytes]:
     return [b"id %d" % row for row in rows]
 
 
-def regression(hosts: int, passes: int = 2, models: int = 1) -> tuple[Roles, Programs, Scheme]:
+def regression(hosts: int, passes: int = 2, models: int = 1, stopping: glm.Stopping | None = None) -> tuple[Roles, Programs, Scheme]:
     """Alignment and logistic regression with the exact link; the tables overlap in part."""
     roles = roles_of(hosts)
     rng = np.random.default_rng(hosts)
-    terms = glm.Terms(LOGISTIC_LINKS["exact"], Penalty(1.0), passes)
+    terms = glm.Terms(LOGISTIC_LINKS["exact"], Penalty(1.0), passes, stopping=stopping)
     programs: Programs = {}
     for k, party in enumerate(roles.data_parties):
         own, x = ids(range(k, 24)), rng.normal(size=(24 - k, 2)).clip(-3, 3)
@@ -47,8 +47,8 @@ def regression(hosts: int, passes: int = 2, models: int = 1) -> tuple[Roles, Pro
             found = alignment.align(session, own, 1)
             if session.me == "guest":
                 name = session.seed("model id").secret[:16]
-                return glm.guest(session, x[found.rows], y[:, found.rows], terms, name).tobytes() + name
-            weights, name = glm.host(session, x[found.rows], terms)
+                return glm.guest(session, x[found.rows], y[:, found.rows], terms, name).weights.tobytes() + name
+            weights, name, _ = glm.host(session, x[found.rows], terms)
             return weights.tobytes() + name
 
         programs[party] = data_party
@@ -99,7 +99,7 @@ def binned(hosts: int, tell: bool) -> tuple[Roles, Programs, Scheme]:
     def guest(session: Session) -> bytes:
         own, theirs = woe.guest(session, y, fine(0), rule, tell=tell, open_names=True)
         name = session.seed("model id").secret[:16]
-        weights = glm.guest(session, rng_x(0), y[np.newaxis].astype(np.float64), terms, name)
+        weights = glm.guest(session, rng_x(0), y[np.newaxis].astype(np.float64), terms, name).weights
         columns = {p: [(c.name, c.apart, c.merged.group.tolist(), c.merged.events.tolist()) for c in t] for p, t in theirs.items()}
         return repr(([m.events.tolist() for m in own], columns)).encode() + weights.tobytes()
 
@@ -124,6 +124,7 @@ CASES: dict[str, Callable[[], tuple[Roles, Programs, Scheme]]] = {
     "logistic regression": partial(regression, 1),
     "logistic regression, two hosts": partial(regression, 2),
     "one against the rest": partial(regression, 1, passes=1, models=2),
+    "regressions that stop by their loss": partial(regression, 1, passes=5, models=2, stopping=glm.Stopping(9.0, 1)),
     "bins that a host is told": partial(binned, 1, True),
     "bins of two hosts for the guest": partial(binned, 2, False),
     "shared trees": partial(trees, "shared", 2),

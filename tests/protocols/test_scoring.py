@@ -11,7 +11,7 @@ import pytest
 import vfl
 from protocols.cipher import Identity, Keyring
 from protocols.errors import DataError, ModelError, RemoteProtocolError
-from protocols.glm import pair_masks, scoring, training
+from protocols.glm import pair_masks, predictors, scoring
 from protocols.session import Roles, Session
 from tests.harness import TOY, Escrow, Recording, Sent
 from tests.leakage.audit import not_uniform
@@ -107,7 +107,7 @@ def test_guest_and_arbiter_together_read_no_single_hosts_predictors(small_tables
         )
         (key,), keys = scheme.keys, Keyring()
         keys.add(key.public)
-        sent = [s.vectors(keys)[0] for s in transcript if s.kind is training.Predictor]
+        sent = [s.vectors(keys)[0] for s in transcript if s.kind is predictors.Predictor]
         values = [v for z in sent for v in key.open(z, key.public.plain_bits).to_ints()]
-        large = sum(abs(v) > 2 ** (training.PREDICTOR_MASK - 40) for v in values)
+        large = sum(abs(v) > 2 ** (predictors.MASK - 40) for v in values)
         assert large == (0 if hosts == 1 else len(values))

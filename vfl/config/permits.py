@@ -31,6 +31,10 @@ PERMITS: dict[str, str] = {
         "counts, weighted rows, planned passes: hosts and arbiter learn the order of magnitude, a power of two, of the labels' mean (counts), of the largest "
         "weight of a row, which with balanced classes is that of the rarest class, and of p (1 - p) for the rarest class (planned passes)"
     ),
+    "loss-to-arbiter": (
+        "tol or early_stopping: the arbiter learns the mean loss of the training rows (with the penalty) or of the rows held out for it, every "
+        "n_iter_no_change passes; all parties learn whether it still improved, and after how many passes training ended"
+    ),
     "scores-to-guest": (
         "the guest learns, for every row scored, the sum of the hosts' rounded parts of the score; "
         "with a single host that is this host's own part"

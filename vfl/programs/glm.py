@@ -105,7 +105,7 @@ def guest(session: Session, table: Table, job: GlmJob) -> Fitted:
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, job.clip, steps)
         x = standardiser.transform(train.features, session.me)
-        weights = glm.guest(session, x, wanted.y, job.terms, model_id, wanted.weights)
+        weights = glm.guest(session, x, wanted.y, job.terms, model_id, wanted.weights).weights
     intercept = tuple(weights[:, -1].tolist()) if job.fit_intercept else (0.0,) * len(weights)
     own = weights[:, :-1] if job.fit_intercept else weights
     part = GlmPart(
@@ -132,7 +132,7 @@ def host(session: Session, table: Table, job: GlmJob) -> Fitted:
     steps = features.fit_host(session, train, job.preprocess, open_names=job.open_names)
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, job.clip, steps)
-        weights, model_id = glm.host(session, standardiser.transform(train.features, session.me), job.terms)
+        weights, model_id, _ = glm.host(session, standardiser.transform(train.features, session.me), job.terms)
     part = GlmPart(session.me, model_id, standardiser, weights, job.family, job.link, job.score_bits)
     if scored.any():
         score_host(session, part, aligned.take(np.flatnonzero(scored)))

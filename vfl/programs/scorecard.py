@@ -81,7 +81,7 @@ def guest(session: Session, table: Table, job: ScorecardJob) -> Fitted:
     assert steps is not None
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, CLIP, steps)
-        (weights,) = glm.guest(session, standardiser.transform(train.features, session.me), y[np.newaxis], job.terms, model_id)
+        (weights,) = glm.guest(session, standardiser.transform(train.features, session.me), y[np.newaxis], job.terms, model_id).weights
     part = ScorecardPart.of(session.me, model_id, steps, standardiser, weights[:-1], job.scale, float(weights[-1]), table.classes)
     scores = None
     if scored.any():
@@ -99,7 +99,7 @@ def host(session: Session, table: Table, job: ScorecardJob) -> Fitted:
     assert steps is not None
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, CLIP, steps)
-        (weights,), model_id = glm.host(session, standardiser.transform(train.features, session.me), job.terms)
+        (weights,), model_id, _ = glm.host(session, standardiser.transform(train.features, session.me), job.terms)
     part = ScorecardPart.of(session.me, model_id, steps, standardiser, weights, job.scale)
     if scored.any():
         with session.phase("score"):

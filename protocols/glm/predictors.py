@@ -1,0 +1,62 @@
+"""The joint linear predictors of shared weights, which the guest holds encrypted: steps 1 of a training and of each look at its loss.
+
+     data party P (a host, or the guest itself)               guest                                arbiter (sk; holds every b_P)
+ 1              <---------------------------------------------------------------------------------  WeightShare [[b_P]], to each P alone
+     [[z_P]] = X_P [[b_P]] + X_P a_P + masks that cancel in the hosts' sum
+     re-randomised  Predictor ------------------------------> [[z]] = [[z_G]] + sum of [[z_P]]
+
+Who learns what: nobody anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from protocols.cipher import CipherVec, DecryptionKey
+from protocols.codec import check_lengths
+from protocols.glm.block import Block, Share
+from protocols.glm.pair_masks import PairMasks
+from protocols.glm.plan import FEATURE, SCORE, SIGMA, WEIGHT
+from protocols.message import SEALED, Message
+from protocols.session import Session
+
+MASK = FEATURE + WEIGHT + SCORE + SIGMA  # bits: a predictor's, and 80 more
+
+
+class WeightShare(Message, disclosure=SEALED, learns="nothing: the arbiter's share of the receiver's own weights, encrypted"):
+    share: CipherVec  # (d_P,)
+
+
+class Predictor(Message, disclosure=SEALED, learns="nothing: the sender's linear predictors, encrypted"):
+    z: CipherVec  # (n,)
+
+
+def serve(session: Session, key: DecryptionKey, shares: Mapping[str, Share]) -> None:
+    """At the arbiter: gives each data party its share of that party's own weights, encrypted."""
+    for party, share in shares.items():
+        session.channels[party].send(WeightShare(key.encrypt(share.point, session.seed("weight share", share.point.to_bytes()))))
+
+
+def guest(session: Session, block: Block, share: Share) -> tuple[CipherVec, CipherVec]:
+    """[[z]] (n,) of the block's rows, with the hosts' fresh factors, and [[b]] (d,) of the guest's own weights."""
+    theirs = receive_share(session, block.width)
+    z = block.predictor(theirs, share.point)
+    for channel in session.hosts:
+        part = channel.recv(Predictor).z
+        check_lengths(channel.peer, len(block), part)
+        z = z + part
+    return z, theirs
+
+
+def host(session: Session, block: Block, share: Share, masks: PairMasks, use: int) -> CipherVec:
+    """Sends the block's part of z; returns [[b]] (d,) of its own weights.  use: another number for each look at any rows."""
+    theirs = receive_share(session, block.width)
+    z = block.predictor(theirs, share.point).add_plain(masks.integers(use, len(block), MASK))
+    session.guest.send(Predictor(z.rerandomise(session.seed("predictor", z.digest()))))
+    return theirs
+
+
+def receive_share(session: Session, width: int) -> CipherVec:
+    share = session.arbiter.recv(WeightShare).share
+    check_lengths(session.roles.arbiter, width, share, what="weights")
+    return share

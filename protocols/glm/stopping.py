@@ -1,0 +1,310 @@
+"""When training ends, where the job asks for that: the mean loss is opened every few passes, to the arbiter alone, which tells the others how to go on.
+
+Source: an improvement below a tolerance ends training as in scikit-learn's SGDClassifier; momentum begins anew where the objective rises (function scheme of
+O'Donoghue and Candes, Found. Comput. Math. 15, 2015), here from the better of two points.
+Adversary: honest but curious.  The loss is of the training rows, and the penalty with it (the objective), or of rows held out for this (`validation`).
+
+ every `every` passes
+        host P                                         guest                                        arbiter (sk; holds every b_P)
+  1            <----------------------------------------------------------------------------------  WeightShare [[b_P]], to each P alone
+        Predictor [[X_P w_P]] of the rows, masked, as in training.py  ->  [[z]]
+        WeightSquares [[2 a.b_P + a.a]] + masks that cancel,
+        re-randomised; of the objective only  -------> [[q]] = their sum, and its own
+  2                                                    its part of the sum of losses (losses.py)  ->  its part of it
+                                                                  <--------------------------------  LossShare [[its part]], [[sum of b.b]]
+  3                                                    [[L]] = ([[sum of losses]] + alpha / 2 [[sum of w.w]]) / weight of all rows
+                                                       + uniform noise below its grid, re-randomised
+                                                       MeanLoss  ----------------------------------> opens L, rounded at random to 2^-GRID
+  4            <---------------------------------------------------------------------------------- Verdict, to all data parties
+
+Verdict.  L below the best so far by `tol` or more: go on.  Otherwise the better of this point and the best so far is taken, and momentum begins anew from there; if it
+had just begun anew, training ends there.  So weights are revealed after `every` passes at least, and the loss is opened three times at least.
+Who learns what: the arbiter the mean loss at a few points; all parties whether it improved by `tol`, and so after how many passes training ended; nobody anything else.
+Cost: a pass without its gradients over the rows that are looked at.
+Error: of the rows' losses see losses.py; the mean is rounded, at random, to a multiple of 2^-GRID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols._native import PlainVec
+from protocols.channel import broadcast
+from protocols.checkpoint import Arrays
+from protocols.cipher import CipherVec, DecryptionKey
+from protocols.codec import check_lengths
+from protocols.errors import DataError, RemoteProtocolError
+from protocols.glm import predictors
+from protocols.glm.block import Block, Share
+from protocols.glm.links import Link, Weighted
+from protocols.glm.pair_masks import PairMasks
+from protocols.glm.plan import SIGMA, WEIGHT, Plan, Step, nesterov
+from protocols.message import REVEALED, SEALED, Message
+from protocols.session import Session
+
+GRID = 20  # fractional bits of the mean loss that is opened
+SCALE = 24  # bits of the factor that makes a mean of a sum
+MEAN = 40  # |mean loss| < 2^MEAN
+MOST_ROWS = 1 << 40
+LEAST_HELD_OUT = 30
+GO_ON, ANEW_HERE, ANEW_AT_BEST, END_HERE, END_AT_BEST = range(5)
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """Training ends when the loss has not improved by `tol` in `every` passes.  validation: it is that of rows held out, not of those trained on."""
+
+    tol: float
+    every: int
+    validation: bool = False
+
+    def due(self, step: Step) -> bool:
+        """Whether the loss is opened when this pass is over."""
+        return (step.number + 1) % self.every == 0
+
+
+class WeightSquares(Message, disclosure=SEALED, learns="nothing: a part of the sum of the sender's squared weights, encrypted"):
+    part: CipherVec  # (1,)
+
+
+class LossShare(
+    Message, disclosure=SEALED, learns="nothing: the arbiter's parts of the rows' losses and of the squared weights, encrypted"
+):
+    share: CipherVec  # (1 or n, and 1 for the weights,)
+
+
+class MeanLoss(
+    Message,
+    disclosure=REVEALED,
+    permit="loss-to-arbiter",
+    learns="the mean loss of the rows that decide when training ends, with the penalty if these are the training rows, rounded to about a millionth",
+):
+    mean: CipherVec  # (1,)
+
+
+class Verdict(
+    Message,
+    disclosure=REVEALED,
+    permit="loss-to-arbiter",
+    learns="whether the loss improved by tol since it was last opened, and whether training ends",
+):
+    code: int
+
+
+@dataclass
+class Progress:
+    """Shares of weights by their owner's name, and what decides the next step: what a pass changes, and what a mark keeps."""
+
+    shares: dict[str, Share]
+    stopping: Stopping | None = None
+    best: dict[str, PlainVec] = field(default_factory=dict)  # the shares where the loss was lowest, after it was opened
+    anew: int = 0  # the number of the step with which momentum began
+    over: bool = False
+
+    def step(self, planned: Step) -> Step:
+        """The factors of this pass: the plan's, or Nesterov's since momentum began."""
+        if self.stopping is None:
+            return planned
+        since = planned.number - self.anew
+        return replace(nesterov(since + 1)[since], number=planned.number, last=planned.last)
+
+    def follow(self, code: int, step: Step) -> None:
+        """What a verdict means, after this step."""
+        if code in (ANEW_AT_BEST, END_AT_BEST):
+            for party, share in self.shares.items():
+                share.point = self.best[party]
+        self.best = {party: share.point for party, share in self.shares.items()}
+        if code != GO_ON:
+            self.anew = step.number + 1
+            for share in self.shares.values():
+                share.trail = share.point
+        self.over = code in (END_HERE, END_AT_BEST)
+
+    def is_over(self) -> bool:
+        """Whether the step before was the last."""
+        return self.over
+
+    def passes(self, planned: int) -> int:
+        """How many were made of those planned, when training has ended."""
+        return self.anew if self.over else planned
+
+    def save(self) -> Arrays:
+        parts = {f"{p} {name}": part for p, s in self.shares.items() for name, part in (("point", s.point), ("trail", s.trail))}
+        parts |= {f"{party} best": point for party, point in self.best.items()}
+        arrays = {name: np.frombuffer(part.to_bytes(), np.uint8) for name, part in parts.items()}
+        return arrays if self.stopping is None else arrays | {"stopping": np.array(self._numbers(), np.int64)}
+
+    def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        def part(name: str) -> PlainVec:
+            return PlainVec.from_bytes(saved[name].tobytes())
+
+        for party, share in self.shares.items():
+            share.point, share.trail = part(f"{party} point"), part(f"{party} trail")
+        self.best = {party: part(f"{party} best") for party in self.shares if f"{party} best" in saved}
+        if self.stopping is not None:
+            self._take(saved["stopping"].tolist())
+
+    def _numbers(self) -> list[int]:
+        return [self.anew, int(self.over)]
+
+    def _take(self, numbers: list[int]) -> None:
+        self.anew, self.over = numbers[0], bool(numbers[1])
+
+
+@dataclass
+class Judging(Progress):
+    """The same at the arbiter, which alone knows the losses, in units of 2^-GRID."""
+
+    lowest: int = 0  # of those opened so far
+    beyond: int = 0  # rows beyond the link's knee, when last counted, and at the best point
+    best_beyond: int = 0
+
+    def judge(self, loss: int, step: Step) -> int:
+        """The verdict on the loss after this step, which is followed."""
+        assert self.stopping is not None
+        better, code = not self.best or loss < self.lowest, GO_ON
+        if self.best and self.lowest - loss < self.stopping.tol * 2**GRID:
+            tried = self.anew > 0 and step.number + 1 - self.anew == self.stopping.every
+            code = {(False, True): ANEW_HERE, (False, False): ANEW_AT_BEST, (True, True): END_HERE, (True, False): END_AT_BEST}[
+                tried, better
+            ]
+        if better:
+            self.lowest, self.best_beyond = loss, self.beyond
+        elif code != GO_ON:
+            self.beyond = self.best_beyond
+        self.follow(code, step)
+        return code
+
+    def _numbers(self) -> list[int]:
+        return [*super()._numbers(), self.lowest, self.beyond, self.best_beyond]
+
+    def _take(self, numbers: list[int]) -> None:
+        super()._take(numbers)
+        self.lowest, self.beyond, self.best_beyond = numbers[2:]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a data party needs for a look at the loss: the plan, the link, and its own block of the rows that are looked at."""
+
+    stopping: Stopping
+    plan: Plan
+    link: Link
+    block: Block
+
+    @classmethod
+    def of(
+        cls, session: Session, stopping: Stopping | None, plan: Plan, link: Link, block: Block, held_out: NDArray[np.float64] | None
+    ) -> Look | None:
+        """block: of the rows that are trained on; held_out (m, d).  Raises DataError where too few rows would decide when training ends."""
+        if stopping is None:
+            return None
+        if not stopping.validation:
+            return cls(stopping, plan, link, block)
+        rows = 0 if held_out is None else len(held_out)
+        if held_out is None or rows < LEAST_HELD_OUT:
+            raise DataError(
+                f"{rows} rows are too few to decide when training ends: their loss would tell too much of single rows",
+                remedy="Raise validation_fraction, use more rows, or leave early_stopping out",
+                party=session.me,
+                expected=f"at least {LEAST_HELD_OUT}",
+            )
+        return cls(stopping, plan, link, block.at(held_out))
+
+    def due(self, step: Step) -> bool:
+        """Whether the loss is opened when this pass is over."""
+        return self.stopping.due(step)
+
+
+def guest(
+    session: Session, look: Look, progress: Progress, step: Step, y: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> None:
+    """Looks at the loss of the rows, y (m,) and weights (m,) or None, at the guest's share of the point after `step`, and follows the verdict."""
+    share = progress.shares[session.me]
+    z, theirs = predictors.guest(session, look.block, share)  # 1
+    heaviest = 1.0 if weights is None else float(weights.max())
+    measured = look.link.measure(session, z, y, None if weights is None else weights / heaviest)  # 2
+    penalised = look.block.penalised
+    squares = None
+    if not look.stopping.validation:
+        squares = squares_of(theirs, share.point, penalised)
+        for channel in session.hosts:
+            part = channel.recv(WeightSquares).part
+            check_lengths(channel.peer, 1, part)
+            squares = part if squares is None else squares + part
+    rows = len(measured.factors)
+    held = session.arbiter.recv(LossShare).share
+    check_lengths(session.roles.arbiter, rows + (squares is not None), held)
+    total = len(y) if weights is None else float((weights / heaviest).sum())
+    mean = measured.sum(held.take(np.arange(rows))).mul_plain(PlainVec.from_ints([round(2.0 ** (look.plan.rows_log2 + SCALE) / total)]))
+    if squares is not None:
+        n = len(y)
+        factor = look.plan.penalty.a_row(n) * n / 2 / (total * heaviest) * 2.0 ** (mean_bits(look.plan, look.link) - 2 * WEIGHT)
+        mean = mean + (squares + held.take(np.array([rows]))).mul_plain(PlainVec.from_ints([round(factor)]))
+    mean = mean.add_plain(session.seed("loss noise", mean.digest()).integers(1, mean_bits(look.plan, look.link) - GRID))  # 3
+    session.arbiter.send(MeanLoss(mean.rerandomise(session.seed("mean loss", mean.digest()), to_holder=True)))
+    progress.follow(receive_verdict(session), step)  # 4
+
+
+def host(session: Session, look: Look, progress: Progress, step: Step, masks: PairMasks, use: int) -> None:
+    """The same at a host; masks, use: as in training, for looks and squares of their own."""
+    share = progress.shares[session.me]
+    theirs = predictors.host(session, look.block, share, masks.apart("loss"), use)  # 1
+    look.link.deal(session, len(look.block))
+    if not look.stopping.validation:
+        squares = squares_of(theirs, share.point, look.block.penalised)
+        assert squares is not None
+        squares = squares.add_plain(masks.apart("squares").integers(use, 1, squares_bits(look.plan)))
+        session.guest.send(WeightSquares(squares.rerandomise(session.seed("weight squares", squares.digest()))))  # 2
+    progress.follow(receive_verdict(session), step)  # 4
+
+
+def arbiter(
+    session: Session, key: DecryptionKey, plan: Plan, link: Link, progress: Judging, step: Step, penalised: Mapping[str, int]
+) -> None:
+    """The same at the arbiter, which decides; penalised: how many weights of each party the penalty is of."""
+    assert progress.stopping is not None
+    validation = progress.stopping.validation
+    predictors.serve(session, key, progress.shares)  # 1
+    rows = (1, MOST_ROWS) if validation else plan.rows
+    held, beyond = link.serve_measure(session, rows, key, each=isinstance(link, Weighted))  # 2
+    if not validation:
+        progress.beyond = beyond
+        squared = sum(v * v for party, share in progress.shares.items() for v in share.point.to_ints()[: penalised[party]])
+        held = held.concat(PlainVec.from_ints([squared]))
+    session.guest.send(LossShare(key.encrypt(held, session.seed("loss share", held.to_bytes()))))
+    bits = mean_bits(plan, link)
+    mean = session.guest.recv(MeanLoss).mean  # 3
+    check_lengths(session.roles.guest, 1, mean)
+    (loss,) = key.open(mean, bits + MEAN).shift_right(bits - GRID).to_ints()
+    broadcast([session.channels[p] for p in session.roles.data_parties], Verdict(progress.judge(loss, step)))  # 4
+
+
+def squares_of(theirs: CipherVec, mine: PlainVec, penalised: int) -> CipherVec | None:
+    """[[2 a.b + a.a]] (1,) over the first weights, which the penalty is of; None where there are none."""
+    if not penalised:
+        return None
+    first = np.arange(penalised)
+    mine = mine.take(first)
+    return theirs.take(first).mul_plain(mine.scale(2)).sum().add_plain(PlainVec.from_ints([sum(a * a for a in mine.to_ints())]))
+
+
+def squares_bits(plan: Plan) -> int:
+    """Bits of a mask that hides a party's sum of squares of shares."""
+    return 2 * (plan.mask_bits - plan.shift + 16) + SIGMA
+
+
+def mean_bits(plan: Plan, link: Link) -> int:
+    return link.loss_bits + plan.rows_log2 + SCALE
+
+
+def receive_verdict(session: Session) -> int:
+    code = session.arbiter.recv(Verdict).code
+    if code not in range(5):
+        raise RemoteProtocolError(f"{session.roles.arbiter} gave no verdict that there is", party=session.roles.arbiter)
+    return code

@@ -1,0 +1,250 @@
+"""The opened loss is the mean loss at the weights of that pass, whatever the family, cipher, hosts and weights; training ends by it at all parties alike."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from protocols import glm
+from protocols.cipher import Identity, Keyring, Scheme
+from protocols.errors import DataError, RemoteProtocolError
+from protocols.glm import stopping
+from protocols.glm.block import Share
+from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, POISSON, Link
+from protocols.glm.plan import Penalty, Step
+from protocols.glm.stopping import ANEW_AT_BEST, ANEW_HERE, END_AT_BEST, END_HERE, GO_ON, GRID, Judging, MeanLoss, Verdict
+from protocols.session import Roles, Session
+from tests.harness import TOY, Escrow, Recording, Sent
+from vfl.engine import run_local
+
+Matrix = NDArray[np.float64]
+EXACT, TAYLOR = LOGISTIC_LINKS["exact"], LOGISTIC_LINKS["taylor"]
+LINKS = {"exact": EXACT, "taylor": TAYLOR, "identity": IDENTITY, "poisson": POISSON}
+
+
+def problem(link: Link, n: int, widths: tuple[int, ...], models: int = 1, seed: int = 0) -> tuple[list[Matrix], Matrix]:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, sum(widths))).clip(-4, 4)
+    z = x @ rng.normal(size=(x.shape[1], models)) * 0.6
+    if link is POISSON:
+        y = rng.poisson(np.exp(0.3 * z)).astype(float)
+    elif link is IDENTITY:
+        y = z + rng.normal(size=z.shape)
+        y = (y - y.mean(0)) / y.std(0)
+    else:
+        y = (z + rng.logistic(size=z.shape) > 0.4).astype(float)
+    return np.split(x, np.cumsum(widths)[:-1], axis=1), y.T.copy()
+
+
+class Run:
+    """One training, with what was sent, and what the arbiter's key opens of it."""
+
+    def __init__(
+        self,
+        blocks: list[Matrix],
+        y: Matrix,
+        terms: glm.Terms,
+        scheme: Scheme | None = None,
+        weights: Matrix | None = None,
+        held: tuple[list[Matrix], Matrix, Matrix | None] | None = None,
+    ) -> None:
+        scheme, hosts = scheme or Identity(), tuple(f"host{i}" for i in range(1, len(blocks)))
+        roles, self.sent, escrow = Roles("guest", hosts, "arbiter"), list[Sent](), Escrow(scheme)  # type: ignore[arg-type]
+
+        def arbiter(session: Session) -> bytes:
+            return glm.arbiter(session, escrow.generate("arbiter", session.seed("key")), terms)
+
+        outside = None if held is None else glm.HeldOut(held[0][0], held[1], held[2])
+        programs: dict[str, Any] = {"arbiter": arbiter}
+        programs["guest"] = partial(glm.guest, x=blocks[0], targets=y, terms=terms, model_id=bytes(16), weights=weights, held_out=outside)
+        for k, host in enumerate(hosts, 1):
+            programs[host] = partial(glm.host, x=blocks[k], terms=terms, held_out=None if held is None else held[0][k])
+        self.results = run_local(roles, programs, scheme, taps={p: [Recording(p, self.sent)] for p in roles.all})
+        self.parts = [self.results[p] for p in roles.data_parties]
+        self.key = escrow.keys[0]
+
+    def opened(self, terms: glm.Terms, rows_log2: int) -> list[float]:
+        """The losses that the arbiter opened."""
+        keys = Keyring()
+        keys.add(self.key.public)
+        bits = terms.link.loss_bits + rows_log2 + stopping.SCALE
+        values = [s.vectors(keys)[0] for s in self.sent if s.kind is MeanLoss]
+        return [self.key.open(v, self.key.public.plain_bits).to_ints()[0] / 2.0**bits for v in values]
+
+    def verdicts(self, party: str) -> list[int]:
+        return [s.message(Keyring()).code for s in self.sent if s.kind is Verdict and s.receiver == party]  # type: ignore[attr-defined]
+
+
+def loss(link: Link, z: Matrix, y: Matrix) -> Matrix:
+    if link is EXACT:
+        return np.asarray(np.logaddexp(0, z) - y * z)
+    if link is POISSON:
+        return np.asarray(np.exp(z) - y * z)
+    return np.asarray(2 * (z / 4 + 0.5 - y) ** 2 if link is TAYLOR else (z - y) ** 2 / 2)
+
+
+def mean_loss(run: Run, link: Link, blocks: list[Matrix], y: Matrix, weights: Matrix | None, model: int = 0) -> float:
+    guest, *hosts = (part.weights[model] for part in run.parts)
+    z = blocks[0] @ guest[:-1] + guest[-1] + sum((x @ w for x, w in zip(blocks[1:], hosts, strict=True)), np.zeros(len(y)))
+    return float(np.average(loss(link, z, y), weights=weights))
+
+
+def penalty(run: Run, alpha: float, total: float, model: int = 0) -> float:
+    guest, *hosts = (part.weights[model] for part in run.parts)
+    return alpha / 2 * sum(float(w @ w) for w in (guest[:-1], *hosts)) / total
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("widths", [(2, 3), (0, 1, 2)])
+@pytest.mark.parametrize("name", LINKS)
+def test_the_opened_loss_is_the_objective_at_the_weights(name: str, widths: tuple[int, ...], weighted: bool) -> None:
+    link, n, models = LINKS[name], 90, 2 if name == "exact" else 1
+    blocks, y = problem(link, n, widths, models)
+    weights = np.random.default_rng(1).uniform(0.2, 3, y.shape) if weighted else None
+    if weighted and link is POISSON:
+        weights = weights / weights.mean()  # type: ignore[operator]
+    terms = glm.Terms(link, Penalty(0.5, mean=link is POISSON), 6, weighted=weighted, stopping=glm.Stopping(1e-4, 6))
+    run = Run(blocks, y, terms, weights=weights)
+    found = run.opened(terms, 7)
+    assert len(found) == models
+    assert run.verdicts("guest") == run.verdicts("host1") == [GO_ON] * models
+    for k, (opened, target) in enumerate(zip(found, y, strict=True)):
+        each = None if weights is None else weights[k]
+        total = n if each is None else each.sum()
+        alpha = 0.5 * n if link is POISSON else 0.5
+        wanted = mean_loss(run, link, blocks, target, each, k) + penalty(run, alpha, total, k)
+        assert abs(opened - wanted) <= 1.5e-4 * (1 + (link is POISSON) * 5)
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_the_validation_loss_is_that_of_the_rows_held_out(name: str) -> None:
+    link = LINKS[name]
+    blocks, y = problem(link, 121, (2, 2, 1))
+    rng = np.random.default_rng(1)
+    train, held = np.arange(80), np.arange(80, 121)
+    weights = rng.uniform(0.2, 1, y.shape)
+    terms = glm.Terms(link, Penalty(0.01, mean=link is POISSON), 5, weighted=True, stopping=glm.Stopping(1e-4, 5, validation=True))
+    outside = ([x[held] for x in blocks], y[:, held], weights[:, held])
+    run = Run([x[train] for x in blocks], y[:, train], terms, weights=weights[:, train], held=outside)
+    (opened,) = run.opened(terms, 7)
+    wanted = mean_loss(run, link, [x[held] for x in blocks], y[0, held], weights[0, held])
+    assert abs(opened - wanted) <= 1.5e-4 * (1 + (link is POISSON) * 5)
+
+
+def converging(link: Link = EXACT, every: int = 5, tol: float = 1e-4, **changes: Any) -> tuple[list[Matrix], Matrix, glm.Terms]:
+    blocks, y = problem(link, 150, (2, 2, 1), changes.pop("count", 1))
+    terms = glm.Terms(link, Penalty(1.0, mean=False), 200, stopping=glm.Stopping(tol, every, **changes))
+    return blocks, y, terms
+
+
+def test_training_ends_at_the_optimum_at_all_parties_alike_and_each_model_by_itself() -> None:
+    blocks, y, terms = converging(count=2)
+    run = Run(blocks, y, terms)
+    assert len({part.passes for part in run.parts}) == 1
+    assert all(15 <= passes < 100 and passes % 5 == 0 for passes in run.parts[0].passes)
+    assert sum(run.parts[0].passes) == 5 * len(run.opened(terms, 8))
+    assert len({tuple(run.verdicts(p)) for p in ("guest", "host1", "host2")}) == 1
+    for k in range(2):
+        best = LogisticRegression(tol=1e-10).fit(np.hstack(blocks), y[k])
+        z = best.decision_function(np.hstack(blocks))
+        least = loss(EXACT, z, y[k]).mean() + (best.coef_**2).sum() / 2 / 150
+        found = mean_loss(run, EXACT, blocks, y[k], None, k) + penalty(run, 1.0, 150, k)
+        assert -1e-9 <= found - least <= 2e-4
+
+
+def test_a_lower_tolerance_comes_closer_and_takes_longer() -> None:
+    distances, passes = [], []
+    for tol in (1e-2, 1e-5):
+        (mine, *others), y, terms = converging(IDENTITY, tol=tol)
+        blocks = [mine, *(mine + 0.2 * x[:, :1] for x in others)]  # nearly collinear between the parties
+        run = Run(blocks, y, terms)
+        x = np.column_stack([*blocks, np.ones(150)])
+        w = np.linalg.solve(x.T @ x + np.diag([1.0] * 6 + [0.0]), x.T @ y[0])
+        least = ((x @ w - y[0]) ** 2).mean() / 2 + w[:-1] @ w[:-1] / 2 / 150
+        distances.append(mean_loss(run, IDENTITY, blocks, y[0], None) + penalty(run, 1.0, 150) - least)
+        passes.append(run.parts[0].passes[0])
+    assert distances[0] > 10 * distances[1] >= 0
+    assert passes[0] < passes[1] < 100
+
+
+def test_held_out_rows_end_training_before_it_fits_noise() -> None:
+    """40 columns of noise and few rows: the loss of the rows held out rises soon, and the weights are those from before."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(240, 41)), rng.integers(0, 2, (1, 240)).astype(float)
+    blocks, held = [x[:120, :20], x[:120, 20:]], ([x[120:, :20], x[120:, 20:]], y[:, 120:], None)
+    terms = glm.Terms(EXACT, Penalty(1e-3), 100, stopping=glm.Stopping(1e-4, 5, validation=True))
+    run, longer = Run(blocks, y[:, :120], terms, held=held), Run(blocks, y[:, :120], glm.Terms(EXACT, Penalty(1e-3), 100))
+    assert run.verdicts("guest") == [GO_ON, ANEW_AT_BEST, END_AT_BEST]
+    assert run.parts[0].passes == run.parts[1].passes == (15,)
+    assert mean_loss(run, EXACT, held[0], held[1][0], None) < mean_loss(longer, EXACT, held[0], held[1][0], None) - 0.05
+    opened = run.opened(terms, 7)
+    assert opened[0] == min(opened)
+    assert abs(mean_loss(run, EXACT, held[0], held[1][0], None) - opened[0]) <= 2e-4
+
+
+@pytest.mark.parametrize("validation", [False, True])
+@pytest.mark.parametrize("name", ["exact", "identity"])
+def test_ciphertexts_open_the_same_loss(name: str, validation: bool) -> None:
+    """512 bits: the least that a test uses; weights of rows, two hosts, a last pack that is not full."""
+    blocks, y = problem(LINKS[name], 61, (1, 1, 1))
+    held = ([x[:31] for x in blocks], y[:, :31], np.ones((1, 31))) if validation else None
+    terms = glm.Terms(LINKS[name], Penalty(1.0), 5, weighted=True, stopping=glm.Stopping(1e-4, 5, validation=validation))
+    weights = np.random.default_rng(1).uniform(0.2, 3, y.shape)
+    clear, secret = (Run(blocks, y, terms, scheme, weights, held).opened(terms, 6) for scheme in (Identity(), TOY))
+    assert abs(clear[0] - secret[0]) <= 2e-5
+
+
+def test_what_is_opened_is_rounded_at_random() -> None:
+    """The bits below the grid are uniform: nothing finer than about a millionth is opened.  Without the noise they are the same in every run."""
+    blocks, y = problem(IDENTITY, 40, (1, 1))
+    terms = glm.Terms(IDENTITY, Penalty(1.0), 5, stopping=glm.Stopping(1e-4, 5))
+    fine = [Run(blocks, y, terms).opened(terms, 6)[0] * 2**GRID for _ in range(60)]
+    assert max(fine) - min(fine) <= 1.5
+    below = np.sort(np.mod(fine, 1.0))
+    assert np.abs(below - (np.arange(60) + 0.5) / 60).max() <= 0.25
+
+
+def test_too_few_rows_decide_nothing() -> None:
+    blocks, y = problem(EXACT, 80, (1, 1))
+    terms = glm.Terms(EXACT, Penalty(1.0), 5, stopping=glm.Stopping(1e-4, 5, validation=True))
+    for held in (None, ([x[:29] for x in blocks], y[:, :29], None)):
+        with pytest.raises(DataError, match="too few to decide when training ends"):
+            Run(blocks, y, terms, held=held)
+
+
+def judged(*losses: float, every: int = 5) -> list[int]:
+    from protocols._native import PlainVec
+
+    state = Judging({"p": Share.start(PlainVec.zeros(1))}, glm.Stopping(0.01, every))
+    codes = []
+    for k, value in enumerate(losses, 1):
+        copy = Judging({"p": Share.start(PlainVec.zeros(1))}, glm.Stopping(0.01, every))
+        copy.load(state.save())  # as after a kill
+        codes.append(copy.judge(round(value * 2**GRID), Step(0, 0, keeps=False, number=every * k - 1)))
+        state = copy
+    return codes
+
+
+def test_verdicts() -> None:
+    assert judged(1.0, 0.9, 0.8, 0.7) == [GO_ON] * 4
+    assert judged(1.0, 0.9, 0.895, 0.894) == [GO_ON, GO_ON, ANEW_HERE, END_HERE]
+    assert judged(1.0, 0.9, 0.95, 0.8, 0.81, 0.82) == [GO_ON, GO_ON, ANEW_AT_BEST, GO_ON, ANEW_AT_BEST, END_AT_BEST]
+    assert judged(1.0, 1.0, 1.0) == [GO_ON, ANEW_AT_BEST, END_AT_BEST]
+
+
+def test_a_verdict_that_there_is_not() -> None:
+    class Told:
+        def recv(self, kind: Any) -> Any:
+            return Verdict(7)
+
+    class Fake:
+        arbiter = Told()
+        roles = Roles("guest", ("host1",), "arbiter")
+
+    with pytest.raises(RemoteProtocolError, match="no verdict"):
+        stopping.receive_verdict(Fake())  # type: ignore[arg-type]
