@@ -154,7 +154,7 @@ class BoostedTrees(Parameters):
     membership: "hidden" (hosts never learn which rows a node holds; the arbiter deals), or "shared" (faster; hosts learn it).
     gradient_bits: gradients are rounded to so many bits: more let the guest recognise rows.  min_bin_rows: sums over fewer of a host's rows are not given
     (docs/protocols/boosting.md).
-    top_rate, other_rate: with membership = "shared", the parts of the rows that a tree takes for their large gradients, and of the others (LightGBM's GOSS).
+    top_rate, other_rate: with membership = "shared", the parts of the rows that a round takes for their large gradients, and of the others (LightGBM's GOSS).
     guest_only_trees: first trees on the guest's columns alone.  early_stopping_rounds: with `validation`, the part of the rows held out for it.
     random_state: of rounding, sampling and the split; public.  key_bits: of the guest's Paillier key, 2048, 3072 or 4096.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -124,8 +124,6 @@ class Rounds:
             self.base, self.trees, self.seats, self.before = model.base, list(model.trees), list(model.seats), model.model_id
         self.first = len(self.trees)
         self._losses: list[float] = []
-        self._gradients = (np.zeros(0), np.zeros(0))
-        self._steps = np.zeros_like(self.margin)
 
     def check(self) -> None:
         objective.check_labels(self.p, self.y[~self.held_out])
@@ -134,27 +132,25 @@ class Rounds:
         if self.p.early_stopping_rounds and not self.held_out.any():
             raise ConfigError("early_stopping_rounds needs rows that are held out", remedy="Hold some out, or leave it at 0")
 
-    def gradients(self, tree: int) -> tuple[Floats, Floats, Bits]:
-        """g, h (n,) of a tree, and its rows (n,); all trees of a round use the margins from before the round."""
-        output = tree % self.p.num_class
-        if output == 0:
-            self._steps = np.zeros_like(self.margin)
-        if output == 0 or not len(self._gradients[0]):  # where the run goes on in the middle of a round, they are computed anew
-            self._gradients = objective.gradients(self.p, self.y, self.margin, self.weight)
-        g, h = self._gradients[0][:, output].copy(), self._gradients[1][:, output].copy()
-        if not goss.samples(self.p, tree):
-            return g, h, self.p.sampled(tree, self.held_out)
-        sampled, factor = goss.draw(self.p, tree, g, ~self.held_out)
-        return g * factor, h * factor, sampled
+    @property
+    def numbers(self) -> range:
+        """The rounds to train."""
+        return range(self.first // self.p.num_class, self.p.n_estimators)
 
-    def add(self, index: int, tree: Tree, step: Floats) -> None:
-        output = index % self.p.num_class
-        self.trees.append(tree)
-        self._steps[:, output] = step
-        if output == self.p.num_class - 1:
-            self.margin += self._steps
-            if self.held_out.any():
-                self._losses.append(objective.loss(self.p, self.y[self.held_out], self.margin[self.held_out]))
+    def gradients(self, number: int) -> tuple[Floats, Floats, Bits]:
+        """g, h (n, classes) of a round, and its rows (n,); all its trees use the margins from before it."""
+        g, h = objective.gradients(self.p, self.y, self.margin, self.weight)
+        if not goss.samples(self.p, number):
+            return g, h, self.p.sampled(number, self.held_out)
+        sampled, factor = goss.draw(self.p, number, g, ~self.held_out)
+        return g * factor[:, None], h * factor[:, None], sampled
+
+    def add(self, grown: Sequence[tuple[Tree, Floats]]) -> None:
+        """A round's trees, one a class, each with its step (n,) of every row's margin."""
+        self.trees += [tree for tree, _ in grown]
+        self.margin += np.column_stack([step for _, step in grown])
+        if self.held_out.any():
+            self._losses.append(objective.loss(self.p, self.y[self.held_out], self.margin[self.held_out]))
 
     def won(self, party: int) -> int:
         """How many splits of all trees so far are this party's: its next handle."""
@@ -169,7 +165,6 @@ class Rounds:
             "seats": seats,
             "seats_a_level": np.array([len(seat) for seat in self.seats], np.int64),
             "margin": self.margin,
-            "steps": self._steps,
             "losses": np.array(self._losses),
         }
 
@@ -178,7 +173,7 @@ class Rounds:
         trees = zip(*(np.split(saved[f.name], edges) for f in fields(Tree)), strict=True) if len(saved["nodes"]) else ()
         self.trees = [Tree(*parts) for parts in trees]
         self.seats = np.split(saved["seats"], np.cumsum(saved["seats_a_level"])[:-1]) if len(saved["seats_a_level"]) else []
-        self.margin, self._steps, self._losses = saved["margin"], saved["steps"], saved["losses"].tolist()
+        self.margin, self._losses = saved["margin"], saved["losses"].tolist()
 
     def stops(self) -> bool:
         """After a round: whether the held-out loss has not improved for `early_stopping_rounds` rounds."""
@@ -194,11 +189,11 @@ class Rounds:
         return Ensemble(self.p, model_id, self.base, trees, tuple(self.seats[: len(trees) * self.p.max_depth]))
 
 
-def ends_round(p: Params, tree: int) -> bool:
-    """Whether `tree` is the last of its round, and not of the run: where early stopping may end training."""
-    return bool(p.early_stopping_rounds) and (tree + 1) % p.num_class == 0 and tree + 1 < p.trees
+def may_end(p: Params, number: int) -> bool:
+    """Whether early stopping may end training after a round: after each but the last."""
+    return bool(p.early_stopping_rounds) and number + 1 < p.n_estimators
 
 
-def begins_round(p: Params, tree: int, first: int) -> bool:
-    """Whether hosts, who are asked for `tree`, hear before it whether early stopping has ended training; first: the number of the first new tree."""
-    return bool(p.early_stopping_rounds) and tree % p.num_class == 0 and tree >= p.joint_from and tree > first
+def tells(p: Params, number: int, first: int) -> bool:
+    """Whether hosts, who are asked for a round, hear before it whether early stopping has ended training; first: the number of the first new round."""
+    return bool(p.early_stopping_rounds) and number >= p.guest_only_trees and number > first

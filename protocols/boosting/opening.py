@@ -8,10 +8,10 @@
                    Continues: how much is kept    ------------>
  at the beginning of each round but the first, with early stopping
          NextTree: whether there is one           ------------>
- each tree (`hidden`: each level)
+ each round (`hidden`: each of its levels)
   1      RowGradients [[g|h]], in chunks          ------------>
 
-Trees of the guest alone have no messages, and in all others the guest waits for every host: so no party ends a step that another has not begun (protocols/checkpoint.py).
+Rounds of the guest alone have no messages, and in all others the guest waits for every host: so no party ends a step that another has not begun (protocols/checkpoint.py).
 
 Who learns what: numbers of columns; hosts also when the loss on the held-out rows stops improving.  Gradients stay encrypted.
 """
@@ -21,10 +21,11 @@ from __future__ import annotations
 import numpy as np
 
 from protocols import key_offer
-from protocols._native import PlainVec
+from protocols._native import Overflow, PlainVec
 from protocols.binning import Binned
-from protocols.boosting.ensemble import HostSplits, Rounds, ends_round
+from protocols.boosting.ensemble import HostSplits, Rounds, may_end
 from protocols.boosting.levels import check_ints
+from protocols.boosting.packing import Ints, Packing
 from protocols.boosting.params import Params
 from protocols.boosting.sums import join
 from protocols.channel import Channel, broadcast
@@ -51,10 +52,10 @@ class Continues(
     Message,
     disclosure=REVEALED,
     permit="own-wins-to-host",
-    learns="the random name of the model that is continued, and how many of its trees and of the receiver's splits are kept: the others came after the best round",
+    learns="the random name of the model that is continued, and how many of its rounds and of the receiver's splits are kept: the others came after the best round",
 ):
     before: bytes  # (16,)
-    trees: int
+    rounds: int
     splits: int
 
 
@@ -76,12 +77,12 @@ def start_guest(session: Session, binned: Binned, model_id: bytes, rounds: Round
         columns.append(int(count))
     broadcast(session.hosts, TreesStart(np.array(columns, dtype=np.int32), model_id))
     for party, channel in enumerate(session.hosts if rounds.before else [], 1):
-        channel.send(Continues(rounds.before, rounds.first, rounds.won(party)))
+        channel.send(Continues(rounds.before, rounds.numbers.start, rounds.won(party)))
     return key, columns
 
 
 def start_host(session: Session, binned: Binned, before: HostSplits | None) -> tuple[list[int], HostSplits, int]:
-    """Step 0 at a host: accepts the key; returns how many columns each party has, its part of the model so far, and the number of the first new tree."""
+    """Step 0 at a host: accepts the key; returns how many columns each party has, its part of the model so far, and the number of the first new round."""
     guest = session.roles.guest
     key_offer.accept(session, guest)
     session.guest.send(SplitColumns(binned.columns))
@@ -100,9 +101,9 @@ def start_host(session: Session, binned: Binned, before: HostSplits | None) -> t
             remedy="Give every party the model of the same run",
             party=session.me,
         )
-    if goes_on.trees < 0 or not 0 <= goes_on.splits <= len(before):
+    if goes_on.rounds < 0 or not 0 <= goes_on.splits <= len(before):
         raise RemoteProtocolError(f"{guest} keeps more of the model than there is", party=guest)
-    return columns, before.continued(start.model_id, goes_on.splits), goes_on.trees
+    return columns, before.continued(start.model_id, goes_on.splits), goes_on.rounds
 
 
 def party_of(session: Session) -> int:
@@ -117,10 +118,10 @@ def send_gradients(session: Session, key: DecryptionKey, plain: PlainVec) -> Non
         broadcast(session.hosts, RowGradients(key.encrypt(part, session.seed("gradients", part.to_bytes()))))
 
 
-def stops_after(session: Session, p: Params, rounds: Rounds, tree: int) -> bool:
-    """At the end of a tree, at the guest: whether training stops early.  Hosts hear it where they would begin their next tree."""
-    stops = ends_round(p, tree) and rounds.stops()
-    if stops and p.joint_from < p.trees:
+def stops_after(session: Session, p: Params, rounds: Rounds, number: int) -> bool:
+    """At the end of a round, at the guest: whether training stops early.  Hosts hear it where they would begin their next round."""
+    stops = may_end(p, number) and rounds.stops()
+    if stops and p.guest_only_trees < p.n_estimators:
         broadcast(session.hosts, NextTree(False))
     return stops
 
@@ -134,11 +135,24 @@ def receive_gradients(session: Session, rows: int) -> CipherVec:
     return join(chunks)
 
 
-def open_sums(channel: Channel, key: DecryptionKey, sums: CipherVec, width: int, slots: int, length: int) -> PlainVec:
-    """A host's packed sums.  Slots hold the sum of all rows, so only a host that did not add up the rows can make them spill: PlaintextOverflow names it."""
+def seal_sums(session: Session, packing: Packing, place: int, sums: CipherVec) -> CipherVec:
+    """A host's sums, raw, as they may leave: packed, with all classes of their ciphertexts masked but the one at `place`, and re-randomised."""
+    packed = sums.pack(packing.group_width, packing.groups)
+    if packing.classes > 1:
+        value = packed.digest()
+        packed = packed.add_plain(packing.masks(place, session.seed("masks below", value), session.seed("masks above", value), len(sums)))
+    return packed.rerandomise(session.seed("bin sums", packed.digest()), to_holder=True)
+
+
+def open_sums(channel: Channel, key: DecryptionKey, packing: Packing, place: int, sums: CipherVec, length: int) -> tuple[Ints, Ints]:
+    """G and H (length * nodes,) of a class, out of a host's packed sums.
+
+    Slots hold the sum of all rows, so only a host that did not add up the rows can make them spill: PlaintextOverflow names it.
+    """
     try:
-        return key.open_packed(sums, width, slots, length, width - 1)
-    except PlaintextOverflow:
+        opened = key.open_packed(sums, packing.group_width, packing.groups, length, packing.group_width - 1)
+        return packing.split(packing.slots(place, opened))
+    except (PlaintextOverflow, Overflow):
         raise PlaintextOverflow(
             f"{channel.peer} sent sums that are no sums of this job's rows",
             remedy=f"Ask {channel.peer} to check its installation, then start all parties again",

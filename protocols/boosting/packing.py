@@ -6,22 +6,39 @@ stay unbiased, and every run and the plaintext twin round alike.  The scales sta
     one slot:   sign | G, bits + L      | H, bits + L          L = ceil(log2(rows + 1)), so that no sum of rows can spill
     plaintext:  slot | slot | ... | slot                       as many as fit below the key's head-room
 
+All classes of a round are derived at the same predictions, so that several can share a row's ciphertext and are encrypted and, in profile `hidden`, added up at once:
+
+    one sum:    gap | slots of class 2 | gap | slots of class 1 | gap | slots of class 0
+
+A sum that is sent is one class's: the host adds a mask to the slots of the others, because the sums of all classes over the *same* rows would say far more about
+these rows than sums of one.  The gap is what hides a slot below its mask.  Sums then take more plaintexts, which is why `shared_by` counts what is cheaper.
+
 Source: quantised training is Shi et al. (NeurIPS 2022); packing g and h into one plaintext is SecureBoost+ (arXiv 2110.10927).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols._native import PlainVec
+from protocols._native import Overflow, PlainVec
 from protocols.boosting.params import Params
 from protocols.errors import ConfigError
+from protocols.randomness import Seed
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+GAP = 80  # bits by which a mask is longer than what it hides
+ENCRYPTION, ANSWER, ADDITION = (
+    0.042,
+    0.62,
+    0.63,
+)  # products: of an encryption and of an answer's factor and decryption, a bit of the key; of a row, a column
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +64,7 @@ class Quantised:
 
 @dataclass(frozen=True)
 class Packing:
-    """The layout of plaintexts for sums over up to `rows` rows under a key of `plain_bits` usable bits; `nodes` slots stay together.
+    """The layout of plaintexts for sums over up to `rows` rows under a key of `plain_bits` usable bits; `nodes` slots of each of `classes` stay together.
 
     Raises ConfigError if not even these fit.
     """
@@ -56,13 +73,14 @@ class Packing:
     bits: int
     plain_bits: int
     nodes: int = 1
+    classes: int = 1
 
     def __post_init__(self) -> None:
         if self.groups < 1:
             raise ConfigError(
                 "the key is too small for this job's head-room",
                 remedy="Use a larger key_bits, fewer gradient_bits or a smaller max_depth",
-                expected=self.width * self.nodes,
+                expected=self.group_width,
                 found=self.plain_bits,
             )
 
@@ -76,14 +94,39 @@ class Packing:
         return self.h_width + self.bits + self.rows.bit_length() + 1
 
     @property
+    def stride(self) -> int:
+        """Bits from one class's slots to the next one's."""
+        return self.width * self.nodes + (GAP if self.classes > 1 else 0)
+
+    @property
     def group_width(self) -> int:
-        """Bits of `nodes` slots."""
-        return self.width * self.nodes
+        """Bits of the slots of all classes that share a ciphertext."""
+        return self.stride * self.classes
 
     @property
     def groups(self) -> int:
-        """So many groups of `nodes` slots share a plaintext."""
+        """So many groups of slots share a plaintext."""
         return self.plain_bits // self.group_width
+
+    def side_by_side(self, classes: Sequence[PlainVec]) -> PlainVec:
+        """One plaintext a row out of those of its classes, the first lowest."""
+        return reduce(operator.add, (plain.shift_left(self.stride * place) for place, plain in enumerate(classes)))
+
+    def masks(self, place: int, below: Seed, above: Seed, sums: int) -> PlainVec:
+        """For so many packed sums: what hides all classes but the one at `place`, each from a range 2^GAP times as large as its slots."""
+        low, high = self.stride * place - 1, self.stride * (self.classes - 1 - place) - 1
+        parts = [below.integers(sums, low)] if low > 0 else []
+        parts += [above.integers(sums, high).shift_left(self.stride * (place + 1))] if high > 0 else []
+        return reduce(operator.add, parts).pack(self.group_width, self.groups)
+
+    def slots(self, place: int, opened: PlainVec) -> PlainVec:
+        """Of opened sums (n,) the slots of the class at `place`, (n * nodes,).  Raises Overflow where they do not fit, as those of rows do."""
+        if self.classes > 1:
+            every = opened.unpack(self.stride, self.classes, len(opened) * self.classes)
+            opened = every.take(np.arange(len(opened), dtype=np.int64) * self.classes + place)
+        if opened.max_bits() >= self.width * self.nodes:
+            raise Overflow
+        return opened.unpack(self.width, self.nodes, len(opened) * self.nodes)
 
     def rows_plain(self, g: Ints, h: Ints) -> PlainVec:
         """One plaintext a row: g above h."""
@@ -93,3 +136,20 @@ class Packing:
         """G and H of opened slots."""
         high = sums.shift_right(self.h_width)
         return high.to_i64(), (sums - high.shift_left(self.h_width)).to_i64()
+
+
+def shared_by(one: Packing, all_classes: int, columns: int, sums: int, *, added: bool) -> Packing:
+    """`one` class's layout, or that of as many together as make a round cheapest; columns: of all hosts; sums: that they send a class.
+
+    added: whether one histogram serves all classes of a ciphertext, as in profile `hidden`.  Counts products modulo n^2, as they grow with the key's size:
+    an encryption, a row's additions, and an answer's packing, new factor and decryption.
+    """
+
+    def cost(layout: Packing) -> float:
+        row = one.plain_bits * ENCRYPTION + (columns * ADDITION if added else 0)
+        answer = one.plain_bits * ANSWER + (layout.groups - 1) * layout.group_width
+        return -(-all_classes // layout.classes) * one.rows * row + all_classes * -(-sums // layout.groups) * answer
+
+    wide = [(one.width * one.nodes + GAP) * k for k in range(2, all_classes + 1)]
+    fitting = [replace(one, classes=k) for k, width in enumerate(wide, 2) if width <= one.plain_bits]
+    return min([one, *fitting], key=cost)

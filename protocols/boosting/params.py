@@ -20,11 +20,11 @@ _ROUNDING, _ROWS, _COLUMNS = range(3)  # streams of public randomness
 
 @dataclass(frozen=True)
 class Params:
-    """n_estimators rounds (of one tree, or with multi:softprob of `num_class` trees).
+    """n_estimators rounds (of one tree, or with multi:softprob of `num_class` trees, which have the same rows and columns).
 
     gradient_bits: bits of a quantised g and h; the fewer, the fewer rows the guest recognises in a sum.  min_bin_rows: no sum over fewer of a host's rows can be
     derived (1: no limit); in `hidden` bins and nodes are limited instead, see `least_child`.
-    top_rate, other_rate: the parts of the rows that a tree takes for their large gradients, and of the others (goss.py); 0: all rows.  `shared` only.
+    top_rate, other_rate: the parts of the rows that a round takes for their large gradients, and of the others (goss.py); 0: all rows.  `shared` only.
     guest_only_trees: so many first rounds use the guest's columns only; hosts hear nothing of them.
     early_stopping_rounds: rounds without a better loss on the held-out rows before training ends; 0: never.
     seed: of everything random that is public (rounding, rows, columns).  Raises ConfigError.
@@ -86,10 +86,9 @@ class Params:
         """Trees in all, if nothing stops early: tree t belongs to round t // num_class and class t % num_class."""
         return self.n_estimators * self.num_class
 
-    @property
-    def joint_from(self) -> int:
-        """The first tree in which hosts take part."""
-        return self.guest_only_trees * self.num_class
+    def trees_of(self, number: int) -> range:
+        """The trees of a round, one a class."""
+        return range(number * self.num_class, (number + 1) * self.num_class)
 
     @property
     def least_child(self) -> int:
@@ -121,26 +120,26 @@ class Params:
         """(rows, 2) uniform in [0, 1): how g and h of a row are rounded in a tree."""
         return self._stream(_ROUNDING, tree).random((rows, 2))
 
-    def sampled(self, tree: int, held_out: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which rows a tree is trained on: each that is not held out with probability `subsample`, the same for all trees of a round."""
+    def sampled(self, number: int, held_out: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which rows the trees of a round are trained on: each that is not held out with probability `subsample`."""
         if self.subsample == 1:
             return ~held_out
-        draws = self._stream(_ROWS, tree // self.num_class).random(len(held_out))
+        draws = self._stream(_ROWS, number).random(len(held_out))
         return np.asarray((draws < self.subsample) & ~held_out)
 
-    def order(self, tree: int, rows: int) -> NDArray[np.int64]:
-        """(rows,) a random order of rows, for a tree."""
-        return self._stream(_ROWS, tree).permutation(rows)
+    def order(self, number: int, rows: int) -> NDArray[np.int64]:
+        """(rows,) a random order of rows, for a round."""
+        return self._stream(_ROWS, number).permutation(rows)
 
-    def columns(self, tree: int, total: int) -> NDArray[np.bool_]:
-        """Which of all parties' columns (the guest's first, then the hosts' in the job's order) a tree may split on."""
+    def columns(self, number: int, total: int) -> NDArray[np.bool_]:
+        """Which of all parties' columns (the guest's first, then the hosts' in the job's order) the trees of a round may split on."""
         keep = max(1, int(self.colsample_bytree * total))
         chosen = np.zeros(total, dtype=np.bool_)
-        chosen[self._stream(_COLUMNS, tree).permutation(total)[:keep] if keep < total else slice(None)] = True
+        chosen[self._stream(_COLUMNS, number).permutation(total)[:keep] if keep < total else slice(None)] = True
         return chosen
 
-    def _stream(self, purpose: int, tree: int) -> np.random.Generator:
-        return np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, purpose, tree])))
+    def _stream(self, purpose: int, number: int) -> np.random.Generator:
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, purpose, number])))
 
 
 _GOSS = (

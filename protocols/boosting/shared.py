@@ -7,12 +7,12 @@ Adversary: honest but curious.  No arbiter: the guest holds the key, because it 
   0      makes n   PublicKeyOffer                 ------------>  checks n
                                                   <------------  SplitColumns: how many columns it has
                    TreesStart: the model's name   ------------>
- each tree
+ each round
          NextTree, with early stopping            ------------>
          with top_rate      SampledRows  ------------>  which rows (goss.py)
-  1      quantises g, h of the sampled rows, packs, encrypts
+  1      quantises g, h of the sampled rows for each class, packs, encrypts
          RowGradients [[g|h]], in chunks          ------------>
- each level
+ each tree of the round, one a class; each level
   2                                                              adds up by (column, bin); of siblings the smaller, the other by subtraction
                                                   <------------  BinSums: prefix sums over bins; list shuffled, filled up, packed, re-randomised
   3      opens; the best split of each node over all parties
@@ -26,7 +26,7 @@ Who learns what.  Guest: at every node the sums of quantised g and h left of eac
 than min_bin_rows rows (support.py); the rows that go left where a host's split won.  Host: which rows a node holds (labels correlate with that:
 `hidden` keeps it from hosts), which of its splits won and which of its others would have gained the same.  Nobody but the guest learns a gradient, sum, gain,
 count or leaf value.
-Cost a tree: n encryptions and ciphertexts of traffic; hosts about n * columns products for the first level and half of that for each other, fewer by joint
+Cost a tree: n encryptions and ciphertexts of traffic, fewer where classes share them (packing.py); hosts about n * columns products for the first level and half of that for each other, fewer by joint
 tables; about 2 (gradient_bits + log2 n) squarings a boundary and node to pack; one decryption for every plaintext full of boundaries.
 Error: none; the trees equal those of twin.py bit for bit.
 """
@@ -40,7 +40,7 @@ import numpy as np
 
 from protocols.binning import Binned, Candidates
 from protocols.boosting import goss
-from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds, begins_round
+from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds, tells
 from protocols.boosting.levels import check_ints, own_columns, own_lefts, pack_bits, segments, splits_of, unpack_bits, won
 from protocols.boosting.opening import (
     NextTree,
@@ -48,12 +48,13 @@ from protocols.boosting.opening import (
     open_sums,
     party_of,
     receive_gradients,
+    seal_sums,
     send_gradients,
     start_guest,
     start_host,
     stops_after,
 )
-from protocols.boosting.packing import Ints, Packing, Quantised
+from protocols.boosting.packing import Ints, Packing, Quantised, shared_by
 from protocols.boosting.params import Params
 from protocols.boosting.split import Choice, Offer, choose
 from protocols.boosting.sums import SumTable, shuffled
@@ -104,39 +105,55 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
 
     Learns: bin sums and directions.  Raises ConfigError (head-room), PlaintextOverflow, ProtocolError.
     """
-    packing = Packing(len(binned), p.gradient_bits, session.scheme.bits - HEAD_ROOM - 1)
+    layout(p, len(binned), session.scheme.bits)  # where it does not fit, nothing is sent
     key, columns = start_guest(session, binned, model_id, rounds)  # 0
-    for tree in session.steps("train", range(rounds.first, p.trees), rounds):
+    packing = layout(p, len(binned), session.scheme.bits, columns)
+    for number in session.steps("train", rounds.numbers, rounds):
         handle = next_handles(rounds, len(columns))
-        g, h, sampled = rounds.gradients(tree)
-        q = Quantised.of(p, tree, g, h, sampled)
-        candidates = binned.candidates(own_columns(p, tree, columns, 0))
-        hosts = session.hosts if tree >= p.joint_from else []
-        growing = Growing(len(binned))
-        if begins_round(p, tree, rounds.first):
+        g, h, sampled = rounds.gradients(number)
+        qs = [Quantised.of(p, tree, g[:, k], h[:, k], sampled) for k, tree in enumerate(p.trees_of(number))]
+        candidates = binned.candidates(own_columns(p, number, columns, 0))
+        hosts = session.hosts if number >= p.guest_only_trees else []
+        if tells(p, number, rounds.numbers.start):
             broadcast(hosts, NextTree(True))
         if hosts:
-            goss.tell(session, p, tree, sampled)
-            send_gradients(session, key, packing.rows_plain(q.g[sampled], q.h[sampled]))  # 1
-        for level in range(p.max_depth):
-            nodes = len(growing.active)
-            offers = [plain_offer(binned, candidates, growing, q)]
-            offers += [receive_sums(c, key, packing, nodes, longest_list(p, columns[k])) for k, c in enumerate(hosts, 1)]  # 2
-            choices, rows = choose(p, q, offers, *growing.totals(q)), growing.rows_of()
-            lefts = own_lefts(binned, candidates, choices, rows)
-            for party, channel in enumerate(hosts, 1):
-                channel.send(wins(choices, party))  # 3
-            for party, channel in enumerate(hosts, 1):
-                receive_directions(channel, party, choices, rows, lefts)  # 4
-            if hosts and level + 1 < p.max_depth:
-                broadcast(hosts, NodeRows(pack_bits([c is not None for c in choices]), pack_bits([v for v in lefts if v is not None])))  # 5
-            growing.split(splits_of(candidates, choices, handle), lefts, rows)
-            if not len(growing.active):
-                break
-        rounds.add(tree, *growing.finish(p, g, h, sampled))  # 6
-        if stops_after(session, p, rounds, tree):
+            goss.tell(session, p, number, sampled)
+        grown = []
+        for k, q in enumerate(qs):
+            if hosts and k % packing.classes == 0:
+                together = [packing.rows_plain(each.g[sampled], each.h[sampled]) for each in qs[k : k + packing.classes]]
+                send_gradients(session, key, packing.side_by_side(together))  # 1
+            growing = Growing(len(binned))
+            for level in range(p.max_depth):
+                nodes = len(growing.active)
+                offers = [plain_offer(binned, candidates, growing, q)]
+                offers += [
+                    receive_sums(c, key, packing, k, nodes, longest_list(p, columns[party])) for party, c in enumerate(hosts, 1)
+                ]  # 2
+                choices, rows = choose(p, q, offers, *growing.totals(q)), growing.rows_of()
+                lefts = own_lefts(binned, candidates, choices, rows)
+                for party, channel in enumerate(hosts, 1):
+                    channel.send(wins(choices, party))  # 3
+                for party, channel in enumerate(hosts, 1):
+                    receive_directions(channel, party, choices, rows, lefts)  # 4
+                if hosts and level + 1 < p.max_depth:
+                    split = NodeRows(pack_bits([c is not None for c in choices]), pack_bits([v for v in lefts if v is not None]))
+                    broadcast(hosts, split)  # 5
+                growing.split(splits_of(candidates, choices, handle), lefts, rows)
+                if not len(growing.active):
+                    break
+            grown.append(growing.finish(p, g[:, k], h[:, k], sampled))  # 6
+        rounds.add(grown)
+        if stops_after(session, p, rounds, number):
             break
     return rounds.ensemble(model_id)
+
+
+def layout(p: Params, rows: int, key_bits: int, columns: Sequence[int] = ()) -> Packing:
+    """Of plaintexts; columns: how many each party has.  Raises ConfigError where not even one sum fits."""
+    hosts = sum(columns[1:])
+    sums = hosts * p.max_bin * (2**p.max_depth - 1)
+    return shared_by(Packing(rows, p.gradient_bits, key_bits - HEAD_ROOM - 1), p.num_class, hosts, sums, added=False)
 
 
 def next_handles(rounds: Rounds, parties: int) -> Callable[[int, int], int]:
@@ -150,15 +167,21 @@ def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = No
 
     Learns: the rows of nodes, its own wins.  Raises ConfigError, InvalidKey, ProtocolError.
     """
-    packing = Packing(len(binned), p.gradient_bits, session.scheme.bits - HEAD_ROOM - 1)
+    layout(p, len(binned), session.scheme.bits)  # where it does not fit, nothing is sent
     columns, splits, first = start_host(session, binned, before)  # 0
+    packing = layout(p, len(binned), session.scheme.bits, columns)
     outside = np.zeros(len(binned), dtype=np.bool_) if held_out is None else held_out
-    for tree in session.steps("train", range(first, p.trees), splits):
-        if begins_round(p, tree, first) and not session.guest.recv(NextTree).more:
+    for number in session.steps("train", range(first, p.n_estimators), splits):
+        if tells(p, number, first) and not session.guest.recv(NextTree).more:
             break
-        if tree >= p.joint_from:
-            candidates = binned.candidates(own_columns(p, tree, columns, party_of(session)))
-            HostTree(session, binned, p, packing, candidates, goss.hear(session, p, tree, ~outside), splits).grow()
+        if number >= p.guest_only_trees:
+            candidates = binned.candidates(own_columns(p, number, columns, party_of(session)))
+            sampled = goss.hear(session, p, number, ~outside)
+            for k in range(p.num_class):
+                if k % packing.classes == 0:
+                    gh = receive_gradients(session, int(sampled.sum()))  # 1
+                    root = SumTable.add_up(binned, candidates, gh, [(np.flatnonzero(sampled), np.arange(len(gh)))])
+                HostTree(session, binned, p, packing, candidates, sampled, gh, splits).grow(root, k % packing.classes)
     return splits
 
 
@@ -166,19 +189,26 @@ class HostTree:
     """A host's side of one tree: which rows, which list and which sums each node of the present level has."""
 
     def __init__(
-        self, session: Session, binned: Binned, p: Params, packing: Packing, candidates: Candidates, sampled: Bits, splits: HostSplits
+        self,
+        session: Session,
+        binned: Binned,
+        p: Params,
+        packing: Packing,
+        candidates: Candidates,
+        sampled: Bits,
+        gh: CipherVec,
+        splits: HostSplits,
     ) -> None:
         self.session, self.binned, self.p, self.packing, self.candidates, self.splits = session, binned, p, packing, candidates, splits
-        self.sampled, self.places = sampled, np.cumsum(sampled) - 1
+        self.sampled, self.places, self.gh = sampled, np.cumsum(sampled) - 1, gh
         self.support = Support(binned, candidates, p.min_bin_rows)
         self.rows: list[Ints] = [np.arange(len(binned))]
         self.nodes: list[Node] = [self.support.root(np.flatnonzero(sampled))]
 
-    def grow(self) -> None:
-        self.gh = receive_gradients(self.session, int(self.sampled.sum()))  # 1
-        table = self.add_up(self.rows)
+    def grow(self, table: SumTable, place: int) -> None:
+        """table: of the first node; place: of the tree's class in the ciphertexts."""
         for level in range(self.p.max_depth):
-            lists = self.offer(table)  # 2
+            lists = self.offer(table, place)  # 2
             lefts = self.take_wins(lists)  # 3
             if lefts:
                 self.session.guest.send(Directions(pack_bits(lefts)))  # 4
@@ -198,13 +228,11 @@ class HostTree:
         inside = [self.inside(r) for r in rows]
         return SumTable.add_up(self.binned, self.candidates, self.gh, [(r, self.places[r]) for r in inside])
 
-    def offer(self, table: SumTable) -> Ints:
-        """Step 2: sends every node's list; returns what stands in them, (nodes, length)."""
+    def offer(self, table: SumTable, place: int) -> Ints:
+        """Step 2: sends every node's list, of the class at `place` of the ciphertexts; returns what stands in the lists, (nodes, length)."""
         listed = np.array([node.listed for node in self.nodes])
         lists = shuffled(self.session.seed("shuffle"), listed, self.packing.groups)
-        packed = table.listed(lists).pack(self.packing.width, self.packing.groups)
-        packed = packed.rerandomise(self.session.seed("bin sums", packed.digest()), to_holder=True)
-        self.session.guest.send(BinSums(lists.shape[1], packed))
+        self.session.guest.send(BinSums(lists.shape[1], seal_sums(self.session, self.packing, place, table.listed(lists))))
         return lists
 
     def take_wins(self, lists: Ints) -> list[Bits]:
@@ -247,15 +275,14 @@ class HostTree:
         return parents, left_smaller
 
 
-def receive_sums(channel: Channel, key: DecryptionKey, packing: Packing, nodes: int, most: int) -> Offer:
-    """Step 2 at the guest: one host's offer; most: how long a list can be."""
+def receive_sums(channel: Channel, key: DecryptionKey, packing: Packing, output: int, nodes: int, most: int) -> Offer:
+    """Step 2 at the guest: one host's offer for a class's tree; most: how long a list can be."""
     message, groups = channel.recv(BinSums), packing.groups
     length = message.length
     if length % groups or not 0 < length <= most + groups:
         raise RemoteProtocolError(f"{channel.peer} sent a list of impossible length", party=channel.peer)
     check_lengths(channel.peer, nodes * length // groups, message.sums, what="packed sums")
-    opened = open_sums(channel, key, message.sums, packing.width, groups, nodes * length)
-    g, h = packing.split(opened)
+    g, h = open_sums(channel, key, packing, output % packing.classes, message.sums, nodes * length)
     return Offer(g.reshape(nodes, length), h.reshape(nodes, length))
 
 

@@ -41,7 +41,9 @@ MOST_ROWS = 1 << 24  # of one deal: about half a gigabyte at the dealer
 Words = NDArray[np.uint64]
 
 
-class DealOrder(Message, disclosure=PUBLIC, learns="how many rows and levels the next tree, or the next rows to score, need; 0: no more"):
+class DealOrder(
+    Message, disclosure=PUBLIC, learns="how many rows (times trees) and levels the next round, or the next rows to score, need; 0: no more"
+):
     rows: int
     levels: int
 
@@ -100,18 +102,18 @@ class Dealt:
         return True
 
 
-def serve_training(session: Session, depth: int, trees: range) -> None:
-    """As `serve`, where the job bounds what can be ordered: for each of `trees` a deal of `depth` levels, all of as many rows as the first.
+def serve_training(session: Session, depth: int, rounds: range) -> None:
+    """As `serve`, where the job bounds what can be ordered: for each of `rounds` a deal of `depth` levels, all of as many rows as the first.
 
     Nobody answers a deal.  So a step ends with the order of the next, which the guest gives when it has all hosts' answers: the dealer cannot run ahead.
     """
     guest, dealt = session.guest, Dealt()
-    for tree in session.steps("train", range(trees.stop), dealt):
-        if tree in trees:
+    for number in session.steps("train", range(rounds.stop), dealt):
+        if number in rounds:
             if not dealt.rows and not dealt.goes_on(guest, depth):  # training has stopped early, with the guest's own trees
                 break
             deal(session, DealOrder(dealt.rows, depth))
-            more, last = dealt.goes_on(guest, depth), tree + 1 == trees.stop
+            more, last = dealt.goes_on(guest, depth), number + 1 == rounds.stop
             if more and last:
                 raise impossible(guest)
             if not more and not last:  # training has stopped early

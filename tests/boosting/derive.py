@@ -34,8 +34,8 @@ def watching() -> Iterator[list[list[Level]]]:
     trees: list[list[Level]] = []
     honest, grow = HostTree.offer, HostTree.grow
 
-    def offer(self: HostTree, table: SumTable) -> NDArray[np.int64]:
-        lists, n = honest(self, table), len(self.binned)
+    def offer(self: HostTree, table: SumTable, place: int) -> NDArray[np.int64]:
+        lists, n = honest(self, table, place), len(self.binned)
         c, every, level = self.candidates, np.arange(n), []
         for rows, listed in zip(self.rows, lists, strict=True):
             inside = np.zeros(n, dtype=np.bool_)
@@ -48,9 +48,9 @@ def watching() -> Iterator[list[list[Level]]]:
         trees[-1].append(level)
         return lists
 
-    def begin(self: HostTree) -> None:
+    def begin(self: HostTree, table: SumTable, place: int) -> None:
         trees.append([])
-        grow(self)
+        grow(self, table, place)
 
     with patch.object(HostTree, "offer", offer), patch.object(HostTree, "grow", begin):
         yield trees

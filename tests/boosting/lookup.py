@@ -14,6 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from numpy.typing import NDArray
 
 from protocols.binning import Binned
 from protocols.boosting.packing import Ints, Quantised
@@ -78,3 +79,43 @@ def look_up(level: Seen, node: int, rows: Ints) -> set[tuple[int, ...]]:
     hits = np.flatnonzero(once & np.isin(values, g[near] * SHIFT + h[near]))
     singles, pairs = hits[hits < len(rows)], hits[hits >= len(rows)] - len(rows)
     return {(int(rows[k]),) for k in singles} | {(int(rows[a[k]]), int(rows[b[k]])) for k in pairs}
+
+
+@dataclass
+class Deepest:
+    """A tree's last level: g and h of all rows, and the node of each, -1 in finished leaves."""
+
+    q: Quantised
+    node: Ints
+
+    def cells(self, inside: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+        """Sums of g and h of a bin's rows at each node: what the guest would have."""
+        rows = np.flatnonzero(inside & (self.node >= 0))
+        g, h = (np.bincount(self.node[rows], weights=v[rows], minlength=self.node.max() + 1) for v in (self.q.g, self.q.h))
+        return g.astype(np.int64), h.astype(np.int64)
+
+
+def alone(classes: Sequence[Deepest], host: Binned) -> tuple[int, int, int]:
+    """Cells of one row of a class's node and a column's bin: how many there are, how many rows are named by that class's sums, and how many by all classes'.
+
+    With the sums of all classes over the *same* bin, a row is ruled out where its node in another class's tree holds nothing of the bin that could be it.
+    """
+    cells = apart = linked = 0
+    for bins in host.bins.T:
+        for b in np.unique(bins):
+            sums = [one.cells(bins == b) for one in classes]
+            for one, (g, h) in zip(classes, sums, strict=True):
+                for node in np.flatnonzero(np.bincount(one.node[(bins == b) & (one.node >= 0)], minlength=len(g)) == 1):
+                    fit = np.flatnonzero((one.node == node) & (one.q.g == g[node]) & (one.q.h == h[node]))
+                    left = [r for r in fit if all(possible(other, theirs, r) for other, theirs in zip(classes, sums, strict=True))]
+                    cells, apart, linked = cells + 1, apart + (len(fit) == 1), linked + (len(left) == 1)
+    return cells, apart, linked
+
+
+def possible(one: Deepest, sums: tuple[Ints, Ints], row: int) -> bool:
+    """Whether a row can be among those of a bin, by the sums at its node of one tree."""
+    node = one.node[row]
+    if node < 0:
+        return True
+    g, h = sums[0][node] - one.q.g[row], sums[1][node] - one.q.h[row]
+    return bool(h > 0 or (h == 0 and g == 0))

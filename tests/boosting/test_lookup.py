@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from protocols.boosting import hidden, shared
+from protocols.boosting.packing import Quantised
 from protocols.boosting.params import Params
+from protocols.boosting.tree import Growing
 from protocols.cipher import Identity
-from tests.boosting.lookup import named, watching
-from tests.boosting.test_accuracy import Tables, breast, credit
-from tests.boosting.world import bin_blocks, train
+from tests.boosting.lookup import Deepest, alone, named, watching
+from tests.boosting.test_accuracy import Tables, breast, credit, vehicle
+from tests.boosting.world import bin_blocks, train, twin_trees
 
 
 def share(tables: Tables, **change: Any) -> float:
@@ -62,3 +64,24 @@ def test_either_limit_alone_does_not_do(planted: str) -> None:
 def test_over_twenty_trees_of_real_tables(data_folder: Path, table: str, membership: str) -> None:
     tables = credit(data_folder, 4000) if table == "credit" else breast(data_folder)
     assert share(tables, n_estimators=20, membership=membership) <= 0.05
+
+
+@pytest.mark.slow
+def test_sums_of_all_classes_over_one_bin_would_name_more(data_folder: Path) -> None:
+    """Why a host masks the other classes of a ciphertext: with all of them the guest names about three times as many rows that are alone in a cell."""
+    blocks, y = vehicle(data_folder)
+    p = Params(objective="multi:softprob", num_class=4, n_estimators=3, max_depth=4)
+    binned, levels, honest = bin_blocks(blocks, p), list[Deepest](), Growing.totals
+
+    def totals(self: Growing, q: Quantised) -> Any:
+        levels.append(Deepest(q, self.position()))
+        return honest(self, q)
+
+    with patch.object(Growing, "totals", totals):
+        twin_trees(binned, y, p)
+    trees = [level for level, below in zip(levels, [*levels[1:], None], strict=True) if below is None or below.q is not level.q]
+    assert len(trees) == p.trees
+    cells, apart, linked = (sum(c) for c in zip(*(alone(trees[r : r + 4], binned[1]) for r in range(0, p.trees, 4)), strict=True))
+    print(f"{cells} cells of one row: {apart / cells:.1%} named by their own class's sums, {linked / cells:.1%} by all classes'")
+    assert apart <= 0.05 * cells
+    assert linked > 2 * apart

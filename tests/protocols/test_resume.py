@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from protocols import alignment, glm, resume, woe, woe_bins
-from protocols.boosting import hidden, shared
+from protocols.boosting import hidden, packing, shared
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.params import Params
 from protocols.channel import Channel, Count, MemoryNetwork
@@ -197,6 +197,14 @@ def test_a_party_stopped_at_a_message_changes_nothing(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_a_party_stopped_at_any_message_changes_nothing(case: str) -> None:
     check_every(case, 1)
+
+
+@pytest.mark.parametrize("membership", [pytest.param("shared", marks=pytest.mark.slow), "hidden"])
+def test_a_party_stopped_while_classes_share_ciphertexts_changes_nothing(membership: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Masks and all: with so few rows it would not pay, so encryption is made dear."""
+    monkeypatch.setattr(packing, "ENCRYPTION", 1e9)
+    monkeypatch.setitem(CASES, "shared ciphertexts", partial(trees, membership, n_estimators=2, objective="multi:softprob", num_class=3))
+    check_every("shared ciphertexts", 37)
 
 
 def test_a_party_stopped_again_and_again_gets_there() -> None:

@@ -78,21 +78,21 @@ class BoostedTrees(Section):
         default=1.0, gt=0, le=1, description="a number above 0, at most 1 (default 1): the part of the rows a round uses"
     )
     colsample_bytree: float = Field(
-        default=1.0, gt=0, le=1, description="a number above 0, at most 1 (default 1): the part of the columns a tree uses"
+        default=1.0, gt=0, le=1, description="a number above 0, at most 1 (default 1): the part of the columns a round uses"
     )
     top_rate: float = Field(
         default=0.0,
         ge=0,
         lt=1,
         exclude_if=lambda rate: rate == 0,
-        description='a number from 0 (default: off), below 1, with membership = "shared": the part of the rows a tree takes for their large gradients',
+        description='a number from 0 (default: off), below 1, with membership = "shared": the part of the rows a round takes for their large gradients',
     )
     other_rate: float = Field(
         default=0.0,
         ge=0,
         le=1,
         exclude_if=lambda rate: rate == 0,
-        description="a number above 0 with top_rate, and 0 (default) without: the part of the rows a tree takes from the others",
+        description="a number above 0 with top_rate, and 0 (default) without: the part of the rows a round takes from the others",
     )
     gradient_bits: int = Field(
         default=3, ge=3, le=16, description="3 to 16 (default 3): gradients are rounded at random to integers of so many bits"

@@ -55,7 +55,7 @@ PERMITS: dict[str, str] = {
         'boosted trees with membership = "shared" only: hosts learn which rows each node holds, which correlates with the label'
     ),
     "sampled-rows-to-hosts": (
-        "boosted trees with top_rate only: hosts learn which rows each tree is trained on, and so which have large gradients: these nearly are the label"
+        "boosted trees with top_rate only: hosts learn which rows each round is trained on, and so which have large gradients: these nearly are the label"
     ),
     "bin-events-to-guest": (
         "the guest learns how many rows and how many events every fine bin of each of a host's columns holds, none of fewer than min_bin_rows rows; "

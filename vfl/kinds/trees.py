@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 
-from protocols.boosting import hidden, objective, scoring, twin
+from protocols.boosting import hidden, objective, scoring, shared, twin
 from protocols.boosting.ensemble import Rounds
-from protocols.boosting.packing import Packing
 from protocols.boosting.params import Params
-from protocols.cipher import HEAD_ROOM
 from vfl.config.job import Job, Role
 from vfl.config.models import BoostedTrees
 from vfl.data.codes import coded
@@ -81,7 +79,7 @@ def carries(job: Job, rows: int) -> None:
     if params.membership == "hidden":
         hidden.packings(params, rows, job.crypto.key_bits)
     else:
-        Packing(rows, params.gradient_bits, job.crypto.key_bits - HEAD_ROOM - 1)
+        shared.layout(params, rows, job.crypto.key_bits)
 
 
 def plan_of(job: Job, classes: tuple[Any, ...] = ()) -> boosting.BoostingJob:
