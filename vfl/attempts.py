@@ -121,7 +121,7 @@ def attempt(run: Run, recorder: Recorder, work: Callable[[Meeting], Json], timeo
     with connected(ready, run.peers, recorder, session_digest=run.session_digest, connect_timeout=timeout) as wires:
         with recorder.phase("connect"):
             goal, heard = run.agree(wires, recorder.counting, *taps)
-        with run.ledger() as writer, interruptible():
+        with run.ledger(goal) as writer, interruptible():
             for direction, peer, kind, data in heard:
                 (writer.record if direction == "to" else writer.received)(peer, kind, data)
             session, draft = run.session(wires, goal, recorder, (LedgerTap(writer), *taps)), run.folder / DRAFT
@@ -237,11 +237,13 @@ class Run:
         facts = RunFacts(version(), self.purpose, ready.job.digest, ready.input_digest(), name, self._seed or run_seed(), now.isoformat())
         self.store = RunStore(folder, facts)
 
-    def ledger(self) -> LedgerWriter:
-        """The run's ledger, new or continued."""
-        path, job = self.folder / "ledger.jsonl", self.ready.job
-        make = continued if path.exists() else LedgerWriter
-        return make(path, job=job.name, job_digest=job.digest, party=self.ready.party.name, sign=self.ready.identity.sign)
+    def ledger(self, goal: Position) -> LedgerWriter:
+        """The run's ledger, new or continued from `goal`."""
+        path, job, party = self.folder / "ledger.jsonl", self.ready.job, self.ready.party.name
+        if not path.exists():
+            return LedgerWriter(path, job=job.name, job_digest=job.digest, party=party, sign=self.ready.identity.sign)
+        repeats = self.opened.repeats(goal)
+        return continued(path, job=job.name, job_digest=job.digest, party=party, sign=self.ready.identity.sign, repeats=repeats)
 
     def session(self, wires: Mapping[str, Wire], goal: Position, recorder: Recorder, taps: Sequence[Tap]) -> Session:
         """What the role function is given, at `goal`."""
@@ -259,7 +261,7 @@ class Run:
 
     def alone(self) -> Json:
         """Ends a run that every party has its results of without them."""
-        with self.ledger():
+        with self.ledger(END):
             pass
         result: Json = json.loads(self.opened.at(END).arrays["result"].tobytes())
         return result

@@ -112,6 +112,13 @@ class RunStore:
         with self._checked():
             return [Position(*row) for row in self._db.execute("SELECT stage, item FROM marks ORDER BY stage, item")]
 
+    def repeats(self, position: Position) -> int:
+        """How many steps with messages this party has done after `position`, and does again if it goes on from there."""
+        query = "SELECT count(DISTINCT messages) FROM marks WHERE messages > coalesce((SELECT messages FROM marks WHERE stage = ? AND item = ?), 0)"
+        with self._checked():
+            (count,) = self._db.execute(query, position).fetchone()
+        return int(count)
+
     def keeps(self) -> None:
         """Every party has its result on its disk: from here on this one needs nobody; its secrets go."""
         with self._transaction():

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from protocols.errors import LocalProtocolError, VFLError
 from vfl.chaos.federation import PATIENCE, Federation, Process
 from vfl.ledger import read_ledger, reconcile, verify_ledger
 from vfl.runstore import FILE
+
+REPEATS, SECONDS = 1, 30.0  # a restart does at most so many steps again, and all have ended after so many seconds
 
 
 @dataclass
@@ -25,6 +28,7 @@ class Trials:
     party: str
     kills: int = 0  # trials in which the party was killed, and not done before
     resumed: int = 0  # of these, trials that went on from a mark or the run's start
+    repeats: int = 0  # the most steps that any party did again
     longest: float = 0.0  # seconds from a restart until all had ended
     wrong: list[str] = field(default_factory=list)
 
@@ -58,15 +62,27 @@ class Chaos:
         if after is not None:
             time.sleep(after)
             victim.kill()
-        if victim.wait(deadline) == 0:
-            return  # it was done before
-        trials.kills += 1
+        died = victim.wait(deadline) != 0  # else it was done before
         restarted = time.monotonic()
-        processes[trials.party] = self.federation.start(trials.party)
+        if died:
+            processes[trials.party] = self.federation.start(trials.party)
+        else:
+            del processes[trials.party]
         trials.wrong += [f"{trials.party} killed at {where}: {what}" for what in self._finish(processes, deadline) or self._differences()]
-        trials.longest = max(trials.longest, time.monotonic() - restarted)
-        with_run = list((self.federation.folder / trials.party / "runs").glob("*/ledger.jsonl"))
-        trials.resumed += any(line["type"] == "resumed" for path in with_run for line in read_ledger(path))
+        if died:
+            took, lines = time.monotonic() - restarted, [line for name in self.federation.roles for line in self._resumed(name)]
+            repeats = max((line["repeats"] for line in lines), default=0)
+            trials.kills, trials.resumed = trials.kills + 1, trials.resumed + bool(self._resumed(trials.party))
+            trials.repeats, trials.longest = max(trials.repeats, repeats), max(trials.longest, took)
+            if repeats > REPEATS or took > SECONDS:
+                trials.wrong.append(
+                    f"{trials.party} killed at {where}: {repeats} steps were repeated, and all had ended after {took:.1f} s"
+                )
+
+    def _resumed(self, name: str) -> list[dict[str, Any]]:
+        """The lines of a party's ledgers that say that the run went on."""
+        ledgers = (self.federation.folder / name / "runs").glob("*/ledger.jsonl")
+        return [line for path in ledgers for line in read_ledger(path) if line["type"] == "resumed"]
 
     def _finish(self, processes: dict[str, Process], deadline: float) -> list[str]:
         codes = {name: process.wait(deadline) for name, process in processes.items()}

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from protocols.errors import ConfigError, LocalProtocolError
 from vfl.chaos.federation import RUNS as KILLED
-from vfl.chaos.kill import Chaos, kills
+from vfl.chaos.kill import REPEATS, SECONDS, Chaos, kills
 from vfl.chaos.net import Tally, storm
 from vfl.chaos.runs import RUNS
 from vfl.config.reading import listed
@@ -50,19 +50,22 @@ def print_kills(model: str, every: int, instants: int, seed: int, console: Conso
         raise ConfigError(f"'{model}' is no run whose processes can be killed", remedy=f"Use {listed(list(KILLED))}")
     if not every and not instants:
         raise ConfigError("nothing is to be killed", remedy="Give --every-boundary, --every N or --instants N")
-    table = grid("party", "kills", "resumed", "longest restart", "wrong", numbers=4)
+    table = grid("party", "kills", "resumed", "steps again", "longest restart", "wrong", numbers=5)
     wrong: list[str] = []
     for found in kills(model, every=every, instants=instants, seed=seed):
         if isinstance(found, Chaos):
             told = ", ".join(f"{name} {count}" for name, count in found.messages.items())
             say(console, f"{model}: the undisturbed run took {found.seconds:.1f} s; messages sent and received: {told}\n")
             continue
-        table.add_row(found.party, f"{found.kills:,}", f"{found.resumed:,}", f"{found.longest:.1f} s", f"{len(found.wrong):,}")
+        table.add_row(
+            found.party, f"{found.kills:,}", f"{found.resumed:,}", str(found.repeats), f"{found.longest:.1f} s", f"{len(found.wrong):,}"
+        )
         wrong += found.wrong
     console.print(table, highlight=False)
     say(
         console,
-        f"\nseed {seed}; every trial must end with the results and the messages of the undisturbed run, and with ledgers that agree",
+        f"\nseed {seed}; every trial must end with the results and the messages of the undisturbed run, and with ledgers that agree, "
+        f"after {REPEATS} repeated step at most and within {SECONDS:.0f} s",
     )
     _report(wrong, console)
 

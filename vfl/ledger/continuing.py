@@ -11,12 +11,15 @@ from vfl.ledger.reading import DIRECTIONS, Chain, decode_line
 from vfl.ledger.writing import LedgerWriter, Written
 
 
-def continued(path: Path, *, job: str, job_digest: bytes, party: str, sign: Callable[[bytes], bytes] | None) -> LedgerWriter:
+def continued(
+    path: Path, *, job: str, job_digest: bytes, party: str, sign: Callable[[bytes], bytes] | None, repeats: int = 0
+) -> LedgerWriter:
     """A writer that adds to the ledger at `path`: a last line that was torn, and one that ended the run, are cut off.
 
+    repeats: how many steps this party does again, as the line that says that the run goes on tells.
     Raises LedgerBroken if it is not what a run wrote, ConfigError if it cannot be read or written.
     """
-    written, chain, kept = Written(), Chain(path), 0
+    written, chain, kept = Written(repeats), Chain(path), 0
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -56,8 +56,9 @@ def _utc_now() -> str:
 
 @dataclass
 class Written:
-    """What a ledger holds already: its last line's hash, its sums, and the hash of each message by direction, peer and number."""
+    """What a ledger holds already: its last line's hash, its sums, and the hash of each message by direction, peer and number; repeats: see `continued`."""
 
+    repeats: int = 0
     previous: str = START
     messages: int = 0
     bytes: int = 0
@@ -108,7 +109,7 @@ class LedgerWriter:
                     remedy="Each run writes its own ledger; use a new folder that this account may write",
                 ) from None
         start = {"type": "start", "format": FORMAT, "job": job, "job_digest": job_digest.hex(), "party": party}
-        self._append((start if written is None else {"type": "resumed"}) | {"time": now()})
+        self._append((start if written is None else {"type": "resumed", "repeats": written.repeats}) | {"time": now()})
 
     @property
     def messages(self) -> int:
