@@ -43,20 +43,25 @@ def test_other_commands_killed_at_any_message(command: str) -> None:
 
 PLANTED = """
 import sys, pathlib
+from vfl.chaos import kill
 from vfl.chaos.kill import Chaos, Trials
 found, trials = Chaos(pathlib.Path(sys.argv[1]), "logistic-regression"), Trials("telecom")
 files, messages = found.expected["bank"]
 found.expected["bank"] = {name: "0" * 64 for name in files}, messages
 found.at_message(trials, 9)
-print(trials.kills, trials.wrong)
+found.expected["bank"], kill.REPEATS = (files, messages), -1
+found.at_message(trials, 9)
+print(trials.kills, *trials.wrong, sep="\\n")
 """
 
 
 @pytest.mark.slow
 def test_another_end_is_seen(tmp_path: Path) -> None:
-    """Planted: an expectation that the run cannot meet.  In a process without threads, as it forks."""
+    """Planted: expectations that the run cannot meet.  In a process without threads, as it forks."""
     ended = subprocess.run([sys.executable, "-c", PLANTED, str(tmp_path)], capture_output=True, text=True, timeout=100, check=True)
-    assert ended.stdout == "1 ['telecom killed at message 9: bank has another result or sent other messages']\n"
+    kills, result, repeats = ended.stdout.splitlines()
+    assert (kills, result) == ("2", "telecom killed at message 9: bank has another result or sent other messages")
+    assert "steps were repeated" in repeats
 
 
 def test_nothing_to_kill_is_refused() -> None:

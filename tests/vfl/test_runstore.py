@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from protocols.channel import Count
-from protocols.checkpoint import END, Mark, Position
+from protocols.checkpoint import END, START, Mark, Position
 from protocols.errors import ConfigError
 from vfl.runstore import FILE, RunFacts, RunStore, unfinished
 
@@ -52,6 +52,7 @@ def test_it_keeps_the_last_mark_of_each_stage_and_those_of_the_last_two_counts(t
     ]:
         store.keep(mark(stage, item, messages, last), {})
     assert store.marks == [(0, 1), (1, 1), (1, 2), (1, 3)]
+    assert [store.repeats(Position(*p)) for p in ((1, 3), (1, 2), (1, 1), (0, 1), START)] == [0, 1, 1, 2, 3]
     store.keep(Mark(END, 3, {}, {"result": np.zeros(1)}, last=True), {})
     assert store.marks == [(0, 1), (1, 1), (1, 2), (1, 3), END]
     store.keeps()
