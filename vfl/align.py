@@ -20,6 +20,7 @@ from protocols.session import Observer, Roles
 from vfl.data import KeyLists, key_lists, keys_of, rules
 from vfl.data.table import with_keys
 from vfl.engine import run_local
+from vfl.parameters import check_hosts
 from vfl.programs import alignment
 
 GUEST, ARBITER = "guest", "arbiter"
@@ -91,10 +92,7 @@ def align(
     duplicates: "error", or "first" to keep the first of the rows that share an id.  cardinality_only: open the size alone.
     Raises ConfigError, and DataError for what is wrong in a table or if fewer than `min_intersection` rows are common.
     """
-    if not hosts:
-        raise ConfigError("an alignment needs at least one host", remedy='Pass hosts={"name": frame}')
-    if reserved := {GUEST, ARBITER} & set(hosts):
-        raise ConfigError(f"no host can be called {', '.join(sorted(reserved))}", remedy="Choose another name")
+    check_hosts(hosts)
     if duplicates not in ("error", "first"):
         raise ConfigError(f"duplicates = '{duplicates}' is not known", remedy='Use "error" or "first"')
     keys = key_lists((on,) if isinstance(on, str) else on)

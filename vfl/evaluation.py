@@ -114,7 +114,7 @@ def evaluate(
     y (n,): what happened.  joint, guest_alone (n,): of a "binary" outcome the probability of the larger of y's two values; of "multiclass" a frame with a
     column a class (`predict_proba`); of "numeric" and "count" the mean.  Rows are matched by position; pandas objects must have the same index.  Rows that
     `joint` does not score (missing: not all parties know them) are left out of both.
-    Raises ConfigError: outcome not known; DataError: lengths or indices differ, labels that do not fit.
+    Raises ConfigError: outcome not known; DataError: lengths or indices differ, labels that do not fit, no row with a prediction.
     """
     if outcome not in MEASURES:
         raise ConfigError(f"the outcome {outcome!r} is not known", remedy=f"Use one of {', '.join(MEASURES)}")
@@ -134,6 +134,10 @@ def evaluate(
             "labels and predictions are not lists of one length", expected=values.shape, found=[p.shape for p in arrays.values()]
         )
     scored = ~np.isnan(arrays["joint"].reshape(len(values), -1)).any(axis=1)
+    if not scored.any():
+        raise DataError("no row has a prediction", remedy="Compare the parties' ids: rows that not all know are not scored")
+    if any(np.isnan(p[scored]).any() for p in arrays.values()):
+        raise DataError("guest_alone misses predictions of rows that joint scores", remedy="Give both models' predictions of the same rows")
     codes, classes = _codes(values, outcome, joint)
     found = measured(codes[scored], {model: p[scored] for model, p in arrays.items()}, outcome, classes, seed)
     return Evaluation(

@@ -15,7 +15,7 @@ from protocols.session import Observer, Roles
 from vfl import regression, trees
 from vfl.data import KeyLists, Table, key_lists, rules, table_from_frame
 from vfl.estimators import BoostedTrees, Regression
-from vfl.parameters import paillier
+from vfl.parameters import check_hosts, paillier
 from vfl.preprocessing import Preprocessing
 from vfl.regression import FederatedModel
 from vfl.scorecard import federated
@@ -72,8 +72,7 @@ class Federation:
         """
         keys = key_lists((on,) if isinstance(on, str) else on)
         by_column = rules(keys, normalise)
-        if not isinstance(hosts, Mapping) or not hosts:
-            raise ConfigError("a federation needs at least one host, by name", remedy='Pass hosts={"name": frame}')
+        check_hosts(hosts)
         if duplicates not in ("error", "first"):
             raise ConfigError(f"duplicates = {duplicates!r} is not possible", remedy='duplicates is "error" or "first"')
         if sample_weight is not None and not isinstance(sample_weight, str):
@@ -82,11 +81,10 @@ class Federation:
             )
         if date is not None and not isinstance(date, str):
             raise ConfigError("date is the name of a column of the guest's table", remedy="Put the days into a column of it, and name that")
-        if reserved := {GUEST, ARBITER} & set(hosts):
-            raise ConfigError(f"no host can be called {', '.join(sorted(reserved))}", remedy="Choose another name")
         for name in hosts:
-            if not isinstance(name, str) or not name.strip():
-                raise ConfigError("a host's name is not empty, and a text", remedy='Pass hosts={"name": frame}')
+            if isinstance(hosts[name], pd.DataFrame) and label in hosts[name].columns:
+                what = f"{name}: the table has a column '{label}', as the guest's label is called"
+                raise DataError(what, remedy="Remove it if it is the label, which only the guest holds; else rename it", party=name)
         tables = {
             GUEST: _table(
                 guest, GUEST, keys, by_column, label, missing=True, texts=None, duplicates=duplicates, weights=sample_weight, date=date

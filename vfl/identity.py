@@ -105,7 +105,8 @@ def create_identity(folder: Path, name: str, days: int = 825) -> Identity:
     """A new key (`key.pem`, mode 0600) and self-signed certificate (`cert.pem`, CN = `name`) in `folder`; never overwrites a key."""
     check_name(name)
     key_path, certificate_path = folder / "key.pem", folder / "cert.pem"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:

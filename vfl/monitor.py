@@ -16,7 +16,7 @@ from rich.table import Table
 from protocols.errors import ConfigError, DataError, ModelError
 from vfl.config import Party
 from vfl.data import read_source
-from vfl.files import written
+from vfl.files import write_private
 from vfl.prediction import new_data
 from vfl.report.words import number, percent
 from vfl.stability import compare, load_baseline
@@ -77,7 +77,7 @@ def print_monitor(found: dict[str, Any], console: Console) -> None:
 
 
 def write_monitor(found: dict[str, Any], out: Path) -> None:
-    """All numbers as .json, or a line for each column as .csv.  Raises ConfigError: another suffix, not writable."""
+    """All numbers as .json, or a line for each column as .csv.  Mode 0600: edges of bins are values of single rows.  Raises ConfigError: another suffix, not writable."""
     if out.suffix.lower() == ".json":
         text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     elif out.suffix.lower() == ".csv":
@@ -88,5 +88,9 @@ def write_monitor(found: dict[str, Any], out: Path) -> None:
         text = file.getvalue()
     else:
         raise ConfigError(f"{out}: is neither .json nor .csv", remedy="Name the file accordingly")
-    with written(out.parent):
-        out.write_text(text, encoding="utf-8")
+    try:
+        write_private(out, text.encode())
+    except OSError as error:
+        raise ConfigError(
+            f"{out} cannot be written ({error.strerror})", remedy="Name a file in a folder that this account may write"
+        ) from None

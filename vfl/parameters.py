@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from typing import Any, Self
 
 from protocols.cipher import Paillier
 from protocols.errors import ConfigError
+from vfl.identity import PARTY_NAME
 
 MIN_KEY_BITS, FULL_KEY_BITS = 2048, 3072
 Rule = tuple[str, bool, str]  # a parameter, whether its value is possible, and what it has to be
@@ -31,6 +33,18 @@ def check_key_bits(key_bits: object) -> None:
         )
     if not (whole(key_bits, 0, 4096) and key_bits in (2048, 3072, 4096)):
         raise ConfigError(f"key_bits = {key_bits!r} is not a supported size", remedy="Use 2048, 3072 or 4096, as a whole number")
+
+
+def check_hosts(hosts: object) -> None:
+    """Raises ConfigError unless it is a mapping by names that hosts of a local federation can have: those that a job file allows."""
+    if not isinstance(hosts, Mapping) or not hosts:
+        raise ConfigError("at least one host is needed, by name", remedy='Pass hosts={"name": frame}')
+    for name in hosts:
+        if name in ("guest", "arbiter"):
+            raise ConfigError(f"no host can be called {name}", remedy="Choose another name")
+        if not isinstance(name, str) or not PARTY_NAME.fullmatch(name):
+            remedy = "Use 1 to 32 small letters, digits and hyphens, not starting with a hyphen, as job files do"
+            raise ConfigError(f"{name!r} is not the name of a party", remedy=remedy)
 
 
 def number(value: object, least: float, most: float, *, open_below: bool = False) -> bool:

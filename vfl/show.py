@@ -13,7 +13,8 @@ from rich.table import Table
 from protocols.errors import ConfigError, ModelError
 from vfl.alignment_run import REPORT as ALIGNMENT
 from vfl.alignment_run import read_alignment
-from vfl.config import PERMITS, AlignmentJob, Job, cautions
+from vfl.config import PERMITS, AlignmentJob, Job, cautions, needed_permits
+from vfl.config.alignment_job import alignment_permits
 from vfl.kinds import KINDS, kind_of
 from vfl.ledger import LedgerBroken, read_ledger, reconcile, summarise, verify_ledger
 from vfl.ledger.writing import Line
@@ -29,12 +30,18 @@ HASH = 12  # characters of a digest that are shown
 def print_permits(job: Job | AlignmentJob, console: Console) -> None:
     """What a job discloses, one paragraph a permission."""
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 1))
-    for permit in job.disclosure.allow:
+    needed = needed_permits(job) if isinstance(job, Job) else alignment_permits(job)
+    for permit in (p for p in job.disclosure.allow if p in needed):
         table.add_row("-", f"{escape(PERMITS[permit])} [dim]({escape(permit)})[/]")
     if isinstance(job, Job):
         for text in kind_of(job).rounded(job):
             table.add_row("-", escape(text))
     console.print(table, highlight=False)
+    if unused := [p for p in job.disclosure.allow if p not in needed]:
+        say(
+            console,
+            f"[yellow]caution[/]: the job allows {escape(', '.join(unused))}, which none of its messages needs: take it out of the job at every party",
+        )
 
 
 def ledger_path(run: Path) -> Path:

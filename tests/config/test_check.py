@@ -1,8 +1,11 @@
 """`vfl check` finds what would go wrong: head-room for the job's rows, the same at every party, and columns that can carry nothing or lie too far out."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from protocols.errors import ConfigError, DataError
 from tests.config.samples import MINIMAL, with_key
@@ -12,6 +15,7 @@ from vfl.config import load_job
 from vfl.data import Table, table_from_frame
 from vfl.kinds import kind_of
 from vfl.look import look_at
+from vfl.show import print_permits
 
 
 def table(**columns: object) -> Table:
@@ -19,6 +23,21 @@ def table(**columns: object) -> Table:
     return table_from_frame(
         frame, party="bank", keys=["national_id"], normalise={}, duplicates="error", label=None, columns=None, missing=True
     )
+
+
+def test_a_permission_that_no_message_needs_is_not_told_as_disclosed(write):
+    job = load_job(write(with_key("model", 'link = "taylor"')))
+    assert "edge-count-to-arbiter" in job.disclosure.allow
+    text = io.StringIO()
+    print_permits(job, Console(file=text, width=400))
+    disclosed, _, caution = text.getvalue().partition("caution")
+    assert "edge-count-to-arbiter" not in disclosed
+    assert "final-weights-to-owner" in disclosed
+    assert "edge-count-to-arbiter, which none of its messages needs" in caution
+    exact = io.StringIO()
+    print_permits(load_job(write(MINIMAL)), Console(file=exact, width=400))
+    assert "edge-count-to-arbiter" in exact.getvalue()
+    assert "caution" not in exact.getvalue()
 
 
 @pytest.mark.parametrize("text", [MINIMAL, HIDDEN, SHARED], ids=["regression", "hidden", "shared"])

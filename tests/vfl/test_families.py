@@ -255,12 +255,16 @@ def test_impossible_parameters_are_refused(kind: Any, params: dict[str, Any]) ->
 
 def test_what_is_no_table_no_host_or_no_estimator_is_refused() -> None:
     tables, joined = frames("binary")
-    for bad in ([tables[1]["h0"]], {"": tables[1]["h0"]}, {3: tables[1]["h0"]}, None):
+    for bad in ([tables[1]["h0"]], {"": tables[1]["h0"]}, {3: tables[1]["h0"]}, {"A B": tables[1]["h0"]}, {"Shop": tables[1]["h0"]}, None):
         with pytest.raises(ConfigError):
             vfl.Federation.local(tables[0], bad, on="id", label="y")  # type: ignore[arg-type]
     for guest, hosts in (([1, 2], tables[1]), (tables[0], {"h": "table.csv"})):
         with pytest.raises(DataError, match="DataFrame"):
             vfl.Federation.local(guest, hosts, on="id", label="y")  # type: ignore[arg-type,dict-item]
+    with pytest.raises(DataError, match="h0: the table has a column 'y', as the guest's label"):
+        vfl.Federation.local(tables[0], {"h0": tables[1]["h0"].assign(y=1)}, on="id", label="y")
+    with pytest.raises(ConfigError, match="'A B' is not the name of a party"):
+        vfl.align(tables[0], {"A B": tables[1]["h0"]}, on="id")
     with pytest.raises(ConfigError, match="duplicates"):
         federation(tables, duplicates="last")
     with pytest.raises(ConfigError, match="not a type"):

@@ -164,6 +164,11 @@ def test_the_table_and_both_files_hold_the_numbers(party: Path) -> None:
     assert float(rows[0]["psi"]) == by_column(found)["age"]["psi"]
     with pytest.raises(ConfigError, match=r"neither \.json nor \.csv"):
         write_monitor(found, party / "m.txt")
+    assert (party / "m.csv").stat().st_mode & 0o077 == 0
+    with pytest.raises(ConfigError, match="cannot be written") as caught:
+        write_monitor(found, party / "nowhere" / "m.csv")
+    assert "[run]" not in str(caught.value)
+    assert "Name a file in a folder" in str(caught.value)
 
 
 def test_columns_are_described_as_pandas_describes_them() -> None:
