@@ -16,7 +16,7 @@ from protocols.errors import ConfigError, DataError
 from protocols.randomness import Randomness
 from protocols.session import Observer, Roles, Session
 from vfl import metrics
-from vfl.data import Table
+from vfl.data import KeyLists, Table
 from vfl.engine import run_local
 from vfl.estimators import Regression
 from vfl.evaluation import Evaluation
@@ -39,7 +39,7 @@ def fit(
     split: Split | None = None,
     label: str,
     min_intersection: int,
-    keys: int,
+    keys: KeyLists,
     taps: Mapping[str, Sequence[Tap]] | None = None,
     observers: Mapping[str, Observer] | None = None,
     randomness: Mapping[str, Randomness] | None = None,
@@ -47,7 +47,9 @@ def fit(
     """Aligns, trains on the common rows that `split` does not hold out and returns the model; read: makes a party's table of new rows."""
     weighted = tables[roles.guest].weight is not None
     held_out = split.job() if split else {}
-    job = glm.GlmJob(**estimator.job(), **held_out, weighted=weighted, preprocess=preprocess, min_intersection=min_intersection, keys=keys)
+    job = glm.GlmJob(
+        **estimator.job(), **held_out, weighted=weighted, preprocess=preprocess, min_intersection=min_intersection, keys=len(keys)
+    )
     programs: dict[str, Callable[[Session], Any]] = {roles.guest: partial(glm.guest, table=tables[roles.guest], job=job)}
     programs |= {h: partial(glm.host, table=tables[h], job=job) for h in roles.hosts}
     programs[roles.arbiter] = partial(glm.arbiter, job=job)
@@ -55,8 +57,8 @@ def fit(
     results = run_local(roles, programs, scheme, inputs=inputs, taps=taps, observers=observers, randomness=randomness)
     own = results[roles.guest]
     parts = {p: results[p].part for p in roles.data_parties}
-    told = reports(estimator, job, estimator.objective, roles, {p: results[p] for p in parts}) if split else {}
-    return FederatedModel(parts, roles, estimator, scheme, read, label, keys, own.sizes, len(own.aligned), told)
+    told = reports(estimator, job, estimator.objective, roles, {p: results[p] for p in parts}, keys) if split else {}
+    return FederatedModel(parts, roles, estimator, scheme, read, label, len(keys), own.sizes, len(own.aligned), told)
 
 
 class FederatedModel:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from protocols.cipher import backend
 from protocols.session import Roles
 from vfl.config import PERMITS, Job, Party
-from vfl.data import Objective
+from vfl.data import KeyLists, Objective
 from vfl.evaluation import measured
 from vfl.kinds import Fitted, Kind, kind_of
 from vfl.stability import Baseline, compare, describe
@@ -69,13 +69,14 @@ class Measuring:
     outcome: Objective
     parties: Roles
     seed: int
+    keys: KeyLists  # by which ids were aligned
 
     @classmethod
     def of(cls, job: Job, fitted: Fitted) -> Measuring:
         """By a job file."""
         kind, parties = kind_of(job), job.parties
         plan = kind.plan_of(job, fitted.aligned.classes or ())
-        return cls(kind, plan, job.model.label, Roles(parties.guest, parties.hosts, parties.arbiter), job.split.seed)
+        return cls(kind, plan, job.model.label, Roles(parties.guest, parties.hosts, parties.arbiter), job.split.seed, job.align.keys)
 
 
 def data_party_result(result: dict[str, Any], by: Measuring, fitted: Fitted, before: Baseline) -> dict[str, Any]:
@@ -88,6 +89,9 @@ def data_party_result(result: dict[str, Any], by: Measuring, fitted: Fitted, bef
         "train_rows": int((~fitted.held_out).sum()),
         "test_rows": int((fitted.held_out & ~fitted.later).sum()),
     }
+    result["alignment"]["repeated"] = fitted.aligned.repeated
+    if len(by.keys) > 1:
+        result["alignment"]["by_key"] = {" + ".join(key): n for key, n in zip(by.keys, fitted.aligned.matched, strict=True)}
     result["alignment"] |= {"out_of_time_rows": int(fitted.later.sum())} if fitted.later.any() else {}
     result["model"] |= {"model_id": fitted.part.model_id.hex(), **by.kind.fitted_summary(fitted)}
     result["columns"] = describe(fitted.aligned.features[~fitted.held_out])

@@ -9,7 +9,7 @@ from typing import Any
 
 from protocols.errors import ConfigError
 from protocols.session import Roles
-from vfl.data import Objective
+from vfl.data import KeyLists, Objective
 from vfl.estimators import BoostedTrees, LinearRegression, LogisticRegression, PoissonRegression
 from vfl.evaluation import Evaluation
 from vfl.kinds import KINDS, Fitted
@@ -71,11 +71,13 @@ class Split(Parameters):
         return {"test": self.test, "seed": self.seed, "out_of_time": self.cut_off, "measure_train": self.train}
 
 
-def reports(estimator: Parameters, plan: Any, outcome: Objective, roles: Roles, found: Mapping[str, Fitted]) -> dict[str, Evaluation]:
+def reports(
+    estimator: Parameters, plan: Any, outcome: Objective, roles: Roles, found: Mapping[str, Fitted], keys: KeyLists
+) -> dict[str, Evaluation]:
     """By party, what its report of a run with a `Split` would say; plan: the job as the programs took it; found: what the data parties have."""
     classes = found[roles.guest].aligned.classes
     kind = NAMES[type(estimator)]
-    by = Measuring(KINDS[kind], plan, "binary" if classes and len(classes) == 2 else outcome, roles, plan.seed)
+    by = Measuring(KINDS[kind], plan, "binary" if classes and len(classes) == 2 else outcome, roles, plan.seed, keys)
     told = {}
     for party in roles.data_parties:
         fitted = found[party]

@@ -17,7 +17,7 @@ from protocols.cipher import Scheme
 from protocols.errors import ConfigError
 from protocols.randomness import Randomness
 from protocols.session import Observer, Roles, Session
-from vfl.data import Objective, Table
+from vfl.data import KeyLists, Objective, Table
 from vfl.engine import run_local
 from vfl.estimators import BoostedTrees
 from vfl.evaluation import Evaluation
@@ -43,7 +43,7 @@ def fit(
     read: ReadTable,
     *,
     min_intersection: int,
-    keys: int,
+    keys: KeyLists,
     taps: Mapping[str, Sequence[Tap]] | None = None,
     observers: Mapping[str, Observer] | None = None,
     randomness: Mapping[str, Randomness] | None = None,
@@ -62,7 +62,7 @@ def fit(
         remedy = "Leave train at False"
         raise ConfigError("with early stopping the guest does not keep what training rows were after the best round", remedy=remedy)
     held_out = split.job() if split else {}
-    job = boosting.BoostingJob(params, estimator.validation, min_intersection, keys, continues=bool(before), **held_out)
+    job = boosting.BoostingJob(params, estimator.validation, min_intersection, len(keys), continues=bool(before), **held_out)
     programs: dict[str, Callable[[Session], Any]] = {
         p: partial(boosting.guest if p == roles.guest else boosting.host, table=tables[p], job=job, before=before.get(p))
         for p in roles.data_parties
@@ -71,9 +71,9 @@ def fit(
     inputs = {p: hashlib.sha256(t.digest() + repr(job).encode()).digest() for p, t in tables.items()}
     results = run_local(roles, programs, scheme, inputs=inputs, taps=taps, observers=observers, randomness=randomness)
     fitted = {p: results[p] for p in roles.data_parties}
-    told = reports(estimator, job, LABELS[estimator.objective], roles, fitted) if split else {}
+    told = reports(estimator, job, LABELS[estimator.objective], roles, fitted, keys) if split else {}
     parts, common = {p: f.part for p, f in fitted.items()}, len(fitted[roles.guest].aligned)
-    return FederatedTrees(parts, roles, estimator, scheme, read, keys, common, told)
+    return FederatedTrees(parts, roles, estimator, scheme, read, len(keys), common, told)
 
 
 class FederatedTrees:

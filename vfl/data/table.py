@@ -40,6 +40,8 @@ class Table:
     fallback: tuple[Ids, ...] = ()  # the same of the keys that are tried next
     weight: pd.Series | None = None  # n weights above 0; None where all rows weigh the same
     date: NDArray[np.datetime64] | None = None  # n days; None where there is no column of dates
+    repeated: int = 0  # how many rows were left out because an earlier one has their id
+    matched: tuple[int, ...] = ()  # of a table of common rows, how many each key matched
 
     def __repr__(self) -> str:
         label = "" if self.label is None else ", with label"
@@ -111,6 +113,8 @@ class Table:
             fallback=tuple(ids.take(positions) for ids in self.fallback),
             weight=None if self.weight is None else self.weight.take(positions).reset_index(drop=True),
             date=None if self.date is None else self.date[positions],
+            repeated=self.repeated,
+            matched=self.matched,
         )
 
     @property
@@ -120,7 +124,7 @@ class Table:
 
     def aligned(self, found: Alignment) -> Table:
         """The common rows in the shared order, each under the id that it was matched by, which is the same at every party."""
-        taken = self.take(found.rows)
+        taken = dataclasses.replace(self.take(found.rows), matched=found.by_key)
         return taken if not self.fallback else dataclasses.replace(taken, ids=found.pick(taken.keys), fallback=())
 
 
@@ -164,7 +168,8 @@ def table_from_frame(
             party=party,
         )
     (ids, *fallback), kept = keys_of(frame, party, every, normalise, duplicates)
-    if len(kept) < len(frame):
+    repeated = len(frame) - len(kept)
+    if repeated:
         frame = frame.iloc[kept]
     numbers = kept + 1
     words = {name for name in wanted if (holds_text(frame[name]) if texts is None else name in texts)}
@@ -191,6 +196,7 @@ def table_from_frame(
         fallback=tuple(fallback),
         weight=weight(frame[weights], party, weights, numbers) if weights is not None and need_label else None,
         date=days(frame[date], party, date, numbers) if date is not None and need_label else None,
+        repeated=repeated,
     )
 
 

@@ -15,7 +15,7 @@ from protocols.cipher import Scheme
 from protocols.errors import ConfigError
 from protocols.randomness import Randomness
 from protocols.session import Observer, Roles, Session
-from vfl.data import Table
+from vfl.data import KeyLists, Table
 from vfl.engine import run_local
 from vfl.evaluation import Evaluation
 from vfl.programs import glm, scorecard
@@ -35,22 +35,22 @@ def fit(
     read: ReadTable,
     *,
     min_intersection: int,
-    keys: int,
+    keys: KeyLists,
     taps: Mapping[str, Sequence[Tap]] | None = None,
     observers: Mapping[str, Observer] | None = None,
     randomness: Mapping[str, Randomness] | None = None,
     split: Split | None = None,
 ) -> FederatedScorecard:
     """Aligns, bins, trains on the common rows that `split` does not hold out and returns the model; read: makes a party's table of new rows."""
-    job = estimator.job(min_intersection=min_intersection, keys=keys, **(split.job() if split else {}))
+    job = estimator.job(min_intersection=min_intersection, keys=len(keys), **(split.job() if split else {}))
     programs: dict[str, Callable[[Session], Any]] = {roles.guest: partial(scorecard.guest, table=tables[roles.guest], job=job)}
     programs |= {h: partial(scorecard.host, table=tables[h], job=job) for h in roles.hosts}
     programs[roles.arbiter] = partial(scorecard.arbiter, job=job)
     inputs = {p: hashlib.sha256(t.digest() + repr(job).encode()).digest() for p, t in tables.items()}
     results = run_local(roles, programs, scheme, inputs=inputs, taps=taps, observers=observers, randomness=randomness)
     fitted = {p: results[p] for p in roles.data_parties}
-    told = reports(estimator, job, "binary", roles, fitted) if split else {}
-    return FederatedScorecard(fitted, roles, estimator, scheme, read, keys, told)
+    told = reports(estimator, job, "binary", roles, fitted, keys) if split else {}
+    return FederatedScorecard(fitted, roles, estimator, scheme, read, len(keys), told)
 
 
 class FederatedScorecard:
