@@ -43,7 +43,7 @@ from protocols.message import Message
 from protocols.randomness import Randomness, run_seed
 from protocols.session import Observer, Session
 from vfl.budget import Budget
-from vfl.counting import CountingTap
+from vfl.counting import Counted, CountingTap
 from vfl.files import sync_tree, written
 from vfl.ledger import LedgerTap, LedgerWriter, continued
 from vfl.meeting import DRAFT, Meeting, Ready, connected, interruptible, new_folder, open_channels, publish, scheme_of
@@ -251,7 +251,8 @@ class Run:
         channels, keys = open_channels(ready, wires, recorder.counting, *taps)
         drawn = Randomness(ready.party.name, keeper.facts.seed, ready.input_digest())
         begin = START if goal == END else goal
-        return Session(ready.party.name, ready.roles, channels, drawn, keys, scheme_of(ready.job), recorder, keeper, begin)
+        scheme = Counted(scheme_of(ready.job), recorder.counting.keys.append)
+        return Session(ready.party.name, ready.roles, channels, drawn, keys, scheme, recorder, keeper, begin)
 
     def keep(self) -> None:
         """Every party has its results on its disk."""

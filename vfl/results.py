@@ -7,15 +7,18 @@ import importlib.metadata
 import json
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.cipher import backend
+from protocols.cipher import CipherVec, backend
+from protocols.message import registry
 from protocols.session import Roles
 from vfl.config import PERMITS, Job, Party
+from vfl.counting import CountingTap, pace
 from vfl.data import KeyLists, Objective
 from vfl.evaluation import measured
 from vfl.kinds import Fitted, Kind, kind_of
@@ -46,6 +49,19 @@ def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: st
         "job_file": json.loads(job.canonical),
         "plots": {},
     }
+
+
+def encryption(counting: CountingTap, disclosure: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What encryption was made of at this party: `products` modulo n^2 (counted), `product_s` (measured now, on one core), `cpu_s` (the two multiplied), and how many
+    `ciphertext_bytes` it sent.  Empty where it computed under no key.  Of a run that went on after an interruption, products since then.
+    """
+    products = counting.products
+    if not products:
+        return {}
+    kinds = registry()
+    sent = sum(row["bytes"] for row in disclosure if any(kind is CipherVec for _, kind in kinds[row["message"]].schema()))
+    each = pace(counting.keys[0])
+    return {"encryption": {"products": products, "product_s": each, "cpu_s": products * each, "ciphertext_bytes": sent}}
 
 
 def environment() -> dict[str, Any]:

@@ -24,7 +24,7 @@ from vfl.kinds import Fitted, Part, kind_of
 from vfl.ledger import summarise
 from vfl.meeting import Meeting, Ready
 from vfl.report.page import as_plain, write_report
-from vfl.results import Measuring, baseline, data_party_result, result_frame
+from vfl.results import Measuring, baseline, data_party_result, encryption, result_frame
 from vfl.store import save_part
 
 
@@ -121,7 +121,8 @@ def run(
         return plain
 
     def report(taken: Taken) -> None:
-        told = {"phases": taken.counting.phases(), "disclosure": summarise(taken.folder / "ledger.jsonl")}
+        disclosure = summarise(taken.folder / "ledger.jsonl")
+        told = {"phases": taken.counting.phases(), "disclosure": disclosure, **encryption(taken.counting, disclosure)}
         write_report(taken.folder, taken.result | told)
 
     peers = job.parties.peers_of(party.name)

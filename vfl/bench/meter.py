@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from protocols.channel import Tap
-from protocols.cipher import DecryptionKey, EncryptionKey, Scheme
+from protocols.cipher import EncryptionKey, Scheme
 from protocols.message import Message
-from protocols.randomness import Seed
 from protocols.session import Observer
+from vfl import counting
 
 OUTSIDE = "other"
 
@@ -92,26 +92,13 @@ class Meter(Tap, Observer):
         self._work, self._waited, self._products = 0.0, 0.0, products
 
 
-class Counted:
+class Counted(counting.Counted):
     """A scheme whose keys are watched by the meter of the party that makes or accepts them."""
 
     def __init__(self, scheme: Scheme) -> None:
-        self._scheme = scheme
+        super().__init__(scheme, _watched)
 
-    @property
-    def bits(self) -> int:
-        return self._scheme.bits
 
-    def generate(self, holder: str, seed: Seed) -> DecryptionKey:
-        key = self._scheme.generate(holder, seed)
-        self._watch(key.public)
-        return key
-
-    def accept(self, n: int, proof: bytes, holder: str) -> EncryptionKey:
-        key = self._scheme.accept(n, proof, holder)
-        self._watch(key)
-        return key
-
-    def _watch(self, key: EncryptionKey) -> None:
-        if (meter := Meter.here()) is not None:
-            meter.watch(key)
+def _watched(key: EncryptionKey) -> None:
+    if (meter := Meter.here()) is not None:
+        meter.watch(key)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import resource
 import sys
-import time
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -24,6 +23,7 @@ from protocols.randomness import Seed
 from vfl.bench import joined, network
 from vfl.bench.meter import Meter
 from vfl.bench.workload import Tables, Workload, run, tables
+from vfl.counting import pace
 from vfl.metrics import binary_metrics
 
 SCHEMES: dict[str, type[Identity] | type[Paillier] | type[PhePaillier]] = {"clear": Identity, "paillier": Paillier, "phe": PhePaillier}
@@ -108,12 +108,7 @@ def sample(key_bits: int) -> tuple[DecryptionKey, CipherVec]:
 def product_seconds(key_bits: int) -> float:
     """Seconds of one thread for one product modulo n^2, at the pace of a long run of them; the best of five."""
     key, vector = sample(key_bits)
-    bins, best = np.zeros((4000, 1), dtype=np.int64), float("inf")
-    for _ in range(5):
-        before, start = key.public.raw.products, time.process_time()
-        vector.histogram(bins, 1)
-        best = min(best, (time.process_time() - start) / (key.public.raw.products - before))
-    return best
+    return pace(key.public, vector)
 
 
 def main() -> None:

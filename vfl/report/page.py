@@ -97,6 +97,8 @@ def _numbers(result: Result) -> Iterator[tuple[str, str, str, str, Any]]:
     for part, found in (result.get("uplift") or {}).items():
         for name, bounds in found["measures"].items():
             yield from (("uplift", part, name, bound, value) for bound, value in bounds.items())
+    for name, value in (result.get("encryption") or {}).items():
+        yield "cost", "", "encryption", name, value
     stability, model = result.get("stability") or {}, result.get("model") or {}
     hosts = model.get("host_columns") or []
     lines = {
