@@ -60,7 +60,8 @@ class Federation:
         min_intersection: int = 1,
         cipher: Scheme | None = None,
     ) -> Federation:
-        """guest: id column(s), label, own features; hosts: by name, id column(s) and features.  All other columns are features.
+        """guest: id column(s), label, own features; hosts: by name, id column(s) and features.  All other columns are features;
+        texts, and columns of pandas' category type (codes 1 to 9, say), are categories, for the models that take such.
 
         on: the id column, several that make one key, or a list of such lists: keys that are tried in order.  normalise: how ids are compared, one
         normaliser for all columns or one by column ("text", "digits", "exact", "email", "date", "date:%d/%m/%Y", "e164:GB").

@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
@@ -16,10 +18,11 @@ from rich.table import Table
 from protocols.errors import ConfigError, DataError, ModelError
 from vfl.config import Party
 from vfl.data import read_source
+from vfl.data.columns import text
 from vfl.files import write_private
 from vfl.prediction import new_data
 from vfl.report.words import number, percent
-from vfl.stability import compare, load_baseline
+from vfl.stability import Baseline, compare, load_baseline
 
 COLOUR = {"stable": "green", "watch": "yellow", "shifted": "red", None: "dim"}
 SAYS = {"stable": "as in training", "watch": "look at it", "shifted": "another population: check the model", None: "no row"}
@@ -46,7 +49,14 @@ def monitor(party: Party, model: Path, source: str | None = None, scores: Path |
     frame = read_source(data.source, data.query, only=list(baseline.columns))
     if not len(frame):
         raise DataError(f"{party.name}: the table has no rows", remedy="Check the source and the query", party=party.name)
-    return compare(baseline, frame, None if scores is None else _scores(scores))
+    return compare(baseline, _coded(frame, baseline), None if scores is None else _scores(scores))
+
+
+def _coded(frame: pd.DataFrame, baseline: Baseline) -> pd.DataFrame:
+    """Codes as the texts that they were in training."""
+    known = {c: r for c, r in baseline.columns.items() if c in frame.columns and r.values and isinstance(r.values[0], str)}
+    numbers = np.arange(1, len(frame) + 1)
+    return frame.assign(**{c: text(frame[c], baseline.party, c, numbers) for c in known})
 
 
 def _scores(path: Path) -> Any:

@@ -13,11 +13,12 @@ from typing import Any
 import pandas as pd
 
 from protocols.channel import Tap
-from protocols.errors import DataError
+from protocols.errors import ConfigError, DataError
 from protocols.session import Observer, Session
 from vfl.attempts import Taken, take_part
 from vfl.config import Job, Party, check_files, cross_check
 from vfl.config.party import Data
+from vfl.config.reading import listed
 from vfl.data import Table, read_source, table_from_frame
 from vfl.identity import Identity
 from vfl.kinds import Fitted, Part, kind_of
@@ -47,6 +48,12 @@ def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = N
     outcome = [c for c in (data.label, data.weight, data.date) if c] if guest and scored_by is None else []
     columns = data.columns if scored_by is None else scored_by.inputs
     texts = scored_by.texts if scored_by is not None else None if job.takes_texts else ()
+    if data.categories and not job.takes_texts:
+        raise ConfigError(
+            f"{party.name}: data.categories names {listed(data.categories, 'and')}, and this job's model takes numbers only",
+            remedy='Agree on encode = "onehot" in [preprocess], or on another kind of model, or remove data.categories',
+            party=party.name,
+        )
     only = None if columns is None else [*job.align.columns, *columns, *outcome]  # of a wide file, no other is read
     frame = read_source(data.source, data.query, keys=job.align.columns, only=only)
     table = table_from_frame(
@@ -64,6 +71,7 @@ def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = N
         texts=texts,
         weights=data.weight if scored_by is None else None,
         date=data.date if scored_by is None else None,
+        categories=data.categories or () if scored_by is None else (),
     )
     check_classes(job, party, table)
     weighted = getattr(job.model, "sample_weight", False)  # a column of weights, or of dates, is no feature of any job

@@ -99,6 +99,9 @@ class Data(Section):
     columns: Columns | None = Field(
         default=None, description='the feature columns that this job may use, such as columns = ["limit", "age"]'
     )
+    categories: Columns | None = Field(
+        default=None, description='feature columns of numbers that are codes: categories, as texts are, such as categories = ["branch"]'
+    )
 
     @property
     def is_database(self) -> bool:
@@ -112,8 +115,11 @@ class Data(Section):
         if not self.is_database and self.query is not None:
             raise Complaint("does nothing: the source is a file", "Remove it, or give a database address as source", "data.query")
         for what, name in (("label", self.label), ("weight", self.weight), ("date", self.date)):
-            if name is not None and name in (self.columns or ()):
-                raise Complaint(f"names {shown(name)}, which is the {what}", "Remove it from columns", "data.columns")
+            for key, columns in (("columns", self.columns), ("categories", self.categories)):
+                if name is not None and name in (columns or ()):
+                    raise Complaint(f"names {shown(name)}, which is the {what}", f"Remove it from {key}", f"data.{key}")
+        if self.columns is not None and (others := [c for c in self.categories or () if c not in self.columns]):
+            raise Complaint(f"names {shown(others[0])}, which is not in columns", "Add it there, or remove it here", "data.categories")
         if self.weight is not None and self.weight == self.label:
             raise Complaint(f"is {shown(self.weight)}, which is the label", "Name another column", "data.weight")
         for what, name in (("label", self.label), ("weight", self.weight)):
@@ -283,6 +289,7 @@ def cross_check(job: Agreement, party: Party) -> None:
         for column in job.align.columns:
             data = party.data
             uses = {"label": (data.label,), "weight": (data.weight,), "date": (data.date,), "columns": data.columns or ()}
+            uses["categories"] = data.categories or ()
             for used in (name for name, columns in uses.items() if column in columns):
                 raise wrong(
                     f"data.{used} names {shown(column)}, which is a key column of the job",

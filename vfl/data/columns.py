@@ -49,7 +49,9 @@ def text(column: pd.Series, party: str, name: str, numbers: Rows) -> NDArray[np.
 
 
 def holds_text(column: pd.Series) -> bool:
-    """Whether it is a column of categories rather than of numbers: it has a text in it."""
+    """Whether it is a column of categories rather than of numbers: it has a text in it, or pandas' type says so."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return True
     if pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
         return False
     return any(isinstance(v, str) for v in column.tolist())

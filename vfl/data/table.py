@@ -144,6 +144,7 @@ def table_from_frame(
     missing: bool = False,
     texts: Sequence[str] | None = (),
     date: str | None = None,
+    categories: Sequence[str] = (),
 ) -> Table:
     """`frame` as a checked `Table`.
 
@@ -152,7 +153,7 @@ def table_from_frame(
     there is none; columns: the features, None = all others; need_label: False when scoring: the label's column may be absent, and is not read; need_features:
     whether there must be one, by default at a party without label; objective: what the label must hold (`columns.label`), None to leave it as it came until
     `Table.for_model`; weights: the column of row weights, date: that of days, which like the label are read for training only; missing: whether features may miss values;
-    texts: the features that hold texts (categories), None for those in which one is found.
+    texts: the features that hold texts (categories), None for those in which one is found; categories: features of numbers that are codes, and become texts.
     Raises DataError that names columns and row numbers, never a value.
     """
     every = key_lists(keys)
@@ -172,7 +173,9 @@ def table_from_frame(
     if repeated:
         frame = frame.iloc[kept]
     numbers = kept + 1
-    words = {name for name in wanted if (holds_text(frame[name]) if texts is None else name in texts)}
+    if unknown := [name for name in categories if name not in wanted]:
+        raise _no_column(frame, party, "category column", unknown[0])
+    words = {name for name in wanted if (holds_text(frame[name]) if texts is None else name in texts)} | set(categories)
     features = {
         name: pd.Series(text(frame[name], party, name, numbers), dtype=object)
         if name in words
@@ -253,7 +256,7 @@ def _feature_names(
 def _no_column(frame: pd.DataFrame, party: str, what: str, name: str) -> DataError:
     return DataError(
         f"{party}: {what} '{name}' is not in the table, which has {_names(list(frame.columns))}",
-        remedy="Correct the name (job: align.keys; party file: data.label, data.columns) or the table",
+        remedy="Correct the name (job: align.keys; party file: data.label, data.columns, data.categories) or the table",
         party=party,
     )
 
