@@ -14,6 +14,7 @@ from vfl.preprocessing import Preprocessing
 from vfl.regression import FederatedModel
 from vfl.scorecard.estimator import Scorecard
 from vfl.scorecard.federated import FederatedScorecard
+from vfl.search import FederatedSearch, GridSearchCV
 from vfl.splitting import Split
 from vfl.trees import FederatedTrees
 
@@ -24,8 +25,10 @@ __all__ = [
     "Evaluation",
     "FederatedModel",
     "FederatedScorecard",
+    "FederatedSearch",
     "FederatedTrees",
     "Federation",
+    "GridSearchCV",
     "LinearRegression",
     "LogisticRegression",
     "PoissonRegression",

@@ -14,14 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from protocols.errors import ConfigError, DataError
 from vfl import metrics
 from vfl.data import Objective
+from vfl.metrics.scorers import MEASURES
 from vfl.report import write_report
 
-MEASURES: dict[Objective, Callable[..., dict[str, Any]]] = {
-    "binary": metrics.binary_metrics,
-    "multiclass": metrics.class_metrics,
-    "numeric": metrics.numeric_metrics,
-    "count": metrics.count_metrics,
-}
 SERIES: dict[Objective, Callable[..., dict[str, Any]]] = {
     "binary": lambda y, p, _: metrics.plot_series(y, p),
     "multiclass": metrics.class_series,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import overload
+from typing import Any, TypeVar, overload
 
 import pandas as pd
 
@@ -17,10 +17,12 @@ from vfl.data import KeyLists, Table, key_lists, rules, table_from_frame
 from vfl.estimators import BoostedTrees, Regression
 from vfl.parameters import check_hosts, paillier
 from vfl.preprocessing import Preprocessing
+from vfl.programs.search import Searched
 from vfl.regression import FederatedModel
 from vfl.scorecard import federated
 from vfl.scorecard.estimator import Scorecard
 from vfl.scorecard.federated import FederatedScorecard
+from vfl.search import FederatedSearch, GridSearchCV
 from vfl.splitting import Split
 from vfl.trees import FederatedTrees
 
@@ -129,9 +131,20 @@ class Federation:
         randomness: Mapping[str, Randomness] | None = ...,
         split: Split | None = ...,
     ) -> FederatedScorecard: ...
+    @overload
     def fit(
         self,
-        estimator: Regression | BoostedTrees | Scorecard,
+        estimator: GridSearchCV,
+        *,
+        preprocess: Preprocessing | None = ...,
+        taps: Mapping[str, Sequence[Tap]] | None = ...,
+        observers: Mapping[str, Observer] | None = ...,
+        randomness: Mapping[str, Randomness] | None = ...,
+        split: Split | None = ...,
+    ) -> FederatedSearch[Any]: ...
+    def fit(
+        self,
+        estimator: Regression | BoostedTrees | Scorecard | GridSearchCV,
         *,
         preprocess: Preprocessing | None = None,
         taps: Mapping[str, Sequence[Tap]] | None = None,
@@ -139,9 +152,9 @@ class Federation:
         randomness: Mapping[str, Randomness] | None = None,
         init_model: FederatedTrees | None = None,
         split: Split | None = None,
-    ) -> FederatedModel | FederatedTrees | FederatedScorecard:
-        """Aligns, trains and returns the model: on all common rows, or on those that `split` does not hold out; then `model.reports_` says, by party, what the
-        held-out ones tell.  taps and observers watch a party's channels and progress.
+    ) -> FederatedModel | FederatedTrees | FederatedScorecard | FederatedSearch[Any]:
+        """Aligns, trains and returns the model, or what a `GridSearchCV` found: on all common rows, or on those that `split` does not hold out; then
+        `model.reports_` says, by party, what the held-out ones tell.  taps and observers watch a party's channels and progress.
 
         preprocess: of a regression, what every party does to its own columns before they are standardised; trees and scorecards bin columns themselves.
         init_model: boosted trees to which more are added, on the same or other rows with the same columns; n_estimators counts the rounds of both.
@@ -152,12 +165,18 @@ class Federation:
             raise ConfigError(
                 "split has out_of_time, and the guest no dates", remedy='Name their column: Federation.local(..., date="opened")'
             )
+        grid = estimator if isinstance(estimator, GridSearchCV) else None
         if init_model is not None and not isinstance(estimator, BoostedTrees):
             raise ConfigError(
                 f"{type(estimator).__name__} cannot continue a model", remedy="Only boosted trees can: leave init_model out and train anew"
             )
         if preprocess is not None and not isinstance(preprocess, Preprocessing):
             raise ConfigError(f"preprocess is a {type(preprocess).__name__}", remedy="Pass vfl.Preprocessing(...), or leave it out")
+        if isinstance(estimator, GridSearchCV):
+            estimator = estimator.estimator
+            if preprocess is not None and preprocess.bins_by_label:
+                why = "bins that folds share would tell sums over fewer rows than min_bin_rows"
+                raise ConfigError(f"a search cannot bin columns by the label: {why}", remedy='Use encode = "onehot" or "quantile"')
         if preprocess is not None and isinstance(estimator, BoostedTrees | Scorecard):
             raise ConfigError(f"{type(estimator).__name__} bins every column itself: preprocess would do nothing", remedy="Leave it out")
         if isinstance(estimator, Scorecard):
@@ -177,38 +196,46 @@ class Federation:
                 split=split,
             )
         if isinstance(estimator, BoostedTrees):
-            return trees.fit(
-                self._tables,
+            return _with(
+                grid,
+                *trees.fit(
+                    self._tables,
+                    self.roles,
+                    estimator,
+                    self._cipher or paillier(estimator.key_bits),
+                    self._read_texts,
+                    min_intersection=self._min_intersection,
+                    keys=self._keys,
+                    taps=taps,
+                    observers=observers,
+                    randomness=randomness,
+                    split=split,
+                    init_model=init_model,
+                    grid=grid,
+                ),
+            )
+        if not isinstance(estimator, Regression):
+            remedy = "Pass an estimator of vfl, such as vfl.LogisticRegression()"
+            raise ConfigError(f"fit takes an estimator, not a {type(estimator).__name__}", remedy=remedy)
+        missing, texts = (preprocess.takes_missing, preprocess.takes_texts) if preprocess is not None else (False, False)
+        return _with(
+            grid,
+            *regression.fit(
+                {party: table.for_model(estimator.objective, missing=missing, texts=texts) for party, table in self._tables.items()},
                 self.roles,
                 estimator,
                 self._cipher or paillier(estimator.key_bits),
-                self._read_texts,
+                self._read if preprocess is None else self._read_texts,
+                preprocess=preprocess,
+                label=self._label,
                 min_intersection=self._min_intersection,
                 keys=self._keys,
                 taps=taps,
                 observers=observers,
                 randomness=randomness,
                 split=split,
-                init_model=init_model,
-            )
-        if not isinstance(estimator, Regression):
-            remedy = "Pass an estimator of vfl, such as vfl.LogisticRegression()"
-            raise ConfigError(f"fit takes an estimator, not a {type(estimator).__name__}", remedy=remedy)
-        missing, texts = (preprocess.takes_missing, preprocess.takes_texts) if preprocess is not None else (False, False)
-        return regression.fit(
-            {party: table.for_model(estimator.objective, missing=missing, texts=texts) for party, table in self._tables.items()},
-            self.roles,
-            estimator,
-            self._cipher or paillier(estimator.key_bits),
-            self._read if preprocess is None else self._read_texts,
-            preprocess=preprocess,
-            label=self._label,
-            min_intersection=self._min_intersection,
-            keys=self._keys,
-            taps=taps,
-            observers=observers,
-            randomness=randomness,
-            split=split,
+                grid=grid,
+            ),
         )
 
     def _read(self, frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str] = ()) -> Table:
@@ -227,6 +254,14 @@ class Federation:
 
     def __repr__(self) -> str:
         return f"Federation(guest: {len(self._tables[GUEST].ids)} rows, hosts: {', '.join(self.roles.hosts)})"
+
+
+M = TypeVar("M")
+
+
+def _with(grid: GridSearchCV | None, model: M, found: Searched | None) -> M | FederatedSearch[M]:
+    """The model, or of a search what it found."""
+    return model if grid is None or found is None else FederatedSearch(grid, model, found)
 
 
 def _table(

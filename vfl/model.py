@@ -25,6 +25,19 @@ class AdditivePart(Protocol):
     def predictor(self, features: pd.DataFrame) -> NDArray[np.float64]: ...
 
 
+def means(family: str, predictors: NDArray[np.float64], label_mean: float = 0.0, label_scale: float = 1.0) -> NDArray[np.float64]:
+    """What a regression's joint predictors (n, models) stand for: probabilities of the larger class (n,) or of each class (n, classes); expected values (n,)."""
+    if family == "linear":
+        return label_mean + label_scale * predictors[:, 0]
+    if family == "poisson":
+        return np.asarray(np.exp(predictors[:, 0]))
+    each = 0.5 * (1.0 + np.tanh(predictors / 2))  # 1 / (1 + exp(-z)), which cannot overflow
+    if each.shape[1] == 1:
+        return np.asarray(each[:, 0])
+    total = each.sum(axis=1, keepdims=True)
+    return np.asarray(np.where(total > 0, each / np.where(total > 0, total, 1.0), 1.0 / each.shape[1]))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class GlmPart:
     """A data party's own coefficients (standardised scale) of one regression or, one-vs-rest, of one a class, and the standardisation they belong to.
@@ -93,15 +106,7 @@ class GlmPart:
 
     def means(self, predictors: NDArray[np.float64]) -> NDArray[np.float64]:
         """At the guest, from joint predictors (n, models): probabilities of the larger class (n,) or of each class (n, classes); expected values (n,)."""
-        if self.family == "linear":
-            return self.label_mean + self.label_scale * predictors[:, 0]
-        if self.family == "poisson":
-            return np.asarray(np.exp(predictors[:, 0]))
-        each = 0.5 * (1.0 + np.tanh(predictors / 2))  # 1 / (1 + exp(-z)), which cannot overflow
-        if each.shape[1] == 1:
-            return np.asarray(each[:, 0])
-        total = each.sum(axis=1, keepdims=True)
-        return np.asarray(np.where(total > 0, each / np.where(total > 0, total, 1.0), 1.0 / each.shape[1]))
+        return means(self.family, predictors, self.label_mean, self.label_scale)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -23,6 +23,8 @@ from vfl.evaluation import Evaluation
 from vfl.model import GlmPart
 from vfl.preprocessing import Preprocessing
 from vfl.programs import glm
+from vfl.programs.search import Searched
+from vfl.search import GridSearchCV
 from vfl.splitting import Split, reports
 
 ReadTable = Callable[[pd.DataFrame, str, Sequence[str], Sequence[str]], Table]  # frame, party, columns, those of texts
@@ -43,22 +45,28 @@ def fit(
     taps: Mapping[str, Sequence[Tap]] | None = None,
     observers: Mapping[str, Observer] | None = None,
     randomness: Mapping[str, Randomness] | None = None,
-) -> FederatedModel:
-    """Aligns, trains on the common rows that `split` does not hold out and returns the model; read: makes a party's table of new rows."""
-    weighted = tables[roles.guest].weight is not None
-    held_out = split.job() if split else {}
-    job = glm.GlmJob(
-        **estimator.job(), **held_out, weighted=weighted, preprocess=preprocess, min_intersection=min_intersection, keys=len(keys)
-    )
-    programs: dict[str, Callable[[Session], Any]] = {roles.guest: partial(glm.guest, table=tables[roles.guest], job=job)}
-    programs |= {h: partial(glm.host, table=tables[h], job=job) for h in roles.hosts}
-    programs[roles.arbiter] = partial(glm.arbiter, job=job)
-    inputs = {p: hashlib.sha256(t.digest() + repr(job).encode()).digest() for p, t in tables.items()}
+    grid: GridSearchCV | None = None,
+) -> tuple[FederatedModel, Searched | None]:
+    """Aligns, trains on the common rows that `split` does not hold out and returns the model; read: makes a party's table of new rows; grid: what is searched
+    first, and found."""
+    shared: dict[str, Any] = {"preprocess": preprocess, "min_intersection": min_intersection, "keys": len(keys)}
+    shared |= {"weighted": tables[roles.guest].weight is not None, **(split.job() if split else {})}
+    candidates = [estimator] if grid is None else grid.candidates()
+    jobs = [glm.GlmJob(**one.job(), **shared) for one in candidates]
+    classes = tables[roles.guest].classes
+    asked = None if grid is None else grid.asked(jobs, "binary" if classes and len(classes) == 2 else estimator.objective)
+    given: dict[str, Any] = {"job": jobs[0], "asked": asked}
+    programs: dict[str, Callable[[Session], Any]] = {roles.guest: partial(glm.guest, table=tables[roles.guest], **given)}
+    programs |= {h: partial(glm.host, table=tables[h], **given) for h in roles.hosts}
+    programs[roles.arbiter] = partial(glm.arbiter, **given)
+    inputs = {p: hashlib.sha256(t.digest() + repr(asked or jobs[0]).encode()).digest() for p, t in tables.items()}
     results = run_local(roles, programs, scheme, inputs=inputs, taps=taps, observers=observers, randomness=randomness)
     own = results[roles.guest]
+    best = own.searched.best if own.searched else 0
     parts = {p: results[p].part for p in roles.data_parties}
-    told = reports(estimator, job, estimator.objective, roles, {p: results[p] for p in parts}, keys) if split else {}
-    return FederatedModel(parts, roles, estimator, scheme, read, label, len(keys), own.sizes, len(own.aligned), told)
+    told = reports(candidates[best], jobs[best], estimator.objective, roles, {p: results[p] for p in parts}, keys) if split else {}
+    model = FederatedModel(parts, roles, candidates[best], scheme, read, label, len(keys), own.sizes, len(own.aligned), told)
+    return model, own.searched
 
 
 class FederatedModel:

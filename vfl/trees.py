@@ -23,6 +23,8 @@ from vfl.estimators import BoostedTrees
 from vfl.evaluation import Evaluation
 from vfl.model import TreesPart
 from vfl.programs import boosting
+from vfl.programs.search import Searched
+from vfl.search import GridSearchCV
 from vfl.splitting import Split, reports
 
 Margins = NDArray[np.float64]
@@ -49,31 +51,38 @@ def fit(
     randomness: Mapping[str, Randomness] | None = None,
     init_model: FederatedTrees | None = None,
     split: Split | None = None,
-) -> FederatedTrees:
-    """Aligns, trains on the common rows that `split` does not hold out and returns the model; read: makes a party's table of new rows; init_model: what it continues."""
+    grid: GridSearchCV | None = None,
+) -> tuple[FederatedTrees, Searched | None]:
+    """Aligns, trains on the common rows that `split` does not hold out and returns the model; read: makes a party's table of new rows; init_model: what it continues;
+    grid: what is searched first, and found."""
     tables = {party: table.for_model(LABELS[estimator.objective], missing=True, texts=True) for party, table in tables.items()}
+    candidates = [estimator] if grid is None else grid.candidates()
     params = estimator.params(len(tables[roles.guest].classes or ()))
     before = init_model.parts if init_model else {}
     if init_model and set(before) != set(roles.data_parties):
         raise ConfigError("the model to continue has other parties", expected=", ".join(before), found=", ".join(roles.data_parties))
     if ensemble := before[roles.guest].ensemble if before else None:
         params.check_continues(ensemble.params, len(ensemble.trees))
-    if split and split.train and estimator.early_stopping_rounds:
+    if split and split.train and any(one.early_stopping_rounds for one in candidates):
         remedy = "Leave train at False"
         raise ConfigError("with early stopping the guest does not keep what training rows were after the best round", remedy=remedy)
-    held_out = split.job() if split else {}
-    job = boosting.BoostingJob(params, estimator.validation, min_intersection, len(keys), continues=bool(before), **held_out)
+    shared: dict[str, Any] = {"continues": bool(before), **(split.job() if split else {})}
+    jobs = [boosting.BoostingJob(one.params(params.num_class), one.validation, min_intersection, len(keys), **shared) for one in candidates]
+    asked = None if grid is None else grid.asked(jobs, LABELS[estimator.objective])
+    given: dict[str, Any] = {"job": jobs[0], "asked": asked}
     programs: dict[str, Callable[[Session], Any]] = {
-        p: partial(boosting.guest if p == roles.guest else boosting.host, table=tables[p], job=job, before=before.get(p))
+        p: partial(boosting.guest if p == roles.guest else boosting.host, table=tables[p], before=before.get(p), **given)
         for p in roles.data_parties
     }
-    programs[roles.arbiter] = partial(boosting.arbiter, job=job)
-    inputs = {p: hashlib.sha256(t.digest() + repr(job).encode()).digest() for p, t in tables.items()}
+    programs[roles.arbiter] = partial(boosting.arbiter, **given)
+    inputs = {p: hashlib.sha256(t.digest() + repr(asked or jobs[0]).encode()).digest() for p, t in tables.items()}
     results = run_local(roles, programs, scheme, inputs=inputs, taps=taps, observers=observers, randomness=randomness)
     fitted = {p: results[p] for p in roles.data_parties}
-    told = reports(estimator, job, LABELS[estimator.objective], roles, fitted, keys) if split else {}
-    parts, common = {p: f.part for p, f in fitted.items()}, len(fitted[roles.guest].aligned)
-    return FederatedTrees(parts, roles, estimator, scheme, read, len(keys), common, told)
+    own = fitted[roles.guest]
+    best = own.searched.best if own.searched else 0
+    told = reports(candidates[best], jobs[best], LABELS[estimator.objective], roles, fitted, keys) if split else {}
+    parts = {p: f.part for p, f in fitted.items()}
+    return FederatedTrees(parts, roles, candidates[best], scheme, read, len(keys), len(own.aligned), told), own.searched
 
 
 class FederatedTrees:

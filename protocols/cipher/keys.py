@@ -102,6 +102,10 @@ class Keyring:
     def get(self, fingerprint: bytes) -> EncryptionKey | None:
         return self._keys.get(fingerprint)
 
+    def of(self, holder: str) -> EncryptionKey | None:
+        """The latest accepted key of this holder."""
+        return next((key for key in reversed(self._keys.values()) if key.holder == holder), None)
+
     def add(self, key: EncryptionKey) -> EncryptionKey:
         self._keys[key.fingerprint] = key
         return key

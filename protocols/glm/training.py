@@ -29,6 +29,7 @@ Error: the weights equal those of the same integer arithmetic in the clear withi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -38,7 +39,7 @@ from numpy.typing import NDArray
 from protocols import key_offer
 from protocols._native import Overflow, PlainVec
 from protocols.channel import broadcast
-from protocols.cipher import CipherVec, DecryptionKey
+from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.glm import pair_masks, predictors, stopping
@@ -93,6 +94,12 @@ class FinalShare(Message, disclosure=REVEALED, permit="final-weights-to-owner", 
     share: PlainVec  # (d_P,)
 
 
+# What is done with the shares of a trained model in place of step 5 (fold_scores.py).
+End = Callable[[Session, Block, Share], NDArray[np.float64]]
+HostEnd = Callable[[Session, Block, Share, pair_masks.PairMasks, int], None]
+ArbiterEnd = Callable[[Session, DecryptionKey, dict[str, Share]], None]
+
+
 def guest(
     session: Session,
     x: NDArray[np.float64],
@@ -101,14 +108,15 @@ def guest(
     model_id: bytes,
     weights: NDArray[np.float64] | None = None,
     held_out: HeldOut | None = None,
+    end: End | None = None,
 ) -> Trained:
     """x (n, d) float64, standardised and clipped; targets (models, n) as the link wants them; weights (models, n), positive, where terms are `weighted`;
     model_id (16,) bytes, the same for all parts; held_out: the rows that decide when training ends, where terms say so.  Returns weights (models, d + 1), the
-    intercept last (without one: d).
+    intercept last (without one: d); or what `end` makes of each model's share.
 
     Learns: its own final weights.  Raises ConfigError (head-room), DataError (labels and weights out of bounds), InvalidKey, ProtocolError.
     """
-    key = key_offer.accept(session)
+    key = accepted_key(session)
     told = announce(session, terms, targets, model_id, weights)
     plan, link = told.plan(key), told.link
     block = Block.of(x, plan, intercept=terms.intercept, models=len(targets))
@@ -133,17 +141,19 @@ def guest(
             descend(session, plan, block, share, d, theirs, progress.step(planned))  # 3, 4
             if look is not None and look.due(planned):
                 stopping.guest(session, look, progress, planned, *looked.of(model))
-        found.append(receive_weights(session, share))  # 5
+        found.append(receive_weights(session, share) if end is None else end(session, block, share))  # 5
         passes.append(progress.passes(plan.passes))
     return Trained(np.stack(found), model_id, tuple(passes))
 
 
-def host(session: Session, x: NDArray[np.float64], terms: Terms, held_out: NDArray[np.float64] | None = None) -> Trained:
-    """x (n, d) float64, standardised and clipped, rows in the shared order; held_out (m, d), as at the guest.  Returns weights (models, d).
+def host(
+    session: Session, x: NDArray[np.float64], terms: Terms, held_out: NDArray[np.float64] | None = None, end: HostEnd | None = None
+) -> Trained:
+    """x (n, d) float64, standardised and clipped, rows in the shared order; held_out (m, d), as at the guest.  Returns weights (models, d), or after `end` none.
 
     Learns: its own final weights.  Raises ConfigError (head-room), InvalidKey, ProtocolError.
     """
-    key = key_offer.accept(session)
+    key = accepted_key(session)
     told = receive_start(session, terms)
     if told.start.rows_log2 != rows_log2(len(x)):
         raise RemoteProtocolError(f"{session.roles.guest} trains on another number of rows", party=session.roles.guest)
@@ -165,16 +175,21 @@ def host(session: Session, x: NDArray[np.float64], terms: Terms, held_out: NDArr
             descend(session, plan, block, share, d, theirs, progress.step(planned))  # 3, 4
             if look is not None and look.due(planned):
                 stopping.host(session, look, progress, planned, masks, use)
-        found.append(receive_weights(session, share))  # 5
+        if end is None:
+            found.append(receive_weights(session, share))  # 5
+        else:
+            end(session, block, share, masks.apart("fold"), model)
         passes.append(progress.passes(plan.passes))
-    return Trained(np.stack(found), told.start.model_id, tuple(passes))
+    return Trained(np.stack(found) if found else np.zeros((0, block.width)), told.start.model_id, tuple(passes))
 
 
-def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> bytes:
-    """Opens masked gradients and keeps its share of every party's weights, of which it reveals `weight_bits` fractional bits; returns the model's name.
+def arbiter(session: Session, key: DecryptionKey, terms: Terms, end: ArbiterEnd | None = None) -> bytes:
+    """Opens masked gradients and keeps its share of every party's weights, of which it reveals `weight_bits` fractional bits (or gives them to `end`);
+    returns the model's name.
 
     Learns: sizes only, and what the link declares.  Raises DataError (as the link does), PlaintextOverflow, ProtocolError."""
-    key_offer.offer(session, key)
+    if session.keys.of(session.me) is None:
+        key_offer.offer(session, key)
     told = receive_start(session, terms)
     plan = told.plan(key.public)
     parties = [session.channels[p] for p in session.roles.data_parties]
@@ -196,6 +211,9 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> bytes:
                 stopping.arbiter(session, key, plan, told.link, progress, planned, penalised)
             if planned.last or progress.over:
                 refuse_beyond(session, progress.beyond)
+        if end is not None:
+            end(session, key, shares)
+            continue
         for channel in parties:
             channel.send(FinalShare(rounded(shares[channel.peer].point, terms.weight_bits)))  # 5
     return told.start.model_id
@@ -215,6 +233,11 @@ def rounded(share: PlainVec, bits: int) -> PlainVec:
     """The nearest multiples of 2^-bits, in units of 2^-WEIGHT: the owner's own share keeps its last bits, so that its weights are right to half of 2^-bits."""
     drop = WEIGHT - bits
     return (share + PlainVec.from_i64(np.full(len(share), (1 << drop) >> 1))).shift_right(drop).shift_left(drop)
+
+
+def accepted_key(session: Session) -> EncryptionKey:
+    """The arbiter's key, offered before the first training of a run."""
+    return session.keys.of(session.roles.arbiter) or key_offer.accept(session)
 
 
 def receive_columns(session: Session, party: str) -> int:

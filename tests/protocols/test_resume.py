@@ -17,7 +17,7 @@ from protocols.boosting.ensemble import Rounds
 from protocols.boosting.params import Params
 from protocols.channel import Channel, Count, MemoryNetwork
 from protocols.checkpoint import END, START, Position
-from protocols.cipher import Keyring, Paillier, Scheme
+from protocols.cipher import Identity, Keyring, Paillier, Scheme
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.glm.links import LOGISTIC_LINKS
 from protocols.glm.plan import Penalty
@@ -25,6 +25,7 @@ from protocols.session import Roles, Session
 from tests.boosting.world import bin_blocks, roles_of
 from tests.harness import TOY
 from tests.protocols.interrupted import RUN, Interrupted, MemoryKeeper
+from tests.search import world
 
 Programs = dict[str, Callable[[Session], Any]]
 
@@ -120,6 +121,22 @@ def binned(hosts: int, tell: bool) -> tuple[Roles, Programs, Scheme]:
     return roles, programs, TOY
 
 
+def searched(kind: str) -> tuple[Roles, Programs, Scheme]:
+    """Two candidates on two folds, and the better one on all rows: the same scores, the same choice, the same model."""
+    data = world.frames(24, hosts=2 if kind == "trees" else 1)
+    roles, programs = world.trees(data, n_estimators=1) if kind == "trees" else world.regression(data, link="taylor", max_iter=2)
+
+    def told(program: Any, session: Session) -> bytes:
+        found = program(session)
+        if not hasattr(found, "searched"):
+            return repr(found).encode()
+        part, scores = found.part, found.searched.scores
+        own = part.weights.tobytes() if kind == "regression" else repr(part.splits and part.splits.seat).encode()
+        return own + part.model_id + repr((found.searched.best, None if scores is None else scores.tolist())).encode()
+
+    return roles, {p: partial(told, program) for p, program in programs.items()}, Identity(1024)
+
+
 CASES: dict[str, Callable[[], tuple[Roles, Programs, Scheme]]] = {
     "logistic regression": partial(regression, 1),
     "logistic regression, two hosts": partial(regression, 2),
@@ -127,6 +144,8 @@ CASES: dict[str, Callable[[], tuple[Roles, Programs, Scheme]]] = {
     "regressions that stop by their loss": partial(regression, 1, passes=5, models=2, stopping=glm.Stopping(9.0, 1)),
     "bins that a host is told": partial(binned, 1, True),
     "bins of two hosts for the guest": partial(binned, 2, False),
+    "a search": partial(searched, "regression"),
+    "a search of trees": partial(searched, "trees"),
     "shared trees": partial(trees, "shared", 2),
     "hidden trees": partial(trees, "hidden"),
     "trees that stop early": partial(trees, "hidden", n_estimators=7, early_stopping_rounds=3, guest_only_trees=2),
@@ -135,6 +154,9 @@ CASES: dict[str, Callable[[], tuple[Roles, Programs, Scheme]]] = {
     ),
     "trees of three classes": partial(trees, "hidden", n_estimators=2, objective="multi:softprob", num_class=3, guest_only_trees=1),
 }
+
+
+MOST = {"a search": 2, "a search of trees": 2}  # what opens the next training comes between two stages, whose ends are never forgotten
 
 
 def check_every(case: str, every: int) -> None:
@@ -152,12 +174,12 @@ def check_every(case: str, every: int) -> None:
             before = copy.deepcopy(run.keepers)
             assert run.attempt() == expected, (party, at)
             assert run.hashes == undisturbed.hashes, (party, at)
-            assert max(repeated(keeper, run.goals[-1]) for keeper in before.values()) <= 1, (party, at, run.goals)
+            assert max(repeated(keeper, run.goals[-1]) for keeper in before.values()) <= MOST.get(case, 1), (party, at, run.goals)
             gone_on += run.goals[-1] > START
     assert gone_on > 0
 
 
-SLOW = ("shared trees", "trees of three classes")
+SLOW = ("shared trees", "trees of three classes", "a search of trees")
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.slow) if case in SLOW else case for case in CASES])
@@ -188,7 +210,7 @@ def repeated(keeper: MemoryKeeper, goal: Position) -> int:
     return len({mark.messages for mark, _ in keeper.marks.values() if mark.messages > done})
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.slow) if case == "a search of trees" else case for case in CASES])
 def test_a_party_stopped_at_a_message_changes_nothing(case: str) -> None:
     check_every(case, 2 if case.startswith("the guest's") else 13)  # which has few messages
 
@@ -196,7 +218,7 @@ def test_a_party_stopped_at_a_message_changes_nothing(case: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_a_party_stopped_at_any_message_changes_nothing(case: str) -> None:
-    check_every(case, 1)
+    check_every(case, 7 if case == "a search of trees" else 1)  # which has very many
 
 
 @pytest.mark.parametrize("membership", [pytest.param("shared", marks=pytest.mark.slow), "hidden"])

@@ -37,8 +37,9 @@ PERMITS: dict[str, str] = {
     ),
     "scores-to-guest": (
         "the guest learns, for every row scored, the sum of the hosts' rounded parts of the score; "
-        "with a single host that is this host's own part"
+        "with a single host that is this host's own part; in a search, for every training row and each candidate, the rounded joint score"
     ),
+    "best-candidate-to-parties": "search: all parties that train learn which of the job's candidates did best on the folds, and no score",
     "bin-sums-to-guest": (
         "boosted trees: at every node the guest learns the sums of gradients left of each of a host's bin boundaries, "
         'none of which it can name; with membership = "shared" none over fewer than min_bin_rows rows'

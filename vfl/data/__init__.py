@@ -1,8 +1,19 @@
 """A party's table: where it is read, how its ids are compared, how it is checked and split."""
 
 from vfl.data.columns import Objective
-from vfl.data.keys import KeyLists, key_lists, keys_of, rules, split_rows
+from vfl.data.keys import KeyLists, key_lists, keys_of, rules, split_folds, split_rows
 from vfl.data.source import read_source
 from vfl.data.table import Table, table_from_frame
 
-__all__ = ["KeyLists", "Objective", "Table", "key_lists", "keys_of", "read_source", "rules", "split_rows", "table_from_frame"]
+__all__ = [
+    "KeyLists",
+    "Objective",
+    "Table",
+    "key_lists",
+    "keys_of",
+    "read_source",
+    "rules",
+    "split_folds",
+    "split_rows",
+    "table_from_frame",
+]

@@ -1,4 +1,4 @@
-"""The boosted-trees job from end to end, one function a role: align -> bin -> train; and scoring of new rows."""
+"""The boosted-trees job from end to end, one function a role: align -> (search) -> bin -> train; and scoring of new rows."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from protocols import alignment
 from protocols.binning import Binned, Binner
 from protocols.boosting import hidden, scoring, shared
 from protocols.boosting.ensemble import Rounds
-from protocols.boosting.objective import check_labels
+from protocols.boosting.objective import check_labels, predictions
 from protocols.boosting.params import Params
+from protocols.channel import Channel
 from protocols.errors import DataError
+from protocols.scored_folds import await_fold, end_fold
 from protocols.session import Session
 from vfl.data import Table, split_rows
 from vfl.data.codes import Names, coded, names_of
 from vfl.model import TreesPart
+from vfl.programs import search
 from vfl.programs.measured import Rows, check, hold_out
+from vfl.programs.search import Search, Searched
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,22 @@ class Fitted:
     sizes: dict[str, int]
     scores: NDArray[np.float64] | None = None
     train_scores: NDArray[np.float64] | None = None  # nothing is asked for them: the guest knows the way of every training row
+    searched: Searched | None = None  # where the job searches
 
 
-def guest(session: Session, table: Table, job: BoostingJob, before: TreesPart | None = None) -> Fitted:
-    """The guest's side: table with label; before: its part of the model to continue.  Learns bin sums and directions (protocols/boosting)."""
+def guest(
+    session: Session, table: Table, job: BoostingJob, before: TreesPart | None = None, asked: Search[BoostingJob] | None = None
+) -> Fitted:
+    """The guest's side: table with label; before: its part of the model to continue; asked: what is searched first, of which the best candidate takes the
+    place of `job`.  Learns bin sums and directions (protocols/boosting), of every fold's model too."""
     aligned, test, later, validation, sizes = align(session, table, job)
-    train = np.flatnonzero(~test)
+    train, searched = np.flatnonzero(~test), None
+    if asked is not None:
+        rows, stopping = aligned.take(train), validation[train]
+        searched = search.guest(
+            session, rows, asked, lambda one, held: fold_guest(session, rows, one, held, stopping), trainers(session, job)
+        )
+        job = asked.candidates[searched.best]
     assert aligned.label is not None
     y = aligned.label.to_numpy(np.float64)[train]
     weight = None if aligned.weight is None else aligned.weight.to_numpy(np.float64)[train]
@@ -83,13 +97,20 @@ def guest(session: Session, table: Table, job: BoostingJob, before: TreesPart | 
         ensemble = fit(session, binned, job.params, rounds, model_id)
     part = TreesPart(session.me, model_id, columns_of(table), binned.binner, names, ensemble=ensemble, classes=table.classes)
     scores = score_guest(session, part, aligned.take(np.flatnonzero(test))) if job.measures else None
-    return Fitted(part, aligned, test, later, validation, sizes, scores, rounds.margin if job.measure_train else None)
+    return Fitted(part, aligned, test, later, validation, sizes, scores, rounds.margin if job.measure_train else None, searched)
 
 
-def host(session: Session, table: Table, job: BoostingJob, before: TreesPart | None = None) -> Fitted:
-    """A host's side: features only; before: its part of the model to continue.  Learns which of its splits won and, with membership = "shared", the rows of nodes."""
+def host(
+    session: Session, table: Table, job: BoostingJob, before: TreesPart | None = None, asked: Search[BoostingJob] | None = None
+) -> Fitted:
+    """A host's side: features only; before: its part of the model to continue; asked: as the guest's.  Learns which of its splits won and, with
+    membership = "shared", the rows of nodes, of every fold's model too; and which candidate is best."""
     aligned, test, later, validation, sizes = align(session, table, job)
-    train = np.flatnonzero(~test)
+    train, searched = np.flatnonzero(~test), None
+    if asked is not None:
+        rows, stopping = aligned.take(train), validation[train]
+        searched = search.host(session, rows, asked, lambda one, held: fold_host(session, rows, one, held, stopping))
+        job = asked.candidates[searched.best]
     binned, names = bin_table(aligned.take(train), job, job.params.min_bin_rows, before)
     held = before.splits if before else None
     if before is not None and held is not None:
@@ -102,14 +123,16 @@ def host(session: Session, table: Table, job: BoostingJob, before: TreesPart | N
     part = TreesPart(session.me, splits.model_id, columns_of(table), binned.binner, names, splits=splits, depth=depth)
     if job.measures:
         score_host(session, part, aligned.take(np.flatnonzero(test)))
-    return Fitted(part, aligned, test, later, validation, sizes)
+    return Fitted(part, aligned, test, later, validation, sizes, searched=searched)
 
 
-def arbiter(session: Session, job: BoostingJob) -> None:
-    """The arbiter's side: compares blinded ids of several hosts; deals the transfers of membership = "hidden".  Learns sizes only."""
+def arbiter(session: Session, job: BoostingJob, asked: Search[BoostingJob] | None = None) -> None:
+    """The arbiter's side: compares blinded ids of several hosts; deals the transfers of membership = "hidden".  Learns sizes, and which candidate is best."""
     with session.phase("align"):
         alignment.serve(session, job.min_intersection, keys=job.keys)
     if job.profile_is_hidden:
+        if asked is not None:
+            job = search.arbiter(session, asked, lambda one: fold_arbiter(session, one))
         if job.continues:
             with session.phase("score"):
                 scoring.arbiter(session)
@@ -118,6 +141,60 @@ def arbiter(session: Session, job: BoostingJob) -> None:
         if job.measures:
             with session.phase("score"):
                 scoring.arbiter(session)
+
+
+def fold_guest(session: Session, train: Table, job: BoostingJob, rows: Rows, stopping: Rows) -> NDArray[np.float64]:
+    """Trains without the marked rows and returns their predictions; stopping: the rows that early stopping looks at."""
+    inside, outside, stopping = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows)), stopping[~rows]
+    assert inside.label is not None
+    y = inside.label.to_numpy(np.float64)
+    weight = None if inside.weight is None else inside.weight.to_numpy(np.float64)
+    check_labels(job.params, y[~stopping])
+    name = session.seed("model id").secret[:16]
+    binned, names = bin_table(inside, job, 1, None)
+    fit = hidden.guest if job.profile_is_hidden else shared.guest
+    ensemble = fit(session, binned, job.params, Rounds(job.params, y, weight=weight, held_out=stopping), name)
+    part = TreesPart(session.me, name, columns_of(train), binned.binner, names, ensemble=ensemble, classes=train.classes)
+
+    def score() -> NDArray[np.float64]:
+        margins = scoring.guest(session, part.binned(outside.features), ensemble)
+        end_fold(trainers(session, job))
+        return margins
+
+    means = predictions(job.params, session.once(score, lambda found: {"margins": found}, lambda saved: saved["margins"]))
+    return means if means.shape[1] > 1 else means[:, 0]
+
+
+def fold_host(session: Session, train: Table, job: BoostingJob, rows: Rows, stopping: Rows) -> None:
+    """A host's side of `fold_guest`.  Learns what a host learns of any model."""
+    inside, outside = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows))
+    binned, names = bin_table(inside, job, job.params.min_bin_rows, None)
+    fit = hidden.host if job.profile_is_hidden else shared.host
+    splits = fit(session, binned, job.params, stopping[~rows], None)
+    depth = job.params.max_depth if job.profile_is_hidden else 0
+    part = TreesPart(session.me, splits.model_id, columns_of(train), binned.binner, names, splits=splits, depth=depth)
+
+    def score() -> None:
+        scoring.host(session, part.binned(outside.features), splits, depth)
+        await_fold(session)
+
+    session.once(score, lambda _: {}, lambda _: None)
+
+
+def fold_arbiter(session: Session, job: BoostingJob) -> None:
+    """The arbiter's side of `fold_guest`, of membership = "hidden".  Learns sizes."""
+
+    def score() -> None:
+        scoring.arbiter(session)
+        await_fold(session)
+
+    hidden.arbiter(session, job.params)
+    session.once(score, lambda _: {}, lambda _: None)
+
+
+def trainers(session: Session, job: BoostingJob) -> list[Channel]:
+    """All that train with the guest."""
+    return [*session.hosts, session.arbiter] if job.profile_is_hidden else session.hosts
 
 
 def predict_guest(session: Session, table: Table, part: TreesPart, min_intersection: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -1,22 +1,25 @@
-"""A regression job from end to end, one function a role: align -> standardise -> train -> score the held-out part."""
+"""A regression job from end to end, one function a role: align -> (search) -> standardise -> train -> score the held-out part."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols import alignment, glm
+from protocols.cipher import DecryptionKey
 from protocols.errors import DataError
-from protocols.glm import scoring
+from protocols.glm import fold_scores, scoring
 from protocols.session import Session
 from vfl.data import Objective, Table
-from vfl.model import AdditivePart, GlmPart
-from vfl.preprocessing import Preprocessing, Standardiser
-from vfl.programs import features, targets
+from vfl.model import AdditivePart, GlmPart, means
+from vfl.preprocessing import Fitting, Preprocessing, Standardiser
+from vfl.programs import features, search, targets
 from vfl.programs.measured import by_part, hold_out
+from vfl.programs.search import Search, Searched
 from vfl.programs.targets import ClassWeight, Targets
 
 Family = Literal["logistic", "linear", "poisson"]
@@ -90,15 +93,21 @@ class Fitted:
     scores: NDArray[np.float64] | None = None
     train_scores: NDArray[np.float64] | None = None
     binned: features.Binned | None = None  # at the guest, where columns were binned by the label
+    searched: Searched | None = None  # where the job searches
 
 
-def guest(session: Session, table: Table, job: GlmJob) -> Fitted:
-    """The guest's side: table with label.  Learns its own weights and, for held-out rows (and training rows, if measured), the sums of the hosts' rounded predictors."""
+def guest(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | None = None) -> Fitted:
+    """The guest's side: table with label; asked: what is searched first, of which the best candidate takes the place of `job`.  Learns its own weights and, for held-out rows (and training rows, if measured), the sums of the hosts' rounded predictors."""
     if not (job.fit_intercept or table.features.shape[1]):
         raise DataError("the guest has neither columns nor an intercept", remedy="Leave fit_intercept at True", party=session.me)
     targets.check_classes(table)
     aligned, held_out, later, sizes = align(session, table, job)
     train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | job.measure_train
+    searched = None
+    if asked is not None:
+        everyone = [*session.hosts, session.arbiter]
+        searched = search.guest(session, train, asked, lambda one, rows: fold_guest(session, train, one, rows), everyone)
+        job = asked.candidates[searched.best]
     wanted = job.targets(train)
     model_id = session.seed("model id").secret[:16]
     steps, binned = features.fit_guest(session, train, job.preprocess, open_names=job.open_names)
@@ -122,13 +131,17 @@ def guest(session: Session, table: Table, job: GlmJob) -> Fitted:
         wanted.scale.scale,
     )
     scores = score_guest(session, part, aligned.take(np.flatnonzero(scored))) if scored.any() else None
-    return Fitted(part, aligned, held_out, later, sizes, *by_part(scores, held_out), binned)
+    return Fitted(part, aligned, held_out, later, sizes, *by_part(scores, held_out), binned, searched)
 
 
-def host(session: Session, table: Table, job: GlmJob) -> Fitted:
-    """A host's side: features only.  Learns its own weights."""
+def host(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | None = None) -> Fitted:
+    """A host's side: features only.  Learns its own weights, and which candidate is best."""
     aligned, held_out, later, sizes = align(session, table, job)
     train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | job.measure_train
+    searched = None
+    if asked is not None:
+        searched = search.host(session, train, asked, lambda one, rows: fold_host(session, train, one, rows))
+        job = asked.candidates[searched.best]
     steps = features.fit_host(session, train, job.preprocess, open_names=job.open_names)
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, job.clip, steps)
@@ -136,17 +149,48 @@ def host(session: Session, table: Table, job: GlmJob) -> Fitted:
     part = GlmPart(session.me, model_id, standardiser, weights, job.family, job.link, job.score_bits)
     if scored.any():
         score_host(session, part, aligned.take(np.flatnonzero(scored)))
-    return Fitted(part, aligned, held_out, later, sizes)
+    return Fitted(part, aligned, held_out, later, sizes, searched=searched)
 
 
-def arbiter(session: Session, job: GlmJob) -> bytes:
-    """The arbiter's side: makes the key while the others align.  Learns sizes, and what the link declares; returns the model's name."""
+def arbiter(session: Session, job: GlmJob, asked: Search[GlmJob] | None = None) -> bytes:
+    """The arbiter's side: makes the key while the others align.  Learns sizes, what the link declares, and which candidate is best; returns the model's name."""
     with session.phase("align"):
         key = session.scheme.generate(session.me, session.seed("key"))
         alignment.serve(session, job.min_intersection, keys=job.keys)
+    if asked is not None:
+        job = search.arbiter(session, asked, lambda one: fold_arbiter(session, key, one))
     features.fit_arbiter(session, job.preprocess)
     with session.phase("train"):
         return glm.arbiter(session, key, job.terms)
+
+
+def fold_guest(session: Session, train: Table, job: GlmJob, rows: search.Rows) -> NDArray[np.float64]:
+    """Trains without the marked rows and returns their predictions.  Learns their joint predictors, and no weight."""
+    inside, outside = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows))
+    wanted = job.targets(inside)
+    x, held = prepared(session, inside, outside, job)
+
+    end = partial(fold_scores.guest, x=held, score_bits=job.score_bits)
+    found = glm.guest(session, x, wanted.y, job.terms, session.seed("model id").secret[:16], wanted.weights, end=end)
+    return means(job.family, found.weights.T, wanted.scale.mean, wanted.scale.scale)
+
+
+def fold_host(session: Session, train: Table, job: GlmJob, rows: search.Rows) -> None:
+    """A host's side of `fold_guest`.  Learns nothing."""
+    x, held = prepared(session, train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows)), job)
+    glm.host(session, x, job.terms, end=partial(fold_scores.host, x=held))
+
+
+def fold_arbiter(session: Session, key: DecryptionKey, job: GlmJob) -> None:
+    """The arbiter's side of `fold_guest`.  Learns the fold's size."""
+    glm.arbiter(session, key, job.terms, partial(fold_scores.arbiter, score_bits=job.score_bits))
+
+
+def prepared(session: Session, inside: Table, outside: Table, job: GlmJob) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Both tables as the training takes them, by what the first one alone says."""
+    steps = None if job.preprocess is None else Fitting.start(inside.features, job.preprocess, session.me).finish()
+    standardiser = Standardiser.fit(inside.features, job.clip, steps)
+    return standardiser.transform(inside.features, session.me), standardiser.transform(outside.features, session.me)
 
 
 def predict_guest(

@@ -1,0 +1,32 @@
+"""The candidates of a search: every combination of the values that are listed, in scikit-learn's order, and what is never searched."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MIN_FOLDS, MAX_FOLDS = 2, 20
+MAX_CANDIDATES = 100
+
+# Parameters that no search chooses, each with the reason.
+FIXED: dict[str, str] = {
+    **dict.fromkeys(("kind", "objective", "num_class"), "candidates of different outcomes cannot be compared"),
+    **dict.fromkeys(("sample_weight", "base_score"), "it says what the label or the table is, which no score decides"),
+    **dict.fromkeys(("key_bits", "gradient_bits", "min_bin_rows", "score_bits"), "it decides what is protected, and how well"),
+    "weight_bits": "no weights of a fold are revealed: it would do nothing",
+    "membership": "it decides what hosts learn, and the trees are the same",
+    "random_state": "a seed with a better score is chance",
+}
+
+
+def combinations(param_grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """The parameters of each candidate: names sorted, the last one changing fastest; one candidate, {}, of an empty grid."""
+    names = sorted(param_grid)
+    return [dict(zip(names, values, strict=True)) for values in itertools.product(*(param_grid[name] for name in names))]
+
+
+def count(param_grid: Mapping[str, Sequence[Any]]) -> int:
+    """How many candidates there are."""
+    return math.prod(len(values) for values in param_grid.values())
