@@ -33,6 +33,10 @@ class Seed:
         """A uniform permutation: the order of `length` 64-bit keys (stable where two are equal, which has probability below length^2 / 2^65)."""
         return np.argsort(PlainVec.random(self.secret, length, 64).to_i64(), kind="stable").astype(np.int64)
 
+    def child(self, label: str) -> Seed:
+        """Another seed, which whoever has this one can derive."""
+        return Seed(self.maker, hmac.digest(self.secret, label.encode(), "sha256"))
+
     def scalar(self) -> bytes:
         """A uniform non-zero scalar of ristretto255."""
         return random_scalar(self.secret)

@@ -8,9 +8,11 @@ from typing import Any, Literal
 
 from protocols.boosting.params import Params
 from protocols.errors import ConfigError
+from protocols.glm.plan import LEAST_BATCH
 from vfl.data import Objective
 from vfl.parameters import FULL_KEY_BITS, Parameters, check_key_bits, number, whole
 from vfl.programs.glm import LABELS
+from vfl.solvers import sgd_of, sgd_problem
 
 REFUSED = {
     "l1_ratio": (0.0, "an L1 penalty needs a threshold, which no party can apply to a weight that it holds a share of"),
@@ -28,6 +30,10 @@ class Regression(Parameters):
 
     max_iter: passes over the rows; their number is fixed, because nobody sees a gradient or a loss.  "auto" plans them from the base rate, of which hosts and
     arbiter then learn the order of magnitude; nearly separable or collinear columns can need more (docs/protocols/glm.md).
+    solver: "preconditioned", steps over all rows, which reaches the optimum; or "sgd", mini-batches with momentum in another order each pass, which comes near it:
+    for tables whose ciphertexts do not fit into memory, and where a pass is dear.  Its parameters, which the other solver does not take:
+    batch_size: the most rows of a batch, at least 32; "auto": an eighth of the rows' power of two, at most 8192.  A run in which one batch holds all rows is refused.
+    momentum: the part of a step that the next one repeats.  learning_rate_init: the first step's rate, in units of the preconditioner's step; it falls to 0.
     fit_intercept: whether the guest fits one, un-penalised.
     clip: standardised features are clipped to [-clip, clip].  score_bits: scores are opened to the guest rounded to 2^-score_bits.
     weight_bits: final weights are revealed to their owner rounded to 2^-weight_bits.
@@ -37,6 +43,10 @@ class Regression(Parameters):
 
     max_iter: int | Literal["auto"] = 100
     fit_intercept: bool = True
+    solver: Literal["preconditioned", "sgd"] = "preconditioned"
+    batch_size: int | Literal["auto"] = "auto"
+    momentum: float = 0.9
+    learning_rate_init: float = 1.0
     clip: float = 6.0
     score_bits: int = 10
     weight_bits: int = 10
@@ -62,8 +72,19 @@ class Regression(Parameters):
                 ("clip", number(self.clip, 0, 64, open_below=True), "a number above 0, at most 64"),
                 ("weight_bits", whole(self.weight_bits, 4, 24), "a whole number from 4 to 24"),
                 ("score_bits", whole(self.score_bits, 0, 20), "a whole number from 0 to 20"),
+                ("solver", self.solver in ("preconditioned", "sgd"), '"preconditioned" or "sgd"'),
+                (
+                    "batch_size",
+                    self.batch_size == "auto" or whole(self.batch_size, LEAST_BATCH, 2**30),
+                    f'a whole number of at least {LEAST_BATCH} (with fewer rows a step costs more for the weights than for the rows, and is mostly noise), or "auto"',
+                ),
+                ("momentum", number(self.momentum, 0, 0.99), "a number from 0 to 0.99"),
+                ("learning_rate_init", number(self.learning_rate_init, 0, 4, open_below=True), "a number above 0, at most 4"),
             )
         )
+        if problem := sgd_problem(self.solver, self.max_iter, self.batch_size, self.momentum, self.learning_rate_init):
+            name, why, remedy = problem
+            raise ConfigError(f"{type(self).__name__}: {name} = {getattr(self, name)!r} {why}", remedy=remedy)
         check_key_bits(self.key_bits)
 
     @property
@@ -74,7 +95,9 @@ class Regression(Parameters):
     def job(self) -> dict[str, Any]:
         """As the program takes them."""
         names = ("max_iter", "fit_intercept", "clip", "score_bits", "weight_bits")
-        return {name: getattr(self, name) for name in names} | {"max_iter": None if self.max_iter == "auto" else self.max_iter}
+        passes = None if self.max_iter == "auto" else self.max_iter
+        sgd = sgd_of(self.solver, self.batch_size, self.momentum, self.learning_rate_init)
+        return {name: getattr(self, name) for name in names} | {"max_iter": passes, "sgd": sgd}
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.errors import DataError
-from protocols.glm.plan import planned_passes
-from protocols.glm.terms import label_scale
+from protocols.glm.plan import planned_passes, rows_log2
+from protocols.glm.terms import check_batches, label_scale
 from vfl.config import Job
 from vfl.config.regressions import Regression
 from vfl.data import Table
@@ -20,7 +20,8 @@ FAR = 30.0  # standard deviations
 
 
 def look_at(job: Job, table: Table, most: int) -> list[str]:
-    """A sentence each; most: the common rows that the key carries.  Raises DataError for columns that the run would refuse."""
+    """A sentence each; most: the common rows that the key carries.  Raises DataError for columns and ConfigError for batches that the run would
+    refuse."""
     numbers = table.features.select_dtypes("number")
     values = numbers.to_numpy(np.float64)
     found = []
@@ -34,6 +35,8 @@ def look_at(job: Job, table: Table, most: int) -> list[str]:
     low, high = (f(np.where(known, values, fill), axis=0) for f, fill in ((np.min, np.inf), (np.max, -np.inf)))
     if names := _named(numbers, low == high):
         found.append(f"{names}: one value in all rows; the column can carry nothing")
+    if isinstance(job.model, Regression) and (sgd := plan_of(job).sgd) is not None:
+        check_batches(sgd, rows_log2(len(table)), plan_of(job).max_iter or 0)  # there are no more common rows than that
     found += _few_passes(job, table)
     clip, steps = getattr(job.model, "clip", None), job.preprocess
     if clip is None or (steps is not None and (steps.clip_quantiles is not None or steps.encode in ("quantile", "woe"))):
@@ -43,7 +46,7 @@ def look_at(job: Job, table: Table, most: int) -> list[str]:
 
 def _few_passes(job: Job, table: Table) -> list[str]:
     """At the guest of a regression, whether max_iter lies below what its labels usually take."""
-    if table.label is None or not isinstance(job.model, Regression):
+    if table.label is None or not isinstance(job.model, Regression) or job.model.solver == "sgd":
         return []
     plan, parties = plan_of(job, table.classes or ()), 1 + len(job.parties.hosts)
     wanted, terms = plan.targets(table), replace(plan.terms, passes=None)

@@ -1,7 +1,7 @@
 """Vertical generalised linear models with weights shared between each data party and the arbiter."""
 
 from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, POISSON, Link
-from protocols.glm.plan import Penalty, Plan
+from protocols.glm.plan import Penalty, Plan, Sgd
 from protocols.glm.stopping import Stopping
 from protocols.glm.terms import Terms
 from protocols.glm.training import HeldOut, Trained, arbiter, guest, host
@@ -14,6 +14,7 @@ __all__ = [
     "Link",
     "Penalty",
     "Plan",
+    "Sgd",
     "Stopping",
     "Terms",
     "Trained",

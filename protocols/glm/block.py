@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec
 from protocols.errors import DataError
+from protocols.glm.batches import Rows
 from protocols.glm.plan import FEATURE, WEIGHT, Plan, Step
 
 ROWS_A_WEIGHT = 2  # fewer equations than that would let an owner solve its final weights for its partner's labels
@@ -45,10 +46,10 @@ class Block:
         inverse = np.linalg.inv(plan.curvature * (x.T @ x) / n + np.eye(x.shape[1]) * decay) / plan.blocks
         penalised = np.ones(x.shape[1])
         penalised[-1:] = 0.0 if intercept else 1.0
-        rows, bits = 2.0**plan.rows_log2, plan.precondition_bits
+        rows, bits = 2.0**plan.batch_log2, plan.precondition_bits
         return cls(
             fixed,
-            np.rint(x @ inverse * (rows / n) * 2.0**bits).astype(np.int64),
+            np.rint(x @ inverse * (rows * plan.batches / n) * 2.0**bits).astype(np.int64),
             np.rint(inverse * penalised * (decay * rows) * 2.0 ** (bits + plan.residual_bits - WEIGHT - plan.penalty_shift)).astype(
                 np.int64
             ),
@@ -59,6 +60,10 @@ class Block:
     def at(self, x: NDArray[np.float64]) -> Block:
         """The same columns of other rows, for predictors only."""
         return replace(self, x=fixed_point(x, self.intercept), preconditioned=np.zeros((0, self.width), np.int64))
+
+    def take(self, rows: Rows) -> Block:
+        """The block of some rows."""
+        return replace(self, x=self.x[rows], preconditioned=self.preconditioned[rows])
 
     def __len__(self) -> int:
         return len(self.x)
@@ -99,7 +104,7 @@ class Share:
         return cls(weights, weights)
 
     def step(self, gradient_share: PlainVec, shift: int, step: Step) -> None:
-        """One pass; gradient_share in units of 2^-shift of the weights' own."""
+        """One step; gradient_share in units of 2^-shift of the weights' own."""
         forward = (self.point - self.trail).scale(step.momentum).shift_right(WEIGHT)
         point = self.trail + forward - gradient_share.scale(step.rate).shift_right(WEIGHT + shift)
         self.trail = self.point if step.keeps else self.point - gradient_share.shift_right(shift)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.glm import losses, sealed_link
+from protocols.glm.batches import Rows
 from protocols.glm.losses import Measured
-from protocols.glm.plan import FEATURE, SCORE, WEIGHT, Penalty, Plan
+from protocols.glm.plan import FEATURE, SCORE, WEIGHT, Penalty, Plan, Sgd
 from protocols.session import Session
 
 ROW_WEIGHT = 20  # bits of a row's weight below the announced power of two
@@ -36,9 +37,13 @@ class Link(ABC):
     fresh: ClassVar[bool]
     by_mean: ClassVar[bool] = False
 
-    def plan(self, rows_log2: int, penalty: Penalty, passes: int, blocks: int, plain_bits: int) -> Plan:
+    def plan(self, rows_log2: int, penalty: Penalty, passes: int, blocks: int, plain_bits: int, sgd: Sgd | None = None) -> Plan:
         """The plan of a training with this link."""
-        return Plan(rows_log2, penalty, passes, blocks, plain_bits, self.residual_bits, self.residual_log2, self.curvature)
+        return Plan(rows_log2, penalty, passes, blocks, plain_bits, self.residual_bits, self.residual_log2, self.curvature, sgd)
+
+    def take(self, rows: Rows) -> Link:
+        """The link for some rows."""
+        return self
 
     @abstractmethod
     def start(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
@@ -58,10 +63,10 @@ class Link(ABC):
         return d if self.fresh else d.rerandomise(session.seed("residual", d.digest()))
 
     def deal(self, session: Session, rows: int) -> None:  # noqa: B027  most links deal nothing
-        """At every host, once a pass: what the link needs dealt."""
+        """At every host, once a step: what the link needs dealt."""
 
     def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> int:
-        """At the arbiter, once a pass over the fewest to the most rows: its part of the look-up; returns how many rows' means are beyond where the link is exact."""
+        """At the arbiter, once a step over the fewest to the most rows: its part of the look-up; returns how many rows' means are beyond where the link is exact."""
         return 0
 
     @property
@@ -268,6 +273,9 @@ class Weighted(Link):
         assert self.weights is not None
         whole = np.rint(self.weights * 2.0 ** (ROW_WEIGHT - self.bound_log2)).astype(np.int64)
         return self.base.difference(session, z, y).mul_plain(PlainVec.from_i64(whole))
+
+    def take(self, rows: Rows) -> Weighted:
+        return self if self.weights is None else replace(self, weights=self.weights[rows])
 
     def deal(self, session: Session, rows: int) -> None:
         self.base.deal(session, rows)

@@ -11,6 +11,9 @@ The L2 term M w l 2^k is at most 2^k |w|.  `gradient_bits` is above both togethe
 Steps.  Blocks times the block-diagonal Hessian bounds the whole, so the preconditioned Hessian has its spectrum in (0, 1].  The number of passes is known in
 advance and nobody sees a gradient, which is what Chebyshev's semi-iteration is made for (Golub, Varga 1961); it follows a short start by Nesterov's method
 (1983), because the loss is not quadratic far from its optimum.  docs/adr/0003-steps.md compares both with restarts.
+
+Mini-batches (`Sgd`).  With m batches a pass, P = X M 2^b m / n with b = ceil(log2 of a batch's rows), so that a batch's gradient over 2^b is one of the mean loss.  A
+batch's rows of X M have at most the norm of all, and ||d|| <= sqrt(rows of a batch) 2^residual_log2: the bound above, with 2^b sqrt(m) in the place of 2^k.
 """
 
 from __future__ import annotations
@@ -30,6 +33,10 @@ SIGMA = 80  # bits by which a mask exceeds the value that it hides
 GUARD = 8  # bits of a slot beyond the masked value, so that a broken bound shows
 WARM_UP = 10  # one pass in so many goes to the start, which keeps predictors from overshooting
 MOST_PASSES = 10_000  # that are ever planned
+MOST_STEPS = 1_000_000  # of mini-batches, in all passes together
+LEAST_BATCH = 32  # smaller ones cost more for the weights than for the rows, and are too noisy for the steps
+LARGEST_BATCH, USUAL_BATCHES = 8192, 8  # where nobody chose: an eighth of the rows, and no more than that
+FADE = 3  # the power of the part of the passes that is left, by which the rate of mini-batches falls
 TOLERANCE = 1e-4  # by which all passes together shrink the error, in the part of the spectrum that they reach
 
 
@@ -46,11 +53,34 @@ class Penalty:
 
 
 @dataclass(frozen=True)
+class Sgd:
+    """Mini-batches with momentum: a step is a rate times the batch's preconditioned gradient, and `momentum` times the step before.  With f of all steps done the rate
+    is learning_rate_init (1 - f)^3; for the first tenth it rises from 0, which keeps predictors from overshooting.
+
+    batch_size: the most rows of a batch; None: an eighth of the rows' power of two, at most 8192.
+    """
+
+    batch_size: int | None = None
+    momentum: float = 0.9
+    learning_rate_init: float = 1.0
+
+    def batches(self, rows_log2: int) -> int:
+        """How many a pass has: by the power of two that all parties know, so that no other size is told.  Each has a quarter of batch_size to all of it."""
+        size = self.batch_size or min(max((1 << rows_log2) // USUAL_BATCHES, LEAST_BATCH), LARGEST_BATCH)
+        return -(-(1 << rows_log2) // size)
+
+    def steps(self, count: int) -> list[Step]:
+        """All steps, whose number decides the rates."""
+        rates = (self.learning_rate_init * min(1.0, WARM_UP * (k + 1) / count) * (1 - k / count) ** FADE for k in range(count))
+        return [Step.of(1 + self.momentum, rate, keeps=True) for rate in rates]
+
+
+@dataclass(frozen=True)
 class Plan:
     """`passes` over `2^(rows_log2 - 1) < n <= 2^rows_log2` rows with `penalty` between `blocks` data parties.
 
     plain_bits: usable bits of the key's plaintexts.  residual_bits: fractional bits of the link's residual, which stays below 2^residual_log2.
-    curvature: bound of the loss's second derivative.  Raises ConfigError where one masked gradient does not fit into a plaintext.
+    curvature: bound of the loss's second derivative.  sgd: None for steps over all rows.  Raises ConfigError where one masked gradient does not fit into a plaintext.
     """
 
     rows_log2: int
@@ -61,6 +91,7 @@ class Plan:
     residual_bits: int
     residual_log2: int
     curvature: float
+    sgd: Sgd | None = None
 
     def __post_init__(self) -> None:
         if self.slots < 1:
@@ -72,6 +103,22 @@ class Plan:
     def rows(self) -> tuple[int, int]:
         """The fewest and the most rows that a pass can be over."""
         return 2 ** (self.rows_log2 - 1), 2**self.rows_log2
+
+    @property
+    def batches(self) -> int:
+        """Steps a pass."""
+        return 1 if self.sgd is None else self.sgd.batches(self.rows_log2)
+
+    @property
+    def batch_rows(self) -> tuple[int, int]:
+        """The fewest and the most rows that a step can take."""
+        least, most = self.rows
+        return least // self.batches, -(-most // self.batches)
+
+    @property
+    def batch_log2(self) -> int:
+        """ceil(log2) of the most rows that a step can take."""
+        return rows_log2(self.batch_rows[1])
 
     @property
     def precondition_bits(self) -> int:
@@ -87,8 +134,9 @@ class Plan:
     def gradient_bits(self) -> int:
         """|gradient| < 2^gradient_bits."""
         least = self.curvature * self.penalty.a_row(2**self.rows_log2)
-        data = math.ceil(self.rows_log2 - 1 - math.log2(least) / 2) + self.residual_log2
-        penalty = self.rows_log2 + SCORE
+        spread = math.log2(self.batches * 9 / 8) / 2 if self.batches > 1 else 0.0  # 9 / 8: batches differ by a row, and have eight or more
+        data = math.ceil(self.batch_log2 + spread - 1 - math.log2(least) / 2) + self.residual_log2
+        penalty = self.batch_log2 + SCORE
         return max(data, penalty) + 1 + self.precondition_bits + self.residual_bits
 
     @property
@@ -107,9 +155,14 @@ class Plan:
     @property
     def shift(self) -> int:
         """gradient >> shift is a step in units of the weights."""
-        return self.rows_log2 + self.precondition_bits + self.residual_bits - WEIGHT
+        return self.batch_log2 + self.precondition_bits + self.residual_bits - WEIGHT
 
     def steps(self) -> list[Step]:
+        """All steps of a training."""
+        found = self._semi_iteration() if self.sgd is None else self.sgd.steps(self.passes * self.batches)
+        return [replace(step, number=k, last=k >= len(found) - self.batches) for k, step in enumerate(found)]
+
+    def _semi_iteration(self) -> list[Step]:
         """Nesterov's method for the first tenth, then Chebyshev's semi-iteration for a spectrum in [low, 1] that the other passes shrink by TOLERANCE."""
         warm = self.passes // WARM_UP
         steps = [*nesterov(warm)]
@@ -118,12 +171,14 @@ class Plan:
         for k in range(self.passes - warm):
             omega = 1.0 if k == 0 else 1 / (1 - rho * rho / 2) if k == 1 else 1 / (1 - rho * rho * omega / 4)
             steps.append(Step.of(omega, omega * 2 / (1 + low), keeps=True))
-        return [replace(step, number=k, last=k + 1 == len(steps)) for k, step in enumerate(steps)]
+        return steps
 
 
 @dataclass(frozen=True)
 class Step:
-    """Pass `number`: point' = momentum point + (1 - momentum) trail - rate gradient; trail' = point (keeps) or point - gradient.  In units of 2^-WEIGHT."""
+    """Step `number`: point' = momentum point + (1 - momentum) trail - rate gradient; trail' = point (keeps) or point - gradient.  In units of 2^-WEIGHT.
+
+    last: it belongs to the last pass."""
 
     momentum: int
     rate: int

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from protocols.channel import broadcast
 from protocols.cipher import EncryptionKey
-from protocols.errors import DataError, RemoteProtocolError
+from protocols.errors import ConfigError, DataError, RemoteProtocolError
 from protocols.glm.links import Link, Weighted
-from protocols.glm.plan import WEIGHT, Penalty, Plan, planned_passes, rows_log2
+from protocols.glm.plan import MOST_STEPS, WEIGHT, Penalty, Plan, Sgd, planned_passes, rows_log2
 from protocols.glm.stopping import Stopping
 from protocols.message import PUBLIC, REVEALED, Message
 from protocols.session import Session
@@ -32,7 +32,8 @@ MAX_SCALE = 19  # log2: labels' means and row weights stay below; smaller ones t
 class Terms:
     """What the parties agreed on.  passes: None to plan them.  weighted: rows carry weights.  weight_bits: final weights are revealed rounded to 2^-weight_bits.
 
-    models: how many are trained, and so how many weights a column revealed; 0: as many as the guest says.  stopping: None to make all passes."""
+    models: how many are trained, and so how many weights a column revealed; 0: as many as the guest says.  stopping: None to make all passes.
+    sgd: None for steps over all rows."""
 
     link: Link
     penalty: Penalty
@@ -42,6 +43,14 @@ class Terms:
     weight_bits: int = WEIGHT
     models: int = 0
     stopping: Stopping | None = None
+    sgd: Sgd | None = None
+
+    def __post_init__(self) -> None:
+        if self.sgd is not None and self.stopping is not None:
+            raise ConfigError(
+                "mini-batches make all their passes: their rate falls by a plan",
+                remedy='Leave the stopping out, or use solver = "preconditioned"',
+            )
 
 
 class TrainingStart(
@@ -76,10 +85,11 @@ class Announced:
     blocks: int
     penalty: Penalty
     stopping: Stopping | None
+    sgd: Sgd | None
 
     def plan(self, key: EncryptionKey) -> Plan:
         """Raises ConfigError (head-room)."""
-        return self.link.plan(self.start.rows_log2, self.penalty, self.passes, self.blocks, key.plain_bits)
+        return self.link.plan(self.start.rows_log2, self.penalty, self.passes, self.blocks, key.plain_bits, self.sgd)
 
 
 def announce(
@@ -148,4 +158,23 @@ def scaled(terms: Terms, scale: LabelScale) -> Link:
 def announced(session: Session, terms: Terms, start: TrainingStart, scale: LabelScale) -> Announced:
     blocks = len(session.roles.data_parties)
     passes = planned_passes(scale.flatness_log2, blocks) if terms.passes is None else terms.passes
-    return Announced(start, scaled(terms, scale), passes, blocks, terms.penalty, terms.stopping)
+    if terms.sgd is not None:
+        check_batches(terms.sgd, start.rows_log2, passes)
+    return Announced(start, scaled(terms, scale), passes, blocks, terms.penalty, terms.stopping, terms.sgd)
+
+
+def check_batches(sgd: Sgd, rows_log2: int, passes: int) -> None:
+    """Raises ConfigError for a number of rows that mini-batches are not for."""
+    batches = sgd.batches(rows_log2)
+    if batches < 2:
+        raise ConfigError(
+            f"a single batch holds all rows, of which there are at most {2**rows_log2}",
+            remedy='Lower batch_size, or use solver = "preconditioned", which needs fewer passes over all rows',
+        )
+    if passes * batches > MOST_STEPS:
+        raise ConfigError(
+            "so many passes over so many rows in such small batches are more steps than one training may have",
+            remedy="Raise batch_size, or lower max_iter",
+            expected=f"at most {MOST_STEPS}",
+            found=passes * batches,
+        )

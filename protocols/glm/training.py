@@ -8,8 +8,9 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
   0      checks n                <-----------------------------------------------------------  PublicKeyOffer (key_offer.py)
                                  <----------------------  TrainingStart: ceil(log2 n) -------> for the scale of steps
                                  <----------------------  LabelScale (where needed) ---------> for the curvature's bound, and how many passes
+                                 <----------------------  RowOrder (mini-batches), to hosts    batches.py
          Columns: how many weights it has  -------------------------------------------------->
- each model (one, or one-vs-rest one a class), each pass
+ each model (one, or one-vs-rest one a class), each step: a pass over all rows, or a batch of them
   1                              <-----------------------------------------------------------  WeightShare [[b_P]], to each P alone
          [[z_P]] = X_P w_P, masked  Predictor -----------> [[z]] = [[z_G]] + sum of [[z_P]]     predictors.py
   2                              <-----------------------  Residual [[d]] = [[mean(z) - y]] by the link (links.py); to every host
@@ -23,8 +24,8 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
 Who learns what: P its own final weights (that is the prescribed output); the arbiter ceil(log2 n), the number of models and each party's number of columns,
 and what the link declares; hosts and arbiter up to three powers of two where the job has counts, row weights or planned passes; nobody any gradient, residual, predictor or
 intermediate weight.
-Cost a pass: hosts n re-randomisations and about 2 n d_P products modulo n^2 in step 1 and 3 each; the guest those products; the link; a few decryptions.
-Error: the weights equal those of the same integer arithmetic in the clear within 3 units of 2^-24 a pass (docs/protocols/glm.md).
+Cost a pass of n rows: hosts n re-randomisations and about 2 n d_P products modulo n^2 in step 1 and 3 each; the guest those products; the link; a few decryptions.
+Error: the weights equal those of the same integer arithmetic in the clear within 3 units of 2^-24 a step (docs/protocols/glm.md).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
-from protocols.glm import pair_masks, predictors, stopping
+from protocols.glm import batches, pair_masks, predictors, stopping
 from protocols.glm.block import Block, Share, weights
 from protocols.glm.links import Weighted
 from protocols.glm.plan import WEIGHT, Plan, Step, rows_log2
@@ -119,7 +120,7 @@ def guest(
     key = accepted_key(session)
     told = announce(session, terms, targets, model_id, weights)
     plan, link = told.plan(key), told.link
-    block = Block.of(x, plan, intercept=terms.intercept, models=len(targets))
+    block, order = Block.of(x, plan, intercept=terms.intercept, models=len(targets)), batches.announce(session, plan, len(x))
     look = stopping.Look.of(session, terms.stopping, plan, told.link, block, None if held_out is None else held_out.x)
     looked = HeldOut(x, targets, weights) if held_out is None else held_out
     session.arbiter.send(Columns(block.width))
@@ -135,10 +136,12 @@ def guest(
         share = Share.start(PlainVec.from_i64(first))
         progress = Progress({session.me: share}, terms.stopping)
         for planned in session.steps("train", plan.steps(), progress, progress.is_over):
-            z, theirs = predictors.guest(session, block, share)  # 1
-            d = link.residual(session, z, y)
+            rows = order.of(planned)
+            here = block.take(rows)
+            z, theirs = predictors.guest(session, here, share)  # 1
+            d = link.take(rows).residual(session, z, y[rows])
             broadcast(session.hosts, Residual(d))  # 2
-            descend(session, plan, block, share, d, theirs, progress.step(planned))  # 3, 4
+            descend(session, plan, here, share, d, theirs, progress.step(planned))  # 3, 4
             if look is not None and look.due(planned):
                 stopping.guest(session, look, progress, planned, *looked.of(model))
         found.append(receive_weights(session, share) if end is None else end(session, block, share))  # 5
@@ -158,7 +161,7 @@ def host(
     if told.start.rows_log2 != rows_log2(len(x)):
         raise RemoteProtocolError(f"{session.roles.guest} trains on another number of rows", party=session.roles.guest)
     plan = told.plan(key)
-    block = Block.of(x, plan, intercept=False, models=told.start.models)
+    block, order = Block.of(x, plan, intercept=False, models=told.start.models), batches.receive(session, plan, len(x))
     session.arbiter.send(Columns(block.width))
     look = stopping.Look.of(session, terms.stopping, plan, told.link, block, held_out)
     masks = pair_masks.agree(session, "predictor")
@@ -167,12 +170,12 @@ def host(
         share = Share.start(PlainVec.zeros(block.width))
         progress = Progress({session.me: share}, terms.stopping)
         for planned in session.steps("train", plan.steps(), progress, progress.is_over):
-            use = model * plan.passes + planned.number
-            theirs = predictors.host(session, block, share, masks, use)  # 1
-            told.link.deal(session, len(x))
+            use, here = model * plan.passes * plan.batches + planned.number, block.take(order.of(planned))
+            theirs = predictors.host(session, here, share, masks, use)  # 1
+            told.link.deal(session, len(here))
             d = session.guest.recv(Residual).d  # 2
-            check_lengths(session.roles.guest, len(x), d)
-            descend(session, plan, block, share, d, theirs, progress.step(planned))  # 3, 4
+            check_lengths(session.roles.guest, len(here), d)
+            descend(session, plan, here, share, d, theirs, progress.step(planned))  # 3, 4
             if look is not None and look.due(planned):
                 stopping.host(session, look, progress, planned, masks, use)
         if end is None:
@@ -201,7 +204,7 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms, end: ArbiterEnd 
         for planned in session.steps("train", plan.steps(), progress, progress.is_over):
             step = progress.step(planned)
             predictors.serve(session, key, shares)  # 1
-            progress.beyond = told.link.serve(session, plan.rows, key)  # 2
+            progress.beyond = told.link.serve(session, plan.batch_rows, key)  # 2
             for channel in parties:
                 packed = channel.recv(MaskedGradient).packed  # 3
                 check_lengths(channel.peer, -(-columns[channel.peer] // plan.slots), packed, what="packed gradients")

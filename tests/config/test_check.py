@@ -71,6 +71,16 @@ def test_more_own_rows_than_the_key_carries_are_warned_about(write):
     assert "2,000 rows: if more than 1,999" in said
 
 
+def test_mini_batches_are_told_and_a_table_that_one_holds_is_refused(write):
+    job = load_job(write(with_key("model", 'solver = "sgd"\nbatch_size = 1000')))
+    assert "100 passes in mini-batches of at most 1,000 rows" in kind_of(job).described(job)["train"]
+    own = table(x=np.random.default_rng(0).normal(size=2000))
+    assert look_at(job, own, 1 << 20) == []
+    with pytest.raises(ConfigError, match="single batch holds all rows"):
+        look_at(load_job(write(with_key("model", 'solver = "sgd"\nbatch_size = 2048'))), own, 1 << 20)
+    assert carried(job) >= 1 << 20
+
+
 def test_columns_that_carry_nothing_or_lie_far_out_are_named(write):
     x = np.random.default_rng(0).normal(size=2000)
     own = table(x=x, heavy=np.where(np.arange(2000) == 7, 1e9, x), same=3.0, gone=np.nan)

@@ -12,6 +12,7 @@ from protocols.errors import ConfigError
 from tests.config.samples import MINIMAL, with_key
 from vfl.config import PERMITS, Job, job_from, load_job, needed_permits
 from vfl.config.models import BoostedTrees, LinearRegression, LogisticRegression, PoissonRegression, Scorecard
+from vfl.kinds.regression import plan_of
 
 HIDDEN = with_key(
     "disclosure",
@@ -182,6 +183,38 @@ def test_no_kind_at_all(write):
     )
     said = refusal(write("model = 7\n" + MINIMAL.replace('[model]\nkind = "logistic-regression"', "")))
     assert "model (line 1) is 7. Expected a section [model] with a kind" in said
+
+
+SGD = with_key("model", 'solver = "sgd"')
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "says"),
+    [
+        ('solver = "lbfgs"', MINIMAL, 'Use "preconditioned" or "sgd"'),
+        ("batch_size = 64", MINIMAL, 'does nothing with solver = "preconditioned"'),
+        ("momentum = 0.5", MINIMAL, 'does nothing with solver = "preconditioned"'),
+        ("batch_size = 31", SGD, "at least 32"),
+        ('batch_size = "all"', SGD, 'or "auto" (default)'),
+        ("momentum = 1", SGD, "from 0 to 0.99"),
+        ("learning_rate_init = 4.5", SGD, "at most 4"),
+        ("learning_rate_init = 0.001", SGD, "revealed near their start"),
+        ('solver = "sgd"', SCORECARD, 'is a key of "logistic-regression", "linear-regression" or "poisson-regression"'),
+    ],
+)
+def test_a_bad_parameter_of_a_solver(write, line, text, says):
+    assert says in refusal(write(with_key("model", line, text)))
+
+
+def test_a_solver_by_file_is_the_estimators(write):
+    job = load_job(write(with_key("model", "batch_size = 64\nmomentum = 0.5\nlearning_rate_init = 2.0", SGD)))
+    estimator = vfl.LogisticRegression(solver="sgd", batch_size=64, momentum=0.5, learning_rate_init=2.0)
+    assert plan_of(job).sgd == estimator.job()["sgd"] == plan_of(job).terms.sgd
+    lines = ["batch_size = 64", "momentum = 0.5", "learning_rate_init = 2.0", "max_iter = 100"]
+    texts = [MINIMAL, SGD, *(with_key("model", line, SGD) for line in lines)]
+    assert len({load_job(write(t)).digest for t in texts}) == len(texts) - 1  # the last is the default
+    again = job_from(json.loads(job.canonical))
+    assert (again, again.digest) == (job, job.digest)
 
 
 WEIGHTED = MINIMAL.replace('"scores-to-guest"', '"label-scale-to-parties", "scores-to-guest"')

@@ -34,11 +34,13 @@ def ids(rows: range) -> list[bytes]:
     return [b"id %d" % row for row in rows]
 
 
-def regression(hosts: int, passes: int = 2, models: int = 1, stopping: glm.Stopping | None = None) -> tuple[Roles, Programs, Scheme]:
+def regression(
+    hosts: int, passes: int = 2, models: int = 1, stopping: glm.Stopping | None = None, sgd: glm.Sgd | None = None
+) -> tuple[Roles, Programs, Scheme]:
     """Alignment and logistic regression with the exact link; the tables overlap in part."""
     roles = roles_of(hosts)
     rng = np.random.default_rng(hosts)
-    terms = glm.Terms(LOGISTIC_LINKS["exact"], Penalty(1.0), passes, stopping=stopping)
+    terms = glm.Terms(LOGISTIC_LINKS["exact"], Penalty(1.0), passes, stopping=stopping, sgd=sgd)
     programs: Programs = {}
     for k, party in enumerate(roles.data_parties):
         own, x = ids(range(k, 24)), rng.normal(size=(24 - k, 2)).clip(-3, 3)
@@ -142,6 +144,7 @@ CASES: dict[str, Callable[[], tuple[Roles, Programs, Scheme]]] = {
     "logistic regression, two hosts": partial(regression, 2),
     "one against the rest": partial(regression, 1, passes=1, models=2),
     "regressions that stop by their loss": partial(regression, 1, passes=5, models=2, stopping=glm.Stopping(9.0, 1)),
+    "mini-batches": partial(regression, 2, sgd=glm.Sgd(16)),
     "bins that a host is told": partial(binned, 1, True),
     "bins of two hosts for the guest": partial(binned, 2, False),
     "a search": partial(searched, "regression"),

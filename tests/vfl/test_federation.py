@@ -240,6 +240,14 @@ REAL = {
 def test_real_tables_reach_the_optimum(data_folder: Path, case: str) -> None:
     """Full size, identity cipher (that Paillier gives equal integers is proven elsewhere): max |w - w*| <= 1e-3 max |w*|."""
     name, hosts, link = case.split("-")
+    fed, table, columns, label = real(data_folder, name, int(hosts))
+    model = fed.fit(vfl.LogisticRegression(C=1.0, max_iter=REAL[case], link=link))  # type: ignore[arg-type]
+    best = optimum(standardised(table[columns]), table[label].to_numpy(float), 1.0, link)
+    assert np.abs(coefficients(model) - best).max() <= 1e-3 * np.abs(best).max()
+
+
+def real(data_folder: Path, name: str, hosts: int) -> tuple[vfl.Federation, pd.DataFrame, list[str], str]:
+    """UCI credit default ("uci") or breast cancer between a guest and `hosts`, in the clear; the joined table, its features in the parties' order, its label."""
     if name == "uci":
         table = pd.read_csv(data_folder / "uci_credit_card.csv")
         key, label, own = "ID", "default.payment.next.month", ["LIMIT_BAL", "SEX", "EDUCATION", "MARRIAGE", "AGE"]
@@ -248,11 +256,9 @@ def test_real_tables_reach_the_optimum(data_folder: Path, case: str) -> None:
         table, key, label = guest.merge(host, on="id", suffixes=("_guest", "_host")), "id", "y"
         own = [c for c in table.columns if c.endswith("_guest")]
     rest = [c for c in table.columns if c not in (key, label, *own)]
-    parts = {f"host{i}": table[[key, *columns]] for i, columns in enumerate(np.array_split(rest, int(hosts)))}
+    parts = {f"host{i}": table[[key, *columns]] for i, columns in enumerate(np.array_split(rest, hosts))}
     fed = vfl.Federation.local(table[[key, label, *own]], parts, on=key, label=label, cipher=Identity())
-    model = fed.fit(vfl.LogisticRegression(C=1.0, max_iter=REAL[case], link=link))  # type: ignore[arg-type]
-    best = optimum(standardised(table[[*own, *rest]]), table[label].to_numpy(float), 1.0, link)
-    assert np.abs(coefficients(model) - best).max() <= 1e-3 * np.abs(best).max()
+    return fed, table, [*own, *rest], label
 
 
 def test_a_guest_with_labels_only_trains_and_scores(small_tables: Tables) -> None:

@@ -21,7 +21,6 @@ NOT_YET: dict[str, str] = {
     "model.positive": "whether a weight is negative is seen by nobody before the end",
     "model.warm_start": "a second reveal of one problem's weights would tell the difference of two iterates, which holds labels",
     "model.standardise": "every party always standardises its own columns on the training rows",
-    "model.batch_size": "every pass uses all rows",
     "model.penalty": "the penalty is always L2, set by C or alpha",
     "model.tol": "nobody sees a gradient or a loss, so max_iter alone decides when to stop",
 }

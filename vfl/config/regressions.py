@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from vfl.config.reading import Complaint, Section, choose
+from protocols.glm.plan import LEAST_BATCH
+from vfl.config.reading import Complaint, Section, choose, shown
 from vfl.data.columns import Objective
+from vfl.solvers import Solver, sgd_problem
 
 GRID = 10  # default of disclosure.score_bits
 
@@ -38,6 +40,30 @@ class Regression(Section):
         le=64,
         description="a number above 0, at most 64 (default 6): standardised values are cut to [-clip, clip]",
     )
+    solver: Annotated[Solver, BeforeValidator(choose(("preconditioned", "sgd")))] = Field(
+        default="preconditioned",
+        exclude_if=lambda solver: solver == "preconditioned",
+        description='"preconditioned" (default): steps over all rows; or "sgd": mini-batches with momentum',
+    )
+    batch_size: Annotated[int, Field(ge=LEAST_BATCH, le=2**30)] | Literal["auto"] = Field(
+        default="auto",
+        exclude_if=lambda size: size == "auto",
+        description=f'with solver = "sgd" the most rows of a batch, a whole number of at least {LEAST_BATCH}, or "auto" (default)',
+    )
+    momentum: float = Field(
+        default=0.9,
+        ge=0,
+        le=0.99,
+        exclude_if=lambda momentum: momentum == 0.9,
+        description='with solver = "sgd" the part of a step that the next one repeats, a number from 0 to 0.99 (default 0.9)',
+    )
+    learning_rate_init: float = Field(
+        default=1.0,
+        gt=0,
+        le=4,
+        exclude_if=lambda rate: rate == 1,
+        description='with solver = "sgd" the rate of the first step, a number above 0, at most 4 (default 1.0)',
+    )
     fit_intercept: bool = Field(
         default=True, exclude_if=lambda fit: fit is True, description="true (default) or false: whether the guest fits an intercept"
     )
@@ -46,6 +72,13 @@ class Regression(Section):
         exclude_if=lambda weighted: not weighted,
         description="true where the guest's table weighs rows, false (default) where not",
     )
+
+    @model_validator(mode="after")
+    def _solver_alone(self) -> Self:
+        if problem := sgd_problem(self.solver, self.max_iter, self.batch_size, self.momentum, self.learning_rate_init):
+            name, why, remedy = problem
+            raise Complaint(f"is {shown(getattr(self, name))}, which {why}", remedy, f"model.{name}")
+        return self
 
     @property
     def permits(self) -> tuple[str, ...]:

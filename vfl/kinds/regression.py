@@ -28,6 +28,7 @@ from vfl.programs import glm
 from vfl.programs.glm import Family
 from vfl.programs.targets import ClassWeight
 from vfl.scorecard.report import feature_tables
+from vfl.solvers import sgd_of
 
 CURVES = {
     ("logistic", "exact"): alone.logistic,
@@ -63,7 +64,10 @@ def described(job: Job) -> dict[str, str]:
     """The model in plain words."""
     model, parties = _model(job), job.parties
     penalty = f"C = {model.C:g}, link {model.link}" if isinstance(model, LogisticRegression) else f"alpha = {model.alpha:g}"
-    told = {**preprocessed(job), "train": f"{model.kind}: {model.max_iter} passes, {penalty}, values cut at {model.clip:g}"}
+    told = {
+        **preprocessed(job),
+        "train": f"{model.kind}: {model.max_iter} passes{_in_batches(model)}, {penalty}, values cut at {model.clip:g}",
+    }
     if isinstance(model, LogisticRegression) and model.num_class > 2:
         told["classes"] = (
             f"{model.num_class}, each against the rest: as many trainings, and as many weights a column revealed to their owner"
@@ -72,6 +76,13 @@ def described(job: Job) -> dict[str, str]:
         told["rows"] = f"weighted, by {' and '.join(weighted)} at {parties.guest}"
     deals = f"; {parties.hosts[0]} deals for the link" if "edge-count-to-arbiter" in model.permits else ""
     return told | {"encrypt": f"Paillier, {job.crypto.key_bits} bits; {parties.arbiter} holds the key{deals}"}
+
+
+def _in_batches(model: Model) -> str:
+    if model.solver == "preconditioned":
+        return ""
+    size = "an eighth of the rows, at most 8,192" if model.batch_size == "auto" else f"at most {model.batch_size:,} rows"
+    return f" in mini-batches of {size} (momentum {model.momentum:g}, first rate {model.learning_rate_init:g})"
 
 
 def preprocessed(job: Job) -> dict[str, str]:
@@ -100,7 +111,7 @@ def carries(job: Job, rows: int) -> None:
     """Raises ConfigError unless a plaintext has room for one masked gradient over so many rows, where labels' means and weights of rows are 1."""
     terms, plain_bits = plan_of(job).terms, job.crypto.key_bits - HEAD_ROOM - 1
     link = scaled(terms, NO_SCALE)
-    link.plan(rows_log2(rows), terms.penalty, _model(job).max_iter, 1 + len(job.parties.hosts), plain_bits)
+    link.plan(rows_log2(rows), terms.penalty, _model(job).max_iter, 1 + len(job.parties.hosts), plain_bits, terms.sgd)
 
 
 def plan_of(job: Job, classes: tuple[Any, ...] = ()) -> glm.GlmJob:
@@ -116,6 +127,7 @@ def plan_of(job: Job, classes: tuple[Any, ...] = ()) -> glm.GlmJob:
         family=FAMILIES[model.kind],
         **own,
         max_iter=model.max_iter,
+        sgd=sgd_of(model.solver, model.batch_size, model.momentum, model.learning_rate_init),
         fit_intercept=model.fit_intercept,
         weighted=model.sample_weight,
         clip=model.clip,

@@ -31,13 +31,14 @@ class GlmJob:
     """What the parties agreed on, beyond who they are.
 
     alpha: of the penalty alpha |w|^2 / 2 beside the sum of the losses (for counts: beside their mean).  link: "exact" or "taylor", of the logistic family.
-    weighted: the guest's table holds weights of the rows.
+    weighted: the guest's table holds weights of the rows.  sgd: None for the solver over all rows.
     """
 
     family: Family = "logistic"
     alpha: float = 1.0
     max_iter: int | None = 100  # None: planned from the base rate
     link: str = "exact"
+    sgd: glm.Sgd | None = None
     fit_intercept: bool = True
     class_weight: ClassWeight = None
     weighted: bool = False
@@ -66,6 +67,7 @@ class GlmJob:
             intercept=self.fit_intercept,
             weight_bits=self.weight_bits,
             models=self.models,
+            sgd=self.sgd,
         )
 
     def targets(self, table: Table) -> Targets:

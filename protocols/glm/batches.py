@@ -1,0 +1,62 @@
+"""Which rows a step takes: all of them or, with mini-batches, the next part of a random order, another one each pass.
+
+     guest                                                  hosts
+ 1   (mini-batches)  RowOrder: a random seed  ----------->   pass p: the rows in an order that seed and p decide; batch k: the k-th part of it
+
+Who learns what: nothing.  The arbiter, which is not told, knows a batch by its size at most; data parties hold no number of a batch, so that an order does not help them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.channel import broadcast
+from protocols.codec import check_lengths
+from protocols.glm.plan import Plan, Step
+from protocols.message import PUBLIC, Message
+from protocols.randomness import Seed
+from protocols.session import Session
+
+SEED = 32  # bytes
+Rows = slice | NDArray[np.int64]
+
+
+class RowOrder(Message, disclosure=PUBLIC, learns="a random seed of the order in which training takes the rows"):
+    seed: bytes  # (32,)
+
+
+class Batches:
+    """`count` parts of `rows` rows a pass, whose sizes differ by one at most; without a seed the one part that all rows are."""
+
+    def __init__(self, rows: int, count: int = 1, seed: Seed | None = None) -> None:
+        self.rows, self.count, self._seed = rows, count, seed
+        self._kept: tuple[int, NDArray[np.int64]] | None = None  # a pass and its order
+
+    def of(self, step: Step) -> Rows:
+        """The rows of a step."""
+        if self._seed is None:
+            return slice(None)
+        done, batch = divmod(step.number, self.count)
+        if self._kept is None or self._kept[0] != done:
+            self._kept = done, self._seed.child(f"pass {done}").permutation(self.rows)
+        first, end = (self.rows * k // self.count for k in (batch, batch + 1))
+        return self._kept[1][first:end]
+
+
+def announce(session: Session, plan: Plan, rows: int) -> Batches:
+    """The guest's side."""
+    if plan.sgd is None:
+        return Batches(rows)
+    seed = session.seed("row order")
+    broadcast(session.hosts, RowOrder(seed.secret))  # 1
+    return Batches(rows, plan.batches, seed)
+
+
+def receive(session: Session, plan: Plan, rows: int) -> Batches:
+    """A host's side."""
+    if plan.sgd is None:
+        return Batches(rows)
+    seed = session.guest.recv(RowOrder).seed  # 1
+    check_lengths(session.roles.guest, SEED, seed, what="bytes of a seed")
+    return Batches(rows, plan.batches, Seed(session.roles.guest, seed))
