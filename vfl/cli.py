@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from vfl.arguments import ConnectTimeout, Fresh, InOrderOfUse, JobFile, ModelKind, PartyFile, ProgressKind, Role, RunFolder, say
 from vfl.chaos.commands import chaos_app
@@ -196,6 +197,8 @@ def predict(
 
     console = Console(stderr=True, emoji=False)
     scoring = prepare(load_job(job), load_party(party), model, data, out)
+    for caution in scoring.cautions:
+        console.print(f"[yellow]caution[/]: {escape(caution)}", highlight=False)
     with stoppable(console), watching(progress, console) as watch:
         folder, file, scored = predict_party(scoring, watch, connect_timeout=connect_timeout, fresh=fresh)
     if file is not None and scoring.ids is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, overload
 
@@ -243,10 +244,13 @@ class Federation:
         return _table(frame, party, self._keys, self._normalise, None, columns, duplicates=self._duplicates_of(party))
 
     def _read_texts(self, frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str]) -> Table:
-        """The same with columns of texts and missing values."""
-        return _table(
+        """The same with columns of texts and missing values; warns of columns without any value."""
+        table = _table(
             frame, party, self._keys, self._normalise, None, columns, missing=True, texts=texts, duplicates=self._duplicates_of(party)
         )
+        for name in table.all_missing:
+            warnings.warn(f"{party}: column '{name}': every value is missing in the new rows", UserWarning, stacklevel=4)
+        return table
 
     def _duplicates_of(self, party: str) -> str:
         """No row that the guest wants scored is dropped."""

@@ -25,6 +25,7 @@ from protocols.session import Observer, Session
 from vfl.attempts import Taken, take_part
 from vfl.config import Job, Party, check_files, cross_check
 from vfl.config.party import Data
+from vfl.data import Table
 from vfl.files import private, write_private, written
 from vfl.identity import Identity
 from vfl.kinds import Part, kind_of
@@ -60,6 +61,7 @@ class Scoring:
     ids: pd.DataFrame | None  # (n, keys) the table's rows as they came
     out: Path | None
     before: Baseline | None = None  # of the training rows
+    cautions: tuple[str, ...] = ()  # what deserves a word before the rows are scored
 
 
 def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: Path | None) -> Scoring:
@@ -79,7 +81,13 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
     before = load_baseline(model) if (model / BASELINE).exists() else None  # a model of an earlier release has none
     if before and (before.party != party.name or before.model_id != part.model_id.hex()):
         raise ModelError(f"{model / 'baseline.json'} belongs to another part", remedy="Restore it from a copy of the run's folder")
-    return Scoring(Scored(job, party, identity, table, part.model_id), part, ids, out, before)
+    return Scoring(Scored(job, party, identity, table, part.model_id), part, ids, out, before, tuple(_gone(table, before)))
+
+
+def _gone(table: Table, before: Baseline | None) -> list[str]:
+    """A sentence for each column of the model that holds no value now, and did in training."""
+    known = {c for c, r in before.columns.items() if r.counts[-1] < sum(r.counts)} if before else set(table.features.columns)
+    return [f"column '{c}': every value is missing in the new table, and was not in training" for c in table.all_missing if c in known]
 
 
 def _check_options(job: Job, party: Party, model: Path | None, data: str | None, out: Path | None) -> None:

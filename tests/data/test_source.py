@@ -186,7 +186,7 @@ def test_a_run_asks_a_wide_file_for_its_own_columns_only(monkeypatch, columns, s
         align=align, model=SimpleNamespace(label="binary"), takes_texts=False, takes_missing=False, split=SimpleNamespace(out_of_time=None)
     )
     party = SimpleNamespace(name="bank", role="guest")
-    data = SimpleNamespace(source="t.csv", query=None, label="bad", weight=None, date=None, columns=columns)
+    data = SimpleNamespace(source="t.csv", query=None, label="bad", weight=None, date=None, categories=None, columns=columns)
     part = SimpleNamespace(inputs=scored_by, texts=()) if scored_by else None
     runner.read_table(job, party, data, scored_by=part)
     assert asked == [wanted]
