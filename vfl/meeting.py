@@ -10,7 +10,7 @@ import datetime
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic
 
@@ -27,6 +27,7 @@ from vfl.engine import abort_reason
 from vfl.faults import Stopped
 from vfl.files import sync_folder, written
 from vfl.identity import Identity
+from vfl.kinds.parts import Part
 from vfl.policy import PolicyTap
 from vfl.recorder import Recorder
 from vfl.transport import PeerAddress, TlsNetwork
@@ -45,6 +46,7 @@ class Ready(Generic[J]):
     party: Party
     identity: Identity
     table: Table | None
+    before: Part | None = field(default=None, kw_only=True)  # this party's part of the model that the job continues
 
     @property
     def roles(self) -> Roles:

@@ -111,7 +111,10 @@ class GlmPart:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TreesPart:
-    """A data party's part of boosted trees: its bins, and at the guest the trees, at a host what its handles stand for (depth: of `hidden` trees, else 0)."""
+    """A data party's part of boosted trees: its bins, and at the guest the trees, at a host what its handles stand for (depth: of `hidden` trees, else 0).
+
+    hosts: at the guest their names, in the order by which the trees number them.
+    """
 
     party: str
     model_id: bytes
@@ -122,6 +125,7 @@ class TreesPart:
     splits: HostSplits | None = None
     depth: int = 0
     classes: tuple[Any, ...] | None = None
+    hosts: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.party}: {len(self.columns)} columns>"

@@ -7,26 +7,29 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from protocols.channel import Tap
-from protocols.errors import ConfigError, DataError
+from protocols.errors import ConfigError, DataError, ModelError
 from protocols.session import Observer, Session
 from vfl.attempts import Taken, take_part
 from vfl.config import Job, Party, check_files, cross_check
+from vfl.config.models import BoostedTrees
 from vfl.config.party import Data
 from vfl.config.reading import listed
 from vfl.data import Table, read_source, table_from_frame
 from vfl.identity import Identity
-from vfl.kinds import Fitted, Part, kind_of
+from vfl.kinds import Fitted, Part, kind_of, trees
 from vfl.ledger import summarise
 from vfl.meeting import Meeting, Ready
+from vfl.model import TreesPart
 from vfl.report.page import as_plain, write_report
 from vfl.results import Measuring, baseline, data_party_result, encryption, result_frame
-from vfl.store import save_part
+from vfl.store import find_part, save_part
 
 
 def prepare(job: Job, party: Party) -> Ready:
@@ -34,7 +37,23 @@ def prepare(job: Job, party: Party) -> Ready:
     cross_check(job, party)
     check_files(party)
     identity = Identity.load(party.identity.key, party.identity.certificate, party.name)
-    return Ready(job, party, identity, load_table(job, party))
+    table = load_table(job, party)
+    return Ready(job, party, identity, table, before=None if table is None else part_before(job, party, table))
+
+
+def part_before(job: Job, party: Party, table: Table) -> TreesPart | None:
+    """A data party's part of the model that the job continues, found in its run directory; None where it continues none.  Raises ModelError, ConfigError, DataError."""
+    if not isinstance(job.model, BoostedTrees) or job.model.continue_from is None:
+        return None
+    part, head = find_part(party.run.directory, job.model.continue_from)
+    if part.party != party.name or not isinstance(part, TreesPart) or part.is_guests != (party.role == "guest"):
+        raise ModelError(
+            f"{party.name}: the part of the model {head.model_id} is not one that this party can continue",
+            remedy=f"Name a model of boosted trees in which {party.name} was the {party.role}",
+            party=party.name,
+        )
+    trees.check_continues(job, part, table)
+    return part
 
 
 def load_table(job: Job, party: Party) -> Table | None:
@@ -92,6 +111,8 @@ def check_classes(job: Job, party: Party, table: Table) -> None:
 def program(ready: Ready) -> Callable[[Session], Fitted | None]:
     """The role function of this party; a data party's returns its part and what it measured."""
     train = kind_of(ready.job).program(ready.job, ready.party.role)
+    if ready.before is not None:
+        train = partial(train, before=ready.before)
     return lambda session: train(session, ready.table)
 
 

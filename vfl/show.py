@@ -142,7 +142,7 @@ def print_model(folder: Path, console: Console) -> None:
     part, manifest = load_part(folder)
     told = {
         "party": part.party,
-        "model": f"{manifest.kind}; name {part.model_id.hex()[:HASH]}..., the same in the other parties' parts",
+        "model": f"{manifest.kind}; name {part.model_id.hex()}, the same in the other parties' parts",
         "job": f"digest {manifest.job_digest[:HASH]}... (vfl job digest)",
     }
     facts(console, {name: escape(text) for name, text in told.items()})

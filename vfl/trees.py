@@ -59,8 +59,13 @@ def fit(
     candidates = [estimator] if grid is None else grid.candidates()
     params = estimator.params(len(tables[roles.guest].classes or ()))
     before = init_model.parts if init_model else {}
-    if init_model and set(before) != set(roles.data_parties):
-        raise ConfigError("the model to continue has other parties", expected=", ".join(before), found=", ".join(roles.data_parties))
+    if init_model and tuple(before) != roles.data_parties:
+        raise ConfigError(
+            "the model to continue has other parties, or its hosts in another order",
+            expected=", ".join(before),
+            found=", ".join(roles.data_parties),
+            remedy="Give the same tables under the same names, in the same order",
+        )
     if ensemble := before[roles.guest].ensemble if before else None:
         params.check_continues(ensemble.params, len(ensemble.trees))
     if split and split.train and any(one.early_stopping_rounds for one in candidates):

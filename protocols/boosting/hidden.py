@@ -5,7 +5,7 @@ rows without knowing where they belong, and directions travel by oblivious trans
 Adversary: honest but curious; the arbiter deals the transfers and colludes with nobody.
 
  step    guest (labels, sk)                                      host P (features)
-  0      opening.py: key, columns, the model's name
+  0      opening.py: key, columns, the model's name; where a model is continued, RoundsBefore to the arbiter
  each round: its trees, one a class, grow together
          NextTree, with early stopping            ------------>
   1      DealOrder to the arbiter, which deals one transfer a row, tree, level and host (transfer.py); after the first, at the end of the round before
@@ -94,6 +94,8 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
     packings(p, len(binned), session.scheme.bits)  # where they do not fit, nothing is sent
     key, columns = start_guest(session, binned, model_id, rounds)  # 0
     levels = packings(p, len(binned), session.scheme.bits, columns)
+    if rounds.before:
+        session.arbiter.send(transfer.RoundsBefore(rounds.numbers.start))
     order = transfer.DealOrder(len(binned) * p.num_class, p.max_depth)
     for number in session.steps("train", rounds.numbers, rounds):
         g, h, sampled = rounds.gradients(number)
@@ -171,9 +173,10 @@ def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = No
     return splits
 
 
-def arbiter(session: Session, p: Params) -> None:
-    """Deals the transfers.  Learns: rows, levels, number of rounds."""
-    transfer.serve_training(session, p.max_depth, range(p.guest_only_trees, p.n_estimators))
+def arbiter(session: Session, p: Params, *, continues: bool = False) -> None:
+    """Deals the transfers; continues: whether the job continues a model.  Learns: rows, levels, number of rounds."""
+    first = transfer.rounds_before(session, p.n_estimators) if continues else 0  # 0
+    transfer.serve_training(session, p.max_depth, range(first, p.n_estimators), p.guest_only_trees)
 
 
 def packings(p: Params, rows: int, key_bits: int, columns: Sequence[int] = ()) -> list[Packing]:

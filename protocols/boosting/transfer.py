@@ -48,6 +48,14 @@ class DealOrder(
     levels: int
 
 
+class RoundsBefore(
+    Message,
+    disclosure=PUBLIC,
+    learns="how many rounds the model that is continued has: what it was asked to deal for in scoring tells as much",
+):
+    rounds: int
+
+
 class PadSeed(Message, disclosure=BLINDED, learns="nothing: a random seed of pads"):
     seed: bytes  # (32,)
 
@@ -102,14 +110,22 @@ class Dealt:
         return True
 
 
-def serve_training(session: Session, depth: int, rounds: range) -> None:
-    """As `serve`, where the job bounds what can be ordered: for each of `rounds` a deal of `depth` levels, all of as many rows as the first.
+def rounds_before(session: Session, most: int) -> int:
+    """At the arbiter, where a model is continued: how many rounds it has, fewer than `most`."""
+    rounds = session.guest.recv(RoundsBefore).rounds
+    if not 0 <= rounds < most:
+        raise RemoteProtocolError(f"{session.roles.guest} continues a model of an impossible number of rounds", party=session.roles.guest)
+    return rounds
+
+
+def serve_training(session: Session, depth: int, rounds: range, joint_from: int) -> None:
+    """As `serve`, where the job bounds what can be ordered: for each of `rounds` from `joint_from` on a deal of `depth` levels, all of as many rows as the first.
 
     Nobody answers a deal.  So a step ends with the order of the next, which the guest gives when it has all hosts' answers: the dealer cannot run ahead.
     """
     guest, dealt = session.guest, Dealt()
-    for number in session.steps("train", range(rounds.stop), dealt):
-        if number in rounds:
+    for number in session.steps("train", rounds, dealt):
+        if number >= joint_from:
             if not dealt.rows and not dealt.goes_on(guest, depth):  # training has stopped early, with the guest's own trees
                 break
             deal(session, DealOrder(dealt.rows, depth))

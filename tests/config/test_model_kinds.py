@@ -54,7 +54,7 @@ def test_defaults_are_those_of_the_estimator(section, estimator):
     elsewhere = {"key_bits", "score_bits", "l1_ratio", "positive", "warm_start"}
     asked = {f.name: f.default for f in dataclasses.fields(estimator) if f.name not in elsewhere}
     assert {name: own[name] for name in asked} == asked
-    assert set(own) - set(asked) <= {"objective", "num_class", "sample_weight"}
+    assert set(own) - set(asked) <= {"objective", "num_class", "sample_weight", "continue_from"}
 
 
 def test_trees_become_the_parameters_that_the_protocols_take(write):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from protocols import alignment, glm, resume, woe, woe_bins
-from protocols.boosting import hidden, packing, shared
+from protocols.boosting import hidden, packing, scoring, shared
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.params import Params
 from protocols.channel import Channel, Count, MemoryNetwork
@@ -22,7 +22,7 @@ from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.glm.links import LOGISTIC_LINKS
 from protocols.glm.plan import Penalty
 from protocols.session import Roles, Session
-from tests.boosting.world import bin_blocks, roles_of
+from tests.boosting.world import bin_blocks, roles_of, train
 from tests.harness import TOY
 from tests.protocols.interrupted import RUN, Interrupted, MemoryKeeper
 from tests.search import world
@@ -86,6 +86,33 @@ def trees(membership: str, hosts: int = 1, **changes: Any) -> tuple[Roles, Progr
     if membership == "hidden":
         programs["arbiter"] = partial(hidden.arbiter, p=p)
     return roles, programs, Paillier(1024)
+
+
+def continued(membership: str, rounds: int = 2, **changes: Any) -> tuple[Roles, Programs, Scheme]:
+    """`rounds` rounds more for a model that has two; what scoring hears before them is heard again."""
+    p = Params(n_estimators=2 + rounds, max_depth=2, max_bin=4, membership=membership, min_bin_rows=1, **changes)  # type: ignore[arg-type]
+    rng = np.random.default_rng(1)
+    blocks, y = bin_blocks([rng.normal(size=(40, 2)) for _ in range(2)], p), rng.integers(0, 2, 40).astype(np.float64)
+    first = dataclasses.replace(p, n_estimators=2, guest_only_trees=min(2, p.guest_only_trees))
+    model, profile = train(blocks, y, first, Identity()), hidden if membership == "hidden" else shared
+
+    def guest(session: Session) -> bytes:
+        started = model.ensemble, scoring.guest(session, blocks[0], model.ensemble)
+        ensemble = profile.guest(session, blocks[0], p, Rounds(p, y, before=started), b"another name ...")
+        assert len(ensemble.trees) == 2 + rounds
+        return b"".join(getattr(t, name).tobytes() for t in ensemble.trees for name in ("owner", "feature", "cut", "left", "gain", "value"))
+
+    def host(session: Session) -> str:
+        scoring.host(session, blocks[1], model.hosts[0], p.max_depth if membership == "hidden" else 0)
+        found = profile.host(session, blocks[1], p, None, model.hosts[0])
+        return repr((found.feature, found.cut, found.missing_left, found.seat))
+
+    def arbiter(session: Session) -> None:
+        scoring.arbiter(session)
+        hidden.arbiter(session, p, continues=True)
+
+    programs: Programs = {"guest": guest, "host1": host} | ({"arbiter": arbiter} if membership == "hidden" else {})
+    return roles_of(1), programs, Paillier(1024)
 
 
 def binned(hosts: int, tell: bool) -> tuple[Roles, Programs, Scheme]:
@@ -155,6 +182,8 @@ CASES: dict[str, Callable[[], tuple[Roles, Programs, Scheme]]] = {
     "the guest's trees that stop early": partial(
         trees, "hidden", n_estimators=7, early_stopping_rounds=1, guest_only_trees=5, learning_rate=1.0
     ),
+    "shared trees that are continued": partial(continued, "shared"),
+    "hidden trees that are continued, the guest's first": partial(continued, "hidden", 3, guest_only_trees=3),
     "trees of three classes": partial(trees, "hidden", n_estimators=2, objective="multi:softprob", num_class=3, guest_only_trees=1),
 }
 
@@ -182,7 +211,13 @@ def check_every(case: str, every: int) -> None:
     assert gone_on > 0
 
 
-SLOW = ("shared trees", "trees of three classes", "a search of trees")
+SLOW = (
+    "shared trees",
+    "shared trees that are continued",
+    "hidden trees that are continued, the guest's first",
+    "trees of three classes",
+    "a search of trees",
+)
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.slow) if case in SLOW else case for case in CASES])

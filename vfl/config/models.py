@@ -5,6 +5,7 @@ A class also says what its protocols reveal (`permits`), and whether they need a
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -47,6 +48,12 @@ _LABELS: dict[str, Objective] = {
     "count:poisson": "count",
     "multi:softprob": "multiclass",
 }
+
+
+def _model_name(value: object) -> object:
+    if value is None or (isinstance(value, str) and re.fullmatch("[0-9a-f]{32}", value)):
+        return value
+    raise Complaint(f"is {shown(value)}", "Expected a model's name, 32 hexadecimal digits as vfl model show prints it")
 
 
 class BoostedTrees(Section):
@@ -121,6 +128,11 @@ class BoostedTrees(Section):
         default=False,
         exclude_if=lambda weighted: not weighted,
         description="true where the guest's table weighs rows, false (default) where not",
+    )
+    continue_from: Annotated[str | None, BeforeValidator(_model_name)] = Field(
+        default=None,
+        exclude_if=lambda name: name is None,
+        description="the name of a model, 32 hexadecimal digits as vfl model show prints it, to which the rounds beyond its own are added",
     )
     random_state: int = Field(
         default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up: the seed of rounding, rows and columns, which is public"
@@ -197,7 +209,7 @@ class BoostedTrees(Section):
 
     def params(self) -> Params:
         """As the protocols take them."""
-        own = self.model_dump(exclude={"kind", "validation", "random_state", "base_score", "sample_weight"})
+        own = self.model_dump(exclude={"kind", "validation", "random_state", "base_score", "sample_weight", "continue_from"})
         return Params(**own, base_score=self.base_score, seed=self.random_state)
 
 

@@ -20,7 +20,9 @@ from vfl.kinds import regression, scorecard, trees
 from vfl.kinds.fitted import Fitted
 from vfl.kinds.parts import Body, Head, Part
 
-Program = Callable[[Session, Table | None], Fitted | None]
+Program = Callable[
+    ..., Fitted | None
+]  # of a session and a table, and as `before` the part of the model that the job continues, where it does
 Scored = tuple[NDArray[np.int64], NDArray[np.float64]]  # rows of the guest's table, and what was computed for them
 Scorer = Callable[[Session, Table | None], Scored | None]
 

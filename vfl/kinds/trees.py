@@ -13,8 +13,10 @@ from rich.markup import escape
 from protocols.boosting import hidden, objective, scoring, shared, twin
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.params import Params
+from protocols.errors import ConfigError
 from vfl.config.job import Job, Role
 from vfl.config.models import BoostedTrees
+from vfl.data import Table
 from vfl.data.codes import coded
 from vfl.kinds.fitted import Fitted
 from vfl.kinds.trees_part import pack, unpack
@@ -52,8 +54,9 @@ def described(job: Job) -> dict[str, str]:
     deals = f"; {parties.arbiter} deals the transfers" if model.membership == "hidden" else ""
     classes = f", {model.num_class} classes" if model.num_class > 1 else ""
     rate = f"learning_rate {model.learning_rate:g}"
+    goes_on = f", those of the model {model.continue_from} included" if model.continue_from else ""
     return {
-        "train": f"{model.kind}: {model.n_estimators} rounds of depth {model.max_depth}, {rate}, objective {model.objective}{classes}",
+        "train": f"{model.kind}: {model.n_estimators} rounds of depth {model.max_depth}{goes_on}, {rate}, objective {model.objective}{classes}",
         "rows of nodes": "hosts never learn them" if model.membership == "hidden" else "hosts learn them (membership = shared)",
         "encrypt": f"Paillier, {job.crypto.key_bits} bits; {parties.guest} holds the key{deals}",
     }
@@ -94,6 +97,7 @@ def plan_of(job: Job, classes: tuple[Any, ...] = ()) -> boosting.BoostingJob:
         seed=job.split.seed,
         out_of_time=job.split.cut_off,
         measure_train=job.evaluation.train,
+        continues=model.continue_from is not None,
     )
 
 
@@ -103,7 +107,34 @@ def program(job: Job, role: Role) -> Any:
     if role == "arbiter":
         return lambda session, table: boosting.arbiter(session, plan)
     train = boosting.guest if role == "guest" else boosting.host
-    return lambda session, table: train(session, table, plan)
+    return lambda session, table, before=None: train(session, table, plan, before)
+
+
+def check_continues(job: Job, part: TreesPart, table: Table) -> None:
+    """Raises ConfigError or DataError unless the job can add rounds to the model that `part` belongs to, with this table."""
+    model, party = _model(job), part.party
+    boosting.check_columns(table, part)
+    if part.ensemble is None:
+        depth = model.max_depth if model.membership == "hidden" else 0
+        if part.depth != depth:
+            raise ConfigError(
+                f"{party}: a model is continued with its own membership and max_depth",
+                remedy="Set them as they were",
+                expected=part.depth or "shared",
+                found=depth or "shared",
+                party=party,
+            )
+        return
+    if part.hosts != job.parties.hosts:
+        raise ConfigError(
+            f"{party}: a model is continued with its own hosts, in their order",
+            remedy="Name them as they were",
+            expected=", ".join(part.hosts),
+            found=", ".join(job.parties.hosts),
+            party=party,
+        )
+    boosting.check_label(table, part)
+    model.params().check_continues(part.ensemble.params, len(part.ensemble.trees))
 
 
 def scorer(job: Job, role: Role, part: TreesPart) -> Any:

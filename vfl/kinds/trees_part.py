@@ -49,11 +49,12 @@ NODES: dict[str, type[Any]] = {
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The keys of manifest.json that trees add: at the guest the parameters, at a host the depth of `hidden` trees, else 0; the categories of each column."""
+    """The keys of manifest.json that trees add: at the guest the parameters and the hosts, at a host the depth of `hidden` trees, else 0; the categories of each column."""
 
     params: dict[str, str | int | float | None] | None
     depth: int
     names: list[list[str] | None]
+    hosts: list[str]
 
 
 def pack(part: TreesPart) -> Body:
@@ -76,7 +77,7 @@ def pack(part: TreesPart) -> Body:
         }
         tensors |= {"base": part.ensemble.base, "seats": np.concatenate([np.zeros(0, np.int64), *seats])}
         params = {name: getattr(part.ensemble.params, name) for name in Params.__dataclass_fields__}
-        return Body(msgspec.to_builtins(Rest(params, 0, names)), tensors)
+        return Body(msgspec.to_builtins(Rest(params, 0, names, list(part.hosts))), tensors)
     splits = part.splits
     assert splits is not None
     tensors |= {
@@ -85,13 +86,18 @@ def pack(part: TreesPart) -> Body:
         "splits.missing_left": np.array(splits.missing_left, dtype=np.bool_),
         "splits.seat": np.array(splits.seat, dtype=np.int64).reshape(-1, 3),
     }
-    return Body(msgspec.to_builtins(Rest(None, part.depth, names)), tensors)
+    return Body(msgspec.to_builtins(Rest(None, part.depth, names, [])), tensors)
 
 
 def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> TreesPart:
     """The part; raises Damaged."""
     told = msgspec.convert(rest, Rest)
-    check((told.params is None) or told.depth == 0, 0 <= told.depth <= MAX_DEPTH, head.classes is None or told.params is not None)
+    check(
+        (told.params is not None) or not told.hosts,
+        (told.params is None) or told.depth == 0,
+        0 <= told.depth <= MAX_DEPTH,
+        head.classes is None or told.params is not None,
+    )
     if told.params is not None:
         params = _params(told.params)
         _check_classes(head, params)
@@ -99,7 +105,8 @@ def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[An
         arrays = tensors_of(tensors, shapes | {f"trees.{name}": (kind, [None]) for name, kind in NODES.items()})
         binner = _binner(arrays, len(head.columns))
         ensemble = Ensemble(params, head.name, arrays["base"], _trees(arrays, params, binner), _seats(arrays, params))
-        return TreesPart(head.party, head.name, tuple(head.columns), binner, _names(told, binner), ensemble=ensemble, classes=head.values)
+        names, hosts = _names(told, binner), tuple(told.hosts)
+        return TreesPart(head.party, head.name, tuple(head.columns), binner, names, ensemble=ensemble, classes=head.values, hosts=hosts)
     shapes = BINS | {"splits.feature": (np.int64, [None]), "splits.cut": (np.int64, [None]), "splits.missing_left": (np.bool_, [None])}
     arrays = tensors_of(tensors, shapes | {"splits.seat": (np.int64, [None, 3])})
     binner = _binner(arrays, len(head.columns))

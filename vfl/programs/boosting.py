@@ -87,15 +87,23 @@ def guest(
     started = None
     if before is not None:
         assert before.ensemble is not None
-        if before.classes != table.classes:
-            raise DataError("the label's classes are not those of the model to continue", remedy="Train a new model", party=session.me)
+        check_label(table, before)
         with session.phase("score"):
             started = before.ensemble, scoring.guest(session, binned, before.ensemble)
     with session.phase("train"):
         rounds = Rounds(job.params, y, weight=weight, held_out=validation[train], before=started)
         fit = hidden.guest if job.profile_is_hidden else shared.guest
         ensemble = fit(session, binned, job.params, rounds, model_id)
-    part = TreesPart(session.me, model_id, columns_of(table), binned.binner, names, ensemble=ensemble, classes=table.classes)
+    part = TreesPart(
+        session.me,
+        model_id,
+        columns_of(table),
+        binned.binner,
+        names,
+        ensemble=ensemble,
+        classes=table.classes,
+        hosts=session.roles.hosts,
+    )
     scores = score_guest(session, part, aligned.take(np.flatnonzero(test))) if job.measures else None
     return Fitted(part, aligned, test, later, validation, sizes, scores, rounds.margin if job.measure_train else None, searched)
 
@@ -137,7 +145,7 @@ def arbiter(session: Session, job: BoostingJob, asked: Search[BoostingJob] | Non
             with session.phase("score"):
                 scoring.arbiter(session)
         with session.phase("train"):
-            hidden.arbiter(session, job.params)
+            hidden.arbiter(session, job.params, continues=job.continues)
         if job.measures:
             with session.phase("score"):
                 scoring.arbiter(session)
@@ -251,12 +259,7 @@ def score_host(session: Session, part: TreesPart, table: Table) -> None:
 def bin_table(table: Table, job: BoostingJob, least: int, before: TreesPart | None) -> tuple[Binned, tuple[Names, ...]]:
     """The rows in bins of their own, or in those of the model to continue, and the names of the categories of each column."""
     if before is not None:
-        if before.columns != columns_of(table):
-            raise DataError(
-                "the table's columns are not those of the model to continue",
-                remedy="Give the same columns, in the same order",
-                party=table.party,
-            )
+        check_columns(table, before)
         return before.binned(table.features), before.names
     names = names_of(table.features, table.party)
     x = coded(table.features, columns_of(table), names)
@@ -266,3 +269,21 @@ def bin_table(table: Table, job: BoostingJob, least: int, before: TreesPart | No
 
 def columns_of(table: Table) -> tuple[str, ...]:
     return tuple(map(str, table.features.columns))
+
+
+def check_columns(table: Table, before: TreesPart) -> None:
+    """Raises DataError unless the table has the columns of the model to continue."""
+    if before.columns != columns_of(table):
+        raise DataError(
+            f"{table.party}: the table's columns are not those of the model to continue",
+            remedy="Give the same columns, in the same order",
+            party=table.party,
+        )
+
+
+def check_label(table: Table, before: TreesPart) -> None:
+    """Raises DataError unless the guest's label has the classes of the model to continue."""
+    if before.classes != table.classes:
+        raise DataError(
+            f"{table.party}: the label's classes are not those of the model to continue", remedy="Train a new model", party=table.party
+        )

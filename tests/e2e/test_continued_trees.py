@@ -1,0 +1,140 @@
+"""A model of boosted trees that a job file continues: every party finds its own part, and what comes out is what the same parties make in one process."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import sqlite3
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from protocols.cipher import Identity, Paillier
+from tests.e2e.institutions import Ended, Institutions, tables
+from tests.e2e.test_resumed_runs import start, until_sent
+from tests.e2e.test_three_processes import by_seed, prepared, randomness
+from tests.e2e.test_trees import POLICY, SHARED, SMALL, check_same, part_of
+from vfl.engine import run_local
+from vfl.model import TreesPart
+from vfl.runner import program
+from vfl.store import load_part, save_part
+
+HIDDEN = {"bank": "guest", "telecom": "host", "trustco": "arbiter"}
+
+
+def go_on(parties: Institutions, name: str, **change: Any) -> None:
+    """The job file names a model to continue; change: other parameters."""
+    text = parties.job.read_text()
+    for key, value in change.items():
+        (old,) = [line for line in text.splitlines() if line.startswith(f"{key} ")]
+        text = text.replace(old, f"{key} = {value!r}".replace("'", '"'))
+    assert "[model]\n" in text
+    parties.job.write_text(text.replace("[model]\n", f'[model]\ncontinue_from = "{name}"\n', 1))
+
+
+def check_continued(parties: Institutions, results: dict[str, Ended], first: dict[str, TreesPart], rounds: int) -> None:
+    """The parts are those of one process with the same seeds; they begin with the earlier ones, and each party counts two models."""
+    ready = prepared(parties)
+    local = run_local(ready["bank"].roles, {n: program(one) for n, one in ready.items()}, Paillier(2048), randomness=randomness(ready))
+    for name in ("bank", "telecom"):
+        part = part_of(results[name])
+        check_same(part, local[name].part)
+        assert part.binner.cuts[0].tolist() == first[name].binner.cuts[0].tolist()
+    before, after = first["bank"].ensemble, part_of(results["bank"]).ensemble
+    assert before is not None
+    assert after is not None
+    assert len(after.trees) == rounds > len(before.trees)
+    assert [t.value.tolist() for t in after.trees[: len(before.trees)]] == [t.value.tolist() for t in before.trees]
+    with contextlib.closing(sqlite3.connect(parties.folder / "bank" / "runs" / "budget.sqlite")) as store:
+        assert store.execute("SELECT count(*) FROM models WHERE partner = 'telecom'").fetchone() == (2,)
+
+
+def test_shared_trees_go_on_by_files(parties: Institutions) -> None:
+    parties.lay_out(tables(), roles=SHARED, settings=POLICY, test=0.25, membership="shared", **SMALL)
+    results = by_seed(parties, list(SHARED), 0.1)
+    first = {name: part_of(results[name]) for name in SHARED}
+    shown = parties.here("model", "show", results["telecom"].folder / "model")
+    assert first["telecom"].model_id.hex() in shown.out
+    go_on(parties, first["bank"].model_id.hex(), n_estimators=3)
+    for name in SHARED:
+        checked = parties.here("check", parties.job, parties.file(name))
+        assert (checked.code, first["bank"].model_id.hex() in "".join(checked.out.split())) == (0, True), checked
+    check_continued(parties, by_seed(parties, list(SHARED), 0.1), first, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", list(HIDDEN))
+def test_hidden_trees_go_on_by_files_even_if_a_party_is_killed(parties: Institutions, victim: str) -> None:
+    """Rounds of the guest alone at the beginning: all parties must number what is left alike."""
+    parties.lay_out(tables(), roles=HIDDEN, settings=POLICY, reconnect=60, test=0.0, guest_only_trees=1, **SMALL)
+    first = {name: part_of(ended) for name, ended in by_seed(parties, list(HIDDEN), 0.1).items() if name != "trustco"}
+    sent = parties.sent(victim)
+    go_on(parties, first["bank"].model_id.hex(), n_estimators=5)
+    started = {name: start(parties, name) for name in HIDDEN}
+    until_sent(parties, victim, sent + {"bank": 40, "telecom": 20, "trustco": 24}[victim])
+    started[victim].kill(signal.SIGKILL)
+    started[victim].wait(10)
+    started[victim] = start(parties, victim)
+    ended = {name: process.wait(100) for name, process in started.items()}
+    assert [e.code for e in ended.values()] == [0, 0, 0], ended
+    check_continued(parties, ended, first, 5)
+
+
+@pytest.fixture
+def trained(parties: Institutions) -> tuple[Institutions, str]:
+    """Two parties with parts of a model in their run directories, and its name."""
+    parties.lay_out(tables(), roles=SHARED, settings=POLICY, membership="shared", test=0.0, **SMALL)
+    ready = prepared(parties)
+    fitted = run_local(ready["bank"].roles, {n: program(one) for n, one in ready.items()}, Identity())
+    for name in SHARED:
+        folder = parties.folder / name / "runs" / "earlier"
+        folder.mkdir(parents=True)
+        save_part(fitted[name].part, folder / "model", kind="boosted-trees", job_digest=ready[name].job.digest)
+    return parties, fitted["bank"].part.model_id.hex()
+
+
+@pytest.mark.parametrize(
+    ("who", "change", "code", "words"),
+    [
+        ("bank", {"n_estimators": 2}, 2, "has all its rounds already"),
+        ("bank", {"n_estimators": 4, "max_bin": 7}, 2, "continued with its own max_bin"),
+        ("telecom", {"n_estimators": 4, "membership": "hidden"}, 2, "needs no arbiter|arbiter.*is missing"),
+        ("telecom", {"n_estimators": 4, "name": None}, 7, "holds a part of the model"),
+        ("bank", {"n_estimators": 4, "name": "none"}, 2, "Expected a model's name"),
+    ],
+    ids=["no round more", "other bins", "other membership", "unknown model", "no name"],
+)
+def test_what_cannot_go_on_is_refused_by_check(
+    trained: tuple[Institutions, str], who: str, change: dict[str, Any], code: int, words: str
+) -> None:
+    parties, name = trained
+    given = change.get("name", name)
+    go_on(parties, "0" * 32 if given is None else given, **{k: v for k, v in change.items() if k != "name"})
+    ended = parties.here("check", parties.job, parties.file(who))
+    assert ended.code == code, ended
+    assert re.search(words, " ".join((ended.out + ended.err).split())), ended
+
+
+def test_a_part_that_does_not_fit_this_party_is_refused_by_check(trained: tuple[Institutions, str]) -> None:
+    """Other hosts, other columns, other classes, another party's part."""
+    parties, name = trained
+    go_on(parties, name, n_estimators=4)
+    own = {who: parties.folder / who / "runs" / "earlier" / "model" for who in SHARED}
+    part, head = load_part(own["bank"])
+    assert isinstance(part, TreesPart)
+
+    def refused(who: str, changed: TreesPart, code: int, *words: str) -> None:
+        save_part(changed, own[who], kind=head.kind, job_digest=bytes.fromhex(head.job_digest))
+        parties.here("check", parties.job, parties.file(who)).says(code, *words)
+
+    refused("bank", replace(part, hosts=("utility",)), 2, "its own hosts", "utility")
+    refused("bank", replace(part, columns=("canarylimit", "canaryage")[: len(part.columns)]), 3, "columns are not those of the model")
+    refused("bank", replace(part, classes=(False, True)) if part.classes != (False, True) else part, 3, "classes are not those")
+    refused("bank", replace(part, party="telecom"), 7, "is not one that this party can continue")
+    host, _ = load_part(own["telecom"])
+    assert isinstance(host, TreesPart)
+    assert host.splits is not None
+    host.splits.seat = [(tree, 0, 0) for tree in range(len(host.splits))]
+    refused("telecom", replace(host, depth=2), 2, "own membership and max_depth")
