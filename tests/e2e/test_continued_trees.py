@@ -73,7 +73,7 @@ def test_hidden_trees_go_on_by_files_even_if_a_party_is_killed(parties: Institut
     sent = parties.sent(victim)
     go_on(parties, first["bank"].model_id.hex(), n_estimators=5)
     started = {name: start(parties, name) for name in HIDDEN}
-    until_sent(parties, victim, sent + {"bank": 40, "telecom": 20, "trustco": 24}[victim])
+    until_sent(parties, victim, sent + {"bank": 40, "telecom": 20, "trustco": 13}[victim])
     started[victim].kill(signal.SIGKILL)
     started[victim].wait(10)
     started[victim] = start(parties, victim)
