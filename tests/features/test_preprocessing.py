@@ -140,6 +140,19 @@ def test_of_two_correlated_columns_the_later_goes() -> None:
     assert set(own.dropped) == {"near", "mirror"}
 
 
+def test_correlation_selection_is_pandas_matrix() -> None:
+    """Nothing that is kept correlates by more than the limit, by pandas' own matrix; each that went does with one that was kept before it."""
+    mixed = RNG.normal(size=(300, 3)) @ RNG.normal(size=(3, 8)) + 0.3 * RNG.normal(size=(300, 8))
+    frame = pd.DataFrame(mixed, columns=list("abcdefgh"))
+    matrix = frame.corr().abs()
+    for most in (0.5, 0.8):
+        own = fitted(frame, max_correlation=most)
+        kept = list(own.columns)
+        assert 1 < len(kept) < 8
+        assert (matrix.loc[kept, kept].to_numpy()[~np.eye(len(kept), dtype=bool)] <= most).all()
+        assert all((matrix.loc[gone, [k for k in kept if k < gone]] > most).any() for gone in own.dropped)
+
+
 def test_columns_that_miss_too_much_go() -> None:
     frame = TRAIN.assign(empty=np.nan)[["income", "age", "debt", "empty"]]
     assert set(fitted(frame, max_missing=0.15, impute="mean").dropped) == {"income", "empty"}

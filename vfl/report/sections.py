@@ -47,6 +47,7 @@ def context(result: Result) -> dict[str, Any]:
         "columns": [dict(c) | {"bar": plots.counts(c.get("histogram") or [])} for c in result.get("columns") or []],
         "evaluated": _evaluated(result, part, names),
         "moved": _moved(result),
+        "later_score_only": _later_score_only(result.get("stability") or {}),
         "phases": _phases(result.get("phases") or []),
         "total": {k: sum(p[k] for p in result.get("phases") or []) for k in ("seconds", "bytes_sent", "bytes_received")},
         "disclosed": [(*words.CLASSES.get(c, (c, "")), c, g) for c, g in words.by_class(result.get("disclosure") or []).items()],
@@ -237,6 +238,11 @@ def _moved(result: Result) -> list[tuple[str, list[dict[str, Any]]]]:
         ("Out-of-time rows", _lines_moved(stability.get("out_of_time") or {})),
     ]
     return [(_whole(name), lines) for name, lines in found if lines]
+
+
+def _later_score_only(stability: Mapping[str, Any]) -> bool:
+    """Whether the baseline of the score is that of held-out rows."""
+    return bool(stability.get("columns")) and not stability.get("score") and bool((stability.get("out_of_time") or {}).get("score"))
 
 
 def _lines_moved(stability: Mapping[str, Any]) -> list[dict[str, Any]]:
