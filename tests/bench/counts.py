@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,19 @@ BACKENDS = ("ifma", "serial")
 
 
 def jobs() -> dict[str, Any]:
-    """Workloads by name, each with its part of everything: exact and taylor links, both profiles of trees, one host and two."""
+    """Workloads by name, each with its part of everything: exact and taylor links, mini-batches, both profiles of trees, one host and two."""
     from vfl.bench.workload import Workload
+    from vfl.estimators import LogisticRegression
+
+    @dataclass(frozen=True)
+    class InBatches(Workload):
+        def estimator(self) -> LogisticRegression:
+            return LogisticRegression(max_iter=self.passes, solver="sgd", batch_size=32)
 
     small = {"rows": 80, "guest_columns": 2, "host_columns": 3}
     return {
         "logistic exact, one host": Workload("logistic", passes=5, **small),
+        "logistic in mini-batches": InBatches("logistic", passes=5, **small),
         "logistic taylor, two hosts": Workload("logistic", passes=5, link="taylor", hosts=2, **small),
         "trees hidden": Workload("trees", trees=1, depth=2, bins=8, **small),
         "trees shared, two hosts": Workload("trees", trees=1, depth=3, bins=8, membership="shared", hosts=2, **small),

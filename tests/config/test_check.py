@@ -10,6 +10,7 @@ from rich.console import Console
 from protocols.errors import ConfigError, DataError
 from tests.config.samples import MINIMAL, with_key
 from tests.config.test_model_kinds import HIDDEN, SHARED
+from vfl.bench import cost, estimate
 from vfl.check import carried
 from vfl.config import load_job
 from vfl.data import Table, table_from_frame
@@ -79,6 +80,22 @@ def test_mini_batches_are_told_and_a_table_that_one_holds_is_refused(write):
     with pytest.raises(ConfigError, match="single batch holds all rows"):
         look_at(load_job(write(with_key("model", 'solver = "sgd"\nbatch_size = 2048'))), own, 1 << 20)
     assert carried(job) >= 1 << 20
+
+
+def test_the_time_of_mini_batches_is_that_of_their_rows_and_of_more_steps(write, monkeypatch):
+    monkeypatch.setattr(cost.Machine, "measured", lambda bits: cost.Machine(1e-6, 0.01))
+    said = {
+        lines: load_job(write(with_key("model", lines)))
+        for lines in ("max_iter = 100", 'solver = "sgd"', 'solver = "sgd"\nbatch_size = 64')
+    }
+    whole, usual, small = (estimate.times(job, 100_000, 10) for job in said.values())
+    for network in whole:
+        assert whole[network] < usual[network] < small[network]
+        assert usual[network] < 1.5 * whole[network]  # batches of thousands of rows cost little more than a pass
+    assert ["mini-batches" in estimate.told(job, 100_000, 10) for job in said.values()] == [False, True, True]
+    work = estimate.workload(said['solver = "sgd"'], 100_000, 10)
+    halves = [(sign, cost.predict(w, 2048)["products"]) for sign, w in estimate.in_batches(work, 2)]
+    assert sum(sign * products for sign, products in halves) == pytest.approx(cost.predict(work, 2048)["products"], rel=0.01)
 
 
 def test_columns_that_carry_nothing_or_lie_far_out_are_named(write):

@@ -22,6 +22,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "numbers": ({"kind": "linear-regression", "alpha": 2.0}, "r2", "standardised: mean"),
     "weighted numbers": ({"kind": "linear-regression", "sample_weight": True, "fit_intercept": False}, "r2", "canaryage"),
     "counts": ({"kind": "poisson-regression", "alpha": 0.01}, "deviance", "canaryage"),
+    "counts in batches": ({"kind": "poisson-regression", "alpha": 0.01, "solver": "sgd", "batch_size": 40}, "deviance", "canaryage"),
     "classes": ({"kind": "logistic-regression", "link": "taylor", "num_class": 3}, "accuracy", "class canaryb"),
     "weighted classes": (
         {"kind": "logistic-regression", "link": "taylor", "class_weight": {"canarygood": 2.0, "canarybad": 0.5}},
@@ -40,7 +41,7 @@ def laid_out(parties: Institutions, case: str) -> np.ndarray[Any, Any]:
         "counts": np.random.default_rng(0).poisson(np.exp(x / 60)),
         "classes": np.array(["canarya", "canaryb", "canaryc"])[np.digitize(x, [35, 45])],
     }
-    label = labels.get(case.removeprefix("weighted "))
+    label = labels.get(case.removeprefix("weighted ").removesuffix(" in batches"))
     if label is not None and case != "weighted classes":
         data["bank"]["canarylabel"] = label
     data["bank"]["canaryweight"] = np.arange(120) % 3 + 1.0

@@ -11,7 +11,7 @@ import pytest
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey, Keyring
 from protocols.errors import UnfreshCiphertext
-from protocols.glm import IDENTITY, LOGISTIC_LINKS, POISSON, predictors, sealed_link, terms, training
+from protocols.glm import IDENTITY, LOGISTIC_LINKS, POISSON, batches, predictors, sealed_link, terms, training
 from protocols.glm.block import Block
 from protocols.glm.plan import Penalty, Plan, rows_log2
 from protocols.message import Message
@@ -49,8 +49,8 @@ class Run:
 
     @property
     def passes(self) -> int:
-        """Of all models together."""
-        return PASSES * (3 if self.link == "classes" else 1)
+        """Steps of all models together."""
+        return PASSES * (3 if self.link == "classes" else 1) * self.plan.batches
 
     @property
     def sealed(self) -> bool:
@@ -67,6 +67,7 @@ CASES = {
     "linear": (LinearRegression(max_iter=PASSES), IDENTITY, Penalty(1.0)),
     "poisson": (PoissonRegression(max_iter=PASSES), POISSON, Penalty(1.0, mean=True)),
     "balanced": (LogisticRegression(max_iter=PASSES, class_weight="balanced"), LOGISTIC_LINKS["exact"], Penalty(1.0)),
+    "batches": (LogisticRegression(max_iter=PASSES, solver="sgd", batch_size=32), LOGISTIC_LINKS["exact"], Penalty(1.0)),
     "classes": (LogisticRegression(max_iter=PASSES), LOGISTIC_LINKS["exact"], Penalty(1.0)),
 }
 LABELS = {
@@ -91,11 +92,22 @@ def record(tables: Tables, hosts: int, link: str = "exact") -> Run:
     assert len(told) == (hosts + 1 if link in ("poisson", "balanced") else 0)
     if told:
         form = terms.scaled(terms.Terms(form, penalty, PASSES, weighted=link == "balanced"), told[0])  # type: ignore[arg-type]
-    plan = form.plan(rows_log2(model.intersection_), penalty, PASSES, len(widths), key.public.plain_bits)
+    plan = form.plan(rows_log2(model.intersection_), penalty, PASSES, len(widths), key.public.plain_bits, estimator.job()["sgd"])
     return Run(transcript, key, keys, plan, widths, link)
 
 
-RUNS = [(1, "exact"), (2, "exact"), (1, "taylor"), (2, "taylor"), (1, "linear"), (2, "poisson"), (1, "balanced"), (1, "classes")]
+RUNS = [
+    (1, "exact"),
+    (2, "exact"),
+    (1, "taylor"),
+    (2, "taylor"),
+    (1, "linear"),
+    (2, "poisson"),
+    (1, "balanced"),
+    (1, "classes"),
+    (1, "batches"),
+    (2, "batches"),
+]
 
 
 @pytest.fixture(scope="module", params=RUNS, ids=lambda p: f"{p[1]}-{p[0]}")
@@ -121,6 +133,14 @@ def test_what_the_arbiter_opened_tells_nothing_of_the_gradients(run: Run, small_
         assert all(abs(a - b) > 2 ** (run.plan.gradient_bits + 20) for a, b in zip(first, second, strict=True))
 
 
+def test_of_batches_the_arbiter_sees_sizes_only_and_hosts_a_seed(run: Run) -> None:
+    orders = [s for s in run.transcript if s.kind is batches.RowOrder]
+    hosts = [p for p in run.widths if p != "guest"]
+    assert [(s.sender, s.receiver) for s in orders] == [("guest", h) for h in hosts if run.link == "batches"]
+    sizes = {len(v) for s in run.transcript if s.kind is predictors.Predictor for v in s.vectors(run.keys)}
+    assert sizes == {(50 if len(run.widths) == 2 else 40) // run.plan.batches}
+
+
 def test_nothing_but_masked_gradients_is_ever_opened_by_the_arbiter(run: Run) -> None:
     to_arbiter = {s.kind.kind for s in run.transcript if s.receiver == "arbiter" and s.vectors(run.keys)}
     assert to_arbiter == {"MaskedGradient"} | ({"MaskedPredictors"} if run.sealed else set())
@@ -129,7 +149,7 @@ def test_nothing_but_masked_gradients_is_ever_opened_by_the_arbiter(run: Run) ->
 def test_masked_predictors_and_look_up_positions_are_uniform(run: Run) -> None:
     if not run.sealed:
         pytest.skip("linear links open no predictor and look nothing up")
-    rows = 50 if len(run.widths) == 2 else 40
+    rows = (50 if len(run.widths) == 2 else 40) // run.plan.batches
     values: list[int] = []
     for s in run.transcript:
         if s.kind is sealed_link.MaskedPredictors:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from protocols.glm.plan import rows_log2
 from vfl.bench import cost
 from vfl.bench.environment import cores
 from vfl.bench.network import NETWORKS, Network
 from vfl.bench.workload import Workload
 from vfl.config import Job
+from vfl.config.regressions import Regression
+from vfl.kinds.regression import plan_of
 from vfl.report import words
 
 
@@ -38,7 +43,21 @@ def times(job: Job, rows: int, columns: int) -> dict[Network, float] | None:
         return None
     bits = job.crypto.key_bits
     machine = cost.Machine.measured(bits)
-    return {network: cost.seconds(work, bits, machine, network, cores()) for network in NETWORKS}
+    pieces = in_batches(work, _batches(job, rows))
+    return {network: sum(sign * cost.seconds(w, bits, machine, network, cores()) for sign, w in pieces) for network in NETWORKS}
+
+
+def in_batches(work: Workload, batches: int) -> list[tuple[int, Workload]]:
+    """A regression's training in so many batches a pass as jobs of whole passes, to be added up with their signs: all but the training, and each batch as a table."""
+    if batches == 1:
+        return [(1, work)]
+    batch = replace(work, rows=-(-work.rows // batches), passes=work.passes * batches)
+    return [(1, replace(work, passes=0)), (1, batch), (-1, replace(batch, passes=0))]
+
+
+def _batches(job: Job, rows: int) -> int:
+    sgd = plan_of(job).sgd if isinstance(job.model, Regression) else None
+    return 1 if sgd is None else sgd.batches(rows_log2(rows))
 
 
 def told(job: Job, rows: int, columns: int) -> str | None:
@@ -47,8 +66,9 @@ def told(job: Job, rows: int, columns: int) -> str | None:
     if found is None or work is None:
         return None
     wrong = cost.fitted()["errors"][cost.variant(work)]
+    told = " (whole passes; of mini-batches it foretells too much where they are small)" if _batches(job, rows) > 1 else ""
     by_network = ", ".join(f"{words.duration(seconds)} ({network.name})" for network, seconds in found.items())
     return (
         f"about {by_network}, if all {rows:,} rows are common and the others have such a machine and so many columns; "
-        f"within {wrong['worst']:.0%} on {wrong['jobs']} {'job' if wrong['jobs'] == 1 else 'jobs'} that the formula was not fitted on"
+        f"within {wrong['worst']:.0%} on {wrong['jobs']} {'job' if wrong['jobs'] == 1 else 'jobs'} that the formula was not fitted on{told}"
     )
