@@ -1,4 +1,4 @@
-"""The table of docs/adr/0003-steps.md: three schedules of steps, in floating point and in the clear, on the real tables of VFL_TEST_DATA.
+"""The tables of docs/adr/0003-steps.md and, of training that ends by its loss, docs/protocols/glm.md: schedules of steps, in floating point and in the clear, on the real tables of VFL_TEST_DATA.
 
 VFL_TEST_DATA=FOLDER python -m benchmarks.steps
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from protocols.glm.links import LOGISTIC_LINKS
-from protocols.glm.plan import TOLERANCE, WEIGHT, Penalty
+from protocols.glm.plan import TOLERANCE, WEIGHT, Penalty, nesterov
 
 Vector = NDArray[np.float64]
 Schedule = Iterator[tuple[float, float, bool]]  # momentum, rate, keeps: as protocols.glm.plan.Step
@@ -31,6 +31,7 @@ CASES = [
     ("exact", "uci", 1, 20, False),
     ("taylor", "uci", 1, 20, False),
 ]
+STOPPED = [("uci", 1, 1e-4, False), ("uci", 2, 1e-4, False), ("uci", 2, 1e-4, True), ("breast", 1, 1e-5, False), ("breast", 2, 1e-5, False)]
 
 
 def restarts(passes: int) -> Schedule:
@@ -98,6 +99,44 @@ def error(link: str, parts: list[Vector], y: Vector, schedule: Schedule) -> floa
     return float(np.abs(weights - best).max() / np.abs(best).max())
 
 
+def stopped(parts: list[Vector], y: Vector, tol: float, every: int = 10, most: int = 1000) -> tuple[int, float, float]:
+    """With `tol` (protocols/glm/stopping.py), C = 1, link exact: passes, excess of the log-loss, largest error of a coefficient over the largest coefficient."""
+    n, own, x = len(y), parts[0].shape[1] - 1, np.hstack(parts)
+    penalty = np.ones(x.shape[1])
+    penalty[own] = 0
+    fit = LogisticRegression(tol=1e-10, max_iter=20_000).fit(np.delete(x, own, axis=1), y)
+    best = np.insert(fit.coef_[0], own, fit.intercept_[0])
+    inverses = [np.linalg.inv(p.T @ p / (4 * n) + np.eye(p.shape[1]) / n) / len(parts) for p in parts]
+    ends = np.cumsum([p.shape[1] for p in parts])[:-1]
+
+    def loss(w: Vector) -> float:
+        z = x @ w
+        return float(np.mean(np.logaddexp(0, z) - y * z))
+
+    def objective(w: Vector) -> float:
+        return loss(w) + float((penalty * w) @ w) / (2 * n)
+
+    point = np.zeros(x.shape[1])
+    point[own] = math.log(y.mean() / (1 - y.mean()))
+    trail, kept, lowest, anew, passes = point, point, math.inf, 0, 0
+    for passes in range(1, most + 1):
+        factor = nesterov(passes - anew)[-1].momentum / 2**WEIGHT
+        raw = np.split(x.T @ (1 / (1 + np.exp(-x @ point)) - y) / n + penalty * point / n, ends)
+        g = np.concatenate([m @ r for m, r in zip(inverses, raw, strict=True)])
+        point, trail = factor * point + (1 - factor) * trail - factor * g, point - g
+        if passes % every:
+            continue
+        found = objective(point)
+        if lowest - found < tol:
+            ends_here = passes - anew == every and anew > 0
+            trail = point = point if found < lowest else kept
+            anew = passes
+            if ends_here:
+                break
+        kept, lowest = point, min(lowest, found)
+    return passes, loss(point) - loss(best), float(np.abs(point - best).max() / np.abs(best).max())
+
+
 def main() -> None:
     print(f"{'link':>7} {'table':>7} hosts passes {'restarts':>9} {'Chebyshev':>9} {'ours':>9}")
     for link, table, hosts, passes, mixed in CASES:
@@ -107,6 +146,10 @@ def main() -> None:
             f"{link:>7} {table:>7} {hosts:>5} {passes:>6} " + " ".join(f"{e:9.1e}" for e in errors) + (" mixed" if mixed else ""),
             flush=True,
         )
+    print(f"\n{'table':>7} hosts     tol passes {'excess':>8} {'worst coefficient':>17}")
+    for table, hosts, tol, mixed in STOPPED:
+        passes, excess, worst = stopped(*blocks(table, hosts, mixed), tol)
+        print(f"{table:>7} {hosts:>5} {tol:7.0e} {passes:>6} {excess:8.1e} {worst:17.1e}" + (" mixed" if mixed else ""), flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from vfl.bench import estimate
 from vfl.budget import Budget
 from vfl.config import Job, Party, cautions, load_agreement, load_party
 from vfl.kinds import kind_of
-from vfl.look import look_at
+from vfl.look import look_at, usual_passes
 from vfl.runner import prepare
 from vfl.show import print_permits
 
@@ -61,6 +61,8 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
         facts["table"] = f"{len(ready.table):,} rows, {ready.table.features.shape[1]} columns" + (
             ", and the label" if ready.table.label is not None else ""
         )
+        if getattr(job.model, "max_iter", None) == "auto" and (passes := usual_passes(job, ready.table)):
+            facts["passes"] = f"about {passes}, by these labels: the common rows decide"
         if time := estimate.told(job, len(ready.table), ready.table.features.shape[1]):
             facts["time"] = time
     if party.policy.runs_per_partner_per_month is not None:

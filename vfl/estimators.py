@@ -9,6 +9,7 @@ from typing import Any, Literal
 from protocols.boosting.params import Params
 from protocols.errors import ConfigError
 from protocols.glm.plan import LEAST_BATCH
+from vfl.config.stopping import STOPPING, pointless
 from vfl.data import Objective
 from vfl.parameters import FULL_KEY_BITS, Parameters, check_key_bits, number, whole
 from vfl.programs.glm import LABELS
@@ -28,8 +29,11 @@ REFUSED = {
 class Regression(Parameters):
     """What all regressions share; not for use by itself.
 
-    max_iter: passes over the rows; their number is fixed, because nobody sees a gradient or a loss.  "auto" plans them from the base rate, of which hosts and
+    max_iter: passes over the rows; all of them are made, because nobody sees a gradient or a loss.  "auto" plans them from the base rate, of which hosts and
     arbiter then learn the order of magnitude; nearly separable or collinear columns can need more (docs/protocols/glm.md).
+    tol: training ends where the mean loss of the training rows with the penalty, which the arbiter then learns every n_iter_no_change passes, has not improved by
+    tol (None: never).  Of numbers it is half the mean squared error in variances of the label.  early_stopping: the same with the mean loss of
+    validation_fraction of the rows, which are not trained on; the weights are then the best that were looked at (tol: 1e-4 where none is given).
     solver: "preconditioned", steps over all rows, which reaches the optimum; or "sgd", mini-batches with momentum in another order each pass, which comes near it:
     for tables whose ciphertexts do not fit into memory, and where a pass is dear.  Its parameters, which the other solver does not take:
     batch_size: the most rows of a batch, at least 32; "auto": an eighth of the rows' power of two, at most 8192.  A run in which one batch holds all rows is refused.
@@ -42,6 +46,10 @@ class Regression(Parameters):
     """
 
     max_iter: int | Literal["auto"] = 100
+    tol: float | None = None
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 10
     fit_intercept: bool = True
     solver: Literal["preconditioned", "sgd"] = "preconditioned"
     batch_size: int | Literal["auto"] = "auto"
@@ -68,6 +76,10 @@ class Regression(Parameters):
                     self.max_iter == "auto" or whole(self.max_iter, 5, 10_000),
                     'a whole number from 5 to 10000 (earlier weights tell too much), or "auto"',
                 ),
+                ("tol", self.tol is None or number(self.tol, 1e-5, 1), "a number from 1e-5 to 1, or None"),
+                ("early_stopping", isinstance(self.early_stopping, bool), "True or False"),
+                ("validation_fraction", number(self.validation_fraction, 0.01, 0.5), "a number from 0.01 to 0.5"),
+                ("n_iter_no_change", whole(self.n_iter_no_change, 5, 1000), "a whole number from 5 to 1000"),
                 ("fit_intercept", isinstance(self.fit_intercept, bool), "True or False"),
                 ("clip", number(self.clip, 0, 64, open_below=True), "a number above 0, at most 64"),
                 ("weight_bits", whole(self.weight_bits, 4, 24), "a whole number from 4 to 24"),
@@ -85,6 +97,9 @@ class Regression(Parameters):
         if problem := sgd_problem(self.solver, self.max_iter, self.batch_size, self.momentum, self.learning_rate_init):
             name, why, remedy = problem
             raise ConfigError(f"{type(self).__name__}: {name} = {getattr(self, name)!r} {why}", remedy=remedy)
+        chosen = (self.max_iter, self.tol, self.early_stopping, self.validation_fraction, self.n_iter_no_change, self.solver)
+        for parameter, (what, remedy) in pointless(*chosen):
+            raise ConfigError(f"{type(self).__name__}: {parameter} = {getattr(self, parameter)!r} {what}", remedy=remedy)
         check_key_bits(self.key_bits)
 
     @property
@@ -94,7 +109,7 @@ class Regression(Parameters):
 
     def job(self) -> dict[str, Any]:
         """As the program takes them."""
-        names = ("max_iter", "fit_intercept", "clip", "score_bits", "weight_bits")
+        names = ("max_iter", *STOPPING, "fit_intercept", "clip", "score_bits", "weight_bits")
         passes = None if self.max_iter == "auto" else self.max_iter
         sgd = sgd_of(self.solver, self.batch_size, self.momentum, self.learning_rate_init)
         return {name: getattr(self, name) for name in names} | {"max_iter": passes, "sgd": sgd}

@@ -44,14 +44,19 @@ def look_at(job: Job, table: Table, most: int) -> list[str]:
     return found + _far_out(numbers, values, clip, table.party)
 
 
+def usual_passes(job: Job, table: Table) -> int | None:
+    """At the guest of a regression, how many passes its labels usually take, and are planned with max_iter = "auto"; elsewhere nobody can tell."""
+    if table.label is None or not isinstance(job.model, Regression) or job.model.solver == "sgd":
+        return None
+    plan, parties = plan_of(job, table.classes or ()), 1 + len(job.parties.hosts)
+    wanted, terms = plan.targets(table, len(table)), replace(plan.terms, passes=None)
+    return planned_passes(label_scale(terms, wanted.y, wanted.weights, table.party).flatness_log2, parties)
+
+
 def _few_passes(job: Job, table: Table) -> list[str]:
     """At the guest of a regression, whether max_iter lies below what its labels usually take."""
-    if table.label is None or not isinstance(job.model, Regression) or job.model.solver == "sgd":
-        return []
-    plan, parties = plan_of(job, table.classes or ()), 1 + len(job.parties.hosts)
-    wanted, terms = plan.targets(table), replace(plan.terms, passes=None)
-    passes = planned_passes(label_scale(terms, wanted.y, wanted.weights, table.party).flatness_log2, parties)
-    if job.model.max_iter >= passes:
+    passes, parties = usual_passes(job, table), 1 + len(job.parties.hosts)
+    if passes is None or not isinstance(job.model, Regression) or job.model.max_iter == "auto" or job.model.max_iter >= passes:
         return []
     return [
         f"max_iter = {job.model.max_iter}: labels like these usually take about {passes} passes between {parties} parties; "

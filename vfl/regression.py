@@ -65,7 +65,7 @@ def fit(
     best = own.searched.best if own.searched else 0
     parts = {p: results[p].part for p in roles.data_parties}
     told = reports(candidates[best], jobs[best], estimator.objective, roles, {p: results[p] for p in parts}, keys) if split else {}
-    model = FederatedModel(parts, roles, candidates[best], scheme, read, label, len(keys), own.sizes, len(own.aligned), told)
+    model = FederatedModel(parts, roles, candidates[best], scheme, read, label, len(keys), own.sizes, len(own.aligned), told, own.passes)
     return model, own.searched
 
 
@@ -84,7 +84,9 @@ class FederatedModel:
         sizes: dict[str, int],
         intersection: int,
         reports: dict[str, Evaluation],
+        passes: tuple[int, ...],
     ) -> None:
+        self._passes = passes
         self.reports_ = reports  # by party, where rows were held out
         self.parts, self.roles, self.estimator, self.sizes_, self.intersection_ = parts, roles, estimator, sizes, intersection
         self._scheme, self._read, self._label, self._keys = scheme, read, label, keys
@@ -102,6 +104,11 @@ class FederatedModel:
         """On the standardised scale; held by the guest.  One-vs-rest: (classes,)."""
         assert self._own.intercept is not None
         return self._own.intercept[0] if len(self._own.intercept) == 1 else np.array(self._own.intercept)
+
+    @property
+    def n_iter_(self) -> int | np.ndarray[Any, Any]:
+        """Passes over the rows that were made.  One-vs-rest: (classes,)."""
+        return self._passes[0] if len(self._passes) == 1 else np.array(self._passes)
 
     @property
     def coef_(self) -> dict[str, Any]:

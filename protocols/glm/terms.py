@@ -159,6 +159,8 @@ def announced(session: Session, terms: Terms, start: TrainingStart, scale: Label
     blocks = len(session.roles.data_parties)
     passes = planned_passes(scale.flatness_log2, blocks) if terms.passes is None else terms.passes
     if terms.sgd is not None:
+        if terms.stopping is not None:
+            raise ConfigError("mini-batches make all passes that are planned: no loss ends them", remedy="Leave stopping out, or sgd")
         check_batches(terms.sgd, start.rows_log2, passes)
     return Announced(start, scaled(terms, scale), passes, blocks, terms.penalty, terms.stopping, terms.sgd)
 

@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.errors import ConfigError
+from protocols.glm import Stopping
 from tests.config.samples import MINIMAL, with_key
 from vfl.config import PERMITS, Job, cautions, job_from, load_job, needed_permits, starter_job
+from vfl.kinds import kind_of
+from vfl.kinds.regression import plan_of
 
 
 def refusal(path: Path) -> str:
@@ -55,6 +58,19 @@ BAD = [
     ("model", "max_iter = 50.0", "model.max_iter", "whole number"),
     ("model", 'max_iter = "50"', "model.max_iter", "whole number"),
     ("model", "max_iter = true", "model.max_iter", "is true. Expected the number of passes, a whole number"),
+    ("model", 'max_iter = "often"', "model.max_iter", '(default 100), or "auto"'),
+    ("model", "max_iter = 1", "model.max_iter", "earlier weights tell too much"),
+    ("model", "tol = 1e-6", "model.tol", "1e-5 to 1"),
+    ("model", 'tol = "1e-4"', "model.tol", "1e-5 to 1"),
+    ("model", "tol = 1e-4", "disclosure.allow", "lacks what this job cannot do without: 'loss-to-arbiter'"),
+    ("model", "early_stopping = true", "disclosure.allow", "'loss-to-arbiter'"),
+    ("model", "early_stopping = 1", "model.early_stopping", "true, or false"),
+    ("model", "validation_fraction = 0.2", "model.validation_fraction", "does nothing without early_stopping"),
+    ("model", "n_iter_no_change = 4", "model.n_iter_no_change", "5 to 1000"),
+    ("model", "n_iter_no_change = 20", "model.n_iter_no_change", "does nothing without tol or early_stopping"),
+    ("model", "tol = 1e-4\nmax_iter = 29", "model.n_iter_no_change", "ends training at the third look at the earliest"),
+    ("model", 'tol = 1e-4\nsolver = "sgd"', "model.tol", 'does not go with solver = "sgd"'),
+    ("model", 'max_iter = "auto"', "disclosure.allow", "'label-scale-to-parties'"),
     ("model", "clip = 0", "model.clip", "above 0"),
     ("model", "weight_bits = 3", "model.weight_bits", "4 to 24"),
     ("model", "standardise = true", "model.standardise", "not supported yet"),
@@ -273,3 +289,23 @@ def test_the_starter_job_loads_as_it_was_asked_for(names, keys, test, C, seed, k
 def test_whatever_stands_in_it_ends_as_a_config_error(document):
     with pytest.raises(ConfigError):
         job_from(document)
+
+
+def test_passes_that_are_planned_or_end_early_are_told_and_need_their_permits(write):
+    text = with_key("model", 'max_iter = "auto"\ntol = 1e-3\nearly_stopping = true\nvalidation_fraction = 0.2', MINIMAL)
+    job = load_job(write(text.replace('"scores-to-guest"', '"scores-to-guest", "label-scale-to-parties", "loss-to-arbiter"')))
+    assert job.model.permits == (
+        "final-weights-to-owner",
+        "edge-count-to-arbiter",
+        "label-scale-to-parties",
+        "loss-to-arbiter",
+        "scores-to-guest",
+    )
+    told = kind_of(job).described(job)
+    assert "passes planned from bank's labels, 60 to 10,000" in told["train"]
+    assert "trustco opens the mean loss of 20% of the training rows" in told["stop"]
+    assert plan_of(job).terms.stopping == Stopping(1e-3, 10, validation=True)
+    assert plan_of(job).terms.passes is None
+    fixed = load_job(write(MINIMAL))
+    assert "100 passes" in kind_of(fixed).described(fixed)["train"]
+    assert plan_of(fixed).terms.stopping is None

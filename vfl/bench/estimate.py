@@ -18,7 +18,7 @@ from vfl.report import words
 def workload(job: Job, rows: int, columns: int) -> Workload | None:
     """The job at its largest: all `rows` common to all, every party with as many columns as this one; None for a kind without a formula."""
     model, hosts = job.model, len(job.parties.hosts)
-    if model.kind == "logistic-regression" and model.num_class == 2:
+    if model.kind == "logistic-regression" and model.num_class == 2 and isinstance(model.max_iter, int):
         return Workload("logistic", rows, columns, columns * hosts, hosts, passes=model.max_iter, link=model.link)
     if model.kind == "boosted-trees":
         trees = model.n_estimators * model.num_class

@@ -23,7 +23,6 @@ NOT_YET: dict[str, str] = {
     "model.warm_start": "a second reveal of one problem's weights would tell the difference of two iterates, which holds labels",
     "model.standardise": "every party always standardises its own columns on the training rows",
     "model.penalty": "the penalty is always L2, set by C or alpha",
-    "model.tol": "nobody sees a gradient or a loss, so max_iter alone decides when to stop",
 }
 
 

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from protocols.glm.plan import LEAST_BATCH
 from vfl.config.reading import Complaint, Section, choose, shown
+from vfl.config.stopping import EVERY, FRACTION, pointless
 from vfl.data.columns import Objective
 from vfl.solvers import Solver, sgd_problem
 
@@ -24,10 +25,19 @@ def _class_weight(value: object) -> object:
     return value
 
 
+def _max_iter(value: object) -> object:
+    if value == "auto" or (type(value) is int and 5 <= value <= 10_000):
+        return value
+    rule = 'Expected the number of passes, a whole number from 5 to 10000 (default 100), or "auto"'
+    raise Complaint(f"is {shown(value)}", f"{rule}: earlier weights tell too much" if value in range(5) else rule)
+
+
 class Regression(Section):
     """What all regressions have.  What later releases added is no part of the digest at its default."""
 
-    max_iter: int = Field(default=100, ge=5, le=10_000, description="the number of passes, a whole number from 5 to 10000 (default 100)")
+    max_iter: Annotated[int | Literal["auto"], BeforeValidator(_max_iter)] = Field(
+        default=100, description='the number of passes, a whole number from 5 to 10000 (default 100), or "auto": planned from the base rate'
+    )
     weight_bits: int = Field(
         default=10,
         ge=4,
@@ -73,6 +83,33 @@ class Regression(Section):
         description="true where the guest's table weighs rows, false (default) where not",
     )
 
+    tol: float | None = Field(
+        default=None,
+        exclude_if=lambda tol: tol is None,
+        ge=1e-5,
+        le=1,
+        description="a number from 1e-5 to 1: training ends where the mean loss has not improved by it in n_iter_no_change passes (left out: never)",
+    )
+    early_stopping: bool = Field(
+        default=False,
+        exclude_if=lambda stops: not stops,
+        description="true, or false (default): whether the loss that ends training is that of rows held out for it",
+    )
+    validation_fraction: float = Field(
+        default=FRACTION,
+        exclude_if=lambda part: part == FRACTION,
+        ge=0.01,
+        le=0.5,
+        description="with early_stopping, the part of the training rows that is held out for it, from 0.01 to 0.5 (default 0.1)",
+    )
+    n_iter_no_change: int = Field(
+        default=EVERY,
+        exclude_if=lambda every: every == EVERY,
+        ge=5,
+        le=1000,
+        description="with tol or early_stopping, after how many passes each the loss is looked at, 5 to 1000 (default 10)",
+    )
+
     @model_validator(mode="after")
     def _solver_alone(self) -> Self:
         if problem := sgd_problem(self.solver, self.max_iter, self.batch_size, self.momentum, self.learning_rate_init):
@@ -80,11 +117,35 @@ class Regression(Section):
             raise Complaint(f"is {shown(getattr(self, name))}, which {why}", remedy, f"model.{name}")
         return self
 
+    @model_validator(mode="after")
+    def _stops_somewhere(self) -> Self:
+        chosen = (self.max_iter, self.tol, self.early_stopping, self.validation_fraction, self.n_iter_no_change, self.solver)
+        for name, (what, remedy) in pointless(*chosen):
+            raise Complaint(f"is {shown(getattr(self, name))}, which {what}", remedy, f"model.{name}")
+        return self
+
+    @property
+    def stops(self) -> bool:
+        """Whether the loss is opened, and ends training."""
+        return self.tol is not None or self.early_stopping
+
+    @property
+    def announces(self) -> bool:
+        """Whether the guest announces orders of magnitude of its labels and weights."""
+        return self.sample_weight or self.max_iter == "auto"
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether its link is a look-up in a table, whose edge is watched."""
+        return False
+
     @property
     def permits(self) -> tuple[str, ...]:
         """What its protocols reveal, beside the alignment."""
-        scale = ("label-scale-to-parties",) if self.sample_weight else ()
-        return ("final-weights-to-owner", *scale, "scores-to-guest")
+        edge = ("edge-count-to-arbiter",) if self.looks_up else ()
+        scale = ("label-scale-to-parties",) if self.announces else ()
+        loss = ("loss-to-arbiter",) if self.stops else ()
+        return ("final-weights-to-owner", *edge, *scale, *loss, "scores-to-guest")
 
     @property
     def needs_arbiter(self) -> bool:
@@ -148,11 +209,14 @@ class LogisticRegression(Regression):
     )
 
     @property
-    def permits(self) -> tuple[str, ...]:
-        """What its protocols reveal, beside the alignment."""
-        edge = ("edge-count-to-arbiter",) if self.link == "exact" else ()
-        scale = ("label-scale-to-parties",) if self.sample_weight or self.class_weight is not None else ()
-        return ("final-weights-to-owner", *edge, *scale, "scores-to-guest")
+    def announces(self) -> bool:
+        """Whether the guest announces orders of magnitude of its labels and weights."""
+        return super().announces or self.class_weight is not None
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether its link is a look-up in a table, whose edge is watched."""
+        return self.link == "exact"
 
     @property
     def label(self) -> Objective:
@@ -184,9 +248,14 @@ class PoissonRegression(Regression):
     )
 
     @property
-    def permits(self) -> tuple[str, ...]:
-        """What its protocols reveal, beside the alignment."""
-        return ("final-weights-to-owner", "edge-count-to-arbiter", "label-scale-to-parties", "scores-to-guest")
+    def announces(self) -> bool:
+        """Whether the guest announces orders of magnitude of its labels and weights."""
+        return True
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether its link is a look-up in a table, whose edge is watched."""
+        return True
 
     @property
     def label(self) -> Objective:

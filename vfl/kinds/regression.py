@@ -14,10 +14,11 @@ from rich.markup import escape
 
 from protocols.cipher import HEAD_ROOM
 from protocols.glm import LOGISTIC_LINKS
-from protocols.glm.plan import rows_log2
+from protocols.glm.plan import MOST_PASSES, planned_passes, rows_log2
 from protocols.glm.terms import NO_SCALE, scaled
 from vfl.config.job import Job, Role
 from vfl.config.regressions import LinearRegression, LogisticRegression, PoissonRegression
+from vfl.config.stopping import STOPPING
 from vfl.kinds import alone
 from vfl.kinds.fitted import Fitted
 from vfl.kinds.parts import Body, Head, check, tensors_of
@@ -25,7 +26,7 @@ from vfl.model import GlmPart
 from vfl.preprocessing import Preprocessor, Standardiser
 from vfl.printing import facts, grid, say
 from vfl.programs import glm
-from vfl.programs.glm import Family
+from vfl.programs.glm import TOL, Family
 from vfl.programs.targets import ClassWeight
 from vfl.scorecard.report import feature_tables
 from vfl.solvers import sgd_of
@@ -66,8 +67,10 @@ def described(job: Job) -> dict[str, str]:
     penalty = f"C = {model.C:g}, link {model.link}" if isinstance(model, LogisticRegression) else f"alpha = {model.alpha:g}"
     told = {
         **preprocessed(job),
-        "train": f"{model.kind}: {model.max_iter} passes{_in_batches(model)}, {penalty}, values cut at {model.clip:g}",
+        "train": f"{model.kind}: {passes_of(job)}{_in_batches(model)}, {penalty}, values cut at {model.clip:g}",
     }
+    if model.stops:
+        told["stop"] = stopping_of(job)
     if isinstance(model, LogisticRegression) and model.num_class > 2:
         told["classes"] = (
             f"{model.num_class}, each against the rest: as many trainings, and as many weights a column revealed to their owner"
@@ -83,6 +86,23 @@ def _in_batches(model: Model) -> str:
         return ""
     size = "an eighth of the rows, at most 8,192" if model.batch_size == "auto" else f"at most {model.batch_size:,} rows"
     return f" in mini-batches of {size} (momentum {model.momentum:g}, first rate {model.learning_rate_init:g})"
+
+
+def passes_of(job: Job) -> str:
+    """How many passes are made, in words."""
+    model, parties = _model(job), 1 + len(job.parties.hosts)
+    if model.max_iter == "auto":
+        return f"passes planned from {job.parties.guest}'s labels, {planned_passes(0, parties)} to {MOST_PASSES:,}, the more the rarer the events"
+    return f"{'at most ' if model.stops else ''}{model.max_iter} passes"
+
+
+def stopping_of(job: Job) -> str:
+    """What ends training before the last pass, in words."""
+    model, every = _model(job), _model(job).n_iter_no_change
+    whose = f"{model.validation_fraction:.0%} of the training rows, held out for it," if model.early_stopping else "the training rows"
+    looks = f", {model.max_iter // every} times at most" if isinstance(model.max_iter, int) else ""
+    tol = TOL if model.tol is None else model.tol
+    return f"{job.parties.arbiter} opens the mean loss of {whose} every {every} passes{looks}; training ends where it no longer improves by {tol:g}"
 
 
 def preprocessed(job: Job) -> dict[str, str]:
@@ -104,14 +124,14 @@ def rounded(job: Job) -> list[str]:
 def summary(job: Job) -> dict[str, Any]:
     """What report.json says about the model at every role."""
     model = _model(job)
-    return {"passes": model.max_iter, **model.model_dump(exclude={"kind", "max_iter"})}
+    return {"passes": None if model.max_iter == "auto" else model.max_iter, **model.model_dump(exclude={"kind", "max_iter"})}
 
 
 def carries(job: Job, rows: int) -> None:
     """Raises ConfigError unless a plaintext has room for one masked gradient over so many rows, where labels' means and weights of rows are 1."""
     terms, plain_bits = plan_of(job).terms, job.crypto.key_bits - HEAD_ROOM - 1
     link = scaled(terms, NO_SCALE)
-    link.plan(rows_log2(rows), terms.penalty, _model(job).max_iter, 1 + len(job.parties.hosts), plain_bits, terms.sgd)
+    link.plan(rows_log2(rows), terms.penalty, terms.passes or MOST_PASSES, 1 + len(job.parties.hosts), plain_bits, terms.sgd)
 
 
 def plan_of(job: Job, classes: tuple[Any, ...] = ()) -> glm.GlmJob:
@@ -126,8 +146,9 @@ def plan_of(job: Job, classes: tuple[Any, ...] = ()) -> glm.GlmJob:
     return glm.GlmJob(
         family=FAMILIES[model.kind],
         **own,
-        max_iter=model.max_iter,
+        max_iter=None if model.max_iter == "auto" else model.max_iter,
         sgd=sgd_of(model.solver, model.batch_size, model.momentum, model.learning_rate_init),
+        **{name: getattr(model, name) for name in STOPPING},
         fit_intercept=model.fit_intercept,
         weighted=model.sample_weight,
         clip=model.clip,
@@ -176,12 +197,12 @@ def predictions(part: GlmPart, scores: NDArray[np.float64]) -> NDArray[np.float6
 
 def guest_alone(plan: glm.GlmJob, fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Predictions of these rows from the minimiser of the same objective under the same link on the guest's own columns."""
-    aligned, part, train = fitted.aligned, fitted.part, np.flatnonzero(~fitted.held_out)
-    assert isinstance(part, GlmPart)
+    assert isinstance(fitted, glm.Fitted)
+    aligned, part, train = fitted.aligned, fitted.part, np.flatnonzero(~(fitted.held_out | fitted.validation))
     x = part.standardiser.transform(aligned.features, part.party)
     if plan.fit_intercept:
         x = np.column_stack([x, np.ones(len(x))])
-    wanted, curve = plan.targets(aligned.take(train)), CURVES[plan.family, plan.link]
+    wanted, curve = plan.targets(aligned.take(train), len(train)), CURVES[plan.family, plan.link]
     C = 1 / (plan.alpha * (len(train) if plan.terms.penalty.mean else 1))
     weights = [None] * len(wanted.y) if wanted.weights is None else list(wanted.weights)
     found = [alone.minimised(x[train], y, C, curve, w, intercept=plan.fit_intercept) for y, w in zip(wanted.y, weights, strict=True)]
@@ -198,7 +219,7 @@ def explained(part: GlmPart, features: pd.DataFrame) -> None:
 
 
 def fitted_summary(fitted: Fitted) -> dict[str, Any]:
-    """This party's own coefficients; of several classes those of each; and what [preprocess] found."""
+    """This party's own coefficients; of several classes those of each; after how many passes training ended; and what [preprocess] found."""
     assert isinstance(fitted, glm.Fitted)
     part = fitted.part
     rows = list[dict[str, Any]]()
@@ -208,7 +229,11 @@ def fitted_summary(fitted: Fitted) -> dict[str, Any]:
         each = {} if name is None else {"class": name, **intercept}
         rows += [{"column": c, "coef": float(w), "coef_raw": float(r), **each} for c, w, r in zip(part.columns, weights, raw, strict=True)]
     single = part.intercept is not None and len(part.weights) == 1
-    told: dict[str, Any] = {"coefficients": rows, "intercept": part.intercept[0] if single and part.intercept else None}
+    told: dict[str, Any] = {
+        "passes_made": list(fitted.passes),
+        "coefficients": rows,
+        "intercept": part.intercept[0] if single and part.intercept else None,
+    }
     if part.family == "linear" and part.is_guests:
         told |= {"label_mean": part.label_mean, "label_scale": part.label_scale}
     return told | feature_tables(part.standardiser.steps, fitted.binned)

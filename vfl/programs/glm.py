@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from protocols import alignment, glm
 from protocols.cipher import DecryptionKey
-from protocols.errors import DataError
+from protocols.errors import ConfigError, DataError
 from protocols.glm import fold_scores, scoring
 from protocols.session import Session
-from vfl.data import Objective, Table
+from vfl.data import Objective, Table, split_rows
 from vfl.model import AdditivePart, GlmPart, means
 from vfl.preprocessing import Fitting, Preprocessing, Standardiser
 from vfl.programs import features, search, targets
-from vfl.programs.measured import by_part, hold_out
+from vfl.programs.measured import Rows, by_part, check, hold_out
 from vfl.programs.search import Search, Searched
 from vfl.programs.targets import ClassWeight, Targets
 
@@ -32,11 +32,16 @@ class GlmJob:
 
     alpha: of the penalty alpha |w|^2 / 2 beside the sum of the losses (for counts: beside their mean).  link: "exact" or "taylor", of the logistic family.
     weighted: the guest's table holds weights of the rows.  sgd: None for the solver over all rows.
+    tol, early_stopping, validation_fraction, n_iter_no_change: when training ends before max_iter, as scikit-learn has them; with neither of the first two it does not.
     """
 
     family: Family = "logistic"
     alpha: float = 1.0
     max_iter: int | None = 100  # None: planned from the base rate
+    tol: float | None = None
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 10
     link: str = "exact"
     sgd: glm.Sgd | None = None
     fit_intercept: bool = True
@@ -68,29 +73,49 @@ class GlmJob:
             weight_bits=self.weight_bits,
             models=self.models,
             sgd=self.sgd,
+            stopping=stopping_of(self.tol, self.n_iter_no_change, validation=self.early_stopping),
         )
 
-    def targets(self, table: Table) -> Targets:
-        """What the guest's training rows are fitted to.  Raises DataError."""
+    def targets(self, table: Table, train: int) -> Targets:
+        """What the guest's rows are fitted to, of which the first `train` are trained on.  Raises DataError."""
         assert table.label is not None
         label, me = table.label.to_numpy(np.float64), table.party
         weights = table.weight.to_numpy(np.float64) if self.weighted and table.weight is not None else None
         if self.family == "linear":
-            return targets.linear(label, weights, me, centred=self.fit_intercept)
+            return targets.linear(label, weights, me, train, centred=self.fit_intercept)
         if self.family == "poisson":
-            return targets.poisson(label, weights, me)
-        return targets.logistic(label, table.classes or (), self.class_weight, weights, me)
+            return targets.poisson(label, weights, me, train)
+        return targets.logistic(label, table.classes or (), self.class_weight, weights, me, train)
+
+
+TOL = 1e-4  # with early_stopping, where none is given
+
+
+def stopping_of(tol: float | None, every: int, *, validation: bool) -> glm.Stopping | None:
+    """When training ends before all passes are made; None: never."""
+    return glm.Stopping(TOL if tol is None else tol, every, validation) if validation or tol is not None else None
+
+
+def refuse_stopping(asked: Search[GlmJob] | None) -> None:
+    """Before anything is sent: raises ConfigError for a search among trainings that end by their loss."""
+    if asked is not None and any(one.terms.stopping is not None for one in asked.candidates):
+        raise ConfigError(
+            "a search does not go with tol or early_stopping: the loss of every fold and candidate would be opened",
+            remedy="Leave them out, and search max_iter",
+        )
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a data party has at the end: its model part, its aligned rows, which of them were held out, and at the guest the joint predictors of those, (n, models), and
-    of the training rows where the job asks for them."""
+    """What a data party has at the end: its model part, its aligned rows, which of them were held out, after how many passes each training ended, and at the guest the
+    joint predictors of held-out rows, (n, models), and of the training rows where the job asks for them."""
 
     part: GlmPart
     aligned: Table
     held_out: NDArray[np.bool_]
     later: NDArray[np.bool_]  # those of them that are out of time
+    validation: NDArray[np.bool_]  # others, which decided when training ended
+    passes: tuple[int, ...]
     sizes: dict[str, int]
     scores: NDArray[np.float64] | None = None
     train_scores: NDArray[np.float64] | None = None
@@ -103,20 +128,23 @@ def guest(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | N
     if not (job.fit_intercept or table.features.shape[1]):
         raise DataError("the guest has neither columns nor an intercept", remedy="Leave fit_intercept at True", party=session.me)
     targets.check_classes(table)
-    aligned, held_out, later, sizes = align(session, table, job)
-    train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | job.measure_train
-    searched = None
+    refuse_stopping(asked)
+    aligned, held_out, later, validation, sizes = align(session, table, job)
+    rows, decide, scored = np.flatnonzero(~(held_out | validation)), np.flatnonzero(validation), held_out | job.measure_train
+    train, n, searched = aligned.take(rows), len(rows), None
     if asked is not None:
         everyone = [*session.hosts, session.arbiter]
         searched = search.guest(session, train, asked, lambda one, rows: fold_guest(session, train, one, rows), everyone)
         job = asked.candidates[searched.best]
-    wanted = job.targets(train)
+    wanted = job.targets(aligned.take(np.concatenate([rows, decide])), n)
     model_id = session.seed("model id").secret[:16]
     steps, binned = features.fit_guest(session, train, job.preprocess, open_names=job.open_names)
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, job.clip, steps)
         x = standardiser.transform(train.features, session.me)
-        weights = glm.guest(session, x, wanted.y, job.terms, model_id, wanted.weights).weights
+        (y, row_weights), others = wanted.of(slice(n)), wanted.of(slice(n, None))
+        watched = glm.HeldOut(standardiser.transform(aligned.take(decide).features, session.me), *others) if job.early_stopping else None
+        weights, _, passes = glm.guest(session, x, y, job.terms, model_id, row_weights, watched)
     intercept = tuple(weights[:, -1].tolist()) if job.fit_intercept else (0.0,) * len(weights)
     own = weights[:, :-1] if job.fit_intercept else weights
     part = GlmPart(
@@ -133,13 +161,14 @@ def guest(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | N
         wanted.scale.scale,
     )
     scores = score_guest(session, part, aligned.take(np.flatnonzero(scored))) if scored.any() else None
-    return Fitted(part, aligned, held_out, later, sizes, *by_part(scores, held_out), binned, searched)
+    return Fitted(part, aligned, held_out, later, validation, passes, sizes, *by_part(scores, held_out), binned, searched)
 
 
 def host(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | None = None) -> Fitted:
     """A host's side: features only.  Learns its own weights, and which candidate is best."""
-    aligned, held_out, later, sizes = align(session, table, job)
-    train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | job.measure_train
+    refuse_stopping(asked)
+    aligned, held_out, later, validation, sizes = align(session, table, job)
+    train, scored = aligned.take(np.flatnonzero(~(held_out | validation))), held_out | job.measure_train
     searched = None
     if asked is not None:
         searched = search.host(session, train, asked, lambda one, rows: fold_host(session, train, one, rows))
@@ -147,15 +176,18 @@ def host(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | No
     steps = features.fit_host(session, train, job.preprocess, open_names=job.open_names)
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, job.clip, steps)
-        weights, model_id, _ = glm.host(session, standardiser.transform(train.features, session.me), job.terms)
+        x = standardiser.transform(train.features, session.me)
+        watched = standardiser.transform(aligned.take(np.flatnonzero(validation)).features, session.me) if job.early_stopping else None
+        weights, model_id, passes = glm.host(session, x, job.terms, watched)
     part = GlmPart(session.me, model_id, standardiser, weights, job.family, job.link, job.score_bits)
     if scored.any():
         score_host(session, part, aligned.take(np.flatnonzero(scored)))
-    return Fitted(part, aligned, held_out, later, sizes, searched=searched)
+    return Fitted(part, aligned, held_out, later, validation, passes, sizes, searched=searched)
 
 
 def arbiter(session: Session, job: GlmJob, asked: Search[GlmJob] | None = None) -> bytes:
     """The arbiter's side: makes the key while the others align.  Learns sizes, what the link declares, and which candidate is best; returns the model's name."""
+    refuse_stopping(asked)
     with session.phase("align"):
         key = session.scheme.generate(session.me, session.seed("key"))
         alignment.serve(session, job.min_intersection, keys=job.keys)
@@ -169,7 +201,7 @@ def arbiter(session: Session, job: GlmJob, asked: Search[GlmJob] | None = None) 
 def fold_guest(session: Session, train: Table, job: GlmJob, rows: search.Rows) -> NDArray[np.float64]:
     """Trains without the marked rows and returns their predictions.  Learns their joint predictors, and no weight."""
     inside, outside = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows))
-    wanted = job.targets(inside)
+    wanted = job.targets(inside, len(inside))
     x, held = prepared(session, inside, outside, job)
 
     end = partial(fold_scores.guest, x=held, score_bits=job.score_bits)
@@ -217,13 +249,21 @@ def predict_arbiter(session: Session, min_intersection: int, keys: int = 1) -> N
         alignment.serve(session, min_intersection, keys=keys)
 
 
-def align(session: Session, table: Table, job: GlmJob) -> tuple[Table, NDArray[np.bool_], NDArray[np.bool_], dict[str, int]]:
-    """The common rows in the shared order, which of them are held out, which of those are out of time, and how many ids each data party had."""
+def align(session: Session, table: Table, job: GlmJob) -> tuple[Table, Rows, Rows, Rows, dict[str, int]]:
+    """The common rows in the shared order, which of them are held out, which of those are out of time, which others decide when training ends, and how many ids
+    each data party had.
+
+    Both drawn parts are slices of one draw, so that no row is in both and each has its share.
+    """
     with session.phase("align"):
         result = alignment.align(session, table.keys, job.min_intersection)
         aligned = table.aligned(result)
         held_out, later = hold_out(session, aligned, job.test, job.seed, job.out_of_time, job.min_intersection)
-    return aligned, held_out, later, result.sizes
+        outside = held_out
+        if job.early_stopping:
+            outside = held_out | split_rows(aligned.ids, job.test + (1 - job.test) * job.validation_fraction, job.seed)
+    check(session.me, outside, 1)
+    return aligned, held_out, later, outside & ~held_out, result.sizes
 
 
 def score_guest(session: Session, part: AdditivePart, table: Table) -> NDArray[np.float64]:

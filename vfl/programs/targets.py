@@ -34,6 +34,10 @@ class Targets:
     weights: Floats | None
     scale: Scale = Scale()
 
+    def of(self, rows: slice) -> tuple[Floats, Floats | None]:
+        """y and weights of some rows."""
+        return self.y[:, rows], None if self.weights is None else self.weights[:, rows]
+
 
 def check_classes(table: Table) -> None:
     """Before anything is sent: raises DataError where a label has so many values that it is hardly one of classes."""
@@ -45,10 +49,11 @@ def check_classes(table: Table) -> None:
         )
 
 
-def logistic(label: Floats, classes: tuple[Any, ...], class_weight: ClassWeight, weights: Floats | None, me: str) -> Targets:
-    """label (n,) class codes.  Two classes: one model, of the larger; more: one a class against the rest.  Raises DataError for a class without a row."""
+def logistic(label: Floats, classes: tuple[Any, ...], class_weight: ClassWeight, weights: Floats | None, me: str, train: int) -> Targets:
+    """label (n,) class codes, the first `train` of rows that are trained on: they alone decide how classes are weighed.  Two classes: one model, of the larger;
+    more: one a class against the rest.  Raises DataError for a class without a training row."""
     codes = label.astype(np.int64)
-    counts = np.bincount(codes, minlength=len(classes))
+    counts = np.bincount(codes[:train], minlength=len(classes))
     if not counts.all():
         what = (
             "all training rows that the parties have in common carry the same label" if len(classes) == 2 else "a class has no training row"
@@ -59,7 +64,7 @@ def logistic(label: Floats, classes: tuple[Any, ...], class_weight: ClassWeight,
     if class_weight is None:
         return Targets(y, None if weights is None else checked(np.broadcast_to(weights, y.shape), me))
     if class_weight == "balanced":
-        each = np.stack([np.where(t == 1, len(t) / (2 * t.sum()), len(t) / (2 * (len(t) - t.sum()))) for t in y])
+        each = np.stack([np.where(t == 1, train / (2 * t[:train].sum()), train / (2 * (train - t[:train].sum()))) for t in y])
     else:
         assert not isinstance(class_weight, str)
         given = dict(class_weight)
@@ -70,10 +75,11 @@ def logistic(label: Floats, classes: tuple[Any, ...], class_weight: ClassWeight,
     return Targets(y, checked(each if weights is None else each * weights, me))
 
 
-def linear(label: Floats, weights: Floats | None, me: str, *, centred: bool) -> Targets:
-    """label (n,), standardised; without an intercept it is not centred."""
-    mean = float(np.average(label, weights=weights)) if centred else 0.0
-    scale = float(np.sqrt(np.average((label - mean) ** 2, weights=weights)))
+def linear(label: Floats, weights: Floats | None, me: str, train: int, *, centred: bool) -> Targets:
+    """label (n,), standardised by the first `train` of them; without an intercept it is not centred."""
+    own, counted = label[:train], None if weights is None else weights[:train]
+    mean = float(np.average(own, weights=counted)) if centred else 0.0
+    scale = float(np.sqrt(np.average((own - mean) ** 2, weights=counted)))
     if not np.isfinite(scale) or scale <= 1e-12 * np.abs(label).max(initial=0.0):
         raise DataError(
             "the training rows' labels do not differ, or are too large to standardise", remedy="Use another sample or unit", party=me
@@ -81,11 +87,11 @@ def linear(label: Floats, weights: Floats | None, me: str, *, centred: bool) -> 
     return Targets(((label - mean) / scale)[np.newaxis], of_one(weights, me), Scale(mean, scale))
 
 
-def poisson(label: Floats, weights: Floats | None, me: str) -> Targets:
-    """label (n,) counts; weights are brought to a mean of 1, as the objective is a mean."""
-    if not label.any():
+def poisson(label: Floats, weights: Floats | None, me: str, train: int) -> Targets:
+    """label (n,) counts; weights are brought to a mean of 1 over the first `train` rows, as the objective is a mean."""
+    if not label[:train].any():
         raise DataError("all training rows' counts are zero", remedy="Use a larger or another sample", party=me)
-    return Targets(label[np.newaxis], of_one(None if weights is None else weights / weights.mean(), me))
+    return Targets(label[np.newaxis], of_one(None if weights is None else weights / weights[:train].mean(), me))
 
 
 def of_one(weights: Floats | None, me: str) -> Floats | None:
