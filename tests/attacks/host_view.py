@@ -19,7 +19,10 @@ from sklearn.model_selection import KFold, cross_val_predict
 
 from protocols import glm
 from protocols.cipher import CipherVec, Keyring, Scheme
+from protocols.glm.batches import Batches, RowOrder
 from protocols.glm.links import Link
+from protocols.glm.plan import Step, rows_log2
+from protocols.randomness import Seed
 from protocols.session import Roles, Session
 from tests.harness import Recording, Sent
 from vfl.engine import run_local
@@ -30,22 +33,28 @@ Statement = tuple[Matrix, Matrix]  # (equations, rows), (equations,)
 
 @dataclass
 class View:
-    """One host's own columns (n, d), the labels (n,) that it must not learn, and what it received."""
+    """One host's own columns (n, d), the labels (n,) that it must not learn, and what it received; order: with mini-batches the rows of each, by pass."""
 
     x: Matrix
     y: Matrix
     received: list[Sent]
     keys: Keyring
     opened: list[Statement] = field(default_factory=list)
+    order: list[list[NDArray[np.int64]]] = field(default_factory=list)
 
     def columns(self) -> Matrix:
-        """(n, k): every received number that stands for a row: of a ciphertext its residue and its leading bits."""
-        found = []
+        """(n, k): every received number that stands for a row: of a ciphertext its residue and its leading bits; what came in batches, put together by pass."""
+        found, pieces = [], dict[str, list[Matrix]]()
         for s in self.received:
             message = s.message(self.keys)
             for name, _ in s.kind.schema():
-                numbers = _numbers(getattr(message, name))
-                found += [column for column in numbers if len(column) == len(self.y)]
+                for k, column in enumerate(_numbers(getattr(message, name))):
+                    pieces.setdefault(f"{s.kind.kind}.{name}.{k}", []).append(column)
+        for source in pieces.values():
+            found += [column for column in source if len(column) == len(self.y)]
+            if self.order and [len(piece) for piece in source] == [len(rows) for one in self.order for rows in one]:
+                several = iter(source)
+                found += [_at(one, [next(several) for _ in one]) for one in self.order]
         return np.array(found).T if found else np.zeros((len(self.y), 0))
 
     def statements(self) -> dict[str, list[Statement]]:
@@ -58,6 +67,13 @@ class View:
                     if len(column) == self.x.shape[1]:
                         found.setdefault(f"{s.kind.kind}.{name}.{k}", []).append((self.x.T, column))
         return {source: statements for source, statements in found.items() if statements}
+
+
+def _at(rows: list[NDArray[np.int64]], pieces: list[Matrix]) -> Matrix:
+    whole = np.zeros(sum(len(r) for r in rows))
+    for r, piece in zip(rows, pieces, strict=True):
+        whole[r] = piece
+    return whole
 
 
 def _numbers(value: Any) -> list[Matrix]:
@@ -73,11 +89,18 @@ def _numbers(value: Any) -> list[Matrix]:
 
 
 def record(
-    blocks: Sequence[Matrix], y: Matrix, link: Link, passes: int, scheme: Scheme, *, penalty: glm.Penalty | None = None
+    blocks: Sequence[Matrix],
+    y: Matrix,
+    link: Link,
+    passes: int,
+    scheme: Scheme,
+    *,
+    penalty: glm.Penalty | None = None,
+    sgd: glm.Sgd | None = None,
 ) -> tuple[View, list[Sent]]:
     """Trains; the view of the only host, and the whole transcript."""
     roles, transcript, public = Roles("guest", ("host",), "arbiter"), list[Sent](), Keyring()
-    terms = glm.Terms(link, penalty or glm.Penalty(1.0), passes)
+    terms = glm.Terms(link, penalty or glm.Penalty(1.0), passes, sgd=sgd)
 
     def arbiter(session: Session) -> bytes:
         key = scheme.generate("arbiter", session.seed("key"))
@@ -90,7 +113,17 @@ def record(
         "arbiter": arbiter,
     }
     run_local(roles, programs, scheme, taps={p: [Recording(p, transcript)] for p in roles.all})
-    return View(blocks[1], y, [s for s in transcript if s.receiver == "host"], public), transcript
+    view = View(blocks[1], y, [s for s in transcript if s.receiver == "host"], public)
+    view.order = [] if sgd is None else order(view, sgd, passes)
+    return view, transcript
+
+
+def order(view: View, sgd: glm.Sgd, passes: int) -> list[list[NDArray[np.int64]]]:
+    """The rows of each batch, by pass, which the host knows from the seed that it was sent."""
+    (seed,) = (s.message(view.keys).seed for s in view.received if s.kind is RowOrder)  # type: ignore[attr-defined]
+    count, rows = sgd.batches(rows_log2(len(view.y))), len(view.y)
+    batches = Batches(rows, count, Seed("guest", seed))
+    return [[np.asarray(batches.of(Step(0, 0, keeps=True, number=p * count + k))) for k in range(count)] for p in range(passes)]
 
 
 def gain(view: View) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from protocols import glm
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.glm.block import Block
@@ -26,6 +27,36 @@ def test_least_squares_over_what_the_host_received_adds_nothing(family: str) -> 
     own, added = gain(view)
     assert own > 0.03
     assert added < 0.02
+
+
+SGD = glm.Sgd(64)  # 8 batches of 50 rows
+
+
+@pytest.mark.parametrize("family", [pytest.param("exact", marks=pytest.mark.slow), "taylor"])
+def test_least_squares_over_what_came_in_batches_adds_nothing(family: str) -> None:
+    link, blocks, y = problem(family)
+    view, _ = record(blocks, y, link, PASSES, TOY, sgd=SGD)
+    assert view.columns().shape[1] >= 3 * PASSES  # the residuals of each pass are put together from its batches
+    assert gain(view)[1] < 0.02
+
+
+def test_planted_opened_gradients_of_the_batches_themselves_give_the_labels_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands between a host and the labels is that nobody opens a batch's gradient; that its rows change each pass does not help."""
+    link, blocks, y = problem("taylor")
+    scheme, honest, opened = Escrow(TOY), Block.gradient, list[tuple[Matrix, Matrix]]()
+
+    def leak(self: Block, residual: CipherVec, theirs: CipherVec, mine: PlainVec) -> CipherVec:
+        if self.width == blocks[1].shape[1]:
+            opened.append((self.x / 2.0**14, open_numbers(scheme.keys[0], residual.t_matmul(self.x)) / 2.0**14))
+        return honest(self, residual, theirs, mine)
+
+    monkeypatch.setattr(Block, "gradient", leak)
+    view, _ = record(blocks, y, link, PASSES, scheme, sgd=SGD)
+    for rows, (x, gradient) in zip([rows for one in view.order for rows in one], opened, strict=True):
+        whole = np.zeros((x.shape[1], len(y)))
+        whole[:, rows] = x.T
+        view.opened.append((whole, gradient))
+    assert gain(view)[1] > 0.2
 
 
 def textbook(monkeypatch: pytest.MonkeyPatch, link: Link, blocks: list[Matrix], y: Matrix) -> View:
