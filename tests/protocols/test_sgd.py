@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, Identity
 from protocols.errors import ConfigError
-from protocols.glm import IDENTITY, POISSON, Link, Penalty, Sgd
+from protocols.glm import IDENTITY, POISSON, Link, Penalty, Sgd, Stopping, Terms
 from protocols.glm.batches import Batches
 from protocols.glm.block import Block, Share
 from protocols.glm.pair_masks import PairMasks
@@ -240,3 +240,8 @@ def test_rates_rise_and_fade() -> None:
     assert (np.diff(rates[100:]) <= 0).all()
     assert rates[-1] < 1e-6
     assert steps[0] == Step(round(1.5 * 2**WEIGHT), steps[0].rate, keeps=True)
+
+
+def test_stopping_by_a_loss_and_mini_batches_do_not_go_together() -> None:
+    with pytest.raises(ConfigError, match="make all their passes"):
+        Terms(TAYLOR, Penalty(1.0), 30, sgd=SGD, stopping=Stopping(1e-4, 10))
