@@ -68,9 +68,12 @@ def full_result(guest_result: dict[str, Any]) -> dict[str, Any]:
     rng = np.random.default_rng(4)
     train = pd.DataFrame({"limit": rng.normal(1000, 200, 600), "age": rng.integers(18, 80, 600), "region": rng.choice(["n", "s"], 600)})
     test = train.sample(300, random_state=1).assign(limit=lambda t: t["limit"] + 150, age=lambda t: t["age"].mask(t["age"] > 70))
+    later = test.assign(age=lambda t: t["age"] + 40)
+    before = Baseline.of("bank", b"m", train, 1 / (1 + np.exp(-rng.normal(size=600))))
     signal = rng.normal(size=300)
     y = (rng.random(300) < 1 / (1 + np.exp(-signal))).astype(int)
     joint = 1 / (1 + np.exp(-signal))
+    scores = {"joint": joint, "guest_alone": 1 / (1 + np.exp(-signal - rng.normal(size=300)))}
     bins = [
         {"bin": name, "rows": 300, "events": e, "event_rate": e / 300, "woe": w, "iv": 0.08}
         for name, e, w in (("up to 900", 60, -0.4), ("above 900", 30, 0.4))
@@ -79,10 +82,20 @@ def full_result(guest_result: dict[str, Any]) -> dict[str, Any]:
         "purpose": "run",
         "outcome": "binary",
         "classes": ["good", "bad"],
-        "alignment": guest_result["alignment"] | {"train_rows": 600, "test_rows": 300},
-        "uplift": {"test": metrics.uplift_interval(y, joint, np.full(300, 0.5))},
+        "alignment": guest_result["alignment"]
+        | {
+            "train_rows": 400,
+            "test_rows": 300,
+            "out_of_time_rows": 200,
+            "repeated": 3,
+            "by_key": {"national_id": 840, "phone + birth_date": 60},
+        },
+        "metrics": guest_result["metrics"] | {"out_of_time": {m: binary_metrics(y, p) for m, p in scores.items()}},
+        "plots": guest_result["plots"] | {"out_of_time": {m: plot_series(y, p) for m, p in scores.items()}},
+        "uplift": {part: metrics.uplift_interval(y, joint, np.full(300, 0.5)) for part in ("test", "out_of_time")},
         "columns": describe(train),
-        "stability": compare(Baseline.of("bank", b"m", train, joint), test, joint**2),
+        "stability": compare(before, test, joint**2) | {"out_of_time": compare(before, later, joint**3)},
+        "encryption": {"products": 98_412_345, "product_s": 8.4e-7, "cpu_s": 82.7, "ciphertext_bytes": 36_000_000},
         "model": guest_result["model"]
         | {
             "base_score": 600.0,

@@ -114,12 +114,16 @@ def test_a_full_result_fills_every_section(full_result):
     assert "paired bootstrap: 1,000 draws of the rows, seed 0" in page.words
     for words in (
         "At a cut-off", "scores-to-guest", "arbiter and guest", "ab" * 32, "cd" * 32, '"seed": 7', "“bad” rather than “good”", "joint score", "shifted",
-        "600 rows that all data parties know", "strong", "left out: one value only", "base points are 512", "600 points at odds of 20 to 1", "-29",
+        "400 rows that all data parties know", "200 because they are out of time", "3 rows of bank’s table repeated", "phone + birth_date 60 6.7", "98,412,345 products", "strong", "left out: one value only", "base points are 512", "600 points at odds of 20 to 1", "-29",
     ):  # fmt: skip
         assert words in page.words.replace("−", "-"), words
     moved = [line["column"] for line in sorted(full_result["stability"]["columns"], key=lambda line: -line["psi"])]
     at = page.words.index("Stability Held-out")
     assert page.words.index("joint score", at) < page.words.index(moved[0], at) < page.words.index(moved[1], at)
+    later = full_result["metrics"]["out_of_time"]["joint"]["auc"]
+    assert f"On out-of-time rows AUC {later:.3f}" in page.words
+    assert page.words.count("ROC curve") == 2
+    assert "Out-of-time rows What PSI" in page.words
 
 
 def test_coefficients_of_several_classes_and_of_a_standardised_outcome_say_so(guest_result):
@@ -165,6 +169,7 @@ def test_a_prediction_says_how_many_rows_were_scored_and_whether_they_moved(full
         "role": "guest",
         "alignment": {"guest_rows": 60, "host_rows": None, "intersection": 42},
     }
+    result["stability"] = {key: result["stability"][key] for key in ("columns", "score")}
     page = Page(render(result))
     assert "The joint model scored 42 of bank’s 60 rows; the others are not known to all parties." in page.words
     assert "New rows against training rows" in page.words

@@ -69,7 +69,7 @@ def test_the_page_is_shown_whole(site, width):
     measured = browser(folder, "--virtual-time-budget=5000", "--dump-dom", f"{address}/measure.html")
     assert int(re.search(r"width (\d+)", measured).group(1)) <= width
     plots = [tuple(map(int, found)) for found in re.findall(r"plot (-?\d+) (\d+) (\d+)", measured)]
-    assert len(plots) == 6
+    assert len(plots) == 2 * 6  # of held-out and of out-of-time rows
     for left, right, height in plots:
         assert 0 <= left < right <= width
         assert right - left > 0.38 * width
@@ -83,5 +83,5 @@ def test_the_page_prints(site):
     paper = folder / "report.pdf"
     browser(folder, "--no-pdf-header-footer", f"--print-to-pdf={paper}", f"{address}/report.html")
     pages = len(re.findall(rb"/Type\s*/Page\b", paper.read_bytes()))
-    assert 5 <= pages <= 10
+    assert 6 <= pages <= 13
     assert asked == ["/report.html"]

@@ -162,6 +162,8 @@ min_intersection = {min_intersection}
 # The part of the common rows held out to measure the model, chosen by the seed.
 test = {float(test)!r}
 seed = {seed}
+# Rows on or after a day are a part of their own, by data.date of the guest; allow "out-of-time-rows-to-hosts" below.
+# out_of_time = 2026-01-01
 
 [model]
 {_model_text(model)}
@@ -213,8 +215,10 @@ def starter_party(
         data += f"query = {_toml(query)}\n" if query else ""
         if role == "guest":
             data += f"# What is predicted; of two values the larger one is the event.\nlabel = {_toml(label)}\n"
-        data += "# The columns that jobs may use; without this line, all but keys and label.\n"
-        data += '# columns = ["limit", "age"]\n\n' if columns is None else f"columns = {_toml(list(columns))}\n\n"
+            data += '# Its column of dates, for jobs with out_of_time; they never leave.\n# date = "opened"\n'
+        data += "# The columns that jobs may use; without this line, all but keys and label; numbers of them that are codes.\n"
+        data += '# columns = ["limit", "age"]\n' if columns is None else f"columns = {_toml(list(columns))}\n"
+        data += '# categories = ["branch"]\n\n'
     others = [p for p in PERMITS if p not in allow]
     more = f"# Known too: {', '.join(others)} (what each discloses: docs/leakage.md).\n" if others else ""
     example = "bank" if role != "guest" else "telecom"

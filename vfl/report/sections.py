@@ -161,6 +161,7 @@ def _evaluated(result: Result, first: str, names: Mapping[str, str]) -> list[dic
         one = {
             "id": part,
             "words": _whole(words.PARTS.get(part, part)),
+            "answer": _answer(metrics.get(part) or {}, ((result.get("uplift") or {}).get(part) or {}).get("measures") or {}, outcome),
             "figures": _figures(series, metrics.get(part) or {}, names, outcome),
             "deciles": _deciles(series.get("joint") or {}),
             "cutoffs": _cutoffs(series, names, result.get("cutoff")),

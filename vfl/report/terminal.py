@@ -74,9 +74,13 @@ def _alignment(result: Mapping[str, Any], console: Console) -> None:
 
 def _metrics(result: Mapping[str, Any], console: Console) -> None:
     metrics = result.get("metrics") or {}
-    part = next((p for p in PARTS if p in metrics), None)
-    if part is None:
-        return
+    shown = [p for p in PARTS if p in metrics]
+    for part in [p for p in shown if p != "train"] or shown:
+        _part(result, part, console)
+
+
+def _part(result: Mapping[str, Any], part: str, console: Console) -> None:
+    metrics = result["metrics"]
     joint, alone = (metrics[part].get(model, {}) for model in ("joint", "guest_alone"))
     sure = ((result.get("uplift") or {}).get(part) or {}).get("measures") or {}
     more = [f"{100 * result['uplift'][part]['level']:g} % interval"] if sure else []
