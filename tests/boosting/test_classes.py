@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,13 +17,16 @@ from protocols._native import PlainVec
 from protocols.boosting import hidden, opening, packing, shared
 from protocols.boosting.packing import GAP, Packing, shared_by
 from protocols.boosting.params import Params
-from protocols.cipher import DecryptionKey, Identity, Paillier, Scheme
+from protocols.cipher import DecryptionKey, Identity, Keyring, Paillier, Scheme
 from protocols.cipher.vector import CipherVec
 from protocols.errors import PlaintextOverflow
 from protocols.randomness import Seed
 from tests.boosting.test_equality import labels, table
-from tests.boosting.world import Floats, Trained, bin_blocks, joined, same, score, train, twin_trees
-from tests.harness import TOY, Recording, Sent
+from tests.boosting.test_transcript import PRESCRIBED, shapes
+from tests.boosting.world import Floats, Trained, bin_blocks, joined, roles_of, same, score, train, twin_trees
+from tests.harness import TOY, Escrow, Recording, Sent
+from tests.leakage import audit
+from vfl.docs import declared
 
 CLASSES = 4
 
@@ -168,3 +172,35 @@ def test_classes_share_ciphertexts_where_that_costs_less_and_fits() -> None:
     assert max(chosen(10**6, 10, 2048, gradient_bits=16)) <= 4
     one = Packing(1000, 3, 2000)
     assert shared_by(one, 1, 10, 320, added=True) == one
+
+
+def transcript_of(membership: str, flip: bool = False) -> tuple[list[Sent], Keyring]:
+    """Of a training with shared ciphertexts; flip: with other labels."""
+    p, scheme, sent = params(membership, min_bin_rows=5), Escrow(TOY), list[Sent]()
+    blocks, y = data(3, 120, [2, 3], p)
+    with together():
+        train(
+            blocks,
+            np.random.default_rng(0).permutation(y) if flip else y,
+            p,
+            scheme,
+            taps={q: [Recording(q, sent)] for q in roles_of(1).all},
+        )
+    keys = Keyring()
+    keys.add(scheme.keys[0].public)
+    return sent, keys
+
+
+@pytest.mark.parametrize("membership", ["shared", "hidden"])
+def test_a_transcript_of_shared_ciphertexts_has_no_finding(membership: str) -> None:
+    sent, keys = transcript_of(membership)
+    assert audit.undeclared(sent, declared()) == []
+    assert audit.unrandomised(sent, keys) == []
+    assert audit.repeated(sent, keys) == []
+    assert audit.in_clear(sent, PRESCRIBED[membership]) == []
+
+
+def test_hidden_classes_look_the_same_to_a_host_and_the_arbiter_whatever_the_labels() -> None:
+    first, second = transcript_of("hidden")[0], transcript_of("hidden", flip=True)[0]
+    for receiver in ("host1", "arbiter"):
+        assert Counter(shapes(first, receiver)) == Counter(shapes(second, receiver))
