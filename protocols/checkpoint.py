@@ -11,11 +11,12 @@ Everything that a party sends follows from its run seed, its table and what it r
 
 Every party passes the same marks, and no message crosses one: all can go on from the latest that all have (protocols/resume.py).  In each step with messages a
 party must hear something that is sent when all others have begun it: then no party is two such steps ahead of another, and the marks that are kept suffice.
+A stage that collects a long list keeps what each step adds instead (`parts`); a party that has no part in a stage can go on from wherever the others are in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -37,6 +38,12 @@ class Position(NamedTuple):
 
 START = Position(-1, 0)  # nothing is done: any party with its run seed can go on from here
 END = Position(1 << 30, 0)  # the party's result is on its disk
+ANYWHERE = (1 << 30) - 1  # the item of a party that has no part in the stage
+
+
+def serves(marks: Collection[Position], position: Position) -> Position | None:
+    """Which of a party's marks it goes on from where others go on from `position`; None: it cannot."""
+    return next((mark for mark in (position, Position(position.stage, ANYWHERE)) if mark in marks), None)
 
 
 class State(Protocol):
@@ -49,9 +56,22 @@ class State(Protocol):
         """Becomes what was saved."""
 
 
+class Growing(Protocol):
+    """What collects a list, step by step.  What it adds holds no label, feature, id or key."""
+
+    def over(self) -> bool:
+        """Whether the list is complete; never before the first step."""
+
+    def step(self) -> Arrays:
+        """Does the next step, and returns what it adds."""
+
+    def add(self, part: Mapping[str, NDArray[Any]]) -> None:
+        """Adds what a step returned, in this process or an earlier one."""
+
+
 @dataclass(frozen=True)
 class Mark:
-    """A party's state at a position.  last: nothing more is to come in this stage."""
+    """A party's state at a position.  last: nothing more is to come in this stage, or it is a part of a list: it is never forgotten."""
 
     position: Position
     draws: int
@@ -75,7 +95,7 @@ class Keeper(Protocol):
         """The mark at `position`."""
 
     def last(self, stage: int) -> Mark:
-        """The last mark of a finished stage."""
+        """The last mark of a finished stage, the latest of those that are never forgotten."""
 
     def heard(self, stage: int) -> Mapping[str, Sequence[bytes]]:
         """What was heard, by peer, between the stage before and this one."""
@@ -105,6 +125,13 @@ class Course:
             mark, self._goal = self._keeper.at(self._goal), None
         self.restore(mark)
         return mark.position.item, mark.arrays
+
+    def parts(self) -> Iterator[Arrays]:
+        """A stage begins in which each step keeps what it adds: what the steps that are done have added."""
+        done, _ = self.begin(dict)
+        for item in range(1, done + 1):
+            assert self._keeper is not None
+            yield self._keeper.at(Position(self._stage, item)).arrays
 
     def done(self, item: int, save: Callable[[], Arrays], *, last: bool) -> None:
         """So many items of the stage are done."""

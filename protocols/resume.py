@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from protocols.channel import Channel, Count
-from protocols.checkpoint import START, Position
+from protocols.checkpoint import START, Position, serves
 from protocols.codec import Int32s
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.message import PUBLIC, Message
@@ -52,7 +52,7 @@ def decide(others: Sequence[Channel], own: bytes, marks: Sequence[Position], fre
         if len(standing.stages) != len(standing.items) or len(standing.run) not in (0, RUN_ID):
             raise RemoteProtocolError(f"{channel.peer} does not say properly where it stands", party=channel.peer)
         same = same and standing.run == own
-        common &= theirs
+        common = {mark for mark in common if serves(theirs, mark)}
     run, position = (own, max(common)) if same else (fresh, START)
     for channel in others:
         channel.send(Agreed(run, *position))
@@ -60,15 +60,15 @@ def decide(others: Sequence[Channel], own: bytes, marks: Sequence[Position], fre
 
 
 def follow(guest: Channel, own: bytes, marks: Sequence[Position]) -> tuple[bytes, Position]:
-    """Everybody else's side."""
+    """Everybody else's side: the run, and this party's own mark to go on from."""
     stages, items = (np.array([mark[k] for mark in marks], dtype=np.int32) for k in (0, 1))
     guest.send(Standing(own, stages, items))
     agreed = guest.recv(Agreed)
     position = Position(agreed.stage, agreed.item)
-    known = position == START or (agreed.run == own and position in marks)
-    if len(agreed.run) != RUN_ID or not known:
+    mark = START if position == START else serves(marks, position) if agreed.run == own else None
+    if len(agreed.run) != RUN_ID or mark is None:
         raise RemoteProtocolError(f"{guest.peer} wants to go on from a step that this party does not keep", party=guest.peer)
-    return agreed.run, position
+    return agreed.run, mark
 
 
 def compare(channels: Mapping[str, Channel], counts: Mapping[str, Count]) -> None:

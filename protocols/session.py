@@ -1,7 +1,8 @@
 """What a role function is given: my channels, who plays which role, my randomness, the keys I accept.
 
 `session.steps(...)` is the only loop over protocol steps: it is where progress is reported and, with a `state`, where a mark is kept from which an interrupted
-run goes on (protocols/checkpoint.py).  `session.once(...)` is a stage without steps.  `session.phase(...)` names a part of the run for its timings.
+run goes on (protocols/checkpoint.py).  `session.once(...)` is a stage without steps, `session.grow(...)` one whose number of steps the lists of all parties decide,
+and which reports its own progress.  `session.phase(...)` names a part of the run for its timings.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from protocols.channel import Channel
-from protocols.checkpoint import START, Arrays, Course, Keeper, Position, State
+from protocols.checkpoint import ANYWHERE, START, Arrays, Course, Growing, Keeper, Position, State
 from protocols.cipher import Keyring, Scheme
 from protocols.errors import VFLError
 from protocols.randomness import Randomness, Seed
@@ -118,6 +120,26 @@ class Session:
             self.course.done(1, lambda: save(result), last=True)
         self.course.end()
         return result
+
+    def grow(self, work: Growing) -> None:
+        """Steps of `work` until it is over.  Each keeps what it adds, and a run that goes on adds that again."""
+        done = 0
+        for part in self.course.parts():
+            work.add(part)
+            done += 1
+        while not work.over():
+            part = work.step()
+            work.add(part)
+            done += 1
+            self.course.done(done, partial(dict, part), last=True)
+        self.course.end()
+
+    def absent(self) -> None:
+        """A stage in which this party, which is not the guest, has no part: it can go on from wherever the others are in it."""
+        done, _ = self.course.begin(dict)
+        if not done:
+            self.course.done(ANYWHERE, dict, last=True)
+        self.course.end()
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:

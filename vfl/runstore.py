@@ -30,7 +30,7 @@ CREATE TABLE marks (stage INTEGER, item INTEGER, last INTEGER, messages INTEGER,
 CREATE TABLE heard (stage INTEGER, peer TEXT, number INTEGER, message BLOB, PRIMARY KEY (stage, peer, number));
 """
 
-# all but the last mark of each stage, and the marks after the last two counts of messages (a step without messages repeats nothing)
+# all but the last mark of each stage and the parts of lists, and the marks after the last two counts of messages (a step without messages repeats nothing)
 FORGET = """
 DELETE FROM marks WHERE NOT last
 AND messages NOT IN (SELECT DISTINCT messages FROM marks WHERE stage < ? ORDER BY messages DESC LIMIT 2)
@@ -95,7 +95,7 @@ class RunStore:
         return self._mark("SELECT * FROM marks WHERE stage = ? AND item = ?", position)
 
     def last(self, stage: int) -> Mark:
-        return self._mark("SELECT * FROM marks WHERE stage = ? AND last", (stage,))
+        return self._mark("SELECT * FROM marks WHERE stage = ? AND last ORDER BY item DESC LIMIT 1", (stage,))
 
     def heard(self, stage: int) -> dict[str, list[bytes]]:
         found = dict[str, list[bytes]]()

@@ -32,11 +32,13 @@ def align(
     ask = Request(min_intersection, size_only, scratch)
     two_party = psi.guest if session.me == session.roles.guest else psi.host
     role = psi_many.data_party if len(session.roles.hosts) > 1 else two_party
-    return session.once(lambda: role(session, keys, ask), Alignment.save, Alignment.load)
+    return role(session, keys, ask)
 
 
 def serve(session: Session, min_intersection: int, *, keys: int = 1, size_only: bool = False, scratch: Scratch = MemorySpool) -> None:
     """The arbiter's side: compares blinded points when there are several hosts; with one host there is nothing to do.  keys: how many are tried."""
-    ask = Request(min_intersection, size_only, scratch)
-    several = len(session.roles.hosts) > 1
-    session.once(lambda: psi_many.comparer(session, keys, ask) if several else None, lambda _: {}, lambda _: None)
+    if len(session.roles.hosts) > 1:
+        psi_many.comparer(session, keys, Request(min_intersection, size_only, scratch))
+    else:
+        for _ in range(psi.STAGES * keys):
+            session.absent()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -23,6 +22,7 @@ M = TypeVar("M", bound=Message)
 Rows = NDArray[np.int64]
 CHUNK = 1 << 14  # points a message: half a megabyte
 AHEAD = 2  # chunks sent before the first of the peer is waited for
+BLOCK = 16  # chunks of each list between two marks from which an interrupted run goes on
 MAX_MESSAGES = 1 << 20
 DOMAIN = b"vfl ecdh-psi v1"
 
@@ -59,18 +59,18 @@ class Blinding:
         self.shuffle = session.seed("psi shuffle", digest).permutation(self.rows)
         self._filler = session.seed("psi filler", digest).secret
         self.scalars = [session.seed(f"psi scalar {number}", digest).scalar() for number in range(len(keys))]
-        starts = range(0, max(1, self.rows), CHUNK)
-        self.chunks = len(starts)
-        self._plan = session.steps("align", [(number, start) for number in range(len(keys)) for start in starts])
+        self.chunks = len(range(0, max(1, self.rows), CHUNK))
+        self._observer, self._all = session.observer, self.chunks * len(keys)
+        self._observer.step("align", 0, self._all)
 
-    def points(self, key: int) -> Iterator[tuple[PointVec, int]]:
-        """Chunks of H(id)^k in the secret order, each with the number of chunks to come.  To be taken key after key."""
-        for left, (_, start) in zip(range(self.chunks - 1, -1, -1), islice(self._plan, self.chunks), strict=True):
-            rows = self.shuffle[start : start + CHUNK]
+    def points(self, key: int, first: int) -> Iterator[tuple[PointVec, int]]:
+        """A block of chunks of H(id)^k in the secret order, from number `first`, each with the number of chunks to come."""
+        for number in range(first, min(first + BLOCK, self.chunks)):
+            rows = self.shuffle[number * CHUNK : (number + 1) * CHUNK]
             items = [value or self._fill(key, row) for value, row in zip(self._keys[key].at(rows), rows.tolist(), strict=True)]
-            yield PointVec.hash_to_group(items, domain(key)) * self.scalars[key], left
-        if key == len(self._keys) - 1:
-            next(self._plan, None)  # the last step is reported when nothing is left
+            points = PointVec.hash_to_group(items, domain(key)) * self.scalars[key]
+            self._observer.step("align", key * self.chunks + number + 1, self._all)
+            yield points, self.chunks - 1 - number
 
     def _fill(self, key: int, row: int) -> bytes:
         """What stands for a row without an id: nobody else can have it, and nobody can tell it from an id."""

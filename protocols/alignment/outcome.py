@@ -77,6 +77,15 @@ class Matches:
     left: NDArray[np.int64]
     right: NDArray[np.int64]
 
+    def save(self) -> Arrays:
+        """What a run that was interrupted later goes on with."""
+        return {"tags": self.tags, "left": self.left, "right": self.right}
+
+    @classmethod
+    def load(cls, saved: Mapping[str, NDArray[Any]]) -> Matches:
+        """What `save` saved."""
+        return cls(saved["tags"], saved["left"], saved["right"])
+
 
 def in_shared_order(matches: Sequence[Matches]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
     """(left, right, key) of the matches of all keys, in the order of their tags."""

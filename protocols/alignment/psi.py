@@ -25,24 +25,43 @@ and by which key (of one of several).  The guest sees the host's points of *all*
 another of the guest's rows under a later key, it can count that, and after the opening say for which row of its own.  The host cannot.
 The shared order is that of the tags: pseudo-random, independent of either table's order.
 Cost a row pair and key: four scalar products, two hashes to the group, 80 bytes and 8 more a common id.  Points travel in chunks.
+Steps 1 and 2 can be interrupted between blocks of chunks, NextPart from each to each: what is kept of a block is the tags of the peer's points under both
+secrets, which say nothing without the peer's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
+from protocols.alignment import lists
 from protocols.alignment import tags as tagging
 from protocols.alignment.ids import Ids
-from protocols.alignment.lists import AHEAD, Blinding, check_rows, chunks_of_tags, marked, marks, read_tags, received
+from protocols.alignment.lists import (
+    AHEAD,
+    Blinding,
+    Spool,
+    check_more,
+    check_rows,
+    chunks_of_tags,
+    marked,
+    marks,
+    read_tags,
+    received,
+)
 from protocols.alignment.outcome import Alignment, Matches, Request, in_shared_order
 from protocols.alignment.tags import Tags
 from protocols.channel import Channel
+from protocols.checkpoint import Arrays
 from protocols.codec import Int32s, Int64s, check_lengths
 from protocols.errors import RemoteProtocolError
-from protocols.message import BLINDED, REVEALED, Message
+from protocols.message import BLINDED, PUBLIC, REVEALED, Message
 from protocols.ristretto import PointVec
 from protocols.session import Session
 
@@ -99,99 +118,168 @@ class GuestRows(Message, disclosure=REVEALED, permit="intersection-to-parties", 
     rows: Int32s  # (size,)  positions in the guest's list, in tag order
 
 
+class NextPart(
+    Message, disclosure=PUBLIC, learns="that the sender has worked through the lists so far (a quarter of a million rows at a time)"
+):
+    done: bool
+
+
+STAGES = 2  # of a run, for each key: the lists, and what is compared
+
+
 def guest(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment:
     """Rows that the host also holds, in the shared order.  Raises DataError below the least intersection, InvalidPoint."""
     (peer,) = session.hosts
-    name = peer.peer
-    own = Blinding(session, keys)
-    matches: list[Matches] = []
-    sizes = {session.me: own.rows}
-    unmatched = np.ones(0, np.bool_)  # (the host's rows,)
+    own, sizes, matches = Blinding(session, keys), {session.me: 0}, list[Matches]()
     for key in range(len(keys)):
-        theirs = exchange(peer, own, key, ask)  # 1, 2
-        if key == 0:
-            sizes[name], unmatched = len(theirs), np.ones(len(theirs), np.bool_)
-        check_lengths(name, len(unmatched), theirs, what="ids under another key")
-        spool = ask.scratch()
-        for chunk in received(peer, SortedTags) if key == 0 else received(peer, UnmatchedTags):  # 3
-            spool.append(chunk.tags)
-        tags = read_tags(name, spool)
-        check_lengths(name, own.rows - sum(len(m.left) for m in matches), tags, what="tags of the ids sent")
-        if not tagging.ascending(tags):
-            raise RemoteProtocolError(f"{name} sent tags that are not in order", party=name)
-        at_own, at_theirs = tagging.match(tags, theirs)  # 4
-        if (at_own[1:] == at_own[:-1]).any():
-            raise RemoteProtocolError(f"{name} sent an id twice", party=name)
-        free = unmatched[at_theirs]
-        at_own, at_theirs = at_own[free], at_theirs[free]
-        unmatched[at_theirs] = False
-        matches.append(Matches(tags[at_own], at_own, at_theirs))
+        theirs = exchange(session, peer, own, key, ask)  # 1, 2
+        sizes = sizes if key else {session.me: own.rows, peer.peer: len(theirs)}
+        check_lengths(peer.peer, sizes[peer.peer], theirs, what="ids under another key")
         if key < len(keys) - 1:
-            peer.send(KeyHits(marked(at_own, len(tags))))
-    by_key = tuple(len(m.left) for m in matches)
+            matches.append(session.once(partial(_hit, peer, theirs, own, matches, ask), Matches.save, Matches.load))
+    return session.once(partial(_open, peer, theirs, own, matches, sizes, ask), Alignment.save, Alignment.load)
+
+
+def _compare(peer: Channel, theirs: Tags, own: Blinding, matches: Sequence[Matches], ask: Request) -> tuple[Matches, int]:
+    """What the next key matches, and among how many rows of this party's own."""
+    name, spool, unmatched = peer.peer, ask.scratch(), np.ones(len(theirs), np.bool_)
+    for before in matches:
+        unmatched[before.right] = False
+    for chunk in received(peer, UnmatchedTags) if matches else received(peer, SortedTags):  # 3
+        spool.append(chunk.tags)
+    tags = read_tags(name, spool)
+    check_lengths(name, own.rows - sum(len(m.left) for m in matches), tags, what="tags of the ids sent")
+    if not tagging.ascending(tags):
+        raise RemoteProtocolError(f"{name} sent tags that are not in order", party=name)
+    at_own, at_theirs = tagging.match(tags, theirs)  # 4
+    if (at_own[1:] == at_own[:-1]).any():
+        raise RemoteProtocolError(f"{name} sent an id twice", party=name)
+    free = unmatched[at_theirs]
+    at_own, at_theirs = at_own[free], at_theirs[free]
+    return Matches(tags[at_own], at_own, at_theirs), len(tags)
+
+
+def _hit(peer: Channel, theirs: Tags, own: Blinding, matches: Sequence[Matches], ask: Request) -> Matches:
+    found, length = _compare(peer, theirs, own, matches, ask)
+    peer.send(KeyHits(marked(found.left, length)))
+    return found
+
+
+def _open(peer: Channel, theirs: Tags, own: Blinding, matches: Sequence[Matches], sizes: dict[str, int], ask: Request) -> Alignment:
+    last, length = _compare(peer, theirs, own, matches, ask)
+    by_key = tuple(len(m.left) for m in (*matches, last))
     if ask.size_only:
         peer.send(SizeOnly(np.array(by_key, np.int64)))
         return Alignment(np.zeros(0, np.int64), np.zeros(0, np.uint8), sizes, by_key)
     peer.send(IntersectionSize(sum(by_key)))  # 5
     ask.check(sum(by_key))
-    _, their_rows, matched_by = in_shared_order(matches)
-    peer.send(HostRows(their_rows.astype(np.int32), marked(matches[-1].left, len(tags))))  # 6
+    _, their_rows, matched_by = in_shared_order((*matches, last))
+    peer.send(HostRows(their_rows.astype(np.int32), marked(last.left, length)))  # 6
     rows = peer.recv(GuestRows).rows  # 7
-    check_rows(name, rows, sum(by_key), own.rows)
+    check_rows(peer.peer, rows, sum(by_key), own.rows)
     return Alignment(own.shuffle[rows], matched_by, sizes, by_key)
 
 
 def host(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment:
     """As `guest`, the other side."""
     peer, name = session.guest, session.roles.guest
-    own = Blinding(session, keys)
-    matches: list[Matches] = []
-    sizes: dict[str, int] = {}
+    own, sizes, matches = Blinding(session, keys), {name: 0}, list[Matches]()
     unmatched = np.zeros(0, np.int64)  # the guest's rows, by their position in its secret order
     for key in range(len(keys)):
-        tags = exchange(peer, own, key, ask)  # 1, 2
+        tags = exchange(session, peer, own, key, ask)  # 1, 2
         if key == 0:
             sizes, unmatched = {name: len(tags), session.me: own.rows}, np.arange(len(tags))
         check_lengths(name, sizes[name], tags, what="ids under another key")
         tags = tags[unmatched] if key else tags
-        order = tagging.order(tags)
-        for chunk, more in chunks_of_tags(tags, order):
-            peer.send(SortedTags(chunk, more) if key == 0 else UnmatchedTags(chunk, more))  # 3
-        positions = unmatched[order]
+        listed = Listed(tags, tagging.order(tags), unmatched)
         if key < len(keys) - 1:
-            hits = marks(name, peer.recv(KeyHits).hits, len(positions))  # 4
-            matches.append(Matches(tags[order[hits]], hits, positions[hits]))
-            unmatched = np.sort(np.delete(positions, hits))
-    before = tuple(len(m.left) for m in matches)
+            matches.append(session.once(partial(_told, peer, listed, key), Matches.save, Matches.load))
+            unmatched = np.setdiff1d(unmatched, matches[-1].right, assume_unique=True)
+    return session.once(partial(_opened, peer, listed, own, matches, sizes, ask), Alignment.save, Alignment.load)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The guest's tags that the host sends it back under one key."""
+
+    tags: Tags
+    order: NDArray[np.int64]  # in which they are sent
+    rows: NDArray[np.int64]  # the guest's, of each tag
+
+    def send(self, peer: Channel, kind: type[SortedTags | UnmatchedTags]) -> None:
+        for chunk, more in chunks_of_tags(self.tags, self.order):
+            peer.send(kind(chunk, more))
+
+    def matches(self, hits: NDArray[np.int64]) -> Matches:
+        return Matches(self.tags[self.order[hits]], hits, self.rows[self.order][hits])
+
+
+def _told(peer: Channel, listed: Listed, key: int) -> Matches:
+    listed.send(peer, UnmatchedTags if key else SortedTags)  # 3
+    return listed.matches(marks(peer.peer, peer.recv(KeyHits).hits, len(listed.rows)))  # 4
+
+
+def _opened(peer: Channel, listed: Listed, own: Blinding, matches: Sequence[Matches], sizes: dict[str, int], ask: Request) -> Alignment:
+    name, before = peer.peer, tuple(len(m.left) for m in matches)
+    listed.send(peer, UnmatchedTags if matches else SortedTags)  # 3
     if ask.size_only:
         by_key = tuple(peer.recv(SizeOnly).by_key.tolist())
-        check_lengths(name, len(keys), by_key, what="keys")
-        if by_key[:-1] != before or not 0 <= by_key[-1] <= len(unmatched):
+        check_lengths(name, len(matches) + 1, by_key, what="keys")
+        if by_key[:-1] != before or not 0 <= by_key[-1] <= len(listed.rows):
             raise RemoteProtocolError(f"{name} counted otherwise than it marked", party=name)
         return Alignment(np.zeros(0, np.int64), np.zeros(0, np.uint8), sizes, by_key)
     size = peer.recv(IntersectionSize).size  # 5
     ask.check(size)
     answer = peer.recv(HostRows)  # 6
     check_rows(name, answer.rows, size, own.rows)
-    hits = marks(name, answer.hits, len(positions))
+    hits = marks(name, answer.hits, len(listed.rows))
     if sum(before) + len(hits) != size:
         raise RemoteProtocolError(f"{name} marked another number of hits than it announced", party=name)
-    matches.append(Matches(tags[order[hits]], hits, positions[hits]))
-    _, their_rows, matched_by = in_shared_order(matches)
+    _, their_rows, matched_by = in_shared_order((*matches, listed.matches(hits)))
     peer.send(GuestRows(their_rows.astype(np.int32)))  # 7
     return Alignment(own.shuffle[answer.rows], matched_by, sizes, (*before, len(hits)))
 
 
-def exchange(peer: Channel, own: Blinding, key: int, ask: Request) -> Tags:
+def exchange(session: Session, peer: Channel, own: Blinding, key: int, ask: Request) -> Tags:
     """Sends this party's blinded ids and returns the tags of the peer's under both secrets, in the peer's order; both lists chunk by chunk."""
-    mine = (BlindedIds(points, more) for points, more in own.points(key))
-    for message in islice(mine, AHEAD):
-        peer.send(message)
-    spool = ask.scratch()
-    for theirs in received(peer, BlindedIds):
-        spool.append((theirs.points * own.scalars[key]).tag_bytes())
-        for message in islice(mine, 1):
+    trade = Trade(peer, own, key, ask.scratch())
+    session.grow(trade)
+    return read_tags(peer.peer, trade.spool)
+
+
+class Trade:
+    """The exchange of two lists under one key, a block of each at a time; each block keeps the tags that it brought."""
+
+    def __init__(self, peer: Channel, own: Blinding, key: int, spool: Spool) -> None:
+        self._peer, self._own, self._key, self.spool = peer, own, key, spool
+        self._begun, self._left = 0, cast("int | None", None)  # own chunks, and the peer's that are to come
+
+    def over(self) -> bool:
+        """Whether both lists are through."""
+        return self._left == 0 and self._begun >= self._own.chunks
+
+    def step(self) -> Arrays:
+        """The next block of either list, where it has one."""
+        peer, left, tags = self._peer, self._left, bytearray()
+        if self._begun:
+            peer.send(NextPart(True))
+            peer.recv(NextPart)
+        mine = (BlindedIds(points, more) for points, more in self._own.points(self._key, self._begun))
+        for message in islice(mine, AHEAD):
             peer.send(message)
-    for message in mine:
-        peer.send(message)
-    return read_tags(peer.peer, spool)
+        for _ in range(lists.BLOCK if left != 0 else 0):
+            theirs = peer.recv(BlindedIds)
+            tags += (theirs.points * self._own.scalars[self._key]).tag_bytes()
+            left = check_more(peer.peer, theirs, left)
+            for message in islice(mine, 1):
+                peer.send(message)
+            if left == 0:
+                break
+        for message in mine:
+            peer.send(message)
+        return {"tags": np.frombuffer(tags, np.uint8), "left": np.array(left)}
+
+    def add(self, part: Mapping[str, NDArray[Any]]) -> None:
+        """A block's tags."""
+        self.spool.append(part["tags"].tobytes())
+        self._begun, self._left = self._begun + lists.BLOCK, int(part["left"])

@@ -22,22 +22,28 @@ Secret orders, rows without a value and the size alone are as in psi.py.
 Who learns what: the arbiter the size of every intersection, key by key; a data party the others' numbers of rows, how many of them each key but the last
 matched, the size of the intersection of all and, if that is large enough, which of its own rows are in it, and by which key (of several).
 Cost a key: m scalar products and one hash to the group an id, 64 m bytes.
+Steps 1 and 2 can be interrupted between blocks of chunks, NextPart from each and to each (before 4 from each alone): what is kept of a block is, at the arbiter, its tags.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.alignment import lists
 from protocols.alignment import tags as tagging
 from protocols.alignment.ids import Ids
-from protocols.alignment.lists import Blinding, check_more, check_rows, read_tags, received
+from protocols.alignment.lists import Blinding, check_more, check_rows, read_tags
 from protocols.alignment.outcome import Alignment, Matches, Request, in_shared_order
-from protocols.alignment.psi import BlindedIds, SizeOnly
+from protocols.alignment.psi import BlindedIds, NextPart, SizeOnly
 from protocols.alignment.tags import Tags
 from protocols.channel import Channel, broadcast
+from protocols.checkpoint import Arrays
 from protocols.codec import Int32s, Int64s, check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.message import BLINDED, REVEALED, Message
@@ -78,28 +84,60 @@ def data_party(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment
     before = [ring[(ring.index(session.me) - t) % len(ring)] for t in range(1, len(ring))]
     sizes = {session.me: own.rows} | dict.fromkeys(before, 0)
     for key in range(len(keys)):
-        mine, left = own.points(key), dict[str, int | None].fromkeys((session.me, *before))
-        while any(more != 0 for more in left.values()):
-            if left[session.me] != 0:
-                points, left[session.me] = next(mine)
-                arbiter.send(BlindedIds(points, left[session.me] or 0))  # 1
-            for party in (p for p in before if left[p] != 0):
+        passing = Passing(arbiter, own, key, before)
+        session.grow(passing)  # 1, 2
+        sizes |= {} if key else dict(zip(before, passing.seen, strict=True))
+    return session.once(partial(_learn, arbiter, own, len(keys), sizes, ask), Alignment.save, Alignment.load)
+
+
+class Passing:
+    """A data party's way through the ring under one key, a block of each list at a time; each block keeps how far the lists are."""
+
+    def __init__(self, arbiter: Channel, own: Blinding, key: int, before: Sequence[str]) -> None:
+        self._arbiter, self._own, self._key = arbiter, own, key
+        self._begun, self.seen = 0, [0] * len(before)  # own chunks, and rows of the others
+        self._left: list[int | None] = [None] * len(before)  # chunks of the others that are to come
+
+    def over(self) -> bool:
+        """Whether all lists are through."""
+        return self._begun >= self._own.chunks and not any(more != 0 for more in self._left)
+
+    def step(self) -> Arrays:
+        """The next block of each list, where it has one."""
+        arbiter, seen, left = self._arbiter, list(self.seen), list(self._left)
+        if self._begun:
+            arbiter.send(NextPart(True))
+            arbiter.recv(NextPart)
+        mine = self._own.points(self._key, self._begun)
+        for _ in range(lists.BLOCK):
+            for points, more in islice(mine, 1):
+                arbiter.send(BlindedIds(points, more))  # 1
+            for i in (i for i, more in enumerate(left) if more != 0):
                 relayed = arbiter.recv(RelayedIds)
-                left[party] = check_more(arbiter.peer, relayed, left[party])
-                sizes[party] += len(relayed.points) if key == 0 else 0
-                arbiter.send(ReblindedIds(relayed.points * own.scalars[key]))  # 2
+                left[i] = check_more(arbiter.peer, relayed, left[i])
+                seen[i] += len(relayed.points)
+                arbiter.send(ReblindedIds(relayed.points * self._own.scalars[self._key]))  # 2
+        return {"seen": np.array(seen, np.int64), "left": np.array(left, np.int64)}
+
+    def add(self, part: Mapping[str, NDArray[Any]]) -> None:
+        """How far the lists are after a block."""
+        self._begun, self.seen, self._left = self._begun + lists.BLOCK, part["seen"].tolist(), part["left"].tolist()
+
+
+def _learn(arbiter: Channel, own: Blinding, keys: int, sizes: dict[str, int], ask: Request) -> Alignment:
+    arbiter.send(NextPart(True))
     sizes_told = arbiter.recv(SizeOnly) if ask.size_only else arbiter.recv(AgreedSize)  # 3, 4
     by_key = tuple(sizes_told.by_key.tolist())
-    check_lengths(arbiter.peer, len(keys), by_key, what="keys")
+    check_lengths(arbiter.peer, keys, by_key, what="keys")
     if min(by_key) < 0 or sum(by_key) > own.rows:
         raise RemoteProtocolError(f"{arbiter.peer} sent an impossible size", party=arbiter.peer)
     if ask.size_only:
         return Alignment(np.zeros(0, np.int64), np.zeros(0, np.uint8), sizes, by_key)
     ask.check(sum(by_key))
     matched_by = np.zeros(sum(by_key), np.uint8)
-    if len(keys) > 1:
+    if keys > 1:
         matched_by = np.frombuffer(arbiter.recv(MatchedKeys).keys, np.uint8)
-        if tuple(np.bincount(matched_by, minlength=len(keys)).tolist()) != by_key:
+        if tuple(np.bincount(matched_by, minlength=keys).tolist()) != by_key:
             raise RemoteProtocolError(f"{arbiter.peer} counted otherwise than it told", party=arbiter.peer)
     rows = arbiter.recv(CommonRows).rows  # 5
     check_rows(arbiter.peer, rows, sum(by_key), own.rows)
@@ -113,7 +151,9 @@ def comparer(session: Session, keys: int, ask: Request) -> None:
     matches: list[list[Matches]] = [[] for _ in ring]
     sizes: list[int] = []
     for key in range(keys):
-        tags = round_the_ring(ring, unmatched, sizes, ask)
+        relay = Relay(ring, unmatched, ask)
+        session.grow(relay)
+        tags = relay.tags(sizes)
         if key == 0:
             sizes = [len(own) for own in tags]
             unmatched = [np.arange(size) for size in sizes]
@@ -124,6 +164,13 @@ def comparer(session: Session, keys: int, ask: Request) -> None:
                 raise RemoteProtocolError(f"{ring[i].peer} sent an id twice", party=ring[i].peer)
             matches[i].append(Matches(common, at_common, unmatched[i][at_own]))
             unmatched[i] = np.delete(unmatched[i], at_own)
+    session.once(partial(_tell, ring, matches, ask), lambda _: {}, lambda _: None)
+
+
+def _tell(ring: Sequence[Channel], matches: Sequence[Sequence[Matches]], ask: Request) -> None:
+    keys = len(matches[0])
+    for party in ring:
+        party.recv(NextPart)
     by_key = np.array([len(m.left) for m in matches[0]], np.int64)
     broadcast(ring, SizeOnly(by_key) if ask.size_only else AgreedSize(by_key))  # 4
     if ask.size_only:
@@ -136,33 +183,59 @@ def comparer(session: Session, keys: int, ask: Request) -> None:
         party.send(CommonRows(rows.astype(np.int32)))  # 5
 
 
-def round_the_ring(ring: Sequence[Channel], unmatched: Sequence[NDArray[np.int64]], sizes: Sequence[int], ask: Request) -> list[Tags]:
-    """Every party's list under all secrets, as tags in that party's order; unmatched: for a later key, the rows that still take part."""
-    lists = [received(party, BlindedIds) for party in ring]
-    spools, seen = [ask.scratch() for _ in ring], [0] * len(ring)
-    alive = list(range(len(ring)))
-    while alive:
-        points: dict[int, PointVec] = {}
-        left: dict[int, int] = {}
-        for i in alive:
-            chunk = next(lists[i])  # 1
-            points[i], left[i], start = chunk.points, chunk.more, seen[i]
-            seen[i] += len(points[i])
-            if unmatched:
-                first, last = np.searchsorted(unmatched[i], [start, seen[i]])
-                points[i] = points[i].take(unmatched[i][first:last] - start)
-        for t in range(1, len(ring)):  # 2
+class Relay:
+    """The arbiter's way round the ring under one key, a block of each list at a time; each block keeps the tags under all secrets.
+
+    unmatched: for a later key, each party's rows that still take part.
+    """
+
+    def __init__(self, ring: Sequence[Channel], unmatched: Sequence[NDArray[np.int64]], ask: Request) -> None:
+        self._ring, self._unmatched = ring, unmatched
+        self._spools, self._seen = [ask.scratch() for _ in ring], [0] * len(ring)
+        self._left: list[int | None] = [None] * len(ring)
+
+    def over(self) -> bool:
+        """Whether all lists are through."""
+        return not any(more != 0 for more in self._left)
+
+    def step(self) -> Arrays:
+        """The next block of each list, where it has one."""
+        ring, seen, left, tags = self._ring, list(self._seen), list(self._left), [bytearray() for _ in self._ring]
+        if None not in left:
+            for party in ring:
+                party.recv(NextPart)
+            broadcast(ring, NextPart(True))
+        for _ in range(lists.BLOCK):
+            alive, points = [i for i, more in enumerate(left) if more != 0], dict[int, PointVec]()
             for i in alive:
-                ring[(i + t) % len(ring)].send(RelayedIds(points[i], left[i]))
+                chunk = ring[i].recv(BlindedIds)  # 1
+                left[i] = check_more(ring[i].peer, chunk, left[i])
+                points[i], start = chunk.points, seen[i]
+                seen[i] += len(points[i])
+                if self._unmatched:
+                    first, last = np.searchsorted(self._unmatched[i], [start, seen[i]])
+                    points[i] = points[i].take(self._unmatched[i][first:last] - start)
+            for t in range(1, len(ring)):  # 2
+                for i in alive:
+                    ring[(i + t) % len(ring)].send(RelayedIds(points[i], left[i] or 0))
+                for i in alive:
+                    party = ring[(i + t) % len(ring)]
+                    answer = party.recv(ReblindedIds).points
+                    check_lengths(party.peer, len(points[i]), answer, what="re-blinded ids")
+                    points[i] = answer
             for i in alive:
-                party = ring[(i + t) % len(ring)]
-                answer = party.recv(ReblindedIds).points
-                check_lengths(party.peer, len(points[i]), answer, what="re-blinded ids")
-                points[i] = answer
-        for i in alive:
-            spools[i].append(points[i].tag_bytes())
-        alive = [i for i in alive if left[i]]
-    if sizes:
-        for party, expected, found in zip(ring, sizes, seen, strict=True):
+                tags[i] += points[i].tag_bytes()
+        found = {f"tags {i}": np.frombuffer(own, np.uint8) for i, own in enumerate(tags)}
+        return {"seen": np.array(seen, np.int64), "left": np.array(left, np.int64), **found}
+
+    def add(self, part: Mapping[str, NDArray[Any]]) -> None:
+        """A block's tags of every list."""
+        self._seen, self._left = part["seen"].tolist(), part["left"].tolist()
+        for i, spool in enumerate(self._spools):
+            spool.append(part[f"tags {i}"].tobytes())
+
+    def tags(self, sizes: Sequence[int]) -> list[Tags]:
+        """Every party's list under all secrets, as tags in that party's order; sizes: of a later key, how long the lists were under the first."""
+        for party, expected, found in zip(self._ring, sizes, self._seen, strict=False):
             check_lengths(party.peer, expected, range(found), what="ids under another key")
-    return [read_tags(party.peer, spool) for party, spool in zip(ring, spools, strict=True)]
+        return [read_tags(party.peer, spool) for party, spool in zip(self._ring, self._spools, strict=True)]

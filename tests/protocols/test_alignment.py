@@ -107,7 +107,7 @@ def forged_host(message: Message) -> object:
 
     def role(session: Session) -> None:
         own = Blinding(session, (Ids.of([b"a", b"b"]),))
-        found = psi.exchange(session.guest, own, 0, Request(1))
+        found = psi.exchange(session, session.guest, own, 0, Request(1))
         session.guest.send(psi.SortedTags(found[tags.order(found)].tobytes(), 0))
         session.guest.recv(psi.IntersectionSize)
         session.guest.recv(psi.HostRows)

@@ -90,19 +90,20 @@ def test_keys_in_order_equal_the_same_in_plain_python(case: tuple[Tables, int]) 
 
 
 @settings(max_examples=20, deadline=None)
-@given(dirty(), st.integers(1, 3))
-def test_lists_in_several_chunks(case: tuple[Tables, int], chunk: int) -> None:
+@given(dirty(), st.integers(1, 3), st.integers(1, 3))
+def test_lists_in_several_chunks_and_blocks(case: tuple[Tables, int], chunk: int, block: int) -> None:
     tables, keys = case
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lists, "CHUNK", chunk)
+        patch.setattr(lists, "BLOCK", block)
         check(tables, keys, run(tables, keys, least=0))
 
 
 @pytest.mark.slow
 @settings(max_examples=2000, deadline=None)
-@given(dirty(), st.integers(1, 5))
-def test_thousands_of_tables(case: tuple[Tables, int], chunk: int) -> None:
-    test_lists_in_several_chunks.hypothesis.inner_test(case, chunk)  # type: ignore[attr-defined]
+@given(dirty(), st.integers(1, 5), st.integers(1, 3))
+def test_thousands_of_tables(case: tuple[Tables, int], chunk: int, block: int) -> None:
+    test_lists_in_several_chunks_and_blocks.hypothesis.inner_test(case, chunk, block)  # type: ignore[attr-defined]
 
 
 def test_planted_wrong_match_is_found() -> None:
@@ -257,7 +258,7 @@ def against_guest(host: Any, keys: int = 1, ids: list[bytes] | None = None) -> A
 def forged(change: Any, ids: list[bytes] | None = None) -> Any:
     def role(session: Session) -> None:
         own = Blinding(session, (Ids.of(ids or [b"a", b"b"]),))
-        found = psi.exchange(session.guest, own, 0, Request(1))
+        found = psi.exchange(session, session.guest, own, 0, Request(1))
         for message in change(found[tags.order(found)]):
             session.guest.send(message)
         session.guest.recv(psi.IntersectionSize)
@@ -291,7 +292,7 @@ def test_a_guest_that_counts_otherwise_than_it_marks() -> None:
     def guest(session: Session) -> None:
         (peer,) = session.hosts
         own = Blinding(session, (Ids.of([b"a"]),))
-        psi.exchange(peer, own, 0, Request(1))
+        psi.exchange(session, peer, own, 0, Request(1))
         peer.recv(psi.SortedTags)
         peer.send(psi.SizeOnly(np.array([5], np.int64)))
 

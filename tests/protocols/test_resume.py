@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from protocols import alignment, glm, resume, woe, woe_bins
+from protocols.alignment import lists
 from protocols.boosting import hidden, packing, scoring, shared
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.params import Params
 from protocols.channel import Channel, Count, MemoryNetwork
-from protocols.checkpoint import END, START, Position
+from protocols.checkpoint import ANYWHERE, END, START, Position, serves
 from protocols.cipher import Identity, Keyring, Paillier, Scheme
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.glm.links import LOGISTIC_LINKS
@@ -62,6 +63,33 @@ def regression(
         return glm.arbiter(session, key, terms)
 
     return roles, programs | {"arbiter": arbiter}, TOY
+
+
+def long_lists(rows: tuple[int, ...], keys: int = 1, size_only: bool = False) -> tuple[Roles, Programs, Scheme]:
+    """An alignment alone, of lists of several blocks (`small_blocks`); the arbiter does not know how many where there is one host."""
+    roles = roles_of(len(rows) - 1)
+    programs: Programs = {}
+    for party, count in zip(roles.data_parties, rows, strict=True):
+        own = tuple(alignment.Ids.of([b"key %d, row %d" % (key, row + key) for row in range(count)]) for key in range(keys))
+
+        def data_party(session: Session, own: Any = own) -> tuple[Any, ...]:
+            found = alignment.align(session, own, 1, size_only=size_only)
+            return found.rows.tolist(), found.keys.tolist(), found.sizes, found.by_key
+
+        programs[party] = data_party
+
+    def arbiter(session: Session) -> None:
+        alignment.serve(session, 1, keys=keys, size_only=size_only)
+
+    return roles, programs | {"arbiter": arbiter}, TOY
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Marks two points apart, where the lists are called long."""
+    if "long" in request.node.name:
+        monkeypatch.setattr(lists, "CHUNK", 2)
+        monkeypatch.setattr(lists, "BLOCK", 1)
 
 
 def trees(membership: str, hosts: int = 1, **changes: Any) -> tuple[Roles, Programs, Scheme]:
@@ -169,6 +197,11 @@ def searched(kind: str) -> tuple[Roles, Programs, Scheme]:
 CASES: dict[str, Callable[[], tuple[Roles, Programs, Scheme]]] = {
     "logistic regression": partial(regression, 1),
     "logistic regression, two hosts": partial(regression, 2),
+    "long lists": partial(long_lists, (5, 6)),
+    "a long and a short list": partial(long_lists, (9, 2)),
+    "a short and a long list, two keys": partial(long_lists, (2, 7), 2),
+    "long lists of three, two keys": partial(long_lists, (3, 5, 1), 2),
+    "long lists of three, the size alone": partial(long_lists, (3, 2, 5), 1, True),
     "one against the rest": partial(regression, 1, passes=1, models=2),
     "regressions that stop by their loss": partial(regression, 1, passes=5, models=2, stopping=glm.Stopping(9.0, 1)),
     "mini-batches": partial(regression, 2, sgd=glm.Sgd(16)),
@@ -217,6 +250,7 @@ SLOW = (
     "hidden trees that are continued, the guest's first",
     "trees of three classes",
     "a search of trees",
+    "long lists of three, two keys",
 )
 
 
@@ -238,13 +272,15 @@ def test_a_party_stopped_before_a_mark_is_one_step_behind_at_most(case: str) -> 
 
 
 def every_mark(keeper: MemoryKeeper) -> list[Position]:
-    """All of the last stage of a party, forgotten ones too."""
-    return [Position(p.stage, item) for p in sorted(keeper.marks)[-1:] for item in range(p.item + 1)]
+    """All of the last stage of a party, forgotten ones too, and the parts of lists."""
+    lists = [p for p in keeper.marks if sum(p.stage == other.stage for other in keeper.marks) > 2]
+    return lists + [Position(p.stage, item) for p in sorted(keeper.marks)[-1:] if p.item != ANYWHERE for item in range(p.item + 1)]
 
 
 def repeated(keeper: MemoryKeeper, goal: Position) -> int:
     """How many steps with messages a party had done after `goal`."""
-    done = keeper.at(goal).messages if goal > START else 0
+    own = serves(keeper.marks, goal)
+    done = keeper.at(own).messages if own else 0
     return len({mark.messages for mark, _ in keeper.marks.values() if mark.messages > done})
 
 
@@ -292,7 +328,7 @@ def test_a_state_that_was_changed_is_found_out() -> None:
     assert run.attempt("guest", 22) is None
     keeper = run.keepers["arbiter"]
     goal = max(set.intersection(*(set(k.marks) for k in run.keepers.values())))
-    assert goal.stage == 1
+    assert goal.stage == 2
     mark, packed = keeper.marks[goal]
     keeper.marks[goal] = dataclasses.replace(mark, draws=mark.draws + 1), packed
     with pytest.raises(AssertionError, match="another content"):
@@ -307,7 +343,7 @@ def test_a_journal_that_lacks_or_adds_a_message_is_found_out() -> None:
         roles, programs, scheme = CASES["logistic regression"]()
         run = Interrupted(roles, programs, scheme)
         assert run.attempt("guest", 22) is None
-        change(run.keepers["host1"].journal[1]["arbiter"])
+        change(run.keepers["host1"].journal[2]["arbiter"])
         with pytest.raises(LocalProtocolError, match=words):
             run.attempt()
 
@@ -331,6 +367,9 @@ MARKS = [Position(0, 1), Position(1, 0), Position(1, 1), END]
         (b"", [], RUN, MARKS, (bytes(16), START)),
         (RUN, MARKS, RUN[::-1], MARKS, (bytes(16), START)),
         (b"", [], b"", [], (bytes(16), START)),
+        (RUN, MARKS[:3], RUN, [Position(1, ANYWHERE)], (RUN, Position(1, 1))),
+        (RUN, MARKS, RUN, [Position(1, ANYWHERE)], (RUN, Position(1, 1))),
+        (RUN, MARKS[:1], RUN, [Position(1, ANYWHERE)], (RUN, START)),
     ],
 )
 def test_the_latest_mark_that_all_keep_of_the_same_run(
@@ -339,7 +378,7 @@ def test_the_latest_mark_that_all_keep_of_the_same_run(
     here, there = pair()
     there.send(resume.Standing(theirs, *(np.array([m[k] for m in hosts], np.int32) for k in (0, 1))))
     assert resume.decide([here], own, guests, bytes(16)) == expected
-    assert resume.follow(there, theirs, hosts) == expected
+    assert resume.follow(there, theirs, hosts) == (expected[0], serves([START, *hosts], expected[1]))
 
 
 @pytest.mark.parametrize("answer", [(RUN, 1, 7), (RUN[::-1], 0, 1), (b"short", -1, 0)])

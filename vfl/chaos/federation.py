@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from protocols.alignment import lists
 from protocols.channel import Tap
 from protocols.errors import LocalProtocolError
 from protocols.message import Message
@@ -155,6 +156,7 @@ class Federation:
         if self.command == "run":
             run(prepare(job, party), Observer(), connect_timeout=PATIENCE, seed=seed, taps=taps)
         elif self.command == "align":
+            lists.CHUNK, lists.BLOCK = 4, 2  # in this process alone: a few rows then have several marks
             align(alignment_run.prepare(job, party, "csv"), Observer(), connect_timeout=PATIENCE, seed=seed, taps=taps)
         else:
             scoring = prediction.prepare(job, party, self.folder / name / "model", None, None)
