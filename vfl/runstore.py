@@ -22,8 +22,10 @@ from safetensors.numpy import load, save
 from protocols.channel import Count
 from protocols.checkpoint import END, Arrays, Mark, Position
 from protocols.errors import ConfigError
+from vfl.files import sync_folder
 
 FILE, FORMAT = "run.sqlite", 1
+HALF = FILE + ".new"  # while it is made
 TABLES = """
 CREATE TABLE run (format INTEGER, version TEXT, purpose TEXT, job BLOB, input BLOB, id BLOB, seed BLOB, started TEXT, kept INTEGER);
 CREATE TABLE marks (stage INTEGER, item INTEGER, last INTEGER, messages INTEGER, draws INTEGER, counts TEXT, arrays BLOB, PRIMARY KEY (stage, item));
@@ -59,17 +61,12 @@ class RunStore:
         self.before: Callable[[], None] = lambda: None  # what must be on the disk before a mark is
         with self._checked(), contextlib.ExitStack() as undo:
             if facts is not None:
-                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                self._make(facts)
             self._db = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
             undo.callback(self._db.close)
             for setting in ("locking_mode = EXCLUSIVE", "synchronous = EXTRA", "trusted_schema = OFF"):
                 self._db.execute(f"PRAGMA {setting}")
             self._db.execute("BEGIN EXCLUSIVE")
-            if facts is not None:
-                for table in TABLES.strip().splitlines():
-                    self._db.execute(table)
-                row = (FORMAT, facts.version, facts.purpose, facts.job, facts.input, facts.id, facts.seed, facts.started, 0)
-                self._db.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
             (row,) = self._db.execute("SELECT * FROM run")
             self._db.execute("COMMIT")
             if row[0] != FORMAT:
@@ -77,6 +74,21 @@ class RunStore:
             self.facts = facts or RunFacts(*row[1:8])
             self.kept = bool(row[8])  # every party has its result on its disk
             undo.pop_all()
+
+    def _make(self, facts: RunFacts) -> None:
+        """A new store, under its name only when it is whole: a party that dies here has begun no run."""
+        path = self.folder / HALF
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("PRAGMA synchronous = EXTRA")
+            db.execute("BEGIN")
+            for table in TABLES.strip().splitlines():
+                db.execute(table)
+            row = (FORMAT, facts.version, facts.purpose, facts.job, facts.input, facts.id, facts.seed, facts.started, 0)
+            db.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            db.execute("COMMIT")
+        path.rename(self._path)
+        sync_folder(self.folder)
 
     # -- as a Keeper
 
@@ -176,8 +188,16 @@ class RunStore:
 
 
 def unfinished(directory: Path, purpose: str, name: str, job: bytes) -> RunStore | None:
-    """The store of the latest run of this job, by its name and digest, that is not over.  Runs of jobs of other names may be under way."""
-    for path in sorted(directory.glob(f"{name}-[0-9]*-[0-9]*/{FILE}"), reverse=True):
+    """The store of the latest run of this job, by its name and digest, that is not over.  Runs of jobs of other names may be under way.
+
+    What a party left that died while it made a store goes: it is nothing to go on from.
+    """
+    runs = f"{name}-[0-9]*-[0-9]*"
+    for path in directory.glob(f"{runs}/{HALF}*"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+            path.parent.rmdir()
+    for path in sorted(directory.glob(f"{runs}/{FILE}"), reverse=True):
         store = RunStore(path.parent)
         if (store.facts.purpose, store.facts.job) == (purpose, job):
             return store

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +79,36 @@ def test_the_latest_unfinished_run_of_the_job_is_found(tmp_path: Path) -> None:
         found.remove()
     assert unfinished(tmp_path, "run", "risk", b"job") is None
     assert unfinished(tmp_path, "predict", "risk", b"job") is not None
+
+
+KILLED = """
+import sys, pathlib, os, sqlite3
+from vfl import runstore
+from tests.vfl.test_runstore import FACTS
+number = int(sys.argv[2])
+class Killed(sqlite3.Connection):
+    def execute(self, *what):
+        global number
+        number -= 1
+        if not number:
+            os._exit(9)
+        return super().execute(*what)
+connect = sqlite3.connect
+sqlite3.connect = lambda *a, **o: connect(*a, factory=Killed, **o)
+runstore.RunStore(pathlib.Path(sys.argv[1]), FACTS)
+"""
+
+
+@pytest.mark.parametrize("statement", [1, 7, 8])
+def test_a_party_that_dies_while_it_makes_its_store_has_begun_no_run(tmp_path: Path, statement: int) -> None:
+    """Before the store has its name nothing is left of it; after that it can be gone on from."""
+    folder = tmp_path / "risk-20260101-000000"
+    folder.mkdir()
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(folder), str(statement)], check=False)
+    assert ended.returncode == 9
+    assert list(folder.iterdir())
+    found = unfinished(tmp_path, "run", "risk", b"job")
+    assert (found is None) == (statement < 8) == (not folder.exists())
 
 
 def test_a_run_of_another_job_may_be_under_way(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ class Chaos:
                     wrong.append(f"{name} has another result or sent other messages")
                 if (counted := self.federation.counted(name)) != 1:
                     wrong.append(f"{name} counts {counted} runs where one was made")
-                if list((self.federation.folder / name).rglob(FILE)):
+                if list((self.federation.folder / name).rglob(f"{FILE}*")):
                     wrong.append(f"{name} keeps a store of a run that is over")
             for one, other in itertools.combinations(self.federation.roles, 2):
                 reconcile(self._ledger(one), self._ledger(other))
