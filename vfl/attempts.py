@@ -148,7 +148,7 @@ class Run:
 
     def __init__(self, ready: Ready[Any], purpose: str, peers: Sequence[str], seed: bytes | None, fresh: bool) -> None:
         self.ready, self.purpose, self.peers, self._seed = ready, purpose, tuple(peers), seed
-        self._budget = Budget(ready.party, ready.table)
+        self._budget = Budget(ready.party, ready.table, ready.job.models_told)
         directory, job = ready.party.run.directory, ready.job
         self.store = unfinished(directory, purpose, job.name, job.digest)
         while self.store is not None and fresh:

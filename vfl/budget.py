@@ -5,7 +5,8 @@ without end can ask about any id.  So each run and each prediction counts, once 
 party in it, also if it fails later, by calendar month (UTC); one that is interrupted and goes on counts once.
 
 `[policy] models_per_label`.  Every model tells a host its final weights, and two models of nearly one problem tell it their difference, which singles out
-what was changed: a row, a penalty, a pass.  So each run counts for every other party in it, for good, as one more look at its labels.  Two runs look at the same
+what was changed: a row, a penalty, a pass.  So each run counts for every other party in it, for good, as one more look at its labels; a search of
+trees as one for each of its models, of a regression as one, because nobody learns a weight of its folds.  Two runs look at the same
 labels if at least half of the (id, label) pairs of their tables are the same, by an estimate from a sketch of each (Bar-Yossef et al. 2002: the least
 hashes), of which 256 keyed hashes are kept.
 
@@ -41,11 +42,11 @@ SAME = 0.5
 class Budget:
     """The runs of one party; without a limit in its policy they are counted all the same, so that a limit set later begins with the truth.
 
-    labels: the guest's table, where a model of its labels is to be fitted.
+    labels: the guest's table, where models of its labels are to be fitted; models: how many of them the partners learn something of.
     """
 
-    def __init__(self, party: Party, labels: Table | None = None) -> None:
-        self._party, self._limit = party.name, party.policy.runs_per_partner_per_month
+    def __init__(self, party: Party, labels: Table | None = None, models: int = 1) -> None:
+        self._more, self._party, self._limit = models, party.name, party.policy.runs_per_partner_per_month
         self._labels, self._models = labels if labels is not None and labels.label is not None else None, party.policy.models_per_label
         self._path = party.run.directory / "budget.sqlite"
 
@@ -53,6 +54,8 @@ class Budget:
         """Raises DisclosureRefused if no run is left with one of `partners` this month, or no model of these labels."""
         if self._limit == 0:
             self._refuse(partners[0], 0)
+        if self._labels is not None:
+            self._check_models(partners[0], 0)
         if self._path.exists():
             with self._open() as store:
                 self._check(store, partners, datetime.datetime.now(datetime.UTC))
@@ -67,7 +70,8 @@ class Budget:
                 store.executemany("INSERT INTO runs VALUES (?, ?, ?, ?)", [(time, p, job, purpose) for p in partners])
                 if self._labels is not None:
                     sketch = self._sketch(store, self._labels)
-                    store.executemany("INSERT INTO models VALUES (?, ?, ?, ?)", [(time, p, job, sketch) for p in partners])
+                    looks = [(time, p, job, sketch) for p in partners for _ in range(self._more)]
+                    store.executemany("INSERT INTO models VALUES (?, ?, ?, ?)", looks)
                 store.execute("INSERT INTO counted VALUES (?)", (run,))
             store.execute("COMMIT")
 
@@ -92,12 +96,20 @@ class Budget:
         for partner in partners:
             rows = store.execute("SELECT sketch FROM models WHERE partner = ?", (partner,))
             looks = sum(overlap(sketch, np.frombuffer(row, np.uint64)) >= SAME for (row,) in rows)
-            if looks >= self._models:
-                raise DisclosureRefused(
-                    f"{self._party}: {looks} models of these labels were fitted with {partner}, and policy.models_per_label is {self._models}",
-                    remedy="Use other rows, or, if whoever answers for this party's data agrees, raise the limit in [policy]",
-                    party=self._party,
-                )
+            self._check_models(partner, looks)
+
+    def _check_models(self, partner: str, looks: int) -> None:
+        if looks + self._more <= self._models:
+            return
+        several = self._more > 1
+        raise DisclosureRefused(
+            f"{self._party}: {looks} models of these labels were fitted with {partner}"
+            + (f", this job fits {self._more} more" if several else "")
+            + f", and policy.models_per_label is {self._models}",
+            remedy=("Search fewer candidates or folds, use" if several else "Use")
+            + " other rows, or, if whoever answers for this party's data agrees, raise the limit in [policy]",
+            party=self._party,
+        )
 
     @staticmethod
     def _sketch(store: sqlite3.Connection, table: Table) -> bytes:

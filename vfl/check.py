@@ -12,7 +12,7 @@ from vfl import alignment_run
 from vfl.bench import estimate
 from vfl.budget import Budget
 from vfl.config import Job, Party, cautions, load_agreement, load_party
-from vfl.kinds import kind_of
+from vfl.kinds import kind_of, searched
 from vfl.look import look_at, usual_passes
 from vfl.runner import prepare
 from vfl.show import print_permits
@@ -29,15 +29,21 @@ def print_check(job_file: Path, party_file: Path, console: Console) -> None:
         alignment_run.print_check(agreement, party, console)
 
 
+def carries(job: Job, rows: int) -> None:
+    """Raises ConfigError unless the key has the head-room for so many common rows, whichever candidate is trained."""
+    for one in job.candidates:
+        kind_of(one).carries(one, rows)
+
+
 def carried(job: Job) -> int:
     """The most common rows, a power of two, that the key has head-room for: the same at every party.  Raises ConfigError if not even the least are carried."""
-    kind, least = kind_of(job), job.align.min_intersection
-    kind.carries(job, least)
+    least = job.align.min_intersection
+    carries(job, least)
     found = least
     for rows in (1 << k for k in range(MOST_ROWS_LOG2 + 1)):
         if rows > least:
             try:
-                kind.carries(job, rows)
+                carries(job, rows)
             except ConfigError:
                 break
             found = rows
@@ -46,7 +52,7 @@ def carried(job: Job) -> int:
 
 def _print_check(job: Job, party: Party, console: Console) -> None:
     ready = prepare(job, party)
-    budget, peers = Budget(party, ready.table), job.parties.peers_of(party.name)
+    budget, peers = Budget(party, ready.table, job.models_told), job.parties.peers_of(party.name)
     budget.check(peers)
     kind, most = kind_of(job), carried(job)
     told = cautions(job, party) + (look_at(job, ready.table, most) if ready.table else [])
@@ -55,6 +61,7 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
         "job": f"{job.name}, digest {job.digest.hex()[:16]}...: every party must see the same (vfl job digest)",
         "this party": f"{party.name}, the {party.role}",
         **kind.described(job),
+        **searched.described(job),
         "head-room": f"the key carries sums over up to {most:,} common rows",
     }
     if ready.table:

@@ -38,6 +38,11 @@ def look_at(job: Job, table: Table, most: int) -> list[str]:
     if isinstance(job.model, Regression) and (sgd := plan_of(job).sgd) is not None:
         check_batches(sgd, rows_log2(len(table)), plan_of(job).max_iter or 0)  # there are no more common rows than that
     found += _few_passes(job, table)
+    if table.label is None and job.model.folds_are_hidden and len(job.candidates) >= max(2, table.features.shape[1]):
+        found.append(
+            f"{len(job.candidates)} candidates are searched, and this table has {table.features.shape[1]} columns: so many scores of every row, if they differ enough, "
+            "could tell the guest these columns up to an invertible map"
+        )
     clip, steps = getattr(job.model, "clip", None), job.preprocess
     if clip is None or (steps is not None and (steps.clip_quantiles is not None or steps.encode in ("quantile", "woe"))):
         return found  # no value is standardised as it came

@@ -21,7 +21,7 @@ from vfl.config import PERMITS, Job, Party
 from vfl.counting import CountingTap, pace
 from vfl.data import KeyLists, Objective
 from vfl.evaluation import measured
-from vfl.kinds import Fitted, Kind, kind_of
+from vfl.kinds import Fitted, Kind, kind_of, searched
 from vfl.stability import Baseline, compare, describe
 
 VERSIONS = ("vfl", "numpy", "pandas", "cryptography")
@@ -44,11 +44,18 @@ def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: st
         "phases": [],
         "disclosure": [],
         "permits": {p: PERMITS[p] for p in job.disclosure.allow},
-        "model": {"kind": job.model.kind, **kind_of(job).summary(job), "key_bits": job.crypto.key_bits},
+        "model": {"kind": job.model.kind, **settled(job), "key_bits": job.crypto.key_bits},
         "environment": environment(),
         "job_file": json.loads(job.canonical),
         "plots": {},
+        **searched.told(job),
     }
+
+
+def settled(job: Job) -> dict[str, Any]:
+    """What the job says of its model: without what a search decides."""
+    open_ones = job.search.param_grid if job.search is not None else {}
+    return {k: v for k, v in kind_of(job).summary(job).items() if {"passes": "max_iter"}.get(k, k) not in open_ones}
 
 
 def encryption(counting: CountingTap, disclosure: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -89,7 +96,7 @@ class Measuring:
 
     @classmethod
     def of(cls, job: Job, fitted: Fitted) -> Measuring:
-        """By a job file."""
+        """By a job file; job: of a search, the best candidate's."""
         kind, parties = kind_of(job), job.parties
         plan = kind.plan_of(job, fitted.aligned.classes or ())
         return cls(kind, plan, job.model.label, Roles(parties.guest, parties.hosts, parties.arbiter), job.split.seed, job.align.keys)

@@ -23,12 +23,12 @@ from vfl.config.party import Data
 from vfl.config.reading import listed
 from vfl.data import Table, read_source, table_from_frame
 from vfl.identity import Identity
-from vfl.kinds import Fitted, Part, kind_of, trees
+from vfl.kinds import Fitted, Part, kind_of, searched, trees
 from vfl.ledger import summarise
 from vfl.meeting import Meeting, Ready
 from vfl.model import TreesPart
 from vfl.report.page import as_plain, write_report
-from vfl.results import Measuring, baseline, data_party_result, encryption, result_frame
+from vfl.results import Measuring, baseline, data_party_result, encryption, result_frame, settled
 from vfl.store import find_part, save_part
 
 
@@ -142,7 +142,10 @@ def run(
         result = result_frame(job, party, meeting.started, "run")
         if fitted is not None:
             save_part(fitted.part, meeting.draft / "model", kind=job.model.kind, job_digest=job.digest)
-            by = Measuring.of(job, fitted)
+            best = searched.chosen(job, fitted.searched)
+            result["model"] |= settled(best)
+            result |= searched.told(job, fitted.searched)
+            by = Measuring.of(best, fitted)
             before = baseline(by, fitted)
             before.save(meeting.draft / "model")
             result = data_party_result(result, by, fitted, before)

@@ -15,7 +15,7 @@ from vfl.alignment_run import REPORT as ALIGNMENT
 from vfl.alignment_run import read_alignment
 from vfl.config import PERMITS, AlignmentJob, Job, cautions, needed_permits
 from vfl.config.alignment_job import alignment_permits
-from vfl.kinds import KINDS, kind_of
+from vfl.kinds import KINDS, kind_of, searched
 from vfl.ledger import LedgerBroken, read_ledger, reconcile, summarise, verify_ledger
 from vfl.ledger.writing import Line
 from vfl.printing import facts, grid, say
@@ -225,6 +225,7 @@ def print_job(job: Job | AlignmentJob, console: Console) -> None:
                 else {}
             ),
             **kind_of(job).described(job),
+            **searched.described(job),
         }
     facts(console, {name: escape(text) for name, text in told.items()})
     console.print("\n[bold]What is disclosed[/], if every party's policy allows it:")

@@ -37,14 +37,26 @@ def workload(job: Job, rows: int, columns: int) -> Workload | None:
 
 
 def times(job: Job, rows: int, columns: int) -> dict[Network, float] | None:
-    """Seconds on each network, every party on a machine like this one.  Measures for about a second."""
-    work = workload(job, rows, columns)
-    if work is None:
+    """Seconds on each network, every party on a machine like this one; of a search every fold of every candidate, and the longest of these once more on all rows.
+    Measures for about a second."""
+    cv = job.search.cv if job.search is not None else 0
+    if any(workload(one, rows, columns) is None for one in job.candidates):
         return None
     bits = job.crypto.key_bits
     machine = cost.Machine.measured(bits)
-    pieces = in_batches(work, _batches(job, rows))
-    return {network: sum(sign * cost.seconds(w, bits, machine, network, cores()) for sign, w in pieces) for network in NETWORKS}
+
+    def seconds(one: Job, network: Network, common: int) -> float:
+        work = workload(one, common, columns)
+        assert work is not None
+        pieces = in_batches(work, _batches(one, common))
+        return sum(sign * cost.seconds(w, bits, machine, network, cores()) for sign, w in pieces)
+
+    def whole(network: Network) -> float:
+        inside = max(1, rows * (cv - 1) // max(1, cv))
+        folds = cv * sum(seconds(one, network, inside) for one in job.candidates) if cv else 0.0
+        return max(seconds(one, network, rows) for one in job.candidates) + folds
+
+    return {network: whole(network) for network in NETWORKS}
 
 
 def in_batches(work: Workload, batches: int) -> list[tuple[int, Workload]]:
@@ -68,7 +80,8 @@ def told(job: Job, rows: int, columns: int) -> str | None:
     wrong = cost.fitted()["errors"][cost.variant(work)]
     told = " (whole passes; of mini-batches it foretells too much where they are small)" if _batches(job, rows) > 1 else ""
     by_network = ", ".join(f"{words.duration(seconds)} ({network.name})" for network, seconds in found.items())
+    whole = f" for all {job.trainings} trainings" if job.search is not None else ""
     return (
-        f"about {by_network}, if all {rows:,} rows are common and the others have such a machine and so many columns; "
+        f"about {by_network}{whole}, if all {rows:,} rows are common and the others have such a machine and so many columns; "
         f"within {wrong['worst']:.0%} on {wrong['jobs']} {'job' if wrong['jobs'] == 1 else 'jobs'} that the formula was not fitted on{told}"
     )

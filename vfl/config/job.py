@@ -25,6 +25,7 @@ from vfl.config.models import NOT_YET, Model, check_arbiter
 from vfl.config.permits import LATER, PERMITS
 from vfl.config.preprocess import Preprocess
 from vfl.config.reading import Complaint, Section, build, check_name, choose, listed, read_toml, shown
+from vfl.config.search import Search, candidates
 
 Role = Literal["guest", "host", "arbiter"]
 Name = Annotated[str, AfterValidator(check_name)]
@@ -171,6 +172,11 @@ class Agreement(Section):
     disclosure: Allowed = Field(default=Allowed(), description="a section [disclosure]")
 
     @property
+    def models_told(self) -> int:
+        """Of how many models each party learns its part."""
+        return 1
+
+    @property
     def canonical(self) -> bytes:
         """The content as JSON: every default filled in, keys sorted, no white space; `job_from` reads it back."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
@@ -204,6 +210,7 @@ class Job(Agreement):
         default=None, exclude_if=lambda steps: steps is None, description="a section [preprocess], of a regression's job"
     )
     evaluation: Evaluation = Field(default=Evaluation(), exclude_if=lambda asked: not asked.train, description="a section [evaluation]")
+    search: Search | None = Field(default=None, exclude_if=lambda asked: asked is None, description="a section [search]")
     crypto: Crypto = Field(default=Crypto(), description="a section [crypto]")
     disclosure: Disclosure = Field(default=Disclosure(), description="a section [disclosure]")
 
@@ -214,11 +221,42 @@ class Job(Agreement):
         check_arbiter(self.model, len(self.parties.hosts), self.parties.arbiter)
         self._check_steps()
         self._fill_grid()
-        if self.evaluation.train and bool(getattr(self.model, "early_stopping_rounds", False)):
+        self._fill_search()
+        if self.evaluation.train and any(getattr(one.model, "early_stopping_rounds", False) for one in self.candidates):
             what = "names training rows, and with early stopping the guest does not keep what they were after the best round"
             raise Complaint(what, 'Write parts = ["test"]', "evaluation.parts")
         self.check_permits(needed_permits(self))
         return self
+
+    def _fill_search(self) -> None:
+        """Bins by the label are not searched; a default that is left out is the same job."""
+        if self.search is None:
+            return
+        if self.model.kind == "scorecard" or (self.preprocess is not None and self.preprocess.steps.bins_by_label):
+            what = "is there, and columns are binned by the label: bins that folds share would tell sums over fewer rows than min_bin_rows"
+            raise Complaint(what, "Remove the section, or search without such bins", "search")
+        if getattr(self.model, "continue_from", None) is not None:
+            what = "is there, and the model to continue was trained on the rows of every fold"
+            raise Complaint(what, "Remove the section, or model.continue_from", "search")
+        found = self.search.filled(candidates(self.model, self.search.param_grid), self.model.label)
+        object.__setattr__(self, "search", found)
+
+    @property
+    def candidates(self) -> tuple[Job, ...]:
+        """The job with each candidate of [search] in the place of [model], as if there were no other; itself where nothing is searched."""
+        if self.search is None:
+            return (self,)
+        return tuple(self.model_copy(update={"model": model, "search": None}) for model in candidates(self.model, self.search.param_grid))
+
+    @property
+    def trainings(self) -> int:
+        """How many models are trained, those of the folds and the last one."""
+        return 1 if self.search is None else self.search.cv * len(self.candidates) + 1
+
+    @property
+    def models_told(self) -> int:
+        """Of how many models each party learns its part: of a regression's folds nobody does."""
+        return 1 if self.model.folds_are_hidden else self.trainings
 
     def _check_steps(self) -> None:
         """Only a regression's columns go through [preprocess]; only two classes bin them by the label."""
@@ -260,7 +298,9 @@ def needed_permits(job: Job) -> tuple[str, ...]:
     several_hosts = ("intersection-sizes-to-arbiter",) if len(job.parties.hosts) > 1 else ()
     later = ("out-of-time-rows-to-hosts",) if job.split.out_of_time else ()
     steps = job.preprocess.permits if job.preprocess is not None else ()
-    return ("intersection-to-parties", *several_keys, *several_hosts, *later, *steps, *job.model.permits)
+    models = dict.fromkeys(permit for one in job.candidates for permit in one.model.permits)
+    best = ("best-candidate-to-parties",) if len(job.candidates) > 1 else ()
+    return ("intersection-to-parties", *several_keys, *several_hosts, *later, *steps, *models, *best)
 
 
 def job_from(document: Mapping[str, Any], where: str = "job") -> Job:

@@ -172,6 +172,11 @@ class BoostedTrees(Section):
         return ("bin-sums-to-guest", "directions-to-guest", "own-wins-to-host", *rows, *sample)
 
     @property
+    def folds_are_hidden(self) -> bool:
+        """Whether nobody learns its part of a fold's model."""
+        return False
+
+    @property
     def needs_arbiter(self) -> bool:
         """Whether its protocols need one, whatever the number of hosts."""
         return self.membership == "hidden"

@@ -148,6 +148,11 @@ class Regression(Section):
         return ("final-weights-to-owner", *edge, *scale, *loss, "scores-to-guest")
 
     @property
+    def folds_are_hidden(self) -> bool:
+        """Whether nobody learns a weight of a fold's model."""
+        return True
+
+    @property
     def needs_arbiter(self) -> bool:
         """Whether its protocols need one, whatever the number of hosts."""
         return True

@@ -53,6 +53,11 @@ class Scorecard(Binning):
         return ("bin-events-to-guest", *names, "woe-to-host", "final-weights-to-owner", *edge, "scores-to-guest")
 
     @property
+    def folds_are_hidden(self) -> bool:
+        """Whether nobody learns a weight of a fold's model."""
+        return True
+
+    @property
     def needs_arbiter(self) -> bool:
         """Whether its protocols need one, whatever the number of hosts."""
         return True

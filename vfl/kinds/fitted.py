@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from vfl.data import Table
 from vfl.kinds.parts import Part
+from vfl.programs.search import Searched
 
 
 class Fitted(Protocol):
     """A model part, the common rows, which of them were held out and which of those are out of time, how many ids each data party had, and at the guest the joint scores of the held-out rows, and of the training
-    rows where the job asks for them."""
+    rows where the job asks for them; and what a search found."""
 
     @property
     def part(self) -> Part: ...
@@ -29,3 +30,5 @@ class Fitted(Protocol):
     def scores(self) -> NDArray[np.float64] | None: ...
     @property
     def train_scores(self) -> NDArray[np.float64] | None: ...
+    @property
+    def searched(self) -> Searched | None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -16,10 +17,12 @@ from protocols.cipher import HEAD_ROOM
 from protocols.glm import LOGISTIC_LINKS
 from protocols.glm.plan import MOST_PASSES, planned_passes, rows_log2
 from protocols.glm.terms import NO_SCALE, scaled
+from protocols.session import Session
 from vfl.config.job import Job, Role
 from vfl.config.regressions import LinearRegression, LogisticRegression, PoissonRegression
 from vfl.config.stopping import STOPPING
-from vfl.kinds import alone
+from vfl.data import Table
+from vfl.kinds import alone, searched
 from vfl.kinds.fitted import Fitted
 from vfl.kinds.parts import Body, Head, check, tensors_of
 from vfl.model import GlmPart
@@ -176,9 +179,14 @@ def _class_weight(given: str | dict[str, float] | None, classes: tuple[Any, ...]
 def program(job: Job, role: Role) -> Any:
     """The role function that trains."""
     if role == "arbiter":
-        return lambda session, table: glm.arbiter(session, plan_of(job)) and None
+        return lambda session, table: glm.arbiter(session, plan_of(job), searched.asked(job, plan_of)) and None
     train = glm.guest if role == "guest" else glm.host
-    return lambda session, table: train(session, table, plan_of(job, table.classes or ()))
+
+    def run(session: Session, table: Table) -> glm.Fitted:
+        plan = partial(plan_of, classes=table.classes or ())
+        return train(session, table, plan(job), searched.asked(job, plan))
+
+    return run
 
 
 def scorer(job: Job, role: Role, part: GlmPart) -> Any:

@@ -18,6 +18,7 @@ from vfl.config.job import Job, Role
 from vfl.config.models import BoostedTrees
 from vfl.data import Table
 from vfl.data.codes import coded
+from vfl.kinds import searched
 from vfl.kinds.fitted import Fitted
 from vfl.kinds.trees_part import pack, unpack
 from vfl.model import TreesPart
@@ -103,11 +104,11 @@ def plan_of(job: Job, classes: tuple[Any, ...] = ()) -> boosting.BoostingJob:
 
 def program(job: Job, role: Role) -> Any:
     """The role function that trains."""
-    plan = plan_of(job)
+    plan, wanted = plan_of(job), searched.asked(job, plan_of)
     if role == "arbiter":
-        return lambda session, table: boosting.arbiter(session, plan)
+        return lambda session, table: boosting.arbiter(session, plan, wanted)
     train = boosting.guest if role == "guest" else boosting.host
-    return lambda session, table, before=None: train(session, table, plan, before)
+    return lambda session, table, before=None: train(session, table, plan, before, wanted)
 
 
 def check_continues(job: Job, part: TreesPart, table: Table) -> None:

@@ -62,6 +62,7 @@ class Fitted:
     scores: NDArray[np.float64] | None = None
     train_scores: NDArray[np.float64] | None = None
     binned: features.Binned | None = None
+    searched: None = None  # bins by the label are not searched
 
 
 def guest(session: Session, table: Table, job: ScorecardJob) -> Fitted:

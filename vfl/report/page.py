@@ -19,6 +19,7 @@ import numpy as np
 from protocols.errors import ConfigError, ModelError
 from vfl.files import write_private
 from vfl.report import plots, words
+from vfl.report.searching import searching
 from vfl.report.sections import Result, context, typeset
 
 FORMAT = 1
@@ -106,6 +107,7 @@ def _numbers(result: Result) -> Iterator[tuple[str, str, str, str, Any]]:
         "stability": _moved(stability),
         "binning": [*(model.get("woe") or []), *({"party": c["host"], "column": c["column"]} | b for c in hosts for b in c["table"])],
         "points": model.get("points") or [],
+        "search": searching(result).get("lines") or [],
         "model": [*(model.get("coefficients") or []), *(model.get("importance") or []), *(model.get("splits") or [])],
         "cost": result.get("phases") or [],
     }

@@ -14,6 +14,7 @@ from vfl.metrics.binary import at_cutoff, uplift, widest
 from vfl.report import plots, words
 from vfl.report.coalitions import coalitions
 from vfl.report.features import binning, coefficients, importance
+from vfl.report.searching import searching
 
 Result = Mapping[str, Any]
 
@@ -46,6 +47,7 @@ def context(result: Result) -> dict[str, Any]:
         "alignment": _alignment(result),
         "columns": [dict(c) | {"bar": plots.counts(c.get("histogram") or [])} for c in result.get("columns") or []],
         "evaluated": _evaluated(result, part, names),
+        "search": searching(result),
         "moved": _moved(result),
         "later_score_only": _later_score_only(result.get("stability") or {}),
         "phases": _phases(result.get("phases") or []),
@@ -78,6 +80,7 @@ def _nav(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("features", "Features", shown["binning"] or shown["points"]),
         ("model", "Model", model),
         ("evaluation", "Evaluation", shown["evaluated"] or shown["tables"]),
+        ("search", "Search", shown["search"]),
         ("stability", "Stability", shown["moved"]),
         ("disclosure", "Privacy", shown["disclosed"] or shown["result"].get("permits")),
         ("cost", "Cost", shown["phases"]),

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vfl.report.searching import searching
 from vfl.report.words import (
     ANSWER,
     METRICS,
@@ -40,6 +41,7 @@ def print_summary(result: Mapping[str, Any], console: Console, folder: Path | st
     `others` are the results of other parties where one machine has them (the demo): their disclosures are shown too.
     """
     _alignment(result, console)
+    _search(result, console)
     _metrics(result, console)
     _phases(result, console)
     _disclosure([result, *others], console)
@@ -93,6 +95,17 @@ def _part(result: Mapping[str, Any], part: str, console: Console) -> None:
         bounds = [interval(known.get("low"), known.get("high"))] if sure else []
         colour = "none" if not delta else "green" if delta * better > 0 else "red"
         table.add_row(label, number(a), f"[bold]{number(j)}[/]", f"[{colour}]{change(delta)}[/]", *bounds)
+    _show(table, console)
+
+
+def _search(result: Mapping[str, Any], console: Console) -> None:
+    found = searching(result)
+    if not found or not found["scored"]:
+        return
+    table = _table(f"On {found['cv']} folds of the training rows, by {found['measure']}", "candidate", "mean", "sd", "")
+    for line in found["lines"]:
+        chosen = "chosen" if line["best"] and len(found["lines"]) > 1 else ""
+        table.add_row(escape(line["name"]), number(line["mean"]), number(line["sd"]), chosen)
     _show(table, console)
 
 
