@@ -17,6 +17,7 @@ FIXED: dict[str, str] = {
     **dict.fromkeys(("key_bits", "gradient_bits", "min_bin_rows", "score_bits"), "it decides what is protected, and how well"),
     "weight_bits": "no weights of a fold are revealed: it would do nothing",
     "membership": "it decides what hosts learn, and the trees are the same",
+    **dict.fromkeys(("tol", "early_stopping"), "the loss of every fold and candidate would be opened"),
     "continue_from": "the model that it names was trained on the rows of every fold",
     "random_state": "a seed with a better score is chance",
 }

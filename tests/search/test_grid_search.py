@@ -240,6 +240,8 @@ def test_what_does_not_fit_the_table_is_refused_before_anything_is_sent() -> Non
         parties.fit(vfl.GridSearchCV(LR, scoring="r2"))
     with pytest.raises(ConfigError, match="cannot bin columns by the label"):
         parties.fit(vfl.GridSearchCV(LR), preprocess=vfl.Preprocessing(encode="woe"))
+    with pytest.raises(ConfigError, match="a search does not go with tol or early_stopping"):
+        parties.fit(vfl.GridSearchCV(vfl.LogisticRegression(tol=1e-3)))
     with pytest.raises(ConfigError, match="cannot continue a model"):
         parties.fit(vfl.GridSearchCV(LR), init_model=object())
 

@@ -235,6 +235,9 @@ class Job(Agreement):
         if self.model.kind == "scorecard" or (self.preprocess is not None and self.preprocess.steps.bins_by_label):
             what = "is there, and columns are binned by the label: bins that folds share would tell sums over fewer rows than min_bin_rows"
             raise Complaint(what, "Remove the section, or search without such bins", "search")
+        if getattr(self.model, "stops", False):
+            what = "is there, and with tol or early_stopping the loss of every fold and candidate would be opened"
+            raise Complaint(what, "Remove the section, or leave them out and search max_iter", "search")
         if getattr(self.model, "continue_from", None) is not None:
             what = "is there, and the model to continue was trained on the rows of every fold"
             raise Complaint(what, "Remove the section, or model.continue_from", "search")
