@@ -68,12 +68,13 @@ class Process:
 
     def wait(self, deadline: float) -> int | None:
         """Its exit code, minus the signal that killed it; None if it still runs at the deadline."""
-        while time.monotonic() < deadline:
+        while True:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 return os.waitstatus_to_exitcode(status)
+            if time.monotonic() >= deadline:
+                return None
             time.sleep(0.01)
-        return None
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -50,18 +50,16 @@ def print_kills(model: str, every: int, instants: int, seed: int, console: Conso
         raise ConfigError(f"'{model}' is no run whose processes can be killed", remedy=f"Use {listed(list(KILLED))}")
     if not every and not instants:
         raise ConfigError("nothing is to be killed", remedy="Give --every-boundary, --every N or --instants N")
-    table = grid("party", "kills", "resumed", "steps again", "longest restart", "wrong", numbers=5)
     wrong: list[str] = []
     for found in kills(model, every=every, instants=instants, seed=seed):
         if isinstance(found, Chaos):
             told = ", ".join(f"{name} {count}" for name, count in found.messages.items())
             say(console, f"{model}: the undisturbed run took {found.seconds:.1f} s; messages sent and received: {told}\n")
-            continue
-        table.add_row(
-            found.party, f"{found.kills:,}", f"{found.resumed:,}", str(found.repeats), f"{found.longest:.1f} s", f"{len(found.wrong):,}"
-        )
-        wrong += found.wrong
-    console.print(table, highlight=False)
+            say(console, f"{'party':<10}{'kills':>8}{'resumed':>10}{'steps again':>14}{'longest restart':>18}{'wrong':>8}")
+        else:  # a line as soon as it is there: all of them can take an hour
+            restart = f"{found.longest:.1f} s"
+            say(console, f"{found.party:<10}{found.kills:>8,}{found.resumed:>10,}{found.repeats:>14}{restart:>18}{len(found.wrong):>8,}")
+            wrong += found.wrong
     say(
         console,
         f"\nseed {seed}; every trial must end with the results and the messages of the undisturbed run, and with ledgers that agree, "
