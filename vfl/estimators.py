@@ -171,17 +171,26 @@ class PoissonRegression(Regression):
     PoissonRegressor.
 
     alpha: penalty, > 0.  Hosts and arbiter learn the power of two above the labels' mean, which bounds the curvature; a run in which a row's mean ends above
-    32 times that stops with an error.  The other parameters: `Regression`.
+    32 times that stops with an error.
+    exposure: the guest's column of weights (`Federation.local(sample_weight=...)`) is each row's exposure, such as policy years: the label counts events in it,
+    and predictions are frequencies, events a unit of exposure.  As PoissonRegressor fitted to count / exposure with sample_weight=exposure.
+    The other parameters: `Regression`.
     """
 
     alpha: float = 1.0
+    exposure: bool = False
 
     def __post_init__(self) -> None:
-        self.check((("alpha", number(self.alpha, 0, 1e12, open_below=True), "a positive number"),))
+        self.check(
+            (
+                ("alpha", number(self.alpha, 0, 1e12, open_below=True), "a positive number"),
+                ("exposure", isinstance(self.exposure, bool), "True or False"),
+            )
+        )
         super().__post_init__()
 
     def job(self) -> dict[str, Any]:
-        return {**super().job(), "family": "poisson", "alpha": self.alpha}
+        return {**super().job(), "family": "poisson", "alpha": self.alpha, "exposure": self.exposure}
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,7 +13,7 @@ MAX_CANDIDATES = 100
 # Parameters that no search chooses, each with the reason.
 FIXED: dict[str, str] = {
     **dict.fromkeys(("kind", "objective", "num_class"), "candidates of different outcomes cannot be compared"),
-    **dict.fromkeys(("sample_weight", "base_score"), "it says what the label or the table is, which no score decides"),
+    **dict.fromkeys(("sample_weight", "exposure", "base_score"), "it says what the label or the table is, which no score decides"),
     **dict.fromkeys(("key_bits", "gradient_bits", "min_bin_rows", "score_bits"), "it decides what is protected, and how well"),
     "weight_bits": "no weights of a fold are revealed: it would do nothing",
     "membership": "it decides what hosts learn, and the trees are the same",

@@ -50,7 +50,13 @@ def fit(
     """Aligns, trains on the common rows that `split` does not hold out and returns the model; read: makes a party's table of new rows; grid: what is searched
     first, and found."""
     shared: dict[str, Any] = {"preprocess": preprocess, "min_intersection": min_intersection, "keys": len(keys)}
-    shared |= {"weighted": tables[roles.guest].weight is not None, **(split.job() if split else {})}
+    weight = tables[roles.guest].weight
+    exposed = bool(estimator.job().get("exposure"))
+    if exposed and weight is None:
+        raise ConfigError(
+            "PoissonRegression: exposure = True needs exposures", remedy="Name their column: Federation.local(sample_weight=...)"
+        )
+    shared |= {"weighted": weight is not None, **(split.job() if split else {})}
     candidates = [estimator] if grid is None else grid.candidates()
     jobs = [glm.GlmJob(**one.job(), **shared) for one in candidates]
     classes = tables[roles.guest].classes
@@ -65,7 +71,10 @@ def fit(
     best = own.searched.best if own.searched else 0
     parts = {p: results[p].part for p in roles.data_parties}
     told = reports(candidates[best], jobs[best], estimator.objective, roles, {p: results[p] for p in parts}, keys) if split else {}
-    model = FederatedModel(parts, roles, candidates[best], scheme, read, label, len(keys), own.sizes, len(own.aligned), told, own.passes)
+    exposure = str(weight.name) if exposed and weight is not None else None
+    model = FederatedModel(
+        parts, roles, candidates[best], scheme, read, label, len(keys), own.sizes, len(own.aligned), told, own.passes, exposure
+    )
     return model, own.searched
 
 
@@ -85,7 +94,9 @@ class FederatedModel:
         intersection: int,
         reports: dict[str, Evaluation],
         passes: tuple[int, ...],
+        exposure: str | None,
     ) -> None:
+        self._exposure = exposure  # its column, where predictions are a unit of it
         self._passes = passes
         self.reports_ = reports  # by party, where rows were held out
         self.parts, self.roles, self.estimator, self.sizes_, self.intersection_ = parts, roles, estimator, sizes, intersection
@@ -163,10 +174,11 @@ class FederatedModel:
     def score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> float:
         """scikit-learn's: accuracy of classes, R^2 of numbers, the part of the deviance explained for counts; on the rows that all parties know.
 
-        guest holds the label too.  Raises DataError if it does not, or if no row is common.
+        guest holds the label too, and exposures where there were any.  Raises DataError if it does not, or if no row is common.
         """
-        if self._label not in guest.columns:
-            raise DataError(f"the guest's table has no column '{self._label}' to score against", remedy="Pass a table with the label")
+        for name in (self._label, *([self._exposure] if self._exposure else [])):
+            if name not in guest.columns:
+                raise DataError(f"the guest's table has no column '{name}' to score against", remedy="Pass a table with it")
         found = self.predict(guest, hosts)
         known = found.notna().to_numpy()
         if not known.any():
@@ -174,6 +186,9 @@ class FederatedModel:
         y, fitted = guest[self._label].to_numpy()[known], found.to_numpy()[known]
         if self._own.classes is not None:
             return float((y == fitted).mean())
+        if self._exposure:
+            exposure = guest[self._exposure].to_numpy(np.float64)[known]
+            return metrics.explained_deviance(y / exposure, fitted, exposure)
         name, measure = ("d2", metrics.count_metrics) if self._own.family == "poisson" else ("r2", metrics.numeric_metrics)
         return float(measure(y, fitted)[name] or 0.0)
 

@@ -171,5 +171,7 @@ def evaluate(result: dict[str, Any], by: Measuring, fitted: Fitted) -> None:
         if scores is None or not rows.any():
             continue
         found = {"joint": by.kind.predictions(fitted.part, scores), "guest_alone": by.kind.guest_alone(by.plan, fitted, rows)}
+        if getattr(by.plan, "exposure", False):
+            found = {model: by.plan.expected(each, fitted.aligned.take(np.flatnonzero(rows))) for model, each in found.items()}
         told = measured(label[rows], found, by.outcome, fitted.aligned.classes, by.seed, part=part)
         result |= {name: result.get(name, {}) | numbers for name, numbers in told.items()}

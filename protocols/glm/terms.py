@@ -104,7 +104,8 @@ def announce(
         broadcast([*session.hosts, session.arbiter], scale)  # 2
     link = scaled(terms, scale)
     bare = link.base if isinstance(link, Weighted) else link
-    if not np.all(np.abs(targets) < 2.0 ** min(bare.residual_log2, 62 - bare.residual_bits)):
+    counted = np.abs(targets) if weights is None else np.abs(targets) * weights
+    if not (np.all(counted < 2.0**link.residual_log2) and np.all(np.abs(targets) < 2.0 ** (62 - bare.residual_bits))):
         raise DataError("a label is far larger than the others", remedy="Look for extreme labels, or train without them", party=session.me)
     return announced(session, terms, start, scale)
 

@@ -309,3 +309,14 @@ def test_passes_that_are_planned_or_end_early_are_told_and_need_their_permits(wr
     fixed = load_job(write(MINIMAL))
     assert "100 passes" in kind_of(fixed).described(fixed)["train"]
     assert plan_of(fixed).terms.stopping is None
+
+
+def test_exposures_need_the_guests_column_and_are_no_weights_beside(write):
+    text = MINIMAL.replace("logistic-regression", "poisson-regression").replace(
+        '"scores-to-guest"', '"scores-to-guest", "label-scale-to-parties"'
+    )
+    job = load_job(write(with_key("model", "exposure = true", text)))
+    assert (plan_of(job).exposure, plan_of(job).weighted) == (True, True)
+    assert "events a unit of exposure" in kind_of(job).described(job)["rows"]
+    assert load_job(write(text)).digest == load_job(write(with_key("model", "exposure = false", text))).digest != job.digest
+    assert "data.weight names one column" in refusal(write(with_key("model", "exposure = true\nsample_weight = true", text)))

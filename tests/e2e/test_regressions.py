@@ -19,8 +19,15 @@ from vfl.runner import program
 from vfl.store import load_part
 
 CASES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "numbers in planned passes": ({"kind": "linear-regression", "alpha": 2.0, "max_iter": "auto"}, "r2", "standardised: mean"),
     "numbers": ({"kind": "linear-regression", "alpha": 2.0}, "r2", "standardised: mean"),
     "weighted numbers": ({"kind": "linear-regression", "sample_weight": True, "fit_intercept": False}, "r2", "canaryage"),
+    "frequencies": ({"kind": "poisson-regression", "alpha": 0.01, "exposure": True}, "deviance", "canaryage"),
+    "counts that end early": (
+        {"kind": "poisson-regression", "alpha": 0.01, "max_iter": 40, "tol": 1e-3, "early_stopping": True, "validation_fraction": 0.4},
+        "deviance",
+        "canaryage",
+    ),
     "counts": ({"kind": "poisson-regression", "alpha": 0.01}, "deviance", "canaryage"),
     "counts in batches": ({"kind": "poisson-regression", "alpha": 0.01, "solver": "sgd", "batch_size": 40}, "deviance", "canaryage"),
     "classes": ({"kind": "logistic-regression", "link": "taylor", "num_class": 3}, "accuracy", "class canaryb"),
@@ -41,12 +48,16 @@ def laid_out(parties: Institutions, case: str) -> np.ndarray[Any, Any]:
         "counts": np.random.default_rng(0).poisson(np.exp(x / 60)),
         "classes": np.array(["canarya", "canaryb", "canaryc"])[np.digitize(x, [35, 45])],
     }
-    label = labels.get(case.removeprefix("weighted ").removesuffix(" in batches"))
+    label = labels.get(
+        "counts"
+        if "poisson" in str(CASES[case][0])
+        else case.removeprefix("weighted ").removesuffix(" in batches").removesuffix(" in planned passes")
+    )
     if label is not None and case != "weighted classes":
         data["bank"]["canarylabel"] = label
     data["bank"]["canaryweight"] = np.arange(120) % 3 + 1.0
     options = CASES[case][0]
-    parties.lay_out(data, settings={"allow": tuple(PERMITS)}, max_iter=5, **options)
+    parties.lay_out(data, settings={"allow": tuple(PERMITS)}, **({"max_iter": 5} | options))
     parties.change("bank", 'label = "canarylabel"', 'label = "canarylabel"\nweight = "canaryweight"')
     return np.asarray(data["bank"]["canarylabel"])
 

@@ -91,7 +91,8 @@ class Data(Section):
     )
     label: Column | None = Field(default=None, description='the label\'s column, such as label = "default"')
     weight: Column | None = Field(
-        default=None, description='the column of row weights, for jobs with sample_weight, such as weight = "exposure"'
+        default=None,
+        description='the column of row weights or exposures, for jobs with sample_weight or exposure, such as weight = "policy_years"',
     )
     date: Column | None = Field(
         default=None, description='the column of dates, for jobs with split.out_of_time, such as date = "opened"; they never leave'
@@ -295,9 +296,10 @@ def cross_check(job: Agreement, party: Party) -> None:
                     f"data.{used} names {shown(column)}, which is a key column of the job",
                     f"Remove it from data.{used}",
                 )
-        weighted = getattr(getattr(job, "model", None), "sample_weight", False)
+        weighted = next((name for name in ("sample_weight", "exposure") if getattr(getattr(job, "model", None), name, False)), None)
         if weighted and party.role == "guest" and party.data.weight is None:
-            raise wrong("data.weight is missing: the job has model.sample_weight", "Name the column of row weights in [data]")
+            what = "row weights" if weighted == "sample_weight" else "exposures"
+            raise wrong(f"data.weight is missing: the job has model.{weighted}", f"Name the column of {what} in [data]")
         if isinstance(job, Job) and job.split.out_of_time and party.role == "guest" and party.data.date is None:
             raise wrong(
                 "data.date is missing: the job has split.out_of_time", 'Name the column of dates in [data], such as date = "opened"'

@@ -252,6 +252,19 @@ class PoissonRegression(Regression):
         default=1.0, gt=0, description="a number above 0 (default 1.0): the weight of the penalty, as in scikit-learn's PoissonRegressor"
     )
 
+    exposure: bool = Field(
+        default=False,
+        exclude_if=lambda exposed: not exposed,
+        description="true where the guest's column of weights is each row's exposure, of which the label counts the events, false (default) where not",
+    )
+
+    @model_validator(mode="after")
+    def _weighs_once(self) -> Self:
+        if self.exposure and self.sample_weight:
+            what = "is true beside sample_weight, and data.weight names one column, which is either"
+            raise Complaint(what, "Remove one of them: exposures weigh rows by themselves", "model.exposure")
+        return self
+
     @property
     def announces(self) -> bool:
         """Whether the guest announces orders of magnitude of its labels and weights."""

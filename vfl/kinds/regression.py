@@ -80,6 +80,8 @@ def described(job: Job) -> dict[str, str]:
         )
     if weighted := [name for name in ("class_weight", "sample_weight") if getattr(model, name, None)]:
         told["rows"] = f"weighted, by {' and '.join(weighted)} at {parties.guest}"
+    if isinstance(model, PoissonRegression) and model.exposure:
+        told["rows"] = f"events a unit of exposure, weighted by the exposures at {parties.guest}; predictions are such frequencies"
     deals = f"; {parties.hosts[0]} deals for the link" if "edge-count-to-arbiter" in model.permits else ""
     return told | {"encrypt": f"Paillier, {job.crypto.key_bits} bits; {parties.arbiter} holds the key{deals}"}
 
@@ -141,6 +143,7 @@ def plan_of(job: Job, classes: tuple[Any, ...] = ()) -> glm.GlmJob:
     """As the program takes it; classes: the label's values, which at the guest a file's names of them are looked up among."""
     model = _model(job)
     own: dict[str, Any]
+    exposed = isinstance(model, PoissonRegression) and model.exposure
     if isinstance(model, LogisticRegression):
         weights, models = _class_weight(model.class_weight, classes), model.num_class if model.num_class > 2 else 1
         own = {"alpha": 1 / model.C, "link": model.link, "class_weight": weights, "models": models}
@@ -153,7 +156,8 @@ def plan_of(job: Job, classes: tuple[Any, ...] = ()) -> glm.GlmJob:
         sgd=sgd_of(model.solver, model.batch_size, model.momentum, model.learning_rate_init),
         **{name: getattr(model, name) for name in STOPPING},
         fit_intercept=model.fit_intercept,
-        weighted=model.sample_weight,
+        weighted=model.sample_weight or exposed,
+        exposure=exposed,
         clip=model.clip,
         weight_bits=model.weight_bits,
         score_bits=job.score_bits,

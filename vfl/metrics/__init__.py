@@ -17,7 +17,7 @@ from vfl.metrics.binary import at_cutoff, binary_metrics, uplift
 from vfl.metrics.bootstrap import uplift_interval
 from vfl.metrics.classes import class_metrics, class_series
 from vfl.metrics.curves import plot_series
-from vfl.metrics.numeric import count_metrics, numeric_metrics, numeric_series
+from vfl.metrics.numeric import count_metrics, explained_deviance, numeric_metrics, numeric_series
 from vfl.metrics.stability import Bins, mark, psi
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "class_metrics",
     "class_series",
     "count_metrics",
+    "explained_deviance",
     "mark",
     "numeric_metrics",
     "numeric_series",

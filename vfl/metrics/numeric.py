@@ -43,6 +43,15 @@ def count_metrics(y: ArrayLike, mean: ArrayLike) -> Metrics:
     return out
 
 
+def explained_deviance(y: ArrayLike, mean: ArrayLike, weight: ArrayLike) -> float:
+    """The share of the weighted Poisson deviance that is explained, against the weighted mean of y; 0 where y is constant.  All (n,); y 0 or more, mean above 0."""
+    observed, predicted = _checked(y, mean)
+    each = np.asarray(weight, np.float64)
+    null = np.full(len(observed), np.average(observed, weights=each))
+    least = float(each @ deviances(observed, null)) if null.any() else 0.0
+    return 1 - float(each @ deviances(observed, predicted)) / least if least else 0.0
+
+
 def deviances(observed: Floats, predicted: Floats) -> Floats:
     """The unit deviance (n,) of Poisson: 2 (y ln(y / m) - y + m)."""
     part = observed * np.log(np.where(observed > 0, observed, 1.0) / predicted)

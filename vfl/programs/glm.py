@@ -47,6 +47,7 @@ class GlmJob:
     fit_intercept: bool = True
     class_weight: ClassWeight = None
     weighted: bool = False
+    exposure: bool = False  # of counts: these weights are exposures
     models: int = 0  # how many are trained, one-vs-rest; 0: the guest's label decides
     clip: float = 6.0
     score_bits: int = 10
@@ -76,6 +77,10 @@ class GlmJob:
             stopping=stopping_of(self.tol, self.n_iter_no_change, validation=self.early_stopping),
         )
 
+    def expected(self, predictions: NDArray[np.float64], rows: Table) -> NDArray[np.float64]:
+        """At the guest: what the labels of rows are held against; of counts with exposures, which are predicted a unit of exposure, times these."""
+        return predictions * rows.weight.to_numpy(np.float64) if self.exposure and rows.weight is not None else predictions
+
     def targets(self, table: Table, train: int) -> Targets:
         """What the guest's rows are fitted to, of which the first `train` are trained on.  Raises DataError."""
         assert table.label is not None
@@ -84,7 +89,7 @@ class GlmJob:
         if self.family == "linear":
             return targets.linear(label, weights, me, train, centred=self.fit_intercept)
         if self.family == "poisson":
-            return targets.poisson(label, weights, me, train)
+            return targets.poisson(label, weights, me, train, exposure=self.exposure)
         return targets.logistic(label, table.classes or (), self.class_weight, weights, me, train)
 
 
@@ -206,7 +211,7 @@ def fold_guest(session: Session, train: Table, job: GlmJob, rows: search.Rows) -
 
     end = partial(fold_scores.guest, x=held, score_bits=job.score_bits)
     found = glm.guest(session, x, wanted.y, job.terms, session.seed("model id").secret[:16], wanted.weights, end=end)
-    return means(job.family, found.weights.T, wanted.scale.mean, wanted.scale.scale)
+    return job.expected(means(job.family, found.weights.T, wanted.scale.mean, wanted.scale.scale), outside)
 
 
 def fold_host(session: Session, train: Table, job: GlmJob, rows: search.Rows) -> None:

@@ -87,10 +87,13 @@ def linear(label: Floats, weights: Floats | None, me: str, train: int, *, centre
     return Targets(((label - mean) / scale)[np.newaxis], of_one(weights, me), Scale(mean, scale))
 
 
-def poisson(label: Floats, weights: Floats | None, me: str, train: int) -> Targets:
-    """label (n,) counts; weights are brought to a mean of 1 over the first `train` rows, as the objective is a mean."""
+def poisson(label: Floats, weights: Floats | None, me: str, train: int, *, exposure: bool) -> Targets:
+    """label (n,) counts; weights are brought to a mean of 1 over the first `train` rows, as the objective is a mean.  exposure: they are each row's exposure, so
+    that what is fitted is the count a unit of exposure, weighted by it: the same optimum as of counts whose means are multiplied by exposures."""
     if not label[:train].any():
         raise DataError("all training rows' counts are zero", remedy="Use a larger or another sample", party=me)
+    if exposure and weights is not None:
+        label = label / weights
     return Targets(label[np.newaxis], of_one(None if weights is None else weights / weights[:train].mean(), me))
 
 
