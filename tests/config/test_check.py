@@ -137,3 +137,22 @@ def test_a_guest_with_rare_events_is_told_of_more_passes(write):
     assert said.startswith("max_iter = 100: labels like these usually take about 340 passes between 2 parties")
     assert look_at(load_job(write(with_key("model", "max_iter = 340", MINIMAL))), rare, 1 << 20) == []
     assert look_at(load_job(write(MINIMAL)), even, 1 << 20) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([], ""),
+        (['objective = "multi:softprob"', "num_class = 3"], "where classes share ciphertexts it foretells too much"),
+        ([f'continue_from = "{"ab" * 16}"'], "rounds that the model has already are counted"),
+    ],
+    ids=["trees", "classes", "continued"],
+)
+def test_the_estimate_of_trees_says_what_it_does_not_know(write, monkeypatch, lines, words):
+    monkeypatch.setattr(cost.Machine, "measured", lambda bits: cost.Machine(1e-6, 0.01))
+    text = HIDDEN
+    for line in lines:
+        text = with_key("model", line, text)
+    told = estimate.told(load_job(write(text)), 10_000, 5)
+    assert words in told
+    assert told.endswith("fitted on") == (not words)

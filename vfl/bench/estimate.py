@@ -72,13 +72,23 @@ def _batches(job: Job, rows: int) -> int:
     return 1 if sgd is None else sgd.batches(rows_log2(rows))
 
 
+def _caveats(job: Job, rows: int) -> list[str]:
+    """What the formula does not know of a job."""
+    found = ["whole passes; of mini-batches it foretells too much where they are small"] if _batches(job, rows) > 1 else []
+    if job.model.kind == "boosted-trees" and job.model.num_class > 1:
+        found.append("each class by itself; where classes share ciphertexts it foretells too much")
+    if job.model.kind == "boosted-trees" and job.model.continue_from is not None:
+        found.append("the rounds that the model has already are counted, too")
+    return found
+
+
 def told(job: Job, rows: int, columns: int) -> str | None:
     """The estimate in words, with its error; None for a kind without a formula."""
     found, work = times(job, rows, columns), workload(job, rows, columns)
     if found is None or work is None:
         return None
     wrong = cost.fitted()["errors"][cost.variant(work)]
-    told = " (whole passes; of mini-batches it foretells too much where they are small)" if _batches(job, rows) > 1 else ""
+    told = "".join(f" ({caveat})" for caveat in _caveats(job, rows))
     by_network = ", ".join(f"{words.duration(seconds)} ({network.name})" for network, seconds in found.items())
     whole = f" for all {job.trainings} trainings" if job.search is not None else ""
     return (
