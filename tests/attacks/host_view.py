@@ -97,10 +97,11 @@ def record(
     *,
     penalty: glm.Penalty | None = None,
     sgd: glm.Sgd | None = None,
+    ends: glm.Stopping | None = None,
 ) -> tuple[View, list[Sent]]:
     """Trains; the view of the only host, and the whole transcript."""
     roles, transcript, public = Roles("guest", ("host",), "arbiter"), list[Sent](), Keyring()
-    terms = glm.Terms(link, penalty or glm.Penalty(1.0), passes, sgd=sgd)
+    terms = glm.Terms(link, penalty or glm.Penalty(1.0), passes, sgd=sgd, stopping=ends)
 
     def arbiter(session: Session) -> bytes:
         key = scheme.generate("arbiter", session.seed("key"))

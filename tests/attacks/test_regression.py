@@ -11,6 +11,7 @@ from protocols.cipher import CipherVec, DecryptionKey
 from protocols.glm.block import Block
 from protocols.glm.links import Link
 from protocols.glm.sealed_link import EdgeShare
+from protocols.glm.stopping import Verdict
 from protocols.glm.training import Residual
 from tests.attacks.families import FAMILIES, problem
 from tests.attacks.host_view import Matrix, View, gain, record
@@ -27,6 +28,15 @@ def test_least_squares_over_what_the_host_received_adds_nothing(family: str) -> 
     own, added = gain(view)
     assert own > 0.03
     assert added < 0.02
+
+
+@pytest.mark.parametrize("family", [pytest.param("exact", marks=pytest.mark.slow), "linear"])
+def test_verdicts_on_the_loss_add_nothing(family: str) -> None:
+    link, blocks, y = problem(family)
+    view, _ = record(blocks, y, link, PASSES, TOY, ends=glm.Stopping(1e-5, 2))
+    assert {s.kind for s in view.received} >= {Verdict, Residual}
+    assert view.columns().shape[1] >= 3 * 5
+    assert gain(view)[1] < 0.02
 
 
 SGD = glm.Sgd(64)  # 8 batches of 50 rows
