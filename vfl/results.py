@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from protocols.cipher import CipherVec, backend
 from protocols.message import registry
 from protocols.session import Roles
-from vfl.config import PERMITS, Job, Party
+from vfl.config import PERMITS, Job, Party, needed_permits
 from vfl.counting import CountingTap, pace
 from vfl.data import KeyLists, Objective
 from vfl.evaluation import measured
@@ -43,7 +43,7 @@ def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: st
         "metrics": {},
         "phases": [],
         "disclosure": [],
-        "permits": {p: PERMITS[p] for p in job.disclosure.allow},
+        "permits": {p: PERMITS[p] for p in job.disclosure.allow if p in needed_permits(job)},
         "model": {"kind": job.model.kind, **settled(job), "key_bits": job.crypto.key_bits},
         "environment": environment(),
         "job_file": json.loads(job.canonical),

@@ -1,6 +1,8 @@
 """`vfl check` finds what would go wrong: head-room for the job's rows, the same at every party, and columns that can carry nothing or lie too far out."""
 
+import datetime
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from vfl.config import load_job
 from vfl.data import Table, table_from_frame
 from vfl.kinds import kind_of
 from vfl.look import look_at
+from vfl.results import result_frame
 from vfl.show import print_permits
 
 
@@ -35,6 +38,8 @@ def test_a_permission_that_no_message_needs_is_not_told_as_disclosed(write):
     assert "edge-count-to-arbiter" not in disclosed
     assert "final-weights-to-owner" in disclosed
     assert "edge-count-to-arbiter, which none of its messages needs" in caution
+    party = SimpleNamespace(role="guest", name="bank")
+    assert "edge-count-to-arbiter" not in result_frame(job, party, datetime.datetime.now(datetime.UTC), "run")["permits"]
     exact = io.StringIO()
     print_permits(load_job(write(MINIMAL)), Console(file=exact, width=400))
     assert "edge-count-to-arbiter" in exact.getvalue()
