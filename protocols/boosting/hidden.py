@@ -112,10 +112,9 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
             seats = [session.seed("seats").permutation(packing.nodes) if hosts else np.arange(packing.nodes) for _ in trees]  # 2
             taken.append(seats)
             offers = [[plain_offer(binned, candidates, growing, q)] for growing, q in zip(trees, qs, strict=True)]
-            if hosts:
-                plain = [seated(packing, q, growing, seat, sampled) for q, growing, seat in zip(qs, trees, seats, strict=True)]
-                for first in range(0, len(trees), packing.classes):
-                    send_gradients(session, key, packing.side_by_side(plain[first : first + packing.classes]))
+            for together in packing.shares(len(trees)) if hosts else []:
+                plain = [seated(packing, qs[k], trees[k], seats[k], sampled) for k in together]
+                send_gradients(session, key, packing.side_by_side(plain))
             for party, channel in enumerate(hosts, 1):
                 for k, (growing, seat) in enumerate(zip(trees, seats, strict=True)):
                     offers[k].append(receive_seat_sums(channel, key, packing, k, seat[growing.pads], longest_list(p, columns[party])))  # 3

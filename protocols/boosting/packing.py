@@ -108,6 +108,10 @@ class Packing:
         """So many groups of slots share a plaintext."""
         return self.plain_bits // self.group_width
 
+    def shares(self, all_classes: int) -> list[range]:
+        """The classes of each ciphertext of a row."""
+        return [range(first, min(first + self.classes, all_classes)) for first in range(0, all_classes, self.classes)]
+
     def side_by_side(self, classes: Sequence[PlainVec]) -> PlainVec:
         """One plaintext a row out of those of its classes, the first lowest."""
         return reduce(operator.add, (plain.shift_left(self.stride * place) for place, plain in enumerate(classes)))
