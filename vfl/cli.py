@@ -92,6 +92,10 @@ def init(
         str, typer.Option(metavar="NAME", help="This party's name in job files: small letters, digits and hyphens.", show_default=False)
     ],
     kind: ModelKind = "logistic-regression",
+    encrypt_key: Annotated[
+        bool,
+        typer.Option("--encrypt-key", help="Encrypt the key's file: passphrase from VFL_KEY_PASSPHRASE, or asked for at the terminal."),
+    ] = False,
 ) -> None:
     """Make this party's folder: key, certificate, party.toml.
 
@@ -99,7 +103,7 @@ def init(
     """
     from vfl.setup import init_party
 
-    identity = init_party(folder, role.value, name, kind=kind)
+    identity = init_party(folder, role.value, name, encrypt=encrypt_key, kind=kind)
     say(f"{folder / 'party.toml'}: fill in what the comments ask for")
     say(f"{identity.certificate_path}: give this file to your partners; its fingerprint, to compare by phone:")
     say(f"  {identity.fingerprint()}")

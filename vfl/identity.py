@@ -63,11 +63,14 @@ class Identity:
         context.load_cert_chain(self.certificate_path, self.key_path, no_prompt)
 
     @classmethod
-    def load(cls, key_path: Path, certificate_path: Path, name: str | None = None) -> Identity:
-        """The identity in these two files.  Raises ConfigError, with the remedy, unless it can be used now (and as `name`)."""
+    def load(cls, key_path: Path, certificate_path: Path, name: str | None = None, passphrase: bytes | None = None) -> Identity:
+        """The identity in these two files.  Raises ConfigError, with the remedy, unless it can be used now (and as `name`).
+
+        passphrase: of an encrypted key; otherwise it is looked for, or asked for, where the key is encrypted.
+        """
         pem = _read(certificate_path, "certificate")
         certificate = load_certificate(pem, str(certificate_path))
-        key, passphrase = _load_key(key_path)
+        key, passphrase = _load_key(key_path, passphrase)
         if key.public_key() != certificate.public_key():
             raise ConfigError(
                 f"{certificate_path} does not belong to the key {key_path}",
@@ -101,14 +104,18 @@ class Identity:
         raise TypeError("an identity holds a private key and is never pickled")
 
 
-def create_identity(folder: Path, name: str, days: int = 825) -> Identity:
-    """A new key (`key.pem`, mode 0600) and self-signed certificate (`cert.pem`, CN = `name`) in `folder`; never overwrites a key."""
+def create_identity(folder: Path, name: str, days: int = 825, passphrase: bytes | None = None) -> Identity:
+    """A new key (`key.pem`, mode 0600) and self-signed certificate (`cert.pem`, CN = `name`) in `folder`; never overwrites a key.
+
+    passphrase: what the key's file is encrypted with.
+    """
     check_name(name)
     key_path, certificate_path = folder / "key.pem", folder / "cert.pem"
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
-    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    sealed = serialization.NoEncryption() if passphrase is None else serialization.BestAvailableEncryption(passphrase)
+    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealed)
     try:
         handle = os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -119,7 +126,7 @@ def create_identity(folder: Path, name: str, days: int = 825) -> Identity:
         file.write(secret)
     pem = _self_signed(key, name, days).public_bytes(serialization.Encoding.PEM)
     certificate_path.write_bytes(pem)
-    return Identity.load(key_path, certificate_path, name)
+    return Identity.load(key_path, certificate_path, name, passphrase)
 
 
 def _self_signed(key: ec.EllipticCurvePrivateKey, name: str, days: int) -> x509.Certificate:
@@ -213,13 +220,12 @@ def _read(path: Path, what: str) -> bytes:
         ) from None
 
 
-def _load_key(path: Path) -> tuple[ec.EllipticCurvePrivateKey, bytes | None]:
+def _load_key(path: Path, passphrase: bytes | None) -> tuple[ec.EllipticCurvePrivateKey, bytes | None]:
     """The key, and the passphrase that its file is encrypted with, if it is."""
-    pem, passphrase = _read(path, "key"), None
+    pem = _read(path, "key")
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise ConfigError(f"The key {path} can be read by other users", remedy=f"Run `chmod 600 {path}`")
-    if b"ENCRYPTED" in pem:
-        passphrase = _passphrase(path)
+    passphrase = (passphrase or _passphrase(path)) if b"ENCRYPTED" in pem else None
     try:
         key = serialization.load_pem_private_key(pem, password=passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -231,11 +237,28 @@ def _load_key(path: Path) -> tuple[ec.EllipticCurvePrivateKey, bytes | None]:
     return key, passphrase
 
 
-def _passphrase(path: Path) -> bytes:
+def new_passphrase() -> bytes:
+    """What a new key is to be encrypted with: from the environment, or typed twice at the terminal.  Raises ConfigError."""
+    asked = PASSPHRASE not in os.environ
+    given = _asked("Passphrase of the new key: ")
+    if not given:
+        raise ConfigError(
+            "no passphrase was given for the new key",
+            remedy=f"Set {PASSPHRASE} in this process's environment, or start it at a terminal; without --encrypt-key the key's file is not encrypted",
+        )
+    if asked and _asked("The same again: ") != given:
+        raise ConfigError("the two passphrases differ", remedy="Give the command again; nothing was written")
+    return given.encode()
+
+
+def _asked(prompt: str) -> str | None:
     """From the environment, or from who sits at the terminal; it is in no file, argument or log."""
     given = os.environ.get(PASSPHRASE)
-    if given is None and sys.stdin is not None and sys.stdin.isatty():
-        given = getpass.getpass(f"Passphrase of {path}: ")
+    return getpass.getpass(prompt) if given is None and sys.stdin is not None and sys.stdin.isatty() else given
+
+
+def _passphrase(path: Path) -> bytes:
+    given = _asked(f"Passphrase of {path}: ")
     if not given:
         raise ConfigError(
             f"The key {path} is encrypted", remedy=f"Set {PASSPHRASE} in this process's environment, or start it at a terminal"

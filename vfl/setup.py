@@ -11,23 +11,25 @@ from protocols.errors import ConfigError
 from vfl.config import job_from, load_party, starter_job, starter_party, with_peer
 from vfl.config.job import Role
 from vfl.files import write_private
-from vfl.identity import Identity, check_name, common_name, create_identity, fingerprint, load_certificate
+from vfl.identity import Identity, check_name, common_name, create_identity, fingerprint, load_certificate, new_passphrase
 
 
-def init_party(folder: Path, role: Role, name: str, **settings: Any) -> Identity:
+def init_party(folder: Path, role: Role, name: str, *, encrypt: bool = False, **settings: Any) -> Identity:
     """Makes `folder` with identity/, peers/ and party.toml (`settings` as `vfl.config.starter_party`).  Raises ConfigError where one exists.
 
+    encrypt: the key's file, with a passphrase from the environment or the terminal (`vfl.identity.new_passphrase`).
     A new folder has mode 0700, identity/ too, and party.toml 0600 whatever the umask says: an address of a database can hold a password.
     """
     party_file = folder / "party.toml"
     if party_file.exists():
         raise ConfigError(f"{party_file} exists already", remedy="Choose another folder; an identity is never overwritten")
     text = starter_party(role, name, **settings)
+    passphrase = new_passphrase() if encrypt else None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         (folder / "peers").mkdir(exist_ok=True)
-        identity = create_identity(folder / "identity", name)
+        identity = create_identity(folder / "identity", name, passphrase=passphrase)
         write_private(party_file, text.encode())
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written ({error.strerror})", remedy="Choose a folder that you may write to") from None

@@ -6,12 +6,14 @@ import shutil
 import ssl
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 
 from protocols.errors import ConfigError
 from vfl.identity import PASSPHRASE, Identity, create_identity, verify
+from vfl.setup import init_party
 
 
 def encrypted(folder: Path, how: str) -> Path:
@@ -49,3 +51,30 @@ def test_it_opens_with_its_passphrase_only(tmp_path: Path, monkeypatch: pytest.M
     assert verify(identity.certificate_pem, b"signed", identity.sign(b"signed"))
     identity.show_to(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     assert "correct horse" not in repr(identity) + str(vars(identity).get("name"))
+
+
+@pytest.mark.parametrize("typed", [None, ["correct horse", "correct horse"], ["correct horse", "wrong horse"], [""]])
+def test_init_makes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: list[str] | None) -> None:
+    """From the environment, without a question; or typed twice, and where the two differ or nothing is given, nothing is written."""
+    folder, answers = tmp_path / "bank", iter(typed or [])
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("getpass.getpass", lambda prompt: next(answers))
+    monkeypatch.delenv(PASSPHRASE, raising=False)
+    if typed is None:
+        monkeypatch.setenv(PASSPHRASE, "correct horse")
+    elif typed != ["correct horse"] * 2:
+        with pytest.raises(ConfigError, match=r"no passphrase was given|the two passphrases differ") as caught:
+            init_party(folder, "guest", "bank", encrypt=True)
+        assert not folder.exists()
+        assert "horse" not in str(caught.value)
+        return
+    identity = init_party(folder, "guest", "bank", encrypt=True)
+    pem = identity.key_path.read_bytes()
+    assert b"ENCRYPTED" in pem
+    with pytest.raises(TypeError):
+        serialization.load_pem_private_key(pem, password=None)
+    assert list(answers) == []
+    monkeypatch.setenv(PASSPHRASE, "correct horse")
+    again = Identity.load(identity.key_path, identity.certificate_path, "bank")
+    assert verify(identity.certificate_pem, b"signed", again.sign(b"signed"))
+    assert not any(b"correct horse" in path.read_bytes() for path in folder.rglob("*") if path.is_file())
