@@ -66,9 +66,9 @@ docs: setup  ## the generated pages: docs/leakage.md
 bench: setup  ## what encryption costs: the same jobs in five modes, scaling, networks, other libraries; a table, overhead.html and .json
 	$(BIN)/vfl bench
 
-bench-full: setup  ## the same on large tables, after the cost model was fitted anew on this machine: hours, and a quiet machine
+bench-full: setup  ## the same on large tables, after the cost model was fitted anew: half an hour of a quiet machine; PEERS=PYTHON that has other libraries
 	$(BIN)/python -m vfl.bench.fit
-	$(BIN)/vfl bench --full
+	$(BIN)/vfl bench --full $(if $(PEERS),--peers-python $(PEERS))
 	$(BIN)/python -m benchmarks.document
 
 bench-glm: setup  ## a regression by operation: products and seconds a row and pass

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vfl.bench.page import KINDS, figures, of, ratio
+from vfl.bench.page import AXES, KINDS, described, figures, of, ratio
 from vfl.bench.terminal import read
 from vfl.report import words
 
@@ -22,7 +22,7 @@ BEGIN, END = "<!-- written by python -m benchmarks.document -->", "<!-- until he
 STYLE = (
     "<style>text{fill:#55616d;font:13px system-ui,sans-serif}.middle{text-anchor:middle}.end{text-anchor:end}.grid{stroke:#dfe2e4}.axis{stroke:#55616d}"
     ".line{fill:none;stroke-width:2.4}.line.joint{stroke:#12597c}.line.alone{stroke:#a35200;stroke-dasharray:7 4}.chance{stroke:#55616d;stroke-dasharray:2 4}"
-    ".dot.joint{fill:#12597c}.dot.alone{fill:#fff;stroke:#a35200;stroke-width:1.8}</style>"
+    ".line.third{stroke:#1b6b41;stroke-dasharray:2 4}.dot.third{fill:#1b6b41}.dot.joint{fill:#12597c}.dot.alone{fill:#fff;stroke:#a35200;stroke-width:1.8}</style>"
 )
 
 
@@ -31,27 +31,15 @@ def section(result: Mapping[str, Any]) -> Iterator[str]:
     env, command = result["environment"], "vfl bench --full" if result["full"] else "vfl bench"
     load = ", ".join(map(str, env["load_average"]))
     yield from ("## What does encryption cost, from end to end?", "")
-    yield f"`{command}`, commit {env['commit']}: {env['cpu']}, {env['cores']} cores, {env['backend']}, load average {load} at the end."
+    yield f"`{command}`, {words.duration(result['seconds'])}, commit {env['commit']}: {env['cpu']}, {env['cores']} cores, {env['backend']}, load average {load} at the end."
     yield "The same job, alignment included, all parties on this machine; seconds of CPU of all parties together."
     if env["load_average"][0] > env["cores"]:
         yield "The machine was busy with other work: products, bytes and round trips are exact, seconds are too long."
     for name, title in KINDS.items():
-        runs = [run for run in of(result["modes"], name) if "skipped" not in run]
-        if not runs:
-            continue
-        work, clear = runs[0]["work"], next(run["cpu_s"] for run in runs if run["mode"] == "clear")
-        shape = f"{work['passes']} passes, link {work['link']}"
-        if name == "trees":
-            shape = f"{work['trees']} trees of depth {work['depth']}, {work['bins']} bins, {work['membership']}"
-        yield from ("", f"**{title}**, {work['rows']:,} rows, {work['guest_columns']} + {work['host_columns']} columns, {shape}:", "")
-        yield "| mode | seconds | CPU s | times the clear | products | of the time explained | sent | AUC |"
-        yield "|---|---|---|---|---|---|---|---|"
-        for run in runs:
-            explained = f"{run['explained']:.0%}" if "explained" in run else "-"
-            yield (
-                f"| {run['label']} | {run['wall_s']:.2f} | {run['cpu_s']:.2f} | {ratio(run['cpu_s'], clear)} | {run['products']:,} | {explained} "
-                f"| {words.size(run['bytes'])} | {run['auc']:.4f} |"
-            )
+        if runs := of(result["modes"], name):
+            yield from modes(title, runs)
+    yield from small(result)
+    yield from others(result)
     yield from networks(result)
     yield from peers(result)
     if told := result["model"]:
@@ -62,6 +50,56 @@ def section(result: Mapping[str, Any]) -> Iterator[str]:
         yield "measurement, none of which it was fitted on."
     yield ""
     yield from (f"![{title}](figures/{name}.svg)" for name, title, _ in drawn(result))
+
+
+def modes(title: str, runs: list[Mapping[str, Any]]) -> Iterator[str]:
+    """One job in every mode, then the ratio of each mode to each other one."""
+    work, ran = runs[0]["work"], [run for run in runs if "skipped" not in run]
+    columns = "" if work["kind"] == "alignment" else f", {work['guest_columns']} + {work['host_columns']} columns"
+    yield from ("", f"**{title}**, {work['rows']:,} rows{columns}, {described(work)}:", "")
+    yield "| mode | seconds | CPU s | products | of the time explained | sent | peak memory | AUC |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for run in runs:
+        if "skipped" in run:
+            yield f"| {run['label']} | skipped: {run['skipped']} |"
+            continue
+        explained, auc = f"{run['explained']:.0%}" if "explained" in run else "-", "-" if run["auc"] is None else f"{run['auc']:.4f}"
+        yield (
+            f"| {run['label']} | {run['wall_s']:.2f} | {run['cpu_s']:.2f} | {run['products']:,} | {explained} "
+            f"| {words.size(run['bytes'])} | {run['peak_mib']:.0f} MiB | {auc} |"
+        )
+    yield from ("", "| CPU seconds over those of | " + " | ".join(run["label"] for run in ran) + " |", "|---|" + "---|" * len(ran))
+    for run in ran:
+        yield f"| {run['label']} | " + " | ".join(ratio(run["cpu_s"], other["cpu_s"]) for other in ran) + " |"
+    for run in ran[-1:]:
+        if phases := run.get("phases"):
+            told = ", ".join(f"{p['party']} {p['phase']} {p['seconds']:.2f} s" for p in phases if p["seconds"] >= 0.005)
+            yield from ("", f"{run['label']}, seconds of work by party and phase: {told}.")
+
+
+def small(result: Mapping[str, Any]) -> Iterator[str]:
+    """What python-paillier takes for the same protocols."""
+    runs = [run for run in result["modes"] if run.get("small")]
+    yield from ("", "Through python-paillier, one exponentiation an element, on tables that are small enough for it:", "")
+    yield from ("| job | mode | rows | seconds | CPU s |", "|---|---|---|---|---|")
+    for run in runs:
+        yield f"| {run['work']['kind']} | {run['label']} | {run['work']['rows']} | {run['wall_s']:.2f} | {run['cpu_s']:.2f} |"
+
+
+def others(result: Mapping[str, Any]) -> Iterator[str]:
+    """Other models, and what was left out of the sweeps."""
+    if runs := [run for run in result["kinds"] if "skipped" not in run]:
+        yield from ("", "Other models, 5 + 18 columns, under a key of 2048 bits:", "")
+        yield from ("| model | rows | seconds | CPU s | products | sent |", "|---|---|---|---|---|---|")
+        for run in runs:
+            cells = f"{run['wall_s']:.2f} | {run['cpu_s']:.2f} | {run['products']:,} | {words.size(run['bytes'])}"
+            yield f"| {described(run['work'])} | {run['work']['rows']:,} | {cells} |"
+    for run in (*result["sweeps"], *result["kinds"]):
+        if "skipped" in run:
+            yield from (
+                "",
+                f"Left out: {run['work']['kind']}, {AXES.get(run.get('axis'), 'base')} = {run.get('value', 0):,}: {run['skipped']}.",
+            )
 
 
 def networks(result: Mapping[str, Any]) -> Iterator[str]:
@@ -87,7 +125,7 @@ def peers(result: Mapping[str, Any]) -> Iterator[str]:
     yield "|---|---|---|" + "---|" * len(operations)
     for row in result["peers"]:
         cells = " | ".join(f"{row['microseconds'][op]:.1f}" if op in row.get("microseconds", {}) else "-" for op in operations)
-        yield f"| {row['library']} | {row['key']} | {row['randomness']} | {row.get('skipped') or cells} |"
+        yield f"| {row['library']} {row.get('version', '')} | {row['key']} | {row['randomness']} | {row.get('skipped') or cells} |"
 
 
 def drawn(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:

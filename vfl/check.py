@@ -68,10 +68,10 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
         facts["table"] = f"{len(ready.table):,} rows, {ready.table.features.shape[1]} columns" + (
             ", and the label" if ready.table.label is not None else ""
         )
-        if getattr(job.model, "max_iter", None) == "auto" and (passes := usual_passes(job, ready.table)):
-            facts["passes"] = f"about {passes}, by these labels: the common rows decide"
-        if time := estimate.told(job, len(ready.table), ready.table.features.shape[1]):
-            facts["time"] = time
+    passes = usual_passes(job, ready.table) if ready.table and getattr(job.model, "max_iter", None) == "auto" else None
+    if passes:
+        facts["passes"] = f"about {passes}, by these labels: the common rows decide"
+    facts["time"] = estimate.told(job, (len(ready.table), ready.table.features.shape[1]) if ready.table else None, passes)
     if party.policy.runs_per_partner_per_month is not None:
         facts["runs left"] = ", ".join(f"{budget.left(p)} with {p}" for p in peers) + ", this month"
     for name, text in facts.items():

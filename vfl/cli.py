@@ -295,7 +295,12 @@ def report(
 
 @app.command(epilog=examples("bench"))
 def bench(
-    full: Annotated[bool, typer.Option("--full", help="Large tables, long sweeps, network namespaces: an hour or more.")] = False,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full", help="Large tables, long sweeps, other models, network namespaces: a quarter of an hour on two quiet cores."
+        ),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -308,6 +313,12 @@ def bench(
     compare: Annotated[
         Path | None, typer.Option(metavar="OLD.json", help="An older overhead.json: says what costs more now.", show_default=False)
     ] = None,
+    peers_python: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PYTHON", help="A Python that has the other libraries, so that they need not be beside this one.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Measure what encryption costs on this machine.
 
@@ -315,7 +326,7 @@ def bench(
     """
     from vfl.bench.command import bench as measure
 
-    measure(full, out, as_json, compare, Console(emoji=False))
+    measure(full, out, as_json, compare, peers_python, Console(emoji=False))
 
 
 def main() -> None:

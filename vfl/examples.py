@@ -27,7 +27,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "model show": ("vfl model show RUN/model",),
     "chaos kill": ("vfl chaos kill --every 20", "vfl chaos kill --model boosted-trees --every-boundary --instants 200"),
     "chaos net": ("vfl chaos net", "vfl chaos net --schedules 2000 --seed 8 --model logistic-regression"),
-    "bench": ("vfl bench", "vfl bench --out results/ --compare old/overhead.json", "vfl bench --full"),
+    "bench": ("vfl bench", "vfl bench --out results/ --compare old/overhead.json", "vfl bench --full --peers-python peers/bin/python"),
 }  # fmt: skip
 
 

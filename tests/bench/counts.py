@@ -25,7 +25,7 @@ BACKENDS = ("ifma", "serial")
 
 
 def jobs() -> dict[str, Any]:
-    """Workloads by name, each with its part of everything: exact and taylor links, mini-batches, both profiles of trees, one host and two."""
+    """Workloads by name, each with its part of everything: every kind of model, both links, mini-batches, both profiles of trees, one host and two."""
     from vfl.bench.workload import Workload
     from vfl.estimators import LogisticRegression
 
@@ -39,6 +39,10 @@ def jobs() -> dict[str, Any]:
         "logistic exact, one host": Workload("logistic", passes=5, **small),
         "logistic in mini-batches": InBatches("logistic", passes=5, **small),
         "logistic taylor, two hosts": Workload("logistic", passes=5, link="taylor", hosts=2, **small),
+        "linear": Workload("linear", passes=5, **small),
+        "poisson, weighted rows": Workload("poisson", passes=5, weighted=True, **small),
+        "logistic taylor, three classes": Workload("logistic", passes=5, link="taylor", classes=3, **small),
+        "scorecard": Workload("scorecard", passes=5, link="taylor", **(small | {"rows": 160})),
         "trees hidden": Workload("trees", trees=1, depth=2, bins=8, **small),
         "trees shared, two hosts": Workload("trees", trees=1, depth=3, bins=8, membership="shared", hosts=2, **small),
     }

@@ -29,9 +29,22 @@ PointVec.hash_to_group = classmethod(lambda cls, items, domain: once(cls, items,
 """
 
 
+SUM_A_ROW = """
+from protocols.glm.links import Linear
+once = Linear.difference
+Linear.difference = lambda link, session, z, y: (z + z, once(link, session, z, y))[1]
+"""
+LABELS_ONE_BY_ONE = """
+from protocols import woe
+woe.CHUNK = 1
+"""
+
+
 @pytest.mark.parametrize(
     ("planted", "job", "what"),
     [
+        (SUM_A_ROW, "linear", "products, guest"),
+        (LABELS_ONE_BY_ONE, "scorecard", "guest -> host1: BinnedLabels"),
         (PRODUCT_A_ROW, "logistic exact", "products, host1"),
         (SMALL_CHUNKS, "trees hidden", "guest -> host1: RowGradients"),
         (POINTS_TWICE, "trees hidden", "points"),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ import pytest
 
 from protocols.cipher import CipherVec, Paillier
 from protocols.glm.block import Block
-from vfl.bench import cost, network, page, terminal
+from vfl.bench import cost, network
 from vfl.bench.fit import coefficients, least
 from vfl.bench.meter import Event, Meter
 from vfl.bench.network import Network, play
@@ -138,10 +136,14 @@ def test_coefficients_are_found_again_and_never_negative() -> None:
     "work",
     [
         Workload("logistic", 350, guest_columns=4, host_columns=6, passes=6),
+        Workload("logistic", 300, guest_columns=4, host_columns=6, passes=5, classes=3, weighted=True),
+        Workload("linear", 300, guest_columns=4, host_columns=6, passes=6),
+        Workload("poisson", 300, guest_columns=4, host_columns=6, passes=5),
+        Workload("scorecard", 300, guest_columns=4, host_columns=20, passes=5, link="taylor"),
         Workload("trees", 700, guest_columns=4, host_columns=6, trees=1, depth=4),
         Workload("trees", 700, guest_columns=4, host_columns=6, trees=1, depth=4, membership="shared"),
     ],
-    ids=["exact", "hidden", "shared"],
+    ids=["exact", "classes", "linear", "poisson", "scorecard", "hidden", "shared"],
 )
 def test_counts_of_a_job_that_the_model_was_not_fitted_on_are_foretold_within_30_per_cent(work: Workload) -> None:
     found, told = measure("paillier", work, 2048, judge=False), cost.predict(work, 2048)
@@ -182,78 +184,3 @@ def test_a_formula_is_fitted_from_runs() -> None:
     for work, found in zip(works, runs, strict=True):
         told = sum(c * cost.terms(work, 2048)[name] for name, c in formula.items())
         assert told == pytest.approx(found["round_trips"], rel=0.02)
-
-
-# -- results --------------------------------------------------------------------------------------------------------------------------
-
-
-@cache
-def result() -> dict[str, Any]:
-    asked = {"threads": 1, "judge": True}
-    modes: list[dict[str, Any]] = [
-        {"mode": "joined", "label": "centralised", "work": SMALL.as_dict(), "skipped": "<none> is not installed"}
-    ]
-    for mode, bits in (("clear", 2048), ("paillier", 512)):
-        modes.append(
-            asked | {"mode": mode, "label": mode, "key_bits": bits, "work": SMALL.as_dict()} | measure(mode, SMALL, bits, judge=True)
-        )
-    sweep = [modes[2] | {"axis": "rows", "value": 30, "cpu_s": 0.1}, modes[2] | {"axis": "key_bits", "value": 2048}]
-    told = {"work": SMALL.as_dict(), "key_bits": 512, "threads": 1, "cpu_s": 1.0, "predicted_s": 1.2, "error": 0.2}
-    return {
-        "format": 1,
-        "full": False,
-        "environment": {
-            "cpu": "a processor",
-            "cores": 2,
-            "backend": "serial",
-            "load_average": [0.1],
-            "system": "x",
-            "versions": {"vfl": "1"},
-        }
-        | {"commit": None, "measured": "2026-01-01"},
-        "modes": modes,
-        "sweeps": sweep,
-        "model": [told, told | {"error": -0.1}],
-        "networks": [{"name": n.name} for n in network.NETWORKS],
-        "peers": [
-            {"library": "vfl", "key": "k", "randomness": "fresh", "microseconds": {"add": 1.0}},
-            {"library": "other", "key": "k", "randomness": "fresh", "skipped": "not installed"},
-        ],
-    }
-
-
-def test_the_page_holds_what_was_measured_and_nothing_from_outside() -> None:
-    text = page.render(result())
-    assert "&lt;none&gt; is not installed" in text
-    assert f"{result()['modes'][2]['products']:,}" in text
-    assert "<script" not in text
-    assert "http" not in text.replace("http-equiv", "")
-
-
-def test_the_terminal_shows_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    from rich.console import Console
-
-    terminal.print_result(result(), Console(width=160))
-    shown = capsys.readouterr().out
-    assert f"{result()['modes'][2]['products']:,}" in shown
-    assert "at most 20% wrong on 2 jobs" in shown
-
-
-def test_a_comparison_names_what_costs_more_and_nothing_else() -> None:
-    old = result()
-    assert terminal.grown(old, old) == []
-    new = copy.deepcopy(old)
-    new["modes"][2]["products"] += 1
-    new["modes"][1]["cpu_s"] *= 1.05  # chance
-    new["peers"][0]["microseconds"]["add"] = 2.0
-    assert [name for name, _, _ in terminal.grown(old, new)] == ["logistic, paillier, 60 rows: products", "vfl: add"]
-
-
-def test_the_page_of_the_docs_is_what_the_results_say() -> None:
-    """docs/benchmarks.md is not edited by hand between its marks."""
-    from benchmarks.document import BEGIN, END, PAGE, RESULT, section
-
-    text = PAGE.read_text(encoding="utf-8")
-    assert text.count(BEGIN) == text.count(END) == 1
-    between = text.partition(BEGIN)[2].partition(END)[0].strip("\n").splitlines()
-    assert between == "\n".join(section(terminal.read(RESULT))).strip("\n").splitlines()

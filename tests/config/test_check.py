@@ -97,7 +97,7 @@ def test_the_time_of_mini_batches_is_that_of_their_rows_and_of_more_steps(write,
     for network in whole:
         assert whole[network] < usual[network] < small[network]
         assert usual[network] < 1.5 * whole[network]  # batches of thousands of rows cost little more than a pass
-    assert ["mini-batches" in estimate.told(job, 100_000, 10) for job in said.values()] == [False, True, True]
+    assert ["mini-batches" in estimate.told(job, (100_000, 10)) for job in said.values()] == [False, True, True]
     work = estimate.workload(said['solver = "sgd"'], 100_000, 10)
     halves = [(sign, cost.predict(w, 2048)["products"]) for sign, w in estimate.in_batches(work, 2)]
     assert sum(sign * products for sign, products in halves) == pytest.approx(cost.predict(work, 2048)["products"], rel=0.01)
@@ -158,6 +158,6 @@ def test_the_estimate_of_trees_says_what_it_does_not_know(write, monkeypatch, li
     text = HIDDEN
     for line in lines:
         text = with_key("model", line, text)
-    told = estimate.told(load_job(write(text)), 10_000, 5)
+    told = estimate.told(load_job(write(text)), (10_000, 5))
     assert words in told
     assert told.endswith("fitted on") == (not words)

@@ -1,7 +1,8 @@
-"""Starts `vfl.bench.one` in a process of its own, so that threads and memory are those of one run."""
+"""Starts `vfl.bench.one` in a process of its own, so that threads and memory are those of one run, and asks it."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -20,20 +21,37 @@ def with_threads(count: int) -> dict[str, str]:
 
 
 def start(mode: str, work: Workload, key_bits: int = 0, *, threads: int, judge: bool = False) -> dict[str, Any]:
-    """What `vfl.bench.one` says of one run, with the question beside the answer."""
-    ask = {"mode": mode, "work": work.as_dict(), "key_bits": key_bits, "judge": judge}
-    done = subprocess.run(
-        [sys.executable, "-m", "vfl.bench.one"],
-        input=json.dumps(ask),
-        env=with_threads(threads),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
+    """What `vfl.bench.one` says of one run in a process of its own, with the question beside the answer."""
+    process = opened(threads)
+    try:
+        return ask(process, mode, work, key_bits, judge=judge) | {"threads": threads}
+    finally:
+        process.communicate()
+
+
+def opened(threads: int, core: int | None = None) -> subprocess.Popen[str]:
+    """A process that answers one question after the other, on one core where that is said and this system can do it."""
+    command, pipe = [sys.executable, "-m", "vfl.bench.one"], subprocess.PIPE
+    process = subprocess.Popen(command, env=with_threads(threads), stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    if core is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(process.pid, {core})
+    return process
+
+
+def ask(process: subprocess.Popen[str], mode: str, work: Workload, key_bits: int, *, judge: bool = False) -> dict[str, Any]:
+    """The next question and its answer.  Raises LocalProtocolError."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    question = {"mode": mode, "work": work.as_dict(), "key_bits": key_bits, "judge": judge}
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(json.dumps(question) + "\n")
+        process.stdin.flush()
+    line = process.stdout.readline()
+    if not line:
+        why = (process.stderr.read().strip().splitlines() or ["no message"])[-1]
         raise LocalProtocolError(
-            f"a measured run ({mode}, {work.kind}) failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}",
-            remedy="Run `python -m vfl.bench.one` by hand to see where",
+            f"a measured run ({mode}, {work.kind}) failed: {why}", remedy="Run `python -m vfl.bench.one` by hand to see where"
         )
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return ask | {"threads": threads} | answer
+    answer: dict[str, Any] = json.loads(line)
+    return question | answer

@@ -12,14 +12,15 @@ from protocols.errors import ConfigError
 RESULTS = Path("benchmarks/results")
 
 
-def bench(everything: bool, out: Path | None, as_json: bool, old: Path | None, console: Console) -> None:
-    """out: the folder for both files; without it benchmarks/results where that is, else the current one.  Raises ConfigError."""
-    from vfl.bench import page, suite, terminal
+def bench(everything: bool, out: Path | None, as_json: bool, old: Path | None, python: Path | None, console: Console) -> None:
+    """out: the folder for both files; without it benchmarks/results where that is, else the current one.  python: has the other libraries.  Raises ConfigError."""
+    from vfl.bench import page, peers, suite, terminal
 
     before = terminal.read(old) if old else None
+    peers.check_python(python)
     folder = out or (RESULTS if RESULTS.is_dir() else Path())
     progress = Console(stderr=True, emoji=False)
-    result = suite.measure(everything, lambda text: progress.print(f"  {text}", highlight=False))
+    result = suite.measure(everything, lambda text: progress.print(f"  {text}", highlight=False), python)
     text = json.dumps(result, indent=1) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)

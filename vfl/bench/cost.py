@@ -8,9 +8,10 @@ coefficients that `python -m vfl.bench.fit` finds from metered runs and keeps in
 here, in about a second: product_s, a product modulo n^2 under a key of the job's size, and clear_s, a small regression without encryption, which scales
 other_s, everything else (look-ups, set intersection, hashing, encoding, making the key).
 
-Terms, with n rows, H hosts, d columns of the guest and e of each host, b = key bits / 2048:
-    regression  p passes, M = the wider of d + 1 and e, D = d + 1 + H e
+Terms, with n rows, H hosts, d columns of the guest and e of each host, b = key bits / 2048 (b^4: finding the key's primes):
+    regression  p passes of all its models, M = the wider of d + 1 and e, D = d + 1 + H e; w = 1 where rows are weighted, v = 1 where columns are binned by the label
     trees       T trees of L levels with B bins
+A regression has the formula of its link: counts take the steps of the exact link (another table), numbers those of the Taylor expansion (another slope).
 """
 
 from __future__ import annotations
@@ -34,16 +35,28 @@ CALIBRATION = Workload("logistic", 400, guest_columns=3, host_columns=4, passes=
 
 def variant(work: Workload) -> str:
     """Which formula a job has."""
-    return work.link if work.kind == "logistic" else work.membership
+    match work.kind:
+        case "trees":
+            return work.membership
+        case "alignment":
+            return "alignment"
+        case "linear":
+            return "taylor"
+        case "poisson":
+            return "exact"
+        case "logistic" | "scorecard":
+            return work.link
 
 
 def terms(work: Workload, key_bits: int) -> dict[str, float]:
     """The formula's terms; each count is a sum of them with coefficients of its own."""
     b, n, H, e = key_bits / 2048, float(work.rows), work.hosts, work.host_columns / work.hosts
-    common = {"1": 1.0, "b": b, "H": float(H), "H b": H * b, "n": n, "n H": n * H}
-    if work.kind == "logistic":
-        p, d = work.passes, work.guest_columns + 1
-        D, M = d + H * e, max(d, e)
+    if work.kind == "alignment":
+        return {"1": 1.0, "H": float(H), "n": n, "n H": n * H}
+    common = {"1": 1.0, "b": b, "b^4": b**4, "H": float(H), "H b": H * b, "n": n, "n H": n * H}
+    if work.kind != "trees":
+        p, d = work.passes * (work.classes if work.classes > 2 else 1), work.guest_columns + 1
+        D, M, w, v = d + H * e, max(d, e), float(work.weighted), float(work.kind == "scorecard")
         return common | {
             "p": p,
             "p H": p * H,
@@ -54,6 +67,13 @@ def terms(work: Workload, key_bits: int) -> dict[str, float]:
             "p n M": p * n * M,
             "p n D": p * n * D,
             "p D b": p * D * b,
+            "w p n": w * p * n,
+            "w p n b": w * p * n * b,
+            "v": v,
+            "v H b": v * H * b,
+            "v n b": v * n * b,
+            "v n H b": v * n * H * b,
+            "v n H e": v * n * H * e,
         }
     T, L, B = work.trees, work.depth, work.bins
     nodes = 2**L - 1
@@ -116,16 +136,17 @@ def clear_seconds() -> float:
 
 
 def one_core_s(work: Workload, key_bits: int, machine: Machine, model: Mapping[str, Any] | None = None) -> float:
-    """CPU seconds of all parties together."""
+    """CPU seconds of all parties together; key_bits 0: in the clear."""
     model = model or fitted()
-    count = predict(work, key_bits, model)
-    return count["products"] * machine.product_s + count["other_s"] * machine.clear_s / float(model["clear_s"])
+    count = predict(work, key_bits or 2048, model)
+    return (count["products"] * machine.product_s if key_bits else 0.0) + count["other_s"] * machine.clear_s / float(model["clear_s"])
 
 
 def seconds(work: Workload, key_bits: int, machine: Machine, network: Network, cores: int) -> float:
     """From the first message to the last, every party on a machine of its own like this one, of which it uses `cores`."""
     count = predict(work, key_bits)
-    serial = count["path_products"] / max(count["products"], 1.0)  # the rest is done side by side in the same proportion as the products
+    # what is not products is done side by side in the same proportion as these, or where there are none as the bytes are sent
+    serial = count["path_products"] / count["products"] if count["products"] else count["path_bytes"] / max(count["bytes"], 1.0)
     return (
         count["path_products"] * machine.product_s / cores
         + count["other_s"] * serial * machine.clear_s / float(fitted()["clear_s"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from protocols.glm.plan import rows_log2
 from vfl.bench import cost
@@ -10,46 +11,59 @@ from vfl.bench.environment import cores
 from vfl.bench.network import NETWORKS, Network
 from vfl.bench.workload import Workload
 from vfl.config import Job
-from vfl.config.regressions import Regression
+from vfl.config.models import BoostedTrees
+from vfl.config.regressions import LinearRegression, LogisticRegression, PoissonRegression, Regression
+from vfl.config.scorecard import Scorecard
 from vfl.kinds.regression import plan_of
 from vfl.report import words
 
+ROWS, COLUMNS, PASSES = 10_000, 20, 100  # a table, to the arbiter, which has none; passes, to those who cannot tell how many are planned
 
-def workload(job: Job, rows: int, columns: int) -> Workload | None:
-    """The job at its largest: all `rows` common to all, every party with as many columns as this one; None for a kind without a formula."""
+
+def workload(job: Job, rows: int, columns: int, passes: int | None = None) -> Workload:
+    """The job at its largest: all `rows` common to all, every data party with as many columns as this one; passes: planned ones, where the job leaves them to that."""
     model, hosts = job.model, len(job.parties.hosts)
-    if model.kind == "logistic-regression" and model.num_class == 2 and isinstance(model.max_iter, int):
-        return Workload("logistic", rows, columns, columns * hosts, hosts, passes=model.max_iter, link=model.link)
-    if model.kind == "boosted-trees":
-        trees = model.n_estimators * model.num_class
-        return Workload(
-            "trees",
-            rows,
-            columns,
-            columns * hosts,
-            hosts,
-            trees=trees,
-            depth=model.max_depth,
-            bins=model.max_bin,
-            membership=model.membership,
-        )
-    return None
+    trained = max(1, round(rows * (1 - job.split.test)))
+    size: dict[str, Any] = {"guest_columns": columns, "host_columns": columns * hosts, "hosts": hosts}
+    if isinstance(model, Regression | Scorecard):
+        size["passes"] = model.max_iter if isinstance(model.max_iter, int) else passes or PASSES
+    match model:
+        case BoostedTrees():
+            trees = (model.n_estimators - model.guest_only_trees) * model.num_class
+            shape: dict[str, Any] = {"trees": trees, "depth": model.max_depth, "bins": model.max_bin}
+            return Workload("trees", max(1, round(trained * (1 - model.validation))), **size, **shape, membership=model.membership)
+        case LogisticRegression():
+            binned = job.preprocess is not None and job.preprocess.steps.bins_by_label
+            weighted = model.sample_weight or model.class_weight is not None
+            chosen: dict[str, Any] = {"link": model.link, "classes": model.num_class, "weighted": weighted}
+            return Workload("scorecard" if binned else "logistic", trained, **size, **chosen)
+        case LinearRegression():
+            return Workload("linear", trained, **size, weighted=model.sample_weight)
+        case PoissonRegression():
+            return Workload("poisson", trained, **size, weighted=model.sample_weight)
+        case Scorecard():
+            return Workload("scorecard", trained, **size, link=model.link)
 
 
-def times(job: Job, rows: int, columns: int) -> dict[Network, float] | None:
+def may_be_less(job: Job) -> bool:
+    """Whether the training may end early, or use a part of rows or columns."""
+    model = job.model
+    if isinstance(model, BoostedTrees):
+        ends = model.early_stopping_rounds > 0 or model.top_rate > 0 or model.subsample < 1 or model.colsample_bytree < 1
+    else:
+        ends = isinstance(model, Regression) and model.stops
+    return ends or bool(job.split.cut_off)
+
+
+def times(job: Job, rows: int, columns: int, passes: int | None = None) -> dict[Network, float]:
     """Seconds on each network, every party on a machine like this one; of a search every fold of every candidate, and the longest of these once more on all rows.
     Measures for about a second."""
-    cv = job.search.cv if job.search is not None else 0
-    if any(workload(one, rows, columns) is None for one in job.candidates):
-        return None
-    bits = job.crypto.key_bits
+    bits, cv = job.crypto.key_bits, job.search.cv if job.search is not None else 0
     machine = cost.Machine.measured(bits)
 
     def seconds(one: Job, network: Network, common: int) -> float:
-        work = workload(one, common, columns)
-        assert work is not None
-        pieces = in_batches(work, _batches(one, common))
-        return sum(sign * cost.seconds(w, bits, machine, network, cores()) for sign, w in pieces)
+        work = workload(one, common, columns, passes)
+        return sum(sign * cost.seconds(w, bits, machine, network, cores()) for sign, w in in_batches(work, _batches(one, work.rows)))
 
     def whole(network: Network) -> float:
         inside = max(1, rows * (cv - 1) // max(1, cv))
@@ -82,16 +96,21 @@ def _caveats(job: Job, rows: int) -> list[str]:
     return found
 
 
-def told(job: Job, rows: int, columns: int) -> str | None:
-    """The estimate in words, with its error; None for a kind without a formula."""
-    found, work = times(job, rows, columns), workload(job, rows, columns)
-    if found is None or work is None:
-        return None
-    wrong = cost.fitted()["errors"][cost.variant(work)]
-    told = "".join(f" ({caveat})" for caveat in _caveats(job, rows))
-    by_network = ", ".join(f"{words.duration(seconds)} ({network.name})" for network, seconds in found.items())
+def told(job: Job, table: tuple[int, int] | None, passes: int | None = None) -> str:
+    """The estimate in words, with its error.
+
+    table: rows and columns of this party's; None at the arbiter, who is told of one that it can scale.  passes: those planned by this party's labels, if it can tell.
+    """
+    size = table or (ROWS, COLUMNS)
+    wrong = cost.fitted()["errors"][cost.variant(workload(job, *size))]
+    by_network = ", ".join(f"{words.duration(seconds)} ({network.name})" for network, seconds in times(job, *size, passes).items())
+    given = f"for every {ROWS:,} common rows, if each data party has {COLUMNS} columns and such a machine"
+    if table is not None:
+        given = f"if all {table[0]:,} rows are common and the others have such a machine and so many columns"
+    unplanned = getattr(job.model, "max_iter", None) == "auto" and passes is None
     whole = f" for all {job.trainings} trainings" if job.search is not None else ""
+    caveats = "".join(f" ({caveat})" for caveat in _caveats(job, size[0]))
     return (
-        f"about {by_network}{whole}, if all {rows:,} rows are common and the others have such a machine and so many columns; "
-        f"within {wrong['worst']:.0%} on {wrong['jobs']} {'job' if wrong['jobs'] == 1 else 'jobs'} that the formula was not fitted on{told}"
+        f"{'at most' if may_be_less(job) else 'about'} {by_network}{whole}{f' every {PASSES} passes' if unplanned else ''}, {given}; "
+        f"within {wrong['worst']:.0%} on {wrong['jobs']} {'job' if wrong['jobs'] == 1 else 'jobs'} that the formula was not fitted on{caveats}"
     )

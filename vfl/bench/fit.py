@@ -2,8 +2,9 @@
 
     python -m vfl.bench.fit [--out FILE] [--runs N] [--rows N ...] [--left-out N] [--larger N ...]
 
-Jobs are drawn at random over every axis of the formula and run one after the other in this process, on one thread.  Coefficients are not negative and make the sum of squared relative errors
-least, so that a small job counts as much as a large one and a formula cannot fall below zero beyond what was measured.
+Jobs are drawn at random over every axis of the formula and over the kinds of model that share it.  Each runs in a process with one core and one thread, as many
+side by side as there are cores; the price of a product is measured beside each, so that neighbours do not count.  Coefficients are not negative and make the sum of
+squared relative errors least, so that a small job counts as much as a large one and a formula cannot fall below zero beyond what was measured.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from statistics import median
 from typing import Any
 
@@ -20,14 +25,27 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from protocols.cipher import Identity, Paillier
+from vfl.bench import child
 from vfl.bench.cost import FILE, TARGETS, Machine, clear_seconds, job_key, one_core_s, terms
-from vfl.bench.environment import environment
-from vfl.bench.one import federated, product_seconds
+from vfl.bench.environment import cores, environment
+from vfl.bench.left import Left
 from vfl.bench.workload import KEYS, Workload
 
 Floats = NDArray[np.float64]
-VARIANTS = ("exact", "taylor", "hidden", "shared")
+Process = subprocess.Popen[str]
+Jobs = Sequence[tuple[Workload, int]]  # with the bits of the key
+VARIANTS = ("alignment", "exact", "taylor", "hidden", "shared")
+KINDS = {  # that share a formula, and how often each is drawn
+    "exact": {"logistic": 0.6, "poisson": 0.15, "scorecard": 0.25},
+    "taylor": {"logistic": 0.4, "linear": 0.4, "scorecard": 0.2},
+}
+SCALE = {
+    "alignment": (4, 32),
+    "exact": (1,),
+    "taylor": (1,),
+    "hidden": (4,),
+    "shared": (4,),
+}  # rows are so many times --rows: they cost less
 
 
 def draw(name: str, count: int, rows: Sequence[int], seed: int) -> Iterator[tuple[Workload, int]]:
@@ -35,18 +53,21 @@ def draw(name: str, count: int, rows: Sequence[int], seed: int) -> Iterator[tupl
     rng = np.random.default_rng(seed)
     for _ in range(count):
         given: dict[str, Any] = {
-            "rows": int(rng.choice(rows)),
+            "rows": int(rng.choice(rows)) * int(rng.choice(SCALE[name])),
             "guest_columns": int(rng.choice([3, 10])),
             "host_columns": int(rng.choice([4, 12, 30])),
             "hosts": int(rng.choice([1, 1, 2, 3])),
         }
-        if name in ("exact", "taylor"):
-            given |= {"kind": "logistic", "link": name, "passes": int(rng.choice([5, 8]))}
+        if name in KINDS:
+            kind = str(rng.choice(list(KINDS[name]), p=list(KINDS[name].values())))
+            given |= {"kind": kind, "link": name, "passes": int(rng.choice([5, 8]))}
+            given |= {"weighted": bool(rng.random() < 0.25) and kind != "scorecard"}
+        elif name == "alignment":
+            given |= {"kind": name}
         else:
-            given["rows"] *= 4  # a row costs trees less
             given |= {"kind": "trees", "membership": name, "trees": int(rng.choice([1, 2]))}
             given |= {"depth": int(rng.choice([2, 3, 5])), "bins": int(rng.choice([8, 16, 32]))}
-        yield Workload(**given), int(rng.choice(KEYS, p=[0.5, 0.4, 0.1]))
+        yield Workload(**given), int(rng.choice(KEYS, p=[0.5, 0.35, 0.15]))
 
 
 def least(matrix: Floats, wanted: Floats) -> Floats:
@@ -76,17 +97,42 @@ def coefficients(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float
     return formula
 
 
-def metered(work: Workload, key_bits: int) -> dict[str, Any]:
+def measured(jobs: Jobs, say: Console) -> list[dict[str, Any]]:
+    """Every job, in processes with a core each."""
+    price = {bits: Machine.measured(bits) for bits in KEYS}
+    left = Left([one_core_s(work, bits, price[bits]) + 1.0 for work, bits in jobs])
+    places = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(cores())
+    free, found = SimpleQueue[Process](), []
+    for core in places:
+        free.put(child.opened(1, core))
+
+    def one(job: tuple[Workload, int]) -> dict[str, Any]:
+        process = free.get()
+        try:
+            return metered(process, *job)
+        finally:
+            free.put(process)
+
+    try:
+        with ThreadPoolExecutor(len(places)) as pool:
+            for run in pool.map(one, jobs):
+                found.append(run)
+                left.done()
+                kind, rows = run["work"]["kind"], run["work"]["rows"]
+                say.print(f"  {len(found)} of {len(jobs)}: {kind}, {rows:,} rows; {left.words()}", highlight=False)
+    finally:
+        for _ in places:
+            free.get().communicate()
+    return found
+
+
+def metered(process: Process, work: Workload, key_bits: int) -> dict[str, Any]:
     """One run under Paillier and one in the clear; `other_s` is what the products do not explain (the key's making, too), at least what the clear run takes."""
-    product_s = product_seconds(key_bits)
-    run = federated(work, Paillier(key_bits), judge=False)
-    clear = federated(work, Identity(key_bits), judge=False)
-    return run | {
-        "work": work.as_dict(),
-        "key_bits": key_bits,
-        "product_s": product_s,
-        "other_s": max(clear["cpu_s"], run["cpu_s"] - run["products"] * product_s),
-    }
+    if work.kind == "alignment":
+        run = child.ask(process, "psi", work, key_bits)
+        return run | {"product_s": 0.0, "other_s": run["cpu_s"]}
+    run, clear = child.ask(process, "paillier", work, key_bits), child.ask(process, "clear", work, key_bits)
+    return run | {"other_s": max(clear["cpu_s"], run["cpu_s"] - run["products"] * run["product_s"])}
 
 
 def error(runs: Sequence[Mapping[str, Any]], model: Mapping[str, Any]) -> list[float]:
@@ -96,32 +142,35 @@ def error(runs: Sequence[Mapping[str, Any]], model: Mapping[str, Any]) -> list[f
     ]
 
 
-def fit(count: int, rows: Sequence[int], larger: Sequence[int], left_out: int) -> dict[str, Any]:
+def fit(count: int, rows: Sequence[int], larger: Sequence[int], left_out: int, say: Console) -> dict[str, Any]:
     """The whole model."""
-    clear = clear_seconds()
-    formulas, errors, jobs = {}, {}, []
-    for seed, name in enumerate(VARIANTS):
-        drawn = [*draw(name, count, rows, seed), *draw(name, left_out, larger, seed + 100)]
-        runs = [metered(work, bits) for work, bits in drawn]
-        formulas[name] = coefficients(runs[:count])
-        jobs += [job_key(work, bits) for work, bits in drawn[:count]]
-        left = [abs(e) for e in error(runs[count:], {"formulas": formulas, "clear_s": clear})]
+    start, clear = time.perf_counter(), clear_seconds()
+    drawn = {n: [*draw(n, count, rows, seed), *draw(n, left_out, larger, seed + 100)] for seed, n in enumerate(VARIANTS)}
+    runs = iter(measured([job for jobs in drawn.values() for job in jobs], say))
+    formulas, errors, fitted_on = {}, {}, []
+    for name, jobs in drawn.items():
+        own = [next(runs) for _ in jobs]
+        formulas[name] = coefficients(own[:count])
+        fitted_on += [job_key(work, bits) for work, bits in jobs[:count]]
+        left = [abs(e) for e in error(own[count:], {"formulas": formulas, "clear_s": clear})]
         errors[name] = {"jobs": len(left), "worst": round(max(left), 3), "median": round(median(left), 3)}
-        Console().print(f"{name}: {count} jobs, {left_out} larger ones left out: worst error {max(left):.0%}, median {median(left):.0%}")
-    asked = {"runs": count, "rows": list(rows), "left_out": left_out, "larger": list(larger), "jobs": jobs}
-    return {"formulas": formulas, "clear_s": clear, "errors": errors, "fitted_on": asked, "environment": environment()}
+        say.print(f"{name}: {count} jobs, {left_out} larger ones left out: worst error {max(left):.0%}, median {median(left):.0%}")
+    asked = {"runs": count, "rows": list(rows), "left_out": left_out, "larger": list(larger), "jobs": sorted(set(fitted_on))}
+    took = {"seconds": round(time.perf_counter() - start, 1)}
+    return {"formulas": formulas, "clear_s": clear, "errors": errors, "fitted_on": asked, "environment": environment() | took}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=FILE)
     parser.add_argument("--runs", type=int, default=28, help="jobs that a formula is fitted on")
-    parser.add_argument("--rows", type=int, nargs="+", default=[250, 500, 1000], help="their rows; four times as many for trees")
-    parser.add_argument("--left-out", type=int, default=6, help="jobs that judge it")
-    parser.add_argument("--larger", type=int, nargs="+", default=[2000, 4000], help="their rows")
+    parser.add_argument(
+        "--rows", type=int, nargs="+", default=[250, 500, 1000], help="their rows; more for trees (4 times) and alignments (4 or 32 times)"
+    )
+    parser.add_argument("--left-out", type=int, default=5, help="jobs that judge it")
+    parser.add_argument("--larger", type=int, nargs="+", default=[2000, 3000], help="their rows")
     options = parser.parse_args()
-    os.environ["RAYON_NUM_THREADS"] = "1"  # the core makes its threads when it is first used
-    model = fit(options.runs, options.rows, options.larger, options.left_out)
+    model = fit(options.runs, options.rows, options.larger, options.left_out, Console())
     options.out.write_text(json.dumps(model, indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,6 +1,6 @@
-"""One run in a process of its own: what it took, as one JSON object on standard output.  `vfl bench` starts it; the run is described on standard input.
+"""Runs in a process of its own: what each took, as one JSON object a line on standard output.  `vfl bench` starts it; a line of standard input describes a run.
 
-    {"mode": "joined" | "clear" | "paillier" | "phe", "key_bits": 2048, "work": {...}, "threads": 2, "judge": true}
+    {"mode": "joined" | "clear" | "psi" | "paillier" | "phe", "key_bits": 2048, "work": {...}, "threads": 2, "judge": true}
 
 Seconds of a party and phase are on the clock, its waiting left out; where parties work at the same time they share the machine's cores.  Peak memory is the
 whole process's, tables and Python included.
@@ -26,15 +26,20 @@ from vfl.bench.workload import Tables, Workload, run, tables
 from vfl.counting import pace
 from vfl.metrics import binary_metrics
 
-SCHEMES: dict[str, type[Identity] | type[Paillier] | type[PhePaillier]] = {"clear": Identity, "paillier": Paillier, "phe": PhePaillier}
+SCHEMES: dict[str, type[Identity] | type[Paillier] | type[PhePaillier]] = {
+    "clear": Identity,
+    "psi": Identity,  # an alignment alone, which has no Paillier key
+    "paillier": Paillier,
+    "phe": PhePaillier,
+}
 
 
 def measure(mode: str, work: Workload, key_bits: int, *, judge: bool) -> dict[str, Any]:
     """Runs `work`; judge: also scores new rows, for the AUC."""
     if mode == "joined":
-        found = joined.fit(work, tables(work).joined(), tables(work, new=True).joined() if judge else None)
+        found = joined.fit(work, tables(work), tables(work, new=True) if judge else None)
     else:
-        found = federated(work, SCHEMES[mode](key_bits), judge=judge)
+        found = federated(work, SCHEMES[mode](key_bits or 2048), judge=judge and work.kind != "alignment")
         if mode == "paillier":
             price = product_seconds(key_bits)
             found |= {"product_s": price, "explained": found["products"] * price / found["cpu_s"], "backend": backend()}
@@ -112,8 +117,10 @@ def product_seconds(key_bits: int) -> float:
 
 
 def main() -> None:
-    ask = json.load(sys.stdin)
-    print(json.dumps(measure(ask["mode"], Workload(**ask["work"]), ask["key_bits"], judge=ask["judge"])))  # noqa: T201 (this is its answer)
+    for line in sys.stdin:
+        ask = json.loads(line)
+        answer = measure(ask["mode"], Workload(**ask["work"]), ask["key_bits"], judge=ask["judge"])
+        print(json.dumps(answer), flush=True)  # noqa: T201 (this is its answer)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from vfl.report import plots, words
 from vfl.report.svg import Plot
 
 Run = Mapping[str, Any]
-KINDS = {"logistic": "Logistic regression", "trees": "Boosted trees"}
+KINDS = {"alignment": "Alignment", "logistic": "Logistic regression", "trees": "Boosted trees"}
 AXES = {
     "rows": "rows",
     "host_columns": "columns of the hosts",
@@ -24,7 +24,9 @@ AXES = {
     "bins": "bins a column",
     "depth": "depth of a tree",
 }
-CLASS = {"logistic": "joint", "trees": "alone"}
+CLASS = {"alignment": "third", "logistic": "joint", "trees": "alone"}
+GROUPS = KINDS | {"logistic": "Regressions"}
+SEALED = ("paillier", "psi")
 
 
 def render(result: Mapping[str, Any]) -> str:
@@ -50,6 +52,9 @@ def render(result: Mapping[str, Any]) -> str:
         "names": KINDS,
         "operations": list(dict.fromkeys(op for row in result["peers"] for op in row.get("microseconds", {}))),
         "worst": max((abs(row["error"]) for row in result["model"]), default=None),
+        "others": [dict(run) | {"words": described(run["work"])} for run in result["kinds"]],
+        "left_out": [run for run in (*result["sweeps"], *result["kinds"]) if "skipped" in run],
+        "axes": AXES,
     }
     return environment.get_template("overhead.html").render(context)
 
@@ -59,23 +64,47 @@ def of(runs: Iterable[Run], name: str) -> list[Run]:
     return [run for run in runs if run["work"]["kind"] == name and not run.get("small")]
 
 
+def described(work: Mapping[str, Any]) -> str:
+    """A model in words."""
+    regression = f"{work['passes']} passes"
+    match work["kind"]:
+        case "alignment":
+            return "ids alone"
+        case "trees":
+            trees = f"{work['trees']} {'tree' if work['trees'] == 1 else 'trees'}"
+            return f"{trees} of depth {work['depth']}, {work['bins']} bins, membership {work['membership']}"
+        case "logistic":
+            classes = f", {work['classes']} classes one-vs-rest" if work["classes"] > 2 else ""
+            return f"logistic regression, {regression}, link {work['link']}{classes}" + (", weighted rows" if work["weighted"] else "")
+        case "scorecard":
+            return f"scorecard, {regression}, link {work['link']}"
+        case kind:
+            return f"{kind} regression, {regression}".replace("poisson", "Poisson")
+
+
 def kind(result: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """One job in all modes: rows with a bar, ratios, phases of the slowest, messages of it."""
+    """One job in all modes: rows with a bar, ratios, and of every protected run its phases and messages."""
     runs = of(result["modes"], name)
     ran = [run for run in runs if "skipped" not in run]
-    top = max(run["cpu_s"] for run in ran)
-    sealed = [run for run in ran if run["mode"] == "paillier"]
-    clear = next((run for run in ran if run["mode"] == "clear"), None)
+    top = max((run["cpu_s"] for run in ran), default=1.0)
+    sealed = [run for run in ran if run["mode"] in SEALED]
     return {
         "name": KINDS[name],
         "work": runs[0]["work"],
+        "words": described(runs[0]["work"]),
         "rows": [dict(run) | {"bar": plots.bar([(0, run["cpu_s"], "joint")], 0, top) if "skipped" not in run else None} for run in runs],
         "ran": ran,
-        "plain": clear,
+        "plain": next((run for run in ran if run["mode"] == "clear"), None),
         "sealed": sealed,
-        "phases": phases(sealed[-1]) if sealed else [],
-        "messages": sorted(sealed[-1]["messages"], key=lambda m: -m["bytes"])[:12] if sealed else [],
+        "details": [{"label": run["label"], "phases": phases(run), "messages": messages(run)} for run in ran if "phases" in run],
+        "judged": any(run["auc"] is not None for run in ran),
+        "counted": any(run["products"] for run in ran),
     }
+
+
+def messages(run: Run) -> list[Run]:
+    """By link and kind, the heaviest first."""
+    return sorted(run["messages"], key=lambda message: -message["bytes"])
 
 
 def phases(run: Run) -> list[dict[str, Any]]:
@@ -102,20 +131,25 @@ def figures(result: Mapping[str, Any]) -> list[tuple[str, str, Markup]]:
         if any(len(points) > 1 for points in series.values()):
             what = "Seconds on the clock" if axis == "threads" else "Seconds of CPU of all parties"
             drawn.append((title.capitalize(), what + ("." if axis == "key_bits" else ", key of 2048 bits."), logarithmic(series, title)))
-    told = [(row["cpu_s"], row["predicted_s"], row["work"]["kind"]) for row in result["model"]]
+    told = [(row["cpu_s"], row["predicted_s"], like(row["work"]["kind"])) for row in result["model"]]
     if len(told) > 1:
         drawn.append(("Cost model", "Seconds foretold against seconds measured; on the line they are equal.", agreement(told)))
     return drawn
 
 
+def like(kind: str) -> str:
+    """Under which of KINDS a model is drawn: all regressions under one."""
+    return kind if kind in KINDS else "logistic"
+
+
 def swept(result: Mapping[str, Any], axis: str, name: str) -> list[tuple[float, float]]:
     """(value, CPU seconds) along an axis; the base of the sweep belongs to it where it was measured."""
     key = "wall_s" if axis == "threads" else "cpu_s"
-    runs = [run for run in result["sweeps"] if run["work"]["kind"] == name]
+    runs = [run for run in result["sweeps"] if run["work"]["kind"] == name and "skipped" not in run]
     points = {float(run["value"]): float(run[key]) for run in runs if run["axis"] == axis}
-    base = next((run for run in runs if run["axis"] == "key_bits" and run["value"] == 2048), None)
-    if points and base is not None and axis != "key_bits":
-        points[float(base["threads"] if axis == "threads" else base["work"][axis])] = float(base[key])
+    base = next((run for run in runs if run["axis"] == "base"), None)
+    if points and base is not None:
+        points[float((base["work"] | base)[axis])] = float(base[key])
     return sorted(points.items())
 
 
@@ -166,7 +200,7 @@ def logarithmic(series: Mapping[str, Sequence[tuple[float, float]]], label: str)
 
 def agreement(points: Sequence[tuple[float, float, str]]) -> Markup:
     both = decades([v for a, b, _ in points for v in (max(a, 1e-3), max(b, 1e-3))])
-    plot = Plot(both, both, key=[(CLASS[name], KINDS[name]) for name in dict.fromkeys(p[2] for p in points)], height=300)
+    plot = Plot(both, both, key=[(CLASS[name], GROUPS[name]) for name in dict.fromkeys(p[2] for p in points)], height=300)
     plot.axes("seconds measured", "seconds foretold", x_ticks=marks(*both), y_ticks=marks(*both), x_text=short, y_text=short)
     plot.segment(both[0], both[0], both[1], both[1], "chance")
     for measured, told, name in points:

@@ -11,10 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from protocols.errors import ConfigError
-from vfl.bench.page import KINDS, of, ratio
+from vfl.bench.page import KINDS, described, of, ratio
 from vfl.bench.suite import FORMAT
+from vfl.bench.workload import Workload
 from vfl.report import words
 
+COLUMNS = ("seconds", "CPU s", "x clear", "products", "explain", "sent", "MiB", "AUC")
 SLOWER = 1.15  # two runs of the same code differ by up to so much on a machine that does other things, too
 
 
@@ -27,6 +29,8 @@ def print_result(result: Mapping[str, Any], console: Console) -> None:
             console.print(modes(title, runs))
     if small := [run for run in result["modes"] if run.get("small")]:
         console.print(modes("The same protocols on tables for python-paillier", small))
+    if result["kinds"]:
+        console.print(modes("Other models", [dict(run) | {"label": described(run["work"])} for run in result["kinds"]]))
     console.print("Other libraries, microseconds an element on one thread")
     for row in result["peers"]:
         told = row.get("skipped") or ", ".join(f"{op} {us:.1f}" for op, us in row["microseconds"].items())
@@ -40,27 +44,34 @@ def print_result(result: Mapping[str, Any], console: Console) -> None:
 
 
 def modes(title: str, runs: list[Mapping[str, Any]]) -> Table:
+    """A row a run; columns that no run fills are left out."""
     clear = next((run["cpu_s"] for run in runs if run["mode"] == "clear"), None)
+    ran = [cells(run, clear) for run in runs]
+    shown = [name for name in ran[0] if name == "mode" or any(row[name] for row in ran)]
     table = Table(box=None, title=title, title_justify="left", padding=(0, 1, 0, 0))
-    for column in ("mode", "seconds", "CPU s", "x clear", "products", "explain", "sent", "MiB", "AUC"):
-        table.add_column(column, justify="left" if column == "mode" else "right", no_wrap=True)
-    for run in runs:
-        if "skipped" in run:
-            table.add_row(run["label"], "skipped: " + run["skipped"])
-            continue
-        explained, auc = run.get("explained"), run.get("auc")
-        table.add_row(
-            f"{run['work']['kind']}, {run['label']}" if run.get("small") else run["label"],
-            f"{run['wall_s']:.2f}",
-            f"{run['cpu_s']:.2f}",
-            ratio(run["cpu_s"], clear) if clear else "",
-            f"{run['products']:,}" if run["products"] else "",
-            f"{explained:.0%}" if explained else "",
-            words.size(run["bytes"]) if run["bytes"] else "",
-            f"{run['peak_mib']:.0f}",
-            f"{auc:.4f}" if auc is not None else "",
-        )
+    for name in shown:
+        table.add_column(name, justify="left" if name == "mode" else "right", no_wrap=name != "mode")
+    for row in ran:
+        table.add_row(*(row[name] for name in shown))
     return table
+
+
+def cells(run: Mapping[str, Any], clear: float | None) -> dict[str, str]:
+    """What stands in each column; nothing where there is nothing to say."""
+    name = f"{run['work']['kind']}, {run['label']}" if run.get("small") else run["label"]
+    if "skipped" in run:
+        return {"mode": f"{name}: skipped: {run['skipped']}"} | dict.fromkeys(COLUMNS, "")
+    values = (
+        f"{run['wall_s']:.2f}",
+        f"{run['cpu_s']:.2f}",
+        ratio(run["cpu_s"], clear) if clear else "",
+        f"{run['products']:,}" if run["products"] else "",
+        f"{run['explained']:.0%}" if run.get("explained") else "",
+        words.size(run["bytes"]) if run["bytes"] else "",
+        f"{run['peak_mib']:.0f}",
+        f"{run['auc']:.4f}" if run.get("auc") is not None else "",
+    )
+    return {"mode": name} | dict(zip(COLUMNS, values, strict=True))
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -77,15 +88,21 @@ def read(path: Path) -> dict[str, Any]:
 
 def figures(result: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """(name, number) of everything that may grow: CPU seconds, products and bytes of each run, microseconds of each operation."""
-    for run in (*result["modes"], *result["sweeps"]):
+    for run in (*result["modes"], *result["sweeps"], *result["kinds"]):
         if "skipped" not in run:
-            name = f"{run['work']['kind']}, {run.get('label') or run['axis'] + ' = ' + str(run['value'])}, {run['work']['rows']} rows"
             for key in ("cpu_s", "products", "bytes"):
-                yield f"{name}: {key}", float(run[key])
+                yield f"{named(run)}: {key}", float(run[key])
     for row in result["peers"]:
         for op, value in row.get("microseconds", {}).items():
             if row["library"].startswith("vfl"):
                 yield f"{row['library']}: {op}", float(value)
+
+
+def named(run: Mapping[str, Any]) -> str:
+    """A run in words that no other has; what is as usual is left out."""
+    usual = Workload(run["work"]["kind"], 0).as_dict() | {"rows": None}
+    work = ", ".join(f"{key} = {value}" for key, value in run["work"].items() if value != usual[key])
+    return f"{run['work']['kind']}, {work}: {run['mode']}" + "".join(f", {key} = {run[key]}" for key in ("key_bits", "threads") if run[key])
 
 
 def grown(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, float, float]]:

@@ -13,11 +13,14 @@ import pandas as pd
 
 from protocols.cipher import Scheme
 from protocols.randomness import Randomness
+from vfl.align import align
 from vfl.bench.meter import Counted, Meter
-from vfl.estimators import BoostedTrees, LogisticRegression
+from vfl.estimators import BoostedTrees, LinearRegression, LogisticRegression, PoissonRegression
 from vfl.federation import Federation
+from vfl.scorecard.estimator import Scorecard
 
-Kind = Literal["logistic", "trees"]
+Kind = Literal["alignment", "logistic", "linear", "poisson", "scorecard", "trees"]
+Estimator = LogisticRegression | LinearRegression | PoissonRegression | Scorecard | BoostedTrees
 KEYS = (2048, 3072, 4096)
 
 
@@ -25,7 +28,7 @@ KEYS = (2048, 3072, 4096)
 class Workload:
     """rows: common to all parties; each holds a quarter more that no other knows.  host_columns: of all hosts together.
 
-    passes, link: of the regression.  trees, depth, bins, membership: of the trees.
+    passes, weighted: of regressions; link, classes: of the logistic one (more than two: one-vs-rest).  trees, depth, bins, membership: of the trees.
     """
 
     kind: Kind
@@ -39,12 +42,24 @@ class Workload:
     depth: int = 4
     bins: int = 16
     membership: Literal["hidden", "shared"] = "hidden"
+    classes: int = 2
+    weighted: bool = False
 
-    def estimator(self) -> LogisticRegression | BoostedTrees:
-        """What all modes fit; the key comes with the scheme."""
-        if self.kind == "logistic":
-            return LogisticRegression(max_iter=self.passes, link=self.link)
-        return BoostedTrees(n_estimators=self.trees, max_depth=self.depth, max_bin=self.bins, membership=self.membership)
+    def estimator(self) -> Estimator:
+        """What all modes fit; the key comes with the scheme.  An alignment fits nothing."""
+        match self.kind:
+            case "logistic":
+                return LogisticRegression(max_iter=self.passes, link=self.link)
+            case "linear":
+                return LinearRegression(max_iter=self.passes)
+            case "poisson":
+                return PoissonRegression(max_iter=self.passes)
+            case "scorecard":
+                return Scorecard(max_iter=self.passes, link=self.link)
+            case "trees":
+                return BoostedTrees(n_estimators=self.trees, max_depth=self.depth, max_bin=self.bins, membership=self.membership)
+            case "alignment":
+                raise ValueError("an alignment fits no model")
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -66,7 +81,7 @@ class Tables:
 
 
 def tables(work: Workload, *, new: bool = False) -> Tables:
-    """Correlated normal columns and a label with about 22% events; `new`: other rows of the same kind, to judge a model on."""
+    """Correlated normal columns and a label, of two classes with about 22% events; `new`: other rows of the same kind, to judge a model on."""
     width = work.guest_columns + work.host_columns
     effects = np.random.default_rng(7).normal(size=width)
     rng = np.random.default_rng(12 if new else 11)
@@ -74,7 +89,8 @@ def tables(work: Workload, *, new: bool = False) -> Tables:
     extra = common // 4
     total = common + extra * (1 + work.hosts)
     x = rng.normal(size=(total, width)) + 0.5 * rng.normal(size=(total, 1))
-    label = (rng.random(total) < 1 / (1 + np.exp(1.7 - x @ effects * 0.2))).astype(int)
+    score = x @ effects * 0.2
+    label = labels(work, score, (rng.random(total) < 1 / (1 + np.exp(1.7 - score))).astype(int))
     ids = np.array([f"{'n' if new else 'c'}{i:09d}" for i in range(total)])
 
     def of(party: int, columns: np.ndarray[Any, Any]) -> pd.DataFrame:
@@ -84,8 +100,22 @@ def tables(work: Workload, *, new: bool = False) -> Tables:
 
     guest = of(0, np.arange(work.guest_columns))
     guest["label"] = pd.Series(label, index=ids).loc[guest["id"]].to_numpy()
+    if work.weighted:
+        guest["weight"] = np.random.default_rng(14).uniform(0.5, 2.0, len(guest))
     parts = np.array_split(np.arange(work.guest_columns, width), work.hosts)
     return Tables(guest, {f"host{k}": of(k, part) for k, part in enumerate(parts, 1)})
+
+
+def labels(work: Workload, score: np.ndarray[Any, Any], event: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """What the kind of model takes for a label, from a score and the events drawn by it."""
+    rng = np.random.default_rng(13)
+    if work.kind == "linear":
+        return np.asarray(score + rng.normal(size=len(score)))
+    if work.kind == "poisson":
+        return rng.poisson(np.exp(np.clip(0.2 * score, -3, 3)))
+    if work.classes > 2:
+        return np.asarray(np.digitize(score, np.quantile(score, np.linspace(0, 1, work.classes + 1)[1:-1])))
+    return event
 
 
 @dataclass(frozen=True)
@@ -101,9 +131,14 @@ class Run:
 def run(work: Workload, scheme: Scheme, *, repeatable: bool = False) -> Run:
     """Aligns and fits, metered.  repeatable: the parties' secrets are the same in every run, so that all counts are, too."""
     data = tables(work)
-    federation = Federation.local(data.guest, data.hosts, on="id", label="label", cipher=Counted(scheme))
-    meters = {party: Meter() for party in federation.roles.all}
+    meters = {party: Meter() for party in ("guest", *data.hosts, "arbiter")}
     fixed = {p: Randomness(p, hashlib.sha256(p.encode()).digest(), b"") for p in meters} if repeatable else None
+    watched: dict[str, Any] = {"taps": {p: [m] for p, m in meters.items()}, "observers": meters, "randomness": fixed}
     wall, cpu = time.perf_counter(), time.process_time()
-    model = federation.fit(work.estimator(), taps={p: [m] for p, m in meters.items()}, observers=meters, randomness=fixed)
+    if work.kind == "alignment":
+        model: Any = align(data.guest, data.hosts, "id", **watched)
+    else:
+        weight = "weight" if work.weighted else None
+        federation = Federation.local(data.guest, data.hosts, on="id", label="label", sample_weight=weight, cipher=Counted(scheme))
+        model = federation.fit(work.estimator(), **watched)
     return Run(model, meters, time.perf_counter() - wall, time.process_time() - cpu)

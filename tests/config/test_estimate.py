@@ -1,0 +1,81 @@
+"""The time that `vfl check` tells: of every kind of model, of the job's own size, and at the arbiter, who has no table."""
+
+import json
+
+import pytest
+
+from tests.config.samples import MINIMAL, with_key
+from tests.config.test_model_kinds import HIDDEN, SCORECARD, SHARED
+from vfl.bench import cost, estimate
+from vfl.config import PERMITS, load_job
+
+EVERYTHING = f"allow = {json.dumps(list(PERMITS))}"
+REGRESSION = with_key("disclosure", EVERYTHING)
+LINEAR, POISSON = (with_key("model", f'kind = "{kind}-regression"', REGRESSION) for kind in ("linear", "poisson"))
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch):
+    """The reference machine, so that nothing is measured."""
+    found = cost.Machine(3e-7, cost.fitted()["clear_s"])
+    monkeypatch.setattr(cost.Machine, "measured", classmethod(lambda cls, key_bits: found))
+
+
+@pytest.mark.parametrize(
+    ("text", "formula"),
+    [
+        (MINIMAL, "exact"),
+        (with_key("model", 'link = "taylor"'), "taylor"),
+        (LINEAR, "taylor"),
+        (POISSON, "exact"),
+        (SCORECARD, "exact"),
+        (with_key("model", 'link = "taylor"', SCORECARD), "taylor"),
+        (HIDDEN, "hidden"),
+        (SHARED, "shared"),
+    ],
+    ids=["logistic", "taylor", "linear", "poisson", "scorecard", "scorecard-taylor", "hidden", "shared"],
+)
+def test_every_kind_is_told_how_long_it_takes(write, text, formula):
+    job = load_job(write(text))
+    assert cost.variant(estimate.workload(job, 8000, 12)) == formula
+    said = estimate.told(job, (8000, 12))
+    assert said.startswith("about ")
+    assert "if all 8,000 rows are common" in said
+    assert f"within {cost.fitted()['errors'][formula]['worst']:.0%} on" in said
+
+
+def test_the_arbiter_is_told_for_a_table_that_it_can_scale(write):
+    said = estimate.told(load_job(write(MINIMAL)), None)
+    assert "for every 10,000 common rows, if each data party has 20 columns" in said
+
+
+def test_what_makes_a_job_longer_makes_the_estimate_longer(write):
+    def seconds(text: str, rows: int = 8000) -> float:
+        job = load_job(write(text))
+        return min(estimate.times(job, rows, 12).values())
+
+    base = seconds(REGRESSION)
+    assert seconds(with_key("model", "num_class = 4", REGRESSION)) == pytest.approx(4 * base, rel=0.2)
+    assert seconds(with_key("model", "max_iter = 300", REGRESSION)) == pytest.approx(3 * base, rel=0.1)
+    assert seconds(REGRESSION, rows=16_000) == pytest.approx(2 * base, rel=0.1)
+    assert seconds(with_key("split", "test = 0.0", REGRESSION)) == pytest.approx(base / 0.75, rel=0.1)
+    assert seconds(with_key("model", 'class_weight = "balanced"', REGRESSION)) > 1.1 * base
+    assert seconds(with_key("preprocess", 'encode = "woe"', REGRESSION)) > base
+    assert seconds(with_key("crypto", "key_bits = 4096", REGRESSION)) > base
+    trees = seconds(HIDDEN)
+    assert seconds(with_key("model", "guest_only_trees = 50", HIDDEN)) == pytest.approx(trees / 2, rel=0.1)
+
+
+def test_a_training_that_may_end_early_is_told_the_most(write):
+    early = with_key("model", "validation = 0.2", with_key("model", "early_stopping_rounds = 5", HIDDEN))
+    later = with_key("split", 'out_of_time = "2026-01-01"', REGRESSION)
+    for text in (early, later, with_key("model", "subsample = 0.5", HIDDEN), with_key("model", "tol = 0.001", REGRESSION)):
+        assert estimate.told(load_job(write(text)), (8000, 12)).startswith("at most ")
+
+
+def test_planned_passes_are_counted_where_they_can_be_told(write):
+    """The guest's labels say how many are planned; the others are told the time of a hundred."""
+    planned = load_job(write(with_key("model", 'max_iter = "auto"', REGRESSION)))
+    assert estimate.workload(planned, 8000, 12, 60).passes == 60
+    assert "every 100 passes" not in estimate.told(planned, (8000, 12), 60)
+    assert "every 100 passes" in estimate.told(planned, (8000, 12))
