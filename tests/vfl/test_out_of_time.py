@@ -82,6 +82,20 @@ def test_every_part_is_measured_and_later_rows_are_a_part_of_their_own(kind: str
             )
 
 
+@pytest.mark.parametrize("label", ["classes", "counts"])
+def test_other_labels_have_their_parts_too(label: str) -> None:
+    guest, hosts = frames(240)
+    rng = np.random.default_rng(1)
+    counts = rng.poisson(np.exp(guest["a"] / 2))
+    guest["bad"] = np.array(["x", "y", "z"])[np.minimum(counts, 2)] if label == "classes" else counts
+    estimator: Any = vfl.LogisticRegression(max_iter=5, link="taylor") if label == "classes" else vfl.PoissonRegression(max_iter=8)
+    report = federation(guest, hosts).fit(estimator, split=vfl.Split(out_of_time="2024-06-01", train=True)).reports_["guest"]
+    later = (guest["opened"] >= "2024-06-01").sum()
+    assert report.result["metrics"]["out_of_time"]["joint"]["n"] == later
+    assert report.metrics.xs("n", axis=0)[:, "joint"].sum() == 240
+    assert report.result["outcome"] == ("multiclass" if label == "classes" else "count")
+
+
 @pytest.mark.parametrize("kind", ["regression", "scorecard", "trees"])
 def test_nothing_is_fitted_on_a_row_that_is_held_out(kind: str) -> None:
     """Labels and columns of held-out rows change at both parties: what was fitted stays.  Planted: some training rows change, and it does not."""
