@@ -154,6 +154,24 @@ def test_a_message_that_does_not_fit_is_refused(membership: Any, name: str, chan
         train(blocks, y, p, Identity())
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "error"),
+    [
+        ("RoundsBefore", {"rounds": -1}, RemoteProtocolError),
+        ("RoundsBefore", {"rounds": 3}, RemoteProtocolError),
+        ("Continues", {"rounds": -1}, RemoteProtocolError),
+        ("Continues", {"splits": 10_000}, RemoteProtocolError),
+        ("Continues", {"before": b"another model..."}, ModelError),
+    ],
+)
+def test_a_model_goes_on_where_it_is_only(name: str, change: dict[str, Any], error: type[Exception]) -> None:
+    blocks, y = tables()
+    p = Params(n_estimators=2, max_depth=2, max_bin=8, min_bin_rows=1)
+    start = train(blocks, y, p, Identity())
+    with sent_instead(name, lambda m: change), pytest.raises(error):
+        train(blocks, y, replace(p, n_estimators=3), Identity(), after=start)
+
+
 def test_sums_beyond_their_range_are_noticed() -> None:
     blocks, y = tables()
     p = Params(n_estimators=1, max_depth=2, max_bin=8, membership="shared", min_bin_rows=1)

@@ -62,7 +62,7 @@ def train(
     profile = hidden if p.membership == "hidden" else shared
     programs: dict[str, Callable[[Session], Any]] = {
         "guest": partial(profile.guest, binned=blocks[0], p=p, rounds=rounds, model_id=NAME),
-        "arbiter": partial(hidden.arbiter, p=p) if p.membership == "hidden" else lambda session: None,
+        "arbiter": partial(hidden.arbiter, p=p, continues=after is not None) if p.membership == "hidden" else lambda session: None,
     }
     for k, (name, block) in enumerate(zip(roles.hosts, blocks[1:], strict=True)):
         programs[name] = partial(profile.host, binned=block, p=p, held_out=rounds.held_out, before=after.hosts[k] if after else None)
