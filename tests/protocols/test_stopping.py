@@ -177,8 +177,8 @@ def test_held_out_rows_end_training_before_it_fits_noise() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(240, 41)), rng.integers(0, 2, (1, 240)).astype(float)
     blocks, held = [x[:120, :20], x[:120, 20:]], ([x[120:, :20], x[120:, 20:]], y[:, 120:], None)
-    terms = glm.Terms(EXACT, Penalty(1e-3), 100, stopping=glm.Stopping(1e-4, 5, validation=True))
-    run, longer = Run(blocks, y[:, :120], terms, held=held), Run(blocks, y[:, :120], glm.Terms(EXACT, Penalty(1e-3), 100))
+    terms = glm.Terms(EXACT, Penalty(1e-3), 40, stopping=glm.Stopping(1e-4, 5, validation=True))
+    run, longer = Run(blocks, y[:, :120], terms, held=held), Run(blocks, y[:, :120], glm.Terms(EXACT, Penalty(1e-3), 40))
     assert run.verdicts("guest") == [GO_ON, ANEW_AT_BEST, END_AT_BEST]
     assert run.parts[0].passes == run.parts[1].passes == (15,)
     assert mean_loss(run, EXACT, held[0], held[1][0], None) < mean_loss(longer, EXACT, held[0], held[1][0], None) - 0.05

@@ -106,6 +106,7 @@ def stopping_of(job: Job) -> str:
     model, every = _model(job), _model(job).n_iter_no_change
     whose = f"{model.validation_fraction:.0%} of the training rows, held out for it," if model.early_stopping else "the training rows"
     looks = f", {model.max_iter // every} times at most" if isinstance(model.max_iter, int) else ""
+    looks += ", for each class" if isinstance(model, LogisticRegression) and model.num_class > 2 else ""
     tol = TOL if model.tol is None else model.tol
     return f"{job.parties.arbiter} opens the mean loss of {whose} every {every} passes{looks}; training ends where it no longer improves by {tol:g}"
 
