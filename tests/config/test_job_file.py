@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.errors import ConfigError
@@ -276,6 +276,7 @@ def test_the_starter_job_loads_as_it_was_asked_for(names, keys, test, C, seed, k
     assert (job.split.seed, job.crypto.key_bits) == (seed, key_bits)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["name", "parties", "align", "model", "x"]),
