@@ -62,6 +62,7 @@ def test_what_makes_a_job_longer_makes_the_estimate_longer(write):
     assert seconds(with_key("model", 'class_weight = "balanced"', REGRESSION)) > 1.1 * base
     assert seconds(with_key("preprocess", 'encode = "woe"', REGRESSION)) > base
     assert seconds(with_key("crypto", "key_bits = 4096", REGRESSION)) > base
+    assert seconds(with_key("model", "exposure = true", POISSON)) > 1.1 * seconds(POISSON)
     trees = seconds(HIDDEN)
     assert seconds(with_key("model", "guest_only_trees = 50", HIDDEN)) == pytest.approx(trees / 2, rel=0.1)
 

@@ -40,7 +40,7 @@ def workload(job: Job, rows: int, columns: int, passes: int | None = None) -> Wo
         case LinearRegression():
             return Workload("linear", trained, **size, weighted=model.sample_weight)
         case PoissonRegression():
-            return Workload("poisson", trained, **size, weighted=model.sample_weight)
+            return Workload("poisson", trained, **size, weighted=model.sample_weight or model.exposure)
         case Scorecard():
             return Workload("scorecard", trained, **size, link=model.link)
 
