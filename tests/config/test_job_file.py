@@ -260,6 +260,7 @@ name = st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", fullmatch=True)
 column = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=30)
 
 
+@settings(deadline=None)
 @given(
     names=st.lists(name, min_size=3, max_size=6, unique=True),
     keys=st.lists(column, min_size=1, max_size=3, unique=True),
