@@ -59,7 +59,7 @@ def fit(scheme: Scheme, membership: str = "hidden", *, seed: int = 1, rows: int 
     return trained
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(["shared", "hidden"]),
     st.integers(0, 500),

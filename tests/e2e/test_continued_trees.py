@@ -51,6 +51,7 @@ def check_continued(parties: Institutions, results: dict[str, Ended], first: dic
         assert store.execute("SELECT count(*) FROM models WHERE partner = 'telecom'").fetchone() == (2,)
 
 
+@pytest.mark.slow
 def test_shared_trees_go_on_by_files(parties: Institutions) -> None:
     parties.lay_out(tables(), roles=SHARED, settings=POLICY, test=0.25, membership="shared", **SMALL)
     results = by_seed(parties, list(SHARED), 0.1)
