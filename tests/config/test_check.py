@@ -17,7 +17,7 @@ from vfl.check import carried
 from vfl.config import load_job
 from vfl.data import Table, table_from_frame
 from vfl.kinds import kind_of
-from vfl.look import look_at
+from vfl.look import look_at, usual_passes
 from vfl.results import result_frame
 from vfl.show import print_permits
 
@@ -142,6 +142,11 @@ def test_a_guest_with_rare_events_is_told_of_more_passes(write):
     assert said.startswith("max_iter = 100: labels like these usually take about 340 passes between 2 parties")
     assert look_at(load_job(write(with_key("model", "max_iter = 340", MINIMAL))), rare, 1 << 20) == []
     assert look_at(load_job(write(MINIMAL)), even, 1 << 20) == []
+    permits = MINIMAL.replace('"scores-to-guest"', '"scores-to-guest", "label-scale-to-parties"')
+    planned = load_job(write(with_key("model", 'max_iter = "auto"', permits)))
+    assert look_at(planned, rare, 1 << 20) == []
+    assert (usual_passes(planned, rare), usual_passes(planned, even)) == (340, 60)
+    assert usual_passes(planned, table(x=np.arange(2000.0))) is None
 
 
 @pytest.mark.parametrize(

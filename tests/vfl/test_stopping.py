@@ -123,6 +123,8 @@ def test_a_search_opens_no_losses(params: dict[str, Any]) -> None:
     tables, _ = frames("binary", hosts=1)
     with pytest.raises(ConfigError, match="does not go with tol or early_stopping"):
         federation(tables).fit(vfl.GridSearchCV(vfl.LogisticRegression(**params), {"C": [1.0, 2.0]}))
+    with pytest.raises(ConfigError, match="cannot be searched: the loss of every fold and candidate would be opened"):
+        vfl.GridSearchCV(vfl.LogisticRegression(), {name: [value] for name, value in params.items()})
 
 
 def test_the_same_in_a_planned_number_of_passes() -> None:
