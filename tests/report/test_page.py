@@ -106,7 +106,20 @@ def test_the_guest_reads_the_answer_first(guest_result):
 
 def test_a_full_result_fills_every_section(full_result):
     page = Page(render(full_result))
-    sections = ["answer", "alignment", "columns", "features", "model", "evaluation", "stability", "disclosure", "cost", "card", "run"]
+    sections = [
+        "answer",
+        "alignment",
+        "columns",
+        "features",
+        "model",
+        "evaluation",
+        "search",
+        "stability",
+        "disclosure",
+        "cost",
+        "card",
+        "run",
+    ]
     assert page.sections() == sections
     assert [a["href"] for t, a in page.tags if t == "a"] == [f"#{name}" for name in sections]
     auc = full_result["uplift"]["test"]["measures"]["auc"]
