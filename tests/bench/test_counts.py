@@ -8,6 +8,7 @@ from protocols.cipher import backend
 from tests.bench.counts import COMMAND, differences, expected, fresh
 
 
+@pytest.mark.timeout(600)
 def test_no_job_costs_more_or_less_than_recorded() -> None:
     found = differences(fresh(backend()), expected(backend()))
     assert not found, "\n".join(["the counts have changed; if that is meant, run", f"  {COMMAND}", "and commit the file:", *found])
