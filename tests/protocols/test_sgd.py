@@ -68,7 +68,7 @@ OPTIMA: dict[str, tuple[Link, Penalty, Any]] = {
 }
 
 
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("weighted", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("family", [pytest.param(f, marks=[] if f == "linear" else [pytest.mark.slow]) for f in OPTIMA])
 def test_every_family_comes_near_scikit_learns_optimum(family: str, weighted: bool) -> None:
     link, penalty, oracle = OPTIMA[family]

@@ -75,7 +75,7 @@ class Steps(Observer):
     ("label", "estimator"),
     [
         ("binary", vfl.LogisticRegression(solver="sgd", link="taylor", max_iter=60)),
-        ("numeric", vfl.LinearRegression(solver="sgd", batch_size=100, max_iter=60)),
+        pytest.param("numeric", vfl.LinearRegression(solver="sgd", batch_size=100, max_iter=60), marks=pytest.mark.slow),
         pytest.param(
             "classes", vfl.LogisticRegression(solver="sgd", link="taylor", max_iter=60, class_weight="balanced"), marks=pytest.mark.slow
         ),
