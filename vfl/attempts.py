@@ -96,8 +96,7 @@ def take_part(
             result = attempt(run, recorder, work, timeout, taps)
             break
         except VFLError as error:
-            timeout = patience.left(run.standing)
-            if is_gone(error) and timeout > 0:
+            if is_gone(error) and (timeout := patience.left(run.standing)) > 0:
                 log.warning("%s; waiting up to %.0f s for it. The same command lets it go on", error.what, timeout)
                 continue
             if run.kept and isinstance(error, TransportError | PeerAborted):

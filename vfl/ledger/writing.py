@@ -199,8 +199,7 @@ class LedgerWriter:
                 signature = self._sign(signed_part(line)) if self._sign is not None else None
                 line["signature"] = base64.b64encode(signature).decode() if signature is not None else None
                 self._append(line)
-                if self._file >= 0:
-                    os.fsync(self._file)
+                self.sync()
             finally:
                 if self._file >= 0:
                     os.close(self._file)
