@@ -18,7 +18,7 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
          MaskedGradient [[g_P + m_P]], packed, re-randomised -------------------------------->  opens g_P + m_P: blinded
   4      a_P += step (m_P >> shift)                                                        b_P -= step ((g_P + m_P) >> shift)
          where the job asks for it, every few passes: a look at the loss, and the arbiter's verdict whether training goes on (stopping.py)
- at the end of each model
+ when all models are trained, one after the other (no message between two of them, so that each goes on from its own last passes after a kill)
   5                              <-----------------------------------------------------------  FinalShare b_P, rounded, to P alone: w_P = a_P + b_P
 
 Who learns what: P its own final weights (that is the prescribed output); the arbiter ceil(log2 n), the number of models and each party's number of columns,
@@ -125,7 +125,8 @@ def guest(
     looked = HeldOut(x, targets, weights) if held_out is None else held_out
     session.arbiter.send(Columns(block.width))
     pair_masks.relay(session)
-    found, passes = [], []
+    trained: list[Share | NDArray[np.float64]] = []
+    passes = []
     for model, y in enumerate(targets):
         row_weights = None if weights is None else weights[model]
         if isinstance(link, Weighted):
@@ -144,8 +145,9 @@ def guest(
             descend(session, plan, here, share, d, theirs, progress.step(planned))  # 3, 4
             if look is not None and look.due(planned):
                 stopping.guest(session, look, progress, planned, *looked.of(model))
-        found.append(receive_weights(session, share) if end is None else end(session, block, share))  # 5
+        trained.append(share if end is None else end(session, block, share))
         passes.append(progress.passes(plan.passes))
+    found = [receive_weights(session, one) if isinstance(one, Share) else one for one in trained]  # 5
     return Trained(np.stack(found), model_id, tuple(passes))
 
 
@@ -165,7 +167,7 @@ def host(
     session.arbiter.send(Columns(block.width))
     look = stopping.Look.of(session, terms.stopping, plan, told.link, block, held_out)
     masks = pair_masks.agree(session, "predictor")
-    found, passes = [], []
+    trained, passes = list[Share](), []
     for model in range(told.start.models):
         share = Share.start(PlainVec.zeros(block.width))
         progress = Progress({session.me: share}, terms.stopping)
@@ -179,10 +181,11 @@ def host(
             if look is not None and look.due(planned):
                 stopping.host(session, look, progress, planned, masks, use)
         if end is None:
-            found.append(receive_weights(session, share))  # 5
+            trained.append(share)
         else:
             end(session, block, share, masks.apart("fold"), model)
         passes.append(progress.passes(plan.passes))
+    found = [receive_weights(session, one) for one in trained]  # 5
     return Trained(np.stack(found) if found else np.zeros((0, block.width)), told.start.model_id, tuple(passes))
 
 
@@ -198,6 +201,7 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms, end: ArbiterEnd 
     parties = [session.channels[p] for p in session.roles.data_parties]
     columns = {channel.peer: receive_columns(session, channel.peer) for channel in parties}
     penalised = {party: count - (terms.intercept and party == session.roles.guest) for party, count in columns.items()}
+    trained = []
     for _ in range(told.start.models):
         shares = {party: Share.start(PlainVec.zeros(count)) for party, count in columns.items()}
         progress = Judging(shares, terms.stopping)
@@ -214,9 +218,11 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms, end: ArbiterEnd 
                 stopping.arbiter(session, key, plan, told.link, progress, planned, penalised)
             if planned.last or progress.over:
                 refuse_beyond(session, progress.beyond)
-        if end is not None:
+        if end is None:
+            trained.append(shares)
+        else:
             end(session, key, shares)
-            continue
+    for shares in trained:
         for channel in parties:
             channel.send(FinalShare(rounded(shares[channel.peer].point, terms.weight_bits)))  # 5
     return told.start.model_id
