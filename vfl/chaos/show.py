@@ -63,7 +63,7 @@ def print_kills(model: str, every: int, instants: int, seed: int, console: Conso
     say(
         console,
         f"\nseed {seed}; every trial must end with the results and the messages of the undisturbed run, and with ledgers that agree, "
-        f"after {REPEATS} repeated step at most and within {SECONDS:.0f} s",
+        f"after {REPEATS} repeated step at most and within {SECONDS:.0f} s and the time of an undisturbed run",
     )
     _report(wrong, console)
 
