@@ -144,9 +144,10 @@ class RunStore:
         self._db.close()
 
     def remove(self) -> None:
-        """The run is over, or given up."""
+        """The run is over, or given up.  A killed process leaves a journal, which holds pages as they were: it goes first."""
         self.close()
         with self._checked():
+            self._path.with_name(f"{FILE}-journal").unlink(missing_ok=True)
             self._path.unlink(missing_ok=True)
 
     def _mark(self, query: str, values: Sequence[int]) -> Mark:

@@ -111,6 +111,25 @@ def test_a_party_that_dies_while_it_makes_its_store_has_begun_no_run(tmp_path: P
     assert (found is None) == (statement < 8) == (not folder.exists())
 
 
+DIES = """
+import sys, pathlib, os
+from tests.vfl.test_runstore import FACTS, RunStore
+store = RunStore(pathlib.Path(sys.argv[1]), FACTS)
+store.keeps()
+os._exit(9)
+"""
+
+
+def test_nothing_is_left_of_a_run_whose_party_was_killed_when_it_was_over(tmp_path: Path) -> None:
+    """SQLite's journal, with the seed that the store itself has no more, outlives the process that is killed."""
+    assert subprocess.run([sys.executable, "-c", DIES, str(tmp_path)], check=False).returncode == 9
+    assert FACTS.seed in (tmp_path / f"{FILE}-journal").read_bytes()
+    again = RunStore(tmp_path)
+    assert again.kept
+    again.remove()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_of_another_job_may_be_under_way(tmp_path: Path) -> None:
     """Its store is held by its process; one of the same name is not passed over."""
     (tmp_path / "churn-20260101-000000").mkdir()
