@@ -136,7 +136,7 @@ def test_shared_trees_need_no_arbiter(parties: Institutions) -> None:
     made = new_tables(parties)
     scores = predicted(parties, results)
     parts = {name: part_of(results[name]) for name in SHARED}
-    model = FederatedTrees(parts, Roles("bank", ("telecom",), "none"), vfl.BoostedTrees(membership="shared"), Identity(), read, 1, 64)
+    model = FederatedTrees(parts, Roles("bank", ("telecom",), "none"), vfl.BoostedTrees(membership="shared"), Identity(), read, 1, 64, {})
     pd.testing.assert_series_equal(scores, model.predict_score(made["bank"], {"telecom": made["telecom"]}), check_exact=True)
 
 

@@ -23,7 +23,8 @@ from vfl.ledger import read_ledger, verify_ledger
 from vfl.runner import prepare
 
 REPORT_KEYS = {"format", "job", "job_digest", "role", "alignment", "metrics", "phases", "disclosure", "environment"}  # job-and-party.md
-ADDED_KEYS = {"purpose", "party", "parties", "started", "outcome", "model", "permits", "job_file", "plots"}  # docs/file-formats.md
+ADDED_KEYS = {"purpose", "party", "parties", "started", "outcome", "model", "permits", "job_file", "plots", "encryption"}  # docs/file-formats.md
+AGREEING = ["Standing", "Counted", "Counted"]  # what a host says before the run itself: to the guest, and to both
 OF_DATA = {"columns", "stability", "inputs"}  # at parties with a table
 OF_LABELS = {"uplift", "classes"}  # at the guest
 
@@ -138,7 +139,7 @@ def test_a_planted_leak_does_not_leave(parties: Institutions, monkeypatch: pytes
     for name in ("bank", "trustco"):
         assert results[name].party == "telecom"
     (ledger,) = (parties.folder / "telecom").rglob("ledger.jsonl")
-    assert [line["message"] for line in read_ledger(ledger) if line["type"] == "message"] == ["Standing"]
+    assert [line["message"] for line in read_ledger(ledger) if line["type"] == "message"] == AGREEING
     assert [line.get("outcome") for line in read_ledger(ledger)][-1] == "disclosure-refused"
     for name in ("bank", "trustco"):
         assert found(b"".join(p.read_bytes() for p in (parties.folder / name / "runs").rglob("*") if p.is_file())) == []
