@@ -30,6 +30,7 @@ def test_a_party_killed_at_any_fifth_message_or_moment_changes_nothing(model: st
     chaos("--model", model, "--every", "5", "--instants", "200", seconds=3500)
 
 
+@pytest.mark.slow
 def test_an_alignment_is_killed_too() -> None:
     assert "ledgers that agree" in chaos("--model", "align", "--every", "6")
 

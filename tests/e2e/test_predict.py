@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from tests.e2e.institutions import KEY, Ended, Institutions, tables
 from vfl.config import PERMITS
@@ -156,6 +157,7 @@ def parts_of_two_models(parties: Institutions, models: dict[str, Path]) -> None:
         ]  # those say where an interrupted run goes on
 
 
+@pytest.mark.slow
 def test_two_hosts_need_the_arbiter_to_predict(parties: Institutions) -> None:
     data = tables()
     data["shop"] = data["telecom"][[KEY]].assign(canaryspend=np.arange(len(data["telecom"])) % 7)

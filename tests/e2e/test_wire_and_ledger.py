@@ -23,7 +23,18 @@ from vfl.ledger import read_ledger, verify_ledger
 from vfl.runner import prepare
 
 REPORT_KEYS = {"format", "job", "job_digest", "role", "alignment", "metrics", "phases", "disclosure", "environment"}  # job-and-party.md
-ADDED_KEYS = {"purpose", "party", "parties", "started", "outcome", "model", "permits", "job_file", "plots", "encryption"}  # docs/file-formats.md
+ADDED_KEYS = {
+    "purpose",
+    "party",
+    "parties",
+    "started",
+    "outcome",
+    "model",
+    "permits",
+    "job_file",
+    "plots",
+    "encryption",
+}  # docs/file-formats.md
 AGREEING = ["Standing", "Counted", "Counted"]  # what a host says before the run itself: to the guest, and to both
 OF_DATA = {"columns", "stability", "inputs"}  # at parties with a table
 OF_LABELS = {"uplift", "classes"}  # at the guest

@@ -108,7 +108,7 @@ def test_least_squares_with_the_identity_link(widths: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("widths", [(2, 3), (0, 3), (2, 2, 1)])
-@pytest.mark.parametrize("C", [0.05, 1.0, 10.0])
+@pytest.mark.parametrize("C", [0.05, 1.0, pytest.param(10.0, marks=pytest.mark.slow)])
 def test_the_exact_link_reaches_scikit_learns_optimum(widths: tuple[int, ...], C: float) -> None:
     blocks, y = problem(n=300, widths=widths)
     best = LogisticRegression(C=C, tol=1e-10, max_iter=10_000).fit(np.hstack(blocks), y)

@@ -74,7 +74,14 @@ def poisson_fit(x: Matrix, y: Matrix, weights: Matrix) -> Matrix:
     return poisson_optimum([x], y, 0.1, weights)
 
 
-@pytest.mark.parametrize(("link", "fit", "scale"), [(EXACT, logistic_fit, 40.0), (IDENTITY, ridge_fit, 0.01), (POISSON, poisson_fit, 1.0)])
+@pytest.mark.parametrize(
+    ("link", "fit", "scale"),
+    [
+        pytest.param(EXACT, logistic_fit, 40.0, marks=pytest.mark.slow),
+        (IDENTITY, ridge_fit, 0.01),
+        pytest.param(POISSON, poisson_fit, 1.0, marks=pytest.mark.slow),
+    ],
+)
 def test_weighted_rows_reach_scikit_learns_optimum(link: Link, fit: Fit, scale: float) -> None:
     blocks, y = counts() if link is POISSON else problem(n=300)
     weights = np.random.default_rng(3).uniform(0.2, 3.0, len(y)) * scale

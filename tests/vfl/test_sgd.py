@@ -74,8 +74,8 @@ class Steps(Observer):
 @pytest.mark.parametrize(
     ("label", "estimator"),
     [
-        ("binary", vfl.LogisticRegression(solver="sgd", link="taylor", max_iter=60)),
-        pytest.param("numeric", vfl.LinearRegression(solver="sgd", batch_size=100, max_iter=60), marks=pytest.mark.slow),
+        pytest.param("binary", vfl.LogisticRegression(solver="sgd", link="taylor", max_iter=60), marks=pytest.mark.slow),
+        ("numeric", vfl.LinearRegression(solver="sgd", batch_size=100, max_iter=60)),
         pytest.param(
             "classes", vfl.LogisticRegression(solver="sgd", link="taylor", max_iter=60, class_weight="balanced"), marks=pytest.mark.slow
         ),
