@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -25,8 +26,9 @@ from protocols.glm.plan import Penalty
 from protocols.session import Roles, Session
 from tests.boosting.world import bin_blocks, roles_of, train
 from tests.harness import TOY
-from tests.protocols.interrupted import RUN, Interrupted, MemoryKeeper
+from tests.protocols.interrupted import RUN, Interrupted, Killed, MemoryKeeper
 from tests.search import world
+from vfl.programs import glm as regressions
 
 Programs = dict[str, Callable[[Session], Any]]
 
@@ -305,6 +307,24 @@ def test_a_party_stopped_while_classes_share_ciphertexts_changes_nothing(members
     monkeypatch.setattr(packing, "ENCRYPTION", 1e9)
     monkeypatch.setitem(CASES, "shared ciphertexts", partial(trees, membership, n_estimators=2, objective="multi:softprob", num_class=3))
     check_every("shared ciphertexts", 37)
+
+
+def test_an_arbiter_that_dies_while_it_makes_the_key_lets_nobody_align_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    roles, programs = world.programs(world.frames(24), regressions, job=regressions.GlmJob(max_iter=2))
+    run, make = Interrupted(roles, programs, Identity(1024)), Identity.generate
+
+    def dies(*given: Any) -> Any:
+        give_up = time.monotonic() + 30
+        while not all(Position(1, 1) in run.keepers[party].marks for party in roles.data_parties) and time.monotonic() < give_up:
+            time.sleep(0.01)
+        raise Killed
+
+    monkeypatch.setattr(Identity, "generate", dies)
+    assert run.attempt() is None
+    monkeypatch.setattr(Identity, "generate", make)
+    before = copy.deepcopy(run.keepers)
+    assert run.attempt() is not None
+    assert max(repeated(keeper, run.goals[-1]) for keeper in before.values()) <= 1, run.goals
 
 
 def test_a_party_stopped_again_and_again_gets_there() -> None:

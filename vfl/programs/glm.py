@@ -191,11 +191,14 @@ def host(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | No
 
 
 def arbiter(session: Session, job: GlmJob, asked: Search[GlmJob] | None = None) -> bytes:
-    """The arbiter's side: makes the key while the others align.  Learns sizes, what the link declares, and which candidate is best; returns the model's name."""
+    """The arbiter's side.  Learns sizes, what the link declares, and which candidate is best; returns the model's name.
+
+    With one host the others align while it makes the key, which takes long: it has left the alignment to them before, so that they repeat none of it if it dies.
+    """
     refuse_stopping(asked)
     with session.phase("align"):
-        key = session.scheme.generate(session.me, session.seed("key"))
         alignment.serve(session, job.min_intersection, keys=job.keys)
+        key = session.scheme.generate(session.me, session.seed("key"))
     if asked is not None:
         job = search.arbiter(session, asked, lambda one: fold_arbiter(session, key, one))
     features.fit_arbiter(session, job.preprocess)

@@ -109,10 +109,10 @@ def host(session: Session, table: Table, job: ScorecardJob) -> Fitted:
 
 
 def arbiter(session: Session, job: ScorecardJob) -> bytes:
-    """The arbiter's side: makes the key of the regression while the others align and bin.  Learns sizes only; returns the model's name."""
+    """The arbiter's side: as for other regressions.  Learns sizes only; returns the model's name."""
     with session.phase("align"):
-        key = session.scheme.generate(session.me, session.seed("key"))
         alignment.serve(session, job.min_intersection, keys=job.keys)
+        key = session.scheme.generate(session.me, session.seed("key"))
     features.fit_arbiter(session, job.preprocessing)
     with session.phase("train"):
         return glm.arbiter(session, key, job.terms)
