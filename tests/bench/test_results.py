@@ -98,7 +98,7 @@ def test_the_terminal_shows_the_same(capsys: pytest.CaptureFixture[str]) -> None
     terminal.print_result(result(), Console(width=160))
     shown = capsys.readouterr().out
     assert f"{result()['modes'][2]['products']:,}" in shown
-    assert "at most 20% wrong on 2 jobs" in shown
+    assert "on 2 jobs that it was not fitted on: half within 15%, all within 20%" in shown
 
 
 def test_a_comparison_names_what_costs_more_and_nothing_else() -> None:
