@@ -93,9 +93,8 @@ def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = N
         categories=data.categories or () if scored_by is None else (),
     )
     check_classes(job, party, table)
-    weighted = getattr(job.model, "sample_weight", False) or getattr(
-        job.model, "exposure", False
-    )  # a column of weights, or of dates, is no feature of any job
+    # a column of weights, or of dates, is no feature of any job
+    weighted = getattr(job.model, "sample_weight", False) or getattr(job.model, "exposure", False)
     return frame, dataclasses.replace(table, weight=table.weight if weighted else None, date=table.date if job.split.out_of_time else None)
 
 

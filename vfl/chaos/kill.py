@@ -18,10 +18,8 @@ from vfl.chaos.federation import PATIENCE, Federation, Process
 from vfl.ledger import read_ledger, reconcile, verify_ledger
 from vfl.runstore import FILE
 
-REPEATS, SECONDS = (
-    1,
-    30.0,
-)  # a restart does at most so many steps again, and all have ended after so many seconds more than an undisturbed run takes
+REPEATS = 1  # a restart does at most so many steps again,
+SECONDS = 30.0  # and all have ended after so many seconds more than an undisturbed run takes
 
 
 @dataclass
