@@ -1,0 +1,120 @@
+"""Counts, which no other work on the machine disturbs: what mini-batches cost beside whole passes, and classes that share ciphertexts beside classes apart.
+
+    python -m benchmarks.counted [batches] [classes]
+
+Products modulo n^2 and bytes of all parties under 2048 bits; of mini-batches messages, too.  Minutes: the largest round of classes apart is 42 million products.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+import vfl
+from protocols.binning import Binner
+from protocols.boosting import hidden, shared
+from protocols.boosting.ensemble import Rounds
+from protocols.boosting.packing import Packing, shared_by
+from protocols.boosting.params import Params
+from protocols.cipher import Paillier
+from protocols.session import Roles, Session
+from vfl.bench.meter import Counted, Event, Meter
+from vfl.bench.workload import Workload, tables
+from vfl.engine import run_local
+
+BITS, PASSES, CLASSES = 2048, 5, 4
+BATCHES = (None, 1024, 256, 64)
+ROUNDS = (("hidden", 846, 9), ("hidden", 10_000, 10), ("hidden", 30_000, 13), ("shared", 846, 9))  # rows, columns of the host
+
+
+def of_training(meters: dict[str, Meter]) -> list[Event]:
+    return [event for meter in meters.values() for event in meter.events if event.phase == "train"]
+
+
+def products(events: list[Event]) -> int:
+    return sum(event.products for event in events)
+
+
+def sent(events: list[Event]) -> list[int]:
+    return [event.size for event in events if event.what == "send"]
+
+
+def batches() -> Iterator[str]:
+    """A regression of 2,048 rows and 5 + 18 columns: the training alone, a row and pass."""
+    data = tables(Workload("logistic", 2048))
+    for size in BATCHES:
+        solver: dict[str, Any] = {} if size is None else {"solver": "sgd", "batch_size": size}
+        meters = {party: Meter() for party in ("guest", *data.hosts, "arbiter")}
+        federation = vfl.Federation.local(data.guest, data.hosts, on="id", label="label", cipher=Counted(Paillier(BITS)))
+        federation.fit(vfl.LogisticRegression(max_iter=PASSES, **solver), taps={p: [m] for p, m in meters.items()}, observers=meters)
+        events = of_training(meters)
+        each = 2048 * PASSES
+        yield (
+            f"{'all rows' if size is None else size}: {products(events) / each:.0f} products and {sum(sent(events)) / each:.0f} bytes a row and pass, "
+            f"{len(sent(events)) / PASSES:.0f} messages a pass"
+        )
+
+
+def classes() -> Iterator[str]:
+    """One round of trees of depth 5 with 32 bins, as the layout decides, and with as few or as many classes in a ciphertext as fit."""
+    for membership, rows, columns in ROUNDS:
+        decided, trees = one_round(membership, rows, columns, shared_by)
+        for name, layout in (("apart", apart), ("shared", together)):
+            forced, same = one_round(membership, rows, columns, layout)
+            assert same == trees, "classes that share ciphertexts have other trees"
+            yield f"{membership}, {rows:,} x {columns}: {name} {forced}, as decided {decided}"
+
+
+def apart(one: Packing, *_: Any, **__: Any) -> Packing:
+    return one
+
+
+def together(one: Packing, all_classes: int, *_: Any, **__: Any) -> Packing:
+    """As many classes in a ciphertext as fit: what is cheapest where additions are all that counts."""
+    return shared_by(one, all_classes, 10**6, 0, added=True)
+
+
+def one_round(membership: str, rows: int, columns: int, layout: Callable[..., Packing]) -> tuple[str, bytes]:
+    """What it takes, and the guest's trees."""
+    p = Params(n_estimators=1, max_depth=5, max_bin=32, objective="multi:softprob", num_class=CLASSES, membership=membership)  # type: ignore[arg-type]
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, 5 + columns))
+    score = x @ rng.normal(size=x.shape[1]) + rng.logistic(size=rows)
+    y = np.digitize(score, np.quantile(score, [0.25, 0.5, 0.75])).astype(np.float64)
+    own, theirs = (Binner.fit(part, p.max_bin, least).transform(part) for part, least in ((x[:, :5], 1), (x[:, 5:], p.min_bin_rows)))
+    profile = hidden if membership == "hidden" else shared
+    roles = Roles("guest", ("host",), "arbiter")
+
+    def in_phase(role: Callable[[Session], Any]) -> Callable[[Session], Any]:
+        def program(session: Session) -> Any:
+            with session.phase("train"):
+                return role(session)
+
+        return program
+
+    programs = {
+        "guest": in_phase(lambda s: profile.guest(s, own, p, Rounds(p, y), bytes(16))),
+        "host": in_phase(lambda s: profile.host(s, theirs, p)),
+        "arbiter": in_phase(lambda s: hidden.arbiter(s, p) if membership == "hidden" else None),
+    }
+    meters = {party: Meter() for party in roles.all}
+    with patch.object(profile, "shared_by", layout):
+        found = run_local(roles, programs, Counted(Paillier(BITS)), taps={q: [m] for q, m in meters.items()}, observers=meters)
+    events = of_training(meters)
+    trees = b"".join(getattr(tree, name).tobytes() for tree in found["guest"].trees for name in ("owner", "feature", "cut", "value"))
+    return f"{products(events) / 1e6:.1f} M products, {sum(sent(events)) / 1e6:.1f} MB", trees
+
+
+def main() -> None:
+    chosen = {"batches": batches, "classes": classes}
+    for name in sys.argv[1:] or chosen:
+        for line in chosen[name]():
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
