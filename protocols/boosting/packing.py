@@ -34,11 +34,10 @@ from protocols.randomness import Seed
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 GAP = 80  # bits by which a mask is longer than what it hides
-ENCRYPTION, ANSWER, ADDITION = (
-    0.042,
-    0.62,
-    0.63,
-)  # products: of an encryption and of an answer's factor and decryption, a bit of the key; of a row, a column
+# products modulo n^2
+ENCRYPTION = 0.042  # of an encryption, a bit of the key
+ANSWER = 0.62  # of an answer's new factor and decryption, a bit of the key
+ADDITION = 0.63  # of a row, a column
 
 
 @dataclass(frozen=True, eq=False)
