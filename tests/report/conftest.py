@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.report.searched import SCORED
 from vfl import metrics
 from vfl.metrics import binary_metrics, plot_series
 from vfl.stability import Baseline, compare, describe
@@ -110,18 +111,7 @@ def full_result(guest_result: dict[str, Any]) -> dict[str, Any]:
             "points": [{"column": "limit", "points": p} | b for b, p in zip(bins, (-29, 31), strict=True)],
             "host_columns": [{"host": "telecom", "column": "column 1", "iv": 0.35, "strength": "strong", "table": bins}],
         },
-        "search": {
-            "cv": 2,
-            "scoring": "roc_auc",
-            "candidates": [{"C": 0.1}, {"C": 1.0}],
-            "trainings": 5,
-            "models_told": 1,
-            "best": 1,
-            "fold_rows": [290, 310],
-            "scores": [[0.7, 0.8], [0.72, 0.81]],
-            "mean": [0.75, 0.765],
-            "sd": [0.05, 0.045],
-        },
+        "search": SCORED | {"fold_rows": [290, 310]},
         "permits": {"scores-to-guest": "the guest learns the sum of the hosts’ parts of the score"},
         "inputs": {"own table": "cd" * 32},
         "job_file": {"name": "credit-risk", "split": {"test": 0.25, "seed": 7}},

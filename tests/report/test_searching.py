@@ -9,22 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.report.searched import SCORED, SCORES, SEARCH
 from tests.report.test_page import Page
 from vfl.report import render
 from vfl.report.page import as_csv
 from vfl.report.terminal import print_summary
-
-SCORES = [[0.7, 0.8], [0.72, 0.81]]
-SEARCH: dict[str, Any] = {
-    "cv": 2,
-    "scoring": "roc_auc",
-    "candidates": [{"C": 0.1}, {"C": 1.0}],
-    "trainings": 5,
-    "models_told": 1,
-    "best": 1,
-    "fold_rows": [430, 470],
-}
-SCORED = SEARCH | {"scores": SCORES, "mean": [0.75, 0.765], "sd": [0.05, 0.045]}
 
 
 def test_the_guests_page_has_each_fold_and_what_it_disclosed(guest_result: dict[str, Any]) -> None:

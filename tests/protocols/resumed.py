@@ -1,0 +1,206 @@
+"""Jobs that are interrupted and go on: every kind of run whose steps are marked, small."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from protocols import alignment, glm, woe, woe_bins
+from protocols.boosting import hidden, scoring, shared
+from protocols.boosting.ensemble import Rounds
+from protocols.boosting.params import Params
+from protocols.cipher import Identity, Paillier, Scheme
+from protocols.glm.links import LOGISTIC_LINKS
+from protocols.glm.plan import Penalty
+from protocols.session import Roles, Session
+from tests.boosting.world import bin_blocks, roles_of, train
+from tests.harness import TOY
+from tests.search import world
+
+Programs = dict[str, Callable[[Session], Any]]
+
+
+def ids(rows: range) -> list[bytes]:
+    return [b"id %d" % row for row in rows]
+
+
+def regression(
+    hosts: int, passes: int = 2, models: int = 1, stopping: glm.Stopping | None = None, sgd: glm.Sgd | None = None
+) -> tuple[Roles, Programs, Scheme]:
+    """Alignment and logistic regression with the exact link; the tables overlap in part."""
+    roles = roles_of(hosts)
+    rng = np.random.default_rng(hosts)
+    terms = glm.Terms(LOGISTIC_LINKS["exact"], Penalty(1.0), passes, stopping=stopping, sgd=sgd)
+    programs: Programs = {}
+    for k, party in enumerate(roles.data_parties):
+        own, x = ids(range(k, 24)), rng.normal(size=(24 - k, 2)).clip(-3, 3)
+        y = rng.integers(0, 2, size=(models, 24)).astype(np.float64)
+
+        def data_party(session: Session, own: list[bytes] = own, x: Any = x, y: Any = y) -> bytes:
+            found = alignment.align(session, own, 1)
+            if session.me == "guest":
+                name = session.seed("model id").secret[:16]
+                return glm.guest(session, x[found.rows], y[:, found.rows], terms, name).weights.tobytes() + name
+            weights, name, _ = glm.host(session, x[found.rows], terms)
+            return weights.tobytes() + name
+
+        programs[party] = data_party
+
+    def arbiter(session: Session) -> bytes:
+        key = session.scheme.generate(session.me, session.seed("key"))
+        alignment.serve(session, 1)
+        return glm.arbiter(session, key, terms)
+
+    return roles, programs | {"arbiter": arbiter}, TOY
+
+
+def long_lists(rows: tuple[int, ...], keys: int = 1, size_only: bool = False) -> tuple[Roles, Programs, Scheme]:
+    """An alignment alone, of lists of several blocks (`small_blocks`); the arbiter does not know how many where there is one host."""
+    roles = roles_of(len(rows) - 1)
+    programs: Programs = {}
+    for party, count in zip(roles.data_parties, rows, strict=True):
+        own = tuple(alignment.Ids.of([b"key %d, row %d" % (key, row + key) for row in range(count)]) for key in range(keys))
+
+        def data_party(session: Session, own: Any = own) -> tuple[Any, ...]:
+            found = alignment.align(session, own, 1, size_only=size_only)
+            return found.rows.tolist(), found.keys.tolist(), found.sizes, found.by_key
+
+        programs[party] = data_party
+
+    def arbiter(session: Session) -> None:
+        alignment.serve(session, 1, keys=keys, size_only=size_only)
+
+    return roles, programs | {"arbiter": arbiter}, TOY
+
+
+def trees(membership: str, hosts: int = 1, **changes: Any) -> tuple[Roles, Programs, Scheme]:
+    given: dict[str, Any] = {"n_estimators": 3, "max_depth": 2, "max_bin": 4, "membership": membership, "min_bin_rows": 1}
+    p = Params(**(given | changes))
+    rng = np.random.default_rng(1)
+    blocks = bin_blocks([rng.normal(size=(40, 2)) for _ in range(hosts + 1)], p)
+    y = rng.integers(0, p.num_class if p.num_class > 1 else 2, 40).astype(np.float64)
+    held_out = np.arange(40) % 4 == 0 if p.early_stopping_rounds else np.zeros(40, np.bool_)
+    roles, profile = roles_of(hosts), hidden if membership == "hidden" else shared
+
+    def guest(session: Session) -> bytes:
+        ensemble = profile.guest(session, blocks[0], p, Rounds(p, y, held_out=held_out), bytes(16))
+        parts = [getattr(t, name).tobytes() for t in ensemble.trees for name in ("owner", "feature", "cut", "left", "gain", "value")]
+        return b"".join(parts) + b"".join(seat.tobytes() for seat in ensemble.seats)
+
+    def host(session: Session, block: Any) -> str:
+        found = profile.host(session, block, p, held_out)
+        return repr((found.feature, found.cut, found.missing_left, found.seat))
+
+    programs: Programs = {"guest": guest} | {h: partial(host, block=b) for h, b in zip(roles.hosts, blocks[1:], strict=True)}
+    if membership == "hidden":
+        programs["arbiter"] = partial(hidden.arbiter, p=p)
+    return roles, programs, Paillier(1024)
+
+
+def continued(membership: str, rounds: int = 2, **changes: Any) -> tuple[Roles, Programs, Scheme]:
+    """`rounds` rounds more for a model that has two; what scoring hears before them is heard again."""
+    p = Params(n_estimators=2 + rounds, max_depth=2, max_bin=4, membership=membership, min_bin_rows=1, **changes)  # type: ignore[arg-type]
+    rng = np.random.default_rng(1)
+    blocks, y = bin_blocks([rng.normal(size=(40, 2)) for _ in range(2)], p), rng.integers(0, 2, 40).astype(np.float64)
+    first = dataclasses.replace(p, n_estimators=2, guest_only_trees=min(2, p.guest_only_trees))
+    model, profile = train(blocks, y, first, Identity()), hidden if membership == "hidden" else shared
+
+    def guest(session: Session) -> bytes:
+        started = model.ensemble, scoring.guest(session, blocks[0], model.ensemble)
+        ensemble = profile.guest(session, blocks[0], p, Rounds(p, y, before=started), b"another name ...")
+        assert len(ensemble.trees) == 2 + rounds
+        return b"".join(getattr(t, name).tobytes() for t in ensemble.trees for name in ("owner", "feature", "cut", "left", "gain", "value"))
+
+    def host(session: Session) -> str:
+        scoring.host(session, blocks[1], model.hosts[0], p.max_depth if membership == "hidden" else 0)
+        found = profile.host(session, blocks[1], p, None, model.hosts[0])
+        return repr((found.feature, found.cut, found.missing_left, found.seat))
+
+    def arbiter(session: Session) -> None:
+        scoring.arbiter(session)
+        hidden.arbiter(session, p, continues=True)
+
+    programs: Programs = {"guest": guest, "host1": host} | ({"arbiter": arbiter} if membership == "hidden" else {})
+    return roles_of(1), programs, Paillier(1024)
+
+
+def binned(hosts: int, tell: bool) -> tuple[Roles, Programs, Scheme]:
+    """Binning by the label, then a regression: the guest's bins, and what a host is told, are as if nothing had been."""
+    roles, rows = roles_of(hosts), 24
+    rng = np.random.default_rng(3)
+    rule, y = woe_bins.BinningRule(min_bin_rows=2), rng.integers(0, 2, rows)
+    terms = glm.Terms(LOGISTIC_LINKS["taylor"], Penalty(1.0), 1)
+
+    def fine(k: int) -> woe.FineBins:
+        bins = np.random.default_rng(k).permuted(np.tile(np.arange(rows) % 4, (2, 1)), axis=1).T
+        return woe.FineBins(bins, (4, 4), (1, 0), (True, False))
+
+    def guest(session: Session) -> bytes:
+        own, theirs = woe.guest(session, y, fine(0), rule, tell=tell, open_names=True)
+        name = session.seed("model id").secret[:16]
+        weights = glm.guest(session, rng_x(0), y[np.newaxis].astype(np.float64), terms, name).weights
+        columns = {p: [(c.name, c.apart, c.merged.group.tolist(), c.merged.events.tolist()) for c in t] for p, t in theirs.items()}
+        return repr(([m.events.tolist() for m in own], columns)).encode() + weights.tobytes()
+
+    def host(session: Session, k: int) -> bytes:
+        merged = woe.host(session, fine(k), rule, tell=tell, names=["a", "b"])
+        told = None if merged is None else [(m.group.tolist(), m.rows.tolist(), m.events.tolist()) for m in merged]
+        return repr(told).encode() + glm.host(session, rng_x(k), terms)[0].tobytes()
+
+    def arbiter(session: Session) -> bytes:
+        key = session.scheme.generate(session.me, session.seed("key"))
+        woe.arbiter(session)
+        return glm.arbiter(session, key, terms)
+
+    def rng_x(k: int) -> Any:
+        return np.random.default_rng(k).normal(size=(rows, 2)).clip(-3, 3)
+
+    programs: Programs = {"guest": guest} | {h: partial(host, k=k) for k, h in enumerate(roles.hosts, 1)} | {"arbiter": arbiter}
+    return roles, programs, TOY
+
+
+def searched(kind: str) -> tuple[Roles, Programs, Scheme]:
+    """Two candidates on two folds, and the better one on all rows: the same scores, the same choice, the same model."""
+    data = world.frames(24, hosts=2 if kind == "trees" else 1)
+    roles, programs = world.trees(data, n_estimators=1) if kind == "trees" else world.regression(data, link="taylor", max_iter=2)
+
+    def told(program: Any, session: Session) -> bytes:
+        found = program(session)
+        if not hasattr(found, "searched"):
+            return repr(found).encode()
+        part, scores = found.part, found.searched.scores
+        own = part.weights.tobytes() if kind == "regression" else repr(part.splits and part.splits.seat).encode()
+        return own + part.model_id + repr((found.searched.best, None if scores is None else scores.tolist())).encode()
+
+    return roles, {p: partial(told, program) for p, program in programs.items()}, Identity(1024)
+
+
+CASES: dict[str, Callable[[], tuple[Roles, Programs, Scheme]]] = {
+    "logistic regression": partial(regression, 1),
+    "logistic regression, two hosts": partial(regression, 2),
+    "long lists": partial(long_lists, (5, 6)),
+    "a long and a short list": partial(long_lists, (9, 2)),
+    "a short and a long list, two keys": partial(long_lists, (2, 7), 2),
+    "long lists of three, two keys": partial(long_lists, (3, 5, 1), 2),
+    "long lists of three, the size alone": partial(long_lists, (3, 2, 5), 1, True),
+    "one against the rest": partial(regression, 1, passes=1, models=2),
+    "regressions that stop by their loss": partial(regression, 1, passes=5, models=2, stopping=glm.Stopping(9.0, 1)),
+    "mini-batches": partial(regression, 2, sgd=glm.Sgd(16)),
+    "bins that a host is told": partial(binned, 1, True),
+    "bins of two hosts for the guest": partial(binned, 2, False),
+    "a search": partial(searched, "regression"),
+    "a search of trees": partial(searched, "trees"),
+    "shared trees": partial(trees, "shared", 2),
+    "hidden trees": partial(trees, "hidden"),
+    "trees that stop early": partial(trees, "hidden", n_estimators=7, early_stopping_rounds=3, guest_only_trees=2),
+    "the guest's trees that stop early": partial(
+        trees, "hidden", n_estimators=7, early_stopping_rounds=1, guest_only_trees=5, learning_rate=1.0
+    ),
+    "shared trees that are continued": partial(continued, "shared"),
+    "hidden trees that are continued, the guest's first": partial(continued, "hidden", 3, guest_only_trees=3),
+    "trees of three classes": partial(trees, "hidden", n_estimators=2, objective="multi:softprob", num_class=3, guest_only_trees=1),
+}
