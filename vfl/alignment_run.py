@@ -28,7 +28,7 @@ from protocols.errors import ConfigError, ModelError
 from protocols.session import Observer
 from vfl.align import MatchReport, OwnIds
 from vfl.attempts import Taken, take_part
-from vfl.config import PERMITS, Agreement, Party, cautions, check_files, cross_check
+from vfl.config import Agreement, Party, check_files, cross_check
 from vfl.data import read_source
 from vfl.data.source import read_rows
 from vfl.data.spill import scratch_in
@@ -209,17 +209,3 @@ def print_report(report: MatchReport, console: Console) -> None:
     for what, much in report.lines():
         grid.add_row(what, much)
     console.print(grid, highlight=False, markup=False)
-
-
-def print_check(job: Agreement, party: Party, console: Console) -> None:
-    """Runs every check of `vfl align` and says what would be disclosed.  Raises the error that it would raise."""
-    ready = prepare(job, party)
-    console.print(f"job {job.name}, digest {job.digest.hex()[:16]}...: every party must see the same (vfl job digest)", highlight=False)
-    if ready.ids is not None:
-        console.print(f"table of {party.name}: {ready.rows:,} rows, {len(ready.ids[0]):,} of them with an id of their own", highlight=False)
-    console.print("\n[bold]What this job discloses[/], all of it allowed by this party's policy:")
-    for permit in job.disclosure.allow:
-        console.print(f"  {PERMITS[permit]} ({permit})", highlight=False, markup=False)
-    for caution in cautions(job, party):
-        console.print(f"[yellow]caution[/]: {caution}", highlight=False)
-    console.print("\n[green]Ready.[/] Nothing was sent.")

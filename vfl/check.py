@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from protocols.errors import ConfigError
 from vfl import alignment_run
 from vfl.bench import estimate
 from vfl.budget import Budget
-from vfl.config import Job, Party, cautions, load_agreement, load_party
+from vfl.config import AlignmentJob, Job, Party, cautions, load_agreement, load_party
 from vfl.kinds import kind_of, searched
 from vfl.look import look_at, usual_passes
 from vfl.runner import prepare
@@ -26,7 +27,7 @@ def print_check(job_file: Path, party_file: Path, console: Console) -> None:
     if isinstance(agreement, Job):
         _print_check(agreement, party, console)
     else:
-        alignment_run.print_check(agreement, party, console)
+        _print_alignment_check(agreement, party, console)
 
 
 def carries(job: Job, rows: int) -> None:
@@ -55,11 +56,9 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
     budget, peers = Budget(party, ready.table, job.models_told), job.parties.peers_of(party.name)
     budget.check(peers)
     kind, most = kind_of(job), carried(job)
-    told = cautions(job, party) + (look_at(job, ready.table, most) if ready.table else [])
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    told = cautions(job, party) + (look_at(job, ready.table, most) if ready.table else []) + [ready.caution] * bool(ready.caution)
     facts = {
-        "job": f"{job.name}, digest {job.digest.hex()[:16]}...: every party must see the same (vfl job digest)",
-        "this party": f"{party.name}, the {party.role}",
+        **_named(job, party),
         **kind.described(job),
         **searched.described(job),
         "head-room": f"the key carries sums over up to {most:,} common rows",
@@ -74,6 +73,27 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
     facts["time"] = estimate.told(job, (len(ready.table), ready.table.features.shape[1]) if ready.table else None, passes)
     if party.policy.runs_per_partner_per_month is not None:
         facts["runs left"] = ", ".join(f"{budget.left(p)} with {p}" for p in peers) + ", this month"
+    _print(facts, job, told, console)
+
+
+def _print_alignment_check(job: AlignmentJob, party: Party, console: Console) -> None:
+    ready = alignment_run.prepare(job, party)
+    facts = _named(job, party)
+    if ready.ids is not None:
+        facts["table"] = f"{ready.rows:,} rows, {len(ready.ids[0]):,} of them with an id of their own"
+    facts["time"] = estimate.told_of_alignment(job, None if ready.ids is None else ready.rows)
+    _print(facts, job, cautions(job, party), console)
+
+
+def _named(job: Job | AlignmentJob, party: Party) -> dict[str, str]:
+    return {
+        "job": f"{job.name}, digest {job.digest.hex()[:16]}...: every party must see the same (vfl job digest)",
+        "this party": f"{party.name}, the {party.role}",
+    }
+
+
+def _print(facts: Mapping[str, str], job: Job | AlignmentJob, told: Sequence[str], console: Console) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, text in facts.items():
         table.add_row(f"[bold]{name}[/]", text)
     console.print(table)

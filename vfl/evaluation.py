@@ -152,3 +152,14 @@ def _codes(values: NDArray[Any], outcome: Objective, joint: Any) -> tuple[NDArra
     if not set(values.tolist()) <= set(place):
         raise DataError("a label is none of the classes", remedy="Name the columns of the predictions by the label's values")
     return np.fromiter((place[v] for v in values.tolist()), np.float64, len(values)), classes
+
+
+def flatters(now: tuple[float, int], earlier: tuple[float, int]) -> str:
+    """What to say of a continued model that is measured on other rows than its earlier rounds left out; `test` and `seed` of both draws.  Empty if they left these out."""
+    (test, seed), (left_out, drawn_by) = now, earlier
+    if test == 0 or (seed == drawn_by and test <= left_out):
+        return ""
+    return (
+        f"rows held out now (test = {test:g}, seed = {seed}) were trained on by the earlier rounds, unless they are new (test = {left_out:g}, seed = {drawn_by} then): "
+        "on them the model seems better than it is"
+    )

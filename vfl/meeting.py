@@ -47,6 +47,7 @@ class Ready(Generic[J]):
     identity: Identity
     table: Table | None
     before: Part | None = field(default=None, kw_only=True)  # this party's part of the model that the job continues
+    caution: str = field(default="", kw_only=True)  # what is to be said of measures of that model
 
     @property
     def roles(self) -> Roles:

@@ -22,14 +22,15 @@ from vfl.config.models import BoostedTrees
 from vfl.config.party import Data
 from vfl.config.reading import listed
 from vfl.data import Table, read_source, table_from_frame
+from vfl.evaluation import flatters
 from vfl.identity import Identity
 from vfl.kinds import Fitted, Part, kind_of, searched, trees
 from vfl.ledger import summarise
 from vfl.meeting import Meeting, Ready
 from vfl.model import TreesPart
-from vfl.report.page import as_plain, write_report
+from vfl.report.page import REPORT, as_plain, read_report, write_report
 from vfl.results import Measuring, baseline, data_party_result, encryption, result_frame, settled
-from vfl.store import find_part, save_part
+from vfl.store import find_part, load_part, save_part
 
 
 def prepare(job: Job, party: Party) -> Ready:
@@ -38,14 +39,19 @@ def prepare(job: Job, party: Party) -> Ready:
     check_files(party)
     identity = Identity.load(party.identity.key, party.identity.certificate, party.name)
     table = load_table(job, party)
-    return Ready(job, party, identity, table, before=None if table is None else part_before(job, party, table))
+    part, caution = (None, "") if table is None else part_before(job, party, table)
+    return Ready(job, party, identity, table, before=part, caution=caution)
 
 
-def part_before(job: Job, party: Party, table: Table) -> TreesPart | None:
-    """A data party's part of the model that the job continues, found in its run directory; None where it continues none.  Raises ModelError, ConfigError, DataError."""
+def part_before(job: Job, party: Party, table: Table) -> tuple[TreesPart | None, str]:
+    """A data party's part of the model that the job continues, found in its run directory, and what to say of its measures; None where it continues none.
+
+    Raises ModelError, ConfigError, DataError.
+    """
     if not isinstance(job.model, BoostedTrees) or job.model.continue_from is None:
-        return None
-    part, head = find_part(party.run.directory, job.model.continue_from)
+        return None, ""
+    folder = find_part(party.run.directory, job.model.continue_from)
+    part, head = load_part(folder)
     if part.party != party.name or not isinstance(part, TreesPart) or part.is_guests != (party.role == "guest"):
         raise ModelError(
             f"{party.name}: the part of the model {head.model_id} is not one that this party can continue",
@@ -53,7 +59,9 @@ def part_before(job: Job, party: Party, table: Table) -> TreesPart | None:
             party=party.name,
         )
     trees.check_continues(job, part, table)
-    return part
+    report = read_report(folder.parent) if (folder.parent / REPORT).exists() else {}
+    earlier = (report.get("job_file") or {}).get("split")
+    return part, flatters((job.split.test, job.split.seed), (earlier["test"], earlier["seed"])) if earlier else ""
 
 
 def load_table(job: Job, party: Party) -> Table | None:
@@ -150,6 +158,7 @@ def run(
             before = baseline(by, fitted)
             before.save(meeting.draft / "model")
             result = data_party_result(result, by, fitted, before)
+            result["model"] |= {"caution": ready.caution} if ready.caution else {}
         plain: dict[str, Any] = as_plain(result | inputs(ready))
         return plain
 

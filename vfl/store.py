@@ -37,11 +37,11 @@ def save_part(part: Part, folder: Path, *, kind: str, job_digest: bytes) -> None
         write_private(folder / NUMBERS, save({name: np.ascontiguousarray(array) for name, array in body.tensors.items()}))
 
 
-def find_part(runs: Path, name: str) -> tuple[Part, Head]:
-    """The part of the model called `name` (hexadecimal) among the results in a run directory.  Raises ModelError where there is none, or it is damaged."""
+def find_part(runs: Path, name: str) -> Path:
+    """The folder of the part of the model called `name` (hexadecimal), inside its run's folder in a run directory.  Raises ModelError where there is none."""
     for manifest in sorted(runs.glob(f"*/model/{MANIFEST}")):
         if (_content(manifest.read_bytes()) or {}).get("model_id") == name:
-            return load_part(manifest.parent)
+            return manifest.parent
     raise ModelError(
         f"no run in {runs} holds a part of the model {name}",
         remedy="Put the folder of the run that made it back there, or correct continue_from (vfl model show prints a model's name)",

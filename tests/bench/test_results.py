@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from protocols.errors import ConfigError
-from vfl.bench import cost, network, others, page, peers, plan, suite, terminal
+from protocols.errors import ConfigError, LocalProtocolError
+from vfl.bench import network, others, page, peers, plan, suite, terminal
 from vfl.bench.left import Left
+from vfl.bench.machine import Machine
 from vfl.bench.one import measure
 from vfl.bench.suite import FORMAT
 from vfl.bench.workload import Workload
@@ -51,7 +52,7 @@ def result() -> dict[str, Any]:
         {"axis": "rows", "value": 10**6, "mode": "paillier", "key_bits": 2048, "threads": 1, "work": replace(SMALL, rows=10**6).as_dict()}
         | {"skipped": "it would take about 9 min 00 s, more than its share of 2 min 30 s"},
     ]
-    told = {"work": SMALL.as_dict(), "key_bits": 512, "threads": 1, "cpu_s": 1.0, "predicted_s": 1.2, "error": 0.2}
+    told = {"work": SMALL.as_dict(), "key_bits": 512, "threads": 1, "cpu_s": 1.0, "predicted_s": 1.2, "error": 0.2, "lan_error": -0.1}
     return {
         "format": FORMAT,
         "full": False,
@@ -98,7 +99,7 @@ def test_the_terminal_shows_the_same(capsys: pytest.CaptureFixture[str]) -> None
     terminal.print_result(result(), Console(width=160))
     shown = capsys.readouterr().out
     assert f"{result()['modes'][2]['products']:,}" in shown
-    assert "on 2 jobs that it was not fitted on: half within 15%, all within 20%" in shown
+    assert "within 30% on 2 of 2 jobs that it was not fitted on; half within 15%, all within 20%" in shown
 
 
 def test_a_comparison_names_what_costs_more_and_nothing_else() -> None:
@@ -125,17 +126,28 @@ def test_no_two_runs_of_a_measurement_have_one_name_in_a_comparison() -> None:
 
 
 def test_a_run_that_would_take_more_than_its_share_is_left_out_with_its_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "measured", lambda: cost.Machine(3e-7, cost.fitted()["clear_s"]))
+    monkeypatch.setattr(plan, "measured", lambda: Machine(3e-7, 0.05))
     large = plan.Point("sweeps", "paillier", Workload("logistic", 10**6, passes=10), 2048, 2, axis="rows", value=10**6, limit_s=100.0)
     assert "more than its share of 1 min 40 s" in large.skipped
     assert suite.measured(large, plan.FULL) == large.head | {"skipped": large.skipped}
     assert plan.Point("sweeps", "paillier", SMALL, 2048, 2, limit_s=100.0).skipped == ""
 
 
+def test_a_run_that_fails_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*given: Any, **options: Any) -> dict[str, Any]:
+        raise LocalProtocolError("a measured run (paillier, logistic) failed: no message", remedy="Look")
+
+    monkeypatch.setattr(plan, "measured", lambda: Machine(3e-7, 0.05))
+    monkeypatch.setattr(suite.child, "start", killed)
+    found = suite.measured(plan.Point("sweeps", "paillier", SMALL, 2048, 2, axis="rows", value=60), plan.QUICK)
+    assert "failed: no message" in found["skipped"]
+    assert suite.foretold([found]) == []
+
+
 def test_a_quiet_machine_of_two_cores_is_done_in_the_time_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "measured", lambda: cost.Machine(2.8e-7, cost.fitted()["clear_s"]))  # seconds of a product there
+    monkeypatch.setattr(plan, "measured", lambda: Machine(2.8e-7, 0.05))  # seconds of a product there
     monkeypatch.setattr(plan, "cores", lambda: 2)
-    for size, most in ((plan.QUICK, 120.0), (plan.FULL, 1320.0)):
+    for size, most in ((plan.QUICK, 120.0), (plan.FULL, 1800.0)):
         expected = [p.expected_s() * (3 if p.expected_s() <= size.repeat_s else 1) for p in plan.points(size) if not p.skipped]
         assert sum(expected) < most
     axes = {(p.work.kind, p.axis, p.value) for p in plan.points(plan.FULL) if not p.skipped}

@@ -191,6 +191,8 @@ def test_a_model_goes_on_with_other_rows(membership: str) -> None:
     before, after = (m.predict_score(guest, {"shop": host}) for m in (first, model))
     assert (model.best_iteration, first.best_iteration) == (5, 2)
     assert np.mean((after - (z > 1)) ** 2) < np.mean((before - (z > 1)) ** 2)
+    with pytest.warns(UserWarning, match="were trained on by the earlier rounds, unless they are new"):
+        federation(slice(0, 200)).fit(trees(), init_model=first, split=vfl.Split(test=0.2))
     for changed, words in (({"max_depth": 4}, "max_depth"), ({"n_estimators": 3}, "all its rounds")):
         with pytest.raises(ConfigError, match=words):
             federation(slice(0, 200)).fit(trees(**changed), init_model=first)

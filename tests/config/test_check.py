@@ -13,6 +13,7 @@ from protocols.errors import ConfigError, DataError
 from tests.config.samples import MINIMAL, with_key
 from tests.config.test_model_kinds import HIDDEN, SHARED
 from vfl.bench import cost, estimate
+from vfl.bench.machine import Machine
 from vfl.check import carried
 from vfl.config import load_job
 from vfl.data import Table, table_from_frame
@@ -88,7 +89,7 @@ def test_mini_batches_are_told_and_a_table_that_one_holds_is_refused(write):
 
 
 def test_the_time_of_mini_batches_is_that_of_their_rows_and_of_more_steps(write, monkeypatch):
-    monkeypatch.setattr(cost.Machine, "measured", lambda bits: cost.Machine(1e-6, 0.01))
+    monkeypatch.setattr(Machine, "measured", lambda bits: Machine(1e-6, 0.01))
     said = {
         lines: load_job(write(with_key("model", lines)))
         for lines in ("max_iter = 100", 'solver = "sgd"', 'solver = "sgd"\nbatch_size = 64')
@@ -159,7 +160,7 @@ def test_a_guest_with_rare_events_is_told_of_more_passes(write):
     ids=["trees", "classes", "continued"],
 )
 def test_the_estimate_of_trees_says_what_it_does_not_know(write, monkeypatch, lines, words):
-    monkeypatch.setattr(cost.Machine, "measured", lambda bits: cost.Machine(1e-6, 0.01))
+    monkeypatch.setattr(Machine, "measured", lambda bits: Machine(1e-6, 0.01))
     text = HIDDEN
     for line in lines:
         text = with_key("model", line, text)

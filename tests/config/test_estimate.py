@@ -7,6 +7,7 @@ import pytest
 from tests.config.samples import MINIMAL, with_key
 from tests.config.test_model_kinds import HIDDEN, SCORECARD, SHARED
 from vfl.bench import cost, estimate
+from vfl.bench.machine import Machine
 from vfl.config import PERMITS, load_job
 
 EVERYTHING = f"allow = {json.dumps(list(PERMITS))}"
@@ -17,8 +18,8 @@ LINEAR, POISSON = (with_key("model", f'kind = "{kind}-regression"', REGRESSION) 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
     """The reference machine, so that nothing is measured."""
-    found = cost.Machine(3e-7, cost.fitted()["clear_s"])
-    monkeypatch.setattr(cost.Machine, "measured", classmethod(lambda cls, key_bits: found))
+    found = Machine(3e-7, 0.05)
+    monkeypatch.setattr(Machine, "measured", classmethod(lambda cls, key_bits: found))
 
 
 @pytest.mark.parametrize(

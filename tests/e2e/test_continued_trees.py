@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import signal
 import sqlite3
@@ -116,6 +117,23 @@ def test_what_cannot_go_on_is_refused_by_check(
     ended = parties.here("check", parties.job, parties.file(who))
     assert ended.code == code, ended
     assert re.search(words, " ".join((ended.out + ended.err).split())), ended
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [((0.2, 7), False), ((0.1, 7), False), ((0.0, 8), False), ((0.3, 7), True), ((0.2, 8), True)],
+    ids=["the same", "fewer", "none", "more", "another draw"],
+)
+def test_measures_on_rows_that_the_earlier_rounds_were_trained_on_are_cautioned_about(
+    trained: tuple[Institutions, str], now: tuple[float, int], said: bool
+) -> None:
+    parties, name = trained
+    report = {"format": 1, "job_file": {"split": {"test": 0.2, "seed": 7}}}
+    (parties.folder / "bank" / "runs" / "earlier" / "report.json").write_text(json.dumps(report))
+    go_on(parties, name, n_estimators=4, test=now[0], seed=now[1])
+    ended = parties.here("check", parties.job, parties.file("bank"))
+    assert ended.code == 0, ended
+    assert ("were trained on by the earlier rounds, unless they are new" in " ".join(ended.out.split())) is said
 
 
 def test_a_part_that_does_not_fit_this_party_is_refused_by_check(trained: tuple[Institutions, str]) -> None:

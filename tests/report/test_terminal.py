@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from vfl.report import render
 from vfl.report.terminal import print_summary
 
 
@@ -66,3 +67,19 @@ def test_a_long_path_is_not_wrapped(arbiter_result):
     file = io.StringIO()
     print_summary(arbiter_result, Console(file=file, width=40), "a" * 100)
     assert file.getvalue().splitlines()[-1] == f"report: {'a' * 100}/report.json"
+
+
+def test_training_that_did_not_settle_is_said_where_it_was_to_settle(guest_result, arbiter_result):
+    """At the arbiter too few is known: it is told no number of passes."""
+    for result, changes, told in (
+        (guest_result, {"tol": 1e-4, "passes_made": [60, 100]}, True),
+        (guest_result, {"early_stopping": True, "passes_made": [100]}, True),
+        (guest_result, {"tol": 1e-4, "passes_made": [60]}, False),
+        (guest_result, {"tol": None, "early_stopping": False, "passes_made": [100]}, False),
+        (arbiter_result, {"tol": 1e-4}, False),
+    ):
+        changed = result | {"model": result["model"] | {"passes": 100} | changes}
+        said = "ll 100 passes that max_iter allows were made: the loss may not have settled"
+        assert (said in " ".join(" ".join(printed(changed, 100)).split())) is told
+        assert (said in render(changed)) is told
+    assert ">60<" in render(arbiter_result | {"model": {"passes": 100, "passes_made": [60]}})

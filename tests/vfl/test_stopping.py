@@ -86,6 +86,13 @@ def test_rows_that_decide_are_not_trained_on_and_are_the_same_everywhere(label: 
     assert model.reports_["guest"].result["alignment"]["test_rows"] == split_rows(ids, 0.2, 5).sum()
 
 
+def test_all_passes_without_settling_are_warned_of() -> None:
+    tables, _ = frames("binary", hosts=1)
+    with pytest.warns(UserWarning, match="all max_iter = 16 passes were made: the loss may not have settled"):
+        model = federation(tables).fit(vfl.LogisticRegression(C=10.0, max_iter=16, tol=1e-5, link="taylor", n_iter_no_change=5))
+    assert model.n_iter_ == 16
+
+
 def test_too_few_rows_for_early_stopping() -> None:
     tables, _ = frames("binary")
     with pytest.raises(DataError, match="too few to decide when training ends"):

@@ -1,14 +1,16 @@
 """How long a job will take, before it is run: counts of work by formula, times what a unit of work takes on this machine.
 
-    seconds = path_products(job) * product_s / cores  +  other_s(job) * clear_s / reference clear_s
-            + 8 path_bytes(job) / bandwidth           +  round_trips(job) * round_trip_s
+    seconds = paced(job) * product_s * serial / cores  +  other(job) * clear_s * serial
+            + 8 path_bytes(job) / bandwidth            +  round_trips(job) * round_trip_s
 
-"path": what has to be done one after the other when every party has a machine of its own; products: modulo n^2.  The counts are sums of the terms below with
-coefficients that `python -m vfl.bench.fit` finds from metered runs and keeps in cost.json; counts are the same on every machine.  Two times are measured
-here, in about a second: product_s, a product modulo n^2 under a key of the job's size, and clear_s, a small regression without encryption, which scales
-other_s, everything else (look-ups, set intersection, hashing, encoding, making the key).
+"path": what has to be done one after the other when every party has a machine of its own; serial: path_products / products, modulo n^2.  The counts are sums of
+the terms below with coefficients that `python -m vfl.bench.fit` finds from metered runs and keeps in cost.json; counts are the same on every machine.  Two times
+are measured here, in about a second.  product_s, of a product modulo n^2 under a key of the job's size, is the unit of `paced`, what encryption adds to the same
+job in the clear: some products are squarings, or of half the length, and some of it is packing or finding primes, so that `paced` is up to a fifth less than
+`products`, and in small jobs several times more.  clear_s, a small regression without encryption, is the unit of `other`, the job in the clear: look-ups, set intersection, hashing.
 
-Terms, with n rows, H hosts, d columns of the guest and e of each host, b = key bits / 2048 (b^4: finding the key's primes):
+A training is its alignment's formula and one of its own.  Terms, with n rows, H = k + 1 hosts, d columns of the guest and e of each host, b = key bits / 2048
+(b^4: finding the key's primes), W(u) products a bit of an exponent to raise one base u times by a table as wide as pays:
     regression  p passes of all its models, M = the wider of d + 1 and e, D = d + 1 + H e; w = 1 where rows are weighted, v = 1 where columns are binned by the label
     trees       T trees of L levels with B bins
 A regression has the formula of its link: counts take the steps of the exact link (another table), numbers those of the Taylor expansion (another slope).
@@ -18,19 +20,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from protocols.cipher import Identity
+from vfl.bench.machine import Machine
 from vfl.bench.network import Network
-from vfl.bench.one import product_seconds
-from vfl.bench.workload import Workload, run
+from vfl.bench.workload import Workload
 
 FILE = Path(__file__).with_name("cost.json")
-TARGETS = ("products", "path_products", "bytes", "path_bytes", "round_trips", "other_s")
-CALIBRATION = Workload("logistic", 400, guest_columns=3, host_columns=4, passes=5)
+TARGETS = ("products", "path_products", "bytes", "path_bytes", "round_trips", "paced", "other")
+WIDEST = 10  # bits of a window
 
 
 def variant(work: Workload) -> str:
@@ -48,11 +48,23 @@ def variant(work: Workload) -> str:
             return work.link
 
 
+def parts(work: Workload) -> list[Workload]:
+    """A job's alignment, and the job if it trains: the cost of each has a formula."""
+    alignment = Workload("alignment", work.rows, hosts=work.hosts)
+    return [alignment] if work.kind == "alignment" else [alignment, work]
+
+
+def windowed(uses: float) -> float:
+    """W(u) of the terms: rows of the table and products of the uses, over the bits of its window."""
+    return min((uses + 2.0**w) / w for w in range(1, WIDEST + 1))
+
+
 def terms(work: Workload, key_bits: int) -> dict[str, float]:
-    """The formula's terms; each count is a sum of them with coefficients of its own."""
+    """The formula's terms, of a training without its alignment's; each count is a sum of them with coefficients of its own."""
     b, n, H, e = key_bits / 2048, float(work.rows), work.hosts, work.host_columns / work.hosts
     if work.kind == "alignment":
-        return {"1": 1.0, "H": float(H), "n": n, "n H": n * H}
+        k = H - 1
+        return {"1": 1.0, "H": float(H), "n": n, "n (k>0)": n * (k > 0), "n k": n * k, "n k k": n * k * k}
     common = {"1": 1.0, "b": b, "b^4": b**4, "H": float(H), "H b": H * b, "n": n, "n H": n * H}
     if work.kind != "trees":
         p, d = work.passes * (work.classes if work.classes > 2 else 1), work.guest_columns + 1
@@ -64,8 +76,10 @@ def terms(work: Workload, key_bits: int) -> dict[str, float]:
             "p n b": p * n * b,
             "p n H": p * n * H,
             "p n H b": p * n * H * b,
-            "p n M": p * n * M,
-            "p n D": p * n * D,
+            "p W(n) M": p * windowed(n) * M,
+            "p W(n) D": p * windowed(n) * D,
+            "b W(p n)": b * windowed(p * n),
+            "H b W(p n)": H * b * windowed(p * n),
             "p D b": p * D * b,
             "w p n": w * p * n,
             "w p n b": w * p * n * b,
@@ -85,6 +99,8 @@ def terms(work: Workload, key_bits: int) -> dict[str, float]:
         "T n H b": T * n * H * b,
         "T n e": T * n * e,
         "T n e H": T * n * e * H,
+        "b W(T n)": b * windowed(T * n),
+        "H b W(T n)": H * b * windowed(T * n),
         "T L n": T * L * n,
         "T L n b": T * L * n * b,
         "T L n H b": T * L * n * H * b,
@@ -106,50 +122,40 @@ def job_key(work: Workload, key_bits: int) -> str:
 
 @cache
 def fitted() -> Mapping[str, Any]:
-    """cost.json: coefficients by formula and count, the reference's clear_s, and the worst error on jobs that were left out of the fit."""
+    """cost.json: coefficients by formula and count, and the worst error on jobs that were left out of the fit."""
     found: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
     return found
 
 
 def predict(work: Workload, key_bits: int, model: Mapping[str, Any] | None = None) -> dict[str, float]:
-    """Every count of TARGETS."""
-    given = terms(work, key_bits)
-    formulas = (model or fitted())["formulas"][variant(work)]
-    return {target: sum(c * given[name] for name, c in formulas[target].items()) for target in TARGETS}
+    """Every count of TARGETS, of the alignment and the training together."""
+    each = [counted(part, key_bits, (model or fitted())["formulas"]) for part in parts(work)]
+    return {target: sum(count[target] for count in each) for target in TARGETS}
 
 
-@dataclass(frozen=True)
-class Machine:
-    """Two measured times of this machine, of one thread."""
-
-    product_s: float
-    clear_s: float
-
-    @classmethod
-    def measured(cls, key_bits: int) -> Machine:
-        return cls(product_seconds(key_bits), clear_seconds())
-
-
-def clear_seconds() -> float:
-    """CPU seconds of a small regression without encryption; the best of three."""
-    return min(run(CALIBRATION, Identity()).cpu_s for _ in range(3))
+def counted(part: Workload, key_bits: int, formulas: Mapping[str, Any]) -> dict[str, float]:
+    """Every count of one of `parts`."""
+    given, formula = terms(part, key_bits), formulas[variant(part)]
+    return {target: sum(c * given[name] for name, c in formula[target].items()) for target in TARGETS}
 
 
 def one_core_s(work: Workload, key_bits: int, machine: Machine, model: Mapping[str, Any] | None = None) -> float:
     """CPU seconds of all parties together; key_bits 0: in the clear."""
-    model = model or fitted()
     count = predict(work, key_bits or 2048, model)
-    return (count["products"] * machine.product_s if key_bits else 0.0) + count["other_s"] * machine.clear_s / float(model["clear_s"])
+    return (count["paced"] * machine.product_s if key_bits else 0.0) + count["other"] * machine.clear_s
 
 
 def seconds(work: Workload, key_bits: int, machine: Machine, network: Network, cores: int) -> float:
     """From the first message to the last, every party on a machine of its own like this one, of which it uses `cores`."""
-    count = predict(work, key_bits)
-    # what is not products is done side by side in the same proportion as these, or where there are none as the bytes are sent
+    return sum(_seconds(counted(part, key_bits, fitted()["formulas"]), machine, network, cores) for part in parts(work))
+
+
+def _seconds(count: Mapping[str, float], machine: Machine, network: Network, cores: int) -> float:
+    # all is done side by side in the same proportion as the products, or where there are none as the bytes are sent
     serial = count["path_products"] / count["products"] if count["products"] else count["path_bytes"] / max(count["bytes"], 1.0)
     return (
-        count["path_products"] * machine.product_s / cores
-        + count["other_s"] * serial * machine.clear_s / float(fitted()["clear_s"])
+        count["paced"] * serial * machine.product_s / cores
+        + count["other"] * serial * machine.clear_s
         + 8 * count["path_bytes"] / network.bits_per_second
         + count["round_trips"] * network.round_trip_s
     )

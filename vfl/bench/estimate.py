@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from protocols.glm.plan import rows_log2
 from vfl.bench import cost
 from vfl.bench.environment import cores
+from vfl.bench.machine import Machine
 from vfl.bench.network import NETWORKS, Network
 from vfl.bench.workload import Workload
 from vfl.config import Job
+from vfl.config.job import Agreement
 from vfl.config.models import BoostedTrees
 from vfl.config.regressions import LinearRegression, LogisticRegression, PoissonRegression, Regression
 from vfl.config.scorecard import Scorecard
@@ -59,18 +62,24 @@ def times(job: Job, rows: int, columns: int, passes: int | None = None) -> dict[
     """Seconds on each network, every party on a machine like this one; of a search every fold of every candidate, and the longest of these once more on all rows.
     Measures for about a second."""
     bits, cv = job.crypto.key_bits, job.search.cv if job.search is not None else 0
-    machine = cost.Machine.measured(bits)
+    machine = Machine.measured(bits)
 
     def seconds(one: Job, network: Network, common: int) -> float:
         work = workload(one, common, columns, passes)
         return sum(sign * cost.seconds(w, bits, machine, network, cores()) for sign, w in in_batches(work, _batches(one, work.rows)))
 
     def whole(network: Network) -> float:
+        other_keys = (len(job.align.keys) - 1) * cost.seconds(aligned(job, rows), bits, machine, network, cores())
         inside = max(1, rows * (cv - 1) // max(1, cv))
         folds = cv * sum(seconds(one, network, inside) for one in job.candidates) if cv else 0.0
-        return max(seconds(one, network, rows) for one in job.candidates) + folds
+        return max(seconds(one, network, rows) for one in job.candidates) + folds + other_keys
 
     return {network: whole(network) for network in NETWORKS}
+
+
+def aligned(job: Agreement, rows: int) -> Workload:
+    """The job's alignment by one key, if all `rows` are common to all."""
+    return Workload("alignment", rows, hosts=len(job.parties.hosts))
 
 
 def in_batches(work: Workload, batches: int) -> list[tuple[int, Workload]]:
@@ -102,8 +111,6 @@ def told(job: Job, table: tuple[int, int] | None, passes: int | None = None) -> 
     table: rows and columns of this party's; None at the arbiter, who is told of one that it can scale.  passes: those planned by this party's labels, if it can tell.
     """
     size = table or (ROWS, COLUMNS)
-    wrong = cost.fitted()["errors"][cost.variant(workload(job, *size))]
-    by_network = ", ".join(f"{words.duration(seconds)} ({network.name})" for network, seconds in times(job, *size, passes).items())
     given = f"for every {ROWS:,} common rows, if each data party has {COLUMNS} columns and such a machine"
     if table is not None:
         given = f"if all {table[0]:,} rows are common and the others have such a machine and so many columns"
@@ -111,6 +118,25 @@ def told(job: Job, table: tuple[int, int] | None, passes: int | None = None) -> 
     whole = f" for all {job.trainings} trainings" if job.search is not None else ""
     caveats = "".join(f" ({caveat})" for caveat in _caveats(job, size[0]))
     return (
-        f"{'at most' if may_be_less(job) else 'about'} {by_network}{whole}{f' every {PASSES} passes' if unplanned else ''}, {given}; "
-        f"within {wrong['worst']:.0%} on {wrong['jobs']} {'job' if wrong['jobs'] == 1 else 'jobs'} that the formula was not fitted on{caveats}"
+        f"{'at most' if may_be_less(job) else 'about'} {_listed(times(job, *size, passes))}{whole}{f' every {PASSES} passes' if unplanned else ''}, {given}; "
+        f"{_error(workload(job, *size))}{caveats}"
     )
+
+
+def told_of_alignment(job: Agreement, rows: int | None) -> str:
+    """The estimate of a job that aligns and trains nothing; rows: of this party's table, None at the arbiter."""
+    work, machine = aligned(job, rows or ROWS), Machine.measured(0)
+    given = f"for every {ROWS:,} rows of each data party, if all have such a machine"
+    if rows is not None:
+        given = f"if the others have so many rows as these {rows:,}, all of them common, and such a machine"
+    found = {net: len(job.align.keys) * cost.seconds(work, 0, machine, net, cores()) for net in NETWORKS}
+    return f"about {_listed(found)}, {given}; {_error(work)}"
+
+
+def _listed(found: Mapping[Network, float]) -> str:
+    return ", ".join(f"{words.duration(seconds)} ({network.name})" for network, seconds in found.items())
+
+
+def _error(work: Workload) -> str:
+    wrong = cost.fitted()["errors"][cost.variant(work)]
+    return f"within {wrong['worst']:.0%} on {wrong['jobs']} {'job' if wrong['jobs'] == 1 else 'jobs'} that the formula was not fitted on"

@@ -3,7 +3,7 @@
     python -m vfl.bench.fit [--out FILE] [--runs N] [--rows N ...] [--left-out N] [--larger N ...]
 
 Jobs are drawn at random over every axis of the formula and over the kinds of model that share it.  Each runs in a process with one core and one thread, as many
-side by side as there are cores; the price of a product is measured beside each, so that neighbours do not count.  Coefficients are not negative and make the sum of
+side by side as there are cores; the machine's speed is measured before and after each, so that neighbours do not count.  Coefficients are not negative and make the sum of
 squared relative errors least, so that a small job counts as much as a large one and a formula cannot fall below zero beyond what was measured.
 """
 
@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from vfl.bench import child
-from vfl.bench.cost import FILE, TARGETS, Machine, clear_seconds, job_key, one_core_s, terms
+from vfl.bench.cost import FILE, TARGETS, counted, job_key, one_core_s, parts, terms
 from vfl.bench.environment import cores, environment
 from vfl.bench.left import Left
+from vfl.bench.machine import Machine
 from vfl.bench.workload import KEYS, Workload
 
 Floats = NDArray[np.float64]
@@ -70,9 +71,9 @@ def draw(name: str, count: int, rows: Sequence[int], seed: int) -> Iterator[tupl
         yield Workload(**given), int(rng.choice(KEYS, p=[0.5, 0.35, 0.15]))
 
 
-def least(matrix: Floats, wanted: Floats) -> Floats:
-    """Coefficients >= 0 with a least sum of squared relative errors: the most negative one leaves until none is."""
-    weight = 1 / np.maximum(np.abs(wanted), 1e-9 + 1e-3 * float(np.abs(wanted).max()))
+def least(matrix: Floats, wanted: Floats, whole: Floats) -> Floats:
+    """Coefficients >= 0 with a least sum of squared errors relative to the whole: the most negative one leaves until none is."""
+    weight = 1 / np.maximum(np.abs(whole), 1e-9 + 1e-3 * float(np.abs(whole).max()))
     scaled, target = matrix * weight[:, None], wanted * weight
     norm = np.maximum(np.sqrt((scaled**2).sum(axis=0)), 1e-12)
     keep, found = np.arange(matrix.shape[1]), np.zeros(matrix.shape[1])
@@ -85,14 +86,18 @@ def least(matrix: Floats, wanted: Floats) -> Floats:
     return found
 
 
-def coefficients(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """One formula from its runs: coefficients by count and term."""
-    given = [terms(Workload(**run["work"]), run["key_bits"]) for run in runs]
+def coefficients(runs: Sequence[Mapping[str, Any]], formulas: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """One formula from its runs: coefficients by count and term.  formulas: of their other part, the alignment, if they have one."""
+    works = [(Workload(**run["work"]), run["key_bits"]) for run in runs]
+    given = [terms(*job) for job in works]
+    others = [[counted(part, bits, formulas) for part in parts(work)[:-1]] for work, bits in works]
     names = list(given[0])
     matrix = np.array([[row[name] for name in names] for row in given])
     formula = {}
     for target in TARGETS:
-        found = least(matrix, np.array([run[target] for run in runs], dtype=np.float64))
+        whole = np.array([run[target] for run in runs], dtype=np.float64)
+        rest = np.array([sum(count[target] for count in other) for other in others])
+        found = least(matrix, np.maximum(whole - rest, 0.0), whole)
         formula[target] = {name: float(f"{c:.5g}") for name, c in zip(names, found, strict=True) if c > 0}
     return formula
 
@@ -127,48 +132,52 @@ def measured(jobs: Jobs, say: Console) -> list[dict[str, Any]]:
 
 
 def metered(process: Process, work: Workload, key_bits: int) -> dict[str, Any]:
-    """One run under Paillier and one in the clear; `other_s` is what the products do not explain (the key's making, too), at least what the clear run takes."""
+    """One run under Paillier and one in the clear: `other` is what that one takes, `paced` what encryption adds."""
     if work.kind == "alignment":
         run = child.ask(process, "psi", work, key_bits)
-        return run | {"product_s": 0.0, "other_s": run["cpu_s"]}
+        return run | {"other": run["cpu_s"] / run["clear_s"], "paced": 0.0}
     run, clear = child.ask(process, "paillier", work, key_bits), child.ask(process, "clear", work, key_bits)
-    return run | {"other_s": max(clear["cpu_s"], run["cpu_s"] - run["products"] * run["product_s"])}
+    other = clear["cpu_s"] / clear["clear_s"]
+    return run | {"other": other, "paced": max(0.0, run["cpu_s"] - other * run["clear_s"]) / run["product_s"]}
 
 
 def error(runs: Sequence[Mapping[str, Any]], model: Mapping[str, Any]) -> list[float]:
     """predicted / measured - 1 of each run's CPU seconds, at the price of a product in that run."""
-    return [
-        one_core_s(Workload(**r["work"]), r["key_bits"], Machine(r["product_s"], model["clear_s"]), model) / r["cpu_s"] - 1 for r in runs
-    ]
+    return [one_core_s(Workload(**r["work"]), r["key_bits"], Machine(r["product_s"], r["clear_s"]), model) / r["cpu_s"] - 1 for r in runs]
 
 
 def fit(count: int, rows: Sequence[int], larger: Sequence[int], left_out: int, say: Console) -> dict[str, Any]:
     """The whole model."""
-    start, clear = time.perf_counter(), clear_seconds()
+    start = time.perf_counter()
     drawn = {n: [*draw(n, count, rows, seed), *draw(n, left_out, larger, seed + 100)] for seed, n in enumerate(VARIANTS)}
     runs = iter(measured([job for jobs in drawn.values() for job in jobs], say))
-    formulas, errors, fitted_on = {}, {}, []
+    formulas: dict[str, Any] = {}
+    errors, fitted_on = {}, []
     for name, jobs in drawn.items():
         own = [next(runs) for _ in jobs]
-        formulas[name] = coefficients(own[:count])
+        formulas[name] = coefficients(own[:count], formulas)
         fitted_on += [job_key(work, bits) for work, bits in jobs[:count]]
-        left = [abs(e) for e in error(own[count:], {"formulas": formulas, "clear_s": clear})]
+        left = [abs(e) for e in error(own[count:], {"formulas": formulas})]
         errors[name] = {"jobs": len(left), "worst": round(max(left), 3), "median": round(median(left), 3)}
         say.print(f"{name}: {count} jobs, {left_out} larger ones left out: worst error {max(left):.0%}, median {median(left):.0%}")
     asked = {"runs": count, "rows": list(rows), "left_out": left_out, "larger": list(larger), "jobs": sorted(set(fitted_on))}
     took = {"seconds": round(time.perf_counter() - start, 1)}
-    return {"formulas": formulas, "clear_s": clear, "errors": errors, "fitted_on": asked, "environment": environment() | took}
+    return {"formulas": formulas, "errors": errors, "fitted_on": asked, "environment": environment() | took}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=FILE)
-    parser.add_argument("--runs", type=int, default=28, help="jobs that a formula is fitted on")
+    parser.add_argument("--runs", type=int, default=44, help="jobs that a formula is fitted on")
     parser.add_argument(
-        "--rows", type=int, nargs="+", default=[250, 500, 1000], help="their rows; more for trees (4 times) and alignments (4 or 32 times)"
+        "--rows",
+        type=int,
+        nargs="+",
+        default=[250, 500, 1000, 2000, 4000],
+        help="their rows; more for trees (4 times) and alignments (4 or 32 times)",
     )
     parser.add_argument("--left-out", type=int, default=5, help="jobs that judge it")
-    parser.add_argument("--larger", type=int, nargs="+", default=[2000, 3000], help="their rows")
+    parser.add_argument("--larger", type=int, nargs="+", default=[3000, 5000], help="their rows")
     options = parser.parse_args()
     model = fit(options.runs, options.rows, options.larger, options.left_out, Console())
     options.out.write_text(json.dumps(model, indent=1) + "\n", encoding="utf-8")

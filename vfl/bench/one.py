@@ -12,18 +12,14 @@ import json
 import resource
 import sys
 from collections.abc import Mapping
-from functools import cache
+from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
-from protocols._native import PlainVec
-from protocols.cipher import CipherVec, DecryptionKey, Identity, Paillier, PhePaillier, Scheme, backend
-from protocols.randomness import Seed
+from protocols.cipher import Identity, Paillier, PhePaillier, Scheme
 from vfl.bench import joined, network
+from vfl.bench.machine import Machine
 from vfl.bench.meter import Meter
 from vfl.bench.workload import Tables, Workload, run, tables
-from vfl.counting import pace
 from vfl.metrics import binary_metrics
 
 SCHEMES: dict[str, type[Identity] | type[Paillier] | type[PhePaillier]] = {
@@ -39,11 +35,20 @@ def measure(mode: str, work: Workload, key_bits: int, *, judge: bool) -> dict[st
     if mode == "joined":
         found = joined.fit(work, tables(work), tables(work, new=True) if judge else None)
     else:
-        found = federated(work, SCHEMES[mode](key_bits or 2048), judge=judge and work.kind != "alignment")
-        if mode == "paillier":
-            price = product_seconds(key_bits)
-            found |= {"product_s": price, "explained": found["products"] * price / found["cpu_s"], "backend": backend()}
+        found = timed(mode, work, key_bits, judge=judge)
     return found | {"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def timed(mode: str, work: Workload, key_bits: int, *, judge: bool) -> dict[str, Any]:
+    """A run of all parties; of what the cost model foretells with the machine's speed, measured before and after."""
+    scheme, foretold = SCHEMES[mode](key_bits or 2048), {"clear": 0, "psi": 0, "paillier": key_bits}
+    before = Machine.measured(foretold[mode]) if mode in foretold else None
+    found = federated(work, scheme, judge=judge and work.kind != "alignment")
+    if before is None:
+        return found
+    machine = before.faster(Machine.measured(foretold[mode]))
+    explained = {"explained": found["products"] * machine.product_s / found["cpu_s"]} if found["products"] else {}
+    return found | asdict(machine) | explained
 
 
 def federated(work: Workload, scheme: Scheme, *, judge: bool) -> dict[str, Any]:
@@ -100,20 +105,6 @@ def auc(model: Any, new: Tables) -> float:
     scores = model.predict_score(new.guest.drop(columns="label"), new.hosts)
     known = scores.notna().to_numpy()
     return float(binary_metrics(new.guest["label"].to_numpy()[known], scores.to_numpy()[known])["auc"] or 0.0)
-
-
-@cache
-def sample(key_bits: int) -> tuple[DecryptionKey, CipherVec]:
-    """A key, and 4,000 ciphertexts under it."""
-    seed = Seed("bench", bytes(32))
-    key = Paillier(key_bits).generate("bench", seed)
-    return key, key.encrypt(PlainVec.zeros(250), seed).take(np.arange(4000) % 250)
-
-
-def product_seconds(key_bits: int) -> float:
-    """Seconds of one thread for one product modulo n^2, at the pace of a long run of them; the best of five."""
-    key, vector = sample(key_bits)
-    return pace(key.public, vector)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from markupsafe import Markup
@@ -41,7 +42,7 @@ def render(result: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for filter_ in (words.size, words.duration, words.number, words.percent, ratio):
+    for filter_ in (words.size, words.duration, words.number, words.percent, ratio, median):
         environment.filters[filter_.__name__] = filter_
     context = {
         "result": result,
@@ -51,7 +52,8 @@ def render(result: Mapping[str, Any]) -> str:
         "networks": [n["name"] for n in result["networks"]],
         "names": KINDS,
         "operations": list(dict.fromkeys(op for row in result["peers"] for op in row.get("microseconds", {}))),
-        "worst": max((abs(row["error"]) for row in result["model"]), default=None),
+        "errors": (errors := [abs(row["error"]) for row in result["model"]]),
+        "near": sum(error <= 0.3 for error in errors),
         "others": [dict(run) | {"words": described(run["work"])} for run in result["kinds"]],
         "left_out": [run for run in (*result["sweeps"], *result["kinds"]) if "skipped" in run],
         "axes": AXES,

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from protocols.errors import LocalProtocolError
 from vfl.bench import cables, child, cost, peers, plan
 from vfl.bench.environment import environment
 from vfl.bench.left import Left
-from vfl.bench.network import NETWORKS
+from vfl.bench.machine import Machine
+from vfl.bench.network import LAN, NETWORKS
 from vfl.bench.plan import Point, Size
 from vfl.bench.workload import Workload
 
@@ -20,12 +22,15 @@ Run = dict[str, Any]
 
 
 def measured(point: Point, size: Size) -> Run:
-    """One run, or the one in the middle of three that take little."""
+    """One run, or the one in the middle of three that take little; why it was left out, or failed."""
     if why := point.skipped:
         return point.head | {"skipped": why}
     judge = point.what == "modes" and not point.small
     times = 3 if point.expected_s() <= size.repeat_s and point.mode != "phe" else 1
-    runs = [child.start(point.mode, point.work, point.key_bits, threads=point.threads, judge=judge) for _ in range(times)]
+    try:
+        runs = [child.start(point.mode, point.work, point.key_bits, threads=point.threads, judge=judge) for _ in range(times)]
+    except LocalProtocolError as error:  # such as memory that does not suffice: the other runs are not lost
+        return point.head | {"skipped": str(error)}
     middle = sorted(runs, key=lambda run: float(run["cpu_s"]))[times // 2] | {"runs": times}
     return point.head | (slim(middle) if point.what == "sweeps" else middle)
 
@@ -35,19 +40,22 @@ def slim(run: Run) -> Run:
 
 
 def foretold(runs: Iterable[Mapping[str, Any]]) -> list[Run]:
-    """The cost model beside what was measured: CPU seconds of all parties, of jobs that it was not fitted on."""
-    rows, clear, known = [], plan.measured().clear_s, set(cost.fitted()["fitted_on"]["jobs"])
+    """The cost model beside what was measured, of jobs that it was not fitted on: CPU seconds of all parties and, as `vfl check` says them, seconds on a LAN with a
+    machine a party, beside the messages played again (of one host: several shared this machine's cores)."""
+    rows, known = [], set(cost.fitted()["fitted_on"]["jobs"])
     for run in runs:
         work, bits = Workload(**run["work"]), run["key_bits"]
         if run["mode"] not in ("paillier", "psi") or "skipped" in run or run.get("small") or cost.job_key(work, bits or 2048) in known:
             continue
-        told = cost.one_core_s(work, bits, cost.Machine(run.get("product_s", 0.0), clear))
+        machine = Machine(run["product_s"], run["clear_s"])
+        told = cost.one_core_s(work, bits, machine)
         products = cost.predict(work, bits or 2048)["products"]
-        rows.append(
-            {"work": run["work"], "key_bits": bits, "threads": run["threads"], "cpu_s": run["cpu_s"], "predicted_s": told}
-            | {"error": told / run["cpu_s"] - 1, "products": run["products"]}
-            | {"products_error": products / run["products"] - 1 if run["products"] else 0.0}
-        )
+        row = {"work": run["work"], "key_bits": bits, "threads": run["threads"], "cpu_s": run["cpu_s"], "predicted_s": told}
+        row |= {"error": told / run["cpu_s"] - 1, "products": run["products"]}
+        row |= {"products_error": products / run["products"] - 1 if run["products"] else 0.0}
+        if work.hosts == 1:
+            row["lan_error"] = cost.seconds(work, bits or 2048, machine, LAN, run["threads"]) / run["networks"][LAN.name] - 1
+        rows.append(row)
     return rows
 
 

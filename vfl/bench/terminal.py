@@ -39,7 +39,7 @@ def print_result(result: Mapping[str, Any], console: Console) -> None:
     if result["model"]:
         errors = [abs(row["error"]) for row in result["model"]]
         console.print(
-            f"\ncost model, on {len(errors)} jobs that it was not fitted on: half within {median(errors):.0%}, all within {max(errors):.0%}",
+            f"\ncost model: within 30% on {sum(e <= 0.3 for e in errors)} of {len(errors)} jobs that it was not fitted on; half within {median(errors):.0%}, all within {max(errors):.0%}",
             highlight=False,
         )
 

@@ -40,6 +40,8 @@ def context(result: Result) -> dict[str, Any]:
         "part_words": _whole(words.PARTS.get(part, part)),
         "metrics": metrics,
         "answer": answer,
+        "passes": words.passes_made(model),
+        "cautions": words.cautions(model),
         "lead": _lead(answer, partners, party, _whole(words.PARTS.get(part, part))),
         "uplifts": uplifts,
         "tables": (tables := _tables(result.get("metrics") or {})),

@@ -17,6 +17,7 @@ from vfl.report.words import (
     METRICS,
     PARTS,
     by_class,
+    cautions,
     change,
     duration,
     interval,
@@ -44,6 +45,8 @@ def print_summary(result: Mapping[str, Any], console: Console, folder: Path | st
     _search(result, console)
     _metrics(result, console)
     _phases(result, console)
+    for caution in cautions(result.get("model") or {}):
+        console.print(f"[yellow]caution[/]: {escape(caution)}\n", highlight=False)
     _disclosure([result, *others], console)
     # Plain and unwrapped, for scripts read this line.
     console.print(f"report: {Path(folder) / 'report.json'}", markup=False, highlight=False, soft_wrap=True)

@@ -133,3 +133,18 @@ def rows_by_party(result: Mapping[str, Any]) -> dict[str, int]:
     theirs = rows if isinstance(rows, Mapping) else {hosts[0]: rows}
     known = {guest: sizes.get("guest_rows")} | {str(h): n for h, n in theirs.items()}
     return {name: int(n) for name, n in known.items() if n is not None}
+
+
+def passes_made(model: Mapping[str, Any]) -> int | None:
+    """Over the training rows, by the training that made most; where that is not known, those that were asked for."""
+    made: list[int] = model.get("passes_made") or []
+    return max(made) if made else model.get("passes")
+
+
+def cautions(model: Mapping[str, Any]) -> list[str]:
+    """What is to be said of a model where its measures are shown: that its loss was to end the training and did not, and what the run had to say."""
+    found = [str(model["caution"])] if model.get("caution") else []
+    stops, made = model.get("tol") is not None or model.get("early_stopping"), model.get("passes_made")
+    if stops and made and max(made) == model.get("passes"):
+        found.append(f"all {number(max(made))} passes that max_iter allows were made: the loss may not have settled")
+    return found
