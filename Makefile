@@ -66,7 +66,7 @@ docs: setup  ## the generated pages: docs/leakage.md
 bench: setup  ## what encryption costs: the same jobs in five modes, scaling, networks, other libraries; a table, overhead.html and .json
 	$(BIN)/vfl bench
 
-bench-full: setup  ## the same on large tables, after the cost model was fitted anew: half an hour of a quiet machine; PEERS=PYTHON that has other libraries
+bench-full: setup  ## the same on large tables, after the cost model was fitted anew: an hour of a quiet machine; PEERS=PYTHON that has other libraries
 	$(BIN)/python -m vfl.bench.fit
 	$(BIN)/vfl bench --full $(if $(PEERS),--peers-python $(PEERS))
 	$(BIN)/python -m benchmarks.document

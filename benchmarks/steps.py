@@ -60,6 +60,8 @@ def ours(passes: int) -> Schedule:
 
 def blocks(table: str, hosts: int, mixed: bool) -> tuple[list[Vector], Vector]:
     """Standardised, clipped blocks (the guest's with a column of ones last) and the label."""
+    if "VFL_TEST_DATA" not in os.environ:
+        raise SystemExit("VFL_TEST_DATA names no folder of real tables (CONTRIBUTING.md says which)")
     folder = Path(os.environ["VFL_TEST_DATA"])
     if table == "uci":
         frame = pd.read_csv(folder / "uci_credit_card.csv").iloc[:, 1:]

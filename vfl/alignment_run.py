@@ -34,7 +34,6 @@ from vfl.data.source import read_rows
 from vfl.data.spill import scratch_in
 from vfl.files import private, write_private, written
 from vfl.identity import Identity
-from vfl.ledger import summarise
 from vfl.meeting import Meeting, Ready
 from vfl.programs import alignment
 
@@ -124,9 +123,8 @@ def align(
         return as_json(ready, meeting.started, MatchReport.of(found, job.align.keys, repeated, job.align.cardinality_only))
 
     def report(taken: Taken) -> None:
-        told = {"phases": taken.counting.phases(), "disclosure": summarise(taken.folder / "ledger.jsonl")}
         with written(taken.folder):
-            write_private(taken.folder / REPORT, (json.dumps(taken.result | told, indent=2, ensure_ascii=False) + "\n").encode())
+            write_private(taken.folder / REPORT, (json.dumps(taken.result | taken.told, indent=2, ensure_ascii=False) + "\n").encode())
 
     taken = take_part(ready, "align", ready.peers, watch, work, report, connect_timeout=connect_timeout, seed=seed, fresh=fresh, taps=taps)
     return taken.folder, from_json(taken.result)

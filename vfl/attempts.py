@@ -45,7 +45,7 @@ from protocols.session import Observer, Session
 from vfl.budget import Budget
 from vfl.counting import Counted, CountingTap
 from vfl.files import sync_tree, written
-from vfl.ledger import LedgerTap, LedgerWriter, continued
+from vfl.ledger import LedgerTap, LedgerWriter, continued, summarise
 from vfl.meeting import DRAFT, Meeting, Ready, connected, interruptible, new_folder, open_channels, publish, scheme_of
 from vfl.recorder import Recorder
 from vfl.runstore import RunFacts, RunStore, unfinished
@@ -63,6 +63,13 @@ class Taken:
     folder: Path
     result: Json
     counting: CountingTap
+    resumed: bool  # this process went on where another one was interrupted
+
+    @property
+    def told(self) -> Json:
+        """What the report says of the run: its phases, of this process alone where it was resumed, and all that was disclosed."""
+        told = {"phases": self.counting.phases(), "disclosure": summarise(self.folder / "ledger.jsonl")}
+        return told | ({"resumed": True} if self.resumed else {})
 
 
 def take_part(
@@ -108,7 +115,7 @@ def take_part(
         except BaseException:
             run.leave()
             raise
-    taken = Taken(run.folder, result, counting)
+    taken = Taken(run.folder, result, counting, run.resumed)
     report(taken)
     run.over()
     return taken
@@ -153,6 +160,7 @@ class Run:
         while self.store is not None and fresh:
             self.store.remove()
             self.store = unfinished(directory, purpose, job.name, job.digest)
+        self.resumed = self.store is not None  # this process goes on where another one was
         if self.store is None:
             self._budget.check(peers)
             new_folder(directory, f".{ready.job.name}").rmdir()  # results can be written
@@ -229,7 +237,7 @@ class Run:
         if self.store is not None:
             log.warning("the run in %s is given up: not every party has kept it", self.store.folder)
             self.store.remove()
-            self.store = None
+            self.store, self.resumed = None, False
         ready, now = self.ready, datetime.datetime.now(datetime.UTC)
         self._budget.check(self.peers)
         folder = new_folder(ready.party.run.directory, f"{ready.job.name}-{now:%Y%m%d-%H%M%S}")

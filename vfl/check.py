@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from protocols.errors import ConfigError
@@ -67,7 +68,8 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
         facts["table"] = f"{len(ready.table):,} rows, {ready.table.features.shape[1]} columns" + (
             ", and the label" if ready.table.label is not None else ""
         )
-    passes = usual_passes(job, ready.table) if ready.table and getattr(job.model, "max_iter", None) == "auto" else None
+    planned = next((one for one in job.candidates if getattr(one.model, "max_iter", None) == "auto"), None)
+    passes = usual_passes(planned, ready.table) if ready.table and planned else None
     if passes:
         facts["passes"] = f"about {passes}, by these labels: the common rows decide"
     facts["time"] = estimate.told(job, (len(ready.table), ready.table.features.shape[1]) if ready.table else None, passes)
@@ -81,7 +83,7 @@ def _print_alignment_check(job: AlignmentJob, party: Party, console: Console) ->
     facts = _named(job, party)
     if ready.ids is not None:
         facts["table"] = f"{ready.rows:,} rows, {len(ready.ids[0]):,} of them with an id of their own"
-    facts["time"] = estimate.told_of_alignment(job, None if ready.ids is None else ready.rows)
+    facts["time"] = estimate.told_of_alignment(job, None if ready.ids is None else len(ready.ids[0]))
     _print(facts, job, cautions(job, party), console)
 
 
@@ -95,10 +97,10 @@ def _named(job: Job | AlignmentJob, party: Party) -> dict[str, str]:
 def _print(facts: Mapping[str, str], job: Job | AlignmentJob, told: Sequence[str], console: Console) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, text in facts.items():
-        table.add_row(f"[bold]{name}[/]", text)
+        table.add_row(f"[bold]{name}[/]", escape(text))
     console.print(table)
     console.print("\n[bold]What this job discloses[/], all of it allowed by this party's policy:")
     print_permits(job, console)
     for caution in told:
-        console.print(f"[yellow]caution[/]: {caution}", highlight=False)
+        console.print(f"[yellow]caution[/]: {escape(caution)}", highlight=False)
     console.print("\n[green]Ready.[/] Nothing was sent.")

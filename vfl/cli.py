@@ -191,7 +191,8 @@ def predict(
 ) -> None:
     """Score new rows with a joint model.
 
-    Every party that holds a part of it runs this, each with its own new table; the arbiter only where there are two or more hosts.  The guest gets the scores.
+    Every party that holds a part of it runs this, each with its own new table; the arbiter only where there are two or more hosts, or trees with
+    membership "hidden".  The guest gets the scores.
     A prediction that was interrupted goes on where it was.
     """
     from vfl.config import load_job, load_party
@@ -297,9 +298,7 @@ def report(
 def bench(
     full: Annotated[
         bool,
-        typer.Option(
-            "--full", help="Large tables, long sweeps, other models, network namespaces: a quarter of an hour on two quiet cores."
-        ),
+        typer.Option("--full", help="Large tables, long sweeps, other models, network namespaces: some forty minutes on two quiet cores."),
     ] = False,
     out: Annotated[
         Path | None,

@@ -154,12 +154,28 @@ def _codes(values: NDArray[Any], outcome: Objective, joint: Any) -> tuple[NDArra
     return np.fromiter((place[v] for v in values.tolist()), np.float64, len(values)), classes
 
 
-def flatters(now: tuple[float, int], earlier: tuple[float, int]) -> str:
-    """What to say of a continued model that is measured on other rows than its earlier rounds left out; `test` and `seed` of both draws.  Empty if they left these out."""
-    (test, seed), (left_out, drawn_by) = now, earlier
-    if test == 0 or (seed == drawn_by and test <= left_out):
+@dataclass(frozen=True)
+class Drawn:
+    """Which common rows a training left out: a part of them, drawn by a seed from the ids, and those on or after a day (ISO 8601; empty: none).
+
+    ids: by which keys they were matched and how these were written, in any words; another way is another draw.
+    """
+
+    test: float = 0.0
+    seed: int = 0
+    cut_off: str = ""
+    ids: str = ""
+
+    def __str__(self) -> str:
+        return f"test = {self.test:g}, seed = {self.seed}" + (f", out_of_time = {self.cut_off}" if self.cut_off else "")
+
+
+def flatters(now: Drawn, earlier: Drawn) -> str:
+    """What to say of a continued model that is measured on other rows than its earlier rounds left out; empty if they left these out."""
+    same = (now.seed, now.ids) == (earlier.seed, earlier.ids) and now.test <= earlier.test
+    if (not now.test or same) and (not now.cut_off or "" < earlier.cut_off <= now.cut_off):
         return ""
     return (
-        f"rows held out now (test = {test:g}, seed = {seed}) were trained on by the earlier rounds, unless they are new (test = {left_out:g}, seed = {drawn_by} then): "
-        "on them the model seems better than it is"
+        f"rows held out now ({now}) were trained on by the earlier rounds, unless they are new; these left out others ({earlier}): "
+        "on rows that were trained on the model seems better than it is"
     )

@@ -2,7 +2,7 @@
 
 files -> checks (nothing sent) -> mutual TLS -> all name their model -> align -> the hosts' summed scores to the guest -> scores.csv at the guest
 
-The arbiter takes part only where there are two or more hosts: it then compares blinded ids, and holds nothing of the model.
+The arbiter takes part only where there are two or more hosts, whose blinded ids it compares, and for `hidden` trees, for which it deals; it holds nothing of the model.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from vfl.data import Table
 from vfl.files import private, write_private, written
 from vfl.identity import Identity
 from vfl.kinds import Part, kind_of
-from vfl.ledger import summarise
 from vfl.meeting import Meeting, Ready
 from vfl.report.page import as_plain, write_report
 from vfl.results import result_frame
@@ -182,8 +181,7 @@ def predict(
         return plain
 
     def report(taken: Taken) -> None:
-        told = {"phases": taken.counting.phases(), "disclosure": summarise(taken.folder / "ledger.jsonl")}
-        write_report(taken.folder, taken.result | told)
+        write_report(taken.folder, taken.result | taken.told)
         if scoring.out is not None:
             _publish(taken.folder / "scores.csv", scoring.out)
 

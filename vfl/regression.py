@@ -72,9 +72,8 @@ def fit(
     best = own.searched.best if own.searched else 0
     parts = {p: results[p].part for p in roles.data_parties}
     told = reports(candidates[best], jobs[best], estimator.objective, roles, {p: results[p] for p in parts}, keys) if split else {}
-    stops = estimator.tol is not None or estimator.early_stopping
-    if stops and own.passes and max(own.passes) == estimator.max_iter:
-        warnings.warn(f"all max_iter = {estimator.max_iter} passes were made: the loss may not have settled", UserWarning, stacklevel=3)
+    if not own.settled:
+        warnings.warn(f"all {max(own.passes)} passes that max_iter allows were made: the loss had not settled", UserWarning, stacklevel=3)
     exposure = str(weight.name) if exposed and weight is not None else None
     model = FederatedModel(
         parts, roles, candidates[best], scheme, read, label, len(keys), own.sizes, len(own.aligned), told, own.passes, exposure

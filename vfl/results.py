@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,17 +58,20 @@ def settled(job: Job) -> dict[str, Any]:
     return {k: v for k, v in kind_of(job).summary(job).items() if {"passes": "max_iter"}.get(k, k) not in open_ones}
 
 
-def encryption(counting: CountingTap, disclosure: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def encryption(counting: CountingTap, told: Mapping[str, Any]) -> dict[str, Any]:
     """What encryption was made of at this party: `products` modulo n^2 (counted), `product_s` (measured now, on one core), `cpu_s` (the two multiplied), and how many
-    `ciphertext_bytes` it sent.  Empty where it computed under no key.  Of a run that went on after an interruption, products since then.
+    `ciphertext_bytes` it sent, which are left out of a run that was resumed: products are those since then.  Empty where it computed under no key.
+
+    told: of the run, its disclosure and whether it was resumed.
     """
     products = counting.products
     if not products:
         return {}
     kinds = registry()
-    sent = sum(row["bytes"] for row in disclosure if any(kind is CipherVec for _, kind in kinds[row["message"]].schema()))
+    sent = sum(row["bytes"] for row in told["disclosure"] if any(kind is CipherVec for _, kind in kinds[row["message"]].schema()))
     each = pace(counting.keys[0])
-    return {"encryption": {"products": products, "product_s": each, "cpu_s": products * each, "ciphertext_bytes": sent}}
+    whole = {} if told.get("resumed") else {"ciphertext_bytes": sent}
+    return {"encryption": {"products": products, "product_s": each, "cpu_s": products * each, **whole}}
 
 
 def environment() -> dict[str, Any]:

@@ -14,21 +14,20 @@ from typing import Any
 import pandas as pd
 
 from protocols.channel import Tap
-from protocols.errors import ConfigError, DataError, ModelError
+from protocols.errors import ConfigError, DataError, ModelError, VFLError
 from protocols.session import Observer, Session
 from vfl.attempts import Taken, take_part
-from vfl.config import Job, Party, check_files, cross_check
+from vfl.config import Job, Party, check_files, cross_check, job_from
 from vfl.config.models import BoostedTrees
 from vfl.config.party import Data
 from vfl.config.reading import listed
 from vfl.data import Table, read_source, table_from_frame
-from vfl.evaluation import flatters
+from vfl.evaluation import Drawn, flatters
 from vfl.identity import Identity
 from vfl.kinds import Fitted, Part, kind_of, searched, trees
-from vfl.ledger import summarise
 from vfl.meeting import Meeting, Ready
 from vfl.model import TreesPart
-from vfl.report.page import REPORT, as_plain, read_report, write_report
+from vfl.report.page import as_plain, read_report, write_report
 from vfl.results import Measuring, baseline, data_party_result, encryption, result_frame, settled
 from vfl.store import find_part, load_part, save_part
 
@@ -59,9 +58,23 @@ def part_before(job: Job, party: Party, table: Table) -> tuple[TreesPart | None,
             party=party.name,
         )
     trees.check_continues(job, part, table)
-    report = read_report(folder.parent) if (folder.parent / REPORT).exists() else {}
-    earlier = (report.get("job_file") or {}).get("split")
-    return part, flatters((job.split.test, job.split.seed), (earlier["test"], earlier["seed"])) if earlier else ""
+    return part, _said_of(job, folder.parent)
+
+
+def _said_of(job: Job, earlier: Path) -> str:
+    """What to say of measures of a model that continues the one of an earlier run, by that run's folder."""
+    if not job.split.test and not job.split.cut_off:
+        return ""
+    try:
+        report = read_report(earlier)
+        before = job_from(report["job_file"])
+    except (VFLError, KeyError):
+        return "of which rows the earlier rounds were trained on nothing is known here: on these the model seems better than it is"
+    return flatters(_drawn(job), _drawn(before)) or str(report["model"].get("caution", ""))
+
+
+def _drawn(job: Job) -> Drawn:
+    return Drawn(job.split.test, job.split.seed, job.split.cut_off, repr((job.align.keys, sorted(job.align.normalise.items()))))
 
 
 def load_table(job: Job, party: Party) -> Table | None:
@@ -163,9 +176,8 @@ def run(
         return plain
 
     def report(taken: Taken) -> None:
-        disclosure = summarise(taken.folder / "ledger.jsonl")
-        told = {"phases": taken.counting.phases(), "disclosure": disclosure, **encryption(taken.counting, disclosure)}
-        write_report(taken.folder, taken.result | told)
+        told = taken.told
+        write_report(taken.folder, taken.result | told | encryption(taken.counting, told))
 
     peers = job.parties.peers_of(party.name)
     return take_part(ready, "run", peers, watch, work, report, connect_timeout=connect_timeout, seed=seed, fresh=fresh, taps=taps).folder

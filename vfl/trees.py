@@ -21,7 +21,7 @@ from protocols.session import Observer, Roles, Session
 from vfl.data import KeyLists, Objective, Table
 from vfl.engine import run_local
 from vfl.estimators import BoostedTrees
-from vfl.evaluation import Evaluation, flatters
+from vfl.evaluation import Drawn, Evaluation, flatters
 from vfl.model import TreesPart
 from vfl.programs import boosting
 from vfl.programs.search import Searched
@@ -69,8 +69,10 @@ def fit(
         )
     if ensemble := before[roles.guest].ensemble if before else None:
         params.check_continues(ensemble.params, len(ensemble.trees))
-    if init_model and split and (said := flatters((split.test, split.seed), init_model.left_out)):
-        warnings.warn(said, UserWarning, stacklevel=3)
+    drawn = Drawn(split.test, split.seed, split.cut_off) if split else Drawn()
+    caution = (flatters(drawn, init_model.drawn) or init_model.caution) if init_model and split else ""
+    if caution:
+        warnings.warn(caution, UserWarning, stacklevel=3)
     if split and split.train and any(one.early_stopping_rounds for one in candidates):
         remedy = "Leave train at False"
         raise ConfigError("with early stopping the guest does not keep what training rows were after the best round", remedy=remedy)
@@ -90,8 +92,7 @@ def fit(
     best = own.searched.best if own.searched else 0
     told = reports(candidates[best], jobs[best], LABELS[estimator.objective], roles, fitted, keys) if split else {}
     parts = {p: f.part for p, f in fitted.items()}
-    left_out = (split.test, split.seed) if split else (0.0, 0)
-    return FederatedTrees(parts, roles, candidates[best], scheme, read, len(keys), len(own.aligned), told, left_out), own.searched
+    return FederatedTrees(parts, roles, candidates[best], scheme, read, len(keys), len(own.aligned), told, drawn, caution), own.searched
 
 
 class FederatedTrees:
@@ -107,10 +108,11 @@ class FederatedTrees:
         keys: int,
         intersection: int,
         reports: dict[str, Evaluation],
-        left_out: tuple[float, int],
+        drawn: Drawn,
+        caution: str,
     ) -> None:
         self.reports_ = reports  # by party, where rows were held out
-        self.left_out = left_out  # test and seed of their draw
+        self.drawn, self.caution = drawn, caution  # which rows were left out, and what is to be said of measures on them
         self.parts, self.roles, self.estimator, self.intersection_ = parts, roles, estimator, intersection
         self._scheme, self._read, self._keys = scheme, read, keys
 

@@ -179,13 +179,20 @@ def arbiter(session: Session, p: Params, *, continues: bool = False) -> None:
 
 
 def packings(p: Params, rows: int, key_bits: int, columns: Sequence[int] = ()) -> list[Packing]:
-    """The layout at each level; columns: how many each party has.  Raises ConfigError where the last one does not fit, or for too many rows."""
+    """The layout at each level; columns: how many each party has.  Raises ConfigError where the last one does not fit, or for too many rows or levels."""
     if rows * p.num_class > transfer.MOST_ROWS:
         raise ConfigError(
             'membership = "hidden" deals for fewer rows' + (", times classes" if p.num_class > 1 else ""),
             remedy='Sample rows, or use membership = "shared"',
             expected=transfer.MOST_ROWS,
             found=rows * p.num_class,
+        )
+    if 1 << (p.max_depth - 1) > transfer.MOST:
+        raise ConfigError(
+            'membership = "hidden" deals for trees less deep',
+            remedy='Lower max_depth, or use membership = "shared"',
+            expected=f"at most {transfer.MOST.bit_length()}",
+            found=p.max_depth,
         )
     plain_bits, hosts = key_bits - HEAD_ROOM - 1, sum(columns[1:])
     alone = [Packing(rows, p.gradient_bits, plain_bits, 1 << level) for level in range(p.max_depth)]

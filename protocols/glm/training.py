@@ -70,11 +70,12 @@ class HeldOut:
 
 
 class Trained(NamedTuple):
-    """A data party's own final weights (models, d), the name of the model, and after how many passes each training ended."""
+    """A data party's own final weights (models, d), the name of the model, after how many passes each training ended, and whether all ended by their loss that were to."""
 
     weights: NDArray[np.float64]
     model_id: bytes
     passes: tuple[int, ...]
+    settled: bool
 
 
 class Columns(Message, disclosure=PUBLIC, learns="how many weights the sender's part of the model has"):
@@ -126,7 +127,7 @@ def guest(
     session.arbiter.send(Columns(block.width))
     pair_masks.relay(session)
     trained: list[Share | NDArray[np.float64]] = []
-    passes = []
+    passes, settled = [], True
     for model, y in enumerate(targets):
         row_weights = None if weights is None else weights[model]
         if isinstance(link, Weighted):
@@ -147,8 +148,9 @@ def guest(
                 stopping.guest(session, look, progress, planned, *looked.of(model))
         trained.append(share if end is None else end(session, block, share))
         passes.append(progress.passes(plan.passes))
+        settled &= progress.over or terms.stopping is None
     found = [receive_weights(session, one) if isinstance(one, Share) else one for one in trained]  # 5
-    return Trained(np.stack(found), model_id, tuple(passes))
+    return Trained(np.stack(found), model_id, tuple(passes), settled)
 
 
 def host(
@@ -167,7 +169,7 @@ def host(
     session.arbiter.send(Columns(block.width))
     look = stopping.Look.of(session, terms.stopping, plan, told.link, block, held_out)
     masks = pair_masks.agree(session, "predictor")
-    trained, passes = list[Share](), []
+    trained, passes, settled = list[Share](), [], True
     for model in range(told.start.models):
         share = Share.start(PlainVec.zeros(block.width))
         progress = Progress({session.me: share}, terms.stopping)
@@ -185,8 +187,9 @@ def host(
         else:
             end(session, block, share, masks.apart("fold"), model)
         passes.append(progress.passes(plan.passes))
+        settled &= progress.over or terms.stopping is None
     found = [receive_weights(session, one) for one in trained]  # 5
-    return Trained(np.stack(found) if found else np.zeros((0, block.width)), told.start.model_id, tuple(passes))
+    return Trained(np.stack(found) if found else np.zeros((0, block.width)), told.start.model_id, tuple(passes), settled)
 
 
 def arbiter(session: Session, key: DecryptionKey, terms: Terms, end: ArbiterEnd | None = None) -> bytes:

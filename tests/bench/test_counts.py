@@ -44,10 +44,10 @@ woe.CHUNK = 1
 @pytest.mark.parametrize(
     ("planted", "job", "what"),
     [
-        (SUM_A_ROW, "linear", "products, guest"),
-        (LABELS_ONE_BY_ONE, "scorecard", "guest -> host1: BinnedLabels"),
+        pytest.param(SUM_A_ROW, "linear", "products, guest", marks=pytest.mark.slow),
+        pytest.param(LABELS_ONE_BY_ONE, "scorecard", "guest -> host1: BinnedLabels", marks=pytest.mark.slow),
         (PRODUCT_A_ROW, "logistic exact", "products, host1"),
-        (SMALL_CHUNKS, "trees hidden", "guest -> host1: RowGradients"),
+        pytest.param(SMALL_CHUNKS, "trees hidden", "guest -> host1: RowGradients", marks=pytest.mark.slow),
         (POINTS_TWICE, "trees hidden", "points"),
     ],
 )

@@ -137,10 +137,12 @@ def test_coefficients_are_found_again_and_never_negative() -> None:
     "work",
     [
         Workload("logistic", 350, guest_columns=4, host_columns=6, passes=6),
-        Workload("logistic", 300, guest_columns=4, host_columns=6, passes=5, classes=3, weighted=True),
+        pytest.param(
+            Workload("logistic", 300, guest_columns=4, host_columns=6, passes=5, classes=3, weighted=True), marks=pytest.mark.slow
+        ),
         Workload("linear", 300, guest_columns=4, host_columns=6, passes=6),
-        Workload("poisson", 300, guest_columns=4, host_columns=6, passes=5),
-        Workload("scorecard", 300, guest_columns=4, host_columns=20, passes=5, link="taylor"),
+        pytest.param(Workload("poisson", 300, guest_columns=4, host_columns=6, passes=5), marks=pytest.mark.slow),
+        pytest.param(Workload("scorecard", 300, guest_columns=4, host_columns=20, passes=5, link="taylor"), marks=pytest.mark.slow),
         Workload("trees", 700, guest_columns=4, host_columns=6, trees=1, depth=4),
         Workload("trees", 700, guest_columns=4, host_columns=6, trees=1, depth=4, membership="shared"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import document
 from protocols.errors import ConfigError, LocalProtocolError
 from vfl.bench import network, others, page, peers, plan, suite, terminal
 from vfl.bench.left import Left
@@ -106,10 +108,11 @@ def test_a_comparison_names_what_costs_more_and_nothing_else() -> None:
     old = result()
     assert terminal.grown(old, old) == []
     new = copy.deepcopy(old)
-    new["modes"][2]["products"] += 1
+    new["modes"][2]["products"] *= 1.01
+    new["modes"][2]["bytes"] += 1  # a number that takes a byte more
     new["modes"][1]["cpu_s"] *= 1.05  # chance
     new["peers"][0]["microseconds"]["add"] = 2.0
-    new["kinds"][0]["bytes"] += 1
+    new["kinds"][0]["bytes"] *= 1.01
     job = "rows = 60, guest_columns = 2, host_columns = 4, passes = 5: paillier, key_bits = 512, threads = 1"
     assert [name for name, _, _ in terminal.grown(old, new)] == [f"logistic, {job}: products", f"poisson, {job}: bytes", "vfl: add"]
 
@@ -142,6 +145,31 @@ def test_a_run_that_fails_costs_the_others_nothing(monkeypatch: pytest.MonkeyPat
     found = suite.measured(plan.Point("sweeps", "paillier", SMALL, 2048, 2, axis="rows", value=60), plan.QUICK)
     assert "failed: no message" in found["skipped"]
     assert suite.foretold([found]) == []
+
+
+@pytest.mark.parametrize("failed", ["paillier", "phe"])
+def test_a_small_run_that_was_left_out_is_said_on_the_page(failed: str) -> None:
+    found = copy.deepcopy(result())
+    for mode in ("paillier", "phe"):
+        run = found["modes"][2] | {"mode": mode, "label": mode, "small": True}
+        kept = {"mode", "label", "small", "key_bits", "threads", "work"}
+        found["modes"].append({key: run[key] for key in kept} | {"skipped": "it failed"} if mode == failed else run)
+    assert page.render(found).count("skipped: it failed") == 1
+    assert sum("skipped: it failed" in line for line in document.small(found)) == 1
+
+
+def test_a_library_that_crashes_costs_the_other_measurements_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = json.dumps([{"library": "vfl", "version": "", "key": "Paillier 2048", "randomness": "fresh", "microseconds": {"add": 1.0}}])
+
+    def run(asked: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        return (
+            subprocess.CompletedProcess(asked, 0, own, "")
+            if "vfl.bench.peers" in asked
+            else subprocess.CompletedProcess(asked, -11, "", "")
+        )
+
+    monkeypatch.setattr(peers.subprocess, "run", run)
+    assert [row.get("skipped", "") for row in peers.measure(False, None)] == ["", "the process that measures ended with status -11"]
 
 
 def test_a_quiet_machine_of_two_cores_is_done_in_the_time_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,9 +229,7 @@ def test_a_library_with_wrong_results_or_repeated_randomness_gets_no_row(monkeyp
 
 def test_the_page_of_the_docs_is_what_the_results_say() -> None:
     """docs/benchmarks.md is not edited by hand between its marks."""
-    from benchmarks.document import BEGIN, END, PAGE, RESULT, section
-
-    text = PAGE.read_text(encoding="utf-8")
-    assert text.count(BEGIN) == text.count(END) == 1
-    between = text.partition(BEGIN)[2].partition(END)[0].strip("\n").splitlines()
-    assert between == "\n".join(section(terminal.read(RESULT))).strip("\n").splitlines()
+    text = document.PAGE.read_text(encoding="utf-8")
+    assert text.count(document.BEGIN) == text.count(document.END) == 1
+    between = text.partition(document.BEGIN)[2].partition(document.END)[0].strip("\n").splitlines()
+    assert between == "\n".join(document.section(terminal.read(document.RESULT))).strip("\n").splitlines()

@@ -89,7 +89,7 @@ def test_weights_and_early_stopping_need_sense() -> None:
 
 def test_head_room_is_refused_before_anything_is_sent() -> None:
     blocks, y = tables()
-    for p, cipher in ((Params(max_depth=10, membership="hidden"), TOY), (Params(gradient_bits=16, membership="shared"), Paillier(64))):
+    for p, cipher in ((Params(max_depth=7, membership="hidden"), TOY), (Params(gradient_bits=16, membership="shared"), Paillier(64))):
         transcript: list[Sent] = []
         with pytest.raises(ConfigError, match="head-room"):
             train(blocks, y, p, cipher, taps={q: [Recording(q, transcript)] for q in ("guest", "host1")})
@@ -219,6 +219,9 @@ def test_the_dealer_keeps_to_what_was_agreed(rows: tuple[int, ...], good: bool) 
 def test_more_rows_than_a_deal_has_are_refused_before_anything_is_sent() -> None:
     with pytest.raises(ConfigError, match="fewer rows"):
         hidden.packings(Params(max_depth=2), transfer.MOST_ROWS + 1, 2048)
+    assert len(hidden.packings(Params(max_depth=7), 100, 4096)) == 7
+    with pytest.raises(ConfigError, match="less deep"):
+        hidden.packings(Params(max_depth=8), 100, 4096)
 
 
 @pytest.mark.parametrize("membership", ["shared", "hidden"])

@@ -62,7 +62,13 @@ def test_the_most_rows_are_carried_and_twice_as_many_are_not(write, text):
 @pytest.mark.parametrize(
     ("text", "remedy"),
     [
-        (with_key("model", "max_depth = 8", with_key("crypto", "key_bits = 2048", HIDDEN)), "smaller max_depth"),
+        (
+            with_key(
+                "model", "max_depth = 7", with_key("align", "min_intersection = 4000000", with_key("crypto", "key_bits = 2048", HIDDEN))
+            ),
+            "smaller max_depth",
+        ),
+        (with_key("model", "max_depth = 8", with_key("crypto", "key_bits = 4096", HIDDEN)), "Lower max_depth"),
         (with_key("align", "min_intersection = 2000000000", HIDDEN), 'membership = "shared"'),
     ],
 )
@@ -166,4 +172,4 @@ def test_the_estimate_of_trees_says_what_it_does_not_know(write, monkeypatch, li
         text = with_key("model", line, text)
     told = estimate.told(load_job(write(text)), (10_000, 5))
     assert words in told
-    assert told.endswith("fitted on") == (not words)
+    assert told.endswith("%") == (not words)

@@ -42,7 +42,7 @@ def test_every_kind_is_told_how_long_it_takes(write, text, formula):
     said = estimate.told(job, (8000, 12))
     assert said.startswith("about ")
     assert "if all 8,000 rows are common" in said
-    assert f"within {cost.fitted()['errors'][formula]['worst']:.0%} on" in said
+    assert f"were foretold within {cost.fitted()['errors'][formula]['worst']:.0%}" in said
 
 
 def test_the_arbiter_is_told_for_a_table_that_it_can_scale(write):
@@ -81,3 +81,55 @@ def test_planned_passes_are_counted_where_they_can_be_told(write):
     assert estimate.workload(planned, 8000, 12, 60).passes == 60
     assert "every 100 passes" not in estimate.told(planned, (8000, 12), 60)
     assert "every 100 passes" in estimate.told(planned, (8000, 12))
+
+
+def test_what_the_estimate_leaves_out_or_looks_at_everywhere_is_said(write):
+    def told(text: str, table: tuple[int, int] | None = (8000, 12)) -> str:
+        return estimate.told(load_job(write(text)), table)
+
+    assert "[preprocess] makes more of them" in told(with_key("preprocess", 'encode = "onehot"', REGRESSION))
+    assert "[preprocess]" not in told(with_key("preprocess", 'encode = "woe"', REGRESSION))
+    searched = with_key("disclosure", EVERYTHING, f"{HIDDEN}\n[search]\ncv = 2\nparam_grid = {{ subsample = [0.5, 1.0] }}\n")
+    assert told(searched).startswith("at most ")
+    planned = f'{REGRESSION}\n[search]\ncv = 2\nparam_grid = {{ max_iter = [50, "auto"] }}\n'
+    assert "every 100 passes" in told(planned)
+    assert "such a machine and 20 columns" in told(REGRESSION, (8000, 0))
+    assert estimate.workload(load_job(write(REGRESSION)), 8000, 0).host_columns == 20
+    assert told(with_key("model", f'continue_from = "{"0" * 32}"', HIDDEN)).startswith("at most ")
+
+
+def test_looks_at_the_loss_take_their_time(write):
+    never, often = (load_job(write(with_key("model", lines, REGRESSION))) for lines in ("max_iter = 100", "max_iter = 100\ntol = 0.001"))
+    assert estimate.workload(often, 8000, 12).passes == estimate.workload(never, 8000, 12).passes + 10
+
+
+def test_an_alignment_is_told_by_its_keys_and_shared_by_all_cores(write, monkeypatch):
+    def seconds(text: str, cores: int = 1) -> float:
+        monkeypatch.setattr(estimate, "cores", lambda: cores)
+        return min(
+            estimate._alignment_seconds(load_job(write(text)), 100_000, Machine(3e-7, 0.05), network) for network in estimate.NETWORKS
+        )
+
+    once, twice = seconds(MINIMAL), seconds(with_key("align", 'keys = [["national_id"], ["phone"]]', REGRESSION))
+    assert twice == pytest.approx(2 * once)
+    assert seconds(MINIMAL, 8) < 0.5 * once
+    both = [
+        min(estimate.times(load_job(write(text)), 8000, 12).values())
+        for text in (REGRESSION, with_key("align", 'keys = [["national_id"], ["phone"]]', REGRESSION))
+    ]
+    assert both[1] > both[0]
+    said = estimate.told_of_alignment(load_job(write(MINIMAL)), None)
+    assert "for every 10,000 ids of each data party" in said
+    assert "as these 250,000, all of them common" in estimate.told_of_alignment(load_job(write(MINIMAL)), 250_000)
+
+
+def test_a_search_aligns_once(write):
+    """As many trainings as folds and candidates, on the rows of the other folds, and one alignment."""
+    alone = load_job(write(REGRESSION))
+    searched = load_job(write(f"{REGRESSION}\n[search]\ncv = 2\nparam_grid = {{ C = [0.5, 1.0] }}\n"))
+    network, machine = estimate.NETWORKS[0], Machine.measured(2048)
+    align = estimate._alignment_seconds(alone, 8000, machine, network)
+    whole, half = (estimate.times(alone, rows, 12)[network] for rows in (8000, 4000))
+    halves = half - estimate._alignment_seconds(alone, 4000, machine, network)
+    assert estimate.times(searched, 8000, 12)[network] == pytest.approx(whole + 4 * halves)
+    assert align > 0

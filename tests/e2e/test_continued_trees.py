@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import re
 import signal
@@ -17,8 +18,10 @@ from tests.e2e.institutions import Ended, Institutions, tables
 from tests.e2e.test_resumed_runs import start, until_sent
 from tests.e2e.test_three_processes import by_seed, prepared, randomness
 from tests.e2e.test_trees import POLICY, SHARED, SMALL, check_same, part_of
+from vfl.config import load_job, load_party
 from vfl.engine import run_local
 from vfl.model import TreesPart
+from vfl.results import result_frame
 from vfl.runner import program
 from vfl.store import load_part, save_part
 
@@ -128,12 +131,17 @@ def test_measures_on_rows_that_the_earlier_rounds_were_trained_on_are_cautioned_
     trained: tuple[Institutions, str], now: tuple[float, int], said: bool
 ) -> None:
     parties, name = trained
-    report = {"format": 1, "job_file": {"split": {"test": 0.2, "seed": 7}}}
+    report = result_frame(load_job(parties.job), load_party(parties.file("bank")), datetime.datetime.now(datetime.UTC), "run")
+    report["job_file"]["split"] |= {"test": 0.2, "seed": 7}
     (parties.folder / "bank" / "runs" / "earlier" / "report.json").write_text(json.dumps(report))
     go_on(parties, name, n_estimators=4, test=now[0], seed=now[1])
     ended = parties.here("check", parties.job, parties.file("bank"))
     assert ended.code == 0, ended
     assert ("were trained on by the earlier rounds, unless they are new" in " ".join(ended.out.split())) is said
+    (parties.folder / "bank" / "runs" / "earlier" / "report.json").write_text("damaged")
+    again = parties.here("check", parties.job, parties.file("bank"))
+    assert again.code == 0, again
+    assert ("nothing is known here" in " ".join(again.out.split())) is (now[0] > 0)
 
 
 def test_a_part_that_does_not_fit_this_party_is_refused_by_check(trained: tuple[Institutions, str]) -> None:

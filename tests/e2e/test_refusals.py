@@ -195,6 +195,7 @@ def test_a_full_disk_ends_all_three(parties: Institutions, small_disk: Path) -> 
     ended_by_a_full_disk(parties, "No space left on device")
 
 
+@pytest.mark.slow
 def test_a_file_that_may_not_grow_ends_all_three(parties: Institutions) -> None:
     """As a full disk, where nothing can be mounted: no file of this process may exceed 24 kB."""
     parties.lay_out(max_iter=200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from pathlib import Path
@@ -75,6 +76,9 @@ def test_a_party_that_is_killed_comes_back(parties: Institutions, victim: str, m
     check(parties, {name: process.wait(100) for name, process in started.items()})
     (ledger,) = (parties.folder / victim).rglob("ledger.jsonl")
     assert [line["type"] for line in read_ledger(ledger)].count("resumed") == 1
+    reports = {name: json.loads(next((parties.folder / name / "runs").glob("credit-risk-*/report.json")).read_bytes()) for name in started}
+    assert {name for name, report in reports.items() if report.get("resumed")} == {victim}
+    assert "went on with it: times, bytes and products here are of the time since then" in (ledger.parent / "report.html").read_text()
 
 
 @SLOW

@@ -18,6 +18,7 @@ from tests.e2e.test_three_processes import LOCAL_ROLES, by_seed, prepared, rando
 from vfl.config import PERMITS
 from vfl.data import Table, read_source, table_from_frame
 from vfl.engine import run_local
+from vfl.evaluation import Drawn
 from vfl.ledger import verify_ledger
 from vfl.model import TreesPart
 from vfl.runner import program
@@ -136,7 +137,9 @@ def test_shared_trees_need_no_arbiter(parties: Institutions) -> None:
     made = new_tables(parties)
     scores = predicted(parties, results)
     parts = {name: part_of(results[name]) for name in SHARED}
-    model = FederatedTrees(parts, Roles("bank", ("telecom",), "none"), vfl.BoostedTrees(membership="shared"), Identity(), read, 1, 64, {})
+    model = FederatedTrees(
+        parts, Roles("bank", ("telecom",), "none"), vfl.BoostedTrees(membership="shared"), Identity(), read, 1, 64, {}, Drawn(), ""
+    )
     pd.testing.assert_series_equal(scores, model.predict_score(made["bank"], {"telecom": made["telecom"]}), check_exact=True)
 
 

@@ -45,7 +45,7 @@ def regression(
             if session.me == "guest":
                 name = session.seed("model id").secret[:16]
                 return glm.guest(session, x[found.rows], y[:, found.rows], terms, name).weights.tobytes() + name
-            weights, name, _ = glm.host(session, x[found.rows], terms)
+            weights, name, *_ = glm.host(session, x[found.rows], terms)
             return weights.tobytes() + name
 
         programs[party] = data_party

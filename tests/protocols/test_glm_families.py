@@ -31,7 +31,13 @@ def poisson_optimum(blocks: list[Matrix], y: Matrix, alpha: float, weights: Matr
 
 
 @pytest.mark.parametrize(
-    ("widths", "alpha", "base"), [((2, 3), 1.0, 0.3), ((0, 3), 0.01, 0.3), ((2, 2, 1), 0.01, -3.0), ((2, 2, 1), 0.1, 5.0)]
+    ("widths", "alpha", "base"),
+    [
+        pytest.param((2, 3), 1.0, 0.3, marks=pytest.mark.slow),
+        ((0, 3), 0.01, 0.3),
+        ((2, 2, 1), 0.01, -3.0),
+        pytest.param((2, 2, 1), 0.1, 5.0, marks=pytest.mark.slow),
+    ],
 )
 def test_counts_reach_scikit_learns_optimum(widths: tuple[int, ...], alpha: float, base: float) -> None:
     blocks, y = counts(widths=widths, base=base)

@@ -50,15 +50,16 @@ def test_the_products_of_a_run_are_those_that_the_bench_counts() -> None:
         assert one.products == sum(event.products for event in meters[party].events) > 0
     rows = [{"message": "Residual", "bytes": 1000}, {"message": "MaskedGradient", "bytes": 70}, {"message": "Scores", "bytes": 9}]
     products = counting["bank"].products
-    told = encryption(counting["bank"], rows)["encryption"]  # its measurement adds products of its own
+    told = encryption(counting["bank"], {"disclosure": rows})["encryption"]  # its measurement adds products of its own
     assert told["ciphertext_bytes"] == 1070
     assert told["products"] == products
     assert told["cpu_s"] == pytest.approx(told["products"] * told["product_s"])
     assert 0 < pace(counting["bank"].keys[0]) < 1
+    assert "ciphertext_bytes" not in encryption(counting["bank"], {"disclosure": rows, "resumed": True})["encryption"]
 
 
 def test_a_run_without_encryption_has_no_such_cost() -> None:
-    assert encryption(CountingTap(), []) == {}
+    assert encryption(CountingTap(), {"disclosure": []}) == {}
 
 
 def test_the_page_and_the_table_tell_it() -> None:

@@ -69,17 +69,19 @@ def test_a_long_path_is_not_wrapped(arbiter_result):
     assert file.getvalue().splitlines()[-1] == f"report: {'a' * 100}/report.json"
 
 
-def test_training_that_did_not_settle_is_said_where_it_was_to_settle(guest_result, arbiter_result):
-    """At the arbiter too few is known: it is told no number of passes."""
-    for result, changes, told in (
-        (guest_result, {"tol": 1e-4, "passes_made": [60, 100]}, True),
-        (guest_result, {"early_stopping": True, "passes_made": [100]}, True),
-        (guest_result, {"tol": 1e-4, "passes_made": [60]}, False),
-        (guest_result, {"tol": None, "early_stopping": False, "passes_made": [100]}, False),
-        (arbiter_result, {"tol": 1e-4}, False),
-    ):
-        changed = result | {"model": result["model"] | {"passes": 100} | changes}
-        said = "ll 100 passes that max_iter allows were made: the loss may not have settled"
+def test_training_that_did_not_settle_is_said(guest_result, arbiter_result):
+    said = "ll 100 passes that max_iter allows were made: the loss had not settled"
+    for told in (False, True):
+        changed = guest_result | {"model": guest_result["model"] | {"passes_made": [60, 100]} | ({"settled": False} if told else {})}
         assert (said in " ".join(" ".join(printed(changed, 100)).split())) is told
         assert (said in render(changed)) is told
     assert ">60<" in render(arbiter_result | {"model": {"passes": 100, "passes_made": [60]}})
+
+
+def test_what_a_resumed_run_cost_is_told_as_that_since_it_went_on(full_result, host_result):
+    for resumed in (False, True):
+        result = full_result | ({"resumed": True} if resumed else {})
+        page = render(result)
+        assert ("Cost, since the run went on" in " ".join(printed(result))) is resumed
+        assert ("times, bytes and products here are of the time since then" in page) is resumed
+    assert "Sent, since the run went on" in render(host_result | {"phases": full_result["phases"], "resumed": True})

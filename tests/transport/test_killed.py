@@ -68,7 +68,7 @@ def processes(world: World) -> Iterator[Callable[..., Process]]:
         yield start
 
 
-@pytest.mark.parametrize("victim", ["bank", "telecom", "trustco"])
+@pytest.mark.parametrize("victim", ["trustco", *(pytest.param(name, marks=pytest.mark.slow) for name in ("bank", "telecom"))])
 def test_kill_nine_of_any_party_ends_the_other_two(world: World, victim: str) -> None:
     with processes(world) as start:
         bank = start("bank", {"telecom": None, "trustco": None})

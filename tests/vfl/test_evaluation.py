@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import vfl
 from protocols.cipher import Paillier
 from protocols.errors import ConfigError, DataError
 from vfl import metrics
+from vfl.evaluation import Drawn, flatters
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,3 +91,34 @@ def test_every_block_of_the_tutorial_runs_as_printed(tmp_path: Path, monkeypatch
     assert found.metrics.loc["n", "joint"] == score.notna().sum() == len(names["test"])  # type: ignore[arg-type]
     assert (tmp_path / "report" / "report.html").exists()
     assert names["drift"] > 0  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("now", "earlier", "said"),
+    [
+        ((0.2, 7), (0.2, 7), False),
+        ((0.1, 7), (0.2, 7), False),
+        ((0.3, 7), (0.2, 7), True),
+        ((0.2, 8), (0.2, 7), True),
+        ((0.2, 7), (), True),
+        ((), (), False),
+        ((0.2, 7, "", "phone"), (0.2, 7, "", "id"), True),
+        ((0.2, 7, "2026-02-01"), (0.2, 7, "2026-01-01"), False),
+        ((0.0, 0, "2026-01-01"), (0.2, 7, "2026-01-01"), False),
+        ((0.2, 7, "2026-01-01"), (0.2, 7, "2026-02-01"), True),
+        ((0.0, 0, "2026-01-01"), (0.2, 7), True),
+        ((0.2, 7), (0.2, 7, "2026-01-01"), False),
+    ],
+)
+def test_a_continued_model_is_measured_on_rows_that_all_its_rounds_left_out(
+    now: tuple[Any, ...], earlier: tuple[Any, ...], said: bool
+) -> None:
+    """Against rows themselves: what is held out now, less what was left out then."""
+    assert bool(flatters(Drawn(*now), Drawn(*earlier))) is said
+    day = {"": 10**6, "2026-01-01": 20, "2026-02-01": 30}
+
+    def left_out(drawn: Drawn) -> set[int]:
+        draw = np.random.default_rng([drawn.seed, len(drawn.ids)]).random(40)
+        return set(np.flatnonzero(draw < drawn.test)) | set(range(day[drawn.cut_off], 40))
+
+    assert bool(left_out(Drawn(*now)) - left_out(Drawn(*earlier))) is said

@@ -115,7 +115,9 @@ def test_several_classes_are_fitted_one_against_the_rest() -> None:
         model.predict_score(*tables)
 
 
-@pytest.mark.parametrize("class_weight", ["balanced", {0: 1.0, 1: 6.5}, {1: 0.25}])
+@pytest.mark.parametrize(
+    "class_weight", ["balanced", pytest.param({0: 1.0, 1: 6.5}, marks=pytest.mark.slow), pytest.param({1: 0.25}, marks=pytest.mark.slow)]
+)
 def test_weights_of_classes_and_rows(class_weight: Any) -> None:
     tables, joined = frames("binary")
     w = np.random.default_rng(1).uniform(0.5, 4, len(joined))

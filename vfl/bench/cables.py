@@ -43,6 +43,8 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
                 say(f"network namespaces: {network.name}")
                 rows.append({"network": network.name, "measured_s": run(Path(name), inside), "replayed_s": play(events, network)})
             return {"work": WORK.as_dict(), "key_bits": KEY_BITS, "rows": rows}
+    except LocalProtocolError as error:
+        return {"skipped": error.what}
     except subprocess.CalledProcessError:
         return {"skipped": "this account may not make network namespaces, or this kernel cannot delay packets (tc netem)"}
 

@@ -19,17 +19,19 @@ def bench(everything: bool, out: Path | None, as_json: bool, old: Path | None, p
     before = terminal.read(old) if old else None
     peers.check_python(python)
     folder = out or (RESULTS if RESULTS.is_dir() else Path())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "overhead.json").open("a").close()  # it can be written: found out before minutes are spent
+    except OSError as error:
+        raise unwritable(folder, error) from None
     progress = Console(stderr=True, emoji=False)
     result = suite.measure(everything, lambda text: progress.print(f"  {text}", highlight=False), python)
     text = json.dumps(result, indent=1) + "\n"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         (folder / "overhead.json").write_text(text, encoding="utf-8")
         (folder / "overhead.html").write_text(page.render(result), encoding="utf-8")
     except OSError as error:
-        raise ConfigError(
-            f"the results cannot be written to {folder} ({error.strerror})", remedy="Name another folder with --out"
-        ) from None
+        raise unwritable(folder, error) from None
     if as_json:
         console.file.write(text)
         return
@@ -37,3 +39,7 @@ def bench(everything: bool, out: Path | None, as_json: bool, old: Path | None, p
     if before:
         terminal.print_compared(before, result, console)
     console.print(f"\n{folder / 'overhead.html'}\n{folder / 'overhead.json'}", highlight=False, soft_wrap=True)
+
+
+def unwritable(folder: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"the results cannot be written to {folder} ({error.strerror})", remedy="Name another folder with --out")

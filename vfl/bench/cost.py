@@ -1,9 +1,10 @@
 """How long a job will take, before it is run: counts of work by formula, times what a unit of work takes on this machine.
 
-    seconds = paced(job) * product_s * serial / cores  +  other(job) * clear_s * serial
+    seconds = paced(job) * product_s * serial / cores  +  other(job) * clear_s * serial (of alignments: / cores)
             + 8 path_bytes(job) / bandwidth            +  round_trips(job) * round_trip_s
 
-"path": what has to be done one after the other when every party has a machine of its own; serial: path_products / products, modulo n^2.  The counts are sums of
+"path": what has to be done one after the other when every party has a machine of its own; serial: path_products / products, modulo n^2, of alignments path_bytes /
+bytes.  The counts are sums of
 the terms below with coefficients that `python -m vfl.bench.fit` finds from metered runs and keeps in cost.json; counts are the same on every machine.  Two times
 are measured here, in about a second.  product_s, of a product modulo n^2 under a key of the job's size, is the unit of `paced`, what encryption adds to the same
 job in the clear: some products are squarings, or of half the length, and some of it is packing or finding primes, so that `paced` is up to a fifth less than
@@ -147,15 +148,17 @@ def one_core_s(work: Workload, key_bits: int, machine: Machine, model: Mapping[s
 
 def seconds(work: Workload, key_bits: int, machine: Machine, network: Network, cores: int) -> float:
     """From the first message to the last, every party on a machine of its own like this one, of which it uses `cores`."""
-    return sum(_seconds(counted(part, key_bits, fitted()["formulas"]), machine, network, cores) for part in parts(work))
+    return sum(part_seconds(part, key_bits, machine, network, cores) for part in parts(work))
 
 
-def _seconds(count: Mapping[str, float], machine: Machine, network: Network, cores: int) -> float:
-    # all is done side by side in the same proportion as the products, or where there are none as the bytes are sent
-    serial = count["path_products"] / count["products"] if count["products"] else count["path_bytes"] / max(count["bytes"], 1.0)
+def part_seconds(part: Workload, key_bits: int, machine: Machine, network: Network, cores: int) -> float:
+    """Of one of `parts`: an alignment, or a training without its alignment."""
+    count = counted(part, key_bits, fitted()["formulas"])
+    sealed = part.kind != "alignment"
+    serial = count["path_products"] / count["products"] if sealed else count["path_bytes"] / count["bytes"]
     return (
         count["paced"] * serial * machine.product_s / cores
-        + count["other"] * serial * machine.clear_s
+        + count["other"] * serial * machine.clear_s / (1 if sealed else cores)  # hashing to the group and scalar products share all cores
         + 8 * count["path_bytes"] / network.bits_per_second
         + count["round_trips"] * network.round_trip_s
     )

@@ -27,9 +27,11 @@ def workload(job: Job, rows: int, columns: int, passes: int | None = None) -> Wo
     """The job at its largest: all `rows` common to all, every data party with as many columns as this one; passes: planned ones, where the job leaves them to that."""
     model, hosts = job.model, len(job.parties.hosts)
     trained = max(1, round(rows * (1 - job.split.test)))
-    size: dict[str, Any] = {"guest_columns": columns, "host_columns": columns * hosts, "hosts": hosts}
+    size: dict[str, Any] = {"guest_columns": columns, "host_columns": (columns or COLUMNS) * hosts, "hosts": hosts}
     if isinstance(model, Regression | Scorecard):
         size["passes"] = model.max_iter if isinstance(model.max_iter, int) else passes or PASSES
+    if isinstance(model, Regression) and model.stops:
+        size["passes"] += size["passes"] // model.n_iter_no_change  # a look at the loss is a pass without its gradients
     match model:
         case BoostedTrees():
             trees = (model.n_estimators - model.guest_only_trees) * model.num_class
@@ -49,37 +51,40 @@ def workload(job: Job, rows: int, columns: int, passes: int | None = None) -> Wo
 
 
 def may_be_less(job: Job) -> bool:
-    """Whether the training may end early, or use a part of rows or columns."""
-    model = job.model
+    """Whether the training may end early, use a part of rows or columns, or have a part of its rounds already."""
+    return bool(job.split.cut_off) or any(_may_be_less(one.model) for one in job.candidates)
+
+
+def _may_be_less(model: Any) -> bool:
     if isinstance(model, BoostedTrees):
-        ends = model.early_stopping_rounds > 0 or model.top_rate > 0 or model.subsample < 1 or model.colsample_bytree < 1
-    else:
-        ends = isinstance(model, Regression) and model.stops
-    return ends or bool(job.split.cut_off)
+        sampled = model.top_rate > 0 or model.subsample < 1 or model.colsample_bytree < 1
+        return sampled or model.early_stopping_rounds > 0 or model.continue_from is not None
+    return isinstance(model, Regression) and model.stops
 
 
 def times(job: Job, rows: int, columns: int, passes: int | None = None) -> dict[Network, float]:
-    """Seconds on each network, every party on a machine like this one; of a search every fold of every candidate, and the longest of these once more on all rows.
-    Measures for about a second."""
+    """Seconds on each network, every party on a machine like this one: of the alignment by every key, and of the training; of a search, of every fold of every
+    candidate, and the longest of these once more on all rows.  Measures for about a second."""
     bits, cv = job.crypto.key_bits, job.search.cv if job.search is not None else 0
-    machine = Machine.measured(bits)
+    machine, inside = Machine.measured(bits), max(1, rows * (cv - 1) // max(1, cv))
 
-    def seconds(one: Job, network: Network, common: int) -> float:
+    def training(one: Job, network: Network, common: int) -> float:
         work = workload(one, common, columns, passes)
-        return sum(sign * cost.seconds(w, bits, machine, network, cores()) for sign, w in in_batches(work, _batches(one, work.rows)))
+        parts = in_batches(work, _batches(one, work.rows))
+        return sum(sign * cost.part_seconds(part, bits, machine, network, cores()) for sign, part in parts)
 
-    def whole(network: Network) -> float:
-        other_keys = (len(job.align.keys) - 1) * cost.seconds(aligned(job, rows), bits, machine, network, cores())
-        inside = max(1, rows * (cv - 1) // max(1, cv))
-        folds = cv * sum(seconds(one, network, inside) for one in job.candidates) if cv else 0.0
-        return max(seconds(one, network, rows) for one in job.candidates) + folds + other_keys
+    return {
+        network: _alignment_seconds(job, rows, machine, network)
+        + cv * sum(training(one, network, inside) for one in job.candidates if cv)
+        + max(training(one, network, rows) for one in job.candidates)
+        for network in NETWORKS
+    }
 
-    return {network: whole(network) for network in NETWORKS}
 
-
-def aligned(job: Agreement, rows: int) -> Workload:
-    """The job's alignment by one key, if all `rows` are common to all."""
-    return Workload("alignment", rows, hosts=len(job.parties.hosts))
+def _alignment_seconds(job: Agreement, rows: int, machine: Machine, network: Network) -> float:
+    """By every key, if all `rows` are common to all."""
+    work = Workload("alignment", rows, hosts=len(job.parties.hosts))
+    return len(job.align.keys) * cost.part_seconds(work, 0, machine, network, cores())
 
 
 def in_batches(work: Workload, batches: int) -> list[tuple[int, Workload]]:
@@ -97,10 +102,14 @@ def _batches(job: Job, rows: int) -> int:
 
 def _caveats(job: Job, rows: int) -> list[str]:
     """What the formula does not know of a job."""
-    found = ["whole passes; of mini-batches it foretells too much where they are small"] if _batches(job, rows) > 1 else []
-    if job.model.kind == "boosted-trees" and job.model.num_class > 1:
+    model, found = job.model, list[str]()
+    if any(_batches(one, rows) > 1 for one in job.candidates):
+        found.append("whole passes; of mini-batches it foretells too much where they are small")
+    if job.preprocess is not None and (job.preprocess.encode in ("onehot", "quantile") or job.preprocess.add_indicator):
+        found.append("columns as they come: [preprocess] makes more of them, which takes longer")
+    if model.kind == "boosted-trees" and model.num_class > 1:
         found.append("each class by itself; where classes share ciphertexts it foretells too much")
-    if job.model.kind == "boosted-trees" and job.model.continue_from is not None:
+    if model.kind == "boosted-trees" and model.continue_from is not None:
         found.append("the rounds that the model has already are counted, too")
     return found
 
@@ -110,27 +119,27 @@ def told(job: Job, table: tuple[int, int] | None, passes: int | None = None) -> 
 
     table: rows and columns of this party's; None at the arbiter, who is told of one that it can scale.  passes: those planned by this party's labels, if it can tell.
     """
-    size = table or (ROWS, COLUMNS)
+    rows, columns = table or (ROWS, COLUMNS)
     given = f"for every {ROWS:,} common rows, if each data party has {COLUMNS} columns and such a machine"
     if table is not None:
-        given = f"if all {table[0]:,} rows are common and the others have such a machine and so many columns"
-    unplanned = getattr(job.model, "max_iter", None) == "auto" and passes is None
+        given = f"if all {rows:,} rows are common and the others have such a machine and {'so many' if columns else COLUMNS} columns"
+    unplanned = passes is None and any(getattr(one.model, "max_iter", None) == "auto" for one in job.candidates)
     whole = f" for all {job.trainings} trainings" if job.search is not None else ""
-    caveats = "".join(f" ({caveat})" for caveat in _caveats(job, size[0]))
+    caveats = "".join(f" ({caveat})" for caveat in _caveats(job, rows))
     return (
-        f"{'at most' if may_be_less(job) else 'about'} {_listed(times(job, *size, passes))}{whole}{f' every {PASSES} passes' if unplanned else ''}, {given}; "
-        f"{_error(workload(job, *size))}{caveats}"
+        f"{'at most' if may_be_less(job) else 'about'} {_listed(times(job, rows, columns, passes))}{whole}{f' every {PASSES} passes' if unplanned else ''}, {given}; "
+        f"{_error(workload(job, rows, columns))}{caveats}"
     )
 
 
-def told_of_alignment(job: Agreement, rows: int | None) -> str:
-    """The estimate of a job that aligns and trains nothing; rows: of this party's table, None at the arbiter."""
-    work, machine = aligned(job, rows or ROWS), Machine.measured(0)
-    given = f"for every {ROWS:,} rows of each data party, if all have such a machine"
-    if rows is not None:
-        given = f"if the others have so many rows as these {rows:,}, all of them common, and such a machine"
-    found = {net: len(job.align.keys) * cost.seconds(work, 0, machine, net, cores()) for net in NETWORKS}
-    return f"about {_listed(found)}, {given}; {_error(work)}"
+def told_of_alignment(job: Agreement, ids: int | None) -> str:
+    """The estimate of a job that aligns and trains nothing; ids: how many this party has, None at the arbiter."""
+    machine = Machine.measured(0)
+    given = f"for every {ROWS:,} ids of each data party, if all have such a machine"
+    if ids is not None:
+        given = f"if the others have so many ids as these {ids:,}, all of them common, and such a machine"
+    found = {network: _alignment_seconds(job, ids or ROWS, machine, network) for network in NETWORKS}
+    return f"about {_listed(found)}, {given}; {_error(Workload('alignment', ROWS))}"
 
 
 def _listed(found: Mapping[Network, float]) -> str:
@@ -139,4 +148,5 @@ def _listed(found: Mapping[Network, float]) -> str:
 
 def _error(work: Workload) -> str:
     wrong = cost.fitted()["errors"][cost.variant(work)]
-    return f"within {wrong['worst']:.0%} on {wrong['jobs']} {'job' if wrong['jobs'] == 1 else 'jobs'} that the formula was not fitted on"
+    jobs = f"{wrong['jobs']} {'job' if wrong['jobs'] == 1 else 'jobs'}"
+    return f"CPU seconds of {jobs} that the formula was not fitted on were foretold within {wrong['worst']:.0%}"

@@ -179,6 +179,8 @@ def main() -> None:
     parser.add_argument("--left-out", type=int, default=5, help="jobs that judge it")
     parser.add_argument("--larger", type=int, nargs="+", default=[3000, 5000], help="their rows")
     options = parser.parse_args()
+    if min(options.runs, options.left_out) < 1:
+        parser.error("--runs and --left-out are at least 1")
     model = fit(options.runs, options.rows, options.larger, options.left_out, Console())
     options.out.write_text(json.dumps(model, indent=1) + "\n", encoding="utf-8")
 

@@ -41,7 +41,7 @@ def slim(run: Run) -> Run:
 
 def foretold(runs: Iterable[Mapping[str, Any]]) -> list[Run]:
     """The cost model beside what was measured, of jobs that it was not fitted on: CPU seconds of all parties and, as `vfl check` says them, seconds on a LAN with a
-    machine a party, beside the messages played again (of one host: several shared this machine's cores)."""
+    machine a party, beside the messages played again (of trainings with one host: elsewhere parties that work at the same time shared this machine's cores)."""
     rows, known = [], set(cost.fitted()["fitted_on"]["jobs"])
     for run in runs:
         work, bits = Workload(**run["work"]), run["key_bits"]
@@ -53,7 +53,7 @@ def foretold(runs: Iterable[Mapping[str, Any]]) -> list[Run]:
         row = {"work": run["work"], "key_bits": bits, "threads": run["threads"], "cpu_s": run["cpu_s"], "predicted_s": told}
         row |= {"error": told / run["cpu_s"] - 1, "products": run["products"]}
         row |= {"products_error": products / run["products"] - 1 if run["products"] else 0.0}
-        if work.hosts == 1:
+        if work.hosts == 1 and work.kind != "alignment":
             row["lan_error"] = cost.seconds(work, bits or 2048, machine, LAN, run["threads"]) / run["networks"][LAN.name] - 1
         rows.append(row)
     return rows

@@ -249,6 +249,7 @@ def fitted_summary(fitted: Fitted) -> dict[str, Any]:
     }
     if part.family == "linear" and part.is_guests:
         told |= {"label_mean": part.label_mean, "label_scale": part.label_scale}
+    told |= {} if fitted.settled else {"settled": False}
     return told | feature_tables(part.standardiser.steps, fitted.binned)
 
 

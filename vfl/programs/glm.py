@@ -121,6 +121,7 @@ class Fitted:
     later: NDArray[np.bool_]  # those of them that are out of time
     validation: NDArray[np.bool_]  # others, which decided when training ended
     passes: tuple[int, ...]
+    settled: bool  # all that were to end by their loss did
     sizes: dict[str, int]
     scores: NDArray[np.float64] | None = None
     train_scores: NDArray[np.float64] | None = None
@@ -149,7 +150,7 @@ def guest(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | N
         x = standardiser.transform(train.features, session.me)
         (y, row_weights), others = wanted.of(slice(n)), wanted.of(slice(n, None))
         watched = glm.HeldOut(standardiser.transform(aligned.take(decide).features, session.me), *others) if job.early_stopping else None
-        weights, _, passes = glm.guest(session, x, y, job.terms, model_id, row_weights, watched)
+        weights, _, passes, settled = glm.guest(session, x, y, job.terms, model_id, row_weights, watched)
     intercept = tuple(weights[:, -1].tolist()) if job.fit_intercept else (0.0,) * len(weights)
     own = weights[:, :-1] if job.fit_intercept else weights
     part = GlmPart(
@@ -166,7 +167,7 @@ def guest(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | N
         wanted.scale.scale,
     )
     scores = score_guest(session, part, aligned.take(np.flatnonzero(scored))) if scored.any() else None
-    return Fitted(part, aligned, held_out, later, validation, passes, sizes, *by_part(scores, held_out), binned, searched)
+    return Fitted(part, aligned, held_out, later, validation, passes, settled, sizes, *by_part(scores, held_out), binned, searched)
 
 
 def host(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | None = None) -> Fitted:
@@ -183,11 +184,11 @@ def host(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | No
         standardiser = Standardiser.fit(train.features, job.clip, steps)
         x = standardiser.transform(train.features, session.me)
         watched = standardiser.transform(aligned.take(np.flatnonzero(validation)).features, session.me) if job.early_stopping else None
-        weights, model_id, passes = glm.host(session, x, job.terms, watched)
+        weights, model_id, passes, settled = glm.host(session, x, job.terms, watched)
     part = GlmPart(session.me, model_id, standardiser, weights, job.family, job.link, job.score_bits)
     if scored.any():
         score_host(session, part, aligned.take(np.flatnonzero(scored)))
-    return Fitted(part, aligned, held_out, later, validation, passes, sizes, searched=searched)
+    return Fitted(part, aligned, held_out, later, validation, passes, settled, sizes, searched=searched)
 
 
 def arbiter(session: Session, job: GlmJob, asked: Search[GlmJob] | None = None) -> bytes:

@@ -100,7 +100,7 @@ def host(session: Session, table: Table, job: ScorecardJob) -> Fitted:
     assert steps is not None
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, CLIP, steps)
-        (weights,), model_id, _ = glm.host(session, standardiser.transform(train.features, session.me), job.terms)
+        (weights,), model_id, _, _ = glm.host(session, standardiser.transform(train.features, session.me), job.terms)
     part = ScorecardPart.of(session.me, model_id, steps, standardiser, weights, job.scale)
     if scored.any():
         with session.phase("score"):

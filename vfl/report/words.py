@@ -144,7 +144,6 @@ def passes_made(model: Mapping[str, Any]) -> int | None:
 def cautions(model: Mapping[str, Any]) -> list[str]:
     """What is to be said of a model where its measures are shown: that its loss was to end the training and did not, and what the run had to say."""
     found = [str(model["caution"])] if model.get("caution") else []
-    stops, made = model.get("tol") is not None or model.get("early_stopping"), model.get("passes_made")
-    if stops and made and max(made) == model.get("passes"):
-        found.append(f"all {number(max(made))} passes that max_iter allows were made: the loss may not have settled")
+    if model.get("settled") is False:
+        found.append(f"all {number(passes_made(model))} passes that max_iter allows were made: the loss had not settled")
     return found
