@@ -33,7 +33,8 @@ def section(result: Mapping[str, Any]) -> Iterator[str]:
     load = ", ".join(map(str, env["load_average"]))
     yield from ("## What does encryption cost, from end to end?", "")
     yield f"`{command}`, {words.duration(result['seconds'])}, commit {env['commit']}: {env['cpu']}, {env['cores']} cores, {env['backend']}, load average {load} at the end."
-    yield "The same job, alignment included, all parties on this machine; seconds of CPU of all parties together."
+    yield "The same job, alignment included, all parties on this machine; seconds of CPU of all parties together. Explained: the products at the price of one, measured beside"
+    yield "the run; squarings cost less than that product, so that it can be more than all."
     if env["load_average"][0] > env["cores"]:
         yield "The machine was busy with other work: products, bytes and round trips are exact, seconds are too long."
     for name, title in KINDS.items():

@@ -176,7 +176,7 @@ def test_a_quiet_machine_of_two_cores_is_done_in_the_time_that_is_said(monkeypat
     monkeypatch.setattr(plan, "measured", lambda: Machine(2.8e-7, 0.05))  # seconds of a product there
     monkeypatch.setattr(plan, "cores", lambda: 2)
     for size, most in ((plan.QUICK, 120.0), (plan.FULL, 1800.0)):
-        expected = [p.expected_s() * (3 if p.expected_s() <= size.repeat_s else 1) for p in plan.points(size) if not p.skipped]
+        expected = [p.expected_s() * p.times(size) for p in plan.points(size) if not p.skipped]
         assert sum(expected) < most
     axes = {(p.work.kind, p.axis, p.value) for p in plan.points(plan.FULL) if not p.skipped}
     assert {("trees", "rows", 10**6), ("alignment", "rows", 10**6), ("logistic", "rows", 10**5), ("trees", "host_columns", 50)} <= axes

@@ -18,7 +18,7 @@ from vfl.report import words
 
 Axes = Mapping[str, tuple[int, ...]]
 PHE = 100  # times as many seconds a product by python-paillier, where time left is all that depends on it
-START_S = 2.0  # of a process: Python, libraries, keys and tables
+START_S = 2.0  # of a process: Python, libraries, keys, tables, and the speed of the machine before and after
 ALL_THREADS = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -134,6 +134,10 @@ class Point:
         worked = 0.5 if self.mode == "joined" else cost.one_core_s(self.work, self.key_bits if sealed else 0, priced)
         made = self.work.rows * 1e-5  # the tables
         return START_S + made + worked / max(1, min(self.threads, cores()))
+
+    def times(self, size: Size) -> int:
+        """How often it is run."""
+        return 3 if self.mode != "phe" and self.expected_s() <= size.repeat_s else 1
 
     @property
     def skipped(self) -> str:

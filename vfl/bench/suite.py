@@ -26,7 +26,7 @@ def measured(point: Point, size: Size) -> Run:
     if why := point.skipped:
         return point.head | {"skipped": why}
     judge = point.what == "modes" and not point.small
-    times = 3 if point.expected_s() <= size.repeat_s and point.mode != "phe" else 1
+    times = point.times(size)
     try:
         runs = [child.start(point.mode, point.work, point.key_bits, threads=point.threads, judge=judge) for _ in range(times)]
     except LocalProtocolError as error:  # such as memory that does not suffice: the other runs are not lost
@@ -63,8 +63,7 @@ def measure(everything: bool, say: Say, python: Path | None = None) -> dict[str,
     """overhead.json.  python: one that has the other libraries, by default this one."""
     size = plan.FULL if everything else plan.QUICK
     todo = list(plan.points(size))
-    repeats = [3 if point.expected_s() <= size.repeat_s else 1 for point in todo]
-    expected = [0.0 if point.skipped else times * point.expected_s() for point, times in zip(todo, repeats, strict=True)]
+    expected = [0.0 if point.skipped else point.times(size) * point.expected_s() for point in todo]
     left = Left([*expected, PEERS_S, *([CABLES_S] if everything else [])])
     found: dict[str, list[Run]] = {"modes": [], "sweeps": [], "kinds": []}
     for number, point in enumerate(todo, 1):
