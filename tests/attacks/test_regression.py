@@ -42,7 +42,8 @@ def test_verdicts_on_the_loss_add_nothing(family: str) -> None:
 SGD = glm.Sgd(64)  # 8 batches of 50 rows
 
 
-@pytest.mark.parametrize("family", [pytest.param("exact", marks=pytest.mark.slow), "taylor"])
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["exact", "taylor"])
 def test_least_squares_over_what_came_in_batches_adds_nothing(family: str) -> None:
     link, blocks, y = problem(family)
     view, _ = record(blocks, y, link, PASSES, TOY, sgd=SGD)
@@ -50,6 +51,7 @@ def test_least_squares_over_what_came_in_batches_adds_nothing(family: str) -> No
     assert gain(view)[1] < 0.02
 
 
+@pytest.mark.slow
 def test_planted_opened_gradients_of_the_batches_themselves_give_the_labels_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """What stands between a host and the labels is that nobody opens a batch's gradient; that its rows change each pass does not help."""
     link, blocks, y = problem("taylor")

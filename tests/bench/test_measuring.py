@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols.cipher import CipherVec, Paillier
+from protocols.cipher import CipherVec, Identity, Paillier
 from protocols.glm.block import Block
 from vfl.bench import cost, network
 from vfl.bench.fit import coefficients, least
 from vfl.bench.machine import Machine
 from vfl.bench.meter import Event, Meter
 from vfl.bench.network import Network, play
-from vfl.bench.one import measure
+from vfl.bench.one import federated, measure
 from vfl.bench.workload import Workload, run, tables
 
 SMALL = Workload("logistic", 60, guest_columns=2, host_columns=4, passes=5)
@@ -181,7 +181,7 @@ def test_a_formula_is_fitted_from_runs() -> None:
     works = [Workload("logistic", n, 3, 4, passes=p) for n in (20, 40) for p in (5, 6)]
     runs = []
     for work in works:
-        found = measure("clear", work, 2048, judge=False)
+        found = federated(work, Identity(), judge=False)
         runs.append(found | {"work": work.as_dict(), "key_bits": 2048, "other": found["cpu_s"], "paced": 0.0})
     known = cost.fitted()["formulas"]
     model = {"formulas": {"alignment": known["alignment"], "exact": coefficients(runs, known)}}

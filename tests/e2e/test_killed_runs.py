@@ -37,7 +37,7 @@ def test_kill_nine_ends_the_other_two_within_15_seconds(parties: Institutions, v
     assert time.monotonic() - killed < 15
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_user_who_stops_a_run_stops_it_for_all(parties: Institutions, number: signal.Signals) -> None:
     others = in_training(parties)
     stopped = others.pop("telecom")

@@ -91,7 +91,9 @@ def test_a_run_that_everybody_left_goes_on_with_the_same_command(parties: Instit
     for process in started.values():
         ended = process.wait(15)
         ended.says(ended.code, "bank", "it goes on where it was")
-    check(parties, {name: process.wait(100) for name, process in {n: start(parties, n) for n in parties.roles}.items()})
+    results = {name: process.wait(100) for name, process in {n: start(parties, n) for n in parties.roles}.items()}
+    check(parties, results)
+    assert all(json.loads(result.report.read_text())["resumed"] for result in results.values())
 
 
 @SLOW
@@ -126,6 +128,7 @@ def test_a_run_that_was_given_up_begins_anew(parties: Institutions, tmp_path: Pa
     results = {name: process.wait(100) for name, process in again.items()}
     assert [r.code for r in results.values()] == [0, 0, 0], [r.err for r in results.values()]
     assert "not every party has kept it" in results["bank"].err
+    assert not any("resumed" in json.loads(result.report.read_text()) for result in results.values())
     for name in parties.roles:
         assert len(list((parties.folder / name / "runs").glob("credit-risk-*"))) == 2
         assert not list((parties.folder / name).rglob(FILE))

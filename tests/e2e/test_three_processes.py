@@ -91,6 +91,7 @@ def federation_equals(parties: Institutions, results: dict[str, Ended], frames: 
 LOCAL_ROLES = {"guest": "guest", "telecom": "host", "arbiter": "arbiter"}
 
 
+@pytest.mark.slow
 def test_processes_equal_the_federation_bit_for_bit(parties: Institutions) -> None:
     """As `Federation.local` of a notebook, started in the opposite order: who dials waits for who listens."""
     from tests.e2e.institutions import tables

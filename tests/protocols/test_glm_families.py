@@ -111,7 +111,7 @@ def test_several_models_are_those_of_each_target_alone() -> None:
             assert np.abs(ours[k] - theirs).max() <= 1e-4
 
 
-@pytest.mark.parametrize("link", [EXACT, IDENTITY, POISSON])
+@pytest.mark.parametrize("link", [pytest.param(EXACT, marks=pytest.mark.slow), pytest.param(IDENTITY, marks=pytest.mark.slow), POISSON])
 def test_without_intercept(link: Link) -> None:
     blocks, y = counts() if link is POISSON else problem(n=300)
     x = np.hstack(blocks)

@@ -1,7 +1,7 @@
 //! The public key: what anyone may compute.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use num_bigint::BigUint;
 use num_integer::Integer;
@@ -213,8 +213,11 @@ impl PublicKey {
 pub(crate) struct FixedBase {
     base: Rows,
     used: AtomicUsize,
-    tables: Mutex<Vec<(usize, Arc<PowerTable>)>>, // by exponent size
+    tables: Mutex<Tables>,
 }
+
+/// By exponent size.
+type Tables = Vec<(usize, Arc<PowerTable>)>;
 
 struct PowerTable {
     table: Table,
@@ -236,12 +239,21 @@ impl Drop for FixedBase {
     }
 }
 
+/// The table for exponents of so many bits, if its window has `step` bits or more.
+fn held(tables: &Tables, bits: usize, step: usize) -> Option<Arc<PowerTable>> {
+    tables.iter().find(|(b, held)| *b == bits && held.table.step >= step).map(|(_, held)| held.clone())
+}
+
 /// Memory that one table may take.
 const TABLE_BYTES: usize = 96 << 20;
 
 impl FixedBase {
     pub(crate) fn new(base: Rows) -> FixedBase {
         FixedBase { base, used: AtomicUsize::new(0), tables: Mutex::new(Vec::new()) }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn table(&self, ring: &Ring, bits: usize, len: usize) -> Arc<PowerTable> {
@@ -251,18 +263,20 @@ impl FixedBase {
             .filter(|&w| w == 3 || bytes(w) <= TABLE_BYTES)
             .min_by_key(|&w| 2 * Table::cost(1, bits, w, w) + used * bits.div_ceil(w)) // filling memory costs twice a product
             .unwrap_or(3);
-        let mut tables = self.tables.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let found = tables.iter().position(|(b, _)| *b == bits);
-        if let Some(at) = found {
-            // two steps wider at once, so that a growing vector does not rebuild at every call
-            if tables[at].1.table.step + 1 >= best {
-                return tables[at].1.clone();
-            }
-            tables.remove(at);
+        // two steps wider at once, so that a growing vector does not rebuild at every call
+        if let Some(table) = held(&self.locked(), bits, best - 1) {
+            return table;
         }
+        // Not under the lock: while a thread waits for the parts of `build`, the pool may give it another thread's call of this function, and it would wait
+        // for itself.
         let table = Table::build(ring, &self.base, bits, best, best);
         let extra = ring.times_radix(&table.rows[..ring.width() << best]);
         let built = Arc::new(PowerTable { table, extra });
+        let mut tables = self.locked();
+        if let Some(table) = held(&tables, bits, best) {
+            return table; // another thread was faster
+        }
+        tables.retain(|(b, _)| *b != bits);
         tables.push((bits, built.clone()));
         built
     }

@@ -86,6 +86,29 @@ fn ten_thousand_faults_are_caught() {
     }
 }
 
+/// A task that waits for its parts may be given another thread's whole task meanwhile: whoever held a lock while it waited would then wait for itself.
+#[test]
+fn threads_that_share_a_key_do_not_wait_for_each_other() {
+    let (done, all) = std::sync::mpsc::channel();
+    for round in 0..20u8 {
+        let key = Arc::new(PrivateKey::generate(512, &[round; 32], Backend::detect(), pool(Some(2)).unwrap()).unwrap());
+        for thread in 0..4u8 {
+            let (key, done) = (key.clone(), done.clone());
+            std::thread::spawn(move || {
+                for length in [1usize, 60, 900, 4000] {
+                    let ciphers =
+                        key.public().encrypt(&PlainVec::from_i64(0..length as i64), &[thread; 32], 256).unwrap();
+                    assert_eq!(key.decrypt(&ciphers).unwrap().len(), length);
+                }
+                done.send(()).unwrap();
+            });
+        }
+        for _ in 0..4 {
+            all.recv_timeout(std::time::Duration::from_secs(60)).expect("the threads wait for each other");
+        }
+    }
+}
+
 #[test]
 fn keys_that_are_none_are_refused() {
     let pool = pool(Some(1)).unwrap();
