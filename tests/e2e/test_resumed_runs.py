@@ -110,7 +110,7 @@ def test_a_table_that_changed_is_refused_until_it_is_put_back(parties: Instituti
     table.loc[3, "canarybill"] += 1
     table.to_csv(path, index=False)
     parties.start("telecom").wait(20).says(
-        3, "telecom: the table has changed since the run in .* began", "Put the former table back", "--fresh"
+        3, "telecom: the table has changed since the run in .* began", "Put the former one back", "--fresh"
     )
     path.write_text(before)
     check(parties, {name: process.wait(100) for name, process in {n: start(parties, n) for n in parties.roles}.items()})
