@@ -1,8 +1,11 @@
-"""Messages to bytes and back: msgpack with a closed schema a kind.
+"""Messages to bytes and back: msgpack with a closed schema for each kind.
 
 On the wire a message is the msgpack array [kind, field, field, ...]; each field is an int, a bool, a str, a float or bytes, as its declared type says.
 The receiver names the kind that it expects: nothing in the bytes chooses what is decoded, nothing can run code, and a message that differs in kind,
 number or type of fields is a RemoteProtocolError.  Ciphertexts decode only under a key that the receiver already knows; points and ciphertexts are validated.
+
+Hostile bytes cost little memory: the number of elements and the kind are read from the first bytes alone, and the size is compared with the kind's limit
+(`most_bytes`), before anything is decoded.  What is decoded then is one value for each declared field, never a list whose length the sender chooses.
 
     type                     bytes
     int, bool, str, float    msgpack's own
@@ -33,7 +36,10 @@ M = TypeVar("M", bound=Message)
 Int32s = Annotated[NDArray[np.int32], "<i4"]
 Int64s = Annotated[NDArray[np.int64], "<i8"]
 _ARRAYS: dict[object, str] = {Int32s: "<i4", Int64s: "<i8"}
-MAX_MESSAGE_BYTES = 1 << 31
+MAX_MESSAGE_BYTES = 1 << 31  # of a kind whose fields are as long as a table
+TEXT_BYTES = 1 << 20  # of a text field, where the kind declares no limit: a text takes up to four times as much memory as bytes
+NUMBER_BYTES = 9  # of a number at most, on the wire
+HEAD_BYTES = 5 + 2 + 40  # the array's header, the text's header and the longest kind
 _NATIVE = (PlainVec, DpfKeys)
 _PRIMITIVES = (int, bool, str, float, bytes)
 
@@ -44,9 +50,17 @@ def encode(message: Message, to: Sequence[str], me: str) -> bytes:
     for name, kind in message.schema():
         wire.append(_encode_field(getattr(message, name), kind, to, f"{message.kind}.{name}"))
     data = msgspec.msgpack.encode(wire)
-    if len(data) > MAX_MESSAGE_BYTES:
+    if len(data) > most_bytes(type(message)):
         raise LocalProtocolError(f"{message.kind} is larger than a message may be", remedy="Train on fewer rows at a time", party=me)
     return data
+
+
+def most_bytes(kind: type[Message]) -> int:
+    """The longest message of `kind`: what it declares, or what its fields can take; a field of bytes or a vector may be as long as any message."""
+    if kind.most_bytes is not None:
+        return HEAD_BYTES + kind.most_bytes
+    sizes = {int: NUMBER_BYTES, float: NUMBER_BYTES, bool: 1, str: TEXT_BYTES}
+    return min(MAX_MESSAGE_BYTES, HEAD_BYTES + sum(sizes.get(field, MAX_MESSAGE_BYTES) for _, field in kind.schema()))
 
 
 def _encode_field(value: Any, kind: Any, to: Sequence[str], where: str) -> object:
@@ -65,13 +79,19 @@ def _encode_field(value: Any, kind: Any, to: Sequence[str], where: str) -> objec
 
 def decode(data: bytes, kind: type[M], sender: str, keys: Keyring) -> M:
     """The message of type `kind` in `data`, validated; raises RemoteProtocolError, InvalidPoint, InvalidCiphertext, KeyMismatch."""
-    found = peek(data, sender)
+    schema = kind.schema()
+    count, found = _head(data, sender)
     if found != kind.kind:
         raise RemoteProtocolError(
             f"{sender} sent another message than the protocol prescribes", party=sender, expected=kind.kind, found=found
         )
-    schema = kind.schema()
-    shape: Any = GenericAlias(tuple, (str, *(t if t in _PRIMITIVES else bytes for _, t in schema)))
+    if count != 1 + len(schema):
+        raise _malformed(sender, kind.kind)
+    if len(data) > most_bytes(kind):
+        raise RemoteProtocolError(
+            f"{sender} sent a larger {kind.kind} than there can be", party=sender, expected=most_bytes(kind), found=len(data)
+        )
+    shape: Any = GenericAlias(tuple, (str, *(t if t in _PRIMITIVES else memoryview for _, t in schema)))
     try:
         wire = msgspec.msgpack.decode(data, type=shape)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -81,13 +101,33 @@ def decode(data: bytes, kind: type[M], sender: str, keys: Keyring) -> M:
 
 
 def peek(data: bytes, sender: str) -> str:
-    """The kind that the bytes claim, shown only if it is a plain name."""
+    """The kind that the bytes claim, shown only if it is a plain name; reads the first bytes alone."""
+    return _head(data, sender)[1]
+
+
+def _head(data: bytes, sender: str) -> tuple[int, str]:
+    """How many elements the array at the start of `data` announces, and the text that is the first of them."""
+    first, count, at = data[:1], 0, 1
+    if b"\x90" <= first <= b"\x9f":
+        count = first[0] & 0x0F
+    elif first in (b"\xdc", b"\xdd"):
+        at = 3 if first == b"\xdc" else 5
+        count = int.from_bytes(data[1:at], "big")
+    length, first = 0, data[at : at + 1]
+    if b"\xa0" <= first <= b"\xbf":
+        length, at = first[0] & 0x1F, at + 1
+    elif first in (b"\xd9", b"\xda", b"\xdb"):
+        size = {0xD9: 1, 0xDA: 2, 0xDB: 4}[first[0]]
+        length, at = int.from_bytes(data[at + 1 : at + 1 + size], "big"), at + 1 + size
+    if not count or not length or len(data) < at + length:
+        raise _malformed(sender, "a message")
+    if length > 40:
+        return count, "something else"
     try:
-        name = msgspec.msgpack.decode(data, type=list[msgspec.Raw])[0]
-        kind = msgspec.msgpack.decode(name, type=str)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError):
+        name = data[at : at + length].decode()
+    except UnicodeDecodeError:
         raise _malformed(sender, "a message") from None
-    return kind if kind.isidentifier() and kind.isascii() and len(kind) <= 40 else "something else"
+    return count, name if name.isidentifier() and name.isascii() else "something else"
 
 
 def _decode_field(value: Any, kind: Any, sender: str, keys: Keyring, message: str) -> object:
@@ -96,10 +136,10 @@ def _decode_field(value: Any, kind: Any, sender: str, keys: Keyring, message: st
     if kind is CipherVec:
         return CipherVec.receive(value, keys, sender)
     if kind is PointVec:
-        return PointVec.receive(value, sender)
+        return PointVec.receive(bytes(value), sender)
     if kind in _NATIVE:
         try:
-            return kind.from_bytes(value)
+            return kind.from_bytes(bytes(value))
         except InvalidBytes:
             raise _malformed(sender, message) from None
     if kind in _ARRAYS:

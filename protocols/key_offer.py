@@ -19,7 +19,7 @@ from protocols.message import PUBLIC, Message
 from protocols.session import Session
 
 
-class PublicKeyOffer(Message, disclosure=PUBLIC, learns="the public key of this run"):
+class PublicKeyOffer(Message, disclosure=PUBLIC, learns="the public key of this run", most_bytes=1 << 18):
     n: bytes  # big-endian
     proof: bytes
 

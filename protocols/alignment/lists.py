@@ -24,6 +24,8 @@ CHUNK = 1 << 14  # points a message: half a megabyte
 AHEAD = 2  # chunks sent before the first of the peer is waited for
 BLOCK = 16  # chunks of each list between two marks from which an interrupted run goes on
 MAX_MESSAGES = 1 << 20
+POINTS_BYTES = 32 * CHUNK + 16  # of a message of points at most, and of one of tags
+TAGS_BYTES = 4 * CHUNK * TAG_BYTES + 16
 DOMAIN = b"vfl ecdh-psi v1"
 
 

@@ -66,7 +66,7 @@ from protocols.ristretto import PointVec
 from protocols.session import Session
 
 
-class BlindedIds(Message, disclosure=BLINDED, learns="how many ids the sender has"):
+class BlindedIds(Message, disclosure=BLINDED, learns="how many ids the sender has", most_bytes=lists.POINTS_BYTES):
     points: PointVec  # a chunk of (n,)  H(id)^k, shuffled by the sender
     more: int  # how many chunks are to come
 
@@ -75,6 +75,7 @@ class SortedTags(
     Message,
     disclosure=BLINDED,
     learns="nothing before it compares: tags of its own ids under both secrets, in an order that is not its own",
+    most_bytes=lists.TAGS_BYTES,
 ):
     tags: bytes  # a chunk of (n, 16) of the receiver's points, sorted
     more: int
@@ -85,6 +86,7 @@ class UnmatchedTags(
     disclosure=REVEALED,
     permit="matched-keys-to-parties",
     learns="how many of its ids no earlier key matched, and with the rows later: by which key each was matched",
+    most_bytes=lists.TAGS_BYTES,
 ):
     tags: bytes  # a chunk of (left, 16) of the receiver's points that no earlier key matched, sorted
     more: int

@@ -51,7 +51,12 @@ from protocols.ristretto import PointVec
 from protocols.session import Session
 
 
-class RelayedIds(Message, disclosure=BLINDED, learns="how many ids another party has (of several keys: that no earlier one matched)"):
+class RelayedIds(
+    Message,
+    disclosure=BLINDED,
+    learns="how many ids another party has (of several keys: that no earlier one matched)",
+    most_bytes=lists.POINTS_BYTES,
+):
     points: PointVec  # a chunk of (n,)  under the secrets of t parties, none of them the receiver's
     more: int  # how many chunks are to come
 
@@ -61,6 +66,7 @@ class ReblindedIds(
     disclosure=REVEALED,
     permit="intersection-sizes-to-arbiter",
     learns="once a list is under every party's secret: how many ids any set of parties has in common",
+    most_bytes=lists.POINTS_BYTES,
 ):
     points: PointVec  # that chunk  under one secret more
 

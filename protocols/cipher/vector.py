@@ -141,15 +141,15 @@ class CipherVec:
         return self.raw.to_bytes()
 
     @staticmethod
-    def receive(data: bytes, keys: Keyring, sender: str) -> CipherVec:
+    def receive(data: bytes | memoryview, keys: Keyring, sender: str) -> CipherVec:
         """Ciphertexts from a peer's bytes, each validated; raises KeyMismatch, InvalidCiphertext."""
-        key = keys.get(data[:32])
+        key = keys.get(bytes(data[:32]))
         if key is None:
             raise KeyMismatch(
                 f"{sender} sent ciphertexts under a key that is not the job's", remedy="Start all parties again together", party=sender
             )
         try:
-            raw = key.raw.ciphers_from_bytes(data[32:])
+            raw = key.raw.ciphers_from_bytes(bytes(data[32:]))
         except InvalidBytes:
             raise InvalidCiphertext(
                 f"{sender} sent bytes that are no valid ciphertexts", remedy=f"Check which software {sender} runs", party=sender

@@ -30,11 +30,11 @@ from protocols.randomness import Seed
 from protocols.session import Session
 
 
-class MaskKey(Message, disclosure=PUBLIC, learns="a one-time public key of the sender"):
+class MaskKey(Message, disclosure=PUBLIC, learns="a one-time public key of the sender", most_bytes=64):
     public: bytes  # (32,) X25519
 
 
-class MaskKeys(Message, disclosure=PUBLIC, learns="the one-time public keys of all hosts"):
+class MaskKeys(Message, disclosure=PUBLIC, learns="the one-time public keys of all hosts", most_bytes=1 << 16):
     publics: bytes  # (hosts, 32) in the job's order
 
 

@@ -32,6 +32,9 @@ pub struct PublicKey {
     pub(crate) base: FixedBase,
 }
 
+/// Ciphertexts that are read at a time: what is read takes little memory beside its result.
+const READ_BLOCK: usize = 4096;
+
 /// Expands (label, n, index) to an integer modulo n; the bias is below 2^-128.
 pub(crate) fn hash_to_ring(label: &[u8], n: &BigUint, index: u32) -> BigUint {
     let bytes = n.to_bytes_be();
@@ -192,15 +195,20 @@ impl PublicKey {
         let square = limbs::from_big(&(&self.n * &self.n), 2 * self.limbs.len());
         let width = square.len();
         self.pool.install(|| {
-            let mut values = vec![0u64; data.len() / size * width];
-            let ok = values.par_chunks_mut(width).zip(data.par_chunks(size)).with_min_len(64).all(|(value, bytes)| {
-                value.copy_from_slice(&limbs::from_le_bytes(bytes, width));
-                limbs::less(value, &square) && !limbs::is_zero(value)
-            });
-            if !ok {
-                return Err(Error::Invalid("a ciphertext is out of range"));
+            let mut rows = Rows::zeros(data.len() / size, self.ring.width());
+            let block = READ_BLOCK * self.ring.width();
+            for (out, data) in rows.chunks_mut(block).zip(data.chunks(READ_BLOCK * size)) {
+                let mut values = vec![0u64; data.len() / size * width];
+                let ok =
+                    values.par_chunks_mut(width).zip(data.par_chunks(size)).with_min_len(64).all(|(value, bytes)| {
+                        value.copy_from_slice(&limbs::from_le_bytes(bytes, width));
+                        limbs::less(value, &square) && !limbs::is_zero(value)
+                    });
+                if !ok {
+                    return Err(Error::Invalid("a ciphertext is out of range"));
+                }
+                out.copy_from_slice(&self.ring.import(&values, width));
             }
-            let rows = self.ring.import(&values, width);
             if !rows.is_empty() && self.ring.product_mod(&rows).gcd(&self.n) != BigUint::from(1u32) {
                 return Err(Error::Invalid("a ciphertext shares a factor with n"));
             }
