@@ -14,6 +14,7 @@ from vfl import alignment_run
 from vfl.bench import estimate
 from vfl.budget import Budget
 from vfl.config import AlignmentJob, Job, Party, cautions, load_agreement, load_party
+from vfl.config.policy import bounds_told
 from vfl.kinds import kind_of, searched
 from vfl.look import look_at, usual_passes
 from vfl.runner import prepare
@@ -73,9 +74,8 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
     if passes:
         facts["passes"] = f"about {passes}, by these labels: the common rows decide"
     facts["time"] = estimate.told(job, (len(ready.table), ready.table.features.shape[1]) if ready.table else None, passes)
-    if party.policy.runs_per_partner_per_month is not None:
-        facts["runs left"] = ", ".join(f"{budget.left(p)} with {p}" for p in peers) + ", this month"
-    _print(facts, job, told, console)
+    facts["runs left"] = ", ".join(f"{budget.left(p)} with {p}" for p in peers) + ", this month"
+    _print(facts, job, party, told, console)
 
 
 def _print_alignment_check(job: AlignmentJob, party: Party, console: Console) -> None:
@@ -84,7 +84,7 @@ def _print_alignment_check(job: AlignmentJob, party: Party, console: Console) ->
     if ready.ids is not None:
         facts["table"] = f"{ready.rows:,} rows, {len(ready.ids[0]):,} of them with an id of their own"
     facts["time"] = estimate.told_of_alignment(job, None if ready.ids is None else len(ready.ids[0]))
-    _print(facts, job, cautions(job, party), console)
+    _print(facts, job, party, cautions(job, party), console)
 
 
 def _named(job: Job | AlignmentJob, party: Party) -> dict[str, str]:
@@ -94,13 +94,16 @@ def _named(job: Job | AlignmentJob, party: Party) -> dict[str, str]:
     }
 
 
-def _print(facts: Mapping[str, str], job: Job | AlignmentJob, told: Sequence[str], console: Console) -> None:
+def _print(facts: Mapping[str, str], job: Job | AlignmentJob, party: Party, told: Sequence[str], console: Console) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, text in facts.items():
         table.add_row(f"[bold]{name}[/]", escape(text))
     console.print(table)
     console.print("\n[bold]What this job discloses[/], all of it allowed by this party's policy:")
     print_permits(job, console)
+    console.print("\n[bold]What this party's policy bounds[/]:")
+    for sentence in bounds_told(job, party.policy):
+        console.print(f"  {escape(sentence)}", highlight=False)
     for caution in told:
         console.print(f"[yellow]caution[/]: {escape(caution)}", highlight=False)
     console.print("\n[green]Ready.[/] Nothing was sent.")

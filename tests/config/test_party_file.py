@@ -147,7 +147,15 @@ def cut(text: str, start: str) -> str:
             "policy.runs_per",
             "0 or more",
         ),
-        (GUEST.replace("[policy]", "[policy]\nmin_intersection = 0"), "policy.min_intersection", "1 or more"),
+        (GUEST.replace("[policy]", "[policy]\nmin_intersection = 0"), "policy.at_least.min_intersection", "1 or more"),
+        (GUEST + "[policy.at_least]\nmin_bin_row = 3", "policy.at_least.min_bin_row", "Did you mean 'min_bin_rows'"),
+        (GUEST + "[policy.at_least]\nkey_bits = 1024", "policy.at_least.key_bits", "2048 (default) to 4096"),
+        (GUEST + "[policy.at_most]\nscore_bits = 21", "policy.at_most.score_bits", "0 to 20"),
+        (
+            GUEST.replace("[policy]", "[policy]\nmin_intersection = 9") + "[policy.at_least]\nmin_intersection = 9",
+            "policy.min_intersection",
+            "Keep policy.at_least.min_intersection",
+        ),
         (GUEST.replace("scores-to-guest", "scores-to-quest"), "policy.allow", "not known"),
         (GUEST.replace("listen", "listn"), "listn", "Did you mean 'listen'?"),
         (GUEST.replace("[data]", "[data]\nkeys = 1"), "data.keys", "not a known key"),
@@ -215,13 +223,6 @@ def test_a_key_column_is_neither_label_nor_feature(load, job):
     assert 'data.label names "default"' in fails(ConfigError, job(keys=["default"]), load(GUEST))
     party = load(GUEST.replace("[data]", '[data]\ncolumns = ["customer_id"]'))
     assert 'data.columns names "customer_id"' in fails(ConfigError, job(), party)
-
-
-def test_an_intersection_below_the_policy_is_refused(load, job):
-    party = load(GUEST.replace("[policy]", "[policy]\nmin_intersection = 500"))
-    said = fails(DisclosureRefused, job(min_intersection=499), party)
-    assert "align.min_intersection is 499, this party's policy.min_intersection is 500" in said
-    cross_check(job(min_intersection=500), party)
 
 
 @pytest.mark.parametrize("permit", ["intersection-to-parties", "final-weights-to-owner", "edge-count-to-arbiter", "scores-to-guest"])

@@ -158,6 +158,7 @@ class Institutions:
             mine |= {"listen": self.ports[name]} if name in self.ports else {}
             mine |= {"label": "canarylabel"} if role == "guest" else {}
             init_party(self.folder / name, role, name, **mine)  # type: ignore[arg-type]
+            self.change(name, "min_bin_rows = 10", "min_bin_rows = 1")  # tables are small
             self.change(name, 'directory = "runs"', f'directory = "runs"\nreconnect_seconds = {reconnect:g}')
             if role != "arbiter":
                 self.data[name].to_csv(self.folder / name / "customers.csv", index=False)

@@ -175,7 +175,7 @@ def test_two_hosts_need_the_arbiter_to_predict(parties: Institutions) -> None:
 def test_a_partner_beyond_the_budget_is_refused(parties: Institutions) -> None:
     """One run a month with each other party: the second one, and a prediction, are refused before anything is sent."""
     parties.lay_out()
-    parties.change("telecom", "# runs_per_partner_per_month = 20", "runs_per_partner_per_month = 1")
+    parties.change("telecom", "runs_per_partner_per_month = 20", "runs_per_partner_per_month = 1")
     folders = parties.done()
     sent = parties.sent("telecom")
     words = ("telecom: 1 runs? with bank this month, and policy.runs_per_partner_per_month is 1", "Wait for the next month")
@@ -184,5 +184,5 @@ def test_a_partner_beyond_the_budget_is_refused(parties: Institutions) -> None:
     parties.here("predict", "--progress", "none", "--model", folders["telecom"].folder / "model", *files).says(6, *words)
     parties.here("check", *files).says(6, *words)
     assert parties.sent("telecom") == sent
-    parties.change("bank", "# runs_per_partner_per_month = 20", "runs_per_partner_per_month = 3")
+    parties.change("bank", "runs_per_partner_per_month = 20", "runs_per_partner_per_month = 3")
     assert "2 with telecom, 2 with trustco, this month" in parties.here("check", parties.job, parties.file("bank")).out

@@ -12,9 +12,9 @@ from typing import Annotated, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
-from protocols.errors import ConfigError, DisclosureRefused
-from vfl.config.job import Agreement, Column, Columns, Job, Name, Permits, Role
-from vfl.config.permits import PERMITS
+from protocols.errors import ConfigError
+from vfl.config.job import Agreement, Column, Columns, Job, Name, Role
+from vfl.config.policy import Policy, policy_check
 from vfl.config.reading import Complaint, Section, build, listed, read_toml, shown
 
 
@@ -129,25 +129,6 @@ class Data(Section):
         return self
 
 
-class Policy(Section):
-    """What this party ever agrees to, whatever a job says."""
-
-    min_intersection: int = Field(default=100, ge=1, le=2**31, description="the least intersection to go on with, 1 or more (default 100)")
-    allow: Permits = Field(default=(), description=f"a list out of {', '.join(PERMITS)}")
-    runs_per_partner_per_month: int | None = Field(
-        default=None,
-        ge=0,
-        le=1_000_000,
-        description="how often this party aligns with each other party a month, 0 or more (absent: no limit)",
-    )
-    models_per_label: int = Field(
-        default=20,
-        ge=1,
-        le=1_000_000,
-        description="how many models of the same labels the guest has fitted with each other party, 1 or more (default 20)",
-    )
-
-
 class Run(Section):
     """Where results go, and how long this party waits."""
 
@@ -255,8 +236,7 @@ def cross_check(job: Agreement, party: Party) -> None:
     """Whether this party can and will take part in this job.
 
     Raises ConfigError: name or role not the job's, peers missing or superfluous, an address missing, key columns used
-    as something else; DisclosureRefused: the job goes below the policy's least intersection or allows what the policy
-    does not.
+    as something else; DisclosureRefused: the job breaks a floor or ceiling of the policy, or allows what it does not.
     """
     role, me = job.parties.role_of(party.name), party.name
 
@@ -304,23 +284,4 @@ def cross_check(job: Agreement, party: Party) -> None:
             raise wrong(
                 "data.date is missing: the job has split.out_of_time", 'Name the column of dates in [data], such as date = "opened"'
             )
-    _policy_check(job, party)
-
-
-def _policy_check(job: Agreement, party: Party) -> None:
-    least = party.policy.min_intersection
-    if job.align.min_intersection < least:
-        raise DisclosureRefused(
-            f"{party.name}: the job's align.min_intersection is {job.align.min_intersection}, this party's"
-            f" policy.min_intersection is {least}",
-            remedy=(f"Agree on a job with min_intersection of {least} or more; small intersections point at single customers"),
-            party=party.name,
-        )
-    outside = [p for p in job.disclosure.allow if p not in party.policy.allow]
-    if outside:
-        told = "; ".join(f"'{p}': {PERMITS[p]}" for p in outside)
-        raise DisclosureRefused(
-            f"{party.name}: the job allows what this party's policy.allow does not: {told}",
-            remedy=("Take it out of the job at every party, or, if whoever answers for this party's data agrees, add it to policy.allow"),
-            party=party.name,
-        )
+    policy_check(job, party)

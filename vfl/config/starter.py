@@ -10,6 +10,7 @@ from protocols.errors import ConfigError
 from vfl.config.job import Role
 from vfl.config.models import MODELS, Model
 from vfl.config.permits import PERMITS
+from vfl.config.policy import AtLeast, AtMost
 from vfl.config.reading import Complaint, Section, build, check_name, listed
 from vfl.data.keys import key_lists
 
@@ -179,12 +180,24 @@ allow = [
 {grid if model.score_bits is not None else ""}"""
 
 
-def _looks(role: Role) -> str:
-    return (
-        "# How many models of the same labels this party has fitted with each other party.\nmodels_per_label = 20\n"
-        if role == "guest"
-        else ""
-    )
+def _budgets(role: Role, runs: int) -> str:
+    """The keys of [policy] that bound what many runs disclose together."""
+    keys = {
+        "runs_per_partner_per_month": (runs, "Each training aligns ids: how many this party agrees to with each other party per month."),
+        "predictions_per_partner_per_month": (200, "The same for batches of rows that are scored."),
+    }
+    if role == "guest":
+        keys["models_per_label"] = (20, "How many models of the same labels this party trains with each other party.")
+    return "".join(f"# {comment}\n{key} = {value}\n" for key, (value, comment) in keys.items())
+
+
+def _bounds(floors: AtLeast, ceilings: AtMost) -> str:
+    """The sections of floors and ceilings, each at its value."""
+    text = ""
+    for name, word, section in (("at_least", "smaller", floors), ("at_most", "larger", ceilings)):
+        text += f"\n# Jobs with a {word} value of one of these parameters are refused (it binds honest partners).\n[policy.{name}]\n"
+        text += "".join(f"{key} = {value}\n" for key, value in section.model_dump().items())
+    return text
 
 
 def starter_party(
@@ -199,7 +212,7 @@ def starter_party(
     min_intersection: int = 100,
     allow: Sequence[str] | None = None,
     kind: str = "logistic-regression",
-    runs_per_partner_per_month: int | None = None,
+    runs_per_partner_per_month: int = 20,
     directory: str = "runs",
 ) -> str:
     """A commented party.toml for `role`, with no peer yet (`with_peer` adds one); without `allow` its policy allows what jobs of `kind` reveal.
@@ -233,14 +246,10 @@ key = "identity/key.pem"
 certificate = "identity/cert.pem"
 
 {data}[policy]
-# What this party ever agrees to, whatever a job says.  Jobs with a smaller align.min_intersection are refused (it binds honest partners).
-min_intersection = {min_intersection}
-# Jobs that reveal anything else are refused.
+# What this party ever agrees to, whatever a job says.  Jobs that reveal anything else are refused.
 {more}allow = [
 {_permits(allow)}]
-# Every run and every prediction aligns ids; this is how many this party agrees to with each other party a month.
-{"# runs_per_partner_per_month = 20" if runs_per_partner_per_month is None else f"runs_per_partner_per_month = {runs_per_partner_per_month}"}
-{_looks(role)}
+{_budgets(role, runs_per_partner_per_month)}{_bounds(AtLeast(min_intersection=min_intersection), AtMost())}
 [run]
 directory = {_toml(directory)}
 # How long to wait for one message of a peer that is alive.
