@@ -170,8 +170,8 @@ class PoissonRegression(Regression):
     """Vertical regression of counts, log link; objective half the mean deviance + alpha ||w||^2 / 2, intercept (the guest's) un-penalised, as scikit-learn's
     PoissonRegressor.
 
-    alpha: penalty, > 0.  Hosts and arbiter learn the power of two above the labels' mean, which bounds the curvature; a run in which a row's mean ends above
-    32 times that stops with an error.
+    alpha: penalty, > 0.  Hosts and arbiter learn the power of two above the labels' mean, which bounds the curvature; a run in which a row's mean ends far above
+    that stops with an error: from 19 times on it may, above 32 times it does.
     exposure: the guest's column of weights (`Federation.local(sample_weight=...)`) is each row's exposure, such as policy years: the label counts events in it,
     and predictions are frequencies, events a unit of exposure.  As PoissonRegressor fitted to count / exposure with sample_weight=exposure.
     The other parameters: `Regression`.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -16,10 +17,12 @@ from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey
+from protocols.curves import Curve, exp, logistic, softplus
 from protocols.glm import losses, sealed_link
 from protocols.glm.batches import Rows
 from protocols.glm.losses import Measured
 from protocols.glm.plan import FEATURE, SCORE, WEIGHT, Penalty, Plan, Sgd
+from protocols.glm.sealed_link import UNIT
 from protocols.session import Session
 
 ROW_WEIGHT = 20  # bits of a row's weight below the announced power of two
@@ -133,20 +136,23 @@ class Linear(Link):
 class Sealed(Link):
     """d = curve(z) - y by the sealed link: nobody learns anything but, the arbiter, how many rows are near the edge of the table."""
 
-    residual_bits = sealed_link.VALUE
     fresh = True  # by the arbiter's own encryption
 
     loss_bits = losses.SEALED_BITS
 
     @property
     @abstractmethod
-    def curve(self) -> sealed_link.Curve:
+    def curve(self) -> Curve:
         """The mean."""
 
     @property
     @abstractmethod
-    def loss_curve(self) -> sealed_link.Curve:
+    def loss_curve(self) -> Curve:
         """Its antiderivative, on the same range."""
+
+    @property
+    def residual_bits(self) -> int:  # type: ignore[override]
+        return self.curve.fraction
 
     def difference(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
         return sealed_link.guest(session, z, self.curve, np.rint(y * 2.0**self.residual_bits).astype(np.int64))
@@ -164,8 +170,8 @@ class Sealed(Link):
         return losses.serve_sealed(session, key, self.loss_curve, rows, each=each)
 
 
-def logistic(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(1.0 / (1.0 + np.exp(-z)))
+# One of each, so that their tables are computed once.
+LOGISTIC, SOFTPLUS = Curve(logistic, UNIT), Curve(softplus, UNIT)
 
 
 @dataclass(frozen=True)
@@ -174,8 +180,7 @@ class ExactLogistic(Sealed):
 
     residual_log2 = 1
     curvature = 0.25
-    curve = sealed_link.Curve(logistic, lambda z: logistic(z) * logistic(-z))
-    loss_curve = sealed_link.Curve(lambda z: np.logaddexp(0.0, z), logistic)
+    curve, loss_curve = LOGISTIC, SOFTPLUS
 
     def start(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
         rate = float(np.average(y, weights=weights))
@@ -186,12 +191,29 @@ class ExactLogistic(Sealed):
         return rate * (1 - rate)
 
 
+@cache
+def capped(mean_log2: int) -> tuple[Curve, Curve]:
+    """The mean of counts and its antiderivative, where the labels' mean is at most 2^mean_log2: as exact beside that mean as beside 1."""
+    empty = Curve(exp, UNIT, ExactPoisson.RANGE, fraction=24 - max(0, mean_log2))
+    knee = math.floor((mean_log2 + ExactPoisson.STEEP) * math.log(2) / empty.width) * empty.width
+    top = float(exp(np.array(knee)))
+
+    def mean(z: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(exp(np.minimum(z, knee)) + top * np.maximum(z - knee, 0.0))
+
+    def loss(z: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(mean(z) + top * np.maximum(z - knee, 0.0) ** 2 / 2)
+
+    return replace(empty, value=mean, knee=knee), replace(empty, value=loss, knee=knee)
+
+
 @dataclass(frozen=True)
 class ExactPoisson(Sealed):
-    """mean(z) = exp(z), for counts; above `cap` it goes on as its tangent, which keeps the loss convex and bounds its curvature by `cap`.
+    """mean(z) = exp(z), for counts; above the knee it goes on as its tangent, which keeps the loss convex and bounds its curvature.
 
-    cap is 2^STEEP times the power of two that the labels' mean does not exceed.  With no row's mean above it the optimum is that of the exponential itself; with
-    one at the last pass the run stops.
+    The bound is 2^STEEP times the power of two that the labels' mean does not exceed, and the knee the last border of two cells at which
+    the mean is at most that.  With no row's mean above the knee's the optimum is that of the exponential itself; with one at the last pass
+    the run stops.
     """
 
     mean_log2: int = 0
@@ -200,34 +222,20 @@ class ExactPoisson(Sealed):
     RANGE: ClassVar[int] = 6  # log2 of the table's half-range: rows' means lie between exp(-32) and exp(32)
 
     @property
-    def cap(self) -> float:
-        return 2.0 ** (self.mean_log2 + self.STEEP)
-
-    @property
     def curvature(self) -> float:  # type: ignore[override]
-        return self.cap
+        return 2.0 ** (self.mean_log2 + self.STEEP)
 
     @property
     def residual_log2(self) -> int:  # type: ignore[override]
         return max(self.mean_log2 + self.STEEP + self.RANGE + 1, 10)  # the tangent's end, and small counts under any mean
 
     @property
-    def curve(self) -> sealed_link.Curve:
-        cap, knee = self.cap, math.log(self.cap)
-
-        def slope(z: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.asarray(np.exp(np.minimum(z, knee)))
-
-        return sealed_link.Curve(lambda z: slope(z) + cap * np.maximum(z - knee, 0.0), slope, self.RANGE, knee)
+    def curve(self) -> Curve:
+        return capped(self.mean_log2)[0]
 
     @property
-    def loss_curve(self) -> sealed_link.Curve:
-        mean, cap, knee = self.curve.value, self.cap, math.log(self.cap)
-
-        def value(z: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.asarray(mean(z) + cap * np.maximum(z - knee, 0.0) ** 2 / 2)
-
-        return sealed_link.Curve(value, mean, self.RANGE, knee)
+    def loss_curve(self) -> Curve:
+        return capped(self.mean_log2)[1]
 
     def start(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
         return math.log(self.typical(y, weights))

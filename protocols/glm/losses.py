@@ -15,7 +15,7 @@ Adversary: honest but curious; for the look-up as in sealed_link.py.
 
 Who learns what: the arbiter the number of rows, and how many of them are near the edge of the table; nobody anything else.
 Cost: a look-up (sealed_link.py), with weights an encryption a row more; or a packed decryption and a product with an integer of 150 bits a row.
-Error of the mean loss: logistic at most 1.3e-4 below, 2e-5 on average; counts the same, times the row's mean; linear none beyond the weights' 16 bits.
+Error of the mean loss: logistic at most 6e-5, 1e-6 on average; counts the same, times the row's mean; linear none beyond the weights' 16 bits.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
+from protocols.curves import Curve
 from protocols.errors import RemoteProtocolError
 from protocols.glm import sealed_link
 from protocols.glm.plan import GUARD, SIGMA
-from protocols.glm.sealed_link import UNIT, VALUE, Curve, EdgeShare
+from protocols.glm.sealed_link import UNIT, EdgeShare
 from protocols.message import BLINDED, Message
 from protocols.session import Session
 
@@ -59,18 +60,18 @@ class Measured:
 
 def sealed(session: Session, z: CipherVec, curve: Curve, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Measured:
     """At the guest, step 1: z (n,) with the hosts' fresh factors, curve: F, weights (n,) in (0, 1]; in units of 2^-SEALED_BITS."""
-    own, edge = sealed_link.look_up(session, z, curve)
+    own, edge = sealed_link.evaluate(session, z, curve)
     session.arbiter.send(EdgeShare(edge))
     scale = 2.0**FACTOR * (np.ones(len(y)) if weights is None else weights)
     each, labelled = (np.rint(v).astype(np.int64) for v in (scale, scale * y))
-    each = each << (UNIT - VALUE)
+    each = each << (UNIT - curve.fraction)
     rest = z.t_matmul(-labelled[:, np.newaxis]).add_plain(own.t_matmul(each[:, np.newaxis]))
     return Measured(each if weights is not None else each[:1], rest)
 
 
 def serve_sealed(session: Session, key: DecryptionKey, curve: Curve, rows: tuple[int, int], *, each: bool) -> tuple[PlainVec, int]:
     """The same at the arbiter: its share of every row's F, or of their sum, and how many rows are beyond the curve's knee."""
-    share, edge = sealed_link.serve_look_up(session, key, curve, rows)
+    share, edge = sealed_link.serve(session, key, curve, rows)
     beyond = sealed_link.receive_edge(session, edge)
     return share if each else share.sum(), beyond
 

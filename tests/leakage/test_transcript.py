@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from protocols import look_up
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey, Keyring
+from protocols.curves import DEGREE, TABLE_BITS
 from protocols.errors import UnfreshCiphertext
 from protocols.glm import IDENTITY, LOGISTIC_LINKS, POISSON, batches, predictors, sealed_link, terms, training
 from protocols.glm.block import Block
@@ -158,15 +160,15 @@ def test_masked_predictors_and_look_up_positions_are_uniform(run: Run) -> None:
     assert len(values) == run.passes * rows
     assert audit.not_uniform(values, sealed_link.MASK) == []
     for receiver in ("guest", "arbiter"):
-        seen = [s.message(run.keys).index for s in run.transcript if s.kind is sealed_link.LookupIndex and s.receiver == receiver]  # type: ignore[attr-defined]
-        positions = (np.concatenate(seen) + 0.5) / 2.0**sealed_link.TABLE_BITS - 0.5  # the middle of each position
+        seen = [s.message(run.keys).index for s in run.transcript if s.kind is look_up.LookupIndex and s.receiver == receiver]  # type: ignore[attr-defined]
+        positions = (np.concatenate(seen) + 0.5) / 2.0**TABLE_BITS - 0.5  # the middle of each position
         assert audit.not_uniform([int(p * 2**64) for p in positions], 64) == []
         assert len(np.unique(np.stack(seen)[:, 0])) > PASSES // 2  # a row's position moves freely between passes
-        factors = [s.message(run.keys) for s in run.transcript if s.kind is sealed_link.MaskedFactors and s.receiver == receiver]
-        for part in ("slope", "rest"):
+        factors = [s.message(run.keys) for s in run.transcript if s.kind is look_up.MaskedFactors and s.receiver == receiver]
+        for part, each in (("factors", DEGREE), ("rest", 1)):
             values = [v for f in factors for v in getattr(f, part).to_ints()]
-            assert len(values) == run.passes * rows
-            assert audit.not_uniform(values, sealed_link.RING) == []
+            assert len(values) == run.passes * rows * each
+            assert audit.not_uniform(values, look_up.RING) == []
 
 
 def test_the_edge_count_is_all_that_the_shares_open_to(run: Run) -> None:
