@@ -28,6 +28,7 @@ from protocols.errors import ConfigError, ModelError
 from protocols.session import Observer
 from vfl.align import MatchReport, OwnIds
 from vfl.attempts import Taken, take_part
+from vfl.cells import write_csv
 from vfl.config import Agreement, Party, check_files, cross_check
 from vfl.data import read_source
 from vfl.data.source import read_rows
@@ -148,7 +149,7 @@ def write_rows(ready: Aligning, found: Alignment, folder: Path) -> None:
         if ready.format == "parquet":
             frame.to_parquet(path, engine="pyarrow", index=False)
         else:
-            frame.to_csv(path, index=False, lineterminator="\n")
+            write_csv(frame, path)
 
 
 def as_json(ready: Aligning, started: datetime.datetime, report: MatchReport | None) -> dict[str, Any]:

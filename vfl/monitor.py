@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from protocols.errors import ConfigError, DataError, ModelError
+from vfl.cells import guarded
 from vfl.config import Party
 from vfl.data import read_source
 from vfl.data.columns import text
@@ -94,7 +95,8 @@ def write_monitor(found: dict[str, Any], out: Path) -> None:
         file = io.StringIO()
         writer = csv.DictWriter(file, NUMBERS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows([*found["columns"], *([found["score"]] if found["score"] else [])])
+        lines = [*found["columns"], *([found["score"]] if found["score"] else [])]
+        writer.writerows({name: guarded(cell) for name, cell in line.items()} for line in lines)
         text = file.getvalue()
     else:
         raise ConfigError(f"{out}: is neither .json nor .csv", remedy="Name the file accordingly")

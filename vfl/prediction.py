@@ -23,6 +23,7 @@ from protocols.errors import ConfigError, DisclosureRefused, ModelError
 from protocols.glm.scoring import ModelName
 from protocols.session import Observer, Session
 from vfl.attempts import Taken, take_part
+from vfl.cells import write_csv
 from vfl.config import Job, Party, check_files, cross_check
 from vfl.config.party import Data
 from vfl.data import Table
@@ -224,7 +225,7 @@ def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], s
     table = pd.DataFrame(columns, index=rows).reindex(range(len(scoring.ids))).set_index(scoring.ids.index)
     with written(meeting.folder):
         path = private(meeting.draft / "scores.csv")
-        scoring.ids.assign(**table).to_csv(path, index=False, lineterminator="\n")
+        write_csv(scoring.ids.assign(**table), path)
 
 
 def _write_reasons(scoring: Scoring, meeting: Meeting) -> None:
@@ -236,7 +237,7 @@ def _write_reasons(scoring: Scoring, meeting: Meeting) -> None:
     if found is not None:
         with written(meeting.folder):
             path = private(meeting.draft / "reasons.csv")
-            scoring.ids.assign(**found.set_index(scoring.ids.index)).to_csv(path, index=False, lineterminator="\n")
+            write_csv(scoring.ids.assign(**found.set_index(scoring.ids.index)), path)
 
 
 def _publish(made: Path, out: Path) -> None:

@@ -220,8 +220,8 @@ def test_a_job_name_is_never_path_like(write, name):
         ("a = 1\na = 2\n", "line 2, column"),
         ("name = 'x", "not valid TOML"),
         (b"name = 1\n\xff\xfe", "line 2: is not UTF-8 text. Save the file as UTF-8"),
-        (b"#" * (1 << 20) + b"#", "larger than 1 MB"),
-        ("x = " + "[" * 5000, "not valid TOML"),
+        (b"#" * (64 << 10) + b"#", "larger than 64 kB"),
+        ("x = " + "[" * 5000, "more than 16 deep in each other"),
     ],
 )
 def test_no_toml(write, text, says):

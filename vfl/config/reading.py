@@ -7,11 +7,11 @@ expected and the remedy.  Values of the file are shown, because a stranger needs
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import difflib
 import json
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from protocols.errors import ConfigError
+from vfl.config.toml import MAX_BYTES, check_size, parse_toml
 
-MAX_BYTES = 1 << 20
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
@@ -97,30 +97,20 @@ def check_column(value: str) -> str:
 def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     """The text and the parsed content of `path`; ConfigError where it cannot be read or is no TOML."""
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + len(codecs.BOM_UTF8) + 1).removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise ConfigError(
             f"{path}: cannot be read ({error.strerror or 'not a file name'})",
             remedy="Check the name and that this account may read it",
         ) from None
-    if len(raw) > MAX_BYTES:
-        raise ConfigError(f"{path}: is larger than 1 MB", remedy="This is not a job or party file; check the name")
+    check_size(raw, str(path))
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode()
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise ConfigError(f"{path}, line {line}: is not UTF-8 text", remedy="Save the file as UTF-8") from None
-    try:
-        return text, tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        what, at = str(error), ""
-        if match := re.search(r"^(.*) \(at (?:line (\d+), column (\d+)|end of document)\)$", what, re.DOTALL):
-            what = match[1]
-            at = f", line {match[2]}, column {match[3]}" if match[2] else ", at the end"
-        raise ConfigError(
-            f"{path}{at}: is not valid TOML: {what[:1].lower() + what[1:]}",
-            remedy="Text goes in quotes, lists in [ ], one 'key = value' a line; see docs/file-formats.md",
-        ) from None
+    return text, parse_toml(text, str(path))
 
 
 def build(

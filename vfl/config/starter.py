@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 
 from protocols.errors import ConfigError
@@ -12,6 +11,7 @@ from vfl.config.models import MODELS, Model
 from vfl.config.permits import PERMITS
 from vfl.config.policy import AtLeast, AtMost
 from vfl.config.reading import Complaint, Section, build, check_name, listed
+from vfl.config.toml import parse_toml
 from vfl.data.keys import key_lists
 
 
@@ -268,10 +268,7 @@ def with_peer(text: str, name: str, certificate: str, address: str | None = None
 
     Raises ConfigError if there is one already, if `name` is not a name or `text` no TOML.
     """
-    try:
-        peers = tomllib.loads(text).get("peers", {})
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"the party file is not valid TOML: {error}", remedy="Repair it first") from None
+    peers = parse_toml(text, "the party file").get("peers", {})
     if _name(name) in peers:
         raise ConfigError(
             f"the party file already has [peers.{name}]",

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.errors import DataError
+from vfl.cells import as_read, unguarded
 
 STEP = 1 << 20  # rows of a large file that are read at a time
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "#N/A", "<NA>"]  # not in key columns
@@ -63,7 +64,7 @@ def read_rows(source: str | Path, keys: Sequence[str], rows: NDArray[np.bool_]) 
             seen += len(step)
     if seen != len(rows):
         _changed(path)
-    frame = pd.concat(kept, ignore_index=True)
+    frame = as_read(pd.concat(kept, ignore_index=True))
     return frame.assign(**{name: _typed(frame[name]) for name in frame.columns if name not in keys})
 
 
@@ -94,29 +95,30 @@ def _csv(path: Path, keys: Sequence[str], only: Sequence[str] | None) -> pd.Data
         raise bad("is empty", "Check the source")
     if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
         raise bad("does not separate its columns by commas", "Save it with commas")
-    twice = sorted({name for name in header if header.count(name) > 1})
+    spelt = {unguarded(name): name for name in header}
+    twice = sorted({unguarded(name) for name in header if header.count(name) > 1 or spelt[unguarded(name)] != name})
     if twice:
         raise bad(f"has more than one column called {', '.join(repr(t) for t in twice)}", "Rename them")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            columns = list(only) if only is not None and set(only) <= set(header) else None
+            columns = [spelt[name] for name in only] if only is not None and set(only) <= set(spelt) else None
             reader: Any = pd.read_csv(
                 path,
                 encoding="utf-8-sig",
                 index_col=False,
                 low_memory=False,
-                dtype={key: str for key in keys if key in header},
+                dtype={spelt[key]: str for key in keys if key in spelt},
                 usecols=columns,
                 keep_default_na=False,
-                na_values={name: MISSING for name in header if name not in keys},
+                na_values={spelt[name]: MISSING for name in spelt if name not in keys},
                 chunksize=STEP if columns is not None else None,
             )
             if columns is None:
-                return cast(pd.DataFrame, reader)
+                return as_read(cast(pd.DataFrame, reader))
             with reader:  # in steps: while they are read, texts take several times the memory that they take afterwards
                 frames: list[pd.DataFrame] = list(reader)
-            return pd.concat(frames, ignore_index=True)
+            return as_read(pd.concat(frames, ignore_index=True))
     except UnicodeDecodeError:
         raise utf8 from None
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:

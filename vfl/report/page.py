@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from protocols.errors import ConfigError, ModelError
+from vfl.cells import guarded
 from vfl.files import write_private
 from vfl.report import plots, words
 from vfl.report.searching import searching
@@ -84,7 +85,7 @@ def as_csv(result: Result) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(_numbers(result))
+    writer.writerows(map(guarded, line) for line in _numbers(result))
     return file.getvalue()
 
 

@@ -1,0 +1,54 @@
+"""Cells of CSV files as a spreadsheet may open them: a text that would be run as a formula is written with an apostrophe before it, and read without.
+
+A text is guarded that begins with =, +, -, @, a tab or a carriage return, and is no plain number: "-5" and "+447700900123" stay as they are, because
+a spreadsheet takes them for numbers and runs nothing.  A text that begins with apostrophes and then such a sign gets one more.  So what is written is read
+back exactly, and numbers are never touched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_GUARDED = re.compile(r"'+[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+
+
+def guarded(cell: Any) -> Any:
+    """The cell as it is written; what is no text is returned as it is."""
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
+
+
+def unguarded(cell: Any) -> Any:
+    """The cell as it was before `guarded`."""
+    return cell[1:] if isinstance(cell, str) and _GUARDED.match(cell) else cell
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Writes `frame` without its index; names of columns and cells of text are guarded."""
+    _each_text(frame, guarded).to_csv(path, index=False, lineterminator="\n")
+
+
+def as_read(frame: pd.DataFrame) -> pd.DataFrame:
+    """What `write_csv` was given, of what was read from its file."""
+    return _each_text(frame, unguarded)
+
+
+def _each_text(frame: pd.DataFrame, change: Callable[[Any], Any]) -> pd.DataFrame:
+    """`frame` with its texts and names changed; columns in which nothing changes keep their type."""
+    out = frame
+    for at, kind in enumerate(frame.dtypes):
+        if pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_datetime64_any_dtype(kind):
+            continue
+        before = frame.iloc[:, at].astype(object)
+        after = before.map(change)
+        if not after.equals(before):
+            out = out.copy(deep=False) if out is frame else out
+            out.isetitem(at, after)
+    names = [change(name) for name in frame.columns]
+    return out if names == list(frame.columns) else out.set_axis(names, axis=1)
