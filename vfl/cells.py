@@ -49,6 +49,6 @@ def _each_text(frame: pd.DataFrame, change: Callable[[Any], Any]) -> pd.DataFram
         after = before.map(change)
         if not after.equals(before):
             out = out.copy(deep=False) if out is frame else out
-            out.isetitem(at, after)
+            out.isetitem(at, after.to_numpy())
     names = [change(name) for name in frame.columns]
     return out if names == list(frame.columns) else out.set_axis(names, axis=1)
