@@ -82,7 +82,7 @@ class PublicKey:
     def products(self) -> int:
         """Products modulo n^2 computed under this key so far (one modulo p^2 or q^2 counts as one quarter); exact, noise-free.  A squaring counts as a product."""
     def verify(self, proof: bytes) -> bool:
-        """gcd(n, phi(n)) = 1, proven by the holder: Goldberg, Reyzin, Sagga, Baldimtsi, 2018/057 (non-interactive)."""
+        """Exactly two primes, both 3 modulo 4, and gcd(n, phi(n)) = 1, as the holder proves (non-interactive): see paillier/proof.rs of the core."""
     def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec: ...
     def lift(self, plain: PlainVec) -> CipherVec:
         """(1 + n)^m, no randomness: readable by anyone."""

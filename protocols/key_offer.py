@@ -2,8 +2,9 @@
 
      holder                                                 party P
  1   n = pq
-                    PublicKeyOffer (n, proof)  -------->    exact size, no small factor, not prime, no perfect power,
-                                                            gcd(n, phi(n)) = 1 proven (Goldberg et al., ePrint 2018/057)
+                    PublicKeyOffer (n, proof)  -------->    exact size, no small factor, not prime, no perfect power; proven:
+                                                            gcd(n, phi(n)) = 1 (Goldberg et al., ePrint 2018/057) and
+                                                            two primes, both 3 modulo 4 (van de Graaf and Peralta 1987)
 
 Who learns what: the other parties the public key.  Nobody but its maker ever holds the private one.
 """

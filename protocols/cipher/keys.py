@@ -57,7 +57,7 @@ class DecryptionKey:
         return f"<DecryptionKey of {self.public.holder}>"
 
     def prove(self) -> bytes:
-        """Proof for the other parties that gcd(n, phi(n)) = 1 (Goldberg, Reyzin, Sagga, Baldimtsi, ePrint 2018/057)."""
+        """Proof for the other parties that n has exactly two primes, both 3 modulo 4, and gcd(n, phi(n)) = 1: 136 numbers modulo n."""
         return self._raw.prove()
 
     def encrypt(self, plain: PlainVec, seed: Seed) -> CipherVec:

@@ -170,7 +170,7 @@ def keys() -> Iterator[Vector]:
     yield "public key", "good", n.to_bytes(size, "big"), "accepted"
     yield "proof", "good", proof, "accepted"
     for what, value in {
-        "nought": 0, "one": 1, "even": n + 1, "two more": n + 2, "a square": p * p, "a prime": 2**521 - 1, "a small factor": 3 * (n // 3) | 1, "half the size": p,
+        "nought": 0, "one": 1, "even": n + 1, "two more": n + 2, "a square": p * p, "a prime": 2**521 - 1, "a small factor": n - n % 12 - 3, "half the size": p,
         "a bit too long": n << 1 | 1, "all ones": (1 << 512) - 1, "8193 bits": 1 << 8192 | 1, "minus n": (1 << 512) - n,
     }.items():  # fmt: skip
         yield "public key", what, value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big"), "invalid-key"

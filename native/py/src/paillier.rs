@@ -73,7 +73,7 @@ impl PublicKey {
         self.0.products()
     }
 
-    /// gcd(n, phi(n)) = 1, proven by the holder: Goldberg, Reyzin, Sagga, Baldimtsi, 2018/057 (non-interactive).
+    /// Exactly two primes, both 3 modulo 4, and gcd(n, phi(n)) = 1, as the holder proves (non-interactive): see paillier/proof.rs of the core.
     fn verify(&self, py: Python<'_>, proof: &[u8]) -> bool {
         py.detach(|| self.0.verify(proof))
     }

@@ -13,7 +13,7 @@ use super::public::{FixedBase, PublicKey, djn_base};
 use crate::bigint::mont::Mont;
 use crate::bigint::ring::{Backend, Ring};
 use crate::bigint::rows::Rows;
-use crate::bigint::{limbs, prime};
+use crate::bigint::{inverse, limbs, prime};
 use crate::error::{Error, Result, require};
 use crate::plain::PlainVec;
 use crate::pool::Pool;
@@ -161,6 +161,11 @@ impl Half {
     }
 }
 
+/// Whether (p - 1) / 2 and (q - 1) / 2 have no factor in common: then the squares modulo n are cyclic, and h_s generates nearly all of them.
+pub(crate) fn apart(p: &[u64], q: &[u64]) -> bool {
+    inverse::secret(&prime::shift_right(p, 1), &prime::shift_right(q, 1)).is_some()
+}
+
 impl PrivateKey {
     /// Deterministic in the seed; `bits` a multiple of 16, at least 64.
     pub fn generate(bits: usize, seed: &Seed, backend: Backend, pool: Pool) -> Result<PrivateKey> {
@@ -171,6 +176,9 @@ impl PrivateKey {
         for attempt in 0u64.. {
             let half = |i: u64| prime::find(bits / 2, &mut random::stream(seed, 2 * attempt + i));
             let (p, q) = pool.install(|| rayon::join(|| half(0), || half(1)));
+            if !apart(&p, &q) {
+                continue;
+            }
             if let Ok(key) = PrivateKey::from_primes(&p, &q, backend, pool.clone()) {
                 return Ok(key);
             }

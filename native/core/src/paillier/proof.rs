@@ -1,23 +1,68 @@
-//! gcd(n, phi(n)) = 1, proven without interaction.
+//! n = p q with exactly two primes, both 3 modulo 4, and gcd(n, phi(n)) = 1, proven without interaction.
 //!
-//! Goldberg, Reyzin, Sagga, Baldimtsi, "Efficient Noninteractive Certification of RSA Moduli and Beyond" (eprint 2018/057): the holder shows
-//! n-th roots modulo n of values that a hash chose.  If some prime divides n and phi(n), at most one value in that prime has a root; n has no
-//! factor below 2^16, so eight roots leave an error of 2^-128.
+//! Two statements, one after the other; the hash of n chooses all numbers below, so that nothing has to be exchanged.
+//!
+//! 1. gcd(n, phi(n)) = 1 (Goldberg, Reyzin, Sagga, Baldimtsi, "Efficient Noninteractive Certification of RSA Moduli and Beyond", eprint 2018/057):
+//!    the holder shows n-th roots modulo n.  If some prime divides n and phi(n), at most one value in that prime has a root; n has no factor below
+//!    2^16, so eight roots leave an error of 2^-128.  So n is free of squares.
+//! 2. Two primes (van de Graaf and Peralta, "A simple and secure way to show the validity of your public key", CRYPTO 1987): for numbers x whose
+//!    Jacobi symbol is 1 the holder shows a square root of x or of -x.  Let n = 1 modulo 4 be free of squares and have k > 1 primes; whoever receives
+//!    it checks the first and excludes primes and prime powers.  Of the numbers with Jacobi symbol 1 a part of 2^(1 - k) are squares, and as many
+//!    have a square as their negative.  So a root exists for at most a half of them if k > 2; for exactly a half if k = 2 and both primes are 1 modulo
+//!    4, where x and -x are squares together; and for all of them only if k = 2 and both primes are 3 modulo 4.  128 roots leave an error of 2^-128.
+//!
+//! A shown root is one of the four at random (by a hash of the primes, so that a proof that is made again is the same): then whoever chooses the hash
+//! could have made the proof without the primes, and it tells nothing of them.
+//!
+//! What it does not show is that both primes are large.  Canetti, Gennaro, Goldfeder, Makriyannis, Peled (eprint 2021/060) prove it with
+//! parameters of each verifier, which costs one more exchange.  It would bind the holder alone, who can give its private key away by other means.
 
 use num_bigint::BigUint;
+use num_traits::Zero;
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::private::PrivateKey;
 use super::public::{PublicKey, hash_to_ring};
 use crate::bigint::mont::Mont;
+use crate::bigint::prime::shift_right;
 use crate::bigint::{inverse, limbs};
 use crate::error::{Error, Result};
 
-const ROUNDS: u32 = 8; // 128 bits / log2(prime::SMALL)
+const ROOTS: u32 = 8; // 128 bits / log2(prime::SMALL)
+const SQUARE_ROOTS: u32 = 128;
 
 fn challenge(n: &BigUint, round: u32) -> BigUint {
     hash_to_ring(b"vfl paillier key proof v1", n, round)
+}
+
+/// The round's number whose Jacobi symbol is 1; none if that of many is another, which no sound n brings about.
+fn square_challenge(n: &BigUint, round: u32) -> Option<BigUint> {
+    (0..256)
+        .map(|attempt| hash_to_ring(b"vfl paillier two primes v1", n, round << 8 | attempt))
+        .find(|x| jacobi(x, n) == 1)
+}
+
+/// The Jacobi symbol (a / n) of public numbers, n odd; 0 if they share a factor.  Variable time.
+pub(crate) fn jacobi(a: &BigUint, n: &BigUint) -> i8 {
+    let (mut a, mut n, mut sign) = (a.clone(), n.clone(), 1);
+    let low = |x: &BigUint| x.iter_u64_digits().next().unwrap_or(0) % 8;
+    loop {
+        a %= &n;
+        if a.is_zero() {
+            return if n == BigUint::from(1u32) { sign } else { 0 };
+        }
+        let twos = a.trailing_zeros().unwrap_or(0);
+        a >>= twos;
+        if twos % 2 == 1 && matches!(low(&n), 3 | 5) {
+            sign = -sign;
+        }
+        if low(&a) % 4 == 3 && low(&n) % 4 == 3 {
+            sign = -sign;
+        }
+        std::mem::swap(&mut a, &mut n);
+    }
 }
 
 impl PrivateKey {
@@ -25,37 +70,65 @@ impl PrivateKey {
         let public = self.public();
         let (p, q) = self.primes();
         let exponents = [inverse_below(public.limbs(), p.modulus())?, inverse_below(public.limbs(), q.modulus())?];
+        let quarters = [quarter(p.modulus()), quarter(q.modulus())];
         let size = public.bits() / 8;
+        let power = |mont: &Mont, x: &[u64], e: &[u64]| mont.leave(&mont.pow(&mont.enter_wide(x), e));
         public.pool.install(|| {
-            let roots: Vec<Vec<u8>> = (0..ROUNDS)
+            let roots: Vec<Vec<u8>> = (0..ROOTS + SQUARE_ROOTS)
                 .into_par_iter()
                 .map(|round| {
-                    let rho = limbs::from_big(&challenge(public.n(), round), public.limbs().len());
-                    let root = |mont: &Mont, e: &[u64]| mont.leave(&mont.pow(&mont.enter_wide(&rho), e));
-                    let sigma = self.join(&root(p, &exponents[0]), &root(q, &exponents[1]));
-                    limbs::to_le_bytes(&sigma, size)
+                    let root = if round < ROOTS {
+                        let rho = limbs::from_big(&challenge(public.n(), round), public.limbs().len());
+                        self.join(&power(p, &rho, &exponents[0]), &power(q, &rho, &exponents[1]))
+                    } else {
+                        let x = square_challenge(public.n(), round - ROOTS).ok_or(Error::Fault("no challenge"))?;
+                        let x = limbs::from_big(&x, public.limbs().len());
+                        let coins = self.coins(round);
+                        // modulo p the square of x^((p + 1) / 4) is x times its Legendre symbol, which is the same modulo q: so it is x or -x for both
+                        let halves = [(p, &quarters[0], coins), (q, &quarters[1], coins >> 1)]
+                            .map(|(mont, e, coin)| negated_if(coin & 1, power(mont, &x, e), mont.modulus()));
+                        self.join(&halves[0], &halves[1])
+                    };
+                    Ok(limbs::to_le_bytes(&root, size))
                 })
-                .collect();
+                .collect::<Result<_>>()?;
             Ok(roots.concat())
         })
+    }
+
+    /// Two secret bits, the same whenever this round of this key is proven.
+    fn coins(&self, round: u32) -> u64 {
+        let mut hash = Sha256::new();
+        hash.update(b"vfl paillier two primes, which root v1");
+        hash.update(&self.to_bytes()[..]);
+        hash.update(round.to_be_bytes());
+        hash.finalize()[0] as u64
     }
 }
 
 impl PublicKey {
     pub fn verify(&self, proof: &[u8]) -> bool {
         let size = self.bits() / 8;
-        if proof.len() != size * ROUNDS as usize {
+        if proof.len() != size * (ROOTS + SQUARE_ROOTS) as usize {
             return false;
         }
         let n = self.limbs();
         let mont = Mont::new(n);
         self.pool.install(|| {
-            proof.par_chunks_exact(size).zip(0..ROUNDS).all(|(bytes, round)| {
-                let sigma = limbs::from_le_bytes(bytes, n.len());
-                let rho = limbs::from_big(&challenge(self.n(), round), n.len());
-                limbs::less(&sigma, n)
-                    && !limbs::is_zero(&sigma)
-                    && limbs::equal(&mont.leave(&mont.pow(&mont.enter(&sigma), n)), &rho)
+            proof.par_chunks_exact(size).zip(0..ROOTS + SQUARE_ROOTS).all(|(bytes, round)| {
+                let root = limbs::from_le_bytes(bytes, n.len());
+                if !limbs::less(&root, n) || limbs::is_zero(&root) {
+                    return false;
+                }
+                let entered = mont.enter(&root);
+                if round < ROOTS {
+                    let rho = limbs::from_big(&challenge(self.n(), round), n.len());
+                    return limbs::equal(&mont.leave(&mont.pow(&entered, n)), &rho);
+                }
+                let Some(x) = square_challenge(self.n(), round - ROOTS) else { return false };
+                let square = mont.leave(&mont.mul(&entered, &entered));
+                let negative = limbs::from_big(&(self.n() - &x), n.len());
+                limbs::equal(&square, &limbs::from_big(&x, n.len())) || limbs::equal(&square, &negative)
             })
         })
     }
@@ -66,4 +139,20 @@ fn inverse_below(n: &[u64], p: &[u64]) -> Result<Zeroizing<Vec<u64>>> {
     let mut order = Zeroizing::new(p.to_vec());
     order[0] -= 1;
     inverse::secret(n, &order).ok_or(Error::Fault("n has no inverse modulo p - 1"))
+}
+
+/// (p + 1) / 4 of p = 3 modulo 4.
+fn quarter(p: &[u64]) -> Zeroizing<Vec<u64>> {
+    let mut rest = shift_right(p, 2);
+    limbs::add_assign(&mut rest, &[1]);
+    rest
+}
+
+/// -x modulo p where `coin` is 1, x where it is 0; 0 < x < p.
+fn negated_if(coin: u64, x: Zeroizing<Vec<u64>>, p: &[u64]) -> Zeroizing<Vec<u64>> {
+    let mut out = Zeroizing::new(p.to_vec());
+    limbs::sub_assign(&mut out, &x);
+    let mask = coin.wrapping_neg();
+    out.iter_mut().zip(x.iter()).for_each(|(o, x)| *o = *o & mask | x & !mask);
+    out
 }

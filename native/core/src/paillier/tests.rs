@@ -5,9 +5,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use num_bigint::BigUint;
+use num_integer::Integer;
 use proptest::prelude::*;
 
-use super::private::{Stage, primes_of};
+use super::private::{Stage, apart, primes_of};
+use super::proof::jacobi;
+use super::public::hash_to_ring;
 use super::{CipherVec, PrivateKey, PublicKey};
 use crate::bigint::limbs;
 use crate::bigint::ring::Backend;
@@ -137,6 +140,51 @@ fn deterministic_in_the_seed_on_every_backend() {
     assert!(all.iter().all(|bytes| *bytes == all[0]));
 }
 
+#[test]
+fn the_jacobi_symbol_is_the_product_of_legendre_symbols() {
+    let (p, q) = primes_of(shared());
+    let n = &p * &q;
+    let legendre = |x: &BigUint, p: &BigUint| match x.modpow(&((p - 1u32) >> 1u32), p) {
+        y if y == BigUint::ZERO => 0,
+        y if y == BigUint::from(1u32) => 1,
+        _ => -1,
+    };
+    for i in 0..200u32 {
+        let x = hash_to_ring(b"test", &n, i);
+        assert_eq!(jacobi(&x, &n), legendre(&x, &p) * legendre(&x, &q));
+    }
+    assert_eq!(jacobi(&p, &n), 0);
+    assert_eq!(jacobi(&BigUint::ZERO, &n), 0);
+    assert_eq!(jacobi(&(&n - 1u32), &n), 1);
+}
+
+#[test]
+fn keys_whose_halves_share_a_factor_are_drawn_again() {
+    let one = BigUint::from(1u32);
+    let mut shared = 0;
+    for seed in 0..40u8 {
+        let [p, q] = [0, 1].map(|i| crate::bigint::prime::find(64, &mut crate::random::stream(&[seed; 32], i)));
+        let gcd = ((limbs::to_big(&p) - 1u32) >> 1u32).gcd(&((limbs::to_big(&q) - 1u32) >> 1u32));
+        assert_eq!(apart(&p, &q), gcd == one);
+        shared += usize::from(gcd != one);
+        let (p, q) =
+            primes_of(&PrivateKey::generate(128, &[seed; 32], Backend::Serial, pool(Some(1)).unwrap()).unwrap());
+        assert_eq!(((p - 1u32) >> 1u32).gcd(&((q - 1u32) >> 1u32)), one);
+    }
+    assert!(shared > 3); // the test meets such pairs
+}
+
+#[test]
+fn proofs_are_repeated_and_hold() {
+    for seed in 0..20u8 {
+        let key = PrivateKey::generate(256, &[seed; 32], Backend::detect(), pool(Some(2)).unwrap()).unwrap();
+        let proof = key.prove().unwrap();
+        assert_eq!(proof.len(), 136 * 32);
+        assert!(key.public().verify(&proof));
+        assert_eq!(proof, key.prove().unwrap());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -185,7 +233,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_as_a_proof(data in proptest::collection::vec(any::<u8>(), 256)) {
+    fn any_bytes_as_a_proof(data in proptest::collection::vec(any::<u8>(), 136 * 32)) {
         prop_assert!(!shared().public().verify(&data));
     }
 
