@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -31,8 +32,13 @@ ROLES = Roles("guest", ("host",), "arbiter")
 SLOPE = Curve(logistic_slope, UNIT)
 
 
-def evaluated(first: Sequence[int], second: Sequence[int], curves: Sequence[Curve], taps: Any = None) -> tuple[list[Floats], int, int]:
-    """(values of every curve, rows near the edge, rows beyond the knee) by the three parties; first, second: the shares of z."""
+def evaluated(
+    first: Sequence[int], second: Sequence[int], curves: Sequence[Curve], taps: Any = None, theirs: Sequence[Curve] | None = None
+) -> tuple[list[Floats], int, int]:
+    """(values of every curve, rows near the edge, rows beyond the knee) by the three parties.
+
+    first, second: the shares of z; theirs: the second party's curves, if it has others.
+    """
 
     def dealer(session: Session) -> None:
         for channel, part in zip(
@@ -40,15 +46,18 @@ def evaluated(first: Sequence[int], second: Sequence[int], curves: Sequence[Curv
         ):
             channel.send(part)
 
-    def party(session: Session, share: Sequence[int], peer: str) -> tuple[list[PlainVec], PlainVec]:
+    def party(session: Session, share: Sequence[int], own: Sequence[Curve], peer: str) -> tuple[list[PlainVec], PlainVec]:
         received = session.channels["host"].recv(Deal)
         dealt = look_up.accept("host", received, len(share), len(curves), first=peer == "arbiter")
-        return look_up.evaluate(session.channels[peer], dealt, PlainVec.from_ints(list(share)), curves)
+        return look_up.evaluate(session.channels[peer], dealt, PlainVec.from_ints(list(share)), own)
 
-    programs = {"host": dealer, "guest": lambda s: party(s, first, "arbiter"), "arbiter": lambda s: party(s, second, "guest")}
-    found = run_local(ROLES, programs, Identity(), taps=taps, deadline=20.0)
-    (ours, edge), (theirs, other) = found["guest"], found["arbiter"]
-    values = [np.array((a + b).to_ints(), dtype=np.float64) / 2.0**c.fraction for a, b, c in zip(ours, theirs, curves, strict=True)]
+    guest, arbiter = (
+        partial(party, share=first, own=curves, peer="arbiter"),
+        partial(party, share=second, own=theirs or curves, peer="guest"),
+    )
+    found = run_local(ROLES, {"host": dealer, "guest": guest, "arbiter": arbiter}, Identity(), taps=taps, deadline=20.0)
+    (mine, edge), (others, other) = found["guest"], found["arbiter"]
+    values = [np.array((a + b).to_ints(), dtype=np.float64) / 2.0**c.fraction for a, b, c in zip(mine, others, curves, strict=True)]
     beyond, near = divmod((edge + other).mod_2_128().to_ints()[0], 2**BEYOND)
     return values, near, beyond
 
@@ -109,6 +118,15 @@ def test_tables_are_the_same_on_every_machine() -> None:
     digest = hashlib.sha256(b"".join(c.coefficients.astype("<i8").tobytes() + c.counted.astype("<i8").tobytes() for c in tables))
     assert digest.hexdigest() == "7a241cbda5dea6f788ad894236109f9311a3d04dffc8060f4190ffd73d278a85"
     assert np.allclose(exp(np.array([-64.0, 0.0, 1.0, 128.0])), np.exp([-64.0, 0.0, 1.0, 128.0]), rtol=1e-15)
+
+
+def test_planted_tables_that_differ_in_one_bit_open_noise() -> None:
+    """What the fixed bits stand against."""
+    z = np.linspace(-5, 5, 50)
+    other = replace(LOGISTIC)
+    other.coefficients[0, 300] += 1
+    (found,), _, _ = evaluated(*shared(z, UNIT, 48), [LOGISTIC], theirs=[other])
+    assert np.abs(found - logistic(z)).min() > 1
 
 
 def places(curve: Curve) -> Floats:
