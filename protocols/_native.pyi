@@ -59,6 +59,12 @@ class PlainVec:
         """matrix @ self; matrix (rows, len(self)) C-contiguous."""
     def t_matmul(self, matrix: NDArray[np.int64]) -> PlainVec:
         """matrix.T @ self; matrix (len(self), columns)."""
+    def residue(self, bits: int) -> PlainVec:
+        """Each element modulo 2^bits, in [-2^(bits-1), 2^(bits-1))."""
+    def stack(self, width: int, slots: int) -> PlainVec:
+        """`slots` vectors one after the other: out[i] = sum over j of vector j's element i * 2^(width*j), modulo 2^(width*slots) and centred."""
+    def histogram(self, bins: NDArray[np.int64], n_bins: int) -> PlainVec:
+        """bins (rows, features) in [0, n_bins); returns (features * n_bins,) sums, feature-major."""
     def pack(self, width: int, slots: int) -> PlainVec:
         """ceil(len/slots) integers: sum over j of element[i*slots + j] * 2^(width*j).  Signed slots: a carry borrows from the next and `unpack` undoes it.  Overflow if |element| >= 2^(width-1)."""
     def unpack(self, width: int, slots: int, length: int) -> PlainVec: ...

@@ -13,6 +13,7 @@ import secrets
 from dataclasses import dataclass, field
 
 import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from numpy.typing import NDArray
 
 from protocols._native import PlainVec, random_scalar
@@ -42,8 +43,14 @@ class Seed:
         return random_scalar(self.secret)
 
     def words(self, length: int) -> NDArray[np.uint64]:
-        """(length,) uniform 64-bit words."""
-        return PlainVec.random(self.secret, length, 64).to_i64().view(np.uint64)
+        """(length,) uniform 64-bit words: one ChaCha20 stream, under a nonce that `integers` never uses."""
+        stream = Cipher(algorithms.ChaCha20(self.secret, b"\xff" * 16), mode=None).encryptor()
+        return np.frombuffer(stream.update(bytes(8 * length)), dtype=np.uint64)
+
+    def ring(self, length: int) -> PlainVec:
+        """(length,) uniform modulo 2^128, as signed integers: as `integers` of 128 bits, many times faster."""
+        header = (2).to_bytes(4, "little") + length.to_bytes(8, "little")
+        return PlainVec.from_bytes(header + self.words(2 * length).tobytes()) if length else PlainVec.zeros(0)
 
 
 def run_seed() -> bytes:

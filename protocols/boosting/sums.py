@@ -1,10 +1,11 @@
-"""A host's encrypted sums: histograms of its bins, prefix sums over bins, siblings by subtraction, shuffled and padded lists."""
+"""Sums over bins, of ciphertexts or of plain integers: histograms, prefix sums, siblings by subtraction, shuffled and padded lists."""
 
 from __future__ import annotations
 
 import itertools
 import operator
 from collections.abc import Sequence
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,38 +16,75 @@ from protocols.cipher import CipherVec
 from protocols.randomness import Seed
 
 
-class SumTable:
-    """For every node of a level and every used column: the encrypted sums over bins 0..b, of a categorical one over bin b alone, without and with the missing values.
+class Addable(Protocol):
+    """A vector of ciphertexts, or of integers."""
 
-    Elements stand as (nodes, columns, variants, bins), with the sum over all its rows at the end of each node: `variants` is 2 where the party has
-    missing values, else 1.
+    def __len__(self) -> int: ...
+    def __add__(self, other: Self, /) -> Self: ...
+    def take(self, rows: Ints, /) -> Self: ...
+    def concat(self, other: Self, /) -> Self: ...
+    def histogram(self, bins: Ints, n_bins: int, /) -> Self: ...
+
+
+V = TypeVar("V", bound=Addable)
+
+
+class Lefts:
+    """What lies left of each of a party's candidates, as sums over bins 0..b, of a categorical column over bin b alone, without and with the missing values.
+
+    `cells` adds up rows by column and bin; `of` turns cells into the candidates' sums, in their order.  Candidates must not be empty.
     """
 
-    def __init__(self, binned: Binned, candidates: Candidates, table: CipherVec, nodes: int) -> None:
-        self._binned, self._candidates, self._table, self.nodes = binned, candidates, table, nodes
-        self._columns, self._place = np.unique(candidates.feature, return_inverse=True)
-        self._variants = 2 if binned.any_missing else 1
+    def __init__(self, binned: Binned, candidates: Candidates) -> None:
+        self.binned, self.candidates = binned, candidates
+        self.columns, self._place = np.unique(candidates.feature, return_inverse=True)
+        self._missing = 1 if binned.any_missing else 0
+        self._named = np.array([binned.binner.categories[f] is not None for f in self.columns])
+
+    @property
+    def block(self) -> int:
+        """Sums of a node: (columns, variants, bins), and the sum over all its rows at the end."""
+        return len(self.columns) * (1 + self._missing) * self.binned.missing + 1
+
+    @property
+    def index(self) -> Ints:
+        """Where each candidate stands among them, and at the end the sum over all rows."""
+        c, bins = self.candidates, self.binned.missing
+        return np.append((self._place * (1 + self._missing) + c.missing_left) * bins + c.cut, self.block - 1)
+
+    def cells(self, values: V, rows: Ints) -> V:
+        """values (len(rows),); cost: about rows * columns additions, fewer by joint tables of several columns."""
+        bins = self.binned.bins[np.ix_(rows, self.columns)].astype(np.int64)
+        return values.histogram(bins, self.binned.missing + self._missing)
+
+    def all(self, cells: V) -> V:
+        """The sums of all nodes out of their cells, one node after the other."""
+        return left_sums(cells, self._named, self.binned.missing, self._missing)
+
+    def of(self, cells: V) -> V:
+        """The candidates' sums of one node."""
+        return self.all(cells).take(self.index[:-1])
+
+
+class SumTable:
+    """For every node of a level the encrypted sums of `Lefts`, and that over all its rows."""
+
+    def __init__(self, lefts: Lefts | None, table: CipherVec, nodes: int) -> None:
+        self._lefts, self._table, self.nodes = lefts, table, nodes
 
     @classmethod
     def add_up(cls, binned: Binned, candidates: Candidates, gh: CipherVec, rows: Sequence[tuple[Ints, Ints]]) -> SumTable:
-        """rows: of each node its rows, and where their ciphertexts stand in `gh`.
-
-        Cost: about rows * columns products or fewer (joint tables of several columns), and nodes * columns * bins.
-        """
-        columns, bins = np.unique(candidates.feature), binned.missing
-        if not len(columns):
-            return cls(binned, candidates, join([gh.take(places).sum() for _, places in rows]), len(rows))
-        cells = bins + (1 if binned.any_missing else 0)
+        """rows: of each node its rows, and where their ciphertexts stand in `gh`."""
+        if not len(candidates):
+            return cls(None, join([gh.take(places).sum() for _, places in rows]), len(rows))
+        lefts = Lefts(binned, candidates)
         nodes = [gh if len(places) == len(gh) else gh.take(places) for _, places in rows]  # a node of all rows has them in order
-        sums = [
-            node.histogram(binned.bins[np.ix_(here, columns)].astype(np.int64), cells) for node, (here, _) in zip(nodes, rows, strict=True)
-        ]
-        named = np.array([binned.binner.categories[f] is not None for f in columns])
-        return cls(binned, candidates, left_sums(join(sums), named, bins, cells - bins), len(rows))
+        sums = [lefts.cells(node, here) for node, (here, _) in zip(nodes, rows, strict=True)]
+        return cls(lefts, lefts.all(join(sums)), len(rows))
 
     @property
     def _block(self) -> int:
-        return len(self._columns) * self._variants * self._binned.missing + 1
+        return self._lefts.block if self._lefts else 1
 
     def with_siblings(self, above: SumTable, parents: Ints, smaller_first: Sequence[bool]) -> SumTable:
         """The table of a whole level from this one of the smaller children: the others are the differences from `parents`, nodes of the level above."""
@@ -55,17 +93,16 @@ class SumTable:
         both = self._table.concat(rest)
         pairs = [(k, k + len(parents)) if first else (k + len(parents), k) for k, first in enumerate(smaller_first)]
         order = np.array(pairs, dtype=np.int64).reshape(-1, 1) * self._block + block
-        return SumTable(self._binned, self._candidates, both.take(order.ravel()), 2 * len(parents))
+        return SumTable(self._lefts, both.take(order.ravel()), 2 * len(parents))
 
     def listed(self, lists: Ints) -> CipherVec:
         """lists (nodes, length): candidates, or -1 for the sum over the whole node.  Raw: pack and re-randomise before it leaves."""
-        c, bins = self._candidates, self._binned.missing
-        index = np.append((self._place * self._variants + c.missing_left) * bins + c.cut, self._block - 1)  # -1: the whole node
+        index = self._lefts.index if self._lefts else np.zeros(1, dtype=np.int64)  # -1: the whole node
         return self._table.take((np.arange(self.nodes)[:, None] * self._block + index[lists]).ravel())
 
 
-def left_sums(cells: CipherVec, single: NDArray[np.bool_], bins: int, missing: int) -> CipherVec:
-    """cells (nodes, columns, bins, and one more where `missing` is 1); returns what `SumTable` holds.  single (columns,): which are categorical."""
+def left_sums(cells: V, single: NDArray[np.bool_], bins: int, missing: int) -> V:
+    """cells (nodes, columns, bins, and one more where `missing` is 1); returns what `Lefts` holds.  single (columns,): which are categorical."""
     blocks = len(cells) // (bins + missing)
     start = np.arange(blocks) * (bins + missing)
     alone = [cells.take(start + b) for b in range(bins)]
@@ -81,7 +118,7 @@ def left_sums(cells: CipherVec, single: NDArray[np.bool_], bins: int, missing: i
     return join(parts).take(np.column_stack([order, whole]).ravel())
 
 
-def join(vectors: Sequence[CipherVec]) -> CipherVec:
+def join(vectors: Sequence[V]) -> V:
     """All of `vectors` (at least one) one after the other; copies each element log2(len) times."""
     while len(vectors) > 1:
         pairs = [a.concat(b) for a, b in zip(vectors[::2], vectors[1::2], strict=False)]
@@ -89,19 +126,13 @@ def join(vectors: Sequence[CipherVec]) -> CipherVec:
     return vectors[0]
 
 
-def shuffled(seed: Seed, listed: NDArray[np.bool_], group: int) -> Ints:
-    """listed (nodes, candidates): lists (nodes, length) of candidates in an order that only `seed` knows, all of one length, a multiple of `group`.
-
-    Shorter ones are filled up with repeats of their own candidates, drawn at random; where a node has none, with -1.
-    """
-    nodes = len(listed)
-    longest = max(int(listed.sum(axis=1).max(initial=0)), 1)
-    length = -(-longest // group) * group
+def shuffled(seed: Seed, nodes: int, candidates: int, group: int) -> Ints:
+    """(nodes, length) all candidates of each node in an order that only `seed` knows, filled up with repeats, drawn at random, to a multiple of `group`;
+    -1 where there is no candidate at all."""
+    length = -(-max(candidates, 1) // group) * group
     words = seed.words(2 * nodes * length).reshape(2, nodes, length)
     lists = np.full((nodes, length), -1, dtype=np.int64)
-    for node in range(nodes):
-        own = np.flatnonzero(listed[node])
-        if len(own):
-            lists[node] = own[(words[0, node] % np.uint64(len(own))).astype(np.int64)]
-            lists[node, : len(own)] = own
+    if candidates:
+        lists = (words[0] % np.uint64(candidates)).astype(np.int64)
+        lists[:, :candidates] = np.arange(candidates)
     return np.asarray(np.take_along_axis(lists, np.argsort(words[1], axis=1, kind="stable"), axis=1))

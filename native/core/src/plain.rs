@@ -38,6 +38,25 @@ fn extend(out: &mut [u64], row: &[u64]) {
     out[n..].fill(sign(row));
 }
 
+/// Keeps the low `bits` of a row of ceil(bits / 64) limbs and extends their sign.
+fn centre(row: &mut [u64], bits: usize) {
+    let top = (bits - 1) % 64;
+    if let Some(last) = row.last_mut() {
+        *last = ((*last << (63 - top)) as i64 >> (63 - top)) as u64;
+    }
+}
+
+/// acc += x, of fewer limbs, modulo 2^(64 acc.len()).
+fn add_signed(acc: &mut [u64], x: &[u64]) {
+    let fill = sign(x);
+    let mut carry = 0u64;
+    for (i, a) in acc.iter_mut().enumerate() {
+        let s = *a as u128 + x.get(i).copied().unwrap_or(fill) as u128 + carry as u128;
+        *a = s as u64;
+        carry = (s >> 64) as u64;
+    }
+}
+
 fn negate(row: &mut [u64]) {
     let mut carry = 1;
     for x in row {
@@ -91,9 +110,7 @@ impl PlainVec {
         let mut limbs = vec![0u64; len * width];
         limbs.par_chunks_mut(width).enumerate().for_each(|(i, row)| {
             random::fill_bits(&mut random::stream(seed, i as u64), row, bits);
-            let top = (bits - 1) % 64;
-            let last = &mut row[width - 1];
-            *last = ((*last << (63 - top)) as i64 >> (63 - top)) as u64; // sign-extend
+            centre(row, bits);
         });
         Ok(PlainVec::from_limbs(limbs, width))
     }
@@ -293,6 +310,49 @@ impl PlainVec {
         PlainVec::from_limbs(out, width)
     }
 
+    /// Each element modulo 2^bits, as the representative in [-2^(bits-1), 2^(bits-1)).
+    pub fn residue(&self, bits: usize) -> Result<PlainVec> {
+        require((1..=64 * MAX_WIDTH).contains(&bits), "bits out of range")?;
+        Ok(self.map(bits.div_ceil(64), |a, o| {
+            extend(o, a);
+            centre(o, bits);
+        }))
+    }
+
+    /// The elements as `slots` vectors one after the other: out[i] = sum over j of vector j's element i * 2^(width * j), modulo 2^(width * slots) and centred.
+    pub fn stack(&self, width: usize, slots: usize) -> Result<PlainVec> {
+        check_packing(width, slots)?;
+        require(self.len.is_multiple_of(slots), "the vectors differ in length")?;
+        let (count, bits) = (self.len / slots, width * slots);
+        let words = bits.div_ceil(64);
+        let mut out = vec![0u64; count * words];
+        out.par_chunks_exact_mut(words).with_min_len(1024).enumerate().for_each(|(i, o)| {
+            let mut shifted = vec![0u64; words];
+            for j in 0..slots {
+                shift_left_into(&mut shifted, self.row(j * count + i), width * j);
+                limbs::add_assign(o, &shifted);
+            }
+            centre(o, bits);
+        });
+        Ok(PlainVec::from_limbs(out, words))
+    }
+
+    /// bins: (rows, features), row-major, in [0, n_bins).  Returns the sums of each feature's bins, features x n_bins, feature-major.
+    pub fn histogram(&self, bins: &[i64], features: usize, n_bins: usize) -> Result<PlainVec> {
+        require((1..=1 << 20).contains(&n_bins), "number of bins out of range")?;
+        require(self.len.checked_mul(features) == Some(bins.len()), "bins do not have one row for each integer")?;
+        require(bins.iter().all(|b| (0..n_bins as i64).contains(b)), "a bin is out of range")?;
+        let width = self.width + 1; // the sum of as many as fit into memory needs no more
+        let mut out = vec![0u64; features * n_bins * width];
+        out.par_chunks_exact_mut((n_bins * width).max(1)).enumerate().for_each(|(f, cells)| {
+            for (i, row) in self.rows().enumerate() {
+                let cell = &mut cells[bins[i * features + f] as usize * width..][..width];
+                add_signed(cell, row);
+            }
+        });
+        Ok(PlainVec::from_limbs(out, width))
+    }
+
     /// ceil(len / slots) integers: the sum over j of element[i * slots + j] * 2^(width * j).
     pub fn pack(&self, width: usize, slots: usize) -> Result<PlainVec> {
         check_packing(width, slots)?;
@@ -367,5 +427,64 @@ fn shift_right_into(out: &mut [u64], a: &[u64], bits: usize) {
     let at = |i: usize| a.get(i).copied().unwrap_or(sign(a));
     for (i, x) in out.iter_mut().enumerate() {
         *x = at(i + words) >> rest | if rest == 0 { 0 } else { at(i + words + 1) << (64 - rest) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use num_bigint::BigInt;
+    use proptest::prelude::*;
+
+    fn value(row: &[u64]) -> BigInt {
+        let bytes: Vec<u8> = row.iter().flat_map(|x| x.to_le_bytes()).collect();
+        BigInt::from_signed_bytes_le(&bytes)
+    }
+
+    fn centred(x: BigInt, bits: usize) -> BigInt {
+        let (modulus, half) = (BigInt::from(1) << bits, BigInt::from(1) << (bits - 1));
+        (((x + &half) % &modulus + &modulus) % &modulus) - half
+    }
+
+    proptest! {
+        #[test]
+        fn residues_are_centred(seed: [u8; 32], wide in 1usize..300, bits in 1usize..300) {
+            let a = PlainVec::random(&seed, 5, wide).unwrap();
+            let r = a.residue(bits).unwrap();
+            for i in 0..5 {
+                prop_assert_eq!(value(r.row(i)), centred(value(a.row(i)), bits));
+            }
+        }
+
+        #[test]
+        fn stacks_are_sums_of_shifted_vectors(seed: [u8; 32], wide in 1usize..200, width in 2usize..90, slots in 1usize..9) {
+            let a = PlainVec::random(&seed, 3 * slots, wide).unwrap();
+            let s = a.stack(width, slots).unwrap();
+            for i in 0..3 {
+                let whole: BigInt = (0..slots).map(|j| value(a.row(3 * j + i)) << (width * j)).sum();
+                prop_assert_eq!(value(s.row(i)), centred(whole, width * slots));
+            }
+        }
+
+        #[test]
+        fn histograms_add_up_signed_integers(seed: [u8; 32], bits in 1usize..200) {
+            let a = PlainVec::random(&seed, 12, bits).unwrap();
+            let bins: Vec<i64> = (0..24).map(|k| (k * 7 + k / 5) % 3).collect();
+            let h = a.histogram(&bins, 2, 3).unwrap();
+            for f in 0..2 {
+                for b in 0..3 {
+                    let sum: BigInt = (0..12).filter(|i| bins[i * 2 + f] == b as i64).map(|i| value(a.row(i))).sum();
+                    prop_assert_eq!(value(h.row(f * 3 + b)), sum);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn misfits_are_refused() {
+        let a = PlainVec::zeros(4);
+        assert!(a.residue(0).is_err() && a.stack(8, 3).is_err() && a.stack(1, 2).is_err());
+        assert!(a.histogram(&[0, 1, 2], 1, 3).is_err() && a.histogram(&[0, 1, 3, 0], 1, 3).is_err());
+        assert!(a.histogram(&[0, -1, 0, 0], 1, 3).is_err());
     }
 }

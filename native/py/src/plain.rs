@@ -137,6 +137,25 @@ impl PlainVec {
         Ok(Self(py.detach(|| self.0.linear(columns, |i, j| values[j * columns + i]))))
     }
 
+    /// Each element modulo 2^bits, in [-2^(bits-1), 2^(bits-1)).
+    fn residue(&self, py: Python<'_>, bits: usize) -> PyResult<Self> {
+        py.detach(|| self.0.residue(bits)).map(Self).map_err(raise)
+    }
+
+    /// `slots` vectors one after the other: out[i] = sum over j of vector j's element i * 2^(width*j), modulo 2^(width*slots) and centred.
+    fn stack(&self, py: Python<'_>, width: usize, slots: usize) -> PyResult<Self> {
+        py.detach(|| self.0.stack(width, slots)).map(Self).map_err(raise)
+    }
+
+    /// bins (rows, features) in [0, n_bins); returns (features * n_bins,) sums, feature-major.
+    fn histogram(&self, py: Python<'_>, bins: PyReadonlyArray2<'_, i64>, n_bins: usize) -> PyResult<Self> {
+        let (values, rows, features) = convert::matrix(&bins);
+        if rows != self.0.len() {
+            return Err(PyValueError::new_err("bins do not have one row for each integer"));
+        }
+        py.detach(|| self.0.histogram(&values, features, n_bins)).map(Self).map_err(raise)
+    }
+
     /// ceil(len/slots) integers: sum over j of element[i*slots + j] * 2^(width*j).  Signed slots: a carry borrows from the next and `unpack`
     /// undoes it.  Overflow if |element| >= 2^(width-1).
     fn pack(&self, py: Python<'_>, width: usize, slots: usize) -> PyResult<Self> {

@@ -1,0 +1,150 @@
+"""How the sums of a sealed tree share plaintexts, and how a row's shares become one integer for each level.
+
+A row's g and h at one node are a slot of `width` bits, g below h.  A level is a block: one slot for each of its 2^level nodes, read modulo 2^(its bits).  A
+plaintext holds the pads of all levels of a tree, and of several trees where they fit:
+
+    block of level 0 | room | guard | block of level 1 | room | guard | block of level 2 | room ...
+
+room: for the sum of all rows' pads.  guard: GUARD random bits under a block, below 2^GUARD - 1, that hide the carry of what lies further down; the lowest block of a
+plaintext needs none.  Sums are read modulo the block: how often they wrapped would tell how many rows they are over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols._native import PlainVec
+from protocols.boosting.rings import Shares, join
+from protocols.cipher import HEAD_ROOM
+from protocols.errors import ConfigError
+from protocols.randomness import Seed
+
+Ints = NDArray[np.int64]
+GUARD = 60  # bits under a block
+MASK = 80  # bits by which the mask of a plaintext is longer than what it hides
+MOST_TOGETHER = 4  # trees that share plaintexts
+SLACK = 7  # sums of h are read from -2^(bits - SLACK) on: rounding can make them slightly negative
+
+
+@dataclass(frozen=True)
+class Block:
+    """Where one level of one tree stands."""
+
+    plane: int  # which of a row's plaintexts
+    offset: int  # its lowest bit, guard included
+    guard: int
+    bits: int
+
+    def window(self, opened: PlainVec) -> PlainVec:
+        """Of integers over the whole plaintext: guard and block."""
+        return opened.shift_right(self.offset).residue(self.guard + self.bits)
+
+    def unguarded(self, window: PlainVec) -> PlainVec:
+        """The block of a window, in [-2^(bits-1), 2^(bits-1))."""
+        return window.residue(self.guard + self.bits).shift_right(self.guard)
+
+
+@dataclass(frozen=True)
+class Slots:
+    """g and h side by side: |sum of g| < 2^(g_bits - 1), and sums of h from -2^(h_bits - SLACK) on, below 2^h_bits less that."""
+
+    g_bits: int
+    h_bits: int
+
+    @property
+    def width(self) -> int:
+        return self.g_bits + self.h_bits
+
+    def split(self, sums: PlainVec, nodes: int) -> tuple[Ints, Ints]:
+        """G and H (nodes, len(sums)) of opened blocks."""
+        g, h, rest = [], [], sums
+        for _ in range(nodes):
+            low = rest.residue(self.g_bits)
+            rest = (rest - low).shift_right(self.g_bits)
+            high = rest.residue(self.h_bits).to_i64() & ((1 << self.h_bits) - 1)
+            high = np.where(high >= (1 << self.h_bits) - (1 << (self.h_bits - SLACK)), high - (1 << self.h_bits), high)
+            rest = (rest - PlainVec.from_i64(high)).shift_right(self.h_bits)
+            g.append(low.to_i64())
+            h.append(high)
+        return np.array(g), np.array(h)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The layout of plaintexts for trees of this depth over up to `rows` rows under a key of `key_bits`; raises ConfigError where a block does not fit."""
+
+    rows: int
+    depth: int
+    slots: Slots
+    key_bits: int
+
+    def __post_init__(self) -> None:
+        if self.room < self.widest:
+            raise ConfigError(
+                "the key is too small for this job's head-room",
+                remedy="Use a larger key_bits, fewer gradient_bits or a smaller max_depth",
+                expected=self.widest,
+                found=self.room,
+            )
+
+    @property
+    def room(self) -> int:
+        """Bits of a plaintext that blocks may take: a mask is MASK bits longer, and the key keeps its head-room."""
+        return self.key_bits - HEAD_ROOM - 2 - MASK
+
+    @property
+    def carry(self) -> int:
+        """Bits of the room above a block."""
+        return self.rows.bit_length()
+
+    def bits(self, level: int) -> int:
+        return self.slots.width << level
+
+    @property
+    def widest(self) -> int:
+        return self.bits(self.depth - 1) + self.carry
+
+    def fill(self, trees: int) -> list[list[Block]]:
+        """Blocks by tree and level."""
+        plane, at, placed = 0, 0, list[list[Block]]()
+        for _ in range(trees):
+            blocks = []
+            for level in range(self.depth):
+                guard = GUARD if at else 0
+                if at + guard + self.bits(level) + self.carry > self.room:
+                    plane, at, guard = plane + 1, 0, 0
+                blocks.append(Block(plane, at, guard, self.bits(level)))
+                at += guard + self.bits(level) + self.carry
+            placed.append(blocks)
+        return placed
+
+    @cached_property
+    def trees(self) -> int:
+        """How many trees share a row's plaintexts: as many as make them fewest."""
+        return min(range(1, MOST_TOGETHER + 1), key=lambda trees: (planes_of(self.fill(trees)) / trees, trees))
+
+    @cached_property
+    def blocks(self) -> list[list[Block]]:
+        return self.fill(self.trees)
+
+    @property
+    def planes(self) -> int:
+        """Ciphertexts of a row."""
+        return planes_of(self.blocks)
+
+    def stacked(self, shares: Shares) -> PlainVec:
+        """One integer for each row out of the shares x at the nodes of a level; those of two holders add up to the row's slots modulo the block."""
+        return join(shares.x).stack(self.slots.width, len(shares.x))
+
+
+def planes_of(blocks: list[list[Block]]) -> int:
+    return blocks[-1][-1].plane + 1
+
+
+def pads(seed: Seed, block: Block, rows: int) -> PlainVec:
+    """(rows,) uniform modulo the block, in [0, 2^bits)."""
+    return seed.integers(rows, block.bits) + PlainVec.from_ints([1 << (block.bits - 1)]).take(np.zeros(rows, dtype=np.int64))

@@ -1,0 +1,103 @@
+"""Additive shares of guest and arbiter, in two rings: Z_2^48 for membership, leaves and margins; Z_2^128 for what is lifted into a block of slots.
+
+Numbers modulo 2^48 are kept in 64-bit words whose upper bits mean nothing, and travel in 6 bytes.  A number modulo 2^128 is a signed integer, and shares of a
+small number v add up to v as integers except with probability |v| / 2^127: so they can be shifted into any wider ring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols._native import PlainVec
+from protocols.codec import check_lengths
+from protocols.randomness import Seed
+
+BITS = 48
+BYTES = BITS // 8
+Words = NDArray[np.uint64]
+MASK = np.uint64((1 << BITS) - 1)
+
+
+def to_bytes(words: Words) -> bytes:
+    """Any shape, in C order; 6 bytes for each word."""
+    return np.ascontiguousarray(words).view(np.uint8).reshape(-1, 8)[:, :BYTES].tobytes()
+
+
+def from_bytes(data: bytes, shape: tuple[int, ...], sender: str) -> Words:
+    """Raises RemoteProtocolError unless the bytes fill the shape."""
+    count = int(np.prod(shape))
+    check_lengths(sender, BYTES * count, data, what="bytes of shares")
+    wide = np.zeros((count, 8), dtype=np.uint8)
+    wide[:, :BYTES] = np.frombuffer(data, dtype=np.uint8).reshape(count, BYTES)
+    return wide.view(np.uint64).reshape(shape)
+
+
+def signed(words: Words) -> NDArray[np.int64]:
+    """The representative in [-2^47, 2^47)."""
+    return (words << np.uint64(64 - BITS)).view(np.int64) >> (64 - BITS)
+
+
+def plain(words: Words) -> PlainVec:
+    """As integers in [0, 2^48)."""
+    return PlainVec.from_i64((words & MASK).ravel().view(np.int64))
+
+
+def add(a: PlainVec, b: PlainVec) -> PlainVec:
+    """Modulo 2^128."""
+    return (a + b).mod_2_128()
+
+
+def sub(a: PlainVec, b: PlainVec) -> PlainVec:
+    """Modulo 2^128."""
+    return (a - b).mod_2_128()
+
+
+def join(parts: Sequence[PlainVec]) -> PlainVec:
+    """One after the other; copies each element log2(len) times."""
+    vectors = list(parts)
+    if not vectors:
+        return PlainVec.zeros(0)
+    while len(vectors) > 1:
+        pairs = [a.concat(b) for a, b in zip(vectors[::2], vectors[1::2], strict=False)]
+        vectors = pairs + vectors[len(pairs) * 2 :]
+    return vectors[0]
+
+
+def cut(whole: PlainVec, parts: int) -> list[PlainVec]:
+    """Into so many parts of one length."""
+    size = len(whole) // parts if parts else 0
+    return [whole.take(np.arange(k * size, (k + 1) * size)) for k in range(parts)]
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """One holder's shares at some places (nodes): x of the rows that a tree is trained on, modulo 2^128, one vector for each place, or none;
+    u, whether a row is at the place, (places, rows) modulo 2^48."""
+
+    x: tuple[PlainVec, ...]
+    u: Words
+
+    def take(self, places: NDArray[np.int64]) -> Shares:
+        return Shares(tuple(self.x[k] for k in places) if self.x else (), self.u[places])
+
+    def combine(self, other: Shares, sign: int) -> Shares:
+        """self + other, or self - other where sign is -1."""
+        plus = sign > 0
+        x = tuple(add(a, b) if plus else sub(a, b) for a, b in zip(self.x, other.x, strict=True))
+        return Shares(x, self.u + other.u if plus else self.u - other.u)
+
+    def __add__(self, other: Shares) -> Shares:
+        return self.combine(other, 1)
+
+    def __sub__(self, other: Shares) -> Shares:
+        return self.combine(other, -1)
+
+
+def uniform(seed: Seed, places: int, rows: int, sampled: int) -> Shares:
+    """Uniform numbers for so many places; sampled: how many rows have an x, 0 for none."""
+    u = seed.child("u").words(places * rows).reshape(places, rows)
+    return Shares(tuple(seed.child(f"x{k}").ring(sampled) for k in range(places)) if sampled else (), u)
