@@ -44,7 +44,7 @@ class Seed:
 
     def words(self, length: int) -> NDArray[np.uint64]:
         """(length,) uniform 64-bit words: one ChaCha20 stream, under a nonce that `integers` never uses."""
-        stream = Cipher(algorithms.ChaCha20(self.secret, b"\xff" * 16), mode=None).encryptor()
+        stream = Cipher(algorithms.ChaCha20(self.secret, bytes(4) + b"\xff" * 12), mode=None).encryptor()
         return np.frombuffer(stream.update(bytes(8 * length)), dtype=np.uint64)
 
     def ring(self, length: int) -> PlainVec:

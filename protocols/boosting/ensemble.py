@@ -1,9 +1,9 @@
-"""What each party keeps of the trees, and the guest's state while they are trained.  The parts are never joined."""
+"""What guest and hosts keep of open trees (hosts of sealed ones too), and the guest's state while they are trained.  The parts are never joined."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -22,13 +22,12 @@ Bits = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """The guest's part: the structure of all trees, its own splits, gains and leaf values; of hosts' splits the handles only."""
+    """The guest's part of open trees: the structure of all trees, its own splits, gains and leaf values; of hosts' splits the handles only."""
 
     params: Params
     model_id: bytes
     base: Floats  # (outputs,) the margin before any tree
     trees: tuple[Tree, ...]  # tree t adds to output t % num_class
-    seats: tuple[Ints, ...] = ()  # profile `hidden`: for tree t and level l, seats[t * depth + l]: the seat of each of the 2^l places
 
     def margin(self, leaf_steps: list[Floats], rows: int) -> Floats:
         """(rows, outputs) from every tree's step of every row."""
@@ -50,13 +49,19 @@ class Ensemble:
 
 @dataclass(eq=False)
 class HostSplits:
-    """A host's part: what each handle stands for, in the order in which they were won.  It never learns gains."""
+    """A host's part: what each handle stands for, in the order in which they were won.  It never learns gains.
+
+    Of sealed trees: seat, the (joint tree, level, seat) of each handle; trees, how many joint trees there are; score_key (32,) secret bytes of the first host: what
+    the rounding of an opened score follows from (scoring.py).
+    """
 
     model_id: bytes
     feature: list[int] = field(default_factory=list)
     cut: list[int] = field(default_factory=list)
     missing_left: list[bool] = field(default_factory=list)
-    seat: list[tuple[int, int, int]] = field(default_factory=list)  # profile `hidden`: (tree, level, seat) of each handle
+    seat: list[tuple[int, int, int]] = field(default_factory=list)
+    trees: int = 0
+    score_key: bytes = field(default=b"", repr=False)
 
     def __len__(self) -> int:
         return len(self.feature)
@@ -72,7 +77,21 @@ class HostSplits:
 
     def continued(self, model_id: bytes, kept: int) -> HostSplits:
         """A copy of the first `kept` under another name, to which other trees can be added."""
-        return HostSplits(model_id, self.feature[:kept], self.cut[:kept], self.missing_left[:kept], self.seat[:kept])
+        return HostSplits(
+            model_id, self.feature[:kept], self.cut[:kept], self.missing_left[:kept], self.seat[:kept], self.trees, self.score_key
+        )
+
+    def first(self, trees: int) -> HostSplits:
+        """A copy with the first sealed trees alone."""
+        kept = sum(tree < trees for tree, _, _ in self.seat)
+        return replace(self.continued(self.model_id, kept), trees=trees)
+
+    def handles_by_level(self, depth: int) -> list[list[int]]:
+        """Of sealed trees, the handles at each level in the order of trees and seats."""
+        found: list[list[tuple[int, int, int]]] = [[] for _ in range(depth)]
+        for handle, (tree, level, seat) in enumerate(self.seat):
+            found[level].append((tree, seat, handle))
+        return [[handle for _, _, handle in sorted(level)] for level in found]
 
     def save(self) -> Arrays:
         """All but the model's name, which is agreed before the first tree."""
@@ -81,11 +100,13 @@ class HostSplits:
             "cut": np.array(self.cut, np.int64),
             "missing_left": np.array(self.missing_left, np.bool_),
             "seat": np.array(self.seat, np.int64).reshape(-1, 3),
+            "trees": np.array(self.trees),
         }
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
         self.feature, self.cut, self.missing_left = (saved[name].tolist() for name in ("feature", "cut", "missing_left"))
         self.seat = [(tree, level, seat) for tree, level, seat in saved["seat"].tolist()]
+        self.trees = int(saved["trees"])
 
     def goes_left(self, binned: Binned, rows: Ints, handle: int) -> Bits:
         return binned.goes_left(rows, self.feature[handle], self.cut[handle], self.missing_left[handle])
@@ -113,7 +134,6 @@ class Rounds:
         self.check()
         train = ~self.held_out
         self.trees: list[Tree] = []
-        self.seats: list[Ints] = []  # profile `hidden`: see `Ensemble`
         self.before = b""  # the name of the model that is continued
         if before is None:
             self.base = objective.base_margin(p, self.y[train], self.weight[train])
@@ -121,7 +141,7 @@ class Rounds:
         else:
             model, self.margin = before[0], before[1].copy()
             p.check_continues(model.params, len(model.trees))
-            self.base, self.trees, self.seats, self.before = model.base, list(model.trees), list(model.seats), model.model_id
+            self.base, self.trees, self.before = model.base, list(model.trees), model.model_id
         self.first = len(self.trees)
         self._losses: list[float] = []
 
@@ -159,11 +179,8 @@ class Rounds:
     def save(self) -> Arrays:
         """The trees and what the next one starts from; gradients, which tell labels, are computed anew."""
         parts = {f.name: np.concatenate([getattr(tree, f.name) for tree in self.trees] or [np.zeros(0)]) for f in fields(Tree)}
-        seats = np.concatenate(self.seats or [np.zeros(0, np.int64)])
         return parts | {
             "nodes": np.array([len(tree) for tree in self.trees], np.int64),
-            "seats": seats,
-            "seats_a_level": np.array([len(seat) for seat in self.seats], np.int64),
             "margin": self.margin,
             "losses": np.array(self._losses),
         }
@@ -172,7 +189,6 @@ class Rounds:
         edges = np.cumsum(saved["nodes"])[:-1]
         trees = zip(*(np.split(saved[f.name], edges) for f in fields(Tree)), strict=True) if len(saved["nodes"]) else ()
         self.trees = [Tree(*parts) for parts in trees]
-        self.seats = np.split(saved["seats"], np.cumsum(saved["seats_a_level"])[:-1]) if len(saved["seats_a_level"]) else []
         self.margin, self._losses = saved["margin"], saved["losses"].tolist()
 
     def stops(self) -> bool:
@@ -186,7 +202,7 @@ class Rounds:
         if self.p.early_stopping_rounds and self._losses:
             best = self.first + (int(np.argmin(self._losses)) + 1) * self.p.num_class
         trees = tuple(self.trees[:best])
-        return Ensemble(self.p, model_id, self.base, trees, tuple(self.seats[: len(trees) * self.p.max_depth]))
+        return Ensemble(self.p, model_id, self.base, trees)
 
 
 def may_end(p: Params, number: int) -> bool:

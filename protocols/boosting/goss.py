@@ -1,7 +1,7 @@
 """Gradient-based one-side sampling: the trees of a round are trained on the rows with the largest gradients and on some of the others, which then count for more.
 
 Source: Ke et al., LightGBM (NIPS 2017), algorithm 2.  Hosts must know the rows whose gradients they get, and large gradients nearly are the label: so only where
-hosts learn the rows of nodes anyway (profile `shared`), never in the first round, whose gradients differ by the label alone, and under a permission of its own.
+hosts learn the rows of nodes anyway (open trees), never in the first round, whose gradients differ by the label alone, and under a permission of its own.
 """
 
 from __future__ import annotations

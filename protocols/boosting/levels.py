@@ -1,4 +1,4 @@
-"""What both profiles do at a level, without a channel: whose columns count, which rows go left at the guest's own splits, bitmaps."""
+"""What is done at a level without a channel: whose columns count, which rows go left at the guest's own splits, bitmaps."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Losses: their first and second derivatives by the margin, what training starts from, and how a margin becomes a prediction.
 
 As xgboost has them (Chen and Guestrin, KDD 2016, for the second-order expansion); h of Poisson is enlarged by e^0.7 and h of softprob doubled, as there.
+Sealed trees of several classes are one against the rest: each class's trees have the logistic loss, and probabilities are made to add up to 1.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ def check_labels(p: Params, y: Floats) -> None:
 def base_margin(p: Params, y: Floats, weight: Floats) -> Floats:
     """(outputs,) the constant margin that training starts from: the weighted mean label, or `base_score`, under the link."""
     if p.objective == "multi:softprob":
-        return np.zeros(p.num_class)
+        if not p.sealed:
+            return np.zeros(p.num_class)
+        rates = np.average(y[:, None] == np.arange(p.num_class), axis=0, weights=weight)
+        return np.asarray(np.log(rates / (1 - rates)))
     mean = float(np.average(y, weights=weight)) if p.base_score is None else p.base_score
     if p.objective == "binary:logistic":
         return np.array([np.log(mean / (1 - mean))])
@@ -45,7 +49,9 @@ def gradients(p: Params, y: Floats, margin: Floats, weight: Floats) -> tuple[Flo
     mean = predictions(p, margin)
     if p.objective == "multi:softprob":
         one_hot = y[:, None] == np.arange(p.num_class)
-        g, h = mean - one_hot, np.maximum(2 * mean * (1 - mean), 1e-16)
+        if p.sealed:
+            mean = _sigmoid(margin)
+        g, h = mean - one_hot, np.maximum((1 if p.sealed else 2) * mean * (1 - mean), 1e-16)
     elif p.objective == "binary:logistic":
         g, h = mean - y[:, None], np.maximum(mean * (1 - mean), 1e-16)
     elif p.objective == "count:poisson":
@@ -58,9 +64,12 @@ def gradients(p: Params, y: Floats, margin: Floats, weight: Floats) -> tuple[Flo
 def predictions(p: Params, margin: Floats) -> Floats:
     """Means: probabilities, expected counts, values; (n, outputs) from margins (n, outputs)."""
     if p.objective == "binary:logistic":
-        return np.asarray(1.0 / (1.0 + np.exp(-margin)))
+        return _sigmoid(margin)
     if p.objective == "count:poisson":
         return np.exp(margin)
+    if p.objective == "multi:softprob" and p.sealed:
+        each = _sigmoid(margin)
+        return np.asarray(each / each.sum(axis=1, keepdims=True))
     if p.objective == "multi:softprob":
         odds = np.exp(margin - margin.max(axis=1, keepdims=True))
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
@@ -79,3 +88,7 @@ def loss(p: Params, y: Floats, margin: Floats) -> float:
     if p.objective == "count:poisson":
         return float(np.mean(mean[:, 0] - y * margin[:, 0]))
     return float(np.mean((mean[:, 0] - y) ** 2))
+
+
+def _sigmoid(margin: Floats) -> Floats:
+    return np.asarray(1.0 / (1.0 + np.exp(-margin)))

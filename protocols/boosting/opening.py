@@ -1,4 +1,4 @@
-"""How a training of boosted trees begins and how a tree's gradients travel, in both profiles.
+"""How a training of open trees begins, and how a tree's gradients travel.
 
  step    guest (labels, sk)                                      host P (features)
   0      makes n   PublicKeyOffer                 ------------>  checks n
@@ -8,7 +8,7 @@
                    Continues: how much is kept    ------------>
  at the beginning of each round but the first, with early stopping
          NextTree: whether there is one           ------------>
- each round (`hidden`: each of its levels)
+ each round
   1      RowGradients [[g|h]], in chunks          ------------>
 
 Rounds of the guest alone have no messages, and in all others the guest waits for every host: so no party ends a step that another has not begun (protocols/checkpoint.py).
@@ -51,7 +51,7 @@ class TreesStart(Message, disclosure=PUBLIC, learns="how many columns each data 
 class Continues(
     Message,
     disclosure=REVEALED,
-    permit="own-wins-to-host",
+    permit="partition-to-hosts",
     learns="the random name of the model that is continued, and how many of its rounds and of the receiver's splits are kept: the others came after the best round",
 ):
     before: bytes  # (16,)
@@ -63,7 +63,7 @@ class RowGradients(Message, disclosure=SEALED, learns="nothing: first and second
     gh: CipherVec  # (rows,)
 
 
-class NextTree(Message, disclosure=REVEALED, permit="own-wins-to-host", learns="whether the loss on the held-out rows still improves"):
+class NextTree(Message, disclosure=REVEALED, permit="partition-to-hosts", learns="whether the loss on the held-out rows still improves"):
     more: bool
 
 

@@ -6,7 +6,7 @@ stay unbiased, and every run and the plaintext twin round alike.  The scales sta
     one slot:   sign | G, bits + L      | H, bits + L          L = ceil(log2(rows + 1)), so that no sum of rows can spill
     plaintext:  slot | slot | ... | slot                       as many as fit below the key's head-room
 
-All classes of a round are derived at the same predictions, so that several can share a row's ciphertext and are encrypted and, in profile `hidden`, added up at once:
+All classes of a round are derived at the same predictions, so that several can share a row's ciphertext and are encrypted at once:
 
     one sum:    gap | slots of class 2 | gap | slots of class 1 | gap | slots of class 0
 
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from protocols._native import Overflow, PlainVec
 from protocols.boosting.params import Params
+from protocols.boosting.split import Units
 from protocols.errors import ConfigError
 from protocols.randomness import Seed
 
@@ -41,24 +42,23 @@ ADDITION = 0.63  # of a row, a column
 
 
 @dataclass(frozen=True, eq=False)
-class Quantised:
+class Quantised(Units):
     """g and h of one tree: (n,) integers, 0 for rows outside the sample, and what one unit is worth."""
 
     g: Ints
     h: Ints
-    g_unit: float
-    h_unit: float
 
     @classmethod
     def of(cls, p: Params, tree: int, g: Floats, h: Floats, sampled: NDArray[np.bool_]) -> Quantised:
         """g, h (n,) exact.  |g| <= 2^(bits-1) - 1 and 0 <= h <= 2^bits - 1 afterwards."""
-        g_top, h_top = 2 ** (p.gradient_bits - 1) - 1, 2**p.gradient_bits - 1
+        bits = p.bits(len(g))
+        g_top, h_top = 2 ** (bits - 1) - 1, 2**bits - 1
         g_unit = float(np.abs(g[sampled]).max(initial=0.0)) / g_top or 1.0
         h_unit = float(h[sampled].max(initial=0.0)) / h_top or 1.0
         u = p.rounding(tree, len(g))
         g_int = np.clip(np.floor(g / g_unit + u[:, 0]), -g_top, g_top).astype(np.int64)
         h_int = np.clip(np.floor(h / h_unit + u[:, 1]), 0, h_top).astype(np.int64)
-        return cls(np.where(sampled, g_int, 0), np.where(sampled, h_int, 0), g_unit, h_unit)
+        return cls(g_unit, h_unit, np.where(sampled, g_int, 0), np.where(sampled, h_int, 0))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from protocols.values import check_types
 Objective = Literal["binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob"]
 OBJECTIVES = ("binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob")
 MAX_DEPTH = 10
+FEW_ROWS = 5_000
 _ROUNDING, _ROWS, _COLUMNS = range(3)  # streams of public randomness
 
 
@@ -22,9 +23,11 @@ _ROUNDING, _ROWS, _COLUMNS = range(3)  # streams of public randomness
 class Params:
     """n_estimators rounds (of one tree, or with multi:softprob of `num_class` trees, which have the same rows and columns).
 
-    gradient_bits: bits of a quantised g and h; the fewer, the fewer rows the guest recognises in a sum.  min_bin_rows: no sum over fewer of a host's rows can be
-    derived (1: no limit); in `hidden` bins and nodes are limited instead, see `least_child`.
-    top_rate, other_rate: the parts of the rows that a round takes for their large gradients, and of the others (goss.py); 0: all rows.  `shared` only.
+    membership: "sealed" (nobody sees a row's gradient, margin, node or direction; sealed.py) or "open" (SecureBoost as published; open.py).  multi:softprob is one
+    against the rest where it is sealed.
+    gradient_bits: bits of a rounded g and h; None: 12 below 5,000 rows, 8 from there.  min_bin_rows: no bin of a host has fewer of its rows (1: no limit).
+    score_bits: scores of sealed trees are opened on a grid of 2^-score_bits (of squared error: of a power of two above the labels' spread).
+    top_rate, other_rate: the parts of the rows that a round takes for their large gradients, and of the others (goss.py); 0: all rows.  `open` only.
     guest_only_trees: so many first rounds use the guest's columns only; hosts hear nothing of them.
     early_stopping_rounds: rounds without a better loss on the held-out rows before training ends; 0: never.
     seed: of everything random that is public (rounding, rows, columns).  Raises ConfigError.
@@ -43,13 +46,14 @@ class Params:
     colsample_bytree: float = 1.0
     top_rate: float = 0.0
     other_rate: float = 0.0
-    gradient_bits: int = 3
+    gradient_bits: int | None = None
     min_bin_rows: int = 10
-    membership: Literal["shared", "hidden"] = "hidden"
+    membership: Literal["sealed", "open"] = "sealed"
     guest_only_trees: int = 0
     early_stopping_rounds: int = 0
     num_class: int = 1
     base_score: float | None = None
+    score_bits: int = 10
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -66,11 +70,12 @@ class Params:
             ("min_child_weight", 0 <= self.min_child_weight < np.inf, "a number of at least 0"),
             ("subsample", 0 < self.subsample <= 1, "a number above 0, at most 1"),
             ("colsample_bytree", 0 < self.colsample_bytree <= 1, "a number above 0, at most 1"),
-            ("top_rate", 0 <= self.top_rate < 1 and (self.top_rate > 0) <= (self.membership == "shared"), _GOSS),
+            ("top_rate", 0 <= self.top_rate < 1 and (self.top_rate > 0) <= (self.membership == "open"), _GOSS),
             ("other_rate", _others(self), "above 0 with top_rate and 0 without; both together, and without subsample, at most 1"),
-            ("gradient_bits", _whole(self.gradient_bits, 3, 16), "a whole number from 3 to 16"),
+            ("gradient_bits", self.gradient_bits is None or _whole(self.gradient_bits, 3, 16), "a whole number from 3 to 16, or None"),
             ("min_bin_rows", _whole(self.min_bin_rows, 1, 1_000_000), "a whole number of at least 1"),
-            ("membership", self.membership in ("shared", "hidden"), '"hidden" or "shared"'),
+            ("membership", self.membership in ("sealed", "open"), _MEMBERSHIP),
+            ("score_bits", _whole(self.score_bits, 0, 20), "a whole number from 0 to 20"),
             ("guest_only_trees", _whole(self.guest_only_trees, 0, self.n_estimators), "a whole number from 0 to n_estimators"),
             ("early_stopping_rounds", _whole(self.early_stopping_rounds, 0, 10_000), "a whole number from 0 to 10000"),
             ("num_class", _classes(self), "3 to 1000 for multi:softprob (two classes: binary:logistic), and 1 for everything else"),
@@ -90,17 +95,18 @@ class Params:
         """The trees of a round, one a class."""
         return range(number * self.num_class, (number + 1) * self.num_class)
 
-    @property
-    def least_child(self) -> int:
-        """The sum of quantised h that either side of a split needs.
+    def bits(self, rows: int) -> int:
+        """Bits of a rounded g and h over so many rows."""
+        return self.gradient_bits or (12 if rows < FEW_ROWS else 8)
 
-        In profile `hidden` no node may hold fewer than 2 min_bin_rows rows, because hosts cannot limit sums by node: a row's h is below 2^gradient_bits.
-        """
-        return 2 * self.min_bin_rows * (2**self.gradient_bits - 1) if self.membership == "hidden" and self.min_bin_rows > 1 else 1
+    @property
+    def sealed(self) -> bool:
+        return self.membership == "sealed"
 
     def check_continues(self, before: Params, trees: int) -> None:
         """Raises ConfigError unless trees with these parameters can follow `trees` trees with those of `before`; n_estimators counts all rounds."""
-        for name in ("objective", "num_class", "max_depth", "max_bin", "min_bin_rows", "membership", "base_score"):
+        same = ("objective", "num_class", "max_depth", "max_bin", "min_bin_rows", "membership", "base_score")
+        for name in (*same, "guest_only_trees") if self.sealed else same:
             if getattr(self, name) != getattr(before, name):
                 raise ConfigError(
                     f"boosted trees: a model is continued with its own {name}",
@@ -143,8 +149,9 @@ class Params:
 
 
 _GOSS = (
-    'a number from 0, below 1; above 0 only with membership = "shared": hosts must know the rows, and large gradients nearly are the label'
+    'a number from 0, below 1; above 0 only with membership = "open": hosts must know the rows, and large gradients nearly are the label'
 )
+_MEMBERSHIP = '"sealed" or "open" ("hidden" was removed: its guest could work out the bins of every row; train again with "sealed")'
 _BASES = {
     "binary:logistic": "a number between 0 and 1",
     "count:poisson": "a number above 0",

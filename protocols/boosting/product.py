@@ -90,9 +90,7 @@ class Level:
         if self.sampled is not None and numbers.x:
             whole = len(self.sampled) == self.rows
             lines = factor.view(np.int64)
-            x = tuple(
-                n.mul_mod_2_128(PlainVec.from_i64(lines[k] if whole else lines[k, self.sampled])) for k, n in enumerate(numbers.x)
-            )
+            x = tuple(n.mul_mod_2_128(PlainVec.from_i64(lines[k] if whole else lines[k, self.sampled])) for k, n in enumerate(numbers.x))
         return Shares(x, factor * numbers.u)
 
     def send_bits(self, channel: Session, party: str, difference: Words) -> None:
@@ -115,15 +113,13 @@ class Level:
 
     def receive(self, session: Session, party: str, kind: type[ShareLessPad] | type[ProductShare], places: int) -> Shares:
         message = session.channels[party].recv(kind)
-        check_lengths(party, places * self.wide, message.x)
-        if message.x.max_bits() > 128:
-            raise RemoteProtocolError(f"{party} sent shares out of range", party=party)
+        rings.check(party, message.x, places * self.wide)
         x = tuple(rings.cut(message.x, places)) if self.wide else ()
         return Shares(x, rings.from_bytes(message.u, (places, self.rows), party))
 
 
 def guest(session: Session, keys: PairKeys, level: Level, shares: Shares, owners: Ints, left: Bits) -> Shares:
-    """The guest's shares of the left children: of places without a split (owner below 0) its own shares; left (places, rows): of its own splits."""
+    """The guest's shares of the left children: of places without a split (owner below 0) its own shares; left (own places, rows): of its own splits, in order."""
     arbiter, helper = session.roles.arbiter, session.roles.hosts[0]
     pads, found = dict[int, Shares](), list[tuple[Ints, Shares]]()
     for k, host in enumerate(session.roles.hosts, 1):
@@ -133,7 +129,7 @@ def guest(session: Session, keys: PairKeys, level: Level, shares: Shares, owners
             send(session, host, ShareLessPad, shares.take(mine) - first)  # 1
             pads[k] = first + second
     own = np.flatnonzero(owners == GUEST)
-    s = left[own].astype(np.uint64)
+    s = left.astype(np.uint64)
     if len(own):
         difference = level.receive(session, arbiter, ShareLessPad, len(own)) + shares.take(own)
         level.send_bits(session, helper, level.share_of_bits(keys.with_(arbiter, f"{level.label} guest"), len(own)) - s)  # 2
@@ -181,6 +177,18 @@ def host(session: Session, keys: PairKeys, level: Level, left: Bits, of_guest: i
         pad, rest = helper_pads(level, keys.with_(arbiter_name, f"{level.label} helper"), of_guest)
         bits = level.receive_bits(session, guest_name, of_guest)
         send(session, guest_name, ProductShare, level.times(bits, pad) + rest)  # 3
+
+
+def children(shares: Shares, lefts: Shares, orders: Ints | None) -> Shares:
+    """The next level's shares: of each place its left child and its right one.  orders (trees, places of the next level): which child of its tree sits at each
+    seat; None: as they come."""
+    rights, count = shares - lefts, len(shares.u)
+    u = np.stack([lefts.u, rights.u], axis=1).reshape(2 * count, -1)
+    x = tuple(v for pair in zip(lefts.x, rights.x, strict=True) for v in pair)
+    if orders is None:
+        return Shares(x, u)
+    first = np.arange(len(orders))[:, None] * orders.shape[1]
+    return Shares(x, u).take((first + orders).ravel())
 
 
 def own_split_pads(level: Level, seed: Seed, places: int) -> tuple[Words, Shares]:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.codec import check_lengths
+from protocols.errors import RemoteProtocolError
 from protocols.randomness import Seed
 
-BITS = 48
+BITS, WIDE = 48, 128
 BYTES = BITS // 8
 Words = NDArray[np.uint64]
 MASK = np.uint64((1 << BITS) - 1)
@@ -71,6 +72,21 @@ def cut(whole: PlainVec, parts: int) -> list[PlainVec]:
     """Into so many parts of one length."""
     size = len(whole) // parts if parts else 0
     return [whole.take(np.arange(k * size, (k + 1) * size)) for k in range(parts)]
+
+
+def check(sender: str, share: PlainVec, length: int) -> None:
+    """Raises RemoteProtocolError unless it is `length` numbers modulo 2^128."""
+    check_lengths(sender, length, share)
+    if share.max_bits() > WIDE:
+        raise RemoteProtocolError(f"{sender} sent shares out of range", party=sender)
+
+
+def dot(values: Words, rows: Words) -> Words:
+    """values (k,) times rows (k, n): (n,)."""
+    total = np.zeros(rows.shape[1], dtype=np.uint64)
+    for value, row in zip(values, rows, strict=True):
+        total += value * row
+    return total
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,47 +1,58 @@
-"""Scoring aligned rows with trees whose splits lie at several parties: the guest walks down, hosts say left or right.
+"""Scoring aligned rows with trees whose splits lie at several parties.
 
-Source: the walk is that of Cheng et al., SecureBoost (arXiv 1901.08755); here without telling hosts where a row is.
-Adversary: honest but curious; in `hidden` the arbiter deals the transfers and colludes with nobody.
+Source: with open trees the walk is that of Cheng et al., SecureBoost (arXiv 1901.08755).
+Adversary: honest but curious, one party alone.
 
-     guest                                                        host P
- 0   TreesName: all hold parts of the same model  ----------->
- shared
- 1                                                <-----------    AllDirections: for each of its splits, which rows go left
- hidden, for every block of rows
- 1   DealOrder: rows times trees, to the arbiter
-     each level, all trees at once
- 2   Choices: which seat a row has, masked        ----------->
-                                                  <-----------    MaskedBits: whether the row goes left, for every seat of every tree
- 3   adds up the leaf values
+     guest                                 arbiter                            host P
+ open trees
+ 1   TreesName: all hold parts of the same model  ------------------------->
+                                                  <-------------------------  AllDirections: for each of its splits, which rows go left
+ 2   adds up the leaf values
+ sealed trees
+ 1   walk.py: shares of every row's margin, which nobody sees
+ 2   RowTags  ------------------------------------------------------------->  the first host: rho, uniform, from a secret key of its own, the customer's id,
+                                                                              its own bins of this row and the tag
+                                                  RoundingPads rho   <------
+ 3        <------------------------------  OpenedScores m_A - rho, floor(rho / 2^t)
+     floor((m_G + m_A - rho) / 2^t) + floor(rho / 2^t) + 1
 
-Who learns what.  Guest, shared: which rows go left at each split of a host.  Guest, hidden: that of the splits on a row's paths only.  Hosts: nothing; the
-arbiter: rows, trees, levels.  Cost: shared one bit a row and split; hidden 2^depth bits and depth bytes a row, tree and host.
+The opened number is the margin divided by 2^t, rounded down or up: up with probability equal to the fraction, over rho.  rho is the same whenever the same row is scored by the same
+model, so that scoring again, alone or in any batch, gives the same bits and nothing finer; a row whose columns changed has another rho.
+Who learns what.  Guest, open: which rows go left at each split of a host.  Guest, sealed: scores on a grid of 2^-score_bits, and for each one comparison with a secret number below the
+grid.  The first host, sealed: of a customer that is scored again, whether the guest's bins changed (RowTags: a keyed hash, different for each customer).  Arbiter: how many rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hmac
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols.binning import Binned
-from protocols.boosting import transfer
+from protocols.boosting import rings, walk
 from protocols.boosting.ensemble import Ensemble, HostSplits
+from protocols.boosting.keys import agree
 from protocols.boosting.levels import pack_bits, unpack_bits
-from protocols.boosting.packing import Floats, Ints
-from protocols.boosting.tree import GUEST, Bits, Tree
+from protocols.boosting.packing import Floats
+from protocols.boosting.rings import Words
+from protocols.boosting.sealed import alone
+from protocols.boosting.sealed_parts import ArbiterTrees, GuestTrees
+from protocols.boosting.tree import walker
 from protocols.channel import broadcast
-from protocols.errors import ModelError, RemoteProtocolError
-from protocols.message import PUBLIC, REVEALED, Message
+from protocols.codec import check_lengths
+from protocols.errors import ModelError
+from protocols.glm.sealed_link import UNIT
+from protocols.message import BLINDED, PUBLIC, REVEALED, Message
 from protocols.session import Session
 
-BLOCK = 1 << 22  # rows times trees that are under way at once
+TAG = 16  # bytes
+MOST_SPLITS = 1 << 24
 
 
-class TreesName(Message, disclosure=PUBLIC, learns="the random name of the model that scores, and how many of its trees it uses"):
+class TreesName(Message, disclosure=PUBLIC, learns="the random name of the model that scores"):
     model_id: bytes  # (16,)
-    trees: int
 
 
 class AllDirections(
@@ -54,56 +65,89 @@ class AllDirections(
     left: bytes  # bitmap (splits, rows)
 
 
-def guest(session: Session, binned: Binned, part: Ensemble) -> Floats:
-    """Margins (rows, outputs) of the guest's rows.  Learns: directions.  Raises ModelError, ProtocolError."""
-    hosts = session.hosts
-    broadcast(hosts, TreesName(part.model_id, len(part.trees)))  # 0
-    if part.params.membership == "shared":
-        tables = [receive_all(session, k, len(binned), part) for k in range(len(hosts))]  # 1
-        steps = [tree.value[tree.route(len(binned), walker(binned, tree, tables))] for tree in part.trees]
-        return part.margin(steps, len(binned))
-    blocks = row_blocks(len(binned), len(part.trees))
-    margins = [part.margin(walk_sealed(session, Binned(binned.binner, binned.bins[rows]), part), len(rows)) for rows in blocks]
-    session.arbiter.send(transfer.DealOrder(0, 0))
-    return np.concatenate([part.margin([], 0), *margins])
+class RowTags(
+    Message,
+    disclosure=REVEALED,
+    permit="scores-to-guest",
+    learns="for each row a keyed hash of the customer and the sender's bins: of a customer scored before, whether these changed",
+):
+    tags: bytes  # (rows, TAG)
 
 
-def host(session: Session, binned: Binned, part: HostSplits, depth: int) -> None:
-    """A host's side; depth: of the trees in profile `hidden`, 0 in `shared`.  Learns: nothing.  Raises ModelError."""
-    name = session.guest.recv(TreesName)
-    if name.model_id != part.model_id:
-        raise ModelError(
-            f"{session.roles.guest} scores with another model than this party's part belongs to",
-            remedy="Give every party the model folder of the same run",
-            party=session.me,
-        )
-    if not 0 <= name.trees <= transfer.MOST_ROWS:
-        raise RemoteProtocolError(f"{session.roles.guest} scores with an impossible number of trees", party=session.roles.guest)
-    every = np.arange(len(binned))
+class RoundingPads(Message, disclosure=BLINDED, learns="nothing: for each row and output a uniform number"):
+    rho: bytes  # (outputs, rows) of 6 bytes
+
+
+class OpenedScores(
+    Message, disclosure=REVEALED, permit="scores-to-guest", learns="for each row the joint score, rounded to a grid of 2^-score_bits"
+):
+    shares: bytes  # (outputs, rows) of 6 bytes
+    pads: bytes  # (outputs, rows) of 6 bytes
+
+
+def guest(session: Session, binned: Binned, part: Ensemble | GuestTrees, names: Sequence[bytes]) -> Floats:
+    """Margins (rows, outputs) of the guest's rows, of sealed trees rounded; names: the canonical id of each row.
+
+    Learns: of open trees directions, of sealed ones the rounded scores.  Raises ModelError, ProtocolError.
+    """
+    if isinstance(part, GuestTrees):
+        return guest_sealed(session, binned, part, names)
+    broadcast(session.hosts, TreesName(part.model_id))  # 1
+    tables = [receive_all(session, k, len(binned), part) for k in range(len(session.hosts))]
+    steps = [tree.value[tree.route(len(binned), walker(binned, tree, tables))] for tree in part.trees]
+    return part.margin(steps, len(binned))  # 2
+
+
+def guest_sealed(session: Session, binned: Binned, part: GuestTrees, names: Sequence[bytes]) -> Floats:
+    share = walk.guest(session, agree(session), binned, part)  # 1
+    share = share + np.rint(alone(part.own, binned).T / part.margin_unit).astype(np.int64).view(np.uint64)
+    session.channels[session.roles.hosts[0]].send(RowTags(b"".join(hashes(part.score_key, names, binned, b"", TAG))))  # 2
+    opened, shift = session.arbiter.recv(OpenedScores), UNIT - part.params.score_bits
+    less, high = (rings.from_bytes(data, share.shape, session.roles.arbiter) for data in (opened.shares, opened.pads))  # 3
+    rounded = rings.signed((rings.signed(share + less) >> shift).view(np.uint64) + high + np.uint64(1))
+    whole = rings.signed(rounded.view(np.uint64) << np.uint64(shift))
+    return np.asarray(whole.T * part.margin_unit)
+
+
+def host(session: Session, binned: Binned, part: HostSplits, depth: int, names: Sequence[bytes]) -> None:
+    """A host's side; depth: of sealed trees, 0 of open ones; names: as the guest's.  Learns: as above.  Raises ModelError, ProtocolError."""
     if not depth:
-        lefts = [part.goes_left(binned, every, k) for k in range(len(part))]
-        session.guest.send(AllDirections(len(part), pack_bits(lefts)))  # 1
+        name = session.guest.recv(TreesName)
+        if name.model_id != part.model_id:
+            raise walk.another_model(session)
+        every = np.arange(len(binned))
+        session.guest.send(AllDirections(len(part), pack_bits([part.goes_left(binned, every, k) for k in range(len(part))])))  # 1
         return
-    handles = {where: k for k, where in enumerate(part.seat)}
-    for rows in row_blocks(len(binned), name.trees):
-        for level in range(depth):
-            words = []
-            for tree in range(name.trees):
-                found = [handles.get((tree, level, seat)) for seat in range(1 << level)]
-                columns = [None if k is None else part.goes_left(binned, rows, k) for k in found]
-                words.append(transfer.bit_words(columns, len(rows)))
-            transfer.answer(session, np.concatenate(words) if words else np.zeros(0, dtype=np.uint64), 1 << level)  # 2
+    outputs = walk.host(session, agree(session), binned, part, depth)  # 1
+    if session.me == session.roles.hosts[0]:
+        tags = session.guest.recv(RowTags).tags  # 2
+        check_lengths(session.roles.guest, TAG * len(binned), tags, what="bytes of tags")
+        rho = hashes(part.score_key, names, binned, tags, rings.BYTES * outputs)
+        words = np.frombuffer(b"".join(rho), dtype=np.uint8).reshape(len(binned), outputs, rings.BYTES)
+        session.arbiter.send(RoundingPads(np.ascontiguousarray(words.transpose(1, 0, 2)).tobytes()))
 
 
-def arbiter(session: Session) -> None:
-    """Deals the transfers of profile `hidden`."""
-    transfer.serve(session)
+def arbiter(session: Session, part: ArbiterTrees) -> None:
+    """The arbiter's side, of sealed trees.  Learns: how many rows.  Raises ModelError, ProtocolError."""
+    share = walk.arbiter(session, agree(session), part)  # 1
+    helper, shift = session.roles.hosts[0], np.uint64(UNIT - part.score_bits)
+    rho: Words = rings.from_bytes(session.channels[helper].recv(RoundingPads).rho, share.shape, helper)
+    session.guest.send(OpenedScores(rings.to_bytes(share - rho), rings.to_bytes(rho >> shift)))  # 3
 
 
-def row_blocks(rows: int, trees: int) -> list[Ints]:
-    """Consecutive rows whose transfers fit into memory."""
-    size = max(1, BLOCK // max(1, trees))
-    return [np.arange(start, min(start + size, rows)) for start in range(0, rows, size)]
+def hashes(key: bytes, names: Sequence[bytes], binned: Binned, tags: bytes, size: int) -> list[bytes]:
+    """`size` pseudo-random bytes for each row, from a secret key, the customer's id, this party's bins and, at the first host, the guest's tag."""
+    rows = np.ascontiguousarray(binned.bins, dtype="<i2")
+    found = []
+    for k, name in enumerate(names):
+        parts = (name, rows[k].tobytes(), tags[TAG * k : TAG * (k + 1)])
+        seed = hmac.digest(key, b"".join(len(part).to_bytes(4, "big") + part for part in parts), "sha256")
+        found.append((seed if size <= len(seed) else expanded(seed, size))[:size])
+    return found
+
+
+def expanded(seed: bytes, size: int) -> bytes:
+    return b"".join(hmac.digest(seed, number.to_bytes(4, "big"), "sha256") for number in range(-(-size // 32)))
 
 
 def receive_all(session: Session, k: int, rows: int, part: Ensemble) -> NDArray[np.bool_]:
@@ -111,45 +155,10 @@ def receive_all(session: Session, k: int, rows: int, part: Ensemble) -> NDArray[
     channel = session.hosts[k]
     message = channel.recv(AllDirections)
     needed = max((int(t.feature[t.owner == k + 1].max(initial=-1)) for t in part.trees), default=-1) + 1
-    if not needed <= message.splits < 1 << 24:
+    if not needed <= message.splits < MOST_SPLITS:
         raise ModelError(
             f"{channel.peer} has fewer splits than this party's part of the model names",
             remedy="Give every party the model folder of the same run",
             party=channel.peer,
         )
     return unpack_bits(message.left, message.splits * rows, channel.peer).reshape(message.splits, rows)
-
-
-def walker(binned: Binned, tree: Tree, tables: Sequence[NDArray[np.bool_]]) -> Callable[[int, Ints], Bits]:
-    """Directions at the nodes of one tree, from the guest's own columns and what the hosts sent."""
-
-    def goes_left(node: int, rows: Ints) -> Bits:
-        owner, feature = int(tree.owner[node]), int(tree.feature[node])
-        if owner == GUEST:
-            return binned.goes_left(rows, feature, int(tree.cut[node]), bool(tree.missing_left[node]))
-        return np.asarray(tables[owner - 1][feature, rows])
-
-    return goes_left
-
-
-def walk_sealed(session: Session, binned: Binned, part: Ensemble) -> list[Floats]:
-    """Each tree's step of each row, level by level; all trees at once."""
-    rows, trees, depth = len(binned), part.trees, part.params.max_depth
-    session.arbiter.send(transfer.DealOrder(rows * max(1, len(trees)), depth))  # 1
-    at, place = np.zeros((len(trees), rows), dtype=np.int64), np.zeros((len(trees), rows), dtype=np.int64)
-    for level in range(depth):
-        seats = np.array([part.seats[t * depth + level][place[t]] for t in range(len(trees))]).reshape(-1)
-        asked = [transfer.Choosing.ask(session.arbiter, channel, seats, 1 << level) for channel in session.hosts]  # 2
-        bits = [choosing.take().reshape(len(trees), rows) for choosing in asked]
-        for t, tree in enumerate(trees):
-            owner, here = tree.owner[at[t]], at[t]
-            left = np.ones(rows, dtype=np.bool_)
-            for k, answered in enumerate(bits, 1):
-                left = np.where(owner == k, answered[t], left)
-            for node in np.flatnonzero(tree.owner == GUEST):
-                mine = np.flatnonzero(here == node)
-                left[mine] = binned.goes_left(mine, int(tree.feature[node]), int(tree.cut[node]), bool(tree.missing_left[node]))
-            inner = owner >= GUEST
-            at[t] = np.where(inner, np.where(left, tree.left[here], tree.left[here] + 1), here)
-            place[t] = 2 * place[t] + (inner & ~left)
-    return [tree.value[at[t]] for t, tree in enumerate(trees)]  # 3

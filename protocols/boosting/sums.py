@@ -115,7 +115,8 @@ def left_sums(cells: V, single: NDArray[np.bool_], bins: int, missing: int) -> V
     part = first[:, None, None] + np.arange(1 + missing)[:, None] * variant + np.arange(bins)
     order = (part * blocks + np.arange(blocks)[:, None, None]).reshape(blocks // len(single), -1)
     whole = (missing * variant + bins - 1) * blocks + np.arange(0, blocks, len(single))
-    return join(parts).take(np.column_stack([order, whole]).ravel())
+    joined: V = join(parts)
+    return joined.take(np.column_stack([order, whole]).ravel())
 
 
 def join(vectors: Sequence[V]) -> V:

@@ -118,21 +118,24 @@ class Growing:
         """The tree, and the step (rows,) of every row's margin; leaf values from exact g, h over the sampled rows."""
         nodes = len(self.owner)
         g_sum, h_sum = (np.bincount(self.at[sampled], weights=v[sampled], minlength=nodes).astype(np.float64) for v in (g, h))
+        tree = self.tree(leaf_values(p, g_sum, h_sum))
+        return tree, tree.value[self.at]
+
+    def tree(self, values: Floats) -> Tree:
+        """With what each node would be worth as a leaf."""
         owner = np.array(self.owner, dtype=np.int64)
-        value = np.where(owner == LEAF, leaf_values(p, g_sum, h_sum), 0.0)
-        tree = Tree(
+        return Tree(
             owner,
             np.array(self.feature, dtype=np.int64),
             np.array(self.cut, dtype=np.int64),
             np.array(self.missing_left, dtype=np.bool_),
             np.array(self.left, dtype=np.int64),
             np.array(self.gain),
-            value,
+            np.where(owner == LEAF, values, 0.0),
         )
-        return tree, value[self.at]
 
 
-def plain_offer(binned: Binned, candidates: Candidates, growing: Growing, q: Quantised, valid: Bits | None = None) -> Offer:
+def plain_offer(binned: Binned, candidates: Candidates, growing: Growing, q: Quantised) -> Offer:
     """The sums on the left of every candidate at every active node, from q in the clear."""
     position, nodes, bins = growing.position(), len(growing.active), binned.missing + 1
     if not len(candidates):
@@ -147,10 +150,22 @@ def plain_offer(binned: Binned, candidates: Candidates, growing: Growing, q: Qua
         table = table.astype(np.int64).reshape(nodes, len(columns), bins)
         upto, alone = np.cumsum(table[:, :, :-1], axis=2)[:, place, candidates.cut], table[:, place, candidates.cut]
         sums.append(np.where(candidates.single, alone, upto) + np.where(candidates.missing_left, table[:, place, -1], 0))
-    return Offer(sums[0], sums[1], valid)
+    return Offer(sums[0], sums[1])
 
 
-def own_split(candidates: Candidates, choice: Choice) -> Split:
-    """The first in canonical order of the candidates that tie, whoever's they are."""
-    c = int(choice.ties[0])
+def own_split(candidates: Candidates, choice: Choice, c: int | None = None) -> Split:
+    """Candidate c of those that tie, whoever's they are; by default the first in canonical order."""
+    c = int(choice.ties[0]) if c is None else c
     return choice.party, int(candidates.feature[c]), int(candidates.cut[c]), bool(candidates.missing_left[c]), choice.gain
+
+
+def walker(binned: Binned, tree: Tree, tables: Sequence[NDArray[np.bool_]]) -> Callable[[int, Ints], Bits]:
+    """Directions at the nodes of one tree, from the guest's own columns and what the hosts sent, (splits, rows) each."""
+
+    def goes_left(node: int, rows: Ints) -> Bits:
+        owner, feature = int(tree.owner[node]), int(tree.feature[node])
+        if owner == GUEST:
+            return binned.goes_left(rows, feature, int(tree.cut[node]), bool(tree.missing_left[node]))
+        return np.asarray(tables[owner - 1][feature, rows])
+
+    return goes_left

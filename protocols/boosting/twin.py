@@ -1,12 +1,11 @@
-"""The plaintext twin: the same trees from all tables in one place, without messages and without encryption.
+"""The plaintext twins: the same trees from all tables in one place, without messages and without encryption.
 
-Same bins, same quantised g and h, same limits, same ties.  It is what the protocols must equal bit for bit, and what encryption is measured against.
+Same bins, same rounded g and h, same limits, same ties.  They are what the protocols must equal bit for bit, and what encryption is measured against.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -15,39 +14,16 @@ from protocols.boosting.ensemble import Rounds, may_end
 from protocols.boosting.levels import own_columns
 from protocols.boosting.packing import Floats, Ints, Quantised
 from protocols.boosting.params import Params
-from protocols.boosting.split import choose
-from protocols.boosting.support import Node, Support
+from protocols.boosting.split import Choice, choose, leaf_values
 from protocols.boosting.tree import Bits, Growing, Split, Tree, own_split, plain_offer
 
-
-@dataclass(eq=False)
-class Limits:
-    """One host's lists at the nodes of the present level; rows: of each node, those in the tree's sample."""
-
-    support: Support
-    nodes: list[Node]
-
-    @classmethod
-    def root(cls, binned: Binned, candidates: Candidates, least: int, sampled: Bits) -> Limits:
-        support = Support(binned, candidates, least)
-        return cls(support, [support.root(np.flatnonzero(sampled))])
-
-    def go_down(self, parents: Sequence[int], rows: Sequence[Ints]) -> None:
-        firsts = [len(left) <= len(right) for left, right in zip(rows[::2], rows[1::2], strict=True)]
-        splits = [
-            (self.nodes[parent], *((left, len(right)) if first else (right, len(left))))
-            for parent, left, right, first in zip(parents, rows[::2], rows[1::2], firsts, strict=True)
-        ]
-        pairs = self.support.descend(splits)
-        self.nodes = [node for pair, first in zip(pairs, firsts, strict=True) for node in (pair if first else pair[::-1])]
-
-    @property
-    def listed(self) -> Bits:
-        return np.array([node.listed for node in self.nodes])
+# Which of the candidates that tie is taken: of a level and a place among its 2^level nodes.
+Pick = Callable[[int, int, Choice], int]
 
 
 def train(blocks: Sequence[Binned], p: Params, rounds: Rounds) -> list[Tree]:
-    """blocks: the guest's rows, then each host's.  Trees name columns and cuts of all parties; `rounds` ends with the margins."""
+    """Trees with exact leaf values, as open trees have them.  blocks: the guest's rows, then each host's.  Trees name columns and cuts of all parties; `rounds`
+    ends with the margins."""
     columns = [b.columns for b in blocks]
     for number in rounds.numbers:
         g, h, sampled = rounds.gradients(number)
@@ -63,19 +39,36 @@ def grow(
     blocks: Sequence[Binned], candidates: Sequence[Candidates], p: Params, tree: int, g: Floats, h: Floats, sampled: Bits
 ) -> tuple[Tree, Floats]:
     """One tree, and its step of every row's margin."""
-    q, least = Quantised.of(p, tree, g, h, sampled), p.min_bin_rows if p.membership == "shared" else 1
-    limits = [Limits.root(b, c, least, sampled) for b, c in zip(blocks[1:], candidates[1:], strict=True)]
-    growing = Growing(len(sampled))
-    for _ in range(p.max_depth):
-        valid = [None, *(limit.listed for limit in limits)]
-        offers = [plain_offer(b, c, growing, q, v) for b, c, v in zip(blocks, candidates, valid, strict=True)]
+    growing = grown(blocks, candidates, p, Quantised.of(p, tree, g, h, sampled), first_tie)
+    return growing.finish(p, g, h, sampled)
+
+
+def grow_rounded(
+    blocks: Sequence[Binned], candidates: Sequence[Candidates], p: Params, q: Quantised, margin_unit: float, pick: Pick
+) -> tuple[Tree, Ints]:
+    """One sealed tree from rounded gradients (0 for rows that it is not trained on), its leaf values in units of margins; and every row's step.  pick: how ties were drawn."""
+    growing = grown(blocks, candidates, p, q, pick)
+    g, h = (np.bincount(growing.at, weights=v, minlength=len(growing.owner)).astype(np.float64) for v in (q.g, q.h))
+    steps = np.rint(leaf_values(p, g * q.g_unit, h * q.h_unit) / margin_unit)
+    tree = growing.tree(steps)
+    return tree, tree.value[growing.at].astype(np.int64)
+
+
+def grown(blocks: Sequence[Binned], candidates: Sequence[Candidates], p: Params, q: Quantised, pick: Pick) -> Growing:
+    growing = Growing(len(q.g))
+    for level in range(p.max_depth):
+        offers = [plain_offer(b, c, growing, q) for b, c in zip(blocks, candidates, strict=True)]
         choices, rows = choose(p, q, offers, *growing.totals(q)), growing.rows_of()
-        splits: list[Split | None] = [own_split(candidates[c.party], c) if c else None for c in choices]
+        splits: list[Split | None] = [
+            own_split(candidates[c.party], c, pick(level, int(place), c)) if c else None
+            for c, place in zip(choices, growing.pads, strict=True)
+        ]
         lefts = [blocks[s[0]].goes_left(here, *s[1:4]) if s else None for s, here in zip(splits, rows, strict=True)]
         growing.split(splits, lefts, rows)
         if not len(growing.active):
             break
-        below = [here[sampled[here]] for here in growing.rows_of()]
-        for limit in limits:
-            limit.go_down([k for k, c in enumerate(choices) if c], below)
-    return growing.finish(p, g, h, sampled)
+    return growing
+
+
+def first_tie(level: int, place: int, choice: Choice) -> int:
+    return int(choice.ties[0])

@@ -1,4 +1,4 @@
-"""Vertical gradient-boosted trees whose hosts know which rows a node holds: the fast profile, `membership="shared"`.
+"""Vertical gradient-boosted trees as SecureBoost publishes them, `membership="open"`: for measuring, and for partners who accept what it gives away.
 
 Source: Cheng et al., SecureBoost (arXiv 1901.08755); packing of g and h, and sibling subtraction, as in Chen et al., SecureBoost+ (arXiv 2110.10927).
 Adversary: honest but curious.  No arbiter: the guest holds the key, because it must open the sums.
@@ -12,7 +12,7 @@ Adversary: honest but curious.  No arbiter: the guest holds the key, because it 
          with top_rate      SampledRows  ------------>  which rows (goss.py)
   1      quantises g, h of the sampled rows for each class, packs, encrypts
          RowGradients [[g|h]], in chunks          ------------>
- each tree of the round, one a class; each level
+ each tree of the round, one for each class; each level
   2                                                              adds up by (column, bin); of siblings the smaller, the other by subtraction
                                                   <------------  BinSums: prefix sums over bins; list shuffled, filled up, packed, re-randomised
   3      opens; the best split of each node over all parties
@@ -22,12 +22,12 @@ Adversary: honest but curious.  No arbiter: the guest holds the key, because it 
  at the end of a tree
   6      leaf values from exact g and h, at the guest alone
 
-Who learns what.  Guest: at every node the sums of quantised g and h left of each of a host's boundaries, none of which it can name and none over fewer
-than min_bin_rows rows (support.py); the rows that go left where a host's split won.  Host: which rows a node holds (labels correlate with that:
-`hidden` keeps it from hosts), which of its splits won and which of its others would have gained the same.  Nobody but the guest learns a gradient, sum, gain,
-count or leaf value.
-Cost a tree: n encryptions and ciphertexts of traffic, fewer where classes share them (packing.py); hosts about n * columns products for the first level and half of that for each other, fewer by joint
-tables; about 2 (gradient_bits + log2 n) squarings a boundary and node to pack; one decryption for every plaintext full of boundaries.
+Who learns what.  Guest: at every node the sums of quantised g and h left of each of a host's candidates, none of which it can name; the rows that go left where a
+host's split won.  Each sum is an equation in the bins of the host's rows whose other numbers the guest knows, and directions order the rows by themselves:
+assume that the guest learns, without the column's name, the bin of every row in every column that wins.  Host: which rows a node holds, and so nearly the labels; which of its
+splits won and which of its others would have gained the same.  Nobody but the guest learns a gradient, sum, gain, count or leaf value.
+Cost of a tree: n encryptions and ciphertexts of traffic, fewer where classes share them (packing.py); hosts about n * columns products for the first level and half of
+that for each other, fewer by joint tables; about 2 (gradient_bits + log2 n) squarings for each candidate and node to pack; one decryption for every plaintext full of candidates.
 Error: none; the trees equal those of twin.py bit for bit.
 """
 
@@ -58,7 +58,6 @@ from protocols.boosting.packing import Ints, Packing, Quantised, shared_by
 from protocols.boosting.params import Params
 from protocols.boosting.split import Choice, Offer, choose
 from protocols.boosting.sums import SumTable, shuffled
-from protocols.boosting.support import Node, Support
 from protocols.boosting.tree import Bits, Growing, plain_offer
 from protocols.channel import Channel, broadcast
 from protocols.cipher import HEAD_ROOM, CipherVec, DecryptionKey
@@ -72,7 +71,7 @@ class BinSums(
     Message,
     disclosure=REVEALED,
     permit="bin-sums-to-guest",
-    learns="at each node, the sums of quantised g and h left of boundaries that it cannot name, none over fewer than min_bin_rows rows",
+    learns="at each node, the sums of quantised g and h left of candidates that it cannot name; many of them determine the bin of every row",
 ):
     length: int  # of each node's list, repeats included
     sums: CipherVec  # (nodes * length / slots,) packed
@@ -81,7 +80,7 @@ class BinSums(
 class OwnWins(
     Message,
     disclosure=REVEALED,
-    permit="own-wins-to-host",
+    permit="partition-to-hosts",
     learns="which of its own splits won at which node, and which others would have gained exactly as much",
 ):
     nodes: Int32s  # (won,) positions among the level's nodes
@@ -95,7 +94,7 @@ class Directions(
     left: bytes  # bitmap over the rows of these nodes
 
 
-class NodeRows(Message, disclosure=REVEALED, permit="node-rows-to-hosts", learns="which rows each node of the next level holds"):
+class NodeRows(Message, disclosure=REVEALED, permit="partition-to-hosts", learns="which rows each node of the next level holds"):
     split: bytes  # bitmap over the level's nodes
     left: bytes  # bitmap over the rows of the nodes that are split
 
@@ -153,7 +152,7 @@ def layout(p: Params, rows: int, key_bits: int, columns: Sequence[int] = ()) -> 
     """Of plaintexts; columns: how many each party has.  Raises ConfigError where not even one sum fits."""
     hosts = sum(columns[1:])
     sums = hosts * p.max_bin * (2**p.max_depth - 1)
-    return shared_by(Packing(rows, p.gradient_bits, key_bits - HEAD_ROOM - 1), p.num_class, hosts, sums, added=False)
+    return shared_by(Packing(rows, p.bits(rows), key_bits - HEAD_ROOM - 1), p.num_class, hosts, sums, added=False)
 
 
 def next_handles(rounds: Rounds, parties: int) -> Callable[[int, int], int]:
@@ -186,7 +185,7 @@ def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = No
 
 
 class HostTree:
-    """A host's side of one tree: which rows, which list and which sums each node of the present level has."""
+    """A host's side of one tree: which rows and which sums each node of the present level has."""
 
     def __init__(
         self,
@@ -201,9 +200,7 @@ class HostTree:
     ) -> None:
         self.session, self.binned, self.p, self.packing, self.candidates, self.splits = session, binned, p, packing, candidates, splits
         self.sampled, self.places, self.gh = sampled, np.cumsum(sampled) - 1, gh
-        self.support = Support(binned, candidates, p.min_bin_rows)
         self.rows: list[Ints] = [np.arange(len(binned))]
-        self.nodes: list[Node] = [self.support.root(np.flatnonzero(sampled))]
 
     def grow(self, table: SumTable, place: int) -> None:
         """table: of the first node; place: of the tree's class in the ciphertexts."""
@@ -230,8 +227,7 @@ class HostTree:
 
     def offer(self, table: SumTable, place: int) -> Ints:
         """Step 2: sends every node's list, of the class at `place` of the ciphertexts; returns what stands in the lists, (nodes, length)."""
-        listed = np.array([node.listed for node in self.nodes])
-        lists = shuffled(self.session.seed("shuffle"), listed, self.packing.groups)
+        lists = shuffled(self.session.seed("shuffle"), len(self.rows), len(self.candidates), self.packing.groups)
         self.session.guest.send(BinSums(lists.shape[1], seal_sums(self.session, self.packing, place, table.listed(lists))))
         return lists
 
@@ -239,7 +235,7 @@ class HostTree:
         """Step 3: keeps the splits that won; returns which rows of their nodes go left."""
         guest = self.session.roles.guest
         message = self.session.guest.recv(OwnWins)
-        nodes = check_ints(guest, message.nodes, 0, len(self.nodes), "nodes")
+        nodes = check_ints(guest, message.nodes, 0, len(self.rows), "nodes")
         ties = check_ints(guest, message.ties, 1, lists.shape[1] + 1, "counts of ties")
         positions = check_ints(guest, message.positions, 0, lists.shape[1], "positions in a list")
         check_lengths(guest, len(nodes), ties, what="wins")
@@ -256,22 +252,17 @@ class HostTree:
         return lefts
 
     def go_down(self) -> tuple[Ints, list[bool]]:
-        """Step 5: the next level's rows and lists; returns which nodes were split, and for each whether its left child is the smaller one."""
+        """Step 5: the next level's rows; returns which nodes were split, and for each whether its left child is the smaller one."""
         guest, message = self.session.roles.guest, self.session.guest.recv(NodeRows)
-        parents = np.flatnonzero(unpack_bits(message.split, len(self.nodes), guest))
+        parents = np.flatnonzero(unpack_bits(message.split, len(self.rows), guest))
         sizes = [len(self.rows[k]) for k in parents]
         left = unpack_bits(message.left, sum(sizes), guest)
-        rows, splits, left_smaller = list[Ints](), list[tuple[Node, Ints, int]](), list[bool]()
+        rows, left_smaller = list[Ints](), list[bool]()
         for k, goes_left in zip(parents, segments(left, sizes), strict=True):
             pair = [self.rows[k][goes_left], self.rows[k][~goes_left]]
-            inside = [self.inside(r) for r in pair]
-            first = len(inside[0]) <= len(inside[1])
-            splits.append((self.nodes[k], *((inside[0], len(inside[1])) if first else (inside[1], len(inside[0])))))
             rows += pair
-            left_smaller.append(first)
-        pairs = self.support.descend(splits)
-        nodes = [node for pair, first in zip(pairs, left_smaller, strict=True) for node in (pair if first else pair[::-1])]
-        self.rows, self.nodes = rows, nodes
+            left_smaller.append(len(self.inside(pair[0])) <= len(self.inside(pair[1])))
+        self.rows = rows
         return parents, left_smaller
 
 

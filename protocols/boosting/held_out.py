@@ -1,0 +1,121 @@
+"""When sealed training ends, where the job asks for early stopping: after each round the arbiter learns the mean loss of the rows held out for it, and tells the others.
+
+     guest: m_G, y                        arbiter: m_A                        first host
+ 1        <-------------------------------- Deal ---------------------------->
+     shares of F(m) and m by a look-up (look_up.py); F: the loss of a row, less label times margin
+ 2   shares of y m (factors.py)
+ 3   sum over rows and noise
+     HeldOutLoss  --------------------->  the mean loss, rounded at random to 2^-GRID
+ 4        <-----------------------------  MoreRounds, to all data parties
+ at the end
+          <-----------------------------  RoundsKept, to all data parties: up to the best round
+
+Of squared error the guest takes its label off its own share of the margin, and F is the square.  Who learns what: the arbiter the mean loss after each round;
+all parties whether it still improves, and how many rounds the model keeps.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols._native import PlainVec
+from protocols.boosting import factors, rings
+from protocols.boosting.gradients import Scale, deal, look_up_margins
+from protocols.boosting.keys import PairKeys
+from protocols.boosting.rings import Words
+from protocols.channel import broadcast
+from protocols.curves import Curve
+from protocols.errors import DataError
+from protocols.glm.sealed_link import UNIT, EdgeShare, receive_edge
+from protocols.message import REVEALED, Message
+from protocols.session import Session
+
+Floats = NDArray[np.float64]
+GRID = 20  # fractional bits of the mean loss that is opened
+LABEL = 8  # fractional bits of labels of counts
+LEAST_ROWS = 30
+
+
+class HeldOutLoss(
+    Message,
+    disclosure=REVEALED,
+    permit="loss-to-arbiter",
+    learns="the mean loss of the rows held out to end training, rounded to about a millionth",
+):
+    share: PlainVec  # (1,)
+
+
+class MoreRounds(Message, disclosure=REVEALED, permit="loss-to-arbiter", learns="whether the loss on the held-out rows still improves"):
+    more: bool
+
+
+class RoundsKept(
+    Message, disclosure=REVEALED, permit="loss-to-arbiter", learns="after which round the loss on the held-out rows was lowest"
+):
+    rounds: int
+
+
+def check_rows(rows: int, party: str) -> None:
+    """Raises DataError where too few rows would decide when training ends."""
+    if rows < LEAST_ROWS:
+        raise DataError(
+            f"{rows} rows are too few to decide when training ends: their loss would tell too much of single rows",
+            remedy="Raise validation, use more rows, or set early_stopping_rounds = 0",
+            party=party,
+            expected=f"at least {LEAST_ROWS}",
+        )
+
+
+def curves(scale: Scale) -> list[Curve]:
+    """F, and the margin itself where labels multiply it."""
+    loss = scale.loss_curve
+    return [loss] if scale.squared else [loss, Curve(lambda z: z, UNIT, loss.range_log2, fraction=loss.fraction)]
+
+
+def host(session: Session, keys: PairKeys, scale: Scale, label: str, rows: int) -> None:
+    """A host's side over so many rows (times classes)."""
+    if session.me != session.roles.hosts[0]:
+        return
+    deal(session, rows, len(curves(scale)))  # 1
+    if not scale.squared:
+        factors.host(session, keys, f"{label} labels", rows, 1)  # 2
+
+
+def guest(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Words, y: Floats) -> None:
+    """margin, y (rows,): the guest's shares of the margins, and the labels (of several classes one class after the other)."""
+    if scale.squared:
+        margin = margin - np.rint(y / scale.margin_unit).astype(np.int64).view(np.uint64)
+    looked, edge = look_up_margins(session, margin, curves(scale), first=True)  # 1
+    session.arbiter.send(EdgeShare(edge))
+    total = looked[0].sum().shift_left(LABEL)
+    if not scale.squared:
+        (product,) = factors.guest(session, keys, f"{label} labels", np.rint(y * 2.0**LABEL).astype(np.int64), looked[1:])  # 2
+        total = total - product.sum()
+    bits = noise_bits(scale, len(y))
+    noise = session.seed("loss noise", total.to_bytes()).integers(1, bits) if bits > 0 else PlainVec.zeros(1)
+    session.arbiter.send(HeldOutLoss((total + noise).mod_2_128()))  # 3
+
+
+def arbiter(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Words) -> float:
+    """The mean loss, on a grid."""
+    looked, edge = look_up_margins(session, margin, curves(scale), first=False)  # 1
+    receive_edge(session, edge)
+    total = looked[0].sum().shift_left(LABEL)
+    if not scale.squared:
+        total = total - factors.arbiter(session, keys, f"{label} labels", looked[1:])[0].sum()  # 2
+    theirs = session.guest.recv(HeldOutLoss).share  # 3
+    rings.check(session.roles.guest, theirs, 1)
+    (opened,) = rings.add(total, theirs).to_ints()
+    whole = round(opened / len(margin) * 2.0 ** (GRID - LABEL - scale.loss_curve.fraction))
+    return float(whole / 2**GRID)
+
+
+def noise_bits(scale: Scale, rows: int) -> int:
+    """Bits of a sum that lie below the grid of its mean."""
+    return scale.loss_curve.fraction + LABEL - GRID + rows.bit_length()
+
+
+def tell(session: Session, message: MoreRounds | RoundsKept) -> None:
+    """At the arbiter."""
+    broadcast([session.channels[p] for p in session.roles.data_parties], message)  # 4

@@ -1,0 +1,70 @@
+"""Leaf values that the arbiter alone knows, added to every row's margin, which nobody knows.
+
+     guest: u_G                           arbiter: u_A, leaf                     first host
+   key of guest and first host: P (rows, leaves), c (rows); of arbiter and first host: b (leaves)
+                                                               <---------------  DealtLeaves P b - c
+ 1   MaskedMembership u_G - P  --------->
+                              <---------  MaskedLeaves leaf - b
+ 2   m_G += P (leaf - b) + c              m_A += u_A leaf + (u_G - P) leaf + (P b - c)
+
+Everything is modulo 2^48; u is shared, (rows, leaves): which leaf a row is in.  Who learns what: nothing, each message is uniform to its receiver.
+Cost for each row and leaf: 6 bytes from the guest, and 6 bytes for each row from the host.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.boosting import rings
+from protocols.boosting.keys import PairKeys
+from protocols.boosting.rings import Words
+from protocols.message import BLINDED, Message
+from protocols.session import Session
+
+
+class DealtLeaves(Message, disclosure=BLINDED, learns="nothing: a uniform number for each row"):
+    rest: bytes  # (rows,) of 6 bytes
+
+
+class MaskedMembership(Message, disclosure=BLINDED, learns="nothing: for each row and leaf a uniform number"):
+    u: bytes  # (leaves, rows) of 6 bytes
+
+
+class MaskedLeaves(Message, disclosure=BLINDED, learns="nothing: for each leaf a uniform number"):
+    values: bytes  # (leaves,) of 6 bytes
+
+
+def host(session: Session, keys: PairKeys, label: str, leaves: int, rows: int) -> None:
+    """At every host: the first deals."""
+    if session.me != session.roles.hosts[0]:
+        return
+    pads, rest = guest_pads(keys, session.roles.guest, label, leaves, rows)
+    b = keys.with_(session.roles.arbiter, f"{label} b").words(leaves)
+    session.arbiter.send(DealtLeaves(rings.to_bytes(rings.dot(b, pads) - rest)))
+
+
+def guest(session: Session, keys: PairKeys, label: str, u: Words) -> Words:
+    """u (leaves, rows): what is added to the guest's share of each margin (rows,)."""
+    leaves, rows = u.shape
+    pads, rest = guest_pads(keys, session.roles.hosts[0], label, leaves, rows)
+    session.arbiter.send(MaskedMembership(rings.to_bytes(u - pads)))  # 1
+    masked = rings.from_bytes(session.arbiter.recv(MaskedLeaves).values, (leaves,), session.roles.arbiter)
+    return rings.dot(masked, pads) + rest  # 2
+
+
+def arbiter(session: Session, keys: PairKeys, label: str, u: Words, values: NDArray[np.int64]) -> Words:
+    """values (leaves,): what is added to the arbiter's share (rows,)."""
+    leaves, rows = u.shape
+    helper, leaf = session.roles.hosts[0], values.view(np.uint64)
+    b = keys.with_(helper, f"{label} b").words(leaves)
+    session.guest.send(MaskedLeaves(rings.to_bytes(leaf - b)))  # 1
+    other = rings.from_bytes(session.guest.recv(MaskedMembership).u, (leaves, rows), session.roles.guest)
+    rest = rings.from_bytes(session.channels[helper].recv(DealtLeaves).rest, (rows,), helper)
+    return rings.dot(leaf, u + other) + rest  # 2
+
+
+def guest_pads(keys: PairKeys, party: str, label: str, leaves: int, rows: int) -> tuple[Words, Words]:
+    """P (leaves, rows) and c (rows,), which guest and first host draw."""
+    seed = keys.with_(party, label)
+    return seed.child("P").words(leaves * rows).reshape(leaves, rows), seed.child("c").words(rows)

@@ -1,0 +1,161 @@
+"""What Paillier does for sealed trees, before they are trained: sums over bins of one-time pads, which need no label and no tree.
+
+ the arbiter holds the key                                          owner P: the guest, and every host
+ 1   for each row, tree and level: a pad r, uniform modulo the block
+     EncryptedPads [[sum of r 2^offset]], fresh       ------------>  adds up by column and bin: [[R_b]] left of each candidate b, all levels and nodes at once
+                                                                     M_b uniform over the whole plaintext and 80 bits more; candidates shuffled
+ 2   opens X_b = R_b + M_b: blind                     <------------  MaskedPadSums [[R_b + M_b]], re-randomised
+ each level, from xi = (the rows' shares less r), which the guest sends to all owners in plain (sealed.py)
+ 3                                                                   adds up by column and bin: sum of xi, plain integers
+     (X_b's window + t_b) without its guard           <------------  t_b = 2^GUARD sum of xi - M_b's window + beta, beta uniform below 2^GUARD - 1
+     = the sums of g and h left of b at all nodes of the level
+
+Who learns what: owners nothing, pads are encrypted and xi is uniform; the arbiter, out of step 3, the sums (message MaskedSums of sealed.py), and out of step 2
+nothing: M_b is uniform up to 2^-80, and beta hides the carry into the window up to 2^-60.  The factor of re-randomisation is as long as the holder of the key needs: it knows
+those of its own ciphertexts, and would read which rows lie in a bin.
+Cost of the trees that share a plaintext: an encryption by the holder for each row; owners about rows * columns products or fewer; a factor and an opening for each candidate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols._native import PlainVec
+from protocols.binning import Binned, Candidates
+from protocols.boosting import blocks
+from protocols.boosting.blocks import GUARD, MASK, Block, Layout
+from protocols.boosting.rings import join
+from protocols.boosting.sums import Lefts
+from protocols.channel import broadcast
+from protocols.cipher import CipherVec, DecryptionKey
+from protocols.codec import check_lengths
+from protocols.errors import RemoteProtocolError
+from protocols.message import BLINDED, SEALED, Message
+from protocols.randomness import Seed
+from protocols.session import Session
+
+Ints = NDArray[np.int64]
+CHUNK = 1 << 16  # rows of a message
+MOST_CANDIDATES = 1 << 22
+
+
+class EncryptedPads(Message, disclosure=SEALED, learns="nothing: for each row random numbers, encrypted"):
+    pads: CipherVec  # (rows of a chunk,)
+
+
+class MaskedPadSums(
+    Message,
+    disclosure=BLINDED,
+    learns="how many ways to split the sender has, and for each a number that is uniform (statistically, 80 bits)",
+):
+    sums: CipherVec  # (candidates,)
+
+
+@dataclass
+class Prepared:
+    """The arbiter's side of trees that share plaintexts: the seed of the pads, and what it opened, by owner and plane."""
+
+    layout: Layout
+    rows: int
+    seed: Seed
+    opened: list[list[PlainVec]] = field(default_factory=list)
+
+    def pads(self, tree: int, level: int) -> PlainVec:
+        """(rows,) r, in [0, 2^bits); tree: its number among those that share plaintexts."""
+        block = self.layout.blocks[tree][level]
+        return join([chunk_pads(self.seed, block, tree, level, *span) for span in chunks(self.rows)])
+
+    def candidates(self, owner: int) -> int:
+        return len(self.opened[owner][0])
+
+    def sums(self, owner: int, tree: int, level: int, answer: PlainVec) -> PlainVec:
+        """(candidates,) step 3: blocks of sums, centred."""
+        block = self.layout.blocks[tree][level]
+        return block.unguarded(block.window(self.opened[owner][block.plane]) + answer)
+
+
+def arbiter(session: Session, key: DecryptionKey, layout: Layout, rows: int) -> Prepared:
+    """Steps 1 and 2 for the next `layout.trees` trees over `rows` rows.  Raises ProtocolError, PlaintextOverflow."""
+    owners = [session.channels[p] for p in session.roles.data_parties]
+    prepared = Prepared(layout, rows, session.seed("pads"))
+    for first, last in chunks(rows):
+        for plane in range(layout.planes):
+            plain = PlainVec.zeros(last - first)
+            for tree, levels in enumerate(layout.blocks):
+                for level, block in enumerate(levels):
+                    if block.plane == plane:
+                        plain = plain + chunk_pads(prepared.seed, block, tree, level, first, last).shift_left(block.offset + block.guard)
+            broadcast(owners, EncryptedPads(key.encrypt(plain, session.seed("encrypted pads", plain.to_bytes()))))  # 1
+    for channel in owners:
+        opened = list[PlainVec]()
+        for _ in range(layout.planes):
+            sums = channel.recv(MaskedPadSums).sums  # 2
+            if len(sums) > MOST_CANDIDATES or (opened and len(sums) != len(opened[0])):
+                raise RemoteProtocolError(f"{channel.peer} has an impossible number of ways to split", party=channel.peer)
+            opened.append(key.open(sums, layout.room + MASK + 1))
+        prepared.opened.append(opened)
+    return prepared
+
+
+@dataclass(frozen=True)
+class Owned:
+    """An owner's side of the same: its candidates in an order that the arbiter does not know, and their masks, by plane."""
+
+    layout: Layout
+    rows: Ints
+    lefts: Lefts | None
+    order: Ints
+    masks: list[PlainVec]
+
+    def answer(self, session: Session, tree: int, level: int, xi: PlainVec) -> PlainVec:
+        """(candidates,) t, from xi (rows,)."""
+        if self.lefts is None:
+            return PlainVec.zeros(0)
+        block = self.layout.blocks[tree][level]
+        sums = self.lefts.of(self.lefts.cells(xi, self.rows)).take(self.order)
+        answer = sums.shift_left(block.guard) - block.window(self.masks[block.plane])
+        if block.guard:
+            answer = answer + guards(session.seed("guards", answer.to_bytes()), len(self.order))
+        return answer.residue(block.guard + block.bits)
+
+
+def owner(session: Session, binned: Binned, candidates: Candidates, layout: Layout, rows: Ints) -> Owned:
+    """An owner's steps 1 and 2; rows: those that the trees are trained on."""
+    arbiter_name = session.roles.arbiter
+    lefts = Lefts(binned, candidates) if len(candidates) else None
+    cells: list[CipherVec | None] = [None] * layout.planes
+    empty: list[CipherVec] = []
+    for first, last in chunks(len(rows)):
+        for plane in range(layout.planes):
+            pads = session.arbiter.recv(EncryptedPads).pads
+            check_lengths(arbiter_name, last - first, pads)
+            if lefts is None:
+                empty.append(pads.take(np.zeros(0, dtype=np.int64)))
+                continue
+            more, so_far = lefts.cells(pads, rows[first:last]), cells[plane]
+            cells[plane] = more if so_far is None else so_far + more
+    order = session.seed("order").permutation(len(candidates))
+    masks = []
+    for plane, found in enumerate(cells):
+        sums = empty[plane] if lefts is None or found is None else lefts.of(found).take(order)
+        masks.append(session.seed("pad masks", sums.digest()).integers(len(order), layout.room + MASK))
+        masked = sums.add_plain(masks[-1])
+        session.arbiter.send(MaskedPadSums(masked.rerandomise(session.seed("masked pads", masked.digest()), to_holder=True)))
+    return Owned(layout, rows, lefts, order, masks)
+
+
+def guards(seed: Seed, count: int) -> PlainVec:
+    """(count,) uniform in [0, 2^GUARD - 1), but for a bias of 2^-GUARD towards 0."""
+    words = seed.words(count) >> np.uint64(64 - GUARD)
+    return PlainVec.from_i64(np.where(words == (1 << GUARD) - 1, 0, words).astype(np.int64))
+
+
+def chunks(rows: int) -> list[tuple[int, int]]:
+    return [(first, min(first + CHUNK, rows)) for first in range(0, rows, CHUNK)]
+
+
+def chunk_pads(seed: Seed, block: Block, tree: int, level: int, first: int, last: int) -> PlainVec:
+    return blocks.pads(seed.child(f"{tree} {level} {first}"), block, last - first)
