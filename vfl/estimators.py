@@ -198,12 +198,13 @@ class BoostedTrees(Parameters):
     """Vertical gradient-boosted trees; xgboost's names and meanings, its `hist` method.  Columns of texts are categories; values may be missing.
 
     objective: "binary:logistic", "multi:softprob" (three classes or more), "reg:squarederror" or "count:poisson".
-    membership: "hidden" (hosts never learn which rows a node holds; the arbiter deals), or "shared" (faster; hosts learn it).
-    gradient_bits: gradients are rounded to so many bits: more let the guest recognise rows.  min_bin_rows: sums over fewer of a host's rows are not given
-    (docs/protocols/boosting.md).
-    top_rate, other_rate: with membership = "shared", the parts of the rows that a round takes for their large gradients, and of the others (LightGBM's GOSS).
+    membership: "sealed" (nobody sees a row's gradient, margin, node or direction; the arbiter sees sums of unnamed bins), or "open" (SecureBoost as published:
+    assume that the guest learns the bin of every row in every column that wins, and that a host learns labels).  docs/protocols/boosting.md.
+    gradient_bits: gradients are rounded at random to so many bits; None: 12 below 5,000 rows, 8 from there.  min_bin_rows: no bin of a host has fewer rows.
+    top_rate, other_rate: with membership = "open", the parts of the rows that a round takes for their large gradients, and of the others (LightGBM's GOSS).
     guest_only_trees: first trees on the guest's columns alone.  early_stopping_rounds: with `validation`, the part of the rows held out for it.
-    random_state: of rounding, sampling and the split; public.  key_bits: of the guest's Paillier key, 2048, 3072 or 4096.
+    score_bits: scores of sealed trees are opened to the guest on a grid of 2^-score_bits.
+    random_state: of sampling and the split, and of the rounding of open trees; public.  key_bits: of the Paillier key, 2048, 3072 or 4096.
     """
 
     objective: Literal["binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob"] = "binary:logistic"
@@ -219,13 +220,14 @@ class BoostedTrees(Parameters):
     colsample_bytree: float = 1.0
     top_rate: float = 0.0
     other_rate: float = 0.0
-    gradient_bits: int = 3
+    gradient_bits: int | None = None
     min_bin_rows: int = 10
-    membership: Literal["hidden", "shared"] = "hidden"
+    membership: Literal["sealed", "open"] = "sealed"
     guest_only_trees: int = 0
     early_stopping_rounds: int = 0
     validation: float = 0.0
     base_score: float | None = None
+    score_bits: int = 10
     random_state: int = 0
     key_bits: int = FULL_KEY_BITS
 

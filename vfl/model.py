@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from protocols.binning import Binned, Binner
 from protocols.boosting.ensemble import Ensemble, HostSplits
+from protocols.boosting.sealed_parts import ArbiterTrees, GuestTrees
 from vfl.data.codes import Names, coded
 from vfl.preprocessing import Standardiser
 
@@ -111,7 +112,8 @@ class GlmPart:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TreesPart:
-    """A data party's part of boosted trees: its bins, and at the guest the trees, at a host what its handles stand for (depth: of `hidden` trees, else 0).
+    """A data party's part of boosted trees: its bins, and at the guest the trees, open ones or what it knows of sealed ones; at a host what its handles stand for (depth:
+    of sealed trees, else 0).
 
     hosts: at the guest their names, in the order by which the trees number them.
     """
@@ -121,7 +123,7 @@ class TreesPart:
     columns: tuple[str, ...]
     binner: Binner
     names: tuple[Names, ...]  # of each column the categories that training saw, None for numbers
-    ensemble: Ensemble | None = None
+    ensemble: Ensemble | GuestTrees | None = None
     splits: HostSplits | None = None
     depth: int = 0
     classes: tuple[Any, ...] | None = None
@@ -145,6 +147,26 @@ class TreesPart:
         """Whether the part is the guest's."""
         return self.ensemble is not None
 
+    @property
+    def trees(self) -> Ensemble | GuestTrees:
+        """The guest's trees."""
+        assert self.ensemble is not None
+        return self.ensemble
+
     def binned(self, features: pd.DataFrame) -> Binned:
         """The rows of a table in this part's bins; its columns are looked up by name."""
         return self.binner.transform(coded(features, self.columns, self.names))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LeafValues:
+    """The arbiter's part of sealed trees: their shape and leaf values.  Its own kind on disk is "leaf-values"."""
+
+    party: str
+    model_id: bytes
+    trees: ArbiterTrees
+    columns: tuple[str, ...] = ()
+    classes: None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.party}: {len(self.trees.shape)} trees>"

@@ -13,6 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.boosting import objective
+from protocols.boosting.ensemble import Ensemble
+from protocols.boosting.sealed_parts import GuestTrees
 from protocols.channel import Tap
 from protocols.cipher import Scheme
 from protocols.errors import ConfigError
@@ -22,7 +24,7 @@ from vfl.data import KeyLists, Objective, Table
 from vfl.engine import run_local
 from vfl.estimators import BoostedTrees
 from vfl.evaluation import Drawn, Evaluation, flatters
-from vfl.model import TreesPart
+from vfl.model import LeafValues, TreesPart
 from vfl.programs import boosting
 from vfl.programs.search import Searched
 from vfl.search import GridSearchCV
@@ -59,7 +61,7 @@ def fit(
     tables = {party: table.for_model(LABELS[estimator.objective], missing=True, texts=True) for party, table in tables.items()}
     candidates = [estimator] if grid is None else grid.candidates()
     params = estimator.params(len(tables[roles.guest].classes or ()))
-    before = init_model.parts if init_model else {}
+    before: dict[str, Any] = dict(init_model.parts) if init_model else {}
     if init_model and tuple(before) != roles.data_parties:
         raise ConfigError(
             "the model to continue has other parties, or its hosts in another order",
@@ -67,16 +69,15 @@ def fit(
             found=", ".join(roles.data_parties),
             remedy="Give the same tables under the same names, in the same order",
         )
-    if ensemble := before[roles.guest].ensemble if before else None:
-        params.check_continues(ensemble.params, len(ensemble.trees))
+    if init_model:
+        params.check_continues(init_model.trees_.params, init_model.rounds_ * params.num_class)
+        before[roles.arbiter] = init_model.leaf_values
     drawn = Drawn(split.test, split.seed, split.cut_off) if split else Drawn()
     caution = (flatters(drawn, init_model.drawn) or init_model.caution) if init_model and split else ""
     if caution:
         warnings.warn(caution, UserWarning, stacklevel=3)
-    if split and split.train and any(one.early_stopping_rounds for one in candidates):
-        remedy = "Leave train at False"
-        raise ConfigError("with early stopping the guest does not keep what training rows were after the best round", remedy=remedy)
-    shared: dict[str, Any] = {"continues": bool(before), **(split.job() if split else {})}
+    weighted = tables[roles.guest].weight is not None
+    shared: dict[str, Any] = {"continues": bool(before), "weighted": weighted, **(split.job() if split else {})}
     jobs = [boosting.BoostingJob(one.params(params.num_class), one.validation, min_intersection, len(keys), **shared) for one in candidates]
     asked = None if grid is None else grid.asked(jobs, LABELS[estimator.objective])
     given: dict[str, Any] = {"job": jobs[0], "asked": asked}
@@ -84,7 +85,7 @@ def fit(
         p: partial(boosting.guest if p == roles.guest else boosting.host, table=tables[p], before=before.get(p), **given)
         for p in roles.data_parties
     }
-    programs[roles.arbiter] = partial(boosting.arbiter, **given)
+    programs[roles.arbiter] = partial(boosting.arbiter, before=before.get(roles.arbiter), **given)
     inputs = {p: hashlib.sha256(t.digest() + repr(asked or jobs[0]).encode()).digest() for p, t in tables.items()}
     results = run_local(roles, programs, scheme, inputs=inputs, taps=taps, observers=observers, randomness=randomness)
     fitted = {p: results[p] for p in roles.data_parties}
@@ -92,7 +93,9 @@ def fit(
     best = own.searched.best if own.searched else 0
     told = reports(candidates[best], jobs[best], LABELS[estimator.objective], roles, fitted, keys) if split else {}
     parts = {p: f.part for p, f in fitted.items()}
-    return FederatedTrees(parts, roles, candidates[best], scheme, read, len(keys), len(own.aligned), told, drawn, caution), own.searched
+    leaf_values = results[roles.arbiter]
+    model = FederatedTrees(parts, leaf_values, roles, candidates[best], scheme, read, len(keys), len(own.aligned), told, drawn, caution)
+    return model, own.searched
 
 
 class FederatedTrees:
@@ -101,6 +104,7 @@ class FederatedTrees:
     def __init__(
         self,
         parts: dict[str, TreesPart],
+        leaf_values: LeafValues | None,
         roles: Roles,
         estimator: BoostedTrees,
         scheme: Scheme,
@@ -114,6 +118,7 @@ class FederatedTrees:
         self.reports_ = reports  # by party, where rows were held out
         self.drawn, self.caution = drawn, caution  # which rows were left out, and what is to be said of measures on them
         self.parts, self.roles, self.estimator, self.intersection_ = parts, roles, estimator, intersection
+        self.leaf_values = leaf_values  # the arbiter's part, of sealed trees
         self._scheme, self._read, self._keys = scheme, read, keys
 
     @property
@@ -127,17 +132,35 @@ class FederatedTrees:
     @property
     def best_iteration(self) -> int:
         """The last round that the model uses, from 0."""
-        ensemble = self.parts[self.roles.guest].ensemble
-        assert ensemble is not None
-        return len(ensemble.trees) // ensemble.params.num_class - 1
+        return self.rounds_ - 1
 
-    def feature_importances(self, kind: str = "gain") -> dict[str, pd.Series]:
-        """By party: summed gains ("gain") or numbers of splits ("split"), as the guest's part tells them: its own by column, a host's as one sum."""
+    @property
+    def trees_(self) -> Ensemble | GuestTrees:
+        """What the guest knows of the trees."""
+        return self.parts[self.roles.guest].trees
+
+    @property
+    def rounds_(self) -> int:
+        """How many rounds the model has."""
+        trees = self.trees_
+        return (trees.trees if isinstance(trees, GuestTrees) else len(trees.trees)) // trees.params.num_class
+
+    def feature_importances(self, kind: str = "split") -> dict[str, pd.Series]:
+        """By party: numbers of splits ("split") or, of open trees, summed gains ("gain"), as the guest's part tells them: its own by column, a host's as one sum.
+
+        Raises ConfigError for the gains of sealed trees: they are computed from labels, and only the arbiter sees them.
+        """
         if kind not in ("gain", "split"):
             raise ConfigError(f"importance {kind!r} is not known", remedy='Use "gain" or "split"')
-        part = self.parts[self.roles.guest]
-        assert part.ensemble is not None
-        found = part.ensemble.importance(kind)
+        part, trees = self.parts[self.roles.guest], self.trees_
+        if isinstance(trees, GuestTrees):
+            if kind == "gain":
+                raise ConfigError(
+                    "gains of sealed trees are computed from labels: no party that holds data sees them", remedy='Use "split"'
+                )
+            found: Mapping[tuple[int, int], float] = trees.importance()
+        else:
+            found = trees.importance(kind)
         own = pd.Series([found.get((0, k), 0.0) for k in range(len(part.columns))], index=list(part.columns), name=kind)
         hosts = {h: pd.Series([found.get((k, -1), 0.0)], index=["all columns"], name=kind) for k, h in enumerate(self.roles.hosts, 1)}
         return {self.roles.guest: own, **hosts}
@@ -175,9 +198,7 @@ class FederatedTrees:
 
     def _means(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> tuple[Margins, pd.Index]:
         margins, index = self._margins(guest, hosts)
-        ensemble = self.parts[self.roles.guest].ensemble
-        assert ensemble is not None
-        return objective.predictions(ensemble.params, margins), index
+        return objective.predictions(self.trees_.params, margins), index
 
     def _margins(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> tuple[Margins, pd.Index]:
         """(rows, outputs), NaN where not all parties know the id; and the guest's ids."""
@@ -191,8 +212,7 @@ class FederatedTrees:
             )
             for p, part in self.parts.items()
         }
-        deals = self.estimator.membership == "hidden"
-        programs[self.roles.arbiter] = partial(boosting.predict_arbiter, min_intersection=1, deals=deals, keys=self._keys)
+        programs[self.roles.arbiter] = partial(boosting.predict_arbiter, min_intersection=1, part=self.leaf_values, keys=self._keys)
         inputs = {p: t.digest() for p, t in tables.items()}
         rows, found = run_local(self.roles, programs, self._scheme, inputs=inputs)[self.roles.guest]
         margins = np.full((len(tables[self.roles.guest]), found.shape[1]), np.nan)

@@ -37,8 +37,7 @@ from protocols.boosting.keys import agree
 from protocols.boosting.levels import pack_bits, unpack_bits
 from protocols.boosting.packing import Floats
 from protocols.boosting.rings import Words
-from protocols.boosting.sealed import alone
-from protocols.boosting.sealed_parts import ArbiterTrees, GuestTrees
+from protocols.boosting.sealed_parts import ArbiterTrees, GuestTrees, alone
 from protocols.boosting.tree import walker
 from protocols.channel import broadcast
 from protocols.codec import check_lengths

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from protocols.binning import Binned
 from protocols.boosting.ensemble import Ensemble
 from protocols.boosting.params import Params
+from protocols.boosting.tree import walker
 from protocols.checkpoint import Arrays
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 NO_SPLIT, GUEST = -1, 0
 NODE_FIELDS = ("owner", "order")
 
@@ -125,3 +127,9 @@ def saved_shape(shape: Shape) -> Arrays:
 
 def loaded_shape(depth: int, saved: Mapping[str, NDArray[Any]]) -> Shape:
     return Shape(depth, *(saved[name] for name in NODE_FIELDS))
+
+
+def alone(part: Ensemble, binned: Binned) -> Floats:
+    """Margins (rows, outputs) of the trees on the guest's columns alone, base included."""
+    steps = [tree.value[tree.route(len(binned), walker(binned, tree, ()))] for tree in part.trees]
+    return part.margin(steps, len(binned))

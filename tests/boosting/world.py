@@ -13,10 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from protocols.binning import Binned, Binner
-from protocols.boosting import gradients, open, scoring, sealed, twin, walk
+from protocols.boosting import gradients, open, scoring, sealed_arbiter, sealed_guest, sealed_host, twin
 from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds
 from protocols.boosting.gradients import Pair, Scale
-from protocols.boosting.keys import agree
 from protocols.boosting.levels import own_columns
 from protocols.boosting.packing import Quantised
 from protocols.boosting.params import Params
@@ -46,7 +45,8 @@ class Opened:
 
     def rounded(self, number: int, rows: int, sampled: NDArray[np.bool_]) -> tuple[Ints, Ints]:
         """(classes, rows) g and h; sampled (rows,): in the order of training."""
-        assert self.scale is not None and self.order is not None
+        assert self.scale is not None
+        assert self.order is not None
         (g_a, h_a), (g_b, h_b) = (self.shares[party, f"round {number}"] for party in ("guest", "arbiter"))
         here = self.order[np.flatnonzero(sampled)]
         found = []
@@ -118,7 +118,7 @@ def opening(opened: Opened) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gradients, "guest", kept("guest", gradients.guest))
         patch.setattr(gradients, "arbiter", kept("arbiter", gradients.arbiter))
-        patch.setattr(sealed, "start_guest", ordered(sealed.start_guest))
+        patch.setattr(sealed_guest, "start_guest", ordered(sealed_guest.start_guest))
         yield
 
 
@@ -166,21 +166,13 @@ def sealed_programs(
     weighted = weight is not None
 
     def guest(session: Session) -> GuestTrees:
-        before = (after.sealed, walk.guest(session, agree(session), blocks[0], after.sealed)) if after else None
-        return sealed.guest(session, blocks[0], p, y, NAME, weight, held_out, before)
+        return sealed_guest.guest(session, blocks[0], p, y, NAME, weight, held_out, after.sealed if after else None)
 
     def arbiter(session: Session) -> ArbiterTrees:
-        before = None
-        if after:
-            assert after.arbiter is not None
-            before = (after.arbiter, walk.arbiter(session, agree(session), after.arbiter))
-        return sealed.arbiter(session, p, before, weighted=weighted)
+        return sealed_arbiter.arbiter(session, p, after.arbiter if after else None, weighted=weighted)
 
     def host(session: Session, k: int) -> HostSplits:
-        before = after.hosts[k] if after else None
-        if before:
-            walk.host(session, agree(session), blocks[k + 1], before, p.max_depth)
-        return sealed.host(session, blocks[k + 1], p, held_out, before, weighted=weighted)
+        return sealed_host.host(session, blocks[k + 1], p, held_out, after.hosts[k] if after else None, weighted=weighted)
 
     return {"guest": guest, "arbiter": arbiter} | {name: partial(host, k=k) for k, name in enumerate(roles.hosts)}
 
@@ -212,10 +204,13 @@ def twin_trees(blocks: Sequence[Binned], y: Floats, p: Params, **more: Any) -> t
     return twin.train(blocks, p, rounds), rounds
 
 
-def sealed_twin(trained: Trained, blocks: Sequence[Binned], y: Floats, held_out: NDArray[np.bool_] | None = None) -> tuple[list[Tree], Ints]:
+def sealed_twin(
+    trained: Trained, blocks: Sequence[Binned], y: Floats, held_out: NDArray[np.bool_] | None = None
+) -> tuple[list[Tree], Ints]:
     """The joint trees from all tables in one place, given the rounded gradients and how ties were drawn; and (outputs, rows) what they add to the margins."""
     p, opened = trained.sealed.params, trained.opened
-    assert opened.scale is not None and opened.order is not None
+    assert opened.scale is not None
+    assert opened.order is not None
     columns, mine = [b.columns for b in blocks], joined(trained)
     held = np.zeros(len(y), dtype=np.bool_) if held_out is None else held_out
     trees, margin = list[Tree](), np.zeros((p.num_class, len(y)), dtype=np.int64)
@@ -323,9 +318,7 @@ def level_order(owner: Any, feature: Any, cut: Any, missing: Any, left: Any, val
 
 def same(a: Sequence[Tree], b: Sequence[Tree], names: Sequence[str] = FIELDS) -> bool:
     """Bit for bit."""
-    return len(a) == len(b) and all(
-        np.array_equal(getattr(s, name), getattr(t, name)) for s, t in zip(a, b, strict=True) for name in names
-    )
+    return len(a) == len(b) and all(np.array_equal(getattr(s, name), getattr(t, name)) for s, t in zip(a, b, strict=True) for name in names)
 
 
 def leaves(trees: Sequence[Tree]) -> int:

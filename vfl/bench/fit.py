@@ -35,7 +35,7 @@ from vfl.bench.workload import KEYS, Workload
 Floats = NDArray[np.float64]
 Process = subprocess.Popen[str]
 Jobs = Sequence[tuple[Workload, int]]  # with the bits of the key
-VARIANTS = ("alignment", "exact", "taylor", "hidden", "shared")
+VARIANTS = ("alignment", "exact", "taylor", "sealed", "open")
 KINDS = {  # that share a formula, and how often each is drawn
     "exact": {"logistic": 0.6, "poisson": 0.15, "scorecard": 0.25},
     "taylor": {"logistic": 0.4, "linear": 0.4, "scorecard": 0.2},
@@ -44,8 +44,8 @@ SCALE = {
     "alignment": (4, 32),
     "exact": (1,),
     "taylor": (1,),
-    "hidden": (4,),
-    "shared": (4,),
+    "sealed": (4,),
+    "open": (4,),
 }  # rows are so many times --rows: they cost less
 
 

@@ -83,7 +83,7 @@ FULL = Size(
         Workload("linear", 3000, passes=10),
         Workload("poisson", 2500, passes=8),
         Workload("scorecard", 3000, passes=10),
-        Workload("trees", 10_000, trees=3, membership="shared"),
+        Workload("trees", 10_000, trees=3, membership="open"),
     ),
     share_s=1500.0,
     repeat_s=8.0,

@@ -41,7 +41,7 @@ class Workload:
     trees: int = 2
     depth: int = 4
     bins: int = 16
-    membership: Literal["hidden", "shared"] = "hidden"
+    membership: Literal["sealed", "open"] = "sealed"
     classes: int = 2
     weighted: bool = False
 

@@ -25,7 +25,7 @@ def chaos_net(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help='"alignment", "logistic-regression", "boosted-trees" or "boosted-trees, hidden"; without it, each.',
+            help='"alignment", "logistic-regression", "boosted-trees" or "boosted-trees, open"; without it, each.',
             show_default=False,
         ),
     ] = None,

@@ -36,7 +36,7 @@ from vfl.setup import init_party, trust_peer
 ROLES: dict[str, Any] = {"bank": "guest", "telecom": "host", "trustco": "arbiter"}
 MODELS: dict[str, dict[str, Any]] = {
     "logistic-regression": {"max_iter": 5, "C": 1.0},
-    "boosted-trees": {"n_estimators": 2, "max_depth": 2, "max_bin": 4, "membership": "hidden"},
+    "boosted-trees": {"n_estimators": 2, "max_depth": 2, "max_bin": 4, "membership": "sealed"},
 }
 COMMANDS = ("align", "predict")  # a regression's job; its other commands, between the guest and the host
 RUNS = (*MODELS, *COMMANDS)

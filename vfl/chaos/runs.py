@@ -15,7 +15,7 @@ from protocols.boosting.params import Params
 from protocols.cipher import Paillier, Scheme
 from protocols.session import Roles, Session
 from vfl.data import Table, table_from_frame
-from vfl.kinds import KINDS
+from vfl.kinds import KINDS, leaf_values
 from vfl.programs import alignment, boosting, glm
 
 TOY_BITS = 512  # no job file can ask for so short a key
@@ -76,7 +76,7 @@ def regression() -> Run:
     )
 
 
-def trees(membership: Literal["shared", "hidden"]) -> Run:
+def trees(membership: Literal["sealed", "open"]) -> Run:
     """`vfl run` of boosted trees."""
     params = Params(n_estimators=2, max_depth=2, max_bin=4, membership=membership, min_bin_rows=1)
     job, own = boosting.BoostingJob(params), tables()
@@ -86,10 +86,11 @@ def trees(membership: Literal["shared", "hidden"]) -> Run:
     }
 
     def arbiter(session: Session) -> str:
-        boosting.arbiter(session, job)
-        return ""
+        kept = boosting.arbiter(session, job)
+        assert kept is not None
+        return digest(kept.model_id, *leaf_values.pack(kept).tensors.values())
 
-    return _run(**programs, arbiter=arbiter) if membership == "hidden" else _run(**programs)
+    return _run(**programs, arbiter=arbiter) if membership == "sealed" else _run(**programs)
 
 
 def aligned() -> Run:
@@ -110,6 +111,6 @@ def _run(**programs: Callable[[Session], str]) -> Run:
 RUNS: dict[str, Callable[[], Run]] = {
     "alignment": aligned,
     "logistic-regression": regression,
-    "boosted-trees": partial(trees, "shared"),
-    "boosted-trees, hidden": partial(trees, "hidden"),
+    "boosted-trees": partial(trees, "sealed"),
+    "boosted-trees, open": partial(trees, "open"),
 }

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from protocols.boosting.params import MAX_DEPTH, OBJECTIVES, Params
 from vfl.config.reading import Complaint, Section, choose, shown
-from vfl.config.regressions import LinearRegression, LogisticRegression, PoissonRegression
+from vfl.config.regressions import GRID, LinearRegression, LogisticRegression, PoissonRegression
 from vfl.config.scorecard import Scorecard
 from vfl.data.columns import Objective
 
@@ -26,11 +26,17 @@ NOT_YET: dict[str, str] = {
 }
 
 
+REMOVED = {
+    "hidden": 'it was removed: from its sums and directions the guest could work out the bin of every row; "sealed" takes its place',
+    "shared": 'it is called "open" now, under permits that say what it gives away',
+}
+
+
 def check_arbiter(model: Model, hosts: int, arbiter: str) -> None:
     """Raises Complaint if the job names no arbiter and needs one, or names one that would do nothing."""
     if arbiter and not model.needs_arbiter and hosts == 1:
         raise Complaint(
-            f"names '{arbiter}', and this job needs no arbiter: with membership = \"shared\" and one host the guest holds the key of the sums",
+            f"names '{arbiter}', and this job needs no arbiter: with membership = \"open\" and one host the guest holds the key of the sums",
             "Remove it, and every right it was given",
             "parties.arbiter",
         )
@@ -90,7 +96,7 @@ class BoostedTrees(Section):
         ge=0,
         lt=1,
         exclude_if=lambda rate: rate == 0,
-        description='a number from 0 (default: off), below 1, with membership = "shared": the part of the rows a round takes for their large gradients',
+        description='a number from 0 (default: off), below 1, with membership = "open": the part of the rows a round takes for their large gradients',
     )
     other_rate: float = Field(
         default=0.0,
@@ -99,14 +105,19 @@ class BoostedTrees(Section):
         exclude_if=lambda rate: rate == 0,
         description="a number above 0 with top_rate, and 0 (default) without: the part of the rows a round takes from the others",
     )
-    gradient_bits: int = Field(
-        default=3, ge=3, le=16, description="3 to 16 (default 3): gradients are rounded at random to integers of so many bits"
+    gradient_bits: int | None = Field(
+        default=None,
+        ge=3,
+        le=16,
+        exclude_if=lambda bits: bits is None,
+        description="3 to 16 (default: 12 below 5,000 rows, 8 from there): gradients are rounded at random to integers of so many bits",
     )
     min_bin_rows: int = Field(
         default=10, ge=1, le=1_000_000, description="a whole number of at least 1 (default 10): no bin of a host has fewer rows"
     )
-    membership: Annotated[Literal["hidden", "shared"], BeforeValidator(choose(("hidden", "shared"), {}))] = Field(
-        default="hidden", description='"hidden" (default: hosts never learn which rows a node holds) or "shared" (faster)'
+    membership: Annotated[Literal["sealed", "open"], BeforeValidator(choose(("sealed", "open"), REMOVED))] = Field(
+        default="sealed",
+        description='"sealed" (default: nobody sees where a row goes) or "open" (SecureBoost as published: gives away the bins of the hosts\' rows, and labels)',
     )
     guest_only_trees: int = Field(
         default=0, ge=0, le=10_000, description="0 (default) to n_estimators: so many first rounds use the guest's columns alone"
@@ -146,10 +157,10 @@ class BoostedTrees(Section):
         if (self.validation > 0) != (self.early_stopping_rounds > 0):
             rule = "Expected a number above 0 and below 1 with early_stopping_rounds, and 0 without"
             raise Complaint(f"is {shown(self.validation)}", rule, "model.validation")
-        if self.top_rate and self.membership == "hidden":
+        if self.top_rate and self.membership == "sealed":
             raise Complaint(
                 f"is {shown(self.top_rate)}",
-                'Expected 0 with membership = "hidden": hosts must know the rows of a sample',
+                'Expected 0 with membership = "sealed": hosts must know the rows of a sample',
                 "model.top_rate",
             )
         if (self.other_rate > 0) != (self.top_rate > 0) or self.top_rate + self.other_rate > 1 or (self.top_rate and self.subsample < 1):
@@ -167,9 +178,12 @@ class BoostedTrees(Section):
     @property
     def permits(self) -> tuple[str, ...]:
         """What its protocols reveal, beside the alignment."""
-        rows = ("node-rows-to-hosts",) if self.membership == "shared" else ()
-        sample = ("sampled-rows-to-hosts",) if self.top_rate else ()
-        return ("bin-sums-to-guest", "directions-to-guest", "own-wins-to-host", *rows, *sample)
+        if self.membership == "open":
+            sample = ("sampled-rows-to-hosts",) if self.top_rate else ()
+            return ("bin-sums-to-guest", "directions-to-guest", "partition-to-hosts", *sample)
+        scale = ("label-scale-to-parties",) if self.sample_weight or self.label in ("numeric", "count") else ()
+        loss = ("loss-to-arbiter",) if self.early_stopping_rounds else ()
+        return ("bin-sums-to-arbiter", "wins-to-owners", "edge-count-to-arbiter", "scores-to-guest", *scale, *loss)
 
     @property
     def folds_are_hidden(self) -> bool:
@@ -179,17 +193,17 @@ class BoostedTrees(Section):
     @property
     def needs_arbiter(self) -> bool:
         """Whether its protocols need one, whatever the number of hosts."""
-        return self.membership == "hidden"
+        return self.membership == "sealed"
 
     @property
     def arbiter_does(self) -> str:
         """What the arbiter does for it."""
-        return "deals the transfers of directions"
+        return "holds the key, chooses splits and keeps the leaf values"
 
     @property
-    def score_bits(self) -> None:
-        """Scores are added up by the guest: there is no grid on which they are opened."""
-        return None
+    def score_bits(self) -> int | None:
+        """The default of disclosure.score_bits; of open trees none: the guest adds up the scores itself."""
+        return GRID if self.membership == "sealed" else None
 
     @property
     def label(self) -> Objective:
@@ -209,12 +223,13 @@ class BoostedTrees(Section):
     @property
     def arbiter_scores(self) -> bool:
         """Whether the arbiter takes part in a prediction, whatever the number of hosts."""
-        return self.membership == "hidden"
+        return self.membership == "sealed"
 
-    def params(self) -> Params:
+    def params(self, score_bits: int | None = None) -> Params:
         """As the protocols take them."""
         own = self.model_dump(exclude={"kind", "validation", "random_state", "base_score", "sample_weight", "continue_from"})
-        return Params(**own, base_score=self.base_score, seed=self.random_state)
+        own["gradient_bits"] = self.gradient_bits
+        return Params(**own, base_score=self.base_score, seed=self.random_state, score_bits=GRID if score_bits is None else score_bits)
 
 
 Model = LogisticRegression | LinearRegression | PoissonRegression | BoostedTrees | Scorecard

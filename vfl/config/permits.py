@@ -28,7 +28,7 @@ PERMITS: dict[str, str] = {
         "and for counts how many rows' means are far above the labels' mean (none at the end, or the run stops)"
     ),
     "label-scale-to-parties": (
-        "counts, weighted rows, planned passes: hosts and arbiter learn the order of magnitude, a power of two, of the labels' mean (counts), of the largest "
+        "counts, numeric labels of boosted trees, weighted rows, planned passes: hosts and arbiter learn the order of magnitude, a power of two, of the labels' mean (counts), of the largest "
         "weight of a row, which with balanced classes is that of the rarest class, and of p (1 - p) for the rarest class (planned passes)"
     ),
     "loss-to-arbiter": (
@@ -37,23 +37,30 @@ PERMITS: dict[str, str] = {
     ),
     "scores-to-guest": (
         "the guest learns, for every row scored, the sum of the hosts' rounded parts of the score; "
-        "with a single host that is this host's own part; in a search, for every training row and each candidate, the rounded joint score"
+        "with a single host that is this host's own part; in a search, for every training row and each candidate, the rounded joint score; of sealed trees the "
+        "rounded joint score alone, and the first host learns whether the guest's columns of a customer changed since it was scored before"
     ),
     "best-candidate-to-parties": "search: all parties that train learn which of the job's candidates did best on the folds, and no score",
+    "bin-sums-to-arbiter": (
+        'boosted trees with membership = "sealed": the arbiter learns, for every way in which a party could split a node, which it cannot name, the sums of gradients on '
+        "one side: so the base rate, the rows and events of every bin and category of unnamed columns, node sizes, the shape of the trees and their leaf values, but no row; "
+        "together with any host it learns every row's label, together with the guest the bins of the hosts' rows"
+    ),
+    "wins-to-owners": (
+        'boosted trees with membership = "sealed": the guest learns which party\'s split each node has, each party which of its own splits won (a host: at nodes that '
+        "it cannot name), the first host at how many nodes of a level the guest's did"
+    ),
     "bin-sums-to-guest": (
-        "boosted trees: at every node the guest learns the sums of gradients left of each of a host's bin boundaries, "
-        'none of which it can name; with membership = "shared" none over fewer than min_bin_rows rows'
+        'boosted trees with membership = "open": at every node the guest learns the sums of gradients left of each of a host\'s bin boundaries; assume that it '
+        "learns from them, without the column's name, the bin of every row in every column that wins"
     ),
     "directions-to-guest": (
-        "boosted trees: where a host's split won, the guest learns which rows of the node go left; when scoring with "
-        'membership = "shared", for every row and each of the host\'s splits'
+        'boosted trees with membership = "open": the guest learns which rows go left at every split of a host, in training and for every row that is scored; assume that '
+        "it learns from them, without the column's name, the bin of every row in every column that wins"
     ),
-    "own-wins-to-host": (
-        "boosted trees: a host learns which of its own splits won, which of the others would have gained exactly as much, "
-        "and with early stopping when the held-out loss stopped improving"
-    ),
-    "node-rows-to-hosts": (
-        'boosted trees with membership = "shared" only: hosts learn which rows each node holds, which correlates with the label'
+    "partition-to-hosts": (
+        'boosted trees with membership = "open": a host learns which rows each node holds, which of its own splits won and which others would have gained exactly '
+        "as much; assume that it learns labels"
     ),
     "sampled-rows-to-hosts": (
         "boosted trees with top_rate only: hosts learn which rows each round is trained on, and so which have large gradients: these nearly are the label"

@@ -38,7 +38,7 @@ class AtLeast(Section):
 class AtMost(Section):
     """Ceilings: a job with a larger value is refused."""
 
-    gradient_bits: int = Field(default=8, ge=3, le=16, description="the most bits of a gradient, 3 to 16 (default 8)")
+    gradient_bits: int = Field(default=12, ge=3, le=16, description="the most bits of a gradient, 3 to 16 (default 12)")
     weight_bits: int = Field(default=12, ge=4, le=24, description="the most fractional bits of a revealed weight, 4 to 24 (default 12)")
     score_bits: int = Field(default=12, ge=0, le=20, description="the most fractional bits of an opened score, 0 to 20 (default 12)")
     n_estimators: int = Field(default=1000, ge=1, le=10_000, description="the most rounds of trees, 1 to 10000 (default 1000)")
@@ -91,6 +91,9 @@ class Policy(Section):
         return rest | {"at_least": {**floors, "min_intersection": given["min_intersection"]}}
 
 
+MOST_BITS = 12  # of gradients whose number the job leaves to the number of rows
+
+
 def values(job: Agreement, name: str) -> Iterator[tuple[str, int]]:
     """(dotted key, value) wherever the job sets the parameter `name` of a floor or ceiling; of a search for each candidate."""
     if name == "min_intersection":
@@ -105,7 +108,8 @@ def values(job: Agreement, name: str) -> Iterator[tuple[str, int]]:
         yield "the number of candidates of search.param_grid", len(job.candidates)
     for one in job.candidates:
         if name in type(one.model).model_fields and name != "score_bits":
-            yield f"model.{name}", getattr(one.model, name)
+            value = getattr(one.model, name)
+            yield f"model.{name}", MOST_BITS if value is None else value
     if name == "min_bin_rows" and job.preprocess is not None and job.preprocess.steps.bins_by_label:
         yield "preprocess.min_bin_rows", job.preprocess.min_bin_rows
 

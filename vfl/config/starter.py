@@ -66,7 +66,7 @@ _SPELT: dict[str, dict[str, str]] = {
     },
     "boosted-trees": {
         "objective": '"binary:logistic", "reg:squarederror", "count:poisson", or "multi:softprob" with num_class.',
-        "membership": '"hidden": hosts never learn which rows a node holds; "shared" is faster, and they do.',
+        "membership": '"sealed": nobody sees where a row goes; "open" gives away the bins of the hosts\' rows, and labels.',
         "n_estimators": "Rounds of one tree.",
         "max_depth": "Levels of splits.",
         "learning_rate": "How far a tree moves the score.",

@@ -1,8 +1,10 @@
 """Boosted trees on disk: a part as plain arrays, and a part from arrays that may hold anything.
 
 guest  bins.*; trees.nodes (trees,) how many nodes each has; trees.owner, feature, cut, missing_left, left, gain, value: those of all trees, one after the
-       other; base (outputs,); seats: of `hidden`, for each tree and level the seats of the 2^level places
-host   bins.*; splits.feature, cut, missing_left (handles,); splits.seat (handles, 3): of `hidden`, tree, level and seat of each handle, else (0, 3)
+       other, of sealed ones those on the guest's columns alone; base (outputs,); of sealed trees joint.owner, order, feature, cut, missing_left
+       (trees, 2^depth - 1), margin_unit (1,), score_key (32,) secret bytes
+host   bins.*; splits.feature, cut, missing_left (handles,); splits.seat (handles, 3): of sealed trees, tree, level and seat of each handle, else (0, 3);
+       score_key (32,) secret bytes, else (0,)
 both   bins.cuts: those of all columns, one after the other; bins.counts (columns,): how many each has; bins.has_missing (columns,); of categorical columns
        categories.values and categories.bins, one column after the other; categories.counts and categories.other (columns,): how many, or -1 for a column of
        numbers, and the bin of those not seen in training
@@ -21,12 +23,14 @@ from numpy.typing import NDArray
 from protocols.binning import MAX_BIN, MAX_CATEGORIES, UNSEEN, Binner, Categories
 from protocols.boosting.ensemble import Ensemble, HostSplits
 from protocols.boosting.params import MAX_DEPTH, Params
+from protocols.boosting.sealed_parts import NO_SPLIT, GuestTrees, Shape
 from protocols.boosting.tree import GUEST, LEAF, Tree
 from protocols.errors import ConfigError
 from vfl.data.codes import Names
 from vfl.kinds.parts import Body, Damaged, Head, Tensors, check, tensors_of
 from vfl.model import TreesPart
 
+MOST_TREES = 10_000_000
 Shapes = dict[str, tuple[type[Any], Sequence[int | None]]]
 BINS: Shapes = {
     "bins.cuts": (np.float64, [None]),
@@ -49,10 +53,12 @@ NODES: dict[str, type[Any]] = {
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The keys of manifest.json that trees add: at the guest the parameters and the hosts, at a host the depth of `hidden` trees, else 0; the categories of each column."""
+    """The keys of manifest.json that trees add: at the guest the parameters and the hosts, at a host the depth and number of sealed trees, else 0; the categories of each
+    column."""
 
     params: dict[str, str | int | float | None] | None
     depth: int
+    trees: int
     names: list[list[str] | None]
     hosts: list[str]
 
@@ -70,14 +76,17 @@ def pack(part: TreesPart) -> Body:
         "categories.other": np.array([c.other if c else UNSEEN for c in part.binner.categories], dtype=np.int64),
     }
     if part.ensemble is not None:
-        trees, seats = part.ensemble.trees, part.ensemble.seats
+        own = part.ensemble.own if isinstance(part.ensemble, GuestTrees) else part.ensemble
+        trees = own.trees
         tensors["trees.nodes"] = np.array([len(t) for t in trees], dtype=np.int64)
         tensors |= {
             f"trees.{name}": np.concatenate([np.zeros(0, kind), *(getattr(t, name) for t in trees)]) for name, kind in NODES.items()
         }
-        tensors |= {"base": part.ensemble.base, "seats": np.concatenate([np.zeros(0, np.int64), *seats])}
-        params = {name: getattr(part.ensemble.params, name) for name in Params.__dataclass_fields__}
-        return Body(msgspec.to_builtins(Rest(params, 0, names, list(part.hosts))), tensors)
+        tensors["base"] = own.base
+        if isinstance(part.ensemble, GuestTrees):
+            tensors |= _joint_tensors(part.ensemble)
+        params = {name: getattr(own.params, name) for name in Params.__dataclass_fields__}
+        return Body(msgspec.to_builtins(Rest(params, 0, 0, names, list(part.hosts))), tensors)
     splits = part.splits
     assert splits is not None
     tensors |= {
@@ -85,8 +94,22 @@ def pack(part: TreesPart) -> Body:
         "splits.cut": np.array(splits.cut, dtype=np.int64),
         "splits.missing_left": np.array(splits.missing_left, dtype=np.bool_),
         "splits.seat": np.array(splits.seat, dtype=np.int64).reshape(-1, 3),
+        "score_key": np.frombuffer(splits.score_key, dtype=np.uint8),
     }
-    return Body(msgspec.to_builtins(Rest(None, part.depth, names, [])), tensors)
+    return Body(msgspec.to_builtins(Rest(None, part.depth, splits.trees, names, [])), tensors)
+
+
+def _joint_tensors(trees: GuestTrees) -> Tensors:
+    """What the guest knows of sealed trees."""
+    return {
+        "joint.owner": trees.shape.owner,
+        "joint.order": trees.shape.order,
+        "joint.feature": trees.feature,
+        "joint.cut": trees.cut,
+        "joint.missing_left": trees.missing_left,
+        "margin_unit": np.array([trees.margin_unit]),
+        "score_key": np.frombuffer(trees.score_key, dtype=np.uint8),
+    }
 
 
 def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> TreesPart:
@@ -96,21 +119,25 @@ def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[An
         (told.params is not None) or not told.hosts,
         (told.params is None) or told.depth == 0,
         0 <= told.depth <= MAX_DEPTH,
+        0 <= told.trees <= MOST_TREES,
+        told.trees == 0 or told.depth > 0,
         head.classes is None or told.params is not None,
     )
     if told.params is not None:
         params = _params(told.params)
         _check_classes(head, params)
-        shapes: Shapes = BINS | {"trees.nodes": (np.int64, [None]), "base": (np.float64, [params.num_class]), "seats": (np.int64, [None])}
+        shapes: Shapes = BINS | {"trees.nodes": (np.int64, [None]), "base": (np.float64, [params.num_class])}
+        shapes |= _joint_shapes(params)
         arrays = tensors_of(tensors, shapes | {f"trees.{name}": (kind, [None]) for name, kind in NODES.items()})
         binner = _binner(arrays, len(head.columns))
-        ensemble = Ensemble(params, head.name, arrays["base"], _trees(arrays, params, binner), _seats(arrays, params))
+        own = Ensemble(params, head.name, arrays["base"], _trees(arrays, params, binner))
+        ensemble = _joint(arrays, own, binner, len(told.hosts)) if params.sealed else own
         names, hosts = _names(told, binner), tuple(told.hosts)
         return TreesPart(head.party, head.name, tuple(head.columns), binner, names, ensemble=ensemble, classes=head.values, hosts=hosts)
     shapes = BINS | {"splits.feature": (np.int64, [None]), "splits.cut": (np.int64, [None]), "splits.missing_left": (np.bool_, [None])}
-    arrays = tensors_of(tensors, shapes | {"splits.seat": (np.int64, [None, 3])})
+    arrays = tensors_of(tensors, shapes | {"splits.seat": (np.int64, [None, 3]), "score_key": (np.uint8, [32 if told.depth else 0])})
     binner = _binner(arrays, len(head.columns))
-    splits = _splits(arrays, head.name, told.depth, binner)
+    splits = _splits(arrays, head.name, told, binner)
     return TreesPart(head.party, head.name, tuple(head.columns), binner, _names(told, binner), splits=splits, depth=told.depth)
 
 
@@ -191,26 +218,44 @@ def _check_tree(tree: Tree, params: Params, binner: Binner) -> None:
     check(tree.cut[own] >= 0, tree.cut[own] <= _most(binner)[tree.feature[own]])
 
 
-def _seats(arrays: Tensors, params: Params) -> tuple[NDArray[np.int64], ...]:
-    """Each a permutation."""
-    flat, trees = arrays["seats"], len(arrays["trees.nodes"])
-    if params.membership == "shared":
-        check(len(flat) == 0)
-        return ()
-    check(len(flat) == trees * ((1 << params.max_depth) - 1))
-    sizes = [1 << level for _ in range(trees) for level in range(params.max_depth)]
-    seats = _apart(flat, np.array(sizes, dtype=np.int64))
-    check(*(np.sort(s) == np.arange(len(s)) for s in seats))
-    return seats
+def _joint_shapes(params: Params) -> Shapes:
+    if not params.sealed:
+        return {}
+    nodes = [None, (1 << params.max_depth) - 1]
+    whole: Shapes = {f"joint.{name}": (np.int64, nodes) for name in ("owner", "order", "feature", "cut")}
+    return whole | {"joint.missing_left": (np.bool_, nodes), "margin_unit": (np.float64, [1]), "score_key": (np.uint8, [32])}
 
 
-def _splits(arrays: Tensors, model_id: bytes, depth: int, binner: Binner) -> HostSplits:
+def _joint(arrays: Tensors, own: Ensemble, binner: Binner, hosts: int) -> GuestTrees:
+    """Owners that there are, seats that are permutations, and of the guest's own splits columns and cuts that there are."""
+    shape = checked_shape(own.params.max_depth, arrays["joint.owner"], arrays["joint.order"], hosts)
+    feature, cut, mine = arrays["joint.feature"], arrays["joint.cut"], shape.owner == GUEST
+    check(*(len(arrays[f"joint.{name}"]) == len(shape) for name in ("feature", "cut", "missing_left")))
+    check(len(shape) % own.params.num_class == 0, len(shape) + len(own.trees) <= own.params.trees, arrays["margin_unit"] > 0)
+    check(feature[mine] >= 0, feature[mine] < len(binner.cuts))
+    check(cut[mine] >= 0, cut[mine] <= _most(binner)[feature[mine]])
+    unit, key = float(arrays["margin_unit"][0]), arrays["score_key"].tobytes()
+    return GuestTrees(own, shape, feature, cut, arrays["joint.missing_left"], unit, key)
+
+
+def checked_shape(depth: int, owner: NDArray[np.int64], order: NDArray[np.int64], parties: int) -> Shape:
+    """The shape of sealed trees from what was read; parties: hosts.  Raises Damaged."""
+    shape = Shape(depth, owner, order)
+    check(len(owner) == len(order), owner >= NO_SPLIT, owner <= parties)
+    for level in range(depth):
+        check(np.sort(shape.level(level)[1], axis=1) == np.arange(1 << level))
+    return shape
+
+
+def _splits(arrays: Tensors, model_id: bytes, told: Rest, binner: Binner) -> HostSplits:
+    depth = told.depth
     feature, cut, seat = arrays["splits.feature"], arrays["splits.cut"], arrays["splits.seat"]
     most = _most(binner)
     check(len(feature) == len(cut) == len(arrays["splits.missing_left"]), feature >= 0, feature < len(most))
     check(cut >= 0, cut <= most[feature], len(seat) == (len(feature) if depth else 0))
     tree, level, place = seat.T
-    check(tree >= 0, level >= 0, level < max(depth, 1), place >= 0, place < 1 << np.clip(level, 0, MAX_DEPTH))
+    check(tree >= 0, tree < max(told.trees, 1), level >= 0, level < max(depth, 1), place >= 0, place < 1 << np.clip(level, 0, MAX_DEPTH))
     check(len(np.unique(seat, axis=0)) == len(seat))
     missing_left = arrays["splits.missing_left"].tolist()
-    return HostSplits(model_id, feature.tolist(), cut.tolist(), missing_left, [tuple(s) for s in seat.tolist()])
+    seats = [tuple(s) for s in seat.tolist()]
+    return HostSplits(model_id, feature.tolist(), cut.tolist(), missing_left, seats, told.trees, arrays["score_key"].tobytes())

@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 
 from protocols import alignment
 from protocols.binning import Binned, Binner
-from protocols.boosting import hidden, scoring, shared
-from protocols.boosting.ensemble import Rounds
+from protocols.boosting import open, scoring, sealed_arbiter, sealed_guest, sealed_host
+from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds
 from protocols.boosting.objective import check_labels, predictions
 from protocols.boosting.params import Params
+from protocols.boosting.sealed_parts import ArbiterTrees, GuestTrees
 from protocols.channel import Channel
 from protocols.errors import DataError
 from protocols.scored_folds import await_fold, end_fold
 from protocols.session import Session
 from vfl.data import Table, split_rows
 from vfl.data.codes import Names, coded, names_of
-from vfl.model import TreesPart
+from vfl.model import LeafValues, TreesPart
 from vfl.programs import search
 from vfl.programs.measured import Rows, check, hold_out
 from vfl.programs.search import Search, Searched
@@ -37,22 +38,19 @@ class BoostingJob:
     seed: int | None = None  # of the split; None: that of the parameters
     out_of_time: str = ""  # rows on or after this day, by the guest's dates, are held out too
     measure_train: bool = False  # the training rows are measured too
-    continues: bool = False  # whether data parties hand in their parts of a model that gets more trees
+    continues: bool = False  # whether the parties hand in their parts of a model that gets more trees
+    weighted: bool = False  # whether the guest's rows have weights
 
     @property
     def measures(self) -> bool:
         """Whether rows are held out to measure the model."""
         return self.test > 0 or bool(self.out_of_time)
 
-    @property
-    def profile_is_hidden(self) -> bool:
-        return self.params.membership == "hidden"
-
 
 @dataclass(frozen=True)
 class Fitted:
     """What a data party has at the end: its model part, its aligned rows, which of them were held out to measure the model and for early stopping, how many
-    ids each data party had, and at the guest the joint margins (rows, outputs) of the rows held out to measure."""
+    ids each data party had, and at the guest the joint margins (rows, outputs) of the rows held out to measure, and of the training rows where the job measures them."""
 
     part: TreesPart
     aligned: Table
@@ -61,7 +59,7 @@ class Fitted:
     validation: NDArray[np.bool_]
     sizes: dict[str, int]
     scores: NDArray[np.float64] | None = None
-    train_scores: NDArray[np.float64] | None = None  # nothing is asked for them: the guest knows the way of every training row
+    train_scores: NDArray[np.float64] | None = None
     searched: Searched | None = None  # where the job searches
 
 
@@ -69,7 +67,7 @@ def guest(
     session: Session, table: Table, job: BoostingJob, before: TreesPart | None = None, asked: Search[BoostingJob] | None = None
 ) -> Fitted:
     """The guest's side: table with label; before: its part of the model to continue; asked: what is searched first, of which the best candidate takes the
-    place of `job`.  Learns bin sums and directions (protocols/boosting), of every fold's model too."""
+    place of `job`.  Learns which party owns a split, its own wins, and scores; of open trees what protocols/boosting/open.py says; of every fold's model too."""
     aligned, test, later, validation, sizes = align(session, table, job)
     train, searched = np.flatnonzero(~test), None
     if asked is not None:
@@ -78,94 +76,115 @@ def guest(
             session, rows, asked, lambda one, held: fold_guest(session, rows, one, held, stopping), trainers(session, job)
         )
         job = asked.candidates[searched.best]
-    assert aligned.label is not None
-    y = aligned.label.to_numpy(np.float64)[train]
-    weight = None if aligned.weight is None else aligned.weight.to_numpy(np.float64)[train]
-    check_labels(job.params, y[~validation[train]])
-    model_id = session.seed("model id").secret[:16]
-    binned, names = bin_table(aligned.take(train), job, 1, before)
-    started = None
     if before is not None:
-        assert before.ensemble is not None
         check_label(table, before)
-        with session.phase("score"):
-            started = before.ensemble, scoring.guest(session, binned, before.ensemble)
-    with session.phase("train"):
-        rounds = Rounds(job.params, y, weight=weight, held_out=validation[train], before=started)
-        fit = hidden.guest if job.profile_is_hidden else shared.guest
-        ensemble = fit(session, binned, job.params, rounds, model_id)
-    part = TreesPart(
-        session.me,
-        model_id,
-        columns_of(table),
-        binned.binner,
-        names,
-        ensemble=ensemble,
-        classes=table.classes,
-        hosts=session.roles.hosts,
-    )
+    inside = aligned.take(train)
+    part = fit_guest(session, inside, job, validation[train], before, session.seed("model id").secret[:16])
     scores = score_guest(session, part, aligned.take(np.flatnonzero(test))) if job.measures else None
-    return Fitted(part, aligned, test, later, validation, sizes, scores, rounds.margin if job.measure_train else None, searched)
+    train_scores = score_guest(session, part, inside) if job.measure_train else None
+    return Fitted(part, aligned, test, later, validation, sizes, scores, train_scores, searched)
 
 
 def host(
     session: Session, table: Table, job: BoostingJob, before: TreesPart | None = None, asked: Search[BoostingJob] | None = None
 ) -> Fitted:
     """A host's side: features only; before: its part of the model to continue; asked: as the guest's.  Learns which of its splits won and, with
-    membership = "shared", the rows of nodes, of every fold's model too; and which candidate is best."""
+    membership = "open", the rows of nodes, of every fold's model too; and which candidate is best."""
     aligned, test, later, validation, sizes = align(session, table, job)
     train, searched = np.flatnonzero(~test), None
     if asked is not None:
         rows, stopping = aligned.take(train), validation[train]
         searched = search.host(session, rows, asked, lambda one, held: fold_host(session, rows, one, held, stopping))
         job = asked.candidates[searched.best]
-    binned, names = bin_table(aligned.take(train), job, job.params.min_bin_rows, before)
-    held = before.splits if before else None
-    if before is not None and held is not None:
-        with session.phase("score"):
-            scoring.host(session, binned, held, before.depth)
-    with session.phase("train"):
-        fit = hidden.host if job.profile_is_hidden else shared.host
-        splits = fit(session, binned, job.params, validation[train], held)
-    depth = job.params.max_depth if job.profile_is_hidden else 0
-    part = TreesPart(session.me, splits.model_id, columns_of(table), binned.binner, names, splits=splits, depth=depth)
+    inside = aligned.take(train)
+    part = fit_host(session, inside, job, validation[train], before)
     if job.measures:
         score_host(session, part, aligned.take(np.flatnonzero(test)))
+    if job.measure_train:
+        score_host(session, part, inside)
     return Fitted(part, aligned, test, later, validation, sizes, searched=searched)
 
 
-def arbiter(session: Session, job: BoostingJob, asked: Search[BoostingJob] | None = None) -> None:
-    """The arbiter's side: compares blinded ids of several hosts; deals the transfers of membership = "hidden".  Learns sizes, and which candidate is best."""
+def arbiter(
+    session: Session, job: BoostingJob, before: LeafValues | None = None, asked: Search[BoostingJob] | None = None
+) -> LeafValues | None:
+    """The arbiter's side: compares blinded ids of several hosts; of sealed trees it holds the key, chooses splits and keeps leaf values.  Learns what
+    protocols/boosting/sealed.py says, and which candidate is best."""
     with session.phase("align"):
         alignment.serve(session, job.min_intersection, keys=job.keys)
-    if job.profile_is_hidden:
-        if asked is not None:
-            job = search.arbiter(session, asked, lambda one: fold_arbiter(session, one))
-        if job.continues:
-            with session.phase("score"):
-                scoring.arbiter(session)
+    if not job.params.sealed:
+        return None
+    if asked is not None:
+        job = search.arbiter(session, asked, lambda one: fold_arbiter(session, one))
+    trees = fit_arbiter(session, job, before)
+    for _ in range(job.measures + job.measure_train):
+        with session.phase("score"):
+            scoring.arbiter(session, trees)
+    return LeafValues(session.me, trees.model_id, trees)
+
+
+def fit_guest(session: Session, train: Table, job: BoostingJob, stopping: Rows, before: TreesPart | None, model_id: bytes) -> TreesPart:
+    """Trains on `train`; stopping: the rows that early stopping looks at; before: the guest's part of the model to continue."""
+    assert train.label is not None
+    y, weight = train.label.to_numpy(np.float64), None if train.weight is None else train.weight.to_numpy(np.float64)
+    check_labels(job.params, y[~stopping])
+    binned, names = bin_table(train, job, 1, before)
+    ensemble: Ensemble | GuestTrees
+    if job.params.sealed:
+        joint = before.trees if before is not None else None
+        assert joint is None or isinstance(joint, GuestTrees)
         with session.phase("train"):
-            hidden.arbiter(session, job.params, continues=job.continues)
-        if job.measures:
+            ensemble = sealed_guest.guest(session, binned, job.params, y, model_id, weight, stopping, joint)
+    else:
+        earlier = None
+        if before is not None:
+            assert isinstance(before.trees, Ensemble)
             with session.phase("score"):
-                scoring.arbiter(session)
+                earlier = before.trees, scoring.guest(session, binned, before.trees, train.ids)
+        with session.phase("train"):
+            rounds = Rounds(job.params, y, weight=weight, held_out=stopping, before=earlier)
+            ensemble = open.guest(session, binned, job.params, rounds, model_id)
+    return TreesPart(
+        session.me,
+        model_id,
+        columns_of(train),
+        binned.binner,
+        names,
+        ensemble=ensemble,
+        classes=train.classes,
+        hosts=session.roles.hosts,
+    )
+
+
+def fit_host(session: Session, train: Table, job: BoostingJob, stopping: Rows, before: TreesPart | None) -> TreesPart:
+    """A host's side of `fit_guest`."""
+    binned, names = bin_table(train, job, job.params.min_bin_rows, before)
+    held: HostSplits | None = before.splits if before else None
+    depth = job.params.max_depth if job.params.sealed else 0
+    if held is not None and not depth:
+        with session.phase("score"):
+            scoring.host(session, binned, held, 0, train.ids)
+    with session.phase("train"):
+        if depth:
+            splits = sealed_host.host(session, binned, job.params, stopping, held, weighted=job.weighted)
+        else:
+            splits = open.host(session, binned, job.params, stopping, held)
+    return TreesPart(session.me, splits.model_id, columns_of(train), binned.binner, names, splits=splits, depth=depth)
+
+
+def fit_arbiter(session: Session, job: BoostingJob, before: LeafValues | None) -> ArbiterTrees:
+    """The arbiter's side of `fit_guest`, of sealed trees."""
+    with session.phase("train"):
+        return sealed_arbiter.arbiter(session, job.params, None if before is None else before.trees, weighted=job.weighted)
 
 
 def fold_guest(session: Session, train: Table, job: BoostingJob, rows: Rows, stopping: Rows) -> NDArray[np.float64]:
     """Trains without the marked rows and returns their predictions; stopping: the rows that early stopping looks at."""
-    inside, outside, stopping = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows)), stopping[~rows]
-    assert inside.label is not None
-    y = inside.label.to_numpy(np.float64)
-    weight = None if inside.weight is None else inside.weight.to_numpy(np.float64)
-    check_labels(job.params, y[~stopping])
-    name = session.seed("model id").secret[:16]
-    binned, names = bin_table(inside, job, 1, None)
-    fit = hidden.guest if job.profile_is_hidden else shared.guest
-    ensemble = fit(session, binned, job.params, Rounds(job.params, y, weight=weight, held_out=stopping), name)
-    part = TreesPart(session.me, name, columns_of(train), binned.binner, names, ensemble=ensemble, classes=train.classes)
+    inside, outside = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows))
+    part = fit_guest(session, inside, job, stopping[~rows], None, session.seed("model id").secret[:16])
 
     def score() -> NDArray[np.float64]:
-        margins = scoring.guest(session, part.binned(outside.features), ensemble)
+        margins = scoring.guest(session, part.binned(outside.features), part.trees, outside.ids)
         end_fold(trainers(session, job))
         return margins
 
@@ -176,56 +195,53 @@ def fold_guest(session: Session, train: Table, job: BoostingJob, rows: Rows, sto
 def fold_host(session: Session, train: Table, job: BoostingJob, rows: Rows, stopping: Rows) -> None:
     """A host's side of `fold_guest`.  Learns what a host learns of any model."""
     inside, outside = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows))
-    binned, names = bin_table(inside, job, job.params.min_bin_rows, None)
-    fit = hidden.host if job.profile_is_hidden else shared.host
-    splits = fit(session, binned, job.params, stopping[~rows], None)
-    depth = job.params.max_depth if job.profile_is_hidden else 0
-    part = TreesPart(session.me, splits.model_id, columns_of(train), binned.binner, names, splits=splits, depth=depth)
+    part = fit_host(session, inside, job, stopping[~rows], None)
 
     def score() -> None:
-        scoring.host(session, part.binned(outside.features), splits, depth)
+        assert part.splits is not None
+        scoring.host(session, part.binned(outside.features), part.splits, part.depth, outside.ids)
         await_fold(session)
 
     session.once(score, lambda _: {}, lambda _: None)
 
 
 def fold_arbiter(session: Session, job: BoostingJob) -> None:
-    """The arbiter's side of `fold_guest`, of membership = "hidden".  Learns sizes."""
+    """The arbiter's side of `fold_guest`, of sealed trees."""
+    trees = fit_arbiter(session, job, None)
 
     def score() -> None:
-        scoring.arbiter(session)
+        scoring.arbiter(session, trees)
         await_fold(session)
 
-    hidden.arbiter(session, job.params)
     session.once(score, lambda _: {}, lambda _: None)
 
 
 def trainers(session: Session, job: BoostingJob) -> list[Channel]:
     """All that train with the guest."""
-    return [*session.hosts, session.arbiter] if job.profile_is_hidden else session.hosts
+    return [*session.hosts, session.arbiter] if job.params.sealed else session.hosts
 
 
 def predict_guest(session: Session, table: Table, part: TreesPart, min_intersection: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Aligns a new table and scores what is common: (rows of the table, their margins (rows, outputs)).  Learns directions."""
+    """Aligns a new table and scores what is common: (rows of the table, their margins (rows, outputs)).  Learns scores; of open trees directions."""
     with session.phase("align"):
         aligned = alignment.align(session, table.keys, min_intersection)
-    return aligned.rows, score_guest(session, part, table.take(aligned.rows))
+    return aligned.rows, score_guest(session, part, table.aligned(aligned))
 
 
 def predict_host(session: Session, table: Table, part: TreesPart, min_intersection: int) -> None:
     """A host's side of `predict_guest`.  Learns nothing but which of its ids are common."""
     with session.phase("align"):
         aligned = alignment.align(session, table.keys, min_intersection)
-    score_host(session, part, table.take(aligned.rows))
+    score_host(session, part, table.aligned(aligned))
 
 
-def predict_arbiter(session: Session, min_intersection: int, *, deals: bool, keys: int = 1) -> None:
-    """The arbiter's side of `predict_guest`; deals: whether the model is of membership = "hidden"."""
+def predict_arbiter(session: Session, min_intersection: int, part: LeafValues | None, keys: int = 1) -> None:
+    """The arbiter's side of `predict_guest`; part: of sealed trees."""
     with session.phase("align"):
         alignment.serve(session, min_intersection, keys=keys)
-    if deals:
+    if part is not None:
         with session.phase("score"):
-            scoring.arbiter(session)
+            scoring.arbiter(session, part.trees)
 
 
 def align(session: Session, table: Table, job: BoostingJob) -> tuple[Table, Rows, Rows, Rows, dict[str, int]]:
@@ -245,15 +261,14 @@ def align(session: Session, table: Table, job: BoostingJob) -> tuple[Table, Rows
 
 
 def score_guest(session: Session, part: TreesPart, table: Table) -> NDArray[np.float64]:
-    assert part.ensemble is not None
     with session.phase("score"):
-        return scoring.guest(session, part.binned(table.features), part.ensemble)
+        return scoring.guest(session, part.binned(table.features), part.trees, table.ids)
 
 
 def score_host(session: Session, part: TreesPart, table: Table) -> None:
     assert part.splits is not None
     with session.phase("score"):
-        scoring.host(session, part.binned(table.features), part.splits, part.depth)
+        scoring.host(session, part.binned(table.features), part.splits, part.depth, table.ids)
 
 
 def bin_table(table: Table, job: BoostingJob, least: int, before: TreesPart | None) -> tuple[Binned, tuple[Names, ...]]:

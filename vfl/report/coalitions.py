@@ -13,7 +13,7 @@ def coalitions(result: Mapping[str, Any]) -> Rows:
     model, parties = result.get("model") or {}, result.get("parties") or {}
     kind, several = str(model.get("kind") or ""), len(parties.get("hosts") or []) > 1
     if kind == "boosted-trees":
-        return _trees(model.get("membership") == "shared", several)
+        return _trees(model.get("membership") == "open", several)
     if kind.endswith("-regression") or kind == "scorecard":
         return _regression(model.get("link") == "exact" or kind == "poisson-regression", several)
     return []
@@ -41,13 +41,20 @@ def _regression(deals: bool, several: bool) -> Rows:
     return rows + ([("two or more hosts", "nothing of the guest or of another host"), GUESS] if several else [])
 
 
-def _trees(shared: bool, several: bool) -> Rows:
-    if shared:
-        rows = [("a host by itself", "which rows a node holds, from which outcomes can be guessed")]
+def _trees(is_open: bool, several: bool) -> Rows:
+    if is_open:
+        rows = [
+            ("a host by itself", "which rows a node holds, and so nearly every outcome"),
+            ("the guest by itself", "the bin of every row in every column that wins, without the column’s name"),
+        ]
     else:
         rows = [
-            ("arbiter and a host", "which rows a node holds, from which outcomes can be guessed"),
-            ("arbiter and guest", "which way every row goes at every split that won"),
+            ("arbiter and a host", "the outcome of every training row"),
+            ("arbiter and guest", "the bin of every row in the hosts’ columns that win, without their names"),
+            (
+                "guest and the first host, which deals",
+                "every row’s score, and which way it goes at the other hosts’ splits" if several else ALL,
+            ),
         ]
     return rows + ([("two or more hosts", "which of their splits won at the same level"), GUESS] if several else [])
 

@@ -1,0 +1,198 @@
+"""The arbiter's side of sealed trees: the steps of sealed.py's figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols import key_offer
+from protocols.boosting import gradients, held_out, leaves, prepare, product, rings, walk
+from protocols.boosting.blocks import Layout
+from protocols.boosting.keys import agree
+from protocols.boosting.levels import unpack_bits
+from protocols.boosting.params import Params
+from protocols.boosting.prepare import Prepared
+from protocols.boosting.rings import Shares, Words
+from protocols.boosting.sealed import (
+    LevelShares,
+    MaskedSums,
+    Owners,
+    RootSums,
+    Start,
+    Wins,
+    down,
+    first_of,
+    layout_of,
+    level_of,
+    receive_start,
+    seats,
+    stacked,
+    walked,
+)
+from protocols.boosting.sealed_parts import GUEST, NO_SPLIT, ArbiterTrees, Shape, loaded_shape, saved_shape
+from protocols.boosting.split import Offer, choose, leaf_values
+from protocols.checkpoint import Arrays
+from protocols.codec import check_lengths
+from protocols.errors import PlaintextOverflow
+from protocols.glm.sealed_link import refuse_beyond
+from protocols.session import Session
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bits = NDArray[np.bool_]
+
+
+@dataclass(eq=False)
+class ArbiterState:
+    """The same at the arbiter, with leaf values, and the losses of held-out rows."""
+
+    margin: Words
+    shape: Shape
+    value: Ints
+    losses: list[float] = field(default_factory=list)
+    beyond: int = 0
+    over: bool = False
+
+    def save(self) -> Arrays:
+        return saved_shape(self.shape) | {
+            "margin": self.margin,
+            "value": self.value,
+            "losses": np.array(self.losses),
+            "numbers": np.array([self.beyond, int(self.over)]),
+        }
+
+    def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        self.margin, self.shape, self.value = saved["margin"].astype(np.uint64), loaded_shape(self.shape.depth, saved), saved["value"]
+        self.losses, (self.beyond, over) = saved["losses"].tolist(), saved["numbers"].tolist()
+        self.over = bool(over)
+
+
+def arbiter(session: Session, p: Params, before: ArbiterTrees | None = None, *, weighted: bool = False) -> ArbiterTrees:
+    """The arbiter's side: holds the key, chooses splits, keeps leaf values.  before: its part of the model that gets more rounds.
+
+    Learns: sums over unnamed candidates (above).  Raises DataError, PlaintextOverflow, ProtocolError.
+    """
+    columns, told = receive_start(session, None, None)  # 0
+    rows = told.rows
+    layout_of(p, rows, session.scheme.bits, weighted)
+    key = session.scheme.generate(session.me, session.seed("key"))
+    key_offer.offer(session, key)
+    keys = agree(session)
+    scale = gradients.receive(session, p, rows, weighted)
+    layout = Layout(rows, p.max_depth, scale.slots, session.scheme.bits)
+    held = unpack_bits(told.held_out, rows, session.roles.guest)
+    start = Start(p, columns, held, layout, scale, keys, first_of(p, len(before.shape) if before else 0))
+    if before:
+        state = ArbiterState(walked(session, lambda: walk.arbiter(session, keys, before)), before.shape, before.value)
+    else:
+        shape = Shape.empty(p.max_depth)
+        state = ArbiterState(np.zeros((p.num_class, rows), dtype=np.uint64), shape, np.zeros((0, 1 << p.max_depth), dtype=np.int64))
+    for step in session.steps("train", start.steps, state, until=lambda: state.over):
+        prepared = [prepare.arbiter(session, key, layout, len(start.rows(step[0]))) for _ in range(start.groups(step))]  # 1
+        for number in step:
+            arbiter_round(session, start, state, step, number, prepared)
+            if p.early_stopping_rounds and number + 1 < p.n_estimators:
+                state.over = len(state.losses) - 1 - int(np.argmin(state.losses)) >= p.early_stopping_rounds
+                held_out.tell(session, held_out.MoreRounds(not state.over))
+                if state.over:
+                    break
+    refuse_beyond(session, state.beyond)
+    kept = len(state.shape)
+    if p.early_stopping_rounds and state.losses:
+        best = start.first + int(np.argmin(state.losses)) + 1
+        held_out.tell(session, held_out.RoundsKept(best))
+        kept = (best - p.guest_only_trees) * p.num_class
+    return ArbiterTrees(told.model_id, p.num_class, p.score_bits, state.shape.first(kept), state.value[:kept])
+
+
+def arbiter_round(session: Session, start: Start, state: ArbiterState, step: range, number: int, prepared: Sequence[Prepared]) -> None:
+    p, scale, keys, rows = start.p, start.scale, start.keys, start.rows(number)
+    classes, n = p.num_class, len(start.held_out)
+    pair, state.beyond = gradients.arbiter(session, keys, scale, f"round {number}", state.margin[:, rows].ravel())  # 2
+    shares = Shares(tuple(rings.cut(pair.x(scale.slots), classes)), np.zeros((classes, n), dtype=np.uint64))
+    owners_of, orders_of, total = list[Ints](), [np.zeros((classes, 1), dtype=np.int64)], np.zeros((2, classes), dtype=np.int64)
+    for level in range(p.max_depth):
+        places, bits = 1 << level, start.layout.bits(level)
+        pads = [prepared[group].pads(tree, level) for group, tree in (start.place(step, number, k) for k in range(classes))]
+        own = [(s - r).residue(bits) for s, r in zip(stacked(start, shares, classes), pads, strict=True)]
+        session.guest.send(LevelShares(rings.join(own)))  # 4
+        if not level:
+            roots = session.guest.recv(RootSums).sums  # 3
+            check_lengths(session.roles.guest, classes, roots)
+            whole = (roots + rings.join([r.sum() for r in pads])).residue(bits)
+            total = np.array(scale.slots.split(whole, 1))[:, 0]
+        offers = [receive_sums(session, start, step, number, level, prepared, party) for party in range(len(start.columns))]  # 5
+        check_range(session, offers, total[1], n)
+        owners, positions, total = decide(session, start, offers, total)
+        tell_winners(session, owners, positions)  # 6
+        lefts = product.arbiter(session, keys, level_of(start, number, level, rows, n), down(shares, level, p), owners)  # 7
+        orders = seats(session, keys, session.roles.guest, p, number, level + 1)
+        shares = product.children(down(shares, level, p), lefts, orders)
+        if orders is not None:
+            total = np.take_along_axis(total.reshape(2, classes, -1), orders[None], axis=2).reshape(2, -1)
+        owners_of.append(owners.reshape(classes, places))
+        orders_of.append(np.zeros((0, 0), dtype=np.int64) if orders is None else orders)
+    units = scale.units
+    exact = leaf_values(p, total[0] * units.g_unit, total[1] * units.h_unit) / scale.margin_unit
+    value = np.rint(exact).astype(np.int64).reshape(classes, -1)
+    for k in range(classes):
+        u = shares.u.reshape(classes, 1 << p.max_depth, n)[k]
+        state.margin[k] += leaves.arbiter(session, keys, f"leaves {number} {k}", u, value[k])  # 8
+        state.shape = state.shape.plus([o[k] for o in owners_of], [o[k] for o in orders_of[: p.max_depth]])
+    state.value = np.vstack([state.value, value])
+    if p.early_stopping_rounds:
+        state.losses.append(held_out.arbiter(session, keys, scale, f"held out {number}", state.margin[:, start.held_out].ravel()))  # 9
+
+
+def receive_sums(session: Session, start: Start, step: range, number: int, level: int, prepared: Sequence[Prepared], party: int) -> Offer:
+    """Step 5 at the arbiter: one owner's sums at every node of a round's trees, (classes * nodes, candidates)."""
+    name, classes = session.roles.data_parties[party], start.p.num_class
+    message = session.channels[name].recv(MaskedSums).sums
+    candidates = prepared[0].candidates(party)
+    check_lengths(name, classes * candidates, message, what="sums")
+    g, h = [], []
+    for k, answer in enumerate(rings.cut(message, classes)):
+        group, tree = start.place(step, number, k)
+        sums = start.scale.slots.split(prepared[group].sums(party, tree, level, answer), 1 << level)
+        g.append(sums[0])
+        h.append(sums[1])
+    return Offer(np.concatenate(g), np.concatenate(h))
+
+
+def check_range(session: Session, offers: Sequence[Offer], whole: Ints, rows: int) -> None:
+    """Raises PlaintextOverflow where a part of a node has more h than the node: sums have spilled, or an owner did not add up the rows."""
+    for party, offer in zip(session.roles.data_parties, offers, strict=True):
+        if offer.h.size and (offer.h.min() < -rows or (offer.h - whole[:, None]).max() > rows):
+            raise PlaintextOverflow(
+                f"the sums of {party} lie outside the range that the job was planned for",
+                remedy="Look for extreme labels or weights, or lower learning_rate",
+                party=party,
+            )
+
+
+def decide(session: Session, start: Start, offers: Sequence[Offer], total: Ints) -> tuple[Ints, Ints, Ints]:
+    """Step 6: of each node the owner of its split, its position in the owner's list, and the sums of both children, (2, 2 * nodes); of equal gains one drawn at random."""
+    choices = choose(start.p, start.scale.units, offers, *total)
+    draws = session.seed("ties").words(len(choices))
+    owners, positions = np.full(len(choices), NO_SPLIT, dtype=np.int64), np.full(len(choices), -1, dtype=np.int64)
+    below = np.zeros((2, 2 * len(choices)), dtype=np.int64)
+    below[:, ::2] = total
+    for node, choice in enumerate(choices):
+        if choice is not None:
+            position = int(choice.ties[int(draws[node] % np.uint64(len(choice.ties)))])
+            owners[node], positions[node] = choice.party, position
+            left = np.array([offers[choice.party].g[node, position], offers[choice.party].h[node, position]])
+            below[:, 2 * node], below[:, 2 * node + 1] = left, total[:, node] - left
+    return owners, positions, below
+
+
+def tell_winners(session: Session, owners: Ints, positions: Ints) -> None:
+    """Step 6: everybody hears of its own wins; the guest also whose the other splits are."""
+    session.guest.send(Owners(owners.astype(np.int32), np.where(owners == GUEST, positions, -1).astype(np.int32)))
+    for k, channel in enumerate(session.hosts, 1):
+        helps = int((owners == GUEST).sum()) if k == 1 else 0
+        channel.send(Wins(np.where(owners == k, positions, -1).astype(np.int32), helps))

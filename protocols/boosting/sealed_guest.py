@@ -1,0 +1,262 @@
+"""The guest's side of sealed trees: the steps of sealed.py's figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols import key_offer
+from protocols.binning import Binned
+from protocols.boosting import gradients, held_out, leaves, prepare, product, rings, twin, walk
+from protocols.boosting.blocks import Layout
+from protocols.boosting.ensemble import Ensemble, Rounds
+from protocols.boosting.keys import agree
+from protocols.boosting.levels import check_ints, own_columns, pack_bits
+from protocols.boosting.opening import MAX_COLUMNS, SplitColumns
+from protocols.boosting.params import Params
+from protocols.boosting.prepare import Owned
+from protocols.boosting.rings import Shares, Words
+from protocols.boosting.sealed import (
+    Blocks,
+    LevelShares,
+    MaskedSums,
+    Owners,
+    RootSums,
+    SealedStart,
+    Start,
+    TreeRowOrder,
+    answers,
+    candidate,
+    down,
+    first_of,
+    kept_trees,
+    layout_of,
+    level_of,
+    other_scale,
+    seats,
+    stacked,
+    walked,
+)
+from protocols.boosting.sealed_parts import GUEST, NO_SPLIT, GuestTrees, Shape, alone, loaded_shape, saved_shape
+from protocols.channel import broadcast
+from protocols.checkpoint import Arrays
+from protocols.codec import check_lengths
+from protocols.session import Session
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bits = NDArray[np.bool_]
+
+
+@dataclass(eq=False)
+class GuestState:
+    """What the guest carries from step to step: its shares of margins (classes, rows), and its part of the trees so far."""
+
+    margin: Words
+    shape: Shape
+    feature: Ints
+    cut: Ints
+    missing_left: Bits
+    over: bool = False
+
+    def save(self) -> Arrays:
+        return saved_shape(self.shape) | {
+            "margin": self.margin,
+            "feature": self.feature,
+            "cut": self.cut,
+            "missing_left": self.missing_left,
+            "over": np.array(self.over),
+        }
+
+    def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        self.margin, self.shape = saved["margin"].astype(np.uint64), loaded_shape(self.shape.depth, saved)
+        self.feature, self.cut, self.missing_left = saved["feature"], saved["cut"], saved["missing_left"].astype(np.bool_)
+        self.over = bool(saved["over"])
+
+
+def guest(
+    session: Session,
+    binned: Binned,
+    p: Params,
+    y: Floats,
+    model_id: bytes,
+    weight: Floats | None = None,
+    held: Bits | None = None,
+    before: GuestTrees | None = None,
+) -> GuestTrees:
+    """binned: the guest's n rows; y (n,) labels; weight (n,) or None for ones; held (n,): rows that no tree is trained on and that early stopping looks at;
+    model_id (16,) bytes; before: its part of the model that gets more rounds.
+
+    Learns: owners of splits, its own wins.  Raises ConfigError (head-room), DataError, ProtocolError.
+    """
+    layout_of(p, len(binned), session.scheme.bits, weight is not None)  # where it does not fit, nothing is sent
+    earlier = before.own if before else None
+    own = Rounds(p, y, weight=weight, held_out=held, before=None if earlier is None else (earlier, alone(earlier, binned)))
+    if p.early_stopping_rounds:
+        held_out.check_rows(int(own.held_out.sum()), session.me)
+    columns, order = start_guest(session, binned, own.held_out, model_id)  # 0
+    if earlier is None:
+        grow_alone(binned, p, own, columns)
+    binned, labels = Binned(binned.binner, binned.bins[order]), outputs_of(p, own.y[order])
+    weights = None if weight is None else own.weight[order]
+    key_offer.accept(session)
+    keys = agree(session)
+    inside = ~own.held_out
+    weighed = None if weight is None else own.weight[inside]
+    scale = gradients.announce(session, p, len(binned), own.y[inside], weighed, float(own.base[0]))
+    layout = Layout(len(binned), p.max_depth, scale.slots, session.scheme.bits)
+    start = Start(p, columns, own.held_out[order], layout, scale, keys, first_of(p, len(before.shape) if before else 0))
+    margin = np.rint(own.margin.T / scale.margin_unit).astype(np.int64).view(np.uint64)[:, order]
+    if before:
+        if before.margin_unit != scale.margin_unit:
+            raise other_scale(session.me)
+        margin = margin + walked(session, lambda: walk.guest(session, keys, binned, before))
+    state = guest_state(p, margin, before)
+    for step in session.steps("train", start.steps, state, until=lambda: state.over):
+        owned = [
+            prepare.owner(session, binned, binned.candidates(own_columns(p, step[0], columns, GUEST)), layout, start.rows(step[0]))
+            for _ in range(start.groups(step))
+        ]  # 1
+        for number in step:
+            guest_round(session, start, state, step, number, binned, owned, labels, weights)
+            if p.early_stopping_rounds and number + 1 < p.n_estimators:
+                state.over = not session.arbiter.recv(held_out.MoreRounds).more
+                if state.over:
+                    break
+    kept = len(state.shape)
+    if p.early_stopping_rounds:
+        kept = kept_trees(session, start, len(state.shape))
+    own_part = Ensemble(p, model_id, own.base, tuple(own.trees))
+    return GuestTrees(
+        own_part,
+        state.shape.first(kept),
+        state.feature[:kept],
+        state.cut[:kept],
+        state.missing_left[:kept],
+        scale.margin_unit,
+        before.score_key if before else session.seed("score key").secret,
+    )
+
+
+def grow_alone(binned: Binned, p: Params, own: Rounds, columns: Sequence[int]) -> None:
+    """The first rounds, on the guest's own columns alone, in the clear."""
+    for number in range(min(p.guest_only_trees, p.n_estimators)):
+        g, h, sampled = own.gradients(number)
+        candidates = binned.candidates(own_columns(p, number, columns, GUEST))
+        trees = p.trees_of(number)
+        own.add([twin.grow([binned], [candidates], p, tree, g[:, k], h[:, k], sampled) for k, tree in enumerate(trees)])
+
+
+def outputs_of(p: Params, y: Floats) -> Floats:
+    """(outputs, rows) labels: of several classes, whether a row is of each."""
+    return (y == np.arange(p.num_class)[:, None]).astype(np.float64) if p.num_class > 1 else y[None]
+
+
+def guest_state(p: Params, margin: Words, before: GuestTrees | None) -> GuestState:
+    if before is not None:
+        return GuestState(margin, before.shape, before.feature, before.cut, before.missing_left)
+    empty = Shape.empty(p.max_depth)
+    return GuestState(margin, empty, empty.owner, empty.owner.copy(), empty.owner.astype(np.bool_))
+
+
+def start_guest(session: Session, binned: Binned, held: Bits, model_id: bytes) -> tuple[list[int], Ints]:
+    """Step 0 at the guest: how many columns each party has, and the secret order of rows."""
+    columns = [binned.columns]
+    for channel in session.hosts:
+        (count,) = check_ints(channel.peer, np.array([channel.recv(SplitColumns).count]), 0, MAX_COLUMNS, "a number of columns")
+        columns.append(int(count))
+    seed = session.seed("row order")
+    order = seed.permutation(len(binned))
+    broadcast(session.hosts, TreeRowOrder(seed.secret))
+    told = SealedStart(np.array(columns, dtype=np.int32), len(binned), pack_bits([held[order]]), model_id)
+    broadcast([*session.hosts, session.arbiter], told)
+    return columns, order
+
+
+def guest_round(
+    session: Session,
+    start: Start,
+    state: GuestState,
+    step: range,
+    number: int,
+    binned: Binned,
+    owned: Sequence[Owned],
+    labels: Floats,
+    weights: Floats | None,
+) -> None:
+    p, scale, keys, rows = start.p, start.scale, start.keys, start.rows(number)
+    classes, n = p.num_class, len(binned)
+    weight = None if weights is None else np.tile(weights[rows], classes)
+    pair = gradients.guest(session, keys, scale, f"round {number}", state.margin[:, rows].ravel(), labels[:, rows].ravel(), weight)  # 2
+    shares = Shares(tuple(rings.cut(pair.x(scale.slots), classes)), np.ones((classes, n), dtype=np.uint64))
+    trees, owners_of, orders_of = Winners.empty(p, classes), list[Ints](), [np.zeros((classes, 1), dtype=np.int64)]
+    for level in range(p.max_depth):
+        places, blocks = 1 << level, [start.layout.bits(level)]
+        theirs = session.arbiter.recv(LevelShares).shares  # 4
+        check_lengths(session.roles.arbiter, classes * len(rows), theirs)
+        xi = [
+            (own + other).residue(blocks[0]) for own, other in zip(stacked(start, shares, classes), rings.cut(theirs, classes), strict=True)
+        ]
+        if not level:
+            session.arbiter.send(RootSums(rings.join([x.sum().residue(blocks[0]) for x in xi])))  # 3
+        broadcast(session.hosts, Blocks(rings.join(xi)))
+        session.arbiter.send(MaskedSums(answers(session, start, owned, step, number, level, xi)))  # 5
+        told = session.arbiter.recv(Owners)  # 6
+        owners = check_ints(session.roles.arbiter, told.owners, NO_SPLIT, len(session.roles.data_parties), "owners")
+        check_lengths(session.roles.arbiter, classes * places, owners, told.positions, what="nodes")
+        left = trees.take(session, start, step, number, level, binned, owned, owners == GUEST, told.positions)
+        lefts = product.guest(session, keys, level_of(start, number, level, rows, n), down(shares, level, p), owners, left)  # 7
+        orders = seats(session, keys, session.roles.arbiter, p, number, level + 1)
+        shares = product.children(down(shares, level, p), lefts, orders)
+        owners_of.append(owners.reshape(classes, places))
+        orders_of.append(np.zeros((0, 0), dtype=np.int64) if orders is None else orders)
+    for k in range(classes):
+        u = shares.u.reshape(classes, 1 << p.max_depth, n)[k]
+        state.margin[k] += leaves.guest(session, keys, f"leaves {number} {k}", u)  # 8
+        state.shape = state.shape.plus([o[k] for o in owners_of], [o[k] for o in orders_of[: p.max_depth]])
+    state.feature, state.cut = np.vstack([state.feature, trees.feature]), np.vstack([state.cut, trees.cut])
+    state.missing_left = np.vstack([state.missing_left, trees.missing_left])
+    if p.early_stopping_rounds:
+        held = start.held_out
+        held_out.guest(session, keys, scale, f"held out {number}", state.margin[:, held].ravel(), labels[:, held].ravel())  # 9
+
+
+@dataclass(eq=False)
+class Winners:
+    """The guest's own splits in a round's trees (classes, 2^depth - 1)."""
+
+    feature: Ints
+    cut: Ints
+    missing_left: Bits
+
+    @classmethod
+    def empty(cls, p: Params, classes: int) -> Winners:
+        nodes = (classes, (1 << p.max_depth) - 1)
+        return cls(np.full(nodes, -1, dtype=np.int64), np.full(nodes, -1, dtype=np.int64), np.zeros(nodes, dtype=np.bool_))
+
+    def take(
+        self,
+        session: Session,
+        start: Start,
+        step: range,
+        number: int,
+        level: int,
+        binned: Binned,
+        owned: Sequence[Owned],
+        mine: Bits,
+        positions: NDArray[np.int32],
+    ) -> Bits:
+        """Keeps what won at a level; returns which rows go left there, (own nodes, rows)."""
+        places, left, every = 1 << level, [], np.arange(len(binned))
+        for node in np.flatnonzero(mine):
+            k, seat = divmod(int(node), places)
+            group = owned[start.place(step, number, k)[0]]
+            c = candidate(session.roles.arbiter, group, int(positions[node]))
+            at, found = places - 1 + seat, binned.candidates(own_columns(start.p, number, start.columns, GUEST))
+            self.feature[k, at], self.cut[k, at], self.missing_left[k, at] = found.feature[c], found.cut[c], found.missing_left[c]
+            left.append(binned.goes_left(every, int(found.feature[c]), int(found.cut[c]), bool(found.missing_left[c])))
+        return np.array(left, dtype=np.bool_).reshape(len(left), len(binned))

@@ -1,0 +1,145 @@
+"""A host's side of sealed trees: the steps of sealed.py's figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols import key_offer
+from protocols.binning import Binned
+from protocols.boosting import gradients, held_out, leaves, prepare, product, rings, walk
+from protocols.boosting.blocks import Layout
+from protocols.boosting.ensemble import HostSplits
+from protocols.boosting.keys import agree
+from protocols.boosting.levels import own_columns
+from protocols.boosting.opening import SplitColumns, party_of
+from protocols.boosting.params import Params
+from protocols.boosting.prepare import Owned
+from protocols.boosting.sealed import (
+    Blocks,
+    MaskedSums,
+    Start,
+    TreeRowOrder,
+    Wins,
+    answers,
+    candidate,
+    first_of,
+    kept_trees,
+    layout_of,
+    level_of,
+    receive_start,
+)
+from protocols.checkpoint import Arrays
+from protocols.codec import check_lengths
+from protocols.errors import RemoteProtocolError
+from protocols.randomness import Seed
+from protocols.session import Session
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bits = NDArray[np.bool_]
+
+
+@dataclass(eq=False)
+class HostState:
+    """The same at a host."""
+
+    splits: HostSplits
+    over: bool = False
+
+    def save(self) -> Arrays:
+        return self.splits.save() | {"over": np.array(self.over)}
+
+    def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        self.splits.load(saved)
+        self.over = bool(saved["over"])
+
+
+def host(
+    session: Session,
+    binned: Binned,
+    p: Params,
+    held: Bits | None = None,
+    before: HostSplits | None = None,
+    *,
+    weighted: bool = False,
+) -> HostSplits:
+    """binned: the host's n rows in the shared order; held (n,): rows that no tree is trained on; before: its part of the model that gets more rounds; weighted: whether the
+    guest's rows have weights.
+
+    Learns: its own wins.  Raises ConfigError, InvalidKey, ProtocolError.
+    """
+    layout_of(p, len(binned), session.scheme.bits, weighted)  # where it does not fit, nothing is sent
+    outside = np.zeros(len(binned), dtype=np.bool_) if held is None else held
+    columns, order, name = start_host(session, binned, outside)  # 0
+    binned = Binned(binned.binner, binned.bins[order])
+    key_offer.accept(session)
+    keys = agree(session)
+    scale = gradients.receive(session, p, len(binned), weighted)
+    layout = Layout(len(binned), p.max_depth, scale.slots, session.scheme.bits)
+    start = Start(p, columns, outside[order], layout, scale, keys, first_of(p, before.trees if before else 0))
+    if before:
+        session.once(lambda: walk.host(session, keys, binned, before, p.max_depth), lambda _: {}, lambda _: 0)
+    splits = before.continued(name, len(before)) if before else HostSplits(name, score_key=session.seed("score key").secret)
+    state = HostState(splits)
+    for step in session.steps("train", start.steps, state, until=lambda: state.over):
+        candidates = binned.candidates(own_columns(p, step[0], columns, party_of(session)))
+        rows = start.rows(step[0])
+        owned = [prepare.owner(session, binned, candidates, layout, rows) for _ in range(start.groups(step))]  # 1
+        for number in step:
+            host_round(session, start, splits, step, number, binned, owned)
+            if p.early_stopping_rounds and number + 1 < p.n_estimators:
+                state.over = not session.arbiter.recv(held_out.MoreRounds).more
+                if state.over:
+                    break
+    return splits.first(kept_trees(session, start, splits.trees)) if p.early_stopping_rounds else splits
+
+
+def start_host(session: Session, binned: Binned, held: Bits) -> tuple[list[int], Ints, bytes]:
+    """Step 0 at a host: how many columns each party has, the order of rows, the model's name."""
+    guest_name = session.roles.guest
+    session.guest.send(SplitColumns(binned.columns))
+    seed = session.guest.recv(TreeRowOrder).seed
+    check_lengths(guest_name, 32, seed, what="bytes of a seed")
+    order = Seed(guest_name, seed).permutation(len(binned))
+    columns, told = receive_start(session, len(binned), held[order])
+    if columns[party_of(session)] != binned.columns:
+        raise RemoteProtocolError(f"{guest_name} announced another number of columns than this party has", party=guest_name)
+    return columns, order, told.model_id
+
+
+def host_round(
+    session: Session, start: Start, splits: HostSplits, step: range, number: int, binned: Binned, owned: Sequence[Owned]
+) -> None:
+    p, keys, rows, classes, n = start.p, start.keys, start.rows(number), start.p.num_class, len(binned)
+    gradients.host(session, keys, start.scale, f"round {number}", classes * len(rows))  # 2
+    candidates, every = binned.candidates(own_columns(p, number, start.columns, party_of(session))), np.arange(n)
+    for level in range(p.max_depth):
+        places = 1 << level
+        xi = session.guest.recv(Blocks).xi  # 4
+        check_lengths(session.roles.guest, classes * len(rows), xi)
+        if xi.max_bits() > start.layout.bits(level):
+            raise RemoteProtocolError(f"{session.roles.guest} sent shares out of range", party=session.roles.guest)
+        session.arbiter.send(MaskedSums(answers(session, start, owned, step, number, level, rings.cut(xi, classes))))  # 5
+        wins = session.arbiter.recv(Wins)  # 6
+        check_lengths(session.roles.arbiter, classes * places, wins.positions, what="nodes")
+        left = []
+        for node in np.flatnonzero(wins.positions >= 0):
+            k, seat = divmod(int(node), places)
+            c = candidate(session.roles.arbiter, owned[start.place(step, number, k)[0]], int(wins.positions[node]))
+            handle = splits.keep(candidates, c, (start.joint(number, k), level, seat))
+            left.append(splits.goes_left(binned, every, handle))
+        helps = wins.helps if session.me == session.roles.hosts[0] else 0
+        if not 0 <= helps <= classes * places - len(left):
+            raise RemoteProtocolError(f"{session.roles.arbiter} asks for impossible help", party=session.roles.arbiter)
+        bits = np.array(left, dtype=np.bool_).reshape(len(left), n)
+        product.host(session, keys, level_of(start, number, level, rows, n), bits, helps)  # 7
+    for k in range(classes):
+        leaves.host(session, keys, f"leaves {number} {k}", 1 << p.max_depth, n)  # 8
+    splits.trees += classes
+    if p.early_stopping_rounds:
+        held_out.host(session, keys, start.scale, f"held out {number}", classes * int(start.held_out.sum()))  # 9
