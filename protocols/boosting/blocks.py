@@ -27,7 +27,7 @@ Ints = NDArray[np.int64]
 GUARD = 60  # bits under a block
 MASK = 80  # bits by which the mask of a plaintext is longer than what it hides
 MOST_TOGETHER = 4  # trees that share plaintexts
-SLACK = 7  # sums of h are read from -2^(bits - SLACK) on: rounding can make them slightly negative
+SLACK = 7  # one in 2^SLACK values of a sum of h is negative: rounding can make it so
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Slots:
-    """g and h side by side: |sum of g| < 2^(g_bits - 1), and sums of h from -2^(h_bits - SLACK) on, below 2^h_bits less that."""
+    """g and h side by side: |sum of g| < 2^(g_bits - 1), and sums of h from -slack on, below 2^h_bits less that."""
 
     g_bits: int
     h_bits: int
@@ -59,6 +59,10 @@ class Slots:
     def width(self) -> int:
         return self.g_bits + self.h_bits
 
+    @property
+    def slack(self) -> int:
+        return 1 << max(0, self.h_bits - SLACK)
+
     def split(self, sums: PlainVec, nodes: int) -> tuple[Ints, Ints]:
         """G and H (nodes, len(sums)) of opened blocks."""
         g, h, rest = [], [], sums
@@ -66,7 +70,7 @@ class Slots:
             low = rest.residue(self.g_bits)
             rest = (rest - low).shift_right(self.g_bits)
             high = rest.residue(self.h_bits).to_i64() & ((1 << self.h_bits) - 1)
-            high = np.where(high >= (1 << self.h_bits) - (1 << (self.h_bits - SLACK)), high - (1 << self.h_bits), high)
+            high = np.where(high >= (1 << self.h_bits) - self.slack, high - (1 << self.h_bits), high)
             rest = (rest - PlainVec.from_i64(high)).shift_right(self.h_bits)
             g.append(low.to_i64())
             h.append(high)

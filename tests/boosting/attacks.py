@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from protocols.boosting.shared import NodeRows
+from protocols.boosting.transfer import Choices
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from protocols.binning import Binned
 from protocols.boosting.levels import segments, unpack_bits
-from protocols.boosting.shared import NodeRows
-from protocols.boosting.transfer import Choices
 from protocols.cipher import Keyring
 from protocols.message import Message
 from tests.boosting.world import Trained, joined

@@ -10,8 +10,8 @@ from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
-
 from protocols.boosting.shared import HostTree
+
 from protocols.boosting.sums import SumTable
 
 Bits = NDArray[np.bool_]

@@ -1,8 +1,7 @@
-"""Classes that share a row's ciphertext: the same trees bit for bit, nothing of other classes in what is opened, and only where it costs less."""
+"""Classes of open trees that share a row's ciphertext: the same trees bit for bit, nothing of other classes in what is opened, and only where it costs less."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,16 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from protocols._native import PlainVec
-from protocols.boosting import hidden, opening, packing, shared
+from protocols.boosting import open, opening, packing
 from protocols.boosting.packing import GAP, Packing, shared_by
 from protocols.boosting.params import Params
 from protocols.cipher import DecryptionKey, Identity, Keyring, Paillier, Scheme
 from protocols.cipher.vector import CipherVec
 from protocols.errors import PlaintextOverflow
 from protocols.randomness import Seed
-from tests.boosting.test_equality import labels, table
-from tests.boosting.test_transcript import PRESCRIBED, shapes
-from tests.boosting.world import Floats, Trained, bin_blocks, joined, roles_of, same, score, train, twin_trees
+from tests.boosting.samples import tables
+from tests.boosting.test_transcript import PRESCRIBED
+from tests.boosting.world import Trained, joined, roles_of, same, score, train, twin_trees
 from tests.harness import TOY, Escrow, Recording, Sent
 from tests.leakage import audit
 from vfl.docs import declared
@@ -31,9 +30,9 @@ from vfl.docs import declared
 CLASSES = 4
 
 
-def params(membership: str, **change: Any) -> Params:
+def params(**change: Any) -> Params:
     small = {"n_estimators": 2, "max_depth": 3, "max_bin": 8, "min_bin_rows": 2}
-    return Params(objective="multi:softprob", num_class=CLASSES, membership=membership, **(small | change))  # type: ignore[arg-type]
+    return Params(objective="multi:softprob", num_class=CLASSES, membership="open", **(small | change))
 
 
 def together() -> Any:
@@ -41,15 +40,10 @@ def together() -> Any:
     return patch.object(packing, "ENCRYPTION", 1e9)
 
 
-def data(seed: int, rows: int, widths: list[int], p: Params) -> tuple[list[Any], Floats]:
-    x, z = table(seed, rows, sum(widths), 0.1)
-    return bin_blocks(np.split(x, np.cumsum(widths)[:-1], axis=1), p), labels(p, z)
-
-
-def fit(scheme: Scheme, membership: str = "hidden", *, seed: int = 1, rows: int = 90, hosts: int = 1, **change: Any) -> Trained:
+def fit(scheme: Scheme, *, seed: int = 1, rows: int = 90, hosts: int = 1, **change: Any) -> Trained:
     """Trained with shared ciphertexts, and equal to the twin."""
-    p = params(membership, **change)
-    blocks, y = data(seed, rows, [2, *[3] * hosts], p)
+    p = params(**change)
+    blocks, y = tables(p, [2, *[3] * hosts], seed=seed, rows=rows)
     expected, rounds = twin_trees(blocks, y, p)
     with together():
         trained = train(blocks, y, p, scheme)
@@ -61,7 +55,6 @@ def fit(scheme: Scheme, membership: str = "hidden", *, seed: int = 1, rows: int 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    st.sampled_from(["shared", "hidden"]),
     st.integers(0, 500),
     st.integers(20, 120),
     st.integers(1, 2),
@@ -76,27 +69,25 @@ def fit(scheme: Scheme, membership: str = "hidden", *, seed: int = 1, rows: int 
         }
     ),
 )
-def test_equals_the_twin(membership: str, seed: int, rows: int, hosts: int, change: dict[str, Any]) -> None:
+def test_equals_the_twin(seed: int, rows: int, hosts: int, change: dict[str, Any]) -> None:
     for scheme in (Identity(), TOY):  # of 512 bits: at lower levels fewer classes fit, and the last ciphertext holds fewer
-        fit(scheme, membership, seed=seed, rows=rows, hosts=hosts, **change)
+        fit(scheme, seed=seed, rows=rows, hosts=hosts, **change)
 
 
-@pytest.mark.parametrize("membership", ["shared", "hidden"])
-def test_a_larger_key_takes_all_classes_at_once(membership: str) -> None:
-    fit(Paillier(1024), membership, n_estimators=1)
+def test_a_larger_key_takes_all_classes_at_once() -> None:
+    fit(Paillier(1024), n_estimators=1)
 
 
-@pytest.mark.parametrize(("membership", "expected"), [("shared", 1), ("hidden", 3)])
-def test_a_row_is_encrypted_once_for_all_classes(membership: str, expected: int) -> None:
+def test_a_row_is_encrypted_once_for_all_classes() -> None:
     def sent() -> int:
-        p, transcript = params(membership, n_estimators=1), list[Sent]()
-        blocks, y = data(1, 90, [2, 3], p)
+        p, transcript = params(n_estimators=1), list[Sent]()
+        blocks, y = tables(p, [2, 3], seed=1, rows=90)
         train(blocks, y, p, Identity(), taps={"guest": [Recording("guest", transcript)]})
         return sum(s.kind is opening.RowGradients for s in transcript)
 
-    assert sent() == CLASSES * expected  # with so few rows it does not pay
+    assert sent() == CLASSES  # with so few rows it does not pay
     with together():
-        assert sent() == expected
+        assert sent() == 1
 
 
 @contextmanager
@@ -113,10 +104,10 @@ def opened() -> Iterator[list[tuple[Packing, int, PlainVec]]]:
         yield seen
 
 
-def readable(membership: str) -> float:
+def readable() -> float:
     """The part of the slots of *other* classes that lie within the range of a sum, and are so no masks."""
     with opened() as seen:
-        fit(TOY, membership, n_estimators=1)
+        fit(TOY, n_estimators=1)
     small = total = 0
     for layout, place, values in seen:
         every = values.unpack(layout.stride, layout.classes, len(values) * layout.classes).to_ints() if layout.classes > 1 else []
@@ -127,11 +118,10 @@ def readable(membership: str) -> float:
     return small / total
 
 
-@pytest.mark.parametrize("membership", ["shared", "hidden"])
-def test_sums_of_other_classes_are_masked_and_planted_plain_ones_are_found(membership: str) -> None:
-    assert readable(membership) == 0
+def test_sums_of_other_classes_are_masked_and_planted_plain_ones_are_found() -> None:
+    assert readable() == 0
     with patch.object(CipherVec, "add_plain", lambda self, plain: self):
-        assert readable(membership) == 1
+        assert readable() == 1
 
 
 @pytest.mark.parametrize("place", range(3))
@@ -147,8 +137,8 @@ def test_a_mask_leaves_its_class_alone(place: int) -> None:
 
 
 def test_a_spilled_class_is_noticed() -> None:
-    p = params("hidden", n_estimators=1)
-    blocks, y = data(1, 90, [2, 3], p)
+    p = params(n_estimators=1)
+    blocks, y = tables(p, [2, 3], seed=1, rows=90)
     honest = DecryptionKey.open_packed
 
     def spilled(self: DecryptionKey, ciphers: CipherVec, width: int, slots: int, length: int, most: int) -> PlainVec:
@@ -159,48 +149,32 @@ def test_a_spilled_class_is_noticed() -> None:
 
 
 def test_classes_share_ciphertexts_where_that_costs_less_and_fits() -> None:
-    def chosen(rows: int, columns: int, bits: int = 2048, **change: Any) -> list[int]:
-        p = params(change.pop("membership", "hidden"), max_depth=5, max_bin=32, **change)
-        layouts = hidden.packings(p, rows, bits, [1, columns]) if p.membership == "hidden" else [shared.layout(p, rows, bits, [1, columns])]
-        assert all(layout.groups >= 1 for layout in layouts)
-        return [layout.classes for layout in layouts]
+    def chosen(rows: int, columns: int, bits: int = 2048, **change: Any) -> int:
+        layout = open.layout(params(max_depth=5, max_bin=32, **change), rows, bits, [1, columns])
+        assert layout.groups >= 1
+        return layout.classes
 
-    assert chosen(600, 9) == [1] * 5
-    assert chosen(30_000, 13) == [4, 4, 4, 4, 2]  # 16 nodes of two classes fill a plaintext
-    assert chosen(30_000, 13, membership="shared") == [1]
-    assert chosen(10**6, 10, membership="shared") == [4]
-    assert max(chosen(10**6, 10, 2048, gradient_bits=16)) <= 4
+    assert chosen(30_000, 13) == 1
+    assert chosen(10**6, 10) == 4
+    assert chosen(10**6, 10, 2048, gradient_bits=16) <= 4
     one = Packing(1000, 3, 2000)
     assert shared_by(one, 1, 10, 320, added=True) == one
 
 
-def transcript_of(membership: str, flip: bool = False) -> tuple[list[Sent], Keyring]:
-    """Of a training with shared ciphertexts; flip: with other labels."""
-    p, scheme, sent = params(membership, min_bin_rows=5), Escrow(TOY), list[Sent]()
-    blocks, y = data(3, 120, [2, 3], p)
+def transcript_of() -> tuple[list[Sent], Keyring]:
+    """Of a training with shared ciphertexts."""
+    p, scheme, sent = params(min_bin_rows=5), Escrow(TOY), list[Sent]()
+    blocks, y = tables(p, [2, 3], seed=3, rows=120)
     with together():
-        train(
-            blocks,
-            np.random.default_rng(0).permutation(y) if flip else y,
-            p,
-            scheme,
-            taps={q: [Recording(q, sent)] for q in roles_of(1).all},
-        )
+        train(blocks, y, p, scheme, taps={q: [Recording(q, sent)] for q in roles_of(1).all})
     keys = Keyring()
     keys.add(scheme.keys[0].public)
     return sent, keys
 
 
-@pytest.mark.parametrize("membership", ["shared", "hidden"])
-def test_a_transcript_of_shared_ciphertexts_has_no_finding(membership: str) -> None:
-    sent, keys = transcript_of(membership)
+def test_a_transcript_of_shared_ciphertexts_has_no_finding() -> None:
+    sent, keys = transcript_of()
     assert audit.undeclared(sent, declared()) == []
     assert audit.unrandomised(sent, keys) == []
     assert audit.repeated(sent, keys) == []
-    assert audit.in_clear(sent, PRESCRIBED[membership]) == []
-
-
-def test_hidden_classes_look_the_same_to_a_host_and_the_arbiter_whatever_the_labels() -> None:
-    first, second = transcript_of("hidden")[0], transcript_of("hidden", flip=True)[0]
-    for receiver in ("host1", "arbiter"):
-        assert Counter(shapes(first, receiver)) == Counter(shapes(second, receiver))
+    assert audit.in_clear(sent, PRESCRIBED["open"]) == []

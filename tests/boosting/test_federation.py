@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from protocols.boosting.shared import BinSums
 
 import vfl
 from protocols.boosting.goss import SampledRows
-from protocols.boosting.shared import BinSums
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError, DisclosureRefused
 from tests.harness import TOY

@@ -209,6 +209,8 @@ def sealed_twin(
 ) -> tuple[list[Tree], Ints]:
     """The joint trees from all tables in one place, given the rounded gradients and how ties were drawn; and (outputs, rows) what they add to the margins."""
     p, opened = trained.sealed.params, trained.opened
+    if not len(trained.sealed.shape):
+        return [], np.zeros((p.num_class, len(y)), dtype=np.int64)
     assert opened.scale is not None
     assert opened.order is not None
     columns, mine = [b.columns for b in blocks], joined(trained)
