@@ -191,8 +191,8 @@ def predict(
 ) -> None:
     """Score new rows with a joint model.
 
-    Every party that holds a part of it runs this, each with its own new table; the arbiter only where there are two or more hosts, or trees with
-    membership "hidden".  The guest gets the scores.
+    Every party that holds a part of it runs this, each with its own new table; the arbiter only where there are two or more hosts, or sealed
+    trees.  The guest gets the scores.
     A prediction that was interrupted goes on where it was.
     """
     from vfl.config import load_job, load_party
