@@ -10,8 +10,8 @@ Adversary: honest but curious, one party alone.
  2   adds up the leaf values
  sealed trees
  1   walk.py: shares of every row's margin, which nobody sees
- 2   RowTags  ------------------------------------------------------------->  the first host: rho, uniform, from a secret key of its own, the customer's id,
-                                                                              its own bins of this row and the tag
+ 2   RowTags  ------------------------------------------------------------->  the first host: rho, uniform, from a secret key of its own, the model,
+                                                                              the customer's id, its own bins of this row and the tag
                                                   RoundingPads rho   <------
  3        <------------------------------  OpenedScores m_A - rho, floor(rho / 2^t)
      floor((m_G + m_A - rho) / 2^t) + floor(rho / 2^t) + 1
@@ -100,7 +100,7 @@ def guest(session: Session, binned: Binned, part: Ensemble | GuestTrees, names: 
 def guest_sealed(session: Session, binned: Binned, part: GuestTrees, names: Sequence[bytes]) -> Floats:
     share = walk.guest(session, agree(session), binned, part)  # 1
     share = share + np.rint(alone(part.own, binned).T / part.margin_unit).astype(np.int64).view(np.uint64)
-    session.channels[session.roles.hosts[0]].send(RowTags(b"".join(hashes(part.score_key, names, binned, b"", TAG))))  # 2
+    session.channels[session.roles.hosts[0]].send(RowTags(b"".join(hashes(part.score_key, part.model_id, names, binned, b"", TAG))))  # 2
     opened, shift = session.arbiter.recv(OpenedScores), UNIT - part.params.score_bits
     less, high = (rings.from_bytes(data, share.shape, session.roles.arbiter) for data in (opened.shares, opened.pads))  # 3
     rounded = rings.signed((rings.signed(share + less) >> shift).view(np.uint64) + high + np.uint64(1))
@@ -121,7 +121,7 @@ def host(session: Session, binned: Binned, part: HostSplits, depth: int, names: 
     if session.me == session.roles.hosts[0]:
         tags = session.guest.recv(RowTags).tags  # 2
         check_lengths(session.roles.guest, TAG * len(binned), tags, what="bytes of tags")
-        rho = hashes(part.score_key, names, binned, tags, rings.BYTES * outputs)
+        rho = hashes(part.score_key, part.model_id, names, binned, tags, rings.BYTES * outputs)
         words = np.frombuffer(b"".join(rho), dtype=np.uint8).reshape(len(binned), outputs, rings.BYTES)
         session.arbiter.send(RoundingPads(np.ascontiguousarray(words.transpose(1, 0, 2)).tobytes()))
 
@@ -134,12 +134,12 @@ def arbiter(session: Session, part: ArbiterTrees) -> None:
     session.guest.send(OpenedScores(rings.to_bytes(share - rho), rings.to_bytes(rho >> shift)))  # 3
 
 
-def hashes(key: bytes, names: Sequence[bytes], binned: Binned, tags: bytes, size: int) -> list[bytes]:
-    """`size` pseudo-random bytes for each row, from a secret key, the customer's id, this party's bins and, at the first host, the guest's tag."""
+def hashes(key: bytes, model_id: bytes, names: Sequence[bytes], binned: Binned, tags: bytes, size: int) -> list[bytes]:
+    """`size` pseudo-random bytes for each row, from a secret key, the model, the customer's id, this party's bins and, at the first host, the guest's tag."""
     rows = np.ascontiguousarray(binned.bins, dtype="<i2")
     found = []
     for k, name in enumerate(names):
-        parts = (name, rows[k].tobytes(), tags[TAG * k : TAG * (k + 1)])
+        parts = (model_id, name, rows[k].tobytes(), tags[TAG * k : TAG * (k + 1)])
         seed = hmac.digest(key, b"".join(len(part).to_bytes(4, "big") + part for part in parts), "sha256")
         found.append((seed if size <= len(seed) else expanded(seed, size))[:size])
     return found

@@ -138,7 +138,7 @@ def guest(
         state.cut[:kept],
         state.missing_left[:kept],
         scale.margin_unit,
-        before.score_key if before else session.seed("score key").secret,
+        session.seed("score key").secret,
     )
 
 

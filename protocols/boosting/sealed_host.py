@@ -84,7 +84,8 @@ def host(
     start = Start(p, columns, outside[order], layout, scale, keys, first_of(p, before.trees if before else 0))
     if before:
         session.once(lambda: walk.host(session, keys, binned, before, p.max_depth), lambda _: {}, lambda _: 0)
-    splits = before.continued(name, len(before)) if before else HostSplits(name, score_key=session.seed("score key").secret)
+    splits = before.continued(name, len(before)) if before else HostSplits(name)
+    splits.score_key = session.seed("score key").secret
     state = HostState(splits)
     for step in session.steps("train", start.steps, state, until=lambda: state.over):
         candidates = binned.candidates(own_columns(p, step[0], columns, party_of(session)))

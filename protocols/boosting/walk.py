@@ -62,7 +62,7 @@ def guest(session: Session, keys: PairKeys, binned: Binned, part: GuestTrees) ->
     for rows in blocks(len(binned), len(part.shape), part.shape.depth):
         u = descend(part.shape, np.ones((len(part.shape), len(rows)), dtype=np.uint64), partial(step, rows=rows))
         for tree, own in enumerate(u):
-            margin[tree % len(margin), rows] += leaves.guest(session, keys, f"leaves {rows[0]} {tree}", own)  # 3
+            margin[tree % len(margin), rows] += leaves.guest(session, keys, f"walk leaves {rows[0]} {tree}", own)  # 3
     return margin
 
 
@@ -80,7 +80,7 @@ def arbiter(session: Session, keys: PairKeys, part: ArbiterTrees) -> Words:
     for rows in blocks(name.rows, len(part.shape), part.shape.depth):
         u = descend(part.shape, np.zeros((len(part.shape), len(rows)), dtype=np.uint64), partial(step, rows=rows))
         for tree, own in enumerate(u):
-            margin[tree % len(margin), rows] += leaves.arbiter(session, keys, f"leaves {rows[0]} {tree}", own, part.value[tree])  # 3
+            margin[tree % len(margin), rows] += leaves.arbiter(session, keys, f"walk leaves {rows[0]} {tree}", own, part.value[tree])  # 3
     return margin
 
 
@@ -104,7 +104,7 @@ def host(session: Session, keys: PairKeys, binned: Binned, part: HostSplits, dep
             left = np.array([part.goes_left(binned, rows, k) for k in handles], dtype=np.bool_).reshape(len(handles), len(rows))
             product.host(session, keys, Level(f"walk {rows[0]} {level}", len(rows), None), left, int(helps[level]))  # 2
         for tree in range(part.trees):
-            leaves.host(session, keys, f"leaves {rows[0]} {tree}", 1 << depth, len(rows))  # 3
+            leaves.host(session, keys, f"walk leaves {rows[0]} {tree}", 1 << depth, len(rows))  # 3
     return name.outputs
 
 
