@@ -24,7 +24,7 @@ PERMITS: dict[str, str] = {
     ),
     "final-weights-to-owner": "each data party learns the final weights of its own columns, and of no other",
     "edge-count-to-arbiter": (
-        "link exact: the arbiter learns how many rows' predictors lie near the edge of the link's table (none, or the run stops), "
+        "link exact, counts and sealed trees: the arbiter learns how many rows' scores lie near the edge of the link's table (none, or the run stops), "
         "and for counts how many rows' means are far above the labels' mean (none at the end, or the run stops)"
     ),
     "label-scale-to-parties": (
@@ -38,29 +38,27 @@ PERMITS: dict[str, str] = {
     "scores-to-guest": (
         "the guest learns, for every row scored, the sum of the hosts' rounded parts of the score; "
         "with a single host that is this host's own part; in a search, for every training row and each candidate, the rounded joint score; of sealed trees the "
-        "rounded joint score alone, and the first host learns whether the guest's columns of a customer changed since it was scored before"
+        "rounded joint score, and the first host learns whether the guest's bins of a customer changed since it was last scored"
     ),
     "best-candidate-to-parties": "search: all parties that train learn which of the job's candidates did best on the folds, and no score",
     "bin-sums-to-arbiter": (
-        'boosted trees with membership = "sealed": the arbiter learns, for every way in which a party could split a node, which it cannot name, the sums of gradients on '
-        "one side: so the base rate, the rows and events of every bin and category of unnamed columns, node sizes, the shape of the trees and their leaf values, but no row; "
-        "together with any host it learns every row's label, together with the guest the bins of the hosts' rows"
+        "sealed trees: the arbiter learns, by node, the sums of gradients left of every candidate split, without its column: the base rate, rows and events of unnamed bins, "
+        "the shape of the trees and their leaf values, but no row"
     ),
     "wins-to-owners": (
-        'boosted trees with membership = "sealed": the guest learns which party\'s split each node has, each party which of its own splits won (a host: at nodes that '
-        "it cannot name), the first host at how many nodes of a level the guest's did"
+        "sealed trees: the guest learns which party owns each split, and each party which of its own splits won (a host: not at which node); the first host learns how many "
+        "splits of a level are the guest's"
     ),
     "bin-sums-to-guest": (
-        'boosted trees with membership = "open": at every node the guest learns the sums of gradients left of each of a host\'s bin boundaries; assume that it '
-        "learns from them, without the column's name, the bin of every row in every column that wins"
+        "open trees: by node, the guest learns the sums of gradients left of each of a host's candidate splits; assume that it learns, without the column's name, "
+        "the bin of every row in every column that wins"
     ),
     "directions-to-guest": (
-        'boosted trees with membership = "open": the guest learns which rows go left at every split of a host, in training and for every row that is scored; assume that '
-        "it learns from them, without the column's name, the bin of every row in every column that wins"
+        "open trees: the guest learns which rows go left at every split of a host, in training and for every row that is scored; assume that it learns, without the column's "
+        "name, the bin of every row in every column that wins"
     ),
     "partition-to-hosts": (
-        'boosted trees with membership = "open": a host learns which rows each node holds, which of its own splits won and which others would have gained exactly '
-        "as much; assume that it learns labels"
+        "open trees: a host learns which rows each node holds, and which of its own splits won; assume that it learns labels"
     ),
     "sampled-rows-to-hosts": (
         "boosted trees with top_rate only: hosts learn which rows each round is trained on, and so which have large gradients: these nearly are the label"
