@@ -18,15 +18,15 @@ def coefficients(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def importance(model: Mapping[str, Any], result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What each column of the guest, and each host as a whole, brought to the trees; at a host how often its columns were split on."""
+    """How often each column of the guest, and each host as a whole, was split on, of open trees by what that brought; at a host how often its columns were split on."""
     guest, hosts = words.party_names(result)
     parties = [guest, *hosts]
     lines: list[dict[str, Any]] = [
-        {"name": i["column"] or "all columns", "party": parties[int(i["party"])], "gain": float(i["gain"]), "splits": int(i["splits"])}
+        {"name": i["column"] or "all columns", "party": parties[int(i["party"])], "gain": i["gain"], "splits": int(i["splits"])}
         for i in model.get("importance") or []
     ]
     lines += [{"name": s["column"], "party": "", "gain": None, "splits": int(s["splits"])} for s in model.get("splits") or []]
-    by = "gain" if model.get("importance") else "splits"
+    by = "gain" if any(line["gain"] is not None for line in lines) else "splits"
     weights = [float(line[by] or 0) for line in lines]
     top = max(weights, default=0.0) or 1.0
     drawn = [line | {"bar": plots.bar([(0, weight, "joint")], 0, top)} for line, weight in zip(lines, weights, strict=True)]
