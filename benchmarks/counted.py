@@ -1,4 +1,4 @@
-"""Counts, which no other work on the machine disturbs: what mini-batches cost beside whole passes, and classes that share ciphertexts beside classes apart.
+"""Counts, which no other work on the machine disturbs: what mini-batches cost beside whole passes, and trees that share ciphertexts beside trees apart.
 
     python -m benchmarks.counted [batches] [classes]
 
@@ -7,7 +7,6 @@ Products modulo n^2 and bytes of all parties under 2048 bits; of mini-batches me
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,12 +16,11 @@ import numpy as np
 
 import vfl
 from protocols.binning import Binner
-from protocols.boosting import hidden, shared
+from protocols.boosting import blocks, open, sealed_arbiter, sealed_guest, sealed_host
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.packing import Packing, shared_by
 from protocols.boosting.params import Params
 from protocols.cipher import Paillier
-from protocols.randomness import Randomness
 from protocols.session import Roles, Session
 from vfl.bench.meter import Counted, Event, Meter
 from vfl.bench.workload import Workload, tables
@@ -30,7 +28,7 @@ from vfl.engine import run_local
 
 BITS, PASSES, CLASSES = 2048, 5, 4
 BATCHES = (None, 1024, 256, 64)
-ROUNDS = (("hidden", 846, 9), ("hidden", 10_000, 10), ("hidden", 30_000, 13), ("shared", 846, 9))  # rows, columns of the host
+ROUNDS = (("sealed", 846, 9), ("sealed", 10_000, 10), ("sealed", 30_000, 13), ("open", 846, 9))  # rows, columns of the host
 
 
 def of_training(meters: dict[str, Meter]) -> list[Event]:
@@ -62,13 +60,18 @@ def batches() -> Iterator[str]:
 
 
 def classes() -> Iterator[str]:
-    """One round of trees of depth 5 with 32 bins, as the layout decides, and with as few or as many classes in a ciphertext as fit."""
+    """One round of trees of depth 5 with 32 bins: as the layout decides, and each class with ciphertexts of its own; of open trees also with as many classes in
+    one as fit."""
     for membership, rows, columns in ROUNDS:
-        decided, trees = one_round(membership, rows, columns, shared_by)
+        decided = one_round(membership, rows, columns)
+        if membership == "sealed":
+            with patch.object(blocks, "MOST_TOGETHER", 1):
+                alone = one_round(membership, rows, columns)
+            yield f"{membership}, {rows:,} x {columns}: apart {alone}, as decided {decided}"
+            continue
         for name, layout in (("apart", apart), ("shared", together)):
-            forced, same = one_round(membership, rows, columns, layout)
-            assert same == trees, "classes that share ciphertexts have other trees"
-            yield f"{membership}, {rows:,} x {columns}: {name} {forced}, as decided {decided}"
+            with patch.object(open, "shared_by", layout):
+                yield f"{membership}, {rows:,} x {columns}: {name} {one_round(membership, rows, columns)}, as decided {decided}"
 
 
 def apart(one: Packing, *_: Any, **__: Any) -> Packing:
@@ -80,15 +83,14 @@ def together(one: Packing, all_classes: int, *_: Any, **__: Any) -> Packing:
     return shared_by(one, all_classes, 10**6, 0, added=True)
 
 
-def one_round(membership: str, rows: int, columns: int, layout: Callable[..., Packing]) -> tuple[str, bytes]:
-    """What it takes, and the guest's trees."""
+def one_round(membership: str, rows: int, columns: int) -> str:
+    """What it takes."""
     p = Params(n_estimators=1, max_depth=5, max_bin=32, objective="multi:softprob", num_class=CLASSES, membership=membership)  # type: ignore[arg-type]
     rng = np.random.default_rng(0)
     x = rng.normal(size=(rows, 5 + columns))
     score = x @ rng.normal(size=x.shape[1]) + rng.logistic(size=rows)
     y = np.digitize(score, np.quantile(score, [0.25, 0.5, 0.75])).astype(np.float64)
     own, theirs = (Binner.fit(part, p.max_bin, least).transform(part) for part, least in ((x[:, :5], 1), (x[:, 5:], p.min_bin_rows)))
-    profile = hidden if membership == "hidden" else shared
     roles = Roles("guest", ("host",), "arbiter")
 
     def in_phase(role: Callable[[Session], Any]) -> Callable[[Session], Any]:
@@ -98,19 +100,17 @@ def one_round(membership: str, rows: int, columns: int, layout: Callable[..., Pa
 
         return program
 
+    sealed = membership == "sealed"
     programs = {
-        "guest": in_phase(lambda s: profile.guest(s, own, p, Rounds(p, y), bytes(16))),
-        "host": in_phase(lambda s: profile.host(s, theirs, p)),
-        "arbiter": in_phase(lambda s: hidden.arbiter(s, p) if membership == "hidden" else None),
+        "guest": lambda s: sealed_guest.guest(s, own, p, y, bytes(16)) if sealed else open.guest(s, own, p, Rounds(p, y), bytes(16)),
+        "host": lambda s: sealed_host.host(s, theirs, p) if sealed else open.host(s, theirs, p),
+        "arbiter": lambda s: sealed_arbiter.arbiter(s, p) if sealed else None,
     }
     meters = {party: Meter() for party in roles.all}
-    fixed = {party: Randomness(party, hashlib.sha256(party.encode()).digest(), b"") for party in roles.all}  # gradients are rounded alike
-    with patch.object(profile, "shared_by", layout):
-        taps = {party: [meter] for party, meter in meters.items()}
-        found = run_local(roles, programs, Counted(Paillier(BITS)), taps=taps, observers=meters, randomness=fixed)
+    taps = {party: [meter] for party, meter in meters.items()}
+    run_local(roles, {party: in_phase(role) for party, role in programs.items()}, Counted(Paillier(BITS)), taps=taps, observers=meters)
     events = of_training(meters)
-    trees = b"".join(getattr(tree, name).tobytes() for tree in found["guest"].trees for name in ("owner", "left", "gain", "value"))
-    return f"{products(events) / 1e6:.1f} M products, {sum(sent(events)) / 1e6:.1f} MB", trees
+    return f"{products(events) / 1e6:.1f} M products, {sum(sent(events)) / 1e6:.1f} MB"
 
 
 def main() -> None:
