@@ -1,65 +1,64 @@
-"""Whole transcripts of training and scoring: everything is declared, randomised and unrepeated, nothing goes where it should not; and each check
-catches a planted fault."""
+"""Whole transcripts of training and scoring: everything is declared, randomised and unrepeated, what is called uniform is, nothing goes where it should
+not; and each check catches a planted fault."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import chisquare
 
-from protocols.boosting import hidden, opening, shared, transfer
-from protocols.boosting.params import Params
-from protocols.cipher import CipherVec, DecryptionKey, Keyring
+from protocols import look_up
+from protocols._native import PlainVec
+from protocols.boosting import blocks, opening, prepare, product, scoring
+from protocols.boosting.open import BinSums
+from protocols.boosting.sealed import Owners, Wins
+from protocols.boosting.sealed_parts import GUEST
+from protocols.channel import Channel, MemoryWire
+from protocols.cipher import CipherVec, DecryptionKey
 from protocols.errors import UnfreshCiphertext
+from protocols.glm.sealed_link import EdgeShare
 from protocols.message import Disclosure, Message
 from protocols.randomness import Seed
-from tests.boosting.world import Floats, Trained, bin_blocks, roles_of, score, train
-from tests.harness import TOY, Escrow, Recording, Sent
+from tests.boosting import recorded
+from tests.boosting.recorded import DEPTH, ROWS, UNIFORM, Run, blinded, not_uniform, record, without
+from tests.harness import Sent
 from tests.leakage import audit
 from vfl.docs import declared
 
-ROWS = 150
 PRESCRIBED = {
-    "shared": {"BinSums", "OwnWins", "Directions", "NodeRows", "AllDirections"},
-    "hidden": {"SeatSums", "SeatWins", "MaskedBits"},
+    "open": {"BinSums", "OwnWins", "Directions", "NodeRows", "AllDirections"},
+    "sealed": {
+        *("RootSums", "MaskedSums", "Owners", "Wins", "EdgeShare", "HelpOrder", "RowTags", "OpenedScores"),
+        *("TargetScale", "HeldOutLoss", "MoreRounds", "RoundsKept"),  # with weights and early stopping
+    },
 }
-TO_HOST = {"shared": {"RowGradients", "OwnWins", "NodeRows"}, "hidden": {"RowGradients", "SeatWins", "Choices", "PadSeed"}}
+TO_HOST = {
+    "open": {"RowGradients", "OwnWins", "NodeRows"},
+    "sealed": {
+        *("EncryptedPads", "PairKey", "TreeRowOrder", "Blocks", "Wins", "ShareLessPad", "DirectionShare", "FactorShare"),
+        *("TargetScale", "MoreRounds", "RoundsKept", "HelpOrder", "RowTags"),
+    },
+}
+TO_ARBITER = {
+    *("MaskedPadSums", "Deal", "LookupIndex", "MaskedFactors", "EdgeShare", "CutShare", "RootSums", "MaskedSums", "MaskedMembership"),
+    *("DealtLeaves", "TargetScale", "HeldOutLoss", "RoundingPads"),
+}
 
 
-@dataclass
-class Run:
-    transcript: list[Sent]
-    scored: list[Sent]
-    keys: Keyring
-    trained: Trained
-
-
-def data(flip: bool = False) -> tuple[Floats, Floats]:
-    rng = np.random.default_rng(2)
-    x = rng.normal(size=(ROWS, 6))
-    y = (x[:, 4] + x[:, 5] + 0.5 * rng.logistic(size=ROWS) > 0).astype(np.float64)
-    return x, rng.permutation(y) if flip else y
-
-
-def record(membership: str, hosts: int = 1, flip: bool = False) -> Run:
-    x, y = data(flip)
-    p = Params(n_estimators=2, max_depth=3, max_bin=6, membership=membership, min_bin_rows=5, guest_only_trees=0)
-    blocks = bin_blocks([x[:, :2], x[:, 2:]] if hosts == 1 else [x[:, :2], x[:, 2:4], x[:, 4:]], p)
-    scheme, transcript, scored = Escrow(TOY), list[Sent](), list[Sent]()
-    roles = roles_of(hosts)
-    trained = train(blocks, y, p, scheme, taps={q: [Recording(q, transcript)] for q in roles.all})
-    assert np.array_equal(score(trained, blocks, TOY, taps={q: [Recording(q, scored)] for q in roles.all}), trained.rounds.margin)
-    keys = Keyring()
-    keys.add(scheme.keys[0].public)
-    return Run(transcript, scored, keys, trained)
-
-
-@pytest.fixture(scope="module", params=[("shared", 1), ("shared", 2), ("hidden", 1), ("hidden", 2)], ids=str)
+@pytest.fixture(scope="module", params=[("open", 1), ("open", 2), ("sealed", 1), ("sealed", 2)], ids=str)
 def run(request: pytest.FixtureRequest) -> tuple[str, Run]:
-    return request.param[0], record(*request.param)
+    membership, hosts = request.param
+    return membership, record(membership, hosts, every=membership == "sealed")
+
+
+@pytest.fixture(scope="module")
+def whole() -> Run:
+    """With every kind of message."""
+    return record(every=True)
 
 
 def test_an_honest_transcript_has_no_finding(run: tuple[str, Run]) -> None:
@@ -72,71 +71,207 @@ def test_an_honest_transcript_has_no_finding(run: tuple[str, Run]) -> None:
     assert any(len(part) for part in r.trained.hosts)
 
 
-def test_hosts_receive_ciphertexts_and_what_is_prescribed(run: tuple[str, Run]) -> None:
-    """No leaf value, gain, sum or count in any message to a host: nothing but these kinds, none of which has a field for them."""
+def test_parties_receive_what_is_prescribed(run: tuple[str, Run]) -> None:
+    """No leaf value, gain or count in any message to a host, and nothing by row to the arbiter but uniform numbers: no other kinds, none of which has a field for them."""
     membership, r = run
-    to_hosts = {s.kind.kind for s in r.transcript if s.receiver.startswith("host") and s.kind.disclosure > Disclosure.PUBLIC}
-    assert to_hosts <= TO_HOST[membership]
-    floats = [name for s in r.transcript for name, kind in s.kind.schema() if kind is float]
-    assert floats == []
-    if membership == "hidden":
-        assert {s.kind.kind for s in r.transcript if s.receiver == "arbiter"} == {"DealOrder"}
-    else:
+    both = [*r.transcript, *r.scored]
+    hidden = [s for s in both if s.kind.disclosure > Disclosure.PUBLIC]
+    assert {s.kind.kind for s in hidden if s.receiver.startswith("host")} <= TO_HOST[membership] | {"AllDirections"}
+    assert {s.kind.kind for s in hidden if s.receiver == "arbiter"} <= (TO_ARBITER if membership == "sealed" else set())
+    assert [name for s in both for name, kind in s.kind.schema() if kind is float] == []
+    if membership == "open":
         assert not any("arbiter" in (s.sender, s.receiver) for s in r.transcript)
 
 
-def test_lists_hold_no_product_of_what_the_host_received(run: tuple[str, Run]) -> None:
-    """The guest knows the factors in its own ciphertexts: the sums carry another one, of |n| + 128 bits, which `release` demands (a raw sum is refused)."""
+def test_sums_hold_no_product_of_what_an_owner_received(run: tuple[str, Run]) -> None:
+    """Who made the ciphertexts knows their factors: sums carry another one, of |n| + 128 bits, which `release` demands (a raw sum is refused)."""
     _, r = run
-    inputs = {residue for s in r.transcript if s.kind is opening.RowGradients for v in s.vectors(r.keys) for residue in v.raw.residues()}
-    sums = [v for s in r.transcript if s.kind in (shared.BinSums, hidden.SeatSums) for v in s.vectors(r.keys)]
+    made, summed = (opening.RowGradients, prepare.EncryptedPads), (BinSums, prepare.MaskedPadSums)
+    inputs = {residue for s in r.transcript if s.kind in made for v in s.vectors(r.keys) for residue in v.raw.residues()}
+    sums = [v for s in r.transcript if s.kind in summed for v in s.vectors(r.keys)]
+    assert inputs
     assert sums
     assert not inputs & {residue for v in sums for residue in v.raw.residues()}
 
 
-def shapes(transcript: list[Sent], receiver: str) -> list[tuple[str, str, int]]:
-    """What a receiver sees of a transcript without its contents; SeatWins without the number of ties, which belong to its own wins."""
-    return [(s.sender, s.kind.kind, 0 if s.kind is hidden.SeatWins else len(s.data)) for s in transcript if s.receiver == receiver]
+# -- uniform numbers
 
 
-def test_hidden_looks_the_same_to_a_host_whatever_the_labels() -> None:
-    first, second = record("hidden"), record("hidden", flip=True)
-    assert Counter(shapes(first.transcript, "host1")) == Counter(shapes(second.transcript, "host1"))
-    assert Counter(shapes(first.scored, "host1")) == Counter(shapes(second.scored, "host1"))
-    assert Counter(shapes(first.transcript, "arbiter")) == Counter(shapes(second.transcript, "arbiter"))
+def test_every_blinded_number_is_uniform(whole: Run) -> None:
+    assert blinded(whole) == {*UNIFORM, prepare.MaskedPadSums}
+    assert not_uniform(whole) == set()
 
 
-def test_shared_does_not() -> None:
-    assert Counter(shapes(record("shared").transcript, "host1")) != Counter(shapes(record("shared", flip=True).transcript, "host1"))
+@contextmanager
+def zero_pads() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "pads", lambda seed, block, rows: PlainVec.zeros(rows))
+        yield
 
 
-def choices(r: Run) -> list[tuple[int, np.ndarray]]:
-    """(2^level, indices) of each Choices."""
-    sizes = [1 << level for _ in range(2) for level in range(3)]
-    sent = [s.message(r.keys) for s in r.transcript if s.kind is transfer.Choices]
-    return [(size, np.frombuffer(m.shifts, dtype=np.uint8)) for size, m in zip(sizes, sent, strict=True)]  # type: ignore[attr-defined]
+@contextmanager
+def zero_link() -> Iterator[None]:
+    """Nothing random in what is dealt for look-ups, but how products are shared."""
+
+    def drawn(seed: Seed, rows: int, curves: int) -> tuple[Any, list[PlainVec]]:
+        position, numbers = honest(seed, rows, curves)
+        return np.zeros_like(position), [PlainVec.zeros(len(n)) for n in numbers]
+
+    honest = look_up._drawn
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(look_up, "_drawn", drawn)
+        yield
 
 
-def uniform(r: Run) -> bool:
-    return all(chisquare(np.bincount(e, minlength=size)).pvalue > 1e-4 for size, e in choices(r) if size > 1)
+@contextmanager
+def zero_hashes() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "hashes", lambda key, names, binned, tags, size: [bytes(size)] * len(names))
+        yield
 
 
-def test_choices_are_uniform_and_a_planted_constant_index_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert uniform(record("hidden"))
-    monkeypatch.setattr(transfer, "indices", lambda seed, rows, size: np.zeros(rows, dtype=np.uint64))
-    assert not uniform(record("hidden"))
+FAULTS: dict[str, tuple[str, str]] = {  # what is missing in a build -> in which message that shows
+    "keys of pairs": (r"key: ^pair key \w+$", "PairKey"),
+    "the order of rows": ("row order", "TreeRowOrder"),
+    "a dealer's seed": ("key: link deal/(first|second)$", "Deal"),
+    "the arbiter's pad of looked-up values": (r"rho \d", "Reshared"),
+    "a fresh share of the cut": (r"fresh \d", "CutShare"),
+    "a pad of a factor": (r"weights a\d", "FactorLessPad"),
+    "a share of a factor": ("weights w", "FactorShare"),
+    "a pad of its product": (r"weights c\d", "FactorProduct"),
+    "a pad of shares that go down": (r"a1$|a1/", "ShareLessPad"),
+    "a share of directions": ("/s$", "DirectionShare"),
+    "a pad of products": ("/c", "ProductShare"),
+    "dealt pads of leaves": (r"leaves .*/[Pc]$", "DealtLeaves"),
+    "a pad of membership": (r"leaves .*/P$", "MaskedMembership"),
+    "a pad of leaf values": (r"leaves .* b$", "MaskedLeaves"),
+    "masks of sums of pads": ("pad masks", "MaskedPadSums"),
+}
 
 
-def test_what_the_guest_does_not_choose_is_uniform_and_planted_zero_pads_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def masked() -> float:
-        r = record("hidden")
-        last = [s.message(r.keys) for s in r.transcript if s.kind is transfer.MaskedBits][2::3]  # of 4 seats
-        bits = np.concatenate([np.unpackbits(np.frombuffer(m.bits, dtype=np.uint8)) for m in last])  # type: ignore[attr-defined]
-        return float(bits.mean())
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_build_without_a_pad_is_found(fault: str) -> None:
+    missing, shows = FAULTS[fault]
+    with without(missing):
+        assert shows in not_uniform(record(every=shows != "Reshared"))  # a weighted value's share is uniform without a pad
 
-    assert abs(masked() - 0.5) < 0.06
-    monkeypatch.setattr(transfer, "pads_of", lambda seed, rows, size: np.zeros(rows, dtype=np.uint64))
-    assert masked() < 0.42  # seats without a split hold 0
+
+@pytest.mark.parametrize(
+    ("faults", "shows"),
+    [
+        ((zero_pads(),), {"Blocks"}),
+        ((zero_pads(), without(r"(rho|tau|fresh) \d")), {"LevelShares", "Blocks", "CutShare"}),
+        ((zero_link(),), {"LookupIndex", "MaskedFactors"}),
+        ((zero_hashes(),), {"RoundingPads"}),
+    ],
+    ids=["pads", "pads and cut", "link", "rounding"],
+)
+def test_other_planted_builds_are_found(faults: tuple[Any, ...], shows: set[str]) -> None:
+    with ExitStack() as stack:
+        for fault in faults:
+            stack.enter_context(fault)
+        assert not_uniform(record(every=True)) >= shows
+
+
+def test_every_check_of_uniformity_has_a_planted_fault() -> None:
+    others = {"Blocks", "LevelShares", "LookupIndex", "MaskedFactors", "RoundingPads"}
+    assert {kind.kind for kind in UNIFORM} | {"MaskedPadSums"} == {shows for _, shows in FAULTS.values()} | others
+
+
+# -- shapes
+
+SIZED_BY_WINS = ("ShareLessPad", "DirectionShare", "ProductShare")  # of as many places as splits were won: below
+
+
+def shapes(transcript: list[Sent], receiver: str) -> Counter[tuple[str, str, int]]:
+    """What a receiver sees of a transcript without its contents, and without what wins, which are declared, make longer or shorter."""
+    seen = [s for s in transcript if s.receiver == receiver and s.kind.kind not in SIZED_BY_WINS]
+    lengths = [0 if s.kind is EdgeShare else len(s.data) for s in seen]  # one random number, of any length
+    return Counter((s.sender, s.kind.kind, length) for s, length in zip(seen, lengths, strict=True))
+
+
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_sealed_trees_look_the_same_to_hosts_and_arbiter_whatever_the_labels(hosts: int) -> None:
+    first, second = record(hosts=hosts), record(hosts=hosts, flip=True)
+    for receiver in (*first.trained.roles.hosts, "arbiter"):
+        assert shapes(first.transcript, receiver) == shapes(second.transcript, receiver)
+        assert shapes(first.scored, receiver) == shapes(second.scored, receiver)
+
+
+def test_open_trees_do_not() -> None:
+    assert shapes(record("open").transcript, "host1") != shapes(record("open", flip=True).transcript, "host1")
+
+
+def test_the_length_of_products_follows_from_wins(whole: Run) -> None:
+    """Of each level of training: places as won, 6 bytes for each row and place."""
+    won = [int((m.positions >= 0).sum()) for m in whole.of(Wins)]
+    helped = [m.helps for m in whole.of(Wins)]
+    assert helped == [int((m.owners == GUEST).sum()) for m in whole.of(Owners)]
+    level = [s for s in whole.transcript if s.kind is product.ShareLessPad]
+    to_host = [len(s.message(whole.keys).u) for s in level if s.receiver == "host1"]  # type: ignore[attr-defined]
+    to_guest = [len(s.message(whole.keys).u) for s in level if s.receiver == "guest"]  # type: ignore[attr-defined]
+    assert to_host[::2] == to_host[1::2] == [6 * ROWS * places for places in won if places]
+    assert to_guest == [6 * ROWS * places for places in helped if places]
+    assert len(won) == 3 * DEPTH
+
+
+# -- what goes over the wire
+
+
+def measured(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, str]]:
+    """Bytes that wires carry from each party to each other."""
+    found: Counter[tuple[str, str]] = Counter()
+    honest = MemoryWire.send
+
+    def send(self: MemoryWire, data: bytes) -> None:
+        found[self.me, self.peer] += len(data)
+        honest(self, data)
+
+    monkeypatch.setattr(MemoryWire, "send", send)
+    return found
+
+
+def totals(run: Run) -> Counter[tuple[str, str]]:
+    found: Counter[tuple[str, str]] = Counter()
+    for s in [*run.transcript, *run.scored]:
+        found[s.sender, s.receiver] += len(s.data)
+    return found
+
+
+@pytest.mark.parametrize("membership", ["sealed", "open"])
+def test_a_transcript_holds_every_byte_that_wires_carry(membership: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    carried = measured(monkeypatch)
+    assert totals(record(membership, 2)) == carried
+    assert set(carried) >= {("guest", "host1"), ("host1", "guest"), ("guest", "host2"), ("host2", "guest")}
+
+
+def test_planted_bytes_beside_the_transcript_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    carried, honest = measured(monkeypatch), Channel.send
+
+    def send(self: Channel, message: Message) -> None:
+        honest(self, message)
+        if message.kind == "HelpOrder":
+            self.wire.send(b"by the way")
+            raise RuntimeError
+
+    monkeypatch.setattr(Channel, "send", send)
+    sent = list[Sent]()
+    monkeypatch.setattr(recorded, "Recording", lambda party, into: tap_of(party, sent))
+    with pytest.raises(RuntimeError):
+        record()
+    counted: Counter[tuple[str, str]] = Counter()
+    for s in sent:
+        counted[s.sender, s.receiver] += len(s.data)
+    assert carried["arbiter", "host1"] == counted["arbiter", "host1"] + len(b"by the way")
+
+
+def tap_of(party: str, into: list[Sent]) -> Any:
+    from tests.harness import Recording
+
+    return Recording(party, into)
+
+
+# -- planted faults in what is sent
 
 
 def test_planted_undeclared_message_is_found(run: tuple[str, Run]) -> None:
@@ -146,40 +281,43 @@ def test_planted_undeclared_message_is_found(run: tuple[str, Run]) -> None:
     assert audit.undeclared([*run[1].transcript, Sent("guest", "host1", Hint, b"")], declared()) == ["Hint"]
 
 
-@pytest.mark.parametrize("membership", ["shared", "hidden"])
-def test_planted_sums_that_are_not_randomised_are_refused_and_found(membership: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("membership", "expected"),
+    [
+        ("open", {"RowGradients to host1", "BinSums to guest"}),
+        ("sealed", {"EncryptedPads to host1", "EncryptedPads to guest", "MaskedPadSums to arbiter"}),
+    ],
+)
+def test_planted_sums_that_are_not_randomised_are_refused_and_found(
+    membership: str, expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(CipherVec, "rerandomise", lambda self, seed, *, to_holder=False: self)
     with pytest.raises(UnfreshCiphertext):
         record(membership)
     monkeypatch.setattr(CipherVec, "release", lambda self, to, where: self.raw.to_bytes())
     monkeypatch.setattr(DecryptionKey, "encrypt", lambda self, plain, seed: CipherVec(self.public, self.public.raw.lift(plain)))  # type: ignore[attr-defined]
     found = record(membership)
-    assert set(audit.unrandomised(found.transcript, found.keys)) == {
-        "RowGradients to host1",
-        f"{'Bin' if membership == 'shared' else 'Seat'}Sums to guest",
-    }
+    assert set(audit.unrandomised(found.transcript, found.keys)) == expected
 
 
-def test_planted_reuse_of_randomness_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest, same = CipherVec.rerandomise, Seed("host1", b"always the same".ljust(32))
-    monkeypatch.setattr(
-        CipherVec,
-        "rerandomise",
-        lambda self, seed, *, to_holder=False: honest(self.take(np.zeros(len(self), dtype=np.int64)), same, to_holder=to_holder),
-    )
+@pytest.mark.parametrize(("membership", "kind"), [("open", "RowGradients to host1"), ("sealed", "EncryptedPads to host1")])
+def test_planted_reuse_of_randomness_is_found(membership: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DecryptionKey, "encrypt", lambda self, plain, seed: self.public.encrypt(plain, Seed("guest", b"again".ljust(32))))
     monkeypatch.setattr(CipherVec, "release", lambda self, to, where: self.raw.to_bytes())
-    transcript: list[Sent] = []
-    scheme, p = Escrow(TOY), Params(n_estimators=2, max_depth=1, membership="shared", min_bin_rows=5)
-    x, y = data()
-    train(bin_blocks([x[:, :2], x[:, 2:]], p), y, p, scheme, taps={q: [Recording(q, transcript)] for q in ("guest", "host1")})
-    keys = Keyring()
-    keys.add(scheme.keys[0].public)
-    assert "RowGradients to host1" in audit.repeated(transcript, keys)
+    found = record(membership)
+    assert kind in audit.repeated(found.transcript, found.keys)
+
+
+def test_planted_sums_with_the_short_factor_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The arbiter knows the factors of its own ciphertexts: the factor must be as long as the holder of the key needs."""
+    honest = CipherVec.rerandomise
+    monkeypatch.setattr(CipherVec, "rerandomise", lambda self, seed, *, to_holder=False: honest(self, seed))
+    with pytest.raises(UnfreshCiphertext):
+        record()
 
 
 def test_planted_gains_in_a_message_would_be_seen(run: tuple[str, Run]) -> None:
-    class Told(Message, disclosure=Disclosure.REVEALED, permit="own-wins-to-host", learns="the gain"):
+    class Told(Message, disclosure=Disclosure.REVEALED, permit="wins-to-owners", learns="the gain"):
         gain: float
 
     planted = [*run[1].transcript, Sent("guest", "host1", Told, b"")]
