@@ -28,6 +28,7 @@ from vfl.faults import Stopped
 from vfl.files import sync_folder, written
 from vfl.identity import Identity
 from vfl.kinds.parts import Part
+from vfl.model import LeafValues
 from vfl.policy import PolicyTap
 from vfl.recorder import Recorder
 from vfl.transport import PeerAddress, TlsNetwork
@@ -46,7 +47,7 @@ class Ready(Generic[J]):
     party: Party
     identity: Identity
     table: Table | None
-    before: Part | None = field(default=None, kw_only=True)  # this party's part of the model that the job continues
+    before: Part | LeafValues | None = field(default=None, kw_only=True)  # this party's part of the model that the job continues
     caution: str = field(default="", kw_only=True)  # what is to be said of measures of that model
 
     @property

@@ -25,9 +25,9 @@ from vfl.config.reading import listed
 from vfl.data import Table, read_source, table_from_frame
 from vfl.evaluation import Drawn, flatters
 from vfl.identity import Identity
-from vfl.kinds import Fitted, Part, kind_of, searched, trees
+from vfl.kinds import Fitted, Part, kind_of, leaf_values, searched, shared, trees
 from vfl.meeting import Meeting, Ready
-from vfl.model import TreesPart
+from vfl.model import ArbiterPart, LeafValues, SharedWeights, TreesPart
 from vfl.report.page import as_plain, read_report, write_report
 from vfl.results import Measuring, baseline, data_party_result, encryption, result_frame, settled
 from vfl.store import find_part, load_part, save_part
@@ -41,7 +41,7 @@ def prepare(job: Job, party: Party) -> Ready:
     table = load_table(job, party)
     if table is not None:
         columns_check(party, party.name, table.features.shape[1])
-    part, caution = (None, "") if table is None else part_before(job, party, table)
+    part, caution = arbiters_part_before(job, party, identity) if table is None else part_before(job, party, table)
     return Ready(job, party, identity, table, before=part, caution=caution)
 
 
@@ -62,6 +62,20 @@ def part_before(job: Job, party: Party, table: Table) -> tuple[TreesPart | None,
         )
     trees.check_continues(job, part, table)
     return part, _said_of(job, folder.parent)
+
+
+def arbiters_part_before(job: Job, party: Party, identity: Identity) -> tuple[LeafValues | None, str]:
+    """The leaf values of the model that the job continues, of sealed trees.  Raises ModelError."""
+    if not isinstance(job.model, BoostedTrees) or job.model.continue_from is None or not job.model.keeps_leaves:
+        return None, ""
+    part, head = load_part(find_part(party.run.directory, job.model.continue_from), identity)
+    if not isinstance(part, LeafValues) or part.party != party.name or part.trees.shape.depth != job.model.max_depth:
+        raise ModelError(
+            f"{party.name}: the part of the model {head.model_id} is not one that this party can continue",
+            remedy=f"Name a model of sealed trees of the same max_depth in which {party.name} was the arbiter",
+            party=party.name,
+        )
+    return part, ""
 
 
 def _said_of(job: Job, earlier: Path) -> str:
@@ -133,8 +147,8 @@ def check_classes(job: Job, party: Party, table: Table) -> None:
         )
 
 
-def program(ready: Ready) -> Callable[[Session], Fitted | None]:
-    """The role function of this party; a data party's returns its part and what it measured."""
+def program(ready: Ready) -> Callable[[Session], Fitted | ArbiterPart | None]:
+    """The role function of this party; a data party's returns its part and what it measured, the arbiter's what it keeps."""
     train = kind_of(ready.job).program(ready.job, ready.party.role)
     if ready.before is not None:
         train = partial(train, before=ready.before)
@@ -165,7 +179,11 @@ def run(
     def work(meeting: Meeting) -> dict[str, Any]:
         fitted = program(ready)(meeting.session)
         result = result_frame(job, party, meeting.started, "run")
-        if fitted is not None:
+        if isinstance(fitted, SharedWeights | LeafValues):
+            kind = shared.KIND if isinstance(fitted, SharedWeights) else leaf_values.KIND
+            save_part(fitted, meeting.draft / "model", kind=kind, job_digest=job.digest, identity=ready.identity)
+            result["model"] |= {"model_id": fitted.model_id.hex()}
+        elif fitted is not None:
             save_part(fitted.part, meeting.draft / "model", kind=job.model.kind, job_digest=job.digest)
             best = searched.chosen(job, fitted.searched)
             result["model"] |= settled(best)

@@ -15,7 +15,7 @@ from vfl.alignment_run import REPORT as ALIGNMENT
 from vfl.alignment_run import read_alignment
 from vfl.config import PERMITS, AlignmentJob, Job, cautions, needed_permits
 from vfl.config.alignment_job import alignment_permits
-from vfl.kinds import KINDS, kind_of, searched
+from vfl.kinds import ARBITER_KINDS, KINDS, kind_of, searched
 from vfl.ledger import LedgerBroken, read_ledger, reconcile, summarise, verify_ledger
 from vfl.ledger.writing import Line
 from vfl.printing import facts, grid, say
@@ -146,7 +146,8 @@ def print_model(folder: Path, console: Console) -> None:
         "job": f"digest {manifest.job_digest[:HASH]}... (vfl job digest)",
     }
     facts(console, {name: escape(text) for name, text in told.items()})
-    KINDS[manifest.kind].print_part(part, console)
+    printer = ARBITER_KINDS[manifest.kind] if manifest.kind in ARBITER_KINDS else KINDS[manifest.kind]
+    printer.print_part(part, console)
 
 
 def print_report(run: Path, console: Console, cutoff: float | None = None) -> None:

@@ -13,9 +13,10 @@ import pandas as pd
 
 from protocols.boosting.params import Params
 from protocols.cipher import Paillier, Scheme
+from protocols.glm import Kept
 from protocols.session import Roles, Session
 from vfl.data import Table, table_from_frame
-from vfl.kinds import KINDS, leaf_values
+from vfl.kinds import KINDS
 from vfl.programs import alignment, boosting, glm
 
 TOY_BITS = 512  # no job file can ask for so short a key
@@ -66,13 +67,18 @@ def fitted(found: Any, kind: str) -> str:
     return digest(found.part.model_id, sorted(body.rest.items()), *tensors, found.aligned.ids, found.scores)
 
 
+def kept(found: Kept) -> str:
+    """The digest of what the arbiter keeps."""
+    return digest(found.model_id, *(item for party, one in sorted(found.shares.items()) for item in (party, one.names, one.values)))
+
+
 def regression() -> Run:
     """`vfl run` of a logistic regression, with a held-out part."""
     job, own = glm.GlmJob(max_iter=5, test=0.2), tables()
     return _run(
         guest=lambda s: fitted(glm.guest(s, own["guest"], job), "logistic-regression"),
         host=lambda s: fitted(glm.host(s, own["host"], job), "logistic-regression"),
-        arbiter=lambda s: digest(glm.arbiter(s, job)),
+        arbiter=lambda s: kept(glm.arbiter(s, job)),
     )
 
 
@@ -88,7 +94,8 @@ def trees(membership: Literal["sealed", "open"]) -> Run:
     def arbiter(session: Session) -> str:
         kept = boosting.arbiter(session, job)
         assert kept is not None
-        return digest(kept.model_id, *leaf_values.pack(kept).tensors.values())
+        trees = kept.trees
+        return digest(kept.model_id, trees.shape.owner, trees.shape.order, trees.value)
 
     return _run(**programs, arbiter=arbiter) if membership == "sealed" else _run(**programs)
 

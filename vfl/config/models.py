@@ -186,6 +186,11 @@ class BoostedTrees(Section):
         return ("bin-sums-to-arbiter", "wins-to-owners", "edge-count-to-arbiter", "scores-to-guest", *scale, *loss)
 
     @property
+    def shares_weights(self) -> bool:
+        """Whether final weights stay shared with the arbiter unless a permission reveals them."""
+        return False
+
+    @property
     def folds_are_hidden(self) -> bool:
         """Whether nobody learns its part of a fold's model."""
         return False
@@ -221,8 +226,8 @@ class BoostedTrees(Section):
         return True
 
     @property
-    def arbiter_scores(self) -> bool:
-        """Whether the arbiter takes part in a prediction, whatever the number of hosts."""
+    def keeps_leaves(self) -> bool:
+        """Whether the arbiter keeps the leaf values of the model."""
         return self.membership == "sealed"
 
     def params(self, score_bits: int | None = None) -> Params:

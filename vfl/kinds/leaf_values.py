@@ -1,6 +1,6 @@
-"""The arbiter's part of sealed trees on disk: their shape and leaf values.
+"""What the arbiter keeps of sealed trees: the kind `leaf-values`, their shape and leaf values, sealed on its disk.
 
-arbiter  joint.owner, joint.order (trees, 2^depth - 1); joint.value (trees, 2^depth), in units that the guest knows
+sealed  uint8: joint.owner, joint.order (trees, 2^depth - 1) and joint.value (trees, 2^depth; in units that the guest knows), encrypted for the arbiter alone
 """
 
 from __future__ import annotations
@@ -11,47 +11,83 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from protocols.boosting.params import MAX_DEPTH
-from protocols.boosting.sealed_parts import ArbiterTrees
-from vfl.kinds.parts import Body, Head, check, tensors_of
-from vfl.kinds.trees_part import checked_shape
+from protocols.boosting.sealed_parts import ArbiterTrees, Shape
+from protocols.errors import ModelError
+from vfl.identity import Identity
+from vfl.kinds.parts import Body, Damaged, Head, check, tensors_of
+from vfl.kinds.trees_part import MOST_TREES, checked_shape
 from vfl.model import LeafValues
+from vfl.printing import facts, say
 
 KIND = "leaf-values"
 MOST_CLASSES = 1000
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The keys of manifest.json that leaf values add."""
+    """The keys of manifest.json that leaf values add; of: the model's kind."""
 
+    of: str
+    trees: int
     depth: int
     hosts: int
     num_class: int
     score_bits: int
 
 
-def pack(part: LeafValues) -> Body:
+def pack(part: LeafValues, identity: Identity) -> Body:
     """As the module says."""
     trees = part.trees
-    rest = Rest(trees.shape.depth, int(trees.shape.owner.max(initial=0)), trees.num_class, trees.score_bits)
-    return Body(msgspec.to_builtins(rest), {"joint.owner": trees.shape.owner, "joint.order": trees.shape.order, "joint.value": trees.value})
+    shape = trees.shape
+    rest = Rest(part.kind, len(shape), shape.depth, int(shape.owner.max(initial=0)), trees.num_class, trees.score_bits)
+    tensors = {"joint.owner": shape.owner, "joint.order": shape.order, "joint.value": trees.value}
+    sealed = identity.seal(save({name: np.ascontiguousarray(array) for name, array in tensors.items()}), _purpose(part.model_id))
+    return Body(msgspec.to_builtins(rest), {"sealed": np.frombuffer(sealed, np.uint8)})
 
 
-def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> LeafValues:
-    """The part; raises Damaged."""
+def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None) -> LeafValues:
+    """The part; without an identity, that is to show it, without its trees.  Raises Damaged, ModelError for a part that another key sealed."""
     told = msgspec.convert(rest, Rest)
     check(1 <= told.depth <= MAX_DEPTH, told.hosts >= 0, 1 <= told.num_class <= MOST_CLASSES, 0 <= told.score_bits <= 20)
-    check(head.classes is None, not head.columns)
+    check(0 <= told.trees <= MOST_TREES, told.trees % told.num_class == 0, head.classes is None, not head.columns)
+    sealed = tensors_of(tensors, {"sealed": (np.uint8, [None])})["sealed"].tobytes()
     nodes = (1 << told.depth) - 1
-    arrays = tensors_of(
-        tensors,
-        {
-            "joint.owner": (np.int64, [None, nodes]),
-            "joint.order": (np.int64, [None, nodes]),
-            "joint.value": (np.int64, [None, nodes + 1]),
-        },
-    )
+    if identity is None:
+        empty = Shape.empty(told.depth)
+        hidden = ArbiterTrees(head.name, told.num_class, told.score_bits, empty, np.zeros((0, nodes + 1), dtype=np.int64))
+        return LeafValues(head.party, head.name, told.of, hidden, told.trees)
+    plain = identity.unseal(sealed, _purpose(head.name))
+    if plain is None:
+        raise ModelError(
+            f"{head.party}: the leaf values of the model {head.model_id} were not sealed by this party's key, or are damaged",
+            remedy="Use the identity that this party had when it trained the model, or restore the model folder from a copy",
+            party=head.party,
+        )
+    try:
+        found = load(plain)
+    except SafetensorError:
+        raise Damaged from None
+    whole: dict[str, tuple[type[Any], list[int | None]]] = {
+        "joint.owner": (np.int64, [told.trees, nodes]),
+        "joint.order": (np.int64, [told.trees, nodes]),
+        "joint.value": (np.int64, [told.trees, nodes + 1]),
+    }
+    arrays = tensors_of(found, whole)
     shape = checked_shape(told.depth, arrays["joint.owner"], arrays["joint.order"], told.hosts)
-    check(len(arrays["joint.value"]) == len(shape), len(shape) % told.num_class == 0)
-    return LeafValues(head.party, head.name, ArbiterTrees(head.name, told.num_class, told.score_bits, shape, arrays["joint.value"]))
+    trees = ArbiterTrees(head.name, told.num_class, told.score_bits, shape, arrays["joint.value"])
+    return LeafValues(head.party, head.name, told.of, trees, told.trees)
+
+
+def _purpose(model_id: bytes) -> str:
+    return f"leaf values of {model_id.hex()}"
+
+
+def print_part(part: LeafValues, console: Console) -> None:
+    """How many trees, and what they are for."""
+    facts(console, {"trees": f"{part.count}, of depth {part.trees.shape.depth} at most"})
+    say(console, "\nLeaf values and shape of sealed trees, encrypted for this party alone.  They say nothing of a row.")
+    say(console, "The model scores rows only with this party; whoever deletes this folder ends that.")

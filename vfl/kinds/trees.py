@@ -17,12 +17,13 @@ from protocols.boosting.params import Params
 from protocols.boosting.sealed_parts import GuestTrees
 from protocols.boosting.tree import walker
 from protocols.errors import ConfigError
+from protocols.session import Session
 from vfl.config.job import Job, Role
 from vfl.config.models import BoostedTrees
 from vfl.data import Table
 from vfl.data.codes import coded
 from vfl.kinds import searched
-from vfl.kinds.fitted import Fitted
+from vfl.kinds.fitted import Fitted, Scored
 from vfl.kinds.trees_part import pack, unpack
 from vfl.model import TreesPart
 from vfl.printing import facts, grid, say
@@ -156,9 +157,14 @@ def scorer(job: Job, role: Role, part: Any) -> Any:
     """The role function that scores new rows; part: at the arbiter of sealed trees its leaf values."""
     least = job.align.min_intersection
     if role == "arbiter":
-        return lambda session, table: boosting.predict_arbiter(session, least, part, keys=len(job.align.keys))
+
+        def serve(session: Session, table: Table | None) -> Scored:
+            boosting.predict_arbiter(session, least, part, keys=len(job.align.keys))
+            return Scored()
+
+        return serve
     score = boosting.predict_guest if role == "guest" else boosting.predict_host
-    return lambda session, table: score(session, table, part, least)
+    return lambda session, table: Scored(score(session, table, part, least))
 
 
 def predictions(part: TreesPart, scores: NDArray[np.float64]) -> NDArray[np.float64]:

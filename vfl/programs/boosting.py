@@ -120,7 +120,7 @@ def arbiter(
     for _ in range(job.measures + job.measure_train):
         with session.phase("score"):
             scoring.arbiter(session, trees)
-    return LeafValues(session.me, trees.model_id, trees)
+    return LeafValues(session.me, trees.model_id, "boosted-trees", trees, len(trees.shape))
 
 
 def fit_guest(session: Session, train: Table, job: BoostingJob, stopping: Rows, before: TreesPart | None, model_id: bytes) -> TreesPart:
