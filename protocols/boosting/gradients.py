@@ -5,7 +5,7 @@
      (mean, slope)_G  <---- look-up on shares ---->  (mean, slope)_A
      EdgeShare -------------------------------->  how many rows are near the table's edge; stops if any
      v_G = mean_G - y                            v_A = mean_A
- 2   where rows are weighted: shares of w v, by a product (factors.py); the guest knows w
+ 2   where rows are weighted or sampled: shares of w v, by a product (factors.py); the guest knows w
  3        <------------------------  Reshared v_A - rho          rho: key of arbiter and first host
      cuts v_G + v_A - rho - tau, adds 1 + e                      tau, e: key of guest and first host
                                                                                           cuts rho + tau, less e
@@ -45,6 +45,7 @@ from protocols.message import BLINDED, REVEALED, Message
 from protocols.session import Session
 
 Floats = NDArray[np.float64]
+Bits = NDArray[np.bool_]
 MOST_LOG2 = 40  # of labels and weights
 FAR = 5  # log2: labels lie within 2^FAR units of the base
 
@@ -82,6 +83,7 @@ class Scale:
     label_log2: int = 0
     weight_log2: int = 0
     weighted: bool = False
+    sampled: bool = False  # whether a round leaves rows out
 
     @property
     def margin_unit(self) -> float:
@@ -139,6 +141,11 @@ class Scale:
         y = y / 2.0**self.label_log2 if self.squared else y
         return PlainVec.from_i64(np.rint(y * 2.0 ** self.curves[0].fraction).astype(np.int64))
 
+    @property
+    def multiplied(self) -> bool:
+        """Whether each row's g and h are multiplied by a number that the guest knows."""
+        return self.weighted or self.sampled
+
     def whole_weights(self, weight: Floats) -> NDArray[np.int64]:
         return np.rint(weight * 2.0 ** (ROW_WEIGHT - self.weight_log2)).astype(np.int64)
 
@@ -166,13 +173,18 @@ class Scale:
         return Slots(self.bits + count, count + (1 if self.h_known and not self.weighted else self.bits - 1))
 
 
+def scale_of(p: Params, rows: int, weighted: bool) -> Scale:
+    """As far as the job decides it."""
+    return Scale(p.objective, p.bits(rows), rows, weighted=weighted, sampled=p.subsample < 1)
+
+
 def needs_scale(p: Params, weighted: bool) -> bool:
     return weighted or p.objective in ("reg:squarederror", "count:poisson")
 
 
 def announce(session: Session, p: Params, rows: int, y: Floats, weight: Floats | None, base: float) -> Scale:
     """At the guest, from labels and weights of those of all `rows` that trees are trained on.  Raises DataError for labels or weights out of bounds."""
-    scale = Scale(p.objective, p.bits(rows), rows, weighted=weight is not None)
+    scale = scale_of(p, rows, weight is not None)
     if not needs_scale(p, weight is not None):
         return scale
     label = 0
@@ -191,7 +203,7 @@ def announce(session: Session, p: Params, rows: int, y: Floats, weight: Floats |
 
 def receive(session: Session, p: Params, rows: int, weighted: bool) -> Scale:
     """The same at hosts and arbiter."""
-    scale = Scale(p.objective, p.bits(rows), rows, weighted=weighted)
+    scale = scale_of(p, rows, weighted)
     if not needs_scale(p, weighted):
         return scale
     told = session.guest.recv(TargetScale)
@@ -217,7 +229,7 @@ def host(session: Session, keys: PairKeys, scale: Scale, label: str, rows: int) 
     if session.me != session.roles.hosts[0]:
         return
     deal(session, rows, len(scale.curves))  # 1
-    if scale.weighted:
+    if scale.multiplied:
         factors.host(session, keys, f"{label} weights", rows, len(scale.shifts))  # 2
     rho, tau, fresh = (
         pads(keys, party, f"{label} {name}", scale, rows)
@@ -227,13 +239,17 @@ def host(session: Session, keys: PairKeys, scale: Scale, label: str, rows: int) 
     session.arbiter.send(CutShare(*padded(parts)))  # 3
 
 
-def guest(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Words, y: Floats, weight: Floats | None) -> Pair:
-    """The guest's side: its shares of margins, labels and weights (n,)."""
+def guest(
+    session: Session, keys: PairKeys, scale: Scale, label: str, margin: Words, y: Floats, weight: Floats | None, inside: Bits | None
+) -> Pair:
+    """The guest's side: its shares of margins, labels and weights (n,); inside (n,): the rows of this round, None for all."""
     looked, edge = look_up_margins(session, margin, scale.curves, first=True)  # 1
     session.arbiter.send(EdgeShare(edge))
     values = of_looked_up(looked, scale, scale.labels(y))
-    if weight is not None:
-        values = factors.guest(session, keys, f"{label} weights", scale.whole_weights(weight), values)  # 2
+    if scale.multiplied:
+        factor = np.ones(len(y), dtype=np.int64) if weight is None else scale.whole_weights(weight)
+        factor = factor if inside is None else factor * inside
+        values = factors.guest(session, keys, f"{label} weights", factor, values)  # 2
     other = parts_of(session, session.roles.arbiter, session.arbiter.recv(Reshared), len(y), scale)  # 3
     tau, fresh = (pads(keys, session.roles.hosts[0], f"{label} {name}", scale, len(y)) for name in ("tau", "fresh"))
     one = PlainVec.from_i64(np.ones(len(y), dtype=np.int64))
@@ -241,7 +257,7 @@ def guest(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Wo
         rings.add(rings.sub(rings.add(v, o), t).shift_right(shift) + one, e)
         for v, o, t, e, shift in zip(values, other, tau, fresh, scale.shifts, strict=True)
     ]
-    return Pair(parts[0], known_h(session, scale, weight, len(y)) if scale.h_known else parts[1])
+    return Pair(parts[0], known_h(session, scale, weight, inside, len(y)) if scale.h_known else parts[1])
 
 
 def arbiter(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Words) -> tuple[Pair, int]:
@@ -249,7 +265,7 @@ def arbiter(session: Session, keys: PairKeys, scale: Scale, label: str, margin: 
     looked, edge = look_up_margins(session, margin, scale.curves, first=False)  # 1
     beyond = receive_edge(session, edge)
     values = of_looked_up(looked, scale, None)
-    if scale.weighted:
+    if scale.multiplied:
         values = factors.arbiter(session, keys, f"{label} weights", values)  # 2
     rho = pads(keys, session.roles.hosts[0], f"{label} rho", scale, len(margin))
     session.guest.send(Reshared(*padded([rings.sub(v, r) for v, r in zip(values, rho, strict=True)])))  # 3
@@ -279,14 +295,15 @@ def of_looked_up(looked: list[PlainVec], scale: Scale, labels: PlainVec | None) 
     return [g] if scale.h_known else [g, looked[-1].mod_2_128()]
 
 
-def known_h(session: Session, scale: Scale, weight: Floats | None, rows: int) -> PlainVec:
-    """At the guest: squared error's h, 1 or the row's weight, rounded at random."""
+def known_h(session: Session, scale: Scale, weight: Floats | None, inside: Bits | None, rows: int) -> PlainVec:
+    """At the guest: squared error's h, 1 or the row's weight, rounded at random; 0 outside the round."""
+    here = np.ones(rows, dtype=np.int64) if inside is None else inside.astype(np.int64)
     if weight is None:
-        return PlainVec.from_i64(np.ones(rows, dtype=np.int64))
+        return PlainVec.from_i64(here)
     exact = scale.whole_weights(weight)
     shift = ROW_WEIGHT - (scale.bits - 1)
     noise = session.seed("weight rounding", exact.tobytes()).words(rows) >> np.uint64(64 - shift)
-    return PlainVec.from_i64((exact + noise.astype(np.int64)) >> shift)
+    return PlainVec.from_i64(((exact + noise.astype(np.int64)) >> shift) * here)
 
 
 def pads(keys: PairKeys, party: str, label: str, scale: Scale, rows: int) -> list[PlainVec]:

@@ -26,6 +26,7 @@ class Params:
     membership: "sealed" (nobody sees a row's gradient, margin, node or direction; sealed.py) or "open" (SecureBoost as published; open.py).  multi:softprob is one
     against the rest where it is sealed.
     gradient_bits: bits of a rounded g and h; None: 12 below 5,000 rows, 8 from there.  min_bin_rows: no bin of a host has fewer of its rows (1: no limit).
+    subsample: of sealed trees in secret: the guest alone knows which rows a round leaves out.
     score_bits: scores of sealed trees are opened on a grid of 2^-score_bits (of squared error: of a power of two above the labels' spread).
     top_rate, other_rate: the parts of the rows that a round takes for their large gradients, and of the others (goss.py); 0: all rows.  `open` only.
     guest_only_trees: so many first rounds use the guest's columns only; hosts hear nothing of them.

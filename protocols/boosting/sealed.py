@@ -37,6 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ from numpy.typing import NDArray
 from protocols._native import PlainVec
 from protocols.boosting import held_out, rings
 from protocols.boosting.blocks import Layout
-from protocols.boosting.gradients import Scale
+from protocols.boosting.gradients import Scale, scale_of
 from protocols.boosting.keys import PairKeys
 from protocols.boosting.levels import check_ints, unpack_bits
 from protocols.boosting.opening import MAX_COLUMNS
@@ -79,11 +80,11 @@ class TreeRowOrder(Message, disclosure=BLINDED, learns="nothing: the seed of a r
 
 
 class LevelShares(Message, disclosure=BLINDED, learns="nothing: for each row a uniform number, the sender's share less a pad"):
-    shares: PlainVec  # (classes * sampled rows,)
+    shares: PlainVec  # (classes * training rows,)
 
 
 class Blocks(Message, disclosure=BLINDED, learns="nothing: for each row a uniform number, all shares less a pad"):
-    xi: PlainVec  # (classes * sampled rows,)
+    xi: PlainVec  # (classes * training rows,)
 
 
 class RootSums(
@@ -137,8 +138,8 @@ class Start:
     def steps(self) -> list[range]:
         """The joint rounds; those whose trees share plaintexts are one step."""
         together = max(1, self.layout.trees // self.p.num_class)
-        if self.p.subsample < 1 or self.p.colsample_bytree < 1:
-            together = 1  # rows or columns differ by round
+        if self.p.colsample_bytree < 1:
+            together = 1  # columns differ by round
         numbers = range(self.first, self.p.n_estimators)
         return [numbers[k : k + together] for k in range(0, len(numbers), together)]
 
@@ -150,9 +151,11 @@ class Start:
         """Of class k's tree in a round: which group of the step, and its number there."""
         return divmod((number - step.start) * self.p.num_class + k, self.layout.trees)
 
-    def rows(self, number: int) -> Ints:
-        """The rows that a round's trees are trained on."""
-        return np.flatnonzero(self.p.sampled(number, self.held_out))
+    @cached_property
+    def rows(self) -> Ints:
+        """The rows that trees are trained on.  Which of them a round leaves out the guest alone knows: the arbiter would tell from sums over rows that it can name who
+        lies in a bin."""
+        return np.flatnonzero(~self.held_out)
 
     def joint(self, number: int, k: int) -> int:
         """The number of class k's tree among the joint ones."""
@@ -161,7 +164,7 @@ class Start:
 
 def layout_of(p: Params, rows: int, key_bits: int, weighted: bool) -> Layout:
     """Raises ConfigError where a level of a tree does not fit into a plaintext, whatever the labels."""
-    scale = Scale(p.objective, p.bits(rows), rows, weighted=weighted)
+    scale = scale_of(p, rows, weighted)
     return Layout(rows, p.max_depth, scale.slots, key_bits)
 
 

@@ -92,7 +92,7 @@ def arbiter(session: Session, p: Params, before: ArbiterTrees | None = None, *, 
         shape = Shape.empty(p.max_depth)
         state = ArbiterState(np.zeros((p.num_class, rows), dtype=np.uint64), shape, np.zeros((0, 1 << p.max_depth), dtype=np.int64))
     for step in session.steps("train", start.steps, state, until=lambda: state.over):
-        prepared = [prepare.arbiter(session, key, layout, len(start.rows(step[0]))) for _ in range(start.groups(step))]  # 1
+        prepared = [prepare.arbiter(session, key, layout, len(start.rows)) for _ in range(start.groups(step))]  # 1
         for number in step:
             arbiter_round(session, start, state, step, number, prepared)
             if p.early_stopping_rounds and number + 1 < p.n_estimators:
@@ -110,7 +110,7 @@ def arbiter(session: Session, p: Params, before: ArbiterTrees | None = None, *, 
 
 
 def arbiter_round(session: Session, start: Start, state: ArbiterState, step: range, number: int, prepared: Sequence[Prepared]) -> None:
-    p, scale, keys, rows = start.p, start.scale, start.keys, start.rows(number)
+    p, scale, keys, rows = start.p, start.scale, start.keys, start.rows
     classes, n = p.num_class, len(start.held_out)
     pair, state.beyond = gradients.arbiter(session, keys, scale, f"round {number}", state.margin[:, rows].ravel())  # 2
     shares = Shares(tuple(rings.cut(pair.x(scale.slots), classes)), np.zeros((classes, n), dtype=np.uint64))

@@ -45,6 +45,7 @@ from protocols.boosting.sealed_parts import GUEST, NO_SPLIT, GuestTrees, Shape, 
 from protocols.channel import broadcast
 from protocols.checkpoint import Arrays
 from protocols.codec import check_lengths
+from protocols.randomness import Seed
 from protocols.session import Session
 
 Ints = NDArray[np.int64]
@@ -115,14 +116,14 @@ def guest(
         if before.margin_unit != scale.margin_unit:
             raise other_scale(session.me)
         margin = margin + walked(session, lambda: walk.guest(session, keys, binned, before))
-    state = guest_state(p, margin, before)
+    state, sample = guest_state(p, margin, before), session.seed("row sample") if p.subsample < 1 else None
     for step in session.steps("train", start.steps, state, until=lambda: state.over):
         owned = [
-            prepare.owner(session, binned, binned.candidates(own_columns(p, step[0], columns, GUEST)), layout, start.rows(step[0]))
+            prepare.owner(session, binned, binned.candidates(own_columns(p, step[0], columns, GUEST)), layout, start.rows)
             for _ in range(start.groups(step))
         ]  # 1
         for number in step:
-            guest_round(session, start, state, step, number, binned, owned, labels, weights)
+            guest_round(session, start, state, step, number, binned, owned, labels, weights, sample)
             if p.early_stopping_rounds and number + 1 < p.n_estimators:
                 state.over = not session.arbiter.recv(held_out.MoreRounds).more
                 if state.over:
@@ -187,11 +188,15 @@ def guest_round(
     owned: Sequence[Owned],
     labels: Floats,
     weights: Floats | None,
+    sample: Seed | None,
 ) -> None:
-    p, scale, keys, rows = start.p, start.scale, start.keys, start.rows(number)
+    p, scale, keys, rows = start.p, start.scale, start.keys, start.rows
     classes, n = p.num_class, len(binned)
     weight = None if weights is None else np.tile(weights[rows], classes)
-    pair = gradients.guest(session, keys, scale, f"round {number}", state.margin[:, rows].ravel(), labels[:, rows].ravel(), weight)  # 2
+    inside = None if sample is None else np.tile(sample.child(str(number)).words(len(rows)) < np.uint64(p.subsample * 2**64), classes)
+    pair = gradients.guest(
+        session, keys, scale, f"round {number}", state.margin[:, rows].ravel(), labels[:, rows].ravel(), weight, inside
+    )  # 2
     shares = Shares(tuple(rings.cut(pair.x(scale.slots), classes)), np.ones((classes, n), dtype=np.uint64))
     trees, owners_of, orders_of = Winners.empty(p, classes), list[Ints](), [np.zeros((classes, 1), dtype=np.int64)]
     for level in range(p.max_depth):

@@ -89,7 +89,7 @@ def host(
     state = HostState(splits)
     for step in session.steps("train", start.steps, state, until=lambda: state.over):
         candidates = binned.candidates(own_columns(p, step[0], columns, party_of(session)))
-        rows = start.rows(step[0])
+        rows = start.rows
         owned = [prepare.owner(session, binned, candidates, layout, rows) for _ in range(start.groups(step))]  # 1
         for number in step:
             host_round(session, start, splits, step, number, binned, owned)
@@ -116,7 +116,7 @@ def start_host(session: Session, binned: Binned, held: Bits) -> tuple[list[int],
 def host_round(
     session: Session, start: Start, splits: HostSplits, step: range, number: int, binned: Binned, owned: Sequence[Owned]
 ) -> None:
-    p, keys, rows, classes, n = start.p, start.keys, start.rows(number), start.p.num_class, len(binned)
+    p, keys, rows, classes, n = start.p, start.keys, start.rows, start.p.num_class, len(binned)
     gradients.host(session, keys, start.scale, f"round {number}", classes * len(rows))  # 2
     candidates, every = binned.candidates(own_columns(p, number, start.columns, party_of(session))), np.arange(n)
     for level in range(p.max_depth):

@@ -1,6 +1,8 @@
-"""Attacks on what a party received: clustering rows by the nodes that they shared (a host), and counting bits of a host's table (the guest).
+"""Attacks on what the guest of boosted trees received: it puts a host's unnamed columns back together from directions, from sums, or from anything that it holds.
 
-Source of the first: ID2Graph, arXiv 2307.10318, in its simplest form: rows that share nodes in many trees are taken to share a label.
+Directions order the rows: the sets that go left at the splits of one column are nested, or nearly.  `ordered` finds groups of nested sets, then where each row lies and
+which column and cut each set stands for, in turns (an EM over unnamed columns).  Sums are equations in the 0/1 vectors of bins, with coefficients that the attacker
+knows: `solved`.  `gain` is the referee: by how much anything improves on the guest's own columns and label, with half of the rows' truth to learn from.
 """
 
 from __future__ import annotations
@@ -9,114 +11,122 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from protocols.boosting.shared import NodeRows
-from protocols.boosting.transfer import Choices
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-
-from protocols.binning import Binned
-from protocols.boosting.levels import segments, unpack_bits
-from protocols.cipher import Keyring
-from protocols.message import Message
-from tests.boosting.world import Trained, joined
-from tests.harness import Sent
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_matrix
+from scipy.stats import rankdata
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import KFold
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Bits = NDArray[np.bool_]
+Fact = tuple[Ints, Bits]  # some rows, and which of them go left
+GRID, WRONG, SEEDS, TOGETHER = 32, 0.02, 150, 60
 
 
-def messages(transcript: Sequence[Sent], kind: type[Message], receiver: str) -> list[Message]:
-    return [s.message(Keyring()) for s in transcript if s.kind is kind and s.receiver == receiver]
+def ordered(facts: Sequence[Fact], rows: int, columns: int, turns: int = 25) -> Floats:
+    """(columns, rows): where each row lies in each of the unnamed columns that `facts` are directions of."""
+    column, cut, upright = started(facts, rows, columns)
+    number = np.repeat(np.arange(len(facts)), [len(r) for r, _ in facts])
+    where, left = np.concatenate([r for r, _ in facts]), np.concatenate([b for _, b in facts])
+    shape = (len(facts), rows)
+    lefts, rights = (csr_matrix((np.ones(int(m.sum())), (number[m], where[m])), shape=shape) for m in (left, ~left))
+    grid, place = np.arange(GRID), np.zeros((columns, rows))
+    for _ in range(turns):
+        log = np.zeros((columns, rows, GRID))
+        for c in range(columns):
+            mine = np.flatnonzero(column == c)
+            agree = (grid < cut[mine, None]) == upright[mine, None]
+            yes, no = (np.where(a, np.log(1 - WRONG), np.log(WRONG)) for a in (agree, ~agree))
+            log[c] = lefts[mine].T @ yes + rights[mine].T @ no
+        chance = np.exp(log - log.max(axis=2, keepdims=True))
+        chance /= chance.sum(axis=2, keepdims=True)
+        place = np.array([(rankdata(line) - 0.5) / rows * GRID for line in chance @ grid])
+        below = np.cumsum(chance, axis=2)[:, :, :-1]
+        inside, outside = np.log(np.clip(below, WRONG, 1)), np.log(np.clip(1 - below, WRONG, 1))
+        fits = np.stack([lefts @ a + rights @ b for c in range(columns) for a, b in ((inside[c], outside[c]), (outside[c], inside[c]))])
+        best = fits.transpose(1, 0, 2).reshape(len(facts), -1).argmax(axis=1)
+        kind, cut = best // (GRID - 1), best % (GRID - 1) + 1
+        column, upright = kind // 2, kind % 2 == 0
+    return place
 
 
-def node_features(transcript: Sequence[Sent], rows: int, trees: int, levels: int) -> Floats:
-    """(rows, nodes) from NodeRows: which of each tree's nodes a host knows a row to be in."""
-    received, columns = iter(messages(transcript, NodeRows, "host1")), []
-    for _ in range(trees):
-        nodes = [np.arange(rows)]
-        for _ in range(levels - 1):
-            message = next(received)
-            split = unpack_bits(message.split, len(nodes), "guest")  # type: ignore[attr-defined]
-            parents = [node for node, s in zip(nodes, split, strict=True) if s]
-            left = unpack_bits(message.left, sum(map(len, parents)), "guest")  # type: ignore[attr-defined]
-            parts = segments(left, [len(parent) for parent in parents])
-            nodes = [child for parent, goes in zip(parents, parts, strict=True) for child in (parent[goes], parent[~goes])]
-            columns += [np.isin(np.arange(rows), node) for node in nodes]
-            if not nodes:
-                break
-    return np.array(columns, dtype=np.float64).T
+def started(facts: Sequence[Fact], rows: int, columns: int) -> tuple[Ints, Ints, Bits]:
+    """A first guess of each fact's column (-1: none), cut and sense: among the largest facts, those whose sets are nested go together."""
+    big = sorted(range(len(facts)), key=lambda f: -len(facts[f][0]))[:SEEDS]
+    known = np.full((len(big), rows), np.nan)
+    for k, f in enumerate(big):
+        known[k, facts[f][0]] = facts[f][1]
+    near = np.array([[nested(a, b) for b in known] for a in known])
+    groups = list[list[int]]()
+    for k in range(len(big)):
+        fit = [(float(np.mean(near[k, g])), i) for i, g in enumerate(groups) if (near[k, g] > -5).all()]
+        best = max([f for f in fit if f[0] > 0], default=None)
+        if best:
+            groups[best[1]].append(k)
+        elif len(groups) < 3 * columns:
+            groups.append([k])
+    groups.sort(key=lambda g: -sum(int((~np.isnan(known[k])).sum()) for k in g))
+    column, cut, upright = np.full(len(facts), -1), np.zeros(len(facts), dtype=np.int64), np.ones(len(facts), dtype=np.bool_)
+    for c, group in enumerate(groups[:columns]):
+        for k in group:
+            a, b = (known[j][~np.isnan(known[group[0]]) & ~np.isnan(known[k])] for j in (group[0], k))
+            same = (a * b).sum() * ((1 - a) * (1 - b)).sum() >= (a * (1 - b)).sum() * ((1 - a) * b).sum()
+            share = np.nanmean(known[k])
+            column[big[k]], upright[big[k]] = c, same
+            cut[big[k]] = int(np.clip(round((share if same else 1 - share) * GRID), 1, GRID - 1))
+    return column, cut, upright
 
 
-def choice_features(transcript: Sequence[Sent], levels: int) -> Floats:
-    """(rows, indices) from Choices: all that a host receives for each row in the clear in `hidden`."""
-    columns = []
-    for k, message in enumerate(messages(transcript, Choices, "host1")):
-        shifts = np.frombuffer(message.shifts, dtype=np.uint8)  # type: ignore[attr-defined]
-        columns += [shifts == i for i in range(1 << k % levels)]
-    return np.array(columns, dtype=np.float64).T
+def nested(a: Floats, b: Floats) -> float:
+    """How surprising it is that one of the four combinations of two facts is empty; -5 where none is."""
+    both = ~np.isnan(a) & ~np.isnan(b)
+    if both.sum() < TOGETHER:
+        return 0.0
+    x, y = a[both], b[both]
+    found = np.array([(x * y).sum(), (x * (1 - y)).sum(), ((1 - x) * y).sum(), ((1 - x) * (1 - y)).sum()])
+    sides = [(x.sum(), y.sum()), (x.sum(), (1 - y).sum()), ((1 - x).sum(), y.sum()), ((1 - x).sum(), (1 - y).sum())]
+    expected = np.array([p * q for p, q in sides]) / both.sum()
+    k = int(np.argmin(found / np.maximum(expected, 1e-9)))
+    return float(expected[k]) if found[k] == 0 and expected[k] > 4 else (-5.0 if found.min() > 0 else 0.0)
 
 
-def label_gain(own: Floats, received: Floats, y: Floats, known: int = 40, draws: int = 20) -> float:
-    """By how much AUC on the other rows grows when a host with `known` labels adds what it received to its own columns."""
-    rng, gained = np.random.default_rng(0), []
-    own = (own - own.mean(axis=0)) / own.std(axis=0)
-    for _ in range(draws):
-        some = np.concatenate([rng.choice(np.flatnonzero(y == c), known // 2, replace=False) for c in (0, 1)])
-        rest = np.setdiff1d(np.arange(len(y)), some)
-        scores = []
-        for x in (own, np.column_stack([own, received])):
-            model = LogisticRegression(C=0.05, max_iter=500).fit(x[some], y[some])
-            scores.append(roc_auc_score(y[rest], model.decision_function(x[rest])))
-        gained.append(scores[1] - scores[0])
-    return float(np.mean(gained))
+def matched(place: Floats, bins: Ints) -> Floats:
+    """(columns,) correlation of each column with the estimate that it is matched with, best first."""
+    count = bins.shape[1]
+    c = np.nan_to_num(np.abs(np.corrcoef(np.vstack([place, bins.T]))[: len(place), len(place) :]))
+    a, b = linear_sum_assignment(-c)
+    assert len(a) == min(count, len(place))
+    return np.sort(c[a, b])[::-1]
 
 
-def entropy_share(trained: Trained, blocks: Sequence[Binned], host: int, *, all_rows: bool) -> float:
-    """The share of the entropy of a host's binned columns that direction bits give the guest, if it knew which column and cut each stands for.
-
-    all_rows: it got every row's bit of every split (scoring in `shared`), else only those on a row's own path (training; `hidden` always).
-    """
-    binned, every = blocks[host], np.arange(len(blocks[host]))
-    low, high = np.zeros(binned.bins.shape, dtype=np.int64), np.full(binned.bins.shape, binned.missing, dtype=np.int64)
-    for tree in joined(trained):
-        at = np.zeros(len(every), dtype=np.int64)
-        for node in np.flatnonzero(tree.left >= 0):
-            owner, f, cut, missing_left = int(tree.owner[node]), int(tree.feature[node]), int(tree.cut[node]), bool(tree.missing_left[node])
-            left = blocks[owner].goes_left(every, f, cut, missing_left)
-            here = at == node
-            if owner == host:
-                told = every >= 0 if all_rows else here
-                high[told & left, f] = np.minimum(high[told & left, f], cut)
-                low[told & ~left, f] = np.maximum(low[told & ~left, f], cut + 1)
-            at[here] = np.where(left[here], tree.left[node], tree.left[node] + 1)
-    known = whole = 0.0
-    for f in range(binned.columns):
-        share = np.bincount(binned.bins[:, f], minlength=binned.missing + 1) / len(every)
-        below = np.concatenate([[0.0], np.cumsum(share)])
-        known -= float(np.log2(below[high[:, f] + 1] - below[low[:, f]]).sum())
-        whole -= float(np.log2(share[binned.bins[:, f]]).sum())
-    return known / whole
+def solved(coefficients: Floats, sums: Floats, share: Floats) -> Floats:
+    """(boundaries, rows) the shortest vectors near `share` (boundaries,) that give the sums (boundaries, equations) with the coefficients (equations, rows)."""
+    scale = np.linalg.norm(coefficients, axis=1) + 1e-9
+    a, s = coefficients / scale[:, None], sums / scale
+    rest = s - share[:, None] * a.sum(axis=1)
+    return share[:, None] + rest @ np.linalg.pinv(a.T, rcond=1e-9)
 
 
-def orderable(trained: Trained, blocks: Sequence[Binned], host: int, *, all_rows: bool) -> tuple[float, float]:
-    """The share of a host's cuts that won, and of all pairs of cuts of a column the share whose order direction bits show.
+def own(x: Floats, y: Floats) -> Floats:
+    """What the guest has anyway, to predict a column from: its columns, their squares and products with the label."""
+    x, y = (x - x.mean(axis=0)) / x.std(axis=0), (y - y.mean())[:, None] / y.std()
+    return np.hstack([x, x**2, y, x * y])
 
-    A row on the right of one cut and on the left of the other shows it.  As with `entropy_share`, the guest is granted which column and cut each split stands for.
-    """
-    binned, every = blocks[host], np.arange(len(blocks[host]))
-    told: dict[tuple[int, int], tuple[Bits, Bits]] = {}  # of a cut: the rows known to lie on its left, and on its right
-    for tree in joined(trained):
-        at = np.zeros(len(every), dtype=np.int64)
-        for node in np.flatnonzero(tree.left >= 0):
-            owner, f, cut, missing_left = int(tree.owner[node]), int(tree.feature[node]), int(tree.cut[node]), bool(tree.missing_left[node])
-            left = blocks[owner].goes_left(every, f, cut, missing_left)
-            here = at == node
-            if owner == host:
-                known = np.ones_like(here) if all_rows else here
-                before = told.get((f, cut), (np.zeros_like(here), np.zeros_like(here)))
-                told[f, cut] = before[0] | (known & left), before[1] | (known & ~left)
-            at[here] = np.where(left[here], tree.left[node], tree.left[node] + 1)
-    cuts = [len(c) for c in binned.binner.cuts]
-    pairs = [(a, b) for a in told for b in told if a[0] == b[0] and a[1] < b[1]]
-    shown = sum(bool((told[a][1] & told[b][0]).any()) for a, b in pairs)
-    return len(told) / sum(cuts), shown / sum(c * (c - 1) // 2 for c in cuts)
+
+def gain(features: Floats, known: Floats, truth: Floats, folds: int = 5) -> Floats:
+    """(columns,) by how much the correlation of a prediction of `truth` (rows, columns) with it grows when `features` are added to what is known, on rows whose truth the
+    attacker has not seen.  It is granted the truth of the others, and a fit of what `known` leaves open to as many strengths of shrinking as it likes."""
+    lines = features[:, features.std(axis=0) > 0]
+    lines = (lines - lines.mean(axis=0)) / lines.std(axis=0)
+    before, after = np.zeros(truth.shape), np.zeros(truth.shape)
+    for fit, test in KFold(folds, shuffle=True, random_state=0).split(truth):
+        first = RidgeCV(np.logspace(-2, 4, 13)).fit(known[fit], truth[fit])
+        before[test] = first.predict(known[test])
+        rest = truth[fit] - first.predict(known[fit])
+        after[test] = before[test] + RidgeCV(np.logspace(0, 7, 15)).fit(lines[fit], rest).predict(lines[test])
+    return correlations(after, truth) - correlations(before, truth)
+
+
+def correlations(found: Floats, truth: Floats) -> Floats:
+    return np.array([np.corrcoef(found[:, k], truth[:, k])[0, 1] for k in range(truth.shape[1])])

@@ -177,6 +177,11 @@ def sealed_programs(
     return {"guest": guest, "arbiter": arbiter} | {name: partial(host, k=k) for k, name in enumerate(roles.hosts)}
 
 
+def always(number: int, hosts: int = 1) -> dict[str, Randomness]:
+    """Secret randomness that is the same in every run of a test."""
+    return {party: Randomness(party, bytes([number]) * 32, b"") for party in roles_of(hosts).all}
+
+
 def names_of(rows: int) -> list[bytes]:
     return [f"customer {k}".encode() for k in range(rows)]
 
@@ -220,7 +225,7 @@ def sealed_twin(
     for number in range(p.guest_only_trees, p.guest_only_trees + first):
         if ("guest", f"round {number}") not in opened.shares:
             raise ValueError("the twin is given all rounds, or none")
-        g, h = opened.rounded(number, len(y), p.sampled(number, held[opened.order]))
+        g, h = opened.rounded(number, len(y), ~held[opened.order])
         candidates = [b.candidates(own_columns(p, number, columns, k)) for k, b in enumerate(blocks)]
         units = opened.scale.units
         for k in range(p.num_class):
