@@ -81,10 +81,10 @@ def host(
     keys = agree(session)
     scale = gradients.receive(session, p, len(binned), weighted)
     layout = Layout(len(binned), p.max_depth, scale.slots, session.scheme.bits)
-    start = Start(p, columns, outside[order], layout, scale, keys, first_of(p, before.trees if before else 0))
-    if before:
+    start = Start(p, columns, outside[order], layout, scale, keys, first_of(p, 0 if before is None else before.trees))
+    if before is not None:
         session.once(lambda: walk.host(session, keys, binned, before, p.max_depth), lambda _: {}, lambda _: 0)
-    splits = before.continued(name, len(before)) if before else HostSplits(name)
+    splits = HostSplits(name) if before is None else before.continued(name, len(before))  # even one that has no split
     splits.score_key = session.seed("score key").secret
     state = HostState(splits)
     for step in session.steps("train", start.steps, state, until=lambda: state.over):
