@@ -47,7 +47,7 @@ class Workload:
 MOST_BYTES = 1.4
 MOST_MIB = 3 * 1024
 WORKLOADS = {
-    "10k": Workload(10_000, 10, 10, 4, 16, 4, 1_100_000, 0.6, "SecretFlow SGB 16.9 s (HEU Paillier, 2048 bits)"),
+    "10k": Workload(10_000, 10, 10, 4, 16, 3, 1_100_000, 0.6, "SecretFlow SGB 16.9 s (HEU Paillier, 2048 bits)"),
     "21k": Workload(21_000, 10, 13, 5, 32, 3, 2_300_000, 0.6, "FedTree 1.0.5 22.7 s (512 bits)"),
     "100k": Workload(100_000, 10, 10, 5, 32, 1),
     "1m": Workload(1_000_000, 2, 10, 5, 32, 1, 0, 0.45),

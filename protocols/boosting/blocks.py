@@ -1,7 +1,8 @@
 """How the sums of a sealed tree share plaintexts, and how a row's shares become one integer for each level.
 
-A row's g and h at one node are a slot of `width` bits, g below h.  A level is a block: one slot for each of its 2^level nodes, read modulo 2^(its bits).  A
-plaintext holds the pads of all levels of a tree, and of several trees where they fit:
+A row's g and h at one node are a slot of `width` bits, g below h.  A level is a block, read modulo 2^(its bits): one slot for the root, and further down one for
+the left child of each node of the level above; the sums of the right children are the parents' less these.  A plaintext holds the pads of all levels of a tree,
+and of several trees where they fit:
 
     block of level 0 | room | guard | block of level 1 | room | guard | block of level 2 | room ...
 
@@ -85,6 +86,7 @@ class Layout:
     depth: int
     slots: Slots
     key_bits: int
+    together: int = 0  # trees that share a row's plaintexts; 0: as many as make them fewest
 
     def __post_init__(self) -> None:
         if self.room < self.widest:
@@ -105,8 +107,13 @@ class Layout:
         """Bits of the room above a block."""
         return self.rows.bit_length()
 
+    @staticmethod
+    def nodes(level: int) -> int:
+        """Slots of a block: the root, or the left children of a level."""
+        return 1 << max(0, level - 1)
+
     def bits(self, level: int) -> int:
-        return self.slots.width << level
+        return self.slots.width * self.nodes(level)
 
     @property
     def widest(self) -> int:
@@ -128,8 +135,8 @@ class Layout:
 
     @cached_property
     def trees(self) -> int:
-        """How many trees share a row's plaintexts: as many as make them fewest."""
-        return min(range(1, MOST_TOGETHER + 1), key=lambda trees: (planes_of(self.fill(trees)) / trees, trees))
+        """How many trees share a row's plaintexts."""
+        return self.together or min(range(1, MOST_TOGETHER + 1), key=lambda trees: (planes_of(self.fill(trees)) / trees, trees))
 
     @cached_property
     def blocks(self) -> list[list[Block]]:
@@ -141,7 +148,7 @@ class Layout:
         return planes_of(self.blocks)
 
     def stacked(self, shares: Shares) -> PlainVec:
-        """One integer for each row out of the shares x at the nodes of a level; those of two holders add up to the row's slots modulo the block."""
+        """One integer for each row out of the shares x at the nodes of a block; those of two holders add up to the row's slots modulo the block."""
         return join(shares.x).stack(self.slots.width, len(shares.x))
 
 

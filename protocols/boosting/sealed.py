@@ -11,12 +11,13 @@ Adversary: honest but curious, one party alone.
  each round; its trees, one a class, grow together
   2      gradients.py: shares of g and h of each row, rounded at random
   3      RootSums  ------------------------->  sums over all rows
- each level
+ each level: at the root, and then at the left child of each node of the level above
   4                       <------------------  LevelShares: own shares less r
          xi = own shares + these: uniform
          Blocks xi  ------------------------------------------------------------------->    adds up xi by bin
   5                                                <------------------------------------    MaskedSums t
-                                               sums left of every candidate that it cannot name; gains; the best of each node
+                                               sums left of every candidate that it cannot name; of right children the
+                                               parents' less these; gains; the best of each node
   6                       <------------------  Owners: whose split a node has, and of the guest's own which
                                                Wins: which of its splits won, at which seat -------->
   7      product.py: shares of the left children; the right ones are the parents less these; seats are drawn anew
@@ -36,7 +37,7 @@ Error: none: the trees equal those of twin.py that is given the same rounded gra
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -143,9 +144,10 @@ class Start:
         numbers = range(self.first, self.p.n_estimators)
         return [numbers[k : k + together] for k in range(0, len(numbers), together)]
 
-    def groups(self, step: range) -> int:
-        """How often pads are prepared in a step."""
-        return -(-len(step) * self.p.num_class // self.layout.trees)
+    def groups(self, step: range) -> list[Layout]:
+        """Pads are prepared for each group of trees of a step: the layouts of the groups."""
+        trees, most = len(step) * self.p.num_class, self.layout.trees
+        return [replace(self.layout, together=min(most, trees - first)) for first in range(0, trees, most)]
 
     def place(self, step: range, number: int, k: int) -> tuple[int, int]:
         """Of class k's tree in a round: which group of the step, and its number there."""
@@ -187,7 +189,7 @@ def first_of(p: Params, joint: int) -> int:
 
 
 def stacked(start: Start, shares: Shares, classes: int) -> list[PlainVec]:
-    """Of each class, a holder's shares at the nodes of a level as one number for each row."""
+    """Of each class, a holder's shares at the root or at a level's left children as one number for each row."""
     places = len(shares.x) // classes
     return [start.layout.stacked(shares.take(np.arange(k * places, (k + 1) * places))) for k in range(classes)]
 

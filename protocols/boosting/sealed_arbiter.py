@@ -92,7 +92,7 @@ def arbiter(session: Session, p: Params, before: ArbiterTrees | None = None, *, 
         shape = Shape.empty(p.max_depth)
         state = ArbiterState(np.zeros((p.num_class, rows), dtype=np.uint64), shape, np.zeros((0, 1 << p.max_depth), dtype=np.int64))
     for step in session.steps("train", start.steps, state, until=lambda: state.over):
-        prepared = [prepare.arbiter(session, key, layout, len(start.rows)) for _ in range(start.groups(step))]  # 1
+        prepared = [prepare.arbiter(session, key, group, len(start.rows)) for group in start.groups(step)]  # 1
         for number in step:
             arbiter_round(session, start, state, step, number, prepared)
             if p.early_stopping_rounds and number + 1 < p.n_estimators:
@@ -115,17 +115,19 @@ def arbiter_round(session: Session, start: Start, state: ArbiterState, step: ran
     pair, state.beyond = gradients.arbiter(session, keys, scale, f"round {number}", state.margin[:, rows].ravel())  # 2
     shares = Shares(tuple(rings.cut(pair.x(scale.slots), classes)), np.zeros((classes, n), dtype=np.uint64))
     owners_of, orders_of, total = list[Ints](), [np.zeros((classes, 1), dtype=np.int64)], np.zeros((2, classes), dtype=np.int64)
+    lefts, offers = shares, list[Offer]()
     for level in range(p.max_depth):
         places, bits = 1 << level, start.layout.bits(level)
         pads = [prepared[group].pads(tree, level) for group, tree in (start.place(step, number, k) for k in range(classes))]
-        own = [(s - r).residue(bits) for s, r in zip(stacked(start, shares, classes), pads, strict=True)]
+        own = [(s - r).residue(bits) for s, r in zip(stacked(start, lefts, classes), pads, strict=True)]
         session.guest.send(LevelShares(rings.join(own)))  # 4
         if not level:
             roots = session.guest.recv(RootSums).sums  # 3
             check_lengths(session.roles.guest, classes, roots)
             whole = (roots + rings.join([r.sum() for r in pads])).residue(bits)
             total = np.array(scale.slots.split(whole, 1))[:, 0]
-        offers = [receive_sums(session, start, step, number, level, prepared, party) for party in range(len(start.columns))]  # 5
+        found = [receive_sums(session, start, step, number, level, prepared, party) for party in range(len(start.columns))]  # 5
+        offers = [with_rights(*pair, orders_of[level]) for pair in zip(found, offers, strict=True)] if level else found
         check_range(session, offers, total[1], n)
         owners, positions, total = decide(session, start, offers, total)
         tell_winners(session, owners, positions)  # 6
@@ -149,7 +151,7 @@ def arbiter_round(session: Session, start: Start, state: ArbiterState, step: ran
 
 
 def receive_sums(session: Session, start: Start, step: range, number: int, level: int, prepared: Sequence[Prepared], party: int) -> Offer:
-    """Step 5 at the arbiter: one owner's sums at every node of a round's trees, (classes * nodes, candidates)."""
+    """Step 5 at the arbiter: one owner's sums at the roots of a round's trees, or at the left children of a level, (classes * slots, candidates)."""
     name, classes = session.roles.data_parties[party], start.p.num_class
     message = session.channels[name].recv(MaskedSums).sums
     candidates = prepared[0].candidates(party)
@@ -157,10 +159,21 @@ def receive_sums(session: Session, start: Start, step: range, number: int, level
     g, h = [], []
     for k, answer in enumerate(rings.cut(message, classes)):
         group, tree = start.place(step, number, k)
-        sums = start.scale.slots.split(prepared[group].sums(party, tree, level, answer), 1 << level)
+        sums = start.scale.slots.split(prepared[group].sums(party, tree, level, answer), start.layout.nodes(level))
         g.append(sums[0])
         h.append(sums[1])
     return Offer(np.concatenate(g), np.concatenate(h))
+
+
+def with_rights(lefts: Offer, above: Offer, orders: Ints) -> Offer:
+    """One owner's sums at every node of a level, from those at its left children and at the nodes above: a right child's are its parent's less its sibling's.
+    orders (classes, nodes): which child of its tree sits at each seat."""
+    seats = (np.arange(len(orders))[:, None] * orders.shape[1] + orders).ravel()
+
+    def both(left: Ints, parent: Ints) -> Ints:
+        return np.asarray(np.stack([left, parent - left], axis=1).reshape(len(seats), -1)[seats])
+
+    return Offer(both(lefts.g, above.g), both(lefts.h, above.h))
 
 
 def check_range(session: Session, offers: Sequence[Offer], whole: Ints, rows: int) -> None:

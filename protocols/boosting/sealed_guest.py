@@ -119,8 +119,8 @@ def guest(
     state, sample = guest_state(p, margin, before), session.seed("row sample") if p.subsample < 1 else None
     for step in session.steps("train", start.steps, state, until=lambda: state.over):
         owned = [
-            prepare.owner(session, binned, binned.candidates(own_columns(p, step[0], columns, GUEST)), layout, start.rows)
-            for _ in range(start.groups(step))
+            prepare.owner(session, binned, binned.candidates(own_columns(p, step[0], columns, GUEST)), group, start.rows)
+            for group in start.groups(step)
         ]  # 1
         for number in step:
             guest_round(session, start, state, step, number, binned, owned, labels, weights, sample)
@@ -199,12 +199,13 @@ def guest_round(
     )  # 2
     shares = Shares(tuple(rings.cut(pair.x(scale.slots), classes)), np.ones((classes, n), dtype=np.uint64))
     trees, owners_of, orders_of = Winners.empty(p, classes), list[Ints](), [np.zeros((classes, 1), dtype=np.int64)]
+    lefts = shares
     for level in range(p.max_depth):
         places, blocks = 1 << level, [start.layout.bits(level)]
         theirs = session.arbiter.recv(LevelShares).shares  # 4
         check_lengths(session.roles.arbiter, classes * len(rows), theirs)
         xi = [
-            (own + other).residue(blocks[0]) for own, other in zip(stacked(start, shares, classes), rings.cut(theirs, classes), strict=True)
+            (own + other).residue(blocks[0]) for own, other in zip(stacked(start, lefts, classes), rings.cut(theirs, classes), strict=True)
         ]
         if not level:
             session.arbiter.send(RootSums(rings.join([x.sum().residue(blocks[0]) for x in xi])))  # 3

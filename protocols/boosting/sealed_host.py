@@ -90,7 +90,7 @@ def host(
     for step in session.steps("train", start.steps, state, until=lambda: state.over):
         candidates = binned.candidates(own_columns(p, step[0], columns, party_of(session)))
         rows = start.rows
-        owned = [prepare.owner(session, binned, candidates, layout, rows) for _ in range(start.groups(step))]  # 1
+        owned = [prepare.owner(session, binned, candidates, group, rows) for group in start.groups(step)]  # 1
         for number in step:
             host_round(session, start, splits, step, number, binned, owned)
             if p.early_stopping_rounds and number + 1 < p.n_estimators:
