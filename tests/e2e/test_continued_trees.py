@@ -13,19 +13,21 @@ from typing import Any
 
 import pytest
 
+from protocols.boosting.sealed_parts import GuestTrees
 from protocols.cipher import Identity, Paillier
 from tests.e2e.institutions import Ended, Institutions, tables
 from tests.e2e.test_resumed_runs import start, until_sent
 from tests.e2e.test_three_processes import by_seed, prepared, randomness
-from tests.e2e.test_trees import POLICY, SHARED, SMALL, check_same, part_of
+from tests.e2e.test_trees import OPEN, POLICY, SMALL, check_leaves, check_same, clear, part_of
 from vfl.config import load_job, load_party
 from vfl.engine import run_local
+from vfl.kinds.trees import tree_count
 from vfl.model import TreesPart
 from vfl.results import result_frame
 from vfl.runner import program
 from vfl.store import load_part, save_part
 
-HIDDEN = {"bank": "guest", "telecom": "host", "trustco": "arbiter"}
+SEALED = {"bank": "guest", "telecom": "host", "trustco": "arbiter"}
 
 
 def go_on(parties: Institutions, name: str, **change: Any) -> None:
@@ -46,38 +48,40 @@ def check_continued(parties: Institutions, results: dict[str, Ended], first: dic
         part = part_of(results[name])
         check_same(part, local[name].part)
         assert part.binner.cuts[0].tolist() == first[name].binner.cuts[0].tolist()
-    before, after = first["bank"].ensemble, part_of(results["bank"]).ensemble
-    assert before is not None
-    assert after is not None
-    assert len(after.trees) == rounds > len(before.trees)
-    assert [t.value.tolist() for t in after.trees[: len(before.trees)]] == [t.value.tolist() for t in before.trees]
+    before, after = first["bank"].trees, part_of(results["bank"]).trees
+    assert tree_count(part_of(results["bank"])) == rounds > tree_count(first["bank"])
+    assert [t.value.tolist() for t in clear(after).trees[: len(clear(before).trees)]] == [t.value.tolist() for t in clear(before).trees]
+    if isinstance(before, GuestTrees):
+        assert isinstance(after, GuestTrees)
+        assert after.shape.owner[: len(before.shape)].tolist() == before.shape.owner.tolist()
+        check_leaves(results["trustco"], parties.folder / "trustco", local["trustco"])
     with contextlib.closing(sqlite3.connect(parties.folder / "bank" / "runs" / "budget.sqlite")) as store:
         assert store.execute("SELECT count(*) FROM models WHERE partner = 'telecom'").fetchone() == (2,)
 
 
 @pytest.mark.slow
-def test_shared_trees_go_on_by_files(parties: Institutions) -> None:
-    parties.lay_out(tables(), roles=SHARED, settings=POLICY, test=0.25, membership="shared", **SMALL)
-    results = by_seed(parties, list(SHARED), 0.1)
-    first = {name: part_of(results[name]) for name in SHARED}
+def test_open_trees_go_on_by_files(parties: Institutions) -> None:
+    parties.lay_out(tables(), roles=OPEN, settings=POLICY, test=0.25, membership="open", **SMALL)
+    results = by_seed(parties, list(OPEN), 0.1)
+    first = {name: part_of(results[name]) for name in OPEN}
     shown = parties.here("model", "show", results["telecom"].folder / "model")
     assert first["telecom"].model_id.hex() in shown.out
     go_on(parties, first["bank"].model_id.hex(), n_estimators=3)
-    for name in SHARED:
+    for name in OPEN:
         checked = parties.here("check", parties.job, parties.file(name))
         assert (checked.code, first["bank"].model_id.hex() in "".join(checked.out.split())) == (0, True), checked
-    check_continued(parties, by_seed(parties, list(SHARED), 0.1), first, 3)
+    check_continued(parties, by_seed(parties, list(OPEN), 0.1), first, 3)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", list(HIDDEN))
-def test_hidden_trees_go_on_by_files_even_if_a_party_is_killed(parties: Institutions, victim: str) -> None:
+@pytest.mark.parametrize("victim", list(SEALED))
+def test_sealed_trees_go_on_by_files_even_if_a_party_is_killed(parties: Institutions, victim: str) -> None:
     """Rounds of the guest alone at the beginning: all parties must number what is left alike."""
-    parties.lay_out(tables(), roles=HIDDEN, settings=POLICY, reconnect=60, test=0.0, guest_only_trees=1, **SMALL)
-    first = {name: part_of(ended) for name, ended in by_seed(parties, list(HIDDEN), 0.1).items() if name != "trustco"}
+    parties.lay_out(tables(), roles=SEALED, settings=POLICY, reconnect=60, test=0.0, guest_only_trees=1, **SMALL)
+    first = {name: part_of(ended) for name, ended in by_seed(parties, list(SEALED), 0.1).items() if name != "trustco"}
     sent = parties.sent(victim)
     go_on(parties, first["bank"].model_id.hex(), n_estimators=5)
-    started = {name: start(parties, name) for name in HIDDEN}
+    started = {name: start(parties, name) for name in SEALED}
     until_sent(parties, victim, sent + {"bank": 40, "telecom": 20, "trustco": 13}[victim])
     started[victim].kill(signal.SIGKILL)
     started[victim].wait(10)
@@ -90,10 +94,10 @@ def test_hidden_trees_go_on_by_files_even_if_a_party_is_killed(parties: Institut
 @pytest.fixture
 def trained(parties: Institutions) -> tuple[Institutions, str]:
     """Two parties with parts of a model in their run directories, and its name."""
-    parties.lay_out(tables(), roles=SHARED, settings=POLICY, membership="shared", test=0.0, **SMALL)
+    parties.lay_out(tables(), roles=OPEN, settings=POLICY, membership="open", test=0.0, **SMALL)
     ready = prepared(parties)
     fitted = run_local(ready["bank"].roles, {n: program(one) for n, one in ready.items()}, Identity())
-    for name in SHARED:
+    for name in OPEN:
         folder = parties.folder / name / "runs" / "earlier"
         folder.mkdir(parents=True)
         save_part(fitted[name].part, folder / "model", kind="boosted-trees", job_digest=ready[name].job.digest)
@@ -105,7 +109,7 @@ def trained(parties: Institutions) -> tuple[Institutions, str]:
     [
         ("bank", {"n_estimators": 2}, 2, "has all its rounds already"),
         ("bank", {"n_estimators": 4, "max_bin": 7}, 2, "continued with its own max_bin"),
-        ("telecom", {"n_estimators": 4, "membership": "hidden"}, 2, "needs no arbiter|arbiter.*is missing"),
+        ("telecom", {"n_estimators": 4, "membership": "sealed"}, 2, "needs no arbiter|arbiter.*is missing"),
         ("telecom", {"n_estimators": 4, "name": None}, 7, "holds a part of the model"),
         ("bank", {"n_estimators": 4, "name": "none"}, 2, "Expected a model's name"),
     ],
@@ -148,7 +152,7 @@ def test_a_part_that_does_not_fit_this_party_is_refused_by_check(trained: tuple[
     """Other hosts, other columns, other classes, another party's part."""
     parties, name = trained
     go_on(parties, name, n_estimators=4)
-    own = {who: parties.folder / who / "runs" / "earlier" / "model" for who in SHARED}
+    own = {who: parties.folder / who / "runs" / "earlier" / "model" for who in OPEN}
     part, head = load_part(own["bank"])
     assert isinstance(part, TreesPart)
 

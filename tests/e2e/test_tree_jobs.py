@@ -32,9 +32,7 @@ MODEL |= {"colsample_bytree": 0.8, "validation": 0.3, "early_stopping_rounds": 2
 GOSS = {"subsample": 1.0, "top_rate": 0.3, "other_rate": 0.3}
 
 
-@pytest.mark.parametrize(
-    ("membership", "more"), [("shared", {}), ("hidden", {}), ("shared", GOSS)], ids=["shared", "hidden", "shared-goss"]
-)
+@pytest.mark.parametrize(("membership", "more"), [("open", {}), ("sealed", {}), ("open", GOSS)], ids=["open", "sealed", "open-goss"])
 def test_a_job_of_two_hosts_equals_the_federation_and_scores_one_row(parties: Institutions, membership: str, more: dict[str, Any]) -> None:
     data = tables(rows=150)
     host = data["telecom"]
@@ -63,11 +61,14 @@ def test_a_job_of_two_hosts_equals_the_federation_and_scores_one_row(parties: In
         check_same(fitted[name].part, model.parts[name])
     assert model.best_iteration + 1 < 12
     told = kind_of(ready["guest"].job).fitted_summary(fitted["guest"])
-    gains = model.feature_importances()
+    splits = model.feature_importances()
     for k, name in enumerate(("guest", *roles.hosts)):
-        assert sum(row["gain"] for row in told["importance"] if row["party"] == k) == pytest.approx(gains[name].sum())
+        assert sum(row["splits"] for row in told["importance"] if row["party"] == k) == splits[name].sum()
         save_part(fitted[name].part, parties.folder / name / "model", kind="boosted-trees", job_digest=ready[name].job.digest)
-    assert gains["guest"].sum() > 0 < sum(gains[h].sum() for h in roles.hosts)
+    assert splits["guest"].sum() > 0 < sum(splits[h].sum() for h in roles.hosts)
+    if membership == "sealed":
+        arbiter, folder = ready["arbiter"], parties.folder / "arbiter" / "model"
+        save_part(fitted["arbiter"], folder, kind="leaf-values", job_digest=arbiter.job.digest, identity=arbiter.identity)
     one = frames["utility"][KEY].iloc[3]
     scores = model.predict_score(read["guest"], {h: read[h] for h in roles.hosts})
     found = scored(parties, {name: frame[frame[KEY] == one] for name, frame in frames.items()})
@@ -81,7 +82,8 @@ def scored(parties: Institutions, new: dict[str, pd.DataFrame]) -> list[float]:
         party, path = load_party(parties.file(name)), parties.folder / name / "new.csv"
         if role != "arbiter":
             new[name].to_csv(path, index=False)
-        scoring = prediction.prepare(job, party, *((None, None) if role == "arbiter" else (path.parent / "model", str(path))), None)
+        model = path.parent / "model" if role != "arbiter" or job.arbiter_keeps else None
+        scoring = prediction.prepare(job, party, model, None if role == "arbiter" else str(path), None)
         score = kind_of(job).scorer(job, party.role, scoring.part)
         programs[name] = lambda session, score=score, table=scoring.ready.table: score(session, table)
         if role == "guest":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ import pandas as pd
 import pytest
 
 import vfl
-from protocols.cipher import Identity, Paillier
+from protocols.boosting.ensemble import Ensemble
+from protocols.boosting.sealed_parts import GuestTrees, Shape
+from protocols.cipher import Identity as Clear
+from protocols.cipher import Paillier
 from protocols.session import Roles
 from tests.e2e.institutions import KEY, Ended, Institutions, tables
 from tests.e2e.test_three_processes import LOCAL_ROLES, by_seed, prepared, randomness
@@ -19,15 +23,16 @@ from vfl.config import PERMITS
 from vfl.data import Table, read_source, table_from_frame
 from vfl.engine import run_local
 from vfl.evaluation import Drawn
+from vfl.identity import Identity
 from vfl.ledger import verify_ledger
-from vfl.model import TreesPart
+from vfl.model import LeafValues, TreesPart
 from vfl.runner import program
 from vfl.store import load_part
 from vfl.trees import FederatedTrees
 
 SMALL: dict[str, Any] = {"kind": "boosted-trees", "n_estimators": 2, "max_depth": 2, "max_bin": 6, "min_bin_rows": 3}
 POLICY: dict[str, Any] = {"allow": tuple(PERMITS)}
-SHARED = {"bank": "guest", "telecom": "host"}
+OPEN = {"bank": "guest", "telecom": "host"}
 
 
 def check_same(found: TreesPart, expected: TreesPart) -> None:
@@ -44,14 +49,41 @@ def check_same(found: TreesPart, expected: TreesPart) -> None:
     assert (found.ensemble is None) == (expected.ensemble is None)
     if found.ensemble is not None and expected.ensemble is not None:
         assert found.ensemble.params == expected.ensemble.params
-        assert [vars(t).keys() for t in found.ensemble.trees] == [vars(t).keys() for t in expected.ensemble.trees]
-        for one, other in zip(found.ensemble.trees, expected.ensemble.trees, strict=True):
+        own, others = clear(found.trees), clear(expected.trees)
+        for one, other in zip(own.trees, others.trees, strict=True):
             for name, values in vars(one).items():
                 np.testing.assert_array_equal(values, vars(other)[name])
-        assert [s.tolist() for s in found.ensemble.seats] == [s.tolist() for s in expected.ensemble.seats]
-        np.testing.assert_array_equal(found.ensemble.base, expected.ensemble.base)
+        np.testing.assert_array_equal(own.base, others.base)
+    if isinstance(found.ensemble, GuestTrees):
+        assert isinstance(expected.ensemble, GuestTrees)
+        for name in ("feature", "cut", "missing_left"):
+            np.testing.assert_array_equal(getattr(found.ensemble, name), getattr(expected.ensemble, name))
+        check_shape(found.ensemble.shape, expected.ensemble.shape)
+        assert (found.ensemble.margin_unit, found.ensemble.score_key) == (expected.ensemble.margin_unit, expected.ensemble.score_key)
     if expected.splits is not None:
         assert vars(found.splits) == vars(expected.splits)
+
+
+def clear(trees: Ensemble | GuestTrees) -> Ensemble:
+    """The trees that the guest knows: all open ones, or its own first ones."""
+    return trees.own if isinstance(trees, GuestTrees) else trees
+
+
+def check_shape(found: Shape, expected: Shape) -> None:
+    np.testing.assert_array_equal(found.owner, expected.owner)
+    np.testing.assert_array_equal(found.order, expected.order)
+
+
+def check_leaves(result: Ended, folder: Path, expected: LeafValues) -> None:
+    """The arbiter's part on its disk is the expected one; it is sealed by the arbiter's key."""
+    identity = Identity.load(folder / "identity" / "key.pem", folder / "identity" / "cert.pem", folder.name)
+    part, head = load_part(result.folder / "model", identity)
+    assert isinstance(part, LeafValues)
+    assert (head.kind, part.model_id, part.count) == ("leaf-values", expected.model_id, expected.count)
+    check_shape(part.trees.shape, expected.trees.shape)
+    np.testing.assert_array_equal(part.trees.value, expected.trees.value)
+    shown, _ = load_part(result.folder / "model")
+    assert (len(shown.trees.shape), shown.count) == (0, expected.count)
 
 
 def new_tables(parties: Institutions) -> dict[str, pd.DataFrame]:
@@ -68,9 +100,8 @@ def predicted(parties: Institutions, results: dict[str, Ended]) -> pd.Series:
     """The guest's scores of the new rows, by id."""
     started = {}
     for name, role in parties.roles.items():
-        options = (
-            [] if role == "arbiter" else ["--model", str(results[name].folder / "model"), "--data", str(parties.folder / name / "new.csv")]
-        )
+        data = [] if role == "arbiter" else ["--data", str(parties.folder / name / "new.csv")]
+        options = ["--model", str(results[name].folder / "model"), *data]
         started[name] = parties.start(name, *options, command="predict")
     ended = {name: process.wait(60) for name, process in started.items()}
     assert [e.code for e in ended.values()] == [0] * len(started), ended
@@ -86,8 +117,8 @@ def part_of(result: Ended) -> TreesPart:
     return part
 
 
-def test_hidden_trees_by_files_equal_the_federation(parties: Institutions) -> None:
-    """Training and prediction, the arbiter in both."""
+def test_sealed_trees_by_files_equal_the_federation(parties: Institutions) -> None:
+    """Training and prediction, the arbiter in both; the same rows again get the same bits."""
     data = tables()
     parties.lay_out({"guest": data["bank"], "telecom": data["telecom"]}, roles=LOCAL_ROLES, settings=POLICY, test=0.0, **SMALL)
     results = by_seed(parties, ["telecom", "arbiter", "guest"], 0.1)
@@ -99,29 +130,34 @@ def test_hidden_trees_by_files_equal_the_federation(parties: Institutions) -> No
         )
     for name in ("guest", "telecom"):
         check_same(part_of(results[name]), model.parts[name])
+    assert model.leaf_values is not None
+    check_leaves(results["arbiter"], parties.folder / "arbiter", model.leaf_values)
+    shown = parties.here("model", "show", results["arbiter"].folder / "model")
+    assert (shown.code, "leaf values" in shown.out.lower()) == (0, True), shown
     made = new_tables(parties)
     scores = predicted(parties, results)
     pd.testing.assert_series_equal(scores, model.predict_score(made["guest"], {"telecom": made["telecom"]}), check_exact=True)
     assert scores.notna().sum() == 42
+    pd.testing.assert_series_equal(predicted(parties, results), scores, check_exact=True)
 
 
-def test_shared_trees_need_no_arbiter(parties: Institutions) -> None:
+def test_open_trees_need_no_arbiter(parties: Institutions) -> None:
     """Missing values, a held-out part, what report, ledger and model show say, and prediction: two parties in all."""
     data = tables()
     data["telecom"].loc[data["telecom"].index[::9], "canarybill"] = np.nan
-    parties.lay_out(data, roles=SHARED, settings=POLICY, test=0.25, membership="shared", **SMALL)
-    checked = [parties.here("check", parties.job, parties.file(name)) for name in SHARED]
+    parties.lay_out(data, roles=OPEN, settings=POLICY, test=0.25, membership="open", **SMALL)
+    checked = [parties.here("check", parties.job, parties.file(name)) for name in OPEN]
     assert [c.code for c in checked] == [0, 0], checked
-    results = by_seed(parties, list(SHARED), 0.1)
+    results = by_seed(parties, list(OPEN), 0.1)
     ready = prepared(parties)
     roles = ready["bank"].roles
     local = run_local(roles, {name: program(one) for name, one in ready.items()}, Paillier(2048), randomness=randomness(ready))
-    for name in SHARED:
+    for name in OPEN:
         check_same(part_of(results[name]), local[name].part)
         certificate = (parties.folder / name / "identity" / "cert.pem").read_bytes()
         assert verify_ledger(results[name].folder / "ledger.jsonl", certificate).outcome == "done"
     report = json.loads(results["bank"].report.read_text())
-    assert (report["parties"]["arbiter"], report["model"]["membership"]) == (None, "shared")
+    assert (report["parties"]["arbiter"], report["model"]["membership"]) == (None, "open")
     assert (report["alignment"]["train_rows"], report["alignment"]["test_rows"]) == (
         len(local["bank"].aligned) - local["bank"].held_out.sum(),
         19,
@@ -136,9 +172,9 @@ def test_shared_trees_need_no_arbiter(parties: Institutions) -> None:
         assert parties.here("report", results[name].folder).code == 0
     made = new_tables(parties)
     scores = predicted(parties, results)
-    parts = {name: part_of(results[name]) for name in SHARED}
+    parts = {name: part_of(results[name]) for name in OPEN}
     model = FederatedTrees(
-        parts, Roles("bank", ("telecom",), "none"), vfl.BoostedTrees(membership="shared"), Identity(), read, 1, 64, {}, Drawn(), ""
+        parts, None, Roles("bank", ("telecom",), "none"), vfl.BoostedTrees(membership="open"), Clear(), read, 1, 64, {}, Drawn(), ""
     )
     pd.testing.assert_series_equal(scores, model.predict_score(made["bank"], {"telecom": made["telecom"]}), check_exact=True)
 
@@ -176,10 +212,8 @@ def test_other_labels_by_files(parties: Institutions, objective: str, more: dict
     assert len(fresh["bank"]) == 60
     started = {}
     for name, role in parties.roles.items():
-        model = (
-            [] if role == "arbiter" else ["--model", str(results[name].folder / "model"), "--data", str(parties.folder / name / "new.csv")]
-        )
-        started[name] = parties.start(name, *model, command="predict")
+        new = [] if role == "arbiter" else ["--data", str(parties.folder / name / "new.csv")]
+        started[name] = parties.start(name, "--model", str(results[name].folder / "model"), *new, command="predict")
     ended = {name: process.wait(60) for name, process in started.items()}
     scores = pd.read_csv(ended["bank"].folder / "scores.csv").drop(columns=KEY).dropna()
     assert len(scores) == 42
