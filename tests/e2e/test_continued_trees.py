@@ -167,5 +167,6 @@ def test_a_part_that_does_not_fit_this_party_is_refused_by_check(trained: tuple[
     host, _ = load_part(own["telecom"])
     assert isinstance(host, TreesPart)
     assert host.splits is not None
-    host.splits.seat = [(tree, 0, 0) for tree in range(len(host.splits))]
+    host.splits.seat, host.splits.trees = [(tree, 0, 0) for tree in range(len(host.splits))], len(host.splits)
+    host.splits.score_key = bytes(32)
     refused("telecom", replace(host, depth=2), 2, "own membership and max_depth")
