@@ -107,16 +107,20 @@ def sealed_and_its_twin(
     seed: int = 0,
     weight: Floats | None = None,
     held_out: Bits | None = None,
+    after: Trained | None = None,
 ) -> tuple[Trained, list[Tree]]:
-    """A training whose trees, and shares of margins, have been found equal to the twin's that is given the same rounded gradients."""
-    more = {} if weight is None else {"weight": weight}
+    """A training whose trees, and shares of margins, have been found equal to the twin's that is given the same rounded gradients.  after: one that it continues,
+    whose trees are the first."""
+    more: dict[str, Any] = {} if weight is None else {"weight": weight}
     more |= {} if held_out is None else {"held_out": held_out}
     with watching_margins() as steps:
-        trained = train(blocks, y, p, scheme, randomness=drawn_from(seed, len(blocks) - 1), **more)
-    trees, margin = sealed_twin(trained, blocks, y, held_out)
-    assert same(joined(trained), trees, TAKEN)
-    check_margins(trained, steps, margin, p.guest_only_trees)
-    return trained, trees
+        trained = train(blocks, y, p, scheme, randomness=drawn_from(seed, len(blocks) - 1), after=after, **more)
+    first = joined(after) if after else []
+    before = len(first) // p.num_class
+    trees, margin = sealed_twin(trained, blocks, y, held_out, before)
+    assert same(joined(trained), [*first, *trees], TAKEN)
+    check_margins(trained, steps, margin, p.guest_only_trees + before)
+    return trained, [*first, *trees]
 
 
 def check_margins(trained: Trained, steps: Steps, margin: Ints, first: int) -> None:

@@ -126,7 +126,7 @@ def zero_link() -> Iterator[None]:
 @contextmanager
 def zero_hashes() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scoring, "hashes", lambda key, names, binned, tags, size: [bytes(size)] * len(names))
+        patch.setattr(scoring, "hashes", lambda key, model_id, names, binned, tags, size: [bytes(size)] * len(names))
         yield
 
 

@@ -225,7 +225,7 @@ def rounding(local: bool) -> tuple[Floats, dict[str, Floats]]:
             found, edge = gradients.look_up_margins(session, theirs, scale.curves, first=True)
             session.arbiter.send(gradients.EdgeShare(edge))
             return cut(session, gradients.of_looked_up(found, scale, scale.labels(y)), 1)
-        return gradients.guest(session, pairs, scale, "round 0", theirs, y, None)
+        return gradients.guest(session, pairs, scale, "round 0", theirs, y, None, None)
 
     def arbiter(session: Session) -> Pair:
         pairs = keys.agree(session)

@@ -210,9 +210,10 @@ def twin_trees(blocks: Sequence[Binned], y: Floats, p: Params, **more: Any) -> t
 
 
 def sealed_twin(
-    trained: Trained, blocks: Sequence[Binned], y: Floats, held_out: NDArray[np.bool_] | None = None
+    trained: Trained, blocks: Sequence[Binned], y: Floats, held_out: NDArray[np.bool_] | None = None, before: int = 0
 ) -> tuple[list[Tree], Ints]:
-    """The joint trees from all tables in one place, given the rounded gradients and how ties were drawn; and (outputs, rows) what they add to the margins."""
+    """The joint trees from all tables in one place, given the rounded gradients and how ties were drawn; and (outputs, rows) what they add to the margins.
+    before: how many joint rounds belong to a model that was continued; they are left out."""
     p, opened = trained.sealed.params, trained.opened
     if not len(trained.sealed.shape):
         return [], np.zeros((p.num_class, len(y)), dtype=np.int64)
@@ -222,7 +223,7 @@ def sealed_twin(
     held = np.zeros(len(y), dtype=np.bool_) if held_out is None else held_out
     trees, margin = list[Tree](), np.zeros((p.num_class, len(y)), dtype=np.int64)
     first = len(mine) // p.num_class
-    for number in range(p.guest_only_trees, p.guest_only_trees + first):
+    for number in range(p.guest_only_trees + before, p.guest_only_trees + first):
         if ("guest", f"round {number}") not in opened.shares:
             raise ValueError("the twin is given all rounds, or none")
         g, h = opened.rounded(number, len(y), ~held[opened.order])
