@@ -248,6 +248,6 @@ def receive_start(session: Session, rows: int | None, held: Bits | None) -> tupl
     if not 0 < told.rows <= MOST_ROWS or rows not in (None, told.rows):
         raise RemoteProtocolError(f"{guest_name} announced an impossible number of rows", party=guest_name)
     found = unpack_bits(told.held_out, told.rows, guest_name)
-    if held is not None and not np.array_equal(found, held):
+    if found.all() or (held is not None and not np.array_equal(found, held)):
         raise RemoteProtocolError(f"{guest_name} holds out other rows than agreed", party=guest_name)
     return columns, told
