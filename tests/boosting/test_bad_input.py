@@ -96,7 +96,7 @@ def test_the_removed_profile_is_refused_with_the_reason() -> None:
 def needed(p: Params, rows: int) -> int:
     """Bits of the smallest key with which sealed trees fit."""
     slots = layout_of(p, rows, 1 << 14, False).slots
-    return (slots.width << (p.max_depth - 1)) + rows.bit_length() + HEAD_ROOM + 2 + 80
+    return slots.width * 2 ** max(0, p.max_depth - 2) + rows.bit_length() + HEAD_ROOM + 2 + 80
 
 
 @pytest.mark.parametrize("change", ["max_depth", "gradient_bits", "rows"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -100,23 +101,24 @@ def test_sums_of_all_trees_and_levels_come_out_of_one_plaintext(seed: int, depth
     assert all(v.max_bits() <= layout.room + MASK + 1 for v in opened)
     for tree, levels in enumerate(layout.blocks):
         for level, block in enumerate(levels):
-            node, g, h = rng.integers(1 << level, size=rows), rng.integers(-128, 128, rows), rng.integers(0, 128, rows)
-            shares = row_blocks(layout, node, g, h, level)
+            nodes = layout.nodes(level)
+            node, g, h = rng.integers(nodes, size=rows), rng.integers(-128, 128, rows), rng.integers(0, 128, rows)
+            shares = row_blocks(layout, node, g, h, nodes)
             xi = (shares - blocks.pads(secret.child(f"{tree} {level}"), block, rows)).residue(block.bits)
             answer = xi.take(np.flatnonzero(inside)).sum().shift_left(block.guard) - block.window(masks[block.plane])
             if block.guard:
                 answer = answer + prepare.guards(secret.child(f"beta {tree} {level}"), 1)
             sums = block.unguarded(block.window(opened[block.plane]) + answer.residue(block.guard + block.bits))
-            found = layout.slots.split(sums, 1 << level)
-            for k in range(1 << level):
+            found = layout.slots.split(sums, nodes)
+            for k in range(nodes):
                 here = inside & (node == k)
                 assert (found[0][k, 0], found[1][k, 0]) == (g[here].sum(), h[here].sum())
 
 
-def row_blocks(layout: Layout, node: np.ndarray, g: np.ndarray, h: np.ndarray, level: int) -> PlainVec:
+def row_blocks(layout: Layout, node: np.ndarray, g: np.ndarray, h: np.ndarray, nodes: int) -> PlainVec:
     """Of each row its g and h at the node where it is, 0 at the others."""
     slots, x = layout.slots, []
-    for k in range(1 << level):
+    for k in range(nodes):
         here = (node == k).astype(np.int64)
         x.append(PlainVec.from_i64(g * here) + PlainVec.from_i64(h * here).shift_left(slots.g_bits))
     return layout.stacked(Shares(tuple(x), np.zeros((len(x), len(g)), dtype=np.uint64)))
@@ -158,7 +160,7 @@ def check_places(layout: Layout) -> None:
     for levels in layout.blocks:
         assert len(levels) == layout.depth
         for level, block in enumerate(levels):
-            assert block.bits == layout.slots.width << level
+            assert block.bits == layout.slots.width * layout.nodes(level)
             by_plane.setdefault(block.plane, []).append(block)
     for placed in by_plane.values():
         end = 0
@@ -175,7 +177,7 @@ def check_places(layout: Layout) -> None:
 @given(st.integers(1, 10**6), st.integers(1, 7), st.integers(3, 16), st.sampled_from([512, 1024, 2048, 3072, 4096]))
 def test_layouts_fit_or_are_refused(rows: int, depth: int, bits: int, key_bits: int) -> None:
     p, scale = Params(max_depth=depth, gradient_bits=bits), Scale("binary:logistic", bits, rows)
-    needed = (scale.slots.width << (depth - 1)) + rows.bit_length()
+    needed = scale.slots.width * 2 ** max(0, depth - 2) + rows.bit_length()
     if needed <= key_bits - HEAD_ROOM - 2 - MASK:
         check_places(layout_of(p, rows, key_bits, False))
         return
@@ -187,14 +189,13 @@ def test_layouts_fit_or_are_refused(rows: int, depth: int, bits: int, key_bits: 
 @pytest.mark.parametrize(
     ("rows", "depth", "bits", "key_bits", "trees", "planes"),
     [
-        (10_000, 4, 8, 2048, 2, 1),
-        (10_000, 4, 8, 3072, 3, 1),
-        (21_000, 5, 8, 2048, 1, 1),
-        (100_000, 5, 8, 2048, 1, 1),
-        (1_000_000, 5, 6, 2048, 1, 1),
-        (1_000_000, 5, 8, 2048, 4, 5),
-        (1_000_000, 6, 6, 2048, 1, 2),
-        (200, 3, 12, 512, 2, 3),
+        (10_000, 4, 8, 2048, 3, 1),
+        (10_000, 4, 8, 3072, 4, 1),
+        (21_000, 5, 8, 2048, 3, 2),
+        (1_000_000, 5, 8, 2048, 4, 3),
+        (1_000_000, 6, 6, 2048, 4, 5),
+        (200, 3, 12, 512, 1, 1),
+        (200, 4, 12, 512, 2, 3),
         (200, 2, 8, 2048, 4, 1),
     ],
 )
@@ -204,3 +205,13 @@ def test_as_many_trees_share_plaintexts_as_make_them_fewest(
     layout = layout_of(Params(max_depth=depth, gradient_bits=bits), rows, key_bits, False)
     check_places(layout)
     assert (layout.trees, layout.planes) == (trees, planes)
+
+
+@pytest.mark.parametrize(("depth", "key_bits", "planes"), [(3, 512, [1, 2, 3, 4]), (4, 512, [2, 3, 5, 6]), (4, 2048, [1, 1, 1, 2])])
+def test_fewer_trees_take_no_more_plaintexts_than_they_need(depth: int, key_bits: int, planes: list[int]) -> None:
+    """A step that has fewer trees left than share plaintexts."""
+    layout = layout_of(Params(max_depth=depth, gradient_bits=12), 120, key_bits, False)
+    for trees, expected in enumerate(planes, 1):
+        fewer = replace(layout, together=trees)
+        check_places(fewer)
+        assert (fewer.trees, fewer.planes) == (trees, expected)

@@ -123,7 +123,7 @@ TRAINING: list[tuple[type[Message], Change, set[str]]] = [
 ]
 
 SCORING: list[tuple[type[Message], Change, set[str]]] = [
-    (walk.SealedName, lambda m: {"rows": m.rows + 1}, {"guest"}),
+    (walk.SealedName, lambda m: {"rows": m.rows + 1}, {"guest", "arbiter"}),  # the arbiter believes it: the guest then hears too much
     (walk.SealedName, lambda m: {"rows": -1}, {"guest"}),
     (walk.SealedName, lambda m: {"outputs": 0}, {"guest"}),
     (walk.SealedName, lambda m: {"outputs": 10**6}, {"guest"}),
