@@ -11,7 +11,7 @@ from rich.console import Console
 
 from protocols.errors import ConfigError, DataError
 from tests.config.samples import MINIMAL, with_key
-from tests.config.test_model_kinds import HIDDEN, SHARED
+from tests.config.test_model_kinds import SEALED, OPEN
 from vfl.bench import cost, estimate
 from vfl.bench.machine import Machine
 from vfl.check import carried
@@ -47,7 +47,7 @@ def test_a_permission_that_no_message_needs_is_not_told_as_disclosed(write):
     assert "caution" not in exact.getvalue()
 
 
-@pytest.mark.parametrize("text", [MINIMAL, HIDDEN, SHARED], ids=["regression", "hidden", "shared"])
+@pytest.mark.parametrize("text", [MINIMAL, SEALED, OPEN], ids=["regression", "sealed", "open"])
 def test_the_most_rows_are_carried_and_twice_as_many_are_not(write, text):
     job = load_job(write(with_key("crypto", "key_bits = 2048", text)))
     most = carried(job)
@@ -64,12 +64,11 @@ def test_the_most_rows_are_carried_and_twice_as_many_are_not(write, text):
     [
         (
             with_key(
-                "model", "max_depth = 7", with_key("align", "min_intersection = 4000000", with_key("crypto", "key_bits = 2048", HIDDEN))
+                "model", "max_depth = 7", with_key("align", "min_intersection = 10000000", with_key("crypto", "key_bits = 2048", SEALED))
             ),
             "smaller max_depth",
         ),
-        (with_key("model", "max_depth = 8", with_key("crypto", "key_bits = 4096", HIDDEN)), "Lower max_depth"),
-        (with_key("align", "min_intersection = 2000000000", HIDDEN), 'membership = "shared"'),
+        (with_key("model", "max_depth = 9", with_key("crypto", "key_bits = 4096", SEALED)), "smaller max_depth"),
     ],
 )
 def test_a_job_that_the_key_cannot_carry_is_refused(write, text, remedy):
@@ -78,7 +77,7 @@ def test_a_job_that_the_key_cannot_carry_is_refused(write, text, remedy):
 
 
 def test_more_own_rows_than_the_key_carries_are_warned_about(write):
-    job, own = load_job(write(HIDDEN)), table(x=np.arange(2000.0))
+    job, own = load_job(write(SEALED)), table(x=np.arange(2000.0))
     assert look_at(job, own, 2000) == []
     (said,) = look_at(job, own, 1999)
     assert "2,000 rows: if more than 1,999" in said
@@ -113,7 +112,7 @@ def test_the_time_of_mini_batches_is_that_of_their_rows_and_of_more_steps(write,
 def test_columns_that_carry_nothing_or_lie_far_out_are_named(write):
     x = np.random.default_rng(0).normal(size=2000)
     own = table(x=x, heavy=np.where(np.arange(2000) == 7, 1e9, x), same=3.0, gone=np.nan)
-    trees = look_at(load_job(write(HIDDEN)), own, 1 << 20)
+    trees = look_at(load_job(write(SEALED)), own, 1 << 20)
     assert [said.split(":")[0] for said in trees] == ["column gone", "column same"]
     filled = table(x=x, heavy=np.where(np.arange(2000) == 7, 1e9, x), same=3.0, also=4.0)
     said = look_at(load_job(write(MINIMAL)), filled, 1 << 20)
@@ -126,7 +125,7 @@ def test_columns_too_large_to_standardise_are_refused_before_the_run(write):
     own = table(x=np.arange(2000.0), huge=np.arange(-1000.0, 1000) * 1e305)
     with pytest.raises(DataError, match="bank: column huge: values too large to standardise"):
         look_at(load_job(write(MINIMAL)), own, 1 << 20)
-    assert look_at(load_job(write(HIDDEN)), own, 1 << 20) == []
+    assert look_at(load_job(write(SEALED)), own, 1 << 20) == []
 
 
 def test_gaps_that_a_step_fills_are_no_reason_to_stop(write):
@@ -167,7 +166,7 @@ def test_a_guest_with_rare_events_is_told_of_more_passes(write):
 )
 def test_the_estimate_of_trees_says_what_it_does_not_know(write, monkeypatch, lines, words):
     monkeypatch.setattr(Machine, "measured", lambda bits: Machine(1e-6, 0.01))
-    text = HIDDEN
+    text = SEALED
     for line in lines:
         text = with_key("model", line, text)
     told = estimate.told(load_job(write(text)), (10_000, 5))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.config.samples import MINIMAL, with_key
-from tests.config.test_model_kinds import HIDDEN, SCORECARD, SHARED
+from tests.config.test_model_kinds import SEALED, SCORECARD, OPEN
 from vfl.bench import cost, estimate
 from vfl.bench.machine import Machine
 from vfl.config import PERMITS, load_job
@@ -31,10 +31,10 @@ def machine(monkeypatch):
         (POISSON, "exact"),
         (SCORECARD, "exact"),
         (with_key("model", 'link = "taylor"', SCORECARD), "taylor"),
-        (HIDDEN, "hidden"),
-        (SHARED, "shared"),
+        (SEALED, "sealed"),
+        (OPEN, "open"),
     ],
-    ids=["logistic", "taylor", "linear", "poisson", "scorecard", "scorecard-taylor", "hidden", "shared"],
+    ids=["logistic", "taylor", "linear", "poisson", "scorecard", "scorecard-taylor", "sealed", "open"],
 )
 def test_every_kind_is_told_how_long_it_takes(write, text, formula):
     job = load_job(write(text))
@@ -64,14 +64,14 @@ def test_what_makes_a_job_longer_makes_the_estimate_longer(write):
     assert seconds(with_key("preprocess", 'encode = "woe"', REGRESSION)) > base
     assert seconds(with_key("crypto", "key_bits = 4096", REGRESSION)) > base
     assert seconds(with_key("model", "exposure = true", POISSON)) > 1.1 * seconds(POISSON)
-    trees = seconds(HIDDEN)
-    assert seconds(with_key("model", "guest_only_trees = 50", HIDDEN)) == pytest.approx(trees / 2, rel=0.1)
+    trees = seconds(SEALED)
+    assert seconds(with_key("model", "guest_only_trees = 50", SEALED)) == pytest.approx(trees / 2, rel=0.1)
 
 
 def test_a_training_that_may_end_early_is_told_the_most(write):
-    early = with_key("model", "validation = 0.2", with_key("model", "early_stopping_rounds = 5", HIDDEN))
+    early = with_key("model", "validation = 0.2", with_key("model", "early_stopping_rounds = 5", SEALED))
     later = with_key("split", 'out_of_time = "2026-01-01"', REGRESSION)
-    for text in (early, later, with_key("model", "subsample = 0.5", HIDDEN), with_key("model", "tol = 0.001", REGRESSION)):
+    for text in (early, later, with_key("model", "subsample = 0.5", SEALED), with_key("model", "tol = 0.001", REGRESSION)):
         assert estimate.told(load_job(write(text)), (8000, 12)).startswith("at most ")
 
 
@@ -89,13 +89,13 @@ def test_what_the_estimate_leaves_out_or_looks_at_everywhere_is_said(write):
 
     assert "[preprocess] makes more of them" in told(with_key("preprocess", 'encode = "onehot"', REGRESSION))
     assert "[preprocess]" not in told(with_key("preprocess", 'encode = "woe"', REGRESSION))
-    searched = with_key("disclosure", EVERYTHING, f"{HIDDEN}\n[search]\ncv = 2\nparam_grid = {{ subsample = [0.5, 1.0] }}\n")
+    searched = with_key("disclosure", EVERYTHING, f"{SEALED}\n[search]\ncv = 2\nparam_grid = {{ subsample = [0.5, 1.0] }}\n")
     assert told(searched).startswith("at most ")
     planned = f'{REGRESSION}\n[search]\ncv = 2\nparam_grid = {{ max_iter = [50, "auto"] }}\n'
     assert "every 100 passes" in told(planned)
     assert "such a machine and 20 columns" in told(REGRESSION, (8000, 0))
     assert estimate.workload(load_job(write(REGRESSION)), 8000, 0).host_columns == 20
-    assert told(with_key("model", f'continue_from = "{"0" * 32}"', HIDDEN)).startswith("at most ")
+    assert told(with_key("model", f'continue_from = "{"0" * 32}"', SEALED)).startswith("at most ")
 
 
 def test_looks_at_the_loss_take_their_time(write):

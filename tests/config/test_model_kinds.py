@@ -14,22 +14,22 @@ from vfl.config import PERMITS, Job, job_from, load_job, needed_permits
 from vfl.config.models import BoostedTrees, LinearRegression, LogisticRegression, PoissonRegression, Scorecard
 from vfl.kinds.regression import plan_of
 
-HIDDEN = with_key(
+SEALED = with_key(
     "disclosure",
-    'allow = ["intersection-to-parties", "bin-sums-to-guest", "directions-to-guest", "own-wins-to-host"]',
+    'allow = ["intersection-to-parties", "bin-sums-to-arbiter", "wins-to-owners", "edge-count-to-arbiter", "scores-to-guest"]',
     with_key("model", 'kind = "boosted-trees"'),
 )
-SHARED = with_key(
+OPEN = with_key(
     "disclosure",
-    'allow = ["intersection-to-parties", "bin-sums-to-guest", "directions-to-guest", "own-wins-to-host", "node-rows-to-hosts"]',
-    with_key("model", 'membership = "shared"', HIDDEN).replace('arbiter = "trustco"\n', ""),
+    'allow = ["intersection-to-parties", "bin-sums-to-guest", "directions-to-guest", "partition-to-hosts"]',
+    with_key("model", 'membership = "open"', SEALED).replace('arbiter = "trustco"\n', ""),
 )
 SCORECARD = with_key(
     "disclosure",
     'allow = ["intersection-to-parties", "edge-count-to-arbiter", "scores-to-guest", "bin-events-to-guest", "woe-to-host"]',
     with_key("model", 'kind = "scorecard"'),
 )
-SEVERAL = ('hosts = ["telecom", "shop"]', SHARED.replace('"node-rows', '"intersection-sizes-to-arbiter", "node-rows'))
+SEVERAL = ('hosts = ["telecom", "shop"]', OPEN.replace('"partition', '"intersection-sizes-to-arbiter", "partition'))
 
 
 def refusal(path: Path) -> str:
@@ -58,17 +58,17 @@ def test_defaults_are_those_of_the_estimator(section, estimator):
 
 
 def test_trees_become_the_parameters_that_the_protocols_take(write):
-    text = with_key("model", "max_depth = 3", with_key("model", "learning_rate = 0.1", with_key("model", "random_state = 9", HIDDEN)))
+    text = with_key("model", "max_depth = 3", with_key("model", "learning_rate = 0.1", with_key("model", "random_state = 9", SEALED)))
     model = load_job(write(text)).model
     assert isinstance(model, BoostedTrees)
     assert model.params() == Params(max_depth=3, learning_rate=0.1, seed=9)
 
 
 def test_who_takes_part(write):
-    assert load_job(write(HIDDEN)).parties.arbiter == "trustco"
-    shared = load_job(write(SHARED))
-    assert shared.parties.names == ("bank", "telecom")
-    assert shared.parties.peers_of("telecom") == ("bank",)
+    assert load_job(write(SEALED)).parties.arbiter == "trustco"
+    is_open = load_job(write(OPEN))
+    assert is_open.parties.names == ("bank", "telecom")
+    assert is_open.parties.peers_of("telecom") == ("bank",)
     several = with_key("parties", 'arbiter = "trustco"', with_key("parties", *SEVERAL))
     assert load_job(write(several)).parties.peers_of("shop") == ("bank", "trustco")
 
@@ -76,10 +76,10 @@ def test_who_takes_part(write):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (with_key("parties", 'arbiter = "trustco"', SHARED), "names 'trustco', and this job needs no arbiter"),
+        (with_key("parties", 'arbiter = "trustco"', OPEN), "names 'trustco', and this job needs no arbiter"),
         (
-            HIDDEN.replace('arbiter = "trustco"\n', ""),
-            "parties.arbiter is missing. Expected the name of the party that holds no data and deals",
+            SEALED.replace('arbiter = "trustco"\n', ""),
+            "parties.arbiter is missing. Expected the name of the party that holds no data and holds the key, chooses splits",
         ),
         (MINIMAL.replace('arbiter = "trustco"\n', ""), "holds no data and holds the decryption key"),
         (with_key("parties", *SEVERAL), "holds no data and compares blinded ids of several hosts"),
@@ -103,9 +103,11 @@ def test_an_arbiter_is_named_where_there_is_work_for_one(write, text, says):
         ("max_bin = 257", "from 2 to 256"),
         ("gradient_bits = 17", "3 to 16"),
         ("min_bin_rows = 0", "at least 1"),
-        ("top_rate = 0.2", 'with membership = "hidden"'),
+        ("top_rate = 0.2", 'with membership = "sealed"'),
         ("other_rate = 0.2", "with top_rate"),
-        ('membership = "open"', 'Use "hidden" or "shared"'),
+        ('membership = "hidden"', "it was removed"),
+        ('membership = "shared"', 'it is called "open" now'),
+        ('membership = "secret"', 'Use "sealed" or "open"'),
         ('objective = "rank:pairwise"', 'Use "binary:logistic", "reg:squarederror"'),
         ("num_class = 3", "no such key without"),
         ('objective = "multi:softprob"', 'with objective = "multi:softprob", from 3 to 1000'),
@@ -117,7 +119,7 @@ def test_an_arbiter_is_named_where_there_is_work_for_one(write, text, says):
     ],
 )
 def test_a_bad_parameter_of_trees(write, line, says):
-    said = refusal(write(with_key("model", line, HIDDEN)))
+    said = refusal(write(with_key("model", line, SEALED)))
     assert says in said
     assert "(line " in said
 
@@ -145,8 +147,9 @@ def test_a_scorecards_job_is_that_of_the_estimator(write):
     assert model.preprocessing == vfl.Scorecard(special_codes=(-1.0, -999.0), min_iv=0.02).preprocessing
 
 
-def test_a_grid_of_scores_does_nothing_for_trees(write):
-    said = refusal(write(with_key("disclosure", "score_bits = 8", HIDDEN)))
+def test_a_grid_of_scores_does_nothing_for_open_trees(write):
+    assert load_job(write(with_key("disclosure", "score_bits = 8", SEALED))).score_bits == 8
+    said = refusal(write(with_key("disclosure", "score_bits = 8", OPEN)))
     assert (
         "disclosure.score_bits (line 13) is 8, and scores of kind boosted-trees are on no such grid: it would do nothing. Remove the key"
         in said
@@ -155,14 +158,14 @@ def test_a_grid_of_scores_does_nothing_for_trees(write):
 
 @pytest.mark.parametrize(
     ("text", "drop"),
-    [(HIDDEN, "directions-to-guest"), (SHARED, "node-rows-to-hosts"), (SCORECARD, "woe-to-host"), (SCORECARD, "bin-events-to-guest")],
+    [(SEALED, "bin-sums-to-arbiter"), (SEALED, "wins-to-owners"), (OPEN, "partition-to-hosts"), (SCORECARD, "woe-to-host"), (SCORECARD, "bin-events-to-guest")],
 )
 def test_each_permission_is_asked_for(write, text, drop):
     said = refusal(write(text.replace(f', "{drop}"', "")))
     assert f"'{drop}' ({PERMITS[drop]})" in said
 
 
-@pytest.mark.parametrize("text", [MINIMAL, HIDDEN, SHARED, SCORECARD], ids=["logistic", "hidden", "shared", "scorecard"])
+@pytest.mark.parametrize("text", [MINIMAL, SEALED, OPEN, SCORECARD], ids=["logistic", "sealed", "open", "scorecard"])
 def test_a_job_of_any_kind_survives_its_canonical_json(write, text):
     job = load_job(write(text))
     again: Job = job_from(json.loads(job.canonical))
@@ -172,9 +175,9 @@ def test_a_job_of_any_kind_survives_its_canonical_json(write, text):
 
 def test_the_digest_depends_on_the_parameters_of_the_kind(write):
     lines = ["n_estimators = 99", "max_depth = 4", "gamma = 0.5", "base_score = 0.5", "random_state = 1", "min_bin_rows = 9"]
-    texts = [HIDDEN, SHARED, *(with_key("model", line, HIDDEN) for line in lines)]
+    texts = [SEALED, OPEN, *(with_key("model", line, SEALED) for line in lines)]
     assert len({load_job(write(t)).digest for t in texts}) == len(texts)
-    assert load_job(write(with_key("model", "max_depth = 5", HIDDEN))).digest == load_job(write(HIDDEN)).digest
+    assert load_job(write(with_key("model", "max_depth = 5", SEALED))).digest == load_job(write(SEALED)).digest
 
 
 def test_no_kind_at_all(write):

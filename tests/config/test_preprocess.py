@@ -7,7 +7,7 @@ import pytest
 import vfl
 from protocols.errors import ConfigError
 from tests.config.samples import MINIMAL
-from tests.config.test_model_kinds import HIDDEN, SCORECARD, refusal
+from tests.config.test_model_kinds import SEALED, SCORECARD, refusal
 from vfl.config import job_from, load_job
 from vfl.config.preprocess import Preprocess
 
@@ -52,7 +52,7 @@ def test_a_report_of_iv_tells_hosts_nothing(write):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (steps("", HIDDEN), "trees bin every column themselves: it would do nothing. Remove the section"),
+        (steps("", SEALED), "trees bin every column themselves: it would do nothing. Remove the section"),
         (steps("", SCORECARD), "a scorecard bins every column, as [model] says"),
         (steps("fill_value = 1"), 'fill_value has no effect. It goes with impute = "constant"'),
         (steps('impute = "constant"'), "lacks its number. Set fill_value"),

@@ -6,13 +6,13 @@ import pytest
 
 from protocols.errors import ConfigError
 from tests.config.samples import MINIMAL, with_key
-from tests.config.test_model_kinds import HIDDEN, SCORECARD, SHARED, refusal
+from tests.config.test_model_kinds import SEALED, SCORECARD, OPEN, refusal
 from vfl.check import carried
 from vfl.config import job_from, load_job, needed_permits
 from vfl.grid import FIXED
 
 ALLOWED = MINIMAL.replace('"scores-to-guest"', '"scores-to-guest", "best-candidate-to-parties"')
-TREES = HIDDEN.replace('"own-wins-to-host"', '"own-wins-to-host", "best-candidate-to-parties"')
+TREES = SEALED.replace('"wins-to-owners"', '"wins-to-owners", "best-candidate-to-parties"')
 
 
 def searching(lines: str, text: str = ALLOWED) -> str:
@@ -48,9 +48,9 @@ def test_candidates_are_jobs_of_their_own(write):
 def test_of_trees_every_fold_is_told(write):
     job = load_job(write(searching("param_grid = { max_depth = [2, 3] }\ncv = 4", TREES)))
     assert job.models_told == job.trainings == 9
-    alone = load_job(write(searching("cv = 4", HIDDEN)))
+    alone = load_job(write(searching("cv = 4", SEALED)))
     assert alone.models_told == 5
-    assert carried(job) <= carried(load_job(write(with_key("model", "max_depth = 2", HIDDEN))))
+    assert carried(job) <= carried(load_job(write(with_key("model", "max_depth = 2", SEALED))))
 
 
 def test_a_permission_that_a_candidate_needs_is_missed(write):
@@ -77,7 +77,7 @@ def test_a_permission_that_a_candidate_needs_is_missed(write):
         (searching('param_grid = { C = ["1"] }'), 'has a candidate that is not possible: C = "1"'),
         (searching("param_grid = { max_iter = [4] }"), "max_iter = 4"),
         (searching("param_grid = { max_depth = [4] }"), "searches max_depth, which [model] does not have. Use max_iter, clip"),
-        (searching("param_grid = { membership = ['shared'] }", TREES), "it decides what hosts learn, and the trees are the same"),
+        (searching("param_grid = { membership = ['open'] }", TREES), "it decides what hosts learn, and the trees are the same"),
         (searching("param_grid = { validation = [0.2] }", TREES), "has a candidate that is not possible: validation = 0.2"),
         (searching(f"param_grid = {{ C = {list(range(1, 102))} }}"), "has 101 candidates"),
         (searching("cv = 5", SCORECARD), "bins that folds share would tell sums over fewer rows than min_bin_rows"),
@@ -102,6 +102,6 @@ def test_training_rows_and_early_stopping_do_not_meet_in_any_candidate(write):
         load_job(write(text))
 
 
-def test_shared_trees_need_no_arbiter_to_be_searched(write):
-    job = load_job(write(searching("param_grid = { max_depth = [2] }", SHARED)))
+def test_open_trees_need_no_arbiter_to_be_searched(write):
+    job = load_job(write(searching("param_grid = { max_depth = [2] }", OPEN)))
     assert len(job.candidates) == 1

@@ -50,8 +50,8 @@ def test_the_starter_files_fit_each_other(load, job):
     "options",
     [
         {"kind": "boosted-trees", "max_depth": 3, "gamma": 0.5},
-        {"kind": "boosted-trees", "membership": "shared", "arbiter": ""},
-        {"kind": "boosted-trees", "membership": "shared", "hosts": ["telecom", "shop"]},
+        {"kind": "boosted-trees", "membership": "open", "arbiter": ""},
+        {"kind": "boosted-trees", "membership": "open", "hosts": ["telecom", "shop"]},
         {"kind": "boosted-trees", "objective": "multi:softprob", "num_class": 4},
         {"weight_bits": 12, "link": "taylor"},
     ],

@@ -90,7 +90,7 @@ def test_classes_are_cross_validated_one_against_the_rest() -> None:
 def test_the_folds_of_trees_are_models_that_were_never_shown_their_rows() -> None:
     data = frames(240)
     trees = vfl.BoostedTrees(
-        n_estimators=4, max_depth=2, membership="shared", min_bin_rows=1, gradient_bits=16
+        n_estimators=4, max_depth=2, membership="open", min_bin_rows=1, gradient_bits=16
     )  # rounding is keyed by places that differ
     found = federation(data, cipher=Identity()).fit(vfl.GridSearchCV(trees, {"max_depth": [1, 2], "learning_rate": [0.3]}, cv=3))
     _, y, _ = joined(data)

@@ -62,16 +62,16 @@ def listed(words: Sequence[str], last: str = "or") -> str:
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + f" {last} {words[-1]}"
 
 
-def choose(now: Sequence[str], later: Mapping[str, str] | None = None) -> Callable[[object], object]:
-    """A validator: the value is one of `now`; one of `later` is refused as not supported yet, with its reason."""
+def choose(now: Sequence[str], others: Mapping[str, str] | None = None) -> Callable[[object], object]:
+    """A validator: the value is one of `now`; one of `others` is refused with its reason."""
 
     def validate(value: object) -> object:
         if value in now:
             return value
         use = f"Use {listed([shown(n) for n in now])}"
-        reason = (later or {}).get(value) if isinstance(value, str) else None
+        reason = (others or {}).get(value) if isinstance(value, str) else None
         if reason is not None:
-            raise Complaint(f"is {shown(value)}, which is not supported yet: {reason}", use)
+            raise Complaint(f"is {shown(value)}: {reason}", use)
         raise Complaint(f"is {shown(value)}, which is not known", use)
 
     return validate
