@@ -70,8 +70,8 @@ def leaks(transcript: list[Sent], data: Tables) -> set[str]:
 MODELS: dict[str, Any] = {
     "logistic": vfl.LogisticRegression(max_iter=5),
     "taylor": vfl.LogisticRegression(max_iter=5, link="taylor"),
-    "hidden": vfl.BoostedTrees(n_estimators=1, max_depth=2, max_bin=6, min_bin_rows=2),
-    "shared": vfl.BoostedTrees(n_estimators=1, max_depth=2, max_bin=6, min_bin_rows=2, membership="shared"),
+    "sealed": vfl.BoostedTrees(n_estimators=1, max_depth=2, max_bin=6, min_bin_rows=2),
+    "open": vfl.BoostedTrees(n_estimators=1, max_depth=2, max_bin=6, min_bin_rows=2, membership="open"),
 }
 
 
@@ -84,7 +84,7 @@ def fit(data: Tables, model: Any) -> list[Sent]:
     return transcript
 
 
-@pytest.fixture(scope="module", params=["logistic", pytest.param("taylor", marks=pytest.mark.slow), "hidden", "shared"])
+@pytest.fixture(scope="module", params=["logistic", pytest.param("taylor", marks=pytest.mark.slow), "sealed", "open"])
 def run(request: pytest.FixtureRequest) -> tuple[Tables, list[Sent]]:
     data = tables()
     return data, fit(data, MODELS[request.param])

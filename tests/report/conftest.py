@@ -142,7 +142,7 @@ def other_kind(outcome: str) -> dict[str, Any]:
     result["uplift"] = {"test": metrics.uplift_interval(y, predictions["joint"], predictions["guest_alone"], outcome)}
     result["alignment"] = {"guest_rows": 1500, "host_rows": 1300, "intersection": 1200, "train_rows": 900, "test_rows": 300}
     result["model"] = {
-        "kind": "boosted-trees", "membership": "hidden", "n_estimators": 20, "trees": 20, "key_bits": 3072,
+        "kind": "boosted-trees", "membership": "sealed", "n_estimators": 20, "trees": 20, "key_bits": 3072,
         "importance": [
             {"party": 0, "column": "limit", "gain": 31.5, "splits": 44},
             {"party": 0, "column": "age", "gain": 3.5, "splits": 9},

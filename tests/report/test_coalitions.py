@@ -18,11 +18,14 @@ from vfl.report import coalitions as table
 # Who, beside sender and receiver, holds what blinds a message without ciphertexts; "": nobody.
 THIRD = {
     **dict.fromkeys(("BlindedIds", "SortedTags", "RelayedIds"), ""),  # the secrets of data parties, of which the table's last row speaks
-    **dict.fromkeys(("PadSeed", "ChosenPads"), ""),  # dealt by their sender
-    **dict.fromkeys(("Choices", "MaskedBits"), "arbiter"),  # which dealt index and pads
+    **dict.fromkeys(("PairKey", "TreeRowOrder", "RoundingPads"), ""),  # drawn by their sender
+    **dict.fromkeys(("Reshared", "FactorLessPad", "DealtLeaves", "MaskedLeaves"), "dealer"),  # by keys of dealer and arbiter
+    **dict.fromkeys(("CutShare", "MaskedMembership"), "dealer"),  # by keys of dealer and guest
+    **dict.fromkeys(("FactorShare", "DirectionShare", "ProductShare", "FactorProduct"), "arbiter"),  # which has the other pads
+    **dict.fromkeys(("LevelShares", "Blocks", "ShareLessPad"), "arbiter"),  # which drew the pads, or shares their key
     **dict.fromkeys(("LookupIndex", "MaskedFactors"), "dealer"),  # which dealt the positions and the triple
     **dict.fromkeys(
-        ("Deal", "MaskedPredictors", "MaskedGradient", "MaskedResiduals", "MaskedProducts", "HeldShares"), ""
+        ("Deal", "MaskedPredictors", "MaskedGradient", "MaskedResiduals", "MaskedProducts", "HeldShares", "MaskedPadSums"), ""
     ),  # masked by their sender
 }
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -30,13 +33,13 @@ KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "exact": (vfl.LogisticRegression(max_iter=5), {"kind": "logistic-regression", "link": "exact"}),
     "counts": (vfl.PoissonRegression(max_iter=5), {"kind": "poisson-regression"}),
     "scorecard": (vfl.Scorecard(max_iter=5, link="taylor", min_bin_rows=8, min_bin_size=0.1), {"kind": "scorecard", "link": "taylor"}),
-    "hidden trees": (
+    "sealed trees": (
         vfl.BoostedTrees(n_estimators=1, max_depth=2, max_bin=4, min_bin_rows=4),
-        {"kind": "boosted-trees", "membership": "hidden"},
+        {"kind": "boosted-trees", "membership": "sealed"},
     ),
-    "shared trees": (
-        vfl.BoostedTrees(n_estimators=1, max_depth=2, max_bin=4, min_bin_rows=4, membership="shared"),
-        {"kind": "boosted-trees", "membership": "shared"},
+    "open trees": (
+        vfl.BoostedTrees(n_estimators=1, max_depth=2, max_bin=4, min_bin_rows=4, membership="open"),
+        {"kind": "boosted-trees", "membership": "open"},
     ),
 }
 HOSTS = {"telecom": "host", "shop": "host"}
@@ -88,7 +91,7 @@ def run(kind: str, hosts: int) -> tuple[Pairs, Pairs]:
 def test_every_pair_that_could_open_a_message_is_a_row(kind: str, hosts: int, monkeypatch: pytest.MonkeyPatch) -> None:
     shown, written = run(kind, hosts)
     assert shown <= written
-    if kind != "shared trees":
+    if kind != "open trees":
         assert frozenset(("arbiter", "guest")) in shown
         assert frozenset(("arbiter", "host")) in shown
         monkeypatch.setattr(table, "_regression", lambda *_: [("arbiter and guest", "")])  # planted: a table that forgets the host

@@ -34,7 +34,7 @@ ESTIMATORS: dict[str, Any] = {
     "linear": vfl.LinearRegression(max_iter=12),
     "scorecard": vfl.Scorecard(max_iter=12, link="taylor", min_bin_rows=20),
     "trees": vfl.BoostedTrees(n_estimators=2, max_depth=2, max_bin=8, random_state=5),
-    "shared trees": vfl.BoostedTrees(n_estimators=2, max_depth=2, max_bin=8, membership="shared"),
+    "open trees": vfl.BoostedTrees(n_estimators=2, max_depth=2, max_bin=8, membership="open"),
 }
 
 
