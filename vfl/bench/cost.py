@@ -13,7 +13,8 @@ job in the clear: some products are squarings, or of half the length, and some o
 A training is its alignment's formula and one of its own.  Terms, with n rows, H = k + 1 hosts, d columns of the guest and e of each host, b = key bits / 2048
 (b^4: finding the key's primes), W(u) products a bit of an exponent to raise one base u times by a table as wide as pays:
     regression  p passes of all its models, M = the wider of d + 1 and e, D = d + 1 + H e; w = 1 where rows are weighted, v = 1 where columns are binned by the label
-    trees       T trees of L levels with B bins
+    open trees  T trees of L levels with B bins
+    sealed      the same, D = d + H e columns, C ciphertexts of each row in all (protocols/boosting/blocks.py), P the bytes of all blocks of a row
 A regression has the formula of its link: counts take the steps of the exact link (another table), numbers those of the Taylor expansion (another slope).
 """
 
@@ -21,13 +22,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from protocols.boosting.blocks import Layout
+from protocols.boosting.sealed import layout_of
 from vfl.bench.machine import Machine
 from vfl.bench.network import Network
 from vfl.bench.workload import Workload
+from vfl.estimators import BoostedTrees
 
 FILE = Path(__file__).with_name("cost.json")
 TARGETS = ("products", "path_products", "bytes", "path_bytes", "round_trips", "paced", "other")
@@ -92,6 +97,34 @@ def terms(work: Workload, key_bits: int) -> dict[str, float]:
         }
     T, L, B = work.trees, work.depth, work.bins
     nodes = 2**L - 1
+    if work.membership == "sealed":
+        layout, D = sealed_layout(work, key_bits), work.guest_columns + H * e
+        C = float(sum(replace(layout, together=min(layout.trees, T - first)).planes for first in range(0, T, layout.trees)))
+        P = T * sum(layout.bits(level) for level in range(L)) / 8
+        return common | {
+            "C n": C * n,
+            "C n b": C * n * b,
+            "C n H": C * n * H,
+            "C n H b": C * n * H * b,
+            "C n e b": C * n * e * b,
+            "C n D b": C * n * D * b,
+            "b W(C n)": b * windowed(C * n),
+            "H b W(C e B)": H * b * windowed(C * e * B),
+            "C e B b": C * e * B * b,
+            "C D B b": C * D * B * b,
+            "T L": T * L,
+            "T L H": T * L * H,
+            "T n": T * n,
+            "T n H": T * n * H,
+            "T 2^L n": T * nodes * n,
+            "T 2^L n H": T * nodes * n * H,
+            "P n": P * n,
+            "P n H": P * n * H,
+            "P n e": P * n * e,
+            "P n D": P * n * D,
+            "P e B": P * e * B,
+            "P D B": P * D * B,
+        }
     return common | {
         "T L": T * L,
         "T L H": T * L * H,
@@ -116,9 +149,22 @@ def terms(work: Workload, key_bits: int) -> dict[str, float]:
     }
 
 
+def sealed_layout(work: Workload, key_bits: int) -> Layout:
+    """How the sums of the job's trees share plaintexts, if each tree is a round."""
+    estimator = work.estimator()
+    assert isinstance(estimator, BoostedTrees)
+    return layout_of(estimator.params(), work.rows, key_bits, weighted=False)
+
+
 def job_key(work: Workload, key_bits: int) -> str:
     """A job in one line: cost.json lists those that it was fitted on."""
     return ",".join(map(str, (*work.as_dict().values(), key_bits)))
+
+
+def formula_of(job: str) -> str:
+    """Which formula the job of a line has."""
+    told: dict[str, Any] = dict(zip((field.name for field in fields(Workload)), job.split(","), strict=False))
+    return variant(Workload(told["kind"], 0, link=told["link"], membership=told["membership"]))
 
 
 @cache

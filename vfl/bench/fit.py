@@ -1,6 +1,6 @@
 """Finds the coefficients of the cost model from metered runs, judges them on runs that were left out, and writes cost.json.
 
-    python -m vfl.bench.fit [--out FILE] [--runs N] [--rows N ...] [--left-out N] [--larger N ...]
+    python -m vfl.bench.fit [--only FORMULA ...] [--out FILE] [--runs N] [--rows N ...] [--left-out N] [--larger N ...]
 
 Jobs are drawn at random over every axis of the formula and over the kinds of model that share it.  Each runs in a process with one core and one thread, as many
 side by side as there are cores; the machine's speed is measured before and after each, so that neighbours do not count.  Coefficients are not negative and make the sum of
@@ -10,6 +10,7 @@ squared relative errors least, so that a small job counts as much as a large one
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import subprocess
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from vfl.bench import child
-from vfl.bench.cost import FILE, TARGETS, counted, job_key, one_core_s, parts, terms
+from vfl.bench.cost import FILE, TARGETS, counted, fitted, formula_of, job_key, one_core_s, parts, terms
 from vfl.bench.environment import cores, environment
 from vfl.bench.left import Left
 from vfl.bench.machine import Machine
@@ -146,13 +147,15 @@ def error(runs: Sequence[Mapping[str, Any]], model: Mapping[str, Any]) -> list[f
     return [one_core_s(Workload(**r["work"]), r["key_bits"], Machine(r["product_s"], r["clear_s"]), model) / r["cpu_s"] - 1 for r in runs]
 
 
-def fit(count: int, rows: Sequence[int], larger: Sequence[int], left_out: int, say: Console) -> dict[str, Any]:
-    """The whole model."""
-    start = time.perf_counter()
-    drawn = {n: [*draw(n, count, rows, seed), *draw(n, left_out, larger, seed + 100)] for seed, n in enumerate(VARIANTS)}
+def fit(
+    count: int, rows: Sequence[int], larger: Sequence[int], left_out: int, say: Console, only: Sequence[str] = VARIANTS
+) -> dict[str, Any]:
+    """The whole model; of formulas that are not in `only` what cost.json says."""
+    start, before = time.perf_counter(), {} if set(only) == set(VARIANTS) else kept(only)
+    drawn = {n: [*draw(n, count, rows, seed), *draw(n, left_out, larger, seed + 100)] for seed, n in enumerate(VARIANTS) if n in only}
     runs = iter(measured([job for jobs in drawn.values() for job in jobs], say))
-    formulas: dict[str, Any] = {}
-    errors, fitted_on = {}, []
+    formulas, errors = before.get("formulas", {}), before.get("errors", {})
+    fitted_on = before.get("fitted_on", {}).get("jobs", [])
     for name, jobs in drawn.items():
         own = [next(runs) for _ in jobs]
         formulas[name] = coefficients(own[:count], formulas)
@@ -161,12 +164,25 @@ def fit(count: int, rows: Sequence[int], larger: Sequence[int], left_out: int, s
         errors[name] = {"jobs": len(left), "worst": round(max(left), 3), "median": round(median(left), 3)}
         say.print(f"{name}: {count} jobs, {left_out} larger ones left out: worst error {max(left):.0%}, median {median(left):.0%}")
     asked = {"runs": count, "rows": list(rows), "left_out": left_out, "larger": list(larger), "jobs": sorted(set(fitted_on))}
-    took = {"seconds": round(time.perf_counter() - start, 1)}
-    return {"formulas": formulas, "errors": errors, "fitted_on": asked, "environment": environment() | took}
+    took = environment() | {"seconds": round(time.perf_counter() - start, 1)}
+    if before:  # the kept formulas were fitted there
+        return {"formulas": formulas, "errors": errors, "fitted_on": asked, "environment": before["environment"], "refitted": took}
+    return {"formulas": formulas, "errors": errors, "fitted_on": asked, "environment": took}
+
+
+def kept(only: Sequence[str]) -> dict[str, Any]:
+    """cost.json without these formulas."""
+    model = copy.deepcopy(dict(fitted()))
+    for part in (model["formulas"], model["errors"]):
+        for name in set(part) - (set(VARIANTS) - set(only)):
+            del part[name]
+    model["fitted_on"]["jobs"] = [job for job in model["fitted_on"]["jobs"] if formula_of(job) in model["formulas"]]
+    return model
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, default=VARIANTS, help="formulas to fit; the others stay as they are")
     parser.add_argument("--out", type=Path, default=FILE)
     parser.add_argument("--runs", type=int, default=44, help="jobs that a formula is fitted on")
     parser.add_argument(
@@ -181,7 +197,7 @@ def main() -> None:
     options = parser.parse_args()
     if min(options.runs, options.left_out) < 1:
         parser.error("--runs and --left-out are at least 1")
-    model = fit(options.runs, options.rows, options.larger, options.left_out, Console())
+    model = fit(options.runs, options.rows, options.larger, options.left_out, Console(), options.only)
     options.out.write_text(json.dumps(model, indent=1) + "\n", encoding="utf-8")
 
 
