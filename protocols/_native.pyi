@@ -5,6 +5,7 @@ Every operation on a vector runs on all cores of its key's pool with the GIL rel
 Bad arguments raise ValueError (shape, width, range), bytes that are no valid object raise InvalidBytes, a plaintext beyond the head-room raises Overflow.
 """
 
+from collections.abc import Sequence
 from typing import final
 
 import numpy as np
@@ -41,6 +42,10 @@ class PlainVec:
     def __add__(self, other: PlainVec) -> PlainVec: ...
     def __sub__(self, other: PlainVec) -> PlainVec: ...
     def __neg__(self) -> PlainVec: ...
+    def add_mod_2_128(self, other: PlainVec) -> PlainVec:
+        """Elementwise sum modulo 2^128, as signed 128-bit integers."""
+    def sub_mod_2_128(self, other: PlainVec) -> PlainVec:
+        """Elementwise difference modulo 2^128, as signed 128-bit integers."""
     def mul_mod_2_128(self, other: PlainVec) -> PlainVec:
         """Elementwise product modulo 2^128, as signed 128-bit integers."""
     def mod_2_128(self) -> PlainVec:
@@ -51,7 +56,12 @@ class PlainVec:
         """Floor division by 2^bits."""
     def shift_left(self, bits: int) -> PlainVec: ...
     def take(self, rows: NDArray[np.int64]) -> PlainVec: ...
+    def slice(self, first: int, last: int) -> PlainVec:
+        """Elements first to last, the latter left out."""
     def concat(self, other: PlainVec) -> PlainVec: ...
+    @staticmethod
+    def join(parts: Sequence[PlainVec]) -> PlainVec:
+        """One after the other."""
     def sum(self) -> PlainVec: ...
     def max_bits(self) -> int:
         """Bit length of the largest magnitude."""

@@ -4,7 +4,7 @@ A row's g and h at one node are a slot of `width` bits, g below h.  A level is a
 the left child of each node of the level above; the sums of the right children are the parents' less these.  A plaintext holds the pads of all levels of a tree,
 and of several trees where they fit:
 
-    block of level 0 | room | guard | block of level 1 | room | guard | block of level 2 | room ...
+    block of the last level | room | guard | block of another level or tree | room | guard | another block | room ...
 
 room: for the sum of all rows' pads.  guard: GUARD random bits under a block, below 2^GUARD - 1, that hide the carry of what lies further down; the lowest block of a
 plaintext needs none.  Sums are read modulo the block: how often they wrapped would tell how many rows they are over.
@@ -12,6 +12,7 @@ plaintext needs none.  Sums are read modulo the block: how often they wrapped wo
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -120,17 +121,14 @@ class Layout:
         return self.bits(self.depth - 1) + self.carry
 
     def fill(self, trees: int) -> list[list[Block]]:
-        """Blocks by tree and level."""
-        plane, at, placed = 0, 0, list[list[Block]]()
-        for _ in range(trees):
-            blocks = []
-            for level in range(self.depth):
-                guard = GUARD if at else 0
-                if at + guard + self.bits(level) + self.carry > self.room:
-                    plane, at, guard = plane + 1, 0, 0
-                blocks.append(Block(plane, at, guard, self.bits(level)))
-                at += guard + self.bits(level) + self.carry
-            placed.append(blocks)
+        """Blocks by tree and level: the longest first, each in the first plaintext that has room."""
+        tops, placed = list[int](), [[Block(0, 0, 0, self.bits(level)) for level in range(self.depth)] for _ in range(trees)]
+        for level, tree in itertools.product(reversed(range(self.depth)), range(trees)):
+            needs = GUARD + self.bits(level) + self.carry
+            plane = next((k for k, top in enumerate(tops) if top + needs <= self.room), len(tops))
+            at, guard = (tops[plane], GUARD) if plane < len(tops) else (0, 0)
+            placed[tree][level] = Block(plane, at, guard, self.bits(level))
+            tops[plane:] = [at + guard + self.bits(level) + self.carry, *tops[plane + 1 :]]
         return placed
 
     @cached_property
@@ -153,7 +151,7 @@ class Layout:
 
 
 def planes_of(blocks: list[list[Block]]) -> int:
-    return blocks[-1][-1].plane + 1
+    return max(block.plane for levels in blocks for block in levels) + 1
 
 
 def pads(seed: Seed, block: Block, rows: int) -> PlainVec:

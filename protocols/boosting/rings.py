@@ -49,29 +49,23 @@ def plain(words: Words) -> PlainVec:
 
 def add(a: PlainVec, b: PlainVec) -> PlainVec:
     """Modulo 2^128."""
-    return (a + b).mod_2_128()
+    return a.add_mod_2_128(b)
 
 
 def sub(a: PlainVec, b: PlainVec) -> PlainVec:
     """Modulo 2^128."""
-    return (a - b).mod_2_128()
+    return a.sub_mod_2_128(b)
 
 
 def join(parts: Sequence[PlainVec]) -> PlainVec:
-    """One after the other; copies each element log2(len) times."""
-    vectors = list(parts)
-    if not vectors:
-        return PlainVec.zeros(0)
-    while len(vectors) > 1:
-        pairs = [a.concat(b) for a, b in zip(vectors[::2], vectors[1::2], strict=False)]
-        vectors = pairs + vectors[len(pairs) * 2 :]
-    return vectors[0]
+    """One after the other."""
+    return PlainVec.join(parts)
 
 
 def cut(whole: PlainVec, parts: int) -> list[PlainVec]:
     """Into so many parts of one length."""
     size = len(whole) // parts if parts else 0
-    return [whole.take(np.arange(k * size, (k + 1) * size)) for k in range(parts)]
+    return [whole.slice(k * size, (k + 1) * size) for k in range(parts)]
 
 
 def check(sender: str, share: PlainVec, length: int) -> None:

@@ -57,6 +57,28 @@ fn add_signed(acc: &mut [u64], x: &[u64]) {
     }
 }
 
+/// acc += x 2^bits for signed x, modulo 2^(64 acc.len()).
+fn add_shifted(acc: &mut [u64], x: &[u64], bits: usize) {
+    let (words, rest) = (bits / 64, bits % 64);
+    let spill = |below: u64| if rest == 0 { 0 } else { below >> (64 - rest) };
+    let (mut below, mut carry) = (0u64, 0i128);
+    for (i, a) in acc.iter_mut().skip(words).enumerate() {
+        let part = match x.get(i) {
+            Some(&limb) => {
+                let part = (limb << rest | spill(below)) as i128;
+                below = limb;
+                part
+            }
+            None if i == x.len() => spill(below) as i128 - ((sign(x) & 1) << rest) as i128,
+            None if carry == 0 => return,
+            None => 0,
+        };
+        let sum = *a as i128 + part + carry;
+        *a = sum as u64;
+        carry = sum >> 64;
+    }
+}
+
 fn negate(row: &mut [u64]) {
     let mut carry = 1;
     for x in row {
@@ -84,10 +106,11 @@ impl PlainVec {
     /// Rows of any width, brought to canonical form.
     pub fn from_limbs(limbs: Vec<u64>, width: usize) -> PlainVec {
         let len = limbs.len() / width;
-        let keep = limbs.chunks_exact(width).map(needed).max().unwrap_or(1);
-        if keep == width {
-            return PlainVec { limbs, width, len };
+        let full = |row: &[u64]| needed(row) == width;
+        if width == 1 || limbs.chunks_exact(width).any(full) {
+            return PlainVec { limbs, width, len }; // as of random numbers, the first of which decides
         }
+        let keep = limbs.chunks_exact(width).map(needed).max().unwrap_or(1);
         let mut out = vec![0u64; len * keep];
         for (o, row) in out.chunks_exact_mut(keep).zip(limbs.chunks_exact(width)) {
             o.copy_from_slice(&row[..keep]);
@@ -150,7 +173,8 @@ impl PlainVec {
         let mut out = Vec::with_capacity(12 + 8 * self.limbs.len());
         out.extend_from_slice(&(self.width as u32).to_le_bytes());
         out.extend_from_slice(&(self.len as u64).to_le_bytes());
-        self.limbs.iter().for_each(|x| out.extend_from_slice(&x.to_le_bytes()));
+        out.resize(12 + 8 * self.limbs.len(), 0);
+        out[12..].chunks_exact_mut(8).zip(&self.limbs).for_each(|(bytes, x)| bytes.copy_from_slice(&x.to_le_bytes()));
         out
     }
 
@@ -164,7 +188,8 @@ impl PlainVec {
         if !(1..=MAX_WIDTH).contains(&width) || body.len() != bytes {
             return Err(bad);
         }
-        let limbs = body.chunks_exact(8).map(|c| c.iter().rev().fold(0u64, |x, &b| x << 8 | b as u64)).collect();
+        let (words, _) = body.as_chunks::<8>();
+        let limbs = words.iter().map(|w| u64::from_le_bytes(*w)).collect();
         let out = PlainVec::from_limbs(limbs, width);
         if out.width == width { Ok(out) } else { Err(bad) }
     }
@@ -260,11 +285,29 @@ impl PlainVec {
         Ok(PlainVec::from_limbs(out, self.width))
     }
 
+    /// Elements `first` to `last`, the latter left out.
+    pub fn slice(&self, first: usize, last: usize) -> Result<PlainVec> {
+        require(first <= last && last <= self.len, "row out of range")?;
+        Ok(PlainVec::from_limbs(self.limbs[first * self.width..last * self.width].to_vec(), self.width))
+    }
+
     pub fn concat(&self, other: &PlainVec) -> PlainVec {
-        let width = self.width.max(other.width);
-        let mut out = vec![0u64; (self.len + other.len) * width];
-        for (o, a) in out.chunks_exact_mut(width).zip(self.rows().chain(other.rows())) {
-            extend(o, a);
+        PlainVec::join(&[self, other])
+    }
+
+    /// One after the other.
+    pub fn join(parts: &[&PlainVec]) -> PlainVec {
+        let width = parts.iter().map(|p| p.width).max().unwrap_or(1);
+        let mut out = Vec::with_capacity(parts.iter().map(|p| p.len).sum::<usize>() * width);
+        for part in parts {
+            if part.width == width {
+                out.extend_from_slice(&part.limbs);
+                continue;
+            }
+            for row in part.rows() {
+                out.extend_from_slice(row);
+                out.resize(out.len() + width - part.width, sign(row));
+            }
         }
         PlainVec::from_limbs(out, width)
     }
@@ -327,10 +370,8 @@ impl PlainVec {
         let words = bits.div_ceil(64);
         let mut out = vec![0u64; count * words];
         out.par_chunks_exact_mut(words).with_min_len(1024).enumerate().for_each(|(i, o)| {
-            let mut shifted = vec![0u64; words];
             for j in 0..slots {
-                shift_left_into(&mut shifted, self.row(j * count + i), width * j);
-                limbs::add_assign(o, &shifted);
+                add_shifted(o, self.row(j * count + i), width * j);
             }
             centre(o, bits);
         });
@@ -478,6 +519,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn parts_join_to_the_whole() {
+        let (narrow, wide) = (PlainVec::from_i64([-3, 5].into_iter()), PlainVec::random(&[7; 32], 3, 150).unwrap());
+        let whole = PlainVec::join(&[&narrow, &wide, &PlainVec::zeros(0)]);
+        assert_eq!(whole, narrow.concat(&wide));
+        assert_eq!((whole.slice(0, 2).unwrap(), whole.slice(2, 5).unwrap()), (narrow, wide));
+        assert!(whole.slice(2, 6).is_err() && whole.slice(3, 2).is_err());
+        assert_eq!(PlainVec::join(&[]), PlainVec::zeros(0));
     }
 
     #[test]

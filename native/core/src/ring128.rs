@@ -9,8 +9,11 @@ fn low(row: &[u64]) -> i128 {
     (((high as u128) << 64) | row[0] as u128) as i128
 }
 
-fn collect(values: impl Iterator<Item = i128>) -> PlainVec {
-    let limbs: Vec<u64> = values.flat_map(|v| [v as u64, (v >> 64) as u64]).collect();
+fn collect(values: impl ExactSizeIterator<Item = i128>) -> PlainVec {
+    let mut limbs = vec![0u64; 2 * values.len()];
+    for (row, v) in limbs.chunks_exact_mut(2).zip(values) {
+        row.copy_from_slice(&[v as u64, (v >> 64) as u64]);
+    }
     PlainVec::from_limbs(limbs, 2)
 }
 
@@ -19,10 +22,24 @@ pub fn wrap(a: &PlainVec) -> PlainVec {
     collect((0..a.len()).map(|i| low(a.row(i))))
 }
 
+/// Elementwise sum modulo 2^128.
+pub fn add(a: &PlainVec, b: &PlainVec) -> Result<PlainVec> {
+    zip(a, b, i128::wrapping_add)
+}
+
+/// Elementwise difference modulo 2^128.
+pub fn sub(a: &PlainVec, b: &PlainVec) -> Result<PlainVec> {
+    zip(a, b, i128::wrapping_sub)
+}
+
 /// Elementwise product modulo 2^128.
 pub fn mul(a: &PlainVec, b: &PlainVec) -> Result<PlainVec> {
+    zip(a, b, i128::wrapping_mul)
+}
+
+fn zip(a: &PlainVec, b: &PlainVec, combine: impl Fn(i128, i128) -> i128) -> Result<PlainVec> {
     require(a.len() == b.len(), "vectors differ in length")?;
-    Ok(collect((0..a.len()).map(|i| low(a.row(i)).wrapping_mul(low(b.row(i))))))
+    Ok(collect((0..a.len()).map(|i| combine(low(a.row(i)), low(b.row(i))))))
 }
 
 #[cfg(test)]
@@ -36,8 +53,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn products_wrap(a: i128, b: i128) {
+        fn results_wrap(a: i128, b: i128) {
             prop_assert_eq!(mul(&vec(&[a]), &vec(&[b])).unwrap(), vec(&[a.wrapping_mul(b)]));
+            prop_assert_eq!(add(&vec(&[a]), &vec(&[b])).unwrap(), vec(&[a.wrapping_add(b)]));
+            prop_assert_eq!(sub(&vec(&[a]), &vec(&[b])).unwrap(), vec(&[a.wrapping_sub(b)]));
         }
 
         #[test]
@@ -49,6 +68,6 @@ mod tests {
 
     #[test]
     fn lengths_must_agree() {
-        assert!(mul(&vec(&[1]), &vec(&[1, 2])).is_err());
+        assert!(mul(&vec(&[1]), &vec(&[1, 2])).is_err() && add(&vec(&[1]), &vec(&[1, 2])).is_err());
     }
 }

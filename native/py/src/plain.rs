@@ -77,6 +77,16 @@ impl PlainVec {
         Self(self.0.neg())
     }
 
+    /// Elementwise sum modulo 2^128, signed.
+    fn add_mod_2_128(&self, py: Python<'_>, other: &Self) -> PyResult<Self> {
+        py.detach(|| ring128::add(&self.0, &other.0)).map(Self).map_err(raise)
+    }
+
+    /// Elementwise difference modulo 2^128, signed.
+    fn sub_mod_2_128(&self, py: Python<'_>, other: &Self) -> PyResult<Self> {
+        py.detach(|| ring128::sub(&self.0, &other.0)).map(Self).map_err(raise)
+    }
+
     /// Elementwise product modulo 2^128, signed.
     fn mul_mod_2_128(&self, py: Python<'_>, other: &Self) -> PyResult<Self> {
         py.detach(|| ring128::mul(&self.0, &other.0)).map(Self).map_err(raise)
@@ -106,8 +116,19 @@ impl PlainVec {
         self.0.take(&convert::vector(&rows)).map(Self).map_err(raise)
     }
 
+    /// Elements `first` to `last`, the latter left out.
+    fn slice(&self, first: usize, last: usize) -> PyResult<Self> {
+        self.0.slice(first, last).map(Self).map_err(raise)
+    }
+
     fn concat(&self, other: &Self) -> Self {
         Self(self.0.concat(&other.0))
+    }
+
+    /// One after the other.
+    #[staticmethod]
+    fn join(parts: Vec<PyRef<'_, Self>>) -> Self {
+        Self(plain::PlainVec::join(&parts.iter().map(|p| &p.0).collect::<Vec<_>>()))
     }
 
     fn sum(&self) -> Self {
