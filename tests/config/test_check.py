@@ -11,7 +11,7 @@ from rich.console import Console
 
 from protocols.errors import ConfigError, DataError
 from tests.config.samples import MINIMAL, with_key
-from tests.config.test_model_kinds import SEALED, OPEN
+from tests.config.test_model_kinds import OPEN, SEALED
 from vfl.bench import cost, estimate
 from vfl.bench.machine import Machine
 from vfl.check import carried

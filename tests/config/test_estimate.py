@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.config.samples import MINIMAL, with_key
-from tests.config.test_model_kinds import SEALED, SCORECARD, OPEN
+from tests.config.test_model_kinds import OPEN, SCORECARD, SEALED
 from vfl.bench import cost, estimate
 from vfl.bench.machine import Machine
 from vfl.config import PERMITS, load_job

@@ -158,7 +158,13 @@ def test_a_grid_of_scores_does_nothing_for_open_trees(write):
 
 @pytest.mark.parametrize(
     ("text", "drop"),
-    [(SEALED, "bin-sums-to-arbiter"), (SEALED, "wins-to-owners"), (OPEN, "partition-to-hosts"), (SCORECARD, "woe-to-host"), (SCORECARD, "bin-events-to-guest")],
+    [
+        (SEALED, "bin-sums-to-arbiter"),
+        (SEALED, "wins-to-owners"),
+        (OPEN, "partition-to-hosts"),
+        (SCORECARD, "woe-to-host"),
+        (SCORECARD, "bin-events-to-guest"),
+    ],
 )
 def test_each_permission_is_asked_for(write, text, drop):
     said = refusal(write(text.replace(f', "{drop}"', "")))

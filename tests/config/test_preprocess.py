@@ -7,7 +7,7 @@ import pytest
 import vfl
 from protocols.errors import ConfigError
 from tests.config.samples import MINIMAL
-from tests.config.test_model_kinds import SEALED, SCORECARD, refusal
+from tests.config.test_model_kinds import SCORECARD, SEALED, refusal
 from vfl.config import job_from, load_job
 from vfl.config.preprocess import Preprocess
 

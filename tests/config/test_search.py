@@ -6,7 +6,7 @@ import pytest
 
 from protocols.errors import ConfigError
 from tests.config.samples import MINIMAL, with_key
-from tests.config.test_model_kinds import SEALED, SCORECARD, OPEN, refusal
+from tests.config.test_model_kinds import OPEN, SCORECARD, SEALED, refusal
 from vfl.check import carried
 from vfl.config import job_from, load_job, needed_permits
 from vfl.grid import FIXED

@@ -14,18 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from protocols.boosting import scoring
 from protocols.boosting.params import Params
+from protocols.boosting.sealed_parts import GUEST, GuestTrees
+from protocols.boosting.tree import walker
 from protocols.cipher import Identity
 from protocols.errors import ModelError
 from tests.boosting.world import bin_blocks, train
 from tests.parts import KEY, guests, hosts, known, shared
-from vfl.kinds import KINDS, Part
+from vfl.identity import Identity as PartyIdentity
+from vfl.kinds import KINDS, Part, leaf_values
 from vfl.kinds.parts import Damaged, Head
-from vfl.model import GlmPart, TreesPart
+from vfl.model import GlmPart, LeafValues, TreesPart
 from vfl.preprocessing import Fitting, Preprocessing, Standardiser, WoeColumn
 from vfl.scorecard.part import ScorecardPart
 from vfl.scorecard.points import Scale
+from vfl.setup import init_party
 from vfl.store import load_part, save_part
 
 DIGEST = bytes(range(32))
@@ -37,21 +40,22 @@ def trees(membership: str) -> dict[str, TreesPart]:
     x = [rng.normal(size=(90, 2)), np.column_stack([rng.normal(size=90), rng.integers(0, 4, 90)])]
     x[0][::7, 1] = x[1][::5, 1] = np.nan
     y = np.digitize(x[0][:, 0] + x[1][:, 0], [-0.5, 0.5]).astype(float)
-    p = Params("multi:softprob", 3, 2, max_bin=5, min_bin_rows=2, membership=membership, num_class=3)  # type: ignore[arg-type]
+    p = Params("multi:softprob", 3, 2, max_bin=5, min_bin_rows=2, membership=membership, num_class=3, guest_only_trees=1)  # type: ignore[arg-type]
     blocks = bin_blocks(x, p, [(), (1,)])
     made = train(blocks, y, p, Identity())
-    depth = 2 if membership == "hidden" else 0
+    depth, name = 2 if p.sealed else 0, made.part.model_id
+    if made.arbiter is not None:
+        LEAVES.append(LeafValues("trustco", name, "boosted-trees", made.arbiter, len(made.arbiter.shape)))
     return {
         "guest": TreesPart(
-            "bank", made.ensemble.model_id, ("a", "b"), blocks[0].binner, (None, None), ensemble=made.ensemble, classes=("x", "y", "z")
+            "bank", name, ("a", "b"), blocks[0].binner, (None, None), ensemble=made.part, classes=("x", "y", "z"), hosts=("shop",)
         ),
-        "host": TreesPart(
-            "shop", made.ensemble.model_id, ("c", "d"), blocks[1].binner, (None, tuple("abcd")), splits=made.hosts[0], depth=depth
-        ),
+        "host": TreesPart("shop", name, ("c", "d"), blocks[1].binner, (None, tuple("abcd")), splits=made.hosts[0], depth=depth),
     }
 
 
-PARTS: dict[str, Part] = {f"{m} {who}": part for m in ("hidden", "shared") for who, part in trees(m).items()}
+LEAVES: list[LeafValues] = []
+PARTS: dict[str, Part] = {f"{m} {who}": part for m in ("sealed", "open") for who, part in trees(m).items()}
 TWO = Standardiser.fit(pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 5.0]}), 6.0)
 PARTS["regression guest"] = guests(TWO, (0.5, -1.0), 0.25)
 PARTS["regression host"] = hosts(Standardiser.fit(pd.DataFrame({"c": [1.0, 2.0]}), 6.0), [[0.5]])
@@ -166,7 +170,14 @@ def at(tensor: str, place: int, value: float) -> Callable[[Path], None]:
 
 
 PLANTED: dict[str, list[tuple[str, int, float]]] = {
-    "hidden guest": [
+    "sealed guest": [
+        ("joint.owner", 0, 2),
+        ("joint.owner", 0, -2),
+        ("joint.order", 1, 1),
+        ("joint.feature", 0, 9),
+        ("margin_unit", 0, 0.0),
+    ],
+    "open guest": [
         ("bins.cuts", 0, np.nan),
         ("bins.cuts", 1, -100.0),
         ("bins.counts", 0, -1),
@@ -175,14 +186,13 @@ PLANTED: dict[str, list[tuple[str, int, float]]] = {
         ("trees.left", 0, 100),
         ("trees.nodes", 0, 0),
         ("trees.value", -1, np.inf),
-        ("seats", 1, 7),
         ("base", 0, np.nan),
     ],
-    "hidden host": [
+    "sealed host": [
         ("splits.feature", 0, 2),
         ("splits.feature", 0, -1),
         ("splits.cut", 0, 300),
-        ("splits.seat", 0, 9),
+        ("splits.seat", 0, 99),
         ("categories.counts", 1, -1),
         ("categories.bins", 0, -4),
         ("categories.values", 0, 99.0),
@@ -209,7 +219,7 @@ def test_numbers_that_do_not_fit_each_other_are_refused(name: str, where: tuple[
         {"max_depth": 1},
         {"num_class": 2},
         {"objective": "rank:pairwise"},
-        {"membership": "shared"},
+        {"membership": "open"},
         {"n_estimators": 2},
         {"learning_rate": "0.3"},
         {"more": 1},
@@ -217,7 +227,7 @@ def test_numbers_that_do_not_fit_each_other_are_refused(name: str, where: tuple[
     ids=str,
 )
 def test_parameters_that_do_not_fit_the_trees_are_refused(change: dict[str, Any], tmp_path: Path) -> None:
-    folder = written(PARTS["hidden guest"], tmp_path)
+    folder = written(PARTS["sealed guest"], tmp_path)
     manifest(lambda m: m["params"].update(change))(folder)
     with pytest.raises(ModelError):
         load_part(folder)
@@ -249,8 +259,11 @@ def test_bins_and_scales_that_cannot_be_are_refused(change: Callable[[dict[str, 
         load_part(folder)
 
 
+DRAWN = {"bool": st.booleans(), "uint8": st.integers(0, 255)}
+
+
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(["hidden guest", "shared guest", "hidden host", "shared host"]), st.data())
+@given(st.sampled_from(["sealed guest", "open guest", "sealed host", "open host"]), st.data())
 def test_any_changed_number_is_refused_or_harmless(name: str, data: st.DataObject) -> None:
     """What passes can be scored with: nothing that was read indexes outside what there is."""
     part = PARTS[name]
@@ -258,7 +271,7 @@ def test_any_changed_number_is_refused_or_harmless(name: str, data: st.DataObjec
     tensors = {k: v.copy() for k, v in body.tensors.items()}
     tensor = tensors[data.draw(st.sampled_from(sorted(k for k in tensors if len(tensors[k]))))]
     flat = tensor.reshape(-1)
-    flat[data.draw(st.integers(0, len(flat) - 1))] = data.draw(st.integers(-3, 300) if tensor.dtype != np.bool_ else st.booleans())
+    flat[data.draw(st.integers(0, len(flat) - 1))] = data.draw(DRAWN.get(tensor.dtype.name, st.integers(-3, 300)))
     classes = None if part.classes is None else list(part.classes)
     head = Head(2, "boosted-trees", part.party, part.model_id.hex(), DIGEST.hex(), list(part.columns), classes)
     try:
@@ -268,12 +281,53 @@ def test_any_changed_number_is_refused_or_harmless(name: str, data: st.DataObjec
     assert isinstance(read, TreesPart)
     binned = read.binned(pd.DataFrame(np.random.default_rng(0).normal(size=(20, 2)), columns=list(part.columns)))
     if read.ensemble is not None:
-        handles = max(int(t.feature.max()) for t in read.ensemble.trees) + 1
+        if isinstance(read.ensemble, GuestTrees):
+            for tree, node in zip(*np.nonzero(read.ensemble.shape.owner == GUEST), strict=True):
+                assert len(read.ensemble.goes_left(binned, np.arange(20), int(tree), int(node))) == 20
+        known_trees = read.ensemble.own.trees if isinstance(read.ensemble, GuestTrees) else read.ensemble.trees
+        handles = max(int(t.feature.max()) for t in known_trees) + 1
         if handles < 1000:
-            said = [np.zeros((handles, 20), np.bool_)] * max(int(t.owner.max()) for t in read.ensemble.trees)
-            for tree in read.ensemble.trees:
-                assert len(tree.value[tree.route(20, scoring.walker(binned, tree, said))]) == 20
+            said = [np.zeros((max(handles, 1), 20), np.bool_)] * max(1, *(int(t.owner.max()) for t in known_trees))
+            for one in known_trees:
+                assert len(one.value[one.route(20, walker(binned, one, said))]) == 20
     else:
         assert read.splits is not None
         for handle in range(len(read.splits)):
             assert len(read.splits.goes_left(binned, np.arange(20), handle)) == 20
+
+
+@pytest.fixture
+def trustco(tmp_path: Path) -> PartyIdentity:
+    init_party(tmp_path / "trustco", "arbiter", "trustco")
+    folder = tmp_path / "trustco" / "identity"
+    return PartyIdentity.load(folder / "key.pem", folder / "cert.pem", "trustco")
+
+
+def test_leaf_values_come_back_to_their_arbiter_alone(trustco: PartyIdentity, tmp_path: Path) -> None:
+    (part,) = LEAVES
+    folder = tmp_path / "model"
+    save_part(part, folder, kind=leaf_values.KIND, job_digest=DIGEST, identity=trustco)
+    found, head = load_part(folder, trustco)
+    assert (head.kind, found.kind, found.count, found.model_id) == ("leaf-values", "boosted-trees", part.count, part.model_id)
+    for mine, theirs in ((part.trees.shape.owner, found.trees.shape.owner), (part.trees.value, found.trees.value)):
+        assert np.array_equal(mine, theirs)
+    shown, _ = load_part(folder)
+    assert (shown.count, len(shown.trees.shape)) == (part.count, 0)
+    plain = part.trees.value.tobytes()
+    assert not any(plain[k : k + 32] in (folder / "weights.safetensors").read_bytes() for k in range(0, len(plain) - 32, 32))
+    assert "0" * 3 not in repr(part)
+    init_party(tmp_path / "other", "arbiter", "trustco")
+    other = tmp_path / "other" / "identity"
+    with pytest.raises(ModelError, match="not sealed by this party's key"):
+        load_part(folder, PartyIdentity.load(other / "key.pem", other / "cert.pem", "trustco"))
+
+
+@pytest.mark.parametrize(
+    "change", [{"trees": 7}, {"depth": 3}, {"depth": 11}, {"hosts": 0}, {"num_class": 0}, {"score_bits": 21}, {"more": 1}], ids=str
+)
+def test_leaf_values_that_do_not_fit_their_manifest_are_refused(trustco: PartyIdentity, change: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    save_part(LEAVES[0], folder, kind=leaf_values.KIND, job_digest=DIGEST, identity=trustco)
+    manifest(lambda m: m.update(change))(folder)
+    with pytest.raises(ModelError):
+        load_part(folder, trustco)
