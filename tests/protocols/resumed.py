@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 from protocols import alignment, glm, woe, woe_bins
-from protocols.boosting import hidden, scoring, shared
-from protocols.boosting.ensemble import Rounds
+from protocols.boosting import open, scoring
+from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds
 from protocols.boosting.params import Params
+from protocols.boosting.sealed_parts import ArbiterTrees, GuestTrees
 from protocols.cipher import Identity, Paillier, Scheme
 from protocols.glm import scoring as glm_scoring
 from protocols.glm.block import fixed_point
 from protocols.glm.links import LOGISTIC_LINKS
 from protocols.glm.plan import Penalty
 from protocols.session import Roles, Session
-from tests.boosting.world import bin_blocks, roles_of, train
+from tests.boosting.world import bin_blocks, names_of, roles_of, sealed_programs, train
 from tests.harness import KNOWN, TOY
 from tests.search import world
 
@@ -97,55 +98,56 @@ def long_lists(rows: tuple[int, ...], keys: int = 1, size_only: bool = False) ->
     return roles, programs | {"arbiter": arbiter}, TOY
 
 
-def trees(membership: str, hosts: int = 1, **changes: Any) -> tuple[Roles, Programs, Scheme]:
+def of_guest(part: Ensemble | GuestTrees) -> bytes:
+    own = part.own if isinstance(part, GuestTrees) else part
+    fields = [getattr(t, name).tobytes() for t in own.trees for name in ("owner", "feature", "cut", "left", "gain", "value")]
+    if isinstance(part, GuestTrees):
+        fields += [v.tobytes() for v in (part.shape.owner, part.shape.order, part.feature, part.cut, part.missing_left)] + [part.score_key]
+    return b"".join(fields) + part.model_id
+
+
+def of_host(part: HostSplits) -> str:
+    return repr((part.feature, part.cut, part.missing_left, part.seat, part.trees, part.score_key, part.model_id))
+
+
+def of_arbiter(part: ArbiterTrees | None) -> bytes:
+    return b"" if part is None else part.value.tobytes() + part.shape.owner.tobytes() + part.shape.order.tobytes() + part.model_id
+
+
+def told(program: Callable[[Session], Any], of: Callable[[Any], bytes | str], session: Session) -> bytes | str:
+    return of(program(session))
+
+
+def trees(membership: str, hosts: int = 1, first: int = 0, **changes: Any) -> tuple[Roles, Programs, Scheme]:
+    """first: how many rounds a model has that is continued."""
     given: dict[str, Any] = {"n_estimators": 3, "max_depth": 2, "max_bin": 4, "membership": membership, "min_bin_rows": 1}
     p = Params(**(given | changes))
+    rows = 120 if p.early_stopping_rounds else 40
     rng = np.random.default_rng(1)
-    blocks = bin_blocks([rng.normal(size=(40, 2)) for _ in range(hosts + 1)], p)
-    y = rng.integers(0, p.num_class if p.num_class > 1 else 2, 40).astype(np.float64)
-    held_out = np.arange(40) % 4 == 0 if p.early_stopping_rounds else np.zeros(40, np.bool_)
-    roles, profile = roles_of(hosts), hidden if membership == "hidden" else shared
+    blocks = bin_blocks([rng.normal(size=(rows, 2)) for _ in range(hosts + 1)], p)
+    y = rng.integers(0, p.num_class if p.num_class > 1 else 2, rows).astype(np.float64)
+    held_out = np.arange(rows) % 4 == 0 if p.early_stopping_rounds else np.zeros(rows, np.bool_)
+    roles, model = roles_of(hosts), None
+    if first:
+        start = dataclasses.replace(p, n_estimators=first, guest_only_trees=min(first, p.guest_only_trees))
+        model = train(blocks, y, dataclasses.replace(start, guest_only_trees=p.guest_only_trees) if p.sealed else start, Identity(1024))
+    if p.sealed:
+        programs = sealed_programs(roles, blocks, y, p, model, held_out=held_out)
+        of: dict[str, Callable[[Any], bytes | str]] = {"guest": of_guest, "arbiter": of_arbiter}
+        return roles, {party: partial(told, one, of.get(party, of_host)) for party, one in programs.items()}, TOY
 
     def guest(session: Session) -> bytes:
-        ensemble = profile.guest(session, blocks[0], p, Rounds(p, y, held_out=held_out), bytes(16))
-        parts = [getattr(t, name).tobytes() for t in ensemble.trees for name in ("owner", "feature", "cut", "left", "gain", "value")]
-        return b"".join(parts) + b"".join(seat.tobytes() for seat in ensemble.seats)
+        started = None
+        if model:
+            started = model.ensemble, scoring.guest(session, blocks[0], model.ensemble, names_of(rows))
+        return of_guest(open.guest(session, blocks[0], p, Rounds(p, y, held_out=held_out, before=started), b"another name ..."))
 
-    def host(session: Session, block: Any) -> str:
-        found = profile.host(session, block, p, held_out)
-        return repr((found.feature, found.cut, found.missing_left, found.seat))
+    def host(session: Session, k: int) -> str:
+        if model:
+            scoring.host(session, blocks[k], model.hosts[k - 1], 0, names_of(rows))
+        return of_host(open.host(session, blocks[k], p, held_out, model.hosts[k - 1] if model else None))
 
-    programs: Programs = {"guest": guest} | {h: partial(host, block=b) for h, b in zip(roles.hosts, blocks[1:], strict=True)}
-    if membership == "hidden":
-        programs["arbiter"] = partial(hidden.arbiter, p=p)
-    return roles, programs, Paillier(1024)
-
-
-def continued(membership: str, rounds: int = 2, **changes: Any) -> tuple[Roles, Programs, Scheme]:
-    """`rounds` rounds more for a model that has two; what scoring hears before them is heard again."""
-    p = Params(n_estimators=2 + rounds, max_depth=2, max_bin=4, membership=membership, min_bin_rows=1, **changes)  # type: ignore[arg-type]
-    rng = np.random.default_rng(1)
-    blocks, y = bin_blocks([rng.normal(size=(40, 2)) for _ in range(2)], p), rng.integers(0, 2, 40).astype(np.float64)
-    first = dataclasses.replace(p, n_estimators=2, guest_only_trees=min(2, p.guest_only_trees))
-    model, profile = train(blocks, y, first, Identity()), hidden if membership == "hidden" else shared
-
-    def guest(session: Session) -> bytes:
-        started = model.ensemble, scoring.guest(session, blocks[0], model.ensemble)
-        ensemble = profile.guest(session, blocks[0], p, Rounds(p, y, before=started), b"another name ...")
-        assert len(ensemble.trees) == 2 + rounds
-        return b"".join(getattr(t, name).tobytes() for t in ensemble.trees for name in ("owner", "feature", "cut", "left", "gain", "value"))
-
-    def host(session: Session) -> str:
-        scoring.host(session, blocks[1], model.hosts[0], p.max_depth if membership == "hidden" else 0)
-        found = profile.host(session, blocks[1], p, None, model.hosts[0])
-        return repr((found.feature, found.cut, found.missing_left, found.seat))
-
-    def arbiter(session: Session) -> None:
-        scoring.arbiter(session)
-        hidden.arbiter(session, p, continues=True)
-
-    programs: Programs = {"guest": guest, "host1": host} | ({"arbiter": arbiter} if membership == "hidden" else {})
-    return roles_of(1), programs, Paillier(1024)
+    return roles, {"guest": guest} | {h: partial(host, k=k) for k, h in enumerate(roles.hosts, 1)}, Paillier(1024)
 
 
 def binned(hosts: int, tell: bool) -> tuple[Roles, Programs, Scheme]:
@@ -216,13 +218,17 @@ CASES: dict[str, Callable[[], tuple[Roles, Programs, Scheme]]] = {
     "bins of two hosts for the guest": partial(binned, 2, False),
     "a search": partial(searched, "regression"),
     "a search of trees": partial(searched, "trees"),
-    "shared trees": partial(trees, "shared", 2),
-    "hidden trees": partial(trees, "hidden"),
-    "trees that stop early": partial(trees, "hidden", n_estimators=7, early_stopping_rounds=3, guest_only_trees=2),
-    "the guest's trees that stop early": partial(
-        trees, "hidden", n_estimators=7, early_stopping_rounds=1, guest_only_trees=5, learning_rate=1.0
+    "open trees": partial(trees, "open", 2),
+    "open trees that stop early": partial(trees, "open", n_estimators=7, early_stopping_rounds=3, guest_only_trees=2),
+    "the guest's open trees that stop early": partial(
+        trees, "open", n_estimators=7, early_stopping_rounds=1, guest_only_trees=5, learning_rate=1.0
     ),
-    "shared trees that are continued": partial(continued, "shared"),
-    "hidden trees that are continued, the guest's first": partial(continued, "hidden", 3, guest_only_trees=3),
-    "trees of three classes": partial(trees, "hidden", n_estimators=2, objective="multi:softprob", num_class=3, guest_only_trees=1),
+    "open trees that are continued": partial(trees, "open", first=2, n_estimators=4),
+    "sealed trees": partial(trees, "sealed", gradient_bits=16, max_depth=3),
+    "sealed trees of two hosts": partial(trees, "sealed", 2, n_estimators=5, guest_only_trees=1),
+    "sealed trees that stop early": partial(trees, "sealed", n_estimators=5, early_stopping_rounds=2, learning_rate=1.0),
+    "sealed trees that are continued": partial(trees, "sealed", 2, first=2, n_estimators=4, subsample=0.8),
+    "sealed trees of three classes": partial(
+        trees, "sealed", n_estimators=3, objective="multi:softprob", num_class=3, guest_only_trees=1, colsample_bytree=0.7
+    ),
 }
