@@ -10,7 +10,8 @@ from protocols.boosting import gradients
 from protocols.boosting.params import Params
 from protocols.cipher import Identity
 from tests.boosting.arbiter_view import watching
-from tests.boosting.world import always, bin_blocks, train
+from tests.boosting.samples import drawn_from
+from tests.boosting.world import bin_blocks, train
 
 ROWS, ROUNDS, COLUMNS = 300, 60, 6
 
@@ -25,7 +26,7 @@ def told(*, public: bool) -> float:
     with watching() as view, pytest.MonkeyPatch.context() as patch:
         if public:  # planted: a sample that the arbiter can draw too
             patch.setattr(gradients, "guest", lambda *args: honest(*args[:-1], next(rounds)))
-        trained = train(blocks, x.sum(axis=1), p, Identity(), randomness=always(1))
+        trained = train(blocks, x.sum(axis=1), p, Identity(), randomness=drawn_from(1))
     assert trained.opened.order is not None
     bins, candidates = blocks[1].bins[trained.opened.order], blocks[1].candidates(range(COLUMNS))
     sums = np.array([h[0] for _, _, h in view.sums(1, "host1", 0)], dtype=np.float64)

@@ -177,11 +177,6 @@ def sealed_programs(
     return {"guest": guest, "arbiter": arbiter} | {name: partial(host, k=k) for k, name in enumerate(roles.hosts)}
 
 
-def always(number: int, hosts: int = 1) -> dict[str, Randomness]:
-    """Secret randomness that is the same in every run of a test."""
-    return {party: Randomness(party, bytes([number]) * 32, b"") for party in roles_of(hosts).all}
-
-
 def names_of(rows: int) -> list[bytes]:
     return [f"customer {k}".encode() for k in range(rows)]
 
