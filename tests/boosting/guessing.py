@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import Queue
 from typing import Any
 
 import numpy as np
@@ -110,12 +111,13 @@ class Sums:
 
 @contextmanager
 def opened_sums() -> Iterator[Sums]:
-    sums, lists = Sums([], [], [], [], []), list[Ints]()
+    sums, lists = Sums([], [], [], [], []), Queue[Ints]()
     offer, choose, totals = open_trees.HostTree.offer, open_trees.choose, Growing.totals
 
     def offering(self: Any, *args: Any) -> Any:
-        lists.append(offer(self, *args))
-        return lists[-1]
+        stood = offer(self, *args)
+        lists.put(stood)
+        return stood
 
     def position(self: Any, q: Any) -> Any:
         sums.nodes.append(self.position().copy())
@@ -124,7 +126,7 @@ def opened_sums() -> Iterator[Sums]:
     def choosing(p: Any, q: Any, offers: Any, *rest: Any) -> Any:
         sums.g.append(q.g.copy())
         sums.h.append(q.h.copy())
-        stood = lists[len(sums.g) - 1]
+        stood = lists.get(timeout=60)
         for found, kept in ((offers[HOST].g, sums.left_g), (offers[HOST].h, sums.left_h)):
             own = np.zeros((len(stood), stood.max() + 1), dtype=np.int64)
             for node, line in enumerate(stood):
