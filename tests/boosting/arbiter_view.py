@@ -60,7 +60,7 @@ def watching() -> Iterator[View]:
     def receive(session: Any, start: Any, step: range, number: int, level: int, prepared: Any, party: int) -> Offer:
         offer = honest_sums(session, start, step, number, level, prepared, party)
         if party == 0:
-            before = sum(start.groups(s) for s in start.steps if s.start < step.start)
+            before = sum(len(start.groups(s)) for s in start.steps if s.start < step.start)
             view.levels.append(Level(number, level))
             view.groups.append((number, before + start.place(step, number, 0)[0]))
         view.levels[-1].offers.append(offer)

@@ -16,6 +16,7 @@ from scipy.sparse import csr_matrix
 from scipy.stats import rankdata
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold
+from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -106,6 +107,7 @@ def matched(place: Floats, bins: Ints) -> Floats:
     return np.sort(c[a, b])[::-1]
 
 
+@threadpool_limits.wrap(limits=1)
 def solved(coefficients: Floats, sums: Floats, share: Floats) -> Floats:
     """(boundaries, rows) the shortest vectors near `share` (boundaries,) that give the sums (boundaries, equations) with the coefficients (equations, rows)."""
     scale = np.linalg.norm(coefficients, axis=1) + 1e-9
@@ -120,6 +122,7 @@ def own(x: Floats, y: Floats) -> Floats:
     return np.hstack([x, x**2, y, x * y])
 
 
+@threadpool_limits.wrap(limits=1)  # many small products: threads only get in each other's way
 def gain(lines: Bits, known: Floats, truth: Floats, measure: Measure = correlation, folds: int = 3) -> Floats:
     """(columns,) by how much a prediction of `truth` (rows, columns) gets better when `lines` (features, rows) are added to what is known, on rows whose truth the attacker
     has not seen.  It is granted the truth of the others: there it chooses the features that explain best what `known` leaves open, and fits them."""

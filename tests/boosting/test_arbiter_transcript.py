@@ -67,10 +67,14 @@ class Run:
     def hosts(self) -> tuple[str, ...]:
         return self.trained.roles.hosts
 
-    def place(self, tree: int) -> tuple[Prepared, int]:
-        """Where a tree's pads are."""
-        group, number = divmod(tree, self.prepared[0].layout.trees)
-        return self.prepared[group], number
+    def place(self, tree: int) -> tuple[int, int]:
+        """Where a tree's pads are: which group of trees, and its number there."""
+        return divmod(tree, self.prepared[0].layout.trees)
+
+    def pads(self, tree: int, level: int) -> Any:
+        """(rows,) as the arbiter drew them."""
+        group, number = self.place(tree)
+        return self.prepared[group].pads(number, level)
 
     def gradients(self, tree: int) -> tuple[Ints, Ints]:
         """(rows,) rounded g and h, 0 for rows held out; in the order of training."""
@@ -111,21 +115,25 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 def computed(run: Run, tree: int, level: int, party: int) -> tuple[Ints, Ints]:
-    """Out of the arbiter's messages and its key alone: sums of g and h (nodes, candidates) left of a party's candidates."""
-    name, (prepared, number) = run.trained.roles.data_parties[party], run.place(tree)
-    layout = prepared.layout
+    """Out of the arbiter's messages, its key and the seats alone: sums of g and h (nodes, candidates) left of a party's candidates."""
+    name, (group, number) = run.trained.roles.data_parties[party], run.place(tree)
+    layout = run.prepared[group].layout
     block = layout.blocks[number][level]
-    masked = run.to("arbiter", MaskedPadSums, name)[tree // layout.trees * layout.planes + block.plane].sums
+    masked = run.to("arbiter", MaskedPadSums, name)[sum(p.layout.planes for p in run.prepared[:group]) + block.plane].sums
     opened = block.window(run.key.open(masked, layout.room + MASK + 1))
     answer = run.to("arbiter", MaskedSums, name)[tree * DEPTH + level].sums
-    return run.opened.scale.slots.split(block.unguarded(opened + answer), 1 << level)
+    lefts = run.opened.scale.slots.split(block.unguarded(opened + answer), layout.nodes(level))
+    if not level:
+        return lefts
+    order, parents = run.trained.sealed.shape.level(level)[1][tree], computed(run, tree, level - 1, party)
+    g, h = (np.stack([q, p - q], axis=1).reshape(1 << level, -1)[order] for q, p in zip(lefts, parents, strict=True))
+    return g, h
 
 
 def root(run: Run, tree: int) -> tuple[int, int]:
     """The same of all rows that a tree is trained on."""
-    prepared, number = run.place(tree)
-    total = run.to("arbiter", RootSums)[tree].sums + prepared.pads(number, 0).sum()
-    g, h = run.opened.scale.slots.split(total.residue(prepared.layout.bits(0)), 1)
+    total = run.to("arbiter", RootSums)[tree].sums + run.pads(tree, 0).sum()
+    g, h = run.opened.scale.slots.split(total.residue(run.prepared[0].layout.bits(0)), 1)
     return int(g[0, 0]), int(h[0, 0])
 
 
@@ -222,8 +230,8 @@ def test_the_arbiter_receives_nothing_else_that_is_not_uniform(run: Run) -> None
 
 def test_with_what_one_host_received_the_arbiter_reads_labels(run: Run) -> None:
     """arbiter + host: the host was sent xi = block - r, and the arbiter knows r."""
-    (prepared, number), xi = run.place(0), run.to("host1", Blocks)[0].xi
-    g, _ = run.opened.scale.slots.split((xi + prepared.pads(number, 0)).residue(prepared.layout.bits(0)), 1)
+    block = run.to("host1", Blocks)[0].xi + run.pads(0, 0)
+    g, _ = run.opened.scale.slots.split(block.residue(run.prepared[0].layout.bits(0)), 1)
     inside = ~run.held[run.opened.order]
     auc = roc_auc_score(run.y[run.opened.order][inside], -g[0])
     print(f"arbiter + host: labels with AUC {auc:.3f}")

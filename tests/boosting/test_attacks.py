@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -16,17 +18,18 @@ from tests.boosting.world import joined
 
 MOST = 0.02  # by which an attack may beat what its party has anyway
 FOUND = 0.95
+SMALL = (300, 4, 25, 4)
 LARGE = [pytest.param(size, marks=pytest.mark.slow) for size in ((1000, 4, 100, 5), (10_000, 10, 100, 5))]  # rows, columns, trees, depth
 
 
-@pytest.fixture(scope="module", params=[(300, 4, 25, 4), *LARGE], ids=str)
+@pytest.fixture(scope="module", params=[SMALL, *LARGE], ids=str)
 def sealed(request: pytest.FixtureRequest) -> Run:
-    return run(*request.param)
+    return small() if request.param == SMALL else run(*request.param)
 
 
-@pytest.fixture(scope="module")
+@cache
 def small() -> Run:
-    return run(300, 4, 25, 4)
+    return run(*SMALL)
 
 
 def columns_gained(r: Run, lines: Bits) -> Floats:
@@ -132,7 +135,7 @@ def test_the_attack_finds_every_column_of_a_sealed_build_that_opens_directions(m
     """Planted: the host's share of its directions is no random number, so that the guest's is the direction."""
     honest = product.Level.share_of_bits
     monkeypatch.setattr(product.Level, "share_of_bits", lambda self, seed, places: np.zeros_like(honest(self, seed, places)))
-    r = run(300, 4, 25, 4)
+    r = run(*SMALL)
     told, true = np.unique(r.guest.lines(), axis=0), {bits.tobytes() for bits in r.splits(HOST)}
     found = matched(ordered([(r.rows, bits) for bits in told if bits.tobytes() in true], len(r.y), 4), r.bins)
     print(f"planted, directions: {np.round(found, 3)}")
@@ -141,11 +144,11 @@ def test_the_attack_finds_every_column_of_a_sealed_build_that_opens_directions(m
 
 
 @pytest.mark.parametrize(("part", "seen"), [(0.4, True), (0.0, False)])
-def test_how_little_the_referee_sees(small: Run, part: float, seen: bool) -> None:
+def test_how_little_the_referee_sees(part: float, seen: bool) -> None:
     """Its power: among all that the guest has, the directions of two rows in five are found; of none, nothing is."""
-    rng, splits = np.random.default_rng(0), small.splits(HOST)
+    rng, splits = np.random.default_rng(0), small().splits(HOST)
     planted = np.where(rng.random(splits.shape) < part, splits, rng.random(splits.shape) < 0.5)
-    gained = columns_gained(small, np.vstack([small.guest.lines(), planted]))
+    gained = columns_gained(small(), np.vstack([small().guest.lines(), planted]))
     print(f"directions of {part:.0%} of the rows: gained {np.round(gained, 3)}")
     assert (gained.mean() > MOST) == seen
 

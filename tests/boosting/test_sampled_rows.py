@@ -26,7 +26,7 @@ def told(*, public: bool) -> float:
     with watching() as view, pytest.MonkeyPatch.context() as patch:
         if public:  # planted: a sample that the arbiter can draw too
             patch.setattr(gradients, "guest", lambda *args: honest(*args[:-1], next(rounds)))
-        trained = train(blocks, x.sum(axis=1), p, Identity(), randomness=drawn_from(1))
+        trained = train(blocks, x.sum(axis=1), p, Identity(), randomness=drawn_from(1, 1))
     assert trained.opened.order is not None
     bins, candidates = blocks[1].bins[trained.opened.order], blocks[1].candidates(range(COLUMNS))
     sums = np.array([h[0] for _, _, h in view.sums(1, "host1", 0)], dtype=np.float64)
