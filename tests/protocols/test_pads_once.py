@@ -21,7 +21,7 @@ from protocols.cipher import Identity, Keyring
 from protocols.message import Message
 from protocols.randomness import Seed
 from protocols.session import Session
-from tests.boosting.samples import drawn_from, labels, small, table
+from tests.boosting.samples import drawn_from, small
 from tests.boosting.world import bin_blocks, train
 from tests.harness import Recording, Sent
 from tests.protocols.interrupted import Interrupted, MemoryKeeper
@@ -71,17 +71,18 @@ def test_planted_pads_that_meet_another_value_after_a_rollback_are_found() -> No
 
 
 def recorded(seed: int) -> list[Sent]:
-    """All messages of a small training in which the host wins every split; seed: of all parties' runs."""
+    """All messages of a small training whose first split is the host's, on one column; seed: of all parties' runs."""
     p, sent = small(n_estimators=1), list[Sent]()
-    x, z = table(3, 80, 3, 0.0)
-    blocks, y = bin_blocks([np.ones((80, 1)), x], p), labels(p, z)
+    x = np.random.default_rng(3).normal(size=(80, 3))
+    blocks, y = bin_blocks([np.ones((80, 1)), x], p), (x[:, 0] > 0).astype(np.float64)
     train(blocks, y, p, Identity(1024), taps={q: [Recording(q, sent)] for q in PARTIES}, randomness=drawn_from(seed, 1))
     return sent
 
 
 def numbers(sent: list[Sent], kind: type[Message], receiver: str) -> list[int]:
-    """What the first message of a kind to a receiver holds, row by row."""
-    message: Any = next(s for s in sent if s.kind is kind and s.receiver == receiver).message(Keyring())
+    """What the first message of a kind to a receiver holds, row by row; of several senders the guest's."""
+    to_it = [s for s in sent if s.kind is kind and s.receiver == receiver]
+    message: Any = next((s for s in to_it if s.sender == "guest"), to_it[0]).message(Keyring())
     if kind is MaskedLeaves:
         return np.frombuffer(message.values, dtype="<u2")[::3].tolist()
     if kind is LevelShares:
@@ -92,12 +93,12 @@ def numbers(sent: list[Sent], kind: type[Message], receiver: str) -> list[int]:
 
 
 def repeats(first: list[Sent], second: list[Sent]) -> dict[str, float]:
-    """The part of numbers under a pad that stand at the same place of both runs, by kind: what the pads hide is nearly the same in both."""
+    """The part of numbers under a pad that differ by 1 at most between both runs, by kind: what the pads hide is a bit, or 0."""
     found = {}
     for kind, receiver in ((ShareLessPad, "host1"), (DirectionShare, "guest"), (MaskedLeaves, "guest"), (LevelShares, "guest")):
         one, two = numbers(first, kind, receiver), numbers(second, kind, receiver)
         size = min(len(one), len(two))
-        found[kind.kind] = sum(a == b for a, b in zip(one[:size], two[:size], strict=True)) / size
+        found[kind.kind] = sum(abs(a - b) <= 1 for a, b in zip(one[:size], two[:size], strict=True)) / size
     return found
 
 
@@ -126,9 +127,9 @@ def same_keys() -> Iterator[None]:
 
 
 def test_planted_keys_that_outlive_a_run_are_found() -> None:
-    """Shares of the root's rows less the same pad are the same number; directions under the same pad repeat where the split does."""
+    """Shares of the root's rows less the same pad are the same number; directions under the same pad differ by a bit."""
     with same_keys():
         found = repeats(recorded(1), recorded(2))
     assert found["ShareLessPad"] == 1
-    assert found["DirectionShare"] > 0.5
+    assert found["DirectionShare"] == 1
     assert found["LevelShares"] < 0.05  # these pads are the arbiter's alone
