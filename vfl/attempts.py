@@ -154,7 +154,7 @@ class Run:
 
     def __init__(self, ready: Ready[Any], purpose: str, peers: Sequence[str], seed: bytes | None, fresh: bool) -> None:
         self.ready, self.purpose, self.peers, self._seed = ready, purpose, tuple(peers), seed
-        self._budget = Budget(ready.party, ready.table, ready.job.models_told)
+        self._budget = budget_of(ready, purpose)
         directory, job = ready.party.run.directory, ready.job
         self.store = unfinished(directory, purpose, job.name, job.digest)
         while self.store is not None and fresh:
@@ -222,15 +222,15 @@ class Run:
         """
         said = Said()
         channels, _ = open_channels(self.ready, wires, said, *taps)
-        (own, marks), guest = self.standing, self.ready.roles.guest
+        (own, marks), guest, nonce = self.standing, self.ready.roles.guest, run_seed()[: resume.NONCE]
         if self.ready.party.name == guest:
-            found, goal = resume.decide([channels[p] for p in self.peers], own, marks, run_seed()[: resume.RUN_ID])
+            found, goal = resume.decide([channels[p] for p in self.peers], own, marks, nonce)
         else:
-            found, goal = resume.follow(channels[guest], own, marks)
+            found, goal = resume.follow(channels[guest], own, marks, nonce)
         if found != own:
             self._begin(found)
         resume.compare(channels, dict.fromkeys(channels, Count()) if goal == START else self.opened.at(goal).counts)
-        self._budget.charge(self.peers, self.ready.job.name, self.purpose, self.started, found)
+        self._budget.charge(self.peers, found, self.started)
         return goal, said.messages
 
     def _begin(self, name: bytes) -> None:
@@ -259,7 +259,8 @@ class Run:
         drawn = Randomness(ready.party.name, keeper.facts.seed, ready.input_digest())
         begin = START if goal == END else goal
         scheme = Counted(scheme_of(ready.job), recorder.counting.keys.append)
-        return Session(ready.party.name, ready.roles, channels, drawn, keys, scheme, recorder, keeper, begin)
+        allowance = self._budget.allowance(keeper.facts.id)
+        return Session(ready.party.name, ready.roles, channels, drawn, keys, scheme, recorder, keeper, begin, allowance)
 
     def keep(self) -> None:
         """Every party has its results on its disk."""
@@ -293,6 +294,11 @@ class Run:
         else:
             error.remedy += f". The run is kept in {self.folder}: when every party gives its command again, it goes on where it was"
             self.store.close()
+
+
+def budget_of(ready: Ready[Any], purpose: str) -> Budget:
+    """What this party still agrees to, for one command."""
+    return Budget(ready.party, purpose, ready.table, ready.job.models_told, ready.opened, ready.job.parties.guest)
 
 
 class Said(Tap):

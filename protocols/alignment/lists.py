@@ -68,8 +68,7 @@ class Blinding:
     def points(self, key: int, first: int) -> Iterator[tuple[PointVec, int]]:
         """A block of chunks of H(id)^k in the secret order, from number `first`, each with the number of chunks to come."""
         for number in range(first, min(first + BLOCK, self.chunks)):
-            start, stop = (at * self.rows // self.chunks for at in (number, number + 1))  # of nearly equal lengths: none is short
-            rows = self.shuffle[start:stop]
+            rows = self.shuffle[number * CHUNK : (number + 1) * CHUNK]
             items = [value or self._fill(key, row) for value, row in zip(self._keys[key].at(rows), rows.tolist(), strict=True)]
             points = PointVec.hash_to_group(items, domain(key)) * self.scalars[key]
             self._observer.step("align", key * self.chunks + number + 1, self._all)
@@ -103,6 +102,11 @@ def check_more(sender: str, message: Any, left: int | None) -> int:
     if len(content) > most:
         raise RemoteProtocolError(f"{sender} sent a chunk of a list that is larger than a chunk may be", party=sender)
     return int(message.more)
+
+
+def at_least(seen: int, more: int) -> int:
+    """How many points a list has at least, of which so many chunks are to come: all but the last of these are full."""
+    return seen + max(0, more - 1) * CHUNK + (more > 0)
 
 
 def chunks_of_tags(tags: Tags, order: Rows) -> Iterator[tuple[bytes, int]]:

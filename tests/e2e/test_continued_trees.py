@@ -52,7 +52,7 @@ def check_continued(parties: Institutions, results: dict[str, Ended], first: dic
     assert len(after.trees) == rounds > len(before.trees)
     assert [t.value.tolist() for t in after.trees[: len(before.trees)]] == [t.value.tolist() for t in before.trees]
     with contextlib.closing(sqlite3.connect(parties.folder / "bank" / "runs" / "budget.sqlite")) as store:
-        assert store.execute("SELECT count(*) FROM models WHERE partner = 'telecom'").fetchone() == (2,)
+        assert store.execute("SELECT used FROM budget WHERE kind = 'models_per_label' AND partner = 'telecom'").fetchall() == [(2,)]
 
 
 @pytest.mark.slow

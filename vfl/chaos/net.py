@@ -86,7 +86,7 @@ class Trial:
             _, goal = resume.decide(list(channels.values()), own, marks, RUN_ID)
             self.resumed += goal != START
         else:
-            _, goal = resume.follow(channels[run.roles.guest], own, marks)
+            _, goal = resume.follow(channels[run.roles.guest], own, marks, RUN_ID)
         if goal != START:
             resume.compare(channels, keeper.at(goal).counts)
         channels = {peer: Channel(wire, keys) for peer, wire in wires.items()}  # what was said to meet is not counted

@@ -303,7 +303,8 @@ def needed_permits(job: Job) -> tuple[str, ...]:
     steps = job.preprocess.permits if job.preprocess is not None else ()
     models = dict.fromkeys(permit for one in job.candidates for permit in one.model.permits)
     best = ("best-candidate-to-parties",) if len(job.candidates) > 1 else ()
-    return ("intersection-to-parties", *several_keys, *several_hosts, *later, *steps, *models, *best)
+    few = tuple(p for p in ("few-columns",) if p in job.disclosure.allow)  # a host's table decides whether it is needed
+    return ("intersection-to-parties", *several_keys, *several_hosts, *later, *steps, *models, *best, *few)
 
 
 def job_from(document: Mapping[str, Any], where: str = "job") -> Job:

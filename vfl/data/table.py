@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,6 +126,11 @@ class Table:
     def keys(self) -> tuple[Ids, ...]:
         """The ids under each key, in the order in which they are tried."""
         return (self.ids, *self.fallback)
+
+    @property
+    def names(self) -> Iterator[bytes]:
+        """Of each row the id under the first key that it has a value for: the same, by whichever key a partner matches it."""
+        return (next(filter(None, row), b"") for row in zip(*self.keys, strict=True))
 
     def aligned(self, found: Alignment) -> Table:
         """The common rows in the shared order, each under the id that it was matched by, which is the same at every party."""

@@ -177,6 +177,7 @@ def host(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | No
     train, scored = aligned.take(np.flatnonzero(~(held_out | validation))), held_out | job.measure_train
     searched = None
     if asked is not None:
+        session.allowance.score_vectors(b"", sum(max(1, one.models) for one in asked.candidates), tuple(table.features.columns))
         searched = search.host(session, train, asked, lambda one, rows: fold_host(session, train, one, rows))
         job = asked.candidates[searched.best]
     steps = features.fit_host(session, train, job.preprocess, open_names=job.open_names)
@@ -249,7 +250,9 @@ def predict_host(session: Session, table: Table, part: AdditivePart, min_interse
     """A host's side of `predict_guest`."""
     with session.phase("align"):
         aligned = alignment.align(session, table.keys, min_intersection)
-    score_host(session, part, table.take(aligned.rows))
+    common = table.take(aligned.rows)
+    session.allowance.rows_scored(part.model_id, common.names)
+    score_host(session, part, common)
 
 
 def predict_arbiter(session: Session, min_intersection: int, keys: int = 1) -> None:
@@ -283,4 +286,5 @@ def score_guest(session: Session, part: AdditivePart, table: Table) -> NDArray[n
 
 def score_host(session: Session, part: AdditivePart, table: Table) -> None:
     with session.phase("score"):
+        session.allowance.score_vectors(part.model_id, len(np.atleast_2d(part.weights)), part.inputs)
         scoring.host(session, part.predictor(table.features).ravel(), part.model_id, part.score_bits)

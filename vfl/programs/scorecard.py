@@ -104,6 +104,7 @@ def host(session: Session, table: Table, job: ScorecardJob) -> Fitted:
     part = ScorecardPart.of(session.me, model_id, steps, standardiser, weights, job.scale)
     if scored.any():
         with session.phase("score"):
+            session.allowance.score_vectors(model_id, 1, part.inputs)
             scoring.host(session, part.predictor(aligned.take(np.flatnonzero(scored)).features), model_id, part.score_bits)
     return Fitted(part, steps, aligned, held_out, later, sizes)
 
