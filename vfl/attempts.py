@@ -45,12 +45,14 @@ from protocols.session import Observer, Session
 from vfl.budget import Budget
 from vfl.counting import Counted, CountingTap
 from vfl.files import sync_tree, written
-from vfl.ledger import LedgerTap, LedgerWriter, continued, summarise
+from vfl.ledger import LedgerBroken, LedgerTap, LedgerWriter, Witness, continued, summarise
+from vfl.ledger.continuing import read_unfinished
 from vfl.meeting import DRAFT, Meeting, Ready, connected, interruptible, new_folder, open_channels, publish, scheme_of
 from vfl.recorder import Recorder
 from vfl.runstore import RunFacts, RunStore, unfinished
 
 log = logging.getLogger("vfl.attempts")
+LEDGER = "ledger.jsonl"
 AFTERWARDS = 20.0  # seconds for which a party whose run is over looks whether others need it
 GONE = (PeerClosed.code, PeerTimeout.code)
 Json = dict[str, Any]
@@ -68,7 +70,7 @@ class Taken:
     @property
     def told(self) -> Json:
         """What the report says of the run: its phases, of this process alone where it was resumed, and all that was disclosed."""
-        told = {"phases": self.counting.phases(), "disclosure": summarise(self.folder / "ledger.jsonl")}
+        told = {"phases": self.counting.phases(), "disclosure": summarise(self.folder / LEDGER)}
         return told | ({"resumed": True} if self.resumed else {})
 
 
@@ -145,7 +147,7 @@ def attempt(run: Run, recorder: Recorder, work: Callable[[Meeting], Json], timeo
                     sync_tree(draft)
                 session.course.finished({"result": np.frombuffer(json.dumps(result).encode(), np.uint8)})
             with recorder.phase("finish"):
-                confirm(session, run.keep)
+                confirm(session, run.keep, run.witness())
     return result
 
 
@@ -168,7 +170,7 @@ class Run:
             self._check(self.store)
 
     def _check(self, store: RunStore) -> None:
-        """Raises DataError or ConfigError unless the store's run can go on here."""
+        """Raises DataError, ConfigError or LedgerBroken unless the store's run can go on here."""
         name, remedy = self.ready.party.name, f"let every party begin anew with vfl {self.purpose} --fresh"
         if store.facts.input != self.ready.input_digest():
             store.close()
@@ -184,6 +186,13 @@ class Run:
                 remedy=f"Go on with that version, or {remedy}",
                 party=name,
             )
+
+        if store.ledger:
+            try:
+                read_unfinished(store.folder / LEDGER, store.ledger)
+            except VFLError:
+                store.close()
+                raise
 
     @property
     def session_digest(self) -> bytes:
@@ -246,11 +255,21 @@ class Run:
 
     def ledger(self, goal: Position) -> LedgerWriter:
         """The run's ledger, new or continued from `goal`."""
-        path, job, party = self.folder / "ledger.jsonl", self.ready.job, self.ready.party.name
-        if not path.exists():
-            return LedgerWriter(path, job=job.name, job_digest=job.digest, party=party, sign=self.ready.identity.sign)
-        repeats = self.opened.repeats(goal)
-        return continued(path, job=job.name, job_digest=job.digest, party=party, sign=self.ready.identity.sign, repeats=repeats)
+        path, job, party, sign = self.folder / LEDGER, self.ready.job, self.ready.party.name, self.ready.identity.sign
+        store = self.opened
+        if not path.exists() and not store.ledger:
+            writer = LedgerWriter(path, job=job.name, job_digest=job.digest, party=party, sign=sign)
+        else:
+            repeats = store.repeats(goal)
+            writer = continued(path, job=job.name, job_digest=job.digest, party=party, sign=sign, repeats=repeats, head=store.ledger)
+        store.listed(writer.sync())
+        return writer
+
+    def witness(self) -> Witness:
+        """Signs the channels of this run, and keeps the partners' signatures beside the ledger."""
+        ready = self.ready
+        certificates = {peer: ready.party.peers[peer].certificate.read_bytes() for peer in self.peers}
+        return Witness(self.folder, ready.job.digest, self.opened.facts.id, ready.party.name, ready.identity.sign, certificates)
 
     def session(self, wires: Mapping[str, Wire], goal: Position, recorder: Recorder, taps: Sequence[Tap]) -> Session:
         """What the role function is given, at `goal`."""
@@ -338,7 +357,7 @@ def ends_for_good(error: VFLError) -> bool:
         return any(
             error.peer_code == kind.code for family in families for kind in (family, *family.__subclasses__()) if kind is not PeerAborted
         )
-    return isinstance(error, families)
+    return isinstance(error, families) and not isinstance(error, LedgerBroken)  # an unchanged ledger can be put back
 
 
 def version() -> str:
