@@ -35,11 +35,21 @@ class Wire(Protocol):
 
 
 class Count(NamedTuple):
-    """How many messages have been sent to and received from a peer, and the chained SHA-256 (32 bytes) of the latter."""
+    """How many messages have been sent to and received from a peer, and the chained SHA-256 (32 bytes) of those received and of those sent."""
 
     sent: int = 0
     received: int = 0
     consumed: bytes = bytes(32)
+    produced: bytes = bytes(32)
+
+    def mirrored(self) -> Count:
+        """The same as the peer counts it."""
+        return Count(self.received, self.sent, self.produced, self.consumed)
+
+
+def chained(before: bytes, digest: bytes) -> bytes:
+    """The chained SHA-256 of messages: of those before, and the SHA-256 of one more."""
+    return hashlib.sha256(before + digest).digest()
 
 
 class Tap:
@@ -91,8 +101,8 @@ class Channel:
         message = codec.decode(data, kind, self.peer, self._keys)
         if self._recorded is not None:
             self._recorded.append(data)
-        sent, received, consumed = self.count
-        self.count = Count(sent, received + 1, hashlib.sha256(consumed + hashlib.sha256(data).digest()).digest())
+        consumed = chained(self.count.consumed, hashlib.sha256(data).digest())
+        self.count = self.count._replace(received=self.count.received + 1, consumed=consumed)
         for tap in self._taps:
             tap.received(self.peer, kind, data)
         return message
@@ -121,10 +131,10 @@ class Channel:
             raise LocalProtocolError(f"this run asks {self.peer} for more than it did before it was interrupted", party=self.me)
         return messages.popleft()
 
-    def _put(self, kind: type[Message], data: bytes) -> None:
+    def _put(self, kind: type[Message], data: bytes, digest: bytes) -> None:
         for tap in self._taps:
             tap.sent(self.peer, kind, data)
-        self.count = self.count._replace(sent=self.count.sent + 1)
+        self.count = self.count._replace(sent=self.count.sent + 1, produced=chained(self.count.produced, digest))
         if self._replay is None:
             self.wire.send(data)
 
@@ -139,8 +149,9 @@ def broadcast(channels: Sequence[Channel], message: Message) -> None:
     for channel in channels:
         channel._check(kind)
     data = codec.encode(message, [c.peer for c in channels], channels[0].me)
+    digest = hashlib.sha256(data).digest()
     for channel in channels:
-        channel._put(kind, data)
+        channel._put(kind, data, digest)
 
 
 class MemoryWire:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from protocols.allowance import Allowance
 from protocols.channel import Channel
 from protocols.checkpoint import ANYWHERE, START, Arrays, Course, Growing, Keeper, Position, State
 from protocols.cipher import Keyring, Scheme
@@ -61,9 +62,11 @@ class Session:
         observer: Observer | None = None,
         keeper: Keeper | None = None,
         goal: Position = START,
+        allowance: Allowance | None = None,
     ) -> None:
-        """keeper: where marks are kept, if the run can be interrupted; goal: the mark from which it goes on."""
+        """keeper: where marks are kept, if the run can be interrupted; goal: the mark from which it goes on; allowance: what this party agrees to disclose."""
         self.me, self.roles, self.channels = me, roles, channels
+        self.allowance = allowance or Allowance()
         self.keys, self.scheme, self.observer = keys, scheme, observer or Observer()
         self._randomness, self.course = randomness, Course(channels, randomness, keeper, goal)
 

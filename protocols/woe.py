@@ -141,11 +141,13 @@ def _guest(session: Session, y: Ints, own: FineBins, rule: BinningRule, *, tell:
     theirs = {}
     for channel in session.steps("bin", session.hosts):
         counts = channel.recv(FineCounts)  # 2
+        session.allowance.partner_columns(channel.peer, len(counts.bins))
         columns = opened_columns(channel.peer, counts, key, y, rule)
         numbered = [f"column {k + 1}" for k in range(len(columns))]
         names = received_names(channel, len(columns)) if open_names else numbered
         theirs[channel.peer] = [HostColumn(name, m, int(apart)) for name, m, apart in zip(names, columns, counts.apart, strict=True)]
         if tell:  # 3
+            session.allowance.label_numbers(f"bins of {channel.peer}", {channel.peer: sum(len(m.events) - 1 for m in columns)}, len(y))
             channel.send(MergedCounts(_joined([m.group for m in columns]), _joined([m.events for m in columns])))
     for channel in session.hosts if tell else ():
         if channel.recv(BinsReceived).columns != len(theirs[channel.peer]):

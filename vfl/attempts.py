@@ -45,12 +45,14 @@ from protocols.session import Observer, Session
 from vfl.budget import Budget
 from vfl.counting import Counted, CountingTap
 from vfl.files import sync_tree, written
-from vfl.ledger import LedgerTap, LedgerWriter, continued, summarise
+from vfl.ledger import LedgerBroken, LedgerTap, LedgerWriter, Witness, continued, summarise
+from vfl.ledger.continuing import read_unfinished
 from vfl.meeting import DRAFT, Meeting, Ready, connected, interruptible, new_folder, open_channels, publish, scheme_of
 from vfl.recorder import Recorder
 from vfl.runstore import RunFacts, RunStore, unfinished
 
 log = logging.getLogger("vfl.attempts")
+LEDGER = "ledger.jsonl"
 AFTERWARDS = 20.0  # seconds for which a party whose run is over looks whether others need it
 GONE = (PeerClosed.code, PeerTimeout.code)
 Json = dict[str, Any]
@@ -68,7 +70,7 @@ class Taken:
     @property
     def told(self) -> Json:
         """What the report says of the run: its phases, of this process alone where it was resumed, and all that was disclosed."""
-        told = {"phases": self.counting.phases(), "disclosure": summarise(self.folder / "ledger.jsonl")}
+        told = {"phases": self.counting.phases(), "disclosure": summarise(self.folder / LEDGER)}
         return told | ({"resumed": True} if self.resumed else {})
 
 
@@ -145,7 +147,7 @@ def attempt(run: Run, recorder: Recorder, work: Callable[[Meeting], Json], timeo
                     sync_tree(draft)
                 session.course.finished({"result": np.frombuffer(json.dumps(result).encode(), np.uint8)})
             with recorder.phase("finish"):
-                confirm(session, run.keep)
+                confirm(session, run.keep, run.witness())
     return result
 
 
@@ -154,7 +156,7 @@ class Run:
 
     def __init__(self, ready: Ready[Any], purpose: str, peers: Sequence[str], seed: bytes | None, fresh: bool) -> None:
         self.ready, self.purpose, self.peers, self._seed = ready, purpose, tuple(peers), seed
-        self._budget = Budget(ready.party, ready.table, ready.job.models_told)
+        self._budget = budget_of(ready, purpose)
         directory, job = ready.party.run.directory, ready.job
         self.store = unfinished(directory, purpose, job.name, job.digest)
         while self.store is not None and fresh:
@@ -168,7 +170,7 @@ class Run:
             self._check(self.store)
 
     def _check(self, store: RunStore) -> None:
-        """Raises DataError or ConfigError unless the store's run can go on here."""
+        """Raises DataError, ConfigError or LedgerBroken unless the store's run can go on here."""
         name, remedy = self.ready.party.name, f"let every party begin anew with vfl {self.purpose} --fresh"
         if store.facts.input != self.ready.input_digest():
             store.close()
@@ -184,6 +186,13 @@ class Run:
                 remedy=f"Go on with that version, or {remedy}",
                 party=name,
             )
+
+        if store.ledger:
+            try:
+                read_unfinished(store.folder / LEDGER, store.ledger)
+            except VFLError:
+                store.close()
+                raise
 
     @property
     def session_digest(self) -> bytes:
@@ -222,15 +231,15 @@ class Run:
         """
         said = Said()
         channels, _ = open_channels(self.ready, wires, said, *taps)
-        (own, marks), guest = self.standing, self.ready.roles.guest
+        (own, marks), guest, nonce = self.standing, self.ready.roles.guest, run_seed()[: resume.NONCE]
         if self.ready.party.name == guest:
-            found, goal = resume.decide([channels[p] for p in self.peers], own, marks, run_seed()[: resume.RUN_ID])
+            found, goal = resume.decide([channels[p] for p in self.peers], own, marks, nonce)
         else:
-            found, goal = resume.follow(channels[guest], own, marks)
+            found, goal = resume.follow(channels[guest], own, marks, nonce)
         if found != own:
             self._begin(found)
         resume.compare(channels, dict.fromkeys(channels, Count()) if goal == START else self.opened.at(goal).counts)
-        self._budget.charge(self.peers, self.ready.job.name, self.purpose, self.started, found)
+        self._budget.charge(self.peers, found, self.started)
         return goal, said.messages
 
     def _begin(self, name: bytes) -> None:
@@ -246,11 +255,21 @@ class Run:
 
     def ledger(self, goal: Position) -> LedgerWriter:
         """The run's ledger, new or continued from `goal`."""
-        path, job, party = self.folder / "ledger.jsonl", self.ready.job, self.ready.party.name
-        if not path.exists():
-            return LedgerWriter(path, job=job.name, job_digest=job.digest, party=party, sign=self.ready.identity.sign)
-        repeats = self.opened.repeats(goal)
-        return continued(path, job=job.name, job_digest=job.digest, party=party, sign=self.ready.identity.sign, repeats=repeats)
+        path, job, party, sign = self.folder / LEDGER, self.ready.job, self.ready.party.name, self.ready.identity.sign
+        store = self.opened
+        if not path.exists() and not store.ledger:
+            writer = LedgerWriter(path, job=job.name, job_digest=job.digest, party=party, sign=sign)
+        else:
+            repeats = store.repeats(goal)
+            writer = continued(path, job=job.name, job_digest=job.digest, party=party, sign=sign, repeats=repeats, head=store.ledger)
+        store.listed(writer.sync())
+        return writer
+
+    def witness(self) -> Witness:
+        """Signs the channels of this run, and keeps the partners' signatures beside the ledger."""
+        ready = self.ready
+        certificates = {peer: ready.party.peers[peer].certificate.read_bytes() for peer in self.peers}
+        return Witness(self.folder, ready.job.digest, self.opened.facts.id, ready.party.name, ready.identity.sign, certificates)
 
     def session(self, wires: Mapping[str, Wire], goal: Position, recorder: Recorder, taps: Sequence[Tap]) -> Session:
         """What the role function is given, at `goal`."""
@@ -259,7 +278,8 @@ class Run:
         drawn = Randomness(ready.party.name, keeper.facts.seed, ready.input_digest())
         begin = START if goal == END else goal
         scheme = Counted(scheme_of(ready.job), recorder.counting.keys.append)
-        return Session(ready.party.name, ready.roles, channels, drawn, keys, scheme, recorder, keeper, begin)
+        allowance = self._budget.allowance(keeper.facts.id)
+        return Session(ready.party.name, ready.roles, channels, drawn, keys, scheme, recorder, keeper, begin, allowance)
 
     def keep(self) -> None:
         """Every party has its results on its disk."""
@@ -293,6 +313,11 @@ class Run:
         else:
             error.remedy += f". The run is kept in {self.folder}: when every party gives its command again, it goes on where it was"
             self.store.close()
+
+
+def budget_of(ready: Ready[Any], purpose: str) -> Budget:
+    """What this party still agrees to, for one command."""
+    return Budget(ready.party, purpose, ready.table, ready.job.models_told, ready.opened, ready.job.parties.guest)
 
 
 class Said(Tap):
@@ -332,7 +357,7 @@ def ends_for_good(error: VFLError) -> bool:
         return any(
             error.peer_code == kind.code for family in families for kind in (family, *family.__subclasses__()) if kind is not PeerAborted
         )
-    return isinstance(error, families)
+    return isinstance(error, families) and not isinstance(error, LedgerBroken)  # an unchanged ledger can be put back
 
 
 def version() -> str:

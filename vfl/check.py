@@ -11,8 +11,8 @@ from rich.table import Table
 
 from protocols.errors import ConfigError
 from vfl import alignment_run
+from vfl.attempts import budget_of
 from vfl.bench import estimate
-from vfl.budget import Budget
 from vfl.config import AlignmentJob, Job, Party, cautions, load_agreement, load_party
 from vfl.config.policy import bounds_told
 from vfl.kinds import kind_of, searched
@@ -55,7 +55,7 @@ def carried(job: Job) -> int:
 
 def _print_check(job: Job, party: Party, console: Console) -> None:
     ready = prepare(job, party)
-    budget, peers = Budget(party, ready.table, job.models_told), job.parties.peers_of(party.name)
+    budget, peers = budget_of(ready, "run"), job.parties.peers_of(party.name)
     budget.check(peers)
     kind, most = kind_of(job), carried(job)
     told = cautions(job, party) + (look_at(job, ready.table, most) if ready.table else []) + [ready.caution] * bool(ready.caution)
@@ -74,8 +74,7 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
     if passes:
         facts["passes"] = f"about {passes}, by these labels: the common rows decide"
     facts["time"] = estimate.told(job, (len(ready.table), ready.table.features.shape[1]) if ready.table else None, passes)
-    facts["runs left"] = ", ".join(f"{budget.left(p)} with {p}" for p in peers) + ", this month"
-    _print(facts, job, party, told, console)
+    _print(facts, job, bounds_told(job, party.policy) + budget.explained(peers, ready.table), told, console)
 
 
 def _print_alignment_check(job: AlignmentJob, party: Party, console: Console) -> None:
@@ -84,7 +83,9 @@ def _print_alignment_check(job: AlignmentJob, party: Party, console: Console) ->
     if ready.ids is not None:
         facts["table"] = f"{ready.rows:,} rows, {len(ready.ids[0]):,} of them with an id of their own"
     facts["time"] = estimate.told_of_alignment(job, None if ready.ids is None else len(ready.ids[0]))
-    _print(facts, job, party, cautions(job, party), console)
+    budget = budget_of(ready, "align")
+    budget.check(ready.peers)
+    _print(facts, job, bounds_told(job, party.policy) + budget.explained(ready.peers, None), cautions(job, party), console)
 
 
 def _named(job: Job | AlignmentJob, party: Party) -> dict[str, str]:
@@ -94,7 +95,7 @@ def _named(job: Job | AlignmentJob, party: Party) -> dict[str, str]:
     }
 
 
-def _print(facts: Mapping[str, str], job: Job | AlignmentJob, party: Party, told: Sequence[str], console: Console) -> None:
+def _print(facts: Mapping[str, str], job: Job | AlignmentJob, bounds: Sequence[str], told: Sequence[str], console: Console) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, text in facts.items():
         table.add_row(f"[bold]{name}[/]", escape(text))
@@ -102,8 +103,8 @@ def _print(facts: Mapping[str, str], job: Job | AlignmentJob, party: Party, told
     console.print("\n[bold]What this job discloses[/], all of it allowed by this party's policy:")
     print_permits(job, console)
     console.print("\n[bold]What this party's policy bounds[/]:")
-    for sentence in bounds_told(job, party.policy):
-        console.print(f"  {escape(sentence)}", highlight=False)
+    for sentence in bounds:
+        console.print(f"  - {escape(sentence)}", highlight=False)
     for caution in told:
         console.print(f"[yellow]caution[/]: {escape(caution)}", highlight=False)
     console.print("\n[green]Ready.[/] Nothing was sent.")

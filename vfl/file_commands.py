@@ -83,7 +83,8 @@ def ledger_reconcile(
 ) -> None:
     """Hold two parties' ledgers of a run against each other.
 
-    What one sent the other must have received: number, kind, length and hash of each message.
+    What one sent the other must have received: number, kind, length and hash of each message. Where one keeps what the other
+    signed at the end of the run (signatures.json), the ledgers must fit that too.
     """
     from vfl.show import print_reconciled
 

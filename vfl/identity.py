@@ -21,14 +21,12 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from protocols.errors import ConfigError
-from protocols.randomness import run_seed
 
-NONCE = 12  # bytes
 PARTY_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")  # as vfl.config.reading.check_name
 _SIGNATURE = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
@@ -102,20 +100,21 @@ class Identity:
         return self._key.sign(data, _SIGNATURE)
 
     def seal(self, data: bytes, purpose: str) -> bytes:
-        """`data` encrypted for this party's own disk: AES-256-GCM under a key derived from the private one, which is as safe as that key's file is."""
-        nonce = run_seed()[:NONCE]
-        return nonce + AESGCM(self._own_key(purpose)).encrypt(nonce, data, None)
+        """`data` encrypted for this party's own disk: AES-SIV under a key derived from the private one, which is as safe as that key's file is.
+
+        Equal data give equal bytes, so that a run that resumes writes the same file."""
+        return AESSIV(self._own_key(purpose)).encrypt(data, None)
 
     def unseal(self, data: bytes, purpose: str) -> bytes | None:
         """What was sealed for the same purpose by the same key; None if this is nothing such."""
         try:
-            return AESGCM(self._own_key(purpose)).decrypt(data[:NONCE], data[NONCE:], None)
+            return AESSIV(self._own_key(purpose)).decrypt(data, None)
         except (InvalidTag, ValueError):
             return None
 
     def _own_key(self, purpose: str) -> bytes:
         number = self._key.private_numbers().private_value.to_bytes(32, "big")
-        return HKDF(hashes.SHA256(), 32, salt=None, info=b"vfl at rest|" + purpose.encode()).derive(number)
+        return HKDF(hashes.SHA256(), 64, salt=None, info=b"vfl at rest|" + purpose.encode()).derive(number)
 
     def __repr__(self) -> str:
         return f"<Identity of {self.name}, {self.fingerprint()}>"

@@ -20,7 +20,9 @@ from protocols.channel import Channel, Tap, Wire
 from protocols.cipher import Keyring, Paillier
 from protocols.errors import ConfigError
 from protocols.session import Roles, Session
+from vfl.budget import Opened
 from vfl.config import Agreement, Job, Party
+from vfl.config.opened import vectors_opened
 from vfl.counting import CountingTap
 from vfl.data import Table
 from vfl.engine import abort_reason
@@ -59,6 +61,13 @@ class Ready(Generic[J]):
     def inputs(self) -> str:
         """What `input_digest` is of, in words."""
         return "the table"
+
+    @property
+    def opened(self) -> Opened | None:
+        """At a host, the score vectors that the run is going to open."""
+        if not isinstance(self.job, Job) or self.party.role != "host" or self.table is None:
+            return None
+        return Opened(vectors_opened(self.job), tuple(map(str, self.table.features.columns)))
 
     def input_digest(self) -> bytes:
         """What this party's randomness is bound to: the job and its own table."""

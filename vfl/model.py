@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -30,14 +30,16 @@ class AdditivePart(Protocol):
     def model_id(self) -> bytes: ...
     @property
     def shares(self) -> WeightShares: ...
-    def own(self, features: pd.DataFrame, ids: Sequence[bytes]) -> Own:
+    @property
+    def inputs(self) -> tuple[str, ...]: ...
+    def own(self, features: pd.DataFrame, ids: Iterable[bytes]) -> Own:
         """What this party brings to the scores of its rows, and at a host the error that it adds."""
 
     def opened(self, predictors: NDArray[np.float64]) -> NDArray[np.float64]:
         """At the guest, from joint predictors (n, models): the scores that it keeps."""
 
 
-def score_error(key: bytes, model_id: bytes, ids: Sequence[bytes], x: NDArray[np.int64], models: int, bits: int) -> NDArray[np.int64]:
+def score_error(key: bytes, model_id: bytes, ids: Iterable[bytes], x: NDArray[np.int64], models: int, bits: int) -> NDArray[np.int64]:
     """A host's error e_P (n, models), uniform in half a step of 2^-bits to both sides, in units of 2^-UNIT: the same for the same key, model, id and values.
 
     x (n, width): the host's own values of each row, as integers.
@@ -161,7 +163,7 @@ class GlmPart:
             return pd.Series(weights[0], index=columns, name=name)
         return pd.DataFrame(weights.T, index=columns, columns=None if self.classes is None else list(self.classes))
 
-    def own(self, features: pd.DataFrame, ids: Sequence[bytes]) -> Own:
+    def own(self, features: pd.DataFrame, ids: Iterable[bytes]) -> Own:
         """What this party brings to the scores of its rows: their values as integers, and at a host its error."""
         x = fixed_point(self.standardiser.transform(features, self.party), self.intercepts)
         error = None if self.is_guests else score_error(self.score_key, self.model_id, ids, x, self.models, self.score_bits)

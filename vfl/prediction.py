@@ -25,9 +25,12 @@ from protocols.errors import ConfigError, DisclosureRefused, ModelError
 from protocols.glm.scoring import ModelName
 from protocols.session import Observer, Session
 from vfl.attempts import Taken, take_part
+from vfl.budget import Opened
 from vfl.cells import write_csv
 from vfl.config import Job, Party, check_files, cross_check
+from vfl.config.opened import vectors_of
 from vfl.config.party import Data
+from vfl.config.policy import few_columns_check
 from vfl.data import Table
 from vfl.files import private, write_private, written
 from vfl.identity import Identity
@@ -48,6 +51,13 @@ class Prepared(Ready[Job]):
     """A party of a prediction; model_id: of its part, b"" where it has none."""
 
     model_id: bytes
+    inputs_of_model: tuple[str, ...] = ()  # the own columns that the part uses
+
+    @property
+    def opened(self) -> Opened | None:
+        if self.party.role != "host":
+            return None
+        return Opened(vectors_of(self.job), self.inputs_of_model, self.model_id)
 
     @property
     def inputs(self) -> str:
@@ -83,6 +93,7 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
         kept = arbiters_part(job, party, model, identity)
         return Scoring(Prepared(job, party, identity, None, kept.model_id), kept, model, None, None)
     part = own_part(job, party, model)
+    few_columns_check(job, party, len(part.inputs))
     frame, table = read_table(job, party, source, scored_by=part)
     ids = (
         frame[list(job.align.columns)] if len(frame) == len(table) else table.index.to_frame(index=False)
@@ -90,7 +101,8 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
     before = load_baseline(model) if (model / BASELINE).exists() else None  # a model of an earlier release has none
     if before and (before.party != party.name or before.model_id != part.model_id.hex()):
         raise ModelError(f"{model / 'baseline.json'} belongs to another part", remedy="Restore it from a copy of the run's folder")
-    return Scoring(Prepared(job, party, identity, table, part.model_id), part, model, ids, out, before, tuple(_gone(table, before)))
+    own = Prepared(job, party, identity, table, part.model_id, tuple(part.inputs))
+    return Scoring(own, part, model, ids, out, before, tuple(_gone(table, before)))
 
 
 def _gone(table: Table, before: Baseline | None) -> list[str]:

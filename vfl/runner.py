@@ -20,7 +20,7 @@ from vfl.attempts import Taken, take_part
 from vfl.config import Job, Party, check_files, cross_check, job_from
 from vfl.config.models import BoostedTrees
 from vfl.config.party import Data
-from vfl.config.policy import columns_check
+from vfl.config.policy import columns_check, few_columns_check
 from vfl.config.reading import listed
 from vfl.data import Table, read_source, table_from_frame
 from vfl.evaluation import Drawn, flatters
@@ -41,6 +41,7 @@ def prepare(job: Job, party: Party) -> Ready:
     table = load_table(job, party)
     if table is not None:
         columns_check(party, party.name, table.features.shape[1])
+        few_columns_check(job, party, table.features.shape[1])
     part, caution = arbiters_part_before(job, party, identity) if table is None else part_before(job, party, table)
     return Ready(job, party, identity, table, before=part, caution=caution)
 

@@ -24,10 +24,10 @@ from protocols.checkpoint import END, Arrays, Mark, Position
 from protocols.errors import ConfigError
 from vfl.files import sync_folder
 
-FILE, FORMAT = "run.sqlite", 1
+FILE, FORMAT = "run.sqlite", 2
 HALF = FILE + ".new"  # while it is made
 TABLES = """
-CREATE TABLE run (format INTEGER, version TEXT, purpose TEXT, job BLOB, input BLOB, id BLOB, seed BLOB, started TEXT, kept INTEGER);
+CREATE TABLE run (format INTEGER, version TEXT, purpose TEXT, job BLOB, input BLOB, id BLOB, seed BLOB, started TEXT, kept INTEGER, ledger TEXT);
 CREATE TABLE marks (stage INTEGER, item INTEGER, last INTEGER, messages INTEGER, draws INTEGER, counts TEXT, arrays BLOB, PRIMARY KEY (stage, item));
 CREATE TABLE heard (stage INTEGER, peer TEXT, number INTEGER, message BLOB, PRIMARY KEY (stage, peer, number));
 """
@@ -58,7 +58,7 @@ class RunStore:
     def __init__(self, folder: Path, facts: RunFacts | None = None) -> None:
         """facts: of a new run, whose store is made; otherwise it must be there."""
         self.folder, self._path = folder, folder / FILE
-        self.before: Callable[[], None] = lambda: None  # what must be on the disk before a mark is
+        self.before: Callable[[], str] = lambda: ""  # what must be on the disk before a mark is: the ledger, of which it returns the head
         with self._checked(), contextlib.ExitStack() as undo:
             if facts is not None:
                 self._make(facts)
@@ -73,6 +73,7 @@ class RunStore:
                 raise sqlite3.DatabaseError(f"format {row[0]}")
             self.facts = facts or RunFacts(*row[1:8])
             self.kept = bool(row[8])  # every party has its result on its disk
+            self.ledger = str(row[9])  # the hash of a line that the ledger held: the latest known; "" before there is one
             undo.pop_all()
 
     def _make(self, facts: RunFacts) -> None:
@@ -84,8 +85,8 @@ class RunStore:
             db.execute("BEGIN")
             for table in TABLES.strip().splitlines():
                 db.execute(table)
-            row = (FORMAT, facts.version, facts.purpose, facts.job, facts.input, facts.id, facts.seed, facts.started, 0)
-            db.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            row = (FORMAT, facts.version, facts.purpose, facts.job, facts.input, facts.id, facts.seed, facts.started, 0, "")
+            db.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
             db.execute("COMMIT")
         path.rename(self._path)
         sync_folder(self.folder)
@@ -93,15 +94,16 @@ class RunStore:
     # -- as a Keeper
 
     def keep(self, mark: Mark, heard: Mapping[str, Sequence[bytes]]) -> None:
-        self.before()
+        self.ledger = self.before() or self.ledger
         packed = save({name: np.array(array, order="C") for name, array in mark.arrays.items()})
-        counts = json.dumps({peer: (c.sent, c.received, c.consumed.hex()) for peer, c in mark.counts.items()})
+        counts = json.dumps({peer: (c.sent, c.received, c.consumed.hex(), c.produced.hex()) for peer, c in mark.counts.items()})
         row = (*mark.position, mark.last, mark.messages, mark.draws, counts, packed)
         again = [(mark.position.stage, peer, k, data) for peer, messages in heard.items() for k, data in enumerate(messages)]
         with self._transaction():
             self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             self._db.executemany("INSERT OR REPLACE INTO heard VALUES (?, ?, ?, ?)", again)
             self._db.execute(FORGET, (END.stage,))
+            self._db.execute("UPDATE run SET ledger = ?", (self.ledger,))
 
     def at(self, position: Position) -> Mark:
         return self._mark("SELECT * FROM marks WHERE stage = ? AND item = ?", position)
@@ -117,6 +119,12 @@ class RunStore:
         return found
 
     # -- of the whole run
+
+    def listed(self, head: str) -> None:
+        """The run has a ledger, which holds a line of this hash: from here on it does not resume without it."""
+        with self._transaction():
+            self._db.execute("UPDATE run SET ledger = ?", (head,))
+        self.ledger = head
 
     @property
     def marks(self) -> list[Position]:
@@ -158,7 +166,9 @@ class RunStore:
             stage, item, last, _, draws, counts, packed = rows[0]
             try:
                 arrays: Arrays = load(packed)
-                peers = {p: Count(sent, received, bytes.fromhex(consumed)) for p, (sent, received, consumed) in json.loads(counts).items()}
+                peers = {
+                    p: Count(sent, received, *map(bytes.fromhex, hashes)) for p, (sent, received, *hashes) in json.loads(counts).items()
+                }
             except (SafetensorError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
                 raise sqlite3.DatabaseError("a mark is damaged") from None
         return Mark(Position(stage, item), draws, peers, arrays, bool(last))

@@ -129,12 +129,23 @@ def print_verified(run: Path, certificate: Path | None, console: Console) -> Non
 
 def print_reconciled(run: Path, other: Path, console: Console) -> None:
     """Compares two parties' ledgers of a run.  Raises ConfigError, LedgerBroken."""
+    from vfl.identity import fingerprint  # certificates are slow to import
+
     found = reconcile(ledger_path(run), ledger_path(other))
     for (sender, receiver), count in found.messages.items():
         waiting = found.underway[sender, receiver]
         rest = f"; {number(waiting)} more left and had not arrived when the ledger ended" if waiting else ""
         say(console, f"{sender} to {receiver}: {number(count)} messages, the same in both{rest}")
     say(console, "[green]They agree.[/] Check each one's signature with vfl ledger verify --certificate.")
+    for party in found.parties:
+        if party in found.signed:
+            mark = fingerprint(found.signed[party])
+            say(console, f"{party} signed them at the end of the run, with the certificate {mark}.")
+        else:
+            say(
+                console,
+                f"[yellow]No signature of {party} is kept[/]: the run did not end here, or the files were moved. A ledger cut at its end would not show.",
+            )
 
 
 def print_model(folder: Path, console: Console) -> None:

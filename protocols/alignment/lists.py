@@ -104,6 +104,11 @@ def check_more(sender: str, message: Any, left: int | None) -> int:
     return int(message.more)
 
 
+def at_least(seen: int, more: int) -> int:
+    """How many points a list has at least, of which so many chunks are to come: all but the last of these are full."""
+    return seen + max(0, more - 1) * CHUNK + (more > 0)
+
+
 def chunks_of_tags(tags: Tags, order: Rows) -> Iterator[tuple[bytes, int]]:
     """The bytes of `tags` in this order, 1 MiB at a time, each with the number of chunks to come."""
     starts = range(0, max(1, len(order)), 4 * CHUNK)

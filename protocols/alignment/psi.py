@@ -47,6 +47,7 @@ from protocols.alignment.lists import (
     AHEAD,
     Blinding,
     Spool,
+    at_least,
     check_more,
     check_rows,
     chunks_of_tags,
@@ -56,7 +57,8 @@ from protocols.alignment.lists import (
     received,
 )
 from protocols.alignment.outcome import Alignment, Matches, Request, in_shared_order
-from protocols.alignment.tags import Tags
+from protocols.alignment.tags import TAG_BYTES, Tags
+from protocols.allowance import Allowance
 from protocols.channel import Channel
 from protocols.checkpoint import Arrays
 from protocols.codec import Int32s, Int64s, check_lengths
@@ -244,7 +246,7 @@ def _opened(peer: Channel, listed: Listed, own: Blinding, matches: Sequence[Matc
 
 def exchange(session: Session, peer: Channel, own: Blinding, key: int, ask: Request) -> Tags:
     """Sends this party's blinded ids and returns the tags of the peer's under both secrets, in the peer's order; both lists chunk by chunk."""
-    trade = Trade(peer, own, key, ask.scratch())
+    trade = Trade(peer, own, key, ask.scratch(), session.allowance)
     session.grow(trade)
     return read_tags(peer.peer, trade.spool)
 
@@ -252,8 +254,9 @@ def exchange(session: Session, peer: Channel, own: Blinding, key: int, ask: Requ
 class Trade:
     """The exchange of two lists under one key, a block of each at a time; each block keeps the tags that it brought."""
 
-    def __init__(self, peer: Channel, own: Blinding, key: int, spool: Spool) -> None:
-        self._peer, self._own, self._key, self.spool = peer, own, key, spool
+    def __init__(self, peer: Channel, own: Blinding, key: int, spool: Spool, allowance: Allowance) -> None:
+        self._peer, self._own, self._key, self.spool, self._allowance = peer, own, key, spool, allowance
+        self._seen = 0  # the peer's rows
         self._begun, self._left = 0, cast("int | None", None)  # own chunks, and the peer's that are to come
 
     def over(self) -> bool:
@@ -271,6 +274,8 @@ class Trade:
             peer.send(message)
         for _ in range(lists.BLOCK if left != 0 else 0):
             theirs = peer.recv(BlindedIds)
+            seen = self._seen + len(tags) // TAG_BYTES + len(theirs.points)
+            self._allowance.partner_rows(peer.peer, at_least(seen, theirs.more), self._own.rows)
             tags += (theirs.points * self._own.scalars[self._key]).tag_bytes()
             left = check_more(peer.peer, theirs, left)
             for message in islice(mine, 1):
@@ -284,4 +289,5 @@ class Trade:
     def add(self, part: Mapping[str, NDArray[Any]]) -> None:
         """A block's tags."""
         self.spool.append(part["tags"].tobytes())
+        self._seen += part["tags"].size // TAG_BYTES
         self._begun, self._left = self._begun + lists.BLOCK, int(part["left"])

@@ -38,10 +38,11 @@ from numpy.typing import NDArray
 from protocols.alignment import lists
 from protocols.alignment import tags as tagging
 from protocols.alignment.ids import Ids
-from protocols.alignment.lists import Blinding, check_more, check_rows, read_tags
+from protocols.alignment.lists import Blinding, at_least, check_more, check_rows, read_tags
 from protocols.alignment.outcome import Alignment, Matches, Request, in_shared_order
 from protocols.alignment.psi import BlindedIds, NextPart, SizeOnly
 from protocols.alignment.tags import Tags
+from protocols.allowance import Allowance
 from protocols.channel import Channel, broadcast
 from protocols.checkpoint import Arrays
 from protocols.codec import Int32s, Int64s, check_lengths
@@ -90,7 +91,7 @@ def data_party(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment
     before = [ring[(ring.index(session.me) - t) % len(ring)] for t in range(1, len(ring))]
     sizes = {session.me: own.rows} | dict.fromkeys(before, 0)
     for key in range(len(keys)):
-        passing = Passing(arbiter, own, key, before)
+        passing = Passing(arbiter, own, key, before, session.allowance)
         session.grow(passing)  # 1, 2
         sizes |= {} if key else dict(zip(before, passing.seen, strict=True))
     return session.once(partial(_learn, arbiter, own, len(keys), sizes, ask), Alignment.save, Alignment.load)
@@ -99,8 +100,8 @@ def data_party(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment
 class Passing:
     """A data party's way through the ring under one key, a block of each list at a time; each block keeps how far the lists are."""
 
-    def __init__(self, arbiter: Channel, own: Blinding, key: int, before: Sequence[str]) -> None:
-        self._arbiter, self._own, self._key = arbiter, own, key
+    def __init__(self, arbiter: Channel, own: Blinding, key: int, before: Sequence[str], allowance: Allowance) -> None:
+        self._arbiter, self._own, self._key, self._before, self._allowance = arbiter, own, key, before, allowance
         self._begun, self.seen = 0, [0] * len(before)  # own chunks, and rows of the others
         self._left: list[int | None] = [None] * len(before)  # chunks of the others that are to come
 
@@ -122,6 +123,7 @@ class Passing:
                 relayed = arbiter.recv(RelayedIds)
                 left[i] = check_more(arbiter.peer, relayed, left[i])
                 seen[i] += len(relayed.points)
+                self._allowance.partner_rows(self._before[i], at_least(seen[i], relayed.more), self._own.rows)
                 arbiter.send(ReblindedIds(relayed.points * self._own.scalars[self._key]))  # 2
         return {"seen": np.array(seen, np.int64), "left": np.array(left, np.int64)}
 
@@ -157,7 +159,7 @@ def comparer(session: Session, keys: int, ask: Request) -> None:
     matches: list[list[Matches]] = [[] for _ in ring]
     sizes: list[int] = []
     for key in range(keys):
-        relay = Relay(ring, unmatched, ask)
+        relay = Relay(ring, unmatched, ask, session.allowance)
         session.grow(relay)
         tags = relay.tags(sizes)
         if key == 0:
@@ -195,8 +197,8 @@ class Relay:
     unmatched: for a later key, each party's rows that still take part.
     """
 
-    def __init__(self, ring: Sequence[Channel], unmatched: Sequence[NDArray[np.int64]], ask: Request) -> None:
-        self._ring, self._unmatched = ring, unmatched
+    def __init__(self, ring: Sequence[Channel], unmatched: Sequence[NDArray[np.int64]], ask: Request, allowance: Allowance) -> None:
+        self._ring, self._unmatched, self._allowance = ring, unmatched, allowance
         self._spools, self._seen = [ask.scratch() for _ in ring], [0] * len(ring)
         self._left: list[int | None] = [None] * len(ring)
 
@@ -218,6 +220,7 @@ class Relay:
                 left[i] = check_more(ring[i].peer, chunk, left[i])
                 points[i], start = chunk.points, seen[i]
                 seen[i] += len(points[i])
+                self._allowance.partner_rows(ring[i].peer, at_least(seen[i], chunk.more), 0)
                 if self._unmatched:
                     first, last = np.searchsorted(self._unmatched[i], [start, seen[i]])
                     points[i] = points[i].take(self._unmatched[i][first:last] - start)

@@ -53,11 +53,13 @@ MAX_ROWS = 1 << 40
 PACK, BASE = 900, 100  # products that a pack costs, and a slot of one weight: they decide how many slots are used
 
 
-class ModelName(Message, disclosure=PUBLIC, learns="the random name of the model that scores"):
+class ModelName(Message, disclosure=PUBLIC, learns="the random name of the model that scores", most_bytes=64):
     model_id: bytes  # (16,)
 
 
-class ScoringStart(Message, disclosure=PUBLIC, learns="the random name of the model that scores, and how many rows are scored"):
+class ScoringStart(
+    Message, disclosure=PUBLIC, learns="the random name of the model that scores, and how many rows are scored", most_bytes=64
+):
     model_id: bytes  # (16,)
     rows: int
 

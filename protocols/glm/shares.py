@@ -33,13 +33,16 @@ MOST_NAMES = 64  # runs that share a model may leave several; more than that is 
 
 
 class HeldShares(
-    Message, disclosure=BLINDED, learns="how often the sender's shares were moved on, and the random number that moves both shares now"
+    Message,
+    disclosure=BLINDED,
+    learns="how often the sender's shares were moved on, and the random number that moves both shares now",
+    most_bytes=2 * NAME * MOST_NAMES,
 ):
     names: bytes  # NAME bytes each, the newest last
     move: bytes  # (32,)
 
 
-class ChosenShare(Message, disclosure=PUBLIC, learns="from which of the shares that it named both go on"):
+class ChosenShare(Message, disclosure=PUBLIC, learns="from which of the shares that it named both go on", most_bytes=64):
     name: bytes  # (NAME,)
 
 

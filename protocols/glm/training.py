@@ -145,6 +145,10 @@ def guest(
     looked = HeldOut(x, targets, weights) if held_out is None else held_out
     session.arbiter.send(Columns(block.width))
     columns = {host: receive_columns(session, host) for host in session.roles.hosts}
+    for name, count in columns.items():
+        session.allowance.partner_columns(name, count)
+    if "hosts" in terms.reveal:
+        session.allowance.label_numbers("weights", {name: count * len(targets) for name, count in columns.items()}, len(x))
     pair_masks.relay(session)
     trained, passes, settled = list[Share](), [], True
     for model, y in enumerate(targets):

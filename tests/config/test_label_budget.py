@@ -44,7 +44,7 @@ def party(tmp_path: Path) -> Party:
 
 
 def fitted(party: Party, labels: Table | None, partner: str = "telecom") -> None:
-    Budget(party, labels).charge([partner], "job", "run", NOW, run_seed())
+    Budget(party, "run", labels).charge([partner], run_seed(), NOW)
 
 
 SAME = {
@@ -61,9 +61,9 @@ def test_a_model_of_the_same_labels_beyond_the_limit_is_refused(party: Party, la
     fitted(party, table())
     fitted(party, labels)
     with pytest.raises(
-        DisclosureRefused, match=r"2 models of these labels were fitted with telecom, and policy.models_per_label is 2"
+        DisclosureRefused, match=r"2 models of these labels were trained with telecom, and policy.models_per_label is 2"
     ) as refused:
-        Budget(party, labels).check(["telecom"])
+        Budget(party, "run", labels).check(["telecom"])
     assert refused.value.party == "bank"
     with pytest.raises(DisclosureRefused):
         fitted(party, labels)
@@ -97,8 +97,8 @@ def test_a_run_counts_once(party: Party) -> None:
     now = datetime.datetime.now(datetime.UTC)
     for _ in range(3):
         for run in (bytes(16), bytes([1]) * 16):
-            Budget(party, table()).charge(["telecom"], "job", "run", now, run)
+            Budget(party, "run", table()).charge(["telecom"], run, now)
     assert Budget(party).used("telecom") == 2
     with pytest.raises(DisclosureRefused):
-        Budget(party, table()).charge(["telecom"], "job", "run", now, bytes([2]) * 16)
+        Budget(party, "run", table()).charge(["telecom"], bytes([2]) * 16, now)
     assert Budget(party).used("telecom") == 2

@@ -38,7 +38,7 @@ def prepare(folder: Path) -> dict[str, Path]:
         (folder / f"{name}.pem").write_bytes((folder / name / "identity" / "cert.pem").read_bytes())
     job = starter_job(keys=[KEY], max_iter=5, key_bits=2048).replace('link = "exact"', 'link = "taylor"')
     (folder / "job.toml").write_text(job)
-    made["telecom"].to_csv(folder / "telecom" / "customers.csv", index=False)
+    made["telecom"].assign(canarycalls=made["telecom"]["canarybill"] ** 2).to_csv(folder / "telecom" / "customers.csv", index=False)
     made["bank"].to_csv(folder / "customers.csv", index=False)
     made["bank"].drop(columns="canarylabel").to_csv(folder / "new.csv", index=False)
     return {name: folder / name / "party.toml" for name in ("bank", "telecom", "trustco")}
@@ -66,7 +66,7 @@ def complete(runs: dict[str, Path]) -> None:
     assert {"auc", "gini", "ks", "log_loss", "brier"} <= set(bank["uplift"]["test"]["measures"])
     assert "uplift" not in telecom
     assert [c["column"] for c in bank["columns"]] == ["canaryage", "canarylimit"]
-    assert [c["column"] for c in telecom["stability"]["columns"]] == ["canarybill", "canarylate"]
+    assert [c["column"] for c in telecom["stability"]["columns"]] == ["canarybill", "canarylate", "canarycalls"]
     assert telecom["stability"]["score"] is None
     for report in (bank, telecom):
         assert job_from(report["job_file"]).digest.hex() == report["job_digest"]

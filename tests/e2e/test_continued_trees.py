@@ -56,7 +56,7 @@ def check_continued(parties: Institutions, results: dict[str, Ended], first: dic
         assert after.shape.owner[: len(before.shape)].tolist() == before.shape.owner.tolist()
         check_leaves(results["trustco"], parties.folder / "trustco", local["trustco"])
     with contextlib.closing(sqlite3.connect(parties.folder / "bank" / "runs" / "budget.sqlite")) as store:
-        assert store.execute("SELECT count(*) FROM models WHERE partner = 'telecom'").fetchone() == (2,)
+        assert store.execute("SELECT used FROM budget WHERE kind = 'models_per_label' AND partner = 'telecom'").fetchall() == [(2,)]
 
 
 @pytest.mark.slow

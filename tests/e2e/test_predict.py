@@ -246,17 +246,20 @@ def test_a_model_whose_weights_are_known_needs_no_arbiter(parties: Institutions)
     np.testing.assert_allclose(scores, expected(parties, models, data), atol=2.0**-11)
 
 
-def test_a_partner_beyond_the_budget_is_refused(parties: Institutions) -> None:
-    """One run a month with each other party: the second one, and a prediction, are refused before anything is sent."""
+def test_a_partner_beyond_a_budget_is_refused(parties: Institutions) -> None:
+    """One run and one prediction a month with each other party: the second ones are refused before anything is sent."""
     parties.lay_out()
     parties.change("telecom", "runs_per_partner_per_month = 20", "runs_per_partner_per_month = 1")
+    parties.change("telecom", "predictions_per_partner_per_month = 200", "predictions_per_partner_per_month = 0")
     folders = parties.done()
     sent = parties.sent("telecom")
-    words = ("telecom: 1 runs? with bank this month, and policy.runs_per_partner_per_month is 1", "Wait for the next month")
     files = parties.job, parties.file("telecom")
-    parties.here("run", "--progress", "none", *files).says(6, *words)
+    for command in (("run", "--progress", "none"), ("check",)):
+        words = ("telecom: 1 run with bank this month, and policy.runs_per_partner_per_month is 1", "Wait for the next month")
+        parties.here(*command, *files).says(6, *words)
+    words = ("telecom: 0 predictions with bank this month, and policy.predictions_per_partner_per_month is 0", "Wait for the next month")
     parties.here("predict", "--progress", "none", "--model", folders["telecom"].folder / "model", *files).says(6, *words)
-    parties.here("check", *files).says(6, *words)
     assert parties.sent("telecom") == sent
     parties.change("bank", "runs_per_partner_per_month = 20", "runs_per_partner_per_month = 3")
-    assert "2 with telecom, 2 with trustco, this month" in parties.here("check", parties.job, parties.file("bank")).out
+    said = " ".join(parties.here("check", parties.job, parties.file("bank")).out.split())
+    assert "policy.runs_per_partner_per_month is 3: runs left this month: 2 with telecom, 2 with trustco" in said

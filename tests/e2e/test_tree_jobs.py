@@ -34,7 +34,7 @@ GOSS = {"subsample": 1.0, "top_rate": 0.3, "other_rate": 0.3}
 
 @pytest.mark.parametrize(("membership", "more"), [("open", {}), ("sealed", {}), ("open", GOSS)], ids=["open", "sealed", "open-goss"])
 def test_a_job_of_two_hosts_equals_the_federation_and_scores_one_row(parties: Institutions, membership: str, more: dict[str, Any]) -> None:
-    data = tables(rows=150)
+    data = tables(rows=160)
     host = data["telecom"]
     frames = {"guest": data["bank"], "telecom": host[[KEY, "canarybill"]], "utility": host[[KEY, "canarylate"]].iloc[5:]}
     settings = POLICY | {"min_intersection": 1}

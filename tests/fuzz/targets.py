@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import functools
 import io
 import json
@@ -23,13 +24,13 @@ from protocols.channel import Count
 from protocols.checkpoint import Mark, Position
 from protocols.cipher import CipherVec, DecryptionKey, Keyring
 from protocols.codec import Int32s, Int64s, decode
-from protocols.errors import VFLError
+from protocols.errors import DisclosureRefused, VFLError
 from protocols.message import Message
 from protocols.randomness import Seed
 from protocols.ristretto import PointVec
 from tests.harness import TOY
 from tests.parts import guests
-from vfl.budget import Budget
+from vfl.budget import Budget, Opened
 from vfl.config import load_agreement, load_party, starter_job, starter_party
 from vfl.data import read_source
 from vfl.docs import declared
@@ -313,16 +314,31 @@ def _pinned(pem: bytes) -> None:
 
 
 def _budget(folder: Path) -> Target:
-    (folder / "party.toml").write_text(starter_party("guest", "bank"))
+    """The file of this release, with something of every kind in it, and that of an earlier one."""
+    (folder / "party.toml").write_text(starter_party("host", "telecom", columns=["a", "b", "c"]))
     party = load_party(folder / "party.toml")
-    limited = party.model_copy(update={"policy": party.policy.model_copy(update={"runs_per_partner_per_month": 9})})
-    limited = limited.model_copy(update={"run": limited.run.model_copy(update={"directory": folder})})
-    path = folder / "budget.sqlite"
+    party = party.model_copy(update={"run": party.run.model_copy(update={"directory": folder})})
+    budget, path, now = (
+        Budget(party, guest="bank", opened=Opened(1, ("a", "b", "c"))),
+        folder / "budget.sqlite",
+        datetime.datetime.now(datetime.UTC),
+    )
     with sqlite3.connect(path) as store:
         store.execute("CREATE TABLE runs (time TEXT NOT NULL, partner TEXT NOT NULL, job TEXT NOT NULL, purpose TEXT NOT NULL)")
-        store.execute("INSERT INTO runs VALUES ('2026-11-20T11:42:07+00:00', 'telecom', 'credit-risk', 'run')")
+        store.execute("INSERT INTO runs VALUES ('2026-11-20T11:42:07+00:00', 'bank', 'credit-risk', 'run')")
     store.close()
-    return Target("budget.sqlite", _with(path, lambda _: Budget(limited).check(["telecom"])), [path.read_bytes()])
+    former = path.read_bytes()
+    budget.charge(["bank"], bytes(16), now)
+    budget.allowance(bytes(16)).score_vectors(bytes(16), 1, ["a", "b", "c"])
+    budget.allowance(bytes(16)).rows_scored(bytes(16), [b"c1", b"c2"])
+
+    def use(_: Path) -> None:
+        with contextlib.suppress(DisclosureRefused):
+            budget.check(["bank"])
+            budget.allowance(bytes(16)).score_vectors(bytes(15), 1, ["a", "b", "c"])
+            budget.allowance(bytes(15)).rows_scored(bytes(16), [b"c3"])
+
+    return Target("budget.sqlite", _with(path, use), [path.read_bytes(), former])
 
 
 def _store(folder: Path) -> list[Target]:

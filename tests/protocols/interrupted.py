@@ -121,7 +121,7 @@ class Interrupted:
             run, goal = resume.decide(list(plain.values()), RUN, marks, RUN)
             self.goals.append(goal)
         else:
-            run, goal = resume.follow(plain[self.roles.guest], RUN, marks)
+            run, goal = resume.follow(plain[self.roles.guest], RUN, marks, RUN)
         assert run == RUN
         channels = {peer: Channel(wire, keys, (Numbered(me, self.hashes), self.killers[me]), 30) for peer, wire in wires.items()}
         if goal != START:

@@ -199,6 +199,10 @@ def pair() -> tuple[Channel, Channel]:
 MARKS = [Position(0, 1), Position(1, 0), Position(1, 1), END]
 
 
+NONCES = bytes(16), bytes([1]) * 16  # the guest's and the host's
+NEW = resume.named(b"".join(NONCES))
+
+
 @pytest.mark.parametrize(
     ("own", "guests", "theirs", "hosts", "expected"),
     [
@@ -206,10 +210,10 @@ MARKS = [Position(0, 1), Position(1, 0), Position(1, 1), END]
         (RUN, MARKS, RUN, MARKS[:3], (RUN, Position(1, 1))),
         (RUN, MARKS[:2], RUN, MARKS[2:], (RUN, START)),
         (RUN, [], RUN, [], (RUN, START)),
-        (RUN, MARKS, b"", [], (bytes(16), START)),
-        (b"", [], RUN, MARKS, (bytes(16), START)),
-        (RUN, MARKS, RUN[::-1], MARKS, (bytes(16), START)),
-        (b"", [], b"", [], (bytes(16), START)),
+        (RUN, MARKS, b"", [], (NEW, START)),
+        (b"", [], RUN, MARKS, (NEW, START)),
+        (RUN, MARKS, RUN[::-1], MARKS, (NEW, START)),
+        (b"", [], b"", [], (NEW, START)),
         (RUN, MARKS[:3], RUN, [Position(1, ANYWHERE)], (RUN, Position(1, 1))),
         (RUN, MARKS, RUN, [Position(1, ANYWHERE)], (RUN, Position(1, 1))),
         (RUN, MARKS[:1], RUN, [Position(1, ANYWHERE)], (RUN, START)),
@@ -219,17 +223,38 @@ def test_the_latest_mark_that_all_keep_of_the_same_run(
     own: bytes, guests: list[Position], theirs: bytes, hosts: list[Position], expected: tuple[bytes, Position]
 ) -> None:
     here, there = pair()
-    there.send(resume.Standing(theirs, *(np.array([m[k] for m in hosts], np.int32) for k in (0, 1))))
-    assert resume.decide([here], own, guests, bytes(16)) == expected
-    assert resume.follow(there, theirs, hosts) == (expected[0], serves([START, *hosts], expected[1]))
+    there.send(resume.Standing(theirs, *(np.array([m[k] for m in hosts], np.int32) for k in (0, 1)), NONCES[1]))
+    assert resume.decide([here], own, guests, NONCES[0]) == expected
+    assert resume.follow(there, theirs, hosts, NONCES[1]) == (expected[0], serves([START, *hosts], expected[1]))
 
 
-@pytest.mark.parametrize("answer", [(RUN, 1, 7), (RUN[::-1], 0, 1), (b"short", -1, 0)])
+@pytest.mark.parametrize("answer", [(RUN, 1, 7), (RUN[::-1], 0, 1)])
 def test_a_guest_that_names_a_step_that_is_not_kept(answer: tuple[bytes, int, int]) -> None:
     here, there = pair()
-    here.send(resume.Agreed(*answer))
+    here.send(resume.Agreed(*answer, b"".join(NONCES)))
     with pytest.raises(RemoteProtocolError, match="does not keep"):
-        resume.follow(there, RUN, MARKS)
+        resume.follow(there, RUN, MARKS, NONCES[1])
+
+
+OTHER = bytes([2]) * 16
+FORGED = {
+    "an old name": (RUN[::-1], b"".join(NONCES)),
+    "an old name with the nonces that made it": (resume.named(NONCES[0] + OTHER), NONCES[0] + OTHER),
+    "the host's nonce across two others": (resume.named(bytes(8) + NONCES[1] + bytes(8)), bytes(8) + NONCES[1] + bytes(8)),
+    "a short name": (b"short", b"".join(NONCES)),
+    "no name": (b"", b"".join(NONCES)),
+    "no nonce": (resume.named(b""), b""),
+}
+
+
+@pytest.mark.parametrize("own", [b"", RUN], ids=["no run", "an unfinished run"])
+@pytest.mark.parametrize(("name", "nonces"), FORGED.values(), ids=FORGED)
+def test_a_guest_cannot_name_a_run_alone(own: bytes, name: bytes, nonces: bytes) -> None:
+    here, there = pair()
+    here.send(resume.Agreed(name, *START, nonces))
+    with pytest.raises(RemoteProtocolError, match=r"not made of every party's nonce|does not keep") as caught:
+        resume.follow(there, own, MARKS, NONCES[1])
+    assert caught.value.party == here.me
 
 
 def test_a_message_that_crosses_a_mark_is_found_out() -> None:

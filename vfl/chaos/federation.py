@@ -88,12 +88,12 @@ class Federation:
         self.folder, self.job = folder, folder / "job.toml"
         kind = "logistic-regression" if what in COMMANDS else what
         rng = np.random.default_rng(4)
-        x = rng.normal(size=(40, 4))
+        x = rng.normal(size=(40, 5))
         ids = [f"customer {i:03d}" for i in range(40)]
-        label = np.where(x @ [1.0, -0.5, 0.8, 0.3] + rng.logistic(size=40) > 0, "bad", "good")
+        label = np.where(x @ [1.0, -0.5, 0.8, 0.3, 0.0] + rng.logistic(size=40) > 0, "bad", "good")
         tables = {
             "bank": pd.DataFrame({"id": ids, "outcome": label, "age": x[:, 0], "limit": x[:, 1]}),
-            "telecom": pd.DataFrame({"id": ids, "bill": x[:, 2], "late": x[:, 3]}).iloc[4:],
+            "telecom": pd.DataFrame({"id": ids, "bill": x[:, 2], "late": x[:, 3], "calls": x[:, 4]}).iloc[4:],
         }
         ports = dict(zip(("bank", "trustco"), free_ports(2), strict=True))
         for name, role in ROLES.items():

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from protocols.errors import LocalProtocolError, VFLError
+from protocols.finish import Kept
 from vfl.chaos.federation import PATIENCE, Federation, Process
 from vfl.ledger import read_ledger, reconcile, verify_ledger
 from vfl.runstore import FILE
@@ -113,12 +114,15 @@ class Chaos:
         return self.federation.run_of(name) / "ledger.jsonl"
 
     def _ends_with(self, name: str) -> tuple[dict[str, str], list[tuple[str, str, int, str]]]:
-        """SHA-256 of every file of the results; and to whom which message left, by its number and hash.  Raises LedgerBroken."""
+        """SHA-256 of every file of the results; and to whom which message left, by its number and hash.  Raises LedgerBroken.
+
+        Without the hash of Kept, in which a party signs the random name of the run too.
+        """
         folder = self.federation.run_of(name)
         verify_ledger(folder / "ledger.jsonl", (self.federation.folder / name / "identity" / "cert.pem").read_bytes())
         files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob(self.federation.results))}
         lines = (line for line in read_ledger(folder / "ledger.jsonl") if line["type"] == "message" and line["seq"])
-        return files, [(line["to"], line["message"], line["seq"], line["sha256"]) for line in lines]
+        return files, [(line["to"], line["message"], line["seq"], "" if line["message"] == Kept.kind else line["sha256"]) for line in lines]
 
 
 def kills(model: str, *, every: int, instants: int, seed: int) -> Iterator[Chaos | Trials]:

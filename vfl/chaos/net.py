@@ -6,6 +6,7 @@ end with the first attempt that nothing disturbs at the latest.
 
 from __future__ import annotations
 
+import hmac
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -13,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from protocols import resume
-from protocols.channel import Channel, Wire
+from protocols.channel import Channel, Count, Wire
 from protocols.checkpoint import START
 from protocols.cipher import Keyring
-from protocols.errors import LocalProtocolError, VFLError
+from protocols.errors import LocalProtocolError, RemoteProtocolError, VFLError
 from protocols.finish import confirm
 from protocols.randomness import Randomness
 from protocols.session import Session
@@ -49,6 +50,20 @@ class Connections(Protocol):
         """A party is done, or stops with `error`."""
 
 
+class Sealed:
+    """Signs under a key that all parties of this process share: what a peer signs must fit what has passed."""
+
+    def __init__(self, me: str) -> None:
+        self._me = me
+
+    def sign(self, peer: str, count: Count) -> bytes:
+        return hmac.digest(RUN_ID, repr((self._me, peer, count)).encode(), "sha256")
+
+    def accept(self, peer: str, count: Count, signature: bytes) -> None:
+        if signature != Sealed(peer).sign(self._me, count):
+            raise RemoteProtocolError(f"{peer} did not sign what has passed", party=peer)
+
+
 class Trial:
     """A run that is attempted again and again."""
 
@@ -64,7 +79,7 @@ class Trial:
             try:
                 session = self._meet(me, network.wires(me))
                 result = self._run.programs[me](session)
-                confirm(session, lambda: None)
+                confirm(session, lambda: None, Sealed(me))
                 results[me] = result
                 network.leave(me, None)
             except BaseException as error:
@@ -86,7 +101,7 @@ class Trial:
             _, goal = resume.decide(list(channels.values()), own, marks, RUN_ID)
             self.resumed += goal != START
         else:
-            _, goal = resume.follow(channels[run.roles.guest], own, marks)
+            _, goal = resume.follow(channels[run.roles.guest], own, marks, RUN_ID)
         if goal != START:
             resume.compare(channels, keeper.at(goal).counts)
         channels = {peer: Channel(wire, keys) for peer, wire in wires.items()}  # what was said to meet is not counted

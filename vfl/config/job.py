@@ -323,10 +323,11 @@ def needed_permits(job: Job) -> tuple[str, ...]:
     steps = job.preprocess.permits if job.preprocess is not None else ()
     models = dict.fromkeys(permit for one in job.candidates for permit in one.model.permits)
     best = ("best-candidate-to-parties",) if len(job.candidates) > 1 else ()
+    few = tuple(p for p in ("few-columns",) if p in job.disclosure.allow)  # a host's table decides whether it is needed
     weights = (
         tuple(p for p in WEIGHTS if p in job.disclosure.allow) if job.model.shares_weights else ()
-    )  # nobody needs them, but they are used
-    return ("intersection-to-parties", *several_keys, *several_hosts, *later, *steps, *weights, *models, *best)
+    )  # none is needed, but they are used
+    return ("intersection-to-parties", *several_keys, *several_hosts, *later, *steps, *weights, *models, *best, *few)
 
 
 def job_from(document: Mapping[str, Any], where: str = "job") -> Job:

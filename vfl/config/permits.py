@@ -79,6 +79,9 @@ PERMITS: dict[str, str] = {
     "woe-to-host": (
         "a host learns how many events each final bin of its own columns holds: its weight of evidence, what its points stand for, and the base rate"
     ),
+    "few-columns": (
+        "a host with one or two columns takes part: the rounded scores that the guest is given name the values of these columns, up to a scale and a shift"
+    ),
 }
 
 LATER: dict[str, str] = {}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST = 1_000_000  # of a budget
 ROWS = 2**31
+FEW_COLUMNS = 3
 
 
 class AtLeast(Section):
@@ -68,6 +69,30 @@ class Policy(Section):
         ge=1,
         le=MOST,
         description="how many models of the same labels the guest trains with each other party, 1 or more (default 20)",
+    )
+    rows_per_label_number: int = Field(
+        default=50,
+        ge=1,
+        le=MOST,
+        description="how many training rows there are for each number computed from labels that hosts are told, 1 or more (default 50)",
+    )
+    score_vectors: int | None = Field(
+        default=None,
+        ge=1,
+        le=MOST,
+        description="how many score vectors of the same columns a host opens to the guest, 1 or more (absent: half as many as columns, at least 1)",
+    )
+    scores_per_row: int = Field(
+        default=1,
+        ge=1,
+        le=MOST,
+        description="how often a host lets a model score the same row per month, 1 or more (default 1)",
+    )
+    max_partner_rows: int | None = Field(
+        default=None,
+        ge=1,
+        le=ROWS,
+        description="the most rows that a partner's list may have, 1 or more (absent: 5 times as many as this party's own)",
     )
     at_least: AtLeast = Field(default=AtLeast(), description="a section [policy.at_least]")
     at_most: AtMost = Field(default=AtMost(), description="a section [policy.at_most]")
@@ -146,6 +171,18 @@ def bounds_told(job: Agreement, policy: Policy) -> list[str]:
             bound, found = getattr(section, name), dict(values(job, name))
             told += [f"{key} is {value}; this party accepts {bound} {word}: {what}" for key, value in found.items()]
     return told
+
+
+def few_columns_check(job: Job, party: Party, columns: int) -> None:
+    """Raises DisclosureRefused at a host whose columns are so few that scores name their values, unless the job allows it."""
+    if party.role == "host" and columns < FEW_COLUMNS and "few-columns" not in job.disclosure.allow:
+        raise DisclosureRefused(
+            f"{party.name}: this party brings {columns} {'column' if columns == 1 else 'columns'}, and the job does not allow 'few-columns':"
+            f" {PERMITS['few-columns']}",
+            remedy=f"Bring {FEW_COLUMNS} columns or more, or, if whoever answers for this party's data agrees, let the job and policy.allow"
+            " list 'few-columns'",
+            party=party.name,
+        )
 
 
 def columns_check(party: Party, whose: str, columns: int) -> None:

@@ -9,7 +9,7 @@ from protocols.errors import ConfigError
 from vfl.config.job import Role
 from vfl.config.models import MODELS, Model
 from vfl.config.permits import PERMITS, WEIGHTS
-from vfl.config.policy import AtLeast, AtMost
+from vfl.config.policy import AtLeast, AtMost, Policy
 from vfl.config.reading import Complaint, Section, build, check_name, listed
 from vfl.config.toml import parse_toml
 from vfl.data.keys import key_lists
@@ -191,24 +191,52 @@ key_bits = {key_bits}
 {grid if model.score_bits is not None else ""}"""
 
 
-def _budgets(role: Role, runs: int) -> str:
+BUDGETS: dict[str, tuple[tuple[Role, ...], str]] = {
+    "runs_per_partner_per_month": (
+        ("guest", "host", "arbiter"),
+        "Each training aligns ids: how many this party agrees to with each other one per month.",
+    ),
+    "predictions_per_partner_per_month": (("guest", "host", "arbiter"), "The same for batches of rows that are scored."),
+    "models_per_label": (("guest",), "How many models of the same labels this party trains with each other party."),
+    "rows_per_label_number": (
+        ("guest",),
+        "Training rows for each number computed from labels that hosts are told: weights, events of bins.",
+    ),
+    "scores_per_row": (("host",), "How often a model scores the same row per month."),
+    "score_vectors": (("host",), "How many score vectors of the same columns are opened; without this line half as many as columns."),
+    "max_partner_rows": (("guest", "host"), "The most rows of a partner's list; without this line 5 times as many as this party's own."),
+}
+
+EXAMPLES = {"score_vectors": 5, "max_partner_rows": 1_000_000}  # of what depends on the table by default
+
+
+def _budgets(role: Role, policy: Policy) -> str:
     """The keys of [policy] that bound what many runs disclose together."""
-    keys = {
-        "runs_per_partner_per_month": (runs, "Each training aligns ids: how many this party agrees to with each other party per month."),
-        "predictions_per_partner_per_month": (200, "The same for batches of rows that are scored."),
-    }
-    if role == "guest":
-        keys["models_per_label"] = (20, "How many models of the same labels this party trains with each other party.")
-    return "".join(f"# {comment}\n{key} = {value}\n" for key, (value, comment) in keys.items())
+    text = ""
+    for key, (roles, comment) in BUDGETS.items():
+        value = getattr(policy, key)
+        if role in roles:
+            text += f"# {comment}\n" + (f"# {key} = {EXAMPLES[key]}\n" if value is None else f"{key} = {value}\n")
+    return text
 
 
-def _bounds(floors: AtLeast, ceilings: AtMost) -> str:
+def _bounds(policy: Policy) -> str:
     """The sections of floors and ceilings, each at its value."""
     text = ""
-    for name, word, section in (("at_least", "smaller", floors), ("at_most", "larger", ceilings)):
+    for name, word, section in (("at_least", "smaller", policy.at_least), ("at_most", "larger", policy.at_most)):
         text += f"\n# Jobs with a {word} value of one of these parameters are refused (it binds honest partners).\n[policy.{name}]\n"
         text += "".join(f"{key} = {value}\n" for key, value in section.model_dump().items())
     return text
+
+
+def _policy(given: Mapping[str, int]) -> Policy:
+    """The default policy with some keys, floors and ceilings set, each by its own name.  Raises ConfigError."""
+    nested = {
+        name: {k: v for k, v in given.items() if k in section.model_fields}
+        for name, section in (("at_least", AtLeast), ("at_most", AtMost))
+    }
+    rest = {k: v for k, v in given.items() if not any(k in inner for inner in nested.values())}
+    return build(Policy, {**rest, **nested}, "the policy")
 
 
 def starter_party(
@@ -223,14 +251,16 @@ def starter_party(
     min_intersection: int = 100,
     allow: Sequence[str] | None = None,
     kind: str = "logistic-regression",
-    runs_per_partner_per_month: int = 20,
+    policy: Mapping[str, int] | None = None,
     directory: str = "runs",
 ) -> str:
     """A commented party.toml for `role`, with no peer yet (`with_peer` adds one); without `allow` its policy allows what jobs of `kind` reveal.
 
+    policy: other keys of [policy], [policy.at_least] and [policy.at_most] than the defaults, by name.
+
     Raises ConfigError: not a name, no such kind.
     """
-    allow = starter_permits(kind) if allow is None else allow
+    allow, bounded = starter_permits(kind) if allow is None else allow, _policy({"min_intersection": min_intersection} | dict(policy or {}))
     port = f"# The others dial this; open it in the firewall.\nlisten = {_toml(listen)}\n" if role != "host" else ""
     data = ""
     if role != "arbiter":
@@ -260,7 +290,7 @@ certificate = "identity/cert.pem"
 # What this party ever agrees to, whatever a job says.  Jobs that reveal anything else are refused.
 {more}allow = [
 {_permits(allow)}]
-{_budgets(role, runs_per_partner_per_month)}{_bounds(AtLeast(min_intersection=min_intersection), AtMost())}
+{_budgets(role, bounded)}{_bounds(bounded)}
 [run]
 directory = {_toml(directory)}
 # How long to wait for one message of a peer that is alive.

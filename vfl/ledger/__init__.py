@@ -3,6 +3,7 @@
 from vfl.ledger.continuing import continued
 from vfl.ledger.reading import LedgerBroken, LedgerCheck, read_ledger, summarise, verify_ledger
 from vfl.ledger.reconciling import Reconciled, reconcile
+from vfl.ledger.witness import Signed, Witness, signatures
 from vfl.ledger.writing import LedgerTap, LedgerWriter
 
 __all__ = [
@@ -11,9 +12,12 @@ __all__ = [
     "LedgerTap",
     "LedgerWriter",
     "Reconciled",
+    "Signed",
+    "Witness",
     "continued",
     "read_ledger",
     "reconcile",
+    "signatures",
     "summarise",
     "verify_ledger",
 ]

@@ -165,13 +165,15 @@ class LedgerWriter:
             line: Line = {"type": "received", "time": self._now(), "from": peer, "seq": seq, "message": kind.kind}
             self._append(line | {"bytes": len(data), "sha256": digest})
 
-    def sync(self) -> None:
-        """Returns when every line is on the disk."""
+    def sync(self) -> str:
+        """Returns when every line is on the disk: the SHA-256 (hex) of the last of them."""
+        head = self._written.previous
         if self._file >= 0:
             try:
                 os.fsync(self._file)
             except OSError as error:
                 raise self._unwritable(error) from None
+        return head
 
     def _check_open(self) -> None:
         if self._closed:

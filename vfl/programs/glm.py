@@ -211,6 +211,7 @@ def host(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | No
     train, scored = aligned.take(np.flatnonzero(~(held_out | validation))), held_out | job.measure_train
     searched = None
     if asked is not None:
+        session.allowance.score_vectors(b"", sum(max(1, one.models) for one in asked.candidates), tuple(table.features.columns))
         searched = search.host(session, train, asked, lambda one, rows: fold_host(session, train, one, rows))
         job = asked.candidates[searched.best]
     steps = features.fit_host(session, train, job.preprocess, open_names=job.open_names)
@@ -265,7 +266,7 @@ def fold_guest(session: Session, train: Table, job: GlmJob, rows: search.Rows) -
     x, name = standardiser.transform(inside.features, session.me), session.seed("model id").secret[:16]
     trained = glm.guest(session, x, wanted.y, job.terms, name, wanted.weights)
     part = guest_part(session, job, trained, standardiser, train.classes, wanted)
-    found, _ = scoring.guest(session, part.own(outside.features, outside.ids))
+    found, _ = scoring.guest(session, part.own(outside.features, outside.names))
     return job.expected(part.means(found), outside)
 
 
@@ -274,7 +275,7 @@ def fold_host(session: Session, train: Table, job: GlmJob, rows: search.Rows) ->
     inside, outside, job = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows)), replace(job, reveal=())
     standardiser = prepared(session, inside, job)
     trained = glm.host(session, standardiser.transform(inside.features, session.me), job.terms)
-    scoring.host(session, host_part(session, job, trained, standardiser).own(outside.features, outside.ids))
+    scoring.host(session, host_part(session, job, trained, standardiser).own(outside.features, outside.names))
 
 
 def fold_arbiter(session: Session, key: DecryptionKey, job: GlmJob) -> None:
@@ -300,7 +301,7 @@ def predict_guest(
         found = alignment.align(session, table.keys, min_intersection)
     if not part.shares.whole:
         key_offer.accept(session)
-    scores, moved = scored_guest(session, part, table.aligned(found))
+    scores, moved = scored_guest(session, part, table.take(found.rows))
     return found.rows, scores, moved
 
 
@@ -308,9 +309,11 @@ def predict_host(session: Session, table: Table, part: AdditivePart, min_interse
     """A host's side of `predict_guest`: its share from then on."""
     with session.phase("align"):
         found = alignment.align(session, table.keys, min_intersection)
+    common = table.take(found.rows)
+    session.allowance.rows_scored(part.model_id, common.names)
     if not part.shares.whole:
         key_offer.accept(session)
-    return scored_host(session, part, table.aligned(found))
+    return scored_host(session, part, common)
 
 
 def predict_arbiter(session: Session, part: SharedWeights | None, min_intersection: int, keys: int = 1) -> dict[str, Moved]:
@@ -346,14 +349,15 @@ def align(session: Session, table: Table, job: GlmJob) -> tuple[Table, Rows, Row
 def scored_guest(session: Session, part: AdditivePart, table: Table) -> tuple[NDArray[np.float64], Moved | None]:
     """The scores of a table of common rows, and the guest's share from then on."""
     with session.phase("score"):
-        found, moved = scoring.guest(session, part.own(table.features, table.ids))
+        found, moved = scoring.guest(session, part.own(table.features, table.names))
     return part.opened(found), moved
 
 
 def scored_host(session: Session, part: AdditivePart, table: Table) -> Moved | None:
     """A host's side of `scored_guest`: its share from then on."""
     with session.phase("score"):
-        return scoring.host(session, part.own(table.features, table.ids))
+        session.allowance.score_vectors(part.model_id, part.shares.latest.shape[0], part.inputs)
+        return scoring.host(session, part.own(table.features, table.names))
 
 
 def score_guest(session: Session, part: P, table: Table) -> tuple[NDArray[np.float64], P]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -111,7 +111,7 @@ class ScorecardPart:
         rows = {c.name: v[c.bin_of(features[c.name])] for c, v in zip(self.bins, values, strict=True)}
         return pd.DataFrame(rows, index=features.index, columns=list(self.columns), dtype=kind)
 
-    def own(self, features: pd.DataFrame, ids: Sequence[bytes]) -> Own:
+    def own(self, features: pd.DataFrame, ids: Iterable[bytes]) -> Own:
         """What this party brings to the scores of its rows: whole points where all parties know theirs, else their values as integers, and at a host its error."""
         if not self.arbiter:
             x = self.points_of(features).to_numpy(np.int64)

@@ -1,0 +1,35 @@
+"""What one party still agrees to disclose in a run: asked right before something leaves that adds up over columns, parties and runs.
+
+The default agrees to everything: the parties of a local federation share one process, where no count protects anybody.  Between institutions `vfl.budget` counts.
+Each method may be called again with the same arguments by a run that resumes; it is then counted once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+
+class Allowance:
+    """Every method raises DisclosureRefused, which names the policy's key, where it does not agree."""
+
+    def label_numbers(self, what: str, told: Mapping[str, int], rows: int) -> None:
+        """At the guest, before hosts are told numbers that are computed from its labels.
+
+        what: which numbers, such as "weights": once per run; told: how many, by host; rows: how many training rows they are computed from.
+        """
+
+    def score_vectors(self, model: bytes, vectors: int, columns: Sequence[str]) -> None:
+        """At a host, before its part of a model's scores leaves.
+
+        model: its name, which is counted once however many rows it scores, or b"" for the candidates of a search; vectors: how many linear combinations of its columns each row's scores are;
+        columns: the names of the host's own columns that they combine.
+        """
+
+    def rows_scored(self, model: bytes, ids: Iterable[bytes]) -> None:
+        """At a host, before its part of the scores of new rows leaves.  model: its name; ids: the canonical id of each row."""
+
+    def partner_rows(self, partner: str, rows: int, own: int) -> None:
+        """While a partner's list of blinded ids comes in.  rows: how many it has at least; own: how many this party has itself (0: it holds no data)."""
+
+    def partner_columns(self, partner: str, columns: int) -> None:
+        """When a partner has said how many columns, or weights, it brings."""
