@@ -43,8 +43,8 @@ def jobs() -> dict[str, Any]:
         "poisson, weighted rows": Workload("poisson", passes=5, weighted=True, **small),
         "logistic taylor, three classes": Workload("logistic", passes=5, link="taylor", classes=3, **small),
         "scorecard": Workload("scorecard", passes=5, link="taylor", **(small | {"rows": 160})),
-        "trees hidden": Workload("trees", trees=1, depth=2, bins=8, **small),
-        "trees shared, two hosts": Workload("trees", trees=1, depth=3, bins=8, membership="shared", hosts=2, **small),
+        "trees sealed": Workload("trees", trees=1, depth=2, bins=8, **small),
+        "trees open, two hosts": Workload("trees", trees=1, depth=3, bins=8, membership="open", hosts=2, **small),
     }
 
 

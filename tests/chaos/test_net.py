@@ -33,7 +33,7 @@ from vfl.chaos.schedule import Break, Fault, draw
 from vfl.cli import app
 from vfl.transport.seal import Seal
 
-DEFAULT = {"alignment": 20, "logistic-regression": 4, "boosted-trees": 8, "boosted-trees, hidden": 4}
+DEFAULT = {"alignment": 20, "logistic-regression": 4, "boosted-trees": 4, "boosted-trees, open": 8}
 
 
 @pytest.mark.parametrize("name", RUNS)
