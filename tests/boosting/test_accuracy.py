@@ -1,18 +1,29 @@
-"""On real tables: bit for bit the twin's trees, and as good as xgboost with the same parameters on the joined table."""
+"""On real tables: bit for bit the twin's trees, and as good as xgboost with the same parameters on the joined table.
+
+Sealed trees round at random, so that no two trainings are the same: how good they are is told by several runs of their twin, which draws the rounding itself and
+does all else as the protocol does (`as_sealed`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, mean_poisson_deviance, r2_score, roc_auc_score
 
+from protocols.binning import Binned
+from protocols.boosting import gradients, objective, twin
+from protocols.boosting.levels import own_columns
+from protocols.boosting.packing import Quantised
 from protocols.boosting.params import Params
+from protocols.boosting.split import Choice
 from protocols.cipher import Identity, Paillier
+from tests.boosting.samples import exact, sealed_and_its_twin
 from tests.boosting.world import Floats, bin_blocks, joined, same, train, twin_trees
 from tests.harness import TOY
 
@@ -69,78 +80,147 @@ def reference(blocks: list[Floats], y: Floats, test: np.ndarray, p: Params, base
     return np.asarray(model.predict(xgb.DMatrix(x[test])))
 
 
-@pytest.mark.parametrize("membership", ["shared", "hidden"])
-@pytest.mark.parametrize(("table", "objective"), [(breast, "binary:logistic"), (vehicle, "multi:softprob"), (motor, "reg:squarederror")])
-def test_real_tables_equal_the_twin(data_folder: Path, membership: str, table: object, objective: str) -> None:
-    blocks, y = table(data_folder)  # type: ignore[operator]
-    classes = 4 if objective == "multi:softprob" else 1
-    p = Params(objective=objective, num_class=classes, n_estimators=2, max_depth=3, max_bin=16, membership=membership, min_bin_rows=5)
+def as_sealed(blocks: Sequence[Binned], y: Floats, p: Params, test: np.ndarray, seed: int) -> Floats:
+    """Margins (rows, outputs) of sealed trees trained on all rows but `test`: rounding and ties drawn from `seed`, leaf values from the rounded sums."""
+    rng, inside, ones = np.random.default_rng(seed), ~test, np.ones(len(y))
+    base = objective.base_margin(p, y[inside], ones[inside])
+    with patch.object(gradients, "broadcast"):
+        scale = gradients.announce(Mock(hosts=[]), p, len(y), y[inside], None, float(base[0]))
+    units, margin, columns = scale.units, np.tile(base, (len(y), 1)), [b.columns for b in blocks]
+
+    def rounded(values: Floats, unit: float) -> np.ndarray:
+        return np.where(inside, np.floor(values / unit + rng.random(len(y))), 0).astype(np.int64)
+
+    def pick(level: int, place: int, choice: Choice) -> int:
+        return int(rng.choice(choice.ties))
+
+    for number in range(p.n_estimators):
+        g, h = objective.gradients(p, y, margin, ones)
+        candidates = [b.candidates(own_columns(p, number, columns, k)) for k, b in enumerate(blocks)]
+        for k in range(p.num_class):
+            q = Quantised(units.g_unit, units.h_unit, rounded(g[:, k], units.g_unit), rounded(h[:, k], units.h_unit))
+            _, step = twin.grow_rounded(blocks, candidates, p, q, scale.margin_unit, pick)
+            margin[:, k] += step * scale.margin_unit
+    return margin
+
+
+def margins(blocks: Sequence[Binned], y: Floats, p: Params, test: np.ndarray, seed: int = 0) -> Floats:
+    return as_sealed(blocks, y, p, test, seed) if p.sealed else twin_trees(blocks, y, p, held_out=test)[1].margin
+
+
+TABLES = [(breast, "binary:logistic"), (vehicle, "multi:softprob"), (motor, "reg:squarederror")]
+
+
+@pytest.mark.parametrize("membership", ["open", "sealed"])
+@pytest.mark.parametrize(("table", "kind"), TABLES)
+def test_real_tables_equal_the_twin(data_folder: Path, membership: str, table: Callable[[Path], Tables], kind: str) -> None:
+    blocks, y = table(data_folder)
+    classes = 4 if kind == "multi:softprob" else 1
+    p = Params(objective=kind, num_class=classes, n_estimators=2, max_depth=3, max_bin=16, membership=membership, min_bin_rows=5)  # type: ignore[arg-type]
     binned = bin_blocks(blocks, p)
+    if p.sealed:
+        sealed_and_its_twin(p, binned, y, Paillier(1024))
+        return
     expected, rounds = twin_trees(binned, y, p)
-    trained = train(binned, y, p, Paillier(1024) if membership == "hidden" else TOY)
+    trained = train(binned, y, p, TOY)
     assert same(joined(trained), expected)
     assert np.array_equal(trained.rounds.margin, rounds.margin)
 
 
-@pytest.mark.parametrize("membership", ["shared", "hidden"])
-def test_credit_equals_the_twin(data_folder: Path, membership: str) -> None:
-    blocks, y = credit(data_folder, 3000)
-    p = Params(n_estimators=2, max_depth=4, membership=membership)
+@pytest.mark.parametrize("membership", ["open", "sealed"])
+@pytest.mark.parametrize(("rows", "bits"), [(2000, 1024), pytest.param(30_000, 2048, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_credit_equals_the_twin(data_folder: Path, membership: str, rows: int, bits: int) -> None:
+    blocks, y = credit(data_folder, rows)
+    p = Params(n_estimators=2, max_depth=4 if rows < 30_000 else 5, membership=membership)  # type: ignore[arg-type]
     binned = bin_blocks(blocks, p)
-    assert same(joined(train(binned, y, p, Paillier(1024))), twin_trees(binned, y, p)[0])
+    if p.sealed:
+        sealed_and_its_twin(p, binned, y, Paillier(bits))
+    else:
+        assert same(joined(train(binned, y, p, Paillier(bits))), twin_trees(binned, y, p)[0])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("membership", ["shared", "hidden"])
-def test_all_of_credit_equals_the_twin_at_full_key_size(data_folder: Path, membership: str) -> None:
-    blocks, y = credit(data_folder, 30_000)
-    p = Params(n_estimators=3, max_depth=5, membership=membership)
-    binned = bin_blocks(blocks, p)
-    assert same(joined(train(binned, y, p, Paillier(2048))), twin_trees(binned, y, p)[0])
+def test_the_twin_that_rounds_by_itself_trains_as_the_protocol_does(data_folder: Path) -> None:
+    """Twelve trees of the protocol and of `as_sealed`: the same but for what rounding changes."""
+    blocks, y = breast(data_folder)
+    p = Params(n_estimators=12, max_depth=3, learning_rate=0.1)
+    binned, none = bin_blocks(blocks, p), np.zeros(len(y), dtype=np.bool_)
+    trained, trees = sealed_and_its_twin(p, binned, y, Identity(1024))
+    ours = exact(trained, binned, trees)[:, 0]
+    theirs = [as_sealed(binned, y, p, none, seed)[:, 0] for seed in range(3)]
+    assert min(np.corrcoef(ours, margin)[0, 1] for margin in theirs) > 0.99
+    assert max(np.abs(ours - margin).mean() for margin in theirs) < 0.06
 
 
-@pytest.mark.parametrize("membership", [pytest.param("shared", marks=pytest.mark.slow), "hidden"])
+@pytest.mark.parametrize("membership", [pytest.param("open", marks=pytest.mark.slow), "sealed"])
 def test_credit_ranks_as_xgboost_does(data_folder: Path, membership: str) -> None:
     blocks, y = credit(data_folder, 30_000)
     test = held_out(len(y))
-    p = Params(n_estimators=40, max_depth=3, learning_rate=0.1, membership=membership)
-    _, rounds = twin_trees(bin_blocks(blocks, p), y, p, held_out=test)
+    p = Params(n_estimators=40, max_depth=3, learning_rate=0.1, membership=membership)  # type: ignore[arg-type]
+    ours = margins(bin_blocks(blocks, p), y, p, test)[test, 0]
     theirs = roc_auc_score(y[test], reference(blocks, y, test, p, float(y[~test].mean())))
-    assert abs(roc_auc_score(y[test], rounds.margin[test, 0]) - theirs) <= 0.002
+    assert abs(roc_auc_score(y[test], ours) - theirs) <= 0.002
+
+
+def measured(table: Any, y: Floats, scores: Floats) -> float:
+    """AUC, accuracy or R^2."""
+    if table is vehicle:
+        return float(accuracy_score(y, scores.argmax(axis=1)))
+    return float(r2_score(y, scores[:, 0]) if table is motor else roc_auc_score(y, scores[:, 0]))
+
+
+def apart(table: Any, folder: Path, p: Params, seeds: Sequence[int], folds: int = 4) -> list[float]:
+    """Of each run with another rounding, the mean over folds of what it measures above xgboost."""
+    blocks, y = table(folder)
+    binned = bin_blocks(blocks, p)
+    fold = np.random.default_rng(1).permutation(len(y)) % folds
+    found = np.zeros(len(seeds))
+    for test in (fold == k for k in range(folds)):
+        base = None if p.num_class > 1 else float(y[~test].mean())
+        theirs = measured(table, y[test], reference(blocks, y, test, p, base).reshape(test.sum(), -1))
+        found += [measured(table, y[test], margins(binned, y, p, test, seed)[test]) - theirs for seed in seeds]
+    return (found / folds).tolist()
+
+
+def small_job(table: Any, **changes: Any) -> Params:
+    kind = {vehicle: "multi:softprob", motor: "reg:squarederror"}.get(table, "binary:logistic")
+    return Params(objective=kind, num_class=4 if table is vehicle else 1, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("table", "p"),
+    ("table", "change"),
     [
-        (vehicle, Params(objective="multi:softprob", num_class=4, n_estimators=20, max_depth=4)),
-        pytest.param(
-            vehicle,
-            Params(objective="multi:softprob", num_class=4, n_estimators=8, max_depth=4, membership="shared"),
-            marks=pytest.mark.slow,
-        ),
-        (motor, Params(objective="reg:squarederror", n_estimators=40, max_depth=4)),
-        (motor, Params(objective="reg:squarederror", n_estimators=40, max_depth=4, membership="shared", min_bin_rows=1)),
-        pytest.param(
-            motor,
-            Params(objective="reg:squarederror", n_estimators=40, max_depth=4, membership="shared", min_bin_rows=5),
-            marks=pytest.mark.slow,
-        ),
+        (vehicle, {"n_estimators": 20}),
+        pytest.param(vehicle, {"n_estimators": 8, "membership": "open"}, marks=pytest.mark.slow),
+        (motor, {"n_estimators": 40}),
+        pytest.param(motor, {"n_estimators": 40, "membership": "open"}, marks=pytest.mark.slow),
     ],
-    ids=["vehicle", "vehicle-shared", "motor", "motor-shared-unlimited", "motor-shared-5"],
+    ids=["vehicle", "vehicle-open", "motor", "motor-open"],
 )
-def test_small_tables_fit_as_with_xgboost(data_folder: Path, table: Callable[[Path], Tables], p: Params) -> None:
-    """Accuracy and R^2 over four folds; with 600 rows to train on, ten for every sum are a real limit: `shared` then loses 0.011 of R^2 on motor (docs/protocols/boosting.md)."""
-    blocks, y = table(data_folder)
-    fold, measure = np.random.default_rng(1).permutation(len(y)) % 4, r2_score if table is motor else accuracy_score
-    ours, theirs = [], []
-    for test in (fold == k for k in range(4)):
-        _, rounds = twin_trees(bin_blocks(blocks, p), y, p, held_out=test)
-        base = None if p.num_class > 1 else float(y[~test].mean())
-        scores = [rounds.margin[test], reference(blocks, y, test, p, base).reshape(test.sum(), -1)]
-        found = [measure(y[test], s[:, 0] if p.num_class == 1 else s.argmax(axis=1)) for s in scores]
-        ours.append(found[0])
-        theirs.append(found[1])
-    assert np.mean(ours) >= np.mean(theirs) - 0.01
+def test_small_tables_fit_as_with_xgboost(data_folder: Path, table: Callable[[Path], Tables], change: dict[str, Any]) -> None:
+    """Accuracy and R^2 over four folds."""
+    assert apart(table, data_folder, small_job(table, max_depth=4, **change), [0])[0] >= -0.01
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("table", "allowed"), [(breast, 0.002), (vehicle, 0.01), (motor, 0.01)], ids=["breast", "vehicle", "motor"])
+def test_nine_runs_at_default_settings_are_as_good_as_xgboost(data_folder: Path, table: Callable[[Path], Tables], allowed: float) -> None:
+    found = apart(table, data_folder, small_job(table), range(9))
+    print(f"{table.__name__}: median {np.median(found):+.4f}, worst {min(found):+.4f}, best {max(found):+.4f}")
+    assert np.median(found) >= -allowed
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_nine_runs_on_credit_at_default_settings_are_as_good_as_xgboost(data_folder: Path, hosts: int) -> None:
+    def table(folder: Path) -> Tables:
+        blocks, y = credit(folder, 30_000)
+        return (blocks if hosts == 1 else [blocks[0], blocks[1][:, :9], blocks[1][:, 9:]]), y
+
+    found = apart(table, data_folder, Params(), range(9), folds=4)
+    print(f"credit, {hosts} hosts: median {np.median(found):+.4f}, worst {min(found):+.4f}, best {max(found):+.4f}")
+    assert abs(np.median(found)) <= 0.002
 
 
 def test_missing_values_learn_a_direction_as_in_xgboost() -> None:
@@ -149,11 +229,10 @@ def test_missing_values_learn_a_direction_as_in_xgboost() -> None:
     y = ((x[:, 0] > 0) ^ (rng.random(4000) < 0.1)).astype(np.float64)
     x[:, 0][(rng.random(4000) < 0.3) & (x[:, 0] > 0)] = np.nan  # missing means positive
     test = held_out(4000)
-    p = Params(n_estimators=5, max_depth=2, membership="shared")
+    p = Params(n_estimators=5, max_depth=2)
     blocks = [x[:, 1:], x[:, :1]]
-    _, rounds = twin_trees(bin_blocks(blocks, p), y, p, held_out=test)
     theirs = roc_auc_score(y[test], reference(blocks, y, test, p, float(y[~test].mean())))
-    assert roc_auc_score(y[test], rounds.margin[test, 0]) >= theirs - 0.005
+    assert roc_auc_score(y[test], as_sealed(bin_blocks(blocks, p), y, p, test, 0)[test, 0]) >= theirs - 0.005
     assert theirs > 0.85
 
 
@@ -161,9 +240,9 @@ def test_categories_are_split_as_xgboost_splits_one_from_the_rest() -> None:
     rng = np.random.default_rng(2)
     codes, other = rng.integers(0, 12, 4000), rng.normal(size=4000)
     y = (np.isin(codes, (2, 5, 11)) * 2.0 + other + rng.logistic(size=4000) > 1).astype(np.float64)
-    test, p = held_out(4000), Params(n_estimators=15, max_depth=3, membership="shared")
+    test, p = held_out(4000), Params(n_estimators=15, max_depth=3)
     binned = bin_blocks([other.reshape(-1, 1), codes.reshape(-1, 1).astype(np.float64)], p, [(), (0,)])
-    _, rounds = twin_trees(binned, y, p, held_out=test)
+    ours = as_sealed(binned, y, p, test, 0)[test, 0]
     frame = pd.DataFrame({"other": other, "code": pd.Categorical(codes)})
     options = {
         "objective": p.objective,
@@ -176,7 +255,7 @@ def test_categories_are_split_as_xgboost_splits_one_from_the_rest() -> None:
     }
     model = xgb.train(options, xgb.DMatrix(frame[~test], y[~test], enable_categorical=True), 15)
     theirs = roc_auc_score(y[test], model.predict(xgb.DMatrix(frame[test], enable_categorical=True)))
-    assert abs(roc_auc_score(y[test], rounds.margin[test, 0]) - theirs) <= 0.005
+    assert abs(roc_auc_score(y[test], ours) - theirs) <= 0.005
     assert theirs > 0.75
 
 
@@ -186,45 +265,17 @@ def test_counts_are_fitted_as_with_xgboost() -> None:
     x = rng.normal(size=(4000, 6))
     y = rng.poisson(np.exp(0.5 * x[:, 0] - 0.7 * x[:, 3] + 0.3 * x[:, 4] * x[:, 1])).astype(np.float64)
     test, p = held_out(4000), Params(objective="count:poisson", n_estimators=60, max_depth=3, learning_rate=0.1)
-    _, rounds = twin_trees(bin_blocks([x[:, :2], x[:, 2:]], p), y, p, held_out=test)
-    ours = mean_poisson_deviance(y[test], np.exp(rounds.margin[test, 0]))
+    ours = mean_poisson_deviance(y[test], np.exp(as_sealed(bin_blocks([x[:, :2], x[:, 2:]], p), y, p, test, 0)[test, 0]))
     theirs = mean_poisson_deviance(y[test], reference([x], y, test, p, float(y[~test].mean())))
     assert ours == pytest.approx(theirs, rel=0.02)
     assert ours < 0.7 * mean_poisson_deviance(y[test], np.full(test.sum(), y[~test].mean()))
 
 
-def test_identity_measures_the_same_trees(data_folder: Path) -> None:
-    blocks, y = credit(data_folder, 1000)
-    p = Params(n_estimators=1, max_depth=3, membership="hidden")
-    binned = bin_blocks(blocks, p)
-    assert same(joined(train(binned, y, p, Identity())), joined(train(binned, y, p, Paillier(1024))))
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("changes", "cost"),
-    [
-        ({"min_bin_rows": 1}, 0.0005),
-        ({"min_bin_rows": 5}, 0.003),
-        ({"min_bin_rows": 10}, 0.011),
-        ({"min_bin_rows": 10, "gradient_bits": 8}, 0.011),
-        ({"min_bin_rows": 10, "gradient_bits": 16}, 0.011),
-        ({"min_bin_rows": 10, "max_bin": 16}, 0.011),
-        ({"min_bin_rows": 10, "membership": "hidden"}, 0.003),
-    ],
-    ids=lambda given: ", ".join(f"{k}={v}" for k, v in given.items()) if isinstance(given, dict) else "",
-)
-def test_what_the_limit_costs_where_rows_are_few(data_folder: Path, changes: dict[str, Any], cost: float) -> None:
-    """R^2 below xgboost's, without a limit, on 600 rows; the means of three times four folds that docs/protocols/boosting.md quotes."""
-    usual = {"objective": "reg:squarederror", "n_estimators": 40, "max_depth": 4, "membership": "shared"}
-    p, xgboosts = Params(**(usual | changes)), Params(**usual)
-    blocks, y = motor(data_folder)
-    binned, below = bin_blocks(blocks, p), []
-    for seed in (1, 2, 3):
-        fold = np.random.default_rng(seed).permutation(len(y)) % 4
-        for test in (fold == k for k in range(4)):
-            _, rounds = twin_trees(binned, y, p, held_out=test)
-            theirs = reference(blocks, y, test, xgboosts, float(y[~test].mean()))
-            below.append(r2_score(y[test], theirs) - r2_score(y[test], rounds.margin[test][:, 0]))
-    print(f"{changes}: {np.mean(below):.4f}")
-    assert np.mean(below) == pytest.approx(cost, abs=0.001)
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("least", "cost"), [(1, 0.0005), (5, 0.002), (10, 0.003)])
+def test_what_the_limit_costs_where_rows_are_few(data_folder: Path, least: int, cost: float) -> None:
+    """R^2 below xgboost's, without a limit, on 600 rows; over four folds, the median of five runs."""
+    found = apart(motor, data_folder, small_job(motor, n_estimators=40, max_depth=4, min_bin_rows=least), range(5))
+    print(f"min_bin_rows {least}: {-np.median(found):.4f}")
+    assert -np.median(found) == pytest.approx(cost, abs=0.002)
