@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from protocols.errors import ConfigError
 from tests.config.samples import MINIMAL, with_key
 from tests.config.test_model_kinds import OPEN, SCORECARD, SEALED, refusal
 from vfl.check import carried
@@ -93,13 +92,6 @@ def test_a_permission_that_a_candidate_needs_is_missed(write):
 )
 def test_what_cannot_be_searched_is_refused_with_its_reason(write, text, says):
     assert says in refusal(write(text))
-
-
-def test_training_rows_and_early_stopping_do_not_meet_in_any_candidate(write):
-    text = with_key("model", "early_stopping_rounds = 2", with_key("model", "validation = 0.2", TREES))
-    text = searching("param_grid = { early_stopping_rounds = [2, 3] }", text) + '[evaluation]\nparts = ["test", "train"]\n'
-    with pytest.raises(ConfigError, match="early stopping"):
-        load_job(write(text))
 
 
 def test_open_trees_need_no_arbiter_to_be_searched(write):

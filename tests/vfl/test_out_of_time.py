@@ -151,8 +151,6 @@ def test_what_cannot_be_split_is_refused() -> None:
         federation(guest.drop(columns="opened"), hosts, date=None).fit(ESTIMATORS["regression"], split=vfl.Split(out_of_time=CUT))
     with pytest.raises(ConfigError, match="split is a float"):
         fit(split=0.3)
-    with pytest.raises(ConfigError, match="with early stopping"):
-        federation(guest, hosts).fit(vfl.BoostedTrees(early_stopping_rounds=1, validation=0.2), split=vfl.Split(train=True))
 
 
 @pytest.mark.parametrize(
