@@ -176,7 +176,10 @@ def predict(
     job: JobFile,
     party: PartyFile,
     model: Annotated[
-        Path | None, typer.Option(metavar="MODEL", help="This party's model folder, RUN/model; the arbiter has none.", show_default=False)
+        Path | None,
+        typer.Option(
+            metavar="MODEL", help="This party's model folder, RUN/model; the arbiter's too, unless it keeps none.", show_default=False
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -191,8 +194,8 @@ def predict(
 ) -> None:
     """Score new rows with a joint model.
 
-    Every party that holds a part of it runs this, each with its own new table; the arbiter only where there are two or more hosts, or trees with
-    membership "hidden".  The guest gets the scores.
+    Every party that holds a part of it runs this, data parties with their own new tables: the arbiter too, which holds shares of the weights, unless the job revealed
+    all weights; with two or more hosts, or trees with membership "hidden", in any case.  The guest gets the scores.
     A prediction that was interrupted goes on where it was.
     """
     from vfl.config import load_job, load_party

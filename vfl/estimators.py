@@ -39,8 +39,9 @@ class Regression(Parameters):
     batch_size: the most rows of a batch, at least 32; "auto": an eighth of the rows' power of two, at most 8192.  A run in which one batch holds all rows is refused.
     momentum: the part of a step that the next one repeats.  learning_rate_init: the first step's rate, in units of the preconditioner's step; it falls to 0.
     fit_intercept: whether the guest fits one, un-penalised.
-    clip: standardised features are clipped to [-clip, clip].  score_bits: scores are opened to the guest rounded to 2^-score_bits.
-    weight_bits: final weights are revealed to their owner rounded to 2^-weight_bits.
+    clip: standardised features are clipped to [-clip, clip].  score_bits: scores are opened to the guest with an error of half of 2^-score_bits, per
+    host, which is always the same for a row.  weight_bits: where final weights are revealed to their owner (`reveal` of `Federation.local`), they are rounded to
+    2^-weight_bits.
     key_bits: of the arbiter's Paillier key, 2048, 3072 or 4096.
     l1_ratio, positive, warm_start: only their defaults are possible; the error says why.
     """
@@ -119,7 +120,7 @@ class Regression(Parameters):
 class LogisticRegression(Regression):
     """Vertical logistic regression; objective C * sum(loss) + ||w||^2 / 2, intercept (the guest's) un-penalised, as scikit-learn's.
 
-    A label of more than two values is fitted one-vs-rest: as many trainings, after one alignment, and as many reveals of weights.
+    A label of more than two values is fitted one-vs-rest: as many trainings, after one alignment, and as many weights per column.
     C: inverse penalty, > 0.  link: "exact", or "taylor", the second-order expansion of the loss around 0: cheaper by about a half, but a least-squares fit,
     whose probabilities are too flat.  class_weight: "balanced", or a weight for each value of the label (1 where none is named).
     The other parameters: `Regression`.

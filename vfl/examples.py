@@ -15,6 +15,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "predict": (
         "vfl predict job.toml bank/party.toml --model RUN/model --data new.csv --out scores.csv",
         "vfl predict job.toml telecom/party.toml --model RUN/model",
+        "vfl predict job.toml trustco/party.toml --model RUN/model",
     ),
     "monitor": (
         "vfl monitor bank/party.toml --model RUN/model --data new.csv --scores scores.csv",

@@ -42,8 +42,9 @@ class Federation:
         min_intersection: int,
         cipher: Scheme | None,
         duplicates: str = "error",
+        reveal: tuple[str, ...] = (),
     ) -> None:
-        self._duplicates = duplicates
+        self._duplicates, self._reveal = duplicates, reveal
         self._tables, self._keys, self._label, self._normalise = tables, keys, label, normalise
         self._min_intersection, self._cipher = min_intersection, cipher
         self.roles = Roles(GUEST, tuple(p for p in tables if p != GUEST), ARBITER)
@@ -62,6 +63,7 @@ class Federation:
         date: str | None = None,
         min_intersection: int = 1,
         cipher: Scheme | None = None,
+        reveal: Sequence[str] = (),
     ) -> Federation:
         """guest: id column(s), label, own features; hosts: by name, id column(s) and features.  All other columns are features;
         texts, and columns of pandas' category type (codes 1 to 9, say), are categories, for the models that take such.
@@ -71,6 +73,9 @@ class Federation:
         duplicates: of rows with one id, "error" refuses the table, "first" keeps the first.  sample_weight: the guest's column of weights of the rows, above 0.
         date: the guest's column of days, for `vfl.Split(out_of_time=...)`; they never leave.
         cipher: replaces Paillier (`protocols.cipher.Identity()` measures a run without encryption).
+        reveal: whose final weights of regressions and scorecards are revealed to their owner, out of "guest" and "hosts": `coef_` and points need them.  Without, they
+        stay shared between each party and the arbiter, and the model scores rows all the same.  A host's weights tell it something of the labels, the more the
+        fewer rows there are per weight (docs/threat-model.md).
         Raises ConfigError, and DataError for what is wrong in a table whatever is fitted; what the label must hold, and whether columns may miss values,
         depends on the estimator, so `fit` checks it, before anything is sent.
         """
@@ -85,6 +90,8 @@ class Federation:
             )
         if date is not None and not isinstance(date, str):
             raise ConfigError("date is the name of a column of the guest's table", remedy="Put the days into a column of it, and name that")
+        if isinstance(reveal, str) or not set(reveal) <= {"guest", "hosts"}:
+            raise ConfigError(f"reveal = {reveal!r} is not possible", remedy='reveal is empty, or lists "guest", "hosts" or both')
         for name in hosts:
             if isinstance(hosts[name], pd.DataFrame) and label in hosts[name].columns:
                 what = f"{name}: the table has a column '{label}', as the guest's label is called"
@@ -98,7 +105,8 @@ class Federation:
             name: _table(frame, name, keys, by_column, None, missing=True, texts=None, duplicates=duplicates)
             for name, frame in hosts.items()
         }
-        return cls(tables, keys, label, by_column, min_intersection, cipher, duplicates)
+        told = tuple(who for who in ("guest", "hosts") if who in reveal)
+        return cls(tables, keys, label, by_column, min_intersection, cipher, duplicates, told)
 
     @overload
     def fit(
@@ -195,6 +203,7 @@ class Federation:
                 observers=observers,
                 randomness=randomness,
                 split=split,
+                reveal=self._reveal,
             )
         if isinstance(estimator, BoostedTrees):
             return _with(
@@ -236,6 +245,7 @@ class Federation:
                 randomness=randomness,
                 split=split,
                 grid=grid,
+                reveal=self._reveal,
             ),
         )
 

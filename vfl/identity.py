@@ -2,7 +2,7 @@
 
 There is no authority in between.  Each party hands its `cert.pem` to its partners over any way they trust, two people compare the
 fingerprint by phone, and from then on exactly that certificate is accepted (see `vfl.transport`).  The private key never leaves its
-folder: file mode 0600, and no `repr`, log or error shows it.  The same key signs this party's ledger.
+folder: file mode 0600, and no `repr`, log or error shows it.  The same key signs this party's ledger, and seals what an arbiter keeps of models.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ import sys
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from protocols.errors import ConfigError
@@ -96,6 +98,23 @@ class Identity:
     def sign(self, data: bytes) -> bytes:
         """A signature over `data` (ECDSA on P-256 with SHA-256; equal data give equal bytes)."""
         return self._key.sign(data, _SIGNATURE)
+
+    def seal(self, data: bytes, purpose: str) -> bytes:
+        """`data` encrypted for this party's own disk: AES-SIV under a key derived from the private one, which is as safe as that key's file is.
+
+        Equal data give equal bytes, so that a run that resumes writes the same file."""
+        return AESSIV(self._own_key(purpose)).encrypt(data, None)
+
+    def unseal(self, data: bytes, purpose: str) -> bytes | None:
+        """What was sealed for the same purpose by the same key; None if this is nothing such."""
+        try:
+            return AESSIV(self._own_key(purpose)).decrypt(data, None)
+        except (InvalidTag, ValueError):
+            return None
+
+    def _own_key(self, purpose: str) -> bytes:
+        number = self._key.private_numbers().private_value.to_bytes(32, "big")
+        return HKDF(hashes.SHA256(), 64, salt=None, info=b"vfl at rest|" + purpose.encode()).derive(number)
 
     def __repr__(self) -> str:
         return f"<Identity of {self.name}, {self.fingerprint()}>"

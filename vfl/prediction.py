@@ -1,8 +1,10 @@
-"""Scores new rows with a joint model: `vfl predict`.  Every party that holds a part of the model runs it, with its own new table.
+"""Scores new rows with a joint model: `vfl predict`.  Every party that holds a part of the model runs it, data parties with their own new table.
 
-files -> checks (nothing sent) -> mutual TLS -> all name their model -> align -> the hosts' summed scores to the guest -> scores.csv at the guest
+files -> checks (nothing sent) -> mutual TLS -> all name their model -> align -> the rows' scores to the guest -> scores.csv at the guest
 
-The arbiter takes part only where there are two or more hosts, whose blinded ids it compares, and for `hidden` trees, for which it deals; it holds nothing of the model.
+The arbiter takes part where it keeps a part of the model (weights that stay shared), where there are two or more hosts, whose blinded ids it compares, and for `hidden`
+trees, for which it deals.  Shares of weights move on in every run: what a party had and what it has now stand side by side in its model folder until all parties have
+theirs on the disk (vfl/kinds/shared.py).
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -33,16 +35,19 @@ from vfl.data import Table
 from vfl.files import private, write_private, written
 from vfl.identity import Identity
 from vfl.kinds import Part, kind_of
+from vfl.kinds.parts import Head
 from vfl.meeting import Meeting, Ready
+from vfl.model import GlmPart, SharedWeights
 from vfl.report.page import as_plain, write_report
 from vfl.results import result_frame
 from vfl.runner import inputs, read_table
+from vfl.scorecard.part import ScorecardPart
 from vfl.stability import BASELINE, Baseline, compare, load_baseline
-from vfl.store import load_part
+from vfl.store import add_shares, drop_shares, load_part
 
 
 @dataclass(frozen=True)
-class Scored(Ready[Job]):
+class Prepared(Ready[Job]):
     """A party of a prediction; model_id: of its part, b"" where it has none."""
 
     model_id: bytes
@@ -64,10 +69,11 @@ class Scored(Ready[Job]):
 
 @dataclass(frozen=True)
 class Scoring:
-    """A party that has passed every check that can be made alone; part, before, ids and out are None where the role has none."""
+    """A party that has passed every check that can be made alone; part, folder (the part's), before, ids and out are None where the role has none."""
 
-    ready: Scored
-    part: Part | None
+    ready: Prepared
+    part: Part | SharedWeights | None
+    folder: Path | None
     ids: pd.DataFrame | None  # (n, keys) the table's rows as they came
     out: Path | None
     before: Baseline | None = None  # of the training rows
@@ -81,8 +87,11 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
     source = new_data(party, data)
     check_files(party.model_copy(update={"data": source}))
     identity = Identity.load(party.identity.key, party.identity.certificate, party.name)
-    if source is None or model is None:
-        return Scoring(Scored(job, party, identity, None, b""), None, None, None)
+    if model is None:
+        return Scoring(Prepared(job, party, identity, None, b""), None, None, None, None)
+    if source is None:
+        kept = arbiters_part(job, party, model, identity)
+        return Scoring(Prepared(job, party, identity, None, kept.model_id), kept, model, None, None)
     part = own_part(job, party, model)
     few_columns_check(job, party, len(part.inputs))
     frame, table = read_table(job, party, source, scored_by=part)
@@ -92,9 +101,8 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
     before = load_baseline(model) if (model / BASELINE).exists() else None  # a model of an earlier release has none
     if before and (before.party != party.name or before.model_id != part.model_id.hex()):
         raise ModelError(f"{model / 'baseline.json'} belongs to another part", remedy="Restore it from a copy of the run's folder")
-    return Scoring(
-        Scored(job, party, identity, table, part.model_id, tuple(part.inputs)), part, ids, out, before, tuple(_gone(table, before))
-    )
+    own = Prepared(job, party, identity, table, part.model_id, tuple(part.inputs))
+    return Scoring(own, part, model, ids, out, before, tuple(_gone(table, before)))
 
 
 def _gone(table: Table, before: Baseline | None) -> list[str]:
@@ -108,10 +116,15 @@ def _check_options(job: Job, party: Party, model: Path | None, data: str | None,
         return ConfigError(f"{party.name}: {what}", remedy=remedy, party=party.name)
 
     if party.role == "arbiter":
-        if not arbiter_scores(job):
+        if not job.arbiter_scores:
             raise wrong("the arbiter takes no part in a prediction with one host", "Let the guest and the host run it, and nobody else")
-        if model is not None or data is not None:
-            raise wrong("the arbiter holds no part of the model and no data", "Leave --model and --data out")
+        if data is not None:
+            raise wrong("the arbiter holds no data", "Leave --data out")
+        if model is not None and not job.arbiter_keeps:
+            raise wrong("the arbiter holds no part of the model", "Leave --model out")
+        if model is None and job.arbiter_keeps:
+            what = "--model is missing: the arbiter's shares are needed to score with a model whose weights stay shared"
+            raise wrong(what, "Name the model folder inside the run's folder, such as --model runs/RUN/model")
     elif model is None:
         raise wrong("--model is missing", "Name the model folder inside the run's folder, such as --model runs/RUN/model")
     if out is not None and party.role != "guest":
@@ -131,18 +144,10 @@ def new_data(party: Party, data: str | None) -> Data | None:
 
 
 def own_part(job: Job, party: Party, folder: Path) -> Part:
-    """This party's part of a model of this job.  Raises ModelError, and DisclosureRefused if it uses a column that the party file withholds now."""
+    """A data party's part of a model of this job.  Raises ModelError, and DisclosureRefused if it uses a column that the party file withholds now."""
     part, manifest = load_part(folder)
-    if part.party != party.name:
-        raise ModelError(f"{folder} is the part of another party", expected=party.name, found=part.party, remedy="Name this party's own")
-    if manifest.job_digest != job.digest.hex():
-        raise ModelError(
-            f"{folder} was trained by another job",
-            expected=job.digest.hex()[:12],
-            found=manifest.job_digest[:12],
-            remedy="Give the job file of that run (vfl job digest shows which one it is)",
-        )
-    if part.is_guests != (party.role == "guest") or manifest.kind != job.model.kind:
+    check_part(job, party, folder, manifest)
+    if manifest.kind != job.model.kind or part.is_guests != (party.role == "guest"):
         raise ModelError(f"{folder} is no {party.role}'s part of this job's model", remedy="Restore it from a copy of the run's folder")
     allowed = party.data.columns if party.data else None
     withheld = [c for c in part.inputs if allowed is not None and c not in allowed]
@@ -152,7 +157,31 @@ def own_part(job: Job, party: Party, folder: Path) -> Part:
             remedy="Train a model without them, or, if whoever answers for this party's data agrees, add them to [data] columns",
             party=party.name,
         )
+    return cast("Part", part)
+
+
+def arbiters_part(job: Job, party: Party, folder: Path, identity: Identity) -> SharedWeights:
+    """What the arbiter keeps of a model of this job.  Raises ModelError."""
+    part, manifest = load_part(folder, identity)
+    check_part(job, party, folder, manifest)
+    if not isinstance(part, SharedWeights) or part.kind != job.model.kind:
+        raise ModelError(f"{folder} is no arbiter's part of this job's model", remedy="Restore it from a copy of the run's folder")
     return part
+
+
+def check_part(job: Job, party: Party, folder: Path, manifest: Head) -> None:
+    """Raises ModelError unless the part is this party's, of a model that this job trained."""
+    if manifest.party != party.name:
+        raise ModelError(
+            f"{folder} is the part of another party", expected=party.name, found=manifest.party, remedy="Name this party's own"
+        )
+    if manifest.job_digest != job.digest.hex():
+        raise ModelError(
+            f"{folder} was trained by another job",
+            expected=job.digest.hex()[:12],
+            found=manifest.job_digest[:12],
+            remedy="Give the job file of that run (vfl job digest shows which one it is)",
+        )
 
 
 def predict(
@@ -170,13 +199,13 @@ def predict(
     """
     ready, part = scoring.ready, scoring.part
     job, party = ready.job, ready.party
-    peers = tuple(p for p in job.parties.peers_of(party.name) if p != job.parties.arbiter or arbiter_scores(job))
+    peers = tuple(p for p in job.parties.peers_of(party.name) if p != job.parties.arbiter or job.arbiter_scores)
 
     def work(meeting: Meeting) -> dict[str, Any]:
         if part is not None:
             with meeting.session.phase("align"):
-                same_model(meeting.session, part.model_id)
-        found = kind_of(job).scorer(job, party.role, part)(meeting.session, ready.table)
+                same_model(meeting.session, part.model_id, arbiter=job.arbiter_keeps)
+        found, moved = kind_of(job).scorer(job, party.role, part)(meeting.session, ready.table)
         result = result_frame(job, party, meeting.started, "predict")
         if part is not None:
             result["model"]["model_id"] = part.model_id.hex()
@@ -191,10 +220,18 @@ def predict(
             result["stability"] = compare(
                 scoring.before, ready.table.features, predicted if predicted is not None and predicted.ndim == 1 else None
             )
+        if moved:
+            assert scoring.folder is not None
+            result["model"]["shares"] = {
+                of: {"before": [n.hex() for n in _names(part, of)], "now": one.name.hex()} for of, one in moved.items()
+            }
+            add_shares(scoring.folder, moved, ready.identity)
         plain: dict[str, Any] = as_plain(result | inputs(ready))
         return plain
 
     def report(taken: Taken) -> None:
+        if scoring.folder is not None and (used := taken.result["model"].get("shares")):
+            drop_shares(scoring.folder, {of: frozenset(map(bytes.fromhex, one["before"])) for of, one in used.items()}, ready.identity)
         write_report(taken.folder, taken.result | taken.told)
         if scoring.out is not None:
             _publish(taken.folder / "scores.csv", scoring.out)
@@ -205,14 +242,17 @@ def predict(
     return taken.folder, scoring.out or taken.folder / "scores.csv", taken.result["alignment"]["intersection"]
 
 
-def arbiter_scores(job: Job) -> bool:
-    """Whether the arbiter takes part in a prediction."""
-    return len(job.parties.hosts) > 1 or job.model.arbiter_scores
+def _names(part: Part | SharedWeights | None, of: str) -> tuple[bytes, ...]:
+    """Of the shares that a part had when the run began."""
+    if isinstance(part, SharedWeights):
+        return part.shares[of].names
+    assert isinstance(part, GlmPart | ScorecardPart)
+    return part.shares.names
 
 
-def same_model(session: Session, model_id: bytes) -> None:
-    """The guest and each host tell each other which model they hold, before any id is sent.  Raises ModelError unless it is the same."""
-    channels = session.hosts if session.me == session.roles.guest else [session.guest]
+def same_model(session: Session, model_id: bytes, *, arbiter: bool) -> None:
+    """The guest and everybody else who holds a part tell each other which model it is of, before any id is sent.  Raises ModelError unless it is the same."""
+    channels = [session.guest] if session.me != session.roles.guest else [*session.hosts, *([session.arbiter] if arbiter else [])]
     broadcast(channels, ModelName(model_id))
     for channel in channels:
         if channel.recv(ModelName).model_id != model_id:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import pandas as pd
 from protocols.channel import Tap
 from protocols.cipher import Scheme
 from protocols.errors import ConfigError, DataError
+from protocols.glm import Kept
 from protocols.randomness import Randomness
 from protocols.session import Observer, Roles, Session
 from vfl import metrics
@@ -21,7 +23,7 @@ from vfl.data import KeyLists, Table
 from vfl.engine import run_local
 from vfl.estimators import Regression
 from vfl.evaluation import Evaluation
-from vfl.model import GlmPart
+from vfl.model import AdditivePart, GlmPart, SharedWeights
 from vfl.preprocessing import Preprocessing
 from vfl.programs import glm
 from vfl.programs.search import Searched
@@ -47,10 +49,11 @@ def fit(
     observers: Mapping[str, Observer] | None = None,
     randomness: Mapping[str, Randomness] | None = None,
     grid: GridSearchCV | None = None,
+    reveal: tuple[str, ...] = (),
 ) -> tuple[FederatedModel, Searched | None]:
     """Aligns, trains on the common rows that `split` does not hold out and returns the model; read: makes a party's table of new rows; grid: what is searched
-    first, and found."""
-    shared: dict[str, Any] = {"preprocess": preprocess, "min_intersection": min_intersection, "keys": len(keys)}
+    first, and found; reveal: whose weights their owner learns."""
+    shared: dict[str, Any] = {"preprocess": preprocess, "min_intersection": min_intersection, "keys": len(keys), "reveal": reveal}
     weight = tables[roles.guest].weight
     exposed = bool(estimator.job().get("exposure"))
     if exposed and weight is None:
@@ -75,10 +78,40 @@ def fit(
     if not own.settled:
         warnings.warn(f"all {max(own.passes)} passes that max_iter allows were made: the loss had not settled", UserWarning, stacklevel=3)
     exposure = str(weight.name) if exposed and weight is not None else None
+    kept: Kept = results[roles.arbiter]
+    held = SharedWeights(roles.arbiter, kept.model_id, type(estimator).__name__, kept.shares) if kept.shares else None
     model = FederatedModel(
-        parts, roles, candidates[best], scheme, read, label, len(keys), own.sizes, len(own.aligned), told, own.passes, exposure
+        parts, held, roles, candidates[best], scheme, read, label, len(keys), own.sizes, len(own.aligned), told, own.passes, exposure
     )
     return model, own.searched
+
+
+P = TypeVar("P", bound=AdditivePart)
+
+
+def score(
+    parts: Mapping[str, P],
+    held: SharedWeights | None,
+    tables: Mapping[str, Table],
+    roles: Roles,
+    scheme: Scheme,
+    keys: int,
+    *,
+    taps: Mapping[str, Sequence[Tap]] | None = None,
+) -> tuple[Any, np.ndarray[Any, Any], dict[str, P], SharedWeights | None]:
+    """Aligns new rows and scores what is common: rows of the guest's table, their scores, and all parts with the shares that they have from then on."""
+    programs: dict[str, Callable[[Session], Any]] = {
+        roles.guest: partial(glm.predict_guest, table=tables[roles.guest], part=parts[roles.guest], min_intersection=1)
+    }
+    programs |= {h: partial(glm.predict_host, table=tables[h], part=parts[h], min_intersection=1) for h in roles.hosts}
+    programs[roles.arbiter] = partial(glm.predict_arbiter, part=held, min_intersection=1, keys=keys)
+    inputs = {p: t.digest() for p, t in tables.items()}
+    results = run_local(roles, programs, scheme, inputs=inputs, taps=taps)
+    rows, scores, own = results[roles.guest]
+    moved = {roles.guest: own} | {h: results[h] for h in roles.hosts}
+    if held is not None:
+        held = dataclasses.replace(held, shares={p: glm.latest(results[roles.arbiter].get(p), s) for p, s in held.shares.items()})
+    return rows, scores, {p: glm.follow(part, moved[p]) for p, part in parts.items()}, held
 
 
 class FederatedModel:
@@ -87,6 +120,7 @@ class FederatedModel:
     def __init__(
         self,
         parts: dict[str, GlmPart],
+        held: SharedWeights | None,
         roles: Roles,
         estimator: Regression,
         scheme: Scheme,
@@ -104,7 +138,7 @@ class FederatedModel:
         self.reports_ = reports  # by party, where rows were held out
         self.parts, self.roles, self.estimator, self.sizes_, self.intersection_ = parts, roles, estimator, sizes, intersection
         self._scheme, self._read, self._label, self._keys = scheme, read, label, keys
-        self._own = parts[roles.guest]
+        self._own, self.shared_weights = parts[roles.guest], held  # what the arbiter keeps, without which a shared model scores no row
 
     @property
     def classes_(self) -> np.ndarray[Any, Any]:
@@ -115,7 +149,7 @@ class FederatedModel:
 
     @property
     def intercept_(self) -> float | np.ndarray[Any, Any]:
-        """On the standardised scale; held by the guest.  One-vs-rest: (classes,)."""
+        """On the standardised scale; held by the guest.  One-vs-rest: (classes,).  Raises ModelError unless the guest's weights were revealed."""
         assert self._own.intercept is not None
         return self._own.intercept[0] if len(self._own.intercept) == 1 else np.array(self._own.intercept)
 
@@ -128,13 +162,14 @@ class FederatedModel:
     def coef_(self) -> dict[str, Any]:
         """By party, on the standardised scale: a Series by column; one-vs-rest, a frame with a column for each class.
 
-        Of a linear regression in standard deviations of the label (`label_scale_`).
+        Of a linear regression in standard deviations of the label (`label_scale_`).  Raises ModelError unless all weights were revealed: `reveal` of
+        `Federation.local`; those of one party alone: `parts[party].coef`.
         """
         return {party: self._by_class(part.coef) for party, part in self.parts.items()}
 
     @property
     def coef_raw_(self) -> dict[str, Any]:
-        """The same, a unit of each column as it came."""
+        """The same, a unit of each column as it came.  Raises ModelError unless all weights were revealed."""
         return {party: self._by_class(part.coef_raw) for party, part in self.parts.items()}
 
     @property
@@ -219,15 +254,9 @@ class FederatedModel:
             raise ConfigError("the model needs a table of each of its hosts", expected=", ".join(self.roles.hosts), found=found)
         frames = {self.roles.guest: guest, **hosts}
         tables = {p: self._read(frames[p], p, part.inputs, part.texts) for p, part in self.parts.items()}
-        programs: dict[str, Callable[[Session], Any]] = {
-            self.roles.guest: partial(glm.predict_guest, table=tables[self.roles.guest], part=self._own, min_intersection=1)
-        }
-        programs |= {h: partial(glm.predict_host, table=tables[h], part=self.parts[h], min_intersection=1) for h in self.roles.hosts}
-        programs[self.roles.arbiter] = partial(glm.predict_arbiter, min_intersection=1, keys=self._keys)
-        inputs = {p: t.digest() for p, t in tables.items()}
-        rows, scores = run_local(self.roles, programs, self._scheme, inputs=inputs)[self.roles.guest]
+        rows, scores, self.parts, self.shared_weights = score(self.parts, self.shared_weights, tables, self.roles, self._scheme, self._keys)
         return rows, tables[self.roles.guest].index, scores
 
     def __repr__(self) -> str:
-        widths = ", ".join(f"{p}: {part.weights.shape[1]}" for p, part in self.parts.items())
+        widths = ", ".join(f"{p}: {len(part.columns)}" for p, part in self.parts.items())
         return f"FederatedModel({self.estimator}, columns {widths}, trained on {self.intersection_} common rows)"

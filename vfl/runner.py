@@ -25,9 +25,9 @@ from vfl.config.reading import listed
 from vfl.data import Table, read_source, table_from_frame
 from vfl.evaluation import Drawn, flatters
 from vfl.identity import Identity
-from vfl.kinds import Fitted, Part, kind_of, searched, trees
+from vfl.kinds import Fitted, Part, kind_of, searched, shared, trees
 from vfl.meeting import Meeting, Ready
-from vfl.model import TreesPart
+from vfl.model import SharedWeights, TreesPart
 from vfl.report.page import as_plain, read_report, write_report
 from vfl.results import Measuring, baseline, data_party_result, encryption, result_frame, settled
 from vfl.store import find_part, load_part, save_part
@@ -134,8 +134,8 @@ def check_classes(job: Job, party: Party, table: Table) -> None:
         )
 
 
-def program(ready: Ready) -> Callable[[Session], Fitted | None]:
-    """The role function of this party; a data party's returns its part and what it measured."""
+def program(ready: Ready) -> Callable[[Session], Fitted | SharedWeights | None]:
+    """The role function of this party; a data party's returns its part and what it measured, the arbiter's what it keeps."""
     train = kind_of(ready.job).program(ready.job, ready.party.role)
     if ready.before is not None:
         train = partial(train, before=ready.before)
@@ -166,7 +166,10 @@ def run(
     def work(meeting: Meeting) -> dict[str, Any]:
         fitted = program(ready)(meeting.session)
         result = result_frame(job, party, meeting.started, "run")
-        if fitted is not None:
+        if isinstance(fitted, SharedWeights):
+            save_part(fitted, meeting.draft / "model", kind=shared.KIND, job_digest=job.digest, identity=ready.identity)
+            result["model"] |= {"model_id": fitted.model_id.hex()}
+        elif fitted is not None:
             save_part(fitted.part, meeting.draft / "model", kind=job.model.kind, job_digest=job.digest)
             best = searched.chosen(job, fitted.searched)
             result["model"] |= settled(best)

@@ -15,9 +15,10 @@ from vfl.alignment_run import REPORT as ALIGNMENT
 from vfl.alignment_run import read_alignment
 from vfl.config import PERMITS, AlignmentJob, Job, cautions, needed_permits
 from vfl.config.alignment_job import alignment_permits
-from vfl.kinds import KINDS, kind_of, searched
+from vfl.kinds import KINDS, kind_of, searched, shared
 from vfl.ledger import LedgerBroken, read_ledger, reconcile, summarise, verify_ledger
 from vfl.ledger.writing import Line
+from vfl.model import SharedWeights
 from vfl.printing import facts, grid, say
 from vfl.report.page import REPORT, read_report, write_report
 from vfl.report.terminal import print_summary
@@ -157,7 +158,10 @@ def print_model(folder: Path, console: Console) -> None:
         "job": f"digest {manifest.job_digest[:HASH]}... (vfl job digest)",
     }
     facts(console, {name: escape(text) for name, text in told.items()})
-    KINDS[manifest.kind].print_part(part, console)
+    if isinstance(part, SharedWeights):
+        shared.print_part(part, console)
+    else:
+        KINDS[manifest.kind].print_part(part, console)
 
 
 def print_report(run: Path, console: Console, cutoff: float | None = None) -> None:

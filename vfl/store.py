@@ -1,12 +1,17 @@
 """Model parts on disk: `manifest.json` (what it is) and `weights.safetensors` (numbers).  Neither can run code.
 
 The manifest carries the format's version and the model's random name, which all parts of one model share; a part of another model is refused when scoring
-starts (protocols/glm/scoring.py).  What a part of each kind holds beside that: `vfl.kinds`.
+starts (protocols/glm/scoring.py).  What a part of each kind holds beside that: `vfl.kinds`; what an arbiter keeps: vfl/kinds/shared.py.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import fcntl
 import json
+import os
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +21,78 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from protocols.errors import ModelError
-from vfl.files import write_private, written
-from vfl.kinds import KINDS, Part
-from vfl.kinds.parts import Damaged, Head
+from protocols.glm.shares import Moved, WeightShares
+from vfl.files import sync_folder, write_private, written
+from vfl.identity import Identity
+from vfl.kinds import KINDS, Part, shared
+from vfl.kinds.parts import Body, Damaged, Head
+from vfl.model import SharedWeights
 
-FORMAT = 1
+FORMAT = 2  # 1: every party knew its weights
 MANIFEST, NUMBERS = "manifest.json", "weights.safetensors"
 RESTORE = "Restore it from a copy of the run's folder"
 
 
-def save_part(part: Part, folder: Path, *, kind: str, job_digest: bytes) -> None:
-    """Writes the part of a model of this kind into `folder` (made, mode 0700).  Raises ConfigError if it cannot be written."""
-    body = KINDS[kind].pack(part)
+def save_part(part: Part | SharedWeights, folder: Path, *, kind: str, job_digest: bytes, identity: Identity | None = None) -> None:
+    """Writes the part of a model of this kind into `folder` (made, mode 0700); identity: of the arbiter, which seals its part.
+
+    Raises ConfigError if it cannot be written."""
+    body = _body(part, kind, identity)
     classes = [c.item() if isinstance(c, np.generic) else c for c in part.classes] if part.classes is not None else None
     head = Head(FORMAT, kind, part.party, part.model_id.hex(), job_digest.hex(), list(part.columns), classes)
     manifest = msgspec.to_builtins(head) | body.rest
     with written(folder):
         folder.mkdir(mode=0o700, exist_ok=True)
         write_private(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-        write_private(folder / NUMBERS, save({name: np.ascontiguousarray(array) for name, array in body.tensors.items()}))
+        _write_numbers(folder, body)
+
+
+def _body(part: Part | SharedWeights, kind: str, identity: Identity | None) -> Body:
+    if isinstance(part, SharedWeights):
+        assert kind == shared.KIND
+        assert identity is not None
+        return shared.pack(part, identity)
+    return KINDS[kind].pack(part)
+
+
+def _write_numbers(folder: Path, body: Body) -> None:
+    write_private(folder / NUMBERS, save({name: np.ascontiguousarray(array) for name, array in body.tensors.items()}))
+
+
+def add_shares(folder: Path, moved: Mapping[str, Moved], identity: Identity) -> None:
+    """Puts the shares of a scoring, by whose weights they are of, beside those that the part in `folder` has; on the disk when it returns.
+
+    Raises ModelError, and ConfigError where the folder cannot be written."""
+    _change_shares(folder, identity, lambda party, own: shared.moved_on(own, moved[party]) if party in moved else own)
+
+
+def drop_shares(folder: Path, names: Mapping[str, frozenset[bytes]], identity: Identity) -> None:
+    """Removes the shares of these names, by whose weights they are of, now that both holders have later ones.  Raises as `add_shares`."""
+    _change_shares(folder, identity, lambda party, own: shared.without(own, names.get(party, frozenset())))
+
+
+def _change_shares(folder: Path, identity: Identity, change: Callable[[str, WeightShares], WeightShares]) -> None:
+    with written(folder), _alone(folder):
+        part, head = load_part(folder, identity)
+        if isinstance(part, SharedWeights):
+            new: Part | SharedWeights = shared.changed(part, {party: change(party, own) for party, own in part.shares.items()})
+        else:
+            new = dataclasses.replace(part, shares=change(part.party, part.shares))
+        _write_numbers(folder, _body(new, head.kind, identity))
+        with (folder / NUMBERS).open("rb") as file:
+            os.fsync(file.fileno())
+        sync_folder(folder)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other process changes the part meanwhile."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def find_part(runs: Path, name: str) -> Path:
@@ -48,8 +106,10 @@ def find_part(runs: Path, name: str) -> Path:
     )
 
 
-def load_part(folder: Path) -> tuple[Part, Head]:
-    """Reads a part back; raises ModelError for a missing, damaged or unknown one."""
+def load_part(folder: Path, identity: Identity | None = None) -> tuple[Any, Head]:
+    """Reads a part back; identity: of the party, without which an arbiter's part comes without its shares.
+
+    Raises ModelError for a missing, damaged or unknown one."""
     try:
         document = (folder / MANIFEST).read_bytes()
         tensors = load_file(folder / NUMBERS)
@@ -58,7 +118,14 @@ def load_part(folder: Path) -> tuple[Part, Head]:
     content = _content(document)
     if content is None:
         raise ModelError(f"{folder / MANIFEST} is damaged", remedy=RESTORE)
-    if content.get("format") != FORMAT or content.get("kind") not in list(KINDS):
+    if content.get("format") == 1:
+        raise ModelError(
+            f"{folder} was written by an earlier release, in which every party knew the weights of its columns",
+            remedy="Train the model anew, or score with the release that wrote it",
+            expected=FORMAT,
+            found=1,
+        )
+    if content.get("format") != FORMAT or content.get("kind") not in (*KINDS, shared.KIND):
         raise ModelError(
             f"{folder} has a format that this release does not know",
             remedy="Use the release that wrote it",
@@ -68,6 +135,8 @@ def load_part(folder: Path) -> tuple[Part, Head]:
     try:
         head = msgspec.convert(content, Head)
         rest = {key: value for key, value in content.items() if key not in Head.__struct_fields__}
+        if head.kind == shared.KIND:
+            return shared.unpack(head, rest, tensors, identity), head
         return KINDS[head.kind].unpack(head, rest, tensors), head
     except msgspec.ValidationError:
         raise ModelError(f"{folder / MANIFEST} is damaged", remedy=RESTORE) from None

@@ -2,15 +2,17 @@
 
 from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, POISSON, Link
 from protocols.glm.plan import Penalty, Plan, Sgd
+from protocols.glm.shares import WeightShares
 from protocols.glm.stopping import Stopping
 from protocols.glm.terms import Terms
-from protocols.glm.training import HeldOut, Trained, arbiter, guest, host
+from protocols.glm.training import HeldOut, Kept, Trained, arbiter, guest, host
 
 __all__ = [
     "IDENTITY",
     "LOGISTIC_LINKS",
     "POISSON",
     "HeldOut",
+    "Kept",
     "Link",
     "Penalty",
     "Plan",
@@ -18,6 +20,7 @@ __all__ = [
     "Stopping",
     "Terms",
     "Trained",
+    "WeightShares",
     "arbiter",
     "guest",
     "host",

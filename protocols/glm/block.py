@@ -115,8 +115,3 @@ def fixed_point(x: NDArray[np.float64], intercept: bool) -> NDArray[np.int64]:
     """(n, d or d + 1) in units of 2^-FEATURE, with `intercept` a last column of ones."""
     x = np.column_stack([x, np.ones(len(x))]) if intercept else x
     return np.ascontiguousarray(np.rint(x * 2**FEATURE), dtype=np.int64)
-
-
-def weights(mine: PlainVec, theirs: PlainVec) -> NDArray[np.float64]:
-    """The weights that two shares add up to, as numbers."""
-    return np.asarray((mine + theirs).to_i64() / 2.0**WEIGHT)

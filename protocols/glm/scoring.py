@@ -1,68 +1,299 @@
-"""Scoring aligned rows: the guest learns the sum of the hosts' predictors, rounded to the job's grid, and adds its own.
+"""Scores of aligned rows: the guest learns each row's joint linear predictor, up to a small error that is always the same, and nobody a weight.
 
-With several hosts each adds masks that cancel in the sum (pair_masks.py).
+Weights that their owner does not know are shared with the arbiter, w_P = a_P + b_P modulo 2^64 (shares.py).  X_P holds integers, so that everything is exact:
+modulo 2^64 the parts below add up to sum of X_P w_P + e_P, whatever the shares, the masks, and the rows beside it are.
+
+     host P                                        guest (a data party too)                            arbiter (sk; holds every shared b_P)
+ 0             <---------------------------------  ScoringStart: model's name, number of rows  ------->
+ 1   each data party whose weights are shared: both shares move on (shares.py)
+               <-------------------------------------------------------------------------------------  ShiftedWeights [[2^(w k) b_P]] for each slot k
+ 2   packs of s rows at once: [[sum over k of 2^(w k) (X_P b_P + m_P) of row k]], re-randomised
+               MaskedProducts  --------------------------------------------------------------------->  opens X_P b_P + m_P: blinded
+ 3   (two or more hosts: pair_masks.py)
+     X_P a_P - m_P + e_P + masks that cancel in the hosts' sum
+               Scores  ------------------------->  adds all up modulo 2^64   <-----------------------  ArbiterScores: sum of X_P b_P + m_P
+ 4             <---------------------------------  ScoresAdded  ------------------------------------->
+
+e_P is the host's own error, uniform in half a step of 2^-score_bits to both sides: a pseudo-random function of the model, the row's id and the host's own values
+of the row, under a key that only this host has.  So a row's score is a function of model and row alone: scored again, alone or in any batch, it has the same bits,
+and whoever changes the guest's part of a row meets the same e_P.  docs/protocols/glm.md says why that is all that anybody can learn of the row.
 Adversary: honest but curious (a guest that replaces the relayed keys could unmask a single host: docs/threat-model.md).
 
-     host P                                                     guest
- 0                                 <--------------------------  ModelName: both hold parts of the same model
- 1   (two or more hosts: pair_masks.py)
- 2   round(z_P / grid) + masks that cancel in the hosts' sum, mod 2^64
-                          Scores  --------------------------->  adds all up, mod 2^64: masks cancel; adds its own predictor
-
-Who learns what: the guest, for each row, the sum of the hosts' rounded predictors; with a single host that is this host's own.
-Cost: 8 bytes a row and host; no encryption.  Error: half a grid step, 2^-(score_bits + 1), a host.
+Who learns what: the guest, for each row, the sum of all parties' predictors and the hosts' errors; where its own weights were revealed it knows its own part of it.
+The arbiter how many rows are scored.  Hosts nothing.  Nobody learns a weight.  Where all weights were revealed the arbiter has no part in it.
+Cost: with shared weights about 4 d_P products modulo n^2 a row and party, one re-randomisation and one opening for s rows; else no encryption.
+Error: half a step of 2^-score_bits, a host.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.channel import broadcast
+from protocols._native import PlainVec
+from protocols.channel import Channel, broadcast
+from protocols.checkpoint import Arrays
+from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import Int64s, check_lengths
-from protocols.errors import DataError, ModelError
-from protocols.glm import pair_masks
-from protocols.message import PUBLIC, REVEALED, Message
+from protocols.errors import DataError, ModelError, RemoteProtocolError
+from protocols.glm import pair_masks, shares
+from protocols.glm.plan import FEATURE, GUARD, SIGMA, WEIGHT
+from protocols.glm.shares import Moved, WeightShares, Words
+from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
 from protocols.session import Session
 
+UNIT = FEATURE + WEIGHT  # fractional bits of a predictor
+VALUE = FEATURE + 6  # |x| <= 2^VALUE: standardised columns are clipped to 64 or less
 MAX_SCORE = 2.0**20
+MAX_ROWS = 1 << 40
+PACK, BASE = 900, 100  # products that a pack costs, and a slot of one weight: they decide how many slots are used
 
 
-class ModelName(Message, disclosure=PUBLIC, learns="the random name of the model that scores"):
+class ModelName(Message, disclosure=PUBLIC, learns="the random name of the model that scores", most_bytes=64):
     model_id: bytes  # (16,)
+
+
+class ScoringStart(
+    Message, disclosure=PUBLIC, learns="the random name of the model that scores, and how many rows are scored", most_bytes=64
+):
+    model_id: bytes  # (16,)
+    rows: int
+
+
+class ShiftedWeights(Message, disclosure=SEALED, learns="nothing: the arbiter's shares of the receiver's own weights, encrypted"):
+    share: CipherVec  # (models * slots * width,)
+
+
+class MaskedProducts(
+    Message, disclosure=BLINDED, learns="for each row scored and each model a number that is uniform (statistically, 80 bits)"
+):
+    packed: CipherVec  # (models * ceil(rows / slots),)
 
 
 class Scores(
     Message,
     disclosure=REVEALED,
     permit="scores-to-guest",
-    learns="for each row the sum of the hosts' linear predictors, rounded (with a single host: that host's own)",
+    learns="for each row its part of the score, with the sender's error: of several hosts only the sum tells something, and of shared weights "
+    "only with what the arbiter sends (with a single host that knows its weights: that host's own linear predictor)",
 ):
-    masked: Int64s  # (n,) mod 2^64
+    masked: Int64s  # (rows * models,) mod 2^64
 
 
-def guest(session: Session, rows: int, model_id: bytes, score_bits: int) -> NDArray[np.float64]:
-    """The sum of the hosts' predictors (rows,), each rounded to 2^-score_bits.  Learns: that sum."""
-    broadcast(session.hosts, ModelName(model_id))  # 0
-    pair_masks.relay(session)  # 1
-    total = np.zeros(rows, dtype=np.uint64)
-    for channel in session.hosts:
-        masked = channel.recv(Scores).masked  # 2
-        check_lengths(channel.peer, rows, masked)
-        total += masked.view(np.uint64)
-    return total.view(np.int64) / 2.0**score_bits
+class ArbiterScores(
+    Message,
+    disclosure=REVEALED,
+    permit="scores-to-guest",
+    learns="for each row, together with what the hosts send, the joint linear predictor with the hosts' errors, and no party's own part of it",
+):
+    masked: Int64s  # (rows * models,) mod 2^64
 
 
-def host(session: Session, predictor: NDArray[np.float64], model_id: bytes, score_bits: int) -> None:
-    """Sends this host's linear predictor (rows,), rounded to 2^-score_bits.  Raises ModelError if the guest scores another model, DataError beyond 2^20."""
-    if session.guest.recv(ModelName).model_id != model_id:  # 0
+class ScoresAdded(Message, disclosure=PUBLIC, learns="that the rows are scored"):
+    done: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Own:
+    """A data party's own part of the scores.  x (rows, width): its columns in units of 2^-FEATURE; error (rows, models): a host's, in units of 2^-UNIT;
+    arbiter: whether any party's weights are shared with it."""
+
+    model_id: bytes
+    x: NDArray[np.int64]
+    shares: WeightShares
+    arbiter: bool
+    error: NDArray[np.int64] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and models."""
+        return len(self.x), self.shares.latest.shape[0]
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How products are packed: bits of a mask and of a slot, and how many slots."""
+
+    mask: int
+    width: int
+    count: int
+
+    @classmethod
+    def of(cls, key: EncryptionKey, rows: int, width: int) -> Slots:
+        """For so many rows of a party with so many weights: the same at both holders of the shares."""
+        mask = 64 + VALUE + width.bit_length() + SIGMA + 1
+        slot = mask + GUARD
+        useful = math.isqrt(max(1, rows * PACK // (BASE * width)))
+        return cls(mask, slot, max(1, min(key.plain_bits // slot, useful, rows)))
+
+
+def guest(session: Session, own: Own) -> tuple[NDArray[np.float64], Moved | None]:
+    """Joint predictors (rows, models), and the guest's share of its weights from now on, where these are shared.  Learns: these predictors.
+
+    Raises DataError beyond 2^20, ProtocolError.
+    """
+
+    def score() -> tuple[NDArray[np.float64], Moved | None]:
+        others = [*session.hosts, *([session.arbiter] if own.arbiter else [])]
+        broadcast(others, ScoringStart(own.model_id, own.size[0]))  # 0
+        if not own.size[0]:
+            return np.zeros(own.size), None
+        pair_masks.relay(session)
+        total, moved = part(session, own)  # 1, 2
+        for channel in session.hosts:
+            total = total + received(channel, Scores, own.size)  # 3
+        if own.arbiter:
+            total = total + received(session.arbiter, ArbiterScores, own.size)
+        found = total.view(np.int64) / 2.0**UNIT
+        if not np.all(np.abs(found) < MAX_SCORE):
+            raise DataError("a score is beyond 2^20", remedy="Look for extreme values in the columns", party=session.me)
+        broadcast(others, ScoresAdded(True))  # 4
+        return found, moved
+
+    return session.once(score, lambda done: {"scores": done[0], **saved(done[1])}, lambda kept: (kept["scores"], loaded(kept)))
+
+
+def host(session: Session, own: Own) -> Moved | None:
+    """A host's side.  Raises ModelError if the guest scores another model."""
+
+    def score() -> Moved | None:
+        start = session.guest.recv(ScoringStart)  # 0
+        check_model(session, start, own.model_id)
+        check_lengths(session.roles.guest, start.rows, own.x)
+        if not start.rows:
+            return None
+        masks = pair_masks.agree(session, "score")
+        words, moved = part(session, own)  # 1, 2
+        if own.error is not None:
+            words = words + own.error.view(np.uint64)
+        flat = words.ravel() + masks.words(words.size)
+        session.guest.send(Scores(flat.view(np.int64)))  # 3
+        session.guest.recv(ScoresAdded)  # 4
+        return moved
+
+    return session.once(score, saved, loaded)
+
+
+def arbiter(session: Session, key: DecryptionKey, model_id: bytes, held: Mapping[str, WeightShares]) -> dict[str, Moved]:
+    """The arbiter's side, where it holds shares of any party's weights.  Learns: how many rows are scored.
+
+    Raises ModelError (another model, or shares that do not fit), PlaintextOverflow, ProtocolError.
+    """
+
+    def score() -> dict[str, Moved]:
+        start = session.guest.recv(ScoringStart)  # 0
+        check_model(session, start, model_id)
+        if not 0 <= start.rows < MAX_ROWS:
+            raise RemoteProtocolError(f"{session.roles.guest} scores an impossible number of rows", party=session.roles.guest)
+        if not start.rows:
+            return {}
+        moved = {party: serve(session, key, party, shares, start.rows) for party, shares in held.items()}  # 1
+        (models,) = {one.words.shape[0] for one in moved.values()}
+        total = np.zeros((start.rows, models), np.uint64)
+        for party, one in moved.items():
+            total += opened(session.channels[party], key, one.words.shape, start.rows)  # 2
+        session.guest.send(ArbiterScores(total.ravel().view(np.int64)))  # 3
+        session.guest.recv(ScoresAdded)  # 4
+        return moved
+
+    return session.once(
+        score,
+        lambda done: {f"{party} {name}": array for party, one in done.items() for name, array in saved(one).items()},
+        lambda kept: {p: Moved(kept[f"{p} name"].tobytes(), kept[f"{p} share"]) for p in held if f"{p} name" in kept},
+    )
+
+
+def part(session: Session, own: Own) -> tuple[Words, Moved | None]:
+    """Steps 1 and 2 at a data party: (rows, models) its share of its part of the scores; without a share at the arbiter all of it."""
+    if own.shares.whole:
+        return times(own.x, own.shares.latest), None
+    rows, models = own.size
+    key = session.keys.of(session.roles.arbiter)
+    assert key is not None
+    moved = shares.move(session, own.shares)  # 1
+    slots, width = Slots.of(key, rows, own.x.shape[1]), own.x.shape[1]
+    theirs = session.arbiter.recv(ShiftedWeights).share
+    check_lengths(session.roles.arbiter, models * slots.count * width, theirs, what="weights")
+    if not np.all(np.abs(own.x) <= 1 << VALUE):
+        raise DataError("a standardised value is beyond 64", remedy="Look for extreme values in the columns", party=session.me)
+    packed, masked = products(session, theirs, own.x, models, slots)  # 2
+    session.arbiter.send(MaskedProducts(packed))
+    return times(own.x, moved.words) - masked, moved
+
+
+def products(session: Session, theirs: CipherVec, x: NDArray[np.int64], models: int, slots: Slots) -> tuple[CipherVec, Words]:
+    """[[X b + m]], s rows a ciphertext, model by model; and m modulo 2^64 (rows, models)."""
+    rows, width = x.shape
+    packs = -(-rows // slots.count)
+    filled = np.zeros((packs * slots.count, width), np.int64)
+    filled[:rows] = x
+    filled = filled.reshape(packs, slots.count * width)
+    found, masks = list[CipherVec](), list[Words]()
+    for model in range(models):
+        bases = theirs.take(np.arange(slots.count * width) + model * slots.count * width)
+        product = bases.matmul(filled)
+        mask = session.seed("score mask", product.digest()).integers(rows, slots.mask)
+        found.append(product.add_plain(mask.pack(slots.width, slots.count)))
+        masks.append(shares.words_of(mask))
+    packed = found[0]
+    for more in found[1:]:
+        packed = packed.concat(more)
+    return packed.rerandomise(session.seed("masked products", packed.digest()), to_holder=True), np.stack(masks, axis=1)
+
+
+def serve(session: Session, key: DecryptionKey, party: str, held: WeightShares, rows: int) -> Moved:
+    """Step 1 at the arbiter: moves its share of one party's weights and hands it over, encrypted once for every slot."""
+    moved = shares.follow(session, party, held)
+    models, width = moved.words.shape
+    slots = Slots.of(key.public, rows, width)
+    plain = PlainVec.zeros(0)
+    for model in range(models):
+        own = shares.integers_of(moved.words[model])
+        for k in range(slots.count):
+            plain = plain.concat(own.shift_left(k * slots.width))
+    session.channels[party].send(ShiftedWeights(key.encrypt(plain, session.seed("shifted weights", plain.to_bytes()))))
+    return moved
+
+
+def opened(channel: Channel, key: DecryptionKey, shape: tuple[int, ...], rows: int) -> Words:
+    """Step 2 at the arbiter: one party's masked products (rows, models) modulo 2^64."""
+    models, width = shape
+    slots, packed = Slots.of(key.public, rows, width), channel.recv(MaskedProducts).packed
+    packs = -(-rows // slots.count)
+    check_lengths(channel.peer, models * packs, packed, what="packed products")
+    each = [packed.take(np.arange(packs) + model * packs) for model in range(models)]
+    return np.stack([shares.words_of(key.open_packed(one, slots.width, slots.count, rows, max_bits=slots.mask)) for one in each], axis=1)
+
+
+def times(x: NDArray[np.int64], words: Words) -> Words:
+    """x (rows, width) times words (models, width), modulo 2^64: (rows, models)."""
+    unsigned = x.view(np.uint64)
+    return np.stack([(unsigned * one).sum(axis=1, dtype=np.uint64) for one in words], axis=1)
+
+
+def received(channel: Channel, kind: type[Scores] | type[ArbiterScores], size: tuple[int, int]) -> Words:
+    masked = channel.recv(kind).masked
+    check_lengths(channel.peer, size[0] * size[1], masked)
+    return masked.view(np.uint64).reshape(size)
+
+
+def check_model(session: Session, start: ScoringStart, model_id: bytes) -> None:
+    if start.model_id != model_id:
         raise ModelError(
             f"{session.roles.guest} scores with another model than this party's part belongs to",
             remedy="Give every party the model folder of the same run",
             party=session.me,
         )
-    if not np.all(np.abs(predictor) < MAX_SCORE):
-        raise DataError("a score is not finite or beyond 2^20", remedy="Look for extreme values in the columns", party=session.me)
-    total = np.rint(predictor * 2.0**score_bits).astype(np.int64).view(np.uint64)
-    masks = pair_masks.agree(session, "score")  # 1
-    session.guest.send(Scores((total + masks.words(len(total))).view(np.int64)))  # 2
+
+
+def saved(moved: Moved | None) -> Arrays:
+    """As a mark keeps it."""
+    return {} if moved is None else {"name": np.frombuffer(moved.name, np.uint8), "share": moved.words}
+
+
+def loaded(kept: Arrays) -> Moved | None:
+    return Moved(kept["name"].tobytes(), kept["share"]) if "name" in kept else None

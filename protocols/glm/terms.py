@@ -32,8 +32,8 @@ MAX_SCALE = 19  # log2: labels' means and row weights stay below; smaller ones t
 class Terms:
     """What the parties agreed on.  passes: None to plan them.  weighted: rows carry weights.  weight_bits: final weights are revealed rounded to 2^-weight_bits.
 
-    models: how many are trained, and so how many weights a column revealed; 0: as many as the guest says.  stopping: None to make all passes.
-    sgd: None for steps over all rows."""
+    models: how many are trained, and so how many weights a column; 0: as many as the guest says.  stopping: None to make all passes.
+    sgd: None for steps over all rows.  reveal: whose final weights are revealed to their owner, out of "guest" and "hosts"; the others' stay shared with the arbiter."""
 
     link: Link
     penalty: Penalty
@@ -44,6 +44,7 @@ class Terms:
     models: int = 0
     stopping: Stopping | None = None
     sgd: Sgd | None = None
+    reveal: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.sgd is not None and self.stopping is not None:

@@ -9,7 +9,7 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
                                  <----------------------  TrainingStart: ceil(log2 n) -------> for the scale of steps
                                  <----------------------  LabelScale (where needed) ---------> for the curvature's bound, and how many passes
                                  <----------------------  RowOrder (mini-batches), to hosts    batches.py
-         Columns: how many weights it has  -------------------------------------------------->
+         Columns: how many weights it has  (hosts) ->  and  ---------------------------------->
  each model (one, or one-vs-rest one a class), each step: a pass over all rows, or a batch of them
   1                              <-----------------------------------------------------------  WeightShare [[b_P]], to each P alone
          [[z_P]] = X_P w_P, masked  Predictor -----------> [[z]] = [[z_G]] + sum of [[z_P]]     predictors.py
@@ -19,35 +19,37 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
   4      a_P += step (m_P >> shift)                                                        b_P -= step ((g_P + m_P) >> shift)
          where the job asks for it, every few passes: a look at the loss, and the arbiter's verdict whether training goes on (stopping.py)
  when all models are trained, one after the other (no message between two of them, so that each goes on from its own last passes after a kill)
-  5                              <-----------------------------------------------------------  FinalShare b_P, rounded, to P alone: w_P = a_P + b_P
+  5      keeps a_P                                                                          keeps b_P, modulo 2^64 (shares.py): rows are scored from shares (scoring.py)
+         only where the job reveals P's weights to P:
+                                 <-----------------------------------------------------------  GuestWeights, HostWeights: b_P modulo 2^(SCORE + 1), rounded, to P alone
 
-Who learns what: P its own final weights (that is the prescribed output); the arbiter ceil(log2 n), the number of models and each party's number of columns,
+Who learns what: the arbiter and the guest each party's number of columns, the arbiter ceil(log2 n) and the number of models,
 and what the link declares; hosts and arbiter up to three powers of two where the job has counts, row weights or planned passes; nobody any gradient, residual, predictor or
-intermediate weight.
+intermediate weight, and a final weight only its owner, where the job reveals it.
 Cost a pass of n rows: hosts n re-randomisations and about 2 n d_P products modulo n^2 in step 1 and 3 each; the guest those products; the link; a few decryptions.
 Error: the weights equal those of the same integer arithmetic in the clear within 3 units of 2^-24 a step (docs/protocols/glm.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols import key_offer
-from protocols._native import Overflow, PlainVec
+from protocols._native import PlainVec
 from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
-from protocols.codec import check_lengths
+from protocols.codec import Int64s, check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.glm import batches, pair_masks, predictors, stopping
-from protocols.glm.block import Block, Share, weights
+from protocols.glm.block import Block, Share
 from protocols.glm.links import Weighted
-from protocols.glm.plan import WEIGHT, Plan, Step, rows_log2
+from protocols.glm.plan import SCORE, WEIGHT, Plan, Step, rows_log2
 from protocols.glm.sealed_link import refuse_beyond
+from protocols.glm.shares import WeightShares, Words, words_of
 from protocols.glm.stopping import Judging, Progress
 from protocols.glm.terms import Terms, announce, receive_start
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
@@ -70,12 +72,27 @@ class HeldOut:
 
 
 class Trained(NamedTuple):
-    """A data party's own final weights (models, d), the name of the model, after how many passes each training ended, and whether all ended by their loss that were to."""
+    """A data party's own shares of its final weights, or these themselves where they are revealed to it, the name of the model, after how many passes each training
+    ended, whether all ended by their loss that were to, and at the guest how many weights each host has."""
 
-    weights: NDArray[np.float64]
+    shares: WeightShares  # of (models, d)
     model_id: bytes
     passes: tuple[int, ...]
     settled: bool
+    columns: dict[str, int]
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """(models, d), of a party that knows them."""
+        return self.shares.weights()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the arbiter keeps: the model's name, and by party its share of the weights that stay shared."""
+
+    model_id: bytes
+    shares: dict[str, WeightShares] = field(default_factory=dict)
 
 
 class Columns(Message, disclosure=PUBLIC, learns="how many weights the sender's part of the model has"):
@@ -92,14 +109,17 @@ class MaskedGradient(
     packed: CipherVec  # (ceil(d_P / slots),)
 
 
-class FinalShare(Message, disclosure=REVEALED, permit="final-weights-to-owner", learns="its own final weights, rounded"):
-    share: PlainVec  # (d_P,)
+class GuestWeights(Message, disclosure=REVEALED, permit="guest-weights-to-guest", learns="its own final weights, rounded"):
+    share: Int64s  # (models * d_P,) modulo 2^(SCORE + 1 + weight_bits), in units of 2^-weight_bits
 
 
-# What is done with the shares of a trained model in place of step 5 (fold_scores.py).
-End = Callable[[Session, Block, Share], NDArray[np.float64]]
-HostEnd = Callable[[Session, Block, Share, pair_masks.PairMasks, int], None]
-ArbiterEnd = Callable[[Session, DecryptionKey, dict[str, Share]], None]
+class HostWeights(Message, disclosure=REVEALED, permit="host-weights-to-host", learns="its own final weights, rounded"):
+    share: Int64s  # as of GuestWeights
+
+
+def reveals(terms: Terms, session: Session, party: str) -> bool:
+    """Whether this party is told its own final weights."""
+    return ("guest" if party == session.roles.guest else "hosts") in terms.reveal
 
 
 def guest(
@@ -110,13 +130,12 @@ def guest(
     model_id: bytes,
     weights: NDArray[np.float64] | None = None,
     held_out: HeldOut | None = None,
-    end: End | None = None,
 ) -> Trained:
     """x (n, d) float64, standardised and clipped; targets (models, n) as the link wants them; weights (models, n), positive, where terms are `weighted`;
-    model_id (16,) bytes, the same for all parts; held_out: the rows that decide when training ends, where terms say so.  Returns weights (models, d + 1), the
-    intercept last (without one: d); or what `end` makes of each model's share.
+    model_id (16,) bytes, the same for all parts; held_out: the rows that decide when training ends, where terms say so.  Returns shares of the
+    weights (models, d + 1), the intercept last (without one: d).
 
-    Learns: its own final weights.  Raises ConfigError (head-room), DataError (labels and weights out of bounds), InvalidKey, ProtocolError.
+    Learns: how many weights each host has, and where terms reveal it its own final weights.  Raises ConfigError (head-room), DataError (labels and weights out of bounds), InvalidKey, ProtocolError.
     """
     key = accepted_key(session)
     told = announce(session, terms, targets, model_id, weights)
@@ -125,9 +144,13 @@ def guest(
     look = stopping.Look.of(session, terms.stopping, plan, told.link, block, None if held_out is None else held_out.x)
     looked = HeldOut(x, targets, weights) if held_out is None else held_out
     session.arbiter.send(Columns(block.width))
+    columns = {host: receive_columns(session, host) for host in session.roles.hosts}
+    for name, count in columns.items():
+        session.allowance.partner_columns(name, count)
+    if "hosts" in terms.reveal:
+        session.allowance.label_numbers("weights", {name: count * len(targets) for name, count in columns.items()}, len(x))
     pair_masks.relay(session)
-    trained: list[Share | NDArray[np.float64]] = []
-    passes, settled = [], True
+    trained, passes, settled = list[Share](), [], True
     for model, y in enumerate(targets):
         row_weights = None if weights is None else weights[model]
         if isinstance(link, Weighted):
@@ -146,19 +169,16 @@ def guest(
             descend(session, plan, here, share, d, theirs, progress.step(planned))  # 3, 4
             if look is not None and look.due(planned):
                 stopping.guest(session, look, progress, planned, *looked.of(model))
-        trained.append(share if end is None else end(session, block, share))
+        trained.append(share)
         passes.append(progress.passes(plan.passes))
         settled &= progress.over or terms.stopping is None
-    found = [receive_weights(session, one) if isinstance(one, Share) else one for one in trained]  # 5
-    return Trained(np.stack(found), model_id, tuple(passes), settled)
+    return Trained(own_shares(session, terms, trained, model_id), model_id, tuple(passes), settled, columns)  # 5
 
 
-def host(
-    session: Session, x: NDArray[np.float64], terms: Terms, held_out: NDArray[np.float64] | None = None, end: HostEnd | None = None
-) -> Trained:
-    """x (n, d) float64, standardised and clipped, rows in the shared order; held_out (m, d), as at the guest.  Returns weights (models, d), or after `end` none.
+def host(session: Session, x: NDArray[np.float64], terms: Terms, held_out: NDArray[np.float64] | None = None) -> Trained:
+    """x (n, d) float64, standardised and clipped, rows in the shared order; held_out (m, d), as at the guest.  Returns shares of the weights (models, d).
 
-    Learns: its own final weights.  Raises ConfigError (head-room), InvalidKey, ProtocolError.
+    Learns: where terms reveal it its own final weights.  Raises ConfigError (head-room), InvalidKey, ProtocolError.
     """
     key = accepted_key(session)
     told = receive_start(session, terms)
@@ -166,7 +186,7 @@ def host(
         raise RemoteProtocolError(f"{session.roles.guest} trains on another number of rows", party=session.roles.guest)
     plan = told.plan(key)
     block, order = Block.of(x, plan, intercept=False, models=told.start.models), batches.receive(session, plan, len(x))
-    session.arbiter.send(Columns(block.width))
+    broadcast([session.guest, session.arbiter], Columns(block.width))
     look = stopping.Look.of(session, terms.stopping, plan, told.link, block, held_out)
     masks = pair_masks.agree(session, "predictor")
     trained, passes, settled = list[Share](), [], True
@@ -182,19 +202,14 @@ def host(
             descend(session, plan, here, share, d, theirs, progress.step(planned))  # 3, 4
             if look is not None and look.due(planned):
                 stopping.host(session, look, progress, planned, masks, use)
-        if end is None:
-            trained.append(share)
-        else:
-            end(session, block, share, masks.apart("fold"), model)
+        trained.append(share)
         passes.append(progress.passes(plan.passes))
         settled &= progress.over or terms.stopping is None
-    found = [receive_weights(session, one) for one in trained]  # 5
-    return Trained(np.stack(found) if found else np.zeros((0, block.width)), told.start.model_id, tuple(passes), settled)
+    return Trained(own_shares(session, terms, trained, told.start.model_id), told.start.model_id, tuple(passes), settled, {})  # 5
 
 
-def arbiter(session: Session, key: DecryptionKey, terms: Terms, end: ArbiterEnd | None = None) -> bytes:
-    """Opens masked gradients and keeps its share of every party's weights, of which it reveals `weight_bits` fractional bits (or gives them to `end`);
-    returns the model's name.
+def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
+    """Opens masked gradients and keeps its share of every party's weights, except of those whose weights terms reveal: these get it, `weight_bits` fractional bits of it.
 
     Learns: sizes only, and what the link declares.  Raises DataError (as the link does), PlaintextOverflow, ProtocolError."""
     if session.keys.of(session.me) is None:
@@ -221,14 +236,16 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms, end: ArbiterEnd 
                 stopping.arbiter(session, key, plan, told.link, progress, planned, penalised)
             if planned.last or progress.over:
                 refuse_beyond(session, progress.beyond)
-        if end is None:
-            trained.append(shares)
+        trained.append(shares)
+    model_id, kept = told.start.model_id, dict[str, WeightShares]()
+    for channel in parties:
+        own = [shares[channel.peer].point for shares in trained]
+        if reveals(terms, session, channel.peer):
+            kind = GuestWeights if channel.peer == session.roles.guest else HostWeights
+            channel.send(kind(rounded(own, terms.weight_bits)))  # 5
         else:
-            end(session, key, shares)
-    for shares in trained:
-        for channel in parties:
-            channel.send(FinalShare(rounded(shares[channel.peer].point, terms.weight_bits)))  # 5
-    return told.start.model_id
+            kept[channel.peer] = WeightShares.first(np.stack([words_of(point) for point in own]), model_id)
+    return Kept(model_id, kept)
 
 
 def descend(session: Session, plan: Plan, block: Block, share: Share, residual: CipherVec, theirs: CipherVec, step: Step) -> None:
@@ -241,10 +258,32 @@ def descend(session: Session, plan: Plan, block: Block, share: Share, residual: 
     share.step(-mask, plan.shift, step)
 
 
-def rounded(share: PlainVec, bits: int) -> PlainVec:
-    """The nearest multiples of 2^-bits, in units of 2^-WEIGHT: the owner's own share keeps its last bits, so that its weights are right to half of 2^-bits."""
-    drop = WEIGHT - bits
-    return (share + PlainVec.from_i64(np.full(len(share), (1 << drop) >> 1))).shift_right(drop).shift_left(drop)
+def own_shares(session: Session, terms: Terms, trained: list[Share], model_id: bytes) -> WeightShares:
+    """Step 5 at a data party, of all its models."""
+    words = np.stack([words_of(share.point) for share in trained])
+    if not reveals(terms, session, session.me):
+        return WeightShares.first(words, model_id)
+    guests = session.me == session.roles.guest
+    theirs = session.arbiter.recv(GuestWeights).share if guests else session.arbiter.recv(HostWeights).share
+    check_lengths(session.roles.arbiter, words.size, theirs, what="weights")
+    if theirs.min() < 0 or theirs.max() >= 1 << (SCORE + 1 + terms.weight_bits):
+        raise RemoteProtocolError(f"{session.roles.arbiter} sent a share of the weights that is none", party=session.roles.arbiter)
+    return WeightShares.known(whole(words, theirs.reshape(words.shape), terms.weight_bits))
+
+
+def rounded(shares: list[PlainVec], bits: int) -> NDArray[np.int64]:
+    """The nearest multiples of 2^-bits modulo 2^(SCORE + 1), in units of 2^-bits, model after model: the owner's own share keeps its last bits, so that its weights
+    are right to half of 2^-bits.  What is left of a share is as much as a weight can hold, so that no other number fits in."""
+    half = np.uint64((1 << (WEIGHT - bits)) >> 1)
+    words: Words = np.concatenate([words_of(share) for share in shares])
+    return np.asarray(((words + half) >> np.uint64(WEIGHT - bits)) & np.uint64((1 << (SCORE + 1 + bits)) - 1), dtype=np.int64)
+
+
+def whole(own: Words, theirs: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """The weights, in units of 2^-WEIGHT and in [-2^SCORE, 2^SCORE), from the own share and what `rounded` left of the arbiter's."""
+    span = SCORE + 1 + WEIGHT
+    total = (own + (theirs.view(np.uint64) << np.uint64(WEIGHT - bits))) << np.uint64(64 - span)
+    return np.asarray(total.view(np.int64) >> (64 - span))
 
 
 def accepted_key(session: Session) -> EncryptionKey:
@@ -257,14 +296,3 @@ def receive_columns(session: Session, party: str) -> int:
     if not 1 <= count <= MAX_COLUMNS:
         raise RemoteProtocolError(f"{party} announced an impossible number of columns", party=party)
     return count
-
-
-def receive_weights(session: Session, share: Share) -> NDArray[np.float64]:
-    theirs = session.arbiter.recv(FinalShare).share
-    check_lengths(session.roles.arbiter, len(share.point), theirs, what="weights")
-    try:
-        return weights(share.point, theirs)
-    except Overflow:
-        raise RemoteProtocolError(
-            f"{session.roles.arbiter} sent a share of the weights that adds up to none", party=session.roles.arbiter
-        ) from None

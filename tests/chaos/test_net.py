@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from protocols import channel
+from protocols import channel, glm
 from protocols._native import PlainVec
 from protocols.channel import Channel
 from protocols.checkpoint import Mark, Position
@@ -19,10 +19,11 @@ from protocols.cipher import Keyring
 from protocols.codec import encode
 from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError, VFLError
 from protocols.glm.block import Share
-from protocols.glm.training import FinalShare, receive_weights
+from protocols.glm.links import IDENTITY
+from protocols.glm.training import GuestWeights, own_shares
 from protocols.randomness import Randomness
 from protocols.session import Roles, Session
-from tests.harness import TOY
+from tests.harness import KNOWN, TOY
 from vfl.chaos import net, network, show
 from vfl.chaos.memory import MemoryKeeper
 from vfl.chaos.net import Outcome, storm, under, undisturbed
@@ -110,14 +111,15 @@ def believe_marks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_planted_fault_without_marks_another_model_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bit of the arbiter's share of the guest's final weights, which it sends before it confirms."""
+    """A bit of the arbiter's part of the scores, which it sends before it confirms."""
     run = RUNS["logistic-regression"]()
     expected, traffic = undisturbed(run)
     believe_marks(monkeypatch)
     way = ("arbiter", "guest")
     breaks = [Break(way, traffic[way] - back, Fault.FLIP, at) for back in (1, 2) for at in (0.6, 0.7)]
     outcomes = [under(run, ((hit,),), expected) for hit in breaks]
-    assert not any(outcome.wrong for outcome in outcomes)  # what the parties sign at the end of the run still finds it
+    found = {what for outcome in outcomes for what in outcome.wrong}
+    assert not any("another result" in what for what in found)  # what the parties sign at the end of the run still finds it
     monkeypatch.setattr(channel, "chained", lambda before, digest: before)
     assert "guest has another result" in {what for hit in breaks for what in under(run, ((hit,),), expected).wrong}
 
@@ -152,21 +154,21 @@ def test_contents_that_a_peer_has_changed_end_in_typed_errors_at_length(name: st
     assert len(changed(name, 600, monkeypatch)) >= 4
 
 
-@pytest.mark.parametrize("values", [[2**62, 2**62], [-(2**200), 0]])
-def test_a_share_of_final_weights_that_adds_up_to_none_is_refused(values: list[int]) -> None:
+@pytest.mark.parametrize("values", [[1 << 19, 0], [-1, 0]])
+def test_a_share_of_final_weights_that_is_none_is_refused(values: list[int]) -> None:
     """What changed contents found first."""
 
     class Arbiter:
         me, peer = "guest", "arbiter"
 
         def recv(self, timeout: float) -> bytes:
-            return encode(FinalShare(PlainVec.from_ints(values)), ["guest"], "arbiter")
+            return encode(GuestWeights(np.array(values, np.int64)), ["guest"], "arbiter")
 
     channels = {"arbiter": Channel(Arbiter(), Keyring())}  # type: ignore[arg-type]
     session = Session("guest", Roles("guest", ("host",), "arbiter"), channels, Randomness("guest", bytes(32), b""), Keyring(), TOY)
-    share = Share.start(PlainVec.from_ints([2**62, 2**62]))
+    share, terms = Share.start(PlainVec.from_ints([2**62, 2**62])), glm.Terms(IDENTITY, glm.Penalty(1.0), 5, weight_bits=10, reveal=KNOWN)
     with pytest.raises(RemoteProtocolError, match="arbiter sent a share of the weights"):
-        receive_weights(session, share)
+        own_shares(session, terms, [share], bytes(16))
 
 
 def test_planted_fault_a_state_that_is_not_restored_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

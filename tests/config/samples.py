@@ -15,7 +15,7 @@ keys = [["national_id"]]
 [model]
 kind = "logistic-regression"
 [disclosure]
-allow = ["intersection-to-parties", "final-weights-to-owner", "edge-count-to-arbiter", "scores-to-guest"]
+allow = ["intersection-to-parties", "edge-count-to-arbiter", "scores-to-guest"]
 """
 
 

@@ -37,7 +37,7 @@ def test_a_permission_that_no_message_needs_is_not_told_as_disclosed(write):
     print_permits(job, Console(file=text, width=400))
     disclosed, _, caution = text.getvalue().partition("caution")
     assert "edge-count-to-arbiter" not in disclosed
-    assert "final-weights-to-owner" in disclosed
+    assert "scores-to-guest" in disclosed
     assert "edge-count-to-arbiter, which none of its messages needs" in caution
     party = SimpleNamespace(role="guest", name="bank")
     assert "edge-count-to-arbiter" not in result_frame(job, party, datetime.datetime.now(datetime.UTC), "run")["permits"]

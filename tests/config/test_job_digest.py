@@ -13,8 +13,8 @@ def test_the_digest_does_not_depend_on_formatting(write):
     spelt = MINIMAL.replace("[model]", "[model]\nC = 1 # the default\nmax_iter=100").replace("\n", "\r\n")
     spelt += 'score_bits = 0xA\r\n[crypto]\r\nkey_bits = 3_072\r\n[split]\r\nseed = 0\r\n"test" = 25e-2\r\n'
     spelt = spelt.replace(
-        '["intersection-to-parties", "final-weights-to-owner", "edge-count-to-arbiter", "scores-to-guest"]',
-        "['scores-to-guest',\r\n 'intersection-to-parties',\r\n 'edge-count-to-arbiter',\r\n 'final-weights-to-owner', ]",
+        '["intersection-to-parties", "edge-count-to-arbiter", "scores-to-guest"]',
+        "['scores-to-guest',\r\n 'intersection-to-parties',\r\n 'edge-count-to-arbiter', ]",
     )
     spelt = spelt.replace('keys = [["national_id"]]', 'keys = [["national_id"]]\nnormalise.national_id = "text"')
     assert load_job(write(spelt)).digest == job.digest
@@ -45,9 +45,21 @@ def test_the_digest_depends_on_every_value(write, section, line):
     assert load_job(write(with_key(section, line))).digest != load_job(write(MINIMAL)).digest
 
 
+def test_a_former_permission_stands_for_what_it_is_called_now(write):
+    former, both = (
+        with_key("disclosure", f'allow = ["intersection-to-parties", {names}, "edge-count-to-arbiter", "scores-to-guest"]')
+        for names in ('"final-weights-to-owner"', '"host-weights-to-host", "guest-weights-to-guest"')
+    )
+    old, new = load_job(write(former)), load_job(write(both))
+    assert old.digest == new.digest != load_job(write(MINIMAL)).digest
+    assert old.reveal == ("guest", "hosts")
+    assert "final-weights-to-owner" not in old.canonical.decode()
+    assert load_job(write(MINIMAL)).reveal == ()
+
+
 def test_the_digest_is_frozen(write):
     """Another digest here means that releases no longer agree on a job: change the file format's version then."""
-    assert load_job(write(MINIMAL)).digest.hex() == "1102c25f022e63bec2b4fc6e275f26a349ad982a8c074621ec1b47fe37b01173"
+    assert load_job(write(MINIMAL)).digest.hex() == "f367cb9813c3e810055a5eb18a3c3ab80def49903858ced5327d8ce32acd5781"
 
 
 def test_a_job_survives_its_canonical_json(write):

@@ -126,7 +126,7 @@ BAD = [
         "disclosure",
         'allow = ["intersection-to-parties", "scores-to-guest"]',
         "disclosure.allow",
-        'add "final-weights-to-owner"',
+        'add "edge-count-to-arbiter"',
     ),
     ("disclosure", 'allow = ["everything"]', "disclosure.allow", "not known"),
     ("disclosure", 'allow = ["scores-to-guest", "scores-to-guest"]', "disclosure.allow", "twice"),
@@ -171,9 +171,9 @@ def test_a_missing_section_is_named(write, section):
 
 def test_no_disclosure_section_says_what_would_be_disclosed(write):
     said = refusal(write(MINIMAL[: MINIMAL.index("[disclosure]")]))
-    for permit in ("intersection-to-parties", "final-weights-to-owner", "edge-count-to-arbiter", "scores-to-guest"):
+    for permit in ("intersection-to-parties", "edge-count-to-arbiter", "scores-to-guest"):
         assert f"'{permit}' ({PERMITS[permit]})" in said
-    assert 'write allow = ["intersection-to-parties", "final-weights-to-owner", "edge-count-to-arbiter", "scores-to-guest"]' in said
+    assert 'write allow = ["intersection-to-parties", "edge-count-to-arbiter", "scores-to-guest"]' in said
 
 
 def test_two_hosts_need_one_permission_more(write):
@@ -183,7 +183,6 @@ def test_two_hosts_need_one_permission_more(write):
     assert needed_permits(job) == (
         "intersection-to-parties",
         "intersection-sizes-to-arbiter",
-        "final-weights-to-owner",
         "edge-count-to-arbiter",
         "scores-to-guest",
     )
@@ -297,7 +296,6 @@ def test_passes_that_are_planned_or_end_early_are_told_and_need_their_permits(wr
     text = with_key("model", 'max_iter = "auto"\ntol = 1e-3\nearly_stopping = true\nvalidation_fraction = 0.2', MINIMAL)
     job = load_job(write(text.replace('"scores-to-guest"', '"scores-to-guest", "label-scale-to-parties", "loss-to-arbiter"')))
     assert job.model.permits == (
-        "final-weights-to-owner",
         "edge-count-to-arbiter",
         "label-scale-to-parties",
         "loss-to-arbiter",

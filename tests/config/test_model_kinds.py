@@ -26,7 +26,7 @@ SHARED = with_key(
 )
 SCORECARD = with_key(
     "disclosure",
-    'allow = ["intersection-to-parties", "final-weights-to-owner", "edge-count-to-arbiter", "scores-to-guest", "bin-events-to-guest", "woe-to-host"]',
+    'allow = ["intersection-to-parties", "edge-count-to-arbiter", "scores-to-guest", "bin-events-to-guest", "woe-to-host"]',
     with_key("model", 'kind = "scorecard"'),
 )
 SEVERAL = ('hosts = ["telecom", "shop"]', SHARED.replace('"node-rows', '"intersection-sizes-to-arbiter", "node-rows'))

@@ -27,7 +27,7 @@ certificate = "peers/trustco.pem"
 source = "customers.csv"
 label = "default"
 [policy]
-allow = ["final-weights-to-owner", "edge-count-to-arbiter", "scores-to-guest", "intersection-to-parties"]
+allow = ["edge-count-to-arbiter", "scores-to-guest", "intersection-to-parties"]
 """
 HOST = """\
 name = "telecom"
@@ -44,7 +44,7 @@ address = "10.0.0.3:7443"
 [data]
 source = "customers.csv"
 [policy]
-allow = ["final-weights-to-owner", "edge-count-to-arbiter", "scores-to-guest", "intersection-to-parties"]
+allow = ["edge-count-to-arbiter", "scores-to-guest", "intersection-to-parties"]
 """
 ARBITER = """\
 name = "trustco"
@@ -59,7 +59,7 @@ address = "10.0.0.1:7443"
 [peers.telecom]
 certificate = "peers/telecom.pem"
 [policy]
-allow = ["final-weights-to-owner", "edge-count-to-arbiter", "scores-to-guest", "intersection-to-parties"]
+allow = ["edge-count-to-arbiter", "scores-to-guest", "intersection-to-parties"]
 """
 
 
@@ -225,7 +225,7 @@ def test_a_key_column_is_neither_label_nor_feature(load, job):
     assert 'data.columns names "customer_id"' in fails(ConfigError, job(), party)
 
 
-@pytest.mark.parametrize("permit", ["intersection-to-parties", "final-weights-to-owner", "edge-count-to-arbiter", "scores-to-guest"])
+@pytest.mark.parametrize("permit", ["intersection-to-parties", "edge-count-to-arbiter", "scores-to-guest"])
 @pytest.mark.parametrize("text", [GUEST, HOST, ARBITER])
 def test_a_job_outside_the_policy_is_refused_and_says_what_it_discloses(load, job, text, permit):
     said = fails(DisclosureRefused, job(), load(text.replace(f'"{permit}", ', "").replace(f', "{permit}"', "")))

@@ -9,7 +9,7 @@ import protocols
 from protocols.alignment.psi import IntersectionSize
 from protocols.errors import DisclosureRefused
 from protocols.glm.scoring import Scores
-from protocols.glm.training import Columns, FinalShare
+from protocols.glm.training import Columns, HostWeights
 from protocols.message import _KINDS, PUBLIC, REVEALED, Message, registry
 from tests.config.samples import Recorder, channels
 from vfl.config import PERMITS
@@ -53,7 +53,7 @@ def test_what_one_of_them_does_not_allow_stays(job, policy, where):
     assert there.wire._inbox.empty()
 
 
-@pytest.mark.parametrize("kind", [IntersectionSize, FinalShare, Scores])
+@pytest.mark.parametrize("kind", [IntersectionSize, HostWeights, Scores])
 def test_every_revealed_kind_needs_its_own_permission(kind):
     others = tuple(p for p in ALL if p != kind.permit)
     for tap in (PolicyTap(others, ALL), PolicyTap(ALL, others)):

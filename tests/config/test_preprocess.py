@@ -36,14 +36,14 @@ def test_a_job_without_is_the_job_that_it_was(write):
 def test_weights_of_evidence_need_their_permissions(write):
     text = steps('encode = "woe"\nspecial_codes = [-1]\nmin_iv = 0.02')
     assert "'bin-events-to-guest'" in refusal(write(text))
-    job = load_job(write(text.replace('"final-weights', f'{WOE}, "final-weights')))
+    job = load_job(write(text.replace('"edge-count', f'{WOE}, "edge-count')))
     assert job.preprocess.steps == vfl.Preprocessing(encode="woe", special_codes=(-1.0,), min_iv=0.02)
-    named = steps('encode = "woe"\nopen_names = true').replace('"final-weights', f'{WOE}, "final-weights')
+    named = steps('encode = "woe"\nopen_names = true').replace('"edge-count', f'{WOE}, "edge-count')
     assert "'column-names-to-guest'" in refusal(write(named))
 
 
 def test_a_report_of_iv_tells_hosts_nothing(write):
-    text = steps("report_iv = true\nmax_n_bins = 6").replace('"final-weights', '"bin-events-to-guest", "final-weights')
+    text = steps("report_iv = true\nmax_n_bins = 6").replace('"edge-count', '"bin-events-to-guest", "edge-count')
     job = load_job(write(text))
     assert job.preprocess.permits == ("bin-events-to-guest",)
     assert not job.takes_texts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -20,10 +21,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from protocols.glm import WeightShares
 from vfl import cli
 from vfl.config import starter_job
 from vfl.demo.run import free_ports
+from vfl.identity import Identity
 from vfl.setup import init_party, trust_peer
+from vfl.store import load_part
 
 ROOT = Path(__file__).parents[2]
 ROLES = {"bank": "guest", "telecom": "host", "trustco": "arbiter"}
@@ -230,6 +234,24 @@ class Institutions:
         results = self.together(*options, **changes)
         assert [r.code for r in results.values()] == [0] * len(results), [r.err for r in results.values()]
         return results
+
+    def models(self, results: Mapping[str, Ended]) -> dict[str, Path]:
+        """The model folder of each party that has one."""
+        return {name: ended.folder / "model" for name, ended in results.items() if (ended.folder / "model").exists()}
+
+    def whole(self, models: Mapping[str, Path]) -> dict[str, Any]:
+        """Each data party's part with its weights, which no party knows: from its shares and the arbiter's."""
+        parts = {name: load_part(folder)[0] for name, folder in models.items() if self.roles[name] != "arbiter"}
+        keeper = next((name for name in models if self.roles[name] == "arbiter"), None)
+        held: dict[str, WeightShares] = {}
+        if keeper is not None:
+            own = self.folder / keeper / "identity"
+            held = load_part(models[keeper], Identity.load(own / "key.pem", own / "cert.pem"))[0].shares
+        for name, other in held.items():
+            (both,) = {*parts[name].shares.names} & {*other.names}
+            known = WeightShares((), (parts[name].shares.of(both) + other.of(both))[np.newaxis])
+            parts[name] = dataclasses.replace(parts[name], shares=known)
+        return parts
 
     def sent(self, name: str) -> int:
         """How many messages all ledgers of this party list."""

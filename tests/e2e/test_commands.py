@@ -89,8 +89,9 @@ def test_the_readme_from_end_to_end(parties: Institutions, monkeypatch: pytest.M
         if words[0] in ("run", "align", "predict"):
             other = ["--model", str(runs.get("telecom", "")) + "/model"] if words[0] == "predict" else []
             commands = {"bank": words, "telecom": [words[0], "job.toml", "telecom/party.toml", *other]}
-            if words[0] == "run":
-                commands["trustco"] = ["run", "job.toml", "trustco/party.toml"]
+            if words[0] in ("run", "predict"):
+                kept = ["--model", str(runs.get("trustco", "")) + "/model"] if words[0] == "predict" else []
+                commands["trustco"] = [words[0], "job.toml", "trustco/party.toml", *kept]
             started = {p: parties.run(["-m", "vfl", *c], p, cwd=folder) for p, c in commands.items()}
             ended = {p: process.wait(60) for p, process in started.items()}
             assert [e.code for e in ended.values()] == [0] * len(ended), ended
@@ -110,7 +111,8 @@ def test_the_readme_from_end_to_end(parties: Institutions, monkeypatch: pytest.M
     assert re.search(r"telecom +HostRows +revealed", said["ledger show"].out)
     assert "Unbroken." in said["ledger verify"].out
     assert "Signed by the owner of bank/identity/cert.pem" in said["ledger verify"].out
-    assert re.search(r"canaryage +-?\d", said["model show"].out)
+    assert re.search(r"canaryage +-?\d", said["model show"].out)  # the mean of the column: no party knows its weight
+    assert "stay shared between it and the arbiter" in " ".join(said["model show"].out.split())
     complete(runs)
     assert "128 of 160 rows are scored" in said["predict"].out
     assert re.search(r"canaryage +0\.\d{3} +as in training", said["monitor"].out)

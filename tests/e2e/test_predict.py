@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ import pandas as pd
 import pytest
 
 from tests.e2e.institutions import KEY, Ended, Institutions, tables
+from tests.harness import KNOWN
+from tests.parts import predictor
 from vfl.config import PERMITS
+from vfl.identity import create_identity
 from vfl.ledger import read_ledger
 from vfl.store import load_part, save_part
 
@@ -25,25 +29,24 @@ def new_tables(parties: Institutions) -> dict[str, pd.DataFrame]:
 
 
 def trained(parties: Institutions, **job: object) -> dict[str, Path]:
-    """Each data party's model folder after a short run."""
+    """Each party's model folder after a short run."""
     parties.lay_out(**job)  # type: ignore[arg-type]
-    return {name: result.folder / "model" for name, result in parties.done().items() if name != "trustco"}
+    return parties.models(parties.done())
 
 
 def predicted(parties: Institutions, models: dict[str, Path], *more: str) -> dict[str, Ended]:
     started = {}
     for name, model in models.items():
-        options = ["--model", str(model), "--data", str(parties.folder / name / "new.csv"), *(more if name == "bank" else ())]
-        started[name] = parties.start(name, *options, command="predict")
+        new = ["--data", str(parties.folder / name / "new.csv")] if parties.roles[name] != "arbiter" else []
+        started[name] = parties.start(name, "--model", str(model), *new, *(more if name == "bank" else ()), command="predict")
     return {name: process.wait(40) for name, process in started.items()}
 
 
-def expected(models: dict[str, Path], data: dict[str, pd.DataFrame]) -> pd.Series:
+def expected(parties: Institutions, models: dict[str, Path], data: dict[str, pd.DataFrame]) -> pd.Series:
     """Probabilities by id from both parts, in the clear."""
     total = pd.Series(0.0, index=data["bank"][KEY])
-    for name, model in models.items():
-        part, _ = load_part(model)
-        total = total + pd.Series(part.predictor(data[name])[:, 0], index=data[name][KEY])
+    for name, part in parties.whole(models).items():
+        total = total + pd.Series(predictor(part, data[name])[:, 0], index=data[name][KEY])
     return 1 / (1 + np.exp(-total.reindex(data["bank"][KEY])))
 
 
@@ -52,7 +55,7 @@ def test_predict_and_what_it_refuses(parties: Institutions) -> None:
     models = trained(parties)
     data = new_tables(parties)
     results = predicted(parties, models)
-    assert [r.code for r in results.values()] == [0, 0], results
+    assert [r.code for r in results.values()] == [0, 0, 0], results
     *_, counts, file, _ = results["bank"].out.splitlines()
     assert counts == "42 of 60 rows are scored; the score of the other 18, which not all parties know, is empty"
     path = Path(file.removeprefix("scores: "))
@@ -61,20 +64,37 @@ def test_predict_and_what_it_refuses(parties: Institutions) -> None:
     scores = pd.read_csv(path)
     assert list(scores.columns) == [KEY, "score"]
     assert list(scores[KEY]) == list(data["bank"][KEY])
-    np.testing.assert_allclose(scores["score"], expected(models, data), atol=2.0**-11)
+    np.testing.assert_allclose(scores["score"], expected(parties, models, data), atol=2.0**-11)
+    kept = {name: shutil.copytree(model, parties.folder / name / "copy") for name, model in models.items()}
     report = json.loads(results["bank"].report.read_text())
     assert (report["purpose"], report["alignment"]["intersection"]) == ("predict", 42)
     assert not list((parties.folder / "telecom" / "runs").rglob("scores.csv"))
+    assert set(report["model"]["shares"]["bank"]) == {"before", "now"}
     outside = parties.folder / "out.csv"
     again = predicted(parties, models, "--out", str(outside))
     assert f"scores: {outside}" in again["bank"].out.splitlines()
-    pd.testing.assert_frame_equal(pd.read_csv(outside), scores)
+    assert outside.read_bytes() == path.read_bytes()  # the same bits, though all shares have moved on
+    for name, model in models.items():
+        assert (model / "weights.safetensors").read_bytes() != (kept[name] / "weights.safetensors").read_bytes()
+        assert (model / "manifest.json").read_bytes() == (kept[name] / "manifest.json").read_bytes()
     assert not (again["bank"].folder / "scores.csv").exists()
     before = {name: parties.sent(name) for name in parties.roles}
-    for fault in (lost_column, another_party, another_job, withheld_column, no_model, the_arbiter, no_such_folder, host_with_out):
+    for fault in (
+        lost_column,
+        another_party,
+        another_job,
+        withheld_column,
+        no_model,
+        the_arbiter,
+        no_such_folder,
+        host_with_out,
+        a_permit_withdrawn,
+        another_identity,
+    ):
         fault(parties, models)
     assert {name: parties.sent(name) for name in parties.roles} == before
     parts_of_two_models(parties, models)
+    an_old_copy(parties, models, kept)
 
 
 def alone(parties: Institutions, name: str, *options: object, code: int, words: tuple[str, ...], job: Path | None = None) -> None:
@@ -118,9 +138,38 @@ def no_model(parties: Institutions, models: dict[str, Path]) -> None:
 
 
 def the_arbiter(parties: Institutions, models: dict[str, Path]) -> None:
+    alone(parties, "trustco", code=2, words=("the arbiter's shares are needed to score", "Name the model folder"))
     alone(
-        parties, "trustco", code=2, words=("the arbiter takes no part in a prediction with one host", "Let the guest and the host run it")
+        parties, "trustco", "--model", models["trustco"], "--data", "x.csv", code=2, words=("the arbiter holds no data", "Leave --data out")
     )
+    alone(parties, "trustco", "--model", models["bank"], code=7, words=("is the part of another party .expected trustco, found bank",))
+    alone(parties, "bank", "--model", models["trustco"], code=7, words=("is the part of another party .expected bank, found trustco",))
+
+
+def a_permit_withdrawn(parties: Institutions, models: dict[str, Path]) -> None:
+    """Whoever takes a permission back that the model needs: its own process says so, and nothing leaves."""
+    for name, model in models.items():
+        text = parties.file(name).read_text()
+        parties.change(name, '  "scores-to-guest",\n', "")
+        alone(
+            parties,
+            name,
+            "--model",
+            model,
+            code=6,
+            words=(f"{name}: the job allows what this party's policy.allow does not: 'scores-to-guest'", "Take it out"),
+        )
+        parties.file(name).write_text(text)
+
+
+def another_identity(parties: Institutions, models: dict[str, Path]) -> None:
+    """The arbiter's shares are sealed by its key: under another one they are not to be read."""
+    own, aside = parties.folder / "trustco" / "identity", parties.folder / "trustco" / "aside"
+    own.rename(aside)
+    create_identity(own, "trustco")
+    alone(parties, "trustco", "--model", models["trustco"], code=7, words=("were not sealed by this party's key", "Use the identity"))
+    shutil.rmtree(own)
+    aside.rename(own)
 
 
 def no_such_folder(parties: Institutions, models: dict[str, Path]) -> None:
@@ -151,25 +200,50 @@ def parts_of_two_models(parties: Institutions, models: dict[str, Path]) -> None:
     results["telecom"].says(7, "bank holds a part of another model than telecom", "Give every party the model folder of the same run")
     for name in models:
         last = max((parties.folder / name / "runs").glob("*/ledger.jsonl"), key=lambda p: p.stat().st_mtime)
-        sent = [line["message"] for line in read_ledger(last) if line["type"] == "message"]
-        assert [m for m in sent if m not in ("Standing", "Agreed", "Counted")] == [
-            "ModelName"
-        ]  # those say where an interrupted run goes on
+        sent = {line["message"] for line in read_ledger(last) if line["type"] == "message"}
+        allowed = {"Standing", "Agreed", "Counted", "ModelName"}  # the first three say where an interrupted run goes on
+        assert sent - allowed <= ({"PublicKeyOffer"} if name == "trustco" else set())
+
+
+def an_old_copy(parties: Institutions, models: dict[str, Path], kept: dict[str, Path]) -> None:
+    """The arbiter's folder is put back from a copy that an earlier scoring had made stale: nobody gets a score, and all say why."""
+    results = predicted(parties, models | {"trustco": kept["trustco"]})
+    for name, ended in results.items():
+        ended.says(7 if name == "trustco" else 5, "put the newest one back at bank and at trustco" if name == "trustco" else "trustco")
+    assert "bank and trustco hold shares of this model's weights that do not fit each other" in results["trustco"].err
+    assert not list((parties.folder / "bank" / "runs").glob("*/scores.csv")) or len(predicted(parties, models)) == 3
 
 
 @pytest.mark.slow
-def test_two_hosts_need_the_arbiter_to_predict(parties: Institutions) -> None:
+@pytest.mark.parametrize("reveal", [(), KNOWN])
+def test_two_hosts_need_the_arbiter_to_predict(parties: Institutions, reveal: tuple[str, ...]) -> None:
     data = tables()
     data["shop"] = data["telecom"][[KEY]].assign(canaryspend=np.arange(len(data["telecom"])) % 7)
     roles = {"bank": "guest", "telecom": "host", "shop": "host", "trustco": "arbiter"}
-    parties.lay_out(data, roles=roles, settings={"allow": tuple(PERMITS)})
-    models = {name: result.folder / "model" for name, result in parties.done().items() if name != "trustco"}
+    parties.lay_out(data, roles=roles, settings={"allow": tuple(PERMITS)}, reveal=reveal)
+    models = parties.models(parties.done())
+    assert ("trustco" in models) == (reveal == ())
     started = {name: parties.start(name, "--model", str(model), command="predict") for name, model in models.items()}
-    started["trustco"] = parties.start("trustco", command="predict")
+    if reveal:
+        started["trustco"] = parties.start("trustco", command="predict")
     results = {name: process.wait(40) for name, process in started.items()}
     assert [r.code for r in results.values()] == [0] * 4, results
     scores = pd.read_csv(results["bank"].folder / "scores.csv").set_index(KEY)["score"]
-    np.testing.assert_allclose(scores, expected(models, data), atol=2.0**-10)
+    np.testing.assert_allclose(scores, expected(parties, models, data), atol=2.0**-10)
+
+
+@pytest.mark.slow
+def test_a_model_whose_weights_are_known_needs_no_arbiter(parties: Institutions) -> None:
+    models = trained(parties, settings={"allow": tuple(PERMITS)}, reveal=KNOWN)
+    assert set(models) == {"bank", "telecom"}
+    data = new_tables(parties)
+    alone(
+        parties, "trustco", code=2, words=("the arbiter takes no part in a prediction with one host", "Let the guest and the host run it")
+    )
+    results = predicted(parties, models)
+    assert [r.code for r in results.values()] == [0, 0], results
+    scores = pd.read_csv(results["bank"].folder / "scores.csv")["score"]
+    np.testing.assert_allclose(scores, expected(parties, models, data), atol=2.0**-11)
 
 
 def test_a_partner_beyond_a_budget_is_refused(parties: Institutions) -> None:

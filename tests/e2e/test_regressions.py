@@ -12,6 +12,8 @@ import pytest
 from protocols.cipher import Paillier
 from tests.e2e.institutions import KEY, Institutions, tables
 from tests.e2e.test_three_processes import by_seed, prepared, randomness
+from tests.harness import KNOWN
+from tests.parts import predictor
 from vfl.config import PERMITS
 from vfl.engine import run_local
 from vfl.model import GlmPart
@@ -57,7 +59,7 @@ def laid_out(parties: Institutions, case: str) -> np.ndarray[Any, Any]:
         data["bank"]["canarylabel"] = label
     data["bank"]["canaryweight"] = np.arange(120) % 3 + 1.0
     options = CASES[case][0]
-    parties.lay_out(data, settings={"allow": tuple(PERMITS)}, **({"max_iter": 5} | options))
+    parties.lay_out(data, settings={"allow": tuple(PERMITS)}, **({"max_iter": 5, "reveal": KNOWN} | options))
     parties.change("bank", 'label = "canarylabel"', 'label = "canarylabel"\nweight = "canaryweight"')
     return np.asarray(data["bank"]["canarylabel"])
 
@@ -96,7 +98,7 @@ def test_by_files_as_in_one_process(parties: Institutions, case: str) -> None:
     assert [e.code for e in ended.values()] == [0, 0], ended
     scores = pd.read_csv(ended["bank"].folder / "scores.csv", index_col=KEY).dropna()
     both = [m.set_index(KEY).loc[scores.index] for m in made.values()]
-    predictors = sum(part.predictor(frame) for part, frame in zip(parts.values(), both, strict=True))
+    predictors = sum(predictor(part, frame) for part, frame in zip(parts.values(), both, strict=True))
     expected = parts["bank"].means(predictors).reshape(len(scores), -1)
     np.testing.assert_allclose(scores.to_numpy(), expected, rtol=2e-3, atol=2e-3 * parts["bank"].label_scale)
     if case == "classes":

@@ -13,7 +13,8 @@ import pytest
 from protocols.cipher import Paillier
 from tests.e2e.institutions import KEY, Institutions, tables
 from tests.e2e.test_three_processes import by_seed, prepared, randomness
-from tests.harness import TOY
+from tests.harness import KNOWN, TOY
+from tests.parts import predictor
 from vfl.config import PERMITS
 from vfl.engine import run_local
 from vfl.report.page import write_report
@@ -37,7 +38,14 @@ def made(rows: int, seed: int) -> dict[str, pd.DataFrame]:
 def test_what_a_run_leaves(parties: Institutions) -> None:
     """The files of a job, its programs in this process: parts, report and predictions of the held-out rows fit each other."""
     parties.lay_out(
-        made(160, 3), settings={"allow": tuple(PERMITS)}, kind="scorecard", max_iter=5, link="taylor", min_bin_rows=8, min_bin_size=0.1
+        made(160, 3),
+        settings={"allow": tuple(PERMITS)},
+        kind="scorecard",
+        max_iter=5,
+        link="taylor",
+        min_bin_rows=8,
+        min_bin_size=0.1,
+        reveal=KNOWN,
     )
     ready = prepared(parties)
     found = run_local(ready["bank"].roles, {name: program(one) for name, one in ready.items()}, TOY)
@@ -57,14 +65,21 @@ def test_what_a_run_leaves(parties: Institutions) -> None:
     assert "canarybill" not in json.dumps(results["bank"], default=str)
     assert {"joint", "guest_alone"} == set(results["bank"]["metrics"]["test"])
     held_out = {name: found[name].aligned.take(np.flatnonzero(found[name].held_out)).features for name in NAMES}
-    assert (found["bank"].scores == sum(found[name].part.predictor(held_out[name]) for name in NAMES)).all()
+    assert (found["bank"].scores == sum(found[name].part.own_points(held_out[name]) for name in NAMES)).all()
 
 
 @pytest.mark.slow
 def test_a_scorecard_by_files(parties: Institutions) -> None:
     """Equal to one process bit for bit; prediction by id: the points are those of the printed tables; reasons at both parties."""
     parties.lay_out(
-        made(160, 3), settings={"allow": tuple(PERMITS)}, kind="scorecard", max_iter=5, link="taylor", min_bin_rows=8, min_bin_size=0.1
+        made(160, 3),
+        settings={"allow": tuple(PERMITS)},
+        kind="scorecard",
+        max_iter=5,
+        link="taylor",
+        min_bin_rows=8,
+        min_bin_size=0.1,
+        reveal=KNOWN,
     )
     results = by_seed(parties, ["bank", "telecom", "trustco"], 0.1)
     ready = prepared(parties)
@@ -133,7 +148,7 @@ def test_a_scorecard_by_files(parties: Institutions) -> None:
 @pytest.mark.slow
 def test_a_prepared_regression_by_files(parties: Institutions) -> None:
     """[preprocess]: gaps and texts in training and prediction, the columns as they came in the part."""
-    parties.lay_out(made(160, 3), settings={"allow": tuple(PERMITS)}, max_iter=5, link="taylor")
+    parties.lay_out(made(160, 3), settings={"allow": tuple(PERMITS)}, max_iter=5, link="taylor", reveal=KNOWN)
     parties.job.write_text(parties.job.read_text() + '\n[preprocess]\nimpute = "median"\nencode = "onehot"\n')
     results = by_seed(parties, ["bank", "telecom", "trustco"], 0.1)
     part, _ = load_part(results["telecom"].folder / "model")
@@ -150,7 +165,7 @@ def test_a_prepared_regression_by_files(parties: Institutions) -> None:
     scores = pd.read_csv(ended["bank"].folder / "scores.csv", index_col=KEY)["score"]
     parts = {name: load_part(results[name].folder / "model")[0] for name in NAMES}
     both = new["bank"].merge(new["telecom"], on=KEY).set_index(KEY)
-    z = sum(part.predictor(both.astype({"canarytown": object}) if name == "telecom" else both) for name, part in parts.items())  # type: ignore[union-attr]
+    z = sum(predictor(part, both.astype({"canarytown": object}) if name == "telecom" else both) for name, part in parts.items())  # type: ignore[union-attr]
     assert np.allclose(scores[both.index], 1 / (1 + np.exp(-np.asarray(z).reshape(-1))), atol=1e-3)
 
 

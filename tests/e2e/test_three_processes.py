@@ -17,6 +17,7 @@ from tests.e2e.institutions import KEY, Ended, Institutions
 from vfl.config import load_job, load_party
 from vfl.data import read_source
 from vfl.engine import run_local
+from vfl.identity import Identity
 from vfl.ledger import verify_ledger
 from vfl.meeting import Ready
 from vfl.model import GlmPart
@@ -53,10 +54,11 @@ def check_same(found: Path, expected: GlmPart) -> None:
     part, _ = load_part(found)
     assert isinstance(part, GlmPart)
     assert part.model_id == expected.model_id
-    np.testing.assert_array_equal(part.weights, expected.weights)
+    assert part.shares.names == expected.shares.names
+    np.testing.assert_array_equal(part.shares.values, expected.shares.values)
     np.testing.assert_array_equal(part.standardiser.mean, expected.standardiser.mean)
     np.testing.assert_array_equal(part.standardiser.scale, expected.standardiser.scale)
-    assert (part.intercept, part.classes) == (expected.intercept, expected.classes)
+    assert (part.score_key, part.classes) == (expected.score_key, expected.classes)
 
 
 def test_processes_equal_one_process_bit_for_bit(parties: Institutions) -> None:
@@ -68,9 +70,19 @@ def test_processes_equal_one_process_bit_for_bit(parties: Institutions) -> None:
     local = run_local(ready["bank"].roles, programs, Paillier(2048), randomness=randomness(ready))
     for name in ("bank", "telecom"):
         check_same(results[name].folder / "model", local[name].part)
+    own = parties.folder / "trustco" / "identity"
+    kept, _ = load_part(results["trustco"].folder / "model", Identity.load(own / "key.pem", own / "cert.pem"))
+    assert {p: one.latest.tolist() for p, one in kept.shares.items()} == {
+        p: one.latest.tolist() for p, one in local["trustco"].shares.items()
+    }
+    sealed = (results["trustco"].folder / "model" / "weights.safetensors").read_bytes()
+    assert not any(one.latest.tobytes() in sealed for one in kept.shares.values())
+    shown = parties.here("model", "show", results["trustco"].folder / "model")
+    assert (shown.code, "bank" in shown.out, "sealed by this party's key" in " ".join(shown.out.split())) == (0, True, True)
     report = json.loads(results["bank"].report.read_text())
     assert report["alignment"]["intersection"] == len(local["bank"].aligned) == 64
-    assert report["model"]["intercept"] == local["bank"].part.intercept[0]
+    assert report["model"]["weights_known"] is False
+    assert not {"coefficients", "intercept"} & set(report["model"])
     assert 0 < report["metrics"]["test"]["joint"]["log_loss"] < 1
     for name, result in results.items():
         certificate = (parties.folder / name / "identity" / "cert.pem").read_bytes()

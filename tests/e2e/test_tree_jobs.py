@@ -86,5 +86,5 @@ def scored(parties: Institutions, new: dict[str, pd.DataFrame]) -> list[float]:
         programs[name] = lambda session, score=score, table=scoring.ready.table: score(session, table)
         if role == "guest":
             roles, part = scoring.ready.roles, scoring.part
-    _, margins = run_local(roles, programs, Identity(), observers={name: Observer() for name in programs})["guest"]
+    (_, margins), _ = run_local(roles, programs, Identity(), observers={name: Observer() for name in programs})["guest"]
     return [float(p) for p in kind_of(job).predictions(part, margins)]

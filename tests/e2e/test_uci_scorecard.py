@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from protocols.woe_bins import merge
 from tests.e2e.institutions import KEY, Institutions
 from tests.features.test_woe_bins import formula
+from tests.harness import KNOWN
 from vfl.config import PERMITS, load_job
 from vfl.data.keys import canonical_ids, split_rows
 from vfl.preprocessing import Fitting, Preprocessing
@@ -31,7 +32,7 @@ def test_the_whole_table_by_a_job_file(parties: Institutions, data_folder: Path)
     table = pd.read_csv(data_folder / "uci_credit_card.csv").rename(columns={"ID": KEY, "default.payment.next.month": "canarylabel"})
     rest = [c for c in table.columns if c not in (KEY, "canarylabel", *OWN)]
     data = {"bank": table[[KEY, "canarylabel", *OWN]], "telecom": table[[KEY, *rest]]}
-    parties.lay_out(data, settings={"allow": tuple(PERMITS)}, kind="scorecard", max_iter=8, link="exact", key_bits=2048)
+    parties.lay_out(data, settings={"allow": tuple(PERMITS)}, kind="scorecard", max_iter=8, link="exact", key_bits=2048, reveal=KNOWN)
     started = {name: parties.start(name) for name in parties.roles}
     results = {name: process.wait(6000) for name, process in started.items()}
     assert [r.code for r in results.values()] == [0, 0, 0], results

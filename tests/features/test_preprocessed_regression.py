@@ -16,7 +16,7 @@ import vfl
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError
 from tests.features.test_scorecard import federation, joined, made
-from tests.harness import Recording, Sent
+from tests.harness import KNOWN, Recording, Sent
 from vfl.engine import run_local
 from vfl.preprocessing import Preprocessing
 from vfl.programs import glm
@@ -81,7 +81,7 @@ def test_iv_can_be_reported_to_the_guest_alone() -> None:
     programs |= {"guest": lambda s: glm.guest(s, own["guest"], job), "arbiter": lambda s: glm.arbiter(s, job)}
     found = run_local(fed.roles, programs, Identity(), taps={p: [Recording(p, transcript)] for p in fed.roles.all})
     to_hosts = {s.kind.permit for s in transcript if s.receiver in ("bank", "shop")}
-    assert to_hosts == {None, "intersection-to-parties", "final-weights-to-owner"}
+    assert to_hosts == {None, "intersection-to-parties"}
     assert {s.kind.permit for s in transcript if s.receiver == "guest"} >= {"bin-events-to-guest"}
     binned = found["guest"].binned
     card = fed.fit(vfl.Scorecard(min_bin_rows=20, max_iter=5, link="taylor"))
@@ -100,7 +100,7 @@ def test_held_out_rows_have_no_say() -> None:
         tables = made()
         change(tables[1]["bank"])
         fed = federation(tables)
-        job = glm.GlmJob(max_iter=5, link="taylor", test=0.3, seed=1, preprocess=STEPS)
+        job = glm.GlmJob(max_iter=5, link="taylor", test=0.3, seed=1, preprocess=STEPS, reveal=KNOWN)
         own = {p: t.for_model("binary", missing=True, texts=True) for p, t in fed._tables.items()}
         programs: dict[str, Any] = {h: lambda s, h=h: glm.host(s, own[h], job) for h in ("bank", "shop")}
         programs |= {"guest": lambda s: glm.guest(s, own["guest"], job), "arbiter": lambda s: glm.arbiter(s, job)}

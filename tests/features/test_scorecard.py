@@ -16,7 +16,7 @@ from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError
 from protocols.woe_bins import merge
 from tests.features.test_woe_bins import formula
-from tests.harness import TOY, Recording, Sent
+from tests.harness import KNOWN, TOY, Recording, Sent
 from vfl.engine import run_local
 from vfl.preprocessing import Fitting, Preprocessing
 from vfl.programs import scorecard
@@ -40,7 +40,9 @@ def made(n: int = 400, seed: int = 2) -> Tables:
 
 
 def federation(tables: Tables, cipher: Any = None, hosts: tuple[str, ...] = ("bank", "shop")) -> vfl.Federation:
-    return vfl.Federation.local(tables[0], {h: tables[1][h] for h in hosts}, on="id", label="default", cipher=cipher or Identity())
+    return vfl.Federation.local(
+        tables[0], {h: tables[1][h] for h in hosts}, on="id", label="default", cipher=cipher or Identity(), reveal=KNOWN
+    )
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +123,7 @@ def test_test_rows_cannot_leak_into_what_is_fitted() -> None:
 
     def parts(tables: Tables) -> dict[str, Any]:
         fed = federation(tables)
-        job = scorecard.ScorecardJob(Preprocessing(encode="woe", min_bin_rows=20), max_iter=10, test=0.3, seed=1)
+        job = scorecard.ScorecardJob(Preprocessing(encode="woe", min_bin_rows=20), max_iter=10, test=0.3, seed=1, reveal=KNOWN)
         own = {p: t.for_model("binary", missing=True, texts=True) for p, t in fed._tables.items()}
         programs: dict[str, Any] = {h: lambda s, h=h: scorecard.host(s, own[h], job) for h in ("bank", "shop")}
         programs |= {"guest": lambda s: scorecard.guest(s, own["guest"], job), "arbiter": lambda s: scorecard.arbiter(s, job)}
@@ -159,7 +161,7 @@ def test_the_transcript_holds_what_is_declared() -> None:
     fed = federation(tables, TOY, ("bank",))
     fed.fit(vfl.Scorecard(min_bin_rows=20, max_iter=5, link="taylor"), taps={p: [Recording(p, transcript)] for p in fed.roles.all})
     permits = {s.kind.permit for s in transcript if s.kind.permit}
-    assert permits == {"intersection-to-parties", "bin-events-to-guest", "woe-to-host", "final-weights-to-owner"}
+    assert permits == {"intersection-to-parties", "bin-events-to-guest", "woe-to-host", "guest-weights-to-guest", "host-weights-to-host"}
 
 
 def test_selection_leaves_columns_out_at_their_owner(model: vfl.FederatedScorecard) -> None:

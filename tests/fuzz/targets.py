@@ -29,6 +29,7 @@ from protocols.message import Message
 from protocols.randomness import Seed
 from protocols.ristretto import PointVec
 from tests.harness import TOY
+from tests.parts import guests
 from vfl.budget import Budget, Opened
 from vfl.config import load_agreement, load_party, starter_job, starter_party
 from vfl.data import read_source
@@ -41,7 +42,6 @@ from vfl.ledger import LedgerWriter, Witness, signatures, verify_ledger
 from vfl.ledger.continuing import read_unfinished
 from vfl.ledger.witness import FILE as SIGNATURES
 from vfl.metrics import binary_metrics, plot_series, uplift_interval
-from vfl.model import GlmPart
 from vfl.preprocessing import Standardiser
 from vfl.runstore import FILE, RunFacts, RunStore
 from vfl.show import print_ledger, print_report
@@ -234,7 +234,7 @@ def _ledger(run: Path, identity: Identity) -> list[Target]:
 def parts() -> dict[str, tuple[str, Part]]:
     """A small part of each kind of model, by the name of its folder, with its kind."""
     table = pd.DataFrame({"age": [30.0, 40.0, 55.0], "limit": [1.0, 2.0, 4.0]})
-    regression = GlmPart("bank", bytes(16), Standardiser.fit(table, 6.0), np.array([[0.5, -0.25]]), "logistic", "exact", 10, (0.3,), (0, 1))
+    regression = guests(Standardiser.fit(table, 6.0), (0.5, -0.25), 0.3)
     ids = [f"c{i}" for i in range(16)]
     bank = pd.DataFrame({"id": ids, "default": [0, 1] * 8, "age": np.arange(16.0)})
     shop = pd.DataFrame({"id": ids, "spend": np.arange(16.0) % 5})

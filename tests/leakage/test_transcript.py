@@ -33,8 +33,8 @@ PRESCRIBED = {
     "ReblindedIds",
     "AgreedSize",
     "CommonRows",
-    "FinalShare",
     "Scores",
+    "ArbiterScores",
     "EdgeShare",
 }
 Tables = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
@@ -89,7 +89,7 @@ def record(tables: Tables, hosts: int, link: str = "exact") -> Run:
     model = federation.fit(estimator, taps=taps)
     (key,), keys = scheme.keys, Keyring()
     keys.add(key.public)
-    widths = {p: len(w) + (p == "guest") for p, w in model.coef_.items()}
+    widths = {p: part.shares.latest.shape[1] for p, part in model.parts.items()}
     told = [s.message(keys) for s in transcript if s.kind is terms.LabelScale]
     assert len(told) == (hosts + 1 if link in ("poisson", "balanced") else 0)
     if told:

@@ -14,11 +14,13 @@ from protocols.boosting import hidden, scoring, shared
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.params import Params
 from protocols.cipher import Identity, Paillier, Scheme
+from protocols.glm import scoring as glm_scoring
+from protocols.glm.block import fixed_point
 from protocols.glm.links import LOGISTIC_LINKS
 from protocols.glm.plan import Penalty
 from protocols.session import Roles, Session
 from tests.boosting.world import bin_blocks, roles_of, train
-from tests.harness import TOY
+from tests.harness import KNOWN, TOY
 from tests.search import world
 
 Programs = dict[str, Callable[[Session], Any]]
@@ -44,18 +46,36 @@ def regression(
             found = alignment.align(session, own, 1)
             if session.me == "guest":
                 name = session.seed("model id").secret[:16]
-                return glm.guest(session, x[found.rows], y[:, found.rows], terms, name).weights.tobytes() + name
-            weights, name, *_ = glm.host(session, x[found.rows], terms)
-            return weights.tobytes() + name
+                trained = glm.guest(session, x[found.rows], y[:, found.rows], terms, name)
+                return scored(session, x[found.rows], trained)
+            return scored(session, x[found.rows], glm.host(session, x[found.rows], terms))
 
         programs[party] = data_party
 
     def arbiter(session: Session) -> bytes:
         key = session.scheme.generate(session.me, session.seed("key"))
         alignment.serve(session, 1)
-        return glm.arbiter(session, key, terms)
+        kept = glm.arbiter(session, key, terms)
+        moved = glm_scoring.arbiter(session, key, kept.model_id, kept.shares)
+        return b"".join(one.name + one.words.tobytes() for one in moved.values())
 
     return roles, programs | {"arbiter": arbiter}, TOY
+
+
+def scored(session: Session, x: Any, trained: glm.Trained) -> bytes:
+    """Scores the rows that a model was trained on from its shares: the shares from then on, and at the guest the scores."""
+    guests = session.me == session.roles.guest
+    values = fixed_point(x, guests)
+    own = glm_scoring.Own(
+        trained.model_id,
+        values,
+        trained.shares,
+        True,
+        None if guests else np.ones(trained.shares.latest.shape[:1], np.int64) + np.zeros((len(x), 1), np.int64),
+    )
+    found, moved = glm_scoring.guest(session, own) if guests else (np.zeros(0), glm_scoring.host(session, own))
+    assert moved is not None
+    return moved.name + moved.words.tobytes() + found.tobytes()
 
 
 def long_lists(rows: tuple[int, ...], keys: int = 1, size_only: bool = False) -> tuple[Roles, Programs, Scheme]:
@@ -133,7 +153,7 @@ def binned(hosts: int, tell: bool) -> tuple[Roles, Programs, Scheme]:
     roles, rows = roles_of(hosts), 24
     rng = np.random.default_rng(3)
     rule, y = woe_bins.BinningRule(min_bin_rows=2), rng.integers(0, 2, rows)
-    terms = glm.Terms(LOGISTIC_LINKS["taylor"], Penalty(1.0), 1)
+    terms = glm.Terms(LOGISTIC_LINKS["taylor"], Penalty(1.0), 1, reveal=KNOWN)
 
     def fine(k: int) -> woe.FineBins:
         bins = np.random.default_rng(k).permuted(np.tile(np.arange(rows) % 4, (2, 1)), axis=1).T
@@ -149,12 +169,12 @@ def binned(hosts: int, tell: bool) -> tuple[Roles, Programs, Scheme]:
     def host(session: Session, k: int) -> bytes:
         merged = woe.host(session, fine(k), rule, tell=tell, names=["a", "b"])
         told = None if merged is None else [(m.group.tolist(), m.rows.tolist(), m.events.tolist()) for m in merged]
-        return repr(told).encode() + glm.host(session, rng_x(k), terms)[0].tobytes()
+        return repr(told).encode() + glm.host(session, rng_x(k), terms).weights.tobytes()
 
     def arbiter(session: Session) -> bytes:
         key = session.scheme.generate(session.me, session.seed("key"))
         woe.arbiter(session)
-        return glm.arbiter(session, key, terms)
+        return glm.arbiter(session, key, terms).model_id
 
     def rng_x(k: int) -> Any:
         return np.random.default_rng(k).normal(size=(rows, 2)).clip(-3, 3)
@@ -170,10 +190,12 @@ def searched(kind: str) -> tuple[Roles, Programs, Scheme]:
 
     def told(program: Any, session: Session) -> bytes:
         found = program(session)
+        if isinstance(found, glm.Kept):
+            return found.model_id + b"".join(one.latest.tobytes() for one in found.shares.values())
         if not hasattr(found, "searched"):
             return repr(found).encode()
         part, scores = found.part, found.searched.scores
-        own = part.weights.tobytes() if kind == "regression" else repr(part.splits and part.splits.seat).encode()
+        own = part.shares.latest.tobytes() if kind == "regression" else repr(part.splits and part.splits.seat).encode()
         return own + part.model_id + repr((found.searched.best, None if scores is None else scores.tolist())).encode()
 
     return roles, {p: partial(told, program) for p, program in programs.items()}, Identity(1024)

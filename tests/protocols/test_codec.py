@@ -14,8 +14,9 @@ from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey, Keyring
 from protocols.codec import decode, encode
 from protocols.errors import InvalidCiphertext, KeyMismatch, LocalProtocolError, ProtocolError, RemoteProtocolError, VFLError
 from protocols.glm.scoring import Scores
+from protocols.glm.sealed_link import EdgeShare
 from protocols.glm.terms import TrainingStart
-from protocols.glm.training import FinalShare, Residual
+from protocols.glm.training import Residual
 from protocols.message import PUBLIC, REVEALED, Message, registry
 from protocols.randomness import Seed
 from tests.harness import TOY
@@ -47,7 +48,7 @@ def test_integers(value: int) -> None:
 def test_arrays_and_big_integers(words: list[int], big: list[int]) -> None:
     scores = decode(encode(Scores(np.array(words, dtype=np.int64)), ["guest"], "host"), Scores, "host", Keyring())
     assert scores.masked.tolist() == words
-    share = decode(encode(FinalShare(PlainVec.from_ints(big)), ["host"], "arbiter"), FinalShare, "arbiter", Keyring())
+    share = decode(encode(EdgeShare(PlainVec.from_ints(big)), ["host"], "arbiter"), EdgeShare, "arbiter", Keyring())
     assert share.share.to_ints() == big
 
 

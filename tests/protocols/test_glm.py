@@ -22,7 +22,7 @@ from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, Link
 from protocols.glm.plan import FEATURE, TOLERANCE, WARM_UP, WEIGHT, Penalty, rows_log2
 from protocols.randomness import Seed
 from protocols.session import Roles, Session
-from tests.harness import TOY, ContextFree
+from tests.harness import KNOWN, TOY, ContextFree
 from vfl.engine import run_local
 
 Matrix = NDArray[np.float64]
@@ -51,11 +51,11 @@ def train(
     **changes: Any,
 ) -> list[Matrix]:
     """Final weights by party (guest's intercept last of its own); with y and weights (models, n) those of each model."""
-    terms = glm.Terms(link, **{"penalty": Penalty(1 / C), "passes": passes, "weighted": weights is not None, **changes})
+    terms = glm.Terms(link, **{"penalty": Penalty(1 / C), "passes": passes, "weighted": weights is not None, "reveal": KNOWN, **changes})
     hosts = tuple(f"host{i}" for i in range(1, len(blocks)))
     roles = Roles("guest", hosts, "arbiter")
 
-    def arbiter(session: Session) -> bytes:
+    def arbiter(session: Session) -> glm.Kept:
         return glm.arbiter(session, scheme.generate("arbiter", session.seed("key")), terms)
 
     targets, row_weights = np.atleast_2d(y), None if weights is None else np.atleast_2d(weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, POISSON, Link
 from protocols.glm.plan import Penalty, Step
 from protocols.glm.stopping import ANEW_AT_BEST, ANEW_HERE, END_AT_BEST, END_HERE, GO_ON, GRID, Judging, MeanLoss, Verdict
 from protocols.session import Roles, Session
-from tests.harness import TOY, Escrow, Recording, Sent
+from tests.harness import KNOWN, TOY, Escrow, Recording, Sent
 from vfl.engine import run_local
 
 Matrix = NDArray[np.float64]
@@ -53,10 +54,11 @@ class Run:
         weights: Matrix | None = None,
         held: tuple[list[Matrix], Matrix, Matrix | None] | None = None,
     ) -> None:
+        terms = replace(terms, reveal=KNOWN)
         scheme, hosts = scheme or Identity(), tuple(f"host{i}" for i in range(1, len(blocks)))
         roles, self.sent, escrow = Roles("guest", hosts, "arbiter"), list[Sent](), Escrow(scheme)  # type: ignore[arg-type]
 
-        def arbiter(session: Session) -> bytes:
+        def arbiter(session: Session) -> glm.Kept:
             return glm.arbiter(session, escrow.generate("arbiter", session.seed("key")), terms)
 
         outside = None if held is None else glm.HeldOut(held[0][0], held[1], held[2])

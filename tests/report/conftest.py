@@ -164,5 +164,7 @@ def host_result() -> dict[str, Any]:
 @pytest.fixture
 def arbiter_result() -> dict[str, Any]:
     result = frame("arbiter", "trustco")
-    result["disclosure"] = [sent("FinalShare", "REVEALED", p, "its own final weights") for p in ("bank", "telecom")]
+    result["disclosure"] = [
+        sent(f"{kind}Weights", "REVEALED", p, "its own final weights") for kind, p in (("Guest", "bank"), ("Host", "telecom"))
+    ]
     return result

@@ -21,7 +21,9 @@ THIRD = {
     **dict.fromkeys(("PadSeed", "ChosenPads"), ""),  # dealt by their sender
     **dict.fromkeys(("Choices", "MaskedBits"), "arbiter"),  # which dealt index and pads
     **dict.fromkeys(("LookupIndex", "MaskedFactors"), "dealer"),  # which dealt the positions and the triple
-    **dict.fromkeys(("Deal", "MaskedPredictors", "MaskedGradient", "MaskedResiduals", "MaskedScores"), ""),  # masked by their sender
+    **dict.fromkeys(
+        ("Deal", "MaskedPredictors", "MaskedGradient", "MaskedResiduals", "MaskedProducts", "HeldShares"), ""
+    ),  # masked by their sender
 }
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "taylor": (vfl.LogisticRegression(max_iter=5, link="taylor"), {"kind": "logistic-regression", "link": "taylor"}),

@@ -19,16 +19,17 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 import vfl
 from protocols.cipher import Identity, Keyring, Paillier
 from protocols.errors import ConfigError, DataError, RemoteProtocolError
-from protocols.glm import fold_scores, training
-from protocols.scored_folds import BestCandidate, FoldScored
+from protocols.glm import scoring, training
+from protocols.scored_folds import BestCandidate
 from protocols.session import Roles, Session
-from tests.harness import TOY, ContextFree, Escrow, Recording, Sent
+from tests.harness import KNOWN, TOY, ContextFree, Escrow, Recording, Sent
 from tests.leakage import audit
 from tests.search.world import federation, frames, joined
 from vfl.data import split_folds
 from vfl.docs import declared
 from vfl.engine import run_local
 from vfl.grid import FIXED, combinations
+from vfl.model import GlmPart
 
 
 def pipeline(model: Any) -> Any:
@@ -48,7 +49,7 @@ def test_a_logistic_search_is_scikit_learns_on_the_joined_table() -> None:
     data, cv, values = frames(120, hosts=2), 2, [0.003, 1.0]
     x, y, folds = joined(data, cv)
     grid = vfl.GridSearchCV(vfl.LogisticRegression(max_iter=25), {"C": values}, cv, "neg_log_loss")
-    found = federation(data, cipher=Identity()).fit(grid)
+    found = federation(data, cipher=Identity(), reveal=KNOWN).fit(grid)
     best = oracle(x, y, folds, LogisticRegression(tol=1e-9, max_iter=5000), "C", values, "neg_log_loss")
     assert np.abs(splits(found.cv_results_, cv) - splits(best.cv_results_, cv)).max() < 5e-4
     assert found.best_params_ == {"C": best.best_params_["logisticregression__C"]}
@@ -120,11 +121,11 @@ def recorded() -> tuple[list[Sent], Keyring, Any]:
 def test_no_weight_of_a_fold_is_revealed_and_every_opening_is_counted(recorded: Any) -> None:
     transcript, keys, found = recorded
     count = Counter((s.kind, s.receiver) for s in transcript)
-    assert {receiver: n for (kind, receiver), n in count.items() if kind is training.FinalShare} == {"guest": 1, "host1": 1, "host2": 1}
-    assert count[fold_scores.RoundedScores, "guest"] == count[fold_scores.MaskedScores, "arbiter"] == 4
-    assert count[FoldScored, "host1"] == 4
+    assert not {training.GuestWeights, training.HostWeights} & {kind for kind, _ in count}
+    assert count[scoring.ArbiterScores, "guest"] == count[scoring.ScoresAdded, "host1"] == 4
+    assert count[scoring.MaskedProducts, "arbiter"] == 3 * 4
     assert {r for (kind, r) in count if kind is BestCandidate} == {"host1", "host2", "arbiter"}
-    opened = [s.message(keys).rounded for s in transcript if s.kind is fold_scores.RoundedScores]
+    opened = [s.message(keys).masked for s in transcript if s.kind is scoring.ArbiterScores]
     assert sum(map(len, opened)) == 2 * 60  # each row once a candidate
     assert audit.undeclared(transcript, declared()) == []
     assert audit.unrandomised(transcript, keys) == []
@@ -135,15 +136,14 @@ def test_no_weight_of_a_fold_is_revealed_and_every_opening_is_counted(recorded: 
 def test_the_arbiter_opens_uniform_numbers_only(recorded: Any) -> None:
     """Planted fault: scores that are not masked are found."""
     transcript, keys, _ = recorded
-    values = [v for s in transcript if s.kind is fold_scores.RoundedScores for v in s.message(keys).rounded.to_ints()]
-    bits = fold_scores.MASK - (fold_scores.UNIT - 10)
-    assert audit.not_uniform(values, bits) == []
-    assert audit.not_uniform([v >> 60 for v in values], bits) != []
+    values = [int(v) for s in transcript if s.kind is scoring.ArbiterScores for v in s.message(keys).masked]
+    assert audit.not_uniform(values, 64) == []
+    assert audit.not_uniform([v >> 12 for v in values], 64) != []
 
 
 def masked(scheme: Any) -> Any:
     data = frames(40)
-    parties = federation(data, cipher=scheme)
+    parties = federation(data, cipher=scheme, reveal=KNOWN)
     randomness = {p: ContextFree(p) for p in parties.roles.all}
     grid = vfl.GridSearchCV(vfl.LogisticRegression(max_iter=5), {"C": [0.1, 1.0]}, cv=2, scoring="neg_log_loss")
     return parties.fit(grid, randomness=randomness)
@@ -171,17 +171,17 @@ def test_what_stands_in_a_fold_changes_nothing_that_is_fitted_without_it() -> No
 
     def scores(given: Any, preprocess: vfl.Preprocessing) -> dict[int, Any]:
         seen: list[Any] = []
-        inner = vfl.programs.glm.means
+        inner = GlmPart.means
 
-        def means(family: str, predictors: Any, *rest: float) -> Any:
+        def means(self: GlmPart, predictors: Any) -> Any:
             seen.append(predictors)
-            return inner(family, predictors, *rest)
+            return inner(self, predictors)
 
         parties = federation(given, cipher=Identity())
         randomness = {p: ContextFree(p) for p in parties.roles.all}
         grid = vfl.GridSearchCV(vfl.LogisticRegression(max_iter=5, score_bits=20), cv=5)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("vfl.programs.glm.means", means)
+            patch.setattr(GlmPart, "means", means)
             parties.fit(grid, preprocess=preprocess, randomness=randomness)
         return dict(enumerate(seen))
 

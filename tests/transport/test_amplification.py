@@ -59,7 +59,7 @@ def crafted(size: int) -> list[tuple[str, str, bytes]]:
         ("BlindedIds", REFUSED, packed("BlindedIds", blob, 0)),
         ("Residual", "Residual", packed("Residual", key().fingerprint + blob[: size // 128 * 128])),
         ("Scores", "Scores", packed("Scores", blob[: size // 8 * 8])),
-        ("FinalShare", "FinalShare", packed("FinalShare", PlainVec.from_ints([1 << 40] * (size // 8)).to_bytes())),
+        ("EdgeShare", "EdgeShare", packed("EdgeShare", PlainVec.from_ints([1 << 40] * (size // 8)).to_bytes())),
         ("Deal", "Deal", packed("Deal", bytes(32), deal, small)),
     ]
 

@@ -103,10 +103,10 @@ def integers() -> Iterator[Vector]:
         "a width of 2^32 - 1": struct.pack("<IQ", (1 << 32) - 1, 1), "wider than it needs to be": wide, "one number fewer than there are": struct.pack("<IQ", 2, 1) + good[12:],
     }  # fmt: skip
     yield "integers", "good", good, "accepted"
-    yield "message FinalShare", "good", pack("FinalShare", good), "accepted"
+    yield "message EdgeShare", "good", pack("EdgeShare", good), "accepted"
     for what, data in cases.items():
         yield "integers", what, data, "invalid-bytes"
-        yield "message FinalShare", what, pack("FinalShare", data), "remote-protocol"
+        yield "message EdgeShare", what, pack("EdgeShare", data), "remote-protocol"
 
 
 def dpf() -> Iterator[Vector]:
@@ -266,16 +266,18 @@ def ledgers() -> Iterator[Vector]:
 
 def models() -> Iterator[Vector]:
     manifest = {
-        "format": 1, "kind": "logistic-regression", "party": "bank", "model_id": "00" * 16, "job_digest": "00" * 32, "columns": ["age", "limit"],
-        "clip": 6.0, "family": "logistic", "link": "exact", "score_bits": 10, "intercept": [0.5], "label_mean": 0.0, "label_scale": 1.0,
+        "format": 2, "kind": "logistic-regression", "party": "bank", "model_id": "00" * 16, "job_digest": "00" * 32, "columns": ["age", "limit"],
+        "clip": 6.0, "family": "logistic", "link": "exact", "score_bits": 10, "known": True, "arbiter": False, "guest": True, "intercept": True, "label_mean": 0.0, "label_scale": 1.0,
         "classes": [0, 1],
     }  # fmt: skip
-    tensors = {"weights": np.array([[1.0, 2.0]]), "mean": np.array([1.0, 2.0]), "scale": np.array([1.0, 2.0])}
+    vectors = {"mean": np.array([1.0, 2.0]), "scale": np.array([1.0, 2.0])}
+    own = {"shares": np.array([[[1 << 24, 1 << 25, 7]]], np.uint64), "share_names": np.zeros((0, 16), np.uint8)}
+    tensors = vectors | own
     sound = save(tensors)
     yield "weights", "good", sound, "accepted"
     yield "manifest", "good", json.dumps(manifest).encode(), "accepted"
     for what, change in {
-        "another format": {"format": 99}, "a text for the format": {"format": "1"}, "another kind": {"kind": "pickle"}, "a column too many": {"columns": ["a", "b", "c"]}, "columns that are no list": {"columns": "ab"},
+        "another format": {"format": 99}, "a former format": {"format": 1}, "weights that are shared with nobody": {"known": False}, "a text for the format": {"format": "1"}, "another kind": {"kind": "pickle"}, "a column too many": {"columns": ["a", "b", "c"]}, "columns that are no list": {"columns": "ab"},
         "a number for a column": {"columns": [1, 2]}, "a name of no hex": {"model_id": "zz" * 16}, "a list for the party": {"party": ["bank"]}, "an unknown key": {"code": "print(1)"},
         "a text for a number": {"clip": "6"}, "a map in the classes": {"classes": [{"a": 1}, 2]},
     }.items():  # fmt: skip
@@ -292,8 +294,10 @@ def models() -> Iterator[Vector]:
     for what, data in {
         "nothing": b"", "cut": sound[:-1], "a byte behind": sound + b"\0", "a header of 2^63 bytes": struct.pack("<Q", 1 << 63) + sound[8:], "a header of 100 MB": struct.pack("<Q", 100_000_000) + sound[8:],
         "no JSON": struct.pack("<Q", 4) + b"{{{{", "offsets outside": sound.replace(b"[0,16]", b"[0,99]"), "offsets backwards": sound.replace(b"[0,16]", b"[16,0]"),
-        "another type": save({name: value.astype(np.float32) for name, value in tensors.items()}), "a vector too long": save({name: np.zeros(3) for name in tensors}),
-        "a matrix": save({name: np.zeros((2, 1)) for name in tensors}), "a vector missing": save({"weights": np.zeros(2), "mean": np.zeros(2)}),
+        "another type": save({name: value.astype(np.float32) for name, value in vectors.items()} | own), "a vector too long": save({name: np.zeros(3) for name in vectors} | own),
+        "a matrix": save({name: np.zeros((2, 1)) for name in vectors} | own), "a vector missing": save({"mean": np.zeros(2)} | own), "no weights": save(vectors),
+        "weights of signed numbers": save(tensors | {"shares": own["shares"].astype(np.int64)}), "a weight missing": save(tensors | {"shares": own["shares"][:, :, :2]}),
+        "a name for weights that are known": save(tensors | {"share_names": np.zeros((1, 16), np.uint8)}), "short names": save(tensors | {"share_names": np.zeros((0, 8), np.uint8)}),
         "one vector alone": struct.pack("<Q", len(json.dumps(short))) + json.dumps(short).encode() + bytes(16), "a pickle": b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00\x8c\x02os\x94.",
     }.items():  # fmt: skip
         yield "weights", what, data, "model"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
+from tests.parts import guests
 from tests.vectors.make_bad import FILE, document, unfold
 from tests.vectors.readers import Reader, outcome, readers
-from vfl.model import GlmPart
 from vfl.preprocessing import Standardiser
 from vfl.store import save_part
 
@@ -35,8 +34,7 @@ def wrong(known: dict[str, Reader], folder: Path) -> list[str]:
 def sound(folder: Path) -> None:
     """A model part of which a vector replaces one file."""
     table = pd.DataFrame({"age": [30.0, 40.0], "limit": [1.0, 2.0]})
-    part = GlmPart("bank", bytes(16), Standardiser.fit(table, 6.0), np.array([[0.5, 1.0]]), "logistic", "exact", 10, (0.3,), (0, 1))
-    save_part(part, folder, kind="logistic-regression", job_digest=bytes(32))
+    save_part(guests(Standardiser.fit(table, 6.0), (0.5, 1.0), 0.3), folder, kind="logistic-regression", job_digest=bytes(32))
 
 
 def test_all_end_as_they_must(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from sklearn.metrics import d2_tweedie_score, mean_poisson_deviance
 import vfl
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError
+from tests.harness import KNOWN
 from tests.vfl.test_families import columns, weights
 from vfl.data import split_rows
 from vfl.data.keys import canonical_ids
@@ -31,7 +32,7 @@ def policies(n: int = 200) -> tuple[pd.DataFrame, dict[str, pd.DataFrame], pd.Da
 
 
 def federation(guest: pd.DataFrame, hosts: dict[str, pd.DataFrame], **options: Any) -> vfl.Federation:
-    return vfl.Federation.local(guest, hosts, on="id", label="claims", cipher=Identity(), **options)
+    return vfl.Federation.local(guest, hosts, on="id", label="claims", cipher=Identity(), reveal=KNOWN, **options)
 
 
 def recipe(joined: pd.DataFrame, alpha: float) -> PoissonRegressor:

@@ -21,7 +21,7 @@ from protocols.glm.links import Weighted
 from protocols.glm.plan import planned_passes
 from protocols.glm.terms import LabelScale, flatness_log2
 from protocols.session import Observer
-from tests.harness import Recording, Sent
+from tests.harness import KNOWN, Recording, Sent
 from tests.vfl.test_federation import standardised
 
 Frames = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
@@ -49,7 +49,7 @@ def frames(label: str, n: int = 240, hosts: int = 2) -> tuple[Frames, pd.DataFra
 
 
 def federation(tables: Frames, **options: Any) -> vfl.Federation:
-    return vfl.Federation.local(*tables, on="id", label="y", cipher=options.pop("cipher", Identity()), **options)
+    return vfl.Federation.local(*tables, on="id", label="y", cipher=options.pop("cipher", Identity()), **({"reveal": KNOWN} | options))
 
 
 def weights(model: vfl.FederatedModel) -> np.ndarray[Any, Any]:
@@ -329,7 +329,7 @@ def test_rarer_events_are_given_more_passes() -> None:
 def test_motor_with_two_hosts_is_ridges(data_folder: Path) -> None:
     guest, *hosts = (pd.read_csv(data_folder / f"motor_hetero_{side}.csv") for side in ("guest", "host_1", "host_2"))
     parts = {f"host{k}": h for k, h in enumerate(hosts)}
-    fed = vfl.Federation.local(guest, parts, on="idx", label="motor_speed", cipher=Identity())
+    fed = vfl.Federation.local(guest, parts, on="idx", label="motor_speed", cipher=Identity(), reveal=KNOWN)
     model = fed.fit(vfl.LinearRegression(alpha=1.0, max_iter=400, weight_bits=20, score_bits=20))
     joined = guest.merge(hosts[0], on="idx").merge(hosts[1], on="idx")
     x, y = standardised(joined.drop(columns=["idx", "motor_speed"])), joined["motor_speed"].to_numpy(float)
@@ -344,7 +344,8 @@ def test_motor_with_two_hosts_is_ridges(data_folder: Path) -> None:
 def test_vehicles_are_fitted_one_against_the_rest(data_folder: Path) -> None:
     guest, host = (pd.read_csv(data_folder / f"vehicle_scale_hetero_{side}.csv") for side in ("guest", "host"))
     key = guest.columns[0]
-    model = vfl.Federation.local(guest, {"host": host}, on=key, label="y", cipher=Identity()).fit(vfl.LogisticRegression(max_iter=400))
+    fed = vfl.Federation.local(guest, {"host": host}, on=key, label="y", cipher=Identity(), reveal=KNOWN)
+    model = fed.fit(vfl.LogisticRegression(max_iter=400))
     joined = guest.merge(host, on=key, suffixes=("_guest", "_host"))
     x = standardised(joined.drop(columns=[key, "y"]))
     best = OneVsRestClassifier(LogisticRegression(tol=1e-10, max_iter=100_000)).fit(x, joined["y"])

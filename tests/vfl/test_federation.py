@@ -14,14 +14,14 @@ from sklearn.linear_model import LogisticRegression
 import vfl
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError
-from tests.harness import TOY, Recording, Sent
+from tests.harness import KNOWN, TOY, Recording, Sent
 
 Tables = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
 
 
 def local(tables: Tables, hosts: int = 2, **changes: Any) -> vfl.Federation:
     guest, others = tables
-    settings = {"on": "id", "label": "default", "cipher": Identity()} | changes
+    settings = {"on": "id", "label": "default", "cipher": Identity(), "reveal": KNOWN} | changes
     return vfl.Federation.local(guest, dict(list(others.items())[:hosts]), **settings)
 
 
@@ -257,7 +257,7 @@ def real(data_folder: Path, name: str, hosts: int) -> tuple[vfl.Federation, pd.D
         own = [c for c in table.columns if c.endswith("_guest")]
     rest = [c for c in table.columns if c not in (key, label, *own)]
     parts = {f"host{i}": table[[key, *columns]] for i, columns in enumerate(np.array_split(rest, hosts))}
-    fed = vfl.Federation.local(table[[key, label, *own]], parts, on=key, label=label, cipher=Identity())
+    fed = vfl.Federation.local(table[[key, label, *own]], parts, on=key, label=label, cipher=Identity(), reveal=KNOWN)
     return fed, table, [*own, *rest], label
 
 

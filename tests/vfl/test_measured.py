@@ -16,7 +16,8 @@ from protocols.cipher import Identity
 from protocols.errors import ConfigError
 from protocols.session import Roles
 from tests.config.samples import MINIMAL, Recorder, with_key
-from tests.harness import ContextFree
+from tests.harness import KNOWN, ContextFree
+from tests.parts import predictor
 from vfl.config import Job, job_from
 from vfl.data import Table, table_from_frame
 from vfl.engine import run_local
@@ -43,10 +44,17 @@ def tables() -> dict[str, Table]:
 
 
 JOBS = {
-    "regression": (glm, partial(glm.GlmJob, max_iter=5, link="taylor", test=0.3)),
+    "regression": (glm, partial(glm.GlmJob, max_iter=5, link="taylor", test=0.3, reveal=KNOWN)),
     "scorecard": (
         scorecard,
-        partial(scorecard.ScorecardJob, Preprocessing(encode="woe", min_bin_rows=8, min_bin_size=0.1), max_iter=5, link="taylor", test=0.3),
+        partial(
+            scorecard.ScorecardJob,
+            Preprocessing(encode="woe", min_bin_rows=8, min_bin_size=0.1),
+            max_iter=5,
+            link="taylor",
+            test=0.3,
+            reveal=KNOWN,
+        ),
     ),
     "trees": (boosting, partial(boosting.BoostingJob, Params(n_estimators=2, max_depth=2, max_bin=8, min_bin_rows=4), test=0.3)),
 }
@@ -72,9 +80,9 @@ def test_training_rows_have_the_scores_of_both_parts_only_if_asked(kind: str, ta
     assert len(guest.scores) == guest.held_out.sum() > 0
     assert len(guest.train_scores) == (~guest.held_out).sum()
     if kind != "trees":  # the sum of what both parts say; the scores are opened on a grid
-        total = guest.part.predictor(guest.aligned.features) + host.part.predictor(host.aligned.features)
-        assert guest.scores == pytest.approx(total[guest.held_out], abs=2**-9)
-        assert guest.train_scores == pytest.approx(total[~guest.held_out], abs=2**-9)
+        total = sum(predictor(found[p].part, found[p].aligned.features) for p in ("bank", "telecom"))
+        assert guest.scores.reshape(-1, 1) == pytest.approx(total[guest.held_out], abs=2**-9)
+        assert guest.train_scores.reshape(-1, 1) == pytest.approx(total[~guest.held_out], abs=2**-9)
     assert run(kind, tables)["bank"].train_scores is None
 
 

@@ -4,20 +4,66 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from vfl.model import GlmPart
+from protocols.errors import ModelError
+from tests.parts import guests, hosts, predictor, shared
+from vfl.model import GlmPart, score_error
 from vfl.preprocessing import Standardiser
 
 
+def table() -> pd.DataFrame:
+    return pd.DataFrame(np.random.default_rng(0).normal(size=(50, 3)), columns=["a", "b", "c"])
+
+
 def test_a_rows_predictor_is_the_same_bits_in_any_company() -> None:
-    """Scoring orders rows anew in every run; BLAS's products differ then in the last bit for most tables, which the planted line shows."""
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame(rng.normal(size=(50, 3)), columns=["a", "b", "c"])
-    part = GlmPart("bank", bytes(16), Standardiser.fit(table, 6.0), rng.normal(size=(1, 3)), "logistic", "exact", 10, (0.3,))
+    """Scoring orders rows anew in every run; BLAS's products of floats differ then in the last bit for most tables, which the planted line shows."""
+    rows, rng = table(), np.random.default_rng(1)
+    part = guests(Standardiser.fit(rows, 6.0), rng.normal(size=3), 0.3)
     planted = False
     for _ in range(20):
         order = rng.permutation(50)
-        assert np.array_equal(part.predictor(table)[order], part.predictor(table.iloc[order]))
-        x = part.standardiser.transform(table, "bank")
+        assert np.array_equal(predictor(part, rows)[order], predictor(part, rows.iloc[order]))
+        x = part.standardiser.transform(rows, "bank")
         planted |= not np.array_equal((x @ part.weights[0])[order], np.asfortranarray(x[order]) @ part.weights[0])
     assert planted
+
+
+def test_a_predictor_is_the_product_to_the_units_of_the_integers() -> None:
+    rows = table()
+    part = guests(Standardiser.fit(rows, 6.0), (0.5, -1.25, 2.0), 0.25)
+    wanted = part.standardiser.transform(rows, "bank") @ [0.5, -1.25, 2.0] + 0.25
+    assert predictor(part, rows)[:, 0] == pytest.approx(wanted, abs=4 * 2.0**-17)
+    assert part.intercept == (0.25,)
+
+
+def test_a_hosts_error_hangs_on_key_model_id_and_values_alone() -> None:
+    x, ids = np.arange(600).reshape(200, 3), [b"id %d" % k for k in range(200)]
+    first = score_error(b"k" * 32, b"m" * 16, ids, x, 2, 10)
+    assert first.shape == (200, 2)
+    assert np.abs(first).max() <= 2**29
+    assert np.abs(first).max() > 0.95 * 2**29
+    assert abs(first.mean()) < 2**29 * 0.1
+    order = np.random.default_rng(2).permutation(200)
+    assert np.array_equal(score_error(b"k" * 32, b"m" * 16, [ids[k] for k in order], x[order], 2, 10), first[order])
+    for other in (
+        score_error(b"K" * 32, b"m" * 16, ids, x, 2, 10),
+        score_error(b"k" * 32, b"M" * 16, ids, x, 2, 10),
+        score_error(b"k" * 32, b"m" * 16, [b"x" + name for name in ids], x, 2, 10),
+        score_error(b"k" * 32, b"m" * 16, ids, x + 1, 2, 10),
+    ):
+        assert not (other == first).any()
+
+
+@pytest.mark.parametrize("part", ["guest", "host"])
+def test_weights_that_stay_shared_are_no_partys_to_show(part: str) -> None:
+    standardiser = Standardiser.fit(table(), 6.0)
+    own = guests(standardiser, (0.0, 0.0, 0.0), 0.0) if part == "guest" else hosts(standardiser, [[0.0, 0.0, 0.0]])
+    one = GlmPart(**(vars(own) | {"shares": shared([[0.0] * own.shares.latest.shape[1]], b"n" * 16), "arbiter": True}))
+    for what in ("weights", "coef", "coef_raw", *(["intercept"] if part == "guest" else [])):
+        with pytest.raises(ModelError, match="stay shared") as caught:
+            getattr(one, what)
+        assert caught.value.party == one.party
+        assert f"{part}-weights-to-{part}" in caught.value.remedy
+        assert "reveal" in caught.value.remedy
+    assert repr(one) == f"<GlmPart of {one.party}: 3 columns>"

@@ -19,6 +19,7 @@ from protocols.boosting.params import Params
 from protocols.cipher import Identity
 from protocols.errors import ModelError
 from tests.boosting.world import bin_blocks, train
+from tests.parts import KEY, guests, hosts, known, shared
 from vfl.kinds import KINDS, Part
 from vfl.kinds.parts import Damaged, Head
 from vfl.model import GlmPart, TreesPart
@@ -51,31 +52,27 @@ def trees(membership: str) -> dict[str, TreesPart]:
 
 
 PARTS: dict[str, Part] = {f"{m} {who}": part for m in ("hidden", "shared") for who, part in trees(m).items()}
-PARTS["regression guest"] = GlmPart(
-    "bank",
-    bytes(16),
-    Standardiser.fit(pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 5.0]}), 6.0),
-    np.array([[0.5, -1.0]]),
-    "logistic",
-    "exact",
-    10,
-    (0.25,),
-    (0, 1),
-)
-PARTS["regression host"] = GlmPart(
-    "shop", bytes(16), Standardiser.fit(pd.DataFrame({"c": [1.0, 2.0]}), 6.0), np.array([[0.5]]), "logistic", "taylor", 10
+TWO = Standardiser.fit(pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 5.0]}), 6.0)
+PARTS["regression guest"] = guests(TWO, (0.5, -1.0), 0.25)
+PARTS["regression host"] = hosts(Standardiser.fit(pd.DataFrame({"c": [1.0, 2.0]}), 6.0), [[0.5]])
+PARTS["shared guest of a regression"] = GlmPart(
+    **(vars(PARTS["regression guest"]) | {"shares": shared([[0.5, -1.0, 0.25]], b"a" * 16, b"b" * 16), "arbiter": True})
 )
 TABLE = pd.DataFrame({"a": [1.0, np.nan, 2.0, 5.0], "b": pd.Series(["x", None, "y", "x"], dtype=object)})
 STEPS = Fitting.start(TABLE, Preprocessing(impute="mean", add_indicator=True, encode="onehot", max_correlation=0.95), "shop").finish()
 PREPARED = Standardiser.fit(TABLE, 6.0, STEPS)
-PARTS["regression prepared"] = GlmPart("shop", bytes(16), PREPARED, np.arange(len(STEPS.columns))[np.newaxis] / 4, "logistic", "taylor", 10)
+PARTS["regression prepared"] = hosts(PREPARED, np.arange(len(STEPS.columns))[np.newaxis] / 4)
 BINS = (
     WoeColumn("a", (0.5, 1.5), None, (-1.0,), -1, 3, 4, (50, 60, 40, 9, 30), (1, 0, 40, 3, 9)),
     WoeColumn("b", (), (("x", "y"), ("z",), ()), (), 1, -1, 2, (90, 70, 29), (10, 20, 23)),
 )
-POINTS = (np.array([3, 9, -20, 0, 1, 2]), np.array([4, 1, -3, 0]))
-PARTS["scorecard guest"] = ScorecardPart("bank", bytes(16), BINS, np.array([-0.5, -0.9]), POINTS, Scale(), 480, (0, 1))
-PARTS["scorecard host"] = ScorecardPart("shop", bytes(16), BINS, np.array([-0.5, -0.9]), POINTS, Scale(650.0, 30.0, 15.0))
+MEAN, SPREAD = np.array([0.25, -0.5]), np.array([1.0, 2.0])
+PARTS["scorecard guest"] = ScorecardPart(
+    "bank", bytes(16), BINS, MEAN, SPREAD, 8.0, known([[-0.5, -0.9, -1.5]]), Scale(), False, is_guests=True, classes=(0, 1)
+)
+PARTS["scorecard host"] = ScorecardPart(
+    "shop", bytes(16), BINS, MEAN, SPREAD, 8.0, shared([[-0.5, -0.9]], b"n" * 16), Scale(650.0, 30.0, 15.0), True, score_key=KEY
+)
 each = pytest.mark.parametrize("name", PARTS)
 
 
@@ -133,7 +130,8 @@ EVERY: dict[str, Callable[[Path], Any]] = {
     "no JSON": lambda f: (f / "manifest.json").write_text("{"),
     "deep JSON": lambda f: (f / "manifest.json").write_text("[" * 100_000),
     "a list": lambda f: (f / "manifest.json").write_text("[]"),
-    "another format": manifest(lambda m: m.update(format=2)),
+    "another format": manifest(lambda m: m.update(format=3)),
+    "a former format": manifest(lambda m: m.update(format=1)),
     "another kind": manifest(lambda m: m.update(kind="neural-network")),
     "a kind that is no text": manifest(lambda m: m.update(kind=["boosted-trees"])),
     "a key more": manifest(lambda m: m.update(note="x")),
@@ -190,8 +188,9 @@ PLANTED: dict[str, list[tuple[str, int, float]]] = {
         ("categories.values", 0, 99.0),
         ("categories.other", 1, 999),
     ],
-    "scorecard guest": [("weights", 0, np.nan)],
-    "regression guest": [("weights", 0, np.nan), ("scale", 0, 0.0), ("scale", 0, -1.0)],
+    "scorecard guest": [("mean", 0, np.nan), ("scale", 0, 0.0)],
+    "regression guest": [("mean", 0, np.nan), ("scale", 0, 0.0), ("scale", 0, -1.0)],
+    "shared guest of a regression": [("share_names", 1, ord("a"))],
 }
 
 
@@ -238,8 +237,9 @@ def test_parameters_that_do_not_fit_the_trees_are_refused(change: dict[str, Any]
         lambda m: m["bins"][1].update(name="c"),
         lambda m: m["bins"].reverse(),
         lambda m: m.update(pdo=0),
-        lambda m: m.update(base_points=None),
-        lambda m: m.update(base_points=0.5),
+        lambda m: m.update(clip=0),
+        lambda m: m.update(known=False),
+        lambda m: m.update(arbiter="no"),
     ],
 )
 def test_bins_and_scales_that_cannot_be_are_refused(change: Callable[[dict[str, Any]], Any], tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_any_changed_number_is_refused_or_harmless(name: str, data: st.DataObjec
     flat = tensor.reshape(-1)
     flat[data.draw(st.integers(0, len(flat) - 1))] = data.draw(st.integers(-3, 300) if tensor.dtype != np.bool_ else st.booleans())
     classes = None if part.classes is None else list(part.classes)
-    head = Head(1, "boosted-trees", part.party, part.model_id.hex(), DIGEST.hex(), list(part.columns), classes)
+    head = Head(2, "boosted-trees", part.party, part.model_id.hex(), DIGEST.hex(), list(part.columns), classes)
     try:
         read = KINDS["boosted-trees"].unpack(head, body.rest, tensors)
     except Damaged:

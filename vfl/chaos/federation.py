@@ -120,20 +120,23 @@ class Federation:
 
     def _begin(self, command: str) -> None:
         self.command, self.results = command, RESULTS[command]
-        self.roles = [name for name, role in ROLES.items() if role != "arbiter" or command == "run"]
+        self.roles = [name for name, role in ROLES.items() if role != "arbiter" or command != "align"]
 
     def _train(self) -> None:
         """Makes the model that is to predict."""
         ended = {name: self.start(name) for name in self.roles}
         if any(process.wait(time.monotonic() + PATIENCE) for process in ended.values()):
             raise LocalProtocolError("the training of the model ended otherwise than well", remedy="Report this")
-        for name in ("bank", "telecom"):
-            (self.run_of(name) / "model").rename(self.folder / name / "model")
+        for name in self.roles:
+            (self.run_of(name) / "model").rename(self.folder / name / "trained")
 
     def clear(self) -> None:
         """As before the first run."""
         for name in ROLES:
             shutil.rmtree(self.folder / name / "runs", ignore_errors=True)
+            shutil.rmtree(self.folder / name / "model", ignore_errors=True)
+            if self.command == "predict":  # which moves shares of weights on
+                shutil.copytree(self.folder / name / "trained", self.folder / name / "model")
 
     def start(self, name: str, kill_at: int = 0) -> Process:
         """Starts a party; kill_at: before which message it dies, 0 for never."""

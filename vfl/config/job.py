@@ -22,18 +22,21 @@ from vfl.config.align import Align, distinct
 from vfl.config.align import Column as Column
 from vfl.config.evaluation import Evaluation
 from vfl.config.models import NOT_YET, Model, check_arbiter
-from vfl.config.permits import LATER, PERMITS
+from vfl.config.permits import FORMER, LATER, PERMITS, WEIGHTS
 from vfl.config.preprocess import Preprocess
 from vfl.config.reading import Complaint, Section, build, check_name, choose, listed, read_toml, shown
 from vfl.config.search import Search, candidates
 
 Role = Literal["guest", "host", "arbiter"]
 Name = Annotated[str, AfterValidator(check_name)]
-Permit = Annotated[str, BeforeValidator(choose(tuple(PERMITS), LATER))]
+_known = choose(tuple(PERMITS), LATER)
+Permit = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) and value in FORMER else _known(value))]
 
 
 def _permits(values: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted(distinct(values), key=list(PERMITS).index))  # the order means nothing
+    """In one order, as the order means nothing; a former name stands for what it is called now."""
+    now = dict.fromkeys(name for value in distinct(values) for name in FORMER.get(value, (value,)))
+    return tuple(sorted(now, key=list(PERMITS).index))
 
 
 def _key_bits(value: object) -> object:
@@ -158,7 +161,7 @@ class Disclosure(Allowed):
         exclude_if=lambda bits: bits is None,
         ge=0,
         le=20,
-        description="0 to 20 (default 10): scores of a regression are rounded to multiples of 2^-score_bits before they are opened",
+        description="0 to 20 (default 10): scores of a regression are opened with an error of half of 2^-score_bits, per host",
     )
 
 
@@ -289,6 +292,23 @@ class Job(Agreement):
             object.__setattr__(self, "disclosure", self.disclosure.model_copy(update={"score_bits": default}))
 
     @property
+    def reveal(self) -> tuple[str, ...]:
+        """Whose final weights the job reveals to their owner, out of "guest" and "hosts"; those of all others stay shared with the arbiter."""
+        if not self.model.shares_weights:
+            return ()
+        return tuple(who for who, permit in zip(("guest", "hosts"), WEIGHTS, strict=True) if permit in self.disclosure.allow)
+
+    @property
+    def arbiter_keeps(self) -> bool:
+        """Whether the arbiter keeps a part of the model, without which no row can be scored."""
+        return self.model.shares_weights and len(self.reveal) < len(WEIGHTS)
+
+    @property
+    def arbiter_scores(self) -> bool:
+        """Whether the arbiter takes part in a prediction."""
+        return len(self.parties.hosts) > 1 or self.model.arbiter_scores or self.arbiter_keeps
+
+    @property
     def score_bits(self) -> int:
         """The grid on which a regression's scores are opened."""
         assert self.disclosure.score_bits is not None
@@ -296,7 +316,7 @@ class Job(Agreement):
 
 
 def needed_permits(job: Job) -> tuple[str, ...]:
-    """The permissions that the job's own protocols need."""
+    """The permissions that the job's own protocols need, and those to reveal weights, which it makes use of."""
     several_keys = ("matched-keys-to-parties",) if len(job.align.keys) > 1 else ()
     several_hosts = ("intersection-sizes-to-arbiter",) if len(job.parties.hosts) > 1 else ()
     later = ("out-of-time-rows-to-hosts",) if job.split.out_of_time else ()
@@ -304,7 +324,10 @@ def needed_permits(job: Job) -> tuple[str, ...]:
     models = dict.fromkeys(permit for one in job.candidates for permit in one.model.permits)
     best = ("best-candidate-to-parties",) if len(job.candidates) > 1 else ()
     few = tuple(p for p in ("few-columns",) if p in job.disclosure.allow)  # a host's table decides whether it is needed
-    return ("intersection-to-parties", *several_keys, *several_hosts, *later, *steps, *models, *best, *few)
+    weights = (
+        tuple(p for p in WEIGHTS if p in job.disclosure.allow) if job.model.shares_weights else ()
+    )  # none is needed, but they are used
+    return ("intersection-to-parties", *several_keys, *several_hosts, *later, *steps, *weights, *models, *best, *few)
 
 
 def job_from(document: Mapping[str, Any], where: str = "job") -> Job:

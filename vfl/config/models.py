@@ -172,6 +172,11 @@ class BoostedTrees(Section):
         return ("bin-sums-to-guest", "directions-to-guest", "own-wins-to-host", *rows, *sample)
 
     @property
+    def shares_weights(self) -> bool:
+        """Whether final weights stay shared with the arbiter unless a permission reveals them."""
+        return False
+
+    @property
     def folds_are_hidden(self) -> bool:
         """Whether nobody learns its part of a fold's model."""
         return False

@@ -22,7 +22,15 @@ PERMITS: dict[str, str] = {
     "out-of-time-rows-to-hosts": (
         "hosts learn which of the common rows are out of time, that is on or after the job's cut-off date by the guest's dates, but no date"
     ),
-    "final-weights-to-owner": "each data party learns the final weights of its own columns, and of no other",
+    "guest-weights-to-guest": (
+        "the guest learns the final weights of its own columns, and so the hosts' part of every score that it is given; "
+        "without it they stay shared between the guest and the arbiter"
+    ),
+    "host-weights-to-host": (
+        "each host learns the final weights of its own columns, which are computed from the labels: with few rows for each of them they name labels; "
+        "a host that deviates from the protocol reads up to 19 labels of its choice per weight (at weight_bits = 10); "
+        "without it they stay shared between the host and the arbiter"
+    ),
     "edge-count-to-arbiter": (
         "link exact: the arbiter learns how many rows' predictors lie near the edge of the link's table (none, or the run stops), "
         "and for counts how many rows' means are far above the labels' mean (none at the end, or the run stops)"
@@ -36,8 +44,8 @@ PERMITS: dict[str, str] = {
         "n_iter_no_change passes; all parties learn whether it still improved, and after how many passes training ended"
     ),
     "scores-to-guest": (
-        "the guest learns, for every row scored, the sum of the hosts' rounded parts of the score; "
-        "with a single host that is this host's own part; in a search, for every training row and each candidate, the rounded joint score"
+        "the guest learns, for every row scored, the joint score with a small error that is always the same for that row; "
+        "where it knows its own weights, so the hosts' part of the score; in a search, the joint score of every training row for each candidate"
     ),
     "best-candidate-to-parties": "search: all parties that train learn which of the job's candidates did best on the folds, and no score",
     "bin-sums-to-guest": (
@@ -72,3 +80,7 @@ PERMITS: dict[str, str] = {
 }
 
 LATER: dict[str, str] = {}
+
+FORMER: dict[str, tuple[str, ...]] = {"final-weights-to-owner": ("guest-weights-to-guest", "host-weights-to-host")}  # still read, for these
+
+WEIGHTS = FORMER["final-weights-to-owner"]  # no job needs them: without them the weights stay shared with the arbiter

@@ -42,7 +42,7 @@ class Regression(Section):
         default=10,
         ge=4,
         le=24,
-        description="4 to 24 (default 10): final weights are revealed to their owner rounded to multiples of 2^-weight_bits",
+        description="4 to 24 (default 10): where the job reveals final weights to their owner, they are rounded to multiples of 2^-weight_bits",
     )
     clip: float = Field(
         default=6.0,
@@ -145,7 +145,12 @@ class Regression(Section):
         edge = ("edge-count-to-arbiter",) if self.looks_up else ()
         scale = ("label-scale-to-parties",) if self.announces else ()
         loss = ("loss-to-arbiter",) if self.stops else ()
-        return ("final-weights-to-owner", *edge, *scale, *loss, "scores-to-guest")
+        return (*edge, *scale, *loss, "scores-to-guest")
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether final weights stay shared with the arbiter unless a permission reveals them."""
+        return True
 
     @property
     def folds_are_hidden(self) -> bool:

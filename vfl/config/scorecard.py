@@ -35,7 +35,7 @@ class Scorecard(Binning):
         default=10,
         ge=4,
         le=24,
-        description="4 to 24 (default 10): final weights are revealed to their owner rounded to multiples of 2^-weight_bits",
+        description="4 to 24 (default 10): where the job reveals final weights to their owner, they are rounded to multiples of 2^-weight_bits",
     )
     open_names: bool = Field(default=False, description="true, or false (default): whether hosts tell the guest their columns' names")
 
@@ -50,7 +50,12 @@ class Scorecard(Binning):
         """What its protocols reveal, beside the alignment."""
         names = ("column-names-to-guest",) if self.open_names else ()
         edge = ("edge-count-to-arbiter",) if self.link == "exact" else ()
-        return ("bin-events-to-guest", *names, "woe-to-host", "final-weights-to-owner", *edge, "scores-to-guest")
+        return ("bin-events-to-guest", *names, "woe-to-host", *edge, "scores-to-guest")
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether final weights stay shared with the arbiter unless a permission reveals them."""
+        return True
 
     @property
     def folds_are_hidden(self) -> bool:

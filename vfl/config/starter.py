@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from protocols.errors import ConfigError
 from vfl.config.job import Role
 from vfl.config.models import MODELS, Model
-from vfl.config.permits import PERMITS
+from vfl.config.permits import PERMITS, WEIGHTS
 from vfl.config.policy import AtLeast, AtMost, Policy
 from vfl.config.reading import Complaint, Section, build, check_name, listed
 from vfl.config.toml import parse_toml
@@ -50,19 +50,19 @@ _SPELT: dict[str, dict[str, str]] = {
         "max_iter": "Passes over the rows.",
         "link": '"exact", or "taylor": cheaper, but a least-squares fit.',
         "clip": "Standardised values are cut to [-clip, clip].",
-        "weight_bits": "Final weights are revealed to their owner rounded to multiples of 2^-weight_bits.",
+        "weight_bits": "Where final weights are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
     },
     "linear-regression": {
         "alpha": "The weight of the penalty, as in scikit-learn's Ridge.",
         "max_iter": "Passes over the rows.",
         "clip": "Standardised values are cut to [-clip, clip].",
-        "weight_bits": "Final weights, in standard deviations of the label, are revealed to their owner rounded to multiples of 2^-weight_bits.",
+        "weight_bits": "Where final weights, in standard deviations of the label, are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
     },
     "poisson-regression": {
         "alpha": "The weight of the penalty, as in scikit-learn's PoissonRegressor.",
         "max_iter": "Passes over the rows.",
         "clip": "Standardised values are cut to [-clip, clip].",
-        "weight_bits": "Final weights are revealed to their owner rounded to multiples of 2^-weight_bits.",
+        "weight_bits": "Where final weights are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
     },
     "boosted-trees": {
         "objective": '"binary:logistic", "reg:squarederror", "count:poisson", or "multi:softprob" with num_class.',
@@ -123,22 +123,33 @@ def starter_job(
     key_bits: int = 3072,
     score_bits: int = 10,
     kind: str = "logistic-regression",
+    reveal: Sequence[str] = (),
     **parameters: object,
 ) -> str:
-    """A commented job.toml; keys: the columns of the one key, or a list of those of each key, tried in order; arbiter: "" for none; parameters: of the kind.
+    """A commented job.toml; keys: the columns of the one key, or a list of those of each key, tried in order; arbiter: "" for none; reveal: whose final weights
+    their owner learns, out of "guest" and "hosts"; parameters: of the kind.
 
     Raises ConfigError for parameters that are not the kind's.
     """
     lists = key_lists(keys)
     rules = dict.fromkeys((column for key in lists for column in key), "text") | dict(normalise or {})
     model = _section(kind, **parameters)
-    permits = ["intersection-to-parties", *model.permits]
+    permits = ["intersection-to-parties", *(p for who, p in zip(("guest", "hosts"), WEIGHTS, strict=True) if who in reveal), *model.permits]
     permits += ["matched-keys-to-parties"] if len(lists) > 1 else []
     permits += ["intersection-sizes-to-arbiter"] if len(hosts) > 1 else []
     work = model.arbiter_does if model.needs_arbiter else "compares blinded ids"
     who = f"# the arbiter {work} and has no data.\n" if arbiter else ""
     named = f"arbiter = {_toml(arbiter)}\n" if arbiter else ""
-    grid = "# Scores are rounded to multiples of 2^-score_bits before they are opened.\n" + f"score_bits = {score_bits}\n"
+    rest = [p for p in WEIGHTS if p not in permits] if model.shares_weights else []
+    kept = (
+        f"# Final weights stay shared with the arbiter; who shall know its own allows {listed(list(map(_toml, rest)))} too.\n"
+        if rest
+        else ""
+    )
+    grid = (
+        "# Scores are opened with an error of half of 2^-score_bits, per host; it is always the same for a row.\n"
+        + f"score_bits = {score_bits}\n"
+    )
     return f"""\
 # The job: the same file at every party.  The parties compare its digest before anything is sent.
 name = {_toml(name)}
@@ -175,7 +186,7 @@ key_bits = {key_bits}
 
 [disclosure]
 # Everything that is revealed; each party's policy must allow it too.
-allow = [
+{kept}allow = [
 {_permits(permits)}]
 {grid if model.score_bits is not None else ""}"""
 

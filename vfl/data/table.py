@@ -42,6 +42,7 @@ class Table:
     date: NDArray[np.datetime64] | None = None  # n days; None where there is no column of dates
     repeated: int = 0  # how many rows were left out because an earlier one has their id
     matched: tuple[int, ...] = ()  # of a table of common rows, how many each key matched
+    named: Ids | None = None  # of a table of common rows, `names` as they were before
 
     def __repr__(self) -> str:
         label = "" if self.label is None else ", with label"
@@ -120,6 +121,7 @@ class Table:
             date=None if self.date is None else self.date[positions],
             repeated=self.repeated,
             matched=self.matched,
+            named=None if self.named is None else self.named.take(positions),
         )
 
     @property
@@ -130,12 +132,16 @@ class Table:
     @property
     def names(self) -> Iterator[bytes]:
         """Of each row the id under the first key that it has a value for: the same, by whichever key a partner matches it."""
+        if self.named is not None:
+            return iter(self.named)
         return (next(filter(None, row), b"") for row in zip(*self.keys, strict=True))
 
     def aligned(self, found: Alignment) -> Table:
         """The common rows in the shared order, each under the id that it was matched by, which is the same at every party."""
         taken = dataclasses.replace(self.take(found.rows), matched=found.by_key)
-        return taken if not self.fallback else dataclasses.replace(taken, ids=found.pick(taken.keys), fallback=())
+        if not self.fallback:
+            return taken
+        return dataclasses.replace(taken, ids=found.pick(taken.keys), fallback=(), named=Ids.of(list(taken.names)))
 
 
 def table_from_frame(

@@ -17,14 +17,13 @@ from protocols.session import Session
 from vfl.config.job import Job, Role
 from vfl.data import Table
 from vfl.kinds import regression, scorecard, trees
-from vfl.kinds.fitted import Fitted
+from vfl.kinds.fitted import Fitted, Scored
 from vfl.kinds.parts import Body, Head, Part
+from vfl.model import SharedWeights
 
-Program = Callable[
-    ..., Fitted | None
-]  # of a session and a table, and as `before` the part of the model that the job continues, where it does
-Scored = tuple[NDArray[np.int64], NDArray[np.float64]]  # rows of the guest's table, and what was computed for them
-Scorer = Callable[[Session, Table | None], Scored | None]
+# of a session and a table, and as `before` the part of the model that the job continues, where it does; at the arbiter, what it keeps of the model
+Program = Callable[..., Fitted | SharedWeights | None]
+Scorer = Callable[[Session, Table | None], Scored]
 
 
 class Kind(Protocol):
@@ -43,10 +42,10 @@ class Kind(Protocol):
         """Raises ConfigError unless the key has the head-room for so many common rows."""
 
     def program(self, job: Job, role: Role) -> Program:
-        """The role function that trains; the arbiter's takes no table and returns None."""
+        """The role function that trains; the arbiter's takes no table and returns its own part of the model, or None."""
 
     def scorer(self, job: Job, role: Role, part: Any) -> Scorer:
-        """The role function that scores new rows; only the guest's returns something."""
+        """The role function that scores new rows; part: None at an arbiter that keeps none."""
 
     def predictions(self, part: Any, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n,) probabilities of the event or means, (n, classes) probabilities, from what the guest's program computed for n rows."""
@@ -84,4 +83,4 @@ def kind_of(job: Job) -> Kind:
     return KINDS[job.model.kind]
 
 
-__all__ = ["KINDS", "Fitted", "Kind", "Part", "kind_of"]
+__all__ = ["KINDS", "Fitted", "Kind", "Part", "Scored", "kind_of"]

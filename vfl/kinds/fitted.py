@@ -1,12 +1,14 @@
-"""What a data party has when its program is done."""
+"""What a party has when its program is done."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.glm.shares import Moved
 from vfl.data import Table
 from vfl.kinds.parts import Part
 from vfl.programs.search import Searched
@@ -32,3 +34,11 @@ class Fitted(Protocol):
     def train_scores(self) -> NDArray[np.float64] | None: ...
     @property
     def searched(self) -> Searched | None: ...
+
+
+class Scored(NamedTuple):
+    """What a party has when new rows are scored.  found: at the guest the rows of its table, and what was computed for them; moved: its shares of weights from now on, by
+    whose they are."""
+
+    found: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None
+    moved: Mapping[str, Moved] = {}

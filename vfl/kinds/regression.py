@@ -14,18 +14,19 @@ from rich.console import Console
 from rich.markup import escape
 
 from protocols.cipher import HEAD_ROOM
-from protocols.glm import LOGISTIC_LINKS
+from protocols.glm import LOGISTIC_LINKS, Kept
 from protocols.glm.plan import MOST_PASSES, planned_passes, rows_log2
 from protocols.glm.terms import NO_SCALE, scaled
 from protocols.session import Session
 from vfl.config.job import Job, Role
+from vfl.config.reading import listed
 from vfl.config.regressions import LinearRegression, LogisticRegression, PoissonRegression
 from vfl.config.stopping import STOPPING
 from vfl.data import Table
-from vfl.kinds import alone, searched
-from vfl.kinds.fitted import Fitted
-from vfl.kinds.parts import Body, Head, check, tensors_of
-from vfl.model import GlmPart
+from vfl.kinds import alone, searched, shared
+from vfl.kinds.fitted import Fitted, Scored
+from vfl.kinds.parts import Body, Head, Tensors, check, tensors_of
+from vfl.model import GlmPart, SharedWeights, unknown_weights
 from vfl.preprocessing import Preprocessor, Standardiser
 from vfl.printing import facts, grid, say
 from vfl.programs import glm
@@ -44,13 +45,16 @@ FAMILIES: dict[str, Family] = {"logistic-regression": "logistic", "linear-regres
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The keys of manifest.json that a regression adds."""
+    """The keys of manifest.json that a regression adds.  known: whether the party knows its weights; arbiter: whether any party's are shared with the arbiter."""
 
     clip: float
     family: Literal["logistic", "linear", "poisson"]
     link: str
     score_bits: int
-    intercept: list[float] | None
+    known: bool
+    arbiter: bool
+    guest: bool
+    intercept: bool
     label_mean: float
     label_scale: float
     preprocess: Preprocessor | None = None
@@ -75,15 +79,29 @@ def described(job: Job) -> dict[str, str]:
     if model.stops:
         told["stop"] = stopping_of(job)
     if isinstance(model, LogisticRegression) and model.num_class > 2:
-        told["classes"] = (
-            f"{model.num_class}, each against the rest: as many trainings, and as many weights a column revealed to their owner"
-        )
+        told["classes"] = f"{model.num_class}, each against the rest: as many trainings, and as many weights per column"
     if weighted := [name for name in ("class_weight", "sample_weight") if getattr(model, name, None)]:
         told["rows"] = f"weighted, by {' and '.join(weighted)} at {parties.guest}"
     if isinstance(model, PoissonRegression) and model.exposure:
         told["rows"] = f"events a unit of exposure, weighted by the exposures at {parties.guest}; predictions are such frequencies"
     deals = f"; {parties.hosts[0]} deals for the link" if "edge-count-to-arbiter" in model.permits else ""
+    told["weights"] = weights_of(job)
     return told | {"encrypt": f"Paillier, {job.crypto.key_bits} bits; {parties.arbiter} holds the key{deals}"}
+
+
+def weights_of(job: Job) -> str:
+    """Who learns final weights, in words."""
+    parties, known = job.parties, set(job.reveal)
+    who = {True: list[str](), False: list[str]()}
+    who["guest" in known].append(parties.guest)
+    who["hosts" in known].extend(parties.hosts)
+    told = (
+        [f"those of {listed(who[False], 'and')} stay shared with {parties.arbiter}, without which no row can be scored"]
+        if who[False]
+        else []
+    )
+    told += [f"{name} learns its own" for name in who[True]]
+    return "; ".join(told)
 
 
 def _in_batches(model: Model) -> str:
@@ -121,9 +139,10 @@ def preprocessed(job: Job) -> dict[str, str]:
 
 def rounded(job: Job) -> list[str]:
     """How coarse what is opened is."""
+    weights = [f"final weights are rounded to multiples of 1/{2 ** _model(job).weight_bits}"] if job.reveal else []
     return [
-        f"scores are rounded to multiples of 1/{2**job.score_bits} before they are opened",
-        f"final weights are rounded to multiples of 1/{2 ** _model(job).weight_bits}",
+        f"scores are opened with an error of up to 1/{2 ** (job.score_bits + 1)} per host, which is always the same for a row",
+        *weights,
     ]
 
 
@@ -161,6 +180,7 @@ def plan_of(job: Job, classes: tuple[Any, ...] = ()) -> glm.GlmJob:
         exposure=exposed,
         clip=model.clip,
         weight_bits=model.weight_bits,
+        reveal=job.reveal,
         score_bits=job.score_bits,
         min_intersection=job.align.min_intersection,
         keys=len(job.align.keys),
@@ -184,7 +204,7 @@ def _class_weight(given: str | dict[str, float] | None, classes: tuple[Any, ...]
 def program(job: Job, role: Role) -> Any:
     """The role function that trains."""
     if role == "arbiter":
-        return lambda session, table: glm.arbiter(session, plan_of(job), searched.asked(job, plan_of)) and None
+        return lambda session, table: kept_part(job, session, glm.arbiter(session, plan_of(job), searched.asked(job, plan_of)))
     train = glm.guest if role == "guest" else glm.host
 
     def run(session: Session, table: Table) -> glm.Fitted:
@@ -194,13 +214,26 @@ def program(job: Job, role: Role) -> Any:
     return run
 
 
-def scorer(job: Job, role: Role, part: GlmPart) -> Any:
-    """The role function that scores new rows."""
+def kept_part(job: Job, session: Session, kept: Kept) -> SharedWeights | None:
+    """The arbiter's part of what was trained, if it keeps any."""
+    return SharedWeights(session.me, kept.model_id, job.model.kind, kept.shares) if kept.shares else None
+
+
+def scorer(job: Job, role: Role, part: Any) -> Any:
+    """The role function that scores new rows; part: a data party's, or what the arbiter keeps."""
     least, keys = job.align.min_intersection, len(job.align.keys)
-    if role == "arbiter":
-        return lambda session, table: glm.predict_arbiter(session, least, keys)
-    score = glm.predict_guest if role == "guest" else glm.predict_host
-    return lambda session, table: score(session, table, part, least)
+
+    def run(session: Session, table: Table | None) -> Scored:
+        if role == "arbiter":
+            return Scored(moved=glm.predict_arbiter(session, part, least, keys))
+        assert table is not None
+        if role == "guest":
+            rows, scores, own = glm.predict_guest(session, table, part, least)
+            return Scored((rows, scores), {} if own is None else {part.party: own})
+        own = glm.predict_host(session, table, part, least)
+        return Scored(moved={} if own is None else {part.party: own})
+
+    return run
 
 
 def predictions(part: GlmPart, scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -232,46 +265,50 @@ def explained(part: GlmPart, features: pd.DataFrame) -> None:
 
 
 def fitted_summary(fitted: Fitted) -> dict[str, Any]:
-    """This party's own coefficients; of several classes those of each; after how many passes training ended; and what [preprocess] found."""
+    """This party's own coefficients, if it knows them; of several classes those of each; after how many passes training ended; and what [preprocess] found."""
     assert isinstance(fitted, glm.Fitted)
     part = fitted.part
-    rows = list[dict[str, Any]]()
-    for k, (name, weights) in enumerate(zip(_models(part), part.weights, strict=True)):
-        intercept = {} if part.intercept is None or len(part.weights) == 1 else {"intercept": part.intercept[k]}
-        raw = weights / part.standardiser.scale
-        each = {} if name is None else {"class": name, **intercept}
-        rows += [{"column": c, "coef": float(w), "coef_raw": float(r), **each} for c, w, r in zip(part.columns, weights, raw, strict=True)]
-    single = part.intercept is not None and len(part.weights) == 1
-    told: dict[str, Any] = {
-        "passes_made": list(fitted.passes),
-        "coefficients": rows,
-        "intercept": part.intercept[0] if single and part.intercept else None,
-    }
+    told: dict[str, Any] = {"passes_made": list(fitted.passes), "weights_known": part.known}
+    told |= coefficients(part) if part.known else {}
     if part.family == "linear" and part.is_guests:
         told |= {"label_mean": part.label_mean, "label_scale": part.label_scale}
     told |= {} if fitted.settled else {"settled": False}
     return told | feature_tables(part.standardiser.steps, fitted.binned)
 
 
+def coefficients(part: GlmPart) -> dict[str, Any]:
+    """Of a party that knows them: a row for each column, of several classes for each column of each, and the intercept."""
+    rows = list[dict[str, Any]]()
+    for k, (name, weights) in enumerate(zip(_models(part), part.weights, strict=True)):
+        intercept = {} if part.intercept is None or part.models == 1 else {"intercept": part.intercept[k]}
+        raw = weights / part.standardiser.scale
+        each = {} if name is None else {"class": name, **intercept}
+        rows += [{"column": c, "coef": float(w), "coef_raw": float(r), **each} for c, w, r in zip(part.columns, weights, raw, strict=True)]
+    return {"coefficients": rows, "intercept": part.intercept[0] if part.intercept is not None and part.models == 1 else None}
+
+
 def _models(part: GlmPart) -> list[str | None]:
     """What each of several models is of: a value of the label, or at a host its number."""
-    if len(part.weights) == 1:
+    if part.models == 1:
         return [None]
-    return [str(c) for c in part.classes or range(1, len(part.weights) + 1)]
+    return [str(c) for c in part.classes or range(1, part.models + 1)]
 
 
 def print_part(part: GlmPart, console: Console) -> None:
-    """The coefficients as a table; of several classes one after the other."""
+    """The coefficients as a table, if this party knows them; of several classes one after the other."""
     told = {"link": part.link} if part.family == "logistic" else {}
     if part.classes is not None and len(part.classes) == 2:
         told["scores"] = f"the probability of {part.classes[1]!r} rather than {part.classes[0]!r}"
     elif part.classes is not None:
         told["scores"] = "the probability of each of " + ", ".join(repr(c) for c in part.classes)
-    if part.intercept is not None:
+    if part.known and part.intercept is not None:
         told["intercept"] = ", ".join(f"{value:.6f}" for value in part.intercept) + ", on the standardised scale"
     if part.family == "linear" and part.is_guests:
         told["label"] = f"standardised: mean {part.label_mean:.6g}, standard deviation {part.label_scale:.6g}"
     facts(console, {name: escape(text) for name, text in told.items()})
+    if not part.known:
+        print_shared(part, console)
+        return
     for name, weights in zip(_models(part), part.weights, strict=True):
         console.print("" if name is None else escape(f"\nclass {name}"), highlight=False)
         table = grid("column", "coef", "coef_raw", "mean", "scale", numbers=4)
@@ -285,36 +322,68 @@ def print_part(part: GlmPart, console: Console) -> None:
     say(console, f"\ncoef: a standard deviation of the column {cut}; coef_raw: a unit as it came{';' + unit if unit else ''}.")
 
 
+def print_shared(part: GlmPart, console: Console) -> None:
+    """The columns of a part whose weights nobody knows."""
+    table = grid("column", "mean", "scale", numbers=2)
+    for row in zip(part.columns, part.standardiser.mean, part.standardiser.scale, strict=True):
+        table.add_row(escape(row[0]), *(f"{v:.6g}" for v in row[1:]))
+    console.print(table, highlight=False)
+    say(console, f"\n{escape(unknown_weights(part.party, guest=part.is_guests).what)}.")
+
+
 def pack(part: GlmPart) -> Body:
-    """`weights` (models, columns), `mean` and `scale` (columns,) float64."""
+    """`mean` and `scale` (columns,) float64; `shares` and `share_names` as vfl/kinds/shared.py says; at a host `score_key` (32,) uint8."""
     standardiser = part.standardiser
-    intercept = None if part.intercept is None else list(part.intercept)
     rest = Rest(
-        standardiser.clip, part.family, part.link, part.score_bits, intercept, part.label_mean, part.label_scale, standardiser.steps
+        standardiser.clip,
+        part.family,
+        part.link,
+        part.score_bits,
+        part.known,
+        part.arbiter,
+        part.is_guests,
+        part.intercepts,
+        part.label_mean,
+        part.label_scale,
+        standardiser.steps,
     )
-    return Body(msgspec.to_builtins(rest), {"weights": part.weights, "mean": standardiser.mean, "scale": standardiser.scale})
+    key = {} if part.is_guests else {"score_key": np.frombuffer(part.score_key, np.uint8)}
+    arrays: Tensors = {"mean": standardiser.mean, "scale": standardiser.scale, **key, **shared.tensors_of_shares(part.shares)}
+    return Body(msgspec.to_builtins(rest), arrays)
 
 
 def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> GlmPart:
     """The part; raises Damaged."""
     told = msgspec.convert(rest, Rest)
-    width = len(head.columns)
-    vectors = dict.fromkeys(("mean", "scale"), (np.float64, (width,)))
-    arrays = tensors_of(tensors, {"weights": (np.float64, (None, width)), **vectors})
-    models, classes = len(arrays["weights"]), head.values
-    check((arrays["scale"] > 0).all(), told.clip > 0, told.link in LOGISTIC_LINKS, 0 <= told.score_bits <= 20)
-    check(told.intercept is None or len(told.intercept) == models, models >= 1, np.isfinite([told.label_mean, *(told.intercept or ())]))
-    check(told.family == FAMILIES[head.kind], told.intercept is not None or classes is None, 0 < told.label_scale < np.inf)
-    if told.intercept is not None:
+    width, classes = len(head.columns), head.values
+    shares = shared.shares_from(tensors, known=told.known)
+    own = {name: array for name, array in tensors.items() if name not in ("shares", "share_names")}
+    key: dict[str, tuple[type[Any], tuple[int]]] = {} if told.guest else {"score_key": (np.uint8, (32,))}
+    arrays = tensors_of(own, {**dict.fromkeys(("mean", "scale"), (np.float64, (width,))), **key})
+    models, weights = shares.latest.shape
+    check((arrays["scale"] > 0).all(), told.clip > 0, told.link in LOGISTIC_LINKS, 0 <= told.score_bits <= 20, told.known or told.arbiter)
+    check(weights == width + told.intercept, told.guest or not told.intercept, np.isfinite(told.label_mean))
+    check(told.family == FAMILIES[head.kind], told.guest or classes is None, 0 < told.label_scale < np.inf)
+    if told.guest:
         check(
             models == (len(classes) if classes and len(classes) != 2 else 1),
             classes is None or len(classes) >= 2,
             (told.family == "logistic") == (classes is not None),
         )
     check(told.preprocess is None or (told.preprocess.fits() and list(told.preprocess.columns) == head.columns))
-    standardiser = Standardiser(tuple(head.columns), arrays["mean"], arrays["scale"], told.clip, told.preprocess)
-    intercept = None if told.intercept is None else tuple(told.intercept)
-    scale = (told.label_mean, told.label_scale)
     return GlmPart(
-        head.party, head.name, standardiser, arrays["weights"], told.family, told.link, told.score_bits, intercept, classes, *scale
+        head.party,
+        head.name,
+        Standardiser(tuple(head.columns), arrays["mean"], arrays["scale"], told.clip, told.preprocess),
+        shares,
+        told.family,
+        told.link,
+        told.score_bits,
+        told.arbiter,
+        told.guest,
+        told.intercept,
+        b"" if told.guest else arrays["score_key"].tobytes(),
+        classes,
+        told.label_mean,
+        told.label_scale,
     )

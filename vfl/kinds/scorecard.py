@@ -18,25 +18,30 @@ from protocols.glm import LOGISTIC_LINKS, Penalty
 from protocols.glm.plan import rows_log2
 from vfl.config.job import Job, Role
 from vfl.config.scorecard import Scorecard
+from vfl.kinds import regression, shared
 from vfl.kinds.alone import minimised
 from vfl.kinds.fitted import Fitted
 from vfl.kinds.parts import Body, Head, check, tensors_of
+from vfl.model import unknown_weights
 from vfl.preprocessing import WoeColumn
 from vfl.printing import facts, grid, say
-from vfl.programs import glm, scorecard
+from vfl.programs import scorecard
 from vfl.scorecard.part import ScorecardPart
 from vfl.scorecard.points import Scale
 from vfl.scorecard.report import feature_tables
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The keys of manifest.json that a scorecard adds: the bins of each column, the scale, and at the guest the base points."""
+    """The keys of manifest.json that a scorecard adds: the bins of each column, the scale, at how much standardised weights of evidence are cut; known: whether the party
+    knows its weights; arbiter: whether any party's are shared with the arbiter."""
 
     bins: tuple[WoeColumn, ...]
     base_score: float
     base_odds: float
     pdo: float
-    base_points: int | None
+    clip: float
+    known: bool
+    arbiter: bool
 
 
 def _model(job: Job) -> Scorecard:
@@ -54,13 +59,15 @@ def described(job: Job) -> dict[str, str]:
         f"nothing is counted over fewer than {model.min_bin_rows} rows",
         "train": f"scorecard: {model.max_iter} passes on weights of evidence, C = {model.C:g}, link {model.link}",
         "points": f"{model.base_score:g} for odds of {model.base_odds:g} to 1, {model.pdo:g} more double the odds",
+        "weights": regression.weights_of(job),
         "encrypt": f"Paillier, {job.crypto.key_bits} bits; {job.parties.guest} holds the key of the labels, {job.parties.arbiter} that of the training{deals}",
     }
 
 
 def rounded(job: Job) -> list[str]:
     """How coarse what is opened is."""
-    return ["scores are sums of whole points", f"final weights are rounded to multiples of 1/{2 ** _model(job).weight_bits}"]
+    exact = "scores are sums of whole points" if not job.arbiter_keeps else "scores are rounded to whole points"
+    return [exact, *([f"final weights are rounded to multiples of 1/{2 ** _model(job).weight_bits}"] if job.reveal else [])]
 
 
 def summary(job: Job) -> dict[str, Any]:
@@ -92,6 +99,7 @@ def plan_of(job: Job, classes: tuple[Any, ...] = ()) -> scorecard.ScorecardJob:
         max_iter=model.max_iter,
         link=model.link,
         weight_bits=model.weight_bits,
+        reveal=job.reveal,
         open_names=model.open_names,
         min_intersection=job.align.min_intersection,
         keys=len(job.align.keys),
@@ -106,18 +114,12 @@ def program(job: Job, role: Role) -> Any:
     """The role function that trains."""
     plan = plan_of(job)
     if role == "arbiter":
-        return lambda session, table: scorecard.arbiter(session, plan) and None
+        return lambda session, table: regression.kept_part(job, session, scorecard.arbiter(session, plan))
     train = scorecard.guest if role == "guest" else scorecard.host
     return lambda session, table: train(session, table, plan)
 
 
-def scorer(job: Job, role: Role, part: ScorecardPart) -> Any:
-    """The role function that scores new rows."""
-    least, keys = job.align.min_intersection, len(job.align.keys)
-    if role == "arbiter":
-        return lambda session, table: glm.predict_arbiter(session, least, keys)
-    score = glm.predict_guest if role == "guest" else glm.predict_host
-    return lambda session, table: score(session, table, part, least)
+scorer = regression.scorer
 
 
 def predictions(part: ScorecardPart, scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -130,9 +132,9 @@ def columns(part: ScorecardPart, scores: NDArray[np.float64]) -> dict[str, Any]:
     return {"points": pd.array(scores.astype(np.int64), dtype="Int64")}
 
 
-def explained(part: ScorecardPart, features: pd.DataFrame) -> pd.DataFrame:
-    """Of each row this party's points, and the columns in which it lost most of them against the best bin."""
-    return part.reason_table(features)
+def explained(part: ScorecardPart, features: pd.DataFrame) -> pd.DataFrame | None:
+    """Of each row this party's points, and the columns in which it lost most of them against the best bin; None where it does not know them."""
+    return part.reason_table(features) if part.known else None
 
 
 def guest_alone(plan: scorecard.ScorecardJob, fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -148,33 +150,39 @@ def guest_alone(plan: scorecard.ScorecardJob, fitted: Fitted, rows: NDArray[np.b
 
 
 def fitted_summary(fitted: Fitted) -> dict[str, Any]:
-    """This party's coefficients and points, its IV and WOE tables, and at the guest what it knows of the hosts' columns."""
+    """This party's coefficients and points, if it knows them, its IV and WOE tables, and at the guest what it knows of the hosts' columns."""
     assert isinstance(fitted, scorecard.Fitted)
     part = fitted.part
-    coefficients = [{"column": c, "coef": float(v)} for c, v in part.coef.items()]
-    own = {"base_points": part.base, "points": part.table(), "coefficients": coefficients}
+    own: dict[str, Any] = {"weights_known": part.known}
+    if part.known:
+        coefficients = [{"column": c, "coef": float(v)} for c, v in part.coef.items()]
+        own |= {"base_points": part.base, "points": part.table(), "coefficients": coefficients}
     return own | feature_tables(fitted.preprocessor, fitted.binned)
 
 
 def print_part(part: ScorecardPart, console: Console) -> None:
-    """The points as a table."""
+    """The points as a table, where this party knows them, else the bins."""
     scale = part.scale
     told = {"scale": f"{scale.base_score:g} points for odds of {scale.base_odds:g} to 1, {scale.pdo:g} more double the odds"}
     if part.classes is not None:
         told["event"] = f"{part.classes[1]!r} rather than {part.classes[0]!r}: more points, less likely"
-    if part.base is not None:
+    if part.known and part.base is not None:
         told["base points"] = str(part.base)
     facts(console, {name: escape(text) for name, text in told.items()})
     console.print()
-    table = grid("column", "bin", "rows", "event rate", "WOE", "points", numbers=4)
+    table = grid("column", "bin", "rows", "event rate", "WOE", *(["points"] if part.known else []), numbers=4 if part.known else 3)
     last = None
     for row in part.table():
         rate = "" if row["event_rate"] is None else f"{row['event_rate']:.2%}"
         name = row["column"] if row["column"] != last else ""
-        table.add_row(escape(name), escape(row["bin"]), f"{row['rows']:,}", rate, f"{row['woe']:.4f}", str(row["points"]))
+        points = [str(row["points"])] if part.known else []
+        table.add_row(escape(name), escape(row["bin"]), f"{row['rows']:,}", rate, f"{row['woe']:.4f}", *points)
         last = row["column"]
     console.print(table, highlight=False)
     console.print()
+    if not part.known:
+        say(console, f"{escape(unknown_weights(part.party, guest=part.is_guests).what)}.  rows and event rate: of training.")
+        return
     say(console, "A row's score is the guest's base points and the points of its bins at every party.  rows and event rate: of training.")
     wrong = [str(c) for c, v in part.coef.items() if v > 0]
     if wrong:
@@ -182,23 +190,39 @@ def print_part(part: ScorecardPart, console: Console) -> None:
 
 
 def pack(part: ScorecardPart) -> Body:
-    """`weights` (columns,) float64; `points` int64: of each column its bins' and one for what training had nothing like, one column after the other."""
+    """`mean` and `scale` (columns,) float64 of the weights of evidence; `shares` and `share_names` as vfl/kinds/shared.py says; at a host `score_key` (32,) uint8."""
     scale = part.scale
-    rest = Rest(part.bins, scale.base_score, scale.base_odds, scale.pdo, part.base)
-    return Body(msgspec.to_builtins(rest), {"weights": part.weights, "points": np.concatenate([np.zeros(0, np.int64), *part.points])})
+    rest = Rest(part.bins, scale.base_score, scale.base_odds, scale.pdo, part.clip, part.known, part.arbiter)
+    key = {} if part.is_guests else {"score_key": np.frombuffer(part.score_key, np.uint8)}
+    return Body(msgspec.to_builtins(rest), {"mean": part.mean, "scale": part.spread, **key, **shared.tensors_of_shares(part.shares)})
 
 
 def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> ScorecardPart:
     """The part; raises Damaged."""
-    told = msgspec.convert(rest, Rest)
-    check([c.name for c in told.bins] == head.columns, all(c.fits() for c in told.bins))
-    sizes = [len(c.rows) + 1 for c in told.bins]
-    arrays = tensors_of(tensors, {"weights": (np.float64, (len(sizes),)), "points": (np.int64, (sum(sizes),))})
-    check((told.base_points is None) == (head.classes is None), head.classes is None or len(head.classes) == 2)
+    told, guest, width = msgspec.convert(rest, Rest), head.classes is not None, len(head.columns)
+    check([c.name for c in told.bins] == head.columns, all(c.fits() for c in told.bins), 0 < told.clip <= 64, told.known or told.arbiter)
+    shares = shared.shares_from(tensors, known=told.known)
+    own = {name: array for name, array in tensors.items() if name not in ("shares", "share_names")}
+    key: dict[str, tuple[type[Any], tuple[int]]] = {} if guest else {"score_key": (np.uint8, (32,))}
+    arrays = tensors_of(own, {**dict.fromkeys(("mean", "scale"), (np.float64, (width,))), **key})
+    check((arrays["scale"] > 0).all(), shares.latest.shape == (1, width + guest), head.classes is None or len(head.classes) == 2)
     try:
         scale = Scale(told.base_score, told.base_odds, told.pdo)
     except ConfigError:
         check(False)
         raise
-    points = tuple(np.split(arrays["points"], np.cumsum(sizes)[:-1])) if sizes else ()
-    return ScorecardPart(head.party, head.name, told.bins, arrays["weights"], points, scale, told.base_points, head.values)
+    secret = b"" if guest else arrays["score_key"].tobytes()
+    return ScorecardPart(
+        head.party,
+        head.name,
+        told.bins,
+        arrays["mean"],
+        arrays["scale"],
+        told.clip,
+        shares,
+        scale,
+        told.arbiter,
+        guest,
+        secret,
+        head.values,
+    )

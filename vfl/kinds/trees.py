@@ -14,12 +14,13 @@ from protocols.boosting import hidden, objective, scoring, shared, twin
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.params import Params
 from protocols.errors import ConfigError
+from protocols.session import Session
 from vfl.config.job import Job, Role
 from vfl.config.models import BoostedTrees
 from vfl.data import Table
 from vfl.data.codes import coded
 from vfl.kinds import searched
-from vfl.kinds.fitted import Fitted
+from vfl.kinds.fitted import Fitted, Scored
 from vfl.kinds.trees_part import pack, unpack
 from vfl.model import TreesPart
 from vfl.printing import facts, grid, say
@@ -143,9 +144,14 @@ def scorer(job: Job, role: Role, part: TreesPart) -> Any:
     least = job.align.min_intersection
     if role == "arbiter":
         deals = _model(job).membership == "hidden"
-        return lambda session, table: boosting.predict_arbiter(session, least, deals=deals, keys=len(job.align.keys))
+
+        def serve(session: Session, table: Table | None) -> Scored:
+            boosting.predict_arbiter(session, least, deals=deals, keys=len(job.align.keys))
+            return Scored()
+
+        return serve
     score = boosting.predict_guest if role == "guest" else boosting.predict_host
-    return lambda session, table: score(session, table, part, least)
+    return lambda session, table: Scored(score(session, table, part, least))
 
 
 def predictions(part: TreesPart, scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols import alignment, glm
+from protocols import alignment, glm, key_offer
 from protocols.cipher import DecryptionKey
 from protocols.errors import ConfigError, DataError
-from protocols.glm import fold_scores, scoring
+from protocols.glm import scoring
+from protocols.glm.shares import Moved, WeightShares
 from protocols.session import Session
 from vfl.data import Objective, Table, split_rows
-from vfl.model import AdditivePart, GlmPart, means
+from vfl.model import AdditivePart, GlmPart, SharedWeights
 from vfl.preprocessing import Fitting, Preprocessing, Standardiser
 from vfl.programs import features, search, targets
 from vfl.programs.measured import Rows, by_part, check, hold_out
@@ -52,6 +52,7 @@ class GlmJob:
     clip: float = 6.0
     score_bits: int = 10
     weight_bits: int = 10
+    reveal: tuple[str, ...] = ()  # whose final weights their owner learns, of "guest" and "hosts"
     min_intersection: int = 1
     keys: int = 1  # how many the table has, tried in order
     test: float = 0.0
@@ -74,8 +75,19 @@ class GlmJob:
             weight_bits=self.weight_bits,
             models=self.models,
             sgd=self.sgd,
+            reveal=self.reveal,
             stopping=stopping_of(self.tol, self.n_iter_no_change, validation=self.early_stopping),
         )
+
+    @property
+    def shares(self) -> bool:
+        """Whether any party's weights stay shared with the arbiter."""
+        return len(self.reveal) < 2
+
+    @property
+    def scores(self) -> bool:
+        """Whether rows are scored when the model is trained."""
+        return bool(self.test or self.out_of_time or self.measure_train)
 
     def expected(self, predictions: NDArray[np.float64], rows: Table) -> NDArray[np.float64]:
         """At the guest: what the labels of rows are held against; of counts with exposures, which are predicted a unit of exposure, times these."""
@@ -130,7 +142,9 @@ class Fitted:
 
 
 def guest(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | None = None) -> Fitted:
-    """The guest's side: table with label; asked: what is searched first, of which the best candidate takes the place of `job`.  Learns its own weights and, for held-out rows (and training rows, if measured), the sums of the hosts' rounded predictors."""
+    """The guest's side: table with label; asked: what is searched first, of which the best candidate takes the place of `job`.
+
+    Learns for held-out rows (and training rows, if measured) the joint predictors, and where the job reveals them its own weights."""
     if not (job.fit_intercept or table.features.shape[1]):
         raise DataError("the guest has neither columns nor an intercept", remedy="Leave fit_intercept at True", party=session.me)
     targets.check_classes(table)
@@ -150,28 +164,48 @@ def guest(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | N
         x = standardiser.transform(train.features, session.me)
         (y, row_weights), others = wanted.of(slice(n)), wanted.of(slice(n, None))
         watched = glm.HeldOut(standardiser.transform(aligned.take(decide).features, session.me), *others) if job.early_stopping else None
-        weights, _, passes, settled = glm.guest(session, x, y, job.terms, model_id, row_weights, watched)
-    intercept = tuple(weights[:, -1].tolist()) if job.fit_intercept else (0.0,) * len(weights)
-    own = weights[:, :-1] if job.fit_intercept else weights
-    part = GlmPart(
+        trained = glm.guest(session, x, y, job.terms, model_id, row_weights, watched)
+    part = guest_part(session, job, trained, standardiser, table.classes, wanted)
+    scores = None
+    if job.scores:
+        found, part = score_guest(session, part, aligned.take(np.flatnonzero(scored)))
+        scores = found if scored.any() else None
+    return Fitted(
+        part, aligned, held_out, later, validation, trained.passes, trained.settled, sizes, *by_part(scores, held_out), binned, searched
+    )
+
+
+def guest_part(
+    session: Session, job: GlmJob, trained: glm.Trained, standardiser: Standardiser, classes: tuple[object, ...] | None, wanted: Targets
+) -> GlmPart:
+    """The guest's part of what was trained."""
+    return GlmPart(
         session.me,
-        model_id,
+        trained.model_id,
         standardiser,
-        own,
+        trained.shares,
         job.family,
         job.link,
         job.score_bits,
-        intercept,
-        table.classes,
-        wanted.scale.mean,
-        wanted.scale.scale,
+        job.shares,
+        is_guests=True,
+        intercepts=job.fit_intercept,
+        classes=classes,
+        label_mean=wanted.scale.mean,
+        label_scale=wanted.scale.scale,
     )
-    scores = score_guest(session, part, aligned.take(np.flatnonzero(scored))) if scored.any() else None
-    return Fitted(part, aligned, held_out, later, validation, passes, settled, sizes, *by_part(scores, held_out), binned, searched)
+
+
+def host_part(session: Session, job: GlmJob, trained: glm.Trained, standardiser: Standardiser) -> GlmPart:
+    """A host's part of what was trained."""
+    key = session.seed("score key").secret
+    return GlmPart(
+        session.me, trained.model_id, standardiser, trained.shares, job.family, job.link, job.score_bits, job.shares, score_key=key
+    )
 
 
 def host(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | None = None) -> Fitted:
-    """A host's side: features only.  Learns its own weights, and which candidate is best."""
+    """A host's side: features only.  Learns which candidate is best, and where the job reveals them its own weights."""
     refuse_stopping(asked)
     aligned, held_out, later, validation, sizes = align(session, table, job)
     train, scored = aligned.take(np.flatnonzero(~(held_out | validation))), held_out | job.measure_train
@@ -185,15 +219,15 @@ def host(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | No
         standardiser = Standardiser.fit(train.features, job.clip, steps)
         x = standardiser.transform(train.features, session.me)
         watched = standardiser.transform(aligned.take(np.flatnonzero(validation)).features, session.me) if job.early_stopping else None
-        weights, model_id, passes, settled = glm.host(session, x, job.terms, watched)
-    part = GlmPart(session.me, model_id, standardiser, weights, job.family, job.link, job.score_bits)
-    if scored.any():
-        score_host(session, part, aligned.take(np.flatnonzero(scored)))
-    return Fitted(part, aligned, held_out, later, validation, passes, settled, sizes, searched=searched)
+        trained = glm.host(session, x, job.terms, watched)
+    part = host_part(session, job, trained, standardiser)
+    if job.scores:
+        part = score_host(session, part, aligned.take(np.flatnonzero(scored)))
+    return Fitted(part, aligned, held_out, later, validation, trained.passes, trained.settled, sizes, searched=searched)
 
 
-def arbiter(session: Session, job: GlmJob, asked: Search[GlmJob] | None = None) -> bytes:
-    """The arbiter's side.  Learns sizes, what the link declares, and which candidate is best; returns the model's name.
+def arbiter(session: Session, job: GlmJob, asked: Search[GlmJob] | None = None) -> glm.Kept:
+    """The arbiter's side.  Learns sizes, what the link declares, and which candidate is best; returns what it keeps of the model.
 
     With one host the others align while it makes the key, which takes long: it has left the alignment to them before, so that they repeat none of it if it dies.
     """
@@ -205,60 +239,94 @@ def arbiter(session: Session, job: GlmJob, asked: Search[GlmJob] | None = None) 
         job = search.arbiter(session, asked, lambda one: fold_arbiter(session, key, one))
     features.fit_arbiter(session, job.preprocess)
     with session.phase("train"):
-        return glm.arbiter(session, key, job.terms)
+        kept = glm.arbiter(session, key, job.terms)
+    return score_arbiter(session, key, kept) if job.scores else kept
+
+
+def score_arbiter(session: Session, key: DecryptionKey, kept: glm.Kept) -> glm.Kept:
+    """Scores the rows of a run that has trained; returns the shares from then on."""
+    if not kept.shares:
+        session.absent()
+        return kept
+    with session.phase("score"):
+        moved = scoring.arbiter(session, key, kept.model_id, kept.shares)
+    return replace(kept, shares={party: latest(moved.get(party), shares) for party, shares in kept.shares.items()})
+
+
+def latest(moved: Moved | None, shares: WeightShares) -> WeightShares:
+    """The shares after a scoring whose other holder surely has them."""
+    return shares if moved is None else moved.alone
 
 
 def fold_guest(session: Session, train: Table, job: GlmJob, rows: search.Rows) -> NDArray[np.float64]:
     """Trains without the marked rows and returns their predictions.  Learns their joint predictors, and no weight."""
-    inside, outside = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows))
+    inside, outside, job = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows)), replace(job, reveal=())
     wanted = job.targets(inside, len(inside))
-    x, held = prepared(session, inside, outside, job)
-
-    end = partial(fold_scores.guest, x=held, score_bits=job.score_bits)
-    found = glm.guest(session, x, wanted.y, job.terms, session.seed("model id").secret[:16], wanted.weights, end=end)
-    return job.expected(means(job.family, found.weights.T, wanted.scale.mean, wanted.scale.scale), outside)
+    standardiser = prepared(session, inside, job)
+    x, name = standardiser.transform(inside.features, session.me), session.seed("model id").secret[:16]
+    trained = glm.guest(session, x, wanted.y, job.terms, name, wanted.weights)
+    part = guest_part(session, job, trained, standardiser, train.classes, wanted)
+    found, _ = scoring.guest(session, part.own(outside.features, outside.names))
+    return job.expected(part.means(found), outside)
 
 
 def fold_host(session: Session, train: Table, job: GlmJob, rows: search.Rows) -> None:
     """A host's side of `fold_guest`.  Learns nothing."""
-    x, held = prepared(session, train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows)), job)
-    glm.host(session, x, job.terms, end=partial(fold_scores.host, x=held))
+    inside, outside, job = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows)), replace(job, reveal=())
+    standardiser = prepared(session, inside, job)
+    trained = glm.host(session, standardiser.transform(inside.features, session.me), job.terms)
+    scoring.host(session, host_part(session, job, trained, standardiser).own(outside.features, outside.names))
 
 
 def fold_arbiter(session: Session, key: DecryptionKey, job: GlmJob) -> None:
     """The arbiter's side of `fold_guest`.  Learns the fold's size."""
-    glm.arbiter(session, key, job.terms, partial(fold_scores.arbiter, score_bits=job.score_bits))
+    kept = glm.arbiter(session, key, replace(job, reveal=()).terms)
+    scoring.arbiter(session, key, kept.model_id, kept.shares)
 
 
-def prepared(session: Session, inside: Table, outside: Table, job: GlmJob) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both tables as the training takes them, by what the first one alone says."""
+def prepared(session: Session, inside: Table, job: GlmJob) -> Standardiser:
+    """What prepares both tables of a fold as the training takes them, by what the first one alone says."""
     steps = None if job.preprocess is None else Fitting.start(inside.features, job.preprocess, session.me).finish()
-    standardiser = Standardiser.fit(inside.features, job.clip, steps)
-    return standardiser.transform(inside.features, session.me), standardiser.transform(outside.features, session.me)
+    return Standardiser.fit(inside.features, job.clip, steps)
+
+
+P = TypeVar("P", bound=AdditivePart)
 
 
 def predict_guest(
-    session: Session, table: Table, part: AdditivePart, min_intersection: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Aligns a new table and scores what is common: (rows of the table, their predictors (rows, models))."""
+    session: Session, table: Table, part: P, min_intersection: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], Moved | None]:
+    """Aligns a new table and scores what is common: (rows of the table, their predictors (rows, models), the guest's share from then on)."""
     with session.phase("align"):
-        aligned = alignment.align(session, table.keys, min_intersection)
-    return aligned.rows, score_guest(session, part, table.take(aligned.rows))
+        found = alignment.align(session, table.keys, min_intersection)
+    if not part.shares.whole:
+        key_offer.accept(session)
+    scores, moved = scored_guest(session, part, table.take(found.rows))
+    return found.rows, scores, moved
 
 
-def predict_host(session: Session, table: Table, part: AdditivePart, min_intersection: int) -> None:
-    """A host's side of `predict_guest`."""
+def predict_host(session: Session, table: Table, part: AdditivePart, min_intersection: int) -> Moved | None:
+    """A host's side of `predict_guest`: its share from then on."""
     with session.phase("align"):
-        aligned = alignment.align(session, table.keys, min_intersection)
-    common = table.take(aligned.rows)
+        found = alignment.align(session, table.keys, min_intersection)
+    common = table.take(found.rows)
     session.allowance.rows_scored(part.model_id, common.names)
-    score_host(session, part, common)
+    if not part.shares.whole:
+        key_offer.accept(session)
+    return scored_host(session, part, common)
 
 
-def predict_arbiter(session: Session, min_intersection: int, keys: int = 1) -> None:
-    """The arbiter's side of `predict_guest`: it compares blinded ids when there are several hosts, and holds nothing of the model."""
+def predict_arbiter(session: Session, part: SharedWeights | None, min_intersection: int, keys: int = 1) -> dict[str, Moved]:
+    """The arbiter's side of `predict_guest`: it compares blinded ids when there are several hosts, and brings its shares of weights, if there are any."""
     with session.phase("align"):
         alignment.serve(session, min_intersection, keys=keys)
+        if part is None:
+            session.absent()
+            return {}
+        key = session.scheme.generate(session.me, session.seed("key"))
+    key_offer.offer(session, key, list(part.shares))
+    with session.phase("score"):
+        return scoring.arbiter(session, key, part.model_id, part.shares)
 
 
 def align(session: Session, table: Table, job: GlmJob) -> tuple[Table, Rows, Rows, Rows, dict[str, int]]:
@@ -278,13 +346,31 @@ def align(session: Session, table: Table, job: GlmJob) -> tuple[Table, Rows, Row
     return aligned, held_out, later, outside & ~held_out, result.sizes
 
 
-def score_guest(session: Session, part: AdditivePart, table: Table) -> NDArray[np.float64]:
+def scored_guest(session: Session, part: AdditivePart, table: Table) -> tuple[NDArray[np.float64], Moved | None]:
+    """The scores of a table of common rows, and the guest's share from then on."""
     with session.phase("score"):
-        own = part.predictor(table.features)
-        return own + scoring.guest(session, own.size, part.model_id, part.score_bits).reshape(own.shape)
+        found, moved = scoring.guest(session, part.own(table.features, table.names))
+    return part.opened(found), moved
 
 
-def score_host(session: Session, part: AdditivePart, table: Table) -> None:
+def scored_host(session: Session, part: AdditivePart, table: Table) -> Moved | None:
+    """A host's side of `scored_guest`: its share from then on."""
     with session.phase("score"):
-        session.allowance.score_vectors(part.model_id, len(np.atleast_2d(part.weights)), part.inputs)
-        scoring.host(session, part.predictor(table.features).ravel(), part.model_id, part.score_bits)
+        session.allowance.score_vectors(part.model_id, part.shares.latest.shape[0], part.inputs)
+        return scoring.host(session, part.own(table.features, table.names))
+
+
+def score_guest(session: Session, part: P, table: Table) -> tuple[NDArray[np.float64], P]:
+    """Scores rows in the run that trained the part: the scores, and the part from then on."""
+    found, moved = scored_guest(session, part, table)
+    return found, follow(part, moved)
+
+
+def score_host(session: Session, part: P, table: Table) -> P:
+    """A host's side of `score_guest`."""
+    return follow(part, scored_host(session, part, table))
+
+
+def follow(part: P, moved: Moved | None) -> P:
+    """The part after a scoring whose other holder surely has its new share too."""
+    return replace(part, shares=latest(moved, part.shares))  # type: ignore[type-var]

@@ -6,17 +6,19 @@ New rows are scored as a regression's are (`vfl.programs.glm.predict_guest`, ...
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols import alignment, glm
 from protocols.errors import DataError
-from protocols.glm import LOGISTIC_LINKS, scoring
+from protocols.glm import LOGISTIC_LINKS
 from protocols.session import Session
 from vfl.data import Table
 from vfl.preprocessing import Preprocessing, Preprocessor, Standardiser
 from vfl.programs import features
+from vfl.programs.glm import score_arbiter, score_guest, score_host
 from vfl.programs.measured import by_part, hold_out
 from vfl.scorecard.part import ScorecardPart
 from vfl.scorecard.points import Scale
@@ -34,6 +36,7 @@ class ScorecardJob:
     max_iter: int = 100
     link: str = "exact"
     weight_bits: int = 10
+    reveal: tuple[str, ...] = ()  # whose final weights their owner learns, of "guest" and "hosts"
     open_names: bool = False
     min_intersection: int = 1
     keys: int = 1  # how many the table has, tried in order
@@ -45,7 +48,19 @@ class ScorecardJob:
     @property
     def terms(self) -> glm.Terms:
         """As the protocol takes it."""
-        return glm.Terms(LOGISTIC_LINKS[self.link], glm.Penalty(1 / self.C), self.max_iter, weight_bits=self.weight_bits)
+        return glm.Terms(
+            LOGISTIC_LINKS[self.link], glm.Penalty(1 / self.C), self.max_iter, weight_bits=self.weight_bits, reveal=self.reveal
+        )
+
+    @property
+    def shares(self) -> bool:
+        """Whether any party's weights stay shared with the arbiter."""
+        return len(self.reveal) < 2
+
+    @property
+    def scores(self) -> bool:
+        """Whether rows are scored when the model is trained."""
+        return bool(self.test or self.out_of_time or self.measure_train)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +81,7 @@ class Fitted:
 
 
 def guest(session: Session, table: Table, job: ScorecardJob) -> Fitted:
-    """The guest's side: table with label.  Learns the events of hosts' fine bins, its own weights and, for held-out rows, the hosts' sum of points."""
+    """The guest's side: table with label.  Learns the events of hosts' fine bins, for held-out rows the points and, where the job reveals them, its own weights."""
     aligned, held_out, later, sizes = align(session, table, job)
     train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | job.measure_train
     assert train.label is not None
@@ -82,41 +97,67 @@ def guest(session: Session, table: Table, job: ScorecardJob) -> Fitted:
     assert steps is not None
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, CLIP, steps)
-        (weights,) = glm.guest(session, standardiser.transform(train.features, session.me), y[np.newaxis], job.terms, model_id).weights
-    part = ScorecardPart.of(session.me, model_id, steps, standardiser, weights[:-1], job.scale, float(weights[-1]), table.classes)
+        trained = glm.guest(session, standardiser.transform(train.features, session.me), y[np.newaxis], job.terms, model_id)
+    part = own_part(session, job, trained, steps, standardiser, table.classes)
     scores = None
-    if scored.any():
-        with session.phase("score"):
-            own = part.predictor(aligned.take(np.flatnonzero(scored)).features)
-            scores = own + scoring.guest(session, len(own), model_id, part.score_bits)
+    if job.scores:
+        found, part = score_guest(session, part, aligned.take(np.flatnonzero(scored)))
+        scores = found if scored.any() else None
     return Fitted(part, steps, aligned, held_out, later, sizes, *by_part(scores, held_out), binned)
 
 
+def own_part(
+    session: Session,
+    job: ScorecardJob,
+    trained: glm.Trained,
+    steps: Preprocessor,
+    standardiser: Standardiser,
+    classes: tuple[Any, ...] | None = None,
+) -> ScorecardPart:
+    """A data party's part of what was trained on standardised weights of evidence; classes: the guest's."""
+    found = {c.name: c for c in steps.woe.columns} if steps.woe is not None else {}
+    bins = tuple(found[c] for c in steps.columns)
+    key = b"" if classes is not None else session.seed("score key").secret
+    return ScorecardPart(
+        session.me,
+        trained.model_id,
+        bins,
+        standardiser.mean,
+        standardiser.scale,
+        CLIP,
+        trained.shares,
+        job.scale,
+        job.shares,
+        classes is not None,
+        key,
+        classes,
+    )
+
+
 def host(session: Session, table: Table, job: ScorecardJob) -> Fitted:
-    """A host's side: features only.  Learns its own weights and the events of its own final bins."""
+    """A host's side: features only.  Learns the events of its own final bins and, where the job reveals them, its own weights."""
     aligned, held_out, later, sizes = align(session, table, job)
     train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | job.measure_train
     steps = features.fit_host(session, train, job.preprocessing, open_names=job.open_names)
     assert steps is not None
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, CLIP, steps)
-        (weights,), model_id, _, _ = glm.host(session, standardiser.transform(train.features, session.me), job.terms)
-    part = ScorecardPart.of(session.me, model_id, steps, standardiser, weights, job.scale)
-    if scored.any():
-        with session.phase("score"):
-            session.allowance.score_vectors(model_id, 1, part.inputs)
-            scoring.host(session, part.predictor(aligned.take(np.flatnonzero(scored)).features), model_id, part.score_bits)
+        trained = glm.host(session, standardiser.transform(train.features, session.me), job.terms)
+    part = own_part(session, job, trained, steps, standardiser)
+    if job.scores:
+        part = score_host(session, part, aligned.take(np.flatnonzero(scored)))
     return Fitted(part, steps, aligned, held_out, later, sizes)
 
 
-def arbiter(session: Session, job: ScorecardJob) -> bytes:
-    """The arbiter's side: as for other regressions.  Learns sizes only; returns the model's name."""
+def arbiter(session: Session, job: ScorecardJob) -> glm.Kept:
+    """The arbiter's side: as for other regressions.  Learns sizes only; returns what it keeps of the model."""
     with session.phase("align"):
         alignment.serve(session, job.min_intersection, keys=job.keys)
         key = session.scheme.generate(session.me, session.seed("key"))
     features.fit_arbiter(session, job.preprocessing)
     with session.phase("train"):
-        return glm.arbiter(session, key, job.terms)
+        kept = glm.arbiter(session, key, job.terms)
+    return score_arbiter(session, key, kept) if job.scores else kept
 
 
 def align(session: Session, table: Table, job: ScorecardJob) -> tuple[Table, NDArray[np.bool_], NDArray[np.bool_], dict[str, int]]:

@@ -21,7 +21,7 @@ class Scorecard(Parameters):
     C, max_iter, link, weight_bits, key_bits: of the regression, as `vfl.LogisticRegression`.
     max_n_prebins ... max_vif: of the binning and the selection of columns, as `vfl.preprocessing.Preprocessing`.
     open_names: hosts tell the guest the names of their columns; else the guest knows them by numbers.
-    A host learns the events of its own final bins: with its points it could compute them anyway (docs/protocols/woe.md).
+    A host learns the events of its own final bins, whether or not weights and points are revealed to it (docs/protocols/woe.md).
     """
 
     base_score: float = 600.0
@@ -58,7 +58,7 @@ class Scorecard(Parameters):
     def preprocessing(self) -> Preprocessing:
         return Preprocessing(encode="woe", **{name: getattr(self, name) for name in SCORECARD})
 
-    def job(self, *, min_intersection: int, keys: int, **split: Any) -> ScorecardJob:
+    def job(self, *, min_intersection: int, keys: int, reveal: tuple[str, ...] = (), **split: Any) -> ScorecardJob:
         """As the program takes it; split: what is held out."""
         return ScorecardJob(
             self.preprocessing,
@@ -67,6 +67,7 @@ class Scorecard(Parameters):
             self.max_iter,
             self.link,
             self.weight_bits,
+            reveal,
             self.open_names,
             min_intersection=min_intersection,
             keys=keys,

@@ -13,12 +13,15 @@ import pandas as pd
 from protocols.channel import Tap
 from protocols.cipher import Scheme
 from protocols.errors import ConfigError
+from protocols.glm import Kept
 from protocols.randomness import Randomness
 from protocols.session import Observer, Roles, Session
 from vfl.data import KeyLists, Table
 from vfl.engine import run_local
 from vfl.evaluation import Evaluation
-from vfl.programs import glm, scorecard
+from vfl.model import SharedWeights
+from vfl.programs import scorecard
+from vfl.regression import score
 from vfl.scorecard.estimator import Scorecard
 from vfl.scorecard.part import ScorecardPart
 from vfl.scorecard.report import iv_table
@@ -40,9 +43,11 @@ def fit(
     observers: Mapping[str, Observer] | None = None,
     randomness: Mapping[str, Randomness] | None = None,
     split: Split | None = None,
+    reveal: tuple[str, ...] = (),
 ) -> FederatedScorecard:
-    """Aligns, bins, trains on the common rows that `split` does not hold out and returns the model; read: makes a party's table of new rows."""
-    job = estimator.job(min_intersection=min_intersection, keys=len(keys), **(split.job() if split else {}))
+    """Aligns, bins, trains on the common rows that `split` does not hold out and returns the model; read: makes a party's table of new rows; reveal: whose
+    weights their owner learns."""
+    job = estimator.job(min_intersection=min_intersection, keys=len(keys), reveal=reveal, **(split.job() if split else {}))
     programs: dict[str, Callable[[Session], Any]] = {roles.guest: partial(scorecard.guest, table=tables[roles.guest], job=job)}
     programs |= {h: partial(scorecard.host, table=tables[h], job=job) for h in roles.hosts}
     programs[roles.arbiter] = partial(scorecard.arbiter, job=job)
@@ -50,7 +55,9 @@ def fit(
     results = run_local(roles, programs, scheme, inputs=inputs, taps=taps, observers=observers, randomness=randomness)
     fitted = {p: results[p] for p in roles.data_parties}
     told = reports(estimator, job, "binary", roles, fitted, keys) if split else {}
-    return FederatedScorecard(fitted, roles, estimator, scheme, read, len(keys), told)
+    kept: Kept = results[roles.arbiter]
+    held = SharedWeights(roles.arbiter, kept.model_id, "Scorecard", kept.shares) if kept.shares else None
+    return FederatedScorecard(fitted, held, roles, estimator, scheme, read, len(keys), told)
 
 
 class FederatedScorecard:
@@ -59,6 +66,7 @@ class FederatedScorecard:
     def __init__(
         self,
         fitted: dict[str, scorecard.Fitted],
+        held: SharedWeights | None,
         roles: Roles,
         estimator: Scorecard,
         scheme: Scheme,
@@ -70,6 +78,7 @@ class FederatedScorecard:
         self._fitted, self.roles, self.estimator = fitted, roles, estimator
         self._scheme, self._read, self._keys = scheme, read, keys
         self.parts: dict[str, ScorecardPart] = {p: f.part for p, f in fitted.items()}
+        self.shared_weights = held  # what the arbiter keeps, without which a shared model scores no row
         self.intersection_ = len(fitted[roles.guest].aligned)
 
     @property
@@ -79,16 +88,18 @@ class FederatedScorecard:
 
     @property
     def base_points_(self) -> int:
-        """What every row starts with; held by the guest."""
+        """What every row starts with; held by the guest.  Raises ModelError unless the guest's weights were revealed."""
         return int(self.parts[self.roles.guest].base or 0)
 
     @property
     def coef_(self) -> dict[str, pd.Series]:
-        """By party: log-odds of the event a unit of WOE."""
+        """By party: log-odds of the event a unit of WOE.  Raises ModelError unless all weights were revealed: `reveal` of `Federation.local`."""
         return {party: part.coef for party, part in self.parts.items()}
 
     def points(self) -> dict[str, pd.DataFrame]:
-        """By party: its points table, one row a bin.  The score of a row is the base points and those of its bins at every party, exactly."""
+        """By party: its points table, one row a bin.  The score of a row is the base points and those of its bins at every party, exactly.
+
+        Raises ModelError unless all weights were revealed: `reveal` of `Federation.local`."""
         return {party: pd.DataFrame(part.table()) for party, part in self.parts.items()}
 
     def iv(self) -> dict[str, pd.DataFrame]:
@@ -98,22 +109,21 @@ class FederatedScorecard:
         }
 
     def reasons(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame], most: int = 4) -> dict[str, pd.Series]:
-        """By party, for each row of its own table, (column, bin, points lost) worst first: each party names its own columns."""
+        """By party, for each row of its own table, (column, bin, points lost) worst first: each party names its own columns.
+
+        Raises ModelError unless all weights were revealed."""
         tables = self._tables(guest, hosts)
         return {
             p: pd.Series(part.reasons(tables[p].features, most), index=tables[p].index, name="reasons") for p, part in self.parts.items()
         }
 
     def predict_points(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
-        """Points of new rows by id, in the guest's order, missing where not all parties know the id.  More points: less likely the event."""
+        """Points of new rows by id, in the guest's order, missing where not all parties know the id.  More points: less likely the event.
+
+        The exact sum of all parties' points where all weights were revealed, else within (1 + hosts) / 2 points of what unrounded points add up to.
+        """
         tables = self._tables(guest, hosts)
-        programs: dict[str, Callable[[Session], Any]] = {
-            p: partial(glm.predict_guest if p == self.roles.guest else glm.predict_host, table=tables[p], part=part, min_intersection=1)
-            for p, part in self.parts.items()
-        }
-        programs[self.roles.arbiter] = partial(glm.predict_arbiter, min_intersection=1, keys=self._keys)
-        inputs = {p: t.digest() for p, t in tables.items()}
-        rows, scores = run_local(self.roles, programs, self._scheme, inputs=inputs)[self.roles.guest]
+        rows, scores, self.parts, self.shared_weights = score(self.parts, self.shared_weights, tables, self.roles, self._scheme, self._keys)
         result = pd.Series(pd.NA, index=tables[self.roles.guest].index, name="points", dtype="Int64")
         result.iloc[rows] = scores.astype(np.int64)
         return result
