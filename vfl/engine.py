@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from protocols.allowance import Allowance
 from protocols.channel import Channel, MemoryNetwork, Tap
 from protocols.cipher import Keyring, Scheme
 from protocols.errors import PeerAborted, TransportError, VFLError
@@ -31,11 +32,12 @@ def run_local(
     taps: Mapping[str, Sequence[Tap]] | None = None,
     observers: Mapping[str, Observer] | None = None,
     randomness: Mapping[str, Randomness] | None = None,
+    allowances: Mapping[str, Allowance] | None = None,
     deadline: float = 3600.0,
 ) -> dict[str, Any]:
     """Runs `programs` (one a party) and returns what each returned; raises the first cause if a party fails.
 
-    inputs: a digest of each party's own input; randomness: replaces the derived one (tests).
+    inputs: a digest of each party's own input; randomness: replaces the derived one, allowances: what a party agrees to disclose (tests).
     """
     network = MemoryNetwork(roles.all)
     results: dict[str, Any] = {}
@@ -45,7 +47,7 @@ def run_local(
         wires, keys = network.wires(me), Keyring()
         channels = {p: Channel(wire, keys, (taps or {}).get(me, ()), deadline) for p, wire in wires.items()}
         drawn = (randomness or {}).get(me) or Randomness(me, run_seed(), (inputs or {}).get(me, b""))
-        session = Session(me, roles, channels, drawn, keys, scheme, (observers or {}).get(me))
+        session = Session(me, roles, channels, drawn, keys, scheme, (observers or {}).get(me), allowance=(allowances or {}).get(me))
         try:
             results[me] = programs[me](session)
         except BaseException as error:

@@ -27,14 +27,14 @@ def lay_out(parties: Institutions) -> None:
         parties.change(name, "runs_per_partner_per_month = 20", f"runs_per_partner_per_month = {limit}")
 
 
-def aligned(parties: Institutions) -> VFLError | None:
-    """One alignment over TLS, each party a thread: how it ended at the host."""
+def aligned(parties: Institutions, patience: float = 10) -> VFLError | None:
+    """One alignment over TLS, each party a thread: how it ended at the host; patience: seconds for which a party waits for the other."""
     ended: dict[str, VFLError] = {}
 
     def live(name: str) -> None:
         try:
             ready = alignment_run.prepare(load_agreement(parties.job), load_party(parties.file(name)))
-            alignment_run.align(ready, Observer(), connect_timeout=3)
+            alignment_run.align(ready, Observer(), connect_timeout=patience)
         except VFLError as error:
             ended[name] = error
 
@@ -57,11 +57,11 @@ def test_runs_under_one_reused_name_are_counted_or_refused(tmp_path: Path, monke
             assert error.party == "bank"
             patch.setattr(resume, *HOW["same-nonce"])
             assert [aligned(parties) for _ in range(LIMIT)] == [None] * LIMIT
-            sent, error = parties.sent("telecom"), aligned(parties)
+            sent, error = parties.sent("telecom"), aligned(parties, 1)
             assert isinstance(error, DisclosureRefused)
             assert f"{LIMIT} runs with bank this month, and policy.runs_per_partner_per_month is {LIMIT}" in error.what
             assert parties.sent("telecom") == sent  # nothing was sent
-        with monkeypatch.context() as patch:  # the control: as it was, one run more than the host agreed to, and one more
+        with monkeypatch.context() as patch:  # the control: as it was, more runs than the host agreed to
             clear(parties)
             for how in ("same-name", "any-name"):
                 patch.setattr(resume, *HOW[how])

@@ -38,7 +38,9 @@ from vfl.estimators import BoostedTrees
 from vfl.federation import Federation
 from vfl.identity import Identity, check_validity, common_name, create_identity, load_certificate, verify
 from vfl.kinds import Part
-from vfl.ledger import LedgerWriter, verify_ledger
+from vfl.ledger import LedgerWriter, Witness, signatures, verify_ledger
+from vfl.ledger.continuing import read_unfinished
+from vfl.ledger.witness import FILE as SIGNATURES
 from vfl.metrics import binary_metrics, plot_series, uplift_interval
 from vfl.preprocessing import Standardiser
 from vfl.runstore import FILE, RunFacts, RunStore
@@ -218,7 +220,12 @@ def _ledger(run: Path, identity: Identity) -> list[Target]:
         for kind in declared()[:4]:
             writer.record("telecom", kind, b"x" * 40)
     seed = path.read_bytes()
+    witness = Witness(run, bytes(32), bytes(16), "bank", identity.sign, {SENDER: identity.certificate_pem})
+    witness.accept(SENDER, Count(1, 2), Witness(run, bytes(32), bytes(16), SENDER, identity.sign, {}).sign("bank", Count(1, 2)))
+    signed = run / SIGNATURES
     return [
+        Target(SIGNATURES, _with(signed, lambda p: [one.holds for one in signatures(p).values()]), [signed.read_bytes()]),
+        Target("ledger, resumed", _with(path, lambda p: read_unfinished(p, "")), [seed]),
         Target("ledger", _with(path, lambda p: verify_ledger(p, identity.certificate_pem)), [seed]),
         Target("ledger, shown", _with(path, lambda p: print_ledger(p, _console(), messages=True)), [seed]),
     ]
