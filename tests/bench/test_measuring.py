@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from protocols.boosting.gradients import scale_of
+from protocols.boosting.keys import PairKeys
+from protocols.boosting.params import Params
+from protocols.boosting.sealed import Start, layout_of
 from protocols.cipher import CipherVec, Identity, Paillier
 from protocols.glm.block import Block
 from vfl.bench import cost, network
@@ -154,6 +158,15 @@ def test_counts_of_a_job_that_the_model_was_not_fitted_on_are_foretold_within_30
     found, told = measure("paillier", work, 2048, judge=False), cost.predict(work, 2048)
     for count in ("products", "path_products", "bytes", "path_bytes", "round_trips"):
         assert told[count] == pytest.approx(found[count], rel=0.3), count
+
+
+@pytest.mark.parametrize(("rounds", "classes"), [(1, 1), (7, 1), (3, 3), (5, 4), (2, 9)])
+def test_ciphertexts_of_sealed_trees_are_those_that_a_training_prepares(rounds: int, classes: int) -> None:
+    p = Params(n_estimators=rounds, max_depth=4, objective="multi:softprob" if classes > 1 else "binary:logistic", num_class=classes)
+    layout = layout_of(p, 10_000, 2048, weighted=False)
+    start = Start(p, [3, 4], np.zeros(10_000, dtype=np.bool_), layout, scale_of(p, 10_000, weighted=False), PairKeys({}), 0)
+    prepared = sum(group.planes for step in start.steps for group in start.groups(step))
+    assert cost.ciphertexts(layout, rounds * classes, classes) == prepared <= rounds * classes
 
 
 def test_a_formula_of_another_job_would_be_seen() -> None:

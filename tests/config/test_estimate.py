@@ -96,6 +96,11 @@ def test_what_the_estimate_leaves_out_or_looks_at_everywhere_is_said(write):
     assert "such a machine and 20 columns" in told(REGRESSION, (8000, 0))
     assert estimate.workload(load_job(write(REGRESSION)), 8000, 0).host_columns == 20
     assert told(with_key("model", f'continue_from = "{"0" * 32}"', SEALED)).startswith("at most ")
+    fewer_columns = {text: told(with_key("model", "colsample_bytree = 0.5", text)) for text in (SEALED, OPEN)}
+    assert "with colsample_bytree they do not" in fewer_columns[SEALED]
+    assert fewer_columns[SEALED].startswith("about ")
+    assert "colsample_bytree" not in fewer_columns[OPEN]
+    assert fewer_columns[OPEN].startswith("at most ")
 
 
 def test_looks_at_the_loss_take_their_time(write):

@@ -99,7 +99,7 @@ def terms(work: Workload, key_bits: int) -> dict[str, float]:
     nodes = 2**L - 1
     if work.membership == "sealed":
         layout, D = sealed_layout(work, key_bits), work.guest_columns + H * e
-        C = float(sum(replace(layout, together=min(layout.trees, T - first)).planes for first in range(0, T, layout.trees)))
+        C = float(ciphertexts(layout, T, work.classes if work.classes > 2 else 1))
         P = T * sum(layout.bits(level) for level in range(L)) / 8
         return common | {
             "C n": C * n,
@@ -150,10 +150,20 @@ def terms(work: Workload, key_bits: int) -> dict[str, float]:
 
 
 def sealed_layout(work: Workload, key_bits: int) -> Layout:
-    """How the sums of the job's trees share plaintexts, if each tree is a round."""
+    """How sums of the job's trees share plaintexts."""
     estimator = work.estimator()
     assert isinstance(estimator, BoostedTrees)
     return layout_of(estimator.params(), work.rows, key_bits, weighted=False)
+
+
+def ciphertexts(layout: Layout, trees: int, classes: int) -> int:
+    """Of each row in all, with so many trees a round: as many rounds share plaintexts as fit."""
+
+    def of(count: int) -> int:
+        return sum(replace(layout, together=min(layout.trees, count - first)).planes for first in range(0, count, layout.trees))
+
+    step = classes * max(1, layout.trees // classes)
+    return trees // step * of(step) + of(trees % step)
 
 
 def job_key(work: Workload, key_bits: int) -> str:

@@ -36,7 +36,8 @@ def workload(job: Job, rows: int, columns: int, passes: int | None = None) -> Wo
         case BoostedTrees():
             trees = (model.n_estimators - model.guest_only_trees) * model.num_class
             shape: dict[str, Any] = {"trees": trees, "depth": model.max_depth, "bins": model.max_bin}
-            return Workload("trees", max(1, round(trained * (1 - model.validation))), **size, **shape, membership=model.membership)
+            shape |= {"membership": model.membership, "classes": max(2, model.num_class)}
+            return Workload("trees", max(1, round(trained * (1 - model.validation))), **size, **shape)
         case LogisticRegression():
             binned = job.preprocess is not None and job.preprocess.steps.bins_by_label
             weighted = model.sample_weight or model.class_weight is not None
@@ -57,7 +58,7 @@ def may_be_less(job: Job) -> bool:
 
 def _may_be_less(model: Any) -> bool:
     if isinstance(model, BoostedTrees):
-        sampled = model.top_rate > 0 or model.subsample < 1 or model.colsample_bytree < 1
+        sampled = model.top_rate > 0 or model.subsample < 1 or (model.colsample_bytree < 1 and model.membership == "open")
         return sampled or model.early_stopping_rounds > 0 or model.continue_from is not None
     return isinstance(model, Regression) and model.stops
 
@@ -107,8 +108,10 @@ def _caveats(job: Job, rows: int) -> list[str]:
         found.append("whole passes; of mini-batches it foretells too much where they are small")
     if job.preprocess is not None and (job.preprocess.encode in ("onehot", "quantile") or job.preprocess.add_indicator):
         found.append("columns as they come: [preprocess] makes more of them, which takes longer")
-    if model.kind == "boosted-trees" and model.num_class > 1:
+    if model.kind == "boosted-trees" and model.num_class > 1 and model.membership == "open":
         found.append("each class by itself; where classes share ciphertexts it foretells too much")
+    if model.kind == "boosted-trees" and model.colsample_bytree < 1 and model.membership == "sealed":
+        found.append("trees that share ciphertexts; with colsample_bytree they do not, which takes longer")
     if model.kind == "boosted-trees" and model.continue_from is not None:
         found.append("the rounds that the model has already are counted, too")
     return found

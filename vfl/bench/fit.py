@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from vfl.bench import child
-from vfl.bench.cost import FILE, TARGETS, counted, fitted, formula_of, job_key, one_core_s, parts, terms
+from vfl.bench.cost import FILE, TARGETS, counted, fitted, formula_of, job_key, one_core_s, parts, terms, variant
 from vfl.bench.environment import cores, environment
 from vfl.bench.left import Left
 from vfl.bench.machine import Machine
@@ -37,6 +37,7 @@ Floats = NDArray[np.float64]
 Process = subprocess.Popen[str]
 Jobs = Sequence[tuple[Workload, int]]  # with the bits of the key
 VARIANTS = ("alignment", "exact", "taylor", "sealed", "open")
+NEW_S = 5.0  # what a job of a formula without coefficients is thought to take, for the time left
 KINDS = {  # that share a formula, and how often each is drawn
     "exact": {"logistic": 0.6, "poisson": 0.15, "scorecard": 0.25},
     "taylor": {"logistic": 0.4, "linear": 0.4, "scorecard": 0.2},
@@ -106,7 +107,8 @@ def coefficients(runs: Sequence[Mapping[str, Any]], formulas: Mapping[str, Any])
 def measured(jobs: Jobs, say: Console) -> list[dict[str, Any]]:
     """Every job, in processes with a core each."""
     price = {bits: Machine.measured(bits) for bits in KEYS}
-    left = Left([one_core_s(work, bits, price[bits]) + 1.0 for work, bits in jobs])
+    known = fitted()["formulas"]  # not yet a formula that is new
+    left = Left([1.0 + (one_core_s(work, bits, price[bits]) if variant(work) in known else NEW_S) for work, bits in jobs])
     places = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(cores())
     free, found = SimpleQueue[Process](), []
     for core in places:
