@@ -18,6 +18,8 @@ from vfl.report import coalitions as table
 # Who, beside sender and receiver, holds what blinds a message without ciphertexts; "": nobody.
 THIRD = {
     **dict.fromkeys(("BlindedIds", "SortedTags", "RelayedIds"), ""),  # the secrets of data parties, of which the table's last row speaks
+    **dict.fromkeys(("PlacesAfter", "PlacesBefore"), ""),  # the orders of all other data parties, of which the table's last row speaks
+    **dict.fromkeys(("ListSize", "ListSizes"), ""),  # sizes, which are declared
     **dict.fromkeys(("PadSeed", "ChosenPads"), ""),  # dealt by their sender
     **dict.fromkeys(("Choices", "MaskedBits"), "arbiter"),  # which dealt index and pads
     **dict.fromkeys(("LookupIndex", "MaskedFactors"), "dealer"),  # which dealt the positions and the triple
