@@ -68,7 +68,8 @@ class Blinding:
     def points(self, key: int, first: int) -> Iterator[tuple[PointVec, int]]:
         """A block of chunks of H(id)^k in the secret order, from number `first`, each with the number of chunks to come."""
         for number in range(first, min(first + BLOCK, self.chunks)):
-            rows = self.shuffle[number * CHUNK : (number + 1) * CHUNK]
+            start, stop = (at * self.rows // self.chunks for at in (number, number + 1))  # of nearly equal lengths: none is short
+            rows = self.shuffle[start:stop]
             items = [value or self._fill(key, row) for value, row in zip(self._keys[key].at(rows), rows.tolist(), strict=True)]
             points = PointVec.hash_to_group(items, domain(key)) * self.scalars[key]
             self._observer.step("align", key * self.chunks + number + 1, self._all)

@@ -6,9 +6,10 @@ import pytest
 from pydantic import BaseModel
 
 from protocols.errors import DisclosureRefused
-from tests.config.test_party_file import GUEST, fails
+from tests.config.test_party_file import GUEST, HOST, fails
 from vfl.config import PERMITS, cross_check, load_job, starter_party
-from vfl.config.policy import AtLeast, AtMost, bounds_told, columns_check
+from vfl.config.opened import vectors_opened
+from vfl.config.policy import AtLeast, AtMost, bounds_told, columns_check, few_columns_check
 
 TREES = {"kind": "boosted-trees"}
 CLASSES = {"objective": "multi:softprob"}
@@ -103,3 +104,42 @@ def write_job(job, tmp_path: Path):
         return load_job(tmp_path / "job.toml")
 
     return write
+
+
+@pytest.mark.parametrize(("role", "columns", "permitted", "refused"), [
+    ("host", 1, False, True), ("host", 2, False, True), ("host", 3, False, False), ("host", 1, True, False), ("guest", 1, False, False),
+])  # fmt: skip
+def test_a_host_with_few_columns_takes_part_only_where_the_job_says_so(load, job, tmp_path: Path, role, columns, permitted, refused):
+    party = load(GUEST if role == "guest" else HOST)
+    one = job()
+    if permitted:
+        (tmp_path / "job.toml").write_text((tmp_path / "job.toml").read_text().replace("allow = [", 'allow = ["few-columns", '))
+        one = load_job(tmp_path / "job.toml")
+    if not refused:
+        few_columns_check(one, party, columns)
+        return
+    with pytest.raises(DisclosureRefused, match=f"telecom: this party brings {columns} column.* does not allow 'few-columns'") as caught:
+        few_columns_check(one, party, columns)
+    assert caught.value.party == "telecom"
+    assert PERMITS["few-columns"] in caught.value.what
+    assert caught.value.remedy.startswith("Bring 3 columns or more")
+
+
+OPENED = [
+    ({"test": 0.0}, "", 0),
+    ({"test": 0.25}, "", 1),
+    ({"test": 0.0}, "[evaluation]\nparts = [\"test\", \"train\"]\n", 1),
+    ({"test": 0.25, "num_class": 4}, "", 4),
+    ({"test": 0.25, "kind": "boosted-trees", "objective": "multi:softprob", "num_class": 4}, "", 3),
+    ({"test": 0.25}, "[search]\nparam_grid = { C = [0.1, 1.0, 10.0] }\n", 4),
+    ({"test": 0.0, "num_class": 3}, "[search]\nparam_grid = { C = [0.1, 1.0] }\n", 6),
+    ({"test": 0.25, "kind": "scorecard"}, "", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "more", "vectors"), OPENED)
+def test_how_many_score_vectors_a_job_opens(job, tmp_path: Path, settings, more, vectors):
+    job(**settings)
+    text = (tmp_path / "job.toml").read_text().replace("allow = [", 'allow = ["best-candidate-to-parties", ') + more
+    (tmp_path / "job.toml").write_text(text)
+    assert vectors_opened(load_job(tmp_path / "job.toml")) == vectors

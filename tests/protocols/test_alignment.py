@@ -77,7 +77,7 @@ def test_below_the_minimum_only_the_size_travels(hosts: int) -> None:
         run(ids, least=2, taps=taps)
     kinds = {sent.kind.kind for sent in transcript}
     assert kinds & {"IntersectionSize", "AgreedSize"}
-    assert not kinds & {"HostRows", "GuestRows", "CommonRows"}
+    assert not kinds & {"HostRows", "GuestRows", "CommonRows", "PlacesAfter"}
 
 
 def test_arbiter_hears_nothing_with_one_host_and_no_party_sees_two_lists_under_the_same_secrets() -> None:

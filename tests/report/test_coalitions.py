@@ -18,6 +18,8 @@ from vfl.report import coalitions as table
 # Who, beside sender and receiver, holds what blinds a message without ciphertexts; "": nobody.
 THIRD = {
     **dict.fromkeys(("BlindedIds", "SortedTags", "RelayedIds"), ""),  # the secrets of data parties, of which the table's last row speaks
+    **dict.fromkeys(("PlacesAfter", "PlacesBefore"), ""),  # the orders of all other data parties, of which the table's last row speaks
+    **dict.fromkeys(("ListSize", "ListSizes"), ""),  # sizes, which are declared
     **dict.fromkeys(("PairKey", "TreeRowOrder", "RoundingPads"), ""),  # drawn by their sender
     **dict.fromkeys(("Reshared", "FactorLessPad", "DealtLeaves", "MaskedLeaves"), "dealer"),  # by keys of dealer and arbiter
     **dict.fromkeys(("CutShare", "MaskedMembership"), "dealer"),  # by keys of dealer and guest
