@@ -35,7 +35,7 @@ def test_so_twenty_models_of_one_tree_more_each_tell_a_hosts_columns() -> None:
     facts, ends = directions(r), np.cumsum([(tree.owner == HOST).sum() for tree in joined(r.trained)])
     found = {k: matched(ordered(facts[: ends[k - 1]], 1000, 4), r.bins).round(3) for k in (1, 3, 5, 10, 20)}
     print(f"by models of one tree more each: {found}")
-    assert found[20].mean() > 0.9
+    assert found[20].mean() > 0.8
 
 
 @pytest.mark.slow
