@@ -40,7 +40,7 @@ def test_so_twenty_models_of_one_tree_more_each_tell_a_hosts_columns() -> None:
 
 @pytest.mark.slow
 def test_scores_with_other_columns_of_its_own_span_a_hosts_columns() -> None:
-    """The guest may score a customer with columns that it makes up; 10 such scores of 1,000 customers tell the host's columns up to a map that it can fit if it knows
+    """The guest may score a customer with columns that it makes up; 30 such scores of 1,000 customers tell the host's columns up to a map that it can fit if it knows
     some of them.  So predictions have a budget (policy.predictions_per_partner_per_month)."""
     r, rng = run(1000, 4, 100, 5), np.random.default_rng(0)
     blocks = r.blocks
@@ -51,7 +51,7 @@ def test_scores_with_other_columns_of_its_own_span_a_hosts_columns() -> None:
         if k in (0, 9, 29):
             found[k + 1] = known_by(r, np.array(lines).T[r.order])
     print(f"own columns alone {known_by(r, np.zeros((1000, 0))).round(3)}, with so many made-up columns' scores {found}")
-    assert found[10].mean() > 0.8
+    assert found[30].mean() > 0.9
 
 
 @threadpool_limits.wrap(limits=1)
