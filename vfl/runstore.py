@@ -1,8 +1,8 @@
 """What a party keeps of a run until it is over, so that it can go on after a kill: `run.sqlite` in the run's folder (mode 0600).
 
 It holds the run's name, the party's run seed, which job and table they belong to, the marks of protocols/checkpoint.py and the messages that were heard
-before a stage began.  No label, feature, id or key; but the run seed and the shares of weights are secrets of this party.  Each change is on the disk before
-the run goes on, or has not happened (SQLite's transactions).  The file is removed when every party keeps its result.
+before a stage began, among them the keys that sealed trees share with one other party.  No label, feature, id or other key; but the run seed
+and the shares of weights are secrets of this party.  Each change is on the disk before the run goes on, or has not happened (SQLite's transactions).  The file is removed when every party keeps its result.
 """
 
 from __future__ import annotations

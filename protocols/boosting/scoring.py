@@ -20,12 +20,14 @@ The opened number is the margin divided by 2^t, rounded down or up: up with prob
 model, so that scoring again, alone or in any batch, gives the same bits and nothing finer; a row whose columns changed has another rho.
 Who learns what.  Guest, open: which rows go left at each split of a host.  Guest, sealed: scores on a grid of 2^-score_bits, and for each one comparison with a secret number below the
 grid.  The first host, sealed: of a customer that is scored again, whether the guest's bins changed (RowTags: a keyed hash, different for each customer).  Arbiter: how many rows.
+Many scores of one row, with other columns of the guest's each time, tell the margin to about a step divided by their number, and the host's columns with it: hosts count score vectors, and how
+often a row is scored (vfl.budget).
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,8 +110,16 @@ def guest_sealed(session: Session, binned: Binned, part: GuestTrees, names: Sequ
     return np.asarray(whole.T * part.margin_unit)
 
 
-def host(session: Session, binned: Binned, part: HostSplits, depth: int, names: Sequence[bytes]) -> None:
-    """A host's side; depth: of sealed trees, 0 of open ones; names: as the guest's.  Learns: as above.  Raises ModelError, ProtocolError."""
+def host(
+    session: Session,
+    binned: Binned,
+    part: HostSplits,
+    depth: int,
+    names: Sequence[bytes],
+    allow: Callable[[int], None] | None = None,
+) -> None:
+    """A host's side; depth: of sealed trees, 0 of open ones; names: as the guest's; allow: is told how many outputs of sealed trees are going to be opened, and raises
+    if it does not agree.  Learns: as above.  Raises ModelError, ProtocolError."""
     if not depth:
         name = session.guest.recv(TreesName)
         if name.model_id != part.model_id:
@@ -117,7 +127,7 @@ def host(session: Session, binned: Binned, part: HostSplits, depth: int, names: 
         every = np.arange(len(binned))
         session.guest.send(AllDirections(len(part), pack_bits([part.goes_left(binned, every, k) for k in range(len(part))])))  # 1
         return
-    outputs = walk.host(session, agree(session), binned, part, depth)  # 1
+    outputs = walk.host(session, agree(session), binned, part, depth, allow)  # 1
     if session.me == session.roles.hosts[0]:
         tags = session.guest.recv(RowTags).tags  # 2
         check_lengths(session.roles.guest, TAG * len(binned), tags, what="bytes of tags")

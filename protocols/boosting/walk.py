@@ -84,12 +84,17 @@ def arbiter(session: Session, keys: PairKeys, part: ArbiterTrees) -> Words:
     return margin
 
 
-def host(session: Session, keys: PairKeys, binned: Binned, part: HostSplits, depth: int) -> int:
-    """A host's part; returns how many outputs the model has.  Raises ModelError, ProtocolError."""
+def host(session: Session, keys: PairKeys, binned: Binned, part: HostSplits, depth: int, allow: Callable[[int], None] | None = None) -> int:
+    """A host's part; returns how many outputs the model has.  allow: is told that number before anything else is sent, and raises if it does not agree.
+
+    Raises ModelError, ProtocolError.
+    """
     name = session.guest.recv(SealedName)
     check_name(session, name, part.model_id)
     if name.rows != len(binned):
         raise RemoteProtocolError(f"{session.roles.guest} scores another number of rows than are common", party=session.roles.guest)
+    if allow:
+        allow(name.outputs)
     helps = np.zeros(depth, dtype=np.int64)
     if session.me == session.roles.hosts[0]:
         message = session.arbiter.recv(HelpOrder)

@@ -51,7 +51,7 @@ PERMITS: dict[str, str] = {
     "best-candidate-to-parties": "search: all parties that train learn which of the job's candidates did best on the folds, and no score",
     "bin-sums-to-arbiter": (
         "sealed trees: the arbiter learns, by node, the sums of gradients left of every candidate split, without its column: the base rate, rows and events of unnamed bins, "
-        "the shape of the trees and their leaf values, but no row"
+        "the shape of the trees and their leaf values; over few rows these are whole records, but never whose, nor which columns"
     ),
     "wins-to-owners": (
         "sealed trees: the guest learns which party owns each split, and each party which of its own splits won (a host: not at which node); the first host learns how many "

@@ -93,6 +93,9 @@ def host(
     aligned, test, later, validation, sizes = align(session, table, job)
     train, searched = np.flatnonzero(~test), None
     if asked is not None:
+        if job.params.sealed:
+            vectors = sum(max(1, one.params.num_class - 1) for one in asked.candidates)
+            session.allowance.score_vectors(b"", vectors, columns_of(aligned))
         rows, stopping = aligned.take(train), validation[train]
         searched = search.host(session, rows, asked, lambda one, held: fold_host(session, rows, one, held, stopping))
         job = asked.candidates[searched.best]
@@ -232,7 +235,10 @@ def predict_host(session: Session, table: Table, part: TreesPart, min_intersecti
     """A host's side of `predict_guest`.  Learns nothing but which of its ids are common."""
     with session.phase("align"):
         aligned = alignment.align(session, table.keys, min_intersection)
-    score_host(session, part, table.aligned(aligned))
+    common = table.aligned(aligned)
+    if part.depth:
+        session.allowance.rows_scored(part.model_id, common.names)
+    score_host(session, part, common)
 
 
 def predict_arbiter(session: Session, min_intersection: int, part: LeafValues | None, keys: int = 1) -> None:
@@ -267,8 +273,12 @@ def score_guest(session: Session, part: TreesPart, table: Table) -> NDArray[np.f
 
 def score_host(session: Session, part: TreesPart, table: Table) -> None:
     assert part.splits is not None
+
+    def allow(outputs: int) -> None:
+        session.allowance.score_vectors(part.model_id, max(1, outputs - 1), part.columns)
+
     with session.phase("score"):
-        scoring.host(session, part.binned(table.features), part.splits, part.depth, table.ids)
+        scoring.host(session, part.binned(table.features), part.splits, part.depth, table.ids, allow)
 
 
 def bin_table(table: Table, job: BoostingJob, least: int, before: TreesPart | None) -> tuple[Binned, tuple[Names, ...]]:
