@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from protocols.binning import Binned
 from protocols.boosting import leaves as leaf_steps
@@ -24,6 +25,26 @@ from protocols.session import Session
 from tests.boosting.world import TAKEN, Floats, Ints, Trained, bin_blocks, joined, roles_of, same, score, sealed_twin, train
 
 Bits = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+SETTINGS = st.fixed_dictionaries(
+    {
+        "n_estimators": st.integers(1, 3),
+        "max_depth": st.integers(1, 4),
+        "max_bin": st.integers(2, 12),
+        "reg_lambda": st.sampled_from([0.0, 1.0]),
+        "reg_alpha": st.sampled_from([0.0, 0.5]),
+        "gamma": st.sampled_from([0.0, 0.3]),
+        "min_child_weight": st.sampled_from([0.0, 1.0]),
+        "subsample": st.sampled_from([1.0, 0.7]),
+        "colsample_bytree": st.sampled_from([1.0, 0.5]),
+        "gradient_bits": st.sampled_from([None, 3, 4, 8, 16]),
+        "min_bin_rows": st.sampled_from([1, 5]),
+        "guest_only_trees": st.integers(0, 1),
+        "seed": st.integers(0, 5),
+    }
+)
+KINDS = st.sampled_from(["binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob"])
 
 
 def table(seed: int, rows: int, columns: int, missing: float) -> tuple[Floats, Floats]:

@@ -16,7 +16,7 @@ from protocols.boosting.params import Params
 from protocols.boosting.prepare import EncryptedPads
 from protocols.cipher import DecryptionKey, EncryptionKey, Identity, Paillier, PhePaillier, Scheme
 from protocols.randomness import Seed
-from tests.boosting.samples import check_scores, labels, sealed_and_its_twin, small, table, tables
+from tests.boosting.samples import KINDS, SETTINGS, check_scores, labels, sealed_and_its_twin, small, table, tables
 from tests.boosting.world import Floats, bin_blocks, leaves, score, sealed_twin, train
 from tests.harness import TOY, Recording, Sent
 
@@ -29,23 +29,7 @@ def params(objective: str, **changes: Any) -> Params:
 
 @st.composite
 def jobs(draw: st.DrawFn) -> tuple[Params, list[int]]:
-    p = params(
-        draw(st.sampled_from(OBJECTIVES)),
-        n_estimators=draw(st.integers(1, 3)),
-        max_depth=draw(st.integers(1, 4)),
-        max_bin=draw(st.integers(2, 12)),
-        reg_lambda=draw(st.sampled_from([0.0, 1.0])),
-        reg_alpha=draw(st.sampled_from([0.0, 0.5])),
-        gamma=draw(st.sampled_from([0.0, 0.3])),
-        min_child_weight=draw(st.sampled_from([0.0, 1.0])),
-        subsample=draw(st.sampled_from([1.0, 0.7])),
-        colsample_bytree=draw(st.sampled_from([1.0, 0.5])),
-        gradient_bits=draw(st.sampled_from([None, 3, 8, 16])),
-        min_bin_rows=draw(st.sampled_from([1, 5])),
-        guest_only_trees=draw(st.integers(0, 1)),
-        seed=draw(st.integers(0, 5)),
-    )
-    return p, draw(st.lists(st.integers(1, 4), min_size=2, max_size=4))
+    return params(draw(KINDS), **draw(SETTINGS)), draw(st.lists(st.integers(1, 4), min_size=2, max_size=4))
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])

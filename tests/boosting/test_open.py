@@ -14,7 +14,7 @@ from protocols.boosting import goss, opening, twin
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.params import Params
 from protocols.cipher import Identity, Paillier, Scheme
-from tests.boosting.samples import labels, small, table, tables, walk
+from tests.boosting.samples import KINDS, SETTINGS, labels, small, table, tables, walk
 from tests.boosting.world import Floats, Trained, bin_blocks, joined, leaves, same, score, train, twin_trees
 from tests.harness import TOY, Recording, Sent
 
@@ -25,23 +25,7 @@ def params(objective: str = "binary:logistic", **changes: Any) -> Params:
 
 @st.composite
 def jobs(draw: st.DrawFn) -> tuple[Params, list[int]]:
-    p = params(
-        draw(st.sampled_from(["binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob"])),
-        n_estimators=draw(st.integers(1, 3)),
-        max_depth=draw(st.integers(1, 4)),
-        max_bin=draw(st.integers(2, 12)),
-        reg_lambda=draw(st.sampled_from([0.0, 1.0])),
-        reg_alpha=draw(st.sampled_from([0.0, 0.5])),
-        gamma=draw(st.sampled_from([0.0, 0.3])),
-        min_child_weight=draw(st.sampled_from([0.0, 1.0])),
-        subsample=draw(st.sampled_from([1.0, 0.7])),
-        colsample_bytree=draw(st.sampled_from([1.0, 0.5])),
-        gradient_bits=draw(st.sampled_from([None, 4, 8])),
-        min_bin_rows=draw(st.sampled_from([1, 5])),
-        guest_only_trees=draw(st.integers(0, 1)),
-        seed=draw(st.integers(0, 5)),
-    )
-    return p, draw(st.lists(st.integers(1, 4), min_size=2, max_size=3))
+    return params(draw(KINDS), **draw(SETTINGS)), draw(st.lists(st.integers(1, 4), min_size=2, max_size=3))
 
 
 def equal(p: Params, widths: list[int], scheme: Scheme, *, seed: int, rows: int, missing: float, named: bool = False, **more: Any) -> int:

@@ -103,14 +103,21 @@ def test_every_blinded_number_is_uniform(whole: Run) -> None:
 
 
 @contextmanager
-def zero_pads() -> Iterator[None]:
+def built(module: Any, name: str, instead: Any) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "pads", lambda seed, block, rows: PlainVec.zeros(rows))
+        patch.setattr(module, name, instead)
         yield
 
 
-@contextmanager
-def zero_link() -> Iterator[None]:
+def zero_pads() -> Any:
+    return built(blocks, "pads", lambda seed, block, rows: PlainVec.zeros(rows))
+
+
+def zero_hashes() -> Any:
+    return built(scoring, "hashes", lambda key, model_id, names, binned, tags, size: [bytes(size)] * len(names))
+
+
+def zero_link() -> Any:
     """Nothing random in what is dealt for look-ups, but how products are shared."""
 
     def drawn(seed: Seed, rows: int, curves: int) -> tuple[Any, list[PlainVec]]:
@@ -118,16 +125,7 @@ def zero_link() -> Iterator[None]:
         return np.zeros_like(position), [PlainVec.zeros(len(n)) for n in numbers]
 
     honest = look_up._drawn
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(look_up, "_drawn", drawn)
-        yield
-
-
-@contextmanager
-def zero_hashes() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scoring, "hashes", lambda key, model_id, names, binned, tags, size: [bytes(size)] * len(names))
-        yield
+    return built(look_up, "_drawn", drawn)
 
 
 FAULTS: dict[str, tuple[str, str]] = {  # what is missing in a build -> in which message that shows
