@@ -36,7 +36,7 @@ def records(view: View, trained: Trained, columns: Ints) -> set[tuple[int, ...]]
 
 @pytest.mark.parametrize(
     ("rows", "trees", "depth"),
-    [(300, 25, 5), pytest.param(1000, 100, 5, marks=pytest.mark.slow), pytest.param(10_000, 100, 5, marks=pytest.mark.slow)],
+    [(300, 25, 5), pytest.param(1000, 100, 5, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
 )
 def test_the_arbiter_puts_together_records_of_unnamed_rows(rows: int, trees: int, depth: int) -> None:
     """So "never a row" would be wrong: it is never whose row, and never which column."""

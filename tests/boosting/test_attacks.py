@@ -19,7 +19,9 @@ from tests.boosting.world import joined
 MOST = 0.02  # by which an attack may beat what its party has anyway
 FOUND = 0.95
 SMALL = (300, 4, 25, 4)
-LARGE = [pytest.param(size, marks=pytest.mark.slow) for size in ((1000, 4, 100, 5), (10_000, 10, 100, 5))]  # rows, columns, trees, depth
+LARGE = [
+    pytest.param(size, marks=[pytest.mark.slow, pytest.mark.timeout(3600)]) for size in ((1000, 4, 100, 5), (10_000, 10, 100, 5))
+]  # rows, columns, trees, depth
 
 
 @pytest.fixture(scope="module", params=[SMALL, *LARGE], ids=str)

@@ -30,6 +30,7 @@ def test_scores_of_one_tree_tell_each_rows_leaf() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_so_twenty_models_of_one_tree_more_each_tell_a_hosts_columns() -> None:
     r = run(1000, 4, 20, 5)
     facts, ends = directions(r), np.cumsum([(tree.owner == HOST).sum() for tree in joined(r.trained)])
@@ -39,6 +40,7 @@ def test_so_twenty_models_of_one_tree_more_each_tell_a_hosts_columns() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_scores_with_other_columns_of_its_own_span_a_hosts_columns() -> None:
     """The guest may score a customer with columns that it makes up; 30 such scores of 1,000 customers tell the host's columns up to a map that it can fit if it knows
     some of them.  So predictions have a budget (policy.predictions_per_partner_per_month)."""
