@@ -118,8 +118,14 @@ def load_part(folder: Path, identity: Identity | None = None) -> tuple[Any, Head
     if content is None:
         raise ModelError(f"{folder / MANIFEST} is damaged", remedy=RESTORE)
     if content.get("format") == 1:
+        trees = content.get("kind") == "boosted-trees"
+        why = (
+            "whose trees let the guest work out the bins of hosts' rows"
+            if trees
+            else "in which every party knew the weights of its columns"
+        )
         raise ModelError(
-            f"{folder} was written by an earlier release, in which every party knew the weights of its columns",
+            f"{folder} was written by an earlier release, {why}",
             remedy="Train the model anew, or score with the release that wrote it",
             expected=FORMAT,
             found=1,

@@ -259,6 +259,19 @@ def test_bins_and_scales_that_cannot_be_are_refused(change: Callable[[dict[str, 
         load_part(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "why"), [("open guest", "bins of hosts' rows"), ("open host", "bins"), ("regression guest", "weights of its columns")]
+)
+def test_a_model_of_an_earlier_release_says_how_to_train_again(name: str, why: str, tmp_path: Path) -> None:
+    """Of the removed profiles of trees, too."""
+    folder = written(PARTS[name], tmp_path)
+    manifest(lambda m: m.update(format=1))(folder)
+    with pytest.raises(ModelError, match=f"earlier release, .*{why}") as refused:
+        load_part(folder)
+    assert refused.value.remedy is not None
+    assert "Train the model anew" in refused.value.remedy
+
+
 DRAWN = {"bool": st.booleans(), "uint8": st.integers(0, 255)}
 
 
