@@ -69,7 +69,7 @@ def test_what_makes_a_job_longer_makes_the_estimate_longer(write):
 
 
 def test_a_training_that_may_end_early_is_told_the_most(write):
-    early = with_key("model", "validation = 0.2", with_key("model", "early_stopping_rounds = 5", SEALED))
+    early = with_key("model", "early_stopping_rounds = 5\nvalidation = 0.2", with_key("disclosure", EVERYTHING, SEALED))
     later = with_key("split", 'out_of_time = "2026-01-01"', REGRESSION)
     for text in (early, later, with_key("model", "subsample = 0.5", SEALED), with_key("model", "tol = 0.001", REGRESSION)):
         assert estimate.told(load_job(write(text)), (8000, 12)).startswith("at most ")
