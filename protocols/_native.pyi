@@ -102,8 +102,8 @@ class PublicKey:
     def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec: ...
     def lift(self, plain: PlainVec) -> CipherVec:
         """(1 + n)^m, no randomness: readable by anyone."""
-    def ciphers_from_bytes(self, data: bytes) -> CipherVec:
-        """Validates every element: 0 < c < n^2 and gcd(c, n) = 1 (batched).  Raises InvalidBytes."""
+    def ciphers_from_bytes(self, data: bytes, start: int = 0, stop: int | None = None) -> CipherVec:
+        """The ciphertexts in data[start:stop], which is not copied.  Validates every element: 0 < c < n^2 and gcd(c, n) = 1 (batched).  Raises InvalidBytes."""
 
 @final
 class PrivateKey:

@@ -89,8 +89,8 @@ class PublicKey:
     def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec:
         return CipherVec(plain)
 
-    def ciphers_from_bytes(self, data: bytes) -> CipherVec:
-        return CipherVec(PlainVec.from_bytes(data))
+    def ciphers_from_bytes(self, data: bytes, start: int = 0, stop: int | None = None) -> CipherVec:
+        return CipherVec(PlainVec.from_bytes(data[start:stop]))
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,8 @@ class PublicKey:
         units = _units(self.n, seed, len(plain))
         return CipherVec(self, tuple(key.raw_encrypt(m % self.n, r_value=r) for m, r in zip(plain.to_ints(), units, strict=True)))
 
-    def ciphers_from_bytes(self, data: bytes) -> CipherVec:
+    def ciphers_from_bytes(self, data: bytes, start: int = 0, stop: int | None = None) -> CipherVec:
+        data = data[start:stop]
         if len(data) % self.width:
             raise InvalidBytes("not a whole number of ciphertexts")
         values = tuple(int.from_bytes(data[i : i + self.width], "little") for i in range(0, len(data), self.width))

@@ -141,15 +141,17 @@ class CipherVec:
         return self.raw.to_bytes()
 
     @staticmethod
-    def receive(data: bytes | memoryview, keys: Keyring, sender: str) -> CipherVec:
-        """Ciphertexts from a peer's bytes, each validated; raises KeyMismatch, InvalidCiphertext."""
-        key = keys.get(bytes(data[:32]))
+    def receive(data: bytes, keys: Keyring, sender: str, start: int = 0, stop: int | None = None) -> CipherVec:
+        """Ciphertexts from a peer's bytes, data[start:stop], each validated; raises KeyMismatch, InvalidCiphertext."""
+        stop = len(data) if stop is None else stop
+        body = min(start + 32, stop)
+        key = keys.get(data[start:body])
         if key is None:
             raise KeyMismatch(
                 f"{sender} sent ciphertexts under a key that is not the job's", remedy="Start all parties again together", party=sender
             )
         try:
-            raw = key.raw.ciphers_from_bytes(bytes(data[32:]))
+            raw = key.raw.ciphers_from_bytes(data, body, stop)
         except InvalidBytes:
             raise InvalidCiphertext(
                 f"{sender} sent bytes that are no valid ciphertexts", remedy=f"Check which software {sender} runs", party=sender

@@ -39,8 +39,8 @@ class Budgeted:
         party.run.directory.mkdir(exist_ok=True)
         return party
 
-    def train(self, guest: Table, host: Table, job: glm.GlmJob, scheme: Scheme | None = None) -> dict[str, Any]:
-        """What each party has at the end of a run with a name of its own.  Raises DisclosureRefused where one of them has disclosed enough."""
+    def train(self, guest: Table, host: Table, job: Any, scheme: Scheme | None = None, module: Any = glm) -> dict[str, Any]:
+        """What each party has at the end of a run with a name of its own; module: the programs of the job's kind.  Raises DisclosureRefused where one of them has disclosed enough."""
         self.runs += 1
         tables, name = {"bank": guest, "telecom": host}, self.runs.to_bytes(16, "big")
         allowances = {}
@@ -50,9 +50,9 @@ class Budgeted:
                 budget.check(["telecom" if party == "bank" else "bank"])
                 allowances[party] = budget.allowance(name)
         programs: dict[str, Any] = {
-            "bank": partial(glm.guest, table=guest, job=job),
-            "telecom": partial(glm.host, table=host, job=job),
-            "trustco": partial(glm.arbiter, job=job),
+            "bank": partial(module.guest, table=guest, job=job),
+            "telecom": partial(module.host, table=host, job=job),
+            "trustco": partial(module.arbiter, job=job),
         }
         inputs = {party: table.digest() + name for party, table in tables.items()}
         return run_local(ROLES, programs, scheme or Identity(), inputs=inputs, allowances=allowances)

@@ -139,6 +139,20 @@ def test_a_full_result_fills_every_section(full_result):
     assert "Out-of-time rows What PSI" in page.words
 
 
+@pytest.mark.parametrize(("role", "permit"), [("guest", "guest-weights-to-guest"), ("host", "host-weights-to-host")])
+def test_weights_that_stay_shared_are_explained_with_the_way_to_change_it(guest_result, role, permit):
+    del guest_result["model"]["coefficients"], guest_result["model"]["intercept"]
+    without = Page(render(guest_result))
+    assert "model" not in without.ids  # the planted line: nothing is said where nothing is known of it
+    shared = guest_result | {"role": role, "model": guest_result["model"] | {"weights_known": False}}
+    text = " ".join(render(shared).split())
+    assert "There are no coefficients to show: each is shared between bank and the arbiter" in text
+    assert f"<code>{permit}</code>" in text
+    assert "weights known" not in text
+    card = " ".join(render(shared | {"model": shared["model"] | {"kind": "scorecard"}}).split())
+    assert "There are no points and coefficients to show" in card
+
+
 def test_coefficients_of_several_classes_and_of_a_standardised_outcome_say_so(guest_result):
     rows = [{"column": "age", "coef": c, "coef_raw": c, "class": name} for c, name in ((0.5, "van"), (-0.9, "bus"))]
     guest_result["model"] |= {"coefficients": rows, "intercept": None, "link": "exact"}

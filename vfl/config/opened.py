@@ -11,8 +11,6 @@ from vfl.config.job import Job
 def vectors_of(job: Job) -> int:
     """Of one model, whatever is made of it: of two classes one, of trees of K classes K - 1, whose margins add up to nothing; a regression of K classes has K,
     one against the rest each, which do not."""
-    if "classes-to-guest" in job.disclosure.allow:
-        return 1
     classes = getattr(job.model, "num_class", 1)
     return max(1, classes - 1) if classes < 3 or job.model.kind == "boosted-trees" else classes
 

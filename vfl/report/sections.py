@@ -58,6 +58,8 @@ def context(result: Result) -> dict[str, Any]:
         "coalitions": coalitions(result),
         "model": model,
         "coefficients": coefficients(model.get("coefficients") or []),
+        "shared": model.get("weights_known") is False,  # no party knows the weights
+        "permit": "guest-weights-to-guest" if result.get("role") == "guest" else "host-weights-to-host",
         "importance": importance(model, result),
         "binning": binning(model, party),
         "points": model.get("points") or [],
@@ -69,12 +71,12 @@ def context(result: Result) -> dict[str, Any]:
     return shown
 
 
-NOT_PARAMETERS = {"kind", "model_id", "intercept", "trees", "key_bits"}
+NOT_PARAMETERS = {"kind", "model_id", "intercept", "trees", "key_bits", "weights_known"}
 
 
 def _nav(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(id, title) of the sections that this result fills."""
-    model = shown["coefficients"] or shown["importance"]
+    model = shown["coefficients"] or shown["importance"] or shown["shared"]
     sections = [
         ("answer", "Answer", True),
         ("alignment", "Alignment", shown["alignment"]),

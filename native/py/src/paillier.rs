@@ -88,9 +88,19 @@ impl PublicKey {
         py.detach(|| self.0.lift(&plain.0)).map(CipherVec).map_err(raise)
     }
 
-    /// Validates every element: 0 < c < n^2 and gcd(c, n) = 1 (batched).  Raises InvalidBytes.
-    fn ciphers_from_bytes(&self, py: Python<'_>, data: &[u8]) -> PyResult<CipherVec> {
-        py.detach(|| self.0.ciphers_from_bytes(data)).map(CipherVec).map_err(raise)
+    /// The ciphertexts in data[start:stop], which is not copied.  Validates every element: 0 < c < n^2 and gcd(c, n) = 1 (batched).  Raises InvalidBytes.
+    #[pyo3(signature = (data, start=0, stop=None))]
+    fn ciphers_from_bytes(
+        &self,
+        py: Python<'_>,
+        data: &[u8],
+        start: usize,
+        stop: Option<usize>,
+    ) -> PyResult<CipherVec> {
+        let part = data
+            .get(start..stop.unwrap_or(data.len()))
+            .ok_or_else(|| PyValueError::new_err("no such part of the bytes"))?;
+        py.detach(|| self.0.ciphers_from_bytes(part)).map(CipherVec).map_err(raise)
     }
 
     fn __repr__(&self) -> String {
