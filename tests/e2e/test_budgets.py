@@ -28,6 +28,7 @@ def others_name(ended: dict[str, Ended], who: str) -> None:
     assert all(e.code and who in e.err and "disclosure-refused" in e.err for name, e in ended.items() if name != who), ended
 
 
+@pytest.mark.slow
 def test_more_weights_for_a_host_than_its_rows_allow(parties: Institutions) -> None:
     """48 training rows allow no number that is computed from their labels: nobody computes one."""
     parties.lay_out(settings={"policy": {"score_vectors": 9, "rows_per_label_number": 50}})
