@@ -159,10 +159,10 @@ def test_a_guest_with_rare_events_is_told_of_more_passes(write):
     ("lines", "words"),
     [
         ([], ""),
-        (['objective = "multi:softprob"', "num_class = 3"], "where classes share ciphertexts it foretells too much"),
+        (["colsample_bytree = 0.5"], "with colsample_bytree they do not"),
         ([f'continue_from = "{"ab" * 16}"'], "rounds that the model has already are counted"),
     ],
-    ids=["trees", "classes", "continued"],
+    ids=["trees", "columns", "continued"],
 )
 def test_the_estimate_of_trees_says_what_it_does_not_know(write, monkeypatch, lines, words):
     monkeypatch.setattr(Machine, "measured", lambda bits: Machine(1e-6, 0.01))

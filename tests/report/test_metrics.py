@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import (
     average_precision_score,
@@ -42,6 +42,7 @@ def expected_events(y: np.ndarray, p: np.ndarray, share: float) -> float:
     return found
 
 
+@settings(deadline=None)
 @given(two_classes)
 def test_numbers_equal_the_reference(rows):
     y, p = columns(rows)
@@ -60,6 +61,7 @@ def test_numbers_equal_the_reference(rows):
     assert (got["n"], got["base_rate"], got["mean_predicted"]) == (len(y), y.mean(), pytest.approx(p.mean()))
 
 
+@settings(deadline=None)
 @given(parts, st.randoms())
 def test_nothing_depends_on_the_order_of_the_rows(rows, random):
     shuffled = random.sample(rows, len(rows))
@@ -113,6 +115,7 @@ def test_curves_are_thin_and_keep_their_ends_and_the_ks_point():
     assert np.trapezoid(series["roc"]["tpr"], series["roc"]["fpr"]) == pytest.approx(numbers["auc"], abs=1e-3)
 
 
+@settings(deadline=None)
 @given(two_classes)
 def test_calibration_histogram_and_deciles_count_every_row_once(rows):
     y, p = columns(rows)
@@ -132,6 +135,7 @@ def test_calibration_histogram_and_deciles_count_every_row_once(rows):
     assert top["events"] == pytest.approx(expected_events(y, p, top["rows"] / len(y)), abs=1e-5)
 
 
+@settings(deadline=None)
 @given(two_classes)
 def test_precision_and_recall_are_the_references_points(rows):
     y, p = columns(rows)

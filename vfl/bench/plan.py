@@ -41,7 +41,7 @@ class Size:
 KEY_AXIS, THREAD_AXIS = {"key_bits": KEYS}, {"threads": ALL_THREADS}
 QUICK = Size(
     main=(Workload("alignment", 20_000), Workload("logistic", 1500, passes=15), Workload("trees", 1500, trees=2)),
-    small=(Workload("logistic", 24, 2, 3, passes=5), Workload("trees", 40, 2, 3, trees=1, depth=2)),
+    small=(Workload("logistic", 24, 2, 3, passes=5), Workload("trees", 24, 2, 3, trees=1, depth=2, bins=6)),
     sweeps=(
         (Workload("alignment", 4000), {"rows": (1000, 4000, 10_000)}),
         (

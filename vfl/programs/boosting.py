@@ -94,7 +94,7 @@ def host(
     train, searched = np.flatnonzero(~test), None
     if asked is not None:
         if job.params.sealed:
-            vectors = sum(max(1, one.params.num_class - 1) for one in asked.candidates)
+            vectors = sum(one.params.num_class for one in asked.candidates)  # one against the rest: a vector for each class
             session.allowance.score_vectors(b"", vectors, columns_of(aligned))
         rows, stopping = aligned.take(train), validation[train]
         searched = search.host(session, rows, asked, lambda one, held: fold_host(session, rows, one, held, stopping))
@@ -275,7 +275,7 @@ def score_host(session: Session, part: TreesPart, table: Table) -> None:
     assert part.splits is not None
 
     def allow(outputs: int) -> None:
-        session.allowance.score_vectors(part.model_id, max(1, outputs - 1), part.columns)
+        session.allowance.score_vectors(part.model_id, outputs, part.columns)
 
     with session.phase("score"):
         scoring.host(session, part.binned(table.features), part.splits, part.depth, table.ids, allow)
