@@ -41,16 +41,16 @@ class Size:
 KEY_AXIS, THREAD_AXIS = {"key_bits": KEYS}, {"threads": ALL_THREADS}
 QUICK = Size(
     main=(Workload("alignment", 20_000), Workload("logistic", 1500, passes=15), Workload("trees", 1500, trees=2)),
-    small=(Workload("logistic", 24, 2, 3, passes=5), Workload("trees", 24, 2, 3, trees=1, depth=2, bins=6)),
+    small=(Workload("logistic", 24, 2, 3, passes=3), Workload("trees", 24, 2, 3, trees=1, depth=2, bins=6)),
     sweeps=(
         (Workload("alignment", 4000), {"rows": (1000, 4000, 10_000)}),
         (
             Workload("logistic", 400, 5, 10, passes=5),
-            {"rows": (250, 400, 1000), "host_columns": (2, 10, 30), "hosts": (1, 2, 4), **KEY_AXIS, **THREAD_AXIS},
+            {"rows": (250, 400, 1000), "host_columns": (2, 10, 30), "hosts": (1, 3), **KEY_AXIS, **THREAD_AXIS},
         ),
         (
             Workload("trees", 1000, 5, 10, trees=1),
-            {"rows": (250, 1000), "host_columns": (2, 10, 30), "hosts": (1, 2, 4), "bins": (8, 16, 32), "depth": (2, 4, 5)}
+            {"rows": (250, 1000), "host_columns": (2, 10, 30), "hosts": (1, 3), "bins": (8, 32), "depth": (2, 5)}
             | KEY_AXIS
             | THREAD_AXIS,
         ),
