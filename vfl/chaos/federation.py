@@ -178,5 +178,5 @@ class Federation:
 
     def counted(self, name: str) -> int:
         """How many runs with another party this one has counted, at most."""
-        budget = Budget(load_party(self.folder / name / "party.toml"))
+        budget = Budget(load_party(self.folder / name / "party.toml"), self.command)
         return max(budget.used(peer) for peer in self.roles if peer != name)
