@@ -40,7 +40,7 @@ class Size:
 
 KEY_AXIS, THREAD_AXIS = {"key_bits": KEYS}, {"threads": ALL_THREADS}
 QUICK = Size(
-    main=(Workload("alignment", 20_000), Workload("logistic", 1500, passes=15), Workload("trees", 1500, trees=2)),
+    main=(Workload("alignment", 20_000), Workload("logistic", 1500, passes=12), Workload("trees", 1500, trees=2)),
     small=(Workload("logistic", 24, 2, 3, passes=3), Workload("trees", 24, 2, 3, trees=1, depth=2, bins=6)),
     sweeps=(
         (Workload("alignment", 4000), {"rows": (1000, 4000, 10_000)}),
