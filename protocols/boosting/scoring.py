@@ -17,7 +17,8 @@ Adversary: honest but curious, one party alone.
      floor((m_G + m_A - rho) / 2^t) + floor(rho / 2^t) + 1
 
 The opened number is the margin divided by 2^t, rounded down or up: up with probability equal to the fraction, over rho.  rho is the same whenever the same row is scored by the same
-model, so that scoring again, alone or in any batch, gives the same bits and nothing finer; a row whose columns changed has another rho.
+model, so that scoring again, alone or in any batch, gives the same bits and nothing finer; a row whose columns of the guest or of the first host
+changed has another rho; changed columns of a further host leave it as it is.
 Who learns what.  Guest, open: which rows go left at each split of a host.  Guest, sealed: scores on a grid of 2^-score_bits, and for each one comparison with a secret number below the
 grid.  The first host, sealed: of a customer that is scored again, whether the guest's bins changed (RowTags: a keyed hash, different for each customer).  Arbiter: how many rows.
 Many scores of one row, with other columns of the guest's each time, tell the margin to about a step divided by their number, and the host's columns with it: hosts count score vectors, and how

@@ -12,11 +12,11 @@ from tests.e2e.institutions import Institutions, tables
 from tests.e2e.test_resumed_runs import check, start, undisturbed, until_sent
 from vfl.config import PERMITS
 
-TREES = {"kind": "boosted-trees", "n_estimators": 2, "max_depth": 2, "max_bin": 4, "min_bin_rows": 1, "membership": "shared"}
+TREES = {"kind": "boosted-trees", "n_estimators": 2, "max_depth": 2, "max_bin": 4, "min_bin_rows": 1, "membership": "open"}
 
 
 def laid_out(parties: Institutions, lines: str, **job: object) -> Institutions:
-    roles = {"bank": "guest", "telecom": "host"} if job.get("membership") == "shared" else None
+    roles = {"bank": "guest", "telecom": "host"} if job.get("membership") == "open" else None
     parties.lay_out(tables(rows=60), roles=roles, settings={"allow": tuple(PERMITS)}, reconnect=60, **job)  # type: ignore[arg-type]
     text = parties.job.read_text().replace("allow = [", 'allow = [\n  "best-candidate-to-parties",', 1)
     parties.job.write_text(f"{text}\n[search]\n{lines}\n")

@@ -50,9 +50,7 @@ QUICK = Size(
         ),
         (
             Workload("trees", 1000, 5, 10, trees=1),
-            {"rows": (250, 1000), "host_columns": (2, 10, 30), "hosts": (1, 3), "bins": (8, 32), "depth": (2, 5)}
-            | KEY_AXIS
-            | THREAD_AXIS,
+            {"rows": (250, 1000), "host_columns": (2, 10, 30), "hosts": (1, 3), "bins": (8, 32), "depth": (2, 5)} | KEY_AXIS | THREAD_AXIS,
         ),
     ),
     kinds=(),
