@@ -49,6 +49,7 @@ def test_products_are_counted_where_they_are_made(monkeypatch: pytest.MonkeyPatc
     assert after["host1", "align"] == before["host1", "align"] == 0
 
 
+@pytest.mark.slow
 def test_a_sleep_shows_at_its_party_and_phase_and_as_waiting_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     once = Block.of.__func__  # type: ignore[attr-defined]
 

@@ -212,6 +212,7 @@ def hears(parties: Institutions, code: int, words: str) -> None:
     assert re.search(words, " ".join(found.err.split())), found.err
 
 
+@pytest.mark.slow
 def test_no_run_resumes_without_its_ledger(parties: Institutions, monkeypatch: pytest.MonkeyPatch) -> None:
     """The owner hears of it before anything is sent; when the ledger is back, the same command resumes."""
     ledger = interrupted(parties)

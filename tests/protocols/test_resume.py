@@ -109,7 +109,18 @@ def repeated(keeper: MemoryKeeper, goal: Position) -> int:
     return len({mark.messages for mark, _ in keeper.marks.values() if mark.messages > done})
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.slow) if "a search" in case else case for case in CASES])
+OFTEN_SLOW = (
+    "regressions that stop by their loss",
+    "bins of two hosts for the guest",
+    "open trees",
+    "sealed trees of two hosts",
+    "long lists",
+)
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.slow) if "a search" in case or case in OFTEN_SLOW else case for case in CASES]
+)
 def test_a_party_stopped_at_a_message_changes_nothing(case: str) -> None:
     few, many = "the guest's open trees that stop early", ("regressions that stop by their loss", "mini-batches", *LONG)
     check_every(case, 2 if case == few else 41 if case in many else 13)

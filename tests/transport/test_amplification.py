@@ -94,6 +94,7 @@ def read(world: World, cases: list[tuple[str, str, bytes]], *options: str) -> li
     return found
 
 
+@pytest.mark.slow
 def test_thirty_megabytes_of_anything_take_less_than_a_hundred(world: World) -> None:
     cases = crafted(SIZE)
     for (kind, expected, _), (ended, kilobytes) in zip(cases, read(world, cases), strict=True):

@@ -49,6 +49,7 @@ def test_there_are_many_and_each_reader_has_a_sound_one_beside_them() -> None:
     assert {v["reader"] for v in bad} - with_good <= {"certificate"}  # its sound one is in every test of the transport
 
 
+@pytest.mark.slow
 def test_planted_acceptances_are_noticed(tmp_path: Path) -> None:
     """Each reader in turn takes everything."""
     for name in {v["reader"] for v in VECTORS}:

@@ -94,6 +94,7 @@ def test_counts_are_fitted_as_poisson_regressor_does() -> None:
     assert model.score(*tables) == pytest.approx(d2_tweedie_score(joined["y"], wanted, power=1), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_several_classes_are_fitted_one_against_the_rest() -> None:
     tables, joined = frames("classes")
     model = federation(tables).fit(vfl.LogisticRegression(C=0.2, max_iter=50))

@@ -234,9 +234,7 @@ REAL = {
 }
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(c, marks=[] if c in ("uci-1-taylor", "breast-1-taylor") else [pytest.mark.slow]) for c in REAL]
-)
+@pytest.mark.parametrize("case", [pytest.param(c, marks=[] if c == "breast-1-taylor" else [pytest.mark.slow]) for c in REAL])
 def test_real_tables_reach_the_optimum(data_folder: Path, case: str) -> None:
     """Full size, identity cipher (that Paillier gives equal integers is proven elsewhere): max |w - w*| <= 1e-3 max |w*|."""
     name, hosts, link = case.split("-")
