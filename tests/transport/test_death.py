@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -207,3 +208,29 @@ def test_a_bug_in_the_transport_is_an_error_and_no_hang(world: World, monkeypatc
     assert isinstance(error, LocalProtocolError)
     assert isinstance(ends(telecom["bank"]), PeerAborted)
     monkeypatch.undo()
+
+
+class StoppedOnce(threading.Event):
+    """The first one to wait is stopped by its user."""
+
+    stopped = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if not self.stopped:
+            self.stopped = True
+            raise KeyboardInterrupt
+        return super().wait(timeout)
+
+
+def test_a_user_who_stops_while_the_loop_starts_is_told_of_no_bug(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank, _ = world.pair()
+    first = Switchboard.__init__
+
+    def slow(*given: Any) -> None:
+        time.sleep(0.2)
+        first(*given)
+
+    monkeypatch.setattr(Switchboard, "__init__", slow)
+    monkeypatch.setattr(bank, "_ready", StoppedOnce())
+    with pytest.raises(KeyboardInterrupt):
+        bank.connect()

@@ -65,6 +65,7 @@ class TlsNetwork:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._closing, self._closed = threading.Lock(), False
+        self._ready = threading.Event()  # the loop runs, and the switchboard is there
         self._listener = open_listener(listen) if listen is not None else None
         self._port = self._listener.getsockname()[1] if self._listener else None
 
@@ -120,20 +121,19 @@ class TlsNetwork:
     # -- the loop's thread
 
     def _start(self) -> None:
-        ready = threading.Event()
-
         async def live() -> None:
             self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
             self._board = Switchboard(
                 self._greeting, self._certificate, self._peers, self._contexts, self._mailroom, self._listener, self._timing
             )
-            ready.set()
+            self._ready.set()
             await self._stop.wait()
 
         name = f"vfl transport of {self._me}"
-        self._thread = threading.Thread(target=lambda: asyncio.run(live()), name=name, daemon=True)
-        self._thread.start()
-        ready.wait()
+        thread = threading.Thread(target=lambda: asyncio.run(live()), name=name, daemon=True)
+        thread.start()
+        self._thread = thread
+        self._ready.wait()
 
     def _run(self, work: Callable[[Switchboard], Coroutine[Any, Any, None]]) -> None:
         assert self._loop is not None
@@ -160,6 +160,7 @@ class TlsNetwork:
                 self._listener.close()
             try:
                 if self._thread is not None:
+                    self._ready.wait()  # whoever stops the run may do so while the loop starts
                     self._run(last_words)
                     self._run(Switchboard.stop)
             finally:
