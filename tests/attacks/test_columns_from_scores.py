@@ -77,7 +77,7 @@ def test_without_a_budget_they_explain_everything(columns: int, classes: int) ->
     jobs = 1 if classes else columns
     r2, done = attack(Budgeted(None), 0, 150, columns, jobs, classes)
     assert done == jobs
-    assert r2.min() > 0.99
+    assert r2.min() > 0.98
 
 
 @SLOW
