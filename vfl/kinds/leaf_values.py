@@ -12,19 +12,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from protocols.boosting.params import MAX_DEPTH
 from protocols.boosting.sealed_parts import ArbiterTrees, Shape
-from protocols.errors import ModelError
 from vfl.identity import Identity
-from vfl.kinds.parts import Body, Damaged, Head, check, tensors_of
+from vfl.kinds.parts import Body, Head, check, tensors_of
+from vfl.kinds.sealing import sealed, unsealed
 from vfl.kinds.trees_part import MOST_TREES, checked_shape
 from vfl.model import LeafValues
 from vfl.printing import facts, say
 
 KIND = "leaf-values"
+WHAT = "leaf values"
 MOST_CLASSES = 1000
 
 
@@ -45,8 +44,7 @@ def pack(part: LeafValues, identity: Identity) -> Body:
     shape = trees.shape
     rest = Rest(part.kind, len(shape), shape.depth, int(shape.owner.max(initial=0)), trees.num_class, trees.score_bits)
     tensors = {"joint.owner": shape.owner, "joint.order": shape.order, "joint.value": trees.value}
-    sealed = identity.seal(save({name: np.ascontiguousarray(array) for name, array in tensors.items()}), _purpose(part.model_id))
-    return Body(msgspec.to_builtins(rest), {"sealed": np.frombuffer(sealed, np.uint8)})
+    return Body(msgspec.to_builtins(rest), sealed(tensors, identity, part.model_id, WHAT))
 
 
 def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None) -> LeafValues:
@@ -54,23 +52,13 @@ def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[An
     told = msgspec.convert(rest, Rest)
     check(1 <= told.depth <= MAX_DEPTH, told.hosts >= 0, 1 <= told.num_class <= MOST_CLASSES, 0 <= told.score_bits <= 20)
     check(0 <= told.trees <= MOST_TREES, told.trees % told.num_class == 0, head.classes is None, not head.columns)
-    sealed = tensors_of(tensors, {"sealed": (np.uint8, [None])})["sealed"].tobytes()
+    encrypted = tensors_of(tensors, {"sealed": (np.uint8, [None])})["sealed"]
     nodes = (1 << told.depth) - 1
     if identity is None:
         empty = Shape.empty(told.depth)
         hidden = ArbiterTrees(head.name, told.num_class, told.score_bits, empty, np.zeros((0, nodes + 1), dtype=np.int64))
         return LeafValues(head.party, head.name, told.of, hidden, told.trees)
-    plain = identity.unseal(sealed, _purpose(head.name))
-    if plain is None:
-        raise ModelError(
-            f"{head.party}: the leaf values of the model {head.model_id} were not sealed by this party's key, or are damaged",
-            remedy="Use the identity that this party had when it trained the model, or restore the model folder from a copy",
-            party=head.party,
-        )
-    try:
-        found = load(plain)
-    except SafetensorError:
-        raise Damaged from None
+    found = unsealed(encrypted, identity, head, WHAT)
     whole: dict[str, tuple[type[Any], list[int | None]]] = {
         "joint.owner": (np.int64, [told.trees, nodes]),
         "joint.order": (np.int64, [told.trees, nodes]),
@@ -80,10 +68,6 @@ def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[An
     shape = checked_shape(told.depth, arrays["joint.owner"], arrays["joint.order"], told.hosts)
     trees = ArbiterTrees(head.name, told.num_class, told.score_bits, shape, arrays["joint.value"])
     return LeafValues(head.party, head.name, told.of, trees, told.trees)
-
-
-def _purpose(model_id: bytes) -> str:
-    return f"leaf values of {model_id.hex()}"
 
 
 def print_part(part: LeafValues, console: Console) -> None:

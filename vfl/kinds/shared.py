@@ -15,17 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
-from protocols.errors import ModelError
 from protocols.glm.shares import MOST_NAMES, NAME, Moved, WeightShares
 from vfl.identity import Identity
 from vfl.kinds.parts import Body, Head, Tensors, check
+from vfl.kinds.sealing import sealed, unsealed
 from vfl.model import SharedWeights
 from vfl.printing import grid, say
 
 KIND = "shared-weights"
+WHAT = "shared weights"
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -56,9 +55,8 @@ def shares_from(tensors: Mapping[str, NDArray[Any]], *, known: bool | None = Non
 def pack(part: SharedWeights, identity: Identity) -> Body:
     """`sealed` uint8: the tensors of every party's shares, encrypted for the arbiter alone."""
     plain = {f"{name} {party}": array for party, one in part.shares.items() for name, array in tensors_of_shares(one).items()}
-    sealed = identity.seal(save({name: np.ascontiguousarray(array) for name, array in plain.items()}), _purpose(part.model_id))
     rest = Rest(part.kind, {party: int(np.prod(one.latest.shape)) for party, one in part.shares.items()})
-    return Body(msgspec.to_builtins(rest), {"sealed": np.frombuffer(sealed, np.uint8)})
+    return Body(msgspec.to_builtins(rest), sealed(plain, identity, part.model_id, WHAT))
 
 
 def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None) -> SharedWeights:
@@ -69,18 +67,7 @@ def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[An
     )
     if identity is None:
         return SharedWeights(head.party, head.name, told.of, {}, told.weights)
-    plain = identity.unseal(tensors["sealed"].tobytes(), _purpose(head.name))
-    if plain is None:
-        raise ModelError(
-            f"{head.party}: the shares of the model {head.model_id} were not sealed by this party's key, or are damaged",
-            remedy="Use the identity that this party had when it trained the model, or restore the model folder from a copy",
-            party=head.party,
-        )
-    try:
-        arrays = load(plain)
-    except SafetensorError:
-        check(False)
-        raise
+    arrays = unsealed(tensors["sealed"], identity, head, WHAT)
     shares = {
         party: shares_from(
             {name: arrays[f"{name} {party}"] for name in ("shares", "share_names") if f"{name} {party}" in arrays}, known=False
@@ -90,10 +77,6 @@ def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[An
     check(len(arrays) == 2 * len(shares), all(int(np.prod(one.latest.shape)) == told.weights[p] for p, one in shares.items()))
     check(len({one.latest.shape[0] for one in shares.values()}) == 1)
     return SharedWeights(head.party, head.name, told.of, shares)
-
-
-def _purpose(model_id: bytes) -> str:
-    return f"shared weights of {model_id.hex()}"
 
 
 def print_part(part: SharedWeights, console: Console) -> None:
