@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, ClassVar, dataclass_transform, get_type_hints
 
 
@@ -53,6 +54,7 @@ class Message:
         return f"<{type(self).__name__}: contents not shown>"
 
     @classmethod
+    @cache
     def schema(cls) -> tuple[tuple[str, Any], ...]:
         """(field name, annotated type) in declaration order."""
         hints = get_type_hints(cls, include_extras=True)
