@@ -59,7 +59,7 @@ ALLOWED: dict[str, str] = {
 }
 
 PAGES = (
-    "README.md",
+    *(f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")),
     *(f"docs/{name}.md" for name in ("architecture", "glossary", "index", "quickstart", "reading-guide", "reliability")),
     *(f"docs/{name}.md" for name in ("tutorial", "two-machines")),
 )
