@@ -2,7 +2,7 @@
 
     python -m benchmarks.document
 
-Everything between the two marks of that page is written anew; `make bench-full` measures and then runs this.
+Everything between the two comments of that page is replaced; `make bench-full` measures and then runs this.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ def section(result: Mapping[str, Any]) -> Iterator[str]:
     load = ", ".join(map(str, env["load_average"]))
     yield from ("## What does encryption cost, from end to end?", "")
     yield f"`{command}`, {words.duration(result['seconds'])}, commit {env['commit']}: {env['cpu']}, {env['cores']} cores, {env['backend']}, load average {load} at the end."
-    yield "The same job, alignment included, all parties on this machine; seconds of CPU of all parties together. Explained: the products at the price of one, measured beside"
-    yield "the run; squarings cost less than that product, so that it can be more than all."
+    yield "The same job in every mode, alignment included, with all parties on this machine. CPU seconds are those of all parties together."
+    yield "Explained: the number of products times the price of one, which is measured together with the run. Squarings cost less than"
+    yield "that product, so this part can exceed 100%."
     if env["load_average"][0] > env["cores"]:
-        yield "The machine was busy with other work: products, bytes and round trips are exact, seconds are too long."
+        yield "The machine was busy with other work: products, bytes and round trips are exact, but the seconds are too high."
     for name, title in KINDS.items():
         if runs := of(result["modes"], name):
             yield from modes(title, runs)
@@ -48,12 +49,13 @@ def section(result: Mapping[str, Any]) -> Iterator[str]:
         errors = [abs(row["error"]) for row in told]
         counted, played = max(abs(row["products_error"]) for row in told), [abs(row["lan_error"]) for row in told if "lan_error" in row]
         yield ""
-        yield f"The cost model of `vfl check` (`vfl/bench/cost.py`) foretold the CPU seconds of {within(errors)} of this measurement, none of which it was fitted on, within 30%"
-        yield f"(half of them within {median(errors):.0%}, all within {max(errors):.0%}), and all products within {counted:.0%}."
+        yield "The cost model of `vfl check` (`vfl/bench/cost.py`) was fitted on none of these jobs. It predicted the CPU seconds of"
+        yield f"{within(errors)} of this measurement within 30% (half of them within {median(errors):.0%}, all within {max(errors):.0%}), and all"
+        yield f"products within {counted:.0%}."
         if played:
-            yield "What `vfl check` prints, seconds with a machine a party on a LAN, was within 30% of the messages of these runs played again in"
+            yield "`vfl check` prints seconds on a LAN with one machine per party. These were within 30% of the replayed messages of these runs in"
             yield f"{within(played)} that train with one host (half within {median(played):.0%}, all within {max(played):.0%})."
-        yield "The machine's speed is measured before and after each run; where other work slows it in between, the seconds are off by as much."
+        yield "The machine's speed is measured before and after each run. If other work slows it in between, the seconds are wrong by as much."
     yield ""
     yield from (f"![{title}](figures/{name}.svg)" for name, title, _ in drawn(result))
 
@@ -84,13 +86,13 @@ def modes(title: str, runs: list[Mapping[str, Any]]) -> Iterator[str]:
     for run in ran[-1:]:
         if phases := run.get("phases"):
             told = ", ".join(f"{p['party']} {p['phase']} {p['seconds']:.2f} s" for p in phases if p["seconds"] >= 0.005)
-            yield from ("", f"{run['label']}, seconds of work by party and phase: {told}.")
+            yield from ("", f"{run['label']}, seconds of work by party and phase:", f"{told}.")
 
 
 def small(result: Mapping[str, Any]) -> Iterator[str]:
-    """What python-paillier takes for the same protocols."""
+    """The time that python-paillier takes for the same protocols."""
     runs = [run for run in result["modes"] if run.get("small")]
-    yield from ("", "Through python-paillier, one exponentiation an element, on tables that are small enough for it:", "")
+    yield from ("", "With python-paillier, one exponentiation per element, on tables that are small enough for it:", "")
     yield from ("| job | mode | rows | seconds | CPU s |", "|---|---|---|---|---|")
     for run in runs:
         took = f"skipped: {run['skipped']} |" if "skipped" in run else f"{run['wall_s']:.2f} | {run['cpu_s']:.2f} |"
@@ -98,7 +100,7 @@ def small(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def others(result: Mapping[str, Any]) -> Iterator[str]:
-    """Other models, and what was left out of the sweeps."""
+    """Other models, and the runs that were left out of the sweeps."""
     if runs := [run for run in result["kinds"] if "skipped" not in run]:
         yield from ("", "Other models, 5 + 18 columns, under a key of 2048 bits:", "")
         yield from ("| model | rows | seconds | CPU s | products | sent |", "|---|---|---|---|---|---|")
@@ -115,7 +117,7 @@ def others(result: Mapping[str, Any]) -> Iterator[str]:
 
 def networks(result: Mapping[str, Any]) -> Iterator[str]:
     names = [n["name"] for n in result["networks"]]
-    yield from ("", "Every party on a machine of its own, the messages played again on a network:", "")
+    yield from ("", "Every party on its own machine: the messages are replayed on a simulated network.", "")
     yield "| job | mode | round trips | " + " | ".join(names) + " |"
     yield "|---|---|---|" + "---|" * len(names)
     for run in result["modes"]:
@@ -131,7 +133,7 @@ def networks(result: Mapping[str, Any]) -> Iterator[str]:
 
 def peers(result: Mapping[str, Any]) -> Iterator[str]:
     operations = list(dict.fromkeys(op for row in result["peers"] for op in row.get("microseconds", {})))
-    yield from ("", "Other libraries in the same run, microseconds an element on one thread:", "")
+    yield from ("", "Other libraries in the same run, microseconds per element on one thread:", "")
     yield "| library | key | randomness | " + " | ".join(operations) + " |"
     yield "|---|---|---|" + "---|" * len(operations)
     for row in result["peers"]:
@@ -151,11 +153,11 @@ def drawn(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 def main() -> None:
     result, text = read(RESULT), PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
+    own, _, after = rest.partition(END)
     PAGE.write_text("\n".join([before + BEGIN, *section(result), END + after.rstrip("\n"), ""]), encoding="utf-8")
     PLOTS.mkdir(exist_ok=True)
-    for old in PLOTS.glob("*.svg"):
-        old.unlink()
+    for old in re.findall(r"\(figures/([\w-]+\.svg)\)", own):
+        (PLOTS / old).unlink(missing_ok=True)
     for name, _, svg in drawn(result):
         (PLOTS / f"{name}.svg").write_text(svg + "\n", encoding="utf-8")
 

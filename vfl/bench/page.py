@@ -22,7 +22,7 @@ AXES = {
     "hosts": "hosts",
     "key_bits": "bits of the key",
     "threads": "threads",
-    "bins": "bins a column",
+    "bins": "bins per column",
     "depth": "depth of a tree",
 }
 CLASS = {"alignment": "third", "logistic": "joint", "trees": "alone"}
@@ -126,7 +126,7 @@ def ratio(value: float, other: float) -> str:
 
 
 def figures(result: Mapping[str, Any]) -> list[tuple[str, str, Markup]]:
-    """A plot an axis, then the cost model against what was measured."""
+    """One plot per axis, then the cost model against what was measured."""
     drawn = []
     for axis, title in AXES.items():
         series = {name: swept(result, axis, name) for name in KINDS}
@@ -135,7 +135,7 @@ def figures(result: Mapping[str, Any]) -> list[tuple[str, str, Markup]]:
             drawn.append((title.capitalize(), what + ("." if axis == "key_bits" else ", key of 2048 bits."), logarithmic(series, title)))
     told = [(row["cpu_s"], row["predicted_s"], like(row["work"]["kind"])) for row in result["model"]]
     if len(told) > 1:
-        drawn.append(("Cost model", "Seconds foretold against seconds measured; on the line they are equal.", agreement(told)))
+        drawn.append(("Cost model", "Predicted seconds compared with measured seconds; on the line they are equal.", agreement(told)))
     return drawn
 
 
@@ -203,8 +203,8 @@ def logarithmic(series: Mapping[str, Sequence[tuple[float, float]]], label: str)
 def agreement(points: Sequence[tuple[float, float, str]]) -> Markup:
     both = decades([v for a, b, _ in points for v in (max(a, 1e-3), max(b, 1e-3))])
     plot = Plot(both, both, key=[(CLASS[name], GROUPS[name]) for name in dict.fromkeys(p[2] for p in points)], height=300)
-    plot.axes("seconds measured", "seconds foretold", x_ticks=marks(*both), y_ticks=marks(*both), x_text=short, y_text=short)
+    plot.axes("seconds measured", "seconds predicted", x_ticks=marks(*both), y_ticks=marks(*both), x_text=short, y_text=short)
     plot.segment(both[0], both[0], both[1], both[1], "chance")
     for measured, told, name in points:
         plot.dots([math.log10(max(measured, 1e-3))], [math.log10(max(told, 1e-3))], CLASS[name])
-    return plot.draw("Seconds foretold against seconds measured")
+    return plot.draw("Predicted seconds compared with measured seconds")

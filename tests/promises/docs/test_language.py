@@ -61,10 +61,12 @@ ALLOWED: dict[str, str] = {
 
 PAGES = (
     *(f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")),
-    *(f"docs/{name}.md" for name in ("architecture", "glossary", "index", "quickstart", "reading-guide", "reliability")),
+    *(f"docs/{name}.md" for name in ("architecture", "benchmarks", "glossary", "index", "quickstart", "reading-guide", "reliability")),
     *(f"docs/{name}.md" for name in ("threat-model", "tutorial", "two-machines")),
 )
 SOURCES: tuple[str, ...] = ()
+
+INLINE = re.compile(r"`[^`]*`")
 
 
 class Text(NamedTuple):
@@ -81,14 +83,14 @@ def page_texts(path: Path) -> Iterator[Text]:
         fence = line.startswith("```")
         if fence or code or not line.strip() or line.startswith("|"):
             if paragraph:
-                yield Text(f"{path.name}:{start}", paragraph)
+                yield Text(f"{path.name}:{start}", INLINE.sub("`", paragraph))
             paragraph = ""
             if line.startswith("|") and not code:
-                yield Text(f"{path.name}:{number}", re.sub(r"`[^`]*`", "`", line))
+                yield Text(f"{path.name}:{number}", INLINE.sub("`", line))
             code ^= fence
             continue
         start = start if paragraph else number
-        paragraph += re.sub(r"`[^`]*`", "`", line) + " "
+        paragraph += line + " "
 
 
 def source_texts(path: Path) -> Iterator[Text]:
