@@ -12,7 +12,8 @@ of other rows than it says could read their labels from the answer (docs/threat-
          (tell)    MergedCounts: which fine bins   ------------>  WOE of its own bins
                    are one, and their events       <------------  BinsReceived: nobody goes on before all have theirs
 
-Who learns what: the guest, of every fine bin of a host's column, how many rows and events it holds; with `tell` a host how many events its merged bins hold.
+Who learns what: the guest, of every fine bin of a host's column, how many rows and events it holds; with `tell` a host how many events its merged bins hold,
+which counts as a number computed from labels for each fine bin, since the label chooses which of them are merged.
 Cost: n encryptions at the guest; n products a column, and a decryption for about |n| / log2(rows) bins.  Exact: all sums are integers.
 """
 
@@ -147,7 +148,7 @@ def _guest(session: Session, y: Ints, own: FineBins, rule: BinningRule, *, tell:
         names = received_names(channel, len(columns)) if open_names else numbered
         theirs[channel.peer] = [HostColumn(name, m, int(apart)) for name, m, apart in zip(names, columns, counts.apart, strict=True)]
         if tell:  # 3
-            session.allowance.label_numbers(f"bins of {channel.peer}", {channel.peer: sum(len(m.events) - 1 for m in columns)}, len(y))
+            session.allowance.label_numbers(f"bins of {channel.peer}", {channel.peer: numbers_told(counts.bins)}, len(y))
             channel.send(MergedCounts(_joined([m.group for m in columns]), _joined([m.events for m in columns])))
     for channel in session.hosts if tell else ():
         if channel.recv(BinsReceived).columns != len(theirs[channel.peer]):
@@ -233,6 +234,13 @@ def opened_columns(peer: str, counts: FineCounts, key: DecryptionKey, y: Ints, r
             raise _impossible(peer, "sums of events")
         merged.append(merge(rule, rows, hits, apart=int(apart), ordered=bool(ordered)))
     return merged
+
+
+def numbers_told(fine: NDArray[np.int32]) -> int:
+    """Step 3: how many numbers computed from labels hosts are told, of columns with so many fine bins.  Which of these become one is chosen by the label too, so
+    that the events of final bins say more than their number; but all of it is computed from the events of the fine bins, whose sum is the same for every column.
+    """
+    return int((fine.astype(np.int64) - 1).sum())
 
 
 def received_names(channel: Channel, columns: int) -> list[str]:

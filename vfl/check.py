@@ -14,6 +14,7 @@ from vfl import alignment_run
 from vfl.attempts import budget_of
 from vfl.bench import estimate
 from vfl.config import AlignmentJob, Job, Party, cautions, load_agreement, load_party
+from vfl.config.opened import rows_taken
 from vfl.config.policy import bounds_told
 from vfl.kinds import kind_of, searched
 from vfl.look import look_at, usual_passes
@@ -74,7 +75,7 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
     if passes:
         facts["passes"] = f"about {passes}, by these labels: the common rows decide"
     facts["time"] = estimate.told(job, (len(ready.table), ready.table.features.shape[1]) if ready.table else None, passes)
-    _print(facts, job, bounds_told(job, party.policy) + budget.explained(peers, ready.table), told, console)
+    _print(facts, job, bounds_told(job, party.policy) + rows_taken(job, party) + budget.explained(peers, ready.table), told, console)
 
 
 def _print_alignment_check(job: AlignmentJob, party: Party, console: Console) -> None:

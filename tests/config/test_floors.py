@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from protocols.errors import DisclosureRefused
 from tests.config.test_party_file import GUEST, HOST, fails
 from vfl.config import PERMITS, cross_check, load_job, starter_party
-from vfl.config.opened import vectors_opened
+from vfl.config.opened import rows_taken, vectors_opened
 from vfl.config.policy import AtLeast, AtMost, bounds_told, columns_check, few_columns_check
 
 TREES = {"kind": "boosted-trees"}
@@ -143,3 +143,23 @@ def test_how_many_score_vectors_a_job_opens(job, tmp_path: Path, settings, more,
     text = (tmp_path / "job.toml").read_text().replace("allow = [", 'allow = ["best-candidate-to-parties", ') + more
     (tmp_path / "job.toml").write_text(text)
     assert vectors_opened(load_job(tmp_path / "job.toml")) == vectors
+
+
+BINNED = [
+    ({"kind": "scorecard"}, "", 950),
+    ({"kind": "scorecard", "max_n_prebins": 5}, "", 200),
+    ({}, '[preprocess]\nencode = "woe"\nmax_n_prebins = 11\n', 500),
+    ({}, '[preprocess]\nencode = "onehot"\n', 0),
+]
+
+
+@pytest.mark.parametrize(("settings", "more", "rows"), BINNED)
+def test_check_says_how_many_rows_bins_by_the_label_take(job, load, tmp_path: Path, settings, more, rows):
+    job(test=0.0, **settings)
+    text = (tmp_path / "job.toml").read_text() + more
+    if "woe" in more:
+        text = text.replace("allow = [", 'allow = ["bin-events-to-guest", "woe-to-host", ')
+    (tmp_path / "job.toml").write_text(text)
+    binned = load_job(tmp_path / "job.toml")
+    assert [f"takes {rows:,} training rows for each host column" in line for line in rows_taken(binned, load(GUEST))] == [True] * bool(rows)
+    assert rows_taken(binned, load(HOST)) == []

@@ -36,7 +36,7 @@ class RunAllowance(Allowance):
                 raise DisclosureRefused(
                     f"{self._party.name}: {hosts} would be told {more} numbers computed from these labels ({what}), hosts were told {used} before,"
                     f" and {rows} training rows allow {limit}: policy.{NUMBERS} is {rate}",
-                    remedy="Use more rows, or fewer columns or bins, or agree on a job that tells hosts no such numbers"
+                    remedy="Use more rows, or fewer columns or fine bins (max_n_prebins), or agree on a job that tells hosts no such numbers"
                     f"{AGREES} lower policy.{NUMBERS}",
                     party=self._party.name,
                 )

@@ -200,7 +200,7 @@ BUDGETS: dict[str, tuple[tuple[Role, ...], str]] = {
     "models_per_label": (("guest",), "How many models of the same labels this party trains with each other party."),
     "rows_per_label_number": (
         ("guest",),
-        "Training rows for each number computed from labels that hosts are told: weights, events of bins.",
+        "Training rows for each number computed from labels that hosts are told: weights, fine bins of scorecards.",
     ),
     "scores_per_row": (("host",), "How often a model scores the same row per month."),
     "score_vectors": (("host",), "How many score vectors of the same columns are opened; without this line half as many as columns."),
