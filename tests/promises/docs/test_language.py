@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 UNITS = (
     r"bits?|bytes?|[kMG]i?B|(?:milli|micro|nano)?seconds?|[mun]s|minutes?|CPU|time|rows?|columns?|bins?|keys?|ids?|seeds?|lines?|"
     r"numbers?|products?|operations?|exponentiations?|encryptions?|decryptions?|re-randomisations?|ciphertexts?|plaintexts?|slots?|"
-    r"points?|hash(?:es)?|messages?|round trips?|trees?|models?|shares?|units?|times|functions?|files?|folders?|threads?|weights?|"
+    r"points?|hash(?:es)?|messages?|round trips?|trees?|models?|units?|times|functions?|files?|folders?|threads?|weights?|"
     r"vectors?|values?|scores?|draws?|copies|copy|steps?|tables?|unit in the last place|2\^-?\d+|\d+"
 )
 EACH = (
@@ -27,6 +27,7 @@ EACH = (
     r"element|product|line|peer|host|guest|partner|protocol|block|batch|chunk|round|leaf|fold|candidate|model|kind|record|link|cell|"
     r"value|weight|gradient|second|nanosecond|connection|direction|job|file|section|unit|side|sum|group|thread|core|table"
 )
+VERBS = r"holds?|is|has|can|may|must|does|keeps?|sends?|learns?|takes?|costs?|needs?|gives?|makes?|brings?|wins?|was"  # 'the rows a party holds' is a clause, and no rate
 
 
 class Pattern(NamedTuple):
@@ -39,7 +40,7 @@ class Pattern(NamedTuple):
 
 PATTERNS = (
     Pattern(
-        rf"\b(?:{UNITS})\b(?: of [\w-]+)? an? (?:(?!of|if|is)[\w-]+ )?(?:{EACH})\b",
+        rf"\b(?:{UNITS})\b(?: of [\w-]+)? an? (?:(?!of|if|is)[\w-]+ )?(?:{EACH})\b(?! (?:{VERBS})\b)",
         "write 'per' or 'for each'",
         "A share has 8 bytes a row.",
     ),
@@ -62,6 +63,7 @@ ALLOWED: dict[str, str] = {
 PAGES = (
     *(f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")),
     *(f"docs/{name}.md" for name in ("architecture", "benchmarks", "glossary", "index", "quickstart", "reading-guide", "reliability")),
+    "docs/protocols/*.md",
     *(f"docs/{name}.md" for name in ("threat-model", "tutorial", "two-machines")),
 )
 SOURCES: tuple[str, ...] = ()
