@@ -61,7 +61,7 @@ format: setup  ## rewrites the sources in the house's format
 	cargo fmt --manifest-path native/Cargo.toml --all
 
 docs: setup  ## the generated pages: docs/leakage.md
-	$(BIN)/python -m vfl.docs
+	$(BIN)/python -m tools.leakage_page
 
 bench: setup  ## what encryption costs: the same jobs in five modes, scaling, networks, other libraries; a table, overhead.html and .json
 	$(BIN)/vfl bench

@@ -61,7 +61,7 @@ def ids(n: int) -> tuple[list[str], list[str]]:
 def lay_out(folder: Path, n: int) -> None:
     """Both parties' folders, tables and the job."""
     from vfl.demo.run import free_ports
-    from vfl.setup import init_party, trust_peer
+    from vfl.job.setup import init_party, trust_peer
 
     (port,) = free_ports(1)
     (folder / "job.toml").write_text(JOB)
@@ -79,8 +79,8 @@ def lay_out(folder: Path, n: int) -> None:
 def party(folder: Path, name: str) -> None:
     """One party's process: says that it is ready, waits for a line, aligns, and prints what that took."""
     from protocols.session import Observer
-    from vfl.alignment_run import align, prepare
-    from vfl.config import load_agreement, load_party
+    from vfl.job import load_agreement, load_party
+    from vfl.run.align import align, prepare
 
     print("ready", flush=True)
     sys.stdin.readline()

@@ -55,7 +55,7 @@ WORKLOADS = {
 
 
 def blocks_of(work: Workload, p: Any) -> tuple[list[Any], np.ndarray]:
-    from protocols.binning import Binner
+    from protocols.binning.quantile import Binner
 
     rng = np.random.default_rng(0)
     x = rng.normal(size=(work.rows, work.guest + work.host)).astype(np.float32).astype(np.float64)

@@ -15,16 +15,16 @@ from unittest.mock import patch
 import numpy as np
 
 import vfl
-from protocols.binning import Binner
+from protocols.binning.quantile import Binner
 from protocols.boosting import blocks, open, sealed_arbiter, sealed_guest, sealed_host
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.packing import Packing, shared_by
 from protocols.boosting.params import Params
 from protocols.cipher import Paillier
+from protocols.local import run_local
 from protocols.session import Roles, Session
-from vfl.bench.meter import Counted, Event, Meter
-from vfl.bench.workload import Workload, tables
-from vfl.engine import run_local
+from vfl.bench.jobs import Workload, tables
+from vfl.cost.meter import Counted, Event, Meter
 
 BITS, PASSES, CLASSES = 2048, 5, 4
 BATCHES = (None, 1024, 256, 64)

@@ -49,7 +49,7 @@ def section(result: Mapping[str, Any]) -> Iterator[str]:
         errors = [abs(row["error"]) for row in told]
         counted, played = max(abs(row["products_error"]) for row in told), [abs(row["lan_error"]) for row in told if "lan_error" in row]
         yield ""
-        yield "The cost model of `vfl check` (`vfl/bench/cost.py`) was fitted on none of these jobs. It predicted the CPU seconds of"
+        yield "The cost model of `vfl check` (`vfl/cost/cost.py`) was fitted on none of these jobs. It predicted the CPU seconds of"
         yield f"{within(errors)} of this measurement within 30% (half of them within {median(errors):.0%}, all within {max(errors):.0%}), and all"
         yield f"products within {counted:.0%}."
         if played:

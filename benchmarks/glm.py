@@ -58,7 +58,7 @@ class Meter:
 def measure(rows: int, passes: int, cipher: Any, meter: Meter) -> dict[str, Any]:
     """One training; setup (alignment, key) is left out by training twice, with five passes and with `passes` more."""
     import vfl
-    from vfl.counting import CountingTap
+    from vfl.taps.counting import CountingTap
 
     guest, host = tables(rows)
     federation = vfl.Federation.local(guest, {"host": host}, on="id", label="label", cipher=cipher)

@@ -1,6 +1,6 @@
 """What one party still agrees to disclose in a run: asked right before something leaves that adds up over columns, parties and runs.
 
-The default agrees to everything: the parties of a local federation share one process, where no count protects anybody.  Between institutions `vfl.budget` counts.
+The default agrees to everything: the parties of a local federation share one process, where no count protects anybody.  Between institutions `vfl.run.budget` counts.
 Each method may be called again with the same arguments by a run that resumes; it is then counted once.
 """
 

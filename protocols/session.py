@@ -1,7 +1,7 @@
 """What a role function is given: my channels, who plays which role, my randomness, the keys I accept.
 
 `session.steps(...)` is the only loop over protocol steps: it is where progress is reported and, with a `state`, where a mark is kept from which an interrupted
-run goes on (protocols/checkpoint.py).  `session.once(...)` is a stage without steps, `session.grow(...)` one whose number of steps the lists of all parties decide,
+run goes on (protocols/recovery/checkpoint.py).  `session.once(...)` is a stage without steps, `session.grow(...)` one whose number of steps the lists of all parties decide,
 and which reports its own progress.  `session.phase(...)` names a part of the run for its timings.
 """
 
@@ -15,10 +15,10 @@ from typing import TypeVar
 
 from protocols.allowance import Allowance
 from protocols.channel import Channel
-from protocols.checkpoint import ANYWHERE, START, Arrays, Course, Growing, Keeper, Position, State
 from protocols.cipher import Keyring, Scheme
 from protocols.errors import VFLError
 from protocols.randomness import Randomness, Seed
+from protocols.recovery.checkpoint import ANYWHERE, START, Arrays, Course, Growing, Keeper, Position, State
 
 T = TypeVar("T")
 

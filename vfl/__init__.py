@@ -6,17 +6,17 @@ score = model.predict_score(bank_new, {"telecom": telecom_new})
 """
 
 from protocols import errors
-from vfl.align import Aligned, align
-from vfl.estimators import BoostedTrees, LinearRegression, LogisticRegression, PoissonRegression
-from vfl.evaluation import Evaluation, evaluate
-from vfl.federation import Federation
+from vfl.api.align import Aligned, align
+from vfl.api.federation import Federation
+from vfl.api.search import FederatedSearch, GridSearchCV
+from vfl.models.estimators import BoostedTrees, LinearRegression, LogisticRegression, PoissonRegression
+from vfl.models.evaluation import Evaluation, evaluate
+from vfl.models.regression.joint import FederatedModel
+from vfl.models.scorecard.estimator import Scorecard
+from vfl.models.scorecard.joint import FederatedScorecard
+from vfl.models.splitting import Split
+from vfl.models.trees.joint import FederatedTrees
 from vfl.preprocessing import Preprocessing
-from vfl.regression import FederatedModel
-from vfl.scorecard.estimator import Scorecard
-from vfl.scorecard.federated import FederatedScorecard
-from vfl.search import FederatedSearch, GridSearchCV
-from vfl.splitting import Split
-from vfl.trees import FederatedTrees
 
 __version__ = "0.1.0"
 __all__ = [

@@ -1,5 +1,5 @@
 """`python -m vfl` is `vfl`."""
 
-from vfl.cli import main
+from vfl.cli.main import main
 
 main()

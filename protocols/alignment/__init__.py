@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protocols.alignment import psi, psi_many
+from protocols.alignment import ecdh as psi
+from protocols.alignment import ring as psi_many
 from protocols.alignment.ids import Ids
 from protocols.alignment.lists import MemorySpool, Scratch, Spool
 from protocols.alignment.outcome import Alignment, Request

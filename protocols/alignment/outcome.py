@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from protocols.alignment.ids import Ids
 from protocols.alignment.lists import MemorySpool, Scratch
 from protocols.alignment.tags import Tags, order
-from protocols.checkpoint import Arrays
 from protocols.errors import DataError
+from protocols.recovery.checkpoint import Arrays
 
 
 @dataclass(frozen=True)

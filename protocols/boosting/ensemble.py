@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning import Binned, Candidates
+from protocols.binning.quantile import Binned, Candidates
 from protocols.boosting import goss, objective
 from protocols.boosting.packing import Floats, Ints
 from protocols.boosting.params import Params
 from protocols.boosting.tree import LEAF, Tree
-from protocols.checkpoint import Arrays
 from protocols.errors import ConfigError, DataError
+from protocols.recovery.checkpoint import Arrays
 
 Bits = NDArray[np.bool_]
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning import Binned, Candidates
+from protocols.binning.quantile import Binned, Candidates
 from protocols.boosting.packing import Ints
 from protocols.boosting.params import Params
 from protocols.boosting.split import Choice

@@ -38,7 +38,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from protocols.binning import Binned, Candidates
+from protocols.binning.quantile import Binned, Candidates
 from protocols.boosting import goss
 from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds, tells
 from protocols.boosting.levels import check_ints, own_columns, own_lefts, pack_bits, segments, splits_of, unpack_bits, won

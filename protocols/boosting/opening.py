@@ -11,7 +11,7 @@
  each round
   1      RowGradients [[g|h]], in chunks          ------------>
 
-Rounds of the guest alone have no messages, and in all others the guest waits for every host: so no party ends a step that another has not begun (protocols/checkpoint.py).
+Rounds of the guest alone have no messages, and in all others the guest waits for every host: so no party ends a step that another has not begun (protocols/recovery/checkpoint.py).
 
 Who learns what: numbers of columns; hosts also when the loss on the held-out rows stops improving.  Gradients stay encrypted.
 """
@@ -20,16 +20,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from protocols import key_offer
 from protocols._native import Overflow, PlainVec
-from protocols.binning import Binned
+from protocols.binning.quantile import Binned
 from protocols.boosting.ensemble import HostSplits, Rounds, may_end
 from protocols.boosting.levels import check_ints
 from protocols.boosting.packing import Ints, Packing
 from protocols.boosting.params import Params
 from protocols.boosting.sums import join
 from protocols.channel import Channel, broadcast
-from protocols.cipher import CipherVec, DecryptionKey
+from protocols.cipher import CipherVec, DecryptionKey, key_offer
 from protocols.codec import Int32s, check_lengths
 from protocols.errors import ModelError, PlaintextOverflow, RemoteProtocolError
 from protocols.message import PUBLIC, REVEALED, SEALED, Message

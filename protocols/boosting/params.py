@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning import MAX_BIN, MIN_BIN
+from protocols.binning.quantile import MAX_BIN, MIN_BIN
 from protocols.errors import ConfigError
 from protocols.values import check_types
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols._native import PlainVec
-from protocols.binning import Binned, Candidates
+from protocols.binning.quantile import Binned, Candidates
 from protocols.boosting import blocks
 from protocols.boosting.blocks import GUARD, MASK, Block, Layout
 from protocols.boosting.rings import join

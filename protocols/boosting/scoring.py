@@ -22,7 +22,7 @@ changed has another rho; changed columns of a further host leave it as it is.
 Who learns what.  Guest, open: which rows go left at each split of a host.  Guest, sealed: scores on a grid of 2^-score_bits, and for each one comparison with a secret number below the
 grid.  The first host, sealed: of a customer that is scored again, whether the guest's bins changed (RowTags: a keyed hash, different for each customer).  Arbiter: how many rows.
 Many scores of one row, with other columns of the guest's each time, tell the margin to about a step divided by their number, and the host's columns with it: hosts count score vectors, and how
-often a row is scored (vfl.budget).
+often a row is scored (vfl.run.budget).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning import Binned
+from protocols.binning.quantile import Binned
 from protocols.boosting import rings, walk
 from protocols.boosting.ensemble import Ensemble, HostSplits
 from protocols.boosting.keys import agree

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols import key_offer
 from protocols.boosting import gradients, held_out, leaves, prepare, product, rings, walk
 from protocols.boosting.blocks import Layout
 from protocols.boosting.keys import agree
@@ -35,10 +34,11 @@ from protocols.boosting.sealed import (
 )
 from protocols.boosting.sealed_parts import GUEST, NO_SPLIT, ArbiterTrees, Shape, loaded_shape, saved_shape
 from protocols.boosting.split import Offer, choose, leaf_values
-from protocols.checkpoint import Arrays
+from protocols.cipher import key_offer
 from protocols.codec import check_lengths
 from protocols.errors import PlaintextOverflow
 from protocols.glm.sealed_link import refuse_beyond
+from protocols.recovery.checkpoint import Arrays
 from protocols.session import Session
 
 Ints = NDArray[np.int64]

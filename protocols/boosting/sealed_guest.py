@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols import key_offer
-from protocols.binning import Binned
+from protocols.binning.quantile import Binned
 from protocols.boosting import gradients, held_out, leaves, prepare, product, rings, twin, walk
 from protocols.boosting.blocks import Layout
 from protocols.boosting.ensemble import Ensemble, Rounds
@@ -43,9 +42,10 @@ from protocols.boosting.sealed import (
 )
 from protocols.boosting.sealed_parts import GUEST, NO_SPLIT, GuestTrees, Shape, alone, loaded_shape, saved_shape
 from protocols.channel import broadcast
-from protocols.checkpoint import Arrays
+from protocols.cipher import key_offer
 from protocols.codec import check_lengths
 from protocols.randomness import Seed
+from protocols.recovery.checkpoint import Arrays
 from protocols.session import Session
 
 Ints = NDArray[np.int64]

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols import key_offer
-from protocols.binning import Binned
+from protocols.binning.quantile import Binned
 from protocols.boosting import gradients, held_out, leaves, prepare, product, rings, walk
 from protocols.boosting.blocks import Layout
 from protocols.boosting.ensemble import HostSplits
@@ -33,10 +32,11 @@ from protocols.boosting.sealed import (
     level_of,
     receive_start,
 )
-from protocols.checkpoint import Arrays
+from protocols.cipher import key_offer
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.randomness import Seed
+from protocols.recovery.checkpoint import Arrays
 from protocols.session import Session
 
 Ints = NDArray[np.int64]

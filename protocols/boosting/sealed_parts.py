@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning import Binned
+from protocols.binning.quantile import Binned
 from protocols.boosting.ensemble import Ensemble
 from protocols.boosting.params import Params
 from protocols.boosting.tree import walker
-from protocols.checkpoint import Arrays
+from protocols.recovery.checkpoint import Arrays
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning import Binned, Candidates
+from protocols.binning.quantile import Binned, Candidates
 from protocols.boosting.packing import Ints
 from protocols.cipher import CipherVec
 from protocols.randomness import Seed

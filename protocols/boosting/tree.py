@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning import Binned, Candidates
+from protocols.binning.quantile import Binned, Candidates
 from protocols.boosting.packing import Floats, Ints, Quantised
 from protocols.boosting.params import Params
 from protocols.boosting.split import Choice, Offer, leaf_values

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from protocols.binning import Binned, Candidates
+from protocols.binning.quantile import Binned, Candidates
 from protocols.boosting.ensemble import Rounds, may_end
 from protocols.boosting.levels import own_columns
 from protocols.boosting.packing import Floats, Ints, Quantised

@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning import Binned
+from protocols.binning.quantile import Binned
 from protocols.boosting import leaves, product
 from protocols.boosting.ensemble import HostSplits
 from protocols.boosting.keys import PairKeys

@@ -36,7 +36,6 @@ from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.channel import Channel, broadcast
-from protocols.checkpoint import Arrays
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import Int64s, check_lengths
 from protocols.errors import DataError, ModelError, RemoteProtocolError
@@ -44,6 +43,7 @@ from protocols.glm import pair_masks, shares
 from protocols.glm.plan import FEATURE, GUARD, SIGMA, WEIGHT
 from protocols.glm.shares import Moved, WeightShares, Words
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
+from protocols.recovery.checkpoint import Arrays
 from protocols.session import Session
 
 UNIT = FEATURE + WEIGHT  # fractional bits of a predictor

@@ -35,7 +35,6 @@ from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.channel import broadcast
-from protocols.checkpoint import Arrays
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import check_lengths
 from protocols.errors import DataError, RemoteProtocolError
@@ -45,6 +44,7 @@ from protocols.glm.links import Link, Weighted
 from protocols.glm.pair_masks import PairMasks
 from protocols.glm.plan import SIGMA, WEIGHT, Plan, Step, nesterov
 from protocols.message import REVEALED, SEALED, Message
+from protocols.recovery.checkpoint import Arrays
 from protocols.session import Session
 
 GRID = 20  # fractional bits of the mean loss that is opened

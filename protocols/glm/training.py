@@ -38,10 +38,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols import key_offer
 from protocols._native import PlainVec
 from protocols.channel import broadcast
-from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
+from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey, key_offer
 from protocols.codec import Int64s, check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.glm import batches, pair_masks, predictors, stopping

@@ -26,8 +26,8 @@ from tests.e2e.test_wire_and_ledger import in_threads
 from tests.harness import TOY
 from vfl.data import read_source
 from vfl.ledger import verify_ledger
+from vfl.models.part_files import load_part
 from vfl.report import read_report, write_report
-from vfl.store import load_part
 
 WATCHED = {
     "pickle.find_class",

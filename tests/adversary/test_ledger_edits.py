@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vfl.docs import declared
-from vfl.identity import Identity, create_identity
+from tools.leakage_page import declared
 from vfl.ledger import LedgerBroken, LedgerWriter, verify_ledger
 from vfl.ledger.writing import START, encode
+from vfl.transport.identity import Identity, create_identity
 
 Rng = np.random.Generator
 Lines = list[bytes]
@@ -165,5 +165,5 @@ def test_planted_fault_without_the_signature_a_ledger_written_anew_passes(honest
 def test_planted_fault_a_signature_that_fits_everything_is_noticed(
     honest: bytes, tmp_path: Path, bank: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vfl.identity.verify", lambda *_: True)
+    monkeypatch.setattr("vfl.transport.identity.verify", lambda *_: True)
     assert "write_anew" in undetected(honest, tmp_path, bank, 110, bank.certificate_pem)

@@ -14,9 +14,9 @@ import pytest
 from protocols.alignment import Alignment
 from protocols.errors import DataError
 from tests.e2e.institutions import KEY, Ended, Institutions, institutions, tables
-from vfl import alignment_run
-from vfl.config import PERMITS, AlignmentJob, load_agreement, load_party
 from vfl.data.spill import Spill, scratch_in
+from vfl.job import PERMITS, AlignmentJob, load_agreement, load_party
+from vfl.run import align as alignment_run
 
 ALONE = """\
 name = "overlap"

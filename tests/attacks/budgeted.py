@@ -12,13 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.cipher import Identity, Scheme
+from protocols.local import run_local
 from protocols.session import Roles
-from vfl.budget import Budget
-from vfl.config import Party, load_party
 from vfl.data import Table, table_from_frame
-from vfl.engine import run_local
-from vfl.programs import glm
-from vfl.setup import init_party
+from vfl.job import Party, load_party
+from vfl.job.setup import init_party
+from vfl.models.regression import program as glm
+from vfl.run.budget import Budget
 
 Floats = NDArray[np.float64]
 ROLES = Roles("bank", ("telecom",), "trustco")

@@ -22,10 +22,10 @@ from protocols.cipher import CipherVec, Keyring, Scheme
 from protocols.glm.batches import Batches, RowOrder
 from protocols.glm.links import Link
 from protocols.glm.plan import Step, rows_log2
+from protocols.local import run_local
 from protocols.randomness import Seed
 from protocols.session import Roles, Session
 from tests.harness import Recording, Sent
-from vfl.engine import run_local
 
 Matrix = NDArray[np.float64]
 Statement = tuple[Matrix, Matrix]  # (equations, rows), (equations,)

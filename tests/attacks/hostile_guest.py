@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from protocols import resume
 from protocols.channel import Channel
-from protocols.checkpoint import START, Position
-from vfl import cli
+from protocols.recovery import resume
+from protocols.recovery.checkpoint import START, Position
+from vfl.cli import main as cli
 
 OLD = bytes(range(16))  # the name, and the nonce, that is used again and again
 

@@ -14,17 +14,18 @@ import numpy as np
 import pytest
 
 from protocols import alignment
-from protocols.alignment import lists, psi_many
+from protocols.alignment import lists
+from protocols.alignment import ring as psi_many
+from protocols.alignment.ecdh import BlindedIds
 from protocols.alignment.ids import Ids
 from protocols.alignment.lists import DOMAIN, Blinding
 from protocols.alignment.orders import Orders
-from protocols.alignment.psi import BlindedIds
 from protocols.cipher import Identity, Keyring
 from protocols.errors import RemoteProtocolError
+from protocols.local import run_local
 from protocols.ristretto import PointVec
 from protocols.session import Roles, Session
 from tests.harness import Recording, Sent
-from vfl.engine import run_local
 
 GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493
 Tables = dict[str, list[bytes]]

@@ -12,7 +12,7 @@ import pytest
 
 from protocols.errors import DisclosureRefused
 from tests.attacks.budgeted import Budgeted, Floats, table
-from vfl.programs import glm
+from vfl.models.regression import program as glm
 
 LINEAR = glm.GlmJob("linear", max_iter=20, measure_train=True)  # the guest is given a score of every row
 CLASSES = glm.GlmJob(max_iter=12, measure_train=True)

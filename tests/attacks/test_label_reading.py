@@ -22,10 +22,11 @@ from tests.attacks import thief
 from tests.attacks.budgeted import Budgeted, Floats, table
 from tests.e2e.institutions import KEY, Institutions, institutions
 from tests.harness import KNOWN
-from vfl.config import PERMITS
+from vfl.job import PERMITS
+from vfl.models.part_files import load_part
+from vfl.models.regression import program as glm
+from vfl.models.scorecard import program as scorecard
 from vfl.preprocessing import Fitting, Preprocessing
-from vfl.programs import glm, scorecard
-from vfl.store import load_part
 
 BOUND, CONTROL = 0.63, 0.98  # areas under the curve
 SLOW = pytest.mark.slow
@@ -129,7 +130,7 @@ def test_planted_count_of_final_bins_alone_lets_too_much_through() -> None:
     assert found > BOUND
 
 
-LABELS = 19  # what vfl/config/permits.py says of a host that deviates, at weight_bits = 10
+LABELS = 19  # what vfl/job/permits.py says of a host that deviates, at weight_bits = 10
 
 
 def whole(digits: int, **options: Any) -> float:

@@ -13,7 +13,7 @@ import pytest
 from protocols.errors import DisclosureRefused
 from tests.attacks.budgeted import Budgeted, Floats, table
 from vfl.metrics.binary import binary_metrics
-from vfl.programs import glm
+from vfl.models.regression import program as glm
 
 RATE = 0.2  # of events
 JOB = glm.GlmJob(link="taylor", max_iter=12, reveal=("hosts",))

@@ -14,11 +14,11 @@ from protocols.allowance import Allowance
 from protocols.channel import Tap
 from protocols.cipher import Identity
 from protocols.errors import DisclosureRefused
+from protocols.local import run_local
 from protocols.message import Message
 from protocols.session import Roles
 from tests.attacks.budgeted import Budgeted
-from vfl.budget import Budget
-from vfl.engine import run_local
+from vfl.run.budget import Budget
 
 
 class Heard(Tap):

@@ -16,13 +16,13 @@ import pandas as pd
 import pytest
 
 import vfl
-import vfl.regression
+import vfl.models.regression.joint
 from protocols.cipher import Identity
 from protocols.errors import DisclosureRefused
+from protocols.local import run_local
 from tests.attacks.budgeted import Budgeted, Floats
-from vfl.budget import Budget
-from vfl.config import Party
-from vfl.engine import run_local
+from vfl.job import Party
+from vfl.run.budget import Budget
 
 COLUMNS = ["a", "b", "c"]
 
@@ -38,16 +38,16 @@ def frames(rows: int) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     return pd.DataFrame(own, columns=COLUMNS).assign(id=ids, y=y), {"telecom": host}
 
 
-def trained(guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> vfl.regression.FederatedModel:
+def trained(guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> vfl.models.regression.joint.FederatedModel:
     federation = vfl.Federation.local(guest=guest, hosts=hosts, on="id", label="y", cipher=Identity())
     return federation.fit(vfl.LogisticRegression(max_iter=20, link="taylor"))
 
 
-def scores(model: vfl.regression.FederatedModel, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> Floats:
+def scores(model: vfl.models.regression.joint.FederatedModel, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> Floats:
     return np.asarray(model.decision_function(guest.drop(columns="y"), hosts))
 
 
-def hosts_part(model: vfl.regression.FederatedModel, hosts: Mapping[str, pd.DataFrame]) -> Floats:
+def hosts_part(model: vfl.models.regression.joint.FederatedModel, hosts: Mapping[str, pd.DataFrame]) -> Floats:
     """The truth, from both shares of the host's weights, which no party has."""
     part, arbiters = model.parts["telecom"], model.shared_weights
     assert arbiters is not None
@@ -65,7 +65,7 @@ def regressed(found: Floats, own: Floats) -> Floats:
     return np.asarray(found - a @ np.linalg.lstsq(a, found, rcond=None)[0])
 
 
-def oracle(model: vfl.regression.FederatedModel, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> Floats:
+def oracle(model: vfl.models.regression.joint.FederatedModel, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> Floats:
     """The attack: one more scoring per own column, each moved by one."""
     first, left = scores(model, guest, hosts), guest[COLUMNS].to_numpy()
     weights = [float(np.mean(scores(model, guest.assign(**{c: guest[c] + 1}), hosts) - first)) for c in COLUMNS]
@@ -89,7 +89,7 @@ def test_a_row_is_scored_once(rows: int, tmp_path: Path, monkeypatch: pytest.Mon
     truth = hosts_part(model, hosts)
     control = oracle(model, guest, hosts)  # nobody counts
     assert r2(control, truth) > 0.999
-    monkeypatch.setattr(vfl.regression, "run_local", counting(Budgeted(tmp_path).party("telecom"), itertools.count(1)))
+    monkeypatch.setattr(vfl.models.regression.joint, "run_local", counting(Budgeted(tmp_path).party("telecom"), itertools.count(1)))
     once = scores(model, guest, hosts)
     with pytest.raises(DisclosureRefused, match=f"{rows} of the rows to be scored were scored .* policy.scores_per_row is 1") as caught:
         scores(model, guest.assign(a=guest["a"] + 1), hosts)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from protocols import resume
 from protocols.errors import DisclosureRefused, RemoteProtocolError, VFLError
+from protocols.recovery import resume
 from protocols.session import Observer
 from tests.align.test_align_run import alone
 from tests.attacks.hostile_guest import HOW
 from tests.e2e.institutions import Institutions, institutions
-from vfl import alignment_run
-from vfl.config import load_agreement, load_party
+from vfl.job import load_agreement, load_party
+from vfl.run import align as alignment_run
 
 LIMIT = 2
 

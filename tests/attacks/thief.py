@@ -20,7 +20,7 @@ from protocols.glm import predictors, training
 from protocols.glm.plan import SCORE, WEIGHT
 from protocols.glm.shares import WeightShares
 from tests.attacks.budgeted import Budgeted, table
-from vfl.programs import glm
+from vfl.models.regression import program as glm
 
 THIEF = "telecom"
 

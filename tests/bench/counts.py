@@ -26,8 +26,8 @@ BACKENDS = ("ifma", "serial")
 
 def jobs() -> dict[str, Any]:
     """Workloads by name, each with its part of everything: every kind of model, both links, mini-batches, both profiles of trees, one host and two."""
-    from vfl.bench.workload import Workload
-    from vfl.estimators import LogisticRegression
+    from vfl.bench.jobs import Workload
+    from vfl.models.estimators import LogisticRegression
 
     @dataclass(frozen=True)
     class InBatches(Workload):
@@ -52,7 +52,7 @@ def count(only: str = "") -> dict[str, Any]:
     """Runs the jobs whose name begins with `only` in this process."""
     from protocols.cipher import Paillier
     from protocols.ristretto import PointVec
-    from vfl.bench.workload import run
+    from vfl.bench.jobs import run
 
     points, inner = Counter[str](), PointVec.__mul__
 

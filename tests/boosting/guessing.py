@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols.binning import Binned
+from protocols.binning.quantile import Binned
 from protocols.boosting import open as open_trees
 from protocols.boosting.params import Params
 from protocols.boosting.sealed_parts import GUEST

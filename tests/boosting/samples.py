@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from protocols.binning import Binned
+from protocols.binning.quantile import Binned
 from protocols.boosting import leaves as leaf_steps
 from protocols.boosting import rings
 from protocols.boosting.params import Params

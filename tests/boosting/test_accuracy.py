@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, mean_poisson_deviance, r2_score, roc_auc_score
 
-from protocols.binning import Binned
+from protocols.binning.quantile import Binned
 from protocols.boosting import gradients, objective, twin
 from protocols.boosting.levels import own_columns
 from protocols.boosting.packing import Quantised

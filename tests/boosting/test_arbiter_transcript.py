@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from protocols.binning import Binned
+from protocols.binning.quantile import Binned
 from protocols.boosting import prepare, product, rings
 from protocols.boosting.blocks import MASK
 from protocols.boosting.held_out import HeldOutLoss

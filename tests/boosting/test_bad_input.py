@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from protocols import codec
-from protocols.binning import Binned
+from protocols.binning.quantile import Binned
 from protocols.boosting import levels, sums
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.packing import Packing

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.binning import Binner
+from protocols.binning.quantile import Binner
 from protocols.errors import ConfigError, DataError
 
 NAN = float("nan")

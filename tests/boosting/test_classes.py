@@ -25,7 +25,7 @@ from tests.boosting.test_transcript import PRESCRIBED
 from tests.boosting.world import Trained, joined, roles_of, same, score, train, twin_trees
 from tests.harness import TOY, Escrow, Recording, Sent
 from tests.leakage import audit
-from vfl.docs import declared
+from tools.leakage_page import declared
 
 CLASSES = 4
 

@@ -13,7 +13,7 @@ from protocols.boosting.sealed import MaskedSums, Owners, Wins
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError, DisclosureRefused
 from tests.harness import TOY
-from vfl.policy import PolicyTap
+from vfl.taps.policy import PolicyTap
 
 SMALL = {"n_estimators": 3, "max_depth": 3, "max_bin": 8, "min_bin_rows": 2}
 Tables = tuple[pd.DataFrame, dict[str, pd.DataFrame]]

@@ -8,7 +8,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import cross_val_predict
 from threadpoolctl import threadpool_limits
 
-from protocols.binning import Binned
+from protocols.binning.quantile import Binned
 from protocols.boosting.params import Params
 from protocols.cipher import Identity
 from tests.boosting.attacks import Floats, correlation, matched, ordered, own

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols.binning import Binned
+from protocols.binning.quantile import Binned
 from protocols.boosting import held_out, objective
 from protocols.boosting.params import Params
 from protocols.boosting.prepare import EncryptedPads

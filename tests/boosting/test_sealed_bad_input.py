@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols import key_offer, look_up
+from protocols import look_up
 from protocols._native import PlainVec
 from protocols.boosting import factors, gradients, held_out, keys, leaves, opening, prepare, product, scoring, sealed, walk
 from protocols.boosting.params import Params
 from protocols.boosting.prepare import Owned
-from protocols.cipher import Identity
+from protocols.cipher import Identity, key_offer
 from protocols.errors import DataError, ModelError, PlaintextOverflow, RemoteProtocolError
 from protocols.glm import sealed_link
 from protocols.message import Message

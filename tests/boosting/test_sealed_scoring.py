@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols.binning import Binned
+from protocols.binning.quantile import Binned
 from protocols.boosting import scoring, walk
 from protocols.boosting.params import Params
 from protocols.boosting.scoring import OpenedScores, RowTags

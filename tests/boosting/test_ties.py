@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from protocols.binning import Binned
+from protocols.binning.quantile import Binned
 from protocols.boosting import sealed_arbiter
 from protocols.boosting.params import Params
 from protocols.boosting.sealed import Owners, Start, Wins

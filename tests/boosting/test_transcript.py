@@ -27,7 +27,7 @@ from tests.boosting import recorded
 from tests.boosting.recorded import DEPTH, ROWS, UNIFORM, Run, blinded, not_uniform, record, without
 from tests.harness import Sent
 from tests.leakage import audit
-from vfl.docs import declared
+from tools.leakage_page import declared
 
 PRESCRIBED = {
     "open": {"BinSums", "OwnWins", "Directions", "NodeRows", "AllDirections"},

@@ -21,12 +21,12 @@ from protocols.boosting.rings import Shares
 from protocols.boosting.sealed import Blocks, MaskedSums
 from protocols.cipher import Identity
 from protocols.errors import DataError
+from protocols.local import run_local
 from protocols.randomness import Seed
 from protocols.session import Session
 from tests.boosting.recorded import record
 from tests.boosting.samples import sealed_and_its_twin, small, tables
 from tests.boosting.world import Floats, Ints, roles_of
-from vfl.engine import run_local
 
 # -- products: what each party knows of a split, and whether a row's direction follows from it
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from protocols.binning import Binned, Binner
+from protocols.binning.quantile import Binned, Binner
 from protocols.boosting import gradients, open, scoring, sealed_arbiter, sealed_guest, sealed_host, twin
 from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds
 from protocols.boosting.gradients import Pair, Scale
@@ -24,9 +24,9 @@ from protocols.boosting.split import Choice
 from protocols.boosting.tree import LEAF, Tree
 from protocols.channel import Tap
 from protocols.cipher import Scheme
+from protocols.local import run_local
 from protocols.randomness import Randomness
 from protocols.session import Roles, Session
-from vfl.engine import run_local
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

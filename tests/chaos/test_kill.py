@@ -44,8 +44,8 @@ def test_other_commands_killed_at_any_message(command: str) -> None:
 
 PLANTED = """
 import sys, pathlib
-from vfl.chaos import kill
-from vfl.chaos.kill import Chaos, Trials
+from vfl.testing.chaos import kill
+from vfl.testing.chaos.kill import Chaos, Trials
 found, trials = Chaos(pathlib.Path(sys.argv[1]), "logistic-regression"), Trials("telecom")
 files, messages = found.expected["bank"]
 found.expected["bank"] = {name: "0" * 64 for name in files}, messages

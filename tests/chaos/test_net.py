@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 from protocols import channel, glm
 from protocols._native import PlainVec
 from protocols.channel import Channel
-from protocols.checkpoint import Mark, Position
 from protocols.cipher import Keyring
 from protocols.codec import encode
 from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError, VFLError
@@ -22,15 +21,16 @@ from protocols.glm.block import Share
 from protocols.glm.links import IDENTITY
 from protocols.glm.training import GuestWeights, own_shares
 from protocols.randomness import Randomness
+from protocols.recovery.checkpoint import Mark, Position
 from protocols.session import Roles, Session
 from tests.harness import KNOWN, TOY
-from vfl.chaos import net, network, show
-from vfl.chaos.memory import MemoryKeeper
-from vfl.chaos.net import Outcome, storm, under, undisturbed
-from vfl.chaos.network import Network
-from vfl.chaos.runs import RUNS
-from vfl.chaos.schedule import Break, Fault, draw
-from vfl.cli import app
+from vfl.cli.main import app
+from vfl.testing.chaos import net, network, show
+from vfl.testing.chaos.memory import MemoryKeeper
+from vfl.testing.chaos.net import Outcome, storm, under, undisturbed
+from vfl.testing.chaos.network import Network
+from vfl.testing.chaos.runs import RUNS
+from vfl.testing.chaos.schedule import Break, Fault, draw
 from vfl.transport.seal import Seal
 
 DEFAULT = {"alignment": 20, "logistic-regression": 4, "boosted-trees": 4, "boosted-trees, open": 8}

@@ -13,8 +13,8 @@ from protocols.channel import Wire
 from protocols.errors import VFLError
 from tests.chaos.proxy import Harm, Hit, Proxy
 from tests.transport.world import World
-from vfl.chaos.net import Trial, undisturbed
-from vfl.chaos.runs import RUNS, Run
+from vfl.testing.chaos.net import Trial, undisturbed
+from vfl.testing.chaos.runs import RUNS, Run
 from vfl.transport import TlsNetwork
 
 ROLES = {"guest": "guest", "host": "host", "arbiter": "arbiter"}

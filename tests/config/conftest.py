@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from protocols.alignment.psi import BlindedIds, IntersectionSize
+from protocols.alignment.ecdh import BlindedIds, IntersectionSize
 from protocols.glm.training import Columns
-from vfl.config import Party, load_job, load_party, starter_job
-from vfl.identity import create_identity
+from vfl.job import Party, load_job, load_party, starter_job
 from vfl.ledger import LedgerTap, LedgerWriter
+from vfl.transport.identity import create_identity
 
 
 @pytest.fixture

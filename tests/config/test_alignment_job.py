@@ -4,7 +4,7 @@ import pytest
 
 from protocols.errors import ConfigError, DisclosureRefused
 from tests.config.samples import MINIMAL, with_key
-from vfl.config import AlignmentJob, Job, cross_check, load_agreement, load_job, load_party, starter_party, with_peer
+from vfl.job import AlignmentJob, Job, cross_check, load_agreement, load_job, load_party, starter_party, with_peer
 
 ALONE = """\
 name = "overlap"

@@ -14,13 +14,13 @@ import pytest
 
 from protocols.errors import ConfigError, DisclosureRefused
 from tests.config.test_label_budget import ROWS, table
-from vfl.budget import Budget, Opened
-from vfl.budget import disclosed as disclosures
-from vfl.budget.disclosed import RunAllowance
-from vfl.budget.labels import sketch_of
-from vfl.config import Party, load_party
 from vfl.data import Table
-from vfl.setup import init_party
+from vfl.job import Party, load_party
+from vfl.job.setup import init_party
+from vfl.run.budget import Budget, Opened
+from vfl.run.budget import disclosed as disclosures
+from vfl.run.budget.disclosed import RunAllowance
+from vfl.run.budget.labels import sketch_of
 
 NOW = datetime.datetime.now(datetime.UTC)
 MONTH = f"{NOW:%Y-%m}"

@@ -12,15 +12,15 @@ from rich.console import Console
 from protocols.errors import ConfigError, DataError
 from tests.config.samples import MINIMAL, with_key
 from tests.config.test_model_kinds import OPEN, SEALED
-from vfl.bench import cost, estimate
-from vfl.bench.machine import Machine
-from vfl.check import carried
-from vfl.config import load_job
+from vfl.cli.check import carried
+from vfl.cli.show import print_permits
+from vfl.cost import cost, estimate
+from vfl.cost.machine import Machine
 from vfl.data import Table, table_from_frame
-from vfl.kinds import kind_of
-from vfl.look import look_at, usual_passes
-from vfl.results import result_frame
-from vfl.show import print_permits
+from vfl.job import load_job
+from vfl.models.registry import kind_of
+from vfl.models.results import result_frame
+from vfl.run.preflight import look_at, usual_passes
 
 
 def table(**columns: object) -> Table:

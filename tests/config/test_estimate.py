@@ -6,9 +6,9 @@ import pytest
 
 from tests.config.samples import MINIMAL, with_key
 from tests.config.test_model_kinds import OPEN, SCORECARD, SEALED
-from vfl.bench import cost, estimate
-from vfl.bench.machine import Machine
-from vfl.config import PERMITS, load_job
+from vfl.cost import cost, estimate
+from vfl.cost.machine import Machine
+from vfl.job import PERMITS, load_job
 
 EVERYTHING = f"allow = {json.dumps(list(PERMITS))}"
 REGRESSION = with_key("disclosure", EVERYTHING)

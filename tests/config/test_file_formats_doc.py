@@ -7,11 +7,11 @@ import pytest
 from pydantic import BaseModel
 
 from protocols import errors
-from protocols.alignment.psi import BlindedIds
-from vfl.config import PERMITS, AlignmentJob, Job, Party, cautions, cross_check, load_agreement, load_job, load_party
-from vfl.config.reading import Section
+from protocols.alignment.ecdh import BlindedIds
 from vfl.data.source import MISSING
+from vfl.job import PERMITS, AlignmentJob, Job, Party, cautions, cross_check, load_agreement, load_job, load_party
 from vfl.ledger import LedgerWriter, continued, read_ledger
+from vfl.schema.section import Section
 
 TEXT = (Path(__file__).parents[2] / "docs" / "file-formats.md").read_text()
 BLOCKS = {b.split("\n", 1)[0].removeprefix("# "): b for b in re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)}

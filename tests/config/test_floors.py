@@ -7,9 +7,9 @@ from pydantic import BaseModel
 
 from protocols.errors import DisclosureRefused
 from tests.config.test_party_file import GUEST, HOST, fails
-from vfl.config import PERMITS, cross_check, load_job, starter_party
-from vfl.config.opened import rows_taken, vectors_opened
-from vfl.config.policy import AtLeast, AtMost, bounds_told, columns_check, few_columns_check
+from vfl.job import PERMITS, cross_check, load_job, starter_party
+from vfl.job.opened import rows_taken, vectors_opened
+from vfl.job.policy import AtLeast, AtMost, bounds_told, columns_check, few_columns_check
 
 TREES = {"kind": "boosted-trees"}
 CLASSES = {"objective": "multi:softprob"}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.config.samples import MINIMAL, with_key
-from vfl.config import job_from, load_job
+from vfl.job import job_from, load_job
 
 
 def test_the_digest_does_not_depend_on_formatting(write):

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from protocols.errors import ConfigError
 from protocols.glm import Stopping
 from tests.config.samples import MINIMAL, with_key
-from vfl.config import PERMITS, Job, cautions, job_from, load_job, needed_permits, starter_job
-from vfl.kinds import kind_of
-from vfl.kinds.regression import plan_of
+from vfl.job import PERMITS, Job, cautions, job_from, load_job, needed_permits, starter_job
+from vfl.models.registry import kind_of
+from vfl.models.regression.kind import plan_of
 
 
 def refusal(path: Path) -> str:

@@ -11,10 +11,10 @@ import pytest
 
 from protocols.errors import DisclosureRefused
 from protocols.randomness import run_seed
-from vfl.budget import SKETCH, Budget, overlap
-from vfl.config import Party, load_party
 from vfl.data import Table, table_from_frame
-from vfl.setup import init_party
+from vfl.job import Party, load_party
+from vfl.job.setup import init_party
+from vfl.run.budget import SKETCH, Budget, overlap
 
 NOW = datetime.datetime(2026, 3, 5, tzinfo=datetime.UTC)
 ROWS = 2000

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from protocols.alignment.psi import BlindedIds, IntersectionSize
+from protocols.alignment.ecdh import BlindedIds, IntersectionSize
 from protocols.errors import ConfigError, DisclosureRefused
 from protocols.glm.training import Columns
 from protocols.message import registry
 from tests.config.samples import Recorder, channels
-from vfl.config import PERMITS
+from vfl.job import PERMITS
 from vfl.ledger import LedgerBroken, LedgerTap, LedgerWriter, read_ledger, summarise, verify_ledger
-from vfl.policy import PolicyTap
+from vfl.taps.policy import PolicyTap
 
 ALL = tuple(PERMITS)
 

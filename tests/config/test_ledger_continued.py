@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from protocols.alignment.psi import BlindedIds, IntersectionSize
+from protocols.alignment.ecdh import BlindedIds, IntersectionSize
 from protocols.channel import Count
 from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError
 from protocols.glm.training import Columns

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from protocols.alignment.psi import BlindedIds
+from protocols.alignment.ecdh import BlindedIds
 from protocols.errors import ConfigError
-from vfl.config import PERMITS
+from vfl.job import PERMITS
 from vfl.ledger import LedgerBroken, LedgerWriter, read_ledger, verify_ledger
 
 ALL = tuple(PERMITS)

@@ -10,9 +10,9 @@ import vfl
 from protocols.boosting.params import Params
 from protocols.errors import ConfigError
 from tests.config.samples import MINIMAL, with_key
-from vfl.config import PERMITS, Job, job_from, load_job, needed_permits
-from vfl.config.models import BoostedTrees, LinearRegression, LogisticRegression, PoissonRegression, Scorecard
-from vfl.kinds.regression import plan_of
+from vfl.job import PERMITS, Job, job_from, load_job, needed_permits
+from vfl.models.regression.kind import plan_of
+from vfl.models.section import BoostedTrees, LinearRegression, LogisticRegression, PoissonRegression, Scorecard
 
 SEALED = with_key(
     "disclosure",

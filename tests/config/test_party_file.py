@@ -3,14 +3,7 @@
 import pytest
 
 from protocols.errors import ConfigError, DisclosureRefused
-from vfl.config import (
-    PERMITS,
-    cautions,
-    check_files,
-    cross_check,
-    split_address,
-    with_peer,
-)
+from vfl.job import PERMITS, cautions, check_files, cross_check, split_address, with_peer
 
 GUEST = """\
 name = "bank"

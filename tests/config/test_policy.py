@@ -6,15 +6,15 @@ import pkgutil
 import pytest
 
 import protocols
-from protocols.alignment.psi import IntersectionSize
+from protocols.alignment.ecdh import IntersectionSize
 from protocols.errors import DisclosureRefused
 from protocols.glm.scoring import Scores
 from protocols.glm.training import Columns, HostWeights
 from protocols.message import _KINDS, PUBLIC, REVEALED, Message, registry
 from tests.config.samples import Recorder, channels
-from vfl.config import PERMITS
-from vfl.counting import CountingTap, Traffic
-from vfl.policy import PolicyTap
+from vfl.job import PERMITS
+from vfl.taps.counting import CountingTap, Traffic
+from vfl.taps.policy import PolicyTap
 
 ALL = tuple(PERMITS)
 

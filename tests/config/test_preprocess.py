@@ -8,8 +8,8 @@ import vfl
 from protocols.errors import ConfigError
 from tests.config.samples import MINIMAL
 from tests.config.test_model_kinds import SCORECARD, SEALED, refusal
-from vfl.config import job_from, load_job
-from vfl.config.preprocess import Preprocess
+from vfl.job import job_from, load_job
+from vfl.preprocessing.section import Preprocess
 
 WOE = '"bin-events-to-guest", "woe-to-host"'
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vfl.setup import init_party, trust_peer
+from vfl.job.setup import init_party, trust_peer
 
 
 @pytest.fixture(params=[0o022, 0o000])

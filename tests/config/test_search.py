@@ -6,9 +6,9 @@ import pytest
 
 from tests.config.samples import MINIMAL, with_key
 from tests.config.test_model_kinds import OPEN, SCORECARD, SEALED, refusal
-from vfl.check import carried
-from vfl.config import job_from, load_job, needed_permits
-from vfl.grid import FIXED
+from vfl.cli.check import carried
+from vfl.job import job_from, load_job, needed_permits
+from vfl.steps.grid import FIXED
 
 ALLOWED = MINIMAL.replace('"scores-to-guest"', '"scores-to-guest", "best-candidate-to-parties"')
 TREES = SEALED.replace('"wins-to-owners"', '"wins-to-owners", "best-candidate-to-parties"')

@@ -3,8 +3,8 @@
 import pytest
 
 from protocols.errors import ConfigError, DisclosureRefused
-from vfl.config import PERMITS, cautions, cross_check, needed_permits, starter_job, starter_party, with_peer
-from vfl.config.models import MODELS
+from vfl.job import PERMITS, cautions, cross_check, needed_permits, starter_job, starter_party, with_peer
+from vfl.models.section import MODELS
 
 
 @pytest.mark.parametrize("role", ["guest", "host", "arbiter"])

@@ -9,9 +9,10 @@ import pytest
 
 from protocols.errors import ConfigError
 from tests.config.samples import MINIMAL
-from vfl.config import load_agreement, load_job, load_party, starter_party, toml
-from vfl.config.starter import with_peer
-from vfl.config.toml import MAX_BYTES, MAX_DEPTH, MAX_PARTS, parse_toml
+from vfl.job import load_agreement, load_job, load_party, starter_party
+from vfl.job.starter import with_peer
+from vfl.schema import toml
+from vfl.schema.toml import MAX_BYTES, MAX_DEPTH, MAX_PARTS, parse_toml
 
 DOTTED = "a" + ".a" * 16_000 + " = 1\n"
 BOMBS = [

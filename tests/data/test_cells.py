@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 
 import vfl
 from protocols.errors import DataError
-from vfl import alignment_run, cells, monitor
-from vfl.alignment_run import write_rows
-from vfl.cells import guarded, unguarded, write_csv
-from vfl.data import read_source
+from vfl.cli import monitor
+from vfl.data import cells, read_source
+from vfl.data.cells import guarded, unguarded, write_csv
 from vfl.data.source import read_rows
 from vfl.report import page
+from vfl.run import align as alignment_run
+from vfl.run.align import write_rows
 
 HOSTILE = ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", "=1", "-", "+", "--5", "-5e", "'=1", "''-x"]
 PLAIN = ["-5", "+447700900123", "-0.5", "+1e5", "a", "", "'", "'a", "''", "a=b", "5", "-.5"]
@@ -118,5 +119,9 @@ def test_nothing_else_writes_csv() -> None:
         for p in root.rglob("*.py")
         if re.search(r"\.to_csv\(|csv\.(Dict)?[wW]riter\(", p.read_text(encoding="utf-8"))
     }
-    assert writers - {"demo/run.py", "chaos/federation.py", "bench/cables.py"} == {"cells.py", "monitor.py", "report/page.py"}
+    assert writers - {"demo/run.py", "testing/chaos/federation.py", "bench/netns.py"} == {
+        "data/cells.py",
+        "cli/monitor.py",
+        "report/page.py",
+    }
     assert alignment_run.write_csv is write_csv

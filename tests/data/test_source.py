@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from protocols.errors import DataError
-from vfl import runner
 from vfl.data import read_source, source, table_from_frame
+from vfl.run import train as runner
 
 
 @pytest.fixture

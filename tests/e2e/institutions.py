@@ -22,12 +22,12 @@ import pandas as pd
 import pytest
 
 from protocols.glm import WeightShares
-from vfl import cli
-from vfl.config import starter_job
+from vfl.cli import main as cli
 from vfl.demo.run import free_ports
-from vfl.identity import Identity
-from vfl.setup import init_party, trust_peer
-from vfl.store import load_part
+from vfl.job import starter_job
+from vfl.job.setup import init_party, trust_peer
+from vfl.models.part_files import load_part
+from vfl.transport.identity import Identity
 
 ROOT = Path(__file__).parents[2]
 ROLES = {"bank": "guest", "telecom": "host", "trustco": "arbiter"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from protocols.session import Observer
-from vfl.config import load_job, load_party
-from vfl.faults import finish
-from vfl.runner import prepare, run
+from vfl.job import load_job, load_party
+from vfl.run.train import prepare, run
+from vfl.screen.errors import finish
 
 if __name__ == "__main__":
     seed, job, party = sys.argv[1:]

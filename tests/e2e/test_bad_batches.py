@@ -12,16 +12,16 @@ import pytest
 import vfl
 from protocols.cipher import Identity
 from protocols.errors import DataError
+from protocols.local import run_local
 from tests.e2e.institutions import KEY, Institutions, tables
 from tests.e2e.test_three_processes import prepared
 from tests.features.test_woe_bins import formula
-from vfl.config import PERMITS, load_job, load_party
-from vfl.engine import run_local
-from vfl.meeting import Ready
-from vfl.prediction import prepare
-from vfl.results import Measuring, baseline, data_party_result
-from vfl.runner import program
-from vfl.store import save_part
+from vfl.job import PERMITS, load_job, load_party
+from vfl.models.part_files import save_part
+from vfl.models.results import Measuring, baseline, data_party_result
+from vfl.run.predict import prepare
+from vfl.run.session import Ready
+from vfl.run.train import program
 
 NAMES = ("bank", "telecom")
 KINDS: dict[str, dict[str, Any]] = {

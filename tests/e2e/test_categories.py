@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from protocols.cipher import Identity
+from protocols.local import run_local
 from tests.e2e.institutions import KEY, Institutions, tables
 from tests.e2e.test_three_processes import prepared
-from vfl.config import PERMITS, load_job, load_party
-from vfl.engine import run_local
-from vfl.monitor import monitor
-from vfl.results import Measuring, baseline
-from vfl.runner import program, read_table
-from vfl.store import save_part
+from vfl.cli.monitor import monitor
+from vfl.job import PERMITS, load_job, load_party
+from vfl.models.part_files import save_part
+from vfl.models.results import Measuring, baseline
+from vfl.run.train import program, read_table
 
 
 def test_a_party_file_declares_them(parties: Institutions) -> None:

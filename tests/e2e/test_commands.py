@@ -12,14 +12,14 @@ import pytest
 from typer.main import get_command
 
 from tests.e2e.institutions import KEY, ROOT, Ended, Institutions, tables
-from vfl import faults
-from vfl.cli import app
-from vfl.config import job_from, starter_job
+from vfl.cli.main import app
 from vfl.demo.run import free_ports
-from vfl.examples import EXAMPLES
+from vfl.job import job_from, starter_job
+from vfl.job.setup import init_party, trust_peer
 from vfl.metrics import binary_metrics, plot_series
 from vfl.report import write_report
-from vfl.setup import init_party, trust_peer
+from vfl.screen import errors as faults
+from vfl.screen.examples import EXAMPLES
 
 README = (ROOT / "README.md").read_text()
 
@@ -242,7 +242,7 @@ def test_a_fault_of_the_program_shows_no_data(capsys: pytest.CaptureFixture[str]
 
     assert faults.ended(fault) == 1
     text = capsys.readouterr().err
-    assert text.startswith("vfl: a fault of the program: KeyError at vfl/faults.py:")
+    assert text.startswith("vfl: a fault of the program: KeyError at vfl/screen/errors.py:")
     assert "CANARY" not in text
     assert text.count("\n") == 1
 
@@ -268,7 +268,7 @@ def test_progress_fits_the_terminal(parties: Institutions, columns: str) -> None
 
 def test_a_fingerprint_is_printed_letter_by_letter(capsys: pytest.CaptureFixture[str]) -> None:
     """rich would make pictures of :AB: and :CD: otherwise, in the very line that two people compare by phone."""
-    from vfl import cli
+    from vfl.cli import main as cli
 
     cli.say("DE:AB:12:CD:00")
     assert capsys.readouterr().out == "DE:AB:12:CD:00\n"

@@ -15,17 +15,17 @@ import pytest
 
 from protocols.boosting.sealed_parts import GuestTrees
 from protocols.cipher import Identity, Paillier
+from protocols.local import run_local
 from tests.e2e.institutions import Ended, Institutions, tables
 from tests.e2e.test_resumed_runs import start, until_sent
 from tests.e2e.test_three_processes import by_seed, prepared, randomness
 from tests.e2e.test_trees import OPEN, POLICY, SMALL, check_leaves, check_same, clear, part_of
-from vfl.config import load_job, load_party
-from vfl.engine import run_local
-from vfl.kinds.trees import tree_count
-from vfl.model import TreesPart
-from vfl.results import result_frame
-from vfl.runner import program
-from vfl.store import load_part, save_part
+from vfl.job import load_job, load_party
+from vfl.models.part import TreesPart
+from vfl.models.part_files import load_part, save_part
+from vfl.models.results import result_frame
+from vfl.models.trees.kind import tree_count
+from vfl.run.train import program
 
 SEALED = {"bank": "guest", "telecom": "host", "trustco": "arbiter"}
 

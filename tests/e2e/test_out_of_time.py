@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from tests.e2e.institutions import KEY, Institutions, tables
-from vfl.config import PERMITS
-from vfl.store import load_part
+from vfl.job import PERMITS
+from vfl.models.part_files import load_part
 
 NAMES = ("bank", "telecom")
 KINDS: dict[str, dict[str, Any]] = {

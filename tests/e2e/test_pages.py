@@ -21,7 +21,7 @@ from typer.main import get_command
 
 from tests.e2e.institutions import ROOT, Institutions
 from tests.e2e.test_commands import printed as between_institutions
-from vfl.cli import app
+from vfl.cli.main import app
 from vfl.demo.datasets import credit_sim
 from vfl.demo.run import free_ports
 

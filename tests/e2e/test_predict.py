@@ -13,10 +13,10 @@ import pytest
 from tests.e2e.institutions import KEY, Ended, Institutions, tables
 from tests.harness import KNOWN
 from tests.parts import predictor
-from vfl.config import PERMITS
-from vfl.identity import create_identity
+from vfl.job import PERMITS
 from vfl.ledger import read_ledger
-from vfl.store import load_part, save_part
+from vfl.models.part_files import load_part, save_part
+from vfl.transport.identity import create_identity
 
 
 def new_tables(parties: Institutions) -> dict[str, pd.DataFrame]:

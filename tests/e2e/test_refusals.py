@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import load_pem_x509_certificate
 
 from tests.e2e.institutions import KEY, Institutions, tables
-from vfl import identity
+from vfl.transport import identity
 
 
 def another_certificate(parties: Institutions, name: str) -> Path:

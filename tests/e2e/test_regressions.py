@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 
 from protocols.cipher import Paillier
+from protocols.local import run_local
 from tests.e2e.institutions import KEY, Institutions, tables
 from tests.e2e.test_three_processes import by_seed, prepared, randomness
 from tests.harness import KNOWN
 from tests.parts import predictor
-from vfl.config import PERMITS
-from vfl.engine import run_local
-from vfl.model import GlmPart
-from vfl.runner import program
-from vfl.store import load_part
+from vfl.job import PERMITS
+from vfl.models.part import GlmPart
+from vfl.models.part_files import load_part
+from vfl.run.train import program
 
 CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "numbers in planned passes": ({"kind": "linear-regression", "alpha": 2.0, "max_iter": "auto"}, "r2", "standardised: mean"),

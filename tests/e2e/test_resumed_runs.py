@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from protocols.cipher import Paillier
+from protocols.local import run_local
 from tests.e2e.institutions import Ended, Institutions, Process
 from tests.e2e.test_three_processes import check_same, prepared, randomness, seed
-from vfl.engine import run_local
 from vfl.ledger import read_ledger, reconcile, verify_ledger
-from vfl.runner import program
-from vfl.runstore import FILE
+from vfl.run.train import program
+from vfl.storage.run_store import FILE
 
 
 def start(parties: Institutions, name: str) -> Process:

@@ -11,17 +11,17 @@ import pandas as pd
 import pytest
 
 from protocols.cipher import Paillier
+from protocols.local import run_local
 from tests.e2e.institutions import KEY, Institutions, tables
 from tests.e2e.test_three_processes import by_seed, prepared, randomness
 from tests.harness import KNOWN, TOY
 from tests.parts import predictor
-from vfl.config import PERMITS
-from vfl.engine import run_local
+from vfl.job import PERMITS
+from vfl.models.part_files import load_part, save_part
+from vfl.models.results import Measuring, baseline, data_party_result, result_frame
+from vfl.models.scorecard.part import ScorecardPart
 from vfl.report.page import write_report
-from vfl.results import Measuring, baseline, data_party_result, result_frame
-from vfl.runner import program
-from vfl.scorecard.part import ScorecardPart
-from vfl.store import load_part, save_part
+from vfl.run.train import program
 
 NAMES = ("bank", "telecom")
 

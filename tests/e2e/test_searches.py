@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.institutions import Institutions, tables
 from tests.e2e.test_resumed_runs import check, start, undisturbed, until_sent
-from vfl.config import PERMITS
+from vfl.job import PERMITS
 
 TREES = {"kind": "boosted-trees", "n_estimators": 2, "max_depth": 2, "max_bin": 4, "min_bin_rows": 1, "membership": "open"}
 

@@ -18,11 +18,11 @@ from protocols.channel import Count
 from protocols.errors import ConfigError, RemoteProtocolError
 from tests.e2e.institutions import Institutions, institutions
 from tests.e2e.test_resumed_runs import until_sent
-from vfl.identity import Identity, create_identity
 from vfl.ledger import LedgerBroken, Witness, read_ledger, reconcile, signatures
 from vfl.ledger.witness import FILE
 from vfl.ledger.writing import START, encode, signed_part
-from vfl.runstore import FILE as STORE
+from vfl.storage.run_store import FILE as STORE
+from vfl.transport.identity import Identity, create_identity
 
 Lines = list[dict[str, Any]]
 DENIED = "signed as broken off before the last messages came"
@@ -221,7 +221,7 @@ def test_no_run_resumes_without_its_ledger(parties: Institutions, monkeypatch: p
     ledger.unlink()
     hears(parties, 2, "the ledger .* of the interrupted run cannot be read .* Put it back")
     with monkeypatch.context() as planted:  # whoever does not look takes it for a run to resume, and only misses its peers
-        planted.setattr("vfl.attempts.read_unfinished", lambda path, head: None)
+        planted.setattr("vfl.run.recovery.read_unfinished", lambda path, head: None)
         hears(parties, 4, "telecom did not call this party")
     rows = [line for line in map(json.loads, lines[:-1]) if line["type"] != "end"]
     folder = parties.folder / "bank" / "identity"

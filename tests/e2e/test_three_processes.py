@@ -12,17 +12,17 @@ import pytest
 
 import vfl
 from protocols.cipher import Paillier
+from protocols.local import run_local
 from protocols.randomness import Randomness
 from tests.e2e.institutions import KEY, Ended, Institutions
-from vfl.config import load_job, load_party
 from vfl.data import read_source
-from vfl.engine import run_local
-from vfl.identity import Identity
+from vfl.job import load_job, load_party
 from vfl.ledger import verify_ledger
-from vfl.meeting import Ready
-from vfl.model import GlmPart
-from vfl.runner import prepare, program
-from vfl.store import load_part
+from vfl.models.part import GlmPart
+from vfl.models.part_files import load_part
+from vfl.run.session import Ready
+from vfl.run.train import prepare, program
+from vfl.transport.identity import Identity
 
 
 def seed(name: str) -> bytes:

@@ -12,17 +12,17 @@ import pytest
 
 import vfl
 from protocols.cipher import Identity
+from protocols.local import run_local
 from protocols.session import Observer
 from tests.e2e.institutions import KEY, Institutions, tables
 from tests.e2e.test_three_processes import prepared, randomness
 from tests.e2e.test_trees import POLICY, check_same
-from vfl import prediction
-from vfl.config import load_job, load_party
 from vfl.data import read_source
-from vfl.engine import run_local
-from vfl.kinds import kind_of
-from vfl.runner import program
-from vfl.store import save_part
+from vfl.job import load_job, load_party
+from vfl.models.part_files import save_part
+from vfl.models.registry import kind_of
+from vfl.run import predict as prediction
+from vfl.run.train import program
 
 ROLES = {"guest": "guest", "telecom": "host", "utility": "host", "arbiter": "arbiter"}
 MODEL: dict[str, Any] = {"n_estimators": 12, "max_depth": 3, "max_bin": 8, "min_bin_rows": 2, "learning_rate": 1.0, "subsample": 0.8}

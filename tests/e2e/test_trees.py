@@ -16,19 +16,19 @@ from protocols.boosting.ensemble import Ensemble
 from protocols.boosting.sealed_parts import GuestTrees, Shape
 from protocols.cipher import Identity as Clear
 from protocols.cipher import Paillier
+from protocols.local import run_local
 from protocols.session import Roles
 from tests.e2e.institutions import KEY, Ended, Institutions, tables
 from tests.e2e.test_three_processes import LOCAL_ROLES, by_seed, prepared, randomness
-from vfl.config import PERMITS
 from vfl.data import Table, read_source, table_from_frame
-from vfl.engine import run_local
-from vfl.evaluation import Drawn
-from vfl.identity import Identity
+from vfl.job import PERMITS
 from vfl.ledger import verify_ledger
-from vfl.model import LeafValues, TreesPart
-from vfl.runner import program
-from vfl.store import load_part
-from vfl.trees import FederatedTrees
+from vfl.models.evaluation import Drawn
+from vfl.models.part import LeafValues, TreesPart
+from vfl.models.part_files import load_part
+from vfl.models.trees.joint import FederatedTrees
+from vfl.run.train import program
+from vfl.transport.identity import Identity
 
 SMALL: dict[str, Any] = {"kind": "boosted-trees", "n_estimators": 2, "max_depth": 2, "max_bin": 6, "min_bin_rows": 3}
 POLICY: dict[str, Any] = {"allow": tuple(PERMITS)}

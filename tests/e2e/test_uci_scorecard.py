@@ -11,15 +11,15 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from protocols.woe_bins import merge
+from protocols.binning.merging import merge
 from tests.e2e.institutions import KEY, Institutions
 from tests.features.test_woe_bins import formula
 from tests.harness import KNOWN
-from vfl.config import PERMITS, load_job
 from vfl.data.keys import canonical_ids, split_rows
+from vfl.job import PERMITS, load_job
+from vfl.models.part_files import load_part
+from vfl.models.scorecard.part import ScorecardPart
 from vfl.preprocessing import Fitting, Preprocessing
-from vfl.scorecard.part import ScorecardPart
-from vfl.store import load_part
 
 OWN = ["LIMIT_BAL", "SEX", "EDUCATION", "MARRIAGE", "AGE"]
 SECTIONS = ("answer", "alignment", "columns", "features", "model", "evaluation", "stability", "disclosure", "cost", "card", "run")

@@ -17,10 +17,11 @@ from protocols.session import Observer, Session
 from tests.e2e.institutions import CANARIES, Institutions
 from tests.transport.test_tls_only import check_tls13_only, recorder
 from tests.transport.world import at_once
-from vfl import meeting, runner
-from vfl.config import load_job, load_party
+from vfl.job import load_job, load_party
 from vfl.ledger import read_ledger, verify_ledger
-from vfl.runner import prepare
+from vfl.run import session as meeting
+from vfl.run import train as runner
+from vfl.run.train import prepare
 
 REPORT_KEYS = {"format", "job", "job_digest", "role", "alignment", "metrics", "phases", "disclosure", "environment"}  # job-and-party.md
 ADDED_KEYS = {

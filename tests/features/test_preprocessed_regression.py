@@ -15,12 +15,12 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 import vfl
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError
+from protocols.local import run_local
 from tests.features.test_scorecard import federation, joined, made
 from tests.harness import KNOWN, Recording, Sent
-from vfl.engine import run_local
+from vfl.models.regression import program as glm
 from vfl.preprocessing import Preprocessing
-from vfl.programs import glm
-from vfl.scorecard.report import feature_tables
+from vfl.steps.feature_tables import feature_tables
 
 STEPS = Preprocessing(impute="median", encode="onehot", min_frequency=20)
 

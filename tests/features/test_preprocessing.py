@@ -13,8 +13,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, StandardScaler
 
+from protocols.binning.merging import merge
 from protocols.errors import ConfigError, DataError, ModelError
-from protocols.woe_bins import merge
 from vfl.preprocessing import Fitting, Preprocessing, Preprocessor, Standardiser
 from vfl.preprocessing.selection import variance_inflation
 

@@ -12,15 +12,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 import vfl
+from protocols.binning.merging import merge
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError
-from protocols.woe_bins import merge
+from protocols.local import run_local
 from tests.features.test_woe_bins import formula
 from tests.harness import KNOWN, TOY, Recording, Sent
-from vfl.engine import run_local
+from vfl.models.scorecard import program as scorecard
+from vfl.models.scorecard.points import Scale
 from vfl.preprocessing import Fitting, Preprocessing
-from vfl.programs import scorecard
-from vfl.scorecard.points import Scale
 
 Tables = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
 SETTINGS: dict[str, Any] = {"min_bin_rows": 20, "max_iter": 40}

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols import woe
+from protocols.binning import by_label as woe
+from protocols.binning.merging import BinningRule, MergedBins, merge
 from protocols.cipher import CipherVec, Identity, Keyring, Scheme
 from protocols.errors import RemoteProtocolError, UnfreshCiphertext
+from protocols.local import run_local
 from protocols.randomness import Seed
 from protocols.session import Roles, Session
-from protocols.woe_bins import BinningRule, MergedBins, merge
 from tests.features.test_woe_bins import formula
 from tests.harness import TOY, Escrow, Recording, Sent
-from vfl.engine import run_local
 
 ROWS = 400
 RULE = BinningRule(max_n_prebins=8, min_bin_rows=20)

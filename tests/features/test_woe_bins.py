@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
+from protocols.binning.merging import BinningRule, iv_terms, merge, weight_of_evidence
 from protocols.errors import ConfigError
-from protocols.woe_bins import BinningRule, iv_terms, merge, weight_of_evidence
 
 FREE = BinningRule(min_bin_size=0.0, max_n_bins=256, monotonic_trend="none")
 

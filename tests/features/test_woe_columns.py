@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.woe_bins import merge
+from protocols.binning.merging import merge
 from tests.features.test_preprocessing import NEW, TRAIN, finals, fitted, labels
 from tests.features.test_woe_bins import formula
 from vfl.preprocessing import Fitting, Preprocessing, WoeColumn

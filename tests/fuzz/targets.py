@@ -21,34 +21,34 @@ from rich.console import Console
 from protocols import _native
 from protocols._native import DpfKeys, InvalidBytes, PlainVec
 from protocols.channel import Count
-from protocols.checkpoint import Mark, Position
 from protocols.cipher import CipherVec, DecryptionKey, Keyring
 from protocols.codec import Int32s, Int64s, decode
 from protocols.errors import DisclosureRefused, VFLError
 from protocols.message import Message
 from protocols.randomness import Seed
+from protocols.recovery.checkpoint import Mark, Position
 from protocols.ristretto import PointVec
 from tests.harness import TOY
 from tests.parts import guests
-from vfl.budget import Budget, Opened
-from vfl.config import load_agreement, load_party, starter_job, starter_party
+from tools.leakage_page import declared
+from vfl.api.federation import Federation
+from vfl.cli.show import print_ledger, print_report
 from vfl.data import read_source
-from vfl.docs import declared
-from vfl.estimators import BoostedTrees
-from vfl.federation import Federation
-from vfl.identity import Identity, check_validity, common_name, create_identity, load_certificate, verify
-from vfl.kinds import Part
+from vfl.job import load_agreement, load_party, starter_job, starter_party
 from vfl.ledger import LedgerWriter, Witness, signatures, verify_ledger
 from vfl.ledger.continuing import read_unfinished
 from vfl.ledger.witness import FILE as SIGNATURES
 from vfl.metrics import binary_metrics, plot_series, uplift_interval
+from vfl.models.baseline import BASELINE, Baseline, compare, describe, load_baseline
+from vfl.models.estimators import BoostedTrees
+from vfl.models.part_files import load_part, save_part
+from vfl.models.registry import Part
 from vfl.preprocessing import Standardiser
-from vfl.runstore import FILE, RunFacts, RunStore
-from vfl.show import print_ledger, print_report
-from vfl.stability import BASELINE, Baseline, compare, describe, load_baseline
-from vfl.store import load_part, save_part
+from vfl.run.budget import Budget, Opened
+from vfl.storage.run_store import FILE, RunFacts, RunStore
 from vfl.transport import frames, hello
 from vfl.transport.frames import Assembler, BadFrameError, FrameReader, Kind
+from vfl.transport.identity import Identity, check_validity, common_name, create_identity, load_certificate, verify
 from vfl.transport.seal import Seal
 from vfl.transport.window import Window
 

@@ -23,7 +23,7 @@ from tests.harness import TOY, Recording, Sent
 from tests.leakage import canaries
 from tests.leakage.canaries import Needles
 from vfl.preprocessing import Standardiser
-from vfl.runstore import FILE, RunStore
+from vfl.storage.run_store import FILE, RunStore
 
 ROWS, WATCHED = 48, 3
 Tables = dict[str, pd.DataFrame]

@@ -20,9 +20,9 @@ from protocols.message import Message
 from protocols.randomness import Seed
 from tests.harness import TOY, Escrow, Recording, Sent
 from tests.leakage import audit
-from vfl.docs import PAGE, declared, leakage_page
-from vfl.estimators import LinearRegression, LogisticRegression, PoissonRegression
-from vfl.federation import Federation
+from tools.leakage_page import PAGE, declared, leakage_page
+from vfl.api.federation import Federation
+from vfl.models.estimators import LinearRegression, LogisticRegression, PoissonRegression
 
 PASSES = 12
 PRESCRIBED = {

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from protocols import resume
 from protocols.channel import Channel, MemoryNetwork, Tap
-from protocols.checkpoint import START, Mark, Position
 from protocols.cipher import Keyring, Scheme
 from protocols.errors import PeerAborted
 from protocols.message import Message
 from protocols.randomness import Randomness
+from protocols.recovery import resume
+from protocols.recovery.checkpoint import START, Mark, Position
 from protocols.session import Roles, Session
 
 RUN = bytes(range(16))
@@ -44,7 +44,7 @@ class Killer(Tap):
 
 @dataclass
 class MemoryKeeper:
-    """Keeps marks as `vfl.runstore` does: as bytes, those of finished stages and of the last two counts of messages."""
+    """Keeps marks as `vfl.storage.run_store` does: as bytes, those of finished stages and of the last two counts of messages."""
 
     marks: dict[Position, tuple[Mark, bytes]] = field(default_factory=dict)
     journal: dict[int, dict[str, list[bytes]]] = field(default_factory=dict)

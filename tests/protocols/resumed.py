@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from protocols import alignment, glm, woe, woe_bins
+from protocols import alignment, glm
+from protocols.binning import by_label as woe
+from protocols.binning import merging as woe_bins
 from protocols.boosting import open, scoring
 from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds
 from protocols.boosting.params import Params

@@ -9,18 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols import alignment
-from protocols.alignment import lists, psi, tags
+from protocols.alignment import ecdh as psi
+from protocols.alignment import lists, tags
 from protocols.alignment.ids import Ids
 from protocols.alignment.lists import Blinding
 from protocols.alignment.outcome import Request
 from protocols.channel import Tap
 from protocols.cipher import Identity, Keyring
 from protocols.errors import DataError, InvalidPoint, PeerAborted, RemoteProtocolError
+from protocols.local import run_local
 from protocols.message import Message
 from protocols.ristretto import PointVec
 from protocols.session import Roles, Session
 from tests.harness import Recording, Sent
-from vfl.engine import run_local
 
 Lists = dict[str, list[bytes]]
 

@@ -10,15 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols import alignment
-from protocols.alignment import Alignment, Ids, lists, psi, psi_many, tags
+from protocols.alignment import Alignment, Ids, lists, tags
+from protocols.alignment import ecdh as psi
+from protocols.alignment import ring as psi_many
 from protocols.alignment.lists import Blinding
 from protocols.alignment.outcome import Request
 from protocols.cipher import Identity, Keyring
 from protocols.errors import DataError, PeerAborted, RemoteProtocolError
+from protocols.local import run_local
 from protocols.randomness import Seed
 from protocols.session import Roles, Session
 from tests.harness import Recording, Sent
-from vfl.engine import run_local
 
 Row = tuple[bytes, ...]  # one id a key, empty where there is none
 Tables = dict[str, list[Row]]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols._native import PlainVec
-from protocols.alignment.psi import BlindedIds, HostRows, IntersectionSize
+from protocols.alignment.ecdh import BlindedIds, HostRows, IntersectionSize
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey, Keyring
 from protocols.codec import decode, encode
 from protocols.errors import InvalidCiphertext, KeyMismatch, LocalProtocolError, ProtocolError, RemoteProtocolError, VFLError

@@ -20,10 +20,10 @@ from protocols.errors import ConfigError, DataError, PlaintextOverflow
 from protocols.glm.block import Block, Share
 from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, Link
 from protocols.glm.plan import FEATURE, TOLERANCE, WARM_UP, WEIGHT, Penalty, rows_log2
+from protocols.local import run_local
 from protocols.randomness import Seed
 from protocols.session import Roles, Session
 from tests.harness import KNOWN, TOY, ContextFree
-from vfl.engine import run_local
 
 Matrix = NDArray[np.float64]
 

@@ -20,12 +20,12 @@ from protocols.curves import BEYOND, REST, TABLE_BITS, Curve, exp, logistic_slop
 from protocols.errors import RemoteProtocolError
 from protocols.glm.links import LOGISTIC, SOFTPLUS, capped
 from protocols.glm.sealed_link import UNIT
+from protocols.local import run_local
 from protocols.look_up import Deal, LookupIndex, MaskedFactors
 from protocols.randomness import Randomness, Seed
 from protocols.session import Roles, Session
 from tests.harness import Recording, Sent
 from tests.leakage import audit
-from vfl.engine import run_local
 
 Floats = NDArray[np.float64]
 ROLES = Roles("guest", ("host",), "arbiter")

@@ -16,10 +16,10 @@ from protocols.boosting.keys import PairKey, PairKeys
 from protocols.boosting.leaves import MaskedLeaves
 from protocols.boosting.product import DirectionShare, ShareLessPad
 from protocols.boosting.sealed import LevelShares
-from protocols.checkpoint import START
 from protocols.cipher import Identity, Keyring
 from protocols.message import Message
 from protocols.randomness import Seed
+from protocols.recovery.checkpoint import START
 from protocols.session import Session
 from tests.boosting.samples import drawn_from, small
 from tests.boosting.world import bin_blocks, train

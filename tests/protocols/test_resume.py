@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols import resume
 from protocols.alignment import lists
 from protocols.boosting import packing
 from protocols.channel import Channel, Count, MemoryNetwork
-from protocols.checkpoint import ANYWHERE, END, START, Position, serves
 from protocols.cipher import Identity, Keyring
 from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.recovery import resume
+from protocols.recovery.checkpoint import ANYWHERE, END, START, Position, serves
 from tests.protocols.interrupted import RUN, Interrupted, Killed, MemoryKeeper
 from tests.protocols.resumed import CASES, trees
 from tests.search import world
-from vfl.programs import glm as regressions
+from vfl.models.regression import program as regressions
 
 
 @pytest.fixture(autouse=True)

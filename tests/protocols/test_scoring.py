@@ -13,18 +13,17 @@ import pytest
 from numpy.typing import NDArray
 
 import vfl
-from protocols import key_offer
-from protocols.cipher import Identity, Keyring, Paillier, PhePaillier, Scheme
+from protocols.cipher import Identity, Keyring, Paillier, PhePaillier, Scheme, key_offer
 from protocols.errors import DataError, ModelError, RemoteProtocolError, VFLError
 from protocols.glm import pair_masks, predictors, scoring, shares
 from protocols.glm.plan import FEATURE
 from protocols.glm.scoring import UNIT, Own, Slots
 from protocols.glm.shares import NAME, WeightShares
+from protocols.local import run_local
 from protocols.session import Roles, Session
 from tests.harness import TOY, Escrow, Recording, Sent
 from tests.leakage import audit
 from tests.parts import words
-from vfl.engine import run_local
 
 MODEL, FIRST = b"m" * 16, b"f" * NAME
 Numbers = NDArray[np.int64]

@@ -19,9 +19,9 @@ from protocols.glm.block import Share
 from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, POISSON, Link
 from protocols.glm.plan import Penalty, Step
 from protocols.glm.stopping import ANEW_AT_BEST, ANEW_HERE, END_AT_BEST, END_HERE, GO_ON, GRID, Judging, MeanLoss, Verdict
+from protocols.local import run_local
 from protocols.session import Roles, Session
 from tests.harness import KNOWN, TOY, Escrow, Recording, Sent
-from vfl.engine import run_local
 
 Matrix = NDArray[np.float64]
 EXACT, TAYLOR = LOGISTIC_LINKS["exact"], LOGISTIC_LINKS["taylor"]

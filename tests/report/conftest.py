@@ -11,7 +11,7 @@ import pytest
 from tests.report.searched import SCORED
 from vfl import metrics
 from vfl.metrics import binary_metrics, plot_series
-from vfl.stability import Baseline, compare, describe
+from vfl.models.baseline import Baseline, compare, describe
 
 
 def sent(message: str, class_: str, to: object, learns: str, count: int = 1, size: int = 1234) -> dict[str, Any]:

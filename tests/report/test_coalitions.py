@@ -12,7 +12,7 @@ from protocols.cipher import Keyring
 from protocols.message import Disclosure
 from tests.harness import TOY, Escrow, Recording, Sent
 from tests.vfl.test_out_of_time import frames
-from vfl.docs import declared
+from tools.leakage_page import declared
 from vfl.report import coalitions as table
 
 # Who, beside sender and receiver, holds what blinds a message without ciphertexts; "": nobody.

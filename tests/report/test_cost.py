@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
+from protocols.local import run_local
 from protocols.session import Roles, Session
 from tests.harness import TOY
 from tests.vfl.test_out_of_time import frames
-from vfl.bench import meter
-from vfl.counting import Counted, CountingTap, pace
+from vfl.cost import meter
 from vfl.data import Table, table_from_frame
-from vfl.engine import run_local
-from vfl.programs import glm
+from vfl.models.regression import program as glm
+from vfl.models.results import encryption
 from vfl.report.page import as_csv, render
-from vfl.results import encryption
+from vfl.taps.counting import Counted, CountingTap, pace
 
 
 def test_the_products_of_a_run_are_those_that_the_bench_counts() -> None:

@@ -20,16 +20,16 @@ import vfl
 from protocols.cipher import Identity, Keyring, Paillier
 from protocols.errors import ConfigError, DataError, RemoteProtocolError
 from protocols.glm import scoring, training
+from protocols.local import run_local
 from protocols.scored_folds import BestCandidate
 from protocols.session import Roles, Session
 from tests.harness import KNOWN, TOY, ContextFree, Escrow, Recording, Sent
 from tests.leakage import audit
 from tests.search.world import federation, frames, joined
+from tools.leakage_page import declared
 from vfl.data import split_folds
-from vfl.docs import declared
-from vfl.engine import run_local
-from vfl.grid import FIXED, combinations
-from vfl.model import GlmPart
+from vfl.models.part import GlmPart
+from vfl.steps.grid import FIXED, combinations
 
 
 def pipeline(model: Any) -> Any:

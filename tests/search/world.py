@@ -14,8 +14,9 @@ import vfl
 from protocols.boosting.params import Params
 from protocols.session import Roles, Session
 from vfl.data import Objective, Table, split_folds, table_from_frame
-from vfl.programs import boosting, glm
-from vfl.programs.search import Search
+from vfl.models.regression import program as glm
+from vfl.models.trees import program as boosting
+from vfl.steps.search import Search
 
 Frames = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
 Programs = dict[str, Callable[[Session], Any]]

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from protocols.errors import ConfigError
-from vfl.identity import Identity, create_identity
+from vfl.transport.identity import Identity, create_identity
 
 
 def signed_by(issuer: Identity, folder: Path, name: str) -> Identity:

@@ -15,8 +15,8 @@ from pathlib import Path
 from protocols.errors import VFLError
 from tests.transport.reading import memory
 from tests.transport.world import LOCAL, SESSION
-from vfl.identity import Identity
 from vfl.transport import PeerAddress, TlsNetwork, frames
+from vfl.transport.identity import Identity
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 from protocols.errors import VFLError
 from tests.transport.world import ROLES, SESSION
-from vfl.identity import Identity
 from vfl.transport import PeerAddress, TlsNetwork
+from vfl.transport.identity import Identity
 
 
 def main() -> None:

@@ -22,9 +22,9 @@ from protocols.message import registry
 from protocols.randomness import Seed
 from tests.harness import TOY
 from tests.transport.world import LOCAL, ROLES, SESSION
-from vfl.docs import declared
-from vfl.identity import Identity
+from tools.leakage_page import declared
 from vfl.transport import PeerAddress, TlsNetwork
+from vfl.transport.identity import Identity
 
 
 def key() -> Any:

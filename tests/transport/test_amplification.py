@@ -21,7 +21,7 @@ from protocols.codec import MAX_MESSAGE_BYTES, most_bytes
 from protocols.message import registry
 from tests.transport.reading import key
 from tests.transport.world import World, meet
-from vfl.docs import declared
+from tools.leakage_page import declared
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 REFUSED = "remote-protocol of bank"

@@ -12,8 +12,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from protocols.errors import ConfigError
-from vfl.identity import PASSPHRASE, Identity, create_identity, verify
-from vfl.setup import init_party
+from vfl.job.setup import init_party
+from vfl.transport.identity import PASSPHRASE, Identity, create_identity, verify
 
 
 def encrypted(folder: Path, how: str) -> Path:

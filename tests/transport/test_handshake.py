@@ -22,8 +22,8 @@ from protocols.errors import (
 )
 from tests.transport.certificates import authority, expired, of_tomorrow, signed_by
 from tests.transport.world import LOCAL, SESSION, World, at_once, free_port, meet, under
-from vfl.identity import Identity
 from vfl.transport import PeerAddress, TlsNetwork, hello
+from vfl.transport.identity import Identity
 from vfl.transport.switchboard import Switchboard
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from protocols.errors import ConfigError
-from vfl import identity
-from vfl.identity import Identity, create_identity, fingerprint, verify
+from vfl.transport import identity
+from vfl.transport.identity import Identity, create_identity, fingerprint, verify
 
 
 def test_created_identity_can_be_loaded_again(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from protocols.errors import VFLError
-from vfl.identity import Identity, create_identity
 from vfl.transport import PeerAddress, TlsNetwork, TlsWire, frames, hello
 from vfl.transport.frames import Kind
+from vfl.transport.identity import Identity, create_identity
 from vfl.transport.seal import End, Seal, direction
 from vfl.transport.tls import make_context
 

@@ -20,11 +20,11 @@ import pandas as pd
 from safetensors.numpy import save
 
 from protocols._native import DpfKeys, PlainVec
-from protocols.finish import Finished
 from protocols.randomness import Seed
+from protocols.recovery.finish import Finished
 from protocols.ristretto import PointVec
 from tests.fuzz.targets import SENDER, key, sample
-from vfl.config import starter_job, starter_party
+from vfl.job import starter_job, starter_party
 from vfl.ledger import LedgerWriter, read_ledger
 from vfl.ledger.writing import encode
 from vfl.transport import frames, hello

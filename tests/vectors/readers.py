@@ -13,14 +13,14 @@ from protocols.errors import VFLError
 from protocols.message import registry
 from tests.fuzz.targets import SENDER, key, ring
 from tests.harness import TOY
-from vfl.config import load_agreement, load_party
 from vfl.data import read_source
-from vfl.identity import load_certificate
+from vfl.job import load_agreement, load_party
 from vfl.ledger import verify_ledger
+from vfl.models.part_files import load_part
 from vfl.report import read_report
-from vfl.store import load_part
 from vfl.transport import frames, hello
 from vfl.transport.frames import Assembler, BadFrameError, FrameReader, Kind
+from vfl.transport.identity import load_certificate
 from vfl.transport.seal import Seal
 from vfl.transport.window import Window
 

@@ -11,8 +11,8 @@ import pytest
 from tests.parts import guests
 from tests.vectors.make_bad import FILE, document, unfold
 from tests.vectors.readers import Reader, outcome, readers
+from vfl.models.part_files import save_part
 from vfl.preprocessing import Standardiser
-from vfl.store import save_part
 
 VECTORS = json.loads(FILE.read_text(encoding="utf-8"))
 

@@ -8,10 +8,10 @@ import pytest
 
 from protocols.cipher import Identity
 from protocols.errors import PeerAborted, RemoteProtocolError
+from protocols.local import run_local
 from protocols.session import Roles
 from vfl.data import Table, table_from_frame
-from vfl.engine import run_local
-from vfl.programs import glm
+from vfl.models.regression import program as glm
 
 
 def table(party: str, label: str | None) -> Table:

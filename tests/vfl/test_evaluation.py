@@ -15,7 +15,7 @@ import vfl
 from protocols.cipher import Paillier
 from protocols.errors import ConfigError, DataError
 from vfl import metrics
-from vfl.evaluation import Drawn, flatters
+from vfl.models.evaluation import Drawn, flatters
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,7 +77,7 @@ def test_what_does_not_fit_is_refused() -> None:
 def test_every_block_of_the_tutorial_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under a small key: which bits it has changes no line of it."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("vfl.federation.paillier", lambda bits: Paillier(1024))
+    monkeypatch.setattr("vfl.api.federation.paillier", lambda bits: Paillier(1024))
     text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
     assert len(blocks) == text.count("\n## ") - 1  # one a section, but for the last

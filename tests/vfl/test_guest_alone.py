@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from vfl.kinds.alone import minimised
+from vfl.models.regression.plaintext import minimised
 
 
 @pytest.mark.parametrize("C", [0.01, 1.0, 100.0])

@@ -15,18 +15,20 @@ from protocols.boosting.params import Params
 from protocols.channel import Tap
 from protocols.cipher import Identity
 from protocols.errors import ConfigError
+from protocols.local import run_local
 from protocols.session import Roles
 from tests.config.samples import MINIMAL, with_key
 from tests.harness import KNOWN, ContextFree
 from tests.parts import predictor
-from vfl.config import Job, job_from
 from vfl.data import Table, table_from_frame
-from vfl.engine import run_local
+from vfl.job import Job, job_from
 from vfl.metrics import binary_metrics
+from vfl.models.regression import program as glm
+from vfl.models.results import Measuring, baseline, data_party_result
+from vfl.models.scorecard import program as scorecard
+from vfl.models.trees import program as boosting
 from vfl.preprocessing import Preprocessing
-from vfl.programs import boosting, glm, scorecard
-from vfl.programs.measured import by_part
-from vfl.results import Measuring, baseline, data_party_result
+from vfl.steps.split import by_part
 
 ROLES = Roles("bank", ("telecom",), "trustco")
 

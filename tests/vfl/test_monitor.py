@@ -13,11 +13,11 @@ import pytest
 from rich.console import Console
 
 from protocols.errors import ConfigError, DataError, ModelError
-from vfl.config import load_party
+from vfl.cli.monitor import monitor, print_monitor, write_monitor
+from vfl.job import load_party
+from vfl.job.setup import init_party
 from vfl.metrics import psi
-from vfl.monitor import monitor, print_monitor, write_monitor
-from vfl.setup import init_party
-from vfl.stability import Baseline, compare, describe, load_baseline
+from vfl.models.baseline import Baseline, compare, describe, load_baseline
 
 
 def table(rows: int = 500, shift: float = 0.0, seed: int = 1) -> pd.DataFrame:

@@ -12,21 +12,22 @@ import pandas as pd
 import pytest
 
 import vfl
-from protocols import alignment, out_of_time
+from protocols import alignment
+from protocols.alignment import out_of_time
 from protocols.channel import Tap
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError, RemoteProtocolError
+from protocols.local import run_local
 from protocols.session import Session
 from tests.boosting.world import roles_of
 from tests.config.samples import MINIMAL, with_key
 from tests.harness import TOY, ContextFree, Recording, Sent
 from tests.protocols.interrupted import Interrupted
-from vfl.config import Job, job_from
 from vfl.data.columns import days
 from vfl.data.keys import canonical_ids, split_rows
-from vfl.engine import run_local
+from vfl.job import Job, job_from
 from vfl.metrics import binary_metrics
-from vfl.programs import measured
+from vfl.steps import split as measured
 
 CUT = "2025-03-01"
 ESTIMATORS: dict[str, Any] = {

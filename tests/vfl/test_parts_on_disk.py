@@ -21,15 +21,16 @@ from protocols.cipher import Identity
 from protocols.errors import ModelError
 from tests.boosting.world import bin_blocks, train
 from tests.parts import KEY, guests, hosts, known, shared
-from vfl.identity import Identity as PartyIdentity
-from vfl.kinds import KINDS, Part, leaf_values
-from vfl.kinds.parts import Damaged, Head
-from vfl.model import GlmPart, LeafValues, TreesPart
+from vfl.job.setup import init_party
+from vfl.models.content import Damaged, Head
+from vfl.models.part import GlmPart, LeafValues, TreesPart
+from vfl.models.part_files import load_part, save_part
+from vfl.models.registry import KINDS, Part
+from vfl.models.scorecard.part import ScorecardPart
+from vfl.models.scorecard.points import Scale
+from vfl.models.trees import leaf_values
 from vfl.preprocessing import Fitting, Preprocessing, Standardiser, WoeColumn
-from vfl.scorecard.part import ScorecardPart
-from vfl.scorecard.points import Scale
-from vfl.setup import init_party
-from vfl.store import load_part, save_part
+from vfl.transport.identity import Identity as PartyIdentity
 
 DIGEST = bytes(range(32))
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from protocols.channel import Count
-from protocols.checkpoint import END, START, Mark, Position
 from protocols.errors import ConfigError
-from vfl.runstore import FILE, RunFacts, RunStore, unfinished
+from protocols.recovery.checkpoint import END, START, Mark, Position
+from vfl.storage.run_store import FILE, RunFacts, RunStore, unfinished
 
 FACTS = RunFacts("0.1.0", "run", b"job", b"input", bytes(16), b"s" * 32, "2026-01-01T00:00:00+00:00")
 
@@ -83,7 +83,7 @@ def test_the_latest_unfinished_run_of_the_job_is_found(tmp_path: Path) -> None:
 
 KILLED = """
 import sys, pathlib, os, sqlite3
-from vfl import runstore
+from vfl.storage import run_store as runstore
 from tests.vfl.test_runstore import FACTS
 number = int(sys.argv[2])
 class Killed(sqlite3.Connection):

@@ -11,9 +11,9 @@ from safetensors.numpy import load_file, save_file
 from protocols.errors import ModelError
 from protocols.glm.shares import Moved, WeightShares
 from tests.parts import words
-from vfl.identity import Identity, create_identity
-from vfl.model import SharedWeights
-from vfl.store import add_shares, drop_shares, load_part, save_part
+from vfl.models.part import SharedWeights
+from vfl.models.part_files import add_shares, drop_shares, load_part, save_part
+from vfl.transport.identity import Identity, create_identity
 
 FIRST = b"f" * 16
 

@@ -26,12 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from vfl.bench import child
-from vfl.bench.cost import FILE, TARGETS, counted, fitted, formula_of, job_key, one_core_s, parts, terms, variant
+from vfl.bench import worker_client as child
 from vfl.bench.environment import cores, environment
-from vfl.bench.left import Left
-from vfl.bench.machine import Machine
-from vfl.bench.workload import KEYS, Workload
+from vfl.bench.eta import Left
+from vfl.bench.jobs import KEYS, Workload
+from vfl.cost.cost import FILE, TARGETS, counted, fitted, formula_of, job_key, one_core_s, parts, terms, variant
+from vfl.cost.machine import Machine
 
 Floats = NDArray[np.float64]
 Process = subprocess.Popen[str]

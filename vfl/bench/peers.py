@@ -14,8 +14,9 @@ from protocols._native import PlainVec
 from protocols.cipher import Paillier
 from protocols.errors import ConfigError
 from protocols.randomness import Seed
-from vfl.bench import child, others
-from vfl.bench.others import BITS, SCALAR, Timings, microseconds, must
+from vfl.bench import external as others
+from vfl.bench import worker_client as child
+from vfl.bench.external import BITS, SCALAR, Timings, microseconds, must
 
 
 def paillier() -> Timings:
@@ -59,7 +60,7 @@ def own() -> list[dict[str, Any]]:
 
 
 def check_python(python: Path | None) -> None:
-    """Raises ConfigError unless `python` can be run and can read what `vfl.bench.others` is written in."""
+    """Raises ConfigError unless `python` can be run and can read what `vfl.bench.external` is written in."""
     if python is None:
         return
     try:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
-from vfl.bench import cost, joined
+from vfl.bench import centralized as joined
 from vfl.bench.environment import cores
-from vfl.bench.machine import Machine
-from vfl.bench.workload import KEYS, Workload
+from vfl.bench.jobs import KEYS, Workload
+from vfl.cost import cost
+from vfl.cost.machine import Machine
 from vfl.report import words
 
 Axes = Mapping[str, tuple[int, ...]]

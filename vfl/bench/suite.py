@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from protocols.errors import LocalProtocolError
-from vfl.bench import cables, child, cost, peers, plan
+from vfl.bench import netns as cables
+from vfl.bench import peers, plan
+from vfl.bench import worker_client as child
 from vfl.bench.environment import environment
-from vfl.bench.left import Left
-from vfl.bench.machine import Machine
-from vfl.bench.network import LAN, NETWORKS
+from vfl.bench.eta import Left
+from vfl.bench.jobs import Workload
 from vfl.bench.plan import Point, Size
-from vfl.bench.workload import Workload
+from vfl.cost import cost
+from vfl.cost.machine import Machine
+from vfl.cost.network import LAN, NETWORKS
 
 FORMAT = 2
 PEERS_S, CABLES_S = 60.0, 120.0  # for the time left

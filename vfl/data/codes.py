@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.binning import MAX_CATEGORIES
+from protocols.binning.quantile import MAX_CATEGORIES
 from protocols.errors import DataError
 
 Names = tuple[str, ...] | None  # of a column of numbers: None

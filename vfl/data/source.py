@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.errors import DataError
-from vfl.cells import as_read, unguarded
+from vfl.data.cells import as_read, unguarded
 
 STEP = 1 << 20  # rows of a large file that are read at a time
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "#N/A", "<NA>"]  # not in key columns

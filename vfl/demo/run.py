@@ -22,12 +22,12 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from protocols.errors import ConfigError, VFLError
-from vfl.config import starter_job
 from vfl.demo.datasets import Demo, breast_clinics, credit_sim, from_csv
-from vfl.parameters import MIN_KEY_BITS, paillier
-from vfl.progress import PHASES, make_progress
+from vfl.job import starter_job
+from vfl.job.setup import init_party, trust_peer
 from vfl.report.terminal import print_summary
-from vfl.setup import init_party, trust_peer
+from vfl.schema.parameters import MIN_KEY_BITS, paillier
+from vfl.screen.progress import PHASES, make_progress
 
 ARBITER = "trustee"
 

@@ -161,7 +161,7 @@ def verify_ledger(path: str | Path, certificate_pem: bytes | None = None) -> Led
 
 
 def _check_signature(path: str | Path, number: int, end: Line, certificate_pem: bytes) -> None:
-    from vfl.identity import verify  # certificates are slow to import, and only needed here
+    from vfl.transport.identity import verify  # certificates are slow to import, and only needed here
 
     if not isinstance(end.get("signature"), str):
         raise _broken(path, number, "bears no signature")

@@ -15,8 +15,8 @@ from typing import Any
 
 from protocols.channel import Count
 from protocols.errors import ConfigError, RemoteProtocolError
-from vfl.files import write_private
 from vfl.ledger.writing import encode
+from vfl.storage.files import write_private
 
 FILE, FORMAT = "signatures.json", 1
 KEYS = {"job_digest": str, "run": str, "party": str, "peer": str, "sent": int, "received": int, "sent_sha256": str, "received_sha256": str}
@@ -33,7 +33,7 @@ class Signed:
 
     @property
     def holds(self) -> bool:
-        from vfl.identity import verify  # certificates are slow to import
+        from vfl.transport.identity import verify  # certificates are slow to import
 
         return verify(self.certificate, signed_bytes(self.statement), self.signature)
 
@@ -44,7 +44,7 @@ def signed_bytes(statement: Statement) -> bytes:
 
 
 class Witness:
-    """Signs what this party sent and received in a run, and keeps what its partners sign (protocols/finish.py)."""
+    """Signs what this party sent and received in a run, and keeps what its partners sign (protocols/recovery/finish.py)."""
 
     def __init__(
         self, folder: Path, job_digest: bytes, run: bytes, party: str, sign: Callable[[bytes], bytes], certificates: Mapping[str, bytes]

@@ -79,7 +79,7 @@ class LedgerWriter:
     """Appends a run's lines to a new file (mode 0600); without a path it keeps totals only.
 
     job, job_digest (32 bytes), party: what the first line says; sign: signs the last line
-    (`vfl.identity.Identity.sign`).
+    (`vfl.transport.identity.Identity.sign`).
     Raises ConfigError: the file exists already or cannot be written (a full disk): then the message does not leave.
     """
 

@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from protocols.binning.by_label import FineBins
+from protocols.binning.merging import MergedBins
 from protocols.errors import DataError, ModelError
-from protocols.woe import FineBins
-from protocols.woe_bins import MergedBins
 from vfl.preprocessing.categories import OneHot, QuantileBins
 from vfl.preprocessing.numbers import Clipper, Imputer, Keep
 from vfl.preprocessing.selection import weak, without_values

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal
 
+from protocols.binning.merging import BinningRule
 from protocols.errors import ConfigError
 from protocols.values import check_types
-from protocols.woe_bins import BinningRule
 
 IMPUTE = ("none", "mean", "median", "most_frequent", "constant")
 ENCODE = ("none", "onehot", "quantile", "woe")
@@ -28,8 +28,8 @@ class Preprocessing:
     add_indicator: a column of 0 and 1 beside each one that missed values in training.
     clip_quantiles: numbers are cut to these quantiles of the training rows, such as (0.01, 0.99).
     encode: "none" (numbers only), "onehot" (texts become columns of 0 and 1; those of fewer than min_frequency rows share one, unseen ones are all zeros),
-    "quantile" (numbers too, as up to n_bins quantile bins), "woe" (every column becomes its weight of evidence, see `protocols.woe`).
-    max_n_prebins ... monotonic_trend: of "woe", see `protocols.woe_bins.BinningRule`; special_codes: numbers that have a bin of their own.
+    "quantile" (numbers too, as up to n_bins quantile bins), "woe" (every column becomes its weight of evidence, see `protocols.binning.by_label`).
+    max_n_prebins ... monotonic_trend: of "woe", see `protocols.binning.merging.BinningRule`; special_codes: numbers that have a bin of their own.
     min_iv ("woe" only), min_variance, max_correlation, max_vif: columns that do not reach, or exceed, these on the training rows are left out;
     of two correlated ones that of less IV (else the later); by VIF the worst first.  All of it within a party: no correlation crosses.
     report_iv: the guest's report has WOE and IV of every party's columns, binned as for "woe", whatever becomes of them; hosts learn nothing of it.

@@ -1,4 +1,4 @@
-"""Columns as their weight of evidence: fine bins before the protocol (`protocols/woe.py`), final bins after it.
+"""Columns as their weight of evidence: fine bins before the protocol (`protocols/binning/by_label.py`), final bins after it.
 
 Numbers are cut at quantiles, [a, b) a bin; texts are categories.  Bins of fewer than `min_bin_rows` rows do not exist: rare categories share one, few missing
 values count with the smallest numbers (or the rare categories), few special ones as the numbers that they are.
@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.binning import quantile_cuts
-from protocols.woe import FineBins
-from protocols.woe_bins import MergedBins, iv_terms, weight_of_evidence
+from protocols.binning.by_label import FineBins
+from protocols.binning.merging import MergedBins, iv_terms, weight_of_evidence
+from protocols.binning.quantile import quantile_cuts
 from vfl.preprocessing.settings import Preprocessing
 
 Ints = NDArray[np.int64]

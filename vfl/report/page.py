@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from protocols.errors import ConfigError, ModelError
-from vfl.cells import guarded
-from vfl.files import write_private
+from vfl.data.cells import guarded
 from vfl.report import plots, words
 from vfl.report.searching import searching
 from vfl.report.sections import Result, context, typeset
+from vfl.storage.files import write_private
 
 FORMAT = 1
 REPORT = "report.json"

@@ -17,7 +17,7 @@ import re
 import struct
 from collections.abc import Iterator
 
-from vfl.identity import PARTY_NAME
+from vfl.transport.identity import PARTY_NAME
 from vfl.transport.seal import MARK, Seal
 
 HEADER = struct.Struct(">BI")

@@ -18,7 +18,7 @@ from typing import Annotated
 import msgspec
 
 from protocols.errors import HandshakeFailed
-from vfl.identity import PARTY_NAME
+from vfl.transport.identity import PARTY_NAME
 
 VERSION = 2
 NONCE = 16

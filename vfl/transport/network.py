@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from protocols.errors import ConfigError, LocalProtocolError, VFLError
-from vfl.identity import Identity, check_name
 from vfl.transport.hello import VERSION, Hello, nonce
+from vfl.transport.identity import Identity, check_name
 from vfl.transport.peers import Peer, PeerAddress, check_peers, open_listener
 from vfl.transport.switchboard import Switchboard, Timing
 from vfl.transport.tls import make_context

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from protocols.errors import ConfigError, ListenFailed
-from vfl.identity import check_name, check_validity, load_certificate
+from vfl.transport.identity import check_name, check_validity, load_certificate
 
 
 @dataclass(frozen=True)

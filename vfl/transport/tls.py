@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from typing import cast
 
-from vfl.identity import Identity
+from vfl.transport.identity import Identity
 
 LINGER = 2.0  # seconds in which the last bytes of an ending connection may be read by the peer
 _HIGH_WATER = 1 << 20

@@ -14,7 +14,7 @@ README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 
 def test_the_first_example_runs_as_pasted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Under a small key: which bits it has changes no line of it."""
-    monkeypatch.setattr("vfl.federation.paillier", lambda bits: Paillier(1024))
+    monkeypatch.setattr("vfl.api.federation.paillier", lambda bits: Paillier(1024))
     example = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)[0]
     exec(compile(example, "README.md", "exec"), {})
     printed = capsys.readouterr().out

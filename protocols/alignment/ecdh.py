@@ -1,0 +1,293 @@
+"""Private set intersection of two parties by Diffie-Hellman on ristretto255, size first, by one key or by several that are tried in order.
+
+Source: Meadows 1986 and Huberman, Franklin, Hogg 1999 (commutative blinding); the size is settled before anything else is opened.
+Adversary: honest but curious; points from the peer are validated.  A guest that lies about the size can get past the host's minimum: it then learns which of
+its own inputs are members, and no more.
+
+     guest, ids G, secrets a_1, a_2 ..                         host, ids H, secrets b_1, b_2 ..
+     for each key k, in order:
+ 1   shuffle G       BlindedIds H_k(g)^a_k  ------------->
+ 2                                      <-----------------   BlindedIds H_k(h)^b_k    shuffle H
+ 3                                      <-----------------   SortedTags of (H_k(g)^a_k)^b_k
+                                                             (a later key: UnmatchedTags, of rows that no earlier key matched)
+ 4   tags of (H_k(h)^b_k)^a_k; compare those of rows that no earlier key matched
+                     KeyHits            ----------------->   unless k is the last key
+ 5                   IntersectionSize   ----------------->   both stop here if the total is too small
+ 6                   HostRows           ----------------->   its own rows, in tag order
+ 7                                      <-----------------   GuestRows: the guest's rows, in tag order
+
+Both keep one secret order of their rows for all keys.  A row without a value under a key is blinded as a random text, so that nobody sees which rows these are.
+KeyHits marks positions in SortedTags, which the host knows as positions in the guest's secret order: it can leave these out of the next key, and name none.
+So the rounds need no opening in between, and the minimum holds for the total.  Where the size alone is asked for, SizeOnly takes the place of 5 to 7.
+
+Who learns what: each party the other's number of rows, how many rows each key matches, and, if their sum is large enough, which of its own rows are matched,
+and by which key (of one of several).  The guest sees the host's points of *all* keys for all rows: where a row that an earlier key matched would also match
+another of the guest's rows under a later key, it can count that, and after the opening say for which row of its own.  The host cannot.
+The shared order is that of the tags: pseudo-random, independent of either table's order.
+Cost a row pair and key: four scalar products, two hashes to the group, 80 bytes and 8 more a common id.  Points travel in chunks.
+Steps 1 and 2 can be interrupted between blocks of chunks, NextPart from each to each: what is kept of a block is the tags of the peer's points under both
+secrets, which say nothing without the peer's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.alignment import lists
+from protocols.alignment import tags as tagging
+from protocols.alignment.ids import Ids
+from protocols.alignment.lists import (
+    AHEAD,
+    Blinding,
+    Spool,
+    at_least,
+    check_more,
+    check_rows,
+    chunks_of_tags,
+    marked,
+    marks,
+    read_tags,
+    received,
+)
+from protocols.alignment.outcome import Alignment, Matches, Request, in_shared_order
+from protocols.alignment.tags import TAG_BYTES, Tags
+from protocols.allowance import Allowance
+from protocols.channel import Channel
+from protocols.codec import Int32s, Int64s, check_lengths
+from protocols.errors import RemoteProtocolError
+from protocols.message import BLINDED, PUBLIC, REVEALED, Message
+from protocols.recovery.checkpoint import Arrays
+from protocols.ristretto import PointVec
+from protocols.session import Session
+
+
+class BlindedIds(Message, disclosure=BLINDED, learns="how many ids the sender has", most_bytes=lists.POINTS_BYTES):
+    points: PointVec  # a chunk of (n,)  H(id)^k, shuffled by the sender
+    more: int  # how many chunks are to come
+
+
+class SortedTags(
+    Message,
+    disclosure=BLINDED,
+    learns="nothing before it compares: tags of its own ids under both secrets, in an order that is not its own",
+    most_bytes=lists.TAGS_BYTES,
+):
+    tags: bytes  # a chunk of (n, 16) of the receiver's points, sorted
+    more: int
+
+
+class UnmatchedTags(
+    Message,
+    disclosure=REVEALED,
+    permit="matched-keys-to-parties",
+    learns="how many of its ids no earlier key matched, and with the rows later: by which key each was matched",
+    most_bytes=lists.TAGS_BYTES,
+):
+    tags: bytes  # a chunk of (left, 16) of the receiver's points that no earlier key matched, sorted
+    more: int
+
+
+class KeyHits(
+    Message,
+    disclosure=REVEALED,
+    permit="matched-keys-to-parties",
+    learns="how many ids this key matched, and with the rows later: by which key each was matched",
+):
+    hits: bytes  # bitmap over the tags that the receiver sent last: which of them are common
+
+
+class IntersectionSize(Message, disclosure=REVEALED, permit="intersection-to-parties", learns="how many ids all parties have in common"):
+    size: int
+
+
+class SizeOnly(
+    Message, disclosure=REVEALED, permit="intersection-size-to-parties", learns="how many ids all parties have in common, and no more"
+):
+    by_key: Int64s  # (keys,)  how many each key matched
+
+
+class HostRows(Message, disclosure=REVEALED, permit="intersection-to-parties", learns="which of its own ids are common to all parties"):
+    rows: Int32s  # (size,)  positions in the host's list, in tag order
+    hits: bytes  # bitmap over the tags of the last key: which of them are common
+
+
+class GuestRows(Message, disclosure=REVEALED, permit="intersection-to-parties", learns="which of its own ids are common to all parties"):
+    rows: Int32s  # (size,)  positions in the guest's list, in tag order
+
+
+class NextPart(
+    Message, disclosure=PUBLIC, learns="that the sender has worked through the lists so far (a quarter of a million rows at a time)"
+):
+    done: bool
+
+
+STAGES = 2  # of a run, for each key: the lists, and what is compared
+
+
+def guest(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment:
+    """Rows that the host also holds, in the shared order.  Raises DataError below the least intersection, InvalidPoint."""
+    (peer,) = session.hosts
+    own, sizes, matches = Blinding(session, keys), {session.me: 0}, list[Matches]()
+    for key in range(len(keys)):
+        theirs = exchange(session, peer, own, key, ask)  # 1, 2
+        sizes = sizes if key else {session.me: own.rows, peer.peer: len(theirs)}
+        check_lengths(peer.peer, sizes[peer.peer], theirs, what="ids under another key")
+        if key < len(keys) - 1:
+            matches.append(session.once(partial(_hit, peer, theirs, own, matches, ask), Matches.save, Matches.load))
+    return session.once(partial(_open, peer, theirs, own, matches, sizes, ask), Alignment.save, Alignment.load)
+
+
+def _compare(peer: Channel, theirs: Tags, own: Blinding, matches: Sequence[Matches], ask: Request) -> tuple[Matches, int]:
+    """What the next key matches, and among how many rows of this party's own."""
+    name, spool, unmatched = peer.peer, ask.scratch(), np.ones(len(theirs), np.bool_)
+    for before in matches:
+        unmatched[before.right] = False
+    for chunk in received(peer, UnmatchedTags) if matches else received(peer, SortedTags):  # 3
+        spool.append(chunk.tags)
+    tags = read_tags(name, spool)
+    check_lengths(name, own.rows - sum(len(m.left) for m in matches), tags, what="tags of the ids sent")
+    if not tagging.ascending(tags):
+        raise RemoteProtocolError(f"{name} sent tags that are not in order", party=name)
+    at_own, at_theirs = tagging.match(tags, theirs)  # 4
+    if (at_own[1:] == at_own[:-1]).any():
+        raise RemoteProtocolError(f"{name} sent an id twice", party=name)
+    free = unmatched[at_theirs]
+    at_own, at_theirs = at_own[free], at_theirs[free]
+    return Matches(tags[at_own], at_own, at_theirs), len(tags)
+
+
+def _hit(peer: Channel, theirs: Tags, own: Blinding, matches: Sequence[Matches], ask: Request) -> Matches:
+    found, length = _compare(peer, theirs, own, matches, ask)
+    peer.send(KeyHits(marked(found.left, length)))
+    return found
+
+
+def _open(peer: Channel, theirs: Tags, own: Blinding, matches: Sequence[Matches], sizes: dict[str, int], ask: Request) -> Alignment:
+    last, length = _compare(peer, theirs, own, matches, ask)
+    by_key = tuple(len(m.left) for m in (*matches, last))
+    if ask.size_only:
+        peer.send(SizeOnly(np.array(by_key, np.int64)))
+        return Alignment(np.zeros(0, np.int64), np.zeros(0, np.uint8), sizes, by_key)
+    peer.send(IntersectionSize(sum(by_key)))  # 5
+    ask.check(sum(by_key))
+    _, their_rows, matched_by = in_shared_order((*matches, last))
+    peer.send(HostRows(their_rows.astype(np.int32), marked(last.left, length)))  # 6
+    rows = peer.recv(GuestRows).rows  # 7
+    check_rows(peer.peer, rows, sum(by_key), own.rows)
+    return Alignment(own.shuffle[rows], matched_by, sizes, by_key)
+
+
+def host(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment:
+    """As `guest`, the other side."""
+    peer, name = session.guest, session.roles.guest
+    own, sizes, matches = Blinding(session, keys), {name: 0}, list[Matches]()
+    unmatched = np.zeros(0, np.int64)  # the guest's rows, by their position in its secret order
+    for key in range(len(keys)):
+        tags = exchange(session, peer, own, key, ask)  # 1, 2
+        if key == 0:
+            sizes, unmatched = {name: len(tags), session.me: own.rows}, np.arange(len(tags))
+        check_lengths(name, sizes[name], tags, what="ids under another key")
+        tags = tags[unmatched] if key else tags
+        listed = Listed(tags, tagging.order(tags), unmatched)
+        if key < len(keys) - 1:
+            matches.append(session.once(partial(_told, peer, listed, key), Matches.save, Matches.load))
+            unmatched = np.setdiff1d(unmatched, matches[-1].right, assume_unique=True)
+    return session.once(partial(_opened, peer, listed, own, matches, sizes, ask), Alignment.save, Alignment.load)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The guest's tags that the host sends it back under one key."""
+
+    tags: Tags
+    order: NDArray[np.int64]  # in which they are sent
+    rows: NDArray[np.int64]  # the guest's, of each tag
+
+    def send(self, peer: Channel, kind: type[SortedTags | UnmatchedTags]) -> None:
+        for chunk, more in chunks_of_tags(self.tags, self.order):
+            peer.send(kind(chunk, more))
+
+    def matches(self, hits: NDArray[np.int64]) -> Matches:
+        return Matches(self.tags[self.order[hits]], hits, self.rows[self.order][hits])
+
+
+def _told(peer: Channel, listed: Listed, key: int) -> Matches:
+    listed.send(peer, UnmatchedTags if key else SortedTags)  # 3
+    return listed.matches(marks(peer.peer, peer.recv(KeyHits).hits, len(listed.rows)))  # 4
+
+
+def _opened(peer: Channel, listed: Listed, own: Blinding, matches: Sequence[Matches], sizes: dict[str, int], ask: Request) -> Alignment:
+    name, before = peer.peer, tuple(len(m.left) for m in matches)
+    listed.send(peer, UnmatchedTags if matches else SortedTags)  # 3
+    if ask.size_only:
+        by_key = tuple(peer.recv(SizeOnly).by_key.tolist())
+        check_lengths(name, len(matches) + 1, by_key, what="keys")
+        if by_key[:-1] != before or not 0 <= by_key[-1] <= len(listed.rows):
+            raise RemoteProtocolError(f"{name} counted otherwise than it marked", party=name)
+        return Alignment(np.zeros(0, np.int64), np.zeros(0, np.uint8), sizes, by_key)
+    size = peer.recv(IntersectionSize).size  # 5
+    ask.check(size)
+    answer = peer.recv(HostRows)  # 6
+    check_rows(name, answer.rows, size, own.rows)
+    hits = marks(name, answer.hits, len(listed.rows))
+    if sum(before) + len(hits) != size:
+        raise RemoteProtocolError(f"{name} marked another number of hits than it announced", party=name)
+    _, their_rows, matched_by = in_shared_order((*matches, listed.matches(hits)))
+    peer.send(GuestRows(their_rows.astype(np.int32)))  # 7
+    return Alignment(own.shuffle[answer.rows], matched_by, sizes, (*before, len(hits)))
+
+
+def exchange(session: Session, peer: Channel, own: Blinding, key: int, ask: Request) -> Tags:
+    """Sends this party's blinded ids and returns the tags of the peer's under both secrets, in the peer's order; both lists chunk by chunk."""
+    trade = Trade(peer, own, key, ask.scratch(), session.allowance)
+    session.grow(trade)
+    return read_tags(peer.peer, trade.spool)
+
+
+class Trade:
+    """The exchange of two lists under one key, a block of each at a time; each block keeps the tags that it brought."""
+
+    def __init__(self, peer: Channel, own: Blinding, key: int, spool: Spool, allowance: Allowance) -> None:
+        self._peer, self._own, self._key, self.spool, self._allowance = peer, own, key, spool, allowance
+        self._seen = 0  # the peer's rows
+        self._begun, self._left = 0, cast("int | None", None)  # own chunks, and the peer's that are to come
+
+    def over(self) -> bool:
+        """Whether both lists are through."""
+        return self._left == 0 and self._begun >= self._own.chunks
+
+    def step(self) -> Arrays:
+        """The next block of either list, where it has one."""
+        peer, left, tags = self._peer, self._left, bytearray()
+        if self._begun:
+            peer.send(NextPart(True))
+            peer.recv(NextPart)
+        mine = (BlindedIds(points, more) for points, more in self._own.points(self._key, self._begun))
+        for message in islice(mine, AHEAD):
+            peer.send(message)
+        for _ in range(lists.BLOCK if left != 0 else 0):
+            theirs = peer.recv(BlindedIds)
+            seen = self._seen + len(tags) // TAG_BYTES + len(theirs.points)
+            self._allowance.partner_rows(peer.peer, at_least(seen, theirs.more), self._own.rows)
+            tags += (theirs.points * self._own.scalars[self._key]).tag_bytes()
+            left = check_more(peer.peer, theirs, left)
+            for message in islice(mine, 1):
+                peer.send(message)
+            if left == 0:
+                break
+        for message in mine:
+            peer.send(message)
+        return {"tags": np.frombuffer(tags, np.uint8), "left": np.array(left)}
+
+    def add(self, part: Mapping[str, NDArray[Any]]) -> None:
+        """A block's tags."""
+        self.spool.append(part["tags"].tobytes())
+        self._seen += part["tags"].size // TAG_BYTES
+        self._begun, self._left = self._begun + lists.BLOCK, int(part["left"])

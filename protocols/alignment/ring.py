@@ -1,0 +1,384 @@
+"""Private set intersection of three or more data parties: only the intersection of all becomes known to them.
+
+The arbiter passes each list round the ring of data parties until it is under every party's secret, and compares.  At no time does a data party see two
+lists under the same set of secrets: the list that reaches it after t steps is under t of them.  Each party also puts each chunk of another's list into an
+order of its own.  So the arbiter, even with the list's owner, cannot tell which row a place in the final list is: it opens the places that are common, and
+no others, by way of all other parties, each of which undoes its own order.
+
+     data party P_i, ids, secrets k_i                                   arbiter
+ 0   ListSize to the guest, ListSizes from it: relayed lists have these lengths
+     for each key, in order; chunk by chunk:
+ 1   shuffle          BlindedIds H(id)^k_i    ---------------------->
+     for t = 1 .. m-1:                                                  (a later key: without the rows that an earlier one matched)
+ 2                                            <----------------------   RelayedIds: the list of P_(i-t), under t secrets
+     shuffle          ReblindedIds: ^k_i      ---------------------->
+ 3                                                                      m lists under k_1 ... k_m: compares their tags
+     for t = m-1 .. 1, of the last key after 4:
+ 3'                                           <----------------------   PlacesAfter: common places in the list of P_(i-t), in tag order
+     undo the shuffle PlacesBefore            ---------------------->
+
+ 4                                            <----------------------   AgreedSize; all stop here if it is too small
+ 5                                            <----------------------   MatchedKeys, if there are several keys
+                                              <----------------------   CommonRows: P_i's own rows, in tag order
+
+Adversary: honest but curious.  The arbiter holds none of the secrets.  Together with a data party it learns of which of that party's chunks (of 8,192 to 16,384
+rows, in that party's secret order) how many rows each set of other parties holds, and of which rows only where all hold them; under a later key a chunk is what
+the keys before have left of it.  Together with all but one data party it could test guesses of that one's ids.  An arbiter that deviates can bring guesses
+instead of a list, at most as many as the list's owner has rows, and can ask for no more places than it then announces as common.
+
+All parties match by the same key, or the row goes on to the next: a row that two parties share by the first key and a third by the second is not common.
+Secret orders, rows without a value and the size alone are as in psi.py.
+
+Who learns what: the arbiter the size of every intersection, key by key; a data party the others' numbers of rows, how many of them each key but the last
+matched, the size of the intersection of all and, if that is large enough, which of its own rows are in it, and by which key (of several).
+Cost per key: m scalar products and one hash to the group per id, 64 m bytes, and 8 (m - 1) bytes per party and common id.
+Steps 1 and 2 can be interrupted between blocks of chunks, NextPart from each and to each (before 4 from each alone): what is kept of a block is, at the arbiter, its
+tags, and at a data party how long the chunks of the others are; its orders follow from its run seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.alignment import lists
+from protocols.alignment import tags as tagging
+from protocols.alignment.ecdh import BlindedIds, NextPart, SizeOnly
+from protocols.alignment.ids import Ids
+from protocols.alignment.lists import Blinding, at_least, check_more, check_rows, read_tags
+from protocols.alignment.orders import Orders
+from protocols.alignment.outcome import Alignment, Matches, Request, in_shared_order
+from protocols.alignment.tags import Tags
+from protocols.allowance import Allowance
+from protocols.channel import Channel, broadcast
+from protocols.codec import Int32s, Int64s, check_lengths
+from protocols.errors import RemoteProtocolError
+from protocols.message import BLINDED, REVEALED, Message
+from protocols.recovery.checkpoint import Arrays
+from protocols.ristretto import PointVec
+from protocols.session import Session
+
+MOST_ROWS = lists.MAX_MESSAGES * lists.CHUNK  # of a list
+
+
+class RelayedIds(
+    Message,
+    disclosure=BLINDED,
+    learns="how many ids another party has (of several keys: that no earlier one matched)",
+    most_bytes=lists.POINTS_BYTES,
+):
+    points: PointVec  # a chunk of (n,)  under the secrets of t parties, none of them the receiver's
+    more: int  # how many chunks are to come
+
+
+class ReblindedIds(
+    Message,
+    disclosure=REVEALED,
+    permit="intersection-sizes-to-arbiter",
+    learns="once a list is under every party's secret: how many ids any set of parties has in common",
+    most_bytes=lists.POINTS_BYTES,
+):
+    points: PointVec  # that chunk  under one secret more
+
+
+class ListSize(Message, disclosure=BLINDED, learns="how many ids the sender has"):
+    rows: int
+
+
+class ListSizes(Message, disclosure=BLINDED, learns="how many ids each data party has"):
+    rows: Int64s  # (data parties,)  in the job's order
+
+
+class PlacesAfter(
+    Message,
+    disclosure=BLINDED,
+    learns="nothing beyond how many ids a key matched: the common places of another party's list, in an order that its owner does not know",
+):
+    places: Int32s  # (matched,)  in tag order
+
+
+class PlacesBefore(
+    Message,
+    disclosure=BLINDED,
+    learns="nothing beyond how many ids a key matched: these places before the sender shuffled the list, in the end in its owner's secret order",
+):
+    places: Int32s  # (matched,)  in tag order
+
+
+class AgreedSize(Message, disclosure=REVEALED, permit="intersection-to-parties", learns="how many ids all parties have in common"):
+    by_key: Int64s  # (keys,)  how many each key matched
+
+
+class MatchedKeys(Message, disclosure=REVEALED, permit="matched-keys-to-parties", learns="by which key each of its common ids was matched"):
+    keys: bytes  # (size,)  in tag order
+
+
+class CommonRows(Message, disclosure=REVEALED, permit="intersection-to-parties", learns="which of its own ids are common to all parties"):
+    rows: Int32s  # (size,)  positions in the receiver's list, in tag order
+
+
+def data_party(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment:
+    """Rows that every data party holds, in the shared order.  Raises DataError below the least intersection, InvalidPoint."""
+    arbiter, ring = session.arbiter, session.roles.data_parties
+    own = Blinding(session, keys)
+    seed = session.seed("psi relay orders", b"".join(ids.digest() for ids in keys))
+    sizes = _exchange_sizes(session, own.rows)  # 0
+    before = [ring[(ring.index(session.me) - t) % len(ring)] for t in range(1, len(ring))]
+    matched: list[int] = []
+    for key in range(len(keys)):
+        orders = [Orders(seed, key, owner) for owner in before]
+        passing = Passing(arbiter, own, key, orders, [sizes[owner] for owner in before])
+        session.grow(passing)  # 1, 2
+        for owner, order in zip(before if not key else (), orders, strict=False):
+            check_lengths(arbiter.peer, sizes[owner], range(order.rows), what="relayed ids")
+        if key < len(keys) - 1:
+            matched.append(session.once(partial(_undo, arbiter, orders), _save_count, _load_count))  # 3'
+    return session.once(partial(_learn, arbiter, own, orders, matched, sizes, ask), Alignment.save, Alignment.load)
+
+
+def _exchange_sizes(session: Session, rows: int) -> dict[str, int]:
+    """How many rows each data party has, by way of the guest: the arbiter has no part in it."""
+    ring = session.roles.data_parties
+    if session.me == session.roles.guest:
+        told = ListSizes(np.array([rows, *(host.recv(ListSize).rows for host in session.hosts)], np.int64))
+        broadcast(session.hosts, told)
+    else:
+        session.guest.send(ListSize(rows))
+        told = session.guest.recv(ListSizes)
+    sizes = dict(zip(ring, told.rows.tolist(), strict=False))
+    if len(told.rows) != len(ring) or sizes[session.me] != rows or not all(0 <= size <= MOST_ROWS for size in sizes.values()):
+        raise RemoteProtocolError(f"{session.roles.guest} tells sizes that cannot be", party=session.roles.guest)
+    for party in ring:
+        if party != session.me:
+            session.allowance.partner_rows(party, sizes[party], rows)
+    return sizes
+
+
+class Passing:
+    """A data party's way through the ring under one key, a block of each list at a time; each block keeps how far the lists are."""
+
+    def __init__(self, arbiter: Channel, own: Blinding, key: int, orders: Sequence[Orders], sizes: Sequence[int]) -> None:
+        """orders, sizes: this party's orders of each other party's list, and how many rows that has."""
+        self._arbiter, self._own, self._key, self._orders, self._sizes = arbiter, own, key, orders, sizes
+        self._begun = 0  # own chunks
+        self._left: list[int | None] = [None] * len(orders)  # chunks of the others that are to come
+
+    def over(self) -> bool:
+        """Whether all lists are through."""
+        return self._begun >= self._own.chunks and not any(more != 0 for more in self._left)
+
+    def step(self) -> Arrays:
+        """The next block of each list, where it has one."""
+        arbiter, left, lengths = self._arbiter, list(self._left), [list[int]() for _ in self._orders]
+        if self._begun:
+            arbiter.send(NextPart(True))
+            arbiter.recv(NextPart)
+        mine = self._own.points(self._key, self._begun)
+        for number in range(lists.BLOCK):
+            for points, more in islice(mine, 1):
+                arbiter.send(BlindedIds(points, more))  # 1
+            for i in (i for i, more in enumerate(left) if more != 0):
+                relayed = arbiter.recv(RelayedIds)
+                left[i] = check_more(arbiter.peer, relayed, left[i])
+                lengths[i].append(len(relayed.points))
+                if self._orders[i].rows + sum(lengths[i]) > self._sizes[i]:
+                    raise RemoteProtocolError(f"{arbiter.peer} relays more ids than their owner has", party=arbiter.peer)
+                reblinded = relayed.points * self._own.scalars[self._key]
+                arbiter.send(ReblindedIds(self._orders[i].shuffled(reblinded, self._begun + number)))  # 2
+        return {"left": np.array(left, np.int64)} | {f"lengths {i}": np.array(found, np.int64) for i, found in enumerate(lengths)}
+
+    def add(self, part: Mapping[str, NDArray[Any]]) -> None:
+        """How far the lists are after a block."""
+        self._begun, self._left = self._begun + lists.BLOCK, part["left"].tolist()
+        for i, order in enumerate(self._orders):
+            order.add(part[f"lengths {i}"].tolist())
+
+
+def _undo(arbiter: Channel, orders: Sequence[Orders]) -> int:
+    """Undoes this party's orders of the common places in each other party's list, the last first; returns how many are common."""
+    counts = set[int]()
+    for order in reversed(orders):
+        places = arbiter.recv(PlacesAfter).places
+        check_rows(arbiter.peer, places, len(places), order.rows)
+        counts.add(len(places))
+        arbiter.send(PlacesBefore(order.back(places.astype(np.int64)).astype(np.int32)))
+    if len(counts) != 1:
+        raise RemoteProtocolError(f"{arbiter.peer} opens more places of one list than of another", party=arbiter.peer)
+    return counts.pop()
+
+
+def _save_count(count: int) -> Arrays:
+    return {"count": np.array(count)}
+
+
+def _load_count(saved: Mapping[str, NDArray[Any]]) -> int:
+    return int(saved["count"])
+
+
+def _learn(
+    arbiter: Channel, own: Blinding, orders: Sequence[Orders], matched: Sequence[int], sizes: dict[str, int], ask: Request
+) -> Alignment:
+    arbiter.send(NextPart(True))
+    sizes_told = arbiter.recv(SizeOnly) if ask.size_only else arbiter.recv(AgreedSize)  # 4
+    by_key, keys = tuple(sizes_told.by_key.tolist()), len(matched) + 1
+    check_lengths(arbiter.peer, keys, by_key, what="keys")
+    if min(by_key) < 0 or sum(by_key) > min(sizes.values()):
+        raise RemoteProtocolError(f"{arbiter.peer} sent an impossible size", party=arbiter.peer)
+    _check_counts(arbiter, by_key[:-1], matched)
+    if ask.size_only:
+        return Alignment(np.zeros(0, np.int64), np.zeros(0, np.uint8), sizes, by_key)
+    ask.check(sum(by_key))
+    _check_counts(arbiter, by_key[-1:], [_undo(arbiter, orders)])  # 3'
+    matched_by = np.zeros(sum(by_key), np.uint8)
+    if keys > 1:
+        matched_by = np.frombuffer(arbiter.recv(MatchedKeys).keys, np.uint8)
+        _check_counts(arbiter, by_key, np.bincount(matched_by, minlength=keys).tolist())
+    rows = arbiter.recv(CommonRows).rows  # 5
+    check_rows(arbiter.peer, rows, sum(by_key), own.rows)
+    return Alignment(own.shuffle[rows], matched_by, sizes, by_key)
+
+
+def _check_counts(arbiter: Channel, told: Sequence[int], found: Sequence[int]) -> None:
+    if tuple(told) != tuple(found):
+        raise RemoteProtocolError(f"{arbiter.peer} counted otherwise than it told", party=arbiter.peer)
+
+
+def comparer(session: Session, keys: int, ask: Request) -> None:
+    """The arbiter's side.  Raises DataError below the least intersection."""
+    ring = [session.channels[p] for p in session.roles.data_parties]
+    unmatched: list[NDArray[np.int64]] = []
+    matches: list[list[Matches]] = [[] for _ in ring]
+    sizes: list[int] = []
+    for key in range(keys):
+        relay = Relay(ring, unmatched, ask, session.allowance)
+        session.grow(relay)
+        tags = relay.tags(sizes)
+        if key == 0:
+            sizes = [len(own) for own in tags]
+            unmatched = [np.arange(size) for size in sizes]
+        common = tagging.in_all(tags)  # 3
+        places = [_places(party, common, own) for party, own in zip(ring, tags, strict=True)]
+        if key < keys - 1:
+            stood = session.once(partial(_owners_places, ring, places), _save_places, _load_places)
+            for i, rows in enumerate(stood):
+                matches[i].append(Matches(common, np.arange(len(common)), unmatched[i][rows]))
+                unmatched[i] = np.delete(unmatched[i], rows)
+    session.once(partial(_tell, ring, matches, common, places, unmatched, ask), lambda _: {}, lambda _: None)
+
+
+def _places(party: Channel, common: Tags, own: Tags) -> NDArray[np.int64]:
+    """Where in a list under all secrets each common tag stands, in tag order."""
+    at_common, at_own = tagging.match(common, own)
+    if len(at_common) != len(common):
+        raise RemoteProtocolError(f"{party.peer} sent an id twice", party=party.peer)
+    return at_own
+
+
+def _owners_places(ring: Sequence[Channel], places: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """The same places in each list as its owner sent it: all other parties undo their orders, the last first."""
+    found, lengths = list(places), [len(own) for own in places]
+    for t in range(len(ring) - 1, 0, -1):  # 3'
+        for i, own in enumerate(found):
+            ring[(i + t) % len(ring)].send(PlacesAfter(own.astype(np.int32)))
+        for i, party in ((i, ring[(i + t) % len(ring)]) for i in range(len(ring))):
+            answer = party.recv(PlacesBefore).places
+            check_rows(party.peer, answer, lengths[i], MOST_ROWS)
+            found[i] = answer.astype(np.int64)
+    return found
+
+
+def _save_places(found: Sequence[NDArray[np.int64]]) -> Arrays:
+    return {f"places {i}": own for i, own in enumerate(found)}
+
+
+def _load_places(saved: Mapping[str, NDArray[Any]]) -> list[NDArray[np.int64]]:
+    return [saved[f"places {i}"] for i in range(len(saved))]
+
+
+def _tell(
+    ring: Sequence[Channel],
+    matches: Sequence[list[Matches]],
+    common: Tags,
+    places: Sequence[NDArray[np.int64]],
+    unmatched: Sequence[NDArray[np.int64]],
+    ask: Request,
+) -> None:
+    """matches: of all keys but the last; common, places, unmatched: of the last."""
+    keys = len(matches[0]) + 1
+    for party in ring:
+        party.recv(NextPart)
+    by_key = np.array([*(len(m.left) for m in matches[0]), len(common)], np.int64)
+    broadcast(ring, SizeOnly(by_key) if ask.size_only else AgreedSize(by_key))  # 4
+    if ask.size_only:
+        return
+    ask.check(int(by_key.sum()))
+    stood = _owners_places(ring, places)
+    for party, before, rows, free in zip(ring, matches, stood, unmatched, strict=True):
+        _, own, matched_by = in_shared_order([*before, Matches(common, np.arange(len(common)), free[rows])])
+        if keys > 1:
+            party.send(MatchedKeys(matched_by.tobytes()))
+        party.send(CommonRows(own.astype(np.int32)))  # 5
+
+
+class Relay:
+    """The arbiter's way round the ring under one key, a block of each list at a time; each block keeps the tags under all secrets.
+
+    unmatched: for a later key, each party's rows that still take part.
+    """
+
+    def __init__(self, ring: Sequence[Channel], unmatched: Sequence[NDArray[np.int64]], ask: Request, allowance: Allowance) -> None:
+        self._ring, self._unmatched, self._allowance = ring, unmatched, allowance
+        self._spools, self._seen = [ask.scratch() for _ in ring], [0] * len(ring)
+        self._left: list[int | None] = [None] * len(ring)
+
+    def over(self) -> bool:
+        """Whether all lists are through."""
+        return not any(more != 0 for more in self._left)
+
+    def step(self) -> Arrays:
+        """The next block of each list, where it has one."""
+        ring, seen, left, tags = self._ring, list(self._seen), list(self._left), [bytearray() for _ in self._ring]
+        if None not in left:
+            for party in ring:
+                party.recv(NextPart)
+            broadcast(ring, NextPart(True))
+        for _ in range(lists.BLOCK):
+            alive, points = [i for i, more in enumerate(left) if more != 0], dict[int, PointVec]()
+            for i in alive:
+                chunk = ring[i].recv(BlindedIds)  # 1
+                left[i] = check_more(ring[i].peer, chunk, left[i])
+                points[i], start = chunk.points, seen[i]
+                seen[i] += len(points[i])
+                self._allowance.partner_rows(ring[i].peer, at_least(seen[i], chunk.more), 0)
+                if self._unmatched:
+                    first, last = np.searchsorted(self._unmatched[i], [start, seen[i]])
+                    points[i] = points[i].take(self._unmatched[i][first:last] - start)
+            for t in range(1, len(ring)):  # 2
+                for i in alive:
+                    ring[(i + t) % len(ring)].send(RelayedIds(points[i], left[i] or 0))
+                for i in alive:
+                    party = ring[(i + t) % len(ring)]
+                    answer = party.recv(ReblindedIds).points
+                    check_lengths(party.peer, len(points[i]), answer, what="re-blinded ids")
+                    points[i] = answer
+            for i in alive:
+                tags[i] += points[i].tag_bytes()
+        found = {f"tags {i}": np.frombuffer(own, np.uint8) for i, own in enumerate(tags)}
+        return {"seen": np.array(seen, np.int64), "left": np.array(left, np.int64), **found}
+
+    def add(self, part: Mapping[str, NDArray[Any]]) -> None:
+        """A block's tags of every list."""
+        self._seen, self._left = part["seen"].tolist(), part["left"].tolist()
+        for i, spool in enumerate(self._spools):
+            spool.append(part[f"tags {i}"].tobytes())
+
+    def tags(self, sizes: Sequence[int]) -> list[Tags]:
+        """Every party's list under all secrets, as tags in that party's order; sizes: of a later key, how long the lists were under the first."""
+        for party, expected, found in zip(self._ring, sizes, self._seen, strict=False):
+            check_lengths(party.peer, expected, range(found), what="ids under another key")
+        return [read_tags(party.peer, spool) for party, spool in zip(self._ring, self._spools, strict=True)]

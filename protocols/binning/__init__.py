@@ -1,0 +1,1 @@
+"""Bins of a party's own columns, by quantiles and by the label."""

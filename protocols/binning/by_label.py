@@ -1,0 +1,278 @@
+"""Binning by the label across parties: weight of evidence and information value of every column, the label staying at the guest.
+
+Adversary: honest but curious.  A guest that encrypts other numbers than its labels could read from the sums which rows a bin holds; a host that cuts bins
+of other rows than it says could read their labels from the answer (docs/threat-model.md).
+
+ step    guest (labels, sk)                                      host P (features, cut into fine bins of at least min_bin_rows rows)
+  0      makes n   PublicKeyOffer                  ------------>  checks n
+  1                BinnedLabels [[y]], in chunks   ------------>
+  2                                                <------------  FineCounts: rows of each fine bin, and [[events]], packed, re-randomised
+                                                                  (ColumnNames, if the job opens them: else columns are numbers)
+  3      merges fine bins, by the trend; WOE, IV
+         (tell)    MergedCounts: which fine bins   ------------>  WOE of its own bins
+                   are one, and their events       <------------  BinsReceived: nobody goes on before all have theirs
+
+Who learns what: the guest, of every fine bin of a host's column, how many rows and events it holds; with `tell` a host how many events its merged bins hold,
+which counts as a number computed from labels for each fine bin, since the label chooses which of them are merged.
+Cost: n encryptions at the guest; n products a column, and a decryption for about |n| / log2(rows) bins.  Exact: all sums are integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols._native import PlainVec
+from protocols.binning.merging import BinningRule, Ints, MergedBins, from_arrays, merge, to_arrays
+from protocols.channel import Channel, broadcast
+from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey, key_offer
+from protocols.codec import Int32s, check_lengths
+from protocols.errors import RemoteProtocolError
+from protocols.message import PUBLIC, REVEALED, SEALED, Message
+from protocols.recovery.checkpoint import Arrays
+from protocols.session import Session
+
+CHUNK = 1 << 14  # rows a message
+MAX_BINS, MAX_COLUMNS = 258, 1 << 16
+
+
+class BinnedLabels(Message, disclosure=SEALED, learns="nothing: labels, encrypted"):
+    y: CipherVec  # (rows,)
+
+
+class FineCounts(
+    Message,
+    disclosure=REVEALED,
+    permit="bin-events-to-guest",
+    learns="of every fine bin of each of the sender's columns, which have numbers for names, how many rows and how many events it holds; "
+    "which columns are ordered, and which have special or missing values",
+):
+    bins: Int32s  # (columns,) fine bins of each column
+    apart: Int32s  # (columns,) how many of the last bins are of special and missing values
+    ordered: Int32s  # (columns,) 0: bins are categories, in no order
+    rows: Int32s  # (all bins,)
+    events: CipherVec  # (ceil(all bins / slots),)
+
+
+class ColumnNames(Message, disclosure=REVEALED, permit="column-names-to-guest", learns="the names of the sender's columns"):
+    names: str  # one a line
+
+
+class MergedCounts(
+    Message,
+    disclosure=REVEALED,
+    permit="woe-to-host",
+    learns="which of its own fine bins are one, and how many events each merged bin holds: hence its weight of evidence, and the number of events in all",
+):
+    group: Int32s  # (all fine bins,) the final bin of each, from 0 in every column
+    events: Int32s  # (all final bins,)
+
+
+class BinsReceived(Message, disclosure=PUBLIC, learns="that the sender has its bins"):
+    columns: int
+
+
+@dataclass(frozen=True, eq=False)
+class FineBins:
+    """A party's training rows in fine bins: bins (n, d); of each column how many there are, how many of the last ones stay apart, whether the others are ordered."""
+
+    bins: NDArray[np.int64]
+    width: tuple[int, ...]
+    apart: tuple[int, ...]
+    ordered: tuple[bool, ...]
+
+    @property
+    def rows(self) -> list[Ints]:
+        """Rows of each bin, a column."""
+        return [np.bincount(column, minlength=w) for column, w in zip(self.bins.T, self.width, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class HostColumn:
+    """What the guest knows of a host's column: a name, or a number for one; its final bins."""
+
+    name: str
+    merged: MergedBins
+    apart: int
+
+
+Found = tuple[list[MergedBins], dict[str, list[HostColumn]]]
+
+
+def guest(session: Session, y: Ints, own: FineBins, rule: BinningRule, *, tell: bool, open_names: bool = False) -> Found:
+    """The guest's side: y (n,) 0 or 1, both present; own: its own columns.  Returns its own final bins, and by host theirs.
+
+    Learns: see the figure.  tell: hosts get the merged bins' events.  Raises RemoteProtocolError for counts that cannot be.
+    """
+
+    def save(found: Found) -> Arrays:
+        arrays = to_arrays(found[0], "own.")
+        for name, columns in found[1].items():
+            arrays |= to_arrays([c.merged for c in columns], f"{name}.") | {
+                f"{name}.apart": np.array([c.apart for c in columns], dtype=np.int64)
+            }
+            arrays[f"{name}.names"] = np.frombuffer("\n".join(c.name for c in columns).encode(), dtype=np.uint8)
+        return arrays
+
+    def load(saved: Arrays) -> Found:
+        hosts = {}
+        for name in session.roles.hosts:
+            names = saved[f"{name}.names"].tobytes().decode().split("\n")
+            rest = zip(from_arrays(saved, f"{name}."), saved[f"{name}.apart"].tolist(), strict=True)
+            hosts[name] = [HostColumn(name, merged, apart) for name, (merged, apart) in zip(names, rest, strict=True)]
+        return from_arrays(saved, "own."), hosts
+
+    return session.once(lambda: _guest(session, y, own, rule, tell=tell, open_names=open_names), save, load)
+
+
+def _guest(session: Session, y: Ints, own: FineBins, rule: BinningRule, *, tell: bool, open_names: bool) -> Found:
+    mine = [
+        merge(rule, rows, np.bincount(column, weights=y, minlength=len(rows)).astype(np.int64), apart=a, ordered=o)
+        for column, rows, a, o in zip(own.bins.T, own.rows, own.apart, own.ordered, strict=True)
+    ]
+    key = session.scheme.generate(session.me, session.seed("key of labels"))
+    key_offer.offer(session, key, session.roles.hosts)  # 0
+    for start in range(0, len(y), CHUNK):  # 1
+        plain = PlainVec.from_i64(np.ascontiguousarray(y[start : start + CHUNK], dtype=np.int64))
+        broadcast(session.hosts, BinnedLabels(key.encrypt(plain, session.seed("labels", plain.to_bytes()))))
+    theirs = {}
+    for channel in session.steps("bin", session.hosts):
+        counts = channel.recv(FineCounts)  # 2
+        session.allowance.partner_columns(channel.peer, len(counts.bins))
+        columns = opened_columns(channel.peer, counts, key, y, rule)
+        numbered = [f"column {k + 1}" for k in range(len(columns))]
+        names = received_names(channel, len(columns)) if open_names else numbered
+        theirs[channel.peer] = [HostColumn(name, m, int(apart)) for name, m, apart in zip(names, columns, counts.apart, strict=True)]
+        if tell:  # 3
+            session.allowance.label_numbers(f"bins of {channel.peer}", {channel.peer: numbers_told(counts.bins)}, len(y))
+            channel.send(MergedCounts(_joined([m.group for m in columns]), _joined([m.events for m in columns])))
+    for channel in session.hosts if tell else ():
+        if channel.recv(BinsReceived).columns != len(theirs[channel.peer]):
+            raise _impossible(channel.peer, "a number of columns")
+    session.keys.remove(key.public)
+    return mine, theirs
+
+
+def host(session: Session, fine: FineBins, rule: BinningRule, *, tell: bool, names: Sequence[str] | None = None) -> list[MergedBins] | None:
+    """A host's side: fine: bins of at least rule.min_bin_rows rows each; names: of its columns, if the job opens them.
+
+    With `tell` it learns the events of its final bins, and returns them; else nothing.  Raises RemoteProtocolError for counts that cannot be.
+    """
+    found = session.once(lambda: _host(session, fine, rule, tell=tell, names=names) or [], to_arrays, from_arrays)
+    return found if tell else None
+
+
+def arbiter(session: Session) -> None:
+    """The arbiter takes no part; it passes the others' mark."""
+    session.once(lambda: None, lambda _: {}, lambda _: None)
+
+
+def _host(session: Session, fine: FineBins, rule: BinningRule, *, tell: bool, names: Sequence[str] | None) -> list[MergedBins] | None:
+    key = key_offer.accept(session, session.roles.guest)  # 0
+    n, rows = len(fine.bins), fine.rows
+    y = received_labels(session, n, key)  # 1
+    session.keys.remove(key)  # it is for labels, and for nothing that comes later
+    widest = max(fine.width)
+    cells = y.histogram(np.ascontiguousarray(fine.bins, dtype=np.int64), widest)
+    used = np.concatenate([np.arange(w) + k * widest for k, w in enumerate(fine.width)])
+    width, slots = layout(key, n)
+    packed = cells.take(used).pack(width, slots)
+    events = packed.rerandomise(session.seed("bin events", packed.digest()), to_holder=True)
+    flags = (np.array(fine.width, np.int32), np.array(fine.apart, np.int32), np.array(fine.ordered, np.int32))
+    session.guest.send(FineCounts(*flags, _joined(rows), events))  # 2
+    if names is not None:
+        session.guest.send(ColumnNames("\n".join(names)))
+    if not tell:
+        return None
+    merged = merged_columns(session.roles.guest, session.guest.recv(MergedCounts), fine, rows)  # 3
+    session.guest.send(BinsReceived(len(merged)))
+    return merged
+
+
+def received_labels(session: Session, rows: int, key: EncryptionKey) -> CipherVec:
+    """Step 1 at a host: all under `key`."""
+    vectors = []
+    for start in range(0, rows, CHUNK):
+        vectors.append(session.guest.recv(BinnedLabels).y)
+        check_lengths(session.roles.guest, min(CHUNK, rows - start), vectors[-1])
+        if vectors[-1].key.fingerprint != key.fingerprint:
+            raise _impossible(session.roles.guest, "labels under another key")
+    whole = vectors[0]
+    for vector in vectors[1:]:
+        whole = whole.concat(vector)
+    return whole
+
+
+def opened_columns(peer: str, counts: FineCounts, key: DecryptionKey, y: Ints, rule: BinningRule) -> list[MergedBins]:
+    """Step 2 at the guest: the host's columns, checked against the labels, and merged."""
+    d, n = len(counts.bins), len(y)
+    check_lengths(peer, d, counts.apart, counts.ordered, what="columns")
+    good = d <= MAX_COLUMNS and all(0 < b <= MAX_BINS for b in counts.bins.tolist())
+    if (
+        not good
+        or set(counts.ordered.tolist()) - {0, 1}
+        or any(not 0 <= a <= min(2, b) for a, b in zip(counts.apart.tolist(), counts.bins.tolist(), strict=True))
+    ):
+        raise _impossible(peer, "numbers of bins")
+    total = int(counts.bins.astype(np.int64).sum())
+    check_lengths(peer, total, counts.rows, what="bins")
+    width, slots = layout(key.public, n)
+    check_lengths(peer, -(-total // slots), counts.events, what="packed sums")
+    events = key.open_packed(counts.events, width, slots, total, n.bit_length()).to_i64() if total else np.zeros(0, np.int64)
+    ends = np.cumsum(counts.bins.astype(np.int64))[:-1]
+    merged = []
+    for rows, hits, apart, ordered in zip(
+        np.split(counts.rows.astype(np.int64), ends), np.split(events, ends), counts.apart, counts.ordered, strict=True
+    ):
+        if rows.sum() != n or (rows < min(rule.min_bin_rows, n)).any():
+            raise _impossible(peer, "numbers of rows in its bins")
+        if (hits < 0).any() or (hits > rows).any() or hits.sum() != y.sum():
+            raise _impossible(peer, "sums of events")
+        merged.append(merge(rule, rows, hits, apart=int(apart), ordered=bool(ordered)))
+    return merged
+
+
+def numbers_told(fine: NDArray[np.int32]) -> int:
+    """Step 3: how many numbers computed from labels hosts are told, of columns with so many fine bins.  Which of these become one is chosen by the label too, so
+    that the events of final bins say more than their number; but all of it is computed from the events of the fine bins, whose sum is the same for every column.
+    """
+    return int((fine.astype(np.int64) - 1).sum())
+
+
+def received_names(channel: Channel, columns: int) -> list[str]:
+    names = channel.recv(ColumnNames).names.split("\n")
+    check_lengths(channel.peer, columns, names, what="names of columns")
+    if not all(name.isprintable() and 0 < len(name) <= 200 for name in names):
+        raise _impossible(channel.peer, "names of columns")
+    return names
+
+
+def merged_columns(peer: str, answer: MergedCounts, fine: FineBins, rows: Sequence[Ints]) -> list[MergedBins]:
+    """Step 3 at a host: its own columns, checked against its own rows."""
+    check_lengths(peer, sum(fine.width), answer.group, what="bins")
+    groups = np.split(answer.group.astype(np.int64), np.cumsum(fine.width)[:-1])
+    if any(not np.array_equal(np.unique(g), np.arange(g.max() + 1)) for g in groups):
+        raise _impossible(peer, "final bins")
+    sums = [np.bincount(g, weights=r).astype(np.int64) for g, r in zip(groups, rows, strict=True)]
+    check_lengths(peer, sum(map(len, sums)), answer.events, what="final bins")
+    events = np.split(answer.events.astype(np.int64), np.cumsum([len(s) for s in sums])[:-1])
+    if any((e < 0).any() or (e > s).any() for e, s in zip(events, sums, strict=True)) or len({int(e.sum()) for e in events}) > 1:
+        raise _impossible(peer, "sums of events")
+    return [MergedBins(g, s, e) for g, s, e in zip(groups, sums, events, strict=True)]
+
+
+def layout(key: EncryptionKey, rows: int) -> tuple[int, int]:
+    """Bits of a slot, which a sum over `rows` labels cannot leave, and slots of a plaintext."""
+    width = rows.bit_length() + 1
+    return width, key.plain_bits // width
+
+
+def _joined(parts: Sequence[Ints]) -> NDArray[np.int32]:
+    return np.concatenate(parts).astype(np.int32)
+
+
+def _impossible(peer: str, what: str) -> RemoteProtocolError:
+    return RemoteProtocolError(f"{peer} sent {what} that cannot be", remedy=f"Check which software {peer} runs", party=peer)

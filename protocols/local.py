@@ -1,0 +1,65 @@
+"""Runs role functions: all parties in this process, one thread each, on in-memory channels (a party of its own process: `vfl.run.train`)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from protocols.allowance import Allowance
+from protocols.channel import Channel, MemoryNetwork, Tap
+from protocols.cipher import Keyring, Scheme
+from protocols.errors import PeerAborted, TransportError, VFLError
+from protocols.randomness import Randomness, run_seed
+from protocols.session import Observer, Roles, Session
+
+
+def abort_reason(error: BaseException) -> tuple[str, str | None]:
+    """What the peers are told when this party stops with `error`: a code, and the party that is to blame if it is another one."""
+    if isinstance(error, PeerAborted):
+        return error.peer_code, error.party  # the first cause, through whomever it is heard
+    if isinstance(error, TransportError):
+        return error.code, error.party
+    return (error.code, None) if isinstance(error, VFLError) else ("internal", None)
+
+
+def run_local(
+    roles: Roles,
+    programs: Mapping[str, Callable[[Session], Any]],
+    scheme: Scheme,
+    *,
+    inputs: Mapping[str, bytes] | None = None,
+    taps: Mapping[str, Sequence[Tap]] | None = None,
+    observers: Mapping[str, Observer] | None = None,
+    randomness: Mapping[str, Randomness] | None = None,
+    allowances: Mapping[str, Allowance] | None = None,
+    deadline: float = 3600.0,
+) -> dict[str, Any]:
+    """Runs `programs` (one a party) and returns what each returned; raises the first cause if a party fails.
+
+    inputs: a digest of each party's own input; randomness: replaces the derived one, allowances: what a party agrees to disclose (tests).
+    """
+    network = MemoryNetwork(roles.all)
+    results: dict[str, Any] = {}
+    failures: dict[str, BaseException] = {}
+
+    def party(me: str) -> None:
+        wires, keys = network.wires(me), Keyring()
+        channels = {p: Channel(wire, keys, (taps or {}).get(me, ()), deadline) for p, wire in wires.items()}
+        drawn = (randomness or {}).get(me) or Randomness(me, run_seed(), (inputs or {}).get(me, b""))
+        session = Session(me, roles, channels, drawn, keys, scheme, (observers or {}).get(me), allowance=(allowances or {}).get(me))
+        try:
+            results[me] = programs[me](session)
+        except BaseException as error:
+            failures[me] = error
+            for wire in wires.values():
+                wire.abort(*abort_reason(error))
+
+    threads = [threading.Thread(target=party, args=(p,), name=f"vfl-{p}", daemon=True) for p in programs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise min(failures.values(), key=lambda e: isinstance(e, PeerAborted))
+    return results

@@ -1,0 +1,1 @@
+"""What lets a run resume after an interruption."""

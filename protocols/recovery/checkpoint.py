@@ -1,0 +1,178 @@
+"""Where a run can go on after a party died: the marks that a party keeps, and the course of a run from mark to mark.
+
+Everything that a party sends follows from its run seed, its table and what it received (protocols/randomness.py).  So a party that goes on needs
+ - the state of its role function at a *mark*: what the loop of a *stage* carries from one step to the next, the number of its draws, and how many messages
+   it has sent to and heard from each peer;
+ - what it heard before the stage began (keys, sizes: small), to run the straight line up to there once more: what it sends then stays at home.
+
+     stage 0: once(...)                      stage 1: steps(...)
+     ----+=================+---------------+========+========+========+------------------
+     heard                (0, 1)   heard   (1, 0)   (1, 1)   (1, 2)  (1, 3) = its last        kept: each stage's last mark, and two more
+
+Every party passes the same marks, and no message crosses one: all can go on from the latest that all have (protocols/recovery/resume.py).  In each step with messages a
+party must hear something that is sent when all others have begun it: then no party is two such steps ahead of another, and the marks that are kept suffice.
+A stage that collects a long list keeps what each step adds instead (`parts`); a party that has no part in a stage can go on from wherever the others are in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from numpy.typing import NDArray
+
+from protocols.channel import Channel, Count
+from protocols.errors import LocalProtocolError
+from protocols.randomness import Randomness
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Position(NamedTuple):
+    """So many items of this stage are done."""
+
+    stage: int
+    item: int
+
+
+START = Position(-1, 0)  # nothing is done: any party with its run seed can go on from here
+END = Position(1 << 30, 0)  # the party's result is on its disk
+ANYWHERE = (1 << 30) - 1  # the item of a party that has no part in the stage
+
+
+def serves(marks: Collection[Position], position: Position) -> Position | None:
+    """Which of a party's marks it goes on from where others go on from `position`; None: it cannot."""
+    return next((mark for mark in (position, Position(position.stage, ANYWHERE)) if mark in marks), None)
+
+
+class State(Protocol):
+    """What a loop carries from one step to the next.  It holds no label, feature, id or key."""
+
+    def save(self) -> Arrays:
+        """All of it, as arrays."""
+
+    def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Becomes what was saved."""
+
+
+class Growing(Protocol):
+    """What collects a list, step by step.  What it adds holds no label, feature, id or key."""
+
+    def over(self) -> bool:
+        """Whether the list is complete; never before the first step."""
+
+    def step(self) -> Arrays:
+        """Does the next step, and returns what it adds."""
+
+    def add(self, part: Mapping[str, NDArray[Any]]) -> None:
+        """Adds what a step returned, in this process or an earlier one."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A party's state at a position.  last: nothing more is to come in this stage, or it is a part of a list: it is never forgotten."""
+
+    position: Position
+    draws: int
+    counts: dict[str, Count]  # by peer
+    arrays: Arrays
+    last: bool = False
+
+    @property
+    def messages(self) -> int:
+        """How many have been sent and heard up to here."""
+        return sum(count.sent + count.received for count in self.counts.values())
+
+
+class Keeper(Protocol):
+    """Where marks are kept: `vfl.storage.run_store` on disk."""
+
+    def keep(self, mark: Mark, heard: Mapping[str, Sequence[bytes]]) -> None:
+        """Keeps a mark and what was heard before its stage began (empty but for the stage's first mark), both or nothing."""
+
+    def at(self, position: Position) -> Mark:
+        """The mark at `position`."""
+
+    def last(self, stage: int) -> Mark:
+        """The last mark of a finished stage, the latest of those that are never forgotten."""
+
+    def heard(self, stage: int) -> Mapping[str, Sequence[bytes]]:
+        """What was heard, by peer, between the stage before and this one."""
+
+
+class Course:
+    """Numbers the stages of a run and takes their marks; on a run that goes on from `goal`, skips what is done up to there.
+
+    Without a keeper nothing is kept and nothing skipped.
+    """
+
+    def __init__(self, channels: Mapping[str, Channel], randomness: Randomness, keeper: Keeper | None, goal: Position = START) -> None:
+        self._channels, self._randomness, self._keeper = channels, randomness, keeper
+        self._stage, self._goal = 0, goal if goal != START else None
+        self._approach()
+
+    def begin(self, save: Callable[[], Arrays], *, empty: bool = False) -> tuple[int, Arrays | None]:
+        """A stage begins: with which item, and the state to load if it is not the first run.  empty: it has no items."""
+        if self._keeper is None:
+            return 0, None
+        if self._goal is None:
+            self._keep(0, save, empty, {peer: channel.record(False) for peer, channel in self._channels.items()})
+            return 0, None
+        if self._goal.stage > self._stage:
+            mark = self._keeper.last(self._stage)
+        else:
+            mark, self._goal = self._keeper.at(self._goal), None
+        self.restore(mark)
+        return mark.position.item, mark.arrays
+
+    def parts(self) -> Iterator[Arrays]:
+        """A stage begins in which each step keeps what it adds: what the steps that are done have added."""
+        done, _ = self.begin(dict)
+        for item in range(1, done + 1):
+            assert self._keeper is not None
+            yield self._keeper.at(Position(self._stage, item)).arrays
+
+    def done(self, item: int, save: Callable[[], Arrays], *, last: bool) -> None:
+        """So many items of the stage are done."""
+        if self._keeper is not None:
+            self._keep(item, save, last, {})
+
+    def end(self) -> None:
+        """The stage is over."""
+        self._stage += 1
+        self._approach()
+
+    def finished(self, arrays: Arrays) -> None:
+        """The party's result is on its disk; `arrays` is what it needs beside it."""
+        if self._keeper is not None:
+            self._keeper.keep(Mark(END, self._randomness.draws, self._counts(), arrays, last=True), {})
+
+    def restore(self, mark: Mark) -> None:
+        """The run stands at `mark`, and goes on in earnest."""
+        for peer, channel in self._channels.items():
+            if channel.replays():
+                raise LocalProtocolError(
+                    "this run does not repeat what it did before it was interrupted",
+                    remedy="Start it anew with --fresh, and report this: table and program should decide all of it",
+                )
+            channel.restore(mark.counts[peer])
+        self._randomness.draws = mark.draws
+
+    def _approach(self) -> None:
+        """Between two stages: what is heard is recorded, or heard again."""
+        if self._keeper is None:
+            return
+        again = self._keeper.heard(self._stage) if self._goal is not None else None
+        for peer, channel in self._channels.items():
+            if again is None:
+                channel.record(True)
+            else:
+                channel.replay(again.get(peer, ()))
+
+    def _keep(self, item: int, save: Callable[[], Arrays], last: bool, heard: Mapping[str, Sequence[bytes]]) -> None:
+        assert self._keeper is not None
+        self._keeper.keep(Mark(Position(self._stage, item), self._randomness.draws, self._counts(), save(), last), heard)
+
+    def _counts(self) -> dict[str, Count]:
+        return {peer: channel.count for peer, channel in self._channels.items()}

@@ -1,0 +1,77 @@
+"""The end of a run: nobody keeps a result before every party has one, and nobody leaves before all keep theirs.
+
+     each party                                             each of its peers
+ 1   (its own result is on its disk, not yet for use)
+                       Finished  ------------------------>
+                                 <------------------------  Finished
+ 2   keeps its result
+                       Kept      ------------------------>
+                                 <------------------------  Kept: the chained hashes of all messages before it, both ways, signed
+ 3   keeps the signatures beside its ledger, and leaves
+
+A party that cannot write its result (a full disk) stops before step 1, so that the others stop too: no model exists of which a part is missing.
+A party that has passed step 2 knows that every result is on a disk: if it dies, it needs nobody to end the run.  A party that died before step 2 finds the
+others still waiting for its Kept when it comes back; they wait as long as their party files say (vfl/run/recovery.py).
+A signature binds its party to what it sent and received: a ledger that it cuts, removes or writes anew later no longer fits what its partner keeps.
+Who learns what: that the sender is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from protocols.channel import Count, broadcast
+from protocols.errors import RemoteProtocolError
+from protocols.message import PUBLIC, Message
+from protocols.session import Session
+
+
+class Finished(Message, disclosure=PUBLIC, learns="that the sender has its part of the result"):
+    done: bool
+
+
+class Kept(
+    Message,
+    disclosure=PUBLIC,
+    learns="that the sender keeps its part of the result, as every party has one; its signature over the messages that both know",
+    most_bytes=512,
+):
+    sent: bytes  # (32,) chained SHA-256 of all that the sender sent to the receiver before this
+    received: bytes  # (32,) and of all that it received from it
+    signature: bytes
+
+
+class Witness(Protocol):
+    """Signs what this party sent and received, and keeps what its partners sign: `vfl.ledger.witness`."""
+
+    def sign(self, peer: str, count: Count) -> bytes:
+        """This party's signature over its count with `peer`."""
+
+    def accept(self, peer: str, count: Count, signature: bytes) -> None:
+        """Keeps the signature of `peer` over `count`, as that counts; raises RemoteProtocolError if it is none."""
+
+
+def confirm(session: Session, keep: Callable[[], None], witness: Witness) -> None:
+    """Tells every peer that this party has its result, keeps it when all have, and leaves when all keep theirs.  Every party runs this last.
+
+    Raises RemoteProtocolError where a partner signs other messages than have passed; the result is kept then.
+    """
+    channels = [session.channels[p] for p in session.roles.all if p in session.channels]
+    broadcast(channels, Finished(True))  # 1
+    for channel in channels:
+        channel.recv(Finished)
+    keep()  # 2
+    counts = {channel.peer: channel.count for channel in channels}
+    for channel in channels:
+        count = counts[channel.peer]
+        channel.send(Kept(count.produced, count.consumed, witness.sign(channel.peer, count)))
+    for channel in channels:
+        kept, count = channel.recv(Kept), counts[channel.peer].mirrored()  # 3
+        if (kept.sent, kept.received) != (count.produced, count.consumed):
+            raise RemoteProtocolError(
+                f"{channel.peer} signs other messages than have passed between it and this party",
+                remedy=f"The results are kept. Keep the ledger too, and hold it against {channel.peer}'s with vfl ledger reconcile",
+                party=channel.peer,
+            )
+        witness.accept(channel.peer, count, kept.signature)

@@ -1,0 +1,106 @@
+"""Agreeing where a run goes on, whenever its parties meet: the first time, or after one of them was gone.
+
+     every other party                                              guest
+ 1   Standing: the run that it has begun, if any, the marks
+     that it keeps, and a new nonce       ------------------------>   all hold the same run: the latest mark that all keep;
+                                                                      otherwise a new run, from the start
+ 2                                        <------------------------   Agreed: run and mark, and every party's nonce
+ 3   both ways between all, when they have the run on their disks:
+                                 Counted  <------------->             what one has sent up to the mark, the other has received
+
+The name of a new run is a hash of all nonces.  A party accepts it only with its own nonce among them, so that nobody can give a new run the name of an old one,
+which would not be counted again on its budget.  A restarted party finds its unfinished run by the digest of the job, and says its name in Standing.
+
+Who learns what: the random name of the run, and how far each party has come in it (steps that the job prescribes).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from protocols.channel import Channel, Count
+from protocols.codec import Int32s
+from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.message import PUBLIC, Message
+from protocols.recovery.checkpoint import START, Position, serves
+
+RUN_ID = NONCE = 16  # bytes
+
+
+class Standing(Message, disclosure=PUBLIC, learns="which run of the job the sender has begun, if any, and from which steps it can go on"):
+    run: bytes  # (16,) or none
+    stages: Int32s  # (marks,)
+    items: Int32s  # (marks,)
+    nonce: bytes  # (16,)
+
+
+class Agreed(Message, disclosure=PUBLIC, learns="which run goes on, from which step, and the nonces that name a new one"):
+    run: bytes  # (16,)
+    stage: int
+    item: int
+    nonces: bytes  # (16,) of each party
+
+
+class Counted(Message, disclosure=PUBLIC, learns="how many messages the sender has sent to and received from it up to the agreed step"):
+    sent: int
+    received: int
+
+
+def decide(others: Sequence[Channel], own: bytes, marks: Sequence[Position], nonce: bytes) -> tuple[bytes, Position]:
+    """The guest's side; others: the channels to all other parties; own: the run that it has begun (b"" for none); nonce (16,): its own, drawn for this meeting."""
+    common, same, nonces = {START, *marks}, len(own) == RUN_ID, nonce
+    for channel in others:
+        standing = channel.recv(Standing)
+        theirs = {START, *map(Position, standing.stages.tolist(), standing.items.tolist())}
+        if len(standing.stages) != len(standing.items) or len(standing.run) not in (0, RUN_ID) or len(standing.nonce) != NONCE:
+            raise RemoteProtocolError(f"{channel.peer} does not say properly where it stands", party=channel.peer)
+        same = same and standing.run == own
+        common = {mark for mark in common if serves(theirs, mark)}
+        nonces += standing.nonce
+    run, position = (own, max(common)) if same else (named(nonces), START)
+    for channel in others:
+        channel.send(Agreed(run, *position, nonces))
+    return run, position
+
+
+def follow(guest: Channel, own: bytes, marks: Sequence[Position], nonce: bytes) -> tuple[bytes, Position]:
+    """Everybody else's side: the run, and this party's own mark to resume from.  nonce: as of `decide`."""
+    stages, items = (np.array([mark[k] for mark in marks], dtype=np.int32) for k in (0, 1))
+    guest.send(Standing(own, stages, items, nonce))
+    agreed = guest.recv(Agreed)
+    position = Position(agreed.stage, agreed.item)
+    if agreed.run != own and position == START:
+        nonces = [agreed.nonces[k : k + NONCE] for k in range(0, len(agreed.nonces), NONCE)]
+        if nonce not in nonces or agreed.run != named(agreed.nonces):
+            raise RemoteProtocolError(
+                f"{guest.peer} gives the new run a name that is not made of every party's nonce",
+                remedy=f"Check which software {guest.peer} runs: a name that is used again would not be counted on the budget",
+                party=guest.peer,
+            )
+        return agreed.run, START
+    mark = START if position == START else serves(marks, position) if agreed.run == own else None
+    if len(agreed.run) != RUN_ID or mark is None:
+        raise RemoteProtocolError(f"{guest.peer} wants to go on from a step that this party does not keep", party=guest.peer)
+    return agreed.run, mark
+
+
+def named(nonces: bytes) -> bytes:
+    """The name of a new run."""
+    return hashlib.sha256(b"vfl run|" + nonces).digest()[:RUN_ID]
+
+
+def compare(channels: Mapping[str, Channel], counts: Mapping[str, Count]) -> None:
+    """Raises LocalProtocolError unless both ends of every channel have counted the same up to the agreed mark; `counts` are this party's there."""
+    for peer in sorted(channels):
+        channels[peer].send(Counted(counts[peer].sent, counts[peer].received))
+    for peer in sorted(channels):
+        theirs = channels[peer].recv(Counted)
+        if (theirs.sent, theirs.received) != (counts[peer].received, counts[peer].sent):
+            raise LocalProtocolError(
+                f"{peer} and this party count their messages differently at the step from which the run should go on",
+                remedy="Start all parties anew with --fresh, and report this",
+                party=peer,
+            )

@@ -1,0 +1,1 @@
+"""The notebook's view: tables of one process, trained as between institutions."""

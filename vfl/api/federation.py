@@ -1,0 +1,314 @@
+"""All parties in one process, for notebooks and tests: the same role functions, messages and encryption as between institutions."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, overload
+
+import pandas as pd
+
+from protocols.channel import Tap
+from protocols.cipher import Scheme
+from protocols.errors import ConfigError, DataError
+from protocols.randomness import Randomness
+from protocols.session import Observer, Roles
+from vfl.api.search import FederatedSearch, GridSearchCV
+from vfl.data import KeyLists, Table, key_lists, rules, table_from_frame
+from vfl.models.estimators import BoostedTrees, Regression
+from vfl.models.regression import joint as regression
+from vfl.models.regression.joint import FederatedModel
+from vfl.models.scorecard import joint as federated
+from vfl.models.scorecard.estimator import Scorecard
+from vfl.models.scorecard.joint import FederatedScorecard
+from vfl.models.splitting import Split
+from vfl.models.trees import joint as trees
+from vfl.models.trees.joint import FederatedTrees
+from vfl.preprocessing import Preprocessing
+from vfl.schema.parameters import check_hosts, paillier
+from vfl.steps.search import Searched
+
+GUEST, ARBITER = "guest", "arbiter"
+
+
+class Federation:
+    """The parties of a joint model and their tables; make one with `Federation.local`."""
+
+    def __init__(
+        self,
+        tables: dict[str, Table],
+        keys: KeyLists,
+        label: str,
+        normalise: Mapping[str, str],
+        min_intersection: int,
+        cipher: Scheme | None,
+        duplicates: str = "error",
+        reveal: tuple[str, ...] = (),
+    ) -> None:
+        self._duplicates, self._reveal = duplicates, reveal
+        self._tables, self._keys, self._label, self._normalise = tables, keys, label, normalise
+        self._min_intersection, self._cipher = min_intersection, cipher
+        self.roles = Roles(GUEST, tuple(p for p in tables if p != GUEST), ARBITER)
+
+    @classmethod
+    def local(
+        cls,
+        guest: pd.DataFrame,
+        hosts: Mapping[str, pd.DataFrame],
+        on: str | Sequence[str] | Sequence[Sequence[str]],
+        label: str,
+        *,
+        normalise: str | Mapping[str, str] = "text",
+        duplicates: str = "error",
+        sample_weight: str | None = None,
+        date: str | None = None,
+        min_intersection: int = 1,
+        cipher: Scheme | None = None,
+        reveal: Sequence[str] = (),
+    ) -> Federation:
+        """guest: id column(s), label, own features; hosts: by name, id column(s) and features.  All other columns are features;
+        texts, and columns of pandas' category type (codes 1 to 9, say), are categories, for the models that take such.
+
+        on: the id column, several that make one key, or a list of such lists: keys that are tried in order.  normalise: how ids are compared, one
+        normaliser for all columns or one by column ("text", "digits", "exact", "email", "date", "date:%d/%m/%Y", "e164:GB").
+        duplicates: of rows with one id, "error" refuses the table, "first" keeps the first.  sample_weight: the guest's column of weights of the rows, above 0.
+        date: the guest's column of days, for `vfl.Split(out_of_time=...)`; they never leave.
+        cipher: replaces Paillier (`protocols.cipher.Identity()` measures a run without encryption).
+        reveal: whose final weights of regressions and scorecards are revealed to their owner, out of "guest" and "hosts": `coef_` and points need them.  Without, they
+        stay shared between each party and the arbiter, and the model scores rows all the same.  A host's weights tell it something of the labels, the more the
+        fewer rows there are per weight (docs/threat-model.md).
+        Raises ConfigError, and DataError for what is wrong in a table whatever is fitted; what the label must hold, and whether columns may miss values,
+        depends on the estimator, so `fit` checks it, before anything is sent.
+        """
+        keys = key_lists((on,) if isinstance(on, str) else on)
+        by_column = rules(keys, normalise)
+        check_hosts(hosts)
+        if duplicates not in ("error", "first"):
+            raise ConfigError(f"duplicates = {duplicates!r} is not possible", remedy='duplicates is "error" or "first"')
+        if sample_weight is not None and not isinstance(sample_weight, str):
+            raise ConfigError(
+                "sample_weight is the name of a column of the guest's table", remedy="Put the weights into a column of it, and name that"
+            )
+        if date is not None and not isinstance(date, str):
+            raise ConfigError("date is the name of a column of the guest's table", remedy="Put the days into a column of it, and name that")
+        if isinstance(reveal, str) or not set(reveal) <= {"guest", "hosts"}:
+            raise ConfigError(f"reveal = {reveal!r} is not possible", remedy='reveal is empty, or lists "guest", "hosts" or both')
+        for name in hosts:
+            if isinstance(hosts[name], pd.DataFrame) and label in hosts[name].columns:
+                what = f"{name}: the table has a column '{label}', as the guest's label is called"
+                raise DataError(what, remedy="Remove it if it is the label, which only the guest holds; else rename it", party=name)
+        tables = {
+            GUEST: _table(
+                guest, GUEST, keys, by_column, label, missing=True, texts=None, duplicates=duplicates, weights=sample_weight, date=date
+            )
+        }
+        tables |= {
+            name: _table(frame, name, keys, by_column, None, missing=True, texts=None, duplicates=duplicates)
+            for name, frame in hosts.items()
+        }
+        told = tuple(who for who in ("guest", "hosts") if who in reveal)
+        return cls(tables, keys, label, by_column, min_intersection, cipher, duplicates, told)
+
+    @overload
+    def fit(
+        self,
+        estimator: Regression,
+        *,
+        preprocess: Preprocessing | None = ...,
+        taps: Mapping[str, Sequence[Tap]] | None = ...,
+        observers: Mapping[str, Observer] | None = ...,
+        randomness: Mapping[str, Randomness] | None = ...,
+        split: Split | None = ...,
+    ) -> FederatedModel: ...
+    @overload
+    def fit(
+        self,
+        estimator: BoostedTrees,
+        *,
+        taps: Mapping[str, Sequence[Tap]] | None = ...,
+        observers: Mapping[str, Observer] | None = ...,
+        randomness: Mapping[str, Randomness] | None = ...,
+        split: Split | None = ...,
+        init_model: FederatedTrees | None = ...,
+    ) -> FederatedTrees: ...
+    @overload
+    def fit(
+        self,
+        estimator: Scorecard,
+        *,
+        taps: Mapping[str, Sequence[Tap]] | None = ...,
+        observers: Mapping[str, Observer] | None = ...,
+        randomness: Mapping[str, Randomness] | None = ...,
+        split: Split | None = ...,
+    ) -> FederatedScorecard: ...
+    @overload
+    def fit(
+        self,
+        estimator: GridSearchCV,
+        *,
+        preprocess: Preprocessing | None = ...,
+        taps: Mapping[str, Sequence[Tap]] | None = ...,
+        observers: Mapping[str, Observer] | None = ...,
+        randomness: Mapping[str, Randomness] | None = ...,
+        split: Split | None = ...,
+    ) -> FederatedSearch[Any]: ...
+    def fit(
+        self,
+        estimator: Regression | BoostedTrees | Scorecard | GridSearchCV,
+        *,
+        preprocess: Preprocessing | None = None,
+        taps: Mapping[str, Sequence[Tap]] | None = None,
+        observers: Mapping[str, Observer] | None = None,
+        randomness: Mapping[str, Randomness] | None = None,
+        init_model: FederatedTrees | None = None,
+        split: Split | None = None,
+    ) -> FederatedModel | FederatedTrees | FederatedScorecard | FederatedSearch[Any]:
+        """Aligns, trains and returns the model, or what a `GridSearchCV` found: on all common rows, or on those that `split` does not hold out; then
+        `model.reports_` says, by party, what the held-out ones tell.  taps and observers watch a party's channels and progress.
+
+        preprocess: of a regression, what every party does to its own columns before they are standardised; trees and scorecards bin columns themselves.
+        init_model: boosted trees to which more are added, on the same or other rows with the same columns; n_estimators counts the rounds of both.
+        """
+        if split is not None and not isinstance(split, Split):
+            raise ConfigError(f"split is a {type(split).__name__}", remedy="Pass vfl.Split(...), or leave it out")
+        if split is not None and split.out_of_time is not None and self._tables[GUEST].date is None:
+            raise ConfigError(
+                "split has out_of_time, and the guest no dates", remedy='Name their column: Federation.local(..., date="opened")'
+            )
+        grid = estimator if isinstance(estimator, GridSearchCV) else None
+        if init_model is not None and not isinstance(estimator, BoostedTrees):
+            raise ConfigError(
+                f"{type(estimator).__name__} cannot continue a model", remedy="Only boosted trees can: leave init_model out and train anew"
+            )
+        if preprocess is not None and not isinstance(preprocess, Preprocessing):
+            raise ConfigError(f"preprocess is a {type(preprocess).__name__}", remedy="Pass vfl.Preprocessing(...), or leave it out")
+        if isinstance(estimator, GridSearchCV):
+            estimator = estimator.estimator
+            if preprocess is not None and preprocess.bins_by_label:
+                why = "bins that folds share would tell sums over fewer rows than min_bin_rows"
+                raise ConfigError(f"a search cannot bin columns by the label: {why}", remedy='Use encode = "onehot" or "quantile"')
+        if preprocess is not None and isinstance(estimator, BoostedTrees | Scorecard):
+            raise ConfigError(f"{type(estimator).__name__} bins every column itself: preprocess would do nothing", remedy="Leave it out")
+        if isinstance(estimator, Scorecard):
+            if self._tables[GUEST].weight is not None:
+                raise ConfigError("a scorecard takes no weights of rows", remedy="Make the federation without sample_weight")
+            return federated.fit(
+                {party: table.for_model("binary", missing=True, texts=True) for party, table in self._tables.items()},
+                self.roles,
+                estimator,
+                self._cipher or paillier(estimator.key_bits),
+                self._read_texts,
+                min_intersection=self._min_intersection,
+                keys=self._keys,
+                taps=taps,
+                observers=observers,
+                randomness=randomness,
+                split=split,
+                reveal=self._reveal,
+            )
+        if isinstance(estimator, BoostedTrees):
+            return _with(
+                grid,
+                *trees.fit(
+                    self._tables,
+                    self.roles,
+                    estimator,
+                    self._cipher or paillier(estimator.key_bits),
+                    self._read_texts,
+                    min_intersection=self._min_intersection,
+                    keys=self._keys,
+                    taps=taps,
+                    observers=observers,
+                    randomness=randomness,
+                    split=split,
+                    init_model=init_model,
+                    grid=grid,
+                ),
+            )
+        if not isinstance(estimator, Regression):
+            remedy = "Pass an estimator of vfl, such as vfl.LogisticRegression()"
+            raise ConfigError(f"fit takes an estimator, not a {type(estimator).__name__}", remedy=remedy)
+        missing, texts = (preprocess.takes_missing, preprocess.takes_texts) if preprocess is not None else (False, False)
+        return _with(
+            grid,
+            *regression.fit(
+                {party: table.for_model(estimator.objective, missing=missing, texts=texts) for party, table in self._tables.items()},
+                self.roles,
+                estimator,
+                self._cipher or paillier(estimator.key_bits),
+                self._read if preprocess is None else self._read_texts,
+                preprocess=preprocess,
+                label=self._label,
+                min_intersection=self._min_intersection,
+                keys=self._keys,
+                taps=taps,
+                observers=observers,
+                randomness=randomness,
+                split=split,
+                grid=grid,
+                reveal=self._reveal,
+            ),
+        )
+
+    def _read(self, frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str] = ()) -> Table:
+        """A party's table of new rows; none of its columns holds texts."""
+        return _table(frame, party, self._keys, self._normalise, None, columns, duplicates=self._duplicates_of(party))
+
+    def _read_texts(self, frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str]) -> Table:
+        """The same with columns of texts and missing values; warns of columns without any value."""
+        table = _table(
+            frame, party, self._keys, self._normalise, None, columns, missing=True, texts=texts, duplicates=self._duplicates_of(party)
+        )
+        for name in table.all_missing:
+            warnings.warn(f"{party}: column '{name}': every value is missing in the new rows", UserWarning, stacklevel=4)
+        return table
+
+    def _duplicates_of(self, party: str) -> str:
+        """No row that the guest wants scored is dropped."""
+        return "error" if party == GUEST else self._duplicates
+
+    def __repr__(self) -> str:
+        return f"Federation(guest: {len(self._tables[GUEST].ids)} rows, hosts: {', '.join(self.roles.hosts)})"
+
+
+M = TypeVar("M")
+
+
+def _with(grid: GridSearchCV | None, model: M, found: Searched | None) -> M | FederatedSearch[M]:
+    """The model, or of a search what it found."""
+    return model if grid is None or found is None else FederatedSearch(grid, model, found)
+
+
+def _table(
+    frame: pd.DataFrame,
+    party: str,
+    keys: KeyLists,
+    normalise: Mapping[str, str],
+    label: str | None,
+    columns: Sequence[str] | None = None,
+    missing: bool = False,
+    texts: Sequence[str] | None = (),
+    *,
+    duplicates: str = "error",
+    weights: str | None = None,
+    date: str | None = None,
+) -> Table:
+    """A party's table with `columns`, or every column but keys and label, as features; missing: whether these may miss values; texts: those of categories."""
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"{party}: the table is a {type(frame).__name__}", remedy="Pass a pandas.DataFrame", party=party)
+    return table_from_frame(
+        frame,
+        party=party,
+        keys=keys,
+        normalise=normalise,
+        duplicates=duplicates,
+        label=label,
+        columns=columns,
+        need_label=label is not None,
+        need_features=party != GUEST,
+        objective=None,
+        missing=missing,
+        texts=texts,
+        weights=weights,
+        date=date,
+    )

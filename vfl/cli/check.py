@@ -1,0 +1,111 @@
+"""`vfl check`: everything that can be found out about a job before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from protocols.errors import ConfigError
+from vfl.cli.show import print_permits
+from vfl.cost import estimate
+from vfl.job import AlignmentJob, Job, Party, cautions, load_agreement, load_party, searched
+from vfl.job.opened import rows_taken
+from vfl.job.policy import bounds_told
+from vfl.models.registry import kind_of
+from vfl.run import align as alignment_run
+from vfl.run.preflight import look_at, usual_passes
+from vfl.run.recovery import budget_of
+from vfl.run.train import prepare
+
+MOST_ROWS_LOG2 = 40
+
+
+def print_check(job_file: Path, party_file: Path, console: Console) -> None:
+    """Runs every check and says what the job would do and disclose.  Raises the error that `vfl run` would raise."""
+    agreement, party = load_agreement(job_file), load_party(party_file)
+    if isinstance(agreement, Job):
+        _print_check(agreement, party, console)
+    else:
+        _print_alignment_check(agreement, party, console)
+
+
+def carries(job: Job, rows: int) -> None:
+    """Raises ConfigError unless the key has the head-room for so many common rows, whichever candidate is trained."""
+    for one in job.candidates:
+        kind_of(one).carries(one, rows)
+
+
+def carried(job: Job) -> int:
+    """The most common rows, a power of two, that the key has head-room for: the same at every party.  Raises ConfigError if not even the least are carried."""
+    least = job.align.min_intersection
+    carries(job, least)
+    found = least
+    for rows in (1 << k for k in range(MOST_ROWS_LOG2 + 1)):
+        if rows > least:
+            try:
+                carries(job, rows)
+            except ConfigError:
+                break
+            found = rows
+    return found
+
+
+def _print_check(job: Job, party: Party, console: Console) -> None:
+    ready = prepare(job, party)
+    budget, peers = budget_of(ready, "run"), job.parties.peers_of(party.name)
+    budget.check(peers)
+    kind, most = kind_of(job), carried(job)
+    told = cautions(job, party) + (look_at(job, ready.table, most) if ready.table else []) + [ready.caution] * bool(ready.caution)
+    facts = {
+        **_named(job, party),
+        **kind.described(job),
+        **searched.described(job),
+        "head-room": f"the key carries sums over up to {most:,} common rows",
+    }
+    if ready.table:
+        facts["table"] = f"{len(ready.table):,} rows, {ready.table.features.shape[1]} columns" + (
+            ", and the label" if ready.table.label is not None else ""
+        )
+    planned = next((one for one in job.candidates if getattr(one.model, "max_iter", None) == "auto"), None)
+    passes = usual_passes(planned, ready.table) if ready.table and planned else None
+    if passes:
+        facts["passes"] = f"about {passes}, by these labels: the common rows decide"
+    facts["time"] = estimate.told(job, (len(ready.table), ready.table.features.shape[1]) if ready.table else None, passes)
+    _print(facts, job, bounds_told(job, party.policy) + rows_taken(job, party) + budget.explained(peers, ready.table), told, console)
+
+
+def _print_alignment_check(job: AlignmentJob, party: Party, console: Console) -> None:
+    ready = alignment_run.prepare(job, party)
+    facts = _named(job, party)
+    if ready.ids is not None:
+        facts["table"] = f"{ready.rows:,} rows, {len(ready.ids[0]):,} of them with an id of their own"
+    facts["time"] = estimate.told_of_alignment(job, None if ready.ids is None else len(ready.ids[0]))
+    budget = budget_of(ready, "align")
+    budget.check(ready.peers)
+    _print(facts, job, bounds_told(job, party.policy) + budget.explained(ready.peers, None), cautions(job, party), console)
+
+
+def _named(job: Job | AlignmentJob, party: Party) -> dict[str, str]:
+    return {
+        "job": f"{job.name}, digest {job.digest.hex()[:16]}...: every party must see the same (vfl job digest)",
+        "this party": f"{party.name}, the {party.role}",
+    }
+
+
+def _print(facts: Mapping[str, str], job: Job | AlignmentJob, bounds: Sequence[str], told: Sequence[str], console: Console) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, text in facts.items():
+        table.add_row(f"[bold]{name}[/]", escape(text))
+    console.print(table)
+    console.print("\n[bold]What this job discloses[/], all of it allowed by this party's policy:")
+    print_permits(job, console)
+    console.print("\n[bold]What this party's policy bounds[/]:")
+    for sentence in bounds:
+        console.print(f"  - {escape(sentence)}", highlight=False)
+    for caution in told:
+        console.print(f"[yellow]caution[/]: {escape(caution)}", highlight=False)
+    console.print("\n[green]Ready.[/] Nothing was sent.")

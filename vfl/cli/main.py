@@ -1,0 +1,340 @@
+"""The command line: what an institution types.
+
+Exit codes: 0 done, 2 usage or ConfigError, 3 DataError, 4 TransportError, 5 ProtocolError or CryptoError, 6 DisclosureRefused, 7 ModelError, 1 a bug,
+130 stopped on request.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from vfl.cli.files import job_app, ledger_app, model_app
+from vfl.screen.arguments import ConnectTimeout, Fresh, InOrderOfUse, JobFile, ModelKind, PartyFile, ProgressKind, Role, RunFolder, say
+from vfl.screen.errors import finish, stoppable
+from vfl.screen.examples import examples
+from vfl.testing.chaos.commands import chaos_app
+
+app = typer.Typer(
+    name="vfl",
+    cls=InOrderOfUse,
+    help="Vertical federated learning: align customer ids privately, train joint risk models under encryption.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(job_app, name="job")
+app.add_typer(ledger_app, name="ledger")
+app.add_typer(model_app, name="model")
+app.add_typer(chaos_app, name="chaos")
+
+
+def show_version(asked: bool) -> None:
+    if asked:
+        from vfl import __version__
+
+        say(f"vfl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog=examples("demo"))
+def demo(
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help='"breast" (real, two clinics; needs scikit-learn, the default where it is installed), '
+            '"credit-sim" (generated bank and telecom) or a CSV file.',
+            show_default=False,
+        ),
+    ] = None,
+    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="With a CSV file: the label's column.")] = None,
+    guest: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN,...", help="With a CSV file: the guest's columns, separated by commas; the partner gets the rest."),
+    ] = None,
+    rows: Annotated[int, typer.Option(metavar="N", min=200, help="With credit-sim: how many customers.")] = 2000,
+    key_bits: Annotated[int, typer.Option(metavar="BITS", help="Size of the arbiter's Paillier key: 2048, 3072 or 4096.")] = 3072,
+    passes: Annotated[int, typer.Option(metavar="N", min=5, help="Passes over the rows.")] = 100,
+    folder: Annotated[
+        Path, typer.Option("--dir", metavar="FOLDER", help="Where the parties' folders go; an earlier demo there is replaced.")
+    ] = Path("demo-run"),
+) -> None:
+    """See it work: three parties on this machine.
+
+    Three institutions as three processes: they align, train, score and report, through the same files and commands that institutions use.
+    """
+    from vfl.demo.run import Options, default_data, run_demo
+
+    columns = [c.strip() for c in guest.split(",")] if guest else None
+    run_demo(Options(data or default_data(), label, columns, rows, key_bits, passes, folder), Console(emoji=False))
+
+
+@app.command(epilog=examples("init"))
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The new party's folder.", show_default=False)],
+    role: Annotated[
+        Role, typer.Option(help="guest: has the labels; host: has further columns; arbiter: has the key, no data.", show_default=False)
+    ],
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="This party's name in job files: small letters, digits and hyphens.", show_default=False)
+    ],
+    kind: ModelKind = "logistic-regression",
+    encrypt_key: Annotated[
+        bool,
+        typer.Option("--encrypt-key", help="Encrypt the key's file: passphrase from VFL_KEY_PASSPHRASE, or asked for at the terminal."),
+    ] = False,
+) -> None:
+    """Make this party's folder: key, certificate, party.toml.
+
+    Its policy allows what jobs of one kind of model reveal, and nothing else.
+    """
+    from vfl.job.setup import init_party
+
+    identity = init_party(folder, role.value, name, encrypt=encrypt_key, kind=kind)
+    say(f"{folder / 'party.toml'}: fill in what the comments ask for")
+    say(f"{identity.certificate_path}: give this file to your partners; its fingerprint, to compare by phone:")
+    say(f"  {identity.fingerprint()}")
+
+
+@app.command(epilog=examples("trust"))
+def trust(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="This party's folder.", show_default=False)],
+    certificate: Annotated[
+        Path, typer.Argument(metavar="CERT.pem", help="The peer's certificate, as it handed it over.", show_default=False)
+    ],
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS:PORT", help="Where the peer listens, if this party dials it.", show_default=False)
+    ] = None,
+) -> None:
+    """Pin a peer's certificate; shows its fingerprint.
+
+    Compare the fingerprint with the peer by phone before the first run.
+    """
+    from vfl.job.setup import trust_peer
+
+    name, fingerprint = trust_peer(folder, certificate, address)
+    say(f"{name} is pinned. Compare this fingerprint with {name} by phone before the first run:")
+    say(f"  {fingerprint}")
+
+
+@app.command(epilog=examples("check"))
+def check(job: JobFile, party: PartyFile) -> None:
+    """Dry run: what would be disclosed; nothing is sent.
+
+    Goes through job, party file, policy, table and head-room, and ends as `vfl run` would if one of them is wrong.
+    """
+    from vfl.cli.check import print_check
+
+    print_check(job, party, Console(emoji=False))
+
+
+@app.command(epilog=examples("run"))
+def run(
+    job: JobFile,
+    party: PartyFile,
+    fresh: Fresh = False,
+    connect_timeout: ConnectTimeout = 600.0,
+    progress: ProgressKind = "bar",
+) -> None:
+    """Take part in a job: align, train, score.
+
+    Every party runs this with the same job file; the order of starting does not matter.  A run that was interrupted goes on where it was.
+    """
+    from vfl.job import load_job, load_party
+    from vfl.run.train import prepare
+    from vfl.run.train import run as run_party
+    from vfl.screen.progress import watching
+
+    console = Console(stderr=True, emoji=False)
+    ready = prepare(load_job(job), load_party(party))
+    with stoppable(console), watching(progress, console) as watch:
+        folder = run_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
+    if progress == "bar":
+        from vfl.report import read_report
+        from vfl.report.terminal import print_summary
+
+        print_summary(read_report(folder), Console(emoji=False), folder)
+    else:
+        say(f"report: {folder / 'report.json'}")
+
+
+@app.command(epilog=examples("predict"))
+def predict(
+    job: JobFile,
+    party: PartyFile,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL", help="This party's model folder, RUN/model; the arbiter's too, unless it keeps none.", show_default=False
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The new table: .csv or .parquet; without it, the source in the party file.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Guest: the file for the scores; without it, RUN/scores.csv.", show_default=False)
+    ] = None,
+    fresh: Fresh = False,
+    connect_timeout: ConnectTimeout = 600.0,
+    progress: ProgressKind = "bar",
+) -> None:
+    """Score new rows with a joint model.
+
+    Every party that holds a part of it runs this, data parties with their own new tables: the arbiter too, which holds shares of the weights, unless the job revealed
+    all weights, or the leaf values of sealed trees; with two or more hosts in any case.  The guest gets the scores.
+    A prediction that was interrupted goes on where it was.
+    """
+    from vfl.job import load_job, load_party
+    from vfl.run.predict import predict as predict_party
+    from vfl.run.predict import prepare
+    from vfl.screen.progress import watching
+
+    console = Console(stderr=True, emoji=False)
+    scoring = prepare(load_job(job), load_party(party), model, data, out)
+    for caution in scoring.cautions:
+        console.print(f"[yellow]caution[/]: {escape(caution)}", highlight=False)
+    with stoppable(console), watching(progress, console) as watch:
+        folder, file, scored = predict_party(scoring, watch, connect_timeout=connect_timeout, fresh=fresh)
+    if file is not None and scoring.ids is not None:
+        rows = len(scoring.ids)
+        say(f"{scored:,} of {rows:,} rows are scored; the score of the other {rows - scored:,}, which not all parties know, is empty")
+        say(f"scores: {file}")
+    say(f"report: {folder / 'report.json'}")
+
+
+@app.command(epilog=examples("monitor"))
+def monitor(
+    party: PartyFile,
+    model: Annotated[Path, typer.Option(metavar="MODEL", help="This party's model folder, RUN/model.", show_default=False)],
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The new table: .csv or .parquet; without it, the source in the party file.", show_default=False),
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(metavar="SCORES.csv", help="Guest: the scores of vfl predict, to compare them too.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the numbers to a .json or .csv file.", show_default=False)
+    ] = None,
+) -> None:
+    """Hold a new table against the training rows.
+
+    Each party for its own columns, alone: nothing is sent.  The population stability index (PSI) of each column, and of the guest's scores.
+    """
+    from vfl.cli.monitor import monitor as monitor_party
+    from vfl.cli.monitor import print_monitor, write_monitor
+    from vfl.job import load_party
+
+    found = monitor_party(load_party(party), model, data, scores)
+    if out is not None:
+        write_monitor(found, out)
+    print_monitor(found, Console(emoji=False))
+
+
+@app.command(epilog=examples("align"))
+def align(
+    job: JobFile,
+    party: PartyFile,
+    format: Annotated[
+        str | None,
+        typer.Option(metavar="FORMAT", help='"parquet" or "csv"; without it, Parquet where pyarrow is installed.', show_default=False),
+    ] = None,
+    fresh: Fresh = False,
+    connect_timeout: ConnectTimeout = 600.0,
+    progress: ProgressKind = "bar",
+) -> None:
+    """Align ids alone: which own rows all parties have in common.
+
+    Writes this party's own common rows, in an order that all parties share, and a match-rate report.  With one host no arbiter is needed.
+    An alignment that was interrupted goes on where it was.
+    """
+    from vfl.job import load_agreement, load_party
+    from vfl.run.align import align as align_party
+    from vfl.run.align import prepare, print_report
+    from vfl.screen.progress import watching
+
+    console = Console(stderr=True, emoji=False)
+    ready = prepare(load_agreement(job), load_party(party), format)
+    with stoppable(console), watching(progress, console) as watch:
+        folder, found = align_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
+    if found is not None:
+        print_report(found, Console(emoji=False))
+    say(f"report: {folder / 'alignment.json'}")
+
+
+@app.command(epilog=examples("report"))
+def report(
+    run: RunFolder,
+    cutoff: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SCORE",
+            min=0,
+            max=1,
+            help="Guest: show the confusion matrix where rows of this score or more are flagged.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Show a run's results; writes its page anew."""
+    from vfl.cli.show import print_report
+
+    print_report(run, Console(emoji=False), cutoff)
+
+
+@app.command(epilog=examples("bench"))
+def bench(
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Large tables, long sweeps, other models, network namespaces: some forty minutes on two quiet cores."),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="For overhead.json and overhead.html; without it, benchmarks/results where that is, else the current folder.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print overhead.json instead of the tables.")] = False,
+    compare: Annotated[
+        Path | None, typer.Option(metavar="OLD.json", help="An older overhead.json: says what costs more now.", show_default=False)
+    ] = None,
+    peers_python: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PYTHON", help="A Python that has the other libraries, so that they need not be beside this one.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Measure what encryption costs on this machine.
+
+    The same regression and the same trees centralised, in the clear, under Paillier and by other libraries; made-up tables, nothing is sent.  In about two minutes.
+    """
+    from vfl.bench.command import bench as measure
+
+    measure(full, out, as_json, compare, peers_python, Console(emoji=False))
+
+
+def main() -> None:
+    """Entry point."""
+    finish(lambda: app(prog_name="vfl"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Has a new table moved away from the one that a model was trained on?  `vfl monitor`: one party alone, nothing is sent."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from protocols.errors import ConfigError, DataError, ModelError
+from vfl.data import read_source
+from vfl.data.cells import guarded
+from vfl.data.columns import text
+from vfl.job import Party
+from vfl.models.baseline import Baseline, compare, load_baseline
+from vfl.report.words import number, percent
+from vfl.run.predict import new_data
+from vfl.storage.files import write_private
+
+COLOUR = {"stable": "green", "watch": "yellow", "shifted": "red", None: "dim"}
+SAYS = {"stable": "as in training", "watch": "look at it", "shifted": "another population: check the model", None: "no row"}
+NUMBERS = ("column", "psi", "mark", "rows", "missing_before", "missing")
+
+
+def monitor(party: Party, model: Path, source: str | None = None, scores: Path | None = None) -> dict[str, Any]:
+    """A new table against the training rows of the model part in the folder `model`: as `vfl.models.baseline.compare`.
+
+    source: replaces that of the party file; scores: the guest's file of `vfl predict`.  Raises ConfigError, DataError (a column is missing),
+    ModelError (another party's part, no baseline).
+    """
+    data = new_data(party, source)
+    if data is None:
+        raise ConfigError(f"{party.name}: the arbiter has no data", remedy="Let the guest and the hosts monitor their own tables")
+    baseline = load_baseline(model)
+    if baseline.party != party.name:
+        raise ModelError(f"{model} is the part of another party", expected=party.name, found=baseline.party, remedy="Name this party's own")
+    if scores is not None and baseline.score is None:
+        raise ConfigError(
+            f"{party.name}: this model part knows no scores",
+            remedy="Leave --scores out: only the guest of a job with held-out rows has them",
+        )
+    frame = read_source(data.source, data.query, only=list(baseline.columns))
+    if not len(frame):
+        raise DataError(f"{party.name}: the table has no rows", remedy="Check the source and the query", party=party.name)
+    return compare(baseline, _coded(frame, baseline), None if scores is None else _scores(scores))
+
+
+def _coded(frame: pd.DataFrame, baseline: Baseline) -> pd.DataFrame:
+    """Codes as the texts that they were in training."""
+    known = {c: r for c, r in baseline.columns.items() if c in frame.columns and r.values and isinstance(r.values[0], str)}
+    numbers = np.arange(1, len(frame) + 1)
+    return frame.assign(**{c: text(frame[c], baseline.party, c, numbers) for c in known})
+
+
+def _scores(path: Path) -> Any:
+    frame = read_source(path, only=["score"])
+    if "score" not in frame.columns:
+        raise DataError(f"{path}: has no column 'score'", remedy="Give the scores.csv of vfl predict")
+    return frame["score"]
+
+
+def print_monitor(found: dict[str, Any], console: Console) -> None:
+    """A line for each column, the most moved first."""
+    table = Table(title="Against the training rows", title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False)
+    for name in ("", "PSI", "", "missing then", "missing now", "rows now"):
+        table.add_column(name, justify="right" if name else "left", overflow="fold")
+    lines = sorted(found["columns"], key=lambda line: -(line["psi"] or 0.0))
+    for line in [*([found["score"]] if found["score"] else []), *lines]:
+        colour = COLOUR[line["mark"]]
+        table.add_row(
+            escape(line["column"]),
+            f"[{colour}]{number(line['psi'], 3)}[/]",
+            f"[{colour}]{SAYS[line['mark']]}[/]",
+            percent(line["missing_before"]),
+            percent(line["missing"]),
+            number(line["rows"]),
+        )
+    console.print(table)
+    console.print("\nPSI below 0.1: stable; from 0.25: shifted.", highlight=False)
+
+
+def write_monitor(found: dict[str, Any], out: Path) -> None:
+    """All numbers as .json, or a line for each column as .csv.  Mode 0600: edges of bins are values of single rows.  Raises ConfigError: another suffix, not writable."""
+    if out.suffix.lower() == ".json":
+        text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    elif out.suffix.lower() == ".csv":
+        file = io.StringIO()
+        writer = csv.DictWriter(file, NUMBERS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        lines = [*found["columns"], *([found["score"]] if found["score"] else [])]
+        writer.writerows({name: guarded(cell) for name, cell in line.items()} for line in lines)
+        text = file.getvalue()
+    else:
+        raise ConfigError(f"{out}: is neither .json nor .csv", remedy="Name the file accordingly")
+    try:
+        write_private(out, text.encode())
+    except OSError as error:
+        raise ConfigError(
+            f"{out} cannot be written ({error.strerror})", remedy="Name a file in a folder that this account may write"
+        ) from None

@@ -1,0 +1,155 @@
+"""What `vfl check` says of a job's time: the cost model with two times measured now, for this party's table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from protocols.glm.plan import rows_log2
+from vfl.bench.environment import cores
+from vfl.bench.jobs import Workload
+from vfl.cost import cost
+from vfl.cost.machine import Machine
+from vfl.cost.network import NETWORKS, Network
+from vfl.job import Job
+from vfl.job.job import Agreement
+from vfl.models.regression.kind import plan_of
+from vfl.models.regression.section import LinearRegression, LogisticRegression, PoissonRegression, Regression
+from vfl.models.scorecard.section import Scorecard
+from vfl.models.section import BoostedTrees
+from vfl.report import words
+
+ROWS, COLUMNS, PASSES = 10_000, 20, 100  # a table, to the arbiter, which has none; passes, to those who cannot tell how many are planned
+
+
+def workload(job: Job, rows: int, columns: int, passes: int | None = None) -> Workload:
+    """The job at its largest: all `rows` common to all, every data party with as many columns as this one; passes: planned ones, where the job leaves them to that."""
+    model, hosts = job.model, len(job.parties.hosts)
+    trained = max(1, round(rows * (1 - job.split.test)))
+    size: dict[str, Any] = {"guest_columns": columns, "host_columns": (columns or COLUMNS) * hosts, "hosts": hosts}
+    if isinstance(model, Regression | Scorecard):
+        size["passes"] = model.max_iter if isinstance(model.max_iter, int) else passes or PASSES
+    if isinstance(model, Regression) and model.stops:
+        size["passes"] += size["passes"] // model.n_iter_no_change  # a look at the loss is a pass without its gradients
+    match model:
+        case BoostedTrees():
+            trees = (model.n_estimators - model.guest_only_trees) * model.num_class
+            shape: dict[str, Any] = {"trees": trees, "depth": model.max_depth, "bins": model.max_bin}
+            shape |= {"membership": model.membership, "classes": max(2, model.num_class)}
+            return Workload("trees", max(1, round(trained * (1 - model.validation))), **size, **shape)
+        case LogisticRegression():
+            binned = job.preprocess is not None and job.preprocess.steps.bins_by_label
+            weighted = model.sample_weight or model.class_weight is not None
+            chosen: dict[str, Any] = {"link": model.link, "classes": model.num_class, "weighted": weighted}
+            return Workload("scorecard" if binned else "logistic", trained, **size, **chosen)
+        case LinearRegression():
+            return Workload("linear", trained, **size, weighted=model.sample_weight)
+        case PoissonRegression():
+            return Workload("poisson", trained, **size, weighted=model.sample_weight or model.exposure)
+        case Scorecard():
+            return Workload("scorecard", trained, **size, link=model.link)
+
+
+def may_be_less(job: Job) -> bool:
+    """Whether the training may end early, use a part of rows or columns, or have a part of its rounds already."""
+    return bool(job.split.cut_off) or any(_may_be_less(one.model) for one in job.candidates)
+
+
+def _may_be_less(model: Any) -> bool:
+    if isinstance(model, BoostedTrees):
+        sampled = model.top_rate > 0 or model.subsample < 1 or (model.colsample_bytree < 1 and model.membership == "open")
+        return sampled or model.early_stopping_rounds > 0 or model.continue_from is not None
+    return isinstance(model, Regression) and model.stops
+
+
+def times(job: Job, rows: int, columns: int, passes: int | None = None) -> dict[Network, float]:
+    """Seconds on each network, every party on a machine like this one: of the alignment by every key, and of the training; of a search, of every fold of every
+    candidate, and the longest of these once more on all rows.  Measures for about a second."""
+    bits, cv = job.crypto.key_bits, job.search.cv if job.search is not None else 0
+    machine, inside = Machine.measured(bits), max(1, rows * (cv - 1) // max(1, cv))
+
+    def training(one: Job, network: Network, common: int) -> float:
+        work = workload(one, common, columns, passes)
+        parts = in_batches(work, _batches(one, work.rows))
+        return sum(sign * cost.part_seconds(part, bits, machine, network, cores()) for sign, part in parts)
+
+    return {
+        network: _alignment_seconds(job, rows, machine, network)
+        + cv * sum(training(one, network, inside) for one in job.candidates if cv)
+        + max(training(one, network, rows) for one in job.candidates)
+        for network in NETWORKS
+    }
+
+
+def _alignment_seconds(job: Agreement, rows: int, machine: Machine, network: Network) -> float:
+    """By every key, if all `rows` are common to all."""
+    work = Workload("alignment", rows, hosts=len(job.parties.hosts))
+    return len(job.align.keys) * cost.part_seconds(work, 0, machine, network, cores())
+
+
+def in_batches(work: Workload, batches: int) -> list[tuple[int, Workload]]:
+    """A regression's training in so many batches a pass as jobs of whole passes, to be added up with their signs: all but the training, and each batch as a table."""
+    if batches == 1:
+        return [(1, work)]
+    batch = replace(work, rows=-(-work.rows // batches), passes=work.passes * batches)
+    return [(1, replace(work, passes=0)), (1, batch), (-1, replace(batch, passes=0))]
+
+
+def _batches(job: Job, rows: int) -> int:
+    sgd = plan_of(job).sgd if isinstance(job.model, Regression) else None
+    return 1 if sgd is None else sgd.batches(rows_log2(rows))
+
+
+def _caveats(job: Job, rows: int) -> list[str]:
+    """What the formula does not know of a job."""
+    model, found = job.model, list[str]()
+    if any(_batches(one, rows) > 1 for one in job.candidates):
+        found.append("whole passes; of mini-batches it foretells too much where they are small")
+    if job.preprocess is not None and (job.preprocess.encode in ("onehot", "quantile") or job.preprocess.add_indicator):
+        found.append("columns as they come: [preprocess] makes more of them, which takes longer")
+    if model.kind == "boosted-trees" and model.num_class > 1 and model.membership == "open":
+        found.append("each class by itself; where classes share ciphertexts it foretells too much")
+    if model.kind == "boosted-trees" and model.colsample_bytree < 1 and model.membership == "sealed":
+        found.append("trees that share ciphertexts; with colsample_bytree they do not, which takes longer")
+    if model.kind == "boosted-trees" and model.continue_from is not None:
+        found.append("the rounds that the model has already are counted, too")
+    return found
+
+
+def told(job: Job, table: tuple[int, int] | None, passes: int | None = None) -> str:
+    """The estimate in words, with its error.
+
+    table: rows and columns of this party's; None at the arbiter, who is told of one that it can scale.  passes: those planned by this party's labels, if it can tell.
+    """
+    rows, columns = table or (ROWS, COLUMNS)
+    given = f"for every {ROWS:,} common rows, if each data party has {COLUMNS} columns and such a machine"
+    if table is not None:
+        given = f"if all {rows:,} rows are common and the others have such a machine and {'so many' if columns else COLUMNS} columns"
+    unplanned = passes is None and any(getattr(one.model, "max_iter", None) == "auto" for one in job.candidates)
+    whole = f" for all {job.trainings} trainings" if job.search is not None else ""
+    caveats = "".join(f" ({caveat})" for caveat in _caveats(job, rows))
+    return (
+        f"{'at most' if may_be_less(job) else 'about'} {_listed(times(job, rows, columns, passes))}{whole}{f' every {PASSES} passes' if unplanned else ''}, {given}; "
+        f"{_error(workload(job, rows, columns))}{caveats}"
+    )
+
+
+def told_of_alignment(job: Agreement, ids: int | None) -> str:
+    """The estimate of a job that aligns and trains nothing; ids: how many this party has, None at the arbiter."""
+    machine = Machine.measured(0)
+    given = f"for every {ROWS:,} ids of each data party, if all have such a machine"
+    if ids is not None:
+        given = f"if the others have so many ids as these {ids:,}, all of them common, and such a machine"
+    found = {network: _alignment_seconds(job, ids or ROWS, machine, network) for network in NETWORKS}
+    return f"about {_listed(found)}, {given}; {_error(Workload('alignment', ROWS))}"
+
+
+def _listed(found: Mapping[Network, float]) -> str:
+    return ", ".join(f"{words.duration(seconds)} ({network.name})" for network, seconds in found.items())
+
+
+def _error(work: Workload) -> str:
+    wrong = cost.fitted()["errors"][cost.variant(work)]
+    jobs = f"{wrong['jobs']} {'job' if wrong['jobs'] == 1 else 'jobs'}"
+    return f"CPU seconds of {jobs} that the formula was not fitted on were foretold within {wrong['worst']:.0%}"

@@ -1,0 +1,28 @@
+"""The two files that an institution reads: the job, the same at every party, and the party's own."""
+
+from vfl.job.alignment_job import AlignmentJob, load_agreement
+from vfl.job.cautions import cautions
+from vfl.job.job import Agreement, Job, job_from, load_job, needed_permits
+from vfl.job.party import Party, check_files, cross_check, load_party, split_address
+from vfl.job.permits import PERMITS
+from vfl.job.starter import starter_job, starter_party, with_peer
+
+__all__ = [
+    "PERMITS",
+    "Agreement",
+    "AlignmentJob",
+    "Job",
+    "Party",
+    "cautions",
+    "check_files",
+    "cross_check",
+    "job_from",
+    "load_agreement",
+    "load_job",
+    "load_party",
+    "needed_permits",
+    "split_address",
+    "starter_job",
+    "starter_party",
+    "with_peer",
+]

@@ -1,0 +1,85 @@
+"""The section [align] of a job file: by which keys customers are matched, how each is compared, and what is asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from vfl.data.normalise import NORMALISERS, UnknownNormaliserError, normaliser
+from vfl.schema.section import Complaint, Section, check_column, listed, shown
+
+MAX_KEYS = 8
+Column = Annotated[str, AfterValidator(check_column)]
+
+
+def distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    """The same, if no value comes twice."""
+    twice = sorted({v for v in values if values.count(v) > 1})
+    if twice:
+        raise Complaint(f"names {listed([shown(v) for v in twice], 'and')} twice", "Name each once")
+    return values
+
+
+def _normaliser(value: object) -> object:
+    if not isinstance(value, str):
+        raise Complaint(f"is {shown(value)}, which is not known", f"Use {listed([shown(n) for n in NORMALISERS])}")
+    try:
+        normaliser(value)
+    except UnknownNormaliserError as error:
+        what = f"is {shown(value)}, which {error.what}"
+        raise Complaint(what, f"Use {listed([shown(n) for n in NORMALISERS])}" if error.what == "is not known" else error.remedy) from None
+    return value
+
+
+class Align(Section):
+    """How customers are matched."""
+
+    keys: tuple[tuple[Column, ...], ...] = Field(
+        description='a list of keys, tried in order, each a list of its columns, such as keys = [["national_id"], ["phone", "birth_date"]]'
+    )
+    normalise: dict[Column, Annotated[str, BeforeValidator(_normaliser)]] = Field(
+        default={},
+        description='a normaliser by key column, such as { national_id = "digits", phone = "e164:GB", birth_date = "date" }',
+    )
+    duplicates: Literal["error", "first"] = Field(
+        default="error", description='"error" (stop, the default) or "first" (keep the first of rows that share an id)'
+    )
+    min_intersection: int = Field(
+        default=100,
+        ge=1,
+        le=2**31,
+        description="the least number of common rows to go on with, 1 or more (default 100)",
+    )
+    cardinality_only: bool = Field(
+        default=False, exclude_if=lambda only: not only, description="true to open the size alone, false (default) to align rows"
+    )
+
+    @model_validator(mode="after")
+    def _keys(self) -> Align:
+        if not self.keys or not all(self.keys):
+            raise Complaint("names no column", 'Write at least one key, such as keys = [["national_id"]]', "align.keys")
+        if len(self.keys) > MAX_KEYS:
+            raise Complaint(f"has {len(self.keys)} keys", f"Use {MAX_KEYS} at most", "align.keys")
+        if len({frozenset(key) for key in self.keys}) < len(self.keys):
+            raise Complaint("has a key twice", "The second could match nothing; keep one", "align.keys")
+        for key in self.keys:
+            try:
+                distinct(key)
+            except Complaint as complaint:
+                raise Complaint(complaint.what, complaint.remedy, "align.keys") from None
+        for column in self.normalise:
+            if column not in self.columns:
+                raise Complaint(
+                    "is no key column, so it would do nothing",
+                    "Remove it, or add it to align.keys",
+                    f"align.normalise.{column}",
+                )
+        # A default that is spelt out or left out is the same job.
+        object.__setattr__(self, "normalise", {c: self.normalise.get(c, "text") for c in self.columns})
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of all keys, each once."""
+        return tuple(dict.fromkeys(column for key in self.keys for column in key))

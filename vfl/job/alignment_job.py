@@ -1,0 +1,42 @@
+"""A job file without [model]: it aligns ids and ends there.  With one host it needs no arbiter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import model_validator
+
+from vfl.job.job import Agreement, Job
+from vfl.models.section import NOT_YET
+from vfl.schema.section import Complaint, build, read_toml
+
+
+class AlignmentJob(Agreement):
+    """A whole job file that aligns ids only."""
+
+    @model_validator(mode="after")
+    def _allows_itself(self) -> AlignmentJob:
+        if len(self.parties.hosts) > 1 and not self.parties.arbiter:
+            raise Complaint(
+                "is missing: with several hosts an arbiter compares blinded ids",
+                'Name a party that holds no data, such as arbiter = "trustco"',
+                "parties.arbiter",
+            )
+        self.check_permits(alignment_permits(self))
+        return self
+
+
+def alignment_permits(job: Agreement) -> tuple[str, ...]:
+    """The permissions that aligning by this job needs."""
+    opened = "intersection-size-to-parties" if job.align.cardinality_only else "intersection-to-parties"
+    several_keys = ("matched-keys-to-parties",) if len(job.align.keys) > 1 else ()
+    several_hosts = ("intersection-sizes-to-arbiter",) if len(job.parties.hosts) > 1 else ()
+    return (opened, *several_keys, *several_hosts)
+
+
+def load_agreement(path: str | Path) -> Job | AlignmentJob:
+    """Reads and checks a job file of either kind: with [model] or without; every error is a ConfigError."""
+    text, document = read_toml(Path(path))
+    if "model" in document:
+        return build(Job, document, str(path), text=text, later=NOT_YET)
+    return build(AlignmentJob, document, str(path), text=text)

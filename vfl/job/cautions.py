@@ -1,0 +1,27 @@
+"""What a job and a party file may say, but what deserves a word before the start."""
+
+from __future__ import annotations
+
+from vfl.job.job import Agreement, Job
+from vfl.job.party import Party
+
+FEW = 50  # rows: a smaller align.min_intersection is named
+
+
+def cautions(job: Agreement, party: Party | None = None) -> list[str]:
+    """A sentence each; empty if there is nothing to say."""
+    found = []
+    if job.align.min_intersection < FEW:
+        found.append(
+            f"align.min_intersection = {job.align.min_intersection}: a partner that asks with few ids, or over and over with slightly other lists,"
+            f" finds out about single customers; {FEW} or more is prudent"
+        )
+    if isinstance(job, Job) and job.crypto.key_bits == 2048:
+        found.append(
+            "crypto.key_bits = 2048 is 112-bit security (NIST SP 800-57: not for data that must stay secret after"
+            " 2030); the default is 3072"
+        )
+    for name, peer in (party.peers if party else {}).items():
+        if party and peer.address is not None and name not in job.parties.dials(party.name):
+            found.append(f"peers.{name}.address is not used: {name} dials {party.name}")
+    return found

@@ -1,0 +1,32 @@
+"""The section [evaluation] of a job file: on which rows the guest measures the model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from vfl.job.align import distinct
+from vfl.schema.section import Complaint, Section, choose
+
+PARTS = ("test", "train")
+
+
+def _parts(values: tuple[str, ...]) -> tuple[str, ...]:
+    if "test" not in distinct(values):
+        raise Complaint("does not name the held-out rows", 'Write parts = ["test"] or parts = ["test", "train"]')
+    return tuple(sorted(values, key=PARTS.index))  # the order means nothing
+
+
+class Evaluation(Section):
+    """The parts of the split that are scored once the model is trained."""
+
+    parts: Annotated[tuple[Annotated[str, BeforeValidator(choose(PARTS, {}))], ...], AfterValidator(_parts)] = Field(
+        default=("test",),
+        description='["test"] (default: held-out rows) or ["test", "train"]: the guest learns the scores of training rows too',
+    )
+
+    @property
+    def train(self) -> bool:
+        """Whether training rows are scored too."""
+        return "train" in self.parts

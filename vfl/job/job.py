@@ -1,0 +1,338 @@
+"""`job.toml`: what all parties agree to compute, and the digest that they compare before anything is sent.
+
+The digest is the SHA-256 of the *parsed* content with every default filled in, written as JSON with sorted keys:
+comments, formatting, line endings and
+spelling a default out do not change it; any value that changes the computation does.  A release with another default
+gives another digest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from vfl.job.align import Align, distinct
+from vfl.job.align import Column as Column
+from vfl.job.evaluation import Evaluation
+from vfl.job.permits import FORMER, LATER, PERMITS, WEIGHTS
+from vfl.job.search import Search, candidates
+from vfl.models.section import NOT_YET, Model, check_arbiter
+from vfl.preprocessing.section import Preprocess
+from vfl.schema.section import Complaint, Section, build, check_name, choose, listed, read_toml, shown
+
+Role = Literal["guest", "host", "arbiter"]
+Name = Annotated[str, AfterValidator(check_name)]
+_known = choose(tuple(PERMITS), LATER)
+Permit = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) and value in FORMER else _known(value))]
+
+
+def _permits(values: tuple[str, ...]) -> tuple[str, ...]:
+    """In one order, as the order means nothing; a former name stands for what it is called now."""
+    now = dict.fromkeys(name for value in distinct(values) for name in FORMER.get(value, (value,)))
+    return tuple(sorted(now, key=list(PERMITS).index))
+
+
+def _key_bits(value: object) -> object:
+    if value in (2048, 3072, 4096) and type(value) is int:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value < 2048:
+        raise Complaint(
+            f"is {value}: a Paillier key below 2048 bits gives less than 112-bit security",
+            "Use 3072 (128-bit security by NIST SP 800-57), 4096, or 2048 (112-bit, warned about)",
+        )
+    raise Complaint(f"is {shown(value)}", "Expected 2048, 3072 (default) or 4096, as a whole number")
+
+
+Permits = Annotated[tuple[Permit, ...], AfterValidator(_permits)]
+Columns = Annotated[tuple[Column, ...], AfterValidator(distinct)]
+
+
+def _version(value: object) -> object:
+    if value == 1 and type(value) is int:
+        return value
+    raise Complaint(f"is {shown(value)}", "Expected 1, the version of the job file's format that this release reads")
+
+
+Version = Annotated[Literal[1], BeforeValidator(_version)]
+
+
+class Parties(Section):
+    """Who takes part, by name; hosts in the order that every party uses."""
+
+    guest: Name = Field(description='the name of the party that holds the labels, such as guest = "bank"')
+    hosts: Annotated[tuple[Name, ...], AfterValidator(distinct)] = Field(
+        min_length=1, description='the names of the other data parties, at least one, such as hosts = ["telecom"]'
+    )
+    arbiter: Name = Field(
+        default="",
+        exclude_if=lambda name: not name,
+        description='the name of the party that holds no data, where the job needs one, such as arbiter = "trustco"',
+    )
+
+    @model_validator(mode="after")
+    def _roles_apart(self) -> Parties:
+        for role, name in (("guest", self.guest), ("arbiter", self.arbiter)):
+            if name in self.hosts:
+                raise Complaint(f"names '{name}', who is the {role} too", "Give each role to another party", "parties.hosts")
+        if self.guest == self.arbiter:
+            raise Complaint(f"names '{self.guest}', who is the guest too", "Give each role to another party", "parties.arbiter")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """guest, hosts, arbiter."""
+        return (self.guest, *self.hosts, *self._arbiters)
+
+    @property
+    def _arbiters(self) -> tuple[str, ...]:
+        return (self.arbiter,) if self.arbiter else ()
+
+    def role_of(self, name: str) -> Role | None:
+        """The role of the party `name`; None if it takes no part."""
+        if name == self.guest:
+            return "guest"
+        return "host" if name in self.hosts else "arbiter" if name in self._arbiters else None
+
+    def peers_of(self, name: str) -> tuple[str, ...]:
+        """Whom `name` talks to: the guest and the arbiter to all, a host to these two and to no other host."""
+        if self.role_of(name) == "host":
+            return (self.guest, *self._arbiters)
+        return tuple(n for n in self.names if n != name)
+
+    def dials(self, name: str) -> tuple[str, ...]:
+        """Whose address `name` needs: hosts dial the guest and the arbiter, the arbiter dials the guest, the guest
+        nobody."""
+        return {"guest": (), "host": (self.guest, *self._arbiters), "arbiter": (self.guest,), None: ()}[self.role_of(name)]
+
+
+def _day(value: object) -> object:
+    """A date of TOML, or a text that is one, as text: the digest knows no dates."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = datetime.date.fromisoformat(value)
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return value.isoformat()
+    raise Complaint(f"is {shown(value)}", "Expected a date, such as out_of_time = 2026-01-01")
+
+
+class Split(Section):
+    """Which common rows are held out: by a draw that every party computes alike from the ids and the seed, and by the guest's dates."""
+
+    test: float = Field(default=0.25, ge=0, le=0.9, description="the part of the rows held out, from 0 to 0.9 (default 0.25)")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up; another one gives another split")
+    out_of_time: Annotated[str | None, BeforeValidator(_day)] = Field(
+        default=None,
+        exclude_if=lambda day: day is None,
+        description="a date such as 2026-01-01: rows on or after it, by the guest's column data.date, are held out too, as a part of their own",
+    )
+
+    @property
+    def cut_off(self) -> str:
+        """The date in ISO 8601; empty where there is none."""
+        return self.out_of_time or ""
+
+
+class Crypto(Section):
+    """The Paillier key: the arbiter's, or of boosted trees the guest's."""
+
+    key_bits: Annotated[Literal[2048, 3072, 4096], BeforeValidator(_key_bits)] = Field(
+        default=3072, description="2048, 3072 (default) or 4096"
+    )
+
+
+class Allowed(Section):
+    """Everything that this job reveals."""
+
+    allow: Permits = Field(default=(), description=f"a list out of {', '.join(PERMITS)}")
+
+
+class Disclosure(Allowed):
+    """The same, and how finely."""
+
+    score_bits: int | None = Field(
+        default=None,
+        exclude_if=lambda bits: bits is None,
+        ge=0,
+        le=20,
+        description="0 to 20 (default 10): scores of a regression are opened with an error of half of 2^-score_bits, per host",
+    )
+
+
+class Agreement(Section):
+    """What every job file says, whatever it computes."""
+
+    name: Annotated[str, AfterValidator(lambda v: check_name(v, 64))] = Field(description='a name such as "credit-risk-2026q4"')
+    version: Version = Field(description="1, the version of the job file's format that this release reads")
+    parties: Parties = Field(description="a section [parties] that names the guest, the hosts and the arbiter")
+    align: Align = Field(description='a section [align] with the key, such as keys = [["national_id"]]')
+    disclosure: Allowed = Field(default=Allowed(), description="a section [disclosure]")
+
+    @property
+    def models_told(self) -> int:
+        """Of how many models each party learns its part."""
+        return 1
+
+    @property
+    def canonical(self) -> bytes:
+        """The content as JSON: every default filled in, keys sorted, no white space; `job_from` reads it back."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+    @property
+    def digest(self) -> bytes:
+        """32 bytes: SHA-256 of 'vfl job', a line feed and `canonical`; the same at every party."""
+        return hashlib.sha256(b"vfl job\n" + self.canonical).digest()
+
+    def check_permits(self, needed: tuple[str, ...]) -> None:
+        """Raises Complaint unless the job allows what its own protocols need."""
+        missing = [p for p in needed if p not in self.disclosure.allow]
+        if missing:
+            told = "; ".join(f"'{p}' ({PERMITS[p]})" for p in missing)
+            quoted = [f'"{p}"' for p in missing]
+            remedy = f"add {listed(quoted, 'and')}" if self.disclosure.allow else f"write allow = [{', '.join(quoted)}]"
+            raise Complaint(f"lacks what this job cannot do without: {told}", f"If all parties agree, {remedy}", "disclosure.allow")
+
+
+OWN_STEPS = {"boosted-trees": "trees bin every column themselves", "scorecard": "a scorecard bins every column, as [model] says"}
+
+
+class Job(Agreement):
+    """A whole job file that fits a model."""
+
+    split: Split = Field(default=Split(), description="a section [split]")
+    model: Model = Field(
+        discriminator="kind", description='a section [model] with a kind, such as kind = "logistic-regression" (only vfl align needs none)'
+    )
+    preprocess: Preprocess | None = Field(
+        default=None, exclude_if=lambda steps: steps is None, description="a section [preprocess], of a regression's job"
+    )
+    evaluation: Evaluation = Field(default=Evaluation(), exclude_if=lambda asked: not asked.train, description="a section [evaluation]")
+    search: Search | None = Field(default=None, exclude_if=lambda asked: asked is None, description="a section [search]")
+    crypto: Crypto = Field(default=Crypto(), description="a section [crypto]")
+    disclosure: Disclosure = Field(default=Disclosure(), description="a section [disclosure]")
+
+    @model_validator(mode="after")
+    def _allows_itself(self) -> Job:
+        if self.align.cardinality_only:
+            raise Complaint("is true, and a model needs rows", "Remove it, or remove [model] and run vfl align", "align.cardinality_only")
+        check_arbiter(self.model, len(self.parties.hosts), self.parties.arbiter)
+        self._check_steps()
+        self._fill_grid()
+        self._fill_search()
+        self.check_permits(needed_permits(self))
+        return self
+
+    def _fill_search(self) -> None:
+        """Bins by the label are not searched; a default that is left out is the same job."""
+        if self.search is None:
+            return
+        if self.model.kind == "scorecard" or (self.preprocess is not None and self.preprocess.steps.bins_by_label):
+            what = "is there, and columns are binned by the label: bins that folds share would tell sums over fewer rows than min_bin_rows"
+            raise Complaint(what, "Remove the section, or search without such bins", "search")
+        if getattr(self.model, "stops", False):
+            what = "is there, and with tol or early_stopping the loss of every fold and candidate would be opened"
+            raise Complaint(what, "Remove the section, or leave them out and search max_iter", "search")
+        if getattr(self.model, "continue_from", None) is not None:
+            what = "is there, and the model to continue was trained on the rows of every fold"
+            raise Complaint(what, "Remove the section, or model.continue_from", "search")
+        found = self.search.filled(candidates(self.model, self.search.param_grid), self.model.label)
+        object.__setattr__(self, "search", found)
+
+    @property
+    def candidates(self) -> tuple[Job, ...]:
+        """The job with each candidate of [search] in the place of [model], as if there were no other; itself where nothing is searched."""
+        if self.search is None:
+            return (self,)
+        return tuple(self.model_copy(update={"model": model, "search": None}) for model in candidates(self.model, self.search.param_grid))
+
+    @property
+    def trainings(self) -> int:
+        """How many models are trained, those of the folds and the last one."""
+        return 1 if self.search is None else self.search.cv * len(self.candidates) + 1
+
+    @property
+    def models_told(self) -> int:
+        """Of how many models each party learns its part: of a regression's folds nobody does."""
+        return 1 if self.model.folds_are_hidden else self.trainings
+
+    def _check_steps(self) -> None:
+        """Only a regression's columns go through [preprocess]; only two classes bin them by the label."""
+        if self.preprocess is not None and self.model.kind in OWN_STEPS:
+            raise Complaint(f"is there, and {OWN_STEPS[self.model.kind]}: it would do nothing", "Remove the section", "preprocess")
+        if self.preprocess is not None and self.preprocess.steps.bins_by_label and self.model.label != "binary":
+            what = "bins columns by the label, and only a label of two values has weights of evidence"
+            raise Complaint(what, 'Use "onehot" or "quantile", without report_iv', "preprocess")
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether features may miss values."""
+        return self.model.takes_missing or (self.preprocess is not None and self.preprocess.steps.takes_missing)
+
+    @property
+    def takes_texts(self) -> bool:
+        """Whether features may be categories."""
+        return self.model.takes_texts or (self.preprocess is not None and self.preprocess.steps.takes_texts)
+
+    def _fill_grid(self) -> None:
+        """Scores are opened on a grid by regressions only; there a default that is left out is the same job."""
+        asked, default = self.disclosure.score_bits, self.model.score_bits
+        if default is None and asked is not None:
+            what = f"is {asked}, and scores of kind {self.model.kind} are on no such grid: it would do nothing"
+            raise Complaint(what, "Remove the key", "disclosure.score_bits")
+        if asked is None:
+            object.__setattr__(self, "disclosure", self.disclosure.model_copy(update={"score_bits": default}))
+
+    @property
+    def reveal(self) -> tuple[str, ...]:
+        """Whose final weights the job reveals to their owner, out of "guest" and "hosts"; those of all others stay shared with the arbiter."""
+        if not self.model.shares_weights:
+            return ()
+        return tuple(who for who, permit in zip(("guest", "hosts"), WEIGHTS, strict=True) if permit in self.disclosure.allow)
+
+    @property
+    def arbiter_keeps(self) -> bool:
+        """Whether the arbiter keeps a part of the model, without which no row can be scored."""
+        return self.model.keeps_leaves or (self.model.shares_weights and len(self.reveal) < len(WEIGHTS))
+
+    @property
+    def arbiter_scores(self) -> bool:
+        """Whether the arbiter takes part in a prediction."""
+        return len(self.parties.hosts) > 1 or self.arbiter_keeps
+
+    @property
+    def score_bits(self) -> int:
+        """The grid on which a regression's scores are opened."""
+        assert self.disclosure.score_bits is not None
+        return self.disclosure.score_bits
+
+
+def needed_permits(job: Job) -> tuple[str, ...]:
+    """The permissions that the job's own protocols need, and those to reveal weights, which it makes use of."""
+    several_keys = ("matched-keys-to-parties",) if len(job.align.keys) > 1 else ()
+    several_hosts = ("intersection-sizes-to-arbiter",) if len(job.parties.hosts) > 1 else ()
+    later = ("out-of-time-rows-to-hosts",) if job.split.out_of_time else ()
+    steps = job.preprocess.permits if job.preprocess is not None else ()
+    models = dict.fromkeys(permit for one in job.candidates for permit in one.model.permits)
+    best = ("best-candidate-to-parties",) if len(job.candidates) > 1 else ()
+    few = tuple(p for p in ("few-columns",) if p in job.disclosure.allow)  # a host's table decides whether it is needed
+    weights = (
+        tuple(p for p in WEIGHTS if p in job.disclosure.allow) if job.model.shares_weights else ()
+    )  # none is needed, but they are used
+    return ("intersection-to-parties", *several_keys, *several_hosts, *later, *steps, *weights, *models, *best, *few)
+
+
+def job_from(document: Mapping[str, Any], where: str = "job") -> Job:
+    """A job from its parsed content; ConfigError names `where`."""
+    return build(Job, document, where, later=NOT_YET)
+
+
+def load_job(path: str | Path) -> Job:
+    """Reads and checks a job file; every error is a ConfigError."""
+    text, document = read_toml(Path(path))
+    return build(Job, document, str(path), text=text, later=NOT_YET)

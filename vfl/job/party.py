@@ -1,0 +1,287 @@
+"""`party.toml`: what one party keeps to itself: its identity, whom it trusts, its table, its policy.
+
+`cross_check` compares it with a job before anything is opened: who and where is a ConfigError, what the policy forbids
+is DisclosureRefused.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, cast
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+
+from protocols.errors import ConfigError
+from vfl.job.job import Agreement, Column, Columns, Job, Name, Role
+from vfl.job.policy import Policy, policy_check
+from vfl.schema.section import Complaint, Section, build, listed, read_toml, shown
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """('10.0.0.3', 7443) of '10.0.0.3:7443'; an IPv6 address stands in [ ].  Raises ValueError."""
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})", text)
+    if not match or not 1 <= int(match[3]) <= 65535:
+        raise Complaint(
+            f"is {shown(text)}, which is not an address and a port",
+            'Write it as "10.0.0.3:7443", "name.example:7443" or "[::1]:7443"',
+        )
+    return match[1] or match[2], int(match[3])
+
+
+def _address(value: str) -> str:
+    split_address(value)
+    return value
+
+
+def _resolve(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str) or not value or "\0" in value:
+        return value if not isinstance(value, str) else None
+    return ((info.context or {}).get("base") or Path()) / Path(value).expanduser()
+
+
+def _source(value: str, info: ValidationInfo) -> str:
+    """A path is made absolute from the file's folder, also inside an SQLite address; other addresses stay as they
+    are."""
+    if "://" not in value:
+        return str(_resolve(value, info) or "")
+    scheme, _, rest = value.partition("://")
+    if scheme.split("+")[0] == "sqlite" and rest.startswith("/") and rest[1:2] not in ("", "/", ":"):
+        path, mark, options = rest[1:].partition("?")
+        return f"{scheme}:///{_resolve(path, info)}{mark}{options}"
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+File = Annotated[Path, BeforeValidator(_resolve)]
+
+
+class Identity(Section):
+    """This party's own key pair."""
+
+    key: File = Field(description='the private key\'s file, such as key = "identity/key.pem"')
+    certificate: File = Field(description='the certificate\'s file, such as certificate = "identity/cert.pem"')
+
+
+class Peer(Section):
+    """One trusted party: its pinned certificate, and its address if this party dials it."""
+
+    certificate: File = Field(description='the peer\'s certificate file, such as certificate = "peers/telecom.pem"')
+    address: Address | None = Field(default=None, description='where to dial the peer, such as address = "10.0.0.3:7443"')
+
+    @property
+    def endpoint(self) -> tuple[str, int] | None:
+        """(address, port), if there is one."""
+        return split_address(self.address) if self.address else None
+
+
+class Data(Section):
+    """This party's table."""
+
+    source: Annotated[str, AfterValidator(_source)] = Field(
+        repr=False,
+        min_length=1,
+        description='a .csv or .parquet file, or a database address with a query, such as source = "customers.parquet"',
+    )
+    query: str | None = Field(
+        default=None,
+        repr=False,
+        min_length=1,
+        description='the SQL query for a database address, such as query = "SELECT * FROM customers"',
+    )
+    label: Column | None = Field(default=None, description='the label\'s column, such as label = "default"')
+    weight: Column | None = Field(
+        default=None,
+        description='the column of row weights or exposures, for jobs with sample_weight or exposure, such as weight = "policy_years"',
+    )
+    date: Column | None = Field(
+        default=None, description='the column of dates, for jobs with split.out_of_time, such as date = "opened"; they never leave'
+    )
+    columns: Columns | None = Field(
+        default=None, description='the feature columns that this job may use, such as columns = ["limit", "age"]'
+    )
+    categories: Columns | None = Field(
+        default=None, description='feature columns of numbers that are codes: categories, as texts are, such as categories = ["branch"]'
+    )
+
+    @property
+    def is_database(self) -> bool:
+        """Whether `source` is a database address."""
+        return "://" in self.source
+
+    @model_validator(mode="after")
+    def _fits(self) -> Data:
+        if self.is_database and self.query is None:
+            raise Complaint("is missing: the source is a database address", 'Add query = "SELECT ..."', "data.query")
+        if not self.is_database and self.query is not None:
+            raise Complaint("does nothing: the source is a file", "Remove it, or give a database address as source", "data.query")
+        for what, name in (("label", self.label), ("weight", self.weight), ("date", self.date)):
+            for key, columns in (("columns", self.columns), ("categories", self.categories)):
+                if name is not None and name in (columns or ()):
+                    raise Complaint(f"names {shown(name)}, which is the {what}", f"Remove it from {key}", f"data.{key}")
+        if self.columns is not None and (others := [c for c in self.categories or () if c not in self.columns]):
+            raise Complaint(f"names {shown(others[0])}, which is not in columns", "Add it there, or remove it here", "data.categories")
+        if self.weight is not None and self.weight == self.label:
+            raise Complaint(f"is {shown(self.weight)}, which is the label", "Name another column", "data.weight")
+        for what, name in (("label", self.label), ("weight", self.weight)):
+            if self.date is not None and self.date == name:
+                raise Complaint(f"is {shown(self.date)}, which is the {what}", "Name another column", "data.date")
+        return self
+
+
+class Run(Section):
+    """Where results go, and how long this party waits."""
+
+    directory: File = Field(
+        default=cast(Path, "runs"),
+        validate_default=True,
+        description='a folder such as directory = "runs" (the default)',
+    )
+    message_seconds: int = Field(
+        default=3600,
+        ge=10,
+        le=7 * 86_400,
+        description="10 to 604800 (default 3600): how long to wait for one message of a peer that is alive",
+    )
+    reconnect_seconds: int = Field(
+        default=600,
+        ge=0,
+        le=7 * 86_400,
+        description="0 to 604800 (default 600): how long to wait for a peer that is gone in the middle of a run",
+    )
+
+
+class Party(Section):
+    """A whole party file; paths are absolute or start from the current folder after `load_party`."""
+
+    name: Name = Field(description='this party\'s name in the job, such as name = "bank"')
+    role: Role = Field(description='"guest", "host" or "arbiter"')
+    listen: Address | None = Field(default=None, description='the own address and port to open, such as listen = "0.0.0.0:7443"')
+    identity: Identity = Field(description="a section [identity] with key and certificate")
+    peers: dict[Name, Peer] = Field(default={}, description='a section [peers.NAME] for each peer, with certificate = "..."')
+    data: Data | None = Field(default=None, description="a section [data] with source")
+    policy: Policy = Field(default=Policy(), description="a section [policy]")
+    run: Run = Field(default=cast(Run, {}), validate_default=True, description="a section [run]")
+
+    @property
+    def endpoint(self) -> tuple[str, int] | None:
+        """(address, port) to open, if any."""
+        return split_address(self.listen) if self.listen else None
+
+    @model_validator(mode="after")
+    def _fits_role(self) -> Party:
+        if self.role == "host" and self.listen is not None:
+            raise Complaint("does nothing: a host opens no port, it dials the guest and the arbiter", "Remove it", "listen")
+        if self.role != "host" and self.listen is None:
+            raise Complaint(f"is missing: the others dial the {self.role}", 'Add listen = "0.0.0.0:7443"', "listen")
+        if self.role == "arbiter" and self.data is not None:
+            raise Complaint("is not for an arbiter, which holds no data", "Remove the section", "data")
+        if self.role != "arbiter" and self.data is None:
+            raise Complaint(f"is missing: a {self.role} brings a table", 'Add [data] with source = "customers.csv"', "data")
+        if self.role == "guest" and self.data is not None and self.data.label is None:
+            raise Complaint("is missing: the guest holds the labels", 'Add label = "..."', "data.label")
+        if self.role == "host" and self.data is not None:
+            if self.data.label is not None:
+                raise Complaint("is not for a host: only the guest holds labels", "Remove it", "data.label")
+            if self.data.weight is not None:
+                raise Complaint("is not for a host: only the guest weighs rows", "Remove it", "data.weight")
+            if self.data.date is not None:
+                raise Complaint("is not for a host: only the guest's dates divide the rows", "Remove it", "data.date")
+            if self.data.columns == ():
+                raise Complaint(
+                    "is empty: a host without a column adds nothing",
+                    "Name one, or remove the key to use all",
+                    "data.columns",
+                )
+        if self.name in self.peers:
+            raise Complaint("is this party itself", "Remove the section", f"peers.{self.name}")
+        seen: dict[Path, str] = {self.identity.certificate: "this party"}
+        for name, peer in self.peers.items():
+            if peer.certificate in seen:
+                raise Complaint(
+                    f"is also the certificate of {seen[peer.certificate]}",
+                    "Pin each party to its own",
+                    f"peers.{name}.certificate",
+                )
+            seen[peer.certificate] = name
+        return self
+
+
+def load_party(path: str | Path) -> Party:
+    """Reads and checks a party file; relative paths start from its folder.  Every error is a ConfigError."""
+    text, document = read_toml(Path(path))
+    return build(Party, document, str(path), text=text, base=Path(path).resolve().parent)
+
+
+def check_files(party: Party) -> None:
+    """ConfigError unless every file that the party names can be read; a database is not tried."""
+    files = {"identity.key": party.identity.key, "identity.certificate": party.identity.certificate}
+    files |= {f"peers.{name}.certificate": peer.certificate for name, peer in party.peers.items()}
+    if party.data is not None and not party.data.is_database:
+        files["data.source"] = Path(party.data.source)
+    for key, file in files.items():
+        try:
+            with file.open("rb"):
+                pass
+        except OSError as error:
+            whose = "vfl init makes" if key.startswith("identity") else "vfl trust adds" if key.startswith("peers") else "This key names"
+            raise ConfigError(
+                f"{party.name}: {key}: the file {file} cannot be read ({error.strerror})",
+                remedy=f"{whose} it; check the path",
+                party=party.name,
+            ) from None
+
+
+def cross_check(job: Agreement, party: Party) -> None:
+    """Whether this party can and will take part in this job.
+
+    Raises ConfigError: name or role not the job's, peers missing or superfluous, an address missing, key columns used
+    as something else; DisclosureRefused: the job breaks a floor or ceiling of the policy, or allows what it does not.
+    """
+    role, me = job.parties.role_of(party.name), party.name
+
+    def wrong(what: str, remedy: str) -> ConfigError:
+        return ConfigError(f"{me}: {what}", remedy=remedy, party=me)
+
+    if role is None:
+        raise wrong(
+            f"the job '{job.name}' has no party of this name, it has {listed(job.parties.names, 'and')}",
+            "Correct name in the party file, or [parties] in the job file at every party",
+        )
+    if role != party.role:
+        raise wrong(f"role is {shown(party.role)}, the job '{job.name}' says {shown(role)}", "Make both files say the same")
+    expected = job.parties.peers_of(me)
+    missing = [p for p in expected if p not in party.peers]
+    if missing:
+        raise wrong(
+            f"peers.{missing[0]} is missing: a {role} talks to {listed(expected, 'and')}",
+            f"Run vfl trust with {missing[0]}'s certificate",
+        )
+    if unused := [p for p in party.peers if p not in expected]:
+        why = "hosts do not talk to each other" if unused[0] in job.parties.names else f"the job '{job.name}' does not name it"
+        raise wrong(f"peers.{unused[0]} is not a peer in this job: {why}", f"Remove [peers.{unused[0]}] from the party file")
+    for name in job.parties.dials(me):
+        if party.peers[name].address is None:
+            raise wrong(
+                f"peers.{name}.address is missing: a {role} dials {name}",
+                'Add address = "ADDRESS:PORT", as that party listens',
+            )
+    if party.data is not None:
+        for column in job.align.columns:
+            data = party.data
+            uses = {"label": (data.label,), "weight": (data.weight,), "date": (data.date,), "columns": data.columns or ()}
+            uses["categories"] = data.categories or ()
+            for used in (name for name, columns in uses.items() if column in columns):
+                raise wrong(
+                    f"data.{used} names {shown(column)}, which is a key column of the job",
+                    f"Remove it from data.{used}",
+                )
+        weighted = next((name for name in ("sample_weight", "exposure") if getattr(getattr(job, "model", None), name, False)), None)
+        if weighted and party.role == "guest" and party.data.weight is None:
+            what = "row weights" if weighted == "sample_weight" else "exposures"
+            raise wrong(f"data.weight is missing: the job has model.{weighted}", f"Name the column of {what} in [data]")
+        if isinstance(job, Job) and job.split.out_of_time and party.role == "guest" and party.data.date is None:
+            raise wrong(
+                "data.date is missing: the job has split.out_of_time", 'Name the column of dates in [data], such as date = "opened"'
+            )
+    policy_check(job, party)

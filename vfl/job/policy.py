@@ -1,0 +1,196 @@
+"""The section [policy] of a party file: what this party ever agrees to, whatever a job says.
+
+`[policy.at_least]` and `[policy.at_most]` bound the job's own parameters under their own names; the budgets bound what many runs disclose together
+(`vfl.run.budget`).  All of them are on by default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, model_validator
+
+from protocols.errors import DisclosureRefused
+from vfl.job.job import Agreement, Job, Permits
+from vfl.job.permits import PERMITS
+from vfl.schema.section import Complaint, Section
+
+if TYPE_CHECKING:
+    from vfl.job.party import Party
+
+MOST = 1_000_000  # of a budget
+ROWS = 2**31
+FEW_COLUMNS = 3
+
+
+class AtLeast(Section):
+    """Floors: a job with a smaller value is refused."""
+
+    min_bin_rows: int = Field(
+        default=10, ge=1, le=MOST, description="the fewest rows of a bin that is counted for another party, 1 or more (default 10)"
+    )
+    key_bits: int = Field(default=2048, ge=2048, le=4096, description="the shortest key, 2048 (default) to 4096 bits")
+    min_intersection: int = Field(
+        default=100, ge=1, le=ROWS, description="the smallest intersection to continue with, 1 or more (default 100)"
+    )
+
+
+class AtMost(Section):
+    """Ceilings: a job with a larger value is refused."""
+
+    gradient_bits: int = Field(default=12, ge=3, le=16, description="the most bits of a gradient, 3 to 16 (default 12)")
+    weight_bits: int = Field(default=12, ge=4, le=24, description="the most fractional bits of a revealed weight, 4 to 24 (default 12)")
+    score_bits: int = Field(default=12, ge=0, le=20, description="the most fractional bits of an opened score, 0 to 20 (default 12)")
+    n_estimators: int = Field(default=1000, ge=1, le=10_000, description="the most rounds of trees, 1 to 10000 (default 1000)")
+    num_class: int = Field(default=20, ge=1, le=1000, description="the most classes, 1 to 1000 (default 20)")
+    candidates: int = Field(default=50, ge=1, le=10_000, description="the most candidates of a search, 1 to 10000 (default 50)")
+    columns: int = Field(default=1000, ge=1, le=2**16, description="the most columns of any one party, 1 to 65536 (default 1000)")
+
+
+class Policy(Section):
+    """What this party ever agrees to, whatever a job says."""
+
+    allow: Permits = Field(default=(), description=f"a list out of {', '.join(PERMITS)}")
+    runs_per_partner_per_month: int = Field(
+        default=20,
+        ge=0,
+        le=MOST,
+        description="how often this party aligns for a training with each other party per month, 0 or more (default 20)",
+    )
+    predictions_per_partner_per_month: int = Field(
+        default=200,
+        ge=0,
+        le=MOST,
+        description="how many batches this party scores with each other party per month, 0 or more (default 200)",
+    )
+    models_per_label: int = Field(
+        default=20,
+        ge=1,
+        le=MOST,
+        description="how many models of the same labels the guest trains with each other party, 1 or more (default 20)",
+    )
+    rows_per_label_number: int = Field(
+        default=50,
+        ge=1,
+        le=MOST,
+        description="how many training rows there are for each number computed from labels that hosts are told, 1 or more (default 50)",
+    )
+    score_vectors: int | None = Field(
+        default=None,
+        ge=1,
+        le=MOST,
+        description="how many score vectors of the same columns a host opens to the guest, 1 or more (absent: half as many as columns, at least 1)",
+    )
+    scores_per_row: int = Field(
+        default=1,
+        ge=1,
+        le=MOST,
+        description="how often a host lets a model score the same row per month, 1 or more (default 1)",
+    )
+    max_partner_rows: int | None = Field(
+        default=None,
+        ge=1,
+        le=ROWS,
+        description="the most rows that a partner's list may have, 1 or more (absent: 5 times as many as this party's own)",
+    )
+    at_least: AtLeast = Field(default=AtLeast(), description="a section [policy.at_least]")
+    at_most: AtMost = Field(default=AtMost(), description="a section [policy.at_most]")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _moved(cls, given: Any) -> Any:
+        """`policy.min_intersection`, as earlier releases have it, is `policy.at_least.min_intersection`."""
+        if not isinstance(given, dict) or "min_intersection" not in given:
+            return given
+        floors = given.get("at_least", {})
+        if not isinstance(floors, dict):
+            return given
+        if "min_intersection" in floors:
+            raise Complaint(
+                "is given twice, also as policy.at_least.min_intersection",
+                "Keep policy.at_least.min_intersection",
+                "policy.min_intersection",
+            )
+        rest = {key: value for key, value in given.items() if key != "min_intersection"}
+        return rest | {"at_least": {**floors, "min_intersection": given["min_intersection"]}}
+
+
+MOST_BITS = 12  # of gradients whose number the job leaves to the number of rows
+
+
+def values(job: Agreement, name: str) -> Iterator[tuple[str, int]]:
+    """(dotted key, value) wherever the job sets the parameter `name` of a floor or ceiling; of a search for each candidate."""
+    if name == "min_intersection":
+        yield "align.min_intersection", job.align.min_intersection
+    if not isinstance(job, Job):
+        return
+    if name == "key_bits":
+        yield "crypto.key_bits", job.crypto.key_bits
+    elif name == "score_bits" and job.disclosure.score_bits is not None:
+        yield "disclosure.score_bits", job.disclosure.score_bits
+    elif name == "candidates" and job.search is not None:
+        yield "the number of candidates of search.param_grid", len(job.candidates)
+    for one in job.candidates:
+        if name in type(one.model).model_fields and name != "score_bits":
+            value = getattr(one.model, name)
+            yield f"model.{name}", MOST_BITS if value is None else value
+    if name == "min_bin_rows" and job.preprocess is not None and job.preprocess.steps.bins_by_label:
+        yield "preprocess.min_bin_rows", job.preprocess.min_bin_rows
+
+
+def policy_check(job: Agreement, party: Party) -> None:
+    """Raises DisclosureRefused where the job breaks a floor or a ceiling, or allows what the policy does not."""
+    for section, word, floor in (("at_least", "or more", True), ("at_most", "or less", False)):
+        bounds: dict[str, int] = getattr(party.policy, section).model_dump()
+        for name, bound in bounds.items():
+            for key, value in values(job, name):
+                if value < bound if floor else value > bound:
+                    raise DisclosureRefused(
+                        f"{party.name}: the job's {key} is {value}, this party's policy.{section}.{name} is {bound}",
+                        remedy=f"Agree on a job with {name} of {bound} {word}, or, if whoever answers for this party's data agrees,"
+                        f" change policy.{section}.{name}",
+                        party=party.name,
+                    )
+    outside = [p for p in job.disclosure.allow if p not in party.policy.allow]
+    if outside:
+        told = "; ".join(f"'{p}': {PERMITS[p]}" for p in outside)
+        raise DisclosureRefused(
+            f"{party.name}: the job allows what this party's policy.allow does not: {told}",
+            remedy="Take it out of the job at every party, or, if whoever answers for this party's data agrees, add it to policy.allow",
+            party=party.name,
+        )
+
+
+def bounds_told(job: Agreement, policy: Policy) -> list[str]:
+    """A sentence for each floor and ceiling that bounds something in this job."""
+    told = []
+    for section, word in ((policy.at_least, "or more"), (policy.at_most, "or less")):
+        for name, field in type(section).model_fields.items():
+            what = str(field.description).split(", ")[0]
+            bound, found = getattr(section, name), dict(values(job, name))
+            told += [f"{key} is {value}; this party accepts {bound} {word}: {what}" for key, value in found.items()]
+    return told
+
+
+def few_columns_check(job: Job, party: Party, columns: int) -> None:
+    """Raises DisclosureRefused at a host whose columns are so few that scores name their values, unless the job allows it."""
+    if party.role == "host" and columns < FEW_COLUMNS and "few-columns" not in job.disclosure.allow:
+        raise DisclosureRefused(
+            f"{party.name}: this party brings {columns} {'column' if columns == 1 else 'columns'}, and the job does not allow 'few-columns':"
+            f" {PERMITS['few-columns']}",
+            remedy=f"Bring {FEW_COLUMNS} columns or more, or, if whoever answers for this party's data agrees, let the job and policy.allow"
+            " list 'few-columns'",
+            party=party.name,
+        )
+
+
+def columns_check(party: Party, whose: str, columns: int) -> None:
+    """Raises DisclosureRefused where `whose` table (this party's own or a partner's) has more columns than policy.at_most.columns."""
+    most = party.policy.at_most.columns
+    if columns > most:
+        raise DisclosureRefused(
+            f"{party.name}: {whose} brings {columns} columns, this party's policy.at_most.columns is {most}",
+            remedy="Use fewer columns (data.columns), or, if whoever answers for this party's data agrees, raise policy.at_most.columns",
+            party=party.name,
+        )

@@ -1,0 +1,94 @@
+"""A party's folder: what `vfl init` and `vfl trust` write."""
+
+from __future__ import annotations
+
+import contextlib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from protocols.errors import ConfigError
+from vfl.job import job_from, load_party, starter_job, starter_party, with_peer
+from vfl.job.job import Role
+from vfl.storage.files import write_private
+from vfl.transport.identity import Identity, check_name, common_name, create_identity, fingerprint, load_certificate, new_passphrase
+
+
+def init_party(folder: Path, role: Role, name: str, *, encrypt: bool = False, **settings: Any) -> Identity:
+    """Makes `folder` with identity/, peers/ and party.toml (`settings` as `vfl.job.starter_party`).  Raises ConfigError where one exists.
+
+    encrypt: the key's file, with a passphrase from the environment or the terminal (`vfl.transport.identity.new_passphrase`).
+    A new folder has mode 0700, identity/ too, and party.toml 0600 whatever the umask says: an address of a database can hold a password.
+    """
+    party_file = folder / "party.toml"
+    if party_file.exists():
+        raise ConfigError(f"{party_file} exists already", remedy="Choose another folder; an identity is never overwritten")
+    text = starter_party(role, name, **settings)
+    passphrase = new_passphrase() if encrypt else None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        (folder / "peers").mkdir(exist_ok=True)
+        identity = create_identity(folder / "identity", name, passphrase=passphrase)
+        write_private(party_file, text.encode())
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written ({error.strerror})", remedy="Choose a folder that you may write to") from None
+    return identity
+
+
+def trust_peer(folder: Path, certificate: Path, address: str | None = None) -> tuple[str, str]:
+    """Copies a peer's certificate to peers/ and adds its section to party.toml; returns the peer's name and fingerprint.
+
+    Raises ConfigError, and leaves both as they were, if the party file would not be right with it.
+    """
+    party_file = folder / "party.toml"
+    try:
+        pem, text = certificate.read_bytes(), party_file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename} cannot be read ({error.strerror})", remedy="Check the path; vfl init makes a party's folder"
+        ) from None
+    name = check_name(common_name(load_certificate(pem, str(certificate))))
+    if name == load_party(party_file).name:
+        raise ConfigError(
+            f"{certificate} is the certificate of {name}, and this folder is {name}'s own",
+            remedy="Give a certificate that a partner handed over; its own is the file that this party gives to others",
+        )
+    changed = with_peer(text, name, f"peers/{name}.pem", address)
+    pinned = folder / "peers" / f"{name}.pem"
+    before = pinned.read_bytes() if pinned.exists() else None
+    try:
+        pinned.parent.mkdir(exist_ok=True)
+        pinned.write_bytes(pem)
+        party_file.write_text(changed, encoding="utf-8")
+        load_party(party_file)
+    except (OSError, ConfigError) as error:
+        undo(party_file, text.encode(), pinned, before)
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(
+            f"{error.filename} cannot be written ({error.strerror})", remedy="Choose a folder that you may write to"
+        ) from None
+    return name, fingerprint(pem)
+
+
+def new_job(path: Path, **settings: Any) -> None:
+    """Writes a job file to start from (`settings` as `vfl.job.starter_job`).  Raises ConfigError, also where there is one."""
+    if path.exists():
+        raise ConfigError(f"{path} exists already", remedy="Choose another name; a job that parties agreed on is never overwritten")
+    text = starter_job(**settings)
+    job_from(tomllib.loads(text), str(path))
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror})", remedy="Choose a folder that you may write to") from None
+
+
+def undo(party_file: Path, text: bytes, pinned: Path, pem: bytes | None) -> None:
+    """Puts both files back, as far as they can be written."""
+    with contextlib.suppress(OSError):
+        party_file.write_bytes(text)
+        if pem is None:
+            pinned.unlink(missing_ok=True)
+        else:
+            pinned.write_bytes(pem)

@@ -1,0 +1,319 @@
+"""The commented files that `vfl init` writes; each loads as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from protocols.errors import ConfigError
+from vfl.data.keys import key_lists
+from vfl.job.job import Role
+from vfl.job.permits import PERMITS, WEIGHTS
+from vfl.job.policy import AtLeast, AtMost, Policy
+from vfl.models.section import MODELS, Model
+from vfl.schema.section import Complaint, Section, build, check_name, listed
+from vfl.schema.toml import parse_toml
+
+
+def _toml(value: str | Sequence[str]) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return "[" + ", ".join(_toml(v) for v in value) + "]"
+
+
+def starter_permits(kind: str) -> tuple[str, ...]:
+    """What a party's policy allows at first: what a job of this kind with one key and one host reveals.  Raises ConfigError: no such kind."""
+    return ("intersection-to-parties", *_section(kind).permits)
+
+
+def _section(kind: str, **parameters: object) -> Model:
+    if kind not in MODELS:
+        raise ConfigError(f"the kind {kind!r} is not known", remedy=f"Use {listed([repr(k) for k in MODELS])}")
+    return build(MODELS[kind], {"kind": kind, **parameters}, f"the {kind} job")
+
+
+def _permits(permits: Sequence[str]) -> str:
+    return "".join(f"  # {PERMITS[p]}\n  {_toml(p)},\n" for p in permits)
+
+
+def _name(name: str) -> str:
+    try:
+        return check_name(name)
+    except Complaint as complaint:
+        raise ConfigError(f"the party's name {complaint.what}", remedy=complaint.remedy) from None
+
+
+# Of each kind, the keys that its starter job spells out, with a comment.
+_SPELT: dict[str, dict[str, str]] = {
+    "logistic-regression": {
+        "C": "The weight of the loss against the penalty, as in scikit-learn.",
+        "max_iter": "Passes over the rows.",
+        "link": '"exact", or "taylor": cheaper, but a least-squares fit.',
+        "clip": "Standardised values are cut to [-clip, clip].",
+        "weight_bits": "Where final weights are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
+    },
+    "linear-regression": {
+        "alpha": "The weight of the penalty, as in scikit-learn's Ridge.",
+        "max_iter": "Passes over the rows.",
+        "clip": "Standardised values are cut to [-clip, clip].",
+        "weight_bits": "Where final weights, in standard deviations of the label, are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
+    },
+    "poisson-regression": {
+        "alpha": "The weight of the penalty, as in scikit-learn's PoissonRegressor.",
+        "max_iter": "Passes over the rows.",
+        "clip": "Standardised values are cut to [-clip, clip].",
+        "weight_bits": "Where final weights are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
+    },
+    "boosted-trees": {
+        "objective": '"binary:logistic", "reg:squarederror", "count:poisson", or "multi:softprob" with num_class.',
+        "membership": '"sealed": nobody sees where a row goes; "open" gives away the bins of the hosts\' rows, and labels.',
+        "n_estimators": "Rounds of one tree.",
+        "max_depth": "Levels of splits.",
+        "learning_rate": "How far a tree moves the score.",
+        "max_bin": "Bins a column.",
+        "min_bin_rows": "No bin of a host has fewer rows.",
+    },
+    "scorecard": {
+        "base_score": "The points of a row with odds of base_odds to 1 that there is no event, the label's larger value.",
+        "base_odds": "Such as 50: fifty without to one with.",
+        "pdo": "So many points more double the odds.",
+        "max_n_bins": "Final bins of a column at most, special and missing values aside.",
+        "min_bin_size": "The least part of the rows in a final bin.",
+        "min_bin_rows": "Nothing is counted for the guest over fewer rows.",
+        "monotonic_trend": 'How event rates go over the bins of a number: "auto" (one way), "ascending", "descending", "none".',
+        "max_iter": "Passes over the rows.",
+    },
+}
+
+
+def _model_text(model: Section) -> str:
+    """The lines of [model]: what is spelt out, and what was set otherwise than by default."""
+    kind, given = str(model.model_dump()["kind"]), model.model_dump(exclude={"kind"})
+    lines = [f'kind = "{kind}"']
+    for key, comment in _SPELT[kind].items():
+        lines += [f"# {comment}", f"{key} = {_value(given[key])}"]
+    lines += [f"{key} = {_value(given[key])}" for key in given if key in model.model_fields_set and key not in _SPELT[kind]]
+    return "\n".join(lines)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        return _toml(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_toml(str(k))} = {_value(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, Sequence):
+        return "[" + ", ".join(_value(v) for v in value) + "]"
+    return repr(value)
+
+
+def starter_job(
+    *,
+    name: str = "credit-risk",
+    guest: str = "bank",
+    hosts: Sequence[str] = ("telecom",),
+    arbiter: str = "trustco",
+    keys: Sequence[str] | Sequence[Sequence[str]] = ("customer_id",),
+    normalise: Mapping[str, str] | None = None,
+    duplicates: str = "error",
+    min_intersection: int = 100,
+    test: float = 0.25,
+    seed: int = 7,
+    key_bits: int = 3072,
+    score_bits: int = 10,
+    kind: str = "logistic-regression",
+    reveal: Sequence[str] = (),
+    **parameters: object,
+) -> str:
+    """A commented job.toml; keys: the columns of the one key, or a list of those of each key, tried in order; arbiter: "" for none; reveal: whose final weights
+    their owner learns, out of "guest" and "hosts"; parameters: of the kind.
+
+    Raises ConfigError for parameters that are not the kind's.
+    """
+    lists = key_lists(keys)
+    rules = dict.fromkeys((column for key in lists for column in key), "text") | dict(normalise or {})
+    model = _section(kind, **parameters)
+    permits = ["intersection-to-parties", *(p for who, p in zip(("guest", "hosts"), WEIGHTS, strict=True) if who in reveal), *model.permits]
+    permits += ["matched-keys-to-parties"] if len(lists) > 1 else []
+    permits += ["intersection-sizes-to-arbiter"] if len(hosts) > 1 else []
+    work = model.arbiter_does if model.needs_arbiter else "compares blinded ids"
+    who = f"# the arbiter {work} and has no data.\n" if arbiter else ""
+    named = f"arbiter = {_toml(arbiter)}\n" if arbiter else ""
+    rest = [p for p in WEIGHTS if p not in permits] if model.shares_weights else []
+    kept = (
+        f"# Final weights stay shared with the arbiter; who shall know its own allows {listed(list(map(_toml, rest)))} too.\n"
+        if rest
+        else ""
+    )
+    grid = (
+        "# Scores are opened with an error of half of 2^-score_bits, per host; it is always the same for a row.\n"
+        + f"score_bits = {score_bits}\n"
+    )
+    return f"""\
+# The job: the same file at every party.  The parties compare its digest before anything is sent.
+name = {_toml(name)}
+version = 1  # of this file's format
+
+[parties]
+# Each name is pinned to a certificate in every party file.  The guest holds the labels, hosts hold features only,
+{who}guest = {_toml(guest)}
+hosts = {_toml(list(hosts))}
+{named}
+[align]
+# Keys of one or more columns each, tried in this order.  How each column is compared: "text", "digits", "exact", "email",
+# "date" (ISO), "date:%d/%m/%Y" (ISO or this), "e164:GB" (telephone numbers as written in that country).
+keys = [{", ".join(_toml(list(key)) for key in lists)}]
+normalise = {{ {", ".join(f"{_toml(c)} = {_toml(r)}" for c, r in rules.items())} }}
+# "error", or "first" to keep the first row of an id.
+duplicates = {_toml(duplicates)}
+# Stop if fewer rows than this are common to all.
+min_intersection = {min_intersection}
+
+[split]
+# The part of the common rows held out to measure the model, chosen by the seed.
+test = {float(test)!r}
+seed = {seed}
+# Rows on or after a day are a part of their own, by data.date of the guest; allow "out-of-time-rows-to-hosts" below.
+# out_of_time = 2026-01-01
+
+[model]
+{_model_text(model)}
+
+[crypto]
+# 3072 or 4096; 2048 is warned about.
+key_bits = {key_bits}
+
+[disclosure]
+# Everything that is revealed; each party's policy must allow it too.
+{kept}allow = [
+{_permits(permits)}]
+{grid if model.score_bits is not None else ""}"""
+
+
+BUDGETS: dict[str, tuple[tuple[Role, ...], str]] = {
+    "runs_per_partner_per_month": (
+        ("guest", "host", "arbiter"),
+        "Each training aligns ids: how many this party agrees to with each other one per month.",
+    ),
+    "predictions_per_partner_per_month": (("guest", "host", "arbiter"), "The same for batches of rows that are scored."),
+    "models_per_label": (("guest",), "How many models of the same labels this party trains with each other party."),
+    "rows_per_label_number": (
+        ("guest",),
+        "Training rows for each number computed from labels that hosts are told: weights, fine bins of scorecards.",
+    ),
+    "scores_per_row": (("host",), "How often a model scores the same row per month."),
+    "score_vectors": (("host",), "How many score vectors of the same columns are opened; without this line half as many as columns."),
+    "max_partner_rows": (("guest", "host"), "The most rows of a partner's list; without this line 5 times as many as this party's own."),
+}
+
+EXAMPLES = {"score_vectors": 5, "max_partner_rows": 1_000_000}  # of what depends on the table by default
+
+
+def _budgets(role: Role, policy: Policy) -> str:
+    """The keys of [policy] that bound what many runs disclose together."""
+    text = ""
+    for key, (roles, comment) in BUDGETS.items():
+        value = getattr(policy, key)
+        if role in roles:
+            text += f"# {comment}\n" + (f"# {key} = {EXAMPLES[key]}\n" if value is None else f"{key} = {value}\n")
+    return text
+
+
+def _bounds(policy: Policy) -> str:
+    """The sections of floors and ceilings, each at its value."""
+    text = ""
+    for name, word, section in (("at_least", "smaller", policy.at_least), ("at_most", "larger", policy.at_most)):
+        text += f"\n# Jobs with a {word} value of one of these parameters are refused (it binds honest partners).\n[policy.{name}]\n"
+        text += "".join(f"{key} = {value}\n" for key, value in section.model_dump().items())
+    return text
+
+
+def _policy(given: Mapping[str, int]) -> Policy:
+    """The default policy with some keys, floors and ceilings set, each by its own name.  Raises ConfigError."""
+    nested = {
+        name: {k: v for k, v in given.items() if k in section.model_fields}
+        for name, section in (("at_least", AtLeast), ("at_most", AtMost))
+    }
+    rest = {k: v for k, v in given.items() if not any(k in inner for inner in nested.values())}
+    return build(Policy, {**rest, **nested}, "the policy")
+
+
+def starter_party(
+    role: Role,
+    name: str,
+    *,
+    listen: str = "0.0.0.0:7443",
+    source: str = "customers.csv",
+    query: str | None = None,
+    label: str = "default",
+    columns: Sequence[str] | None = None,
+    min_intersection: int = 100,
+    allow: Sequence[str] | None = None,
+    kind: str = "logistic-regression",
+    policy: Mapping[str, int] | None = None,
+    directory: str = "runs",
+) -> str:
+    """A commented party.toml for `role`, with no peer yet (`with_peer` adds one); without `allow` its policy allows what jobs of `kind` reveal.
+
+    policy: other keys of [policy], [policy.at_least] and [policy.at_most] than the defaults, by name.
+
+    Raises ConfigError: not a name, no such kind.
+    """
+    allow, bounded = starter_permits(kind) if allow is None else allow, _policy({"min_intersection": min_intersection} | dict(policy or {}))
+    port = f"# The others dial this; open it in the firewall.\nlisten = {_toml(listen)}\n" if role != "host" else ""
+    data = ""
+    if role != "arbiter":
+        data = '[data]\n# A .csv or .parquet file, or a database address such as "sqlite:///bank.db" with a query.\n'
+        data += f"source = {_toml(source)}\n"
+        data += f"query = {_toml(query)}\n" if query else ""
+        if role == "guest":
+            data += f"# What is predicted; of two values the larger one is the event.\nlabel = {_toml(label)}\n"
+            data += '# Its column of dates, for jobs with out_of_time; they never leave.\n# date = "opened"\n'
+        data += "# The columns that jobs may use; without this line, all but keys and label; numbers of them that are codes.\n"
+        data += '# columns = ["limit", "age"]\n' if columns is None else f"columns = {_toml(list(columns))}\n"
+        data += '# categories = ["branch"]\n\n'
+    others = [p for p in PERMITS if p not in allow]
+    more = f"# Known too: {', '.join(others)} (what each discloses: docs/leakage.md).\n" if others else ""
+    example = "bank" if role != "guest" else "telecom"
+    return f"""\
+# This party's own file: it is private and never sent.  Paths are relative to this file.
+name = {_toml(_name(name))}
+role = {_toml(role)}
+{port}
+[identity]
+# Made by vfl init; the key never leaves this machine.
+key = "identity/key.pem"
+certificate = "identity/cert.pem"
+
+{data}[policy]
+# What this party ever agrees to, whatever a job says.  Jobs that reveal anything else are refused.
+{more}allow = [
+{_permits(allow)}]
+{_budgets(role, bounded)}{_bounds(bounded)}
+[run]
+directory = {_toml(directory)}
+# How long to wait for one message of a peer that is alive.
+message_seconds = 3600
+
+# vfl trust adds a section for each peer.  Hosts dial the guest and the arbiter, the arbiter dials the guest: whoever dials
+# needs the other's address.
+#   [peers.{example}]
+#   certificate = "peers/{example}.pem"
+#   address = "10.0.0.3:7443"
+"""
+
+
+def with_peer(text: str, name: str, certificate: str, address: str | None = None) -> str:
+    """The party file `text` with a section [peers.NAME] added at its end.
+
+    Raises ConfigError if there is one already, if `name` is not a name or `text` no TOML.
+    """
+    peers = parse_toml(text, "the party file").get("peers", {})
+    if _name(name) in peers:
+        raise ConfigError(
+            f"the party file already has [peers.{name}]",
+            remedy="Remove that section first, if its certificate is to change",
+        )
+    line = f"address = {_toml(address)}\n" if address else ""
+    return text.rstrip("\n") + f"\n\n[peers.{name}]\ncertificate = {_toml(certificate)}\n{line}"

@@ -1,0 +1,1 @@
+"""One folder per kind of model, and what all kinds share."""

@@ -1,0 +1,74 @@
+"""What every model part says of itself on disk, and how the rest of it is read: closed, and nothing believed before it was checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from vfl.models.part import GlmPart, TreesPart
+from vfl.models.scorecard.part import ScorecardPart
+
+Part = GlmPart | TreesPart | ScorecardPart
+Tensors = dict[str, NDArray[Any]]
+Class = str | int | float | bool
+
+
+class Damaged(ValueError):
+    """What was read is no part: it does not fit itself.  Says nothing of its content."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The keys of manifest.json that a part of any kind has."""
+
+    format: int
+    kind: str
+    party: str
+    model_id: str
+    job_digest: str
+    columns: list[str]
+    classes: list[Class] | None
+
+    @property
+    def name(self) -> bytes:
+        """The model's name, which all its parts share."""
+        try:
+            name = bytes.fromhex(self.model_id)
+        except ValueError:
+            raise Damaged from None
+        check(len(name) == 16, len(set(self.columns)) == len(self.columns))
+        return name
+
+    @property
+    def values(self) -> tuple[Any, ...] | None:
+        """The label's values at the guest."""
+        return None if self.classes is None else tuple(self.classes)
+
+
+@dataclass(frozen=True)
+class Body:
+    """What a kind adds: further keys of the manifest, and named arrays."""
+
+    rest: dict[str, Any]
+    tensors: Tensors
+
+
+def check(*good: Any) -> None:
+    """Raises Damaged unless all are true."""
+    if not all(bool(np.all(g)) for g in good):
+        raise Damaged
+
+
+def tensors_of(found: Mapping[str, NDArray[Any]], wanted: Mapping[str, tuple[type[Any], Sequence[int | None]]]) -> Tensors:
+    """Exactly the wanted arrays, each of its type and shape (None: of any length); floats are finite.  Raises Damaged."""
+    check(set(found) == set(wanted))
+    for name, (kind, shape) in wanted.items():
+        array = found[name]
+        check(array.dtype == np.dtype(kind), array.ndim == len(shape))
+        check(all(size is None or size == have for size, have in zip(shape, array.shape, strict=True)))
+        check(kind is not np.float64 or np.isfinite(array).all())
+    return dict(found)

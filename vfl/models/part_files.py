@@ -1,0 +1,158 @@
+"""Model parts on disk: `manifest.json` (what it is) and `weights.safetensors` (numbers).  Neither can run code.
+
+The manifest carries the format's version and the model's random name, which all parts of one model share; a part of another model is refused when scoring
+starts (protocols/glm/scoring.py).  What a part of each kind holds beside that: `vfl.models.registry`; what an arbiter keeps: vfl/models/shared_weights.py and leaf_values.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from protocols.errors import ModelError
+from protocols.glm.shares import Moved, WeightShares
+from vfl.models import shared_weights as shared
+from vfl.models.content import Body, Damaged, Head
+from vfl.models.part import ArbiterPart, LeafValues, SharedWeights
+from vfl.models.registry import ARBITER_KINDS, KINDS, Part
+from vfl.storage.files import sync_folder, write_private, written
+from vfl.transport.identity import Identity
+
+FORMAT = 2  # 1: every party knew its weights
+MANIFEST, NUMBERS = "manifest.json", "weights.safetensors"
+RESTORE = "Restore it from a copy of the run's folder"
+
+
+def save_part(part: Part | ArbiterPart, folder: Path, *, kind: str, job_digest: bytes, identity: Identity | None = None) -> None:
+    """Writes the part of a model of this kind into `folder` (made, mode 0700); identity: of the arbiter, which seals its part.
+
+    Raises ConfigError if it cannot be written."""
+    body = _body(part, kind, identity)
+    classes = [c.item() if isinstance(c, np.generic) else c for c in part.classes] if part.classes is not None else None
+    head = Head(FORMAT, kind, part.party, part.model_id.hex(), job_digest.hex(), list(part.columns), classes)
+    manifest = msgspec.to_builtins(head) | body.rest
+    with written(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        write_private(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        _write_numbers(folder, body)
+
+
+def _body(part: Part | ArbiterPart, kind: str, identity: Identity | None) -> Body:
+    if isinstance(part, SharedWeights | LeafValues):
+        assert identity is not None
+        return ARBITER_KINDS[kind].pack(part, identity)
+    return KINDS[kind].pack(part)
+
+
+def _write_numbers(folder: Path, body: Body) -> None:
+    write_private(folder / NUMBERS, save({name: np.ascontiguousarray(array) for name, array in body.tensors.items()}))
+
+
+def add_shares(folder: Path, moved: Mapping[str, Moved], identity: Identity) -> None:
+    """Puts the shares of a scoring, by whose weights they are of, beside those that the part in `folder` has; on the disk when it returns.
+
+    Raises ModelError, and ConfigError where the folder cannot be written."""
+    _change_shares(folder, identity, lambda party, own: shared.moved_on(own, moved[party]) if party in moved else own)
+
+
+def drop_shares(folder: Path, names: Mapping[str, frozenset[bytes]], identity: Identity) -> None:
+    """Removes the shares of these names, by whose weights they are of, now that both holders have later ones.  Raises as `add_shares`."""
+    _change_shares(folder, identity, lambda party, own: shared.without(own, names.get(party, frozenset())))
+
+
+def _change_shares(folder: Path, identity: Identity, change: Callable[[str, WeightShares], WeightShares]) -> None:
+    with written(folder), _alone(folder):
+        part, head = load_part(folder, identity)
+        if isinstance(part, SharedWeights):
+            new: Part | SharedWeights = shared.changed(part, {party: change(party, own) for party, own in part.shares.items()})
+        else:
+            new = dataclasses.replace(part, shares=change(part.party, part.shares))
+        _write_numbers(folder, _body(new, head.kind, identity))
+        with (folder / NUMBERS).open("rb") as file:
+            os.fsync(file.fileno())
+        sync_folder(folder)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other process changes the part meanwhile."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def find_part(runs: Path, name: str) -> Path:
+    """The folder of the part of the model called `name` (hexadecimal), inside its run's folder in a run directory.  Raises ModelError where there is none."""
+    for manifest in sorted(runs.glob(f"*/model/{MANIFEST}")):
+        if (_content(manifest.read_bytes()) or {}).get("model_id") == name:
+            return manifest.parent
+    raise ModelError(
+        f"no run in {runs} holds a part of the model {name}",
+        remedy="Put the folder of the run that made it back there, or correct continue_from (vfl model show prints a model's name)",
+    )
+
+
+def load_part(folder: Path, identity: Identity | None = None) -> tuple[Any, Head]:
+    """Reads a part back; identity: of the party, without which an arbiter's part comes without its shares.
+
+    Raises ModelError for a missing, damaged or unknown one."""
+    try:
+        document = (folder / MANIFEST).read_bytes()
+        tensors = load_file(folder / NUMBERS)
+    except (OSError, SafetensorError):
+        raise ModelError(f"{folder} holds no readable model part", remedy="Name the model folder inside a run's folder") from None
+    content = _content(document)
+    if content is None:
+        raise ModelError(f"{folder / MANIFEST} is damaged", remedy=RESTORE)
+    if content.get("format") == 1:
+        trees = content.get("kind") == "boosted-trees"
+        why = (
+            "whose trees let the guest work out the bins of hosts' rows"
+            if trees
+            else "in which every party knew the weights of its columns"
+        )
+        raise ModelError(
+            f"{folder} was written by an earlier release, {why}",
+            remedy="Train the model anew, or score with the release that wrote it",
+            expected=FORMAT,
+            found=1,
+        )
+    if content.get("format") != FORMAT or content.get("kind") not in (*KINDS, *ARBITER_KINDS):
+        raise ModelError(
+            f"{folder} has a format that this release does not know",
+            remedy="Use the release that wrote it",
+            expected=FORMAT,
+            found=content.get("format"),
+        )
+    try:
+        head = msgspec.convert(content, Head)
+        rest = {key: value for key, value in content.items() if key not in Head.__struct_fields__}
+        if head.kind in ARBITER_KINDS:
+            return ARBITER_KINDS[head.kind].unpack(head, rest, tensors, identity), head
+        return KINDS[head.kind].unpack(head, rest, tensors), head
+    except msgspec.ValidationError:
+        raise ModelError(f"{folder / MANIFEST} is damaged", remedy=RESTORE) from None
+    except Damaged:
+        raise ModelError(f"{folder / NUMBERS} does not fit its manifest", remedy=RESTORE) from None
+
+
+def _content(document: bytes) -> dict[str, Any] | None:
+    try:
+        content = json.loads(document)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,1 @@
+"""Logistic, linear and Poisson regression."""

@@ -1,0 +1,377 @@
+"""A regression job from end to end, one function a role: align -> (search) -> standardise -> train -> score the held-out part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols import alignment, glm
+from protocols.cipher import DecryptionKey, key_offer
+from protocols.errors import ConfigError, DataError
+from protocols.glm import scoring
+from protocols.glm.shares import Moved, WeightShares
+from protocols.session import Session
+from vfl.data import Objective, Table, split_rows
+from vfl.models.part import AdditivePart, GlmPart, SharedWeights
+from vfl.models.regression import targets
+from vfl.models.regression.targets import ClassWeight, Targets
+from vfl.preprocessing import Fitting, Preprocessing, Standardiser
+from vfl.steps import features, search
+from vfl.steps.search import Search, Searched
+from vfl.steps.split import Rows, by_part, check, hold_out
+
+Family = Literal["logistic", "linear", "poisson"]
+LABELS: dict[Family, Objective] = {"logistic": "multiclass", "linear": "numeric", "poisson": "count"}
+
+
+@dataclass(frozen=True)
+class GlmJob:
+    """What the parties agreed on, beyond who they are.
+
+    alpha: of the penalty alpha |w|^2 / 2 beside the sum of the losses (for counts: beside their mean).  link: "exact" or "taylor", of the logistic family.
+    weighted: the guest's table holds weights of the rows.  sgd: None for the solver over all rows.
+    tol, early_stopping, validation_fraction, n_iter_no_change: when training ends before max_iter, as scikit-learn has them; with neither of the first two it does not.
+    """
+
+    family: Family = "logistic"
+    alpha: float = 1.0
+    max_iter: int | None = 100  # None: planned from the base rate
+    tol: float | None = None
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 10
+    link: str = "exact"
+    sgd: glm.Sgd | None = None
+    fit_intercept: bool = True
+    class_weight: ClassWeight = None
+    weighted: bool = False
+    exposure: bool = False  # of counts: these weights are exposures
+    models: int = 0  # how many are trained, one-vs-rest; 0: the guest's label decides
+    clip: float = 6.0
+    score_bits: int = 10
+    weight_bits: int = 10
+    reveal: tuple[str, ...] = ()  # whose final weights their owner learns, of "guest" and "hosts"
+    min_intersection: int = 1
+    keys: int = 1  # how many the table has, tried in order
+    test: float = 0.0
+    seed: int = 0
+    out_of_time: str = ""  # rows on or after this day, by the guest's dates, are held out too
+    preprocess: Preprocessing | None = None
+    open_names: bool = False  # with encode = "woe": whether hosts name their columns
+    measure_train: bool = False  # the training rows are scored too
+
+    @property
+    def terms(self) -> glm.Terms:
+        """As the protocol takes it."""
+        links = {"logistic": glm.LOGISTIC_LINKS[self.link], "linear": glm.IDENTITY, "poisson": glm.POISSON}
+        return glm.Terms(
+            links[self.family],
+            glm.Penalty(self.alpha, mean=self.family == "poisson"),
+            self.max_iter,
+            weighted=self.weighted or self.class_weight is not None,
+            intercept=self.fit_intercept,
+            weight_bits=self.weight_bits,
+            models=self.models,
+            sgd=self.sgd,
+            reveal=self.reveal,
+            stopping=stopping_of(self.tol, self.n_iter_no_change, validation=self.early_stopping),
+        )
+
+    @property
+    def shares(self) -> bool:
+        """Whether any party's weights stay shared with the arbiter."""
+        return len(self.reveal) < 2
+
+    @property
+    def scores(self) -> bool:
+        """Whether rows are scored when the model is trained."""
+        return bool(self.test or self.out_of_time or self.measure_train)
+
+    def expected(self, predictions: NDArray[np.float64], rows: Table) -> NDArray[np.float64]:
+        """At the guest: what the labels of rows are held against; of counts with exposures, which are predicted a unit of exposure, times these."""
+        return predictions * rows.weight.to_numpy(np.float64) if self.exposure and rows.weight is not None else predictions
+
+    def targets(self, table: Table, train: int) -> Targets:
+        """What the guest's rows are fitted to, of which the first `train` are trained on.  Raises DataError."""
+        assert table.label is not None
+        label, me = table.label.to_numpy(np.float64), table.party
+        weights = table.weight.to_numpy(np.float64) if self.weighted and table.weight is not None else None
+        if self.family == "linear":
+            return targets.linear(label, weights, me, train, centred=self.fit_intercept)
+        if self.family == "poisson":
+            return targets.poisson(label, weights, me, train, exposure=self.exposure)
+        return targets.logistic(label, table.classes or (), self.class_weight, weights, me, train)
+
+
+TOL = 1e-4  # with early_stopping, where none is given
+
+
+def stopping_of(tol: float | None, every: int, *, validation: bool) -> glm.Stopping | None:
+    """When training ends before all passes are made; None: never."""
+    return glm.Stopping(TOL if tol is None else tol, every, validation) if validation or tol is not None else None
+
+
+def refuse_stopping(asked: Search[GlmJob] | None) -> None:
+    """Before anything is sent: raises ConfigError for a search among trainings that end by their loss."""
+    if asked is not None and any(one.terms.stopping is not None for one in asked.candidates):
+        raise ConfigError(
+            "a search does not go with tol or early_stopping: the loss of every fold and candidate would be opened",
+            remedy="Leave them out, and search max_iter",
+        )
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a data party has at the end: its model part, its aligned rows, which of them were held out, after how many passes each training ended, and at the guest the
+    joint predictors of held-out rows, (n, models), and of the training rows where the job asks for them."""
+
+    part: GlmPart
+    aligned: Table
+    held_out: NDArray[np.bool_]
+    later: NDArray[np.bool_]  # those of them that are out of time
+    validation: NDArray[np.bool_]  # others, which decided when training ended
+    passes: tuple[int, ...]
+    settled: bool  # all that were to end by their loss did
+    sizes: dict[str, int]
+    scores: NDArray[np.float64] | None = None
+    train_scores: NDArray[np.float64] | None = None
+    binned: features.Binned | None = None  # at the guest, where columns were binned by the label
+    searched: Searched | None = None  # where the job searches
+
+
+def guest(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | None = None) -> Fitted:
+    """The guest's side: table with label; asked: what is searched first, of which the best candidate takes the place of `job`.
+
+    Learns for held-out rows (and training rows, if measured) the joint predictors, and where the job reveals them its own weights."""
+    if not (job.fit_intercept or table.features.shape[1]):
+        raise DataError("the guest has neither columns nor an intercept", remedy="Leave fit_intercept at True", party=session.me)
+    targets.check_classes(table)
+    refuse_stopping(asked)
+    aligned, held_out, later, validation, sizes = align(session, table, job)
+    rows, decide, scored = np.flatnonzero(~(held_out | validation)), np.flatnonzero(validation), held_out | job.measure_train
+    train, n, searched = aligned.take(rows), len(rows), None
+    if asked is not None:
+        everyone = [*session.hosts, session.arbiter]
+        searched = search.guest(session, train, asked, lambda one, rows: fold_guest(session, train, one, rows), everyone)
+        job = asked.candidates[searched.best]
+    wanted = job.targets(aligned.take(np.concatenate([rows, decide])), n)
+    model_id = session.seed("model id").secret[:16]
+    steps, binned = features.fit_guest(session, train, job.preprocess, open_names=job.open_names)
+    with session.phase("train"):
+        standardiser = Standardiser.fit(train.features, job.clip, steps)
+        x = standardiser.transform(train.features, session.me)
+        (y, row_weights), others = wanted.of(slice(n)), wanted.of(slice(n, None))
+        watched = glm.HeldOut(standardiser.transform(aligned.take(decide).features, session.me), *others) if job.early_stopping else None
+        trained = glm.guest(session, x, y, job.terms, model_id, row_weights, watched)
+    part = guest_part(session, job, trained, standardiser, table.classes, wanted)
+    scores = None
+    if job.scores:
+        found, part = score_guest(session, part, aligned.take(np.flatnonzero(scored)))
+        scores = found if scored.any() else None
+    return Fitted(
+        part, aligned, held_out, later, validation, trained.passes, trained.settled, sizes, *by_part(scores, held_out), binned, searched
+    )
+
+
+def guest_part(
+    session: Session, job: GlmJob, trained: glm.Trained, standardiser: Standardiser, classes: tuple[object, ...] | None, wanted: Targets
+) -> GlmPart:
+    """The guest's part of what was trained."""
+    return GlmPart(
+        session.me,
+        trained.model_id,
+        standardiser,
+        trained.shares,
+        job.family,
+        job.link,
+        job.score_bits,
+        job.shares,
+        is_guests=True,
+        intercepts=job.fit_intercept,
+        classes=classes,
+        label_mean=wanted.scale.mean,
+        label_scale=wanted.scale.scale,
+    )
+
+
+def host_part(session: Session, job: GlmJob, trained: glm.Trained, standardiser: Standardiser) -> GlmPart:
+    """A host's part of what was trained."""
+    key = session.seed("score key").secret
+    return GlmPart(
+        session.me, trained.model_id, standardiser, trained.shares, job.family, job.link, job.score_bits, job.shares, score_key=key
+    )
+
+
+def host(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | None = None) -> Fitted:
+    """A host's side: features only.  Learns which candidate is best, and where the job reveals them its own weights."""
+    refuse_stopping(asked)
+    aligned, held_out, later, validation, sizes = align(session, table, job)
+    train, scored = aligned.take(np.flatnonzero(~(held_out | validation))), held_out | job.measure_train
+    searched = None
+    if asked is not None:
+        session.allowance.score_vectors(b"", sum(max(1, one.models) for one in asked.candidates), tuple(table.features.columns))
+        searched = search.host(session, train, asked, lambda one, rows: fold_host(session, train, one, rows))
+        job = asked.candidates[searched.best]
+    steps = features.fit_host(session, train, job.preprocess, open_names=job.open_names)
+    with session.phase("train"):
+        standardiser = Standardiser.fit(train.features, job.clip, steps)
+        x = standardiser.transform(train.features, session.me)
+        watched = standardiser.transform(aligned.take(np.flatnonzero(validation)).features, session.me) if job.early_stopping else None
+        trained = glm.host(session, x, job.terms, watched)
+    part = host_part(session, job, trained, standardiser)
+    if job.scores:
+        part = score_host(session, part, aligned.take(np.flatnonzero(scored)))
+    return Fitted(part, aligned, held_out, later, validation, trained.passes, trained.settled, sizes, searched=searched)
+
+
+def arbiter(session: Session, job: GlmJob, asked: Search[GlmJob] | None = None) -> glm.Kept:
+    """The arbiter's side.  Learns sizes, what the link declares, and which candidate is best; returns what it keeps of the model.
+
+    With one host the others align while it makes the key, which takes long: it has left the alignment to them before, so that they repeat none of it if it dies.
+    """
+    refuse_stopping(asked)
+    with session.phase("align"):
+        alignment.serve(session, job.min_intersection, keys=job.keys)
+        key = session.scheme.generate(session.me, session.seed("key"))
+    if asked is not None:
+        job = search.arbiter(session, asked, lambda one: fold_arbiter(session, key, one))
+    features.fit_arbiter(session, job.preprocess)
+    with session.phase("train"):
+        kept = glm.arbiter(session, key, job.terms)
+    return score_arbiter(session, key, kept) if job.scores else kept
+
+
+def score_arbiter(session: Session, key: DecryptionKey, kept: glm.Kept) -> glm.Kept:
+    """Scores the rows of a run that has trained; returns the shares from then on."""
+    if not kept.shares:
+        session.absent()
+        return kept
+    with session.phase("score"):
+        moved = scoring.arbiter(session, key, kept.model_id, kept.shares)
+    return replace(kept, shares={party: latest(moved.get(party), shares) for party, shares in kept.shares.items()})
+
+
+def latest(moved: Moved | None, shares: WeightShares) -> WeightShares:
+    """The shares after a scoring whose other holder surely has them."""
+    return shares if moved is None else moved.alone
+
+
+def fold_guest(session: Session, train: Table, job: GlmJob, rows: search.Rows) -> NDArray[np.float64]:
+    """Trains without the marked rows and returns their predictions.  Learns their joint predictors, and no weight."""
+    inside, outside, job = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows)), replace(job, reveal=())
+    wanted = job.targets(inside, len(inside))
+    standardiser = prepared(session, inside, job)
+    x, name = standardiser.transform(inside.features, session.me), session.seed("model id").secret[:16]
+    trained = glm.guest(session, x, wanted.y, job.terms, name, wanted.weights)
+    part = guest_part(session, job, trained, standardiser, train.classes, wanted)
+    found, _ = scoring.guest(session, part.own(outside.features, outside.names))
+    return job.expected(part.means(found), outside)
+
+
+def fold_host(session: Session, train: Table, job: GlmJob, rows: search.Rows) -> None:
+    """A host's side of `fold_guest`.  Learns nothing."""
+    inside, outside, job = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows)), replace(job, reveal=())
+    standardiser = prepared(session, inside, job)
+    trained = glm.host(session, standardiser.transform(inside.features, session.me), job.terms)
+    scoring.host(session, host_part(session, job, trained, standardiser).own(outside.features, outside.names))
+
+
+def fold_arbiter(session: Session, key: DecryptionKey, job: GlmJob) -> None:
+    """The arbiter's side of `fold_guest`.  Learns the fold's size."""
+    kept = glm.arbiter(session, key, replace(job, reveal=()).terms)
+    scoring.arbiter(session, key, kept.model_id, kept.shares)
+
+
+def prepared(session: Session, inside: Table, job: GlmJob) -> Standardiser:
+    """What prepares both tables of a fold as the training takes them, by what the first one alone says."""
+    steps = None if job.preprocess is None else Fitting.start(inside.features, job.preprocess, session.me).finish()
+    return Standardiser.fit(inside.features, job.clip, steps)
+
+
+P = TypeVar("P", bound=AdditivePart)
+
+
+def predict_guest(
+    session: Session, table: Table, part: P, min_intersection: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], Moved | None]:
+    """Aligns a new table and scores what is common: (rows of the table, their predictors (rows, models), the guest's share from then on)."""
+    with session.phase("align"):
+        found = alignment.align(session, table.keys, min_intersection)
+    if not part.shares.whole:
+        key_offer.accept(session)
+    scores, moved = scored_guest(session, part, table.take(found.rows))
+    return found.rows, scores, moved
+
+
+def predict_host(session: Session, table: Table, part: AdditivePart, min_intersection: int) -> Moved | None:
+    """A host's side of `predict_guest`: its share from then on."""
+    with session.phase("align"):
+        found = alignment.align(session, table.keys, min_intersection)
+    common = table.take(found.rows)
+    session.allowance.rows_scored(part.model_id, common.names)
+    if not part.shares.whole:
+        key_offer.accept(session)
+    return scored_host(session, part, common)
+
+
+def predict_arbiter(session: Session, part: SharedWeights | None, min_intersection: int, keys: int = 1) -> dict[str, Moved]:
+    """The arbiter's side of `predict_guest`: it compares blinded ids when there are several hosts, and brings its shares of weights, if there are any."""
+    with session.phase("align"):
+        alignment.serve(session, min_intersection, keys=keys)
+        if part is None:
+            session.absent()
+            return {}
+        key = session.scheme.generate(session.me, session.seed("key"))
+    key_offer.offer(session, key, list(part.shares))
+    with session.phase("score"):
+        return scoring.arbiter(session, key, part.model_id, part.shares)
+
+
+def align(session: Session, table: Table, job: GlmJob) -> tuple[Table, Rows, Rows, Rows, dict[str, int]]:
+    """The common rows in the shared order, which of them are held out, which of those are out of time, which others decide when training ends, and how many ids
+    each data party had.
+
+    Both drawn parts are slices of one draw, so that no row is in both and each has its share.
+    """
+    with session.phase("align"):
+        result = alignment.align(session, table.keys, job.min_intersection)
+        aligned = table.aligned(result)
+        held_out, later = hold_out(session, aligned, job.test, job.seed, job.out_of_time, job.min_intersection)
+        outside = held_out
+        if job.early_stopping:
+            outside = held_out | split_rows(aligned.ids, job.test + (1 - job.test) * job.validation_fraction, job.seed)
+    check(session.me, outside, 1)
+    return aligned, held_out, later, outside & ~held_out, result.sizes
+
+
+def scored_guest(session: Session, part: AdditivePart, table: Table) -> tuple[NDArray[np.float64], Moved | None]:
+    """The scores of a table of common rows, and the guest's share from then on."""
+    with session.phase("score"):
+        found, moved = scoring.guest(session, part.own(table.features, table.names))
+    return part.opened(found), moved
+
+
+def scored_host(session: Session, part: AdditivePart, table: Table) -> Moved | None:
+    """A host's side of `scored_guest`: its share from then on."""
+    with session.phase("score"):
+        session.allowance.score_vectors(part.model_id, part.shares.latest.shape[0], part.inputs)
+        return scoring.host(session, part.own(table.features, table.names))
+
+
+def score_guest(session: Session, part: P, table: Table) -> tuple[NDArray[np.float64], P]:
+    """Scores rows in the run that trained the part: the scores, and the part from then on."""
+    found, moved = scored_guest(session, part, table)
+    return found, follow(part, moved)
+
+
+def score_host(session: Session, part: P, table: Table) -> P:
+    """A host's side of `score_guest`."""
+    return follow(part, scored_host(session, part, table))
+
+
+def follow(part: P, moved: Moved | None) -> P:
+    """The part after a scoring whose other holder surely has its new share too."""
+    return replace(part, shares=latest(moved, part.shares))  # type: ignore[type-var]

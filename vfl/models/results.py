@@ -1,0 +1,180 @@
+"""What a run's report says: the content of report.json, as `docs/file-formats.md` lists its keys."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.cipher import CipherVec, backend
+from protocols.message import registry
+from protocols.session import Roles
+from vfl.data import KeyLists, Objective
+from vfl.job import PERMITS, Job, Party, needed_permits, searched
+from vfl.models.baseline import Baseline, compare, describe
+from vfl.models.evaluation import measured
+from vfl.models.registry import Fitted, Kind, kind_of
+from vfl.taps.counting import CountingTap, pace
+
+VERSIONS = ("vfl", "numpy", "pandas", "cryptography")
+
+
+def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: str) -> dict[str, Any]:
+    """The part that every role has; phases and disclosure are filled in when the run is over.  purpose: "run" or "predict"."""
+    return {
+        "format": 1,
+        "purpose": purpose,
+        "job": job.name,
+        "job_digest": job.digest.hex(),
+        "role": party.role,
+        "party": party.name,
+        "parties": {"guest": job.parties.guest, "hosts": list(job.parties.hosts), "arbiter": job.parties.arbiter or None},
+        "outcome": job.model.label,
+        "started": started.isoformat(timespec="seconds"),
+        "alignment": {},
+        "metrics": {},
+        "phases": [],
+        "disclosure": [],
+        "permits": {p: PERMITS[p] for p in job.disclosure.allow if p in needed_permits(job)},
+        "model": {"kind": job.model.kind, **settled(job), "key_bits": job.crypto.key_bits},
+        "environment": environment(),
+        "job_file": json.loads(job.canonical),
+        "plots": {},
+        **searched.told(job),
+    }
+
+
+def settled(job: Job) -> dict[str, Any]:
+    """What the job says of its model: without what a search decides."""
+    open_ones = job.search.param_grid if job.search is not None else {}
+    return {k: v for k, v in kind_of(job).summary(job).items() if {"passes": "max_iter"}.get(k, k) not in open_ones}
+
+
+def encryption(counting: CountingTap, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What encryption was made of at this party: `products` modulo n^2 (counted), `product_s` (measured now, on one core), `cpu_s` (the two multiplied), and how many
+    `ciphertext_bytes` it sent, which are left out of a run that was resumed: products are those since then.  Empty where it computed under no key.
+
+    told: of the run, its disclosure and whether it was resumed.
+    """
+    products = counting.products
+    if not products:
+        return {}
+    kinds = registry()
+    sent = sum(row["bytes"] for row in told["disclosure"] if any(kind is CipherVec for _, kind in kinds[row["message"]].schema()))
+    each = pace(counting.keys[0])
+    whole = {} if told.get("resumed") else {"ciphertext_bytes": sent}
+    return {"encryption": {"products": products, "product_s": each, "cpu_s": products * each, **whole}}
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, as far as they decide a number."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.system(),
+        "processor": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "backend": backend(),
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+    }
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What a report needs to know of a run, whether a job file or an estimator asked for it; plan: the job as the program took it."""
+
+    kind: Kind
+    plan: Any
+    outcome: Objective
+    parties: Roles
+    seed: int
+    keys: KeyLists  # by which ids were aligned
+
+    @classmethod
+    def of(cls, job: Job, fitted: Fitted) -> Measuring:
+        """By a job file; job: of a search, the best candidate's."""
+        kind, parties = kind_of(job), job.parties
+        plan = kind.plan_of(job, fitted.aligned.classes or ())
+        return cls(kind, plan, job.model.label, Roles(parties.guest, parties.hosts, parties.arbiter), job.split.seed, job.align.keys)
+
+
+def data_party_result(result: dict[str, Any], by: Measuring, fitted: Fitted, before: Baseline) -> dict[str, Any]:
+    """Adds alignment, this party's own columns and part of the model and, at the guest, what every part of the split says.  before: of the training rows."""
+    hosts = {h: fitted.sizes[h] for h in by.parties.hosts}
+    result["alignment"] = {
+        "guest_rows": fitted.sizes[by.parties.guest],
+        "host_rows": hosts if len(hosts) > 1 else next(iter(hosts.values())),
+        "intersection": len(fitted.aligned.ids),
+        "train_rows": int((~fitted.held_out).sum()),
+        "test_rows": int((fitted.held_out & ~fitted.later).sum()),
+    }
+    result["alignment"]["repeated"] = fitted.aligned.repeated
+    if len(by.keys) > 1:
+        result["alignment"]["by_key"] = {" + ".join(key): n for key, n in zip(by.keys, fitted.aligned.matched, strict=True)}
+    result["alignment"] |= {"out_of_time_rows": int(fitted.later.sum())} if fitted.later.any() else {}
+    result["model"] |= {"model_id": fitted.part.model_id.hex(), **by.kind.fitted_summary(fitted)}
+    result["columns"] = describe(fitted.aligned.features[~fitted.held_out])
+    moved = {
+        part: compare(before, fitted.aligned.features[rows], comparable(by, fitted, part, scores))
+        for part, rows, scores in parts_of(fitted)
+        if part != "train" and rows.any()
+    }
+    if moved:
+        result["stability"] = moved.pop("test", {"columns": [], "score": None}) | moved
+    if by.parties.guest == result["party"]:
+        result["classes"] = fitted.aligned.classes
+        evaluate(result, by, fitted)
+    return result
+
+
+def parts_of(fitted: Fitted) -> list[tuple[str, NDArray[np.bool_], NDArray[np.float64] | None]]:
+    """Of each part of the split its name, its rows (n,) and, at the guest, their scores; None where they were not scored."""
+    later, scores = fitted.later[fitted.held_out], fitted.scores
+    return [
+        ("test", fitted.held_out & ~fitted.later, None if scores is None else scores[~later]),
+        ("out_of_time", fitted.later, None if scores is None else scores[later]),
+        ("train", ~fitted.held_out, fitted.train_scores),
+    ]
+
+
+def baseline(by: Measuring, fitted: Fitted) -> Baseline:
+    """The party's columns on the training rows, and at the guest the scores of these, or else of the held-out rows: what later tables are held against."""
+    scores = (
+        fitted.train_scores
+        if fitted.train_scores is not None
+        else next((s for _, _, s in parts_of(fitted) if s is not None and len(s)), None)
+    )
+    return Baseline.of(fitted.part.party, fitted.part.model_id, fitted.aligned.features[~fitted.held_out], single(by, fitted, scores))
+
+
+def comparable(by: Measuring, fitted: Fitted, part: str, scores: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """The predictions of a part, unless those of the baseline are its own."""
+    own = fitted.train_scores is None and (part == "test" or not (fitted.held_out & ~fitted.later).any())
+    return None if own else single(by, fitted, scores)
+
+
+def single(by: Measuring, fitted: Fitted, scores: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """The predictions (n,) that belong to scores; None where there are none, or several a row."""
+    found = None if scores is None or not len(scores) else by.kind.predictions(fitted.part, scores)
+    return found if found is not None and found.ndim == 1 else None
+
+
+def evaluate(result: dict[str, Any], by: Measuring, fitted: Fitted) -> None:
+    """Joint and guest-alone predictions of each part that was scored: metrics, plots, and of rows that neither has seen how sure the difference is."""
+    assert fitted.aligned.label is not None
+    label = fitted.aligned.label.to_numpy(np.float64)
+    for part, rows, scores in parts_of(fitted):
+        if scores is None or not rows.any():
+            continue
+        found = {"joint": by.kind.predictions(fitted.part, scores), "guest_alone": by.kind.guest_alone(by.plan, fitted, rows)}
+        if getattr(by.plan, "exposure", False):
+            found = {model: by.plan.expected(each, fitted.aligned.take(np.flatnonzero(rows))) for model, each in found.items()}
+        told = measured(label[rows], found, by.outcome, fitted.aligned.classes, by.seed, part=part)
+        result |= {name: result.get(name, {}) | numbers for name, numbers in told.items()}

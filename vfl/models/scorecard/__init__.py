@@ -1,0 +1,1 @@
+"""Scorecards: logistic regression on weights of evidence, in points."""

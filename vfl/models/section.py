@@ -1,0 +1,247 @@
+"""The section [model] of a job file, one class a kind, each with exactly its own parameters, under scikit-learn's and xgboost's names.
+
+A class also says what its protocols reveal (`permits`), and whether they need an arbiter.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from protocols.boosting.params import MAX_DEPTH, OBJECTIVES, Params
+from vfl.data.columns import Objective
+from vfl.models.regression.section import GRID, LinearRegression, LogisticRegression, PoissonRegression
+from vfl.models.scorecard.section import Scorecard
+from vfl.schema.section import Complaint, Section, choose, shown
+
+# Keys of no kind, each with the reason why no job can set it.
+NOT_YET: dict[str, str] = {
+    "model.l1_ratio": "an L1 step needs the signs of weights that nobody sees",
+    "model.positive": "whether a weight is negative is seen by nobody before the end",
+    "model.warm_start": "a second reveal of one problem's weights would tell the difference of two iterates, which holds labels",
+    "model.standardise": "every party always standardises its own columns on the training rows",
+    "model.penalty": "the penalty is always L2, set by C or alpha",
+}
+
+
+REMOVED = {
+    "hidden": 'it was removed: from its sums and directions the guest could work out the bin of every row; "sealed" takes its place',
+    "shared": 'it is called "open" now, under permits that say what it gives away',
+}
+
+
+def check_arbiter(model: Model, hosts: int, arbiter: str) -> None:
+    """Raises Complaint if the job names no arbiter and needs one, or names one that would do nothing."""
+    if arbiter and not model.needs_arbiter and hosts == 1:
+        raise Complaint(
+            f"names '{arbiter}', and this job needs no arbiter: with membership = \"open\" and one host the guest holds the key of the sums",
+            "Remove it, and every right it was given",
+            "parties.arbiter",
+        )
+    if not arbiter and (model.needs_arbiter or hosts > 1):
+        what = model.arbiter_does if model.needs_arbiter else "compares blinded ids of several hosts"
+        raise Complaint(
+            "is missing", f'Expected the name of the party that holds no data and {what}, such as arbiter = "trustco"', "parties.arbiter"
+        )
+
+
+_LABELS: dict[str, Objective] = {
+    "binary:logistic": "binary",
+    "reg:squarederror": "numeric",
+    "count:poisson": "count",
+    "multi:softprob": "multiclass",
+}
+
+
+def _model_name(value: object) -> object:
+    if value is None or (isinstance(value, str) and re.fullmatch("[0-9a-f]{32}", value)):
+        return value
+    raise Complaint(f"is {shown(value)}", "Expected a model's name, 32 hexadecimal digits as vfl model show prints it")
+
+
+class BoostedTrees(Section):
+    """Gradient-boosted trees, under xgboost's names."""
+
+    kind: Literal["boosted-trees"]
+    objective: Annotated[
+        Literal["binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob"], BeforeValidator(choose(OBJECTIVES, {}))
+    ] = Field(default="binary:logistic", description="one of " + ", ".join(f'"{o}"' for o in OBJECTIVES))
+    num_class: int = Field(
+        default=1, ge=1, le=1000, description='with objective = "multi:softprob" the number of classes, from 3 to 1000; 1 (default) without'
+    )
+    n_estimators: int = Field(
+        default=100, ge=1, le=10_000, description="the number of rounds, a whole number from 1 to 10000 (default 100)"
+    )
+    max_depth: int = Field(
+        default=5, ge=1, le=MAX_DEPTH, description=f"the depth of a tree, a whole number from 1 to {MAX_DEPTH} (default 5)"
+    )
+    learning_rate: float = Field(
+        default=0.3, gt=0, le=1, description="a number above 0, at most 1 (default 0.3): how far a tree moves the score"
+    )
+    max_bin: int = Field(default=32, ge=2, le=256, description="bins a column, a whole number from 2 to 256 (default 32)")
+    reg_lambda: float = Field(default=1.0, ge=0, description="a number of at least 0 (default 1.0): the L2 penalty of leaf values")
+    reg_alpha: float = Field(default=0.0, ge=0, description="a number of at least 0 (default 0): the L1 penalty of leaf values")
+    gamma: float = Field(default=0.0, ge=0, description="a number of at least 0 (default 0): the least gain of a split")
+    min_child_weight: float = Field(default=1.0, ge=0, description="a number of at least 0 (default 1.0): the least sum of h in a child")
+    subsample: float = Field(
+        default=1.0, gt=0, le=1, description="a number above 0, at most 1 (default 1): the part of the rows a round uses"
+    )
+    colsample_bytree: float = Field(
+        default=1.0, gt=0, le=1, description="a number above 0, at most 1 (default 1): the part of the columns a round uses"
+    )
+    top_rate: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        exclude_if=lambda rate: rate == 0,
+        description='a number from 0 (default: off), below 1, with membership = "open": the part of the rows a round takes for their large gradients',
+    )
+    other_rate: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        exclude_if=lambda rate: rate == 0,
+        description="a number above 0 with top_rate, and 0 (default) without: the part of the rows a round takes from the others",
+    )
+    gradient_bits: int | None = Field(
+        default=None,
+        ge=3,
+        le=16,
+        exclude_if=lambda bits: bits is None,
+        description="3 to 16 (default: 12 below 5,000 rows, 8 from there): gradients are rounded at random to integers of so many bits",
+    )
+    min_bin_rows: int = Field(
+        default=10, ge=1, le=1_000_000, description="a whole number of at least 1 (default 10): no bin of a host has fewer rows"
+    )
+    membership: Annotated[Literal["sealed", "open"], BeforeValidator(choose(("sealed", "open"), REMOVED))] = Field(
+        default="sealed",
+        description='"sealed" (default: nobody sees where a row goes) or "open" (SecureBoost as published: gives away the bins of the hosts\' rows, and labels)',
+    )
+    guest_only_trees: int = Field(
+        default=0, ge=0, le=10_000, description="0 (default) to n_estimators: so many first rounds use the guest's columns alone"
+    )
+    early_stopping_rounds: int = Field(
+        default=0, ge=0, le=10_000, description="0 (default: never) or more: rounds without a better loss before training ends"
+    )
+    validation: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="a number above 0 and below 1 with early_stopping_rounds, and 0 (default) without: the part of the training rows it looks at",
+    )
+    base_score: float | None = Field(
+        default=None, exclude_if=lambda score: score is None, description="a number: the mean prediction before the first tree"
+    )
+    sample_weight: bool = Field(
+        default=False,
+        exclude_if=lambda weighted: not weighted,
+        description="true where the guest's table weighs rows, false (default) where not",
+    )
+    continue_from: Annotated[str | None, BeforeValidator(_model_name)] = Field(
+        default=None,
+        exclude_if=lambda name: name is None,
+        description="the name of a model, 32 hexadecimal digits as vfl model show prints it, to which the rounds beyond its own are added",
+    )
+    random_state: int = Field(
+        default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up: the seed of rounding, rows and columns, which is public"
+    )
+
+    @model_validator(mode="after")
+    def _together(self) -> BoostedTrees:
+        classes = self.objective == "multi:softprob"
+        if classes != (self.num_class > 1) or (classes and self.num_class < 3):
+            rule = 'Expected the number of classes with objective = "multi:softprob", from 3 to 1000, and no such key without'
+            raise Complaint(f"is {self.num_class}", rule, "model.num_class")
+        if (self.validation > 0) != (self.early_stopping_rounds > 0):
+            rule = "Expected a number above 0 and below 1 with early_stopping_rounds, and 0 without"
+            raise Complaint(f"is {shown(self.validation)}", rule, "model.validation")
+        if self.top_rate and self.membership == "sealed":
+            raise Complaint(
+                f"is {shown(self.top_rate)}",
+                'Expected 0 with membership = "sealed": hosts must know the rows of a sample',
+                "model.top_rate",
+            )
+        if (self.other_rate > 0) != (self.top_rate > 0) or self.top_rate + self.other_rate > 1 or (self.top_rate and self.subsample < 1):
+            rule = "Expected a number above 0 with top_rate, at most 1 together and without subsample, and 0 without top_rate"
+            raise Complaint(f"is {shown(self.other_rate)}", rule, "model.other_rate")
+        if self.guest_only_trees > self.n_estimators:
+            raise Complaint(f"is {self.guest_only_trees}", "Expected n_estimators at most", "model.guest_only_trees")
+        if self.base_score is not None and (classes or (self.label == "binary" and not 0 < self.base_score < 1)):
+            rule = "Remove it" if classes else "Expected a number between 0 and 1"
+            raise Complaint(f'is {shown(self.base_score)} with objective = "{self.objective}"', rule, "model.base_score")
+        if self.label == "count" and self.base_score is not None and self.base_score <= 0:
+            raise Complaint(f"is {shown(self.base_score)}", "Expected a number above 0", "model.base_score")
+        return self
+
+    @property
+    def permits(self) -> tuple[str, ...]:
+        """What its protocols reveal, beside the alignment."""
+        if self.membership == "open":
+            sample = ("sampled-rows-to-hosts",) if self.top_rate else ()
+            return ("bin-sums-to-guest", "directions-to-guest", "partition-to-hosts", *sample)
+        scale = ("label-scale-to-parties",) if self.sample_weight or self.label in ("numeric", "count") else ()
+        loss = ("loss-to-arbiter",) if self.early_stopping_rounds else ()
+        return ("bin-sums-to-arbiter", "wins-to-owners", "edge-count-to-arbiter", "scores-to-guest", *scale, *loss)
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether final weights stay shared with the arbiter unless a permission reveals them."""
+        return False
+
+    @property
+    def folds_are_hidden(self) -> bool:
+        """Whether nobody learns its part of a fold's model."""
+        return False
+
+    @property
+    def needs_arbiter(self) -> bool:
+        """Whether its protocols need one, whatever the number of hosts."""
+        return self.membership == "sealed"
+
+    @property
+    def arbiter_does(self) -> str:
+        """What the arbiter does for it."""
+        return "holds the key, chooses splits and keeps the leaf values"
+
+    @property
+    def score_bits(self) -> int | None:
+        """The default of disclosure.score_bits; of open trees none: the guest adds up the scores itself."""
+        return GRID if self.membership == "sealed" else None
+
+    @property
+    def label(self) -> Objective:
+        """What the guest's label must hold."""
+        return _LABELS[self.objective]
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether features may miss values: a split learns where these go."""
+        return True
+
+    @property
+    def takes_texts(self) -> bool:
+        """Whether features may be categories: each has a bin of its own."""
+        return True
+
+    @property
+    def keeps_leaves(self) -> bool:
+        """Whether the arbiter keeps the leaf values of the model."""
+        return self.membership == "sealed"
+
+    def params(self, score_bits: int | None = None) -> Params:
+        """As the protocols take them."""
+        own = self.model_dump(exclude={"kind", "validation", "random_state", "base_score", "sample_weight", "continue_from"})
+        own["gradient_bits"] = self.gradient_bits
+        return Params(**own, base_score=self.base_score, seed=self.random_state, score_bits=GRID if score_bits is None else score_bits)
+
+
+Model = LogisticRegression | LinearRegression | PoissonRegression | BoostedTrees | Scorecard
+MODELS: dict[str, type[Model]] = {
+    "logistic-regression": LogisticRegression,
+    "linear-regression": LinearRegression,
+    "poisson-regression": PoissonRegression,
+    "boosted-trees": BoostedTrees,
+    "scorecard": Scorecard,
+}

@@ -1,0 +1,106 @@
+"""What an arbiter keeps of a model whose weights stay shared: the kind `shared-weights`, sealed on its disk.
+
+`vfl predict` moves the shares on.  A data party and the arbiter write their new shares beside those that they had, and drop these when all parties have done so: wherever
+a run is interrupted, both hold a share of one name (protocols/glm/shares.py).  Runs of one model may overlap.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
+
+from protocols.glm.shares import MOST_NAMES, NAME, Moved, WeightShares
+from vfl.models.content import Body, Head, Tensors, check
+from vfl.models.part import SharedWeights
+from vfl.models.sealing import sealed, unsealed
+from vfl.screen.tables import grid, say
+from vfl.transport.identity import Identity
+
+KIND = "shared-weights"
+WHAT = "shared weights"
+
+
+class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The keys of manifest.json that the arbiter's part adds: the model's kind, and how many weights each party shares."""
+
+    of: str
+    weights: dict[str, int]
+
+
+def tensors_of_shares(shares: WeightShares) -> Tensors:
+    """`shares` (k, models, width) uint64 and `share_names` (k, 16) uint8; weights that are known have no name."""
+    names = np.frombuffer(b"".join(shares.names), np.uint8).reshape(-1, NAME)
+    return {"shares": shares.values, "share_names": names}
+
+
+def shares_from(tensors: Mapping[str, NDArray[Any]], *, known: bool | None = None) -> WeightShares:
+    """The same read back; known: whether they must be weights that are known.  Raises Damaged."""
+    check({"shares", "share_names"} <= set(tensors))
+    values, names = tensors["shares"], tensors["share_names"]
+    check(values.dtype == np.uint64, values.ndim == 3, names.dtype == np.uint8, names.ndim == 2)
+    check(names.shape[1] == NAME, len(values) == max(1, len(names)), len(names) <= MOST_NAMES, min(values.shape) >= 1)
+    check(known is None or known == (len(names) == 0))
+    found = tuple(row.tobytes() for row in names)
+    check(len(set(found)) == len(found))
+    return WeightShares(found, values)
+
+
+def pack(part: SharedWeights, identity: Identity) -> Body:
+    """`sealed` uint8: the tensors of every party's shares, encrypted for the arbiter alone."""
+    plain = {f"{name} {party}": array for party, one in part.shares.items() for name, array in tensors_of_shares(one).items()}
+    rest = Rest(part.kind, {party: int(np.prod(one.latest.shape)) for party, one in part.shares.items()})
+    return Body(msgspec.to_builtins(rest), sealed(plain, identity, part.model_id, WHAT))
+
+
+def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None) -> SharedWeights:
+    """The part; without an identity, that is to show it, without its shares.  Raises Damaged, ModelError for a part that another key sealed."""
+    told = msgspec.convert(rest, Rest)
+    check(
+        set(tensors) == {"sealed"}, tensors["sealed"].dtype == np.uint8, tensors["sealed"].ndim == 1, head.columns == [], bool(told.weights)
+    )
+    if identity is None:
+        return SharedWeights(head.party, head.name, told.of, {}, told.weights)
+    arrays = unsealed(tensors["sealed"], identity, head, WHAT)
+    shares = {
+        party: shares_from(
+            {name: arrays[f"{name} {party}"] for name in ("shares", "share_names") if f"{name} {party}" in arrays}, known=False
+        )
+        for party in told.weights
+    }
+    check(len(arrays) == 2 * len(shares), all(int(np.prod(one.latest.shape)) == told.weights[p] for p, one in shares.items()))
+    check(len({one.latest.shape[0] for one in shares.values()}) == 1)
+    return SharedWeights(head.party, head.name, told.of, shares)
+
+
+def print_part(part: SharedWeights, console: Console) -> None:
+    """How many weights of whom."""
+    table = grid("shared with", "weights", numbers=1)
+    for party, count in part.counts.items():
+        table.add_row(escape(party), f"{count:,}")
+    console.print(table, highlight=False)
+    say(console, f"\nShares of the weights of a {escape(part.kind)}: uniform numbers, sealed by this party's key, which say nothing alone.")
+    say(console, "The model scores rows only with this party; whoever deletes this folder ends that.")
+
+
+def moved_on(shares: WeightShares, moved: Moved) -> WeightShares:
+    """With the share of a scoring beside those that there were."""
+    if moved.name in shares.names:
+        return shares
+    return WeightShares((*shares.names, moved.name), np.concatenate([shares.values, moved.words[np.newaxis]]))
+
+
+def without(shares: WeightShares, names: frozenset[bytes]) -> WeightShares:
+    """Without those of these names, unless none would be left."""
+    left = [k for k, name in enumerate(shares.names) if name not in names]
+    return WeightShares(tuple(shares.names[k] for k in left), shares.values[left]) if left else shares
+
+
+def changed(part: SharedWeights, shares: Mapping[str, WeightShares]) -> SharedWeights:
+    return dataclasses.replace(part, shares=dict(shares))

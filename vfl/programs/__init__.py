@@ -1,1 +1,0 @@
-"""A job from end to end, a dozen lines a role: align, train, score."""

@@ -1,0 +1,1 @@
+"""One run of this party with its peers."""

@@ -1,0 +1,210 @@
+"""Aligns between institutions: `vfl align`.
+
+files -> checks (nothing sent) -> mutual TLS -> alignment -> aligned.parquet or .csv (this party's own rows), alignment.json, ledger in the run's folder
+
+It takes a job without [model], or the first step of one that has it.  With one host the guest and the host talk to each other and to nobody else.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import importlib.util
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table as Grid
+
+from protocols.alignment import Alignment, Ids
+from protocols.channel import Tap
+from protocols.errors import ConfigError, ModelError
+from protocols.session import Observer
+from vfl.api.align import MatchReport, OwnIds
+from vfl.data import read_source
+from vfl.data.cells import write_csv
+from vfl.data.source import read_rows
+from vfl.data.spill import scratch_in
+from vfl.job import Agreement, Party, check_files, cross_check
+from vfl.run.recovery import Taken, take_part
+from vfl.run.session import Meeting, Ready
+from vfl.steps import alignment
+from vfl.storage.files import private, write_private, written
+from vfl.transport.identity import Identity
+
+FORMAT = 1
+REPORT = "alignment.json"
+FORMATS = ("parquet", "csv")
+LARGE_FILE = 256 << 20  # of a larger file only the key columns are read before the protocol, and the others after it
+
+
+@dataclass(frozen=True)
+class Aligning(Ready[Agreement]):
+    """A party that has passed every check that can be made alone; ids are those of the table, None at the arbiter."""
+
+    ids: tuple[Ids, ...] | None = None
+    kept: NDArray[np.int64] | None = None  # which rows of the source the ids belong to
+    rows: int = 0  # of the source
+    frame: pd.DataFrame | None = None  # the source, unless it is large
+    format: str = "csv"
+
+    def input_digest(self) -> bytes:
+        """What this party's randomness is bound to: the job and its own ids."""
+        return hashlib.sha256(self.job.digest + b"".join(ids.digest() for ids in self.ids or ())).digest()
+
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """Whom this party meets."""
+        parties = self.job.parties
+        everybody = (parties.guest, *parties.hosts) if len(parties.hosts) == 1 else parties.peers_of(self.party.name)
+        return tuple(p for p in everybody if p != self.party.name)
+
+
+def prepare(job: Agreement, party: Party, format: str | None = None) -> Aligning:
+    """Checks files, policy and table; format: of the aligned table, by default Parquet where pyarrow is installed.
+
+    Raises ConfigError, DisclosureRefused, DataError.
+    """
+    if format not in (*FORMATS, None):
+        raise ConfigError(f"--format {format} is not known", remedy='Use "parquet" or "csv"')
+    has_parquet = importlib.util.find_spec("pyarrow") is not None
+    if format == "parquet" and not has_parquet:
+        raise ConfigError("--format parquet needs pyarrow", remedy="Install it with: pip install pyarrow, or use --format csv")
+    cross_check(job, party)
+    if party.role == "arbiter" and len(job.parties.hosts) == 1:
+        raise ConfigError(
+            f"{party.name}: the arbiter takes no part in an alignment with one host",
+            remedy="Let the guest and the host run it, and nobody else",
+            party=party.name,
+        )
+    check_files(party)
+    identity = Identity.load(party.identity.key, party.identity.certificate, party.name)
+    if party.data is None:
+        return Aligning(job, party, identity, None)
+    source = party.data
+    large = not source.is_database and Path(source.source).stat().st_size > LARGE_FILE
+    columns = job.align.columns
+    frame = read_source(source.source, source.query, keys=columns, only=columns if large else None)
+    own = OwnIds.of(frame, party.name, job.align.keys, job.align.normalise, job.align.duplicates)
+    kept = None if large else own.frame
+    return Aligning(job, party, identity, None, own.keys, own.kept, len(own.frame), kept, format or ("parquet" if has_parquet else "csv"))
+
+
+def align(
+    ready: Aligning,
+    watch: Observer,
+    *,
+    connect_timeout: float = 600.0,
+    seed: bytes | None = None,
+    fresh: bool = False,
+    taps: Sequence[Tap] = (),
+) -> tuple[Path, MatchReport | None]:
+    """Takes part in the alignment, or goes on where an interrupted one was; returns the run's folder and, at a data party, the report.
+
+    fresh, seed, taps: as of `vfl.run.train.run`.  Raises any VFLError, after telling the peers its code.
+    """
+    job = ready.job
+
+    def work(meeting: Meeting) -> dict[str, Any]:
+        scratch = scratch_in(meeting.folder)
+        plan = alignment.AlignmentPlan(job.align.min_intersection, len(job.align.keys), job.align.cardinality_only, scratch)
+        if ready.ids is None:
+            alignment.arbiter(meeting.session, plan)
+            return as_json(ready, meeting.started, None)
+        found = alignment.data_party(meeting.session, ready.ids, plan)
+        if not job.align.cardinality_only:
+            write_rows(ready, found, meeting.draft)
+        repeated = {ready.party.name: ready.rows - len(ready.ids[0])}
+        return as_json(ready, meeting.started, MatchReport.of(found, job.align.keys, repeated, job.align.cardinality_only))
+
+    def report(taken: Taken) -> None:
+        with written(taken.folder):
+            write_private(taken.folder / REPORT, (json.dumps(taken.result | taken.told, indent=2, ensure_ascii=False) + "\n").encode())
+
+    taken = take_part(ready, "align", ready.peers, watch, work, report, connect_timeout=connect_timeout, seed=seed, fresh=fresh, taps=taps)
+    return taken.folder, from_json(taken.result)
+
+
+def write_rows(ready: Aligning, found: Alignment, folder: Path) -> None:
+    """This party's own common rows, every column, in the shared order."""
+    assert ready.kept is not None
+    rows = ready.kept[found.rows]
+    if ready.frame is not None:
+        frame = ready.frame.iloc[rows].reset_index(drop=True)
+    else:
+        assert ready.party.data is not None
+        common = np.zeros(ready.rows, np.bool_)
+        common[rows] = True
+        frame = read_rows(ready.party.data.source, ready.job.align.columns, common)
+        frame = frame.iloc[np.cumsum(common)[rows] - 1].reset_index(drop=True)
+    path = folder / f"aligned.{ready.format}"
+    with written(folder):
+        private(path)
+        if ready.format == "parquet":
+            frame.to_parquet(path, engine="pyarrow", index=False)
+        else:
+            write_csv(frame, path)
+
+
+def as_json(ready: Aligning, started: datetime.datetime, report: MatchReport | None) -> dict[str, Any]:
+    """The content of alignment.json, but for what is measured."""
+    job, party = ready.job, ready.party
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "job": job.name,
+        "job_digest": job.digest.hex(),
+        "party": party.name,
+        "role": party.role,
+        "started": started.isoformat(timespec="seconds"),
+    }
+    if report is not None:
+        content |= {
+            "rows": report.rows,
+            "common": report.common,
+            "match_rate": report.match_rate,
+            "by_key": [
+                {"columns": list(key), "matched": matched} for key, matched in zip(job.align.keys, report.by_key.values(), strict=True)
+            ],
+            "repeated": report.repeated[party.name],
+            "file": None if report.size_only else f"aligned.{ready.format}",
+        }
+    return content
+
+
+def from_json(content: dict[str, Any]) -> MatchReport | None:
+    """The report in the content of alignment.json; None of an arbiter's."""
+    if "rows" not in content:
+        return None
+    by_key = {" + ".join(key["columns"]): key["matched"] for key in content["by_key"]}
+    return MatchReport(content["rows"], content["common"], by_key, {content["party"]: content["repeated"]}, content["file"] is None)
+
+
+def read_alignment(folder: Path) -> dict[str, Any]:
+    """The content of a run's alignment.json.  Raises ModelError if it is none, or of another format."""
+    path = folder / REPORT
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        known = found["format"] == FORMAT and {"job", "job_digest", "party", "role", "started"} <= set(found)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ModelError(f"{path} is no report of an alignment", remedy="Give the folder of a finished run") from None
+    if not known:
+        raise ModelError(
+            f"{path} has another format", expected=FORMAT, found=found["format"], remedy="Read it with the version that wrote it"
+        )
+    return dict(found)
+
+
+def print_report(report: MatchReport, console: Console) -> None:
+    """The match-rate report as a table."""
+    grid = Grid(box=None, show_header=False, padding=(0, 2, 0, 0))
+    grid.add_column()
+    grid.add_column(justify="right")
+    for what, much in report.lines():
+        grid.add_row(what, much)
+    console.print(grid, highlight=False, markup=False)

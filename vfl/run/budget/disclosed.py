@@ -1,0 +1,111 @@
+"""What a party agrees to disclose within a run, counted over all its runs (protocols/allowance.py)."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+
+from protocols.allowance import Allowance
+from protocols.errors import DisclosureRefused
+from vfl.data import Table
+from vfl.job import Party
+from vfl.job.policy import columns_check
+from vfl.run.budget.labels import sketch_of
+from vfl.run.budget.table import NUMBERS, SCORES, VECTORS, BudgetFile, Counts
+
+PARTNER_ROWS = 5  # times this party's own
+
+
+class RunAllowance(Allowance):
+    """run: its name; labels: the guest's table, where the run trains on its labels; guest: to whom a host opens scores."""
+
+    def __init__(self, party: Party, file: BudgetFile, run: bytes, labels: Table | None, guest: str) -> None:
+        self._party, self._file, self._run, self._labels, self._guest = party, file, run, labels, guest
+
+    def label_numbers(self, what: str, told: Mapping[str, int], rows: int) -> None:
+        assert self._labels is not None
+        rate, item = self._party.policy.rows_per_label_number, self._run + what.encode()
+        limit, more = rows // rate, sum(told.values())
+        with self._file.opened() as counts:
+            if all(counts.charged(item, NUMBERS, host) for host in told):
+                return
+            sketch = sketch_of(self._labels, counts.key)
+            used = sum(counts.used(NUMBERS, period) for period in counts.same_labels(sketch))
+            if used + more > limit:
+                hosts = " and ".join(sorted(told))
+                raise DisclosureRefused(
+                    f"{self._party.name}: {hosts} would be told {more} numbers computed from these labels ({what}), hosts were told {used} before,"
+                    f" and {rows} training rows allow {limit}: policy.{NUMBERS} is {rate}",
+                    remedy="Use more rows, or fewer columns or fine bins (max_n_prebins), or agree on a job that tells hosts no such numbers"
+                    f"{AGREES} lower policy.{NUMBERS}",
+                    party=self._party.name,
+                )
+            for host, number in told.items():
+                counts.charge(item, NUMBERS, host)
+                counts.add(NUMBERS, host, counts.labels(sketch), number, limit)
+
+    def score_vectors(self, model: bytes, vectors: int, columns: Sequence[str]) -> None:
+        model = model or self._run + b" search"
+        with self._file.opened() as counts:
+            if self.check_vectors(counts, model, vectors, columns):
+                counts.charge(model, VECTORS, self._guest)
+                counts.add(VECTORS, self._guest, counts.columns(columns), vectors, most_vectors(self._party, columns))
+
+    def check_vectors(self, counts: Counts, model: bytes, vectors: int, columns: Sequence[str]) -> bool:
+        """Whether these are to be counted; raises DisclosureRefused if they are too many."""
+        if model and counts.charged(model, VECTORS, self._guest):
+            return False
+        limit = most_vectors(self._party, columns)
+        used = sum(counts.used(VECTORS, period, self._guest) for period in counts.same_columns(columns))
+        if used + vectors > limit:
+            what = f"{used} score vectors of these {len(columns)} columns were opened to {self._guest}, this run opens {vectors} more"
+            raise refused(
+                self._party.name,
+                what,
+                VECTORS,
+                limit,
+                "Use the models that there are, train fewer models or classes, or offer more columns",
+            )
+        return True
+
+    def rows_scored(self, model: bytes, ids: Iterable[bytes]) -> None:
+        limit, period = self._party.policy.scores_per_row, f"{datetime.datetime.now(datetime.UTC):%Y-%m}"
+        with self._file.opened() as counts:
+            if counts.charged(self._run, SCORES, self._guest):
+                return
+            beyond, most = counts.score(model, self._guest, period, ids, limit)
+            if beyond:
+                what = f"{beyond} of the rows to be scored were scored by this model for {self._guest} {limit} times this month"
+                raise refused(self._party.name, what, SCORES, limit, "Leave these rows out, or wait for the next month")
+            counts.charge(self._run, SCORES, self._guest)
+            counts.reached(SCORES, self._guest, period, most, limit)
+
+    def partner_rows(self, partner: str, rows: int, own: int) -> None:
+        if own == 0 and self._party.policy.max_partner_rows is None:
+            return
+        if rows > (limit := most_rows(self._party, own)):
+            what, remedy = f"the list of {partner} has {rows} rows or more", f"Let {partner} use a smaller list"
+            raise refused(self._party.name, what, "max_partner_rows", limit, remedy)
+
+    def partner_columns(self, partner: str, columns: int) -> None:
+        columns_check(self._party, partner, columns)
+
+
+def most_vectors(party: Party, columns: Sequence[str]) -> int:
+    """How many score vectors of these columns a host opens."""
+    given = party.policy.score_vectors
+    return max(1, len(columns) // 2) if given is None else given
+
+
+def most_rows(party: Party, own: int) -> int:
+    """How many rows a partner's list may have; own: how many this party has."""
+    given = party.policy.max_partner_rows
+    return PARTNER_ROWS * own if given is None else given
+
+
+AGREES = ", or, if whoever answers for this party's data agrees,"
+
+
+def refused(party: str, what: str, key: str, limit: int, remedy: str) -> DisclosureRefused:
+    """The error for a budget that is used up."""
+    return DisclosureRefused(f"{party}: {what}, and policy.{key} is {limit}", remedy=f"{remedy}{AGREES} raise policy.{key}", party=party)

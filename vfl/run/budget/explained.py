@@ -1,0 +1,41 @@
+"""Each budget of a party in one sentence with its numbers, for `vfl check`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vfl.data import Table
+from vfl.job import Party
+from vfl.run.budget.disclosed import most_rows, most_vectors
+from vfl.run.budget.labels import sketch_of
+from vfl.run.budget.table import MODELS, NUMBERS, PREDICTIONS, RUNS, SCORES, VECTORS, BudgetFile
+
+
+def explained(party: Party, partners: Sequence[str], period: str, table: Table | None, vectors: int, models: int, guest: str) -> list[str]:
+    """period: this month; table: this party's own; vectors: how many the job opens at a host; models: how many it counts against models_per_label."""
+    policy, told = party.policy, list[str]()
+    with BudgetFile(party.run.directory).opened(reading=True) as counts:
+        for kind, what in ((RUNS, "runs"), (PREDICTIONS, "predictions")):
+            left = ", ".join(f"{max(0, getattr(policy, kind) - counts.used(kind, period, p))} with {p}" for p in partners)
+            told.append(f"policy.{kind} is {getattr(policy, kind)}: {what} left this month: {left}")
+        if table is None:
+            return told
+        if table.label is not None:
+            same = counts.same_labels(sketch_of(table, counts.key))
+            used = ", ".join(f"{sum(counts.used(MODELS, period, p) for period in same)} with {p}" for p in partners)
+            told.append(f"policy.{MODELS} is {policy.models_per_label}: models of these labels so far: {used}; this job adds {models}")
+            numbers, rate = sum(counts.used(NUMBERS, period) for period in same), policy.rows_per_label_number
+            told.append(
+                f"policy.{NUMBERS} is {rate}: {len(table):,} training rows would allow to tell hosts {len(table) // rate} numbers computed from"
+                f" these labels; {numbers} were told"
+            )
+        if party.role == "host":
+            columns = tuple(map(str, table.features.columns))
+            opened = sum(counts.used(VECTORS, period, guest) for period in counts.same_columns(columns))
+            told.append(
+                f"policy.{VECTORS} is {most_vectors(party, columns)} for these {len(columns)} columns: {opened} score vectors were opened to"
+                f" {guest}; this job opens {vectors}"
+            )
+            told.append(f"policy.{SCORES} is {policy.scores_per_row}: how often a model scores the same row for {guest} per month")
+    told.append(f"policy.max_partner_rows is {most_rows(party, len(table)):,}: a partner with a longer list of ids is refused")
+    return told

@@ -1,0 +1,107 @@
+"""The budgets of one party in one run: checked before anything is sent, charged when the run has begun."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vfl.data import Table
+from vfl.job import Party
+from vfl.run.budget.disclosed import RunAllowance, refused
+from vfl.run.budget.explained import explained
+from vfl.run.budget.labels import sketch_of
+from vfl.run.budget.table import MODELS, PREDICTIONS, RUNS, BudgetFile, Counts
+
+KINDS = {"run": RUNS, "align": RUNS, "predict": PREDICTIONS}
+WORDS = {RUNS: ("run", "runs"), PREDICTIONS: ("prediction", "predictions")}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The score vectors that a host's run is going to open, as far as it is known beforehand.  model: its name, b"" for one that is not trained yet."""
+
+    vectors: int
+    columns: tuple[str, ...]
+    model: bytes = b""
+
+
+class Budget:
+    """purpose: the command ("run", "align", "predict"); labels: the guest's table, where models of its labels are trained; models: how many of them the partners
+    learn something of; opened: at a host, and guest: whom to.
+    """
+
+    def __init__(
+        self,
+        party: Party,
+        purpose: str = "run",
+        labels: Table | None = None,
+        models: int = 1,
+        opened: Opened | None = None,
+        guest: str = "",
+    ) -> None:
+        self._party, self._more, self._opened, self._guest = party, models, opened, guest
+        self._kind = KINDS[purpose]
+        self._limit: int = getattr(party.policy, self._kind)
+        self._labels = labels if labels is not None and labels.label is not None else None
+        self._file = BudgetFile(party.run.directory)
+
+    def check(self, partners: Sequence[str]) -> None:
+        """Raises DisclosureRefused if this run is more than what is left with one of `partners`."""
+        with self._file.opened(reading=True) as counts:
+            self._check(counts, partners, month(datetime.datetime.now(datetime.UTC)))
+            if self._opened is not None:
+                self.allowance(b"").check_vectors(counts, self._opened.model, self._opened.vectors, self._opened.columns)
+
+    def charge(self, partners: Sequence[str], run: bytes, now: datetime.datetime) -> None:
+        """Counts a run with each of `partners`, once for each name of a run; or raises DisclosureRefused and counts none."""
+        with self._file.opened() as counts:
+            if all(counts.charged(run, self._kind, p) for p in partners):
+                return
+            self._check(counts, partners, month(now))
+            for partner in partners:
+                counts.charge(run, self._kind, partner)
+                counts.add(self._kind, partner, month(now), 1, self._limit)
+                if self._labels is not None:
+                    period = counts.labels(sketch_of(self._labels, counts.key))
+                    counts.add(MODELS, partner, period, self._more, self._party.policy.models_per_label)
+
+    def allowance(self, run: bytes) -> RunAllowance:
+        """What else this party agrees to disclose in the run of this name."""
+        return RunAllowance(self._party, self._file, run, self._labels, self._guest)
+
+    def explained(self, partners: Sequence[str], table: Table | None) -> list[str]:
+        """A sentence for each budget; table: this party's own."""
+        now, vectors = month(datetime.datetime.now(datetime.UTC)), 0 if self._opened is None else self._opened.vectors
+        return explained(self._party, partners, now, table, vectors, self._more, self._guest)
+
+    def used(self, partner: str) -> int:
+        """How many were counted this month."""
+        with self._file.opened(reading=True) as counts:
+            return counts.used(self._kind, month(datetime.datetime.now(datetime.UTC)), partner)
+
+    def _check(self, counts: Counts, partners: Sequence[str], period: str) -> None:
+        for partner in partners:
+            used = counts.used(self._kind, period, partner)
+            if used >= self._limit:
+                what = f"{used} {WORDS[self._kind][used != 1]} with {partner} this month"
+                raise refused(self._party.name, what, self._kind, self._limit, "Wait for the next month")
+        if self._labels is None:
+            return
+        same = counts.same_labels(sketch_of(self._labels, counts.key))
+        for partner in partners:
+            self._check_models(partner, sum(counts.used(MODELS, period, partner) for period in same))
+
+    def _check_models(self, partner: str, used: int) -> None:
+        limit, several = self._party.policy.models_per_label, self._more > 1
+        if used + self._more > limit:
+            what = f"{used} models of these labels were trained with {partner}" + (
+                f", this job trains {self._more} more" if several else ""
+            )
+            raise refused(
+                self._party.name, what, MODELS, limit, ("Search fewer candidates or folds, use" if several else "Use") + " other rows"
+            )
+
+
+def month(now: datetime.datetime) -> str:
+    return f"{now:%Y-%m}"

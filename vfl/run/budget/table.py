@@ -1,0 +1,180 @@
+"""`budget.sqlite` in a party's run directory (mode 0600): what has been disclosed so far, one row per kind of budget, partner and period.
+
+`budget(kind, partner, period, used, limit)`: kind is the policy's key; period a month (UTC), or the name of a set of labels or columns; limit the policy's limit
+when the row was last changed.  `labels` and `columns` say what these names stand for, `charged` what has been counted already, `scored` how often each row
+was scored, under a keyed hash of its id.  No id and no label is stored; but whoever can read the file, with its key, can test a guess of one.
+
+A file of an earlier release (tables `runs`, `models`, `counted`) is converted when it is opened first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from protocols.errors import ConfigError
+from protocols.randomness import run_seed
+from vfl.run.budget.labels import overlaps
+
+FORMAT = 2
+TABLES = (
+    "CREATE TABLE budget (kind TEXT, partner TEXT, period TEXT, used INTEGER NOT NULL CHECK (typeof(used) = 'integer'), \"limit\" INTEGER, PRIMARY KEY (kind, partner, period))",
+    "CREATE TABLE charged (item BLOB, kind TEXT, partner TEXT, PRIMARY KEY (item, kind, partner)) WITHOUT ROWID",
+    "CREATE TABLE labels (period TEXT PRIMARY KEY, sketch BLOB NOT NULL)",
+    "CREATE TABLE columns (period TEXT PRIMARY KEY, names TEXT NOT NULL)",
+    "CREATE TABLE scored (scope TEXT, row INTEGER, used INTEGER NOT NULL, PRIMARY KEY (scope, row)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS salt (value TEXT NOT NULL)",
+)
+RUNS, PREDICTIONS, MODELS = "runs_per_partner_per_month", "predictions_per_partner_per_month", "models_per_label"
+NUMBERS, VECTORS, SCORES = "rows_per_label_number", "score_vectors", "scores_per_row"
+
+
+class BudgetFile:
+    """The file; each use is one transaction.  Raises ConfigError where it cannot be read or written: then nothing is disclosed."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "budget.sqlite"
+
+    @contextlib.contextmanager
+    def opened(self, *, reading: bool = False) -> Iterator[Counts]:
+        """The counts; what the body changes is kept unless it raises.  reading: where there is no file, none is made."""
+        try:
+            made = self.path.exists() or not reading
+            if made:
+                self.path.touch(mode=0o600)
+            with contextlib.closing(sqlite3.connect(self.path if made else ":memory:", timeout=10, isolation_level=None)) as store:
+                store.execute("PRAGMA trusted_schema = OFF")
+                store.execute("BEGIN IMMEDIATE")
+                _make(store)
+                yield Counts(store)
+                store.execute("COMMIT")
+        except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError) as error:
+            raise ConfigError(
+                f"the budget {self.path} cannot be read or written ({error})",
+                remedy="Make room there, or put back the file of this party; without it nothing is counted, so no run is begun",
+            ) from None
+
+
+class Counts:
+    """The content of the file within a transaction."""
+
+    def __init__(self, store: sqlite3.Connection) -> None:
+        self._store = store
+
+    def used(self, kind: str, period: str, partner: str | None = None) -> int:
+        """What was used in the period, with one partner or with all together."""
+        query = "SELECT sum(used) FROM budget WHERE kind = ? AND period = ? AND partner = coalesce(?, partner)"
+        (found,) = self._store.execute(query, (kind, period, partner)).fetchone()
+        return int(found or 0)
+
+    def add(self, kind: str, partner: str, period: str, amount: int, limit: int) -> None:
+        """Uses `amount` more."""
+        self._store.execute(
+            'INSERT INTO budget VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET used = used + excluded.used, "limit" = excluded."limit"',
+            (kind, partner, period, amount, limit),
+        )
+
+    def reached(self, kind: str, partner: str, period: str, used: int, limit: int) -> None:
+        """What was used is at least `used`."""
+        self._store.execute(
+            'INSERT INTO budget VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET used = max(used, excluded.used), "limit" = excluded."limit"',
+            (kind, partner, period, used, limit),
+        )
+
+    def charged(self, item: bytes, kind: str, partner: str) -> bool:
+        """Whether this was counted before."""
+        query = "SELECT 1 FROM charged WHERE item = ? AND kind = ? AND partner = ?"
+        return self._store.execute(query, (item, kind, partner)).fetchone() is not None
+
+    def charge(self, item: bytes, kind: str, partner: str) -> None:
+        """From now on it was."""
+        self._store.execute("INSERT INTO charged VALUES (?, ?, ?)", (item, kind, partner))
+
+    @property
+    def key(self) -> bytes:
+        """Under which ids are hashed: drawn once, and in this file alone."""
+        found = self._store.execute("SELECT value FROM salt").fetchone()
+        if found is None:
+            found = (run_seed().hex(),)
+            self._store.execute("INSERT INTO salt VALUES (?)", found)
+        return bytes.fromhex(found[0])
+
+    def same_labels(self, sketch: bytes) -> list[str]:
+        """The periods of all tables that hold the same labels."""
+        return [name for name, other in self._store.execute("SELECT period, sketch FROM labels") if overlaps(sketch, other)]
+
+    def labels(self, sketch: bytes) -> str:
+        """The period of these labels."""
+        name = labels_name(sketch)
+        self._store.execute("INSERT OR IGNORE INTO labels VALUES (?, ?)", (name, sketch))
+        return name
+
+    def same_columns(self, names: Sequence[str]) -> list[str]:
+        """The periods of all sets of columns that have a column in common with these."""
+        found = self._store.execute("SELECT period, names FROM columns")
+        return [period for period, others in found if not set(names).isdisjoint(json.loads(others))]
+
+    def columns(self, names: Sequence[str]) -> str:
+        """The period of this set of columns."""
+        content = json.dumps(sorted(names))
+        name = f"columns {hashlib.sha256(content.encode()).hexdigest()[:16]}"
+        self._store.execute("INSERT OR IGNORE INTO columns VALUES (?, ?)", (name, content))
+        return name
+
+    def score(self, model: bytes, partner: str, month: str, ids: Iterable[bytes], limit: int) -> tuple[int, int]:
+        """Counts one more score of each of these rows by a model in a month, unless some were scored `limit` times already.
+
+        Returns how many were, and how often the row was scored that has most.  Counts of other months are dropped.
+        """
+        key, scope = self.key, f"{month} {partner} {model.hex()}"
+        hashes = (hmac.digest(key, b"row " + name, "sha256")[:8] for name in ids)
+        self._store.execute("CREATE TEMP TABLE batch (row INTEGER PRIMARY KEY)")
+        self._store.executemany("INSERT OR IGNORE INTO batch VALUES (?)", ((int.from_bytes(h, "big", signed=True),) for h in hashes))
+        both = "FROM scored JOIN batch USING (row) WHERE scope = ?"
+        most, beyond = self._store.execute(f"SELECT max(used), count(*) FILTER (WHERE used >= ?) {both}", (limit, scope)).fetchone()
+        if not beyond:
+            self._store.execute("DELETE FROM scored WHERE scope NOT LIKE ?", (f"{month} %",))
+            add = "INSERT INTO scored SELECT ?, row, 1 FROM batch WHERE true ON CONFLICT DO UPDATE SET used = used + 1"
+            self._store.execute(add, (scope,))
+        self._store.execute("DROP TABLE batch")
+        return int(beyond), int(most or 0) + (not beyond)
+
+
+def labels_name(sketch: bytes) -> str:
+    return f"labels {hashlib.sha256(sketch).hexdigest()[:16]}"
+
+
+def _make(store: sqlite3.Connection) -> None:
+    (format_,) = store.execute("PRAGMA user_version").fetchone()
+    if format_ not in (0, FORMAT):
+        raise sqlite3.DatabaseError(f"format {format_} is of a later release")
+    if format_ == FORMAT:
+        return
+    names = {name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    for table in TABLES:
+        store.execute(table)
+    if "runs" in names:
+        _convert(store, names)
+    store.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def _convert(store: sqlite3.Connection, names: set[str]) -> None:
+    """What an earlier release counted: its tables go when their counts are in the new one."""
+    counts = Counts(store)
+    partners = set()
+    for time, partner, purpose in store.execute("SELECT time, partner, purpose FROM runs").fetchall():
+        counts.add(PREDICTIONS if purpose == "predict" else RUNS, partner, time[:7], 1, 0)
+        partners.add(partner)
+    for partner, sketch in store.execute("SELECT partner, sketch FROM models").fetchall() if "models" in names else ():
+        counts.add(MODELS, partner, counts.labels(sketch), 1, 0)
+    for (run,) in store.execute("SELECT run FROM counted").fetchall() if "counted" in names else ():
+        for partner in partners:
+            for kind in (RUNS, PREDICTIONS):
+                counts.charge(run, kind, partner)
+    for table in {"runs", "models", "counted"} & names:
+        store.execute(f"DROP TABLE {table}")

@@ -1,0 +1,98 @@
+"""What in a party's own columns deserves a word before a run: said to this party alone, by column, never a value."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from protocols.errors import DataError
+from protocols.glm.plan import planned_passes, rows_log2
+from protocols.glm.terms import check_batches, label_scale
+from vfl.data import Table
+from vfl.job import Job
+from vfl.models.regression.kind import plan_of
+from vfl.models.regression.section import Regression
+
+FAR = 30.0  # standard deviations
+
+
+def look_at(job: Job, table: Table, most: int) -> list[str]:
+    """A sentence each; most: the common rows that the key carries.  Raises DataError for columns and ConfigError for batches that the run would
+    refuse."""
+    numbers = table.features.select_dtypes("number")
+    values = numbers.to_numpy(np.float64)
+    found = []
+    if len(table) > most:
+        found.append(
+            f"the table has {len(table):,} rows: if more than {most:,} of them are common to all, the run stops after the alignment"
+        )
+    known = np.isfinite(values)
+    if names := _named(numbers, ~known.any(axis=0)):
+        found.append(f"{names}: every value is missing; the column can carry nothing")
+    low, high = (f(np.where(known, values, fill), axis=0) for f, fill in ((np.min, np.inf), (np.max, -np.inf)))
+    if names := _named(numbers, low == high):
+        found.append(f"{names}: one value in all rows; the column can carry nothing")
+    if isinstance(job.model, Regression) and (sgd := plan_of(job).sgd) is not None:
+        check_batches(sgd, rows_log2(len(table)), plan_of(job).max_iter or 0)  # there are no more common rows than that
+    found += _few_passes(job, table)
+    if table.label is None and job.model.folds_are_hidden and len(job.candidates) >= max(2, table.features.shape[1]):
+        found.append(
+            f"{len(job.candidates)} candidates are searched, and this table has {table.features.shape[1]} columns: so many scores of every row, if they differ enough, "
+            "could tell the guest these columns up to an invertible map"
+        )
+    clip, steps = getattr(job.model, "clip", None), job.preprocess
+    if clip is None or (steps is not None and (steps.clip_quantiles is not None or steps.encode in ("quantile", "woe"))):
+        return found  # no value is standardised as it came
+    return found + _far_out(numbers, values, clip, table.party)
+
+
+def usual_passes(job: Job, table: Table) -> int | None:
+    """At the guest of a regression, how many passes its labels usually take, and are planned with max_iter = "auto"; elsewhere nobody can tell."""
+    if table.label is None or not isinstance(job.model, Regression) or job.model.solver == "sgd":
+        return None
+    plan, parties = plan_of(job, table.classes or ()), 1 + len(job.parties.hosts)
+    wanted, terms = plan.targets(table, len(table)), replace(plan.terms, passes=None)
+    return planned_passes(label_scale(terms, wanted.y, wanted.weights, table.party).flatness_log2, parties)
+
+
+def _few_passes(job: Job, table: Table) -> list[str]:
+    """At the guest of a regression, whether max_iter lies below what its labels usually take."""
+    passes, parties = usual_passes(job, table), 1 + len(job.parties.hosts)
+    if passes is None or not isinstance(job.model, Regression) or job.model.max_iter == "auto" or job.model.max_iter >= passes:
+        return []
+    return [
+        f"max_iter = {job.model.max_iter}: labels like these usually take about {passes} passes between {parties} parties; "
+        "with fewer the coefficients may stay short of the optimum, and nobody sees it"
+    ]
+
+
+def _far_out(frame: pd.DataFrame, values: NDArray[np.float64], clip: float, party: str) -> list[str]:
+    """Columns whose largest values lie so far out that standardising leaves little of the others."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        known = ~np.isnan(values)
+        rows = np.maximum(known.sum(axis=0), 1)
+        mean = np.where(known, values, 0.0).sum(axis=0) / rows
+        apart = np.where(known, values - mean, 0.0)
+        scale = np.sqrt((apart**2).sum(axis=0) / rows)
+        if names := _named(frame, ~np.isfinite(scale)):
+            raise DataError(f"{party}: {names}: values too large to standardise", remedy="Scale or clip them before the run", party=party)
+        far = np.abs(apart).max(axis=0, initial=0.0) / np.where(scale > 0, scale, 1.0)
+    names = _named(frame, far > FAR)
+    if not names:
+        return []
+    return [
+        f"{names}: values more than {FAR:g} standard deviations from the mean are cut at {clip:g}, and the others lie close together: "
+        "take logarithms, or clip the column in the source"
+    ]
+
+
+def _named(frame: pd.DataFrame, wrong: NDArray[np.bool_]) -> str:
+    """'column a', 'columns a, b and 3 more', or nothing."""
+    names = [str(c) for c in frame.columns[wrong]]
+    if not names:
+        return ""
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return f"column {shown}" if len(names) == 1 else f"columns {shown}"

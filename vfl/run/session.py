@@ -1,0 +1,176 @@
+"""What every run between institutions needs, whatever it computes: a folder, mutual TLS to every peer, channels behind this party's policy.
+
+How they make a run that goes on after an interruption: vfl/run/recovery.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
+
+from protocols.channel import Channel, Tap, Wire
+from protocols.cipher import Keyring, Paillier
+from protocols.errors import ConfigError
+from protocols.local import abort_reason
+from protocols.session import Roles, Session
+from vfl.data import Table
+from vfl.job import Agreement, Job, Party
+from vfl.job.opened import vectors_opened
+from vfl.models.content import Part
+from vfl.models.part import LeafValues
+from vfl.run.budget import Opened
+from vfl.screen.errors import Stopped
+from vfl.storage.files import sync_folder, written
+from vfl.taps.counting import CountingTap
+from vfl.taps.policy import PolicyTap
+from vfl.taps.recorder import Recorder
+from vfl.transport import PeerAddress, TlsNetwork
+from vfl.transport.identity import Identity
+
+DRAFT = "unconfirmed"
+
+
+J = TypeVar("J", bound=Agreement, default=Job)
+
+
+@dataclass(frozen=True)
+class Ready(Generic[J]):
+    """A party that has passed every check that can be made alone: nothing has been sent."""
+
+    job: J
+    party: Party
+    identity: Identity
+    table: Table | None
+    before: Part | LeafValues | None = field(default=None, kw_only=True)  # this party's part of the model that the job continues
+    caution: str = field(default="", kw_only=True)  # what is to be said of measures of that model
+
+    @property
+    def roles(self) -> Roles:
+        parties = self.job.parties
+        return Roles(parties.guest, parties.hosts, parties.arbiter)
+
+    @property
+    def inputs(self) -> str:
+        """What `input_digest` is of, in words."""
+        return "the table"
+
+    @property
+    def opened(self) -> Opened | None:
+        """At a host, the score vectors that the run is going to open."""
+        if not isinstance(self.job, Job) or self.party.role != "host" or self.table is None:
+            return None
+        return Opened(vectors_opened(self.job), tuple(map(str, self.table.features.columns)))
+
+    def input_digest(self) -> bytes:
+        """What this party's randomness is bound to: the job and its own table."""
+        return hashlib.sha256(self.job.digest + (self.table.digest() if self.table else b"")).digest()
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """One run of this party with its peers, while they are connected.  What is written to `draft` is kept if every party gets to the end."""
+
+    session: Session
+    folder: Path
+    draft: Path
+    started: datetime.datetime
+    counting: CountingTap
+
+
+@contextlib.contextmanager
+def connected(
+    ready: Ready[Any], peers: Sequence[str], recorder: Recorder, *, session_digest: bytes, connect_timeout: float
+) -> Iterator[Mapping[str, Wire]]:
+    """Mutual TLS to every peer; what is raised inside is told to all of them by its code."""
+    job, party = ready.job, ready.party
+    network = TlsNetwork(
+        party.name,
+        party.role,
+        ready.identity,
+        addresses(job, party, peers),
+        listen=party.listen if any(p not in job.parties.dials(party.name) for p in peers) else None,
+        session=session_digest,
+        connect_timeout=connect_timeout,
+    )
+    try:
+        with recorder.phase("connect"):
+            wires = network.connect()
+        yield wires
+        network.close()
+    except (Stopped, KeyboardInterrupt):
+        network.abort(Stopped.code, None)
+        raise
+    except BaseException as error:
+        network.abort(*abort_reason(error))
+        raise
+
+
+def open_channels(ready: Ready[Any], wires: Mapping[str, Wire], *taps: Tap) -> tuple[dict[str, Channel], Keyring]:
+    """A channel a peer, behind this party's policy and the taps, and the keys that they accept."""
+    keys, policy = Keyring(), PolicyTap(ready.job.disclosure.allow, ready.party.policy.allow, party=ready.party.name)
+    return {peer: Channel(wire, keys, (policy, *taps), ready.party.run.message_seconds) for peer, wire in wires.items()}, keys
+
+
+def scheme_of(job: Agreement) -> Paillier:
+    return Paillier(job.crypto.key_bits if isinstance(job, Job) else 3072)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C inside becomes `Stopped`, whose code the ledger knows to write."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped from None
+
+
+def addresses(job: Agreement, party: Party, peers: Sequence[str]) -> list[PeerAddress]:
+    """Who takes part, by which certificate, and where this party dials them."""
+    dialled = job.parties.dials(party.name)
+    return [
+        PeerAddress(
+            name,
+            job.parties.role_of(name) or "",
+            party.peers[name].certificate.read_bytes(),
+            party.peers[name].address if name in dialled else None,
+        )
+        for name in peers
+    ]
+
+
+def new_folder(directory: Path, name: str) -> Path:
+    """A new folder in the run directory, readable by its owner only.  Raises ConfigError."""
+    folder = directory / name
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        while folder.exists():
+            folder = folder.with_name(folder.name + "+")
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise _unwritable(folder, error.strerror) from None
+    if not os.access(folder, os.W_OK):
+        raise _unwritable(folder, "Permission denied")
+    return folder
+
+
+def _unwritable(folder: Path, why: str | None) -> ConfigError:
+    return ConfigError(f"the run folder {folder} cannot be made ({why})", remedy="Correct [run] directory in the party file")
+
+
+def publish(folder: Path) -> None:
+    """Moves the confirmed results up into the run's folder; does nothing where that is done."""
+    draft = folder / DRAFT
+    with written(folder):
+        if draft.is_dir():
+            for path in sorted(draft.iterdir()):
+                path.rename(folder / path.name)
+            draft.rmdir()
+        sync_folder(folder)

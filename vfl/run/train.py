@@ -1,0 +1,208 @@
+"""Runs one party of a job in this process: `vfl run`.
+
+files -> checks (nothing sent) -> mutual TLS to every peer -> align, train, score -> model part, ledger, report in the run's folder
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from protocols.channel import Tap
+from protocols.errors import ConfigError, DataError, ModelError, VFLError
+from protocols.session import Observer, Session
+from vfl.data import Table, read_source, table_from_frame
+from vfl.job import Job, Party, check_files, cross_check, job_from, searched
+from vfl.job.party import Data
+from vfl.job.policy import columns_check, few_columns_check
+from vfl.models import shared_weights as shared
+from vfl.models.evaluation import Drawn, flatters
+from vfl.models.part import ArbiterPart, LeafValues, SharedWeights, TreesPart
+from vfl.models.part_files import find_part, load_part, save_part
+from vfl.models.registry import Fitted, Part, kind_of
+from vfl.models.results import Measuring, baseline, data_party_result, encryption, result_frame, settled
+from vfl.models.section import BoostedTrees
+from vfl.models.trees import kind as trees
+from vfl.models.trees import leaf_values
+from vfl.report.page import as_plain, read_report, write_report
+from vfl.run.recovery import Taken, take_part
+from vfl.run.session import Meeting, Ready
+from vfl.schema.section import listed
+from vfl.transport.identity import Identity
+
+
+def prepare(job: Job, party: Party) -> Ready:
+    """Checks files, policy and table.  Raises ConfigError, DisclosureRefused, DataError."""
+    cross_check(job, party)
+    check_files(party)
+    identity = Identity.load(party.identity.key, party.identity.certificate, party.name)
+    table = load_table(job, party)
+    if table is not None:
+        columns_check(party, party.name, table.features.shape[1])
+        few_columns_check(job, party, table.features.shape[1])
+    part, caution = arbiters_part_before(job, party, identity) if table is None else part_before(job, party, table)
+    return Ready(job, party, identity, table, before=part, caution=caution)
+
+
+def part_before(job: Job, party: Party, table: Table) -> tuple[TreesPart | None, str]:
+    """A data party's part of the model that the job continues, found in its run directory, and what to say of its measures; None where it continues none.
+
+    Raises ModelError, ConfigError, DataError.
+    """
+    if not isinstance(job.model, BoostedTrees) or job.model.continue_from is None:
+        return None, ""
+    folder = find_part(party.run.directory, job.model.continue_from)
+    part, head = load_part(folder)
+    if part.party != party.name or not isinstance(part, TreesPart) or part.is_guests != (party.role == "guest"):
+        raise ModelError(
+            f"{party.name}: the part of the model {head.model_id} is not one that this party can continue",
+            remedy=f"Name a model of boosted trees in which {party.name} was the {party.role}",
+            party=party.name,
+        )
+    trees.check_continues(job, part, table)
+    return part, _said_of(job, folder.parent)
+
+
+def arbiters_part_before(job: Job, party: Party, identity: Identity) -> tuple[LeafValues | None, str]:
+    """The leaf values of the model that the job continues, of sealed trees.  Raises ModelError."""
+    if not isinstance(job.model, BoostedTrees) or job.model.continue_from is None or not job.model.keeps_leaves:
+        return None, ""
+    part, head = load_part(find_part(party.run.directory, job.model.continue_from), identity)
+    if not isinstance(part, LeafValues) or part.party != party.name or part.trees.shape.depth != job.model.max_depth:
+        raise ModelError(
+            f"{party.name}: the part of the model {head.model_id} is not one that this party can continue",
+            remedy=f"Name a model of sealed trees of the same max_depth in which {party.name} was the arbiter",
+            party=party.name,
+        )
+    return part, ""
+
+
+def _said_of(job: Job, earlier: Path) -> str:
+    """What to say of measures of a model that continues the one of an earlier run, by that run's folder."""
+    if not job.split.test and not job.split.cut_off:
+        return ""
+    try:
+        report = read_report(earlier)
+        before = job_from(report["job_file"])
+    except (VFLError, KeyError):
+        return "of which rows the earlier rounds were trained on nothing is known here: on these the model seems better than it is"
+    return flatters(_drawn(job), _drawn(before)) or str(report["model"].get("caution", ""))
+
+
+def _drawn(job: Job) -> Drawn:
+    return Drawn(job.split.test, job.split.seed, job.split.cut_off, repr((job.align.keys, sorted(job.align.normalise.items()))))
+
+
+def load_table(job: Job, party: Party) -> Table | None:
+    """This party's own table as the job wants it; None at the arbiter."""
+    return None if party.data is None else read_table(job, party, party.data)[1]
+
+
+def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = None) -> tuple[pd.DataFrame, Table]:
+    """What stands in `data`, and as the job wants it; scored_by: the part of a model, when rows are to be scored and need no label."""
+    guest = party.role == "guest"
+    outcome = [c for c in (data.label, data.weight, data.date) if c] if guest and scored_by is None else []
+    columns = data.columns if scored_by is None else scored_by.inputs
+    texts = scored_by.texts if scored_by is not None else None if job.takes_texts else ()
+    if data.categories and not job.takes_texts:
+        raise ConfigError(
+            f"{party.name}: data.categories names {listed(data.categories, 'and')}, and this job's model takes numbers only",
+            remedy='Agree on encode = "onehot" in [preprocess], or on another kind of model, or remove data.categories',
+            party=party.name,
+        )
+    only = None if columns is None else [*job.align.columns, *columns, *outcome]  # of a wide file, no other is read
+    frame = read_source(data.source, data.query, keys=job.align.columns, only=only)
+    table = table_from_frame(
+        frame,
+        party=party.name,
+        keys=job.align.keys,
+        normalise=job.align.normalise,
+        duplicates=job.align.duplicates if scored_by is None or not guest else "error",  # no row to be scored is dropped
+        label=data.label if scored_by is None else None,
+        columns=columns,
+        need_label=guest and scored_by is None,
+        need_features=not guest,
+        objective=job.model.label,
+        missing=job.takes_missing,
+        texts=texts,
+        weights=data.weight if scored_by is None else None,
+        date=data.date if scored_by is None else None,
+        categories=data.categories or () if scored_by is None else (),
+    )
+    check_classes(job, party, table)
+    # a column of weights, or of dates, is no feature of any job
+    weighted = getattr(job.model, "sample_weight", False) or getattr(job.model, "exposure", False)
+    return frame, dataclasses.replace(table, weight=table.weight if weighted else None, date=table.date if job.split.out_of_time else None)
+
+
+def check_classes(job: Job, party: Party, table: Table) -> None:
+    """Raises DataError unless a label of several classes has as many values as the job says."""
+    agreed = getattr(job.model, "num_class", None)
+    if table.label is not None and job.model.label == "multiclass" and len(table.classes or ()) != agreed:
+        raise DataError(
+            f"{party.name}: label column '{table.label.name}' holds {len(table.classes or ())} different values, and the job says model.num_class = {agreed}",
+            remedy="Correct num_class in the job at every party, or the label",
+            party=party.name,
+        )
+
+
+def program(ready: Ready) -> Callable[[Session], Fitted | ArbiterPart | None]:
+    """The role function of this party; a data party's returns its part and what it measured, the arbiter's what it keeps."""
+    train = kind_of(ready.job).program(ready.job, ready.party.role)
+    if ready.before is not None:
+        train = partial(train, before=ready.before)
+    return lambda session: train(session, ready.table)
+
+
+def inputs(ready: Ready) -> dict[str, Any]:
+    """What the run was given, for whoever runs it again: the digest of this party's own table."""
+    return {} if ready.table is None else {"inputs": {"own table": ready.table.digest().hex()}}
+
+
+def run(
+    ready: Ready,
+    watch: Observer,
+    *,
+    connect_timeout: float = 120.0,
+    seed: bytes | None = None,
+    fresh: bool = False,
+    taps: Sequence[Tap] = (),
+) -> Path:
+    """Takes part in the job, or goes on where an interrupted run of it was; returns the run's folder.  Raises any VFLError, after telling the peers its code.
+
+    fresh: gives an interrupted run up.  seed: 32 secret bytes that decide all of this party's randomness, taps: see every message (tests and `vfl chaos`
+    only: no file, option or variable sets them).
+    """
+    job, party = ready.job, ready.party
+
+    def work(meeting: Meeting) -> dict[str, Any]:
+        fitted = program(ready)(meeting.session)
+        result = result_frame(job, party, meeting.started, "run")
+        if isinstance(fitted, SharedWeights | LeafValues):
+            kind = shared.KIND if isinstance(fitted, SharedWeights) else leaf_values.KIND
+            save_part(fitted, meeting.draft / "model", kind=kind, job_digest=job.digest, identity=ready.identity)
+            result["model"] |= {"model_id": fitted.model_id.hex()}
+        elif fitted is not None:
+            save_part(fitted.part, meeting.draft / "model", kind=job.model.kind, job_digest=job.digest)
+            best = searched.chosen(job, fitted.searched)
+            result["model"] |= settled(best)
+            result |= searched.told(job, fitted.searched)
+            by = Measuring.of(best, fitted)
+            before = baseline(by, fitted)
+            before.save(meeting.draft / "model")
+            result = data_party_result(result, by, fitted, before)
+            result["model"] |= {"caution": ready.caution} if ready.caution else {}
+        plain: dict[str, Any] = as_plain(result | inputs(ready))
+        return plain
+
+    def report(taken: Taken) -> None:
+        told = taken.told
+        write_report(taken.folder, taken.result | told | encryption(taken.counting, told))
+
+    peers = job.parties.peers_of(party.name)
+    return take_part(ready, "run", peers, watch, work, report, connect_timeout=connect_timeout, seed=seed, fresh=fresh, taps=taps).folder

@@ -1,0 +1,239 @@
+"""Reads a TOML file into a pydantic model, and says in plain words what is wrong with it.
+
+Every error is a `ConfigError` that names the file, the dotted key (with its line where it can be found), what was
+expected and the remedy.  Values of the file are shown, because a stranger needs them, except of fields declared with
+`repr=False` (a database address may hold a password).
+"""
+
+from __future__ import annotations
+
+import codecs
+import dataclasses
+import difflib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+
+from protocols.errors import ConfigError
+from vfl.schema.toml import MAX_BYTES, check_size, parse_toml
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+class Section(BaseModel):
+    """Base of every table of both files: frozen, closed, and no value is turned into another type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+S = TypeVar("S", bound=Section)
+
+
+class Complaint(ValueError):
+    """Raised by validators: `what` is wrong with the value (it follows the key), the `remedy`, and the `key` where it
+    is another one."""
+
+    def __init__(self, what: str, remedy: str = "", key: str | None = None) -> None:
+        self.what, self.remedy, self.key = what, remedy, key
+        super().__init__(what)
+
+
+def shown(value: object) -> str:
+    """A value as the file would write it, cut to 60 characters."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple | list):
+        text = "[" + ", ".join(shown(v) for v in value) + "]"
+    elif isinstance(value, Mapping):
+        return "a table"
+    else:
+        text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def listed(words: Sequence[str], last: str = "or") -> str:
+    """'a, b or c'."""
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + f" {last} {words[-1]}"
+
+
+def choose(now: Sequence[str], others: Mapping[str, str] | None = None) -> Callable[[object], object]:
+    """A validator: the value is one of `now`; one of `others` is refused with its reason."""
+
+    def validate(value: object) -> object:
+        if value in now:
+            return value
+        use = f"Use {listed([shown(n) for n in now])}"
+        reason = (others or {}).get(value) if isinstance(value, str) else None
+        if reason is not None:
+            raise Complaint(f"is {shown(value)}: {reason}", use)
+        raise Complaint(f"is {shown(value)}, which is not known", use)
+
+    return validate
+
+
+def check_name(value: str, longest: int = 32) -> str:
+    """A name that is safe in a path, an option and a certificate."""
+    if len(value) > longest or not NAME.fullmatch(value):
+        raise Complaint(
+            f"is {shown(value)}, which is not a valid name",
+            f"Use 1 to {longest} small letters, digits and hyphens, not starting with a hyphen",
+        )
+    return value
+
+
+def check_column(value: str) -> str:
+    """A column's name: not empty, no control character, at most 200 characters."""
+    if not value.strip() or len(value) > 200 or not value.isprintable():
+        raise Complaint(f"holds {shown(value)}, which is not a column name", "Write the column's name as the table has it")
+    return value
+
+
+def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
+    """The text and the parsed content of `path`; ConfigError where it cannot be read or is no TOML."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + len(codecs.BOM_UTF8) + 1).removeprefix(codecs.BOM_UTF8)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror or 'not a file name'})",
+            remedy="Check the name and that this account may read it",
+        ) from None
+    check_size(raw, str(path))
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}, line {line}: is not UTF-8 text", remedy="Save the file as UTF-8") from None
+    return text, parse_toml(text, str(path))
+
+
+def build(
+    model: type[S],
+    document: Mapping[str, Any],
+    where: str,
+    *,
+    text: str = "",
+    later: Mapping[str, str] | None = None,
+    base: Path | None = None,
+) -> S:
+    """`document` as a `model`.
+
+    where: the file's name for messages; text: its content, for line numbers; later: dotted keys of the contract that
+    are not supported yet, with the reason; base: the folder that relative paths start from.  Raises ConfigError with
+    every problem found.
+    """
+    try:
+        return model.model_validate(_tuples(document), context={"base": base})
+    except ValidationError as error:
+        problems = [_problem(model, dict(e), text, later or {}) for e in error.errors(include_url=False)]
+    if len(problems) == 1:
+        what, remedy = problems[0]
+        raise ConfigError(f"{where}: {what}", remedy=remedy)
+    lines = [f"\n  - {what}. {remedy}" for what, remedy in problems]
+    raise ConfigError(f"{where}: {len(problems)} problems{''.join(lines)}")
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_tuples(v) for v in value)
+    return {k: _tuples(v) for k, v in value.items()} if isinstance(value, Mapping) else value
+
+
+def _problem(model: type[BaseModel], error: dict[str, Any], text: str, later: Mapping[str, str]) -> tuple[str, str]:
+    """(what is wrong, remedy) of one pydantic error."""
+    kind = error["type"]
+    place = _Place.of(model, [part for part in error["loc"] if part != "[key]"])
+    field, dotted = place.field, place.dotted
+    cause = (error.get("ctx") or {}).get("error")
+    complaint = cause if isinstance(cause, Complaint) else None
+    if complaint is not None:
+        return f"{_where(text, complaint.key or dotted)} {complaint.what}", complaint.remedy
+    if kind.startswith("union_tag") and isinstance(error["input"], Mapping):  # a section of several kinds, of which none is named
+        use = listed([shown(_kind(s)) for s in place.inside])
+        if kind == "union_tag_not_found":
+            return f"{_where(text, dotted + '.kind')} is missing", f"Expected {use}"
+        return f"{_where(text, dotted + '.kind')} is {shown(error['input']['kind'])}, which is not known", f"Use {use}"
+    key = _where(text, dotted)
+    if kind == "extra_forbidden":
+        if dotted in later:
+            return f"{key} is not supported yet: {later[dotted]}", "Remove the key"
+        name, own = place.last, list(place.holder.model_fields)
+        if theirs := [shown(_kind(s)) for s in place.others if name in s.model_fields]:
+            return f"{key} is a key of {listed(theirs)}, and this kind is {shown(_kind(place.holder))}", "Remove it, or change kind"
+        close = difflib.get_close_matches(name, own, 1)
+        known = f"Did you mean '{close[0]}'?" if close else f"Remove it; known here: {', '.join(own) or 'none'}"
+        return f"{key} is not a known key", known
+    expected = f"Expected {field.description}" if field is not None and field.description else "See docs/file-formats.md"
+    if kind == "missing":
+        return f"{key} is missing", expected
+    if field is None or not field.repr:
+        return f"{key} is not valid", expected
+    return f"{key} is {shown(error['input'])}", expected
+
+
+@dataclass
+class _Place:
+    """Where an error is: its dotted key, the innermost declared field, and the section that holds the key's last part.
+
+    others: the kinds of section that could stand in the holder's place; inside: the sections that the field can hold.
+    """
+
+    holder: type[BaseModel]
+    dotted: str = ""
+    last: str = ""
+    field: FieldInfo | None = None
+    others: list[type[BaseModel]] = dataclasses.field(default_factory=list)
+    inside: list[type[BaseModel]] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def of(cls, model: type[BaseModel], loc: Sequence[str | int]) -> _Place:
+        place = cls(model, inside=[model])
+        for part in loc:
+            if isinstance(part, int):
+                continue
+            if len(place.inside) > 1:  # pydantic names the kind that it took
+                place.others = [s for s in place.inside if _kind(s) != part]
+                place.inside = [s for s in place.inside if _kind(s) == part]
+                continue
+            if place.inside:
+                place.holder = place.inside[0]
+            place.dotted, place.last = f"{place.dotted}.{part}".lstrip("."), part
+            if part in place.holder.model_fields:
+                place.field = place.holder.model_fields[part]
+                place.inside = [t for t in _types(place.field.annotation) if issubclass(t, BaseModel)]
+        return place
+
+
+def _kind(section: type[BaseModel]) -> str:
+    """The kind of a section that comes in several."""
+    return str(get_args(section.model_fields["kind"].annotation)[0])
+
+
+def _types(annotation: Any) -> list[type]:
+    if isinstance(annotation, type) and not get_args(annotation):
+        return [annotation]
+    return [t for inner in get_args(annotation) for t in _types(inner)]
+
+
+def _where(text: str, dotted: str) -> str:
+    """The dotted key, with its line (or that of its section) where a plain scan finds it."""
+    section, found = "", 0
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[([^\[\]]+)\]\s*(?:#.*)?$", line):
+            section = header[1].replace(" ", "").replace('"', "")
+            name = section
+        elif entry := re.match(r'\s*"?([A-Za-z0-9_-]+)"?\s*=', line):
+            name = f"{section}.{entry[1]}" if section else entry[1]
+        else:
+            continue
+        if name == dotted:
+            return f"{dotted} (line {number})"
+        if dotted.startswith(name + "."):
+            found = number
+    return f"{dotted} (line {found})" if found else dotted

@@ -1,0 +1,90 @@
+"""How a command ends when something is wrong: one line on stderr and the exit code of the error's family; never a value, an id or a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from protocols.errors import VFLError
+
+ROOT = Path(__file__).parents[2]
+OURS = ("vfl", "protocols")
+STOPPED = 130
+
+
+class Stopped(Exception):
+    """The user, or the system, asked this process to stop; `code` is what the peers and the ledger are told."""
+
+    code = "stopped"
+
+
+class Notes(logging.Handler):
+    """Warnings of the engine, one line each, beside the progress bars and without any traceback."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(f"note: {record.getMessage()}", highlight=False, markup=False, soft_wrap=True)
+
+
+def describe(error: BaseException) -> str:
+    """A fault of the program: the type of the exception and where in our code it came up.  Its text may hold data, so it is not shown."""
+    frames = [
+        f"{Path(f.filename).relative_to(ROOT)}:{f.lineno} in {f.name}"
+        for f in traceback.extract_tb(error.__traceback__)
+        if any(Path(f.filename).is_relative_to(ROOT / package) for package in OURS)
+    ]
+    where = "; called from ".join(reversed(frames[-3:])) or "outside of the engine"
+    return f"a fault of the program: {type(error).__name__} at {where}. Please report this line; it holds no data"
+
+
+def ended(command: Callable[[], object]) -> int:
+    """Runs a command, says in one line on stderr what stopped it, and returns the exit code."""
+    console = Console(stderr=True, emoji=False)
+    try:
+        command()
+    except VFLError as error:
+        line, code = str(error), error.exit_code
+    except (Stopped, KeyboardInterrupt):
+        line, code = "stopped on request; the other parties were told", STOPPED
+    except Exception as error:
+        line, code = describe(error), 1
+    else:
+        return 0
+    console.print(f"vfl: {line}", highlight=False, markup=False, soft_wrap=True)
+    return code
+
+
+@contextlib.contextmanager
+def stoppable(console: Console) -> Iterator[None]:
+    """Inside, Ctrl-C and a polite kill become `Stopped`, so that the peers are told; the engine's warnings go to `console`."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before, notes = signal.signal(signal.SIGTERM, stop), Notes(console)
+    logger = logging.getLogger("vfl")
+    logger.addHandler(notes)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped from None
+    finally:
+        logger.removeHandler(notes)
+        signal.signal(signal.SIGTERM, before)
+
+
+def finish(command: Callable[[], object]) -> None:
+    """Runs a command and leaves with its exit code."""
+    if code := ended(command):
+        sys.exit(code)

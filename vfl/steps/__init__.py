@@ -1,0 +1,1 @@
+"""The steps before and around any training, whatever the model."""

@@ -1,0 +1,1 @@
+"""What tests the engine itself; not needed to run it."""
