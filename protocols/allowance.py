@@ -13,9 +13,9 @@ class Allowance:
     """Every method raises DisclosureRefused, which names the policy's key, where it does not agree."""
 
     def label_numbers(self, what: str, told: Mapping[str, int], rows: int) -> None:
-        """At the guest, before hosts are told numbers that are computed from its labels.
+        """At the guest, before hosts learn numbers that are computed from its labels.
 
-        what: which numbers, such as "weights": once per run; told: how many, by host; rows: how many training rows they are computed from.
+        what: which numbers, such as "weights": once per run; `told`: the number for each host; rows: how many training rows they are computed from.
         """
 
     def score_vectors(self, model: bytes, vectors: int, columns: Sequence[str]) -> None:

@@ -71,13 +71,13 @@ class Tap:
         """The bytes that came out of the wire and decoded as `kind`."""
 
     def moved(self, peer: str, count: Count) -> None:
-        """The run goes on from where it was interrupted: the next message has the number after these."""
+        """The run resumes where it was interrupted: the next message has the number after these."""
 
 
 class Channel:
     """`send` and `recv` of declared messages with one peer, numbered from 1 in each direction.
 
-    On a run that goes on after an interruption, `replay` makes what was heard before be heard again, while what is sent stays at home; `restore` ends that.
+    On a run that resumes after an interruption, `replay` delivers again what was received before, and transmits nothing that is sent; `restore` ends that.
     """
 
     def __init__(self, wire: Wire, keys: Keyring, taps: Sequence[Tap] = (), deadline: float = 3600.0) -> None:
@@ -167,9 +167,7 @@ class MemoryWire:
         try:
             item = self._inbox.get(timeout=timeout)
         except queue.Empty:
-            raise PeerTimeout(
-                f"{self.peer} sent nothing for {timeout:.0f} s", remedy=f"Look at {self.peer}'s log", party=self.peer
-            ) from None
+            raise PeerTimeout(f"{self.peer} sent nothing for {timeout:.0f} s", remedy=f"Read {self.peer}'s log", party=self.peer) from None
         if isinstance(item, VFLError):
             self._inbox.put(item)
             raise item

@@ -10,7 +10,7 @@ Hostile bytes cost little memory: the number of elements and the kind are read f
     type                     bytes
     int, bool, str, float    msgpack's own
     bytes                    as they are
-    Int32s, Int64s           4 or 8 bytes an element, little-endian
+    Int32s, Int64s           4 or 8 bytes per element, little-endian
     PlainVec, DpfKeys        see `_native`
     PointVec                 32 bytes a point, canonical
     CipherVec                fingerprint of the key (32 bytes), then the ciphertexts at fixed width

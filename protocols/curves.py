@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 TABLE_BITS = 9
 DEGREE = 3
 REST = 16  # fractional bits of t
-BEYOND = 32  # rows beyond the knee are counted in units of 2^32, beside those near the edge
+BEYOND = 32  # rows beyond the knee are counted in units of 2^32, together with those near the edge
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Curve:
 
 
 def exactly(function: Callable[[Decimal], Decimal]) -> Callable[[Floats], Floats]:
-    """The function by decimal arithmetic, which gives the same result on every machine; some microseconds an element."""
+    """The function by decimal arithmetic, which gives the same result on every machine; some microseconds per element."""
 
     def values(z: Floats) -> Floats:
         with localcontext(Context(prec=20)):

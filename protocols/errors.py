@@ -23,7 +23,7 @@
     + DisclosureRefused      policy forbids this message to this peer
     + ModelError             parts that do not belong together, unknown format
 
-An error names the party, the step and the remedy; it never carries a value, an id or a plaintext.  A peer is told its `code` only.
+An error names the party, the step and the remedy; it never carries a value, an id or a plaintext.  A peer receives only its `code`.
 """
 
 from __future__ import annotations

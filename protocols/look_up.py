@@ -26,7 +26,7 @@ Out come signed integers of at most 80 bits that add up to curve(z) in units of 
 |curve(z)| 2^(fraction - 80) per row: 2^-56 for the logistic function.  They are off by the error of the table (curves.py), by at most 2^-REST
 times the slope, on average 0, since t is cut to 2^-REST, and by 2 units.
 Who learns what: nobody anything.  The second result is a share of how many rows lie where the table is not to be trusted; the caller opens it.
-Cost per row: one evaluation of the point function a party, however many curves; dealt 177 bytes to the second party, 209 and 96 for each
+Cost per row: one evaluation of the point function per party, for any number of curves; dealt 177 bytes to the second party, 209 and 96 for each
 curve to the first; exchanged 20 each way, and 48 for each curve.
 """
 
@@ -87,7 +87,7 @@ class Dealt:
 
 
 def deal(seed: Seed, rows: int, curves: int = 1) -> tuple[Deal, Deal]:
-    """Step 1: both parties' parts of one look-up in so many curves.  The seed must deal once."""
+    """Step 1: both parties' parts of one look-up in `curves` curves.  The seed must deal once."""
     seeds = [seed.child(party) for party in ("first", "second")]
     drawn = [_drawn(s, rows, curves) for s in seeds]
     b, *a = (x + y for x, y in zip(*(d[1] for d in drawn), strict=True))
@@ -101,7 +101,7 @@ def deal(seed: Seed, rows: int, curves: int = 1) -> tuple[Deal, Deal]:
 
 
 def accept(sender: str, dealt: Deal, rows: int, curves: int, *, first: bool) -> Dealt:
-    """The shares in a Deal of `sender`.  Raises RemoteProtocolError unless it is for so many rows and curves, and for this party."""
+    """The shares in a Deal of `sender`.  Raises RemoteProtocolError unless it is for these rows and curves, and for this party."""
     check_lengths(sender, SEED, dealt.seed, what="bytes of a seed")
     check_lengths(sender, rows, dealt.keys)
     count = DEGREE - 1 + curves * sum(ORDERS)

@@ -1,6 +1,6 @@
 """The only module that makes secret randomness.
 
-A run has one 256-bit seed a party.  Every draw is HMAC-SHA-256 of that seed over (digest of this party's own input, number of the draw, label,
+A run has one 256-bit seed per party.  Every draw is HMAC-SHA-256 of that seed over (digest of this party's own input, number of the draw, label,
 hash of the messages consumed so far on every channel, hash of the value about to be masked): a party that is killed and starts again with the same
 seed recomputes the same bytes, and the same mask can never meet a different value, whatever a peer replays.
 """

@@ -50,5 +50,5 @@ class PointVec:
         return PointVec(self.raw.take(rows))
 
     def tag_bytes(self) -> bytes:
-        """16 bytes a point: equal points have equal tags, others with probability 2^-128 a pair."""
+        """16 bytes per point: equal points have equal tags; other pairs have equal tags with probability 2^-128."""
         return self.raw.tags()

@@ -1,8 +1,8 @@
-"""What a role function is given: my channels, who plays which role, my randomness, the keys I accept.
+"""What a role function is given: the party's channels, who has which role, its randomness, the keys that it accepts.
 
-`session.steps(...)` is the only loop over protocol steps: it is where progress is reported and, with a `state`, where a mark is kept from which an interrupted
-run goes on (protocols/recovery/checkpoint.py).  `session.once(...)` is a stage without steps, `session.grow(...)` one whose number of steps the lists of all parties decide,
-and which reports its own progress.  `session.phase(...)` names a part of the run for its timings.
+`session.steps(...)` is the only loop over protocol steps.  It reports progress and, with a `state`, stores the checkpoints from which an interrupted run
+resumes (protocols/recovery/checkpoint.py).  `session.once(...)` is a stage without steps.  `session.grow(...)` is a stage whose number of steps depends on the lists of
+all parties, and which reports its own progress.  `session.phase(...)` names a part of the run for its timings.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Roles:
 
 
 class Observer:
-    """Hears of a run's progress; the default does nothing."""
+    """Is informed of a run's progress; the default does nothing."""
 
     def phase_begins(self, phase: str) -> None: ...
     def phase_ends(self, phase: str) -> None: ...
@@ -64,7 +64,7 @@ class Session:
         goal: Position = START,
         allowance: Allowance | None = None,
     ) -> None:
-        """keeper: where marks are kept, if the run can be interrupted; goal: the mark from which it goes on; allowance: what this party agrees to disclose."""
+        """keeper: where checkpoints are stored, if the run can be interrupted; goal: the checkpoint from which it resumes; allowance: what this party agrees to disclose."""
         self.me, self.roles, self.channels = me, roles, channels
         self.allowance = allowance or Allowance()
         self.keys, self.scheme, self.observer = keys, scheme, observer or Observer()
@@ -88,9 +88,9 @@ class Session:
         return self._randomness.draw(label, transcript, value)
 
     def steps(self, phase: str, plan: Sequence[T], state: State | None = None, until: Callable[[], bool] = lambda: False) -> Iterator[T]:
-        """What the plan holds for each step, in order, with progress; state: what the loop's body changes, if the run may go on from between its steps.
+        """What the plan holds for each step, in order, with progress; state: what the loop's body changes, if the run may resume between its steps.
 
-        until: whether the step before was the last, as `state` says; a loop that ends so keeps a last mark, which one that is left by `break` does not.
+        until: whether the previous step was the last, as `state` says; a loop that ends in this way stores a last checkpoint, a loop left by `break` does not.
         """
         first = 0
         if state is not None:
@@ -114,7 +114,7 @@ class Session:
             self.course.end()
 
     def once(self, work: Callable[[], T], save: Callable[[T], Arrays], load: Callable[[Arrays], T]) -> T:
-        """The result of `work()`, which a run that goes on takes from where it was kept."""
+        """The result of `work()`; a run that resumes loads it from where it was stored."""
         done, saved = self.course.begin(dict)
         if done and saved is not None:
             result = load(saved)
@@ -125,7 +125,7 @@ class Session:
         return result
 
     def grow(self, work: Growing) -> None:
-        """Steps of `work` until it is over.  Each keeps what it adds, and a run that goes on adds that again."""
+        """Steps of `work` until it is over.  Each stores what it adds, and a run that resumes adds that again."""
         done = 0
         for part in self.course.parts():
             work.add(part)
@@ -138,7 +138,7 @@ class Session:
         self.course.end()
 
     def absent(self) -> None:
-        """A stage in which this party, which is not the guest, has no part: it can go on from wherever the others are in it."""
+        """A stage in which this party, which is not the guest, takes no part: it can resume from wherever the others are in it."""
         done, _ = self.course.begin(dict)
         if not done:
             self.course.done(ANYWHERE, dict, last=True)

@@ -1,9 +1,10 @@
-"""Writes docs/leakage.md from the declarations of the messages: `make docs`.  A test fails when the page is stale."""
+"""Writes docs/leakage.md from the declarations of the messages: `make docs`.  A test fails if the page is stale."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+import textwrap
 from pathlib import Path
 
 import protocols
@@ -12,9 +13,9 @@ from vfl.job import PERMITS
 
 PAGE = Path(__file__).parent.parent / "docs" / "leakage.md"
 CLASSES = {
-    Disclosure.PUBLIC: "derivable from the agreed job: sizes, names, public keys",
+    Disclosure.PUBLIC: "follows from the agreed job: sizes, names, public keys",
     Disclosure.SEALED: "encrypted under a key that the receiver does not hold, with fresh randomness",
-    Disclosure.BLINDED: "uniform (statistically) to the receiver, which does not hold the sender's blinding secret",
+    Disclosure.BLINDED: "uniform (statistically) for the receiver, which does not hold the sender's blinding secret",
     Disclosure.REVEALED: "the receiver learns something about the sender's data; the job and every party's policy must name the permission",
 }
 
@@ -32,8 +33,8 @@ def leakage_page() -> str:
     lines = [
         "# Who learns what",
         "",
-        "Generated from the declarations of the messages by `make docs`; do not edit.  Nothing else is ever sent: a message that is not declared cannot be encoded, "
-        "and a test compares whole transcripts with this page.",
+        "This page is generated from the declarations of the messages by `make docs`; do not edit it. Nothing else is ever sent: a",
+        "message that is not declared cannot be encoded, and a test compares whole transcripts with this page.",
         "",
         "| class | meaning |",
         "|---|---|",
@@ -48,7 +49,7 @@ def leakage_page() -> str:
                 "",
                 f"## {module.replace('.', '/')}.py",
                 "",
-                title,
+                *textwrap.wrap(title, 128),
                 "",
                 "| message | class | its receiver learns | permission |",
                 "|---|---|---|---|",

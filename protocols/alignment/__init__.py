@@ -25,7 +25,7 @@ def align(
     """This party's rows that every data party holds, in the shared order.  Each data party runs this.
 
     ids: canonical and distinct; or, for keys that are tried in order, a tuple of the ids under each, empty where a row has none.  size_only: only how
-    many rows each key matches is opened.  scratch: makes what keeps 16 bytes a row of each data party.
+    many rows each key matches is opened.  scratch: creates storage for 16 bytes per row of each data party.
     One host: two-party ECDH-PSI, the arbiter sees nothing.  Several hosts: the arbiter compares blinded points (`serve`).
     Raises DataError at every party if the intersection is smaller than `min_intersection`: then only its size was learnt.
     """

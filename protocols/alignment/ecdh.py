@@ -17,14 +17,14 @@ its own inputs are members, and no more.
  7                                      <-----------------   GuestRows: the guest's rows, in tag order
 
 Both keep one secret order of their rows for all keys.  A row without a value under a key is blinded as a random text, so that nobody sees which rows these are.
-KeyHits marks positions in SortedTags, which the host knows as positions in the guest's secret order: it can leave these out of the next key, and name none.
+KeyHits lists positions in SortedTags, which the host knows as positions in the guest's secret order: it leaves them out of the next key, and can name none.
 So the rounds need no opening in between, and the minimum holds for the total.  Where the size alone is asked for, SizeOnly takes the place of 5 to 7.
 
 Who learns what: each party the other's number of rows, how many rows each key matches, and, if their sum is large enough, which of its own rows are matched,
 and by which key (of one of several).  The guest sees the host's points of *all* keys for all rows: where a row that an earlier key matched would also match
 another of the guest's rows under a later key, it can count that, and after the opening say for which row of its own.  The host cannot.
 The shared order is that of the tags: pseudo-random, independent of either table's order.
-Cost a row pair and key: four scalar products, two hashes to the group, 80 bytes and 8 more a common id.  Points travel in chunks.
+Cost per row pair and key: four scalar products, two hashes to the group, 80 bytes, and 8 more per common id.  Points travel in chunks.
 Steps 1 and 2 can be interrupted between blocks of chunks, NextPart from each to each: what is kept of a block is the tags of the peer's points under both
 secrets, which say nothing without the peer's.
 """
@@ -230,7 +230,7 @@ def _opened(peer: Channel, listed: Listed, own: Blinding, matches: Sequence[Matc
         by_key = tuple(peer.recv(SizeOnly).by_key.tolist())
         check_lengths(name, len(matches) + 1, by_key, what="keys")
         if by_key[:-1] != before or not 0 <= by_key[-1] <= len(listed.rows):
-            raise RemoteProtocolError(f"{name} counted otherwise than it marked", party=name)
+            raise RemoteProtocolError(f"{name} announced another number than it listed", party=name)
         return Alignment(np.zeros(0, np.int64), np.zeros(0, np.uint8), sizes, by_key)
     size = peer.recv(IntersectionSize).size  # 5
     ask.check(size)

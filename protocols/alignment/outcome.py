@@ -18,7 +18,7 @@ from protocols.recovery.checkpoint import Arrays
 
 @dataclass(frozen=True)
 class Request:
-    """What all parties agreed to: the least intersection to go on with, or that the size alone is opened; scratch: where this party keeps tags."""
+    """What all parties agreed to: the minimum intersection, or that only the size is opened; scratch: where this party keeps tags."""
 
     least: int
     size_only: bool = False
@@ -58,7 +58,7 @@ class Alignment:
         return Ids.of(values)
 
     def save(self) -> Arrays:
-        """What a run that was interrupted later goes on with: positions and counts, no id."""
+        """What an interrupted run resumes with: positions and counts, no id."""
         sizes: Arrays = {f"rows of {party}": np.array(count) for party, count in self.sizes.items()}
         return {"rows": self.rows, "keys": self.keys, "by_key": np.array(self.by_key, np.int64), **sizes}
 
@@ -78,7 +78,7 @@ class Matches:
     right: NDArray[np.int64]
 
     def save(self) -> Arrays:
-        """What a run that was interrupted later goes on with."""
+        """What an interrupted run resumes with."""
         return {"tags": self.tags, "left": self.left, "right": self.right}
 
     @classmethod

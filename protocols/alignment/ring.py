@@ -26,7 +26,7 @@ rows, in that party's secret order) how many rows each set of other parties hold
 the keys before have left of it.  Together with all but one data party it could test guesses of that one's ids.  An arbiter that deviates can bring guesses
 instead of a list, at most as many as the list's owner has rows, and can ask for no more places than it then announces as common.
 
-All parties match by the same key, or the row goes on to the next: a row that two parties share by the first key and a third by the second is not common.
+All parties match by the same key, or the row is tried with the next key: a row that two parties share by the first key and a third by the second is not common.
 Secret orders, rows without a value and the size alone are as in psi.py.
 
 Who learns what: the arbiter the size of every intersection, key by key; a data party the others' numbers of rows, how many of them each key but the last
@@ -97,7 +97,7 @@ class ListSizes(Message, disclosure=BLINDED, learns="how many ids each data part
 class PlacesAfter(
     Message,
     disclosure=BLINDED,
-    learns="nothing beyond how many ids a key matched: the common places of another party's list, in an order that its owner does not know",
+    learns="nothing but the number of ids that a key matched: the common places of another party's list, in an order that its owner does not know",
 ):
     places: Int32s  # (matched,)  in tag order
 
@@ -105,7 +105,7 @@ class PlacesAfter(
 class PlacesBefore(
     Message,
     disclosure=BLINDED,
-    learns="nothing beyond how many ids a key matched: these places before the sender shuffled the list, in the end in its owner's secret order",
+    learns="nothing but the number of ids that a key matched: these places before the sender shuffled the list, in the end in its owner's secret order",
 ):
     places: Int32s  # (matched,)  in tag order
 
@@ -245,7 +245,7 @@ def _learn(
 
 def _check_counts(arbiter: Channel, told: Sequence[int], found: Sequence[int]) -> None:
     if tuple(told) != tuple(found):
-        raise RemoteProtocolError(f"{arbiter.peer} counted otherwise than it told", party=arbiter.peer)
+        raise RemoteProtocolError(f"{arbiter.peer} announced other numbers than it sent", party=arbiter.peer)
 
 
 def comparer(session: Session, keys: int, ask: Request) -> None:

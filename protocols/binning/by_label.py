@@ -10,11 +10,11 @@ of other rows than it says could read their labels from the answer (docs/threat-
                                                                   (ColumnNames, if the job opens them: else columns are numbers)
   3      merges fine bins, by the trend; WOE, IV
          (tell)    MergedCounts: which fine bins   ------------>  WOE of its own bins
-                   are one, and their events       <------------  BinsReceived: nobody goes on before all have theirs
+                   are one, and their events       <------------  BinsReceived: nobody continues before all have theirs
 
 Who learns what: the guest, of every fine bin of a host's column, how many rows and events it holds; with `tell` a host how many events its merged bins hold,
 which counts as a number computed from labels for each fine bin, since the label chooses which of them are merged.
-Cost: n encryptions at the guest; n products a column, and a decryption for about |n| / log2(rows) bins.  Exact: all sums are integers.
+Cost: n encryptions at the guest; n products per column; one decryption per about |n| / log2(rows) bins.  Exact: all sums are integers.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class FineCounts(
     Message,
     disclosure=REVEALED,
     permit="bin-events-to-guest",
-    learns="of every fine bin of each of the sender's columns, which have numbers for names, how many rows and how many events it holds; "
+    learns="for every fine bin of each of the sender's columns, which have numbers in place of names, how many rows and how many events it holds; "
     "which columns are ordered, and which have special or missing values",
 ):
     bins: Int32s  # (columns,) fine bins of each column
@@ -77,7 +77,7 @@ class BinsReceived(Message, disclosure=PUBLIC, learns="that the sender has its b
 
 @dataclass(frozen=True, eq=False)
 class FineBins:
-    """A party's training rows in fine bins: bins (n, d); of each column how many there are, how many of the last ones stay apart, whether the others are ordered."""
+    """A party's training rows in fine bins: bins (n, d); of each column how many there are, how many of the last ones are special bins, whether the others are ordered."""
 
     bins: NDArray[np.int64]
     width: tuple[int, ...]
@@ -86,7 +86,7 @@ class FineBins:
 
     @property
     def rows(self) -> list[Ints]:
-        """Rows of each bin, a column."""
+        """Rows of each bin, by column."""
         return [np.bincount(column, minlength=w) for column, w in zip(self.bins.T, self.width, strict=True)]
 
 
@@ -166,7 +166,7 @@ def host(session: Session, fine: FineBins, rule: BinningRule, *, tell: bool, nam
 
 
 def arbiter(session: Session) -> None:
-    """The arbiter takes no part; it passes the others' mark."""
+    """The arbiter takes no part; it only takes the same checkpoint as the others."""
     session.once(lambda: None, lambda _: {}, lambda _: None)
 
 
@@ -236,7 +236,7 @@ def opened_columns(peer: str, counts: FineCounts, key: DecryptionKey, y: Ints, r
 
 
 def numbers_told(fine: NDArray[np.int32]) -> int:
-    """Step 3: how many numbers computed from labels hosts are told, of columns with so many fine bins.  Which of these become one is chosen by the label too, so
+    """Step 3: how many numbers computed from labels hosts learn, for columns with these numbers of fine bins.  Which of these become one is chosen by the label too, so
     that the events of final bins say more than their number; but all of it is computed from the events of the fine bins, whose sum is the same for every column.
     """
     return int((fine.astype(np.int64) - 1).sum())

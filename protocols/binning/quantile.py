@@ -1,11 +1,11 @@
 """A party's columns as small integers: quantile bins of its own rows, or a bin a category, with a bin of their own for missing values.
 
-Each party bins alone; nothing about the cuts is ever sent.  A value x of a column lies in bin b = number of cuts <= x, so that a split after bin b
+Each party bins by itself; nothing about the cuts is ever sent.  A value x of a column lies in bin b = number of cuts <= x, so that a split after bin b
 sends a row left where x < cuts[b]: xgboost's convention.  Missing values (NaN) have the bin `missing` behind all others.  A categorical column splits one
 bin from the rest, as xgboost does below `max_cat_to_onehot`; categories of too few rows, or beyond the `max_bin` most frequent, share one bin.
 
 Source: the histogram method of Chen and Guestrin, XGBoost (KDD 2016); quantiles are exact here, since a party sorts its own column.
-Cost: one sort a column.
+Cost: one sort per column.
 """
 
 from __future__ import annotations
@@ -76,16 +76,16 @@ class Binner:
 
     @classmethod
     def fit(cls, x: Floats, max_bin: int, min_rows: int = 1, categorical: Collection[int] = ()) -> Binner:
-        """x (n, d) float64, NaN where missing: at most `max_bin` bins a column, each of at least `min_rows` rows (of fewer there is no bin).
+        """x (n, d) float64, NaN where missing: at most `max_bin` bins per column, each of at least `min_rows` rows (of fewer there is no bin).
 
         categorical: the columns whose numbers are names.  Fewer than `min_rows` missing, or known, values get no bin of their own: the missing ones count with the smallest values, or with
         the rare categories.  A constant column has one bin and can never split.
         Raises ConfigError (max_bin), DataError (infinite values, more than MAX_CATEGORIES categories).
         """
         if not MIN_BIN <= max_bin <= MAX_BIN:
-            raise ConfigError(f"max_bin = {max_bin} is not possible", remedy=f"Choose {MIN_BIN} to {MAX_BIN} bins a column")
+            raise ConfigError(f"max_bin = {max_bin} is not possible", remedy=f"Choose {MIN_BIN} to {MAX_BIN} bins per column")
         if np.isinf(x).any():
-            raise DataError("a column has infinite values", remedy="Remove them, or mark them as missing")
+            raise DataError("a column has infinite values", remedy="Remove them, or replace them by missing values")
         cuts, has_missing, categories = list[Floats](), [], list[Categories | None]()
         for f, column in enumerate(x.T):
             missing = int(np.isnan(column).sum())

@@ -89,7 +89,7 @@ class DecryptionKey:
 def beyond_head_room() -> PlaintextOverflow:
     return PlaintextOverflow(
         "an opened value lies outside the range that the job was planned for",
-        remedy="Standardise the columns and look for extreme values, or lower C",
+        remedy="Standardise the columns and remove extreme values, or lower C",
     )
 
 

@@ -1,6 +1,6 @@
 """python-paillier (`phe`) behind the interface of the Rust core: the same job, the same result, by somebody else's code.
 
-One exponentiation an element everywhere, as a textbook has it: for small tables, to check the core and to measure against it.
+One exponentiation per element everywhere, as in a textbook: for small tables, to check the core and to compare its speed.
 """
 
 from __future__ import annotations

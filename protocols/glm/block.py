@@ -31,14 +31,14 @@ class Block:
         """x (n, d) float64, standardised and clipped.  With `intercept` a last column of ones is added, which the penalty leaves out.
 
         M is the party's own fixed-Hessian preconditioner (curvature X^T X / n + penalty I)^-1 / blocks: blocks times the block-diagonal Hessian bounds the whole.
-        models: how many are trained on these rows (one-vs-rest); their labels add up to one a row, so that n (models - 1) labels are free.
+        models: how many are trained on these rows (one-vs-rest); the labels of a row add up to one, so that n (models - 1) labels are free.
         """
         n, weights = len(x), models * (x.shape[1] + intercept)
         if n * max(1, models - 1) < ROWS_A_WEIGHT * weights:
             raise DataError(
                 f"{n} training rows are too few for {weights} weights: they would tell too much of single rows",
                 remedy="Use more rows or fewer columns",
-                expected=f"{ROWS_A_WEIGHT} rows a weight",
+                expected=f"{ROWS_A_WEIGHT} rows per weight",
             )
         fixed = fixed_point(x, intercept)
         x = fixed / 2**FEATURE

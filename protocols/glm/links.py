@@ -66,10 +66,10 @@ class Link(ABC):
         return d if self.fresh else d.rerandomise(session.seed("residual", d.digest()))
 
     def deal(self, session: Session, rows: int) -> None:  # noqa: B027  most links deal nothing
-        """At every host, once a step: what the link needs dealt."""
+        """At every host, once per step: what the link needs dealt."""
 
     def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> int:
-        """At the arbiter, once a step over the fewest to the most rows: its part of the look-up; returns how many rows' means are beyond where the link is exact."""
+        """At the arbiter, once per step over the minimum to the maximum number of rows: its part of the look-up; returns how many rows' means are beyond where the link is exact."""
         return 0
 
     @property
@@ -193,7 +193,7 @@ class ExactLogistic(Sealed):
 
 @cache
 def capped(mean_log2: int) -> tuple[Curve, Curve]:
-    """The mean of counts and its antiderivative, where the labels' mean is at most 2^mean_log2: as exact beside that mean as beside 1."""
+    """The mean of counts and its antiderivative, where the labels' mean is at most 2^mean_log2: as exact relative to that mean as to 1."""
     empty = Curve(exp, UNIT, ExactPoisson.RANGE, fraction=24 - max(0, mean_log2))
     knee = math.floor((mean_log2 + ExactPoisson.STEEP) * math.log(2) / empty.width) * empty.width
     top = float(exp(np.array(knee)))
@@ -209,7 +209,7 @@ def capped(mean_log2: int) -> tuple[Curve, Curve]:
 
 @dataclass(frozen=True)
 class ExactPoisson(Sealed):
-    """mean(z) = exp(z), for counts; above the knee it goes on as its tangent, which keeps the loss convex and bounds its curvature.
+    """mean(z) = exp(z), for counts; above the knee it continues as its tangent, which keeps the loss convex and bounds its curvature.
 
     The bound is 2^STEEP times the power of two that the labels' mean does not exceed, and the knee the last border of two cells at which
     the mean is at most that.  With no row's mean above the knee's the optimum is that of the exponential itself; with one at the last pass

@@ -14,7 +14,7 @@ Adversary: honest but curious; for the look-up as in sealed_link.py.
  2      [[sum (v d)^2]] = [[sum s^2]] - 2 sum r [[v d]] - sum r^2               LossShare [[sum s^2]]
 
 Who learns what: the arbiter the number of rows, and how many of them are near the edge of the table; nobody anything else.
-Cost: a look-up (sealed_link.py), with weights an encryption a row more; or a packed decryption and a product with an integer of 150 bits a row.
+Cost per row: a look-up (sealed_link.py), and with weights one more encryption; or a packed decryption and a product with an integer of 150 bits.
 Error of the mean loss: logistic at most 6e-5, 1e-6 on average; counts the same, times the row's mean; linear none beyond the weights' 16 bits.
 """
 

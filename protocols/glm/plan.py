@@ -4,7 +4,7 @@ Everything is integers.  With X in units of 2^-FEATURE, weights in 2^-WEIGHT, z 
 of 2^-residual_bits, as the link says.  P = X M 2^k / n in units of 2^-precondition_bits with k = ceil(log2 n), so that the gradient P^T d divided by 2^shift
 is the step of the weights in their own units: no party needs n for it.
 
-Bounds.  M = (c X^T X / n + l I)^-1 / blocks, with c the curvature's bound and l the penalty a row, gives ||X M|| <= sqrt(n / (c l)) / 2, because
+Bounds.  M = (c X^T X / n + l I)^-1 / blocks, with c the curvature's bound and l the penalty per row, gives ||X M|| <= sqrt(n / (c l)) / 2, because
 s / (c s^2 / n + l) is largest at s^2 = n l / c.  So |P^T d| <= 2^k / (2 sqrt(n c l)) ||d||, and ||d|| <= sqrt(n) 2^residual_log2 while |z| < 2^SCORE.
 The L2 term M w l 2^k is at most 2^k |w|.  `gradient_bits` is above both together; masks exceed it by SIGMA bits.
 
@@ -12,7 +12,7 @@ Steps.  Blocks times the block-diagonal Hessian bounds the whole, so the precond
 advance and nobody sees a gradient, which is what Chebyshev's semi-iteration is made for (Golub, Varga 1961); it follows a short start by Nesterov's method
 (1983), because the loss is not quadratic far from its optimum.  docs/adr/0003-steps.md compares both with restarts.
 
-Mini-batches (`Sgd`).  With m batches a pass, P = X M 2^b m / n with b = ceil(log2 of a batch's rows), so that a batch's gradient over 2^b is one of the mean loss.  A
+Mini-batches (`Sgd`).  With m batches per epoch, P = X M 2^b m / n with b = ceil(log2 of a batch's rows), so that a batch's gradient over 2^b is one of the mean loss.  A
 batch's rows of X M have at most the norm of all, and ||d|| <= sqrt(rows of a batch) 2^residual_log2: the bound above, with 2^b sqrt(m) in the place of 2^k.
 """
 
@@ -48,7 +48,7 @@ class Penalty:
     mean: bool = False
 
     def a_row(self, rows: int) -> float:
-        """The penalty beside the mean of the losses of so many rows."""
+        """The penalty that is added to the mean of the losses of `rows` rows."""
         return self.alpha if self.mean else self.alpha / rows
 
 
@@ -65,7 +65,7 @@ class Sgd:
     learning_rate_init: float = 1.0
 
     def batches(self, rows_log2: int) -> int:
-        """How many a pass has: by the power of two that all parties know, so that no other size is told.  Each has a quarter of batch_size to all of it."""
+        """Batches per epoch: by the power of two that all parties know, so that no other size is disclosed.  Each has a quarter of batch_size to all of it."""
         size = self.batch_size or min(max((1 << rows_log2) // USUAL_BATCHES, LEAST_BATCH), LARGEST_BATCH)
         return -(-(1 << rows_log2) // size)
 
@@ -106,7 +106,7 @@ class Plan:
 
     @property
     def batches(self) -> int:
-        """Steps a pass."""
+        """Steps per epoch."""
         return 1 if self.sgd is None else self.sgd.batches(self.rows_log2)
 
     @property

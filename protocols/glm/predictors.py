@@ -1,4 +1,4 @@
-"""The joint linear predictors of shared weights, which the guest holds encrypted: steps 1 of a training and of each look at its loss.
+"""The joint linear predictors of shared weights, which the guest holds encrypted: step 1 of a training and of each evaluation of its loss.
 
      data party P (a host, or the guest itself)               guest                                arbiter (sk; holds every b_P)
  1              <---------------------------------------------------------------------------------  WeightShare [[b_P]], to each P alone
@@ -49,7 +49,7 @@ def guest(session: Session, block: Block, share: Share) -> tuple[CipherVec, Ciph
 
 
 def host(session: Session, block: Block, share: Share, masks: PairMasks, use: int) -> CipherVec:
-    """Sends the block's part of z; returns [[b]] (d,) of its own weights.  use: another number for each look at any rows."""
+    """Sends the block's part of z; returns [[b]] (d,) of its own weights.  use: another number for each evaluation of any rows."""
     theirs = receive_share(session, block.width)
     z = block.predictor(theirs, share.point).add_plain(masks.integers(use, len(block), MASK))
     session.guest.send(Predictor(z.rerandomise(session.seed("predictor", z.digest()))))

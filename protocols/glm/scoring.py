@@ -1,7 +1,7 @@
 """Scores of aligned rows: the guest learns each row's joint linear predictor, up to a small error that is always the same, and nobody a weight.
 
 Weights that their owner does not know are shared with the arbiter, w_P = a_P + b_P modulo 2^64 (shares.py).  X_P holds integers, so that everything is exact:
-modulo 2^64 the parts below add up to sum of X_P w_P + e_P, whatever the shares, the masks, and the rows beside it are.
+modulo 2^64 the parts below add up to sum of X_P w_P + e_P, whatever the shares, the masks, and the other rows are.
 
      host P                                        guest (a data party too)                            arbiter (sk; holds every shared b_P)
  0             <---------------------------------  ScoringStart: model's name, number of rows  ------->
@@ -21,8 +21,8 @@ Adversary: honest but curious (a guest that replaces the relayed keys could unma
 
 Who learns what: the guest, for each row, the sum of all parties' predictors and the hosts' errors; where its own weights were revealed it knows its own part of it.
 The arbiter how many rows are scored.  Hosts nothing.  Nobody learns a weight.  Where all weights were revealed the arbiter has no part in it.
-Cost: with shared weights about 4 d_P products modulo n^2 a row and party, one re-randomisation and one opening for s rows; else no encryption.
-Error: half a step of 2^-score_bits, a host.
+Cost: with shared weights about 4 d_P products modulo n^2 per row and party, one re-randomisation and one opening per s rows; else no encryption.
+Error: half a step of 2^-score_bits per host.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ class Scores(
     Message,
     disclosure=REVEALED,
     permit="scores-to-guest",
-    learns="for each row its part of the score, with the sender's error: of several hosts only the sum tells something, and of shared weights "
-    "only with what the arbiter sends (with a single host that knows its weights: that host's own linear predictor)",
+    learns="for each row its part of the score, with the sender's error: with several hosts only the sum tells something, and with shared "
+    "weights only together with what the arbiter sends (with a single host that knows its weights: that host's own linear predictor)",
 ):
     masked: Int64s  # (rows * models,) mod 2^64
 
@@ -124,7 +124,7 @@ class Slots:
 
     @classmethod
     def of(cls, key: EncryptionKey, rows: int, width: int) -> Slots:
-        """For so many rows of a party with so many weights: the same at both holders of the shares."""
+        """For a party's number of rows and of weights: the same at both holders of the shares."""
         mask = 64 + VALUE + width.bit_length() + SIGMA + 1
         slot = mask + GUARD
         useful = math.isqrt(max(1, rows * PACK // (BASE * width)))
@@ -150,7 +150,7 @@ def guest(session: Session, own: Own) -> tuple[NDArray[np.float64], Moved | None
             total = total + received(session.arbiter, ArbiterScores, own.size)
         found = total.view(np.int64) / 2.0**UNIT
         if not np.all(np.abs(found) < MAX_SCORE):
-            raise DataError("a score is beyond 2^20", remedy="Look for extreme values in the columns", party=session.me)
+            raise DataError("a score is beyond 2^20", remedy="Check the columns for extreme values", party=session.me)
         broadcast(others, ScoresAdded(True))  # 4
         return found, moved
 
@@ -219,14 +219,14 @@ def part(session: Session, own: Own) -> tuple[Words, Moved | None]:
     theirs = session.arbiter.recv(ShiftedWeights).share
     check_lengths(session.roles.arbiter, models * slots.count * width, theirs, what="weights")
     if not np.all(np.abs(own.x) <= 1 << VALUE):
-        raise DataError("a standardised value is beyond 64", remedy="Look for extreme values in the columns", party=session.me)
+        raise DataError("a standardised value is beyond 64", remedy="Check the columns for extreme values", party=session.me)
     packed, masked = products(session, theirs, own.x, models, slots)  # 2
     session.arbiter.send(MaskedProducts(packed))
     return times(own.x, moved.words) - masked, moved
 
 
 def products(session: Session, theirs: CipherVec, x: NDArray[np.int64], models: int, slots: Slots) -> tuple[CipherVec, Words]:
-    """[[X b + m]], s rows a ciphertext, model by model; and m modulo 2^64 (rows, models)."""
+    """[[X b + m]], s rows per ciphertext, model by model; and m modulo 2^64 (rows, models)."""
     rows, width = x.shape
     packs = -(-rows // slots.count)
     filled = np.zeros((packs * slots.count, width), np.int64)
@@ -291,7 +291,7 @@ def check_model(session: Session, start: ScoringStart, model_id: bytes) -> None:
 
 
 def saved(moved: Moved | None) -> Arrays:
-    """As a mark keeps it."""
+    """As a checkpoint stores it."""
     return {} if moved is None else {"name": np.frombuffer(moved.name, np.uint8), "share": moved.words}
 
 

@@ -135,7 +135,7 @@ def refuse_beyond(session: Session, beyond: int) -> None:
     if beyond:
         raise DataError(
             "some rows' fitted means are so far above the labels' mean that the link is not exact there",
-            remedy="Raise alpha, clip the columns more, or look for extreme rows",
+            remedy="Raise alpha, clip the columns more, or remove extreme rows",
             party=session.roles.guest,
         )
 

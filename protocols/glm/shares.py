@@ -1,4 +1,4 @@
-"""Shares of final weights modulo 2^64: how two holders keep them, name them and move them on.
+"""Shares of final weights modulo 2^64: how two holders keep, name and refresh them.
 
 A party P keeps a_P, the arbiter b_P, and w_P = a_P + b_P modulo 2^64, in units of 2^-WEIGHT.  Each share alone is uniform.  Every scoring moves both by a random
 number that only the two know, so that a copy of one share, stolen earlier, does not fit a later copy of the other:
@@ -35,14 +35,14 @@ MOST_NAMES = 64  # runs that share a model may leave several; more than that is 
 class HeldShares(
     Message,
     disclosure=BLINDED,
-    learns="how often the sender's shares were moved on, and the random number that moves both shares now",
+    learns="how often the sender's shares were refreshed, and the random number that refreshes both shares now",
     most_bytes=2 * NAME * MOST_NAMES,
 ):
     names: bytes  # NAME bytes each, the newest last
     move: bytes  # (32,)
 
 
-class ChosenShare(Message, disclosure=PUBLIC, learns="from which of the shares that it named both go on", most_bytes=64):
+class ChosenShare(Message, disclosure=PUBLIC, learns="from which of the shares that it named both continue", most_bytes=64):
     name: bytes  # (NAME,)
 
 

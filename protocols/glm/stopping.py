@@ -1,10 +1,10 @@
-"""When training ends, where the job asks for that: the mean loss is opened every few passes, to the arbiter alone, which tells the others how to go on.
+"""When training ends, if the job asks for that: only the arbiter learns the mean loss, every few iterations, and tells the others how to continue.
 
-Source: an improvement below a tolerance ends training as in scikit-learn's SGDClassifier; momentum begins anew where the objective rises (function scheme of
+Source: an improvement below a tolerance ends training as in scikit-learn's SGDClassifier; momentum restarts where the objective rises (function scheme of
 O'Donoghue and Candes, Found. Comput. Math. 15, 2015), here from the better of two points.
 Adversary: honest but curious.  The loss is of the training rows, and the penalty with it (the objective), or of rows held out for this (`validation`).
 
- every `every` passes
+ every `every` iterations
         host P                                         guest                                        arbiter (sk; holds every b_P)
   1            <----------------------------------------------------------------------------------  WeightShare [[b_P]], to each P alone
         Predictor [[X_P w_P]] of the rows, masked, as in training.py  ->  [[z]]
@@ -17,10 +17,10 @@ Adversary: honest but curious.  The loss is of the training rows, and the penalt
                                                        MeanLoss  ----------------------------------> opens L, rounded at random to 2^-GRID
   4            <---------------------------------------------------------------------------------- Verdict, to all data parties
 
-Verdict.  L below the best so far by `tol` or more: go on.  Otherwise the better of this point and the best so far is taken, and momentum begins anew from there; if it
-had just begun anew, training ends there.  So weights are revealed after `every` passes at least, and the loss is opened three times at least.
-Who learns what: the arbiter the mean loss at a few points; all parties whether it improved by `tol`, and so after how many passes training ended; nobody anything else.
-Cost: a pass without its gradients over the rows that are looked at.
+Verdict.  L is below the best so far by `tol` or more: continue.  Otherwise the better of this point and the best so far is taken, and momentum restarts from
+there; if it had just restarted, training ends there.  So weights are revealed after at least `every` iterations, and the loss is opened at least three times.
+Who learns what: the arbiter the mean loss at a few points; all parties whether it improved by `tol`, and so after how many iterations training ended; nothing else.
+Cost: an iteration without its gradients, over the rows whose loss is evaluated.
 Error: of the rows' losses see losses.py; the mean is rounded, at random, to a multiple of 2^-GRID.
 """
 
@@ -98,7 +98,7 @@ class Verdict(
 
 @dataclass
 class Progress:
-    """Shares of weights by their owner's name, and what decides the next step: what a pass changes, and what a mark keeps."""
+    """Shares of weights by their owner's name, and what decides the next step: what an iteration changes, and what a checkpoint stores."""
 
     shares: dict[str, Share]
     stopping: Stopping | None = None
@@ -190,7 +190,7 @@ class Judging(Progress):
 
 @dataclass(frozen=True)
 class Look:
-    """What a data party needs for a look at the loss: the plan, the link, and its own block of the rows that are looked at."""
+    """What a data party needs to evaluate the loss: the plan, the link, and its own block of the rows that are evaluated."""
 
     stopping: Stopping
     plan: Plan
@@ -224,7 +224,7 @@ class Look:
 def guest(
     session: Session, look: Look, progress: Progress, step: Step, y: NDArray[np.float64], weights: NDArray[np.float64] | None
 ) -> None:
-    """Looks at the loss of the rows, y (m,) and weights (m,) or None, at the guest's share of the point after `step`, and follows the verdict."""
+    """Evaluates the loss of the rows, y (m,) and weights (m,) or None, at the guest's share of the point after `step`, and follows the verdict."""
     share = progress.shares[session.me]
     z, theirs = predictors.guest(session, look.block, share)  # 1
     heaviest = 1.0 if weights is None else float(weights.max())
@@ -252,7 +252,7 @@ def guest(
 
 
 def host(session: Session, look: Look, progress: Progress, step: Step, masks: PairMasks, use: int) -> None:
-    """The same at a host; masks, use: as in training, for looks and squares of their own."""
+    """The same at a host; masks, use: as in training, but separate ones for losses and squares."""
     share = progress.shares[session.me]
     theirs = predictors.host(session, look.block, share, masks.apart("loss"), use)  # 1
     look.link.deal(session, len(look.block))

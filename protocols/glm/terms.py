@@ -32,7 +32,7 @@ MAX_SCALE = 19  # log2: labels' means and row weights stay below; smaller ones t
 class Terms:
     """What the parties agreed on.  passes: None to plan them.  weighted: rows carry weights.  weight_bits: final weights are revealed rounded to 2^-weight_bits.
 
-    models: how many are trained, and so how many weights a column; 0: as many as the guest says.  stopping: None to make all passes.
+    models: how many are trained, and so the number of weights per column; 0: as many as the guest says.  stopping: None to make all iterations.
     sgd: None for steps over all rows.  reveal: whose final weights are revealed to their owner, out of "guest" and "hosts"; the others' stay shared with the arbiter."""
 
     link: Link
@@ -57,7 +57,7 @@ class Terms:
 class TrainingStart(
     Message,
     disclosure=PUBLIC,
-    learns="the number of training rows, rounded up to a power of two, how many models are trained on them, and a random name of the whole",
+    learns="the number of training rows, rounded up to a power of two, how many models are trained on them, and a random name for all of them",
 ):
     rows_log2: int
     models: int
@@ -69,7 +69,7 @@ class LabelScale(
     disclosure=REVEALED,
     permit="label-scale-to-parties",
     learns="three powers of two, 1 where the job does not need them: above the labels' mean (counts), the largest weight of a row (weighted rows), "
-    "and how flat the loss is at the base rate (planned passes)",
+    "and how flat the loss is at the base rate (planned iterations)",
 ):
     mean_log2: int
     weight_log2: int
@@ -107,7 +107,7 @@ def announce(
     bare = link.base if isinstance(link, Weighted) else link
     counted = np.abs(targets) if weights is None else np.abs(targets) * weights
     if not (np.all(counted < 2.0**link.residual_log2) and np.all(np.abs(targets) < 2.0 ** (62 - bare.residual_bits))):
-        raise DataError("a label is far larger than the others", remedy="Look for extreme labels, or train without them", party=session.me)
+        raise DataError("a label is far larger than the others", remedy="Check for extreme labels, or train without them", party=session.me)
     return announced(session, terms, start, scale)
 
 
@@ -177,7 +177,7 @@ def check_batches(sgd: Sgd, rows_log2: int, passes: int) -> None:
         )
     if passes * batches > MOST_STEPS:
         raise ConfigError(
-            "so many passes over so many rows in such small batches are more steps than one training may have",
+            "max_iter epochs in batches of this size are more steps than one training may have",
             remedy="Raise batch_size, or lower max_iter",
             expected=f"at most {MOST_STEPS}",
             found=passes * batches,

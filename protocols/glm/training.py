@@ -10,15 +10,15 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
                                  <----------------------  LabelScale (where needed) ---------> for the curvature's bound, and how many passes
                                  <----------------------  RowOrder (mini-batches), to hosts    batches.py
          Columns: how many weights it has  (hosts) ->  and  ---------------------------------->
- each model (one, or one-vs-rest one a class), each step: a pass over all rows, or a batch of them
+ each model (one, or with one-vs-rest one per class), each step: over all rows, or a batch of them
   1                              <-----------------------------------------------------------  WeightShare [[b_P]], to each P alone
          [[z_P]] = X_P w_P, masked  Predictor -----------> [[z]] = [[z_G]] + sum of [[z_P]]     predictors.py
   2                              <-----------------------  Residual [[d]] = [[mean(z) - y]] by the link (links.py); to every host
   3      [[g_P]] = P_P^T [[d]] + L2 term
          MaskedGradient [[g_P + m_P]], packed, re-randomised -------------------------------->  opens g_P + m_P: blinded
   4      a_P += step (m_P >> shift)                                                        b_P -= step ((g_P + m_P) >> shift)
-         where the job asks for it, every few passes: a look at the loss, and the arbiter's verdict whether training goes on (stopping.py)
- when all models are trained, one after the other (no message between two of them, so that each goes on from its own last passes after a kill)
+         if the job asks for it, every few iterations: the loss is evaluated, and the arbiter decides whether training continues (stopping.py)
+ when all models are trained, one after the other (no message between two of them, so that each resumes from its own last iterations)
   5      keeps a_P                                                                          keeps b_P, modulo 2^64 (shares.py): rows are scored from shares (scoring.py)
          only where the job reveals P's weights to P:
                                  <-----------------------------------------------------------  GuestWeights, HostWeights: b_P modulo 2^(SCORE + 1), rounded, to P alone
@@ -26,8 +26,8 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
 Who learns what: the arbiter and the guest each party's number of columns, the arbiter ceil(log2 n) and the number of models,
 and what the link declares; hosts and arbiter up to three powers of two where the job has counts, row weights or planned passes; nobody any gradient, residual, predictor or
 intermediate weight, and a final weight only its owner, where the job reveals it.
-Cost a pass of n rows: hosts n re-randomisations and about 2 n d_P products modulo n^2 in step 1 and 3 each; the guest those products; the link; a few decryptions.
-Error: the weights equal those of the same integer arithmetic in the clear within 3 units of 2^-24 a step (docs/protocols/glm.md).
+Cost per iteration over n rows: hosts n re-randomisations and about 2 n d_P products modulo n^2 in step 1 and 3 each; the guest those products; the link; a few decryptions.
+Error: the weights equal those of the same integer arithmetic in the clear within 3 units of 2^-24 per step (docs/protocols/glm.md).
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class HostWeights(Message, disclosure=REVEALED, permit="host-weights-to-host", l
 
 
 def reveals(terms: Terms, session: Session, party: str) -> bool:
-    """Whether this party is told its own final weights."""
+    """Whether this party learns its own final weights."""
     return ("guest" if party == session.roles.guest else "hosts") in terms.reveal
 
 

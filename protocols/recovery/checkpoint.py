@@ -1,17 +1,18 @@
-"""Where a run can go on after a party died: the marks that a party keeps, and the course of a run from mark to mark.
+"""Where a run can resume after a party died: the checkpoints that a party stores, and the stages of a run between them.
 
-Everything that a party sends follows from its run seed, its table and what it received (protocols/randomness.py).  So a party that goes on needs
- - the state of its role function at a *mark*: what the loop of a *stage* carries from one step to the next, the number of its draws, and how many messages
-   it has sent to and heard from each peer;
- - what it heard before the stage began (keys, sizes: small), to run the straight line up to there once more: what it sends then stays at home.
+Everything that a party sends follows from its run seed, its table and what it received (protocols/randomness.py).  So a party that resumes needs
+ - the state of its role function at a *checkpoint*: what the loop of a *stage* carries from one step to the next, the number of its draws, and how many
+   messages it has sent to and received from each peer;
+ - what it received before the stage began (keys, sizes: small), to run the code up to there once more.  What that code sends is not transmitted again.
 
      stage 0: once(...)                      stage 1: steps(...)
      ----+=================+---------------+========+========+========+------------------
-     heard                (0, 1)   heard   (1, 0)   (1, 1)   (1, 2)  (1, 3) = its last        kept: each stage's last mark, and two more
+     heard                (0, 1)   heard   (1, 0)   (1, 1)   (1, 2)  (1, 3) = its last        kept: each stage's last checkpoint, and two more
 
-Every party passes the same marks, and no message crosses one: all can go on from the latest that all have (protocols/recovery/resume.py).  In each step with messages a
-party must hear something that is sent when all others have begun it: then no party is two such steps ahead of another, and the marks that are kept suffice.
-A stage that collects a long list keeps what each step adds instead (`parts`); a party that has no part in a stage can go on from wherever the others are in it.
+Every party takes the same checkpoints, and no message crosses one: all can resume from the latest that all have (protocols/recovery/resume.py).  In each step with
+messages a party must receive something that is sent when all others have begun the step.  Then no party is two such steps ahead of another, and the
+checkpoints that are kept suffice.  A stage that collects a long list stores what each step adds (`parts`).  A party that takes no part in a stage can resume
+from wherever the others are in it.
 """
 
 from __future__ import annotations
@@ -30,19 +31,19 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class Position(NamedTuple):
-    """So many items of this stage are done."""
+    """A place in a run: how many items of which stage are done."""
 
     stage: int
     item: int
 
 
-START = Position(-1, 0)  # nothing is done: any party with its run seed can go on from here
+START = Position(-1, 0)  # nothing is done: any party with its run seed can resume from here
 END = Position(1 << 30, 0)  # the party's result is on its disk
 ANYWHERE = (1 << 30) - 1  # the item of a party that has no part in the stage
 
 
 def serves(marks: Collection[Position], position: Position) -> Position | None:
-    """Which of a party's marks it goes on from where others go on from `position`; None: it cannot."""
+    """The checkpoint from which a party resumes if the others resume from `position`; None: it has none."""
     return next((mark for mark in (position, Position(position.stage, ANYWHERE)) if mark in marks), None)
 
 
@@ -71,7 +72,7 @@ class Growing(Protocol):
 
 @dataclass(frozen=True)
 class Mark:
-    """A party's state at a position.  last: nothing more is to come in this stage, or it is a part of a list: it is never forgotten."""
+    """A party's state at a position.  last: it ends its stage, or is a part of a list, and is never removed."""
 
     position: Position
     draws: int
@@ -81,30 +82,30 @@ class Mark:
 
     @property
     def messages(self) -> int:
-        """How many have been sent and heard up to here."""
+        """How many messages have been sent and received up to here."""
         return sum(count.sent + count.received for count in self.counts.values())
 
 
 class Keeper(Protocol):
-    """Where marks are kept: `vfl.storage.run_store` on disk."""
+    """Where checkpoints are stored: `vfl.storage.run_store` on disk."""
 
     def keep(self, mark: Mark, heard: Mapping[str, Sequence[bytes]]) -> None:
-        """Keeps a mark and what was heard before its stage began (empty but for the stage's first mark), both or nothing."""
+        """Stores a checkpoint and what was received before its stage began (empty but for the stage's first checkpoint), both or neither."""
 
     def at(self, position: Position) -> Mark:
-        """The mark at `position`."""
+        """The checkpoint at `position`."""
 
     def last(self, stage: int) -> Mark:
-        """The last mark of a finished stage, the latest of those that are never forgotten."""
+        """The last checkpoint of a finished stage, the latest of those that are never removed."""
 
     def heard(self, stage: int) -> Mapping[str, Sequence[bytes]]:
-        """What was heard, by peer, between the stage before and this one."""
+        """What was received, by peer, between the previous stage and this one."""
 
 
 class Course:
-    """Numbers the stages of a run and takes their marks; on a run that goes on from `goal`, skips what is done up to there.
+    """Numbers the stages of a run and takes their checkpoints; on a run that resumes from `goal`, skips what is done up to there.
 
-    Without a keeper nothing is kept and nothing skipped.
+    Without a keeper nothing is stored and nothing is skipped.
     """
 
     def __init__(self, channels: Mapping[str, Channel], randomness: Randomness, keeper: Keeper | None, goal: Position = START) -> None:
@@ -113,7 +114,7 @@ class Course:
         self._approach()
 
     def begin(self, save: Callable[[], Arrays], *, empty: bool = False) -> tuple[int, Arrays | None]:
-        """A stage begins: with which item, and the state to load if it is not the first run.  empty: it has no items."""
+        """A stage begins: returns its first item, and the state to load if the run resumes.  empty: the stage has no items."""
         if self._keeper is None:
             return 0, None
         if self._goal is None:
@@ -127,14 +128,14 @@ class Course:
         return mark.position.item, mark.arrays
 
     def parts(self) -> Iterator[Arrays]:
-        """A stage begins in which each step keeps what it adds: what the steps that are done have added."""
+        """A stage begins in which each step stores what it adds; yields what the finished steps have added."""
         done, _ = self.begin(dict)
         for item in range(1, done + 1):
             assert self._keeper is not None
             yield self._keeper.at(Position(self._stage, item)).arrays
 
     def done(self, item: int, save: Callable[[], Arrays], *, last: bool) -> None:
-        """So many items of the stage are done."""
+        """The first `item` items of the stage are done."""
         if self._keeper is not None:
             self._keep(item, save, last, {})
 
@@ -144,23 +145,23 @@ class Course:
         self._approach()
 
     def finished(self, arrays: Arrays) -> None:
-        """The party's result is on its disk; `arrays` is what it needs beside it."""
+        """The party's result is on its disk; `arrays` is what it needs in addition."""
         if self._keeper is not None:
             self._keeper.keep(Mark(END, self._randomness.draws, self._counts(), arrays, last=True), {})
 
     def restore(self, mark: Mark) -> None:
-        """The run stands at `mark`, and goes on in earnest."""
+        """The run is at `mark`, and continues with new messages from there."""
         for peer, channel in self._channels.items():
             if channel.replays():
                 raise LocalProtocolError(
                     "this run does not repeat what it did before it was interrupted",
-                    remedy="Start it anew with --fresh, and report this: table and program should decide all of it",
+                    remedy="Start again with --fresh, and report this: table and program should determine everything",
                 )
             channel.restore(mark.counts[peer])
         self._randomness.draws = mark.draws
 
     def _approach(self) -> None:
-        """Between two stages: what is heard is recorded, or heard again."""
+        """Between two stages: what is received is recorded, or replayed."""
         if self._keeper is None:
             return
         again = self._keeper.heard(self._stage) if self._goal is not None else None

@@ -207,8 +207,8 @@ def unlimited(honest: Any) -> Any:
 @pytest.mark.parametrize(
     ("pick", "says"),
     [
-        (lambda places: places[:-1], "more places of one list than of another|counted otherwise"),
-        (lambda places: np.arange(len(places) + 1, dtype=np.int32), "more places of one list|counted otherwise"),
+        (lambda places: places[:-1], "more places of one list than of another|announced other numbers"),
+        (lambda places: np.arange(len(places) + 1, dtype=np.int32), "more places of one list|announced other numbers"),
         (lambda places: np.zeros_like(places), "row positions that do not exist"),
         (lambda places: places + np.int32(500), "row positions that do not exist"),
     ],

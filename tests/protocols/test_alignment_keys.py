@@ -299,7 +299,7 @@ def test_a_guest_that_counts_otherwise_than_it_marks() -> None:
         peer.send(psi.SizeOnly(np.array([5], np.int64)))
 
     programs = {"guest": guest, "host": lambda s: alignment.align(s, [b"a"], 1, size_only=True), "arbiter": lambda s: None}
-    with pytest.raises(RemoteProtocolError, match="counted otherwise"):
+    with pytest.raises(RemoteProtocolError, match="announced another number"):
         run_local(Roles("guest", ("host",), "arbiter"), programs, Identity())
 
 

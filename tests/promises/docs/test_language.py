@@ -62,11 +62,14 @@ ALLOWED: dict[str, str] = {
 
 PAGES = (
     *(f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")),
-    *(f"docs/{name}.md" for name in ("architecture", "benchmarks", "glossary", "index", "quickstart", "reading-guide", "reliability")),
+    *(
+        f"docs/{name}.md"
+        for name in ("architecture", "benchmarks", "glossary", "index", "leakage", "quickstart", "reading-guide", "reliability")
+    ),
     "docs/protocols/*.md",
     *(f"docs/{name}.md" for name in ("threat-model", "tutorial", "two-machines")),
 )
-SOURCES: tuple[str, ...] = ()
+SOURCES = ("protocols/*.py", *(f"protocols/{folder}/*.py" for folder in ("alignment", "binning", "cipher", "glm", "recovery")))
 
 INLINE = re.compile(r"`[^`]*`")
 
@@ -108,7 +111,7 @@ def source_texts(path: Path) -> Iterator[Text]:
         else:
             continue
         if " " in words:
-            yield Text(f"{name}:{node.lineno}", words)
+            yield Text(f"{name}:{node.lineno}", INLINE.sub("`", words))
 
 
 def faults(texts: Iterator[Text]) -> list[str]:
