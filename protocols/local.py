@@ -15,7 +15,7 @@ from protocols.session import Observer, Roles, Session
 
 
 def abort_reason(error: BaseException) -> tuple[str, str | None]:
-    """What the peers are told when this party stops with `error`: a code, and the party that is to blame if it is another one."""
+    """What the peers learn when this party stops with `error`: a code, and the party that caused it if that is another one."""
     if isinstance(error, PeerAborted):
         return error.peer_code, error.party  # the first cause, through whomever it is heard
     if isinstance(error, TransportError):
