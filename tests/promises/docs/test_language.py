@@ -66,6 +66,7 @@ PAGES = (
         f"docs/{name}.md"
         for name in ("architecture", "benchmarks", "glossary", "index", "leakage", "quickstart", "reading-guide", "reliability")
     ),
+    "docs/adr/*.md",
     "docs/protocols/*.md",
     *(f"docs/{name}.md" for name in ("threat-model", "tutorial", "two-machines")),
 )
