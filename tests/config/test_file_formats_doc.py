@@ -78,7 +78,7 @@ def test_every_line_of_the_ledger_has_its_keys(tmp_path):
         writer.received("telecom", BlindedIds, b"")
     (tmp_path / "l").write_bytes((tmp_path / "l").read_bytes().rsplit(b"\n", 2)[0] + b"\n")  # the run is killed before the last line
     continued(tmp_path / "l", job="j", job_digest=bytes(32), party="bank", sign=None).close()
-    names = ("first", "one a message sent", "one a message received", "one where the run went on", "last")
+    names = ("first", "one per message sent", "one per message received", "one where the run resumed", "last")
     rows = dict(re.findall(rf"^\| ({'|'.join(names)}) \| (.*) \|$", TEXT, re.MULTILINE))
     for row, line in zip(names, read_ledger(tmp_path / "l"), strict=True):
         assert {k for k in line if f"`{k}`" in rows[row]} == set(line)
