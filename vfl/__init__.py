@@ -3,22 +3,30 @@
 fed   = vfl.Federation.local(guest=bank, hosts={"telecom": telecom}, on="customer_id", label="default")
 model = fed.fit(vfl.LogisticRegression(C=1.0))
 score = model.predict_score(bank_new, {"telecom": telecom_new})
+
+A name below is imported when it is first used (PEP 562): `import vfl` loads neither pandas nor scikit-learn.
 """
 
-from protocols import errors
-from vfl.api.align import Aligned, align
-from vfl.api.federation import Federation
-from vfl.api.search import FederatedSearch, GridSearchCV
-from vfl.models.estimators import BoostedTrees, LinearRegression, LogisticRegression, PoissonRegression
-from vfl.models.evaluation import Evaluation, evaluate
-from vfl.models.regression.joint import FederatedModel
-from vfl.models.scorecard.estimator import Scorecard
-from vfl.models.scorecard.joint import FederatedScorecard
-from vfl.models.splitting import Split
-from vfl.models.trees.joint import FederatedTrees
-from vfl.preprocessing import Preprocessing
+from __future__ import annotations
 
-__version__ = "0.1.0"
+from typing import TYPE_CHECKING
+
+from vfl.version import __version__
+
+if TYPE_CHECKING:
+    from protocols import errors
+    from vfl.api.align import Aligned, align
+    from vfl.api.federation import Federation
+    from vfl.api.search import FederatedSearch, GridSearchCV
+    from vfl.models.estimators import BoostedTrees, LinearRegression, LogisticRegression, PoissonRegression
+    from vfl.models.evaluation import Evaluation, evaluate
+    from vfl.models.regression.joint import FederatedModel
+    from vfl.models.scorecard.estimator import Scorecard
+    from vfl.models.scorecard.joint import FederatedScorecard
+    from vfl.models.splitting import Split
+    from vfl.models.trees.joint import FederatedTrees
+    from vfl.preprocessing import Preprocessing
+
 __all__ = [
     "Aligned",
     "BoostedTrees",
@@ -35,7 +43,38 @@ __all__ = [
     "Preprocessing",
     "Scorecard",
     "Split",
+    "__version__",
     "align",
     "errors",
     "evaluate",
 ]
+
+# The same names as above, by the module that they are imported from.
+_NAMES = {
+    "protocols": ("errors",),
+    "vfl.api.align": ("Aligned", "align"),
+    "vfl.api.federation": ("Federation",),
+    "vfl.api.search": ("FederatedSearch", "GridSearchCV"),
+    "vfl.models.estimators": ("BoostedTrees", "LinearRegression", "LogisticRegression", "PoissonRegression"),
+    "vfl.models.evaluation": ("Evaluation", "evaluate"),
+    "vfl.models.regression.joint": ("FederatedModel",),
+    "vfl.models.scorecard.estimator": ("Scorecard",),
+    "vfl.models.scorecard.joint": ("FederatedScorecard",),
+    "vfl.models.splitting": ("Split",),
+    "vfl.models.trees.joint": ("FederatedTrees",),
+    "vfl.preprocessing": ("Preprocessing",),
+}
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
+
+
+if not TYPE_CHECKING:  # to mypy, a module with `__getattr__` has every name
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME:
+            raise AttributeError(f"module 'vfl' has no attribute {name!r}")
+        value = globals()[name] = getattr(__import__(_HOME[name], fromlist=[name]), name)  # as `from _HOME[name] import name`
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from protocols.cipher import backend
+from vfl.version import __version__
 
 LIBRARIES = ("numpy", "pandas", "phe", "gmpy2", "scikit-learn", "xgboost-cpu")
 
 
 def environment() -> dict[str, Any]:
     """Nothing in it names a person, a host or a path."""
-    from vfl import __version__
-
     return {
         "cpu": processor(),
         "cores": cores(),

@@ -18,6 +18,7 @@ from vfl.screen.arguments import ConnectTimeout, Fresh, InOrderOfUse, JobFile, M
 from vfl.screen.errors import finish, stoppable
 from vfl.screen.examples import examples
 from vfl.testing.chaos.commands import chaos_app
+from vfl.version import __version__
 
 app = typer.Typer(
     name="vfl",
@@ -36,8 +37,6 @@ app.add_typer(chaos_app, name="chaos")
 
 def show_version(asked: bool) -> None:
     if asked:
-        from vfl import __version__
-
         say(f"vfl {__version__}")
         raise typer.Exit
 

@@ -50,6 +50,7 @@ from vfl.storage.files import sync_tree, written
 from vfl.storage.run_store import RunFacts, RunStore, unfinished
 from vfl.taps.counting import Counted, CountingTap
 from vfl.taps.recorder import Recorder
+from vfl.version import __version__
 
 log = logging.getLogger("vfl.run.recovery")
 LEDGER = "ledger.jsonl"
@@ -179,10 +180,10 @@ class Run:
                 remedy=f"Put the former one back and give the same command, or {remedy}",
                 party=name,
             )
-        if store.facts.version != version():
+        if store.facts.version != __version__:
             store.close()
             raise ConfigError(
-                f"{name}: the run in {store.folder} was begun by version {store.facts.version} of this engine, which is {version()} now",
+                f"{name}: the run in {store.folder} was begun by version {store.facts.version} of this engine, which is {__version__} now",
                 remedy=f"Go on with that version, or {remedy}",
                 party=name,
             )
@@ -250,7 +251,7 @@ class Run:
         ready, now = self.ready, datetime.datetime.now(datetime.UTC)
         self._budget.check(self.peers)
         folder = new_folder(ready.party.run.directory, f"{ready.job.name}-{now:%Y%m%d-%H%M%S}")
-        facts = RunFacts(version(), self.purpose, ready.job.digest, ready.input_digest(), name, self._seed or run_seed(), now.isoformat())
+        facts = RunFacts(__version__, self.purpose, ready.job.digest, ready.input_digest(), name, self._seed or run_seed(), now.isoformat())
         self.store = RunStore(folder, facts)
 
     def ledger(self, goal: Position) -> LedgerWriter:
@@ -358,9 +359,3 @@ def ends_for_good(error: VFLError) -> bool:
             error.peer_code == kind.code for family in families for kind in (family, *family.__subclasses__()) if kind is not PeerAborted
         )
     return isinstance(error, families) and not isinstance(error, LedgerBroken)  # an unchanged ledger can be put back
-
-
-def version() -> str:
-    from vfl import __version__  # the package imports this module's callers
-
-    return __version__
