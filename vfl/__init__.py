@@ -9,6 +9,8 @@ A name below is imported when it is first used (PEP 562): `import vfl` loads nei
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from typing import TYPE_CHECKING
 
 from vfl.version import __version__
@@ -66,6 +68,21 @@ _NAMES = {
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
+
+def _check_protocols() -> None:
+    """Raises ImportError if the `protocols` that Python would import is not the one that comes with this package."""
+    spec = importlib.util.find_spec("protocols")
+    ours = os.path.join(os.path.dirname(os.path.dirname(__file__)), "protocols", "__init__.py")
+    if spec is not None and spec.origin is not None and os.path.realpath(spec.origin) != os.path.realpath(ours):
+        raise ImportError(
+            f"{spec.origin} hides the package 'protocols' that comes with vfl ({os.path.dirname(ours)}). "
+            "Rename that file, or take its folder off Python's path",
+            name="protocols",
+            path=spec.origin,
+        )
+
+
+_check_protocols()
 
 if not TYPE_CHECKING:  # to mypy, a module with `__getattr__` has every name
 

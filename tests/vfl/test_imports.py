@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,19 @@ def test_every_name_is_there_and_no_other() -> None:
         vfl.RandomForest  # noqa: B018
     with pytest.raises(ImportError, match="RandomForest"):
         exec("from vfl import RandomForest")
+
+
+@pytest.mark.parametrize("foreign", ["protocols.py", "protocols/__init__.py"])
+@pytest.mark.parametrize("words", [("-c", "import vfl"), ("-m", "vfl", "--version")])
+def test_another_module_named_protocols_is_named(tmp_path: Path, foreign: str, words: tuple[str, ...]) -> None:
+    path = tmp_path / foreign
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("")
+    ended = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith(f"ImportError: {path} hides the package 'protocols' that comes with vfl")
+    path.rename(path.with_name("other.py"))
+    subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, timeout=60, check=True)
 
 
 def test_there_is_one_version() -> None:
