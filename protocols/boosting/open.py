@@ -24,8 +24,9 @@ Adversary: honest but curious.  No arbiter: the guest holds the key, because it 
 
 Who learns what.  Guest: at every node the sums of quantised g and h left of each of a host's candidates, none of which it can name; the rows that go left where a
 host's split won.  Each sum is an equation in the bins of the host's rows whose other numbers the guest knows, and directions order the rows by themselves:
-assume that the guest learns, without the column's name, the bin of every row in every column that wins.  Host: which rows a node holds, and so nearly the labels; which of its
-splits won and which of its others would have gained the same.  Nobody but the guest learns a gradient, sum, gain, count or leaf value.
+assume that the guest learns, without the column's name, the bin of every row in every column that wins.  Host: which rows a node holds, and so the labels: it searches for
+those under which every split that won gains more than all of its own; which of its splits won and which of its others would have gained the same.
+Nobody but the guest is told a gradient, sum, gain, count or leaf value.
 Cost of a tree: n encryptions and ciphertexts of traffic, fewer where classes share them (packing.py); hosts about n * columns products for the first level and half of
 that for each other, fewer by joint tables; about 2 (gradient_bits + log2 n) squarings for each candidate and node to pack; one decryption for every plaintext full of candidates.
 Error: none; the trees equal those of twin.py bit for bit.

@@ -21,6 +21,7 @@ from tests.boosting.attacks import Bits, Fact, Floats, Ints, solved
 from tests.boosting.samples import drawn_from
 from tests.boosting.views import Level, View, computed
 from tests.boosting.world import Trained, bin_blocks, joined, train
+from tests.harness import Recording, Sent
 
 HOST = 1
 
@@ -72,12 +73,13 @@ class Run:
         )
 
 
-def run(rows: int, columns: int, trees: int, depth: int, membership: str = "sealed") -> Run:
+def run(rows: int, columns: int, trees: int, depth: int, membership: str = "sealed", recorded: list[Sent] | None = None) -> Run:
+    """recorded: where what the guest sends goes."""
     mine, theirs, y = table(rows, columns)
     p = Params(n_estimators=trees, max_depth=depth, membership=membership)  # type: ignore[arg-type]
     blocks, views, levels = bin_blocks([mine, theirs], p), [View("guest", rows), View("host1", rows)], list[Level]()
     with computed(views[0], levels):
-        taps = {view.me: [view] for view in views}
+        taps = {"guest": [views[0], Recording("guest", [] if recorded is None else recorded)], "host1": [views[1]]}
         trained = train(blocks, y, p, Identity(), taps=taps, randomness=drawn_from(5, 1))
     order = np.arange(rows) if trained.opened.order is None else trained.opened.order
     return Run(mine[order], theirs[order], y[order], blocks, trained, *views, levels, order)

@@ -6,15 +6,24 @@ from functools import cache
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
-from protocols.boosting import leaves, product, rings
+from protocols._native import PlainVec
+from protocols.binning.quantile import Binned
+from protocols.boosting import leaves, prepare, product, rings
+from protocols.boosting.blocks import Layout
 from protocols.boosting.levels import segments, unpack_bits
-from protocols.boosting.open import NodeRows
+from protocols.boosting.open import NodeRows, OwnWins
+from protocols.boosting.sealed import Blocks
 from protocols.boosting.sealed_parts import GUEST
+from protocols.cipher import Keyring
 from tests.boosting.attacks import Bits, Fact, Floats, gain, matched, ordered, own, solved
 from tests.boosting.guessing import HOST, Run, directions, opened_sums, run
+from tests.boosting.labelling import Nodes, Told, guessed_labels
 from tests.boosting.world import joined
+from tests.harness import Sent
 
 MOST = 0.02  # by which an attack may beat what its party has anyway
 FOUND = 0.95
@@ -110,9 +119,13 @@ def test_nothing_in_a_hosts_view_tells_more_of_labels_than_its_own_columns(seale
         assert gained <= MOST
 
 
+def standard(x: Floats) -> Floats:
+    return np.asarray((x - x.mean(axis=0)) / x.std(axis=0))
+
+
 def label_gained(r: Run, lines: Bits) -> float:
     """By how much the host knows labels better: AUC beyond that by its own columns, their squares and products."""
-    x = (r.theirs - r.theirs.mean(axis=0)) / r.theirs.std(axis=0)
+    x = standard(r.theirs)
     known = np.hstack([x, *(x * x[:, [k]] for k in range(x.shape[1]))])
     return float(gain(lines, known, r.y[:, None], lambda found, truth: float(roc_auc_score(truth, found)))[0])
 
@@ -155,26 +168,105 @@ def test_how_little_the_referee_sees(part: float, seen: bool) -> None:
     assert (gained.mean() > MOST) == seen
 
 
-def test_a_host_of_open_trees_learns_labels_by_the_same_attack() -> None:
-    """It hears which rows each node holds; its view of sealed trees has nothing of the kind."""
-    r = run(300, 4, 40, 4, membership="open")
-    gained = label_gained(r, nodes(r, 40, 4))
-    print(f"open, host: AUC gained {gained:.3f}")
-    assert gained > 3 * MOST
+# -- labels, from the nodes that a host is told
 
 
-def nodes(r: Run, trees: int, depth: int) -> Bits:
-    """(nodes, rows) from NodeRows."""
-    told, found = iter([m for m in r.host.messages if isinstance(m, NodeRows)]), []
-    for _ in range(trees):
-        level = [r.rows]
-        for _ in range(depth - 1):
-            message = next(told)
+TENTH, TWO_THIRDS = 0.1, 2 / 3
+
+
+def labels_read(r: Run, told: Told, granted: float = TWO_THIRDS) -> tuple[float, float]:
+    """AUC of the attack of labelling.py, and of the host's own columns alone, on rows whose label the host has not; granted: the part of rows whose label it has."""
+    known, x = np.random.default_rng(3).random(len(r.y)) < granted, standard(r.theirs)
+    with threadpool_limits(1):
+        prior = LogisticRegression().fit(x[known], r.y[known]).decision_function(x)
+    found = guessed_labels(told, r.bins, r.trained.part.params, prior, known, r.y)
+    return float(roc_auc_score(r.y[~known], found[~known])), float(roc_auc_score(r.y[~known], prior[~known]))
+
+
+def test_nodes_that_hosts_of_sealed_trees_could_guess_tell_no_label(sealed: Run) -> None:
+    """It knows the node of a split that won at the root.  Those of the others are guessed from bits of what it received."""
+    won, lines = sealed.trained.hosts[0].seat, sealed.host.lines()
+    every, roots = [list[Nodes]() for _ in joined(sealed.trained)], [list[Nodes]() for _ in joined(sealed.trained)]
+    for k, ((tree, level, _), left) in enumerate(zip(won, by_handle(sealed), strict=True)):
+        inside = lines[k * len(lines) // len(won)] | (level == 0)
+        for found in (every, roots) if level == 0 else (every,):
+            found[tree].append(Nodes(inside.astype(np.int64) - 1, left))
+    for name, told in (("all wins", every), ("wins at roots", roots)):
+        read, own_columns = labels_read(sealed, told)
+        print(f"{len(sealed.y)} rows, host, {name}: AUC {read:.3f}, own columns {own_columns:.3f}")
+        assert sum(map(len, told)) > 4
+        assert read <= own_columns + MOST
+
+
+@pytest.mark.parametrize("size", [(300, 4, 40, 4), *LARGE], ids=str)
+def test_a_host_of_open_trees_reads_labels(size: tuple[int, int, int, int]) -> None:
+    """It is told the rows of each node; one label in ten shows which class is which."""
+    r = run(*size, membership="open")
+    read, own_columns = labels_read(r, open_nodes(r), TENTH)
+    print(f"open, {size[0]} rows, host: AUC {read:.3f}, own columns {own_columns:.3f}")
+    assert read >= FOUND
+
+
+def test_a_host_of_a_sealed_build_without_pads_reads_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: what hosts add up is not hidden, so that it shows who is in a left child.  Of the numbers themselves no use is made."""
+    monkeypatch.setattr(prepare, "chunk_pads", lambda seed, block, tree, level, first, last: PlainVec.zeros(last - first))
+    sent: list[Sent] = []
+    r = run(*SMALL, recorded=sent)
+    read, own_columns = labels_read(r, unpadded_nodes(r, sent))
+    print(f"planted, host: AUC {read:.3f}, own columns {own_columns:.3f}")
+    assert read >= FOUND
+
+
+def by_handle(r: Run) -> list[Bits]:
+    """The rows that go left at each of the host's splits, in the order in which they won."""
+    block = Binned(r.blocks[HOST].binner, r.bins)
+    return [r.trained.hosts[0].goes_left(block, r.rows, k) for k in range(len(r.trained.hosts[0]))]
+
+
+def open_nodes(r: Run) -> Told:
+    """From NodeRows, and at the last level from the host's own wins."""
+    messages, left, won = iter([m for m in r.host.messages if isinstance(m, NodeRows | OwnWins)]), by_handle(r), 0
+    trees, p = list[list[Nodes]](), r.trained.part.params
+    for _ in range(p.n_estimators):
+        nodes, level = list[Nodes](), [r.rows]
+        for number in range(p.max_depth):
+            wins = next(messages)
+            assert isinstance(wins, OwnWins)
+            own = dict(zip(wins.nodes.tolist(), left[won:], strict=False))
+            won += len(own)
+            if number + 1 == p.max_depth:
+                nodes.append(side_by_side([(level[k], goes[level[k]]) for k, goes in own.items()], len(r.y)))
+                break
+            message = next(messages)
+            assert isinstance(message, NodeRows)
             parents = [node for node, s in zip(level, unpack_bits(message.split, len(level), "guest"), strict=True) if s]
-            left = unpack_bits(message.left, sum(map(len, parents)), "guest")
-            parts = segments(left, [len(parent) for parent in parents])
+            parts = segments(unpack_bits(message.left, sum(map(len, parents)), "guest"), [len(parent) for parent in parents])
+            nodes.append(side_by_side(list(zip(parents, parts, strict=True)), len(r.y)))
             level = [child for parent, goes in zip(parents, parts, strict=True) for child in (parent[goes], parent[~goes])]
-            found += [np.isin(r.rows, node) for node in level]
             if not level:
                 break
-    return np.array(found)
+        trees.append(nodes)
+    return trees
+
+
+def side_by_side(nodes: list[Fact], rows: int) -> Nodes:
+    found = Nodes(np.full(rows, -1), np.zeros(rows, dtype=np.bool_))
+    for k, (here, goes) in enumerate(nodes):
+        found.place[here], found.left[here] = k, goes
+    return found
+
+
+def unpadded_nodes(r: Run, sent: list[Sent]) -> Told:
+    """Down to the last level but one, from who is in the left children of each level; which node is whose child shows in the rows."""
+    scale, p = r.trained.opened.scale, r.trained.part.params
+    assert scale is not None
+    numbers, trees = [s.message(Keyring()).xi for s in sent if s.kind is Blocks], list[list[Nodes]]()  # type: ignore[attr-defined]
+    for first in range(0, len(numbers), p.max_depth):
+        nodes, at = list[Nodes](), np.zeros(len(r.y), dtype=np.int64)
+        for level in range(1, p.max_depth):
+            children = [(g != 0) | (h != 0) for g, h in zip(*scale.slots.split(numbers[first + level], Layout.nodes(level)), strict=True)]
+            parents = [(np.flatnonzero(at == at[child.argmax()]), child) for child in children if child.any()]
+            nodes.append(side_by_side([(here, child[here]) for here, child in parents if not child[here].all()], len(r.y)))
+            at = 2 * at + ~np.any(children, axis=0)
+        trees.append(nodes)
+    return trees
