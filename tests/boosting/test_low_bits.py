@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from scipy.stats import rankdata
 
 from protocols._native import PlainVec
 from protocols.boosting import gradients
@@ -18,12 +18,13 @@ from protocols.cipher import Identity
 from protocols.glm.sealed_link import EdgeShare, receive_edge
 from protocols.session import Session
 from tests.boosting.arbiter_view import View, watching
-from tests.boosting.attacks import Floats, Ints
+from tests.boosting.attacks import Bits, Floats, Ints
 from tests.boosting.samples import drawn_from
 from tests.boosting.world import Trained, bin_blocks, train
 
 SIZES = {1: 20, 5: 4, 60: 2}  # rows of a bin: how many such bins a column has
-ROWS, COLUMNS, ROUNDS = 300, 10, 40
+ROWS, COLUMNS, ROUNDS = 300, 10, 200
+RATE = 0.03  # of learning: the lower, the less a sum moves by itself from round to round
 SMOOTH = 5  # rounds
 
 
@@ -64,7 +65,7 @@ def table() -> tuple[Floats, Ints, Floats]:
 def training(bits: int, *, local: bool) -> tuple[Trained, View, Known, Ints]:
     """local: planted, each holder cuts its own share."""
     mine, theirs, y = table()
-    p = Params(n_estimators=ROUNDS, max_depth=1, min_bin_rows=1, gradient_bits=bits, min_child_weight=0.0)
+    p = Params(n_estimators=ROUNDS, learning_rate=RATE, max_depth=1, min_bin_rows=1, gradient_bits=bits, min_child_weight=0.0)
     blocks, known, values, drawn = bin_blocks([mine, theirs.astype(np.float64)], p), Known(), gradients.of_looked_up, gradients.pads
 
     def looked_up(looked: list[PlainVec], scale: Scale, labels: PlainVec | None) -> list[PlainVec]:
@@ -119,7 +120,7 @@ def told(trained: Trained, view: View, known: Known, bins: Ints) -> dict[int, fl
             of_bins = [per_bin(opened, column, q) for q in (1, 2)]
             for b, size in enumerate(s for s, count in SIZES.items() for _ in range(count)):
                 score = sum(match(line, sums[:, b]) for line, sums in zip(lines, of_bins, strict=True))
-                aucs[size].append(float(roc_auc_score(bins[:, column] == b, score)))
+                aucs[size].append(auc(bins[:, column] == b, score))
         for size, values in aucs.items():
             found[size].append(values)
     return {size: max(float(np.mean(values)) for values in kinds) for size, kinds in found.items()}
@@ -132,28 +133,32 @@ def per_bin(opened: Sequence[Any], column: int, quantity: int) -> Floats:
     return np.diff(left, axis=1, prepend=0.0)
 
 
+def auc(inside: Bits, score: Floats) -> float:
+    """As scikit-learn's, in less time."""
+    few = inside.sum()
+    return float((rankdata(score)[inside].sum() - few * (few + 1) / 2) / (few * (len(inside) - few)))
+
+
 def match(line: Floats, sums: Floats) -> Floats:
     """(rows,) how well a row's low bits, taken off, explain what a bin's sum does from round to round."""
     rest = sums - np.convolve(np.pad(sums, SMOOTH // 2, mode="edge"), np.ones(SMOOTH) / SMOOTH, mode="valid")
     return np.asarray(-(line - line.mean(axis=0)).T @ rest) / (np.linalg.norm(rest) + 1e-9)
 
 
-@pytest.mark.parametrize("bits", [4, pytest.param(6, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow)])
+BITS = [8, *(pytest.param(bits, marks=pytest.mark.slow) for bits in (4, 6))]
+
+
+@pytest.mark.parametrize("bits", BITS)
 def test_low_bits_of_the_arbiter_tell_nothing_of_bins(bits: int) -> None:
     found = told(*training(bits, local=False))
     print(f"{bits} bits: AUC by rows of a bin {found}")
     assert max(found.values()) <= 0.55
 
 
-@pytest.mark.parametrize(
-    ("bits", "least"),
-    [
-        (4, {1: 0.95, 5: 0.9, 60: 0.6}),
-        pytest.param(6, {1: 0.9, 5: 0.8, 60: 0.55}, marks=pytest.mark.slow),
-        pytest.param(8, {1: 0.75, 5: 0.6}, marks=pytest.mark.slow),
-    ],
-)
-def test_with_a_local_cut_they_tell(bits: int, least: dict[int, float]) -> None:
+@pytest.mark.parametrize("bits", BITS)
+def test_with_a_local_cut_they_tell(bits: int) -> None:
     found = told(*training(bits, local=True))
     print(f"planted, {bits} bits: AUC by rows of a bin {found}")
-    assert all(found[size] > bound for size, bound in least.items())
+    assert found[1] > 0.95
+    assert found[5] > 0.95
+    assert found[60] > 0.75
