@@ -67,7 +67,7 @@ bench: setup  ## what encryption costs: the same jobs in five modes, scaling, ne
 	$(BIN)/vfl bench
 
 bench-full: setup  ## the same on large tables, after the cost model was fitted anew: an hour of a quiet machine; PEERS=PYTHON that has other libraries
-	$(BIN)/python -m vfl.bench.fit
+	$(BIN)/python -m vfl.bench.fit --out vfl/cost/cost.json
 	$(BIN)/vfl bench --full $(if $(PEERS),--peers-python $(PEERS))
 	$(BIN)/python -m benchmarks.document
 

@@ -1,4 +1,4 @@
-"""The wheel, as somebody gets it who has no Rust: built, installed into an empty environment, imported, and the demo run from it."""
+"""The wheel, as somebody gets it who has no Rust: what is in it; built, installed into an empty environment, imported, and the demo run from it."""
 
 from __future__ import annotations
 
@@ -30,6 +30,42 @@ def megabytes(folder: Path) -> float:
     return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6
 
 
+def surplus(names: list[str]) -> list[str]:
+    """What a wheel must not contain: tests, benchmarks, sources of the core, tools of developers, fault injection."""
+    outside = [n for n in names if not n.startswith(("vfl/", "protocols/", "vfl-0.1.0.dist-info/"))]
+    return [*outside, *(n for n in names if n.startswith("vfl/testing") or "/tests/" in n)]
+
+
+# Imports every module of the wheel, and of it only.
+EVERY_MODULE = """
+import importlib, pkgutil, sys, protocols, vfl
+for package in (protocols, vfl):
+    assert package.__file__.startswith(sys.argv[1])
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if module.name != "vfl.__main__":
+            importlib.import_module(module.name)
+"""
+
+
+def test_the_wheel_works_without_fault_injection(tmp_path: Path) -> None:
+    build = ("build", "--release", "--locked", "--quiet", "--compatibility", "linux")  # of what `make setup` has compiled
+    run(Path(sys.prefix) / "bin" / "maturin", *build, "--out", tmp_path, cwd=ROOT, **os.environ | {"VIRTUAL_ENV": sys.prefix})
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        assert not surplus(wheel.namelist())
+        wheel.extractall(tmp_path / "site")
+    environment = BARE | {"PYTHONPATH": str(tmp_path / "site")}
+    run(sys.executable, "-c", EVERY_MODULE, tmp_path, cwd=tmp_path, **environment)
+    asked = [sys.executable, "-m", "vfl", "chaos", "net"]
+    refused = subprocess.run(asked, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 2
+    assert "No such command 'chaos'" in refused.stderr
+
+
+def test_a_wheel_with_more_in_it_would_be_seen() -> None:
+    planted = ["tests/conftest.py", "tools/leakage_page.py", "vfl/testing/chaos/kill.py", "vfl/report/tests/__init__.py"]
+    assert surplus(["vfl/__init__.py", *planted, "protocols/_native.abi3.so"]) == planted
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_wheel_installs_and_works_without_rust(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,7 +74,7 @@ def test_the_wheel_installs_and_works_without_rust(tmp_path: Path, capsys: pytes
     assert wheel.name.startswith("vfl-0.1.0-cp311-abi3-manylinux2014_x86_64")
     names = zipfile.ZipFile(wheel).namelist()
     assert {"vfl/report/templates/report.html", "vfl/report/templates/style.css", "protocols/_native.abi3.so"} <= set(names)
-    assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "native/")) or "/tests/" in n]
+    assert not surplus(names)
 
     run(sys._base_executable, "-m", "venv", "empty", cwd=tmp_path, **os.environ)  # type: ignore[attr-defined]
     python = tmp_path / "empty" / "bin" / "python"

@@ -1,6 +1,6 @@
 """Finds the coefficients of the cost model from metered runs, judges them on runs that were left out, and writes cost.json.
 
-    python -m vfl.bench.fit [--only FORMULA ...] [--out FILE] [--runs N] [--rows N ...] [--left-out N] [--larger N ...]
+    python -m vfl.bench.fit --out FILE [--only FORMULA ...] [--runs N] [--rows N ...] [--left-out N] [--larger N ...]
 
 Jobs are drawn at random over every axis of the formula and over the kinds of model that share it.  Each runs in a process with one core and one thread, as many
 side by side as there are cores; the machine's speed is measured before and after each, so that neighbours do not count.  Coefficients are not negative and make the sum of
@@ -30,7 +30,7 @@ from vfl.bench import worker_client as child
 from vfl.bench.environment import cores, environment
 from vfl.bench.eta import Left
 from vfl.bench.jobs import KEYS, Workload
-from vfl.cost.cost import FILE, TARGETS, counted, fitted, formula_of, job_key, one_core_s, parts, terms, variant
+from vfl.cost.cost import TARGETS, counted, fitted, formula_of, job_key, one_core_s, parts, terms, variant
 from vfl.cost.machine import Machine
 
 Floats = NDArray[np.float64]
@@ -185,7 +185,7 @@ def kept(only: Sequence[str]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=VARIANTS, help="formulas to fit; the others stay as they are")
-    parser.add_argument("--out", type=Path, default=FILE)
+    parser.add_argument("--out", type=Path, required=True, help="vfl/cost/cost.json of a source checkout, or another file")
     parser.add_argument("--runs", type=int, default=44, help="jobs that a formula is fitted on")
     parser.add_argument(
         "--rows",

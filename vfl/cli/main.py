@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 usage or ConfigError, 3 DataError, 4 TransportError, 5 Pro
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,6 @@ from vfl.cli.files import job_app, ledger_app, model_app
 from vfl.screen.arguments import ConnectTimeout, Fresh, InOrderOfUse, JobFile, ModelKind, PartyFile, ProgressKind, Role, RunFolder, say
 from vfl.screen.errors import finish, stoppable
 from vfl.screen.examples import examples
-from vfl.testing.chaos.commands import chaos_app
 from vfl.version import __version__
 
 app = typer.Typer(
@@ -32,7 +32,10 @@ app = typer.Typer(
 app.add_typer(job_app, name="job")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(model_app, name="model")
-app.add_typer(chaos_app, name="chaos")
+if importlib.util.find_spec("vfl.testing"):  # fault injection: in a source checkout, not in the wheel
+    from vfl.testing.chaos.commands import chaos_app
+
+    app.add_typer(chaos_app, name="chaos")
 
 
 def show_version(asked: bool) -> None:

@@ -1,1 +1,1 @@
-"""What tests the engine itself; not needed to run it."""
+"""What tests the engine itself: part of the source checkout, not of the wheel."""

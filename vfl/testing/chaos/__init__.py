@@ -4,5 +4,5 @@
     schedule   what breaks when                             runs   small runs of alignment, regression and trees
     net        attempt after attempt under a schedule until the run ends, and what came of it
 
-Nothing here can be asked for by a job or party file, and no run between institutions passes through it.
+It comes with a source checkout only: the wheel does not contain it. No job or party file can ask for it.
 """
