@@ -18,7 +18,7 @@ from vfl.data import Table, table_from_frame
 from vfl.job import Party, load_party
 from vfl.job.setup import init_party
 from vfl.models.regression import program as glm
-from vfl.run.budget import Budget
+from vfl.run.budget import Budget, Opened, spread_of
 
 Floats = NDArray[np.float64]
 ROLES = Roles("bank", ("telecom",), "trustco")
@@ -46,7 +46,8 @@ class Budgeted:
         allowances = {}
         if self.folder is not None:
             for party, table in tables.items():
-                budget = Budget(self.party(party), "run", table, guest="bank")
+                opened = Opened(0, tuple(map(str, table.features.columns)), spread=spread_of(table.features))
+                budget = Budget(self.party(party), "run", table, opened=opened if party == "telecom" else None, guest="bank")
                 budget.check(["telecom" if party == "bank" else "bank"])
                 allowances[party] = budget.allowance(name)
         programs: dict[str, Any] = {

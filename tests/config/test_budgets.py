@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from protocols.errors import ConfigError, DisclosureRefused
@@ -17,7 +18,7 @@ from tests.config.test_label_budget import ROWS, table
 from vfl.data import Table
 from vfl.job import Party, load_party
 from vfl.job.setup import init_party
-from vfl.run.budget import Budget, Opened
+from vfl.run.budget import Budget, Opened, Spread
 from vfl.run.budget import disclosed as disclosures
 from vfl.run.budget.disclosed import RunAllowance
 from vfl.run.budget.labels import sketch_of
@@ -225,7 +226,7 @@ def test_what_an_earlier_release_counted_goes_on_to_count(party: Callable[..., P
 
 
 @pytest.mark.parametrize(
-    "statement", ["DROP TABLE budget", "PRAGMA user_version = 3", "UPDATE salt SET value = 'no key'", "UPDATE labels SET sketch = 'short'"]
+    "statement", ["DROP TABLE budget", "PRAGMA user_version = 4", "UPDATE salt SET value = 'no key'", "UPDATE labels SET sketch = 'short'"]
 )
 def test_a_file_that_is_not_understood_stops_the_run(party: Callable[..., Party], statement: str) -> None:
     bank = party()
@@ -253,3 +254,37 @@ def test_each_budget_is_explained_in_a_sentence(party: Callable[..., Party]) -> 
         "policy.score_vectors is 1 for these 1 columns: 1 score vectors were opened to bank; this job opens 1" in line for line in host
     )
     assert any("policy.scores_per_row is 1: how often a model scores the same row for bank per month" in line for line in host)
+
+
+EIGHT = dataclasses.replace(LABELS, label=None, features=pd.DataFrame(0.0, LABELS.features.index, list("abcdefgh")))
+
+
+def test_predictions_go_by_the_table_that_the_model_was_trained_on(party: Callable[..., Party]) -> None:
+    telecom, columns = party("host"), tuple("abcdefgh")
+    alike = Budget(telecom, opened=Opened(0, columns, spread=Spread(1, 0.4)), guest="bank")
+    alike.check(["bank"])
+    alike.charge(["bank"], named(1), NOW)
+    at_host(telecom, 1).score_vectors(named(1), 1, columns[:6])
+    error = refused(at_host(telecom, 2).score_vectors, named(2), 1, columns[:6])
+    assert "policy.score_vectors is 1" in error.what
+    refused(Budget(telecom, opened=Opened(1, columns, spread=Spread(1, 0.4)), guest="bank").check, ["bank"])
+    at_host(party("host", score_vectors=2), 3).score_vectors(named(3), 1, columns)
+    apart = Budget(party("host"), opened=Opened(1, columns, spread=Spread(3, 0.2)), guest="bank")  # the table has changed since
+    apart.charge(["bank"], named(4), NOW)
+    apart.allowance(named(4)).score_vectors(named(4), 1, columns)
+    assert any("policy.score_vectors is 3 for these" in line for line in apart.explained(["bank"], EIGHT))
+
+
+def test_columns_that_are_nearly_one_are_pointed_out(party: Callable[..., Party]) -> None:
+    said = Budget(party("host"), opened=Opened(1, tuple("abcdefgh"), spread=Spread(1, 0.63)), guest="bank").explained(["bank"], EIGHT)
+    assert any("a single score vector can tell bank up to 63% of their variance" in line for line in said)
+
+
+def test_a_file_of_the_format_before_is_taken_over(party: Callable[..., Party]) -> None:
+    telecom = party("host")
+    at_host(telecom, 1).score_vectors(named(1), 2, COLUMNS)
+    with contextlib.closing(sqlite3.connect(telecom.run.directory / "budget.sqlite")) as store, store:
+        store.execute("ALTER TABLE columns DROP COLUMN most")
+        store.execute("PRAGMA user_version = 2")
+    refused(at_host(telecom, 2).score_vectors, named(2), 1, COLUMNS)
+    Budget(telecom, opened=Opened(0, COLUMNS, spread=Spread(1, 0.4)), guest="bank").charge(["bank"], named(3), NOW)

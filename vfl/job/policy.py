@@ -80,7 +80,7 @@ class Policy(Section):
         default=None,
         ge=1,
         le=MOST,
-        description="how many score vectors of the same columns a host opens to the guest, 1 or more (absent: half as many as columns, at least 1)",
+        description="how many score vectors of the same columns a host opens to the guest, 1 or more (absent: half as many as columns, fewer where they correlate, at least 1)",
     )
     scores_per_row: int = Field(
         default=1,

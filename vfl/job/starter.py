@@ -203,7 +203,10 @@ BUDGETS: dict[str, tuple[tuple[Role, ...], str]] = {
         "Training rows for each number computed from labels that hosts are told: weights, fine bins of scorecards.",
     ),
     "scores_per_row": (("host",), "How often a model scores the same row per month."),
-    "score_vectors": (("host",), "How many score vectors of the same columns are opened; without this line half as many as columns."),
+    "score_vectors": (
+        ("host",),
+        "How many score vectors of the same columns are opened; without this line half as many as columns, fewer where they correlate.",
+    ),
     "max_partner_rows": (("guest", "host"), "The most rows of a partner's list; without this line 5 times as many as this party's own."),
 }
 

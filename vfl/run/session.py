@@ -26,7 +26,7 @@ from vfl.job import Agreement, Job, Party
 from vfl.job.opened import vectors_opened
 from vfl.models.content import Part
 from vfl.models.part import LeafValues
-from vfl.run.budget import Opened
+from vfl.run.budget import Opened, spread_of
 from vfl.screen.errors import Stopped
 from vfl.storage.files import sync_folder, written
 from vfl.taps.counting import CountingTap
@@ -67,7 +67,8 @@ class Ready(Generic[J]):
         """At a host, the score vectors that the run is going to open."""
         if not isinstance(self.job, Job) or self.party.role != "host" or self.table is None:
             return None
-        return Opened(vectors_opened(self.job), tuple(map(str, self.table.features.columns)))
+        features = self.table.features
+        return Opened(vectors_opened(self.job), tuple(map(str, features.columns)), spread=spread_of(features))
 
     def input_digest(self) -> bytes:
         """What this party's randomness is bound to: the job and its own table."""

@@ -6,7 +6,7 @@
 | `predictions_per_partner_per_month` | all | batches of rows that were scored, likewise |
 | `models_per_label` | guest | models trained on the same labels, per partner and for good; a search of trees counts each of its models |
 | `rows_per_label_number` | guest | numbers computed from the same labels that hosts were told: weights, fine bins of columns binned by them; over hosts and runs |
-| `score_vectors` | host | score vectors of the same columns that were opened, over models and runs; each model counts once |
+| `score_vectors` | host | score vectors of the same columns that were opened, over models and runs; each model counts once; by default half the columns, and fewer where they correlate |
 | `scores_per_row` | host | scores of a row by one model in a month, under a keyed name of the row |
 
 A run counts once every party has it on its disk, before anything is aligned, also if it fails later; one that resumes counts once.  Numbers, vectors and rows are
@@ -15,5 +15,6 @@ counted right before they leave (protocols/allowance.py).
 
 from vfl.run.budget.labels import SKETCH, overlap
 from vfl.run.budget.runs import Budget, Opened
+from vfl.run.budget.spread import Spread, spread_of
 
-__all__ = ["SKETCH", "Budget", "Opened", "overlap"]
+__all__ = ["SKETCH", "Budget", "Opened", "Spread", "overlap", "spread_of"]

@@ -11,16 +11,19 @@ from vfl.data import Table
 from vfl.job import Party
 from vfl.job.policy import columns_check
 from vfl.run.budget.labels import sketch_of
+from vfl.run.budget.spread import Spread
 from vfl.run.budget.table import NUMBERS, SCORES, VECTORS, BudgetFile, Counts
 
 PARTNER_ROWS = 5  # times this party's own
 
 
 class RunAllowance(Allowance):
-    """run: its name; labels: the guest's table, where the run trains on its labels; guest: to whom a host opens scores."""
+    """run: its name; labels: the guest's table, where the run trains on its labels; guest: to whom a host opens scores; spread: of a host's own columns, where a
+    model is trained on them.
+    """
 
-    def __init__(self, party: Party, file: BudgetFile, run: bytes, labels: Table | None, guest: str) -> None:
-        self._party, self._file, self._run, self._labels, self._guest = party, file, run, labels, guest
+    def __init__(self, party: Party, file: BudgetFile, run: bytes, labels: Table | None, guest: str, spread: Spread | None = None) -> None:
+        self._party, self._file, self._run, self._labels, self._guest, self._spread = party, file, run, labels, guest, spread
 
     def label_numbers(self, what: str, told: Mapping[str, int], rows: int) -> None:
         assert self._labels is not None
@@ -49,13 +52,13 @@ class RunAllowance(Allowance):
         with self._file.opened() as counts:
             if self.check_vectors(counts, model, vectors, columns):
                 counts.charge(model, VECTORS, self._guest)
-                counts.add(VECTORS, self._guest, counts.columns(columns), vectors, most_vectors(self._party, columns))
+                counts.add(VECTORS, self._guest, counts.columns(columns), vectors, most_vectors(self._party, counts, columns, self._spread))
 
     def check_vectors(self, counts: Counts, model: bytes, vectors: int, columns: Sequence[str]) -> bool:
         """Whether these are to be counted; raises DisclosureRefused if they are too many."""
         if model and counts.charged(model, VECTORS, self._guest):
             return False
-        limit = most_vectors(self._party, columns)
+        limit = most_vectors(self._party, counts, columns, self._spread)
         used = sum(counts.used(VECTORS, period, self._guest) for period in counts.same_columns(columns))
         if used + vectors > limit:
             what = f"{used} score vectors of these {len(columns)} columns were opened to {self._guest}, this run opens {vectors} more"
@@ -91,10 +94,14 @@ class RunAllowance(Allowance):
         columns_check(self._party, partner, columns)
 
 
-def most_vectors(party: Party, columns: Sequence[str]) -> int:
-    """How many score vectors of these columns a host opens."""
+def most_vectors(party: Party, counts: Counts, columns: Sequence[str], spread: Spread | None) -> int:
+    """How many score vectors of these columns a host opens: by its policy, or half as many as columns, or what their spread allows; spread: of the columns in the table
+    that a model is trained on, None for a model that is trained (what its table allowed is then known from before)."""
     given = party.policy.score_vectors
-    return max(1, len(columns) // 2) if given is None else given
+    if given is not None:
+        return given
+    known = counts.most(columns) if spread is None else spread.most
+    return max(1, min(len(columns) // 2, len(columns) if known is None else known))
 
 
 def most_rows(party: Party, own: int) -> int:

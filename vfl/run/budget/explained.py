@@ -8,11 +8,22 @@ from vfl.data import Table
 from vfl.job import Party
 from vfl.run.budget.disclosed import most_rows, most_vectors
 from vfl.run.budget.labels import sketch_of
+from vfl.run.budget.spread import HALF, Spread
 from vfl.run.budget.table import MODELS, NUMBERS, PREDICTIONS, RUNS, SCORES, VECTORS, BudgetFile
 
 
-def explained(party: Party, partners: Sequence[str], period: str, table: Table | None, vectors: int, models: int, guest: str) -> list[str]:
-    """period: this month; table: this party's own; vectors: how many the job opens at a host; models: how many it counts against models_per_label."""
+def explained(
+    party: Party,
+    partners: Sequence[str],
+    period: str,
+    table: Table | None,
+    vectors: int,
+    models: int,
+    guest: str,
+    spread: Spread | None,
+) -> list[str]:
+    """period: this month; table: this party's own; vectors: how many the job opens at a host; models: how many it counts against models_per_label; spread: of a
+    host's columns."""
     policy, told = party.policy, list[str]()
     with BudgetFile(party.run.directory).opened(reading=True) as counts:
         for kind, what in ((RUNS, "runs"), (PREDICTIONS, "predictions")):
@@ -33,9 +44,13 @@ def explained(party: Party, partners: Sequence[str], period: str, table: Table |
             columns = tuple(map(str, table.features.columns))
             opened = sum(counts.used(VECTORS, period, guest) for period in counts.same_columns(columns))
             told.append(
-                f"policy.{VECTORS} is {most_vectors(party, columns)} for these {len(columns)} columns: {opened} score vectors were opened to"
+                f"policy.{VECTORS} is {most_vectors(party, counts, columns, spread)} for these {len(columns)} columns: {opened} score vectors were opened to"
                 f" {guest}; this job opens {vectors}"
             )
+            if spread is not None and spread.first > HALF:
+                told.append(
+                    f"these columns correlate so much that a single score vector can tell {guest} up to {spread.first:.0%} of their variance"
+                )
             told.append(f"policy.{SCORES} is {policy.scores_per_row}: how often a model scores the same row for {guest} per month")
     told.append(f"policy.max_partner_rows is {most_rows(party, len(table)):,}: a partner with a longer list of ids is refused")
     return told

@@ -11,6 +11,7 @@ from vfl.job import Party
 from vfl.run.budget.disclosed import RunAllowance, refused
 from vfl.run.budget.explained import explained
 from vfl.run.budget.labels import sketch_of
+from vfl.run.budget.spread import Spread
 from vfl.run.budget.table import MODELS, PREDICTIONS, RUNS, BudgetFile, Counts
 
 KINDS = {"run": RUNS, "align": RUNS, "predict": PREDICTIONS}
@@ -19,11 +20,13 @@ WORDS = {RUNS: ("run", "runs"), PREDICTIONS: ("prediction", "predictions")}
 
 @dataclass(frozen=True)
 class Opened:
-    """The score vectors that a host's run is going to open, as far as it is known beforehand.  model: its name, b"" for one that is not trained yet."""
+    """The score vectors that a host's run is going to open, as far as it is known beforehand.  model: its name, b"" for one that is not trained yet; spread: of the columns of the
+    table that it is trained on, None for one that is trained."""
 
     vectors: int
     columns: tuple[str, ...]
     model: bytes = b""
+    spread: Spread | None = None
 
 
 class Budget:
@@ -41,6 +44,7 @@ class Budget:
         guest: str = "",
     ) -> None:
         self._party, self._more, self._opened, self._guest = party, models, opened, guest
+        self._spread = None if opened is None else opened.spread
         self._kind = KINDS[purpose]
         self._limit: int = getattr(party.policy, self._kind)
         self._labels = labels if labels is not None and labels.label is not None else None
@@ -62,18 +66,20 @@ class Budget:
             for partner in partners:
                 counts.charge(run, self._kind, partner)
                 counts.add(self._kind, partner, month(now), 1, self._limit)
+                if self._opened is not None and self._spread is not None:
+                    counts.columns(self._opened.columns, self._spread.most)
                 if self._labels is not None:
                     period = counts.labels(sketch_of(self._labels, counts.key))
                     counts.add(MODELS, partner, period, self._more, self._party.policy.models_per_label)
 
     def allowance(self, run: bytes) -> RunAllowance:
         """What else this party agrees to disclose in the run of this name."""
-        return RunAllowance(self._party, self._file, run, self._labels, self._guest)
+        return RunAllowance(self._party, self._file, run, self._labels, self._guest, self._spread)
 
     def explained(self, partners: Sequence[str], table: Table | None) -> list[str]:
         """A sentence for each budget; table: this party's own."""
         now, vectors = month(datetime.datetime.now(datetime.UTC)), 0 if self._opened is None else self._opened.vectors
-        return explained(self._party, partners, now, table, vectors, self._more, self._guest)
+        return explained(self._party, partners, now, table, vectors, self._more, self._guest, self._spread)
 
     def used(self, partner: str) -> int:
         """How many were counted this month."""

@@ -1,7 +1,7 @@
 """`budget.sqlite` in a party's run directory (mode 0600): what has been disclosed so far, one row per kind of budget, partner and period.
 
 `budget(kind, partner, period, used, limit)`: kind is the policy's key; period a month (UTC), or the name of a set of labels or columns; limit the policy's limit
-when the row was last changed.  `labels` and `columns` say what these names stand for, `charged` what has been counted already, `scored` how often each row
+when the row was last changed.  `labels` and `columns` say what these names stand for, and how many score vectors the columns allow (`most`), `charged` what has been counted already, `scored` how often each row
 was scored, under a keyed hash of its id.  No id and no label is stored; but whoever can read the file, with its key, can test a guess of one.
 
 A file of an earlier release (tables `runs`, `models`, `counted`) is converted when it is opened first.
@@ -21,12 +21,12 @@ from protocols.errors import ConfigError
 from protocols.randomness import run_seed
 from vfl.run.budget.labels import overlaps
 
-FORMAT = 2
+FORMAT = 3
 TABLES = (
     "CREATE TABLE budget (kind TEXT, partner TEXT, period TEXT, used INTEGER NOT NULL CHECK (typeof(used) = 'integer'), \"limit\" INTEGER, PRIMARY KEY (kind, partner, period))",
     "CREATE TABLE charged (item BLOB, kind TEXT, partner TEXT, PRIMARY KEY (item, kind, partner)) WITHOUT ROWID",
     "CREATE TABLE labels (period TEXT PRIMARY KEY, sketch BLOB NOT NULL)",
-    "CREATE TABLE columns (period TEXT PRIMARY KEY, names TEXT NOT NULL)",
+    "CREATE TABLE columns (period TEXT PRIMARY KEY, names TEXT NOT NULL, most INTEGER)",
     "CREATE TABLE scored (scope TEXT, row INTEGER, used INTEGER NOT NULL, PRIMARY KEY (scope, row)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS salt (value TEXT NOT NULL)",
 )
@@ -119,12 +119,18 @@ class Counts:
         found = self._store.execute("SELECT period, names FROM columns")
         return [period for period, others in found if not set(names).isdisjoint(json.loads(others))]
 
-    def columns(self, names: Sequence[str]) -> str:
-        """The period of this set of columns."""
+    def columns(self, names: Sequence[str], most: int | None = None) -> str:
+        """The period of this set of columns; most: how many score vectors they allow, where that is known."""
         content = json.dumps(sorted(names))
         name = f"columns {hashlib.sha256(content.encode()).hexdigest()[:16]}"
-        self._store.execute("INSERT OR IGNORE INTO columns VALUES (?, ?)", (name, content))
+        add = "INSERT INTO columns VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET most = coalesce(excluded.most, most)"
+        self._store.execute(add, (name, content, most))
         return name
+
+    def most(self, names: Sequence[str]) -> int | None:
+        """How many score vectors were last found to be allowed of a set that holds these columns, the fewest if there are several; None if nobody knows."""
+        found = self._store.execute("SELECT names, most FROM columns WHERE most IS NOT NULL")
+        return min((int(most) for others, most in found if set(names) <= set(json.loads(others))), default=None)
 
     def score(self, model: bytes, partner: str, month: str, ids: Iterable[bytes], limit: int) -> tuple[int, int]:
         """Counts one more score of each of these rows by a model in a month, unless some were scored `limit` times already.
@@ -151,9 +157,13 @@ def labels_name(sketch: bytes) -> str:
 
 def _make(store: sqlite3.Connection) -> None:
     (format_,) = store.execute("PRAGMA user_version").fetchone()
-    if format_ not in (0, FORMAT):
+    if not 0 <= format_ <= FORMAT or format_ == 1:
         raise sqlite3.DatabaseError(f"format {format_} is of a later release")
     if format_ == FORMAT:
+        return
+    if format_ == 2:
+        store.execute("ALTER TABLE columns ADD COLUMN most INTEGER")
+        store.execute(f"PRAGMA user_version = {FORMAT}")
         return
     names = {name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     for table in TABLES:
