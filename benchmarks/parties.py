@@ -56,7 +56,7 @@ class SocketWire:
         while missing:
             parts.append(self._socket.recv(min(missing, 1 << 30), socket.MSG_WAITALL))
             if not parts[-1]:
-                raise PeerTimeout(f"{self.peer} is gone", remedy=f"Look at what {self.peer} says", party=self.peer)
+                raise PeerTimeout(f"{self.peer} is gone", remedy=f"Read what {self.peer} says", party=self.peer)
             missing -= len(parts[-1])
         return parts[0] if len(parts) == 1 else b"".join(parts)
 

@@ -115,7 +115,7 @@ class HostSplits:
 class Rounds:
     """The guest's side of training: labels and weights, the margins so far, the trees so far, and when to stop.
 
-    y (n,), weight (n,) or None for ones, held_out (n,): rows that no tree is trained on and that early stopping looks at.
+    y (n,), weight (n,) or None for ones, held_out (n,): rows that no tree is trained on and on which early stopping evaluates the loss.
     before: trees to continue, and the margins (n, outputs) that they give.  Raises DataError for labels that do not fit, ConfigError.
     """
 

@@ -21,7 +21,7 @@ T = TypeVar("T", bound=np.generic)
 
 
 def own_columns(p: Params, number: int, columns: Sequence[int], party: int) -> list[int]:
-    """Which of its columns a party (0 the guest, then the hosts) may use in a round; columns: how many each has."""
+    """The columns that each party (0 the guest, then the hosts) may use in a round; columns: how many each has."""
     start = sum(columns[:party])
     chosen = p.columns(number, sum(columns))
     return np.flatnonzero(chosen[start : start + columns[party]]).tolist()

@@ -26,7 +26,7 @@ Who learns what.  Guest: at every node the sums of quantised g and h left of eac
 host's split won.  Each sum is an equation in the bins of the host's rows whose other numbers the guest knows, and directions order the rows by themselves:
 assume that the guest learns, without the column's name, the bin of every row in every column that wins.  Host: which rows a node holds, and so the labels: it searches for
 those under which every split that won gains more than all of its own; which of its splits won and which of its others would have gained the same.
-Nobody but the guest is told a gradient, sum, gain, count or leaf value.
+Nobody but the guest learns a gradient, sum, gain, count or leaf value.
 Cost of a tree: n encryptions and ciphertexts of traffic, fewer where classes share them (packing.py); hosts about n * columns products for the first level and half of
 that for each other, fewer by joint tables; about 2 (gradient_bits + log2 n) squarings for each candidate and node to pack; one decryption for every plaintext full of candidates.
 Error: none; the trees equal those of twin.py bit for bit.
@@ -279,7 +279,7 @@ def receive_sums(channel: Channel, key: DecryptionKey, packing: Packing, output:
 
 
 def wins(choices: Sequence[Choice | None], party: int) -> OwnWins:
-    """Step 3: what a host is told of its wins."""
+    """Step 3: what a host learns of its wins."""
     mine = won(choices, party)
     positions = np.concatenate([choice.ties for _, choice in mine]) if mine else np.zeros(0, dtype=np.int64)
     return OwnWins(

@@ -34,7 +34,7 @@ from protocols.errors import ModelError, PlaintextOverflow, RemoteProtocolError
 from protocols.message import PUBLIC, REVEALED, SEALED, Message
 from protocols.session import Session
 
-CHUNK = 1 << 14  # rows a message
+CHUNK = 1 << 14  # rows per message
 MAX_COLUMNS = 1 << 16
 
 

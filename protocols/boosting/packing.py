@@ -10,7 +10,7 @@ All classes of a round are derived at the same predictions, so that several can 
 
     one sum:    gap | slots of class 2 | gap | slots of class 1 | gap | slots of class 0
 
-A sum that is sent is one class's: the host adds a mask to the slots of the others, because the sums of all classes over the *same* rows would say far more about
+Each sum that is sent is one class's: the host adds a mask to the slots of the others, because the sums of all classes over the *same* rows would say far more about
 these rows than sums of one.  The gap is what hides a slot below its mask.  Sums then take more plaintexts, which is why `shared_by` counts what is cheaper.
 
 Source: quantised training is Shi et al. (NeurIPS 2022); packing g and h into one plaintext is SecureBoost+ (arXiv 2110.10927).
@@ -112,7 +112,7 @@ class Packing:
         return [range(first, min(first + self.classes, all_classes)) for first in range(0, all_classes, self.classes)]
 
     def side_by_side(self, classes: Sequence[PlainVec]) -> PlainVec:
-        """One plaintext a row out of those of its classes, the first lowest."""
+        """One plaintext per row out of those of its classes, the first lowest."""
         return reduce(operator.add, (plain.shift_left(self.stride * place) for place, plain in enumerate(classes)))
 
     def masks(self, place: int, below: Seed, above: Seed, sums: int) -> PlainVec:
@@ -132,7 +132,7 @@ class Packing:
         return opened.unpack(self.width, self.nodes, len(opened) * self.nodes)
 
     def rows_plain(self, g: Ints, h: Ints) -> PlainVec:
-        """One plaintext a row: g above h."""
+        """One plaintext per row: g above h."""
         return PlainVec.from_i64(g).shift_left(self.h_width) + PlainVec.from_i64(h)
 
     def split(self, sums: PlainVec) -> tuple[Ints, Ints]:

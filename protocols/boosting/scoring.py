@@ -119,7 +119,7 @@ def host(
     names: Sequence[bytes],
     allow: Callable[[int], None] | None = None,
 ) -> None:
-    """A host's side; depth: of sealed trees, 0 of open ones; names: as the guest's; allow: is told how many outputs of sealed trees are going to be opened, and raises
+    """A host's side; depth: of sealed trees, 0 of open ones; names: as the guest's; allow: receives the number of outputs of sealed trees that will be opened, and raises
     if it does not agree.  Learns: as above.  Raises ModelError, ProtocolError."""
     if not depth:
         name = session.guest.recv(TreesName)

@@ -28,7 +28,7 @@ Adversary: honest but curious, one party alone.
 Who learns what.  Guest: which party owns a split, so the trees' shapes; its own splits.  Host: how many of its splits won at each level and which, at nodes that it
 cannot name; the first host how many the guest's did.  Arbiter: for every candidate of every party, which it cannot name, at every node the sums of g and h: base rate, rows and
 events of each bin of unnamed columns, node sizes, the shape of the trees, leaf values.  Of candidates with the same gain it draws one.  Which candidates are the
-same in different trees can be told from their sums; at small nodes a bin holds one row, whose g and h are the same in every column, so that it can put together records of rows: never whose,
+same in different trees can be recognised by their sums; at small nodes a bin holds one row, whose g and h are the same in every column, so that it can put together records of rows: never whose,
 and never of which columns.
 Arbiter and host together: every row's label and nodes.  Arbiter and guest together: the directions of all rows.  Guest and first host together: of several hosts the
 margins and nodes of all rows.  Nobody alone learns where a row goes.  An arbiter that deviates and adds a number to a row's share sees it in the sums of the bins that hold this row.

@@ -182,7 +182,7 @@ def check_range(session: Session, offers: Sequence[Offer], whole: Ints, rows: in
         if offer.h.size and (offer.h.min() < -rows or (offer.h - whole[:, None]).max() > rows):
             raise PlaintextOverflow(
                 f"the sums of {party} lie outside the range that the job was planned for",
-                remedy="Look for extreme labels or weights, or lower learning_rate",
+                remedy="Check for extreme labels or weights, or lower learning_rate",
                 party=party,
             )
 

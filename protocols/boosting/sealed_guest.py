@@ -89,7 +89,7 @@ def guest(
     held: Bits | None = None,
     before: GuestTrees | None = None,
 ) -> GuestTrees:
-    """binned: the guest's n rows; y (n,) labels; weight (n,) or None for ones; held (n,): rows that no tree is trained on and that early stopping looks at;
+    """binned: the guest's n rows; y (n,) labels; weight (n,) or None for ones; held (n,): rows that no tree is trained on and on which early stopping evaluates the loss;
     model_id (16,) bytes; before: its part of the model that gets more rounds.
 
     Learns: owners of splits, its own wins.  Raises ConfigError (head-room), DataError, ProtocolError.

@@ -85,7 +85,7 @@ def arbiter(session: Session, keys: PairKeys, part: ArbiterTrees) -> Words:
 
 
 def host(session: Session, keys: PairKeys, binned: Binned, part: HostSplits, depth: int, allow: Callable[[int], None] | None = None) -> int:
-    """A host's part; returns how many outputs the model has.  allow: is told that number before anything else is sent, and raises if it does not agree.
+    """A host's part; returns how many outputs the model has.  allow: receives that number before anything else is sent, and raises if it does not agree.
 
     Raises ModelError, ProtocolError.
     """

@@ -102,7 +102,7 @@ def test_numbers_computed_from_labels_add_up_over_hosts_and_runs(party: Callable
     before = stored(bank)
     for labels in (LABELS, table(slice(1, ROWS)), table(changed=ROWS // 5)):
         error = refused(at_guest(bank, 2, labels).label_numbers, "weights", {"telecom": 4, "shop": 3}, ROWS)
-        said = "shop and telecom would be told 7 numbers computed from these labels (weights), hosts were told 34 before, and 2000 training rows"
+        said = "shop and telecom would learn 7 numbers computed from these labels (weights), hosts learnt 34 before, and 2000 training rows"
         assert f"bank: {said} allow 40: policy.rows_per_label_number is 50" == error.what
         assert "lower policy.rows_per_label_number" in error.remedy
     assert stored(bank) == before
@@ -246,7 +246,7 @@ def test_each_budget_is_explained_in_a_sentence(party: Callable[..., Party]) -> 
     assert "policy.runs_per_partner_per_month is 20: runs left this month: 19 with telecom, 20 with shop" in said
     assert "policy.predictions_per_partner_per_month is 200: predictions left this month: 200 with telecom, 200 with shop" in said
     assert "policy.models_per_label is 20: models of these labels so far: 1 with telecom, 0 with shop; this job adds 1" in said
-    told = "2,000 training rows would allow to tell hosts 40 numbers computed from these labels; 9 were told"
+    told = "2,000 training rows would allow to tell hosts 40 numbers computed from these labels; 9 were disclosed"
     assert f"policy.rows_per_label_number is 50: {told}" in said
     assert "policy.max_partner_rows is 10,000: a partner with a longer list of ids is refused" in said
     host = Budget(telecom, opened=Opened(1, ("age",)), guest="bank").explained(["bank"], dataclasses.replace(LABELS, label=None))

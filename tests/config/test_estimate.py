@@ -42,7 +42,7 @@ def test_every_kind_is_told_how_long_it_takes(write, text, formula):
     said = estimate.told(job, (8000, 12))
     assert said.startswith("about ")
     assert "if all 8,000 rows are common" in said
-    assert f"were foretold within {cost.fitted()['errors'][formula]['worst']:.0%}" in said
+    assert f"were predicted within {cost.fitted()['errors'][formula]['worst']:.0%}" in said
 
 
 def test_the_arbiter_is_told_for_a_table_that_it_can_scale(write):

@@ -68,7 +68,7 @@ BAD = [
     ("model", "validation_fraction = 0.2", "model.validation_fraction", "does nothing without early_stopping"),
     ("model", "n_iter_no_change = 4", "model.n_iter_no_change", "5 to 1000"),
     ("model", "n_iter_no_change = 20", "model.n_iter_no_change", "does nothing without tol or early_stopping"),
-    ("model", "tol = 1e-4\nmax_iter = 29", "model.n_iter_no_change", "ends training at the third look at the earliest"),
+    ("model", "tol = 1e-4\nmax_iter = 29", "model.n_iter_no_change", "training can end at the third evaluation at the earliest"),
     ("model", 'tol = 1e-4\nsolver = "sgd"', "model.tol", 'does not go with solver = "sgd"'),
     ("model", 'max_iter = "auto"', "disclosure.allow", "'label-scale-to-parties'"),
     ("model", "clip = 0", "model.clip", "above 0"),
@@ -317,6 +317,6 @@ def test_exposures_need_the_guests_column_and_are_no_weights_beside(write):
     )
     job = load_job(write(with_key("model", "exposure = true", text)))
     assert (plan_of(job).exposure, plan_of(job).weighted) == (True, True)
-    assert "events a unit of exposure" in kind_of(job).described(job)["rows"]
+    assert "events per unit of exposure" in kind_of(job).described(job)["rows"]
     assert load_job(write(text)).digest == load_job(write(with_key("model", "exposure = false", text))).digest != job.digest
     assert "data.weight names one column" in refusal(write(with_key("model", "exposure = true\nsample_weight = true", text)))

@@ -34,7 +34,9 @@ def test_more_weights_for_a_host_than_its_rows_allow(parties: Institutions) -> N
     parties.lay_out(settings={"policy": {"score_vectors": 9, "rows_per_label_number": 50}})
     allow(parties, "host-weights-to-host")
     ended = parties.together()
-    said = r"bank: telecom would be told 2 numbers computed from these labels \(weights\), hosts were told 0 before, and \d+ training rows allow 0"
+    said = (
+        r"bank: telecom would learn 2 numbers computed from these labels \(weights\), hosts learnt 0 before, and \d+ training rows allow 0"
+    )
     ended["bank"].says(6, said, "policy.rows_per_label_number is 50", "Use more rows")
     others_name(ended, "bank")
     assert sent(parties, "trustco", "HostWeights") == 0

@@ -79,10 +79,10 @@ def test_a_disk_that_fails_under_a_mark_ends_all_and_the_run_goes_on_after_its_r
     failing = parties.run(arguments, "telecom", environment=environment)
     until_sent(parties, "telecom", 4)
     fault.touch()
-    failing.wait(15).says(2, words, "Make room|disk", "goes on where it was")
+    failing.wait(15).says(2, words, "Make room|disk", "resumes where it stopped")
     for process in started.values():
         ended = process.wait(15)
-        ended.says(ended.code, "telecom", "goes on where it was")
+        ended.says(ended.code, "telecom", "resumes where it stopped")
     assert not list(parties.folder.glob("*/runs/*/model"))
     again = {name: start(parties, name) for name in ("bank", "trustco")}
     parties.run(arguments, "telecom", environment=environment).wait(30).says(2, "cannot be (read|written)")  # it is not repaired

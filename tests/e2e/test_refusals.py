@@ -209,7 +209,7 @@ def ended_by_a_full_disk(parties: Institutions, why: str, **popen: object) -> No
         2,
         rf"the (ledger .* cannot be written \({why}\), so nothing more is sent|run store .* cannot be read or written)",
         "Make room",
-        "goes on",
+        "resumes",
     )
     for process in others.values():
         process.wait(15).says(5, "telecom stopped with 'config'|because of telecom", "Ask telecom")

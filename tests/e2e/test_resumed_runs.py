@@ -78,7 +78,7 @@ def test_a_party_that_is_killed_comes_back(parties: Institutions, victim: str, m
     assert [line["type"] for line in read_ledger(ledger)].count("resumed") == 1
     reports = {name: json.loads(next((parties.folder / name / "runs").glob("credit-risk-*/report.json")).read_bytes()) for name in started}
     assert {name for name, report in reports.items() if report.get("resumed")} == {victim}
-    assert "went on with it: times, bytes and products here are of the time since then" in (ledger.parent / "report.html").read_text()
+    assert "resumed it: times, bytes and products here are those since then" in (ledger.parent / "report.html").read_text()
 
 
 @SLOW
@@ -90,7 +90,7 @@ def test_a_run_that_everybody_left_goes_on_with_the_same_command(parties: Instit
     started.pop("bank").kill(signal.SIGKILL)
     for process in started.values():
         ended = process.wait(15)
-        ended.says(ended.code, "bank", "it goes on where it was")
+        ended.says(ended.code, "bank", "it resumes where it stopped")
     results = {name: process.wait(100) for name, process in {n: start(parties, n) for n in parties.roles}.items()}
     check(parties, results)
     assert all(json.loads(result.report.read_text())["resumed"] for result in results.values())

@@ -174,7 +174,7 @@ def test_coefficients_of_several_classes_and_of_a_standardised_outcome_say_so(gu
     [
         ("numeric", "R2", 2, "RMSE"),
         ("count", "D2", 2, "Poisson deviance"),
-        ("multiclass", "Accuracy", 0, "taken as bus"),
+        ("multiclass", "Accuracy", 0, "assigned to bus"),
     ],
 )
 def test_every_kind_of_outcome_has_its_own_page(outcome, first, plots, further):
@@ -199,10 +199,10 @@ def test_a_prediction_says_how_many_rows_were_scored_and_whether_they_moved(full
     result["stability"] = {key: result["stability"][key] for key in ("columns", "score")}
     page = Page(render(result))
     assert "The joint model scored 42 of bank’s 60 rows; the others are not known to all parties." in page.words
-    assert "New rows against training rows" in page.words
-    assert "only the guest can measure" not in page.words
+    assert "New rows compared with training rows" in page.words
+    assert "Only the guest can measure" not in page.words
     assert "card" not in page.sections()
-    assert "lent its columns to score new rows" in Page(render(result | {"role": "host", "party": "telecom"})).words
+    assert "contributed its columns to score new rows" in Page(render(result | {"role": "host", "party": "telecom"})).words
 
 
 def test_a_chosen_cut_off_is_shown(full_result):
@@ -243,7 +243,7 @@ def test_hosts_and_arbiters_get_a_page_of_what_they_know(host_result, arbiter_re
     assert "its own final weights" in arbiter.text
     for page in (host, arbiter):
         assert "AUC" not in page.text
-        assert "only the guest can measure" in page.words
+        assert "Only the guest can measure" in page.words
 
 
 @pytest.mark.parametrize("role", ["guest", "host", "arbiter", "auditor"])

@@ -82,6 +82,6 @@ def test_what_a_resumed_run_cost_is_told_as_that_since_it_went_on(full_result, h
     for resumed in (False, True):
         result = full_result | ({"resumed": True} if resumed else {})
         page = render(result)
-        assert ("Cost, since the run went on" in " ".join(printed(result))) is resumed
-        assert ("times, bytes and products here are of the time since then" in page) is resumed
-    assert "Sent, since the run went on" in render(host_result | {"phases": full_result["phases"], "resumed": True})
+        assert ("Cost, since the run resumed" in " ".join(printed(result))) is resumed
+        assert ("times, bytes and products here are those since then" in page) is resumed
+    assert "Sent, since the run resumed" in render(host_result | {"phases": full_result["phases"], "resumed": True})

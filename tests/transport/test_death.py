@@ -114,7 +114,7 @@ def test_idle_parties_stay_alive(world: World) -> None:
         (HEADER.pack(Kind.HELLO, 0), "HELLO frame where none belongs"),
         (HEADER.pack(Kind.ABORT, 9) + b"../etc/pw", "no code and party name"),
         (HEADER.pack(Kind.PART, 0), "empty piece"),
-        (HEADER.pack(Kind.LAST, 4) + b"last", "without its mark"),
+        (HEADER.pack(Kind.LAST, 4) + b"last", "without its authentication code"),
         (HEADER.pack(Kind.LAST, 20) + bytes(20), "does not belong to this connection and place"),
         (HEADER.pack(Kind.ROOM, 3) + b"abc", "ROOM frame of another length"),
         (HEADER.pack(Kind.ROOM, 8) + bytes(7) + b"\1", "ROOM for more than was sent"),

@@ -179,5 +179,5 @@ def test_a_damaged_mark_is_told_and_nothing_in_it_is_run(tmp_path: Path) -> None
     db.close()
     store = RunStore(tmp_path)
     for item in range(3):
-        with pytest.raises(ConfigError, match="a mark is damaged"):
+        with pytest.raises(ConfigError, match="a checkpoint is damaged"):
             store.at(Position(0, item))

@@ -2,7 +2,7 @@
 
     PYTHON others.py [--full]     one JSON array: a row a library, with its timings or why there are none
 
-One thread; microseconds of CPU an element, the best of three.  A row says the key's size and whether a ciphertext's randomness is fresh, because an encryption
+One thread; microseconds of CPU per element, the best of three.  A row says the key's size and whether a ciphertext's randomness is fresh, because an encryption
 that re-uses a factor is fast and protects nothing: two encryptions of one number must differ, and every result is opened and compared before it is timed.
 "product" is one product modulo n^2 by gmpy2.
 """

@@ -18,7 +18,7 @@ from vfl.cost.machine import Machine
 from vfl.report import words
 
 Axes = Mapping[str, tuple[int, ...]]
-PHE = 100  # times as many seconds a product by python-paillier, where time left is all that depends on it
+PHE = 100  # a product by python-paillier takes so much longer; only the time left depends on it
 START_S = 2.0  # of a process: Python, libraries, keys, tables, and the speed of the machine before and after
 ALL_THREADS = (1, 2, 4, 8, 16, 32, 64)
 

@@ -33,7 +33,7 @@ def print_result(result: Mapping[str, Any], console: Console) -> None:
         console.print(modes("The same protocols on tables for python-paillier", small))
     if result["kinds"]:
         console.print(modes("Other models", [dict(run) | {"label": described(run["work"])} for run in result["kinds"]]))
-    console.print("Other libraries, microseconds an element on one thread")
+    console.print("Other libraries, microseconds per element on one thread")
     for row in result["peers"]:
         told = row.get("skipped") or ", ".join(f"{op} {us:.1f}" for op, us in row["microseconds"].items())
         console.print(f"{row['library']:<16} {told}", highlight=False)
@@ -46,7 +46,7 @@ def print_result(result: Mapping[str, Any], console: Console) -> None:
 
 
 def modes(title: str, runs: list[Mapping[str, Any]]) -> Table:
-    """A row a run; columns that no run fills are left out."""
+    """One row per run; columns that no run fills are left out."""
     clear = next((run["cpu_s"] for run in runs if run["mode"] == "clear"), None)
     ran = [cells(run, clear) for run in runs]
     shown = [name for name in ran[0] if name == "mode" or any(row[name] for row in ran)]

@@ -41,7 +41,7 @@ def measure(mode: str, work: Workload, key_bits: int, *, judge: bool) -> dict[st
 
 
 def timed(mode: str, work: Workload, key_bits: int, *, judge: bool) -> dict[str, Any]:
-    """A run of all parties; of what the cost model foretells with the machine's speed, measured before and after."""
+    """A run of all parties; with the machine's speed, measured before and after, for what the cost model predicts."""
     scheme, foretold = SCHEMES[mode](key_bits or 2048), {"clear": 0, "psi": 0, "paillier": key_bits}
     before = Machine.measured(foretold[mode]) if mode in foretold else None
     found = federated(work, scheme, judge=judge and work.kind != "alignment")

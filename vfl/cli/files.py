@@ -1,4 +1,4 @@
-"""The commands that look at one file or folder and send nothing: `vfl job`, `vfl ledger`, `vfl model`."""
+"""The commands that read one file or folder and send nothing: `vfl job`, `vfl ledger`, `vfl model`."""
 
 from __future__ import annotations
 

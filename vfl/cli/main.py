@@ -153,7 +153,7 @@ def run(
 ) -> None:
     """Take part in a job: align, train, score.
 
-    Every party runs this with the same job file; the order of starting does not matter.  A run that was interrupted goes on where it was.
+    Every party runs this with the same job file; the order of starting does not matter.  An interrupted run resumes where it stopped.
     """
     from vfl.job import load_job, load_party
     from vfl.run.train import prepare
@@ -198,7 +198,7 @@ def predict(
 
     Every party that holds a part of it runs this, data parties with their own new tables: the arbiter too, which holds shares of the weights, unless the job revealed
     all weights, or the leaf values of sealed trees; with two or more hosts in any case.  The guest gets the scores.
-    A prediction that was interrupted goes on where it was.
+    An interrupted prediction resumes where it stopped.
     """
     from vfl.job import load_job, load_party
     from vfl.run.predict import predict as predict_party
@@ -263,7 +263,7 @@ def align(
     """Align ids alone: which own rows all parties have in common.
 
     Writes this party's own common rows, in an order that all parties share, and a match-rate report.  With one host no arbiter is needed.
-    An alignment that was interrupted goes on where it was.
+    An interrupted alignment resumes where it stopped.
     """
     from vfl.job import load_agreement, load_party
     from vfl.run.align import align as align_party

@@ -26,7 +26,7 @@ from vfl.run.predict import new_data
 from vfl.storage.files import write_private
 
 COLOUR = {"stable": "green", "watch": "yellow", "shifted": "red", None: "dim"}
-SAYS = {"stable": "as in training", "watch": "look at it", "shifted": "another population: check the model", None: "no row"}
+SAYS = {"stable": "as in training", "watch": "check it", "shifted": "another population: check the model", None: "no row"}
 NUMBERS = ("column", "psi", "mark", "rows", "missing_before", "missing")
 
 

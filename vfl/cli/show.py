@@ -60,7 +60,7 @@ def print_ledger(run: Path, console: Console, messages: bool) -> None:
         say(console, f"[bold red]Do not rely on it[/]: {escape(broken)}\n")
     start, sent = lines[0], [line for line in lines if line.get("type") == "message"]
     end = lines[-1] if "end" in kinds else {}
-    outcome = str(end.get("outcome", "never closed: the run was killed, or is still going on"))
+    outcome = str(end.get("outcome", "never closed: the run was killed, or is still running"))
     facts(
         console,
         {

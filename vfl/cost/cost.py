@@ -157,7 +157,7 @@ def sealed_layout(work: Workload, key_bits: int) -> Layout:
 
 
 def ciphertexts(layout: Layout, trees: int, classes: int) -> int:
-    """Of each row in all, with so many trees a round: as many rounds share plaintexts as fit."""
+    """Ciphertexts per row in all, with this number of trees per round: as many rounds share plaintexts as fit."""
 
     def of(count: int) -> int:
         return sum(replace(layout, together=min(layout.trees, count - first)).planes for first in range(0, count, layout.trees))

@@ -31,7 +31,7 @@ def workload(job: Job, rows: int, columns: int, passes: int | None = None) -> Wo
     if isinstance(model, Regression | Scorecard):
         size["passes"] = model.max_iter if isinstance(model.max_iter, int) else passes or PASSES
     if isinstance(model, Regression) and model.stops:
-        size["passes"] += size["passes"] // model.n_iter_no_change  # a look at the loss is a pass without its gradients
+        size["passes"] += size["passes"] // model.n_iter_no_change  # an evaluation of the loss is an iteration without its gradients
     match model:
         case BoostedTrees():
             trees = (model.n_estimators - model.guest_only_trees) * model.num_class
@@ -105,11 +105,11 @@ def _caveats(job: Job, rows: int) -> list[str]:
     """What the formula does not know of a job."""
     model, found = job.model, list[str]()
     if any(_batches(one, rows) > 1 for one in job.candidates):
-        found.append("whole passes; of mini-batches it foretells too much where they are small")
+        found.append("iterations over all rows; for small mini-batches it predicts too much")
     if job.preprocess is not None and (job.preprocess.encode in ("onehot", "quantile") or job.preprocess.add_indicator):
         found.append("columns as they come: [preprocess] makes more of them, which takes longer")
     if model.kind == "boosted-trees" and model.num_class > 1 and model.membership == "open":
-        found.append("each class by itself; where classes share ciphertexts it foretells too much")
+        found.append("each class by itself; where classes share ciphertexts it predicts too much")
     if model.kind == "boosted-trees" and model.colsample_bytree < 1 and model.membership == "sealed":
         found.append("trees that share ciphertexts; with colsample_bytree they do not, which takes longer")
     if model.kind == "boosted-trees" and model.continue_from is not None:
@@ -120,7 +120,7 @@ def _caveats(job: Job, rows: int) -> list[str]:
 def told(job: Job, table: tuple[int, int] | None, passes: int | None = None) -> str:
     """The estimate in words, with its error.
 
-    table: rows and columns of this party's; None at the arbiter, who is told of one that it can scale.  passes: those planned by this party's labels, if it can tell.
+    table: rows and columns of this party's; None at the arbiter, which gets the estimate for a table that it can scale.  passes: those planned by this party's labels, if it can tell.
     """
     rows, columns = table or (ROWS, COLUMNS)
     given = f"for every {ROWS:,} common rows, if each data party has {COLUMNS} columns and such a machine"
@@ -152,4 +152,4 @@ def _listed(found: Mapping[Network, float]) -> str:
 def _error(work: Workload) -> str:
     wrong = cost.fitted()["errors"][cost.variant(work)]
     jobs = f"{wrong['jobs']} {'job' if wrong['jobs'] == 1 else 'jobs'}"
-    return f"CPU seconds of {jobs} that the formula was not fitted on were foretold within {wrong['worst']:.0%}"
+    return f"CPU seconds of {jobs} that the formula was not fitted on were predicted within {wrong['worst']:.0%}"

@@ -76,7 +76,7 @@ def keys_of(
 
 
 def canonical_ids(frame: pd.DataFrame, party: str, keys: Sequence[str], normalise: Mapping[str, str], *, nulls: bool = False) -> Ids:
-    """One canonical id a row: every key column's normalised text in UTF-8, each after its length in 4 bytes (big-endian).
+    """One canonical id per row: every key column's normalised text in UTF-8, each after its length in 4 bytes (big-endian).
 
     Whole numbers are written without a decimal point, also where the column is of floats or decimals.  nulls: a row with
     an empty value has an empty id; otherwise that is an error.
@@ -165,14 +165,14 @@ def _texts(column: pd.Series, party: str, key: str, how: Normaliser, nulls: bool
     """The normalised UTF-8 texts of one key column; with `nulls`, empty where the value is."""
     null = column.isna().to_numpy(np.bool_)
     if null.any() and not nulls:
-        raise bad_ids(party, [key], f"is empty in {say_rows(np.flatnonzero(null) + 1)}", "Give each row an id, or remove it")
+        raise bad_ids(party, [key], f"is empty in {say_rows(np.flatnonzero(null) + 1)}", "Give an id to each row, or remove the row")
     present = column[~null] if null.any() else column
     texts = Ids.joined(_normalised(present, np.flatnonzero(~null) + 1, party, key, how, nulls))
     return _spread(texts, ~null) if null.any() else texts
 
 
 def _normalised(column: pd.Series, numbers: Rows, party: str, key: str, how: Normaliser, nulls: bool) -> Iterator[list[bytes]]:
-    """Chunks of normalised texts; what is wrong is told after the last, for all rows at once.  numbers: the rows' numbers, for messages."""
+    """Chunks of normalised texts; errors are reported after the last chunk, for all rows at once.  numbers: the rows' numbers, for messages."""
     wrong: dict[tuple[str, str], list[int]] = {}
 
     def note(what: str, remedy: str, rows: list[int]) -> None:
@@ -196,7 +196,7 @@ def _normalised(column: pd.Series, numbers: Rows, party: str, key: str, how: Nor
             bad = [row for row, t in enumerate(texts) if not t]
             blank = {row for row in bad if not values[row].strip()}
             if not nulls:
-                note("is empty in {rows}", "Give each row an id, or remove it", sorted(blank))
+                note("is empty in {rows}", "Give an id to each row, or remove the row", sorted(blank))
             note(how.invalid + " in {rows}", how.remedy, [row for row in bad if row not in blank])
         yield [t or b"" for t in texts]
         done += len(values)

@@ -10,7 +10,7 @@ A job names one for each key column:
     date:FORM     that, and the form, such as date:%d/%m/%Y; several are separated by |
     e164:GB       a telephone number, read as in that country unless it starts with + or 00; an extension is left out
 
-A text that a normaliser cannot read is an error of the table, never a guess: day-first and month-first dates look alike.
+A text that a normaliser cannot read is an error of the table, never a guess: day-first and month-first dates cannot be distinguished.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def normaliser(name: str) -> Normaliser:
     if name == "text":
         return Normaliser(name, _texts)
     if name == "digits":
-        return Normaliser(name, _digits, "has no digit", "Give each row an id, or remove it")
+        return Normaliser(name, _digits, "has no digit", "Give an id to each row, or remove the row")
     if name == "exact":
         return Normaliser(name, _exact)
     if name == "email":

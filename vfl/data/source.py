@@ -52,7 +52,7 @@ def read_source(
 
 
 def read_rows(source: str | Path, keys: Sequence[str], rows: NDArray[np.bool_]) -> pd.DataFrame:
-    """Those rows of a large file that `rows` marks, in the file's order and without holding the others; raises DataError if it has other rows by now."""
+    """Those rows of a large file that `rows` selects, in the file's order and without holding the others; raises DataError if it has other rows by now."""
     path = Path(source)
     if path.suffix.lower() != ".csv":
         frame = read_source(path, keys=keys)

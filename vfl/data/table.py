@@ -131,7 +131,7 @@ class Table:
 
     @property
     def names(self) -> Iterator[bytes]:
-        """Of each row the id under the first key that it has a value for: the same, by whichever key a partner matches it."""
+        """The id of each row under the first key for which it has a value: the same id, whichever key matches it."""
         if self.named is not None:
             return iter(self.named)
         return (next(filter(None, row), b"") for row in zip(*self.keys, strict=True))

@@ -41,7 +41,7 @@ def breast_clinics(seed: int = 7) -> Demo:
     The table holds ten measures of a cell nucleus, each as mean, standard error and worst value.  The clinic has the
     diagnosis (1 = malignant, 37 %) and all ten means, the laboratory the twenty others; each knows 87 % of the
     patients, so about three quarters are common.  This is the table's own seam: no column was taken from the clinic to
-    make it look weak.  scikit-learn's logistic regression (C = 1, 4-fold cross-validation on all 569, 8 repeats) gives
+    make it weaker.  scikit-learn's logistic regression (C = 1, 4-fold cross-validation on all 569, 8 repeats) gives
     the clinic alone AUC .984, KS .870, log-loss .150, and both together AUC .995, KS .955, log-loss .075.  The AUC has
     little room left; the log-loss, which halves, and the KS show what the partner adds.  On held-out quarters of the
     common patients (60 draws) the joint model has the better KS in 98 %, log-loss and AUC in 95 % of the draws.

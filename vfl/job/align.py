@@ -49,7 +49,7 @@ class Align(Section):
         default=100,
         ge=1,
         le=2**31,
-        description="the least number of common rows to go on with, 1 or more (default 100)",
+        description="the minimum number of common rows, 1 or more (default 100)",
     )
     cardinality_only: bool = Field(
         default=False, exclude_if=lambda only: not only, description="true to open the size alone, false (default) to align rows"

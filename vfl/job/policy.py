@@ -74,7 +74,7 @@ class Policy(Section):
         default=50,
         ge=1,
         le=MOST,
-        description="how many training rows there are for each number computed from labels that hosts are told, 1 or more (default 50)",
+        description="the minimum number of training rows for each number computed from labels that hosts learn, 1 or more (default 50)",
     )
     score_vectors: int | None = Field(
         default=None,

@@ -70,7 +70,7 @@ _SPELT: dict[str, dict[str, str]] = {
         "n_estimators": "Rounds of one tree.",
         "max_depth": "Levels of splits.",
         "learning_rate": "How far a tree moves the score.",
-        "max_bin": "Bins a column.",
+        "max_bin": "Bins per column.",
         "min_bin_rows": "No bin of a host has fewer rows.",
     },
     "scorecard": {
@@ -200,7 +200,7 @@ BUDGETS: dict[str, tuple[tuple[Role, ...], str]] = {
     "models_per_label": (("guest",), "How many models of the same labels this party trains with each other party."),
     "rows_per_label_number": (
         ("guest",),
-        "Training rows for each number computed from labels that hosts are told: weights, fine bins of scorecards.",
+        "Training rows for each number computed from labels that hosts learn: weights, fine bins of scorecards.",
     ),
     "scores_per_row": (("host",), "How often a model scores the same row per month."),
     "score_vectors": (

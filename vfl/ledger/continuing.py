@@ -1,4 +1,4 @@
-"""Goes on in the ledger of a run that was interrupted."""
+"""Continues the ledger of an interrupted run."""
 
 from __future__ import annotations
 

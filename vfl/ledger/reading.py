@@ -58,7 +58,7 @@ def _whole(line: Line) -> bool:
 def _broken(path: str | Path, number: int, what: str) -> LedgerBroken:
     return LedgerBroken(
         f"the ledger {path}: line {number} {what}",
-        remedy=("It is not what the run wrote: do not rely on it, look for an unchanged copy, and ask who could write the file"),
+        remedy=("It is not what the run wrote: do not rely on it, find an unchanged copy, and ask who could write the file"),
     )
 
 

@@ -81,7 +81,7 @@ def _check_signed(signer: _Book, holder: _Book) -> bytes | None:
         return None
     statement = signed.statement
     if not signed.holds or (statement["party"], statement["peer"]) != (signer.party, holder.party):
-        raise LedgerBroken(f"{beside}: {signer.party}'s signature does not hold", remedy="It was edited: look for an unchanged copy")
+        raise LedgerBroken(f"{beside}: {signer.party}'s signature does not hold", remedy="It was edited: find an unchanged copy")
     if statement["job_digest"] != holder.chain.start.get("job_digest"):
         raise LedgerBroken(
             f"{beside}: {signer.party}'s signature is of another job", remedy="Name the folders of the same run at two parties"

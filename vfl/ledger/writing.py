@@ -5,7 +5,7 @@ Each line is a JSON object that holds the SHA-256 of the line before, so that no
 the last line holds the totals and the party's signature, so that none can be cut off or written anew by somebody
 else.  A line is on its way to the disk before its message is to the wire.
 
-A run that goes on after an interruption goes on in its ledger (vfl/ledger/continuing.py).  What it sends or receives again must
+A run that resumes after an interruption continues its ledger (vfl/ledger/continuing.py).  What it sends or receives again must
 be what stands there under the same number, and is not written twice.
 """
 
@@ -128,7 +128,7 @@ class LedgerWriter:
                 if known != digest:
                     raise LocalProtocolError(
                         f"message {seq} to {peer} is not the one that was sent before the interruption",
-                        remedy="Start all parties anew with --fresh, and report this: table and program should decide every message",
+                        remedy="Start all parties again with --fresh, and report this: table and program should determine every message",
                         party=peer,
                     )
                 return
@@ -158,7 +158,7 @@ class LedgerWriter:
                 if known != digest:
                     raise RemoteProtocolError(
                         f"{peer} sent another message {seq} than before the interruption",
-                        remedy=f"Ask {peer} what changed there; if nothing may go on, start all parties anew with --fresh",
+                        remedy=f"Ask {peer} what changed there; if the run may not resume, start all parties again with --fresh",
                         party=peer,
                     )
                 return

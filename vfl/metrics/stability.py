@@ -1,7 +1,7 @@
 """Whether two samples are alike: bins fitted on one, counts of the other, and the population stability index (PSI) of both.
 
 PSI = sum over the bins of (a - e) ln(a / e), with the shares e of the first sample and a of the second; an empty bin counts as half a row.
-The customary marks of scorecard practice: below 0.1 stable, from 0.25 shifted, between them worth a look.
+The usual limits of scorecard practice: below 0.1 stable, from 0.25 shifted, between them to be checked.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Regression(Parameters):
     arbiter then learn the order of magnitude; nearly separable or collinear columns can need more (docs/protocols/glm.md).
     tol: training ends where the mean loss of the training rows with the penalty, which the arbiter then learns every n_iter_no_change passes, has not improved by
     tol (None: never).  Of numbers it is half the mean squared error in variances of the label.  early_stopping: the same with the mean loss of
-    validation_fraction of the rows, which are not trained on; the weights are then the best that were looked at (tol: 1e-4 where none is given).
+    validation_fraction of the rows, which are not trained on; the weights are then the best that were evaluated (tol: 1e-4 if none is given).
     solver: "preconditioned", steps over all rows, which reaches the optimum; or "sgd", mini-batches with momentum in another order each pass, which comes near it:
     for tables whose ciphertexts do not fit into memory, and where a pass is dear.  Its parameters, which the other solver does not take:
     batch_size: the most rows of a batch, at least 32; "auto": an eighth of the rows' power of two, at most 8192.  A run in which one batch holds all rows is refused.

@@ -55,7 +55,7 @@ class Evaluation:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """A row a measure, a column a model; of a run with several parts of the split, columns (part, model).  Empty at a host."""
+        """One row per measure, one column per model; for a run with several parts of the split, columns (part, model).  Empty at a host."""
         found = self.result.get("metrics") or {}
         if set(found) <= {"test"}:
             return pd.DataFrame(found.get("test") or {})
@@ -107,7 +107,7 @@ def evaluate(
     """Measures a joint model, and how sure its advantage over the guest's own model is (a paired bootstrap, drawn by `seed`).
 
     y (n,): what happened.  joint, guest_alone (n,): of a "binary" outcome the probability of the larger of y's two values; of "multiclass" a frame with a
-    column a class (`predict_proba`); of "numeric" and "count" the mean.  Rows are matched by position; pandas objects must have the same index.  Rows that
+    column per class (`predict_proba`); for "numeric" and "count" the mean.  Rows are matched by position; pandas objects must have the same index.  Rows that
     `joint` does not score (missing: not all parties know them) are left out of both.
     Raises ConfigError: outcome not known; DataError: lengths or indices differ, labels that do not fit, no row with a prediction.
     """

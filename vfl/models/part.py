@@ -147,7 +147,7 @@ class GlmPart:
 
     @property
     def coef(self) -> pd.Series | pd.DataFrame:
-        """Coefficients on the standardised scale, by column; one-vs-rest, a frame with one column a class (by position, where the classes are not known).
+        """Coefficients on the standardised scale, by column; one-vs-rest, a frame with one column per class (by position, where the classes are not known).
 
         Raises ModelError where they stay shared."""
         return self._by_column(self.weights, "coef")

@@ -62,7 +62,7 @@ def encryption(counting: CountingTap, told: Mapping[str, Any]) -> dict[str, Any]
     """What encryption was made of at this party: `products` modulo n^2 (counted), `product_s` (measured now, on one core), `cpu_s` (the two multiplied), and how many
     `ciphertext_bytes` it sent, which are left out of a run that was resumed: products are those since then.  Empty where it computed under no key.
 
-    told: of the run, its disclosure and whether it was resumed.
+    `told`: the run's disclosure, and whether the run was resumed.
     """
     products = counting.products
     if not products:

@@ -80,16 +80,16 @@ class BoostedTrees(Section):
     learning_rate: float = Field(
         default=0.3, gt=0, le=1, description="a number above 0, at most 1 (default 0.3): how far a tree moves the score"
     )
-    max_bin: int = Field(default=32, ge=2, le=256, description="bins a column, a whole number from 2 to 256 (default 32)")
+    max_bin: int = Field(default=32, ge=2, le=256, description="bins per column, a whole number from 2 to 256 (default 32)")
     reg_lambda: float = Field(default=1.0, ge=0, description="a number of at least 0 (default 1.0): the L2 penalty of leaf values")
     reg_alpha: float = Field(default=0.0, ge=0, description="a number of at least 0 (default 0): the L1 penalty of leaf values")
     gamma: float = Field(default=0.0, ge=0, description="a number of at least 0 (default 0): the least gain of a split")
     min_child_weight: float = Field(default=1.0, ge=0, description="a number of at least 0 (default 1.0): the least sum of h in a child")
     subsample: float = Field(
-        default=1.0, gt=0, le=1, description="a number above 0, at most 1 (default 1): the part of the rows a round uses"
+        default=1.0, gt=0, le=1, description="a number above 0, at most 1 (default 1): the part of the rows that a round uses"
     )
     colsample_bytree: float = Field(
-        default=1.0, gt=0, le=1, description="a number above 0, at most 1 (default 1): the part of the columns a round uses"
+        default=1.0, gt=0, le=1, description="a number above 0, at most 1 (default 1): the part of the columns that a round uses"
     )
     top_rate: float = Field(
         default=0.0,
@@ -129,7 +129,7 @@ class BoostedTrees(Section):
         default=0.0,
         ge=0,
         lt=1,
-        description="a number above 0 and below 1 with early_stopping_rounds, and 0 (default) without: the part of the training rows it looks at",
+        description="a number above 0 and below 1 with early_stopping_rounds, and 0 (default) without: the part of the training rows on which the loss is evaluated",
     )
     base_score: float | None = Field(
         default=None, exclude_if=lambda score: score is None, description="a number: the mean prediction before the first tree"

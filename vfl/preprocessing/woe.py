@@ -88,7 +88,7 @@ class WoeColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return names
 
     def table(self) -> list[dict[str, Any]]:
-        """One row a bin: bin, rows, events, event_rate, woe, iv."""
+        """One row per bin: bin, rows, events, event_rate, woe, iv."""
         rows, events = np.array(self.rows), np.array(self.events)
         columns = (self.labels(), self.rows, self.events, (events / rows).tolist(), self.woe.tolist(), iv_terms(rows, events).tolist())
         names = ("bin", "rows", "events", "event_rate", "woe", "iv")

@@ -128,7 +128,7 @@ def _moved(stability: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def as_plain(value: Any) -> Any:
-    """Plain JSON values of whatever a run collects; what is not a finite number becomes null."""
+    """Plain JSON values of everything that a run collects; what is not a finite number becomes null."""
     if isinstance(value, Mapping):
         return {str(k): as_plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -24,7 +24,7 @@ SCORES = {
 
 
 def searching(result: Mapping[str, Any]) -> dict[str, Any]:
-    """A line a candidate; empty where nothing was searched."""
+    """One line per candidate; empty where nothing was searched."""
     found = result.get("search") or {}
     if not found:
         return {}
@@ -51,7 +51,7 @@ def searching(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def disclosed(found: Mapping[str, Any]) -> str:
-    """What all of that told whom, in a sentence."""
+    """Who learnt what from the search, in one sentence."""
     n, folds = len(found["candidates"]), found["trainings"] - 1
     if found["models_told"] > 1:
         return (

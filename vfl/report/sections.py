@@ -181,7 +181,7 @@ def _evaluated(result: Result, first: str, names: Mapping[str, str]) -> list[dic
 def _figures(
     series: Mapping[str, Any], metrics: Mapping[str, Any], names: Mapping[str, str], outcome: str
 ) -> list[tuple[str, str, Markup]]:
-    """(title, what to look for, drawing)."""
+    """(title, how to read it, drawing)."""
     if outcome == "binary":
         drawn = [
             (
@@ -191,7 +191,7 @@ def _figures(
             ),
             (
                 "KS curve",
-                "Events and non-events found while going down the score. The wider the gap, the better they are told apart.",
+                "Events and non-events found while going down the score. The wider the gap, the better they are separated.",
                 plots.ks(series, names),
             ),
             (
@@ -207,7 +207,7 @@ def _figures(
             ),
             (
                 "Score distribution",
-                "Each class as 100 %. The less the two overlap, the better they are told apart.",
+                "Each class as 100 %. The less the two overlap, the better they are separated.",
                 plots.scores(series, names),
             ),
         ]
@@ -254,7 +254,7 @@ def _later_score_only(stability: Mapping[str, Any]) -> bool:
 
 
 def _lines_moved(stability: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The score first, then the columns, the most moved first; `bar` runs to twice the mark of a shift."""
+    """The score first, then the columns, the most moved first; `bar` runs to twice the limit of a shift."""
     columns = sorted(stability.get("columns") or [], key=lambda line: -(line["psi"] or 0.0))
     lines = [*([stability["score"]] if stability.get("score") else []), *columns]
     colour = {"stable": "rest", "watch": "alone", "shifted": "bad"}

@@ -116,7 +116,7 @@ def _phases(result: Mapping[str, Any], console: Console) -> None:
     phases = result.get("phases") or []
     if not phases:
         return
-    table = _table("Cost" + (", since the run went on" if result.get("resumed") else ""), "phase", "time", "sent", "received")
+    table = _table("Cost" + (", since the run resumed" if result.get("resumed") else ""), "phase", "time", "sent", "received")
     total = {key: sum(p[key] for p in phases) for key in ("seconds", "bytes_sent", "bytes_received")}
     for phase in [*phases, {"name": "in all"} | total] if len(phases) > 1 else phases:
         numbers = duration(phase["seconds"]), size(phase["bytes_sent"]), size(phase["bytes_received"])

@@ -105,7 +105,7 @@ def align(
     fresh: bool = False,
     taps: Sequence[Tap] = (),
 ) -> tuple[Path, MatchReport | None]:
-    """Takes part in the alignment, or goes on where an interrupted one was; returns the run's folder and, at a data party, the report.
+    """Takes part in the alignment, or resumes an interrupted one; returns the run's folder and, at a data party, the report.
 
     fresh, seed, taps: as of `vfl.run.train.run`.  Raises any VFLError, after telling the peers its code.
     """

@@ -193,7 +193,7 @@ def predict(
     fresh: bool = False,
     taps: Sequence[Tap] = (),
 ) -> tuple[Path, Path | None, int]:
-    """Takes part in a prediction, or goes on where an interrupted one was: (the run's folder, the guest's file of scores, rows scored).
+    """Takes part in a prediction, or resumes an interrupted one: (the run's folder, the guest's file of scores, rows scored).
 
     fresh, seed, taps and what is raised: as of `vfl.run.train.run`.
     """
@@ -266,7 +266,7 @@ def same_model(session: Session, model_id: bytes, *, arbiter: bool) -> None:
 def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
     """scores.csv: the key columns as they came, and `score` (of several classes `score_CLASS` for each), empty where not all parties know the id.
 
-    One line a row, in the table's order.
+    One line per row, in the table's order.
     """
     assert scoring.ids is not None
     assert scoring.part is not None

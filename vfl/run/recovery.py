@@ -1,9 +1,9 @@
 """A run that survives the death of any of its parties: `vfl run`, `vfl align` and `vfl predict` are loops of attempts, and a restarted process is one more.
 
-each attempt:  connect -> agree on run and mark (protocols/recovery/resume.py) -> run counted -> ledger goes on -> role function from that mark -> results on the disk
+each attempt:  connect -> agree on run and checkpoint (protocols/recovery/resume.py) -> run counted -> ledger continued -> role function from there -> results on disk
                -> all parties say so -> results kept -> all parties say so -> store removed
 
-When a peer is gone, this party says which, and waits for it as long as its party file allows; if it stops itself, the same command goes on from the last mark.
+When a peer is gone, this party says which, and waits for it as long as its party file allows; if it stops itself, the same command resumes from the last checkpoint.
 What ends a run for good (a table that is refused, a wrong message, a forbidden one) gives it up: the next command begins a new run.
 """
 
@@ -54,7 +54,7 @@ from vfl.version import __version__
 
 log = logging.getLogger("vfl.run.recovery")
 LEDGER = "ledger.jsonl"
-AFTERWARDS = 20.0  # seconds for which a party whose run is over looks whether others need it
+AFTERWARDS = 20.0  # seconds for which a party whose run is over waits for others that need it
 GONE = (PeerClosed.code, PeerTimeout.code)
 Json = dict[str, Any]
 
@@ -66,7 +66,7 @@ class Taken:
     folder: Path
     result: Json
     counting: CountingTap
-    resumed: bool  # this process went on where another one was interrupted
+    resumed: bool  # this process resumed where another one was interrupted
 
     @property
     def told(self) -> Json:
@@ -107,7 +107,7 @@ def take_part(
             break
         except VFLError as error:
             if is_gone(error) and (timeout := patience.left(run.standing)) > 0:
-                log.warning("%s; waiting up to %.0f s for it. The same command lets it go on", error.what, timeout)
+                log.warning("%s; waiting up to %.0f s for it. The same command resumes the run", error.what, timeout)
                 continue
             if run.kept and isinstance(error, TransportError | PeerAborted):
                 log.warning("this run is over and its results are here, but %s; ask there whether it has its results too", error.what)
@@ -163,7 +163,7 @@ class Run:
         while self.store is not None and fresh:
             self.store.remove()
             self.store = unfinished(directory, purpose, job.name, job.digest)
-        self.resumed = self.store is not None  # this process goes on where another one was
+        self.resumed = self.store is not None  # this process resumes where another one stopped
         if self.store is None:
             self._budget.check(peers)
             new_folder(directory, f".{ready.job.name}").rmdir()  # results can be written
@@ -171,8 +171,8 @@ class Run:
             self._check(self.store)
 
     def _check(self, store: RunStore) -> None:
-        """Raises DataError, ConfigError or LedgerBroken unless the store's run can go on here."""
-        name, remedy = self.ready.party.name, f"let every party begin anew with vfl {self.purpose} --fresh"
+        """Raises DataError, ConfigError or LedgerBroken unless the store's run can resume here."""
+        name, remedy = self.ready.party.name, f"let every party start again with vfl {self.purpose} --fresh"
         if store.facts.input != self.ready.input_digest():
             store.close()
             raise DataError(
@@ -184,7 +184,7 @@ class Run:
             store.close()
             raise ConfigError(
                 f"{name}: the run in {store.folder} was begun by version {store.facts.version} of this engine, which is {__version__} now",
-                remedy=f"Go on with that version, or {remedy}",
+                remedy=f"Use that version, or {remedy}",
                 party=name,
             )
 
@@ -222,13 +222,13 @@ class Run:
 
     @property
     def standing(self) -> tuple[bytes, list[Position]]:
-        """The run that this party has begun, if any, and where it can go on."""
+        """The run that this party has begun, if any, and where it can resume."""
         return (b"", []) if self.store is None else (self.store.facts.id, self.store.marks)
 
     def agree(self, wires: Mapping[str, Wire], *taps: Tap) -> tuple[Position, list[tuple[str, str, type[Message], bytes]]]:
-        """Agrees with all peers on the run and the mark to go on from, and begins a new run if there is none; also returns what was said, for the ledger.
+        """Agrees with all peers on the run and the checkpoint to resume from, and begins a new run if there is none; also returns the messages, for the ledger.
 
-        The run is counted when every party has it on its disk: from there on, whoever dies, it is this run that goes on.
+        The run is counted when every party has it on its disk: from then on, whichever party dies, this run is the one that resumes.
         """
         said = Said()
         channels, _ = open_channels(self.ready, wires, said, *taps)
@@ -300,7 +300,7 @@ class Run:
         self.opened.remove()
 
     def leave(self) -> None:
-        """This process ends; the same command goes on."""
+        """This process ends; the same command resumes."""
         if self.store is not None:
             self.store.close()
 
@@ -312,7 +312,7 @@ class Run:
             self.store.remove()
             shutil.rmtree(self.folder / DRAFT, ignore_errors=True)
         else:
-            error.remedy += f". The run is kept in {self.folder}: when every party gives its command again, it goes on where it was"
+            error.remedy += f". The run is kept in {self.folder}: when every party gives its command again, it resumes where it stopped"
             self.store.close()
 
 

@@ -1,6 +1,6 @@
 """What every run between institutions needs, whatever it computes: a folder, mutual TLS to every peer, channels behind this party's policy.
 
-How they make a run that goes on after an interruption: vfl/run/recovery.py.
+How they make a run that resumes after an interruption: vfl/run/recovery.py.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Meeting:
 def connected(
     ready: Ready[Any], peers: Sequence[str], recorder: Recorder, *, session_digest: bytes, connect_timeout: float
 ) -> Iterator[Mapping[str, Wire]]:
-    """Mutual TLS to every peer; what is raised inside is told to all of them by its code."""
+    """Mutual TLS to every peer; all of them receive the code of an error that is raised inside."""
     job, party = ready.job, ready.party
     network = TlsNetwork(
         party.name,

@@ -173,7 +173,7 @@ def run(
     fresh: bool = False,
     taps: Sequence[Tap] = (),
 ) -> Path:
-    """Takes part in the job, or goes on where an interrupted run of it was; returns the run's folder.  Raises any VFLError, after telling the peers its code.
+    """Takes part in the job, or resumes an interrupted run of it; returns the run's folder.  Raises any VFLError, after telling the peers its code.
 
     fresh: gives an interrupted run up.  seed: 32 secret bytes that decide all of this party's randomness, taps: see every message (tests and `vfl chaos`
     only: no file, option or variable sets them).

@@ -21,7 +21,7 @@ STOPPED = 130
 
 
 class Stopped(Exception):
-    """The user, or the system, asked this process to stop; `code` is what the peers and the ledger are told."""
+    """The user, or the system, asked this process to stop; the peers and the ledger receive `code`."""
 
     code = "stopped"
 
@@ -56,7 +56,7 @@ def ended(command: Callable[[], object]) -> int:
     except VFLError as error:
         line, code = str(error), error.exit_code
     except (Stopped, KeyboardInterrupt):
-        line, code = "stopped on request; the other parties were told", STOPPED
+        line, code = "stopped on request; the other parties were informed", STOPPED
     except Exception as error:
         line, code = describe(error), 1
     else:
@@ -67,7 +67,7 @@ def ended(command: Callable[[], object]) -> int:
 
 @contextlib.contextmanager
 def stoppable(console: Console) -> Iterator[None]:
-    """Inside, Ctrl-C and a polite kill become `Stopped`, so that the peers are told; the engine's warnings go to `console`."""
+    """Inside, Ctrl-C and SIGTERM become `Stopped`, so that the peers are informed; the engine's warnings go to `console`."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

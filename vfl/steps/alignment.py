@@ -1,4 +1,4 @@
-"""The alignment alone, one function a role: which rows all parties have in common, or how many."""
+"""The alignment by itself, one function per role: which rows all parties have in common, or how many."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from protocols.session import Session
 
 @dataclass(frozen=True)
 class AlignmentPlan:
-    """What the parties agreed on, beyond who they are; scratch: where this party keeps 16 bytes a row of each list."""
+    """What the parties agreed on, beyond who they are; scratch: where this party keeps 16 bytes per row of each list."""
 
     min_intersection: int = 1
     keys: int = 1

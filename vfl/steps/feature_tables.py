@@ -20,7 +20,7 @@ def strength(iv: float) -> str:
 
 
 def iv_table(woe: Woe | None, dropped: Mapping[str, str]) -> list[dict[str, Any]]:
-    """One row a column, by falling IV: column, iv, strength, bins, dropped (null, or the reason); a column that was dropped and never binned has no IV."""
+    """One row per column, by falling IV: column, iv, strength, bins, dropped (null, or the reason); a column that was dropped and never binned has no IV."""
     columns = woe.columns if woe is not None else ()
     lines: list[dict[str, Any]] = [
         {"column": c.name, "iv": c.iv, "strength": strength(c.iv), "bins": len(c.rows), "dropped": dropped.get(c.name)} for c in columns
@@ -31,7 +31,7 @@ def iv_table(woe: Woe | None, dropped: Mapping[str, str]) -> list[dict[str, Any]
 
 
 def woe_table(woe: Woe | None) -> list[dict[str, Any]]:
-    """One row a bin: column, bin, rows, events, event_rate, woe, iv."""
+    """One row per bin: column, bin, rows, events, event_rate, woe, iv."""
     return [{"column": c.name, **row} for c in (woe.columns if woe is not None else ()) for row in c.table()]
 
 

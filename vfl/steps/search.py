@@ -122,7 +122,7 @@ def folding(session: Session, search: Search[J]) -> Iterator[Iterator[tuple[int,
 
 @dataclass(frozen=True)
 class Part(Observer):
-    """The steps of one fold, told as a part of the phase "search"."""
+    """The steps of one fold, reported as a part of the phase "search"."""
 
     watch: Observer
     done: int

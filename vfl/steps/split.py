@@ -17,7 +17,7 @@ Rows = NDArray[np.bool_]
 def by_part(scores: Scores | None, held_out: Rows) -> tuple[Scores | None, Scores | None]:
     """Scores of held-out and of training rows, in the order of the rows; None for a part without.
 
-    scores: of the held-out rows alone, or of all rows (held_out (n,) marks a part of them, never all).
+    scores: of the held-out rows alone, or of all rows (held_out (n,) selects a part of them, never all).
     """
     if scores is None or len(scores) == held_out.sum():
         return scores, None
@@ -27,7 +27,7 @@ def by_part(scores: Scores | None, held_out: Rows) -> tuple[Scores | None, Score
 def hold_out(session: Session, aligned: Table, test: float, seed: int, out_of_time: str, least: int) -> tuple[Rows, Rows]:
     """(n,) the rows that nothing is fitted on, and (n,) which of these are out of time: on or after this day (ISO 8601; "" for no such part).
 
-    The others are held out by a draw that all parties make alike.  The guest has dates, and tells the hosts one bit a row (protocols/alignment/out_of_time.py).
+    The others are held out by a draw that all parties make alike.  The guest has dates, and tells the hosts one bit per row (protocols/alignment/out_of_time.py).
     Raises DataError where no row is left to train on, or, out of time, no row or fewer than the `least` that all parties agreed to.
     """
     drawn, is_guest = split_rows(aligned.ids, test, seed), session.me == session.roles.guest

@@ -1,8 +1,8 @@
-"""What a party keeps of a run until it is over, so that it can go on after a kill: `run.sqlite` in the run's folder (mode 0600).
+"""What a party stores of a run until it is over, so that the run can resume after a kill: `run.sqlite` in the run's folder (mode 0600).
 
-It holds the run's name, the party's run seed, which job and table they belong to, the marks of protocols/recovery/checkpoint.py and the messages that were heard
+It holds the run's name, the party's run seed, which job and table they belong to, the checkpoints of protocols/recovery/checkpoint.py and the messages that were received
 before a stage began, among them the keys that sealed trees share with one other party.  No label, feature, id or other key; but the run seed
-and the shares of weights are secrets of this party.  Each change is on the disk before the run goes on, or has not happened (SQLite's transactions).  The file is removed when every party keeps its result.
+and the shares of weights are secrets of this party.  Each change is on disk before the run continues, or has not happened (SQLite's transactions).  The file is removed when every party keeps its result.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CREATE TABLE marks (stage INTEGER, item INTEGER, last INTEGER, messages INTEGER,
 CREATE TABLE heard (stage INTEGER, peer TEXT, number INTEGER, message BLOB, PRIMARY KEY (stage, peer, number));
 """
 
-# all but the last mark of each stage and the parts of lists, and the marks after the last two counts of messages (a step without messages repeats nothing)
+# all but the last checkpoint of each stage and the parts of lists, and the checkpoints after the last two counts of messages (a step without messages repeats nothing)
 FORGET = """
 DELETE FROM marks WHERE NOT last
 AND messages NOT IN (SELECT DISTINCT messages FROM marks WHERE stage < ? ORDER BY messages DESC LIMIT 2)
@@ -58,7 +58,7 @@ class RunStore:
     def __init__(self, folder: Path, facts: RunFacts | None = None) -> None:
         """facts: of a new run, whose store is made; otherwise it must be there."""
         self.folder, self._path = folder, folder / FILE
-        self.before: Callable[[], str] = lambda: ""  # what must be on the disk before a mark is: the ledger, of which it returns the head
+        self.before: Callable[[], str] = lambda: ""  # what must be on disk before a checkpoint is: the ledger, whose head it returns
         with self._checked(), contextlib.ExitStack() as undo:
             if facts is not None:
                 self._make(facts)
@@ -128,12 +128,12 @@ class RunStore:
 
     @property
     def marks(self) -> list[Position]:
-        """Where this party can go on."""
+        """Where this party can resume."""
         with self._checked():
             return [Position(*row) for row in self._db.execute("SELECT stage, item FROM marks ORDER BY stage, item")]
 
     def repeats(self, position: Position) -> int:
-        """How many steps with messages this party has done after `position`, and does again if it goes on from there."""
+        """How many steps with messages this party has done after `position`, and repeats if it resumes from there."""
         query = "SELECT count(DISTINCT messages) FROM marks WHERE messages > coalesce((SELECT messages FROM marks WHERE stage = ? AND item = ?), 0)"
         with self._checked():
             (count,) = self._db.execute(query, position).fetchone()
@@ -162,7 +162,7 @@ class RunStore:
         with self._checked():
             rows = self._db.execute(query, tuple(values)).fetchall()
             if len(rows) != 1:
-                raise sqlite3.DatabaseError("a mark is missing")
+                raise sqlite3.DatabaseError("a checkpoint is missing")
             stage, item, last, _, draws, counts, packed = rows[0]
             try:
                 arrays: Arrays = load(packed)
@@ -170,7 +170,7 @@ class RunStore:
                     p: Count(sent, received, *map(bytes.fromhex, hashes)) for p, (sent, received, *hashes) in json.loads(counts).items()
                 }
             except (SafetensorError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
-                raise sqlite3.DatabaseError("a mark is damaged") from None
+                raise sqlite3.DatabaseError("a checkpoint is damaged") from None
         return Mark(Position(stage, item), draws, peers, arrays, bool(last))
 
     @contextlib.contextmanager
@@ -192,7 +192,7 @@ class RunStore:
         except (sqlite3.Error, OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
             if "locked" in str(why):
-                remedy = "Another process runs this job for this party: let it go on, or stop it first"
+                remedy = "Another process runs this job for this party: let it finish, or stop it first"
             else:
                 remedy = "Make room there, or repair the disk"
             raise ConfigError(f"the run store {self._path} cannot be read or written ({why})", remedy=remedy) from None
@@ -201,7 +201,7 @@ class RunStore:
 def unfinished(directory: Path, purpose: str, name: str, job: bytes) -> RunStore | None:
     """The store of the latest run of this job, by its name and digest, that is not over.  Runs of jobs of other names may be under way.
 
-    What a party left that died while it made a store goes: it is nothing to go on from.
+    Removes a half-created store: a run cannot resume from it.
     """
     runs = f"{name}-[0-9]*-[0-9]*"
     for path in directory.glob(f"{runs}/{HALF}*"):

@@ -20,7 +20,7 @@ OUTSIDE = "other"
 
 @dataclass(frozen=True)
 class Counted:
-    """A scheme; `watch` is told every key that this party makes or accepts, which counts the products modulo n^2 under it."""
+    """A scheme; `watch` receives every key that this party makes or accepts, and counts the products modulo n^2 under it."""
 
     scheme: Scheme
     watch: Callable[[EncryptionKey], None]
@@ -69,7 +69,7 @@ class Traffic:
 
 
 class CountingTap(Tap):
-    """`phase(name)` starts a phase, `phase(None)` ends it; a name that comes again goes on where it stopped.
+    """`phase(name)` starts a phase, `phase(None)` ends it; a name that is used again continues where it stopped.
 
     `traffic` is by (phase, peer); what comes outside of any phase counts as "other".
     """

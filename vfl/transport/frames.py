@@ -2,7 +2,7 @@
 
     HELLO    who I am and which session I mean (see `hello`)         WELCOME  I accept yours
     REFUSE   I do not: one of a closed list of reasons               BEAT     I am alive
-    PART     a piece of a message      LAST  its last piece and mark (see `seal`)
+    PART     a piece of a message      LAST  its last piece and code (see `seal`)
     ROOM     I have read so many bytes more (8 bytes, big-endian; see `window`)
     ABORT    I stop: a code, and the party that is the cause
     BYE      I have sent everything    BYE_ACK  I have it, everything up to your BYE included
@@ -74,7 +74,7 @@ def cut(message: bytes, seal: Seal) -> Iterator[tuple[bytes | memoryview, ...]]:
 
 
 class Assembler:
-    """Puts the pieces of one direction's messages together, and checks their marks."""
+    """Puts the pieces of one direction's messages together, and checks their authentication codes."""
 
     def __init__(self, seal: Seal) -> None:
         self._seal, self._message = seal, bytearray()
@@ -90,7 +90,7 @@ class Assembler:
             self._message += payload
             return None
         if len(payload) < MARK:
-            raise BadFrameError("a message without its mark")
+            raise BadFrameError("a message without its authentication code")
         mark = bytes(payload[-MARK:])
         del payload[-MARK:]
         self._seal.add(payload)

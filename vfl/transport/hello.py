@@ -69,7 +69,7 @@ _TEXTS = {
     ),
     Reason.ROLE: ("the role differs", "Check `role` in the party files against [parties] in the job file"),
     Reason.SESSION: ("the job differs", "Compare `vfl job digest job.toml` at both parties and use the same file"),
-    Reason.STOPPED: ("the run has failed there already", "Look at the message there, and start all parties again"),
+    Reason.STOPPED: ("the run has failed there already", "Read the message there, and start all parties again"),
     Reason.DUPLICATE: ("a party of this name is already connected", "End the other process that runs as this party"),
 }
 

@@ -68,7 +68,7 @@ class Identity:
     def load(cls, key_path: Path, certificate_path: Path, name: str | None = None, passphrase: bytes | None = None) -> Identity:
         """The identity in these two files.  Raises ConfigError, with the remedy, unless it can be used now (and as `name`).
 
-        passphrase: of an encrypted key; otherwise it is looked for, or asked for, where the key is encrypted.
+        passphrase: of an encrypted key; otherwise it is read from the environment, or asked for, if the key is encrypted.
         """
         pem = _read(certificate_path, "certificate")
         certificate = load_certificate(pem, str(certificate_path))

@@ -146,7 +146,7 @@ class Link(TlsProtocol):
         self._spoke = False
         self._silence += elapsed
         if self._silence >= dead_after:
-            remedy = f"Look whether {self.name}'s process and the network between are alive, then start all parties again"
+            remedy = f"Check that {self.name}'s process and the network between are alive, then start all parties again"
             self._fail(PeerTimeout(f"{self.name} was silent for {dead_after:g} s", remedy=remedy, party=self.name))
             self.drop()  # nobody is there to read our last words
 
@@ -250,7 +250,7 @@ class Link(TlsProtocol):
         if not self.open:
             self._settle(self._greeting_broke(error))
         elif not self.ended and not self.acknowledged.done():
-            remedy = f"Look at {self.name}'s log: its process ended or the network was cut; then start all parties again"
+            remedy = f"Read {self.name}'s log: its process ended or the network was cut; then start all parties again"
             self._fail(PeerClosed(f"{self.name}'s connection broke", remedy=remedy, party=self.name))
         self.finish()
 

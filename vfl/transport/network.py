@@ -78,7 +78,7 @@ class TlsNetwork:
         """Blocks until every peer is connected and greeted; returns one wire a peer.
 
         The parties may start in any order within `connect_timeout`.  Raises PeerUnreachable (nobody there), HandshakeFailed (not who,
-        or not the job, that was agreed), PeerAborted (a peer gave up, and says because of whom); the other parties are then told, and
+        or not the job, that was agreed), PeerAborted (a peer gave up, and says because of whom); the other parties are then informed, and
         everything is closed.
         """
         if self._closed or self._thread is not None:

@@ -1,8 +1,8 @@
-"""Marks that tie a message to its connection, its direction and its place.
+"""Authentication codes that bind a message to its connection, its direction and its number.
 
-    key of a direction = HMAC(session, certificates and nonces of sender and receiver)        mark = HMAC(key, number, message), 128 bits
+    key of a direction = HMAC(session, certificates and nonces of sender and receiver)        code = HMAC(key, number, message), 128 bits
 
-TLS proves as much of each byte on its way.  The mark proves it of whole messages, whatever carried them: one that was captured in another run or
+TLS proves as much of each byte on its way.  The code proves it for whole messages, whatever carried them: one that was captured in another run or
 connection, or is repeated, left out, swapped, cut or changed, ends the connection with an error that names the peer.  The nonces cross inside TLS,
 in the hellos, and are new for each connection.
 """
@@ -31,7 +31,7 @@ def direction(session: bytes, sender: End, receiver: End) -> Seal:
 
 
 class Seal:
-    """Makes or checks the marks of one direction's messages, in order; a message may come in pieces."""
+    """Makes or checks the codes of one direction's messages, in order; a message may come in pieces."""
 
     def __init__(self, key: bytes) -> None:
         self._key, self._number = key, 0
@@ -42,7 +42,7 @@ class Seal:
         self._state.update(piece)
 
     def mark(self) -> bytes:
-        """The mark of the message that ends here; the next piece begins another."""
+        """The code of the message that ends here; the next piece begins another."""
         made = self._state.digest()[:MARK]
         self._number += 1
         self._state = self._fresh()

@@ -1,4 +1,4 @@
-"""All links of one party: who is let in, how long is waited, and who is told when one breaks.  Runs in the loop's thread.
+"""All links of one party: who is let in, how long to wait, and who is informed when one breaks.  Runs in the loop's thread.
 
 **The rule for callers.**  Anybody can reach an open port, so a caller that has not proved a pinned certificate is a *stranger*: it is
 logged, counted, dropped after `GREETING` seconds, and never ends the run; the oldest stranger makes room for the next, and no party

@@ -48,7 +48,7 @@ class Mailroom:
             if inbox:
                 return inbox.popleft()
             self._raise_if_over(peer)
-        raise PeerTimeout(f"{peer} sent nothing for {timeout:g} s", remedy=f"Look at {peer}'s log", party=peer)
+        raise PeerTimeout(f"{peer} sent nothing for {timeout:g} s", remedy=f"Read {peer}'s log", party=peer)
 
     def check(self, peer: str) -> None:
         """Raises if nothing can be sent to `peer` any more."""
@@ -67,7 +67,7 @@ class Mailroom:
 
     @property
     def failure(self) -> VFLError | None:
-        """Why the run cannot go on, if it cannot."""
+        """Why the run cannot continue, if it cannot."""
         return self._failure
 
     def _raise_if_over(self, peer: str) -> None:
@@ -88,7 +88,7 @@ class Mailroom:
 class TlsWire:
     """Whole messages to and from one peer over mutual TLS 1.3; `TlsNetwork.connect` makes it.
 
-    `bytes_sent` and `bytes_received` count the messages that `send` took and `recv` gave, frame headers and marks included; heartbeats,
+    `bytes_sent` and `bytes_received` count the messages that `send` took and `recv` gave, frame headers and codes included; heartbeats,
     ROOM and what TLS adds are left out, so that two runs of one job count the same.
     """
 

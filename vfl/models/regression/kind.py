@@ -85,7 +85,7 @@ def described(job: Job) -> dict[str, str]:
     if weighted := [name for name in ("class_weight", "sample_weight") if getattr(model, name, None)]:
         told["rows"] = f"weighted, by {' and '.join(weighted)} at {parties.guest}"
     if isinstance(model, PoissonRegression) and model.exposure:
-        told["rows"] = f"events a unit of exposure, weighted by the exposures at {parties.guest}; predictions are such frequencies"
+        told["rows"] = f"events per unit of exposure, weighted by the exposures at {parties.guest}; predictions are such frequencies"
     deals = f"; {parties.hosts[0]} deals for the link" if "edge-count-to-arbiter" in model.permits else ""
     told["weights"] = weights_of(job)
     return told | {"encrypt": f"Paillier, {job.crypto.key_bits} bits; {parties.arbiter} holds the key{deals}"}
@@ -128,7 +128,7 @@ def stopping_of(job: Job) -> str:
     looks = f", {model.max_iter // every} times at most" if isinstance(model.max_iter, int) else ""
     looks += ", for each class" if isinstance(model, LogisticRegression) and model.num_class > 2 else ""
     tol = TOL if model.tol is None else model.tol
-    return f"{job.parties.arbiter} opens the mean loss of {whose} every {every} passes{looks}; training ends where it no longer improves by {tol:g}"
+    return f"{job.parties.arbiter} opens the mean loss of {whose} every {every} iterations{looks}; training ends when it no longer improves by {tol:g}"
 
 
 def preprocessed(job: Job) -> dict[str, str]:
@@ -263,7 +263,7 @@ def columns(part: GlmPart, scores: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def explained(part: GlmPart, features: pd.DataFrame) -> None:
-    """A row's reasons are not told."""
+    """There are no reasons for a row."""
 
 
 def fitted_summary(fitted: Fitted) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class Regression(Section):
         exclude_if=lambda every: every == EVERY,
         ge=5,
         le=1000,
-        description="with tol or early_stopping, after how many passes each the loss is looked at, 5 to 1000 (default 10)",
+        description="with tol or early_stopping, the number of iterations between two evaluations of the loss, 5 to 1000 (default 10)",
     )
 
     @model_validator(mode="after")

@@ -31,7 +31,7 @@ def pointless(
         if n_iter_no_change != EVERY:
             yield "n_iter_no_change", ("does nothing without tol or early_stopping", "Set tol, such as 1e-4, or leave it out")
     elif LOOKS * n_iter_no_change > (LEAST_PLANNED if max_iter == "auto" else max_iter):
-        what = "looks at the loss too seldom: it ends training at the third look at the earliest"
+        what = "evaluates the loss too seldom: training can end at the third evaluation at the earliest"
         yield "n_iter_no_change", (what, "Lower it to a third of max_iter or less, or raise max_iter")
     if not early_stopping and validation_fraction != FRACTION:
         yield "validation_fraction", ("does nothing without early_stopping", "Set early_stopping, or leave it out")

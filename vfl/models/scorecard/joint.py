@@ -97,7 +97,7 @@ class FederatedScorecard:
         return {party: part.coef for party, part in self.parts.items()}
 
     def points(self) -> dict[str, pd.DataFrame]:
-        """By party: its points table, one row a bin.  The score of a row is the base points and those of its bins at every party, exactly.
+        """By party: its points table, one row per bin.  The score of a row is exactly the sum of the base points and of the points of its bins at every party.
 
         Raises ModelError unless all weights were revealed: `reveal` of `Federation.local`."""
         return {party: pd.DataFrame(part.table()) for party, part in self.parts.items()}

@@ -153,7 +153,7 @@ class ScorecardPart:
         return pd.DataFrame(found)
 
     def table(self) -> list[dict[str, Any]]:
-        """One row a bin: column, bin, rows, events, event_rate, woe, iv, and where this party knows them points; and of each column one for values that training had
+        """One row per bin: column, bin, rows, events, event_rate, woe, iv, and where this party knows them points; and of each column one for values that training had
         nothing like, where there can be such."""
         lines = list[dict[str, Any]]()
         for k, column in enumerate(self.bins):

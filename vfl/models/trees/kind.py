@@ -193,7 +193,7 @@ def columns(part: TreesPart, scores: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def explained(part: TreesPart, features: pd.DataFrame) -> None:
-    """A row's reasons are not told."""
+    """There are no reasons for a row."""
 
 
 def fitted_summary(fitted: Fitted) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class BoostingJob:
     """What the parties agreed on, beyond who they are."""
 
     params: Params
-    validation: float = 0.0  # the part of the rows that early stopping looks at
+    validation: float = 0.0  # the part of the rows on which early stopping evaluates the loss
     min_intersection: int = 1
     keys: int = 1  # how many the table has, tried in order
     test: float = 0.0  # the part of the rows that is held out to measure the model
@@ -127,7 +127,7 @@ def arbiter(
 
 
 def fit_guest(session: Session, train: Table, job: BoostingJob, stopping: Rows, before: TreesPart | None, model_id: bytes) -> TreesPart:
-    """Trains on `train`; stopping: the rows that early stopping looks at; before: the guest's part of the model to continue."""
+    """Trains on `train`; stopping: the rows on which early stopping evaluates the loss; before: the guest's part of the model to continue."""
     assert train.label is not None
     y, weight = train.label.to_numpy(np.float64), None if train.weight is None else train.weight.to_numpy(np.float64)
     check_labels(job.params, y[~stopping])
@@ -182,7 +182,7 @@ def fit_arbiter(session: Session, job: BoostingJob, before: LeafValues | None) -
 
 
 def fold_guest(session: Session, train: Table, job: BoostingJob, rows: Rows, stopping: Rows) -> NDArray[np.float64]:
-    """Trains without the marked rows and returns their predictions; stopping: the rows that early stopping looks at."""
+    """Trains without the marked rows and returns their predictions; stopping: the rows on which early stopping evaluates the loss."""
     inside, outside = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows))
     part = fit_guest(session, inside, job, stopping[~rows], None, session.seed("model id").secret[:16])
 

@@ -37,7 +37,7 @@ class RunAllowance(Allowance):
             if used + more > limit:
                 hosts = " and ".join(sorted(told))
                 raise DisclosureRefused(
-                    f"{self._party.name}: {hosts} would be told {more} numbers computed from these labels ({what}), hosts were told {used} before,"
+                    f"{self._party.name}: {hosts} would learn {more} numbers computed from these labels ({what}), hosts learnt {used} before,"
                     f" and {rows} training rows allow {limit}: policy.{NUMBERS} is {rate}",
                     remedy="Use more rows, or fewer columns or fine bins (max_n_prebins), or agree on a job that tells hosts no such numbers"
                     f"{AGREES} lower policy.{NUMBERS}",

@@ -38,7 +38,7 @@ def explained(
             numbers, rate = sum(counts.used(NUMBERS, period) for period in same), policy.rows_per_label_number
             told.append(
                 f"policy.{NUMBERS} is {rate}: {len(table):,} training rows would allow to tell hosts {len(table) // rate} numbers computed from"
-                f" these labels; {numbers} were told"
+                f" these labels; {numbers} were disclosed"
             )
         if party.role == "host":
             columns = tuple(map(str, table.features.columns))

@@ -1,4 +1,4 @@
-"""Breaks runs on purpose, from a seed, and looks whether they end as if nothing had been: `vfl chaos`.
+"""Breaks runs on purpose, from a seed, and checks that they end as if nothing had happened: `vfl chaos`.
 
     network    parties in this process, joined by links that lose, repeat, swap, delay, cut and change messages as a schedule says
     schedule   what breaks when                             runs   small runs of alignment, regression and trees

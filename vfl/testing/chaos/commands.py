@@ -32,7 +32,7 @@ def chaos_net(
 ) -> None:
     """Lose, repeat, swap, delay, cut and change messages on a simulated network.
 
-    Each schedule breaks up to three attempts of a small run in this process; the parties go on from the last step that all have.  Ends well if every run
+    Each schedule breaks up to three attempts of a small run in this process; the parties resume from the last step that all have.  Ends well if every run
     ends, with the results of the undisturbed run to the bit, and with typed errors only.
     """
     from vfl.testing.chaos.show import print_storms

@@ -161,7 +161,7 @@ class Federation:
         if self.command == "run":
             run(prepare(job, party), Observer(), connect_timeout=PATIENCE, seed=seed, taps=taps)
         elif self.command == "align":
-            lists.CHUNK, lists.BLOCK = 4, 2  # in this process alone: a few rows then have several marks
+            lists.CHUNK, lists.BLOCK = 4, 2  # in this process alone: a few rows then have several checkpoints
             align(alignment_run.prepare(job, party, "csv"), Observer(), connect_timeout=PATIENCE, seed=seed, taps=taps)
         else:
             scoring = prediction.prepare(job, party, self.folder / name / "model", None, None)

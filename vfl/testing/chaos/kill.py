@@ -1,4 +1,4 @@
-"""Kills one party of a small federation of real processes, starts it again with the same command, and looks at what all of them end with."""
+"""Kills one party of a small federation of real processes, starts it again with the same command, and compares the results of all of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Trials:
 
     party: str
     kills: int = 0  # trials in which the party was killed, and not done before
-    resumed: int = 0  # of these, trials that went on from a mark or the run's start
+    resumed: int = 0  # of these, trials that resumed from a checkpoint or the run's start
     repeats: int = 0  # the most steps that any party did again
     longest: float = 0.0  # seconds from a restart until all had ended
     wrong: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Chaos:
                 )
 
     def _resumed(self, name: str) -> list[dict[str, Any]]:
-        """The lines of a party's ledgers that say that the run went on."""
+        """The lines of a party's ledgers that say that the run resumed."""
         ledgers = (self.federation.folder / name / "runs").glob("*/ledger.jsonl")
         return [line for path in ledgers for line in read_ledger(path) if line["type"] == "resumed"]
 

@@ -1,4 +1,4 @@
-"""A keeper of marks in memory, that keeps what `vfl.storage.run_store` keeps on disk."""
+"""A keeper of checkpoints in memory, which stores what `vfl.storage.run_store` keeps on disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from protocols.recovery.checkpoint import Mark, Position
 
 
 class MemoryKeeper:
-    """The marks as bytes: those of finished stages and of the last two counts of messages."""
+    """The checkpoints as bytes: those of finished stages and of the last two counts of messages."""
 
     def __init__(self) -> None:
         self.marks: dict[Position, tuple[Mark, bytes]] = {}

@@ -1,4 +1,4 @@
-"""Runs under schedules of network faults: attempt after attempt, each from the last mark that all parties keep, until all are done.
+"""Runs under schedules of network faults: attempt after attempt, each from the last checkpoint that all parties have, until all are done.
 
 What must come of each schedule: the results of the undisturbed run, to the bit; in every attempt that fails, a typed error at every party that fails; and an
 end with the first attempt that nothing disturbs at the latest.
@@ -34,7 +34,7 @@ class Outcome:
     """What came of one schedule; `wrong` says what must not be, and is empty in a good one."""
 
     attempts: int = 0
-    resumed: int = 0  # attempts that went on from a mark
+    resumed: int = 0  # attempts that resumed from a checkpoint
     struck: list[Break] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Trial:
 
     def __init__(self, run: Run) -> None:
         self._run, self._keepers = run, {party: MemoryKeeper() for party in run.programs}
-        self.resumed = 0  # attempts that went on from a mark
+        self.resumed = 0  # attempts that resumed from a checkpoint
 
     def attempt(self, network: Connections) -> tuple[dict[str, str], dict[str, BaseException], bool]:
         """Results and errors by party, and whether some party hangs."""

@@ -1,6 +1,6 @@
 """Parties in one process, joined by links that break as a schedule says.
 
-Messages cross as the frames and marks of the real transport (vfl/transport), and are read by its readers.  There is no clock: when every living party waits
+Messages are sent as the frames and authentication codes of the real transport (vfl/transport), and are read by its readers.  There is no clock: when every living party waits
 and nothing is under way, what was delayed arrives; when nothing was, one of those who wait runs into its deadline, as it would after its seconds.  So a
 schedule ends in milliseconds, and no wait can be without an end.
 """

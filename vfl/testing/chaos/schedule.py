@@ -21,7 +21,7 @@ class Fault(enum.StrEnum):
     SWAP = "swap"  # it arrives behind the next one
     DELAY = "delay"  # it and all behind it arrive when everybody waits
     HALF = "half"  # half of its bytes arrive, and the connection breaks
-    TORN = "torn"  # half of its bytes arrive, and the connection goes on
+    TORN = "torn"  # half of its bytes arrive, and the connection stays open
     FLIP = "flip"  # one of its bits is another
     OLD = "old"  # a message of an earlier connection arrives in its place
     MUTE = "mute"  # from it on nothing arrives in this direction; the connection seems to live
@@ -29,7 +29,7 @@ class Fault(enum.StrEnum):
 
     @property
     def harmless(self) -> bool:
-        """Whether the attempt itself must go on as if nothing had been."""
+        """Whether the attempt itself must continue as if nothing had happened."""
         return self is Fault.DELAY
 
 

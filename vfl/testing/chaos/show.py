@@ -29,7 +29,7 @@ def print_storms(models: Sequence[str] | None, schedules: int, seed: int, consol
         counts = (tally.schedules, tally.attempts, tally.resumed, sum(tally.struck.values()), sum(tally.errors.values()), len(tally.wrong))
         table.add_row(escape(tally.run), *(f"{count:,}" for count in counts))
     console.print(table, highlight=False)
-    say(console, "\nresumed: attempts that went on from a step that all had done; errors: all of them typed, one a party that failed")
+    say(console, "\nresumed: attempts that resumed from a step that all had done; errors: all of them typed, one per party that failed")
     say(console, f"seed {seed}; faults that met a message: {_sum(tallies)}")
     wrong = [f"{tally.run}, {what}" for tally in tallies for what in tally.wrong]
     _report(wrong, console)
