@@ -169,5 +169,5 @@ class CipherVec:
         return self._spend() ^ other._spend()  # a factor that both share is squared or cancelled: no longer uniform
 
     def _same_key(self, other: CipherVec) -> None:
-        if self.key.fingerprint != other.key.fingerprint:
+        if self.key is not other.key and self.key.fingerprint != other.key.fingerprint:
             raise KeyMismatch("two vectors under different keys cannot be combined")

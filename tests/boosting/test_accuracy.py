@@ -151,11 +151,11 @@ def test_the_twin_that_rounds_by_itself_trains_as_the_protocol_does(data_folder:
     assert max(np.abs(ours - margin).mean() for margin in theirs) < 0.06
 
 
-@pytest.mark.parametrize("membership", [pytest.param("open", marks=pytest.mark.slow), "sealed"])
+@pytest.mark.parametrize("membership", ["open", "sealed"])
 def test_credit_ranks_as_xgboost_does(data_folder: Path, membership: str) -> None:
     blocks, y = credit(data_folder, 30_000)
     test = held_out(len(y))
-    p = Params(n_estimators=40, max_depth=3, learning_rate=0.1, membership=membership)  # type: ignore[arg-type]
+    p = Params(n_estimators=20, max_depth=3, learning_rate=0.2, membership=membership)  # type: ignore[arg-type]
     ours = margins(bin_blocks(blocks, p), y, p, test)[test, 0]
     theirs = roc_auc_score(y[test], reference(blocks, y, test, p, float(y[~test].mean())))
     assert abs(roc_auc_score(y[test], ours) - theirs) <= 0.002
@@ -190,9 +190,9 @@ def small_job(table: Any, **changes: Any) -> Params:
     ("table", "change"),
     [
         (vehicle, {"n_estimators": 20}),
-        pytest.param(vehicle, {"n_estimators": 8, "membership": "open"}, marks=pytest.mark.slow),
+        (vehicle, {"n_estimators": 8, "membership": "open"}),
         (motor, {"n_estimators": 40}),
-        pytest.param(motor, {"n_estimators": 40, "membership": "open"}, marks=pytest.mark.slow),
+        (motor, {"n_estimators": 40, "membership": "open"}),
     ],
     ids=["vehicle", "vehicle-open", "motor", "motor-open"],
 )
@@ -272,10 +272,9 @@ def test_counts_are_fitted_as_with_xgboost() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize(("least", "cost"), [(1, 0.0005), (5, 0.002), (10, 0.003)])
-def test_what_the_limit_costs_where_rows_are_few(data_folder: Path, least: int, cost: float) -> None:
-    """R^2 below xgboost's, without a limit, on 600 rows; over four folds, the median of five runs."""
-    found = apart(motor, data_folder, small_job(motor, n_estimators=40, max_depth=4, min_bin_rows=least), range(5))
+@pytest.mark.parametrize(("least", "cost"), [(10, -0.0005), (30, 0.0055), (60, 0.0115)])
+def test_what_larger_bins_cost_where_rows_are_few(data_folder: Path, least: int, cost: float) -> None:
+    """R^2 below xgboost's on 600 rows, of which 32 bins have 19 each; over four folds, the median of three runs.  The default of 10 costs nothing."""
+    found = apart(motor, data_folder, small_job(motor, n_estimators=40, max_depth=4, min_bin_rows=least), range(3))
     print(f"min_bin_rows {least}: {-np.median(found):.4f}")
     assert -np.median(found) == pytest.approx(cost, abs=0.002)

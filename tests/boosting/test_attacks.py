@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from protocols.boosting.sealed import Blocks
 from protocols.boosting.sealed_parts import GUEST
 from protocols.cipher import Keyring
 from tests.boosting.attacks import Bits, Fact, Floats, gain, matched, ordered, own, solved
-from tests.boosting.guessing import HOST, Run, directions, opened_sums, run
+from tests.boosting.guessing import HOST, Run, Sums, directions, opened_sums, run
 from tests.boosting.labelling import Nodes, Told, guessed_labels
 from tests.boosting.world import joined
 from tests.harness import Sent
@@ -31,6 +31,7 @@ SMALL = (300, 4, 25, 4)
 LARGE = [
     pytest.param(size, marks=[pytest.mark.slow, pytest.mark.timeout(3600)]) for size in ((1000, 4, 100, 5), (10_000, 10, 100, 5))
 ]  # rows, columns, trees, depth
+OPEN = [(300, 4, 40, 4), *LARGE]
 
 
 @pytest.fixture(scope="module", params=[SMALL, *LARGE], ids=str)
@@ -41,6 +42,13 @@ def sealed(request: pytest.FixtureRequest) -> Run:
 @cache
 def small() -> Run:
     return run(*SMALL)
+
+
+@lru_cache(1)
+def opened(size: tuple[int, int, int, int]) -> tuple[Run, Sums]:
+    """A training of open trees."""
+    with opened_sums() as sums:
+        return run(*size, membership="open"), sums
 
 
 def columns_gained(r: Run, lines: Bits) -> Floats:
@@ -133,10 +141,9 @@ def label_gained(r: Run, lines: Bits) -> float:
 # -- the same attacks where more is opened
 
 
-@pytest.mark.parametrize("size", [(300, 4, 40, 4), *LARGE], ids=str)
+@pytest.mark.parametrize("size", OPEN, ids=str)
 def test_the_attacks_find_every_column_of_open_trees(size: tuple[int, int, int, int]) -> None:
-    with opened_sums() as sums:
-        r = run(*size, membership="open")
+    r, sums = opened(size)
     by_directions = matched(ordered(directions(r), len(r.y), size[1]), r.bins)
     print(f"open, directions: {np.round(by_directions, 3)}, mean {by_directions.mean():.3f}")
     assert by_directions.mean() >= FOUND
@@ -198,10 +205,10 @@ def test_nodes_that_hosts_of_sealed_trees_could_guess_tell_no_label(sealed: Run)
         assert read <= own_columns + MOST
 
 
-@pytest.mark.parametrize("size", [(300, 4, 40, 4), *LARGE], ids=str)
+@pytest.mark.parametrize("size", OPEN, ids=str)
 def test_a_host_of_open_trees_reads_labels(size: tuple[int, int, int, int]) -> None:
     """It is told the rows of each node; one label in ten shows which class is which."""
-    r = run(*size, membership="open")
+    r, _ = opened(size)
     read, own_columns = labels_read(r, open_nodes(r), TENTH)
     print(f"open, {size[0]} rows, host: AUC {read:.3f}, own columns {own_columns:.3f}")
     assert read >= FOUND
