@@ -194,7 +194,7 @@ def _products(seed: Seed, rows: int, curves: int) -> list[PlainVec]:
 
 
 def _uniform(seed: Seed, rows: int, count: int) -> list[PlainVec]:
-    """So many vectors modulo 2^128, from one draw of wider numbers, which takes half the time."""
+    """This number of vectors modulo 2^128, from one draw of wider numbers, which takes half the time."""
     wide = seed.integers(rows, RING * count)
     return [wide.shift_right(RING * i).mod_2_128() for i in range(count)]
 

@@ -106,7 +106,7 @@ def check_more(sender: str, message: Any, left: int | None) -> int:
 
 
 def at_least(seen: int, more: int) -> int:
-    """How many points a list has at least, of which so many chunks are to come: all but the last of these are full."""
+    """How many points a list has at least, of which `more` chunks are to come: all but the last of these are full."""
     return seen + max(0, more - 1) * CHUNK + (more > 0)
 
 

@@ -37,7 +37,7 @@ class Ensemble:
         return total
 
     def importance(self, kind: str = "gain") -> dict[tuple[int, int], float]:
-        """By (party, column) at the guest (party 0), and by (party, -1) for hosts, whose columns it cannot tell apart: summed gains, or splits ("split")."""
+        """By (party, column) at the guest (party 0), and by (party, -1) for hosts, whose columns it cannot distinguish: summed gains, or splits ("split")."""
         found: dict[tuple[int, int], float] = {}
         for tree in self.trees:
             for node in np.flatnonzero(tree.owner != LEAF):
@@ -177,7 +177,7 @@ class Rounds:
         return sum(int((tree.owner == party).sum()) for tree in self.trees)
 
     def save(self) -> Arrays:
-        """The trees and what the next one starts from; gradients, which tell labels, are computed anew."""
+        """The trees and what the next one starts from; gradients, which reveal labels, are computed again."""
         parts = {f.name: np.concatenate([getattr(tree, f.name) for tree in self.trees] or [np.zeros(0)]) for f in fields(Tree)}
         return parts | {
             "nodes": np.array([len(tree) for tree in self.trees], np.int64),

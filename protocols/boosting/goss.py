@@ -33,7 +33,7 @@ def samples(p: Params, number: int) -> bool:
 
 
 def sizes(p: Params, rows: int) -> tuple[int, int]:
-    """How many of so many rows are taken for their gradients, and how many of the others."""
+    """How many of the rows are taken for their gradients, and how many of the others."""
     top = max(1, int(p.top_rate * rows))
     return top, min(max(1, int(p.other_rate * rows)), rows - top)
 

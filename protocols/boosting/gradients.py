@@ -225,7 +225,7 @@ class Pair:
 
 
 def host(session: Session, keys: PairKeys, scale: Scale, label: str, rows: int) -> None:
-    """A host's side of one round over so many rows (times classes): the first deals and cuts, the others do nothing."""
+    """A host's side of one round over this number of rows (times classes): the first deals and cuts, the others do nothing."""
     if session.me != session.roles.hosts[0]:
         return
     deal(session, rows, len(scale.curves))  # 1

@@ -74,7 +74,7 @@ def curves(scale: Scale) -> list[Curve]:
 
 
 def host(session: Session, keys: PairKeys, scale: Scale, label: str, rows: int) -> None:
-    """A host's side over so many rows (times classes)."""
+    """A host's side over this number of rows (times classes)."""
     if session.me != session.roles.hosts[0]:
         return
     deal(session, rows, len(curves(scale)))  # 1

@@ -4,7 +4,7 @@
                      PairKey  <---------   ---------> PairKey
      PairKey  ------------------------------------------------->
 
-Who learns what: nothing.  A key is drawn anew from the run's own seed for each training and each scoring, bound to all messages before it; each number of a
+Who learns what: nothing.  A new key is drawn from the run's own seed for each training and each scoring, bound to all messages before it; each number of a
 key is used once: its label names tree, level and quantity.  A party that resumes draws the same key and sends the same messages; what was sent already cannot
 be sent with another content (protocols/recovery/checkpoint.py, the ledger).  A run that starts afresh, or from a folder that was rolled back, has other keys.
 """

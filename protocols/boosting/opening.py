@@ -160,5 +160,5 @@ def open_sums(channel: Channel, key: DecryptionKey, packing: Packing, place: int
 
 
 def longest_list(p: Params, columns: int) -> int:
-    """How many candidates a party with so many columns can have: each cut or category, with missing values on either side, and known against missing."""
+    """How many candidates a party with this number of columns can have: each cut or category, with missing values on either side, and known against missing."""
     return columns * (2 * p.max_bin + 1)

@@ -104,7 +104,7 @@ class Packing:
 
     @property
     def groups(self) -> int:
-        """So many groups of slots share a plaintext."""
+        """How many groups of slots share a plaintext."""
         return self.plain_bits // self.group_width
 
     def shares(self, all_classes: int) -> list[range]:
@@ -116,7 +116,7 @@ class Packing:
         return reduce(operator.add, (plain.shift_left(self.stride * place) for place, plain in enumerate(classes)))
 
     def masks(self, place: int, below: Seed, above: Seed, sums: int) -> PlainVec:
-        """For so many packed sums: what hides all classes but the one at `place`, each from a range 2^GAP times as large as its slots."""
+        """For this number of packed sums: what hides all classes but the one at `place`, each from a range 2^GAP times as large as its slots."""
         low, high = self.stride * place - 1, self.stride * (self.classes - 1 - place) - 1
         parts = [below.integers(sums, low)] if low > 0 else []
         parts += [above.integers(sums, high).shift_left(self.stride * (place + 1))] if high > 0 else []

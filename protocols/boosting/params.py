@@ -29,7 +29,7 @@ class Params:
     subsample: of sealed trees in secret: the guest alone knows which rows a round leaves out.
     score_bits: scores of sealed trees are opened on a grid of 2^-score_bits (of squared error: of a power of two above the labels' spread).
     top_rate, other_rate: the parts of the rows that a round takes for their large gradients, and of the others (goss.py); 0: all rows.  `open` only.
-    guest_only_trees: so many first rounds use the guest's columns only; hosts hear nothing of them.
+    guest_only_trees: the number of first rounds that use only the guest's columns; hosts hear nothing of them.
     early_stopping_rounds: rounds without a better loss on the held-out rows before training ends; 0: never.
     seed: of everything random that is public (rounding, rows, columns).  Raises ConfigError.
     """
@@ -97,7 +97,7 @@ class Params:
         return range(number * self.num_class, (number + 1) * self.num_class)
 
     def bits(self, rows: int) -> int:
-        """Bits of a rounded g and h over so many rows."""
+        """Bits of a rounded g and h over this number of rows."""
         return self.gradient_bits or (12 if rows < FEW_ROWS else 8)
 
     @property

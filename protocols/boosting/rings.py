@@ -63,7 +63,7 @@ def join(parts: Sequence[PlainVec]) -> PlainVec:
 
 
 def cut(whole: PlainVec, parts: int) -> list[PlainVec]:
-    """Into so many parts of one length."""
+    """Into this number of parts of one length."""
     size = len(whole) // parts if parts else 0
     return [whole.slice(k * size, (k + 1) * size) for k in range(parts)]
 
@@ -108,6 +108,6 @@ class Shares:
 
 
 def uniform(seed: Seed, places: int, rows: int, sampled: int) -> Shares:
-    """Uniform numbers for so many places; sampled: how many rows have an x, 0 for none."""
+    """Uniform numbers for this number of places; sampled: how many rows have an x, 0 for none."""
     u = seed.child("u").words(places * rows).reshape(places, rows)
     return Shares(tuple(seed.child(f"x{k}").ring(sampled) for k in range(places)) if sampled else (), u)

@@ -20,7 +20,7 @@ Adversary: honest but curious, one party alone.
                                                parents' less these; gains; the best of each node
   6                       <------------------  Owners: whose split a node has, and of the guest's own which
                                                Wins: which of its splits won, at which seat -------->
-  7      product.py: shares of the left children; the right ones are the parents less these; seats are drawn anew
+  7      product.py: shares of the left children; the right ones are the parents less these; seats are drawn again
  after the last level
   8      leaves.py: the leaf values, from the winners' sums, go into the margins
   9      held_out.py, with early stopping

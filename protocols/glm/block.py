@@ -93,7 +93,7 @@ class Block:
 class Share:
     """One share of a block's weights (d,): the point where the next gradient is taken, and the method's memory of the one before.
 
-    Every operation is linear, so each holder works on its own share; shifting each share apart costs at most one unit in the last place a shift.
+    Every operation is linear, so each holder works on its own share; shifting each share separately costs at most one unit in the last place per shift.
     """
 
     point: PlainVec

@@ -54,7 +54,7 @@ class Link(ABC):
 
     @abstractmethod
     def typical(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
-        """The second derivative at that start, against which `curvature` is the bound: their ratio decides how many passes are needed."""
+        """The second derivative at that start, against which `curvature` is the bound: their ratio decides how many iterations are needed."""
 
     @abstractmethod
     def difference(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
@@ -212,7 +212,7 @@ class ExactPoisson(Sealed):
     """mean(z) = exp(z), for counts; above the knee it continues as its tangent, which keeps the loss convex and bounds its curvature.
 
     The bound is 2^STEEP times the power of two that the labels' mean does not exceed, and the knee the last border of two cells at which
-    the mean is at most that.  With no row's mean above the knee's the optimum is that of the exponential itself; with one at the last pass
+    the mean is at most that.  With no row's mean above the knee's the optimum is that of the exponential itself; with one at the last iteration
     the run stops.
     """
 

@@ -72,7 +72,7 @@ def relay(session: Session) -> None:
 
 
 def agree(session: Session, purpose: str) -> PairMasks:
-    """A host's side; purpose: keeps masks of one kind apart from others."""
+    """A host's side; purpose: separates masks of one kind from others."""
     hosts = session.roles.hosts
     if len(hosts) == 1:
         return PairMasks(())

@@ -8,7 +8,7 @@ Bounds.  M = (c X^T X / n + l I)^-1 / blocks, with c the curvature's bound and l
 s / (c s^2 / n + l) is largest at s^2 = n l / c.  So |P^T d| <= 2^k / (2 sqrt(n c l)) ||d||, and ||d|| <= sqrt(n) 2^residual_log2 while |z| < 2^SCORE.
 The L2 term M w l 2^k is at most 2^k |w|.  `gradient_bits` is above both together; masks exceed it by SIGMA bits.
 
-Steps.  Blocks times the block-diagonal Hessian bounds the whole, so the preconditioned Hessian has its spectrum in (0, 1].  The number of passes is known in
+Steps.  Blocks times the block-diagonal Hessian bounds the whole, so the preconditioned Hessian has its spectrum in (0, 1].  The number of iterations is known in
 advance and nobody sees a gradient, which is what Chebyshev's semi-iteration is made for (Golub, Varga 1961); it follows a short start by Nesterov's method
 (1983), because the loss is not quadratic far from its optimum.  docs/adr/0003-steps.md compares both with restarts.
 
@@ -42,7 +42,7 @@ TOLERANCE = 1e-4  # by which all passes together shrink the error, in the part o
 
 @dataclass(frozen=True)
 class Penalty:
-    """alpha |w|^2 / 2 beside the sum of the rows' losses, or with `mean` beside their mean; the intercept is left out."""
+    """alpha |w|^2 / 2, added to the sum of the rows' losses, or with `mean` to their mean; the intercept is left out."""
 
     alpha: float
     mean: bool = False
@@ -101,7 +101,7 @@ class Plan:
 
     @property
     def rows(self) -> tuple[int, int]:
-        """The fewest and the most rows that a pass can be over."""
+        """The minimum and maximum number of rows of an iteration."""
         return 2 ** (self.rows_log2 - 1), 2**self.rows_log2
 
     @property
@@ -111,7 +111,7 @@ class Plan:
 
     @property
     def batch_rows(self) -> tuple[int, int]:
-        """The fewest and the most rows that a step can take."""
+        """The minimum and maximum number of rows of a step."""
         least, most = self.rows
         return least // self.batches, -(-most // self.batches)
 
@@ -163,7 +163,7 @@ class Plan:
         return [replace(step, number=k, last=k >= len(found) - self.batches) for k, step in enumerate(found)]
 
     def _semi_iteration(self) -> list[Step]:
-        """Nesterov's method for the first tenth, then Chebyshev's semi-iteration for a spectrum in [low, 1] that the other passes shrink by TOLERANCE."""
+        """Nesterov's method for the first tenth, then Chebyshev's semi-iteration for a spectrum in [low, 1] that the other iterations shrink by TOLERANCE."""
         warm = self.passes // WARM_UP
         steps = [*nesterov(warm)]
         low = min((math.acosh(1 / TOLERANCE) / (2 * (self.passes - warm))) ** 2, 0.5)
@@ -178,7 +178,7 @@ class Plan:
 class Step:
     """Step `number`: point' = momentum point + (1 - momentum) trail - rate gradient; trail' = point (keeps) or point - gradient.  In units of 2^-WEIGHT.
 
-    last: it belongs to the last pass."""
+    last: it belongs to the last iteration."""
 
     momentum: int
     rate: int
@@ -193,7 +193,7 @@ class Step:
 
 @functools.cache
 def nesterov(passes: int) -> tuple[Step, ...]:
-    """The first passes of Nesterov's method."""
+    """The first iterations of Nesterov's method."""
     t, steps = 1.0, []
     for _ in range(passes):
         following = (1 + math.sqrt(1 + 4 * t * t)) / 2
@@ -203,9 +203,9 @@ def nesterov(passes: int) -> tuple[Step, ...]:
 
 
 def planned_passes(flatness_log2: int, blocks: int) -> int:
-    """Passes that a regression is likely to need between `blocks` parties, where the curvature's bound is 2^flatness_log2 times what it is at the base rate.
+    """Iterations that a regression is likely to need between `blocks` parties, where the curvature's bound is 2^flatness_log2 times what it is at the base rate.
 
-    A rule of thumb: Chebyshev's passes grow with the root of the condition number; nearly separable or collinear columns need more.
+    A rule of thumb: Chebyshev's iterations grow with the root of the condition number; nearly separable or collinear columns need more.
     """
     return min(math.ceil(30 * blocks * 2 ** (flatness_log2 / 2)), MOST_PASSES)
 

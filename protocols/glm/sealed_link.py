@@ -131,7 +131,7 @@ def receive_edge(session: Session, edge: PlainVec) -> int:
 
 
 def refuse_beyond(session: Session, beyond: int) -> None:
-    """At the arbiter, when a model's last pass is over: raises DataError if some rows were beyond the curve's knee."""
+    """At the arbiter, when a model's last iteration is over: raises DataError if some rows were beyond the curve's knee."""
     if beyond:
         raise DataError(
             "some rows' fitted means are so far above the labels' mean that the link is not exact there",

@@ -130,7 +130,7 @@ def follow(session: Session, party: str, shares: WeightShares) -> Moved:
     if name is None:
         raise ModelError(
             f"{party} and {session.me} hold shares of this model's weights that do not fit each other",
-            remedy=f"One of the two model folders is an old copy: put the newest one back at {party} and at {session.me}, or train anew",
+            remedy=f"One of the two model folders is an old copy: put the newest one back at {party} and at {session.me}, or train again",
             party=party,
         )
     session.channels[party].send(ChosenShare(name))

@@ -57,14 +57,14 @@ GO_ON, ANEW_HERE, ANEW_AT_BEST, END_HERE, END_AT_BEST = range(5)
 
 @dataclass(frozen=True)
 class Stopping:
-    """Training ends when the loss has not improved by `tol` in `every` passes.  validation: it is that of rows held out, not of those trained on."""
+    """Training ends when the loss has not improved by `tol` in `every` iterations.  validation: it is that of rows held out, not of those trained on."""
 
     tol: float
     every: int
     validation: bool = False
 
     def due(self, step: Step) -> bool:
-        """Whether the loss is opened when this pass is over."""
+        """Whether the loss is opened when this iteration is over."""
         return (step.number + 1) % self.every == 0
 
 
@@ -107,7 +107,7 @@ class Progress:
     over: bool = False
 
     def step(self, planned: Step) -> Step:
-        """The factors of this pass: the plan's, or Nesterov's since momentum began."""
+        """The factors of this iteration: the plan's, or Nesterov's since momentum began."""
         if self.stopping is None:
             return planned
         since = planned.number - self.anew
@@ -217,7 +217,7 @@ class Look:
         return cls(stopping, plan, link, block.at(held_out))
 
     def due(self, step: Step) -> bool:
-        """Whether the loss is opened when this pass is over."""
+        """Whether the loss is opened when this iteration is over."""
         return self.stopping.due(step)
 
 

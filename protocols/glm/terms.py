@@ -2,9 +2,9 @@
 
      guest                                                          hosts, arbiter
  1   TrainingStart: ceil(log2 n), number of models, name  ------->  the scale of steps
- 2   (counts, weighted rows, planned passes)  LabelScale  ------->  the bound of the curvature: preconditioner, head-room, table; how many passes
+ 2   (counts, weighted rows, max_iter="auto") LabelScale ------>  the bound of the curvature: preconditioner, head-room, table; iterations
 
-Who learns what: hosts and arbiter the sizes, and where the job has counts, weighted rows or planned passes up to three powers of two (REVEALED).
+Who learns what: hosts and arbiter the sizes, and where the job has counts, weighted rows or planned iterations up to three powers of two (REVEALED).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Terms:
     def __post_init__(self) -> None:
         if self.sgd is not None and self.stopping is not None:
             raise ConfigError(
-                "mini-batches make all their passes: their rate falls by a plan",
+                "mini-batches make all their epochs: their rate falls by a plan",
                 remedy='Leave the stopping out, or use solver = "preconditioned"',
             )
 
@@ -78,7 +78,7 @@ class LabelScale(
 
 @dataclass(frozen=True)
 class Announced:
-    """What every party knows before the first pass."""
+    """What every party knows before the first iteration."""
 
     start: TrainingStart
     link: Link
@@ -128,7 +128,7 @@ NO_SCALE = LabelScale(0, 0, 0)
 
 
 def needs_scale(terms: Terms) -> bool:
-    """Whether the parties need a LabelScale: to bound the curvature, or to plan the passes."""
+    """Whether the parties need a LabelScale: to bound the curvature, or to plan the iterations."""
     return terms.weighted or terms.link.by_mean or terms.passes is None
 
 
@@ -162,7 +162,7 @@ def announced(session: Session, terms: Terms, start: TrainingStart, scale: Label
     passes = planned_passes(scale.flatness_log2, blocks) if terms.passes is None else terms.passes
     if terms.sgd is not None:
         if terms.stopping is not None:
-            raise ConfigError("mini-batches make all passes that are planned: no loss ends them", remedy="Leave stopping out, or sgd")
+            raise ConfigError("mini-batches make all planned epochs: no loss ends them", remedy="Leave stopping out, or sgd")
         check_batches(terms.sgd, start.rows_log2, passes)
     return Announced(start, scaled(terms, scale), passes, blocks, terms.penalty, terms.stopping, terms.sgd)
 
@@ -173,7 +173,7 @@ def check_batches(sgd: Sgd, rows_log2: int, passes: int) -> None:
     if batches < 2:
         raise ConfigError(
             f"a single batch holds all rows, of which there are at most {2**rows_log2}",
-            remedy='Lower batch_size, or use solver = "preconditioned", which needs fewer passes over all rows',
+            remedy='Lower batch_size, or use solver = "preconditioned", which needs fewer iterations over all rows',
         )
     if passes * batches > MOST_STEPS:
         raise ConfigError(

@@ -24,7 +24,7 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
                                  <-----------------------------------------------------------  GuestWeights, HostWeights: b_P modulo 2^(SCORE + 1), rounded, to P alone
 
 Who learns what: the arbiter and the guest each party's number of columns, the arbiter ceil(log2 n) and the number of models,
-and what the link declares; hosts and arbiter up to three powers of two where the job has counts, row weights or planned passes; nobody any gradient, residual, predictor or
+and what the link declares; hosts and arbiter up to three powers of two where the job has counts, row weights or planned iterations; nobody any gradient, residual, predictor or
 intermediate weight, and a final weight only its owner, where the job reveals it.
 Cost per iteration over n rows: hosts n re-randomisations and about 2 n d_P products modulo n^2 in step 1 and 3 each; the guest those products; the link; a few decryptions.
 Error: the weights equal those of the same integer arithmetic in the clear within 3 units of 2^-24 per step (docs/protocols/glm.md).
@@ -71,7 +71,7 @@ class HeldOut:
 
 
 class Trained(NamedTuple):
-    """A data party's own shares of its final weights, or these themselves where they are revealed to it, the name of the model, after how many passes each training
+    """A data party's own shares of its final weights, or these themselves where they are revealed to it, the name of the model, after how many iterations each training
     ended, whether all ended by their loss that were to, and at the guest how many weights each host has."""
 
     shares: WeightShares  # of (models, d)

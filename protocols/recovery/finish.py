@@ -7,12 +7,12 @@
  2   keeps its result
                        Kept      ------------------------>
                                  <------------------------  Kept: the chained hashes of all messages before it, both ways, signed
- 3   keeps the signatures beside its ledger, and leaves
+ 3   stores the signatures with its ledger, and leaves
 
 A party that cannot write its result (a full disk) stops before step 1, so that the others stop too: no model exists of which a part is missing.
 A party that has passed step 2 knows that every result is on a disk: if it dies, it needs nobody to end the run.  A party that died before step 2 finds the
 others still waiting for its Kept when it comes back; they wait as long as their party files say (vfl/run/recovery.py).
-A signature binds its party to what it sent and received: a ledger that it cuts, removes or writes anew later no longer fits what its partner keeps.
+A signature binds its party to what it sent and received: a ledger that it later cuts, removes or rewrites no longer fits what its partner keeps.
 Who learns what: that the sender is done.
 """
 

@@ -193,7 +193,8 @@ def test_what_one_party_finds_out_alone(parties: Institutions) -> None:
     assert checked.code == 0
     assert "Nothing was sent" in checked.out
     assert re.search(
-        r"time +about [\d.]+ s \(LAN.*if the others have so many ids as these \d+, all of them common", " ".join(checked.out.split())
+        r"time +about [\d.]+ s \(LAN.*if the others have as many ids as this party \([\d,]+\), all of them common",
+        " ".join(checked.out.split()),
     )
     refused = parties.here("run", "--progress", "none", parties.job, me)
     assert refused.code == 2

@@ -87,7 +87,7 @@ def test_the_page_holds_what_was_measured_and_nothing_from_outside() -> None:
     assert "&lt;none&gt; is not installed" in text
     assert f"{result()['modes'][2]['products']:,}" in text
     assert "it would take about 9 min 00 s" in text
-    assert "Poisson regression, 5 passes" in text
+    assert "Poisson regression, 5 iterations" in text
     for phase in (p for one in result()["modes"] for p in one.get("phases", [])):
         assert f'<th scope="row">{phase["party"]}</th><td>{phase["phase"]}</td>' in text
     for message in (m for one in result()["modes"] for m in one.get("messages", [])):

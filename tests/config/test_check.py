@@ -85,7 +85,7 @@ def test_more_own_rows_than_the_key_carries_are_warned_about(write):
 
 def test_mini_batches_are_told_and_a_table_that_one_holds_is_refused(write):
     job = load_job(write(with_key("model", 'solver = "sgd"\nbatch_size = 1000')))
-    assert "100 passes in mini-batches of at most 1,000 rows" in kind_of(job).described(job)["train"]
+    assert "100 iterations in mini-batches of at most 1,000 rows" in kind_of(job).described(job)["train"]
     own = table(x=np.random.default_rng(0).normal(size=2000))
     assert look_at(job, own, 1 << 20) == []
     with pytest.raises(ConfigError, match="single batch holds all rows"):
@@ -145,7 +145,7 @@ def test_a_guest_with_rare_events_is_told_of_more_passes(write):
         for f in (frame, frame.assign(y=np.arange(2000) % 2))
     )
     (said,) = look_at(load_job(write(MINIMAL)), rare, 1 << 20)
-    assert said.startswith("max_iter = 100: labels like these usually take about 340 passes between 2 parties")
+    assert said.startswith("max_iter = 100: labels like these usually take about 340 iterations between 2 parties")
     assert look_at(load_job(write(with_key("model", "max_iter = 340", MINIMAL))), rare, 1 << 20) == []
     assert look_at(load_job(write(MINIMAL)), even, 1 << 20) == []
     permits = MINIMAL.replace('"scores-to-guest"', '"scores-to-guest", "label-scale-to-parties"')
@@ -160,7 +160,7 @@ def test_a_guest_with_rare_events_is_told_of_more_passes(write):
     [
         ([], ""),
         (["colsample_bytree = 0.5"], "with colsample_bytree they do not"),
-        ([f'continue_from = "{"ab" * 16}"'], "rounds that the model has already are counted"),
+        ([f'continue_from = "{"ab" * 16}"'], "rounds that the model already has are included"),
     ],
     ids=["trees", "columns", "continued"],
 )

@@ -79,8 +79,8 @@ def test_planned_passes_are_counted_where_they_can_be_told(write):
     """The guest's labels say how many are planned; the others are told the time of a hundred."""
     planned = load_job(write(with_key("model", 'max_iter = "auto"', REGRESSION)))
     assert estimate.workload(planned, 8000, 12, 60).passes == 60
-    assert "every 100 passes" not in estimate.told(planned, (8000, 12), 60)
-    assert "every 100 passes" in estimate.told(planned, (8000, 12))
+    assert "every 100 iterations" not in estimate.told(planned, (8000, 12), 60)
+    assert "every 100 iterations" in estimate.told(planned, (8000, 12))
 
 
 def test_what_the_estimate_leaves_out_or_looks_at_everywhere_is_said(write):
@@ -92,7 +92,7 @@ def test_what_the_estimate_leaves_out_or_looks_at_everywhere_is_said(write):
     searched = with_key("disclosure", EVERYTHING, f"{SEALED}\n[search]\ncv = 2\nparam_grid = {{ subsample = [0.5, 1.0] }}\n")
     assert told(searched).startswith("at most ")
     planned = f'{REGRESSION}\n[search]\ncv = 2\nparam_grid = {{ max_iter = [50, "auto"] }}\n'
-    assert "every 100 passes" in told(planned)
+    assert "every 100 iterations" in told(planned)
     assert "such a machine and 20 columns" in told(REGRESSION, (8000, 0))
     assert estimate.workload(load_job(write(REGRESSION)), 8000, 0).host_columns == 20
     assert told(with_key("model", f'continue_from = "{"0" * 32}"', SEALED)).startswith("at most ")
@@ -125,7 +125,7 @@ def test_an_alignment_is_told_by_its_keys_and_shared_by_all_cores(write, monkeyp
     assert both[1] > both[0]
     said = estimate.told_of_alignment(load_job(write(MINIMAL)), None)
     assert "for every 10,000 ids of each data party" in said
-    assert "as these 250,000, all of them common" in estimate.told_of_alignment(load_job(write(MINIMAL)), 250_000)
+    assert "as this party (250,000), all of them common" in estimate.told_of_alignment(load_job(write(MINIMAL)), 250_000)
 
 
 def test_a_search_aligns_once(write):

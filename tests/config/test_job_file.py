@@ -57,7 +57,7 @@ BAD = [
     ("model", "max_iter = 10001", "model.max_iter", "5 to 10000"),
     ("model", "max_iter = 50.0", "model.max_iter", "whole number"),
     ("model", 'max_iter = "50"', "model.max_iter", "whole number"),
-    ("model", "max_iter = true", "model.max_iter", "is true. Expected the number of passes, a whole number"),
+    ("model", "max_iter = true", "model.max_iter", "is true. Expected the number of iterations, a whole number"),
     ("model", 'max_iter = "often"', "model.max_iter", '(default 100), or "auto"'),
     ("model", "max_iter = 1", "model.max_iter", "earlier weights tell too much"),
     ("model", "tol = 1e-6", "model.tol", "1e-5 to 1"),
@@ -302,12 +302,12 @@ def test_passes_that_are_planned_or_end_early_are_told_and_need_their_permits(wr
         "scores-to-guest",
     )
     told = kind_of(job).described(job)
-    assert "passes planned from bank's labels, 60 to 10,000" in told["train"]
+    assert "iterations planned from bank's labels, 60 to 10,000" in told["train"]
     assert "trustco opens the mean loss of 20% of the training rows" in told["stop"]
     assert plan_of(job).terms.stopping == Stopping(1e-3, 10, validation=True)
     assert plan_of(job).terms.passes is None
     fixed = load_job(write(MINIMAL))
-    assert "100 passes" in kind_of(fixed).described(fixed)["train"]
+    assert "100 iterations" in kind_of(fixed).described(fixed)["train"]
     assert plan_of(fixed).terms.stopping is None
 
 

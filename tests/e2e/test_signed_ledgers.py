@@ -228,7 +228,7 @@ def test_no_run_resumes_without_its_ledger(parties: Institutions, monkeypatch: p
     anew = signed_anew(other_history(rows), Identity.load(folder / "key.pem", folder / "cert.pem"), "peer-closed")
     for changed in (b"", *(b"".join(line + b"\n" for line in lines[:count]) for count in (1, 3, -6)), anew):
         ledger.write_bytes(changed)
-        hears(parties, 5, "lacks lines that this party had written: it was cut, or written anew. Put the unchanged file back")
+        hears(parties, 5, "lacks lines that this party had written: it was cut or rewritten. Put the unchanged file back")
     ledger.write_bytes(data)
     results = parties.together()
     assert [result.code for result in results.values()] == [0, 0, 0], [result.err for result in results.values()]

@@ -243,5 +243,5 @@ def test_rates_rise_and_fade() -> None:
 
 
 def test_stopping_by_a_loss_and_mini_batches_do_not_go_together() -> None:
-    with pytest.raises(ConfigError, match="make all their passes"):
+    with pytest.raises(ConfigError, match="make all their epochs"):
         Terms(TAYLOR, Penalty(1.0), 30, sgd=SGD, stopping=Stopping(1e-4, 10))

@@ -70,7 +70,7 @@ def test_a_long_path_is_not_wrapped(arbiter_result):
 
 
 def test_training_that_did_not_settle_is_said(guest_result, arbiter_result):
-    said = "ll 100 passes that max_iter allows were made: the loss had not settled"
+    said = "ll 100 iterations that max_iter allows were made: the loss had not settled"
     for told in (False, True):
         changed = guest_result | {"model": guest_result["model"] | {"passes_made": [60, 100]} | ({"settled": False} if told else {})}
         assert (said in " ".join(" ".join(printed(changed, 100)).split())) is told

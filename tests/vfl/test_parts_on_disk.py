@@ -270,7 +270,7 @@ def test_a_model_of_an_earlier_release_says_how_to_train_again(name: str, why: s
     with pytest.raises(ModelError, match=f"earlier release, .*{why}") as refused:
         load_part(folder)
     assert refused.value.remedy is not None
-    assert "Train the model anew" in refused.value.remedy
+    assert "Train the model again" in refused.value.remedy
 
 
 DRAWN = {"bool": st.booleans(), "uint8": st.integers(0, 255)}

@@ -46,7 +46,7 @@ def test_parameters_are_kept_cloned_and_handed_on(kind: Any) -> None:
         ({"batch_size": 64}, 'does nothing with solver = "preconditioned"'),
         ({"momentum": 0.5}, 'does nothing with solver = "preconditioned"'),
         ({"learning_rate_init": 0.5}, 'does nothing with solver = "preconditioned"'),
-        ({"solver": "sgd", "max_iter": "auto"}, "no rule says how many passes"),
+        ({"solver": "sgd", "max_iter": "auto"}, "no rule says how many epochs"),
         ({"solver": "sgd", "learning_rate_init": 1e-3, "max_iter": 50}, "revealed near their start"),
         ({"solver": "sgd", "learning_rate_init": 0.1, "momentum": 0.0, "max_iter": 99}, "revealed near their start"),
     ],

@@ -88,7 +88,7 @@ def test_rows_that_decide_are_not_trained_on_and_are_the_same_everywhere(label: 
 
 def test_all_passes_without_settling_are_warned_of() -> None:
     tables, _ = frames("binary", hosts=1)
-    with pytest.warns(UserWarning, match="all 16 passes that max_iter allows were made: the loss had not settled"):
+    with pytest.warns(UserWarning, match="all 16 iterations that max_iter allows were made: the loss had not settled"):
         model = federation(tables).fit(vfl.LogisticRegression(C=10.0, max_iter=16, tol=1e-5, link="taylor", n_iter_no_change=5))
     assert model.n_iter_ == 16
 

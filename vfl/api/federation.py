@@ -178,7 +178,7 @@ class Federation:
         grid = estimator if isinstance(estimator, GridSearchCV) else None
         if init_model is not None and not isinstance(estimator, BoostedTrees):
             raise ConfigError(
-                f"{type(estimator).__name__} cannot continue a model", remedy="Only boosted trees can: leave init_model out and train anew"
+                f"{type(estimator).__name__} cannot continue a model", remedy="Only boosted trees can: leave init_model out and train again"
             )
         if preprocess is not None and not isinstance(preprocess, Preprocessing):
             raise ConfigError(f"preprocess is a {type(preprocess).__name__}", remedy="Pass vfl.Preprocessing(...), or leave it out")

@@ -1,4 +1,4 @@
-"""Other libraries: the same operations, in any Python that has them.  Stands alone, so that they need not be installed beside this project.
+"""Other libraries: the same operations, in any Python that has them.  Needs nothing else, so they need not be installed together with this project.
 
     PYTHON others.py [--full]     one JSON array: a row a library, with its timings or why there are none
 

@@ -1,6 +1,6 @@
 """The networks for real: a network namespace for each party, packets delayed and throttled by the kernel, three processes over mutual TLS.
 
-Beside each time stands what the replay of `vfl.cost.network` says of the same job on the same machine.  Needs root, `ip` and `tc`; says so elsewhere.
+Each time is shown together with what the replay of `vfl.cost.network` says of the same job on the same machine.  Needs root, `ip` and `tc`; says so elsewhere.
 """
 
 from __future__ import annotations

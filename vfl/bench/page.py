@@ -68,7 +68,7 @@ def of(runs: Iterable[Run], name: str) -> list[Run]:
 
 def described(work: Mapping[str, Any]) -> str:
     """A model in words."""
-    regression = f"{work['passes']} passes"
+    regression = f"{work['passes']} iterations"
     match work["kind"]:
         case "alignment":
             return "ids alone"

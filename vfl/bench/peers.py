@@ -1,4 +1,4 @@
-"""This project's operations beside those of other libraries: on the same machine in the same run, one thread each, a process for us and one for the others."""
+"""This project's operations compared with those of other libraries: on the same machine in the same run, one thread each, a process for us and one for the others."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class Point:
 
     @property
     def head(self) -> dict[str, Any]:
-        """What the result says of it beside what was measured."""
+        """What the result says of it, together with what was measured."""
         place = {"axis": self.axis, "value": self.value} if self.axis else {"label": self.label, "small": self.small}
         return {"mode": self.mode, "work": self.work.as_dict(), "key_bits": self.key_bits, "threads": self.threads} | place
 

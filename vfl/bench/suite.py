@@ -43,8 +43,8 @@ def slim(run: Run) -> Run:
 
 
 def foretold(runs: Iterable[Mapping[str, Any]]) -> list[Run]:
-    """The cost model beside what was measured, of jobs that it was not fitted on: CPU seconds of all parties and, as `vfl check` says them, seconds on a LAN with a
-    machine a party, beside the messages played again (of trainings with one host: elsewhere parties that work at the same time shared this machine's cores)."""
+    """The cost model compared with what was measured, for jobs that it was not fitted on: CPU seconds of all parties and, as `vfl check` says them, seconds on a LAN with one
+    machine per party, compared with the replayed messages (of trainings with one host: elsewhere parties that work at the same time shared this machine's cores)."""
     rows, known = [], set(cost.fitted()["fitted_on"]["jobs"])
     for run in runs:
         work, bits = Workload(**run["work"]), run["key_bits"]

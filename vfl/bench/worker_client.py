@@ -16,12 +16,12 @@ THREADS = ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def with_threads(count: int) -> dict[str, str]:
-    """The environment of a process that computes with so many threads."""
+    """The environment of a process that computes with this number of threads."""
     return os.environ | dict.fromkeys(THREADS, str(count))
 
 
 def start(mode: str, work: Workload, key_bits: int = 0, *, threads: int, judge: bool = False) -> dict[str, Any]:
-    """What `vfl.bench.worker` says of one run in a process of its own, with the question beside the answer."""
+    """What `vfl.bench.worker` says of one run in a process of its own, with the question and the answer."""
     process = opened(threads)
     try:
         return ask(process, mode, work, key_bits, judge=judge) | {"threads": threads}

@@ -34,7 +34,7 @@ def print_check(job_file: Path, party_file: Path, console: Console) -> None:
 
 
 def carries(job: Job, rows: int) -> None:
-    """Raises ConfigError unless the key has the head-room for so many common rows, whichever candidate is trained."""
+    """Raises ConfigError unless the key has the head-room for this number of common rows, whichever candidate is trained."""
     for one in job.candidates:
         kind_of(one).carries(one, rows)
 
@@ -73,7 +73,7 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
     planned = next((one for one in job.candidates if getattr(one.model, "max_iter", None) == "auto"), None)
     passes = usual_passes(planned, ready.table) if ready.table and planned else None
     if passes:
-        facts["passes"] = f"about {passes}, by these labels: the common rows decide"
+        facts["iterations"] = f"about {passes}, by these labels: the common rows decide"
     facts["time"] = estimate.told(job, (len(ready.table), ready.table.features.shape[1]) if ready.table else None, passes)
     _print(facts, job, bounds_told(job, party.policy) + rows_taken(job, party) + budget.explained(peers, ready.table), told, console)
 

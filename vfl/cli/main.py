@@ -69,7 +69,7 @@ def demo(
     ] = None,
     rows: Annotated[int, typer.Option(metavar="N", min=200, help="With credit-sim: how many customers.")] = 2000,
     key_bits: Annotated[int, typer.Option(metavar="BITS", help="Size of the arbiter's Paillier key: 2048, 3072 or 4096.")] = 3072,
-    passes: Annotated[int, typer.Option(metavar="N", min=5, help="Passes over the rows.")] = 100,
+    passes: Annotated[int, typer.Option(metavar="N", min=5, help="Iterations over the rows.")] = 100,
     folder: Annotated[
         Path, typer.Option("--dir", metavar="FOLDER", help="Where the parties' folders go; an earlier demo there is replaced.")
     ] = Path("demo-run"),
@@ -293,7 +293,7 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Show a run's results; writes its page anew."""
+    """Show a run's results; writes its page again."""
     from vfl.cli.show import print_report
 
     print_report(run, Console(emoji=False), cutoff)
@@ -320,7 +320,7 @@ def bench(
     peers_python: Annotated[
         Path | None,
         typer.Option(
-            metavar="PYTHON", help="A Python that has the other libraries, so that they need not be beside this one.", show_default=False
+            metavar="PYTHON", help="A Python that has the other libraries, so they need not be installed in this one.", show_default=False
         ),
     ] = None,
 ) -> None:

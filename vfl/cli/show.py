@@ -162,7 +162,7 @@ def print_model(folder: Path, console: Console) -> None:
 
 
 def print_report(run: Path, console: Console, cutoff: float | None = None) -> None:
-    """Writes the page anew from report.json, and prints the summary; of an alignment, its match rates.  Raises ModelError, ConfigError.
+    """Writes the page again from report.json, and prints the summary; of an alignment, its match rates.  Raises ModelError, ConfigError.
 
     cutoff: the confusion matrices are shown there from now on; without one, where they were.
     """
@@ -179,7 +179,7 @@ def print_report(run: Path, console: Console, cutoff: float | None = None) -> No
             print_alignment(result, run, console)
             return
         write_report(run, result)
-        console.print(f"The page is written anew: {escape(str(run / 'report.html'))}\n", highlight=False, soft_wrap=True)
+        console.print(f"The page is written again: {escape(str(run / 'report.html'))}\n", highlight=False, soft_wrap=True)
         print_summary(result, console, run)
     except (ArithmeticError, AttributeError, LookupError, TemplateError, TypeError, ValueError):
         raise ModelError(

@@ -89,7 +89,7 @@ def _alignment_seconds(job: Agreement, rows: int, machine: Machine, network: Net
 
 
 def in_batches(work: Workload, batches: int) -> list[tuple[int, Workload]]:
-    """A regression's training in so many batches a pass as jobs of whole passes, to be added up with their signs: all but the training, and each batch as a table."""
+    """A regression's training with `batches` per epoch as jobs over whole tables, to be added up with their signs: all but the training, and each batch as a table."""
     if batches == 1:
         return [(1, work)]
     batch = replace(work, rows=-(-work.rows // batches), passes=work.passes * batches)
@@ -107,13 +107,13 @@ def _caveats(job: Job, rows: int) -> list[str]:
     if any(_batches(one, rows) > 1 for one in job.candidates):
         found.append("iterations over all rows; for small mini-batches it predicts too much")
     if job.preprocess is not None and (job.preprocess.encode in ("onehot", "quantile") or job.preprocess.add_indicator):
-        found.append("columns as they come: [preprocess] makes more of them, which takes longer")
+        found.append("columns of the table: [preprocess] makes more of them, which takes longer")
     if model.kind == "boosted-trees" and model.num_class > 1 and model.membership == "open":
         found.append("each class by itself; where classes share ciphertexts it predicts too much")
     if model.kind == "boosted-trees" and model.colsample_bytree < 1 and model.membership == "sealed":
         found.append("trees that share ciphertexts; with colsample_bytree they do not, which takes longer")
     if model.kind == "boosted-trees" and model.continue_from is not None:
-        found.append("the rounds that the model has already are counted, too")
+        found.append("the rounds that the model already has are included")
     return found
 
 
@@ -125,12 +125,12 @@ def told(job: Job, table: tuple[int, int] | None, passes: int | None = None) -> 
     rows, columns = table or (ROWS, COLUMNS)
     given = f"for every {ROWS:,} common rows, if each data party has {COLUMNS} columns and such a machine"
     if table is not None:
-        given = f"if all {rows:,} rows are common and the others have such a machine and {'so many' if columns else COLUMNS} columns"
+        given = f"if all {rows:,} rows are common and the others have such a machine and {'as many' if columns else COLUMNS} columns"
     unplanned = passes is None and any(getattr(one.model, "max_iter", None) == "auto" for one in job.candidates)
     whole = f" for all {job.trainings} trainings" if job.search is not None else ""
     caveats = "".join(f" ({caveat})" for caveat in _caveats(job, rows))
     return (
-        f"{'at most' if may_be_less(job) else 'about'} {_listed(times(job, rows, columns, passes))}{whole}{f' every {PASSES} passes' if unplanned else ''}, {given}; "
+        f"{'at most' if may_be_less(job) else 'about'} {_listed(times(job, rows, columns, passes))}{whole}{f' every {PASSES} iterations' if unplanned else ''}, {given}; "
         f"{_error(workload(job, rows, columns))}{caveats}"
     )
 
@@ -140,7 +140,7 @@ def told_of_alignment(job: Agreement, ids: int | None) -> str:
     machine = Machine.measured(0)
     given = f"for every {ROWS:,} ids of each data party, if all have such a machine"
     if ids is not None:
-        given = f"if the others have so many ids as these {ids:,}, all of them common, and such a machine"
+        given = f"if the others have as many ids as this party ({ids:,}), all of them common, and such a machine"
     found = {network: _alignment_seconds(job, ids or ROWS, machine, network) for network in NETWORKS}
     return f"about {_listed(found)}, {given}; {_error(Workload('alignment', ROWS))}"
 

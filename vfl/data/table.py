@@ -181,7 +181,7 @@ def table_from_frame(
     if not wanted and (label is None if need_features is None else need_features):
         raise DataError(
             f"{party}: the table has no feature column",
-            remedy="A host brings at least one column beside its keys",
+            remedy="A host needs at least one column in addition to its keys",
             party=party,
         )
     (ids, *fallback), kept = keys_of(frame, party, every, normalise, duplicates)

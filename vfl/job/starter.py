@@ -47,20 +47,20 @@ def _name(name: str) -> str:
 _SPELT: dict[str, dict[str, str]] = {
     "logistic-regression": {
         "C": "The weight of the loss against the penalty, as in scikit-learn.",
-        "max_iter": "Passes over the rows.",
+        "max_iter": "Iterations, each over all rows.",
         "link": '"exact", or "taylor": cheaper, but a least-squares fit.',
         "clip": "Standardised values are cut to [-clip, clip].",
         "weight_bits": "Where final weights are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
     },
     "linear-regression": {
         "alpha": "The weight of the penalty, as in scikit-learn's Ridge.",
-        "max_iter": "Passes over the rows.",
+        "max_iter": "Iterations, each over all rows.",
         "clip": "Standardised values are cut to [-clip, clip].",
         "weight_bits": "Where final weights, in standard deviations of the label, are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
     },
     "poisson-regression": {
         "alpha": "The weight of the penalty, as in scikit-learn's PoissonRegressor.",
-        "max_iter": "Passes over the rows.",
+        "max_iter": "Iterations, each over all rows.",
         "clip": "Standardised values are cut to [-clip, clip].",
         "weight_bits": "Where final weights are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
     },
@@ -76,12 +76,12 @@ _SPELT: dict[str, dict[str, str]] = {
     "scorecard": {
         "base_score": "The points of a row with odds of base_odds to 1 that there is no event, the label's larger value.",
         "base_odds": "Such as 50: fifty without to one with.",
-        "pdo": "So many points more double the odds.",
+        "pdo": "Number of points that double the odds.",
         "max_n_bins": "Final bins of a column at most, special and missing values aside.",
         "min_bin_size": "The least part of the rows in a final bin.",
         "min_bin_rows": "Nothing is counted for the guest over fewer rows.",
         "monotonic_trend": 'How event rates go over the bins of a number: "auto" (one way), "ascending", "descending", "none".',
-        "max_iter": "Passes over the rows.",
+        "max_iter": "Iterations, each over all rows.",
     },
 }
 

@@ -23,7 +23,7 @@ def read_unfinished(path: Path, head: str, repeats: int = 0) -> tuple[Written, i
     except OSError as error:
         raise ConfigError(
             f"the ledger {path} of the interrupted run cannot be read ({error.strerror})",
-            remedy="Put it back, or start all parties anew with --fresh",
+            remedy="Put it back, or start all parties again with --fresh",
         ) from None
     for number, raw in enumerate(data.split(b"\n")[:-1], 1):
         line = decode_line(path, number, raw)
@@ -37,8 +37,8 @@ def read_unfinished(path: Path, head: str, repeats: int = 0) -> tuple[Written, i
         whole = whole or chain.previous == head
     if not whole:
         raise LedgerBroken(
-            f"the ledger {path} of the interrupted run lacks lines that this party had written: it was cut, or written anew",
-            remedy="Put the unchanged file back and find out who could write it, or start all parties anew with --fresh",
+            f"the ledger {path} of the interrupted run lacks lines that this party had written: it was cut or rewritten",
+            remedy="Put the unchanged file back and find out who could write it, or start all parties again with --fresh",
         )
     return written, kept
 

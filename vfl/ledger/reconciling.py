@@ -30,7 +30,7 @@ def reconcile(first: str | Path, second: str | Path) -> Reconciled:
     """Compares two ledgers, message by message: number, kind, length and hash.
 
     Raises LedgerBroken naming the first message that differs, that was received and not sent, or that is missing where both runs ended well, and where a ledger
-    is not the one that its party signed at the end of the run, or is missing though it signed one (`signatures.json` beside the other's ledger); ConfigError
+    is not the one that its party signed at the end of the run, or is missing though it signed one (`signatures.json` in the folder of the other's ledger); ConfigError
     if the ledgers are not of one job and two parties.  Without such a signature it trusts both files: check theirs with `verify_ledger`.
     """
     _check_there(Path(first), Path(second))
@@ -93,7 +93,7 @@ def _check_signed(signer: _Book, holder: _Book) -> bytes | None:
             if len(lines) < statement[what] or _chain(lines) != statement[f"{what}_sha256"]:
                 raise LedgerBroken(
                     f"{book.path} is not the ledger of which {signer.party} signed {statement['sent']} messages sent and {statement['received']} received"
-                    f" at the end of the run: it was cut, or written anew",
+                    f" at the end of the run: it was cut or rewritten",
                     remedy=f"Keep both files and {beside}, and ask {book.party} for the ledger as the run wrote it",
                 )
     return signed.certificate

@@ -1,7 +1,7 @@
-"""What partners sign at the end of a run, beside the ledger: `signatures.json`.
+"""What partners sign at the end of a run, in addition to the ledger: `signatures.json`.
 
 Each party signs, for each partner, how many messages it sent to and received from it and the chained SHA-256 of them.  The partner keeps that: a ledger that is
-cut, removed, or written and signed anew by its owner no longer fits (`vfl ledger reconcile`).  See docs/file-formats.md.
+cut, removed, or rewritten and signed again by its owner no longer fits (`vfl ledger reconcile`).  See docs/file-formats.md.
 """
 
 from __future__ import annotations

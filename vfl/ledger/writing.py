@@ -2,7 +2,7 @@
 docs/file-formats.md.
 
 Each line is a JSON object that holds the SHA-256 of the line before, so that no line can be changed, removed or moved;
-the last line holds the totals and the party's signature, so that none can be cut off or written anew by somebody
+the last line holds the totals and the party's signature, so that none can be cut off or rewritten by somebody
 else.  A line is on its way to the disk before its message is to the wire.
 
 A run that resumes after an interruption continues its ledger (vfl/ledger/continuing.py).  What it sends or receives again must

@@ -74,7 +74,7 @@ def at_cutoff(cutoffs: Mapping[str, Sequence[float]], cutoff: float) -> dict[str
 
 
 def widest(cutoffs: Mapping[str, Sequence[float]]) -> float:
-    """The cut-off at which events and non-events are furthest apart (the first of several; 1/2 where one class is missing)."""
+    """The cut-off that separates events and non-events best (the first of several; 1/2 where one class is missing)."""
     events, others = (np.asarray(cutoffs[name], np.float64) for name in ("events", "non_events"))
     if not events[0] or not others[0]:
         return 0.5

@@ -1,4 +1,4 @@
-"""A party's own columns, as they were in training: kept beside its model part, so that a later table can be held against them.
+"""A party's own columns, as they were in training: kept with its model part, so that a later table can be held against them.
 
 Nothing of it leaves the party.  `baseline.json` holds counts a bin and the edges of the bins, which are values of single rows: mode 0600.
 """

@@ -29,13 +29,13 @@ REFUSED = {
 class Regression(Parameters):
     """What all regressions share; not for use by itself.
 
-    max_iter: passes over the rows; all of them are made, because nobody sees a gradient or a loss.  "auto" plans them from the base rate, of which hosts and
+    max_iter: iterations over the rows; all of them are made, because nobody sees a gradient or a loss.  "auto" plans them from the base rate, of which hosts and
     arbiter then learn the order of magnitude; nearly separable or collinear columns can need more (docs/protocols/glm.md).
-    tol: training ends where the mean loss of the training rows with the penalty, which the arbiter then learns every n_iter_no_change passes, has not improved by
+    tol: training ends where the mean loss of the training rows with the penalty, which the arbiter then learns every n_iter_no_change iterations, has not improved by
     tol (None: never).  Of numbers it is half the mean squared error in variances of the label.  early_stopping: the same with the mean loss of
     validation_fraction of the rows, which are not trained on; the weights are then the best that were evaluated (tol: 1e-4 if none is given).
-    solver: "preconditioned", steps over all rows, which reaches the optimum; or "sgd", mini-batches with momentum in another order each pass, which comes near it:
-    for tables whose ciphertexts do not fit into memory, and where a pass is dear.  Its parameters, which the other solver does not take:
+    solver: "preconditioned", steps over all rows, which reaches the optimum; or "sgd", mini-batches with momentum in a new order in each epoch, which comes near it:
+    for tables whose ciphertexts do not fit into memory, and where an epoch is expensive.  Its parameters, which the other solver does not take:
     batch_size: the most rows of a batch, at least 32; "auto": an eighth of the rows' power of two, at most 8192.  A run in which one batch holds all rows is refused.
     momentum: the part of a step that the next one repeats.  learning_rate_init: the first step's rate, in units of the preconditioner's step; it falls to 0.
     fit_intercept: whether the guest fits one, un-penalised.
@@ -201,7 +201,7 @@ class BoostedTrees(Parameters):
     objective: "binary:logistic", "multi:softprob" (three classes or more), "reg:squarederror" or "count:poisson".
     membership: "sealed" (nobody sees a row's gradient, margin, node or direction; the arbiter sees sums of unnamed bins), or "open" (SecureBoost as published:
     assume that the guest learns the bin of every row in every column that wins, and that a host learns labels).  docs/protocols/boosting.md.
-    gradient_bits: gradients are rounded at random to so many bits; None: 12 below 5,000 rows, 8 from there.  min_bin_rows: no bin of a host has fewer rows.
+    gradient_bits: gradients are rounded at random to integers with this number of bits; None: 12 below 5,000 rows, 8 from there.  min_bin_rows: no bin of a host has fewer rows.
     top_rate, other_rate: with membership = "open", the parts of the rows that a round takes for their large gradients, and of the others (LightGBM's GOSS).
     guest_only_trees: first trees on the guest's columns alone.  early_stopping_rounds: with `validation`, the part of the rows held out for it.
     score_bits: scores of sealed trees are opened to the guest on a grid of 2^-score_bits.
@@ -243,7 +243,7 @@ class BoostedTrees(Parameters):
         check_key_bits(self.key_bits)
 
     def params(self, classes: int = 3) -> Params:
-        """As the protocols take them, for a label of so many classes."""
+        """As the protocols take them, for a label with this number of classes."""
         own = {"validation", "random_state", "key_bits"}
         given = {name: value for name, value in asdict(self).items() if name not in own}
         return Params(seed=self.random_state, num_class=classes if self.objective == "multi:softprob" else 1, **given)

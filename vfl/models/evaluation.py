@@ -1,4 +1,4 @@
-"""What a joint model is worth beside the guest's own, from labels and predictions: for notebooks, and for the report of a run."""
+"""What a joint model is worth compared with the guest's own, from labels and predictions: for notebooks, and for the report of a run."""
 
 from __future__ import annotations
 

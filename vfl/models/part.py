@@ -71,7 +71,7 @@ def unknown_weights(party: str, *, guest: bool) -> ModelError:
     permit, who = ("guest-weights-to-guest", "guest") if guest else ("host-weights-to-host", "hosts")
     return ModelError(
         f"the weights of {party} stay shared between it and the arbiter: no party knows them, and rows are scored without",
-        remedy=f'If all parties agree, allow "{permit}" in the job and in their policies (in Python: Federation.local(..., reveal=("{who}",))), and train anew',
+        remedy=f'If all parties agree, allow "{permit}" in the job and in their policies (in Python: Federation.local(..., reveal=("{who}",))), and train again',
         party=party,
     )
 

@@ -1,7 +1,7 @@
 """Model parts on disk: `manifest.json` (what it is) and `weights.safetensors` (numbers).  Neither can run code.
 
 The manifest carries the format's version and the model's random name, which all parts of one model share; a part of another model is refused when scoring
-starts (protocols/glm/scoring.py).  What a part of each kind holds beside that: `vfl.models.registry`; what an arbiter keeps: vfl/models/shared_weights.py and leaf_values.py.
+starts (protocols/glm/scoring.py).  What else a part of each kind holds: `vfl.models.registry`; what an arbiter keeps: vfl/models/shared_weights.py and leaf_values.py.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _write_numbers(folder: Path, body: Body) -> None:
 
 
 def add_shares(folder: Path, moved: Mapping[str, Moved], identity: Identity) -> None:
-    """Puts the shares of a scoring, by whose weights they are of, beside those that the part in `folder` has; on the disk when it returns.
+    """Puts the shares of a scoring, by whose weights they are of, next to those that the part in `folder` has; on the disk when it returns.
 
     Raises ModelError, and ConfigError where the folder cannot be written."""
     _change_shares(folder, identity, lambda party, own: shared.moved_on(own, moved[party]) if party in moved else own)
@@ -127,7 +127,7 @@ def load_part(folder: Path, identity: Identity | None = None) -> tuple[Any, Head
         )
         raise ModelError(
             f"{folder} was written by an earlier release, {why}",
-            remedy="Train the model anew, or score with the release that wrote it",
+            remedy="Train the model again, or score with the release that wrote it",
             expected=FORMAT,
             found=1,
         )

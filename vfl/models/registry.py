@@ -44,7 +44,7 @@ class Kind(Protocol):
         """What report.json says about the model at every role."""
 
     def carries(self, job: Job, rows: int) -> None:
-        """Raises ConfigError unless the key has the head-room for so many common rows."""
+        """Raises ConfigError unless the key has the head-room for this number of common rows."""
 
     def program(self, job: Job, role: Role) -> Program:
         """The role function that trains; the arbiter's takes no table and returns its own part of the model, or None."""
@@ -62,7 +62,7 @@ class Kind(Protocol):
         """The same of some aligned rows by the same model on the guest's own columns, trained in the clear: the difference is what the hosts add."""
 
     def columns(self, part: Any, scores: NDArray[np.float64]) -> dict[str, Any]:
-        """Columns of scores.csv beside the predictions."""
+        """Columns of scores.csv in addition to the predictions."""
 
     def explained(self, part: Any, features: pd.DataFrame) -> pd.DataFrame | None:
         """Why each row of a party's own table scores as it does, in that party's own columns; None where the kind has no such words."""
@@ -74,7 +74,7 @@ class Kind(Protocol):
         """A part in the terminal."""
 
     def pack(self, part: Any) -> Body:
-        """A part as it is written: what the manifest says beside its head, and the tensors."""
+        """A part as it is written: what the manifest says besides its head, and the tensors."""
 
     def unpack(self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Part:
         """A part from what was read.  Raises `parts.Damaged`."""

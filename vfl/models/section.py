@@ -110,7 +110,7 @@ class BoostedTrees(Section):
         ge=3,
         le=16,
         exclude_if=lambda bits: bits is None,
-        description="3 to 16 (default: 12 below 5,000 rows, 8 from there): gradients are rounded at random to integers of so many bits",
+        description="3 to 16 (default: 12 below 5,000 rows, 8 from there): gradients are rounded at random to integers with this number of bits",
     )
     min_bin_rows: int = Field(
         default=10, ge=1, le=1_000_000, description="a whole number of at least 1 (default 10): no bin of a host has fewer rows"
@@ -120,7 +120,7 @@ class BoostedTrees(Section):
         description='"sealed" (default: nobody sees where a row goes) or "open" (SecureBoost as published: gives away the bins of the hosts\' rows, and labels)',
     )
     guest_only_trees: int = Field(
-        default=0, ge=0, le=10_000, description="0 (default) to n_estimators: so many first rounds use the guest's columns alone"
+        default=0, ge=0, le=10_000, description="0 (default) to n_estimators: the number of first rounds that use only the guest's columns"
     )
     early_stopping_rounds: int = Field(
         default=0, ge=0, le=10_000, description="0 (default: never) or more: rounds without a better loss before training ends"
@@ -177,7 +177,7 @@ class BoostedTrees(Section):
 
     @property
     def permits(self) -> tuple[str, ...]:
-        """What its protocols reveal, beside the alignment."""
+        """What its protocols reveal, besides the alignment."""
         if self.membership == "open":
             sample = ("sampled-rows-to-hosts",) if self.top_rate else ()
             return ("bin-sums-to-guest", "directions-to-guest", "partition-to-hosts", *sample)

@@ -1,6 +1,6 @@
 """What an arbiter keeps of a model whose weights stay shared: the kind `shared-weights`, sealed on its disk.
 
-`vfl predict` moves the shares on.  A data party and the arbiter write their new shares beside those that they had, and drop these when all parties have done so: wherever
+`vfl predict` moves the shares on.  A data party and the arbiter write their new shares next to those that they had, and drop these when all parties have done so: wherever
 a run is interrupted, both hold a share of one name (protocols/glm/shares.py).  Runs of one model may overlap.
 """
 
@@ -90,7 +90,7 @@ def print_part(part: SharedWeights, console: Console) -> None:
 
 
 def moved_on(shares: WeightShares, moved: Moved) -> WeightShares:
-    """With the share of a scoring beside those that there were."""
+    """With the share of a scoring in addition to the earlier ones."""
     if moved.name in shares.names:
         return shares
     return WeightShares((*shares.names, moved.name), np.concatenate([shares.values, moved.words[np.newaxis]]))

@@ -8,7 +8,7 @@ import pandas as pd
 
 
 class Imputer(msgspec.Struct, frozen=True, tag="impute", tag_field="step", forbid_unknown_fields=True):
-    """Fills missing numbers; indicators: the columns that get one of 0 and 1 beside them.  As `SimpleImputer`, and `add_indicator`'s "missing-only"."""
+    """Fills missing numbers; indicators: the columns that get an additional column of 0 and 1.  As `SimpleImputer`, and `add_indicator`'s "missing-only"."""
 
     columns: tuple[str, ...]
     values: tuple[float, ...]

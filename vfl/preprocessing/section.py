@@ -63,7 +63,7 @@ class Preprocess(Binning):
     )
     fill_value: float | None = Field(default=None, exclude_if=_absent, description='a number, with impute = "constant"')
     add_indicator: bool = Field(
-        default=False, description="true, or false (default): whether imputed columns get one of 0 and 1 beside them"
+        default=False, description="true, or false (default): whether a column of 0 and 1 is added for each imputed column"
     )
     clip_quantiles: tuple[float, float] | None = Field(
         default=None, exclude_if=_absent, description="two numbers from 0 to 1, such as [0.01, 0.99]: numbers are cut to these quantiles"

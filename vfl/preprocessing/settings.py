@@ -25,7 +25,7 @@ class Preprocessing:
 
     max_missing: columns that miss more than this part of the training rows are left out, and always those without any value.
     impute: what replaces a missing number: "none", "mean", "median", "most_frequent" (the smallest of equals) or "constant", which is fill_value;
-    add_indicator: a column of 0 and 1 beside each one that missed values in training.
+    add_indicator: an additional column of 0 and 1 for each one that missed values in training.
     clip_quantiles: numbers are cut to these quantiles of the training rows, such as (0.01, 0.99).
     encode: "none" (numbers only), "onehot" (texts become columns of 0 and 1; those of fewer than min_frequency rows share one, unseen ones are all zeros),
     "quantile" (numbers too, as up to n_bins quantile bins), "woe" (every column becomes its weight of evidence, see `protocols.binning.by_label`).

@@ -25,7 +25,7 @@ def _regression(deals: bool, several: bool) -> Rows:
         ("arbiter and any host", f"the outcome of every training row, then the predictors, then the others’ columns {map_}"),
         (
             "arbiter and guest",
-            f"the {'sum of the ' if several else ''}hosts’ linear predictors at each pass, and from its changes their columns {map_}",
+            f"the {'sum of the ' if several else ''}hosts’ linear predictors in each iteration, and from its changes their columns {map_}",
         ),
         ("guest and a host", "the sum of the other hosts’ scores of scored rows" if several else ALL),
     ]
@@ -33,7 +33,7 @@ def _regression(deals: bool, several: bool) -> Rows:
         rows.append(
             (
                 "guest and the first host, which deals",
-                f"every training row’s predictor at each pass, and from its changes the other hosts’ columns together {map_}"
+                f"every training row’s predictor in each iteration, and from its changes the other hosts’ columns together {map_}"
                 if several
                 else ALL,
             )

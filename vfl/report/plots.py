@@ -102,7 +102,7 @@ def scores(series: Series, names: Mapping[str, str]) -> Markup | None:
 
 
 def bar(spans: Sequence[tuple[float, float, str]], low: float, high: float) -> Markup:
-    """Bars (from, to, class) on one line that stretches with its table cell; the numbers stand beside it, so it is decoration."""
+    """Bars (from, to, class) on one line that stretches with its table cell; the numbers are next to it, so it is decoration."""
     scale = 100 / ((high - low) or 1.0)
     parts = [
         tag("rect", x=f"{(min(a, b) - low) * scale:.2f}", y=0, width=f"{max(abs(b - a) * scale, 0.4):.2f}", height=10, class_=f"bar {c}")
@@ -194,7 +194,7 @@ def compact(value: float) -> str:
 
 
 def counts(values: Sequence[float]) -> Markup:
-    """A distribution in a table's cell: bars on one line; the numbers stand beside it, so it is decoration."""
+    """A distribution in a table's cell: bars on one line; the numbers are next to it, so it is decoration."""
     top, width = max([*values, 1]), 100 / max(len(values), 1)
     parts = [
         tag(

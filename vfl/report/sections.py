@@ -224,7 +224,7 @@ def _figures(
 
 
 def _cutoffs(series: Mapping[str, Any], names: Mapping[str, str], chosen: float | None) -> list[dict[str, Any]]:
-    """Both models' confusion matrices at the chosen cut-off, without one where the joint model tells the classes best apart."""
+    """Both models' confusion matrices at the chosen cut-off, without one that separates the classes best."""
     tables = {m: series[m]["cutoffs"] for m in plots.MODELS if series.get(m, {}).get("cutoffs")}
     if not tables:
         return []

@@ -145,5 +145,5 @@ def cautions(model: Mapping[str, Any]) -> list[str]:
     """What is to be said of a model where its measures are shown: that its loss was to end the training and did not, and what the run had to say."""
     found = [str(model["caution"])] if model.get("caution") else []
     if model.get("settled") is False:
-        found.append(f"all {number(passes_made(model))} passes that max_iter allows were made: the loss had not settled")
+        found.append(f"all {number(passes_made(model))} iterations that max_iter allows were made: the loss had not settled")
     return found

@@ -31,16 +31,16 @@ def look_at(job: Job, table: Table, most: int) -> list[str]:
         )
     known = np.isfinite(values)
     if names := _named(numbers, ~known.any(axis=0)):
-        found.append(f"{names}: every value is missing; the column can carry nothing")
+        found.append(f"{names}: every value is missing; the column has no information")
     low, high = (f(np.where(known, values, fill), axis=0) for f, fill in ((np.min, np.inf), (np.max, -np.inf)))
     if names := _named(numbers, low == high):
-        found.append(f"{names}: one value in all rows; the column can carry nothing")
+        found.append(f"{names}: all rows have one value; the column has no information")
     if isinstance(job.model, Regression) and (sgd := plan_of(job).sgd) is not None:
         check_batches(sgd, rows_log2(len(table)), plan_of(job).max_iter or 0)  # there are no more common rows than that
     found += _few_passes(job, table)
     if table.label is None and job.model.folds_are_hidden and len(job.candidates) >= max(2, table.features.shape[1]):
         found.append(
-            f"{len(job.candidates)} candidates are searched, and this table has {table.features.shape[1]} columns: so many scores of every row, if they differ enough, "
+            f"{len(job.candidates)} candidates are searched, and this table has {table.features.shape[1]} columns: as many scores of every row, if they differ enough, "
             "could tell the guest these columns up to an invertible map"
         )
     clip, steps = getattr(job.model, "clip", None), job.preprocess
@@ -50,7 +50,7 @@ def look_at(job: Job, table: Table, most: int) -> list[str]:
 
 
 def usual_passes(job: Job, table: Table) -> int | None:
-    """At the guest of a regression, how many passes its labels usually take, and are planned with max_iter = "auto"; elsewhere nobody can tell."""
+    """At the guest of a regression, how many iterations its labels usually take, as planned with max_iter = "auto"; elsewhere nobody can tell."""
     if table.label is None or not isinstance(job.model, Regression) or job.model.solver == "sgd":
         return None
     plan, parties = plan_of(job, table.classes or ()), 1 + len(job.parties.hosts)
@@ -64,7 +64,7 @@ def _few_passes(job: Job, table: Table) -> list[str]:
     if passes is None or not isinstance(job.model, Regression) or job.model.max_iter == "auto" or job.model.max_iter >= passes:
         return []
     return [
-        f"max_iter = {job.model.max_iter}: labels like these usually take about {passes} passes between {parties} parties; "
+        f"max_iter = {job.model.max_iter}: labels like these usually take about {passes} iterations between {parties} parties; "
         "with fewer the coefficients may stay short of the optimum, and nobody sees it"
     ]
 

@@ -267,7 +267,7 @@ class Run:
         return writer
 
     def witness(self) -> Witness:
-        """Signs the channels of this run, and keeps the partners' signatures beside the ledger."""
+        """Signs the channels of this run, and stores the partners' signatures with the ledger."""
         ready = self.ready
         certificates = {peer: ready.party.peers[peer].certificate.read_bytes() for peer in self.peers}
         return Witness(self.folder, ready.job.digest, self.opened.facts.id, ready.party.name, ready.identity.sign, certificates)

@@ -27,7 +27,7 @@ class Stopped(Exception):
 
 
 class Notes(logging.Handler):
-    """Warnings of the engine, one line each, beside the progress bars and without any traceback."""
+    """Warnings of the engine, one line each, next to the progress bars and without a traceback."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.WARNING)

@@ -3,11 +3,11 @@
     HELLO    who I am and which session I mean (see `hello`)         WELCOME  I accept yours
     REFUSE   I do not: one of a closed list of reasons               BEAT     I am alive
     PART     a piece of a message      LAST  its last piece and code (see `seal`)
-    ROOM     I have read so many bytes more (8 bytes, big-endian; see `window`)
+    ROOM     I have read this number of further bytes (8 bytes, big-endian; see `window`)
     ABORT    I stop: a code, and the party that is the cause
     BYE      I have sent everything    BYE_ACK  I have it, everything up to your BYE included
 
-HELLO, WELCOME and REFUSE keep their form in every later version, so that two versions can tell each other apart.
+HELLO, WELCOME and REFUSE keep their form in every later version, so that two versions can recognise each other.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Window:
         self._unread_there += size + OVERHEAD
 
     def room(self, taken: int) -> None:
-        """The peer says that it has taken so many bytes more."""
+        """The peer says that it has taken this number of further bytes."""
         if taken > self._unread_there:
             raise BadFrameError("ROOM for more than was sent")
         self._unread_there -= taken

@@ -49,6 +49,9 @@ PATTERNS = (
     Pattern(r"\bhow-many", "write 'the number of ...'", "It is the how-manyeth of its kind."),
     Pattern(r"\bmarks?\b", "write 'checkpoint'", "It is kept at the last mark."),
     Pattern(r"\btold\b", "name who learns or reports what", "The guest is told the size."),
+    Pattern(r"\banew\b", "write 'again'", "The file is written anew."),
+    Pattern(r"\bbeside\b", "write 'with', 'besides', 'next to' or 'compared with'", "It is kept beside the model."),
+    Pattern(r"\bso many\b(?! that)", "write 'this number of' or name the number", "A list of so many rows."),
     Pattern(r"\blook(?:s|ed|ing)?\b(?![- ]?ups?\b)", "write 'evaluate', 'check' or 'examine'", "Each look costs one message."),
 )
 

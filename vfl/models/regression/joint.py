@@ -76,7 +76,9 @@ def fit(
     parts = {p: results[p].part for p in roles.data_parties}
     told = reports(candidates[best], jobs[best], estimator.objective, roles, {p: results[p] for p in parts}, keys) if split else {}
     if not own.settled:
-        warnings.warn(f"all {max(own.passes)} passes that max_iter allows were made: the loss had not settled", UserWarning, stacklevel=3)
+        warnings.warn(
+            f"all {max(own.passes)} iterations that max_iter allows were made: the loss had not settled", UserWarning, stacklevel=3
+        )
     exposure = str(weight.name) if exposed and weight is not None else None
     kept: Kept = results[roles.arbiter]
     held = SharedWeights(roles.arbiter, kept.model_id, type(estimator).__name__, kept.shares) if kept.shares else None
@@ -155,7 +157,7 @@ class FederatedModel:
 
     @property
     def n_iter_(self) -> int | np.ndarray[Any, Any]:
-        """Passes over the rows that were made.  One-vs-rest: (classes,)."""
+        """The number of iterations that were made.  One-vs-rest: (classes,)."""
         return self._passes[0] if len(self._passes) == 1 else np.array(self._passes)
 
     @property

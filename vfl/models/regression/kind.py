@@ -114,15 +114,15 @@ def _in_batches(model: Model) -> str:
 
 
 def passes_of(job: Job) -> str:
-    """How many passes are made, in words."""
+    """The number of iterations, in words."""
     model, parties = _model(job), 1 + len(job.parties.hosts)
     if model.max_iter == "auto":
-        return f"passes planned from {job.parties.guest}'s labels, {planned_passes(0, parties)} to {MOST_PASSES:,}, the more the rarer the events"
-    return f"{'at most ' if model.stops else ''}{model.max_iter} passes"
+        return f"iterations planned from {job.parties.guest}'s labels, {planned_passes(0, parties)} to {MOST_PASSES:,}, more if events are rarer"
+    return f"{'at most ' if model.stops else ''}{model.max_iter} iterations"
 
 
 def stopping_of(job: Job) -> str:
-    """What ends training before the last pass, in words."""
+    """What ends training before the last iteration, in words."""
     model, every = _model(job), _model(job).n_iter_no_change
     whose = f"{model.validation_fraction:.0%} of the training rows, held out for it," if model.early_stopping else "the training rows"
     looks = f", {model.max_iter // every} times at most" if isinstance(model.max_iter, int) else ""
@@ -155,7 +155,7 @@ def summary(job: Job) -> dict[str, Any]:
 
 
 def carries(job: Job, rows: int) -> None:
-    """Raises ConfigError unless a plaintext has room for one masked gradient over so many rows, where labels' means and weights of rows are 1."""
+    """Raises ConfigError unless a plaintext has room for one masked gradient over this number of rows, where labels' means and weights of rows are 1."""
     terms, plain_bits = plan_of(job).terms, job.crypto.key_bits - HEAD_ROOM - 1
     link = scaled(terms, NO_SCALE)
     link.plan(rows_log2(rows), terms.penalty, terms.passes or MOST_PASSES, 1 + len(job.parties.hosts), plain_bits, terms.sgd)
@@ -267,7 +267,7 @@ def explained(part: GlmPart, features: pd.DataFrame) -> None:
 
 
 def fitted_summary(fitted: Fitted) -> dict[str, Any]:
-    """This party's own coefficients, if it knows them; of several classes those of each; after how many passes training ended; and what [preprocess] found."""
+    """This party's own coefficients, if it knows them; of several classes those of each; after how many iterations training ended; and what [preprocess] found."""
     assert isinstance(fitted, glm.Fitted)
     part = fitted.part
     told: dict[str, Any] = {"passes_made": list(fitted.passes), "weights_known": part.known}

@@ -31,7 +31,7 @@ LABELS: dict[Family, Objective] = {"logistic": "multiclass", "linear": "numeric"
 class GlmJob:
     """What the parties agreed on, beyond who they are.
 
-    alpha: of the penalty alpha |w|^2 / 2 beside the sum of the losses (for counts: beside their mean).  link: "exact" or "taylor", of the logistic family.
+    alpha: of the penalty alpha |w|^2 / 2, added to the sum of the losses (for counts: to their mean).  link: "exact" or "taylor", of the logistic family.
     weighted: the guest's table holds weights of the rows.  sgd: None for the solver over all rows.
     tol, early_stopping, validation_fraction, n_iter_no_change: when training ends before max_iter, as scikit-learn has them; with neither of the first two it does not.
     """
@@ -110,7 +110,7 @@ TOL = 1e-4  # with early_stopping, where none is given
 
 
 def stopping_of(tol: float | None, every: int, *, validation: bool) -> glm.Stopping | None:
-    """When training ends before all passes are made; None: never."""
+    """When training ends before all iterations are made; None: never."""
     return glm.Stopping(TOL if tol is None else tol, every, validation) if validation or tol is not None else None
 
 
@@ -125,7 +125,7 @@ def refuse_stopping(asked: Search[GlmJob] | None) -> None:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a data party has at the end: its model part, its aligned rows, which of them were held out, after how many passes each training ended, and at the guest the
+    """What a data party has at the end: its model part, its aligned rows, which of them were held out, after how many iterations each training ended, and at the guest the
     joint predictors of held-out rows, (n, models), and of the training rows where the job asks for them."""
 
     part: GlmPart

@@ -28,7 +28,7 @@ def _class_weight(value: object) -> object:
 def _max_iter(value: object) -> object:
     if value == "auto" or (type(value) is int and 5 <= value <= 10_000):
         return value
-    rule = 'Expected the number of passes, a whole number from 5 to 10000 (default 100), or "auto"'
+    rule = 'Expected the number of iterations, a whole number from 5 to 10000 (default 100), or "auto"'
     raise Complaint(f"is {shown(value)}", f"{rule}: earlier weights tell too much" if value in range(5) else rule)
 
 
@@ -36,7 +36,8 @@ class Regression(Section):
     """What all regressions have.  What later releases added is no part of the digest at its default."""
 
     max_iter: Annotated[int | Literal["auto"], BeforeValidator(_max_iter)] = Field(
-        default=100, description='the number of passes, a whole number from 5 to 10000 (default 100), or "auto": planned from the base rate'
+        default=100,
+        description='the number of iterations, a whole number from 5 to 10000 (default 100), or "auto": planned from the base rate',
     )
     weight_bits: int = Field(
         default=10,
@@ -88,7 +89,7 @@ class Regression(Section):
         exclude_if=lambda tol: tol is None,
         ge=1e-5,
         le=1,
-        description="a number from 1e-5 to 1: training ends where the mean loss has not improved by it in n_iter_no_change passes (left out: never)",
+        description="a number from 1e-5 to 1: training ends where the mean loss has not improved by it in n_iter_no_change iterations (left out: never)",
     )
     early_stopping: bool = Field(
         default=False,
@@ -141,7 +142,7 @@ class Regression(Section):
 
     @property
     def permits(self) -> tuple[str, ...]:
-        """What its protocols reveal, beside the alignment."""
+        """What its protocols reveal, besides the alignment."""
         edge = ("edge-count-to-arbiter",) if self.looks_up else ()
         scale = ("label-scale-to-parties",) if self.announces else ()
         loss = ("loss-to-arbiter",) if self.stops else ()
@@ -266,7 +267,7 @@ class PoissonRegression(Regression):
     @model_validator(mode="after")
     def _weighs_once(self) -> Self:
         if self.exposure and self.sample_weight:
-            what = "is true beside sample_weight, and data.weight names one column, which is either"
+            what = "is true together with sample_weight, and data.weight names one column, which is either"
             raise Complaint(what, "Remove one of them: exposures weigh rows by themselves", "model.exposure")
         return self
 

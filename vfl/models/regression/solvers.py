@@ -24,7 +24,7 @@ def sgd_problem(
     if isinstance(max_iter, str):
         return (
             "max_iter",
-            'is planned for solver = "preconditioned" only: no rule says how many passes mini-batches need',
+            'is planned for solver = "preconditioned" only: no rule says how many epochs mini-batches need',
             "Write a whole number",
         )
     if max_iter * learning_rate_init / (1 - momentum) < LEAST_WAY:

@@ -1,4 +1,4 @@
-"""When a regression's training ends before all passes are made: the keys of [model] and parameters of estimators, and what about them would do nothing."""
+"""When a regression's training ends before all iterations are made: the keys of [model] and parameters of estimators, and what about them would do nothing."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ def pointless(
 ) -> Iterator[tuple[str, tuple[str, str]]]:
     """Parameters that would do nothing or do not go together, each with what is wrong and a remedy."""
     if solver == "sgd" and (tol is not None or early_stopping):
-        what = (
-            'does not go with solver = "sgd", whose rate falls to 0 in the passes that are planned: ended before, it stands at no optimum'
-        )
+        what = 'does not go with solver = "sgd", whose rate falls to 0 over the planned epochs: if it ends earlier, it is not at an optimum'
         yield "early_stopping" if early_stopping else "tol", (what, 'Leave it out, or use solver = "preconditioned"')
     if tol is None and not early_stopping:
         if n_iter_no_change != EVERY:

@@ -40,7 +40,7 @@ class Targets:
 
 
 def check_classes(table: Table) -> None:
-    """Before anything is sent: raises DataError where a label has so many values that it is hardly one of classes."""
+    """Before anything is sent: raises DataError where a label has too many values to be a label of classes."""
     if table.label is not None and table.classes is not None and 2 < len(table.classes) > len(table) / ROWS_A_CLASS:
         raise DataError(
             f"{table.party}: label column '{table.label.name}' holds {len(table.classes)} different values in {len(table)} rows",
@@ -102,7 +102,7 @@ def of_one(weights: Floats | None, me: str) -> Floats | None:
 
 
 def checked(weights: Floats, me: str) -> Floats:
-    """Raises DataError where the lightest row would be rounded away beside the heaviest."""
+    """Raises DataError where the lightest row would be rounded away compared with the heaviest."""
     if weights.max() > WEIGHT_RATIO * weights.min():
         raise DataError(
             "the weights of the rows differ too much",

@@ -85,7 +85,7 @@ def summary(job: Job) -> dict[str, Any]:
 
 
 def carries(job: Job, rows: int) -> None:
-    """Raises ConfigError unless a plaintext has room for one masked gradient over so many rows (a bin's sum of labels is far smaller)."""
+    """Raises ConfigError unless a plaintext has room for one masked gradient over this number of rows (a bin's sum of labels is far smaller)."""
     model, plain_bits = _model(job), job.crypto.key_bits - HEAD_ROOM - 1
     LOGISTIC_LINKS[model.link].plan(rows_log2(rows), Penalty(1 / model.C), model.max_iter, 1 + len(job.parties.hosts), plain_bits)
 
@@ -187,7 +187,10 @@ def print_part(part: ScorecardPart, console: Console) -> None:
     say(console, "A row's score is the guest's base points and the points of its bins at every party.  rows and event rate: of training.")
     wrong = [str(c) for c, v in part.coef.items() if v > 0]
     if wrong:
-        say(console, f"[yellow]caution[/]: {escape(', '.join(wrong))}: beside the other columns, points run against the bins' event rates")
+        say(
+            console,
+            f"[yellow]caution[/]: {escape(', '.join(wrong))}: together with the other columns, points run against the bins' event rates",
+        )
 
 
 def pack(part: ScorecardPart) -> Body:

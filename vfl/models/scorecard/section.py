@@ -23,11 +23,13 @@ class Scorecard(Binning):
     base_odds: float = Field(
         default=50.0, ge=1e-6, le=1e6, description="a number above 0 (default 50): odds that there is no event, at base_score points"
     )
-    pdo: float = Field(default=20.0, ge=1, le=1e4, description="a number from 1 (default 20): so many points more double the odds")
+    pdo: float = Field(default=20.0, ge=1, le=1e4, description="a number from 1 (default 20): the number of points that double the odds")
     C: float = Field(
         default=1.0, gt=0, description="a number above 0 (default 1.0): the weight of the loss against the penalty, as in scikit-learn"
     )
-    max_iter: int = Field(default=100, ge=5, le=10_000, description="the number of passes, a whole number from 5 to 10000 (default 100)")
+    max_iter: int = Field(
+        default=100, ge=5, le=10_000, description="the number of iterations, a whole number from 5 to 10000 (default 100)"
+    )
     link: Annotated[Literal["exact", "taylor"], BeforeValidator(choose(("exact", "taylor"), {}))] = Field(
         default="exact", description='"exact" (default) or "taylor"'
     )
@@ -47,7 +49,7 @@ class Scorecard(Binning):
 
     @property
     def permits(self) -> tuple[str, ...]:
-        """What its protocols reveal, beside the alignment."""
+        """What its protocols reveal, besides the alignment."""
         names = ("column-names-to-guest",) if self.open_names else ()
         edge = ("edge-count-to-arbiter",) if self.link == "exact" else ()
         return ("bin-events-to-guest", *names, "woe-to-host", *edge, "scores-to-guest")

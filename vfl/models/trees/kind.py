@@ -77,7 +77,7 @@ def rounded(job: Job) -> list[str]:
     model = _model(job)
     bits = f"{model.gradient_bits} bits" if model.gradient_bits else "12 bits (below 5,000 rows) or 8 bits"
     told = [
-        f"gradients are rounded to {bits} at random, anew for every tree, before they are summed",
+        f"gradients are rounded to {bits} at random, again for every tree, before they are summed",
         f"no bin of a host has fewer than {model.min_bin_rows} rows",
     ]
     if model.membership == "sealed":
@@ -91,7 +91,7 @@ def summary(job: Job) -> dict[str, Any]:
 
 
 def carries(job: Job, rows: int) -> None:
-    """Raises ConfigError unless a plaintext has room for the sums of all nodes of a level over so many rows."""
+    """Raises ConfigError unless a plaintext has room for the sums of all nodes of a level over this number of rows."""
     model = _model(job)
     params = model.params()
     if params.sealed:

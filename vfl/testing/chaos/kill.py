@@ -53,7 +53,7 @@ class Chaos:
         self._trial(trials, f"message {number}", number, None)
 
     def at_instant(self, trials: Trials, after: float) -> None:
-        """Kills the party after so many seconds."""
+        """Kills the party after this number of seconds."""
         self._trial(trials, f"{after:.3f} s", 0, after)
 
     def _trial(self, trials: Trials, where: str, kill_at: int, after: float | None) -> None:
