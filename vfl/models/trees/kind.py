@@ -49,7 +49,10 @@ __all__ = [
 
 
 SEALED_ROWS = "nobody sees a row's gradient, score, node or direction; the arbiter sees sums of gradients over unnamed bins"
-OPEN_ROWS = "assume that the guest learns, without the column's name, the bin of every row in every column that wins, and that hosts learn labels (membership = open)"
+OPEN_ROWS = (
+    "assume that the guest learns, without the column's name, the bin of every row in every column that wins (correlation .96 and more in tests), "
+    "and that hosts learn the labels of all training rows (AUC .997 and more in tests; membership = open)"
+)
 
 
 def _model(job: Job) -> BoostedTrees:
