@@ -130,6 +130,45 @@ def test_planted_count_of_final_bins_alone_lets_too_much_through() -> None:
     assert found > BOUND
 
 
+def told_by_points(rows: int, columns: int, fine: int, final: int, seed: int, folder: Path | None) -> float:
+    """The AUC of the points of the host's own columns of noise for the labels of the training rows, where weights are revealed."""
+    world = World(rows, seed)
+    host = table("telecom", world.rng.normal(size=(rows, columns)))
+    steps = Preprocessing(encode="woe", min_bin_rows=1, min_bin_size=0.02, max_n_bins=final, max_n_prebins=fine, monotonic_trend="none")
+    job = scorecard.ScorecardJob(steps, max_iter=10, link="taylor", reveal=KNOWN)
+    part = Budgeted(folder).train(table("bank", world.own, world.y), host, job, module=scorecard)["telecom"].part
+    return auc(world.y, -part.points_of(host.features).sum(axis=1).to_numpy(np.float64))
+
+
+@pytest.mark.parametrize(
+    ("rows", "seeds", "columns", "fine", "final"),
+    [
+        pytest.param(200, 5, 1, 4, 3, id="200 rows"),
+        pytest.param(1000, 10, 1, 20, 5, id="1000 rows, one column", marks=SLOW),
+        pytest.param(1000, 10, 4, 5, 4, id="1000 rows, four columns", marks=SLOW),
+        pytest.param(1000, 10, 10, 2, 2, id="1000 rows, ten columns", marks=SLOW),
+    ],
+)
+def test_points_within_the_budget_do_not_give_the_labels_away(
+    rows: int, seeds: int, columns: int, fine: int, final: int, tmp_path: Path
+) -> None:
+    """Points are made of the events of bins and of a weight per column, and both are counted."""
+    found = [told_by_points(rows, columns, fine, final, seed, tmp_path / str(seed)) for seed in range(seeds)]
+    print(f"{rows} rows, {columns} columns of {fine} bins: AUC {np.mean(found):.3f} from points")
+    assert np.mean(found) <= BOUND
+    with pytest.raises(DisclosureRefused, match=r"rows_per_label_number is 50") as caught:
+        told_by_points(rows, columns + 1, max(fine, 3), final, 0, tmp_path / "refused")
+    assert caught.value.party == "bank"
+
+
+@pytest.mark.parametrize("rows", [200, pytest.param(1000, marks=SLOW)])
+def test_without_a_budget_points_give_the_labels_away(rows: int) -> None:
+    """The control, with as many columns as in that of events."""
+    control = told_by_points(rows, rows // 15, 20, 12, 0, None)
+    print(f"{rows} rows: AUC {control:.3f} from the points of {rows // 15} columns")
+    assert control >= 0.95
+
+
 LABELS = 19  # what vfl/job/permits.py says of a host that deviates, at weight_bits = 10
 
 

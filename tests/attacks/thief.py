@@ -93,10 +93,15 @@ def stolen(
     job = glm.GlmJob(max_iter=10, link=link, reveal=reveal, weight_bits=weight_bits)
     with deviating(rows, columns, digits, weight_bits) as seen:
         Budgeted(None).train(table("bank", own, y), table(THIEF, theirs), job, scheme)
-    units = np.rint(seen["told"] / 2.0 ** (WEIGHT - weight_bits))
-    rate = np.rint((-units[0] / 2.0 ** (SCORE + weight_bits)) % 1.0 * rows) / rows
-    sizes = np.array([min(digits, rows - j * digits) for j in range(columns - 1)])
-    sums = np.rint(units[1:] + rate * (2.0**sizes - 1)) % 2.0 ** (SCORE + 1 + weight_bits)
-    read = np.concatenate([(int(s) >> np.arange(n)) & 1 for s, n in zip(sums, sizes, strict=True)])
+    read = labels_in(seen["told"], rows, digits, weight_bits)
     truth = seen["labels"][: len(read)]
     return read == truth, int(truth.sum())
+
+
+def labels_in(told: NDArray[np.int64], rows: int, digits: int, weight_bits: int = 10) -> NDArray[np.int64]:
+    """The labels of the first rows in the shared order, by what a host that deviates is told as its weights."""
+    units = np.rint(told / 2.0 ** (WEIGHT - weight_bits))
+    rate = np.rint((-units[0] / 2.0 ** (SCORE + weight_bits)) % 1.0 * rows) / rows
+    sizes = np.array([min(digits, rows - j * digits) for j in range(len(told) - 1)])
+    sums = np.rint(units[1:] + rate * (2.0**sizes - 1)) % 2.0 ** (SCORE + 1 + weight_bits)
+    return np.concatenate([(int(s) >> np.arange(n)) & 1 for s, n in zip(sums, sizes, strict=True)])
