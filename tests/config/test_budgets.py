@@ -246,14 +246,14 @@ def test_each_budget_is_explained_in_a_sentence(party: Callable[..., Party]) -> 
     assert "policy.runs_per_partner_per_month is 20: runs left this month: 19 with telecom, 20 with shop" in said
     assert "policy.predictions_per_partner_per_month is 200: predictions left this month: 200 with telecom, 200 with shop" in said
     assert "policy.models_per_label is 20: models of these labels so far: 1 with telecom, 0 with shop; this job adds 1" in said
-    told = "2,000 training rows would allow to tell hosts 40 numbers computed from these labels; 9 were disclosed"
+    told = "with 2,000 training rows hosts may learn 40 numbers computed from these labels; they have learnt 9"
     assert f"policy.rows_per_label_number is 50: {told}" in said
     assert "policy.max_partner_rows is 10,000: a partner with a longer list of ids is refused" in said
     host = Budget(telecom, opened=Opened(1, ("age",)), guest="bank").explained(["bank"], dataclasses.replace(LABELS, label=None))
     assert any(
         "policy.score_vectors is 1 for these 1 columns: 1 score vectors were opened to bank; this job opens 1" in line for line in host
     )
-    assert any("policy.scores_per_row is 1: how often a model scores the same row for bank per month" in line for line in host)
+    assert any("policy.scores_per_row is 1: the number of times that a model scores the same row for bank per month" in line for line in host)
 
 
 EIGHT = dataclasses.replace(LABELS, label=None, features=pd.DataFrame(0.0, LABELS.features.index, list("abcdefgh")))
@@ -277,7 +277,7 @@ def test_predictions_go_by_the_table_that_the_model_was_trained_on(party: Callab
 
 def test_columns_that_are_nearly_one_are_pointed_out(party: Callable[..., Party]) -> None:
     said = Budget(party("host"), opened=Opened(1, tuple("abcdefgh"), spread=Spread(1, 0.63)), guest="bank").explained(["bank"], EIGHT)
-    assert any("a single score vector can tell bank up to 63% of their variance" in line for line in said)
+    assert any("a single score vector can reveal up to 63% of their variance to bank" in line for line in said)
 
 
 def test_a_file_of_the_format_before_is_taken_over(party: Callable[..., Party]) -> None:

@@ -161,5 +161,5 @@ def test_check_says_how_many_rows_bins_by_the_label_take(job, load, tmp_path: Pa
         text = text.replace("allow = [", 'allow = ["bin-events-to-guest", "woe-to-host", ')
     (tmp_path / "job.toml").write_text(text)
     binned = load_job(tmp_path / "job.toml")
-    assert [f"takes {rows:,} training rows for each host column" in line for line in rows_taken(binned, load(GUEST))] == [True] * bool(rows)
+    assert [f"needs {rows:,} training rows for each host column" in line for line in rows_taken(binned, load(GUEST))] == [True] * bool(rows)
     assert rows_taken(binned, load(HOST)) == []

@@ -35,7 +35,7 @@ def test_a_host_is_shown_the_choice_alone(host_result: dict[str, Any]) -> None:
 def test_of_trees_the_page_says_that_every_fold_told(guest_result: dict[str, Any]) -> None:
     page = Page(render(guest_result | {"search": SCORED | {"models_told": 5}}))
     assert (
-        "Each of the 4 models of the folds told hosts and guest what a model tells them; with the last one, 5 count against" in page.words
+        "From each of the 4 models of the folds, hosts and guest learnt what they learn from a model; with the last one, 5 count against" in page.words
     )
 
 
@@ -58,4 +58,4 @@ def test_the_terminal_and_the_csv_have_the_means(guest_result: dict[str, Any], t
 @pytest.mark.parametrize("missing", ["best", "scores"])
 def test_an_arbiters_page_needs_nothing_more(arbiter_result: dict[str, Any], missing: str) -> None:
     known = {k: v for k, v in SEARCH.items() if k not in ("best", "fold_rows", missing)}
-    assert "a rounded score of each training row, once a candidate" in Page(render(arbiter_result | {"search": known})).words
+    assert "a rounded score of each training row for every candidate" in Page(render(arbiter_result | {"search": known})).words

@@ -11,9 +11,9 @@ from rich.console import Console
 from vfl.screen.arguments import JobFile, ModelKind, RunFolder, say
 from vfl.screen.examples import examples
 
-job_app = typer.Typer(help="A job file: begin one, what it asks, its digest.", no_args_is_help=True)
-ledger_app = typer.Typer(help="See what left in a run: show, verify, reconcile.", no_args_is_help=True)
-model_app = typer.Typer(help="See this party's part of a model: show.", no_args_is_help=True)
+job_app = typer.Typer(help="Job files: write one, explain one, print its digest.", no_args_is_help=True)
+ledger_app = typer.Typer(help="Ledgers, which list what left in a run: show, verify, reconcile.", no_args_is_help=True)
+model_app = typer.Typer(help="This party's part of a model: show.", no_args_is_help=True)
 
 
 @job_app.command("new", epilog=examples("job new"))
@@ -34,7 +34,7 @@ def job_new(
 
 @job_app.command("show", epilog=examples("job show"))
 def job_show(job: JobFile) -> None:
-    """Say in plain words what a job asks of its parties."""
+    """Explain what a job asks of its parties."""
     from vfl.cli.show import print_job
     from vfl.job import load_agreement
 
@@ -52,9 +52,7 @@ def job_digest(job: JobFile) -> None:
 @ledger_app.command("show", epilog=examples("ledger show"))
 def ledger_show(
     run: RunFolder,
-    messages: Annotated[
-        bool, typer.Option("--messages", help="A line for every message, with the time and the hash of its bytes.")
-    ] = False,
+    messages: Annotated[bool, typer.Option("--messages", help="One line per message, with its time and the hash of its bytes.")] = False,
 ) -> None:
     """Show what left, to whom, and what was learnt."""
     from vfl.cli.show import print_ledger
@@ -81,10 +79,10 @@ def ledger_reconcile(
     run: RunFolder,
     other: Annotated[Path, typer.Argument(metavar="OTHER", help="The same run's folder or ledger at another party.", show_default=False)],
 ) -> None:
-    """Hold two parties' ledgers of a run against each other.
+    """Compare the ledgers of two parties of a run.
 
-    What one sent the other must have received: number, kind, length and hash of each message. Where one keeps what the other
-    signed at the end of the run (signatures.json), the ledgers must fit that too.
+    What one sent the other must have received: number, kind, length and hash of each message. If one of them has what the
+    other signed at the end of the run (signatures.json), the ledgers must also fit that.
     """
     from vfl.cli.show import print_reconciled
 

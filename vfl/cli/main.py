@@ -114,9 +114,7 @@ def init(
 @app.command(epilog=examples("trust"))
 def trust(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="This party's folder.", show_default=False)],
-    certificate: Annotated[
-        Path, typer.Argument(metavar="CERT.pem", help="The peer's certificate, as it handed it over.", show_default=False)
-    ],
+    certificate: Annotated[Path, typer.Argument(metavar="CERT.pem", help="The certificate that the peer sent.", show_default=False)],
     address: Annotated[
         str | None, typer.Option(metavar="ADDRESS:PORT", help="Where the peer listens, if this party dials it.", show_default=False)
     ] = None,
@@ -136,7 +134,7 @@ def trust(
 def check(job: JobFile, party: PartyFile) -> None:
     """Dry run: what would be disclosed; nothing is sent.
 
-    Goes through job, party file, policy, table and head-room, and ends as `vfl run` would if one of them is wrong.
+    Checks job, party file, policy, table and head-room, and ends as `vfl run` would if one of them is wrong.
     """
     from vfl.cli.check import print_check
 
@@ -196,8 +194,8 @@ def predict(
 ) -> None:
     """Score new rows with a joint model.
 
-    Every party that holds a part of it runs this, data parties with their own new tables: the arbiter too, which holds shares of the weights, unless the job revealed
-    all weights, or the leaf values of sealed trees; with two or more hosts in any case.  The guest gets the scores.
+    Every party that holds a part of the model runs this; data parties bring their own new tables.  The arbiter runs it too if it holds
+    shares of weights or the leaf values of sealed trees, and always with two or more hosts.  The guest gets the scores.
     An interrupted prediction resumes where it stopped.
     """
     from vfl.job import load_job, load_party
@@ -234,9 +232,9 @@ def monitor(
         Path | None, typer.Option(metavar="FILE", help="Also write the numbers to a .json or .csv file.", show_default=False)
     ] = None,
 ) -> None:
-    """Hold a new table against the training rows.
+    """Compare a new table with the training rows.
 
-    Each party for its own columns, alone: nothing is sent.  The population stability index (PSI) of each column, and of the guest's scores.
+    Each party does this for its own columns; nothing is sent.  The population stability index (PSI) of each column, and of the guest's scores.
     """
     from vfl.cli.monitor import monitor as monitor_party
     from vfl.cli.monitor import print_monitor, write_monitor
@@ -260,7 +258,7 @@ def align(
     connect_timeout: ConnectTimeout = 600.0,
     progress: ProgressKind = "bar",
 ) -> None:
-    """Align ids alone: which own rows all parties have in common.
+    """Align ids only: find the rows that all parties have in common.
 
     Writes this party's own common rows, in an order that all parties share, and a match-rate report.  With one host no arbiter is needed.
     An interrupted alignment resumes where it stopped.
@@ -288,7 +286,7 @@ def report(
             metavar="SCORE",
             min=0,
             max=1,
-            help="Guest: show the confusion matrix where rows of this score or more are flagged.",
+            help="Guest: show the confusion matrix for this cut-off: rows with this score or more are flagged.",
             show_default=False,
         ),
     ] = None,
@@ -303,19 +301,19 @@ def report(
 def bench(
     full: Annotated[
         bool,
-        typer.Option("--full", help="Large tables, long sweeps, other models, network namespaces: some forty minutes on two quiet cores."),
+        typer.Option("--full", help="Large tables, long sweeps, other models, network namespaces: about forty minutes on two quiet cores."),
     ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="For overhead.json and overhead.html; without it, benchmarks/results where that is, else the current folder.",
+            help="For overhead.json and overhead.html; without it, benchmarks/results if it exists, else the current folder.",
             show_default=False,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print overhead.json instead of the tables.")] = False,
     compare: Annotated[
-        Path | None, typer.Option(metavar="OLD.json", help="An older overhead.json: says what costs more now.", show_default=False)
+        Path | None, typer.Option(metavar="OLD.json", help="An older overhead.json: shows what costs more now.", show_default=False)
     ] = None,
     peers_python: Annotated[
         Path | None,
@@ -326,7 +324,7 @@ def bench(
 ) -> None:
     """Measure what encryption costs on this machine.
 
-    The same regression and the same trees centralised, in the clear, under Paillier and by other libraries; made-up tables, nothing is sent.  In about two minutes.
+    The same regression and the same trees centralised, in the clear, under Paillier and by other libraries, on generated tables; nothing is sent.  It takes about two minutes.
     """
     from vfl.bench.command import bench as measure
 

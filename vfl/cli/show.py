@@ -211,11 +211,11 @@ def print_alignment(found: dict[str, Any], run: Path, console: Console) -> None:
 
 
 def print_job(job: Job | AlignmentJob, console: Console) -> None:
-    """What a job asks of its parties, in plain words."""
+    """Explains what a job asks of its parties."""
     parties, align = job.parties, job.align
     hosts = " and ".join(parties.hosts)
     key = ", else by ".join(" and ".join(f"{c} ({align.normalise[c]})" for c in columns) for columns in align.keys)
-    repeated = "rows that share an id are an error" if align.duplicates == "error" else "of rows that share an id the first counts"
+    repeated = "rows that share an id are an error" if align.duplicates == "error" else "if rows share an id, the first one counts"
     told = {
         "job": f"{job.name}, digest {job.digest.hex()}",
         "who": f"{parties.guest} and {hosts} find the customers that they share",
@@ -225,17 +225,13 @@ def print_job(job: Job | AlignmentJob, console: Console) -> None:
         told |= {
             "who": f"{parties.guest} holds the labels, {hosts} further columns"
             + (f", {parties.arbiter} no data" if parties.arbiter else ""),
-            "hold out": f"{100 * job.split.test:g} % of the common rows, chosen by seed {job.split.seed}, to measure the model"
+            "hold out": f"{100 * job.split.test:g} % of the common rows, chosen by seed {job.split.seed}, to evaluate the model"
             + (
-                f", and those of {job.split.out_of_time} or later, by dates that {parties.guest} alone knows"
+                f", and those of {job.split.out_of_time} or later, by dates that only {parties.guest} knows"
                 if job.split.out_of_time
                 else ""
             ),
-            **(
-                {"measure": f"on training rows too: {parties.guest} learns their scores as those of held-out rows"}
-                if job.evaluation.train
-                else {}
-            ),
+            **({"evaluate": f"also on training rows: {parties.guest} learns their scores too"} if job.evaluation.train else {}),
             **kind_of(job).described(job),
             **searched.described(job),
         }

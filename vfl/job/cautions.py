@@ -1,4 +1,4 @@
-"""What a job and a party file may say, but what deserves a word before the start."""
+"""What a job and a party file may say, but what deserves a caution before the start."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def cautions(job: Agreement, party: Party | None = None) -> list[str]:
     found = []
     if job.align.min_intersection < FEW:
         found.append(
-            f"align.min_intersection = {job.align.min_intersection}: a partner that asks with few ids, or over and over with slightly other lists,"
-            f" finds out about single customers; {FEW} or more is prudent"
+            f"align.min_intersection = {job.align.min_intersection}: a partner that aligns few ids, or slightly different lists again and again,"
+            f" learns about single customers; use {FEW} or more"
         )
     if isinstance(job, Job) and job.crypto.key_bits == 2048:
         found.append(
-            "crypto.key_bits = 2048 is 112-bit security (NIST SP 800-57: not for data that must stay secret after"
+            "crypto.key_bits = 2048 gives 112-bit security (NIST SP 800-57: not for data that must stay secret after"
             " 2030); the default is 3072"
         )
     for name, peer in (party.peers if party else {}).items():

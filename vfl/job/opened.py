@@ -37,5 +37,5 @@ def rows_taken(job: Job, party: Party) -> list[str]:
     rate = party.policy.rows_per_label_number
     return [
         f"bins are chosen by the label, so each fine bin discloses a number: with max_n_prebins = {fine} and policy.rows_per_label_number = {rate}"
-        f" the job takes {(fine - 1) * rate:,} training rows for each host column; fewer fine bins take fewer rows"
+        f" the job needs {(fine - 1) * rate:,} training rows for each host column; fewer fine bins need fewer rows"
     ]

@@ -28,24 +28,31 @@ class AtLeast(Section):
     """Floors: a job with a smaller value is refused."""
 
     min_bin_rows: int = Field(
-        default=10, ge=1, le=MOST, description="the fewest rows of a bin that is counted for another party, 1 or more (default 10)"
+        default=10,
+        ge=1,
+        le=MOST,
+        description="the minimum number of rows of a bin that is counted for another party, 1 or more (default 10)",
     )
     key_bits: int = Field(default=2048, ge=2048, le=4096, description="the shortest key, 2048 (default) to 4096 bits")
-    min_intersection: int = Field(
-        default=100, ge=1, le=ROWS, description="the smallest intersection to continue with, 1 or more (default 100)"
-    )
+    min_intersection: int = Field(default=100, ge=1, le=ROWS, description="the minimum number of common rows, 1 or more (default 100)")
 
 
 class AtMost(Section):
     """Ceilings: a job with a larger value is refused."""
 
-    gradient_bits: int = Field(default=12, ge=3, le=16, description="the most bits of a gradient, 3 to 16 (default 12)")
-    weight_bits: int = Field(default=12, ge=4, le=24, description="the most fractional bits of a revealed weight, 4 to 24 (default 12)")
-    score_bits: int = Field(default=12, ge=0, le=20, description="the most fractional bits of an opened score, 0 to 20 (default 12)")
-    n_estimators: int = Field(default=1000, ge=1, le=10_000, description="the most rounds of trees, 1 to 10000 (default 1000)")
-    num_class: int = Field(default=20, ge=1, le=1000, description="the most classes, 1 to 1000 (default 20)")
-    candidates: int = Field(default=50, ge=1, le=10_000, description="the most candidates of a search, 1 to 10000 (default 50)")
-    columns: int = Field(default=1000, ge=1, le=2**16, description="the most columns of any one party, 1 to 65536 (default 1000)")
+    gradient_bits: int = Field(default=12, ge=3, le=16, description="the maximum number of bits of a gradient, 3 to 16 (default 12)")
+    weight_bits: int = Field(
+        default=12, ge=4, le=24, description="the maximum number of fractional bits of a revealed weight, 4 to 24 (default 12)"
+    )
+    score_bits: int = Field(
+        default=12, ge=0, le=20, description="the maximum number of fractional bits of an opened score, 0 to 20 (default 12)"
+    )
+    n_estimators: int = Field(default=1000, ge=1, le=10_000, description="the maximum number of rounds of trees, 1 to 10000 (default 1000)")
+    num_class: int = Field(default=20, ge=1, le=1000, description="the maximum number of classes, 1 to 1000 (default 20)")
+    candidates: int = Field(
+        default=50, ge=1, le=10_000, description="the maximum number of candidates of a search, 1 to 10000 (default 50)"
+    )
+    columns: int = Field(default=1000, ge=1, le=2**16, description="the maximum number of columns of one party, 1 to 65536 (default 1000)")
 
 
 class Policy(Section):
@@ -92,7 +99,7 @@ class Policy(Section):
         default=None,
         ge=1,
         le=ROWS,
-        description="the most rows that a partner's list may have, 1 or more (absent: 5 times as many as this party's own)",
+        description="the maximum number of rows of a partner's list, 1 or more (absent: 5 times as many as this party's own)",
     )
     at_least: AtLeast = Field(default=AtLeast(), description="a section [policy.at_least]")
     at_most: AtMost = Field(default=AtMost(), description="a section [policy.at_most]")

@@ -46,41 +46,41 @@ def _name(name: str) -> str:
 # Of each kind, the keys that its starter job spells out, with a comment.
 _SPELT: dict[str, dict[str, str]] = {
     "logistic-regression": {
-        "C": "The weight of the loss against the penalty, as in scikit-learn.",
+        "C": "The weight of the loss relative to the penalty, as in scikit-learn.",
         "max_iter": "Iterations, each over all rows.",
-        "link": '"exact", or "taylor": cheaper, but a least-squares fit.',
-        "clip": "Standardised values are cut to [-clip, clip].",
-        "weight_bits": "Where final weights are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
+        "link": '"exact", or "taylor": faster, but only a least-squares fit.',
+        "clip": "Standardised values are limited to [-clip, clip].",
+        "weight_bits": "If final weights are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
     },
     "linear-regression": {
         "alpha": "The weight of the penalty, as in scikit-learn's Ridge.",
         "max_iter": "Iterations, each over all rows.",
-        "clip": "Standardised values are cut to [-clip, clip].",
-        "weight_bits": "Where final weights, in standard deviations of the label, are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
+        "clip": "Standardised values are limited to [-clip, clip].",
+        "weight_bits": "If final weights (in standard deviations of the label) are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
     },
     "poisson-regression": {
         "alpha": "The weight of the penalty, as in scikit-learn's PoissonRegressor.",
         "max_iter": "Iterations, each over all rows.",
-        "clip": "Standardised values are cut to [-clip, clip].",
-        "weight_bits": "Where final weights are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
+        "clip": "Standardised values are limited to [-clip, clip].",
+        "weight_bits": "If final weights are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
     },
     "boosted-trees": {
         "objective": '"binary:logistic", "reg:squarederror", "count:poisson", or "multi:softprob" with num_class.',
-        "membership": '"sealed": nobody sees where a row goes; "open" gives away the bins of the hosts\' rows, and labels.',
-        "n_estimators": "Rounds of one tree.",
+        "membership": '"sealed": nobody sees where a row goes; "open" gives away the bins of the hosts\' rows and the labels.',
+        "n_estimators": "Number of rounds, with one tree per round.",
         "max_depth": "Levels of splits.",
         "learning_rate": "How far a tree moves the score.",
         "max_bin": "Bins per column.",
         "min_bin_rows": "No bin of a host has fewer rows.",
     },
     "scorecard": {
-        "base_score": "The points of a row with odds of base_odds to 1 that there is no event, the label's larger value.",
-        "base_odds": "Such as 50: fifty without to one with.",
+        "base_score": "Points of a row whose odds against the event (the label's larger value) are base_odds to 1.",
+        "base_odds": "For example 50: fifty rows without the event for one row with it.",
         "pdo": "Number of points that double the odds.",
-        "max_n_bins": "Final bins of a column at most, special and missing values aside.",
-        "min_bin_size": "The least part of the rows in a final bin.",
-        "min_bin_rows": "Nothing is counted for the guest over fewer rows.",
-        "monotonic_trend": 'How event rates go over the bins of a number: "auto" (one way), "ascending", "descending", "none".',
+        "max_n_bins": "Maximum number of final bins of a column, without the special bins.",
+        "min_bin_size": "Minimum part of the rows in a final bin.",
+        "min_bin_rows": "The guest receives no count over fewer rows.",
+        "monotonic_trend": 'How event rates change over the bins of a number: "auto" (one direction), "ascending", "descending", "none".',
         "max_iter": "Iterations, each over all rows.",
     },
 }
@@ -142,16 +142,16 @@ def starter_job(
     named = f"arbiter = {_toml(arbiter)}\n" if arbiter else ""
     rest = [p for p in WEIGHTS if p not in permits] if model.shares_weights else []
     kept = (
-        f"# Final weights stay shared with the arbiter; who shall know its own allows {listed(list(map(_toml, rest)))} too.\n"
+        f"# Final weights stay shared with the arbiter. To reveal them to their owner, also allow {listed(list(map(_toml, rest)))}.\n"
         if rest
         else ""
     )
     grid = (
-        "# Scores are opened with an error of half of 2^-score_bits, per host; it is always the same for a row.\n"
+        "# Scores are opened with an error of half of 2^-score_bits per host, which is always the same for a row.\n"
         + f"score_bits = {score_bits}\n"
     )
     return f"""\
-# The job: the same file at every party.  The parties compare its digest before anything is sent.
+# The job is the same file at every party.  The parties compare its digest before anything is sent.
 name = {_toml(name)}
 version = 1  # of this file's format
 
@@ -161,31 +161,31 @@ version = 1  # of this file's format
 hosts = {_toml(list(hosts))}
 {named}
 [align]
-# Keys of one or more columns each, tried in this order.  How each column is compared: "text", "digits", "exact", "email",
+# Keys of one or more columns each, tried in this order.  normalise says how each column is compared: "text", "digits", "exact", "email",
 # "date" (ISO), "date:%d/%m/%Y" (ISO or this), "e164:GB" (telephone numbers as written in that country).
 keys = [{", ".join(_toml(list(key)) for key in lists)}]
 normalise = {{ {", ".join(f"{_toml(c)} = {_toml(r)}" for c, r in rules.items())} }}
 # "error", or "first" to keep the first row of an id.
 duplicates = {_toml(duplicates)}
-# Stop if fewer rows than this are common to all.
+# The run stops if fewer rows than this are common to all parties.
 min_intersection = {min_intersection}
 
 [split]
-# The part of the common rows held out to measure the model, chosen by the seed.
+# The part of the common rows held out to evaluate the model, chosen by the seed.
 test = {float(test)!r}
 seed = {seed}
-# Rows on or after a day are a part of their own, by data.date of the guest; allow "out-of-time-rows-to-hosts" below.
+# Rows on or after a day (data.date of the guest) can be a separate part; also allow "out-of-time-rows-to-hosts" below.
 # out_of_time = 2026-01-01
 
 [model]
 {_model_text(model)}
 
 [crypto]
-# 3072 or 4096; 2048 is warned about.
+# 3072 or 4096; 2048 gives a warning.
 key_bits = {key_bits}
 
 [disclosure]
-# Everything that is revealed; each party's policy must allow it too.
+# Everything that is revealed; each party's policy must also allow it.
 {kept}allow = [
 {_permits(permits)}]
 {grid if model.score_bits is not None else ""}"""
@@ -194,20 +194,23 @@ key_bits = {key_bits}
 BUDGETS: dict[str, tuple[tuple[Role, ...], str]] = {
     "runs_per_partner_per_month": (
         ("guest", "host", "arbiter"),
-        "Each training aligns ids: how many this party agrees to with each other one per month.",
+        "Maximum number of trainings and alignments with each other party per month.",
     ),
-    "predictions_per_partner_per_month": (("guest", "host", "arbiter"), "The same for batches of rows that are scored."),
-    "models_per_label": (("guest",), "How many models of the same labels this party trains with each other party."),
+    "predictions_per_partner_per_month": (
+        ("guest", "host", "arbiter"),
+        "Maximum number of batches scored with each other party per month.",
+    ),
+    "models_per_label": (("guest",), "Maximum number of models of the same labels trained with each other party."),
     "rows_per_label_number": (
         ("guest",),
-        "Training rows for each number computed from labels that hosts learn: weights, fine bins of scorecards.",
+        "Minimum number of training rows for each number computed from labels that hosts learn (weights, fine bins of scorecards).",
     ),
-    "scores_per_row": (("host",), "How often a model scores the same row per month."),
+    "scores_per_row": (("host",), "Maximum number of times that a model scores the same row per month."),
     "score_vectors": (
         ("host",),
-        "How many score vectors of the same columns are opened; without this line half as many as columns, fewer where they correlate.",
+        "Maximum number of score vectors of the same columns; by default half as many as columns, fewer where they correlate.",
     ),
-    "max_partner_rows": (("guest", "host"), "The most rows of a partner's list; without this line 5 times as many as this party's own."),
+    "max_partner_rows": (("guest", "host"), "Maximum number of rows of a partner's list; by default 5 times as many as this party's own."),
 }
 
 EXAMPLES = {"score_vectors": 5, "max_partner_rows": 1_000_000}  # of what depends on the table by default
@@ -227,7 +230,7 @@ def _bounds(policy: Policy) -> str:
     """The sections of floors and ceilings, each at its value."""
     text = ""
     for name, word, section in (("at_least", "smaller", policy.at_least), ("at_most", "larger", policy.at_most)):
-        text += f"\n# Jobs with a {word} value of one of these parameters are refused (it binds honest partners).\n[policy.{name}]\n"
+        text += f"\n# Jobs with a {word} value of one of these parameters are refused (this binds honest partners only).\n[policy.{name}]\n"
         text += "".join(f"{key} = {value}\n" for key, value in section.model_dump().items())
     return text
 
@@ -264,28 +267,28 @@ def starter_party(
     Raises ConfigError: not a name, no such kind.
     """
     allow, bounded = starter_permits(kind) if allow is None else allow, _policy({"min_intersection": min_intersection} | dict(policy or {}))
-    port = f"# The others dial this; open it in the firewall.\nlisten = {_toml(listen)}\n" if role != "host" else ""
+    port = f"# The other parties dial this address; open it in the firewall.\nlisten = {_toml(listen)}\n" if role != "host" else ""
     data = ""
     if role != "arbiter":
         data = '[data]\n# A .csv or .parquet file, or a database address such as "sqlite:///bank.db" with a query.\n'
         data += f"source = {_toml(source)}\n"
         data += f"query = {_toml(query)}\n" if query else ""
         if role == "guest":
-            data += f"# What is predicted; of two values the larger one is the event.\nlabel = {_toml(label)}\n"
-            data += '# Its column of dates, for jobs with out_of_time; they never leave.\n# date = "opened"\n'
-        data += "# The columns that jobs may use; without this line, all but keys and label; numbers of them that are codes.\n"
+            data += f"# The column to predict; with two values the larger one is the event.\nlabel = {_toml(label)}\n"
+            data += '# A column of dates, for jobs with out_of_time; the dates never leave this party.\n# date = "opened"\n'
+        data += "# The columns that jobs may use (by default all but keys and label), and those whose numbers are codes.\n"
         data += '# columns = ["limit", "age"]\n' if columns is None else f"columns = {_toml(list(columns))}\n"
         data += '# categories = ["branch"]\n\n'
     others = [p for p in PERMITS if p not in allow]
-    more = f"# Known too: {', '.join(others)} (what each discloses: docs/leakage.md).\n" if others else ""
+    more = f"# Other permissions: {', '.join(others)} (what each discloses: docs/leakage.md).\n" if others else ""
     example = "bank" if role != "guest" else "telecom"
     return f"""\
-# This party's own file: it is private and never sent.  Paths are relative to this file.
+# This party's own file. It is private and never sent.  Paths are relative to this file.
 name = {_toml(_name(name))}
 role = {_toml(role)}
 {port}
 [identity]
-# Made by vfl init; the key never leaves this machine.
+# Created by vfl init; the key never leaves this machine.
 key = "identity/key.pem"
 certificate = "identity/cert.pem"
 

@@ -1,4 +1,4 @@
-"""Who could learn what by putting their heads together, by kind of model: the short form of docs/threat-model.md, for the report."""
+"""Who could learn what by colluding, by kind of model: the short form of docs/threat-model.md, for the report."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _regression(deals: bool, several: bool) -> Rows:
                 else ALL,
             )
         )
-    return rows + ([("two or more hosts", "nothing of the guest or of another host"), GUESS] if several else [])
+    return rows + ([("two or more hosts", "nothing about the guest or another host"), GUESS] if several else [])
 
 
 def _trees(is_open: bool, several: bool) -> Rows:

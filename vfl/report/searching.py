@@ -9,17 +9,17 @@ from vfl.report import words
 
 SCORES = {
     "roc_auc": "AUC",
-    "neg_log_loss": "log-loss, with its sign turned",
-    "neg_brier_score": "Brier score, with its sign turned",
+    "neg_log_loss": "log-loss, with its sign changed",
+    "neg_brier_score": "Brier score, with its sign changed",
     "average_precision": "average precision",
     "accuracy": "accuracy",
     "roc_auc_ovr": "AUC, class by class",
     "f1_macro": "F1, class by class",
     "r2": "R2",
     "d2": "D2",
-    "neg_root_mean_squared_error": "RMSE, with its sign turned",
-    "neg_mean_absolute_error": "MAE, with its sign turned",
-    "neg_mean_poisson_deviance": "Poisson deviance, with its sign turned",
+    "neg_root_mean_squared_error": "RMSE, with its sign changed",
+    "neg_mean_absolute_error": "MAE, with its sign changed",
+    "neg_mean_poisson_deviance": "Poisson deviance, with its sign changed",
 }
 
 
@@ -55,10 +55,10 @@ def disclosed(found: Mapping[str, Any]) -> str:
     n, folds = len(found["candidates"]), found["trainings"] - 1
     if found["models_told"] > 1:
         return (
-            f"Each of the {folds} models of the folds told hosts and guest what a model tells them; "
+            f"From each of the {folds} models of the folds, hosts and guest learnt what they learn from a model; "
             f"with the last one, {found['models_told']} count against the guest’s models_per_label."
         )
     rows = sum(found.get("fold_rows") or [])
-    every = f"{words.number(rows * n)} rounded scores" if rows else "a rounded score of each training row, once a candidate,"
+    every = f"{words.number(rows * n)} rounded scores" if rows else "a rounded score of each training row for every candidate,"
     best = " All parties learnt which candidate was best." if n > 1 else ""
     return f"In {folds} openings the guest learnt {every}; nobody learnt a weight of these {folds} models.{best}"

@@ -14,7 +14,7 @@ JobFile = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job, the 
 PartyFile = Annotated[Path, typer.Argument(metavar="PARTY.toml", help="This party's own file.", show_default=False)]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
 ConnectTimeout = Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for the other parties.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Give up a run of this job that was interrupted, and begin a new one.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Give up an interrupted run of this job, and begin a new one.")]
 ModelKind = Annotated[str, typer.Option("--kind", metavar="KIND", help="Kind of model, as in docs/file-formats.md.")]
 ProgressKind = Annotated[str, typer.Option("--progress", metavar="KIND", help='"bar", "lines" (JSON, for programs) or "none".')]
 

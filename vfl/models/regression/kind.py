@@ -76,7 +76,7 @@ def described(job: Job) -> dict[str, str]:
     penalty = f"C = {model.C:g}, link {model.link}" if isinstance(model, LogisticRegression) else f"alpha = {model.alpha:g}"
     told = {
         **preprocessed(job),
-        "train": f"{model.kind}: {passes_of(job)}{_in_batches(model)}, {penalty}, values cut at {model.clip:g}",
+        "train": f"{model.kind}: {passes_of(job)}{_in_batches(model)}, {penalty}, values limited to {model.clip:g}",
     }
     if model.stops:
         told["stop"] = stopping_of(job)

@@ -58,8 +58,8 @@ def described(job: Job) -> dict[str, str]:
     return {
         "bin": f"every column by the label, up to {model.max_n_bins} bins of {100 * model.min_bin_size:g} % of the rows or more{trend}; "
         f"nothing is counted over fewer than {model.min_bin_rows} rows",
-        "train": f"scorecard: {model.max_iter} passes on weights of evidence, C = {model.C:g}, link {model.link}",
-        "points": f"{model.base_score:g} for odds of {model.base_odds:g} to 1, {model.pdo:g} more double the odds",
+        "train": f"scorecard: {model.max_iter} iterations on weights of evidence, C = {model.C:g}, link {model.link}",
+        "points": f"{model.base_score:g} at odds of {model.base_odds:g} to 1; {model.pdo:g} more points double the odds",
         "weights": regression.weights_of(job),
         "encrypt": f"Paillier, {job.crypto.key_bits} bits; {job.parties.guest} holds the key of the labels, {job.parties.arbiter} that of the training{deals}",
     }

@@ -80,7 +80,7 @@ def rounded(job: Job) -> list[str]:
     model = _model(job)
     bits = f"{model.gradient_bits} bits" if model.gradient_bits else "12 bits (below 5,000 rows) or 8 bits"
     told = [
-        f"gradients are rounded to {bits} at random, again for every tree, before they are summed",
+        f"gradients are randomly rounded to {bits} for every tree before they are summed",
         f"no bin of a host has fewer than {model.min_bin_rows} rows",
     ]
     if model.membership == "sealed":

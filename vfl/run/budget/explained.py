@@ -37,8 +37,8 @@ def explained(
             told.append(f"policy.{MODELS} is {policy.models_per_label}: models of these labels so far: {used}; this job adds {models}")
             numbers, rate = sum(counts.used(NUMBERS, period) for period in same), policy.rows_per_label_number
             told.append(
-                f"policy.{NUMBERS} is {rate}: {len(table):,} training rows would allow to tell hosts {len(table) // rate} numbers computed from"
-                f" these labels; {numbers} were disclosed"
+                f"policy.{NUMBERS} is {rate}: with {len(table):,} training rows hosts may learn {len(table) // rate} numbers computed from"
+                f" these labels; they have learnt {numbers}"
             )
         if party.role == "host":
             columns = tuple(map(str, table.features.columns))
@@ -49,8 +49,10 @@ def explained(
             )
             if spread is not None and spread.first > HALF:
                 told.append(
-                    f"these columns correlate so much that a single score vector can tell {guest} up to {spread.first:.0%} of their variance"
+                    f"these columns correlate so much that a single score vector can reveal up to {spread.first:.0%} of their variance to {guest}"
                 )
-            told.append(f"policy.{SCORES} is {policy.scores_per_row}: how often a model scores the same row for {guest} per month")
+            told.append(
+                f"policy.{SCORES} is {policy.scores_per_row}: the number of times that a model scores the same row for {guest} per month"
+            )
     told.append(f"policy.max_partner_rows is {most_rows(party, len(table)):,}: a partner with a longer list of ids is refused")
     return told
