@@ -253,7 +253,9 @@ def test_each_budget_is_explained_in_a_sentence(party: Callable[..., Party]) -> 
     assert any(
         "policy.score_vectors is 1 for these 1 columns: 1 score vectors were opened to bank; this job opens 1" in line for line in host
     )
-    assert any("policy.scores_per_row is 1: the number of times that a model scores the same row for bank per month" in line for line in host)
+    assert any(
+        "policy.scores_per_row is 1: the number of times that a model scores the same row for bank per month" in line for line in host
+    )
 
 
 EIGHT = dataclasses.replace(LABELS, label=None, features=pd.DataFrame(0.0, LABELS.features.index, list("abcdefgh")))

@@ -35,7 +35,8 @@ def test_a_host_is_shown_the_choice_alone(host_result: dict[str, Any]) -> None:
 def test_of_trees_the_page_says_that_every_fold_told(guest_result: dict[str, Any]) -> None:
     page = Page(render(guest_result | {"search": SCORED | {"models_told": 5}}))
     assert (
-        "From each of the 4 models of the folds, hosts and guest learnt what they learn from a model; with the last one, 5 count against" in page.words
+        "From each of the 4 models of the folds, hosts and guest learnt what they learn from a model; with the last one, 5 count against"
+        in page.words
     )
 
 
