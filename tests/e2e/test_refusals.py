@@ -207,7 +207,7 @@ def ended_by_a_full_disk(parties: Institutions, why: str, **popen: object) -> No
     full = parties.start("telecom", "--progress", "none", **popen).wait(60)
     full.says(
         2,
-        rf"the (ledger .* cannot be written \({why}\), so nothing more is sent|run store .* cannot be read or written)",
+        rf"the (ledger .* cannot be written \({why}\), so nothing more is sent|(run store|budget) .* cannot be read or written)",
         "Make room",
         "resumes",
     )

@@ -195,4 +195,4 @@ def test_uci_credit_by_files(parties: Institutions, data_folder: Path) -> None:
     print({name: round(m["auc"], 4) for name, m in test.items()})
     assert test["joint"]["auc"] > test["guest_alone"]["auc"] + 0.05
     page = (results["bank"].folder / "report.html").read_text()
-    assert all(words in page for words in ("Weight of evidence", "Points", "column 1"))
+    assert all(words in page for words in ("Weight of evidence", "points", "column 1"))

@@ -86,5 +86,5 @@ def test_by_files_a_search_of_trees(parties: Institutions) -> None:
     assert "5 count against" in (results["bank"].folder / "report.html").read_text()
     parties.change("bank", "models_per_label = 20", "models_per_label = 9")
     parties.here("check", parties.job, parties.file("bank")).says(
-        6, "5 models of these labels were fitted with telecom, this job fits 5 more"
+        6, "5 models of these labels were trained with telecom, this job trains 5 more"
     )
