@@ -23,8 +23,9 @@ from protocols.boosting.params import Params
 from protocols.cipher import Paillier
 from protocols.local import run_local
 from protocols.session import Roles, Session
-from vfl.bench.jobs import Workload, tables
+from vfl.cost.jobs import tables
 from vfl.cost.meter import Counted, Event, Meter
+from vfl.models.workload import Workload
 
 BITS, PASSES, CLASSES = 2048, 5, 4
 BATCHES = (None, 1024, 256, 64)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from protocols.glm.plan import WEIGHT
 from protocols.glm.scoring import UNIT, times
 from protocols.glm.shares import WeightShares
-from vfl.models.part import GlmPart
+from vfl.models.regression.part import GlmPart
 from vfl.preprocessing import Standardiser
 
 KEY = bytes(range(32))

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from vfl.api.align import Aligned, align
     from vfl.api.federation import Federation
     from vfl.api.search import FederatedSearch, GridSearchCV
-    from vfl.models.estimators import BoostedTrees, LinearRegression, LogisticRegression, PoissonRegression
     from vfl.models.evaluation import Evaluation, evaluate
     from vfl.models.regression.joint import FederatedModel
-    from vfl.models.scorecard.estimator import Scorecard
+    from vfl.models.regression.spec import LinearRegression, LogisticRegression, PoissonRegression
     from vfl.models.scorecard.joint import FederatedScorecard
+    from vfl.models.scorecard.spec import Scorecard
     from vfl.models.splitting import Split
     from vfl.models.trees.joint import FederatedTrees
+    from vfl.models.trees.spec import BoostedTrees
     from vfl.preprocessing import Preprocessing
 
 __all__ = [
@@ -57,10 +58,11 @@ _NAMES = {
     "vfl.api.align": ("Aligned", "align"),
     "vfl.api.federation": ("Federation",),
     "vfl.api.search": ("FederatedSearch", "GridSearchCV"),
-    "vfl.models.estimators": ("BoostedTrees", "LinearRegression", "LogisticRegression", "PoissonRegression"),
+    "vfl.models.regression.spec": ("LinearRegression", "LogisticRegression", "PoissonRegression"),
+    "vfl.models.trees.spec": ("BoostedTrees",),
     "vfl.models.evaluation": ("Evaluation", "evaluate"),
     "vfl.models.regression.joint": ("FederatedModel",),
-    "vfl.models.scorecard.estimator": ("Scorecard",),
+    "vfl.models.scorecard.spec": ("Scorecard",),
     "vfl.models.scorecard.joint": ("FederatedScorecard",),
     "vfl.models.splitting": ("Split",),
     "vfl.models.trees.joint": ("FederatedTrees",),

@@ -51,9 +51,9 @@ class Budgeted:
                 budget.check(["telecom" if party == "bank" else "bank"])
                 allowances[party] = budget.allowance(name)
         programs: dict[str, Any] = {
-            "bank": partial(module.guest, table=guest, job=job),
-            "telecom": partial(module.host, table=host, job=job),
-            "trustco": partial(module.arbiter, job=job),
+            "bank": partial(module.guest, table=guest, plan=job),
+            "telecom": partial(module.host, table=host, plan=job),
+            "trustco": partial(module.arbiter, plan=job),
         }
         inputs = {party: table.digest() + name for party, table in tables.items()}
         return run_local(ROLES, programs, scheme or Identity(), inputs=inputs, allowances=allowances)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +15,14 @@ import pytest
 
 from protocols.errors import DisclosureRefused
 from tests.attacks.budgeted import Budgeted, Floats, table
-from vfl.models.regression import program as glm
+from tests.plans import planned
+from vfl.models.plan import Plan
+from vfl.models.regression.spec import LinearRegression, LogisticRegression
 from vfl.run.budget import spread_of
 
-LINEAR = glm.GlmJob("linear", max_iter=20, measure_train=True)  # the guest is given a score of every row
-PENALISED = replace(LINEAR, alpha=1e3)  # a score is then nearly the direction of most variance
-CLASSES = glm.GlmJob(max_iter=12, measure_train=True)
+LINEAR = planned(LinearRegression, max_iter=20, measure_train=True)  # the guest is given a score of every row
+PENALISED = replace(LINEAR, spec=LinearRegression(alpha=1e3, max_iter=20))  # a score is then nearly the direction of most variance
+CLASSES = {k: planned(LogisticRegression, num_class=k, max_iter=12, measure_train=True) for k in (3, 4)}
 SLOW = pytest.mark.slow
 
 
@@ -38,7 +41,7 @@ def columns_of(rows: int, columns: int, mixed: bool = True, seed: int = 0) -> Fl
 
 
 def attack(
-    parties: Budgeted, seed: int, x: Floats, jobs: int, job: glm.GlmJob = LINEAR, classes: int = 0, unused: int = 0
+    parties: Budgeted, seed: int, x: Floats, jobs: int, job: Plan[Any] = LINEAR, classes: int = 0, unused: int = 0
 ) -> tuple[Floats, int]:
     """R^2 of each host column after as many of `jobs` as the host takes part in, and how many these are; classes: of the labels, 0 for numbers; unused: how many
     of the last score vectors of a job are left aside."""
@@ -64,17 +67,17 @@ def attack(
     [
         pytest.param(columns_of(200, 5, seed=1), LINEAR, 0, 10, id="correlated columns"),
         pytest.param(columns_of(200, 5, seed=1), PENALISED, 0, 10, id="a strong penalty"),
-        pytest.param(columns_of(200, 10, mixed=False), CLASSES, 3, 3, id="classes"),
+        pytest.param(columns_of(200, 10, mixed=False), CLASSES[3], 3, 3, id="classes"),
         pytest.param(columns_of(600, 5), LINEAR, 0, 40, id="correlated columns, 600 rows", marks=SLOW),
         pytest.param(columns_of(600, 5), PENALISED, 0, 40, id="a strong penalty, 600 rows", marks=SLOW),
         pytest.param(columns_of(600, 10), LINEAR, 0, 40, id="ten correlated columns, 600 rows", marks=SLOW),
         pytest.param(columns_of(600, 10), PENALISED, 0, 40, id="ten correlated columns, a strong penalty, 600 rows", marks=SLOW),
         pytest.param(columns_of(600, 5, mixed=False), LINEAR, 0, 40, id="independent columns, 600 rows", marks=SLOW),
-        pytest.param(columns_of(600, 7, mixed=False), CLASSES, 3, 40, id="classes, 600 rows", marks=SLOW),
+        pytest.param(columns_of(600, 7, mixed=False), CLASSES[3], 3, 40, id="classes, 600 rows", marks=SLOW),
     ],
 )
 def test_scores_within_the_budget_explain_at_most_half_of_any_column(
-    tmp_path: Path, x: Floats, job: glm.GlmJob, classes: int, seeds: int
+    tmp_path: Path, x: Floats, job: Plan[Any], classes: int, seeds: int
 ) -> None:
     """Of every column in the mean of seeds, of the guest's labels, and of all columns together in every single run."""
     spread, found = spread_of(pd.DataFrame(x)), []
@@ -115,7 +118,7 @@ def known_values(tmp_path: Path, rows: int) -> tuple[Floats, Floats]:
     """A guest that knows a column's values of half of the rows trains on them, and has the other rows scored: R^2 of each column there on the one score, and on
     what its own columns say."""
     x, own = columns_of(rows, 6), np.random.default_rng(2).normal(size=(rows, 1))
-    job = replace(LINEAR, measure_train=False, test=0.5, max_iter=40)
+    job = replace(LINEAR, measure_train=False, test=0.5, spec=LinearRegression(max_iter=40))
     fitted = Budgeted(tmp_path).train(table("bank", own, x[:, 0]), table("telecom", x), job)["bank"]
     at = np.array([int(name[1:]) for name in fitted.aligned.index])[fitted.held_out]
     return explained(x[at], [fitted.scores.reshape(-1, 1)]), explained(x[at], [own[at]])
@@ -134,7 +137,7 @@ def test_values_that_the_guest_knows_of_some_rows_are_learned_for_all(tmp_path: 
 def test_without_a_budget_they_explain_everything(columns: int, classes: int) -> None:
     """The control: as many vectors as columns."""
     jobs = 1 if classes else columns
-    r2, done = attack(Budgeted(None), 0, columns_of(150, columns), jobs, CLASSES if classes else LINEAR, classes)
+    r2, done = attack(Budgeted(None), 0, columns_of(150, columns), jobs, CLASSES[classes] if classes else LINEAR, classes)
     assert done == jobs
     assert r2.min() > 0.98
 
@@ -144,7 +147,7 @@ def test_without_a_budget_they_explain_everything(columns: int, classes: int) ->
 def test_a_regression_of_several_classes_opens_as_many_vectors_as_it_has_classes(classes: int) -> None:
     """Not one fewer: the last one is no sum of the others, and so it counts (docs/adr/0008-budgets.md)."""
     every, fewer = (
-        [attack(Budgeted(None), seed, columns_of(600, 5, seed=seed), 1, CLASSES, classes, unused)[0].mean() for seed in range(4)]
+        [attack(Budgeted(None), seed, columns_of(600, 5, seed=seed), 1, CLASSES[classes], classes, unused)[0].mean() for seed in range(4)]
         for unused in (0, 1)
     )
     print(f"{classes} classes: {np.mean(every):.3f} with all of them, {np.mean(fewer):.3f} without the last")

@@ -22,11 +22,14 @@ from tests.attacks import thief
 from tests.attacks.budgeted import Budgeted, Floats, table
 from tests.e2e.institutions import KEY, Institutions, institutions
 from tests.harness import KNOWN
+from tests.plans import planned
 from vfl.job import PERMITS
 from vfl.models.part_files import load_part
-from vfl.models.regression import program as glm
+from vfl.models.regression.spec import LogisticRegression
 from vfl.models.scorecard import program as scorecard
+from vfl.models.scorecard.spec import Scorecard
 from vfl.preprocessing import Fitting, Preprocessing
+from vfl.preprocessing.settings import SCORECARD
 
 BOUND, CONTROL = 0.63, 0.98  # areas under the curve
 SLOW = pytest.mark.slow
@@ -57,7 +60,9 @@ class World:
         """One regression with new columns of noise: the host's own columns as they were trained on, and what it holds of its weights."""
         x = np.column_stack([self.real, self.rng.choice([-1.0, 1.0], size=(len(self.y), noise))])
         host = table("telecom", x)
-        part = parties.train(table("bank", self.own, self.y), host, glm.GlmJob(max_iter=passes, reveal=reveal))["telecom"].part
+        part = parties.train(table("bank", self.own, self.y), host, planned(LogisticRegression, max_iter=passes, reveal=reveal))[
+            "telecom"
+        ].part
         return part.standardiser.transform(host.features, "telecom"), part.shares.latest.view(np.int64)[0] / 2.0**24
 
 
@@ -79,7 +84,8 @@ def told_by_bins(rows: int, columns: int, fine: int, final: int, seed: int, fold
     world = World(rows, seed)
     host = table("telecom", world.rng.normal(size=(rows, columns)))
     steps = Preprocessing(encode="woe", min_bin_rows=1, min_bin_size=0.02, max_n_bins=final, max_n_prebins=fine, monotonic_trend="none")
-    job = scorecard.ScorecardJob(steps, max_iter=5, link="taylor")
+    binning = {name: getattr(steps, name) for name in SCORECARD}
+    job = planned(Scorecard, **binning, max_iter=5, link="taylor")
     fitted = Budgeted(folder).train(table("bank", world.own, world.y), host, job, module=scorecard)["telecom"]
     told = [column.bin_of(host.features[column.name]) for column in fitted.preprocessor.woe.columns]
     return tuple(auc(world.y, solved(bins, world.y)) for bins in (told, list(Fitting.start(host.features, steps, "telecom").bins.bins.T)))  # type: ignore[return-value]
@@ -135,7 +141,8 @@ def told_by_points(rows: int, columns: int, fine: int, final: int, seed: int, fo
     world = World(rows, seed)
     host = table("telecom", world.rng.normal(size=(rows, columns)))
     steps = Preprocessing(encode="woe", min_bin_rows=1, min_bin_size=0.02, max_n_bins=final, max_n_prebins=fine, monotonic_trend="none")
-    job = scorecard.ScorecardJob(steps, max_iter=10, link="taylor", reveal=KNOWN)
+    binning = {name: getattr(steps, name) for name in SCORECARD}
+    job = planned(Scorecard, **binning, max_iter=10, link="taylor", reveal=KNOWN)
     part = Budgeted(folder).train(table("bank", world.own, world.y), host, job, module=scorecard)["telecom"].part
     return auc(world.y, -part.points_of(host.features).sum(axis=1).to_numpy(np.float64))
 
@@ -199,7 +206,9 @@ def test_a_host_that_deviates_takes_nothing_home_where_the_model_stays_shared() 
     with thief.deviating(120, 4, LABELS, 10) as seen:
         world = World(120, 1)
         found = Budgeted(None).train(
-            table("bank", world.own, world.y), table("telecom", np.ones((120, 4)) + world.own[:, :1]), glm.GlmJob(max_iter=10)
+            table("bank", world.own, world.y),
+            table("telecom", np.ones((120, 4)) + world.own[:, :1]),
+            planned(LogisticRegression, max_iter=10),
         )
     assert not np.any(seen["told"])  # its own share, which it never moved
     assert not found["telecom"].part.known

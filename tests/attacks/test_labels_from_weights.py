@@ -12,11 +12,12 @@ import pytest
 
 from protocols.errors import DisclosureRefused
 from tests.attacks.budgeted import Budgeted, Floats, table
+from tests.plans import planned
 from vfl.metrics.binary import binary_metrics
-from vfl.models.regression import program as glm
+from vfl.models.regression.spec import LogisticRegression
 
 RATE = 0.2  # of events
-JOB = glm.GlmJob(link="taylor", max_iter=12, reveal=("hosts",))
+JOB = planned(LogisticRegression, link="taylor", max_iter=12, reveal=("hosts",))
 
 
 def attack(parties: Budgeted, seed: int, rows: int, columns: int, runs: int = 20) -> tuple[float, int]:

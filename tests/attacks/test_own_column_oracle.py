@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 import vfl
+import vfl.models.joint
 import vfl.models.regression.joint
 from protocols.cipher import Identity
 from protocols.errors import DisclosureRefused
@@ -89,7 +90,7 @@ def test_a_row_is_scored_once(rows: int, tmp_path: Path, monkeypatch: pytest.Mon
     truth = hosts_part(model, hosts)
     control = oracle(model, guest, hosts)  # nobody counts
     assert r2(control, truth) > 0.999
-    monkeypatch.setattr(vfl.models.regression.joint, "run_local", counting(Budgeted(tmp_path).party("telecom"), itertools.count(1)))
+    monkeypatch.setattr(vfl.models.joint, "run_local", counting(Budgeted(tmp_path).party("telecom"), itertools.count(1)))
     once = scores(model, guest, hosts)
     with pytest.raises(DisclosureRefused, match=f"{rows} of the rows to be scored were scored .* policy.scores_per_row is 1") as caught:
         scores(model, guest.assign(a=guest["a"] + 1), hosts)

@@ -20,7 +20,8 @@ from protocols.glm import predictors, training
 from protocols.glm.plan import SCORE, WEIGHT
 from protocols.glm.shares import WeightShares
 from tests.attacks.budgeted import Budgeted, table
-from vfl.models.regression import program as glm
+from tests.plans import planned
+from vfl.models.regression.spec import LogisticRegression
 
 THIEF = "telecom"
 
@@ -90,7 +91,7 @@ def stolen(
     rng = np.random.default_rng(1)
     own, theirs = rng.normal(size=(rows, 3)), rng.normal(size=(rows, columns))
     y = (own.sum(axis=1) + rng.logistic(size=rows) > 1.5).astype(float)
-    job = glm.GlmJob(max_iter=10, link=link, reveal=reveal, weight_bits=weight_bits)
+    job = planned(LogisticRegression, max_iter=10, link=link, reveal=reveal, weight_bits=weight_bits)
     with deviating(rows, columns, digits, weight_bits) as seen:
         Budgeted(None).train(table("bank", own, y), table(THIEF, theirs), job, scheme)
     read = labels_in(seen["told"], rows, digits, weight_bits)

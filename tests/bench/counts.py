@@ -15,7 +15,6 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +25,12 @@ BACKENDS = ("ifma", "serial")
 
 def jobs() -> dict[str, Any]:
     """Workloads by name, each with its part of everything: every kind of model, both links, mini-batches, both profiles of trees, one host and two."""
-    from vfl.bench.jobs import Workload
-    from vfl.models.estimators import LogisticRegression
-
-    @dataclass(frozen=True)
-    class InBatches(Workload):
-        def estimator(self) -> LogisticRegression:
-            return LogisticRegression(max_iter=self.passes, solver="sgd", batch_size=32)
+    from vfl.models.workload import Workload
 
     small = {"rows": 80, "guest_columns": 2, "host_columns": 3}
     return {
         "logistic exact, one host": Workload("logistic", passes=5, **small),
-        "logistic in mini-batches": InBatches("logistic", passes=5, **small),
+        "logistic in mini-batches": Workload("logistic", passes=5, **small),
         "logistic taylor, two hosts": Workload("logistic", passes=5, link="taylor", hosts=2, **small),
         "linear": Workload("linear", passes=5, **small),
         "poisson, weighted rows": Workload("poisson", passes=5, weighted=True, **small),
@@ -52,7 +45,8 @@ def count(only: str = "") -> dict[str, Any]:
     """Runs the jobs whose name begins with `only` in this process."""
     from protocols.cipher import Paillier
     from protocols.ristretto import PointVec
-    from vfl.bench.jobs import run
+    from vfl.cost.jobs import run
+    from vfl.models.regression.spec import LogisticRegression
 
     points, inner = Counter[str](), PointVec.__mul__
 
@@ -64,7 +58,8 @@ def count(only: str = "") -> dict[str, Any]:
     found = {}
     for name, work in ((n, w) for n, w in jobs().items() if n.startswith(only)):
         points.clear()
-        meters = run(work, Paillier(2048), repeatable=True).meters
+        spec = LogisticRegression(max_iter=5, solver="sgd", batch_size=32) if name == "logistic in mini-batches" else None
+        meters = run(work, Paillier(2048), repeatable=True, spec=spec).meters
         links: dict[str, list[int]] = {}
         for party, meter in meters.items():
             for event in meter.events:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vfl.bench import command, plan
-from vfl.bench.jobs import Workload
+from vfl.models.workload import Workload
 
 
 def vfl(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -15,12 +15,13 @@ from protocols.boosting.sealed import Start, layout_of
 from protocols.cipher import CipherVec, Identity, Paillier
 from protocols.glm.block import Block
 from vfl.bench.fit import coefficients, least
-from vfl.bench.jobs import Workload, run, tables
 from vfl.bench.worker import federated, measure
 from vfl.cost import cost, network
+from vfl.cost.jobs import run, tables
 from vfl.cost.machine import Machine
 from vfl.cost.meter import Event, Meter
 from vfl.cost.network import Network, play
+from vfl.models.workload import Workload
 
 SMALL = Workload("logistic", 60, guest_columns=2, host_columns=4, passes=5)
 TREES = Workload("trees", 60, guest_columns=2, host_columns=3, trees=1, depth=2, bins=8)

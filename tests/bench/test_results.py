@@ -19,11 +19,11 @@ from protocols.errors import ConfigError, LocalProtocolError
 from vfl.bench import external as others
 from vfl.bench import page, peers, plan, suite, terminal
 from vfl.bench.eta import Left
-from vfl.bench.jobs import Workload
 from vfl.bench.suite import FORMAT
 from vfl.bench.worker import measure
 from vfl.cost import network
 from vfl.cost.machine import Machine
+from vfl.models.workload import Workload
 
 SMALL = Workload("logistic", 60, guest_columns=2, host_columns=4, passes=5)
 

@@ -188,7 +188,7 @@ def test_labels_of_every_kind_with_texts_and_missing_values(objective: str, memb
             model.predict_proba(guest, {"shop": host})
     assert model.parts["shop"].texts == ("trade",)
     if objective != "binary:logistic":
-        with pytest.raises(ConfigError, match="no positive class"):
+        with pytest.raises(ConfigError, match="probability of one of two classes"):
             model.predict_score(guest, {"shop": host})
 
 

@@ -18,9 +18,10 @@ from vfl.cost import cost, estimate
 from vfl.cost.machine import Machine
 from vfl.data import Table, table_from_frame
 from vfl.job import load_job
+from vfl.job.plan import plan_of, roles_of
 from vfl.models.registry import kind_of
-from vfl.models.results import result_frame
-from vfl.run.preflight import look_at, usual_passes
+from vfl.run.preflight import look_at
+from vfl.run.result_frame import result_frame
 
 
 def table(**columns: object) -> Table:
@@ -51,11 +52,11 @@ def test_a_permission_that_no_message_needs_is_not_told_as_disclosed(write):
 def test_the_most_rows_are_carried_and_twice_as_many_are_not(write, text):
     job = load_job(write(with_key("crypto", "key_bits = 2048", text)))
     most = carried(job)
-    kind_of(job).carries(job, most)
+    kind_of(job.model).carries(plan_of(job), roles_of(job), most)
     assert most >= 1 << 20
     if most < 1 << 40:
         with pytest.raises(ConfigError) as caught:
-            kind_of(job).carries(job, 2 * most)
+            kind_of(job.model).carries(plan_of(job), roles_of(job), 2 * most)
         assert caught.value.remedy
 
 
@@ -85,7 +86,7 @@ def test_more_own_rows_than_the_key_carries_are_warned_about(write):
 
 def test_mini_batches_are_told_and_a_table_that_one_holds_is_refused(write):
     job = load_job(write(with_key("model", 'solver = "sgd"\nbatch_size = 1000')))
-    assert "100 iterations in mini-batches of at most 1,000 rows" in kind_of(job).described(job)["train"]
+    assert "100 iterations in mini-batches of at most 1,000 rows" in kind_of(job.model).described(plan_of(job), roles_of(job))["train"]
     own = table(x=np.random.default_rng(0).normal(size=2000))
     assert look_at(job, own, 1 << 20) == []
     with pytest.raises(ConfigError, match="single batch holds all rows"):
@@ -151,8 +152,8 @@ def test_a_guest_with_rare_events_is_told_of_more_passes(write):
     permits = MINIMAL.replace('"scores-to-guest"', '"scores-to-guest", "label-scale-to-parties"')
     planned = load_job(write(with_key("model", 'max_iter = "auto"', permits)))
     assert look_at(planned, rare, 1 << 20) == []
-    assert (usual_passes(planned, rare), usual_passes(planned, even)) == (340, 60)
-    assert usual_passes(planned, table(x=np.arange(2000.0))) is None
+    kind, plan, roles = kind_of(planned.model), plan_of(planned), roles_of(planned)
+    assert [kind.usual_passes(plan, roles, one) for one in (rare, even, table(x=np.arange(2000.0)))] == [340, 60, None]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def sections(base: type[Section]) -> list[type[Section]]:
 def keys(model: type[BaseModel], prefix: str = "") -> set[tuple[str, str]]:
     """Each key with its default; one of several kinds of model can have several."""
     found: set[tuple[str, str]] = set()
-    for name, field in model.model_fields.items():
+    for name, field in ((name, field) for name, field in model.model_fields.items() if field.exclude is not True):
         kinds = re.findall(r"(\w+)(?:\]|\||>|$| )", str(field.annotation).replace("'", ""))
         inner = [s for s in sections(Section) if s.__name__ in kinds]
         if not inner:

@@ -11,8 +11,9 @@ from protocols.errors import ConfigError
 from protocols.glm import Stopping
 from tests.config.samples import MINIMAL, with_key
 from vfl.job import PERMITS, Job, cautions, job_from, load_job, needed_permits, starter_job
+from vfl.job.plan import plan_of, roles_of
 from vfl.models.registry import kind_of
-from vfl.models.regression.kind import plan_of
+from vfl.models.regression.program import terms_of
 
 
 def refusal(path: Path) -> str:
@@ -76,7 +77,7 @@ BAD = [
     ("model", "standardise = true", "model.standardise", "not supported yet"),
     ("model", "max_depth = 5", "model.max_depth", 'is a key of "boosted-trees", and this kind is "logistic-regression"'),
     ("model", "max_itr = 50", "model.max_itr", "Did you mean 'max_iter'?"),
-    ("model", "zzz = 50", "model.zzz", "known here: max_iter, weight_bits, clip"),
+    ("model", "zzz = 50", "model.zzz", "known here: kind, max_iter, weight_bits, clip"),
     ("crypto", "key_bits = 1024", "crypto.key_bits", "SP 800-57"),
     ("crypto", "key_bits = 2047", "crypto.key_bits", "112-bit"),
     ("crypto", "key_bits = 3000", "crypto.key_bits", "2048, 3072 (default) or 4096"),
@@ -301,14 +302,14 @@ def test_passes_that_are_planned_or_end_early_are_told_and_need_their_permits(wr
         "loss-to-arbiter",
         "scores-to-guest",
     )
-    told = kind_of(job).described(job)
+    told = kind_of(job.model).described(plan_of(job), roles_of(job))
     assert "iterations planned from bank's labels, 60 to 10,000" in told["train"]
     assert "trustco opens the mean loss of 20% of the training rows" in told["stop"]
-    assert plan_of(job).terms.stopping == Stopping(1e-3, 10, validation=True)
-    assert plan_of(job).terms.passes is None
+    assert terms_of(plan_of(job)).stopping == Stopping(1e-3, 10, validation=True)
+    assert terms_of(plan_of(job)).passes is None
     fixed = load_job(write(MINIMAL))
-    assert "100 iterations" in kind_of(fixed).described(fixed)["train"]
-    assert plan_of(fixed).terms.stopping is None
+    assert "100 iterations" in kind_of(fixed.model).described(plan_of(fixed), roles_of(fixed))["train"]
+    assert terms_of(plan_of(fixed)).stopping is None
 
 
 def test_exposures_need_the_guests_column_and_are_no_weights_beside(write):
@@ -316,7 +317,7 @@ def test_exposures_need_the_guests_column_and_are_no_weights_beside(write):
         '"scores-to-guest"', '"scores-to-guest", "label-scale-to-parties"'
     )
     job = load_job(write(with_key("model", "exposure = true", text)))
-    assert (plan_of(job).exposure, plan_of(job).weighted) == (True, True)
-    assert "events per unit of exposure" in kind_of(job).described(job)["rows"]
+    assert (job.model.exposed, terms_of(plan_of(job)).weighted) == (True, True)
+    assert "events per unit of exposure" in kind_of(job.model).described(plan_of(job), roles_of(job))["rows"]
     assert load_job(write(text)).digest == load_job(write(with_key("model", "exposure = false", text))).digest != job.digest
     assert "data.weight names one column" in refusal(write(with_key("model", "exposure = true\nsample_weight = true", text)))

@@ -1,6 +1,5 @@
 """[model] takes exactly the parameters of its kind, under the estimator's names and with its defaults; a kind says who must take part and what it reveals."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -11,9 +10,13 @@ from protocols.boosting.params import Params
 from protocols.errors import ConfigError
 from tests.config.samples import MINIMAL, with_key
 from vfl.job import PERMITS, Job, job_from, load_job, needed_permits
+from vfl.job.model import MODELS
+from vfl.job.plan import plan_of, roles_of
 from vfl.models.registry import kind_of
-from vfl.models.regression.kind import plan_of
-from vfl.models.section import BoostedTrees, LinearRegression, LogisticRegression, PoissonRegression, Scorecard
+from vfl.models.regression.program import terms_of
+from vfl.models.regression.spec import LinearRegression, LogisticRegression, PoissonRegression
+from vfl.models.scorecard.spec import Scorecard
+from vfl.models.trees.spec import BoostedTrees
 
 SEALED = with_key(
     "disclosure",
@@ -39,23 +42,35 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize("estimator", [LogisticRegression, LinearRegression, PoissonRegression, BoostedTrees, Scorecard])
+def test_an_estimator_is_the_section_of_its_kind(estimator):
+    """One declaration: its keys are the parameters, but for those that a file has in another table, and those that tables say in Python."""
+    kind = estimator().kind
+    assert MODELS[kind] is estimator is getattr(vfl, estimator.__name__)
+    keys = {name for name, field in estimator.model_fields.items() if field.exclude is not True}
+    assert keys - set(estimator.FILE_ONLY) == set(estimator().get_params()) - set(estimator.ELSEWHERE)
+
+
 @pytest.mark.parametrize(
-    ("section", "estimator"),
-    [
-        (LogisticRegression, vfl.LogisticRegression()),
-        (LinearRegression, vfl.LinearRegression()),
-        (PoissonRegression, vfl.PoissonRegression()),
-        (BoostedTrees, vfl.BoostedTrees()),
-        (Scorecard, vfl.Scorecard()),
-    ],
-    ids=["logistic", "linear", "poisson", "trees", "scorecard"],
+    ("estimator", "name", "value"), [(LogisticRegression, "C", 1e13), (Scorecard, "max_iter", "auto"), (Scorecard, "C", 1e13)]
 )
-def test_defaults_are_those_of_the_estimator(section, estimator):
-    own = {name: field.default for name, field in section.model_fields.items() if name != "kind"}
-    elsewhere = {"key_bits", "score_bits", "l1_ratio", "positive", "warm_start"}
-    asked = {f.name: f.default for f in dataclasses.fields(estimator) if f.name not in elsewhere}
-    assert {name: own[name] for name in asked} == asked
-    assert set(own) - set(asked) <= {"objective", "num_class", "sample_weight", "continue_from"}
+def test_both_voices_refuse_the_same(write, estimator, name, value):
+    with pytest.raises(ConfigError, match=f"{estimator.__name__}: {name} = "):
+        estimator(**{name: value})
+    text = SCORECARD if estimator is Scorecard else MINIMAL
+    assert f"model.{name}" in refusal(write(with_key("model", f"{name} = {json.dumps(value)}", text)))
+
+
+@pytest.mark.parametrize(("key", "table"), [("key_bits", "crypto"), ("score_bits", "disclosure")])
+def test_a_parameter_that_a_file_has_elsewhere_names_its_table(write, key, table):
+    assert f"Set it in [{table}]" in refusal(write(with_key("model", f"{key} = 8", MINIMAL)))
+
+
+def test_what_open_trees_give_away_is_said_in_numbers(write):
+    job = load_job(write(OPEN))
+    rows = kind_of(job.model).described(plan_of(job), roles_of(job))["rows"]
+    assert "the bin of every row in every column that wins (correlation .96 and more" in rows
+    assert "the labels of all training rows (AUC .997 and more" in rows
 
 
 def test_trees_become_the_parameters_that_the_protocols_take(write):
@@ -63,12 +78,6 @@ def test_trees_become_the_parameters_that_the_protocols_take(write):
     model = load_job(write(text)).model
     assert isinstance(model, BoostedTrees)
     assert model.params() == Params(max_depth=3, learning_rate=0.1, seed=9)
-
-
-def test_what_open_trees_give_away_is_said_in_numbers(write):
-    rows = kind_of(load_job(write(OPEN))).described(load_job(write(OPEN)))["rows"]
-    assert "the bin of every row in every column that wins (correlation .96 and more" in rows
-    assert "the labels of all training rows (AUC .997 and more" in rows
 
 
 def test_who_takes_part(write):
@@ -155,7 +164,7 @@ def test_a_scorecards_job_is_that_of_the_estimator(write):
 
 
 def test_a_grid_of_scores_does_nothing_for_open_trees(write):
-    assert load_job(write(with_key("disclosure", "score_bits = 8", SEALED))).score_bits == 8
+    assert load_job(write(with_key("disclosure", "score_bits = 8", SEALED))).model.score_bits == 8
     said = refusal(write(with_key("disclosure", "score_bits = 8", OPEN)))
     assert (
         "disclosure.score_bits (line 13) is 8, and scores of kind boosted-trees are on no such grid: it would do nothing. Remove the key"
@@ -225,7 +234,7 @@ def test_a_bad_parameter_of_a_solver(write, line, text, says):
 def test_a_solver_by_file_is_the_estimators(write):
     job = load_job(write(with_key("model", "batch_size = 64\nmomentum = 0.5\nlearning_rate_init = 2.0", SGD)))
     estimator = vfl.LogisticRegression(solver="sgd", batch_size=64, momentum=0.5, learning_rate_init=2.0)
-    assert plan_of(job).sgd == estimator.job()["sgd"] == plan_of(job).terms.sgd
+    assert job.model.sgd == estimator.sgd == terms_of(plan_of(job)).sgd
     lines = ["batch_size = 64", "momentum = 0.5", "learning_rate_init = 2.0", "max_iter = 100"]
     texts = [MINIMAL, SGD, *(with_key("model", line, SGD) for line in lines)]
     assert len({load_job(write(t)).digest for t in texts}) == len(texts) - 1  # the last is the default
@@ -247,7 +256,7 @@ WEIGHTED = MINIMAL.replace('"scores-to-guest"', '"label-scale-to-parties", "scor
         ("class_weight = 2", "a weight above 0"),
         ("fit_intercept = 1", "true (default) or false"),
         ("sample_weight = 1.5", "true where the guest's table weighs rows"),
-        ("l1_ratio = 0.5", "not supported yet: an L1 step"),
+        ("l1_ratio = 0.5", "not supported yet: an L1 penalty"),
         ("warm_start = true", "two iterates, which holds labels"),
     ],
 )

@@ -9,7 +9,6 @@ from protocols.errors import ConfigError
 from tests.config.samples import MINIMAL
 from tests.config.test_model_kinds import SCORECARD, SEALED, refusal
 from vfl.job import job_from, load_job
-from vfl.preprocessing.section import Preprocess
 
 WOE = '"bin-events-to-guest", "woe-to-host"'
 
@@ -18,9 +17,8 @@ def steps(lines: str, text: str = MINIMAL) -> str:
     return text + f"\n[preprocess]\n{lines}\n"
 
 
-def test_its_keys_and_defaults_are_those_of_the_class():
-    own = {name: field.default for name, field in Preprocess.model_fields.items() if name != "open_names"}
-    assert own == vfl.Preprocessing().get_params()
+def test_the_section_is_the_class(write):
+    assert load_job(write(steps('impute = "mean"'))).preprocess == vfl.Preprocessing(impute="mean")
 
 
 def test_a_job_without_is_the_job_that_it_was(write):
@@ -37,7 +35,7 @@ def test_weights_of_evidence_need_their_permissions(write):
     text = steps('encode = "woe"\nspecial_codes = [-1]\nmin_iv = 0.02')
     assert "'bin-events-to-guest'" in refusal(write(text))
     job = load_job(write(text.replace('"edge-count', f'{WOE}, "edge-count')))
-    assert job.preprocess.steps == vfl.Preprocessing(encode="woe", special_codes=(-1.0,), min_iv=0.02)
+    assert job.preprocess == vfl.Preprocessing(encode="woe", special_codes=(-1.0,), min_iv=0.02)
     named = steps('encode = "woe"\nopen_names = true').replace('"edge-count', f'{WOE}, "edge-count')
     assert "'column-names-to-guest'" in refusal(write(named))
 
@@ -54,9 +52,9 @@ def test_a_report_of_iv_tells_hosts_nothing(write):
     [
         (steps("", SEALED), "trees bin every column themselves: it would do nothing. Remove the section"),
         (steps("", SCORECARD), "a scorecard bins every column, as [model] says"),
-        (steps("fill_value = 1"), 'fill_value has no effect. It goes with impute = "constant"'),
-        (steps('impute = "constant"'), "lacks its number. Set fill_value"),
-        (steps("n_bins = 8"), "n_bins has no effect"),
+        (steps("fill_value = 1"), 'has no effect. It goes with impute = "constant"'),
+        (steps('impute = "constant"'), 'is missing with impute = "constant"'),
+        (steps("n_bins = 8"), "preprocess.n_bins (line 15) has no effect"),
         (steps("open_names = true"), 'It goes with encode = "woe"'),
         (steps('encode = "target"'), 'Use "none", "onehot", "quantile" or "woe"'),
         (steps("clip_quantiles = [0.9, 0.1]"), "two numbers from 0 to 1, the smaller first"),
@@ -69,5 +67,5 @@ def test_what_cannot_be_is_refused(write, text, says):
 
 
 def test_the_reason_names_the_section(write):
-    with pytest.raises(ConfigError, match=r"preprocess \(line \d+\) cannot be: min_iv has no effect"):
+    with pytest.raises(ConfigError, match=r"preprocess\.min_iv \(line \d+\) has no effect"):
         load_job(write(steps("min_iv = 0.1")))

@@ -4,7 +4,7 @@ import pytest
 
 from protocols.errors import ConfigError, DisclosureRefused
 from vfl.job import PERMITS, cautions, cross_check, needed_permits, starter_job, starter_party, with_peer
-from vfl.models.section import MODELS
+from vfl.job.model import MODELS
 
 
 @pytest.mark.parametrize("role", ["guest", "host", "arbiter"])

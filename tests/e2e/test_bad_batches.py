@@ -18,8 +18,9 @@ from tests.e2e.test_three_processes import prepared
 from tests.features.test_woe_bins import formula
 from vfl.job import PERMITS, load_job, load_party
 from vfl.models.part_files import save_part
-from vfl.models.results import Measuring, baseline, data_party_result
+from vfl.models.results import baseline, data_party_result
 from vfl.run.predict import prepare
+from vfl.run.result_frame import measuring_of
 from vfl.run.session import Ready
 from vfl.run.train import program
 
@@ -63,7 +64,7 @@ def trained(parties: Institutions, kind: str) -> tuple[dict[str, pd.DataFrame], 
     ready = prepared(parties)
     found = run_local(ready["bank"].roles, {name: program(one) for name, one in ready.items()}, Identity())
     for name in NAMES:
-        folder, by = parties.folder / name / "model", Measuring.of(ready[name].job, found[name])
+        folder, by = parties.folder / name / "model", measuring_of(ready[name].job)
         save_part(found[name].part, folder, kind=ready[name].job.model.kind, job_digest=ready[name].job.digest)
         baseline(by, found[name]).save(folder)
     return data, ready, found
@@ -79,7 +80,7 @@ def test_a_bin_without_an_event_has_half_of_one(parties: Institutions) -> None:
     assert column.woe == pytest.approx(woe, abs=1e-9)
     assert column.iv == pytest.approx(iv, abs=1e-9)
     assert np.isfinite(column.woe).all()
-    by = Measuring.of(ready["telecom"].job, found["telecom"])
+    by = measuring_of(ready["telecom"].job)
     told = data_party_result({"party": "telecom", "model": {}}, by, found["telecom"], baseline(by, found["telecom"]))
     (line,) = [row for row in told["model"]["woe"] if row["bin"] == "canarywells"]
     assert line["event_rate"] in (0.0, 1.0)

@@ -12,7 +12,8 @@ from tests.e2e.test_three_processes import prepared
 from vfl.cli.monitor import monitor
 from vfl.job import PERMITS, load_job, load_party
 from vfl.models.part_files import save_part
-from vfl.models.results import Measuring, baseline
+from vfl.models.results import baseline
+from vfl.run.result_frame import measuring_of
 from vfl.run.train import program, read_table
 
 
@@ -40,7 +41,7 @@ def test_a_party_file_declares_them(parties: Institutions) -> None:
     assert told[9:].tolist() == late.bin_of(data["telecom"]["canarylate"].astype(str))[9:].tolist()
     folder = parties.folder / "telecom" / "model"
     save_part(part, folder, kind="scorecard", job_digest=job.digest)
-    baseline(Measuring.of(job, found["telecom"]), found["telecom"]).save(folder)
+    baseline(measuring_of(job), found["telecom"]).save(folder)
     moved = monitor(party, folder, source.source)["columns"]
     assert {line["column"]: line["mark"] for line in moved}["canarylate"] == "stable"
 

@@ -21,10 +21,10 @@ from tests.e2e.test_resumed_runs import start, until_sent
 from tests.e2e.test_three_processes import by_seed, prepared, randomness
 from tests.e2e.test_trees import OPEN, POLICY, SMALL, check_leaves, check_same, clear, part_of
 from vfl.job import load_job, load_party
-from vfl.models.part import TreesPart
 from vfl.models.part_files import load_part, save_part
-from vfl.models.results import result_frame
 from vfl.models.trees.kind import tree_count
+from vfl.models.trees.part import TreesPart
+from vfl.run.result_frame import result_frame
 from vfl.run.train import program
 
 SEALED = {"bank": "guest", "telecom": "host", "trustco": "arbiter"}

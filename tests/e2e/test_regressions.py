@@ -16,8 +16,8 @@ from tests.e2e.test_three_processes import by_seed, prepared, randomness
 from tests.harness import KNOWN
 from tests.parts import predictor
 from vfl.job import PERMITS
-from vfl.models.part import GlmPart
 from vfl.models.part_files import load_part
+from vfl.models.regression.part import GlmPart
 from vfl.run.train import program
 
 CASES: dict[str, tuple[dict[str, Any], str, str]] = {

@@ -18,9 +18,10 @@ from tests.harness import KNOWN, TOY
 from tests.parts import predictor
 from vfl.job import PERMITS
 from vfl.models.part_files import load_part, save_part
-from vfl.models.results import Measuring, baseline, data_party_result, result_frame
+from vfl.models.results import baseline, data_party_result
 from vfl.models.scorecard.part import ScorecardPart
 from vfl.report.page import write_report
+from vfl.run.result_frame import measuring_of, result_frame
 from vfl.run.train import program
 
 NAMES = ("bank", "telecom")
@@ -53,7 +54,7 @@ def test_what_a_run_leaves(parties: Institutions) -> None:
     for name in NAMES:
         one, fitted = ready[name], found[name]
         frame = result_frame(one.job, one.party, datetime.datetime.now(datetime.UTC), "run")
-        results[name] = data_party_result(frame, by := Measuring.of(one.job, fitted), fitted, baseline(by, fitted))
+        results[name] = data_party_result(frame, by := measuring_of(one.job), fitted, baseline(by, fitted))
         save_part(fitted.part, parties.folder / name / "model", kind="scorecard", job_digest=one.job.digest)
         part, _ = load_part(parties.folder / name / "model")
         assert isinstance(part, ScorecardPart)

@@ -18,8 +18,8 @@ from tests.e2e.institutions import KEY, Ended, Institutions
 from vfl.data import read_source
 from vfl.job import load_job, load_party
 from vfl.ledger import verify_ledger
-from vfl.models.part import GlmPart
 from vfl.models.part_files import load_part
+from vfl.models.regression.part import GlmPart
 from vfl.run.session import Ready
 from vfl.run.train import prepare, program
 from vfl.transport.identity import Identity

@@ -5,6 +5,7 @@ The role functions that `vfl run` and `vfl predict` call run in one process here
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -13,15 +14,18 @@ import pytest
 import vfl
 from protocols.cipher import Identity
 from protocols.local import run_local
-from protocols.session import Observer
+from protocols.session import Observer, Session
 from tests.e2e.institutions import KEY, Institutions, tables
 from tests.e2e.test_three_processes import prepared, randomness
 from tests.e2e.test_trees import POLICY, check_same
 from vfl.data import read_source
-from vfl.job import load_job, load_party
+from vfl.job import Job, load_job, load_party
+from vfl.models.fitted import Scored
 from vfl.models.part_files import save_part
+from vfl.models.plan import Role
 from vfl.models.registry import kind_of
 from vfl.run import predict as prediction
+from vfl.run.predict import Scoring
 from vfl.run.train import program
 
 ROLES = {"guest": "guest", "telecom": "host", "utility": "host", "arbiter": "arbiter"}
@@ -60,7 +64,7 @@ def test_a_job_of_two_hosts_equals_the_federation_and_scores_one_row(parties: In
     for name in frames:
         check_same(fitted[name].part, model.parts[name])
     assert model.best_iteration + 1 < 12
-    told = kind_of(ready["guest"].job).fitted_summary(fitted["guest"])
+    told = kind_of(ready["guest"].job.model).fitted_summary(fitted["guest"])
     splits = model.feature_importances()
     for k, name in enumerate(("guest", *roles.hosts)):
         assert sum(row["splits"] for row in told["importance"] if row["party"] == k) == splits[name].sum()
@@ -75,6 +79,10 @@ def test_a_job_of_two_hosts_equals_the_federation_and_scores_one_row(parties: In
     assert found == [scores[one]]
 
 
+def _score(job: Job, role: Role, scoring: Scoring, session: Session) -> Scored:
+    return kind_of(job.model).score(role, session, scoring.ready.table, scoring.part, job.align.min_intersection, len(job.align.keys))
+
+
 def scored(parties: Institutions, new: dict[str, pd.DataFrame]) -> list[float]:
     """What `vfl predict` gives the guest for these tables."""
     job, programs = load_job(parties.job), {}
@@ -84,9 +92,8 @@ def scored(parties: Institutions, new: dict[str, pd.DataFrame]) -> list[float]:
             new[name].to_csv(path, index=False)
         model = path.parent / "model" if role != "arbiter" or job.arbiter_keeps else None
         scoring = prediction.prepare(job, party, model, None if role == "arbiter" else str(path), None)
-        score = kind_of(job).scorer(job, party.role, scoring.part)
-        programs[name] = lambda session, score=score, table=scoring.ready.table: score(session, table)
+        programs[name] = partial(_score, job, party.role, scoring)
         if role == "guest":
             roles, part = scoring.ready.roles, scoring.part
     (_, margins), _ = run_local(roles, programs, Identity(), observers={name: Observer() for name in programs})["guest"]
-    return [float(p) for p in kind_of(job).predictions(part, margins)]
+    return [float(p) for p in kind_of(job.model).predictions(part, margins)]

@@ -24,9 +24,10 @@ from vfl.data import Table, read_source, table_from_frame
 from vfl.job import PERMITS
 from vfl.ledger import verify_ledger
 from vfl.models.evaluation import Drawn
-from vfl.models.part import LeafValues, TreesPart
 from vfl.models.part_files import load_part
 from vfl.models.trees.joint import FederatedTrees
+from vfl.models.trees.leaf_values import LeafValues
+from vfl.models.trees.part import TreesPart
 from vfl.run.train import program
 from vfl.transport.identity import Identity
 

@@ -18,6 +18,7 @@ from protocols.errors import ConfigError, DataError
 from protocols.local import run_local
 from tests.features.test_scorecard import federation, joined, made
 from tests.harness import KNOWN, Recording, Sent
+from tests.plans import planned
 from vfl.models.regression import program as glm
 from vfl.preprocessing import Preprocessing
 from vfl.steps.feature_tables import feature_tables
@@ -75,7 +76,7 @@ def test_iv_can_be_reported_to_the_guest_alone() -> None:
     transcript: list[Sent] = []
     fed = federation(made())
     settings = Preprocessing(impute="median", encode="onehot", min_frequency=20, report_iv=True, min_bin_rows=20)
-    job = glm.GlmJob(max_iter=5, link="taylor", preprocess=settings)
+    job = planned(vfl.LogisticRegression, max_iter=5, link="taylor", preprocess=settings)
     own = {p: t.for_model("binary", missing=True, texts=True) for p, t in fed._tables.items()}
     programs: dict[str, Any] = {h: lambda s, h=h: glm.host(s, own[h], job) for h in ("bank", "shop")}
     programs |= {"guest": lambda s: glm.guest(s, own["guest"], job), "arbiter": lambda s: glm.arbiter(s, job)}
@@ -100,7 +101,7 @@ def test_held_out_rows_have_no_say() -> None:
         tables = made()
         change(tables[1]["bank"])
         fed = federation(tables)
-        job = glm.GlmJob(max_iter=5, link="taylor", test=0.3, seed=1, preprocess=STEPS, reveal=KNOWN)
+        job = planned(vfl.LogisticRegression, max_iter=5, link="taylor", test=0.3, seed=1, preprocess=STEPS, reveal=KNOWN)
         own = {p: t.for_model("binary", missing=True, texts=True) for p, t in fed._tables.items()}
         programs: dict[str, Any] = {h: lambda s, h=h: glm.host(s, own[h], job) for h in ("bank", "shop")}
         programs |= {"guest": lambda s: glm.guest(s, own["guest"], job), "arbiter": lambda s: glm.arbiter(s, job)}

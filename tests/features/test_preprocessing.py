@@ -221,7 +221,7 @@ def test_a_saved_bin_that_does_not_exist_is_refused() -> None:
     [
         ({"impute": "mode"}, "impute"),
         ({"encode": "target"}, "encode"),
-        ({"impute": "constant"}, "lacks its number"),
+        ({"impute": "constant"}, "is missing with"),
         ({"fill_value": 1.0}, "no effect"),
         ({"add_indicator": True}, "no effect"),
         ({"min_iv": 0.02}, "no effect"),

@@ -18,8 +18,10 @@ from protocols.errors import ConfigError, DataError
 from protocols.local import run_local
 from tests.features.test_woe_bins import formula
 from tests.harness import KNOWN, TOY, Recording, Sent
+from tests.plans import planned
 from vfl.models.scorecard import program as scorecard
 from vfl.models.scorecard.points import Scale
+from vfl.models.scorecard.spec import Scorecard
 from vfl.preprocessing import Fitting, Preprocessing
 
 Tables = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
@@ -123,7 +125,7 @@ def test_test_rows_cannot_leak_into_what_is_fitted() -> None:
 
     def parts(tables: Tables) -> dict[str, Any]:
         fed = federation(tables)
-        job = scorecard.ScorecardJob(Preprocessing(encode="woe", min_bin_rows=20), max_iter=10, test=0.3, seed=1, reveal=KNOWN)
+        job = planned(Scorecard, min_bin_rows=20, max_iter=10, test=0.3, seed=1, reveal=KNOWN)
         own = {p: t.for_model("binary", missing=True, texts=True) for p, t in fed._tables.items()}
         programs: dict[str, Any] = {h: lambda s, h=h: scorecard.host(s, own[h], job) for h in ("bank", "shop")}
         programs |= {"guest": lambda s: scorecard.guest(s, own["guest"], job), "arbiter": lambda s: scorecard.arbiter(s, job)}

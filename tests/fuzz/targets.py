@@ -40,9 +40,9 @@ from vfl.ledger.continuing import read_unfinished
 from vfl.ledger.witness import FILE as SIGNATURES
 from vfl.metrics import binary_metrics, plot_series, uplift_interval
 from vfl.models.baseline import BASELINE, Baseline, compare, describe, load_baseline
-from vfl.models.estimators import BoostedTrees
+from vfl.models.content import Part
 from vfl.models.part_files import load_part, save_part
-from vfl.models.registry import Part
+from vfl.models.trees.spec import BoostedTrees
 from vfl.preprocessing import Standardiser
 from vfl.run.budget import Budget, Opened
 from vfl.storage.run_store import FILE, RunFacts, RunStore

@@ -18,7 +18,7 @@ from tests.leakage import audit
 from tests.leakage.test_transcript import PRESCRIBED
 from tools.leakage_page import declared
 from vfl.api.federation import Federation
-from vfl.models.estimators import LinearRegression, LogisticRegression, Regression
+from vfl.models.regression.spec import LinearRegression, LogisticRegression, Regression
 
 Tables = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
 BITS = IDENTITY.residual_log2 + IDENTITY.residual_bits  # of what is masked in a look at least squares

@@ -22,7 +22,7 @@ from tests.harness import TOY, Escrow, Recording, Sent
 from tests.leakage import audit
 from tools.leakage_page import PAGE, declared, leakage_page
 from vfl.api.federation import Federation
-from vfl.models.estimators import LinearRegression, LogisticRegression, PoissonRegression
+from vfl.models.regression.spec import LinearRegression, LogisticRegression, PoissonRegression
 
 PASSES = 12
 PRESCRIBED = {
@@ -94,7 +94,7 @@ def record(tables: Tables, hosts: int, link: str = "exact") -> Run:
     assert len(told) == (hosts + 1 if link in ("poisson", "balanced") else 0)
     if told:
         form = terms.scaled(terms.Terms(form, penalty, PASSES, weighted=link == "balanced"), told[0])  # type: ignore[arg-type]
-    plan = form.plan(rows_log2(model.intersection_), penalty, PASSES, len(widths), key.public.plain_bits, estimator.job()["sgd"])
+    plan = form.plan(rows_log2(model.intersection_), penalty, PASSES, len(widths), key.public.plain_bits, estimator.sgd)
     return Run(transcript, key, keys, plan, widths, link)
 
 

@@ -1,0 +1,1 @@
+"""What the product promises, one folder per question (docs/reliability.md)."""

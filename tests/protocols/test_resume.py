@@ -18,10 +18,12 @@ from protocols.cipher import Identity, Keyring
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.recovery import resume
 from protocols.recovery.checkpoint import ANYWHERE, END, START, Position, serves
+from tests.plans import planned
 from tests.protocols.interrupted import RUN, Interrupted, Killed, MemoryKeeper
 from tests.protocols.resumed import CASES, trees
 from tests.search import world
 from vfl.models.regression import program as regressions
+from vfl.models.regression.spec import LogisticRegression
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +143,7 @@ def test_a_party_stopped_while_classes_share_ciphertexts_changes_nothing(monkeyp
 
 
 def test_an_arbiter_that_dies_while_it_makes_the_key_lets_nobody_align_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    roles, programs = world.programs(world.frames(24), regressions, job=regressions.GlmJob(max_iter=2))
+    roles, programs = world.programs(world.frames(24), regressions, plan=planned(LogisticRegression, max_iter=5))
     run, make = Interrupted(roles, programs, Identity(1024)), Identity.generate
 
     def dies(*given: Any) -> Any:

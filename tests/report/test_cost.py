@@ -10,12 +10,14 @@ import pytest
 from protocols.local import run_local
 from protocols.session import Roles, Session
 from tests.harness import TOY
+from tests.plans import planned
 from tests.vfl.test_out_of_time import frames
 from vfl.cost import meter
 from vfl.data import Table, table_from_frame
 from vfl.models.regression import program as glm
-from vfl.models.results import encryption
+from vfl.models.regression.spec import LogisticRegression
 from vfl.report.page import as_csv, render
+from vfl.run.result_frame import encryption
 from vfl.taps.counting import Counted, CountingTap, pace
 
 
@@ -26,7 +28,7 @@ def test_the_products_of_a_run_are_those_that_the_bench_counts() -> None:
         "bank": table_from_frame(guest.drop(columns="opened"), party="bank", label="bad", **common),
         "telecom": table_from_frame(hosts["telecom"], party="telecom", label=None, **common),
     }
-    job = glm.GlmJob(max_iter=5, link="taylor", test=0.3)
+    job = planned(LogisticRegression, max_iter=5, link="taylor", test=0.3)
     counting = {party: CountingTap() for party in (*tables, "trustco")}
     meters = {party: meter.Meter() for party in counting}
 
@@ -35,9 +37,9 @@ def test_the_products_of_a_run_are_those_that_the_bench_counts() -> None:
         return role(session)
 
     programs = {
-        "bank": partial(glm.guest, table=tables["bank"], job=job),
-        "telecom": partial(glm.host, table=tables["telecom"], job=job),
-        "trustco": partial(glm.arbiter, job=job),
+        "bank": partial(glm.guest, table=tables["bank"], plan=job),
+        "telecom": partial(glm.host, table=tables["telecom"], plan=job),
+        "trustco": partial(glm.arbiter, plan=job),
     }
     run_local(
         Roles("bank", ("telecom",), "trustco"),

@@ -28,7 +28,7 @@ from tests.leakage import audit
 from tests.search.world import federation, frames, joined
 from tools.leakage_page import declared
 from vfl.data import split_folds
-from vfl.models.part import GlmPart
+from vfl.models.regression.part import GlmPart
 from vfl.steps.grid import FIXED, combinations
 
 

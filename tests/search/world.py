@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 import vfl
-from protocols.boosting.params import Params
 from protocols.session import Roles, Session
+from tests.plans import planned
 from vfl.data import Objective, Table, split_folds, table_from_frame
 from vfl.models.regression import program as glm
+from vfl.models.regression.spec import LogisticRegression
 from vfl.models.trees import program as boosting
+from vfl.models.trees.spec import BoostedTrees
 from vfl.steps.search import Search
 
 Frames = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
@@ -64,17 +66,16 @@ def as_table(frame: pd.DataFrame, party: str, label: str | None, objective: Obje
 
 def regression(data: Frames, **changes: Any) -> tuple[Roles, Programs]:
     """A search over two penalties."""
-    job = glm.GlmJob(**({"max_iter": 5, "score_bits": 10} | changes))
-    asked = Search((job, dataclasses.replace(job, alpha=30.0)), "binary", 2, "neg_log_loss", 0)
-    return programs(data, glm, job=job, asked=asked)
+    job = planned(LogisticRegression, **({"max_iter": 5, "score_bits": 10} | changes))
+    asked = Search((job, dataclasses.replace(job, spec=job.spec.with_(C=1 / 30.0))), "binary", 2, "neg_log_loss", 0)
+    return programs(data, glm, plan=job, asked=asked)
 
 
 def trees(data: Frames, **changes: Any) -> tuple[Roles, Programs]:
     """A search over two depths."""
     given = {"n_estimators": 2, "max_depth": 2, "max_bin": 4, "min_bin_rows": 1} | changes
-    job = boosting.BoostingJob(Params(**given))
-    shallow = dataclasses.replace(job, params=Params(**given | {"max_depth": 1}))
-    return programs(data, boosting, job=job, asked=Search((shallow, job), "binary", 2, "neg_log_loss", 0))
+    job, shallow = (planned(BoostedTrees, **given | {"max_depth": depth}) for depth in (given["max_depth"], 1))
+    return programs(data, boosting, plan=job, asked=Search((shallow, job), "binary", 2, "neg_log_loss", 0))
 
 
 def programs(data: Frames, module: Any, **given: Any) -> tuple[Roles, Programs]:

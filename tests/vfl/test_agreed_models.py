@@ -10,8 +10,10 @@ from protocols.cipher import Identity
 from protocols.errors import PeerAborted, RemoteProtocolError
 from protocols.local import run_local
 from protocols.session import Roles
+from tests.plans import planned
 from vfl.data import Table, table_from_frame
 from vfl.models.regression import program as glm
+from vfl.models.regression.spec import LogisticRegression
 
 
 def table(party: str, label: str | None) -> Table:
@@ -22,11 +24,11 @@ def table(party: str, label: str | None) -> Table:
 
 
 def run(guest: int, others: int) -> None:
-    jobs = {models: glm.GlmJob(max_iter=5, link="taylor", models=models) for models in (guest, others)}
+    jobs = {models: planned(LogisticRegression, max_iter=5, link="taylor", num_class=max(2, models)) for models in (guest, others)}
     programs = {
-        "guest": partial(glm.guest, table=table("guest", "y"), job=jobs[guest]),
-        "host": partial(glm.host, table=table("host", None), job=jobs[others]),
-        "arbiter": partial(glm.arbiter, job=jobs[others]),
+        "guest": partial(glm.guest, table=table("guest", "y"), plan=jobs[guest]),
+        "host": partial(glm.host, table=table("host", None), plan=jobs[others]),
+        "arbiter": partial(glm.arbiter, plan=jobs[others]),
     }
     run_local(Roles("guest", ("host",), "arbiter"), programs, Identity())
 
@@ -38,4 +40,4 @@ def test_as_many_as_agreed() -> None:
 @pytest.mark.parametrize("agreed", [1, 2, 4])
 def test_more_or_fewer_models_than_agreed(agreed: int) -> None:
     with pytest.raises((RemoteProtocolError, PeerAborted), match="guest announced an impossible training"):
-        run(0, agreed)
+        run(3, agreed)

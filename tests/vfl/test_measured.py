@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from protocols.boosting.params import Params
 from protocols.channel import Tap
 from protocols.cipher import Identity
 from protocols.errors import ConfigError
@@ -20,14 +19,18 @@ from protocols.session import Roles
 from tests.config.samples import MINIMAL, with_key
 from tests.harness import KNOWN, ContextFree
 from tests.parts import predictor
+from tests.plans import planned
 from vfl.data import Table, table_from_frame
 from vfl.job import Job, job_from
 from vfl.metrics import binary_metrics
 from vfl.models.regression import program as glm
-from vfl.models.results import Measuring, baseline, data_party_result
+from vfl.models.regression.spec import LogisticRegression
+from vfl.models.results import baseline, data_party_result
 from vfl.models.scorecard import program as scorecard
+from vfl.models.scorecard.spec import Scorecard
 from vfl.models.trees import program as boosting
-from vfl.preprocessing import Preprocessing
+from vfl.models.trees.spec import BoostedTrees
+from vfl.run.result_frame import measuring_of
 from vfl.steps.split import by_part
 
 ROLES = Roles("bank", ("telecom",), "trustco")
@@ -47,19 +50,21 @@ def tables() -> dict[str, Table]:
 
 
 JOBS = {
-    "regression": (glm, partial(glm.GlmJob, max_iter=5, link="taylor", test=0.3, reveal=KNOWN)),
+    "regression": (glm, partial(planned, LogisticRegression, max_iter=5, link="taylor", test=0.3, reveal=KNOWN)),
     "scorecard": (
         scorecard,
         partial(
-            scorecard.ScorecardJob,
-            Preprocessing(encode="woe", min_bin_rows=8, min_bin_size=0.1),
+            planned,
+            Scorecard,
+            min_bin_rows=8,
+            min_bin_size=0.1,
             max_iter=5,
             link="taylor",
             test=0.3,
             reveal=KNOWN,
         ),
     ),
-    "trees": (boosting, partial(boosting.BoostingJob, Params(n_estimators=2, max_depth=2, max_bin=8, min_bin_rows=4), test=0.3)),
+    "trees": (boosting, partial(planned, BoostedTrees, n_estimators=2, max_depth=2, max_bin=8, min_bin_rows=4, test=0.3)),
 }
 
 
@@ -67,9 +72,9 @@ def run(kind: str, tables: dict[str, Table], taps: dict[str, list[Tap]] | None =
     module, make = JOBS[kind]
     job = make(**more)
     programs = {
-        "bank": partial(module.guest, table=tables["bank"], job=job),
-        "telecom": partial(module.host, table=tables["telecom"], job=job),
-        "trustco": partial(module.arbiter, job=job),
+        "bank": partial(module.guest, table=tables["bank"], plan=job),
+        "telecom": partial(module.host, table=tables["telecom"], plan=job),
+        "trustco": partial(module.arbiter, plan=job),
     }
     same: Any = {p: ContextFree(p) for p in ROLES.all}  # two runs round, and so split, alike
     return run_local(ROLES, programs, Identity(), taps=taps, randomness=same)
@@ -109,7 +114,7 @@ def test_a_report_has_a_column_for_each_part(tables: dict[str, Table]) -> None:
     reports = {}
     for name in ("bank", "telecom"):
         empty: dict[str, Any] = {"party": name, "model": {}, "metrics": {}, "plots": {}}
-        by = Measuring.of(asked, found[name])
+        by = measuring_of(asked)
         reports[name] = data_party_result(empty, by, found[name], baseline(by, found[name]))
     guest, host = reports["bank"], reports["telecom"]
     fitted = found["bank"]

@@ -8,7 +8,7 @@ import pytest
 
 from protocols.errors import ModelError
 from tests.parts import guests, hosts, predictor, shared
-from vfl.models.part import GlmPart, score_error
+from vfl.models.regression.part import GlmPart, score_error
 from vfl.preprocessing import Standardiser
 
 

@@ -22,13 +22,14 @@ from protocols.errors import ModelError
 from tests.boosting.world import bin_blocks, train
 from tests.parts import KEY, guests, hosts, known, shared
 from vfl.job.setup import init_party
-from vfl.models.content import Damaged, Head
-from vfl.models.part import GlmPart, LeafValues, TreesPart
+from vfl.models.content import Damaged, Head, Part
 from vfl.models.part_files import load_part, save_part
-from vfl.models.registry import KINDS, Part
+from vfl.models.registry import KINDS
+from vfl.models.regression.part import GlmPart
 from vfl.models.scorecard.part import ScorecardPart
 from vfl.models.scorecard.points import Scale
-from vfl.models.trees import leaf_values
+from vfl.models.trees.leaf_values import LeafValues
+from vfl.models.trees.part import TreesPart
 from vfl.preprocessing import Fitting, Preprocessing, Standardiser, WoeColumn
 from vfl.transport.identity import Identity as PartyIdentity
 
@@ -320,7 +321,7 @@ def trustco(tmp_path: Path) -> PartyIdentity:
 def test_leaf_values_come_back_to_their_arbiter_alone(trustco: PartyIdentity, tmp_path: Path) -> None:
     (part,) = LEAVES
     folder = tmp_path / "model"
-    save_part(part, folder, kind=leaf_values.KIND, job_digest=DIGEST, identity=trustco)
+    save_part(part, folder, kind=LeafValues.STORED, job_digest=DIGEST, identity=trustco)
     found, head = load_part(folder, trustco)
     assert (head.kind, found.kind, found.count, found.model_id) == ("leaf-values", "boosted-trees", part.count, part.model_id)
     for mine, theirs in ((part.trees.shape.owner, found.trees.shape.owner), (part.trees.value, found.trees.value)):
@@ -341,7 +342,7 @@ def test_leaf_values_come_back_to_their_arbiter_alone(trustco: PartyIdentity, tm
 )
 def test_leaf_values_that_do_not_fit_their_manifest_are_refused(trustco: PartyIdentity, change: dict[str, Any], tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    save_part(LEAVES[0], folder, kind=leaf_values.KIND, job_digest=DIGEST, identity=trustco)
+    save_part(LEAVES[0], folder, kind=LeafValues.STORED, job_digest=DIGEST, identity=trustco)
     manifest(lambda m: m.update(change))(folder)
     with pytest.raises(ModelError):
         load_part(folder, trustco)

@@ -11,8 +11,8 @@ from safetensors.numpy import load_file, save_file
 from protocols.errors import ModelError
 from protocols.glm.shares import Moved, WeightShares
 from tests.parts import words
-from vfl.models.part import SharedWeights
 from vfl.models.part_files import add_shares, drop_shares, load_part, save_part
+from vfl.models.shared_weights import SharedWeights
 from vfl.transport.identity import Identity, create_identity
 
 FIRST = b"f" * 16

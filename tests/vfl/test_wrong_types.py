@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ def federation(**changed: Any) -> vfl.Federation:
 
 
 @pytest.mark.parametrize("value", ["x", [[1]], {}, b"x", object(), float("nan")], ids=["text", "list", "mapping", "bytes", "object", "nan"])
-@pytest.mark.parametrize(("estimator", "name"), [(e, f.name) for e in ESTIMATORS for f in fields(e)])
+@pytest.mark.parametrize(("estimator", "name"), [(e, name) for e in ESTIMATORS for name in e().get_params()])
 def test_a_parameter_of_a_wrong_type_is_a_typed_error(estimator: type, name: str, value: object) -> None:
     with pytest.raises(VFLError, match=name):
         estimator(**{name: value})

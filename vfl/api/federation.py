@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any
 
 import pandas as pd
 
@@ -14,19 +14,13 @@ from protocols.errors import ConfigError, DataError
 from protocols.randomness import Randomness
 from protocols.session import Observer, Roles
 from vfl.api.search import FederatedSearch, GridSearchCV
+from vfl.api.training import Request, Watched, fit
 from vfl.data import KeyLists, Table, key_lists, rules, table_from_frame
-from vfl.models.estimators import BoostedTrees, Regression
-from vfl.models.regression import joint as regression
-from vfl.models.regression.joint import FederatedModel
-from vfl.models.scorecard import joint as federated
-from vfl.models.scorecard.estimator import Scorecard
-from vfl.models.scorecard.joint import FederatedScorecard
 from vfl.models.splitting import Split
-from vfl.models.trees import joint as trees
 from vfl.models.trees.joint import FederatedTrees
 from vfl.preprocessing import Preprocessing
 from vfl.schema.parameters import check_hosts, paillier
-from vfl.steps.search import Searched
+from vfl.schema.spec import Spec
 
 GUEST, ARBITER = "guest", "arbiter"
 
@@ -109,66 +103,42 @@ class Federation:
         told = tuple(who for who in ("guest", "hosts") if who in reveal)
         return cls(tables, keys, label, by_column, min_intersection, cipher, duplicates, told)
 
-    @overload
     def fit(
         self,
-        estimator: Regression,
-        *,
-        preprocess: Preprocessing | None = ...,
-        taps: Mapping[str, Sequence[Tap]] | None = ...,
-        observers: Mapping[str, Observer] | None = ...,
-        randomness: Mapping[str, Randomness] | None = ...,
-        split: Split | None = ...,
-    ) -> FederatedModel: ...
-    @overload
-    def fit(
-        self,
-        estimator: BoostedTrees,
-        *,
-        taps: Mapping[str, Sequence[Tap]] | None = ...,
-        observers: Mapping[str, Observer] | None = ...,
-        randomness: Mapping[str, Randomness] | None = ...,
-        split: Split | None = ...,
-        init_model: FederatedTrees | None = ...,
-    ) -> FederatedTrees: ...
-    @overload
-    def fit(
-        self,
-        estimator: Scorecard,
-        *,
-        taps: Mapping[str, Sequence[Tap]] | None = ...,
-        observers: Mapping[str, Observer] | None = ...,
-        randomness: Mapping[str, Randomness] | None = ...,
-        split: Split | None = ...,
-    ) -> FederatedScorecard: ...
-    @overload
-    def fit(
-        self,
-        estimator: GridSearchCV,
-        *,
-        preprocess: Preprocessing | None = ...,
-        taps: Mapping[str, Sequence[Tap]] | None = ...,
-        observers: Mapping[str, Observer] | None = ...,
-        randomness: Mapping[str, Randomness] | None = ...,
-        split: Split | None = ...,
-    ) -> FederatedSearch[Any]: ...
-    def fit(
-        self,
-        estimator: Regression | BoostedTrees | Scorecard | GridSearchCV,
+        estimator: Spec | GridSearchCV,
         *,
         preprocess: Preprocessing | None = None,
+        split: Split | None = None,
+        init_model: FederatedTrees | None = None,
         taps: Mapping[str, Sequence[Tap]] | None = None,
         observers: Mapping[str, Observer] | None = None,
         randomness: Mapping[str, Randomness] | None = None,
-        init_model: FederatedTrees | None = None,
-        split: Split | None = None,
-    ) -> FederatedModel | FederatedTrees | FederatedScorecard | FederatedSearch[Any]:
-        """Aligns, trains and returns the model, or what a `GridSearchCV` found: on all common rows, or on those that `split` does not hold out; then
+    ) -> Any:
+        """Aligns, trains and returns the joint model, or what a `GridSearchCV` found: on all common rows, or on those that `split` does not hold out; then
         `model.reports_` says, by party, what the held-out ones tell.  taps and observers watch a party's channels and progress.
 
+        A regression gives a `FederatedModel`, boosted trees `FederatedTrees`, a scorecard a `FederatedScorecard`, a search a `FederatedSearch`.
         preprocess: of a regression, what every party does to its own columns before they are standardised; trees and scorecards bin columns themselves.
         init_model: boosted trees to which more are added, on the same or other rows with the same columns; n_estimators counts the rounds of both.
         """
+        request = self._request(estimator, preprocess, split, init_model)
+        steps = preprocess is not None or request.spec.takes_texts or request.spec.takes_missing
+        model, searched = fit(
+            request,
+            self._tables,
+            self.roles,
+            self._cipher or paillier(request.spec.key_bits),
+            self._read_texts if steps else self._read,
+            label=self._label,
+            keys=self._keys,
+            min_intersection=self._min_intersection,
+            reveal=self._reveal,
+            watched=Watched(taps, observers, randomness),
+        )
+        return model if request.grid is None or searched is None else FederatedSearch(request.grid, model, searched)
+
+    def _request(self, estimator: object, preprocess: object, split: object, init_model: FederatedTrees | None) -> Request:
+        """What is asked, checked.  Raises ConfigError."""
         if split is not None and not isinstance(split, Split):
             raise ConfigError(f"split is a {type(split).__name__}", remedy="Pass vfl.Split(...), or leave it out")
         if split is not None and split.out_of_time is not None and self._tables[GUEST].date is None:
@@ -176,79 +146,23 @@ class Federation:
                 "split has out_of_time, and the guest no dates", remedy='Name their column: Federation.local(..., date="opened")'
             )
         grid = estimator if isinstance(estimator, GridSearchCV) else None
-        if init_model is not None and not isinstance(estimator, BoostedTrees):
+        spec = grid.estimator if grid is not None else estimator
+        if not isinstance(spec, Spec):
+            remedy = "Pass an estimator of vfl, such as vfl.LogisticRegression()"
+            what = f"the class {spec.__name__}" if isinstance(spec, type) else f"a {type(spec).__name__}"
+            raise ConfigError(f"fit takes an estimator, not {what}", remedy=remedy)
+        if init_model is not None and (grid is not None or "continue_from" not in type(spec).model_fields):
             raise ConfigError(
                 f"{type(estimator).__name__} cannot continue a model", remedy="Only boosted trees can: leave init_model out and train again"
             )
         if preprocess is not None and not isinstance(preprocess, Preprocessing):
             raise ConfigError(f"preprocess is a {type(preprocess).__name__}", remedy="Pass vfl.Preprocessing(...), or leave it out")
-        if isinstance(estimator, GridSearchCV):
-            estimator = estimator.estimator
-            if preprocess is not None and preprocess.bins_by_label:
-                why = "bins that folds share would tell sums over fewer rows than min_bin_rows"
-                raise ConfigError(f"a search cannot bin columns by the label: {why}", remedy='Use encode = "onehot" or "quantile"')
-        if preprocess is not None and isinstance(estimator, BoostedTrees | Scorecard):
-            raise ConfigError(f"{type(estimator).__name__} bins every column itself: preprocess would do nothing", remedy="Leave it out")
-        if isinstance(estimator, Scorecard):
-            if self._tables[GUEST].weight is not None:
-                raise ConfigError("a scorecard takes no weights of rows", remedy="Make the federation without sample_weight")
-            return federated.fit(
-                {party: table.for_model("binary", missing=True, texts=True) for party, table in self._tables.items()},
-                self.roles,
-                estimator,
-                self._cipher or paillier(estimator.key_bits),
-                self._read_texts,
-                min_intersection=self._min_intersection,
-                keys=self._keys,
-                taps=taps,
-                observers=observers,
-                randomness=randomness,
-                split=split,
-                reveal=self._reveal,
-            )
-        if isinstance(estimator, BoostedTrees):
-            return _with(
-                grid,
-                *trees.fit(
-                    self._tables,
-                    self.roles,
-                    estimator,
-                    self._cipher or paillier(estimator.key_bits),
-                    self._read_texts,
-                    min_intersection=self._min_intersection,
-                    keys=self._keys,
-                    taps=taps,
-                    observers=observers,
-                    randomness=randomness,
-                    split=split,
-                    init_model=init_model,
-                    grid=grid,
-                ),
-            )
-        if not isinstance(estimator, Regression):
-            remedy = "Pass an estimator of vfl, such as vfl.LogisticRegression()"
-            raise ConfigError(f"fit takes an estimator, not a {type(estimator).__name__}", remedy=remedy)
-        missing, texts = (preprocess.takes_missing, preprocess.takes_texts) if preprocess is not None else (False, False)
-        return _with(
-            grid,
-            *regression.fit(
-                {party: table.for_model(estimator.objective, missing=missing, texts=texts) for party, table in self._tables.items()},
-                self.roles,
-                estimator,
-                self._cipher or paillier(estimator.key_bits),
-                self._read if preprocess is None else self._read_texts,
-                preprocess=preprocess,
-                label=self._label,
-                min_intersection=self._min_intersection,
-                keys=self._keys,
-                taps=taps,
-                observers=observers,
-                randomness=randomness,
-                split=split,
-                grid=grid,
-                reveal=self._reveal,
-            ),
-        )
+        if preprocess is not None and spec.BINS:
+            raise ConfigError(f"{type(spec).__name__} bins every column itself: preprocess would do nothing", remedy="Leave it out")
+        if grid is not None and preprocess is not None and preprocess.bins_by_label:
+            why = "bins that folds share would tell sums over fewer rows than min_bin_rows"
+            raise ConfigError(f"a search cannot bin columns by the label: {why}", remedy='Use encode = "onehot" or "quantile"')
+        return Request(spec, grid, preprocess, split, init_model)
 
     def _read(self, frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str] = ()) -> Table:
         """A party's table of new rows; none of its columns holds texts."""
@@ -269,14 +183,6 @@ class Federation:
 
     def __repr__(self) -> str:
         return f"Federation(guest: {len(self._tables[GUEST].ids)} rows, hosts: {', '.join(self.roles.hosts)})"
-
-
-M = TypeVar("M")
-
-
-def _with(grid: GridSearchCV | None, model: M, found: Searched | None) -> M | FederatedSearch[M]:
-    """The model, or of a search what it found."""
-    return model if grid is None or found is None else FederatedSearch(grid, model, found)
 
 
 def _table(

@@ -11,8 +11,8 @@ import numpy as np
 from protocols.errors import ConfigError
 from vfl.data import Objective
 from vfl.metrics.scorers import NAMES, default_scorer
-from vfl.models.estimators import BoostedTrees, Regression
 from vfl.schema.parameters import Parameters, whole
+from vfl.schema.spec import Spec
 from vfl.steps.grid import FIXED, MAX_CANDIDATES, MAX_FOLDS, MIN_FOLDS, combinations, count
 from vfl.steps.search import Search, Searched
 
@@ -32,16 +32,17 @@ class GridSearchCV(Parameters):
     trees every fold's model tells hosts and guest what a model tells them.  Cost: folds times candidates, and one more training.
     """
 
-    estimator: Regression | BoostedTrees
+    estimator: Spec
     param_grid: Mapping[str, Sequence[Any]] | None = None
     cv: int = 5
     scoring: str | None = None
     random_state: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.estimator, Regression | BoostedTrees):
+        estimates = isinstance(self.estimator, Spec)
+        if not estimates or self.estimator.bins_by_label:
             what = type(self.estimator).__name__
-            why = "bins that folds share would tell sums over fewer rows than min_bin_rows" if what == "Scorecard" else "it is no estimator"
+            why = "bins that folds share would tell sums over fewer rows than min_bin_rows" if estimates else "it is no estimator"
             raise ConfigError(f"a {what} cannot be cross-validated: {why}", remedy="Pass a regression of vfl, or vfl.BoostedTrees")
         grid = self.param_grid
         lists = grid is None or (

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vfl.bench.jobs import Tables, Workload
+from vfl.cost.jobs import Tables
 from vfl.metrics import binary_metrics
+from vfl.models.workload import Workload
 
 LIBRARIES = {"alignment": "pandas", "logistic": "sklearn.linear_model", "trees": "xgboost"}
 

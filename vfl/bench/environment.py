@@ -18,6 +18,8 @@ LIBRARIES = ("numpy", "pandas", "phe", "gmpy2", "scikit-learn", "xgboost-cpu")
 
 def environment() -> dict[str, Any]:
     """Nothing in it names a person, a host or a path."""
+    from vfl.cost.machine import cores
+
     return {
         "cpu": processor(),
         "cores": cores(),
@@ -28,11 +30,6 @@ def environment() -> dict[str, Any]:
         "commit": commit(),
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:

@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from vfl.bench import worker_client as child
-from vfl.bench.environment import cores, environment
+from vfl.bench.environment import environment
 from vfl.bench.eta import Left
-from vfl.bench.jobs import KEYS, Workload
 from vfl.cost.cost import TARGETS, counted, fitted, formula_of, job_key, one_core_s, parts, terms, variant
-from vfl.cost.machine import Machine
+from vfl.cost.jobs import KEYS
+from vfl.cost.machine import Machine, cores
+from vfl.models.workload import Workload
 
 Floats = NDArray[np.float64]
 Process = subprocess.Popen[str]

@@ -18,9 +18,10 @@ from typing import Any
 
 from protocols.cipher import Paillier
 from protocols.errors import LocalProtocolError
-from vfl.bench.jobs import Workload, tables
-from vfl.bench.jobs import run as metered
+from vfl.cost.jobs import run as metered
+from vfl.cost.jobs import tables
 from vfl.cost.network import NETWORKS, Network, play
+from vfl.models.workload import Workload
 
 ADDRESSES = {"guest": "10.78.0.1", "arbiter": "10.78.0.2", "host1": "10.78.0.3"}
 PORT, KEY_BITS = 7443, 2048

@@ -11,10 +11,10 @@ from functools import cache
 from typing import Any, Literal
 
 from vfl.bench import centralized as joined
-from vfl.bench.environment import cores
-from vfl.bench.jobs import KEYS, Workload
 from vfl.cost import cost
-from vfl.cost.machine import Machine
+from vfl.cost.jobs import KEYS
+from vfl.cost.machine import Machine, cores
+from vfl.models.workload import Workload
 from vfl.report import words
 
 Axes = Mapping[str, tuple[int, ...]]

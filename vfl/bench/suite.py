@@ -12,11 +12,11 @@ from vfl.bench import peers, plan
 from vfl.bench import worker_client as child
 from vfl.bench.environment import environment
 from vfl.bench.eta import Left
-from vfl.bench.jobs import Workload
 from vfl.bench.plan import Point, Size
 from vfl.cost import cost
 from vfl.cost.machine import Machine
 from vfl.cost.network import LAN, NETWORKS
+from vfl.models.workload import Workload
 
 FORMAT = 2
 PEERS_S, CABLES_S = 60.0, 120.0  # for the time left

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from protocols.errors import ConfigError
-from vfl.bench.jobs import Workload
 from vfl.bench.page import KINDS, described, of, ratio
 from vfl.bench.suite import FORMAT
+from vfl.models.workload import Workload
 from vfl.report import words
 
 COLUMNS = ("seconds", "CPU s", "x clear", "products", "explain", "sent", "MiB", "AUC")

@@ -17,11 +17,12 @@ from typing import Any
 
 from protocols.cipher import Identity, Paillier, PhePaillier, Scheme
 from vfl.bench import centralized as joined
-from vfl.bench.jobs import Tables, Workload, run, tables
 from vfl.cost import network
+from vfl.cost.jobs import Tables, run, tables
 from vfl.cost.machine import Machine
 from vfl.cost.meter import Meter
 from vfl.metrics import binary_metrics
+from vfl.models.workload import Workload
 
 SCHEMES: dict[str, type[Identity] | type[Paillier] | type[PhePaillier]] = {
     "clear": Identity,

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from protocols.errors import LocalProtocolError
-from vfl.bench.jobs import Workload
+from vfl.models.workload import Workload
 
 THREADS = ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 

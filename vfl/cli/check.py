@@ -14,10 +14,11 @@ from vfl.cli.show import print_permits
 from vfl.cost import estimate
 from vfl.job import AlignmentJob, Job, Party, cautions, load_agreement, load_party, searched
 from vfl.job.opened import rows_taken
+from vfl.job.plan import plan_of, roles_of
 from vfl.job.policy import bounds_told
 from vfl.models.registry import kind_of
 from vfl.run import align as alignment_run
-from vfl.run.preflight import look_at, usual_passes
+from vfl.run.preflight import look_at
 from vfl.run.recovery import budget_of
 from vfl.run.train import prepare
 
@@ -36,7 +37,7 @@ def print_check(job_file: Path, party_file: Path, console: Console) -> None:
 def carries(job: Job, rows: int) -> None:
     """Raises ConfigError unless the key has the head-room for this number of common rows, whichever candidate is trained."""
     for one in job.candidates:
-        kind_of(one).carries(one, rows)
+        kind_of(one.model).carries(plan_of(one), roles_of(one), rows)
 
 
 def carried(job: Job) -> int:
@@ -58,11 +59,11 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
     ready = prepare(job, party)
     budget, peers = budget_of(ready, "run"), job.parties.peers_of(party.name)
     budget.check(peers)
-    kind, most = kind_of(job), carried(job)
+    kind, most = kind_of(job.model), carried(job)
     told = cautions(job, party) + (look_at(job, ready.table, most) if ready.table else []) + [ready.caution] * bool(ready.caution)
     facts = {
         **_named(job, party),
-        **kind.described(job),
+        **kind.described(plan_of(job), roles_of(job)),
         **searched.described(job),
         "head-room": f"the key carries sums over up to {most:,} common rows",
     }
@@ -71,7 +72,7 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
             ", and the label" if ready.table.label is not None else ""
         )
     planned = next((one for one in job.candidates if getattr(one.model, "max_iter", None) == "auto"), None)
-    passes = usual_passes(planned, ready.table) if ready.table and planned else None
+    passes = kind.usual_passes(plan_of(planned), roles_of(planned), ready.table) if ready.table and planned else None
     if passes:
         facts["iterations"] = f"about {passes}, by these labels: the common rows decide"
     facts["time"] = estimate.told(job, (len(ready.table), ready.table.features.shape[1]) if ready.table else None, passes)

@@ -13,6 +13,7 @@ from rich.table import Table
 from protocols.errors import ConfigError, ModelError
 from vfl.job import PERMITS, AlignmentJob, Job, cautions, needed_permits, searched
 from vfl.job.alignment_job import alignment_permits
+from vfl.job.plan import plan_of, roles_of
 from vfl.ledger import LedgerBroken, read_ledger, reconcile, summarise, verify_ledger
 from vfl.ledger.writing import Line
 from vfl.models.part_files import load_part
@@ -34,7 +35,7 @@ def print_permits(job: Job | AlignmentJob, console: Console) -> None:
     for permit in (p for p in job.disclosure.allow if p in needed):
         table.add_row("-", f"{escape(PERMITS[permit])} [dim]({escape(permit)})[/]")
     if isinstance(job, Job):
-        for text in kind_of(job).rounded(job):
+        for text in kind_of(job.model).rounded(plan_of(job)):
             table.add_row("-", escape(text))
     console.print(table, highlight=False)
     if unused := [p for p in job.disclosure.allow if p not in needed]:
@@ -232,7 +233,7 @@ def print_job(job: Job | AlignmentJob, console: Console) -> None:
                 else ""
             ),
             **({"evaluate": f"also on training rows: {parties.guest} learns their scores too"} if job.evaluation.train else {}),
-            **kind_of(job).described(job),
+            **kind_of(job.model).described(plan_of(job), roles_of(job)),
             **searched.described(job),
         }
     facts(console, {name: escape(text) for name, text in told.items()})

@@ -29,10 +29,11 @@ from typing import Any
 
 from protocols.boosting.blocks import Layout
 from protocols.boosting.sealed import layout_of
-from vfl.bench.jobs import Workload
+from vfl.cost.jobs import estimator_of
 from vfl.cost.machine import Machine
 from vfl.cost.network import Network
-from vfl.models.estimators import BoostedTrees
+from vfl.models.trees.spec import BoostedTrees
+from vfl.models.workload import Workload
 
 FILE = Path(__file__).with_name("cost.json")
 TARGETS = ("products", "path_products", "bytes", "path_bytes", "round_trips", "paced", "other")
@@ -151,7 +152,7 @@ def terms(work: Workload, key_bits: int) -> dict[str, float]:
 
 def sealed_layout(work: Workload, key_bits: int) -> Layout:
     """How sums of the job's trees share plaintexts."""
-    estimator = work.estimator()
+    estimator = estimator_of(work)
     assert isinstance(estimator, BoostedTrees)
     return layout_of(estimator.params(), work.rows, key_bits, weighted=False)
 

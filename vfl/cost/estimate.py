@@ -4,63 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from protocols.glm.plan import rows_log2
-from vfl.bench.environment import cores
-from vfl.bench.jobs import Workload
 from vfl.cost import cost
-from vfl.cost.machine import Machine
+from vfl.cost.machine import Machine, cores
 from vfl.cost.network import NETWORKS, Network
 from vfl.job import Job
 from vfl.job.job import Agreement
-from vfl.models.regression.kind import plan_of
-from vfl.models.regression.section import LinearRegression, LogisticRegression, PoissonRegression, Regression
-from vfl.models.scorecard.section import Scorecard
-from vfl.models.section import BoostedTrees
+from vfl.job.plan import plan_of
+from vfl.models.registry import kind_of
+from vfl.models.workload import Columns, Workload
 from vfl.report import words
 
 ROWS, COLUMNS, PASSES = 10_000, 20, 100  # a table, to the arbiter, which has none; passes, to those who cannot tell how many are planned
 
 
-def workload(job: Job, rows: int, columns: int, passes: int | None = None) -> Workload:
-    """The job at its largest: all `rows` common to all, every data party with as many columns as this one; passes: planned ones, where the job leaves them to that."""
-    model, hosts = job.model, len(job.parties.hosts)
-    trained = max(1, round(rows * (1 - job.split.test)))
-    size: dict[str, Any] = {"guest_columns": columns, "host_columns": (columns or COLUMNS) * hosts, "hosts": hosts}
-    if isinstance(model, Regression | Scorecard):
-        size["passes"] = model.max_iter if isinstance(model.max_iter, int) else passes or PASSES
-    if isinstance(model, Regression) and model.stops:
-        size["passes"] += size["passes"] // model.n_iter_no_change  # an evaluation of the loss is an iteration without its gradients
-    match model:
-        case BoostedTrees():
-            trees = (model.n_estimators - model.guest_only_trees) * model.num_class
-            shape: dict[str, Any] = {"trees": trees, "depth": model.max_depth, "bins": model.max_bin}
-            shape |= {"membership": model.membership, "classes": max(2, model.num_class)}
-            return Workload("trees", max(1, round(trained * (1 - model.validation))), **size, **shape)
-        case LogisticRegression():
-            binned = job.preprocess is not None and job.preprocess.steps.bins_by_label
-            weighted = model.sample_weight or model.class_weight is not None
-            chosen: dict[str, Any] = {"link": model.link, "classes": model.num_class, "weighted": weighted}
-            return Workload("scorecard" if binned else "logistic", trained, **size, **chosen)
-        case LinearRegression():
-            return Workload("linear", trained, **size, weighted=model.sample_weight)
-        case PoissonRegression():
-            return Workload("poisson", trained, **size, weighted=model.sample_weight or model.exposure)
-        case Scorecard():
-            return Workload("scorecard", trained, **size, link=model.link)
+def workload(job: Job, rows: int, columns: int, passes: int | None = None) -> Workload | None:
+    """The job at its largest: all `rows` common to all, every data party with as many columns as this one; passes: planned ones, where the job leaves them to that.
+
+    None: there is no estimate for its kind."""
+    hosts, trained = len(job.parties.hosts), max(1, round(rows * (1 - job.split.test)))
+    width = Columns(columns, (columns or COLUMNS) * hosts, hosts)
+    return kind_of(job.model).workload(plan_of(job), trained, width, passes or PASSES)
 
 
 def may_be_less(job: Job) -> bool:
     """Whether the training may end early, use a part of rows or columns, or have a part of its rounds already."""
-    return bool(job.split.cut_off) or any(_may_be_less(one.model) for one in job.candidates)
-
-
-def _may_be_less(model: Any) -> bool:
-    if isinstance(model, BoostedTrees):
-        sampled = model.top_rate > 0 or model.subsample < 1 or (model.colsample_bytree < 1 and model.membership == "open")
-        return sampled or model.early_stopping_rounds > 0 or model.continue_from is not None
-    return isinstance(model, Regression) and model.stops
+    return bool(job.split.cut_off) or any(kind_of(one.model).may_be_less(one.model) for one in job.candidates)
 
 
 def times(job: Job, rows: int, columns: int, passes: int | None = None) -> dict[Network, float]:
@@ -71,7 +40,8 @@ def times(job: Job, rows: int, columns: int, passes: int | None = None) -> dict[
 
     def training(one: Job, network: Network, common: int) -> float:
         work = workload(one, common, columns, passes)
-        parts = in_batches(work, _batches(one, work.rows))
+        assert work is not None
+        parts = in_batches(work, kind_of(one.model).batches(plan_of(one), work.rows))
         return sum(sign * cost.part_seconds(part, bits, machine, network, cores()) for sign, part in parts)
 
     return {
@@ -96,27 +66,6 @@ def in_batches(work: Workload, batches: int) -> list[tuple[int, Workload]]:
     return [(1, replace(work, passes=0)), (1, batch), (-1, replace(batch, passes=0))]
 
 
-def _batches(job: Job, rows: int) -> int:
-    sgd = plan_of(job).sgd if isinstance(job.model, Regression) else None
-    return 1 if sgd is None else sgd.batches(rows_log2(rows))
-
-
-def _caveats(job: Job, rows: int) -> list[str]:
-    """What the formula does not know of a job."""
-    model, found = job.model, list[str]()
-    if any(_batches(one, rows) > 1 for one in job.candidates):
-        found.append("iterations over all rows; for small mini-batches it predicts too much")
-    if job.preprocess is not None and (job.preprocess.encode in ("onehot", "quantile") or job.preprocess.add_indicator):
-        found.append("columns of the table: [preprocess] makes more of them, which takes longer")
-    if model.kind == "boosted-trees" and model.num_class > 1 and model.membership == "open":
-        found.append("each class by itself; where classes share ciphertexts it predicts too much")
-    if model.kind == "boosted-trees" and model.colsample_bytree < 1 and model.membership == "sealed":
-        found.append("trees that share ciphertexts; with colsample_bytree they do not, which takes longer")
-    if model.kind == "boosted-trees" and model.continue_from is not None:
-        found.append("the rounds that the model already has are included")
-    return found
-
-
 def told(job: Job, table: tuple[int, int] | None, passes: int | None = None) -> str:
     """The estimate in words, with its error.
 
@@ -126,12 +75,17 @@ def told(job: Job, table: tuple[int, int] | None, passes: int | None = None) -> 
     given = f"for every {ROWS:,} common rows, if each data party has {COLUMNS} columns and such a machine"
     if table is not None:
         given = f"if all {rows:,} rows are common and the others have such a machine and {'as many' if columns else COLUMNS} columns"
+    work = workload(job, rows, columns)
+    if work is None:
+        return f"no estimate: the cost model does not know {job.model.kind}"
     unplanned = passes is None and any(getattr(one.model, "max_iter", None) == "auto" for one in job.candidates)
     whole = f" for all {job.trainings} trainings" if job.search is not None else ""
-    caveats = "".join(f" ({caveat})" for caveat in _caveats(job, rows))
+    caveats = "".join(
+        f" ({caveat})" for caveat in dict.fromkeys(c for one in job.candidates for c in kind_of(one.model).caveats(plan_of(one), rows))
+    )
     return (
         f"{'at most' if may_be_less(job) else 'about'} {_listed(times(job, rows, columns, passes))}{whole}{f' every {PASSES} iterations' if unplanned else ''}, {given}; "
-        f"{_error(workload(job, rows, columns))}{caveats}"
+        f"{_error(work)}{caveats}"
     )
 
 

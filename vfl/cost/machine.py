@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,10 +11,16 @@ import numpy as np
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey, Identity, Paillier
 from protocols.randomness import Seed
-from vfl.bench.jobs import Workload, run
+from vfl.cost.jobs import run
+from vfl.models.workload import Workload
 from vfl.taps.counting import pace
 
 CALIBRATION = Workload("logistic", 400, guest_columns=3, host_columns=4, passes=5)
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ from vfl.demo.datasets import Demo, breast_clinics, credit_sim, from_csv
 from vfl.job import starter_job
 from vfl.job.setup import init_party, trust_peer
 from vfl.report.terminal import print_summary
-from vfl.schema.parameters import MIN_KEY_BITS, paillier
+from vfl.schema.parameters import paillier
+from vfl.schema.spec import MIN_KEY_BITS
 from vfl.screen.progress import PHASES, make_progress
 
 ARBITER = "trustee"

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import model_validator
 
 from vfl.job.job import Agreement, Job
-from vfl.models.section import NOT_YET
+from vfl.job.model import NOT_YET
 from vfl.schema.section import Complaint, build, read_toml
 
 

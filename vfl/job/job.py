@@ -16,18 +16,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from vfl.job.align import Align, distinct
 from vfl.job.align import Column as Column
 from vfl.job.evaluation import Evaluation
+from vfl.job.model import NOT_YET, Model, check_arbiter, check_keys
 from vfl.job.permits import FORMER, LATER, PERMITS, WEIGHTS
 from vfl.job.search import Search, candidates
-from vfl.models.section import NOT_YET, Model, check_arbiter
-from vfl.preprocessing.section import Preprocess
+from vfl.models.plan import Role
+from vfl.preprocessing import Preprocessing
 from vfl.schema.section import Complaint, Section, build, check_name, choose, listed, read_toml, shown
+from vfl.schema.spec import FULL_KEY_BITS, KeyBits
 
-Role = Literal["guest", "host", "arbiter"]
 Name = Annotated[str, AfterValidator(check_name)]
 _known = choose(tuple(PERMITS), LATER)
 Permit = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) and value in FORMER else _known(value))]
@@ -37,17 +38,6 @@ def _permits(values: tuple[str, ...]) -> tuple[str, ...]:
     """In one order, as the order means nothing; a former name stands for what it is called now."""
     now = dict.fromkeys(name for value in distinct(values) for name in FORMER.get(value, (value,)))
     return tuple(sorted(now, key=list(PERMITS).index))
-
-
-def _key_bits(value: object) -> object:
-    if value in (2048, 3072, 4096) and type(value) is int:
-        return value
-    if isinstance(value, int) and not isinstance(value, bool) and value < 2048:
-        raise Complaint(
-            f"is {value}: a Paillier key below 2048 bits gives less than 112-bit security",
-            "Use 3072 (128-bit security by NIST SP 800-57), 4096, or 2048 (112-bit, warned about)",
-        )
-    raise Complaint(f"is {shown(value)}", "Expected 2048, 3072 (default) or 4096, as a whole number")
 
 
 Permits = Annotated[tuple[Permit, ...], AfterValidator(_permits)]
@@ -142,9 +132,7 @@ class Split(Section):
 class Crypto(Section):
     """The Paillier key: the arbiter's, or of boosted trees the guest's."""
 
-    key_bits: Annotated[Literal[2048, 3072, 4096], BeforeValidator(_key_bits)] = Field(
-        default=3072, description="2048, 3072 (default) or 4096"
-    )
+    key_bits: KeyBits = Field(default=FULL_KEY_BITS, description="2048, 3072 (default) or 4096")
 
 
 class Allowed(Section):
@@ -199,17 +187,12 @@ class Agreement(Section):
             raise Complaint(f"lacks what this job cannot do without: {told}", f"If all parties agree, {remedy}", "disclosure.allow")
 
 
-OWN_STEPS = {"boosted-trees": "trees bin every column themselves", "scorecard": "a scorecard bins every column, as [model] says"}
-
-
 class Job(Agreement):
     """A whole job file that fits a model."""
 
     split: Split = Field(default=Split(), description="a section [split]")
-    model: Model = Field(
-        discriminator="kind", description='a section [model] with a kind, such as kind = "logistic-regression" (only vfl align needs none)'
-    )
-    preprocess: Preprocess | None = Field(
+    model: Model = Field(description='a section [model] with a kind, such as kind = "logistic-regression" (only vfl align needs none)')
+    preprocess: Preprocessing | None = Field(
         default=None, exclude_if=lambda steps: steps is None, description="a section [preprocess], of a regression's job"
     )
     evaluation: Evaluation = Field(default=Evaluation(), exclude_if=lambda asked: not asked.train, description="a section [evaluation]")
@@ -217,10 +200,16 @@ class Job(Agreement):
     crypto: Crypto = Field(default=Crypto(), description="a section [crypto]")
     disclosure: Disclosure = Field(default=Disclosure(), description="a section [disclosure]")
 
+    @field_validator("model", mode="before")
+    @classmethod
+    def _keys_are_its_own(cls, value: object) -> object:
+        return check_keys(value)
+
     @model_validator(mode="after")
     def _allows_itself(self) -> Job:
         if self.align.cardinality_only:
             raise Complaint("is true, and a model needs rows", "Remove it, or remove [model] and run vfl align", "align.cardinality_only")
+        self.model.check_file()
         check_arbiter(self.model, len(self.parties.hosts), self.parties.arbiter)
         self._check_steps()
         self._fill_grid()
@@ -232,10 +221,10 @@ class Job(Agreement):
         """Bins by the label are not searched; a default that is left out is the same job."""
         if self.search is None:
             return
-        if self.model.kind == "scorecard" or (self.preprocess is not None and self.preprocess.steps.bins_by_label):
+        if self.model.bins_by_label or (self.preprocess is not None and self.preprocess.bins_by_label):
             what = "is there, and columns are binned by the label: bins that folds share would tell sums over fewer rows than min_bin_rows"
             raise Complaint(what, "Remove the section, or search without such bins", "search")
-        if getattr(self.model, "stops", False):
+        if self.model.stops:
             what = "is there, and with tol or early_stopping the loss of every fold and candidate would be opened"
             raise Complaint(what, "Remove the section, or leave them out and search max_iter", "search")
         if getattr(self.model, "continue_from", None) is not None:
@@ -263,30 +252,33 @@ class Job(Agreement):
 
     def _check_steps(self) -> None:
         """Only a regression's columns go through [preprocess]; only two classes bin them by the label."""
-        if self.preprocess is not None and self.model.kind in OWN_STEPS:
-            raise Complaint(f"is there, and {OWN_STEPS[self.model.kind]}: it would do nothing", "Remove the section", "preprocess")
-        if self.preprocess is not None and self.preprocess.steps.bins_by_label and self.model.label != "binary":
+        if self.preprocess is not None and self.model.BINS:
+            raise Complaint(f"is there, and {self.model.BINS}: it would do nothing", "Remove the section", "preprocess")
+        if self.preprocess is not None and self.preprocess.bins_by_label and self.model.label != "binary":
             what = "bins columns by the label, and only a label of two values has weights of evidence"
             raise Complaint(what, 'Use "onehot" or "quantile", without report_iv', "preprocess")
 
     @property
     def takes_missing(self) -> bool:
         """Whether features may miss values."""
-        return self.model.takes_missing or (self.preprocess is not None and self.preprocess.steps.takes_missing)
+        return self.model.takes_missing or (self.preprocess is not None and self.preprocess.takes_missing)
 
     @property
     def takes_texts(self) -> bool:
         """Whether features may be categories."""
-        return self.model.takes_texts or (self.preprocess is not None and self.preprocess.steps.takes_texts)
+        return self.model.takes_texts or (self.preprocess is not None and self.preprocess.takes_texts)
 
     def _fill_grid(self) -> None:
         """Scores are opened on a grid by regressions only; there a default that is left out is the same job."""
-        asked, default = self.disclosure.score_bits, self.model.score_bits
-        if default is None and asked is not None:
+        asked, elsewhere = self.disclosure.score_bits, {"key_bits": self.crypto.key_bits}
+        if not self.model.opens_on_grid and asked is not None:
             what = f"is {asked}, and scores of kind {self.model.kind} are on no such grid: it would do nothing"
             raise Complaint(what, "Remove the key", "disclosure.score_bits")
-        if asked is None:
-            object.__setattr__(self, "disclosure", self.disclosure.model_copy(update={"score_bits": default}))
+        if self.model.opens_on_grid:
+            default = type(self.model).model_fields["score_bits"].default
+            elsewhere["score_bits"] = default if asked is None else asked
+            object.__setattr__(self, "disclosure", self.disclosure.model_copy(update={"score_bits": elsewhere["score_bits"]}))
+        object.__setattr__(self, "model", self.model.with_(**elsewhere))
 
     @property
     def reveal(self) -> tuple[str, ...]:
@@ -304,12 +296,6 @@ class Job(Agreement):
     def arbiter_scores(self) -> bool:
         """Whether the arbiter takes part in a prediction."""
         return len(self.parties.hosts) > 1 or self.arbiter_keeps
-
-    @property
-    def score_bits(self) -> int:
-        """The grid on which a regression's scores are opened."""
-        assert self.disclosure.score_bits is not None
-        return self.disclosure.score_bits
 
 
 def needed_permits(job: Job) -> tuple[str, ...]:

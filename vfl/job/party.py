@@ -13,8 +13,9 @@ from typing import Annotated, cast
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from protocols.errors import ConfigError
-from vfl.job.job import Agreement, Column, Columns, Job, Name, Role
+from vfl.job.job import Agreement, Column, Columns, Job, Name
 from vfl.job.policy import Policy, policy_check
+from vfl.models.plan import Role
 from vfl.schema.section import Complaint, Section, build, listed, read_toml, shown
 
 

@@ -142,7 +142,7 @@ def values(job: Agreement, name: str) -> Iterator[tuple[str, int]]:
         if name in type(one.model).model_fields and name != "score_bits":
             value = getattr(one.model, name)
             yield f"model.{name}", MOST_BITS if value is None else value
-    if name == "min_bin_rows" and job.preprocess is not None and job.preprocess.steps.bins_by_label:
+    if name == "min_bin_rows" and job.preprocess is not None and job.preprocess.bins_by_label:
         yield "preprocess.min_bin_rows", job.preprocess.min_bin_rows
 
 

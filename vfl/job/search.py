@@ -7,11 +7,13 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, Field, ValidationError
 
 from vfl.data.columns import Objective
+from vfl.job.model import dumped
 from vfl.metrics.scorers import NAMES, default_scorer
 from vfl.schema.section import Complaint, Section, choose, listed, shown
+from vfl.schema.spec import Spec
 from vfl.steps.grid import FIXED, MAX_CANDIDATES, MAX_FOLDS, MIN_FOLDS, combinations, count
 
-M = TypeVar("M", bound=Section)
+M = TypeVar("M", bound=Spec)
 Grid = dict[str, tuple[Any, ...]]
 
 
@@ -60,13 +62,13 @@ def candidates(model: M, grid: Grid) -> list[M]:
     for name in grid:
         if name in FIXED:
             raise Complaint(f"searches {name}: {FIXED[name]}", "Take it out, and set it in [model]", key)
-        if name not in type(model).model_fields:
+        if name not in type(model).model_fields or name in Spec.ELSEWHERE:
             known = [n for n in type(model).model_fields if n not in FIXED]
             raise Complaint(f"searches {name}, which [model] does not have", f"Use {listed(known)}", key)
     found = []
     for changes in combinations(grid):
         try:
-            found.append(type(model).model_validate({**model.model_dump(), **changes}))
+            found.append(type(model).model_validate({**dumped(model), **changes}))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             cause = (first.get("ctx") or {}).get("error")

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from vfl.job.job import Job
 from vfl.schema.section import shown
 from vfl.steps.grid import combinations
-from vfl.steps.search import Search, Searched
-
-J = TypeVar("J")
-
-
-def asked(job: Job, plan_of: Callable[[Job], J]) -> Search[J] | None:
-    """What the job searches, if anything; plan_of: a candidate's job as the program takes it."""
-    if job.search is None:
-        return None
-    assert job.search.scoring is not None
-    plans = tuple(plan_of(one) for one in job.candidates)
-    return Search(plans, job.model.label, job.search.cv, job.search.scoring, job.split.seed)
+from vfl.steps.search import Searched
 
 
 def chosen(job: Job, searched: Searched | None) -> Job:

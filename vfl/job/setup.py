@@ -9,7 +9,7 @@ from typing import Any
 
 from protocols.errors import ConfigError
 from vfl.job import job_from, load_party, starter_job, starter_party, with_peer
-from vfl.job.job import Role
+from vfl.models.plan import Role
 from vfl.storage.files import write_private
 from vfl.transport.identity import Identity, check_name, common_name, create_identity, fingerprint, load_certificate, new_passphrase
 

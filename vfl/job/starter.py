@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from protocols.errors import ConfigError
 from vfl.data.keys import key_lists
-from vfl.job.job import Role
+from vfl.job.model import MODELS
 from vfl.job.permits import PERMITS, WEIGHTS
 from vfl.job.policy import AtLeast, AtMost, Policy
-from vfl.models.section import MODELS, Model
-from vfl.schema.section import Complaint, Section, build, check_name, listed
+from vfl.models.plan import Role
+from vfl.models.registry import kind_of
+from vfl.schema.section import Complaint, build, check_name, listed
+from vfl.schema.spec import Spec
 from vfl.schema.toml import parse_toml
 
 
@@ -26,7 +28,7 @@ def starter_permits(kind: str) -> tuple[str, ...]:
     return ("intersection-to-parties", *_section(kind).permits)
 
 
-def _section(kind: str, **parameters: object) -> Model:
+def _section(kind: str, **parameters: object) -> Spec:
     if kind not in MODELS:
         raise ConfigError(f"the kind {kind!r} is not known", remedy=f"Use {listed([repr(k) for k in MODELS])}")
     return build(MODELS[kind], {"kind": kind, **parameters}, f"the {kind} job")
@@ -43,56 +45,13 @@ def _name(name: str) -> str:
         raise ConfigError(f"the party's name {complaint.what}", remedy=complaint.remedy) from None
 
 
-# Of each kind, the keys that its starter job spells out, with a comment.
-_SPELT: dict[str, dict[str, str]] = {
-    "logistic-regression": {
-        "C": "The weight of the loss relative to the penalty, as in scikit-learn.",
-        "max_iter": "Iterations, each over all rows.",
-        "link": '"exact", or "taylor": faster, but only a least-squares fit.',
-        "clip": "Standardised values are limited to [-clip, clip].",
-        "weight_bits": "If final weights are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
-    },
-    "linear-regression": {
-        "alpha": "The weight of the penalty, as in scikit-learn's Ridge.",
-        "max_iter": "Iterations, each over all rows.",
-        "clip": "Standardised values are limited to [-clip, clip].",
-        "weight_bits": "If final weights (in standard deviations of the label) are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
-    },
-    "poisson-regression": {
-        "alpha": "The weight of the penalty, as in scikit-learn's PoissonRegressor.",
-        "max_iter": "Iterations, each over all rows.",
-        "clip": "Standardised values are limited to [-clip, clip].",
-        "weight_bits": "If final weights are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
-    },
-    "boosted-trees": {
-        "objective": '"binary:logistic", "reg:squarederror", "count:poisson", or "multi:softprob" with num_class.',
-        "membership": '"sealed": nobody sees where a row goes; "open" gives away the bins of the hosts\' rows and the labels.',
-        "n_estimators": "Number of rounds, with one tree per round.",
-        "max_depth": "Levels of splits.",
-        "learning_rate": "How far a tree moves the score.",
-        "max_bin": "Bins per column.",
-        "min_bin_rows": "No bin of a host has fewer rows.",
-    },
-    "scorecard": {
-        "base_score": "Points of a row whose odds against the event (the label's larger value) are base_odds to 1.",
-        "base_odds": "For example 50: fifty rows without the event for one row with it.",
-        "pdo": "Number of points that double the odds.",
-        "max_n_bins": "Maximum number of final bins of a column, without the special bins.",
-        "min_bin_size": "Minimum part of the rows in a final bin.",
-        "min_bin_rows": "The guest receives no count over fewer rows.",
-        "monotonic_trend": 'How event rates change over the bins of a number: "auto" (one direction), "ascending", "descending", "none".',
-        "max_iter": "Iterations, each over all rows.",
-    },
-}
-
-
-def _model_text(model: Section) -> str:
+def _model_text(model: Spec) -> str:
     """The lines of [model]: what is spelt out, and what was set otherwise than by default."""
     kind, given = str(model.model_dump()["kind"]), model.model_dump(exclude={"kind"})
     lines = [f'kind = "{kind}"']
-    for key, comment in _SPELT[kind].items():
+    for key, comment in kind_of(model).starter.items():
         lines += [f"# {comment}", f"{key} = {_value(given[key])}"]
-    lines += [f"{key} = {_value(given[key])}" for key in given if key in model.model_fields_set and key not in _SPELT[kind]]
+    lines += [f"{key} = {_value(given[key])}" for key in given if key in model.model_fields_set and key not in kind_of(model).starter]
     return "\n".join(lines)
 
 
@@ -137,7 +96,7 @@ def starter_job(
     permits = ["intersection-to-parties", *(p for who, p in zip(("guest", "hosts"), WEIGHTS, strict=True) if who in reveal), *model.permits]
     permits += ["matched-keys-to-parties"] if len(lists) > 1 else []
     permits += ["intersection-sizes-to-arbiter"] if len(hosts) > 1 else []
-    work = model.arbiter_does if model.needs_arbiter else "compares blinded ids"
+    work = model.ARBITER if model.needs_arbiter else "compares blinded ids"
     who = f"# the arbiter {work} and has no data.\n" if arbiter else ""
     named = f"arbiter = {_toml(arbiter)}\n" if arbiter else ""
     rest = [p for p in WEIGHTS if p not in permits] if model.shares_weights else []
@@ -188,7 +147,7 @@ key_bits = {key_bits}
 # Everything that is revealed; each party's policy must also allow it.
 {kept}allow = [
 {_permits(permits)}]
-{grid if model.score_bits is not None else ""}"""
+{grid if model.opens_on_grid else ""}"""
 
 
 BUDGETS: dict[str, tuple[tuple[Role, ...], str]] = {

@@ -4,18 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from vfl.models.part import GlmPart, TreesPart
-from vfl.models.scorecard.part import ScorecardPart
-
-Part = GlmPart | TreesPart | ScorecardPart
 Tensors = dict[str, NDArray[Any]]
 Class = str | int | float | bool
+
+
+class Part(Protocol):
+    """A data party's part of a model, of any kind."""
+
+    @property
+    def party(self) -> str: ...
+    @property
+    def model_id(self) -> bytes: ...
+    @property
+    def classes(self) -> tuple[Any, ...] | None: ...
+    @property
+    def is_guests(self) -> bool: ...
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the model has, as this part numbers them."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that a table to be scored must have."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Those of them that hold texts."""
+
+
+class ArbiterPart(Protocol):
+    """What an arbiter keeps of a model, of any kind."""
+
+    STORED: ClassVar[str]  # its own kind on disk
+
+    @property
+    def party(self) -> str: ...
+    @property
+    def model_id(self) -> bytes: ...
+    @property
+    def kind(self) -> str:
+        """Of the model."""
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+    @property
+    def classes(self) -> None: ...
 
 
 class Damaged(ValueError):

@@ -23,9 +23,9 @@ from safetensors.numpy import load_file, save
 from protocols.errors import ModelError
 from protocols.glm.shares import Moved, WeightShares
 from vfl.models import shared_weights as shared
-from vfl.models.content import Body, Damaged, Head
-from vfl.models.part import ArbiterPart, LeafValues, SharedWeights
-from vfl.models.registry import ARBITER_KINDS, KINDS, Part
+from vfl.models.content import ArbiterPart, Body, Damaged, Head, Part
+from vfl.models.registry import ARBITER_KINDS, KINDS
+from vfl.models.shared_weights import SharedWeights
 from vfl.storage.files import sync_folder, write_private, written
 from vfl.transport.identity import Identity
 
@@ -49,7 +49,7 @@ def save_part(part: Part | ArbiterPart, folder: Path, *, kind: str, job_digest: 
 
 
 def _body(part: Part | ArbiterPart, kind: str, identity: Identity | None) -> Body:
-    if isinstance(part, SharedWeights | LeafValues):
+    if kind in ARBITER_KINDS:
         assert identity is not None
         return ARBITER_KINDS[kind].pack(part, identity)
     return KINDS[kind].pack(part)
@@ -75,7 +75,7 @@ def _change_shares(folder: Path, identity: Identity, change: Callable[[str, Weig
     with written(folder), _alone(folder):
         part, head = load_part(folder, identity)
         if isinstance(part, SharedWeights):
-            new: Part | SharedWeights = shared.changed(part, {party: change(party, own) for party, own in part.shares.items()})
+            new: Any = shared.changed(part, {party: change(party, own) for party, own in part.shares.items()})
         else:
             new = dataclasses.replace(part, shares=change(part.party, part.shares))
         _write_numbers(folder, _body(new, head.kind, identity))

@@ -2,76 +2,25 @@
 
 from __future__ import annotations
 
-import datetime
 import importlib.metadata
-import json
 import os
 import platform
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.cipher import CipherVec, backend
-from protocols.message import registry
+from protocols.cipher import backend
 from protocols.session import Roles
 from vfl.data import KeyLists, Objective
-from vfl.job import PERMITS, Job, Party, needed_permits, searched
 from vfl.models.baseline import Baseline, compare, describe
 from vfl.models.evaluation import measured
-from vfl.models.registry import Fitted, Kind, kind_of
-from vfl.taps.counting import CountingTap, pace
+from vfl.models.fitted import Fitted
+from vfl.models.kind import Kind
+from vfl.models.plan import Plan
 
 VERSIONS = ("vfl", "numpy", "pandas", "cryptography")
-
-
-def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: str) -> dict[str, Any]:
-    """The part that every role has; phases and disclosure are filled in when the run is over.  purpose: "run" or "predict"."""
-    return {
-        "format": 1,
-        "purpose": purpose,
-        "job": job.name,
-        "job_digest": job.digest.hex(),
-        "role": party.role,
-        "party": party.name,
-        "parties": {"guest": job.parties.guest, "hosts": list(job.parties.hosts), "arbiter": job.parties.arbiter or None},
-        "outcome": job.model.label,
-        "started": started.isoformat(timespec="seconds"),
-        "alignment": {},
-        "metrics": {},
-        "phases": [],
-        "disclosure": [],
-        "permits": {p: PERMITS[p] for p in job.disclosure.allow if p in needed_permits(job)},
-        "model": {"kind": job.model.kind, **settled(job), "key_bits": job.crypto.key_bits},
-        "environment": environment(),
-        "job_file": json.loads(job.canonical),
-        "plots": {},
-        **searched.told(job),
-    }
-
-
-def settled(job: Job) -> dict[str, Any]:
-    """What the job says of its model: without what a search decides."""
-    open_ones = job.search.param_grid if job.search is not None else {}
-    return {k: v for k, v in kind_of(job).summary(job).items() if {"passes": "max_iter"}.get(k, k) not in open_ones}
-
-
-def encryption(counting: CountingTap, told: Mapping[str, Any]) -> dict[str, Any]:
-    """What encryption was made of at this party: `products` modulo n^2 (counted), `product_s` (measured now, on one core), `cpu_s` (the two multiplied), and how many
-    `ciphertext_bytes` it sent, which are left out of a run that was resumed: products are those since then.  Empty where it computed under no key.
-
-    `told`: the run's disclosure, and whether the run was resumed.
-    """
-    products = counting.products
-    if not products:
-        return {}
-    kinds = registry()
-    sent = sum(row["bytes"] for row in told["disclosure"] if any(kind is CipherVec for _, kind in kinds[row["message"]].schema()))
-    each = pace(counting.keys[0])
-    whole = {} if told.get("resumed") else {"ciphertext_bytes": sent}
-    return {"encryption": {"products": products, "product_s": each, "cpu_s": products * each, **whole}}
 
 
 def environment() -> dict[str, Any]:
@@ -90,19 +39,12 @@ def environment() -> dict[str, Any]:
 class Measuring:
     """What a report needs to know of a run, whether a job file or an estimator asked for it; plan: the job as the program took it."""
 
-    kind: Kind
-    plan: Any
+    kind: Kind[Any, Any]
+    plan: Plan[Any]
     outcome: Objective
     parties: Roles
     seed: int
     keys: KeyLists  # by which ids were aligned
-
-    @classmethod
-    def of(cls, job: Job, fitted: Fitted) -> Measuring:
-        """By a job file; job: of a search, the best candidate's."""
-        kind, parties = kind_of(job), job.parties
-        plan = kind.plan_of(job, fitted.aligned.classes or ())
-        return cls(kind, plan, job.model.label, Roles(parties.guest, parties.hosts, parties.arbiter), job.split.seed, job.align.keys)
 
 
 def data_party_result(result: dict[str, Any], by: Measuring, fitted: Fitted, before: Baseline) -> dict[str, Any]:
@@ -174,7 +116,6 @@ def evaluate(result: dict[str, Any], by: Measuring, fitted: Fitted) -> None:
         if scores is None or not rows.any():
             continue
         found = {"joint": by.kind.predictions(fitted.part, scores), "guest_alone": by.kind.guest_alone(by.plan, fitted, rows)}
-        if getattr(by.plan, "exposure", False):
-            found = {model: by.plan.expected(each, fitted.aligned.take(np.flatnonzero(rows))) for model, each in found.items()}
+        found = {model: by.kind.expected(by.plan, each, fitted.aligned.take(np.flatnonzero(rows))) for model, each in found.items()}
         told = measured(label[rows], found, by.outcome, fitted.aligned.classes, by.seed, part=part)
         result |= {name: result.get(name, {}) | numbers for name, numbers in told.items()}

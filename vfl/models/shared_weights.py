@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -18,13 +19,33 @@ from rich.markup import escape
 
 from protocols.glm.shares import MOST_NAMES, NAME, Moved, WeightShares
 from vfl.models.content import Body, Head, Tensors, check
-from vfl.models.part import SharedWeights
+from vfl.models.kind import ArbiterKind
 from vfl.models.sealing import sealed, unsealed
 from vfl.screen.tables import grid, say
 from vfl.transport.identity import Identity
 
-KIND = "shared-weights"
 WHAT = "shared weights"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SharedWeights:
+    """The arbiter's part of a regression or scorecard: by data party its shares of the weights that were not revealed.  Alone they say nothing.
+
+    kind: of the model.  counts: how many weights each party shares, where the shares themselves were not unsealed.  Its own kind on disk is "shared-weights".
+    """
+
+    STORED: ClassVar[str] = "shared-weights"
+
+    party: str
+    model_id: bytes
+    kind: str
+    shares: Mapping[str, WeightShares]
+    counts: Mapping[str, int] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    classes: None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.party}: {len(self.shares)} parties>"
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -52,43 +73,6 @@ def shares_from(tensors: Mapping[str, NDArray[Any]], *, known: bool | None = Non
     return WeightShares(found, values)
 
 
-def pack(part: SharedWeights, identity: Identity) -> Body:
-    """`sealed` uint8: the tensors of every party's shares, encrypted for the arbiter alone."""
-    plain = {f"{name} {party}": array for party, one in part.shares.items() for name, array in tensors_of_shares(one).items()}
-    rest = Rest(part.kind, {party: int(np.prod(one.latest.shape)) for party, one in part.shares.items()})
-    return Body(msgspec.to_builtins(rest), sealed(plain, identity, part.model_id, WHAT))
-
-
-def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None) -> SharedWeights:
-    """The part; without an identity, that is to show it, without its shares.  Raises Damaged, ModelError for a part that another key sealed."""
-    told = msgspec.convert(rest, Rest)
-    check(
-        set(tensors) == {"sealed"}, tensors["sealed"].dtype == np.uint8, tensors["sealed"].ndim == 1, head.columns == [], bool(told.weights)
-    )
-    if identity is None:
-        return SharedWeights(head.party, head.name, told.of, {}, told.weights)
-    arrays = unsealed(tensors["sealed"], identity, head, WHAT)
-    shares = {
-        party: shares_from(
-            {name: arrays[f"{name} {party}"] for name in ("shares", "share_names") if f"{name} {party}" in arrays}, known=False
-        )
-        for party in told.weights
-    }
-    check(len(arrays) == 2 * len(shares), all(int(np.prod(one.latest.shape)) == told.weights[p] for p, one in shares.items()))
-    check(len({one.latest.shape[0] for one in shares.values()}) == 1)
-    return SharedWeights(head.party, head.name, told.of, shares)
-
-
-def print_part(part: SharedWeights, console: Console) -> None:
-    """How many weights of whom."""
-    table = grid("shared with", "weights", numbers=1)
-    for party, count in part.counts.items():
-        table.add_row(escape(party), f"{count:,}")
-    console.print(table, highlight=False)
-    say(console, f"\nShares of the weights of a {escape(part.kind)}: uniform numbers, sealed by this party's key, which say nothing alone.")
-    say(console, "The model scores rows only with this party; whoever deletes this folder ends that.")
-
-
 def moved_on(shares: WeightShares, moved: Moved) -> WeightShares:
     """With the share of a scoring in addition to the earlier ones."""
     if moved.name in shares.names:
@@ -104,3 +88,51 @@ def without(shares: WeightShares, names: frozenset[bytes]) -> WeightShares:
 
 def changed(part: SharedWeights, shares: Mapping[str, WeightShares]) -> SharedWeights:
     return dataclasses.replace(part, shares=dict(shares))
+
+
+class SharedWeightsKind(ArbiterKind):
+    """The arbiter's shares of the weights of a regression or scorecard."""
+
+    name: ClassVar[str] = SharedWeights.STORED
+    what: ClassVar[str] = "shares"
+
+    def pack(self, part: SharedWeights, identity: Identity) -> Body:
+        """`sealed` uint8: the tensors of every party's shares, encrypted for the arbiter alone."""
+        plain = {f"{name} {party}": array for party, one in part.shares.items() for name, array in tensors_of_shares(one).items()}
+        rest = Rest(part.kind, {party: int(np.prod(one.latest.shape)) for party, one in part.shares.items()})
+        return Body(msgspec.to_builtins(rest), sealed(plain, identity, part.model_id, WHAT))
+
+    def unpack(self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None) -> SharedWeights:
+        """The part; without an identity, that is to show it, without its shares.  Raises Damaged, ModelError for a part that another key sealed."""
+        told = msgspec.convert(rest, Rest)
+        check(
+            set(tensors) == {"sealed"},
+            tensors["sealed"].dtype == np.uint8,
+            tensors["sealed"].ndim == 1,
+            head.columns == [],
+            bool(told.weights),
+        )
+        if identity is None:
+            return SharedWeights(head.party, head.name, told.of, {}, told.weights)
+        arrays = unsealed(tensors["sealed"], identity, head, WHAT)
+        shares = {
+            party: shares_from(
+                {name: arrays[f"{name} {party}"] for name in ("shares", "share_names") if f"{name} {party}" in arrays}, known=False
+            )
+            for party in told.weights
+        }
+        check(len(arrays) == 2 * len(shares), all(int(np.prod(one.latest.shape)) == told.weights[p] for p, one in shares.items()))
+        check(len({one.latest.shape[0] for one in shares.values()}) == 1)
+        return SharedWeights(head.party, head.name, told.of, shares)
+
+    def print_part(self, part: SharedWeights, console: Console) -> None:
+        """How many weights of whom."""
+        table = grid("shared with", "weights", numbers=1)
+        for party, count in part.counts.items():
+            table.add_row(escape(party), f"{count:,}")
+        console.print(table, highlight=False)
+        say(
+            console,
+            f"\nShares of the weights of a {escape(part.kind)}: uniform numbers, sealed by this party's key, which say nothing alone.",
+        )
+        say(console, "The model scores rows only with this party; whoever deletes this folder ends that.")

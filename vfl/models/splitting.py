@@ -8,22 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocols.errors import ConfigError
-from protocols.session import Roles
-from vfl.data import KeyLists, Objective
-from vfl.models.estimators import BoostedTrees, LinearRegression, LogisticRegression, PoissonRegression
+from vfl.data import KeyLists
 from vfl.models.evaluation import Evaluation
-from vfl.models.registry import KINDS, Fitted
+from vfl.models.fitted import Fitted
+from vfl.models.joint import Trained
 from vfl.models.results import Measuring, baseline, data_party_result, environment
-from vfl.models.scorecard.estimator import Scorecard
 from vfl.schema.parameters import Parameters, number, whole
-
-NAMES: dict[type[Parameters], str] = {
-    LogisticRegression: "logistic-regression",
-    LinearRegression: "linear-regression",
-    PoissonRegression: "poisson-regression",
-    BoostedTrees: "boosted-trees",
-    Scorecard: "scorecard",
-}
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,13 +61,11 @@ class Split(Parameters):
         return {"test": self.test, "seed": self.seed, "out_of_time": self.cut_off, "measure_train": self.train}
 
 
-def reports(
-    estimator: Parameters, plan: Any, outcome: Objective, roles: Roles, found: Mapping[str, Fitted], keys: KeyLists
-) -> dict[str, Evaluation]:
-    """By party, what its report of a run with a `Split` would say; plan: the job as the programs took it; found: what the data parties have."""
-    classes = found[roles.guest].aligned.classes
-    kind = NAMES[type(estimator)]
-    by = Measuring(KINDS[kind], plan, "binary" if classes and len(classes) == 2 else outcome, roles, plan.seed, keys)
+def reports(trained: Trained[Any], keys: KeyLists) -> dict[str, Evaluation]:
+    """By party, what its report of a run with a `Split` would say."""
+    roles, plan = trained.roles, trained.plan
+    found: Mapping[str, Fitted] = trained.fitted
+    by = Measuring(trained.kind, plan, plan.spec.label, roles, plan.split_seed, keys)
     told = {}
     for party in roles.data_parties:
         fitted = found[party]
@@ -90,7 +78,7 @@ def reports(
             "party": party,
             "parties": {"guest": roles.guest, "hosts": list(roles.hosts), "arbiter": roles.arbiter},
             "outcome": by.outcome,
-            "model": {"kind": kind, **{k: v for k, v in estimator.get_params().items() if k != "key_bits"}},
+            "model": {"kind": plan.spec.kind, **{k: v for k, v in plan.spec.get_params().items() if k != "key_bits"}},
             "environment": environment(),
         }
         told[party] = Evaluation(data_party_result(frame, by, fitted, baseline(by, fitted)))

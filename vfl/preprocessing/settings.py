@@ -2,25 +2,65 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from numbers import Real
-from typing import Any, Literal
+from typing import Annotated, ClassVar, Literal
 
-from protocols.binning.merging import BinningRule
+from pydantic import BeforeValidator, Field, model_validator
+
+from protocols.binning.merging import TRENDS, BinningRule
 from protocols.errors import ConfigError
-from protocols.values import check_types
+from vfl.schema.declared import Declared
+from vfl.schema.section import Complaint, choose
 
 IMPUTE = ("none", "mean", "median", "most_frequent", "constant")
 ENCODE = ("none", "onehot", "quantile", "woe")
-SCORECARD = (  # what a scorecard lets one choose
-    "max_n_prebins", "min_bin_rows", "min_bin_size", "max_n_bins", "monotonic_trend", "special_codes",
-    "max_missing", "min_iv", "max_correlation", "max_vif",
-)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Preprocessing:
+def _absent(value: object) -> bool:
+    return value is None
+
+
+class Binning(Declared):
+    """How columns are binned by the label, and which are left out; a scorecard has these keys too."""
+
+    max_missing: float = Field(
+        default=1.0, ge=0, le=1, description="a number from 0 to 1 (default 1): columns that miss more than this part are left out"
+    )
+    max_n_prebins: int = Field(
+        default=20, ge=2, le=256, description="2 to 256 (default 20): quantile bins, or categories, that a column starts with"
+    )
+    min_bin_rows: int = Field(
+        default=50,
+        ge=1,
+        le=1_000_000,
+        description="a whole number of at least 1 (default 50): no bin of fewer rows is counted for the guest",
+    )
+    min_bin_size: float = Field(
+        default=0.05, ge=0, le=0.5, description="a number from 0 to 0.5 (default 0.05): the least part of the rows in a final bin"
+    )
+    max_n_bins: int = Field(default=10, ge=2, le=256, description="2 to 256 (default 10): final bins of a column")
+    monotonic_trend: Annotated[Literal["auto", "ascending", "descending", "none"], BeforeValidator(choose(TRENDS, {}))] = Field(
+        default="auto", description="how the event rate of an ordered column goes: one of " + ", ".join(f'"{t}"' for t in TRENDS)
+    )
+    special_codes: tuple[float, ...] = Field(default=(), description="a list of numbers that have a bin of their own, such as [-999]")
+    min_iv: float | None = Field(
+        default=None, ge=0, exclude_if=_absent, description="a number of at least 0, such as 0.02: columns of less IV are left out"
+    )
+    max_correlation: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        exclude_if=_absent,
+        description="a number between 0 and 1: of two columns of a party that correlate more, that of less IV is left out",
+    )
+    max_vif: float | None = Field(
+        default=None, gt=1, exclude_if=_absent, description="a number above 1: a party's columns of greater variance inflation are left out"
+    )
+
+
+SCORECARD = tuple(Binning.model_fields)  # what a scorecard lets one choose
+
+
+class Preprocessing(Binning):
     """The steps, in the order in which they run; the names are scikit-learn's and optbinning's.  Every column is standardised afterwards.
 
     max_missing: columns that miss more than this part of the training rows are left out, and always those without any value.
@@ -35,54 +75,55 @@ class Preprocessing:
     report_iv: the guest's report has WOE and IV of every party's columns, binned as for "woe", whatever becomes of them; hosts learn nothing of it.
     """
 
-    max_missing: float = 1.0
-    impute: Literal["none", "mean", "median", "most_frequent", "constant"] = "none"
-    fill_value: float | None = None
-    add_indicator: bool = False
-    clip_quantiles: tuple[float, float] | None = None
-    encode: Literal["none", "onehot", "quantile", "woe"] = "none"
-    min_frequency: int = 1
-    n_bins: int = 5
-    max_n_prebins: int = 20
-    min_bin_rows: int = 50
-    min_bin_size: float = 0.05
-    max_n_bins: int = 10
-    monotonic_trend: str = "auto"
-    special_codes: tuple[float, ...] = ()
-    min_iv: float | None = None
-    min_variance: float | None = None
-    max_correlation: float | None = None
-    max_vif: float | None = None
-    report_iv: bool = False
+    FILE_ONLY: ClassVar = ("open_names",)
 
-    def __post_init__(self) -> None:
-        check_types("preprocessing", self)
-        cut = (0.0, 1.0) if self.clip_quantiles is None else self.clip_quantiles
-        rules: tuple[tuple[str, bool, str], ...] = (
-            ("max_missing", 0 <= self.max_missing <= 1, "a number from 0 to 1"),
-            ("impute", self.impute in IMPUTE, "one of " + ", ".join(IMPUTE)),
-            ("encode", self.encode in ENCODE, "one of " + ", ".join(ENCODE)),
-            ("fill_value", self.fill_value is None or math.isfinite(self.fill_value), "a finite number"),
-            ("clip_quantiles", _numbers(cut) and len(cut) == 2 and 0 <= cut[0] < cut[1] <= 1, "two numbers from 0 to 1, the smaller first"),
-            ("min_frequency", _whole(self.min_frequency, 1, 10**9), "a whole number of at least 1"),
-            ("n_bins", _whole(self.n_bins, 2, 256), "a whole number from 2 to 256"),
-            ("special_codes", _numbers(self.special_codes), "a list of finite numbers"),
-            ("min_iv", self.min_iv is None or self.min_iv >= 0, "a number of at least 0"),
-            ("min_variance", self.min_variance is None or self.min_variance >= 0, "a number of at least 0"),
-            ("max_correlation", self.max_correlation is None or 0 < self.max_correlation < 1, "a number between 0 and 1"),
-            ("max_vif", self.max_vif is None or self.max_vif > 1, "a number above 1"),
-        )
-        for name, good, rule in rules:
-            if not good:
-                raise ConfigError(f"preprocessing: {name} = {getattr(self, name)!r} is not possible", remedy=f"{name} is {rule}")
-        _ = self.rule
+    impute: Annotated[Literal["none", "mean", "median", "most_frequent", "constant"], BeforeValidator(choose(IMPUTE, {}))] = Field(
+        default="none", description="what replaces a missing number: one of " + ", ".join(f'"{v}"' for v in IMPUTE)
+    )
+    fill_value: float | None = Field(default=None, exclude_if=_absent, description='a number, with impute = "constant"')
+    add_indicator: bool = Field(
+        default=False, description="true, or false (default): whether a column of 0 and 1 is added for each imputed column"
+    )
+    clip_quantiles: tuple[float, float] | None = Field(
+        default=None, exclude_if=_absent, description="two numbers from 0 to 1, such as [0.01, 0.99]: numbers are cut to these quantiles"
+    )
+    encode: Annotated[Literal["none", "onehot", "quantile", "woe"], BeforeValidator(choose(ENCODE, {}))] = Field(
+        default="none", description="what becomes of texts, and of numbers: one of " + ", ".join(f'"{v}"' for v in ENCODE)
+    )
+    min_frequency: int = Field(default=1, ge=1, le=10**9, description="a whole number of at least 1 (default): rarer texts share a column")
+    n_bins: int = Field(default=5, ge=2, le=256, description='2 to 256 (default 5): quantile bins, with encode = "quantile"')
+    min_variance: float | None = Field(
+        default=None, ge=0, exclude_if=_absent, description="a number of at least 0: columns whose variance does not exceed it are left out"
+    )
+    report_iv: bool = Field(
+        default=False,
+        description="true, or false (default): whether the guest's report has WOE and IV of every party's columns, of which hosts learn nothing",
+    )
+    open_names: bool = Field(
+        default=False, description='true, or false (default): whether hosts tell the guest their columns\' names, with encode = "woe"'
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Preprocessing:
+        if self.open_names and not self.bins_by_label:
+            what = "is true, and nothing is named to anybody"
+            raise Complaint(what, 'It goes with encode = "woe" or report_iv: remove it', "preprocess.open_names")
+        if self.clip_quantiles is not None and not 0 <= self.clip_quantiles[0] < self.clip_quantiles[1] <= 1:
+            raise Complaint("is no range", "Expected two numbers from 0 to 1, the smaller first", "preprocess.clip_quantiles")
+        try:
+            _ = self.rule
+        except ConfigError as error:
+            raise Complaint(f"is not possible: {error.what}", error.remedy, "preprocess.max_n_bins") from None
         self._check_unused()
+        return self
 
     def _check_unused(self) -> None:
         """A parameter without effect is refused."""
-        binning = ("max_n_prebins", "min_bin_rows", "min_bin_size", "max_n_bins", "monotonic_trend", "special_codes")
-        needs: dict[str, tuple[bool, str]] = dict.fromkeys(binning, (self.bins_by_label, 'encode = "woe" or report_iv'))
+        needs: dict[str, tuple[bool, str]] = dict.fromkeys(
+            BinningRule.__dataclass_fields__, (self.bins_by_label, 'encode = "woe" or report_iv')
+        )
         needs |= {
+            "special_codes": (self.bins_by_label, 'encode = "woe" or report_iv'),
             "min_iv": (self.encode == "woe", 'encode = "woe"'),
             "report_iv": (self.encode != "woe", "another encode than woe, which reports IV anyway"),
             "fill_value": (self.impute == "constant", 'impute = "constant"'),
@@ -91,10 +132,10 @@ class Preprocessing:
             "min_frequency": (self.encode in ("onehot", "quantile"), 'encode = "onehot" or "quantile"'),
         }
         for name, (used, what) in needs.items():
-            if not used and getattr(self, name) != type(self).__dataclass_fields__[name].default:
-                raise ConfigError(f"preprocessing: {name} has no effect", remedy=f"It goes with {what}: set that, or remove {name}")
+            if not used and getattr(self, name) != type(self).model_fields[name].default:
+                raise Complaint("has no effect", f"It goes with {what}: set that, or remove {name}", f"preprocess.{name}")
         if self.impute == "constant" and self.fill_value is None:
-            raise ConfigError('preprocessing: impute = "constant" lacks its number', remedy="Set fill_value")
+            raise Complaint('is missing with impute = "constant"', "Set it to a number", "preprocess.fill_value")
 
     @property
     def rule(self) -> BinningRule:
@@ -123,15 +164,10 @@ class Preprocessing:
         """Whether columns may hold texts."""
         return self.encode != "none"
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters by name."""
-        return {name: getattr(self, name) for name in type(self).__dataclass_fields__}
-
-
-def _numbers(values: object) -> bool:
-    """Whether it is a list or tuple of finite numbers."""
-    return isinstance(values, list | tuple) and all(isinstance(v, Real) and not isinstance(v, bool) and math.isfinite(v) for v in values)
-
-
-def _whole(value: object, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+    @property
+    def permits(self) -> tuple[str, ...]:
+        """What it reveals."""
+        if not self.bins_by_label:
+            return ()
+        names = ("column-names-to-guest",) if self.open_names else ()
+        return ("bin-events-to-guest", *names, *(("woe-to-host",) if self.encode == "woe" else ()))

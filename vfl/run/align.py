@@ -26,15 +26,16 @@ from protocols.alignment import Alignment, Ids
 from protocols.channel import Tap
 from protocols.errors import ConfigError, ModelError
 from protocols.session import Observer
-from vfl.api.align import MatchReport, OwnIds
 from vfl.data import read_source
 from vfl.data.cells import write_csv
+from vfl.data.own_ids import OwnIds
 from vfl.data.source import read_rows
 from vfl.data.spill import scratch_in
 from vfl.job import Agreement, Party, check_files, cross_check
 from vfl.run.recovery import Taken, take_part
 from vfl.run.session import Meeting, Ready
 from vfl.steps import alignment
+from vfl.steps.alignment import MatchReport
 from vfl.storage.files import private, write_private, written
 from vfl.transport.identity import Identity
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -23,23 +23,21 @@ from numpy.typing import NDArray
 from protocols.channel import Tap, broadcast
 from protocols.errors import ConfigError, DisclosureRefused, ModelError
 from protocols.glm.scoring import ModelName
+from protocols.glm.shares import WeightShares
 from protocols.session import Observer, Session
 from vfl.data import Table
 from vfl.data.cells import write_csv
 from vfl.job import Job, Party, check_files, cross_check
-from vfl.job.opened import vectors_of
 from vfl.job.party import Data
 from vfl.job.policy import few_columns_check
 from vfl.models.baseline import BASELINE, Baseline, compare, load_baseline
-from vfl.models.content import Head
-from vfl.models.part import ArbiterPart, GlmPart, LeafValues, SharedWeights
+from vfl.models.content import ArbiterPart, Head, Part
 from vfl.models.part_files import add_shares, drop_shares, load_part
-from vfl.models.registry import Part, kind_of
-from vfl.models.results import result_frame
-from vfl.models.scorecard.part import ScorecardPart
+from vfl.models.registry import ARBITER_KINDS, kind_of
 from vfl.report.page import as_plain, write_report
 from vfl.run.budget import Opened
 from vfl.run.recovery import Taken, take_part
+from vfl.run.result_frame import result_frame
 from vfl.run.session import Meeting, Ready
 from vfl.run.train import inputs, read_table
 from vfl.storage.files import private, write_private, written
@@ -57,7 +55,7 @@ class Prepared(Ready[Job]):
     def opened(self) -> Opened | None:
         if self.party.role != "host":
             return None
-        return Opened(vectors_of(self.job), self.inputs_of_model, self.model_id)
+        return Opened(self.job.model.vectors, self.inputs_of_model, self.model_id)
 
     @property
     def inputs(self) -> str:
@@ -164,9 +162,9 @@ def arbiters_part(job: Job, party: Party, folder: Path, identity: Identity) -> A
     """What the arbiter keeps of a model of this job.  Raises ModelError."""
     part, manifest = load_part(folder, identity)
     check_part(job, party, folder, manifest)
-    if not isinstance(part, SharedWeights | LeafValues) or part.kind != job.model.kind:
+    if manifest.kind not in ARBITER_KINDS or part.kind != job.model.kind:
         raise ModelError(f"{folder} is no arbiter's part of this job's model", remedy="Restore it from a copy of the run's folder")
-    return part
+    return cast("ArbiterPart", part)
 
 
 def check_part(job: Job, party: Party, folder: Path, manifest: Head) -> None:
@@ -205,14 +203,15 @@ def predict(
         if part is not None:
             with meeting.session.phase("align"):
                 same_model(meeting.session, part.model_id, arbiter=job.arbiter_keeps)
-        found, moved = kind_of(job).scorer(job, party.role, part)(meeting.session, ready.table)
+        least, keys = job.align.min_intersection, len(job.align.keys)
+        found, moved = kind_of(job.model).score(party.role, meeting.session, ready.table, part, least, keys)
         result = result_frame(job, party, meeting.started, "predict")
         if part is not None:
             result["model"]["model_id"] = part.model_id.hex()
         predicted = None
         if found is not None:
             rows, scores = found
-            predicted = kind_of(job).predictions(part, scores)
+            predicted = kind_of(job.model).predictions(part, scores)
             result["alignment"] = {"guest_rows": len(ready.table or ()), "host_rows": None, "intersection": len(rows)}
             _write_scores(scoring, meeting, rows, scores)
         _write_reasons(scoring, meeting)
@@ -244,10 +243,8 @@ def predict(
 
 def _names(part: Part | ArbiterPart | None, of: str) -> tuple[bytes, ...]:
     """Of the shares that a part had when the run began."""
-    if isinstance(part, SharedWeights):
-        return part.shares[of].names
-    assert isinstance(part, GlmPart | ScorecardPart)
-    return part.shares.names
+    shares: Mapping[str, WeightShares] | WeightShares = getattr(part, "shares")  # noqa: B009  # only parts that have shares move them
+    return shares.names if isinstance(shares, WeightShares) else shares[of].names
 
 
 def same_model(session: Session, model_id: bytes, *, arbiter: bool) -> None:
@@ -270,9 +267,9 @@ def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], s
     """
     assert scoring.ids is not None
     assert scoring.part is not None
-    found = kind_of(scoring.ready.job).predictions(scoring.part, scores)
+    found = kind_of(scoring.ready.job.model).predictions(scoring.part, scores)
     names = ["score"] if found.ndim == 1 else [f"score_{c}" for c in scoring.part.classes or ()]
-    columns = dict(zip(names, found.reshape(len(rows), len(names)).T, strict=True)) | kind_of(scoring.ready.job).columns(
+    columns = dict(zip(names, found.reshape(len(rows), len(names)).T, strict=True)) | kind_of(scoring.ready.job.model).columns(
         scoring.part, scores
     )
     table = pd.DataFrame(columns, index=rows).reindex(range(len(scoring.ids))).set_index(scoring.ids.index)
@@ -286,7 +283,7 @@ def _write_reasons(scoring: Scoring, meeting: Meeting) -> None:
     ready, part = scoring.ready, scoring.part
     if part is None or ready.table is None or scoring.ids is None:
         return
-    found = kind_of(ready.job).explained(part, ready.table.features)
+    found = kind_of(ready.job.model).explained(part, ready.table.features)
     if found is not None:
         with written(meeting.folder):
             path = private(meeting.draft / "reasons.csv")

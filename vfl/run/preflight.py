@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.errors import DataError
-from protocols.glm.plan import planned_passes, rows_log2
-from protocols.glm.terms import check_batches, label_scale
 from vfl.data import Table
 from vfl.job import Job
-from vfl.models.regression.kind import plan_of
-from vfl.models.regression.section import Regression
+from vfl.job.plan import plan_of, roles_of
+from vfl.models.registry import kind_of
 
 FAR = 30.0  # standard deviations
 
@@ -35,9 +31,7 @@ def look_at(job: Job, table: Table, most: int) -> list[str]:
     low, high = (f(np.where(known, values, fill), axis=0) for f, fill in ((np.min, np.inf), (np.max, -np.inf)))
     if names := _named(numbers, low == high):
         found.append(f"{names}: all rows have one value; the column has no information")
-    if isinstance(job.model, Regression) and (sgd := plan_of(job).sgd) is not None:
-        check_batches(sgd, rows_log2(len(table)), plan_of(job).max_iter or 0)  # there are no more common rows than that
-    found += _few_passes(job, table)
+    found += kind_of(job.model).cautions(plan_of(job), roles_of(job), table)
     if table.label is None and job.model.folds_are_hidden and len(job.candidates) >= max(2, table.features.shape[1]):
         found.append(
             f"{len(job.candidates)} candidates are searched, and this table has {table.features.shape[1]} columns: as many scores of every row, if they differ enough, "
@@ -47,26 +41,6 @@ def look_at(job: Job, table: Table, most: int) -> list[str]:
     if clip is None or (steps is not None and (steps.clip_quantiles is not None or steps.encode in ("quantile", "woe"))):
         return found  # no value is standardised as it came
     return found + _far_out(numbers, values, clip, table.party)
-
-
-def usual_passes(job: Job, table: Table) -> int | None:
-    """At the guest of a regression, how many iterations its labels usually take, as planned with max_iter = "auto"; elsewhere nobody can tell."""
-    if table.label is None or not isinstance(job.model, Regression) or job.model.solver == "sgd":
-        return None
-    plan, parties = plan_of(job, table.classes or ()), 1 + len(job.parties.hosts)
-    wanted, terms = plan.targets(table, len(table)), replace(plan.terms, passes=None)
-    return planned_passes(label_scale(terms, wanted.y, wanted.weights, table.party).flatness_log2, parties)
-
-
-def _few_passes(job: Job, table: Table) -> list[str]:
-    """At the guest of a regression, whether max_iter lies below what its labels usually take."""
-    passes, parties = usual_passes(job, table), 1 + len(job.parties.hosts)
-    if passes is None or not isinstance(job.model, Regression) or job.model.max_iter == "auto" or job.model.max_iter >= passes:
-        return []
-    return [
-        f"max_iter = {job.model.max_iter}: labels like these usually take about {passes} iterations between {parties} parties; "
-        "with fewer the coefficients may stay short of the optimum, and nobody sees it"
-    ]
 
 
 def _far_out(frame: pd.DataFrame, values: NDArray[np.float64], clip: float, party: str) -> list[str]:

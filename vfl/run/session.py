@@ -24,8 +24,7 @@ from protocols.session import Roles, Session
 from vfl.data import Table
 from vfl.job import Agreement, Job, Party
 from vfl.job.opened import vectors_opened
-from vfl.models.content import Part
-from vfl.models.part import LeafValues
+from vfl.models.content import ArbiterPart, Part
 from vfl.run.budget import Opened, spread_of
 from vfl.screen.errors import Stopped
 from vfl.storage.files import sync_folder, written
@@ -49,7 +48,7 @@ class Ready(Generic[J]):
     party: Party
     identity: Identity
     table: Table | None
-    before: Part | LeafValues | None = field(default=None, kw_only=True)  # this party's part of the model that the job continues
+    before: Part | ArbiterPart | None = field(default=None, kw_only=True)  # this party's part of the model that the job continues
     caution: str = field(default="", kw_only=True)  # what is to be said of measures of that model
 
     @property

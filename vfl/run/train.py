@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,16 @@ from protocols.session import Observer, Session
 from vfl.data import Table, read_source, table_from_frame
 from vfl.job import Job, Party, check_files, cross_check, job_from, searched
 from vfl.job.party import Data
+from vfl.job.plan import plan_of, roles_of, search_of
 from vfl.job.policy import columns_check, few_columns_check
-from vfl.models import shared_weights as shared
+from vfl.models.content import ArbiterPart, Head, Part
 from vfl.models.evaluation import Drawn, flatters
-from vfl.models.part import ArbiterPart, LeafValues, SharedWeights, TreesPart
 from vfl.models.part_files import find_part, load_part, save_part
-from vfl.models.registry import Fitted, Part, kind_of
-from vfl.models.results import Measuring, baseline, data_party_result, encryption, result_frame, settled
-from vfl.models.section import BoostedTrees
-from vfl.models.trees import kind as trees
-from vfl.models.trees import leaf_values
+from vfl.models.registry import ARBITER_KINDS, kind_of
+from vfl.models.results import baseline, data_party_result
 from vfl.report.page import as_plain, read_report, write_report
 from vfl.run.recovery import Taken, take_part
+from vfl.run.result_frame import encryption, measuring_of, result_frame, settled
 from vfl.run.session import Meeting, Ready
 from vfl.schema.section import listed
 from vfl.transport.identity import Identity
@@ -45,41 +42,35 @@ def prepare(job: Job, party: Party) -> Ready:
     if table is not None:
         columns_check(party, party.name, table.features.shape[1])
         few_columns_check(job, party, table.features.shape[1])
-    part, caution = arbiters_part_before(job, party, identity) if table is None else part_before(job, party, table)
+    part, caution = part_before(job, party, table, identity)
     return Ready(job, party, identity, table, before=part, caution=caution)
 
 
-def part_before(job: Job, party: Party, table: Table) -> tuple[TreesPart | None, str]:
-    """A data party's part of the model that the job continues, found in its run directory, and what to say of its measures; None where it continues none.
+def part_before(job: Job, party: Party, table: Table | None, identity: Identity) -> tuple[Part | ArbiterPart | None, str]:
+    """This party's part of the model that the job continues, found in its run directory, and what to say of its measures; None where it continues none.
 
     Raises ModelError, ConfigError, DataError.
     """
-    if not isinstance(job.model, BoostedTrees) or job.model.continue_from is None:
+    name = getattr(job.model, "continue_from", None)
+    if name is None or (table is None and not job.model.keeps_leaves):
         return None, ""
-    folder = find_part(party.run.directory, job.model.continue_from)
-    part, head = load_part(folder)
-    if part.party != party.name or not isinstance(part, TreesPart) or part.is_guests != (party.role == "guest"):
+    folder, kind = find_part(party.run.directory, name), kind_of(job.model)
+    part, head = load_part(folder, identity)
+    if not _is_own(part, head, kind.name, party):
         raise ModelError(
             f"{party.name}: the part of the model {head.model_id} is not one that this party can continue",
-            remedy=f"Name a model of boosted trees in which {party.name} was the {party.role}",
+            remedy=f"Name a model of {kind.name} in which {party.name} was the {party.role}, with the same membership",
             party=party.name,
         )
-    trees.check_continues(job, part, table)
-    return part, _said_of(job, folder.parent)
+    kind.check_continues(plan_of(job), roles_of(job), part, table)
+    return part, "" if table is None else _said_of(job, folder.parent)
 
 
-def arbiters_part_before(job: Job, party: Party, identity: Identity) -> tuple[LeafValues | None, str]:
-    """The leaf values of the model that the job continues, of sealed trees.  Raises ModelError."""
-    if not isinstance(job.model, BoostedTrees) or job.model.continue_from is None or not job.model.keeps_leaves:
-        return None, ""
-    part, head = load_part(find_part(party.run.directory, job.model.continue_from), identity)
-    if not isinstance(part, LeafValues) or part.party != party.name or part.trees.shape.depth != job.model.max_depth:
-        raise ModelError(
-            f"{party.name}: the part of the model {head.model_id} is not one that this party can continue",
-            remedy=f"Name a model of sealed trees of the same max_depth in which {party.name} was the arbiter",
-            party=party.name,
-        )
-    return part, ""
+def _is_own(part: Any, head: Head, kind: str, party: Party) -> bool:
+    """Whether a part is this party's, in its role."""
+    if party.role == "arbiter":
+        return head.kind in ARBITER_KINDS and part.kind == kind and part.party == party.name
+    return head.kind == kind and part.party == party.name and part.is_guests == (party.role == "guest")
 
 
 def _said_of(job: Job, earlier: Path) -> str:
@@ -136,7 +127,7 @@ def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = N
     )
     check_classes(job, party, table)
     # a column of weights, or of dates, is no feature of any job
-    weighted = getattr(job.model, "sample_weight", False) or getattr(job.model, "exposure", False)
+    weighted = getattr(job.model, "sample_weight", False) or getattr(job.model, "exposed", False)
     return frame, dataclasses.replace(table, weight=table.weight if weighted else None, date=table.date if job.split.out_of_time else None)
 
 
@@ -151,12 +142,11 @@ def check_classes(job: Job, party: Party, table: Table) -> None:
         )
 
 
-def program(ready: Ready) -> Callable[[Session], Fitted | ArbiterPart | None]:
+def program(ready: Ready) -> Callable[[Session], Any]:
     """The role function of this party; a data party's returns its part and what it measured, the arbiter's what it keeps."""
-    train = kind_of(ready.job).program(ready.job, ready.party.role)
-    if ready.before is not None:
-        train = partial(train, before=ready.before)
-    return lambda session: train(session, ready.table)
+    job, role = ready.job, ready.party.role
+    kind, plan, search = kind_of(job.model), plan_of(job), search_of(job)
+    return lambda session: kind.train(role, session, ready.table, plan, search, ready.before)
 
 
 def inputs(ready: Ready) -> dict[str, Any]:
@@ -183,16 +173,15 @@ def run(
     def work(meeting: Meeting) -> dict[str, Any]:
         fitted = program(ready)(meeting.session)
         result = result_frame(job, party, meeting.started, "run")
-        if isinstance(fitted, SharedWeights | LeafValues):
-            kind = shared.KIND if isinstance(fitted, SharedWeights) else leaf_values.KIND
-            save_part(fitted, meeting.draft / "model", kind=kind, job_digest=job.digest, identity=ready.identity)
+        if party.role == "arbiter" and fitted is not None:
+            save_part(fitted, meeting.draft / "model", kind=fitted.STORED, job_digest=job.digest, identity=ready.identity)
             result["model"] |= {"model_id": fitted.model_id.hex()}
         elif fitted is not None:
             save_part(fitted.part, meeting.draft / "model", kind=job.model.kind, job_digest=job.digest)
             best = searched.chosen(job, fitted.searched)
             result["model"] |= settled(best)
             result |= searched.told(job, fitted.searched)
-            by = Measuring.of(best, fitted)
+            by = measuring_of(best)
             before = baseline(by, fitted)
             before.save(meeting.draft / "model")
             result = data_party_result(result, by, fitted, before)

@@ -10,29 +10,22 @@ from typing import Any, Self
 
 from protocols.cipher import Paillier
 from protocols.errors import ConfigError
+from vfl.schema.section import Complaint
+from vfl.schema.spec import FULL_KEY_BITS, check_key_bits
 from vfl.transport.identity import PARTY_NAME
 
-MIN_KEY_BITS, FULL_KEY_BITS = 2048, 3072
 Rule = tuple[str, bool, str]  # a parameter, whether its value is possible, and what it has to be
 
 
 def paillier(key_bits: int) -> Paillier:
     """The scheme for a key size; raises ConfigError below 2048 bits, warns below 3072."""
-    check_key_bits(key_bits)
+    try:
+        check_key_bits(key_bits)
+    except Complaint as complaint:
+        raise ConfigError(f"key_bits {complaint.what}", remedy=complaint.remedy) from None
     if key_bits < FULL_KEY_BITS:
         warnings.warn(f"a {key_bits}-bit key gives 112-bit security; {FULL_KEY_BITS} is the default", UserWarning, stacklevel=3)
     return Paillier(key_bits)
-
-
-def check_key_bits(key_bits: object) -> None:
-    """Raises ConfigError for another size than those that are supported."""
-    if whole(key_bits, 0, MIN_KEY_BITS - 1):
-        raise ConfigError(
-            f"key_bits = {key_bits} is too short to protect anything",
-            remedy=f"Use {FULL_KEY_BITS} (128-bit security, NIST SP 800-57), or {MIN_KEY_BITS} (112-bit)",
-        )
-    if not (whole(key_bits, 0, 4096) and key_bits in (2048, 3072, 4096)):
-        raise ConfigError(f"key_bits = {key_bits!r} is not a supported size", remedy="Use 2048, 3072 or 4096, as a whole number")
 
 
 def check_hosts(hosts: object) -> None:

@@ -163,7 +163,7 @@ def _problem(model: type[BaseModel], error: dict[str, Any], text: str, later: Ma
     if kind == "extra_forbidden":
         if dotted in later:
             return f"{key} is not supported yet: {later[dotted]}", "Remove the key"
-        name, own = place.last, list(place.holder.model_fields)
+        name, own = place.last, [n for n, f in place.holder.model_fields.items() if f.exclude is not True]
         if theirs := [shown(_kind(s)) for s in place.others if name in s.model_fields]:
             return f"{key} is a key of {listed(theirs)}, and this kind is {shown(_kind(place.holder))}", "Remove it, or change kind"
         close = difflib.get_close_matches(name, own, 1)

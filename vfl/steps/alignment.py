@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from protocols import alignment
 from protocols.alignment import Alignment, Ids, MemorySpool, Scratch
 from protocols.session import Session
+from vfl.data.keys import KeyLists
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,37 @@ def arbiter(session: Session, plan: AlignmentPlan) -> None:
     """The arbiter's side; with one host there is none."""
     with session.phase("align"):
         alignment.serve(session, plan.min_intersection, keys=plan.keys, size_only=plan.size_only, scratch=plan.scratch)
+
+
+@dataclass(frozen=True, repr=False)
+class MatchReport:
+    """Sizes, as every data party may know them; repeated is each party's own business, and holds those that are known here."""
+
+    rows: dict[str, int]  # by party, the rows that took part
+    common: int
+    by_key: dict[str, int]  # rows by the key that matched them, "phone + birth_date"; in the order of the keys
+    repeated: dict[str, int]  # by party, rows left out because an earlier row had their id
+    size_only: bool
+
+    @classmethod
+    def of(cls, found: Alignment, keys: KeyLists, repeated: dict[str, int], size_only: bool) -> MatchReport:
+        """The report of one party's outcome."""
+        by_key = {" + ".join(key): matched for key, matched in zip(keys, found.by_key, strict=True)}
+        return cls(dict(found.sizes), found.common, by_key, repeated, size_only)
+
+    @property
+    def match_rate(self) -> dict[str, float]:
+        """By party, the part of its rows that is common to all."""
+        return {party: self.common / rows if rows else 0.0 for party, rows in self.rows.items()}
+
+    def lines(self) -> list[tuple[str, str]]:
+        """(what, how much) of everything in it, for people."""
+        found = [(f"rows of {party}", f"{rows:,}") for party, rows in self.rows.items()]
+        found += [(f"rows of {party} left out, id repeated", f"{rows:,}") for party, rows in self.repeated.items() if rows]
+        found += [("common to all", f"{self.common:,}")]
+        found += [(f"  by {key}", f"{matched:,}") for key, matched in self.by_key.items() if len(self.by_key) > 1]
+        return found + [(f"match rate of {party}", f"{rate:.1%}") for party, rate in self.match_rate.items()]
+
+    def __repr__(self) -> str:
+        width = max(len(what) for what, _ in self.lines())
+        return "\n".join(f"{what:<{width}}  {much:>11}" for what, much in self.lines())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,96 +14,53 @@ from protocols.errors import ConfigError, DataError
 from protocols.glm import scoring
 from protocols.glm.shares import Moved, WeightShares
 from protocols.session import Session
-from vfl.data import Objective, Table, split_rows
-from vfl.models.part import AdditivePart, GlmPart, SharedWeights
+from vfl.data import Table, split_rows
+from vfl.models.plan import Plan
 from vfl.models.regression import targets
-from vfl.models.regression.targets import ClassWeight, Targets
-from vfl.preprocessing import Fitting, Preprocessing, Standardiser
+from vfl.models.regression.part import AdditivePart, GlmPart
+from vfl.models.regression.spec import Regression
+from vfl.models.regression.targets import Targets
+from vfl.models.shared_weights import SharedWeights
+from vfl.preprocessing import Fitting, Standardiser
 from vfl.steps import features, search
 from vfl.steps.search import Search, Searched
 from vfl.steps.split import Rows, by_part, check, hold_out
 
-Family = Literal["logistic", "linear", "poisson"]
-LABELS: dict[Family, Objective] = {"logistic": "multiclass", "linear": "numeric", "poisson": "count"}
+
+def terms_of(plan: Plan[Regression]) -> glm.Terms:
+    """What is trained, as the protocol takes it."""
+    spec = plan.spec
+    links = {"logistic": glm.LOGISTIC_LINKS[spec.curve], "linear": glm.IDENTITY, "poisson": glm.POISSON}
+    return glm.Terms(
+        links[spec.family],
+        glm.Penalty(spec.strength, mean=spec.family == "poisson"),
+        spec.passes,
+        weighted=spec.sample_weight or spec.exposed or spec.weighs_classes,
+        intercept=spec.fit_intercept,
+        weight_bits=spec.weight_bits,
+        models=spec.vectors,
+        sgd=spec.sgd,
+        reveal=plan.reveal,
+        stopping=stopping_of(spec.tol, spec.n_iter_no_change, validation=spec.early_stopping),
+    )
 
 
-@dataclass(frozen=True)
-class GlmJob:
-    """What the parties agreed on, beyond who they are.
+def expected(plan: Plan[Regression], predictions: NDArray[np.float64], rows: Table) -> NDArray[np.float64]:
+    """At the guest: what the labels of rows are held against; of counts with exposures, which are predicted per unit of exposure, times these."""
+    return predictions * rows.weight.to_numpy(np.float64) if plan.spec.exposed and rows.weight is not None else predictions
 
-    alpha: of the penalty alpha |w|^2 / 2, added to the sum of the losses (for counts: to their mean).  link: "exact" or "taylor", of the logistic family.
-    weighted: the guest's table holds weights of the rows.  sgd: None for the solver over all rows.
-    tol, early_stopping, validation_fraction, n_iter_no_change: when training ends before max_iter, as scikit-learn has them; with neither of the first two it does not.
-    """
 
-    family: Family = "logistic"
-    alpha: float = 1.0
-    max_iter: int | None = 100  # None: planned from the base rate
-    tol: float | None = None
-    early_stopping: bool = False
-    validation_fraction: float = 0.1
-    n_iter_no_change: int = 10
-    link: str = "exact"
-    sgd: glm.Sgd | None = None
-    fit_intercept: bool = True
-    class_weight: ClassWeight = None
-    weighted: bool = False
-    exposure: bool = False  # of counts: these weights are exposures
-    models: int = 0  # how many are trained, one-vs-rest; 0: the guest's label decides
-    clip: float = 6.0
-    score_bits: int = 10
-    weight_bits: int = 10
-    reveal: tuple[str, ...] = ()  # whose final weights their owner learns, of "guest" and "hosts"
-    min_intersection: int = 1
-    keys: int = 1  # how many the table has, tried in order
-    test: float = 0.0
-    seed: int = 0
-    out_of_time: str = ""  # rows on or after this day, by the guest's dates, are held out too
-    preprocess: Preprocessing | None = None
-    open_names: bool = False  # with encode = "woe": whether hosts name their columns
-    measure_train: bool = False  # the training rows are scored too
-
-    @property
-    def terms(self) -> glm.Terms:
-        """As the protocol takes it."""
-        links = {"logistic": glm.LOGISTIC_LINKS[self.link], "linear": glm.IDENTITY, "poisson": glm.POISSON}
-        return glm.Terms(
-            links[self.family],
-            glm.Penalty(self.alpha, mean=self.family == "poisson"),
-            self.max_iter,
-            weighted=self.weighted or self.class_weight is not None,
-            intercept=self.fit_intercept,
-            weight_bits=self.weight_bits,
-            models=self.models,
-            sgd=self.sgd,
-            reveal=self.reveal,
-            stopping=stopping_of(self.tol, self.n_iter_no_change, validation=self.early_stopping),
-        )
-
-    @property
-    def shares(self) -> bool:
-        """Whether any party's weights stay shared with the arbiter."""
-        return len(self.reveal) < 2
-
-    @property
-    def scores(self) -> bool:
-        """Whether rows are scored when the model is trained."""
-        return bool(self.test or self.out_of_time or self.measure_train)
-
-    def expected(self, predictions: NDArray[np.float64], rows: Table) -> NDArray[np.float64]:
-        """At the guest: what the labels of rows are held against; of counts with exposures, which are predicted a unit of exposure, times these."""
-        return predictions * rows.weight.to_numpy(np.float64) if self.exposure and rows.weight is not None else predictions
-
-    def targets(self, table: Table, train: int) -> Targets:
-        """What the guest's rows are fitted to, of which the first `train` are trained on.  Raises DataError."""
-        assert table.label is not None
-        label, me = table.label.to_numpy(np.float64), table.party
-        weights = table.weight.to_numpy(np.float64) if self.weighted and table.weight is not None else None
-        if self.family == "linear":
-            return targets.linear(label, weights, me, train, centred=self.fit_intercept)
-        if self.family == "poisson":
-            return targets.poisson(label, weights, me, train, exposure=self.exposure)
-        return targets.logistic(label, table.classes or (), self.class_weight, weights, me, train)
+def targets_of(plan: Plan[Regression], table: Table, train: int) -> Targets:
+    """What the guest's rows are fitted to, of which the first `train` are trained on.  Raises DataError."""
+    assert table.label is not None
+    spec, label, me = plan.spec, table.label.to_numpy(np.float64), table.party
+    weighted = (spec.sample_weight or spec.exposed) and table.weight is not None
+    weights = table.weight.to_numpy(np.float64) if weighted and table.weight is not None else None
+    if spec.family == "linear":
+        return targets.linear(label, weights, me, train, centred=spec.fit_intercept)
+    if spec.family == "poisson":
+        return targets.poisson(label, weights, me, train, exposure=spec.exposed)
+    return targets.logistic(label, table.classes or (), getattr(spec, "class_weight", None), weights, me, train)
 
 
 TOL = 1e-4  # with early_stopping, where none is given
@@ -114,9 +71,9 @@ def stopping_of(tol: float | None, every: int, *, validation: bool) -> glm.Stopp
     return glm.Stopping(TOL if tol is None else tol, every, validation) if validation or tol is not None else None
 
 
-def refuse_stopping(asked: Search[GlmJob] | None) -> None:
+def refuse_stopping(asked: Search[Plan[Regression]] | None) -> None:
     """Before anything is sent: raises ConfigError for a search among trainings that end by their loss."""
-    if asked is not None and any(one.terms.stopping is not None for one in asked.candidates):
+    if asked is not None and any(terms_of(one).stopping is not None for one in asked.candidates):
         raise ConfigError(
             "a search does not go with tol or early_stopping: the loss of every fold and candidate would be opened",
             remedy="Leave them out, and search max_iter",
@@ -142,33 +99,35 @@ class Fitted:
     searched: Searched | None = None  # where the job searches
 
 
-def guest(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | None = None) -> Fitted:
-    """The guest's side: table with label; asked: what is searched first, of which the best candidate takes the place of `job`.
+def guest(session: Session, table: Table, plan: Plan[Regression], asked: Search[Plan[Regression]] | None = None) -> Fitted:
+    """The guest's side: table with label; asked: what is searched first, of which the best candidate takes the place of `plan`.
 
     Learns for held-out rows (and training rows, if measured) the joint predictors, and where the job reveals them its own weights."""
-    if not (job.fit_intercept or table.features.shape[1]):
+    if not (plan.spec.fit_intercept or table.features.shape[1]):
         raise DataError("the guest has neither columns nor an intercept", remedy="Leave fit_intercept at True", party=session.me)
     targets.check_classes(table)
     refuse_stopping(asked)
-    aligned, held_out, later, validation, sizes = align(session, table, job)
-    rows, decide, scored = np.flatnonzero(~(held_out | validation)), np.flatnonzero(validation), held_out | job.measure_train
+    aligned, held_out, later, validation, sizes = align(session, table, plan)
+    rows, decide, scored = np.flatnonzero(~(held_out | validation)), np.flatnonzero(validation), held_out | plan.measure_train
     train, n, searched = aligned.take(rows), len(rows), None
     if asked is not None:
         everyone = [*session.hosts, session.arbiter]
         searched = search.guest(session, train, asked, lambda one, rows: fold_guest(session, train, one, rows), everyone)
-        job = asked.candidates[searched.best]
-    wanted = job.targets(aligned.take(np.concatenate([rows, decide])), n)
+        plan = asked.candidates[searched.best]
+    wanted = targets_of(plan, aligned.take(np.concatenate([rows, decide])), n)
     model_id = session.seed("model id").secret[:16]
-    steps, binned = features.fit_guest(session, train, job.preprocess, open_names=job.open_names)
+    steps, binned = features.fit_guest(session, train, plan.preprocess, open_names=plan.open_names)
     with session.phase("train"):
-        standardiser = Standardiser.fit(train.features, job.clip, steps)
+        standardiser = Standardiser.fit(train.features, plan.spec.clip, steps)
         x = standardiser.transform(train.features, session.me)
         (y, row_weights), others = wanted.of(slice(n)), wanted.of(slice(n, None))
-        watched = glm.HeldOut(standardiser.transform(aligned.take(decide).features, session.me), *others) if job.early_stopping else None
-        trained = glm.guest(session, x, y, job.terms, model_id, row_weights, watched)
-    part = guest_part(session, job, trained, standardiser, table.classes, wanted)
+        watched = (
+            glm.HeldOut(standardiser.transform(aligned.take(decide).features, session.me), *others) if plan.spec.early_stopping else None
+        )
+        trained = glm.guest(session, x, y, terms_of(plan), model_id, row_weights, watched)
+    part = guest_part(session, plan, trained, standardiser, table.classes, wanted)
     scores = None
-    if job.scores:
+    if plan.scores:
         found, part = score_guest(session, part, aligned.take(np.flatnonzero(scored)))
         scores = found if scored.any() else None
     return Fitted(
@@ -177,7 +136,12 @@ def guest(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | N
 
 
 def guest_part(
-    session: Session, job: GlmJob, trained: glm.Trained, standardiser: Standardiser, classes: tuple[object, ...] | None, wanted: Targets
+    session: Session,
+    plan: Plan[Regression],
+    trained: glm.Trained,
+    standardiser: Standardiser,
+    classes: tuple[object, ...] | None,
+    wanted: Targets,
 ) -> GlmPart:
     """The guest's part of what was trained."""
     return GlmPart(
@@ -185,63 +149,73 @@ def guest_part(
         trained.model_id,
         standardiser,
         trained.shares,
-        job.family,
-        job.link,
-        job.score_bits,
-        job.shares,
+        plan.spec.family,
+        plan.spec.curve,
+        plan.spec.score_bits,
+        plan.shares,
         is_guests=True,
-        intercepts=job.fit_intercept,
+        intercepts=plan.spec.fit_intercept,
         classes=classes,
         label_mean=wanted.scale.mean,
         label_scale=wanted.scale.scale,
     )
 
 
-def host_part(session: Session, job: GlmJob, trained: glm.Trained, standardiser: Standardiser) -> GlmPart:
+def host_part(session: Session, plan: Plan[Regression], trained: glm.Trained, standardiser: Standardiser) -> GlmPart:
     """A host's part of what was trained."""
     key = session.seed("score key").secret
     return GlmPart(
-        session.me, trained.model_id, standardiser, trained.shares, job.family, job.link, job.score_bits, job.shares, score_key=key
+        session.me,
+        trained.model_id,
+        standardiser,
+        trained.shares,
+        plan.spec.family,
+        plan.spec.curve,
+        plan.spec.score_bits,
+        plan.shares,
+        score_key=key,
     )
 
 
-def host(session: Session, table: Table, job: GlmJob, asked: Search[GlmJob] | None = None) -> Fitted:
+def host(session: Session, table: Table, plan: Plan[Regression], asked: Search[Plan[Regression]] | None = None) -> Fitted:
     """A host's side: features only.  Learns which candidate is best, and where the job reveals them its own weights."""
     refuse_stopping(asked)
-    aligned, held_out, later, validation, sizes = align(session, table, job)
-    train, scored = aligned.take(np.flatnonzero(~(held_out | validation))), held_out | job.measure_train
+    aligned, held_out, later, validation, sizes = align(session, table, plan)
+    train, scored = aligned.take(np.flatnonzero(~(held_out | validation))), held_out | plan.measure_train
     searched = None
     if asked is not None:
-        session.allowance.score_vectors(b"", sum(max(1, one.models) for one in asked.candidates), tuple(table.features.columns))
+        session.allowance.score_vectors(b"", sum(one.spec.vectors for one in asked.candidates), tuple(table.features.columns))
         searched = search.host(session, train, asked, lambda one, rows: fold_host(session, train, one, rows))
-        job = asked.candidates[searched.best]
-    steps = features.fit_host(session, train, job.preprocess, open_names=job.open_names)
+        plan = asked.candidates[searched.best]
+    steps = features.fit_host(session, train, plan.preprocess, open_names=plan.open_names)
     with session.phase("train"):
-        standardiser = Standardiser.fit(train.features, job.clip, steps)
+        standardiser = Standardiser.fit(train.features, plan.spec.clip, steps)
         x = standardiser.transform(train.features, session.me)
-        watched = standardiser.transform(aligned.take(np.flatnonzero(validation)).features, session.me) if job.early_stopping else None
-        trained = glm.host(session, x, job.terms, watched)
-    part = host_part(session, job, trained, standardiser)
-    if job.scores:
+        watched = (
+            standardiser.transform(aligned.take(np.flatnonzero(validation)).features, session.me) if plan.spec.early_stopping else None
+        )
+        trained = glm.host(session, x, terms_of(plan), watched)
+    part = host_part(session, plan, trained, standardiser)
+    if plan.scores:
         part = score_host(session, part, aligned.take(np.flatnonzero(scored)))
     return Fitted(part, aligned, held_out, later, validation, trained.passes, trained.settled, sizes, searched=searched)
 
 
-def arbiter(session: Session, job: GlmJob, asked: Search[GlmJob] | None = None) -> glm.Kept:
+def arbiter(session: Session, plan: Plan[Regression], asked: Search[Plan[Regression]] | None = None) -> glm.Kept:
     """The arbiter's side.  Learns sizes, what the link declares, and which candidate is best; returns what it keeps of the model.
 
     With one host the others align while it makes the key, which takes long: it has left the alignment to them before, so that they repeat none of it if it dies.
     """
     refuse_stopping(asked)
     with session.phase("align"):
-        alignment.serve(session, job.min_intersection, keys=job.keys)
+        alignment.serve(session, plan.min_intersection, keys=plan.keys)
         key = session.scheme.generate(session.me, session.seed("key"))
     if asked is not None:
-        job = search.arbiter(session, asked, lambda one: fold_arbiter(session, key, one))
-    features.fit_arbiter(session, job.preprocess)
+        plan = search.arbiter(session, asked, lambda one: fold_arbiter(session, key, one))
+    features.fit_arbiter(session, plan.preprocess)
     with session.phase("train"):
-        kept = glm.arbiter(session, key, job.terms)
-    return score_arbiter(session, key, kept) if job.scores else kept
+        kept = glm.arbiter(session, key, terms_of(plan))
+    return score_arbiter(session, key, kept) if plan.scores else kept
 
 
 def score_arbiter(session: Session, key: DecryptionKey, kept: glm.Kept) -> glm.Kept:
@@ -259,36 +233,36 @@ def latest(moved: Moved | None, shares: WeightShares) -> WeightShares:
     return shares if moved is None else moved.alone
 
 
-def fold_guest(session: Session, train: Table, job: GlmJob, rows: search.Rows) -> NDArray[np.float64]:
+def fold_guest(session: Session, train: Table, plan: Plan[Regression], rows: search.Rows) -> NDArray[np.float64]:
     """Trains without the marked rows and returns their predictions.  Learns their joint predictors, and no weight."""
-    inside, outside, job = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows)), replace(job, reveal=())
-    wanted = job.targets(inside, len(inside))
-    standardiser = prepared(session, inside, job)
+    inside, outside, plan = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows)), replace(plan, reveal=())
+    wanted = targets_of(plan, inside, len(inside))
+    standardiser = prepared(session, inside, plan)
     x, name = standardiser.transform(inside.features, session.me), session.seed("model id").secret[:16]
-    trained = glm.guest(session, x, wanted.y, job.terms, name, wanted.weights)
-    part = guest_part(session, job, trained, standardiser, train.classes, wanted)
+    trained = glm.guest(session, x, wanted.y, terms_of(plan), name, wanted.weights)
+    part = guest_part(session, plan, trained, standardiser, train.classes, wanted)
     found, _ = scoring.guest(session, part.own(outside.features, outside.names))
-    return job.expected(part.means(found), outside)
+    return expected(plan, part.means(found), outside)
 
 
-def fold_host(session: Session, train: Table, job: GlmJob, rows: search.Rows) -> None:
+def fold_host(session: Session, train: Table, plan: Plan[Regression], rows: search.Rows) -> None:
     """A host's side of `fold_guest`.  Learns nothing."""
-    inside, outside, job = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows)), replace(job, reveal=())
-    standardiser = prepared(session, inside, job)
-    trained = glm.host(session, standardiser.transform(inside.features, session.me), job.terms)
-    scoring.host(session, host_part(session, job, trained, standardiser).own(outside.features, outside.names))
+    inside, outside, plan = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows)), replace(plan, reveal=())
+    standardiser = prepared(session, inside, plan)
+    trained = glm.host(session, standardiser.transform(inside.features, session.me), terms_of(plan))
+    scoring.host(session, host_part(session, plan, trained, standardiser).own(outside.features, outside.names))
 
 
-def fold_arbiter(session: Session, key: DecryptionKey, job: GlmJob) -> None:
+def fold_arbiter(session: Session, key: DecryptionKey, plan: Plan[Regression]) -> None:
     """The arbiter's side of `fold_guest`.  Learns the fold's size."""
-    kept = glm.arbiter(session, key, replace(job, reveal=()).terms)
+    kept = glm.arbiter(session, key, terms_of(replace(plan, reveal=())))
     scoring.arbiter(session, key, kept.model_id, kept.shares)
 
 
-def prepared(session: Session, inside: Table, job: GlmJob) -> Standardiser:
+def prepared(session: Session, inside: Table, plan: Plan[Regression]) -> Standardiser:
     """What prepares both tables of a fold as the training takes them, by what the first one alone says."""
-    steps = None if job.preprocess is None else Fitting.start(inside.features, job.preprocess, session.me).finish()
-    return Standardiser.fit(inside.features, job.clip, steps)
+    steps = None if plan.preprocess is None else Fitting.start(inside.features, plan.preprocess, session.me).finish()
+    return Standardiser.fit(inside.features, plan.spec.clip, steps)
 
 
 P = TypeVar("P", bound=AdditivePart)
@@ -330,19 +304,19 @@ def predict_arbiter(session: Session, part: SharedWeights | None, min_intersecti
         return scoring.arbiter(session, key, part.model_id, part.shares)
 
 
-def align(session: Session, table: Table, job: GlmJob) -> tuple[Table, Rows, Rows, Rows, dict[str, int]]:
+def align(session: Session, table: Table, plan: Plan[Regression]) -> tuple[Table, Rows, Rows, Rows, dict[str, int]]:
     """The common rows in the shared order, which of them are held out, which of those are out of time, which others decide when training ends, and how many ids
     each data party had.
 
     Both drawn parts are slices of one draw, so that no row is in both and each has its share.
     """
     with session.phase("align"):
-        result = alignment.align(session, table.keys, job.min_intersection)
+        result = alignment.align(session, table.keys, plan.min_intersection)
         aligned = table.aligned(result)
-        held_out, later = hold_out(session, aligned, job.test, job.seed, job.out_of_time, job.min_intersection)
+        held_out, later = hold_out(session, aligned, plan.test, plan.split_seed, plan.out_of_time, plan.min_intersection)
         outside = held_out
-        if job.early_stopping:
-            outside = held_out | split_rows(aligned.ids, job.test + (1 - job.test) * job.validation_fraction, job.seed)
+        if plan.spec.early_stopping:
+            outside = held_out | split_rows(aligned.ids, plan.test + (1 - plan.test) * plan.spec.validation_fraction, plan.split_seed)
     check(session.me, outside, 1)
     return aligned, held_out, later, outside & ~held_out, result.sizes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from protocols.errors import DataError
 from vfl.data import Table
 
 Floats = NDArray[np.float64]
-ClassWeight = str | tuple[tuple[Any, float], ...] | None  # "balanced", or each class's weight
+ClassWeight = str | Mapping[Any, float] | None  # "balanced", or each class's weight
 
 ROWS_A_CLASS = 5
 WEIGHT_RATIO = 2**14  # a lighter row than that part of the heaviest would be rounded away
@@ -67,7 +68,8 @@ def logistic(label: Floats, classes: tuple[Any, ...], class_weight: ClassWeight,
         each = np.stack([np.where(t == 1, train / (2 * t[:train].sum()), train / (2 * (train - t[:train].sum()))) for t in y])
     else:
         assert not isinstance(class_weight, str)
-        given = dict(class_weight)
+        named = {str(value): value for value in classes}  # a job file can only name texts
+        given = {name if name in classes else named.get(str(name), name): weight for name, weight in class_weight.items()}
         if unknown := [c for c in given if c not in classes]:
             remedy = "Name the label's values as they stand in the table; values that are not named weigh 1"
             raise DataError(f"class_weight names {len(unknown)} values that the label does not have", remedy=remedy, party=me)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -16,17 +16,24 @@ from protocols.cipher import HEAD_ROOM
 from protocols.errors import ConfigError
 from protocols.glm import LOGISTIC_LINKS, Penalty
 from protocols.glm.plan import rows_log2
-from vfl.job.job import Job, Role
+from protocols.glm.shares import Moved
+from protocols.session import Roles, Session
+from vfl.data import Table
 from vfl.models import shared_weights as shared
 from vfl.models.content import Body, Head, check, tensors_of
-from vfl.models.fitted import Fitted
-from vfl.models.part import unknown_weights
-from vfl.models.regression import kind as regression
+from vfl.models.fitted import Fitted, Scored
+from vfl.models.kind import Kind
+from vfl.models.plan import Plan, Role
+from vfl.models.regression import words
+from vfl.models.regression.kind import kept_part, moved, score
+from vfl.models.regression.part import unknown_weights
 from vfl.models.regression.plaintext import minimised
 from vfl.models.scorecard import program as scorecard
+from vfl.models.scorecard.joint import FederatedScorecard
 from vfl.models.scorecard.part import ScorecardPart
 from vfl.models.scorecard.points import Scale
-from vfl.models.scorecard.section import Scorecard
+from vfl.models.scorecard.spec import Scorecard
+from vfl.models.workload import Columns, Workload
 from vfl.preprocessing import WoeColumn
 from vfl.screen.tables import facts, grid, say
 from vfl.steps.feature_tables import feature_tables
@@ -45,188 +52,179 @@ class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     arbiter: bool
 
 
-def _model(job: Job) -> Scorecard:
-    assert isinstance(job.model, Scorecard)
-    return job.model
+class Scorecards(Kind[Scorecard, ScorecardPart]):
+    """vfl.Scorecard."""
 
-
-def described(job: Job) -> dict[str, str]:
-    """The model in plain words."""
-    model = _model(job)
-    deals = f"; {job.parties.hosts[0]} deals for the link" if model.link == "exact" else ""
-    trend = "" if model.monotonic_trend == "none" else f", event rates {model.monotonic_trend}"
-    return {
-        "bin": f"every column by the label, up to {model.max_n_bins} bins of {100 * model.min_bin_size:g} % of the rows or more{trend}; "
-        f"nothing is counted over fewer than {model.min_bin_rows} rows",
-        "train": f"scorecard: {model.max_iter} iterations on weights of evidence, C = {model.C:g}, link {model.link}",
-        "points": f"{model.base_score:g} at odds of {model.base_odds:g} to 1; {model.pdo:g} more points double the odds",
-        "weights": regression.weights_of(job),
-        "encrypt": f"Paillier, {job.crypto.key_bits} bits; {job.parties.guest} holds the key of the labels, {job.parties.arbiter} that of the training{deals}",
+    spec = Scorecard
+    part = ScorecardPart
+    joint = FederatedScorecard
+    starter: ClassVar = {
+        "base_score": "Points of a row whose odds against the event (the label's larger value) are base_odds to 1.",
+        "base_odds": "For example 50: fifty rows without the event for one row with it.",
+        "pdo": "Number of points that double the odds.",
+        "max_n_bins": "Maximum number of final bins of a column, without the special bins.",
+        "min_bin_size": "Minimum part of the rows in a final bin.",
+        "min_bin_rows": "The guest receives no count over fewer rows.",
+        "monotonic_trend": 'How event rates change over the bins of a number: "auto" (one direction), "ascending", "descending", "none".',
+        "max_iter": "Iterations, each over all rows.",
     }
 
+    def described(self, plan: Plan[Scorecard], roles: Roles) -> dict[str, str]:
+        """The model in plain words."""
+        model = plan.spec
+        deals = f"; {roles.hosts[0]} deals for the link" if model.link == "exact" else ""
+        trend = "" if model.monotonic_trend == "none" else f", event rates {model.monotonic_trend}"
+        return {
+            "bin": f"every column by the label, up to {model.max_n_bins} bins of {100 * model.min_bin_size:g} % of the rows or more{trend}; "
+            f"nothing is counted over fewer than {model.min_bin_rows} rows",
+            "train": f"scorecard: {model.max_iter} iterations on weights of evidence, C = {model.C:g}, link {model.link}",
+            "points": f"{model.base_score:g} at odds of {model.base_odds:g} to 1; {model.pdo:g} more points double the odds",
+            "weights": words.weights_of(plan, roles),
+            "encrypt": f"Paillier, {model.key_bits} bits; {roles.guest} holds the key of the labels, {roles.arbiter} that of the training{deals}",
+        }
 
-def rounded(job: Job) -> list[str]:
-    """How coarse what is opened is."""
-    exact = "scores are sums of whole points" if not job.arbiter_keeps else "scores are rounded to whole points"
-    return [exact, *([f"final weights are rounded to multiples of 1/{2 ** _model(job).weight_bits}"] if job.reveal else [])]
+    def rounded(self, plan: Plan[Scorecard]) -> list[str]:
+        """How coarse what is opened is."""
+        exact = "scores are sums of whole points" if not plan.shares else "scores are rounded to whole points"
+        return [exact, *([f"final weights are rounded to multiples of 1/{2**plan.spec.weight_bits}"] if plan.reveal else [])]
 
+    def summary(self, spec: Scorecard) -> dict[str, Any]:
+        """What report.json says about the model at every role."""
+        model = spec
+        return {
+            "passes": model.max_iter,
+            "link": model.link,
+            "C": model.C,
+            "base_score": model.base_score,
+            "base_odds": model.base_odds,
+            "pdo": model.pdo,
+        }
 
-def summary(job: Job) -> dict[str, Any]:
-    """What report.json says about the model at every role."""
-    model = _model(job)
-    return {
-        "passes": model.max_iter,
-        "link": model.link,
-        "C": model.C,
-        "base_score": model.base_score,
-        "base_odds": model.base_odds,
-        "pdo": model.pdo,
-    }
+    def carries(self, plan: Plan[Scorecard], roles: Roles, rows: int) -> None:
+        """Raises ConfigError unless a plaintext has room for one masked gradient over this number of rows (a bin's sum of labels is far smaller)."""
+        model, plain_bits = plan.spec, plan.spec.key_bits - HEAD_ROOM - 1
+        LOGISTIC_LINKS[model.link].plan(rows_log2(rows), Penalty(1 / model.C), model.max_iter, 1 + len(roles.hosts), plain_bits)
 
+    def predictions(self, part: ScorecardPart, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n,) probabilities of the event from points (n,)."""
+        return np.asarray(0.5 * (1.0 + np.tanh(part.scale.log_odds(scores) / 2)), dtype=np.float64)
 
-def carries(job: Job, rows: int) -> None:
-    """Raises ConfigError unless a plaintext has room for one masked gradient over this number of rows (a bin's sum of labels is far smaller)."""
-    model, plain_bits = _model(job), job.crypto.key_bits - HEAD_ROOM - 1
-    LOGISTIC_LINKS[model.link].plan(rows_log2(rows), Penalty(1 / model.C), model.max_iter, 1 + len(job.parties.hosts), plain_bits)
+    def columns(self, part: ScorecardPart, scores: NDArray[np.float64]) -> dict[str, Any]:
+        """The points."""
+        return {"points": pd.array(scores.astype(np.int64), dtype="Int64")}
 
+    def explained(self, part: ScorecardPart, features: pd.DataFrame) -> pd.DataFrame | None:
+        """Of each row this party's points, and the columns in which it lost most of them against the best bin; None where it does not know them."""
+        return part.reason_table(features) if part.known else None
 
-def plan_of(job: Job, classes: tuple[Any, ...] = ()) -> scorecard.ScorecardJob:
-    """As the program takes it."""
-    model = _model(job)
-    return scorecard.ScorecardJob(
-        preprocessing=model.preprocessing,
-        scale=Scale(model.base_score, model.base_odds, model.pdo),
-        C=model.C,
-        max_iter=model.max_iter,
-        link=model.link,
-        weight_bits=model.weight_bits,
-        reveal=job.reveal,
-        open_names=model.open_names,
-        min_intersection=job.align.min_intersection,
-        keys=len(job.align.keys),
-        test=job.split.test,
-        seed=job.split.seed,
-        out_of_time=job.split.cut_off,
-        measure_train=job.evaluation.train,
-    )
+    def guest_alone(self, plan: Plan[Scorecard], fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Probabilities (rows,) from the same bins and the minimiser of the same logistic loss on the guest's own weights of evidence."""
+        assert isinstance(fitted, scorecard.Fitted)
+        aligned, train = fitted.aligned, ~fitted.held_out
+        assert aligned.label is not None
+        woe = fitted.preprocessor.transform(aligned.features, fitted.part.party).to_numpy(np.float64)
+        scale = woe[train].std(axis=0)
+        x = np.column_stack([(woe - woe[train].mean(axis=0)) / np.where(scale > 0, scale, 1.0), np.ones(len(train))])
+        weights = minimised(x[train], aligned.label.to_numpy(np.float64)[train], plan.spec.C)
+        return np.asarray(0.5 * (1.0 + np.tanh(x[rows] @ weights / 2)))
 
+    def fitted_summary(self, fitted: Fitted) -> dict[str, Any]:
+        """This party's coefficients and points, if it knows them, its IV and WOE tables, and at the guest what it knows of the hosts' columns."""
+        assert isinstance(fitted, scorecard.Fitted)
+        part = fitted.part
+        own: dict[str, Any] = {"weights_known": part.known}
+        if part.known:
+            coefficients = [{"column": c, "coef": float(v)} for c, v in part.coef.items()]
+            own |= {"base_points": part.base, "points": part.table(), "coefficients": coefficients}
+        return own | feature_tables(fitted.preprocessor, fitted.binned)
 
-def program(job: Job, role: Role) -> Any:
-    """The role function that trains."""
-    plan = plan_of(job)
-    if role == "arbiter":
-        return lambda session, table: regression.kept_part(job, session, scorecard.arbiter(session, plan))
-    train = scorecard.guest if role == "guest" else scorecard.host
-    return lambda session, table: train(session, table, plan)
-
-
-scorer = regression.scorer
-
-
-def predictions(part: ScorecardPart, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) probabilities of the event from points (n,)."""
-    return np.asarray(0.5 * (1.0 + np.tanh(part.scale.log_odds(scores) / 2)), dtype=np.float64)
-
-
-def columns(part: ScorecardPart, scores: NDArray[np.float64]) -> dict[str, Any]:
-    """The points."""
-    return {"points": pd.array(scores.astype(np.int64), dtype="Int64")}
-
-
-def explained(part: ScorecardPart, features: pd.DataFrame) -> pd.DataFrame | None:
-    """Of each row this party's points, and the columns in which it lost most of them against the best bin; None where it does not know them."""
-    return part.reason_table(features) if part.known else None
-
-
-def guest_alone(plan: scorecard.ScorecardJob, fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Probabilities (rows,) from the same bins and the minimiser of the same logistic loss on the guest's own weights of evidence."""
-    assert isinstance(fitted, scorecard.Fitted)
-    aligned, train = fitted.aligned, ~fitted.held_out
-    assert aligned.label is not None
-    woe = fitted.preprocessor.transform(aligned.features, fitted.part.party).to_numpy(np.float64)
-    scale = woe[train].std(axis=0)
-    x = np.column_stack([(woe - woe[train].mean(axis=0)) / np.where(scale > 0, scale, 1.0), np.ones(len(train))])
-    weights = minimised(x[train], aligned.label.to_numpy(np.float64)[train], plan.C)
-    return np.asarray(0.5 * (1.0 + np.tanh(x[rows] @ weights / 2)))
-
-
-def fitted_summary(fitted: Fitted) -> dict[str, Any]:
-    """This party's coefficients and points, if it knows them, its IV and WOE tables, and at the guest what it knows of the hosts' columns."""
-    assert isinstance(fitted, scorecard.Fitted)
-    part = fitted.part
-    own: dict[str, Any] = {"weights_known": part.known}
-    if part.known:
-        coefficients = [{"column": c, "coef": float(v)} for c, v in part.coef.items()]
-        own |= {"base_points": part.base, "points": part.table(), "coefficients": coefficients}
-    return own | feature_tables(fitted.preprocessor, fitted.binned)
-
-
-def print_part(part: ScorecardPart, console: Console) -> None:
-    """The points as a table, where this party knows them, else the bins."""
-    scale = part.scale
-    told = {"scale": f"{scale.base_score:g} points for odds of {scale.base_odds:g} to 1, {scale.pdo:g} more double the odds"}
-    if part.classes is not None:
-        told["event"] = f"{part.classes[1]!r} rather than {part.classes[0]!r}: more points, less likely"
-    if part.known and part.base is not None:
-        told["base points"] = str(part.base)
-    facts(console, {name: escape(text) for name, text in told.items()})
-    console.print()
-    table = grid("column", "bin", "rows", "event rate", "WOE", *(["points"] if part.known else []), numbers=4 if part.known else 3)
-    last = None
-    for row in part.table():
-        rate = "" if row["event_rate"] is None else f"{row['event_rate']:.2%}"
-        name = row["column"] if row["column"] != last else ""
-        points = [str(row["points"])] if part.known else []
-        table.add_row(escape(name), escape(row["bin"]), f"{row['rows']:,}", rate, f"{row['woe']:.4f}", *points)
-        last = row["column"]
-    console.print(table, highlight=False)
-    console.print()
-    if not part.known:
-        say(console, f"{escape(unknown_weights(part.party, guest=part.is_guests).what)}.  rows and event rate: of training.")
-        return
-    say(console, "A row's score is the guest's base points and the points of its bins at every party.  rows and event rate: of training.")
-    wrong = [str(c) for c, v in part.coef.items() if v > 0]
-    if wrong:
+    def print_part(self, part: ScorecardPart, console: Console) -> None:
+        """The points as a table, where this party knows them, else the bins."""
+        scale = part.scale
+        told = {"scale": f"{scale.base_score:g} points for odds of {scale.base_odds:g} to 1, {scale.pdo:g} more double the odds"}
+        if part.classes is not None:
+            told["event"] = f"{part.classes[1]!r} rather than {part.classes[0]!r}: more points, less likely"
+        if part.known and part.base is not None:
+            told["base points"] = str(part.base)
+        facts(console, {name: escape(text) for name, text in told.items()})
+        console.print()
+        table = grid("column", "bin", "rows", "event rate", "WOE", *(["points"] if part.known else []), numbers=4 if part.known else 3)
+        last = None
+        for row in part.table():
+            rate = "" if row["event_rate"] is None else f"{row['event_rate']:.2%}"
+            name = row["column"] if row["column"] != last else ""
+            points = [str(row["points"])] if part.known else []
+            table.add_row(escape(name), escape(row["bin"]), f"{row['rows']:,}", rate, f"{row['woe']:.4f}", *points)
+            last = row["column"]
+        console.print(table, highlight=False)
+        console.print()
+        if not part.known:
+            say(console, f"{escape(unknown_weights(part.party, guest=part.is_guests).what)}.  rows and event rate: of training.")
+            return
         say(
             console,
-            f"[yellow]caution[/]: {escape(', '.join(wrong))}: together with the other columns, points run against the bins' event rates",
+            "A row's score is the guest's base points and the points of its bins at every party.  rows and event rate: of training.",
+        )
+        wrong = [str(c) for c, v in part.coef.items() if v > 0]
+        if wrong:
+            say(
+                console,
+                f"[yellow]caution[/]: {escape(', '.join(wrong))}: together with the other columns, points run against the bins' event rates",
+            )
+
+    def pack(self, part: ScorecardPart) -> Body:
+        """`mean` and `scale` (columns,) float64 of the weights of evidence; `shares` and `share_names` as vfl/models/shared_weights.py says; at a host `score_key` (32,) uint8."""
+        scale = part.scale
+        rest = Rest(part.bins, scale.base_score, scale.base_odds, scale.pdo, part.clip, part.known, part.arbiter)
+        key = {} if part.is_guests else {"score_key": np.frombuffer(part.score_key, np.uint8)}
+        return Body(msgspec.to_builtins(rest), {"mean": part.mean, "scale": part.spread, **key, **shared.tensors_of_shares(part.shares)})
+
+    def unpack(self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> ScorecardPart:
+        """The part; raises Damaged."""
+        told, guest, width = msgspec.convert(rest, Rest), head.classes is not None, len(head.columns)
+        check(
+            [c.name for c in told.bins] == head.columns, all(c.fits() for c in told.bins), 0 < told.clip <= 64, told.known or told.arbiter
+        )
+        shares = shared.shares_from(tensors, known=told.known)
+        own = {name: array for name, array in tensors.items() if name not in ("shares", "share_names")}
+        key: dict[str, tuple[type[Any], tuple[int]]] = {} if guest else {"score_key": (np.uint8, (32,))}
+        arrays = tensors_of(own, {**dict.fromkeys(("mean", "scale"), (np.float64, (width,))), **key})
+        check((arrays["scale"] > 0).all(), shares.latest.shape == (1, width + guest), head.classes is None or len(head.classes) == 2)
+        try:
+            scale = Scale(told.base_score, told.base_odds, told.pdo)
+        except ConfigError:
+            check(False)
+            raise
+        secret = b"" if guest else arrays["score_key"].tobytes()
+        return ScorecardPart(
+            head.party,
+            head.name,
+            told.bins,
+            arrays["mean"],
+            arrays["scale"],
+            told.clip,
+            shares,
+            scale,
+            told.arbiter,
+            guest,
+            secret,
+            head.values,
         )
 
+    def moved(self, part: Any, moved_: Mapping[str, Moved]) -> Any:
+        return moved(part, moved_)
 
-def pack(part: ScorecardPart) -> Body:
-    """`mean` and `scale` (columns,) float64 of the weights of evidence; `shares` and `share_names` as vfl/models/shared_weights.py says; at a host `score_key` (32,) uint8."""
-    scale = part.scale
-    rest = Rest(part.bins, scale.base_score, scale.base_odds, scale.pdo, part.clip, part.known, part.arbiter)
-    key = {} if part.is_guests else {"score_key": np.frombuffer(part.score_key, np.uint8)}
-    return Body(msgspec.to_builtins(rest), {"mean": part.mean, "scale": part.spread, **key, **shared.tensors_of_shares(part.shares)})
+    def workload(self, plan: Plan[Scorecard], rows: int, columns: Columns, passes: int) -> Workload:
+        return Workload("scorecard", rows, *columns, passes=plan.spec.max_iter, link=plan.spec.link)
 
+    def fine_bins(self, plan: Plan[Scorecard]) -> int:
+        return plan.spec.max_n_prebins
 
-def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> ScorecardPart:
-    """The part; raises Damaged."""
-    told, guest, width = msgspec.convert(rest, Rest), head.classes is not None, len(head.columns)
-    check([c.name for c in told.bins] == head.columns, all(c.fits() for c in told.bins), 0 < told.clip <= 64, told.known or told.arbiter)
-    shares = shared.shares_from(tensors, known=told.known)
-    own = {name: array for name, array in tensors.items() if name not in ("shares", "share_names")}
-    key: dict[str, tuple[type[Any], tuple[int]]] = {} if guest else {"score_key": (np.uint8, (32,))}
-    arrays = tensors_of(own, {**dict.fromkeys(("mean", "scale"), (np.float64, (width,))), **key})
-    check((arrays["scale"] > 0).all(), shares.latest.shape == (1, width + guest), head.classes is None or len(head.classes) == 2)
-    try:
-        scale = Scale(told.base_score, told.base_odds, told.pdo)
-    except ConfigError:
-        check(False)
-        raise
-    secret = b"" if guest else arrays["score_key"].tobytes()
-    return ScorecardPart(
-        head.party,
-        head.name,
-        told.bins,
-        arrays["mean"],
-        arrays["scale"],
-        told.clip,
-        shares,
-        scale,
-        told.arbiter,
-        guest,
-        secret,
-        head.values,
-    )
+    def train(self, role: Role, session: Session, table: Table | None, plan: Plan[Scorecard], search: object, before: None) -> Any:
+        if role == "arbiter":
+            return kept_part(self.name, session, scorecard.arbiter(session, plan))
+        assert table is not None
+        return (scorecard.guest if role == "guest" else scorecard.host)(session, table, plan)
+
+    def score(self, role: Role, session: Session, table: Table | None, part: Any, min_intersection: int, keys: int) -> Scored:
+        return score(role, session, table, part, min_intersection, keys)

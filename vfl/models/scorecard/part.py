@@ -16,7 +16,7 @@ from protocols.glm.block import fixed_point
 from protocols.glm.plan import FEATURE, WEIGHT
 from protocols.glm.scoring import Own
 from protocols.glm.shares import WeightShares
-from vfl.models.part import score_error, unknown_weights
+from vfl.models.regression.part import score_error, unknown_weights
 from vfl.models.scorecard.points import Ints, Scale
 from vfl.preprocessing import WoeColumn, check_columns
 

@@ -5,7 +5,7 @@ New rows are scored as a regression's are (`vfl.models.regression.program.predic
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,51 +16,21 @@ from protocols.errors import DataError
 from protocols.glm import LOGISTIC_LINKS
 from protocols.session import Session
 from vfl.data import Table
+from vfl.models.plan import Plan
 from vfl.models.regression.program import score_arbiter, score_guest, score_host
 from vfl.models.scorecard.part import ScorecardPart
-from vfl.models.scorecard.points import Scale
-from vfl.preprocessing import Preprocessing, Preprocessor, Standardiser
+from vfl.models.scorecard.spec import Scorecard
+from vfl.preprocessing import Preprocessor, Standardiser
 from vfl.steps import features
 from vfl.steps.split import by_part, hold_out
 
 CLIP = 8.0  # standardised weights of evidence lie well inside
 
 
-@dataclass(frozen=True)
-class ScorecardJob:
-    """What the parties agreed on, beyond who they are."""
-
-    preprocessing: Preprocessing = field(default_factory=lambda: Preprocessing(encode="woe"))
-    scale: Scale = field(default_factory=Scale)
-    C: float = 1.0
-    max_iter: int = 100
-    link: str = "exact"
-    weight_bits: int = 10
-    reveal: tuple[str, ...] = ()  # whose final weights their owner learns, of "guest" and "hosts"
-    open_names: bool = False
-    min_intersection: int = 1
-    keys: int = 1  # how many the table has, tried in order
-    test: float = 0.0
-    seed: int = 0
-    out_of_time: str = ""  # rows on or after this day, by the guest's dates, are held out too
-    measure_train: bool = False  # the training rows are scored too
-
-    @property
-    def terms(self) -> glm.Terms:
-        """As the protocol takes it."""
-        return glm.Terms(
-            LOGISTIC_LINKS[self.link], glm.Penalty(1 / self.C), self.max_iter, weight_bits=self.weight_bits, reveal=self.reveal
-        )
-
-    @property
-    def shares(self) -> bool:
-        """Whether any party's weights stay shared with the arbiter."""
-        return len(self.reveal) < 2
-
-    @property
-    def scores(self) -> bool:
-        """Whether rows are scored when the model is trained."""
-        return bool(self.test or self.out_of_time or self.measure_train)
+def terms_of(plan: Plan[Scorecard]) -> glm.Terms:
+    """What is trained, as the protocol takes it."""
+    spec = plan.spec
+    return glm.Terms(LOGISTIC_LINKS[spec.link], glm.Penalty(1 / spec.C), spec.max_iter, weight_bits=spec.weight_bits, reveal=plan.reveal)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +50,10 @@ class Fitted:
     searched: None = None  # bins by the label are not searched
 
 
-def guest(session: Session, table: Table, job: ScorecardJob) -> Fitted:
+def guest(session: Session, table: Table, plan: Plan[Scorecard]) -> Fitted:
     """The guest's side: table with label.  Learns the events of hosts' fine bins, for held-out rows the points and, where the job reveals them, its own weights."""
-    aligned, held_out, later, sizes = align(session, table, job)
-    train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | job.measure_train
+    aligned, held_out, later, sizes = align(session, table, plan)
+    train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | plan.measure_train
     assert train.label is not None
     y = train.label.to_numpy(np.float64)
     if len(np.unique(y)) < 2:
@@ -93,14 +63,14 @@ def guest(session: Session, table: Table, job: ScorecardJob) -> Fitted:
             party=session.me,
         )
     model_id = session.seed("model id").secret[:16]
-    steps, binned = features.fit_guest(session, train, job.preprocessing, open_names=job.open_names)
+    steps, binned = features.fit_guest(session, train, plan.spec.preprocessing, open_names=plan.spec.open_names)
     assert steps is not None
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, CLIP, steps)
-        trained = glm.guest(session, standardiser.transform(train.features, session.me), y[np.newaxis], job.terms, model_id)
-    part = own_part(session, job, trained, steps, standardiser, table.classes)
+        trained = glm.guest(session, standardiser.transform(train.features, session.me), y[np.newaxis], terms_of(plan), model_id)
+    part = own_part(session, plan, trained, steps, standardiser, table.classes)
     scores = None
-    if job.scores:
+    if plan.scores:
         found, part = score_guest(session, part, aligned.take(np.flatnonzero(scored)))
         scores = found if scored.any() else None
     return Fitted(part, steps, aligned, held_out, later, sizes, *by_part(scores, held_out), binned)
@@ -108,7 +78,7 @@ def guest(session: Session, table: Table, job: ScorecardJob) -> Fitted:
 
 def own_part(
     session: Session,
-    job: ScorecardJob,
+    plan: Plan[Scorecard],
     trained: glm.Trained,
     steps: Preprocessor,
     standardiser: Standardiser,
@@ -126,44 +96,44 @@ def own_part(
         standardiser.scale,
         CLIP,
         trained.shares,
-        job.scale,
-        job.shares,
+        plan.spec.scale,
+        plan.shares,
         classes is not None,
         key,
         classes,
     )
 
 
-def host(session: Session, table: Table, job: ScorecardJob) -> Fitted:
+def host(session: Session, table: Table, plan: Plan[Scorecard]) -> Fitted:
     """A host's side: features only.  Learns the events of its own final bins and, where the job reveals them, its own weights."""
-    aligned, held_out, later, sizes = align(session, table, job)
-    train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | job.measure_train
-    steps = features.fit_host(session, train, job.preprocessing, open_names=job.open_names)
+    aligned, held_out, later, sizes = align(session, table, plan)
+    train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | plan.measure_train
+    steps = features.fit_host(session, train, plan.spec.preprocessing, open_names=plan.spec.open_names)
     assert steps is not None
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, CLIP, steps)
-        trained = glm.host(session, standardiser.transform(train.features, session.me), job.terms)
-    part = own_part(session, job, trained, steps, standardiser)
-    if job.scores:
+        trained = glm.host(session, standardiser.transform(train.features, session.me), terms_of(plan))
+    part = own_part(session, plan, trained, steps, standardiser)
+    if plan.scores:
         part = score_host(session, part, aligned.take(np.flatnonzero(scored)))
     return Fitted(part, steps, aligned, held_out, later, sizes)
 
 
-def arbiter(session: Session, job: ScorecardJob) -> glm.Kept:
+def arbiter(session: Session, plan: Plan[Scorecard]) -> glm.Kept:
     """The arbiter's side: as for other regressions.  Learns sizes only; returns what it keeps of the model."""
     with session.phase("align"):
-        alignment.serve(session, job.min_intersection, keys=job.keys)
+        alignment.serve(session, plan.min_intersection, keys=plan.keys)
         key = session.scheme.generate(session.me, session.seed("key"))
-    features.fit_arbiter(session, job.preprocessing)
+    features.fit_arbiter(session, plan.spec.preprocessing)
     with session.phase("train"):
-        kept = glm.arbiter(session, key, job.terms)
-    return score_arbiter(session, key, kept) if job.scores else kept
+        kept = glm.arbiter(session, key, terms_of(plan))
+    return score_arbiter(session, key, kept) if plan.scores else kept
 
 
-def align(session: Session, table: Table, job: ScorecardJob) -> tuple[Table, NDArray[np.bool_], NDArray[np.bool_], dict[str, int]]:
+def align(session: Session, table: Table, plan: Plan[Scorecard]) -> tuple[Table, NDArray[np.bool_], NDArray[np.bool_], dict[str, int]]:
     """The common rows in the shared order, which of them are held out, which of those are out of time, and how many ids each data party had."""
     with session.phase("align"):
-        found = alignment.align(session, table.keys, job.min_intersection)
+        found = alignment.align(session, table.keys, plan.min_intersection)
         aligned = table.aligned(found)
-        held_out, later = hold_out(session, aligned, job.test, job.seed, job.out_of_time, job.min_intersection)
+        held_out, later = hold_out(session, aligned, plan.test, plan.split_seed, plan.out_of_time, plan.min_intersection)
     return aligned, held_out, later, found.sizes

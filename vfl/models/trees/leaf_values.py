@@ -6,7 +6,8 @@ sealed  uint8: joint.owner, joint.order (trees, 2^depth - 1) and joint.value (tr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -16,15 +17,35 @@ from rich.console import Console
 from protocols.boosting.params import MAX_DEPTH
 from protocols.boosting.sealed_parts import ArbiterTrees, Shape
 from vfl.models.content import Body, Head, check, tensors_of
-from vfl.models.part import LeafValues
+from vfl.models.kind import ArbiterKind
 from vfl.models.sealing import sealed, unsealed
-from vfl.models.trees.part_files import MOST_TREES, checked_shape
+from vfl.models.trees.part import MOST_TREES, checked_shape
 from vfl.screen.tables import facts, say
 from vfl.transport.identity import Identity
 
-KIND = "leaf-values"
 WHAT = "leaf values"
 MOST_CLASSES = 1000
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LeafValues:
+    """The arbiter's part of sealed trees: their shape and leaf values.  kind: of the model; count: how many trees, where they themselves were not unsealed.
+
+    Its own kind on disk is "leaf-values".
+    """
+
+    STORED: ClassVar[str] = "leaf-values"
+
+    party: str
+    model_id: bytes
+    kind: str
+    trees: ArbiterTrees
+    count: int
+    columns: tuple[str, ...] = ()
+    classes: None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.party}: {self.count} trees>"
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -38,40 +59,44 @@ class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     score_bits: int
 
 
-def pack(part: LeafValues, identity: Identity) -> Body:
-    """As the module says."""
-    trees = part.trees
-    shape = trees.shape
-    rest = Rest(part.kind, len(shape), shape.depth, int(shape.owner.max(initial=0)), trees.num_class, trees.score_bits)
-    tensors = {"joint.owner": shape.owner, "joint.order": shape.order, "joint.value": trees.value}
-    return Body(msgspec.to_builtins(rest), sealed(tensors, identity, part.model_id, WHAT))
+class LeafValuesKind(ArbiterKind):
+    """The arbiter's shape and leaf values of sealed trees."""
 
+    name: ClassVar[str] = LeafValues.STORED
+    what: ClassVar[str] = "leaf values"
 
-def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None) -> LeafValues:
-    """The part; without an identity, that is to show it, without its trees.  Raises Damaged, ModelError for a part that another key sealed."""
-    told = msgspec.convert(rest, Rest)
-    check(1 <= told.depth <= MAX_DEPTH, told.hosts >= 0, 1 <= told.num_class <= MOST_CLASSES, 0 <= told.score_bits <= 20)
-    check(0 <= told.trees <= MOST_TREES, told.trees % told.num_class == 0, head.classes is None, not head.columns)
-    encrypted = tensors_of(tensors, {"sealed": (np.uint8, [None])})["sealed"]
-    nodes = (1 << told.depth) - 1
-    if identity is None:
-        empty = Shape.empty(told.depth)
-        hidden = ArbiterTrees(head.name, told.num_class, told.score_bits, empty, np.zeros((0, nodes + 1), dtype=np.int64))
-        return LeafValues(head.party, head.name, told.of, hidden, told.trees)
-    found = unsealed(encrypted, identity, head, WHAT)
-    whole: dict[str, tuple[type[Any], list[int | None]]] = {
-        "joint.owner": (np.int64, [told.trees, nodes]),
-        "joint.order": (np.int64, [told.trees, nodes]),
-        "joint.value": (np.int64, [told.trees, nodes + 1]),
-    }
-    arrays = tensors_of(found, whole)
-    shape = checked_shape(told.depth, arrays["joint.owner"], arrays["joint.order"], told.hosts)
-    trees = ArbiterTrees(head.name, told.num_class, told.score_bits, shape, arrays["joint.value"])
-    return LeafValues(head.party, head.name, told.of, trees, told.trees)
+    def pack(self, part: LeafValues, identity: Identity) -> Body:
+        """As the module says."""
+        trees = part.trees
+        shape = trees.shape
+        rest = Rest(part.kind, len(shape), shape.depth, int(shape.owner.max(initial=0)), trees.num_class, trees.score_bits)
+        tensors = {"joint.owner": shape.owner, "joint.order": shape.order, "joint.value": trees.value}
+        return Body(msgspec.to_builtins(rest), sealed(tensors, identity, part.model_id, WHAT))
 
+    def unpack(self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None) -> LeafValues:
+        """The part; without an identity, that is to show it, without its trees.  Raises Damaged, ModelError for a part that another key sealed."""
+        told = msgspec.convert(rest, Rest)
+        check(1 <= told.depth <= MAX_DEPTH, told.hosts >= 0, 1 <= told.num_class <= MOST_CLASSES, 0 <= told.score_bits <= 20)
+        check(0 <= told.trees <= MOST_TREES, told.trees % told.num_class == 0, head.classes is None, not head.columns)
+        encrypted = tensors_of(tensors, {"sealed": (np.uint8, [None])})["sealed"]
+        nodes = (1 << told.depth) - 1
+        if identity is None:
+            empty = Shape.empty(told.depth)
+            hidden = ArbiterTrees(head.name, told.num_class, told.score_bits, empty, np.zeros((0, nodes + 1), dtype=np.int64))
+            return LeafValues(head.party, head.name, told.of, hidden, told.trees)
+        found = unsealed(encrypted, identity, head, WHAT)
+        whole: dict[str, tuple[type[Any], list[int | None]]] = {
+            "joint.owner": (np.int64, [told.trees, nodes]),
+            "joint.order": (np.int64, [told.trees, nodes]),
+            "joint.value": (np.int64, [told.trees, nodes + 1]),
+        }
+        arrays = tensors_of(found, whole)
+        shape = checked_shape(told.depth, arrays["joint.owner"], arrays["joint.order"], told.hosts)
+        trees = ArbiterTrees(head.name, told.num_class, told.score_bits, shape, arrays["joint.value"])
+        return LeafValues(head.party, head.name, told.of, trees, told.trees)
 
-def print_part(part: LeafValues, console: Console) -> None:
-    """How many trees, and what they are for."""
-    facts(console, {"trees": f"{part.count}, of depth {part.trees.shape.depth} at most"})
-    say(console, "\nLeaf values and shape of sealed trees, encrypted for this party alone.  They say nothing of a row.")
-    say(console, "The model scores rows only with this party; whoever deletes this folder ends that.")
+    def print_part(self, part: LeafValues, console: Console) -> None:
+        """How many trees, and what they are for."""
+        facts(console, {"trees": f"{part.count}, of depth {part.trees.shape.depth} at most"})
+        say(console, "\nLeaf values and shape of sealed trees, encrypted for this party alone.  They say nothing of a row.")
+        say(console, "The model scores rows only with this party; whoever deletes this folder ends that.")

@@ -12,7 +12,6 @@ from protocols.binning.quantile import Binned, Binner
 from protocols.boosting import open, scoring, sealed_arbiter, sealed_guest, sealed_host
 from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds
 from protocols.boosting.objective import check_labels, predictions
-from protocols.boosting.params import Params
 from protocols.boosting.sealed_parts import ArbiterTrees, GuestTrees
 from protocols.channel import Channel
 from protocols.errors import DataError
@@ -20,31 +19,13 @@ from protocols.scored_folds import await_fold, end_fold
 from protocols.session import Session
 from vfl.data import Table, split_rows
 from vfl.data.codes import Names, coded, names_of
-from vfl.models.part import LeafValues, TreesPart
+from vfl.models.plan import Plan
+from vfl.models.trees.leaf_values import LeafValues
+from vfl.models.trees.part import TreesPart
+from vfl.models.trees.spec import BoostedTrees
 from vfl.steps import search
 from vfl.steps.search import Search, Searched
 from vfl.steps.split import Rows, check, hold_out
-
-
-@dataclass(frozen=True)
-class BoostingJob:
-    """What the parties agreed on, beyond who they are."""
-
-    params: Params
-    validation: float = 0.0  # the part of the rows on which early stopping evaluates the loss
-    min_intersection: int = 1
-    keys: int = 1  # how many the table has, tried in order
-    test: float = 0.0  # the part of the rows that is held out to measure the model
-    seed: int | None = None  # of the split; None: that of the parameters
-    out_of_time: str = ""  # rows on or after this day, by the guest's dates, are held out too
-    measure_train: bool = False  # the training rows are measured too
-    continues: bool = False  # whether the parties hand in their parts of a model that gets more trees
-    weighted: bool = False  # whether the guest's rows have weights
-
-    @property
-    def measures(self) -> bool:
-        """Whether rows are held out to measure the model."""
-        return self.test > 0 or bool(self.out_of_time)
 
 
 @dataclass(frozen=True)
@@ -64,80 +45,90 @@ class Fitted:
 
 
 def guest(
-    session: Session, table: Table, job: BoostingJob, before: TreesPart | None = None, asked: Search[BoostingJob] | None = None
+    session: Session,
+    table: Table,
+    plan: Plan[BoostedTrees],
+    before: TreesPart | None = None,
+    asked: Search[Plan[BoostedTrees]] | None = None,
 ) -> Fitted:
     """The guest's side: table with label; before: its part of the model to continue; asked: what is searched first, of which the best candidate takes the
-    place of `job`.  Learns which party owns a split, its own wins, and scores; of open trees what protocols/boosting/open.py says; of every fold's model too."""
-    aligned, test, later, validation, sizes = align(session, table, job)
+    place of `plan`.  Learns which party owns a split, its own wins, and scores; of open trees what protocols/boosting/open.py says; of every fold's model too."""
+    aligned, test, later, validation, sizes = align(session, table, plan)
     train, searched = np.flatnonzero(~test), None
     if asked is not None:
         rows, stopping = aligned.take(train), validation[train]
         searched = search.guest(
-            session, rows, asked, lambda one, held: fold_guest(session, rows, one, held, stopping), trainers(session, job)
+            session, rows, asked, lambda one, held: fold_guest(session, rows, one, held, stopping), trainers(session, plan)
         )
-        job = asked.candidates[searched.best]
+        plan = asked.candidates[searched.best]
     if before is not None:
         check_label(table, before)
     inside = aligned.take(train)
-    part = fit_guest(session, inside, job, validation[train], before, session.seed("model id").secret[:16])
-    scores = score_guest(session, part, aligned.take(np.flatnonzero(test))) if job.measures else None
-    train_scores = score_guest(session, part, inside) if job.measure_train else None
+    part = fit_guest(session, inside, plan, validation[train], before, session.seed("model id").secret[:16])
+    scores = score_guest(session, part, aligned.take(np.flatnonzero(test))) if plan.measures else None
+    train_scores = score_guest(session, part, inside) if plan.measure_train else None
     return Fitted(part, aligned, test, later, validation, sizes, scores, train_scores, searched)
 
 
 def host(
-    session: Session, table: Table, job: BoostingJob, before: TreesPart | None = None, asked: Search[BoostingJob] | None = None
+    session: Session,
+    table: Table,
+    plan: Plan[BoostedTrees],
+    before: TreesPart | None = None,
+    asked: Search[Plan[BoostedTrees]] | None = None,
 ) -> Fitted:
     """A host's side: features only; before: its part of the model to continue; asked: as the guest's.  Learns which of its splits won and, with
     membership = "open", the rows of nodes, of every fold's model too; and which candidate is best."""
-    aligned, test, later, validation, sizes = align(session, table, job)
+    aligned, test, later, validation, sizes = align(session, table, plan)
     train, searched = np.flatnonzero(~test), None
     if asked is not None:
-        if job.params.sealed:
-            vectors = sum(one.params.num_class for one in asked.candidates)  # one against the rest: a vector for each class
+        if plan.spec.sealed:
+            vectors = sum(one.spec.num_class for one in asked.candidates)  # one against the rest: a vector for each class
             session.allowance.score_vectors(b"", vectors, columns_of(aligned))
         rows, stopping = aligned.take(train), validation[train]
         searched = search.host(session, rows, asked, lambda one, held: fold_host(session, rows, one, held, stopping))
-        job = asked.candidates[searched.best]
+        plan = asked.candidates[searched.best]
     inside = aligned.take(train)
-    part = fit_host(session, inside, job, validation[train], before)
-    if job.measures:
+    part = fit_host(session, inside, plan, validation[train], before)
+    if plan.measures:
         score_host(session, part, aligned.take(np.flatnonzero(test)))
-    if job.measure_train:
+    if plan.measure_train:
         score_host(session, part, inside)
     return Fitted(part, aligned, test, later, validation, sizes, searched=searched)
 
 
 def arbiter(
-    session: Session, job: BoostingJob, before: LeafValues | None = None, asked: Search[BoostingJob] | None = None
+    session: Session, plan: Plan[BoostedTrees], before: LeafValues | None = None, asked: Search[Plan[BoostedTrees]] | None = None
 ) -> LeafValues | None:
     """The arbiter's side: compares blinded ids of several hosts; of sealed trees it holds the key, chooses splits and keeps leaf values.  Learns what
     protocols/boosting/sealed.py says, and which candidate is best."""
     with session.phase("align"):
-        alignment.serve(session, job.min_intersection, keys=job.keys)
-    if not job.params.sealed:
+        alignment.serve(session, plan.min_intersection, keys=plan.keys)
+    if not plan.spec.sealed:
         return None
     if asked is not None:
-        job = search.arbiter(session, asked, lambda one: fold_arbiter(session, one))
-    trees = fit_arbiter(session, job, before)
-    for _ in range(job.measures + job.measure_train):
+        plan = search.arbiter(session, asked, lambda one: fold_arbiter(session, one))
+    trees = fit_arbiter(session, plan, before)
+    for _ in range(plan.measures + plan.measure_train):
         with session.phase("score"):
             scoring.arbiter(session, trees)
     return LeafValues(session.me, trees.model_id, "boosted-trees", trees, len(trees.shape))
 
 
-def fit_guest(session: Session, train: Table, job: BoostingJob, stopping: Rows, before: TreesPart | None, model_id: bytes) -> TreesPart:
+def fit_guest(
+    session: Session, train: Table, plan: Plan[BoostedTrees], stopping: Rows, before: TreesPart | None, model_id: bytes
+) -> TreesPart:
     """Trains on `train`; stopping: the rows on which early stopping evaluates the loss; before: the guest's part of the model to continue."""
     assert train.label is not None
     y, weight = train.label.to_numpy(np.float64), None if train.weight is None else train.weight.to_numpy(np.float64)
-    check_labels(job.params, y[~stopping])
-    binned, names = bin_table(train, job, 1, before)
+    check_labels(plan.spec.params(), y[~stopping])
+    binned, names = bin_table(train, plan, 1, before)
     ensemble: Ensemble | GuestTrees
-    if job.params.sealed:
+    if plan.spec.sealed:
         joint = before.trees if before is not None else None
         assert joint is None or isinstance(joint, GuestTrees)
         with session.phase("train"):
-            ensemble = sealed_guest.guest(session, binned, job.params, y, model_id, weight, stopping, joint)
+            ensemble = sealed_guest.guest(session, binned, plan.spec.params(), y, model_id, weight, stopping, joint)
     else:
         earlier = None
         if before is not None:
@@ -145,8 +136,8 @@ def fit_guest(session: Session, train: Table, job: BoostingJob, stopping: Rows, 
             with session.phase("score"):
                 earlier = before.trees, scoring.guest(session, binned, before.trees, train.ids)
         with session.phase("train"):
-            rounds = Rounds(job.params, y, weight=weight, held_out=stopping, before=earlier)
-            ensemble = open.guest(session, binned, job.params, rounds, model_id)
+            rounds = Rounds(plan.spec.params(), y, weight=weight, held_out=stopping, before=earlier)
+            ensemble = open.guest(session, binned, plan.spec.params(), rounds, model_id)
     return TreesPart(
         session.me,
         model_id,
@@ -159,46 +150,48 @@ def fit_guest(session: Session, train: Table, job: BoostingJob, stopping: Rows, 
     )
 
 
-def fit_host(session: Session, train: Table, job: BoostingJob, stopping: Rows, before: TreesPart | None) -> TreesPart:
+def fit_host(session: Session, train: Table, plan: Plan[BoostedTrees], stopping: Rows, before: TreesPart | None) -> TreesPart:
     """A host's side of `fit_guest`."""
-    binned, names = bin_table(train, job, job.params.min_bin_rows, before)
+    binned, names = bin_table(train, plan, plan.spec.min_bin_rows, before)
     held: HostSplits | None = before.splits if before else None
-    depth = job.params.max_depth if job.params.sealed else 0
+    depth = plan.spec.max_depth if plan.spec.sealed else 0
     if held is not None and not depth:
         with session.phase("score"):
             scoring.host(session, binned, held, 0, train.ids)
     with session.phase("train"):
         if depth:
-            splits = sealed_host.host(session, binned, job.params, stopping, held, weighted=job.weighted)
+            splits = sealed_host.host(session, binned, plan.spec.params(), stopping, held, weighted=plan.spec.sample_weight)
         else:
-            splits = open.host(session, binned, job.params, stopping, held)
+            splits = open.host(session, binned, plan.spec.params(), stopping, held)
     return TreesPart(session.me, splits.model_id, columns_of(train), binned.binner, names, splits=splits, depth=depth)
 
 
-def fit_arbiter(session: Session, job: BoostingJob, before: LeafValues | None) -> ArbiterTrees:
+def fit_arbiter(session: Session, plan: Plan[BoostedTrees], before: LeafValues | None) -> ArbiterTrees:
     """The arbiter's side of `fit_guest`, of sealed trees."""
     with session.phase("train"):
-        return sealed_arbiter.arbiter(session, job.params, None if before is None else before.trees, weighted=job.weighted)
+        return sealed_arbiter.arbiter(
+            session, plan.spec.params(), None if before is None else before.trees, weighted=plan.spec.sample_weight
+        )
 
 
-def fold_guest(session: Session, train: Table, job: BoostingJob, rows: Rows, stopping: Rows) -> NDArray[np.float64]:
+def fold_guest(session: Session, train: Table, plan: Plan[BoostedTrees], rows: Rows, stopping: Rows) -> NDArray[np.float64]:
     """Trains without the marked rows and returns their predictions; stopping: the rows on which early stopping evaluates the loss."""
     inside, outside = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows))
-    part = fit_guest(session, inside, job, stopping[~rows], None, session.seed("model id").secret[:16])
+    part = fit_guest(session, inside, plan, stopping[~rows], None, session.seed("model id").secret[:16])
 
     def score() -> NDArray[np.float64]:
         margins = scoring.guest(session, part.binned(outside.features), part.trees, outside.ids)
-        end_fold(trainers(session, job))
+        end_fold(trainers(session, plan))
         return margins
 
-    means = predictions(job.params, session.once(score, lambda found: {"margins": found}, lambda saved: saved["margins"]))
+    means = predictions(plan.spec.params(), session.once(score, lambda found: {"margins": found}, lambda saved: saved["margins"]))
     return means if means.shape[1] > 1 else means[:, 0]
 
 
-def fold_host(session: Session, train: Table, job: BoostingJob, rows: Rows, stopping: Rows) -> None:
+def fold_host(session: Session, train: Table, plan: Plan[BoostedTrees], rows: Rows, stopping: Rows) -> None:
     """A host's side of `fold_guest`.  Learns what a host learns of any model."""
     inside, outside = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows))
-    part = fit_host(session, inside, job, stopping[~rows], None)
+    part = fit_host(session, inside, plan, stopping[~rows], None)
 
     def score() -> None:
         assert part.splits is not None
@@ -208,9 +201,9 @@ def fold_host(session: Session, train: Table, job: BoostingJob, rows: Rows, stop
     session.once(score, lambda _: {}, lambda _: None)
 
 
-def fold_arbiter(session: Session, job: BoostingJob) -> None:
+def fold_arbiter(session: Session, plan: Plan[BoostedTrees]) -> None:
     """The arbiter's side of `fold_guest`, of sealed trees."""
-    trees = fit_arbiter(session, job, None)
+    trees = fit_arbiter(session, plan, None)
 
     def score() -> None:
         scoring.arbiter(session, trees)
@@ -219,9 +212,9 @@ def fold_arbiter(session: Session, job: BoostingJob) -> None:
     session.once(score, lambda _: {}, lambda _: None)
 
 
-def trainers(session: Session, job: BoostingJob) -> list[Channel]:
+def trainers(session: Session, plan: Plan[BoostedTrees]) -> list[Channel]:
     """All that train with the guest."""
-    return [*session.hosts, session.arbiter] if job.params.sealed else session.hosts
+    return [*session.hosts, session.arbiter] if plan.spec.sealed else session.hosts
 
 
 def predict_guest(session: Session, table: Table, part: TreesPart, min_intersection: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -250,18 +243,18 @@ def predict_arbiter(session: Session, min_intersection: int, part: LeafValues | 
             scoring.arbiter(session, part.trees)
 
 
-def align(session: Session, table: Table, job: BoostingJob) -> tuple[Table, Rows, Rows, Rows, dict[str, int]]:
+def align(session: Session, table: Table, plan: Plan[BoostedTrees]) -> tuple[Table, Rows, Rows, Rows, dict[str, int]]:
     """The common rows in the shared order, which of them are held out to measure the model, which of those are out of time, which others are held out for
     early stopping, and all parties' sizes.
 
     Both drawn parts are slices of one draw, so that no row is in both and each has its share.
     """
-    seed = job.params.seed if job.seed is None else job.seed
+    seed = plan.split_seed
     with session.phase("align"):
-        found = alignment.align(session, table.keys, job.min_intersection)
+        found = alignment.align(session, table.keys, plan.min_intersection)
         aligned = table.aligned(found)
-        test, later = hold_out(session, aligned, job.test, seed, job.out_of_time, job.min_intersection)
-        outside = split_rows(aligned.ids, job.test + (1 - job.test) * job.validation, seed)
+        test, later = hold_out(session, aligned, plan.test, seed, plan.out_of_time, plan.min_intersection)
+        outside = split_rows(aligned.ids, plan.test + (1 - plan.test) * plan.spec.validation, seed)
     check(session.me, test | outside, 1)
     return aligned, test, later, outside & ~test, found.sizes
 
@@ -281,7 +274,7 @@ def score_host(session: Session, part: TreesPart, table: Table) -> None:
         scoring.host(session, part.binned(table.features), part.splits, part.depth, table.ids, allow)
 
 
-def bin_table(table: Table, job: BoostingJob, least: int, before: TreesPart | None) -> tuple[Binned, tuple[Names, ...]]:
+def bin_table(table: Table, plan: Plan[BoostedTrees], least: int, before: TreesPart | None) -> tuple[Binned, tuple[Names, ...]]:
     """The rows in bins of their own, or in those of the model to continue, and the names of the categories of each column."""
     if before is not None:
         check_columns(table, before)
@@ -289,7 +282,7 @@ def bin_table(table: Table, job: BoostingJob, least: int, before: TreesPart | No
     names = names_of(table.features, table.party)
     x = coded(table.features, columns_of(table), names)
     categorical = [k for k, texts in enumerate(names) if texts is not None]
-    return Binner.fit(x, job.params.max_bin, least, categorical).transform(x), names
+    return Binner.fit(x, plan.spec.params().max_bin, least, categorical).transform(x), names
 
 
 def columns_of(table: Table) -> tuple[str, ...]:

@@ -11,14 +11,16 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from protocols.boosting.params import Params
 from protocols.cipher import Paillier, Scheme
 from protocols.glm import Kept
 from protocols.session import Roles, Session
 from vfl.data import Table, table_from_frame
+from vfl.models.plan import Plan
 from vfl.models.registry import KINDS
 from vfl.models.regression import program as glm
+from vfl.models.regression.spec import LogisticRegression
 from vfl.models.trees import program as boosting
+from vfl.models.trees.spec import BoostedTrees
 from vfl.steps import alignment
 
 TOY_BITS = 512  # no job file can ask for so short a key
@@ -76,7 +78,7 @@ def kept(found: Kept) -> str:
 
 def regression() -> Run:
     """`vfl run` of a logistic regression, with a held-out part."""
-    job, own = glm.GlmJob(max_iter=5, test=0.2), tables()
+    job, own = Plan(LogisticRegression(max_iter=5), test=0.2), tables()
     return _run(
         guest=lambda s: fitted(glm.guest(s, own["guest"], job), "logistic-regression"),
         host=lambda s: fitted(glm.host(s, own["host"], job), "logistic-regression"),
@@ -86,8 +88,8 @@ def regression() -> Run:
 
 def trees(membership: Literal["sealed", "open"]) -> Run:
     """`vfl run` of boosted trees."""
-    params = Params(n_estimators=2, max_depth=2, max_bin=4, membership=membership, min_bin_rows=1)
-    job, own = boosting.BoostingJob(params), tables()
+    spec = BoostedTrees(n_estimators=2, max_depth=2, max_bin=4, membership=membership, min_bin_rows=1)
+    job, own = Plan(spec), tables()
     programs: dict[str, Callable[[Session], str]] = {
         "guest": lambda s: fitted(boosting.guest(s, own["guest"], job), "boosted-trees"),
         "host": lambda s: fitted(boosting.host(s, own["host"], job), "boosted-trees"),

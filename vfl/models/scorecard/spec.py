@@ -1,22 +1,31 @@
-"""The section [model] of a scorecard's job: binning under optbinning's names, the regression under scikit-learn's, and the scale of points."""
+"""Scorecards: binning under optbinning's names, the regression under scikit-learn's, and the scale of points; in Python and as [model] of a job file."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from vfl.data.columns import Objective
+from vfl.models.scorecard.points import Scale
 from vfl.preprocessing import Preprocessing
-from vfl.preprocessing.section import Binning
-from vfl.preprocessing.settings import SCORECARD
+from vfl.preprocessing.settings import SCORECARD, Binning
 from vfl.schema.section import choose
+from vfl.schema.spec import Spec
 
 
-class Scorecard(Binning):
-    """Weights of evidence, a logistic regression, points."""
+class Scorecard(Binning, Spec):
+    """A vertical scorecard: every column binned by the label, a logistic regression on the weights of evidence, points.
 
-    kind: Literal["scorecard"]
+    base_score points stand for odds of base_odds to 1 that there is no event (the label's larger value); pdo points more double the odds.
+    C, max_iter, link, weight_bits, key_bits: of the regression, as `vfl.LogisticRegression`.
+    max_n_prebins ... max_vif: of the binning and the selection of columns, as `vfl.preprocessing.Preprocessing`.
+    open_names: hosts tell the guest the names of their columns; else the guest knows them by numbers.
+    A host learns the events of its own final bins, whether or not weights and points are revealed to it (docs/protocols/woe.md).
+    """
+
+    BINS: ClassVar = "a scorecard bins every column, as [model] says"
+
+    kind: Literal["scorecard"] = "scorecard"
     base_score: float = Field(
         default=600.0, ge=-1e5, le=1e5, description="a number (default 600): the points of a row with odds of base_odds to 1"
     )
@@ -25,7 +34,10 @@ class Scorecard(Binning):
     )
     pdo: float = Field(default=20.0, ge=1, le=1e4, description="a number from 1 (default 20): the number of points that double the odds")
     C: float = Field(
-        default=1.0, gt=0, description="a number above 0 (default 1.0): the weight of the loss against the penalty, as in scikit-learn"
+        default=1.0,
+        gt=0,
+        le=1e12,
+        description="a number above 0 (default 1.0): the weight of the loss against the penalty, as in scikit-learn",
     )
     max_iter: int = Field(
         default=100, ge=5, le=10_000, description="the number of iterations, a whole number from 5 to 10000 (default 100)"
@@ -40,6 +52,11 @@ class Scorecard(Binning):
         description="4 to 24 (default 10): where the job reveals final weights to their owner, they are rounded to multiples of 2^-weight_bits",
     )
     open_names: bool = Field(default=False, description="true, or false (default): whether hosts tell the guest their columns' names")
+
+    @property
+    def scale(self) -> Scale:
+        """What points stand for."""
+        return Scale(self.base_score, self.base_odds, self.pdo)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -60,31 +77,6 @@ class Scorecard(Binning):
         return True
 
     @property
-    def folds_are_hidden(self) -> bool:
-        """Whether nobody learns a weight of a fold's model."""
-        return True
-
-    @property
-    def needs_arbiter(self) -> bool:
-        """Whether its protocols need one, whatever the number of hosts."""
-        return True
-
-    @property
-    def arbiter_does(self) -> str:
-        """What the arbiter does for it."""
-        return "holds the decryption key"
-
-    @property
-    def score_bits(self) -> None:
-        """Scores are sums of whole points: there is no grid to choose."""
-        return None
-
-    @property
-    def label(self) -> Objective:
-        """What the guest's label must hold."""
-        return "binary"
-
-    @property
     def takes_missing(self) -> bool:
         """Whether features may miss values: these have a bin."""
         return True
@@ -95,6 +87,6 @@ class Scorecard(Binning):
         return True
 
     @property
-    def keeps_leaves(self) -> bool:
-        """Whether the arbiter keeps the leaf values of the model."""
-        return False
+    def bins_by_label(self) -> bool:
+        """Whether columns are binned by the label."""
+        return True

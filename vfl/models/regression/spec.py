@@ -1,19 +1,22 @@
-"""The sections [model] of regressions, under scikit-learn's names."""
+"""Regressions under scikit-learn's names: what to train, in Python and as [model] of a job file."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from protocols.glm import Sgd
 from protocols.glm.plan import LEAST_BATCH
 from vfl.data.columns import Objective
-from vfl.models.regression.solvers import Solver, sgd_problem
+from vfl.models.regression.solvers import Solver, sgd_of, sgd_problem
 from vfl.models.regression.stopping import EVERY, FRACTION, pointless
-from vfl.schema.section import Complaint, Section, choose, shown
+from vfl.schema.section import Complaint, choose, shown
+from vfl.schema.spec import Spec
 
-GRID = 10  # default of disclosure.score_bits
+GRID = 10  # default of score_bits
 
+Family = Literal["logistic", "linear", "poisson"]
 Weight = Annotated[float, Field(gt=0, le=1e6)]
 
 
@@ -32,8 +35,35 @@ def _max_iter(value: object) -> object:
     raise Complaint(f"is {shown(value)}", f"{rule}: earlier weights tell too much" if value in range(5) else rule)
 
 
-class Regression(Section):
-    """What all regressions have.  What later releases added is no part of the digest at its default."""
+class Regression(Spec):
+    """What all regressions share; not for use by itself.
+
+    max_iter: iterations over the rows; all of them are made, because nobody sees a gradient or a loss.  "auto" plans them from the base rate, of which hosts and
+    arbiter then learn the order of magnitude; nearly separable or collinear columns can need more (docs/protocols/glm.md).
+    tol: training ends where the mean loss of the training rows with the penalty, which the arbiter then learns every n_iter_no_change iterations, has not improved by
+    tol (None: never).  Of numbers it is half the mean squared error in variances of the label.  early_stopping: the same with the mean loss of
+    validation_fraction of the rows, which are not trained on; the weights are then the best that were evaluated (tol: 1e-4 if none is given).
+    solver: "preconditioned", steps over all rows, which reaches the optimum; or "sgd", mini-batches with momentum in a new order in each epoch, which comes near it:
+    for tables whose ciphertexts do not fit into memory, and where an epoch is expensive.  Its parameters, which the other solver does not take:
+    batch_size: the most rows of a batch, at least 32; "auto": an eighth of the rows' power of two, at most 8192.  A run in which one batch holds all rows is refused.
+    momentum: the part of a step that the next one repeats.  learning_rate_init: the first step's rate, in units of the preconditioner's step; it falls to 0.
+    fit_intercept: whether the guest fits one, un-penalised.
+    clip: standardised features are clipped to [-clip, clip].  score_bits: scores are opened to the guest with an error of half of 2^-score_bits, per
+    host, which is always the same for a row.  weight_bits: where final weights are revealed to their owner (`reveal` of `Federation.local`), they are rounded to
+    2^-weight_bits.
+    key_bits: of the arbiter's Paillier key, 2048, 3072 or 4096.
+    l1_ratio, positive, warm_start: not possible; the error says why.
+    """
+
+    REFUSED: ClassVar = {
+        "l1_ratio": "an L1 penalty needs a threshold, which no party can apply to a weight that it holds a share of",
+        "positive": "keeping weights above zero needs a comparison, which no party can make on a weight that it holds a share of",
+        "warm_start": "a second reveal of one problem's weights would tell each party the difference of two iterates, which holds labels",
+        "standardise": "every party always standardises its own columns on the training rows",
+        "penalty": "the penalty is always L2, set by C or alpha",
+    }
+
+    # what later releases added is no part of a job's digest at its default: exclude_if
 
     max_iter: Annotated[int | Literal["auto"], BeforeValidator(_max_iter)] = Field(
         default=100,
@@ -49,7 +79,7 @@ class Regression(Section):
         default=6.0,
         gt=0,
         le=64,
-        description="a number above 0, at most 64 (default 6): standardised values are cut to [-clip, clip]",
+        description="a number above 0, at most 64 (default 6): standardised values are limited to [-clip, clip]",
     )
     solver: Annotated[Solver, BeforeValidator(choose(("preconditioned", "sgd")))] = Field(
         default="preconditioned",
@@ -83,6 +113,7 @@ class Regression(Section):
         exclude_if=lambda weighted: not weighted,
         description="true where the guest's table weighs rows, false (default) where not",
     )
+    score_bits: int = Field(default=GRID, exclude=True, ge=0, le=20, description="a whole number from 0 to 20 (default 10)")
 
     tol: float | None = Field(
         default=None,
@@ -154,24 +185,9 @@ class Regression(Section):
         return True
 
     @property
-    def folds_are_hidden(self) -> bool:
-        """Whether nobody learns a weight of a fold's model."""
-        return True
-
-    @property
-    def needs_arbiter(self) -> bool:
-        """Whether its protocols need one, whatever the number of hosts."""
-        return True
-
-    @property
-    def arbiter_does(self) -> str:
-        """What the arbiter does for it."""
-        return "holds the decryption key"
-
-    @property
-    def score_bits(self) -> int | None:
-        """The default grid of opened scores; None where scores are not opened by a sum."""
-        return GRID
+    def family(self) -> Family:
+        """The distribution of the label that the loss belongs to."""
+        return "linear"
 
     @property
     def label(self) -> Objective:
@@ -179,28 +195,50 @@ class Regression(Section):
         return "numeric"
 
     @property
-    def takes_missing(self) -> bool:
-        """Whether features may miss values."""
+    def strength(self) -> float:
+        """alpha of the penalty alpha |w|^2 / 2 besides the sum of the losses (of counts: besides their mean)."""
+        raise NotImplementedError
+
+    @property
+    def weighs_classes(self) -> bool:
+        """Whether rows weigh by their class."""
         return False
 
     @property
-    def takes_texts(self) -> bool:
-        """Whether features may be categories."""
+    def exposed(self) -> bool:
+        """Whether the guest's column of weights is each row's exposure."""
         return False
 
     @property
-    def keeps_leaves(self) -> bool:
-        """Whether the arbiter keeps the leaf values of the model."""
-        return False
+    def curve(self) -> Literal["exact", "taylor"]:
+        """How exactly the link is computed."""
+        return "exact"
+
+    @property
+    def passes(self) -> int | None:
+        """How many passes are made at most; None: planned from the base rate."""
+        return None if isinstance(self.max_iter, str) else self.max_iter
+
+    @property
+    def sgd(self) -> Sgd | None:
+        """Mini-batches, as the protocol takes them; None: steps over all rows."""
+        return sgd_of(self.solver, self.batch_size, self.momentum, self.learning_rate_init)
 
 
 class LogisticRegression(Regression):
-    """A regression on the log-odds of the label's larger value, or one-vs-rest of each of several values."""
+    """Vertical logistic regression; objective C * sum(loss) + ||w||^2 / 2, intercept (the guest's) un-penalised, as scikit-learn's.
 
-    kind: Literal["logistic-regression"]
+    A label of more than two values is fitted one-vs-rest: as many trainings, after one alignment, and as many weights per column.
+    C: inverse penalty, > 0.  link: "exact", or "taylor", the second-order expansion of the loss around 0: cheaper by about a half, but a least-squares fit,
+    whose probabilities are too flat.  class_weight: "balanced", or a weight for each value of the label (1 where none is named).
+    The other parameters: `Regression`.
+    """
+
+    kind: Literal["logistic-regression"] = "logistic-regression"
     C: float = Field(
         default=1.0,
         gt=0,
+        le=1e12,
         description="a number above 0 (default 1.0): the weight of the loss against the penalty, as in scikit-learn",
     )
     link: Annotated[Literal["exact", "taylor"], BeforeValidator(choose(("exact", "taylor"), {}))] = Field(
@@ -213,7 +251,7 @@ class LogisticRegression(Regression):
         exclude_if=lambda classes: classes == 2,
         description="2 (default) to 100: how many values the label has; of more than two each is fitted against the rest",
     )
-    class_weight: Annotated[Literal["balanced"] | dict[str, Weight] | None, BeforeValidator(_class_weight)] = Field(
+    class_weight: Annotated[Literal["balanced"] | dict[str | int | float | bool, Weight] | None, BeforeValidator(_class_weight)] = Field(
         default=None,
         exclude_if=lambda weights: weights is None,
         description='"balanced", or a weight above 0 for each value of the label, such as { yes = 2.0, no = 1.0 }',
@@ -222,7 +260,7 @@ class LogisticRegression(Regression):
     @property
     def announces(self) -> bool:
         """Whether the guest announces orders of magnitude of its labels and weights."""
-        return super().announces or self.class_weight is not None
+        return super().announces or self.weighs_classes
 
     @property
     def looks_up(self) -> bool:
@@ -234,6 +272,36 @@ class LogisticRegression(Regression):
         """What the guest's label must hold."""
         return "binary" if self.num_class == 2 else "multiclass"
 
+    @property
+    def reads(self) -> Objective:
+        """The same before the label's values are known."""
+        return "multiclass"
+
+    @property
+    def family(self) -> Family:
+        """The distribution of the label that the loss belongs to."""
+        return "logistic"
+
+    @property
+    def strength(self) -> float:
+        """alpha of the penalty alpha |w|^2 / 2 besides the sum of the losses."""
+        return 1 / self.C
+
+    @property
+    def weighs_classes(self) -> bool:
+        """Whether rows weigh by their class."""
+        return self.class_weight is not None
+
+    @property
+    def curve(self) -> Literal["exact", "taylor"]:
+        """How exactly the link is computed."""
+        return self.link
+
+    @property
+    def vectors(self) -> int:
+        """How many score vectors the guest gets of one model: of more than two classes one per class."""
+        return self.num_class if self.num_class > 2 else 1
+
     @model_validator(mode="after")
     def _names_classes(self) -> LogisticRegression:
         if self.class_weight is not None and not self.class_weight:
@@ -242,20 +310,40 @@ class LogisticRegression(Regression):
 
 
 class LinearRegression(Regression):
-    """Least squares on a number."""
+    """Vertical least squares; objective ||y - X w - b||^2 + alpha ||w||^2, intercept (the guest's) un-penalised, as scikit-learn's Ridge.
 
-    kind: Literal["linear-regression"]
+    alpha: penalty, > 0.  The guest standardises the label, so that weights are in its standard deviations; that scale stays with the guest.
+    The other parameters: `Regression`.
+    """
+
+    kind: Literal["linear-regression"] = "linear-regression"
     alpha: float = Field(
-        default=1.0, gt=0, description="a number above 0 (default 1.0): the weight of the penalty, as in scikit-learn's Ridge"
+        default=1.0, gt=0, le=1e12, description="a number above 0 (default 1.0): the weight of the penalty, as in scikit-learn's Ridge"
     )
+
+    @property
+    def strength(self) -> float:
+        """alpha of the penalty alpha |w|^2 / 2 besides the sum of the losses."""
+        return self.alpha
 
 
 class PoissonRegression(Regression):
-    """A regression on the logarithm of an expected count."""
+    """Vertical regression of counts, log link; objective half the mean deviance + alpha ||w||^2 / 2, intercept (the guest's) un-penalised, as scikit-learn's
+    PoissonRegressor.
 
-    kind: Literal["poisson-regression"]
+    alpha: penalty, > 0.  Hosts and arbiter learn the power of two above the labels' mean, which bounds the curvature; a run in which a row's mean ends far above
+    that stops with an error: from 19 times on it may, above 32 times it does.
+    exposure: the guest's column of weights (`Federation.local(sample_weight=...)`) is each row's exposure, such as policy years: the label counts events in it,
+    and predictions are frequencies, events a unit of exposure.  As PoissonRegressor fitted to count / exposure with sample_weight=exposure.
+    The other parameters: `Regression`.
+    """
+
+    kind: Literal["poisson-regression"] = "poisson-regression"
     alpha: float = Field(
-        default=1.0, gt=0, description="a number above 0 (default 1.0): the weight of the penalty, as in scikit-learn's PoissonRegressor"
+        default=1.0,
+        gt=0,
+        le=1e12,
+        description="a number above 0 (default 1.0): the weight of the penalty, as in scikit-learn's PoissonRegressor",
     )
 
     exposure: bool = Field(
@@ -264,12 +352,11 @@ class PoissonRegression(Regression):
         description="true where the guest's column of weights is each row's exposure, of which the label counts the events, false (default) where not",
     )
 
-    @model_validator(mode="after")
-    def _weighs_once(self) -> Self:
+    def check_file(self) -> None:
+        """One column of the guest's table weighs rows, or is their exposure."""
         if self.exposure and self.sample_weight:
             what = "is true together with sample_weight, and data.weight names one column, which is either"
             raise Complaint(what, "Remove one of them: exposures weigh rows by themselves", "model.exposure")
-        return self
 
     @property
     def announces(self) -> bool:
@@ -285,3 +372,18 @@ class PoissonRegression(Regression):
     def label(self) -> Objective:
         """What the guest's label must hold."""
         return "count"
+
+    @property
+    def family(self) -> Family:
+        """The distribution of the label that the loss belongs to."""
+        return "poisson"
+
+    @property
+    def strength(self) -> float:
+        """alpha of the penalty alpha |w|^2 / 2 besides the mean of the losses."""
+        return self.alpha
+
+    @property
+    def exposed(self) -> bool:
+        """Whether the guest's column of weights is each row's exposure."""
+        return self.exposure

@@ -1,53 +1,23 @@
-"""The section [model] of a job file, one class a kind, each with exactly its own parameters, under scikit-learn's and xgboost's names.
-
-A class also says what its protocols reveal (`permits`), and whether they need an arbiter.
-"""
+"""Gradient-boosted trees under xgboost's names: what to train, in Python and as [model] of a job file."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from protocols.boosting.params import MAX_DEPTH, OBJECTIVES, Params
 from vfl.data.columns import Objective
-from vfl.models.regression.section import GRID, LinearRegression, LogisticRegression, PoissonRegression
-from vfl.models.scorecard.section import Scorecard
-from vfl.schema.section import Complaint, Section, choose, shown
+from vfl.schema.section import Complaint, choose, shown
+from vfl.schema.spec import Spec
 
-# Keys of no kind, each with the reason why no job can set it.
-NOT_YET: dict[str, str] = {
-    "model.l1_ratio": "an L1 step needs the signs of weights that nobody sees",
-    "model.positive": "whether a weight is negative is seen by nobody before the end",
-    "model.warm_start": "a second reveal of one problem's weights would tell the difference of two iterates, which holds labels",
-    "model.standardise": "every party always standardises its own columns on the training rows",
-    "model.penalty": "the penalty is always L2, set by C or alpha",
-}
-
-
+GRID = 10  # default of score_bits
 REMOVED = {
     "hidden": 'it was removed: from its sums and directions the guest could work out the bin of every row; "sealed" takes its place',
     "shared": 'it is called "open" now, under permits that say what it gives away',
 }
-
-
-def check_arbiter(model: Model, hosts: int, arbiter: str) -> None:
-    """Raises Complaint if the job names no arbiter and needs one, or names one that would do nothing."""
-    if arbiter and not model.needs_arbiter and hosts == 1:
-        raise Complaint(
-            f"names '{arbiter}', and this job needs no arbiter: with membership = \"open\" and one host the guest holds the key of the sums",
-            "Remove it, and every right it was given",
-            "parties.arbiter",
-        )
-    if not arbiter and (model.needs_arbiter or hosts > 1):
-        what = model.arbiter_does if model.needs_arbiter else "compares blinded ids of several hosts"
-        raise Complaint(
-            "is missing", f'Expected the name of the party that holds no data and {what}, such as arbiter = "trustco"', "parties.arbiter"
-        )
-
-
-_LABELS: dict[str, Objective] = {
+LABELS: dict[str, Objective] = {
     "binary:logistic": "binary",
     "reg:squarederror": "numeric",
     "count:poisson": "count",
@@ -61,10 +31,24 @@ def _model_name(value: object) -> object:
     raise Complaint(f"is {shown(value)}", "Expected a model's name, 32 hexadecimal digits as vfl model show prints it")
 
 
-class BoostedTrees(Section):
-    """Gradient-boosted trees, under xgboost's names."""
+class BoostedTrees(Spec):
+    """Vertical gradient-boosted trees; xgboost's names and meanings, its `hist` method.  Columns of texts are categories; values may be missing.
 
-    kind: Literal["boosted-trees"]
+    objective: "binary:logistic", "multi:softprob" (three classes or more), "reg:squarederror" or "count:poisson".
+    membership: "sealed" (nobody sees a row's gradient, margin, node or direction; the arbiter sees sums of unnamed bins), or "open" (SecureBoost as published:
+    assume that the guest learns the bin of every row in every column that wins, and that a host learns labels).  docs/protocols/boosting.md.
+    gradient_bits: gradients are rounded at random to integers with this number of bits; None: 12 below 5,000 rows, 8 from there.  min_bin_rows: no bin of a host has fewer rows.
+    top_rate, other_rate: with membership = "open", the parts of the rows that a round takes for their large gradients, and of the others (LightGBM's GOSS).
+    guest_only_trees: first trees on the guest's columns alone.  early_stopping_rounds: with `validation`, the part of the rows held out for it.
+    score_bits: scores of sealed trees are opened to the guest on a grid of 2^-score_bits.
+    random_state: of sampling and the split, and of the rounding of open trees; public.  key_bits: of the Paillier key, 2048, 3072 or 4096.
+    """
+
+    BINS: ClassVar = "trees bin every column themselves"
+    ARBITER: ClassVar = "holds the key, chooses splits and keeps the leaf values"
+    NO_ARBITER: ClassVar = 'with membership = "open" and one host the guest holds the key of the sums'
+
+    kind: Literal["boosted-trees"] = "boosted-trees"
     objective: Annotated[
         Literal["binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob"], BeforeValidator(choose(OBJECTIVES, {}))
     ] = Field(default="binary:logistic", description="one of " + ", ".join(f'"{o}"' for o in OBJECTIVES))
@@ -148,12 +132,18 @@ class BoostedTrees(Section):
         default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up: the seed of rounding, rows and columns, which is public"
     )
 
-    @model_validator(mode="after")
-    def _together(self) -> BoostedTrees:
+    score_bits: int = Field(default=GRID, exclude=True, ge=0, le=20, description="a whole number from 0 to 20 (default 10)")
+
+    def check_file(self) -> None:
+        """The number of classes goes with one objective."""
         classes = self.objective == "multi:softprob"
         if classes != (self.num_class > 1) or (classes and self.num_class < 3):
             rule = 'Expected the number of classes with objective = "multi:softprob", from 3 to 1000, and no such key without'
             raise Complaint(f"is {self.num_class}", rule, "model.num_class")
+
+    @model_validator(mode="after")
+    def _together(self) -> BoostedTrees:
+        classes = self.objective == "multi:softprob"
         if (self.validation > 0) != (self.early_stopping_rounds > 0):
             rule = "Expected a number above 0 and below 1 with early_stopping_rounds, and 0 without"
             raise Complaint(f"is {shown(self.validation)}", rule, "model.validation")
@@ -186,14 +176,9 @@ class BoostedTrees(Section):
         return ("bin-sums-to-arbiter", "wins-to-owners", "edge-count-to-arbiter", "scores-to-guest", *scale, *loss)
 
     @property
-    def shares_weights(self) -> bool:
-        """Whether final weights stay shared with the arbiter unless a permission reveals them."""
-        return False
-
-    @property
-    def folds_are_hidden(self) -> bool:
-        """Whether nobody learns its part of a fold's model."""
-        return False
+    def sealed(self) -> bool:
+        """Whether nobody sees where a row goes."""
+        return self.membership == "sealed"
 
     @property
     def needs_arbiter(self) -> bool:
@@ -201,19 +186,9 @@ class BoostedTrees(Section):
         return self.membership == "sealed"
 
     @property
-    def arbiter_does(self) -> str:
-        """What the arbiter does for it."""
-        return "holds the key, chooses splits and keeps the leaf values"
-
-    @property
-    def score_bits(self) -> int | None:
-        """The default of disclosure.score_bits; of open trees none: the guest adds up the scores itself."""
-        return GRID if self.membership == "sealed" else None
-
-    @property
     def label(self) -> Objective:
         """What the guest's label must hold."""
-        return _LABELS[self.objective]
+        return LABELS[self.objective]
 
     @property
     def takes_missing(self) -> bool:
@@ -230,18 +205,18 @@ class BoostedTrees(Section):
         """Whether the arbiter keeps the leaf values of the model."""
         return self.membership == "sealed"
 
-    def params(self, score_bits: int | None = None) -> Params:
+    @property
+    def opens_on_grid(self) -> bool:
+        """Whether scores are opened on the grid of disclosure.score_bits: of open trees the guest adds up the scores itself."""
+        return self.membership == "sealed"
+
+    @property
+    def vectors(self) -> int:
+        """How many score vectors the guest gets of one model: of K classes K - 1, as their margins add up to nothing."""
+        return max(1, self.num_class - 1)
+
+    def params(self) -> Params:
         """As the protocols take them."""
-        own = self.model_dump(exclude={"kind", "validation", "random_state", "base_score", "sample_weight", "continue_from"})
-        own["gradient_bits"] = self.gradient_bits
-        return Params(**own, base_score=self.base_score, seed=self.random_state, score_bits=GRID if score_bits is None else score_bits)
-
-
-Model = LogisticRegression | LinearRegression | PoissonRegression | BoostedTrees | Scorecard
-MODELS: dict[str, type[Model]] = {
-    "logistic-regression": LogisticRegression,
-    "linear-regression": LinearRegression,
-    "poisson-regression": PoissonRegression,
-    "boosted-trees": BoostedTrees,
-    "scorecard": Scorecard,
-}
+        own = {name: getattr(self, name) for name in type(self).model_fields}
+        others = ("kind", "validation", "random_state", "sample_weight", "continue_from", "key_bits")
+        return Params(**{name: value for name, value in own.items() if name not in others}, seed=self.random_state)

@@ -14,21 +14,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.binning.quantile import MAX_BIN, MAX_CATEGORIES, UNSEEN, Binner, Categories
+from protocols.binning.quantile import MAX_BIN, MAX_CATEGORIES, UNSEEN, Binned, Binner, Categories
 from protocols.boosting.ensemble import Ensemble, HostSplits
 from protocols.boosting.params import MAX_DEPTH, Params
 from protocols.boosting.sealed_parts import NO_SPLIT, GuestTrees, Shape
 from protocols.boosting.tree import GUEST, LEAF, Tree
 from protocols.errors import ConfigError
-from vfl.data.codes import Names
+from vfl.data.codes import Names, coded
 from vfl.models.content import Body, Damaged, Head, Tensors, check, tensors_of
-from vfl.models.part import TreesPart
 
 MOST_TREES = 10_000_000
 Shapes = dict[str, tuple[type[Any], Sequence[int | None]]]
@@ -50,6 +51,54 @@ NODES: dict[str, type[Any]] = {
     "gain": np.float64,
     "value": np.float64,
 }
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TreesPart:
+    """A data party's part of boosted trees: its bins, and at the guest the trees, open ones or what it knows of sealed ones; at a host what its handles stand for (depth:
+    of sealed trees, else 0).
+
+    hosts: at the guest their names, in the order by which the trees number them.
+    """
+
+    party: str
+    model_id: bytes
+    columns: tuple[str, ...]
+    binner: Binner
+    names: tuple[Names, ...]  # of each column the categories that training saw, None for numbers
+    ensemble: Ensemble | GuestTrees | None = None
+    splits: HostSplits | None = None
+    depth: int = 0
+    classes: tuple[Any, ...] | None = None
+    hosts: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.party}: {len(self.columns)} columns>"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that a table to be scored must have."""
+        return self.columns
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Those of them that hold texts."""
+        return tuple(c for c, names in zip(self.columns, self.names, strict=True) if names is not None)
+
+    @property
+    def is_guests(self) -> bool:
+        """Whether the part is the guest's."""
+        return self.ensemble is not None
+
+    @property
+    def trees(self) -> Ensemble | GuestTrees:
+        """The guest's trees."""
+        assert self.ensemble is not None
+        return self.ensemble
+
+    def binned(self, features: pd.DataFrame) -> Binned:
+        """The rows of a table in this part's bins; its columns are looked up by name."""
+        return self.binner.transform(coded(features, self.columns, self.names))
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

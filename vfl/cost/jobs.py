@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,53 +16,31 @@ from protocols.randomness import Randomness
 from vfl.api.align import align
 from vfl.api.federation import Federation
 from vfl.cost.meter import Counted, Meter
-from vfl.models.estimators import BoostedTrees, LinearRegression, LogisticRegression, PoissonRegression
-from vfl.models.scorecard.estimator import Scorecard
+from vfl.models.regression.spec import LinearRegression, LogisticRegression, PoissonRegression
+from vfl.models.scorecard.spec import Scorecard
+from vfl.models.trees.spec import BoostedTrees
+from vfl.models.workload import Workload
+from vfl.schema.spec import Spec
 
-Kind = Literal["alignment", "logistic", "linear", "poisson", "scorecard", "trees"]
 Estimator = LogisticRegression | LinearRegression | PoissonRegression | Scorecard | BoostedTrees
 KEYS = (2048, 3072, 4096)
 
 
-@dataclass(frozen=True)
-class Workload:
-    """rows: common to all parties; each holds a quarter more that no other knows.  host_columns: of all hosts together.
-
-    passes, weighted: of regressions; link, classes: of the logistic one (more than two: one-vs-rest).  trees, depth, bins, membership: of the trees.
-    """
-
-    kind: Kind
-    rows: int
-    guest_columns: int = 5
-    host_columns: int = 18
-    hosts: int = 1
-    passes: int = 20
-    link: Literal["exact", "taylor"] = "exact"
-    trees: int = 2
-    depth: int = 4
-    bins: int = 16
-    membership: Literal["sealed", "open"] = "sealed"
-    classes: int = 2
-    weighted: bool = False
-
-    def estimator(self) -> Estimator:
-        """What all modes fit; the key comes with the scheme.  An alignment fits nothing."""
-        match self.kind:
-            case "logistic":
-                return LogisticRegression(max_iter=self.passes, link=self.link)
-            case "linear":
-                return LinearRegression(max_iter=self.passes)
-            case "poisson":
-                return PoissonRegression(max_iter=self.passes)
-            case "scorecard":
-                return Scorecard(max_iter=self.passes, link=self.link)
-            case "trees":
-                return BoostedTrees(n_estimators=self.trees, max_depth=self.depth, max_bin=self.bins, membership=self.membership)
-            case "alignment":
-                raise ValueError("an alignment fits no model")
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+def estimator_of(work: Workload) -> Estimator:
+    """What all modes fit; the key comes with the scheme.  An alignment fits nothing."""
+    match work.kind:
+        case "logistic":
+            return LogisticRegression(max_iter=work.passes, link=work.link)
+        case "linear":
+            return LinearRegression(max_iter=work.passes)
+        case "poisson":
+            return PoissonRegression(max_iter=work.passes)
+        case "scorecard":
+            return Scorecard(max_iter=work.passes, link=work.link)
+        case "trees":
+            return BoostedTrees(n_estimators=work.trees, max_depth=work.depth, max_bin=work.bins, membership=work.membership)
+        case "alignment":
+            raise ValueError("an alignment fits no model")
 
 
 @dataclass(frozen=True)
@@ -128,8 +106,8 @@ class Run:
     cpu_s: float
 
 
-def run(work: Workload, scheme: Scheme, *, repeatable: bool = False) -> Run:
-    """Aligns and fits, metered.  repeatable: the parties' secrets are the same in every run, so that all counts are, too."""
+def run(work: Workload, scheme: Scheme, *, repeatable: bool = False, spec: Spec | None = None) -> Run:
+    """Aligns and fits, metered.  spec: what is fitted instead of the workload's own.  repeatable: the parties' secrets are the same in every run, so that all counts are, too."""
     data = tables(work)
     meters = {party: Meter() for party in ("guest", *data.hosts, "arbiter")}
     fixed = {p: Randomness(p, hashlib.sha256(p.encode()).digest(), b"") for p in meters} if repeatable else None
@@ -140,5 +118,5 @@ def run(work: Workload, scheme: Scheme, *, repeatable: bool = False) -> Run:
     else:
         weight = "weight" if work.weighted else None
         federation = Federation.local(data.guest, data.hosts, on="id", label="label", sample_weight=weight, cipher=Counted(scheme))
-        model = federation.fit(work.estimator(), **watched)
+        model = federation.fit(spec or estimator_of(work), **watched)
     return Run(model, meters, time.perf_counter() - wall, time.process_time() - cpu)

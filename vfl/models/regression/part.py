@@ -1,4 +1,4 @@
-"""What one party keeps of a joint model.  The parts are never joined."""
+"""A data party's part of a regression, and how it stands on disk."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.binning.quantile import Binned, Binner
-from protocols.boosting.ensemble import Ensemble, HostSplits
-from protocols.boosting.sealed_parts import ArbiterTrees, GuestTrees
 from protocols.errors import ModelError
+from protocols.glm import LOGISTIC_LINKS
 from protocols.glm.block import fixed_point
 from protocols.glm.scoring import UNIT, Own
 from protocols.glm.shares import WeightShares
-from vfl.data.codes import Names, coded
-from vfl.preprocessing import Standardiser
+from vfl.models import shared_weights as shared
+from vfl.models.content import Body, Head, Tensors, check, tensors_of
+from vfl.preprocessing import Preprocessor, Standardiser
 
 
 class AdditivePart(Protocol):
@@ -178,90 +178,75 @@ class GlmPart:
         return means(self.family, predictors, self.label_mean, self.label_scale)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class SharedWeights:
-    """The arbiter's part of a regression or scorecard: by data party its shares of the weights that were not revealed.  Alone they say nothing.
+class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The keys of manifest.json that a regression adds.  known: whether the party knows its weights; arbiter: whether any party's are shared with the arbiter."""
 
-    kind: of the model.  counts: how many weights each party shares, where the shares themselves were not unsealed.  Its own kind on disk is "shared-weights".
-    """
-
-    party: str
-    model_id: bytes
-    kind: str
-    shares: Mapping[str, WeightShares]
-    counts: Mapping[str, int] = field(default_factory=dict)
-    columns: tuple[str, ...] = ()
-    classes: None = None
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.party}: {len(self.shares)} parties>"
+    clip: float
+    family: Literal["logistic", "linear", "poisson"]
+    link: str
+    score_bits: int
+    known: bool
+    arbiter: bool
+    guest: bool
+    intercept: bool
+    label_mean: float
+    label_scale: float
+    preprocess: Preprocessor | None = None
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class TreesPart:
-    """A data party's part of boosted trees: its bins, and at the guest the trees, open ones or what it knows of sealed ones; at a host what its handles stand for (depth:
-    of sealed trees, else 0).
-
-    hosts: at the guest their names, in the order by which the trees number them.
-    """
-
-    party: str
-    model_id: bytes
-    columns: tuple[str, ...]
-    binner: Binner
-    names: tuple[Names, ...]  # of each column the categories that training saw, None for numbers
-    ensemble: Ensemble | GuestTrees | None = None
-    splits: HostSplits | None = None
-    depth: int = 0
-    classes: tuple[Any, ...] | None = None
-    hosts: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.party}: {len(self.columns)} columns>"
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """The columns that a table to be scored must have."""
-        return self.columns
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """Those of them that hold texts."""
-        return tuple(c for c, names in zip(self.columns, self.names, strict=True) if names is not None)
-
-    @property
-    def is_guests(self) -> bool:
-        """Whether the part is the guest's."""
-        return self.ensemble is not None
-
-    @property
-    def trees(self) -> Ensemble | GuestTrees:
-        """The guest's trees."""
-        assert self.ensemble is not None
-        return self.ensemble
-
-    def binned(self, features: pd.DataFrame) -> Binned:
-        """The rows of a table in this part's bins; its columns are looked up by name."""
-        return self.binner.transform(coded(features, self.columns, self.names))
+def pack(part: GlmPart) -> Body:
+    """`mean` and `scale` (columns,) float64; `shares` and `share_names` as vfl/models/shared_weights.py says; at a host `score_key` (32,) uint8."""
+    standardiser = part.standardiser
+    rest = Rest(
+        standardiser.clip,
+        part.family,
+        part.link,
+        part.score_bits,
+        part.known,
+        part.arbiter,
+        part.is_guests,
+        part.intercepts,
+        part.label_mean,
+        part.label_scale,
+        standardiser.steps,
+    )
+    key = {} if part.is_guests else {"score_key": np.frombuffer(part.score_key, np.uint8)}
+    arrays: Tensors = {"mean": standardiser.mean, "scale": standardiser.scale, **key, **shared.tensors_of_shares(part.shares)}
+    return Body(msgspec.to_builtins(rest), arrays)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class LeafValues:
-    """The arbiter's part of sealed trees: their shape and leaf values.  kind: of the model; count: how many trees, where they themselves were not unsealed.
-
-    Its own kind on disk is "leaf-values".
-    """
-
-    party: str
-    model_id: bytes
-    kind: str
-    trees: ArbiterTrees
-    count: int
-    columns: tuple[str, ...] = ()
-    classes: None = None
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.party}: {self.count} trees>"
-
-
-ArbiterPart = SharedWeights | LeafValues
+def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> GlmPart:
+    """The part; raises Damaged."""
+    told = msgspec.convert(rest, Rest)
+    width, classes = len(head.columns), head.values
+    shares = shared.shares_from(tensors, known=told.known)
+    own = {name: array for name, array in tensors.items() if name not in ("shares", "share_names")}
+    key: dict[str, tuple[type[Any], tuple[int]]] = {} if told.guest else {"score_key": (np.uint8, (32,))}
+    arrays = tensors_of(own, {**dict.fromkeys(("mean", "scale"), (np.float64, (width,))), **key})
+    models, weights = shares.latest.shape
+    check((arrays["scale"] > 0).all(), told.clip > 0, told.link in LOGISTIC_LINKS, 0 <= told.score_bits <= 20, told.known or told.arbiter)
+    check(weights == width + told.intercept, told.guest or not told.intercept, np.isfinite(told.label_mean))
+    check(head.kind == f"{told.family}-regression", told.guest or classes is None, 0 < told.label_scale < np.inf)
+    if told.guest:
+        check(
+            models == (len(classes) if classes and len(classes) != 2 else 1),
+            classes is None or len(classes) >= 2,
+            (told.family == "logistic") == (classes is not None),
+        )
+    check(told.preprocess is None or (told.preprocess.fits() and list(told.preprocess.columns) == head.columns))
+    return GlmPart(
+        head.party,
+        head.name,
+        Standardiser(tuple(head.columns), arrays["mean"], arrays["scale"], told.clip, told.preprocess),
+        shares,
+        told.family,
+        told.link,
+        told.score_bits,
+        told.arbiter,
+        told.guest,
+        told.intercept,
+        b"" if told.guest else arrays["score_key"].tobytes(),
+        classes,
+        told.label_mean,
+        told.label_scale,
+    )

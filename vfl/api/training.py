@@ -1,0 +1,162 @@
+"""Training in one process: what `Federation.fit` does, for every kind of model alike."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from protocols.channel import Tap
+from protocols.cipher import Scheme
+from protocols.errors import ConfigError
+from protocols.local import run_local
+from protocols.randomness import Randomness
+from protocols.session import Observer, Roles, Session
+from vfl.api.search import GridSearchCV
+from vfl.data import KeyLists, Table
+from vfl.models.evaluation import Drawn, flatters
+from vfl.models.joint import Joint, ReadTable, Trained
+from vfl.models.kind import Kind
+from vfl.models.plan import Plan
+from vfl.models.registry import kind_of
+from vfl.models.splitting import Split, reports
+from vfl.preprocessing import Preprocessing
+from vfl.schema.section import Complaint
+from vfl.schema.spec import Spec
+from vfl.steps.search import Searched
+
+S = TypeVar("S", bound=Spec)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """By party, what watches its channels and progress, and where its randomness comes from."""
+
+    taps: Mapping[str, Sequence[Tap]] | None = None
+    observers: Mapping[str, Observer] | None = None
+    randomness: Mapping[str, Randomness] | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `Federation.fit` was asked.  before: the model to which the training adds."""
+
+    spec: Spec
+    grid: GridSearchCV | None = None
+    preprocess: Preprocessing | None = None
+    split: Split | None = None
+    before: Joint[Any, Any] | None = None
+
+
+def fit(
+    request: Request,
+    tables: Mapping[str, Table],
+    roles: Roles,
+    scheme: Scheme,
+    read: ReadTable,
+    *,
+    label: str,
+    keys: KeyLists,
+    min_intersection: int,
+    reveal: tuple[str, ...],
+    watched: Watched,
+) -> tuple[Any, Searched | None]:
+    """Aligns, trains on the common rows that the split does not hold out, and returns the joint model and what a search found.
+
+    read: makes a party's table of new rows.  Raises ConfigError, DataError, before anything is sent.
+    """
+    kind, split, steps = kind_of(request.spec), request.split, request.preprocess
+    texts = (steps is not None and steps.takes_texts) or request.spec.takes_texts
+    missing = (steps is not None and steps.takes_missing) or request.spec.takes_missing
+    tables = {party: table.for_model(request.spec.reads, missing=missing, texts=texts) for party, table in tables.items()}
+    own = tables[roles.guest]
+    shared: dict[str, Any] = {"min_intersection": min_intersection, "keys": len(keys), "preprocess": steps}
+    shared |= {"reveal": reveal if request.spec.shares_weights else (), **(split.job() if split else {})}
+    specs = [request.spec] if request.grid is None else request.grid.candidates()
+    plans = [Plan(by_table(one, own), **shared) for one in specs]
+    search = None if request.grid is None else request.grid.asked(plans, plans[0].spec.label)
+    before = parts_before(request, kind, plans[0], roles, tables)
+    drawn = Drawn(split.test, split.seed, split.cut_off) if split else Drawn()
+    caution = caution_of(request, drawn)
+
+    def program(role: Any, party: str) -> Callable[[Session], Any]:
+        return lambda session: kind.train(role, session, tables.get(party), plans[0], search, before.get(party))
+
+    programs = {party: program("guest" if party == roles.guest else "host", party) for party in roles.data_parties}
+    programs[roles.arbiter] = program("arbiter", roles.arbiter)
+    asked = repr((plans, search, [one.spec.model_dump() for one in plans])).encode()
+    inputs = {party: hashlib.sha256(table.digest() + asked).digest() for party, table in tables.items()}
+    run: dict[str, Any] = {"taps": watched.taps, "observers": watched.observers, "randomness": watched.randomness}
+    results = run_local(roles, programs, scheme, inputs=inputs, **run)
+    fitted = {party: results[party] for party in roles.data_parties}
+    searched: Searched | None = fitted[roles.guest].searched
+    plan = plans[searched.best if searched else 0]
+    trained = Trained(
+        kind,
+        plan,
+        roles,
+        fitted,
+        results[roles.arbiter],
+        scheme,
+        read,
+        label,
+        None if own.weight is None else str(own.weight.name),
+        {},
+        drawn,
+        caution,
+    )
+    for sentence in kind.notes(fitted[roles.guest]):
+        warnings.warn(sentence, UserWarning, stacklevel=4)
+    return kind.joint(replace(trained, reports=reports(trained, keys) if split else {})), searched
+
+
+def by_table(spec: S, own: Table) -> S:
+    """With what the guest's table says: how many classes there are, and whether rows have weights.  Raises ConfigError."""
+    changes: dict[str, Any] = {}
+    exposed = bool(getattr(spec, "exposed", False))
+    if exposed and own.weight is None:
+        raise ConfigError(
+            f"{type(spec).__name__}: exposure = True needs exposures", remedy="Name their column: Federation.local(sample_weight=...)"
+        )
+    if "sample_weight" in type(spec).model_fields:
+        changes["sample_weight"] = own.weight is not None and not exposed
+    elif own.weight is not None:
+        raise ConfigError(f"a {type(spec).__name__} takes no weights of rows", remedy="Make the federation without sample_weight")
+    if "num_class" in type(spec).model_fields and spec.reads == "multiclass":
+        changes["num_class"] = len(own.classes or ())
+    changed = spec.with_(**changes)
+    try:
+        changed.check_file()
+    except Complaint as complaint:
+        key = (complaint.key or "").removeprefix("model.")
+        raise ConfigError(f"{type(spec).__name__}: {key} {complaint.what}", remedy=complaint.remedy) from None
+    return changed
+
+
+def parts_before(request: Request, kind: Kind[Any, Any], plan: Plan[Any], roles: Roles, tables: Mapping[str, Table]) -> dict[str, Any]:
+    """By party, its part of the model that is continued.  Raises ConfigError, DataError unless the plan can continue them."""
+    model = request.before
+    if model is None:
+        return {}
+    if tuple(model.parts) != roles.data_parties:
+        raise ConfigError(
+            "the model to continue has other parties, or its hosts in another order",
+            expected=", ".join(model.parts),
+            found=", ".join(roles.data_parties),
+            remedy="Give the same tables under the same names, in the same order",
+        )
+    for party, part in model.parts.items():
+        kind.check_continues(plan, roles, part, tables[party])
+    return {**model.parts, roles.arbiter: model.kept}
+
+
+def caution_of(request: Request, drawn: Drawn) -> str:
+    """What is to be said of measures of a continued model; a warning where there is anything."""
+    if request.before is None or request.split is None:
+        return ""
+    caution = flatters(drawn, request.before.drawn) or request.before.caution
+    if caution:
+        warnings.warn(caution, UserWarning, stacklevel=5)
+    return caution

@@ -1,0 +1,39 @@
+"""A job file as programs take it."""
+
+from __future__ import annotations
+
+from protocols.session import Roles
+from vfl.job.job import Job
+from vfl.models.plan import Plan
+from vfl.schema.spec import Spec
+from vfl.steps.search import Search
+
+
+def plan_of(job: Job) -> Plan[Spec]:
+    """What the parties agreed on, beyond who they are."""
+    return Plan(
+        job.model,
+        min_intersection=job.align.min_intersection,
+        keys=len(job.align.keys),
+        test=job.split.test,
+        seed=job.split.seed,
+        out_of_time=job.split.cut_off,
+        measure_train=job.evaluation.train,
+        preprocess=job.preprocess,
+        open_names=job.preprocess is not None and job.preprocess.open_names,
+        reveal=job.reveal,
+    )
+
+
+def search_of(job: Job) -> Search[Plan[Spec]] | None:
+    """What the job searches, if anything."""
+    if job.search is None:
+        return None
+    assert job.search.scoring is not None
+    plans = tuple(plan_of(one) for one in job.candidates)
+    return Search(plans, job.model.label, job.search.cv, job.search.scoring, job.split.seed)
+
+
+def roles_of(job: Job) -> Roles:
+    """Who takes part."""
+    return Roles(job.parties.guest, job.parties.hosts, job.parties.arbiter)

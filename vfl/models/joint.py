@@ -1,0 +1,153 @@
+"""A trained model of a local federation, the parties' parts side by side: what is the same for every kind is written once, here.
+
+Between institutions the parts are never joined: `vfl run` and `vfl predict` are used there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from protocols.cipher import Scheme
+from protocols.errors import ConfigError
+from protocols.local import run_local
+from protocols.session import Roles, Session
+from vfl.data import Table
+from vfl.models.evaluation import Drawn, Evaluation
+from vfl.models.fitted import Scored
+from vfl.models.kind import Kind
+from vfl.models.plan import Plan
+from vfl.schema.spec import Spec
+
+Floats = NDArray[np.float64]
+ReadTable = Callable[[pd.DataFrame, str, Sequence[str], Sequence[str]], Table]  # frame, party, columns, those of texts
+S = TypeVar("S", bound=Spec)
+P = TypeVar("P", bound=Any)
+
+
+@dataclass(frozen=True)
+class Trained(Generic[S]):
+    """What a training in one process leaves: fitted, by data party; kept: the arbiter's part of the model, where it keeps one."""
+
+    kind: Kind[S, Any]
+    plan: Plan[S]
+    roles: Roles
+    fitted: Mapping[str, Any]
+    kept: Any
+    scheme: Scheme
+    read: ReadTable
+    label: str
+    weight: str | None = None  # the guest's column of weights
+    reports: Mapping[str, Evaluation] = field(default_factory=dict)
+    drawn: Drawn = Drawn()  # noqa: RUF009
+    caution: str = ""
+
+
+class Joint(Generic[S, P]):
+    """Base of the joint models."""
+
+    def __init__(self, trained: Trained[S]) -> None:
+        self._trained, self._kind, self._kept = trained, trained.kind, trained.kept
+        self.roles = trained.roles
+        self.estimator: S = trained.plan.spec
+        self.parts: dict[str, P] = {party: fitted.part for party, fitted in trained.fitted.items()}
+        self.reports_ = dict(trained.reports)  # by party, where rows were held out
+        own = trained.fitted[trained.roles.guest]
+        self.sizes_: dict[str, int] = own.sizes
+        self.intersection_ = len(own.aligned)
+
+    @property
+    def kept(self) -> Any:
+        """The arbiter's part of the model; None where it keeps none."""
+        return self._kept
+
+    @property
+    def drawn(self) -> Drawn:
+        """Which rows were left out of the training."""
+        return self._trained.drawn
+
+    @property
+    def caution(self) -> str:
+        """What is to be said of measures on them."""
+        return self._trained.caution
+
+    @property
+    def _own(self) -> P:
+        return self.parts[self.roles.guest]
+
+    @property
+    def classes_(self) -> np.ndarray[Any, Any]:
+        """The values of the label, sorted; of two, the second is the positive class.  Raises ConfigError where there are none."""
+        if self._own.classes is None:
+            raise ConfigError(f"a {type(self.estimator).__name__} has no classes", remedy="Use predict, which gives expected values")
+        return np.asarray(self._own.classes)
+
+    def predict_proba(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        """Probabilities by id, columns `classes_`, in the guest's order; NaN where not all parties know the id."""
+        classes = list(self.classes_)
+        found, index = self._means(guest, hosts)
+        each = np.column_stack([1.0 - found, found]) if found.ndim == 1 else found
+        return pd.DataFrame(each, index=index, columns=classes)
+
+    def predict_score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
+        """Probability of the positive one of two classes, by id, in the guest's order; NaN where not all parties know the id."""
+        if self._own.classes is None or len(self._own.classes) > 2:
+            remedy = "Use predict_proba" if self._own.classes else "Use predict, which gives expected values"
+            raise ConfigError("predict_score is the probability of one of two classes, which this model does not have", remedy=remedy)
+        found, index = self._means(guest, hosts)
+        return pd.Series(found, index=index, name="score")
+
+    def predict(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
+        """The most probable class, or the expected value, by id; missing where not all parties know the id."""
+        if self._own.classes is None:
+            found, index = self._means(guest, hosts)
+            return pd.Series(found, index=index, name=self._trained.label)
+        shares = self.predict_proba(guest, hosts)
+        best = pd.Series(self.classes_[shares.fillna(0.0).to_numpy().argmax(axis=1)], index=shares.index, name="class")
+        return pd.Series(best.where(shares.notna().all(axis=1)))
+
+    def _means(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> tuple[Floats, pd.Index]:
+        """(n,) or (n, classes) predictions of the guest's rows, NaN where not all parties know the id; and the guest's ids."""
+        rows, index, scores = self._score(guest, hosts)
+        return spread(self._kind.predictions(self._own, scores), rows, len(index)), index
+
+    def _score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> tuple[NDArray[np.int64], pd.Index, Floats]:
+        """Aligns new rows and scores what is common: (rows of the guest's table, its ids, their scores); all parts have their later shares from then on."""
+        if not isinstance(hosts, Mapping) or set(hosts) != set(self.roles.hosts):
+            found = ", ".join(hosts) if isinstance(hosts, Mapping) else type(hosts).__name__
+            raise ConfigError("the model needs a table of each of its hosts", expected=", ".join(self.roles.hosts), found=found)
+        frames = {self.roles.guest: guest, **hosts}
+        tables = {p: self._trained.read(frames[p], p, part.inputs, part.texts) for p, part in self.parts.items()}
+        score = partial(self._kind.score, min_intersection=1, keys=self._trained.plan.keys)
+        programs: dict[str, Callable[[Session], Scored]] = {
+            p: partial(self._run, score, "guest" if p == self.roles.guest else "host", tables[p], self.parts[p]) for p in self.parts
+        }
+        programs[self.roles.arbiter] = partial(self._run, score, "arbiter", None, self._kept)
+        inputs = {p: t.digest() for p, t in tables.items()}
+        results = run_local(self.roles, programs, self._trained.scheme, inputs=inputs)
+        self.parts = {p: self._kind.moved(part, results[p].moved) for p, part in self.parts.items()}
+        if self._kept is not None:
+            self._kept = self._kind.moved(self._kept, results[self.roles.arbiter].moved)
+        rows, scores = results[self.roles.guest].found
+        return rows, tables[self.roles.guest].index, scores
+
+    @staticmethod
+    def _run(score: Callable[..., Scored], role: str, table: Table | None, part: Any, session: Session) -> Scored:
+        return score(role, session, table, part)
+
+    def __repr__(self) -> str:
+        widths = ", ".join(f"{p}: {len(part.columns)}" for p, part in self.parts.items())
+        return f"{type(self).__name__}({self.estimator}, columns {widths}, trained on {self.intersection_} common rows)"
+
+
+def spread(values: Floats, rows: NDArray[np.int64], total: int) -> Floats:
+    """values of `rows`, NaN elsewhere."""
+    every = np.full((total, *values.shape[1:]), np.nan)
+    every[rows] = values
+    return every

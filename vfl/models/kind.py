@@ -1,0 +1,167 @@
+"""What differs between kinds of model: one class per kind, in its own folder.  `vfl run`, `predict`, `check`, `show` and the report are written once, against it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.console import Console
+
+from protocols.glm.shares import Moved
+from protocols.session import Roles, Session
+from vfl.data import Table
+from vfl.models.content import Body, Head
+from vfl.models.fitted import Fitted, Scored
+from vfl.models.plan import Plan, Role
+from vfl.models.workload import Columns, Workload
+from vfl.schema.spec import Spec
+from vfl.steps.search import Search
+from vfl.transport.identity import Identity
+
+S = TypeVar("S", bound=Spec)
+P = TypeVar("P")
+
+
+class ArbiterKind(ABC):
+    """What an arbiter keeps of a model, on its disk."""
+
+    name: ClassVar[str]
+    what: ClassVar[str]  # in a word
+
+    @abstractmethod
+    def pack(self, part: Any, identity: Identity) -> Body:
+        """A part as it is written, sealed for the arbiter alone."""
+
+    @abstractmethod
+    def unpack(self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None) -> Any:
+        """A part from what was read; without an identity, without what is sealed.  Raises `content.Damaged`, ModelError."""
+
+    @abstractmethod
+    def print_part(self, part: Any, console: Console) -> None:
+        """A part in the terminal."""
+
+
+class Kind(ABC, Generic[S, P]):
+    """One kind of model.  S: its spec; P: a data party's part of it."""
+
+    spec: type[S]
+    part: type[P]
+    joint: type[Any]  # the model of a local federation, made from `joint.Trained`
+    starter: ClassVar[Mapping[str, str]] = {}  # the keys that a starter job file spells out, each with a comment
+
+    @property
+    def name(self) -> str:
+        """As a job file names it."""
+        return str(self.spec.model_fields["kind"].default)
+
+    # -- before a run -----------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def described(self, plan: Plan[S], roles: Roles) -> dict[str, str]:
+        """The model in plain words, one fact per entry."""
+
+    @abstractmethod
+    def rounded(self, plan: Plan[S]) -> list[str]:
+        """How coarse what is opened is, one sentence per entry."""
+
+    @abstractmethod
+    def summary(self, spec: S) -> dict[str, Any]:
+        """What report.json says about the model at every role."""
+
+    @abstractmethod
+    def carries(self, plan: Plan[S], roles: Roles, rows: int) -> None:
+        """Raises ConfigError unless the key has the head-room for this number of common rows."""
+
+    def cautions(self, plan: Plan[S], roles: Roles, table: Table) -> list[str]:
+        """What in this party's own table deserves a word before a run.  Raises ConfigError for what the run would refuse."""
+        return []
+
+    def usual_passes(self, plan: Plan[S], roles: Roles, table: Table) -> int | None:
+        """At the guest, how many passes its labels usually take; None where there are no passes, or nobody can tell."""
+        return None
+
+    def workload(self, plan: Plan[S], rows: int, columns: Columns, passes: int) -> Workload | None:
+        """What the cost model is asked, for this number of training rows; None: there is no estimate.  passes: where they are planned from labels."""
+        return None
+
+    def may_be_less(self, spec: S) -> bool:
+        """Whether training may end early, use a part of rows or columns, or have a part of its rounds already."""
+        return spec.stops
+
+    def caveats(self, plan: Plan[S], rows: int) -> list[str]:
+        """What the cost model does not know of this training."""
+        return []
+
+    def batches(self, plan: Plan[S], rows: int) -> int:
+        """In how many mini-batches an iteration goes through this number of rows."""
+        return 1
+
+    def fine_bins(self, plan: Plan[S]) -> int | None:
+        """How many fine bins of each column are counted by the label; None where none are."""
+        return None
+
+    def check_continues(self, plan: Plan[S], roles: Roles, part: Any, table: Table | None) -> None:
+        """Raises ConfigError or DataError unless the plan can continue `part`, this party's part of an earlier model."""
+        raise NotImplementedError
+
+    # -- programs ---------------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def train(self, role: Role, session: Session, table: Table | None, plan: Plan[S], search: Search[Plan[S]] | None, before: Any) -> Any:
+        """The role's part of training: `Fitted` at a data party, at the arbiter what it keeps of the model or None.
+
+        before: this party's part of the model that is continued."""
+
+    @abstractmethod
+    def score(self, role: Role, session: Session, table: Table | None, part: Any, min_intersection: int, keys: int) -> Scored:
+        """The role's part of scoring new rows; part: None at an arbiter that keeps none."""
+
+    def moved(self, part: Any, moved: Mapping[str, Moved]) -> Any:
+        """A part after a scoring that moved shares on, and that all parties finished; by whose weights they are of."""
+        return part
+
+    # -- afterwards -------------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def predictions(self, part: P, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n,) probabilities of the event or means, (n, classes) probabilities, from what the guest's program computed for n rows."""
+
+    @abstractmethod
+    def guest_alone(self, plan: Plan[S], fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The same of some aligned rows by the same model on the guest's own columns, trained in the clear: the difference is what the hosts add."""
+
+    def expected(self, plan: Plan[S], predictions: NDArray[np.float64], rows: Table) -> NDArray[np.float64]:
+        """What the labels of these rows are held against."""
+        return predictions
+
+    def columns(self, part: P, scores: NDArray[np.float64]) -> dict[str, Any]:
+        """Columns of scores.csv besides the predictions."""
+        return {}
+
+    def explained(self, part: P, features: pd.DataFrame) -> pd.DataFrame | None:
+        """Why each row of a party's own table scores as it does, in that party's own columns; None where the kind has no such words."""
+        return None
+
+    def notes(self, fitted: Any) -> list[str]:
+        """What a user is warned of after a training, by what the guest has."""
+        return []
+
+    @abstractmethod
+    def fitted_summary(self, fitted: Any) -> dict[str, Any]:
+        """What a data party's report.json says of its own part and of how it was fitted."""
+
+    @abstractmethod
+    def print_part(self, part: P, console: Console) -> None:
+        """A part in the terminal."""
+
+    @abstractmethod
+    def pack(self, part: P) -> Body:
+        """A part as it is written: what the manifest says besides its head, and the tensors."""
+
+    @abstractmethod
+    def unpack(self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> P:
+        """A part from what was read.  Raises `content.Damaged`."""

@@ -1,0 +1,48 @@
+"""One record of what is asked, whoever asks: the estimators of `Federation.fit` and job files both make it, and programs take nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from vfl.preprocessing import Preprocessing
+from vfl.schema.spec import Spec
+
+Role = Literal["guest", "host", "arbiter"]
+S = TypeVar("S", bound=Spec, covariant=True)
+
+
+@dataclass(frozen=True)
+class Plan(Generic[S]):
+    """What the parties agreed on, beyond who they are."""
+
+    spec: S
+    min_intersection: int = 1
+    keys: int = 1  # how many the tables have, tried in order
+    test: float = 0.0  # the part of the rows that is held out to measure the model
+    seed: int | None = None  # of the split; None: the spec's own
+    out_of_time: str = ""  # rows on or after this day, by the guest's dates, are held out too
+    measure_train: bool = False  # the training rows are scored too
+    preprocess: Preprocessing | None = None  # of a regression: what every party does to its own columns
+    open_names: bool = False  # where columns are binned by the label: whether hosts name them
+    reveal: tuple[str, ...] = ()  # whose final weights their owner learns, of "guest" and "hosts"
+
+    @property
+    def split_seed(self) -> int:
+        """By which rows are drawn."""
+        return int(getattr(self.spec, "random_state", 0)) if self.seed is None else self.seed
+
+    @property
+    def measures(self) -> bool:
+        """Whether rows are held out to measure the model."""
+        return self.test > 0 or bool(self.out_of_time)
+
+    @property
+    def scores(self) -> bool:
+        """Whether rows are scored when the model is trained."""
+        return self.measures or self.measure_train
+
+    @property
+    def shares(self) -> bool:
+        """Whether any party's weights stay shared with the arbiter."""
+        return self.spec.shares_weights and len(self.reveal) < 2

@@ -1,0 +1,142 @@
+"""A regression in words: what a job does, and what a part says in the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from protocols.glm.plan import MOST_PASSES, planned_passes
+from protocols.session import Roles
+from vfl.models.plan import Plan
+from vfl.models.regression.part import GlmPart, unknown_weights
+from vfl.models.regression.program import TOL
+from vfl.models.regression.spec import LogisticRegression, Regression
+from vfl.schema.section import listed
+from vfl.schema.spec import Spec
+from vfl.screen.tables import facts, grid, say
+
+
+def described(plan: Plan[Regression], roles: Roles) -> dict[str, str]:
+    """The model in plain words."""
+    model = plan.spec
+    penalty = f"C = {model.C:g}, link {model.link}" if isinstance(model, LogisticRegression) else f"alpha = {model.strength:g}"
+    told = {
+        **preprocessed(plan),
+        "train": f"{model.kind}: {passes_of(plan, roles)}{_in_batches(model)}, {penalty}, values limited to {model.clip:g}",
+    }
+    if model.stops:
+        told["stop"] = stopping_of(plan, roles)
+    if isinstance(model, LogisticRegression) and model.num_class > 2:
+        told["classes"] = f"{model.num_class}, each against the rest: as many trainings, and as many weights per column"
+    if weighted := [name for name in ("class_weight", "sample_weight") if getattr(model, name, None)]:
+        told["rows"] = f"weighted, by {' and '.join(weighted)} at {roles.guest}"
+    if model.exposed:
+        told["rows"] = f"events per unit of exposure, weighted by the exposures at {roles.guest}; predictions are such frequencies"
+    deals = f"; {roles.hosts[0]} deals for the link" if "edge-count-to-arbiter" in model.permits else ""
+    told["weights"] = weights_of(plan, roles)
+    return told | {"encrypt": f"Paillier, {model.key_bits} bits; {roles.arbiter} holds the key{deals}"}
+
+
+def weights_of(plan: Plan[Spec], roles: Roles) -> str:
+    """Who learns final weights, in words."""
+    known = set(plan.reveal)
+    who = {True: list[str](), False: list[str]()}
+    who["guest" in known].append(roles.guest)
+    who["hosts" in known].extend(roles.hosts)
+    told = (
+        [f"those of {listed(who[False], 'and')} stay shared with {roles.arbiter}, without which no row can be scored"] if who[False] else []
+    )
+    told += [f"{name} learns its own" for name in who[True]]
+    return "; ".join(told)
+
+
+def _in_batches(model: Regression) -> str:
+    if model.solver == "preconditioned":
+        return ""
+    size = "an eighth of the rows, at most 8,192" if model.batch_size == "auto" else f"at most {model.batch_size:,} rows"
+    return f" in mini-batches of {size} (momentum {model.momentum:g}, first rate {model.learning_rate_init:g})"
+
+
+def passes_of(plan: Plan[Regression], roles: Roles) -> str:
+    """The number of iterations, in words."""
+    model, parties = plan.spec, len(roles.data_parties)
+    if model.max_iter == "auto":
+        return f"iterations planned from {roles.guest}'s labels, {planned_passes(0, parties)} to {MOST_PASSES:,}, more if events are rarer"
+    return f"{'at most ' if model.stops else ''}{model.max_iter} iterations"
+
+
+def stopping_of(plan: Plan[Regression], roles: Roles) -> str:
+    """What ends training before the last iteration, in words."""
+    model, every = plan.spec, plan.spec.n_iter_no_change
+    whose = f"{model.validation_fraction:.0%} of the training rows, held out for it," if model.early_stopping else "the training rows"
+    looks = f", {model.max_iter // every} times at most" if isinstance(model.max_iter, int) else ""
+    looks += ", for each class" if isinstance(model, LogisticRegression) and model.num_class > 2 else ""
+    tol = TOL if model.tol is None else model.tol
+    return f"{roles.arbiter} opens the mean loss of {whose} every {every} iterations{looks}; training ends when it no longer improves by {tol:g}"
+
+
+def preprocessed(plan: Plan[Regression]) -> dict[str, str]:
+    """[preprocess] in plain words: what is set otherwise than by default."""
+    if plan.preprocess is None:
+        return {}
+    changed = {name: value for name, value in plan.preprocess.get_params().items() if value != getattr(type(plan.preprocess)(), name)}
+    changed |= {"open_names": True} if plan.open_names else {}
+    told = [f"{name} = {value}" for name, value in changed.items()]
+    return {"prepare": f"each party its own columns, on the training rows: {', '.join(told) or 'columns without any value are left out'}"}
+
+
+def coefficients(part: GlmPart) -> dict[str, Any]:
+    """Of a party that knows them: a row for each column, of several classes for each column of each, and the intercept."""
+    rows = list[dict[str, Any]]()
+    for k, (name, weights) in enumerate(zip(_models(part), part.weights, strict=True)):
+        intercept = {} if part.intercept is None or part.models == 1 else {"intercept": part.intercept[k]}
+        raw = weights / part.standardiser.scale
+        each = {} if name is None else {"class": name, **intercept}
+        rows += [{"column": c, "coef": float(w), "coef_raw": float(r), **each} for c, w, r in zip(part.columns, weights, raw, strict=True)]
+    return {"coefficients": rows, "intercept": part.intercept[0] if part.intercept is not None and part.models == 1 else None}
+
+
+def _models(part: GlmPart) -> list[str | None]:
+    """What each of several models is of: a value of the label, or at a host its number."""
+    if part.models == 1:
+        return [None]
+    return [str(c) for c in part.classes or range(1, part.models + 1)]
+
+
+def print_part(part: GlmPart, console: Console) -> None:
+    """The coefficients as a table, if this party knows them; of several classes one after the other."""
+    told = {"link": part.link} if part.family == "logistic" else {}
+    if part.classes is not None and len(part.classes) == 2:
+        told["scores"] = f"the probability of {part.classes[1]!r} rather than {part.classes[0]!r}"
+    elif part.classes is not None:
+        told["scores"] = "the probability of each of " + ", ".join(repr(c) for c in part.classes)
+    if part.known and part.intercept is not None:
+        told["intercept"] = ", ".join(f"{value:.6f}" for value in part.intercept) + ", on the standardised scale"
+    if part.family == "linear" and part.is_guests:
+        told["label"] = f"standardised: mean {part.label_mean:.6g}, standard deviation {part.label_scale:.6g}"
+    facts(console, {name: escape(text) for name, text in told.items()})
+    if not part.known:
+        print_shared(part, console)
+        return
+    for name, weights in zip(_models(part), part.weights, strict=True):
+        console.print("" if name is None else escape(f"\nclass {name}"), highlight=False)
+        table = grid("column", "coef", "coef_raw", "mean", "scale", numbers=4)
+        for row in zip(
+            part.columns, weights, weights / part.standardiser.scale, part.standardiser.mean, part.standardiser.scale, strict=True
+        ):
+            table.add_row(escape(row[0]), *(f"{v:.6g}" for v in row[1:]))
+        console.print(table, highlight=False)
+    unit = " in standard deviations of the label" if part.family == "linear" else ""
+    cut = f"(standardised values are cut to +-{part.standardiser.clip:g})"
+    say(console, f"\ncoef: a standard deviation of the column {cut}; coef_raw: a unit as it came{';' + unit if unit else ''}.")
+
+
+def print_shared(part: GlmPart, console: Console) -> None:
+    """The columns of a part whose weights nobody knows."""
+    table = grid("column", "mean", "scale", numbers=2)
+    for row in zip(part.columns, part.standardiser.mean, part.standardiser.scale, strict=True):
+        table.add_row(escape(row[0]), *(f"{v:.6g}" for v in row[1:]))
+    console.print(table, highlight=False)
+    say(console, f"\n{escape(unknown_weights(part.party, guest=part.is_guests).what)}.")

@@ -1,0 +1,95 @@
+"""Parameters declared once: a class that is at once what Python takes and a table of a job file."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from protocols.errors import ConfigError
+from vfl.schema.section import Complaint, Section
+
+
+class Declared(Section):
+    """Base of them, under scikit-learn's conventions: `get_params`, `set_params`, `clone` and a short repr.  Numbers and arrays of numpy are taken as Python's.
+
+    One check of every parameter reports in either voice: `LogisticRegression: max_iter = 3 ...` and `job.toml: model.max_iter (line 9) ...`.
+    """
+
+    FILE_ONLY: ClassVar[tuple[str, ...]] = ()  # keys of the job file alone: in Python something else says it
+    REFUSED: ClassVar[Mapping[str, str]] = {}  # parameters of other libraries that cannot be had, each with the reason
+
+    def __init__(self, /, **params: Any) -> None:
+        unknown = [name for name in params if name not in self.parameters()]
+        for name in unknown:
+            if name in type(self).REFUSED:
+                raise ConfigError(f"{self._named()}: {name} is not possible: {type(self).REFUSED[name]}", remedy=f"Leave {name} out")
+            close = difflib.get_close_matches(name, self.parameters(), 1)
+            remedy = f"Did you mean {close[0]}?" if close else f"Its parameters are {', '.join(self.parameters())}"
+            raise ConfigError(f"{self._named()} has no parameter {name}", remedy=remedy)
+        try:
+            super().__init__(**{name: plain(value) for name, value in params.items()})
+        except ValidationError as error:
+            raise self._refusal(error, params) from None
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # job files are validated without it: their errors name file and line
+
+    @classmethod
+    def _named(cls) -> str:
+        return cls.__name__
+
+    @classmethod
+    def parameters(cls) -> tuple[str, ...]:
+        """Names of the estimator's parameters."""
+        return tuple(name for name in cls.model_fields if name not in cls.FILE_ONLY)
+
+    @classmethod
+    def _refusal(cls, error: ValidationError, params: Mapping[str, Any]) -> ConfigError:
+        """What is wrong with a parameter, in the voice of Python."""
+        first = error.errors(include_url=False)[0]
+        name, cause = str(first["loc"][0]) if first["loc"] else "", (first.get("ctx") or {}).get("error")
+        if isinstance(cause, Complaint):
+            return ConfigError(f"{cls.__name__}: {(cause.key or name).rpartition('.')[2]} {cause.what}", remedy=cause.remedy)
+        field: FieldInfo | None = cls.model_fields.get(name)
+        described = f"Expected {field.description}" if field is not None and field.description else ""
+        return ConfigError(f"{cls.__name__}: {name} = {params.get(name)!r} is not possible", remedy=described)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name."""
+        return {name: getattr(self, name) for name in self.parameters()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Changes parameters, all or none.  Raises ConfigError for an unknown name or an impossible value."""
+        changed = type(self)(**{**self.get_params(), **params})
+        self.__dict__.update({name: getattr(changed, name) for name in self.parameters()})
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        return type(self)(**self.get_params())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._changed())})"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def _changed(self) -> Iterator[tuple[str, Any]]:
+        for name in self.parameters():
+            value = getattr(self, name)
+            if value != type(self).model_fields[name].default:
+                yield name, value
+
+
+def plain(value: Any) -> Any:
+    """Numpy's scalars and arrays, lists and mappings as Python's own numbers, tuples and dicts."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, list | tuple):
+        return tuple(plain(v) for v in value)
+    return {plain(k): plain(v) for k, v in value.items()} if isinstance(value, Mapping) else value

@@ -1,0 +1,121 @@
+"""What can be trained: a `Spec` is the Python estimator and the table [model] of a job file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BeforeValidator, Field
+
+from vfl.data.columns import Objective
+from vfl.schema.declared import Declared
+from vfl.schema.section import Complaint, shown
+
+MIN_KEY_BITS, FULL_KEY_BITS = 2048, 3072
+
+
+def check_key_bits(value: object) -> object:
+    """A size of key that is supported.  Raises Complaint."""
+    if value in (2048, 3072, 4096) and type(value) is int:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value < MIN_KEY_BITS:
+        raise Complaint(
+            f"is {value}: a Paillier key below 2048 bits gives less than 112-bit security and is too short to protect anything",
+            "Use 3072 (128-bit security by NIST SP 800-57), 4096, or 2048 (112-bit, warned about)",
+        )
+    raise Complaint(f"is {shown(value)}", "Expected 2048, 3072 (default) or 4096, as a whole number")
+
+
+KeyBits = Annotated[int, BeforeValidator(check_key_bits)]
+
+
+class Spec(Declared):
+    """Base of the specs: parameters, and what the model is, whoever asks for it.
+
+    A field with `exclude=True` is a parameter of the estimator alone, because a job file has it in another table (`ELSEWHERE`).  A field named in `FILE_ONLY` is a
+    key of the job file alone: in Python the tables say it.
+    """
+
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {"key_bits": "crypto", "score_bits": "disclosure"}
+    FILE_ONLY: ClassVar = ("kind", "sample_weight", "num_class", "continue_from")
+    BINS: ClassVar[str] = ""  # why [preprocess] would do nothing, where the model bins every column itself
+    ARBITER: ClassVar[str] = "holds the decryption key"  # what the arbiter does
+
+    NO_ARBITER: ClassVar[str] = "with one host its protocols need none"
+
+    kind: str
+    key_bits: KeyBits = Field(default=FULL_KEY_BITS, exclude=True, description="2048, 3072 (default) or 4096: the size of the Paillier key")
+
+    def with_(self, **changes: Any) -> Self:
+        """The same with other values that are known to be possible: those of `FILE_ONLY` and `ELSEWHERE` too."""
+        return self.model_copy(update=changes)
+
+    # -- what the model is: each kind says otherwise where it differs ------------------------------------------------------------
+
+    def check_file(self) -> None:
+        """Raises Complaint for keys of a job file that do not go together, where tables decide it in Python."""
+
+    @property
+    def label(self) -> Objective:
+        """What the guest's label must hold."""
+        return "binary"
+
+    @property
+    def reads(self) -> Objective:
+        """The same before the label's values are known."""
+        return self.label
+
+    @property
+    def permits(self) -> tuple[str, ...]:
+        """What its protocols reveal, besides the alignment."""
+        return ()
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether final weights stay shared with the arbiter unless a permission reveals them."""
+        return False
+
+    @property
+    def keeps_leaves(self) -> bool:
+        """Whether the arbiter keeps the leaf values of the model."""
+        return False
+
+    @property
+    def folds_are_hidden(self) -> bool:
+        """Whether nobody learns its part of a fold's model."""
+        return self.shares_weights
+
+    @property
+    def needs_arbiter(self) -> bool:
+        """Whether its protocols need one, whatever the number of hosts."""
+        return True
+
+    @property
+    def opens_on_grid(self) -> bool:
+        """Whether scores are opened on the grid of disclosure.score_bits."""
+        return "score_bits" in type(self).model_fields
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether features may miss values."""
+        return False
+
+    @property
+    def takes_texts(self) -> bool:
+        """Whether features may be categories."""
+        return False
+
+    @property
+    def stops(self) -> bool:
+        """Whether the loss is opened, and ends training."""
+        return False
+
+    @property
+    def bins_by_label(self) -> bool:
+        """Whether columns are binned by the label, which is not searched: folds that share bins would tell sums over fewer rows than min_bin_rows."""
+        return False
+
+    @property
+    def vectors(self) -> int:
+        """How many score vectors the guest gets of one model."""
+        return 1
