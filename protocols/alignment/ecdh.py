@@ -238,7 +238,7 @@ def _opened(peer: Channel, listed: Listed, own: Blinding, matches: Sequence[Matc
     check_rows(name, answer.rows, size, own.rows)
     hits = marks(name, answer.hits, len(listed.rows))
     if sum(before) + len(hits) != size:
-        raise RemoteProtocolError(f"{name} marked another number of hits than it announced", party=name)
+        raise RemoteProtocolError(f"{name} listed another number of hits than it announced", party=name)
     _, their_rows, matched_by = in_shared_order((*matches, listed.matches(hits)))
     peer.send(GuestRows(their_rows.astype(np.int32)))  # 7
     return Alignment(own.shuffle[answer.rows], matched_by, sizes, (*before, len(hits)))

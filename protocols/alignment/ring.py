@@ -152,7 +152,7 @@ def _exchange_sizes(session: Session, rows: int) -> dict[str, int]:
         told = session.guest.recv(ListSizes)
     sizes = dict(zip(ring, told.rows.tolist(), strict=False))
     if len(told.rows) != len(ring) or sizes[session.me] != rows or not all(0 <= size <= MOST_ROWS for size in sizes.values()):
-        raise RemoteProtocolError(f"{session.roles.guest} tells sizes that cannot be", party=session.roles.guest)
+        raise RemoteProtocolError(f"{session.roles.guest} announced impossible sizes", party=session.roles.guest)
     for party in ring:
         if party != session.me:
             session.allowance.partner_rows(party, sizes[party], rows)

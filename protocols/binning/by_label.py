@@ -275,4 +275,4 @@ def _joined(parts: Sequence[Ints]) -> NDArray[np.int32]:
 
 
 def _impossible(peer: str, what: str) -> RemoteProtocolError:
-    return RemoteProtocolError(f"{peer} sent {what} that cannot be", remedy=f"Check which software {peer} runs", party=peer)
+    return RemoteProtocolError(f"{peer} sent impossible {what}", remedy=f"Check which software {peer} runs", party=peer)

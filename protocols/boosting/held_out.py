@@ -60,7 +60,7 @@ def check_rows(rows: int, party: str) -> None:
     """Raises DataError where too few rows would decide when training ends."""
     if rows < LEAST_ROWS:
         raise DataError(
-            f"{rows} rows are too few to decide when training ends: their loss would tell too much of single rows",
+            f"{rows} rows are too few to decide when training ends: their loss would reveal too much about single rows",
             remedy="Raise validation, use more rows, or set early_stopping_rounds = 0",
             party=party,
             expected=f"at least {LEAST_ROWS}",

@@ -247,7 +247,7 @@ class HostTree:
         for node, tied in zip(nodes, segments(positions, ties), strict=True):
             first = int(lists[node, tied].min())
             if first < 0:
-                raise RemoteProtocolError(f"{guest} named a position where nothing stands", party=guest)
+                raise RemoteProtocolError(f"{guest} named an empty position", party=guest)
             handle = self.splits.keep(self.candidates, first)
             lefts.append(self.splits.goes_left(self.binned, self.rows[node], handle))
         return lefts

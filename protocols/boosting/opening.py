@@ -101,7 +101,7 @@ def start_host(session: Session, binned: Binned, before: HostSplits | None) -> t
             party=session.me,
         )
     if goes_on.rounds < 0 or not 0 <= goes_on.splits <= len(before):
-        raise RemoteProtocolError(f"{guest} keeps more of the model than there is", party=guest)
+        raise RemoteProtocolError(f"{guest} keeps more of the model than exists", party=guest)
     return columns, before.continued(start.model_id, goes_on.splits), goes_on.rounds
 
 
@@ -153,7 +153,7 @@ def open_sums(channel: Channel, key: DecryptionKey, packing: Packing, place: int
         return packing.split(packing.slots(place, opened))
     except (PlaintextOverflow, Overflow):
         raise PlaintextOverflow(
-            f"{channel.peer} sent sums that are no sums of this job's rows",
+            f"{channel.peer} sent sums that cannot come from this job's rows",
             remedy=f"Ask {channel.peer} to check its installation, then start all parties again",
             party=channel.peer,
         ) from None

@@ -210,7 +210,7 @@ def answers(
 def candidate(sender: str, owned: Owned, position: int) -> int:
     """What stands at a position of an owner's list; raises RemoteProtocolError where nothing does."""
     if not 0 <= position < len(owned.order):
-        raise RemoteProtocolError(f"{sender} named a position where nothing stands", party=sender)
+        raise RemoteProtocolError(f"{sender} named an empty position", party=sender)
     return int(owned.order[position])
 
 

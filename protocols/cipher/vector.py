@@ -154,7 +154,7 @@ class CipherVec:
             raw = key.raw.ciphers_from_bytes(data, body, stop)
         except InvalidBytes:
             raise InvalidCiphertext(
-                f"{sender} sent bytes that are no valid ciphertexts", remedy=f"Check which software {sender} runs", party=sender
+                f"{sender} sent bytes that are not valid ciphertexts", remedy=f"Check which software {sender} runs", party=sender
             ) from None
         return CipherVec(key, raw, {Factor(sender, key.exponent_bits(to_holder=False))})
 

@@ -36,7 +36,7 @@ class Block:
         n, weights = len(x), models * (x.shape[1] + intercept)
         if n * max(1, models - 1) < ROWS_A_WEIGHT * weights:
             raise DataError(
-                f"{n} training rows are too few for {weights} weights: they would tell too much of single rows",
+                f"{n} training rows are too few for {weights} weights: they would reveal too much about single rows",
                 remedy="Use more rows or fewer columns",
                 expected=f"{ROWS_A_WEIGHT} rows per weight",
             )

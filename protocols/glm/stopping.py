@@ -209,7 +209,7 @@ class Look:
         rows = 0 if held_out is None else len(held_out)
         if held_out is None or rows < LEAST_HELD_OUT:
             raise DataError(
-                f"{rows} rows are too few to decide when training ends: their loss would tell too much of single rows",
+                f"{rows} rows are too few to decide when training ends: their loss would reveal too much about single rows",
                 remedy="Raise validation_fraction, use more rows, or leave early_stopping out",
                 party=session.me,
                 expected=f"at least {LEAST_HELD_OUT}",
@@ -306,5 +306,5 @@ def mean_bits(plan: Plan, link: Link) -> int:
 def receive_verdict(session: Session) -> int:
     code = session.arbiter.recv(Verdict).code
     if code not in range(5):
-        raise RemoteProtocolError(f"{session.roles.arbiter} gave no verdict that there is", party=session.roles.arbiter)
+        raise RemoteProtocolError(f"{session.roles.arbiter} sent an unknown verdict", party=session.roles.arbiter)
     return code

@@ -266,7 +266,7 @@ def own_shares(session: Session, terms: Terms, trained: list[Share], model_id: b
     theirs = session.arbiter.recv(GuestWeights).share if guests else session.arbiter.recv(HostWeights).share
     check_lengths(session.roles.arbiter, words.size, theirs, what="weights")
     if theirs.min() < 0 or theirs.max() >= 1 << (SCORE + 1 + terms.weight_bits):
-        raise RemoteProtocolError(f"{session.roles.arbiter} sent a share of the weights that is none", party=session.roles.arbiter)
+        raise RemoteProtocolError(f"{session.roles.arbiter} sent an invalid share of the weights", party=session.roles.arbiter)
     return WeightShares.known(whole(words, theirs.reshape(words.shape), terms.weight_bits))
 
 

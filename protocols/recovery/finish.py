@@ -70,8 +70,8 @@ def confirm(session: Session, keep: Callable[[], None], witness: Witness) -> Non
         kept, count = channel.recv(Kept), counts[channel.peer].mirrored()  # 3
         if (kept.sent, kept.received) != (count.produced, count.consumed):
             raise RemoteProtocolError(
-                f"{channel.peer} signs other messages than have passed between it and this party",
-                remedy=f"The results are kept. Keep the ledger too, and hold it against {channel.peer}'s with vfl ledger reconcile",
+                f"{channel.peer} signed other messages than were exchanged between it and this party",
+                remedy=f"The results are kept. Keep the ledger too, and compare it with that of {channel.peer} by vfl ledger reconcile",
                 party=channel.peer,
             )
         witness.accept(channel.peer, count, kept.signature)

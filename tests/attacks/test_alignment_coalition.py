@@ -233,7 +233,7 @@ def test_sizes_that_the_guest_changes_are_refused() -> None:
             host.send(psi_many.ListSizes(np.array([300, 7, 7], np.int64)))
 
     programs = {p: (lambda s, own=own: alignment.align(s, own, 1)) for p, own in THREE.items()}
-    with pytest.raises(RemoteProtocolError, match="sizes that cannot be") as caught:
+    with pytest.raises(RemoteProtocolError, match="impossible sizes") as caught:
         run_local(Roles("bank", ("telecom", "shop"), "trustee"), programs | {"bank": guest, "trustee": lambda s: None}, Identity())
     assert caught.value.party == "bank"
 

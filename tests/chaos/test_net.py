@@ -167,7 +167,7 @@ def test_a_share_of_final_weights_that_is_none_is_refused(values: list[int]) -> 
     channels = {"arbiter": Channel(Arbiter(), Keyring())}  # type: ignore[arg-type]
     session = Session("guest", Roles("guest", ("host",), "arbiter"), channels, Randomness("guest", bytes(32), b""), Keyring(), TOY)
     share, terms = Share.start(PlainVec.from_ints([2**62, 2**62])), glm.Terms(IDENTITY, glm.Penalty(1.0), 5, weight_bits=10, reveal=KNOWN)
-    with pytest.raises(RemoteProtocolError, match="arbiter sent a share of the weights"):
+    with pytest.raises(RemoteProtocolError, match="arbiter sent an invalid share of the weights"):
         own_shares(session, terms, [share], bytes(16))
 
 

@@ -63,7 +63,7 @@ def refused(call: Callable[..., object], *arguments: object) -> DisclosureRefuse
     with pytest.raises(DisclosureRefused) as caught:
         call(*arguments)
     assert caught.value.exit_code == 6
-    assert "or, if whoever answers for this party's data agrees," in caught.value.remedy
+    assert "or, if the person responsible for this party's data agrees," in caught.value.remedy
     return caught.value
 
 

@@ -60,10 +60,10 @@ BAD = [
     ("model", 'max_iter = "50"', "model.max_iter", "whole number"),
     ("model", "max_iter = true", "model.max_iter", "is true. Expected the number of iterations, a whole number"),
     ("model", 'max_iter = "often"', "model.max_iter", '(default 100), or "auto"'),
-    ("model", "max_iter = 1", "model.max_iter", "earlier weights tell too much"),
+    ("model", "max_iter = 1", "model.max_iter", "weights of fewer iterations reveal too much"),
     ("model", "tol = 1e-6", "model.tol", "1e-5 to 1"),
     ("model", 'tol = "1e-4"', "model.tol", "1e-5 to 1"),
-    ("model", "tol = 1e-4", "disclosure.allow", "lacks what this job cannot do without: 'loss-to-arbiter'"),
+    ("model", "tol = 1e-4", "disclosure.allow", "lacks permissions that this job needs: 'loss-to-arbiter'"),
     ("model", "early_stopping = true", "disclosure.allow", "'loss-to-arbiter'"),
     ("model", "early_stopping = 1", "model.early_stopping", "true, or false"),
     ("model", "validation_fraction = 0.2", "model.validation_fraction", "does nothing without early_stopping"),
@@ -221,7 +221,7 @@ def test_a_job_name_is_never_path_like(write, name):
         ("name = 'x", "not valid TOML"),
         (b"name = 1\n\xff\xfe", "line 2: is not UTF-8 text. Save the file as UTF-8"),
         (b"#" * (64 << 10) + b"#", "larger than 64 kB"),
-        ("x = " + "[" * 5000, "more than 16 deep in each other"),
+        ("x = " + "[" * 5000, "more than 16 levels deep"),
     ],
 )
 def test_no_toml(write, text, says):

@@ -148,7 +148,7 @@ def test_a_bad_parameter_of_trees(write, line, says):
         ('monotonic_trend = "peak"', 'Use "auto", "ascending", "descending" or "none"'),
         ("min_bin_size = 0.6", "from 0 to 0.5"),
         ("max_vif = 1", "above 1"),
-        ("special_codes = [nan]", "a list of numbers that have a bin of their own"),
+        ("special_codes = [nan]", "a list of numbers that have their own bin"),
         ("open_names = true", "'column-names-to-guest'"),
         ("clip = 6", 'is a key of "logistic-regression"'),
     ],

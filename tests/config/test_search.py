@@ -79,11 +79,11 @@ def test_a_permission_that_a_candidate_needs_is_missed(write):
         (searching("param_grid = { membership = ['open'] }", TREES), "it decides what hosts learn, and the trees are the same"),
         (searching("param_grid = { validation = [0.2] }", TREES), "has a candidate that is not possible: validation = 0.2"),
         (searching(f"param_grid = {{ C = {list(range(1, 102))} }}"), "has 101 candidates"),
-        (searching("cv = 5", SCORECARD), "bins that folds share would tell sums over fewer rows than min_bin_rows"),
+        (searching("cv = 5", SCORECARD), "bins that folds share would reveal sums over fewer rows than min_bin_rows"),
         (searching("cv = 5\n[preprocess]\nreport_iv = true"), "bins that folds share"),
         (
             searching("cv = 5", with_key("model", "tol = 1e-4", ALLOWED.replace('"scores-to', '"loss-to-arbiter", "scores-to'))),
-            "with tol or early_stopping the loss of every fold",
+            "with tol or early_stopping: the loss of every fold",
         ),
         (searching("cv = 5", with_key("model", f'continue_from = "{"ab" * 16}"', TREES)), "was trained on the rows of every fold"),
         (searching("folds = 5"), "search.folds (line 15) is not a known key"),

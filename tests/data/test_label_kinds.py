@@ -40,8 +40,8 @@ def test_each_kind_of_label(objective, values, numbers, classes):
         ("numeric", [1, np.inf, 3] * 2, "has infinite values in rows 2, 5"),
         ("numeric", [1, None, 3] * 2, "has missing values in rows 2, 5"),
         ("numeric", [1.5] * 6, "holds one value only"),
-        ("count", [0, 1, -1] * 2, "holds what is no count in rows 3, 6"),
-        ("count", [0, 1, 0.5] * 2, "holds what is no count in rows 3, 6"),
+        ("count", [0, 1, -1] * 2, "holds values that are not counts in rows 3, 6"),
+        ("count", [0, 1, 0.5] * 2, "holds values that are not counts in rows 3, 6"),
         ("count", [0] * 6, "holds zeros only"),
         ("count", [10**400, 1, 2, 3, 4, 5], "too large in row 1"),
     ],
@@ -93,7 +93,7 @@ def test_weights_are_no_feature_and_move_with_their_rows():
     [([1, 0, 1] * 2, "rows 2, 5"), ([1, -1, 1] * 2, "rows 2, 5"), ([1, None, 1] * 2, "rows 2, 5"), ([1, np.inf, 1] * 2, "rows 2, 5")],
 )
 def test_a_bad_weight(values, says):
-    with pytest.raises(DataError, match="weight column 'w' holds what is no weight in " + says):
+    with pytest.raises(DataError, match="weight column 'w' holds values that are not weights in " + says):
         build(good().assign(w=values), weights="w")
 
 

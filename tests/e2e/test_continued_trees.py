@@ -145,7 +145,7 @@ def test_measures_on_rows_that_the_earlier_rounds_were_trained_on_are_cautioned_
     (parties.folder / "bank" / "runs" / "earlier" / "report.json").write_text("damaged")
     again = parties.here("check", parties.job, parties.file("bank"))
     assert again.code == 0, again
-    assert ("nothing is known here" in " ".join(again.out.split())) is (now[0] > 0)
+    assert ("it is not known here which rows" in " ".join(again.out.split())) is (now[0] > 0)
 
 
 def test_a_part_that_does_not_fit_this_party_is_refused_by_check(trained: tuple[Institutions, str]) -> None:

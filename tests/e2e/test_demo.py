@@ -30,7 +30,7 @@ def test_the_demo_replaces_no_foreign_folder(parties: Institutions) -> None:
     thesis = parties.folder / "thesis"
     thesis.mkdir()
     (thesis / "chapter-1.txt").write_text("It was a dark and stormy night")
-    parties.here("demo", *SMALL, "--dir", thesis).says(2, "thesis holds something that is no demo", "Choose another folder with --dir")
+    parties.here("demo", *SMALL, "--dir", thesis).says(2, "thesis holds something other than a demo", "Choose another folder with --dir")
     parties.here("demo", *SMALL, "--dir", thesis / "chapter-1.txt").says(2, "chapter-1.txt is no folder", "Choose another")
     assert [p.name for p in thesis.iterdir()] == ["chapter-1.txt"]
 

@@ -143,7 +143,7 @@ ALONE: list[tuple[Callable[[Institutions], None], int, tuple[str, ...]]] = [
     (role_swapped, 2, ('bank: role is "guest", the job \'credit-risk\' says "host"', "Make both files say the same")),
     (a_folder_as_table, 2, ("bank: data.source: the file .*customers.csv cannot be read", "check the path")),
     (a_damaged_table, 3, ("customers.csv.* UTF-8", "Save|Convert")),
-    (a_forbidden_job, 6, ("bank: the job allows what this party's policy.allow does not: 'scores-to-guest'", "Take it out of the job")),
+    (a_forbidden_job, 6, ("bank: the job allows what this party's policy.allow does not: 'scores-to-guest'", "Remove it from the job")),
     (a_small_intersection, 6, ("min_intersection is 5, this party's policy.at_least.min_intersection is 50", "Agree on a job")),
     (unknown_key, 2, ("job.toml", "model.max_itre", "Did you mean 'max_iter'")),
     (another_version, 2, ("version", "is 2", "Expected 1")),

@@ -66,7 +66,7 @@ def test_what_does_not_fit_is_refused() -> None:
         (lambda: vfl.evaluate(["a", "b", "c"], [0.1, 0.2, 0.3]), DataError, "have 3 values"),
         (lambda: vfl.evaluate(y, score, outcome="survival"), ConfigError, "'survival' is not known"),
         (lambda: vfl.evaluate(["x"], pd.DataFrame({"a": [0.5], "b": [0.5]}), outcome="multiclass"), DataError, "none of the classes"),
-        (lambda: vfl.evaluate(["a", "b"], [0.5, 1.5]), DataError, "no probability"),
+        (lambda: vfl.evaluate(["a", "b"], [0.5, 1.5]), DataError, "not probabilities"),
         (lambda: vfl.evaluate(["a", "b"], [np.nan, np.nan]), DataError, "no row has a prediction"),
         (lambda: vfl.evaluate(["a", "b"], [0.2, 0.3], [0.2, np.nan]), DataError, "guest_alone misses predictions"),
     ):

@@ -86,7 +86,7 @@ def test_exposures_that_are_missing_or_wrong_are_refused() -> None:
         federation(guest, hosts).fit(vfl.PoissonRegression(exposure=True))
     with pytest.raises(ConfigError, match="exposure"):
         vfl.PoissonRegression(exposure="years")  # type: ignore[arg-type]
-    with pytest.raises(DataError, match="no weight in row 3"):
+    with pytest.raises(DataError, match="not weights in row 3"):
         federation(guest.assign(years=[1.0, 1.0, 0.0, *[1.0] * 97]), hosts, sample_weight="years")
     model = federation(guest, hosts, sample_weight="years").fit(vfl.PoissonRegression(exposure=True, max_iter=5))
     with pytest.raises(DataError, match="no column 'years'"):

@@ -154,8 +154,8 @@ def test_without_an_intercept_the_guest_needs_columns() -> None:
     [
         (np.nan, vfl.LinearRegression(), "missing"),
         (np.inf, vfl.LinearRegression(), "infinite"),
-        (-1, vfl.PoissonRegression(), "no count"),
-        (0.5, vfl.PoissonRegression(), "no count"),
+        (-1, vfl.PoissonRegression(), "not counts"),
+        (0.5, vfl.PoissonRegression(), "not counts"),
         ("text", vfl.PoissonRegression(), "not numeric"),
         (1e9, vfl.PoissonRegression(), r"far above|too large|far larger"),
     ],
@@ -171,7 +171,7 @@ def test_labels_of_the_wrong_kind_are_refused(label: Any, estimator: Any, words:
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
 def test_bad_weights_of_rows_are_refused(value: float) -> None:
     tables, _ = frames("binary")
-    with pytest.raises(DataError, match="no weight in row 1"):
+    with pytest.raises(DataError, match="not weights in row 1"):
         federation((tables[0].assign(w=[value, *np.ones(len(tables[0]) - 1)]), tables[1]), sample_weight="w")
     uneven = federation((tables[0].assign(w=np.where(tables[0]["y"] == 1, 1e6, 1.0)), tables[1]), sample_weight="w")
     with pytest.raises(DataError, match="differ too much"):

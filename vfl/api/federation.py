@@ -160,7 +160,7 @@ class Federation:
         if preprocess is not None and spec.BINS:
             raise ConfigError(f"{type(spec).__name__} bins every column itself: preprocess would do nothing", remedy="Leave it out")
         if grid is not None and preprocess is not None and preprocess.bins_by_label:
-            why = "bins that folds share would tell sums over fewer rows than min_bin_rows"
+            why = "bins that folds share would reveal sums over fewer rows than min_bin_rows"
             raise ConfigError(f"a search cannot bin columns by the label: {why}", remedy='Use encode = "onehot" or "quantile"')
         return Request(spec, grid, preprocess, split, init_model)
 

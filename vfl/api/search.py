@@ -42,7 +42,7 @@ class GridSearchCV(Parameters):
         estimates = isinstance(self.estimator, Spec)
         if not estimates or self.estimator.bins_by_label:
             what = type(self.estimator).__name__
-            why = "bins that folds share would tell sums over fewer rows than min_bin_rows" if estimates else "it is no estimator"
+            why = "bins that folds share would reveal sums over fewer rows than min_bin_rows" if estimates else "it is no estimator"
             raise ConfigError(f"a {what} cannot be cross-validated: {why}", remedy="Pass a regression of vfl, or vfl.BoostedTrees")
         grid = self.param_grid
         lists = grid is None or (

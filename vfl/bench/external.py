@@ -127,11 +127,11 @@ def intersection(elements: int = 4096) -> Timings:
 
 # name: module, package, key, whether randomness is fresh, how; the slow ones only with everything
 OTHERS: Mapping[str, tuple[str, str, str, str, Callable[[], Timings]]] = {
-    "python-paillier": ("phe", "phe", f"Paillier {BITS}", "fresh a ciphertext: r^n", phe),
+    "python-paillier": ("phe", "phe", f"Paillier {BITS}", "fresh for each ciphertext: r^n", phe),
     "gmpy2": ("gmpy2", "gmpy2", f"{BITS}", "bare arithmetic: encrypt is r^n alone", gmpy2),
-    "SecretFlow HEU": ("heu", "sf-heu", f"ZPaillier {BITS}", "fresh a ciphertext: a power of a fixed base", heu),
-    "pypaillier": ("paillier", "pypaillier", f"Paillier {BITS}, safe primes", "fresh a ciphertext", pypaillier),
-    "OpenMined PSI": ("private_set_intersection", "openmined-psi", "P-256", "a fresh secret scalar a run", intersection),
+    "SecretFlow HEU": ("heu", "sf-heu", f"ZPaillier {BITS}", "fresh for each ciphertext: a power of a fixed base", heu),
+    "pypaillier": ("paillier", "pypaillier", f"Paillier {BITS}, safe primes", "fresh for each ciphertext", pypaillier),
+    "OpenMined PSI": ("private_set_intersection", "openmined-psi", "P-256", "a fresh secret scalar for each run", intersection),
 }
 SLOW = {"pypaillier": "its safe primes take up to a minute and more to find: `vfl bench --full` waits for them"}
 

@@ -52,10 +52,15 @@ def own() -> list[dict[str, Any]]:
         {
             "library": "vfl",
             "key": f"Paillier {BITS}",
-            "randomness": "fresh a ciphertext: a power of a fixed base",
+            "randomness": "fresh for each ciphertext: a power of a fixed base",
             "microseconds": paillier(),
         },
-        {"library": "vfl alignment", "key": "ristretto255", "randomness": "a fresh secret scalar a run", "microseconds": alignment()},
+        {
+            "library": "vfl alignment",
+            "key": "ristretto255",
+            "randomness": "a fresh secret scalar for each run",
+            "microseconds": alignment(),
+        },
     ]
 
 

@@ -29,7 +29,7 @@ def job_new(
     from vfl.job.setup import new_job
 
     new_job(job, keys=key, kind=kind, guest=guest, hosts=host or ["telecom"], arbiter=arbiter)
-    say(f"{job}: read it, change what your parties agreed on otherwise, and give the same file to all")
+    say(f"{job}: read it, change what your parties agreed on differently, and give the same file to all")
 
 
 @job_app.command("show", epilog=examples("job show"))

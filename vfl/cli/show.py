@@ -41,7 +41,7 @@ def print_permits(job: Job | AlignmentJob, console: Console) -> None:
     if unused := [p for p in job.disclosure.allow if p not in needed]:
         say(
             console,
-            f"[yellow]caution[/]: the job allows {escape(', '.join(unused))}, which none of its messages needs: take it out of the job at every party",
+            f"[yellow]caution[/]: the job allows {escape(', '.join(unused))}, which none of its messages needs: remove it from the job at every party",
         )
 
 

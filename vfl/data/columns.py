@@ -90,7 +90,9 @@ def label(column: pd.Series, party: str, name: str, numbers: Rows, objective: Ob
     if objective == "count":
         wrong = (values < 0) | (values != np.floor(values)) | (values > MAX_COUNT)
         if wrong.any():
-            raise bad(f"holds what is no count in {say_rows(numbers[wrong])}", "A Poisson regression needs whole numbers of at least 0")
+            raise bad(
+                f"holds values that are not counts in {say_rows(numbers[wrong])}", "A Poisson regression needs whole numbers of at least 0"
+            )
         if not values.any():
             raise bad("holds zeros only", "A model needs rows with events")
     elif (values == values[0]).all():
@@ -105,8 +107,8 @@ def weight(column: pd.Series, party: str, name: str, numbers: Rows) -> pd.Series
     wrong = ~(np.isfinite(values) & (values > 0))
     if wrong.any():
         raise bad(
-            f"holds what is no weight in {say_rows(numbers[wrong])}",
-            "Weights are above 0 and not missing; remove rows that shall not count",
+            f"holds values that are not weights in {say_rows(numbers[wrong])}",
+            "Weights are above 0 and not missing; remove rows that should not count",
         )
     return pd.Series(values, name=name)
 

@@ -190,18 +190,20 @@ def normaliser(name: str) -> Normaliser:
     if name == "exact":
         return Normaliser(name, _exact)
     if name == "email":
-        return Normaliser(name, _each(email_form), "holds what is no e-mail address")
+        return Normaliser(name, _each(email_form), "holds values that are not e-mail addresses")
     if name == "date" or (kind == "date" and detail):
         forms = detail.split("|") if detail else []
         declared = "ISO 8601 (1980-02-03)" + "".join(f" or {f}" for f in forms)
         return Normaliser(
             name,
             _each(_date(forms)),
-            f"holds what is no date as {declared}",
+            f"holds values that are not dates as {declared}",
             'Correct the values, or agree on their form, such as "date:%d/%m/%Y"',
         )
     if kind == "e164" and detail:
         return Normaliser(
-            name, _each(_phone(detail)), f"holds what is no telephone number as written in {detail} or with + and a country's code"
+            name,
+            _each(_phone(detail)),
+            f"holds values that are not telephone numbers as written in {detail} or with + and a country's code",
         )
     raise UnknownNormaliserError("is not known", f"Use one of {', '.join(NORMALISERS)}")

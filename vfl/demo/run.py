@@ -97,7 +97,7 @@ def fresh_folder(folder: Path) -> Path:
         if not folder.is_dir():
             raise ConfigError(f"{folder} is no folder", remedy="Choose another one with --dir")
         if not (folder / MARKER).exists() and any(folder.iterdir()):
-            raise ConfigError(f"{folder} holds something that is no demo", remedy="Choose another folder with --dir")
+            raise ConfigError(f"{folder} holds something other than a demo", remedy="Choose another folder with --dir")
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     (folder / MARKER).touch()
@@ -181,7 +181,7 @@ def run_parties(names: tuple[str, ...], folder: Path, console: Console) -> dict[
     if failed:
         for name in failed:
             console.print(f"{name}: {' '.join(errors[name]).strip()}", markup=False, highlight=False, soft_wrap=True)
-        failure = VFLError(f"the demo did not finish: {', '.join(failed)} stopped with an error", remedy="Their messages stand above")
+        failure = VFLError(f"the demo did not finish: {', '.join(failed)} stopped with an error", remedy="Their messages are above")
         failure.exit_code = max(processes[name].returncode for name in failed) or 1
         raise failure
     prefix = "report: "

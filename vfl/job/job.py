@@ -70,9 +70,9 @@ class Parties(Section):
     def _roles_apart(self) -> Parties:
         for role, name in (("guest", self.guest), ("arbiter", self.arbiter)):
             if name in self.hosts:
-                raise Complaint(f"names '{name}', who is the {role} too", "Give each role to another party", "parties.hosts")
+                raise Complaint(f"names '{name}', who is the {role} too", "Give each role to a different party", "parties.hosts")
         if self.guest == self.arbiter:
-            raise Complaint(f"names '{self.guest}', who is the guest too", "Give each role to another party", "parties.arbiter")
+            raise Complaint(f"names '{self.guest}', who is the guest too", "Give each role to a different party", "parties.arbiter")
         return self
 
     @property
@@ -120,7 +120,7 @@ class Split(Section):
     out_of_time: Annotated[str | None, BeforeValidator(_day)] = Field(
         default=None,
         exclude_if=lambda day: day is None,
-        description="a date such as 2026-01-01: rows on or after it, by the guest's column data.date, are held out too, as a part of their own",
+        description="a date such as 2026-01-01: rows on or after it, by the guest's column data.date, are held out too, as a separate part",
     )
 
     @property
@@ -184,7 +184,7 @@ class Agreement(Section):
             told = "; ".join(f"'{p}' ({PERMITS[p]})" for p in missing)
             quoted = [f'"{p}"' for p in missing]
             remedy = f"add {listed(quoted, 'and')}" if self.disclosure.allow else f"write allow = [{', '.join(quoted)}]"
-            raise Complaint(f"lacks what this job cannot do without: {told}", f"If all parties agree, {remedy}", "disclosure.allow")
+            raise Complaint(f"lacks permissions that this job needs: {told}", f"If all parties agree, {remedy}", "disclosure.allow")
 
 
 class Job(Agreement):
@@ -222,13 +222,13 @@ class Job(Agreement):
         if self.search is None:
             return
         if self.model.bins_by_label or (self.preprocess is not None and self.preprocess.bins_by_label):
-            what = "is there, and columns are binned by the label: bins that folds share would tell sums over fewer rows than min_bin_rows"
+            what = "cannot be used with columns that are binned by the label: bins that folds share would reveal sums over fewer rows than min_bin_rows"
             raise Complaint(what, "Remove the section, or search without such bins", "search")
         if self.model.stops:
-            what = "is there, and with tol or early_stopping the loss of every fold and candidate would be opened"
+            what = "cannot be used with tol or early_stopping: the loss of every fold and candidate would be opened"
             raise Complaint(what, "Remove the section, or leave them out and search max_iter", "search")
         if getattr(self.model, "continue_from", None) is not None:
-            what = "is there, and the model to continue was trained on the rows of every fold"
+            what = "cannot be used with model.continue_from: that model was trained on the rows of every fold"
             raise Complaint(what, "Remove the section, or model.continue_from", "search")
         found = self.search.filled(candidates(self.model, self.search.param_grid), self.model.label)
         object.__setattr__(self, "search", found)

@@ -155,7 +155,7 @@ def policy_check(job: Agreement, party: Party) -> None:
                 if value < bound if floor else value > bound:
                     raise DisclosureRefused(
                         f"{party.name}: the job's {key} is {value}, this party's policy.{section}.{name} is {bound}",
-                        remedy=f"Agree on a job with {name} of {bound} {word}, or, if whoever answers for this party's data agrees,"
+                        remedy=f"Agree on a job with {name} of {bound} {word}, or, if the person responsible for this party's data agrees,"
                         f" change policy.{section}.{name}",
                         party=party.name,
                     )
@@ -164,7 +164,7 @@ def policy_check(job: Agreement, party: Party) -> None:
         told = "; ".join(f"'{p}': {PERMITS[p]}" for p in outside)
         raise DisclosureRefused(
             f"{party.name}: the job allows what this party's policy.allow does not: {told}",
-            remedy="Take it out of the job at every party, or, if whoever answers for this party's data agrees, add it to policy.allow",
+            remedy="Remove it from the job at every party, or, if the person responsible for this party's data agrees, add it to policy.allow",
             party=party.name,
         )
 
@@ -186,7 +186,7 @@ def few_columns_check(job: Job, party: Party, columns: int) -> None:
         raise DisclosureRefused(
             f"{party.name}: this party brings {columns} {'column' if columns == 1 else 'columns'}, and the job does not allow 'few-columns':"
             f" {PERMITS['few-columns']}",
-            remedy=f"Bring {FEW_COLUMNS} columns or more, or, if whoever answers for this party's data agrees, let the job and policy.allow"
+            remedy=f"Bring {FEW_COLUMNS} columns or more, or, if the person responsible for this party's data agrees, let the job and policy.allow"
             " list 'few-columns'",
             party=party.name,
         )
@@ -198,6 +198,6 @@ def columns_check(party: Party, whose: str, columns: int) -> None:
     if columns > most:
         raise DisclosureRefused(
             f"{party.name}: {whose} brings {columns} columns, this party's policy.at_most.columns is {most}",
-            remedy="Use fewer columns (data.columns), or, if whoever answers for this party's data agrees, raise policy.at_most.columns",
+            remedy="Use fewer columns (data.columns), or, if the person responsible for this party's data agrees, raise policy.at_most.columns",
             party=party.name,
         )

@@ -61,7 +61,7 @@ def candidates(model: M, grid: Grid) -> list[M]:
     key = "search.param_grid"
     for name in grid:
         if name in FIXED:
-            raise Complaint(f"searches {name}: {FIXED[name]}", "Take it out, and set it in [model]", key)
+            raise Complaint(f"searches {name}: {FIXED[name]}", "Remove it, and set it in [model]", key)
         if name not in type(model).model_fields or name in Spec.ELSEWHERE:
             known = [n for n in type(model).model_fields if n not in FIXED]
             raise Complaint(f"searches {name}, which [model] does not have", f"Use {listed(known)}", key)

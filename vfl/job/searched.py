@@ -26,9 +26,9 @@ def described(job: Job) -> dict[str, str]:
     what = f"{n} candidates ({grid})" if n > 1 else "one candidate"
     last = "the best is trained once more on all of them" if n > 1 else "it is trained once more on all of them"
     cost = (
-        "nobody learns a weight of a fold; the guest learns the rounded score of each training row, once a candidate"
+        "nobody learns a weight of a fold; the guest learns the rounded score of each training row for every candidate"
         if job.model.folds_are_hidden
-        else f"every fold's model tells hosts and guest what a model tells: {job.models_told} count against policy.models_per_label"
+        else f"from every fold's model, hosts and guest learn what they learn from a model: {job.models_told} count against policy.models_per_label"
     )
     return {
         "search": f"{what} on {asked.cv} folds of the training rows, by {asked.scoring}; {last}: {job.trainings} trainings",

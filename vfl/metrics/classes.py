@@ -69,7 +69,9 @@ def _one(codes: Codes, shares: Floats, k: int) -> dict[str, Any]:
 def _checked(y: ArrayLike, p: ArrayLike) -> tuple[Codes, Floats]:
     codes, shares = np.asarray(y), np.asarray(p, np.float64)
     if codes.ndim != 1 or shares.ndim != 2 or len(codes) != len(shares) or shares.shape[1] < 2:
-        raise DataError("there is not one line of class probabilities a label", expected=f"({len(codes)}, classes)", found=shares.shape)
+        raise DataError(
+            "the numbers of labels and of lines of class probabilities differ", expected=f"({len(codes)}, classes)", found=shares.shape
+        )
     whole = np.asarray(codes, np.float64)
     if not (np.isin(whole, np.arange(shares.shape[1]))).all():
         raise DataError("a label is none of the model's classes", remedy="Measure on rows of classes that were trained")

@@ -84,7 +84,7 @@ def checked(y: ArrayLike, p: ArrayLike) -> tuple[Floats, Floats]:
         raise DataError("a label is neither 0 nor 1", remedy="Encode the positive class as 1 and the other as 0")
     if not ((scores >= 0) & (scores <= 1)).all():
         raise DataError(
-            f"{int((~((scores >= 0) & (scores <= 1))).sum())} of {len(scores)} scores are no probability",
+            f"{int((~((scores >= 0) & (scores <= 1))).sum())} of {len(scores)} scores are not probabilities",
             remedy="Leave out the rows that were not matched (their score is missing) before measuring",
         )
     return labels, scores

@@ -123,7 +123,7 @@ def evaluate(
         arrays = {model: np.asarray(p, np.float64) for model, p in given.items()}
         values = values.astype(np.float64) if outcome in ("numeric", "count") else values
     except (TypeError, ValueError):
-        raise DataError("labels or predictions are no numbers", remedy="Pass what predict_score gives, and numbers as labels") from None
+        raise DataError("labels or predictions are not numbers", remedy="Pass what predict_score gives, and numbers as labels") from None
     if values.ndim != 1 or any(p.ndim == 0 or len(p) != len(values) for p in arrays.values()):
         raise DataError(
             "labels and predictions are not lists of one length", expected=values.shape, found=[p.shape for p in arrays.values()]

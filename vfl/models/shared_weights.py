@@ -133,6 +133,6 @@ class SharedWeightsKind(ArbiterKind):
         console.print(table, highlight=False)
         say(
             console,
-            f"\nShares of the weights of a {escape(part.kind)}: uniform numbers, sealed by this party's key, which say nothing alone.",
+            f"\nShares of the weights of a {escape(part.kind)}: uniform numbers, sealed by this party's key, which tell nothing by themselves.",
         )
-        say(console, "The model scores rows only with this party; whoever deletes this folder ends that.")
+        say(console, "The model scores rows only with this party; if this folder is deleted, it cannot score any more.")

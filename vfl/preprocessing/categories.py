@@ -35,7 +35,7 @@ class OneHot(msgspec.Struct, frozen=True, tag="onehot", tag_field="step", forbid
             if len(kept[-1]) > MAX_CATEGORIES:
                 raise DataError(
                     f"{party}: column '{c}' has {len(kept[-1])} categories",
-                    remedy=f'Raise min_frequency, choose encode = "woe", or leave the column out: {MAX_CATEGORIES} columns of 0 and 1 are the most',
+                    remedy=f'Raise min_frequency, choose encode = "woe", or leave the column out: {MAX_CATEGORIES} columns of 0 and 1 are the maximum',
                     party=party,
                 )
         return cls(tuple(columns), tuple(kept), tuple(rare))

@@ -138,7 +138,7 @@ class Fitting:
         if self.inputs and not kept:
             raise DataError(
                 f"{self.party}: the selection leaves no column",
-                remedy="Loosen min_iv, min_variance, max_missing, max_correlation or max_vif",
+                remedy="Relax min_iv, min_variance, max_missing, max_correlation or max_vif",
                 party=self.party,
             )
         if weaker:

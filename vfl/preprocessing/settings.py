@@ -23,7 +23,7 @@ class Binning(Declared):
     """How columns are binned by the label, and which are left out; a scorecard has these keys too."""
 
     max_missing: float = Field(
-        default=1.0, ge=0, le=1, description="a number from 0 to 1 (default 1): columns that miss more than this part are left out"
+        default=1.0, ge=0, le=1, description="a number from 0 to 1 (default 1): columns with a larger part of missing rows are left out"
     )
     max_n_prebins: int = Field(
         default=20, ge=2, le=256, description="2 to 256 (default 20): quantile bins, or categories, that a column starts with"
@@ -32,28 +32,31 @@ class Binning(Declared):
         default=50,
         ge=1,
         le=1_000_000,
-        description="a whole number of at least 1 (default 50): no bin of fewer rows is counted for the guest",
+        description="a whole number of at least 1 (default 50): the guest receives no count over fewer rows",
     )
     min_bin_size: float = Field(
-        default=0.05, ge=0, le=0.5, description="a number from 0 to 0.5 (default 0.05): the least part of the rows in a final bin"
+        default=0.05, ge=0, le=0.5, description="a number from 0 to 0.5 (default 0.05): the minimum part of the rows in a final bin"
     )
     max_n_bins: int = Field(default=10, ge=2, le=256, description="2 to 256 (default 10): final bins of a column")
     monotonic_trend: Annotated[Literal["auto", "ascending", "descending", "none"], BeforeValidator(choose(TRENDS, {}))] = Field(
-        default="auto", description="how the event rate of an ordered column goes: one of " + ", ".join(f'"{t}"' for t in TRENDS)
+        default="auto", description="how the event rate of an ordered column changes: one of " + ", ".join(f'"{t}"' for t in TRENDS)
     )
-    special_codes: tuple[float, ...] = Field(default=(), description="a list of numbers that have a bin of their own, such as [-999]")
+    special_codes: tuple[float, ...] = Field(default=(), description="a list of numbers that have their own bin, such as [-999]")
     min_iv: float | None = Field(
-        default=None, ge=0, exclude_if=_absent, description="a number of at least 0, such as 0.02: columns of less IV are left out"
+        default=None, ge=0, exclude_if=_absent, description="a number of at least 0, such as 0.02: columns with less IV are left out"
     )
     max_correlation: float | None = Field(
         default=None,
         gt=0,
         lt=1,
         exclude_if=_absent,
-        description="a number between 0 and 1: of two columns of a party that correlate more, that of less IV is left out",
+        description="a number between 0 and 1: if two columns of a party correlate more, the one with less IV is left out",
     )
     max_vif: float | None = Field(
-        default=None, gt=1, exclude_if=_absent, description="a number above 1: a party's columns of greater variance inflation are left out"
+        default=None,
+        gt=1,
+        exclude_if=_absent,
+        description="a number above 1: a party's columns with a larger variance inflation are left out",
     )
 
 
@@ -66,7 +69,7 @@ class Preprocessing(Binning):
     max_missing: columns that miss more than this part of the training rows are left out, and always those without any value.
     impute: what replaces a missing number: "none", "mean", "median", "most_frequent" (the smallest of equals) or "constant", which is fill_value;
     add_indicator: an additional column of 0 and 1 for each one that missed values in training.
-    clip_quantiles: numbers are cut to these quantiles of the training rows, such as (0.01, 0.99).
+    clip_quantiles: numbers are limited to these quantiles of the training rows, such as (0.01, 0.99).
     encode: "none" (numbers only), "onehot" (texts become columns of 0 and 1; those of fewer than min_frequency rows share one, unseen ones are all zeros),
     "quantile" (numbers too, as up to n_bins quantile bins), "woe" (every column becomes its weight of evidence, see `protocols.binning.by_label`).
     max_n_prebins ... monotonic_trend: of "woe", see `protocols.binning.merging.BinningRule`; special_codes: numbers that have a bin of their own.
@@ -85,10 +88,12 @@ class Preprocessing(Binning):
         default=False, description="true, or false (default): whether a column of 0 and 1 is added for each imputed column"
     )
     clip_quantiles: tuple[float, float] | None = Field(
-        default=None, exclude_if=_absent, description="two numbers from 0 to 1, such as [0.01, 0.99]: numbers are cut to these quantiles"
+        default=None,
+        exclude_if=_absent,
+        description="two numbers from 0 to 1, such as [0.01, 0.99]: numbers are limited to these quantiles",
     )
     encode: Annotated[Literal["none", "onehot", "quantile", "woe"], BeforeValidator(choose(ENCODE, {}))] = Field(
-        default="none", description="what becomes of texts, and of numbers: one of " + ", ".join(f'"{v}"' for v in ENCODE)
+        default="none", description="how texts, and numbers, are encoded: one of " + ", ".join(f'"{v}"' for v in ENCODE)
     )
     min_frequency: int = Field(default=1, ge=1, le=10**9, description="a whole number of at least 1 (default): rarer texts share a column")
     n_bins: int = Field(default=5, ge=2, le=256, description='2 to 256 (default 5): quantile bins, with encode = "quantile"')
@@ -97,7 +102,7 @@ class Preprocessing(Binning):
     )
     report_iv: bool = Field(
         default=False,
-        description="true, or false (default): whether the guest's report has WOE and IV of every party's columns, of which hosts learn nothing",
+        description="true, or false (default): whether the guest's report has WOE and IV of every party's columns, while hosts learn nothing",
     )
     open_names: bool = Field(
         default=False, description='true, or false (default): whether hosts tell the guest their columns\' names, with encode = "woe"'
@@ -106,7 +111,7 @@ class Preprocessing(Binning):
     @model_validator(mode="after")
     def _fits(self) -> Preprocessing:
         if self.open_names and not self.bins_by_label:
-            what = "is true, and nothing is named to anybody"
+            what = "is true, but no names are opened"
             raise Complaint(what, 'It goes with encode = "woe" or report_iv: remove it', "preprocess.open_names")
         if self.clip_quantiles is not None and not 0 <= self.clip_quantiles[0] < self.clip_quantiles[1] <= 1:
             raise Complaint("is no range", "Expected two numbers from 0 to 1, the smaller first", "preprocess.clip_quantiles")

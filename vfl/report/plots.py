@@ -50,7 +50,7 @@ def ks(series: Series, names: Mapping[str, str]) -> Markup | None:
     for name, dx, dy in (("events", 10, 24), ("non_events", 12, 26)):
         at = next(i for i, x in enumerate(first["share"]) if x >= 0.6)
         plot.note(first["share"][at], first[name][at], name.replace("_", "-"), dx=dx, dy=dy)
-    where = f"; greatest gap at the riskiest {percent(first['at'])} of rows"
+    where = f"; largest gap at the riskiest {percent(first['at'])} of rows"
     return plot.draw("Kolmogorov-Smirnov curves. " + "; ".join(text for _, text in texts) + where)
 
 

@@ -191,7 +191,7 @@ def _figures(
             ),
             (
                 "KS curve",
-                "Events and non-events found while going down the score. The wider the gap, the better they are separated.",
+                "Events and non-events found while going down the score. A wider gap means a better separation.",
                 plots.ks(series, names),
             ),
             (
@@ -199,7 +199,7 @@ def _figures(
                 "How many of the flagged are events, as more events are found. The dotted line is a random choice.",
                 plots.precision_recall(series, metrics, names),
             ),
-            ("Cumulative gain", "How many events stand in the riskiest part of the rows.", plots.gain(series, metrics, names)),
+            ("Cumulative gain", "How many events are in the riskiest part of the rows.", plots.gain(series, metrics, names)),
             (
                 "Calibration",
                 "Does a predicted 20 % happen in 20 % of cases? Whiskers: 95 % interval of the observed rate.",
@@ -207,7 +207,7 @@ def _figures(
             ),
             (
                 "Score distribution",
-                "Each class as 100 %. The less the two overlap, the better they are separated.",
+                "Each class as 100 %. Less overlap means a better separation.",
                 plots.scores(series, names),
             ),
         ]
@@ -218,7 +218,7 @@ def _figures(
                 "Ten equal groups by prediction: does the mean outcome follow? Whiskers: 95 % interval of the mean.",
                 plots.means(series, names),
             ),
-            ("Residuals", "How far the outcome lies from the prediction. Narrower is better.", plots.residuals(series, names)),
+            ("Residuals", "The distance of the outcome from the prediction. Narrower is better.", plots.residuals(series, names)),
         ]
     return [(title, text, svg) for title, text, svg in drawn if svg is not None]
 

@@ -13,15 +13,15 @@ CLASSES = {
 }
 METRICS = {  # name, better (+1 more, -1 less, 0 neither), what it says
     "auc": ("AUC", 1, "how often a random event scores above a random non-event; ½ is chance"),
-    "ks": ("KS", 1, "the greatest gap between events and non-events found, down the score"),
-    "log_loss": ("Log-loss", -1, "mean surprise at the outcome: less is better"),
+    "ks": ("KS", 1, "the largest gap between events and non-events found, down the score"),
+    "log_loss": ("Log-loss", -1, "mean surprise at the outcome: smaller is better"),
     "gini": ("Gini", 1, "2 AUC − 1"),
     "average_precision": ("Average precision", 1, "precision while going down the score, averaged over the events"),
     "brier": ("Brier score", -1, "mean squared error of the probability: less is better"),
-    "accuracy": ("Accuracy", 1, "share classified rightly"),
-    "lift_5": ("Lift 5 %", 1, "events among the riskiest, against a random choice"),
-    "lift_10": ("Lift 10 %", 1, "events among the riskiest, against a random choice"),
-    "lift_20": ("Lift 20 %", 1, "events among the riskiest, against a random choice"),
+    "accuracy": ("Accuracy", 1, "share that is classified correctly"),
+    "lift_5": ("Lift 5 %", 1, "events among the riskiest rows, compared with a random choice"),
+    "lift_10": ("Lift 10 %", 1, "events among the riskiest rows, compared with a random choice"),
+    "lift_20": ("Lift 20 %", 1, "events among the riskiest rows, compared with a random choice"),
     "base_rate": ("Base rate", 0, "share of events in the rows"),
     "r2": ("R2", 1, "share of the outcome’s variance that is explained"),
     "d2": ("D2", 1, "share of the outcome’s deviance that is explained"),
@@ -31,7 +31,7 @@ METRICS = {  # name, better (+1 more, -1 less, 0 neither), what it says
     "macro_auc": ("AUC, class by class", 1, "each class against the others, averaged; ½ is chance"),
     "macro_f1": ("F1, class by class", 1, "of precision and recall, averaged over the classes"),
     "mean_observed": ("Mean outcome", 0, ""),
-    "mean_predicted": ("Mean predicted", 0, "should meet what happened"),
+    "mean_predicted": ("Mean predicted", 0, "should equal what happened"),
     "n": ("Rows", 0, ""),
 }
 ANSWER = {  # the three numbers that a reader sees first, by the kind of outcome

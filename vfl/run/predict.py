@@ -152,7 +152,7 @@ def own_part(job: Job, party: Party, folder: Path) -> Part:
     if withheld:
         raise DisclosureRefused(
             f"{party.name}: the model uses columns that data.columns does not list: {', '.join(withheld)}",
-            remedy="Train a model without them, or, if whoever answers for this party's data agrees, add them to [data] columns",
+            remedy="Train a model without them, or, if the person responsible for this party's data agrees, add them to [data] columns",
             party=party.name,
         )
     return cast("Part", part)

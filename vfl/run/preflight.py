@@ -58,7 +58,7 @@ def _far_out(frame: pd.DataFrame, values: NDArray[np.float64], clip: float, part
     if not names:
         return []
     return [
-        f"{names}: values more than {FAR:g} standard deviations from the mean are cut at {clip:g}, and the others lie close together: "
+        f"{names}: values more than {FAR:g} standard deviations from the mean are limited to {clip:g}, and the others lie close together: "
         "take logarithms, or clip the column in the source"
     ]
 

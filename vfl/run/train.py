@@ -81,7 +81,7 @@ def _said_of(job: Job, earlier: Path) -> str:
         report = read_report(earlier)
         before = job_from(report["job_file"])
     except (VFLError, KeyError):
-        return "of which rows the earlier rounds were trained on nothing is known here: on these the model seems better than it is"
+        return "it is not known here which rows the earlier rounds were trained on: on these rows the model seems better than it is"
     return flatters(_drawn(job), _drawn(before)) or str(report["model"].get("caution", ""))
 
 

@@ -34,7 +34,7 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
             at = f", line {match[2]}, column {match[3]}" if match[2] else ", at the end"
         raise ConfigError(
             f"{where}{at}: is not valid TOML: {what[:1].lower() + what[1:]}",
-            remedy="Text goes in quotes, lists in [ ], one 'key = value' a line; see docs/file-formats.md",
+            remedy="Text goes in quotes, lists in [ ], one 'key = value' per line; see docs/file-formats.md",
         ) from None
 
 
@@ -55,7 +55,7 @@ def check_nesting(text: str, where: str) -> None:
         for sign in re.findall(r"[][{}]", line):
             depth = depth + 1 if sign in "[{" else max(0, depth - 1)
             if depth > MAX_DEPTH:
-                raise _nested(f"{where}, line {number}: lists or tables lie more than {MAX_DEPTH} deep in each other")
+                raise _nested(f"{where}, line {number}: lists or tables are nested more than {MAX_DEPTH} levels deep")
 
 
 def _nested(what: str) -> ConfigError:

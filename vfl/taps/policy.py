@@ -41,7 +41,7 @@ class PolicyTap(Tap):
                     peer,
                     name,
                     f"it needs the permission '{kind.permit}', which {where} does not list; {peer} would learn {kind.learns}",
-                    "Add the permission only if whoever answers for this party's data agrees",
+                    "Add the permission only if the person responsible for this party's data agrees",
                 )
 
     def sent(self, peer: str, kind: type[Message], data: bytes) -> None:

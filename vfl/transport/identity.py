@@ -138,7 +138,7 @@ def create_identity(folder: Path, name: str, days: int = 825, passphrase: bytes 
     try:
         handle = os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise ConfigError(f"{key_path} exists already", remedy="Use it, or move it away if it shall be replaced") from None
+        raise ConfigError(f"{key_path} exists already", remedy="Use it, or move it away if you want to replace it") from None
     except OSError as error:
         raise ConfigError(f"{key_path} cannot be written ({error.strerror})", remedy="Choose a folder that this user may write") from None
     with os.fdopen(handle, "wb") as file:

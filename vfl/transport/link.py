@@ -277,7 +277,9 @@ class Link(TlsProtocol):
             "us": f"Let {other} pin the certificate that {mine} uses now, compare the fingerprint by phone, and compare the clocks",
             "them": f"Pin the certificate that {other} uses now; compare the fingerprint by phone first",
             "dates": f"Compare the clocks of both machines; if they are right, ask {other} for a new certificate and pin it",
-        }.get("dates" if out_of_date(error) else refused, "Check the address and that nothing between the parties opens or answers for TLS")
+        }.get(
+            "dates" if out_of_date(error) else refused, "Check the address and that no device between the parties opens TLS or answers it"
+        )
         return HandshakeFailed(
             f"No connection with {self.claimed or self.name}: {explain(error)} ({self.where})", remedy=remedy, party=self.claimed
         )

@@ -183,7 +183,7 @@ class Switchboard:
         if unpinned:
             self._unpinned.append(where)
         if self.strangers <= 100:
-            log.warning("a caller at %s was turned away: %s", where, why)
+            log.warning("a caller at %s was rejected: %s", where, why)
 
     def _link(self, where: str, dialled: Peer | None) -> Link:
         link = Link(self, self._as_caller if dialled else self._as_called, where, dialled=dialled)
@@ -207,7 +207,7 @@ class Switchboard:
             what = f"{peer.name} did not come in {seconds}, but {stranger}{others}"
             remedy = f"If that was {peer.name}: compare the fingerprint by phone and pin the certificate that it uses now"
             return HandshakeFailed(what, remedy=remedy, party=peer.name)
-        remedy = f"Start {peer.name}, and check the address that it dials and the firewall; {self.strangers} other callers were turned away"
+        remedy = f"Start {peer.name}, and check the address that it dials and the firewall; {self.strangers} other callers were rejected"
         return PeerUnreachable(f"{peer.name} did not call this party in {seconds}{others}", remedy=remedy, party=peer.name)
 
     # -- what links tell
@@ -272,7 +272,7 @@ class Switchboard:
                 link.tick(elapsed, self._timing.dead_after)
 
     async def farewell(self) -> None:
-        """Ends in good order: returns when every peer has everything that was sent to it, or the run has failed."""
+        """Ends normally: returns when every peer has everything that was sent to it, or the run has failed."""
         waiting = {link for link in self._links.values() if link.open and not link.ended}
         for link in waiting:
             link.bye()

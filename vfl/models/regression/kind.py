@@ -186,7 +186,7 @@ def few_passes(max_iter: int, passes: int, parties: int) -> str:
     """What is said where max_iter lies below what labels like these usually take."""
     return (
         f"max_iter = {max_iter}: labels like these usually take about {passes} iterations between {parties} parties; "
-        "with fewer the coefficients may stay short of the optimum, and nobody sees it"
+        "with fewer the coefficients may not reach the optimum, and nobody would notice"
     )
 
 

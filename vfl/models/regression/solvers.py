@@ -30,7 +30,7 @@ def sgd_problem(
     if max_iter * learning_rate_init / (1 - momentum) < LEAST_WAY:
         return (
             "learning_rate_init",
-            "is so small that the weights would be revealed near their start, where they tell a gradient, and so labels",
+            "is so small that the weights would be revealed near their start, where they reveal a gradient, and so labels",
             f"Raise it, momentum or max_iter: max_iter * learning_rate_init / (1 - momentum) is at least {LEAST_WAY:g}",
         )
     return None

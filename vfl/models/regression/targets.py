@@ -71,7 +71,7 @@ def logistic(label: Floats, classes: tuple[Any, ...], class_weight: ClassWeight,
         named = {str(value): value for value in classes}  # a job file can only name texts
         given = {name if name in classes else named.get(str(name), name): weight for name, weight in class_weight.items()}
         if unknown := [c for c in given if c not in classes]:
-            remedy = "Name the label's values as they stand in the table; values that are not named weigh 1"
+            remedy = "Name the label's values as in the table; values that are not named have weight 1"
             raise DataError(f"class_weight names {len(unknown)} values that the label does not have", remedy=remedy, party=me)
         each = np.broadcast_to(np.array([float(given.get(c, 1.0)) for c in classes])[codes], y.shape)
     return Targets(y, checked(each if weights is None else each * weights, me))

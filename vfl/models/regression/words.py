@@ -29,7 +29,7 @@ def described(plan: Plan[Regression], roles: Roles) -> dict[str, str]:
     if model.stops:
         told["stop"] = stopping_of(plan, roles)
     if isinstance(model, LogisticRegression) and model.num_class > 2:
-        told["classes"] = f"{model.num_class}, each against the rest: as many trainings, and as many weights per column"
+        told["classes"] = f"{model.num_class}, each compared with the rest: one training and one weight per column for each class"
     if weighted := [name for name in ("class_weight", "sample_weight") if getattr(model, name, None)]:
         told["rows"] = f"weighted, by {' and '.join(weighted)} at {roles.guest}"
     if model.exposed:
@@ -129,8 +129,10 @@ def print_part(part: GlmPart, console: Console) -> None:
             table.add_row(escape(row[0]), *(f"{v:.6g}" for v in row[1:]))
         console.print(table, highlight=False)
     unit = " in standard deviations of the label" if part.family == "linear" else ""
-    cut = f"(standardised values are cut to +-{part.standardiser.clip:g})"
-    say(console, f"\ncoef: a standard deviation of the column {cut}; coef_raw: a unit as it came{';' + unit if unit else ''}.")
+    cut = f"(standardised values are limited to +-{part.standardiser.clip:g})"
+    say(
+        console, f"\ncoef: a standard deviation of the column {cut}; coef_raw: one unit of the original column{';' + unit if unit else ''}."
+    )
 
 
 def print_shared(part: GlmPart, console: Console) -> None:

@@ -98,5 +98,5 @@ class LeafValuesKind(ArbiterKind):
     def print_part(self, part: LeafValues, console: Console) -> None:
         """How many trees, and what they are for."""
         facts(console, {"trees": f"{part.count}, of depth {part.trees.shape.depth} at most"})
-        say(console, "\nLeaf values and shape of sealed trees, encrypted for this party alone.  They say nothing of a row.")
-        say(console, "The model scores rows only with this party; whoever deletes this folder ends that.")
+        say(console, "\nLeaf values and shape of sealed trees, encrypted for this party only.  They tell nothing about a row.")
+        say(console, "The model scores rows only with this party; if this folder is deleted, it cannot score any more.")

@@ -67,8 +67,8 @@ class BoostedTrees(Spec):
     max_bin: int = Field(default=32, ge=2, le=256, description="bins per column, a whole number from 2 to 256 (default 32)")
     reg_lambda: float = Field(default=1.0, ge=0, description="a number of at least 0 (default 1.0): the L2 penalty of leaf values")
     reg_alpha: float = Field(default=0.0, ge=0, description="a number of at least 0 (default 0): the L1 penalty of leaf values")
-    gamma: float = Field(default=0.0, ge=0, description="a number of at least 0 (default 0): the least gain of a split")
-    min_child_weight: float = Field(default=1.0, ge=0, description="a number of at least 0 (default 1.0): the least sum of h in a child")
+    gamma: float = Field(default=0.0, ge=0, description="a number of at least 0 (default 0): the minimum gain of a split")
+    min_child_weight: float = Field(default=1.0, ge=0, description="a number of at least 0 (default 1.0): the minimum sum of h in a child")
     subsample: float = Field(
         default=1.0, gt=0, le=1, description="a number above 0, at most 1 (default 1): the part of the rows that a round uses"
     )

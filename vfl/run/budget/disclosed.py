@@ -67,7 +67,7 @@ class RunAllowance(Allowance):
                 what,
                 VECTORS,
                 limit,
-                "Use the models that there are, train fewer models or classes, or offer more columns",
+                "Use the existing models, train fewer models or classes, or provide more columns",
             )
         return True
 
@@ -110,7 +110,7 @@ def most_rows(party: Party, own: int) -> int:
     return PARTNER_ROWS * own if given is None else given
 
 
-AGREES = ", or, if whoever answers for this party's data agrees,"
+AGREES = ", or, if the person responsible for this party's data agrees,"
 
 
 def refused(party: str, what: str, key: str, limit: int, remedy: str) -> DisclosureRefused:

@@ -127,7 +127,7 @@ class Federation:
         """Makes the model that is to predict."""
         ended = {name: self.start(name) for name in self.roles}
         if any(process.wait(time.monotonic() + PATIENCE) for process in ended.values()):
-            raise LocalProtocolError("the training of the model ended otherwise than well", remedy="Report this")
+            raise LocalProtocolError("the training of the model did not end well", remedy="Report this")
         for name in self.roles:
             (self.run_of(name) / "model").rename(self.folder / name / "trained")
 

@@ -43,7 +43,7 @@ class Chaos:
         began = time.monotonic()
         failed = self._finish({name: self.federation.start(name) for name in self.federation.roles}, time.monotonic() + PATIENCE)
         if failed:
-            raise LocalProtocolError(f"the undisturbed run ended otherwise than well: {'; '.join(failed)}", remedy="Report this")
+            raise LocalProtocolError(f"the undisturbed run did not end well: {'; '.join(failed)}", remedy="Report this")
         self.seconds = time.monotonic() - began
         self.messages = {name: self.federation.messages(name) for name in self.federation.roles}
         self.expected = {name: self._ends_with(name) for name in self.federation.roles}

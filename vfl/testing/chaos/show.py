@@ -40,7 +40,7 @@ def _report(wrong: Sequence[str], console: Console) -> None:
         say(console, f"[red]wrong[/]: {escape(line)}")
     if wrong:
         raise LocalProtocolError(
-            f"{len(wrong)} things were otherwise than they must be", remedy="Report the lines above; the same seed repeats them"
+            f"{len(wrong)} results differ from what they must be", remedy="Report the lines above; the same seed repeats them"
         )
 
 
