@@ -98,6 +98,23 @@ def test_another_version(world: World, side: int) -> None:
         assert "same version" in error.remedy
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_another_job_of_another_release(world: World, side: int) -> None:
+    """Both sides name both releases; of one job, two releases are no reason to refuse."""
+    networks = world.pair(host={"session": b"o" * 32})
+    networks[side]._greeting = msgspec.structs.replace(networks[side]._greeting, release="9.0.1")
+    for error, other, found in zip(refused(*networks), ("telecom", "bank"), (1, 0), strict=True):
+        releases = {side: "9.0.1", 1 - side: hello.__version__}
+        assert (
+            f"the job differs, and so does the release: {other} runs release {releases[found]}, this party runs {releases[1 - found]}"
+            in str(error)
+        )
+        assert "same release" in error.remedy
+    networks = world.pair()
+    networks[side]._greeting = msgspec.structs.replace(networks[side]._greeting, release="9.0.1")
+    meet(*networks)
+
+
 def test_planted_fault_an_unchecked_hello_lets_another_job_in(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hello, "compare", lambda *_: None)
     assert len(meet(*world.pair(host={"session": b"o" * 32}))) == 2

@@ -195,15 +195,28 @@ def transport() -> Iterator[Vector]:
         "an abort without text": head(Kind.ABORT, 0), "an abort of no text": head(Kind.ABORT, 4) + b"\xff\xfe\x00\x01", "an abort in capitals": head(Kind.ABORT, 5) + b"DATA ",
     }.items():  # fmt: skip
         yield "frames", what, data, "bad-frame"
-    mine = {"version": hello.VERSION, "name": "bank", "role": "guest", "session": bytes(32), "nonce": bytes(hello.NONCE)}
+    mine = {
+        "version": hello.VERSION,
+        "name": "bank",
+        "role": "guest",
+        "session": bytes(32),
+        "nonce": bytes(hello.NONCE),
+        "release": "0.1.0",
+    }
     yield "hello", "good", msgspec.msgpack.encode(mine), "accepted"
     for what, change in {
         "a long name": {"name": "x" * 33}, "no name": {"name": ""}, "a path for a name": {"name": "../bank"}, "capitals": {"name": "Bank"}, "a line behind the name": {"name": "bank\n"},
         "a number for a name": {"name": 7}, "no role": {"role": ""}, "a role with a blank": {"role": "guest guest"}, "a short session": {"session": bytes(31)}, "a long session": {"session": bytes(33)},
-        "a text for a session": {"session": "x" * 32}, "no nonce": {"nonce": b""}, "an unknown field": {"admin": True}, "a text for a version": {"version": "2"},
+        "a text for a session": {"session": "x" * 32}, "no nonce": {"nonce": b""}, "an unknown field": {"admin": True}, "a text for a version": {"version": "3"}, "no release": {"release": ""}, "a sentence for a release": {"release": "0.1 or later"}, "a long release": {"release": "1" * 33},
+        "a line behind the release": {"release": "0.1.0\n"},
     }.items():  # fmt: skip
         yield "hello", what, msgspec.msgpack.encode(mine | change), "refused: malformed"
-    yield "hello", "an earlier version", msgspec.msgpack.encode(mine | {"version": 1}), "refused: version"
+    yield (
+        "hello",
+        "an earlier version",
+        msgspec.msgpack.encode({k: v for k, v in mine.items() if k != "release"} | {"version": 2}),
+        "refused: version",
+    )
     yield "hello", "a later version with other fields", msgspec.msgpack.encode({"version": 9, "who": "bank"}), "refused: version"
     yield "hello", "a name of no text", msgspec.msgpack.encode(mine).replace(b"bank", b"\xff\xfe\xfd\xfc"), "refused: malformed"
     yield "hello", "nothing", b"", "refused: malformed"

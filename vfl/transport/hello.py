@@ -1,5 +1,8 @@
 """The greeting inside TLS: is this the party, the job and the version that were agreed?
 
+A hello names the release too.  Two releases may run one job together; where the job differs, the release is the first thing to compare, because a job's digest
+covers the defaults of whatever its file leaves out.
+
 Both sides send HELLO, check the other's, and answer WELCOME or REFUSE with a reason from a closed list, so that both sides end
 with the same explanation.  The *knock* goes before it, in the TLS ClientHello: it proves that a caller knows this session, says which
 party it claims to be, and tells nothing to anybody else.  It authenticates nothing: see `switchboard` for the one thing that it decides.
@@ -19,10 +22,12 @@ import msgspec
 
 from protocols.errors import HandshakeFailed
 from vfl.transport.identity import PARTY_NAME
+from vfl.version import __version__
 
-VERSION = 2
+VERSION = 3  # 2: without the release
 NONCE = 16
 KNOCK_SECONDS = 600
+RELEASE = r"^[0-9][0-9A-Za-z.+-]{0,31}\Z"
 _Name = Annotated[str, msgspec.Meta(pattern=f"^{PARTY_NAME.pattern}\\Z")]
 
 
@@ -34,6 +39,7 @@ class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role: _Name
     session: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
     nonce: Annotated[bytes, msgspec.Meta(min_length=NONCE, max_length=NONCE)]  # new for each connection: see `seal`
+    release: Annotated[str, msgspec.Meta(pattern=RELEASE)] = __version__
 
 
 class _AnyHello(msgspec.Struct, frozen=True):
@@ -51,6 +57,7 @@ class Reason(enum.StrEnum):
     NAME = "name"
     ROLE = "role"
     SESSION = "session"
+    RELEASE = "release"
     DUPLICATE = "duplicate"
     STOPPED = "stopped"
 
@@ -69,6 +76,11 @@ _TEXTS = {
     ),
     Reason.ROLE: ("the role differs", "Check `role` in the party files against [parties] in the job file"),
     Reason.SESSION: ("the job differs", "Compare `vfl job digest job.toml` at both parties and use the same file"),
+    Reason.RELEASE: (
+        "the job differs, and so does the release",
+        "Install the same release at both parties: what a job file leaves out has the default of the release. If the job still differs, compare "
+        "`vfl job digest job.toml` at both parties",
+    ),
     Reason.STOPPED: ("the run has failed there already", "Read the message there, and start all parties again"),
     Reason.DUPLICATE: ("a party of this name is already connected", "End the other process that runs as this party"),
 }
@@ -102,20 +114,24 @@ def read_reason(payload: bytes | bytearray) -> Reason:
         return Reason.VERSION
 
 
-def compare(theirs: Hello, name: str, role: str, session: bytes) -> tuple[Reason, str, str] | None:
+def compare(theirs: Hello, name: str, role: str, mine: Hello) -> tuple[Reason, str, str] | None:
     """(what differs, expected, found) between `theirs` and the party that the certificate belongs to; None if nothing does."""
     if theirs.name != name:
         return Reason.NAME, name, "another name"
     if theirs.role != role:
         return Reason.ROLE, role, theirs.role
-    if not hmac.compare_digest(theirs.session, session):
-        return Reason.SESSION, session[:6].hex(), theirs.session[:6].hex()
+    if not hmac.compare_digest(theirs.session, mine.session):
+        if theirs.release != mine.release:
+            return Reason.RELEASE, mine.release, theirs.release
+        return Reason.SESSION, mine.session[:6].hex(), theirs.session[:6].hex()
     return None
 
 
 def refused_by_us(peer: str, reason: Reason, expected: object = None, found: object = None) -> HandshakeFailed:
     """This party's error when it refuses `peer`."""
     what, remedy = _TEXTS[reason]
+    if reason is Reason.RELEASE:
+        what, expected, found = f"{what}: {peer} runs release {found}, this party runs {expected}", None, None
     return HandshakeFailed(f"{peer} was refused: {what}", remedy=remedy, party=peer, expected=expected, found=found)
 
 

@@ -201,7 +201,7 @@ class Link(TlsProtocol):
         mine, theirs = self._owner.greeting, hello.read_hello(payload, self._owner.greeting.version)
         if isinstance(theirs, Reason):
             self._refuse(theirs)
-        elif differs := hello.compare(theirs, peer.name, peer.role, mine.session):
+        elif differs := hello.compare(theirs, peer.name, peer.role, mine):
             self._refuse(*differs)
         elif not self._owner.reserve(self):
             self._refuse(Reason.DUPLICATE)

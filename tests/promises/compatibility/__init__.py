@@ -1,0 +1,1 @@
+"""Whether files and partners of other releases are understood, or refused by name."""
