@@ -1,11 +1,11 @@
-# What a person types here.  `make` alone lists the targets.
+# The commands for people.  `make` without a target lists them.
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 VENV    := .venv
 BIN     := $(VENV)/bin
-# A file of tests stays on one worker, so that what a file shares is made once.
+# A file of tests stays on one worker, so that what its tests share is made once.
 PYTEST  := $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile
 NATIVE  := $(shell find native -name '*.rs' -o -name Cargo.toml -o -name Cargo.lock 2>/dev/null | grep -v '^native/target')
-# Real tables for the tests that want them; those tests skip, saying so, where the folder is absent.
+# Real tables for the tests that need them; those tests are skipped, and say so, if the folder is absent.
 export VFL_TEST_DATA ?= $(wildcard $(abspath ../shared/data))
 
 .DEFAULT_GOAL := help
@@ -40,7 +40,7 @@ test: setup  ## the default test suite (under 5 minutes on 2 cores)
 test-serial: setup  ## the arithmetic and every protocol on the portable backend
 	VFL_NATIVE_BACKEND=serial $(PYTEST) tests/native tests/conformance tests/protocols tests/leakage tests/vfl
 
-fuzz: setup  ## every reader of bytes from a peer or a disk, with other damaged bytes each time (some minutes)
+fuzz: setup  ## every reader of bytes from a peer or a disk, with new damaged bytes each time (some minutes)
 	$(BIN)/pytest -m fuzz tests/fuzz tests/chaos
 
 test-all: setup  ## everything: full-size keys, statistics, soak, fuzzing
@@ -55,7 +55,7 @@ lint: setup  ## ruff, mypy, import-linter, rustfmt, clippy
 	cargo fmt --check --manifest-path native/Cargo.toml --all
 	cargo clippy --quiet --release --locked --manifest-path native/Cargo.toml --all-targets -- -D warnings
 
-format: setup  ## rewrites the sources in the house's format
+format: setup  ## formats the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	cargo fmt --manifest-path native/Cargo.toml --all
@@ -63,27 +63,27 @@ format: setup  ## rewrites the sources in the house's format
 docs: setup  ## the generated pages: docs/leakage.md
 	$(BIN)/python -m tools.leakage_page
 
-bench: setup  ## what encryption costs: the same jobs in five modes, scaling, networks, other libraries; a table, overhead.html and .json
+bench: setup  ## what encryption costs: the same jobs in five modes, scaling, networks, other libraries
 	$(BIN)/vfl bench
 
-bench-full: setup  ## the same on large tables, after the cost model was fitted anew: an hour of a quiet machine; PEERS=PYTHON that has other libraries
+bench-full: setup  ## the same on large tables, with a new fit of the cost model: an hour on a quiet machine; PEERS=PYTHON with other libraries
 	$(BIN)/python -m vfl.bench.fit --out vfl/cost/cost.json
 	$(BIN)/vfl bench --full $(if $(PEERS),--peers-python $(PEERS))
 	$(BIN)/python -m benchmarks.document
 
-bench-glm: setup  ## a regression by operation: products and seconds a row and pass
+bench-glm: setup  ## a regression by operation: products and seconds per row and iteration
 	$(BIN)/python -m benchmarks.glm --rows 4000 --passes 4
 
-bench-kernels: setup  ## the arithmetic alone, beside gmpy2 and phe
+bench-kernels: setup  ## only the arithmetic, compared with gmpy2 and phe
 	$(BIN)/python -m benchmarks.kernels
 
-bench-alignment: setup  ## ids: seconds, bytes, memory and nanoseconds a product from 2^10 to 2^20, beside pip-installable peers
+bench-alignment: setup  ## ids: seconds, bytes, memory and nanoseconds per product from 2^10 to 2^20 ids, compared with other libraries
 	$(BIN)/python -m benchmarks.alignment
 
-bench-boosting: setup  ## boosted trees: seconds a tree by phase, products, bytes, beside the twin and xgboost
+bench-boosting: setup  ## boosted trees: seconds per tree by phase, products, bytes, compared with the twin and xgboost
 	$(BIN)/python -m benchmarks.boosting
 
-counts: setup  ## on purpose: what the fixed small jobs cost, as the tests hold it
+counts: setup  ## records what fixed small jobs cost, after a change that was meant to change it
 	$(BIN)/python -m tests.bench.counts --write
 
 lock: $(VENV)/.deps  ## resolves requirements.lock again

@@ -1,4 +1,4 @@
-"""What boosted trees cost: CPU seconds a tree by phase, products, bytes, memory of each party; beside the same without encryption, the twin and xgboost.
+"""What boosted trees cost: CPU seconds per tree by phase, products, bytes, memory of each party; compared with the same without encryption, the twin and xgboost.
 
     make bench-boosting                                            prints a table, writes benchmarks/results/boosting.json
     python -m benchmarks.boosting 10k --beside FOLDER --repeat 5   also `hidden` of another commit, built in FOLDER, by turns
@@ -147,7 +147,7 @@ def run_one(name: str, membership: str, cipher: str) -> dict[str, Any]:
 
 
 def run_plain(name: str) -> dict[str, Any]:
-    """The twin and xgboost on the joined table, one core: CPU seconds a tree."""
+    """The twin and xgboost on the joined table, one core: CPU seconds per tree."""
     import xgboost
 
     from protocols.boosting import twin

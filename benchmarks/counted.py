@@ -55,8 +55,8 @@ def batches() -> Iterator[str]:
         events = of_training(meters)
         each = 2048 * PASSES
         yield (
-            f"{'all rows' if size is None else size}: {products(events) / each:.0f} products and {sum(sent(events)) / each:.0f} bytes a row and pass, "
-            f"{len(sent(events)) / PASSES:.0f} messages a pass"
+            f"{'all rows' if size is None else size}: {products(events) / each:.0f} products and {sum(sent(events)) / each:.0f} bytes per row and epoch, "
+            f"{len(sent(events)) / PASSES:.0f} messages per epoch"
         )
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.glm [--rows N] [--passes N] [--bits 2048 3072] [--cores N] [--out FILE]
 
-All parties share the cores given (default: one).  Printed and written: seconds and CPU seconds a pass, milliseconds a row and pass, products modulo n^2 by
+All parties share the cores given (default: one).  Printed and written: seconds and CPU seconds per iteration, milliseconds per row and iteration, products modulo n^2 by
 operation (counted, noise-free) and the share of the CPU time that they explain at the measured time of one product, bytes by message kind.
 """
 
@@ -120,7 +120,7 @@ def main() -> None:
     print(
         f"{options.rows} rows, {GUEST_COLUMNS} + {HOST_COLUMNS} columns, link exact, {options.passes} passes, {options.cores} core(s) for all parties"
     )
-    print(f"{'cipher':>14} {'s a pass':>9} {'CPU s':>7} {'ms a row':>9} {'x clear':>8} {'products':>10} {'explain':>8} {'MB':>7}")
+    print(f"{'cipher':>14} {'s/pass':>9} {'CPU s':>7} {'ms/row':>9} {'x clear':>8} {'products':>10} {'explain':>8} {'MB':>7}")
     for cipher, bits in ((Identity(), 0), *((Paillier(b), b) for b in options.bits)):
         row = {
             "cipher": type(cipher).__name__.lower(),

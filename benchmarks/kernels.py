@@ -70,7 +70,7 @@ def rates(
     clock: Callable[[], float] = time.process_time,
     choose: Callable[[list[float]], float] = median,
 ) -> dict[str, float]:
-    """Operations a second of each (work, operations a call), interleaved."""
+    """Operations per second of each (work, operations per call), interleaved."""
     for work, _ in candidates.values():
         work()
     times: dict[str, list[float]] = {name: [] for name in candidates}
@@ -98,7 +98,7 @@ def machine() -> dict[str, object]:
 
 
 def products() -> list[dict[str, object]]:
-    """Nanoseconds a product by backend, from the Rust side, where nothing but the arithmetic is in the loop; gmpy2 beside it."""
+    """Nanoseconds per product by backend, from the Rust side, where nothing but the arithmetic is in the loop; and gmpy2 for comparison."""
     command = ["cargo", "run", "--quiet", "--release", "--locked", "--example", "products"]
     run = subprocess.run(command, cwd=ROOT / "native" / "core", capture_output=True, text=True, check=True)
     rows: list[dict[str, object]] = [json.loads(line) for line in run.stdout.splitlines()]

@@ -1,6 +1,6 @@
 """Promise: every text of the product is standard technical English.
 
-The texts are README, the other pages, docstrings, `--help` pages and messages.  This test knows a list of phrases
+The texts are README, the other pages, docstrings, `--help` pages, messages and reports.  This test knows a list of phrases
 that readers stumble over, and fails where one of them is used again.
 """
 
@@ -27,7 +27,8 @@ EACH = (
     r"element|product|line|peer|host|guest|partner|protocol|block|batch|chunk|round|leaf|fold|candidate|model|kind|record|link|cell|"
     r"value|weight|gradient|second|nanosecond|connection|direction|job|file|section|unit|side|sum|group|thread|core|table"
 )
-VERBS = r"holds?|is|has|can|may|must|does|keeps?|sends?|learns?|takes?|costs?|needs?|gives?|makes?|brings?|wins?|was|uses?|opens?|matches|leaves"  # 'the rows a party holds' is a clause, and no rate
+# 'the rows a party holds' is a clause, and no rate
+VERBS = r"holds?|is|has|can|may|must|does|keeps?|sends?|learns?|takes?|costs?|needs?|gives?|makes?|brings?|wins?|was|uses?|opens?|matches|leaves"
 
 
 class Pattern(NamedTuple):
@@ -110,6 +111,12 @@ def source_texts(path: Path) -> Iterator[Text]:
             yield Text(f"{name}:{node.lineno}", INLINE.sub("`", words))
 
 
+def template_texts(path: Path) -> Iterator[Text]:
+    """What a template of a report's page says, line by line: without tags and expressions."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        yield Text(f"{path.name}:{number}", re.sub(r"\{[{%].*?[%}]\}|<[^>]*>", " ` ", line))
+
+
 def faults(texts: Iterator[Text]) -> list[str]:
     """Each use of a phrase of the list: where, the words around it, and what to write in its place."""
     found = []
@@ -142,15 +149,24 @@ def test_no_source_uses_a_phrase_of_the_list() -> None:
     assert [fault for path in paths for fault in faults(source_texts(path))] == []
 
 
+def test_no_report_uses_a_phrase_of_the_list() -> None:
+    paths = sorted(ROOT.glob("vfl/**/templates/*.html"))
+    assert len(paths) > 10
+    assert [fault for path in paths for fault in faults(template_texts(path))] == []
+
+
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda p: p.planted)
 def test_planted_fault_each_phrase_is_noticed(pattern: Pattern, tmp_path: Path) -> None:
-    """In prose, in a table, in a docstring and in a message; and not in code."""
+    """In prose, in a table, in a docstring, in a message and in a report; and not in code."""
     page = tmp_path / "page.md"
     page.write_text(f"# Title\n\nA clean line.\n{pattern.planted}\n\n| cell | {pattern.planted} |\n\n```\n{pattern.planted}\n```\n")
     assert [fault.split(": ")[0] for fault in faults(page_texts(page))] == ["page.md:3", "page.md:6"]
     source = tmp_path / "source.py"
     source.write_text(f'"""{pattern.planted}"""\nraise ValueError(f"{{size}}: {pattern.planted}")\n')
     assert [fault.split(": ")[0] for fault in faults(source_texts(source))] == ["source.py:1", "source.py:2"]
+    template = tmp_path / "template.html"
+    template.write_text(f"<p>{{{{ party }}}}</p>\n<p class='beside'>{pattern.planted}</p>\n")
+    assert [fault.split(": ")[0] for fault in faults(template_texts(template))] == ["template.html:2"]
     assert all(fault.endswith(pattern.instead) for fault in faults(page_texts(page)))
 
 
