@@ -113,9 +113,6 @@ def repeated(keeper: MemoryKeeper, goal: Position) -> int:
 
 OFTEN_SLOW = (
     "regressions that stop by their loss",
-    "bins of two hosts for the guest",
-    "open trees",
-    "sealed trees of two hosts",
     "long lists",
 )
 
