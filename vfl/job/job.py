@@ -22,7 +22,7 @@ from vfl.job.align import Align, distinct
 from vfl.job.align import Column as Column
 from vfl.job.evaluation import Evaluation
 from vfl.job.model import NOT_YET, Model, check_arbiter, check_keys
-from vfl.job.permits import FORMER, LATER, PERMITS, WEIGHTS
+from vfl.job.permits import FORMER, PERMITS, REMOVED, WEIGHTS
 from vfl.job.search import Search, candidates
 from vfl.models.plan import Role
 from vfl.preprocessing import Preprocessing
@@ -30,7 +30,7 @@ from vfl.schema.section import Complaint, Section, build, check_name, choose, li
 from vfl.schema.spec import FULL_KEY_BITS, KeyBits
 
 Name = Annotated[str, AfterValidator(check_name)]
-_known = choose(tuple(PERMITS), LATER)
+_known = choose(tuple(PERMITS), REMOVED)
 Permit = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) and value in FORMER else _known(value))]
 
 

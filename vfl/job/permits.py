@@ -92,7 +92,10 @@ PERMITS: dict[str, str] = {
     ),
 }
 
-LATER: dict[str, str] = {}
+REMOVED: dict[str, str] = {
+    "own-wins-to-host": 'it was removed: sealed trees need "wins-to-owners" in its place, open trees "partition-to-hosts"',
+    "node-rows-to-hosts": 'it is called "partition-to-hosts" now, which says what it gives away',
+}
 
 FORMER: dict[str, tuple[str, ...]] = {
     "final-weights-to-owner": ("guest-weights-to-guest", "host-weights-to-host")

@@ -1,0 +1,153 @@
+"""Job files and model parts of earlier releases are read as they were meant, or refused by name; one folder per release (`release` writes that of this one)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from protocols.errors import ConfigError, ModelError
+from tests.promises.compatibility.release import CASES, HERE, SCORES, load, scored, tables
+from vfl.job import load_job
+from vfl.models.part_files import MANIFEST, NUMBERS, load_part
+from vfl.models.registry import ARBITER_KINDS, KINDS
+from vfl.version import __version__
+
+FIRST = HERE / "1582fb9"  # the commit of the first format of model parts
+RELEASES = [folder.name for folder in sorted(HERE.iterdir()) if any(folder.glob(f"*/{SCORES}"))]
+EARLIER = sorted(FIRST.glob("*/job.toml"))
+MODELS = [case.parent for release in RELEASES for case in sorted((HERE / release).glob("*/job.toml"))]
+
+# what a job file of the first commit is refused for; all others load
+REFUSED = {
+    "trees-hidden": (
+        'model.membership (line 34) is "hidden": it was removed',
+        '"own-wins-to-host": it was removed: sealed trees need "wins-to-owners"',
+    ),
+    "trees-shared": (
+        'model.membership (line 32) is "shared": it is called "open" now',
+        '"node-rows-to-hosts": it is called "partition-to-hosts" now',
+    ),
+    "trees-goss": (
+        'model.membership (line 32) is "shared": it is called "open" now',
+        '"node-rows-to-hosts": it is called "partition-to-hosts" now',
+    ),
+}
+
+
+def named(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+# -- the first commit
+
+
+@pytest.mark.parametrize("file", EARLIER, ids=lambda file: file.parent.name)
+def test_job_files_of_the_first_commit(file: Path) -> None:
+    """Each loads with the permits that it had under their present names, or is refused with what was removed, and what takes its place."""
+    if file.parent.name not in REFUSED:
+        job, text = load_job(file), file.read_text()
+        assert job.model.kind in text
+        assert set(job.disclosure.allow) - set(text.split('"')) <= {"guest-weights-to-guest", "host-weights-to-host"}
+        return
+    with pytest.raises(ConfigError) as caught:
+        load_job(file)
+    for words in REFUSED[file.parent.name]:
+        assert words in str(caught.value)
+
+
+def test_a_job_file_brought_up_to_date_names_the_missing_permits(tmp_path: Path) -> None:
+    """Whoever renames the membership and drops the removed permits is told what the open trees reveal now."""
+    text = (
+        (FIRST / "trees-shared" / "job.toml")
+        .read_text()
+        .replace('membership = "shared"', 'membership = "open"')
+        .replace("gradient_bits = 3\n", "")
+    )
+    for permit in ("own-wins-to-host", "node-rows-to-hosts"):
+        text = text.replace(f'  "{permit}",\n', "")
+    (tmp_path / "job.toml").write_text(text)
+    with pytest.raises(ConfigError, match="lacks permissions that this job needs: 'partition-to-hosts'"):
+        load_job(tmp_path / "job.toml")
+
+
+@pytest.mark.parametrize("part", sorted(p.parent for p in FIRST.glob(f"*/*/{MANIFEST}")), ids=named)
+def test_parts_of_the_first_commit_are_refused_by_name(part: Path) -> None:
+    """None of them scores: every party knew its weights, and trees told the bins of rows."""
+    with pytest.raises(ModelError) as caught:
+        load_part(part)
+    assert "was written by an earlier release, " in caught.value.what
+    assert ("trees let the guest work out" if "trees" in part.parent.name else "every party knew the weights") in caught.value.what
+    assert "Train the model again, or score with the release that wrote it" in caught.value.remedy
+
+
+# -- every release since
+
+
+def test_this_release_has_its_files() -> None:
+    """A part of every registered kind, also of those that an arbiter keeps."""
+    manifests = [json.loads(path.read_text()) for path in (HERE / __version__).glob(f"*/*/{MANIFEST}")]
+    assert {one["kind"] for one in manifests} == {*KINDS, *ARBITER_KINDS}
+    assert {case.name for case in (HERE / __version__).iterdir()} == set(CASES)
+
+
+@pytest.mark.parametrize("case", MODELS, ids=named)
+def test_a_model_scores_as_its_release_did(case: Path) -> None:
+    """The job file keeps the digest that the parts name, and new rows have the same scores, bit for bit."""
+    head = load(case)[1]
+    assert load_job(case / "job.toml").digest.hex() == head.job_digest
+    check(case, case, head.kind)
+
+
+def check(case: Path, folder: Path, kind: str) -> None:
+    """The parts in `folder` give the scores recorded for `case`; predictions go through exp, whose last bit depends on the processor."""
+    recorded = json.loads((case / SCORES).read_text())
+    scores, predictions = scored(kind, load(folder)[0], tables(CASES[case.name], 12, 12))
+    np.testing.assert_array_equal(scores, np.array(recorded["scores"]))
+    np.testing.assert_array_max_ulp(predictions, np.array(recorded["predictions"]), 4)
+
+
+def another_weight(part: Path) -> None:
+    tensors = load_file(part / NUMBERS)
+    tensors["shares"] = tensors["shares"] + np.uint64(1 << 40)
+    save_file(tensors, part / NUMBERS)
+
+
+def another_scale(part: Path) -> None:
+    tensors = load_file(part / NUMBERS)
+    tensors["scale"] = tensors["scale"] * 1.5
+    save_file(tensors, part / NUMBERS)
+
+
+def another_format(part: Path) -> None:
+    manifest = json.loads((part / MANIFEST).read_text())
+    (part / MANIFEST).write_text(json.dumps(manifest | {"format": 3}))
+
+
+def another_key(part: Path) -> None:
+    manifest = json.loads((part / MANIFEST).read_text())
+    (part / MANIFEST).write_text(json.dumps(manifest | {"offset": 1.0}))
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "words"),
+    [
+        (another_weight, AssertionError, "not equal"),
+        (another_scale, AssertionError, "not equal"),
+        (another_format, ModelError, "has a format that this release does not know"),
+        (another_key, ModelError, "is damaged"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_planted_fault_a_part_that_changed(tmp_path: Path, fault: Callable[[Path], None], error: type[Exception], words: str) -> None:
+    case = HERE / "0.1.0" / "logistic-exact"
+    shutil.copytree(case, tmp_path / "copy")
+    check(case, tmp_path / "copy", "logistic-regression")
+    fault(tmp_path / "copy" / "telecom")
+    with pytest.raises(error, match=words):
+        check(case, tmp_path / "copy", "logistic-regression")
