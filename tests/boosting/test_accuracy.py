@@ -214,11 +214,18 @@ def test_nine_runs_at_default_settings_are_as_good_as_xgboost(data_folder: Path,
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("hosts", [1, 2])
 def test_nine_runs_on_credit_at_default_settings_are_as_good_as_xgboost(data_folder: Path, hosts: int) -> None:
-    def table(folder: Path) -> Tables:
-        blocks, y = credit(folder, 30_000)
-        return (blocks if hosts == 1 else [blocks[0], blocks[1][:, :9], blocks[1][:, 9:]]), y
-
-    found = apart(table, data_folder, Params(), range(9), folds=4)
+    """All 30,000 rows.  Each run is trained on three quarters of them and measured on the fourth; the four take turns."""
+    blocks, y = credit(data_folder, 30_000)
+    blocks = blocks if hosts == 1 else [blocks[0], blocks[1][:, :9], blocks[1][:, 9:]]
+    p, fold = Params(), np.random.default_rng(1).permutation(len(y)) % 4
+    found, theirs = list[float](), list[float]()
+    binned, parts = bin_blocks(blocks, p), [fold == k for k in range(4)]
+    for test in parts:
+        theirs.append(roc_auc_score(y[test], reference(blocks, y, test, p, float(y[~test].mean()))))
+    for seed in range(9):
+        test = parts[seed % 4]
+        found.append(roc_auc_score(y[test], margins(binned, y, p, test, seed)[test, 0]) - theirs[seed % 4])
+        print(f"credit, {hosts} hosts, run {seed}: {found[-1]:+.4f}", flush=True)
     print(f"credit, {hosts} hosts: median {np.median(found):+.4f}, worst {min(found):+.4f}, best {max(found):+.4f}")
     assert abs(np.median(found)) <= 0.002
 
