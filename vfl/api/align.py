@@ -51,9 +51,9 @@ def align(
 ) -> Aligned:
     """The rows that all tables have in common, in the same secret order in each, by the same protocol as between institutions.
 
-    on: the id column, several that make one key, or a list of such lists: keys that are tried in order, a row matched once.
+    on: the id column, several that make one key, or a list of such lists: keys that are tried in order; a row is matched once.
     normalise: "text" (default), "digits", "exact", "email", "date", "date:%d/%m/%Y", "e164:GB", one for all columns or by column.
-    duplicates: "error", or "first" to keep the first of the rows that share an id.  cardinality_only: open the size alone.
+    duplicates: "error", or "first" to keep the first of the rows that share an id.  cardinality_only: open only the size.
     Raises ConfigError, and DataError for what is wrong in a table or if fewer than `min_intersection` rows are common.
     """
     check_hosts(hosts)

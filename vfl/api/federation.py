@@ -69,7 +69,7 @@ class Federation:
         date: the guest's column of days, for `vfl.Split(out_of_time=...)`; they never leave.
         cipher: replaces Paillier (`protocols.cipher.Identity()` measures a run without encryption).
         reveal: whose final weights of regressions and scorecards are revealed to their owner, out of "guest" and "hosts": `coef_` and points need them.  Without, they
-        stay shared between each party and the arbiter, and the model scores rows all the same.  A host's weights tell it something of the labels, the more the
+        stay shared between each party and the arbiter, and the model still scores rows.  A host's weights reveal something about the labels to it, the more the
         fewer rows there are per weight (docs/threat-model.md).
         Raises ConfigError, and DataError for what is wrong in a table whatever is fitted; what the label must hold, and whether columns may miss values,
         depends on the estimator, so `fit` checks it, before anything is sent.

@@ -28,8 +28,8 @@ class GridSearchCV(Parameters):
     cv: how many folds, 2 to 20; rows get theirs by a hash of their ids keyed by `random_state`, the same at every party.  scoring: one of scikit-learn's
     names, by default "roc_auc" of two classes, "neg_log_loss" of several, "r2" of numbers, "neg_mean_poisson_deviance" of counts.
 
-    Of a regression nobody learns the weights of a fold: the guest gets the rounded scores of the rows left out, and all parties which candidate is best.  Of
-    trees every fold's model tells hosts and guest what a model tells them.  Cost: folds times candidates, and one more training.
+    Of a regression nobody learns the weights of a fold: the guest gets the rounded scores of the rows left out, and all parties which candidate is best.  From
+    every fold's model of trees, hosts and guest learn what they learn from a model.  Cost: folds times candidates, and one more training.
     """
 
     estimator: Spec
@@ -100,12 +100,12 @@ class FederatedSearch(Generic[Model]):
 
     @property
     def best_params_(self) -> dict[str, Any]:
-        """What it has of `param_grid`."""
+        """Its values of `param_grid`."""
         return combinations(self.search.param_grid or {})[self.best_index_]
 
     @property
     def best_score_(self) -> float:
-        """Its mean score over the folds: the greater the better."""
+        """Its mean score over the folds; larger is better."""
         return float(self.cv_results_["mean_test_score"][self.best_index_])
 
     @property
@@ -115,7 +115,7 @@ class FederatedSearch(Generic[Model]):
 
     @property
     def cv_results_(self) -> dict[str, Any]:
-        """By column, one entry a candidate: params, param_NAME, split0_test_score ..., mean_test_score, std_test_score (ddof 0), rank_test_score."""
+        """By column, one entry per candidate: params, param_NAME, split0_test_score ..., mean_test_score, std_test_score (ddof 0), rank_test_score."""
         scores, params = self._found.scores, combinations(self.search.param_grid or {})
         assert scores is not None
         mean = scores.mean(axis=1)

@@ -39,7 +39,7 @@ def feature(column: pd.Series, party: str, name: str, numbers: Rows, *, missing:
 
 
 def text(column: pd.Series, party: str, name: str, numbers: Rows) -> NDArray[np.object_]:
-    """(n,) a category a row: texts as they are, whole numbers without a point, None where missing."""
+    """(n,) one category per row: texts as they are, whole numbers without a point, None where missing."""
     values = [_written(v) for v in column.astype(object).where(column.notna().to_numpy(), None).tolist()]
     wrong = np.fromiter((v is _NO_TEXT for v in values), np.bool_, len(values))
     if wrong.any():

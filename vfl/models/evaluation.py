@@ -49,7 +49,7 @@ def measured(
 
 @dataclass(frozen=True, repr=False)
 class Evaluation:
-    """What `vfl.evaluate` found, or a fit with a `Split` at one party; `result` is the content of report.json, as far as it is known."""
+    """The results of `vfl.evaluate`, or of a fit with a `Split` at one party; `result` is the content of report.json, as far as it is known."""
 
     result: dict[str, Any]
 
@@ -63,7 +63,7 @@ class Evaluation:
 
     @property
     def uplift(self) -> pd.DataFrame:
-        """A row a measure: `change` (joint minus guest alone) and the ends `low`, `high` of its 95 % interval; empty without the guest's own predictions.
+        """One row per measure: `change` (joint minus guest alone) and the ends `low`, `high` of its 95 % interval; empty without the guest's own predictions.
 
         On held-out rows, or where there are none, on out-of-time rows.
         """
@@ -73,7 +73,7 @@ class Evaluation:
 
     @property
     def stability(self) -> pd.DataFrame:
-        """How far rows that were held out have moved from the training rows: `part`, `column`, `psi`, `mark`, a line for the score and each own column."""
+        """How far held-out rows differ from the training rows: `part`, `column`, `psi`, `mark`, a line for the score and each own column."""
         told = self.result.get("stability") or {}
         parts = {"test": told, "out_of_time": told.get("out_of_time") or {}}
         lines = [
@@ -104,9 +104,9 @@ def evaluate(
     name: str = "evaluation",
     seed: int = 0,
 ) -> Evaluation:
-    """Measures a joint model, and how sure its advantage over the guest's own model is (a paired bootstrap, drawn by `seed`).
+    """Evaluates a joint model, and how certain its advantage over the guest's own model is (a paired bootstrap, drawn by `seed`).
 
-    y (n,): what happened.  joint, guest_alone (n,): of a "binary" outcome the probability of the larger of y's two values; of "multiclass" a frame with a
+    y (n,): the outcomes.  joint, guest_alone (n,): of a "binary" outcome the probability of the larger of y's two values; of "multiclass" a frame with a
     column per class (`predict_proba`); for "numeric" and "count" the mean.  Rows are matched by position; pandas objects must have the same index.  Rows that
     `joint` does not score (missing: not all parties know them) are left out of both.
     Raises ConfigError: outcome not known; DataError: lengths or indices differ, labels that do not fit, no row with a prediction.

@@ -18,12 +18,12 @@ from vfl.schema.parameters import Parameters, number, whole
 
 @dataclass(frozen=True, repr=False)
 class Split(Parameters):
-    """What of the common rows is not fitted on, but measured.
+    """The common rows that are held out for evaluation.
 
-    test: the part that is held out, from 0 to 0.9, drawn by `seed` from the ids, so that every party makes the same draw.
-    out_of_time: a day; rows on or after it, by the guest's column `Federation.local(date=...)`, are a part of their own.  Hosts learn which of the common rows
+    test: the part that is held out, from 0 to 0.9; it is drawn by `seed` from the ids, so every party makes the same draw.
+    out_of_time: a day; rows on or after it, by the guest's column `Federation.local(date=...)`, are a separate part.  Hosts learn which of the common rows
     these are, and no date.
-    train: training rows are measured too; of regressions and scorecards the guest then learns their scores as those of held-out rows.
+    train: training rows are evaluated too; for regressions and scorecards the guest then also learns their scores.
     """
 
     test: float = 0.25

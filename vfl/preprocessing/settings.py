@@ -64,18 +64,18 @@ SCORECARD = tuple(Binning.model_fields)  # what a scorecard lets one choose
 
 
 class Preprocessing(Binning):
-    """The steps, in the order in which they run; the names are scikit-learn's and optbinning's.  Every column is standardised afterwards.
+    """The steps, in the order in which they run; names are scikit-learn's and optbinning's.  Every column is standardised afterwards.
 
-    max_missing: columns that miss more than this part of the training rows are left out, and always those without any value.
+    max_missing: columns with a larger part of missing training rows are left out, and always those without any value.
     impute: what replaces a missing number: "none", "mean", "median", "most_frequent" (the smallest of equals) or "constant", which is fill_value;
     add_indicator: an additional column of 0 and 1 for each one that missed values in training.
     clip_quantiles: numbers are limited to these quantiles of the training rows, such as (0.01, 0.99).
     encode: "none" (numbers only), "onehot" (texts become columns of 0 and 1; those of fewer than min_frequency rows share one, unseen ones are all zeros),
     "quantile" (numbers too, as up to n_bins quantile bins), "woe" (every column becomes its weight of evidence, see `protocols.binning.by_label`).
-    max_n_prebins ... monotonic_trend: of "woe", see `protocols.binning.merging.BinningRule`; special_codes: numbers that have a bin of their own.
+    max_n_prebins ... monotonic_trend: of "woe", see `protocols.binning.merging.BinningRule`; special_codes: numbers that have their own bin.
     min_iv ("woe" only), min_variance, max_correlation, max_vif: columns that do not reach, or exceed, these on the training rows are left out;
-    of two correlated ones that of less IV (else the later); by VIF the worst first.  All of it within a party: no correlation crosses.
-    report_iv: the guest's report has WOE and IV of every party's columns, binned as for "woe", whatever becomes of them; hosts learn nothing of it.
+    of two correlated columns the one with less IV (else the later one); by VIF the worst first.  All of this is within a party: no correlation is computed across parties.
+    report_iv: the guest's report has WOE and IV of every party's columns, binned as for "woe", also of columns that are left out; hosts learn nothing.
     """
 
     FILE_ONLY: ClassVar = ("open_names",)

@@ -20,10 +20,10 @@ UNITS = (
     r"bits?|bytes?|[kMG]i?B|(?:milli|micro|nano)?seconds?|[mun]s|minutes?|CPU|time|rows?|columns?|bins?|keys?|ids?|seeds?|lines?|"
     r"numbers?|products?|operations?|exponentiations?|encryptions?|decryptions?|re-randomisations?|ciphertexts?|plaintexts?|slots?|"
     r"points?|hash(?:es)?|messages?|round trips?|trees?|models?|units?|times|functions?|files?|folders?|threads?|weights?|"
-    r"vectors?|values?|scores?|draws?|steps?|tables?|unit in the last place|2\^-?\d+|\d+"
+    r"entry|entries|events?|functions?|category|categories|vectors?|values?|scores?|draws?|steps?|tables?|unit in the last place|2\^-?\d+|\d+"
 )
 EACH = (
-    r"row|party|message|tree|pass|iteration|epoch|step|level|node|column|bin|class|run|month|day|key|id|pair|share|ciphertext|plaintext|"
+    r"row|party|role|measure|message|tree|pass|iteration|epoch|step|level|node|column|bin|class|run|month|day|key|id|pair|share|ciphertext|plaintext|"
     r"element|product|line|peer|host|guest|partner|protocol|block|batch|chunk|round|leaf|fold|candidate|model|kind|record|link|cell|"
     r"value|weight|gradient|second|nanosecond|connection|direction|job|file|section|unit|side|sum|group|thread|core|table"
 )

@@ -17,7 +17,7 @@ from vfl.models.shared_weights import SharedWeights
 
 
 class FederatedModel(Joint[Regression, GlmPart]):
-    """A trained joint regression, its parts side by side (local federations only: between institutions the parts are never joined)."""
+    """A trained joint regression, with all its parts (local federations only: between institutions the parts are never joined)."""
 
     @property
     def shared_weights(self) -> SharedWeights | None:
@@ -50,7 +50,7 @@ class FederatedModel(Joint[Regression, GlmPart]):
 
     @property
     def coef_raw_(self) -> dict[str, Any]:
-        """The same, a unit of each column as it came.  Raises ModelError unless all weights were revealed."""
+        """The same, per unit of each original column.  Raises ModelError unless all weights were revealed."""
         return {party: self._by_class(part.coef_raw) for party, part in self.parts.items()}
 
     @property

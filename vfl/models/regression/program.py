@@ -1,4 +1,4 @@
-"""A regression job from end to end, one function a role: align -> (search) -> standardise -> train -> score the held-out part."""
+"""A regression job from end to end, one function per role: align -> (search) -> standardise -> train -> score the held-out part."""
 
 from __future__ import annotations
 

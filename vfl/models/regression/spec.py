@@ -196,7 +196,7 @@ class Regression(Spec):
 
     @property
     def strength(self) -> float:
-        """alpha of the penalty alpha |w|^2 / 2 besides the sum of the losses (of counts: besides their mean)."""
+        """alpha of the penalty alpha |w|^2 / 2 added to the sum of the losses (of counts: added to their mean)."""
         raise NotImplementedError
 
     @property
@@ -284,7 +284,7 @@ class LogisticRegression(Regression):
 
     @property
     def strength(self) -> float:
-        """alpha of the penalty alpha |w|^2 / 2 besides the sum of the losses."""
+        """alpha of the penalty alpha |w|^2 / 2, which is added to the sum of the losses."""
         return 1 / self.C
 
     @property
@@ -323,7 +323,7 @@ class LinearRegression(Regression):
 
     @property
     def strength(self) -> float:
-        """alpha of the penalty alpha |w|^2 / 2 besides the sum of the losses."""
+        """alpha of the penalty alpha |w|^2 / 2, which is added to the sum of the losses."""
         return self.alpha
 
 
@@ -334,7 +334,7 @@ class PoissonRegression(Regression):
     alpha: penalty, > 0.  Hosts and arbiter learn the power of two above the labels' mean, which bounds the curvature; a run in which a row's mean ends far above
     that stops with an error: from 19 times on it may, above 32 times it does.
     exposure: the guest's column of weights (`Federation.local(sample_weight=...)`) is each row's exposure, such as policy years: the label counts events in it,
-    and predictions are frequencies, events a unit of exposure.  As PoissonRegressor fitted to count / exposure with sample_weight=exposure.
+    and predictions are frequencies, events per unit of exposure.  As PoissonRegressor fitted to count / exposure with sample_weight=exposure.
     The other parameters: `Regression`.
     """
 
@@ -380,7 +380,7 @@ class PoissonRegression(Regression):
 
     @property
     def strength(self) -> float:
-        """alpha of the penalty alpha |w|^2 / 2 besides the mean of the losses."""
+        """alpha of the penalty alpha |w|^2 / 2, which is added to the mean of the losses."""
         return self.alpha
 
     @property

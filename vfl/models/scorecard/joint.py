@@ -17,7 +17,7 @@ from vfl.steps.feature_tables import iv_table
 
 
 class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
-    """A scorecard, its parts side by side (local federations only: between institutions each party holds its own points)."""
+    """A scorecard, with all its parts (local federations only: between institutions each party holds its own points)."""
 
     @property
     def shared_weights(self) -> SharedWeights | None:
@@ -31,7 +31,7 @@ class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
 
     @property
     def coef_(self) -> dict[str, pd.Series]:
-        """By party: log-odds of the event a unit of WOE.  Raises ModelError unless all weights were revealed: `reveal` of `Federation.local`."""
+        """By party: log-odds of the event per unit of WOE.  Raises ModelError unless all weights were revealed: `reveal` of `Federation.local`."""
         return {party: part.coef for party, part in self.parts.items()}
 
     def points(self) -> dict[str, pd.DataFrame]:

@@ -73,7 +73,7 @@ class ScorecardPart:
 
     @cached_property
     def weights(self) -> NDArray[np.float64]:
-        """(d,) log-odds of the event a unit of WOE.  Raises ModelError where they stay shared."""
+        """(d,) log-odds of the event per unit of WOE.  Raises ModelError where they stay shared."""
         return np.asarray(self._standardised()[: len(self.bins)] / self.spread)
 
     @cached_property
@@ -99,7 +99,7 @@ class ScorecardPart:
 
     @property
     def coef(self) -> pd.Series:
-        """Coefficients by column: log-odds of the event a unit of WOE.  One above 0 contradicts its column's bins.  Raises ModelError where they stay shared."""
+        """Coefficients by column: log-odds of the event per unit of WOE.  One above 0 contradicts its column's bins.  Raises ModelError where they stay shared."""
         return pd.Series(self.weights, index=list(self.columns), name="coef")
 
     def points_of(self, features: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The scorecard job from end to end, one function a role: align -> bin by the label -> train on weights of evidence -> points -> score the held-out part.
+"""The scorecard job from end to end, one function per role: align -> bin by the label -> train on weights of evidence -> points -> score the held-out part.
 
 New rows are scored as a regression's are (`vfl.models.regression.program.predict_guest`, ...): a host's part of the score is its sum of points.
 """

@@ -16,7 +16,7 @@ from vfl.models.trees.spec import BoostedTrees
 
 
 class FederatedTrees(Joint[BoostedTrees, TreesPart]):
-    """Trained trees, the parties' parts side by side (local federations only: between institutions the parts are never joined)."""
+    """Trained trees, with the parts of all parties (local federations only: between institutions the parts are never joined)."""
 
     @property
     def leaf_values(self) -> LeafValues | None:

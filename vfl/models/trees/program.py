@@ -1,4 +1,4 @@
-"""The boosted-trees job from end to end, one function a role: align -> (search) -> bin -> train; and scoring of new rows."""
+"""The boosted-trees job from end to end, one function per role: align -> (search) -> bin -> train; and scoring of new rows."""
 
 from __future__ import annotations
 
