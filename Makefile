@@ -2,6 +2,7 @@
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 VENV    := .venv
 BIN     := $(VENV)/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes
 # A file of tests stays on one worker, so that what its tests share is made once.
 PYTEST  := $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile
 NATIVE  := $(shell find native -name '*.rs' -o -name Cargo.toml -o -name Cargo.lock 2>/dev/null | grep -v '^native/target')
@@ -9,27 +10,38 @@ NATIVE  := $(shell find native -name '*.rs' -o -name Cargo.toml -o -name Cargo.l
 export VFL_TEST_DATA ?= $(wildcard $(abspath ../shared/data))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo wheel test test-serial test-all fuzz lint format docs bench bench-full bench-glm bench-alignment bench-boosting bench-kernels counts lock clean
+.PHONY: help setup oracles demo wheel test test-serial test-all fuzz lint format docs bench bench-full bench-glm bench-alignment bench-boosting bench-kernels counts lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.deps: requirements.lock
+# Three locks, each with all of the one before: what a run needs; what lint and the default tests need; what benchmarks and slow tests compare with.
+$(VENV)/.run: requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(INSTALL) -r $<
 	@touch $@
 
-$(VENV)/.built: $(VENV)/.deps $(NATIVE) pyproject.toml
+$(VENV)/.test: requirements-test.lock $(VENV)/.run
+	$(INSTALL) -r $<
+	@touch $@
+
+$(VENV)/.oracles: requirements-oracles.lock $(VENV)/.test
+	$(INSTALL) -r $<
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.run $(NATIVE) pyproject.toml
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --locked --quiet
 	@touch $@
 
-setup: $(VENV)/.built  ## virtual environment, dependencies, the Rust core
+setup: $(VENV)/.built $(VENV)/.test  ## virtual environment, what lint and tests need, the Rust core
 
-demo: setup  ## bank + partner + arbiter as three processes: align, train under Paillier, score, report
+oracles: setup $(VENV)/.oracles  ## the same with what benchmarks and slow tests compare with
+
+demo: $(VENV)/.built  ## bank + partner + arbiter as three processes: align, train under Paillier, score, report
 	$(BIN)/vfl demo
 
-wheel: setup requirements-wheel.lock  ## dist/*.whl for any Linux with glibc 2.17 or later, Python 3.11 or later
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-wheel.lock
+wheel: $(VENV)/.built requirements-wheel.lock  ## dist/*.whl for any Linux with glibc 2.17 or later, Python 3.11 or later
+	$(INSTALL) -r requirements-wheel.lock
 	rm -rf dist
 	PATH="$(abspath $(BIN)):$$PATH" VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin build --release --locked --quiet --zig --compatibility manylinux2014 --target-dir native/target/wheel --out dist
 
@@ -43,7 +55,7 @@ test-serial: setup  ## the arithmetic and every protocol on the portable backend
 fuzz: setup  ## every reader of bytes from a peer or a disk, with new damaged bytes each time (some minutes)
 	$(BIN)/pytest -m fuzz tests/fuzz tests/chaos
 
-test-all: setup  ## everything: full-size keys, statistics, soak, fuzzing
+test-all: oracles  ## everything: full-size keys, statistics, soak, fuzzing
 	$(PYTEST) -m ''
 	cargo test --quiet --release --locked --manifest-path native/Cargo.toml
 
@@ -63,10 +75,10 @@ format: setup  ## formats the sources
 docs: setup  ## the generated pages: docs/leakage.md
 	$(BIN)/python -m tools.leakage_page
 
-bench: setup  ## what encryption costs: the same jobs in five modes, scaling, networks, other libraries
+bench: oracles  ## what encryption costs: the same jobs in five modes, scaling, networks, other libraries
 	$(BIN)/vfl bench
 
-bench-full: setup  ## the same on large tables, with a new fit of the cost model: an hour on a quiet machine; PEERS=PYTHON with other libraries
+bench-full: oracles  ## the same on large tables, with a new fit of the cost model: an hour on a quiet machine; PEERS=PYTHON with other libraries
 	$(BIN)/python -m vfl.bench.fit --out vfl/cost/cost.json
 	$(BIN)/vfl bench --full $(if $(PEERS),--peers-python $(PEERS))
 	$(BIN)/python -m benchmarks.document
@@ -74,20 +86,24 @@ bench-full: setup  ## the same on large tables, with a new fit of the cost model
 bench-glm: setup  ## a regression by operation: products and seconds per row and iteration
 	$(BIN)/python -m benchmarks.glm --rows 4000 --passes 4
 
-bench-kernels: setup  ## only the arithmetic, compared with gmpy2 and phe
+bench-kernels: oracles  ## only the arithmetic, compared with gmpy2 and phe
 	$(BIN)/python -m benchmarks.kernels
 
-bench-alignment: setup  ## ids: seconds, bytes, memory and nanoseconds per product from 2^10 to 2^20 ids, compared with other libraries
+bench-alignment: oracles  ## ids: seconds, bytes, memory and nanoseconds per product from 2^10 to 2^20 ids, compared with other libraries
 	$(BIN)/python -m benchmarks.alignment
 
-bench-boosting: setup  ## boosted trees: seconds per tree by phase, products, bytes, compared with the twin and xgboost
+bench-boosting: oracles  ## boosted trees: seconds per tree by phase, products, bytes, compared with the twin and xgboost
 	$(BIN)/python -m benchmarks.boosting
 
 counts: setup  ## records what fixed small jobs cost, after a change that was meant to change it
 	$(BIN)/python -m tests.bench.counts --write
 
-lock: $(VENV)/.deps  ## resolves requirements.lock again
-	$(BIN)/pip-compile --quiet --extra dev --extra data --extra demo --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+# Each lock is resolved under the pins of the one before it.
+COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+lock: setup  ## resolves requirements.lock (a run), requirements-test.lock and requirements-oracles.lock (benchmarks) again
+	$(COMPILE) --build-deps-for wheel --output-file requirements.lock pyproject.toml
+	$(COMPILE) --build-deps-for wheel --extra data --extra dev --constraint requirements.lock --output-file requirements-test.lock pyproject.toml
+	$(COMPILE) --build-deps-for wheel --extra data --extra dev --extra oracles --constraint requirements-test.lock --output-file requirements-oracles.lock pyproject.toml
 
 clean:  ## removes what was built
 	rm -rf $(VENV) native/target protocols/*.so dist demo-run

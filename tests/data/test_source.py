@@ -1,8 +1,10 @@
 """CSV, Parquet and databases are read as they are; what cannot be read is said without a cell of it."""
 
 import contextlib
+import re
 import sqlite3
 import sys
+import tomllib
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,8 +12,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from protocols.errors import DataError
+from protocols.errors import ConfigError, DataError
 from vfl.data import read_source, source, table_from_frame
+from vfl.data.extras import EXTRAS
 from vfl.run import train as runner
 
 
@@ -115,9 +118,24 @@ def test_of_a_wide_parquet_file_only_the_wanted_columns_are_read(tmp_path, monke
     assert asked == [["id", "x7"]]
 
 
-def test_parquet_without_pyarrow_says_what_to_install(csv, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert "pip install pyarrow" in refusal(csv("x", "x.parquet"))
+@pytest.mark.parametrize("library", EXTRAS)
+def test_a_missing_extra_is_named_with_the_command_that_installs_it(csv, monkeypatch, library):
+    asked = {"pyarrow": (csv("x", "x.parquet"),), "sqlalchemy": ("sqlite:///CANARY.db", "SELECT CANARY")}
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ConfigError, match=f"needs {library}, which comes with the extra 'data'. .*pip install 'vfl.data.'") as caught:
+        read_source(*asked[library])
+    assert "CANARY" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_extras_are_those_of_the_distribution():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    declared = {
+        re.split(r"[<>=\[]", library)[0]: extra
+        for extra, libraries in project["optional-dependencies"].items()
+        for library in libraries
+        if extra not in ("dev", "oracles")  # of developers
+    }
+    assert declared == EXTRAS
 
 
 @pytest.fixture
@@ -155,12 +173,10 @@ def test_databases_that_do_not_answer_show_neither_query_nor_address(database, t
     assert "needs a query" in refusal("sqlite:///CANARY.db")
 
 
-def test_a_driver_or_library_that_is_not_installed(monkeypatch):
+def test_a_driver_that_is_not_installed(monkeypatch):
     pytest.importorskip("sqlalchemy")
     monkeypatch.setitem(sys.modules, "psycopg2", None)
     assert "psycopg2 is not installed" in refusal("postgresql+psycopg2://u:CANARY@db/x", "SELECT 1")
-    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
-    assert "pip install sqlalchemy" in refusal("sqlite:///x.db", "SELECT 1")
 
 
 def test_some_columns_are_read_in_steps(tmp_path, monkeypatch):

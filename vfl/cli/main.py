@@ -54,14 +54,11 @@ def root(
 @app.command(epilog=examples("demo"))
 def demo(
     data: Annotated[
-        str | None,
+        str,
         typer.Option(
-            metavar="DATA",
-            help='"breast" (real, two clinics; needs scikit-learn, the default where it is installed), '
-            '"credit-sim" (generated bank and telecom) or a CSV file.',
-            show_default=False,
+            metavar="DATA", help='"breast" (real, a clinic and a laboratory), "credit-sim" (generated bank and telecom) or a CSV file.'
         ),
-    ] = None,
+    ] = "breast",
     label: Annotated[str | None, typer.Option(metavar="COLUMN", help="With a CSV file: the label's column.")] = None,
     guest: Annotated[
         str | None,
@@ -78,10 +75,10 @@ def demo(
 
     Three institutions as three processes: they align, train, score and report, through the same files and commands that institutions use.
     """
-    from vfl.demo.run import Options, default_data, run_demo
+    from vfl.demo.run import Options, run_demo
 
     columns = [c.strip() for c in guest.split(",")] if guest else None
-    run_demo(Options(data or default_data(), label, columns, rows, key_bits, passes, folder), Console(emoji=False))
+    run_demo(Options(data, label, columns, rows, key_bits, passes, folder), Console(emoji=False))
 
 
 @app.command(epilog=examples("init"))

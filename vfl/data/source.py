@@ -6,7 +6,7 @@ No message holds a cell of the table, the text of a query or a database address,
 from __future__ import annotations
 
 import csv
-import importlib.util
+import importlib
 import re
 import warnings
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from protocols.errors import DataError
 from vfl.data.cells import as_read, unguarded
+from vfl.data.extras import needed
 
 STEP = 1 << 20  # rows of a large file that are read at a time
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "#N/A", "<NA>"]  # not in key columns
@@ -32,7 +33,7 @@ def read_source(
 
     keys: columns that a CSV file's ids are in; they stay texts
     as written, so that leading zeros survive.  only: the columns that are wanted of a file, if it has them all.
-    Raises DataError: the file or database cannot be read, unknown suffix, a library is not installed.
+    Raises DataError: the file or database cannot be read, unknown suffix, a database's driver is not installed; ConfigError: a library of an extra is not.
     """
     address = str(source)
     if "://" in address:
@@ -130,8 +131,7 @@ def _csv(path: Path, keys: Sequence[str], only: Sequence[str] | None) -> pd.Data
 
 
 def _parquet(path: Path, only: Sequence[str] | None) -> pd.DataFrame:
-    if importlib.util.find_spec("pyarrow") is None:
-        raise DataError(f"{path}: reading Parquet needs pyarrow", remedy="Install it with: pip install pyarrow")
+    needed("pyarrow", f"{path}: reading Parquet")
     try:
         names = importlib.import_module("pyarrow.parquet").read_schema(path).names
         frame = pd.read_parquet(path, engine="pyarrow", columns=list(only) if only is not None and set(only) <= set(names) else None)
@@ -143,10 +143,7 @@ def _parquet(path: Path, only: Sequence[str] | None) -> pd.DataFrame:
 def _database(address: str, query: str | None) -> pd.DataFrame:
     if query is None:
         raise DataError("a database address needs a query", remedy='Add query = "SELECT ..." to [data]')
-    try:
-        import sqlalchemy  # an optional dependency, and slow to import
-    except ImportError:
-        raise DataError("reading a database needs SQLAlchemy", remedy="Install it with: pip install sqlalchemy") from None
+    sqlalchemy = needed("sqlalchemy", "reading a database")
     failed: str | None = None
     try:
         engine = sqlalchemy.create_engine(address)

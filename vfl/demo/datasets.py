@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from protocols.errors import ConfigError, DataError
+from protocols.errors import DataError
 
 FULL_WIDTH = str.maketrans("0123456789", "０１２３４５６７８９")
 
@@ -46,13 +46,7 @@ def breast_clinics(seed: int = 7) -> Demo:
     little room left; the log-loss, which halves, and the KS show what the partner adds.  On held-out quarters of the
     common patients (60 draws) the joint model has the better KS in 98 %, log-loss and AUC in 95 % of the draws.
     """
-    try:
-        from sklearn.datasets import load_breast_cancer
-    except ImportError:
-        raise ConfigError(
-            "the data set breast comes with scikit-learn, which is not installed",
-            remedy="Choose --data credit-sim, or install vfl with its extra: demo",
-        ) from None
+    from sklearn.datasets import load_breast_cancer  # takes a second to import
 
     rng = np.random.default_rng([seed, 1])
     bunch: Any = load_breast_cancer(as_frame=True)

@@ -6,7 +6,6 @@ demo's folder, so that any step can be repeated by hand.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import socket
@@ -47,11 +46,6 @@ class Options:
     key_bits: int
     passes: int
     folder: Path
-
-
-def default_data() -> str:
-    """The real table where scikit-learn, which brings it, is installed; the generated one elsewhere."""
-    return "breast" if importlib.util.find_spec("sklearn") else "credit-sim"
 
 
 def run_demo(options: Options, console: Console) -> None:

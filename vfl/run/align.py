@@ -28,6 +28,7 @@ from protocols.errors import ConfigError, ModelError
 from protocols.session import Observer
 from vfl.data import read_source
 from vfl.data.cells import write_csv
+from vfl.data.extras import needed
 from vfl.data.own_ids import OwnIds
 from vfl.data.source import read_rows
 from vfl.data.spill import scratch_in
@@ -75,8 +76,8 @@ def prepare(job: Agreement, party: Party, format: str | None = None) -> Aligning
     if format not in (*FORMATS, None):
         raise ConfigError(f"--format {format} is not known", remedy='Use "parquet" or "csv"')
     has_parquet = importlib.util.find_spec("pyarrow") is not None
-    if format == "parquet" and not has_parquet:
-        raise ConfigError("--format parquet needs pyarrow", remedy="Install it with: pip install pyarrow, or use --format csv")
+    if format == "parquet":
+        needed("pyarrow", "--format parquet")
     cross_check(job, party)
     if party.role == "arbiter" and len(job.parties.hosts) == 1:
         raise ConfigError(
