@@ -202,11 +202,9 @@ def test_a_row_is_in_one_fold_and_folds_are_keyed() -> None:
     assert 0.15 < (split_folds(ids, 5, 8) == folds).mean() < 0.25
 
 
-def test_candidates_stand_in_scikit_learns_order() -> None:
-    from sklearn.model_selection import ParameterGrid
-
+def test_candidates_stand_in_the_order_of_names_and_the_last_changes_fastest() -> None:
     grid = {"max_iter": [10, 20], "C": [1.0, 2.0, 3.0]}
-    assert combinations(grid) == list(ParameterGrid(grid))
+    assert combinations(grid) == [{"C": C, "max_iter": m} for C in (1.0, 2.0, 3.0) for m in (10, 20)]
     assert combinations({}) == [{}]
 
 

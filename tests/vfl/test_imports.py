@@ -31,6 +31,13 @@ def test_nothing_heavy_is_loaded(code: str) -> None:
     assert not loaded(code) & HEAVY
 
 
+def test_what_measures_nothing_does_without_scikit_learn() -> None:
+    """Commands, hosts and arbiters; a guest imports it where it measures."""
+    code = "import vfl.run.train, vfl.run.predict, vfl.cli.check, vfl.report, vfl.bench.command; from vfl import *"
+    assert not loaded(code) & {"sklearn", "scipy"}
+    assert loaded(f"{code}; import vfl.metrics; vfl.metrics.binary_metrics([0, 1], [0.1, 0.2])") >= {"sklearn", "scipy"}
+
+
 def test_a_name_that_was_imported_too_early_would_be_seen() -> None:
     assert loaded("import vfl; vfl.Federation") & HEAVY >= {"numpy", "pandas", "pydantic", "protocols._native"}
 

@@ -24,24 +24,27 @@ def binary_metrics(y: ArrayLike, p: ArrayLike) -> Metrics:
     out: Metrics = dict.fromkeys((*RANKING, *OTHERS)) | {"n": len(labels)}
     if not len(labels):
         return out
+    from sklearn import metrics as reference
+
     ranks = rank(labels, scores)
     out |= {
-        "accuracy": float(((scores > 0.5) == labels).mean()),
-        "log_loss": float(log_losses(labels, scores).mean()),
-        "brier": float(((scores - labels) ** 2).mean()),
+        "accuracy": float(reference.accuracy_score(labels, (scores > 0.5).astype(np.float64))),
+        "log_loss": float(reference.log_loss(labels, scores, labels=[0, 1])),
+        "brier": float(reference.brier_score_loss(labels, scores, pos_label=1)),
         "base_rate": float(labels.mean()),
         "mean_predicted": float(scores.mean()),
     }
     if ranks.both:
-        out |= {"auc": ranks.auc, "gini": 2 * ranks.auc - 1, "ks": ranks.ks[1]}
+        auc = float(reference.roc_auc_score(labels, scores))
+        out |= {"auc": auc, "gini": 2 * auc - 1, "ks": ranks.ks[1]}
     if ranks.events[-1] > 0:
-        out["average_precision"] = ranks.average_precision
+        out["average_precision"] = float(reference.average_precision_score(labels, scores))
         out |= {f"lift_{q}": ranks.gain(q / 100) / (q / 100) for q in (5, 10, 20)}
     return out
 
 
 def log_losses(labels: Floats, scores: Floats) -> Floats:
-    """The loss (n,) of each row.  Probabilities of 0 and 1 are moved inwards by the machine's precision, as scikit-learn does."""
+    """The loss (n,) of each row, which a bootstrap weights; scikit-learn has the mean.  Probabilities of 0 and 1 are moved inwards by the machine's precision, as scikit-learn does."""
     tiny = np.finfo(np.float64).eps
     p = np.clip(scores, tiny, 1 - tiny)
     return -np.where(labels == 1, np.log(p), np.log1p(-p))

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from protocols.errors import DataError
 from vfl.metrics.binary import Metrics
-from vfl.metrics.ranks import Floats, rank
+from vfl.metrics.ranks import Floats
 
 CLASSES = ("accuracy", "log_loss", "macro_auc", "macro_f1")
 Codes = NDArray[np.int64]
@@ -26,10 +26,12 @@ def class_metrics(y: ArrayLike, p: ArrayLike) -> Metrics:
     out: Metrics = dict.fromkeys(CLASSES) | {"n": len(codes)}
     if not len(codes):
         return out
-    cells = [_one(codes, shares, k) for k in range(shares.shape[1])]
+    from sklearn.metrics import accuracy_score
+
+    cells = _cells(codes, shares)
     aucs = [c["auc"] for c in cells]
     return out | {
-        "accuracy": float((shares.argmax(axis=1) == codes).mean()),
+        "accuracy": float(accuracy_score(codes, shares.argmax(axis=1))),
         "log_loss": float(log_losses(codes, shares).mean()),
         "macro_auc": None if None in aucs else float(np.mean(aucs)),
         "macro_f1": float(np.mean([c["f1"] or 0.0 for c in cells])),
@@ -37,33 +39,37 @@ def class_metrics(y: ArrayLike, p: ArrayLike) -> Metrics:
 
 
 def log_losses(codes: Codes, shares: Floats) -> Floats:
-    """The loss (n,) of each row."""
+    """The loss (n,) of each row.  scikit-learn has the mean, and warns of shares that were rounded to six places."""
     return -np.log(np.clip(shares[np.arange(len(codes)), codes], np.finfo(np.float64).eps, 1.0))
 
 
 def class_series(y: ArrayLike, p: ArrayLike, classes: Sequence[object]) -> dict[str, Any]:
     """`classes`: a line for each (`class`, `rows`, `precision`, `recall`, `f1`, `auc`), and the `confusion` matrix: rows observed, columns predicted."""
     codes, shares = _checked(y, p)
+    cells = _cells(codes, shares)
+    matrix = None
+    if len(codes):
+        from sklearn.metrics import confusion_matrix
+
+        matrix = confusion_matrix(codes, shares.argmax(axis=1), labels=np.arange(shares.shape[1])).tolist()
+    return {"classes": [{"class": str(name)} | cell for name, cell in zip(classes, cells, strict=True)], "confusion": matrix}
+
+
+def _cells(codes: Codes, shares: Floats) -> list[dict[str, Any]]:
+    """Each class against the rest; None for what its rows do not define."""
     width = shares.shape[1]
-    matrix = np.bincount(codes * width + shares.argmax(axis=1), minlength=width * width).reshape(width, width) if len(codes) else None
-    return {
-        "classes": [{"class": str(name)} | _one(codes, shares, k) for k, name in enumerate(classes)],
-        "confusion": None if matrix is None else [[int(c) for c in row] for row in matrix],
-    }
+    if not len(codes):
+        return [{"rows": 0, "precision": None, "recall": None, "f1": None, "auc": None} for _ in range(width)]
+    from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
-
-def _one(codes: Codes, shares: Floats, k: int) -> dict[str, Any]:
-    """Class k against the rest."""
-    mine, given = codes == k, shares.argmax(axis=1) == k
-    caught = int((mine & given).sum())
-    ranks = rank(mine.astype(np.float64), shares[:, k])
-    return {
-        "rows": int(mine.sum()),
-        "precision": caught / int(given.sum()) if given.any() else None,
-        "recall": caught / int(mine.sum()) if mine.any() else None,
-        "f1": 2 * caught / int(given.sum() + mine.sum()) if given.any() or mine.any() else None,
-        "auc": ranks.auc if ranks.both else None,
-    }
+    given, every = shares.argmax(axis=1), np.arange(width)
+    numbers = precision_recall_fscore_support(codes, given, labels=every, zero_division=np.nan)
+    cells = []
+    for k, precision, recall, f1, rows in zip(every, *numbers, strict=True):
+        both = 0 < rows < len(codes)
+        cell = {"precision": precision, "recall": recall, "f1": f1, "auc": roc_auc_score(codes == k, shares[:, k]) if both else np.nan}
+        cells.append({"rows": int(rows)} | {name: None if np.isnan(value) else float(value) for name, value in cell.items()})
+    return cells
 
 
 def _checked(y: ArrayLike, p: ArrayLike) -> tuple[Codes, Floats]:

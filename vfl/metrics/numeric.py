@@ -20,9 +20,10 @@ def numeric_metrics(y: ArrayLike, mean: ArrayLike) -> Metrics:
     observed, predicted = _checked(y, mean)
     out: Metrics = dict.fromkeys(NUMERIC) | {"n": len(observed)}
     if len(observed):
-        spread = float(((observed - observed.mean()) ** 2).sum())
+        from sklearn.metrics import r2_score
+
         out |= _errors(observed, predicted)
-        out["r2"] = 1 - float(((observed - predicted) ** 2).sum()) / spread if spread else None
+        out["r2"] = float(r2_score(observed, predicted)) if np.ptp(observed) else None
     return out
 
 
@@ -36,24 +37,26 @@ def count_metrics(y: ArrayLike, mean: ArrayLike) -> Metrics:
         raise DataError("an outcome is below 0, or a predicted mean is not above 0", remedy="A Poisson model is measured on counts")
     out: Metrics = dict.fromkeys(COUNT) | {"n": len(observed)}
     if len(observed):
+        from sklearn.metrics import d2_tweedie_score, mean_poisson_deviance
+
         out |= _errors(observed, predicted)
-        deviance, mean_of_all = float(deviances(observed, predicted).mean()), float(observed.mean())
-        null = float(deviances(observed, np.full(len(observed), mean_of_all)).mean()) if mean_of_all else 0.0
-        out |= {"deviance": deviance, "d2": 1 - deviance / null if null else None}
+        out["deviance"] = float(mean_poisson_deviance(observed, predicted))
+        out["d2"] = float(d2_tweedie_score(observed, predicted, power=1)) if np.ptp(observed) else None
     return out
 
 
 def explained_deviance(y: ArrayLike, mean: ArrayLike, weight: ArrayLike) -> float:
     """The share of the weighted Poisson deviance that is explained, against the weighted mean of y; 0 where y is constant.  All (n,); y 0 or more, mean above 0."""
     observed, predicted = _checked(y, mean)
-    each = np.asarray(weight, np.float64)
-    null = np.full(len(observed), np.average(observed, weights=each))
-    least = float(each @ deviances(observed, null)) if null.any() else 0.0
-    return 1 - float(each @ deviances(observed, predicted)) / least if least else 0.0
+    if not np.ptp(observed):
+        return 0.0
+    from sklearn.metrics import d2_tweedie_score
+
+    return float(d2_tweedie_score(observed, predicted, sample_weight=np.asarray(weight, np.float64), power=1))
 
 
 def deviances(observed: Floats, predicted: Floats) -> Floats:
-    """The unit deviance (n,) of Poisson: 2 (y ln(y / m) - y + m)."""
+    """The unit deviance (n,) of Poisson, 2 (y ln(y / m) - y + m), which a bootstrap weights; scikit-learn has the mean."""
     part = observed * np.log(np.where(observed > 0, observed, 1.0) / predicted)
     return 2 * (np.where(observed > 0, part, 0.0) - observed + predicted)
 
@@ -92,10 +95,11 @@ def _cell(observed: Floats, predicted: Floats) -> dict[str, Any]:
 
 
 def _errors(observed: Floats, predicted: Floats) -> Metrics:
-    gap = observed - predicted
+    from sklearn.metrics import mean_absolute_error, root_mean_squared_error
+
     return {
-        "rmse": float((gap**2).mean() ** 0.5),
-        "mae": float(np.abs(gap).mean()),
+        "rmse": float(root_mean_squared_error(observed, predicted)),
+        "mae": float(mean_absolute_error(observed, predicted)),
         "mean_observed": float(observed.mean()),
         "mean_predicted": float(predicted.mean()),
     }

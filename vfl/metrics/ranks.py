@@ -45,16 +45,6 @@ class Ranks:
         """(share of rows, greatest distance of the two curves there): the two-sample Kolmogorov-Smirnov statistic."""
         return float(self.share[self._gap]), float(abs(self.tpr - self.fpr)[self._gap])
 
-    @property
-    def auc(self) -> float:
-        """The area under the ROC curve."""
-        return float(np.diff(self.fpr) @ (self.tpr[1:] + self.tpr[:-1]) / 2)
-
-    @property
-    def average_precision(self) -> float:
-        """Precision at each distinct score, weighted by the share of events found there."""
-        return float(np.diff(self.tpr) @ (self.events[1:] / self.rows[1:]))
-
     def gain(self, share: float) -> float:
         return float(np.interp(share * self.rows[-1], self.rows, self.tpr))
 
@@ -67,9 +57,13 @@ class Ranks:
 
 
 def rank(labels: Floats, scores: Floats) -> Ranks:
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.diff(scores[order]) != 0, True)[: len(order)]  # the last row of each group of equal scores
-    return Ranks(np.concatenate([[0.0], np.flatnonzero(last) + 1.0]), np.concatenate([[0.0], np.cumsum(labels[order])[last]]))
+    """Both lists are `checked`."""
+    if not len(labels):
+        return Ranks(np.zeros(1), np.zeros(1))
+    from sklearn.metrics import confusion_matrix_at_thresholds
+
+    _, alarms, _, caught, _ = confusion_matrix_at_thresholds(labels, scores, pos_label=1)
+    return Ranks(np.append(0.0, alarms + caught), np.append(0.0, caught))
 
 
 def relative(cumulative: Floats) -> Floats:

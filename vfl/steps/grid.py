@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,8 +24,9 @@ FIXED: dict[str, str] = {
 
 def combinations(param_grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """The parameters of each candidate: names sorted, the last one changing fastest; one candidate, {}, of an empty grid."""
-    names = sorted(param_grid)
-    return [dict(zip(names, values, strict=True)) for values in itertools.product(*(param_grid[name] for name in names))]
+    from sklearn.model_selection import ParameterGrid  # takes a second to import, and most jobs search nothing
+
+    return list(ParameterGrid(param_grid))
 
 
 def count(param_grid: Mapping[str, Sequence[Any]]) -> int:

@@ -1,61 +1,69 @@
-"""Regressions in the clear, by Newton's method: what the guest's own columns are worth without the hosts'.
+"""Regressions in the clear by scikit-learn: what the guest's own columns are worth without the hosts'.
 
-The same objectives and links as the protocol's; numpy alone.
+The same objectives and links as the protocol's.  scikit-learn takes a second to import, so it is imported where a guest fits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Curve = Callable[
-    [Floats, Floats], tuple[Floats, Floats, Floats]
-]  # of (z, y): the loss of each row, and its first and second derivative by z
+# Of columns (n, d), labels (n,), the rows' weights (n,), C, and whether there is an intercept: the weights (d,), and the intercept last if there is one.
+Curve = Callable[[Floats, Floats, Floats, float, bool], Floats]
+EXACT = {"tol": 1e-12, "max_iter": 200, "solver": "newton-cholesky"}
 
 
-def logistic(z: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    p = 0.5 * (1 + np.tanh(z / 2))
-    return np.logaddexp(0, z) - y * z, p - y, p * (1 - p)
+def logistic(x: Floats, y: Floats, rows: Floats, C: float, intercept: bool) -> Floats:
+    """Labels 0 and 1."""
+    from sklearn.linear_model import LogisticRegression
+
+    tiny = np.finfo(np.float64).eps
+    p = np.clip(np.average(y, weights=rows), tiny, 1 - tiny)
+    if not np.ptp(y) and intercept:
+        return _fitted(None, x, y, rows, float(np.log(p / (1 - p))))
+    if not np.ptp(y):  # a single class, which scikit-learn refuses: with a row of the other one, of no weight
+        x, y, rows = np.vstack([x, np.zeros(x.shape[1])]), np.append(y, 1 - y[0]), np.append(rows, 0.0)
+    return _fitted(LogisticRegression(C=C, fit_intercept=intercept, **EXACT), x, y, rows, float(np.log(p / (1 - p))) if intercept else None)
 
 
-def taylor(z: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    """The logistic loss to second order around 0."""
-    return z * z / 8 - (y - 0.5) * z, z / 4 + 0.5 - y, np.full_like(z, 0.25)
+def taylor(x: Floats, y: Floats, rows: Floats, C: float, intercept: bool) -> Floats:
+    """The logistic loss to second order around 0, z^2 / 8 - (y - 1/2) z: least squares of 4 y - 2."""
+    return squared(x, 4 * y - 2, rows, C / 4, intercept)
 
 
-def squared(z: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    return (z - y) ** 2 / 2, z - y, np.ones_like(z)
+def squared(x: Floats, y: Floats, rows: Floats, C: float, intercept: bool) -> Floats:
+    """The loss (z - y)^2 / 2."""
+    from sklearn.linear_model import Ridge
+
+    model = Ridge(alpha=1 / C, fit_intercept=intercept)
+    return _fitted(model, x, y, rows, float(np.average(y, weights=rows)) if intercept else None)
 
 
-def poisson(z: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    mean = np.exp(np.minimum(z, 50.0))
-    return mean - y * z, mean - y, mean
+def poisson(x: Floats, y: Floats, rows: Floats, C: float, intercept: bool) -> Floats:
+    """Counts, or rates with their exposures as the rows' weights; log link."""
+    from sklearn.linear_model import PoissonRegressor
+
+    level = float(np.log(max(np.average(y, weights=rows), np.finfo(np.float64).tiny)))
+    model = PoissonRegressor(alpha=1 / (C * rows.sum()), fit_intercept=intercept, **EXACT) if y.any() or not intercept else None
+    return _fitted(model, x, y, rows, level if intercept else None)
+
+
+def _fitted(model: Any, x: Floats, y: Floats, rows: Floats, alone: float | None) -> Floats:
+    """The weights, and the intercept last; alone: the intercept of no column, None without an intercept.  model: None where there is nothing to fit."""
+    if model is None or not x.shape[1]:
+        return np.append(np.zeros(x.shape[1]), [] if alone is None else alone)
+    model.fit(x, y, sample_weight=rows)
+    return np.append(model.coef_, [] if alone is None else model.intercept_)
 
 
 def minimised(x: Floats, y: Floats, C: float, curve: Curve = logistic, weights: Floats | None = None, *, intercept: bool = True) -> Floats:
-    """The w (d,) that minimises C * (weighted sum of the rows' losses) + |w|^2 / 2, by Newton's method with halved steps.
+    """The w (d,) that minimises C * (weighted sum of the rows' losses) + |w|^2 / 2.
 
     x (n, d); intercept: whether the last column is one, whose weight is un-penalised.
     """
-    penalty = np.ones(x.shape[1])
-    penalty[-1:] = 0.0 if intercept else 1.0
     rows = np.ones(len(y)) if weights is None else weights
-    w = np.zeros(x.shape[1])
-
-    def loss(w: Floats) -> float:
-        return float(C * (rows * curve(x @ w, y)[0]).sum() + (penalty * w**2).sum() / 2)
-
-    for _ in range(100):
-        _, first, second = curve(x @ w, y)
-        gradient = C * x.T @ (rows * first) + penalty * w
-        step = np.linalg.lstsq(C * (x.T * (rows * second)) @ x + np.diag(penalty), gradient, rcond=None)[0]
-        size, before = 1.0, loss(w)
-        while loss(w - size * step) > before and size > 1e-9:
-            size /= 2
-        w = w - size * step
-        if np.abs(size * step).max(initial=0.0) <= 1e-10 * max(1.0, np.abs(w).max(initial=0.0)):
-            break
-    return w
+    return curve(x[:, :-1] if intercept else x, y, rows, C, intercept)
