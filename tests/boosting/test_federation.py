@@ -197,7 +197,7 @@ def test_labels_of_every_kind_with_texts_and_missing_values(objective: str, memb
     [
         ("multi:softprob", [0, 1], "num_class"),
         ("binary:logistic", [0, 1, 2], "exactly two"),
-        ("count:poisson", [0.5, 1, 2], "no count"),
+        ("count:poisson", [0.5, 1, 2], "not counts"),
         ("reg:squarederror", ["x", "y"], "numeric"),
     ],
 )
