@@ -88,6 +88,7 @@ BAD = [
     ("split", "test = -0.1", "split.test", "0 to 0.9"),
     ("split", "seed = -1", "split.seed", "from 0"),
     ("split", "seed = 1.5", "split.seed", "whole number"),
+    ("split", "train = true", "split.train", "[evaluation]"),
     ("align", "keys = []", "align.keys", "at least one key"),
     ("align", "keys = [[]]", "align.keys", "at least one key"),
     ("align", 'keys = ["national_id"]', "align.keys", 'keys = [["national_id"], ["phone", "birth_date"]]'),

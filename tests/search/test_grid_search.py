@@ -48,7 +48,7 @@ def splits(results: Any, cv: int = 5) -> Any:
 def test_a_logistic_search_is_scikit_learns_on_the_joined_table() -> None:
     data, cv, values = frames(120, hosts=2), 2, [0.003, 1.0]
     x, y, folds = joined(data, cv)
-    grid = vfl.GridSearchCV(vfl.LogisticRegression(max_iter=25), {"C": values}, cv, "neg_log_loss")
+    grid = vfl.GridSearchCV(vfl.LogisticRegression(max_iter=25), {"C": values}, cv=cv, scoring="neg_log_loss")
     found = federation(data, cipher=Identity(), reveal=KNOWN).fit(grid)
     best = oracle(x, y, folds, LogisticRegression(tol=1e-9, max_iter=5000), "C", values, "neg_log_loss")
     assert np.abs(splits(found.cv_results_, cv) - splits(best.cv_results_, cv)).max() < 5e-4
@@ -220,7 +220,7 @@ LR = vfl.LogisticRegression()
         (lambda: vfl.GridSearchCV(LR, {"depth": [1]}), "has no parameter depth"),
         (lambda: vfl.GridSearchCV(LR, cv=1), "cv = 1"),
         (lambda: vfl.GridSearchCV(LR, cv=21), "cv = 21"),
-        (lambda: vfl.GridSearchCV(LR, scoring="auc"), "scoring = 'auc'"),
+        (lambda: vfl.GridSearchCV(LR, scoring="auc"), 'scoring is "auc", which is not known'),
         (lambda: vfl.GridSearchCV(LR, {"C": [float(i) for i in range(1, 102)]}), "101 candidates"),
         (lambda: vfl.GridSearchCV(vfl.Scorecard()), "a Scorecard cannot be cross-validated"),
         (lambda: vfl.GridSearchCV("model"), "a str cannot"),
@@ -257,7 +257,7 @@ def test_a_fold_without_a_row_or_with_one_class_only_is_named() -> None:
 def test_a_search_is_cloned_and_shown() -> None:
     grid = vfl.GridSearchCV(LR, {"C": [1.0]}, cv=3)
     assert clone(grid).get_params() == grid.get_params()
-    assert repr(grid) == "GridSearchCV(estimator=LogisticRegression(), param_grid={'C': [1.0]}, cv=3)"
+    assert repr(grid) == "GridSearchCV(estimator=LogisticRegression(), param_grid={'C': (1.0,)}, cv=3)"
 
 
 def test_a_candidate_that_the_job_does_not_have_is_refused() -> None:

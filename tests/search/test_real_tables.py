@@ -48,7 +48,7 @@ def test_scores_and_choice_are_scikit_learns(data_folder: Path, name: str, scori
     model = make_pipeline(StandardScaler(), clip, LogisticRegression(tol=1e-9, max_iter=20_000))
     grid = {"logisticregression__C": values}
     best = GridSearchCV(model, grid, cv=PredefinedSplit(folds), scoring=scoring).fit(joined[[*own, *theirs]].to_numpy(), joined["y"])
-    found = parties.fit(vfl.GridSearchCV(vfl.LogisticRegression(max_iter=passes), {"C": values}, cv, scoring))
+    found = parties.fit(vfl.GridSearchCV(vfl.LogisticRegression(max_iter=passes), {"C": values}, cv=cv, scoring=scoring))
     assert np.abs(splits(found.cv_results_, cv) - splits(best.cv_results_, cv)).max() < far
     assert found.best_index_ == best.best_index_
     assert found.best_score_ == pytest.approx(best.best_score_, abs=far)

@@ -19,6 +19,7 @@ ESTIMATORS = (
     vfl.BoostedTrees,
     vfl.Scorecard,
     vfl.Preprocessing,
+    vfl.Split,
 )
 TABLE = pd.DataFrame({"id": ["a", "b", "c"], "label": [0, 1, 1], "x": [1.0, 2.0, 3.0]})
 

@@ -4,24 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import numpy as np
+import pandas as pd
+from pydantic import BeforeValidator, Field
 
 from protocols.errors import ConfigError
 from vfl.data import Objective
+from vfl.job.search import Search
 from vfl.metrics.scorers import NAMES, default_scorer
-from vfl.schema.parameters import Parameters, whole
+from vfl.models.joint import Joint
+from vfl.schema.declared import plain
+from vfl.schema.section import choose
 from vfl.schema.spec import Spec
-from vfl.steps.grid import FIXED, MAX_CANDIDATES, MAX_FOLDS, MIN_FOLDS, combinations, count
-from vfl.steps.search import Search, Searched
+from vfl.screen import html
+from vfl.steps.grid import FIXED, combinations
+from vfl.steps.search import Search as Asked
+from vfl.steps.search import Searched
 
-Model = TypeVar("Model")
+Model = TypeVar("Model", bound=Joint[Any, Any])
 J = TypeVar("J")
 
 
-@dataclass(frozen=True, repr=False)
-class GridSearchCV(Parameters):
+def _own_names(grid: Mapping[str, Any]) -> dict[str, Any]:
+    """`estimator__C` as C.  Raises ConfigError where both are there."""
+    own = {name.removeprefix("estimator__") if isinstance(name, str) else name: values for name, values in grid.items()}
+    if len(own) < len(grid):
+        raise ConfigError("param_grid names a parameter twice, with and without estimator__", remedy="Name each parameter once")
+    return own
+
+
+def _scoring(value: object) -> object:
+    known = {name for names in NAMES.values() for name in names}
+    return value if value is None else choose(sorted(known))(value)
+
+
+class GridSearchCV(Search):
     """Every combination of `param_grid`, cross-validated by `fed.fit`; the best is fitted once more on all rows, as scikit-learn's GridSearchCV does.
 
     estimator: a regression or `vfl.BoostedTrees`.  param_grid: lists of values by parameter; without one the estimator alone is cross-validated.
@@ -32,51 +51,45 @@ class GridSearchCV(Parameters):
     every fold's model of trees, hosts and guest learn what they learn from a model.  Cost: folds times candidates, and one more training.
     """
 
-    estimator: Spec
-    param_grid: Mapping[str, Sequence[Any]] | None = None
-    cv: int = 5
-    scoring: str | None = None
-    random_state: int = 0
+    estimator: Spec = Field(description="a regression of vfl, or vfl.BoostedTrees")
+    scoring: Annotated[str | None, BeforeValidator(_scoring)] = Field(
+        default=None, description='a measure, such as "roc_auc"; None: that of the kind of label'
+    )
+    random_state: int = Field(default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up: the seed of the folds")
 
-    def __post_init__(self) -> None:
-        estimates = isinstance(self.estimator, Spec)
-        if not estimates or self.estimator.bins_by_label:
-            what = type(self.estimator).__name__
+    def __init__(self, /, estimator: object = None, param_grid: Mapping[str, Any] | None = None, **params: Any) -> None:
+        estimates = isinstance(estimator, Spec)
+        if not isinstance(estimator, Spec) or estimator.bins_by_label:
+            what = type(estimator).__name__
             why = "bins that folds share would reveal sums over fewer rows than min_bin_rows" if estimates else "it is no estimator"
             raise ConfigError(f"a {what} cannot be cross-validated: {why}", remedy="Pass a regression of vfl, or vfl.BoostedTrees")
-        grid = self.param_grid
-        lists = grid is None or (
-            isinstance(grid, Mapping) and all(isinstance(v, Sequence) and not isinstance(v, str) and len(v) for v in grid.values())
-        )
-        named = sorted({name for names in NAMES.values() for name in names})
-        self.check(
-            (
-                ("param_grid", lists, "a list of values for each parameter"),
-                ("cv", whole(self.cv, MIN_FOLDS, MAX_FOLDS), f"a whole number from {MIN_FOLDS} to {MAX_FOLDS}"),
-                ("scoring", self.scoring is None or self.scoring in named, f"one of {', '.join(named)}, or None"),
-                ("random_state", whole(self.random_state, 0, 2**63 - 1), "a whole number of at least 0"),
-            )
-        )
-        for name in sorted(set(grid or ()) & set(FIXED)):
-            raise ConfigError(
-                f"{name} cannot be searched: {FIXED[name]}", remedy=f"Take {name} out of param_grid, and set it on the estimator"
-            )
-        if (found := count(grid or {})) > MAX_CANDIDATES:
-            raise ConfigError(f"param_grid has {found} candidates", remedy="List fewer values", expected=f"at most {MAX_CANDIDATES}")
+        given = plain(param_grid) if param_grid is not None else {}
+        grid = _own_names(given) if isinstance(given, Mapping) else given
+        for name in sorted(set(grid) & set(FIXED)) if isinstance(grid, Mapping) else ():
+            remedy = f"Take {name} out of param_grid, and set it on the estimator"
+            raise ConfigError(f"{name} cannot be searched: {FIXED[name]}", remedy=remedy)
+        super().__init__(**{"estimator": estimator, "param_grid": grid, **params})
         self.candidates()
+
+    @classmethod
+    def parameters(cls) -> tuple[str, ...]:
+        """Names of the parameters, in scikit-learn's order."""
+        return ("estimator", *(name for name in super().parameters() if name != "estimator"))
+
+    def __sklearn_tags__(self) -> Any:
+        return self.estimator.__sklearn_tags__()
 
     def candidates(self) -> list[Any]:
         """The estimators that are compared.  Raises ConfigError for an unknown parameter or an impossible value."""
-        given = self.estimator.get_params()
-        return [type(self.estimator)(**given).set_params(**changes) for changes in combinations(self.param_grid or {})]
+        return [self.estimator.__sklearn_clone__().set_params(**changes) for changes in combinations(self.param_grid)]
 
-    def asked(self, jobs: Sequence[J], outcome: Objective) -> Search[J]:
+    def asked(self, jobs: Sequence[J], outcome: Objective) -> Asked[J]:
         """What the parties search; jobs: of the candidates.  Raises ConfigError for a measure of another outcome."""
         scoring = self.scoring or default_scorer(outcome)
         if scoring not in NAMES[outcome]:
             remedy = f"Use one of {', '.join(NAMES[outcome])}"
             raise ConfigError(f"GridSearchCV: {scoring} does not measure a label like this ({outcome})", remedy=remedy)
-        return Search(tuple(jobs), outcome, self.cv, scoring, self.random_state)
+        return Asked(tuple(jobs), outcome, self.cv, scoring, self.random_state)
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,7 +114,7 @@ class FederatedSearch(Generic[Model]):
     @property
     def best_params_(self) -> dict[str, Any]:
         """Its values of `param_grid`."""
-        return combinations(self.search.param_grid or {})[self.best_index_]
+        return combinations(self.search.param_grid)[self.best_index_]
 
     @property
     def best_score_(self) -> float:
@@ -116,7 +129,7 @@ class FederatedSearch(Generic[Model]):
     @property
     def cv_results_(self) -> dict[str, Any]:
         """By column, one entry per candidate: params, param_NAME, split0_test_score ..., mean_test_score, std_test_score (ddof 0), rank_test_score."""
-        scores, params = self._found.scores, combinations(self.search.param_grid or {})
+        scores, params = self._found.scores, combinations(self.search.param_grid)
         assert scores is not None
         mean = scores.mean(axis=1)
         values = {f"param_{name}": np.array([p[name] for p in params], dtype=object) for name in params[0]}
@@ -130,6 +143,49 @@ class FederatedSearch(Generic[Model]):
             "std_test_score": scores.std(axis=1),
             "rank_test_score": rank,
         }
+
+    @property
+    def classes_(self) -> np.ndarray[Any, Any]:
+        """The classes of the best candidate's model.  Raises ConfigError where there are none."""
+        return self.best_estimator_.classes_
+
+    @property
+    def feature_names_in_(self) -> dict[str, np.ndarray[Any, Any]]:
+        """By party, the names of the columns that a table to be scored must have."""
+        return self.best_estimator_.feature_names_in_
+
+    @property
+    def n_features_in_(self) -> int:
+        """The number of columns of all parties together."""
+        return self.best_estimator_.n_features_in_
+
+    def predict(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
+        """`predict` of the best candidate's model."""
+        return self.best_estimator_.predict(guest, hosts)
+
+    def predict_proba(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        """`predict_proba` of the best candidate's model."""
+        return self.best_estimator_.predict_proba(guest, hosts)
+
+    def predict_log_proba(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        """`predict_log_proba` of the best candidate's model."""
+        return self.best_estimator_.predict_log_proba(guest, hosts)
+
+    def predict_score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
+        """`predict_score` of the best candidate's model."""
+        return self.best_estimator_.predict_score(guest, hosts)
+
+    def _repr_html_(self) -> str:
+        """The candidates, the best first."""
+        found = self.cv_results_
+        order = np.argsort(found["rank_test_score"], kind="stable")
+        names, measured = sorted(found["params"][0]), (found["mean_test_score"], found["std_test_score"])
+        lines = (
+            (str(found["rank_test_score"][k]), *(repr(found["params"][k][name]) for name in names), *(f"{v[k]:.4f}" for v in measured))
+            for k in order
+        )
+        table = html.table(("rank", *names, f"mean {self.scorer_}", "standard deviation"), lines, numbers=2)
+        return html.card("FederatedSearch", f"{self.search.estimator}, {self.n_splits_} folds", table)
 
     def __repr__(self) -> str:
         chosen = f"best of {len(self.cv_results_['params'])}: {self.best_params_}, " if self.best_params_ else ""

@@ -8,8 +8,6 @@ gives another digest.
 
 from __future__ import annotations
 
-import contextlib
-import datetime
 import hashlib
 import json
 from collections.abc import Mapping
@@ -25,6 +23,7 @@ from vfl.job.model import NOT_YET, Model, check_arbiter, check_keys
 from vfl.job.permits import FORMER, PERMITS, REMOVED, WEIGHTS
 from vfl.job.search import Search, candidates
 from vfl.models.plan import Role
+from vfl.models.splitting import Split
 from vfl.preprocessing import Preprocessing
 from vfl.schema.section import Complaint, Section, build, check_name, choose, listed, read_toml, shown
 from vfl.schema.spec import FULL_KEY_BITS, KeyBits
@@ -102,33 +101,6 @@ class Parties(Section):
         return {"guest": (), "host": (self.guest, *self._arbiters), "arbiter": (self.guest,), None: ()}[self.role_of(name)]
 
 
-def _day(value: object) -> object:
-    """A date of TOML, or a text that is one, as text: the digest knows no dates."""
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            value = datetime.date.fromisoformat(value)
-    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
-        return value.isoformat()
-    raise Complaint(f"is {shown(value)}", "Expected a date, such as out_of_time = 2026-01-01")
-
-
-class Split(Section):
-    """Which common rows are held out: by a draw that every party computes alike from the ids and the seed, and by the guest's dates."""
-
-    test: float = Field(default=0.25, ge=0, le=0.9, description="the part of the rows held out, from 0 to 0.9 (default 0.25)")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up; another one gives another split")
-    out_of_time: Annotated[str | None, BeforeValidator(_day)] = Field(
-        default=None,
-        exclude_if=lambda day: day is None,
-        description="a date such as 2026-01-01: rows on or after it, by the guest's column data.date, are held out too, as a separate part",
-    )
-
-    @property
-    def cut_off(self) -> str:
-        """The date in ISO 8601; empty where there is none."""
-        return self.out_of_time or ""
-
-
 class Crypto(Section):
     """The Paillier key: the arbiter's, or of boosted trees the guest's."""
 
@@ -204,6 +176,13 @@ class Job(Agreement):
     @classmethod
     def _keys_are_its_own(cls, value: object) -> object:
         return check_keys(value)
+
+    @field_validator("split", mode="before")
+    @classmethod
+    def _split_alone(cls, value: object) -> object:
+        if isinstance(value, dict) and "train" in value:
+            raise Complaint("is not a key of this table", 'Set parts = ["test", "train"] in [evaluation]', "split.train")
+        return value
 
     @model_validator(mode="after")
     def _allows_itself(self) -> Job:

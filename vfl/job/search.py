@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Field, ValidationError
 from vfl.data.columns import Objective
 from vfl.job.model import dumped
 from vfl.metrics.scorers import NAMES, default_scorer
-from vfl.schema.section import Complaint, Section, choose, listed, shown
+from vfl.schema.declared import Declared
+from vfl.schema.section import Complaint, choose, listed, shown
 from vfl.schema.spec import Spec
 from vfl.steps.grid import FIXED, MAX_CANDIDATES, MAX_FOLDS, MIN_FOLDS, combinations, count
 
@@ -26,17 +27,17 @@ def _grid(grid: Grid) -> Grid:
     return grid
 
 
-class Search(Section):
-    """How candidates are compared; the best is trained once more on all training rows."""
+class Search(Declared):
+    """How candidates are compared; the best is trained once more on all training rows.  `vfl.GridSearchCV` adds what a job file has in other tables."""
 
-    cv: int = Field(default=5, ge=MIN_FOLDS, le=MAX_FOLDS, description=f"the number of folds, from {MIN_FOLDS} to {MAX_FOLDS} (default 5)")
-    scoring: str | None = Field(
-        default=None, exclude_if=lambda name: name is None, description='a measure, such as "roc_auc"; absent: that of the kind of label'
-    )
     param_grid: Annotated[Grid, AfterValidator(_grid)] = Field(
         default={},
         exclude_if=lambda grid: not grid,
-        description="a list of values for each key of [model] that is searched, such as { C = [0.1, 1.0] }; absent: [model] alone is cross-validated",
+        description="a list of values for each parameter that is searched, such as { C = [0.1, 1.0] }; absent: the model as it is, cross-validated",
+    )
+    cv: int = Field(default=5, ge=MIN_FOLDS, le=MAX_FOLDS, description=f"the number of folds, from {MIN_FOLDS} to {MAX_FOLDS} (default 5)")
+    scoring: str | None = Field(
+        default=None, exclude_if=lambda name: name is None, description='a measure, such as "roc_auc"; absent: that of the kind of label'
     )
 
     def filled(self, models: list[M], outcome: Objective) -> Search:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from vfl import metrics
 from vfl.data import Objective
 from vfl.metrics.scorers import MEASURES
 from vfl.report import write_report
+from vfl.screen import html
 
 SERIES: dict[Objective, Callable[..., dict[str, Any]]] = {
     "binary": lambda y, p, _: metrics.plot_series(y, p),
@@ -93,6 +95,33 @@ class Evaluation:
             return "Evaluation at a host, which holds no labels: see stability and result"
         rows = sum(int(models["joint"]["n"]) for models in told.values())
         return f"Evaluation of {rows} rows\n{self.metrics.to_string(float_format='{:.4f}'.format)}"
+
+    def _repr_html_(self) -> str:
+        """The measures of each part of the rows, one row per measure and one column per model."""
+        told = self.result.get("metrics") or {}
+        if not told:
+            return html.card("Evaluation", "at a host, which holds no labels: see stability and result")
+        parts = []
+        for part, models in told.items():
+            frame = pd.DataFrame(models)
+            head = (f"{_words(part)} rows", *(_words(name) for name in models))
+            lines = ((_words(str(name)), *map(_shown, values)) for name, values in zip(frame.index, frame.to_numpy(), strict=True))
+            parts.append(html.table(head, lines, numbers=len(models), strong=1))
+        rows = sum(int(models["joint"]["n"]) for models in told.values())
+        return html.card("Evaluation", f"{rows:,} rows", *parts)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _shown(value: object) -> str:
+    """A measure: whole numbers in full, others to four decimals; nothing where it is not defined."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, int | float):
+        return f"{value:,.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:.4f}"
+    return str(value)
 
 
 def evaluate(

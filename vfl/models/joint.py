@@ -24,6 +24,7 @@ from vfl.models.fitted import Scored
 from vfl.models.kind import Kind
 from vfl.models.plan import Plan
 from vfl.schema.spec import Spec
+from vfl.screen import html
 
 Floats = NDArray[np.float64]
 ReadTable = Callable[[pd.DataFrame, str, Sequence[str], Sequence[str]], Table]  # frame, party, columns, those of texts
@@ -78,6 +79,16 @@ class Joint(Generic[S, P]):
         return self._trained.caution
 
     @property
+    def feature_names_in_(self) -> dict[str, np.ndarray[Any, Any]]:
+        """By party, the names of the columns that a table to be scored must have."""
+        return {party: np.array(part.inputs, dtype=object) for party, part in self.parts.items()}
+
+    @property
+    def n_features_in_(self) -> int:
+        """The number of columns of all parties together."""
+        return sum(len(part.inputs) for part in self.parts.values())
+
+    @property
     def _own(self) -> P:
         return self.parts[self.roles.guest]
 
@@ -94,6 +105,11 @@ class Joint(Generic[S, P]):
         found, index = self._means(guest, hosts)
         each = np.column_stack([1.0 - found, found]) if found.ndim == 1 else found
         return pd.DataFrame(each, index=index, columns=classes)
+
+    def predict_log_proba(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        """Natural logarithms of `predict_proba`."""
+        with np.errstate(divide="ignore"):  # of a probability of 0
+            return pd.DataFrame(np.log(self.predict_proba(guest, hosts)))
 
     def predict_score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
         """Probability of the positive one of two classes, by id, in the guest's order; NaN where not all parties know the id."""
@@ -144,6 +160,15 @@ class Joint(Generic[S, P]):
     def __repr__(self) -> str:
         widths = ", ".join(f"{p}: {len(part.columns)}" for p, part in self.parts.items())
         return f"{type(self).__name__}({self.estimator}, columns {widths}, trained on {self.intersection_} common rows)"
+
+    def _repr_html_(self) -> str:
+        """The estimator, and by party its rows and columns."""
+        guest, rows = self.roles.guest, list[tuple[str, ...]]()
+        for party, part in self.parts.items():
+            role = "guest" if party == guest else "host"
+            rows.append((party, role, f"{self.sizes_[party]:,}", str(len(part.inputs)), ", ".join(part.inputs)))
+        by_party = html.table(("party", "role", "rows", "columns", "names of the columns"), rows)
+        return html.card(type(self).__name__, f"{self.estimator}, {self.intersection_:,} common rows", by_party)
 
 
 def spread(values: Floats, rows: NDArray[np.int64], total: int) -> Floats:

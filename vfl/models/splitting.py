@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
 
 from protocols.errors import ConfigError
 from vfl.data import KeyLists
@@ -13,11 +15,21 @@ from vfl.models.evaluation import Evaluation
 from vfl.models.fitted import Fitted
 from vfl.models.joint import Trained
 from vfl.models.results import Measuring, baseline, data_party_result, environment
-from vfl.schema.parameters import Parameters, number, whole
+from vfl.schema.declared import Declared
+from vfl.schema.section import Complaint, shown
 
 
-@dataclass(frozen=True, repr=False)
-class Split(Parameters):
+def _day(value: object) -> object:
+    """A date, or a text that is one, as text: the digest of a job knows no dates."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = datetime.date.fromisoformat(value)
+    if value is None or (isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)):
+        return None if value is None else value.isoformat()
+    raise Complaint(f"is {shown(value)}", "Expected a date, such as out_of_time = 2026-01-01")
+
+
+class Split(Declared):
     """The common rows that are held out for evaluation.
 
     test: the part that is held out, from 0 to 0.9; it is drawn by `seed` from the ids, so every party makes the same draw.
@@ -26,35 +38,26 @@ class Split(Parameters):
     train: training rows are evaluated too; for regressions and scorecards the guest then also learns their scores.
     """
 
-    test: float = 0.25
-    seed: int = 0
-    out_of_time: str | datetime.date | None = None
-    train: bool = False
+    test: float = Field(default=0.25, ge=0, le=0.9, description="the part of the rows held out, from 0 to 0.9 (default 0.25)")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up; another one gives another split")
+    out_of_time: Annotated[str | None, BeforeValidator(_day)] = Field(
+        default=None,
+        exclude_if=lambda day: day is None,
+        description="a date such as 2026-01-01: rows on or after it, by the guest's column data.date, are held out too, as a separate part",
+    )
+    train: bool = Field(default=False, exclude=True, description="true, or false (default): whether training rows are evaluated too")
 
-    def __post_init__(self) -> None:
-        self.check(
-            (
-                ("test", number(self.test, 0, 0.9), "a number from 0 to 0.9"),
-                ("seed", whole(self.seed, 0, 2**63 - 1), "a whole number from 0 to 2^63 - 1"),
-                ("train", isinstance(self.train, bool), "True or False"),
-            )
-        )
+    def __init__(self, /, **params: Any) -> None:
+        super().__init__(**params)
         if not self.test and self.out_of_time is None:
             raise ConfigError("Split: nothing is held out", remedy="Set test above 0, or out_of_time, or leave split out")
-        _ = self.cut_off
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # a job may hold out nothing
 
     @property
     def cut_off(self) -> str:
-        """out_of_time in ISO 8601; empty where there is none."""
-        try:
-            day = datetime.date.fromisoformat(self.out_of_time) if isinstance(self.out_of_time, str) else self.out_of_time
-        except ValueError:
-            day = datetime.datetime.max  # no day
-        if day is None:
-            return ""
-        if not isinstance(day, datetime.date) or isinstance(day, datetime.datetime):
-            raise ConfigError(f"Split: out_of_time = {self.out_of_time!r} is not possible", remedy='It is a day, such as "2026-01-01"')
-        return day.isoformat()
+        """The date in ISO 8601; empty where there is none."""
+        return self.out_of_time or ""
 
     def job(self) -> dict[str, Any]:
         """As the programs take it."""
@@ -78,7 +81,7 @@ def reports(trained: Trained[Any], keys: KeyLists) -> dict[str, Evaluation]:
             "party": party,
             "parties": {"guest": roles.guest, "hosts": list(roles.hosts), "arbiter": roles.arbiter},
             "outcome": by.outcome,
-            "model": {"kind": plan.spec.kind, **{k: v for k, v in plan.spec.get_params().items() if k != "key_bits"}},
+            "model": {"kind": plan.spec.kind, **{k: v for k, v in plan.spec.get_params(deep=False).items() if k != "key_bits"}},
             "environment": environment(),
         }
         told[party] = Evaluation(data_party_result(frame, by, fitted, baseline(by, fitted)))

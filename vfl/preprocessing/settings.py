@@ -156,7 +156,12 @@ class Preprocessing(Binning):
     def analysis(self) -> Preprocessing:
         """What bins the columns for the guest's report alone."""
         own = {"impute": "none", "fill_value": None, "add_indicator": False, "clip_quantiles": None, "encode": "woe", "report_iv": False}
-        chosen = self.get_params() | own | dict.fromkeys(("min_variance", "max_correlation", "max_vif")) | {"n_bins": 5, "min_frequency": 1}
+        chosen = (
+            self.get_params(deep=False)
+            | own
+            | dict.fromkeys(("min_variance", "max_correlation", "max_vif"))
+            | {"n_bins": 5, "min_frequency": 1}
+        )
         return Preprocessing(**chosen)
 
     @property

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from protocols.errors import ConfigError
 from vfl.schema.section import Complaint, Section
+from vfl.screen import html
 
 
 class Declared(Section):
@@ -24,13 +25,9 @@ class Declared(Section):
     REFUSED: ClassVar[Mapping[str, str]] = {}  # parameters of other libraries that cannot be had, each with the reason
 
     def __init__(self, /, **params: Any) -> None:
-        unknown = [name for name in params if name not in self.parameters()]
-        for name in unknown:
-            if name in type(self).REFUSED:
-                raise ConfigError(f"{self._named()}: {name} is not possible: {type(self).REFUSED[name]}", remedy=f"Leave {name} out")
-            close = difflib.get_close_matches(name, self.parameters(), 1)
-            remedy = f"Did you mean {close[0]}?" if close else f"Its parameters are {', '.join(self.parameters())}"
-            raise ConfigError(f"{self._named()} has no parameter {name}", remedy=remedy)
+        for name in params:
+            if name not in self.parameters():
+                raise self._unknown(name)
         try:
             super().__init__(**{name: plain(value) for name, value in params.items()})
         except ValidationError as error:
@@ -39,8 +36,12 @@ class Declared(Section):
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # job files are validated without it: their errors name file and line
 
     @classmethod
-    def _named(cls) -> str:
-        return cls.__name__
+    def _unknown(cls, name: str) -> ConfigError:
+        if name in cls.REFUSED:
+            return ConfigError(f"{cls.__name__}: {name} is not possible: {cls.REFUSED[name]}", remedy=f"Leave {name} out")
+        close = difflib.get_close_matches(name, cls.parameters(), 1)
+        remedy = f"Did you mean {close[0]}?" if close else f"Its parameters are {', '.join(cls.parameters())}"
+        return ConfigError(f"{cls.__name__} has no parameter {name}", remedy=remedy)
 
     @classmethod
     def parameters(cls) -> tuple[str, ...]:
@@ -60,19 +61,47 @@ class Declared(Section):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name."""
-        return {name: getattr(self, name) for name in self.parameters()}
+        own = {name: getattr(self, name) for name in self.parameters()}
+        nested = {name: value.get_params() for name, value in own.items() if deep and isinstance(value, Declared)}
+        return own | {f"{outer}__{name}": value for outer, inner in nested.items() for name, value in inner.items()}
 
     def set_params(self, **params: Any) -> Self:
-        """Changes parameters, all or none.  Raises ConfigError for an unknown name or an impossible value."""
-        changed = type(self)(**{**self.get_params(), **params})
-        self.__dict__.update({name: getattr(changed, name) for name in self.parameters()})
+        """Changes parameters, all or none; `estimator__C` is C of the estimator, of which a copy is changed.
+
+        Raises ConfigError for an unknown name or an impossible value.
+        """
+        chosen = self.get_params(deep=False) | {name: value for name, value in params.items() if "__" not in name}
+        nested: dict[str, dict[str, Any]] = {}
+        for name in params.keys() - chosen.keys():
+            outer, _, inner = name.partition("__")
+            if not isinstance(chosen.get(outer), Declared):
+                raise self._unknown(name)
+            nested.setdefault(outer, {})[inner] = params[name]
+        for outer, changes in nested.items():
+            chosen[outer] = chosen[outer].__sklearn_clone__().set_params(**changes)
+        changed = type(self)(**chosen)
+        self.__dict__.update(changed.get_params(deep=False))
         return self
 
     def __sklearn_clone__(self) -> Self:
-        return type(self)(**self.get_params())
+        own = self.get_params(deep=False)
+        return type(self)(**{name: value.__sklearn_clone__() if isinstance(value, Declared) else value for name, value in own.items()})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._changed())})"
+
+    def _repr_html_(self) -> str:
+        """The parameters that differ from their defaults, and on a click the others."""
+        changed = dict(self._changed())
+        rest = [(name, repr(value)) for name, value in self.get_params(deep=False).items() if name not in changed]
+        head, parts = ("parameter", "value"), list[str]()
+        if changed:
+            parts.append(html.table(head, ((name, repr(value)) for name, value in changed.items()), strong=1))
+        if rest:
+            parts.append(
+                html.folded(f"{len(rest)} {'parameter' if len(rest) == 1 else 'parameters'} at default values", html.table(head, rest))
+            )
+        return html.card(type(self).__name__, "", *parts)
 
     def __str__(self) -> str:
         return repr(self)
@@ -90,6 +119,6 @@ def plain(value: Any) -> Any:
         value = value.tolist()
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | range):
         return tuple(plain(v) for v in value)
     return {plain(k): plain(v) for k, v in value.items()} if isinstance(value, Mapping) else value

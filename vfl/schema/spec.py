@@ -50,6 +50,19 @@ class Spec(Declared):
         """The same with other values that are known to be possible: those of `FILE_ONLY` and `ELSEWHERE` too."""
         return self.model_copy(update=changes)
 
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks an estimator: classifier or regressor, and which values it takes."""
+        from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags  # on use: `import vfl` loads none of it
+
+        classifies = self.label in ("binary", "multiclass")
+        return Tags(
+            estimator_type="classifier" if classifies else "regressor",
+            target_tags=TargetTags(required=True, positive_only=self.label == "count"),
+            classifier_tags=ClassifierTags(multi_class=self.reads == "multiclass") if classifies else None,
+            regressor_tags=None if classifies else RegressorTags(),
+            input_tags=InputTags(allow_nan=self.takes_missing, string=self.takes_texts, categorical=self.takes_texts),
+        )
+
     # -- what the model is: each kind says otherwise where it differs ------------------------------------------------------------
 
     def check_file(self) -> None:

@@ -81,7 +81,9 @@ def preprocessed(plan: Plan[Regression]) -> dict[str, str]:
     """[preprocess] in plain words: what is set otherwise than by default."""
     if plan.preprocess is None:
         return {}
-    changed = {name: value for name, value in plan.preprocess.get_params().items() if value != getattr(type(plan.preprocess)(), name)}
+    changed = {
+        name: value for name, value in plan.preprocess.get_params(deep=False).items() if value != getattr(type(plan.preprocess)(), name)
+    }
     changed |= {"open_names": True} if plan.open_names else {}
     told = [f"{name} = {value}" for name, value in changed.items()]
     return {"prepare": f"each party its own columns, on the training rows: {', '.join(told) or 'columns without any value are left out'}"}

@@ -39,6 +39,11 @@ class FederatedTrees(Joint[BoostedTrees, TreesPart]):
         trees = self.trees_
         return (trees.trees if isinstance(trees, GuestTrees) else len(trees.trees)) // trees.params.num_class
 
+    @property
+    def feature_importances_(self) -> dict[str, pd.Series]:
+        """By party, numbers of splits: `feature_importances("split")`."""
+        return self.feature_importances()
+
     def feature_importances(self, kind: str = "split") -> dict[str, pd.Series]:
         """By party: numbers of splits ("split") or, of open trees, summed gains ("gain"), as the guest's part tells them: its own by column, a host's as one sum.
 
