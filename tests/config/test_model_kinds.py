@@ -132,6 +132,9 @@ def test_an_arbiter_is_named_where_there_is_work_for_one(write, text, says):
         ("guest_only_trees = 101", "n_estimators at most"),
         ("base_score = 1.0", "between 0 and 1"),
         ("subsample = nan", "above 0, at most 1"),
+        ("scale_pos_weight = 0", "how many times as much a row of the label's larger value weighs"),
+        ('scale_pos_weight = 2.0\nobjective = "reg:squarederror"', "which has no positive class"),
+        ("monotone_constraints = [1, 0]", "is not supported yet: the arbiter, which chooses splits, does not know which column"),
     ],
 )
 def test_a_bad_parameter_of_trees(write, line, says):

@@ -121,8 +121,10 @@ class Trees(Kind[BoostedTrees, TreesPart]):
         classes = f", {model.num_class} classes" if model.num_class > 1 else ""
         rate = f"learning_rate {model.learning_rate:g}"
         goes_on = f", those of the model {model.continue_from} included" if model.continue_from else ""
+        by_class = f"rows of the label's larger value weigh {model.scale_pos_weight:g} times as much (scale_pos_weight), at {roles.guest}"
         return {
             "train": f"{model.kind}: {model.n_estimators} rounds of depth {model.max_depth}{goes_on}, {rate}, objective {model.objective}{classes}",
+            **({"weights": by_class} if model.scale_pos_weight != 1 else {}),
             "rows": SEALED_ROWS if sealed else OPEN_ROWS,
             "encrypt": f"Paillier, {model.key_bits} bits; {holder} holds the key" + (" and the leaf values" if sealed else ""),
         }
@@ -148,7 +150,7 @@ class Trees(Kind[BoostedTrees, TreesPart]):
         model = plan.spec
         params = model.params()
         if params.sealed:
-            sealed.layout_of(params, rows, model.key_bits, model.sample_weight)
+            sealed.layout_of(params, rows, model.key_bits, model.weighted)
         else:
             open.layout(params, rows, model.key_bits)
 
@@ -164,6 +166,7 @@ class Trees(Kind[BoostedTrees, TreesPart]):
         part, y = fitted.part, aligned.label.to_numpy(np.float64)
         weight = None if aligned.weight is None else aligned.weight.to_numpy(np.float64)[~test]
         binner, x = part.binner, coded(aligned.features, part.columns, part.names)
+        weight = plan.spec.row_weights(y[~test], weight)
         rounds = Rounds(params, y[~test], weight=weight, held_out=fitted.validation[~test])
         twin.train([binner.transform(x[~test])], params, rounds)
         own, ensemble = binner.transform(x[rows]), rounds.ensemble(b"")

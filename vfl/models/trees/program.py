@@ -121,6 +121,7 @@ def fit_guest(
     """Trains on `train`; stopping: the rows on which early stopping evaluates the loss; before: the guest's part of the model to continue."""
     assert train.label is not None
     y, weight = train.label.to_numpy(np.float64), None if train.weight is None else train.weight.to_numpy(np.float64)
+    weight = plan.spec.row_weights(y, weight)
     check_labels(plan.spec.params(), y[~stopping])
     binned, names = bin_table(train, plan, 1, before)
     ensemble: Ensemble | GuestTrees
@@ -160,7 +161,7 @@ def fit_host(session: Session, train: Table, plan: Plan[BoostedTrees], stopping:
             scoring.host(session, binned, held, 0, train.ids)
     with session.phase("train"):
         if depth:
-            splits = sealed_host.host(session, binned, plan.spec.params(), stopping, held, weighted=plan.spec.sample_weight)
+            splits = sealed_host.host(session, binned, plan.spec.params(), stopping, held, weighted=plan.spec.weighted)
         else:
             splits = open.host(session, binned, plan.spec.params(), stopping, held)
     return TreesPart(session.me, splits.model_id, columns_of(train), binned.binner, names, splits=splits, depth=depth)
@@ -169,9 +170,7 @@ def fit_host(session: Session, train: Table, plan: Plan[BoostedTrees], stopping:
 def fit_arbiter(session: Session, plan: Plan[BoostedTrees], before: LeafValues | None) -> ArbiterTrees:
     """The arbiter's side of `fit_guest`, of sealed trees."""
     with session.phase("train"):
-        return sealed_arbiter.arbiter(
-            session, plan.spec.params(), None if before is None else before.trees, weighted=plan.spec.sample_weight
-        )
+        return sealed_arbiter.arbiter(session, plan.spec.params(), None if before is None else before.trees, weighted=plan.spec.weighted)
 
 
 def fold_guest(session: Session, train: Table, plan: Plan[BoostedTrees], rows: Rows, stopping: Rows) -> NDArray[np.float64]:

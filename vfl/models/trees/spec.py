@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
 from protocols.boosting.params import MAX_DEPTH, OBJECTIVES, Params
@@ -47,6 +49,10 @@ class BoostedTrees(Spec):
     BINS: ClassVar = "trees bin every column themselves"
     ARBITER: ClassVar = "holds the key, chooses splits and keeps the leaf values"
     NO_ARBITER: ClassVar = 'with membership = "open" and one host the guest holds the key of the sums'
+
+    REFUSED: ClassVar = {
+        "monotone_constraints": "the arbiter, which chooses splits, does not know which column a boundary belongs to, nor its order",
+    }
 
     kind: Literal["boosted-trees"] = "boosted-trees"
     objective: Annotated[
@@ -118,6 +124,13 @@ class BoostedTrees(Spec):
     base_score: float | None = Field(
         default=None, exclude_if=lambda score: score is None, description="a number: the mean prediction before the first tree"
     )
+    scale_pos_weight: float = Field(
+        default=1.0,
+        gt=0,
+        le=1e6,
+        exclude_if=lambda times: times == 1,
+        description='with objective = "binary:logistic" a number above 0 (default 1.0): how many times as much a row of the label\'s larger value weighs',
+    )
     sample_weight: bool = Field(
         default=False,
         exclude_if=lambda weighted: not weighted,
@@ -161,6 +174,9 @@ class BoostedTrees(Spec):
         if self.base_score is not None and (classes or (self.label == "binary" and not 0 < self.base_score < 1)):
             rule = "Remove it" if classes else "Expected a number between 0 and 1"
             raise Complaint(f'is {shown(self.base_score)} with objective = "{self.objective}"', rule, "model.base_score")
+        if self.scale_pos_weight != 1 and self.label != "binary":
+            what = f'is {shown(self.scale_pos_weight)} with objective = "{self.objective}", which has no positive class'
+            raise Complaint(what, "Remove it: it goes with binary:logistic", "model.scale_pos_weight")
         if self.label == "count" and self.base_score is not None and self.base_score <= 0:
             raise Complaint(f"is {shown(self.base_score)}", "Expected a number above 0", "model.base_score")
         return self
@@ -171,9 +187,20 @@ class BoostedTrees(Spec):
         if self.membership == "open":
             sample = ("sampled-rows-to-hosts",) if self.top_rate else ()
             return ("bin-sums-to-guest", "directions-to-guest", "partition-to-hosts", *sample)
-        scale = ("label-scale-to-parties",) if self.sample_weight or self.label in ("numeric", "count") else ()
+        scale = ("label-scale-to-parties",) if self.weighted or self.label in ("numeric", "count") else ()
         loss = ("loss-to-arbiter",) if self.early_stopping_rounds else ()
         return ("bin-sums-to-arbiter", "wins-to-owners", "edge-count-to-arbiter", "scores-to-guest", *scale, *loss)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether rows weigh differently: by the guest's column, or by their class."""
+        return self.sample_weight or self.scale_pos_weight != 1
+
+    def row_weights(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        """(n,) what each row weighs; y (n,): labels; weight (n,): of the guest's column, if there is one.  None: all weigh 1."""
+        if self.scale_pos_weight == 1:
+            return weight
+        return np.where(y == 1, self.scale_pos_weight, 1.0) * (1.0 if weight is None else weight)
 
     @property
     def sealed(self) -> bool:
@@ -218,5 +245,5 @@ class BoostedTrees(Spec):
     def params(self) -> Params:
         """As the protocols take them."""
         own = {name: getattr(self, name) for name in type(self).model_fields}
-        others = ("kind", "validation", "random_state", "sample_weight", "continue_from", "key_bits")
+        others = ("kind", "validation", "random_state", "sample_weight", "scale_pos_weight", "continue_from", "key_bits")
         return Params(**{name: value for name, value in own.items() if name not in others}, seed=self.random_state)
