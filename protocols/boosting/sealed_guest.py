@@ -132,15 +132,8 @@ def guest(
     if p.early_stopping_rounds:
         kept = kept_trees(session, start, len(state.shape))
     own_part = Ensemble(p, model_id, own.base, tuple(own.trees))
-    return GuestTrees(
-        own_part,
-        state.shape.first(kept),
-        state.feature[:kept],
-        state.cut[:kept],
-        state.missing_left[:kept],
-        scale.margin_unit,
-        session.seed("score key").secret,
-    )
+    splits = state.feature[:kept], state.cut[:kept], state.missing_left[:kept]
+    return GuestTrees(own_part, state.shape.first(kept), *splits, scale.margin_unit, session.seed("score key").secret)
 
 
 def grow_alone(binned: Binned, p: Params, own: Rounds, columns: Sequence[int]) -> None:

@@ -67,7 +67,9 @@ def windowed(uses: float) -> float:
 
 
 def terms(work: Workload, key_bits: int) -> dict[str, float]:
-    """The formula's terms, of a training without its alignment's; each count is a sum of them with coefficients of its own."""
+    """The formula's terms, of a training without its alignment's; each count is a sum of them with coefficients of its own.
+
+    Long because every term has a line."""
     b, n, H, e = key_bits / 2048, float(work.rows), work.hosts, work.host_columns / work.hosts
     if work.kind == "alignment":
         k = H - 1

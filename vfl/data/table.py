@@ -189,6 +189,40 @@ def table_from_frame(
     if repeated:
         frame = frame.iloc[kept]
     numbers = kept + 1
+    features = _features(frame, party, wanted, numbers, texts, categories, missing=missing)
+    mapped, classes = (None, None) if label is None or not need_label else _label(frame[label], party, label, numbers, objective)
+    return Table(
+        ids=ids,
+        index=pd.Index(frame[every[0][0]], name=every[0][0]),
+        features=features,
+        label=mapped,
+        classes=classes,
+        party=party,
+        fallback=tuple(fallback),
+        weight=weight(frame[weights], party, weights, numbers) if weights is not None and need_label else None,
+        date=days(frame[date], party, date, numbers) if date is not None and need_label else None,
+        repeated=repeated,
+    )
+
+
+def _label(
+    column: pd.Series, party: str, name: str, numbers: NDArray[np.int64], objective: Objective | None
+) -> tuple[pd.Series, tuple[Any, ...] | None]:
+    """The label as numbers, and the values of classes; as it came where `objective` is None."""
+    return (raw_label(column, party, name, numbers), None) if objective is None else checked_label(column, party, name, numbers, objective)
+
+
+def _features(
+    frame: pd.DataFrame,
+    party: str,
+    wanted: Sequence[str],
+    numbers: NDArray[np.int64],
+    texts: Sequence[str] | None,
+    categories: Sequence[str],
+    *,
+    missing: bool,
+) -> pd.DataFrame:
+    """The features as texts or numbers, as `table_from_frame` says; numbers: of the rows, for errors."""
     if unknown := [name for name in categories if name not in wanted]:
         raise _no_column(frame, party, "category column", unknown[0])
     words = {name for name in wanted if (holds_text(frame[name]) if texts is None else name in texts)} | set(categories)
@@ -198,25 +232,7 @@ def table_from_frame(
         else pd.Series(feature(frame[name], party, name, numbers, missing=missing), dtype=np.float64)
         for name in wanted
     }
-    mapped: pd.Series | None = None
-    classes: tuple[Any, ...] | None = None
-    if label is not None and need_label:
-        if objective is None:
-            mapped = raw_label(frame[label], party, label, numbers)
-        else:
-            mapped, classes = checked_label(frame[label], party, label, numbers, objective)
-    return Table(
-        ids=ids,
-        index=pd.Index(frame[every[0][0]], name=every[0][0]),
-        features=pd.DataFrame(features, index=pd.RangeIndex(len(ids)), columns=pd.Index(wanted, dtype=object)),
-        label=mapped,
-        classes=classes,
-        party=party,
-        fallback=tuple(fallback),
-        weight=weight(frame[weights], party, weights, numbers) if weights is not None and need_label else None,
-        date=days(frame[date], party, date, numbers) if date is not None and need_label else None,
-        repeated=repeated,
-    )
+    return pd.DataFrame(features, index=pd.RangeIndex(len(numbers)), columns=pd.Index(list(wanted), dtype=object))
 
 
 def with_keys(frame: pd.DataFrame, party: str, keys: Sequence[str]) -> pd.DataFrame:

@@ -78,6 +78,7 @@ def credit_sim(rows: int = 20000, seed: int = 7) -> Demo:
     Both companies see their traces, each in its own columns; default follows from some columns of each side and chance,
     so that neither side alone can know it.  About 15 % default.  With 20,000 rows scikit-learn's logistic regression
     gives the bank alone AUC .749, KS .381, log-loss .378 and both together .829, .518, .330 on a held-out quarter.
+    Long because every column has a line.
     """
     if rows < 10:
         raise DataError("the simulated bank needs at least 10 customers", expected="10 or more rows", found=rows)
@@ -150,29 +151,8 @@ def from_csv(path: str | Path, label: str, guest_columns: Sequence[str], seed: i
     never repeats; else each row gets a number that says nothing of its place.  Raises DataError for a missing file,
     label or column, a label that does not hold two values, a text column among `guest_columns`, missing or infinite values.
     """
-    path = Path(path)
-    try:
-        table = pd.read_csv(path)
-    except FileNotFoundError:
-        raise DataError(f"there is no file {path.name}", remedy="Give the path of a CSV file with a header") from None
-    except (OSError, ValueError) as error:  # a wrong encoding and pandas' own errors are ValueErrors
-        raise DataError(
-            f"{path.name} cannot be read as CSV ({type(error).__name__})",
-            remedy="Give a comma-separated UTF-8 file with a header",
-        ) from None
-    asked = [label, *guest_columns]
-    for column in asked:
-        if column not in table.columns:
-            known = ", ".join(map(str, table.columns))
-            raise DataError(f"{path.name} has no column '{column}'", remedy=f"Its columns are: {known}")
-        if asked.count(column) > 1:
-            raise DataError(f"the column '{column}' is named twice", remedy="Name the label and each guest column once")
-    if table[label].isna().any() or table[label].nunique() != 2:
-        raise DataError(
-            f"the label '{label}' has missing values, or not exactly two different ones",
-            remedy="Give a column with two classes and no gaps",
-        )
-
+    path, asked = Path(path), [label, *guest_columns]
+    table = _read_csv(path, asked)
     rng = np.random.default_rng([seed, 3])
     key = str(table.columns[0])
     named_id = re.search(r"(^|[_ .-])(id|idx)$", key, re.IGNORECASE) and key not in asked
@@ -207,6 +187,32 @@ def from_csv(path: str | Path, label: str, guest_columns: Sequence[str], seed: i
         sentence=f"{len(table)} rows of {path.name}: the bank keeps the label and {len(guest_columns)} columns, "
         f"the partner {len(theirs)} others, each of a different 90 % of the rows.",
     )
+
+
+def _read_csv(path: Path, asked: Sequence[str]) -> pd.DataFrame:
+    """A CSV file with these columns, of which the first is a label of two values.  Raises DataError."""
+    try:
+        table = pd.read_csv(path)
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path.name}", remedy="Give the path of a CSV file with a header") from None
+    except (OSError, ValueError) as error:  # a wrong encoding and pandas' own errors are ValueErrors
+        raise DataError(
+            f"{path.name} cannot be read as CSV ({type(error).__name__})",
+            remedy="Give a comma-separated UTF-8 file with a header",
+        ) from None
+    for column in asked:
+        if column not in table.columns:
+            known = ", ".join(map(str, table.columns))
+            raise DataError(f"{path.name} has no column '{column}'", remedy=f"Its columns are: {known}")
+        if asked.count(column) > 1:
+            raise DataError(f"the column '{column}' is named twice", remedy="Name the label and each guest column once")
+    label = asked[0]
+    if table[label].isna().any() or table[label].nunique() != 2:
+        raise DataError(
+            f"the label '{label}' has missing values, or not exactly two different ones",
+            remedy="Give a column with two classes and no gaps",
+        )
+    return table
 
 
 def _some_rows(table: pd.DataFrame, rng: np.random.Generator, share: float) -> pd.DataFrame:

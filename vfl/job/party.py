@@ -7,6 +7,7 @@ is DisclosureRefused.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -105,6 +106,17 @@ class Data(Section):
         default=None, description='feature columns of numbers that are codes: categories, as texts are, such as categories = ["branch"]'
     )
 
+    def check_hosts(self) -> None:
+        """Raises Complaint for what only a guest has."""
+        if self.label is not None:
+            raise Complaint("is not for a host: only the guest holds labels", "Remove it", "data.label")
+        if self.weight is not None:
+            raise Complaint("is not for a host: only the guest weighs rows", "Remove it", "data.weight")
+        if self.date is not None:
+            raise Complaint("is not for a host: only the guest's dates divide the rows", "Remove it", "data.date")
+        if self.columns == ():
+            raise Complaint("is empty: a host without a column adds nothing", "Name one, or remove the key to use all", "data.columns")
+
     @property
     def is_database(self) -> bool:
         """Whether `source` is a database address."""
@@ -182,18 +194,11 @@ class Party(Section):
         if self.role == "guest" and self.data is not None and self.data.label is None:
             raise Complaint("is missing: the guest holds the labels", 'Add label = "..."', "data.label")
         if self.role == "host" and self.data is not None:
-            if self.data.label is not None:
-                raise Complaint("is not for a host: only the guest holds labels", "Remove it", "data.label")
-            if self.data.weight is not None:
-                raise Complaint("is not for a host: only the guest weighs rows", "Remove it", "data.weight")
-            if self.data.date is not None:
-                raise Complaint("is not for a host: only the guest's dates divide the rows", "Remove it", "data.date")
-            if self.data.columns == ():
-                raise Complaint(
-                    "is empty: a host without a column adds nothing",
-                    "Name one, or remove the key to use all",
-                    "data.columns",
-                )
+            self.data.check_hosts()
+        return self
+
+    @model_validator(mode="after")
+    def _pins_each_party_once(self) -> Party:
         if self.name in self.peers:
             raise Complaint("is this party itself", "Remove the section", f"peers.{self.name}")
         seen: dict[Path, str] = {self.identity.certificate: "this party"}
@@ -268,21 +273,21 @@ def cross_check(job: Agreement, party: Party) -> None:
                 'Add address = "ADDRESS:PORT", as that party listens',
             )
     if party.data is not None:
-        for column in job.align.columns:
-            data = party.data
-            uses = {"label": (data.label,), "weight": (data.weight,), "date": (data.date,), "columns": data.columns or ()}
-            uses["categories"] = data.categories or ()
-            for used in (name for name, columns in uses.items() if column in columns):
-                raise wrong(
-                    f"data.{used} names {shown(column)}, which is a key column of the job",
-                    f"Remove it from data.{used}",
-                )
-        weighted = next((name for name in ("sample_weight", "exposure") if getattr(getattr(job, "model", None), name, False)), None)
-        if weighted and party.role == "guest" and party.data.weight is None:
-            what = "row weights" if weighted == "sample_weight" else "exposures"
-            raise wrong(f"data.weight is missing: the job has model.{weighted}", f"Name the column of {what} in [data]")
-        if isinstance(job, Job) and job.split.out_of_time and party.role == "guest" and party.data.date is None:
-            raise wrong(
-                "data.date is missing: the job has split.out_of_time", 'Name the column of dates in [data], such as date = "opened"'
-            )
+        for what, remedy in _unfit(job, party.role, party.data):
+            raise wrong(what, remedy)
     policy_check(job, party)
+
+
+def _unfit(job: Agreement, role: Role, data: Data) -> Iterator[tuple[str, str]]:
+    """What of [data] does not fit the job, and the remedy."""
+    uses = {"label": (data.label,), "weight": (data.weight,), "date": (data.date,), "columns": data.columns or ()}
+    uses["categories"] = data.categories or ()
+    for column in job.align.columns:
+        for used in (name for name, columns in uses.items() if column in columns):
+            yield f"data.{used} names {shown(column)}, which is a key column of the job", f"Remove it from data.{used}"
+    weighted = next((name for name in ("sample_weight", "exposure") if getattr(getattr(job, "model", None), name, False)), None)
+    if weighted and role == "guest" and data.weight is None:
+        what = "row weights" if weighted == "sample_weight" else "exposures"
+        yield f"data.weight is missing: the job has model.{weighted}", f"Name the column of {what} in [data]"
+    if isinstance(job, Job) and job.split.out_of_time and role == "guest" and data.date is None:
+        yield "data.date is missing: the job has split.out_of_time", 'Name the column of dates in [data], such as date = "opened"'

@@ -91,24 +91,10 @@ def starter_job(
     Raises ConfigError for parameters that are not the kind's.
     """
     lists = key_lists(keys)
-    rules = dict.fromkeys((column for key in lists for column in key), "text") | dict(normalise or {})
     model = _section(kind, **parameters)
-    permits = ["intersection-to-parties", *(p for who, p in zip(("guest", "hosts"), WEIGHTS, strict=True) if who in reveal), *model.permits]
-    permits += ["matched-keys-to-parties"] if len(lists) > 1 else []
-    permits += ["intersection-sizes-to-arbiter"] if len(hosts) > 1 else []
     work = model.ARBITER if model.needs_arbiter else "compares blinded ids"
     who = f"# the arbiter {work} and has no data.\n" if arbiter else ""
     named = f"arbiter = {_toml(arbiter)}\n" if arbiter else ""
-    rest = [p for p in WEIGHTS if p not in permits] if model.shares_weights else []
-    kept = (
-        f"# Final weights stay shared with the arbiter. To reveal them to their owner, also allow {listed(list(map(_toml, rest)))}.\n"
-        if rest
-        else ""
-    )
-    grid = (
-        "# Scores are opened with an error of half of 2^-score_bits per host, which is always the same for a row.\n"
-        + f"score_bits = {score_bits}\n"
-    )
     return f"""\
 # The job is the same file at every party.  The parties compare its digest before anything is sent.
 name = {_toml(name)}
@@ -119,16 +105,7 @@ version = 1  # of this file's format
 {who}guest = {_toml(guest)}
 hosts = {_toml(list(hosts))}
 {named}
-[align]
-# Keys of one or more columns each, tried in this order.  normalise says how each column is compared: "text", "digits", "exact", "email",
-# "date" (ISO), "date:%d/%m/%Y" (ISO or this), "e164:GB" (telephone numbers as written in that country).
-keys = [{", ".join(_toml(list(key)) for key in lists)}]
-normalise = {{ {", ".join(f"{_toml(c)} = {_toml(r)}" for c, r in rules.items())} }}
-# "error", or "first" to keep the first row of an id.
-duplicates = {_toml(duplicates)}
-# The run stops if fewer rows than this are common to all parties.
-min_intersection = {min_intersection}
-
+{_align(lists, normalise or {}, duplicates, min_intersection)}
 [split]
 # The part of the common rows held out to evaluate the model, chosen by the seed.
 test = {float(test)!r}
@@ -143,11 +120,41 @@ seed = {seed}
 # 3072 or 4096; 2048 gives a warning.
 key_bits = {key_bits}
 
-[disclosure]
-# Everything that is revealed; each party's policy must also allow it.
-{kept}allow = [
-{_permits(permits)}]
-{grid if model.opens_on_grid else ""}"""
+{_disclosure(model, len(lists), len(hosts), reveal, score_bits)}"""
+
+
+def _align(lists: Sequence[Sequence[str]], normalise: Mapping[str, str], duplicates: str, min_intersection: int) -> str:
+    """The section [align]."""
+    rules = dict.fromkeys((column for key in lists for column in key), "text") | dict(normalise)
+    return f"""\
+[align]
+# Keys of one or more columns each, tried in this order.  normalise says how each column is compared: "text", "digits", "exact", "email",
+# "date" (ISO), "date:%d/%m/%Y" (ISO or this), "e164:GB" (telephone numbers as written in that country).
+keys = [{", ".join(_toml(list(key)) for key in lists)}]
+normalise = {{ {", ".join(f"{_toml(c)} = {_toml(r)}" for c, r in rules.items())} }}
+# "error", or "first" to keep the first row of an id.
+duplicates = {_toml(duplicates)}
+# The run stops if fewer rows than this are common to all parties.
+min_intersection = {min_intersection}
+"""
+
+
+def _disclosure(model: Spec, keys: int, hosts: int, reveal: Sequence[str], score_bits: int) -> str:
+    """The section [disclosure] of a job with this number of keys and hosts."""
+    permits = ["intersection-to-parties", *(p for who, p in zip(("guest", "hosts"), WEIGHTS, strict=True) if who in reveal), *model.permits]
+    permits += ["matched-keys-to-parties"] if keys > 1 else []
+    permits += ["intersection-sizes-to-arbiter"] if hosts > 1 else []
+    rest = [p for p in WEIGHTS if p not in permits] if model.shares_weights else []
+    text = "[disclosure]\n# Everything that is revealed; each party's policy must also allow it.\n"
+    if rest:
+        text += (
+            f"# Final weights stay shared with the arbiter. To reveal them to their owner, also allow {listed(list(map(_toml, rest)))}.\n"
+        )
+    text += f"allow = [\n{_permits(permits)}]\n"
+    if model.opens_on_grid:
+        text += "# Scores are opened with an error of half of 2^-score_bits per host, which is always the same for a row.\n"
+        text += f"score_bits = {score_bits}\n"
+    return text
 
 
 BUDGETS: dict[str, tuple[tuple[Role, ...], str]] = {
@@ -227,17 +234,7 @@ def starter_party(
     """
     allow, bounded = starter_permits(kind) if allow is None else allow, _policy({"min_intersection": min_intersection} | dict(policy or {}))
     port = f"# The other parties dial this address; open it in the firewall.\nlisten = {_toml(listen)}\n" if role != "host" else ""
-    data = ""
-    if role != "arbiter":
-        data = '[data]\n# A .csv or .parquet file, or a database address such as "sqlite:///bank.db" with a query.\n'
-        data += f"source = {_toml(source)}\n"
-        data += f"query = {_toml(query)}\n" if query else ""
-        if role == "guest":
-            data += f"# The column to predict; with two values the larger one is the event.\nlabel = {_toml(label)}\n"
-            data += '# A column of dates, for jobs with out_of_time; the dates never leave this party.\n# date = "opened"\n'
-        data += "# The columns that jobs may use (by default all but keys and label), and those whose numbers are codes.\n"
-        data += '# columns = ["limit", "age"]\n' if columns is None else f"columns = {_toml(list(columns))}\n"
-        data += '# categories = ["branch"]\n\n'
+    data = "" if role == "arbiter" else _data(source, query, label if role == "guest" else None, columns)
     others = [p for p in PERMITS if p not in allow]
     more = f"# Other permissions: {', '.join(others)} (what each discloses: docs/leakage.md).\n" if others else ""
     example = "bank" if role != "guest" else "telecom"
@@ -267,6 +264,19 @@ message_seconds = 3600
 #   certificate = "peers/{example}.pem"
 #   address = "10.0.0.3:7443"
 """
+
+
+def _data(source: str, query: str | None, label: str | None, columns: Sequence[str] | None) -> str:
+    """The section [data]; label: the guest's."""
+    data = '[data]\n# A .csv or .parquet file, or a database address such as "sqlite:///bank.db" with a query.\n'
+    data += f"source = {_toml(source)}\n"
+    data += f"query = {_toml(query)}\n" if query else ""
+    if label is not None:
+        data += f"# The column to predict; with two values the larger one is the event.\nlabel = {_toml(label)}\n"
+        data += '# A column of dates, for jobs with out_of_time; the dates never leave this party.\n# date = "opened"\n'
+    data += "# The columns that jobs may use (by default all but keys and label), and those whose numbers are codes.\n"
+    data += '# columns = ["limit", "age"]\n' if columns is None else f"columns = {_toml(list(columns))}\n"
+    return data + '# categories = ["branch"]\n\n'
 
 
 def with_peer(text: str, name: str, certificate: str, address: str | None = None) -> str:

@@ -137,6 +137,7 @@ class Network:
             self._changed.notify_all()
 
     def _deliver(self, way: Way, data: bytes, hit: Break | None) -> None:
+        """What arrives of a frame.  Branches because every fault has its own."""
         fault = hit.fault if hit else None
         cut = int((hit.at if hit else 0) * len(data))
         match fault:
