@@ -1,4 +1,4 @@
-"""Reads a party's table from a CSV file, a Parquet file or a database.
+"""Reads a party's table from a file or a database.  A new kind of file is a class and its place in `FILES`, at the end.
 
 No message holds a cell of the table, the text of a query or a database address, which may hold a password.
 """
@@ -9,9 +9,10 @@ import csv
 import importlib
 import re
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, ClassVar, NoReturn, cast
 
 import numpy as np
 import pandas as pd
@@ -41,23 +42,25 @@ def read_source(
     path = Path(source)
     if query is not None:
         raise DataError(f"{path}: a file takes no query", remedy="Remove query, or give a database address as source")
-    suffix = path.suffix.lower()
-    if suffix not in (".csv", ".parquet"):
-        raise DataError(f"{path}: is neither .csv nor .parquet", remedy="Convert the table, or give a database address with a query")
+    kind = FILES.get(path.suffix.lower())
+    if kind is None:
+        known = " nor ".join(FILES)
+        raise DataError(f"{path}: is neither {known}", remedy="Convert the table, or give a database address with a query")
     try:
         with path.open("rb"):
             pass
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})", remedy="Check the path and that this account may read it") from None
-    return _csv(path, keys, only) if suffix == ".csv" else _parquet(path, only)
+    return kind.read(path, keys, only)
 
 
 def read_rows(source: str | Path, keys: Sequence[str], rows: NDArray[np.bool_]) -> pd.DataFrame:
     """Those rows of a large file that `rows` selects, in the file's order and without holding the others; raises DataError if it has other rows by now."""
     path = Path(source)
-    if path.suffix.lower() != ".csv":
-        frame = read_source(path, keys=keys)
-        return frame[rows].reset_index(drop=True) if len(frame) == len(rows) else _changed(path)
+    return FILES[path.suffix.lower()].rows(path, keys, rows)
+
+
+def _csv_rows(path: Path, keys: Sequence[str], rows: NDArray[np.bool_]) -> pd.DataFrame:
     kept, seen = list[pd.DataFrame](), 0
     with pd.read_csv(path, encoding="utf-8-sig", index_col=False, dtype=str, keep_default_na=False, chunksize=STEP) as steps:
         for step in steps:
@@ -168,3 +171,42 @@ def _database(address: str, query: str | None) -> pd.DataFrame:
         f"the database did not answer the query ({failed})",
         remedy="Try source and query of [data] with the database's own tools",
     )
+
+
+class TableFile(ABC):
+    """A kind of file that holds a table."""
+
+    suffix: ClassVar[str]  # small letters, with the dot
+
+    @abstractmethod
+    def read(self, path: Path, keys: Sequence[str], only: Sequence[str] | None) -> pd.DataFrame:
+        """As `read_source`; the file can be opened.  Raises DataError, which quotes nothing of its content."""
+
+    def rows(self, path: Path, keys: Sequence[str], rows: NDArray[np.bool_]) -> pd.DataFrame:
+        """As `read_rows`; a kind that can be read in steps need not hold the others."""
+        frame = self.read(path, keys, None)
+        return frame[rows].reset_index(drop=True) if len(frame) == len(rows) else _changed(path)
+
+
+class CsvFile(TableFile):
+    """UTF-8, commas, a header."""
+
+    suffix = ".csv"
+
+    def read(self, path: Path, keys: Sequence[str], only: Sequence[str] | None) -> pd.DataFrame:
+        return _csv(path, keys, only)
+
+    def rows(self, path: Path, keys: Sequence[str], rows: NDArray[np.bool_]) -> pd.DataFrame:
+        return _csv_rows(path, keys, rows)
+
+
+class ParquetFile(TableFile):
+    """Read by pyarrow."""
+
+    suffix = ".parquet"
+
+    def read(self, path: Path, keys: Sequence[str], only: Sequence[str] | None) -> pd.DataFrame:
+        return _parquet(path, only)
+
+
+FILES: dict[str, TableFile] = {kind.suffix: kind for kind in (CsvFile(), ParquetFile())}

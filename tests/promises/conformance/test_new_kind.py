@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.institutions import KEY, institutions, tables
+from tests.promises.packages import ROOT, cooked, python, there
 from vfl.job import PERMITS
-
-ROOT = Path(__file__).parents[3]
-KIND = Path(__file__).parent / "throw_away"
-HERE = "from vfl.models.throw_away.kind import MeanKind\n"
 
 LOCAL = """
 import pandas as pd, vfl
-from vfl.models.throw_away.kind import MeanOfLabel
+from vfl.models.mean.kind import MeanOfLabel
 guest = pd.DataFrame({"id": range(40), "y": [float(i % 7) for i in range(40)], "a": range(40)})
 host = pd.DataFrame({"id": range(40), "b": range(40)})
 fed = vfl.Federation.local(guest, {"telecom": host}, on="id", label="y")
@@ -39,42 +31,23 @@ else:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the package with the kind: nothing else is touched."""
-    copy = tmp_path_factory.mktemp("package")
-    for name in ("vfl", "protocols"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(KIND, copy / "vfl" / "models" / "throw_away", ignore=shutil.ignore_patterns("__pycache__"))
-    registry = copy / "vfl" / "models" / "registry.py"
-    text = registry.read_text()
-    changed = re.sub(
-        r"(_KINDS: .*\()(.*)(\)\n)",
-        r"\1\2, MeanKind()\3",
-        text.replace("from vfl.models.trees.kind", HERE + "from vfl.models.trees.kind", 1),
-    )
-    assert changed.count("MeanKind") == 2
-    registry.write_text(changed)
-    return copy
-
-
-def run(package: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(package), "PYTHONSAFEPATH": "1"}
-    return subprocess.run([sys.executable, *arguments], env=environment, cwd=package, capture_output=True, text=True, check=False)
+    """A copy of the package with the kind: a folder and two lines of the registry, and nothing else."""
+    return cooked(tmp_path_factory.mktemp("package"), "model")
 
 
 def test_in_python(package: Path) -> None:
-    done = run(package, "-c", LOCAL)
+    done = python(package, "-c", LOCAL)
     assert done.returncode == 0, done.stderr
 
 
 def test_without_the_registry_it_is_unknown(package: Path) -> None:
     """The planted fault: the folder without the line."""
-    done = run(ROOT, "-c", "from vfl.job.model import MODELS; assert 'mean-of-label' not in MODELS")
+    done = python(ROOT, "-c", "from vfl.job.model import MODELS; assert 'mean-of-label' not in MODELS")
     assert done.returncode == 0, done.stderr
 
 
 def test_by_files(package: Path, tmp_path: Path) -> None:
     """`vfl job new`, `check`, `run` and `predict` of a bank and a telecom as processes, and the report."""
-    there = {"environment": {"PYTHONPATH": str(package), "PYTHONSAFEPATH": "1"}, "cwd": package}
     with institutions(tmp_path) as parties:
         data = tables(60)
         data["bank"]["canarylabel"] = (data["bank"]["canarylabel"] == "canarybad").astype(float) + 1.5
@@ -83,21 +56,21 @@ def test_by_files(package: Path, tmp_path: Path) -> None:
         parties.lay_out(data, roles, settings={"allow": tuple(PERMITS)}, kind="boosted-trees", membership="open")
         parties.job.unlink()
         names = ("--guest", "bank", "--host", "telecom", "--key", KEY, "--arbiter", "")
-        made = parties.vfl("job", "new", parties.job, *names, "--kind", "mean-of-label", **there)
+        made = parties.vfl("job", "new", parties.job, *names, "--kind", "mean-of-label", **there(package))
         assert made.code == 0, made.err
         parties.job.write_text(
             parties.job.read_text().replace("shift = 0.0", "shift = 0.25").replace("min_intersection = 100", "min_intersection = 5")
         )
-        checked = parties.vfl("check", parties.job, parties.file("bank"), **there)
+        checked = parties.vfl("check", parties.job, parties.file("bank"), **there(package))
         assert checked.code == 0, checked.err
         assert "no estimate: the cost model does not know mean-of-label" in " ".join(checked.out.split())
-        ended = parties.done(**there)
+        ended = parties.done(**there(package))
         report = json.loads(ended["bank"].report.read_text())
         assert (report["model"]["kind"], report["model"]["shift"]) == ("mean-of-label", 0.25)
         assert 1.75 < report["model"]["mean"] < 2.75
         assert report["metrics"]["test"]["joint"]
         assert "mean-of-label" in (ended["bank"].folder / "report.html").read_text()
-        started = {n: parties.start(n, "--model", str(f), command="predict", **there) for n, f in parties.models(ended).items()}
+        started = {n: parties.start(n, "--model", str(f), command="predict", **there(package)) for n, f in parties.models(ended).items()}
         scored = {name: process.wait() for name, process in started.items()}
         assert [one.code for one in scored.values()] == [0, 0], [one.err for one in scored.values()]
         lines = (scored["bank"].folder / "scores.csv").read_text().splitlines()
