@@ -6,6 +6,7 @@ Each method may be called again with the same arguments by a run that resumes; i
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
 
@@ -21,15 +22,23 @@ class Allowance:
     def score_vectors(self, model: bytes, vectors: int, columns: Sequence[str]) -> None:
         """At a host, before its part of a model's scores leaves.
 
-        model: its name, which is counted once however many rows it scores, or b"" for the candidates of a search; vectors: how many linear combinations of its columns each row's scores are;
+        model: this host's own name for it (`own_name`), which is counted once however many rows it scores, or b"" for the candidates of a search; vectors: how many linear combinations of its columns each row's scores are;
         columns: the names of the host's own columns that they combine.
         """
 
     def rows_scored(self, model: bytes, ids: Iterable[bytes]) -> None:
-        """At a host, before its part of the scores of new rows leaves.  model: its name; ids: the canonical id of each row."""
+        """At a host, before its part of the scores of new rows leaves.  model: as above; ids: the canonical id of each row."""
 
     def partner_rows(self, partner: str, rows: int, own: int) -> None:
         """While a partner's list of blinded ids comes in.  rows: how many it has at least; own: how many this party has itself (0: it holds no data)."""
 
     def partner_columns(self, partner: str, columns: int) -> None:
         """When a partner has said how many columns, or weights, it brings."""
+
+
+def own_name(model_id: bytes, key: bytes) -> bytes:
+    """A host's own name for a model, 16 bytes: the guest alone draws `model_id`, and could give it to several models.
+
+    key: the host's secret for the scores of this model, new in each training.
+    """
+    return hashlib.blake2b(model_id, digest_size=16, key=key, person=b"vfl budget name").digest()

@@ -22,6 +22,10 @@ class Part(Protocol):
     @property
     def model_id(self) -> bytes: ...
     @property
+    def own_name(self) -> bytes:
+        """Under which a host counts what the model opens."""
+
+    @property
     def classes(self) -> tuple[Any, ...] | None: ...
     @property
     def is_guests(self) -> bool: ...

@@ -46,16 +46,17 @@ from vfl.transport.identity import Identity
 
 @dataclass(frozen=True)
 class Prepared(Ready[Job]):
-    """A party of a prediction; model_id: of its part, b"" where it has none."""
+    """A party of a prediction; model_id: of its part, b"" where it has none; own_name: under which a host counts what the model opens."""
 
     model_id: bytes
+    own_name: bytes = b""
     inputs_of_model: tuple[str, ...] = ()  # the own columns that the part uses
 
     @property
     def opened(self) -> Opened | None:
         if self.party.role != "host":
             return None
-        return Opened(self.job.model.vectors, self.inputs_of_model, self.model_id)
+        return Opened(self.job.model.vectors, self.inputs_of_model, self.own_name)
 
     @property
     def inputs(self) -> str:
@@ -99,7 +100,7 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
     before = load_baseline(model) if (model / BASELINE).exists() else None  # a model of an earlier release has none
     if before and (before.party != party.name or before.model_id != part.model_id.hex()):
         raise ModelError(f"{model / 'baseline.json'} belongs to another part", remedy="Restore it from a copy of the run's folder")
-    own = Prepared(job, party, identity, table, part.model_id, tuple(part.inputs))
+    own = Prepared(job, party, identity, table, part.model_id, part.own_name, tuple(part.inputs))
     return Scoring(own, part, model, ids, out, before, tuple(_gone(table, before)))
 
 

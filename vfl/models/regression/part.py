@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from protocols.allowance import own_name
 from protocols.errors import ModelError
 from protocols.glm import LOGISTIC_LINKS
 from protocols.glm.block import fixed_point
@@ -28,6 +29,8 @@ class AdditivePart(Protocol):
 
     @property
     def model_id(self) -> bytes: ...
+    @property
+    def own_name(self) -> bytes: ...
     @property
     def shares(self) -> WeightShares: ...
     @property
@@ -107,6 +110,11 @@ class GlmPart:
     def columns(self) -> tuple[str, ...]:
         """The party's own columns as they are standardised, in the order of the weights."""
         return self.standardiser.columns
+
+    @property
+    def own_name(self) -> bytes:
+        """The name under which a host counts what the model opens."""
+        return own_name(self.model_id, self.score_key)
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -285,7 +285,7 @@ def predict_host(session: Session, table: Table, part: AdditivePart, min_interse
     with session.phase("align"):
         found = alignment.align(session, table.keys, min_intersection)
     common = table.take(found.rows)
-    session.allowance.rows_scored(part.model_id, common.names)
+    session.allowance.rows_scored(part.own_name, common.names)
     if not part.shares.whole:
         key_offer.accept(session)
     return scored_host(session, part, common)
@@ -331,7 +331,7 @@ def scored_guest(session: Session, part: AdditivePart, table: Table) -> tuple[ND
 def scored_host(session: Session, part: AdditivePart, table: Table) -> Moved | None:
     """A host's side of `scored_guest`: its share from then on."""
     with session.phase("score"):
-        session.allowance.score_vectors(part.model_id, part.shares.latest.shape[0], part.inputs)
+        session.allowance.score_vectors(part.own_name, part.shares.latest.shape[0], part.inputs)
         return scoring.host(session, part.own(table.features, table.names))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from protocols.allowance import own_name
 from protocols.glm.block import fixed_point
 from protocols.glm.plan import FEATURE, WEIGHT
 from protocols.glm.scoring import Own
@@ -55,6 +56,11 @@ class ScorecardPart:
     def columns(self) -> tuple[str, ...]:
         """The columns that score, and that a table to be scored must have."""
         return tuple(c.name for c in self.bins)
+
+    @property
+    def own_name(self) -> bytes:
+        """The name under which a host counts what the model opens."""
+        return own_name(self.model_id, self.score_key)
 
     @property
     def inputs(self) -> tuple[str, ...]:

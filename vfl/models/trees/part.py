@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from protocols.allowance import own_name
 from protocols.binning.quantile import MAX_BIN, MAX_CATEGORIES, UNSEEN, Binned, Binner, Categories
 from protocols.boosting.ensemble import Ensemble, HostSplits
 from protocols.boosting.params import MAX_DEPTH, Params
@@ -74,6 +75,11 @@ class TreesPart:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.party}: {len(self.columns)} columns>"
+
+    @property
+    def own_name(self) -> bytes:
+        """The name under which a host counts what the model opens."""
+        return own_name(self.model_id, self.splits.score_key if self.splits is not None else b"")
 
     @property
     def inputs(self) -> tuple[str, ...]:

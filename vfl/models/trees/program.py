@@ -229,7 +229,7 @@ def predict_host(session: Session, table: Table, part: TreesPart, min_intersecti
         aligned = alignment.align(session, table.keys, min_intersection)
     common = table.aligned(aligned)
     if part.depth:
-        session.allowance.rows_scored(part.model_id, common.names)
+        session.allowance.rows_scored(part.own_name, common.names)
     score_host(session, part, common)
 
 
@@ -267,7 +267,7 @@ def score_host(session: Session, part: TreesPart, table: Table) -> None:
     assert part.splits is not None
 
     def allow(outputs: int) -> None:
-        session.allowance.score_vectors(part.model_id, outputs, part.columns)
+        session.allowance.score_vectors(part.own_name, outputs, part.columns)
 
     with session.phase("score"):
         scoring.host(session, part.binned(table.features), part.splits, part.depth, table.ids, allow)

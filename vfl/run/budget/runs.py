@@ -20,7 +20,7 @@ WORDS = {RUNS: ("run", "runs"), PREDICTIONS: ("prediction", "predictions")}
 
 @dataclass(frozen=True)
 class Opened:
-    """The score vectors that a host's run is going to open, as far as it is known beforehand.  model: its name, b"" for one that is not trained yet; spread: of the columns of the
+    """The score vectors that a host's run is going to open, as far as it is known beforehand.  model: the host's own name for it, b"" for one that is not trained yet; spread: of the columns of the
     table that it is trained on, None for one that is trained."""
 
     vectors: int
