@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,13 +41,14 @@ SCORES = "scores.json"
 
 @dataclass(frozen=True)
 class Case:
-    """One model.  reveal: whose weights; steps: the keys of [preprocess]; parameters: of the kind."""
+    """One model.  parameters: of the kind; reveal: whose weights; steps: the keys of [preprocess]; file_only: keys of [model] that Python takes from the table."""
 
     kind: str
     label: str
     parameters: Mapping[str, Any]
     reveal: tuple[str, ...] = ()
     steps: Mapping[str, Any] | None = None
+    file_only: Mapping[str, Any] = field(default_factory=dict)
 
 
 _SHORT = {"max_iter": 5, "key_bits": 2048}
@@ -59,11 +60,13 @@ CASES = {
     "logistic-preprocess": Case(
         "logistic-regression", "binary", {**_SHORT, "link": "taylor"}, ("guest",), {"impute": "median", "encode": "onehot"}
     ),
+    "logistic-classes": Case("logistic-regression", "multiclass", {**_SHORT, "link": "taylor"}, file_only={"num_class": 3}),
     "linear": Case("linear-regression", "numeric", _SHORT, _BOTH),
     "poisson": Case("poisson-regression", "count", _SHORT),
     "scorecard": Case("scorecard", "binary", {**_SHORT, "min_bin_rows": 5}, _BOTH),
     "scorecard-shared": Case("scorecard", "binary", {**_SHORT, "min_bin_rows": 5}),
     "trees-sealed": Case("boosted-trees", "binary", _TREES),
+    "trees-classes": Case("boosted-trees", "multiclass", {**_TREES, "objective": "multi:softprob"}, file_only={"num_class": 3}),
     "trees-open": Case("boosted-trees", "binary", {**_TREES, "membership": "open"}),
 }
 
@@ -73,11 +76,14 @@ def tables(case: Case, rows: int, seed: int) -> dict[str, pd.DataFrame]:
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, 4)).round(3)
     z = x @ [1.0, -0.5, 0.8, 0.3]
-    y = {"binary": (z + rng.logistic(size=rows) > 0).astype(int), "numeric": (2 + z).round(3), "count": rng.poisson(np.exp(0.3 * z))}[
-        case.label
-    ]
+    labels = {
+        "binary": (z + rng.logistic(size=rows) > 0).astype(int),
+        "multiclass": np.digitize(z, [-0.7, 0.7]),
+        "numeric": (2 + z).round(3),
+        "count": rng.poisson(np.exp(0.3 * z)),
+    }
     ids = [f"c{i:03d}" for i in range(rows)]
-    guest = pd.DataFrame({"id": ids, "label": y, "age": x[:, 0], "limit": x[:, 1]})
+    guest = pd.DataFrame({"id": ids, "label": labels[case.label], "age": x[:, 0], "limit": x[:, 1]})
     host = pd.DataFrame({"id": ids, "bill": x[:, 2], "late": x[:, 3]})
     if case.steps is not None or KINDS[case.kind].spec(**case.parameters).takes_texts:
         host = host.assign(bill=host["bill"].mask(rng.random(rows) < 0.2), plan=rng.choice(["flat", "metered"], rows))
@@ -124,7 +130,16 @@ def write(folder: Path, name: str, case: Case) -> None:
     given = {key: value for key, value in case.parameters.items() if key not in bits}
     arbiter = "" if case.parameters.get("membership") == "open" else "arbiter"
     text = starter_job(
-        name=name, guest="guest", arbiter=arbiter, keys=["id"], kind=case.kind, reveal=case.reveal, min_intersection=5, **bits, **given
+        name=name,
+        guest="guest",
+        arbiter=arbiter,
+        keys=["id"],
+        kind=case.kind,
+        reveal=case.reveal,
+        min_intersection=5,
+        **bits,
+        **given,
+        **case.file_only,
     )
     if case.steps is not None:
         text += "\n[preprocess]\n" + "".join(f'{key} = "{value}"\n' for key, value in case.steps.items())
