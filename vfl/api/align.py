@@ -26,7 +26,27 @@ GUEST, ARBITER = "guest", "arbiter"
 
 @dataclass(frozen=True, repr=False)
 class Aligned:
-    """Every party's common rows, in one order for all; with `cardinality_only` no rows."""
+    """The result of `vfl.align`: every party's common rows, in one order for all; with `cardinality_only` no rows.
+
+    Parameters
+    ----------
+    guest : DataFrame
+        The guest's common rows.
+    hosts : dict of DataFrame
+        Those of each host, by its name.
+    report : MatchReport
+        Sizes and match rates, as every data party may know them.
+
+    Notes
+    -----
+    What each party learns: which of its own rows are common to all, and every party's number of rows. Cost: see `vfl.align`.
+
+    Examples
+    --------
+    >>> found = vfl.align(bank, {"telecom": telecom[50:]}, on="id")
+    >>> found.report.match_rate
+    {'guest': 0.75, 'telecom': 1.0}
+    """
 
     guest: pd.DataFrame
     hosts: dict[str, pd.DataFrame]
@@ -51,10 +71,48 @@ def align(
 ) -> Aligned:
     """The rows that all tables have in common, in the same secret order in each, by the same protocol as between institutions.
 
-    on: the id column, several that make one key, or a list of such lists: keys that are tried in order; a row is matched once.
-    normalise: "text" (default), "digits", "exact", "email", "date", "date:%d/%m/%Y", "e164:GB", one for all columns or by column.
-    duplicates: "error", or "first" to keep the first of the rows that share an id.  cardinality_only: open only the size.
-    Raises ConfigError, and DataError for what is wrong in a table or if fewer than `min_intersection` rows are common.
+    Parameters
+    ----------
+    guest : DataFrame
+        The guest's table.
+    hosts : dict of DataFrame
+        The hosts' tables, by name.
+    on : str, sequence of str, or sequence of sequences of str
+        The id column, several that make one key, or a list of such lists: keys that are tried in order, each row matched once.
+    normalise : str or dict, default "text"
+        How ids are compared: "text", "digits", "exact", "email", "date", "date:%d/%m/%Y" or "e164:GB", one for all columns or by column.
+    duplicates : {"error", "first"}, default "error"
+        Whether rows that share an id are refused, or the first of them is kept.
+    min_intersection : int, default 1
+        The fewest common rows.
+    cardinality_only : bool, default False
+        Whether the size alone is opened.
+    taps, observers, randomness : dict, default None
+        By party, what watches its channels and its progress, and where its randomness comes from.
+
+    Returns
+    -------
+    Aligned
+        The common rows of each table, and the report.
+
+    Raises
+    ------
+    ConfigError
+        A parameter is not possible.
+    DataError
+        Something is wrong in a table, or fewer than `min_intersection` rows are common.
+
+    Notes
+    -----
+    What each party learns: which of its own rows are common to all, and every party's number of rows; with `cardinality_only` sizes alone.
+
+    Cost: multiplications on a curve, in proportion to the rows of all parties.
+
+    Examples
+    --------
+    >>> found = vfl.align(bank, {"telecom": telecom[50:]}, on="id")
+    >>> len(found.guest), len(found.hosts["telecom"])
+    (150, 150)
     """
     check_hosts(hosts)
     if duplicates not in ("error", "first"):

@@ -26,7 +26,39 @@ GUEST, ARBITER = "guest", "arbiter"
 
 
 class Federation:
-    """The parties of a joint model and their tables; make one with `Federation.local`."""
+    """The parties of a joint model and their tables, in one process; make one with `Federation.local`.
+
+    Parameters
+    ----------
+    tables, keys, label, normalise, min_intersection, cipher, duplicates, reveal
+        As `Federation.local` reads and checks them.
+
+    Attributes
+    ----------
+    roles : Roles
+        Who takes part: guest, hosts and arbiter.
+
+    Notes
+    -----
+    The same role functions, messages and encryption run as between institutions. All data is in one process, so a local federation protects
+    nothing: it is for notebooks, tests and planning. What each party would learn is said at each estimator. Cost: as between institutions,
+    without the network.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> import vfl
+    >>> from protocols.cipher import Identity
+    >>> x = np.random.default_rng(0).normal(size=(200, 4))
+    >>> bank = pd.DataFrame({"id": range(200), "default": x.sum(axis=1) > 0, "age": x[:, 0], "limit": x[:, 1]})
+    >>> telecom = pd.DataFrame({"id": range(200), "bill": x[:, 2], "late": x[:, 3]})
+    >>> tables = {"guest": bank, "hosts": {"telecom": telecom}, "on": "id", "label": "default"}
+    >>> fed = vfl.Federation.local(**tables, cipher=Identity())  # without encryption, to try things out
+    >>> known = vfl.Federation.local(**tables, cipher=Identity(), reveal=["guest", "hosts"])
+    >>> fed
+    Federation(guest: 200 rows, hosts: telecom)
+    """
 
     def __init__(
         self,
@@ -60,19 +92,55 @@ class Federation:
         cipher: Scheme | None = None,
         reveal: Sequence[str] = (),
     ) -> Federation:
-        """guest: id column(s), label, own features; hosts: by name, id column(s) and features.  All other columns are features;
-        texts, and columns of pandas' category type (codes 1 to 9, say), are categories, for the models that take such.
+        """Reads the tables of all parties. All columns but ids, label, weights and dates are features.
 
-        on: the id column, several that make one key, or a list of such lists: keys that are tried in order.  normalise: how ids are compared, one
-        normaliser for all columns or one by column ("text", "digits", "exact", "email", "date", "date:%d/%m/%Y", "e164:GB").
-        duplicates: of rows with one id, "error" refuses the table, "first" keeps the first.  sample_weight: the guest's column of weights of the rows, above 0.
-        date: the guest's column of days, for `vfl.Split(out_of_time=...)`; they never leave.
-        cipher: replaces Paillier (`protocols.cipher.Identity()` measures a run without encryption).
-        reveal: whose final weights of regressions and scorecards are revealed to their owner, out of "guest" and "hosts": `coef_` and points need them.  Without, they
-        stay shared between each party and the arbiter, and the model still scores rows.  A host's weights reveal something about the labels to it, the more the
-        fewer rows there are per weight (docs/threat-model.md).
-        Raises ConfigError, and DataError for what is wrong in a table whatever is fitted; what the label must hold, and whether columns may miss values,
-        depends on the estimator, so `fit` checks it, before anything is sent.
+        Texts, and columns of pandas' category type (codes 1 to 9, say), are categories, for the models that take such.
+
+        Parameters
+        ----------
+        guest : DataFrame
+            Id columns, the label and the guest's own features.
+        hosts : dict of DataFrame
+            By name, id columns and features.
+        on : str, sequence of str, or sequence of sequences of str
+            The id column, several that make one key, or a list of such lists: keys that are tried in order.
+        label : str
+            The guest's column of labels.
+        normalise : str or dict, default "text"
+            How ids are compared, one normaliser for all columns or one by column: "text", "digits", "exact", "email", "date", "date:%d/%m/%Y",
+            "e164:GB".
+        duplicates : {"error", "first"}, default "error"
+            Whether a table with rows that share an id is refused, or the first of them is kept.
+        sample_weight : str, default None
+            The guest's column of weights of the rows, above 0.
+        date : str, default None
+            The guest's column of days, for `vfl.Split(out_of_time=...)`; they never leave.
+        min_intersection : int, default 1
+            The fewest common rows.
+        cipher : Scheme, default None
+            Replaces Paillier; `protocols.cipher.Identity()` measures a run without encryption.
+        reveal : sequence of {"guest", "hosts"}, default ()
+            Whose final weights of regressions and scorecards are revealed to their owner: `coef_` and points need them. Without, they stay shared
+            between each party and the arbiter, and the model scores rows all the same. A host's weights reveal something of the labels, the more
+            the fewer rows there are per weight (docs/threat-model.md).
+
+        Returns
+        -------
+        Federation
+            Nothing is computed before `fit`.
+
+        Raises
+        ------
+        ConfigError
+            A parameter is not possible.
+        DataError
+            Something is wrong in a table whatever is fitted. What the label must hold, and whether columns may miss values, depends on the
+            estimator: `fit` checks it before anything is sent.
+
+        Examples
+        --------
+        >>> vfl.Federation.local(bank, {"telecom": telecom}, on="id", label="default").roles.hosts
+        ('telecom',)
         """
         keys = key_lists((on,) if isinstance(on, str) else on)
         by_column = rules(keys, normalise)
@@ -114,12 +182,41 @@ class Federation:
         observers: Mapping[str, Observer] | None = None,
         randomness: Mapping[str, Randomness] | None = None,
     ) -> Any:
-        """Aligns, trains and returns the joint model, or what a `GridSearchCV` found: on all common rows, or on those that `split` does not hold out; then
-        `model.reports_` says, by party, what the held-out ones tell.  taps and observers watch a party's channels and progress.
+        """Aligns, trains, and returns the joint model or what a `GridSearchCV` found.
 
-        A regression gives a `FederatedModel`, boosted trees `FederatedTrees`, a scorecard a `FederatedScorecard`, a search a `FederatedSearch`.
-        preprocess: of a regression, what every party does to its own columns before they are standardised; trees and scorecards bin columns themselves.
-        init_model: boosted trees to which more are added, on the same or other rows with the same columns; n_estimators counts the rounds of both.
+        Parameters
+        ----------
+        estimator : Spec or GridSearchCV
+            What is trained.
+        preprocess : Preprocessing, default None
+            Of a regression, what every party does to its own columns before they are standardised; trees and scorecards bin columns themselves.
+        split : Split, default None
+            Common rows that are held out; `model.reports_` then has, by party, what they say of the model.
+        init_model : FederatedTrees, default None
+            Boosted trees to which more are added, on the same or other rows with the same columns; `n_estimators` counts the rounds of both.
+        taps, observers, randomness : dict, default None
+            By party, what watches its channels and its progress, and where its randomness comes from.
+
+        Returns
+        -------
+        FederatedModel, FederatedTrees, FederatedScorecard or FederatedSearch
+            Of a regression, of boosted trees, of a scorecard, and of a search.
+
+        Raises
+        ------
+        ConfigError
+            What is asked is not possible.
+        DataError
+            A table does not fit the estimator; nothing was sent.
+
+        Notes
+        -----
+        What each party learns, and the cost, is said at each estimator.
+
+        Examples
+        --------
+        >>> fed.fit(vfl.LogisticRegression(max_iter=5, link="taylor")).intersection_
+        200
         """
         request = self._request(estimator, preprocess, split, init_model)
         steps = preprocess is not None or request.spec.takes_texts or request.spec.takes_missing

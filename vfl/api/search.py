@@ -41,14 +41,32 @@ def _scoring(value: object) -> object:
 
 
 class GridSearchCV(Search):
-    """Every combination of `param_grid`, cross-validated by `fed.fit`; the best is fitted once more on all rows, as scikit-learn's GridSearchCV does.
+    """Compares every combination of `param_grid` by cross-validation, as scikit-learn's GridSearchCV does; `Federation.fit` runs it.
 
-    estimator: a regression or `vfl.BoostedTrees`.  param_grid: lists of values by parameter; without one the estimator alone is cross-validated.
-    cv: how many folds, 2 to 20; rows get theirs by a hash of their ids keyed by `random_state`, the same at every party.  scoring: one of scikit-learn's
-    names, by default "roc_auc" of two classes, "neg_log_loss" of several, "r2" of numbers, "neg_mean_poisson_deviance" of counts.
+    The best candidate is fitted once more on all rows.
 
-    Of a regression nobody learns the weights of a fold: the guest gets the rounded scores of the rows left out, and all parties which candidate is best.  From
-    every fold's model of trees, hosts and guest learn what they learn from a model.  Cost: folds times candidates, and one more training.
+    See Also
+    --------
+    FederatedSearch : What `Federation.fit` returns.
+
+    Notes
+    -----
+    A row gets its fold by a hash of its id keyed by `random_state`, the same at every party. Without `scoring` the measure is "roc_auc" for two
+    classes, "neg_log_loss" for several, "r2" for numbers and "neg_mean_poisson_deviance" for counts. A name in `param_grid` may be written as
+    `estimator__C` too.
+
+    What each party learns: of a regression nobody learns the weights of a fold; the guest gets the rounded scores of the rows left out, and
+    all parties learn which candidate is best. From every fold's model of trees, hosts and guest learn what they learn from a model.
+
+    Cost: folds times candidates trainings, and one more.
+
+    Examples
+    --------
+    >>> grid = vfl.GridSearchCV(vfl.LogisticRegression(max_iter=5, link="taylor"), {"C": np.logspace(-2, 0, 2)}, cv=2)
+    >>> fed.fit(grid).best_params_
+    {'C': 1.0}
+    >>> grid.set_params(estimator__max_iter=10).get_params()["estimator__max_iter"]
+    10
     """
 
     estimator: Spec = Field(description="a regression of vfl, or vfl.BoostedTrees")
@@ -94,8 +112,43 @@ class GridSearchCV(Search):
 
 @dataclass(frozen=True, repr=False)
 class FederatedSearch(Generic[Model]):
-    """A finished search (local federations only: between institutions the guest alone has the scores).  best_estimator_: the best candidate's model, fitted on
-    all common rows."""
+    """A finished search, in a local federation: between institutions the guest alone has the scores.
+
+    Parameters
+    ----------
+    search : GridSearchCV
+        What was searched.
+    best_estimator_ : FederatedModel or FederatedTrees
+        The best candidate's model, fitted on all common rows.
+
+    Attributes
+    ----------
+    best_params_ : dict
+        The best candidate's values of `param_grid`.
+    best_score_ : float
+        Its mean score over the folds; the greater the better.
+    best_index_ : int
+        Its place among the candidates, from 0.
+    cv_results_ : dict
+        One entry per candidate and column, as scikit-learn has them.
+    scorer_ : str
+        The measure that decided.
+    n_splits_ : int
+        The number of folds.
+
+    Notes
+    -----
+    What each party learns is said at `GridSearchCV`. Cost: folds times candidates trainings, and one more. `predict` and its variants
+    are those of `best_estimator_`.
+
+    Examples
+    --------
+    >>> found = fed.fit(vfl.GridSearchCV(vfl.LogisticRegression(max_iter=5, link="taylor"), {"C": [0.01, 1.0]}, cv=2))
+    >>> found.scorer_, found.n_splits_, len(found.cv_results_["params"])
+    ('roc_auc', 2, 2)
+    >>> found.predict_score(bank, {"telecom": telecom}).shape
+    (200,)
+    """
 
     search: GridSearchCV
     best_estimator_: Model

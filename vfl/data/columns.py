@@ -90,9 +90,7 @@ def label(column: pd.Series, party: str, name: str, numbers: Rows, objective: Ob
     if objective == "count":
         wrong = (values < 0) | (values != np.floor(values)) | (values > MAX_COUNT)
         if wrong.any():
-            raise bad(
-                f"holds values that are not counts in {say_rows(numbers[wrong])}", "Counts are whole numbers of at least 0"
-            )
+            raise bad(f"holds values that are not counts in {say_rows(numbers[wrong])}", "Counts are whole numbers of at least 0")
         if not values.any():
             raise bad("holds zeros only", "A model needs rows with events")
     elif (values == values[0]).all():

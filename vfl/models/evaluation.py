@@ -51,7 +51,34 @@ def measured(
 
 @dataclass(frozen=True, repr=False)
 class Evaluation:
-    """The results of `vfl.evaluate`, or of a fit with a `Split` at one party; `result` is the content of report.json, as far as it is known."""
+    """What `vfl.evaluate` found, or at one party a fit with a `Split`.
+
+    Parameters
+    ----------
+    result : dict
+        The content of report.json, as far as it is known.
+
+    Attributes
+    ----------
+    metrics : DataFrame
+        One row per measure, one column per model.
+    uplift : DataFrame
+        By measure, joint minus guest alone, and the ends of its 95 % interval.
+    stability : DataFrame
+        How far rows that were held out have moved from the training rows (population stability index).
+
+    Notes
+    -----
+    What each party learns: nothing; all of it is computed from what the party has.
+
+    Cost: none is encrypted. The intervals draw the rows 200 to 1,000 times.
+
+    Examples
+    --------
+    >>> model = fed.fit(vfl.LogisticRegression(max_iter=5, link="taylor"), split=vfl.Split(test=0.25))
+    >>> model.reports_["guest"].metrics.columns.tolist()
+    ['joint', 'guest_alone']
+    """
 
     result: dict[str, Any]
 
@@ -133,12 +160,48 @@ def evaluate(
     name: str = "evaluation",
     seed: int = 0,
 ) -> Evaluation:
-    """Evaluates a joint model, and how certain its advantage over the guest's own model is (a paired bootstrap, drawn by `seed`).
+    """Measures a joint model, and how sure its advantage over the guest's own model is (a paired bootstrap).
 
-    y (n,): the outcomes.  joint, guest_alone (n,): of a "binary" outcome the probability of the larger of y's two values; of "multiclass" a frame with a
-    column per class (`predict_proba`); for "numeric" and "count" the mean.  Rows are matched by position; pandas objects must have the same index.  Rows that
-    `joint` does not score (missing: not all parties know them) are left out of both.
-    Raises ConfigError: outcome not known; DataError: lengths or indices differ, labels that do not fit, no row with a prediction.
+    Rows are matched by position; pandas objects must have the same index. Rows that `joint` does not score (missing: not all parties know
+    them) are left out of both.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        What happened.
+    joint : array-like of shape (n,), or DataFrame
+        Of a "binary" outcome the probability of the larger of y's two values; of "multiclass" a frame with a column per class
+        (`predict_proba`); for "numeric" and "count" the mean.
+    guest_alone : array-like of shape (n,), or DataFrame, default None
+        The same of the guest's own model.
+    outcome : {"binary", "multiclass", "numeric", "count"}, default "binary"
+        What y holds.
+    name : str, default "evaluation"
+        The title of the report's page.
+    seed : int, default 0
+        Of the bootstrap.
+
+    Returns
+    -------
+    Evaluation
+        Metrics, uplift and the page.
+
+    Raises
+    ------
+    ConfigError
+        The outcome is not known.
+    DataError
+        Lengths or indices differ, labels do not fit, or no row has a prediction.
+
+    Notes
+    -----
+    What each party learns: nothing; the guest calls this function with what it has. Cost: none is encrypted.
+
+    Examples
+    --------
+    >>> found = vfl.evaluate(bank["default"], bank["age"].rank(pct=True))
+    >>> bool(found.metrics.loc["auc", "joint"] > 0.5)
+    True
     """
     if outcome not in MEASURES:
         raise ConfigError(f"the outcome {outcome!r} is not known", remedy=f"Use one of {', '.join(MEASURES)}")

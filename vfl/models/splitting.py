@@ -32,10 +32,26 @@ def _day(value: object) -> object:
 class Split(Declared):
     """The common rows that are held out for evaluation.
 
-    test: the part that is held out, from 0 to 0.9; it is drawn by `seed` from the ids, so every party makes the same draw.
-    out_of_time: a day; rows on or after it, by the guest's column `Federation.local(date=...)`, are a separate part.  Hosts learn which of the common rows
-    these are, and no date.
-    train: training rows are evaluated too; for regressions and scorecards the guest then also learns their scores.
+    The draw depends on the ids and `seed` alone, so every party makes the same one.
+
+    Attributes
+    ----------
+    cut_off : str
+        The day `out_of_time` in ISO 8601; empty where there is none.
+
+    Notes
+    -----
+    What each party learns: with `out_of_time` hosts learn which of the common rows are on or after that day, by the guest's column
+    `Federation.local(date=...)`, and no date. With `train` the guest also learns the scores of the training rows of regressions and
+    scorecards.
+
+    Cost: scoring the rows that are held out.
+
+    Examples
+    --------
+    >>> model = fed.fit(vfl.LogisticRegression(max_iter=5, link="taylor"), split=vfl.Split(test=0.25, seed=1))
+    >>> sorted(model.reports_)
+    ['guest', 'telecom']
     """
 
     test: float = Field(default=0.25, ge=0, le=0.9, description="the part of the rows held out, from 0 to 0.9 (default 0.25)")

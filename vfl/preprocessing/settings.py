@@ -64,18 +64,31 @@ SCORECARD = tuple(Binning.model_fields)  # what a scorecard lets one choose
 
 
 class Preprocessing(Binning):
-    """The steps, in the order in which they run; names are scikit-learn's and optbinning's.  Every column is standardised afterwards.
+    """What every party does to its own columns before a regression, in this order; every column is standardised afterwards.
 
-    max_missing: columns with a larger part of missing training rows are left out, and always those without any value.
-    impute: what replaces a missing number: "none", "mean", "median", "most_frequent" (the smallest of equals) or "constant", which is fill_value;
-    add_indicator: an additional column of 0 and 1 for each one that missed values in training.
-    clip_quantiles: numbers are limited to these quantiles of the training rows, such as (0.01, 0.99).
-    encode: "none" (numbers only), "onehot" (texts become columns of 0 and 1; those of fewer than min_frequency rows share one, unseen ones are all zeros),
-    "quantile" (numbers too, as up to n_bins quantile bins), "woe" (every column becomes its weight of evidence, see `protocols.binning.by_label`).
-    max_n_prebins ... monotonic_trend: of "woe", see `protocols.binning.merging.BinningRule`; special_codes: numbers that have their own bin.
-    min_iv ("woe" only), min_variance, max_correlation, max_vif: columns that do not reach, or exceed, these on the training rows are left out;
-    of two correlated columns the one with less IV (else the later one); by VIF the worst first.  All of this is within a party: no correlation is computed across parties.
-    report_iv: the guest's report has WOE and IV of every party's columns, binned as for "woe", also of columns that are left out; hosts learn nothing.
+    The names are scikit-learn's and optbinning's.
+
+    Notes
+    -----
+    Columns without any value are always left out. "most_frequent" takes the smallest of equals. `encode`: "none" takes numbers only; "onehot"
+    makes texts columns of 0 and 1, where texts of fewer than `min_frequency` rows share one and unseen texts are all zeros; "quantile" bins
+    numbers too, into up to `n_bins` quantile bins; "woe" replaces every column by its weight of evidence (`protocols.binning.by_label`).
+    `max_n_prebins`, `min_bin_rows`, `min_bin_size`, `max_n_bins` and `monotonic_trend` are of "woe". Columns that do not reach `min_iv` ("woe"
+    only) or `min_variance`, or that exceed `max_correlation` or `max_vif`, are left out: of two correlated columns the one with less IV (else
+    the later one); by VIF the worst first. No correlation is computed across parties.
+
+    What each party learns: nothing, with `encode` "none", "onehot" and "quantile". With "woe" the guest learns how many rows and events each
+    fine bin of a host's columns holds, and a host the number of events in its own final bins. With `report_iv` the guest learns the same, and
+    hosts learn nothing.
+
+    Cost: none, but for "woe" and `report_iv`: one encrypted label per row.
+
+    Examples
+    --------
+    >>> steps = vfl.Preprocessing(impute="median", clip_quantiles=(0.01, 0.99))
+    >>> model = fed.fit(vfl.LogisticRegression(max_iter=5, link="taylor"), preprocess=steps)
+    >>> model.n_features_in_
+    4
     """
 
     FILE_ONLY: ClassVar = ("open_names",)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import inspect
+import re
+import textwrap
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Self
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
 import numpy as np
 from pydantic import ValidationError
@@ -13,6 +17,8 @@ from pydantic.fields import FieldInfo
 from protocols.errors import ConfigError
 from vfl.schema.section import Complaint, Section
 from vfl.screen import html
+
+INDENT: dict[str, Any] = {"initial_indent": "    ", "subsequent_indent": "    ", "break_on_hyphens": False}
 
 
 class Declared(Section):
@@ -42,6 +48,13 @@ class Declared(Section):
         close = difflib.get_close_matches(name, cls.parameters(), 1)
         remedy = f"Did you mean {close[0]}?" if close else f"Its parameters are {', '.join(cls.parameters())}"
         return ConfigError(f"{cls.__name__} has no parameter {name}", remedy=remedy)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """The docstring gets its section Parameters from the declarations: no second list of them is written."""
+        super().__pydantic_init_subclass__(**kwargs)
+        if own := cls.__dict__.get("__doc__"):
+            cls.__doc__ = documented(inspect.cleandoc(own), cls.model_fields, cls.parameters())
 
     @classmethod
     def parameters(cls) -> tuple[str, ...]:
@@ -122,3 +135,36 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple | range):
         return tuple(plain(v) for v in value)
     return {plain(k): plain(v) for k, v in value.items()} if isinstance(value, Mapping) else value
+
+
+def documented(doc: str, fields: Mapping[str, FieldInfo], names: tuple[str, ...]) -> str:
+    """A docstring with numpydoc's section Parameters before its other sections."""
+    told = ["Parameters", "----------"]
+    for name in names:
+        field = fields[name]
+        default = "" if field.is_required() else f", default {_value(field.default)}"
+        words = re.sub(r"^true,? .*?false[^:]*: ", "", field.description or "")  # the voice of Python: the type and the default stand apart
+        words = re.sub(r",? \(default(?: [^():]*)?\)", "", words)
+        told += [f"{name} : {_type(field.annotation)}{default}", *textwrap.wrap(f"{words[:1].upper()}{words[1:]}.", 110, **INDENT)]
+    summary, rest = (*re.split(r"\n\n(?=\w[^\n]*\n-{3,}\n)", doc, maxsplit=1), "")[:2]
+    return "\n\n".join(part for part in (summary, "\n".join(told), rest) if part) + "\n"
+
+
+def _value(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def _type(annotation: Any) -> str:
+    """A type in words: `float or None`, `{"exact", "taylor"}`."""
+    if get_origin(annotation) is Annotated:
+        return _type(get_args(annotation)[0])
+    if get_origin(annotation) is Literal:
+        values = ", ".join(map(_value, get_args(annotation)))
+        return f"{{{values}}}" if "," in values else values
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(_type(one) for one in get_args(annotation))
+    if get_origin(annotation) is tuple:
+        return f"sequence of {_type(get_args(annotation)[0])}"
+    if get_origin(annotation) is dict:
+        return f"dict of {_type(get_args(annotation)[1])}"
+    return "None" if annotation is type(None) else "object" if annotation is Any else str(annotation.__name__)

@@ -17,6 +17,7 @@ STYLE = """<style>
 .vfl-card table { border-collapse: collapse; margin: 8px 0 0; font-size: .9rem; background: none; color: inherit; border: 0; }
 .vfl-card tr { background: none; }
 .vfl-card th, .vfl-card td { text-align: left; padding: 4px 18px 4px 0; border: 0; border-top: 1px solid var(--faint); vertical-align: top; background: none; }
+.vfl-card tr > :last-child { padding-right: 0; }
 .vfl-card thead th { border-top: 0; border-bottom: 1px solid var(--hair); color: var(--soft); font-weight: 500; font-size: .82rem; }
 .vfl-card tbody th { font-weight: 500; } .vfl-card td.n, .vfl-card th.n { text-align: right; white-space: nowrap; }
 .vfl-card td.strong { font-weight: 600; color: var(--joint); } .vfl-card details { margin-top: 8px; } .vfl-card summary { cursor: pointer; }

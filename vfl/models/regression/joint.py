@@ -17,7 +17,57 @@ from vfl.models.shared_weights import SharedWeights
 
 
 class FederatedModel(Joint[Regression, GlmPart]):
-    """A trained joint regression, with all its parts (local federations only: between institutions the parts are never joined)."""
+    """A regression of a local federation, its parts side by side; `Federation.fit` makes it.
+
+    Parameters
+    ----------
+    trained : Trained
+        What `Federation.fit` leaves.
+
+    Attributes
+    ----------
+    roles : Roles
+        Who takes part: guest, hosts and arbiter.
+    estimator : Regression
+        What was trained.
+    parts : dict
+        By party, its part of the model. Between institutions the parts are never joined.
+    reports_ : dict of Evaluation
+        By party, where `Federation.fit` held rows out.
+    feature_names_in_ : dict of ndarray
+        By party, the names of its columns.
+    n_features_in_ : int
+        The number of columns of all parties together.
+    intersection_ : int
+        The number of rows that all parties know.
+    sizes_ : dict of int
+        By party, the number of its rows.
+    classes_ : ndarray
+        The values of the label, sorted.
+    coef_, coef_raw_ : dict of Series
+        By party, the weights per standard deviation and per unit of each column. Only where `Federation.local(reveal=...)` revealed all.
+    intercept_ : float or ndarray
+        The guest's, on the standardised scale.
+    n_iter_ : int or ndarray
+        The number of iterations that were made.
+    label_scale_ : float
+        The standard deviation of a numeric label.
+
+    Notes
+    -----
+    What each party learns when rows are scored: the guest learns the scores, rounded to the grid of `score_bits`; hosts and arbiter
+    learn how many rows are scored.
+
+    Cost: an alignment, and arithmetic on shares of the rows that are scored.
+
+    Examples
+    --------
+    >>> model = known.fit(vfl.LogisticRegression(max_iter=10))
+    >>> model.coef_["telecom"].index.tolist()
+    ['bill', 'late']
+    >>> model.predict_proba(bank.drop(columns="default"), {"telecom": telecom}).columns.tolist()
+    [False, True]
+    """
 
     @property
     def shared_weights(self) -> SharedWeights | None:

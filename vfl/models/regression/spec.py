@@ -38,21 +38,17 @@ def _max_iter(value: object) -> object:
 class Regression(Spec):
     """What all regressions share; not for use by itself.
 
-    max_iter: iterations over the rows; all of them are made, because nobody sees a gradient or a loss.  "auto" plans them from the base rate, of which hosts and
-    arbiter then learn the order of magnitude; nearly separable or collinear columns can need more (docs/protocols/glm.md).
-    tol: training ends where the mean loss of the training rows with the penalty, which the arbiter then learns every n_iter_no_change iterations, has not improved by
-    tol (None: never).  Of numbers it is half the mean squared error in variances of the label.  early_stopping: the same with the mean loss of
-    validation_fraction of the rows, which are not trained on; the weights are then the best that were evaluated (tol: 1e-4 if none is given).
-    solver: "preconditioned", steps over all rows, which reaches the optimum; or "sgd", mini-batches with momentum in a new order in each epoch, which comes near it:
-    for tables whose ciphertexts do not fit into memory, and where an epoch is expensive.  Its parameters, which the other solver does not take:
-    batch_size: the most rows of a batch, at least 32; "auto": an eighth of the rows' power of two, at most 8192.  A run in which one batch holds all rows is refused.
-    momentum: the part of a step that the next one repeats.  learning_rate_init: the first step's rate, in units of the preconditioner's step; it falls to 0.
-    fit_intercept: whether the guest fits one, un-penalised.
-    clip: standardised features are clipped to [-clip, clip].  score_bits: scores are opened to the guest with an error of half of 2^-score_bits, per
-    host, which is always the same for a row.  weight_bits: where final weights are revealed to their owner (`reveal` of `Federation.local`), they are rounded to
-    2^-weight_bits.
-    key_bits: of the arbiter's Paillier key, 2048, 3072 or 4096.
-    l1_ratio, positive, warm_start: not possible; the error says why.
+    Notes
+    -----
+    Nobody sees a gradient, so all iterations are made unless the loss ends them: with `tol` the arbiter then learns the mean loss of the
+    training rows with the penalty every `n_iter_no_change` iterations (of numbers half the mean squared error, in variances of the label).
+    With `early_stopping` it is the mean loss of `validation_fraction` of the rows, which are not trained on; the weights are then the best
+    that were evaluated, and `tol` is 1e-4 if none is given.
+
+    `solver="sgd"` makes mini-batches in a new order in each epoch; a run in which one batch holds all rows is refused. The rate is in units
+    of the preconditioner's step, and falls to 0.
+
+    `l1_ratio`, `positive` and `warm_start` are not possible; the error says why.
     """
 
     REFUSED: ClassVar = {
@@ -113,7 +109,13 @@ class Regression(Spec):
         exclude_if=lambda weighted: not weighted,
         description="true where the guest's table weighs rows, false (default) where not",
     )
-    score_bits: int = Field(default=GRID, exclude=True, ge=0, le=20, description="a whole number from 0 to 20 (default 10)")
+    score_bits: int = Field(
+        default=GRID,
+        exclude=True,
+        ge=0,
+        le=20,
+        description="a whole number from 0 to 20 (default 10): scores are opened to the guest with an error of half of 2^-score_bits, per host",
+    )
 
     tol: float | None = Field(
         default=None,
@@ -226,12 +228,36 @@ class Regression(Spec):
 
 
 class LogisticRegression(Regression):
-    """Vertical logistic regression; objective C * sum(loss) + ||w||^2 / 2, intercept (the guest's) un-penalised, as scikit-learn's.
+    """Vertical logistic regression: the guest has the labels, and every party its own columns.
 
-    A label of more than two values is fitted one-vs-rest: as many trainings, after one alignment, and as many weights per column.
-    C: inverse penalty, > 0.  link: "exact", or "taylor", the second-order expansion of the loss around 0: cheaper by about a half, but a least-squares fit,
-    whose probabilities are too flat.  class_weight: "balanced", or a weight for each value of the label (1 where none is named).
-    The other parameters: `Regression`.
+    The objective is scikit-learn's, C * sum(loss) + ||w||^2 / 2. The intercept is the guest's and is not penalised.
+
+    See Also
+    --------
+    vfl.models.regression.joint.FederatedModel : What `Federation.fit` returns.
+    GridSearchCV : Chooses `C`.
+
+    Notes
+    -----
+    A label of more than two values is fitted one against the rest: as many trainings after one alignment, and as many weights per column.
+
+    All iterations are made, because nobody sees a gradient or a loss. `max_iter="auto"` plans them from the base rate, of which hosts and
+    arbiter then learn the order of magnitude; nearly separable or collinear columns can need more (docs/protocols/glm.md). With `tol` or
+    `early_stopping` training ends earlier; the arbiter then learns the mean loss at a few points.
+
+    `solver="preconditioned"` reaches the optimum. `solver="sgd"` comes near it, for tables whose ciphertexts do not fit into memory.
+
+    What each party learns: the guest learns the scores of the rows that are scored. Hosts and arbiter learn no label, no weight and no
+    score. With link "exact" the arbiter learns how many rows lie near the edge of the link's table, or the run stops. Final weights stay
+    shared between their party and the arbiter, unless `Federation.local(reveal=...)` names the party. docs/leakage.md has every message.
+
+    Cost: encrypted work grows with rows times columns times `max_iter`; link "taylor" takes about half as long. `vfl check` estimates a job.
+
+    Examples
+    --------
+    >>> model = fed.fit(vfl.LogisticRegression(C=0.5, max_iter=10))
+    >>> model.predict_score(bank, {"telecom": telecom}).shape
+    (200,)
     """
 
     kind: Literal["logistic-regression"] = "logistic-regression"
@@ -242,7 +268,8 @@ class LogisticRegression(Regression):
         description="a number above 0 (default 1.0): the weight of the loss against the penalty, as in scikit-learn",
     )
     link: Annotated[Literal["exact", "taylor"], BeforeValidator(choose(("exact", "taylor"), {}))] = Field(
-        default="exact", description='"exact" (default) or "taylor"'
+        default="exact",
+        description='"exact" (default) or "taylor": the second-order expansion of the loss, cheaper, whose probabilities are too flat',
     )
     num_class: int = Field(
         default=2,
@@ -310,10 +337,31 @@ class LogisticRegression(Regression):
 
 
 class LinearRegression(Regression):
-    """Vertical least squares; objective ||y - X w - b||^2 + alpha ||w||^2, intercept (the guest's) un-penalised, as scikit-learn's Ridge.
+    """Vertical least squares: the guest has a numeric label, and every party its own columns.
 
-    alpha: penalty, > 0.  The guest standardises the label, so that weights are in its standard deviations; that scale stays with the guest.
-    The other parameters: `Regression`.
+    The objective is that of scikit-learn's Ridge, ||y - X w - b||^2 + alpha ||w||^2. The intercept is the guest's and is not penalised.
+
+    See Also
+    --------
+    vfl.models.regression.joint.FederatedModel : What `Federation.fit` returns.
+
+    Notes
+    -----
+    The guest standardises the label, so weights are in its standard deviations; that scale stays with the guest. `tol` is in half the mean
+    squared error of the standardised label. For `max_iter`, `tol` and `solver` see `LogisticRegression`.
+
+    What each party learns: the guest learns the scores of the rows that are scored. Hosts and arbiter learn no label, no weight and no
+    score. Final weights stay shared between their party and the arbiter, unless `Federation.local(reveal=...)` names the party.
+
+    Cost: encrypted work grows with rows times columns times `max_iter`. `vfl check` estimates a job.
+
+    Examples
+    --------
+    >>> spend = bank.assign(default=bank["age"] + telecom["bill"]).rename(columns={"default": "spend"})
+    >>> numbers = vfl.Federation.local(spend, {"telecom": telecom}, on="id", label="spend", cipher=Identity())
+    >>> model = numbers.fit(vfl.LinearRegression(alpha=1.0, max_iter=10))
+    >>> bool(model.score(spend, {"telecom": telecom}) > 0.99)
+    True
     """
 
     kind: Literal["linear-regression"] = "linear-regression"
@@ -328,14 +376,36 @@ class LinearRegression(Regression):
 
 
 class PoissonRegression(Regression):
-    """Vertical regression of counts, log link; objective half the mean deviance + alpha ||w||^2 / 2, intercept (the guest's) un-penalised, as scikit-learn's
-    PoissonRegressor.
+    """Vertical regression of counts with a log link: the guest has the counts, and every party its own columns.
 
-    alpha: penalty, > 0.  Hosts and arbiter learn the power of two above the labels' mean, which bounds the curvature; a run in which a row's mean ends far above
-    that stops with an error: from 19 times on it may, above 32 times it does.
-    exposure: the guest's column of weights (`Federation.local(sample_weight=...)`) is each row's exposure, such as policy years: the label counts events in it,
-    and predictions are frequencies, events per unit of exposure.  As PoissonRegressor fitted to count / exposure with sample_weight=exposure.
-    The other parameters: `Regression`.
+    The objective is that of scikit-learn's PoissonRegressor, half the mean deviance + alpha ||w||^2 / 2. The intercept is the guest's and is
+    not penalised.
+
+    See Also
+    --------
+    vfl.models.regression.joint.FederatedModel : What `Federation.fit` returns.
+
+    Notes
+    -----
+    With `exposure=True` the guest's column of weights (`Federation.local(sample_weight=...)`) is each row's exposure, such as policy years:
+    the label counts events in it, and predictions are frequencies, events per unit of exposure. It is fitted as PoissonRegressor is to
+    count / exposure with `sample_weight=exposure`. For `max_iter`, `tol` and `solver` see `LogisticRegression`.
+
+    A run in which a row's mean ends far above the labels' mean stops with an error: from 19 times on it may, above 32 times it does.
+
+    What each party learns: the guest learns the scores of the rows that are scored. Hosts and arbiter learn the power of two above the
+    labels' mean, and no label, no weight and no score. The arbiter learns how many rows lie near the edge of the link's table, or the run
+    stops. Final weights stay shared between their party and the arbiter, unless `Federation.local(reveal=...)` names the party.
+
+    Cost: encrypted work grows with rows times columns times `max_iter`. `vfl check` estimates a job.
+
+    Examples
+    --------
+    >>> claims = bank.assign(default=bank["default"] + 1).rename(columns={"default": "claims"})
+    >>> counts = vfl.Federation.local(claims, {"telecom": telecom}, on="id", label="claims", cipher=Identity())
+    >>> model = counts.fit(vfl.PoissonRegression(alpha=0.01, max_iter=10))
+    >>> bool(model.predict(claims, {"telecom": telecom}).gt(0).all())
+    True
     """
 
     kind: Literal["poisson-regression"] = "poisson-regression"

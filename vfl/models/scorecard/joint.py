@@ -17,7 +17,54 @@ from vfl.steps.feature_tables import iv_table
 
 
 class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
-    """A scorecard, with all its parts (local federations only: between institutions each party holds its own points)."""
+    """A scorecard of a local federation, its parts side by side; `Federation.fit` makes it.
+
+    Parameters
+    ----------
+    trained : Trained
+        What `Federation.fit` leaves.
+
+    Attributes
+    ----------
+    roles : Roles
+        Who takes part: guest, hosts and arbiter.
+    estimator : Scorecard
+        What was trained.
+    parts : dict
+        By party, its part of the model. Between institutions the parts are never joined.
+    reports_ : dict of Evaluation
+        By party, where `Federation.fit` held rows out.
+    feature_names_in_ : dict of ndarray
+        By party, the names of its columns.
+    n_features_in_ : int
+        The number of columns of all parties together.
+    intersection_ : int
+        The number of rows that all parties know.
+    sizes_ : dict of int
+        By party, the number of its rows.
+    classes_ : ndarray
+        The two values of the label, sorted; the second is the event.
+    base_points_ : int
+        The points that every row starts with, held by the guest.
+    coef_ : dict of Series
+        By party, log-odds of the event per unit of weight of evidence. Points and weights need `Federation.local(reveal=...)`.
+
+    Notes
+    -----
+    What each party learns when rows are scored: the guest learns the scores or the points; hosts and arbiter learn how many rows are
+    scored.
+
+    Cost: an alignment, and arithmetic on shares of the rows that are scored.
+
+    Examples
+    --------
+    >>> card = known.fit(vfl.Scorecard(max_n_bins=3, min_bin_rows=10, max_iter=10))
+    >>> card.points()["telecom"]["column"].unique().tolist()
+    ['bill', 'late']
+    >>> reasons = card.reasons(bank.drop(columns="default"), {"telecom": telecom}, most=1)
+    >>> len(reasons["guest"])
+    200
+    """
 
     @property
     def shared_weights(self) -> SharedWeights | None:

@@ -14,13 +14,35 @@ from vfl.schema.spec import Spec
 
 
 class Scorecard(Binning, Spec):
-    """A vertical scorecard: every column binned by the label, a logistic regression on the weights of evidence, points.
+    """A vertical scorecard: every column binned by the label, a logistic regression on the weights of evidence, and whole points.
 
-    base_score points stand for odds of base_odds to 1 that there is no event (the label's larger value); pdo points more double the odds.
-    C, max_iter, link, weight_bits, key_bits: of the regression, as `vfl.LogisticRegression`.
-    max_n_prebins ... max_vif: of the binning and the selection of columns, as `vfl.preprocessing.Preprocessing`.
-    open_names: hosts tell the guest the names of their columns; else the guest knows them by numbers.
-    A host learns the events of its own final bins, whether or not weights and points are revealed to it (docs/protocols/woe.md).
+    `base_score` points stand for odds of `base_odds` to 1 that there is no event, which is the label's larger value; `pdo` points more double
+    the odds.
+
+    See Also
+    --------
+    vfl.models.scorecard.joint.FederatedScorecard : What `Federation.fit` returns.
+    Preprocessing : The same binning before a regression.
+
+    Notes
+    -----
+    Binning and the selection of columns are those of `Preprocessing`; the regression is that of `LogisticRegression`. With `open_names` hosts
+    give the guest the names of their columns; else the guest knows them by numbers.
+
+    What each party learns: the guest learns how many rows and events each fine bin of a host's columns holds, and the scores of the rows that
+    are scored. A host learns the number of events in its own final bins, whether or not weights and points are revealed to it
+    (docs/protocols/woe.md). Points are revealed to the parties that `Federation.local(reveal=...)` names.
+
+    Cost: one encrypted label per row for the bins, then a logistic regression. `vfl check` estimates a job.
+
+    Examples
+    --------
+    >>> card = known.fit(vfl.Scorecard(max_n_bins=3, min_bin_rows=10, max_iter=10))
+    >>> sorted(card.points())
+    ['guest', 'telecom']
+    >>> points = card.predict_points(bank.drop(columns="default"), {"telecom": telecom})
+    >>> bool(points[bank["default"].to_numpy()].mean() < points.mean())
+    True
     """
 
     BINS: ClassVar = "a scorecard bins every column, as [model] says"
@@ -43,7 +65,8 @@ class Scorecard(Binning, Spec):
         default=100, ge=5, le=10_000, description="the number of iterations, a whole number from 5 to 10000 (default 100)"
     )
     link: Annotated[Literal["exact", "taylor"], BeforeValidator(choose(("exact", "taylor"), {}))] = Field(
-        default="exact", description='"exact" (default) or "taylor"'
+        default="exact",
+        description='"exact" (default) or "taylor": the second-order expansion of the loss, cheaper, whose probabilities are too flat',
     )
     weight_bits: int = Field(
         default=10,

@@ -16,7 +16,56 @@ from vfl.models.trees.spec import BoostedTrees
 
 
 class FederatedTrees(Joint[BoostedTrees, TreesPart]):
-    """Trained trees, with the parts of all parties (local federations only: between institutions the parts are never joined)."""
+    """Boosted trees of a local federation, the parties' parts side by side; `Federation.fit` makes them.
+
+    Parameters
+    ----------
+    trained : Trained
+        What `Federation.fit` leaves.
+
+    Attributes
+    ----------
+    roles : Roles
+        Who takes part: guest, hosts and arbiter.
+    estimator : BoostedTrees
+        What was trained.
+    parts : dict
+        By party, its part of the model. Between institutions the parts are never joined.
+    reports_ : dict of Evaluation
+        By party, where `Federation.fit` held rows out.
+    feature_names_in_ : dict of ndarray
+        By party, the names of its columns.
+    n_features_in_ : int
+        The number of columns of all parties together.
+    intersection_ : int
+        The number of rows that all parties know.
+    sizes_ : dict of int
+        By party, the number of its rows.
+    classes_ : ndarray
+        The values of the label, sorted.
+    rounds_ : int
+        The number of rounds of the model.
+    best_iteration : int
+        The last of them, from 0.
+    feature_importances_ : dict of Series
+        By party, numbers of splits: the guest's by column, a host's as one sum.
+    trees_ : Ensemble or GuestTrees
+        What the guest knows of the trees.
+
+    Notes
+    -----
+    What each party learns when rows are scored: the guest learns the scores, and of open trees which rows go left at every split of a
+    host; hosts and arbiter learn how many rows are scored.
+
+    Cost: an alignment, and one walk through the trees for all rows together.
+
+    Examples
+    --------
+    >>> model = fed.fit(vfl.BoostedTrees(n_estimators=1, max_depth=2, max_bin=8))
+    >>> more = fed.fit(vfl.BoostedTrees(n_estimators=2, max_depth=2, max_bin=8), init_model=model)
+    >>> model.rounds_, more.rounds_
+    (1, 2)
+    """
 
     @property
     def leaf_values(self) -> LeafValues | None:

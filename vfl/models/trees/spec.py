@@ -34,16 +34,35 @@ def _model_name(value: object) -> object:
 
 
 class BoostedTrees(Spec):
-    """Vertical gradient-boosted trees; xgboost's names and meanings, its `hist` method.  Columns of texts are categories; values may be missing.
+    """Vertical gradient-boosted trees, under xgboost's names and meanings; the method is its `hist`.
 
-    objective: "binary:logistic", "multi:softprob" (three classes or more), "reg:squarederror" or "count:poisson".
-    membership: "sealed" (nobody sees a row's gradient, margin, node or direction; the arbiter sees sums of unnamed bins), or "open" (SecureBoost as published:
-    assume that the guest learns the bin of every row in every column that wins, and that a host learns labels).  docs/protocols/boosting.md.
-    gradient_bits: gradients are rounded at random to integers with this number of bits; None: 12 below 5,000 rows, 8 from there.  min_bin_rows: no bin of a host has fewer rows.
-    top_rate, other_rate: with membership = "open", the parts of the rows that a round takes for their large gradients, and of the others (LightGBM's GOSS).
-    guest_only_trees: first trees on the guest's columns alone.  early_stopping_rounds: with `validation`, the part of the rows held out for it.
-    score_bits: scores of sealed trees are opened to the guest on a grid of 2^-score_bits.
-    random_state: of sampling and the split, and of the rounding of open trees; public.  key_bits: of the Paillier key, 2048, 3072 or 4096.
+    Columns of texts are categories, and values may be missing.
+
+    See Also
+    --------
+    vfl.models.trees.joint.FederatedTrees : What `Federation.fit` returns.
+
+    Notes
+    -----
+    Gradients are rounded at random to integers of `gradient_bits` bits. Rows weigh by the guest's column
+    (`Federation.local(sample_weight=...)`),
+    times `scale_pos_weight` where the label has its larger value. `guest_only_trees` are the first ones. `random_state` is public.
+
+    What each party learns, with membership "sealed": nobody sees a row's gradient, score, node or direction. The arbiter sees sums of
+    gradients over unnamed bins, chooses splits and keeps the leaf values; the guest learns which party owns each split, and the scores of the
+    rows that are scored; a host learns which of its own splits won,
+    and from very many wins something of the labels (docs/threat-model.md). With membership "open", SecureBoost as published, assume that the guest
+    learns the bin of every row in every column that wins, and that a host learns the labels (docs/protocols/boosting.md).
+
+    Cost: encrypted work grows with rows times columns times levels times trees; open trees take less. `vfl check` estimates a job.
+
+    Examples
+    --------
+    >>> model = fed.fit(vfl.BoostedTrees(n_estimators=2, max_depth=2, max_bin=8))
+    >>> model.rounds_
+    2
+    >>> model.feature_importances_["guest"].index.tolist()
+    ['age', 'limit']
     """
 
     BINS: ClassVar = "trees bin every column themselves"
@@ -57,7 +76,9 @@ class BoostedTrees(Spec):
     kind: Literal["boosted-trees"] = "boosted-trees"
     objective: Annotated[
         Literal["binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob"], BeforeValidator(choose(OBJECTIVES, {}))
-    ] = Field(default="binary:logistic", description="one of " + ", ".join(f'"{o}"' for o in OBJECTIVES))
+    ] = Field(
+        default="binary:logistic", description="one of " + ", ".join(f'"{o}"' for o in OBJECTIVES) + ": the loss, by what the label holds"
+    )
     num_class: int = Field(
         default=1, ge=1, le=1000, description='with objective = "multi:softprob" the number of classes, from 3 to 1000; 1 (default) without'
     )
@@ -145,7 +166,13 @@ class BoostedTrees(Spec):
         default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up: the seed of rounding, rows and columns, which is public"
     )
 
-    score_bits: int = Field(default=GRID, exclude=True, ge=0, le=20, description="a whole number from 0 to 20 (default 10)")
+    score_bits: int = Field(
+        default=GRID,
+        exclude=True,
+        ge=0,
+        le=20,
+        description="a whole number from 0 to 20 (default 10): scores of sealed trees are opened to the guest on a grid of 2^-score_bits",
+    )
 
     def check_file(self) -> None:
         """The number of classes goes with one objective."""
