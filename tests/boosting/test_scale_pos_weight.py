@@ -136,6 +136,7 @@ def test_a_job_says_so_and_needs_the_permit_of_weighted_rows(tmp_path: Any) -> N
         return load_job(tmp_path / "job.toml")
 
     job = load("scale_pos_weight = 4")
+    assert plan_of(job).spec.get_params() == vfl.BoostedTrees(scale_pos_weight=4).get_params()
     assert job.model.params() == load("").model.params()  # the protocols know of no such parameter: the guest weighs the rows
     told = kind_of(job.model).described(plan_of(job), roles_of(job))
     assert told["weights"] == "rows of the label's larger value weigh 4 times as much (scale_pos_weight), at bank"
