@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 
@@ -52,7 +53,8 @@ DECLARING = (
     "pydantic",
     "msgspec",
 )
-LOADERS = {"yaml", "dill", "joblib", "shelve"}  # modules that nothing should load (cloudpickle: pyarrow does, where it is installed)
+# Modules that nothing should load.  scikit-learn imports joblib, and pyarrow cloudpickle: what these unpickle is an event, as `PLANTED` shows of joblib.
+LOADERS = {"yaml", "dill", "shelve"}
 on = threading.Event()
 seen: set[str] = set()
 
@@ -82,6 +84,7 @@ PLANTED: dict[str, Callable[[], object]] = {
     "pickle": lambda: pickle.loads(pickle.dumps(Reduced())),
     "numpy": lambda: np.load(_pickled_array(), allow_pickle=True),
     "pandas": lambda: pd.read_pickle(_pickled_array()),
+    "joblib": lambda: joblib.load(_pickled_array()),
     "marshal": lambda: marshal.loads(marshal.dumps(compile("1", "planted", "eval"))),
     "eval": lambda: eval("1 + 1"),
     "exec": lambda: exec("x = 1"),
