@@ -9,25 +9,31 @@ Adversary: honest but curious, one party alone.
                                                   <-------------------------  AllDirections: for each of its splits, which rows go left
  2   adds up the leaf values
  sealed trees
- 1   walk.py: shares of every row's margin, which nobody sees
- 2   RowTags  ------------------------------------------------------------->  the first host: rho, uniform, from a secret key of its own, the model,
+ 1                ScoreGrid: score_bits, and so t  ------------------------->  the first host
+     walk.py: m = m_G + m_A, shares of every row's margin, which nobody sees
+ 2   RowTags  ------------------------------------------------------------->  the first host: rho, pseudo-random, from a secret key of its own, the model,
                                                                               the customer's id, its own bins of this row and the tag
-                                                  RoundingPads rho   <------
- 3        <------------------------------  OpenedScores m_A - rho, floor(rho / 2^t)
-     floor((m_G + m_A - rho) / 2^t) + floor(rho / 2^t) + 1
+     tau, from the key of guest and first host                                tau, from the same key
+                                 RoundingPads (rho mod 2^t) + tau  <------
+ 3        <--------------------  OpenedScores m_A - (rho mod 2^t) - tau
+     floor((m_G + m_A - (rho mod 2^t) - tau + tau) / 2^t) + 1
 
-The opened number is the margin divided by 2^t, rounded down or up: up with probability equal to the fraction, over rho.  rho is the same whenever the same row is scored by the same
-model, so that scoring again, alone or in any batch, gives the same bits and nothing finer; a row whose columns of the guest or of the first host
-changed has another rho; changed columns of a further host leave it as it is.
-Who learns what.  Guest, open: which rows go left at each split of a host.  Guest, sealed: scores on a grid of 2^-score_bits, and for each one comparison with a secret number below the
-grid.  The first host, sealed: of a customer that is scored again, whether the guest's bins changed (RowTags: a keyed hash, different for each customer).  Arbiter: how many rows.
-Many scores of one row, with other columns of the guest's each time, tell the margin to about a step divided by their number, and the host's columns with it: hosts count score vectors, and how
-often a row is scored (vfl.run.budget).
+All of this is modulo 2^48.  tau cancels, so that the guest holds m - (rho mod 2^t), and the opened number is the margin divided by 2^t, rounded down or up: up with
+probability equal to the fraction, over rho.  rho is the same whenever the same row is scored by the same model, so that scoring again, alone or in any batch, gives the
+same bits and nothing finer; a row whose columns of the guest or of the first host changed has another rho; changed columns of a further host leave it as it is.
+tau is uniform and new in each scoring, for each row and output: so the numbers that the arbiter receives are uniform and independent, also together with those of
+every other scoring, and do not tell it which rows are the same customer.
+Who learns what.  Guest, open: which rows go left at each split of a host.  Guest, sealed: each margin less a secret number below a step of the grid of 2^-score_bits,
+the same number whenever the row is scored with the same columns.  The first host, sealed: of a customer that is scored again, whether the guest's bins changed
+(RowTags: a keyed hash, different for each customer).  Arbiter: how many rows.
+Many scores of one row, with other columns of the guest's each time, tell the margin to about a step divided by their number, and the host's columns with it: hosts
+count score vectors, and how often a row is scored (vfl.run.budget).
 """
 
 from __future__ import annotations
 
 import hmac
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -36,7 +42,7 @@ from numpy.typing import NDArray
 from protocols.binning.quantile import Binned
 from protocols.boosting import rings, walk
 from protocols.boosting.ensemble import Ensemble, HostSplits
-from protocols.boosting.keys import agree
+from protocols.boosting.keys import PairKeys, agree
 from protocols.boosting.levels import pack_bits, unpack_bits
 from protocols.boosting.packing import Floats
 from protocols.boosting.rings import Words
@@ -44,13 +50,14 @@ from protocols.boosting.sealed_parts import ArbiterTrees, GuestTrees, alone
 from protocols.boosting.tree import walker
 from protocols.channel import broadcast
 from protocols.codec import check_lengths
-from protocols.errors import ModelError
+from protocols.errors import ModelError, RemoteProtocolError
 from protocols.glm.sealed_link import UNIT
 from protocols.message import BLINDED, PUBLIC, REVEALED, Message
 from protocols.session import Session
 
 TAG = 16  # bytes
 MOST_SPLITS = 1 << 24
+MOST_SCORE_BITS = 20
 
 
 class TreesName(Message, disclosure=PUBLIC, learns="the random name of the model that scores"):
@@ -76,15 +83,25 @@ class RowTags(
     tags: bytes  # (rows, TAG)
 
 
-class RoundingPads(Message, disclosure=BLINDED, learns="nothing: for each row and output a uniform number"):
-    rho: bytes  # (outputs, rows) of 6 bytes
+class ScoreGrid(Message, disclosure=PUBLIC, learns="that scores are opened on a grid of 2^-score_bits", most_bytes=16):
+    score_bits: int
+
+
+class RoundingPads(
+    Message,
+    disclosure=BLINDED,
+    learns="nothing: for each row and output a uniform number, which is a new one whenever the row is scored again",
+):
+    masked: bytes  # (outputs, rows) of 6 bytes
 
 
 class OpenedScores(
-    Message, disclosure=REVEALED, permit="scores-to-guest", learns="for each row the joint score, rounded to a grid of 2^-score_bits"
+    Message,
+    disclosure=REVEALED,
+    permit="scores-to-guest",
+    learns="for each row the joint score less a secret number below a step of 2^-score_bits, the same number whenever the row is scored again",
 ):
     shares: bytes  # (outputs, rows) of 6 bytes
-    pads: bytes  # (outputs, rows) of 6 bytes
 
 
 def guest(session: Session, binned: Binned, part: Ensemble | GuestTrees, names: Sequence[bytes]) -> Floats:
@@ -101,12 +118,13 @@ def guest(session: Session, binned: Binned, part: Ensemble | GuestTrees, names: 
 
 
 def guest_sealed(session: Session, binned: Binned, part: GuestTrees, names: Sequence[bytes]) -> Floats:
-    share = walk.guest(session, agree(session), binned, part)  # 1
+    keys, helper = agree(session), session.roles.hosts[0]
+    share = walk.guest(session, keys, binned, part)  # 1
     share = share + np.rint(alone(part.own, binned).T / part.margin_unit).astype(np.int64).view(np.uint64)
-    session.channels[session.roles.hosts[0]].send(RowTags(b"".join(hashes(part.score_key, part.model_id, names, binned, b"", TAG))))  # 2
+    session.channels[helper].send(RowTags(b"".join(hashes(part.score_key, part.model_id, names, binned, b"", TAG))))  # 2
     opened, shift = session.arbiter.recv(OpenedScores), UNIT - part.params.score_bits
-    less, high = (rings.from_bytes(data, share.shape, session.roles.arbiter) for data in (opened.shares, opened.pads))  # 3
-    rounded = rings.signed((rings.signed(share + less) >> shift).view(np.uint64) + high + np.uint64(1))
+    less = rings.from_bytes(opened.shares, share.shape, session.roles.arbiter) + pads(keys, helper, share.shape)  # 3
+    rounded = (rings.signed(share + less) >> shift) + 1
     whole = rings.signed(rounded.view(np.uint64) << np.uint64(shift))
     return np.asarray(whole.T * part.margin_unit)
 
@@ -128,21 +146,37 @@ def host(
         every = np.arange(len(binned))
         session.guest.send(AllDirections(len(part), pack_bits([part.goes_left(binned, every, k) for k in range(len(part))])))  # 1
         return
-    outputs = walk.host(session, agree(session), binned, part, depth, allow)  # 1
-    if session.me == session.roles.hosts[0]:
+    keys, helps = agree(session), session.me == session.roles.hosts[0]
+    below = below_grid(session) if helps else np.uint64(0)  # 1
+    outputs = walk.host(session, keys, binned, part, depth, allow)
+    if helps:
         tags = session.guest.recv(RowTags).tags  # 2
         check_lengths(session.roles.guest, TAG * len(binned), tags, what="bytes of tags")
-        rho = hashes(part.score_key, part.model_id, names, binned, tags, rings.BYTES * outputs)
-        words = np.frombuffer(b"".join(rho), dtype=np.uint8).reshape(len(binned), outputs, rings.BYTES)
-        session.arbiter.send(RoundingPads(np.ascontiguousarray(words.transpose(1, 0, 2)).tobytes()))
+        drawn = b"".join(hashes(part.score_key, part.model_id, names, binned, tags, rings.BYTES * outputs))
+        rho = rings.from_bytes(drawn, (len(binned), outputs), session.me).T
+        session.arbiter.send(RoundingPads(rings.to_bytes((rho & below) + pads(keys, session.roles.guest, rho.shape))))
+
+
+def below_grid(session: Session) -> np.uint64:
+    """At the first host: 2^t - 1, the bits of a margin that are below the grid."""
+    bits = session.arbiter.recv(ScoreGrid).score_bits
+    if not 0 <= bits <= MOST_SCORE_BITS:
+        raise RemoteProtocolError(f"{session.roles.arbiter} opens scores on an impossible grid", party=session.roles.arbiter)
+    return np.uint64((1 << (UNIT - bits)) - 1)
 
 
 def arbiter(session: Session, part: ArbiterTrees) -> None:
     """The arbiter's side, of sealed trees.  Learns: how many rows.  Raises ModelError, ProtocolError."""
-    share = walk.arbiter(session, agree(session), part)  # 1
-    helper, shift = session.roles.hosts[0], np.uint64(UNIT - part.score_bits)
-    rho: Words = rings.from_bytes(session.channels[helper].recv(RoundingPads).rho, share.shape, helper)
-    session.guest.send(OpenedScores(rings.to_bytes(share - rho), rings.to_bytes(rho >> shift)))  # 3
+    keys, helper = agree(session), session.roles.hosts[0]
+    session.channels[helper].send(ScoreGrid(part.score_bits))  # 1
+    share = walk.arbiter(session, keys, part)
+    masked = rings.from_bytes(session.channels[helper].recv(RoundingPads).masked, share.shape, helper)
+    session.guest.send(OpenedScores(rings.to_bytes(share - masked)))  # 3
+
+
+def pads(keys: PairKeys, party: str, shape: tuple[int, ...]) -> Words:
+    """tau (outputs, rows), which guest and first host draw from the key that they share for this scoring alone."""
+    return keys.with_(party, "rounding pads").words(math.prod(shape)).reshape(shape)
 
 
 def hashes(key: bytes, model_id: bytes, names: Sequence[bytes], binned: Binned, tags: bytes, size: int) -> list[bytes]:

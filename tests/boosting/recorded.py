@@ -150,7 +150,7 @@ UNIFORM: dict[type[Message], Callable[[Run], list[Nibbles]]] = {
     leaves.DealtLeaves: lambda r: [np.concatenate([nibbles(m.rest) for m in r.of(leaves.DealtLeaves)])],
     leaves.MaskedMembership: lambda r: [np.concatenate([nibbles(m.u) for m in r.of(leaves.MaskedMembership)]), joined_memberships(r)],
     leaves.MaskedLeaves: lambda r: [np.concatenate([nibbles(m.values) for m in r.of(leaves.MaskedLeaves)])],
-    scoring.RoundingPads: lambda r: [nibbles(m.rho) for m in r.of(scoring.RoundingPads)],
+    scoring.RoundingPads: lambda r: [nibbles(m.masked) for m in r.of(scoring.RoundingPads)],
 }
 
 

@@ -14,7 +14,7 @@ from protocols.boosting.product import Level
 from protocols.cipher import Identity
 from protocols.randomness import Seed
 from tests.boosting.samples import small, tables
-from tests.boosting.world import train
+from tests.boosting.world import score, train
 from tests.harness import Recording, Sent
 
 
@@ -32,7 +32,7 @@ def labels_used(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bytes, str]]
 
 
 def jobs_with_keys() -> None:
-    """Weights, early stopping, classes, and a model that is continued, whose walk goes over one row at a time."""
+    """Weights, early stopping, classes, a model that is continued, whose walk goes over one row at a time, and a scoring."""
     p = small(n_estimators=3, early_stopping_rounds=2)
     train(*tables(p, [2, 3], seed=2, rows=140), p, Identity(1024), weight=np.ones(140), held_out=np.arange(140) % 4 == 0)
     p = small(objective="multi:softprob", num_class=3, subsample=0.8)
@@ -40,13 +40,14 @@ def jobs_with_keys() -> None:
     train(blocks, y, p, Identity(1024))
     start = train(blocks, (y > 0).astype(np.float64), small(n_estimators=1), Identity(1024))
     train(blocks, (y > 0).astype(np.float64), small(n_estimators=3), Identity(1024), after=start)
+    score(start, blocks, Identity(1024))
 
 
 def test_every_label_of_a_key_is_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "BLOCK", 8)
     used = labels_used(monkeypatch)
     jobs_with_keys()
-    assert len({key for _, key, _ in used}) == 3 + 4 * 3  # a second host and the guest share one that nothing is drawn from
+    assert len({key for _, key, _ in used}) == 3 + 4 * 4  # a second host and the guest share one that nothing is drawn from
     assert [what for what, times in Counter(used).items() if times > 1] == []
 
 

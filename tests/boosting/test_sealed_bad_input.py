@@ -136,9 +136,10 @@ SCORING: list[tuple[type[Message], Change, set[str]]] = [
     (product.ProductShare, short("u"), {"host1"}),
     (leaves.DealtLeaves, short("rest"), {"host1"}),
     (scoring.RowTags, short("tags"), {"guest"}),
-    (scoring.RoundingPads, short("rho"), {"host1"}),
+    (scoring.ScoreGrid, lambda m: {"score_bits": -1}, {"arbiter"}),
+    (scoring.ScoreGrid, lambda m: {"score_bits": 21}, {"arbiter"}),
+    (scoring.RoundingPads, short("masked"), {"host1"}),
     (scoring.OpenedScores, short("shares"), {"arbiter"}),
-    (scoring.OpenedScores, short("pads"), {"arbiter"}),
 ]
 
 NOTHING_TO_GET_WRONG = {held_out.MoreRounds}  # one bit

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -11,15 +12,19 @@ import numpy as np
 import pytest
 
 from protocols.binning.quantile import Binned
-from protocols.boosting import scoring, walk
+from protocols.boosting import rings, scoring, walk
+from protocols.boosting.keys import PairKeys
 from protocols.boosting.params import Params
-from protocols.boosting.scoring import OpenedScores, RowTags
+from protocols.boosting.scoring import OpenedScores, RoundingPads, RowTags
+from protocols.boosting.sealed_parts import alone
 from protocols.cipher import Identity, Keyring
+from protocols.glm.sealed_link import UNIT
 from tests.boosting.samples import check_scores, exact, grid, sealed_and_its_twin, small, tables
 from tests.boosting.world import Floats, Ints, Trained, names_of, score
 from tests.harness import Recording, Sent
 
 ROWS = 120
+GRID = 10  # score_bits
 SCHEME = Identity(1024)
 
 
@@ -146,8 +151,25 @@ def test_rounded_scores_leave_open_which_leaves_a_row_is_in() -> None:
     assert fitting(trained, blocks, trees, lambda: exact(trained, blocks, trees), trained.sealed.margin_unit) == 1
 
 
+@contextmanager
+def watching_pads() -> Iterator[list[Any]]:
+    """The pads tau of each scoring, as the first host draws them."""
+    found: list[Any] = []
+    honest = scoring.pads
+
+    def pads(keys: PairKeys, party: str, shape: tuple[int, ...]) -> Any:
+        drawn = honest(keys, party, shape)
+        if party == "guest":
+            found.append(drawn)
+        return drawn
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "pads", pads)
+        yield found
+
+
 def test_what_the_arbiter_opens_is_a_share_that_fits_any_margin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenedScores holds m_A - rho and the upper bits of rho; without rho, planted, it holds the arbiter's own share."""
+    """OpenedScores holds m_A - (rho mod 2^t) - tau, of which the guest knows tau; without rho, planted, the guest has the arbiter's own share."""
     p = small(max_depth=2, n_estimators=2)
     blocks, y = tables(p, [2, 2], seed=7, rows=ROWS)
     trained, _ = sealed_and_its_twin(p, blocks, y, SCHEME)
@@ -161,13 +183,64 @@ def test_what_the_arbiter_opens_is_a_share_that_fits_any_margin(monkeypatch: pyt
     monkeypatch.setattr(walk, "arbiter", arbiter)
 
     def low_bits_known() -> float:
-        """How often the lowest 16 bits of what the guest receives are those of the arbiter's share."""
+        """How often the lowest 16 bits of what the guest receives, plus tau, are those of the arbiter's share."""
         sent: list[Sent] = []
-        score(trained, blocks, SCHEME, taps={"arbiter": [Recording("arbiter", sent)]})
+        with watching_pads() as drawn:
+            score(trained, blocks, SCHEME, taps={"arbiter": [Recording("arbiter", sent)]})
         (message,) = [s.message(Keyring()) for s in sent if s.kind is OpenedScores]
-        told = np.frombuffer(message.shares, dtype="<u2")[::3]  # type: ignore[attr-defined]
-        return float((told == (shares[-1].ravel() & np.uint64(0xFFFF))).mean())
+        told = rings.from_bytes(message.shares, drawn[0].shape, "arbiter") + drawn[0]  # type: ignore[attr-defined]
+        return float((((told ^ shares[-1]) & np.uint64(0xFFFF)) == 0).mean())
 
     assert low_bits_known() < 0.05
     monkeypatch.setattr(scoring, "hashes", lambda key, model_id, names, binned, tags, size: [bytes(size)] * len(names))
     assert low_bits_known() == 1
+
+
+# -- which rows of two scorings are the same customer
+
+
+def to_arbiter(trained: Trained, blocks: list[Binned], rows: Ints) -> Ints:
+    """(rows, outputs): what the arbiter receives for each row from the first host."""
+    sent: list[Sent] = []
+    score(trained, part_of(blocks, rows), SCHEME, taps={"host1": [Recording("host1", sent)]}, names=named(rows))
+    (message,) = [s.message(Keyring()) for s in sent if s.kind is RoundingPads and s.receiver == "arbiter"]
+    return rings.from_bytes(message.masked, (trained.part.params.num_class, len(rows)), "host1").T.astype(np.int64)  # type: ignore[attr-defined]
+
+
+def linked(first: Ints, second: Ints) -> set[tuple[int, int]]:
+    """The arbiter's attack: pairs of rows of two scorings for which it received the same number, or one with the same bits below the grid."""
+    found = set[tuple[int, int]]()
+    for bits in ((1 << rings.BITS) - 1, (1 << (UNIT - GRID)) - 1):
+        where = {value: k for k, value in enumerate((first & bits)[:, 0].tolist())}
+        found |= {(where[value], k) for k, value in enumerate((second & bits)[:, 0].tolist()) if value in where}
+    return found
+
+
+def test_the_arbiter_cannot_link_the_rows_of_two_scorings(
+    model: tuple[Trained, list[Binned], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build in which the first host adds no new pad, planted: equal numbers are the same customers, all of them."""
+    trained, blocks, _ = model
+    rng = np.random.default_rng(0)
+    a, b = rng.permutation(ROWS)[:70], rng.permutation(ROWS)[:60]
+    both = {(int(np.flatnonzero(a == row)[0]), k) for k, row in enumerate(b) if row in a}
+    assert len(both) > 20
+    assert linked(to_arbiter(trained, blocks, a), to_arbiter(trained, blocks, b)) == set()
+    scores = score(trained, blocks, SCHEME)
+    monkeypatch.setattr(scoring, "pads", lambda keys, party, shape: np.zeros(shape, dtype=np.uint64))
+    assert linked(to_arbiter(trained, blocks, a), to_arbiter(trained, blocks, b)) == both
+    assert np.array_equal(score(trained, blocks, SCHEME), scores)  # the pads change no bit of a score
+
+
+def test_scores_follow_from_the_margins_and_the_secret_keys_of_guest_and_first_host(model: tuple[Trained, list[Binned], list[Any]]) -> None:
+    """Bit for bit: the margin less rho mod 2^t is cut to the grid, and one step is added."""
+    trained, blocks, trees = model
+    part, t = trained.sealed, np.int64(UNIT - trained.part.params.score_bits)
+    tags = b"".join(scoring.hashes(part.score_key, part.model_id, names_of(ROWS), blocks[0], b"", scoring.TAG))
+    outputs = part.params.num_class
+    drawn = scoring.hashes(trained.hosts[0].score_key, part.model_id, names_of(ROWS), blocks[1], tags, rings.BYTES * outputs)
+    rho = rings.from_bytes(b"".join(drawn), (ROWS, outputs), "host1").astype(np.int64) & ((np.int64(1) << t) - 1)
+    own = alone(part.own, blocks[0])
+    joint = np.rint((exact(trained, blocks, trees) - own) / part.margin_unit).astype(np.int64)
+    margin = joint + np.rint(own / part.margin_unit).astype(np.int64)
+    assert np.array_equal(score(trained, blocks, SCHEME), ((((margin - rho) >> t) + 1) << t) * part.margin_unit)

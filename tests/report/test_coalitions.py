@@ -20,7 +20,8 @@ THIRD = {
     **dict.fromkeys(("BlindedIds", "SortedTags", "RelayedIds"), ""),  # the secrets of data parties, of which the table's last row speaks
     **dict.fromkeys(("PlacesAfter", "PlacesBefore"), ""),  # the orders of all other data parties, of which the table's last row speaks
     **dict.fromkeys(("ListSize", "ListSizes"), ""),  # sizes, which are declared
-    **dict.fromkeys(("PairKey", "TreeRowOrder", "RoundingPads"), ""),  # drawn by their sender
+    **dict.fromkeys(("PairKey", "TreeRowOrder"), ""),  # drawn by their sender
+    "RoundingPads": "guest",  # by the key of guest and dealer
     **dict.fromkeys(("Reshared", "FactorLessPad", "DealtLeaves", "MaskedLeaves"), "dealer"),  # by keys of dealer and arbiter
     **dict.fromkeys(("CutShare", "MaskedMembership"), "dealer"),  # by keys of dealer and guest
     **dict.fromkeys(("FactorShare", "DirectionShare", "ProductShare", "FactorProduct"), "arbiter"),  # which has the other pads
