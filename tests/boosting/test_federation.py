@@ -13,6 +13,7 @@ from protocols.boosting.sealed import MaskedSums, Owners, Wins
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError, DisclosureRefused
 from tests.harness import TOY
+from vfl.data import Table
 from vfl.taps.policy import PolicyTap
 
 SMALL = {"n_estimators": 3, "max_depth": 3, "max_bin": 8, "min_bin_rows": 2}
@@ -268,3 +269,22 @@ def test_rows_of_small_weight_hardly_count(membership: str) -> None:
         model = federation.fit(vfl.BoostedTrees(n_estimators=8, max_depth=3, min_bin_rows=3, membership=membership))  # type: ignore[arg-type]
         scores.append(model.predict_score(weighted.drop(columns=["y", "w"]), {"shop": host}).to_numpy())
     assert np.corrcoef(scores[0], z > 1)[0, 1] > 0.4 > -0.4 > np.corrcoef(scores[1], z > 1)[0, 1]
+
+
+@pytest.mark.parametrize("planted", [False, True])
+def test_a_row_scores_the_same_whichever_key_matches_it(planted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first key never matches; the second one does, until the host loses it.  A build that rounds by the id that matched, planted, rounds again."""
+    if planted:
+        monkeypatch.setattr(Table, "names", property(lambda table: iter(table.ids)))
+    rng, rows = np.random.default_rng(5), 60
+    x = rng.normal(size=(rows, 4))
+    keys = {key: [f"{key}{k}" for k in range(rows)] for key in ("card", "phone", "mail")}
+    guest = pd.DataFrame(keys | {"a": x[:, 0], "b": x[:, 1], "y": (x.sum(axis=1) > 0).astype(int)})
+    host = pd.DataFrame(keys | {"c": x[:, 2], "d": x[:, 3]}).assign(card=[f"other{k}" for k in range(rows)])
+    federation = vfl.Federation.local(guest, {"shop": host}, on=[["card"], ["phone"], ["mail"]], label="y", cipher=Identity(1024))
+    model = federation.fit(vfl.BoostedTrees(n_estimators=2, max_depth=2, min_bin_rows=2))
+    first = model.decision_function(guest, {"shop": host})
+    second = model.decision_function(guest, {"shop": host.assign(phone=None)})
+    assert first.notna().all()
+    assert second.notna().all()
+    assert first.equals(second) is not planted

@@ -135,7 +135,7 @@ def fit_guest(
         if before is not None:
             assert isinstance(before.trees, Ensemble)
             with session.phase("score"):
-                earlier = before.trees, scoring.guest(session, binned, before.trees, train.ids)
+                earlier = before.trees, scoring.guest(session, binned, before.trees, list(train.names))
         with session.phase("train"):
             rounds = Rounds(plan.spec.params(), y, weight=weight, held_out=stopping, before=earlier)
             ensemble = open.guest(session, binned, plan.spec.params(), rounds, model_id)
@@ -158,7 +158,7 @@ def fit_host(session: Session, train: Table, plan: Plan[BoostedTrees], stopping:
     depth = plan.spec.max_depth if plan.spec.sealed else 0
     if held is not None and not depth:
         with session.phase("score"):
-            scoring.host(session, binned, held, 0, train.ids)
+            scoring.host(session, binned, held, 0, list(train.names))
     with session.phase("train"):
         if depth:
             splits = sealed_host.host(session, binned, plan.spec.params(), stopping, held, weighted=plan.spec.weighted)
@@ -179,7 +179,7 @@ def fold_guest(session: Session, train: Table, plan: Plan[BoostedTrees], rows: R
     part = fit_guest(session, inside, plan, stopping[~rows], None, session.seed("model id").secret[:16])
 
     def score() -> NDArray[np.float64]:
-        margins = scoring.guest(session, part.binned(outside.features), part.trees, outside.ids)
+        margins = scoring.guest(session, part.binned(outside.features), part.trees, list(outside.names))
         end_fold(trainers(session, plan))
         return margins
 
@@ -194,7 +194,7 @@ def fold_host(session: Session, train: Table, plan: Plan[BoostedTrees], rows: Ro
 
     def score() -> None:
         assert part.splits is not None
-        scoring.host(session, part.binned(outside.features), part.splits, part.depth, outside.ids)
+        scoring.host(session, part.binned(outside.features), part.splits, part.depth, list(outside.names))
         await_fold(session)
 
     session.once(score, lambda _: {}, lambda _: None)
@@ -260,7 +260,7 @@ def align(session: Session, table: Table, plan: Plan[BoostedTrees]) -> tuple[Tab
 
 def score_guest(session: Session, part: TreesPart, table: Table) -> NDArray[np.float64]:
     with session.phase("score"):
-        return scoring.guest(session, part.binned(table.features), part.trees, table.ids)
+        return scoring.guest(session, part.binned(table.features), part.trees, list(table.names))
 
 
 def score_host(session: Session, part: TreesPart, table: Table) -> None:
@@ -270,7 +270,7 @@ def score_host(session: Session, part: TreesPart, table: Table) -> None:
         session.allowance.score_vectors(part.own_name, outputs, part.columns)
 
     with session.phase("score"):
-        scoring.host(session, part.binned(table.features), part.splits, part.depth, table.ids, allow)
+        scoring.host(session, part.binned(table.features), part.splits, part.depth, list(table.names), allow)
 
 
 def bin_table(table: Table, plan: Plan[BoostedTrees], least: int, before: TreesPart | None) -> tuple[Binned, tuple[Names, ...]]:
