@@ -26,8 +26,11 @@ class Allowance:
         columns: the names of the host's own columns that they combine.
         """
 
-    def rows_scored(self, model: bytes, ids: Iterable[bytes]) -> None:
-        """At a host, before its part of the scores of new rows leaves.  model: as above; ids: the canonical id of each row."""
+    def rows_scored(self, model: bytes, what: str, ids: Iterable[bytes]) -> None:
+        """At a host, before its part of the scores of rows leaves.
+
+        model: as above; what: which rows, such as "new rows": once per run; ids: the canonical id of each row.
+        """
 
     def partner_rows(self, partner: str, rows: int, own: int) -> None:
         """While a partner's list of blinded ids comes in.  rows: how many it has at least; own: how many this party has itself (0: it holds no data)."""

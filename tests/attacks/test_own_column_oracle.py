@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,12 @@ import vfl.models.regression.joint
 from protocols.cipher import Identity
 from protocols.errors import DisclosureRefused
 from protocols.local import run_local
-from tests.attacks.budgeted import Budgeted, Floats
+from tests.attacks.budgeted import ROLES, Budgeted, Floats, table
+from tests.plans import planned
 from vfl.job import Party
+from vfl.models.regression import program
+from vfl.models.regression.spec import LogisticRegression
+from vfl.models.shared_weights import SharedWeights
 from vfl.run.budget import Budget
 
 COLUMNS = ["a", "b", "c"]
@@ -113,3 +118,41 @@ def test_columns_of_the_guests_choice_tell_its_weights_from_one_score_per_row(ro
     left = regressed(scores(model, chosen, hosts), chosen[COLUMNS].to_numpy())
     print(f"R^2 of the hosts' part: {r2(left, hosts_part(model, hosts)):.3f}")
     assert r2(left, hosts_part(model, hosts)) > 0.95
+
+
+def scored_twice(parties: Budgeted, rows: int) -> float:
+    """R^2 of the hosts' part for a guest that is given the scores of the training, and predicts the same rows once, each with another own column moved by one."""
+    guest, hosts = frames(rows)
+    own, x = guest[COLUMNS].to_numpy(), hosts["telecom"][list("pqrs")].to_numpy()
+    host = table("telecom", x)
+    job = planned(LogisticRegression, link="taylor", max_iter=20, measure_train=True)
+    done = parties.train(table("bank", own, guest["y"].to_numpy(np.float64)), host, job)
+    bank, telecom, kept = done["bank"], done["telecom"], done["trustco"]
+    before, after, which = np.empty(rows), np.empty(rows), np.arange(rows) % 3
+    before[[int(name[1:]) for name in bank.aligned.index]] = np.ravel(bank.train_scores)
+    moved = table("bank", own + np.eye(3)[which])
+    shared = SharedWeights("trustco", kept.model_id, "logistic-regression", kept.shares)
+    programs: dict[str, Any] = {
+        "bank": partial(program.predict_guest, table=moved, part=bank.part, min_intersection=10),
+        "telecom": partial(program.predict_host, table=host, part=telecom.part, min_intersection=10),
+        "trustco": partial(program.predict_arbiter, part=shared, min_intersection=10),
+    }
+    allowances = {}
+    if parties.folder is not None:
+        allowances["telecom"] = Budget(parties.party("telecom"), "predict", guest="bank").allowance(b"a prediction")
+    at, scores, _ = run_local(ROLES, programs, Identity(), allowances=allowances)["bank"]
+    after[at] = scores.ravel()
+    weights = [float(np.mean((after - before)[which == k])) for k in range(3)]
+    found = (telecom.part.shares.latest + kept.shares["telecom"].latest).view(np.int64)[0] / 2.0**24
+    truth = np.asarray(telecom.part.standardiser.transform(host.features, "telecom") @ found)
+    return r2(before - own @ weights, truth)
+
+
+def test_a_score_of_the_training_is_the_one_score_of_a_row(tmp_path: Path) -> None:
+    control = scored_twice(Budgeted(None), 300)
+    print(f"R^2 of the hosts' part: {control:.4f} without a budget")
+    assert control > 0.999
+    with pytest.raises(DisclosureRefused, match=r"300 of the rows to be scored were scored .* policy.scores_per_row is 1") as caught:
+        scored_twice(Budgeted(tmp_path), 300)
+    assert caught.value.party == "telecom"
+    assert "the training scored its held-out rows" in caught.value.remedy

@@ -34,9 +34,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
         assert tuple(columns) == ("c", "d")
         found.append(("candidates" if not model else "vectors", count))
 
-    def rows(self: Allowance, model: bytes, ids: Iterable[bytes]) -> None:
+    def rows(self: Allowance, model: bytes, what: str, ids: Iterable[bytes]) -> None:
         assert len(model) == 16
-        found.append(("rows", len(set(ids))))
+        found.append((what, len(set(ids))))
 
     monkeypatch.setattr(Allowance, "score_vectors", vectors)
     monkeypatch.setattr(Allowance, "rows_scored", rows)
@@ -52,9 +52,11 @@ def test_training_counts_what_it_measures_and_scoring_its_rows(asked: list[tuple
     model = federation(guest, host).fit(vfl.BoostedTrees(**MODEL))
     assert asked == []  # nothing is opened
     model.predict(guest.drop(columns="y"), {"telecom": host.head(50)})
-    assert asked == [("rows", 50), ("vectors", 1)]
+    assert asked == [("new rows", 50), ("vectors", 1)]
     federation(guest, host).fit(vfl.BoostedTrees(**MODEL), split=vfl.Split(test=0.3))
-    assert asked[2:] == [("vectors", 1)]
+    (what, rows), one = asked[2:]
+    assert (what, one) == ("held-out rows", ("vectors", 1))
+    assert 0 < rows < ROWS / 2
 
 
 def test_open_trees_count_none(asked: list[tuple[str, int]]) -> None:

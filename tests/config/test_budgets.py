@@ -155,16 +155,16 @@ def test_what_a_job_is_going_to_open_is_refused_before_anything_is_sent(party: C
 
 def test_a_row_is_scored_as_often_as_agreed_by_each_model_in_a_month(party: Callable[..., Party], monkeypatch: pytest.MonkeyPatch) -> None:
     telecom, rows = party("host"), [b"canary-%d" % k for k in range(1000)]
-    at_host(telecom, 1).rows_scored(named(1), rows[:600])
-    at_host(telecom, 1).rows_scored(named(1), rows[:600])  # the run resumes
-    error = refused(at_host(telecom, 2).rows_scored, named(1), rows[590:])
+    at_host(telecom, 1).rows_scored(named(1), "new rows", rows[:600])
+    at_host(telecom, 1).rows_scored(named(1), "new rows", rows[:600])  # the run resumes
+    error = refused(at_host(telecom, 2).rows_scored, named(1), "new rows", rows[590:])
     said = "10 of the rows to be scored were scored by this model for bank 1 times this month, and policy.scores_per_row is 1"
     assert error.what == f"telecom: {said}"
-    at_host(telecom, 2).rows_scored(named(1), rows[600:])  # nothing of the refused batch was counted
-    at_host(telecom, 3).rows_scored(named(2), rows)  # another model
+    at_host(telecom, 2).rows_scored(named(1), "new rows", rows[600:])  # nothing of the refused batch was counted
+    at_host(telecom, 3).rows_scored(named(2), "new rows", rows)  # another model
     twice = party("host", scores_per_row=2)
-    at_host(twice, 4).rows_scored(named(1), rows[:3])
-    refused(at_host(twice, 5).rows_scored, named(1), rows[2:3])
+    at_host(twice, 4).rows_scored(named(1), "new rows", rows[:3])
+    refused(at_host(twice, 5).rows_scored, named(1), "new rows", rows[2:3])
     assert ("scores_per_row", "bank", MONTH, 2, 2) in stored(telecom)
     assert b"canary" not in (telecom.run.directory / "budget.sqlite").read_bytes()
 
@@ -174,7 +174,7 @@ def test_a_row_is_scored_as_often_as_agreed_by_each_model_in_a_month(party: Call
             return cls.fromtimestamp((NOW + datetime.timedelta(days=32)).timestamp(), tz)
 
     monkeypatch.setattr(disclosures.datetime, "datetime", Later)
-    at_host(telecom, 6).rows_scored(named(1), rows)
+    at_host(telecom, 6).rows_scored(named(1), "new rows", rows)
     with contextlib.closing(sqlite3.connect(telecom.run.directory / "budget.sqlite")) as store:
         assert store.execute("SELECT count(*), max(used) FROM scored").fetchone() == (1000, 1)  # a month that is over is dropped
 

@@ -201,7 +201,7 @@ def test_the_quickstart(parties: Institutions, shell: bool) -> None:
         assert "Ready. Nothing was sent." in said[f"vfl check job.toml {party}/party.toml"]
     verified = said["vfl ledger verify bank/runs/first-* --certificate bank/identity/cert.pem"]
     assert "Signed by the owner of bank/identity/cert.pem" in verified
-    assert len((folder / "scores.csv").read_text().splitlines()) == 401
+    assert len((folder / "scores.csv").read_text().splitlines()) == 201
     shown = [t for c, t in said.items() if c.startswith(("vfl report", "vfl ledger", "vfl model", "vfl check"))]
     assert max(len(line) for text in shown for line in text.splitlines() if "runs/first-" not in line) <= 80
 

@@ -337,13 +337,13 @@ def _budget(folder: Path) -> Target:
     former = path.read_bytes()
     budget.charge(["bank"], bytes(16), now)
     budget.allowance(bytes(16)).score_vectors(bytes(16), 1, ["a", "b", "c"])
-    budget.allowance(bytes(16)).rows_scored(bytes(16), [b"c1", b"c2"])
+    budget.allowance(bytes(16)).rows_scored(bytes(16), "new rows", [b"c1", b"c2"])
 
     def use(_: Path) -> None:
         with contextlib.suppress(DisclosureRefused):
             budget.check(["bank"])
             budget.allowance(bytes(16)).score_vectors(bytes(15), 1, ["a", "b", "c"])
-            budget.allowance(bytes(15)).rows_scored(bytes(16), [b"c3"])
+            budget.allowance(bytes(15)).rows_scored(bytes(16), "new rows", [b"c3"])
 
     return Target("budget.sqlite", _with(path, use), [path.read_bytes(), former])
 

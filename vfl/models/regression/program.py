@@ -285,7 +285,7 @@ def predict_host(session: Session, table: Table, part: AdditivePart, min_interse
     with session.phase("align"):
         found = alignment.align(session, table.keys, min_intersection)
     common = table.take(found.rows)
-    session.allowance.rows_scored(part.own_name, common.names)
+    session.allowance.rows_scored(part.own_name, "new rows", common.names)
     if not part.shares.whole:
         key_offer.accept(session)
     return scored_host(session, part, common)
@@ -343,6 +343,7 @@ def score_guest(session: Session, part: P, table: Table) -> tuple[NDArray[np.flo
 
 def score_host(session: Session, part: P, table: Table) -> P:
     """A host's side of `score_guest`."""
+    session.allowance.rows_scored(part.own_name, "rows of the training", table.names)
     return follow(part, scored_host(session, part, table))
 
 

@@ -91,9 +91,9 @@ def host(
     inside = aligned.take(train)
     part = fit_host(session, inside, plan, validation[train], before)
     if plan.measures:
-        score_host(session, part, aligned.take(np.flatnonzero(test)))
+        score_host(session, part, aligned.take(np.flatnonzero(test)), "held-out rows")
     if plan.measure_train:
-        score_host(session, part, inside)
+        score_host(session, part, inside, "training rows")
     return Fitted(part, aligned, test, later, validation, sizes, searched=searched)
 
 
@@ -227,10 +227,7 @@ def predict_host(session: Session, table: Table, part: TreesPart, min_intersecti
     """A host's side of `predict_guest`.  Learns nothing but which of its ids are common."""
     with session.phase("align"):
         aligned = alignment.align(session, table.keys, min_intersection)
-    common = table.aligned(aligned)
-    if part.depth:
-        session.allowance.rows_scored(part.own_name, common.names)
-    score_host(session, part, common)
+    score_host(session, part, table.aligned(aligned), "new rows")
 
 
 def predict_arbiter(session: Session, min_intersection: int, part: LeafValues | None, keys: int = 1) -> None:
@@ -263,8 +260,11 @@ def score_guest(session: Session, part: TreesPart, table: Table) -> NDArray[np.f
         return scoring.guest(session, part.binned(table.features), part.trees, list(table.names))
 
 
-def score_host(session: Session, part: TreesPart, table: Table) -> None:
+def score_host(session: Session, part: TreesPart, table: Table, what: str) -> None:
+    """what: which rows, as they are counted."""
     assert part.splits is not None
+    if part.depth:
+        session.allowance.rows_scored(part.own_name, what, table.names)
 
     def allow(outputs: int) -> None:
         session.allowance.score_vectors(part.own_name, outputs, part.columns)

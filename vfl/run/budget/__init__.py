@@ -7,7 +7,7 @@
 | `models_per_label` | guest | models trained on the same labels, per partner and for good; a search of trees counts each of its models |
 | `rows_per_label_number` | guest | numbers computed from the same labels that hosts learnt: weights, fine bins of columns binned by them; over hosts and runs |
 | `score_vectors` | host | score vectors of the same columns that were opened, over models and runs; each model counts once; by default half the columns, and fewer where they correlate |
-| `scores_per_row` | host | scores of a row by one model in a month, under a keyed name of the row |
+| `scores_per_row` | host | scores of a row by one model in a month, in trainings and predictions, under a keyed name of the row |
 
 A run counts once every party has it on its disk, before anything is aligned, also if it fails later; one that resumes counts once.  Numbers, vectors and rows are
 counted right before they leave (protocols/allowance.py).

@@ -71,16 +71,18 @@ class RunAllowance(Allowance):
             )
         return True
 
-    def rows_scored(self, model: bytes, ids: Iterable[bytes]) -> None:
+    def rows_scored(self, model: bytes, what: str, ids: Iterable[bytes]) -> None:
+        item = self._run + what.encode()
         limit, period = self._party.policy.scores_per_row, f"{datetime.datetime.now(datetime.UTC):%Y-%m}"
         with self._file.opened() as counts:
-            if counts.charged(self._run, SCORES, self._guest):
+            if counts.charged(item, SCORES, self._guest):
                 return
             beyond, most = counts.score(model, self._guest, period, ids, limit)
             if beyond:
-                what = f"{beyond} of the rows to be scored were scored by this model for {self._guest} {limit} times this month"
-                raise refused(self._party.name, what, SCORES, limit, "Leave these rows out, or wait for the next month")
-            counts.charge(self._run, SCORES, self._guest)
+                said = f"{beyond} of the rows to be scored were scored by this model for {self._guest} {limit} times this month"
+                remedy = "Leave these rows out (the training scored its held-out rows), or wait for the next month"
+                raise refused(self._party.name, said, SCORES, limit, remedy)
+            counts.charge(item, SCORES, self._guest)
             counts.reached(SCORES, self._guest, period, most, limit)
 
     def partner_rows(self, partner: str, rows: int, own: int) -> None:
