@@ -14,6 +14,7 @@ from sklearn.utils import get_tags
 import vfl
 from protocols.cipher import Identity
 from protocols.errors import ConfigError
+from vfl.models.registry import KINDS
 from vfl.screen import html
 
 Tables = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
@@ -116,6 +117,15 @@ def test_tags_say_what_an_estimator_is(estimator: Any, kind: str, several: bool 
     assert (tags.estimator_type, is_classifier(estimator), is_regressor(estimator)) == (kind, kind == "classifier", kind == "regressor")
     assert (None if tags.classifier_tags is None else tags.classifier_tags.multi_class) == several
     assert tags.input_tags.allow_nan == isinstance(estimator, vfl.BoostedTrees | vfl.Scorecard)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_every_registered_kind_follows_the_conventions(kind: Any) -> None:
+    estimator = kind.spec()
+    assert clone(estimator) == estimator
+    assert is_classifier(estimator) != is_regressor(estimator)
+    assert estimator.set_params(**estimator.get_params()) == kind.spec()
+    assert texts_of(estimator._repr_html_())[0] == type(estimator).__name__
 
 
 # -- models ----------------------------------------------------------------------------------------------------------------------

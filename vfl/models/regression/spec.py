@@ -251,7 +251,7 @@ class LogisticRegression(Regression):
     score. With link "exact" the arbiter learns how many rows lie near the edge of the link's table, or the run stops. Final weights stay
     shared between their party and the arbiter, unless `Federation.local(reveal=...)` names the party. docs/leakage.md has every message.
 
-    Cost: encrypted work grows with rows times columns times `max_iter`; link "taylor" takes about half as long. `vfl check` estimates a job.
+    Cost: encrypted work grows with rows times columns times `max_iter`; link "taylor" takes less. `vfl check` estimates a job.
 
     Examples
     --------
