@@ -216,10 +216,7 @@ def predict(
             result["alignment"] = {"guest_rows": len(ready.table or ()), "host_rows": None, "intersection": len(rows)}
             _write_scores(scoring, meeting, rows, scores)
         _write_reasons(scoring, meeting)
-        if ready.table is not None and scoring.before is not None:
-            result["stability"] = compare(
-                scoring.before, ready.table.features, predicted if predicted is not None and predicted.ndim == 1 else None
-            )
+        result |= _stability(scoring, predicted)
         if moved:
             assert scoring.folder is not None
             result["model"]["shares"] = {
@@ -240,6 +237,14 @@ def predict(
     if party.role != "guest":
         return taken.folder, None, 0
     return taken.folder, scoring.out or taken.folder / "scores.csv", taken.result["alignment"]["intersection"]
+
+
+def _stability(scoring: Scoring, predicted: NDArray[np.float64] | None) -> dict[str, Any]:
+    """How far this party's table, and at the guest the predictions, moved since the training; empty where there is nothing to compare with."""
+    if scoring.ready.table is None or scoring.before is None:
+        return {}
+    single = predicted if predicted is not None and predicted.ndim == 1 else None
+    return {"stability": compare(scoring.before, scoring.ready.table.features, single)}
 
 
 def _names(part: Part | ArbiterPart | None, of: str) -> tuple[bytes, ...]:
