@@ -130,7 +130,7 @@ OPENED = [
     ({"test": 0.25}, "", 1),
     ({"test": 0.0}, "[evaluation]\nparts = [\"test\", \"train\"]\n", 1),
     ({"test": 0.25, "num_class": 4}, "", 4),
-    ({"test": 0.25, "kind": "boosted-trees", "objective": "multi:softprob", "num_class": 4}, "", 3),
+    ({"test": 0.25, "kind": "boosted-trees", "objective": "multi:softprob", "num_class": 4}, "", 4),
     ({"test": 0.25}, "[search]\nparam_grid = { C = [0.1, 1.0, 10.0] }\n", 4),
     ({"test": 0.0, "num_class": 3}, "[search]\nparam_grid = { C = [0.1, 1.0] }\n", 6),
     ({"test": 0.25, "kind": "scorecard"}, "", 1),

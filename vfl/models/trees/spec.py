@@ -266,8 +266,8 @@ class BoostedTrees(Spec):
 
     @property
     def vectors(self) -> int:
-        """How many score vectors the guest gets of one model: of K classes K - 1, as their margins add up to nothing."""
-        return max(1, self.num_class - 1)
+        """How many score vectors the guest gets of one model: of K classes K (sealed: one against the rest), or K - 1 (open: their margins add up to nothing)."""
+        return self.num_class if self.sealed else max(1, self.num_class - 1)
 
     def params(self) -> Params:
         """As the protocols take them."""
