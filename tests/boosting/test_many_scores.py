@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial import KDTree
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import cross_val_predict
 from threadpoolctl import threadpool_limits
 
 from protocols.binning.quantile import Binned
+from protocols.boosting import twin
+from protocols.boosting.ensemble import Rounds
 from protocols.boosting.params import Params
 from protocols.cipher import Identity
-from tests.boosting.attacks import Floats, correlation, matched, ordered, own
+from tests.boosting.attacks import Bits, Floats, correlation, matched, ordered, own
 from tests.boosting.guessing import HOST, Run, directions, run, table
 from tests.boosting.world import bin_blocks, joined, score, train
 
@@ -27,6 +30,46 @@ def test_scores_of_one_tree_tell_each_rows_leaf() -> None:
     together = [len(np.unique(leaf[opened == value])) for value in np.unique(opened)]
     print(f"{len(np.unique(leaf))} leaves; a score fits {np.mean(together):.2f} of them")
     assert np.mean(together) < 1.5
+
+
+def deep_scores(x: Floats, own: Floats, vectors: int, rng: np.random.Generator) -> Floats:
+    """(rows, vectors): scores on their grid, each of a model of one tree of eight levels that is trained on labels of noise."""
+    step, found = 2.0 ** (2 - 10), []
+    for _ in range(vectors):
+        y = rng.normal(size=len(x))
+        p = Params(objective="reg:squarederror", n_estimators=1, max_depth=8, learning_rate=1.0, reg_lambda=0.0, gradient_bits=8)
+        rounds = Rounds(p, y)
+        twin.train(bin_blocks([own, x], p), p, rounds)
+        found.append(np.floor(rounds.margin[:, 0] / step + rng.random(len(x))) * step)
+    return np.array(found).T
+
+
+def by_equal_scores(x: Floats, scores: Floats, known: Bits) -> float:
+    """Mean over columns of the correlation with what rows of nearly the same scores, whose columns are known, have on average."""
+    tree, found = KDTree(scores[known]), np.tile(x[known].mean(axis=0), (len(x), 1))
+    for row in np.flatnonzero(~known):
+        if near := tree.query_ball_point(scores[row], 1.5 * 2.0 ** (2 - 10), p=np.inf):
+            found[row] = x[known][near].mean(axis=0)
+    return float(np.mean([correlation(found[~known, c], x[~known, c]) for c in range(x.shape[1])]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rows", "vectors", "least"), [(1000, 1, 0.6), (1000, 2, 0.6), (10_000, 1, 0.6), (10_000, 2, 0.8)])
+def test_scores_of_one_deep_tree_tell_a_hosts_columns_to_a_guest_that_knows_two_thirds_of_them(
+    rows: int, vectors: int, least: float
+) -> None:
+    """Four columns that correlate; the guest's own column is a coin.  Scores in another order tell nothing.  Means of five tables."""
+    found, shuffled = [], []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(rows, 4)) @ rng.normal(size=(4, 4))
+        own = rng.integers(0, 2, (rows, 1)).astype(np.float64)
+        scores, known = deep_scores(x, own, vectors, rng), rng.random(rows) < 2 / 3
+        found.append(by_equal_scores(x, scores, known))
+        shuffled.append(by_equal_scores(x, rng.permutation(scores), known))
+    print(f"{rows} rows, {vectors} score vectors: {np.mean(found):.2f} of {np.round(found, 2)}, in another order {np.mean(shuffled):.2f}")
+    assert np.mean(found) > least
+    assert abs(np.mean(shuffled)) < 0.1
 
 
 @pytest.mark.slow
