@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from pathlib import Path
 
@@ -15,20 +16,22 @@ from vfl.data import Table, table_from_frame
 from vfl.job import Party, load_party
 from vfl.job.setup import init_party
 from vfl.run.budget import SKETCH, Budget, overlap
+from vfl.run.budget import table as counting
 
 NOW = datetime.datetime(2026, 3, 5, tzinfo=datetime.UTC)
 ROWS = 2000
 
 
-def table(rows: slice = slice(0, ROWS), changed: int = 0) -> Table:
-    label = np.arange(2 * ROWS) % 3 == 0
+def table(rows: slice = slice(0, ROWS), changed: int = 0, key: str = "id", normalise: str = "text") -> Table:
+    label, numbers = np.arange(2 * ROWS) % 3 == 0, range(2 * ROWS)
     label[:changed] = ~label[:changed]
-    frame = pd.DataFrame({"id": [f"c{i}" for i in range(2 * ROWS)], "default": label.astype(int), "age": 1.0}).iloc[rows]
+    ids = {"id": [f"{'C' if normalise == 'exact' else 'c'}{i}" for i in numbers], "email": [f"u{i}@x.org" for i in numbers]}
+    frame = pd.DataFrame({key: ids[key], "default": label.astype(int), "age": np.arange(2 * ROWS) * 0.1}).iloc[rows]
     return table_from_frame(
         frame.sample(frac=1, random_state=3),
         party="bank",
-        keys=["id"],
-        normalise={"id": "text"},
+        keys=[key],
+        normalise={key: normalise},
         duplicates="error",
         label="default",
         columns=None,
@@ -52,8 +55,12 @@ SAME = {
     "a row less": table(slice(1, ROWS)),
     "a fifth of the labels turned": table(changed=ROWS // 5),
     "a third of the rows left out": table(slice(ROWS // 3, ROWS)),
+    "all labels turned": table(changed=2 * ROWS),
+    "ids in capitals": table(normalise="exact"),
+    "another key, and the same numbers": table(key="email"),
+    "another key, and all labels turned": table(changed=2 * ROWS, key="email"),
 }
-OTHER = {"other rows": table(slice(ROWS, 2 * ROWS)), "half of the labels turned": table(changed=ROWS // 2)}
+OTHER = {"other rows": table(slice(ROWS, 2 * ROWS)), "other rows under another key": table(slice(ROWS, 2 * ROWS), key="email")}
 
 
 @pytest.mark.parametrize("labels", SAME.values(), ids=SAME)
@@ -102,3 +109,21 @@ def test_a_run_counts_once(party: Party) -> None:
     with pytest.raises(DisclosureRefused):
         Budget(party, "run", table()).charge(["telecom"], bytes([2]) * 16, now)
     assert Budget(party).used("telecom") == 2
+
+
+def test_numbers_that_few_rows_have_alone_do_not_make_labels_the_same(party: Party) -> None:
+    """A column of 50 values, as in any other table: under other ids these are other customers."""
+
+    def of(ids: str) -> Table:
+        found = table(key=ids)
+        return dataclasses.replace(found, features=found.features.assign(age=np.arange(ROWS) % 50 * 1.0))
+
+    for labels in (of("id"), of("id"), of("email"), of("email")):
+        fitted(party, labels)
+
+
+def test_sketches_of_pairs_of_id_and_label_let_turned_labels_through(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: as releases before format 4 counted."""
+    monkeypatch.setattr(counting, "sketches_of", lambda table, key: (counting.paired(table, key),))
+    for labels in (table(), table(), *[SAME[name] for name in ("all labels turned", "another key, and all labels turned")]):
+        fitted(party, labels)

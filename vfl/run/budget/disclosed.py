@@ -10,7 +10,6 @@ from protocols.errors import DisclosureRefused
 from vfl.data import Table
 from vfl.job import Party
 from vfl.job.policy import columns_check
-from vfl.run.budget.labels import sketch_of
 from vfl.run.budget.spread import Spread
 from vfl.run.budget.table import NUMBERS, SCORES, VECTORS, BudgetFile, Counts
 
@@ -32,8 +31,7 @@ class RunAllowance(Allowance):
         with self._file.opened() as counts:
             if all(counts.charged(item, NUMBERS, host) for host in told):
                 return
-            sketch = sketch_of(self._labels, counts.key)
-            used = sum(counts.used(NUMBERS, period) for period in counts.same_labels(sketch))
+            used = sum(counts.used(NUMBERS, period) for period in counts.same_labels(self._labels))
             if used + more > limit:
                 hosts = " and ".join(sorted(told))
                 raise DisclosureRefused(
@@ -43,9 +41,10 @@ class RunAllowance(Allowance):
                     f"{AGREES} lower policy.{NUMBERS}",
                     party=self._party.name,
                 )
+            period = counts.labels(self._labels)
             for host, number in told.items():
                 counts.charge(item, NUMBERS, host)
-                counts.add(NUMBERS, host, counts.labels(sketch), number, limit)
+                counts.add(NUMBERS, host, period, number, limit)
 
     def score_vectors(self, model: bytes, vectors: int, columns: Sequence[str]) -> None:
         model = model or self._run + b" search"

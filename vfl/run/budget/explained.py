@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from vfl.data import Table
 from vfl.job import Party
 from vfl.run.budget.disclosed import most_rows, most_vectors
-from vfl.run.budget.labels import sketch_of
 from vfl.run.budget.spread import HALF, Spread
 from vfl.run.budget.table import MODELS, NUMBERS, PREDICTIONS, RUNS, SCORES, VECTORS, BudgetFile
 
@@ -32,7 +31,7 @@ def explained(
         if table is None:
             return told
         if table.label is not None:
-            same = counts.same_labels(sketch_of(table, counts.key))
+            same = counts.same_labels(table)
             used = ", ".join(f"{sum(counts.used(MODELS, period, p) for period in same)} with {p}" for p in partners)
             told.append(f"policy.{MODELS} is {policy.models_per_label}: models of these labels so far: {used}; this job adds {models}")
             numbers, rate = sum(counts.used(NUMBERS, period) for period in same), policy.rows_per_label_number

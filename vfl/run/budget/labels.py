@@ -1,37 +1,61 @@
-"""When two tables hold the same labels: at least half of the (id, label) pairs in either are in both.
+"""When two tables hold labels of the same customers: at least half of the ids under one of their keys, or of the rows' contents, are in both.
 
-Estimated from a sketch of each (Bar-Yossef et al. 2002: the least of the keyed hashes of all pairs), so that no id and no label is stored.
+The label itself does not count: turned over, in another unit or of another outcome, it may tell the same.  Estimated from sketches (Bar-Yossef et al. 2002: the
+least of the keyed hashes of all), so that no id and no value is stored.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Iterable
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from vfl.data import Table
 
 SKETCH = 256  # hashes of 8 bytes; the estimate of an overlap of one half is then right to 6% (two standard deviations)
 SAME = 0.5
+FORM = re.compile(rb"[^0-9a-z\x80-\xff]")  # what normalisers differ in
 
 
-def sketch_of(table: Table, key: bytes) -> bytes:
-    """The SKETCH least of the keyed hashes of all (id, label) of a table with labels."""
+def sketches_of(table: Table, key: bytes) -> tuple[bytes, ...]:
+    """Of the ids under each key, whatever normaliser made them; and of the rows' numbers, where at least half of the rows differ from all others in them: a job that
+    aligns by another column of the same file has these in common."""
+    found = [_least((FORM.sub(b"", name.lower()) for name in ids if name), key, b"id") for ids in table.keys]
+    numbers = table.features.select_dtypes("number")
+    if numbers.shape[1]:
+        rows = pd.util.hash_pandas_object(numbers[sorted(numbers.columns, key=str)], index=False).drop_duplicates(keep=False)
+        if 2 * len(rows) >= len(table):
+            found.append(_least((row.to_bytes(8, "little") for row in rows.tolist()), key, b"row"))
+    return tuple(found)
+
+
+def paired(table: Table, key: bytes) -> bytes:
+    """The sketch of all (id, label), by which releases before the file's format 4 knew labels."""
     label = table.label
     assert label is not None
     values = label.to_numpy("<f8").tobytes()
     pairs = ((name, values[8 * row : 8 * row + 8]) for row, name in enumerate(table.ids))
-    hashes = b"".join(hashlib.blake2b(name, digest_size=8, key=key, salt=value).digest() for name, value in pairs)
+    return _sketch(b"".join(hashlib.blake2b(name, digest_size=8, key=key, salt=value).digest() for name, value in pairs))
+
+
+def _least(values: Iterable[bytes], key: bytes, what: bytes) -> bytes:
+    return _sketch(b"".join(hashlib.blake2b(value, digest_size=8, key=key, person=what).digest() for value in values))
+
+
+def _sketch(hashes: bytes) -> bytes:
     return np.unique(np.frombuffer(hashes, np.uint64))[:SKETCH].tobytes()
 
 
 def overlaps(first: bytes, second: bytes) -> bool:
-    """Whether two sketches are of the same labels."""
+    """Whether two sketches are of the same rows."""
     return overlap(np.frombuffer(first, np.uint64), np.frombuffer(second, np.uint64)) >= SAME
 
 
 def overlap(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> float:
-    """The share of pairs that two sketches have in common, of all pairs in either: exact below SKETCH pairs, an estimate above."""
+    """The share that two sketches have in common, of all in either: exact below SKETCH hashes, an estimate above."""
     least = np.union1d(first, second)[:SKETCH]
     return float(np.mean(np.isin(least, first) & np.isin(least, second))) if len(least) else 0.0

@@ -10,7 +10,6 @@ from vfl.data import Table
 from vfl.job import Party
 from vfl.run.budget.disclosed import RunAllowance, refused
 from vfl.run.budget.explained import explained
-from vfl.run.budget.labels import sketch_of
 from vfl.run.budget.spread import Spread
 from vfl.run.budget.table import MODELS, PREDICTIONS, RUNS, BudgetFile, Counts
 
@@ -69,7 +68,7 @@ class Budget:
                 if self._opened is not None and self._spread is not None:
                     counts.columns(self._opened.columns, self._spread.most)
                 if self._labels is not None:
-                    period = counts.labels(sketch_of(self._labels, counts.key))
+                    period = counts.labels(self._labels)
                     counts.add(MODELS, partner, period, self._more, self._party.policy.models_per_label)
 
     def allowance(self, run: bytes) -> RunAllowance:
@@ -94,7 +93,7 @@ class Budget:
                 raise refused(self._party.name, what, self._kind, self._limit, "Wait for the next month")
         if self._labels is None:
             return
-        same = counts.same_labels(sketch_of(self._labels, counts.key))
+        same = counts.same_labels(self._labels)
         for partner in partners:
             self._check_models(partner, sum(counts.used(MODELS, period, partner) for period in same))
 

@@ -19,13 +19,14 @@ from pathlib import Path
 
 from protocols.errors import ConfigError
 from protocols.randomness import run_seed
-from vfl.run.budget.labels import overlaps
+from vfl.data import Table
+from vfl.run.budget.labels import overlaps, paired, sketches_of
 
-FORMAT = 3
+FORMAT = 4
 TABLES = (
     "CREATE TABLE budget (kind TEXT, partner TEXT, period TEXT, used INTEGER NOT NULL CHECK (typeof(used) = 'integer'), \"limit\" INTEGER, PRIMARY KEY (kind, partner, period))",
     "CREATE TABLE charged (item BLOB, kind TEXT, partner TEXT, PRIMARY KEY (item, kind, partner)) WITHOUT ROWID",
-    "CREATE TABLE labels (period TEXT PRIMARY KEY, sketch BLOB NOT NULL)",
+    "CREATE TABLE labels (period TEXT, sketch BLOB NOT NULL, PRIMARY KEY (period, sketch))",
     "CREATE TABLE columns (period TEXT PRIMARY KEY, names TEXT NOT NULL, most INTEGER)",
     "CREATE TABLE scored (scope TEXT, row INTEGER, used INTEGER NOT NULL, PRIMARY KEY (scope, row)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS salt (value TEXT NOT NULL)",
@@ -104,14 +105,20 @@ class Counts:
             self._store.execute("INSERT INTO salt VALUES (?)", found)
         return bytes.fromhex(found[0])
 
-    def same_labels(self, sketch: bytes) -> list[str]:
-        """The periods of all tables that hold the same labels."""
-        return [name for name, other in self._store.execute("SELECT period, sketch FROM labels") if overlaps(sketch, other)]
+    def same_labels(self, table: Table) -> list[str]:
+        """The periods of all tables that hold labels of the same customers."""
+        own = (*sketches_of(table, self.key), paired(table, self.key))
+        found = self._store.execute("SELECT period, sketch FROM labels ORDER BY period").fetchall()
+        return list(dict.fromkeys(name for name, other in found if any(overlaps(sketch, other) for sketch in own)))
 
-    def labels(self, sketch: bytes) -> str:
-        """The period of these labels."""
-        name = labels_name(sketch)
-        self._store.execute("INSERT OR IGNORE INTO labels VALUES (?, ?)", (name, sketch))
+    def labels(self, table: Table) -> str:
+        """The period of the labels of this table."""
+        return self.add_labels(*sketches_of(table, self.key))
+
+    def add_labels(self, *sketches: bytes) -> str:
+        """The period of the labels that these sketches are of."""
+        name = f"labels {hashlib.sha256(sketches[0]).hexdigest()[:16]}"
+        self._store.executemany("INSERT OR IGNORE INTO labels VALUES (?, ?)", [(name, sketch) for sketch in sketches])
         return name
 
     def same_columns(self, names: Sequence[str]) -> list[str]:
@@ -151,10 +158,6 @@ class Counts:
         return int(beyond), int(most or 0) + (not beyond)
 
 
-def labels_name(sketch: bytes) -> str:
-    return f"labels {hashlib.sha256(sketch).hexdigest()[:16]}"
-
-
 def _make(store: sqlite3.Connection) -> None:
     (format_,) = store.execute("PRAGMA user_version").fetchone()
     if not 0 <= format_ <= FORMAT or format_ == 1:
@@ -163,6 +166,11 @@ def _make(store: sqlite3.Connection) -> None:
         return
     if format_ == 2:
         store.execute("ALTER TABLE columns ADD COLUMN most INTEGER")
+    if format_:
+        store.execute("ALTER TABLE labels RENAME TO earlier")
+        store.execute(next(table for table in TABLES if "TABLE labels" in table))
+        store.execute("INSERT INTO labels SELECT period, sketch FROM earlier")
+        store.execute("DROP TABLE earlier")
         store.execute(f"PRAGMA user_version = {FORMAT}")
         return
     names = {name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -181,7 +189,7 @@ def _convert(store: sqlite3.Connection, names: set[str]) -> None:
         counts.add(PREDICTIONS if purpose == "predict" else RUNS, partner, time[:7], 1, 0)
         partners.add(partner)
     for partner, sketch in store.execute("SELECT partner, sketch FROM models").fetchall() if "models" in names else ():
-        counts.add(MODELS, partner, counts.labels(sketch), 1, 0)
+        counts.add(MODELS, partner, counts.add_labels(sketch), 1, 0)
     for (run,) in store.execute("SELECT run FROM counted").fetchall() if "counted" in names else ():
         for partner in partners:
             for kind in (RUNS, PREDICTIONS):
