@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 import vfl
+from protocols._native import PlainVec
 from protocols.cipher import Identity, Keyring, Paillier, PhePaillier, Scheme, key_offer
 from protocols.errors import DataError, ModelError, RemoteProtocolError, VFLError
 from protocols.glm import pair_masks, predictors, scoring, shares
@@ -20,6 +21,7 @@ from protocols.glm.plan import FEATURE
 from protocols.glm.scoring import UNIT, Own, Slots
 from protocols.glm.shares import NAME, WeightShares
 from protocols.local import run_local
+from protocols.randomness import Seed
 from protocols.session import Roles, Session
 from tests.harness import TOY, Escrow, Recording, Sent
 from tests.leakage import audit
@@ -157,6 +159,42 @@ def test_planted_masks_that_do_not_cancel_or_errors_drawn_afresh_change_the_bits
     before = world.score()
     world.error["h0"] = np.random.default_rng(9).integers(-(1 << 29), 1 << 29, (30, 1))
     assert not np.array_equal(world.score(), before)
+
+
+class NoMask(Seed):
+    """Draws 0 where a mask is drawn."""
+
+    def integers(self, length: int, bits: int) -> PlainVec:
+        return PlainVec.zeros(length)
+
+
+def opened_at_the_arbiter(rows: Numbers, patch: pytest.MonkeyPatch) -> NDArray[np.uint64]:
+    """(rows, parties): all that the arbiter opens of each row in one scoring of a world whose shares are those of its training."""
+    found, honest = list[NDArray[np.uint64]](), scoring.opened
+    with patch.context() as inner:
+        inner.setattr(scoring, "opened", lambda *args: found.append(honest(*args)) or found[-1])  # type: ignore[func-returns-value]
+        World(2, rows=40).score(rows=rows)
+    return np.concatenate(found, axis=1)
+
+
+def test_the_arbiter_cannot_link_the_rows_of_two_scorings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build without masks, and whose shares move by the same number each time, planted: equal numbers are the same customers, all of them."""
+    rng = np.random.default_rng(4)
+    a, b = rng.permutation(40)[:25], rng.permutation(40)[:25]
+
+    def linked() -> set[tuple[int, int]]:
+        first, second = (opened_at_the_arbiter(rows, monkeypatch) for rows in (a, b))
+        return {(int(i), int(j)) for i, j in np.argwhere((first[:, None] == second[None]).any(axis=2))}
+
+    assert linked() == set()
+    honest = Session.seed
+
+    def seed(self: Session, label: str, value: bytes = b"") -> Seed:
+        drawn = honest(self, label, value)
+        return {"score mask": NoMask(self.me, drawn.secret), "weight share move": Seed(self.me, bytes(32))}.get(label, drawn)
+
+    monkeypatch.setattr(Session, "seed", seed)
+    assert linked() == {(int(i), int(j)) for i, j in np.argwhere(a[:, None] == b[None])}
 
 
 def test_the_transcript_of_a_scoring_is_declared_randomised_and_masked() -> None:
