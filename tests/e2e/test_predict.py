@@ -157,7 +157,7 @@ def a_permit_withdrawn(parties: Institutions, models: dict[str, Path]) -> None:
             "--model",
             model,
             code=6,
-            words=(f"{name}: the job allows what this party's policy.allow does not: 'scores-to-guest'", "Take it out"),
+            words=(f"{name}: the job allows what this party's policy.allow does not: 'scores-to-guest'", "Remove it from the job"),
         )
         parties.file(name).write_text(text)
 
