@@ -7,16 +7,17 @@ Each method may be called again with the same arguments by a run that resumes; i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 class Allowance:
     """Every method raises DisclosureRefused, which names the policy's key, where it does not agree."""
 
-    def label_numbers(self, what: str, told: Mapping[str, int], rows: int) -> None:
+    def label_numbers(self, what: str, told: Mapping[str, int], rows: int, fewer: Callable[[int], str] | None = None) -> None:
         """At the guest, before hosts learn numbers that are computed from its labels.
 
-        what: which numbers, such as "weights": once per run; `told`: the number for each host; rows: how many training rows they are computed from.
+        what: which numbers, such as "weights": once per run; `told`: the number for each host; rows: how many training rows they are computed from;
+        fewer: what to change so that no more numbers than these are told, if it is not the number of columns or bins.
         """
 
     def score_vectors(self, model: bytes, vectors: int, columns: Sequence[str]) -> None:

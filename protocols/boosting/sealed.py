@@ -119,7 +119,8 @@ class Wins(
     Message,
     disclosure=REVEALED,
     permit="wins-to-owners",
-    learns="which of its own splits won at a level of a tree, at nodes that it cannot name; the first host also at how many nodes the guest's did",
+    learns="which of its own splits won at a level of a tree, at nodes that it cannot name; many wins together tell about labels "
+    "(the guest counts them: rows_per_label_number); the first host also at how many nodes the guest's did",
 ):
     positions: Int32s  # (classes * nodes,) in the receiver's list; -1 where none of its splits won
     helps: int

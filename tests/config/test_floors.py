@@ -125,6 +125,28 @@ def test_a_host_with_few_columns_takes_part_only_where_the_job_says_so(load, job
     assert caught.value.remedy.startswith("Bring 3 columns or more")
 
 
+WINS = [
+    ({"n_estimators": 100}, "", 50),
+    ({"n_estimators": 100, "guest_only_trees": 96}, "", 10),
+    ({"n_estimators": 16, "objective": "multi:softprob", "num_class": 3}, "", 60),
+    ({"n_estimators": 16}, "[search]\nparam_grid = { max_depth = [2, 3] }\ncv = 3\n", 7 * 20),
+    ({"n_estimators": 16, "guest_only_trees": 16}, "", 0),
+]
+
+
+@pytest.mark.parametrize(("settings", "more", "numbers"), WINS)
+def test_check_says_how_many_rows_wins_take(job, load, tmp_path: Path, settings, more, numbers):
+    job(kind="boosted-trees", **settings)
+    text = (tmp_path / "job.toml").read_text().replace("allow = [", 'allow = ["best-candidate-to-parties", ') + more
+    (tmp_path / "job.toml").write_text(text)
+    said = [
+        f"count as {numbers} numbers computed from the labels" in line for line in rows_taken(load_job(tmp_path / "job.toml"), load(GUEST))
+    ]
+    assert said == [True] * bool(numbers)
+    assert numbers != 50 or "the job needs 2,500 training rows" in rows_taken(load_job(tmp_path / "job.toml"), load(GUEST))[0]
+    assert rows_taken(load_job(tmp_path / "job.toml"), load(HOST)) == []
+
+
 OPENED = [
     ({"test": 0.0}, "", 0),
     ({"test": 0.25}, "", 1),

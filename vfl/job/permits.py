@@ -60,7 +60,7 @@ PERMITS: dict[str, str] = {
     ),
     "wins-to-owners": (
         "sealed trees: the guest learns which party owns each split, and each party which of its own splits won (a host: not at "
-        "which node); the first host learns how many splits of a level are the guest's"
+        "which node), and many wins together tell it about labels; the first host learns how many splits of a level are the guest's"
     ),
     "bin-sums-to-guest": (
         "open trees: by node, the guest learns the sums of gradients left of each of a host's candidate splits; assume that it "

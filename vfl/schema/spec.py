@@ -129,6 +129,11 @@ class Spec(Declared):
         return False
 
     @property
+    def label_numbers(self) -> int:
+        """How many numbers computed from labels hosts learn of one model, where the job alone determines it."""
+        return 0
+
+    @property
     def vectors(self) -> int:
         """How many score vectors the guest gets of one model."""
         return 1

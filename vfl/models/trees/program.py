@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from protocols import alignment
 from protocols.binning.quantile import Binned, Binner
-from protocols.boosting import open, scoring, sealed_arbiter, sealed_guest, sealed_host
+from protocols.boosting import open, scoring, sealed_arbiter, sealed_guest, sealed_host, wins
 from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds
 from protocols.boosting.objective import check_labels, predictions
+from protocols.boosting.sealed import first_of
 from protocols.boosting.sealed_parts import ArbiterTrees, GuestTrees
 from protocols.channel import Channel
 from protocols.errors import DataError
@@ -55,6 +56,7 @@ def guest(
     place of `plan`.  Learns which party owns a split, its own wins, and scores; of open trees what protocols/boosting/open.py says; of every fold's model too."""
     aligned, test, later, validation, sizes = align(session, table, plan)
     train, searched = np.flatnonzero(~test), None
+    allow_wins(session, plan, before, asked, int((~test & ~validation).sum()))
     if asked is not None:
         rows, stopping = aligned.take(train), validation[train]
         searched = search.guest(
@@ -113,6 +115,31 @@ def arbiter(
         with session.phase("score"):
             scoring.arbiter(session, trees)
     return LeafValues(session.me, trees.model_id, "boosted-trees", trees, len(trees.shape))
+
+
+def allow_wins(
+    session: Session, plan: Plan[BoostedTrees], before: TreesPart | None, asked: Search[Plan[BoostedTrees]] | None, rows: int
+) -> None:
+    """At the guest, before anything is trained on these rows: what its hosts are going to learn of the labels from the splits that win."""
+    spec = plan.spec
+    total = spec.label_numbers
+    if asked is not None:
+        every = [one.spec.label_numbers for one in asked.candidates]
+        total = asked.cv * sum(every) + max(every)
+    elif before is not None and isinstance(before.trees, GuestTrees):
+        total = wins.label_numbers(max(0, spec.n_estimators - first_of(spec.params(), len(before.trees.shape))), spec.num_class)
+    if not total:
+        return
+
+    def fewer(numbers: int) -> str:
+        rounds = wins.most_rounds(numbers, spec.num_class)
+        if asked is not None:
+            return "fewer candidates or folds"
+        return f"at most {rounds} joint rounds (n_estimators)" if rounds else "fewer models of the same labels"
+
+    hosts = session.roles.hosts
+    told = {name: total // len(hosts) + (k < total % len(hosts)) for k, name in enumerate(hosts)}
+    session.allowance.label_numbers("wins", told, rows, fewer)
 
 
 def fit_guest(

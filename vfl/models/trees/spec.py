@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
+from protocols.boosting import wins
 from protocols.boosting.params import MAX_DEPTH, OBJECTIVES, Params
 from vfl.data.columns import Objective
 from vfl.schema.section import Complaint, choose, shown
@@ -263,6 +264,11 @@ class BoostedTrees(Spec):
     def opens_on_grid(self) -> bool:
         """Whether scores are opened on the grid of disclosure.score_bits: of open trees the guest adds up the scores itself."""
         return self.membership == "sealed"
+
+    @property
+    def label_numbers(self) -> int:
+        """What the wins of hosts count as, of all rounds in which they take part; of open trees, which tell hosts all labels, nothing is counted."""
+        return wins.label_numbers(self.n_estimators - self.guest_only_trees, self.num_class) if self.sealed else 0
 
     @property
     def vectors(self) -> int:

@@ -5,7 +5,7 @@
 | `runs_per_partner_per_month` | all | alignments for a training or by themselves, per partner and calendar month (UTC) |
 | `predictions_per_partner_per_month` | all | batches of rows that were scored, likewise |
 | `models_per_label` | guest | models trained on the same labels, per partner and for good; a search of trees counts each of its models |
-| `rows_per_label_number` | guest | numbers computed from the same labels that hosts learnt: weights, fine bins of columns binned by them; over hosts and runs |
+| `rows_per_label_number` | guest | numbers computed from the same labels that hosts learnt: weights, fine bins of columns binned by them, what the wins of sealed trees count as; over hosts and runs |
 | `score_vectors` | host | score vectors of the same columns that were opened, over models and runs; each model counts once; by default half the columns, and fewer where they correlate |
 | `scores_per_row` | host | scores of a row by one model in a month, in trainings and predictions, under a keyed name of the row |
 

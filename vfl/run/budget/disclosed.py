@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from protocols.allowance import Allowance
 from protocols.errors import DisclosureRefused
@@ -13,6 +13,7 @@ from vfl.job.policy import columns_check
 from vfl.run.budget.spread import Spread
 from vfl.run.budget.table import NUMBERS, SCORES, VECTORS, BudgetFile, Counts
 
+FEWER = "fewer columns or fine bins (max_n_prebins)"
 PARTNER_ROWS = 5  # times this party's own
 
 
@@ -24,7 +25,7 @@ class RunAllowance(Allowance):
     def __init__(self, party: Party, file: BudgetFile, run: bytes, labels: Table | None, guest: str, spread: Spread | None = None) -> None:
         self._party, self._file, self._run, self._labels, self._guest, self._spread = party, file, run, labels, guest, spread
 
-    def label_numbers(self, what: str, told: Mapping[str, int], rows: int) -> None:
+    def label_numbers(self, what: str, told: Mapping[str, int], rows: int, fewer: Callable[[int], str] | None = None) -> None:
         assert self._labels is not None
         rate, item = self._party.policy.rows_per_label_number, self._run + what.encode()
         limit, more = rows // rate, sum(told.values())
@@ -37,7 +38,7 @@ class RunAllowance(Allowance):
                 raise DisclosureRefused(
                     f"{self._party.name}: {hosts} would learn {more} numbers computed from these labels ({what}), hosts learnt {used} before,"
                     f" and {rows} training rows allow {limit}: policy.{NUMBERS} is {rate}",
-                    remedy="Use more rows, or fewer columns or fine bins (max_n_prebins), or agree on a job that tells hosts no such numbers"
+                    remedy=f"Use more rows, or {FEWER if fewer is None else fewer(max(0, limit - used))}, or agree on a job that tells hosts no such numbers"
                     f"{AGREES} lower policy.{NUMBERS}",
                     party=self._party.name,
                 )
