@@ -37,8 +37,13 @@ def test_models_of_one_name_are_counted_each(tmp_path: Path) -> None:
 
 
 def test_a_host_that_counts_by_the_guests_name_loses_its_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted fault; how often a row is scored is left out, which would notice the name too."""
     monkeypatch.setattr(GlmPart, "own_name", property(lambda part: part.model_id))
-    found, done = attack(Budgeted(tmp_path), 0, columns_of(200, COLUMNS, mixed=False), COLUMNS)
+    parties = Budgeted(tmp_path)
+    parties.party("telecom")
+    file = tmp_path / "telecom" / "party.toml"
+    file.write_text(file.read_text().replace("scores_per_row = 1\n", "scores_per_row = 1000\n"))
+    found, done = attack(parties, 0, columns_of(200, COLUMNS, mixed=False), COLUMNS)
     print(f"{done} models, R^2 {found.mean():.3f}")
     assert done == COLUMNS
     assert found.min() > 0.999

@@ -51,6 +51,8 @@ def fill_in(folder: Path, files: dict[str, Path]) -> None:
     for name, port in ports.items():
         files[name].write_text(files[name].read_text().replace("0.0.0.0:7443", f"127.0.0.1:{port}"))
     files["bank"].write_text(files["bank"].read_text().replace('label = "default"', 'label = "canarylabel"'))
+    scored_again = files["telecom"].read_text().replace("scores_per_row = 1\n", "scores_per_row = 2\n")
+    files["telecom"].write_text(scored_again)  # new.csv holds the customers of the training, some of whom were scored there
     bank = folder / "bank" / "identity" / "cert.pem"
     trust_peer(folder / "bank", folder / "trustco.pem")
     trust_peer(folder / "telecom", bank, f"127.0.0.1:{ports['bank']}")

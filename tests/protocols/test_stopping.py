@@ -248,5 +248,5 @@ def test_a_verdict_that_there_is_not() -> None:
         arbiter = Told()
         roles = Roles("guest", ("host1",), "arbiter")
 
-    with pytest.raises(RemoteProtocolError, match="no verdict"):
+    with pytest.raises(RemoteProtocolError, match="unknown verdict"):
         stopping.receive_verdict(Fake())  # type: ignore[arg-type]
