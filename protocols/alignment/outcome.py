@@ -30,7 +30,8 @@ class Request:
             found = "no id is" if size <= 0 else f"only {size} ids are"
             raise DataError(
                 f"{found} common to all parties, and this job wants at least {self.least}",
-                remedy="Check that all parties use the same id column and normaliser; nothing but the size was learnt",
+                remedy="Check that all parties use the same id column and normaliser, or, of a small batch to score, that "
+                "align.min_intersection lets it pass; nothing but the size was learnt",
             )
 
 

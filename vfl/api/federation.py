@@ -105,7 +105,8 @@ class Federation:
         on : str, sequence of str, or sequence of sequences of str
             The id column, several that make one key, or a list of such lists: keys that are tried in order.
         label : str
-            The guest's column of labels.
+            The guest's column of labels. Of two values the larger is the event, whose probability `predict_score` gives; of texts
+            that is the later one in the alphabet.
         normalise : str or dict, default "text"
             How ids are compared, one normaliser for all columns or one by column: "text", "digits", "exact", "email", "date", "date:%d/%m/%Y",
             "e164:GB".

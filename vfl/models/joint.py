@@ -159,7 +159,9 @@ class Joint(Generic[S, P]):
 
     def __repr__(self) -> str:
         widths = ", ".join(f"{p}: {len(part.columns)}" for p, part in self.parts.items())
-        return f"{type(self).__name__}({self.estimator}, columns {widths}, trained on {self.intersection_} common rows)"
+        rows = int((~self._trained.fitted[self.roles.guest].held_out).sum())
+        of = "" if rows == self.intersection_ else f"{rows} of "
+        return f"{type(self).__name__}({self.estimator}, columns {widths}, trained on {of}{self.intersection_} common rows)"
 
     def _repr_html_(self) -> str:
         """The estimator, and by party its rows and columns."""
