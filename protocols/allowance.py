@@ -17,7 +17,7 @@ class Allowance:
         """At the guest, before hosts learn numbers that are computed from its labels.
 
         what: which numbers, such as "weights": once per run; `told`: the number for each host; rows: how many training rows they are computed from;
-        fewer: what to change so that no more numbers than these are told, if it is not the number of columns or bins.
+        fewer: what to change so that hosts learn no more numbers than these, if it is not the number of columns or bins.
         """
 
     def score_vectors(self, model: bytes, vectors: int, columns: Sequence[str]) -> None:

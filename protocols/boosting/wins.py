@@ -13,7 +13,7 @@ PER_TREE = 5  # numbers that a model of one tree counts as
 
 
 def label_numbers(rounds: int, classes: int) -> int:
-    """Of a model of so many rounds in which hosts take part: PER_TREE * sqrt(rounds) for each class, rounded up."""
+    """Of a model of this number of rounds in which hosts take part: PER_TREE * sqrt(rounds) for each class, rounded up."""
     return classes * (math.isqrt(PER_TREE**2 * rounds - 1) + 1) if rounds else 0
 
 
