@@ -82,6 +82,9 @@ class Process:
             os.kill(self.pid, signal.SIGKILL)
 
 
+FEW_ROWS = {"rows_per_label_number": 1, "scores_per_row": 1000}  # the tables are toys
+
+
 class Federation:
     """A guest, a host and, where the command needs it, an arbiter on loopback.  what: one of RUNS."""
 
@@ -98,7 +101,7 @@ class Federation:
         }
         ports = dict(zip(("bank", "trustco"), free_ports(2), strict=True))
         for name, role in ROLES.items():
-            settings: dict[str, Any] = {"min_intersection": 5, "allow": tuple(PERMITS)}
+            settings: dict[str, Any] = {"min_intersection": 5, "allow": tuple(PERMITS), "policy": FEW_ROWS}
             settings |= {"label": "outcome"} if role == "guest" else {}
             settings |= {"listen": f"127.0.0.1:{ports[name]}"} if name in ports else {}
             init_party(folder / name, role, name, **settings)
