@@ -1,8 +1,10 @@
-"""What aligning ids costs, from CSV to aligned CSV: two `vfl align` processes over TLS on one core, beside pip-installable peers on the same core.
+"""What aligning ids costs, from CSV to aligned CSV: two `vfl align` processes over TLS on one core, beside
+pip-installable peers on the same core.
 
-Prints a table and writes `benchmarks/results/alignment.json`.  Ids are texts of 18 bytes, half of them common.  Seconds are from reading the first table to
-the last file written, connecting included and starting Python not; up to 2^14 ids the median of five runs, beyond that one run.  The peer keeps its lists
-in memory and tells one side only.  Run it with `make bench-alignment`, or `python -m benchmarks.alignment --sizes 10 17 --no-peers`.
+Prints a table and writes `benchmarks/results/alignment.json`.  Ids are texts of 18 bytes, half of them common.  Seconds
+are from reading the first table to the last file written, connecting included and starting Python not; up to 2^14 ids
+the median of five runs, beyond that one run.  The peer keeps its lists in memory and tells one side only.  Run it with
+`make bench-alignment`, or `python -m benchmarks.alignment --sizes 10 17 --no-peers`.
 """
 
 from __future__ import annotations
@@ -42,7 +44,11 @@ allow = ["intersection-to-parties"]
 
 def machine() -> dict[str, object]:
     """Where this was measured."""
-    lines = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    lines = [
+        line.split(":", 1)[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
     return {
         "cpu": lines[0] if lines else "unknown",
         "cores": os.cpu_count(),
@@ -85,13 +91,23 @@ def party(folder: Path, name: str) -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     start, cpu = time.perf_counter(), time.process_time()
-    run, report = align(prepare(load_agreement(folder / "job.toml"), load_party(folder / name / "party.toml"), "csv"), Observer())
+    run, report = align(
+        prepare(load_agreement(folder / "job.toml"), load_party(folder / name / "party.toml"), "csv"), Observer()
+    )
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     phases = json.loads((run / "alignment.json").read_text())["phases"]
     assert report is not None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(
-        json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak, "sent": sum(p["bytes_sent"] for p in phases), "common": report.common}),
+        json.dumps(
+            {
+                "seconds": seconds,
+                "cpu": cpu,
+                "peak": peak,
+                "sent": sum(p["bytes_sent"] for p in phases),
+                "common": report.common,
+            }
+        ),
         flush=True,
     )
 
@@ -104,7 +120,9 @@ def ours(n: int, backend: str, core: int) -> dict[str, Any]:
         environment = {**os.environ, "VFL_NATIVE_BACKEND": backend, "PYTHONPATH": str(ROOT)}
         command = ["taskset", "-c", str(core), sys.executable, "-m", "benchmarks.alignment", "--party", str(folder)]
         started = [
-            subprocess.Popen([*command, p], cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            subprocess.Popen(
+                [*command, p], cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
             for p in ("bank", "telecom")
         ]
         for process in started:
@@ -150,14 +168,29 @@ def openmined(n: int, folder: Path) -> None:
     frames[0].iloc[sorted(rows)].to_csv(folder / "aligned.csv", index=False)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     assert len(rows) == n // 2
-    found = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu, "bytes": sent, "peak_bytes": peak}
+    found = {
+        "seconds": time.perf_counter() - start,
+        "cpu_seconds": time.process_time() - cpu,
+        "bytes": sent,
+        "peak_bytes": peak,
+    }
     print(json.dumps(found), flush=True)
 
 
 def peer(n: int, core: int) -> dict[str, Any]:
     """One run of the peer on one core, in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        command = ["taskset", "-c", str(core), sys.executable, "-m", "benchmarks.alignment", "--openmined", str(n), folder]
+        command = [
+            "taskset",
+            "-c",
+            str(core),
+            sys.executable,
+            "-m",
+            "benchmarks.alignment",
+            "--openmined",
+            str(n),
+            folder,
+        ]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
@@ -166,8 +199,10 @@ def peer(n: int, core: int) -> dict[str, Any]:
 def nanoseconds(backend: str, core: int) -> float:
     """A scalar product on one core, the median of five vectors."""
     code = (
-        "import time, statistics as s; from protocols.ristretto import PointVec; from protocols.randomness import Seed\n"
-        "p = PointVec.hash_to_group([b'%d' % i for i in range(8192)], b'bench'); k = Seed('x', bytes(range(32))).scalar(); t = []\n"
+        "import time, statistics as s; from protocols.ristretto import PointVec; from protocols.randomness "
+        "import Seed\n"
+        "p = PointVec.hash_to_group([b'%d' % i for i in range(8192)], b'bench'); k = Seed('x', "
+        "bytes(range(32))).scalar(); t = []\n"
         "for _ in range(5):\n    a = time.process_time(); p * k; t.append((time.process_time() - a) / 8192 * 1e9)\n"
         "print(s.median(t))"
     )
@@ -203,7 +238,8 @@ def measure(sizes: list[int], with_peers: bool, core: int) -> list[dict[str, Any
         found = middle([run() for _ in range(REPEATS if log2 <= REPEATED_UP_TO else 1)])
         rows.append({"who": who, "ids": 2**log2, **found, **more})
         print(
-            f"{who:<14} 2^{log2:<3} {found['seconds']:>9.2f} s  cpu {found['cpu_seconds']:>8.2f} s  {found['bytes'] / 1e6:>8.2f} MB  peak {found['peak_bytes'] / 2**20:>7.0f} MiB",
+            f"{who:<14} 2^{log2:<3} {found['seconds']:>9.2f} s  cpu {found['cpu_seconds']:>8.2f} s  "
+            f"{found['bytes'] / 1e6:>8.2f} MB  peak {found['peak_bytes'] / 2**20:>7.0f} MiB",
             flush=True,
         )
 
@@ -239,7 +275,9 @@ def main() -> None:
         ).stdout.strip()
         rows = measure(options.sizes, not options.no_peers, options.core)
         options.output.parent.mkdir(exist_ok=True)
-        options.output.write_text(json.dumps({"machine": where, "commit": commit or "unknown", "rows": rows}, indent=2) + "\n")
+        options.output.write_text(
+            json.dumps({"machine": where, "commit": commit or "unknown", "rows": rows}, indent=2) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""What boosted trees cost: CPU seconds per tree by phase, products, bytes, memory of each party; compared with the same without encryption, the twin and xgboost.
+"""What boosted trees cost: CPU seconds per tree by phase, products, bytes, memory of each party; compared with the same
+without encryption, the twin and xgboost.
 
     make bench-boosting                                            prints a table, writes benchmarks/results/boosting.json
     python -m benchmarks.boosting 10k --beside FOLDER --repeat 5   also `hidden` of another commit, built in FOLDER, by turns
 
-Each party is a process of one thread; there is no network.  Figures are of all parties together, without the keys and the bins, and memory is that of the
-largest.  `--large` adds 10^6 rows: minutes.  Exits with 1 where a target is missed.
-"""
+Each party is a process of one thread; there is no network.  Figures are of all parties together, without the keys and
+the bins, and memory is that of the largest.  `--large` adds 10^6 rows: minutes.  Exits with 1 where a target is missed.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ KEY_BITS = 2048
 
 @dataclass(frozen=True)
 class Workload:
-    """rows x (guest columns + host columns), and what a sealed tree may cost: products, and CPU and bytes as parts of those of `hidden` of 1582fb9."""
+    """rows x (guest columns + host columns), and what a sealed tree may cost: products, and CPU and bytes as parts of
+    those of `hidden` of 1582fb9."""
 
     rows: int
     guest: int
@@ -158,9 +160,20 @@ def run_plain(name: str) -> dict[str, Any]:
     binned, y = blocks_of(work, p)
     start = time.process_time()
     twin.train(binned, p, Rounds(p, y))
-    row = {"workload": name, "rows": work.rows, "cipher": "plaintext", "twin_s": (time.process_time() - start) / work.trees}
+    row = {
+        "workload": name,
+        "rows": work.rows,
+        "cipher": "plaintext",
+        "twin_s": (time.process_time() - start) / work.trees,
+    }
     table = xgboost.DMatrix(np.column_stack([b.bins for b in binned]).astype(np.float32), y)
-    options = {"max_depth": work.depth, "max_bin": work.bins, "tree_method": "hist", "objective": "binary:logistic", "nthread": 1}
+    options = {
+        "max_depth": work.depth,
+        "max_bin": work.bins,
+        "tree_method": "hist",
+        "objective": "binary:logistic",
+        "nthread": 1,
+    }
     xgboost.train(options, table, 1)
     start = time.process_time()
     xgboost.train(options, table, 20)
@@ -192,14 +205,19 @@ def beside(name: str, folder: Path, repeat: int) -> list[dict[str, Any]]:
         others.append(child(folder, name, "hidden", "paillier"))
     ratio = statistics.median(a["cpu_s"] / b["cpu_s"] for a, b in zip(own, others, strict=True))
     other = median(others)
-    return [other, median(own) | {"cpu_ratio": ratio, "bytes_ratio": median(own)["bytes"] / other["bytes"], "repeats": repeat}]
+    return [
+        other,
+        median(own) | {"cpu_ratio": ratio, "bytes_ratio": median(own)["bytes"] / other["bytes"], "repeats": repeat},
+    ]
 
 
 def measured(name: str, folder: Path | None, repeat: int) -> Iterator[dict[str, Any]]:
     """Every row of a workload; of 10^6 rows sealed trees alone."""
     yield from beside(name, folder, repeat) if folder else [child(ROOT, name, "sealed", "paillier")]
     if name != "1m":
-        yield from (child(ROOT, name, *run) for run in (("sealed", "identity"), ("open", "paillier"), ("open", "identity")))
+        yield from (
+            child(ROOT, name, *run) for run in (("sealed", "identity"), ("open", "paillier"), ("open", "identity"))
+        )
         yield child(ROOT, name)
 
 
@@ -225,17 +243,25 @@ def missed(row: dict[str, Any]) -> list[str]:
         "bytes beside hidden": (row.get("bytes_ratio", 0), MOST_BYTES),
         "MiB of a party": (row["peak_mib"], MOST_MIB),
     }
-    return [f"{what}: {found:.6g}, at most {most:.6g}" for what, (found, most) in bounds.items() if most and found > most]
+    return [
+        f"{what}: {found:.6g}, at most {most:.6g}" for what, (found, most) in bounds.items() if most and found > most
+    ]
 
 
 def show(row: dict[str, Any]) -> None:
     if row["cipher"] == "plaintext":
-        print(f"{row['workload']:>5} in the clear: twin {row['twin_s']:.3f}, xgboost {row['xgboost_s']:.4f} s a tree", flush=True)
+        print(
+            f"{row['workload']:>5} in the clear: twin {row['twin_s']:.3f}, xgboost {row['xgboost_s']:.4f} s a tree",
+            flush=True,
+        )
         return
-    phases = "  ".join(f"{phase} {s:.2f}" for phase, s in sorted(row["phases_s"].items(), key=lambda item: -item[1]) if s >= 0.005)
+    phases = "  ".join(
+        f"{phase} {s:.2f}" for phase, s in sorted(row["phases_s"].items(), key=lambda item: -item[1]) if s >= 0.005
+    )
     ratio = f"CPU x {row['cpu_ratio']:.3f}, bytes x {row['bytes_ratio']:.3f} of hidden" if "cpu_ratio" in row else ""
     print(
-        f"{row['workload']:>5} {row['membership']:<6} {row['cipher']:<9} {row['cpu_s']:7.2f} s a tree  {row['products']:>10,} products  "
+        f"{row['workload']:>5} {row['membership']:<6} {row['cipher']:<9} {row['cpu_s']:7.2f} s a tree  "
+        f"{row['products']:>10,} products  "
         f"{row['bytes'] / 1e6:.1f} MB  peak {row['peak_mib']} MiB  {ratio}\n        {phases}",
         flush=True,
     )
@@ -249,7 +275,9 @@ def main() -> int:
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--party", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--large", action="store_true", help="10^6 rows too")
-    parser.add_argument("--beside", type=Path, help="a folder with commit 1582fb9, built: runs its hidden trees by turns")
+    parser.add_argument(
+        "--beside", type=Path, help="a folder with commit 1582fb9, built: runs its hidden trees by turns"
+    )
     parser.add_argument("--repeat", type=int, default=1, help="how often, with --beside")
     parser.add_argument("--no-write", action="store_true")
     options = parser.parse_args()

@@ -1,8 +1,10 @@
-"""Counts, which no other work on the machine disturbs: what mini-batches cost beside whole passes, and trees that share ciphertexts beside trees apart.
+"""Counts, which no other work on the machine disturbs: what mini-batches cost beside whole passes, and trees that share
+ciphertexts beside trees apart.
 
     python -m benchmarks.counted [batches] [classes]
 
-Products modulo n^2 and bytes of all parties under 2048 bits; of mini-batches messages, too.  Minutes: the largest round of classes apart is 42 million products.
+Products modulo n^2 and bytes of all parties under 2048 bits; of mini-batches messages, too.  Minutes: the largest round
+of classes apart is 42 million products.
 """
 
 from __future__ import annotations
@@ -29,7 +31,12 @@ from vfl.models.workload import Workload
 
 BITS, PASSES, CLASSES = 2048, 5, 4
 BATCHES = (None, 1024, 256, 64)
-ROUNDS = (("sealed", 846, 9), ("sealed", 10_000, 10), ("sealed", 30_000, 13), ("open", 846, 9))  # rows, columns of the host
+ROUNDS = (
+    ("sealed", 846, 9),
+    ("sealed", 10_000, 10),
+    ("sealed", 30_000, 13),
+    ("open", 846, 9),
+)  # rows, columns of the host
 
 
 def of_training(meters: dict[str, Meter]) -> list[Event]:
@@ -50,19 +57,26 @@ def batches() -> Iterator[str]:
     for size in BATCHES:
         solver: dict[str, Any] = {} if size is None else {"solver": "sgd", "batch_size": size}
         meters = {party: Meter() for party in ("guest", *data.hosts, "arbiter")}
-        federation = vfl.Federation.local(data.guest, data.hosts, on="id", label="label", cipher=Counted(Paillier(BITS)))
-        federation.fit(vfl.LogisticRegression(max_iter=PASSES, **solver), taps={p: [m] for p, m in meters.items()}, observers=meters)
+        federation = vfl.Federation.local(
+            data.guest, data.hosts, on="id", label="label", cipher=Counted(Paillier(BITS))
+        )
+        federation.fit(
+            vfl.LogisticRegression(max_iter=PASSES, **solver),
+            taps={p: [m] for p, m in meters.items()},
+            observers=meters,
+        )
         events = of_training(meters)
         each = 2048 * PASSES
         yield (
-            f"{'all rows' if size is None else size}: {products(events) / each:.0f} products and {sum(sent(events)) / each:.0f} bytes per row and epoch, "
+            f"{'all rows' if size is None else size}: {products(events) / each:.0f} products and "
+            f"{sum(sent(events)) / each:.0f} bytes per row and epoch, "
             f"{len(sent(events)) / PASSES:.0f} messages per epoch"
         )
 
 
 def classes() -> Iterator[str]:
-    """One round of trees of depth 5 with 32 bins: as the layout decides, and each class with ciphertexts of its own; of open trees also with as many classes in
-    one as fit."""
+    """One round of trees of depth 5 with 32 bins: as the layout decides, and each class with ciphertexts of its own; of
+    open trees also with as many classes in one as fit."""
     for membership, rows, columns in ROUNDS:
         decided = one_round(membership, rows, columns)
         if membership == "sealed":
@@ -72,7 +86,10 @@ def classes() -> Iterator[str]:
             continue
         for name, layout in (("apart", apart), ("shared", together)):
             with patch.object(open, "shared_by", layout):
-                yield f"{membership}, {rows:,} x {columns}: {name} {one_round(membership, rows, columns)}, as decided {decided}"
+                yield (
+                    f"{membership}, {rows:,} x {columns}: {name} {one_round(membership, rows, columns)}, as "
+                    f"decided {decided}"
+                )
 
 
 def apart(one: Packing, *_: Any, **__: Any) -> Packing:
@@ -86,12 +103,17 @@ def together(one: Packing, all_classes: int, *_: Any, **__: Any) -> Packing:
 
 def one_round(membership: str, rows: int, columns: int) -> str:
     """What it takes."""
-    p = Params(n_estimators=1, max_depth=5, max_bin=32, objective="multi:softprob", num_class=CLASSES, membership=membership)  # type: ignore[arg-type]
+    p = Params(
+        n_estimators=1, max_depth=5, max_bin=32, objective="multi:softprob", num_class=CLASSES, membership=membership
+    )  # type: ignore[arg-type]
     rng = np.random.default_rng(0)
     x = rng.normal(size=(rows, 5 + columns))
     score = x @ rng.normal(size=x.shape[1]) + rng.logistic(size=rows)
     y = np.digitize(score, np.quantile(score, [0.25, 0.5, 0.75])).astype(np.float64)
-    own, theirs = (Binner.fit(part, p.max_bin, least).transform(part) for part, least in ((x[:, :5], 1), (x[:, 5:], p.min_bin_rows)))
+    own, theirs = (
+        Binner.fit(part, p.max_bin, least).transform(part)
+        for part, least in ((x[:, :5], 1), (x[:, 5:], p.min_bin_rows))
+    )
     roles = Roles("guest", ("host",), "arbiter")
 
     def in_phase(role: Callable[[Session], Any]) -> Callable[[Session], Any]:
@@ -103,13 +125,21 @@ def one_round(membership: str, rows: int, columns: int) -> str:
 
     sealed = membership == "sealed"
     programs = {
-        "guest": lambda s: sealed_guest.guest(s, own, p, y, bytes(16)) if sealed else open.guest(s, own, p, Rounds(p, y), bytes(16)),
+        "guest": lambda s: (
+            sealed_guest.guest(s, own, p, y, bytes(16)) if sealed else open.guest(s, own, p, Rounds(p, y), bytes(16))
+        ),
         "host": lambda s: sealed_host.host(s, theirs, p) if sealed else open.host(s, theirs, p),
         "arbiter": lambda s: sealed_arbiter.arbiter(s, p) if sealed else None,
     }
     meters = {party: Meter() for party in roles.all}
     taps = {party: [meter] for party, meter in meters.items()}
-    run_local(roles, {party: in_phase(role) for party, role in programs.items()}, Counted(Paillier(BITS)), taps=taps, observers=meters)
+    run_local(
+        roles,
+        {party: in_phase(role) for party, role in programs.items()},
+        Counted(Paillier(BITS)),
+        taps=taps,
+        observers=meters,
+    )
     events = of_training(meters)
     return f"{products(events) / 1e6:.1f} M products, {sum(sent(events)) / 1e6:.1f} MB"
 

@@ -1,4 +1,5 @@
-"""Writes the last section of docs/benchmarks.md and its plots from benchmarks/results/overhead.json: what encryption costs, from end to end.
+"""Writes the last section of docs/benchmarks.md and its plots from benchmarks/results/overhead.json: what encryption
+costs, from end to end.
 
     python -m benchmarks.document
 
@@ -18,12 +19,19 @@ from vfl.bench.terminal import read
 from vfl.report import words
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULT, PAGE, PLOTS = ROOT / "benchmarks" / "results" / "overhead.json", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "figures"
+RESULT, PAGE, PLOTS = (
+    ROOT / "benchmarks" / "results" / "overhead.json",
+    ROOT / "docs" / "benchmarks.md",
+    ROOT / "docs" / "figures",
+)
 BEGIN, END = "<!-- written by python -m benchmarks.document -->", "<!-- until here -->"
 STYLE = (
-    "<style>text{fill:#55616d;font:13px system-ui,sans-serif}.middle{text-anchor:middle}.end{text-anchor:end}.grid{stroke:#dfe2e4}.axis{stroke:#55616d}"
-    ".line{fill:none;stroke-width:2.4}.line.joint{stroke:#12597c}.line.alone{stroke:#a35200;stroke-dasharray:7 4}.chance{stroke:#55616d;stroke-dasharray:2 4}"
-    ".line.third{stroke:#1b6b41;stroke-dasharray:2 4}.dot.third{fill:#1b6b41}.dot.joint{fill:#12597c}.dot.alone{fill:#fff;stroke:#a35200;stroke-width:1.8}</style>"
+    "<style>text{fill:#55616d;font:13px "
+    "system-ui,sans-serif}.middle{text-anchor:middle}.end{text-anchor:end}.grid{stroke:#dfe2e4}.axis{stroke:#55616d}"
+    ".line{fill:none;stroke-width:2.4}.line.joint{stroke:#12597c}.line.alone{stroke:#a35200;stroke-dasharray:7 "
+    "4}.chance{stroke:#55616d;stroke-dasharray:2 4}"
+    ".line.third{stroke:#1b6b41;stroke-dasharray:2 "
+    "4}.dot.third{fill:#1b6b41}.dot.joint{fill:#12597c}.dot.alone{fill:#fff;stroke:#a35200;stroke-width:1.8}</style>"
 )
 
 
@@ -32,12 +40,24 @@ def section(result: Mapping[str, Any]) -> Iterator[str]:
     env, command = result["environment"], "vfl bench --full" if result["full"] else "vfl bench"
     load = ", ".join(map(str, env["load_average"]))
     yield from ("## What does encryption cost, from end to end?", "")
-    yield f"`{command}`, {words.duration(result['seconds'])}, commit {env['commit']}: {env['cpu']}, {env['cores']} cores, {env['backend']}, load average {load} at the end."
-    yield "The same job in every mode, alignment included, with all parties on this machine. CPU seconds are those of all parties together."
-    yield "Explained: the number of products times the price of one, which is measured together with the run. Squarings cost less than"
+    yield (
+        f"`{command}`, {words.duration(result['seconds'])}, commit {env['commit']}: {env['cpu']}, "
+        f"{env['cores']} cores, {env['backend']}, load average {load} at the end."
+    )
+    yield (
+        "The same job in every mode, alignment included, with all parties on this machine. CPU seconds are "
+        "those of all parties together."
+    )
+    yield (
+        "Explained: the number of products times the price of one, which is measured together with the run. "
+        "Squarings cost less than"
+    )
     yield "that product, so this part can exceed 100%."
     if env["load_average"][0] > env["cores"]:
-        yield "The machine was busy with other work: products, bytes and round trips are exact, but the seconds are too high."
+        yield (
+            "The machine was busy with other work: products, bytes and round trips are exact, but the "
+            "seconds are too high."
+        )
     for name, title in KINDS.items():
         if runs := of(result["modes"], name):
             yield from modes(title, runs)
@@ -47,15 +67,33 @@ def section(result: Mapping[str, Any]) -> Iterator[str]:
     yield from peers(result)
     if told := result["model"]:
         errors = [abs(row["error"]) for row in told]
-        counted, played = max(abs(row["products_error"]) for row in told), [abs(row["lan_error"]) for row in told if "lan_error" in row]
+        counted, played = (
+            max(abs(row["products_error"]) for row in told),
+            [abs(row["lan_error"]) for row in told if "lan_error" in row],
+        )
         yield ""
-        yield "The cost model of `vfl check` (`vfl/cost/cost.py`) was fitted on none of these jobs. It predicted the CPU seconds of"
-        yield f"{within(errors)} of this measurement within 30% (half of them within {median(errors):.0%}, all within {max(errors):.0%}), and all"
+        yield (
+            "The cost model of `vfl check` (`vfl/cost/cost.py`) was fitted on none of these jobs. It "
+            "predicted the CPU seconds of"
+        )
+        yield (
+            f"{within(errors)} of this measurement within 30% (half of them within {median(errors):.0%}, all "
+            f"within {max(errors):.0%}), and all"
+        )
         yield f"products within {counted:.0%}."
         if played:
-            yield "`vfl check` prints seconds on a LAN with one machine per party. These were within 30% of the replayed messages of these runs in"
-            yield f"{within(played)} that train with one host (half within {median(played):.0%}, all within {max(played):.0%})."
-        yield "The machine's speed is measured before and after each run. If other work slows it in between, the seconds are wrong by as much."
+            yield (
+                "`vfl check` prints seconds on a LAN with one machine per party. These were within 30% of "
+                "the replayed messages of these runs in"
+            )
+            yield (
+                f"{within(played)} that train with one host (half within {median(played):.0%}, all within "
+                f"{max(played):.0%})."
+            )
+        yield (
+            "The machine's speed is measured before and after each run. If other work slows it in between, "
+            "the seconds are wrong by as much."
+        )
     yield ""
     yield from (f"![{title}](figures/{name}.svg)" for name, title, _ in drawn(result))
 
@@ -75,12 +113,19 @@ def modes(title: str, runs: list[Mapping[str, Any]]) -> Iterator[str]:
         if "skipped" in run:
             yield f"| {run['label']} | skipped: {run['skipped']} |"
             continue
-        explained, auc = f"{run['explained']:.0%}" if "explained" in run else "-", "-" if run["auc"] is None else f"{run['auc']:.4f}"
+        explained, auc = (
+            f"{run['explained']:.0%}" if "explained" in run else "-",
+            "-" if run["auc"] is None else f"{run['auc']:.4f}",
+        )
         yield (
             f"| {run['label']} | {run['wall_s']:.2f} | {run['cpu_s']:.2f} | {run['products']:,} | {explained} "
             f"| {words.size(run['bytes'])} | {run['peak_mib']:.0f} MiB | {auc} |"
         )
-    yield from ("", "| CPU seconds over those of | " + " | ".join(run["label"] for run in ran) + " |", "|---|" + "---|" * len(ran))
+    yield from (
+        "",
+        "| CPU seconds over those of | " + " | ".join(run["label"] for run in ran) + " |",
+        "|---|" + "---|" * len(ran),
+    )
     for run in ran:
         yield f"| {run['label']} | " + " | ".join(ratio(run["cpu_s"], other["cpu_s"]) for other in ran) + " |"
     for run in ran[-1:]:
@@ -111,7 +156,8 @@ def others(result: Mapping[str, Any]) -> Iterator[str]:
         if "skipped" in run:
             yield from (
                 "",
-                f"Left out: {run['work']['kind']}, {AXES.get(run.get('axis'), 'base')} = {run.get('value', 0):,}: {run['skipped']}.",
+                f"Left out: {run['work']['kind']}, {AXES.get(run.get('axis'), 'base')} = "
+                f"{run.get('value', 0):,}: {run['skipped']}.",
             )
 
 
@@ -127,7 +173,8 @@ def networks(result: Mapping[str, Any]) -> Iterator[str]:
     for row in result.get("cables", {}).get("rows", []):
         yield from (
             "",
-            f"Network namespaces, {row['network']}: {row['measured_s']:.1f} s measured, {row['replayed_s']:.1f} s by the replay.",
+            f"Network namespaces, {row['network']}: {row['measured_s']:.1f} s measured, "
+            f"{row['replayed_s']:.1f} s by the replay.",
         )
 
 
@@ -137,8 +184,13 @@ def peers(result: Mapping[str, Any]) -> Iterator[str]:
     yield "| library | key | randomness | " + " | ".join(operations) + " |"
     yield "|---|---|---|" + "---|" * len(operations)
     for row in result["peers"]:
-        cells = " | ".join(f"{row['microseconds'][op]:.1f}" if op in row.get("microseconds", {}) else "-" for op in operations)
-        yield f"| {row['library']} {row.get('version', '')} | {row['key']} | {row['randomness']} | {row.get('skipped') or cells} |"
+        cells = " | ".join(
+            f"{row['microseconds'][op]:.1f}" if op in row.get("microseconds", {}) else "-" for op in operations
+        )
+        yield (
+            f"| {row['library']} {row.get('version', '')} | {row['key']} | {row['randomness']} | "
+            f"{row.get('skipped') or cells} |"
+        )
 
 
 def drawn(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -146,7 +198,13 @@ def drawn(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     found = []
     for title, _, svg in figures(result):
         alone = str(svg).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-        found.append((title.lower().replace(" ", "-"), title, re.sub(r"(<svg [^>]*>)", lambda m: m.group(1) + STYLE, alone, count=1)))
+        found.append(
+            (
+                title.lower().replace(" ", "-"),
+                title,
+                re.sub(r"(<svg [^>]*>)", lambda m: m.group(1) + STYLE, alone, count=1),
+            )
+        )
     return found
 
 

@@ -2,8 +2,9 @@
 
     python -m benchmarks.glm [--rows N] [--passes N] [--bits 2048 3072] [--cores N] [--out FILE]
 
-All parties share the cores given (default: one).  Printed and written: seconds and CPU seconds per iteration, milliseconds per row and iteration, products modulo n^2 by
-operation (counted, noise-free) and the share of the CPU time that they explain at the measured time of one product, bytes by message kind.
+All parties share the cores given (default: one).  Printed and written: seconds and CPU seconds per iteration,
+milliseconds per row and iteration, products modulo n^2 by operation (counted, noise-free) and the share of the CPU time
+that they explain at the measured time of one product, bytes by message kind.
 """
 
 from __future__ import annotations
@@ -105,7 +106,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "glm.json")
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: max(1, options.cores)])  # before the core makes its threads
+        os.sched_setaffinity(
+            0, sorted(os.sched_getaffinity(0))[: max(1, options.cores)]
+        )  # before the core makes its threads
 
     from benchmarks.kernels import machine
     from protocols.cipher import CipherVec, DecryptionKey, Identity, Paillier
@@ -118,9 +121,13 @@ def main() -> None:
 
     results, clear = [], None
     print(
-        f"{options.rows} rows, {GUEST_COLUMNS} + {HOST_COLUMNS} columns, link exact, {options.passes} passes, {options.cores} core(s) for all parties"
+        f"{options.rows} rows, {GUEST_COLUMNS} + {HOST_COLUMNS} columns, link exact, {options.passes} passes, "
+        f"{options.cores} core(s) for all parties"
     )
-    print(f"{'cipher':>14} {'s/pass':>9} {'CPU s':>7} {'ms/row':>9} {'x clear':>8} {'products':>10} {'explain':>8} {'MB':>7}")
+    print(
+        f"{'cipher':>14} {'s/pass':>9} {'CPU s':>7} {'ms/row':>9} {'x clear':>8} {'products':>10} "
+        f"{'explain':>8} {'MB':>7}"
+    )
     for cipher, bits in ((Identity(), 0), *((Paillier(b), b) for b in options.bits)):
         row = {
             "cipher": type(cipher).__name__.lower(),
@@ -135,8 +142,10 @@ def main() -> None:
         row["ratio_to_clear"] = row["cpu_seconds_a_pass"] / clear["cpu_seconds_a_pass"]
         results.append(row)
         print(
-            f"{row['cipher']:>10}{bits or '':>4} {row['seconds_a_pass']:9.3f} {row['cpu_seconds_a_pass']:7.3f} {row['ms_a_row_and_pass']:9.3f} "
-            f"{row['ratio_to_clear']:8.1f} {total:10.0f} {row['share_explained_by_products']:8.0%} {row['bytes_a_pass'] / 1e6:7.2f}"
+            f"{row['cipher']:>10}{bits or '':>4} {row['seconds_a_pass']:9.3f} "
+            f"{row['cpu_seconds_a_pass']:7.3f} {row['ms_a_row_and_pass']:9.3f} "
+            f"{row['ratio_to_clear']:8.1f} {total:10.0f} {row['share_explained_by_products']:8.0%} "
+            f"{row['bytes_a_pass'] / 1e6:7.2f}"
         )
         for name, count in sorted(row["products_a_pass"].items(), key=lambda item: -item[1]):
             print(f"{'':>14}   {name:<16} {count:12.0f} products, {count / options.rows:7.1f} a row")

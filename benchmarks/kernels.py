@@ -1,9 +1,9 @@
-"""What a product, an encryption, a decryption and a matrix product cost, beside gmpy2 and python-paillier in the same process.
+"""What a product, an encryption, a decryption and a matrix product cost, beside gmpy2 and python-paillier in the same
+process.
 
-Prints a table and writes `benchmarks/results/kernels.json`.  An operation's figure is the median of five on one thread, in seconds of CPU, the
-candidates interleaved, so that what else runs on the machine troubles all of them little and alike; `threads` compares two threads with one on the clock,
-fastest of
-many.  Run it with `make bench-kernels`.
+Prints a table and writes `benchmarks/results/kernels.json`.  An operation's figure is the median of five on one thread,
+in seconds of CPU, the candidates interleaved, so that what else runs on the machine troubles all of them little and
+alike; `threads` compares two threads with one on the clock, fastest of many.  Run it with `make bench-kernels`.
 """
 
 import argparse
@@ -84,9 +84,13 @@ def machine() -> dict[str, object]:
     cpu = platform.processor() or "unknown"
     info = Path("/proc/cpuinfo")
     if info.exists():
-        lines = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        lines = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
         cpu = lines[0] if lines else cpu
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     return {
         "cpu": cpu,
         "cores": os.cpu_count(),
@@ -98,7 +102,8 @@ def machine() -> dict[str, object]:
 
 
 def products() -> list[dict[str, object]]:
-    """Nanoseconds per product by backend, from the Rust side, where nothing but the arithmetic is in the loop; and gmpy2 for comparison."""
+    """Nanoseconds per product by backend, from the Rust side, where nothing but the arithmetic is in the loop; and
+    gmpy2 for comparison."""
     command = ["cargo", "run", "--quiet", "--release", "--locked", "--example", "products"]
     run = subprocess.run(command, cwd=ROOT / "native" / "core", capture_output=True, text=True, check=True)
     rows: list[dict[str, object]] = [json.loads(line) for line in run.stdout.splitlines()]
@@ -132,7 +137,9 @@ def reference(key: PrivateKey, count: int) -> Iterator[tuple[str, Work, int]]:
     yield "decrypt", lambda: [private.raw_decrypt(x.ciphertext(be_secure=False)) for x in a], count
     yield (
         "add",
-        lambda: [x._raw_add(x.ciphertext(False), y.ciphertext(False)) for _ in range(20) for x, y in zip(a, b, strict=True)],
+        lambda: [
+            x._raw_add(x.ciphertext(False), y.ciphertext(False)) for _ in range(20) for x, y in zip(a, b, strict=True)
+        ],
         20 * count,
     )
     yield "mul_32", lambda: [x._raw_mul(s) for x, s in zip(a, scalars, strict=True)], count
@@ -150,7 +157,9 @@ def operations(key: PrivateKey, size: int) -> Iterator[tuple[str, Work, int]]:
     scalars = PlainVec.from_i64(rng.integers(2**31, 2**32, size))
     negative = -scalars
     slots = (bits - HEADROOM - 1) // SLOT_BITS
-    packed = public.encrypt(PlainVec.random(SEED, slots * max(size // slots, 8), SLOT_BITS - 2).pack(SLOT_BITS, slots), SEED, bits // 2)
+    packed = public.encrypt(
+        PlainVec.random(SEED, slots * max(size // slots, 8), SLOT_BITS - 2).pack(SLOT_BITS, slots), SEED, bits // 2
+    )
     values = len(packed) * slots
     opened = min(size, 256)
     few = a.take(np.arange(opened))
@@ -190,15 +199,32 @@ def compare(bits: int, backends: list[str], size: int, rounds: int) -> list[dict
         candidates = {f"phe {part}": theirs[part] for part in parts} | {b: ours[b][op] for b in backends}
         measured = rates(candidates, rounds)
         phe = 1 / sum(1 / measured[f"phe {part}"] for part in parts)
-        rows.append({"op": op, "bits": bits, "backend": "phe", "as": base, "per_second": round(phe, 1), "ratio_to_phe": 1.0})
+        rows.append(
+            {"op": op, "bits": bits, "backend": "phe", "as": base, "per_second": round(phe, 1), "ratio_to_phe": 1.0}
+        )
         for backend in backends:
             ratio = measured[backend] / phe
             target = TARGETS[backend].get(op) if bits == 2048 else None
-            row: dict[str, object] = {"op": op, "bits": bits, "backend": backend, "per_second": round(measured[backend], 1)}
+            row: dict[str, object] = {
+                "op": op,
+                "bits": bits,
+                "backend": backend,
+                "per_second": round(measured[backend], 1),
+            }
             rows.append(row | {"ratio_to_phe": round(ratio, 2), "target": target})
     for backend in backends:
-        times = [seconds(partial(PrivateKey.generate, bits, bytes([i]) * 32, backend=backend, threads=1)) for i in range(11)]
-        rows.append({"op": "keygen", "bits": bits, "backend": backend, "per_second": round(1 / median(times), 2), "ratio_to_phe": None})
+        times = [
+            seconds(partial(PrivateKey.generate, bits, bytes([i]) * 32, backend=backend, threads=1)) for i in range(11)
+        ]
+        rows.append(
+            {
+                "op": "keygen",
+                "bits": bits,
+                "backend": backend,
+                "per_second": round(1 / median(times), 2),
+                "ratio_to_phe": None,
+            }
+        )
     return rows
 
 
@@ -208,7 +234,12 @@ def negative(bits: int, backend: str, size: int, rounds: int) -> dict[str, objec
     work = {op: (call, ops) for op, call, ops in operations(key, size) if op in ("mul_32", "mul_neg_32")}
     measured = rates(work, rounds)
     ratio = round(measured["mul_32"] / measured["mul_neg_32"], 3)
-    return {"bits": bits, "backend": backend, "negative_over_positive": ratio, "at_most": NEGATIVE if bits == 2048 else None}
+    return {
+        "bits": bits,
+        "backend": backend,
+        "negative_over_positive": ratio,
+        "at_most": NEGATIVE if bits == 2048 else None,
+    }
 
 
 def threads(bits: int, backend: str, size: int) -> dict[str, object]:
@@ -235,12 +266,16 @@ def main() -> int:
     options = parser.parse_args()
     multiplied = products()
     backends = sorted({str(row["backend"]) for row in multiplied}, reverse=True)
-    print(f"{'modulus':>8} {'backend':>8} {'ns/product':>11} {'of peak':>8} {'ns/square':>10} {'gmpy2 ns':>9} {'ratio':>6}")
+    print(
+        f"{'modulus':>8} {'backend':>8} {'ns/product':>11} {'of peak':>8} {'ns/square':>10} {'gmpy2 ns':>9} "
+        f"{'ratio':>6}"
+    )
     for row in multiplied:
         share = row["product_of_peak"]
         ns = float(str(row["product_ns"]))
         print(
-            f"{row['modulus_bits']:>8} {row['backend']:>8} {ns:>11.1f} {'' if share is None else format(float(str(share)), '.0%'):>8} "
+            f"{row['modulus_bits']:>8} {row['backend']:>8} {ns:>11.1f} "
+            f"{'' if share is None else format(float(str(share)), '.0%'):>8} "
             f"{row['square_ns']:>10} {row['gmpy2_ns']:>9} {float(str(row['gmpy2_ns'])) / ns:>6.2f}"
         )
     if "ifma" not in backends:
@@ -255,7 +290,8 @@ def main() -> int:
             miss = isinstance(target, float) and isinstance(ratio, float) and ratio < target
             missed += miss
             print(
-                f"  {row['op']:<20} {row['backend']:<8} {row['per_second']:>14} {ratio or '':>8} {target or '':>8}{'  MISSED' if miss else ''}"
+                f"  {row['op']:<20} {row['backend']:<8} {row['per_second']:>14} {ratio or '':>8} "
+                f"{target or '':>8}{'  MISSED' if miss else ''}"
             )
     signs = [
         negative(bits, backend, options.size if backend == "ifma" else options.size // 4, 5 * options.rounds)
@@ -267,7 +303,8 @@ def main() -> int:
         miss = isinstance(ratio, float) and isinstance(most, float) and ratio > most
         missed += miss
         print(
-            f"\nnegative over positive scalar, {sign['bits']} bits, {sign['backend']}: {ratio}{f', at most {most}' if most else ''}{'  MISSED' if miss else ''}"
+            f"\nnegative over positive scalar, {sign['bits']} bits, {sign['backend']}: "
+            f"{ratio}{f', at most {most}' if most else ''}{'  MISSED' if miss else ''}"
         )
     pools = [threads(2048, backend, options.size) for backend in backends] if (os.cpu_count() or 1) > 1 else []
     for pool in pools:

@@ -1,6 +1,8 @@
-"""Every party of a run in a process of its own, joined by sockets without a network: CPU seconds by phase, products, bytes and memory of each.
+"""Every party of a run in a process of its own, joined by sockets without a network: CPU seconds by phase, products,
+bytes and memory of each.
 
-A process starts its clock at the first step of the training, when keys and bins are there.  Seconds of a phase leave out the phases inside it.
+A process starts its clock at the first step of the training, when keys and bins are there.  Seconds of a phase leave
+out the phases inside it.
 """
 
 from __future__ import annotations
@@ -145,7 +147,9 @@ class Begin(Observer):
             self._begin()
 
 
-def play(me: str, wires: dict[str, int], program: Callable[[Session], Any], scheme: Scheme, clock: Clock) -> dict[str, Any]:
+def play(
+    me: str, wires: dict[str, int], program: Callable[[Session], Any], scheme: Scheme, clock: Clock
+) -> dict[str, Any]:
     """In a party's process: runs it, and says what it took."""
     keeping, sent, keys = Keeping(scheme), Bytes(), Keyring()
     before = [0]
@@ -174,7 +178,8 @@ def play(me: str, wires: dict[str, int], program: Callable[[Session], Any], sche
 
 
 def together(module: str, *arguments: str, parties: Sequence[str] = ROLES.all) -> list[dict[str, Any]]:
-    """Starts `python -m module --party NAME WIRES *arguments` for every party, WIRES as JSON; returns what each printed last."""
+    """Starts `python -m module --party NAME WIRES *arguments` for every party, WIRES as JSON; returns what each printed
+    last."""
     pairs = [(a, b) for k, a in enumerate(parties) for b in parties[k + 1 :]]
     ends = dict[tuple[str, str], socket.socket]()
     for a, b in pairs:
@@ -186,7 +191,9 @@ def together(module: str, *arguments: str, parties: Sequence[str] = ROLES.all) -
         command = [sys.executable, "-m", module, "--party", me, json.dumps(mine), *arguments]
         pipe = subprocess.PIPE
         environment = os.environ | threads
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=tuple(mine.values()), stdout=pipe, stderr=pipe, text=True)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, pass_fds=tuple(mine.values()), stdout=pipe, stderr=pipe, text=True
+        )
         running.append(process)
     for end in ends.values():
         end.close()

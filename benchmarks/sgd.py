@@ -1,4 +1,5 @@
-"""The choice of mini-batches' rates in docs/protocols/glm.md, in floating point and in the clear, on the real tables of VFL_TEST_DATA.
+"""The choice of mini-batches' rates in docs/protocols/glm.md, in floating point and in the clear, on the real tables of
+VFL_TEST_DATA.
 
 VFL_TEST_DATA=FOLDER python -m benchmarks.sgd
 """
@@ -28,7 +29,8 @@ def ours(steps: int) -> Vector:
 
 
 def trained(parts: list[Vector], y: Vector, batches: int, rates: Vector, last: float) -> tuple[float, float]:
-    """exact, C = 1, momentum 0.9: largest error of a coefficient over the largest coefficient, excess of the mean log-loss; last: the part of all steps that is averaged."""
+    """exact, C = 1, momentum 0.9: largest error of a coefficient over the largest coefficient, excess of the mean
+    log-loss; last: the part of all steps that is averaged."""
     n, own, x = len(y), parts[0].shape[1] - 1, np.hstack(parts)
     penalty = np.ones(x.shape[1])
     penalty[own] = 0
@@ -61,12 +63,19 @@ def trained(parts: list[Vector], y: Vector, batches: int, rates: Vector, last: f
 def main() -> None:
     print("coefficients / log-loss; T steps; averages of the last half of the steps where said")
     print(
-        f"{'table':>7} hosts passes batches {'constant 0.1, averaged':>22} {'linear':>16} {'square':>16} {'ours (cube)':>16} {'ours, averaged':>16}"
+        f"{'table':>7} hosts passes batches {'constant 0.1, averaged':>22} {'linear':>16} {'square':>16} "
+        f"{'ours (cube)':>16} {'ours, averaged':>16}"
     )
     for table, hosts, passes, batches in CASES:
         parts, y = blocks(table, hosts, mixed=False)
         steps = passes * batches
-        tried = [(np.full(steps, 0.1), 0.5), (falling(steps, 1), 0), (falling(steps, 2), 0), (ours(steps), 0), (ours(steps), 0.5)]
+        tried = [
+            (np.full(steps, 0.1), 0.5),
+            (falling(steps, 1), 0),
+            (falling(steps, 2), 0),
+            (ours(steps), 0),
+            (ours(steps), 0.5),
+        ]
         found = [trained(parts, y, batches, rates, last) for rates, last in tried]
         cells = " ".join(f"{e:>7.0e}/{worse:+.0e}".rjust(22 if k == 0 else 16) for k, (e, worse) in enumerate(found))
         print(f"{table:>7} {hosts:>5} {passes:>6} {batches:>7} {cells}", flush=True)

@@ -1,4 +1,5 @@
-"""The tables of docs/adr/0003-steps.md and, of training that ends by its loss, docs/protocols/glm.md: schedules of steps, in floating point and in the clear, on the real tables of VFL_TEST_DATA.
+"""The tables of docs/adr/0003-steps.md and, of training that ends by its loss, docs/protocols/glm.md: schedules of
+steps, in floating point and in the clear, on the real tables of VFL_TEST_DATA.
 
 VFL_TEST_DATA=FOLDER python -m benchmarks.steps
 """
@@ -31,7 +32,13 @@ CASES = [
     ("exact", "uci", 1, 20, False),
     ("taylor", "uci", 1, 20, False),
 ]
-STOPPED = [("uci", 1, 1e-4, False), ("uci", 2, 1e-4, False), ("uci", 2, 1e-4, True), ("breast", 1, 1e-5, False), ("breast", 2, 1e-5, False)]
+STOPPED = [
+    ("uci", 1, 1e-4, False),
+    ("uci", 2, 1e-4, False),
+    ("uci", 2, 1e-4, True),
+    ("breast", 1, 1e-5, False),
+    ("breast", 2, 1e-5, False),
+]
 
 
 def restarts(passes: int) -> Schedule:
@@ -102,7 +109,8 @@ def error(link: str, parts: list[Vector], y: Vector, schedule: Schedule) -> floa
 
 
 def stopped(parts: list[Vector], y: Vector, tol: float, every: int = 10, most: int = 1000) -> tuple[int, float, float]:
-    """With `tol` (protocols/glm/stopping.py), C = 1, link exact: passes, excess of the log-loss, largest error of a coefficient over the largest coefficient."""
+    """With `tol` (protocols/glm/stopping.py), C = 1, link exact: passes, excess of the log-loss, largest error of a
+    coefficient over the largest coefficient."""
     n, own, x = len(y), parts[0].shape[1] - 1, np.hstack(parts)
     penalty = np.ones(x.shape[1])
     penalty[own] = 0
@@ -145,13 +153,18 @@ def main() -> None:
         parts, y = blocks(table, hosts, mixed)
         errors = [error(link, parts, y, schedule(passes)) for schedule in (restarts, chebyshev, ours)]
         print(
-            f"{link:>7} {table:>7} {hosts:>5} {passes:>6} " + " ".join(f"{e:9.1e}" for e in errors) + (" mixed" if mixed else ""),
+            f"{link:>7} {table:>7} {hosts:>5} {passes:>6} "
+            + " ".join(f"{e:9.1e}" for e in errors)
+            + (" mixed" if mixed else ""),
             flush=True,
         )
     print(f"\n{'table':>7} hosts     tol passes {'excess':>8} {'worst coefficient':>17}")
     for table, hosts, tol, mixed in STOPPED:
         passes, excess, worst = stopped(*blocks(table, hosts, mixed), tol)
-        print(f"{table:>7} {hosts:>5} {tol:7.0e} {passes:>6} {excess:8.1e} {worst:17.1e}" + (" mixed" if mixed else ""), flush=True)
+        print(
+            f"{table:>7} {hosts:>5} {tol:7.0e} {passes:>6} {excess:8.1e} {worst:17.1e}" + (" mixed" if mixed else ""),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

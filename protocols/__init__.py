@@ -1,1 +1,2 @@
-"""What the papers describe: messages, channels, ciphers, alignment, regression.  Knows nothing of sockets, files or threads."""
+"""What the papers describe: messages, channels, ciphers, alignment, regression.  Knows nothing of sockets, files or
+threads."""

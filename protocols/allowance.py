@@ -1,6 +1,8 @@
-"""What one party still agrees to disclose in a run: asked right before something leaves that adds up over columns, parties and runs.
+"""What one party still agrees to disclose in a run: asked right before something leaves that adds up over columns,
+parties and runs.
 
-The default agrees to everything: the parties of a local federation share one process, where no count protects anybody.  Between institutions `vfl.run.budget` counts.
+The default agrees to everything: the parties of a local federation share one process, where no count protects anybody.
+Between institutions `vfl.run.budget` counts.
 Each method may be called again with the same arguments by a run that resumes; it is then counted once.
 """
 
@@ -13,17 +15,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 class Allowance:
     """Every method raises DisclosureRefused, which names the policy's key, where it does not agree."""
 
-    def label_numbers(self, what: str, told: Mapping[str, int], rows: int, fewer: Callable[[int], str] | None = None) -> None:
+    def label_numbers(
+        self, what: str, told: Mapping[str, int], rows: int, fewer: Callable[[int], str] | None = None
+    ) -> None:
         """At the guest, before hosts learn numbers that are computed from its labels.
 
-        what: which numbers, such as "weights": once per run; `told`: the number for each host; rows: how many training rows they are computed from;
-        fewer: what to change so that hosts learn no more numbers than these, if it is not the number of columns or bins.
+        what: which numbers, such as "weights": once per run; `told`: the number for each host; rows: how many training
+        rows they are computed from;
+        fewer: what to change so that hosts learn no more numbers than these, if it is not the number of columns or
+        bins.
         """
 
     def score_vectors(self, model: bytes, vectors: int, columns: Sequence[str]) -> None:
         """At a host, before its part of a model's scores leaves.
 
-        model: this host's own name for it (`own_name`), which is counted once however many rows it scores, or b"" for the candidates of a search; vectors: how many linear combinations of its columns each row's scores are;
+        model: this host's own name for it (`own_name`), which is counted once however many rows it scores, or b"" for
+        the candidates of a search; vectors: how many linear combinations of its columns each row's scores are;
         columns: the names of the host's own columns that they combine.
         """
 
@@ -34,7 +41,8 @@ class Allowance:
         """
 
     def partner_rows(self, partner: str, rows: int, own: int) -> None:
-        """While a partner's list of blinded ids comes in.  rows: how many it has at least; own: how many this party has itself (0: it holds no data)."""
+        """While a partner's list of blinded ids comes in.  rows: how many it has at least; own: how many this party has
+        itself (0: it holds no data)."""
 
     def partner_columns(self, partner: str, columns: int) -> None:
         """When a partner has said how many columns, or weights, it brings."""

@@ -1,7 +1,8 @@
 """Typed messages to and from one peer.
 
-A `Wire` moves bytes (in memory here; over mutual TLS in `vfl.transport`); a `Channel` encodes, asks every tap, counts, hashes and decodes.  Every
-channel encodes and decodes for real.  `send` enqueues and returns; `recv` has a deadline and names the culprit.
+A `Wire` moves bytes (in memory here; over mutual TLS in `vfl.transport`); a `Channel` encodes, asks every tap, counts,
+hashes and decodes.  Every channel encodes and decodes for real.  `send` enqueues and returns; `recv` has a deadline and
+names the culprit.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Wire(Protocol):
 
 
 class Count(NamedTuple):
-    """How many messages have been sent to and received from a peer, and the chained SHA-256 (32 bytes) of those received and of those sent."""
+    """How many messages have been sent to and received from a peer, and the chained SHA-256 (32 bytes) of those
+    received and of those sent."""
 
     sent: int = 0
     received: int = 0
@@ -77,7 +79,8 @@ class Tap:
 class Channel:
     """`send` and `recv` of declared messages with one peer, numbered from 1 in each direction.
 
-    On a run that resumes after an interruption, `replay` delivers again what was received before, and transmits nothing that is sent; `restore` ends that.
+    On a run that resumes after an interruption, `replay` delivers again what was received before, and transmits nothing
+    that is sent; `restore` ends that.
     """
 
     def __init__(self, wire: Wire, keys: Keyring, taps: Sequence[Tap] = (), deadline: float = 3600.0) -> None:
@@ -128,7 +131,9 @@ class Channel:
 
     def _again(self, messages: deque[bytes]) -> bytes:
         if not messages:
-            raise LocalProtocolError(f"this run asks {self.peer} for more than it did before it was interrupted", party=self.me)
+            raise LocalProtocolError(
+                f"this run asks {self.peer} for more than it did before it was interrupted", party=self.me
+            )
         return messages.popleft()
 
     def _put(self, kind: type[Message], data: bytes, digest: bytes) -> None:
@@ -157,7 +162,13 @@ def broadcast(channels: Sequence[Channel], message: Message) -> None:
 class MemoryWire:
     """One end of an in-memory wire; `MemoryNetwork` makes both."""
 
-    def __init__(self, me: str, peer: str, outbox: queue.SimpleQueue[bytes | VFLError], inbox: queue.SimpleQueue[bytes | VFLError]) -> None:
+    def __init__(
+        self,
+        me: str,
+        peer: str,
+        outbox: queue.SimpleQueue[bytes | VFLError],
+        inbox: queue.SimpleQueue[bytes | VFLError],
+    ) -> None:
         self.me, self.peer, self._outbox, self._inbox = me, peer, outbox, inbox
 
     def send(self, data: bytes) -> None:
@@ -167,7 +178,9 @@ class MemoryWire:
         try:
             item = self._inbox.get(timeout=timeout)
         except queue.Empty:
-            raise PeerTimeout(f"{self.peer} sent nothing for {timeout:.0f} s", remedy=f"Read {self.peer}'s log", party=self.peer) from None
+            raise PeerTimeout(
+                f"{self.peer} sent nothing for {timeout:.0f} s", remedy=f"Read {self.peer}'s log", party=self.peer
+            ) from None
         if isinstance(item, VFLError):
             self._inbox.put(item)
             raise item

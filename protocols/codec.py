@@ -1,11 +1,14 @@
 """Messages to bytes and back: msgpack with a closed schema for each kind.
 
-On the wire a message is the msgpack array [kind, field, field, ...]; each field is an int, a bool, a str, a float or bytes, as its declared type says.
-The receiver names the kind that it expects: nothing in the bytes chooses what is decoded, nothing can run code, and a message that differs in kind,
-number or type of fields is a RemoteProtocolError.  Ciphertexts decode only under a key that the receiver already knows; points and ciphertexts are validated.
+On the wire a message is the msgpack array [kind, field, field, ...]; each field is an int, a bool, a str, a float or
+bytes, as its declared type says.
+The receiver names the kind that it expects: nothing in the bytes chooses what is decoded, nothing can run code, and a
+message that differs in kind, number or type of fields is a RemoteProtocolError.  Ciphertexts decode only under a key
+that the receiver already knows; points and ciphertexts are validated.
 
-Hostile bytes cost little memory: the number of elements and the kind are read from the first bytes alone, and the size is compared with the kind's limit
-(`most_bytes`), before anything is decoded.  What is decoded then is one value for each declared field, never a list whose length the sender chooses.
+Hostile bytes cost little memory: the number of elements and the kind are read from the first bytes alone, and the size
+is compared with the kind's limit (`most_bytes`), before anything is decoded.  What is decoded then is one value for
+each declared field, never a list whose length the sender chooses.
 
     type                     bytes
     int, bool, str, float    msgpack's own
@@ -37,7 +40,9 @@ Int32s = Annotated[NDArray[np.int32], "<i4"]
 Int64s = Annotated[NDArray[np.int64], "<i8"]
 _ARRAYS: dict[object, str] = {Int32s: "<i4", Int64s: "<i8"}
 MAX_MESSAGE_BYTES = 1 << 31  # of a kind whose fields are as long as a table
-TEXT_BYTES = 1 << 20  # of a text field, where the kind declares no limit: a text takes up to four times as much memory as bytes
+TEXT_BYTES = (
+    1 << 20
+)  # of a text field, where the kind declares no limit: a text takes up to four times as much memory as bytes
 NUMBER_BYTES = 9  # of a number at most, on the wire
 HEAD_BYTES = 5 + 2 + 40  # the array's header, the text's header and the longest kind
 _NATIVE = (PlainVec, DpfKeys)
@@ -45,18 +50,22 @@ _PRIMITIVES = (int, bool, str, float, bytes)
 
 
 def encode(message: Message, to: Sequence[str], me: str) -> bytes:
-    """The bytes of `message` for the receivers `to`.  A ciphertext without a factor that is fresh to each of them raises UnfreshCiphertext; its factors are spent."""
+    """The bytes of `message` for the receivers `to`.  A ciphertext without a factor that is fresh to each of them
+    raises UnfreshCiphertext; its factors are spent."""
     wire: list[object] = [message.kind]
     for name, kind in message.schema():
         wire.append(_encode_field(getattr(message, name), kind, to, f"{message.kind}.{name}"))
     data = msgspec.msgpack.encode(wire)
     if len(data) > most_bytes(type(message)):
-        raise LocalProtocolError(f"{message.kind} is larger than a message may be", remedy="Train on fewer rows at a time", party=me)
+        raise LocalProtocolError(
+            f"{message.kind} is larger than a message may be", remedy="Train on fewer rows at a time", party=me
+        )
     return data
 
 
 def most_bytes(kind: type[Message]) -> int:
-    """The longest message of `kind`: what it declares, or what its fields can take; a field of bytes or a vector may be as long as any message."""
+    """The longest message of `kind`: what it declares, or what its fields can take; a field of bytes or a vector may be
+    as long as any message."""
     if kind.most_bytes is not None:
         return HEAD_BYTES + kind.most_bytes
     sizes = {int: NUMBER_BYTES, float: NUMBER_BYTES, bool: 1, str: TEXT_BYTES}
@@ -78,7 +87,8 @@ def _encode_field(value: Any, kind: Any, to: Sequence[str], where: str) -> objec
 
 
 def decode(data: bytes, kind: type[M], sender: str, keys: Keyring) -> M:
-    """The message of type `kind` in `data`, validated; raises RemoteProtocolError, InvalidPoint, InvalidCiphertext, KeyMismatch."""
+    """The message of type `kind` in `data`, validated; raises RemoteProtocolError, InvalidPoint, InvalidCiphertext,
+    KeyMismatch."""
     schema = kind.schema()
     count, found = _head(data, sender)
     if found != kind.kind:
@@ -89,7 +99,10 @@ def decode(data: bytes, kind: type[M], sender: str, keys: Keyring) -> M:
         raise _malformed(sender, kind.kind)
     if len(data) > most_bytes(kind):
         raise RemoteProtocolError(
-            f"{sender} sent a larger {kind.kind} than there can be", party=sender, expected=most_bytes(kind), found=len(data)
+            f"{sender} sent a larger {kind.kind} than there can be",
+            party=sender,
+            expected=most_bytes(kind),
+            found=len(data),
         )
     shape: Any = GenericAlias(tuple, (str, *(t if t in _PRIMITIVES else memoryview for _, t in schema)))
     try:
@@ -97,7 +110,9 @@ def decode(data: bytes, kind: type[M], sender: str, keys: Keyring) -> M:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise _malformed(sender, kind.kind) from None
     values = [
-        CipherVec.receive(data, keys, sender, *_span(data, v)) if t is CipherVec else _decode_field(v, t, sender, kind.kind)
+        CipherVec.receive(data, keys, sender, *_span(data, v))
+        if t is CipherVec
+        else _decode_field(v, t, sender, kind.kind)
         for v, (_, t) in zip(wire[1:], schema, strict=True)
     ]
     return kind(*values)
@@ -173,5 +188,8 @@ def check_lengths(sender: str, expected: int, *vectors: Any, what: Callable[[], 
         if len(vector) != expected:
             name = what if isinstance(what, str) else what()
             raise RemoteProtocolError(
-                f"{sender} sent a vector of another length ({name})", party=sender, expected=expected, found=len(cast(Any, vector))
+                f"{sender} sent a vector of another length ({name})",
+                party=sender,
+                expected=expected,
+                found=len(cast(Any, vector)),
             )

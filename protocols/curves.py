@@ -1,11 +1,12 @@
 """Smooth functions as public tables for a look-up on shares (look_up.py): 2^TABLE_BITS cells, each with a cubic.
 
-With the middle of cell k at (k + 1) widths, t in [-width, width) and z = middle + t:  f(z) = c0(k) + c1(k) t + c2(k) t^2 + c3(k) t^3,
-interpolated at Chebyshev's four nodes.  So neighbours overlap, and a z may be found in either of two; the error is at most width^4 / 192
-times the largest fourth derivative in both.
+With the middle of cell k at (k + 1) widths, t in [-width, width) and z = middle + t:  f(z) = c0(k) + c1(k) t + c2(k)
+t^2 + c3(k) t^3, interpolated at Chebyshev's four nodes.  So neighbours overlap, and a z may be found in either of two;
+the error is at most width^4 / 192 times the largest fourth derivative in both.
 
-Both parties compute the tables, and shares from two tables that differ in one bit add up to noise.  So the tables are the same on every
-machine: floating-point + - * / sqrt, which IEEE 754 defines to the bit, and `exp` and `softplus` from here, since numpy's differ between CPUs.
+Both parties compute the tables, and shares from two tables that differ in one bit add up to noise.  So the tables are
+the same on every machine: floating-point + - * / sqrt, which IEEE 754 defines to the bit, and `exp` and `softplus` from
+here, since numpy's differ between CPUs.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ class Curve:
     """A function of z, its range and its units.
 
     The table covers [-2^range_log2, 2^range_log2); rows may lie in the inner half, and at the end below the knee.
-    value: of arrays of any shape, the same to the bit on every machine (see above).  unit: fractional bits of z, REST at least.
-    fraction: fractional bits of the result.  knee: where a higher derivative jumps, a multiple of `width`; rows at or above it are counted
-    as beyond, from a width below it on they may be.
+    value: of arrays of any shape, the same to the bit on every machine (see above).  unit: fractional bits of z, REST
+    at least.
+    fraction: fractional bits of the result.  knee: where a higher derivative jumps, a multiple of `width`; rows at or
+    above it are counted as beyond, from a width below it on they may be.
     """
 
     value: Callable[[Floats], Floats]
@@ -45,7 +47,9 @@ class Curve:
 
     def __post_init__(self) -> None:
         if self.unit < REST or (self.knee is not None and self.knee % self.width):
-            raise ValueError("a curve's unit must have the bits of the rest, and its knee lie on the border of two cells")
+            raise ValueError(
+                "a curve's unit must have the bits of the rest, and its knee lie on the border of two cells"
+            )
 
     @property
     def width(self) -> float:
@@ -65,7 +69,9 @@ class Curve:
     @cached_property
     def coefficients(self) -> NDArray[np.int64]:
         """(DEGREE + 1, 2^TABLE_BITS) c0 to c3, in units of 2^-fraction."""
-        outer, inner = (self.width * math.sqrt(2 + sign * math.sqrt(2)) / 2 for sign in (1, -1))  # the nodes, on either side
+        outer, inner = (
+            self.width * math.sqrt(2 + sign * math.sqrt(2)) / 2 for sign in (1, -1)
+        )  # the nodes, on either side
         (even, odd), (even2, odd2) = (self._parts(node) for node in (outer, inner))
         apart = outer * outer - inner * inner
         c2, c3 = (even - even2) / apart, (odd - odd2) / apart
@@ -86,7 +92,8 @@ class Curve:
 
 
 def exactly(function: Callable[[Decimal], Decimal]) -> Callable[[Floats], Floats]:
-    """The function by decimal arithmetic, which gives the same result on every machine; some microseconds per element."""
+    """The function by decimal arithmetic, which gives the same result on every machine; some microseconds per
+    element."""
 
     def values(z: Floats) -> Floats:
         with localcontext(Context(prec=20)):

@@ -23,14 +23,16 @@
     + DisclosureRefused      policy forbids this message to this peer
     + ModelError             parts that do not belong together, unknown format
 
-An error names the party, the step and the remedy; it never carries a value, an id or a plaintext.  A peer receives only its `code`.
+An error names the party, the step and the remedy; it never carries a value, an id or a plaintext.  A peer receives only
+its `code`.
 """
 
 from __future__ import annotations
 
 
 class VFLError(Exception):
-    """Base of all errors.  `what` happened and the `remedy`; `party` is who is concerned, `step` where in the protocol."""
+    """Base of all errors.  `what` happened and the `remedy`; `party` is who is concerned, `step` where in the
+    protocol."""
 
     code = "error"
     exit_code = 1
@@ -51,7 +53,11 @@ class VFLError(Exception):
 
     def __str__(self) -> str:
         text = self.what
-        parts = [f"{word} {value}" for word, value in (("expected", self.expected), ("found", self.found)) if value is not None]
+        parts = [
+            f"{word} {value}"
+            for word, value in (("expected", self.expected), ("found", self.found))
+            if value is not None
+        ]
         if parts:
             text += f" ({', '.join(parts)})"
         if self.step:

@@ -1,4 +1,5 @@
-"""Runs role functions: all parties in this process, one thread each, on in-memory channels (a party of its own process: `vfl.run.train`)."""
+"""Runs role functions: all parties in this process, one thread each, on in-memory channels (a party of its own process:
+`vfl.run.train`)."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from protocols.session import Observer, Roles, Session
 
 
 def abort_reason(error: BaseException) -> tuple[str, str | None]:
-    """What the peers learn when this party stops with `error`: a code, and the party that caused it if that is another one."""
+    """What the peers learn when this party stops with `error`: a code, and the party that caused it if that is another
+    one."""
     if isinstance(error, PeerAborted):
         return error.peer_code, error.party  # the first cause, through whomever it is heard
     if isinstance(error, TransportError):
@@ -37,7 +39,8 @@ def run_local(
 ) -> dict[str, Any]:
     """Runs `programs` (one a party) and returns what each returned; raises the first cause if a party fails.
 
-    inputs: a digest of each party's own input; randomness: replaces the derived one, allowances: what a party agrees to disclose (tests).
+    inputs: a digest of each party's own input; randomness: replaces the derived one, allowances: what a party agrees to
+    disclose (tests).
     """
     network = MemoryNetwork(roles.all)
     results: dict[str, Any] = {}
@@ -47,7 +50,9 @@ def run_local(
         wires, keys = network.wires(me), Keyring()
         channels = {p: Channel(wire, keys, (taps or {}).get(me, ()), deadline) for p, wire in wires.items()}
         drawn = (randomness or {}).get(me) or Randomness(me, run_seed(), (inputs or {}).get(me, b""))
-        session = Session(me, roles, channels, drawn, keys, scheme, (observers or {}).get(me), allowance=(allowances or {}).get(me))
+        session = Session(
+            me, roles, channels, drawn, keys, scheme, (observers or {}).get(me), allowance=(allowances or {}).get(me)
+        )
         try:
             results[me] = programs[me](session)
         except BaseException as error:

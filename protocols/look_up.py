@@ -1,7 +1,7 @@
 """Smooth functions of a number that two parties share: a look-up of the cell's cubic, and the cubic on shares.
 
-Source: distributed point functions, Boyle, Gilboa, Ishai (CCS 2016); look-ups by them as in Pika (Wagh, PETS 2022); products and powers
-of shares by dealt numbers, Beaver (CRYPTO 1991).  All shares are in Z_2^128.
+Source: distributed point functions, Boyle, Gilboa, Ishai (CCS 2016); look-ups by them as in Pika (Wagh, PETS 2022);
+products and powers of shares by dealt numbers, Beaver (CRYPTO 1991).  All shares are in Z_2^128.
 Adversary: honest but curious; the dealer colludes with neither of the two.
 
      dealer                               first party                                 second party
@@ -28,7 +28,7 @@ times the slope, on average 0, since t is cut to 2^-REST, and by 2 units.
 Who learns what: nobody anything.  The second result is a share of how many rows lie where the table is not to be trusted; the caller opens it.
 Cost per row: one evaluation of the point function per party, for any number of curves; dealt 177 bytes to the second party, 209 and 96 for each
 curve to the first; exchanged 20 each way, and 48 for each curve.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -55,7 +55,11 @@ CUT = REST * DEGREE  # fractional bits beside a curve's own before the result is
 ORDERS = range(1, DEGREE + 1)
 
 
-class Deal(Message, disclosure=BLINDED, learns="nothing: one of two shares of a random position and of random products for each row"):
+class Deal(
+    Message,
+    disclosure=BLINDED,
+    learns="nothing: one of two shares of a random position and of random products for each row",
+):
     seed: bytes  # (32,)
     keys: DpfKeys  # (n,)
     products: PlainVec  # (n (2 + 6 curves),) the first party's; the second's come from its seed
@@ -66,7 +70,9 @@ class LookupIndex(Message, disclosure=BLINDED, learns="for each row a uniform po
 
 
 class MaskedFactors(
-    Message, disclosure=BLINDED, learns="for each row four numbers that are uniform modulo 2^128, or seven where it looks up two curves"
+    Message,
+    disclosure=BLINDED,
+    learns="for each row four numbers that are uniform modulo 2^128, or seven where it looks up two curves",
 ):
     rest: PlainVec  # (n,)
     factors: PlainVec  # (n 3 curves,)
@@ -74,7 +80,8 @@ class MaskedFactors(
 
 @dataclass(frozen=True)
 class Dealt:
-    """One party's shares.  powers[j]: of b^j, j = 0 to 3.  factors[i][m - 1][j]: of the i-th curve's a_m b^j, j = 0 to m."""
+    """One party's shares.  powers[j]: of b^j, j = 0 to 3.  factors[i][m - 1][j]: of the i-th curve's a_m b^j, j = 0 to
+    m."""
 
     position: NDArray[np.int64]  # (n,)
     keys: DpfKeys
@@ -97,11 +104,14 @@ def deal(seed: Seed, rows: int, curves: int = 1) -> tuple[Deal, Deal]:
         whole += [factor.mul_mod_2_128(power) for power in powers[: i % DEGREE + 1]]
     products = [(w - second).mod_2_128() for w, second in zip(whole, _products(seeds[1], rows, curves), strict=True)]
     keys = DpfKeys.deal(seed.child("keys").secret, _wrap(drawn[0][0] + drawn[1][0]).astype(np.int64), TABLE_BITS)
-    return Deal(seeds[0].secret, keys[0], reduce(PlainVec.concat, products)), Deal(seeds[1].secret, keys[1], PlainVec.zeros(0))
+    return Deal(seeds[0].secret, keys[0], reduce(PlainVec.concat, products)), Deal(
+        seeds[1].secret, keys[1], PlainVec.zeros(0)
+    )
 
 
 def accept(sender: str, dealt: Deal, rows: int, curves: int, *, first: bool) -> Dealt:
-    """The shares in a Deal of `sender`.  Raises RemoteProtocolError unless it is for these rows and curves, and for this party."""
+    """The shares in a Deal of `sender`.  Raises RemoteProtocolError unless it is for these rows and curves, and for
+    this party."""
     check_lengths(sender, SEED, dealt.seed, what="bytes of a seed")
     check_lengths(sender, rows, dealt.keys)
     count = DEGREE - 1 + curves * sum(ORDERS)
@@ -117,16 +127,20 @@ def accept(sender: str, dealt: Deal, rows: int, curves: int, *, first: bool) -> 
     return Dealt(position, dealt.keys, powers, factors)
 
 
-def evaluate(channel: Channel, dealt: Dealt, share: PlainVec, curves: Sequence[Curve]) -> tuple[list[PlainVec], PlainVec]:
-    """Steps 2 to 4: from this party's share of z (n,), its shares of every curve(z), each (n,), and of the counted rows (1,): those near
-    the edge, and in units of 2^BEYOND those beyond the first curve's knee.
+def evaluate(
+    channel: Channel, dealt: Dealt, share: PlainVec, curves: Sequence[Curve]
+) -> tuple[list[PlainVec], PlainVec]:
+    """Steps 2 to 4: from this party's share of z (n,), its shares of every curve(z), each (n,), and of the counted rows
+    (1,): those near the edge, and in units of 2^BEYOND those beyond the first curve's knee.
 
     The curves share range and unit; `dealt` is for as many of them, and for this look-up alone.
 
     Raises RemoteProtocolError for an answer of another size or outside the table.
     """
     n, curve = len(share), curves[0]
-    if len(curves) != len(dealt.factors) or any((c.range_log2, c.unit) != (curve.range_log2, curve.unit) for c in curves):
+    if len(curves) != len(dealt.factors) or any(
+        (c.range_log2, c.unit) != (curve.range_log2, curve.unit) for c in curves
+    ):
         raise ValueError("one look-up takes as many curves as were dealt for, on one range and unit")
     cell, t = _located(share, curve, dealt.first)
     mine = cell + dealt.position
@@ -170,7 +184,8 @@ def _located(share: PlainVec, curve: Curve, first: bool) -> tuple[NDArray[np.int
 
 
 def _times_t(shares: Sequence[PlainVec], steps: Sequence[PlainVec]) -> PlainVec:
-    """Shares of x t^m, t = e + b, from those of x b^j, j = 0 to m, and the binomial's factors of e: C(m, j) e^(m - j), j below m."""
+    """Shares of x t^m, t = e + b, from those of x b^j, j = 0 to m, and the binomial's factors of e: C(m, j) e^(m - j),
+    j below m."""
     return sum((shares[j].mul_mod_2_128(step) for j, step in enumerate(steps)), start=shares[len(steps)])
 
 

@@ -3,8 +3,10 @@
     class BlindedIds(Message, disclosure=BLINDED, learns="how many ids the sender has"):
         points: PointVec
 
-`most_bytes=` limits the fields of a message whose length does not follow from their types and is not the table's (see `protocols.codec.most_bytes`).
-A REVEALED message also names the permission (`permit=`) that the job and every party's policy must list before it may leave.
+`most_bytes=` limits the fields of a message whose length does not follow from their types and is not the table's (see
+`protocols.codec.most_bytes`).
+A REVEALED message also names the permission (`permit=`) that the job and every party's policy must list before it may
+leave.
 `registry()` lists every declared kind: the leakage table of the docs is generated from it.
 """
 
@@ -40,12 +42,20 @@ class Message:
     permit: ClassVar[str | None]
     most_bytes: ClassVar[int | None]  # of all fields on the wire; None: what their types can take
 
-    def __init_subclass__(cls, *, disclosure: Disclosure, learns: str, permit: str | None = None, most_bytes: int | None = None) -> None:
+    def __init_subclass__(
+        cls, *, disclosure: Disclosure, learns: str, permit: str | None = None, most_bytes: int | None = None
+    ) -> None:
         super().__init_subclass__()
         dataclass(frozen=True, repr=False, eq=False)(cls)
         if (disclosure is REVEALED) != (permit is not None):
             raise TypeError(f"{cls.__name__}: a REVEALED message, and no other, names the permission that it needs")
-        cls.kind, cls.disclosure, cls.learns, cls.permit, cls.most_bytes = cls.__name__, disclosure, learns, permit, most_bytes
+        cls.kind, cls.disclosure, cls.learns, cls.permit, cls.most_bytes = (
+            cls.__name__,
+            disclosure,
+            learns,
+            permit,
+            most_bytes,
+        )
         if cls.kind in _KINDS and _KINDS[cls.kind].__module__ != cls.__module__:
             raise TypeError(f"two messages are called {cls.kind}")
         _KINDS[cls.kind] = cls

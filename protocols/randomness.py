@@ -1,8 +1,9 @@
 """The only module that makes secret randomness.
 
-A run has one 256-bit seed per party.  Every draw is HMAC-SHA-256 of that seed over (digest of this party's own input, number of the draw, label,
-hash of the messages consumed so far on every channel, hash of the value about to be masked): a party that is killed and starts again with the same
-seed recomputes the same bytes, and the same mask can never meet a different value, whatever a peer replays.
+A run has one 256-bit seed per party.  Every draw is HMAC-SHA-256 of that seed over (digest of this party's own input,
+number of the draw, label, hash of the messages consumed so far on every channel, hash of the value about to be masked):
+a party that is killed and starts again with the same seed recomputes the same bytes, and the same mask can never meet a
+different value, whatever a peer replays.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Seed:
         return PlainVec.random(self.secret, length, bits)
 
     def permutation(self, length: int) -> NDArray[np.int64]:
-        """A uniform permutation: the order of `length` 64-bit keys (stable where two are equal, which has probability below length^2 / 2^65)."""
+        """A uniform permutation: the order of `length` 64-bit keys (stable where two are equal, which has probability
+        below length^2 / 2^65)."""
         return np.argsort(PlainVec.random(self.secret, length, 64).to_i64(), kind="stable").astype(np.int64)
 
     def child(self, label: str) -> Seed:
@@ -70,7 +72,13 @@ class Randomness:
     def draw(self, label: str, transcript: bytes, value: bytes) -> Seed:
         """The next seed, for `label`, after the messages hashed in `transcript`, to mask `value`."""
         self.draws += 1
-        parts = (self._input_digest, self.draws.to_bytes(8, "big"), label.encode(), transcript, hashlib.sha256(value).digest())
+        parts = (
+            self._input_digest,
+            self.draws.to_bytes(8, "big"),
+            label.encode(),
+            transcript,
+            hashlib.sha256(value).digest(),
+        )
         framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return Seed(self._maker, hmac.digest(self._seed, framed, "sha256"))
 

@@ -19,12 +19,14 @@ class PointVec:
 
     @classmethod
     def hash_to_group(cls, items: list[bytes], domain: bytes) -> PointVec:
-        """One point an item, RFC 9380 suite ristretto255_XMD:SHA-512_R255MAP_RO_; nobody knows a relation between two of them."""
+        """One point an item, RFC 9380 suite ristretto255_XMD:SHA-512_R255MAP_RO_; nobody knows a relation between two
+        of them."""
         return cls(_native.PointVec.hash_to_group(items, domain))
 
     @classmethod
     def receive(cls, data: bytes, sender: str) -> PointVec:
-        """Points from a peer's bytes; raises InvalidPoint at an encoding that is not canonical, off the group or the identity."""
+        """Points from a peer's bytes; raises InvalidPoint at an encoding that is not canonical, off the group or the
+        identity."""
         try:
             return cls(_native.PointVec.from_bytes(data))
         except _native.InvalidBytes:

@@ -1,4 +1,5 @@
-"""Cross-validation: every candidate is trained without each fold's rows and scores them; the guest measures, and the best is trained on all rows.
+"""Cross-validation: every candidate is trained without each fold's rows and scores them; the guest measures, and the
+best is trained on all rows.
 
      guest (labels)                                           all others that train
  each candidate, each fold: the model is trained on the other folds, then its rows are scored (glm/fold_scores.py, boosting/scoring.py)
@@ -6,8 +7,9 @@
  after all folds, where there are several candidates
  2   BestCandidate                ---------------------->     which one is trained once more, on all training rows
 
-Who learns what: the guest what the scoring reveals, for every training row once a candidate; all others which candidate did best, and that alone.
-"""
+Who learns what: the guest what the scoring reveals, for every training row once a candidate; all others which candidate
+did best, and that alone.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -51,5 +53,7 @@ def hear_best(session: Session, candidates: int) -> int:
     """Everybody else's side of step 2.  Raises RemoteProtocolError for a candidate that the job does not have."""
     number = session.guest.recv(BestCandidate).number
     if not 0 <= number < candidates:
-        raise RemoteProtocolError(f"{session.roles.guest} chose a candidate that the job does not have", party=session.roles.guest)
+        raise RemoteProtocolError(
+            f"{session.roles.guest} chose a candidate that the job does not have", party=session.roles.guest
+        )
     return number

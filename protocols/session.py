@@ -1,8 +1,9 @@
 """What a role function is given: the party's channels, who has which role, its randomness, the keys that it accepts.
 
-`session.steps(...)` is the only loop over protocol steps.  It reports progress and, with a `state`, stores the checkpoints from which an interrupted run
-resumes (protocols/recovery/checkpoint.py).  `session.once(...)` is a stage without steps.  `session.grow(...)` is a stage whose number of steps depends on the lists of
-all parties, and which reports its own progress.  `session.phase(...)` names a part of the run for its timings.
+`session.steps(...)` is the only loop over protocol steps.  It reports progress and, with a `state`, stores the
+checkpoints from which an interrupted run resumes (protocols/recovery/checkpoint.py).  `session.once(...)` is a stage
+without steps.  `session.grow(...)` is a stage whose number of steps depends on the lists of all parties, and which
+reports its own progress.  `session.phase(...)` names a part of the run for its timings.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Roles:
-    """Names of the parties: one guest (labels), hosts in the job's order, and the arbiter (no data), "" where there is none."""
+    """Names of the parties: one guest (labels), hosts in the job's order, and the arbiter (no data), "" where there is
+    none."""
 
     guest: str
     hosts: tuple[str, ...]
@@ -64,7 +66,8 @@ class Session:
         goal: Position = START,
         allowance: Allowance | None = None,
     ) -> None:
-        """keeper: where checkpoints are stored, if the run can be interrupted; goal: the checkpoint from which it resumes; allowance: what this party agrees to disclose."""
+        """keeper: where checkpoints are stored, if the run can be interrupted; goal: the checkpoint from which it
+        resumes; allowance: what this party agrees to disclose."""
         self.me, self.roles, self.channels = me, roles, channels
         self.allowance = allowance or Allowance()
         self.keys, self.scheme, self.observer = keys, scheme, observer or Observer()
@@ -87,10 +90,14 @@ class Session:
         transcript = b"".join(self.channels[p].count.consumed for p in sorted(self.channels))
         return self._randomness.draw(label, transcript, value)
 
-    def steps(self, phase: str, plan: Sequence[T], state: State | None = None, until: Callable[[], bool] = lambda: False) -> Iterator[T]:
-        """What the plan holds for each step, in order, with progress; state: what the loop's body changes, if the run may resume between its steps.
+    def steps(
+        self, phase: str, plan: Sequence[T], state: State | None = None, until: Callable[[], bool] = lambda: False
+    ) -> Iterator[T]:
+        """What the plan holds for each step, in order, with progress; state: what the loop's body changes, if the run
+        may resume between its steps.
 
-        until: whether the previous step was the last, as `state` says; a loop that ends in this way stores a last checkpoint, a loop left by `break` does not.
+        until: whether the previous step was the last, as `state` says; a loop that ends in this way stores a last
+        checkpoint, a loop left by `break` does not.
         """
         first = 0
         if state is not None:
@@ -138,7 +145,8 @@ class Session:
         self.course.end()
 
     def absent(self) -> None:
-        """A stage in which this party, which is not the guest, takes no part: it can resume from wherever the others are in it."""
+        """A stage in which this party, which is not the guest, takes no part: it can resume from wherever the others
+        are in it."""
         done, _ = self.course.begin(dict)
         if not done:
             self.course.done(ANYWHERE, dict, last=True)

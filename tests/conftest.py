@@ -28,6 +28,10 @@ def small_tables() -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     y = (x @ [1.0, -0.5, 0.8, 0.3, 0.0, -0.7] + rng.logistic(size=n) > 0).astype(int)
     ids = [f"c{i:03d}" for i in range(n)]
     guest = pd.DataFrame({"id": ids, "default": y, "age": 40 + 9 * x[:, 0], "limit": 1000 + 300 * x[:, 1]})
-    telecom = pd.DataFrame({"id": ids, "bill": x[:, 2], "late": x[:, 3], "tenure": x[:, 4]}).iloc[10:].sample(frac=1, random_state=1)
+    telecom = (
+        pd.DataFrame({"id": ids, "bill": x[:, 2], "late": x[:, 3], "tenure": x[:, 4]})
+        .iloc[10:]
+        .sample(frac=1, random_state=1)
+    )
     shop = pd.DataFrame({"id": ids, "spend": x[:, 5]}).iloc[:50].sample(frac=1, random_state=2)
     return guest, {"telecom": telecom.reset_index(drop=True), "shop": shop.reset_index(drop=True)}

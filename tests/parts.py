@@ -34,11 +34,28 @@ def shared(weights: Any, *names: bytes) -> WeightShares:
 
 
 def guests(
-    standardiser: Standardiser, weights: Sequence[float], intercept: float, *, classes: tuple[Any, ...] = (0, 1), name: bytes = bytes(16)
+    standardiser: Standardiser,
+    weights: Sequence[float],
+    intercept: float,
+    *,
+    classes: tuple[Any, ...] = (0, 1),
+    name: bytes = bytes(16),
 ) -> GlmPart:
     """The bank's part of a logistic regression, as a guest that knows its weights."""
     own = known([[*weights, intercept]])
-    return GlmPart("bank", name, standardiser, own, "logistic", "exact", 10, False, is_guests=True, intercepts=True, classes=classes)
+    return GlmPart(
+        "bank",
+        name,
+        standardiser,
+        own,
+        "logistic",
+        "exact",
+        10,
+        False,
+        is_guests=True,
+        intercepts=True,
+        classes=classes,
+    )
 
 
 def hosts(standardiser: Standardiser, weights: Any) -> GlmPart:

@@ -16,7 +16,8 @@ CLASSES = {
     Disclosure.PUBLIC: "follows from the agreed job: sizes, names, public keys",
     Disclosure.SEALED: "encrypted under a key that the receiver does not hold, with fresh randomness",
     Disclosure.BLINDED: "uniform (statistically) for the receiver, which does not hold the sender's blinding secret",
-    Disclosure.REVEALED: "the receiver learns something about the sender's data; the job and every party's policy must name the permission",
+    Disclosure.REVEALED: "the receiver learns something about the sender's data; the job and every party's policy must name "  # noqa: E501
+    "the permission",
 }
 
 
@@ -33,7 +34,8 @@ def leakage_page() -> str:
     lines = [
         "# Who learns what",
         "",
-        "This page is generated from the declarations of the messages by `make docs`; do not edit it. Nothing else is ever sent: a",
+        "This page is generated from the declarations of the messages by `make docs`; do not edit it. "
+        "Nothing else is ever sent: a",
         "message that is not declared cannot be encoded, and a test compares whole transcripts with this page.",
         "",
         "| class | meaning |",
@@ -44,7 +46,7 @@ def leakage_page() -> str:
     for message in declared():
         if message.__module__ != module:
             module = message.__module__
-            title = (importlib.import_module(module).__doc__ or "").split("\n")[0]
+            title = " ".join((importlib.import_module(module).__doc__ or "").split("\n\n")[0].split())
             lines += [
                 "",
                 f"## {module.replace('.', '/')}.py",
@@ -55,7 +57,8 @@ def leakage_page() -> str:
                 "|---|---|---|---|",
             ]
         lines.append(
-            f"| `{message.kind}` | {message.disclosure.name} | {message.learns} | {f'`{message.permit}`' if message.permit else ''} |"
+            f"| `{message.kind}` | {message.disclosure.name} | {message.learns} | "
+            f"{f'`{message.permit}`' if message.permit else ''} |"
         )
     lines += [
         "",

@@ -91,7 +91,9 @@ if not TYPE_CHECKING:  # to mypy, a module with `__getattr__` has every name
     def __getattr__(name: str) -> object:
         if name not in _HOME:
             raise AttributeError(f"module 'vfl' has no attribute {name!r}")
-        value = globals()[name] = getattr(__import__(_HOME[name], fromlist=[name]), name)  # as `from _HOME[name] import name`
+        value = globals()[name] = getattr(
+            __import__(_HOME[name], fromlist=[name]), name
+        )  # as `from _HOME[name] import name`
         return value
 
 

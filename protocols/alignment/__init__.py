@@ -1,4 +1,5 @@
-"""Aligning customer ids: every party learns which of its own rows all parties hold, in an order that all share, and nothing of the other rows."""
+"""Aligning customer ids: every party learns which of its own rows all parties hold, in an order that all share, and
+nothing of the other rows."""
 
 from __future__ import annotations
 
@@ -24,10 +25,13 @@ def align(
 ) -> Alignment:
     """This party's rows that every data party holds, in the shared order.  Each data party runs this.
 
-    ids: canonical and distinct; or, for keys that are tried in order, a tuple of the ids under each, empty where a row has none.  size_only: only how
-    many rows each key matches is opened.  scratch: creates storage for 16 bytes per row of each data party.
-    One host: two-party ECDH-PSI, the arbiter sees nothing.  Several hosts: the arbiter compares blinded points (`serve`).
-    Raises DataError at every party if the intersection is smaller than `min_intersection`: then only its size was learnt.
+    ids: canonical and distinct; or, for keys that are tried in order, a tuple of the ids under each, empty where a row
+    has none.  size_only: only how many rows each key matches is opened.  scratch: creates storage for 16 bytes per row
+    of each data party.
+    One host: two-party ECDH-PSI, the arbiter sees nothing.  Several hosts: the arbiter compares blinded points
+    (`serve`).
+    Raises DataError at every party if the intersection is smaller than `min_intersection`: then only its size was
+    learnt.
     """
     keys = ids if isinstance(ids, tuple) else (Ids.of(ids),)
     ask = Request(min_intersection, size_only, scratch)
@@ -36,8 +40,11 @@ def align(
     return role(session, keys, ask)
 
 
-def serve(session: Session, min_intersection: int, *, keys: int = 1, size_only: bool = False, scratch: Scratch = MemorySpool) -> None:
-    """The arbiter's side: compares blinded points when there are several hosts; with one host there is nothing to do.  keys: how many are tried."""
+def serve(
+    session: Session, min_intersection: int, *, keys: int = 1, size_only: bool = False, scratch: Scratch = MemorySpool
+) -> None:
+    """The arbiter's side: compares blinded points when there are several hosts; with one host there is nothing to do.
+    keys: how many are tried."""
     if len(session.roles.hosts) > 1:
         psi_many.comparer(session, keys, Request(min_intersection, size_only, scratch))
     else:

@@ -1,8 +1,10 @@
-"""Private set intersection of two parties by Diffie-Hellman on ristretto255, size first, by one key or by several that are tried in order.
+"""Private set intersection of two parties by Diffie-Hellman on ristretto255, size first, by one key or by several that
+are tried in order.
 
-Source: Meadows 1986 and Huberman, Franklin, Hogg 1999 (commutative blinding); the size is settled before anything else is opened.
-Adversary: honest but curious; points from the peer are validated.  A guest that lies about the size can get past the host's minimum: it then learns which of
-its own inputs are members, and no more.
+Source: Meadows 1986 and Huberman, Franklin, Hogg 1999 (commutative blinding); the size is settled before anything else
+is opened.
+Adversary: honest but curious; points from the peer are validated.  A guest that lies about the size can get past the
+host's minimum: it then learns which of its own inputs are members, and no more.
 
      guest, ids G, secrets a_1, a_2 ..                         host, ids H, secrets b_1, b_2 ..
      for each key k, in order:
@@ -16,18 +18,23 @@ its own inputs are members, and no more.
  6                   HostRows           ----------------->   its own rows, in tag order
  7                                      <-----------------   GuestRows: the guest's rows, in tag order
 
-Both keep one secret order of their rows for all keys.  A row without a value under a key is blinded as a random text, so that nobody sees which rows these are.
-KeyHits lists positions in SortedTags, which the host knows as positions in the guest's secret order: it leaves them out of the next key, and can name none.
-So the rounds need no opening in between, and the minimum holds for the total.  Where the size alone is asked for, SizeOnly takes the place of 5 to 7.
+Both keep one secret order of their rows for all keys.  A row without a value under a key is blinded as a random text,
+so that nobody sees which rows these are.
+KeyHits lists positions in SortedTags, which the host knows as positions in the guest's secret order: it leaves them out
+of the next key, and can name none.
+So the rounds need no opening in between, and the minimum holds for the total.  Where the size alone is asked for,
+SizeOnly takes the place of 5 to 7.
 
-Who learns what: each party the other's number of rows, how many rows each key matches, and, if their sum is large enough, which of its own rows are matched,
-and by which key (of one of several).  The guest sees the host's points of *all* keys for all rows: where a row that an earlier key matched would also match
-another of the guest's rows under a later key, it can count that, and after the opening say for which row of its own.  The host cannot.
+Who learns what: each party the other's number of rows, how many rows each key matches, and, if their sum is large
+enough, which of its own rows are matched, and by which key (of one of several).  The guest sees the host's points of
+*all* keys for all rows: where a row that an earlier key matched would also match another of the guest's rows under a
+later key, it can count that, and after the opening say for which row of its own.  The host cannot.
 The shared order is that of the tags: pseudo-random, independent of either table's order.
-Cost per row pair and key: four scalar products, two hashes to the group, 80 bytes, and 8 more per common id.  Points travel in chunks.
-Steps 1 and 2 can be interrupted between blocks of chunks, NextPart from each to each: what is kept of a block is the tags of the peer's points under both
-secrets, which say nothing without the peer's.
-"""
+Cost per row pair and key: four scalar products, two hashes to the group, 80 bytes, and 8 more per common id.  Points
+travel in chunks.
+Steps 1 and 2 can be interrupted between blocks of chunks, NextPart from each to each: what is kept of a block is the
+tags of the peer's points under both secrets, which say nothing without the peer's.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -103,27 +110,44 @@ class KeyHits(
     hits: bytes  # bitmap over the tags that the receiver sent last: which of them are common
 
 
-class IntersectionSize(Message, disclosure=REVEALED, permit="intersection-to-parties", learns="how many ids all parties have in common"):
+class IntersectionSize(
+    Message, disclosure=REVEALED, permit="intersection-to-parties", learns="how many ids all parties have in common"
+):
     size: int
 
 
 class SizeOnly(
-    Message, disclosure=REVEALED, permit="intersection-size-to-parties", learns="how many ids all parties have in common, and no more"
+    Message,
+    disclosure=REVEALED,
+    permit="intersection-size-to-parties",
+    learns="how many ids all parties have in common, and no more",
 ):
     by_key: Int64s  # (keys,)  how many each key matched
 
 
-class HostRows(Message, disclosure=REVEALED, permit="intersection-to-parties", learns="which of its own ids are common to all parties"):
+class HostRows(
+    Message,
+    disclosure=REVEALED,
+    permit="intersection-to-parties",
+    learns="which of its own ids are common to all parties",
+):
     rows: Int32s  # (size,)  positions in the host's list, in tag order
     hits: bytes  # bitmap over the tags of the last key: which of them are common
 
 
-class GuestRows(Message, disclosure=REVEALED, permit="intersection-to-parties", learns="which of its own ids are common to all parties"):
+class GuestRows(
+    Message,
+    disclosure=REVEALED,
+    permit="intersection-to-parties",
+    learns="which of its own ids are common to all parties",
+):
     rows: Int32s  # (size,)  positions in the guest's list, in tag order
 
 
 class NextPart(
-    Message, disclosure=PUBLIC, learns="that the sender has worked through the lists so far (a quarter of a million rows at a time)"
+    Message,
+    disclosure=PUBLIC,
+    learns="that the sender has worked through the lists so far (a quarter of a million rows at a time)",
 ):
     done: bool
 
@@ -132,7 +156,8 @@ STAGES = 2  # of a run, for each key: the lists, and what is compared
 
 
 def guest(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment:
-    """Rows that the host also holds, in the shared order.  Raises DataError below the least intersection, InvalidPoint."""
+    """Rows that the host also holds, in the shared order.  Raises DataError below the least intersection,
+    InvalidPoint."""
     (peer,) = session.hosts
     own, sizes, matches = Blinding(session, keys), {session.me: 0}, list[Matches]()
     for key in range(len(keys)):
@@ -144,7 +169,9 @@ def guest(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment:
     return session.once(partial(_open, peer, theirs, own, matches, sizes, ask), Alignment.save, Alignment.load)
 
 
-def _compare(peer: Channel, theirs: Tags, own: Blinding, matches: Sequence[Matches], ask: Request) -> tuple[Matches, int]:
+def _compare(
+    peer: Channel, theirs: Tags, own: Blinding, matches: Sequence[Matches], ask: Request
+) -> tuple[Matches, int]:
     """What the next key matches, and among how many rows of this party's own."""
     name, spool, unmatched = peer.peer, ask.scratch(), np.ones(len(theirs), np.bool_)
     for before in matches:
@@ -169,7 +196,9 @@ def _hit(peer: Channel, theirs: Tags, own: Blinding, matches: Sequence[Matches],
     return found
 
 
-def _open(peer: Channel, theirs: Tags, own: Blinding, matches: Sequence[Matches], sizes: dict[str, int], ask: Request) -> Alignment:
+def _open(
+    peer: Channel, theirs: Tags, own: Blinding, matches: Sequence[Matches], sizes: dict[str, int], ask: Request
+) -> Alignment:
     last, length = _compare(peer, theirs, own, matches, ask)
     by_key = tuple(len(m.left) for m in (*matches, last))
     if ask.size_only:
@@ -223,7 +252,9 @@ def _told(peer: Channel, listed: Listed, key: int) -> Matches:
     return listed.matches(marks(peer.peer, peer.recv(KeyHits).hits, len(listed.rows)))  # 4
 
 
-def _opened(peer: Channel, listed: Listed, own: Blinding, matches: Sequence[Matches], sizes: dict[str, int], ask: Request) -> Alignment:
+def _opened(
+    peer: Channel, listed: Listed, own: Blinding, matches: Sequence[Matches], sizes: dict[str, int], ask: Request
+) -> Alignment:
     name, before = peer.peer, tuple(len(m.left) for m in matches)
     listed.send(peer, UnmatchedTags if matches else SortedTags)  # 3
     if ask.size_only:
@@ -245,7 +276,8 @@ def _opened(peer: Channel, listed: Listed, own: Blinding, matches: Sequence[Matc
 
 
 def exchange(session: Session, peer: Channel, own: Blinding, key: int, ask: Request) -> Tags:
-    """Sends this party's blinded ids and returns the tags of the peer's under both secrets, in the peer's order; both lists chunk by chunk."""
+    """Sends this party's blinded ids and returns the tags of the peer's under both secrets, in the peer's order; both
+    lists chunk by chunk."""
     trade = Trade(peer, own, key, ask.scratch(), session.allowance)
     session.grow(trade)
     return read_tags(peer.peer, trade.spool)

@@ -1,4 +1,5 @@
-"""Canonical ids of one key in one buffer: 8 bytes per row in addition to the ids themselves, where a list of `bytes` takes 40 more."""
+"""Canonical ids of one key in one buffer: 8 bytes per row in addition to the ids themselves, where a list of `bytes`
+takes 40 more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""One party's lists on their way: chunk by chunk, so that no list is ever in memory as points, and the next chunk is computed while the last one travels."""
+"""One party's lists on their way: chunk by chunk, so that no list is ever in memory as points, and the next chunk is
+computed while the last one travels."""
 
 from __future__ import annotations
 
@@ -66,11 +67,17 @@ class Blinding:
         self._observer.step("align", 0, self._all)
 
     def points(self, key: int, first: int) -> Iterator[tuple[PointVec, int]]:
-        """A block of chunks of H(id)^k in the secret order, from number `first`, each with the number of chunks to come."""
+        """A block of chunks of H(id)^k in the secret order, from number `first`, each with the number of chunks to
+        come."""
         for number in range(first, min(first + BLOCK, self.chunks)):
-            start, stop = (at * self.rows // self.chunks for at in (number, number + 1))  # of nearly equal lengths: none is short
+            start, stop = (
+                at * self.rows // self.chunks for at in (number, number + 1)
+            )  # of nearly equal lengths: none is short
             rows = self.shuffle[start:stop]
-            items = [value or self._fill(key, row) for value, row in zip(self._keys[key].at(rows), rows.tolist(), strict=True)]
+            items = [
+                value or self._fill(key, row)
+                for value, row in zip(self._keys[key].at(rows), rows.tolist(), strict=True)
+            ]
             points = PointVec.hash_to_group(items, domain(key)) * self.scalars[key]
             self._observer.step("align", key * self.chunks + number + 1, self._all)
             yield points, self.chunks - 1 - number

@@ -1,4 +1,5 @@
-"""The secret orders into which a data party puts the other parties' lists on their way round the ring, chunk by chunk, and the way back."""
+"""The secret orders into which a data party puts the other parties' lists on their way round the ring, chunk by chunk,
+and the way back."""
 
 from __future__ import annotations
 

@@ -1,14 +1,18 @@
-"""The out-of-time part of the common rows: the guest knows their dates, and tells the hosts which rows are not used for training.
+"""The out-of-time part of the common rows: the guest knows their dates, and tells the hosts which rows are not used for
+training.
 
-Adversary: honest but curious.  A guest that names other rows than its dates say chooses which rows a model is fitted on, as it can by its choice of a table;
+Adversary: honest but curious.  A guest that names other rows than its dates say chooses which rows a model is fitted
+on, as it can by its choice of a table;
 the least intersection holds for the rows that are left.
 
      guest (dates)                                               host P
  1   rows on or after the job's cut-off
                      LaterRows  ----------------------------->   leaves these rows out of whatever it fits
 
-Who learns what: a host, of every common row, one bit; no date.  It must know its training rows, because it cuts bins, fills gaps and standardises on them alone;
-for rows that the shared draw holds out anyway it could be spared the bit, and could then not say how its own columns have moved between the parts.
+Who learns what: a host, of every common row, one bit; no date.  It must know its training rows, because it cuts bins,
+fills gaps and standardises on them alone;
+for rows that the shared draw holds out anyway it could be spared the bit, and could then not say how its own columns
+have moved between the parts.
 Cost: one bit per row and host.
 """
 

@@ -18,7 +18,8 @@ from protocols.recovery.checkpoint import Arrays
 
 @dataclass(frozen=True)
 class Request:
-    """What all parties agreed to: the minimum intersection, or that only the size is opened; scratch: where this party keeps tags."""
+    """What all parties agreed to: the minimum intersection, or that only the size is opened; scratch: where this party
+    keeps tags."""
 
     least: int
     size_only: bool = False
@@ -30,7 +31,8 @@ class Request:
             found = "no id is" if size <= 0 else f"only {size} ids are"
             raise DataError(
                 f"{found} common to all parties, and this job wants at least {self.least}",
-                remedy="Check that all parties use the same id column and normaliser, or, of a small batch to score, that "
+                remedy="Check that all parties use the same id column and normaliser, or, of a small batch to "
+                "score, that "
                 "align.min_intersection lets it pass; nothing but the size was learnt",
             )
 
@@ -66,7 +68,9 @@ class Alignment:
     @classmethod
     def load(cls, saved: Mapping[str, NDArray[Any]]) -> Alignment:
         """What `save` saved."""
-        sizes = {name.removeprefix("rows of "): int(count) for name, count in saved.items() if name.startswith("rows of ")}
+        sizes = {
+            name.removeprefix("rows of "): int(count) for name, count in saved.items() if name.startswith("rows of ")
+        }
         return cls(saved["rows"], saved["keys"], sizes, tuple(saved["by_key"].tolist()))
 
 
@@ -92,4 +96,8 @@ def in_shared_order(matches: Sequence[Matches]) -> tuple[NDArray[np.int64], NDAr
     """(left, right, key) of the matches of all keys, in the order of their tags."""
     ranked = order(np.concatenate([m.tags for m in matches]))
     keys = np.repeat(np.arange(len(matches), dtype=np.uint8), [len(m.left) for m in matches])
-    return np.concatenate([m.left for m in matches])[ranked], np.concatenate([m.right for m in matches])[ranked], keys[ranked]
+    return (
+        np.concatenate([m.left for m in matches])[ranked],
+        np.concatenate([m.right for m in matches])[ranked],
+        keys[ranked],
+    )

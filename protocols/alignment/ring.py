@@ -1,9 +1,10 @@
 """Private set intersection of three or more data parties: only the intersection of all becomes known to them.
 
-The arbiter passes each list round the ring of data parties until it is under every party's secret, and compares.  At no time does a data party see two
-lists under the same set of secrets: the list that reaches it after t steps is under t of them.  Each party also puts each chunk of another's list into an
-order of its own.  So the arbiter, even with the list's owner, cannot tell which row a place in the final list is: it opens the places that are common, and
-no others, by way of all other parties, each of which undoes its own order.
+The arbiter passes each list round the ring of data parties until it is under every party's secret, and compares.  At no
+time does a data party see two lists under the same set of secrets: the list that reaches it after t steps is under t of
+them.  Each party also puts each chunk of another's list into an order of its own.  So the arbiter, even with the list's
+owner, cannot tell which row a place in the final list is: it opens the places that are common, and no others, by way of
+all other parties, each of which undoes its own order.
 
      data party P_i, ids, secrets k_i                                   arbiter
  0   ListSize to the guest, ListSizes from it: relayed lists have these lengths
@@ -21,20 +22,26 @@ no others, by way of all other parties, each of which undoes its own order.
  5                                            <----------------------   MatchedKeys, if there are several keys
                                               <----------------------   CommonRows: P_i's own rows, in tag order
 
-Adversary: honest but curious.  The arbiter holds none of the secrets.  Together with a data party it learns of which of that party's chunks (of 8,192 to 16,384
-rows, in that party's secret order) how many rows each set of other parties holds, and of which rows only where all hold them; under a later key a chunk is what
-the keys before have left of it.  Together with all but one data party it could test guesses of that one's ids.  An arbiter that deviates can bring guesses
-instead of a list, at most as many as the list's owner has rows, and can ask for no more places than it then announces as common.
+Adversary: honest but curious.  The arbiter holds none of the secrets.  Together with a data party it learns of which of
+that party's chunks (of 8,192 to 16,384 rows, in that party's secret order) how many rows each set of other parties
+holds, and of which rows only where all hold them; under a later key a chunk is what the keys before have left of it.
+Together with all but one data party it could test guesses of that one's ids.  An arbiter that deviates can bring
+guesses instead of a list, at most as many as the list's owner has rows, and can ask for no more places than it then
+announces as common.
 
-All parties match by the same key, or the row is tried with the next key: a row that two parties share by the first key and a third by the second is not common.
+All parties match by the same key, or the row is tried with the next key: a row that two parties share by the first key
+and a third by the second is not common.
 Secret orders, rows without a value and the size alone are as in psi.py.
 
-Who learns what: the arbiter the size of every intersection, key by key; a data party the others' numbers of rows, how many of them each key but the last
-matched, the size of the intersection of all and, if that is large enough, which of its own rows are in it, and by which key (of several).
-Cost per key: m scalar products and one hash to the group per id, 64 m bytes, and 8 (m - 1) bytes per party and common id.
-Steps 1 and 2 can be interrupted between blocks of chunks, NextPart from each and to each (before 4 from each alone): what is kept of a block is, at the arbiter, its
-tags, and at a data party how long the chunks of the others are; its orders follow from its run seed.
-"""
+Who learns what: the arbiter the size of every intersection, key by key; a data party the others' numbers of rows, how
+many of them each key but the last matched, the size of the intersection of all and, if that is large enough, which of
+its own rows are in it, and by which key (of several).
+Cost per key: m scalar products and one hash to the group per id, 64 m bytes, and 8 (m - 1) bytes per party and common
+id.
+Steps 1 and 2 can be interrupted between blocks of chunks, NextPart from each and to each (before 4 from each alone):
+what is kept of a block is, at the arbiter, its tags, and at a data party how long the chunks of the others are; its
+orders follow from its run seed.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -97,7 +104,8 @@ class ListSizes(Message, disclosure=BLINDED, learns="how many ids each data part
 class PlacesAfter(
     Message,
     disclosure=BLINDED,
-    learns="nothing but the number of ids that a key matched: the common places of another party's list, in an order that its owner does not know",
+    learns="nothing but the number of ids that a key matched: the common places of another party's list, in an "
+    "order that its owner does not know",
 ):
     places: Int32s  # (matched,)  in tag order
 
@@ -105,25 +113,39 @@ class PlacesAfter(
 class PlacesBefore(
     Message,
     disclosure=BLINDED,
-    learns="nothing but the number of ids that a key matched: these places before the sender shuffled the list, in the end in its owner's secret order",
+    learns="nothing but the number of ids that a key matched: these places before the sender shuffled the list, "
+    "in the end in its owner's secret order",
 ):
     places: Int32s  # (matched,)  in tag order
 
 
-class AgreedSize(Message, disclosure=REVEALED, permit="intersection-to-parties", learns="how many ids all parties have in common"):
+class AgreedSize(
+    Message, disclosure=REVEALED, permit="intersection-to-parties", learns="how many ids all parties have in common"
+):
     by_key: Int64s  # (keys,)  how many each key matched
 
 
-class MatchedKeys(Message, disclosure=REVEALED, permit="matched-keys-to-parties", learns="by which key each of its common ids was matched"):
+class MatchedKeys(
+    Message,
+    disclosure=REVEALED,
+    permit="matched-keys-to-parties",
+    learns="by which key each of its common ids was matched",
+):
     keys: bytes  # (size,)  in tag order
 
 
-class CommonRows(Message, disclosure=REVEALED, permit="intersection-to-parties", learns="which of its own ids are common to all parties"):
+class CommonRows(
+    Message,
+    disclosure=REVEALED,
+    permit="intersection-to-parties",
+    learns="which of its own ids are common to all parties",
+):
     rows: Int32s  # (size,)  positions in the receiver's list, in tag order
 
 
 def data_party(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment:
-    """Rows that every data party holds, in the shared order.  Raises DataError below the least intersection, InvalidPoint."""
+    """Rows that every data party holds, in the shared order.  Raises DataError below the least intersection,
+    InvalidPoint."""
     arbiter, ring = session.arbiter, session.roles.data_parties
     own = Blinding(session, keys)
     seed = session.seed("psi relay orders", b"".join(ids.digest() for ids in keys))
@@ -151,7 +173,11 @@ def _exchange_sizes(session: Session, rows: int) -> dict[str, int]:
         session.guest.send(ListSize(rows))
         told = session.guest.recv(ListSizes)
     sizes = dict(zip(ring, told.rows.tolist(), strict=False))
-    if len(told.rows) != len(ring) or sizes[session.me] != rows or not all(0 <= size <= MOST_ROWS for size in sizes.values()):
+    if (
+        len(told.rows) != len(ring)
+        or sizes[session.me] != rows
+        or not all(0 <= size <= MOST_ROWS for size in sizes.values())
+    ):
         raise RemoteProtocolError(f"{session.roles.guest} announced impossible sizes", party=session.roles.guest)
     for party in ring:
         if party != session.me:
@@ -160,9 +186,12 @@ def _exchange_sizes(session: Session, rows: int) -> dict[str, int]:
 
 
 class Passing:
-    """A data party's way through the ring under one key, a block of each list at a time; each block keeps how far the lists are."""
+    """A data party's way through the ring under one key, a block of each list at a time; each block keeps how far the
+    lists are."""
 
-    def __init__(self, arbiter: Channel, own: Blinding, key: int, orders: Sequence[Orders], sizes: Sequence[int]) -> None:
+    def __init__(
+        self, arbiter: Channel, own: Blinding, key: int, orders: Sequence[Orders], sizes: Sequence[int]
+    ) -> None:
         """orders, sizes: this party's orders of each other party's list, and how many rows that has."""
         self._arbiter, self._own, self._key, self._orders, self._sizes = arbiter, own, key, orders, sizes
         self._begun = 0  # own chunks
@@ -187,10 +216,14 @@ class Passing:
                 left[i] = check_more(arbiter.peer, relayed, left[i])
                 lengths[i].append(len(relayed.points))
                 if self._orders[i].rows + sum(lengths[i]) > self._sizes[i]:
-                    raise RemoteProtocolError(f"{arbiter.peer} relays more ids than their owner has", party=arbiter.peer)
+                    raise RemoteProtocolError(
+                        f"{arbiter.peer} relays more ids than their owner has", party=arbiter.peer
+                    )
                 reblinded = relayed.points * self._own.scalars[self._key]
                 arbiter.send(ReblindedIds(self._orders[i].shuffled(reblinded, self._begun + number)))  # 2
-        return {"left": np.array(left, np.int64)} | {f"lengths {i}": np.array(found, np.int64) for i, found in enumerate(lengths)}
+        return {"left": np.array(left, np.int64)} | {
+            f"lengths {i}": np.array(found, np.int64) for i, found in enumerate(lengths)
+        }
 
     def add(self, part: Mapping[str, NDArray[Any]]) -> None:
         """How far the lists are after a block."""
@@ -200,7 +233,8 @@ class Passing:
 
 
 def _undo(arbiter: Channel, orders: Sequence[Orders]) -> int:
-    """Undoes this party's orders of the common places in each other party's list, the last first; returns how many are common."""
+    """Undoes this party's orders of the common places in each other party's list, the last first; returns how many are
+    common."""
     counts = set[int]()
     for order in reversed(orders):
         places = arbiter.recv(PlacesAfter).places
@@ -221,7 +255,12 @@ def _load_count(saved: Mapping[str, NDArray[Any]]) -> int:
 
 
 def _learn(
-    arbiter: Channel, own: Blinding, orders: Sequence[Orders], matched: Sequence[int], sizes: dict[str, int], ask: Request
+    arbiter: Channel,
+    own: Blinding,
+    orders: Sequence[Orders],
+    matched: Sequence[int],
+    sizes: dict[str, int],
+    ask: Request,
 ) -> Alignment:
     arbiter.send(NextPart(True))
     sizes_told = arbiter.recv(SizeOnly) if ask.size_only else arbiter.recv(AgreedSize)  # 4
@@ -326,12 +365,15 @@ def _tell(
 
 
 class Relay:
-    """The arbiter's way round the ring under one key, a block of each list at a time; each block keeps the tags under all secrets.
+    """The arbiter's way round the ring under one key, a block of each list at a time; each block keeps the tags under
+    all secrets.
 
     unmatched: for a later key, each party's rows that still take part.
     """
 
-    def __init__(self, ring: Sequence[Channel], unmatched: Sequence[NDArray[np.int64]], ask: Request, allowance: Allowance) -> None:
+    def __init__(
+        self, ring: Sequence[Channel], unmatched: Sequence[NDArray[np.int64]], ask: Request, allowance: Allowance
+    ) -> None:
         self._ring, self._unmatched, self._allowance = ring, unmatched, allowance
         self._spools, self._seen = [ask.scratch() for _ in ring], [0] * len(ring)
         self._left: list[int | None] = [None] * len(ring)
@@ -378,7 +420,8 @@ class Relay:
             spool.append(part[f"tags {i}"].tobytes())
 
     def tags(self, sizes: Sequence[int]) -> list[Tags]:
-        """Every party's list under all secrets, as tags in that party's order; sizes: of a later key, how long the lists were under the first."""
+        """Every party's list under all secrets, as tags in that party's order; sizes: of a later key, how long the
+        lists were under the first."""
         for party, expected, found in zip(self._ring, sizes, self._seen, strict=False):
             check_lengths(party.peer, expected, range(found), what="ids under another key")
         return [read_tags(party.peer, spool) for party, spool in zip(self._ring, self._spools, strict=True)]

@@ -39,7 +39,8 @@ def ascending(tags: Tags) -> bool:
 
 
 def match(in_order: Tags, tags: Tags) -> tuple[Rows, Rows]:
-    """Positions in `in_order` (which is `ascending`) and in `tags` of the tags that are in both, in the order of the former."""
+    """Positions in `in_order` (which is `ascending`) and in `tags` of the tags that are in both, in the order of the
+    former."""
     at_sorted: list[Rows] = []
     at_tags: list[Rows] = []
     first = np.ascontiguousarray(in_order[:, 0])
@@ -48,7 +49,9 @@ def match(in_order: Tags, tags: Tags) -> tuple[Rows, Rows]:
         run += 1
     for start in range(0, len(tags) if len(first) else 0, _BLOCK):
         block = tags[start : start + _BLOCK]
-        by_word = np.argsort(block[:, 0])  # neighbours are looked up one after the other: several times faster in a large list
+        by_word = np.argsort(
+            block[:, 0]
+        )  # neighbours are looked up one after the other: several times faster in a large list
         block = block[by_word]
         lowest = np.searchsorted(first, block[:, 0])
         for place in (np.minimum(lowest + step, len(first) - 1) for step in range(run)):
@@ -58,7 +61,11 @@ def match(in_order: Tags, tags: Tags) -> tuple[Rows, Rows]:
     if not at_sorted:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     left, right = np.concatenate(at_sorted), np.concatenate(at_tags)
-    pairs = np.unique(np.stack([left, right], axis=1), axis=0) if run > 1 else np.stack([left, right], axis=1)[np.argsort(left)]
+    pairs = (
+        np.unique(np.stack([left, right], axis=1), axis=0)
+        if run > 1
+        else np.stack([left, right], axis=1)[np.argsort(left)]
+    )
     return pairs[:, 0], pairs[:, 1]
 
 

@@ -1,7 +1,9 @@
-"""Binning by the label across parties: weight of evidence and information value of every column, the label staying at the guest.
+"""Binning by the label across parties: weight of evidence and information value of every column, the label staying at
+the guest.
 
-Adversary: honest but curious.  A guest that encrypts other numbers than its labels could read from the sums which rows a bin holds; a host that cuts bins
-of other rows than it says could read their labels from the answer (docs/threat-model.md).
+Adversary: honest but curious.  A guest that encrypts other numbers than its labels could read from the sums which rows
+a bin holds; a host that cuts bins of other rows than it says could read their labels from the answer
+(docs/threat-model.md).
 
  step    guest (labels, sk)                                      host P (features, cut into fine bins of at least min_bin_rows rows)
   0      makes n   PublicKeyOffer                  ------------>  checks n
@@ -15,7 +17,7 @@ of other rows than it says could read their labels from the answer (docs/threat-
 Who learns what: the guest, of every fine bin of a host's column, how many rows and events it holds; with `tell` a host how many events its merged bins hold,
 which counts as a number computed from labels for each fine bin, since the label chooses which of them are merged.
 Cost: n encryptions at the guest; n products per column; one decryption per about |n| / log2(rows) bins.  Exact: all sums are integers.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -47,7 +49,8 @@ class FineCounts(
     Message,
     disclosure=REVEALED,
     permit="bin-events-to-guest",
-    learns="for every fine bin of each of the sender's columns, which have numbers in place of names, how many rows and how many events it holds; "
+    learns="for every fine bin of each of the sender's columns, which have numbers in place of names, how many "
+    "rows and how many events it holds; "
     "which columns are ordered, and which have special or missing values",
 ):
     bins: Int32s  # (columns,) fine bins of each column
@@ -57,7 +60,9 @@ class FineCounts(
     events: CipherVec  # (ceil(all bins / slots),)
 
 
-class ColumnNames(Message, disclosure=REVEALED, permit="column-names-to-guest", learns="the names of the sender's columns"):
+class ColumnNames(
+    Message, disclosure=REVEALED, permit="column-names-to-guest", learns="the names of the sender's columns"
+):
     names: str  # one a line
 
 
@@ -65,7 +70,8 @@ class MergedCounts(
     Message,
     disclosure=REVEALED,
     permit="woe-to-host",
-    learns="which of its own fine bins are one, and how many events each merged bin holds: hence its weight of evidence, and the number of events in all",
+    learns="which of its own fine bins are one, and how many events each merged bin holds: hence its weight of "
+    "evidence, and the number of events in all",
 ):
     group: Int32s  # (all fine bins,) the final bin of each, from 0 in every column
     events: Int32s  # (all final bins,)
@@ -77,7 +83,8 @@ class BinsReceived(Message, disclosure=PUBLIC, learns="that the sender has its b
 
 @dataclass(frozen=True, eq=False)
 class FineBins:
-    """A party's training rows in fine bins: bins (n, d); of each column how many there are, how many of the last ones are special bins, whether the others are ordered."""
+    """A party's training rows in fine bins: bins (n, d); of each column how many there are, how many of the last ones
+    are special bins, whether the others are ordered."""
 
     bins: NDArray[np.int64]
     width: tuple[int, ...]
@@ -102,10 +109,14 @@ class HostColumn:
 Found = tuple[list[MergedBins], dict[str, list[HostColumn]]]
 
 
-def guest(session: Session, y: Ints, own: FineBins, rule: BinningRule, *, tell: bool, open_names: bool = False) -> Found:
-    """The guest's side: y (n,) 0 or 1, both present; own: its own columns.  Returns its own final bins, and by host theirs.
+def guest(
+    session: Session, y: Ints, own: FineBins, rule: BinningRule, *, tell: bool, open_names: bool = False
+) -> Found:
+    """The guest's side: y (n,) 0 or 1, both present; own: its own columns.  Returns its own final bins, and by host
+    theirs.
 
-    Learns: see the figure.  tell: hosts get the merged bins' events.  Raises RemoteProtocolError for counts that cannot be.
+    Learns: see the figure.  tell: hosts get the merged bins' events.  Raises RemoteProtocolError for counts that cannot
+    be.
     """
 
     def save(found: Found) -> Arrays:
@@ -145,9 +156,13 @@ def _guest(session: Session, y: Ints, own: FineBins, rule: BinningRule, *, tell:
         columns = opened_columns(channel.peer, counts, key, y, rule)
         numbered = [f"column {k + 1}" for k in range(len(columns))]
         names = received_names(channel, len(columns)) if open_names else numbered
-        theirs[channel.peer] = [HostColumn(name, m, int(apart)) for name, m, apart in zip(names, columns, counts.apart, strict=True)]
+        theirs[channel.peer] = [
+            HostColumn(name, m, int(apart)) for name, m, apart in zip(names, columns, counts.apart, strict=True)
+        ]
         if tell:  # 3
-            session.allowance.label_numbers(f"bins of {channel.peer}", {channel.peer: numbers_told(counts.bins)}, len(y))
+            session.allowance.label_numbers(
+                f"bins of {channel.peer}", {channel.peer: numbers_told(counts.bins)}, len(y)
+            )
             channel.send(MergedCounts(_joined([m.group for m in columns]), _joined([m.events for m in columns])))
     for channel in session.hosts if tell else ():
         if channel.recv(BinsReceived).columns != len(theirs[channel.peer]):
@@ -156,10 +171,13 @@ def _guest(session: Session, y: Ints, own: FineBins, rule: BinningRule, *, tell:
     return mine, theirs
 
 
-def host(session: Session, fine: FineBins, rule: BinningRule, *, tell: bool, names: Sequence[str] | None = None) -> list[MergedBins] | None:
+def host(
+    session: Session, fine: FineBins, rule: BinningRule, *, tell: bool, names: Sequence[str] | None = None
+) -> list[MergedBins] | None:
     """A host's side: fine: bins of at least rule.min_bin_rows rows each; names: of its columns, if the job opens them.
 
-    With `tell` it learns the events of its final bins, and returns them; else nothing.  Raises RemoteProtocolError for counts that cannot be.
+    With `tell` it learns the events of its final bins, and returns them; else nothing.  Raises RemoteProtocolError for
+    counts that cannot be.
     """
     found = session.once(lambda: _host(session, fine, rule, tell=tell, names=names) or [], to_arrays, from_arrays)
     return found if tell else None
@@ -170,7 +188,9 @@ def arbiter(session: Session) -> None:
     session.once(lambda: None, lambda _: {}, lambda _: None)
 
 
-def _host(session: Session, fine: FineBins, rule: BinningRule, *, tell: bool, names: Sequence[str] | None) -> list[MergedBins] | None:
+def _host(
+    session: Session, fine: FineBins, rule: BinningRule, *, tell: bool, names: Sequence[str] | None
+) -> list[MergedBins] | None:
     key = key_offer.accept(session, session.roles.guest)  # 0
     n, rows = len(fine.bins), fine.rows
     y = received_labels(session, n, key)  # 1
@@ -221,7 +241,9 @@ def opened_columns(peer: str, counts: FineCounts, key: DecryptionKey, y: Ints, r
     check_lengths(peer, total, counts.rows, what="bins")
     width, slots = layout(key.public, n)
     check_lengths(peer, -(-total // slots), counts.events, what="packed sums")
-    events = key.open_packed(counts.events, width, slots, total, n.bit_length()).to_i64() if total else np.zeros(0, np.int64)
+    events = (
+        key.open_packed(counts.events, width, slots, total, n.bit_length()).to_i64() if total else np.zeros(0, np.int64)
+    )
     ends = np.cumsum(counts.bins.astype(np.int64))[:-1]
     merged = []
     for rows, hits, apart, ordered in zip(
@@ -236,8 +258,9 @@ def opened_columns(peer: str, counts: FineCounts, key: DecryptionKey, y: Ints, r
 
 
 def numbers_told(fine: NDArray[np.int32]) -> int:
-    """Step 3: how many numbers computed from labels hosts learn, for columns with these numbers of fine bins.  Which of these become one is chosen by the label too, so
-    that the events of final bins say more than their number; but all of it is computed from the events of the fine bins, whose sum is the same for every column.
+    """Step 3: how many numbers computed from labels hosts learn, for columns with these numbers of fine bins.  Which of
+    these become one is chosen by the label too, so that the events of final bins say more than their number; but all of
+    it is computed from the events of the fine bins, whose sum is the same for every column.
     """
     return int((fine.astype(np.int64) - 1).sum())
 
@@ -259,7 +282,10 @@ def merged_columns(peer: str, answer: MergedCounts, fine: FineBins, rows: Sequen
     sums = [np.bincount(g, weights=r).astype(np.int64) for g, r in zip(groups, rows, strict=True)]
     check_lengths(peer, sum(map(len, sums)), answer.events, what="final bins")
     events = np.split(answer.events.astype(np.int64), np.cumsum([len(s) for s in sums])[:-1])
-    if any((e < 0).any() or (e > s).any() for e, s in zip(events, sums, strict=True)) or len({int(e.sum()) for e in events}) > 1:
+    if (
+        any((e < 0).any() or (e > s).any() for e, s in zip(events, sums, strict=True))
+        or len({int(e.sum()) for e in events}) > 1
+    ):
         raise _impossible(peer, "sums of events")
     return [MergedBins(g, s, e) for g, s, e in zip(groups, sums, events, strict=True)]
 

@@ -4,9 +4,11 @@ With e_b events and n_b - e_b others in bin b, E and N - E in all,
 
     WOE_b = ln( ((n_b - e_b) / (N - E)) / (e_b / E) )        IV = sum over b of ((n_b - e_b) / (N - E) - e_b / E) WOE_b
 
-where an empty class of a bin counts 0.5.  The sign is optbinning's: a bin with more events than average has a negative WOE.
+where an empty class of a bin counts 0.5.  The sign is optbinning's: a bin with more events than average has a negative
+WOE.
 
-Source: Siddiqi, Credit Risk Scorecards (2006), for WOE, IV and their use; Ayer et al. (1955) for pooling adjacent violators.
+Source: Siddiqi, Credit Risk Scorecards (2006), for WOE, IV and their use; Ayer et al. (1955) for pooling adjacent
+violators.
 """
 
 from __future__ import annotations
@@ -30,9 +32,12 @@ TRENDS = ("auto", "ascending", "descending", "none")
 class BinningRule:
     """How columns are binned, under optbinning's names.
 
-    max_n_prebins: quantile bins (or categories) that a column starts with.  min_bin_rows: no bin of fewer rows is ever counted for another party.
-    min_bin_size: the least part of all rows in a final bin.  max_n_bins: final bins of a column, special and missing values aside.
-    monotonic_trend: the event rate over the bins of an ordered column rises ("ascending"), falls, does what keeps more IV ("auto"), or is free ("none").
+    max_n_prebins: quantile bins (or categories) that a column starts with.  min_bin_rows: no bin of fewer rows is ever
+    counted for another party.
+    min_bin_size: the least part of all rows in a final bin.  max_n_bins: final bins of a column, special and missing
+    values aside.
+    monotonic_trend: the event rate over the bins of an ordered column rises ("ascending"), falls, does what keeps more
+    IV ("auto"), or is free ("none").
     """
 
     max_n_prebins: int = 20
@@ -52,7 +57,9 @@ class BinningRule:
         )
         for name, good, rule in rules:
             if not good:
-                raise ConfigError(f"binning: {name} = {getattr(self, name)!r} is not possible", remedy=f"{name} is {rule}")
+                raise ConfigError(
+                    f"binning: {name} = {getattr(self, name)!r} is not possible", remedy=f"{name} is {rule}"
+                )
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +85,8 @@ def to_arrays(columns: Sequence[MergedBins], prefix: str = "") -> dict[str, Ints
     found = {f"{prefix}{name}": np.array(value, dtype=np.int64) for name, value in sizes.items()}
     nothing = np.zeros(0, dtype=np.int64)
     return found | {
-        f"{prefix}{name}": np.concatenate([nothing, *(getattr(c, name) for c in columns)]) for name in ("group", "rows", "events")
+        f"{prefix}{name}": np.concatenate([nothing, *(getattr(c, name) for c in columns)])
+        for name in ("group", "rows", "events")
     }
 
 
@@ -105,15 +113,20 @@ def iv_terms(rows: Ints, events: Ints) -> Floats:
 
 
 def merge(rule: BinningRule, rows: Ints, events: Ints, *, apart: int, ordered: bool) -> MergedBins:
-    """rows, events (b,) of a column's fine bins, none of them empty; the last `apart` ones (special and missing values) stay as they are.
+    """rows, events (b,) of a column's fine bins, none of them empty; the last `apart` ones (special and missing values)
+    stay as they are.
 
-    An ordered column's neighbours are merged until the trend holds; a category's neighbours are those of next event rate.  Then the smallest bin
-    joins its likelier neighbour until each has min_bin_size of the rows, and the two that cost least IV until max_n_bins are left.
+    An ordered column's neighbours are merged until the trend holds; a category's neighbours are those of next event
+    rate.  Then the smallest bin joins its likelier neighbour until each has min_bin_size of the rows, and the two that
+    cost least IV until max_n_bins are left.
     """
     known = len(rows) - apart
     order = np.arange(known) if ordered else np.lexsort((np.arange(known), events[:known] / rows[:known]))
     trends = [rule.monotonic_trend] if rule.monotonic_trend != "auto" else ["ascending", "descending"]
-    found = [_merged(rule, rows, events, order, trend if ordered else "none") for trend in (trends if ordered else trends[:1])]
+    found = [
+        _merged(rule, rows, events, order, trend if ordered else "none")
+        for trend in (trends if ordered else trends[:1])
+    ]
     return max(found, key=lambda m: m.iv)  # the first of equals
 
 
@@ -130,7 +143,12 @@ def _merged(rule: BinningRule, rows: Ints, events: Ints, order: Ints, trend: str
     rest = [(int(rows[b]), int(events[b])) for b in range(len(order), len(rows))]
     while len(blocks) > rule.max_n_bins:
         _join(
-            blocks, counts, max(range(len(blocks) - 1), key=lambda k: _iv([*counts[:k], _sum(counts[k : k + 2]), *counts[k + 2 :], *rest]))
+            blocks,
+            counts,
+            max(
+                range(len(blocks) - 1),
+                key=lambda k: _iv([*counts[:k], _sum(counts[k : k + 2]), *counts[k + 2 :], *rest]),
+            ),
         )
     group = np.zeros(len(rows), dtype=np.int64)
     for k, block in enumerate(blocks):
@@ -140,7 +158,9 @@ def _merged(rule: BinningRule, rows: Ints, events: Ints, order: Ints, trend: str
     return MergedBins(group, total[:, 0], total[:, 1])
 
 
-def _pooled(blocks: list[list[int]], counts: list[tuple[int, int]], *, falls: bool) -> tuple[list[list[int]], list[tuple[int, int]]]:
+def _pooled(
+    blocks: list[list[int]], counts: list[tuple[int, int]], *, falls: bool
+) -> tuple[list[list[int]], list[tuple[int, int]]]:
     """Adjacent violators pooled: event rates rise (or fall) strictly afterwards.  Compared as integers."""
     kept: list[list[int]] = []
     sums: list[tuple[int, int]] = []

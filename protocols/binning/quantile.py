@@ -1,10 +1,13 @@
-"""A party's columns as small integers: quantile bins of its own rows, or a bin a category, with a bin of their own for missing values.
+"""A party's columns as small integers: quantile bins of its own rows, or a bin a category, with a bin of their own for
+missing values.
 
-Each party bins by itself; nothing about the cuts is ever sent.  A value x of a column lies in bin b = number of cuts <= x, so that a split after bin b
-sends a row left where x < cuts[b]: xgboost's convention.  Missing values (NaN) have the bin `missing` behind all others.  A categorical column splits one
-bin from the rest, as xgboost does below `max_cat_to_onehot`; categories of too few rows, or beyond the `max_bin` most frequent, share one bin.
+Each party bins by itself; nothing about the cuts is ever sent.  A value x of a column lies in bin b = number of cuts <=
+x, so that a split after bin b sends a row left where x < cuts[b]: xgboost's convention.  Missing values (NaN) have the
+bin `missing` behind all others.  A categorical column splits one bin from the rest, as xgboost does below
+`max_cat_to_onehot`; categories of too few rows, or beyond the `max_bin` most frequent, share one bin.
 
-Source: the histogram method of Chen and Guestrin, XGBoost (KDD 2016); quantiles are exact here, since a party sorts its own column.
+Source: the histogram method of Chen and Guestrin, XGBoost (KDD 2016); quantiles are exact here, since a party sorts its
+own column.
 Cost: one sort per column.
 """
 
@@ -27,7 +30,8 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Categories:
-    """The categories (k,) of one column, ascending, the bin of each, and the bin of those not seen in training: UNSEEN is on no split's own side."""
+    """The categories (k,) of one column, ascending, the bin of each, and the bin of those not seen in training: UNSEEN
+    is on no split's own side."""
 
     values: Floats
     bins: Ints
@@ -40,7 +44,8 @@ class Categories:
 
     @classmethod
     def fit(cls, known: Floats, max_bin: int, min_rows: int, extra: int) -> Categories:
-        """One bin for each of the most frequent values of `known`; one for the rest, and for `extra` rows more.  Raises DataError (too many)."""
+        """One bin for each of the most frequent values of `known`; one for the rest, and for `extra` rows more.  Raises
+        DataError (too many)."""
         values, rows = np.unique(known, return_counts=True)
         if len(values) > MAX_CATEGORIES:
             raise DataError(
@@ -62,13 +67,16 @@ class Categories:
     def transform(self, column: Floats) -> Ints:
         place = np.minimum(np.searchsorted(self.values, column), max(0, len(self.values) - 1))
         return (
-            np.where(self.values[place] == column, self.bins[place], self.other) if len(self.values) else np.full(len(column), self.other)
+            np.where(self.values[place] == column, self.bins[place], self.other)
+            if len(self.values)
+            else np.full(len(column), self.other)
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Binner:
-    """The cuts of each column, ascending, or its categories; which columns have a bin for missing values.  It belongs to its party's model part."""
+    """The cuts of each column, ascending, or its categories; which columns have a bin for missing values.  It belongs
+    to its party's model part."""
 
     cuts: tuple[Floats, ...]
     has_missing: tuple[bool, ...]
@@ -76,14 +84,18 @@ class Binner:
 
     @classmethod
     def fit(cls, x: Floats, max_bin: int, min_rows: int = 1, categorical: Collection[int] = ()) -> Binner:
-        """x (n, d) float64, NaN where missing: at most `max_bin` bins per column, each of at least `min_rows` rows (of fewer there is no bin).
+        """x (n, d) float64, NaN where missing: at most `max_bin` bins per column, each of at least `min_rows` rows (of
+        fewer there is no bin).
 
-        categorical: the columns whose numbers are names.  Fewer than `min_rows` missing, or known, values get no bin of their own: the missing ones count with the smallest values, or with
-        the rare categories.  A constant column has one bin and can never split.
+        categorical: the columns whose numbers are names.  Fewer than `min_rows` missing, or known, values get no bin of
+        their own: the missing ones count with the smallest values, or with the rare categories.  A constant column has
+        one bin and can never split.
         Raises ConfigError (max_bin), DataError (infinite values, more than MAX_CATEGORIES categories).
         """
         if not MIN_BIN <= max_bin <= MAX_BIN:
-            raise ConfigError(f"max_bin = {max_bin} is not possible", remedy=f"Choose {MIN_BIN} to {MAX_BIN} bins per column")
+            raise ConfigError(
+                f"max_bin = {max_bin} is not possible", remedy=f"Choose {MIN_BIN} to {MAX_BIN} bins per column"
+            )
         if np.isinf(x).any():
             raise DataError("a column has infinite values", remedy="Remove them, or replace them by missing values")
         cuts, has_missing, categories = list[Floats](), [], list[Categories | None]()
@@ -99,14 +111,18 @@ class Binner:
 
     @property
     def width(self) -> int:
-        """Ordinary bins of the column that has most; a categorical one that misses values has an empty bin more (`Binned.candidates`)."""
+        """Ordinary bins of the column that has most; a categorical one that misses values has an empty bin more
+        (`Binned.candidates`)."""
         named = [c.count + apart for c, apart in zip(self.categories, self.has_missing, strict=True) if c]
         return max([1, *named, *(len(c) + 1 for c in self.cuts)])
 
     def transform(self, x: Floats) -> Binned:
-        """x (n, d) in bins.  A missing value of a column without a bin for it goes to bin 0, in a categorical one to the categories not seen in training."""
+        """x (n, d) in bins.  A missing value of a column without a bin for it goes to bin 0, in a categorical one to
+        the categories not seen in training."""
         bins = np.zeros(x.shape, dtype=np.int16)
-        for f, (column, cuts, apart, named) in enumerate(zip(x.T, self.cuts, self.has_missing, self.categories, strict=True)):
+        for f, (column, cuts, apart, named) in enumerate(
+            zip(x.T, self.cuts, self.has_missing, self.categories, strict=True)
+        ):
             missing = np.isnan(column)
             bins[:, f] = named.transform(column) if named else np.searchsorted(cuts, column, side="right")
             bins[missing, f] = self.width if apart else named.other if named else 0
@@ -137,7 +153,8 @@ class Binned:
         return any(self.binner.has_missing)
 
     def candidates(self, columns: Sequence[int]) -> Candidates:
-        """Every way to split on one of `columns`, in canonical order: by column, then cut, then missing values right before left."""
+        """Every way to split on one of `columns`, in canonical order: by column, then cut, then missing values right
+        before left."""
         rows = []
         for f in columns:
             apart, named = self.binner.has_missing[f], self.binner.categories[f]
@@ -149,7 +166,8 @@ class Binned:
         return Candidates(table[:, 0], table[:, 1], table[:, 2].astype(np.bool_), table[:, 3].astype(np.bool_))
 
     def goes_left(self, rows: Ints, feature: int, cut: int, missing_left: bool) -> NDArray[np.bool_]:
-        """Whether each of `rows` goes left at a split after bin `cut`, or in a categorical column at one of `cut` from the rest."""
+        """Whether each of `rows` goes left at a split after bin `cut`, or in a categorical column at one of `cut` from
+        the rest."""
         column = self.bins[rows, feature]
         near = column <= cut if self.binner.categories[feature] is None else column == cut
         left: NDArray[np.bool_] = near | (missing_left & (column == self.missing))
@@ -158,7 +176,8 @@ class Binned:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """(c,) possible splits: rows of `feature` in bins 0..cut go left, or where `single` in bin cut alone; those with missing values where `missing_left`."""
+    """(c,) possible splits: rows of `feature` in bins 0..cut go left, or where `single` in bin cut alone; those with
+    missing values where `missing_left`."""
 
     feature: Ints
     cut: Ints
@@ -170,7 +189,8 @@ class Candidates:
 
 
 def quantile_cuts(known: Floats, max_bin: int, min_rows: int, extra: int) -> Floats:
-    """Cuts half-way between neighbours of the sorted values `known`, nearest to the quantiles; `extra` rows more lie in the first bin."""
+    """Cuts half-way between neighbours of the sorted values `known`, nearest to the quantiles; `extra` rows more lie in
+    the first bin."""
     edges = np.flatnonzero(known[1:] > known[:-1]) + 1  # known[:e] < known[e:]
     if not len(edges):
         return np.zeros(0)

@@ -1,13 +1,15 @@
 """How the sums of a sealed tree share plaintexts, and how a row's shares become one integer for each level.
 
-A row's g and h at one node are a slot of `width` bits, g below h.  A level is a block, read modulo 2^(its bits): one slot for the root, and further down one for
-the left child of each node of the level above; the sums of the right children are the parents' less these.  A plaintext holds the pads of all levels of a tree,
-and of several trees where they fit:
+A row's g and h at one node are a slot of `width` bits, g below h.  A level is a block, read modulo 2^(its bits): one
+slot for the root, and further down one for the left child of each node of the level above; the sums of the right
+children are the parents' less these.  A plaintext holds the pads of all levels of a tree, and of several trees where
+they fit:
 
     block of the last level | room | guard | block of another level or tree | room | guard | another block | room ...
 
-room: for the sum of all rows' pads.  guard: GUARD random bits under a block, below 2^GUARD - 1, that hide the carry of what lies further down; the lowest block of a
-plaintext needs none.  Sums are read modulo the block: how often they wrapped would tell how many rows they are over.
+room: for the sum of all rows' pads.  guard: GUARD random bits under a block, below 2^GUARD - 1, that hide the carry of
+what lies further down; the lowest block of a plaintext needs none.  Sums are read modulo the block: how often they
+wrapped would tell how many rows they are over.
 """
 
 from __future__ import annotations
@@ -81,7 +83,8 @@ class Slots:
 
 @dataclass(frozen=True)
 class Layout:
-    """The layout of plaintexts for trees of this depth over up to `rows` rows under a key of `key_bits`; raises ConfigError where a block does not fit."""
+    """The layout of plaintexts for trees of this depth over up to `rows` rows under a key of `key_bits`; raises
+    ConfigError where a block does not fit."""
 
     rows: int
     depth: int
@@ -122,7 +125,10 @@ class Layout:
 
     def fill(self, trees: int) -> list[list[Block]]:
         """Blocks by tree and level: the longest first, each in the first plaintext that has room."""
-        tops, placed = list[int](), [[Block(0, 0, 0, self.bits(level)) for level in range(self.depth)] for _ in range(trees)]
+        tops, placed = (
+            list[int](),
+            [[Block(0, 0, 0, self.bits(level)) for level in range(self.depth)] for _ in range(trees)],
+        )
         for level, tree in itertools.product(reversed(range(self.depth)), range(trees)):
             needs = GUARD + self.bits(level) + self.carry
             plane = next((k for k, top in enumerate(tops) if top + needs <= self.room), len(tops))
@@ -134,7 +140,9 @@ class Layout:
     @cached_property
     def trees(self) -> int:
         """How many trees share a row's plaintexts."""
-        return self.together or min(range(1, MOST_TOGETHER + 1), key=lambda trees: (planes_of(self.fill(trees)) / trees, trees))
+        return self.together or min(
+            range(1, MOST_TOGETHER + 1), key=lambda trees: (planes_of(self.fill(trees)) / trees, trees)
+        )
 
     @cached_property
     def blocks(self) -> list[list[Block]]:
@@ -146,7 +154,8 @@ class Layout:
         return planes_of(self.blocks)
 
     def stacked(self, shares: Shares) -> PlainVec:
-        """One integer for each row out of the shares x at the nodes of a block; those of two holders add up to the row's slots modulo the block."""
+        """One integer for each row out of the shares x at the nodes of a block; those of two holders add up to the
+        row's slots modulo the block."""
         return join(shares.x).stack(self.slots.width, len(shares.x))
 
 
@@ -156,4 +165,6 @@ def planes_of(blocks: list[list[Block]]) -> int:
 
 def pads(seed: Seed, block: Block, rows: int) -> PlainVec:
     """(rows,) uniform modulo the block, in [0, 2^bits)."""
-    return seed.integers(rows, block.bits) + PlainVec.from_ints([1 << (block.bits - 1)]).take(np.zeros(rows, dtype=np.int64))
+    return seed.integers(rows, block.bits) + PlainVec.from_ints([1 << (block.bits - 1)]).take(
+        np.zeros(rows, dtype=np.int64)
+    )

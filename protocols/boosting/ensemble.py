@@ -1,4 +1,5 @@
-"""What guest and hosts keep of open trees (hosts of sealed ones too), and the guest's state while they are trained.  The parts are never joined."""
+"""What guest and hosts keep of open trees (hosts of sealed ones too), and the guest's state while they are trained.
+The parts are never joined."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ Bits = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """The guest's part of open trees: the structure of all trees, its own splits, gains and leaf values; of hosts' splits the handles only."""
+    """The guest's part of open trees: the structure of all trees, its own splits, gains and leaf values; of hosts'
+    splits the handles only."""
 
     params: Params
     model_id: bytes
@@ -37,7 +39,8 @@ class Ensemble:
         return total
 
     def importance(self, kind: str = "gain") -> dict[tuple[int, int], float]:
-        """By (party, column) at the guest (party 0), and by (party, -1) for hosts, whose columns it cannot distinguish: summed gains, or splits ("split")."""
+        """By (party, column) at the guest (party 0), and by (party, -1) for hosts, whose columns it cannot distinguish:
+        summed gains, or splits ("split")."""
         found: dict[tuple[int, int], float] = {}
         for tree in self.trees:
             for node in np.flatnonzero(tree.owner != LEAF):
@@ -51,8 +54,8 @@ class Ensemble:
 class HostSplits:
     """A host's part: what each handle stands for, in the order in which they were won.  It never learns gains.
 
-    Of sealed trees: seat, the (joint tree, level, seat) of each handle; trees, how many joint trees there are; score_key (32,) secret bytes of the first host: what
-    the rounding of an opened score follows from (scoring.py).
+    Of sealed trees: seat, the (joint tree, level, seat) of each handle; trees, how many joint trees there are;
+    score_key (32,) secret bytes of the first host: what the rounding of an opened score follows from (scoring.py).
     """
 
     model_id: bytes
@@ -78,7 +81,13 @@ class HostSplits:
     def continued(self, model_id: bytes, kept: int) -> HostSplits:
         """A copy of the first `kept` under another name, to which other trees can be added."""
         return HostSplits(
-            model_id, self.feature[:kept], self.cut[:kept], self.missing_left[:kept], self.seat[:kept], self.trees, self.score_key
+            model_id,
+            self.feature[:kept],
+            self.cut[:kept],
+            self.missing_left[:kept],
+            self.seat[:kept],
+            self.trees,
+            self.score_key,
         )
 
     def first(self, trees: int) -> HostSplits:
@@ -104,7 +113,9 @@ class HostSplits:
         }
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        self.feature, self.cut, self.missing_left = (saved[name].tolist() for name in ("feature", "cut", "missing_left"))
+        self.feature, self.cut, self.missing_left = (
+            saved[name].tolist() for name in ("feature", "cut", "missing_left")
+        )
         self.seat = [(tree, level, seat) for tree, level, seat in saved["seat"].tolist()]
         self.trees = int(saved["trees"])
 
@@ -115,8 +126,10 @@ class HostSplits:
 class Rounds:
     """The guest's side of training: labels and weights, the margins so far, the trees so far, and when to stop.
 
-    y (n,), weight (n,) or None for ones, held_out (n,): rows that no tree is trained on and on which early stopping evaluates the loss.
-    before: trees to continue, and the margins (n, outputs) that they give.  Raises DataError for labels that do not fit, ConfigError.
+    y (n,), weight (n,) or None for ones, held_out (n,): rows that no tree is trained on and on which early stopping
+    evaluates the loss.
+    before: trees to continue, and the margins (n, outputs) that they give.  Raises DataError for labels that do not
+    fit, ConfigError.
     """
 
     def __init__(
@@ -150,7 +163,9 @@ class Rounds:
         if not (np.isfinite(self.weight).all() and (self.weight >= 0).all() and self.weight[~self.held_out].sum() > 0):
             raise DataError("row weights must be finite, at least 0 and not all 0", remedy="Correct the weights")
         if self.p.early_stopping_rounds and not self.held_out.any():
-            raise ConfigError("early_stopping_rounds needs rows that are held out", remedy="Hold some out, or leave it at 0")
+            raise ConfigError(
+                "early_stopping_rounds needs rows that are held out", remedy="Hold some out, or leave it at 0"
+            )
 
     @property
     def numbers(self) -> range:
@@ -178,7 +193,10 @@ class Rounds:
 
     def save(self) -> Arrays:
         """The trees and what the next one starts from; gradients, which reveal labels, are computed again."""
-        parts = {f.name: np.concatenate([getattr(tree, f.name) for tree in self.trees] or [np.zeros(0)]) for f in fields(Tree)}
+        parts = {
+            f.name: np.concatenate([getattr(tree, f.name) for tree in self.trees] or [np.zeros(0)])
+            for f in fields(Tree)
+        }
         return parts | {
             "nodes": np.array([len(tree) for tree in self.trees], np.int64),
             "margin": self.margin,
@@ -211,5 +229,6 @@ def may_end(p: Params, number: int) -> bool:
 
 
 def tells(p: Params, number: int, first: int) -> bool:
-    """Whether hosts, who are asked for a round, hear before it whether early stopping has ended training; first: the number of the first new round."""
+    """Whether hosts, who are asked for a round, hear before it whether early stopping has ended training; first: the
+    number of the first new round."""
     return bool(p.early_stopping_rounds) and number >= p.guest_only_trees and number > first

@@ -1,4 +1,5 @@
-"""Shares of w v for an integer w that the guest knows and a number v that guest and arbiter share: rows' weights, and labels in a loss.
+"""Shares of w v for an integer w that the guest knows and a number v that guest and arbiter share: rows' weights, and
+labels in a loss.
 
      guest: w                             arbiter                             helper (the first host)
    key of arbiter and helper: a, c; of guest and arbiter: w_A
@@ -7,7 +8,8 @@
  3               <---------------------------------------------------------   FactorProduct a w_H + c,  w_H = w - w_A
      w D + (a w_H + c)                    a w_A - c
 
-As a split of the guest in product.py, with a number in place of a bit, everything modulo 2^128.  Who learns what: nothing, each message is uniform.
+As a split of the guest in product.py, with a number in place of a bit, everything modulo 2^128.  Who learns what:
+nothing, each message is uniform.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ class FactorLessPad(Message, disclosure=BLINDED, learns="nothing: for each row u
     v: PlainVec  # (quantities * rows,)
 
 
-class FactorShare(Message, disclosure=BLINDED, learns="nothing: for each row a uniform number, a share of the guest's factor"):
+class FactorShare(
+    Message, disclosure=BLINDED, learns="nothing: for each row a uniform number, a share of the guest's factor"
+):
     w: PlainVec  # (rows,)
 
 
@@ -36,7 +40,9 @@ class FactorProduct(Message, disclosure=BLINDED, learns="nothing: for each row u
     v: PlainVec  # (quantities * rows,)
 
 
-def guest(session: Session, keys: PairKeys, label: str, factor: NDArray[np.int64], values: Sequence[PlainVec]) -> list[PlainVec]:
+def guest(
+    session: Session, keys: PairKeys, label: str, factor: NDArray[np.int64], values: Sequence[PlainVec]
+) -> list[PlainVec]:
     """The guest's shares of the products; factor (rows,), values: its shares of several quantities, (rows,) each."""
     rows, count, arbiter_name, helper = len(factor), len(values), session.roles.arbiter, session.roles.hosts[0]
     w = PlainVec.from_i64(factor)
@@ -60,7 +66,9 @@ def host(session: Session, keys: PairKeys, label: str, rows: int, count: int) ->
     a, c = pads(keys, session.roles.arbiter, label, rows, count)
     share = session.guest.recv(FactorShare).w
     rings.check(session.roles.guest, share, rows)
-    session.guest.send(FactorProduct(rings.join([rings.sub(r, p.mul_mod_2_128(share)) for p, r in zip(a, c, strict=True)])))  # 3
+    session.guest.send(
+        FactorProduct(rings.join([rings.sub(r, p.mul_mod_2_128(share)) for p, r in zip(a, c, strict=True)]))
+    )  # 3
 
 
 def pads(keys: PairKeys, party: str, label: str, rows: int, count: int) -> list[list[PlainVec]]:
@@ -68,7 +76,9 @@ def pads(keys: PairKeys, party: str, label: str, rows: int, count: int) -> list[
     return [[keys.with_(party, f"{label} {name}{k}").ring(rows) for k in range(count)] for name in "ac"]
 
 
-def received(session: Session, sender: str, kind: type[FactorLessPad] | type[FactorProduct], rows: int, count: int) -> list[PlainVec]:
+def received(
+    session: Session, sender: str, kind: type[FactorLessPad] | type[FactorProduct], rows: int, count: int
+) -> list[PlainVec]:
     v = session.channels[sender].recv(kind).v
     rings.check(sender, v, rows * count)
     return rings.cut(v, count)

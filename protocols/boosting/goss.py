@@ -1,7 +1,9 @@
-"""Gradient-based one-side sampling: the trees of a round are trained on the rows with the largest gradients and on some of the others, which then count for more.
+"""Gradient-based one-side sampling: the trees of a round are trained on the rows with the largest gradients and on some
+of the others, which then count for more.
 
-Source: Ke et al., LightGBM (NIPS 2017), algorithm 2.  Hosts must know the rows whose gradients they get, and large gradients nearly are the label: so only where
-hosts learn the rows of nodes anyway (open trees), never in the first round, whose gradients differ by the label alone, and under a permission of its own.
+Source: Ke et al., LightGBM (NIPS 2017), algorithm 2.  Hosts must know the rows whose gradients they get, and large
+gradients nearly are the label: so only where hosts learn the rows of nodes anyway (open trees), never in the first
+round, whose gradients differ by the label alone, and under a permission of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ class SampledRows(
     Message,
     disclosure=REVEALED,
     permit="sampled-rows-to-hosts",
-    learns="which rows the trees of a round are trained on: those with large gradients, which nearly are the label, and some of the others",
+    learns="which rows the trees of a round are trained on: those with large gradients, which nearly are the "
+    "label, and some of the others",
 ):
     rows: bytes  # bitmap (n,)
 
@@ -39,7 +42,8 @@ def sizes(p: Params, rows: int) -> tuple[int, int]:
 
 
 def draw(p: Params, number: int, g: Floats, trained: Bits) -> tuple[Bits, Floats]:
-    """A round's rows (n,), and what g and h of each (n,) are multiplied by; g (n, classes), summed up by size; trained (n,): the rows to draw from."""
+    """A round's rows (n,), and what g and h of each (n,) are multiplied by; g (n, classes), summed up by size; trained
+    (n,): the rows to draw from."""
     rows = np.flatnonzero(trained)
     top, others = sizes(p, len(rows))
     order = rows[np.argsort(-np.abs(g[rows]).sum(axis=1), kind="stable")]

@@ -1,4 +1,5 @@
-"""Shares of every row's rounded g and h, from shares of its margin: nobody sees a margin, a gradient, or how it was rounded.
+"""Shares of every row's rounded g and h, from shares of its margin: nobody sees a margin, a gradient, or how it was
+rounded.
 
      guest                                       arbiter                                  first host
  1        <---------------------------------------- Deal ------------------------------>  (look_up.py)
@@ -11,11 +12,14 @@
                                                                                           cuts rho + tau, less e
                                                   <-----------------------------------    CutShare
 
-A cut drops the low t bits of a share: floor(share / 2^t).  Two shares of v cut so add up to v / 2^t rounded down or one less; with the one added, to v / 2^t rounded
-down or up, up with probability frac(v / 2^t): stochastic rounding, unbiased, that the low bits of tau decide.  Nobody but guest and host together knows them.  They
-must not be known to the arbiter: a cut of its own share would put a sum of numbers that it knows by row into every sum that it opens.
-Who learns what: the arbiter how many rows are near the edge of the table, or hosts and arbiter the powers of two in TargetScale; nobody anything else.
-Source: the cut of shares is the local truncation of Mohassel and Zhang, SecureML (S&P 2017), here as the rounding; stochastic rounding of gradients is Shi et al. (NeurIPS 2022).
+A cut drops the low t bits of a share: floor(share / 2^t).  Two shares of v cut so add up to v / 2^t rounded down or one
+less; with the one added, to v / 2^t rounded down or up, up with probability frac(v / 2^t): stochastic rounding,
+unbiased, that the low bits of tau decide.  Nobody but guest and host together knows them.  They must not be known to
+the arbiter: a cut of its own share would put a sum of numbers that it knows by row into every sum that it opens.
+Who learns what: the arbiter how many rows are near the edge of the table, or hosts and arbiter the powers of two in
+TargetScale; nobody anything else.
+Source: the cut of shares is the local truncation of Mohassel and Zhang, SecureML (S&P 2017), here as the rounding;
+stochastic rounding of gradients is Shi et al. (NeurIPS 2022).
 """
 
 from __future__ import annotations
@@ -57,7 +61,8 @@ class TargetScale(
     Message,
     disclosure=REVEALED,
     permit="label-scale-to-parties",
-    learns="two powers of two, 1 where the job does not need them: of the labels' spread (squared error) or mean (counts), and above the largest weight of a row",
+    learns="two powers of two, 1 where the job does not need them: of the labels' spread (squared error) or "
+    "mean (counts), and above the largest weight of a row",
 ):
     label_log2: int
     weight_log2: int
@@ -75,7 +80,8 @@ class CutShare(Message, disclosure=BLINDED, learns="nothing: for each row unifor
 
 @dataclass(frozen=True)
 class Scale:
-    """How rows' g and h become integers of `bits` bits, for an objective, labels of this order of magnitude and, where `weighted`, rows' weights up to 2^weight_log2."""
+    """How rows' g and h become integers of `bits` bits, for an objective, labels of this order of magnitude and, where
+    `weighted`, rows' weights up to 2^weight_log2."""
 
     objective: str
     bits: int
@@ -119,7 +125,7 @@ class Scale:
 
     @property
     def _top(self) -> int:
-        """log2 of what 2^(bits - 1) units of g are worth: |g| of a row of binary labels at most; of counts four times the mean, so that no sum over rows spills."""
+        """log2 of what 2^(bits - 1) units of g are worth: |g| of a row of binary labels at most; of counts four times the mean, so that no sum over rows spills."""  # noqa: E501
         return self.weight_log2 + (self.label_log2 + 2 if self.counts else 0)
 
     @property
@@ -183,7 +189,8 @@ def needs_scale(p: Params, weighted: bool) -> bool:
 
 
 def announce(session: Session, p: Params, rows: int, y: Floats, weight: Floats | None, base: float) -> Scale:
-    """At the guest, from labels and weights of those of all `rows` that trees are trained on.  Raises DataError for labels or weights out of bounds."""
+    """At the guest, from labels and weights of those of all `rows` that trees are trained on.  Raises DataError for
+    labels or weights out of bounds."""
     scale = scale_of(p, rows, weight is not None)
     if not needs_scale(p, weight is not None):
         return scale
@@ -196,7 +203,9 @@ def announce(session: Session, p: Params, rows: int, y: Floats, weight: Floats |
         label = max(math.ceil(math.log2(spread)) + 1, math.ceil(math.log2(max(float(apart.max()), 1e-300))) - FAR)
     heaviest = 0 if weight is None else math.ceil(math.log2(float(weight.max())))
     if max(abs(label), abs(heaviest)) > MOST_LOG2:
-        raise DataError("labels or weights are too large or too small", remedy="Choose another unit for them", party=session.me)
+        raise DataError(
+            "labels or weights are too large or too small", remedy="Choose another unit for them", party=session.me
+        )
     broadcast([*session.hosts, session.arbiter], TargetScale(label, heaviest))
     return replace(scale, label_log2=label, weight_log2=heaviest)
 
@@ -214,7 +223,8 @@ def receive(session: Session, p: Params, rows: int, weighted: bool) -> Scale:
 
 @dataclass(frozen=True)
 class Pair:
-    """One holder's shares of all rows' g and h (n,), modulo 2^128; h is None at the arbiter where the guest knows it."""
+    """One holder's shares of all rows' g and h (n,), modulo 2^128; h is None at the arbiter where the guest knows
+    it."""
 
     g: PlainVec
     h: PlainVec | None
@@ -225,7 +235,8 @@ class Pair:
 
 
 def host(session: Session, keys: PairKeys, scale: Scale, label: str, rows: int) -> None:
-    """A host's side of one round over this number of rows (times classes): the first deals and cuts, the others do nothing."""
+    """A host's side of one round over this number of rows (times classes): the first deals and cuts, the others do
+    nothing."""
     if session.me != session.roles.hosts[0]:
         return
     deal(session, rows, len(scale.curves))  # 1
@@ -233,16 +244,31 @@ def host(session: Session, keys: PairKeys, scale: Scale, label: str, rows: int) 
         factors.host(session, keys, f"{label} weights", rows, len(scale.shifts))  # 2
     rho, tau, fresh = (
         pads(keys, party, f"{label} {name}", scale, rows)
-        for party, name in ((session.roles.arbiter, "rho"), (session.roles.guest, "tau"), (session.roles.guest, "fresh"))
+        for party, name in (
+            (session.roles.arbiter, "rho"),
+            (session.roles.guest, "tau"),
+            (session.roles.guest, "fresh"),
+        )
     )
-    parts = [rings.sub(rings.add(r, t).shift_right(shift), e) for r, t, e, shift in zip(rho, tau, fresh, scale.shifts, strict=True)]
+    parts = [
+        rings.sub(rings.add(r, t).shift_right(shift), e)
+        for r, t, e, shift in zip(rho, tau, fresh, scale.shifts, strict=True)
+    ]
     session.arbiter.send(CutShare(*padded(parts)))  # 3
 
 
 def guest(
-    session: Session, keys: PairKeys, scale: Scale, label: str, margin: Words, y: Floats, weight: Floats | None, inside: Bits | None
+    session: Session,
+    keys: PairKeys,
+    scale: Scale,
+    label: str,
+    margin: Words,
+    y: Floats,
+    weight: Floats | None,
+    inside: Bits | None,
 ) -> Pair:
-    """The guest's side: its shares of margins, labels and weights (n,); inside (n,): the rows of this round, None for all."""
+    """The guest's side: its shares of margins, labels and weights (n,); inside (n,): the rows of this round, None for
+    all."""
     looked, edge = look_up_margins(session, margin, scale.curves, first=True)  # 1
     session.arbiter.send(EdgeShare(edge))
     values = of_looked_up(looked, scale, scale.labels(y))
@@ -261,7 +287,8 @@ def guest(
 
 
 def arbiter(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Words) -> tuple[Pair, int]:
-    """The arbiter's side; also how many rows are beyond where the mean of counts is exact.  Raises DataError where a row is near the edge of the table."""
+    """The arbiter's side; also how many rows are beyond where the mean of counts is exact.  Raises DataError where a
+    row is near the edge of the table."""
     looked, edge = look_up_margins(session, margin, scale.curves, first=False)  # 1
     beyond = receive_edge(session, edge)
     values = of_looked_up(looked, scale, None)
@@ -274,7 +301,9 @@ def arbiter(session: Session, keys: PairKeys, scale: Scale, label: str, margin: 
     return Pair(parts[0], None if scale.h_known else parts[1]), beyond
 
 
-def look_up_margins(session: Session, margin: Words, curves: list[Curve], *, first: bool) -> tuple[list[PlainVec], PlainVec]:
+def look_up_margins(
+    session: Session, margin: Words, curves: list[Curve], *, first: bool
+) -> tuple[list[PlainVec], PlainVec]:
     """Shares of every curve at the margins, and of the number of rows near the edge; first: at the guest."""
     dealer = session.roles.hosts[0]
     dealt = look_up.accept(dealer, session.channels[dealer].recv(look_up.Deal), len(margin), len(curves), first=first)

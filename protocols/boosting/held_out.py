@@ -1,4 +1,5 @@
-"""When sealed training ends, where the job asks for early stopping: after each round the arbiter learns the mean loss of the rows held out for it, and tells the others.
+"""When sealed training ends, where the job asks for early stopping: after each round the arbiter learns the mean loss
+of the rows held out for it, and tells the others.
 
      guest: m_G, y                        arbiter: m_A                        first host
  1        <-------------------------------- Deal ---------------------------->
@@ -10,7 +11,8 @@
  at the end
           <-----------------------------  RoundsKept, to all data parties: up to the best round
 
-Of squared error the guest takes its label off its own share of the margin, and F is the square.  Who learns what: the arbiter the mean loss after each round;
+Of squared error the guest takes its label off its own share of the margin, and F is the square.  Who learns what: the
+arbiter the mean loss after each round;
 all parties whether it still improves, and how many rounds the model keeps.
 """
 
@@ -46,12 +48,20 @@ class HeldOutLoss(
     share: PlainVec  # (1,)
 
 
-class MoreRounds(Message, disclosure=REVEALED, permit="loss-to-arbiter", learns="whether the loss on the held-out rows still improves"):
+class MoreRounds(
+    Message,
+    disclosure=REVEALED,
+    permit="loss-to-arbiter",
+    learns="whether the loss on the held-out rows still improves",
+):
     more: bool
 
 
 class RoundsKept(
-    Message, disclosure=REVEALED, permit="loss-to-arbiter", learns="after which round the loss on the held-out rows was lowest"
+    Message,
+    disclosure=REVEALED,
+    permit="loss-to-arbiter",
+    learns="after which round the loss on the held-out rows was lowest",
 ):
     rounds: int
 
@@ -83,14 +93,17 @@ def host(session: Session, keys: PairKeys, scale: Scale, label: str, rows: int) 
 
 
 def guest(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Words, y: Floats) -> None:
-    """margin, y (rows,): the guest's shares of the margins, and the labels (of several classes one class after the other)."""
+    """margin, y (rows,): the guest's shares of the margins, and the labels (of several classes one class after the
+    other)."""
     if scale.squared:
         margin = margin - np.rint(y / scale.margin_unit).astype(np.int64).view(np.uint64)
     looked, edge = look_up_margins(session, margin, curves(scale), first=True)  # 1
     session.arbiter.send(EdgeShare(edge))
     total = looked[0].sum().shift_left(LABEL)
     if not scale.squared:
-        (product,) = factors.guest(session, keys, f"{label} labels", np.rint(y * 2.0**LABEL).astype(np.int64), looked[1:])  # 2
+        (product,) = factors.guest(
+            session, keys, f"{label} labels", np.rint(y * 2.0**LABEL).astype(np.int64), looked[1:]
+        )  # 2
         total = total - product.sum()
     bits = noise_bits(scale, len(y))
     noise = session.seed("loss noise", total.to_bytes()).integers(1, bits) if bits > 0 else PlainVec.zeros(1)

@@ -4,9 +4,11 @@
                      PairKey  <---------   ---------> PairKey
      PairKey  ------------------------------------------------->
 
-Who learns what: nothing.  A new key is drawn from the run's own seed for each training and each scoring, bound to all messages before it; each number of a
-key is used once: its label names tree, level and quantity.  A party that resumes draws the same key and sends the same messages; what was sent already cannot
-be sent with another content (protocols/recovery/checkpoint.py, the ledger).  A run that starts afresh, or from a folder that was rolled back, has other keys.
+Who learns what: nothing.  A new key is drawn from the run's own seed for each training and each scoring, bound to all
+messages before it; each number of a key is used once: its label names tree, level and quantity.  A party that resumes
+draws the same key and sends the same messages; what was sent already cannot be sent with another content
+(protocols/recovery/checkpoint.py, the ledger).  A run that starts afresh, or from a folder that was rolled back, has
+other keys.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ class PairKeys:
 
 
 def agree(session: Session) -> PairKeys:
-    """Every party of a sealed training or scoring runs this.  Hosts share keys with guest and arbiter, not with each other."""
+    """Every party of a sealed training or scoring runs this.  Hosts share keys with guest and arbiter, not with each
+    other."""
     me, roles = session.me, session.roles
     receivers = {roles.arbiter: [roles.guest, *roles.hosts], roles.guest: list(roles.hosts)}.get(me, [])
     makers = {roles.arbiter: [], roles.guest: [roles.arbiter]}.get(me, [roles.arbiter, roles.guest])

@@ -7,7 +7,8 @@
                               <---------  MaskedLeaves leaf - b
  2   m_G += P (leaf - b) + c              m_A += u_A leaf + (u_G - P) leaf + (P b - c)
 
-Everything is modulo 2^48; u is shared, (rows, leaves): which leaf a row is in.  Who learns what: nothing, each message is uniform to its receiver.
+Everything is modulo 2^48; u is shared, (rows, leaves): which leaf a row is in.  Who learns what: nothing, each message
+is uniform to its receiver.
 Cost for each row and leaf: 6 bytes from the guest, and 6 bytes for each row from the host.
 """
 

@@ -1,4 +1,5 @@
-"""What is done at a level without a channel: whose columns count, which rows go left at the guest's own splits, bitmaps."""
+"""What is done at a level without a channel: whose columns count, which rows go left at the guest's own splits,
+bitmaps."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ def own_columns(p: Params, number: int, columns: Sequence[int], party: int) -> l
     return np.flatnonzero(chosen[start : start + columns[party]]).tolist()
 
 
-def own_lefts(binned: Binned, candidates: Candidates, choices: Sequence[Choice | None], rows: Sequence[Ints]) -> list[Bits | None]:
+def own_lefts(
+    binned: Binned, candidates: Candidates, choices: Sequence[Choice | None], rows: Sequence[Ints]
+) -> list[Bits | None]:
     """For the nodes that the guest's own split won, which of their rows go left."""
     lefts: list[Bits | None] = []
     for choice, here in zip(choices, rows, strict=True):
@@ -39,8 +42,11 @@ def own_lefts(binned: Binned, candidates: Candidates, choices: Sequence[Choice |
     return lefts
 
 
-def splits_of(candidates: Candidates, choices: Sequence[Choice | None], handle: Callable[[int, int], int]) -> list[Split | None]:
-    """What the guest writes into its tree; handle(party, node): the name under which a host knows the split that it won."""
+def splits_of(
+    candidates: Candidates, choices: Sequence[Choice | None], handle: Callable[[int, int], int]
+) -> list[Split | None]:
+    """What the guest writes into its tree; handle(party, node): the name under which a host knows the split that it
+    won."""
     splits: list[Split | None] = []
     for node, choice in enumerate(choices):
         if choice is None:
@@ -66,7 +72,9 @@ def segments(values: NDArray[T], sizes: Sequence[int] | Ints) -> list[NDArray[T]
 def pack_bits(parts: Sequence[Bits] | Sequence[bool]) -> bytes:
     """A bitmap of all parts one after the other."""
     flat = (
-        np.concatenate([np.atleast_1d(np.asarray(part, dtype=np.bool_)) for part in parts]) if len(parts) else np.zeros(0, dtype=np.bool_)
+        np.concatenate([np.atleast_1d(np.asarray(part, dtype=np.bool_)) for part in parts])
+        if len(parts)
+        else np.zeros(0, dtype=np.bool_)
     )
     return np.packbits(flat).tobytes()
 

@@ -1,7 +1,10 @@
-"""Losses: their first and second derivatives by the margin, what training starts from, and how a margin becomes a prediction.
+"""Losses: their first and second derivatives by the margin, what training starts from, and how a margin becomes a
+prediction.
 
-As xgboost has them (Chen and Guestrin, KDD 2016, for the second-order expansion); h of Poisson is enlarged by e^0.7 and h of softprob doubled, as there.
-Sealed trees of several classes are one against the rest: each class's trees have the logistic loss, and probabilities are made to add up to 1.
+As xgboost has them (Chen and Guestrin, KDD 2016, for the second-order expansion); h of Poisson is enlarged by e^0.7 and
+h of softprob doubled, as there.
+Sealed trees of several classes are one against the rest: each class's trees have the logistic loss, and probabilities
+are made to add up to 1.
 """
 
 from __future__ import annotations
@@ -25,14 +28,17 @@ def check_labels(p: Params, y: Floats) -> None:
         problem = "binary:logistic needs labels 0 and 1, and rows of both"
     elif p.objective == "count:poisson" and not ((y >= 0).all() and y.sum() > 0):
         problem = "count:poisson needs labels of at least 0, not all of them 0"
-    elif p.objective == "multi:softprob" and not (np.isin(y, np.arange(p.num_class)).all() and len(np.unique(y)) == p.num_class):
+    elif p.objective == "multi:softprob" and not (
+        np.isin(y, np.arange(p.num_class)).all() and len(np.unique(y)) == p.num_class
+    ):
         problem = "multi:softprob needs the labels 0 to num_class - 1, and rows of each"
     if problem:
         raise DataError(problem, remedy="Choose another objective, or another label")
 
 
 def base_margin(p: Params, y: Floats, weight: Floats) -> Floats:
-    """(outputs,) the constant margin that training starts from: the weighted mean label, or `base_score`, under the link."""
+    """(outputs,) the constant margin that training starts from: the weighted mean label, or `base_score`, under the
+    link."""
     if p.objective == "multi:softprob":
         if not p.sealed:
             return np.zeros(p.num_class)

@@ -1,6 +1,8 @@
-"""Vertical gradient-boosted trees as SecureBoost publishes them, `membership="open"`: for measuring, and for partners who accept what it gives away.
+"""Vertical gradient-boosted trees as SecureBoost publishes them, `membership="open"`: for measuring, and for partners
+who accept what it gives away.
 
-Source: Cheng et al., SecureBoost (arXiv 1901.08755); packing of g and h, and sibling subtraction, as in Chen et al., SecureBoost+ (arXiv 2110.10927).
+Source: Cheng et al., SecureBoost (arXiv 1901.08755); packing of g and h, and sibling subtraction, as in Chen et al.,
+SecureBoost+ (arXiv 2110.10927).
 Adversary: honest but curious.  No arbiter: the guest holds the key, because it must open the sums.
 
  step    guest (labels, sk)                                      host P (features)
@@ -22,15 +24,18 @@ Adversary: honest but curious.  No arbiter: the guest holds the key, because it 
  at the end of a tree
   6      leaf values from exact g and h, at the guest alone
 
-Who learns what.  Guest: at every node the sums of quantised g and h left of each of a host's candidates, none of which it can name; the rows that go left where a
-host's split won.  Each sum is an equation in the bins of the host's rows whose other numbers the guest knows, and directions order the rows by themselves:
-assume that the guest learns, without the column's name, the bin of every row in every column that wins.  Host: which rows a node holds, and so the labels: it searches for
-those under which every split that won gains more than all of its own; which of its splits won and which of its others would have gained the same.
+Who learns what.  Guest: at every node the sums of quantised g and h left of each of a host's candidates, none of which
+it can name; the rows that go left where a host's split won.  Each sum is an equation in the bins of the host's rows
+whose other numbers the guest knows, and directions order the rows by themselves:
+assume that the guest learns, without the column's name, the bin of every row in every column that wins.  Host: which
+rows a node holds, and so the labels: it searches for those under which every split that won gains more than all of its
+own; which of its splits won and which of its others would have gained the same.
 Nobody but the guest learns a gradient, sum, gain, count or leaf value.
-Cost of a tree: n encryptions and ciphertexts of traffic, fewer where classes share them (packing.py); hosts about n * columns products for the first level and half of
-that for each other, fewer by joint tables; about 2 (gradient_bits + log2 n) squarings for each candidate and node to pack; one decryption for every plaintext full of candidates.
+Cost of a tree: n encryptions and ciphertexts of traffic, fewer where classes share them (packing.py); hosts about n *
+columns products for the first level and half of that for each other, fewer by joint tables; about 2 (gradient_bits +
+log2 n) squarings for each candidate and node to pack; one decryption for every plaintext full of candidates.
 Error: none; the trees equal those of twin.py bit for bit.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -42,7 +47,16 @@ import numpy as np
 from protocols.binning.quantile import Binned, Candidates
 from protocols.boosting import goss
 from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds, tells
-from protocols.boosting.levels import check_ints, own_columns, own_lefts, pack_bits, segments, splits_of, unpack_bits, won
+from protocols.boosting.levels import (
+    check_ints,
+    own_columns,
+    own_lefts,
+    pack_bits,
+    segments,
+    splits_of,
+    unpack_bits,
+    won,
+)
 from protocols.boosting.opening import (
     NextTree,
     longest_list,
@@ -72,7 +86,8 @@ class BinSums(
     Message,
     disclosure=REVEALED,
     permit="bin-sums-to-guest",
-    learns="at each node, the sums of quantised g and h left of candidates that it cannot name; many of them determine the bin of every row",
+    learns="at each node, the sums of quantised g and h left of candidates that it cannot name; many of them "
+    "determine the bin of every row",
 ):
     length: int  # of each node's list, repeats included
     sums: CipherVec  # (nodes * length / slots,) packed
@@ -90,18 +105,24 @@ class OwnWins(
 
 
 class Directions(
-    Message, disclosure=REVEALED, permit="directions-to-guest", learns="which rows go left at the nodes that a split of the sender won"
+    Message,
+    disclosure=REVEALED,
+    permit="directions-to-guest",
+    learns="which rows go left at the nodes that a split of the sender won",
 ):
     left: bytes  # bitmap over the rows of these nodes
 
 
-class NodeRows(Message, disclosure=REVEALED, permit="partition-to-hosts", learns="which rows each node of the next level holds"):
+class NodeRows(
+    Message, disclosure=REVEALED, permit="partition-to-hosts", learns="which rows each node of the next level holds"
+):
     split: bytes  # bitmap over the level's nodes
     left: bytes  # bitmap over the rows of the nodes that are split
 
 
 def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id: bytes) -> Ensemble:
-    """binned: the guest's n rows; rounds: labels, weights, margins and trees so far; model_id: (16,) bytes, the name of the model.
+    """binned: the guest's n rows; rounds: labels, weights, margins and trees so far; model_id: (16,) bytes, the name of
+    the model.
 
     Learns: bin sums and directions.  Raises ConfigError (head-room), PlaintextOverflow, ProtocolError.
     """
@@ -121,14 +142,17 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
         grown = []
         for k, q in enumerate(qs):
             if hosts and k % packing.classes == 0:
-                together = [packing.rows_plain(each.g[sampled], each.h[sampled]) for each in qs[k : k + packing.classes]]
+                together = [
+                    packing.rows_plain(each.g[sampled], each.h[sampled]) for each in qs[k : k + packing.classes]
+                ]
                 send_gradients(session, key, packing.side_by_side(together))  # 1
             growing = Growing(len(binned))
             for level in range(p.max_depth):
                 nodes = len(growing.active)
                 offers = [plain_offer(binned, candidates, growing, q)]
                 offers += [
-                    receive_sums(c, key, packing, k, nodes, longest_list(p, columns[party])) for party, c in enumerate(hosts, 1)
+                    receive_sums(c, key, packing, k, nodes, longest_list(p, columns[party]))
+                    for party, c in enumerate(hosts, 1)
                 ]  # 2
                 choices, rows = choose(p, q, offers, *growing.totals(q)), growing.rows_of()
                 lefts = own_lefts(binned, candidates, choices, rows)
@@ -137,7 +161,9 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
                 for party, channel in enumerate(hosts, 1):
                     receive_directions(channel, party, choices, rows, lefts)  # 4
                 if hosts and level + 1 < p.max_depth:
-                    split = NodeRows(pack_bits([c is not None for c in choices]), pack_bits([v for v in lefts if v is not None]))
+                    split = NodeRows(
+                        pack_bits([c is not None for c in choices]), pack_bits([v for v in lefts if v is not None])
+                    )
                     broadcast(hosts, split)  # 5
                 growing.split(splits_of(candidates, choices, handle), lefts, rows)
                 if not len(growing.active):
@@ -162,8 +188,11 @@ def next_handles(rounds: Rounds, parties: int) -> Callable[[int, int], int]:
     return lambda party, node: next(handles[party])
 
 
-def host(session: Session, binned: Binned, p: Params, held_out: Bits | None = None, before: HostSplits | None = None) -> HostSplits:
-    """binned: the host's n rows in the shared order; held_out (n,): rows that no tree is trained on; before: its part of the model that is continued.
+def host(
+    session: Session, binned: Binned, p: Params, held_out: Bits | None = None, before: HostSplits | None = None
+) -> HostSplits:
+    """binned: the host's n rows in the shared order; held_out (n,): rows that no tree is trained on; before: its part
+    of the model that is continued.
 
     Learns: the rows of nodes, its own wins.  Raises ConfigError, InvalidKey, ProtocolError.
     """
@@ -199,7 +228,14 @@ class HostTree:
         gh: CipherVec,
         splits: HostSplits,
     ) -> None:
-        self.session, self.binned, self.p, self.packing, self.candidates, self.splits = session, binned, p, packing, candidates, splits
+        self.session, self.binned, self.p, self.packing, self.candidates, self.splits = (
+            session,
+            binned,
+            p,
+            packing,
+            candidates,
+            splits,
+        )
         self.sampled, self.places, self.gh = sampled, np.cumsum(sampled) - 1, gh
         self.rows: list[Ints] = [np.arange(len(binned))]
 
@@ -227,9 +263,12 @@ class HostTree:
         return SumTable.add_up(self.binned, self.candidates, self.gh, [(r, self.places[r]) for r in inside])
 
     def offer(self, table: SumTable, place: int) -> Ints:
-        """Step 2: sends every node's list, of the class at `place` of the ciphertexts; returns what stands in the lists, (nodes, length)."""
+        """Step 2: sends every node's list, of the class at `place` of the ciphertexts; returns what stands in the
+        lists, (nodes, length)."""
         lists = shuffled(self.session.seed("shuffle"), len(self.rows), len(self.candidates), self.packing.groups)
-        self.session.guest.send(BinSums(lists.shape[1], seal_sums(self.session, self.packing, place, table.listed(lists))))
+        self.session.guest.send(
+            BinSums(lists.shape[1], seal_sums(self.session, self.packing, place, table.listed(lists)))
+        )
         return lists
 
     def take_wins(self, lists: Ints) -> list[Bits]:
@@ -253,7 +292,8 @@ class HostTree:
         return lefts
 
     def go_down(self) -> tuple[Ints, list[bool]]:
-        """Step 5: the next level's rows; returns which nodes were split, and for each whether its left child is the smaller one."""
+        """Step 5: the next level's rows; returns which nodes were split, and for each whether its left child is the
+        smaller one."""
         guest, message = self.session.roles.guest, self.session.guest.recv(NodeRows)
         parents = np.flatnonzero(unpack_bits(message.split, len(self.rows), guest))
         sizes = [len(self.rows[k]) for k in parents]

@@ -11,9 +11,11 @@
  each round
   1      RowGradients [[g|h]], in chunks          ------------>
 
-Rounds of the guest alone have no messages, and in all others the guest waits for every host: so no party ends a step that another has not begun (protocols/recovery/checkpoint.py).
+Rounds of the guest alone have no messages, and in all others the guest waits for every host: so no party ends a step
+that another has not begun (protocols/recovery/checkpoint.py).
 
-Who learns what: numbers of columns; hosts also when the loss on the held-out rows stops improving.  Gradients stay encrypted.
+Who learns what: numbers of columns; hosts also when the loss on the held-out rows stops improving.  Gradients stay
+encrypted.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ class SplitColumns(Message, disclosure=PUBLIC, learns="how many columns the send
     count: int
 
 
-class TreesStart(Message, disclosure=PUBLIC, learns="how many columns each data party has, and a random name of the model"):
+class TreesStart(
+    Message, disclosure=PUBLIC, learns="how many columns each data party has, and a random name of the model"
+):
     columns: Int32s  # of the guest, then of the hosts
     model_id: bytes  # (16,)
 
@@ -51,7 +55,8 @@ class Continues(
     Message,
     disclosure=REVEALED,
     permit="partition-to-hosts",
-    learns="the random name of the model that is continued, and how many of its rounds and of the receiver's splits are kept: the others came after the best round",
+    learns="the random name of the model that is continued, and how many of its rounds and of the receiver's "
+    "splits are kept: the others came after the best round",
 ):
     before: bytes  # (16,)
     rounds: int
@@ -62,7 +67,12 @@ class RowGradients(Message, disclosure=SEALED, learns="nothing: first and second
     gh: CipherVec  # (rows,)
 
 
-class NextTree(Message, disclosure=REVEALED, permit="partition-to-hosts", learns="whether the loss on the held-out rows still improves"):
+class NextTree(
+    Message,
+    disclosure=REVEALED,
+    permit="partition-to-hosts",
+    learns="whether the loss on the held-out rows still improves",
+):
     more: bool
 
 
@@ -72,7 +82,9 @@ def start_guest(session: Session, binned: Binned, model_id: bytes, rounds: Round
     key_offer.offer(session, key, session.roles.hosts)
     columns = [binned.columns]
     for channel in session.hosts:
-        (count,) = check_ints(channel.peer, np.array([channel.recv(SplitColumns).count]), 0, MAX_COLUMNS, "a number of columns")
+        (count,) = check_ints(
+            channel.peer, np.array([channel.recv(SplitColumns).count]), 0, MAX_COLUMNS, "a number of columns"
+        )
         columns.append(int(count))
     broadcast(session.hosts, TreesStart(np.array(columns, dtype=np.int32), model_id))
     for party, channel in enumerate(session.hosts if rounds.before else [], 1):
@@ -81,7 +93,8 @@ def start_guest(session: Session, binned: Binned, model_id: bytes, rounds: Round
 
 
 def start_host(session: Session, binned: Binned, before: HostSplits | None) -> tuple[list[int], HostSplits, int]:
-    """Step 0 at a host: accepts the key; returns how many columns each party has, its part of the model so far, and the number of the first new round."""
+    """Step 0 at a host: accepts the key; returns how many columns each party has, its part of the model so far, and the
+    number of the first new round."""
     guest = session.roles.guest
     key_offer.accept(session, guest)
     session.guest.send(SplitColumns(binned.columns))
@@ -118,7 +131,8 @@ def send_gradients(session: Session, key: DecryptionKey, plain: PlainVec) -> Non
 
 
 def stops_after(session: Session, p: Params, rounds: Rounds, number: int) -> bool:
-    """At the end of a round, at the guest: whether training stops early.  Hosts hear it where they would begin their next round."""
+    """At the end of a round, at the guest: whether training stops early.  Hosts hear it where they would begin their
+    next round."""
     stops = may_end(p, number) and rounds.stops()
     if stops and p.guest_only_trees < p.n_estimators:
         broadcast(session.hosts, NextTree(False))
@@ -135,18 +149,24 @@ def receive_gradients(session: Session, rows: int) -> CipherVec:
 
 
 def seal_sums(session: Session, packing: Packing, place: int, sums: CipherVec) -> CipherVec:
-    """A host's sums, raw, as they may leave: packed, with all classes of their ciphertexts masked but the one at `place`, and re-randomised."""
+    """A host's sums, raw, as they may leave: packed, with all classes of their ciphertexts masked but the one at
+    `place`, and re-randomised."""
     packed = sums.pack(packing.group_width, packing.groups)
     if packing.classes > 1:
         value = packed.digest()
-        packed = packed.add_plain(packing.masks(place, session.seed("masks below", value), session.seed("masks above", value), len(sums)))
+        packed = packed.add_plain(
+            packing.masks(place, session.seed("masks below", value), session.seed("masks above", value), len(sums))
+        )
     return packed.rerandomise(session.seed("bin sums", packed.digest()), to_holder=True)
 
 
-def open_sums(channel: Channel, key: DecryptionKey, packing: Packing, place: int, sums: CipherVec, length: int) -> tuple[Ints, Ints]:
+def open_sums(
+    channel: Channel, key: DecryptionKey, packing: Packing, place: int, sums: CipherVec, length: int
+) -> tuple[Ints, Ints]:
     """G and H (length * nodes,) of a class, out of a host's packed sums.
 
-    Slots hold the sum of all rows, so only a host that did not add up the rows can make them spill: PlaintextOverflow names it.
+    Slots hold the sum of all rows, so only a host that did not add up the rows can make them spill: PlaintextOverflow
+    names it.
     """
     try:
         opened = key.open_packed(sums, packing.group_width, packing.groups, length, packing.group_width - 1)
@@ -160,5 +180,6 @@ def open_sums(channel: Channel, key: DecryptionKey, packing: Packing, place: int
 
 
 def longest_list(p: Params, columns: int) -> int:
-    """How many candidates a party with this number of columns can have: each cut or category, with missing values on either side, and known against missing."""
+    """How many candidates a party with this number of columns can have: each cut or category, with missing values on
+    either side, and known against missing."""
     return columns * (2 * p.max_bin + 1)

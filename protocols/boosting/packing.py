@@ -1,20 +1,24 @@
 """Quantised gradients, and how sums of them share one plaintext.
 
-A tree's g and h become integers of `bits` bits by stochastic rounding, floor(value / scale + u) with u uniform in [0, 1) from the job's public seed: the sums
-stay unbiased, and every run and the plaintext twin round alike.  The scales stay with the guest.
+A tree's g and h become integers of `bits` bits by stochastic rounding, floor(value / scale + u) with u uniform in [0,
+1) from the job's public seed: the sums stay unbiased, and every run and the plaintext twin round alike.  The scales
+stay with the guest.
 
     one slot:   sign | G, bits + L      | H, bits + L          L = ceil(log2(rows + 1)), so that no sum of rows can spill
     plaintext:  slot | slot | ... | slot                       as many as fit below the key's head-room
 
-All classes of a round are derived at the same predictions, so that several can share a row's ciphertext and are encrypted at once:
+All classes of a round are derived at the same predictions, so that several can share a row's ciphertext and are
+encrypted at once:
 
     one sum:    gap | slots of class 2 | gap | slots of class 1 | gap | slots of class 0
 
-Each sum that is sent is one class's: the host adds a mask to the slots of the others, because the sums of all classes over the *same* rows would say far more about
-these rows than sums of one.  The gap is what hides a slot below its mask.  Sums then take more plaintexts, which is why `shared_by` counts what is cheaper.
+Each sum that is sent is one class's: the host adds a mask to the slots of the others, because the sums of all classes
+over the *same* rows would say far more about these rows than sums of one.  The gap is what hides a slot below its mask.
+Sums then take more plaintexts, which is why `shared_by` counts what is cheaper.
 
-Source: quantised training is Shi et al. (NeurIPS 2022); packing g and h into one plaintext is SecureBoost+ (arXiv 2110.10927).
-"""
+Source: quantised training is Shi et al. (NeurIPS 2022); packing g and h into one plaintext is SecureBoost+ (arXiv
+2110.10927).
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -63,7 +67,8 @@ class Quantised(Units):
 
 @dataclass(frozen=True)
 class Packing:
-    """The layout of plaintexts for sums over up to `rows` rows under a key of `plain_bits` usable bits; `nodes` slots of each of `classes` stay together.
+    """The layout of plaintexts for sums over up to `rows` rows under a key of `plain_bits` usable bits; `nodes` slots
+    of each of `classes` stay together.
 
     Raises ConfigError if not even these fit.
     """
@@ -116,14 +121,16 @@ class Packing:
         return reduce(operator.add, (plain.shift_left(self.stride * place) for place, plain in enumerate(classes)))
 
     def masks(self, place: int, below: Seed, above: Seed, sums: int) -> PlainVec:
-        """For this number of packed sums: what hides all classes but the one at `place`, each from a range 2^GAP times as large as its slots."""
+        """For this number of packed sums: what hides all classes but the one at `place`, each from a range 2^GAP times
+        as large as its slots."""
         low, high = self.stride * place - 1, self.stride * (self.classes - 1 - place) - 1
         parts = [below.integers(sums, low)] if low > 0 else []
         parts += [above.integers(sums, high).shift_left(self.stride * (place + 1))] if high > 0 else []
         return reduce(operator.add, parts).pack(self.group_width, self.groups)
 
     def slots(self, place: int, opened: PlainVec) -> PlainVec:
-        """Of opened sums (n,) the slots of the class at `place`, (n * nodes,).  Raises Overflow where they do not fit, as those of rows do."""
+        """Of opened sums (n,) the slots of the class at `place`, (n * nodes,).  Raises Overflow where they do not fit,
+        as those of rows do."""
         if self.classes > 1:
             every = opened.unpack(self.stride, self.classes, len(opened) * self.classes)
             opened = every.take(np.arange(len(opened), dtype=np.int64) * self.classes + place)
@@ -142,9 +149,11 @@ class Packing:
 
 
 def shared_by(one: Packing, all_classes: int, columns: int, sums: int, *, added: bool) -> Packing:
-    """`one` class's layout, or that of as many together as make a round cheapest; columns: of all hosts; sums: that they send a class.
+    """`one` class's layout, or that of as many together as make a round cheapest; columns: of all hosts; sums: that
+    they send a class.
 
-    added: whether one histogram serves all classes of a ciphertext, as in profile `hidden`.  Counts products modulo n^2, as they grow with the key's size:
+    added: whether one histogram serves all classes of a ciphertext, as in profile `hidden`.  Counts products modulo
+    n^2, as they grow with the key's size:
     an encryption, a row's additions, and an answer's packing, new factor and decryption.
     """
 

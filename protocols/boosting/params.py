@@ -21,14 +21,18 @@ _ROUNDING, _ROWS, _COLUMNS = range(3)  # streams of public randomness
 
 @dataclass(frozen=True)
 class Params:
-    """n_estimators rounds (of one tree, or with multi:softprob of `num_class` trees, which have the same rows and columns).
+    """n_estimators rounds (of one tree, or with multi:softprob of `num_class` trees, which have the same rows and
+    columns).
 
-    membership: "sealed" (nobody sees a row's gradient, margin, node or direction; sealed.py) or "open" (SecureBoost as published; open.py).  multi:softprob is one
-    against the rest where it is sealed.
-    gradient_bits: bits of a rounded g and h; None: 12 below 5,000 rows, 8 from there.  min_bin_rows: no bin of a host has fewer of its rows (1: no limit).
+    membership: "sealed" (nobody sees a row's gradient, margin, node or direction; sealed.py) or "open" (SecureBoost as
+    published; open.py).  multi:softprob is one against the rest where it is sealed.
+    gradient_bits: bits of a rounded g and h; None: 12 below 5,000 rows, 8 from there.  min_bin_rows: no bin of a host
+    has fewer of its rows (1: no limit).
     subsample: of sealed trees in secret: the guest alone knows which rows a round leaves out.
-    score_bits: scores of sealed trees are opened on a grid of 2^-score_bits (of squared error: of a power of two above the labels' spread).
-    top_rate, other_rate: the parts of the rows that a round takes for their large gradients, and of the others (goss.py); 0: all rows.  `open` only.
+    score_bits: scores of sealed trees are opened on a grid of 2^-score_bits (of squared error: of a power of two above
+    the labels' spread).
+    top_rate, other_rate: the parts of the rows that a round takes for their large gradients, and of the others
+    (goss.py); 0: all rows.  `open` only.
     guest_only_trees: the number of first rounds that use only the guest's columns; hosts hear nothing of them.
     early_stopping_rounds: rounds without a better loss on the held-out rows before training ends; 0: never.
     seed: of everything random that is public (rounding, rows, columns).  Raises ConfigError.
@@ -72,20 +76,42 @@ class Params:
             ("subsample", 0 < self.subsample <= 1, "a number above 0, at most 1"),
             ("colsample_bytree", 0 < self.colsample_bytree <= 1, "a number above 0, at most 1"),
             ("top_rate", 0 <= self.top_rate < 1 and (self.top_rate > 0) <= (self.membership == "open"), _GOSS),
-            ("other_rate", _others(self), "above 0 with top_rate and 0 without; both together, and without subsample, at most 1"),
-            ("gradient_bits", self.gradient_bits is None or _whole(self.gradient_bits, 3, 16), "a whole number from 3 to 16, or None"),
+            (
+                "other_rate",
+                _others(self),
+                "above 0 with top_rate and 0 without; both together, and without subsample, at most 1",
+            ),
+            (
+                "gradient_bits",
+                self.gradient_bits is None or _whole(self.gradient_bits, 3, 16),
+                "a whole number from 3 to 16, or None",
+            ),
             ("min_bin_rows", _whole(self.min_bin_rows, 1, 1_000_000), "a whole number of at least 1"),
             ("membership", self.membership in ("sealed", "open"), _MEMBERSHIP),
             ("score_bits", _whole(self.score_bits, 0, 20), "a whole number from 0 to 20"),
-            ("guest_only_trees", _whole(self.guest_only_trees, 0, self.n_estimators), "a whole number from 0 to n_estimators"),
+            (
+                "guest_only_trees",
+                _whole(self.guest_only_trees, 0, self.n_estimators),
+                "a whole number from 0 to n_estimators",
+            ),
             ("early_stopping_rounds", _whole(self.early_stopping_rounds, 0, 10_000), "a whole number from 0 to 10000"),
-            ("num_class", _classes(self), "3 to 1000 for multi:softprob (two classes: binary:logistic), and 1 for everything else"),
-            ("base_score", self.base_score is None or _base(self.objective, self.base_score), _BASES.get(str(self.objective), "a number")),
+            (
+                "num_class",
+                _classes(self),
+                "3 to 1000 for multi:softprob (two classes: binary:logistic), and 1 for everything else",
+            ),
+            (
+                "base_score",
+                self.base_score is None or _base(self.objective, self.base_score),
+                _BASES.get(str(self.objective), "a number"),
+            ),
             ("seed", _whole(self.seed, 0, 2**63 - 1), "a whole number of at least 0"),
         )
         for name, good, rule in rules:
             if not good:
-                raise ConfigError(f"boosted trees: {name} = {getattr(self, name)!r} is not possible", remedy=f"{name} is {rule}")
+                raise ConfigError(
+                    f"boosted trees: {name} = {getattr(self, name)!r} is not possible", remedy=f"{name} is {rule}"
+                )
 
     @property
     def trees(self) -> int:
@@ -105,7 +131,8 @@ class Params:
         return self.membership == "sealed"
 
     def check_continues(self, before: Params, trees: int) -> None:
-        """Raises ConfigError unless trees with these parameters can follow `trees` trees with those of `before`; n_estimators counts all rounds."""
+        """Raises ConfigError unless trees with these parameters can follow `trees` trees with those of `before`;
+        n_estimators counts all rounds."""
         same = ("objective", "num_class", "max_depth", "max_bin", "min_bin_rows", "membership", "base_score")
         for name in (*same, "guest_only_trees") if self.sealed else same:
             if getattr(self, name) != getattr(before, name):
@@ -121,7 +148,8 @@ class Params:
                 found=self.n_estimators,
             )
 
-    # -- public randomness: every party, and every run with the same seed, draws the same ----------------------------------------
+    # -- public randomness: every party, and every run with the same seed, draws the same
+    # ----------------------------------------
 
     def rounding(self, tree: int, rows: int) -> NDArray[np.float64]:
         """(rows, 2) uniform in [0, 1): how g and h of a row are rounded in a tree."""
@@ -139,7 +167,8 @@ class Params:
         return self._stream(_ROWS, number).permutation(rows)
 
     def columns(self, number: int, total: int) -> NDArray[np.bool_]:
-        """Which of all parties' columns (the guest's first, then the hosts' in the job's order) the trees of a round may split on."""
+        """Which of all parties' columns (the guest's first, then the hosts' in the job's order) the trees of a round
+        may split on."""
         keep = max(1, int(self.colsample_bytree * total))
         chosen = np.zeros(total, dtype=np.bool_)
         chosen[self._stream(_COLUMNS, number).permutation(total)[:keep] if keep < total else slice(None)] = True
@@ -150,9 +179,13 @@ class Params:
 
 
 _GOSS = (
-    'a number from 0, below 1; above 0 only with membership = "open": hosts must know the rows, and large gradients nearly are the label'
+    'a number from 0, below 1; above 0 only with membership = "open": hosts must know the rows, and large '
+    "gradients nearly are the label"
 )
-_MEMBERSHIP = '"sealed" or "open" ("hidden" was removed: its guest could work out the bins of every row; train again with "sealed")'
+_MEMBERSHIP = (
+    '"sealed" or "open" ("hidden" was removed: its guest could work out the bins of every row; train again '
+    'with "sealed")'
+)
 _BASES = {
     "binary:logistic": "a number between 0 and 1",
     "count:poisson": "a number above 0",
@@ -164,11 +197,19 @@ def _base(objective: str, score: float) -> bool:
     """Whether `base_score` is a mean that the objective can have."""
     if objective == "binary:logistic":
         return 0 < score < 1
-    return 0 < score < np.inf if objective == "count:poisson" else objective == "reg:squarederror" and bool(np.isfinite(score))
+    return (
+        0 < score < np.inf
+        if objective == "count:poisson"
+        else objective == "reg:squarederror" and bool(np.isfinite(score))
+    )
 
 
 def _others(p: Params) -> bool:
-    return (p.other_rate > 0) == (p.top_rate > 0) and 0 <= p.other_rate <= 1 - p.top_rate and (not p.top_rate or p.subsample == 1)
+    return (
+        (p.other_rate > 0) == (p.top_rate > 0)
+        and 0 <= p.other_rate <= 1 - p.top_rate
+        and (not p.top_rate or p.subsample == 1)
+    )
 
 
 def _whole(value: object, low: int, high: int) -> bool:

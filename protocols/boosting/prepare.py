@@ -1,4 +1,5 @@
-"""What Paillier does for sealed trees, before they are trained: sums over bins of one-time pads, which need no label and no tree.
+"""What Paillier does for sealed trees, before they are trained: sums over bins of one-time pads, which need no label
+and no tree.
 
  the arbiter holds the key                                          owner P: the guest, and every host
  1   for each row, tree and level: a pad r, uniform modulo the block
@@ -10,11 +11,13 @@
      (X_b's window + t_b) without its guard           <------------  t_b = 2^GUARD sum of xi - M_b's window + beta, beta uniform below 2^GUARD - 1
      = the sums of g and h left of b at all nodes of the level
 
-Who learns what: owners nothing, pads are encrypted and xi is uniform; the arbiter, out of step 3, the sums (message MaskedSums of sealed.py), and out of step 2
-nothing: M_b is uniform up to 2^-80, and beta hides the carry into the window up to 2^-60.  The factor of re-randomisation is as long as the holder of the key needs: it knows
-those of its own ciphertexts, and would read which rows lie in a bin.
-Cost of the trees that share a plaintext: an encryption by the holder for each row; owners about rows * columns products or fewer; a factor and an opening for each candidate.
-"""
+Who learns what: owners nothing, pads are encrypted and xi is uniform; the arbiter, out of step 3, the sums (message
+MaskedSums of sealed.py), and out of step 2 nothing: M_b is uniform up to 2^-80, and beta hides the carry into the
+window up to 2^-60.  The factor of re-randomisation is as long as the holder of the key needs: it knows those of its own
+ciphertexts, and would read which rows lie in a bin.
+Cost of the trees that share a plaintext: an encryption by the holder for each row; owners about rows * columns products
+or fewer; a factor and an opening for each candidate.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -56,7 +59,8 @@ class MaskedPadSums(
 
 @dataclass
 class Prepared:
-    """The arbiter's side of trees that share plaintexts: the seed of the pads, and what it opened, by owner and plane."""
+    """The arbiter's side of trees that share plaintexts: the seed of the pads, and what it opened, by owner and
+    plane."""
 
     layout: Layout
     rows: int
@@ -87,14 +91,18 @@ def arbiter(session: Session, key: DecryptionKey, layout: Layout, rows: int) -> 
             for tree, levels in enumerate(layout.blocks):
                 for level, block in enumerate(levels):
                     if block.plane == plane:
-                        plain = plain + chunk_pads(prepared.seed, block, tree, level, first, last).shift_left(block.offset + block.guard)
+                        plain = plain + chunk_pads(prepared.seed, block, tree, level, first, last).shift_left(
+                            block.offset + block.guard
+                        )
             broadcast(owners, EncryptedPads(key.encrypt(plain, session.seed("encrypted pads", plain.to_bytes()))))  # 1
     for channel in owners:
         opened = list[PlainVec]()
         for _ in range(layout.planes):
             sums = channel.recv(MaskedPadSums).sums  # 2
             if len(sums) > MOST_CANDIDATES or (opened and len(sums) != len(opened[0])):
-                raise RemoteProtocolError(f"{channel.peer} has an impossible number of ways to split", party=channel.peer)
+                raise RemoteProtocolError(
+                    f"{channel.peer} has an impossible number of ways to split", party=channel.peer
+                )
             opened.append(key.open(sums, layout.room + MASK + 1))
         prepared.opened.append(opened)
     return prepared
@@ -102,7 +110,8 @@ def arbiter(session: Session, key: DecryptionKey, layout: Layout, rows: int) -> 
 
 @dataclass(frozen=True)
 class Owned:
-    """An owner's side of the same: its candidates in an order that the arbiter does not know, and their masks, by plane."""
+    """An owner's side of the same: its candidates in an order that the arbiter does not know, and their masks, by
+    plane."""
 
     layout: Layout
     rows: Ints
@@ -143,7 +152,9 @@ def owner(session: Session, binned: Binned, candidates: Candidates, layout: Layo
         sums = empty[plane] if lefts is None or found is None else lefts.of(found).take(order)
         masks.append(session.seed("pad masks", sums.digest()).integers(len(order), layout.room + MASK))
         masked = sums.add_plain(masks[-1])
-        session.arbiter.send(MaskedPadSums(masked.rerandomise(session.seed("masked pads", masked.digest()), to_holder=True)))
+        session.arbiter.send(
+            MaskedPadSums(masked.rerandomise(session.seed("masked pads", masked.digest()), to_holder=True))
+        )
     return Owned(layout, rows, lefts, order, masks)
 
 

@@ -1,6 +1,8 @@
-"""Shares of s x for a bit s that one party knows and a number x that guest and arbiter share: how rows go down a level, and nobody sees where.
+"""Shares of s x for a bit s that one party knows and a number x that guest and arbiter share: how rows go down a level,
+and nobody sees where.
 
-Source: multiplication with correlated pads that two of three parties derive from a common key, after Araki et al. (CCS 2016) and Beaver (CRYPTO 1991).
+Source: multiplication with correlated pads that two of three parties derive from a common key, after Araki et al. (CCS
+2016) and Beaver (CRYPTO 1991).
 Adversary: honest but curious, one party alone.
 
  a split of host P             guest                              arbiter                            P: s
@@ -18,13 +20,14 @@ Adversary: honest but curious, one party alone.
  3                                           <---------------------------------------------------    ProductShare a s_H + c,  s_H = s - s_A
                                s D + (a s_H + c)                  a s_A - c
 
-Two numbers of a row go down together: x (g and h of the row, 0 elsewhere; modulo 2^128) and u (whether the row is at the place; modulo 2^48).  s_A is one number
-of 64 bits for both.  At the last level, and in scoring, only u goes down.
-Who learns what: nothing.  Every message is uniform to its receiver: x_G - a1 and x_A - a2 by a pad that P does not know; s_A - s (up to 2^-62, or exactly where only u goes
-down) and s D - c by pads of P and the arbiter, who alone could take them off; a s_H + c by c.  Whoever knows the pads of a product hears nothing of the same product
-that carries its result.
+Two numbers of a row go down together: x (g and h of the row, 0 elsewhere; modulo 2^128) and u (whether the row is at
+the place; modulo 2^48).  s_A is one number of 64 bits for both.  At the last level, and in scoring, only u goes down.
+Who learns what: nothing.  Every message is uniform to its receiver: x_G - a1 and x_A - a2 by a pad that P does not
+know; s_A - s (up to 2^-62, or exactly where only u goes down) and s D - c by pads of P and the arbiter, who alone could
+take them off; a s_H + c by c.  Whoever knows the pads of a product hears nothing of the same product that carries its
+result.
 Cost of a place, for each row: 24 bytes for x and 6 for u of each pair of messages, no ciphertext.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -48,24 +51,31 @@ Bits = NDArray[np.bool_]
 GUEST = 0
 
 
-class ShareLessPad(Message, disclosure=BLINDED, learns="nothing: for each row and place two uniform numbers, a share less a pad"):
+class ShareLessPad(
+    Message, disclosure=BLINDED, learns="nothing: for each row and place two uniform numbers, a share less a pad"
+):
     x: PlainVec  # (places * sampled rows,), or none
     u: bytes  # (places, rows) of 6 bytes
 
 
-class DirectionShare(Message, disclosure=BLINDED, learns="nothing: for each row and place a uniform number, a share of a direction"):
+class DirectionShare(
+    Message, disclosure=BLINDED, learns="nothing: for each row and place a uniform number, a share of a direction"
+):
     s: PlainVec  # (places * rows,) of 64 bits, or none
     low: bytes  # (places, rows) of 6 bytes, where only u goes down
 
 
-class ProductShare(Message, disclosure=BLINDED, learns="nothing: for each row and place two uniform numbers, a share of a product"):
+class ProductShare(
+    Message, disclosure=BLINDED, learns="nothing: for each row and place two uniform numbers, a share of a product"
+):
     x: PlainVec  # (places * sampled rows,), or none
     u: bytes  # (places, rows) of 6 bytes
 
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """What all parties know of the products of one level: a label that is used once, how many rows there are, and which of them have an x (none: only u goes down)."""
+    """What all parties know of the products of one level: a label that is used once, how many rows there are, and which
+    of them have an x (none: only u goes down)."""
 
     label: str
     rows: int
@@ -90,7 +100,10 @@ class Level:
         if self.sampled is not None and numbers.x:
             whole = len(self.sampled) == self.rows
             lines = factor.view(np.int64)
-            x = tuple(n.mul_mod_2_128(PlainVec.from_i64(lines[k] if whole else lines[k, self.sampled])) for k, n in enumerate(numbers.x))
+            x = tuple(
+                n.mul_mod_2_128(PlainVec.from_i64(lines[k] if whole else lines[k, self.sampled]))
+                for k, n in enumerate(numbers.x)
+            )
         return Shares(x, factor * numbers.u)
 
     def send_bits(self, channel: Session, party: str, difference: Words) -> None:
@@ -111,7 +124,9 @@ class Level:
         check_lengths(party, 0, message.low, what="bytes of shares")
         return -words_of(message.s, party).reshape(places, self.rows)
 
-    def receive(self, session: Session, party: str, kind: type[ShareLessPad] | type[ProductShare], places: int) -> Shares:
+    def receive(
+        self, session: Session, party: str, kind: type[ShareLessPad] | type[ProductShare], places: int
+    ) -> Shares:
         message = session.channels[party].recv(kind)
         rings.check(party, message.x, places * self.wide)
         x = tuple(rings.cut(message.x, places)) if self.wide else ()
@@ -119,7 +134,8 @@ class Level:
 
 
 def guest(session: Session, keys: PairKeys, level: Level, shares: Shares, owners: Ints, left: Bits) -> Shares:
-    """The guest's shares of the left children: of places without a split (owner below 0) its own shares; left (own places, rows): of its own splits, in order."""
+    """The guest's shares of the left children: of places without a split (owner below 0) its own shares; left (own
+    places, rows): of its own splits, in order."""
     arbiter, helper = session.roles.arbiter, session.roles.hosts[0]
     pads, found = dict[int, Shares](), list[tuple[Ints, Shares]]()
     for k, host in enumerate(session.roles.hosts, 1):
@@ -132,7 +148,9 @@ def guest(session: Session, keys: PairKeys, level: Level, shares: Shares, owners
     s = left.astype(np.uint64)
     if len(own):
         difference = level.receive(session, arbiter, ShareLessPad, len(own)) + shares.take(own)
-        level.send_bits(session, helper, level.share_of_bits(keys.with_(arbiter, f"{level.label} guest"), len(own)) - s)  # 2
+        level.send_bits(
+            session, helper, level.share_of_bits(keys.with_(arbiter, f"{level.label} guest"), len(own)) - s
+        )  # 2
     for k, host in enumerate(session.roles.hosts, 1):
         if k in pads:
             mine = np.flatnonzero(owners == k)
@@ -150,7 +168,9 @@ def arbiter(session: Session, keys: PairKeys, level: Level, shares: Shares, owne
     for k, host in enumerate(session.roles.hosts, 1):
         mine = np.flatnonzero(owners == k)
         if len(mine):
-            first, second = (level.pads(keys.with_(guest_name, f"{level.label} {host} a{i}"), len(mine)) for i in (1, 2))
+            first, second = (
+                level.pads(keys.with_(guest_name, f"{level.label} {host} a{i}"), len(mine)) for i in (1, 2)
+            )
             send(session, host, ShareLessPad, shares.take(mine) - second)  # 1
             bits, rest = own_split_pads(level, keys.with_(host, f"{level.label} own"), len(mine))
             found.append((mine, level.times(bits, first + second) + rest))
@@ -164,7 +184,8 @@ def arbiter(session: Session, keys: PairKeys, level: Level, shares: Shares, owne
 
 
 def host(session: Session, keys: PairKeys, level: Level, left: Bits, of_guest: int) -> None:
-    """A host's part: left (places, rows) of the places that its own splits hold, in order; of_guest: at how many it helps the guest."""
+    """A host's part: left (places, rows) of the places that its own splits hold, in order; of_guest: at how many it
+    helps the guest."""
     guest_name, arbiter_name = session.roles.guest, session.roles.arbiter
     if len(left):
         difference = level.receive(session, guest_name, ShareLessPad, len(left))
@@ -180,8 +201,8 @@ def host(session: Session, keys: PairKeys, level: Level, left: Bits, of_guest: i
 
 
 def children(shares: Shares, lefts: Shares, orders: Ints | None) -> Shares:
-    """The next level's shares: of each place its left child and its right one.  orders (trees, places of the next level): which child of its tree sits at each
-    seat; None: as they come."""
+    """The next level's shares: of each place its left child and its right one.  orders (trees, places of the next
+    level): which child of its tree sits at each seat; None: as they come."""
     rights, count = shares - lefts, len(shares.u)
     u = np.stack([lefts.u, rights.u], axis=1).reshape(2 * count, -1)
     x = tuple(v for pair in zip(lefts.x, rights.x, strict=True) for v in pair)

@@ -1,8 +1,9 @@
-"""Additive shares of guest and arbiter, in two rings: Z_2^48 for membership, leaves and margins; Z_2^128 for what is lifted into a block of slots.
+"""Additive shares of guest and arbiter, in two rings: Z_2^48 for membership, leaves and margins; Z_2^128 for what is
+lifted into a block of slots.
 
 Numbers modulo 2^48 are kept in 64-bit words whose upper bits mean nothing, and travel in 6 bytes.  A number modulo 2^128 is a signed integer, and shares of a
 small number v add up to v as integers except with probability |v| / 2^127: so they can be shifted into any wider ring.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -85,7 +86,8 @@ def dot(values: Words, rows: Words) -> Words:
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """One holder's shares at some places (nodes): x of the rows that a tree is trained on, modulo 2^128, one vector for each place, or none;
+    """One holder's shares at some places (nodes): x of the rows that a tree is trained on, modulo 2^128, one vector for
+    each place, or none;
     u, whether a row is at the place, (places, rows) modulo 2^48."""
 
     x: tuple[PlainVec, ...]

@@ -18,17 +18,20 @@ Adversary: honest but curious, one party alone.
  3        <--------------------  OpenedScores m_A - (rho mod 2^t) - tau
      floor((m_G + m_A - (rho mod 2^t) - tau + tau) / 2^t) + 1
 
-All of this is modulo 2^48.  tau cancels, so that the guest holds m - (rho mod 2^t), and the opened number is the margin divided by 2^t, rounded down or up: up with
-probability equal to the fraction, over rho.  rho is the same whenever the same row is scored by the same model, so that scoring again, alone or in any batch, gives the
-same bits and nothing finer; a row whose columns of the guest or of the first host changed has another rho; changed columns of a further host leave it as it is.
-tau is uniform and new in each scoring, for each row and output: so the numbers that the arbiter receives are uniform and independent, also together with those of
-every other scoring, and do not tell it which rows are the same customer.
-Who learns what.  Guest, open: which rows go left at each split of a host.  Guest, sealed: each margin less a secret number below a step of the grid of 2^-score_bits,
-the same number whenever the row is scored with the same columns.  The first host, sealed: of a customer that is scored again, whether the guest's bins changed
-(RowTags: a keyed hash, different for each customer).  Arbiter: how many rows.
-Many scores of one row, with other columns of the guest's each time, tell the margin to about a step divided by their number, and the host's columns with it: hosts
-count score vectors, and how often a row is scored (vfl.run.budget).
-"""
+All of this is modulo 2^48.  tau cancels, so that the guest holds m - (rho mod 2^t), and the opened number is the margin
+divided by 2^t, rounded down or up: up with probability equal to the fraction, over rho.  rho is the same whenever the
+same row is scored by the same model, so that scoring again, alone or in any batch, gives the same bits and nothing
+finer; a row whose columns of the guest or of the first host changed has another rho; changed columns of a further host
+leave it as it is.
+tau is uniform and new in each scoring, for each row and output: so the numbers that the arbiter receives are uniform
+and independent, also together with those of every other scoring, and do not tell it which rows are the same customer.
+Who learns what.  Guest, open: which rows go left at each split of a host.  Guest, sealed: each margin less a secret
+number below a step of the grid of 2^-score_bits, the same number whenever the row is scored with the same columns.  The
+first host, sealed: of a customer that is scored again, whether the guest's bins changed (RowTags: a keyed hash,
+different for each customer).  Arbiter: how many rows.
+Many scores of one row, with other columns of the guest's each time, tell the margin to about a step divided by their
+number, and the host's columns with it: hosts count score vectors, and how often a row is scored (vfl.run.budget).
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -78,7 +81,8 @@ class RowTags(
     Message,
     disclosure=REVEALED,
     permit="scores-to-guest",
-    learns="for each row a keyed hash of the customer and the sender's bins: of a customer scored before, whether these changed",
+    learns="for each row a keyed hash of the customer and the sender's bins: of a customer scored before, "
+    "whether these changed",
 ):
     tags: bytes  # (rows, TAG)
 
@@ -99,7 +103,8 @@ class OpenedScores(
     Message,
     disclosure=REVEALED,
     permit="scores-to-guest",
-    learns="for each row the joint score less a secret number below a step of 2^-score_bits, the same number whenever the row is scored again",
+    learns="for each row the joint score less a secret number below a step of 2^-score_bits, the same number "
+    "whenever the row is scored again",
 ):
     shares: bytes  # (outputs, rows) of 6 bytes
 
@@ -121,7 +126,9 @@ def guest_sealed(session: Session, binned: Binned, part: GuestTrees, names: Sequ
     keys, helper = agree(session), session.roles.hosts[0]
     share = walk.guest(session, keys, binned, part)  # 1
     share = share + np.rint(alone(part.own, binned).T / part.margin_unit).astype(np.int64).view(np.uint64)
-    session.channels[helper].send(RowTags(b"".join(hashes(part.score_key, part.model_id, names, binned, b"", TAG))))  # 2
+    session.channels[helper].send(
+        RowTags(b"".join(hashes(part.score_key, part.model_id, names, binned, b"", TAG)))
+    )  # 2
     opened, shift = session.arbiter.recv(OpenedScores), UNIT - part.params.score_bits
     less = rings.from_bytes(opened.shares, share.shape, session.roles.arbiter) + pads(keys, helper, share.shape)  # 3
     rounded = (rings.signed(share + less) >> shift) + 1
@@ -137,14 +144,17 @@ def host(
     names: Sequence[bytes],
     allow: Callable[[int], None] | None = None,
 ) -> None:
-    """A host's side; depth: of sealed trees, 0 of open ones; names: as the guest's; allow: receives the number of outputs of sealed trees that will be opened, and raises
-    if it does not agree.  Learns: as above.  Raises ModelError, ProtocolError."""
+    """A host's side; depth: of sealed trees, 0 of open ones; names: as the guest's; allow: receives the number of
+    outputs of sealed trees that will be opened, and raises if it does not agree.  Learns: as above.  Raises ModelError,
+    ProtocolError."""
     if not depth:
         name = session.guest.recv(TreesName)
         if name.model_id != part.model_id:
             raise walk.another_model(session)
         every = np.arange(len(binned))
-        session.guest.send(AllDirections(len(part), pack_bits([part.goes_left(binned, every, k) for k in range(len(part))])))  # 1
+        session.guest.send(
+            AllDirections(len(part), pack_bits([part.goes_left(binned, every, k) for k in range(len(part))]))
+        )  # 1
         return
     keys, helps = agree(session), session.me == session.roles.hosts[0]
     below = below_grid(session) if helps else np.uint64(0)  # 1
@@ -161,7 +171,9 @@ def below_grid(session: Session) -> np.uint64:
     """At the first host: 2^t - 1, the bits of a margin that are below the grid."""
     bits = session.arbiter.recv(ScoreGrid).score_bits
     if not 0 <= bits <= MOST_SCORE_BITS:
-        raise RemoteProtocolError(f"{session.roles.arbiter} opens scores on an impossible grid", party=session.roles.arbiter)
+        raise RemoteProtocolError(
+            f"{session.roles.arbiter} opens scores on an impossible grid", party=session.roles.arbiter
+        )
     return np.uint64((1 << (UNIT - bits)) - 1)
 
 
@@ -180,7 +192,8 @@ def pads(keys: PairKeys, party: str, shape: tuple[int, ...]) -> Words:
 
 
 def hashes(key: bytes, model_id: bytes, names: Sequence[bytes], binned: Binned, tags: bytes, size: int) -> list[bytes]:
-    """`size` pseudo-random bytes for each row, from a secret key, the model, the customer's id, this party's bins and, at the first host, the guest's tag."""
+    """`size` pseudo-random bytes for each row, from a secret key, the model, the customer's id, this party's bins and,
+    at the first host, the guest's tag."""
     rows = np.ascontiguousarray(binned.bins, dtype="<i2")
     found = []
     for k, name in enumerate(names):

@@ -1,7 +1,9 @@
-"""Vertical gradient-boosted trees in which no row's gradient, margin, node or direction is known to anybody: `membership="sealed"`.
+"""Vertical gradient-boosted trees in which no row's gradient, margin, node or direction is known to anybody:
+`membership="sealed"`.
 
-Source: the setting is Cheng et al., SecureBoost (arXiv 1901.08755).  There the guest learns which rows go left at every split: directions alone order every
-column of the hosts (docs/protocols/boosting.md).  Here margins, gradients and membership are shares of guest and arbiter.
+Source: the setting is Cheng et al., SecureBoost (arXiv 1901.08755).  There the guest learns which rows go left at every
+split: directions alone order every column of the hosts (docs/protocols/boosting.md).  Here margins, gradients and
+membership are shares of guest and arbiter.
 Adversary: honest but curious, one party alone.
 
  step    guest (labels)                        arbiter (key, leaf values)                   owner P: the guest, and every host (columns)
@@ -25,16 +27,21 @@ Adversary: honest but curious, one party alone.
   8      leaves.py: the leaf values, from the winners' sums, go into the margins
   9      held_out.py, with early stopping
 
-Who learns what.  Guest: which party owns a split, so the trees' shapes; its own splits.  Host: how many of its splits won at each level and which, at nodes that it
-cannot name; the first host how many the guest's did.  Arbiter: for every candidate of every party, which it cannot name, at every node the sums of g and h: base rate, rows and
-events of each bin of unnamed columns, node sizes, the shape of the trees, leaf values.  Of candidates with the same gain it draws one.  Which candidates are the
-same in different trees can be recognised by their sums; at small nodes a bin holds one row, whose g and h are the same in every column, so that it can put together records of rows: never whose,
-and never of which columns.
-Arbiter and host together: every row's label and nodes.  Arbiter and guest together: the directions of all rows.  Guest and first host together: of several hosts the
-margins and nodes of all rows.  Nobody alone learns where a row goes.  An arbiter that deviates and adds a number to a row's share sees it in the sums of the bins that hold this row.
-Cost a tree: an encryption for each row and group; owners one histogram for each group; a factor and an opening for each candidate and group; in plain about 31 numbers for each row at depth 5.
-Error: none: the trees equal those of twin.py that is given the same rounded gradients, and the shares of margins add up to the model's, bit for bit.
-"""
+Who learns what.  Guest: which party owns a split, so the trees' shapes; its own splits.  Host: how many of its splits
+won at each level and which, at nodes that it cannot name; the first host how many the guest's did.  Arbiter: for every
+candidate of every party, which it cannot name, at every node the sums of g and h: base rate, rows and events of each
+bin of unnamed columns, node sizes, the shape of the trees, leaf values.  Of candidates with the same gain it draws one.
+Which candidates are the same in different trees can be recognised by their sums; at small nodes a bin holds one row,
+whose g and h are the same in every column, so that it can put together records of rows: never whose, and never of which
+columns.
+Arbiter and host together: every row's label and nodes.  Arbiter and guest together: the directions of all rows.  Guest
+and first host together: of several hosts the margins and nodes of all rows.  Nobody alone learns where a row goes.  An
+arbiter that deviates and adds a number to a row's share sees it in the sums of the bins that hold this row.
+Cost a tree: an encryption for each row and group; owners one histogram for each group; a factor and an opening for each
+candidate and group; in plain about 31 numbers for each row at depth 5.
+Error: none: the trees equal those of twin.py that is given the same rounded gradients, and the shares of margins add up
+to the model's, bit for bit.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -70,7 +77,8 @@ MOST_ROWS = 1 << 32
 class SealedStart(
     Message,
     disclosure=PUBLIC,
-    learns="how many columns each data party has, how many rows there are and which are held out to end training, the model's name",
+    learns="how many columns each data party has, how many rows there are and which are held out to end "
+    "training, the model's name",
 ):
     columns: Int32s  # of the guest, then of the hosts
     rows: int
@@ -82,7 +90,9 @@ class TreeRowOrder(Message, disclosure=BLINDED, learns="nothing: the seed of a r
     seed: bytes  # (32,)
 
 
-class LevelShares(Message, disclosure=BLINDED, learns="nothing: for each row a uniform number, the sender's share less a pad"):
+class LevelShares(
+    Message, disclosure=BLINDED, learns="nothing: for each row a uniform number, the sender's share less a pad"
+):
     shares: PlainVec  # (classes * training rows,)
 
 
@@ -91,7 +101,10 @@ class Blocks(Message, disclosure=BLINDED, learns="nothing: for each row a unifor
 
 
 class RootSums(
-    Message, disclosure=REVEALED, permit="bin-sums-to-arbiter", learns="the sums of g and h over all rows that a tree is trained on"
+    Message,
+    disclosure=REVEALED,
+    permit="bin-sums-to-arbiter",
+    learns="the sums of g and h over all rows that a tree is trained on",
 ):
     sums: PlainVec  # (classes,)
 
@@ -119,7 +132,8 @@ class Wins(
     Message,
     disclosure=REVEALED,
     permit="wins-to-owners",
-    learns="which of its own splits won at a level of a tree, at nodes that it cannot name; many wins together tell about labels "
+    learns="which of its own splits won at a level of a tree, at nodes that it cannot name; many wins together "
+    "tell about labels "
     "(the guest counts them: rows_per_label_number); the first host also at how many nodes the guest's did",
 ):
     positions: Int32s  # (classes * nodes,) in the receiver's list; -1 where none of its splits won
@@ -128,7 +142,8 @@ class Wins(
 
 @dataclass(frozen=True)
 class Start:
-    """What all parties know when training begins: how many columns each has, the numbers of the rounds by step, the rows held out, layout and scale."""
+    """What all parties know when training begins: how many columns each has, the numbers of the rounds by step, the
+    rows held out, layout and scale."""
 
     p: Params
     columns: list[int]
@@ -158,8 +173,8 @@ class Start:
 
     @cached_property
     def rows(self) -> Ints:
-        """The rows that trees are trained on.  Which of them a round leaves out the guest alone knows: the arbiter would tell from sums over rows that it can name who
-        lies in a bin."""
+        """The rows that trees are trained on.  Which of them a round leaves out the guest alone knows: the arbiter
+        would tell from sums over rows that it can name who lies in a bin."""
         return np.flatnonzero(~self.held_out)
 
     def joint(self, number: int, k: int) -> int:
@@ -174,7 +189,8 @@ def layout_of(p: Params, rows: int, key_bits: int, weighted: bool) -> Layout:
 
 
 def walked(session: Session, walk: Callable[[], Words]) -> Words:
-    """At the holders of shares: margins of the model that is continued; kept, so that a run that resumes does not walk again."""
+    """At the holders of shares: margins of the model that is continued; kept, so that a run that resumes does not walk
+    again."""
     return session.once(walk, lambda found: {"margin": found}, lambda saved: saved["margin"].astype(np.uint64))
 
 
@@ -225,10 +241,13 @@ def level_of(start: Start, number: int, level: int, rows: Ints, n: int) -> Level
 
 
 def seats(session: Session, keys: PairKeys, other: str, p: Params, number: int, level: int) -> Ints | None:
-    """(classes, 2^level): which child sits where, drawn by guest and arbiter; None below the last level, whose order nobody sees."""
+    """(classes, 2^level): which child sits where, drawn by guest and arbiter; None below the last level, whose order
+    nobody sees."""
     if level == p.max_depth:
         return None
-    return np.array([keys.with_(other, f"seats {number} {k} {level}").permutation(1 << level) for k in range(p.num_class)])
+    return np.array(
+        [keys.with_(other, f"seats {number} {k} {level}").permutation(1 << level) for k in range(p.num_class)]
+    )
 
 
 def kept_trees(session: Session, start: Start, trees: int) -> int:
@@ -238,7 +257,9 @@ def kept_trees(session: Session, start: Start, trees: int) -> int:
     rounds = session.arbiter.recv(held_out.RoundsKept).rounds
     kept = (rounds - start.p.guest_only_trees) * start.p.num_class
     if not 0 <= kept <= trees:
-        raise RemoteProtocolError(f"{session.roles.arbiter} keeps an impossible number of rounds", party=session.roles.arbiter)
+        raise RemoteProtocolError(
+            f"{session.roles.arbiter} keeps an impossible number of rounds", party=session.roles.arbiter
+        )
     return kept
 
 

@@ -66,13 +66,18 @@ class ArbiterState:
         }
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        self.margin, self.shape, self.value = saved["margin"].astype(np.uint64), loaded_shape(self.shape.depth, saved), saved["value"]
+        self.margin, self.shape, self.value = (
+            saved["margin"].astype(np.uint64),
+            loaded_shape(self.shape.depth, saved),
+            saved["value"],
+        )
         self.losses, (self.beyond, over) = saved["losses"].tolist(), saved["numbers"].tolist()
         self.over = bool(over)
 
 
 def arbiter(session: Session, p: Params, before: ArbiterTrees | None = None, *, weighted: bool = False) -> ArbiterTrees:
-    """The arbiter's side: holds the key, chooses splits, keeps leaf values.  before: its part of the model that gets more rounds.
+    """The arbiter's side: holds the key, chooses splits, keeps leaf values.  before: its part of the model that gets
+    more rounds.
 
     Learns: sums over unnamed candidates (above).  Raises DataError, PlaintextOverflow, ProtocolError.
     """
@@ -90,7 +95,9 @@ def arbiter(session: Session, p: Params, before: ArbiterTrees | None = None, *, 
         state = ArbiterState(walked(session, lambda: walk.arbiter(session, keys, before)), before.shape, before.value)
     else:
         shape = Shape.empty(p.max_depth)
-        state = ArbiterState(np.zeros((p.num_class, rows), dtype=np.uint64), shape, np.zeros((0, 1 << p.max_depth), dtype=np.int64))
+        state = ArbiterState(
+            np.zeros((p.num_class, rows), dtype=np.uint64), shape, np.zeros((0, 1 << p.max_depth), dtype=np.int64)
+        )
     for step in session.steps("train", start.steps, state, until=lambda: state.over):
         prepared = [prepare.arbiter(session, key, group, len(start.rows)) for group in start.groups(step)]  # 1
         for number in step:
@@ -109,16 +116,24 @@ def arbiter(session: Session, p: Params, before: ArbiterTrees | None = None, *, 
     return ArbiterTrees(told.model_id, p.num_class, p.score_bits, state.shape.first(kept), state.value[:kept])
 
 
-def arbiter_round(session: Session, start: Start, state: ArbiterState, step: range, number: int, prepared: Sequence[Prepared]) -> None:
+def arbiter_round(
+    session: Session, start: Start, state: ArbiterState, step: range, number: int, prepared: Sequence[Prepared]
+) -> None:
     p, scale, keys, rows = start.p, start.scale, start.keys, start.rows
     classes, n = p.num_class, len(start.held_out)
     pair, state.beyond = gradients.arbiter(session, keys, scale, f"round {number}", state.margin[:, rows].ravel())  # 2
     shares = Shares(tuple(rings.cut(pair.x(scale.slots), classes)), np.zeros((classes, n), dtype=np.uint64))
-    owners_of, orders_of, total = list[Ints](), [np.zeros((classes, 1), dtype=np.int64)], np.zeros((2, classes), dtype=np.int64)
+    owners_of, orders_of, total = (
+        list[Ints](),
+        [np.zeros((classes, 1), dtype=np.int64)],
+        np.zeros((2, classes), dtype=np.int64),
+    )
     lefts, offers = shares, list[Offer]()
     for level in range(p.max_depth):
         places, bits = 1 << level, start.layout.bits(level)
-        pads = [prepared[group].pads(tree, level) for group, tree in (start.place(step, number, k) for k in range(classes))]
+        pads = [
+            prepared[group].pads(tree, level) for group, tree in (start.place(step, number, k) for k in range(classes))
+        ]
         own = [(s - r).residue(bits) for s, r in zip(stacked(start, lefts, classes), pads, strict=True)]
         session.guest.send(LevelShares(rings.join(own)))  # 4
         if not level:
@@ -126,12 +141,16 @@ def arbiter_round(session: Session, start: Start, state: ArbiterState, step: ran
             check_lengths(session.roles.guest, classes, roots)
             whole = (roots + rings.join([r.sum() for r in pads])).residue(bits)
             total = np.array(scale.slots.split(whole, 1))[:, 0]
-        found = [receive_sums(session, start, step, number, level, prepared, party) for party in range(len(start.columns))]  # 5
+        found = [
+            receive_sums(session, start, step, number, level, prepared, party) for party in range(len(start.columns))
+        ]  # 5
         offers = [with_rights(*pair, orders_of[level]) for pair in zip(found, offers, strict=True)] if level else found
         check_range(session, offers, total[1], n)
         owners, positions, total = decide(session, start, offers, total)
         tell_winners(session, owners, positions)  # 6
-        lefts = product.arbiter(session, keys, level_of(start, number, level, rows, n), down(shares, level, p), owners)  # 7
+        lefts = product.arbiter(
+            session, keys, level_of(start, number, level, rows, n), down(shares, level, p), owners
+        )  # 7
         orders = seats(session, keys, session.roles.guest, p, number, level + 1)
         shares = product.children(down(shares, level, p), lefts, orders)
         if orders is not None:
@@ -147,11 +166,16 @@ def arbiter_round(session: Session, start: Start, state: ArbiterState, step: ran
         state.shape = state.shape.plus([o[k] for o in owners_of], [o[k] for o in orders_of[: p.max_depth]])
     state.value = np.vstack([state.value, value])
     if p.early_stopping_rounds:
-        state.losses.append(held_out.arbiter(session, keys, scale, f"held out {number}", state.margin[:, start.held_out].ravel()))  # 9
+        state.losses.append(
+            held_out.arbiter(session, keys, scale, f"held out {number}", state.margin[:, start.held_out].ravel())
+        )  # 9
 
 
-def receive_sums(session: Session, start: Start, step: range, number: int, level: int, prepared: Sequence[Prepared], party: int) -> Offer:
-    """Step 5 at the arbiter: one owner's sums at the roots of a round's trees, or at the left children of a level, (classes * slots, candidates)."""
+def receive_sums(
+    session: Session, start: Start, step: range, number: int, level: int, prepared: Sequence[Prepared], party: int
+) -> Offer:
+    """Step 5 at the arbiter: one owner's sums at the roots of a round's trees, or at the left children of a level,
+    (classes * slots, candidates)."""
     name, classes = session.roles.data_parties[party], start.p.num_class
     message = session.channels[name].recv(MaskedSums).sums
     candidates = prepared[0].candidates(party)
@@ -166,7 +190,8 @@ def receive_sums(session: Session, start: Start, step: range, number: int, level
 
 
 def with_rights(lefts: Offer, above: Offer, orders: Ints) -> Offer:
-    """One owner's sums at every node of a level, from those at its left children and at the nodes above: a right child's are its parent's less its sibling's.
+    """One owner's sums at every node of a level, from those at its left children and at the nodes above: a right
+    child's are its parent's less its sibling's.
     orders (classes, nodes): which child of its tree sits at each seat."""
     seats = (np.arange(len(orders))[:, None] * orders.shape[1] + orders).ravel()
 
@@ -177,7 +202,8 @@ def with_rights(lefts: Offer, above: Offer, orders: Ints) -> Offer:
 
 
 def check_range(session: Session, offers: Sequence[Offer], whole: Ints, rows: int) -> None:
-    """Raises PlaintextOverflow where a part of a node has more h than the node: sums have spilled, or an owner did not add up the rows."""
+    """Raises PlaintextOverflow where a part of a node has more h than the node: sums have spilled, or an owner did not
+    add up the rows."""
     for party, offer in zip(session.roles.data_parties, offers, strict=True):
         if offer.h.size and (offer.h.min() < -rows or (offer.h - whole[:, None]).max() > rows):
             raise PlaintextOverflow(
@@ -188,7 +214,8 @@ def check_range(session: Session, offers: Sequence[Offer], whole: Ints, rows: in
 
 
 def decide(session: Session, start: Start, offers: Sequence[Offer], total: Ints) -> tuple[Ints, Ints, Ints]:
-    """Step 6: of each node the owner of its split, its position in the owner's list, and the sums of both children, (2, 2 * nodes); of equal gains one drawn at random."""
+    """Step 6: of each node the owner of its split, its position in the owner's list, and the sums of both children, (2,
+    2 * nodes); of equal gains one drawn at random."""
     choices = choose(start.p, start.scale.units, offers, *total)
     draws = session.seed("ties").words(len(choices))
     owners, positions = np.full(len(choices), NO_SPLIT, dtype=np.int64), np.full(len(choices), -1, dtype=np.int64)

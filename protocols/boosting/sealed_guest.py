@@ -55,7 +55,8 @@ Bits = NDArray[np.bool_]
 
 @dataclass(eq=False)
 class GuestState:
-    """What the guest carries from step to step: its shares of margins (classes, rows), and its part of the trees so far."""
+    """What the guest carries from step to step: its shares of margins (classes, rows), and its part of the trees so
+    far."""
 
     margin: Words
     shape: Shape
@@ -75,7 +76,11 @@ class GuestState:
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
         self.margin, self.shape = saved["margin"].astype(np.uint64), loaded_shape(self.shape.depth, saved)
-        self.feature, self.cut, self.missing_left = saved["feature"], saved["cut"], saved["missing_left"].astype(np.bool_)
+        self.feature, self.cut, self.missing_left = (
+            saved["feature"],
+            saved["cut"],
+            saved["missing_left"].astype(np.bool_),
+        )
         self.over = bool(saved["over"])
 
 
@@ -89,14 +94,17 @@ def guest(
     held: Bits | None = None,
     before: GuestTrees | None = None,
 ) -> GuestTrees:
-    """binned: the guest's n rows; y (n,) labels; weight (n,) or None for ones; held (n,): rows that no tree is trained on and on which early stopping evaluates the loss;
+    """binned: the guest's n rows; y (n,) labels; weight (n,) or None for ones; held (n,): rows that no tree is trained
+    on and on which early stopping evaluates the loss;
     model_id (16,) bytes; before: its part of the model that gets more rounds.
 
     Learns: owners of splits, its own wins.  Raises ConfigError (head-room), DataError, ProtocolError.
     """
     layout_of(p, len(binned), session.scheme.bits, weight is not None)  # where it does not fit, nothing is sent
     earlier = before.own if before else None
-    own = Rounds(p, y, weight=weight, held_out=held, before=None if earlier is None else (earlier, alone(earlier, binned)))
+    own = Rounds(
+        p, y, weight=weight, held_out=held, before=None if earlier is None else (earlier, alone(earlier, binned))
+    )
     if p.early_stopping_rounds:
         held_out.check_rows(int(own.held_out.sum()), session.me)
     columns, order = start_guest(session, binned, own.held_out, model_id)  # 0
@@ -119,7 +127,9 @@ def guest(
     state, sample = guest_state(p, margin, before), session.seed("row sample") if p.subsample < 1 else None
     for step in session.steps("train", start.steps, state, until=lambda: state.over):
         owned = [
-            prepare.owner(session, binned, binned.candidates(own_columns(p, step[0], columns, GUEST)), group, start.rows)
+            prepare.owner(
+                session, binned, binned.candidates(own_columns(p, step[0], columns, GUEST)), group, start.rows
+            )
             for group in start.groups(step)
         ]  # 1
         for number in step:
@@ -161,7 +171,9 @@ def start_guest(session: Session, binned: Binned, held: Bits, model_id: bytes) -
     """Step 0 at the guest: how many columns each party has, and the secret order of rows."""
     columns = [binned.columns]
     for channel in session.hosts:
-        (count,) = check_ints(channel.peer, np.array([channel.recv(SplitColumns).count]), 0, MAX_COLUMNS, "a number of columns")
+        (count,) = check_ints(
+            channel.peer, np.array([channel.recv(SplitColumns).count]), 0, MAX_COLUMNS, "a number of columns"
+        )
         columns.append(int(count))
     seed = session.seed("row order")
     order = seed.permutation(len(binned))
@@ -186,7 +198,11 @@ def guest_round(
     p, scale, keys, rows = start.p, start.scale, start.keys, start.rows
     classes, n = p.num_class, len(binned)
     weight = None if weights is None else np.tile(weights[rows], classes)
-    inside = None if sample is None else np.tile(sample.child(str(number)).words(len(rows)) < np.uint64(p.subsample * 2**64), classes)
+    inside = (
+        None
+        if sample is None
+        else np.tile(sample.child(str(number)).words(len(rows)) < np.uint64(p.subsample * 2**64), classes)
+    )
     pair = gradients.guest(
         session, keys, scale, f"round {number}", state.margin[:, rows].ravel(), labels[:, rows].ravel(), weight, inside
     )  # 2
@@ -198,7 +214,8 @@ def guest_round(
         theirs = session.arbiter.recv(LevelShares).shares  # 4
         check_lengths(session.roles.arbiter, classes * len(rows), theirs)
         xi = [
-            (own + other).residue(blocks[0]) for own, other in zip(stacked(start, lefts, classes), rings.cut(theirs, classes), strict=True)
+            (own + other).residue(blocks[0])
+            for own, other in zip(stacked(start, lefts, classes), rings.cut(theirs, classes), strict=True)
         ]
         if not level:
             session.arbiter.send(RootSums(rings.join([x.sum().residue(blocks[0]) for x in xi])))  # 3
@@ -208,7 +225,9 @@ def guest_round(
         owners = check_ints(session.roles.arbiter, told.owners, NO_SPLIT, len(session.roles.data_parties), "owners")
         check_lengths(session.roles.arbiter, classes * places, owners, told.positions, what="nodes")
         left = trees.take(session, start, step, number, level, binned, owned, owners == GUEST, told.positions)
-        lefts = product.guest(session, keys, level_of(start, number, level, rows, n), down(shares, level, p), owners, left)  # 7
+        lefts = product.guest(
+            session, keys, level_of(start, number, level, rows, n), down(shares, level, p), owners, left
+        )  # 7
         orders = seats(session, keys, session.roles.arbiter, p, number, level + 1)
         shares = product.children(down(shares, level, p), lefts, orders)
         owners_of.append(owners.reshape(classes, places))
@@ -221,7 +240,9 @@ def guest_round(
     state.missing_left = np.vstack([state.missing_left, trees.missing_left])
     if p.early_stopping_rounds:
         held = start.held_out
-        held_out.guest(session, keys, scale, f"held out {number}", state.margin[:, held].ravel(), labels[:, held].ravel())  # 9
+        held_out.guest(
+            session, keys, scale, f"held out {number}", state.margin[:, held].ravel(), labels[:, held].ravel()
+        )  # 9
 
 
 @dataclass(eq=False)
@@ -235,7 +256,9 @@ class Winners:
     @classmethod
     def empty(cls, p: Params, classes: int) -> Winners:
         nodes = (classes, (1 << p.max_depth) - 1)
-        return cls(np.full(nodes, -1, dtype=np.int64), np.full(nodes, -1, dtype=np.int64), np.zeros(nodes, dtype=np.bool_))
+        return cls(
+            np.full(nodes, -1, dtype=np.int64), np.full(nodes, -1, dtype=np.int64), np.zeros(nodes, dtype=np.bool_)
+        )
 
     def take(
         self,
@@ -256,6 +279,10 @@ class Winners:
             group = owned[start.place(step, number, k)[0]]
             c = candidate(session.roles.arbiter, group, int(positions[node]))
             at, found = places - 1 + seat, binned.candidates(own_columns(start.p, number, start.columns, GUEST))
-            self.feature[k, at], self.cut[k, at], self.missing_left[k, at] = found.feature[c], found.cut[c], found.missing_left[c]
+            self.feature[k, at], self.cut[k, at], self.missing_left[k, at] = (
+                found.feature[c],
+                found.cut[c],
+                found.missing_left[c],
+            )
             left.append(binned.goes_left(every, int(found.feature[c]), int(found.cut[c]), bool(found.missing_left[c])))
         return np.array(left, dtype=np.bool_).reshape(len(left), len(binned))

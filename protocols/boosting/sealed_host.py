@@ -68,8 +68,8 @@ def host(
     *,
     weighted: bool = False,
 ) -> HostSplits:
-    """binned: the host's n rows in the shared order; held (n,): rows that no tree is trained on; before: its part of the model that gets more rounds; weighted: whether the
-    guest's rows have weights.
+    """binned: the host's n rows in the shared order; held (n,): rows that no tree is trained on; before: its part of
+    the model that gets more rounds; weighted: whether the guest's rows have weights.
 
     Learns: its own wins.  Raises ConfigError, InvalidKey, ProtocolError.
     """
@@ -109,7 +109,9 @@ def start_host(session: Session, binned: Binned, held: Bits) -> tuple[list[int],
     order = Seed(guest_name, seed).permutation(len(binned))
     columns, told = receive_start(session, len(binned), held[order])
     if columns[party_of(session)] != binned.columns:
-        raise RemoteProtocolError(f"{guest_name} announced another number of columns than this party has", party=guest_name)
+        raise RemoteProtocolError(
+            f"{guest_name} announced another number of columns than this party has", party=guest_name
+        )
     return columns, order, told.model_id
 
 
@@ -125,7 +127,9 @@ def host_round(
         check_lengths(session.roles.guest, classes * len(rows), xi)
         if xi.max_bits() > start.layout.bits(level):
             raise RemoteProtocolError(f"{session.roles.guest} sent shares out of range", party=session.roles.guest)
-        session.arbiter.send(MaskedSums(answers(session, start, owned, step, number, level, rings.cut(xi, classes))))  # 5
+        session.arbiter.send(
+            MaskedSums(answers(session, start, owned, step, number, level, rings.cut(xi, classes)))
+        )  # 5
         wins = session.arbiter.recv(Wins)  # 6
         check_lengths(session.roles.arbiter, classes * places, wins.positions, what="nodes")
         left = []

@@ -1,5 +1,5 @@
-"""What each party keeps of sealed trees.  The parts are never joined: guest and arbiter know the shape and who owns which split, owners what their splits are, the arbiter
-alone what leaves are worth."""
+"""What each party keeps of sealed trees.  The parts are never joined: guest and arbiter know the shape and who owns
+which split, owners what their splits are, the arbiter alone what leaves are worth."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ NODE_FIELDS = ("owner", "order")
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """The shape of trees that all have `depth` levels: node 2^l - 1 + s is seat s of level l.  A node without a split sends all rows to its left child.
+    """The shape of trees that all have `depth` levels: node 2^l - 1 + s is seat s of level l.  A node without a split
+    sends all rows to its left child.
 
-    owner (trees, 2^depth - 1): NO_SPLIT, GUEST, or the number of a host from 1.  order: for each seat which child of the level above sits there, counted from
-    the left; nobody but guest and arbiter knows that.
+    owner (trees, 2^depth - 1): NO_SPLIT, GUEST, or the number of a host from 1.  order: for each seat which child of
+    the level above sits there, counted from the left; nobody but guest and arbiter knows that.
     """
 
     depth: int
@@ -65,9 +66,11 @@ class Shape:
 
 @dataclass(frozen=True, eq=False)
 class GuestTrees:
-    """The guest's part: first trees of its own in the clear, then the shape of the joint ones and its own splits in them.
+    """The guest's part: first trees of its own in the clear, then the shape of the joint ones and its own splits in
+    them.
 
-    feature, cut, missing_left (trees, 2^depth - 1): at nodes that the guest owns.  margin_unit: what a unit of a margin is worth.  score_key (32,) secret bytes:
+    feature, cut, missing_left (trees, 2^depth - 1): at nodes that the guest owns.  margin_unit: what a unit of a margin
+    is worth.  score_key (32,) secret bytes:
     what the rounding of an opened score follows from (scoring.py).
     """
 
@@ -94,7 +97,9 @@ class GuestTrees:
 
     def goes_left(self, binned: Binned, rows: Ints, tree: int, node: int) -> NDArray[np.bool_]:
         """At a joint tree's node that the guest owns."""
-        return binned.goes_left(rows, int(self.feature[tree, node]), int(self.cut[tree, node]), bool(self.missing_left[tree, node]))
+        return binned.goes_left(
+            rows, int(self.feature[tree, node]), int(self.cut[tree, node]), bool(self.missing_left[tree, node])
+        )
 
     def importance(self) -> dict[tuple[int, int], int]:
         """Numbers of splits by (party, column) at the guest (party 0), and by (party, -1) for each host."""
@@ -111,8 +116,8 @@ class GuestTrees:
 
 @dataclass(frozen=True, eq=False)
 class ArbiterTrees:
-    """The arbiter's part: the shape of the joint trees and their leaf values (trees, 2^depth), in units that the guest knows; joint tree t adds to output t %
-    num_class.  score_bits: scores are opened on a grid of 2^-score_bits."""
+    """The arbiter's part: the shape of the joint trees and their leaf values (trees, 2^depth), in units that the guest
+    knows; joint tree t adds to output t % num_class.  score_bits: scores are opened on a grid of 2^-score_bits."""
 
     model_id: bytes
     num_class: int

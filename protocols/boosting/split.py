@@ -1,6 +1,8 @@
-"""How good a split is, from the sums on its left, and which one wins: pure arithmetic that one party does: the arbiter of sealed trees, the guest of open ones.
+"""How good a split is, from the sums on its left, and which one wins: pure arithmetic that one party does: the arbiter
+of sealed trees, the guest of open ones.
 
-Source: the gain of Chen and Guestrin (KDD 2016), without the factor 1/2, as xgboost compares it with `gamma`; L1 by soft thresholding.
+Source: the gain of Chen and Guestrin (KDD 2016), without the factor 1/2, as xgboost compares it with `gamma`; L1 by
+soft thresholding.
 """
 
 from __future__ import annotations
@@ -69,7 +71,8 @@ def gains(p: Params, units: Units, offer: Offer, g: Ints, h: Ints) -> Floats:
 
 
 def choose(p: Params, units: Units, offers: Sequence[Offer], g: Ints, h: Ints) -> list[Choice | None]:
-    """The best split of each node over all parties' offers; None where nothing gains enough.  Of equal gains the first party's is taken."""
+    """The best split of each node over all parties' offers; None where nothing gains enough.  Of equal gains the first
+    party's is taken."""
     tables = [gains(p, units, offer, g, h) for offer in offers]
     best = np.array([t.max(axis=1, initial=-np.inf) for t in tables])
     choices: list[Choice | None] = []

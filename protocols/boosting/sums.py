@@ -1,4 +1,5 @@
-"""Sums over bins, of ciphertexts or of plain integers: histograms, prefix sums, siblings by subtraction, shuffled and padded lists."""
+"""Sums over bins, of ciphertexts or of plain integers: histograms, prefix sums, siblings by subtraction, shuffled and
+padded lists."""
 
 from __future__ import annotations
 
@@ -30,9 +31,11 @@ V = TypeVar("V", bound=Addable)
 
 
 class Lefts:
-    """What lies left of each of a party's candidates, as sums over bins 0..b, of a categorical column over bin b alone, without and with the missing values.
+    """What lies left of each of a party's candidates, as sums over bins 0..b, of a categorical column over bin b alone,
+    without and with the missing values.
 
-    `cells` adds up rows by column and bin; `of` turns cells into the candidates' sums, in their order.  Candidates must not be empty.
+    `cells` adds up rows by column and bin; `of` turns cells into the candidates' sums, in their order.  Candidates must
+    not be empty.
     """
 
     def __init__(self, binned: Binned, candidates: Candidates) -> None:
@@ -73,12 +76,16 @@ class SumTable:
         self._lefts, self._table, self.nodes = lefts, table, nodes
 
     @classmethod
-    def add_up(cls, binned: Binned, candidates: Candidates, gh: CipherVec, rows: Sequence[tuple[Ints, Ints]]) -> SumTable:
+    def add_up(
+        cls, binned: Binned, candidates: Candidates, gh: CipherVec, rows: Sequence[tuple[Ints, Ints]]
+    ) -> SumTable:
         """rows: of each node its rows, and where their ciphertexts stand in `gh`."""
         if not len(candidates):
             return cls(None, join([gh.take(places).sum() for _, places in rows]), len(rows))
         lefts = Lefts(binned, candidates)
-        nodes = [gh if len(places) == len(gh) else gh.take(places) for _, places in rows]  # a node of all rows has them in order
+        nodes = [
+            gh if len(places) == len(gh) else gh.take(places) for _, places in rows
+        ]  # a node of all rows has them in order
         sums = [lefts.cells(node, here) for node, (here, _) in zip(nodes, rows, strict=True)]
         return cls(lefts, lefts.all(join(sums)), len(rows))
 
@@ -87,7 +94,8 @@ class SumTable:
         return self._lefts.block if self._lefts else 1
 
     def with_siblings(self, above: SumTable, parents: Ints, smaller_first: Sequence[bool]) -> SumTable:
-        """The table of a whole level from this one of the smaller children: the others are the differences from `parents`, nodes of the level above."""
+        """The table of a whole level from this one of the smaller children: the others are the differences from
+        `parents`, nodes of the level above."""
         block = np.arange(self._block)
         rest = above._table.take((parents[:, None] * self._block + block).ravel()) - self._table
         both = self._table.concat(rest)
@@ -96,13 +104,15 @@ class SumTable:
         return SumTable(self._lefts, both.take(order.ravel()), 2 * len(parents))
 
     def listed(self, lists: Ints) -> CipherVec:
-        """lists (nodes, length): candidates, or -1 for the sum over the whole node.  Raw: pack and re-randomise before it leaves."""
+        """lists (nodes, length): candidates, or -1 for the sum over the whole node.  Raw: pack and re-randomise before
+        it leaves."""
         index = self._lefts.index if self._lefts else np.zeros(1, dtype=np.int64)  # -1: the whole node
         return self._table.take((np.arange(self.nodes)[:, None] * self._block + index[lists]).ravel())
 
 
 def left_sums(cells: V, single: NDArray[np.bool_], bins: int, missing: int) -> V:
-    """cells (nodes, columns, bins, and one more where `missing` is 1); returns what `Lefts` holds.  single (columns,): which are categorical."""
+    """cells (nodes, columns, bins, and one more where `missing` is 1); returns what `Lefts` holds.  single (columns,):
+    which are categorical."""
     blocks = len(cells) // (bins + missing)
     start = np.arange(blocks) * (bins + missing)
     alone = [cells.take(start + b) for b in range(bins)]
@@ -128,7 +138,8 @@ def join(vectors: Sequence[V]) -> V:
 
 
 def shuffled(seed: Seed, nodes: int, candidates: int, group: int) -> Ints:
-    """(nodes, length) all candidates of each node in an order that only `seed` knows, filled up with repeats, drawn at random, to a multiple of `group`;
+    """(nodes, length) all candidates of each node in an order that only `seed` knows, filled up with repeats, drawn at
+    random, to a multiple of `group`;
     -1 where there is no candidate at all."""
     length = -(-max(candidates, 1) // group) * group
     words = seed.words(2 * nodes * length).reshape(2, nodes, length)

@@ -1,6 +1,7 @@
 """The guest's trees: what it keeps of them, and how one grows level by level.
 
-A node is split by the guest's own column (owner 0) or by host k (owner k), of which the guest knows a handle only.  The guest alone knows leaf values.
+A node is split by the guest's own column (owner 0) or by host k (owner k), of which the guest knows a handle only.  The
+guest alone knows leaf values.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Tree:
 
 @dataclass(eq=False)
 class Growing:
-    """A tree in the making: `at` is the node of every row, `active` are the nodes of the present level, `pads` their places among 2^level."""
+    """A tree in the making: `at` is the node of every row, `active` are the nodes of the present level, `pads` their
+    places among 2^level."""
 
     rows: int
     at: Ints = field(init=False)
@@ -93,7 +95,9 @@ class Growing:
         """One level down: the split of each active node and which of its rows go left, or None for a leaf."""
         active, pads = [], []
         self.pad_of *= 2
-        for node, pad, split, left, here in zip(self.active.tolist(), self.pads.tolist(), splits, lefts, rows, strict=True):
+        for node, pad, split, left, here in zip(
+            self.active.tolist(), self.pads.tolist(), splits, lefts, rows, strict=True
+        ):
             if split is None or left is None:
                 continue
             first = len(self.owner)
@@ -117,7 +121,9 @@ class Growing:
     def finish(self, p: Params, g: Floats, h: Floats, sampled: Bits) -> tuple[Tree, Floats]:
         """The tree, and the step (rows,) of every row's margin; leaf values from exact g, h over the sampled rows."""
         nodes = len(self.owner)
-        g_sum, h_sum = (np.bincount(self.at[sampled], weights=v[sampled], minlength=nodes).astype(np.float64) for v in (g, h))
+        g_sum, h_sum = (
+            np.bincount(self.at[sampled], weights=v[sampled], minlength=nodes).astype(np.float64) for v in (g, h)
+        )
         tree = self.tree(leaf_values(p, g_sum, h_sum))
         return tree, tree.value[self.at]
 
@@ -142,25 +148,36 @@ def plain_offer(binned: Binned, candidates: Candidates, growing: Growing, q: Qua
         return Offer(np.zeros((nodes, 0), dtype=np.int64), np.zeros((nodes, 0), dtype=np.int64))
     inside = np.flatnonzero(position >= 0)
     columns, place = np.unique(candidates.feature, return_inverse=True)
-    cells = (position[inside, None] * len(columns) + np.arange(len(columns))) * bins + binned.bins[np.ix_(inside, columns)]
+    cells = (position[inside, None] * len(columns) + np.arange(len(columns))) * bins + binned.bins[
+        np.ix_(inside, columns)
+    ]
     sums = []
     for values in (q.g, q.h):
         weights = np.broadcast_to(values[inside, None], cells.shape).ravel()
         table = np.bincount(cells.ravel(), weights=weights, minlength=nodes * len(columns) * bins)
         table = table.astype(np.int64).reshape(nodes, len(columns), bins)
         upto, alone = np.cumsum(table[:, :, :-1], axis=2)[:, place, candidates.cut], table[:, place, candidates.cut]
-        sums.append(np.where(candidates.single, alone, upto) + np.where(candidates.missing_left, table[:, place, -1], 0))
+        sums.append(
+            np.where(candidates.single, alone, upto) + np.where(candidates.missing_left, table[:, place, -1], 0)
+        )
     return Offer(sums[0], sums[1])
 
 
 def own_split(candidates: Candidates, choice: Choice, c: int | None = None) -> Split:
     """Candidate c of those that tie, whoever's they are; by default the first in canonical order."""
     c = int(choice.ties[0]) if c is None else c
-    return choice.party, int(candidates.feature[c]), int(candidates.cut[c]), bool(candidates.missing_left[c]), choice.gain
+    return (
+        choice.party,
+        int(candidates.feature[c]),
+        int(candidates.cut[c]),
+        bool(candidates.missing_left[c]),
+        choice.gain,
+    )
 
 
 def walker(binned: Binned, tree: Tree, tables: Sequence[NDArray[np.bool_]]) -> Callable[[int, Ints], Bits]:
-    """Directions at the nodes of one tree, from the guest's own columns and what the hosts sent, (splits, rows) each."""
+    """Directions at the nodes of one tree, from the guest's own columns and what the hosts sent, (splits, rows)
+    each."""
 
     def goes_left(node: int, rows: Ints) -> Bits:
         owner, feature = int(tree.owner[node]), int(tree.feature[node])

@@ -1,6 +1,7 @@
 """The plaintext twins: the same trees from all tables in one place, without messages and without encryption.
 
-Same bins, same rounded g and h, same limits, same ties.  They are what the protocols must equal bit for bit, and what encryption is measured against.
+Same bins, same rounded g and h, same limits, same ties.  They are what the protocols must equal bit for bit, and what
+encryption is measured against.
 """
 
 from __future__ import annotations
@@ -22,21 +23,29 @@ Pick = Callable[[int, int, Choice], int]
 
 
 def train(blocks: Sequence[Binned], p: Params, rounds: Rounds) -> list[Tree]:
-    """Trees with exact leaf values, as open trees have them.  blocks: the guest's rows, then each host's.  Trees name columns and cuts of all parties; `rounds`
-    ends with the margins."""
+    """Trees with exact leaf values, as open trees have them.  blocks: the guest's rows, then each host's.  Trees name
+    columns and cuts of all parties; `rounds` ends with the margins."""
     columns = [b.columns for b in blocks]
     for number in rounds.numbers:
         g, h, sampled = rounds.gradients(number)
         used = blocks if number >= p.guest_only_trees else blocks[:1]
         candidates = [b.candidates(own_columns(p, number, columns, k)) for k, b in enumerate(used)]
-        rounds.add([grow(used, candidates, p, tree, g[:, k], h[:, k], sampled) for k, tree in enumerate(p.trees_of(number))])
+        rounds.add(
+            [grow(used, candidates, p, tree, g[:, k], h[:, k], sampled) for k, tree in enumerate(p.trees_of(number))]
+        )
         if may_end(p, number) and rounds.stops():
             break
     return list(rounds.ensemble(b"").trees)
 
 
 def grow(
-    blocks: Sequence[Binned], candidates: Sequence[Candidates], p: Params, tree: int, g: Floats, h: Floats, sampled: Bits
+    blocks: Sequence[Binned],
+    candidates: Sequence[Candidates],
+    p: Params,
+    tree: int,
+    g: Floats,
+    h: Floats,
+    sampled: Bits,
 ) -> tuple[Tree, Floats]:
     """One tree, and its step of every row's margin."""
     growing = grown(blocks, candidates, p, Quantised.of(p, tree, g, h, sampled), first_tie)
@@ -46,7 +55,8 @@ def grow(
 def grow_rounded(
     blocks: Sequence[Binned], candidates: Sequence[Candidates], p: Params, q: Quantised, margin_unit: float, pick: Pick
 ) -> tuple[Tree, Ints]:
-    """One sealed tree from rounded gradients (0 for rows that it is not trained on), its leaf values in units of margins; and every row's step.  pick: how ties were drawn."""
+    """One sealed tree from rounded gradients (0 for rows that it is not trained on), its leaf values in units of
+    margins; and every row's step.  pick: how ties were drawn."""
     growing = grown(blocks, candidates, p, q, pick)
     g, h = (np.bincount(growing.at, weights=v, minlength=len(growing.owner)).astype(np.float64) for v in (q.g, q.h))
     steps = np.rint(leaf_values(p, g * q.g_unit, h * q.h_unit) / margin_unit)

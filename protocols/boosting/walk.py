@@ -1,11 +1,13 @@
-"""Margins of rows by sealed trees, as shares of guest and arbiter: all trees at once, level by level; nobody sees where a row goes.
+"""Margins of rows by sealed trees, as shares of guest and arbiter: all trees at once, level by level; nobody sees where
+a row goes.
 
      guest, arbiter                                                     owners of splits
  1   TreesName: all hold parts of the same model
  2   each level: products (product.py) of membership with the owners' directions; only u goes down
  3   leaves (leaves.py): the arbiter's values
 
-Who learns what: the first host how many splits of a level are the guest's; nobody anything else.  Rows go in blocks, so that their shares fit into memory.
+Who learns what: the first host how many splits of a level are the guest's; nobody anything else.  Rows go in blocks, so
+that their shares fit into memory.
 Cost for each row, tree and place: 6 bytes for each of about five messages.
 """
 
@@ -35,14 +37,19 @@ BLOCK = 1 << 22  # rows times last places of all trees that are under way at onc
 MOST_ROWS, MOST_OUTPUTS = 1 << 32, 1000
 
 
-class SealedName(Message, disclosure=PUBLIC, learns="the random name of the model that scores, how many rows and outputs it scores"):
+class SealedName(
+    Message, disclosure=PUBLIC, learns="the random name of the model that scores, how many rows and outputs it scores"
+):
     model_id: bytes  # (16,)
     rows: int
     outputs: int
 
 
 class HelpOrder(
-    Message, disclosure=REVEALED, permit="wins-to-owners", learns="at how many nodes of each level of all trees a split of the guest stands"
+    Message,
+    disclosure=REVEALED,
+    permit="wins-to-owners",
+    learns="at how many nodes of each level of all trees a split of the guest stands",
 ):
     places: Int32s  # (depth,)
 
@@ -57,7 +64,9 @@ def guest(session: Session, keys: PairKeys, binned: Binned, part: GuestTrees) ->
         bits = np.zeros((int((owners == GUEST).sum()), len(rows)), dtype=np.bool_)
         for k, (tree, place) in enumerate(zip(*np.nonzero(owners == GUEST), strict=True)):
             bits[k] = part.goes_left(binned, rows, int(tree), (1 << level) - 1 + int(place))
-        return product.guest(session, keys, Level(f"walk {rows[0]} {level}", len(rows), None), shares, owners.ravel(), bits)  # 2
+        return product.guest(
+            session, keys, Level(f"walk {rows[0]} {level}", len(rows), None), shares, owners.ravel(), bits
+        )  # 2
 
     for rows in blocks(len(binned), len(part.shape), part.shape.depth):
         u = descend(part.shape, np.ones((len(part.shape), len(rows)), dtype=np.uint64), partial(step, rows=rows))
@@ -71,28 +80,44 @@ def arbiter(session: Session, keys: PairKeys, part: ArbiterTrees) -> Words:
     name = session.guest.recv(SealedName)
     check_name(session, name, part.model_id)
     owners = [part.shape.level(level)[0].ravel() for level in range(part.shape.depth)]
-    session.channels[session.roles.hosts[0]].send(HelpOrder(np.array([(o == GUEST).sum() for o in owners], dtype=np.int32)))
+    session.channels[session.roles.hosts[0]].send(
+        HelpOrder(np.array([(o == GUEST).sum() for o in owners], dtype=np.int32))
+    )
     margin = np.zeros((part.num_class, name.rows), dtype=np.uint64)
 
     def step(level: int, shares: Shares, rows: Ints) -> Shares:
-        return product.arbiter(session, keys, Level(f"walk {rows[0]} {level}", len(rows), None), shares, owners[level])  # 2
+        return product.arbiter(
+            session, keys, Level(f"walk {rows[0]} {level}", len(rows), None), shares, owners[level]
+        )  # 2
 
     for rows in blocks(name.rows, len(part.shape), part.shape.depth):
         u = descend(part.shape, np.zeros((len(part.shape), len(rows)), dtype=np.uint64), partial(step, rows=rows))
         for tree, own in enumerate(u):
-            margin[tree % len(margin), rows] += leaves.arbiter(session, keys, f"walk leaves {rows[0]} {tree}", own, part.value[tree])  # 3
+            margin[tree % len(margin), rows] += leaves.arbiter(
+                session, keys, f"walk leaves {rows[0]} {tree}", own, part.value[tree]
+            )  # 3
     return margin
 
 
-def host(session: Session, keys: PairKeys, binned: Binned, part: HostSplits, depth: int, allow: Callable[[int], None] | None = None) -> int:
-    """A host's part; returns how many outputs the model has.  allow: receives that number before anything else is sent, and raises if it does not agree.
+def host(
+    session: Session,
+    keys: PairKeys,
+    binned: Binned,
+    part: HostSplits,
+    depth: int,
+    allow: Callable[[int], None] | None = None,
+) -> int:
+    """A host's part; returns how many outputs the model has.  allow: receives that number before anything else is sent,
+    and raises if it does not agree.
 
     Raises ModelError, ProtocolError.
     """
     name = session.guest.recv(SealedName)
     check_name(session, name, part.model_id)
     if name.rows != len(binned):
-        raise RemoteProtocolError(f"{session.roles.guest} scores another number of rows than are common", party=session.roles.guest)
+        raise RemoteProtocolError(
+            f"{session.roles.guest} scores another number of rows than are common", party=session.roles.guest
+        )
     if allow:
         allow(name.outputs)
     helps = np.zeros(depth, dtype=np.int64)
@@ -102,11 +127,15 @@ def host(session: Session, keys: PairKeys, binned: Binned, part: HostSplits, dep
         helps = message.places.astype(np.int64)
         most = part.trees << np.arange(depth)
         if (helps < 0).any() or (helps > most).any():
-            raise RemoteProtocolError(f"{session.roles.arbiter} orders help at an impossible number of nodes", party=session.roles.arbiter)
+            raise RemoteProtocolError(
+                f"{session.roles.arbiter} orders help at an impossible number of nodes", party=session.roles.arbiter
+            )
     by_level = part.handles_by_level(depth)
     for rows in blocks(len(binned), part.trees, depth):
         for level, handles in enumerate(by_level):
-            left = np.array([part.goes_left(binned, rows, k) for k in handles], dtype=np.bool_).reshape(len(handles), len(rows))
+            left = np.array([part.goes_left(binned, rows, k) for k in handles], dtype=np.bool_).reshape(
+                len(handles), len(rows)
+            )
             product.host(session, keys, Level(f"walk {rows[0]} {level}", len(rows), None), left, int(helps[level]))  # 2
         for tree in range(part.trees):
             leaves.host(session, keys, f"walk leaves {rows[0]} {tree}", 1 << depth, len(rows))  # 3
@@ -129,11 +158,14 @@ def blocks(rows: int, trees: int, depth: int) -> list[Ints]:
 
 
 def check_name(session: Session, name: SealedName, model_id: bytes) -> None:
-    """At hosts and arbiter.  Raises ModelError where the guest scores with another model than this party's part belongs to, ProtocolError."""
+    """At hosts and arbiter.  Raises ModelError where the guest scores with another model than this party's part belongs
+    to, ProtocolError."""
     if name.model_id != model_id:
         raise another_model(session)
     if not (0 <= name.rows <= MOST_ROWS and 1 <= name.outputs <= MOST_OUTPUTS):
-        raise RemoteProtocolError(f"{session.roles.guest} scores an impossible number of rows", party=session.roles.guest)
+        raise RemoteProtocolError(
+            f"{session.roles.guest} scores an impossible number of rows", party=session.roles.guest
+        )
 
 
 def another_model(session: Session) -> ModelError:

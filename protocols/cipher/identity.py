@@ -1,4 +1,5 @@
-"""The identity cipher: a "ciphertext" is its plaintext.  The same integers travel the same way, with no secrecy and no cost."""
+"""The identity cipher: a "ciphertext" is its plaintext.  The same integers travel the same way, with no secrecy and no
+cost."""
 
 from __future__ import annotations
 

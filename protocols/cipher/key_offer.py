@@ -7,7 +7,7 @@
                                                             two primes, both 3 modulo 4 (van de Graaf and Peralta 1987)
 
 Who learns what: the other parties the public key.  Nobody but its maker ever holds the private one.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Keys, the keys that a party accepts, and the three schemes.
 
-The only module that constructs raw keys.  A public key from a peer is accepted only with the proof that its modulus is well formed.
+The only module that constructs raw keys.  A public key from a peer is accepted only with the proof that its modulus is
+well formed.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class EncryptionKey:
         return self.raw.bits - HEAD_ROOM - 1
 
     def exponent_bits(self, *, to_holder: bool) -> int:
-        """Length of a factor's exponent: |n|/2, or |n| + 128 towards the holder, which knows its own and could subtract them."""
+        """Length of a factor's exponent: |n|/2, or |n| + 128 towards the holder, which knows its own and could subtract them."""  # noqa: E501
         return self.raw.bits + HOLDER_MARGIN if to_holder else self.raw.bits // 2
 
     def encrypt(self, plain: PlainVec, seed: Seed) -> CipherVec:
@@ -57,7 +58,8 @@ class DecryptionKey:
         return f"<DecryptionKey of {self.public.holder}>"
 
     def prove(self) -> bytes:
-        """Proof for the other parties that n has exactly two primes, both 3 modulo 4, and gcd(n, phi(n)) = 1: 136 numbers modulo n."""
+        """Proof for the other parties that n has exactly two primes, both 3 modulo 4, and gcd(n, phi(n)) = 1: 136
+        numbers modulo n."""
         return self._raw.prove()
 
     def encrypt(self, plain: PlainVec, seed: Seed) -> CipherVec:
@@ -66,7 +68,8 @@ class DecryptionKey:
         return CipherVec(self.public, self._raw.encrypt(plain, seed.secret, bits), {Factor(seed.maker, bits)})
 
     def open(self, ciphers: CipherVec, max_bits: int) -> PlainVec:
-        """The plaintexts, each proven to have at most `max_bits` bits: what head-room promised when the job was planned.  Raises PlaintextOverflow."""
+        """The plaintexts, each proven to have at most `max_bits` bits: what head-room promised when the job was
+        planned.  Raises PlaintextOverflow."""
         try:
             plain = self._raw.decrypt(ciphers.raw)
         except _native.Overflow:
@@ -76,7 +79,8 @@ class DecryptionKey:
         return plain
 
     def open_packed(self, ciphers: CipherVec, width: int, slots: int, length: int, max_bits: int) -> PlainVec:
-        """The `length` values that `CipherVec.pack(width, slots)` put into `ciphers`, each proven to have at most `max_bits` bits.  Raises PlaintextOverflow."""
+        """The `length` values that `CipherVec.pack(width, slots)` put into `ciphers`, each proven to have at most
+        `max_bits` bits.  Raises PlaintextOverflow."""
         try:
             values = self.open(ciphers, self.public.plain_bits).unpack(width, slots, length)
         except _native.Overflow:
@@ -131,7 +135,8 @@ class Scheme(Protocol):
 
 @dataclass(frozen=True)
 class Paillier:
-    """Paillier with DJN randomness in the Rust core; `bits` of n (config allows 2048 and more; smaller for tests only)."""
+    """Paillier with DJN randomness in the Rust core; `bits` of n (config allows 2048 and more; smaller for tests
+    only)."""
 
     bits: int
 
@@ -170,7 +175,8 @@ class PhePaillier:
 
 @dataclass(frozen=True)
 class Identity:
-    """Encrypts nothing: for tests, and for measuring what encryption costs.  Local federations only; no job file can name it."""
+    """Encrypts nothing: for tests, and for measuring what encryption costs.  Local federations only; no job file can
+    name it."""
 
     bits: int = 2048
 

@@ -1,4 +1,5 @@
-"""What a scheme provides: the interface of `protocols._native`'s Paillier classes, as protocols that the other schemes meet too."""
+"""What a scheme provides: the interface of `protocols._native`'s Paillier classes, as protocols that the other schemes
+meet too."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""python-paillier (`phe`) behind the interface of the Rust core: the same job, the same result, by somebody else's code.
+"""python-paillier (`phe`) behind the interface of the Rust core: the same job, the same result, by somebody else's
+code.
 
-One exponentiation per element everywhere, as in a textbook: for small tables, to check the core and to compare its speed.
+One exponentiation per element everywhere, as in a textbook: for small tables, to check the core and to compare its
+speed.
 """
 
 from __future__ import annotations
@@ -82,7 +84,9 @@ class CipherVec:
     def pack(self, width: int, slots: int) -> CipherVec:
         groups = range(0, len(self), slots)
         shifts = [1 << (width * j) for j in range(slots)]
-        return self._map(CipherVec(self.key, self.values[i : i + slots])._combine(shifts[: len(self) - i]) for i in groups)
+        return self._map(
+            CipherVec(self.key, self.values[i : i + slots])._combine(shifts[: len(self) - i]) for i in groups
+        )
 
     def rerandomise(self, seed: bytes, exponent_bits: int) -> CipherVec:
         units = _units(self.key.n, seed, len(self))
@@ -129,7 +133,9 @@ class PublicKey:
     def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec:
         key = phe.PaillierPublicKey(self.n)
         units = _units(self.n, seed, len(plain))
-        return CipherVec(self, tuple(key.raw_encrypt(m % self.n, r_value=r) for m, r in zip(plain.to_ints(), units, strict=True)))
+        return CipherVec(
+            self, tuple(key.raw_encrypt(m % self.n, r_value=r) for m, r in zip(plain.to_ints(), units, strict=True))
+        )
 
     def ciphers_from_bytes(self, data: bytes, start: int = 0, stop: int | None = None) -> CipherVec:
         data = data[start:stop]

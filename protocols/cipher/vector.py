@@ -3,11 +3,12 @@
 The rule: a ciphertext may be sent to R when its randomness holds an independent uniform factor that R does not know and that R has received in
 no other ciphertext; to the holder of the key the factor's exponent must be |n| + 128 bits long, because it knows its own.
 
-- A fresh operand plus anything that does not share its factor is fresh, and the operand is spent; so is a fresh one plus a plaintext, negated or re-ordered.
+- A fresh operand plus anything that does not share its factor is fresh, and the operand is spent; so is a fresh one
+plus a plaintext, negated or re-ordered.
 - A sum over elements, a product with integers, a matrix product, a packing: not fresh until re-randomised.
 - Sending spends; one message broadcast to several receivers spends once.
 - A received vector holds a factor of its sender, which can never go back there.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -52,7 +53,8 @@ class CipherVec:
     def __repr__(self) -> str:
         return f"<CipherVec of {len(self)}, {'fresh' if self._factors else 'raw'}>"
 
-    # -- homomorphic operations ------------------------------------------------------------------------------------------------
+    # -- homomorphic operations
+    # ------------------------------------------------------------------------------------------------
 
     def __add__(self, other: CipherVec) -> CipherVec:
         self._same_key(other)
@@ -92,7 +94,8 @@ class CipherVec:
         return CipherVec(self.key, self.raw.concat(other.raw))
 
     def histogram(self, bins: NDArray[np.int64], n_bins: int) -> CipherVec:
-        """bins (rows, features) in [0, n_bins); returns the sums of each feature's bins, (features * n_bins,), feature-major."""
+        """bins (rows, features) in [0, n_bins); returns the sums of each feature's bins, (features * n_bins,),
+        feature-major."""
         return CipherVec(self.key, self.raw.histogram(bins, n_bins))
 
     def pack(self, width: int, slots: int) -> CipherVec:
@@ -102,8 +105,9 @@ class CipherVec:
     def pack_for_holder(self, width: int, slots: int, seed: Seed) -> CipherVec:
         """Packs a fresh vector so that the packs are fresh to the holder of the key.
 
-        The elements' factors, shifted with their slots, tile an exponent of (slots - 1) * width bits and more.  Where that is not as long as the holder
-        needs (a short last pack, or all of them under a small key), those packs get one more factor from `seed`.
+        The elements' factors, shifted with their slots, tile an exponent of (slots - 1) * width bits and more.  Where
+        that is not as long as the holder needs (a short last pack, or all of them under a small key), those packs get
+        one more factor from `seed`.
         """
         need, half = self.key.exponent_bits(to_holder=True), self.key.exponent_bits(to_holder=False)
         makers, last = {f.maker for f in self._spend()}, (len(self) - 1) % slots
@@ -119,10 +123,12 @@ class CipherVec:
         """SHA-256 of the ciphertexts: what a mask for them is bound to."""
         return hashlib.sha256(self.raw.to_bytes()).digest()
 
-    # -- what may leave --------------------------------------------------------------------------------------------------------
+    # -- what may leave
+    # --------------------------------------------------------------------------------------------------------
 
     def rerandomise(self, seed: Seed, *, to_holder: bool = False) -> CipherVec:
-        """The same plaintexts with a factor that is fresh to everybody but the maker; `to_holder` makes it long enough for the holder of the key."""
+        """The same plaintexts with a factor that is fresh to everybody but the maker; `to_holder` makes it long enough
+        for the holder of the key."""
         bits = self.key.exponent_bits(to_holder=to_holder)
         factors = {*self._spend(), Factor(seed.maker, bits)}
         return CipherVec(self.key, self.raw.rerandomise(seed.secret, bits), factors)
@@ -148,13 +154,17 @@ class CipherVec:
         key = keys.get(data[start:body])
         if key is None:
             raise KeyMismatch(
-                f"{sender} sent ciphertexts under a key that is not the job's", remedy="Start all parties again together", party=sender
+                f"{sender} sent ciphertexts under a key that is not the job's",
+                remedy="Start all parties again together",
+                party=sender,
             )
         try:
             raw = key.raw.ciphers_from_bytes(data, body, stop)
         except InvalidBytes:
             raise InvalidCiphertext(
-                f"{sender} sent bytes that are not valid ciphertexts", remedy=f"Check which software {sender} runs", party=sender
+                f"{sender} sent bytes that are not valid ciphertexts",
+                remedy=f"Check which software {sender} runs",
+                party=sender,
             ) from None
         return CipherVec(key, raw, {Factor(sender, key.exponent_bits(to_holder=False))})
 

@@ -1,10 +1,12 @@
-"""Which rows a step takes: all of them or, with mini-batches, the next part of a random order, with a new order in each epoch.
+"""Which rows a step takes: all of them or, with mini-batches, the next part of a random order, with a new order in each
+epoch.
 
      guest                                                  hosts
  1   (mini-batches)  RowOrder: a random seed  ----------->   pass p: the rows in an order that seed and p decide; batch k: the k-th part of it
 
-Who learns what: nothing.  The arbiter, which does not receive the order, knows at most a batch's size; data parties hold no number of a batch, so that an order does not help them.
-"""
+Who learns what: nothing.  The arbiter, which does not receive the order, knows at most a batch's size; data parties
+hold no number of a batch, so that an order does not help them.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ class RowOrder(Message, disclosure=PUBLIC, learns="a random seed of the order in
 
 
 class Batches:
-    """`count` parts of `rows` rows per epoch, whose sizes differ by at most one; without a seed the one part that all rows are."""
+    """`count` parts of `rows` rows per epoch, whose sizes differ by at most one; without a seed the one part that all
+    rows are."""
 
     def __init__(self, rows: int, count: int = 1, seed: Seed | None = None) -> None:
         self.rows, self.count, self._seed = rows, count, seed

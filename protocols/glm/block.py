@@ -18,7 +18,8 @@ ROWS_A_WEIGHT = 2  # fewer equations than that would let an owner solve its fina
 
 @dataclass(frozen=True)
 class Block:
-    """X (n, d), P = X M (n, d) and the L2 term's matrix (d, d, to be shifted), as integers in the plan's units; intercept: X ends in a column of ones."""
+    """X (n, d), P = X M (n, d) and the L2 term's matrix (d, d, to be shifted), as integers in the plan's units;
+    intercept: X ends in a column of ones."""
 
     x: NDArray[np.int64]
     preconditioned: NDArray[np.int64]
@@ -28,10 +29,13 @@ class Block:
 
     @classmethod
     def of(cls, x: NDArray[np.float64], plan: Plan, *, intercept: bool, models: int = 1) -> Block:
-        """x (n, d) float64, standardised and clipped.  With `intercept` a last column of ones is added, which the penalty leaves out.
+        """x (n, d) float64, standardised and clipped.  With `intercept` a last column of ones is added, which the
+        penalty leaves out.
 
-        M is the party's own fixed-Hessian preconditioner (curvature X^T X / n + penalty I)^-1 / blocks: blocks times the block-diagonal Hessian bounds the whole.
-        models: how many are trained on these rows (one-vs-rest); the labels of a row add up to one, so that n (models - 1) labels are free.
+        M is the party's own fixed-Hessian preconditioner (curvature X^T X / n + penalty I)^-1 / blocks: blocks times
+        the block-diagonal Hessian bounds the whole.
+        models: how many are trained on these rows (one-vs-rest); the labels of a row add up to one, so that n (models -
+        1) labels are free.
         """
         n, weights = len(x), models * (x.shape[1] + intercept)
         if n * max(1, models - 1) < ROWS_A_WEIGHT * weights:
@@ -50,9 +54,9 @@ class Block:
         return cls(
             fixed,
             np.rint(x @ inverse * (rows * plan.batches / n) * 2.0**bits).astype(np.int64),
-            np.rint(inverse * penalised * (decay * rows) * 2.0 ** (bits + plan.residual_bits - WEIGHT - plan.penalty_shift)).astype(
-                np.int64
-            ),
+            np.rint(
+                inverse * penalised * (decay * rows) * 2.0 ** (bits + plan.residual_bits - WEIGHT - plan.penalty_shift)
+            ).astype(np.int64),
             plan.penalty_shift,
             intercept,
         )
@@ -91,9 +95,11 @@ class Block:
 
 @dataclass
 class Share:
-    """One share of a block's weights (d,): the point where the next gradient is taken, and the method's memory of the one before.
+    """One share of a block's weights (d,): the point where the next gradient is taken, and the method's memory of the
+    one before.
 
-    Every operation is linear, so each holder works on its own share; shifting each share separately costs at most one unit in the last place per shift.
+    Every operation is linear, so each holder works on its own share; shifting each share separately costs at most one
+    unit in the last place per shift.
     """
 
     point: PlainVec

@@ -1,7 +1,7 @@
 """From encrypted linear predictors to encrypted residuals, without opening either.
 
-A link is a function of z that the guest turns into d = weight (mean(z) - y).  The linear ones need no interaction; the sealed ones are a look-up on additive
-shares (`protocols.glm.sealed_link`).
+A link is a function of z that the guest turns into d = weight (mean(z) - y).  The linear ones need no interaction; the
+sealed ones are a look-up on additive shares (`protocols.glm.sealed_link`).
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ ROW_WEIGHT = 20  # bits of a row's weight below the announced power of two
 class Link(ABC):
     """residual_bits: fractional bits of d.  residual_log2: |d| < 2^residual_log2.  curvature: bound of the loss's second derivative by z.
 
-    fresh: whether `difference` carries a factor that no host has.  by_mean: whether the link depends on the order of magnitude of the labels' mean.
-    """
+    fresh: whether `difference` carries a factor that no host has.  by_mean: whether the link depends on the order of
+    magnitude of the labels' mean.
+    """  # noqa: E501
 
     residual_bits: int
     residual_log2: int
@@ -40,9 +41,13 @@ class Link(ABC):
     fresh: ClassVar[bool]
     by_mean: ClassVar[bool] = False
 
-    def plan(self, rows_log2: int, penalty: Penalty, passes: int, blocks: int, plain_bits: int, sgd: Sgd | None = None) -> Plan:
+    def plan(
+        self, rows_log2: int, penalty: Penalty, passes: int, blocks: int, plain_bits: int, sgd: Sgd | None = None
+    ) -> Plan:
         """The plan of a training with this link."""
-        return Plan(rows_log2, penalty, passes, blocks, plain_bits, self.residual_bits, self.residual_log2, self.curvature, sgd)
+        return Plan(
+            rows_log2, penalty, passes, blocks, plain_bits, self.residual_bits, self.residual_log2, self.curvature, sgd
+        )
 
     def take(self, rows: Rows) -> Link:
         """The link for some rows."""
@@ -54,7 +59,8 @@ class Link(ABC):
 
     @abstractmethod
     def typical(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
-        """The second derivative at that start, against which `curvature` is the bound: their ratio decides how many iterations are needed."""
+        """The second derivative at that start, against which `curvature` is the bound: their ratio decides how many
+        iterations are needed."""
 
     @abstractmethod
     def difference(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
@@ -69,7 +75,8 @@ class Link(ABC):
         """At every host, once per step: what the link needs dealt."""
 
     def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> int:
-        """At the arbiter, once per step over the minimum to the maximum number of rows: its part of the look-up; returns how many rows' means are beyond where the link is exact."""
+        """At the arbiter, once per step over the minimum to the maximum number of rows: its part of the look-up;
+        returns how many rows' means are beyond where the link is exact."""
         return 0
 
     @property
@@ -78,11 +85,16 @@ class Link(ABC):
         """Fractional bits of a sum of losses."""
 
     @abstractmethod
-    def measure(self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Measured:
-        """At the guest: its part of the sum of weights * loss(z, y) over the rows, up to what labels alone decide (losses.py); weights (n,) in (0, 1]."""
+    def measure(
+        self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None
+    ) -> Measured:
+        """At the guest: its part of the sum of weights * loss(z, y) over the rows, up to what labels alone decide
+        (losses.py); weights (n,) in (0, 1]."""
 
     @abstractmethod
-    def serve_measure(self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool) -> tuple[PlainVec, int]:
+    def serve_measure(
+        self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool
+    ) -> tuple[PlainVec, int]:
         """At the arbiter: its part, for each row or as a sum, and as `serve` how many rows' means are beyond."""
 
     def scaled(self, mean_log2: int) -> Link:
@@ -126,15 +138,20 @@ class Linear(Link):
     def loss_bits(self) -> int:
         return 2 * (self.residual_bits + losses.ROOT) + 1 - self.slope_log2
 
-    def measure(self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Measured:
+    def measure(
+        self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None
+    ) -> Measured:
         return losses.squares(session, self.difference(session, z, y), self.residual_log2 + self.residual_bits, weights)
 
-    def serve_measure(self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool) -> tuple[PlainVec, int]:
+    def serve_measure(
+        self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool
+    ) -> tuple[PlainVec, int]:
         return losses.serve_squares(session, key, self.residual_log2 + self.residual_bits, rows), 0
 
 
 class Sealed(Link):
-    """d = curve(z) - y by the sealed link: nobody learns anything but, the arbiter, how many rows are near the edge of the table."""
+    """d = curve(z) - y by the sealed link: nobody learns anything but, the arbiter, how many rows are near the edge of
+    the table."""
 
     fresh = True  # by the arbiter's own encryption
 
@@ -163,10 +180,14 @@ class Sealed(Link):
     def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> int:
         return sealed_link.arbiter(session, key, self.curve, rows)
 
-    def measure(self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Measured:
+    def measure(
+        self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None
+    ) -> Measured:
         return losses.sealed(session, z, self.loss_curve, y, weights)
 
-    def serve_measure(self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool) -> tuple[PlainVec, int]:
+    def serve_measure(
+        self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool
+    ) -> tuple[PlainVec, int]:
         return losses.serve_sealed(session, key, self.loss_curve, rows, each=each)
 
 
@@ -193,7 +214,8 @@ class ExactLogistic(Sealed):
 
 @cache
 def capped(mean_log2: int) -> tuple[Curve, Curve]:
-    """The mean of counts and its antiderivative, where the labels' mean is at most 2^mean_log2: as exact relative to that mean as to 1."""
+    """The mean of counts and its antiderivative, where the labels' mean is at most 2^mean_log2: as exact relative to
+    that mean as to 1."""
     empty = Curve(exp, UNIT, ExactPoisson.RANGE, fraction=24 - max(0, mean_log2))
     knee = math.floor((mean_log2 + ExactPoisson.STEEP) * math.log(2) / empty.width) * empty.width
     top = float(exp(np.array(knee)))
@@ -209,11 +231,12 @@ def capped(mean_log2: int) -> tuple[Curve, Curve]:
 
 @dataclass(frozen=True)
 class ExactPoisson(Sealed):
-    """mean(z) = exp(z), for counts; above the knee it continues as its tangent, which keeps the loss convex and bounds its curvature.
+    """mean(z) = exp(z), for counts; above the knee it continues as its tangent, which keeps the loss convex and bounds
+    its curvature.
 
-    The bound is 2^STEEP times the power of two that the labels' mean does not exceed, and the knee the last border of two cells at which
-    the mean is at most that.  With no row's mean above the knee's the optimum is that of the exponential itself; with one at the last iteration
-    the run stops.
+    The bound is 2^STEEP times the power of two that the labels' mean does not exceed, and the knee the last border of
+    two cells at which the mean is at most that.  With no row's mean above the knee's the optimum is that of the
+    exponential itself; with one at the last iteration the run stops.
     """
 
     mean_log2: int = 0
@@ -227,7 +250,9 @@ class ExactPoisson(Sealed):
 
     @property
     def residual_log2(self) -> int:  # type: ignore[override]
-        return max(self.mean_log2 + self.STEEP + self.RANGE + 1, 10)  # the tangent's end, and small counts under any mean
+        return max(
+            self.mean_log2 + self.STEEP + self.RANGE + 1, 10
+        )  # the tangent's end, and small counts under any mean
 
     @property
     def curve(self) -> Curve:
@@ -251,7 +276,8 @@ class ExactPoisson(Sealed):
 class Weighted(Link):
     """`base` with the rows weighted: the guest multiplies its residuals by integers and re-randomises them.
 
-    bound_log2: every weight is at most 2^bound_log2, which all parties know; weights (n,) are the guest's alone, rounded to 2^(bound_log2 - ROW_WEIGHT).
+    bound_log2: every weight is at most 2^bound_log2, which all parties know; weights (n,) are the guest's alone,
+    rounded to 2^(bound_log2 - ROW_WEIGHT).
     """
 
     base: Link
@@ -295,10 +321,14 @@ class Weighted(Link):
     def loss_bits(self) -> int:
         return self.base.loss_bits
 
-    def measure(self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Measured:
+    def measure(
+        self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None
+    ) -> Measured:
         return self.base.measure(session, z, y, weights)
 
-    def serve_measure(self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool) -> tuple[PlainVec, int]:
+    def serve_measure(
+        self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool
+    ) -> tuple[PlainVec, int]:
         return self.base.serve_measure(session, rows, key, each=each)
 
 

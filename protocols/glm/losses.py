@@ -1,4 +1,5 @@
-"""The sum of the rows' losses at shared weights, as a ciphertext that the guest holds and nobody has seen: by a look-up on shares, or from blinded squares.
+"""The sum of the rows' losses at shared weights, as a ciphertext that the guest holds and nobody has seen: by a look-up
+on shares, or from blinded squares.
 
 Adversary: honest but curious; for the look-up as in sealed_link.py.
 
@@ -13,10 +14,13 @@ Adversary: honest but curious; for the look-up as in sealed_link.py.
         MaskedResiduals [[v d + r]], packed  ---------------->    opens s: blind
  2      [[sum (v d)^2]] = [[sum s^2]] - 2 sum r [[v d]] - sum r^2               LossShare [[sum s^2]]
 
-Who learns what: the arbiter the number of rows, and how many of them are near the edge of the table; nobody anything else.
-Cost per row: a look-up (sealed_link.py), and with weights one more encryption; or a packed decryption and a product with an integer of 150 bits.
-Error of the mean loss: logistic at most 6e-5, 1e-6 on average; counts the same, times the row's mean; linear none beyond the weights' 16 bits.
-"""
+Who learns what: the arbiter the number of rows, and how many of them are near the edge of the table; nobody anything
+else.
+Cost per row: a look-up (sealed_link.py), and with weights one more encryption; or a packed decryption and a product
+with an integer of 150 bits.
+Error of the mean loss: logistic at most 6e-5, 1e-6 on average; counts the same, times the row's mean; linear none
+beyond the weights' 16 bits.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -41,7 +45,9 @@ SEALED_BITS = UNIT + FACTOR  # fractional bits of a sum of losses under a sealed
 
 
 class MaskedResiduals(
-    Message, disclosure=BLINDED, learns="how many rows there are, and for each a number that is uniform (statistically, 80 bits)"
+    Message,
+    disclosure=BLINDED,
+    learns="how many rows there are, and for each a number that is uniform (statistically, 80 bits)",
 ):
     packed: CipherVec  # (ceil(n / slots),)
 
@@ -58,8 +64,11 @@ class Measured:
         return share.t_matmul(self.factors[:, np.newaxis]) + self.rest
 
 
-def sealed(session: Session, z: CipherVec, curve: Curve, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Measured:
-    """At the guest, step 1: z (n,) with the hosts' fresh factors, curve: F, weights (n,) in (0, 1]; in units of 2^-SEALED_BITS."""
+def sealed(
+    session: Session, z: CipherVec, curve: Curve, y: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> Measured:
+    """At the guest, step 1: z (n,) with the hosts' fresh factors, curve: F, weights (n,) in (0, 1]; in units of
+    2^-SEALED_BITS."""
     own, edge = sealed_link.evaluate(session, z, curve)
     session.arbiter.send(EdgeShare(edge))
     scale = 2.0**FACTOR * (np.ones(len(y)) if weights is None else weights)
@@ -69,20 +78,25 @@ def sealed(session: Session, z: CipherVec, curve: Curve, y: NDArray[np.float64],
     return Measured(each if weights is not None else each[:1], rest)
 
 
-def serve_sealed(session: Session, key: DecryptionKey, curve: Curve, rows: tuple[int, int], *, each: bool) -> tuple[PlainVec, int]:
-    """The same at the arbiter: its share of every row's F, or of their sum, and how many rows are beyond the curve's knee."""
+def serve_sealed(
+    session: Session, key: DecryptionKey, curve: Curve, rows: tuple[int, int], *, each: bool
+) -> tuple[PlainVec, int]:
+    """The same at the arbiter: its share of every row's F, or of their sum, and how many rows are beyond the curve's
+    knee."""
     share, edge = sealed_link.serve(session, key, curve, rows)
     beyond = sealed_link.receive_edge(session, edge)
     return share if each else share.sum(), beyond
 
 
 def squares(session: Session, d: CipherVec, bits: int, weights: NDArray[np.float64] | None) -> Measured:
-    """At the guest, step 1: |d| < 2^bits (n,) with the hosts' fresh factors, weights (n,) in (0, 1]; the sum of v^2 d^2 with v in units of 2^-ROOT."""
+    """At the guest, step 1: |d| < 2^bits (n,) with the hosts' fresh factors, weights (n,) in (0, 1]; the sum of v^2 d^2 with v in units of 2^-ROOT."""  # noqa: E501
     if weights is not None:
         d = d.mul_plain(PlainVec.from_i64(np.rint(np.sqrt(weights) * 2.0**ROOT).astype(np.int64)))
     mask = session.seed("loss mask", d.digest()).integers(len(d), mask_bits(bits))
     width, slots = layout(d.key, bits)
-    session.arbiter.send(MaskedResiduals(d.add_plain(mask).pack_for_holder(width, slots, session.seed("masked residuals", d.digest()))))
+    session.arbiter.send(
+        MaskedResiduals(d.add_plain(mask).pack_for_holder(width, slots, session.seed("masked residuals", d.digest())))
+    )
     rest = d.mul_plain(mask.scale(-2)).sum().add_plain(PlainVec.from_ints([-squared(mask)]))
     if weights is not None:
         return Measured(np.ones(1, np.int64), rest)
@@ -96,7 +110,9 @@ def serve_squares(session: Session, key: DecryptionKey, bits: int, rows: tuple[i
     width, slots = layout(key.public, bits)
     n = len(packed) * slots
     if not (rows[0] <= n and n - slots < rows[1]):
-        raise RemoteProtocolError(f"{session.roles.guest} sent another number of residuals than was announced", party=session.roles.guest)
+        raise RemoteProtocolError(
+            f"{session.roles.guest} sent another number of residuals than was announced", party=session.roles.guest
+        )
     return PlainVec.from_ints([squared(key.open_packed(packed, width, slots, n, max_bits=mask_bits(bits)))])
 
 

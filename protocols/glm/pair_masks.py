@@ -1,6 +1,7 @@
 """Masks between hosts that cancel in the hosts' sum, so that nobody who holds one host's number alone can read it.
 
-Source: the pairwise masks of Bonawitz et al. (CCS 2017), without drop-outs: a run needs every host.  Keyed by X25519 between the hosts, relayed by the guest.
+Source: the pairwise masks of Bonawitz et al. (CCS 2017), without drop-outs: a run needs every host.  Keyed by X25519
+between the hosts, relayed by the guest.
 Adversary: honest but curious (a guest that replaces the relayed keys could unmask a single host: docs/threat-model.md).
 
      host P                                                     guest
@@ -52,7 +53,8 @@ class PairMasks:
         return total
 
     def integers(self, use: int, rows: int, bits: int) -> PlainVec:
-        """(rows,) integers whose sum over all hosts is 0, each uniform in `bits` bits to who lacks one of the seeds; other ones for every `use`."""
+        """(rows,) integers whose sum over all hosts is 0, each uniform in `bits` bits to who lacks one of the seeds;
+        other ones for every `use`."""
         total = PlainVec.zeros(rows)
         for seed, sign in self.seeds:
             mask = Seed(seed.maker, derived(seed.secret, f"use {use}".encode())).integers(rows, bits)
@@ -61,7 +63,9 @@ class PairMasks:
 
     def apart(self, purpose: str) -> PairMasks:
         """Masks of another kind, from the same keys."""
-        return PairMasks(tuple((Seed(seed.maker, derived(seed.secret, purpose.encode())), sign) for seed, sign in self.seeds))
+        return PairMasks(
+            tuple((Seed(seed.maker, derived(seed.secret, purpose.encode())), sign) for seed, sign in self.seeds)
+        )
 
 
 def relay(session: Session) -> None:
@@ -83,9 +87,15 @@ def agree(session: Session, purpose: str) -> PairMasks:
     check_lengths(session.roles.guest, 32 * len(hosts), publics, what="bytes of keys")
     keys = dict(zip(hosts, (publics[i : i + 32] for i in range(0, len(publics), 32)), strict=True))
     if keys[session.me] != own or len(set(keys.values())) < len(hosts):
-        raise RemoteProtocolError(f"{session.roles.guest} relayed other keys than the hosts sent", party=session.roles.guest)
+        raise RemoteProtocolError(
+            f"{session.roles.guest} relayed other keys than the hosts sent", party=session.roles.guest
+        )
     others = [h for h in hosts if h != session.me]
-    return PairMasks(tuple((pair_seed(secret, keys, session.me, other, purpose), 1 if session.me < other else -1) for other in others))  # 2
+    return PairMasks(
+        tuple(
+            (pair_seed(secret, keys, session.me, other, purpose), 1 if session.me < other else -1) for other in others
+        )
+    )  # 2
 
 
 def pair_seed(secret: X25519PrivateKey, keys: dict[str, bytes], me: str, other: str, purpose: str) -> Seed:

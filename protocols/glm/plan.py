@@ -1,20 +1,22 @@
 """What all parties know before training starts: scales, bounds, head-room, steps.
 
-Everything is integers.  With X in units of 2^-FEATURE, weights in 2^-WEIGHT, z = X w comes in units of 2^-(FEATURE + WEIGHT) and the residual d in units
-of 2^-residual_bits, as the link says.  P = X M 2^k / n in units of 2^-precondition_bits with k = ceil(log2 n), so that the gradient P^T d divided by 2^shift
-is the step of the weights in their own units: no party needs n for it.
+Everything is integers.  With X in units of 2^-FEATURE, weights in 2^-WEIGHT, z = X w comes in units of 2^-(FEATURE +
+WEIGHT) and the residual d in units of 2^-residual_bits, as the link says.  P = X M 2^k / n in units of
+2^-precondition_bits with k = ceil(log2 n), so that the gradient P^T d divided by 2^shift is the step of the weights in
+their own units: no party needs n for it.
 
 Bounds.  M = (c X^T X / n + l I)^-1 / blocks, with c the curvature's bound and l the penalty per row, gives ||X M|| <= sqrt(n / (c l)) / 2, because
 s / (c s^2 / n + l) is largest at s^2 = n l / c.  So |P^T d| <= 2^k / (2 sqrt(n c l)) ||d||, and ||d|| <= sqrt(n) 2^residual_log2 while |z| < 2^SCORE.
 The L2 term M w l 2^k is at most 2^k |w|.  `gradient_bits` is above both together; masks exceed it by SIGMA bits.
 
-Steps.  Blocks times the block-diagonal Hessian bounds the whole, so the preconditioned Hessian has its spectrum in (0, 1].  The number of iterations is known in
-advance and nobody sees a gradient, which is what Chebyshev's semi-iteration is made for (Golub, Varga 1961); it follows a short start by Nesterov's method
-(1983), because the loss is not quadratic far from its optimum.  docs/adr/0003-steps.md compares both with restarts.
+Steps.  Blocks times the block-diagonal Hessian bounds the whole, so the preconditioned Hessian has its spectrum in (0,
+1].  The number of iterations is known in advance and nobody sees a gradient, which is what Chebyshev's semi-iteration
+is made for (Golub, Varga 1961); it follows a short start by Nesterov's method (1983), because the loss is not quadratic
+far from its optimum.  docs/adr/0003-steps.md compares both with restarts.
 
 Mini-batches (`Sgd`).  With m batches per epoch, P = X M 2^b m / n with b = ceil(log2 of a batch's rows), so that a batch's gradient over 2^b is one of the mean loss.  A
 batch's rows of X M have at most the norm of all, and ||d|| <= sqrt(rows of a batch) 2^residual_log2: the bound above, with 2^b sqrt(m) in the place of 2^k.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ FEATURE = 16  # fractional bits of features
 PRECONDITION = 14  # of the preconditioned features, and more where a large curvature makes them small
 WEIGHT = 24  # of weights and momentum
 PENALTY = 18  # at most so many more bits in the L2 term's matrix than in the preconditioned features
-SCORE = 8  # |z| and |w| stay below 2^SCORE, far beyond what a regression on standardised columns reaches; checked after opening
+# |z| and |w| stay below 2^SCORE, far beyond what a regression on standardised columns reaches; checked after opening
+SCORE = 8
 SIGMA = 80  # bits by which a mask exceeds the value that it hides
 GUARD = 8  # bits of a slot beyond the masked value, so that a broken bound shows
 WARM_UP = 10  # one pass in so many goes to the start, which keeps predictors from overshooting
@@ -42,7 +45,7 @@ TOLERANCE = 1e-4  # by which all passes together shrink the error, in the part o
 
 @dataclass(frozen=True)
 class Penalty:
-    """alpha |w|^2 / 2, added to the sum of the rows' losses, or with `mean` to their mean; the intercept is left out."""
+    """alpha |w|^2 / 2, added to the sum of the rows' losses, or with `mean` to their mean; the intercept is left out."""  # noqa: E501
 
     alpha: float
     mean: bool = False
@@ -54,8 +57,9 @@ class Penalty:
 
 @dataclass(frozen=True)
 class Sgd:
-    """Mini-batches with momentum: a step is a rate times the batch's preconditioned gradient, and `momentum` times the step before.  With f of all steps done the rate
-    is learning_rate_init (1 - f)^3; for the first tenth it rises from 0, which keeps predictors from overshooting.
+    """Mini-batches with momentum: a step is a rate times the batch's preconditioned gradient, and `momentum` times the
+    step before.  With f of all steps done the rate is learning_rate_init (1 - f)^3; for the first tenth it rises from
+    0, which keeps predictors from overshooting.
 
     batch_size: the most rows of a batch; None: an eighth of the rows' power of two, at most 8192.
     """
@@ -65,13 +69,17 @@ class Sgd:
     learning_rate_init: float = 1.0
 
     def batches(self, rows_log2: int) -> int:
-        """Batches per epoch: by the power of two that all parties know, so that no other size is disclosed.  Each has a quarter of batch_size to all of it."""
+        """Batches per epoch: by the power of two that all parties know, so that no other size is disclosed.  Each has a
+        quarter of batch_size to all of it."""
         size = self.batch_size or min(max((1 << rows_log2) // USUAL_BATCHES, LEAST_BATCH), LARGEST_BATCH)
         return -(-(1 << rows_log2) // size)
 
     def steps(self, count: int) -> list[Step]:
         """All steps, whose number decides the rates."""
-        rates = (self.learning_rate_init * min(1.0, WARM_UP * (k + 1) / count) * (1 - k / count) ** FADE for k in range(count))
+        rates = (
+            self.learning_rate_init * min(1.0, WARM_UP * (k + 1) / count) * (1 - k / count) ** FADE
+            for k in range(count)
+        )
         return [Step.of(1 + self.momentum, rate, keeps=True) for rate in rates]
 
 
@@ -79,8 +87,10 @@ class Sgd:
 class Plan:
     """`passes` over `2^(rows_log2 - 1) < n <= 2^rows_log2` rows with `penalty` between `blocks` data parties.
 
-    plain_bits: usable bits of the key's plaintexts.  residual_bits: fractional bits of the link's residual, which stays below 2^residual_log2.
-    curvature: bound of the loss's second derivative.  sgd: None for steps over all rows.  Raises ConfigError where one masked gradient does not fit into a plaintext.
+    plain_bits: usable bits of the key's plaintexts.  residual_bits: fractional bits of the link's residual, which stays
+    below 2^residual_log2.
+    curvature: bound of the loss's second derivative.  sgd: None for steps over all rows.  Raises ConfigError where one
+    masked gradient does not fit into a plaintext.
     """
 
     rows_log2: int
@@ -96,7 +106,10 @@ class Plan:
     def __post_init__(self) -> None:
         if self.slots < 1:
             raise ConfigError(
-                "the key is too small for this job's head-room", remedy="Use a larger key_bits", expected=self.width, found=self.plain_bits
+                "the key is too small for this job's head-room",
+                remedy="Use a larger key_bits",
+                expected=self.width,
+                found=self.plain_bits,
             )
 
     @property
@@ -134,7 +147,9 @@ class Plan:
     def gradient_bits(self) -> int:
         """|gradient| < 2^gradient_bits."""
         least = self.curvature * self.penalty.a_row(2**self.rows_log2)
-        spread = math.log2(self.batches * 9 / 8) / 2 if self.batches > 1 else 0.0  # 9 / 8: batches differ by a row, and have eight or more
+        spread = (
+            math.log2(self.batches * 9 / 8) / 2 if self.batches > 1 else 0.0
+        )  # 9 / 8: batches differ by a row, and have eight or more
         data = math.ceil(self.batch_log2 + spread - 1 - math.log2(least) / 2) + self.residual_log2
         penalty = self.batch_log2 + SCORE
         return max(data, penalty) + 1 + self.precondition_bits + self.residual_bits
@@ -163,7 +178,8 @@ class Plan:
         return [replace(step, number=k, last=k >= len(found) - self.batches) for k, step in enumerate(found)]
 
     def _semi_iteration(self) -> list[Step]:
-        """Nesterov's method for the first tenth, then Chebyshev's semi-iteration for a spectrum in [low, 1] that the other iterations shrink by TOLERANCE."""
+        """Nesterov's method for the first tenth, then Chebyshev's semi-iteration for a spectrum in [low, 1] that the
+        other iterations shrink by TOLERANCE."""
         warm = self.passes // WARM_UP
         steps = [*nesterov(warm)]
         low = min((math.acosh(1 / TOLERANCE) / (2 * (self.passes - warm))) ** 2, 0.5)
@@ -176,7 +192,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class Step:
-    """Step `number`: point' = momentum point + (1 - momentum) trail - rate gradient; trail' = point (keeps) or point - gradient.  In units of 2^-WEIGHT.
+    """Step `number`: point' = momentum point + (1 - momentum) trail - rate gradient; trail' = point (keeps) or point -
+    gradient.  In units of 2^-WEIGHT.
 
     last: it belongs to the last iteration."""
 
@@ -203,9 +220,11 @@ def nesterov(passes: int) -> tuple[Step, ...]:
 
 
 def planned_passes(flatness_log2: int, blocks: int) -> int:
-    """Iterations that a regression is likely to need between `blocks` parties, where the curvature's bound is 2^flatness_log2 times what it is at the base rate.
+    """Iterations that a regression is likely to need between `blocks` parties, where the curvature's bound is
+    2^flatness_log2 times what it is at the base rate.
 
-    A rule of thumb: Chebyshev's iterations grow with the root of the condition number; nearly separable or collinear columns need more.
+    A rule of thumb: Chebyshev's iterations grow with the root of the condition number; nearly separable or collinear
+    columns need more.
     """
     return min(math.ceil(30 * blocks * 2 ** (flatness_log2 / 2)), MOST_PASSES)
 

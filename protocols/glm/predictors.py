@@ -1,4 +1,5 @@
-"""The joint linear predictors of shared weights, which the guest holds encrypted: step 1 of a training and of each evaluation of its loss.
+"""The joint linear predictors of shared weights, which the guest holds encrypted: step 1 of a training and of each
+evaluation of its loss.
 
      data party P (a host, or the guest itself)               guest                                arbiter (sk; holds every b_P)
  1              <---------------------------------------------------------------------------------  WeightShare [[b_P]], to each P alone
@@ -6,7 +7,7 @@
      re-randomised  Predictor ------------------------------> [[z]] = [[z_G]] + sum of [[z_P]]
 
 Who learns what: nobody anything.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ from protocols.session import Session
 MASK = FEATURE + WEIGHT + SCORE + SIGMA  # bits: a predictor's, and 80 more
 
 
-class WeightShare(Message, disclosure=SEALED, learns="nothing: the arbiter's share of the receiver's own weights, encrypted"):
+class WeightShare(
+    Message, disclosure=SEALED, learns="nothing: the arbiter's share of the receiver's own weights, encrypted"
+):
     share: CipherVec  # (d_P,)
 
 
@@ -34,7 +37,9 @@ class Predictor(Message, disclosure=SEALED, learns="nothing: the sender's linear
 def serve(session: Session, key: DecryptionKey, shares: Mapping[str, Share]) -> None:
     """At the arbiter: gives each data party its share of that party's own weights, encrypted."""
     for party, share in shares.items():
-        session.channels[party].send(WeightShare(key.encrypt(share.point, session.seed("weight share", share.point.to_bytes()))))
+        session.channels[party].send(
+            WeightShare(key.encrypt(share.point, session.seed("weight share", share.point.to_bytes())))
+        )
 
 
 def guest(session: Session, block: Block, share: Share) -> tuple[CipherVec, CipherVec]:
@@ -49,7 +54,8 @@ def guest(session: Session, block: Block, share: Share) -> tuple[CipherVec, Ciph
 
 
 def host(session: Session, block: Block, share: Share, masks: PairMasks, use: int) -> CipherVec:
-    """Sends the block's part of z; returns [[b]] (d,) of its own weights.  use: another number for each evaluation of any rows."""
+    """Sends the block's part of z; returns [[b]] (d,) of its own weights.  use: another number for each evaluation of
+    any rows."""
     theirs = receive_share(session, block.width)
     z = block.predictor(theirs, share.point).add_plain(masks.integers(use, len(block), MASK))
     session.guest.send(Predictor(z.rerandomise(session.seed("predictor", z.digest()))))

@@ -1,6 +1,8 @@
-"""Scores of aligned rows: the guest learns each row's joint linear predictor, up to a small error that is always the same, and nobody a weight.
+"""Scores of aligned rows: the guest learns each row's joint linear predictor, up to a small error that is always the
+same, and nobody a weight.
 
-Weights that their owner does not know are shared with the arbiter, w_P = a_P + b_P modulo 2^64 (shares.py).  X_P holds integers, so that everything is exact:
+Weights that their owner does not know are shared with the arbiter, w_P = a_P + b_P modulo 2^64 (shares.py).  X_P holds
+integers, so that everything is exact:
 modulo 2^64 the parts below add up to sum of X_P w_P + e_P, whatever the shares, the masks, and the other rows are.
 
      host P                                        guest (a data party too)                            arbiter (sk; holds every shared b_P)
@@ -14,16 +16,20 @@ modulo 2^64 the parts below add up to sum of X_P w_P + e_P, whatever the shares,
                Scores  ------------------------->  adds all up modulo 2^64   <-----------------------  ArbiterScores: sum of X_P b_P + m_P
  4             <---------------------------------  ScoresAdded  ------------------------------------->
 
-e_P is the host's own error, uniform in half a step of 2^-score_bits to both sides: a pseudo-random function of the model, the row's id and the host's own values
-of the row, under a key that only this host has.  So a row's score is a function of model and row alone: scored again, alone or in any batch, it has the same bits,
-and whoever changes the guest's part of a row meets the same e_P.  docs/protocols/glm.md says why that is all that anybody can learn of the row.
+e_P is the host's own error, uniform in half a step of 2^-score_bits to both sides: a pseudo-random function of the
+model, the row's id and the host's own values of the row, under a key that only this host has.  So a row's score is a
+function of model and row alone: scored again, alone or in any batch, it has the same bits, and whoever changes the
+guest's part of a row meets the same e_P.  docs/protocols/glm.md says why that is all that anybody can learn of the row.
 Adversary: honest but curious (a guest that replaces the relayed keys could unmask a single host: docs/threat-model.md).
 
-Who learns what: the guest, for each row, the sum of all parties' predictors and the hosts' errors; where its own weights were revealed it knows its own part of it.
-The arbiter how many rows are scored.  Hosts nothing.  Nobody learns a weight.  Where all weights were revealed the arbiter has no part in it.
-Cost: with shared weights about 4 d_P products modulo n^2 per row and party, one re-randomisation and one opening per s rows; else no encryption.
+Who learns what: the guest, for each row, the sum of all parties' predictors and the hosts' errors; where its own
+weights were revealed it knows its own part of it.
+The arbiter how many rows are scored.  Hosts nothing.  Nobody learns a weight.  Where all weights were revealed the
+arbiter has no part in it.
+Cost: with shared weights about 4 d_P products modulo n^2 per row and party, one re-randomisation and one opening per s
+rows; else no encryption.
 Error: half a step of 2^-score_bits per host.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -58,18 +64,25 @@ class ModelName(Message, disclosure=PUBLIC, learns="the random name of the model
 
 
 class ScoringStart(
-    Message, disclosure=PUBLIC, learns="the random name of the model that scores, and how many rows are scored", most_bytes=64
+    Message,
+    disclosure=PUBLIC,
+    learns="the random name of the model that scores, and how many rows are scored",
+    most_bytes=64,
 ):
     model_id: bytes  # (16,)
     rows: int
 
 
-class ShiftedWeights(Message, disclosure=SEALED, learns="nothing: the arbiter's shares of the receiver's own weights, encrypted"):
+class ShiftedWeights(
+    Message, disclosure=SEALED, learns="nothing: the arbiter's shares of the receiver's own weights, encrypted"
+):
     share: CipherVec  # (models * slots * width,)
 
 
 class MaskedProducts(
-    Message, disclosure=BLINDED, learns="for each row scored and each model a number that is uniform (statistically, 80 bits)"
+    Message,
+    disclosure=BLINDED,
+    learns="for each row scored and each model a number that is uniform (statistically, 80 bits)",
 ):
     packed: CipherVec  # (models * ceil(rows / slots),)
 
@@ -78,8 +91,10 @@ class Scores(
     Message,
     disclosure=REVEALED,
     permit="scores-to-guest",
-    learns="for each row its part of the score, with the sender's error: with several hosts only the sum tells something, and with shared "
-    "weights only together with what the arbiter sends (with a single host that knows its weights: that host's own linear predictor)",
+    learns="for each row its part of the score, with the sender's error: with several hosts only the sum tells "
+    "something, and with shared "
+    "weights only together with what the arbiter sends (with a single host that knows its weights: that "
+    "host's own linear predictor)",
 ):
     masked: Int64s  # (rows * models,) mod 2^64
 
@@ -88,7 +103,8 @@ class ArbiterScores(
     Message,
     disclosure=REVEALED,
     permit="scores-to-guest",
-    learns="for each row, together with what the hosts send, the joint linear predictor with the hosts' errors, and no party's own part of it",
+    learns="for each row, together with what the hosts send, the joint linear predictor with the hosts' errors, "
+    "and no party's own part of it",
 ):
     masked: Int64s  # (rows * models,) mod 2^64
 
@@ -99,7 +115,8 @@ class ScoresAdded(Message, disclosure=PUBLIC, learns="that the rows are scored")
 
 @dataclass(frozen=True, eq=False)
 class Own:
-    """A data party's own part of the scores.  x (rows, width): its columns in units of 2^-FEATURE; error (rows, models): a host's, in units of 2^-UNIT;
+    """A data party's own part of the scores.  x (rows, width): its columns in units of 2^-FEATURE; error (rows,
+    models): a host's, in units of 2^-UNIT;
     arbiter: whether any party's weights are shared with it."""
 
     model_id: bytes
@@ -132,7 +149,8 @@ class Slots:
 
 
 def guest(session: Session, own: Own) -> tuple[NDArray[np.float64], Moved | None]:
-    """Joint predictors (rows, models), and the guest's share of its weights from now on, where these are shared.  Learns: these predictors.
+    """Joint predictors (rows, models), and the guest's share of its weights from now on, where these are shared.
+    Learns: these predictors.
 
     Raises DataError beyond 2^20, ProtocolError.
     """
@@ -154,7 +172,9 @@ def guest(session: Session, own: Own) -> tuple[NDArray[np.float64], Moved | None
         broadcast(others, ScoresAdded(True))  # 4
         return found, moved
 
-    return session.once(score, lambda done: {"scores": done[0], **saved(done[1])}, lambda kept: (kept["scores"], loaded(kept)))
+    return session.once(
+        score, lambda done: {"scores": done[0], **saved(done[1])}, lambda kept: (kept["scores"], loaded(kept))
+    )
 
 
 def host(session: Session, own: Own) -> Moved | None:
@@ -178,7 +198,9 @@ def host(session: Session, own: Own) -> Moved | None:
     return session.once(score, saved, loaded)
 
 
-def arbiter(session: Session, key: DecryptionKey, model_id: bytes, held: Mapping[str, WeightShares]) -> dict[str, Moved]:
+def arbiter(
+    session: Session, key: DecryptionKey, model_id: bytes, held: Mapping[str, WeightShares]
+) -> dict[str, Moved]:
     """The arbiter's side, where it holds shares of any party's weights.  Learns: how many rows are scored.
 
     Raises ModelError (another model, or shares that do not fit), PlaintextOverflow, ProtocolError.
@@ -188,7 +210,9 @@ def arbiter(session: Session, key: DecryptionKey, model_id: bytes, held: Mapping
         start = session.guest.recv(ScoringStart)  # 0
         check_model(session, start, model_id)
         if not 0 <= start.rows < MAX_ROWS:
-            raise RemoteProtocolError(f"{session.roles.guest} scores an impossible number of rows", party=session.roles.guest)
+            raise RemoteProtocolError(
+                f"{session.roles.guest} scores an impossible number of rows", party=session.roles.guest
+            )
         if not start.rows:
             return {}
         moved = {party: serve(session, key, party, shares, start.rows) for party, shares in held.items()}  # 1
@@ -208,7 +232,8 @@ def arbiter(session: Session, key: DecryptionKey, model_id: bytes, held: Mapping
 
 
 def part(session: Session, own: Own) -> tuple[Words, Moved | None]:
-    """Steps 1 and 2 at a data party: (rows, models) its share of its part of the scores; without a share at the arbiter all of it."""
+    """Steps 1 and 2 at a data party: (rows, models) its share of its part of the scores; without a share at the arbiter
+    all of it."""
     if own.shares.whole:
         return times(own.x, own.shares.latest), None
     rows, models = own.size
@@ -219,13 +244,17 @@ def part(session: Session, own: Own) -> tuple[Words, Moved | None]:
     theirs = session.arbiter.recv(ShiftedWeights).share
     check_lengths(session.roles.arbiter, models * slots.count * width, theirs, what="weights")
     if not np.all(np.abs(own.x) <= 1 << VALUE):
-        raise DataError("a standardised value is beyond 64", remedy="Check the columns for extreme values", party=session.me)
+        raise DataError(
+            "a standardised value is beyond 64", remedy="Check the columns for extreme values", party=session.me
+        )
     packed, masked = products(session, theirs, own.x, models, slots)  # 2
     session.arbiter.send(MaskedProducts(packed))
     return times(own.x, moved.words) - masked, moved
 
 
-def products(session: Session, theirs: CipherVec, x: NDArray[np.int64], models: int, slots: Slots) -> tuple[CipherVec, Words]:
+def products(
+    session: Session, theirs: CipherVec, x: NDArray[np.int64], models: int, slots: Slots
+) -> tuple[CipherVec, Words]:
     """[[X b + m]], s rows per ciphertext, model by model; and m modulo 2^64 (rows, models)."""
     rows, width = x.shape
     packs = -(-rows // slots.count)
@@ -246,7 +275,8 @@ def products(session: Session, theirs: CipherVec, x: NDArray[np.int64], models: 
 
 
 def serve(session: Session, key: DecryptionKey, party: str, held: WeightShares, rows: int) -> Moved:
-    """Step 1 at the arbiter: moves its share of one party's weights and hands it over, encrypted once for every slot."""
+    """Step 1 at the arbiter: moves its share of one party's weights and hands it over, encrypted once for every
+    slot."""
     moved = shares.follow(session, party, held)
     models, width = moved.words.shape
     slots = Slots.of(key.public, rows, width)
@@ -266,7 +296,10 @@ def opened(channel: Channel, key: DecryptionKey, shape: tuple[int, ...], rows: i
     packs = -(-rows // slots.count)
     check_lengths(channel.peer, models * packs, packed, what="packed products")
     each = [packed.take(np.arange(packs) + model * packs) for model in range(models)]
-    return np.stack([shares.words_of(key.open_packed(one, slots.width, slots.count, rows, max_bits=slots.mask)) for one in each], axis=1)
+    return np.stack(
+        [shares.words_of(key.open_packed(one, slots.width, slots.count, rows, max_bits=slots.mask)) for one in each],
+        axis=1,
+    )
 
 
 def times(x: NDArray[np.int64], words: Words) -> Words:

@@ -1,6 +1,8 @@
-"""Any smooth function of an encrypted predictor, with nothing revealed: a look-up on additive shares (protocols/look_up.py) between two ciphertexts.
+"""Any smooth function of an encrypted predictor, with nothing revealed: a look-up on additive shares
+(protocols/look_up.py) between two ciphertexts.
 
-Adversary: honest but curious; the dealer colludes with neither guest nor arbiter (with the arbiter it could open everything anyway).
+Adversary: honest but curious; the dealer colludes with neither guest nor arbiter (with the arbiter it could open
+everything anyway).
 
      dealer: the job's first host         guest                                       arbiter (sk)
  1   Deal ----------------------------->  what one look-up needs
@@ -14,12 +16,13 @@ Adversary: honest but curious; the dealer colludes with neither guest nor arbite
                                           EdgeShare  ------------------------------>  how many rows are near the table's edge; stops if any
  4                                        [[d]] = [[u_A]] + u_G - y
 
-Error and failure: of the look-up; 4.5e-5 for the logistic function.  The tables cover twice the range in which rows may lie; a row in the
-outer half is counted and the run stops.  Steps 2 and 3 alone give shares of any other curve: a sum of the rows' losses is opened so
-(stopping.py).
+Error and failure: of the look-up; 4.5e-5 for the logistic function.  The tables cover twice the range in which rows may
+lie; a row in the outer half is counted and the run stops.  Steps 2 and 3 alone give shares of any other curve: a sum of
+the rows' losses is opened so (stopping.py).
 Who learns what: the arbiter the number of rows and how many of them are near the edge; nobody anything else.
-Cost per row: a decryption and a re-randomisation shared by many rows, one encryption by the holder of the key, and a look-up.
-"""
+Cost per row: a decryption and a re-randomisation shared by many rows, one encryption by the holder of the key, and a
+look-up.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -43,7 +46,9 @@ WIDTH = MASK + GUARD
 
 
 class MaskedPredictors(
-    Message, disclosure=BLINDED, learns="how many rows there are, and for each a number that is uniform (statistically, 80 bits)"
+    Message,
+    disclosure=BLINDED,
+    learns="how many rows there are, and for each a number that is uniform (statistically, 80 bits)",
 ):
     packed: CipherVec  # (ceil(n / slots),)
 
@@ -56,7 +61,8 @@ class EdgeShare(
     Message,
     disclosure=REVEALED,
     permit="edge-count-to-arbiter",
-    learns="how many rows' predictors are near the edge of the link's table, and for counts how many rows' means are far above the labels' mean",
+    learns="how many rows' predictors are near the edge of the link's table, and for counts how many rows' "
+    "means are far above the labels' mean",
 ):
     share: PlainVec  # (1,)
 
@@ -71,7 +77,8 @@ def dealer(session: Session, rows: int) -> None:
 
 
 def guest(session: Session, z: CipherVec, curve: Curve, offset: NDArray[np.int64]) -> CipherVec:
-    """[[curve(z) - offset]] (n,) in units of 2^-curve.fraction, from z (n,) that carries the hosts' fresh factors; the result carries the arbiter's."""
+    """[[curve(z) - offset]] (n,) in units of 2^-curve.fraction, from z (n,) that carries the hosts' fresh factors; the
+    result carries the arbiter's."""
     share, edge = evaluate(session, z, curve)  # 2, 3
     residual = session.arbiter.recv(ResidualShare).share
     check_lengths(session.roles.arbiter, len(z), residual)
@@ -80,7 +87,8 @@ def guest(session: Session, z: CipherVec, curve: Curve, offset: NDArray[np.int64
 
 
 def arbiter(session: Session, key: DecryptionKey, curve: Curve, rows: tuple[int, int]) -> int:
-    """The arbiter's side of one look-up, of the fewest to the most rows; returns how many of them are beyond the curve's knee.
+    """The arbiter's side of one look-up, of the fewest to the most rows; returns how many of them are beyond the
+    curve's knee.
 
     Raises DataError if a predictor is near the edge of the table; PlaintextOverflow if far beyond it.
     """
@@ -107,7 +115,9 @@ def serve(session: Session, key: DecryptionKey, curve: Curve, rows: tuple[int, i
     deal = session.channels[dealer_name].recv(look_up.Deal)
     n = len(deal.keys)
     if not rows[0] <= n <= rows[1]:
-        raise RemoteProtocolError(f"{dealer_name} dealt for another number of rows than was announced", party=dealer_name)
+        raise RemoteProtocolError(
+            f"{dealer_name} dealt for another number of rows than was announced", party=dealer_name
+        )
     dealt = look_up.accept(dealer_name, deal, n, 1, first=False)
     check_lengths(guest_name, -(-n // slots(key.public)), packed, what="packed predictors")
     opened = key.open_packed(packed, WIDTH, slots(key.public), n, max_bits=MASK)
@@ -116,7 +126,8 @@ def serve(session: Session, key: DecryptionKey, curve: Curve, rows: tuple[int, i
 
 
 def receive_edge(session: Session, edge: PlainVec) -> int:
-    """At the arbiter: opens how many rows are near the edge, and raises DataError if any is; returns how many are beyond the curve's knee."""
+    """At the arbiter: opens how many rows are near the edge, and raises DataError if any is; returns how many are
+    beyond the curve's knee."""
     theirs = session.guest.recv(EdgeShare).share
     check_lengths(session.roles.guest, 1, theirs)
     (count,) = (edge + theirs).mod_2_128().to_ints()
@@ -131,7 +142,8 @@ def receive_edge(session: Session, edge: PlainVec) -> int:
 
 
 def refuse_beyond(session: Session, beyond: int) -> None:
-    """At the arbiter, when a model's last iteration is over: raises DataError if some rows were beyond the curve's knee."""
+    """At the arbiter, when a model's last iteration is over: raises DataError if some rows were beyond the curve's
+    knee."""
     if beyond:
         raise DataError(
             "some rows' fitted means are so far above the labels' mean that the link is not exact there",

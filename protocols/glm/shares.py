@@ -1,7 +1,8 @@
 """Shares of final weights modulo 2^64: how two holders keep, name and refresh them.
 
-A party P keeps a_P, the arbiter b_P, and w_P = a_P + b_P modulo 2^64, in units of 2^-WEIGHT.  Each share alone is uniform.  Every scoring moves both by a random
-number that only the two know, so that a copy of one share, stolen earlier, does not fit a later copy of the other:
+A party P keeps a_P, the arbiter b_P, and w_P = a_P + b_P modulo 2^64, in units of 2^-WEIGHT.  Each share alone is
+uniform.  Every scoring moves both by a random number that only the two know, so that a copy of one share, stolen
+earlier, does not fit a later copy of the other:
 
      data party P                                     arbiter
  1   HeldShares: names, r  ------------------------>  takes the newest of these that it holds too
@@ -42,13 +43,16 @@ class HeldShares(
     move: bytes  # (32,)
 
 
-class ChosenShare(Message, disclosure=PUBLIC, learns="from which of the shares that it named both continue", most_bytes=64):
+class ChosenShare(
+    Message, disclosure=PUBLIC, learns="from which of the shares that it named both continue", most_bytes=64
+):
     name: bytes  # (NAME,)
 
 
 @dataclass(frozen=True, eq=False)
 class WeightShares:
-    """One holder's shares of one party's final weights, each under a name, the newest last.  Without names: the weights themselves, which their owner knows.
+    """One holder's shares of one party's final weights, each under a name, the newest last.  Without names: the weights
+    themselves, which their owner knows.
 
     values (names, models, width) modulo 2^64, in units of 2^-WEIGHT; without names (1, models, width).
     """
@@ -116,7 +120,9 @@ def move(session: Session, shares: WeightShares) -> Moved:
     session.arbiter.send(HeldShares(b"".join(shares.names), seed))  # 1
     name = session.arbiter.recv(ChosenShare).name
     if name not in shares.names:
-        raise RemoteProtocolError(f"{session.roles.arbiter} chose a share of the weights that was not offered", party=session.roles.arbiter)
+        raise RemoteProtocolError(
+            f"{session.roles.arbiter} chose a share of the weights that was not offered", party=session.roles.arbiter
+        )
     return Moved(named(seed), shares.of(name) + moving(seed, shares.latest.shape))  # 2
 
 
@@ -130,7 +136,8 @@ def follow(session: Session, party: str, shares: WeightShares) -> Moved:
     if name is None:
         raise ModelError(
             f"{party} and {session.me} hold shares of this model's weights that do not fit each other",
-            remedy=f"One of the two model folders is an old copy: put the newest one back at {party} and at {session.me}, or train again",
+            remedy=f"One of the two model folders is an old copy: put the newest one back at {party} and at "
+            f"{session.me}, or train again",
             party=party,
         )
     session.channels[party].send(ChosenShare(name))

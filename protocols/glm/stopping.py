@@ -1,8 +1,11 @@
-"""When training ends, if the job asks for that: only the arbiter learns the mean loss, every few iterations, and tells the others how to continue.
+"""When training ends, if the job asks for that: only the arbiter learns the mean loss, every few iterations, and tells
+the others how to continue.
 
-Source: an improvement below a tolerance ends training as in scikit-learn's SGDClassifier; momentum restarts where the objective rises (function scheme of
-O'Donoghue and Candes, Found. Comput. Math. 15, 2015), here from the better of two points.
-Adversary: honest but curious.  The loss is of the training rows, and the penalty with it (the objective), or of rows held out for this (`validation`).
+Source: an improvement below a tolerance ends training as in scikit-learn's SGDClassifier; momentum restarts where the
+objective rises (function scheme of O'Donoghue and Candes, Found. Comput. Math. 15, 2015), here from the better of two
+points.
+Adversary: honest but curious.  The loss is of the training rows, and the penalty with it (the objective), or of rows
+held out for this (`validation`).
 
  every `every` iterations
         host P                                         guest                                        arbiter (sk; holds every b_P)
@@ -17,12 +20,14 @@ Adversary: honest but curious.  The loss is of the training rows, and the penalt
                                                        MeanLoss  ----------------------------------> opens L, rounded at random to 2^-GRID
   4            <---------------------------------------------------------------------------------- Verdict, to all data parties
 
-Verdict.  L is below the best so far by `tol` or more: continue.  Otherwise the better of this point and the best so far is taken, and momentum restarts from
-there; if it had just restarted, training ends there.  So weights are revealed after at least `every` iterations, and the loss is opened at least three times.
-Who learns what: the arbiter the mean loss at a few points; all parties whether it improved by `tol`, and so after how many iterations training ended; nothing else.
+Verdict.  L is below the best so far by `tol` or more: continue.  Otherwise the better of this point and the best so far
+is taken, and momentum restarts from there; if it had just restarted, training ends there.  So weights are revealed
+after at least `every` iterations, and the loss is opened at least three times.
+Who learns what: the arbiter the mean loss at a few points; all parties whether it improved by `tol`, and so after how
+many iterations training ended; nothing else.
 Cost: an iteration without its gradients, over the rows whose loss is evaluated.
 Error: of the rows' losses see losses.py; the mean is rounded, at random, to a multiple of 2^-GRID.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -57,7 +62,8 @@ GO_ON, ANEW_HERE, ANEW_AT_BEST, END_HERE, END_AT_BEST = range(5)
 
 @dataclass(frozen=True)
 class Stopping:
-    """Training ends when the loss has not improved by `tol` in `every` iterations.  validation: it is that of rows held out, not of those trained on."""
+    """Training ends when the loss has not improved by `tol` in `every` iterations.  validation: it is that of rows held
+    out, not of those trained on."""
 
     tol: float
     every: int
@@ -68,12 +74,16 @@ class Stopping:
         return (step.number + 1) % self.every == 0
 
 
-class WeightSquares(Message, disclosure=SEALED, learns="nothing: a part of the sum of the sender's squared weights, encrypted"):
+class WeightSquares(
+    Message, disclosure=SEALED, learns="nothing: a part of the sum of the sender's squared weights, encrypted"
+):
     part: CipherVec  # (1,)
 
 
 class LossShare(
-    Message, disclosure=SEALED, learns="nothing: the arbiter's parts of the rows' losses and of the squared weights, encrypted"
+    Message,
+    disclosure=SEALED,
+    learns="nothing: the arbiter's parts of the rows' losses and of the squared weights, encrypted",
 ):
     share: CipherVec  # (1 or n, and 1 for the weights,)
 
@@ -82,7 +92,8 @@ class MeanLoss(
     Message,
     disclosure=REVEALED,
     permit="loss-to-arbiter",
-    learns="the mean loss of the rows that decide when training ends, with the penalty if these are the training rows, rounded to about a millionth",
+    learns="the mean loss of the rows that decide when training ends, with the penalty if these are the "
+    "training rows, rounded to about a millionth",
 ):
     mean: CipherVec  # (1,)
 
@@ -98,7 +109,8 @@ class Verdict(
 
 @dataclass
 class Progress:
-    """Shares of weights by their owner's name, and what decides the next step: what an iteration changes, and what a checkpoint stores."""
+    """Shares of weights by their owner's name, and what decides the next step: what an iteration changes, and what a
+    checkpoint stores."""
 
     shares: dict[str, Share]
     stopping: Stopping | None = None
@@ -134,7 +146,11 @@ class Progress:
         return self.anew if self.over else planned
 
     def save(self) -> Arrays:
-        parts = {f"{p} {name}": part for p, s in self.shares.items() for name, part in (("point", s.point), ("trail", s.trail))}
+        parts = {
+            f"{p} {name}": part
+            for p, s in self.shares.items()
+            for name, part in (("point", s.point), ("trail", s.trail))
+        }
         parts |= {f"{party} best": point for party, point in self.best.items()}
         arrays = {name: np.frombuffer(part.to_bytes(), np.uint8) for name, part in parts.items()}
         return arrays if self.stopping is None else arrays | {"stopping": np.array(self._numbers(), np.int64)}
@@ -170,9 +186,12 @@ class Judging(Progress):
         better, code = not self.best or loss < self.lowest, GO_ON
         if self.best and self.lowest - loss < self.stopping.tol * 2**GRID:
             tried = self.anew > 0 and step.number + 1 - self.anew == self.stopping.every
-            code = {(False, True): ANEW_HERE, (False, False): ANEW_AT_BEST, (True, True): END_HERE, (True, False): END_AT_BEST}[
-                tried, better
-            ]
+            code = {
+                (False, True): ANEW_HERE,
+                (False, False): ANEW_AT_BEST,
+                (True, True): END_HERE,
+                (True, False): END_AT_BEST,
+            }[tried, better]
         if better:
             self.lowest, self.best_beyond = loss, self.beyond
         elif code != GO_ON:
@@ -190,7 +209,8 @@ class Judging(Progress):
 
 @dataclass(frozen=True)
 class Look:
-    """What a data party needs to evaluate the loss: the plan, the link, and its own block of the rows that are evaluated."""
+    """What a data party needs to evaluate the loss: the plan, the link, and its own block of the rows that are
+    evaluated."""
 
     stopping: Stopping
     plan: Plan
@@ -199,9 +219,16 @@ class Look:
 
     @classmethod
     def of(
-        cls, session: Session, stopping: Stopping | None, plan: Plan, link: Link, block: Block, held_out: NDArray[np.float64] | None
+        cls,
+        session: Session,
+        stopping: Stopping | None,
+        plan: Plan,
+        link: Link,
+        block: Block,
+        held_out: NDArray[np.float64] | None,
     ) -> Look | None:
-        """block: of the rows that are trained on; held_out (m, d).  Raises DataError where too few rows would decide when training ends."""
+        """block: of the rows that are trained on; held_out (m, d).  Raises DataError where too few rows would decide
+        when training ends."""
         if stopping is None:
             return None
         if not stopping.validation:
@@ -209,7 +236,8 @@ class Look:
         rows = 0 if held_out is None else len(held_out)
         if held_out is None or rows < LEAST_HELD_OUT:
             raise DataError(
-                f"{rows} rows are too few to decide when training ends: their loss would reveal too much about single rows",
+                f"{rows} rows are too few to decide when training ends: their loss would reveal too much "
+                f"about single rows",
                 remedy="Raise validation_fraction, use more rows, or leave early_stopping out",
                 party=session.me,
                 expected=f"at least {LEAST_HELD_OUT}",
@@ -222,9 +250,15 @@ class Look:
 
 
 def guest(
-    session: Session, look: Look, progress: Progress, step: Step, y: NDArray[np.float64], weights: NDArray[np.float64] | None
+    session: Session,
+    look: Look,
+    progress: Progress,
+    step: Step,
+    y: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
 ) -> None:
-    """Evaluates the loss of the rows, y (m,) and weights (m,) or None, at the guest's share of the point after `step`, and follows the verdict."""
+    """Evaluates the loss of the rows, y (m,) and weights (m,) or None, at the guest's share of the point after `step`,
+    and follows the verdict."""
     share = progress.shares[session.me]
     z, theirs = predictors.guest(session, look.block, share)  # 1
     heaviest = 1.0 if weights is None else float(weights.max())
@@ -241,12 +275,22 @@ def guest(
     held = session.arbiter.recv(LossShare).share
     check_lengths(session.roles.arbiter, rows + (squares is not None), held)
     total = len(y) if weights is None else float((weights / heaviest).sum())
-    mean = measured.sum(held.take(np.arange(rows))).mul_plain(PlainVec.from_ints([round(2.0 ** (look.plan.rows_log2 + SCALE) / total)]))
+    mean = measured.sum(held.take(np.arange(rows))).mul_plain(
+        PlainVec.from_ints([round(2.0 ** (look.plan.rows_log2 + SCALE) / total)])
+    )
     if squares is not None:
         n = len(y)
-        factor = look.plan.penalty.a_row(n) * n / 2 / (total * heaviest) * 2.0 ** (mean_bits(look.plan, look.link) - 2 * WEIGHT)
+        factor = (
+            look.plan.penalty.a_row(n)
+            * n
+            / 2
+            / (total * heaviest)
+            * 2.0 ** (mean_bits(look.plan, look.link) - 2 * WEIGHT)
+        )
         mean = mean + (squares + held.take(np.array([rows]))).mul_plain(PlainVec.from_ints([round(factor)]))
-    mean = mean.add_plain(session.seed("loss noise", mean.digest()).integers(1, mean_bits(look.plan, look.link) - GRID))  # 3
+    mean = mean.add_plain(
+        session.seed("loss noise", mean.digest()).integers(1, mean_bits(look.plan, look.link) - GRID)
+    )  # 3
     session.arbiter.send(MeanLoss(mean.rerandomise(session.seed("mean loss", mean.digest()), to_holder=True)))
     progress.follow(receive_verdict(session), step)  # 4
 
@@ -265,7 +309,13 @@ def host(session: Session, look: Look, progress: Progress, step: Step, masks: Pa
 
 
 def arbiter(
-    session: Session, key: DecryptionKey, plan: Plan, link: Link, progress: Judging, step: Step, penalised: Mapping[str, int]
+    session: Session,
+    key: DecryptionKey,
+    plan: Plan,
+    link: Link,
+    progress: Judging,
+    step: Step,
+    penalised: Mapping[str, int],
 ) -> None:
     """The same at the arbiter, which decides; penalised: how many weights of each party the penalty is of."""
     assert progress.stopping is not None
@@ -275,7 +325,9 @@ def arbiter(
     held, beyond = link.serve_measure(session, rows, key, each=isinstance(link, Weighted))  # 2
     if not validation:
         progress.beyond = beyond
-        squared = sum(v * v for party, share in progress.shares.items() for v in share.point.to_ints()[: penalised[party]])
+        squared = sum(
+            v * v for party, share in progress.shares.items() for v in share.point.to_ints()[: penalised[party]]
+        )
         held = held.concat(PlainVec.from_ints([squared]))
     session.guest.send(LossShare(key.encrypt(held, session.seed("loss share", held.to_bytes()))))
     bits = mean_bits(plan, link)
@@ -291,7 +343,12 @@ def squares_of(theirs: CipherVec, mine: PlainVec, penalised: int) -> CipherVec |
         return None
     first = np.arange(penalised)
     mine = mine.take(first)
-    return theirs.take(first).mul_plain(mine.scale(2)).sum().add_plain(PlainVec.from_ints([sum(a * a for a in mine.to_ints())]))
+    return (
+        theirs.take(first)
+        .mul_plain(mine.scale(2))
+        .sum()
+        .add_plain(PlainVec.from_ints([sum(a * a for a in mine.to_ints())]))
+    )
 
 
 def squares_bits(plan: Plan) -> int:

@@ -4,8 +4,9 @@
  1   TrainingStart: ceil(log2 n), number of models, name  ------->  the scale of steps
  2   (counts, weighted rows, max_iter="auto") LabelScale ------>  the bound of the curvature: preconditioner, head-room, table; iterations
 
-Who learns what: hosts and arbiter the sizes, and where the job has counts, weighted rows or planned iterations up to three powers of two (REVEALED).
-"""
+Who learns what: hosts and arbiter the sizes, and where the job has counts, weighted rows or planned iterations up to
+three powers of two (REVEALED).
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -30,10 +31,13 @@ MAX_SCALE = 19  # log2: labels' means and row weights stay below; smaller ones t
 
 @dataclass(frozen=True)
 class Terms:
-    """What the parties agreed on.  passes: None to plan them.  weighted: rows carry weights.  weight_bits: final weights are revealed rounded to 2^-weight_bits.
+    """What the parties agreed on.  passes: None to plan them.  weighted: rows carry weights.  weight_bits: final
+    weights are revealed rounded to 2^-weight_bits.
 
-    models: how many are trained, and so the number of weights per column; 0: as many as the guest says.  stopping: None to make all iterations.
-    sgd: None for steps over all rows.  reveal: whose final weights are revealed to their owner, out of "guest" and "hosts"; the others' stay shared with the arbiter."""
+    models: how many are trained, and so the number of weights per column; 0: as many as the guest says.  stopping: None
+    to make all iterations.
+    sgd: None for steps over all rows.  reveal: whose final weights are revealed to their owner, out of "guest" and
+    "hosts"; the others' stay shared with the arbiter."""
 
     link: Link
     penalty: Penalty
@@ -57,7 +61,8 @@ class Terms:
 class TrainingStart(
     Message,
     disclosure=PUBLIC,
-    learns="the number of training rows, rounded up to a power of two, how many models are trained on them, and a random name for all of them",
+    learns="the number of training rows, rounded up to a power of two, how many models are trained on them, and "
+    "a random name for all of them",
 ):
     rows_log2: int
     models: int
@@ -68,7 +73,8 @@ class LabelScale(
     Message,
     disclosure=REVEALED,
     permit="label-scale-to-parties",
-    learns="three powers of two, 1 where the job does not need them: above the labels' mean (counts), the largest weight of a row (weighted rows), "
+    learns="three powers of two, 1 where the job does not need them: above the labels' mean (counts), the "
+    "largest weight of a row (weighted rows), "
     "and how flat the loss is at the base rate (planned iterations)",
 ):
     mean_log2: int
@@ -96,7 +102,8 @@ class Announced:
 def announce(
     session: Session, terms: Terms, targets: NDArray[np.float64], model_id: bytes, weights: NDArray[np.float64] | None
 ) -> Announced:
-    """At the guest: tells all parties what they need, and returns the link scaled to it.  Raises DataError for labels and weights out of bounds."""
+    """At the guest: tells all parties what they need, and returns the link scaled to it.  Raises DataError for labels
+    and weights out of bounds."""
     start = TrainingStart(rows_log2(targets.shape[1]), len(targets), model_id)
     broadcast([*session.hosts, session.arbiter], start)  # 1
     scale = NO_SCALE
@@ -107,7 +114,11 @@ def announce(
     bare = link.base if isinstance(link, Weighted) else link
     counted = np.abs(targets) if weights is None else np.abs(targets) * weights
     if not (np.all(counted < 2.0**link.residual_log2) and np.all(np.abs(targets) < 2.0 ** (62 - bare.residual_bits))):
-        raise DataError("a label is far larger than the others", remedy="Check for extreme labels, or train without them", party=session.me)
+        raise DataError(
+            "a label is far larger than the others",
+            remedy="Check for extreme labels, or train without them",
+            party=session.me,
+        )
     return announced(session, terms, start, scale)
 
 
@@ -118,7 +129,9 @@ def receive_start(session: Session, terms: Terms) -> Announced:
     good = good and terms.models in (0, start.models)
     if good and needs_scale(terms):
         scale = session.guest.recv(LabelScale)
-        good = max(abs(scale.mean_log2), abs(scale.weight_log2)) <= MAX_SCALE and 0 <= scale.flatness_log2 <= 2 * MAX_SCALE
+        good = (
+            max(abs(scale.mean_log2), abs(scale.weight_log2)) <= MAX_SCALE and 0 <= scale.flatness_log2 <= 2 * MAX_SCALE
+        )
     if not good:
         raise RemoteProtocolError(f"{session.roles.guest} announced an impossible training", party=session.roles.guest)
     return announced(session, terms, start, scale)
@@ -136,13 +149,22 @@ def label_scale(terms: Terms, targets: NDArray[np.float64], weights: NDArray[np.
     """At the guest: what the job needs, and 1 for the rest."""
     mean = np.average(targets[0], weights=None if weights is None else weights[0]) if terms.link.by_mean else 1.0
     largest = 1.0 if weights is None else weights.max()
-    mean_log2, weight_log2 = logs = [max(-MAX_SCALE, math.ceil(math.log2(v))) if v > 0 else -MAX_SCALE for v in (mean, largest)]
+    mean_log2, weight_log2 = logs = [
+        max(-MAX_SCALE, math.ceil(math.log2(v))) if v > 0 else -MAX_SCALE for v in (mean, largest)
+    ]
     if max(logs) > MAX_SCALE:
         raise DataError(
-            "labels or weights are too large", remedy="Choose a larger unit for them", party=me, expected=f"below 2^{MAX_SCALE}"
+            "labels or weights are too large",
+            remedy="Choose a larger unit for them",
+            party=me,
+            expected=f"below 2^{MAX_SCALE}",
         )
     scale = LabelScale(mean_log2, weight_log2, 0)
-    return scale if terms.passes is not None else replace(scale, flatness_log2=flatness_log2(scaled(terms, scale), targets, weights))
+    return (
+        scale
+        if terms.passes is not None
+        else replace(scale, flatness_log2=flatness_log2(scaled(terms, scale), targets, weights))
+    )
 
 
 def flatness_log2(link: Link, targets: NDArray[np.float64], weights: NDArray[np.float64] | None) -> int:
@@ -162,7 +184,9 @@ def announced(session: Session, terms: Terms, start: TrainingStart, scale: Label
     passes = planned_passes(scale.flatness_log2, blocks) if terms.passes is None else terms.passes
     if terms.sgd is not None:
         if terms.stopping is not None:
-            raise ConfigError("mini-batches make all planned epochs: no loss ends them", remedy="Leave stopping out, or sgd")
+            raise ConfigError(
+                "mini-batches make all planned epochs: no loss ends them", remedy="Leave stopping out, or sgd"
+            )
         check_batches(terms.sgd, start.rows_log2, passes)
     return Announced(start, scaled(terms, scale), passes, blocks, terms.penalty, terms.stopping, terms.sgd)
 

@@ -1,7 +1,8 @@
-"""Vertical generalised linear models whose weights nobody holds: shared between each data party P and the arbiter, w_P = a_P + b_P.
+"""Vertical generalised linear models whose weights nobody holds: shared between each data party P and the arbiter, w_P
+= a_P + b_P.
 
-Source: the vertical setting and its roles are those of Hardy et al. 2017 (arXiv 1711.10677) and Yang et al. 2019; unlike there, no gradient and no
-intermediate weight is opened to anybody (why that matters: docs/threat-model.md).
+Source: the vertical setting and its roles are those of Hardy et al. 2017 (arXiv 1711.10677) and Yang et al. 2019;
+unlike there, no gradient and no intermediate weight is opened to anybody (why that matters: docs/threat-model.md).
 Adversary: honest but curious; collusions are named in docs/threat-model.md.
 
  step    data party P (a host, or the guest itself)       guest                                arbiter (sk; holds every b_P)
@@ -23,12 +24,15 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
          only where the job reveals P's weights to P:
                                  <-----------------------------------------------------------  GuestWeights, HostWeights: b_P modulo 2^(SCORE + 1), rounded, to P alone
 
-Who learns what: the arbiter and the guest each party's number of columns, the arbiter ceil(log2 n) and the number of models,
-and what the link declares; hosts and arbiter up to three powers of two where the job has counts, row weights or planned iterations; nobody any gradient, residual, predictor or
-intermediate weight, and a final weight only its owner, where the job reveals it.
-Cost per iteration over n rows: hosts n re-randomisations and about 2 n d_P products modulo n^2 in step 1 and 3 each; the guest those products; the link; a few decryptions.
-Error: the weights equal those of the same integer arithmetic in the clear within 3 units of 2^-24 per step (docs/protocols/glm.md).
-"""
+Who learns what: the arbiter and the guest each party's number of columns, the arbiter ceil(log2 n) and the number of
+models, and what the link declares; hosts and arbiter up to three powers of two where the job has counts, row weights or
+planned iterations; nobody any gradient, residual, predictor or intermediate weight, and a final weight only its owner,
+where the job reveals it.
+Cost per iteration over n rows: hosts n re-randomisations and about 2 n d_P products modulo n^2 in step 1 and 3 each;
+the guest those products; the link; a few decryptions.
+Error: the weights equal those of the same integer arithmetic in the clear within 3 units of 2^-24 per step
+(docs/protocols/glm.md).
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -71,8 +75,9 @@ class HeldOut:
 
 
 class Trained(NamedTuple):
-    """A data party's own shares of its final weights, or these themselves where they are revealed to it, the name of the model, after how many iterations each training
-    ended, whether all ended by their loss that were to, and at the guest how many weights each host has."""
+    """A data party's own shares of its final weights, or these themselves where they are revealed to it, the name of
+    the model, after how many iterations each training ended, whether all ended by their loss that were to, and at the
+    guest how many weights each host has."""
 
     shares: WeightShares  # of (models, d)
     model_id: bytes
@@ -103,12 +108,16 @@ class Residual(Message, disclosure=SEALED, learns="nothing: the residuals, encry
 
 
 class MaskedGradient(
-    Message, disclosure=BLINDED, learns="a number that is uniform (statistically, 80 bits) for each of the sender's weights"
+    Message,
+    disclosure=BLINDED,
+    learns="a number that is uniform (statistically, 80 bits) for each of the sender's weights",
 ):
     packed: CipherVec  # (ceil(d_P / slots),)
 
 
-class GuestWeights(Message, disclosure=REVEALED, permit="guest-weights-to-guest", learns="its own final weights, rounded"):
+class GuestWeights(
+    Message, disclosure=REVEALED, permit="guest-weights-to-guest", learns="its own final weights, rounded"
+):
     share: Int64s  # (models * d_P,) modulo 2^(SCORE + 1 + weight_bits), in units of 2^-weight_bits
 
 
@@ -130,16 +139,21 @@ def guest(
     weights: NDArray[np.float64] | None = None,
     held_out: HeldOut | None = None,
 ) -> Trained:
-    """x (n, d) float64, standardised and clipped; targets (models, n) as the link wants them; weights (models, n), positive, where terms are `weighted`;
-    model_id (16,) bytes, the same for all parts; held_out: the rows that decide when training ends, where terms say so.  Returns shares of the
-    weights (models, d + 1), the intercept last (without one: d).
+    """x (n, d) float64, standardised and clipped; targets (models, n) as the link wants them; weights (models, n),
+    positive, where terms are `weighted`;
+    model_id (16,) bytes, the same for all parts; held_out: the rows that decide when training ends, where terms say so.
+    Returns shares of the weights (models, d + 1), the intercept last (without one: d).
 
-    Learns: how many weights each host has, and where terms reveal it its own final weights.  Raises ConfigError (head-room), DataError (labels and weights out of bounds), InvalidKey, ProtocolError.
+    Learns: how many weights each host has, and where terms reveal it its own final weights.  Raises ConfigError
+    (head-room), DataError (labels and weights out of bounds), InvalidKey, ProtocolError.
     """
     key = accepted_key(session)
     told = announce(session, terms, targets, model_id, weights)
     plan, link = told.plan(key), told.link
-    block, order = Block.of(x, plan, intercept=terms.intercept, models=len(targets)), batches.announce(session, plan, len(x))
+    block, order = (
+        Block.of(x, plan, intercept=terms.intercept, models=len(targets)),
+        batches.announce(session, plan, len(x)),
+    )
     look = stopping.Look.of(session, terms.stopping, plan, told.link, block, None if held_out is None else held_out.x)
     looked = HeldOut(x, targets, weights) if held_out is None else held_out
     session.arbiter.send(Columns(block.width))
@@ -147,7 +161,9 @@ def guest(
     for name, count in columns.items():
         session.allowance.partner_columns(name, count)
     if "hosts" in terms.reveal:
-        session.allowance.label_numbers("weights", {name: count * len(targets) for name, count in columns.items()}, len(x))
+        session.allowance.label_numbers(
+            "weights", {name: count * len(targets) for name, count in columns.items()}, len(x)
+        )
     pair_masks.relay(session)
     trained, passes, settled = list[Share](), [], True
     for model, y in enumerate(targets):
@@ -174,8 +190,11 @@ def guest(
     return Trained(own_shares(session, terms, trained, model_id), model_id, tuple(passes), settled, columns)  # 5
 
 
-def host(session: Session, x: NDArray[np.float64], terms: Terms, held_out: NDArray[np.float64] | None = None) -> Trained:
-    """x (n, d) float64, standardised and clipped, rows in the shared order; held_out (m, d), as at the guest.  Returns shares of the weights (models, d).
+def host(
+    session: Session, x: NDArray[np.float64], terms: Terms, held_out: NDArray[np.float64] | None = None
+) -> Trained:
+    """x (n, d) float64, standardised and clipped, rows in the shared order; held_out (m, d), as at the guest.  Returns
+    shares of the weights (models, d).
 
     Learns: where terms reveal it its own final weights.  Raises ConfigError (head-room), InvalidKey, ProtocolError.
     """
@@ -204,13 +223,17 @@ def host(session: Session, x: NDArray[np.float64], terms: Terms, held_out: NDArr
         trained.append(share)
         passes.append(progress.passes(plan.passes))
         settled &= progress.over or terms.stopping is None
-    return Trained(own_shares(session, terms, trained, told.start.model_id), told.start.model_id, tuple(passes), settled, {})  # 5
+    return Trained(
+        own_shares(session, terms, trained, told.start.model_id), told.start.model_id, tuple(passes), settled, {}
+    )  # 5
 
 
 def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
-    """Opens masked gradients and keeps its share of every party's weights, except of those whose weights terms reveal: these get it, `weight_bits` fractional bits of it.
+    """Opens masked gradients and keeps its share of every party's weights, except of those whose weights terms reveal:
+    these get it, `weight_bits` fractional bits of it.
 
-    Learns: sizes only, and what the link declares.  Raises DataError (as the link does), PlaintextOverflow, ProtocolError."""
+    Learns: sizes only, and what the link declares.  Raises DataError (as the link does), PlaintextOverflow,
+    ProtocolError."""
     if session.keys.of(session.me) is None:
         key_offer.offer(session, key)
     told = receive_start(session, terms)
@@ -247,7 +270,9 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
     return Kept(model_id, kept)
 
 
-def descend(session: Session, plan: Plan, block: Block, share: Share, residual: CipherVec, theirs: CipherVec, step: Step) -> None:
+def descend(
+    session: Session, plan: Plan, block: Block, share: Share, residual: CipherVec, theirs: CipherVec, step: Step
+) -> None:
     """Steps 3 and 4 at a data party: sends its masked gradient and updates its share."""
     gradient = block.gradient(residual, theirs, share.point)
     mask = session.seed("gradient mask", gradient.digest()).integers(block.width, plan.mask_bits)
@@ -266,20 +291,26 @@ def own_shares(session: Session, terms: Terms, trained: list[Share], model_id: b
     theirs = session.arbiter.recv(GuestWeights).share if guests else session.arbiter.recv(HostWeights).share
     check_lengths(session.roles.arbiter, words.size, theirs, what="weights")
     if theirs.min() < 0 or theirs.max() >= 1 << (SCORE + 1 + terms.weight_bits):
-        raise RemoteProtocolError(f"{session.roles.arbiter} sent an invalid share of the weights", party=session.roles.arbiter)
+        raise RemoteProtocolError(
+            f"{session.roles.arbiter} sent an invalid share of the weights", party=session.roles.arbiter
+        )
     return WeightShares.known(whole(words, theirs.reshape(words.shape), terms.weight_bits))
 
 
 def rounded(shares: list[PlainVec], bits: int) -> NDArray[np.int64]:
-    """The nearest multiples of 2^-bits modulo 2^(SCORE + 1), in units of 2^-bits, model after model: the owner's own share keeps its last bits, so that its weights
-    are right to half of 2^-bits.  What is left of a share is as much as a weight can hold, so that no other number fits in."""
+    """The nearest multiples of 2^-bits modulo 2^(SCORE + 1), in units of 2^-bits, model after model: the owner's own
+    share keeps its last bits, so that its weights are right to half of 2^-bits.  What is left of a share is as much as
+    a weight can hold, so that no other number fits in."""
     half = np.uint64((1 << (WEIGHT - bits)) >> 1)
     words: Words = np.concatenate([words_of(share) for share in shares])
-    return np.asarray(((words + half) >> np.uint64(WEIGHT - bits)) & np.uint64((1 << (SCORE + 1 + bits)) - 1), dtype=np.int64)
+    return np.asarray(
+        ((words + half) >> np.uint64(WEIGHT - bits)) & np.uint64((1 << (SCORE + 1 + bits)) - 1), dtype=np.int64
+    )
 
 
 def whole(own: Words, theirs: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
-    """The weights, in units of 2^-WEIGHT and in [-2^SCORE, 2^SCORE), from the own share and what `rounded` left of the arbiter's."""
+    """The weights, in units of 2^-WEIGHT and in [-2^SCORE, 2^SCORE), from the own share and what `rounded` left of the
+    arbiter's."""
     span = SCORE + 1 + WEIGHT
     total = (own + (theirs.view(np.uint64) << np.uint64(WEIGHT - bits))) << np.uint64(64 - span)
     return np.asarray(total.view(np.int64) >> (64 - span))

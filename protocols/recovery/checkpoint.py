@@ -1,19 +1,23 @@
 """Where a run can resume after a party died: the checkpoints that a party stores, and the stages of a run between them.
 
-Everything that a party sends follows from its run seed, its table and what it received (protocols/randomness.py).  So a party that resumes needs
- - the state of its role function at a *checkpoint*: what the loop of a *stage* carries from one step to the next, the number of its draws, and how many
+Everything that a party sends follows from its run seed, its table and what it received (protocols/randomness.py).  So a
+party that resumes needs
+ - the state of its role function at a *checkpoint*: what the loop of a *stage* carries from one step to the next, the
+ number of its draws, and how many
    messages it has sent to and received from each peer;
- - what it received before the stage began (keys, sizes: small), to run the code up to there once more.  What that code sends is not transmitted again.
+ - what it received before the stage began (keys, sizes: small), to run the code up to there once more.  What that code
+ sends is not transmitted again.
 
      stage 0: once(...)                      stage 1: steps(...)
      ----+=================+---------------+========+========+========+------------------
      heard                (0, 1)   heard   (1, 0)   (1, 1)   (1, 2)  (1, 3) = its last        kept: each stage's last checkpoint, and two more
 
-Every party takes the same checkpoints, and no message crosses one: all can resume from the latest that all have (protocols/recovery/resume.py).  In each step with
-messages a party must receive something that is sent when all others have begun the step.  Then no party is two such steps ahead of another, and the
-checkpoints that are kept suffice.  A stage that collects a long list stores what each step adds (`parts`).  A party that takes no part in a stage can resume
+Every party takes the same checkpoints, and no message crosses one: all can resume from the latest that all have
+(protocols/recovery/resume.py).  In each step with messages a party must receive something that is sent when all others
+have begun the step.  Then no party is two such steps ahead of another, and the checkpoints that are kept suffice.  A
+stage that collects a long list stores what each step adds (`parts`).  A party that takes no part in a stage can resume
 from wherever the others are in it.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -90,7 +94,8 @@ class Keeper(Protocol):
     """Where checkpoints are stored: `vfl.storage.run_store` on disk."""
 
     def keep(self, mark: Mark, heard: Mapping[str, Sequence[bytes]]) -> None:
-        """Stores a checkpoint and what was received before its stage began (empty but for the stage's first checkpoint), both or neither."""
+        """Stores a checkpoint and what was received before its stage began (empty but for the stage's first
+        checkpoint), both or neither."""
 
     def at(self, position: Position) -> Mark:
         """The checkpoint at `position`."""
@@ -103,18 +108,22 @@ class Keeper(Protocol):
 
 
 class Course:
-    """Numbers the stages of a run and takes their checkpoints; on a run that resumes from `goal`, skips what is done up to there.
+    """Numbers the stages of a run and takes their checkpoints; on a run that resumes from `goal`, skips what is done up
+    to there.
 
     Without a keeper nothing is stored and nothing is skipped.
     """
 
-    def __init__(self, channels: Mapping[str, Channel], randomness: Randomness, keeper: Keeper | None, goal: Position = START) -> None:
+    def __init__(
+        self, channels: Mapping[str, Channel], randomness: Randomness, keeper: Keeper | None, goal: Position = START
+    ) -> None:
         self._channels, self._randomness, self._keeper = channels, randomness, keeper
         self._stage, self._goal = 0, goal if goal != START else None
         self._approach()
 
     def begin(self, save: Callable[[], Arrays], *, empty: bool = False) -> tuple[int, Arrays | None]:
-        """A stage begins: returns its first item, and the state to load if the run resumes.  empty: the stage has no items."""
+        """A stage begins: returns its first item, and the state to load if the run resumes.  empty: the stage has no
+        items."""
         if self._keeper is None:
             return 0, None
         if self._goal is None:
@@ -173,7 +182,9 @@ class Course:
 
     def _keep(self, item: int, save: Callable[[], Arrays], last: bool, heard: Mapping[str, Sequence[bytes]]) -> None:
         assert self._keeper is not None
-        self._keeper.keep(Mark(Position(self._stage, item), self._randomness.draws, self._counts(), save(), last), heard)
+        self._keeper.keep(
+            Mark(Position(self._stage, item), self._randomness.draws, self._counts(), save(), last), heard
+        )
 
     def _counts(self) -> dict[str, Count]:
         return {peer: channel.count for peer, channel in self._channels.items()}

@@ -9,12 +9,15 @@
                                  <------------------------  Kept: the chained hashes of all messages before it, both ways, signed
  3   stores the signatures with its ledger, and leaves
 
-A party that cannot write its result (a full disk) stops before step 1, so that the others stop too: no model exists of which a part is missing.
-A party that has passed step 2 knows that every result is on a disk: if it dies, it needs nobody to end the run.  A party that died before step 2 finds the
-others still waiting for its Kept when it comes back; they wait as long as their party files say (vfl/run/recovery.py).
-A signature binds its party to what it sent and received: a ledger that it later cuts, removes or rewrites no longer fits what its partner keeps.
+A party that cannot write its result (a full disk) stops before step 1, so that the others stop too: no model exists of
+which a part is missing.
+A party that has passed step 2 knows that every result is on a disk: if it dies, it needs nobody to end the run.  A
+party that died before step 2 finds the others still waiting for its Kept when it comes back; they wait as long as their
+party files say (vfl/run/recovery.py).
+A signature binds its party to what it sent and received: a ledger that it later cuts, removes or rewrites no longer
+fits what its partner keeps.
 Who learns what: that the sender is done.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -34,7 +37,8 @@ class Finished(Message, disclosure=PUBLIC, learns="that the sender has its part 
 class Kept(
     Message,
     disclosure=PUBLIC,
-    learns="that the sender keeps its part of the result, as every party has one; its signature over the messages that both know",
+    learns="that the sender keeps its part of the result, as every party has one; its signature over the "
+    "messages that both know",
     most_bytes=512,
 ):
     sent: bytes  # (32,) chained SHA-256 of all that the sender sent to the receiver before this
@@ -53,7 +57,8 @@ class Witness(Protocol):
 
 
 def confirm(session: Session, keep: Callable[[], None], witness: Witness) -> None:
-    """Tells every peer that this party has its result, keeps it when all have, and leaves when all keep theirs.  Every party runs this last.
+    """Tells every peer that this party has its result, keeps it when all have, and leaves when all keep theirs.  Every
+    party runs this last.
 
     Raises RemoteProtocolError where a partner signs other messages than have passed; the result is kept then.
     """
@@ -71,7 +76,8 @@ def confirm(session: Session, keep: Callable[[], None], witness: Witness) -> Non
         if (kept.sent, kept.received) != (count.produced, count.consumed):
             raise RemoteProtocolError(
                 f"{channel.peer} signed other messages than were exchanged between it and this party",
-                remedy=f"The results are kept. Keep the ledger too, and compare it with that of {channel.peer} by vfl ledger reconcile",
+                remedy=f"The results are kept. Keep the ledger too, and compare it with that of {channel.peer} "
+                f"by vfl ledger reconcile",
                 party=channel.peer,
             )
         witness.accept(channel.peer, count, kept.signature)

@@ -1,7 +1,9 @@
-"""`python -m tests.adversary.guarded FOLDER [--planted]`: trains, saves, scores and reads everything back while an audit hook watches; prints what ran code from bytes.
+"""`python -m tests.adversary.guarded FOLDER [--planted]`: trains, saves, scores and reads everything back while an
+audit hook watches; prints what ran code from bytes.
 
-Python tells its audit hooks of every unpickled name, marshalled code, compilation and execution, whoever asks for it.  What importing a module does is not
-counted, nor what the standard library makes of its own declarations (data classes, named tuples).
+Python tells its audit hooks of every unpickled name, marshalled code, compilation and execution, whoever asks for it.
+What importing a module does is not counted, nor what the standard library makes of its own declarations (data classes,
+named tuples).
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ DECLARING = (
     "pydantic",
     "msgspec",
 )
-# Modules that nothing should load.  scikit-learn imports joblib, and pyarrow cloudpickle: what these unpickle is an event, as `PLANTED` shows of joblib.
+# Modules that nothing should load.  scikit-learn imports joblib, and pyarrow cloudpickle: what these unpickle is an
+# event, as `PLANTED` shows of joblib.
 LOADERS = {"yaml", "dill", "shelve"}
 on = threading.Event()
 seen: set[str] = set()
@@ -117,7 +120,10 @@ def local(folder: Path) -> None:
     guest = pd.DataFrame({"id": ids, "y": np.arange(40) % 2, "a": rng.normal(size=40)})
     hosts = {"shop": pd.DataFrame({"id": ids, "b": rng.normal(size=40)})}
     federation = vfl.Federation.local(guest, hosts, on="id", label="y", cipher=TOY)
-    for model in (vfl.LogisticRegression(max_iter=5), vfl.BoostedTrees(n_estimators=1, max_depth=2, max_bin=4, min_bin_rows=1)):
+    for model in (
+        vfl.LogisticRegression(max_iter=5),
+        vfl.BoostedTrees(n_estimators=1, max_depth=2, max_bin=4, min_bin_rows=1),
+    ):
         federation.fit(model).predict_score(guest, hosts)  # type: ignore[arg-type]
 
 

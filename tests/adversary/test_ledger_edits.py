@@ -101,7 +101,8 @@ def edit_a_value(data: bytes, rng: Rng) -> bytes:
 
 
 def write_anew(data: bytes, rng: Rng) -> bytes:
-    """As somebody who can write the file, knows its format and lacks the key: edits, repairs numbers and chain, keeps the old signature."""
+    """As somebody who can write the file, knows its format and lacks the key: edits, repairs numbers and chain, keeps
+    the old signature."""
     rows = [json.loads(line) for line in lines_of(data)]
     place = int(rng.integers(1, len(rows) - 1))
     match int(rng.integers(3)):
@@ -128,7 +129,7 @@ def write_anew(data: bytes, rng: Rng) -> bytes:
 
 
 EDITS: list[Callable[[bytes, Rng], bytes]] = [
-    change_bytes, flip_a_bit, insert_bytes, remove_bytes, cut_off, remove_lines, move_lines, repeat_a_line, shuffle, edit_a_value, write_anew,
+    change_bytes, flip_a_bit, insert_bytes, remove_bytes, cut_off, remove_lines, move_lines, repeat_a_line, shuffle, edit_a_value, write_anew,  # noqa: E501
 ]  # fmt: skip
 
 
@@ -158,7 +159,9 @@ def test_ten_thousand_random_edits_are_found(honest: bytes, tmp_path: Path, bank
     assert undetected(honest, tmp_path, bank, 10_000, bank.certificate_pem) == []
 
 
-def test_planted_fault_without_the_signature_a_ledger_written_anew_passes(honest: bytes, tmp_path: Path, bank: Identity) -> None:
+def test_planted_fault_without_the_signature_a_ledger_written_anew_passes(
+    honest: bytes, tmp_path: Path, bank: Identity
+) -> None:
     assert "write_anew" in undetected(honest, tmp_path, bank, 110, None)
 
 

@@ -1,4 +1,5 @@
-"""Nothing that can run code decodes bytes, in a whole run: the lint rules forbid it in our files, and an audit hook watches all the others too."""
+"""Nothing that can run code decodes bytes, in a whole run: the lint rules forbid it in our files, and an audit hook
+watches all the others too."""
 
 from __future__ import annotations
 
@@ -13,7 +14,11 @@ ROOT = Path(__file__).parents[2]
 
 def guarded(folder: Path, *options: str) -> Any:
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.adversary.guarded", str(folder), *options], cwd=ROOT, capture_output=True, text=True, timeout=110
+        [sys.executable, "-m", "tests.adversary.guarded", str(folder), *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
     )
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout.splitlines()[-1])
@@ -42,10 +47,11 @@ def test_planted_imports_are_refused_by_the_lint_rules(tmp_path: Path) -> None:
     """The rules of our own files, on a file that breaks each of them."""
     bad = tmp_path / "bad.py"
     bad.write_text(
-        "import pickle\nimport joblib\nimport marshal\nimport yaml\npickle.loads(b'')\nmarshal.loads(b'')\neval('1')\nexec('1')\nyaml.load('', yaml.Loader)\n"
+        "import pickle\nimport joblib\nimport marshal\nimport "
+        "yaml\npickle.loads(b'')\nmarshal.loads(b'')\neval('1')\nexec('1')\nyaml.load('', yaml.Loader)\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-m", "ruff", "check", "--config", str(ROOT / "pyproject.toml"), "--output-format", "concise", str(bad)],
+        [sys.executable, "-m", "ruff", "check", "--config", str(ROOT / "pyproject.toml"), "--output-format", "concise", str(bad)],  # noqa: E501
         capture_output=True, text=True, cwd=ROOT,
     )  # fmt: skip
     assert "`joblib` is banned" in ended.stdout

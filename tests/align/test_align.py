@@ -1,4 +1,5 @@
-"""`vfl.align` equals pandas' merge on tables as dirty as those of institutions, and refuses what it cannot read without showing it."""
+"""`vfl.align` equals pandas' merge on tables as dirty as those of institutions, and refuses what it cannot read without
+showing it."""
 
 from __future__ import annotations
 
@@ -23,9 +24,13 @@ Dirty = Callable[[int, np.random.Generator], str]
 
 def _text(i: int, rng: np.random.Generator) -> str:
     value = f"Straße {i} Ångström"
-    value = [value, value.upper(), value.replace("ß", "ss"), unicodedata.normalize("NFD", value), value.replace(" ", " \u00a0\t")][
-        rng.integers(5)
-    ]
+    value = [
+        value,
+        value.upper(),
+        value.replace("ß", "ss"),
+        unicodedata.normalize("NFD", value),
+        value.replace(" ", " \u00a0\t"),
+    ][rng.integers(5)]
     return " " * rng.integers(3) + value + "\t" * rng.integers(2)
 
 
@@ -37,9 +42,14 @@ def _digits(i: int, rng: np.random.Generator) -> str:
 
 def _email(i: int, rng: np.random.Generator) -> str:
     value = f"joe.{i}@müller.example"
-    return [value, value.upper(), f" {value} ", value + ".", value.replace("müller", "xn--mller-kva"), unicodedata.normalize("NFD", value)][
-        rng.integers(6)
-    ]
+    return [
+        value,
+        value.upper(),
+        f" {value} ",
+        value + ".",
+        value.replace("müller", "xn--mller-kva"),
+        unicodedata.normalize("NFD", value),
+    ][rng.integers(6)]
 
 
 def _date(i: int, rng: np.random.Generator) -> Any:
@@ -50,7 +60,13 @@ def _date(i: int, rng: np.random.Generator) -> Any:
 
 def _phone(i: int, rng: np.random.Generator) -> str:
     local = f"7946{i:06d}"
-    return [f"0{local}", f"+44{local}", f"0044 {local[:4]} {local[4:]}", f"(0{local[:4]}) {local[4:]}", f"+44 (0){local}"][rng.integers(5)]
+    return [
+        f"0{local}",
+        f"+44{local}",
+        f"0044 {local[:4]} {local[4:]}",
+        f"(0{local[:4]}) {local[4:]}",
+        f"+44 (0){local}",
+    ][rng.integers(5)]
 
 
 def _exact(i: int, rng: np.random.Generator) -> str:
@@ -79,10 +95,18 @@ class Case:
             truth = truth[np.logical_or.reduce(whole)].reset_index(drop=True)
             if not len(truth):
                 truth = pd.DataFrame({c: [0] for c in self.kinds}).astype("Int64")
-            dirty = {c: [None if pd.isna(v) else KINDS[kind](int(v), rng) for v in truth[c]] for c, kind in self.kinds.items()}
+            dirty = {
+                c: [None if pd.isna(v) else KINDS[kind](int(v), rng) for v in truth[c]]
+                for c, kind in self.kinds.items()
+            }
             if len(shape) > 1:
-                dirty = {c: [" " * int(rng.integers(3)) if v is None and rng.random() < 0.5 else v for v in vs] for c, vs in dirty.items()}
-            self.tables[p] = pd.DataFrame({c: pd.Series(vs, dtype=object) for c, vs in dirty.items()}).assign(row=np.arange(len(truth)))
+                dirty = {
+                    c: [" " * int(rng.integers(3)) if v is None and rng.random() < 0.5 else v for v in vs]
+                    for c, vs in dirty.items()
+                }
+            self.tables[p] = pd.DataFrame({c: pd.Series(vs, dtype=object) for c, vs in dirty.items()}).assign(
+                row=np.arange(len(truth))
+            )
             self.truths[p] = truth.assign(**{f"row_{p}": np.arange(len(truth))})
 
     def merged(self) -> set[tuple[int, ...]]:
@@ -192,7 +216,9 @@ def test_the_size_alone() -> None:
     guest = pd.DataFrame({"id": [1, 2, 3], "x": 0.0})
     transcript: list[Sent] = []
     taps = {p: [Recording(p, transcript)] for p in ("guest", "telecom", "arbiter")}
-    found = vfl.align(guest, {"telecom": guest.iloc[1:]}, on="id", cardinality_only=True, min_intersection=99, taps=taps)
+    found = vfl.align(
+        guest, {"telecom": guest.iloc[1:]}, on="id", cardinality_only=True, min_intersection=99, taps=taps
+    )
     assert found.report.common == 2
     assert len(found.guest) == len(found.hosts["telecom"]) == 0
     assert {s.kind.kind for s in transcript} == {"BlindedIds", "SortedTags", "SizeOnly"}
@@ -226,12 +252,17 @@ def good() -> pd.DataFrame:
         ([SECRET, np.nan], "is empty in row 2"),
         ([SECRET, f"{SECRET}\udcff"], "is not valid Unicode in row 2"),
         ([SECRET, b"\xff\xfe"], "neither text nor numbers in row 2"),
-        ([SECRET, f" {SECRET.lower()}"], "repeats ids: 1 rows carry an id that an earlier row has, after normalising: row 2"),
+        (
+            [SECRET, f" {SECRET.lower()}"],
+            "repeats ids: 1 rows carry an id that an earlier row has, after normalising: row 2",
+        ),
     ],
     ids=["10 MB", "spaces", "nothing", "mixed", "NaN", "surrogate", "bytes", "duplicate"],
 )
 @pytest.mark.parametrize("at", ["guest", "host"])
-def test_a_bad_id_is_located_and_nothing_is_sent(ids: list[Any], says: str, at: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bad_id_is_located_and_nothing_is_sent(
+    ids: list[Any], says: str, at: str, caplog: pytest.LogCaptureFixture
+) -> None:
     bad = pd.DataFrame({"id": pd.Series(ids, dtype=object)})
     transcript: list[Sent] = []
     taps = {p: [Recording(p, transcript)] for p in ("guest", "telecom", "arbiter")}
@@ -265,7 +296,9 @@ def test_a_table_sorted_by_a_secret_is_not_after_alignment() -> None:
     table = pd.DataFrame({"id": np.arange(n), "income": np.sort(np.random.default_rng(1).lognormal(size=n))})
     found = vfl.align(table, {"telecom": table[["id"]]}, on="id")
     assert abs(np.corrcoef(np.arange(n), found.guest["income"].rank())[0, 1]) < 5 / np.sqrt(n)
-    assert abs(np.corrcoef(np.arange(n), table["income"].rank())[0, 1]) > 0.99  # the check would see a table in its own order
+    assert (
+        abs(np.corrcoef(np.arange(n), table["income"].rank())[0, 1]) > 0.99
+    )  # the check would see a table in its own order
 
 
 def test_no_id_is_shown_by_any_object() -> None:
@@ -308,10 +341,17 @@ def test_a_model_on_rows_that_different_keys_matched(small_tables: Any) -> None:
     guest, hosts = small_tables
     guest = guest.assign(phone=[f"020 7946 {i:04d}" for i in guest.index])
     phones = dict(zip(guest["id"], guest["phone"], strict=True))
-    telecom = hosts["telecom"].assign(phone=[phones.get(i, "020 8000 0000").replace("0", "+44 ", 1) for i in hosts["telecom"]["id"]])
+    telecom = hosts["telecom"].assign(
+        phone=[phones.get(i, "020 8000 0000").replace("0", "+44 ", 1) for i in hosts["telecom"]["id"]]
+    )
     telecom = telecom[telecom["id"].isin(phones)].assign(id=lambda t: t["id"].where(np.arange(len(t)) % 2 == 0))
     fed = vfl.Federation.local(
-        guest, {"telecom": telecom}, on=[["id"], ["phone"]], label="default", normalise={"phone": "e164:GB"}, cipher=Identity()
+        guest,
+        {"telecom": telecom},
+        on=[["id"], ["phone"]],
+        label="default",
+        normalise={"phone": "e164:GB"},
+        cipher=Identity(),
     )
     model = fed.fit(vfl.LogisticRegression(max_iter=30))
     assert model.intersection_ == len(telecom)
@@ -323,7 +363,9 @@ def test_federation_takes_a_normaliser_by_column(small_tables: Any) -> None:
     guest, hosts = small_tables
     guest = guest.assign(born="03/02/1980")
     telecom = hosts["telecom"].assign(born="1980-02-03", id=hosts["telecom"]["id"].str.upper())
-    fed = vfl.Federation.local(guest, {"telecom": telecom}, on=["id", "born"], label="default", normalise={"born": "date:%d/%m/%Y"})
+    fed = vfl.Federation.local(
+        guest, {"telecom": telecom}, on=["id", "born"], label="default", normalise={"born": "date:%d/%m/%Y"}
+    )
     assert "hosts: telecom" in repr(fed)
     with pytest.raises(ConfigError, match="no key column"):
         vfl.Federation.local(guest, {"telecom": telecom}, on="id", label="default", normalise={"born": "date"})

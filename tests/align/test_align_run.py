@@ -1,4 +1,5 @@
-"""`vfl align` between processes: the same rows in the same order at both, nothing of an id anywhere else, and what it refuses."""
+"""`vfl align` between processes: the same rows in the same order at both, nothing of an id anywhere else, and what it
+refuses."""
 
 from __future__ import annotations
 
@@ -51,7 +52,9 @@ def alone(
     parties.job.write_text(ALONE.format(keys=keys, normalise=normalise, more=more, allow=json.dumps(list(allow))))
     for name in ("bank", "telecom"):
         text = re.sub(r"\n\[peers\.trustco\]\n(?:\w+ = .*\n)*", "\n", parties.file(name).read_text())
-        parties.file(name).write_text(text.replace("allow = [", "allow = [" + "".join(f'"{a}", ' for a in allow if f'"{a}"' not in text)))
+        parties.file(name).write_text(
+            text.replace("allow = [", "allow = [" + "".join(f'"{a}", ' for a in allow if f'"{a}"' not in text))
+        )
 
 
 def aligned(parties: Institutions, *options: str, job: Path | None = None) -> dict[str, Ended]:
@@ -70,19 +73,32 @@ def test_both_get_their_own_rows_in_one_order_without_a_model_and_an_arbiter(par
     for name, frame in frames.items():
         merged = parties.data[name][parties.data[name][KEY].isin(parties.data["telecom"][KEY])]
         pd.testing.assert_frame_equal(
-            frame.sort_values(KEY, ignore_index=True), merged.sort_values(KEY, ignore_index=True), check_dtype=False, rtol=1e-12
+            frame.sort_values(KEY, ignore_index=True),
+            merged.sort_values(KEY, ignore_index=True),
+            check_dtype=False,
+            rtol=1e-12,
         )
         content = json.loads((results[name].folder / "alignment.json").read_text())
         assert content["rows"] == {"bank": 80, "telecom": 64}
         assert content["match_rate"] == {"bank": 0.8, "telecom": 1.0}
-        assert (content["common"], content["by_key"], content["file"]) == (64, [{"columns": [KEY], "matched": 64}], "aligned.parquet")
+        assert (content["common"], content["by_key"], content["file"]) == (
+            64,
+            [{"columns": [KEY], "matched": 64}],
+            "aligned.parquet",
+        )
         assert "common to all" in results[name].out
         assert {p.stat().st_mode & 0o777 for p in results[name].folder.iterdir()} == {0o600}
         shown = parties.here("report", results[name].folder)
         assert (shown.code, "match rate of telecom" in shown.out, "100" in shown.out) == (0, True, True), shown
     damaged = results["bank"].folder / "alignment.json"
     content = json.loads(damaged.read_text())
-    for text in ('{"format": 2, "job": "x"}', "{", "[]", json.dumps(content | {"rows": [80]}), json.dumps(content | {"by_key": 7})):
+    for text in (
+        '{"format": 2, "job": "x"}',
+        "{",
+        "[]",
+        json.dumps(content | {"rows": [80]}),
+        json.dumps(content | {"by_key": 7}),
+    ):
         damaged.write_text(text)
         assert parties.here("report", results["bank"].folder).code == 7
     no_ids_outside(parties, results)

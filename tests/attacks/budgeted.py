@@ -39,15 +39,20 @@ class Budgeted:
         party.run.directory.mkdir(exist_ok=True)
         return party
 
-    def train(self, guest: Table, host: Table, job: Any, scheme: Scheme | None = None, module: Any = glm) -> dict[str, Any]:
-        """What each party has at the end of a run with a name of its own; module: the programs of the job's kind.  Raises DisclosureRefused where one of them has disclosed enough."""
+    def train(
+        self, guest: Table, host: Table, job: Any, scheme: Scheme | None = None, module: Any = glm
+    ) -> dict[str, Any]:
+        """What each party has at the end of a run with a name of its own; module: the programs of the job's kind.
+        Raises DisclosureRefused where one of them has disclosed enough."""
         self.runs += 1
         tables, name = {"bank": guest, "telecom": host}, self.runs.to_bytes(16, "big")
         allowances = {}
         if self.folder is not None:
             for party, table in tables.items():
                 opened = Opened(0, tuple(map(str, table.features.columns)), spread=spread_of(table.features))
-                budget = Budget(self.party(party), "run", table, opened=opened if party == "telecom" else None, guest="bank")
+                budget = Budget(
+                    self.party(party), "run", table, opened=opened if party == "telecom" else None, guest="bank"
+                )
                 budget.check(["telecom" if party == "bank" else "bank"])
                 allowances[party] = budget.allowance(name)
         programs: dict[str, Any] = {

@@ -22,5 +22,9 @@ def problem(family: str) -> tuple[Link, list[Matrix], Matrix]:
         y = z + rng.normal(size=ROWS)
         return IDENTITY, blocks, (y - y.mean()) / y.std()
     if family == "poisson":
-        return POISSON, blocks, rng.poisson(np.exp(1 + 0.2 * z + 0.2 * blocks[1] @ np.linspace(-0.4, 0.4, 10))).astype(float)
+        return (
+            POISSON,
+            blocks,
+            rng.poisson(np.exp(1 + 0.2 * z + 0.2 * blocks[1] @ np.linspace(-0.4, 0.4, 10))).astype(float),
+        )
     return LOGISTIC_LINKS[family], blocks, (z + rng.logistic(size=ROWS) > 0).astype(float)

@@ -1,7 +1,8 @@
 """Least squares over all that a host received while a regression was trained, against the labels.
 
-The attack is the one that works on systems which open a host's gradients (residue reconstruction, arXiv 2205.04166): a gradient is a linear statement
-X_B^T d_B about the residuals d, which hold the labels, so that gradients of many batches B are solved for d.  Here everything that came in is tried:
+The attack is the one that works on systems which open a host's gradients (residue reconstruction, arXiv 2205.04166): a
+gradient is a linear statement X_B^T d_B about the residuals d, which hold the labels, so that gradients of many batches
+B are solved for d.  Here everything that came in is tried:
 messages with an entry a row as columns, messages with an entry a weight as such statements.
 """
 
@@ -33,7 +34,8 @@ Statement = tuple[Matrix, Matrix]  # (equations, rows), (equations,)
 
 @dataclass
 class View:
-    """One host's own columns (n, d), the labels (n,) that it must not learn, and what it received; order: with mini-batches the rows of each, by pass."""
+    """One host's own columns (n, d), the labels (n,) that it must not learn, and what it received; order: with
+    mini-batches the rows of each, by pass."""
 
     x: Matrix
     y: Matrix
@@ -43,7 +45,8 @@ class View:
     order: list[list[NDArray[np.int64]]] = field(default_factory=list)
 
     def columns(self) -> Matrix:
-        """(n, k): every received number that stands for a row: of a ciphertext its residue and its leading bits; what came in batches, put together by pass."""
+        """(n, k): every received number that stands for a row: of a ciphertext its residue and its leading bits; what
+        came in batches, put together by pass."""
         found, pieces = [], dict[str, list[Matrix]]()
         for s in self.received:
             message = s.message(self.keys)
@@ -58,7 +61,8 @@ class View:
         return np.array(found).T if found else np.zeros((len(self.y), 0))
 
     def statements(self) -> dict[str, list[Statement]]:
-        """By what they came in: received numbers that stand for the host's weights, taken for X^T d of the unknown residuals, and what was `opened`."""
+        """By what they came in: received numbers that stand for the host's weights, taken for X^T d of the unknown
+        residuals, and what was `opened`."""
         found = {"opened": list(self.opened)}
         for s in self.received:
             message = s.message(self.keys)
@@ -81,7 +85,11 @@ def _numbers(value: Any) -> list[Matrix]:
         n = value.key.raw.n
         size = len(value.raw.to_bytes()) // max(1, len(value))
         raw = np.frombuffer(value.raw.to_bytes(), dtype=np.uint8)[: size * len(value)].reshape(len(value), -1)
-        ends = [raw[:, :8].copy().view(np.uint64)[:, 0] / 2.0**64, raw[:, -8:].copy().view(np.uint64)[:, 0] / 2.0**64] if size >= 8 else []
+        ends = (
+            [raw[:, :8].copy().view(np.uint64)[:, 0] / 2.0**64, raw[:, -8:].copy().view(np.uint64)[:, 0] / 2.0**64]
+            if size >= 8
+            else []
+        )
         return [np.array([float(r % n) / n if n > 1 else float(r) for r in value.raw.residues()]), *ends]
     if hasattr(value, "to_ints"):
         return [np.array([float(v) for v in value.to_ints()])]
@@ -124,17 +132,23 @@ def order(view: View, sgd: glm.Sgd, passes: int) -> list[list[NDArray[np.int64]]
     (seed,) = (s.message(view.keys).seed for s in view.received if s.kind is RowOrder)  # type: ignore[attr-defined]
     count, rows = sgd.batches(rows_log2(len(view.y))), len(view.y)
     batches = Batches(rows, count, Seed("guest", seed))
-    return [[np.asarray(batches.of(Step(0, 0, keeps=True, number=p * count + k))) for k in range(count)] for p in range(passes)]
+    return [
+        [np.asarray(batches.of(Step(0, 0, keeps=True, number=p * count + k))) for k in range(count)]
+        for p in range(passes)
+    ]
 
 
 def gain(view: View) -> tuple[float, float]:
-    """R^2 of the labels on other rows, cross-validated: from the host's own columns, and how much all that it received adds to that."""
+    """R^2 of the labels on other rows, cross-validated: from the host's own columns, and how much all that it received
+    adds to that."""
     solved = []
     for statements in view.statements().values():
         left, right = (np.concatenate([s[k] for s in statements]) for k in (0, 1))
         solved.append(np.linalg.lstsq(left, right / np.abs(right).max(initial=1e-300), rcond=1e-8)[0])
     own = explained(view.x, view.y)
-    return own, max(explained(np.column_stack([view.x, *more]), view.y) for more in ([view.columns(), *solved], solved)) - own
+    return own, max(
+        explained(np.column_stack([view.x, *more]), view.y) for more in ([view.columns(), *solved], solved)
+    ) - own
 
 
 def explained(x: Matrix, y: Matrix) -> float:

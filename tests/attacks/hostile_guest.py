@@ -1,4 +1,5 @@
-"""`vfl align` by a guest, or a host, that deviates when a run gets its name: python -m tests.attacks.hostile_guest HOW JOB PARTY.  How an attack is made, and its control."""
+"""`vfl align` by a guest, or a host, that deviates when a run gets its name: python -m tests.attacks.hostile_guest HOW
+JOB PARTY.  How an attack is made, and its control."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ from vfl.cli import main as cli
 OLD = bytes(range(16))  # the name, and the nonce, that is used again and again
 
 
-def same_nonce(others: Sequence[Channel], own: bytes, marks: Sequence[Position], nonce: bytes) -> tuple[bytes, Position]:
+def same_nonce(
+    others: Sequence[Channel], own: bytes, marks: Sequence[Position], nonce: bytes
+) -> tuple[bytes, Position]:
     """A guest whose own nonce is always the same, with everything else as prescribed."""
     return HONEST["decide"](others, b"", [], OLD)
 

@@ -1,7 +1,9 @@
-"""The arbiter and one data party of three or four put their views of an alignment together: which of that party's rows does each other party hold?
+"""The arbiter and one data party of three or four put their views of an alignment together: which of that party's rows
+does each other party hold?
 
-They compare the lists that the arbiter saw under the same secrets, the party's own stripped off, and take a place in the party's list for the row that it
-put there.  Control: the same attack where the other parties keep the order in which a list reaches them.
+They compare the lists that the arbiter saw under the same secrets, the party's own stripped off, and take a place in
+the party's list for the row that it put there.  Control: the same attack where the other parties keep the order in
+which a list reaches them.
 """
 
 from __future__ import annotations
@@ -65,7 +67,11 @@ class View:
 
     def _points(self, transcript: list[Sent], sender: str, kind: Any) -> PointVec:
         """The list that `sender` sent first and that was not taken yet: a single chunk."""
-        place = next(i for i, sent in enumerate(transcript) if sent.sender == sender and sent.kind is kind and sent.receiver == "trustee")
+        place = next(
+            i
+            for i, sent in enumerate(transcript)
+            if sent.sender == sender and sent.kind is kind and sent.receiver == "trustee"
+        )
         return transcript.pop(place).message(Keyring()).points  # type: ignore[attr-defined,no-any-return]
 
     def guesses(self, traitor: str) -> dict[tuple[str, int], list[int]]:
@@ -78,8 +84,11 @@ class View:
             if other != traitor:
                 found[other, last] = self._matched(secret, self.stages[traitor][last], self.stages[other][last])
         for t in range(
-            1, last + 1
-        ):  # the traitor's list after t others, its own secret off, is under those t: so is the next party's after t - 1
+            1,
+            last + 1,
+            # the traitor's list after t others, its own secret off, is under those t: so is the next party's after t -
+            # 1
+        ):
             follower = self.ring[(at + 1) % len(self.ring)]
             found[follower, -t] = self._matched(secret, self.stages[traitor][t] * inverse, self.stages[follower][t - 1])
         return found
@@ -110,7 +119,9 @@ def test_arbiter_and_a_party_learn_sizes_and_no_rows(tables: Tables, monkeypatch
 
 
 @pytest.mark.parametrize("tables", [THREE, FOUR], ids=["three", "four"])
-def test_planted_fault_without_the_others_orders_all_rows_are_known(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_fault_without_the_others_orders_all_rows_are_known(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Orders, "_order", lambda self, number, length: np.arange(length))
     view = View(tables, monkeypatch)
     for traitor, rows in tables.items():
@@ -124,14 +135,18 @@ def test_the_same_with_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     tables = {p: [b"c%d" % i for i in rng.choice(20_000, 12_000, replace=False)] for p in ("bank", "telecom", "shop")}
     view = View(tables, monkeypatch)
     for traitor in tables:
-        assert all(abs(beyond_chance(tables, traitor, other, guess)) < 5 for (other, _), guess in view.guesses(traitor).items())
+        assert all(
+            abs(beyond_chance(tables, traitor, other, guess)) < 5 for (other, _), guess in view.guesses(traitor).items()
+        )
 
 
 def test_a_permutation_that_a_single_party_keeps_is_not_enough_for_that_party(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every other party's order counts: with one of them left, the final list still tells nothing."""
     honest = Orders._order
     monkeypatch.setattr(
-        Orders, "_order", lambda self, n, length: honest(self, n, length) if self._seed.maker == "telecom" else np.arange(length)
+        Orders,
+        "_order",
+        lambda self, n, length: honest(self, n, length) if self._seed.maker == "telecom" else np.arange(length),
     )
     guess = View(THREE, monkeypatch).guesses("shop")
     assert abs(beyond_chance(THREE, "shop", "bank", guess["bank", 2])) < 5
@@ -154,7 +169,9 @@ def deviating(change: Any) -> Any:
 
 def refused(change: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(
-        psi_many, "check_lengths", lambda *args, **options: None if args[0] != "trustee" else honest_check(*args, **options)
+        psi_many,
+        "check_lengths",
+        lambda *args, **options: None if args[0] != "trustee" else honest_check(*args, **options),
     )
     with pytest.raises(RemoteProtocolError) as caught:
         run(THREE, list(THREE), arbiter=deviating(change))
@@ -166,7 +183,8 @@ honest_check = psi_many.check_lengths
 
 
 def test_guesses_beyond_the_owners_size_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In place of another party's list the arbiter relays hashes of guesses: each would be tested against the receiver's ids."""
+    """In place of another party's list the arbiter relays hashes of guesses: each would be tested against the
+    receiver's ids."""
     guesses = PointVec.hash_to_group([b"c%d" % i for i in range(301)], DOMAIN)
 
     def change(message: Any) -> Any:
@@ -176,7 +194,8 @@ def test_guesses_beyond_the_owners_size_are_refused(monkeypatch: pytest.MonkeyPa
 
 
 def test_planted_fault_without_the_sizes_the_guesses_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: 1,000 telephone numbers against the telecom's list, as an arbiter that deviates could once test 2^34."""
+    """The control: 1,000 telephone numbers against the telecom's list, as an arbiter that deviates could once test
+    2^34."""
     monkeypatch.setattr(psi_many.Passing, "__init__", unlimited(psi_many.Passing.__init__))
     ids = {"bank": [b"x"], "telecom": [b"07700900%03d" % i for i in (7, 77, 123, 500, 999)], "shop": [b"y"]}
     stolen: list[bytes] = []
@@ -214,7 +233,9 @@ def unlimited(honest: Any) -> Any:
     ],
     ids=["fewer", "more", "twice", "beyond"],
 )
-def test_places_that_are_not_what_was_announced_are_refused(pick: Any, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_places_that_are_not_what_was_announced_are_refused(
+    pick: Any, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def change(message: Any) -> Any:
         return psi_many.PlacesAfter(pick(message.places)) if isinstance(message, psi_many.PlacesAfter) else message
 
@@ -234,14 +255,20 @@ def test_sizes_that_the_guest_changes_are_refused() -> None:
 
     programs = {p: (lambda s, own=own: alignment.align(s, own, 1)) for p, own in THREE.items()}
     with pytest.raises(RemoteProtocolError, match="impossible sizes") as caught:
-        run_local(Roles("bank", ("telecom", "shop"), "trustee"), programs | {"bank": guest, "trustee": lambda s: None}, Identity())
+        run_local(
+            Roles("bank", ("telecom", "shop"), "trustee"),
+            programs | {"bank": guest, "trustee": lambda s: None},
+            Identity(),
+        )
     assert caught.value.party == "bank"
 
 
 # -- chunks
 
 
-def test_of_lists_of_several_chunks_the_coalition_learns_how_many_of_each_chunk_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_lists_of_several_chunks_the_coalition_learns_how_many_of_each_chunk_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Declared: docs/protocols/alignment.md.  No chunk is short, whatever the length of the list."""
     monkeypatch.setattr(lists, "CHUNK", 64)
     found: list[list[int]] = []

@@ -1,4 +1,5 @@
-"""One attack of each family on three processes under Paillier of 2048 bits: what the attacker has on its disk afterwards, with the defaults and without what they protect.
+"""One attack of each family on three processes under Paillier of 2048 bits: what the attacker has on its disk
+afterwards, with the defaults and without what they protect.
 
 The label reading by noise columns is in test_label_reading.py, the reused name in test_reused_name.py.
 """
@@ -88,7 +89,16 @@ def test_labels_taken_home_by_a_host_that_deviates(parties: Institutions, reveal
     guest, _ = lay_out(parties, MANY, own, y, theirs, test=0.0, max_iter=10, link="taylor", reveal=reveal)
     order = parties.folder / "order"
     others = [parties.start(name) for name in ("bank", "trustco")]
-    words = ["-m", "tests.attacks.thieving_host", "57", "4", "19", str(order), str(parties.job), str(parties.file("telecom"))]
+    words = [
+        "-m",
+        "tests.attacks.thieving_host",
+        "57",
+        "4",
+        "19",
+        str(order),
+        str(parties.job),
+        str(parties.file("telecom")),
+    ]
     ended = parties.run(words, "telecom").wait(300)
     assert [ended.code, *(p.wait(60).code for p in others)] == [0, 0, 0], ended.err
     (model,) = (parties.folder / "telecom").rglob("model")
@@ -154,7 +164,10 @@ def predicted(parties: Institutions, models: dict[str, Path], guest: pd.DataFram
     new = parties.folder / "bank" / "new.csv"
     guest.drop(columns="canarylabel").to_csv(new, index=False)
     data = {"bank": ["--data", str(new)], "telecom": [], "trustco": []}
-    started = {name: parties.start(name, "--model", str(model), *data[name], command="predict") for name, model in models.items()}
+    started = {
+        name: parties.start(name, "--model", str(model), *data[name], command="predict")
+        for name, model in models.items()
+    }
     return {name: process.wait(120) for name, process in started.items()}
 
 

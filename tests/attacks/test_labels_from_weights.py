@@ -1,4 +1,5 @@
-"""A host that follows the protocol and adds columns of noise, other ones in each of up to twenty models of the same labels, and reads the labels off its own final weights.
+"""A host that follows the protocol and adds columns of noise, other ones in each of up to twenty models of the same
+labels, and reads the labels off its own final weights.
 
 At the optimum X^T (y - p) = w / C: each weight is one equation in the labels (outputs.md, finding 2).
 """
@@ -21,7 +22,8 @@ JOB = planned(LogisticRegression, link="taylor", max_iter=12, reveal=("hosts",))
 
 
 def attack(parties: Budgeted, seed: int, rows: int, columns: int, runs: int = 20) -> tuple[float, int]:
-    """AUC of what the host makes of its weights, for the training labels, and in how many of `runs` the guest took part.  Its columns know nothing of the labels."""
+    """AUC of what the host makes of its weights, for the training labels, and in how many of `runs` the guest took
+    part.  Its columns know nothing of the labels."""
     rng, equations, right, done = np.random.default_rng(seed), list[Floats](), list[Floats](), 0
     own = rng.normal(size=(rows, 3))
     margin = own @ [0.6, -0.5, 0.4] + rng.logistic(size=rows)
@@ -42,15 +44,25 @@ def attack(parties: Budgeted, seed: int, rows: int, columns: int, runs: int = 20
     if not done:
         return 0.5, 0
     a, b = np.column_stack(equations), np.concatenate(right)
-    guess = a @ np.linalg.solve(a.T @ a + 1e-6 * np.eye(a.shape[1]), b) if a.shape[1] < rows else np.linalg.lstsq(a.T, b, rcond=None)[0]
+    guess = (
+        a @ np.linalg.solve(a.T @ a + 1e-6 * np.eye(a.shape[1]), b)
+        if a.shape[1] < rows
+        else np.linalg.lstsq(a.T, b, rcond=None)[0]
+    )
     return float(binary_metrics(y, (guess - guess.min()) / np.ptp(guess))["auc"] or 0.0), done
 
 
 @pytest.mark.parametrize(
     ("rows", "columns", "runs", "seeds"),
-    [(200, 2, 2, 3), pytest.param(1000, 4, 5, 10, marks=pytest.mark.slow), pytest.param(1000, 20, 1, 10, marks=pytest.mark.slow)],
+    [
+        (200, 2, 2, 3),
+        pytest.param(1000, 4, 5, 10, marks=pytest.mark.slow),
+        pytest.param(1000, 20, 1, 10, marks=pytest.mark.slow),
+    ],
 )
-def test_labels_are_not_read_off_the_weights_within_the_budget(tmp_path: Path, rows: int, columns: int, runs: int, seeds: int) -> None:
+def test_labels_are_not_read_off_the_weights_within_the_budget(
+    tmp_path: Path, rows: int, columns: int, runs: int, seeds: int
+) -> None:
     """One number per 50 rows, in one model or in several: the next model is refused before its weights are computed."""
     found = []
     for seed in range(seeds):

@@ -1,6 +1,8 @@
-"""A host of sealed trees that follows the protocol, brings columns of noise, other ones in each model of the same labels, and reads the labels off its own wins.
+"""A host of sealed trees that follows the protocol, brings columns of noise, other ones in each model of the same
+labels, and reads the labels off its own wins.
 
-Which of its splits won is all that it uses: the rows that such a split sends left, weighted by the level and the tree, add up to the gradients.
+Which of its splits won is all that it uses: the rows that such a split sends left, weighted by the level and the tree,
+add up to the gradients.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ SHRINKING = 0.95  # of a tree's weight, from one to the next
 
 
 def attack(parties: Budgeted, seed: int, rows: int, columns: int, models: int, **settings: Any) -> tuple[float, int]:
-    """AUC of the first singular vector of the host's wins, for the labels, none of which it knows; and in how many of `models` the guest took part."""
+    """AUC of the first singular vector of the host's wins, for the labels, none of which it knows; and in how many of
+    `models` the guest took part."""
     rng, seen, done = np.random.default_rng(seed), list[Floats](), 0
     y = np.arange(rows) % 2 * 1.0
     guest, refused = table("bank", rng.integers(0, 2, (rows, 1)) * 1.0, y), None
@@ -73,7 +76,9 @@ def auc_of(y: Floats, guess: Floats) -> float:
     return float(binary_metrics(y, (guess - guess.min()) / np.ptp(guess))["auc"] or 0.0)
 
 
-def in_the_clear(seed: int, rows: int, columns: int, models: int, trees: int, depth: int) -> tuple[list[Floats], Floats]:
+def in_the_clear(
+    seed: int, rows: int, columns: int, models: int, trees: int, depth: int
+) -> tuple[list[Floats], Floats]:
     """The wins of a host by `twin.train`, whose trees equal those of the protocol, and the labels."""
     rng, seen, p = np.random.default_rng(seed), list[Floats](), Params(n_estimators=trees, max_depth=depth)
     own, y = rng.integers(0, 2, (rows, 1)) * 1.0, (rng.random(rows) < 0.5) * 1.0
@@ -99,16 +104,22 @@ def test_every_shape_within_the_budget_tells_about_as_little(columns: int, trees
     for seed in range(6):
         seen, y = in_the_clear(seed, 1000, columns, models, trees, depth)
         found.append((unsupervised(seen, y), supervised(seen, y, 0.1), supervised(seen, y, 2 / 3)))
-    print(f"{columns} columns, {models} models of {trees} trees of depth {depth}: AUC {np.mean(found, axis=0).round(3)}")
+    print(
+        f"{columns} columns, {models} models of {trees} trees of depth {depth}: AUC {np.mean(found, axis=0).round(3)}"
+    )
     assert np.mean(found, axis=0)[0] <= 0.63
 
 
 @pytest.mark.parametrize(
     ("rows", "columns", "settings", "models", "seeds"),
     [
-        pytest.param(200, 30, {"n_estimators": 1, "max_depth": 1, "min_bin_rows": 5}, 0, 1, id="too few rows for one tree"),
+        pytest.param(
+            200, 30, {"n_estimators": 1, "max_depth": 1, "min_bin_rows": 5}, 0, 1, id="too few rows for one tree"
+        ),
         pytest.param(250, 30, {"n_estimators": 1, "max_depth": 1, "min_bin_rows": 5}, 1, 6, id="one tree"),
-        pytest.param(1000, 100, {"n_estimators": 1, "max_depth": 1}, 4, 3, id="four models of one tree, 1,000 rows", marks=SLOW),
+        pytest.param(
+            1000, 100, {"n_estimators": 1, "max_depth": 1}, 4, 3, id="four models of one tree, 1,000 rows", marks=SLOW
+        ),
     ],
 )
 def test_labels_are_not_read_off_the_wins_within_the_budget(
@@ -136,7 +147,10 @@ def test_without_a_budget_twenty_models_of_one_tree_tell_the_labels(rows: int, c
 def test_a_refusal_says_how_many_rounds_are_left(tmp_path: Path) -> None:
     parties = Budgeted(tmp_path)
     rng = np.random.default_rng(0)
-    guest, host = table("bank", rng.normal(size=(600, 1)), np.arange(600) % 2 * 1.0), table("telecom", rng.normal(size=(600, 2)))
+    guest, host = (
+        table("bank", rng.normal(size=(600, 1)), np.arange(600) % 2 * 1.0),
+        table("telecom", rng.normal(size=(600, 2))),
+    )
     with pytest.raises(DisclosureRefused) as caught:
         parties.train(guest, host, planned(BoostedTrees), module=program)
     assert "telecom would learn 50 numbers computed from these labels (wins)" in caught.value.what

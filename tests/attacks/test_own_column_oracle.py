@@ -1,7 +1,8 @@
-"""A guest that scores the same rows with other values of its own columns: the differences are its own weights, and what is left of a score is the hosts' part.
+"""A guest that scores the same rows with other values of its own columns: the differences are its own weights, and what
+is left of a score is the hosts' part.
 
-Weights stay shared with the arbiter; `scores_per_row` stops the second scoring of a row.  It does not stop statistics over rows that are scored once
-(docs/threat-model.md): that is measured here too.
+Weights stay shared with the arbiter; `scores_per_row` stops the second scoring of a row.  It does not stop statistics
+over rows that are scored once (docs/threat-model.md): that is measured here too.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ COLUMNS = ["a", "b", "c"]
 
 
 def frames(rows: int) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
-    """The guest's columns lie close to the hosts', so that a regression on them as they are does not tell the two parts of a score apart."""
+    """The guest's columns lie close to the hosts', so that a regression on them as they are does not tell the two parts
+    of a score apart."""
     rng = np.random.default_rng(5)
     x = rng.normal(size=(rows, 4))
     own = x[:, :3] + 0.5 * rng.normal(size=(rows, 3))
@@ -49,7 +51,9 @@ def trained(guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> vfl.model
     return federation.fit(vfl.LogisticRegression(max_iter=20, link="taylor"))
 
 
-def scores(model: vfl.models.regression.joint.FederatedModel, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> Floats:
+def scores(
+    model: vfl.models.regression.joint.FederatedModel, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]
+) -> Floats:
     return np.asarray(model.decision_function(guest.drop(columns="y"), hosts))
 
 
@@ -71,7 +75,9 @@ def regressed(found: Floats, own: Floats) -> Floats:
     return np.asarray(found - a @ np.linalg.lstsq(a, found, rcond=None)[0])
 
 
-def oracle(model: vfl.models.regression.joint.FederatedModel, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> Floats:
+def oracle(
+    model: vfl.models.regression.joint.FederatedModel, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]
+) -> Floats:
     """The attack: one more scoring per own column, each moved by one."""
     first, left = scores(model, guest, hosts), guest[COLUMNS].to_numpy()
     weights = [float(np.mean(scores(model, guest.assign(**{c: guest[c] + 1}), hosts) - first)) for c in COLUMNS]
@@ -95,16 +101,21 @@ def test_a_row_is_scored_once(rows: int, tmp_path: Path, monkeypatch: pytest.Mon
     truth = hosts_part(model, hosts)
     control = oracle(model, guest, hosts)  # nobody counts
     assert r2(control, truth) > 0.999
-    monkeypatch.setattr(vfl.models.joint, "run_local", counting(Budgeted(tmp_path).party("telecom"), itertools.count(1)))
+    monkeypatch.setattr(
+        vfl.models.joint, "run_local", counting(Budgeted(tmp_path).party("telecom"), itertools.count(1))
+    )
     once = scores(model, guest, hosts)
-    with pytest.raises(DisclosureRefused, match=f"{rows} of the rows to be scored were scored .* policy.scores_per_row is 1") as caught:
+    with pytest.raises(
+        DisclosureRefused, match=f"{rows} of the rows to be scored were scored .* policy.scores_per_row is 1"
+    ) as caught:
         scores(model, guest.assign(a=guest["a"] + 1), hosts)
     assert caught.value.party == "telecom"
     with pytest.raises(DisclosureRefused):  # nor a single one of them
         scores(model, guest.assign(a=guest["a"] + 1).iloc[[7]], hosts)
     left = regressed(once, guest[COLUMNS].to_numpy())
     print(
-        f"R^2 of the hosts' part: {r2(control, truth):.4f} by the oracle, {r2(left, truth):.3f} by least squares on scores of real columns"
+        f"R^2 of the hosts' part: {r2(control, truth):.4f} by the oracle, {r2(left, truth):.3f} by least "
+        f"squares on scores of real columns"
     )
     assert r2(left, truth) < 0.7
 
@@ -121,7 +132,8 @@ def test_columns_of_the_guests_choice_tell_its_weights_from_one_score_per_row(ro
 
 
 def scored_twice(parties: Budgeted, rows: int) -> float:
-    """R^2 of the hosts' part for a guest that is given the scores of the training, and predicts the same rows once, each with another own column moved by one."""
+    """R^2 of the hosts' part for a guest that is given the scores of the training, and predicts the same rows once,
+    each with another own column moved by one."""
     guest, hosts = frames(rows)
     own, x = guest[COLUMNS].to_numpy(), hosts["telecom"][list("pqrs")].to_numpy()
     host = table("telecom", x)
@@ -152,7 +164,9 @@ def test_a_score_of_the_training_is_the_one_score_of_a_row(tmp_path: Path) -> No
     control = scored_twice(Budgeted(None), 300)
     print(f"R^2 of the hosts' part: {control:.4f} without a budget")
     assert control > 0.999
-    with pytest.raises(DisclosureRefused, match=r"300 of the rows to be scored were scored .* policy.scores_per_row is 1") as caught:
+    with pytest.raises(
+        DisclosureRefused, match=r"300 of the rows to be scored were scored .* policy.scores_per_row is 1"
+    ) as caught:
         scored_twice(Budgeted(tmp_path), 300)
     assert caught.value.party == "telecom"
     assert "the training scored its held-out rows" in caught.value.remedy

@@ -1,4 +1,5 @@
-"""What a host makes of a regression's transcript: nothing beyond its own columns; and where gradients or residuals are opened, the labels."""
+"""What a host makes of a regression's transcript: nothing beyond its own columns; and where gradients or residuals are
+opened, the labels."""
 
 from __future__ import annotations
 
@@ -52,8 +53,11 @@ def test_least_squares_over_what_came_in_batches_adds_nothing(family: str) -> No
 
 
 @pytest.mark.slow
-def test_planted_opened_gradients_of_the_batches_themselves_give_the_labels_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stands between a host and the labels is that nobody opens a batch's gradient; that its rows change each pass does not help."""
+def test_planted_opened_gradients_of_the_batches_themselves_give_the_labels_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What stands between a host and the labels is that nobody opens a batch's gradient; that its rows change each pass
+    does not help."""
     link, blocks, y = problem("taylor")
     scheme, honest, opened = Escrow(TOY), Block.gradient, list[tuple[Matrix, Matrix]]()
 
@@ -72,7 +76,8 @@ def test_planted_opened_gradients_of_the_batches_themselves_give_the_labels_away
 
 
 def textbook(monkeypatch: pytest.MonkeyPatch, link: Link, blocks: list[Matrix], y: Matrix) -> View:
-    """Trains as the textbook does: in each pass the host is given its gradients of newly shuffled batches in the clear."""
+    """Trains as the textbook does: in each pass the host is given its gradients of newly shuffled batches in the
+    clear."""
     scheme, honest, rng = Escrow(TOY), Block.gradient, np.random.default_rng(1)
     opened: list[tuple[Matrix, Matrix]] = []
 
@@ -115,7 +120,9 @@ def shape(transcript: list[Sent], receiver: str) -> list[tuple[str, str, int]]:
 
     A single uniform number is now and then a byte shorter, whatever it is a share of: its size is left out.
     """
-    sizes = ((s.sender, s.kind.kind, 0 if s.kind is EdgeShare else len(s.data)) for s in transcript if s.receiver == receiver)
+    sizes = (
+        (s.sender, s.kind.kind, 0 if s.kind is EdgeShare else len(s.data)) for s in transcript if s.receiver == receiver
+    )
     return sorted(sizes, key=lambda s: s[0])
 
 
@@ -131,6 +138,8 @@ def test_other_labels_give_a_transcript_of_the_same_shape(family: str) -> None:
 def test_planted_size_that_follows_the_labels_is_noticed() -> None:
     link, blocks, y = problem("taylor")
     _, transcript = record(blocks, y, link, 3, TOY)
-    events = [Sent(s.sender, s.receiver, s.kind, s.data[: int(y.sum())]) if s.kind is Residual else s for s in transcript]
+    events = [
+        Sent(s.sender, s.receiver, s.kind, s.data[: int(y.sum())]) if s.kind is Residual else s for s in transcript
+    ]
     assert shape(transcript, "host") != shape(events, "host")
     assert shape(transcript, "arbiter") == shape(events, "arbiter")

@@ -1,4 +1,5 @@
-"""A guest that gives every model the name of the first one, so that a host counts the score vectors of one model only."""
+"""A guest that gives every model the name of the first one, so that a host counts the score vectors of one model
+only."""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ def test_models_of_one_name_are_counted_each(tmp_path: Path) -> None:
     assert found.mean() < 0.55
 
 
-def test_a_host_that_counts_by_the_guests_name_loses_its_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_counts_by_the_guests_name_loses_its_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The planted fault; how often a row is scored is left out, which would notice the name too."""
     monkeypatch.setattr(GlmPart, "own_name", property(lambda part: part.model_id))
     parties = Budgeted(tmp_path)

@@ -1,4 +1,5 @@
-"""A guest that gives every run the name of one that was counted, so as to align without end past runs_per_partner_per_month."""
+"""A guest that gives every run the name of one that was counted, so as to align without end past
+runs_per_partner_per_month."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ def lay_out(parties: Institutions) -> None:
 
 
 def aligned(parties: Institutions, patience: float = 10) -> VFLError | None:
-    """One alignment over TLS, each party a thread: how it ended at the host; patience: seconds for which a party waits for the other."""
+    """One alignment over TLS, each party a thread: how it ended at the host; patience: seconds for which a party waits
+    for the other."""
     ended: dict[str, VFLError] = {}
 
     def live(name: str) -> None:
@@ -73,7 +75,9 @@ def clear(parties: Institutions) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("guest", "host", "runs"), [("same-nonce", "", LIMIT), ("same-name", "", 0), ("same-name", "any-name", 5)])
+@pytest.mark.parametrize(
+    ("guest", "host", "runs"), [("same-nonce", "", LIMIT), ("same-name", "", 0), ("same-name", "any-name", 5)]
+)
 def test_five_runs_of_real_processes_under_one_reused_name(tmp_path: Path, guest: str, host: str, runs: int) -> None:
     """The last case is the control: a host that lets the guest name its runs."""
     with institutions(tmp_path) as parties:
@@ -81,9 +85,13 @@ def test_five_runs_of_real_processes_under_one_reused_name(tmp_path: Path, guest
         codes = []
         for _ in range(5):
             files = str(parties.job), str(parties.file("telecom"))
-            command = ["-m", "tests.attacks.hostile_guest", host] if host else ["-m", "vfl", "align", "--progress", "none"]
+            command = (
+                ["-m", "tests.attacks.hostile_guest", host] if host else ["-m", "vfl", "align", "--progress", "none"]
+            )
             hosts = parties.run([*command, *files], "telecom")
-            guests = parties.run(["-m", "tests.attacks.hostile_guest", guest, str(parties.job), str(parties.file("bank"))], "bank")
+            guests = parties.run(
+                ["-m", "tests.attacks.hostile_guest", guest, str(parties.job), str(parties.file("bank"))], "bank"
+            )
             codes.append(hosts.wait(40).code)
             guests.end()
         assert codes == [0] * runs + [5 if guest == "same-name" else 6] * (5 - runs)

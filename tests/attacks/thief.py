@@ -1,7 +1,9 @@
-"""A host that deviates: in place of its first gradient it sends sums of residuals of rows of its choice, with powers of two for factors, and nothing afterwards.
+"""A host that deviates: in place of its first gradient it sends sums of residuals of rows of its choice, with powers of
+two for factors, and nothing afterwards.
 
-Its own share of the weights stays zero, so that what it is told in the end as its weights is what it sent, opened: sum of 2^k (y_k - r) of some rows k, with
-the rate r at which the intercept starts.  One weight is spent on r alone.  Nobody else ever sees the number (outputs.md, finding 3).
+Its own share of the weights stays zero, so that what it is told in the end as its weights is what it sent, opened: sum
+of 2^k (y_k - r) of some rows k, with the rate r at which the intercept starts.  One weight is spent on r alone.  Nobody
+else ever sees the number (outputs.md, finding 3).
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ THIEF = "telecom"
 
 @contextmanager
 def deviating(rows: int, columns: int, digits: int, weight_bits: int) -> Iterator[dict[str, Any]]:
-    """While it lasts the host steals; yields what it is told at the end ("told") and, for the count alone, the labels in the shared order ("labels")."""
+    """While it lasts the host steals; yields what it is told at the end ("told") and, for the count alone, the labels
+    in the shared order ("labels")."""
     seen: dict[str, Any] = {}
     honest = training.descend, predictors.host, training.own_shares, training.announce
 
@@ -49,13 +52,19 @@ def deviating(rows: int, columns: int, digits: int, weight_bits: int) -> Iterato
             stolen = sums[0]
             for one in sums[1:]:
                 stolen = stolen.concat(one)
-            stolen = stolen.mul_plain(PlainVec.from_ints([1 << (plan.shift - plan.residual_bits + WEIGHT - weight_bits)]))
-        packed = stolen.pack(plan.width, plan.slots).rerandomise(session.seed("stolen", stolen.digest()), to_holder=True)
+            stolen = stolen.mul_plain(
+                PlainVec.from_ints([1 << (plan.shift - plan.residual_bits + WEIGHT - weight_bits)])
+            )
+        packed = stolen.pack(plan.width, plan.slots).rerandomise(
+            session.seed("stolen", stolen.digest()), to_holder=True
+        )
         return session.arbiter.send(training.MaskedGradient(packed))
 
     def host(session: Any, block: Any, share: Any, masks: Any, use: int) -> Any:
         theirs = predictors.receive_share(session, block.width)
-        z = theirs.matmul(np.zeros((len(block), block.width), np.int64)).add_plain(masks.integers(use, len(block), predictors.MASK))
+        z = theirs.matmul(np.zeros((len(block), block.width), np.int64)).add_plain(
+            masks.integers(use, len(block), predictors.MASK)
+        )
         session.guest.send(predictors.Predictor(z.rerandomise(session.seed("predictor", z.digest()))))
         return theirs
 

@@ -1,4 +1,5 @@
-"""`vfl run` by a host that deviates as in thief.py: python -m tests.attacks.thieving_host ROWS COLUMNS DIGITS ORDER JOB PARTY; ORDER: where the ids go, in the shared order."""
+"""`vfl run` by a host that deviates as in thief.py: python -m tests.attacks.thieving_host ROWS COLUMNS DIGITS ORDER JOB
+PARTY; ORDER: where the ids go, in the shared order."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""What fixed small jobs cost, counted: products modulo n^2 and points by party, messages and bytes by link and kind.  No seconds, so no noise.
+"""What fixed small jobs cost, counted: products modulo n^2 and points by party, messages and bytes by link and kind.
+No seconds, so no noise.
 
     python -m tests.bench.counts            prints what differs from counts.json
     python -m tests.bench.counts --write    writes counts.json anew, on purpose: the diff then says what a change costs
 
-Secrets are fixed and there is one thread, so that every count is the same in every run; the two backends of the core share a vector among their lanes in
-their own ways, so that products are counted for both.
+Secrets are fixed and there is one thread, so that every count is the same in every run; the two backends of the core
+share a vector among their lanes in their own ways, so that products are counted for both.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ BACKENDS = ("ifma", "serial")
 
 
 def jobs() -> dict[str, Any]:
-    """Workloads by name, each with its part of everything: every kind of model, both links, mini-batches, both profiles of trees, one host and two."""
+    """Workloads by name, each with its part of everything: every kind of model, both links, mini-batches, both profiles
+    of trees, one host and two."""
     from vfl.models.workload import Workload
 
     small = {"rows": 80, "guest_columns": 2, "host_columns": 3}
@@ -58,7 +60,9 @@ def count(only: str = "") -> dict[str, Any]:
     found = {}
     for name, work in ((n, w) for n, w in jobs().items() if n.startswith(only)):
         points.clear()
-        spec = LogisticRegression(max_iter=5, solver="sgd", batch_size=32) if name == "logistic in mini-batches" else None
+        spec = (
+            LogisticRegression(max_iter=5, solver="sgd", batch_size=32) if name == "logistic in mini-batches" else None
+        )
         meters = run(work, Paillier(2048), repeatable=True, spec=spec).meters
         links: dict[str, list[int]] = {}
         for party, meter in meters.items():
@@ -77,7 +81,9 @@ def fresh(backend: str, only: str = "", planted: str = "") -> dict[str, Any]:
     code = f"{planted}\nimport json; from tests.bench.counts import count; print(json.dumps(count({only!r})))"
     environment = os.environ | {"RAYON_NUM_THREADS": "1", "VFL_NATIVE_BACKEND": backend}
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise RuntimeError(done.stderr)
     result: dict[str, Any] = json.loads(done.stdout)
@@ -94,7 +100,9 @@ def differences(found: Any, wanted: Any, where: str = "") -> list[str]:
     """One line for each count that is another."""
     if isinstance(found, dict) and isinstance(wanted, dict):
         names = dict.fromkeys((*wanted, *found))
-        return [line for n in names for line in differences(found.get(n), wanted.get(n), f"{where}, {n}" if where else n)]
+        return [
+            line for n in names for line in differences(found.get(n), wanted.get(n), f"{where}, {n}" if where else n)
+        ]
     return [] if found == wanted else [f"{where}: {found}, expected {wanted}"]
 
 
@@ -106,8 +114,12 @@ def main() -> None:
         return
     found = {b: fresh(b) for b in BACKENDS}
     first = found[BACKENDS[0]]
-    merged = {name: job | {"products": {b: found[b][name]["products"] for b in BACKENDS}} for name, job in first.items()}
-    text = re.sub(r"\[\s+(\d+),\s+(\d+)\s+\]", r"[\1, \2]", json.dumps(merged, indent=1))  # a message's two counts on one line
+    merged = {
+        name: job | {"products": {b: found[b][name]["products"] for b in BACKENDS}} for name, job in first.items()
+    }
+    text = re.sub(
+        r"\[\s+(\d+),\s+(\d+)\s+\]", r"[\1, \2]", json.dumps(merged, indent=1)
+    )  # a message's two counts on one line
     FILE.write_text(text + "\n")
 
 

@@ -11,14 +11,16 @@ from tests.bench.counts import COMMAND, differences, expected, fresh
 @pytest.mark.timeout(600)
 def test_no_job_costs_more_or_less_than_recorded() -> None:
     found = differences(fresh(backend()), expected(backend()))
-    assert not found, "\n".join(["the counts have changed; if that is meant, run", f"  {COMMAND}", "and commit the file:", *found])
+    assert not found, "\n".join(
+        ["the counts have changed; if that is meant, run", f"  {COMMAND}", "and commit the file:", *found]
+    )
 
 
 PRODUCT_A_ROW = """
 from protocols.glm.block import Block
 once = Block.predictor
 Block.predictor = lambda block, theirs, mine: (once(block, theirs, mine) + once(block, theirs, mine)) if block.width == 3 else once(block, theirs, mine)
-"""
+"""  # noqa: E501
 SMALL_CHUNKS = """
 from protocols.boosting import opening
 opening.CHUNK = 16

@@ -99,10 +99,16 @@ def test_a_replay_is_what_one_computes_by_hand() -> None:
     def event(what: Any, peer: str, size: int, seconds: float) -> Event:
         return Event(what, "train", peer, "Note", size, seconds, 0, 0.0)
 
-    a = [event("send", "b", 1000, 1.0), event("send", "b", 1000, 0.0), event("receive", "b", 0, 0.5), event("end", "", 0, 0.25)]
+    a = [
+        event("send", "b", 1000, 1.0),
+        event("send", "b", 1000, 0.0),
+        event("receive", "b", 0, 0.5),
+        event("end", "", 0, 0.25),
+    ]
     b = [event("receive", "a", 1000, 0.0), event("receive", "a", 1000, 3.0), event("send", "a", 500, 2.0)]
     slow = Network("slow", 8000.0, 0.4)  # 1,000 bytes a second
-    # a's second message arrives at 1 + 1 + 1 + 0.2; b has worked from 2.2 to 5.2 by then, then 2 more; 0.5 s of line, 0.2 s of way, 0.25 s of work
+    # a's second message arrives at 1 + 1 + 1 + 0.2; b has worked from 2.2 to 5.2 by then, then 2 more; 0.5 s of line,
+    # 0.2 s of way, 0.25 s of work
     assert play({"a": a, "b": b}, slow) == pytest.approx(2.2 + 3 + 2 + 0.5 + 0.2 + 0.25)
     assert network.round_trips({"a": a, "b": b}) == pytest.approx(1.0)
     assert network.bytes_in_line({"a": a, "b": b}) == pytest.approx(2500)
@@ -117,7 +123,10 @@ def test_all_modes_measure_the_same_job() -> None:
     assert clear["products"] == 0 < sealed["products"]
     assert clear["round_trips"] == pytest.approx(sealed["round_trips"], rel=0.2)
     by_wins = ("ShareLessPad", "DirectionShare", "ProductShare")  # who sends them to whom depends on whose splits win
-    sent = [{(m["from"], m["to"], m["kind"]) for m in found["messages"] if m["kind"] not in by_wins} for found in (clear, sealed)]
+    sent = [
+        {(m["from"], m["to"], m["kind"]) for m in found["messages"] if m["kind"] not in by_wins}
+        for found in (clear, sealed)
+    ]
     assert sent[0] == sent[1]
 
 
@@ -130,7 +139,8 @@ def test_the_tables_have_the_shape_that_was_asked() -> None:
     assert not set(tables(work, new=True).guest["id"]) & set(data.guest["id"])
 
 
-# -- the cost model -------------------------------------------------------------------------------------------------------------------
+# -- the cost model
+# -------------------------------------------------------------------------------------------------------------------
 
 
 def test_coefficients_are_found_again_and_never_negative() -> None:
@@ -146,11 +156,15 @@ def test_coefficients_are_found_again_and_never_negative() -> None:
     [
         Workload("logistic", 350, guest_columns=4, host_columns=6, passes=6),
         pytest.param(
-            Workload("logistic", 300, guest_columns=4, host_columns=6, passes=5, classes=3, weighted=True), marks=pytest.mark.slow
+            Workload("logistic", 300, guest_columns=4, host_columns=6, passes=5, classes=3, weighted=True),
+            marks=pytest.mark.slow,
         ),
         Workload("linear", 300, guest_columns=4, host_columns=6, passes=6),
         pytest.param(Workload("poisson", 300, guest_columns=4, host_columns=6, passes=5), marks=pytest.mark.slow),
-        pytest.param(Workload("scorecard", 300, guest_columns=4, host_columns=20, passes=5, link="taylor"), marks=pytest.mark.slow),
+        pytest.param(
+            Workload("scorecard", 300, guest_columns=4, host_columns=20, passes=5, link="taylor"),
+            marks=pytest.mark.slow,
+        ),
         Workload("trees", 700, guest_columns=4, host_columns=6, trees=1, depth=4),
         Workload("trees", 700, guest_columns=4, host_columns=6, trees=1, depth=4, membership="open"),
     ],
@@ -164,9 +178,16 @@ def test_counts_of_a_job_that_the_model_was_not_fitted_on_are_foretold_within_30
 
 @pytest.mark.parametrize(("rounds", "classes"), [(1, 1), (7, 1), (3, 3), (5, 4), (2, 9)])
 def test_ciphertexts_of_sealed_trees_are_those_that_a_training_prepares(rounds: int, classes: int) -> None:
-    p = Params(n_estimators=rounds, max_depth=4, objective="multi:softprob" if classes > 1 else "binary:logistic", num_class=classes)
+    p = Params(
+        n_estimators=rounds,
+        max_depth=4,
+        objective="multi:softprob" if classes > 1 else "binary:logistic",
+        num_class=classes,
+    )
     layout = layout_of(p, 10_000, 2048, weighted=False)
-    start = Start(p, [3, 4], np.zeros(10_000, dtype=np.bool_), layout, scale_of(p, 10_000, weighted=False), PairKeys({}), 0)
+    start = Start(
+        p, [3, 4], np.zeros(10_000, dtype=np.bool_), layout, scale_of(p, 10_000, weighted=False), PairKeys({}), 0
+    )
     prepared = sum(group.planes for step in start.steps for group in start.groups(step))
     assert cost.ciphertexts(layout, rounds * classes, classes) == prepared <= rounds * classes
 

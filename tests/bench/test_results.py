@@ -43,20 +43,39 @@ def result() -> dict[str, Any]:
     ]
     for mode, bits in (("clear", 2048), ("paillier", 512)):
         modes.append(
-            asked | {"mode": mode, "label": mode, "key_bits": bits, "work": SMALL.as_dict()} | measure(mode, SMALL, bits, judge=True)
+            asked
+            | {"mode": mode, "label": mode, "key_bits": bits, "work": SMALL.as_dict()}
+            | measure(mode, SMALL, bits, judge=True)
         )
     ids = Workload("alignment", 50)
     modes.append(
-        asked | {"mode": "psi", "label": "set intersection", "key_bits": 0, "work": ids.as_dict()} | measure("psi", ids, 0, judge=True)
+        asked
+        | {"mode": "psi", "label": "set intersection", "key_bits": 0, "work": ids.as_dict()}
+        | measure("psi", ids, 0, judge=True)
     )
     fewer = replace(SMALL, rows=30)
     sweep = [
         modes[2] | {"axis": "rows", "value": 30, "cpu_s": 0.1, "work": fewer.as_dict()},
         modes[2] | {"axis": "base", "value": 0},
-        {"axis": "rows", "value": 10**6, "mode": "paillier", "key_bits": 2048, "threads": 1, "work": replace(SMALL, rows=10**6).as_dict()}
+        {
+            "axis": "rows",
+            "value": 10**6,
+            "mode": "paillier",
+            "key_bits": 2048,
+            "threads": 1,
+            "work": replace(SMALL, rows=10**6).as_dict(),
+        }
         | {"skipped": "it would take about 9 min 00 s, more than its share of 2 min 30 s"},
     ]
-    told = {"work": SMALL.as_dict(), "key_bits": 512, "threads": 1, "cpu_s": 1.0, "predicted_s": 1.2, "error": 0.2, "lan_error": -0.1}
+    told = {
+        "work": SMALL.as_dict(),
+        "key_bits": 512,
+        "threads": 1,
+        "cpu_s": 1.0,
+        "predicted_s": 1.2,
+        "error": 0.2,
+        "lan_error": -0.1,
+    }
     return {
         "format": FORMAT,
         "full": False,
@@ -116,7 +135,11 @@ def test_a_comparison_names_what_costs_more_and_nothing_else() -> None:
     new["peers"][0]["microseconds"]["add"] = 2.0
     new["kinds"][0]["bytes"] *= 1.01
     job = "rows = 60, guest_columns = 2, host_columns = 4, passes = 5: paillier, key_bits = 512, threads = 1"
-    assert [name for name, _, _ in terminal.grown(old, new)] == [f"logistic, {job}: products", f"poisson, {job}: bytes", "vfl: add"]
+    assert [name for name, _, _ in terminal.grown(old, new)] == [
+        f"logistic, {job}: products",
+        f"poisson, {job}: bytes",
+        "vfl: add",
+    ]
 
 
 def test_no_two_runs_of_a_measurement_have_one_name_in_a_comparison() -> None:
@@ -127,12 +150,17 @@ def test_no_two_runs_of_a_measurement_have_one_name_in_a_comparison() -> None:
         assert not twice
 
 
-# -- what is measured, and in which time ----------------------------------------------------------------------------------------------
+# -- what is measured, and in which time
+# ----------------------------------------------------------------------------------------------
 
 
-def test_a_run_that_would_take_more_than_its_share_is_left_out_with_its_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_would_take_more_than_its_share_is_left_out_with_its_estimate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(plan, "measured", lambda: Machine(3e-7, 0.05))
-    large = plan.Point("sweeps", "paillier", Workload("logistic", 10**6, passes=10), 2048, 2, axis="rows", value=10**6, limit_s=100.0)
+    large = plan.Point(
+        "sweeps", "paillier", Workload("logistic", 10**6, passes=10), 2048, 2, axis="rows", value=10**6, limit_s=100.0
+    )
     assert "more than its share of 1 min 40 s" in large.skipped
     assert suite.measured(large, plan.FULL) == large.head | {"skipped": large.skipped}
     assert plan.Point("sweeps", "paillier", SMALL, 2048, 2, limit_s=100.0).skipped == ""
@@ -161,7 +189,9 @@ def test_a_small_run_that_was_left_out_is_said_on_the_page(failed: str) -> None:
 
 
 def test_a_library_that_crashes_costs_the_other_measurements_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = json.dumps([{"library": "vfl", "version": "", "key": "Paillier 2048", "randomness": "fresh", "microseconds": {"add": 1.0}}])
+    own = json.dumps(
+        [{"library": "vfl", "version": "", "key": "Paillier 2048", "randomness": "fresh", "microseconds": {"add": 1.0}}]
+    )
 
     def run(asked: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
         return (
@@ -171,7 +201,10 @@ def test_a_library_that_crashes_costs_the_other_measurements_nothing(monkeypatch
         )
 
     monkeypatch.setattr(peers.subprocess, "run", run)
-    assert [row.get("skipped", "") for row in peers.measure(False, None)] == ["", "the process that measures ended with status -11"]
+    assert [row.get("skipped", "") for row in peers.measure(False, None)] == [
+        "",
+        "the process that measures ended with status -11",
+    ]
 
 
 def test_a_quiet_machine_of_two_cores_is_done_in_the_time_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +214,12 @@ def test_a_quiet_machine_of_two_cores_is_done_in_the_time_that_is_said(monkeypat
         expected = [p.expected_s() * p.times(size) for p in plan.points(size) if not p.skipped]
         assert sum(expected) < most
     axes = {(p.work.kind, p.axis, p.value) for p in plan.points(plan.FULL) if not p.skipped}
-    assert {("trees", "rows", 10**6), ("alignment", "rows", 10**6), ("logistic", "rows", 10**5), ("trees", "host_columns", 50)} <= axes
+    assert {
+        ("trees", "rows", 10**6),
+        ("alignment", "rows", 10**6),
+        ("logistic", "rows", 10**5),
+        ("trees", "host_columns", 50),
+    } <= axes
     assert {(kind, "hosts", 4) for kind in ("alignment", "logistic", "trees")} <= axes
 
 
@@ -199,7 +237,10 @@ def test_other_libraries_are_measured_by_a_python_that_has_them(tmp_path: Path) 
     command = peers.command(Path(sys.executable), everything=False)
     assert command[:2] == [sys.executable, "-I"]
     done = subprocess.run(
-        [*command[:2], "-c", f"import runpy; print(runpy.run_path({command[2]!r})['BITS'])"], capture_output=True, text=True, check=False
+        [*command[:2], "-c", f"import runpy; print(runpy.run_path({command[2]!r})['BITS'])"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout == "2048\n", done.stderr  # it stands alone
     with pytest.raises(ConfigError, match="no Python that runs"):

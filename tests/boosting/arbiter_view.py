@@ -35,7 +35,9 @@ class View:
 
     levels: list[Level] = field(default_factory=list)
     orders: dict[str, list[Ints]] = field(default_factory=dict)
-    groups: list[tuple[int, int]] = field(default_factory=list)  # of each entry of `levels`: the group of its first class's tree
+    groups: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # of each entry of `levels`: the group of its first class's tree
 
     def sums(self, party: int, name: str, level: int) -> list[tuple[int, Ints, Ints]]:
         """(round, g, h) of one party at one level, candidates in its own order; for objectives with one output."""

@@ -1,8 +1,11 @@
-"""Attacks on what the guest of boosted trees received: it puts a host's unnamed columns back together from directions, from sums, or from anything that it holds.
+"""Attacks on what the guest of boosted trees received: it puts a host's unnamed columns back together from directions,
+from sums, or from anything that it holds.
 
-Directions order the rows: the sets that go left at the splits of one column are nested, or nearly.  `ordered` finds groups of nested sets, then where each row lies and
-which column and cut each set stands for, in turns (an EM over unnamed columns).  Sums are equations in the 0/1 vectors of bins, with coefficients that the attacker
-knows: `solved`.  `gain` is the referee: by how much anything improves on the attacker's own columns, with four fifths of the rows' truth to learn from.
+Directions order the rows: the sets that go left at the splits of one column are nested, or nearly.  `ordered` finds
+groups of nested sets, then where each row lies and which column and cut each set stands for, in turns (an EM over
+unnamed columns).  Sums are equations in the 0/1 vectors of bins, with coefficients that the attacker knows: `solved`.
+`gain` is the referee: by how much anything improves on the attacker's own columns, with four fifths of the rows' truth
+to learn from.
 """
 
 from __future__ import annotations
@@ -51,7 +54,13 @@ def ordered(facts: Sequence[Fact], rows: int, columns: int, turns: int = 25) -> 
         place = np.array([(rankdata(line) - 0.5) / rows * GRID for line in chance @ grid])
         below = np.cumsum(chance, axis=2)[:, :, :-1]
         inside, outside = np.log(np.clip(below, WRONG, 1)), np.log(np.clip(1 - below, WRONG, 1))
-        fits = np.stack([lefts @ a + rights @ b for c in range(columns) for a, b in ((inside[c], outside[c]), (outside[c], inside[c]))])
+        fits = np.stack(
+            [
+                lefts @ a + rights @ b
+                for c in range(columns)
+                for a, b in ((inside[c], outside[c]), (outside[c], inside[c]))
+            ]
+        )
         best = fits.transpose(1, 0, 2).reshape(len(facts), -1).argmax(axis=1)
         kind, cut = best // (GRID - 1), best % (GRID - 1) + 1
         column, upright = kind // 2, kind % 2 == 0
@@ -59,7 +68,8 @@ def ordered(facts: Sequence[Fact], rows: int, columns: int, turns: int = 25) -> 
 
 
 def started(facts: Sequence[Fact], rows: int, columns: int) -> tuple[Ints, Ints, Bits]:
-    """A first guess of each fact's column (-1: none), cut and sense: among the largest facts, those whose sets are nested go together."""
+    """A first guess of each fact's column (-1: none), cut and sense: among the largest facts, those whose sets are
+    nested go together."""
     big = sorted(range(len(facts)), key=lambda f: -len(facts[f][0]))[:SEEDS]
     known = np.full((len(big), rows), np.nan)
     for k, f in enumerate(big):
@@ -74,7 +84,11 @@ def started(facts: Sequence[Fact], rows: int, columns: int) -> tuple[Ints, Ints,
         elif len(groups) < 3 * columns:
             groups.append([k])
     groups.sort(key=lambda g: -sum(int((~np.isnan(known[k])).sum()) for k in g))
-    column, cut, upright = np.full(len(facts), -1), np.zeros(len(facts), dtype=np.int64), np.ones(len(facts), dtype=np.bool_)
+    column, cut, upright = (
+        np.full(len(facts), -1),
+        np.zeros(len(facts), dtype=np.int64),
+        np.ones(len(facts), dtype=np.bool_),
+    )
     for c, group in enumerate(groups[:columns]):
         for k in group:
             a, b = (known[j][~np.isnan(known[group[0]]) & ~np.isnan(known[k])] for j in (group[0], k))
@@ -109,7 +123,8 @@ def matched(place: Floats, bins: Ints) -> Floats:
 
 @threadpool_limits.wrap(limits=1)
 def solved(coefficients: Floats, sums: Floats, share: Floats) -> Floats:
-    """(boundaries, rows) the shortest vectors near `share` (boundaries,) that give the sums (boundaries, equations) with the coefficients (equations, rows)."""
+    """(boundaries, rows) the shortest vectors near `share` (boundaries,) that give the sums (boundaries, equations)
+    with the coefficients (equations, rows)."""
     scale = np.linalg.norm(coefficients, axis=1) + 1e-9
     a, s = coefficients / scale[:, None], sums / scale
     rest = s - share[:, None] * a.sum(axis=1)
@@ -124,21 +139,28 @@ def own(x: Floats, y: Floats) -> Floats:
 
 @threadpool_limits.wrap(limits=1)  # many small products: threads only get in each other's way
 def gain(lines: Bits, known: Floats, truth: Floats, measure: Measure = correlation, folds: int = 3) -> Floats:
-    """(columns,) by how much a prediction of `truth` (rows, columns) gets better when `lines` (features, rows) are added to what is known, on rows whose truth the attacker
-    has not seen.  It is granted the truth of the others: there it chooses the features that explain best what `known` leaves open, and fits them."""
+    """(columns,) by how much a prediction of `truth` (rows, columns) gets better when `lines` (features, rows) are
+    added to what is known, on rows whose truth the attacker has not seen.  It is granted the truth of the others: there
+    it chooses the features that explain best what `known` leaves open, and fits them."""
     rows, found = len(truth), (np.zeros(truth.shape), np.zeros(truth.shape))
     for fit, test in KFold(folds, shuffle=True, random_state=0).split(truth):
         model = RidgeCV(np.logspace(-2, 4, 13)).fit(known[fit], truth[fit])
         rest = truth[fit] - model.predict(known[fit]).reshape(len(fit), -1)
         found[0][test] = found[1][test] = model.predict(known[test]).reshape(rows - len(fit), -1)
-        half = np.arange(len(fit)) % 2 == 0  # one half chooses, the other fits: else what is chosen among many fits by chance
-        strength = np.abs(np.vstack([explained(lines[k : k + CHUNK, fit[half]], rest[half]) for k in range(0, len(lines), CHUNK)]))
+        half = (
+            np.arange(len(fit)) % 2 == 0
+        )  # one half chooses, the other fits: else what is chosen among many fits by chance
+        strength = np.abs(
+            np.vstack([explained(lines[k : k + CHUNK, fit[half]], rest[half]) for k in range(0, len(lines), CHUNK)])
+        )
         for column in range(truth.shape[1]):
             best = np.argsort(-strength[:, column])[:CHOSEN]
             chosen = lines[best].T.astype(np.float64) - 0.5
             fitted = RidgeCV(np.logspace(-1, 7, 17)).fit(chosen[fit[~half]], rest[~half, column])
             found[1][test, column] += fitted.predict(chosen[test])
-    return np.array([measure(found[1][:, k], truth[:, k]) - measure(found[0][:, k], truth[:, k]) for k in range(truth.shape[1])])
+    return np.array(
+        [measure(found[1][:, k], truth[:, k]) - measure(found[0][:, k], truth[:, k]) for k in range(truth.shape[1])]
+    )
 
 
 def explained(lines: Bits, rest: Floats) -> Floats:

@@ -1,4 +1,5 @@
-"""What attacks on boosted trees start from: tables, a training with both views of it, the directions and sums that a guest of open trees has."""
+"""What attacks on boosted trees start from: tables, a training with both views of it, the directions and sums that a
+guest of open trees has."""
 
 from __future__ import annotations
 
@@ -27,10 +28,14 @@ HOST = 1
 
 
 def table(rows: int, columns: int) -> tuple[Floats, Floats, Floats]:
-    """The guest's three columns, the host's, and labels; all columns share three causes, and the label depends on all."""
+    """The guest's three columns, the host's, and labels; all columns share three causes, and the label depends on
+    all."""
     rng = np.random.default_rng(7)
     causes = rng.normal(size=(rows, 3))
-    mine, theirs = causes + rng.normal(size=(rows, 3)), causes @ (rng.normal(size=(3, columns)) * 0.6) + rng.normal(size=(rows, columns))
+    mine, theirs = (
+        causes + rng.normal(size=(rows, 3)),
+        causes @ (rng.normal(size=(3, columns)) * 0.6) + rng.normal(size=(rows, columns)),
+    )
     score = mine.sum(axis=1) * 0.4 + theirs @ rng.normal(size=columns) * 0.5 + rng.normal(size=rows)
     return mine, theirs, (score > np.quantile(score, 0.75)).astype(np.float64)
 
@@ -62,7 +67,8 @@ class Run:
         return np.arange(len(self.y))
 
     def splits(self, party: int) -> Bits:
-        """(splits, rows): which of all rows go left at a party's winning splits: what sealed trees keep from everybody but the party."""
+        """(splits, rows): which of all rows go left at a party's winning splits: what sealed trees keep from everybody
+        but the party."""
         block = Binned(self.blocks[party].binner, self.blocks[party].bins[self.order])
         return np.array(
             [
@@ -73,7 +79,9 @@ class Run:
         )
 
 
-def run(rows: int, columns: int, trees: int, depth: int, membership: str = "sealed", recorded: list[Sent] | None = None) -> Run:
+def run(
+    rows: int, columns: int, trees: int, depth: int, membership: str = "sealed", recorded: list[Sent] | None = None
+) -> Run:
     """recorded: where what the guest sends goes."""
     mine, theirs, y = table(rows, columns)
     p = Params(n_estimators=trees, max_depth=depth, membership=membership)  # type: ignore[arg-type]
@@ -90,7 +98,8 @@ def run(rows: int, columns: int, trees: int, depth: int, membership: str = "seal
 
 @dataclass
 class Sums:
-    """Of each level of each tree: the node of each row (-1: none), rounded g and h, and the sums left of each of the host's candidates, (nodes, candidates)."""
+    """Of each level of each tree: the node of each row (-1: none), rounded g and h, and the sums left of each of the
+    host's candidates, (nodes, candidates)."""
 
     nodes: list[Ints]
     g: list[Ints]
@@ -99,9 +108,18 @@ class Sums:
     left_h: list[Ints]
 
     def columns(self, binned: Binned) -> Floats:
-        """(columns, rows) from the sums alone.  Which sum belongs to which candidate is granted: the lists of open trees are shuffled."""
-        equations = [(np.where(at == v, q, 0), s[v]) for g, h, a, b, at in self.each() for q, s in ((g, a), (h, b)) for v in range(len(a))]
-        coefficients, sums = np.array([e for e, _ in equations], dtype=np.float64), np.array([s for _, s in equations], dtype=np.float64).T
+        """(columns, rows) from the sums alone.  Which sum belongs to which candidate is granted: the lists of open
+        trees are shuffled."""
+        equations = [
+            (np.where(at == v, q, 0), s[v])
+            for g, h, a, b, at in self.each()
+            for q, s in ((g, a), (h, b))
+            for v in range(len(a))
+        ]
+        coefficients, sums = (
+            np.array([e for e, _ in equations], dtype=np.float64),
+            np.array([s for _, s in equations], dtype=np.float64).T,
+        )
         found = binned.candidates(range(binned.columns))
         share = np.array([(binned.bins[:, f] <= c).mean() for f, c in zip(found.feature, found.cut, strict=True)])
         vectors = solved(coefficients, sums, share)

@@ -1,8 +1,9 @@
 """What a host of boosted trees makes of the nodes that it is told: the labels of their rows.
 
-The split that won a node gained more there than any split of the host's own columns.  Under a guess of the labels the host computes margins, gradients and gains as
-the guest does; so it climbs to a guess under which what won wins everywhere: mean-field ascent on a prior, the guess's entropy, and at each node a softmax over gains,
-the first trees first.
+The split that won a node gained more there than any split of the host's own columns.  Under a guess of the labels the
+host computes margins, gradients and gains as the guest does; so it climbs to a guess under which what won wins
+everywhere: mean-field ascent on a prior, the guess's entropy, and at each node a softmax over gains, the first trees
+first.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ STEP, FAR = 0.15, 6.0
 
 @dataclass(frozen=True)
 class Nodes:
-    """Some nodes of a tree that do not overlap: which of them each row is in (-1: none), and whether it goes left there."""
+    """Some nodes of a tree that do not overlap: which of them each row is in (-1: none), and whether it goes left
+    there."""
 
     place: Ints
     left: Bits
@@ -35,7 +37,8 @@ Told = Sequence[Sequence[Nodes]]  # of each tree, in its order
 
 
 def guessed_labels(told: Told, bins: Ints, p: Params, prior: Floats, known: Bits, y: Floats, turns: int = 80) -> Floats:
-    """(rows,) log-odds of label 1.  prior: the log-odds before anything was told; known: the rows whose label `y` the host has."""
+    """(rows,) log-odds of label 1.  prior: the log-odds before anything was told; known: the rows whose label `y` the
+    host has."""
     guess, mean, square = prior.copy(), np.zeros(len(prior)), np.zeros(len(prior))
     leaf = [leaves(nodes, len(prior)) for nodes in told]
     for turn in range(1, turns + 1):
@@ -74,14 +77,19 @@ def slope(told: Told, leaf: Sequence[Ints], bins: Ints, p: Params, labels: Float
 
 
 def of_winners(node: Ints, left: Bits, bins: Ints, g: Floats, h: Floats, p: Params) -> Floats:
-    """(rows,) the slope in g of the sum over nodes of log softmax(gains)[winner], over the winner and all of the host's own splits."""
+    """(rows,) the slope in g of the sum over nodes of log softmax(gains)[winner], over the winner and all of the host's
+    own splits."""
     columns = bins.shape[1]
     nodes, size = int(node.max()) + 1, int(bins.max()) + 1
     cell = ((node[:, None] * columns + np.arange(columns)) * size + bins).ravel()
 
     def sums(values: Floats) -> tuple[Floats, Floats, Floats]:
         """Left of each cut (nodes, columns, cuts), left of the winner's and in all (nodes,)."""
-        table = np.bincount(cell, np.repeat(values, columns), nodes * columns * size).reshape(nodes, columns, size).cumsum(axis=2)
+        table = (
+            np.bincount(cell, np.repeat(values, columns), nodes * columns * size)
+            .reshape(nodes, columns, size)
+            .cumsum(axis=2)
+        )
         return table[:, :, :-1], np.bincount(node, values * left, nodes), table[:, 0, -1]
 
     (g_left, g_won, g_all), (h_left, h_won, h_all) = sums(g), sums(h)

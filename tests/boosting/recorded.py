@@ -1,4 +1,5 @@
-"""Recorded trainings and scorings of sealed trees, which numbers of a message must be uniform, and builds in which some of them are not."""
+"""Recorded trainings and scorings of sealed trees, which numbers of a message must be uniform, and builds in which some
+of them are not."""
 
 from __future__ import annotations
 
@@ -132,13 +133,20 @@ UNIFORM: dict[type[Message], Callable[[Run], list[Nibbles]]] = {
     ],
     look_up.LookupIndex: lambda r: [low_bits(r)],
     look_up.MaskedFactors: lambda r: [
-        np.concatenate([of_integers(getattr(m, name), 128) for m in r.of(look_up.MaskedFactors)]) for name in ("rest", "factors")
+        np.concatenate([of_integers(getattr(m, name), 128) for m in r.of(look_up.MaskedFactors)])
+        for name in ("rest", "factors")
     ],
-    gradients.Reshared: lambda r: [np.concatenate([of_integers(getattr(m, n), 128) for m in r.of(gradients.Reshared)]) for n in "gh"],
-    gradients.CutShare: lambda r: [np.concatenate([of_integers(getattr(m, n), 128) for m in r.of(gradients.CutShare)]) for n in "gh"],
+    gradients.Reshared: lambda r: [
+        np.concatenate([of_integers(getattr(m, n), 128) for m in r.of(gradients.Reshared)]) for n in "gh"
+    ],
+    gradients.CutShare: lambda r: [
+        np.concatenate([of_integers(getattr(m, n), 128) for m in r.of(gradients.CutShare)]) for n in "gh"
+    ],
     factors.FactorLessPad: lambda r: [np.concatenate([of_integers(m.v, 128) for m in r.of(factors.FactorLessPad)])],
     factors.FactorShare: lambda r: [np.concatenate([of_integers(m.w, 128) for m in r.of(factors.FactorShare)])],
-    factors.FactorProduct: lambda r: [np.concatenate([of_integers(m.v, bits) for m in r.of(factors.FactorProduct)]) for bits in (8, 128)],
+    factors.FactorProduct: lambda r: [
+        np.concatenate([of_integers(m.v, bits) for m in r.of(factors.FactorProduct)]) for bits in (8, 128)
+    ],
     sealed.LevelShares: lambda r: [of_levels([m.shares for m in r.of(sealed.LevelShares)], r.layout)],
     sealed.Blocks: lambda r: [of_levels([m.xi for m in r.of(sealed.Blocks)[:: len(r.trained.hosts)]], r.layout)],
     product.ShareLessPad: lambda r: pairs(r, product.ShareLessPad),
@@ -148,7 +156,10 @@ UNIFORM: dict[type[Message], Callable[[Run], list[Nibbles]]] = {
         np.concatenate([nibbles(m.low) for m in r.of(product.DirectionShare)]),
     ],
     leaves.DealtLeaves: lambda r: [np.concatenate([nibbles(m.rest) for m in r.of(leaves.DealtLeaves)])],
-    leaves.MaskedMembership: lambda r: [np.concatenate([nibbles(m.u) for m in r.of(leaves.MaskedMembership)]), joined_memberships(r)],
+    leaves.MaskedMembership: lambda r: [
+        np.concatenate([nibbles(m.u) for m in r.of(leaves.MaskedMembership)]),
+        joined_memberships(r),
+    ],
     leaves.MaskedLeaves: lambda r: [np.concatenate([nibbles(m.values) for m in r.of(leaves.MaskedLeaves)])],
     scoring.RoundingPads: lambda r: [nibbles(m.masked) for m in r.of(scoring.RoundingPads)],
 }
@@ -167,9 +178,13 @@ def chance(values: Nibbles) -> float:
 def not_uniform(run: Run) -> set[str]:
     """The kinds of messages whose numbers are not."""
     sent = blinded(run)
-    found = {kind.kind for kind, numbers in UNIFORM.items() if kind in sent and min(chance(v) for v in numbers(run)) < 1e-6}
+    found = {
+        kind.kind for kind, numbers in UNIFORM.items() if kind in sent and min(chance(v) for v in numbers(run)) < 1e-6
+    }
     assert run.key is not None
-    sums = [v for m in run.of(prepare.MaskedPadSums) for v in run.key.open(m.sums, run.layout.room + MASK + 1).to_ints()]
+    sums = [
+        v for m in run.of(prepare.MaskedPadSums) for v in run.key.open(m.sums, run.layout.room + MASK + 1).to_ints()
+    ]
     return found | ({prepare.MaskedPadSums.kind} if audit.not_uniform(sums, run.layout.room + MASK) else set())
 
 
@@ -185,7 +200,8 @@ KEY = "key: "
 
 @dataclass(frozen=True)
 class Silent(Seed):
-    """A seed that knows its label; all its numbers are 0 where `missing` matches that; its secret alone where `missing` begins with KEY."""
+    """A seed that knows its label; all its numbers are 0 where `missing` matches that; its secret alone where `missing`
+    begins with KEY."""
 
     label: str = ""
     missing: str = "$^"

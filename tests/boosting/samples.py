@@ -22,7 +22,19 @@ from protocols.cipher import Scheme
 from protocols.glm.sealed_link import UNIT
 from protocols.randomness import Randomness
 from protocols.session import Session
-from tests.boosting.world import TAKEN, Floats, Ints, Trained, bin_blocks, joined, roles_of, same, score, sealed_twin, train
+from tests.boosting.world import (
+    TAKEN,
+    Floats,
+    Ints,
+    Trained,
+    bin_blocks,
+    joined,
+    roles_of,
+    same,
+    score,
+    sealed_twin,
+    train,
+)
 
 Bits = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -89,7 +101,8 @@ def drawn_from(seed: int, hosts: int) -> dict[str, Randomness]:
 
 @dataclass
 class Steps:
-    """What the leaves of each tree add to the shares of the rows' margins, by holder and tree; rows in the order of training."""
+    """What the leaves of each tree add to the shares of the rows' margins, by holder and tree; rows in the order of
+    training."""
 
     found: dict[tuple[str, str], Any] = field(default_factory=dict)
 
@@ -130,8 +143,8 @@ def sealed_and_its_twin(
     held_out: Bits | None = None,
     after: Trained | None = None,
 ) -> tuple[Trained, list[Tree]]:
-    """A training whose trees, and shares of margins, have been found equal to the twin's that is given the same rounded gradients.  after: one that it continues,
-    whose trees are the first."""
+    """A training whose trees, and shares of margins, have been found equal to the twin's that is given the same rounded
+    gradients.  after: one that it continues, whose trees are the first."""
     more: dict[str, Any] = {} if weight is None else {"weight": weight}
     more |= {} if held_out is None else {"held_out": held_out}
     with watching_margins() as steps:
@@ -145,7 +158,8 @@ def sealed_and_its_twin(
 
 
 def check_margins(trained: Trained, steps: Steps, margin: Ints, first: int) -> None:
-    """The shares of margins add up to the twin's, bit for bit; margin (outputs, rows): what the trees from round `first` on add."""
+    """The shares of margins add up to the twin's, bit for bit; margin (outputs, rows): what the trees from round
+    `first` on add."""
     kept, order = len(joined(trained)) // trained.part.params.num_class, trained.opened.order
     for k in range(len(margin)):
         whole = np.zeros(margin.shape[1], dtype=np.int64)

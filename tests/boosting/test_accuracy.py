@@ -1,7 +1,7 @@
 """On real tables: bit for bit the twin's trees, and as good as xgboost with the same parameters on the joined table.
 
-Sealed trees round at random, so that no two trainings are the same: how good they are is told by several runs of their twin, which draws the rounding itself and
-does all else as the protocol does (`as_sealed`).
+Sealed trees round at random, so that no two trainings are the same: how good they are is told by several runs of their
+twin, which draws the rounding itself and does all else as the protocol does (`as_sealed`).
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def reference(blocks: list[Floats], y: Floats, test: np.ndarray, p: Params, base
 
 
 def as_sealed(blocks: Sequence[Binned], y: Floats, p: Params, test: np.ndarray, seed: int) -> Floats:
-    """Margins (rows, outputs) of sealed trees trained on all rows but `test`: rounding and ties drawn from `seed`, leaf values from the rounded sums."""
+    """Margins (rows, outputs) of sealed trees trained on all rows but `test`: rounding and ties drawn from `seed`, leaf
+    values from the rounded sums."""
     rng, inside, ones = np.random.default_rng(seed), ~test, np.ones(len(y))
     base = objective.base_margin(p, y[inside], ones[inside])
     with patch.object(gradients, "broadcast"):
@@ -113,10 +114,20 @@ TABLES = [(breast, "binary:logistic"), (vehicle, "multi:softprob"), (motor, "reg
 
 @pytest.mark.parametrize("membership", ["open", "sealed"])
 @pytest.mark.parametrize(("table", "kind"), TABLES)
-def test_real_tables_equal_the_twin(data_folder: Path, membership: str, table: Callable[[Path], Tables], kind: str) -> None:
+def test_real_tables_equal_the_twin(
+    data_folder: Path, membership: str, table: Callable[[Path], Tables], kind: str
+) -> None:
     blocks, y = table(data_folder)
     classes = 4 if kind == "multi:softprob" else 1
-    p = Params(objective=kind, num_class=classes, n_estimators=2, max_depth=3, max_bin=16, membership=membership, min_bin_rows=5)  # type: ignore[arg-type]
+    p = Params(
+        objective=kind,
+        num_class=classes,
+        n_estimators=2,
+        max_depth=3,
+        max_bin=16,
+        membership=membership,
+        min_bin_rows=5,
+    )  # type: ignore[arg-type]
     binned = bin_blocks(blocks, p)
     if p.sealed:
         sealed_and_its_twin(p, binned, y, Paillier(1024))
@@ -128,7 +139,9 @@ def test_real_tables_equal_the_twin(data_folder: Path, membership: str, table: C
 
 
 @pytest.mark.parametrize("membership", ["open", "sealed"])
-@pytest.mark.parametrize(("rows", "bits"), [(2000, 1024), pytest.param(30_000, 2048, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize(
+    ("rows", "bits"), [(2000, 1024), pytest.param(30_000, 2048, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+)
 def test_credit_equals_the_twin(data_folder: Path, membership: str, rows: int, bits: int) -> None:
     blocks, y = credit(data_folder, rows)
     p = Params(n_estimators=2, max_depth=4 if rows < 30_000 else 5, membership=membership)  # type: ignore[arg-type]
@@ -196,15 +209,21 @@ def small_job(table: Any, **changes: Any) -> Params:
     ],
     ids=["vehicle", "vehicle-open", "motor", "motor-open"],
 )
-def test_small_tables_fit_as_with_xgboost(data_folder: Path, table: Callable[[Path], Tables], change: dict[str, Any]) -> None:
+def test_small_tables_fit_as_with_xgboost(
+    data_folder: Path, table: Callable[[Path], Tables], change: dict[str, Any]
+) -> None:
     """Accuracy and R^2 over four folds."""
     assert apart(table, data_folder, small_job(table, max_depth=4, **change), [0])[0] >= -0.01
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize(("table", "allowed"), [(breast, 0.002), (vehicle, 0.01), (motor, 0.01)], ids=["breast", "vehicle", "motor"])
-def test_nine_runs_at_default_settings_are_as_good_as_xgboost(data_folder: Path, table: Callable[[Path], Tables], allowed: float) -> None:
+@pytest.mark.parametrize(
+    ("table", "allowed"), [(breast, 0.002), (vehicle, 0.01), (motor, 0.01)], ids=["breast", "vehicle", "motor"]
+)
+def test_nine_runs_at_default_settings_are_as_good_as_xgboost(
+    data_folder: Path, table: Callable[[Path], Tables], allowed: float
+) -> None:
     found = apart(table, data_folder, small_job(table), range(9))
     print(f"{table.__name__}: median {np.median(found):+.4f}, worst {min(found):+.4f}, best {max(found):+.4f}")
     assert np.median(found) >= -allowed
@@ -214,7 +233,8 @@ def test_nine_runs_at_default_settings_are_as_good_as_xgboost(data_folder: Path,
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("hosts", [1, 2])
 def test_nine_runs_on_credit_at_default_settings_are_as_good_as_xgboost(data_folder: Path, hosts: int) -> None:
-    """All 30,000 rows.  Each run is trained on three quarters of them and measured on the fourth; the four take turns."""
+    """All 30,000 rows.  Each run is trained on three quarters of them and measured on the fourth; the four take
+    turns."""
     blocks, y = credit(data_folder, 30_000)
     blocks = blocks if hosts == 1 else [blocks[0], blocks[1][:, :9], blocks[1][:, 9:]]
     p, fold = Params(), np.random.default_rng(1).permutation(len(y)) % 4
@@ -272,7 +292,9 @@ def test_counts_are_fitted_as_with_xgboost() -> None:
     x = rng.normal(size=(4000, 6))
     y = rng.poisson(np.exp(0.5 * x[:, 0] - 0.7 * x[:, 3] + 0.3 * x[:, 4] * x[:, 1])).astype(np.float64)
     test, p = held_out(4000), Params(objective="count:poisson", n_estimators=60, max_depth=3, learning_rate=0.1)
-    ours = mean_poisson_deviance(y[test], np.exp(as_sealed(bin_blocks([x[:, :2], x[:, 2:]], p), y, p, test, 0)[test, 0]))
+    ours = mean_poisson_deviance(
+        y[test], np.exp(as_sealed(bin_blocks([x[:, :2], x[:, 2:]], p), y, p, test, 0)[test, 0])
+    )
     theirs = mean_poisson_deviance(y[test], reference([x], y, test, p, float(y[~test].mean())))
     assert ours == pytest.approx(theirs, rel=0.02)
     assert ours < 0.7 * mean_poisson_deviance(y[test], np.full(test.sum(), y[~test].mean()))
@@ -281,7 +303,8 @@ def test_counts_are_fitted_as_with_xgboost() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("least", "cost"), [(10, -0.0005), (30, 0.0055), (60, 0.0115)])
 def test_what_larger_bins_cost_where_rows_are_few(data_folder: Path, least: int, cost: float) -> None:
-    """R^2 below xgboost's on 600 rows, of which 32 bins have 19 each; over four folds, the median of three runs.  The default of 10 costs nothing."""
+    """R^2 below xgboost's on 600 rows, of which 32 bins have 19 each; over four folds, the median of three runs.  The
+    default of 10 costs nothing."""
     found = apart(motor, data_folder, small_job(motor, n_estimators=40, max_depth=4, min_bin_rows=least), range(3))
     print(f"min_bin_rows {least}: {-np.median(found):.4f}")
     assert -np.median(found) == pytest.approx(cost, abs=0.002)

@@ -1,4 +1,5 @@
-"""What sums over few rows tell the arbiter: whole records of rows, without the customer and without the columns' names.  Declared, and measured here."""
+"""What sums over few rows tell the arbiter: whole records of rows, without the customer and without the columns' names.
+Declared, and measured here."""
 
 from __future__ import annotations
 
@@ -17,9 +18,11 @@ COLUMNS = 4
 
 
 def records(view: View, trained: Trained, columns: Ints) -> set[tuple[int, ...]]:
-    """At each left child of the last level, the numbers (g, h) that are the sum of one bin in every column of the host: a row, with its bins.
+    """At each left child of the last level, the numbers (g, h) that are the sum of one bin in every column of the host:
+    a row, with its bins.
 
-    columns (candidates,): whose candidates stand together, which the arbiter tells from their sums, since those of a column are nested.
+    columns (candidates,): whose candidates stand together, which the arbiter tells from their sums, since those of a
+    column are nested.
     """
     found = set[tuple[int, ...]]()
     for _, g, h in view.sums(1, "host1", trained.sealed.shape.depth - 1):
@@ -51,6 +54,9 @@ def test_the_arbiter_puts_together_records_of_unnamed_rows(rows: int, trees: int
     true = {tuple(row) for row in bins.tolist()}
     seen = [tuple(row) in found for row in bins.tolist() if all(b < m for b, m in zip(row, last, strict=True))]
     right = np.mean([record in true for record in found])
-    print(f"{rows} rows, {trees} trees: {len(found)} records, {right:.0%} of them of a row; {np.mean(seen):.0%} of the rows")
+    print(
+        f"{rows} rows, {trees} trees: {len(found)} records, {right:.0%} of them of a row; {np.mean(seen):.0%} "
+        f"of the rows"
+    )
     assert len(found) > rows / 50
     assert right > 0.9

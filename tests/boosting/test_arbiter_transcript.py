@@ -1,4 +1,5 @@
-"""All that the arbiter of sealed trees can compute from its own transcript, and what it could with another party's: the first is the declared list, no more."""
+"""All that the arbiter of sealed trees can compute from its own transcript, and what it could with another party's: the
+first is the declared list, no more."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ REVEALED = {"RootSums", "MaskedSums", "EdgeShare", "HeldOutLoss"}
 
 @dataclass
 class Run:
-    """A training under Paillier, with early stopping; prepared: the arbiter's pads and opened masks, by group of trees; memberships: the guest's own shares, by level."""
+    """A training under Paillier, with early stopping; prepared: the arbiter's pads and opened masks, by group of trees;
+    memberships: the guest's own shares, by level."""
 
     transcript: list[Sent]
     keys: Keyring
@@ -50,7 +52,9 @@ class Run:
 
     def to(self, receiver: str, kind: type[Message], sender: str | None = None) -> list[Any]:
         """Decoded by the receiver's keys."""
-        chosen = [s for s in self.transcript if s.receiver == receiver and s.kind is kind and sender in (None, s.sender)]
+        chosen = [
+            s for s in self.transcript if s.receiver == receiver and s.kind is kind and sender in (None, s.sender)
+        ]
         return [s.message(self.keys) for s in chosen]
 
     @property
@@ -115,11 +119,14 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 def computed(run: Run, tree: int, level: int, party: int) -> tuple[Ints, Ints]:
-    """Out of the arbiter's messages, its key and the seats alone: sums of g and h (nodes, candidates) left of a party's candidates."""
+    """Out of the arbiter's messages, its key and the seats alone: sums of g and h (nodes, candidates) left of a party's
+    candidates."""
     name, (group, number) = run.trained.roles.data_parties[party], run.place(tree)
     layout = run.prepared[group].layout
     block = layout.blocks[number][level]
-    masked = run.to("arbiter", MaskedPadSums, name)[sum(p.layout.planes for p in run.prepared[:group]) + block.plane].sums
+    masked = run.to("arbiter", MaskedPadSums, name)[
+        sum(p.layout.planes for p in run.prepared[:group]) + block.plane
+    ].sums
     opened = block.window(run.key.open(masked, layout.room + MASK + 1))
     answer = run.to("arbiter", MaskedSums, name)[tree * DEPTH + level].sums
     lefts = run.opened.scale.slots.split(block.unguarded(opened + answer), layout.nodes(level))
@@ -138,7 +145,8 @@ def root(run: Run, tree: int) -> tuple[int, int]:
 
 
 def nodes(run: Run, tree: int) -> Iterator[tuple[Bits, list[Any]]]:
-    """Of each level, from all parties' parts: which rows each seat holds (seats, rows), and the directions of its split (None without one); then the leaves."""
+    """Of each level, from all parties' parts: which rows each seat holds (seats, rows), and the directions of its split
+    (None without one); then the leaves."""
     shape, part, every = run.trained.sealed.shape, run.trained.sealed, np.arange(ROWS)
     handles = [dict(zip(map(tuple, splits.seat), range(len(splits)), strict=True)) for splits in run.trained.hosts]
     held = np.ones((1, ROWS), dtype=np.bool_)
@@ -151,7 +159,11 @@ def nodes(run: Run, tree: int) -> Iterator[tuple[Bits, list[Any]]]:
             elif owner == GUEST:
                 lefts.append(part.goes_left(run.bins[GUEST], every, tree, (1 << level) - 1 + seat))
             else:
-                lefts.append(run.trained.hosts[owner - 1].goes_left(run.bins[owner], every, handles[owner - 1][tree, level, seat]))
+                lefts.append(
+                    run.trained.hosts[owner - 1].goes_left(
+                        run.bins[owner], every, handles[owner - 1][tree, level, seat]
+                    )
+                )
         yield held, lefts
         below = np.array(
             [
@@ -170,7 +182,9 @@ def true_sums(run: Run, tree: int, held: Bits, party: int) -> tuple[Ints, Ints]:
     c = binned.candidates(range(binned.columns))
     left = np.array(
         [
-            binned.goes_left(np.arange(ROWS), *(f(line[k]) for f, line in zip((int, int, bool), c_lines(c), strict=True)))
+            binned.goes_left(
+                np.arange(ROWS), *(f(line[k]) for f, line in zip((int, int, bool), c_lines(c), strict=True))
+            )
             for k in range(len(c))
         ]
     )
@@ -189,7 +203,8 @@ def unnamed(sums: tuple[Ints, Ints]) -> list[tuple[int, ...]]:
 
 @pytest.mark.parametrize("tree", range(2))
 def test_the_arbiter_computes_sums_of_unnamed_candidates_and_of_all_rows(run: Run, tree: int) -> None:
-    """bin-sums-to-arbiter: at every node what stands left of every party's candidates, and the whole; nothing more precise, and no candidate's name."""
+    """bin-sums-to-arbiter: at every node what stands left of every party's candidates, and the whole; nothing more
+    precise, and no candidate's name."""
     assert root(run, tree) == tuple(int(q.sum()) for q in run.gradients(tree))
     for level, (held, lefts) in enumerate(nodes(run, tree)):
         for party in range(len(run.blocks)) if lefts else ():
@@ -208,12 +223,19 @@ def test_all_else_that_the_arbiter_has_follows_from_these_sums(run: Run) -> None
             assert arbiter.shape.level(level)[0][tree].tolist() == [NO_SPLIT if c is None else c.party for c in choices]
             held = list(nodes(run, tree))[level + 1][0]
             total = np.array([held.astype(np.int64) @ q for q in run.gradients(tree)])
-        exact = leaf_values(p, *(t * u for t, u in zip(total, (run.opened.scale.units.g_unit, run.opened.scale.units.h_unit), strict=True)))
+        exact = leaf_values(
+            p,
+            *(
+                t * u
+                for t, u in zip(total, (run.opened.scale.units.g_unit, run.opened.scale.units.h_unit), strict=True)
+            ),
+        )
         assert np.array_equal(np.rint(exact / run.opened.scale.margin_unit).astype(np.int64), arbiter.value[tree])
 
 
 def test_the_arbiter_receives_nothing_else_that_is_not_uniform(run: Run) -> None:
-    """The kinds of messages to it that tell something; all others are uniform to it (test_transcript.py) or follow from the job."""
+    """The kinds of messages to it that tell something; all others are uniform to it (test_transcript.py) or follow from
+    the job."""
     told = {s.kind.kind for s in run.transcript if s.receiver == "arbiter" and s.kind.disclosure is Disclosure.REVEALED}
     assert told == REVEALED
     assert {s.kind.permit for s in run.transcript if s.kind.kind in told} == {
@@ -242,10 +264,17 @@ def test_with_what_the_guest_received_the_arbiter_reads_the_directions_of_all_ro
     """arbiter + guest: the guest was sent s_A - s, and the arbiter drew s_A with the host."""
     read = 0
     for k, host in enumerate(run.hosts, 1):
-        pair, sent = Seed("arbiter", run.to(host, PairKey, "arbiter")[0].key), iter(run.to("guest", DirectionShare, host))
+        pair, sent = (
+            Seed("arbiter", run.to(host, PairKey, "arbiter")[0].key),
+            iter(run.to("guest", DirectionShare, host)),
+        )
         for tree in range(len(run.trained.sealed.shape)):
             for level, (_, lefts) in zip(range(DEPTH), nodes(run, tree), strict=False):
-                true = [left for left, owner in zip(lefts, run.trained.sealed.shape.level(level)[0][tree], strict=True) if owner == k]
+                true = [
+                    left
+                    for left, owner in zip(lefts, run.trained.sealed.shape.level(level)[0][tree], strict=True)
+                    if owner == k
+                ]
                 if true:
                     last, message = level + 1 == DEPTH, next(sent)
                     job = Level(f"round {tree} level {level}", ROWS, None)
@@ -261,8 +290,12 @@ def test_with_what_the_guest_received_the_arbiter_reads_the_directions_of_all_ro
 
 
 def test_guest_and_first_host_read_who_is_at_the_guests_own_nodes(run: Run) -> None:
-    """With one host they hold all data anyway; with two it is what the other host's splits did to the rows above such a node."""
-    pair, sent = Seed("arbiter", run.to("host1", PairKey, "arbiter")[0].key), iter(run.to("guest", product.ShareLessPad, "arbiter"))
+    """With one host they hold all data anyway; with two it is what the other host's splits did to the rows above such a
+    node."""
+    pair, sent = (
+        Seed("arbiter", run.to("host1", PairKey, "arbiter")[0].key),
+        iter(run.to("guest", product.ShareLessPad, "arbiter")),
+    )
     read = 0
     for label, owners, shares in run.shares:
         mine = np.flatnonzero(owners == GUEST)

@@ -1,4 +1,5 @@
-"""Attacks on the whole views of guest and host: they fail on sealed trees, and the same attacks succeed on open ones and on builds that open more."""
+"""Attacks on the whole views of guest and host: they fail on sealed trees, and the same attacks succeed on open ones
+and on builds that open more."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ MOST = 0.02  # by which an attack may beat what its party has anyway
 FOUND = 0.95
 SMALL = (300, 4, 25, 4)
 LARGE = [
-    pytest.param(size, marks=[pytest.mark.slow, pytest.mark.timeout(3600)]) for size in ((1000, 4, 100, 5), (10_000, 10, 100, 5))
+    pytest.param(size, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
+    for size in ((1000, 4, 100, 5), (10_000, 10, 100, 5))
 ]  # rows, columns, trees, depth
 OPEN = [(300, 4, 40, 4), *LARGE]
 
@@ -52,12 +54,14 @@ def opened(size: tuple[int, int, int, int]) -> tuple[Run, Sums]:
 
 
 def columns_gained(r: Run, lines: Bits) -> Floats:
-    """By how much the guest knows each host column better: correlations beyond those by its own columns and the label."""
+    """By how much the guest knows each host column better: correlations beyond those by its own columns and the
+    label."""
     return gain(lines, own(r.mine, r.y), r.truth)
 
 
 def by_chance(r: Run, lines: Bits) -> float:
-    """The most that the same attack gains in 20 tries with the rows of its numbers shuffled: in few rows, one column in twenty is gained by chance."""
+    """The most that the same attack gains in 20 tries with the rows of its numbers shuffled: in few rows, one column in
+    twenty is gained by chance."""
     rng = np.random.default_rng(1)
     return max(float(columns_gained(r, lines[:, rng.permutation(len(r.y))]).max()) for _ in range(20))
 
@@ -76,13 +80,16 @@ def guessed_directions(r: Run, bit: int) -> list[Fact]:
 
 
 def guessed_sums(r: Run) -> Floats:
-    """The sums attack on what looks most like sums: masked leaf values, as if they were sums of the gradients that the guest expects from its own columns."""
+    """The sums attack on what looks most like sums: masked leaf values, as if they were sums of the gradients that the
+    guest expects from its own columns."""
     known = own(r.mine, r.y)[:, :-4]
     expected = known @ np.linalg.lstsq(known, r.y, rcond=None)[0]
     masked = [m for m in r.guest.messages if isinstance(m, leaves.MaskedLeaves)]
     parts = own_parts(r)
     rows = [np.where(part == v, expected - r.y, 0.0) for part in parts for v in range(part.max() + 1)]
-    numbers = [rings.signed(rings.from_bytes(m.values, (len(m.values) // rings.BYTES,), "arbiter")) / 2.0**47 for m in masked]
+    numbers = [
+        rings.signed(rings.from_bytes(m.values, (len(m.values) // rings.BYTES,), "arbiter")) / 2.0**47 for m in masked
+    ]
     sums = [values[v] for part, values in zip(parts, numbers, strict=True) for v in range(part.max() + 1)]
     return np.vstack([solved(np.array(rows), np.array([np.roll(sums, k)]), np.array([0.5])) for k in range(8)])
 
@@ -94,7 +101,9 @@ def own_parts(r: Run) -> list[np.ndarray]:
         at = np.zeros(len(r.y), dtype=np.int64)
         for v in np.flatnonzero(tree.owner == GUEST):
             here = np.flatnonzero(at == v)
-            left = r.blocks[GUEST].goes_left(r.order[here], int(tree.feature[v]), int(tree.cut[v]), bool(tree.missing_left[v]))
+            left = r.blocks[GUEST].goes_left(
+                r.order[here], int(tree.feature[v]), int(tree.cut[v]), bool(tree.missing_left[v])
+            )
             at[here] = np.where(left, tree.left[v], tree.left[v] + 1)
         parts.append(np.unique(at, return_inverse=True)[1])
     return parts
@@ -106,7 +115,10 @@ def test_nothing_in_the_guests_view_tells_more_of_a_hosts_columns_than_its_own(s
     found = {
         "view": sealed.guest.lines(),
         "directions": np.vstack(
-            [signs(ordered(guessed_directions(sealed, bit), len(sealed.y), sealed.bins.shape[1], turns=8)) for bit in (0, 47)]
+            [
+                signs(ordered(guessed_directions(sealed, bit), len(sealed.y), sealed.bins.shape[1], turns=8))
+                for bit in (0, 47)
+            ]
         ),
         "sums": signs(guessed_sums(sealed)),
         "wins": wins,
@@ -114,7 +126,10 @@ def test_nothing_in_the_guests_view_tells_more_of_a_hosts_columns_than_its_own(s
     found["together"] = np.vstack(list(found.values()))
     for name, lines in found.items():
         gained = columns_gained(sealed, lines)
-        print(f"{len(sealed.y)} rows, guest, {name}: {len(lines)} columns of bits, gained {np.round(gained, 4)}, mean {gained.mean():.4f}")
+        print(
+            f"{len(sealed.y)} rows, guest, {name}: {len(lines)} columns of bits, gained "
+            f"{np.round(gained, 4)}, mean {gained.mean():.4f}"
+        )
         assert len(lines) > 7
         assert gained.mean() <= MOST
         assert gained.max() <= max(MOST, by_chance(sealed, lines) if gained.max() > MOST else 0.0)
@@ -156,7 +171,9 @@ def test_the_attacks_find_every_column_of_open_trees(size: tuple[int, int, int, 
 def test_the_attack_finds_every_column_of_a_sealed_build_that_opens_directions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: the host's share of its directions is no random number, so that the guest's is the direction."""
     honest = product.Level.share_of_bits
-    monkeypatch.setattr(product.Level, "share_of_bits", lambda self, seed, places: np.zeros_like(honest(self, seed, places)))
+    monkeypatch.setattr(
+        product.Level, "share_of_bits", lambda self, seed, places: np.zeros_like(honest(self, seed, places))
+    )
     r = run(*SMALL)
     told, true = np.unique(r.guest.lines(), axis=0), {bits.tobytes() for bits in r.splits(HOST)}
     found = matched(ordered([(r.rows, bits) for bits in told if bits.tobytes() in true], len(r.y), 4), r.bins)
@@ -182,7 +199,8 @@ TENTH, TWO_THIRDS = 0.1, 2 / 3
 
 
 def labels_read(r: Run, told: Told, granted: float = TWO_THIRDS) -> tuple[float, float]:
-    """AUC of the attack of labelling.py, and of the host's own columns alone, on rows whose label the host has not; granted: the part of rows whose label it has."""
+    """AUC of the attack of labelling.py, and of the host's own columns alone, on rows whose label the host has not;
+    granted: the part of rows whose label it has."""
     known, x = np.random.default_rng(3).random(len(r.y)) < granted, standard(r.theirs)
     with threadpool_limits(1):
         prior = LogisticRegression().fit(x[known], r.y[known]).decision_function(x)
@@ -191,7 +209,8 @@ def labels_read(r: Run, told: Told, granted: float = TWO_THIRDS) -> tuple[float,
 
 
 def test_nodes_that_hosts_of_sealed_trees_could_guess_tell_no_label(sealed: Run) -> None:
-    """It knows the node of a split that won at the root.  Those of the others are guessed from bits of what it received."""
+    """It knows the node of a split that won at the root.  Those of the others are guessed from bits of what it
+    received."""
     won, lines = sealed.trained.hosts[0].seat, sealed.host.lines()
     every, roots = [list[Nodes]() for _ in joined(sealed.trained)], [list[Nodes]() for _ in joined(sealed.trained)]
     for k, ((tree, level, _), left) in enumerate(zip(won, by_handle(sealed), strict=True)):
@@ -215,8 +234,11 @@ def test_a_host_of_open_trees_reads_labels(size: tuple[int, int, int, int]) -> N
 
 
 def test_a_host_of_a_sealed_build_without_pads_reads_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Planted: what hosts add up is not hidden, so that it shows who is in a left child.  Of the numbers themselves no use is made."""
-    monkeypatch.setattr(prepare, "chunk_pads", lambda seed, block, tree, level, first, last: PlainVec.zeros(last - first))
+    """Planted: what hosts add up is not hidden, so that it shows who is in a left child.  Of the numbers themselves no
+    use is made."""
+    monkeypatch.setattr(
+        prepare, "chunk_pads", lambda seed, block, tree, level, first, last: PlainVec.zeros(last - first)
+    )
     sent: list[Sent] = []
     r = run(*SMALL, recorded=sent)
     read, own_columns = labels_read(r, unpadded_nodes(r, sent))
@@ -246,10 +268,16 @@ def open_nodes(r: Run) -> Told:
                 break
             message = next(messages)
             assert isinstance(message, NodeRows)
-            parents = [node for node, s in zip(level, unpack_bits(message.split, len(level), "guest"), strict=True) if s]
-            parts = segments(unpack_bits(message.left, sum(map(len, parents)), "guest"), [len(parent) for parent in parents])
+            parents = [
+                node for node, s in zip(level, unpack_bits(message.split, len(level), "guest"), strict=True) if s
+            ]
+            parts = segments(
+                unpack_bits(message.left, sum(map(len, parents)), "guest"), [len(parent) for parent in parents]
+            )
             nodes.append(side_by_side(list(zip(parents, parts, strict=True)), len(r.y)))
-            level = [child for parent, goes in zip(parents, parts, strict=True) for child in (parent[goes], parent[~goes])]
+            level = [
+                child for parent, goes in zip(parents, parts, strict=True) for child in (parent[goes], parent[~goes])
+            ]
             if not level:
                 break
         trees.append(nodes)
@@ -264,16 +292,22 @@ def side_by_side(nodes: list[Fact], rows: int) -> Nodes:
 
 
 def unpadded_nodes(r: Run, sent: list[Sent]) -> Told:
-    """Down to the last level but one, from who is in the left children of each level; which node is whose child shows in the rows."""
+    """Down to the last level but one, from who is in the left children of each level; which node is whose child shows
+    in the rows."""
     scale, p = r.trained.opened.scale, r.trained.part.params
     assert scale is not None
     numbers, trees = [s.message(Keyring()).xi for s in sent if s.kind is Blocks], list[list[Nodes]]()  # type: ignore[attr-defined]
     for first in range(0, len(numbers), p.max_depth):
         nodes, at = list[Nodes](), np.zeros(len(r.y), dtype=np.int64)
         for level in range(1, p.max_depth):
-            children = [(g != 0) | (h != 0) for g, h in zip(*scale.slots.split(numbers[first + level], Layout.nodes(level)), strict=True)]
+            children = [
+                (g != 0) | (h != 0)
+                for g, h in zip(*scale.slots.split(numbers[first + level], Layout.nodes(level)), strict=True)
+            ]
             parents = [(np.flatnonzero(at == at[child.argmax()]), child) for child in children if child.any()]
-            nodes.append(side_by_side([(here, child[here]) for here, child in parents if not child[here].all()], len(r.y)))
+            nodes.append(
+                side_by_side([(here, child[here]) for here, child in parents if not child[here].all()], len(r.y))
+            )
             at = 2 * at + ~np.any(children, axis=0)
         trees.append(nodes)
     return trees

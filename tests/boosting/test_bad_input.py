@@ -75,7 +75,10 @@ def test_impossible_parameters_are_refused(change: dict[str, Any]) -> None:
 )
 def test_labels_outside_the_objective_are_refused(objective: Any, y: list[float]) -> None:
     with pytest.raises(DataError):
-        Rounds(Params(objective=objective, num_class=3 if objective == "multi:softprob" else 1), np.array(y, dtype=np.float64))
+        Rounds(
+            Params(objective=objective, num_class=3 if objective == "multi:softprob" else 1),
+            np.array(y, dtype=np.float64),
+        )
 
 
 def test_weights_and_early_stopping_need_sense() -> None:
@@ -111,7 +114,9 @@ def test_head_room_is_refused_before_anything_is_sent(change: str) -> None:
         p = replace(p, **{change: getattr(p, change) + 1})
     transcript: list[Sent] = []
     with pytest.raises(ConfigError, match="head-room"):
-        train(blocks, y, p, Identity(least), taps={q: [Recording(q, transcript)] for q in ("guest", "host1", "arbiter")})
+        train(
+            blocks, y, p, Identity(least), taps={q: [Recording(q, transcript)] for q in ("guest", "host1", "arbiter")}
+        )
     assert transcript == []
 
 
@@ -148,7 +153,9 @@ def sent_instead(name: str, change: Callable[[Any], dict[str, Any]]) -> Any:
     return patch.object(codec, "encode", encode)
 
 
-LIES: list[tuple[str, Callable[[Any], dict[str, Any]]]] = [  # in messages of open trees; of sealed ones: test_sealed_bad_input.py
+LIES: list[
+    tuple[str, Callable[[Any], dict[str, Any]]]
+] = [  # in messages of open trees; of sealed ones: test_sealed_bad_input.py
     ("SplitColumns", lambda m: {"count": -1}),
     ("SplitColumns", lambda m: {"count": 2}),
     ("TreesStart", lambda m: {"columns": m.columns[:1]}),
@@ -230,13 +237,21 @@ def test_parts_of_two_open_models_are_not_continued_together() -> None:
     blocks, y = tables()
     p = Params(n_estimators=2, max_depth=2, max_bin=8, membership="open", min_bin_rows=1)
     start = train(blocks, y, replace(p, n_estimators=1), Identity())
-    with sent_instead("Continues", lambda m: {"splits": m.splits + 1}), pytest.raises(RemoteProtocolError, match="keeps more"):
+    with (
+        sent_instead("Continues", lambda m: {"splits": m.splits + 1}),
+        pytest.raises(RemoteProtocolError, match="keeps more"),
+    ):
         train(blocks, y, p, Identity(), after=start)
-    with sent_instead("Continues", lambda m: {"before": b"another model..."}), pytest.raises(ModelError, match="another model"):
+    with (
+        sent_instead("Continues", lambda m: {"before": b"another model..."}),
+        pytest.raises(ModelError, match="another model"),
+    ):
         train(blocks, y, p, Identity(), after=start)
 
 
-@pytest.mark.parametrize("change", [lambda m: {"rows": b"\xff" * len(m.rows)}, lambda m: {"rows": b""}], ids=["more rows", "no bitmap"])
+@pytest.mark.parametrize(
+    "change", [lambda m: {"rows": b"\xff" * len(m.rows)}, lambda m: {"rows": b""}], ids=["more rows", "no bitmap"]
+)
 def test_a_sample_of_other_rows_is_refused(change: Any) -> None:
     blocks, y = tables()
     p = Params(n_estimators=2, max_depth=2, max_bin=8, membership="open", min_bin_rows=1, top_rate=0.2, other_rate=0.2)
@@ -246,7 +261,9 @@ def test_a_sample_of_other_rows_is_refused(change: Any) -> None:
 
 def test_one_row_and_no_row_are_scored() -> None:
     blocks, y = tables()
-    trained = train(blocks, y, Params(n_estimators=3, max_depth=2, max_bin=8, membership="open", min_bin_rows=1), Identity())
+    trained = train(
+        blocks, y, Params(n_estimators=3, max_depth=2, max_bin=8, membership="open", min_bin_rows=1), Identity()
+    )
     one = [Binned(b.binner, b.bins[5:6]) for b in blocks]
     assert np.array_equal(score(trained, one, Identity()), trained.rounds.margin[5:6])
     none = [Binned(b.binner, b.bins[:0]) for b in blocks]

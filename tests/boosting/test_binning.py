@@ -94,7 +94,11 @@ def test_infinite_values_are_refused() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.one_of(st.just(NAN), st.integers(0, 9).map(float)), min_size=1, max_size=80), st.integers(2, 8), st.integers(1, 8))
+@given(
+    st.lists(st.one_of(st.just(NAN), st.integers(0, 9).map(float)), min_size=1, max_size=80),
+    st.integers(2, 8),
+    st.integers(1, 8),
+)
 def test_categories_have_a_bin_each_or_share_the_last(values: list[float], max_bin: int, min_rows: int) -> None:
     x = column(*values)
     binner = Binner.fit(x, max_bin, min_rows, [0])
@@ -109,7 +113,9 @@ def test_categories_have_a_bin_each_or_share_the_last(values: list[float], max_b
         left = binned.goes_left(np.arange(len(x)), 0, cut, missing_left)
         assert np.array_equal(left, (bins == cut) | (missing_left & (bins == binned.missing)))
         assert min_rows <= left.sum() <= len(x) - min_rows
-    assert len({tuple(binned.goes_left(np.arange(len(x)), 0, *s)) for s in zip(c.cut, c.missing_left, strict=True)}) == len(c)
+    assert len(
+        {tuple(binned.goes_left(np.arange(len(x)), 0, *s)) for s in zip(c.cut, c.missing_left, strict=True)}
+    ) == len(c)
 
 
 def test_a_category_not_seen_in_training_goes_with_the_rare_or_the_rest() -> None:

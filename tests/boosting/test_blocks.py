@@ -1,4 +1,5 @@
-"""Blocks of slots in one plaintext: sums come out exactly, whatever the carries at both ends of a block; and nothing else does."""
+"""Blocks of slots in one plaintext: sums come out exactly, whatever the carries at both ends of a block; and nothing
+else does."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def one(value: int) -> PlainVec:
 
 @pytest.mark.parametrize("guard", [0, 3])
 def test_every_carry_at_both_ends_of_a_block_is_undone(guard: int) -> None:
-    """All sums of pads and xi in a block of 4 bits, with all guards, with carries from below and overflow above: the block of the sum comes out."""
+    """All sums of pads and xi in a block of 4 bits, with all guards, with carries from below and overflow above: the
+    block of the sum comes out."""
     block, below = Block(0, 5, guard, 4), (0, 1, (1 << 5) - 1)
     for pads, xi, low, mask in product(range(-16, 17), range(16), below, (0, 1, 77, (1 << 20) - 1, -(1 << 20))):
         opened = one((pads << (block.offset + guard)) + low + mask)
@@ -41,7 +43,9 @@ def test_every_carry_at_both_ends_of_a_block_is_undone(guard: int) -> None:
             answer = one(xi).shift_left(guard) - block.window(one(mask))
             answer = (answer + one(beta)).residue(guard + 4) if guard else answer.residue(4)
             found = block.unguarded(block.window(opened) + answer).to_ints()[0]
-            carried = mask % (1 << block.offset) + low >= 1 << block.offset  # into the guard, or where there is none into the block
+            carried = (
+                mask % (1 << block.offset) + low >= 1 << block.offset
+            )  # into the guard, or where there is none into the block
             expected = pads + xi + (carried if not guard else 0)
             assert (found - expected) % 16 == 0, (pads, xi, low, mask, beta)
             assert -8 <= found < 8
@@ -71,7 +75,8 @@ def test_guards_are_uniform_below_their_bound() -> None:
 
 
 def test_sums_are_opened_without_how_often_they_wrapped() -> None:
-    """The number of wraps of a sum of shares is the number of rows that it is over: the block's residue is the same, however many there are."""
+    """The number of wraps of a sum of shares is the number of rows that it is over: the block's residue is the same,
+    however many there are."""
     block = Block(0, 0, 0, 16)
     found = {block.unguarded(block.window(one(-5 + (wraps << 16)))).to_ints()[0] for wraps in range(100)}
     assert found == {-5}
@@ -82,7 +87,9 @@ def test_sums_are_opened_without_how_often_they_wrapped() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 3), st.integers(2, 40), st.sampled_from([600, 1024, 2048]))
-def test_sums_of_all_trees_and_levels_come_out_of_one_plaintext(seed: int, depth: int, rows: int, key_bits: int) -> None:
+def test_sums_of_all_trees_and_levels_come_out_of_one_plaintext(
+    seed: int, depth: int, rows: int, key_bits: int
+) -> None:
     """Pads, masks and guards as the parties draw them; the sums of shares at every node are those of the rows."""
     rng = np.random.default_rng(seed)
     count = rows.bit_length() + 1
@@ -135,7 +142,10 @@ def test_every_pair_of_sums_is_read_as_it_was_written(g_bits: int, h_bits: int) 
     gs, hs = range(-(1 << (g_bits - 1)), 1 << (g_bits - 1)), range(least, (1 << h_bits) + least)
     pairs = list(product(gs, hs))
     for g0, h0 in ((0, 0), (gs[0], hs[0]), (gs[-1], hs[-1]), (-1, 0), (0, -1)):
-        low, high = PlainVec.from_ints([g + (h << g_bits) for g, h in pairs]), one(g0 + (h0 << g_bits)).take(np.zeros(len(pairs), np.int64))
+        low, high = (
+            PlainVec.from_ints([g + (h << g_bits) for g, h in pairs]),
+            one(g0 + (h0 << g_bits)).take(np.zeros(len(pairs), np.int64)),
+        )
         for values, place in ((low + high.shift_left(slots.width), 0), (high + low.shift_left(slots.width), 1)):
             g, h = slots.split(values.residue(2 * slots.width), 2)
             assert list(zip(g[place].tolist(), h[place].tolist(), strict=True)) == pairs
@@ -207,7 +217,9 @@ def test_as_many_trees_share_plaintexts_as_make_them_fewest(
     assert (layout.trees, layout.planes) == (trees, planes)
 
 
-@pytest.mark.parametrize(("depth", "key_bits", "planes"), [(3, 512, [1, 2, 3, 4]), (4, 512, [2, 3, 5, 6]), (4, 2048, [1, 1, 1, 2])])
+@pytest.mark.parametrize(
+    ("depth", "key_bits", "planes"), [(3, 512, [1, 2, 3, 4]), (4, 512, [2, 3, 5, 6]), (4, 2048, [1, 1, 1, 2])]
+)
 def test_fewer_trees_take_no_more_plaintexts_than_they_need(depth: int, key_bits: int, planes: list[int]) -> None:
     """A step that has fewer trees left than share plaintexts."""
     layout = layout_of(Params(max_depth=depth, gradient_bits=12), 120, key_bits, False)

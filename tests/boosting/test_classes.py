@@ -1,4 +1,5 @@
-"""Classes of open trees that share a row's ciphertext: the same trees bit for bit, nothing of other classes in what is opened, and only where it costs less."""
+"""Classes of open trees that share a row's ciphertext: the same trees bit for bit, nothing of other classes in what is
+opened, and only where it costs less."""
 
 from __future__ import annotations
 
@@ -70,7 +71,10 @@ def fit(scheme: Scheme, *, seed: int = 1, rows: int = 90, hosts: int = 1, **chan
     ),
 )
 def test_equals_the_twin(seed: int, rows: int, hosts: int, change: dict[str, Any]) -> None:
-    for scheme in (Identity(), TOY):  # of 512 bits: at lower levels fewer classes fit, and the last ciphertext holds fewer
+    for scheme in (
+        Identity(),
+        TOY,
+    ):  # of 512 bits: at lower levels fewer classes fit, and the last ciphertext holds fewer
         fit(scheme, seed=seed, rows=rows, hosts=hosts, **change)
 
 
@@ -110,7 +114,11 @@ def readable() -> float:
         fit(TOY, n_estimators=1)
     small = total = 0
     for layout, place, values in seen:
-        every = values.unpack(layout.stride, layout.classes, len(values) * layout.classes).to_ints() if layout.classes > 1 else []
+        every = (
+            values.unpack(layout.stride, layout.classes, len(values) * layout.classes).to_ints()
+            if layout.classes > 1
+            else []
+        )
         others = [v for k, v in enumerate(every) if k % layout.classes != place]
         small += sum(abs(v) < 1 << (layout.stride - GAP + 20) for v in others)
         total += len(others)
@@ -128,7 +136,10 @@ def test_sums_of_other_classes_are_masked_and_planted_plain_ones_are_found() -> 
 def test_a_mask_leaves_its_class_alone(place: int) -> None:
     layout, rng = Packing(1000, 8, 2000, 2, 3), np.random.default_rng(0)
     g, h = rng.integers(-(1 << 17), 1 << 17, (3, 40)), rng.integers(0, 1 << 17, (3, 40))
-    each = [layout.rows_plain(g[k, ::2], h[k, ::2]) + layout.rows_plain(g[k, 1::2], h[k, 1::2]).shift_left(layout.width) for k in range(3)]
+    each = [
+        layout.rows_plain(g[k, ::2], h[k, ::2]) + layout.rows_plain(g[k, 1::2], h[k, 1::2]).shift_left(layout.width)
+        for k in range(3)
+    ]
     packed = layout.side_by_side(each).pack(layout.group_width, layout.groups)
     masked = packed + layout.masks(place, Seed("host1", b"1" * 32), Seed("host1", b"2" * 32), 20)
     found = layout.split(layout.slots(place, masked.unpack(layout.group_width, layout.groups, 20)))
@@ -142,9 +153,15 @@ def test_a_spilled_class_is_noticed() -> None:
     honest = DecryptionKey.open_packed
 
     def spilled(self: DecryptionKey, ciphers: CipherVec, width: int, slots: int, length: int, most: int) -> PlainVec:
-        return honest(self, ciphers, width, slots, length, most) + PlainVec.from_i64(np.ones(length, dtype=np.int64)).shift_left(GAP)
+        return honest(self, ciphers, width, slots, length, most) + PlainVec.from_i64(
+            np.ones(length, dtype=np.int64)
+        ).shift_left(GAP)
 
-    with together(), patch.object(DecryptionKey, "open_packed", spilled), pytest.raises(PlaintextOverflow, match="Ask host1"):
+    with (
+        together(),
+        patch.object(DecryptionKey, "open_packed", spilled),
+        pytest.raises(PlaintextOverflow, match="Ask host1"),
+    ):
         train(blocks, y, p, TOY)
 
 

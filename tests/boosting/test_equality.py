@@ -1,4 +1,5 @@
-"""Sealed trees equal the plaintext twin that is given the same rounded gradients, bit for bit, whatever the job, the cipher and the key."""
+"""Sealed trees equal the plaintext twin that is given the same rounded gradients, bit for bit, whatever the job, the
+cipher and the key."""
 
 from __future__ import annotations
 
@@ -33,14 +34,24 @@ def jobs(draw: st.DrawFn) -> tuple[Params, list[int]]:
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(jobs(), st.integers(0, 1000), st.integers(20, 150), st.sampled_from([0.0, 0.1]), st.booleans(), st.booleans(), st.booleans())
+@given(
+    jobs(),
+    st.integers(0, 1000),
+    st.integers(20, 150),
+    st.sampled_from([0.0, 0.1]),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
 def test_equals_the_twin(
     job: tuple[Params, list[int]], seed: int, rows: int, missing: float, named: bool, weighted: bool, encrypted: bool
 ) -> None:
     p, widths = job
     scheme = Paillier(1024) if encrypted else Identity(1024)
     blocks, y = tables(p, widths, seed=seed, rows=rows, missing=missing, named=named)
-    trained, trees = sealed_and_its_twin(p, blocks, y, scheme, seed=seed, weight=weights(rows, seed) if weighted else None)
+    trained, trees = sealed_and_its_twin(
+        p, blocks, y, scheme, seed=seed, weight=weights(rows, seed) if weighted else None
+    )
     if seed % 3 == 0:
         check_scores(trained, blocks, trees, scheme)
 
@@ -116,18 +127,28 @@ def test_weights_count() -> None:
 def test_categories_split_and_unseen_ones_are_scored() -> None:
     """Labels that hang on single categories of unordered numbers; new rows have categories that training had not."""
     rng = np.random.default_rng(11)
-    x = np.column_stack([rng.normal(size=400), rng.integers(0, 9, 400), rng.normal(size=400), rng.integers(0, 9, 400)]).astype(np.float64)
+    x = np.column_stack(
+        [rng.normal(size=400), rng.integers(0, 9, 400), rng.normal(size=400), rng.integers(0, 9, 400)]
+    ).astype(np.float64)
     y = (np.isin(x[:, 3], (1, 4, 7)) ^ (x[:, 1] == 5)).astype(np.float64)
     p = Params(n_estimators=4, max_depth=3, min_bin_rows=3)
     blocks = bin_blocks([x[:, :2], x[:, 2:]], p, [[1], [1]])
     trained, trees = sealed_and_its_twin(p, blocks, y, TOY)
-    assert {(int(o), int(f)) for t in trees for o, f in zip(t.owner, t.feature, strict=True) if o >= 0} >= {(0, 1), (1, 1)}
+    assert {(int(o), int(f)) for t in trees for o, f in zip(t.owner, t.feature, strict=True) if o >= 0} >= {
+        (0, 1),
+        (1, 1),
+    }
     assert ((score(trained, blocks, TOY)[:, 0] > 0) == y).mean() > 0.97
     ordinal = bin_blocks([x[:, :2], x[:, 2:]], p)
     assert ((score(train(ordinal, y, p, TOY), ordinal, TOY)[:, 0] > 0) == y).mean() < 0.97
     new = x[:50].copy()
     new[::2, 1], new[::3, 3] = 77.0, np.nan
-    check_scores(trained, [b.binner.transform(part) for b, part in zip(blocks, (new[:, :2], new[:, 2:]), strict=True)], trees, TOY)
+    check_scores(
+        trained,
+        [b.binner.transform(part) for b, part in zip(blocks, (new[:, :2], new[:, 2:]), strict=True)],
+        trees,
+        TOY,
+    )
 
 
 def test_rows_in_several_chunks_make_the_same_trees(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +164,9 @@ def test_hosts_hear_nothing_of_the_guests_own_trees() -> None:
     x, z = table(7, 120, 4, 0.0)
     blocks, y = bin_blocks([x[:, :1], x[:, 1:]], p), labels(p, z)
     transcript: list[Sent] = []
-    trained = train(blocks, y, p, Paillier(1024), taps={q: [Recording(q, transcript)] for q in ("guest", "host1", "arbiter")})
+    trained = train(
+        blocks, y, p, Paillier(1024), taps={q: [Recording(q, transcript)] for q in ("guest", "host1", "arbiter")}
+    )
     assert len(trained.sealed.own.trees) == 2
     assert all((t.owner <= 0).all() for t in trained.sealed.own.trees)
     assert len(trained.sealed.shape) == 1

@@ -77,7 +77,13 @@ def test_one_row_is_scored(small_tables: Tables) -> None:
 def test_early_stopping_keeps_the_best_round(membership: str) -> None:
     guest, host, z = drawn()
     federation = vfl.Federation.local(guest.assign(y=z > 1), {"shop": host}, on="id", label="y", cipher=Identity())
-    options = SMALL | {"n_estimators": 30, "validation": 0.4, "early_stopping_rounds": 2, "learning_rate": 1.0, "membership": membership}
+    options = SMALL | {
+        "n_estimators": 30,
+        "validation": 0.4,
+        "early_stopping_rounds": 2,
+        "learning_rate": 1.0,
+        "membership": membership,
+    }
     model = federation.fit(vfl.BoostedTrees(**options))  # type: ignore[arg-type]
     assert 0 <= model.best_iteration < 27
 
@@ -111,7 +117,15 @@ def test_impossible_settings_are_refused(change: dict[str, object]) -> None:
 
 def test_names_and_defaults_are_as_documented() -> None:
     defaults = vfl.BoostedTrees().get_params()
-    told = {"n_estimators": 100, "max_depth": 5, "learning_rate": 0.3, "max_bin": 32, "reg_lambda": 1, "gamma": 0, "min_child_weight": 1}
+    told = {
+        "n_estimators": 100,
+        "max_depth": 5,
+        "learning_rate": 0.3,
+        "max_bin": 32,
+        "reg_lambda": 1,
+        "gamma": 0,
+        "min_child_weight": 1,
+    }
     told |= {"subsample": 1, "colsample_bytree": 1, "min_bin_rows": 10, "membership": "sealed", "key_bits": 3072}
     assert defaults | told == defaults
 
@@ -143,10 +157,18 @@ def test_policy_keeps_bin_sums_from_leaving(small_tables: Tables) -> None:
         ("guest", "edge-count-to-arbiter", "EdgeShare"),
     ],
 )
-def test_policy_keeps_what_sealed_trees_disclose_from_leaving(small_tables: Tables, party: str, missing: str, kind: str) -> None:
+def test_policy_keeps_what_sealed_trees_disclose_from_leaving(
+    small_tables: Tables, party: str, missing: str, kind: str
+) -> None:
     guest, hosts = small_tables
     federation = vfl.Federation.local(guest, {"telecom": hosts["telecom"]}, on="id", label="default", cipher=TOY)
-    every = ("intersection-to-parties", "bin-sums-to-arbiter", "wins-to-owners", "edge-count-to-arbiter", "intersection-sizes-to-arbiter")
+    every = (
+        "intersection-to-parties",
+        "bin-sums-to-arbiter",
+        "wins-to-owners",
+        "edge-count-to-arbiter",
+        "intersection-sizes-to-arbiter",
+    )
     allowed = tuple(permit for permit in every if permit != missing)
     with pytest.raises(DisclosureRefused, match=kind):
         federation.fit(vfl.BoostedTrees(**SMALL), taps={party: [PolicyTap(allowed, allowed)]})  # type: ignore[arg-type]
@@ -204,16 +226,23 @@ def test_labels_of_every_kind_with_texts_and_missing_values(objective: str, memb
 )
 def test_labels_outside_the_objective_are_refused(objective: str, label: list[object], words: str) -> None:
     guest, host, _ = drawn(60)
-    federation = vfl.Federation.local(guest.assign(y=label * (60 // len(label))), {"shop": host}, on="id", label="y", cipher=Identity())
+    federation = vfl.Federation.local(
+        guest.assign(y=label * (60 // len(label))), {"shop": host}, on="id", label="y", cipher=Identity()
+    )
     with pytest.raises((ConfigError, DataError), match=words):
         federation.fit(vfl.BoostedTrees(objective=objective, **SMALL))  # type: ignore[arg-type]
 
 
 def test_very_many_categories_are_refused_by_name() -> None:
     ids = [f"c{k}" for k in range(5000)]
-    guest, host = pd.DataFrame({"id": ids, "y": [0, 1] * 2500}), pd.DataFrame({"id": ids, "postcode": [f"p{k}" for k in range(5000)]})
+    guest, host = (
+        pd.DataFrame({"id": ids, "y": [0, 1] * 2500}),
+        pd.DataFrame({"id": ids, "postcode": [f"p{k}" for k in range(5000)]}),
+    )
     with pytest.raises(DataError, match="shop: feature column 'postcode' has too many categories"):
-        vfl.Federation.local(guest, {"shop": host}, on="id", label="y", cipher=Identity()).fit(vfl.BoostedTrees(**SMALL))  # type: ignore[arg-type]
+        vfl.Federation.local(guest, {"shop": host}, on="id", label="y", cipher=Identity()).fit(
+            vfl.BoostedTrees(**SMALL)
+        )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("membership", ["open", "sealed"])
@@ -222,10 +251,14 @@ def test_a_model_is_continued_with_other_rows(membership: str) -> None:
     guest = guest.assign(y=z > 1)
 
     def federation(rows: slice, **change: object) -> vfl.Federation:
-        return vfl.Federation.local(guest[rows].assign(**change), {"shop": host[rows]}, on="id", label="y", cipher=Identity())
+        return vfl.Federation.local(
+            guest[rows].assign(**change), {"shop": host[rows]}, on="id", label="y", cipher=Identity()
+        )
 
     def trees(**change: object) -> vfl.BoostedTrees:
-        return vfl.BoostedTrees(**({"n_estimators": 6, "max_depth": 3, "min_bin_rows": 3, "membership": membership} | change))  # type: ignore[arg-type]
+        return vfl.BoostedTrees(
+            **({"n_estimators": 6, "max_depth": 3, "min_bin_rows": 3, "membership": membership} | change)
+        )  # type: ignore[arg-type]
 
     first = federation(slice(0, 200)).fit(trees(n_estimators=3))
     model = federation(slice(200, 400)).fit(trees(), init_model=first)
@@ -265,7 +298,9 @@ def test_rows_of_small_weight_hardly_count(membership: str) -> None:
     scores = []
     for low in (liar, ~liar):
         weighted = guest.assign(w=np.where(low, 0.01, 1.0))
-        federation = vfl.Federation.local(weighted, {"shop": host}, on="id", label="y", sample_weight="w", cipher=Identity())
+        federation = vfl.Federation.local(
+            weighted, {"shop": host}, on="id", label="y", sample_weight="w", cipher=Identity()
+        )
         model = federation.fit(vfl.BoostedTrees(n_estimators=8, max_depth=3, min_bin_rows=3, membership=membership))  # type: ignore[arg-type]
         scores.append(model.predict_score(weighted.drop(columns=["y", "w"]), {"shop": host}).to_numpy())
     assert np.corrcoef(scores[0], z > 1)[0, 1] > 0.4 > -0.4 > np.corrcoef(scores[1], z > 1)[0, 1]
@@ -273,7 +308,8 @@ def test_rows_of_small_weight_hardly_count(membership: str) -> None:
 
 @pytest.mark.parametrize("planted", [False, True])
 def test_a_row_scores_the_same_whichever_key_matches_it(planted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first key never matches; the second one does, until the host loses it.  A build that rounds by the id that matched, planted, rounds again."""
+    """The first key never matches; the second one does, until the host loses it.  A build that rounds by the id that
+    matched, planted, rounds again."""
     if planted:
         monkeypatch.setattr(Table, "names", property(lambda table: iter(table.ids)))
     rng, rows = np.random.default_rng(5), 60
@@ -281,7 +317,9 @@ def test_a_row_scores_the_same_whichever_key_matches_it(planted: bool, monkeypat
     keys = {key: [f"{key}{k}" for k in range(rows)] for key in ("card", "phone", "mail")}
     guest = pd.DataFrame(keys | {"a": x[:, 0], "b": x[:, 1], "y": (x.sum(axis=1) > 0).astype(int)})
     host = pd.DataFrame(keys | {"c": x[:, 2], "d": x[:, 3]}).assign(card=[f"other{k}" for k in range(rows)])
-    federation = vfl.Federation.local(guest, {"shop": host}, on=[["card"], ["phone"], ["mail"]], label="y", cipher=Identity(1024))
+    federation = vfl.Federation.local(
+        guest, {"shop": host}, on=[["card"], ["phone"], ["mail"]], label="y", cipher=Identity(1024)
+    )
     model = federation.fit(vfl.BoostedTrees(n_estimators=2, max_depth=2, min_bin_rows=2))
     first = model.decision_function(guest, {"shop": host})
     second = model.decision_function(guest, {"shop": host.assign(phone=None)})

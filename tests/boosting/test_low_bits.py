@@ -1,4 +1,5 @@
-"""The arbiter's attack by bits of its own shares: if they drove the rounding of gradients, sums would tell who lies in a bin."""
+"""The arbiter's attack by bits of its own shares: if they drove the rounding of gradients, sums would tell who lies in
+a bin."""
 
 from __future__ import annotations
 
@@ -65,8 +66,15 @@ def table() -> tuple[Floats, Ints, Floats]:
 def training(bits: int, *, local: bool) -> tuple[Trained, View, Known, Ints]:
     """local: planted, each holder cuts its own share."""
     mine, theirs, y = table()
-    p = Params(n_estimators=ROUNDS, learning_rate=RATE, max_depth=1, min_bin_rows=1, gradient_bits=bits, min_child_weight=0.0)
-    blocks, known, values, drawn = bin_blocks([mine, theirs.astype(np.float64)], p), Known(), gradients.of_looked_up, gradients.pads
+    p = Params(
+        n_estimators=ROUNDS, learning_rate=RATE, max_depth=1, min_bin_rows=1, gradient_bits=bits, min_child_weight=0.0
+    )
+    blocks, known, values, drawn = (
+        bin_blocks([mine, theirs.astype(np.float64)], p),
+        Known(),
+        gradients.of_looked_up,
+        gradients.pads,
+    )
 
     def looked_up(looked: list[PlainVec], scale: Scale, labels: PlainVec | None) -> list[PlainVec]:
         found = values(looked, scale, labels)
@@ -92,17 +100,26 @@ def training(bits: int, *, local: bool) -> tuple[Trained, View, Known, Ints]:
     return trained, view, known, blocks[1].bins[trained.opened.order]
 
 
-def cut_guest(session: Session, keys: Any, scale: Scale, label: str, margin: Any, y: Floats, weight: Any, inside: Any) -> Pair:
+def cut_guest(
+    session: Session, keys: Any, scale: Scale, label: str, margin: Any, y: Floats, weight: Any, inside: Any
+) -> Pair:
     looked, edge = look_up_margins(session, margin, scale.curves, first=True)
     session.arbiter.send(EdgeShare(edge))
     one = PlainVec.from_i64(np.ones(len(y), dtype=np.int64))
-    return Pair(*(v.shift_right(s) + one for v, s in zip(of_looked_up(looked, scale, scale.labels(y)), scale.shifts, strict=True)))
+    return Pair(
+        *(
+            v.shift_right(s) + one
+            for v, s in zip(of_looked_up(looked, scale, scale.labels(y)), scale.shifts, strict=True)
+        )
+    )
 
 
 def cut_arbiter(session: Session, keys: Any, scale: Scale, label: str, margin: Any) -> tuple[Pair, int]:
     looked, edge = look_up_margins(session, margin, scale.curves, first=False)
     beyond = receive_edge(session, edge)
-    return Pair(*(v.shift_right(s) for v, s in zip(gradients.of_looked_up(looked, scale, None), scale.shifts, strict=True))), beyond
+    return Pair(
+        *(v.shift_right(s) for v, s in zip(gradients.of_looked_up(looked, scale, None), scale.shifts, strict=True))
+    ), beyond
 
 
 def cut_host(session: Session, keys: Any, scale: Scale, label: str, rows: int) -> None:
@@ -127,7 +144,8 @@ def told(trained: Trained, view: View, known: Known, bins: Ints) -> dict[int, fl
 
 
 def per_bin(opened: Sequence[Any], column: int, quantity: int) -> Floats:
-    """(rounds, bins) sums of g (quantity 1) or h (2) over each bin but the last: differences of what stands left of a cut and of the one before."""
+    """(rounds, bins) sums of g (quantity 1) or h (2) over each bin but the last: differences of what stands left of a
+    cut and of the one before."""
     cuts = sum(SIZES.values())
     left = np.array([entry[quantity][0][column * cuts : (column + 1) * cuts] for entry in opened], dtype=np.float64)
     return np.diff(left, axis=1, prepend=0.0)

@@ -20,7 +20,12 @@ from tests.harness import TOY, Recording, Sent
 
 
 def params(objective: str = "binary:logistic", **changes: Any) -> Params:
-    return small(**({"objective": objective, "num_class": 3 if objective == "multi:softprob" else 1, "membership": "open"} | changes))
+    return small(
+        **(
+            {"objective": objective, "num_class": 3 if objective == "multi:softprob" else 1, "membership": "open"}
+            | changes
+        )
+    )
 
 
 @st.composite
@@ -28,7 +33,17 @@ def jobs(draw: st.DrawFn) -> tuple[Params, list[int]]:
     return params(draw(KINDS), **draw(SETTINGS)), draw(st.lists(st.integers(1, 4), min_size=2, max_size=3))
 
 
-def equal(p: Params, widths: list[int], scheme: Scheme, *, seed: int, rows: int, missing: float, named: bool = False, **more: Any) -> int:
+def equal(
+    p: Params,
+    widths: list[int],
+    scheme: Scheme,
+    *,
+    seed: int,
+    rows: int,
+    missing: float,
+    named: bool = False,
+    **more: Any,
+) -> int:
     blocks, y = tables(p, widths, seed=seed, rows=rows, missing=missing, named=named)
     expected, rounds = twin_trees(blocks, y, p, **more)
     trained = train(blocks, y, p, scheme, **more)
@@ -41,14 +56,21 @@ def equal(p: Params, widths: list[int], scheme: Scheme, *, seed: int, rows: int,
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(jobs(), st.integers(0, 1000), st.integers(20, 150), st.sampled_from([0.0, 0.1]), st.booleans(), st.booleans())
-def test_equals_the_twin(job: tuple[Params, list[int]], seed: int, rows: int, missing: float, named: bool, weighted: bool) -> None:
+def test_equals_the_twin(
+    job: tuple[Params, list[int]], seed: int, rows: int, missing: float, named: bool, weighted: bool
+) -> None:
     more = {"weight": np.arange(rows) % 3 + 0.5} if weighted else {}
     equal(*job, Identity(), seed=seed, rows=rows, missing=missing, named=named, **more)
     equal(*job, TOY, seed=seed, rows=rows, missing=missing, named=named, **more)
 
 
 def test_equals_the_twin_at_full_key_size() -> None:
-    assert equal(params(max_bin=6, min_bin_rows=3, gradient_bits=6), [2, 3, 3], Paillier(2048), seed=3, rows=80, missing=0.1) > 4
+    assert (
+        equal(
+            params(max_bin=6, min_bin_rows=3, gradient_bits=6), [2, 3, 3], Paillier(2048), seed=3, rows=80, missing=0.1
+        )
+        > 4
+    )
 
 
 def test_a_host_whose_columns_cannot_split_takes_part() -> None:
@@ -102,14 +124,19 @@ def test_weights_count() -> None:
 def test_categories_split_and_unseen_ones_are_scored() -> None:
     """Labels that hang on single categories of unordered numbers; new rows have categories that training had not."""
     rng = np.random.default_rng(11)
-    x = np.column_stack([rng.normal(size=400), rng.integers(0, 9, 400), rng.normal(size=400), rng.integers(0, 9, 400)]).astype(np.float64)
+    x = np.column_stack(
+        [rng.normal(size=400), rng.integers(0, 9, 400), rng.normal(size=400), rng.integers(0, 9, 400)]
+    ).astype(np.float64)
     y = (np.isin(x[:, 3], (1, 4, 7)) ^ (x[:, 1] == 5)).astype(np.float64)
     p = Params(n_estimators=4, max_depth=3, membership="open", min_bin_rows=3)
     blocks = bin_blocks([x[:, :2], x[:, 2:]], p, [[1], [1]])
     trained = train(blocks, y, p, TOY)
     trees = joined(trained)
     assert same(trees, twin_trees(blocks, y, p)[0])
-    assert {(int(o), int(f)) for t in trees for o, f in zip(t.owner, t.feature, strict=True) if o >= 0} >= {(0, 1), (1, 1)}
+    assert {(int(o), int(f)) for t in trees for o, f in zip(t.owner, t.feature, strict=True) if o >= 0} >= {
+        (0, 1),
+        (1, 1),
+    }
     margin, ordinal = trained.rounds.margin[:, 0], twin_trees(bin_blocks([x[:, :2], x[:, 2:]], p), y, p)[1].margin[:, 0]
     assert ((margin > 0) == y).mean() > 0.97 > ((ordinal > 0) == y).mean()
     new = x[:50].copy()
@@ -143,7 +170,12 @@ def test_what_early_stopping_gave_up_is_not_continued() -> None:
     continued = train(blocks, y, slower, Identity(), held_out=held_out, after=start)
     assert same(joined(continued)[:kept], joined(start))
     assert len(continued.ensemble.trees) > kept
-    rounds = Rounds(slower, y, held_out=held_out, before=(replace(start.ensemble, trees=tuple(joined(start))), margins(start, blocks)))
+    rounds = Rounds(
+        slower,
+        y,
+        held_out=held_out,
+        before=(replace(start.ensemble, trees=tuple(joined(start))), margins(start, blocks)),
+    )
     assert same(joined(continued), twin.train(blocks, slower, rounds))
     assert np.array_equal(score(continued, blocks, Identity()), margins(continued, blocks))
 
@@ -167,12 +199,17 @@ def test_hosts_hear_nothing_of_the_guests_own_trees() -> None:
 
 @pytest.mark.parametrize("objective", ["binary:logistic", "multi:softprob"])
 def test_sampling_by_gradients_equals_the_twin_and_spares_the_first_round(objective: str) -> None:
-    p, held_out = params(objective, n_estimators=3, min_bin_rows=3, max_bin=32, top_rate=0.2, other_rate=0.3), np.arange(200) % 4 == 0
+    p, held_out = (
+        params(objective, n_estimators=3, min_bin_rows=3, max_bin=32, top_rate=0.2, other_rate=0.3),
+        np.arange(200) % 4 == 0,
+    )
     blocks, y = tables(p, [2, 3], seed=6, rows=200)
     transcript: list[Sent] = []
     trained = train(blocks, y, p, TOY, taps={"guest": [Recording("guest", transcript)]}, held_out=held_out)
     assert same(joined(trained), twin_trees(blocks, y, p, held_out=held_out)[0])
-    assert sum(s.kind is goss.SampledRows for s in transcript) == p.n_estimators - 1  # one sample per round, for all classes
+    assert (
+        sum(s.kind is goss.SampledRows for s in transcript) == p.n_estimators - 1
+    )  # one sample per round, for all classes
     rows = [len(s.data) for s in transcript if s.kind is opening.RowGradients]
     assert max(rows[p.num_class :]) < 0.6 * min(rows[: p.num_class])
 

@@ -32,9 +32,12 @@ def labels_used(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bytes, str]]
 
 
 def jobs_with_keys() -> None:
-    """Weights, early stopping, classes, a model that is continued, whose walk goes over one row at a time, and a scoring."""
+    """Weights, early stopping, classes, a model that is continued, whose walk goes over one row at a time, and a
+    scoring."""
     p = small(n_estimators=3, early_stopping_rounds=2)
-    train(*tables(p, [2, 3], seed=2, rows=140), p, Identity(1024), weight=np.ones(140), held_out=np.arange(140) % 4 == 0)
+    train(
+        *tables(p, [2, 3], seed=2, rows=140), p, Identity(1024), weight=np.ones(140), held_out=np.arange(140) % 4 == 0
+    )
     p = small(objective="multi:softprob", num_class=3, subsample=0.8)
     blocks, y = tables(p, [2, 3, 2], seed=2, rows=40)
     train(blocks, y, p, Identity(1024))
@@ -47,7 +50,9 @@ def test_every_label_of_a_key_is_used_once(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(walk, "BLOCK", 8)
     used = labels_used(monkeypatch)
     jobs_with_keys()
-    assert len({key for _, key, _ in used}) == 3 + 4 * 4  # a second host and the guest share one that nothing is drawn from
+    assert (
+        len({key for _, key, _ in used}) == 3 + 4 * 4
+    )  # a second host and the guest share one that nothing is drawn from
     assert [what for what, times in Counter(used).items() if times > 1] == []
 
 

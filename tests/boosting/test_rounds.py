@@ -55,7 +55,9 @@ def loss(p: Params, y: Floats, margin: Floats) -> float:
     if p.num_class == 1:
         return objective.loss(p, y, margin)
     one = Params(objective="binary:logistic")
-    return float(np.mean([objective.loss(one, (y == k).astype(np.float64), margin[:, [k]]) for k in range(p.num_class)]))
+    return float(
+        np.mean([objective.loss(one, (y == k).astype(np.float64), margin[:, [k]]) for k in range(p.num_class)])
+    )
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
@@ -66,7 +68,9 @@ def test_early_stopping_opens_the_loss_and_keeps_the_best_round(kind: str, monke
     kept = len(trees) // p.num_class
     for rounds in range(1, kept + 1):
         margin = exact(trained, blocks, trees[: rounds * p.num_class])[HELD]
-        unit = trained.sealed.margin_unit * 2.0**40 if p.objective == "reg:squarederror" else 1.0  # the label's power of two
+        unit = (
+            trained.sealed.margin_unit * 2.0**40 if p.objective == "reg:squarederror" else 1.0
+        )  # the label's power of two
         assert opened[rounds - 1] * unit**2 == pytest.approx(loss(p, y[HELD], margin), rel=2e-3, abs=2e-4)
     ended = next((k for k in range(len(opened)) if k - int(np.argmin(opened[: k + 1])) >= 2), len(opened) - 1)
     assert len(opened) == ended + 1
@@ -122,10 +126,14 @@ def test_the_loss_is_opened_on_a_grid(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- continued models
 
 
-def continue_(p: Params, first: int, scheme: Scheme, *, hosts: int = 1, weight: Floats | None = None, held: Bits | None = None) -> Trained:
+def continue_(
+    p: Params, first: int, scheme: Scheme, *, hosts: int = 1, weight: Floats | None = None, held: Bits | None = None
+) -> Trained:
     """`first` rounds, then the others on the same rows."""
     blocks, y = tables(p, [2, 3, 2][: hosts + 1], seed=4, rows=ROWS)
-    start, _ = sealed_and_its_twin(replace(p, n_estimators=first), blocks, y, scheme, seed=1, weight=weight, held_out=held)
+    start, _ = sealed_and_its_twin(
+        replace(p, n_estimators=first), blocks, y, scheme, seed=1, weight=weight, held_out=held
+    )
     continued, trees = sealed_and_its_twin(p, blocks, y, scheme, seed=2, weight=weight, held_out=held, after=start)
     assert leaves(trees) > 4 * len(trees)
     check_scores(continued, blocks, trees, scheme)
@@ -157,7 +165,9 @@ def test_a_continued_model_starts_from_the_margins_of_the_first_part() -> None:
         assert trained.opened.scale is not None
         units = trained.opened.scale.units
         assert np.abs(g[0] * units.g_unit - exact_g[:, 0]).max() < 1.01 * units.g_unit
-        assert np.abs(h[0] * units.h_unit - exact_h[:, 0]).max() < 1.01 * units.h_unit + 1e-4  # what a look-up of the slope is off
+        assert (
+            np.abs(h[0] * units.h_unit - exact_h[:, 0]).max() < 1.01 * units.h_unit + 1e-4
+        )  # what a look-up of the slope is off
 
 
 def test_what_early_stopping_gave_up_is_not_continued() -> None:
@@ -212,7 +222,9 @@ def ciphertexts(p: Params, scheme: Scheme, widths: list[int], seed: int = 3) -> 
         ("binary:logistic", 3, 4, 512, 5),  # two trees in three, then one in two: levels of a tree lie in several
     ],
 )
-def test_trees_of_rounds_and_classes_share_plaintexts(kind: str, rounds: int, depth: int, bits: int, expected: int) -> None:
+def test_trees_of_rounds_and_classes_share_plaintexts(
+    kind: str, rounds: int, depth: int, bits: int, expected: int
+) -> None:
     p = params(kind, n_estimators=rounds, max_depth=depth)
     assert ciphertexts(p, Paillier(bits) if bits < 1024 else Identity(bits), [2, 3]) == expected
 
@@ -222,7 +234,9 @@ def test_rounds_with_other_columns_share_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"subsample": 0.7}, {"guest_only_trees": 1}, {"early_stopping_rounds": 2}], ids=lambda change: next(iter(change))
+    "change",
+    [{"subsample": 0.7}, {"guest_only_trees": 1}, {"early_stopping_rounds": 2}],
+    ids=lambda change: next(iter(change)),
 )
 def test_sharing_goes_with_everything_else(change: dict[str, Any]) -> None:
     p = params(n_estimators=6, max_depth=2, **change)

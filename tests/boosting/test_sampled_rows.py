@@ -1,4 +1,5 @@
-"""Which rows a round leaves out is the guest's secret: with what the arbiter could work out from a public sample as the control."""
+"""Which rows a round leaves out is the guest's secret: with what the arbiter could work out from a public sample as the
+control."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ ROWS, ROUNDS, COLUMNS = 300, 60, 6
 
 
 def told(*, public: bool) -> float:
-    """AUC of the arbiter's guess which rows, in their secret order, lie in the first bin of a host's column, from sums and the sample that the job's seed gives."""
+    """AUC of the arbiter's guess which rows, in their secret order, lie in the first bin of a host's column, from sums
+    and the sample that the job's seed gives."""
     rng = np.random.default_rng(2)
     x = rng.normal(size=(ROWS, 1 + COLUMNS))
     p = Params(objective="reg:squarederror", n_estimators=ROUNDS, max_depth=1, max_bin=20, subsample=0.8)

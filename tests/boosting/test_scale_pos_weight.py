@@ -1,4 +1,5 @@
-"""`scale_pos_weight` is xgboost's: the trees of a column of weights, which are the twin's, and what xgboost predicts."""
+"""`scale_pos_weight` is xgboost's: the trees of a column of weights, which are the twin's, and what xgboost
+predicts."""
 
 from __future__ import annotations
 
@@ -42,14 +43,18 @@ def alike() -> dict[str, Any]:
     return {party: ContextFree(party) for party in ("guest", "shop", "arbiter")}
 
 
-def fit(guest: pd.DataFrame, host: pd.DataFrame, spec: vfl.BoostedTrees, weight: str | None = None, **more: Any) -> vfl.FederatedTrees:
+def fit(
+    guest: pd.DataFrame, host: pd.DataFrame, spec: vfl.BoostedTrees, weight: str | None = None, **more: Any
+) -> vfl.FederatedTrees:
     own = guest if weight else guest.drop(columns="w")
     federation = vfl.Federation.local(own, {"shop": host}, on="id", label="y", sample_weight=weight, cipher=Identity())
     model: vfl.FederatedTrees = federation.fit(spec, **more)
     return model
 
 
-def scores(guest: pd.DataFrame, host: pd.DataFrame, spec: vfl.BoostedTrees, weight: str | None = None) -> np.ndarray[Any, Any]:
+def scores(
+    guest: pd.DataFrame, host: pd.DataFrame, spec: vfl.BoostedTrees, weight: str | None = None
+) -> np.ndarray[Any, Any]:
     model = fit(guest, host, spec, weight, randomness=alike())
     return model.predict_score(guest.drop(columns=["y", "w"]), {"shop": host}).to_numpy()
 
@@ -61,7 +66,9 @@ def test_it_is_a_column_of_weights(membership: str, weighted: bool) -> None:
     guest, host = tables()
     spec = vfl.BoostedTrees(**TREES, membership=membership)
     own = guest["w"] if weighted else 1.0
-    found = scores(guest, host, vfl.BoostedTrees(**TREES, membership=membership, scale_pos_weight=TIMES), "w" if weighted else None)
+    found = scores(
+        guest, host, vfl.BoostedTrees(**TREES, membership=membership, scale_pos_weight=TIMES), "w" if weighted else None
+    )
 
     def by_column(positive: float, negative: float) -> np.ndarray[Any, Any]:
         return scores(guest.assign(w=np.where(guest["y"] == "yes", positive, negative) * own), host, spec, "w")
@@ -95,7 +102,9 @@ def test_open_trees_are_the_twins() -> None:
     assert not isinstance(trees, int)
     rounds = Rounds(seen["p"], y, weight=np.where(y == 1, TIMES, 1.0))
     assert same(trees, twin.train(blocks, seen["p"], rounds), names)
-    assert not same(trees, twin.train(blocks, seen["p"], Rounds(seen["p"], y, weight=np.where(y == 0, TIMES, 1.0))), names)
+    assert not same(
+        trees, twin.train(blocks, seen["p"], Rounds(seen["p"], y, weight=np.where(y == 0, TIMES, 1.0))), names
+    )
 
 
 def test_xgboost_predicts_the_same() -> None:
@@ -103,13 +112,22 @@ def test_xgboost_predicts_the_same() -> None:
     xgb = pytest.importorskip("xgboost")
     guest, host = (frame.round(0) for frame in tables(600))
     x, y = guest[["a", "b"]].join(host[["c", "d"]]), guest["y"] == "yes"
-    options = {"objective": "binary:logistic", "max_depth": 3, "max_bin": 64, "tree_method": "hist", "nthread": 1, "base_score": 0.5}
+    options = {
+        "objective": "binary:logistic",
+        "max_depth": 3,
+        "max_bin": 64,
+        "tree_method": "hist",
+        "nthread": 1,
+        "base_score": 0.5,
+    }
 
     def theirs(times: float) -> np.ndarray[Any, Any]:
         model = xgb.train(options | {"scale_pos_weight": times}, xgb.DMatrix(x, y), 3)
         return np.asarray(model.predict(xgb.DMatrix(x)))
 
-    spec = vfl.BoostedTrees(**TREES | {"max_bin": 64}, membership="open", gradient_bits=16, base_score=0.5, scale_pos_weight=TIMES)
+    spec = vfl.BoostedTrees(
+        **TREES | {"max_bin": 64}, membership="open", gradient_bits=16, base_score=0.5, scale_pos_weight=TIMES
+    )
     found = scores(guest, host, spec)
     assert np.abs(found - theirs(TIMES)).max() < 1e-6
     for planted in (1.0, 1 / TIMES):
@@ -122,9 +140,13 @@ def test_the_guests_own_model_weighs_alike() -> None:
     spec = vfl.BoostedTrees(**TREES, membership="open")
     weighed = guest.assign(w=np.where(guest["y"] == "yes", TIMES, 1.0))
     by_column = fit(weighed, host, spec, "w", split=split, randomness=alike()).reports_["guest"].metrics
-    found = fit(guest, host, spec.with_(scale_pos_weight=TIMES), split=split, randomness=alike()).reports_["guest"].metrics
+    found = (
+        fit(guest, host, spec.with_(scale_pos_weight=TIMES), split=split, randomness=alike()).reports_["guest"].metrics
+    )
     assert found["guest_alone"].equals(by_column["guest_alone"])
-    assert not found["guest_alone"].equals(fit(guest, host, spec, split=split, randomness=alike()).reports_["guest"].metrics["guest_alone"])
+    assert not found["guest_alone"].equals(
+        fit(guest, host, spec, split=split, randomness=alike()).reports_["guest"].metrics["guest_alone"]
+    )
 
 
 def test_a_job_says_so_and_needs_the_permit_of_weighted_rows(tmp_path: Any) -> None:
@@ -137,7 +159,9 @@ def test_a_job_says_so_and_needs_the_permit_of_weighted_rows(tmp_path: Any) -> N
 
     job = load("scale_pos_weight = 4")
     assert plan_of(job).spec.get_params() == vfl.BoostedTrees(scale_pos_weight=4).get_params()
-    assert job.model.params() == load("").model.params()  # the protocols know of no such parameter: the guest weighs the rows
+    assert (
+        job.model.params() == load("").model.params()
+    )  # the protocols know of no such parameter: the guest weighs the rows
     told = kind_of(job.model).described(plan_of(job), roles_of(job))
     assert told["weights"] == "rows of the label's larger value weigh 4 times as much (scale_pos_weight), at bank"
     assert load("scale_pos_weight = 1.0").digest == load("").digest != job.digest
@@ -148,7 +172,13 @@ def test_a_job_says_so_and_needs_the_permit_of_weighted_rows(tmp_path: Any) -> N
 
 def test_policy_keeps_the_scale_of_weights_from_leaving() -> None:
     guest, host = tables()
-    allowed = ("intersection-to-parties", "bin-sums-to-arbiter", "wins-to-owners", "edge-count-to-arbiter", "scores-to-guest")
+    allowed = (
+        "intersection-to-parties",
+        "bin-sums-to-arbiter",
+        "wins-to-owners",
+        "edge-count-to-arbiter",
+        "scores-to-guest",
+    )
     spec = vfl.BoostedTrees(**TREES, scale_pos_weight=TIMES)
     with pytest.raises(DisclosureRefused, match="Scale"):
         fit(guest, host, spec, taps={"guest": [PolicyTap(allowed, allowed)]})
@@ -161,5 +191,7 @@ def test_it_goes_with_two_classes_only_and_constraints_are_refused_with_the_reas
         vfl.BoostedTrees(objective="count:poisson", scale_pos_weight=2)
     with pytest.raises(ConfigError, match="scale_pos_weight = 0 is not possible"):
         vfl.BoostedTrees(scale_pos_weight=0)
-    with pytest.raises(ConfigError, match="the arbiter, which chooses splits, does not know which column a boundary belongs to"):
+    with pytest.raises(
+        ConfigError, match="the arbiter, which chooses splits, does not know which column a boundary belongs to"
+    ):
         vfl.BoostedTrees(monotone_constraints=(1, 0))

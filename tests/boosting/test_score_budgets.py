@@ -1,4 +1,5 @@
-"""A host counts the score vectors that sealed trees open, and how often a row is scored, as it does of regressions; where it does not agree nothing is opened."""
+"""A host counts the score vectors that sealed trees open, and how often a row is scored, as it does of regressions;
+where it does not agree nothing is opened."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ def tables() -> tuple[pd.DataFrame, pd.DataFrame]:
     rng = np.random.default_rng(3)
     x, ids = rng.normal(size=(ROWS, 4)), [f"c{k:03d}" for k in range(ROWS)]
     y = (x.sum(axis=1) + rng.logistic(size=ROWS) > 0).astype(int)
-    return pd.DataFrame({"id": ids, "y": y, "a": x[:, 0], "b": x[:, 1]}), pd.DataFrame({"id": ids, "c": x[:, 2], "d": x[:, 3]})
+    return pd.DataFrame({"id": ids, "y": y, "a": x[:, 0], "b": x[:, 1]}), pd.DataFrame(
+        {"id": ids, "c": x[:, 2], "d": x[:, 3]}
+    )
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-"""Messages of sealed trees that do not fit: one plain error, which names the sender; of every kind that training and scoring have."""
+"""Messages of sealed trees that do not fit: one plain error, which names the sender; of every kind that training and
+scoring have."""
 
 from __future__ import annotations
 
@@ -11,7 +12,19 @@ import pytest
 
 from protocols import look_up
 from protocols._native import PlainVec
-from protocols.boosting import factors, gradients, held_out, keys, leaves, opening, prepare, product, scoring, sealed, walk
+from protocols.boosting import (
+    factors,
+    gradients,
+    held_out,
+    keys,
+    leaves,
+    opening,
+    prepare,
+    product,
+    scoring,
+    sealed,
+    walk,
+)
 from protocols.boosting.params import Params
 from protocols.boosting.prepare import Owned
 from protocols.cipher import Identity, key_offer
@@ -38,7 +51,9 @@ def short(field: str) -> Change:
     def change(m: Any) -> dict[str, Any]:
         value = getattr(m, field)
         return {
-            field: value.take(np.arange(len(value) - 1)) if hasattr(value, "take") and not isinstance(value, np.ndarray) else value[:-1]
+            field: value.take(np.arange(len(value) - 1))
+            if hasattr(value, "take") and not isinstance(value, np.ndarray)
+            else value[:-1]
         }
 
     return change
@@ -123,7 +138,11 @@ TRAINING: list[tuple[type[Message], Change, set[str]]] = [
 ]
 
 SCORING: list[tuple[type[Message], Change, set[str]]] = [
-    (walk.SealedName, lambda m: {"rows": m.rows + 1}, {"guest", "arbiter"}),  # the arbiter believes it: the guest then hears too much
+    (
+        walk.SealedName,
+        lambda m: {"rows": m.rows + 1},
+        {"guest", "arbiter"},
+    ),  # the arbiter believes it: the guest then hears too much
     (walk.SealedName, lambda m: {"rows": -1}, {"guest"}),
     (walk.SealedName, lambda m: {"outputs": 0}, {"guest"}),
     (walk.SealedName, lambda m: {"outputs": 10**6}, {"guest"}),
@@ -151,7 +170,9 @@ def names(lies: list[tuple[type[Message], Change, set[str]]]) -> list[str]:
 
 
 @pytest.mark.parametrize(("kind", "change", "senders"), TRAINING, ids=names(TRAINING))
-def test_a_message_of_training_that_does_not_fit_names_its_sender(kind: type[Message], change: Change, senders: set[str]) -> None:
+def test_a_message_of_training_that_does_not_fit_names_its_sender(
+    kind: type[Message], change: Change, senders: set[str]
+) -> None:
     with sent_instead(kind.kind, change), pytest.raises(RemoteProtocolError) as refused:
         train(BLOCKS, Y, P, SCHEME, **MORE)
     assert refused.value.party in senders

@@ -1,4 +1,5 @@
-"""Scores of sealed trees: rounded once and for all by customer, model and columns; nothing finer comes out, however often a row is scored."""
+"""Scores of sealed trees: rounded once and for all by customer, model and columns; nothing finer comes out, however
+often a row is scored."""
 
 from __future__ import annotations
 
@@ -31,7 +32,12 @@ SCHEME = Identity(1024)
 @pytest.fixture(scope="module", params=["binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob"])
 def model(request: pytest.FixtureRequest) -> tuple[Trained, list[Binned], list[Any]]:
     """With two hosts, and columns that no tree splits on."""
-    p = small(objective=request.param, num_class=3 if request.param == "multi:softprob" else 1, guest_only_trees=1, n_estimators=3)
+    p = small(
+        objective=request.param,
+        num_class=3 if request.param == "multi:softprob" else 1,
+        guest_only_trees=1,
+        n_estimators=3,
+    )
     blocks, y = tables(p, [4, 4, 4], seed=7, rows=ROWS)
     return sealed_and_its_twin(p, blocks, y, SCHEME)[0], blocks, joined_trees(p, blocks, y)
 
@@ -48,7 +54,9 @@ def named(rows: Ints) -> list[bytes]:
     return [names_of(ROWS)[k] for k in rows]
 
 
-def test_the_same_rows_have_the_same_bits_alone_and_in_any_batch_and_order(model: tuple[Trained, list[Binned], list[Any]]) -> None:
+def test_the_same_rows_have_the_same_bits_alone_and_in_any_batch_and_order(
+    model: tuple[Trained, list[Binned], list[Any]],
+) -> None:
     trained, blocks, trees = model
     every = score(trained, blocks, SCHEME)
     check_scores(trained, blocks, trees, SCHEME)
@@ -58,11 +66,15 @@ def test_the_same_rows_have_the_same_bits_alone_and_in_any_batch_and_order(model
         assert np.array_equal(score(trained, part_of(blocks, rows), SCHEME, names=named(rows)), every[rows])
 
 
-def test_blocks_of_rows_change_nothing(model: tuple[Trained, list[Binned], list[Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_rows_change_nothing(
+    model: tuple[Trained, list[Binned], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     trained, blocks, _ = model
     every = score(trained, blocks, SCHEME)
     monkeypatch.setattr(walk, "BLOCK", 7 * len(trained.sealed.shape) << trained.sealed.shape.depth)
-    assert [len(rows) for rows in walk.blocks(ROWS, len(trained.sealed.shape), trained.sealed.shape.depth)] == [7] * 17 + [1]
+    assert [len(rows) for rows in walk.blocks(ROWS, len(trained.sealed.shape), trained.sealed.shape.depth)] == [
+        7
+    ] * 17 + [1]
     assert np.array_equal(score(trained, blocks, SCHEME), every)
 
 
@@ -87,7 +99,8 @@ def changed(blocks: list[Binned], party: int, used: set[tuple[int, int]]) -> lis
 
 @pytest.mark.parametrize("party", [0, 1])
 def test_a_changed_column_changes_the_rounding(party: int) -> None:
-    """The margin is the same: where only the first host or the guest sees that a column changed, the row is rounded anew."""
+    """The margin is the same: where only the first host or the guest sees that a column changed, the row is rounded
+    anew."""
     p = small(max_depth=2, n_estimators=2)
     blocks, y = tables(p, [4, 4, 2], seed=7, rows=ROWS)
     trained, trees = sealed_and_its_twin(p, blocks, y, SCHEME)
@@ -134,10 +147,15 @@ def test_tags_differ_by_customer_and_columns_and_repeat_with_them() -> None:
 # -- what an opened score tells of the leaves
 
 
-def fitting(trained: Trained, blocks: list[Binned], trees: list[Any], scores: Callable[[], Floats], step: float) -> float:
+def fitting(
+    trained: Trained, blocks: list[Binned], trees: list[Any], scores: Callable[[], Floats], step: float
+) -> float:
     """Of a guest that knows all leaf values: how many combinations of leaves fit a row's score, in the median."""
     leaves = [np.unique(tree.value[tree.left < 0]) for tree in trees]
-    sums = np.array([sum(combination) for combination in product(*leaves)]) * trained.sealed.margin_unit + trained.sealed.own.base[0]
+    sums = (
+        np.array([sum(combination) for combination in product(*leaves)]) * trained.sealed.margin_unit
+        + trained.sealed.own.base[0]
+    )
     found = scores()[:, 0]
     return float(np.median([(np.abs(sums - score) < step).sum() for score in found]))
 
@@ -169,7 +187,8 @@ def watching_pads() -> Iterator[list[Any]]:
 
 
 def test_what_the_arbiter_opens_is_a_share_that_fits_any_margin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenedScores holds m_A - (rho mod 2^t) - tau, of which the guest knows tau; without rho, planted, the guest has the arbiter's own share."""
+    """OpenedScores holds m_A - (rho mod 2^t) - tau, of which the guest knows tau; without rho, planted, the guest has
+    the arbiter's own share."""
     p = small(max_depth=2, n_estimators=2)
     blocks, y = tables(p, [2, 2], seed=7, rows=ROWS)
     trained, _ = sealed_and_its_twin(p, blocks, y, SCHEME)
@@ -208,7 +227,8 @@ def to_arbiter(trained: Trained, blocks: list[Binned], rows: Ints) -> Ints:
 
 
 def linked(first: Ints, second: Ints) -> set[tuple[int, int]]:
-    """The arbiter's attack: pairs of rows of two scorings for which it received the same number, or one with the same bits below the grid."""
+    """The arbiter's attack: pairs of rows of two scorings for which it received the same number, or one with the same
+    bits below the grid."""
     found = set[tuple[int, int]]()
     for bits in ((1 << rings.BITS) - 1, (1 << (UNIT - GRID)) - 1):
         where = {value: k for k, value in enumerate((first & bits)[:, 0].tolist())}
@@ -232,13 +252,17 @@ def test_the_arbiter_cannot_link_the_rows_of_two_scorings(
     assert np.array_equal(score(trained, blocks, SCHEME), scores)  # the pads change no bit of a score
 
 
-def test_scores_follow_from_the_margins_and_the_secret_keys_of_guest_and_first_host(model: tuple[Trained, list[Binned], list[Any]]) -> None:
+def test_scores_follow_from_the_margins_and_the_secret_keys_of_guest_and_first_host(
+    model: tuple[Trained, list[Binned], list[Any]],
+) -> None:
     """Bit for bit: the margin less rho mod 2^t is cut to the grid, and one step is added."""
     trained, blocks, trees = model
     part, t = trained.sealed, np.int64(UNIT - trained.part.params.score_bits)
     tags = b"".join(scoring.hashes(part.score_key, part.model_id, names_of(ROWS), blocks[0], b"", scoring.TAG))
     outputs = part.params.num_class
-    drawn = scoring.hashes(trained.hosts[0].score_key, part.model_id, names_of(ROWS), blocks[1], tags, rings.BYTES * outputs)
+    drawn = scoring.hashes(
+        trained.hosts[0].score_key, part.model_id, names_of(ROWS), blocks[1], tags, rings.BYTES * outputs
+    )
     rho = rings.from_bytes(b"".join(drawn), (ROWS, outputs), "host1").astype(np.int64) & ((np.int64(1) << t) - 1)
     own = alone(part.own, blocks[0])
     joint = np.rint((exact(trained, blocks, trees) - own) / part.margin_unit).astype(np.int64)

@@ -1,4 +1,5 @@
-"""Splits with equal gains: the arbiter draws one, names only that and uses its sums; the twin that is told which equals the trees."""
+"""Splits with equal gains: the arbiter draws one, names only that and uses its sums; the twin that is told which equals
+the trees."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ OBJECTIVES = ("binary:logistic", "reg:squarederror", "count:poisson")
 
 
 def with_ties(seed: int) -> tuple[Params, list[Binned], Floats]:
-    """Copies of columns in one party and across parties, mirrored ones (equal gains, other sums), and values that many rows share."""
+    """Copies of columns in one party and across parties, mirrored ones (equal gains, other sums), and values that many
+    rows share."""
     rng = np.random.default_rng(seed)
     p = small(
         objective=OBJECTIVES[seed % 3],
@@ -95,7 +97,9 @@ def spoilt(change: Callable[[Ints, int, Choice, Offer], Ints]) -> Callable[..., 
 
 def test_planted_sums_of_another_candidate_that_ties_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Equal gains have other sums where a column is mirrored."""
-    first = spoilt(lambda left, node, choice, offer: np.array([offer.g[node, choice.ties[0]], offer.h[node, choice.ties[0]]]))
+    first = spoilt(
+        lambda left, node, choice, offer: np.array([offer.g[node, choice.ties[0]], offer.h[node, choice.ties[0]]])
+    )
     monkeypatch.setattr(sealed_arbiter, "decide", first)
     wrong = 0
     for seed in range(6):
@@ -143,7 +147,8 @@ def positions(decide: Callable[..., Any], draws: int = 400) -> Ints:
 
 
 def test_each_candidate_that_ties_is_as_likely_as_the_others() -> None:
-    """Whoever took always the first, or let the owner choose, would tell which others had the same rows: which bins are empty."""
+    """Whoever took always the first, or let the owner choose, would tell which others had the same rows: which bins are
+    empty."""
     found = np.bincount(positions(sealed_arbiter.decide), minlength=6)
     assert not found[[1, 4]].any()
     assert chisquare(found[[0, 2, 3, 5]]).pvalue > 1e-4

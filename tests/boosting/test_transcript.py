@@ -1,5 +1,5 @@
-"""Whole transcripts of training and scoring: everything is declared, randomised and unrepeated, what is called uniform is, nothing goes where it should
-not; and each check catches a planted fault."""
+"""Whole transcripts of training and scoring: everything is declared, randomised and unrepeated, what is called uniform
+is, nothing goes where it should not; and each check catches a planted fault."""
 
 from __future__ import annotations
 
@@ -39,12 +39,31 @@ PRESCRIBED = {
 TO_HOST = {
     "open": {"RowGradients", "OwnWins", "NodeRows"},
     "sealed": {
-        *("EncryptedPads", "PairKey", "TreeRowOrder", "Blocks", "Wins", "ShareLessPad", "DirectionShare", "FactorShare"),
+        *(
+            "EncryptedPads",
+            "PairKey",
+            "TreeRowOrder",
+            "Blocks",
+            "Wins",
+            "ShareLessPad",
+            "DirectionShare",
+            "FactorShare",
+        ),
         *("TargetScale", "MoreRounds", "RoundsKept", "HelpOrder", "RowTags"),
     },
 }
 TO_ARBITER = {
-    *("MaskedPadSums", "Deal", "LookupIndex", "MaskedFactors", "EdgeShare", "CutShare", "RootSums", "MaskedSums", "MaskedMembership"),
+    *(
+        "MaskedPadSums",
+        "Deal",
+        "LookupIndex",
+        "MaskedFactors",
+        "EdgeShare",
+        "CutShare",
+        "RootSums",
+        "MaskedSums",
+        "MaskedMembership",
+    ),
     *("DealtLeaves", "TargetScale", "HeldOutLoss", "RoundingPads"),
 }
 
@@ -72,7 +91,8 @@ def test_an_honest_transcript_has_no_finding(run: tuple[str, Run]) -> None:
 
 
 def test_parties_receive_what_is_prescribed(run: tuple[str, Run]) -> None:
-    """No leaf value, gain or count in any message to a host, and nothing by row to the arbiter but uniform numbers: no other kinds, none of which has a field for them."""
+    """No leaf value, gain or count in any message to a host, and nothing by row to the arbiter but uniform numbers: no
+    other kinds, none of which has a field for them."""
     membership, r = run
     both = [*r.transcript, *r.scored]
     hidden = [s for s in both if s.kind.disclosure > Disclosure.PUBLIC]
@@ -84,10 +104,12 @@ def test_parties_receive_what_is_prescribed(run: tuple[str, Run]) -> None:
 
 
 def test_sums_hold_no_product_of_what_an_owner_received(run: tuple[str, Run]) -> None:
-    """Who made the ciphertexts knows their factors: sums carry another one, of |n| + 128 bits, which `release` demands (a raw sum is refused)."""
+    """Who made the ciphertexts knows their factors: sums carry another one, of |n| + 128 bits, which `release` demands (a raw sum is refused)."""  # noqa: E501
     _, r = run
     made, summed = (opening.RowGradients, prepare.EncryptedPads), (BinSums, prepare.MaskedPadSums)
-    inputs = {residue for s in r.transcript if s.kind in made for v in s.vectors(r.keys) for residue in v.raw.residues()}
+    inputs = {
+        residue for s in r.transcript if s.kind in made for v in s.vectors(r.keys) for residue in v.raw.residues()
+    }
     sums = [v for s in r.transcript if s.kind in summed for v in s.vectors(r.keys)]
     assert inputs
     assert sums
@@ -148,7 +170,9 @@ FAULTS: dict[str, tuple[str, str]] = {  # what is missing in a build -> in which
 def test_a_planted_build_without_a_pad_is_found(fault: str) -> None:
     missing, shows = FAULTS[fault]
     with without(missing):
-        assert shows in not_uniform(record(every=shows != "Reshared"))  # a weighted value's share is uniform without a pad
+        assert shows in not_uniform(
+            record(every=shows != "Reshared")
+        )  # a weighted value's share is uniform without a pad
 
 
 @pytest.mark.parametrize(
@@ -178,7 +202,8 @@ SIZED_BY_WINS = ("ShareLessPad", "DirectionShare", "ProductShare")  # of as many
 
 
 def shapes(transcript: list[Sent], receiver: str) -> Counter[tuple[str, str, int]]:
-    """What a receiver sees of a transcript without its contents, and without what wins, which are declared, make longer or shorter."""
+    """What a receiver sees of a transcript without its contents, and without what wins, which are declared, make longer
+    or shorter."""
     seen = [s for s in transcript if s.receiver == receiver and s.kind.kind not in SIZED_BY_WINS]
     lengths = [0 if s.kind is EdgeShare else len(s.data) for s in seen]  # one random number, of any length
     return Counter((s.sender, s.kind.kind, length) for s, length in zip(seen, lengths, strict=True))
@@ -289,21 +314,30 @@ def test_planted_sums_that_are_not_randomised_are_refused_and_found(
     with pytest.raises(UnfreshCiphertext):
         record(membership)
     monkeypatch.setattr(CipherVec, "release", lambda self, to, where: self.raw.to_bytes())
-    monkeypatch.setattr(DecryptionKey, "encrypt", lambda self, plain, seed: CipherVec(self.public, self.public.raw.lift(plain)))  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        DecryptionKey, "encrypt", lambda self, plain, seed: CipherVec(self.public, self.public.raw.lift(plain))
+    )  # type: ignore[attr-defined]
     found = record(membership)
     assert set(audit.unrandomised(found.transcript, found.keys)) == expected
 
 
-@pytest.mark.parametrize(("membership", "kind"), [("open", "RowGradients to host1"), ("sealed", "EncryptedPads to host1")])
+@pytest.mark.parametrize(
+    ("membership", "kind"), [("open", "RowGradients to host1"), ("sealed", "EncryptedPads to host1")]
+)
 def test_planted_reuse_of_randomness_is_found(membership: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DecryptionKey, "encrypt", lambda self, plain, seed: self.public.encrypt(plain, Seed("guest", b"again".ljust(32))))
+    monkeypatch.setattr(
+        DecryptionKey,
+        "encrypt",
+        lambda self, plain, seed: self.public.encrypt(plain, Seed("guest", b"again".ljust(32))),
+    )
     monkeypatch.setattr(CipherVec, "release", lambda self, to, where: self.raw.to_bytes())
     found = record(membership)
     assert kind in audit.repeated(found.transcript, found.keys)
 
 
 def test_planted_sums_with_the_short_factor_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The arbiter knows the factors of its own ciphertexts: the factor must be as long as the holder of the key needs."""
+    """The arbiter knows the factors of its own ciphertexts: the factor must be as long as the holder of the key
+    needs."""
     honest = CipherVec.rerandomise
     monkeypatch.setattr(CipherVec, "rerandomise", lambda self, seed, *, to_holder=False: honest(self, seed))
     with pytest.raises(UnfreshCiphertext):

@@ -66,7 +66,9 @@ def split(owner: int, s: np.ndarray, crosswise: str = "") -> dict[str, list[Any]
 
     def guest(session: Session) -> Shares:
         pairs = keys.agree(session)
-        return product.guest(session, pairs, level, Shares((), np.uint64(1) - share), owners, left if owner == 0 else mine)
+        return product.guest(
+            session, pairs, level, Shares((), np.uint64(1) - share), owners, left if owner == 0 else mine
+        )
 
     def arbiter(session: Session) -> Shares:
         pairs = keys.agree(session)
@@ -94,7 +96,8 @@ def split(owner: int, s: np.ndarray, crosswise: str = "") -> dict[str, list[Any]
 
 
 def readable(numbers: list[Any], s: np.ndarray) -> float:
-    """How much better than by tossing a coin the directions follow from any number, sum or difference of two: from its last bits, or from whether it is 0 or 1."""
+    """How much better than by tossing a coin the directions follow from any number, sum or difference of two: from its
+    last bits, or from whether it is 0 or 1."""
     tried = [*numbers, *(v for k, a in enumerate(numbers) for b in numbers[:k] for v in (a + b, a - b))]
     best = 0.0
     for values in tried:
@@ -116,13 +119,17 @@ def test_nobody_reads_a_direction_out_of_a_product(owner: int) -> None:
 
 @pytest.mark.parametrize(("owner", "crosswise"), [(1, "host1"), (0, "guest")])
 def test_planted_share_of_directions_for_whoever_knows_the_pads_is_read(owner: int, crosswise: str) -> None:
-    """The arbiter draws s_A with the owner of the split: a message to it that carries s_A - s is the direction of every row."""
+    """The arbiter draws s_A with the owner of the split: a message to it that carries s_A - s is the direction of every
+    row."""
     assert readable(split(owner, DIRECTIONS, crosswise)["arbiter"], DIRECTIONS) > 0.9
 
 
 @pytest.mark.parametrize(("owner", "missing", "party"), [(1, "c", "guest"), (1, "s", "guest"), (0, "s", "host1")])
-def test_planted_products_without_a_pad_are_read(owner: int, missing: str, party: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without c the guest sees s D: 0 where the row goes right.  Without s_A whoever hears s_A - s sees the direction."""
+def test_planted_products_without_a_pad_are_read(
+    owner: int, missing: str, party: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without c the guest sees s D: 0 where the row goes right.  Without s_A whoever hears s_A - s sees the
+    direction."""
     honest = Seed.child
 
     def child(self: Seed, label: str) -> Seed:
@@ -153,7 +160,8 @@ def above_windows() -> list[Ints]:
 
 
 def test_sums_do_not_tell_how_often_they_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sum of shares from 0 on wraps about once for every two rows: one that is sent whole tells how many rows it is over."""
+    """A sum of shares from 0 on wraps about once for every two rows: one that is sent whole tells how many rows it is
+    over."""
     assert {int(v) for above in above_windows() for v in above} <= {-1, 0}
     sizes: list[Ints] = []
 
@@ -181,11 +189,14 @@ def first_levels(rounds: int = 2) -> list[Ints]:
     seen = [m.xi for m in run.of(Blocks)][:: run.layout.depth]
     assert len(seen) == rounds
     bits = run.layout.bits(0)
-    return [np.array([v % (1 << bits) for v in xi.to_ints()], dtype=np.int64) << (63 - bits) >> (63 - bits) for xi in seen]
+    return [
+        np.array([v % (1 << bits) for v in xi.to_ints()], dtype=np.int64) << (63 - bits) >> (63 - bits) for xi in seen
+    ]
 
 
 def test_a_pad_that_is_used_for_two_trees_tells_how_gradients_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The difference of what hosts see of two trees is small where the pads are the same: it is the change of g and h."""
+    """The difference of what hosts see of two trees is small where the pads are the same: it is the change of g and
+    h."""
 
     def repeats() -> float:
         one, two = first_levels()
@@ -196,7 +207,9 @@ def test_a_pad_that_is_used_for_two_trees_tells_how_gradients_changed(monkeypatc
     assert repeats() < 0.1
     honest = prepare.chunk_pads
     fixed = Seed("arbiter", b"always".ljust(32))
-    monkeypatch.setattr(prepare, "chunk_pads", lambda seed, block, tree, level, first, last: honest(fixed, block, 0, level, first, last))
+    monkeypatch.setattr(
+        prepare, "chunk_pads", lambda seed, block, tree, level, first, last: honest(fixed, block, 0, level, first, last)
+    )
     assert repeats() > 0.9
 
 
@@ -204,7 +217,8 @@ def test_a_pad_that_is_used_for_two_trees_tells_how_gradients_changed(monkeypatc
 
 
 def rounding(local: bool) -> tuple[Floats, dict[str, Floats]]:
-    """(rows,) how far each g was rounded, in units, and what the arbiter knows: the low bits of every number of its own."""
+    """(rows,) how far each g was rounded, in units, and what the arbiter knows: the low bits of every number of its
+    own."""
     scale, rng = Scale("binary:logistic", 8, ROWS), np.random.default_rng(3)
     margin = rng.normal(size=ROWS)
     y = (rng.random(ROWS) < 0.3).astype(np.float64)
@@ -219,7 +233,12 @@ def rounding(local: bool) -> tuple[Floats, dict[str, Floats]]:
         return found
 
     def cut(session: Session, value: list[PlainVec], one: int) -> Pair:
-        return Pair(*(v.shift_right(shift) + PlainVec.from_i64(np.full(ROWS, one)) for v, shift in zip(value, scale.shifts, strict=True)))
+        return Pair(
+            *(
+                v.shift_right(shift) + PlainVec.from_i64(np.full(ROWS, one))
+                for v, shift in zip(value, scale.shifts, strict=True)
+            )
+        )
 
     def guest(session: Session) -> Pair:
         pairs = keys.agree(session)
@@ -266,7 +285,8 @@ def rounding(local: bool) -> tuple[Floats, dict[str, Floats]]:
 
 
 def test_the_arbiters_own_bits_do_not_drive_the_rounding() -> None:
-    """A local cut of both shares rounds by the low bits of the arbiter's own: sums then carry numbers that it knows by row."""
+    """A local cut of both shares rounds by the low bits of the arbiter's own: sums then carry numbers that it knows by
+    row."""
     off, low = rounding(local=False)
     assert set(low) == {"share", "new share", "rho"}
     assert max(abs(np.corrcoef(off, bits)[0, 1]) for bits in low.values()) < 0.08

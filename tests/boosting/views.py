@@ -1,7 +1,8 @@
-"""Everything that a party of a training received or computed for each row, as columns of 0 and 1 that an attack can use.
+"""Everything that a party of a training received or computed for each row, as columns of 0 and 1 that an attack can
+use.
 
-A number that must be uniform can tell something in any of its bits: the lowest (of a share of a direction, the direction), the highest (of a small number, its sign)
-and some between are kept.
+A number that must be uniform can tell something in any of its bits: the lowest (of a share of a direction, the
+direction), the highest (of a small number, its sign) and some between are kept.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ WIDE, NARROW = (0, 1, 20, 63), (0, 1, 20, 47)
 
 @dataclass
 class View(Tap):
-    """A party's; kinds: how many columns each kind of message gave.  rows: in the order of training, none of them held out."""
+    """A party's; kinds: how many columns each kind of message gave.  rows: in the order of training, none of them held
+    out."""
 
     me: str
     rows: int
@@ -52,7 +54,11 @@ class View(Tap):
 
     def take(self, value: Any) -> None:
         if isinstance(value, PlainVec) and len(value) and len(value) % self.rows == 0:
-            self.columns += [bit for k in WIDE for bit in cut((value.shift_right(k).residue(2).to_i64() & 1).astype(np.bool_), self.rows)]
+            self.columns += [
+                bit
+                for k in WIDE
+                for bit in cut((value.shift_right(k).residue(2).to_i64() & 1).astype(np.bool_), self.rows)
+            ]
         elif isinstance(value, bytes) and value and len(value) % (rings.BYTES * self.rows) == 0:
             self.words(rings.from_bytes(value, (len(value) // rings.BYTES // self.rows, self.rows), self.me))
         elif isinstance(value, np.ndarray) and value.size and value.size % self.rows == 0:
@@ -86,7 +92,8 @@ def cut(bits: Bits, rows: int) -> list[Bits]:
 
 @dataclass
 class Level:
-    """What the guest knows of a level of a training: owners of its places (class by class), and its own shares of left children."""
+    """What the guest knows of a level of a training: owners of its places (class by class), and its own shares of left
+    children."""
 
     label: str
     owners: NDArray[np.int64]

@@ -37,7 +37,8 @@ TAKEN = ("owner", "feature", "cut", "missing_left", "left", "value")
 
 @dataclass
 class Opened:
-    """What nobody in the protocol sees, put together by the test: of each round the rounded g and h (classes, rows), rows in the order of the tables."""
+    """What nobody in the protocol sees, put together by the test: of each round the rounded g and h (classes, rows),
+    rows in the order of the tables."""
 
     scale: Scale | None = None
     order: Ints | None = None
@@ -81,7 +82,9 @@ class Trained:
         return self.part
 
 
-def bin_blocks(blocks: Sequence[Floats], p: Params, categorical: Sequence[Collection[int]] | None = None) -> list[Binned]:
+def bin_blocks(
+    blocks: Sequence[Floats], p: Params, categorical: Sequence[Collection[int]] | None = None
+) -> list[Binned]:
     """The guest's bins, then the hosts'; categorical: for each its columns of categories."""
     binned = []
     for k, x in enumerate(blocks):
@@ -148,7 +151,9 @@ def train(
         "arbiter": lambda session: None,
     }
     for k, (name, block) in enumerate(zip(roles.hosts, blocks[1:], strict=True)):
-        programs[name] = partial(open.host, binned=block, p=p, held_out=rounds.held_out, before=after.hosts[k] if after else None)
+        programs[name] = partial(
+            open.host, binned=block, p=p, held_out=rounds.held_out, before=after.hosts[k] if after else None
+        )
     results = run_local(roles, programs, scheme, taps=taps, randomness=randomness, deadline=300.0)
     return Trained(results["guest"], [results[h] for h in roles.hosts], None, rounds, roles, opened)
 
@@ -172,7 +177,9 @@ def sealed_programs(
         return sealed_arbiter.arbiter(session, p, after.arbiter if after else None, weighted=weighted)
 
     def host(session: Session, k: int) -> HostSplits:
-        return sealed_host.host(session, blocks[k + 1], p, held_out, after.hosts[k] if after else None, weighted=weighted)
+        return sealed_host.host(
+            session, blocks[k + 1], p, held_out, after.hosts[k] if after else None, weighted=weighted
+        )
 
     return {"guest": guest, "arbiter": arbiter} | {name: partial(host, k=k) for k, name in enumerate(roles.hosts)}
 
@@ -195,7 +202,9 @@ def score(
         "arbiter": partial(scoring.arbiter, part=trained.arbiter) if trained.arbiter else lambda session: None,
     }
     for name, block, part in zip(trained.roles.hosts, blocks[1:], trained.hosts, strict=True):
-        programs[name] = partial(scoring.host, binned=block, part=part, depth=p.max_depth if p.sealed else 0, names=names)
+        programs[name] = partial(
+            scoring.host, binned=block, part=part, depth=p.max_depth if p.sealed else 0, names=names
+        )
     return np.asarray(run_local(trained.roles, programs, scheme, taps=taps, deadline=300.0)["guest"])
 
 
@@ -207,7 +216,8 @@ def twin_trees(blocks: Sequence[Binned], y: Floats, p: Params, **more: Any) -> t
 def sealed_twin(
     trained: Trained, blocks: Sequence[Binned], y: Floats, held_out: NDArray[np.bool_] | None = None, before: int = 0
 ) -> tuple[list[Tree], Ints]:
-    """The joint trees from all tables in one place, given the rounded gradients and how ties were drawn; and (outputs, rows) what they add to the margins.
+    """The joint trees from all tables in one place, given the rounded gradients and how ties were drawn; and (outputs,
+    rows) what they add to the margins.
     before: how many joint rounds belong to a model that was continued; they are left out."""
     p, opened = trained.sealed.params, trained.opened
     if not len(trained.sealed.shape):
@@ -227,14 +237,17 @@ def sealed_twin(
         for k in range(p.num_class):
             tree = mine[(number - p.guest_only_trees) * p.num_class + k]
             q = Quantised(units.g_unit, units.h_unit, g[k], h[k])
-            grown, step = twin.grow_rounded(blocks, candidates, p, q, opened.scale.margin_unit, partial(drawn, tree, candidates))
+            grown, step = twin.grow_rounded(
+                blocks, candidates, p, q, opened.scale.margin_unit, partial(drawn, tree, candidates)
+            )
             trees.append(grown)
             margin[k] += step
     return trees, margin
 
 
 def drawn(tree: Tree, candidates: Sequence[Any], level: int, place: int, choice: Choice) -> int:
-    """Which of the candidates that tie the protocol took; the first if it took none of them, which the comparison then shows."""
+    """Which of the candidates that tie the protocol took; the first if it took none of them, which the comparison then
+    shows."""
     node = 0
     for bit in range(level - 1, -1, -1):
         node = int(tree.left[node]) + (place >> bit & 1) if tree.left[node] >= 0 else -1
@@ -253,7 +266,8 @@ def drawn(tree: Tree, candidates: Sequence[Any], level: int, place: int, choice:
 
 
 def joined(trained: Trained) -> list[Tree]:
-    """The joint trees with every handle replaced by the column and cut that it stands for, and with their leaf values: what no party has."""
+    """The joint trees with every handle replaced by the column and cut that it stands for, and with their leaf values:
+    what no party has."""
     return sealed_joined(trained) if isinstance(trained.part, GuestTrees) else open_joined(trained)
 
 
@@ -263,7 +277,11 @@ def open_joined(trained: Trained) -> list[Tree]:
         feature, cut, missing_left = tree.feature.copy(), tree.cut.copy(), tree.missing_left.copy()
         for node in np.flatnonzero(tree.owner > 0):
             part, handle = trained.hosts[tree.owner[node] - 1], int(tree.feature[node])
-            feature[node], cut[node], missing_left[node] = part.feature[handle], part.cut[handle], part.missing_left[handle]
+            feature[node], cut[node], missing_left[node] = (
+                part.feature[handle],
+                part.cut[handle],
+                part.missing_left[handle],
+            )
         trees.append(Tree(tree.owner, feature, cut, missing_left, tree.left, tree.gain, tree.value))
     return trees
 
@@ -294,7 +312,14 @@ def sealed_joined(trained: Trained) -> list[Tree]:
                     found = (splits.feature[handle], splits.cut[handle], splits.missing_left[handle])
                 owner[node], (feature[node], cut[node], missing[node]), left[node] = who, found, len(owner)
                 natural[2 * seat], natural[2 * seat + 1] = (len(owner), True), (len(owner) + 1, True)
-                for column, empty in ((owner, LEAF), (feature, -1), (cut, -1), (missing, False), (left, -1), (value, 0.0)):
+                for column, empty in (
+                    (owner, LEAF),
+                    (feature, -1),
+                    (cut, -1),
+                    (missing, False),
+                    (left, -1),
+                    (value, 0.0),
+                ):
                     column += [empty, empty]
             if level + 1 == part.shape.depth:
                 for leaf, (node, alive) in natural.items():
@@ -316,12 +341,16 @@ def level_order(owner: Any, feature: Any, cut: Any, missing: Any, left: Any, val
     place = {node: k for k, node in enumerate(order)}
     new = [place[left[n]] if left[n] >= 0 else -1 for n in order]
     columns = [np.array([column[n] for n in order]) for column in (owner, feature, cut, missing)]
-    return Tree(*columns, np.array(new), np.zeros(len(order)), np.array([value[n] if left[n] < 0 else 0.0 for n in order]))
+    return Tree(
+        *columns, np.array(new), np.zeros(len(order)), np.array([value[n] if left[n] < 0 else 0.0 for n in order])
+    )
 
 
 def same(a: Sequence[Tree], b: Sequence[Tree], names: Sequence[str] = FIELDS) -> bool:
     """Bit for bit."""
-    return len(a) == len(b) and all(np.array_equal(getattr(s, name), getattr(t, name)) for s, t in zip(a, b, strict=True) for name in names)
+    return len(a) == len(b) and all(
+        np.array_equal(getattr(s, name), getattr(t, name)) for s, t in zip(a, b, strict=True) for name in names
+    )
 
 
 def leaves(trees: Sequence[Tree]) -> int:

@@ -1,4 +1,5 @@
-"""A TCP proxy between two real parties that cuts, halts, shortens, slows or changes what crosses, at a byte that a schedule names."""
+"""A TCP proxy between two real parties that cuts, halts, shortens, slows or changes what crosses, at a byte that a
+schedule names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Real processes of a small federation, killed at messages and at random moments: the commands that users may run too."""
+"""Real processes of a small federation, killed at messages and at random moments: the commands that users may run
+too."""
 
 from __future__ import annotations
 
@@ -12,7 +13,11 @@ import pytest
 def chaos(*options: str, seconds: float = 100) -> str:
     """`vfl chaos kill` in a process of its own, which forks safely: it has no threads."""
     ended = subprocess.run(
-        [sys.executable, "-m", "vfl", "chaos", "kill", *options], capture_output=True, text=True, timeout=seconds, check=False
+        [sys.executable, "-m", "vfl", "chaos", "kill", *options],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
@@ -59,16 +64,25 @@ print(trials.kills, *trials.wrong, sep="\\n")
 @pytest.mark.slow
 def test_another_end_is_seen(tmp_path: Path) -> None:
     """Planted: expectations that the run cannot meet.  In a process without threads, as it forks."""
-    ended = subprocess.run([sys.executable, "-c", PLANTED, str(tmp_path)], capture_output=True, text=True, timeout=100, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", PLANTED, str(tmp_path)], capture_output=True, text=True, timeout=100, check=True
+    )
     kills, result, repeats = ended.stdout.splitlines()
     assert (kills, result) == ("2", "telecom killed at message 9: bank has another result or sent other messages")
     assert "steps were repeated" in repeats
 
 
 def test_nothing_to_kill_is_refused() -> None:
-    for options, words in ((("--every", "0"), "nothing is to be killed"), (("--model", "report"), "no run whose processes can be killed")):
+    for options, words in (
+        (("--every", "0"), "nothing is to be killed"),
+        (("--model", "report"), "no run whose processes can be killed"),
+    ):
         ended = subprocess.run(
-            [sys.executable, "-m", "vfl", "chaos", "kill", *options], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-m", "vfl", "chaos", "kill", *options],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert ended.returncode == 2
         assert words in ended.stderr

@@ -1,4 +1,5 @@
-"""Small runs on a network that loses, repeats, swaps, delays, cuts and changes messages: never another model, never a hang, always an end."""
+"""Small runs on a network that loses, repeats, swaps, delays, cuts and changes messages: never another model, never a
+hang, always an end."""
 
 from __future__ import annotations
 
@@ -119,13 +120,16 @@ def test_planted_fault_without_marks_another_model_comes_out(monkeypatch: pytest
     breaks = [Break(way, traffic[way] - back, Fault.FLIP, at) for back in (1, 2) for at in (0.6, 0.7)]
     outcomes = [under(run, ((hit,),), expected) for hit in breaks]
     found = {what for outcome in outcomes for what in outcome.wrong}
-    assert not any("another result" in what for what in found)  # what the parties sign at the end of the run still finds it
+    assert not any(
+        "another result" in what for what in found
+    )  # what the parties sign at the end of the run still finds it
     monkeypatch.setattr(channel, "chained", lambda before, digest: before)
     assert "guest has another result" in {what for hit in breaks for what in under(run, ((hit,),), expected).wrong}
 
 
 def changed(name: str, count: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """The errors of runs in each of which one bit of a message is another, and no mark tells: as a peer that sends other contents."""
+    """The errors of runs in each of which one bit of a message is another, and no mark tells: as a peer that sends
+    other contents."""
     run = RUNS[name]()
     _, traffic = undisturbed(run)
     believe_marks(monkeypatch)
@@ -150,7 +154,9 @@ def test_contents_that_a_peer_has_changed_end_in_typed_errors(name: str, monkeyp
 @pytest.mark.fuzz
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", RUNS)
-def test_contents_that_a_peer_has_changed_end_in_typed_errors_at_length(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contents_that_a_peer_has_changed_end_in_typed_errors_at_length(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert len(changed(name, 600, monkeypatch)) >= 4
 
 
@@ -165,8 +171,13 @@ def test_a_share_of_final_weights_that_is_none_is_refused(values: list[int]) -> 
             return encode(GuestWeights(np.array(values, np.int64)), ["guest"], "arbiter")
 
     channels = {"arbiter": Channel(Arbiter(), Keyring())}  # type: ignore[arg-type]
-    session = Session("guest", Roles("guest", ("host",), "arbiter"), channels, Randomness("guest", bytes(32), b""), Keyring(), TOY)
-    share, terms = Share.start(PlainVec.from_ints([2**62, 2**62])), glm.Terms(IDENTITY, glm.Penalty(1.0), 5, weight_bits=10, reveal=KNOWN)
+    session = Session(
+        "guest", Roles("guest", ("host",), "arbiter"), channels, Randomness("guest", bytes(32), b""), Keyring(), TOY
+    )
+    share, terms = (
+        Share.start(PlainVec.from_ints([2**62, 2**62])),
+        glm.Terms(IDENTITY, glm.Penalty(1.0), 5, weight_bits=10, reveal=KNOWN),
+    )
     with pytest.raises(RemoteProtocolError, match="arbiter sent an invalid share of the weights"):
         own_shares(session, terms, [share], bytes(16))
 
@@ -221,7 +232,9 @@ def test_the_command_shows_a_table() -> None:
 
 
 def test_the_command_fails_if_anything_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(show, "storm", lambda *_: net.Tally("alignment", 1, 1, wrong=["schedule 0 of seed 1: a party hangs"]))
+    monkeypatch.setattr(
+        show, "storm", lambda *_: net.Tally("alignment", 1, 1, wrong=["schedule 0 of seed 1: a party hangs"])
+    )
     ended = CliRunner().invoke(app, ["chaos", "net", "--model", "alignment"])
     assert isinstance(ended.exception, LocalProtocolError)
     assert "a party hangs" in ended.output

@@ -74,7 +74,8 @@ def traffic(world: World, run: Run, expected: Mapping[str, str]) -> dict[tuple[P
 
 
 def storm(folder: Path, name: str, harms: list[Harm], seed: int) -> int:
-    """One schedule for each of `harms`: two attempts that meet it, then at most two that nothing disturbs.  Returns how many connections were struck."""
+    """One schedule for each of `harms`: two attempts that meet it, then at most two that nothing disturbs.  Returns how
+    many connections were struck."""
     world, run = World(folder), RUNS[name]()
     expected, _ = undisturbed(run)
     try:

@@ -1,4 +1,5 @@
-"""A job that aligns ids and ends there: what it may leave out, what it must name, and how it differs from a job that fits a model."""
+"""A job that aligns ids and ends there: what it may leave out, what it must name, and how it differs from a job that
+fits a model."""
 
 import pytest
 
@@ -42,7 +43,9 @@ def test_a_job_with_a_model_is_one(write):
 
 
 def test_vfl_run_says_who_needs_no_model(write):
-    with pytest.raises(ConfigError, match=r"model is missing. Expected a section \[model\] .*only vfl align needs none"):
+    with pytest.raises(
+        ConfigError, match=r"model is missing. Expected a section \[model\] .*only vfl align needs none"
+    ):
         load_job(write(ALONE.replace('hosts = ["telecom"]', 'hosts = ["telecom"]\narbiter = "trustco"')))
 
 
@@ -65,7 +68,9 @@ def test_what_is_wrong_is_named(write, section, line, says):
 def test_several_hosts_need_an_arbiter_and_its_permission(write):
     text = with_key("parties", 'hosts = ["telecom", "shop"]', with_key("parties", 'arbiter = "trustco"', ALONE))
     assert 'add "intersection-sizes-to-arbiter"' in refusal(write(text))
-    job = load_agreement(write(with_key("disclosure", 'allow = ["intersection-to-parties", "intersection-sizes-to-arbiter"]', text)))
+    job = load_agreement(
+        write(with_key("disclosure", 'allow = ["intersection-to-parties", "intersection-sizes-to-arbiter"]', text))
+    )
     assert job.parties.peers_of("shop") == ("bank", "trustco")
 
 
@@ -78,14 +83,19 @@ def test_the_digest_tells_what_is_asked_for(write):
         with_key("align", 'normalise = { national_id = "email" }', ALONE),
     ]
     assert len({load_agreement(write(t)).digest for t in texts}) == 4
-    assert load_agreement(write(with_key("align", "cardinality_only = false", ALONE))).digest == load_agreement(write(ALONE)).digest
+    assert (
+        load_agreement(write(with_key("align", "cardinality_only = false", ALONE))).digest
+        == load_agreement(write(ALONE)).digest
+    )
 
 
 def test_a_policy_that_opens_no_row_agrees_to_the_size_alone(write, tmp_path):
     text = starter_party("host", "telecom", allow=["intersection-size-to-parties"])
     (tmp_path / "party.toml").write_text(with_peer(text, "bank", "peers/bank.pem", "10.0.0.3:7443"))
     party = load_party(tmp_path / "party.toml")
-    size = with_key("disclosure", 'allow = ["intersection-size-to-parties"]', with_key("align", "cardinality_only = true", ALONE))
+    size = with_key(
+        "disclosure", 'allow = ["intersection-size-to-parties"]', with_key("align", "cardinality_only = true", ALONE)
+    )
     cross_check(load_agreement(write(size)), party)
     with pytest.raises(DisclosureRefused, match="intersection-to-parties"):
         cross_check(load_agreement(write(ALONE)), party)

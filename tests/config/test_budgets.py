@@ -1,4 +1,5 @@
-"""What each budget counts, over runs, partners, labels and columns; that a refusal counts nothing; and that an earlier release's counts are not lost."""
+"""What each budget counts, over runs, partners, labels and columns; that a refusal counts nothing; and that an earlier
+release's counts are not lost."""
 
 from __future__ import annotations
 
@@ -102,7 +103,10 @@ def test_numbers_computed_from_labels_add_up_over_hosts_and_runs(party: Callable
     before = stored(bank)
     for labels in (LABELS, table(slice(1, ROWS)), table(changed=ROWS // 5)):
         error = refused(at_guest(bank, 2, labels).label_numbers, "weights", {"telecom": 4, "shop": 3}, ROWS)
-        said = "shop and telecom would learn 7 numbers computed from these labels (weights), hosts learnt 34 before, and 2000 training rows"
+        said = (
+            "shop and telecom would learn 7 numbers computed from these labels (weights), hosts learnt 34 "
+            "before, and 2000 training rows"
+        )
         assert f"bank: {said} allow 40: policy.rows_per_label_number is 50" == error.what
         assert "lower policy.rows_per_label_number" in error.remedy
     assert stored(bank) == before
@@ -119,7 +123,10 @@ def test_score_vectors_add_up_over_models_of_the_same_columns(party: Callable[..
         at_host(telecom, run).score_vectors(named(1), 1, COLUMNS)
     for columns in (COLUMNS, ("d", "e", "f", "g"), COLUMNS[::-1]):
         error = refused(at_host(telecom, 4).score_vectors, named(2), 2, columns)
-        said = "1 score vectors of these 4 columns were opened to bank, this run opens 2 more, and policy.score_vectors is 2"
+        said = (
+            "1 score vectors of these 4 columns were opened to bank, this run opens 2 more, and "
+            "policy.score_vectors is 2"
+        )
         assert error.what == f"telecom: {said}"
     at_host(telecom, 4).score_vectors(named(2), 2, ("e", "f", "g", "h"))  # other columns
     at_host(telecom, 5).score_vectors(named(3), 1, COLUMNS)
@@ -150,15 +157,22 @@ def test_what_a_job_is_going_to_open_is_refused_before_anything_is_sent(party: C
     refused(Budget(telecom, opened=Opened(3, COLUMNS), guest="bank").check, ["bank"])
     at_host(telecom, 1).score_vectors(named(7), 2, COLUMNS)
     refused(Budget(telecom, opened=Opened(1, COLUMNS), guest="bank").check, ["bank"])
-    Budget(telecom, "predict", opened=Opened(2, COLUMNS, named(7)), guest="bank").check(["bank"])  # a model that was counted
+    Budget(telecom, "predict", opened=Opened(2, COLUMNS, named(7)), guest="bank").check(
+        ["bank"]
+    )  # a model that was counted
 
 
-def test_a_row_is_scored_as_often_as_agreed_by_each_model_in_a_month(party: Callable[..., Party], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_is_scored_as_often_as_agreed_by_each_model_in_a_month(
+    party: Callable[..., Party], monkeypatch: pytest.MonkeyPatch
+) -> None:
     telecom, rows = party("host"), [b"canary-%d" % k for k in range(1000)]
     at_host(telecom, 1).rows_scored(named(1), "new rows", rows[:600])
     at_host(telecom, 1).rows_scored(named(1), "new rows", rows[:600])  # the run resumes
     error = refused(at_host(telecom, 2).rows_scored, named(1), "new rows", rows[590:])
-    said = "10 of the rows to be scored were scored by this model for bank 1 times this month, and policy.scores_per_row is 1"
+    said = (
+        "10 of the rows to be scored were scored by this model for bank 1 times this month, and "
+        "policy.scores_per_row is 1"
+    )
     assert error.what == f"telecom: {said}"
     at_host(telecom, 2).rows_scored(named(1), "new rows", rows[600:])  # nothing of the refused batch was counted
     at_host(telecom, 3).rows_scored(named(2), "new rows", rows)  # another model
@@ -176,7 +190,10 @@ def test_a_row_is_scored_as_often_as_agreed_by_each_model_in_a_month(party: Call
     monkeypatch.setattr(disclosures.datetime, "datetime", Later)
     at_host(telecom, 6).rows_scored(named(1), "new rows", rows)
     with contextlib.closing(sqlite3.connect(telecom.run.directory / "budget.sqlite")) as store:
-        assert store.execute("SELECT count(*), max(used) FROM scored").fetchone() == (1000, 1)  # a month that is over is dropped
+        assert store.execute("SELECT count(*), max(used) FROM scored").fetchone() == (
+            1000,
+            1,
+        )  # a month that is over is dropped
 
 
 def test_the_length_of_a_partners_list_is_bounded(party: Callable[..., Party]) -> None:
@@ -190,7 +207,8 @@ def test_the_length_of_a_partners_list_is_bounded(party: Callable[..., Party]) -
 
 
 def earlier_release(path: Path, key: bytes) -> None:
-    """As release 0.1.0 before 'budget' wrote it: three runs and a prediction, of which one is of another month, and two models."""
+    """As release 0.1.0 before 'budget' wrote it: three runs and a prediction, of which one is of another month, and two
+    models."""
     rows = [
         (f"{MONTH}-03T10:00:00+00:00", "telecom", "risk", "run"),
         (f"{MONTH}-04T10:00:00+00:00", "telecom", "risk", "align"),
@@ -199,8 +217,12 @@ def earlier_release(path: Path, key: bytes) -> None:
     ]
     sketch = paired(LABELS, key)
     with contextlib.closing(sqlite3.connect(path)) as store, store:
-        store.execute("CREATE TABLE runs (time TEXT NOT NULL, partner TEXT NOT NULL, job TEXT NOT NULL, purpose TEXT NOT NULL)")
-        store.execute("CREATE TABLE models (time TEXT NOT NULL, partner TEXT NOT NULL, job TEXT NOT NULL, sketch BLOB NOT NULL)")
+        store.execute(
+            "CREATE TABLE runs (time TEXT NOT NULL, partner TEXT NOT NULL, job TEXT NOT NULL, purpose TEXT NOT NULL)"
+        )
+        store.execute(
+            "CREATE TABLE models (time TEXT NOT NULL, partner TEXT NOT NULL, job TEXT NOT NULL, sketch BLOB NOT NULL)"
+        )
         store.execute("CREATE TABLE salt (value TEXT NOT NULL)")
         store.execute("CREATE TABLE counted (run BLOB PRIMARY KEY)")
         store.executemany("INSERT INTO runs VALUES (?, ?, ?, ?)", rows)
@@ -227,7 +249,12 @@ def test_what_an_earlier_release_counted_goes_on_to_count(party: Callable[..., P
 
 @pytest.mark.parametrize(
     "statement",
-    ["DROP TABLE budget", "PRAGMA user_version = 5", "UPDATE salt SET value = 'no key'", "UPDATE labels SET sketch = substr(sketch, 2)"],
+    [
+        "DROP TABLE budget",
+        "PRAGMA user_version = 5",
+        "UPDATE salt SET value = 'no key'",
+        "UPDATE labels SET sketch = substr(sketch, 2)",
+    ],
 )
 def test_a_file_that_is_not_understood_stops_the_run(party: Callable[..., Party], statement: str) -> None:
     bank = party()
@@ -245,17 +272,27 @@ def test_each_budget_is_explained_in_a_sentence(party: Callable[..., Party]) -> 
     at_host(telecom, 1).score_vectors(named(1), 1, ("age",))
     said = "\n".join(Budget(bank, "run", LABELS).explained(["telecom", "shop"], LABELS))
     assert "policy.runs_per_partner_per_month is 20: runs left this month: 19 with telecom, 20 with shop" in said
-    assert "policy.predictions_per_partner_per_month is 200: predictions left this month: 200 with telecom, 200 with shop" in said
-    assert "policy.models_per_label is 20: models of these labels so far: 1 with telecom, 0 with shop; this job adds 1" in said
+    assert (
+        "policy.predictions_per_partner_per_month is 200: predictions left this month: 200 with telecom, 200 with shop"
+        in said
+    )
+    assert (
+        "policy.models_per_label is 20: models of these labels so far: 1 with telecom, 0 with shop; this job adds 1"
+        in said
+    )
     told = "with 2,000 training rows hosts may learn 40 numbers computed from these labels; they have learnt 9"
     assert f"policy.rows_per_label_number is 50: {told}" in said
     assert "policy.max_partner_rows is 10,000: a partner with a longer list of ids is refused" in said
-    host = Budget(telecom, opened=Opened(1, ("age",)), guest="bank").explained(["bank"], dataclasses.replace(LABELS, label=None))
-    assert any(
-        "policy.score_vectors is 1 for these 1 columns: 1 score vectors were opened to bank; this job opens 1" in line for line in host
+    host = Budget(telecom, opened=Opened(1, ("age",)), guest="bank").explained(
+        ["bank"], dataclasses.replace(LABELS, label=None)
     )
     assert any(
-        "policy.scores_per_row is 1: the number of times that a model scores the same row for bank per month" in line for line in host
+        "policy.score_vectors is 1 for these 1 columns: 1 score vectors were opened to bank; this job opens 1" in line
+        for line in host
+    )
+    assert any(
+        "policy.scores_per_row is 1: the number of times that a model scores the same row for bank per month" in line
+        for line in host
     )
 
 
@@ -272,14 +309,18 @@ def test_predictions_go_by_the_table_that_the_model_was_trained_on(party: Callab
     assert "policy.score_vectors is 1" in error.what
     refused(Budget(telecom, opened=Opened(1, columns, spread=Spread(1, 0.4)), guest="bank").check, ["bank"])
     at_host(party("host", score_vectors=2), 3).score_vectors(named(3), 1, columns)
-    apart = Budget(party("host"), opened=Opened(1, columns, spread=Spread(3, 0.2)), guest="bank")  # the table has changed since
+    apart = Budget(
+        party("host"), opened=Opened(1, columns, spread=Spread(3, 0.2)), guest="bank"
+    )  # the table has changed since
     apart.charge(["bank"], named(4), NOW)
     apart.allowance(named(4)).score_vectors(named(4), 1, columns)
     assert any("policy.score_vectors is 3 for these" in line for line in apart.explained(["bank"], EIGHT))
 
 
 def test_columns_that_are_nearly_one_are_pointed_out(party: Callable[..., Party]) -> None:
-    said = Budget(party("host"), opened=Opened(1, tuple("abcdefgh"), spread=Spread(1, 0.63)), guest="bank").explained(["bank"], EIGHT)
+    said = Budget(party("host"), opened=Opened(1, tuple("abcdefgh"), spread=Spread(1, 0.63)), guest="bank").explained(
+        ["bank"], EIGHT
+    )
     assert any("a single score vector can reveal up to 63% of their variance to bank" in line for line in said)
 
 

@@ -1,4 +1,5 @@
-"""`vfl check` finds what would go wrong: head-room for the job's rows, the same at every party, and columns that can carry nothing or lie too far out."""
+"""`vfl check` finds what would go wrong: head-room for the job's rows, the same at every party, and columns that can
+carry nothing or lie too far out."""
 
 import datetime
 import io
@@ -27,7 +28,14 @@ from vfl.run.result_frame import result_frame
 def table(**columns: object) -> Table:
     frame = pd.DataFrame({"national_id": np.arange(2000), **columns})
     return table_from_frame(
-        frame, party="bank", keys=["national_id"], normalise={}, duplicates="error", label=None, columns=None, missing=True
+        frame,
+        party="bank",
+        keys=["national_id"],
+        normalise={},
+        duplicates="error",
+        label=None,
+        columns=None,
+        missing=True,
     )
 
 
@@ -41,7 +49,9 @@ def test_a_permission_that_no_message_needs_is_not_told_as_disclosed(write):
     assert "scores-to-guest" in disclosed
     assert "edge-count-to-arbiter, which none of its messages needs" in caution
     party = SimpleNamespace(role="guest", name="bank")
-    assert "edge-count-to-arbiter" not in result_frame(job, party, datetime.datetime.now(datetime.UTC), "run")["permits"]
+    assert (
+        "edge-count-to-arbiter" not in result_frame(job, party, datetime.datetime.now(datetime.UTC), "run")["permits"]
+    )
     exact = io.StringIO()
     print_permits(load_job(write(MINIMAL)), Console(file=exact, width=400))
     assert "edge-count-to-arbiter" in exact.getvalue()
@@ -65,7 +75,9 @@ def test_the_most_rows_are_carried_and_twice_as_many_are_not(write, text):
     [
         (
             with_key(
-                "model", "max_depth = 7", with_key("align", "min_intersection = 10000000", with_key("crypto", "key_bits = 2048", SEALED))
+                "model",
+                "max_depth = 7",
+                with_key("align", "min_intersection = 10000000", with_key("crypto", "key_bits = 2048", SEALED)),
             ),
             "smaller max_depth",
         ),
@@ -86,7 +98,10 @@ def test_more_own_rows_than_the_key_carries_are_warned_about(write):
 
 def test_mini_batches_are_told_and_a_table_that_one_holds_is_refused(write):
     job = load_job(write(with_key("model", 'solver = "sgd"\nbatch_size = 1000')))
-    assert "100 iterations in mini-batches of at most 1,000 rows" in kind_of(job.model).described(plan_of(job), roles_of(job))["train"]
+    assert (
+        "100 iterations in mini-batches of at most 1,000 rows"
+        in kind_of(job.model).described(plan_of(job), roles_of(job))["train"]
+    )
     own = table(x=np.random.default_rng(0).normal(size=2000))
     assert look_at(job, own, 1 << 20) == []
     with pytest.raises(ConfigError, match="single batch holds all rows"):
@@ -107,7 +122,9 @@ def test_the_time_of_mini_batches_is_that_of_their_rows_and_of_more_steps(write,
     assert ["mini-batches" in estimate.told(job, (100_000, 10)) for job in said.values()] == [False, True, True]
     work = estimate.workload(said['solver = "sgd"'], 100_000, 10)
     halves = [(sign, cost.predict(w, 2048)["products"]) for sign, w in estimate.in_batches(work, 2)]
-    assert sum(sign * products for sign, products in halves) == pytest.approx(cost.predict(work, 2048)["products"], rel=0.01)
+    assert sum(sign * products for sign, products in halves) == pytest.approx(
+        cost.predict(work, 2048)["products"], rel=0.01
+    )
 
 
 def test_columns_that_carry_nothing_or_lie_far_out_are_named(write):
@@ -132,7 +149,9 @@ def test_columns_too_large_to_standardise_are_refused_before_the_run(write):
 def test_gaps_that_a_step_fills_are_no_reason_to_stop(write):
     """Numbers are looked at without their gaps; a column that is cut or binned before is not called far out."""
     x = np.random.default_rng(0).normal(size=2000)
-    gaps = table(income=np.where(x > 1, np.nan, x), wild=np.where(np.arange(2000) == 7, 1e9, np.where(x < -1, np.nan, x)))
+    gaps = table(
+        income=np.where(x > 1, np.nan, x), wild=np.where(np.arange(2000) == 7, 1e9, np.where(x < -1, np.nan, x))
+    )
     (said,) = look_at(load_job(write(MINIMAL + '\n[preprocess]\nimpute = "mean"\n')), gaps, 1 << 20)
     assert said.startswith("column wild: values more than 30 standard deviations")
     for steps in ('impute = "mean"\nclip_quantiles = [0.01, 0.99]', 'encode = "quantile"'):
@@ -140,9 +159,17 @@ def test_gaps_that_a_step_fills_are_no_reason_to_stop(write):
 
 
 def test_a_guest_with_rare_events_is_told_of_more_passes(write):
-    frame = pd.DataFrame({"national_id": np.arange(2000), "y": np.arange(2000) % 100 == 0, "x": np.random.default_rng(0).normal(size=2000)})
+    frame = pd.DataFrame(
+        {
+            "national_id": np.arange(2000),
+            "y": np.arange(2000) % 100 == 0,
+            "x": np.random.default_rng(0).normal(size=2000),
+        }
+    )
     rare, even = (
-        table_from_frame(f, party="bank", keys=["national_id"], normalise={}, duplicates="error", label="y", columns=None)
+        table_from_frame(
+            f, party="bank", keys=["national_id"], normalise={}, duplicates="error", label="y", columns=None
+        )
         for f in (frame, frame.assign(y=np.arange(2000) % 2))
     )
     (said,) = look_at(load_job(write(MINIMAL)), rare, 1 << 20)

@@ -1,4 +1,5 @@
-"""The time that `vfl check` tells: of every kind of model, of the job's own size, and at the arbiter, who has no table."""
+"""The time that `vfl check` tells: of every kind of model, of the job's own size, and at the arbiter, who has no
+table."""
 
 import json
 
@@ -71,7 +72,12 @@ def test_what_makes_a_job_longer_makes_the_estimate_longer(write):
 def test_a_training_that_may_end_early_is_told_the_most(write):
     early = with_key("model", "early_stopping_rounds = 5\nvalidation = 0.2", with_key("disclosure", EVERYTHING, SEALED))
     later = with_key("split", 'out_of_time = "2026-01-01"', REGRESSION)
-    for text in (early, later, with_key("model", "subsample = 0.5", SEALED), with_key("model", "tol = 0.001", REGRESSION)):
+    for text in (
+        early,
+        later,
+        with_key("model", "subsample = 0.5", SEALED),
+        with_key("model", "tol = 0.001", REGRESSION),
+    ):
         assert estimate.told(load_job(write(text)), (8000, 12)).startswith("at most ")
 
 
@@ -89,7 +95,9 @@ def test_what_the_estimate_leaves_out_or_looks_at_everywhere_is_said(write):
 
     assert "[preprocess] makes more of them" in told(with_key("preprocess", 'encode = "onehot"', REGRESSION))
     assert "[preprocess]" not in told(with_key("preprocess", 'encode = "woe"', REGRESSION))
-    searched = with_key("disclosure", EVERYTHING, f"{SEALED}\n[search]\ncv = 2\nparam_grid = {{ subsample = [0.5, 1.0] }}\n")
+    searched = with_key(
+        "disclosure", EVERYTHING, f"{SEALED}\n[search]\ncv = 2\nparam_grid = {{ subsample = [0.5, 1.0] }}\n"
+    )
     assert told(searched).startswith("at most ")
     planned = f'{REGRESSION}\n[search]\ncv = 2\nparam_grid = {{ max_iter = [50, "auto"] }}\n'
     assert "every 100 iterations" in told(planned)
@@ -104,7 +112,10 @@ def test_what_the_estimate_leaves_out_or_looks_at_everywhere_is_said(write):
 
 
 def test_looks_at_the_loss_take_their_time(write):
-    never, often = (load_job(write(with_key("model", lines, REGRESSION))) for lines in ("max_iter = 100", "max_iter = 100\ntol = 0.001"))
+    never, often = (
+        load_job(write(with_key("model", lines, REGRESSION)))
+        for lines in ("max_iter = 100", "max_iter = 100\ntol = 0.001")
+    )
     assert estimate.workload(often, 8000, 12).passes == estimate.workload(never, 8000, 12).passes + 10
 
 
@@ -112,7 +123,8 @@ def test_an_alignment_is_told_by_its_keys_and_shared_by_all_cores(write, monkeyp
     def seconds(text: str, cores: int = 1) -> float:
         monkeypatch.setattr(estimate, "cores", lambda: cores)
         return min(
-            estimate._alignment_seconds(load_job(write(text)), 100_000, Machine(3e-7, 0.05), network) for network in estimate.NETWORKS
+            estimate._alignment_seconds(load_job(write(text)), 100_000, Machine(3e-7, 0.05), network)
+            for network in estimate.NETWORKS
         )
 
     once, twice = seconds(MINIMAL), seconds(with_key("align", 'keys = [["national_id"], ["phone"]]', REGRESSION))
@@ -125,7 +137,9 @@ def test_an_alignment_is_told_by_its_keys_and_shared_by_all_cores(write, monkeyp
     assert both[1] > both[0]
     said = estimate.told_of_alignment(load_job(write(MINIMAL)), None)
     assert "for every 10,000 ids of each data party" in said
-    assert "as this party (250,000), all of them common" in estimate.told_of_alignment(load_job(write(MINIMAL)), 250_000)
+    assert "as this party (250,000), all of them common" in estimate.told_of_alignment(
+        load_job(write(MINIMAL)), 250_000
+    )
 
 
 def test_a_search_aligns_once(write):

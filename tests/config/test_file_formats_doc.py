@@ -76,7 +76,9 @@ def test_every_line_of_the_ledger_has_its_keys(tmp_path):
     with LedgerWriter(tmp_path / "l", job="j", job_digest=bytes(32), party="bank") as writer:
         writer.record("telecom", BlindedIds, b"")
         writer.received("telecom", BlindedIds, b"")
-    (tmp_path / "l").write_bytes((tmp_path / "l").read_bytes().rsplit(b"\n", 2)[0] + b"\n")  # the run is killed before the last line
+    (tmp_path / "l").write_bytes(
+        (tmp_path / "l").read_bytes().rsplit(b"\n", 2)[0] + b"\n"
+    )  # the run is killed before the last line
     continued(tmp_path / "l", job="j", job_digest=bytes(32), party="bank", sign=None).close()
     names = ("first", "one per message sent", "one per message received", "one where the run resumed", "last")
     rows = dict(re.findall(rf"^\| ({'|'.join(names)}) \| (.*) \|$", TEXT, re.MULTILINE))

@@ -1,4 +1,5 @@
-"""[policy.at_least] and [policy.at_most]: a job that goes beyond them is refused before anything is sent, by the key's own name, in a search too."""
+"""[policy.at_least] and [policy.at_most]: a job that goes beyond them is refused before anything is sent, by the key's
+own name, in a search too."""
 
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from vfl.job.policy import AtLeast, AtMost, bounds_told, columns_check, few_colu
 
 TREES = {"kind": "boosted-trees"}
 CLASSES = {"objective": "multi:softprob"}
-# section, parameter, the key in the job, its bound here, a value that is just as good, one that is refused, what else the job has
+# section, parameter, the key in the job, its bound here, a value that is just as good, one that is refused, what else
+# the job has
 CASES = [
     ("at_least", "min_intersection", "align.min_intersection", 500, 500, 499, {}),
     ("at_least", "key_bits", "crypto.key_bits", 3072, 3072, 2048, {}),
@@ -50,7 +52,9 @@ def test_every_bound_has_a_case_and_is_on_by_default(load):
     sections: dict[str, type[BaseModel]] = {"at_least": AtLeast, "at_most": AtMost}
     assert bounded == {(s, n) for s, section in sections.items() for n in section.model_fields}
     plain = load(GUEST).policy
-    assert all(type(value) is int for section in (plain.at_least, plain.at_most) for value in section.model_dump().values())
+    assert all(
+        type(value) is int for section in (plain.at_least, plain.at_most) for value in section.model_dump().values()
+    )
     assert load(starter_party("guest", "bank")).policy.at_most == plain.at_most
 
 
@@ -84,7 +88,9 @@ def test_columns_of_this_party_and_of_a_partner_are_bounded(load):
     party = load(guest("at_most", "columns", 3))
     columns_check(party, "bank", 3)
     for whose in ("bank", "telecom"):
-        with pytest.raises(DisclosureRefused, match=f"bank: {whose} brings 4 columns, this party's policy.at_most.columns is 3") as caught:
+        with pytest.raises(
+            DisclosureRefused, match=f"bank: {whose} brings 4 columns, this party's policy.at_most.columns is 3"
+        ) as caught:
             columns_check(party, whose, 4)
         assert (caught.value.party, caught.value.exit_code) == ("bank", 6)
         assert "Use fewer columns" in caught.value.remedy
@@ -107,18 +113,24 @@ def write_job(job, tmp_path: Path):
 
 
 @pytest.mark.parametrize(("role", "columns", "permitted", "refused"), [
-    ("host", 1, False, True), ("host", 2, False, True), ("host", 3, False, False), ("host", 1, True, False), ("guest", 1, False, False),
+    ("host", 1, False, True), ("host", 2, False, True), ("host", 3, False, False), ("host", 1, True, False), ("guest", 1, False, False),  # noqa: E501
 ])  # fmt: skip
-def test_a_host_with_few_columns_takes_part_only_where_the_job_says_so(load, job, tmp_path: Path, role, columns, permitted, refused):
+def test_a_host_with_few_columns_takes_part_only_where_the_job_says_so(
+    load, job, tmp_path: Path, role, columns, permitted, refused
+):
     party = load(GUEST if role == "guest" else HOST)
     one = job()
     if permitted:
-        (tmp_path / "job.toml").write_text((tmp_path / "job.toml").read_text().replace("allow = [", 'allow = ["few-columns", '))
+        (tmp_path / "job.toml").write_text(
+            (tmp_path / "job.toml").read_text().replace("allow = [", 'allow = ["few-columns", ')
+        )
         one = load_job(tmp_path / "job.toml")
     if not refused:
         few_columns_check(one, party, columns)
         return
-    with pytest.raises(DisclosureRefused, match=f"telecom: this party brings {columns} column.* does not allow 'few-columns'") as caught:
+    with pytest.raises(
+        DisclosureRefused, match=f"telecom: this party brings {columns} column.* does not allow 'few-columns'"
+    ) as caught:
         few_columns_check(one, party, columns)
     assert caught.value.party == "telecom"
     assert PERMITS["few-columns"] in caught.value.what
@@ -140,10 +152,14 @@ def test_check_says_how_many_rows_wins_take(job, load, tmp_path: Path, settings,
     text = (tmp_path / "job.toml").read_text().replace("allow = [", 'allow = ["best-candidate-to-parties", ') + more
     (tmp_path / "job.toml").write_text(text)
     said = [
-        f"count as {numbers} numbers computed from the labels" in line for line in rows_taken(load_job(tmp_path / "job.toml"), load(GUEST))
+        f"count as {numbers} numbers computed from the labels" in line
+        for line in rows_taken(load_job(tmp_path / "job.toml"), load(GUEST))
     ]
     assert said == [True] * bool(numbers)
-    assert numbers != 50 or "the job needs 2,500 training rows" in rows_taken(load_job(tmp_path / "job.toml"), load(GUEST))[0]
+    assert (
+        numbers != 50
+        or "the job needs 2,500 training rows" in rows_taken(load_job(tmp_path / "job.toml"), load(GUEST))[0]
+    )
     assert rows_taken(load_job(tmp_path / "job.toml"), load(HOST)) == []
 
 
@@ -183,5 +199,7 @@ def test_check_says_how_many_rows_bins_by_the_label_take(job, load, tmp_path: Pa
         text = text.replace("allow = [", 'allow = ["bin-events-to-guest", "woe-to-host", ')
     (tmp_path / "job.toml").write_text(text)
     binned = load_job(tmp_path / "job.toml")
-    assert [f"needs {rows:,} training rows for each host column" in line for line in rows_taken(binned, load(GUEST))] == [True] * bool(rows)
+    assert [
+        f"needs {rows:,} training rows for each host column" in line for line in rows_taken(binned, load(GUEST))
+    ] == [True] * bool(rows)
     assert rows_taken(binned, load(HOST)) == []

@@ -47,7 +47,9 @@ def test_the_digest_depends_on_every_value(write, section, line):
 
 def test_a_former_permission_stands_for_what_it_is_called_now(write):
     former, both = (
-        with_key("disclosure", f'allow = ["intersection-to-parties", {names}, "edge-count-to-arbiter", "scores-to-guest"]')
+        with_key(
+            "disclosure", f'allow = ["intersection-to-parties", {names}, "edge-count-to-arbiter", "scores-to-guest"]'
+        )
         for names in ('"final-weights-to-owner"', '"host-weights-to-host", "guest-weights-to-guest"')
     )
     old, new = load_job(write(former)), load_job(write(both))

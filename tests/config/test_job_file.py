@@ -45,7 +45,12 @@ def test_who_talks_to_whom_and_who_dials():
 
 
 BAD = [
-    ("model", 'kind = "boosted-tree"', "model.kind", 'is "boosted-tree", which is not known. Use "logistic-regression"'),
+    (
+        "model",
+        'kind = "boosted-tree"',
+        "model.kind",
+        'is "boosted-tree", which is not known. Use "logistic-regression"',
+    ),
     ("model", 'kind = "logistic"', "model.kind", 'Use "logistic-regression", "linear-regression"'),
     ("model", "kind = 7", "model.kind", "is 7, which is not known"),
     ("model", 'kind = ["x"]', "model.kind", 'is ["x"], which is not known'),
@@ -69,13 +74,23 @@ BAD = [
     ("model", "validation_fraction = 0.2", "model.validation_fraction", "does nothing without early_stopping"),
     ("model", "n_iter_no_change = 4", "model.n_iter_no_change", "5 to 1000"),
     ("model", "n_iter_no_change = 20", "model.n_iter_no_change", "does nothing without tol or early_stopping"),
-    ("model", "tol = 1e-4\nmax_iter = 29", "model.n_iter_no_change", "training can end at the third evaluation at the earliest"),
+    (
+        "model",
+        "tol = 1e-4\nmax_iter = 29",
+        "model.n_iter_no_change",
+        "training can end at the third evaluation at the earliest",
+    ),
     ("model", 'tol = 1e-4\nsolver = "sgd"', "model.tol", 'does not go with solver = "sgd"'),
     ("model", 'max_iter = "auto"', "disclosure.allow", "'label-scale-to-parties'"),
     ("model", "clip = 0", "model.clip", "above 0"),
     ("model", "weight_bits = 3", "model.weight_bits", "4 to 24"),
     ("model", "standardise = true", "model.standardise", "not supported yet"),
-    ("model", "max_depth = 5", "model.max_depth", 'is a key of "boosted-trees", and this kind is "logistic-regression"'),
+    (
+        "model",
+        "max_depth = 5",
+        "model.max_depth",
+        'is a key of "boosted-trees", and this kind is "logistic-regression"',
+    ),
     ("model", "max_itr = 50", "model.max_itr", "Did you mean 'max_iter'?"),
     ("model", "zzz = 50", "model.zzz", "known here: kind, max_iter, weight_bits, clip"),
     ("crypto", "key_bits = 1024", "crypto.key_bits", "SP 800-57"),
@@ -102,11 +117,31 @@ BAD = [
     ("align", 'normalise = { national_id = "e164:UK" }', "align.normalise.national_id", "ISO 3166, such as e164:GB"),
     ("align", 'normalise = { national_id = "e164" }', "align.normalise.national_id", "is not known"),
     ("align", 'normalise = { national_id = "date:" }', "align.normalise.national_id", "is not known"),
-    ("align", 'normalise = { national_id = "date:%d/%m/%y" }', "align.normalise.national_id", "Write %d, %m and %Y once each"),
-    ("align", 'normalise = { national_id = "date:%Y-%d-%m" }', "align.normalise.national_id", "reads ISO dates otherwise"),
-    ("align", 'normalise = { national_id = "date:%d %b %Y" }', "align.normalise.national_id", "Write %d, %m and %Y once each"),
+    (
+        "align",
+        'normalise = { national_id = "date:%d/%m/%y" }',
+        "align.normalise.national_id",
+        "Write %d, %m and %Y once each",
+    ),
+    (
+        "align",
+        'normalise = { national_id = "date:%Y-%d-%m" }',
+        "align.normalise.national_id",
+        "reads ISO dates otherwise",
+    ),
+    (
+        "align",
+        'normalise = { national_id = "date:%d %b %Y" }',
+        "align.normalise.national_id",
+        "Write %d, %m and %Y once each",
+    ),
     ("align", "normalise = { national_id = 7 }", "align.normalise.national_id", "is 7, which is not known"),
-    ("align", 'normalise = { national_id = "upper" }', "align.normalise.national_id", '"text", "digits", "exact", "email", "date"'),
+    (
+        "align",
+        'normalise = { national_id = "upper" }',
+        "align.normalise.national_id",
+        '"text", "digits", "exact", "email", "date"',
+    ),
     ("align", 'normalise = { phone = "digits" }', "align.normalise.phone", "no key column"),
     ("align", 'duplicates = "last"', "align.duplicates", '"first"'),
     ("align", "min_intersection = 0", "align.min_intersection", "1 or more"),
@@ -271,7 +306,9 @@ column = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_s
     key_bits=st.sampled_from([2048, 3072, 4096]),
 )
 def test_the_starter_job_loads_as_it_was_asked_for(names, keys, test, C, seed, key_bits):
-    text = starter_job(guest=names[0], hosts=names[2:], arbiter=names[1], keys=keys, test=test, C=C, seed=seed, key_bits=key_bits)
+    text = starter_job(
+        guest=names[0], hosts=names[2:], arbiter=names[1], keys=keys, test=test, C=C, seed=seed, key_bits=key_bits
+    )
     job: Job = job_from(tomllib.loads(text))
     assert job.parties.names == (names[0], *names[2:], names[1])
     assert (job.align.columns, job.split.test, job.model.C) == (tuple(keys), test, C)
@@ -296,7 +333,9 @@ def test_whatever_stands_in_it_ends_as_a_config_error(document):
 
 def test_passes_that_are_planned_or_end_early_are_told_and_need_their_permits(write):
     text = with_key("model", 'max_iter = "auto"\ntol = 1e-3\nearly_stopping = true\nvalidation_fraction = 0.2', MINIMAL)
-    job = load_job(write(text.replace('"scores-to-guest"', '"scores-to-guest", "label-scale-to-parties", "loss-to-arbiter"')))
+    job = load_job(
+        write(text.replace('"scores-to-guest"', '"scores-to-guest", "label-scale-to-parties", "loss-to-arbiter"'))
+    )
     assert job.model.permits == (
         "edge-count-to-arbiter",
         "label-scale-to-parties",
@@ -320,5 +359,11 @@ def test_exposures_need_the_guests_column_and_are_no_weights_beside(write):
     job = load_job(write(with_key("model", "exposure = true", text)))
     assert (job.model.exposed, terms_of(plan_of(job)).weighted) == (True, True)
     assert "events per unit of exposure" in kind_of(job.model).described(plan_of(job), roles_of(job))["rows"]
-    assert load_job(write(text)).digest == load_job(write(with_key("model", "exposure = false", text))).digest != job.digest
-    assert "data.weight names one column" in refusal(write(with_key("model", "exposure = true\nsample_weight = true", text)))
+    assert (
+        load_job(write(text)).digest
+        == load_job(write(with_key("model", "exposure = false", text))).digest
+        != job.digest
+    )
+    assert "data.weight names one column" in refusal(
+        write(with_key("model", "exposure = true\nsample_weight = true", text))
+    )

@@ -25,7 +25,10 @@ ROWS = 2000
 def table(rows: slice = slice(0, ROWS), changed: int = 0, key: str = "id", normalise: str = "text") -> Table:
     label, numbers = np.arange(2 * ROWS) % 3 == 0, range(2 * ROWS)
     label[:changed] = ~label[:changed]
-    ids = {"id": [f"{'C' if normalise == 'exact' else 'c'}{i}" for i in numbers], "email": [f"u{i}@x.org" for i in numbers]}
+    ids = {
+        "id": [f"{'C' if normalise == 'exact' else 'c'}{i}" for i in numbers],
+        "email": [f"u{i}@x.org" for i in numbers],
+    }
     frame = pd.DataFrame({key: ids[key], "default": label.astype(int), "age": np.arange(2 * ROWS) * 0.1}).iloc[rows]
     return table_from_frame(
         frame.sample(frac=1, random_state=3),
@@ -60,7 +63,10 @@ SAME = {
     "another key, and the same numbers": table(key="email"),
     "another key, and all labels turned": table(changed=2 * ROWS, key="email"),
 }
-OTHER = {"other rows": table(slice(ROWS, 2 * ROWS)), "other rows under another key": table(slice(ROWS, 2 * ROWS), key="email")}
+OTHER = {
+    "other rows": table(slice(ROWS, 2 * ROWS)),
+    "other rows under another key": table(slice(ROWS, 2 * ROWS), key="email"),
+}
 
 
 @pytest.mark.parametrize("labels", SAME.values(), ids=SAME)
@@ -100,7 +106,8 @@ def test_the_estimate_is_right_to_its_stated_error() -> None:
 
 
 def test_a_run_counts_once(party: Party) -> None:
-    """Its name decides, not when or how often it is said: two of them reach the limit, however often each comes back."""
+    """Its name decides, not when or how often it is said: two of them reach the limit, however often each comes
+    back."""
     now = datetime.datetime.now(datetime.UTC)
     for _ in range(3):
         for run in (bytes(16), bytes([1]) * 16):
@@ -122,8 +129,14 @@ def test_numbers_that_few_rows_have_alone_do_not_make_labels_the_same(party: Par
         fitted(party, labels)
 
 
-def test_sketches_of_pairs_of_id_and_label_let_turned_labels_through(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sketches_of_pairs_of_id_and_label_let_turned_labels_through(
+    party: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The control: as releases before format 4 counted."""
     monkeypatch.setattr(counting, "sketches_of", lambda table, key: (counting.paired(table, key),))
-    for labels in (table(), table(), *[SAME[name] for name in ("all labels turned", "another key, and all labels turned")]):
+    for labels in (
+        table(),
+        table(),
+        *[SAME[name] for name in ("all labels turned", "another key, and all labels turned")],
+    ):
         fitted(party, labels)

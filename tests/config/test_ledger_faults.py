@@ -115,7 +115,9 @@ def test_other_white_space_is_found(ledger):
 def test_a_chain_written_anew_is_found_by_the_signature_only(ledger, identity, other_identity, tmp_path):
     forged = tmp_path / "forged"
     old = list(read_ledger(ledger))
-    with LedgerWriter(forged, job="credit-risk", job_digest=bytes(32), party="bank", sign=other_identity.sign) as writer:
+    with LedgerWriter(
+        forged, job="credit-risk", job_digest=bytes(32), party="bank", sign=other_identity.sign
+    ) as writer:
         writer.record("telecom", BlindedIds, b"less")
     assert verify_ledger(forged).messages == 1
     assert "line 3 is not signed by the owner" in broken(forged, identity)

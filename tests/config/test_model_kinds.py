@@ -1,4 +1,5 @@
-"""[model] takes exactly the parameters of its kind, under the estimator's names and with its defaults; a kind says who must take part and what it reveals."""
+"""[model] takes exactly the parameters of its kind, under the estimator's names and with its defaults; a kind says who
+must take part and what it reveals."""
 
 import json
 from pathlib import Path
@@ -20,7 +21,8 @@ from vfl.models.trees.spec import BoostedTrees
 
 SEALED = with_key(
     "disclosure",
-    'allow = ["intersection-to-parties", "bin-sums-to-arbiter", "wins-to-owners", "edge-count-to-arbiter", "scores-to-guest"]',
+    'allow = ["intersection-to-parties", "bin-sums-to-arbiter", "wins-to-owners", "edge-count-to-arbiter", '
+    '"scores-to-guest"]',
     with_key("model", 'kind = "boosted-trees"'),
 )
 OPEN = with_key(
@@ -30,7 +32,8 @@ OPEN = with_key(
 )
 SCORECARD = with_key(
     "disclosure",
-    'allow = ["intersection-to-parties", "edge-count-to-arbiter", "scores-to-guest", "bin-events-to-guest", "woe-to-host"]',
+    'allow = ["intersection-to-parties", "edge-count-to-arbiter", "scores-to-guest", "bin-events-to-guest", '
+    '"woe-to-host"]',
     with_key("model", 'kind = "scorecard"'),
 )
 SEVERAL = ('hosts = ["telecom", "shop"]', OPEN.replace('"partition', '"intersection-sizes-to-arbiter", "partition'))
@@ -42,9 +45,12 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("estimator", [LogisticRegression, LinearRegression, PoissonRegression, BoostedTrees, Scorecard])
+@pytest.mark.parametrize(
+    "estimator", [LogisticRegression, LinearRegression, PoissonRegression, BoostedTrees, Scorecard]
+)
 def test_an_estimator_is_the_section_of_its_kind(estimator):
-    """One declaration: its keys are the parameters, but for those that a file has in another table, and those that tables say in Python."""
+    """One declaration: its keys are the parameters, but for those that a file has in another table, and those that
+    tables say in Python."""
     kind = estimator().kind
     assert MODELS[kind] is estimator is getattr(vfl, estimator.__name__)
     keys = {name for name, field in estimator.model_fields.items() if field.exclude is not True}
@@ -52,7 +58,8 @@ def test_an_estimator_is_the_section_of_its_kind(estimator):
 
 
 @pytest.mark.parametrize(
-    ("estimator", "name", "value"), [(LogisticRegression, "C", 1e13), (Scorecard, "max_iter", "auto"), (Scorecard, "C", 1e13)]
+    ("estimator", "name", "value"),
+    [(LogisticRegression, "C", 1e13), (Scorecard, "max_iter", "auto"), (Scorecard, "C", 1e13)],
 )
 def test_both_voices_refuse_the_same(write, estimator, name, value):
     with pytest.raises(ConfigError, match=f"{estimator.__name__}: {name} = "):
@@ -74,7 +81,11 @@ def test_what_open_trees_give_away_is_said_in_numbers(write):
 
 
 def test_trees_become_the_parameters_that_the_protocols_take(write):
-    text = with_key("model", "max_depth = 3", with_key("model", "learning_rate = 0.1", with_key("model", "random_state = 9", SEALED)))
+    text = with_key(
+        "model",
+        "max_depth = 3",
+        with_key("model", "learning_rate = 0.1", with_key("model", "random_state = 9", SEALED)),
+    )
     model = load_job(write(text)).model
     assert isinstance(model, BoostedTrees)
     assert model.params() == Params(max_depth=3, learning_rate=0.1, seed=9)
@@ -95,7 +106,8 @@ def test_who_takes_part(write):
         (with_key("parties", 'arbiter = "trustco"', OPEN), "names 'trustco', and this job needs no arbiter"),
         (
             SEALED.replace('arbiter = "trustco"\n', ""),
-            "parties.arbiter is missing. Expected the name of the party that holds no data and holds the key, chooses splits",
+            "parties.arbiter is missing. Expected the name of the party that holds no data and holds the "
+            "key, chooses splits",
         ),
         (MINIMAL.replace('arbiter = "trustco"\n', ""), "holds no data and holds the decryption key"),
         (with_key("parties", *SEVERAL), "holds no data and compares blinded ids of several hosts"),
@@ -110,7 +122,8 @@ def test_an_arbiter_is_named_where_there_is_work_for_one(write, text, says):
     [
         (
             "C = 1.0",
-            'model.C (line 10) is a key of "logistic-regression" or "scorecard", and this kind is "boosted-trees". Remove it, or change kind',
+            'model.C (line 10) is a key of "logistic-regression" or "scorecard", and this kind is '
+            '"boosted-trees". Remove it, or change kind',
         ),
         ("max_dept = 3", "Did you mean 'max_depth'?"),
         ("max_depth = 11", "from 1 to 10"),
@@ -134,7 +147,10 @@ def test_an_arbiter_is_named_where_there_is_work_for_one(write, text, says):
         ("subsample = nan", "above 0, at most 1"),
         ("scale_pos_weight = 0", "how many times as much a row of the label's larger value weighs"),
         ('scale_pos_weight = 2.0\nobjective = "reg:squarederror"', "which has no positive class"),
-        ("monotone_constraints = [1, 0]", "is not supported yet: the arbiter, which chooses splits, does not know which column"),
+        (
+            "monotone_constraints = [1, 0]",
+            "is not supported yet: the arbiter, which chooses splits, does not know which column",
+        ),
     ],
 )
 def test_a_bad_parameter_of_trees(write, line, says):
@@ -170,8 +186,8 @@ def test_a_grid_of_scores_does_nothing_for_open_trees(write):
     assert load_job(write(with_key("disclosure", "score_bits = 8", SEALED))).model.score_bits == 8
     said = refusal(write(with_key("disclosure", "score_bits = 8", OPEN)))
     assert (
-        "disclosure.score_bits (line 13) is 8, and scores of kind boosted-trees are on no such grid: it would do nothing. Remove the key"
-        in said
+        "disclosure.score_bits (line 13) is 8, and scores of kind boosted-trees are on no such grid: it "
+        "would do nothing. Remove the key" in said
     )
 
 
@@ -199,7 +215,14 @@ def test_a_job_of_any_kind_survives_its_canonical_json(write, text):
 
 
 def test_the_digest_depends_on_the_parameters_of_the_kind(write):
-    lines = ["n_estimators = 99", "max_depth = 4", "gamma = 0.5", "base_score = 0.5", "random_state = 1", "min_bin_rows = 9"]
+    lines = [
+        "n_estimators = 99",
+        "max_depth = 4",
+        "gamma = 0.5",
+        "base_score = 0.5",
+        "random_state = 1",
+        "min_bin_rows = 9",
+    ]
     texts = [SEALED, OPEN, *(with_key("model", line, SEALED) for line in lines)]
     assert len({load_job(write(t)).digest for t in texts}) == len(texts)
     assert load_job(write(with_key("model", "max_depth = 5", SEALED))).digest == load_job(write(SEALED)).digest
@@ -251,7 +274,10 @@ WEIGHTED = MINIMAL.replace('"scores-to-guest"', '"label-scale-to-parties", "scor
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("alpha = 1.0", 'is a key of "linear-regression" or "poisson-regression", and this kind is "logistic-regression"'),
+        (
+            "alpha = 1.0",
+            'is a key of "linear-regression" or "poisson-regression", and this kind is "logistic-regression"',
+        ),
         ("num_class = 1", "2 (default) to 100"),
         ('class_weight = "even"', 'Write "balanced", or a weight'),
         ("class_weight = {}", "names no value of the label"),
@@ -272,7 +298,13 @@ def test_a_bad_parameter_of_a_regression(write, line, says):
 def test_a_default_that_came_later_is_the_same_job(write):
     spelt = MINIMAL.replace("[model]\n", "[model]\nfit_intercept = true\nsample_weight = false\nnum_class = 2\n")
     assert load_job(write(spelt)).digest == load_job(write(MINIMAL)).digest
-    lines = ["fit_intercept = false", "sample_weight = true", "num_class = 3", 'class_weight = "balanced"', "class_weight = { a = 2 }"]
+    lines = [
+        "fit_intercept = false",
+        "sample_weight = true",
+        "num_class = 3",
+        'class_weight = "balanced"',
+        "class_weight = { a = 2 }",
+    ]
     texts = [WEIGHTED, *(with_key("model", line, WEIGHTED) for line in lines)]
     assert len({load_job(write(t)).digest for t in texts}) == len(texts)
 

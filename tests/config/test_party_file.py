@@ -95,7 +95,9 @@ def test_addresses(load):
     assert split_address("vfl.bank.example:443") == ("vfl.bank.example", 443)
 
 
-@pytest.mark.parametrize("address", ["10.0.0.1", ":7443", "10.0.0.1:0", "a:70000", "a:b", "::1:7443", "http://a:1", "a b:1", ""])
+@pytest.mark.parametrize(
+    "address", ["10.0.0.1", ":7443", "10.0.0.1:0", "a:70000", "a:b", "::1:7443", "http://a:1", "a b:1", ""]
+)
 def test_a_bad_address_says_how_to_write_it(load, address):
     said = refusal(load, GUEST.replace("0.0.0.0:7443", address))
     assert "listen (line 3)" in said

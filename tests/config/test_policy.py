@@ -23,7 +23,9 @@ def test_the_permissions_are_those_of_the_declared_messages():
     for module in pkgutil.walk_packages(protocols.__path__, "protocols."):
         importlib.import_module(module.name)
     ours = [kind for kind in registry().values() if kind.__module__.startswith("protocols.")]
-    assert {kind.permit for kind in ours if kind.permit} == set(PERMITS) - {"few-columns"}  # which is asked before any message
+    assert {kind.permit for kind in ours if kind.permit} == set(PERMITS) - {
+        "few-columns"
+    }  # which is asked before any message
 
 
 def test_what_both_allow_leaves():

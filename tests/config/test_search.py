@@ -1,4 +1,5 @@
-"""[search] of a job file: the same job however it is written, what it needs, what is refused, and how many models it tells."""
+"""[search] of a job file: the same job however it is written, what it needs, what is refused, and how many models it
+tells."""
 
 import json
 
@@ -33,12 +34,19 @@ def test_defaults_and_numbers_are_the_same_job_however_they_are_written(write):
     assert short.digest == long.digest
     again = job_from(json.loads(short.canonical))
     assert (again, again.digest) == (short, short.digest)
-    assert load_job(write(searching("param_grid = { C = [10, 1] }"))).digest != short.digest  # of equal scores the first is best
+    assert (
+        load_job(write(searching("param_grid = { C = [10, 1] }"))).digest != short.digest
+    )  # of equal scores the first is best
 
 
 def test_candidates_are_jobs_of_their_own(write):
     job = load_job(write(searching('param_grid = { C = [0.1, 1], link = ["exact", "taylor"] }\ncv = 3')))
-    assert [(one.model.C, one.model.link) for one in job.candidates] == [(0.1, "exact"), (0.1, "taylor"), (1.0, "exact"), (1.0, "taylor")]
+    assert [(one.model.C, one.model.link) for one in job.candidates] == [
+        (0.1, "exact"),
+        (0.1, "taylor"),
+        (1.0, "exact"),
+        (1.0, "taylor"),
+    ]
     assert {one.search for one in job.candidates} == {None}
     assert (job.trainings, job.models_told) == (13, 1)
     assert "edge-count-to-arbiter" in needed_permits(job)
@@ -72,20 +80,38 @@ def test_a_permission_that_a_candidate_needs_is_missed(write):
         (searching("param_grid = { C = [] }"), "lists no value for C"),
         (searching("param_grid = { C = [1, 1.0] }"), "lists a value twice for C"),
         (searching("param_grid = { C = 1 }"), "Expected a list of values"),
-        (searching("param_grid = { C = [1, -1] }"), "has a candidate that is not possible: C = -1. Expected a number above 0"),
+        (
+            searching("param_grid = { C = [1, -1] }"),
+            "has a candidate that is not possible: C = -1. Expected a number above 0",
+        ),
         (searching('param_grid = { C = ["1"] }'), 'has a candidate that is not possible: C = "1"'),
         (searching("param_grid = { max_iter = [4] }"), "max_iter = 4"),
-        (searching("param_grid = { max_depth = [4] }"), "searches max_depth, which [model] does not have. Use max_iter, clip"),
-        (searching("param_grid = { membership = ['open'] }", TREES), "it decides what hosts learn, and the trees are the same"),
-        (searching("param_grid = { validation = [0.2] }", TREES), "has a candidate that is not possible: validation = 0.2"),
+        (
+            searching("param_grid = { max_depth = [4] }"),
+            "searches max_depth, which [model] does not have. Use max_iter, clip",
+        ),
+        (
+            searching("param_grid = { membership = ['open'] }", TREES),
+            "it decides what hosts learn, and the trees are the same",
+        ),
+        (
+            searching("param_grid = { validation = [0.2] }", TREES),
+            "has a candidate that is not possible: validation = 0.2",
+        ),
         (searching(f"param_grid = {{ C = {list(range(1, 102))} }}"), "has 101 candidates"),
         (searching("cv = 5", SCORECARD), "bins that folds share would reveal sums over fewer rows than min_bin_rows"),
         (searching("cv = 5\n[preprocess]\nreport_iv = true"), "bins that folds share"),
         (
-            searching("cv = 5", with_key("model", "tol = 1e-4", ALLOWED.replace('"scores-to', '"loss-to-arbiter", "scores-to'))),
+            searching(
+                "cv = 5",
+                with_key("model", "tol = 1e-4", ALLOWED.replace('"scores-to', '"loss-to-arbiter", "scores-to')),
+            ),
             "with tol or early_stopping: the loss of every fold",
         ),
-        (searching("cv = 5", with_key("model", f'continue_from = "{"ab" * 16}"', TREES)), "was trained on the rows of every fold"),
+        (
+            searching("cv = 5", with_key("model", f'continue_from = "{"ab" * 16}"', TREES)),
+            "was trained on the rows of every fold",
+        ),
         (searching("folds = 5"), "search.folds (line 15) is not a known key"),
         *((searching(f"param_grid = {{ {name} = [1] }}"), f"searches {name}: {why}") for name, why in FIXED.items()),
     ],

@@ -35,7 +35,10 @@ def test_no_combination_of_so_many_vectors_explains_more_than_half() -> None:
         x = rng.normal(size=(300, 8)) @ rng.normal(size=(8, 8))
         x = (x - x.mean(axis=0)) / x.std(axis=0)
         vectors, found = np.linalg.svd(x, full_matrices=False)[0], spread_of(pd.DataFrame(x))
-        explained = [float((np.linalg.norm(vectors[:, :m].T @ x, axis=0) ** 2).mean() / len(x)) for m in (1, found.most, found.most + 1)]
+        explained = [
+            float((np.linalg.norm(vectors[:, :m].T @ x, axis=0) ** 2).mean() / len(x))
+            for m in (1, found.most, found.most + 1)
+        ]
         assert explained[0] == pytest.approx(found.first)
         assert (explained[1] <= 0.5 < explained[2]) or (found.most == 1 and explained[0] > 0.5)
 
@@ -44,5 +47,7 @@ def test_missing_values_and_categories() -> None:
     x = pd.DataFrame(NORMAL[:, :4]).mask(RNG.random((5000, 4)) < 0.2)
     assert spread_of(x) == spread_of(x.assign(gone=np.nan))
     assert spread_of(x).most == 1
-    assert spread_of(x.assign(a=pd.Series(list("ab") * 2500, dtype="category"), b="c", c="d")).most == 3  # seven that do not correlate
+    assert (
+        spread_of(x.assign(a=pd.Series(list("ab") * 2500, dtype="category"), b="c", c="d")).most == 3
+    )  # seven that do not correlate
     assert spread_of(pd.DataFrame({"a": list("abc"), "b": list("cde")})).most == 1

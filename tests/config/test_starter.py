@@ -28,7 +28,9 @@ def test_no_file_is_started_for_what_is_not_a_name(name):
 
 
 def test_a_starter_job_with_keys_in_order(job):
-    one = job(keys=[["national_id"], ["phone", "birth_date"]], normalise={"phone": "e164:GB", "birth_date": "date:%d/%m/%Y"})
+    one = job(
+        keys=[["national_id"], ["phone", "birth_date"]], normalise={"phone": "e164:GB", "birth_date": "date:%d/%m/%Y"}
+    )
     assert one.align.keys == (("national_id",), ("phone", "birth_date"))
     assert one.align.normalise == {"national_id": "text", "phone": "e164:GB", "birth_date": "date:%d/%m/%Y"}
     assert "matched-keys-to-parties" in one.disclosure.allow
@@ -40,7 +42,9 @@ def test_the_starter_files_fit_each_other(load, job):
     for role, me in [("guest", "bank"), ("host", "shop"), ("arbiter", "trustco")]:
         text = starter_party(role, me, allow=tuple(PERMITS), columns=None if role == "arbiter" else ["a"])
         for peer in one.parties.peers_of(me):
-            text = with_peer(text, peer, f"peers/{peer}.pem", "10.0.0.3:7443" if peer in one.parties.dials(me) else None)
+            text = with_peer(
+                text, peer, f"peers/{peer}.pem", "10.0.0.3:7443" if peer in one.parties.dials(me) else None
+            )
         party = load(text)
         cross_check(one, party)
         assert cautions(one, party) == []

@@ -1,4 +1,5 @@
-"""A job or party file cannot make its reader work for hours, run out of stack or take memory: it is refused before it is parsed."""
+"""A job or party file cannot make its reader work for hours, run out of stack or take memory: it is refused before it
+is parsed."""
 
 from __future__ import annotations
 
@@ -37,7 +38,9 @@ BOMBS = [
 
 @pytest.mark.parametrize(("text", "says"), BOMBS)
 @pytest.mark.parametrize("load", [load_job, load_agreement, load_party])
-def test_a_bomb_is_refused_before_it_is_parsed(text: str, says: str, load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bomb_is_refused_before_it_is_parsed(
+    text: str, says: str, load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tomllib, "loads", lambda text: pytest.fail("it was parsed"))
     (tmp_path / "job.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"job\.toml") as caught:
@@ -51,7 +54,9 @@ def test_a_party_file_that_a_peer_is_added_to_has_the_same_limits() -> None:
         with_peer(DOTTED, "telecom", "peers/telecom.pem")
 
 
-def test_planted_fault_without_the_check_the_parser_meets_the_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_fault_without_the_check_the_parser_meets_the_bomb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The control: tomllib's work on a dotted key grows with the square of its parts; counted, not timed."""
     parsed: list[int] = []
     monkeypatch.setattr(tomllib, "loads", lambda text: parsed.append(len(text)) or {})

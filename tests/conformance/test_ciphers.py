@@ -45,7 +45,9 @@ def test_arithmetic_equals_integers(data: st.DataObject) -> None:
     n, d = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 4))
     a, b = (data.draw(st.lists(small, min_size=n, max_size=n)) for _ in range(2))
     w = data.draw(st.lists(small, min_size=d, max_size=d))
-    x = np.array(data.draw(st.lists(st.integers(-(2**17), 2**17), min_size=n * d, max_size=n * d)), dtype=np.int64).reshape(n, d)
+    x = np.array(
+        data.draw(st.lists(st.integers(-(2**17), 2**17), min_size=n * d, max_size=n * d)), dtype=np.int64
+    ).reshape(n, d)
     xs = x.astype(object)
     for name in sorted(KEYS):
         key = _made.setdefault(name, KEYS[name].generate("arbiter", Seed("arbiter", b"k" * 32)))

@@ -1,4 +1,5 @@
-"""No cell that the engine writes into a CSV file runs as a formula in a spreadsheet; what it writes, it reads back exactly."""
+"""No cell that the engine writes into a CSV file runs as a formula in a spreadsheet; what it writes, it reads back
+exactly."""
 
 from __future__ import annotations
 
@@ -64,7 +65,12 @@ def test_any_text_survives_and_none_runs(cell: str) -> None:
 def table() -> pd.DataFrame:
     texts = [c for c in (*HOSTILE, *PLAIN) if c and "\r" not in c]
     return pd.DataFrame(
-        {"id": texts, "=1+1": texts, "change": -np.arange(len(texts)) / 4, "kind": pd.Categorical((["=a", "b"] * len(texts))[: len(texts)])}
+        {
+            "id": texts,
+            "=1+1": texts,
+            "change": -np.arange(len(texts)) / 4,
+            "kind": pd.Categorical((["=a", "b"] * len(texts))[: len(texts)]),
+        }
     )
 
 
@@ -94,7 +100,9 @@ def every_file(tmp_path: Path) -> str:
     write_rows(ready, out, tmp_path)  # type: ignore[arg-type]
     line = dict.fromkeys(monitor.NUMBERS, -1.5) | {"column": "=HYPERLINK(1)"}
     monitor.write_monitor({"columns": [line], "score": None}, tmp_path / "m.csv")
-    report = page.as_csv({"columns": [{"column": "@x", "mean": -2.0}], "model": {"coefficients": [{"column": "=1+1", "coef": -0.5}]}})
+    report = page.as_csv(
+        {"columns": [{"column": "@x", "mean": -2.0}], "model": {"coefficients": [{"column": "=1+1", "coef": -0.5}]}}
+    )
     return (tmp_path / "aligned.csv").read_text() + (tmp_path / "m.csv").read_text() + report
 
 

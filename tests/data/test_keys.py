@@ -70,7 +70,9 @@ def test_numbers_of_every_make_are_the_same_id(values, how):
     assert ids(values, how) == [b"12", b"7"]
 
 
-@pytest.mark.parametrize("dtype", ["int64", "uint8", "Int64", "float64", "Float64", "category", "str", "int64[pyarrow]"])
+@pytest.mark.parametrize(
+    "dtype", ["int64", "uint8", "Int64", "float64", "Float64", "category", "str", "int64[pyarrow]"]
+)
 def test_columns_of_every_make_are_the_same_id(dtype):
     values = ["12", "7"] if dtype == "str" else [12, 7]
     assert ids(values, dtype=dtype) == [b"12", b"7"]
@@ -122,7 +124,11 @@ def test_a_composite_key_is_injective():
     assert found[0] != canonical_ids(frame, "bank", ["b", "a"], {})[0]
 
 
-@given(st.lists(st.tuples(st.text(min_size=1), st.text(min_size=1)).filter(lambda t: all(v.strip() for v in t)), min_size=2))
+@given(
+    st.lists(
+        st.tuples(st.text(min_size=1), st.text(min_size=1)).filter(lambda t: all(v.strip() for v in t)), min_size=2
+    )
+)
 def test_composite_ids_are_equal_only_if_all_parts_are(rows):
     rows = [r for r in rows if all(len(v.encode("utf-8", "replace")) < 4000 and v.isprintable() for v in r)]
     if not rows:

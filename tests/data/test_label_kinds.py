@@ -90,7 +90,12 @@ def test_weights_are_no_feature_and_move_with_their_rows():
 
 @pytest.mark.parametrize(
     ("values", "says"),
-    [([1, 0, 1] * 2, "rows 2, 5"), ([1, -1, 1] * 2, "rows 2, 5"), ([1, None, 1] * 2, "rows 2, 5"), ([1, np.inf, 1] * 2, "rows 2, 5")],
+    [
+        ([1, 0, 1] * 2, "rows 2, 5"),
+        ([1, -1, 1] * 2, "rows 2, 5"),
+        ([1, None, 1] * 2, "rows 2, 5"),
+        ([1, np.inf, 1] * 2, "rows 2, 5"),
+    ],
 )
 def test_a_bad_weight(values, says):
     with pytest.raises(DataError, match="weight column 'w' holds values that are not weights in " + says):

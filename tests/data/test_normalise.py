@@ -1,4 +1,5 @@
-"""Normalisers of telephone numbers, dates and addresses, and keys that are tried in order: canonical, and refused without being shown."""
+"""Normalisers of telephone numbers, dates and addresses, and keys that are tried in order: canonical, and refused
+without being shown."""
 
 import datetime
 
@@ -42,11 +43,16 @@ def test_phones_of_every_form_are_the_same():
     assert set(texts(london, "e164:GB")) == {"+442079460958"}
     assert texts([2079460958, 442079460958], "e164:GB") == ["+442079460958"] * 2
     assert texts([2079460958.0], "e164:GB", "float64") == ["+442079460958"]
-    assert texts(["+442079460958", "040 2345678", "020 7946 0958 ext. 7"], "e164:DE")[:2] == ["+442079460958", "+49402345678"]
+    assert texts(["+442079460958", "040 2345678", "020 7946 0958 ext. 7"], "e164:DE")[:2] == [
+        "+442079460958",
+        "+49402345678",
+    ]
     assert texts(["020 7946 0958 ext. 7"], "e164:GB") == ["+442079460958"]
 
 
-@pytest.mark.parametrize("value", ["CANARY", "12", "+999 12345678", "0" * 40, "020 7946 0958 020 7946 0958", "++44", "\ud800"])
+@pytest.mark.parametrize(
+    "value", ["CANARY", "12", "+999 12345678", "0" * 40, "020 7946 0958 020 7946 0958", "++44", "\ud800"]
+)
 def test_what_is_no_phone_is_located_and_not_shown(value):
     assert "values that are not telephone numbers as written in GB" in refusal(["020 7946 0958", value], "e164:GB")
     assert "row 2" in refusal(["020 7946 0958", value], "e164:GB")
@@ -125,7 +131,20 @@ def test_every_date_is_read(date):
 
 
 @pytest.mark.parametrize(
-    "form", ["%d/%m/%y", "%d %b %Y", "%d/%m", "%d/%m/%Y/%Y", "T%d/%m/%Y", "%Y-%d-%m", "%Y/%d/%m", "%Y%d%m", "%d%m%Y", "x", "%d/%m/%Y|"]
+    "form",
+    [
+        "%d/%m/%y",
+        "%d %b %Y",
+        "%d/%m",
+        "%d/%m/%Y/%Y",
+        "T%d/%m/%Y",
+        "%Y-%d-%m",
+        "%Y/%d/%m",
+        "%Y%d%m",
+        "%d%m%Y",
+        "x",
+        "%d/%m/%Y|",
+    ],
 )
 def test_a_form_that_would_guess_is_refused(form):
     with pytest.raises(UnknownNormaliserError):
@@ -141,7 +160,19 @@ def test_addresses():
 
 @pytest.mark.parametrize(
     "value",
-    ["CANARY", "@x.de", "a@", "a@@b.de", "a b@c.de", "a@b c.de", "a@-b.de", "a@b..de", "a@" + "b" * 64 + ".de", "a@.", "a@\ud800.de"],
+    [
+        "CANARY",
+        "@x.de",
+        "a@",
+        "a@@b.de",
+        "a b@c.de",
+        "a@b c.de",
+        "a@-b.de",
+        "a@b..de",
+        "a@" + "b" * 64 + ".de",
+        "a@.",
+        "a@\ud800.de",
+    ],
 )
 def test_what_is_no_address_is_located_and_not_shown(value):
     assert "row 2" in refusal(["a@b.de", value], "email")
@@ -151,7 +182,11 @@ def test_what_is_no_address_is_located_and_not_shown(value):
 def test_the_form_of_an_address_is_a_fixed_point(address):
     once = email_form(address)
     if once is not None:
-        assert email_form(once) == once == email_form(f"  {address.upper()} ") if address.isascii() else email_form(once) == once
+        assert (
+            email_form(once) == once == email_form(f"  {address.upper()} ")
+            if address.isascii()
+            else email_form(once) == once
+        )
 
 
 @pytest.mark.parametrize("name", ["", "phone", "e164", "e164:", "e164:gb", "e164:XX", "email:gmail", "text:", "TEXT"])
@@ -164,7 +199,8 @@ def test_unknown_normalisers(name):
 
 
 @given(
-    st.lists(st.text(alphabet=" \t\n\rAbÄ1é.", min_size=1).filter(str.strip), min_size=1, max_size=12), st.sampled_from(["text", "exact"])
+    st.lists(st.text(alphabet=" \t\n\rAbÄ1é.", min_size=1).filter(str.strip), min_size=1, max_size=12),
+    st.sampled_from(["text", "exact"]),
 )
 def test_all_at_once_is_the_same_as_one_at_a_time(values, how):
     one = [normaliser(how).many([v])[0] for v in values]
@@ -186,7 +222,9 @@ def test_rows_are_counted_over_all_chunks():
 
 
 def both(frame: pd.DataFrame, duplicates: str = "error"):
-    return keys_of(frame, "bank", [["id"], ["phone", "birth"]], rules((("id",), ("phone", "birth")), {"birth": "date"}), duplicates)
+    return keys_of(
+        frame, "bank", [["id"], ["phone", "birth"]], rules((("id",), ("phone", "birth")), {"birth": "date"}), duplicates
+    )
 
 
 def test_a_row_takes_part_in_the_keys_that_it_has():
@@ -205,7 +243,9 @@ def test_a_row_takes_part_in_the_keys_that_it_has():
 
 
 def test_a_row_without_any_key_is_an_error():
-    frame = pd.DataFrame({"id": ["1", None, np.nan], "phone": ["a", None, "CANARY"], "birth": ["1980-01-01", "1980-01-02", ""]})
+    frame = pd.DataFrame(
+        {"id": ["1", None, np.nan], "phone": ["a", None, "CANARY"], "birth": ["1980-01-01", "1980-01-02", ""]}
+    )
     with pytest.raises(DataError, match=r"'id' \+ 'phone' \+ 'birth' hold no complete key in rows 2, 3") as caught:
         both(frame)
     assert "CANARY" not in str(caught.value)
@@ -218,7 +258,9 @@ def test_an_unreadable_value_is_an_error_in_a_later_key_too():
 
 
 def test_duplicates_hold_for_each_key():
-    frame = pd.DataFrame({"id": ["1", "1", "2", None, None], "phone": ["a", "b", "a", "b", "c"], "birth": ["1980-01-01"] * 5})
+    frame = pd.DataFrame(
+        {"id": ["1", "1", "2", None, None], "phone": ["a", "b", "a", "b", "c"], "birth": ["1980-01-01"] * 5}
+    )
     with pytest.raises(DataError, match=r"'id' repeats ids: 1 rows .* row 2"):
         both(frame)
     with pytest.raises(DataError, match=r"'phone' \+ 'birth' repeats ids: 1 rows .* row 3"):

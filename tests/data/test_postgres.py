@@ -87,10 +87,14 @@ def test_its_types_arrive_as_a_partys_table(address: str) -> None:
     assert table.features.to_numpy().tolist() == [[2.25, 0.0, 2500.0], [1.5, 1.0, 1000.0]]
     assert table.index.tolist() == ["08", "007"]
     with pytest.raises(DataError, match="'age' has missing values in row 1"):
-        table_from_frame(frame, party="bank", keys=["national_id"], normalise={}, duplicates="error", label=None, columns=["age"])
+        table_from_frame(
+            frame, party="bank", keys=["national_id"], normalise={}, duplicates="error", label=None, columns=["age"]
+        )
 
 
-@pytest.mark.parametrize("query", ["SELECT CANARY FROM customers", "SELECT 'CANARY'::int", "SELEC CANARY", "SELECT 1/0 -- CANARY"])
+@pytest.mark.parametrize(
+    "query", ["SELECT CANARY FROM customers", "SELECT 'CANARY'::int", "SELEC CANARY", "SELECT 1/0 -- CANARY"]
+)
 def test_what_it_refuses_is_said_without_query_address_or_cell(address: str, query: str) -> None:
     secret = address.replace("vfl@", "vfl:CANARY@")
     with pytest.raises(DataError, match="did not answer the query") as caught:

@@ -112,7 +112,9 @@ def test_of_a_wide_parquet_file_only_the_wanted_columns_are_read(tmp_path, monke
     pd.DataFrame({"id": ["007", "08"], **{f"x{i}": [i, i] for i in range(50)}}).to_parquet(tmp_path / "wide.parquet")
     asked, read = [], parquet.ParquetDataset.read
     monkeypatch.setattr(
-        parquet.ParquetDataset, "read", lambda self, columns=None, **more: asked.append(columns) or read(self, columns, **more)
+        parquet.ParquetDataset,
+        "read",
+        lambda self, columns=None, **more: asked.append(columns) or read(self, columns, **more),
     )
     assert list(read_source(tmp_path / "wide.parquet", keys=["id"], only=["id", "x7"])) == ["id", "x7"]
     assert asked == [["id", "x7"]]
@@ -122,7 +124,9 @@ def test_of_a_wide_parquet_file_only_the_wanted_columns_are_read(tmp_path, monke
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(csv, monkeypatch, library):
     asked = {"pyarrow": (csv("x", "x.parquet"),), "sqlalchemy": ("sqlite:///CANARY.db", "SELECT CANARY")}
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(ConfigError, match=f"needs {library}, which comes with the extra 'data'. .*pip install 'vfl.data.'") as caught:
+    with pytest.raises(
+        ConfigError, match=f"needs {library}, which comes with the extra 'data'. .*pip install 'vfl.data.'"
+    ) as caught:
         read_source(*asked[library])
     assert "CANARY" not in "".join(traceback.format_exception(caught.value))
 
@@ -199,10 +203,16 @@ def test_a_run_asks_a_wide_file_for_its_own_columns_only(monkeypatch, columns, s
     monkeypatch.setattr(runner, "read_source", lambda *_, only, **__: asked.append(only) or frame)
     align = SimpleNamespace(columns=("id",), keys=(("id",),), normalise={}, duplicates="error")
     job = SimpleNamespace(
-        align=align, model=SimpleNamespace(label="binary"), takes_texts=False, takes_missing=False, split=SimpleNamespace(out_of_time=None)
+        align=align,
+        model=SimpleNamespace(label="binary"),
+        takes_texts=False,
+        takes_missing=False,
+        split=SimpleNamespace(out_of_time=None),
     )
     party = SimpleNamespace(name="bank", role="guest")
-    data = SimpleNamespace(source="t.csv", query=None, label="bad", weight=None, date=None, categories=None, columns=columns)
+    data = SimpleNamespace(
+        source="t.csv", query=None, label="bad", weight=None, date=None, categories=None, columns=columns
+    )
     part = SimpleNamespace(inputs=scored_by, texts=()) if scored_by else None
     runner.read_table(job, party, data, scored_by=part)
     assert asked == [wanted]

@@ -209,7 +209,9 @@ def test_nullable_integers_that_miss():
 
 
 def test_a_number_too_large_for_a_float_is_infinite():
-    assert "holds a number that is too large in row 1" in refusal(good().assign(limit=pd.Series([10**400, 1, 2, 3, 4, 5], dtype=object)))
+    assert "holds a number that is too large in row 1" in refusal(
+        good().assign(limit=pd.Series([10**400, 1, 2, 3, 4, 5], dtype=object))
+    )
 
 
 # --- duplicates

@@ -25,7 +25,9 @@ FRAME = pd.DataFrame(
 
 def read(frame: pd.DataFrame = FRAME, **settings: Any) -> Table:
     settings = {"texts": None, "missing": True} | settings
-    return table_from_frame(frame, party="shop", keys=["id"], normalise={}, duplicates="error", label=None, columns=None, **settings)
+    return table_from_frame(
+        frame, party="shop", keys=["id"], normalise={}, duplicates="error", label=None, columns=None, **settings
+    )
 
 
 def test_columns_with_a_text_hold_texts() -> None:
@@ -40,7 +42,9 @@ def test_columns_with_a_text_hold_texts() -> None:
 def test_named_columns_hold_texts_whatever_is_in_them() -> None:
     numbers = FRAME.drop(columns=["town", "code"])
     assert read(numbers, texts=["grade"]).features["grade"].tolist() == ["1", "2", "2", "3"]
-    gaps = read(numbers.assign(grade=[1, None, 2, 3]), texts=["grade"])  # a gap makes the column one of floats: the same categories
+    gaps = read(
+        numbers.assign(grade=[1, None, 2, 3]), texts=["grade"]
+    )  # a gap makes the column one of floats: the same categories
     assert gaps.features["grade"].tolist() == ["1", None, "2", "3"]
     assert read(numbers, texts=()).texts == ()
 

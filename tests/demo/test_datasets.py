@@ -37,7 +37,9 @@ def compared(demo: Demo) -> dict[str, dict[str, float | int | None]]:
     out = {}
     guest = [c for c in demo.guest.columns if c not in (demo.key, demo.label)]
     for name, columns in (("guest_alone", guest), ("joint", [c for c in table if c != demo.label])):
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(train[columns], train[demo.label])
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(
+            train[columns], train[demo.label]
+        )
         out[name] = binary_metrics(test[demo.label], model.predict_proba(test[columns])[:, 1])
     return out
 
@@ -139,7 +141,9 @@ def test_a_csv_without_an_id_column_gets_row_ids(table, tmp_path, first):
     demo = from_csv(saved(table, tmp_path), "bad", ["a"])
     assert demo.key == "row_id"
     assert demo.guest["row_id"].is_unique
-    np.testing.assert_allclose(joined(demo).sort_values("a")["b"], table[table["a"].isin(joined(demo)["a"])].sort_values("a")["b"])
+    np.testing.assert_allclose(
+        joined(demo).sort_values("a")["b"], table[table["a"].isin(joined(demo)["a"])].sort_values("a")["b"]
+    )
 
 
 @pytest.mark.parametrize(

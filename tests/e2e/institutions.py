@@ -1,4 +1,5 @@
-"""Three institutions on loopback, each a folder and a process: what the tests of this folder lay out, start, kill and look into."""
+"""Three institutions on loopback, each a folder and a process: what the tests of this folder lay out, start, kill and
+look into."""
 
 from __future__ import annotations
 
@@ -32,7 +33,12 @@ from vfl.transport.identity import Identity
 ROOT = Path(__file__).parents[2]
 ROLES = {"bank": "guest", "telecom": "host", "trustco": "arbiter"}
 KEY = "canarycustomer"
-MANY = {"min_bin_rows": 1, "rows_per_label_number": 1, "scores_per_row": 1000, "score_vectors": 1000}  # tables are small and used often
+MANY = {
+    "min_bin_rows": 1,
+    "rows_per_label_number": 1,
+    "scores_per_row": 1000,
+    "score_vectors": 1000,
+}  # tables are small and used often
 CANARIES = (b"canary", b"CANARY")  # in every id, column name and label value
 
 
@@ -43,7 +49,9 @@ def tables(rows: int = 80, seed: int = 3, overlap: float = 0.8) -> dict[str, pd.
     y = x @ [1.0, -0.5, 0.8, 0.3] + rng.logistic(size=rows) > 0
     ids = [f"CANARY-{i:05d}" for i in range(rows)]
     label = np.where(y, "canarybad", "canarygood")
-    guest = pd.DataFrame({KEY: ids, "canarylabel": label, "canaryage": 40 + 9 * x[:, 0], "canarylimit": 1e3 + 3e2 * x[:, 1]})
+    guest = pd.DataFrame(
+        {KEY: ids, "canarylabel": label, "canaryage": 40 + 9 * x[:, 0], "canarylimit": 1e3 + 3e2 * x[:, 1]}
+    )
     host = pd.DataFrame({KEY: ids, "canarybill": x[:, 2], "canarylate": x[:, 3]})
     return {"bank": guest, "telecom": host.iloc[rows - round(rows * overlap) :].sample(frac=1, random_state=1)}
 
@@ -121,7 +129,11 @@ class Process:
         """Waits until `true` of the progress events that it has printed."""
         deadline = time.monotonic() + seconds
         while not true(
-            [json.loads(line) for line in self.out.read_text().splitlines(keepends=True) if line.startswith("{") and line.endswith("\n")]
+            [
+                json.loads(line)
+                for line in self.out.read_text().splitlines(keepends=True)
+                if line.startswith("{") and line.endswith("\n")
+            ]
         ):
             assert self._process.poll() is None, self.err.read_text()
             assert time.monotonic() < deadline, "nothing happens"
@@ -152,7 +164,8 @@ class Institutions:
         reconnect: float = 0,
         **job: Any,
     ) -> Institutions:
-        """Writes everything.  roles: by name; ports: "address:port" by name; settings, reconnect (seconds): for every party file; job: as `starter_job`."""
+        """Writes everything.  roles: by name; ports: "address:port" by name; settings, reconnect (seconds): for every
+        party file; job: as `starter_job`."""
         self.roles = roles or ROLES
         self.data = data if data is not None else tables()
         by_role = {role: [n for n, r in self.roles.items() if r == role] for role in ("guest", "host", "arbiter")}
@@ -171,13 +184,15 @@ class Institutions:
                 if peer != name and {self.roles[name], self.roles[peer]} != {"host"}:
                     self.trust(name, peer, self.folder / peer / "identity" / "cert.pem")
         given: dict[str, Any] = {
-            "guest": by_role["guest"][0], "hosts": by_role["host"], "arbiter": next(iter(by_role["arbiter"]), ""), "keys": [KEY],
+            "guest": by_role["guest"][0], "hosts": by_role["host"], "arbiter": next(iter(by_role["arbiter"]), ""), "keys": [KEY],  # noqa: E501
             "normalise": {KEY: "text"}, "min_intersection": 5, "key_bits": 2048,
         }  # fmt: skip
         given |= {"max_iter": 5, "link": "taylor"} if "kind" not in job else {}
         self.job = self.folder / "job.toml"
         self.job.write_text(starter_job(**(given | job)))
-        if any(frame.shape[1] < 4 for name, frame in self.data.items() if self.roles.get(name) == "host"):  # with the key
+        if any(
+            frame.shape[1] < 4 for name, frame in self.data.items() if self.roles.get(name) == "host"
+        ):  # with the key
             for file in (self.job, *map(self.file, self.roles)):
                 if '"few-columns"' not in (text := file.read_text()):
                     file.write_text(text.replace("allow = [\n", 'allow = [\n  "few-columns",\n', 1))
@@ -198,7 +213,9 @@ class Institutions:
         assert old in text
         self.file(name).write_text(text.replace(old, new))
 
-    def start(self, name: str, *options: str, job: Path | None = None, command: str = "run", timeout: float = 40, **popen: Any) -> Process:
+    def start(
+        self, name: str, *options: str, job: Path | None = None, command: str = "run", timeout: float = 40, **popen: Any
+    ) -> Process:
         """Starts `vfl COMMAND` for a party."""
         words = ["-m", "vfl", command, "--progress", "lines", "--connect-timeout", str(timeout), *options]
         return self.run([*words, str(job or self.job), str(self.file(name))], name, **popen)
@@ -256,7 +273,9 @@ class Institutions:
     def sent(self, name: str) -> int:
         """How many messages all ledgers of this party list."""
         ledgers = (self.folder / name).rglob("ledger.jsonl")
-        return sum(json.loads(line)["type"] == "message" for ledger in ledgers for line in ledger.read_text().splitlines())
+        return sum(
+            json.loads(line)["type"] == "message" for ledger in ledgers for line in ledger.read_text().splitlines()
+        )
 
     def close(self) -> None:
         self._stack.close()

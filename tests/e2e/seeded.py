@@ -1,4 +1,5 @@
-"""`vfl run` with a given seed, for the test that compares bytes: python -m tests.e2e.seeded SEED_HEX JOB PARTY.  No file, option or variable can do this."""
+"""`vfl run` with a given seed, for the test that compares bytes: python -m tests.e2e.seeded SEED_HEX JOB PARTY.  No
+file, option or variable can do this."""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ if __name__ == "__main__":
     seed, job, party = sys.argv[1:]
 
     def take_part() -> None:
-        folder = run(prepare(load_job(job), load_party(party)), Observer(), connect_timeout=60, seed=bytes.fromhex(seed))
+        folder = run(
+            prepare(load_job(job), load_party(party)), Observer(), connect_timeout=60, seed=bytes.fromhex(seed)
+        )
         print(f"report: {folder / 'report.json'}")
 
     finish(take_part)

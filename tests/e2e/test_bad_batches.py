@@ -1,4 +1,5 @@
-"""What a bank's data does: a bin without an event, categories and gaps that training had nothing like, columns gone or in another order; by files and in Python."""
+"""What a bank's data does: a bin without an event, categories and gaps that training had nothing like, columns gone or
+in another order; by files and in Python."""
 
 from __future__ import annotations
 
@@ -38,9 +39,15 @@ KINDS: dict[str, dict[str, Any]] = {
     "one-hot": {"max_iter": 5, "link": "taylor"},
 }
 ESTIMATORS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "scorecard": (vfl.Scorecard(max_iter=5, link="taylor", min_bin_rows=15, min_bin_size=0.05, monotonic_trend="none"), {}),
+    "scorecard": (
+        vfl.Scorecard(max_iter=5, link="taylor", min_bin_rows=15, min_bin_size=0.05, monotonic_trend="none"),
+        {},
+    ),
     "trees": (vfl.BoostedTrees(n_estimators=2, max_depth=2, max_bin=8, min_bin_rows=4), {}),
-    "one-hot": (vfl.LogisticRegression(max_iter=5, link="taylor"), {"preprocess": vfl.Preprocessing(impute="median", encode="onehot")}),
+    "one-hot": (
+        vfl.LogisticRegression(max_iter=5, link="taylor"),
+        {"preprocess": vfl.Preprocessing(impute="median", encode="onehot")},
+    ),
 }
 
 
@@ -125,7 +132,9 @@ def test_new_tables_by_files(parties: Institutions, kind: str) -> None:
 def test_new_tables_in_python(kind: str) -> None:
     data = made()
     estimator, more = ESTIMATORS[kind]
-    fed = vfl.Federation.local(data["bank"], {"telecom": data["telecom"]}, on=KEY, label="canarylabel", cipher=Identity())
+    fed = vfl.Federation.local(
+        data["bank"], {"telecom": data["telecom"]}, on=KEY, label="canarylabel", cipher=Identity()
+    )
     model = fed.fit(estimator, **more)
     guest, host = data["bank"].drop(columns="canarylabel"), data["telecom"]
 

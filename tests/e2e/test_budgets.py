@@ -19,13 +19,19 @@ def allow(parties: Institutions, permit: str) -> None:
 
 def sent(parties: Institutions, name: str, kind: str) -> int:
     """How many messages of this kind the ledgers of a party say that it sent."""
-    lines = [json.loads(line) for path in (parties.folder / name).rglob("ledger.jsonl") for line in path.read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for path in (parties.folder / name).rglob("ledger.jsonl")
+        for line in path.read_text().splitlines()
+    ]
     return sum(line.get("message") == kind and "to" in line for line in lines)
 
 
 def others_name(ended: dict[str, Ended], who: str) -> None:
     """All others stopped too, and say because of whom."""
-    assert all(e.code and who in e.err and "disclosure-refused" in e.err for name, e in ended.items() if name != who), ended
+    assert all(e.code and who in e.err and "disclosure-refused" in e.err for name, e in ended.items() if name != who), (
+        ended
+    )
 
 
 @pytest.mark.slow
@@ -35,7 +41,8 @@ def test_more_weights_for_a_host_than_its_rows_allow(parties: Institutions) -> N
     allow(parties, "host-weights-to-host")
     ended = parties.together()
     said = (
-        r"bank: telecom would learn 2 numbers computed from these labels \(weights\), hosts learnt 0 before, and \d+ training rows allow 0"
+        r"bank: telecom would learn 2 numbers computed from these labels \(weights\), hosts learnt 0 before, "
+        r"and \d+ training rows allow 0"
     )
     ended["bank"].says(6, said, "policy.rows_per_label_number is 50", "Use more rows")
     others_name(ended, "bank")
@@ -45,7 +52,8 @@ def test_more_weights_for_a_host_than_its_rows_allow(parties: Institutions) -> N
 
 @pytest.mark.slow
 def test_a_host_opens_no_more_than_its_budgets(parties: Institutions) -> None:
-    """One score vector of two columns, and one score of each row: a second prediction of the rows and a second model are refused."""
+    """One score vector of two columns, and one score of each row: a second prediction of the rows and a second model
+    are refused."""
     parties.lay_out(settings={"policy": {"rows_per_label_number": 1}}, test=0.0)
     models: dict[str, Path] = parties.models(parties.done())
     new_tables(parties)
@@ -53,7 +61,9 @@ def test_a_host_opens_no_more_than_its_budgets(parties: Institutions) -> None:
     scored = sent(parties, "telecom", "Scores")
     again = predicted(parties, models)
     again["telecom"].says(
-        6, "42 of the rows to be scored were scored by this model for bank 1 times this month", "policy.scores_per_row is 1"
+        6,
+        "42 of the rows to be scored were scored by this model for bank 1 times this month",
+        "policy.scores_per_row is 1",
     )
     others_name(again, "telecom")
     assert sent(parties, "telecom", "Scores") == scored > 0

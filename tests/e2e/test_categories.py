@@ -22,7 +22,13 @@ def test_a_party_file_declares_them(parties: Institutions) -> None:
     data = tables(240, 3, overlap=1.0)
     data["telecom"]["canarylate"] = 1 + np.arange(240) % 4
     parties.lay_out(
-        data, settings={"allow": tuple(PERMITS)}, kind="scorecard", max_iter=5, link="taylor", min_bin_rows=20, min_bin_size=0.1
+        data,
+        settings={"allow": tuple(PERMITS)},
+        kind="scorecard",
+        max_iter=5,
+        link="taylor",
+        min_bin_rows=20,
+        min_bin_size=0.1,
     )
     parties.change("telecom", "[data]", '[data]\ncategories = ["canarylate"]')
     ready = prepared(parties)

@@ -1,4 +1,5 @@
-"""Every command of the README, as printed there and in that order; and what the showing ones say when a file is not what it should be."""
+"""Every command of the README, as printed there and in that order; and what the showing ones say when a file is not
+what it should be."""
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ def prepare(folder: Path) -> dict[str, Path]:
         (folder / f"{name}.pem").write_bytes((folder / name / "identity" / "cert.pem").read_bytes())
     job = starter_job(keys=[KEY], max_iter=5, key_bits=2048).replace('link = "exact"', 'link = "taylor"')
     (folder / "job.toml").write_text(job)
-    made["telecom"].assign(canarycalls=made["telecom"]["canarybill"] ** 2).to_csv(folder / "telecom" / "customers.csv", index=False)
+    made["telecom"].assign(canarycalls=made["telecom"]["canarybill"] ** 2).to_csv(
+        folder / "telecom" / "customers.csv", index=False
+    )
     made["bank"].to_csv(folder / "customers.csv", index=False)
     made["bank"].drop(columns="canarylabel").to_csv(folder / "new.csv", index=False)
     return {name: folder / name / "party.toml" for name in ("bank", "telecom", "trustco")}
@@ -52,7 +55,9 @@ def fill_in(folder: Path, files: dict[str, Path]) -> None:
         files[name].write_text(files[name].read_text().replace("0.0.0.0:7443", f"127.0.0.1:{port}"))
     files["bank"].write_text(files["bank"].read_text().replace('label = "default"', 'label = "canarylabel"'))
     scored_again = files["telecom"].read_text().replace("scores_per_row = 1\n", "scores_per_row = 2\n")
-    files["telecom"].write_text(scored_again)  # new.csv holds the customers of the training, some of whom were scored there
+    files["telecom"].write_text(
+        scored_again
+    )  # new.csv holds the customers of the training, some of whom were scored there
     bank = folder / "bank" / "identity" / "cert.pem"
     trust_peer(folder / "bank", folder / "trustco.pem")
     trust_peer(folder / "telecom", bank, f"127.0.0.1:{ports['bank']}")
@@ -128,13 +133,21 @@ def show_what_is_wrong(parties: Institutions, run: Path) -> None:
     assert "SHA-256" in parties.here("ledger", "show", run, "--messages").out
     assert "The signature was not checked" in parties.here("ledger", "verify", run).out
     assert "Do not rely on it" not in parties.here("ledger", "show", run).out
-    parties.here("ledger", "verify", run, "--certificate", "telecom.pem").says(5, "is not signed by the owner of this certificate")
-    parties.here("ledger", "verify", run, "--certificate", "none.pem").says(2, "none.pem cannot be read", "Name the certificate")
+    parties.here("ledger", "verify", run, "--certificate", "telecom.pem").says(
+        5, "is not signed by the owner of this certificate"
+    )
+    parties.here("ledger", "verify", run, "--certificate", "none.pem").says(
+        2, "none.pem cannot be read", "Name the certificate"
+    )
     text = ledger.read_text()
     ledger.write_text(text.replace('"bytes":', '"bytes":1', 1))
     parties.here("ledger", "verify", run).says(5, r"ledger.jsonl: line \d+ ", "It is not what the run wrote")
     shown = parties.here("ledger", "show", run)
-    assert (shown.code, "Do not rely on it" in shown.out, "It is not what the run wrote" in " ".join(shown.out.split())) == (0, True, True)
+    assert (
+        shown.code,
+        "Do not rely on it" in shown.out,
+        "It is not what the run wrote" in " ".join(shown.out.split()),
+    ) == (0, True, True)
     ledger.write_text("{}\n")
     parties.here("ledger", "show", run).says(2, "is no ledger", "Name a run's folder")
     ledger.write_text(text)
@@ -146,7 +159,11 @@ def show_what_is_wrong(parties: Institutions, run: Path) -> None:
 def leaves(command: Any, name: str = "") -> dict[str, Any]:
     """Every command that does something, by its words."""
     inner = getattr(command, "commands", None)
-    return {name: command} if inner is None else {k: v for n, c in inner.items() for k, v in leaves(c, f"{name} {n}".strip()).items()}
+    return (
+        {name: command}
+        if inner is None
+        else {k: v for n, c in inner.items() for k, v in leaves(c, f"{name} {n}".strip()).items()}
+    )
 
 
 def test_every_help_page_ends_with_examples_that_parse(parties: Institutions, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +203,9 @@ def test_a_report_at_another_cut_off(parties: Institutions, monkeypatch: pytest.
     parties.here("report", folder, "--cutoff", "0.5").says(2, "no scores of a two-valued outcome", "Leave --cutoff out")
 
 
-def test_the_help_lists_the_commands_in_the_order_of_use(parties: Institutions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_help_lists_the_commands_in_the_order_of_use(
+    parties: Institutions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     text = parties.here("--help").out
     listed = re.findall(r"^  ([a-z]+) +\S", text.partition("Commands:")[2], re.MULTILINE)
@@ -222,7 +241,11 @@ def test_init_and_trust_leave_nothing_half_done(parties: Institutions) -> None:
     assert parties.here(*init).code == 0
     parties.here(*init).says(2, "party.toml exists already", "Choose another folder")
     init_party(parties.folder / "telecom", "host", "telecom")
-    text, theirs, own = (folder / "party.toml").read_text(), parties.folder / "telecom" / "identity", folder / "identity" / "cert.pem"
+    text, theirs, own = (
+        (folder / "party.toml").read_text(),
+        parties.folder / "telecom" / "identity",
+        folder / "identity" / "cert.pem",
+    )
     parties.here("trust", folder, theirs / "cert.pem", "--address", "nowhere").says(
         2, "peers.telecom.address.* is not an address", "Write it as"
     )
@@ -233,7 +256,9 @@ def test_init_and_trust_leave_nothing_half_done(parties: Institutions) -> None:
     assert (folder / "party.toml").read_text() == text
     assert list((folder / "peers").iterdir()) == []
     assert parties.here("trust", folder, theirs / "cert.pem").code == 0
-    parties.here("trust", folder, theirs / "cert.pem").says(2, "already has .peers.telecom.", "Remove that section first")
+    parties.here("trust", folder, theirs / "cert.pem").says(
+        2, "already has .peers.telecom.", "Remove that section first"
+    )
 
 
 def test_a_fault_of_the_program_shows_no_data(capsys: pytest.CaptureFixture[str]) -> None:
@@ -255,7 +280,9 @@ def test_progress_fits_the_terminal(parties: Institutions, columns: str) -> None
     parties.lay_out()
     others = [parties.start(name) for name in ("telecom", "trustco")]
     arguments = ["-m", "vfl", "run", str(parties.job), str(parties.file("bank"))]
-    shown = parties.run(arguments, "bank", environment={"COLUMNS": columns, "FORCE_COLOR": "1", "TERM": "xterm"}).wait(60)
+    shown = parties.run(arguments, "bank", environment={"COLUMNS": columns, "FORCE_COLOR": "1", "TERM": "xterm"}).wait(
+        60
+    )
     assert shown.code == 0, shown.err
     lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]+", shown.err)]
     assert max(len(line) for line in lines) <= int(columns)
@@ -278,7 +305,19 @@ def test_a_fingerprint_is_printed_letter_by_letter(capsys: pytest.CaptureFixture
 
 def test_a_new_job_loads_and_is_never_overwritten(parties: Institutions) -> None:
     path = parties.folder / "trees.toml"
-    asked = ("job", "new", path, "--kind", "boosted-trees", "--key", "national_id", "--host", "telecom", "--host", "shop")
+    asked = (
+        "job",
+        "new",
+        path,
+        "--kind",
+        "boosted-trees",
+        "--key",
+        "national_id",
+        "--host",
+        "telecom",
+        "--host",
+        "shop",
+    )
     assert parties.here(*asked).code == 0
     shown = parties.here("job", "show", path)
     assert "bank holds the labels, telecom and shop further columns, trustco no data" in " ".join(shown.out.split())
@@ -286,5 +325,7 @@ def test_a_new_job_loads_and_is_never_overwritten(parties: Institutions) -> None
     parties.here("job", "new", parties.folder / "x.toml", "--kind", "oracle", "--key", "id").says(
         2, "the kind 'oracle' is not known", "Use"
     )
-    parties.here("job", "new", parties.folder / "x.toml", "--key", "id", "--guest", "Bank AG").says(2, "parties.guest is .Bank AG.")
+    parties.here("job", "new", parties.folder / "x.toml", "--key", "id", "--guest", "Bank AG").says(
+        2, "parties.guest is .Bank AG."
+    )
     assert not (parties.folder / "x.toml").exists()

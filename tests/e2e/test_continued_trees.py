@@ -1,4 +1,5 @@
-"""A model of boosted trees that a job file continues: every party finds its own part, and what comes out is what the same parties make in one process."""
+"""A model of boosted trees that a job file continues: every party finds its own part, and what comes out is what the
+same parties make in one process."""
 
 from __future__ import annotations
 
@@ -41,22 +42,29 @@ def go_on(parties: Institutions, name: str, **change: Any) -> None:
 
 
 def check_continued(parties: Institutions, results: dict[str, Ended], first: dict[str, TreesPart], rounds: int) -> None:
-    """The parts are those of one process with the same seeds; they begin with the earlier ones, and each party counts two models."""
+    """The parts are those of one process with the same seeds; they begin with the earlier ones, and each party counts
+    two models."""
     ready = prepared(parties)
-    local = run_local(ready["bank"].roles, {n: program(one) for n, one in ready.items()}, Paillier(2048), randomness=randomness(ready))
+    local = run_local(
+        ready["bank"].roles, {n: program(one) for n, one in ready.items()}, Paillier(2048), randomness=randomness(ready)
+    )
     for name in ("bank", "telecom"):
         part = part_of(results[name])
         check_same(part, local[name].part)
         assert part.binner.cuts[0].tolist() == first[name].binner.cuts[0].tolist()
     before, after = first["bank"].trees, part_of(results["bank"]).trees
     assert tree_count(part_of(results["bank"])) == rounds > tree_count(first["bank"])
-    assert [t.value.tolist() for t in clear(after).trees[: len(clear(before).trees)]] == [t.value.tolist() for t in clear(before).trees]
+    assert [t.value.tolist() for t in clear(after).trees[: len(clear(before).trees)]] == [
+        t.value.tolist() for t in clear(before).trees
+    ]
     if isinstance(before, GuestTrees):
         assert isinstance(after, GuestTrees)
         assert after.shape.owner[: len(before.shape)].tolist() == before.shape.owner.tolist()
         check_leaves(results["trustco"], parties.folder / "trustco", local["trustco"])
     with contextlib.closing(sqlite3.connect(parties.folder / "bank" / "runs" / "budget.sqlite")) as store:
-        assert store.execute("SELECT used FROM budget WHERE kind = 'models_per_label' AND partner = 'telecom'").fetchall() == [(2,)]
+        assert store.execute(
+            "SELECT used FROM budget WHERE kind = 'models_per_label' AND partner = 'telecom'"
+        ).fetchall() == [(2,)]
 
 
 @pytest.mark.slow
@@ -135,7 +143,9 @@ def test_measures_on_rows_that_the_earlier_rounds_were_trained_on_are_cautioned_
     trained: tuple[Institutions, str], now: tuple[float, int], said: bool
 ) -> None:
     parties, name = trained
-    report = result_frame(load_job(parties.job), load_party(parties.file("bank")), datetime.datetime.now(datetime.UTC), "run")
+    report = result_frame(
+        load_job(parties.job), load_party(parties.file("bank")), datetime.datetime.now(datetime.UTC), "run"
+    )
     report["job_file"]["split"] |= {"test": 0.2, "seed": 7}
     (parties.folder / "bank" / "runs" / "earlier" / "report.json").write_text(json.dumps(report))
     go_on(parties, name, n_estimators=4, test=now[0], seed=now[1])
@@ -161,8 +171,18 @@ def test_a_part_that_does_not_fit_this_party_is_refused_by_check(trained: tuple[
         parties.here("check", parties.job, parties.file(who)).says(code, *words)
 
     refused("bank", replace(part, hosts=("utility",)), 2, "its own hosts", "utility")
-    refused("bank", replace(part, columns=("canarylimit", "canaryage")[: len(part.columns)]), 3, "columns are not those of the model")
-    refused("bank", replace(part, classes=(False, True)) if part.classes != (False, True) else part, 3, "classes are not those")
+    refused(
+        "bank",
+        replace(part, columns=("canarylimit", "canaryage")[: len(part.columns)]),
+        3,
+        "columns are not those of the model",
+    )
+    refused(
+        "bank",
+        replace(part, classes=(False, True)) if part.classes != (False, True) else part,
+        3,
+        "classes are not those",
+    )
     refused("bank", replace(part, party="telecom"), 7, "is not one that this party can continue")
     host, _ = load_part(own["telecom"])
     assert isinstance(host, TreesPart)

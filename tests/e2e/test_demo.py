@@ -1,4 +1,5 @@
-"""The demo from its command line: three processes, their folders, a report; and what it does with a folder that exists."""
+"""The demo from its command line: three processes, their folders, a report; and what it does with a folder that
+exists."""
 
 from __future__ import annotations
 
@@ -30,14 +31,22 @@ def test_the_demo_replaces_no_foreign_folder(parties: Institutions) -> None:
     thesis = parties.folder / "thesis"
     thesis.mkdir()
     (thesis / "chapter-1.txt").write_text("It was a dark and stormy night")
-    parties.here("demo", *SMALL, "--dir", thesis).says(2, "thesis holds something other than a demo", "Choose another folder with --dir")
-    parties.here("demo", *SMALL, "--dir", thesis / "chapter-1.txt").says(2, "chapter-1.txt is no folder", "Choose another")
+    parties.here("demo", *SMALL, "--dir", thesis).says(
+        2, "thesis holds something other than a demo", "Choose another folder with --dir"
+    )
+    parties.here("demo", *SMALL, "--dir", thesis / "chapter-1.txt").says(
+        2, "chapter-1.txt is no folder", "Choose another"
+    )
     assert [p.name for p in thesis.iterdir()] == ["chapter-1.txt"]
 
 
 def test_the_demo_says_what_it_cannot_use(parties: Institutions) -> None:
     table = Path(parties.folder / "t.csv")
     table.write_text("id,a,y\n1,2,0\n2,3,1\n")
-    parties.here("demo", "--data", table, "--dir", parties.folder / "d").says(2, "a CSV file needs --label and --guest", "For example")
-    parties.here("demo", "--key-bits", "1024", "--dir", parties.folder / "d").says(2, "too short to protect anything", "Use 3072")
+    parties.here("demo", "--data", table, "--dir", parties.folder / "d").says(
+        2, "a CSV file needs --label and --guest", "For example"
+    )
+    parties.here("demo", "--key-bits", "1024", "--dir", parties.folder / "d").says(
+        2, "too short to protect anything", "Use 3072"
+    )
     assert not (parties.folder / "d").exists()

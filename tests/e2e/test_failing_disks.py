@@ -1,4 +1,5 @@
-"""A disk that fails while a mark is written, by a library that is loaded before the system's: a typed error at every party, and after its repair the run goes on."""
+"""A disk that fails while a mark is written, by a library that is loaded before the system's: a typed error at every
+party, and after its repair the run goes on."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ WRITE(pwrite)
 WRITE(pwrite64)
 ssize_t write(int fd, const void *d, size_t n) { ssize_t (*next)(int, const void *, size_t) = dlsym(RTLD_NEXT, "write"); \
   if (fails("write", fd)) { errno = ENOSPC; return -1; } return next(fd, d, n); }
-"""
+"""  # noqa: E501
 
 FAULTS = [
     ("sync", "ledger.jsonl", r"the ledger .* cannot be written \(Input/output error\)"),
@@ -61,7 +62,9 @@ def shim(tmp_path: Path) -> Path:
     if compiler is None:
         pytest.skip("no C compiler is installed")
     (tmp_path / "shim.c").write_text(SHIM)
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(tmp_path / "shim.so"), str(tmp_path / "shim.c"), "-ldl"], check=True)
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-o", str(tmp_path / "shim.so"), str(tmp_path / "shim.c"), "-ldl"], check=True
+    )
     return tmp_path / "shim.so"
 
 
@@ -85,7 +88,9 @@ def test_a_disk_that_fails_under_a_mark_ends_all_and_the_run_goes_on_after_its_r
         ended.says(ended.code, "telecom", "resumes where it stopped")
     assert not list(parties.folder.glob("*/runs/*/model"))
     again = {name: start(parties, name) for name in ("bank", "trustco")}
-    parties.run(arguments, "telecom", environment=environment).wait(30).says(2, "cannot be (read|written)")  # it is not repaired
+    parties.run(arguments, "telecom", environment=environment).wait(30).says(
+        2, "cannot be (read|written)"
+    )  # it is not repaired
     for process in again.values():
         process.kill(signal.SIGKILL)
         process.wait(10)

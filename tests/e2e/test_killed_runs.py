@@ -1,4 +1,5 @@
-"""One of three institutions dies, or its user stops it, in the middle of training: the others end within 15 s and say who."""
+"""One of three institutions dies, or its user stops it, in the middle of training: the others end within 15 s and say
+who."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ def in_training(parties: Institutions) -> dict[str, Process]:
     parties.lay_out(max_iter=500)
     started = {name: parties.start(name) for name in parties.roles}
     for process in started.values():
-        process.until(lambda events: any(e["phase"] == "train" and (e["done"] or 0) >= 2 and e["total"] == 500 for e in events))
+        process.until(
+            lambda events: any(e["phase"] == "train" and (e["done"] or 0) >= 2 and e["total"] == 500 for e in events)
+        )
     return started
 
 

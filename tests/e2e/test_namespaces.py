@@ -1,4 +1,5 @@
-"""Three machines: a network namespace and an address for each party, with a switch between.  Needs root; skips, saying so, elsewhere."""
+"""Three machines: a network namespace and an address for each party, with a switch between.  Needs root; skips, saying
+so, elsewhere."""
 
 from __future__ import annotations
 
@@ -42,7 +43,20 @@ class Machines:
         ip("-n", self.name("switch"), "link", "add", "br0", "type", "bridge")
         ip("-n", self.name("switch"), "link", "set", "br0", "up")
         for who, address in ADDRESSES.items():
-            ip("link", "add", "eth0", "netns", self.name(who), "type", "veth", "peer", "name", who, "netns", self.name("switch"))
+            ip(
+                "link",
+                "add",
+                "eth0",
+                "netns",
+                self.name(who),
+                "type",
+                "veth",
+                "peer",
+                "name",
+                who,
+                "netns",
+                self.name("switch"),
+            )
             ip("-n", self.name("switch"), "link", "set", who, "master", "br0", "up")
             ip("-n", self.name(who), "address", "add", f"{address}/24", "dev", "eth0")
             ip("-n", self.name(who), "link", "set", "eth0", "up")
@@ -55,7 +69,9 @@ class Machines:
         """Delay and loss on every cable, or a skip."""
         for who in ADDRESSES:
             made = subprocess.run(
-                [*self.inside(who), "tc", "qdisc", "add", "dev", "eth0", "root", "netem", *how], capture_output=True, check=False
+                [*self.inside(who), "tc", "qdisc", "add", "dev", "eth0", "root", "netem", *how],
+                capture_output=True,
+                check=False,
             )
             if made.returncode:
                 pytest.skip("this machine cannot delay packets")
@@ -98,12 +114,16 @@ def test_a_bad_line(parties: Institutions, machines: Machines) -> None:
 
 
 @pytest.mark.parametrize("victim", ["telecom", "trustco"])
-def test_a_pulled_cable_ends_all_three_within_15_seconds(parties: Institutions, machines: Machines, victim: str) -> None:
+def test_a_pulled_cable_ends_all_three_within_15_seconds(
+    parties: Institutions, machines: Machines, victim: str
+) -> None:
     """No packet says that the connection is gone: silence does."""
     parties.lay_out(ports=PORTS, max_iter=2000)
     started = {name: parties.start(name, inside=machines.inside(name)) for name in parties.roles}
     for process in started.values():
-        process.until(lambda events: any(e["phase"] == "train" and (e["done"] or 0) >= 2 and e["total"] == 2000 for e in events))
+        process.until(
+            lambda events: any(e["phase"] == "train" and (e["done"] or 0) >= 2 and e["total"] == 2000 for e in events)
+        )
     machines.cut(victim)
     cut = time.monotonic()
     for name, process in started.items():

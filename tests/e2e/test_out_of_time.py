@@ -1,4 +1,5 @@
-"""The split by the guest's dates in job files: check, run and report; the date column is no feature and never leaves."""
+"""The split by the guest's dates in job files: check, run and report; the date column is no feature and never
+leaves."""
 
 from __future__ import annotations
 
@@ -40,8 +41,12 @@ def test_check_and_show_say_what_is_told(parties: Institutions) -> None:
     assert (checked.code, "out-of-time-rows-to-hosts" in checked.out) == (0, True), checked.err
     parties.change("bank", 'date = "canaryopened"\n', "")
     parties.here("check", parties.job, parties.file("bank")).says(2, "data.date is missing", "Name the column of dates")
-    parties.change("bank", 'label = "canarylabel"', 'label = "canarylabel"\ndate = "canaryage"\ncolumns = ["canarylimit"]')
-    parties.here("check", parties.job, parties.file("bank")).says(3, "date column 'canaryage' holds no date in rows", "2026-01-31")
+    parties.change(
+        "bank", 'label = "canarylabel"', 'label = "canarylabel"\ndate = "canaryage"\ncolumns = ["canarylimit"]'
+    )
+    parties.here("check", parties.job, parties.file("bank")).says(
+        3, "date column 'canaryage' holds no date in rows", "2026-01-31"
+    )
     parties.change("telecom", "[data]", '[data]\ndate = "canarybill"')
     parties.here("check", parties.job, parties.file("telecom")).says(2, "only the guest's dates divide the rows")
 

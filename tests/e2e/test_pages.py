@@ -1,7 +1,9 @@
-"""Every shell command of README.md, docs/quickstart.md and docs/two-machines.md, run as printed and in that order; one that cannot run is listed here.
+"""Every shell command of README.md, docs/quickstart.md and docs/two-machines.md, run as printed and in that order; one
+that cannot run is listed here.
 
-A fence says how it is meant: `sh` one after the other, `sh together` each line in a terminal of its own, `sh at NAME` on that party's machine (a folder each),
-`sh at each` on all three.  What is changed of the print: the ports and the two machines' addresses, because others use this machine too.
+A fence says how it is meant: `sh` one after the other, `sh together` each line in a terminal of its own, `sh at NAME`
+on that party's machine (a folder each), `sh at each` on all three.  What is changed of the print: the ports and the two
+machines' addresses, because others use this machine too.
 """
 
 from __future__ import annotations
@@ -76,7 +78,9 @@ def shell(texts: list[str], folder: Path, ports: dict[str, int]) -> list[str]:
     running = []
     for text, file in zip(texts, out, strict=True):
         with file.open("w") as written:
-            process = subprocess.Popen(["sh", "-ec", text], cwd=folder, env=env, stdout=written, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(
+                ["sh", "-ec", text], cwd=folder, env=env, stdout=written, stderr=subprocess.STDOUT
+            )
         running.append(process)
     try:
         codes = [process.wait(100) for process in running]
@@ -175,7 +179,10 @@ class Page:
     def together(self, here: list[str]) -> None:
         """Each line in a terminal of its own: on the machine whose party file it names."""
         names = [next(m for m in MACHINES if f" {m}/party.toml" in c) for c in here]
-        texts = [f"cd {self.parties.folder / n if self.apart else self.parties.folder}\n{c}" for n, c in zip(names, here, strict=True)]
+        texts = [
+            f"cd {self.parties.folder / n if self.apart else self.parties.folder}\n{c}"
+            for n, c in zip(names, here, strict=True)
+        ]
         self.said |= dict(zip(here, shell(texts, self.parties.folder, self.ports), strict=True))
 
     def courier(self) -> None:
@@ -211,16 +218,22 @@ def test_between_machines(parties: Institutions, shell: bool) -> None:
     """Three folders for three machines; the job, the tables and the mail are this test's."""
     folder = parties.folder
     made = credit_sim(300)
-    job = next(c for f in fences("docs/quickstart.md") for c in f.commands if c.startswith("cat > job.toml")).split("\n", 1)[1]
+    job = next(c for f in fences("docs/quickstart.md") for c in f.commands if c.startswith("cat > job.toml")).split(
+        "\n", 1
+    )[1]
     for name in MACHINES:
         (folder / name / name).mkdir(parents=True)
         (folder / name / "job.toml").write_text(job.partition("\nEND")[0].replace("max_iter = 10", "max_iter = 5"))
     made.guest.to_csv(folder / "bank" / "bank" / "customers.csv", index=False)
     made.hosts["telecom"].to_csv(folder / "telecom" / "telecom" / "customers.csv", index=False)
     guest, arbiter = free_ports(2)
-    page = Page("docs/two-machines.md", parties, {"10.0.0.1:7443": guest, "10.0.0.3:7443": arbiter}, shell=shell, apart=True)
+    page = Page(
+        "docs/two-machines.md", parties, {"10.0.0.1:7443": guest, "10.0.0.3:7443": arbiter}, shell=shell, apart=True
+    )
     said = page.run()
-    renewed = [said[f"openssl x509 -in {pem} -noout -fingerprint -sha256"] for pem in ("bank.pem", "telecom/peers/bank.pem")]
+    renewed = [
+        said[f"openssl x509 -in {pem} -noout -fingerprint -sha256"] for pem in ("bank.pem", "telecom/peers/bank.pem")
+    ]
     assert renewed[0] == renewed[1]  # both ends of the telephone read the same
     if shell:  # and with the renewed certificate they meet again
         page.together([f"vfl run job.toml {m}/party.toml" for m in MACHINES])

@@ -38,7 +38,9 @@ def predicted(parties: Institutions, models: dict[str, Path], *more: str) -> dic
     started = {}
     for name, model in models.items():
         new = ["--data", str(parties.folder / name / "new.csv")] if parties.roles[name] != "arbiter" else []
-        started[name] = parties.start(name, "--model", str(model), *new, *(more if name == "bank" else ()), command="predict")
+        started[name] = parties.start(
+            name, "--model", str(model), *new, *(more if name == "bank" else ()), command="predict"
+        )
     return {name: process.wait(40) for name, process in started.items()}
 
 
@@ -51,7 +53,8 @@ def expected(parties: Institutions, models: dict[str, Path], data: dict[str, pd.
 
 
 def test_predict_and_what_it_refuses(parties: Institutions) -> None:
-    """One training serves all: scores in the guest's order with gaps, then each fault with its exit code and nothing of ours sent."""
+    """One training serves all: scores in the guest's order with gaps, then each fault with its exit code and nothing of
+    ours sent."""
     models = trained(parties)
     data = new_tables(parties)
     results = predicted(parties, models)
@@ -97,7 +100,9 @@ def test_predict_and_what_it_refuses(parties: Institutions) -> None:
     an_old_copy(parties, models, kept)
 
 
-def alone(parties: Institutions, name: str, *options: object, code: int, words: tuple[str, ...], job: Path | None = None) -> None:
+def alone(
+    parties: Institutions, name: str, *options: object, code: int, words: tuple[str, ...], job: Path | None = None
+) -> None:
     ended = parties.here("predict", "--progress", "none", *options, job or parties.job, parties.file(name))
     ended.says(code, *words)
     assert "CANARY-" not in ended.err
@@ -105,30 +110,50 @@ def alone(parties: Institutions, name: str, *options: object, code: int, words: 
 
 def lost_column(parties: Institutions, models: dict[str, Path]) -> None:
     changed = parties.folder / "changed.csv"
-    pd.read_csv(parties.folder / "telecom" / "new.csv").rename(columns={"canarybill": "bill_2027"}).to_csv(changed, index=False)
+    pd.read_csv(parties.folder / "telecom" / "new.csv").rename(columns={"canarybill": "bill_2027"}).to_csv(
+        changed, index=False
+    )
     alone(
         parties, "telecom", "--model", models["telecom"], "--data", changed,
-        code=3, words=("telecom: feature column 'canarybill' is not in the table, which has .*'bill_2027'", "Correct the name"),
+        code=3, words=("telecom: feature column 'canarybill' is not in the table, which has .*'bill_2027'", "Correct the name"),  # noqa: E501
     )  # fmt: skip
 
 
 def another_party(parties: Institutions, models: dict[str, Path]) -> None:
     alone(
-        parties, "bank", "--model", models["telecom"], code=7, words=("is the part of another party .expected bank, found telecom", "Name")
+        parties,
+        "bank",
+        "--model",
+        models["telecom"],
+        code=7,
+        words=("is the part of another party .expected bank, found telecom", "Name"),
     )
 
 
 def another_job(parties: Institutions, models: dict[str, Path]) -> None:
     other = parties.folder / "other.toml"
     other.write_text(parties.job.read_text().replace("C = 1.0", "C = 2.0"))
-    alone(parties, "bank", "--model", models["bank"], job=other, code=7, words=("trained by another job", "vfl job digest"))
+    alone(
+        parties,
+        "bank",
+        "--model",
+        models["bank"],
+        job=other,
+        code=7,
+        words=("trained by another job", "vfl job digest"),
+    )
 
 
 def withheld_column(parties: Institutions, models: dict[str, Path]) -> None:
     text = parties.file("telecom").read_text()
     parties.change("telecom", '# columns = ["limit", "age"]', 'columns = ["canarylate"]')
     alone(
-        parties, "telecom", "--model", models["telecom"], code=6, words=("data.columns does not list: canarybill", "Train a model without")
+        parties,
+        "telecom",
+        "--model",
+        models["telecom"],
+        code=6,
+        words=("data.columns does not list: canarybill", "Train a model without"),
     )
     parties.file("telecom").write_text(text)
 
@@ -140,10 +165,31 @@ def no_model(parties: Institutions, models: dict[str, Path]) -> None:
 def the_arbiter(parties: Institutions, models: dict[str, Path]) -> None:
     alone(parties, "trustco", code=2, words=("the arbiter's shares are needed to score", "Name the model folder"))
     alone(
-        parties, "trustco", "--model", models["trustco"], "--data", "x.csv", code=2, words=("the arbiter holds no data", "Leave --data out")
+        parties,
+        "trustco",
+        "--model",
+        models["trustco"],
+        "--data",
+        "x.csv",
+        code=2,
+        words=("the arbiter holds no data", "Leave --data out"),
     )
-    alone(parties, "trustco", "--model", models["bank"], code=7, words=("is the part of another party .expected trustco, found bank",))
-    alone(parties, "bank", "--model", models["trustco"], code=7, words=("is the part of another party .expected bank, found trustco",))
+    alone(
+        parties,
+        "trustco",
+        "--model",
+        models["bank"],
+        code=7,
+        words=("is the part of another party .expected trustco, found bank",),
+    )
+    alone(
+        parties,
+        "bank",
+        "--model",
+        models["trustco"],
+        code=7,
+        words=("is the part of another party .expected bank, found trustco",),
+    )
 
 
 def a_permit_withdrawn(parties: Institutions, models: dict[str, Path]) -> None:
@@ -157,7 +203,10 @@ def a_permit_withdrawn(parties: Institutions, models: dict[str, Path]) -> None:
             "--model",
             model,
             code=6,
-            words=(f"{name}: the job allows what this party's policy.allow does not: 'scores-to-guest'", "Remove it from the job"),
+            words=(
+                f"{name}: the job allows what this party's policy.allow does not: 'scores-to-guest'",
+                "Remove it from the job",
+            ),
         )
         parties.file(name).write_text(text)
 
@@ -167,7 +216,14 @@ def another_identity(parties: Institutions, models: dict[str, Path]) -> None:
     own, aside = parties.folder / "trustco" / "identity", parties.folder / "trustco" / "aside"
     own.rename(aside)
     create_identity(own, "trustco")
-    alone(parties, "trustco", "--model", models["trustco"], code=7, words=("were not sealed by this party's key", "Use the identity"))
+    alone(
+        parties,
+        "trustco",
+        "--model",
+        models["trustco"],
+        code=7,
+        words=("were not sealed by this party's key", "Use the identity"),
+    )
     shutil.rmtree(own)
     aside.rename(own)
 
@@ -185,7 +241,14 @@ def no_such_folder(parties: Institutions, models: dict[str, Path]) -> None:
 
 def host_with_out(parties: Institutions, models: dict[str, Path]) -> None:
     alone(
-        parties, "telecom", "--model", models["telecom"], "--out", "x.csv", code=2, words=("only the guest gets scores", "Leave --out out")
+        parties,
+        "telecom",
+        "--model",
+        models["telecom"],
+        "--out",
+        "x.csv",
+        code=2,
+        words=("only the guest gets scores", "Leave --out out"),
     )
 
 
@@ -194,10 +257,16 @@ def parts_of_two_models(parties: Institutions, models: dict[str, Path]) -> None:
     part, _ = load_part(models["telecom"])
     digest = bytes.fromhex(json.loads((models["telecom"] / "manifest.json").read_text())["job_digest"])
     other = parties.folder / "other-run"
-    save_part(type(part)(**(vars(part) | {"model_id": bytes(16)})), other, kind="logistic-regression", job_digest=digest)
+    save_part(
+        type(part)(**(vars(part) | {"model_id": bytes(16)})), other, kind="logistic-regression", job_digest=digest
+    )
     results = predicted(parties, models | {"telecom": other})
-    results["bank"].says(7, "telecom holds a part of another model than bank", "Give every party the model folder of the same run")
-    results["telecom"].says(7, "bank holds a part of another model than telecom", "Give every party the model folder of the same run")
+    results["bank"].says(
+        7, "telecom holds a part of another model than bank", "Give every party the model folder of the same run"
+    )
+    results["telecom"].says(
+        7, "bank holds a part of another model than telecom", "Give every party the model folder of the same run"
+    )
     for name in models:
         last = max((parties.folder / name / "runs").glob("*/ledger.jsonl"), key=lambda p: p.stat().st_mtime)
         sent = {line["message"] for line in read_ledger(last) if line["type"] == "message"}
@@ -206,10 +275,14 @@ def parts_of_two_models(parties: Institutions, models: dict[str, Path]) -> None:
 
 
 def an_old_copy(parties: Institutions, models: dict[str, Path], kept: dict[str, Path]) -> None:
-    """The arbiter's folder is put back from a copy that an earlier scoring had made stale: nobody gets a score, and all say why."""
+    """The arbiter's folder is put back from a copy that an earlier scoring had made stale: nobody gets a score, and all
+    say why."""
     results = predicted(parties, models | {"trustco": kept["trustco"]})
     for name, ended in results.items():
-        ended.says(7 if name == "trustco" else 5, "put the newest one back at bank and at trustco" if name == "trustco" else "trustco")
+        ended.says(
+            7 if name == "trustco" else 5,
+            "put the newest one back at bank and at trustco" if name == "trustco" else "trustco",
+        )
     assert "bank and trustco hold shares of this model's weights that do not fit each other" in results["trustco"].err
     assert not list((parties.folder / "bank" / "runs").glob("*/scores.csv")) or len(predicted(parties, models)) == 3
 
@@ -238,7 +311,10 @@ def test_a_model_whose_weights_are_known_needs_no_arbiter(parties: Institutions)
     assert set(models) == {"bank", "telecom"}
     data = new_tables(parties)
     alone(
-        parties, "trustco", code=2, words=("the arbiter takes no part in a prediction with one host", "Let the guest and the host run it")
+        parties,
+        "trustco",
+        code=2,
+        words=("the arbiter takes no part in a prediction with one host", "Let the guest and the host run it"),
     )
     results = predicted(parties, models)
     assert [r.code for r in results.values()] == [0, 0], results
@@ -255,10 +331,18 @@ def test_a_partner_beyond_a_budget_is_refused(parties: Institutions) -> None:
     sent = parties.sent("telecom")
     files = parties.job, parties.file("telecom")
     for command in (("run", "--progress", "none"), ("check",)):
-        words = ("telecom: 1 run with bank this month, and policy.runs_per_partner_per_month is 1", "Wait for the next month")
+        words = (
+            "telecom: 1 run with bank this month, and policy.runs_per_partner_per_month is 1",
+            "Wait for the next month",
+        )
         parties.here(*command, *files).says(6, *words)
-    words = ("telecom: 0 predictions with bank this month, and policy.predictions_per_partner_per_month is 0", "Wait for the next month")
-    parties.here("predict", "--progress", "none", "--model", folders["telecom"].folder / "model", *files).says(6, *words)
+    words = (
+        "telecom: 0 predictions with bank this month, and policy.predictions_per_partner_per_month is 0",
+        "Wait for the next month",
+    )
+    parties.here("predict", "--progress", "none", "--model", folders["telecom"].folder / "model", *files).says(
+        6, *words
+    )
     assert parties.sent("telecom") == sent
     parties.change("bank", "runs_per_partner_per_month = 20", "runs_per_partner_per_month = 3")
     said = " ".join(parties.here("check", parties.job, parties.file("bank")).out.split())

@@ -1,4 +1,5 @@
-"""What goes wrong between institutions, and in the files of one: the exit code, who is named, what to do; and nothing of ours was sent."""
+"""What goes wrong between institutions, and in the files of one: the exit code, who is named, what to do; and nothing
+of ours was sent."""
 
 from __future__ import annotations
 
@@ -42,10 +43,16 @@ def nothing_sent(parties: Institutions, *names: str) -> None:
 
 def test_a_certificate_that_is_not_pinned_ends_both_sides(parties: Institutions) -> None:
     parties.lay_out()
-    (parties.folder / "bank" / "peers" / "telecom.pem").write_bytes(another_certificate(parties, "telecom").read_bytes())
+    (parties.folder / "bank" / "peers" / "telecom.pem").write_bytes(
+        another_certificate(parties, "telecom").read_bytes()
+    )
     bank, telecom = parties.start("bank"), parties.start("telecom")
-    bank.wait(20).says(4, "No connection with telecom: its certificate is not pinned here", "Pin the certificate that telecom uses now")
-    telecom.wait(20).says(4, "No connection with bank: it refuses this party's certificate", "pin the certificate that telecom uses now")
+    bank.wait(20).says(
+        4, "No connection with telecom: its certificate is not pinned here", "Pin the certificate that telecom uses now"
+    )
+    telecom.wait(20).says(
+        4, "No connection with bank: it refuses this party's certificate", "pin the certificate that telecom uses now"
+    )
     nothing_sent(parties)
 
 
@@ -55,14 +62,18 @@ def test_job_files_that_differ_end_both_sides(parties: Institutions) -> None:
     other.write_text(parties.job.read_text().replace("C = 1.0", "C = 2.0"))
     bank, telecom = parties.start("bank"), parties.start("telecom", job=other)
     for name, process in (("telecom", bank), ("bank", telecom)):
-        process.wait(20).says(4, name, "the job differs", "Compare `vfl job digest job.toml` at both parties and use the same file")
+        process.wait(20).says(
+            4, name, "the job differs", "Compare `vfl job digest job.toml` at both parties and use the same file"
+        )
     nothing_sent(parties)
 
 
 def test_a_peer_that_is_not_there(parties: Institutions) -> None:
     parties.lay_out()
     waits, dials = parties.start("bank", timeout=1), parties.start("trustco", timeout=40)
-    waits.wait(20).says(4, r"telecom did not call this party in 1 s", "Start telecom, and check the address that it dials")
+    waits.wait(20).says(
+        4, r"telecom did not call this party in 1 s", "Start telecom, and check the address that it dials"
+    )
     dials.wait(20).says(5, "bank stopped with 'peer-unreachable', because of telecom", "Ask telecom")
     parties.start("telecom", timeout=1).wait(20).says(
         4, r"bank was not reached at 127.0.0.1:\d+ in 1 s: nobody listens there", "Start bank, and check its address"
@@ -76,7 +87,9 @@ def test_an_expired_certificate(parties: Institutions) -> None:
     certificate = parties.folder / "telecom" / "identity" / "cert.pem"
     (parties.folder / "bank" / "peers" / "telecom.pem").write_bytes(certificate.read_bytes())
     bank, telecom = parties.start("bank"), parties.start("telecom")
-    telecom.wait(20).says(2, "This party's own certificate .* expired on", "Make a new identity and let every partner pin it")
+    telecom.wait(20).says(
+        2, "This party's own certificate .* expired on", "Make a new identity and let every partner pin it"
+    )
     bank.wait(20).says(2, "The certificate of telecom expired on", "Ask telecom for a new one and pin it")
     nothing_sent(parties)
     assert load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc < datetime.datetime.now(datetime.UTC)
@@ -89,9 +102,16 @@ def test_too_few_customers_in_common_end_all_three(parties: Institutions) -> Non
     parties.lay_out(data)
     results = parties.together()
     for name in ("bank", "telecom"):
-        results[name].says(3, "no id is common to all parties, and this job wants at least 5", "same id column and normaliser")
+        results[name].says(
+            3, "no id is common to all parties, and this job wants at least 5", "same id column and normaliser"
+        )
     results["trustco"].says(5, "(bank|telecom) stopped with 'data'", "Ask (bank|telecom) for the message shown there")
-    sent = [line for f in (parties.folder / "bank").rglob("ledger.jsonl") for line in f.read_text().splitlines() if '"REVEALED"' in line]
+    sent = [
+        line
+        for f in (parties.folder / "bank").rglob("ledger.jsonl")
+        for line in f.read_text().splitlines()
+        if '"REVEALED"' in line
+    ]
     assert len(sent) == 1  # the size, which is nought
     assert '"message":"IntersectionSize"' in sent[0]
 
@@ -104,7 +124,11 @@ def no_label(parties: Institutions) -> None:
 
 
 def role_swapped(parties: Institutions) -> None:
-    text = parties.job.read_text().replace('guest = "bank"', 'guest = "x"').replace('hosts = ["telecom"]', 'hosts = ["bank"]')
+    text = (
+        parties.job.read_text()
+        .replace('guest = "bank"', 'guest = "x"')
+        .replace('hosts = ["telecom"]', 'hosts = ["bank"]')
+    )
     parties.job.write_text(text.replace('guest = "x"', 'guest = "telecom"'))
 
 
@@ -143,8 +167,16 @@ ALONE: list[tuple[Callable[[Institutions], None], int, tuple[str, ...]]] = [
     (role_swapped, 2, ('bank: role is "guest", the job \'credit-risk\' says "host"', "Make both files say the same")),
     (a_folder_as_table, 2, ("bank: data.source: the file .*customers.csv cannot be read", "check the path")),
     (a_damaged_table, 3, ("customers.csv.* UTF-8", "Save|Convert")),
-    (a_forbidden_job, 6, ("bank: the job allows what this party's policy.allow does not: 'scores-to-guest'", "Remove it from the job")),
-    (a_small_intersection, 6, ("min_intersection is 5, this party's policy.at_least.min_intersection is 50", "Agree on a job")),
+    (
+        a_forbidden_job,
+        6,
+        ("bank: the job allows what this party's policy.allow does not: 'scores-to-guest'", "Remove it from the job"),
+    ),
+    (
+        a_small_intersection,
+        6,
+        ("min_intersection is 5, this party's policy.at_least.min_intersection is 50", "Agree on a job"),
+    ),
     (unknown_key, 2, ("job.toml", "model.max_itre", "Did you mean 'max_iter'")),
     (another_version, 2, ("version", "is 2", "Expected 1")),
     (an_open_key, 2, ("key.pem can be read by other users", "chmod 600")),
@@ -169,7 +201,9 @@ def test_the_port_is_taken(parties: Institutions) -> None:
     parties.lay_out()
     address, port = parties.ports["bank"].split(":")
     with socket.create_server((address, int(port))):
-        parties.start("bank").wait(20).says(4, f"This party cannot listen at {address}:{port}", "End the other program that uses the port")
+        parties.start("bank").wait(20).says(
+            4, f"This party cannot listen at {address}:{port}", "End the other program that uses the port"
+        )
     nothing_sent(parties)
     assert list((parties.folder / "bank" / "runs").iterdir()) == []
 
@@ -182,7 +216,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 48 kB."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
     if mounted.returncode:
         pytest.skip("this account may not mount a file system")
     yield folder
@@ -199,7 +235,9 @@ def test_a_full_disk_ends_all_three(parties: Institutions, small_disk: Path) -> 
 def test_a_file_that_may_not_grow_ends_all_three(parties: Institutions) -> None:
     """As a full disk, where nothing can be mounted: no file of this process may exceed 24 kB."""
     parties.lay_out(max_iter=200)
-    ended_by_a_full_disk(parties, "File too large", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (24 << 10, 24 << 10)))
+    ended_by_a_full_disk(
+        parties, "File too large", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (24 << 10, 24 << 10))
+    )
 
 
 def ended_by_a_full_disk(parties: Institutions, why: str, **popen: object) -> None:
@@ -207,7 +245,8 @@ def ended_by_a_full_disk(parties: Institutions, why: str, **popen: object) -> No
     full = parties.start("telecom", "--progress", "none", **popen).wait(60)
     full.says(
         2,
-        rf"the (ledger .* cannot be written \({why}\), so nothing more is sent|(run store|budget) .* cannot be read or written)",
+        rf"the (ledger .* cannot be written \({why}\), so nothing more is sent|(run store|budget) .* cannot be "
+        rf"read or written)",
         "Make room",
         "resumes",
     )
@@ -218,17 +257,22 @@ def ended_by_a_full_disk(parties: Institutions, why: str, **popen: object) -> No
 
 
 def test_a_result_that_cannot_be_kept_is_kept_by_nobody(parties: Institutions) -> None:
-    """The run itself goes well; then the model cannot be written at one party, and the others do not keep theirs, until there is room and all go on."""
+    """The run itself goes well; then the model cannot be written at one party, and the others do not keep theirs, until
+    there is room and all go on."""
     parties.lay_out()
     folder = parties.folder / "six-files"  # holds the ledger and a folder or two, and not the model
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=8", "tmpfs", str(folder)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "nr_inodes=8", "tmpfs", str(folder)], capture_output=True, check=False
+    )
     if mounted.returncode:
         pytest.skip("this account may not mount a file system")
     try:
         parties.change("telecom", 'directory = "runs"', f'directory = "{folder}"')
         results = parties.together()
-        results["telecom"].says(2, r"the results cannot be written to .* \(No space left on device\)", "Make room there")
+        results["telecom"].says(
+            2, r"the results cannot be written to .* \(No space left on device\)", "Make room there"
+        )
         for name in ("bank", "trustco"):
             results[name].says(5, "telecom stopped with 'config'|because of telecom", "Ask telecom")
             assert not list((parties.folder / name / "runs").glob("*/model"))

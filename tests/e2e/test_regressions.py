@@ -1,4 +1,5 @@
-"""Every family of regression by files: numbers, counts, several classes, weighted rows; real processes, and the same bits as one process."""
+"""Every family of regression by files: numbers, counts, several classes, weighted rows; real processes, and the same
+bits as one process."""
 
 from __future__ import annotations
 
@@ -21,17 +22,36 @@ from vfl.models.regression.part import GlmPart
 from vfl.run.train import program
 
 CASES: dict[str, tuple[dict[str, Any], str, str]] = {
-    "numbers in planned passes": ({"kind": "linear-regression", "alpha": 2.0, "max_iter": "auto"}, "r2", "standardised: mean"),
+    "numbers in planned passes": (
+        {"kind": "linear-regression", "alpha": 2.0, "max_iter": "auto"},
+        "r2",
+        "standardised: mean",
+    ),
     "numbers": ({"kind": "linear-regression", "alpha": 2.0}, "r2", "standardised: mean"),
-    "weighted numbers": ({"kind": "linear-regression", "sample_weight": True, "fit_intercept": False}, "r2", "canaryage"),
+    "weighted numbers": (
+        {"kind": "linear-regression", "sample_weight": True, "fit_intercept": False},
+        "r2",
+        "canaryage",
+    ),
     "frequencies": ({"kind": "poisson-regression", "alpha": 0.01, "exposure": True}, "deviance", "canaryage"),
     "counts that end early": (
-        {"kind": "poisson-regression", "alpha": 0.01, "max_iter": 40, "tol": 1e-3, "early_stopping": True, "validation_fraction": 0.4},
+        {
+            "kind": "poisson-regression",
+            "alpha": 0.01,
+            "max_iter": 40,
+            "tol": 1e-3,
+            "early_stopping": True,
+            "validation_fraction": 0.4,
+        },
         "deviance",
         "canaryage",
     ),
     "counts": ({"kind": "poisson-regression", "alpha": 0.01}, "deviance", "canaryage"),
-    "counts in batches": ({"kind": "poisson-regression", "alpha": 0.01, "solver": "sgd", "batch_size": 40}, "deviance", "canaryage"),
+    "counts in batches": (
+        {"kind": "poisson-regression", "alpha": 0.01, "solver": "sgd", "batch_size": 40},
+        "deviance",
+        "canaryage",
+    ),
     "classes": ({"kind": "logistic-regression", "link": "taylor", "num_class": 3}, "accuracy", "class canaryb"),
     "weighted classes": (
         {"kind": "logistic-regression", "link": "taylor", "class_weight": {"canarygood": 2.0, "canarybad": 0.5}},
@@ -109,7 +129,9 @@ def test_a_weighted_job_needs_its_column_and_a_label_of_its_kind(parties: Instit
     laid_out(parties, "weighted numbers")
     assert parties.here("check", parties.job, parties.file("bank")).code == 0
     parties.change("bank", '\nweight = "canaryweight"', "")
-    parties.here("check", parties.job, parties.file("bank")).says(2, "data.weight is missing", "Name the column of row weights")
+    parties.here("check", parties.job, parties.file("bank")).says(
+        2, "data.weight is missing", "Name the column of row weights"
+    )
     parties.change("bank", 'label = "canarylabel"', 'label = "canarylabel"\nweight = "canarynone"')
     parties.here("check", parties.job, parties.file("bank")).says(3, "weight column 'canarynone' is not in the table")
     other = parties.folder / "counts.toml"
@@ -122,4 +144,6 @@ def test_a_label_with_more_values_than_agreed_is_refused_before_the_start(partie
     laid_out(parties, "classes")
     assert parties.here("check", parties.job, parties.file("bank")).code == 0
     parties.job.write_text(parties.job.read_text().replace("num_class = 3", "num_class = 4"))
-    parties.here("check", parties.job, parties.file("bank")).says(3, "holds 3 different values, and the job says model.num_class = 4")
+    parties.here("check", parties.job, parties.file("bank")).says(
+        3, "holds 3 different values, and the job says model.num_class = 4"
+    )

@@ -1,4 +1,5 @@
-"""One of three institutions is killed outright and given its command again: all end by themselves, and the model is the one of an undisturbed run, bit for bit."""
+"""One of three institutions is killed outright and given its command again: all end by themselves, and the model is the
+one of an undisturbed run, bit for bit."""
 
 from __future__ import annotations
 
@@ -27,7 +28,10 @@ def until_sent(parties: Institutions, name: str, messages: int) -> None:
     """Waits until a party has listed so many messages in its ledgers."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if sum(path.read_bytes().count(b'"type":"message"') for path in (parties.folder / name).rglob("ledger.jsonl")) >= messages:
+        if (
+            sum(path.read_bytes().count(b'"type":"message"') for path in (parties.folder / name).rglob("ledger.jsonl"))
+            >= messages
+        ):
             return
         time.sleep(0.02)
     raise AssertionError(f"{name} did not send {messages} messages")
@@ -49,7 +53,10 @@ def check(parties: Institutions, results: dict[str, Ended]) -> None:
         folders[name] = result.folder
         assert list((parties.folder / name / "runs").glob("credit-risk-*")) == [result.folder]
         assert (
-            verify_ledger(result.folder / "ledger.jsonl", (parties.folder / name / "identity" / "cert.pem").read_bytes()).outcome == "done"
+            verify_ledger(
+                result.folder / "ledger.jsonl", (parties.folder / name / "identity" / "cert.pem").read_bytes()
+            ).outcome
+            == "done"
         )
         assert not list((parties.folder / name).rglob(FILE))
         assert not list((parties.folder / name).rglob("unconfirmed"))
@@ -64,7 +71,8 @@ SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
-    ("victim", "messages"), [pytest.param("bank", 14, marks=SLOW), pytest.param("telecom", 2, marks=SLOW), ("trustco", 15)]
+    ("victim", "messages"),
+    [pytest.param("bank", 14, marks=SLOW), pytest.param("telecom", 2, marks=SLOW), ("trustco", 15)],
 )
 def test_a_party_that_is_killed_comes_back(parties: Institutions, victim: str, messages: int) -> None:
     parties.lay_out(reconnect=60, max_iter=12)
@@ -76,9 +84,14 @@ def test_a_party_that_is_killed_comes_back(parties: Institutions, victim: str, m
     check(parties, {name: process.wait(100) for name, process in started.items()})
     (ledger,) = (parties.folder / victim).rglob("ledger.jsonl")
     assert [line["type"] for line in read_ledger(ledger)].count("resumed") == 1
-    reports = {name: json.loads(next((parties.folder / name / "runs").glob("credit-risk-*/report.json")).read_bytes()) for name in started}
+    reports = {
+        name: json.loads(next((parties.folder / name / "runs").glob("credit-risk-*/report.json")).read_bytes())
+        for name in started
+    }
     assert {name for name, report in reports.items() if report.get("resumed")} == {victim}
-    assert "resumed it: times, bytes and products here are those since then" in (ledger.parent / "report.html").read_text()
+    assert (
+        "resumed it: times, bytes and products here are those since then" in (ledger.parent / "report.html").read_text()
+    )
 
 
 @SLOW

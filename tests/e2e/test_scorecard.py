@@ -1,4 +1,5 @@
-"""Scorecards by files: run, predict, model show and report with real processes; points that anybody can add up by hand."""
+"""Scorecards by files: run, predict, model show and report with real processes; points that anybody can add up by
+hand."""
 
 from __future__ import annotations
 
@@ -31,13 +32,16 @@ def made(rows: int, seed: int) -> dict[str, pd.DataFrame]:
     """Tables with a column of texts and gaps at the host."""
     data = tables(rows, seed)
     host = data["telecom"]
-    host["canarytown"] = np.where(host["canarybill"] > 0.5, "canaryyork", np.where(host["canarylate"] > 0, "canarybath", None))
+    host["canarytown"] = np.where(
+        host["canarybill"] > 0.5, "canaryyork", np.where(host["canarylate"] > 0, "canarybath", None)
+    )
     host.loc[host.index[::6], "canarylate"] = np.nan
     return data
 
 
 def test_what_a_run_leaves(parties: Institutions) -> None:
-    """The files of a job, its programs in this process: parts, report and predictions of the held-out rows fit each other."""
+    """The files of a job, its programs in this process: parts, report and predictions of the held-out rows fit each
+    other."""
     parties.lay_out(
         made(160, 3),
         settings={"allow": tuple(PERMITS)},
@@ -71,7 +75,8 @@ def test_what_a_run_leaves(parties: Institutions) -> None:
 
 @pytest.mark.slow
 def test_a_scorecard_by_files(parties: Institutions) -> None:
-    """Equal to one process bit for bit; prediction by id: the points are those of the printed tables; reasons at both parties."""
+    """Equal to one process bit for bit; prediction by id: the points are those of the printed tables; reasons at both
+    parties."""
     parties.lay_out(
         made(160, 3),
         settings={"allow": tuple(PERMITS)},
@@ -85,7 +90,10 @@ def test_a_scorecard_by_files(parties: Institutions) -> None:
     results = by_seed(parties, ["bank", "telecom", "trustco"], 0.1)
     ready = prepared(parties)
     local = run_local(
-        ready["bank"].roles, {name: program(one) for name, one in ready.items()}, Paillier(2048), randomness=randomness(ready)
+        ready["bank"].roles,
+        {name: program(one) for name, one in ready.items()},
+        Paillier(2048),
+        randomness=randomness(ready),
     )
     parts: dict[str, ScorecardPart] = {}
     for name in NAMES:
@@ -154,7 +162,13 @@ def test_a_prepared_regression_by_files(parties: Institutions) -> None:
     results = by_seed(parties, ["bank", "telecom", "trustco"], 0.1)
     part, _ = load_part(results["telecom"].folder / "model")
     assert part.inputs == ("canarybill", "canarylate", "canarytown")
-    assert part.columns == ("canarybill", "canarylate", "canarytown=canarybath", "canarytown=canaryyork", "canarytown is missing")
+    assert part.columns == (
+        "canarybill",
+        "canarylate",
+        "canarytown=canarybath",
+        "canarytown=canaryyork",
+        "canarytown is missing",
+    )
     new = made(70, 8)
     started = {}
     for name in NAMES:
@@ -166,14 +180,18 @@ def test_a_prepared_regression_by_files(parties: Institutions) -> None:
     scores = pd.read_csv(ended["bank"].folder / "scores.csv", index_col=KEY)["score"]
     parts = {name: load_part(results[name].folder / "model")[0] for name in NAMES}
     both = new["bank"].merge(new["telecom"], on=KEY).set_index(KEY)
-    z = sum(predictor(part, both.astype({"canarytown": object}) if name == "telecom" else both) for name, part in parts.items())  # type: ignore[union-attr]
+    z = sum(
+        predictor(part, both.astype({"canarytown": object}) if name == "telecom" else both)
+        for name, part in parts.items()
+    )  # type: ignore[union-attr]
     assert np.allclose(scores[both.index], 1 / (1 + np.exp(-np.asarray(z).reshape(-1))), atol=1e-3)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_uci_credit_by_files(parties: Institutions, data_folder: Path) -> None:
-    """The bank's 5 columns and the partner's 18, 2,000 customers: the report has bins, IV, points, both models' measures; the partner's columns have numbers."""
+    """The bank's 5 columns and the partner's 18, 2,000 customers: the report has bins, IV, points, both models'
+    measures; the partner's columns have numbers."""
     table = pd.read_csv(data_folder / "uci_credit_card.csv", nrows=2000).rename(
         columns={"ID": KEY, "default.payment.next.month": "canarylabel"}
     )

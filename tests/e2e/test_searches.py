@@ -1,4 +1,5 @@
-"""[search] by files: what a party is told before, the budget of labels, real processes, a kill in a fold, and the report."""
+"""[search] by files: what a party is told before, the budget of labels, real processes, a kill in a fold, and the
+report."""
 
 from __future__ import annotations
 
@@ -12,7 +13,14 @@ from tests.e2e.institutions import Institutions, tables
 from tests.e2e.test_resumed_runs import check, start, undisturbed, until_sent
 from vfl.job import PERMITS
 
-TREES = {"kind": "boosted-trees", "n_estimators": 2, "max_depth": 2, "max_bin": 4, "min_bin_rows": 1, "membership": "open"}
+TREES = {
+    "kind": "boosted-trees",
+    "n_estimators": 2,
+    "max_depth": 2,
+    "max_bin": 4,
+    "min_bin_rows": 1,
+    "membership": "open",
+}
 
 
 def laid_out(parties: Institutions, lines: str, **job: object) -> Institutions:
@@ -38,7 +46,9 @@ def test_check_says_how_many_models_are_trained_and_what_that_takes_and_tells(pa
     assert "7 trainings" in " ".join(parties.here("job", "show", parties.job).out.split())
 
 
-def test_a_search_of_trees_beyond_the_budget_of_labels_is_refused_before_anything_is_sent(parties: Institutions) -> None:
+def test_a_search_of_trees_beyond_the_budget_of_labels_is_refused_before_anything_is_sent(
+    parties: Institutions,
+) -> None:
     laid_out(parties, "cv = 5\nparam_grid = { max_depth = [1, 2] }", **TREES)
     fits = parties.here("check", parties.job, parties.file("bank"))
     assert (fits.code, "11 count against policy.models_per_label" in " ".join(fits.out.split())) == (0, True), fits.err
@@ -69,7 +79,11 @@ def test_by_files_a_killed_search_goes_on_to_the_same_choice_and_the_same_model(
     assert sum(found["fold_rows"]) == report["alignment"]["train_rows"]
     assert report["model"]["C"] == host["model"]["C"] == found["candidates"][found["best"]]["C"]
     assert "C" not in arbiter["model"]
-    opened = {e["message"]: e["count"] for e in arbiter["disclosure"] if e["message"] in ("ArbiterScores", "GuestWeights", "HostWeights")}
+    opened = {
+        e["message"]: e["count"]
+        for e in arbiter["disclosure"]
+        if e["message"] in ("ArbiterScores", "GuestWeights", "HostWeights")
+    }
     assert opened == {"ArbiterScores": 4 + 1}  # four folds, and the held-out rows
     assert "openings the guest learnt" in (results["bank"].folder / "report.html").read_text()
     assert "neg_log_loss" in parties.job.read_text()

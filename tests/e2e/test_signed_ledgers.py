@@ -1,4 +1,5 @@
-"""A party that cuts, removes, or writes its ledger anew is found out: by itself where a run resumes, by its partner at `vfl ledger reconcile`."""
+"""A party that cuts, removes, or writes its ledger anew is found out: by itself where a run resumes, by its partner at
+`vfl ledger reconcile`."""
 
 from __future__ import annotations
 
@@ -113,7 +114,9 @@ def test_untouched_ledgers_agree_and_both_have_signed(ended: Institutions, runs:
     assert (runs["bank"] / FILE).stat().st_mode & 0o777 == 0o600
     statement = signatures(runs["bank"] / FILE)["telecom"].statement
     lines = list(read_ledger(runs["telecom"] / "ledger.jsonl"))
-    assert statement["sent"] == sum(line["type"] == "message" and line["seq"] > 0 for line in lines) - 1  # all before Kept
+    assert (
+        statement["sent"] == sum(line["type"] == "message" and line["seq"] > 0 for line in lines) - 1
+    )  # all before Kept
     assert statement["sent"] > 3
 
 
@@ -145,9 +148,14 @@ def test_a_removed_ledger_is_missed(ended: Institutions, runs: dict[str, Path]) 
     assert found.code == 2  # the control: a file that is not there
 
 
-def test_two_parties_that_write_another_history_together_do_not_fit_their_signatures(ended: Institutions, runs: dict[str, Path]) -> None:
+def test_two_parties_that_write_another_history_together_do_not_fit_their_signatures(
+    ended: Institutions, runs: dict[str, Path]
+) -> None:
     """Both change one message, and sign their ledgers: what each signed before still tells."""
-    ledgers = {name: [line for line in read_ledger(folder / "ledger.jsonl") if line["type"] != "end"] for name, folder in runs.items()}
+    ledgers = {
+        name: [line for line in read_ledger(folder / "ledger.jsonl") if line["type"] != "end"]
+        for name, folder in runs.items()
+    }
     lines = other_history(ledgers["telecom"])
     (runs["telecom"] / "ledger.jsonl").write_bytes(signed_anew(lines, identity_of(ended, "telecom"), "done"))
     first = next(line for line in ledgers["bank"] if line["type"] == "message" and line["seq"] == 1)
@@ -167,7 +175,9 @@ def test_an_edited_signature_does_not_hold(runs: dict[str, Path], change: dict[s
         reconcile(runs["bank"] / "ledger.jsonl", runs["telecom"] / "ledger.jsonl")
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"format":2,"partners":{}}', b'{"format":1,"partners":{"a":{}}}', b"[" * 9000, b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"format":2,"partners":{}}', b'{"format":1,"partners":{"a":{}}}', b"[" * 9000, b"\xff"]
+)
 def test_a_file_that_no_run_wrote_is_refused(runs: dict[str, Path], content: bytes) -> None:
     (runs["bank"] / FILE).write_bytes(content)
     with pytest.raises(ConfigError, match="is not what a run wrote"):
@@ -220,7 +230,9 @@ def test_no_run_resumes_without_its_ledger(parties: Institutions, monkeypatch: p
     lines = data.split(b"\n")
     ledger.unlink()
     hears(parties, 2, "the ledger .* of the interrupted run cannot be read .* Put it back")
-    with monkeypatch.context() as planted:  # whoever does not look takes it for a run to resume, and only misses its peers
+    with (
+        monkeypatch.context() as planted
+    ):  # whoever does not look takes it for a run to resume, and only misses its peers
         planted.setattr("vfl.run.recovery.read_unfinished", lambda path, head: None)
         hears(parties, 4, "telecom did not call this party")
     rows = [line for line in map(json.loads, lines[:-1]) if line["type"] != "end"]
@@ -228,7 +240,9 @@ def test_no_run_resumes_without_its_ledger(parties: Institutions, monkeypatch: p
     anew = signed_anew(other_history(rows), Identity.load(folder / "key.pem", folder / "cert.pem"), "peer-closed")
     for changed in (b"", *(b"".join(line + b"\n" for line in lines[:count]) for count in (1, 3, -6)), anew):
         ledger.write_bytes(changed)
-        hears(parties, 5, "lacks lines that this party had written: it was cut or rewritten. Put the unchanged file back")
+        hears(
+            parties, 5, "lacks lines that this party had written: it was cut or rewritten. Put the unchanged file back"
+        )
     ledger.write_bytes(data)
     results = parties.together()
     assert [result.code for result in results.values()] == [0, 0, 0], [result.err for result in results.values()]

@@ -34,7 +34,9 @@ def by_seed(parties: Institutions, order: list[str], wait: float) -> dict[str, E
     """Runs the parties with known seeds, started in this order, `wait` seconds apart."""
     started = {}
     for name in order:
-        started[name] = parties.run(["-m", "tests.e2e.seeded", seed(name).hex(), str(parties.job), str(parties.file(name))], name)
+        started[name] = parties.run(
+            ["-m", "tests.e2e.seeded", seed(name).hex(), str(parties.job), str(parties.file(name))], name
+        )
         time.sleep(wait)
     results = {name: process.wait(100) for name, process in started.items()}
     assert [r.code for r in results.values()] == [0] * len(order), results
@@ -78,7 +80,11 @@ def test_processes_equal_one_process_bit_for_bit(parties: Institutions) -> None:
     sealed = (results["trustco"].folder / "model" / "weights.safetensors").read_bytes()
     assert not any(one.latest.tobytes() in sealed for one in kept.shares.values())
     shown = parties.here("model", "show", results["trustco"].folder / "model")
-    assert (shown.code, "bank" in shown.out, "sealed by this party's key" in " ".join(shown.out.split())) == (0, True, True)
+    assert (shown.code, "bank" in shown.out, "sealed by this party's key" in " ".join(shown.out.split())) == (
+        0,
+        True,
+        True,
+    )
     report = json.loads(results["bank"].report.read_text())
     assert report["alignment"]["intersection"] == len(local["bank"].aligned) == 64
     assert report["model"]["weights_known"] is False
@@ -91,11 +97,17 @@ def test_processes_equal_one_process_bit_for_bit(parties: Institutions) -> None:
         assert not (result.folder / "unconfirmed").exists()
 
 
-def federation_equals(parties: Institutions, results: dict[str, Ended], frames: dict[str, pd.DataFrame], label: str, key: str) -> None:
+def federation_equals(
+    parties: Institutions, results: dict[str, Ended], frames: dict[str, pd.DataFrame], label: str, key: str
+) -> None:
     """Parties called as in a local federation, and the federation with the same seeds: the same model."""
-    federation = vfl.Federation.local(frames["guest"], {"telecom": frames["telecom"]}, on=key, label=label, min_intersection=5)
+    federation = vfl.Federation.local(
+        frames["guest"], {"telecom": frames["telecom"]}, on=key, label=label, min_intersection=5
+    )
     with pytest.warns(UserWarning, match="112-bit"):
-        model = federation.fit(vfl.LogisticRegression(max_iter=5, key_bits=2048, link="taylor"), randomness=randomness(prepared(parties)))
+        model = federation.fit(
+            vfl.LogisticRegression(max_iter=5, key_bits=2048, link="taylor"), randomness=randomness(prepared(parties))
+        )
     for name in ("guest", "telecom"):
         check_same(results[name].folder / "model", model.parts[name])
 
@@ -119,7 +131,9 @@ def test_processes_equal_the_federation_bit_for_bit(parties: Institutions) -> No
 @pytest.mark.timeout(600)
 def test_uci_credit_equals_the_federation_bit_for_bit(parties: Institutions, data_folder: Path) -> None:
     """30,000 real clients; the bank's columns and the partner's."""
-    table = pd.read_csv(data_folder / "uci_credit_card.csv").rename(columns={"default.payment.next.month": "canarylabel"})
+    table = pd.read_csv(data_folder / "uci_credit_card.csv").rename(
+        columns={"default.payment.next.month": "canarylabel"}
+    )
     own = ["LIMIT_BAL", "SEX", "EDUCATION", "MARRIAGE", "AGE"]
     data = {"guest": table[["ID", "canarylabel", *own]], "telecom": table.drop(columns=[*own, "canarylabel"])}
     parties.lay_out(data, roles=LOCAL_ROLES, test=0.0, keys=["ID"], normalise={"ID": "text"})

@@ -1,6 +1,8 @@
-"""What boosted trees can do, asked for by a job file: several hosts, early stopping, sampling of rows and columns, importance by party, one row to score.
+"""What boosted trees can do, asked for by a job file: several hosts, early stopping, sampling of rows and columns,
+importance by party, one row to score.
 
-The role functions that `vfl run` and `vfl predict` call run in one process here, without encryption: real processes are in test_trees.py.
+The role functions that `vfl run` and `vfl predict` call run in one process here, without encryption: real processes are
+in test_trees.py.
 """
 
 from __future__ import annotations
@@ -29,18 +31,33 @@ from vfl.run.predict import Scoring
 from vfl.run.train import program
 
 ROLES = {"guest": "guest", "telecom": "host", "utility": "host", "arbiter": "arbiter"}
-MODEL: dict[str, Any] = {"n_estimators": 12, "max_depth": 3, "max_bin": 8, "min_bin_rows": 2, "learning_rate": 1.0, "subsample": 0.8}
+MODEL: dict[str, Any] = {
+    "n_estimators": 12,
+    "max_depth": 3,
+    "max_bin": 8,
+    "min_bin_rows": 2,
+    "learning_rate": 1.0,
+    "subsample": 0.8,
+}
 MODEL |= {"colsample_bytree": 0.8, "validation": 0.3, "early_stopping_rounds": 2}
 
 
 GOSS = {"subsample": 1.0, "top_rate": 0.3, "other_rate": 0.3}
 
 
-@pytest.mark.parametrize(("membership", "more"), [("open", {}), ("sealed", {}), ("open", GOSS)], ids=["open", "sealed", "open-goss"])
-def test_a_job_of_two_hosts_equals_the_federation_and_scores_one_row(parties: Institutions, membership: str, more: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("membership", "more"), [("open", {}), ("sealed", {}), ("open", GOSS)], ids=["open", "sealed", "open-goss"]
+)
+def test_a_job_of_two_hosts_equals_the_federation_and_scores_one_row(
+    parties: Institutions, membership: str, more: dict[str, Any]
+) -> None:
     data = tables(rows=160)
     host = data["telecom"]
-    frames = {"guest": data["bank"], "telecom": host[[KEY, "canarybill"]], "utility": host[[KEY, "canarylate"]].iloc[5:]}
+    frames = {
+        "guest": data["bank"],
+        "telecom": host[[KEY, "canarybill"]],
+        "utility": host[[KEY, "canarylate"]].iloc[5:],
+    }
     settings = POLICY | {"min_intersection": 1}
     parties.lay_out(
         frames,
@@ -58,7 +75,12 @@ def test_a_job_of_two_hosts_equals_the_federation_and_scores_one_row(parties: In
     fitted = run_local(roles, {n: program(one) for n, one in ready.items()}, Identity(), randomness=randomness(ready))
     read = {name: read_source(parties.folder / name / "customers.csv", keys=[KEY]) for name in frames}
     federation = vfl.Federation.local(
-        read["guest"], {h: read[h] for h in roles.hosts}, on=KEY, label="canarylabel", min_intersection=1, cipher=Identity()
+        read["guest"],
+        {h: read[h] for h in roles.hosts},
+        on=KEY,
+        label="canarylabel",
+        min_intersection=1,
+        cipher=Identity(),
     )
     model = federation.fit(vfl.BoostedTrees(membership=membership, **(MODEL | more)), randomness=randomness(ready))  # type: ignore[arg-type]
     for name in frames:
@@ -68,11 +90,15 @@ def test_a_job_of_two_hosts_equals_the_federation_and_scores_one_row(parties: In
     splits = model.feature_importances()
     for k, name in enumerate(("guest", *roles.hosts)):
         assert sum(row["splits"] for row in told["importance"] if row["party"] == k) == splits[name].sum()
-        save_part(fitted[name].part, parties.folder / name / "model", kind="boosted-trees", job_digest=ready[name].job.digest)
+        save_part(
+            fitted[name].part, parties.folder / name / "model", kind="boosted-trees", job_digest=ready[name].job.digest
+        )
     assert splits["guest"].sum() > 0 < sum(splits[h].sum() for h in roles.hosts)
     if membership == "sealed":
         arbiter, folder = ready["arbiter"], parties.folder / "arbiter" / "model"
-        save_part(fitted["arbiter"], folder, kind="leaf-values", job_digest=arbiter.job.digest, identity=arbiter.identity)
+        save_part(
+            fitted["arbiter"], folder, kind="leaf-values", job_digest=arbiter.job.digest, identity=arbiter.identity
+        )
     one = frames["utility"][KEY].iloc[3]
     scores = model.predict_score(read["guest"], {h: read[h] for h in roles.hosts})
     found = scored(parties, {name: frame[frame[KEY] == one] for name, frame in frames.items()})
@@ -80,7 +106,9 @@ def test_a_job_of_two_hosts_equals_the_federation_and_scores_one_row(parties: In
 
 
 def _score(job: Job, role: Role, scoring: Scoring, session: Session) -> Scored:
-    return kind_of(job.model).score(role, session, scoring.ready.table, scoring.part, job.align.min_intersection, len(job.align.keys))
+    return kind_of(job.model).score(
+        role, session, scoring.ready.table, scoring.part, job.align.min_intersection, len(job.align.keys)
+    )
 
 
 def scored(parties: Institutions, new: dict[str, pd.DataFrame]) -> list[float]:

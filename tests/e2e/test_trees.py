@@ -1,4 +1,5 @@
-"""Boosted trees by files: run, predict, report, ledger and model parts, with real processes; what they give is the local federation's, bit for bit."""
+"""Boosted trees by files: run, predict, report, ledger and model parts, with real processes; what they give is the
+local federation's, bit for bit."""
 
 from __future__ import annotations
 
@@ -60,7 +61,10 @@ def check_same(found: TreesPart, expected: TreesPart) -> None:
         for name in ("feature", "cut", "missing_left"):
             np.testing.assert_array_equal(getattr(found.ensemble, name), getattr(expected.ensemble, name))
         check_shape(found.ensemble.shape, expected.ensemble.shape)
-        assert (found.ensemble.margin_unit, found.ensemble.score_key) == (expected.ensemble.margin_unit, expected.ensemble.score_key)
+        assert (found.ensemble.margin_unit, found.ensemble.score_key) == (
+            expected.ensemble.margin_unit,
+            expected.ensemble.score_key,
+        )
     if expected.splits is not None:
         assert vars(found.splits) == vars(expected.splits)
 
@@ -121,13 +125,18 @@ def part_of(result: Ended) -> TreesPart:
 def test_sealed_trees_by_files_equal_the_federation(parties: Institutions) -> None:
     """Training and prediction, the arbiter in both; the same rows again get the same bits."""
     data = tables()
-    parties.lay_out({"guest": data["bank"], "telecom": data["telecom"]}, roles=LOCAL_ROLES, settings=POLICY, test=0.0, **SMALL)
+    parties.lay_out(
+        {"guest": data["bank"], "telecom": data["telecom"]}, roles=LOCAL_ROLES, settings=POLICY, test=0.0, **SMALL
+    )
     results = by_seed(parties, ["telecom", "arbiter", "guest"], 0.1)
     frames = {name: read_source(parties.folder / name / "customers.csv", keys=[KEY]) for name in ("guest", "telecom")}
-    federation = vfl.Federation.local(frames["guest"], {"telecom": frames["telecom"]}, on=KEY, label="canarylabel", min_intersection=5)
+    federation = vfl.Federation.local(
+        frames["guest"], {"telecom": frames["telecom"]}, on=KEY, label="canarylabel", min_intersection=5
+    )
     with pytest.warns(UserWarning, match="112-bit"):
         model = federation.fit(
-            vfl.BoostedTrees(**{k: v for k, v in SMALL.items() if k != "kind"}, key_bits=2048), randomness=randomness(prepared(parties))
+            vfl.BoostedTrees(**{k: v for k, v in SMALL.items() if k != "kind"}, key_bits=2048),
+            randomness=randomness(prepared(parties)),
         )
     for name in ("guest", "telecom"):
         check_same(part_of(results[name]), model.parts[name])
@@ -137,7 +146,9 @@ def test_sealed_trees_by_files_equal_the_federation(parties: Institutions) -> No
     assert (shown.code, "leaf values" in shown.out.lower()) == (0, True), shown
     made = new_tables(parties)
     scores = predicted(parties, results)
-    pd.testing.assert_series_equal(scores, model.predict_score(made["guest"], {"telecom": made["telecom"]}), check_exact=True)
+    pd.testing.assert_series_equal(
+        scores, model.predict_score(made["guest"], {"telecom": made["telecom"]}), check_exact=True
+    )
     assert scores.notna().sum() == 42
     pd.testing.assert_series_equal(predicted(parties, results), scores, check_exact=True)
 
@@ -153,7 +164,9 @@ def test_open_trees_need_no_arbiter(parties: Institutions) -> None:
     results = by_seed(parties, list(OPEN), 0.1)
     ready = prepared(parties)
     roles = ready["bank"].roles
-    local = run_local(roles, {name: program(one) for name, one in ready.items()}, Paillier(2048), randomness=randomness(ready))
+    local = run_local(
+        roles, {name: program(one) for name, one in ready.items()}, Paillier(2048), randomness=randomness(ready)
+    )
     for name in OPEN:
         check_same(part_of(results[name]), local[name].part)
         certificate = (parties.folder / name / "identity" / "cert.pem").read_bytes()
@@ -176,9 +189,21 @@ def test_open_trees_need_no_arbiter(parties: Institutions) -> None:
     scores = predicted(parties, results)
     parts = {name: part_of(results[name]) for name in OPEN}
     model = FederatedTrees(
-        parts, None, Roles("bank", ("telecom",), "none"), vfl.BoostedTrees(membership="open"), Clear(), read, 1, 64, {}, Drawn(), ""
+        parts,
+        None,
+        Roles("bank", ("telecom",), "none"),
+        vfl.BoostedTrees(membership="open"),
+        Clear(),
+        read,
+        1,
+        64,
+        {},
+        Drawn(),
+        "",
     )
-    pd.testing.assert_series_equal(scores, model.predict_score(made["bank"], {"telecom": made["telecom"]}), check_exact=True)
+    pd.testing.assert_series_equal(
+        scores, model.predict_score(made["bank"], {"telecom": made["telecom"]}), check_exact=True
+    )
 
 
 @pytest.mark.slow
@@ -228,7 +253,8 @@ def test_other_labels_by_files(parties: Institutions, objective: str, more: dict
 
 @pytest.mark.slow
 def test_texts_by_files(parties: Institutions) -> None:
-    """A host's column of categories, with missing values: training, the page, monitoring's baseline and prediction of rows with a category never seen."""
+    """A host's column of categories, with missing values: training, the page, monitoring's baseline and prediction of
+    rows with a category never seen."""
     data = tables(rows=120)
     trade = np.random.default_rng(2).choice(["canarybaker", "canarysmith", "canarytailor"], 120)
     data["bank"]["canarylabel"] = (trade == "canarysmith").astype(int)
@@ -248,5 +274,13 @@ def test_texts_by_files(parties: Institutions) -> None:
 def read(frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str]) -> Table:
     """New rows of a party, as a federation reads them."""
     return table_from_frame(
-        frame, party=party, keys=[KEY], normalise={KEY: "text"}, duplicates="error", label=None, columns=columns, missing=True, texts=texts
+        frame,
+        party=party,
+        keys=[KEY],
+        normalise={KEY: "text"},
+        duplicates="error",
+        label=None,
+        columns=columns,
+        missing=True,
+        texts=texts,
     )

@@ -1,4 +1,5 @@
-"""The whole of UCI credit by a job file: 30,000 customers, the bank's 5 columns and the partner's 18, three processes, Paillier of 2,048 bits, the exact link."""
+"""The whole of UCI credit by a job file: 30,000 customers, the bank's 5 columns and the partner's 18, three processes,
+Paillier of 2,048 bits, the exact link."""
 
 from __future__ import annotations
 
@@ -22,17 +23,40 @@ from vfl.models.scorecard.part import ScorecardPart
 from vfl.preprocessing import Fitting, Preprocessing
 
 OWN = ["LIMIT_BAL", "SEX", "EDUCATION", "MARRIAGE", "AGE"]
-SECTIONS = ("answer", "alignment", "columns", "features", "model", "evaluation", "stability", "disclosure", "cost", "card", "run")
+SECTIONS = (
+    "answer",
+    "alignment",
+    "columns",
+    "features",
+    "model",
+    "evaluation",
+    "stability",
+    "disclosure",
+    "cost",
+    "card",
+    "run",
+)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_the_whole_table_by_a_job_file(parties: Institutions, data_folder: Path) -> None:
-    """IV and WOE are the formula's on the joined table; the points reproduce every row's score; AUC within 0.003 of the centralised scorecard; a whole report."""
-    table = pd.read_csv(data_folder / "uci_credit_card.csv").rename(columns={"ID": KEY, "default.payment.next.month": "canarylabel"})
+    """IV and WOE are the formula's on the joined table; the points reproduce every row's score; AUC within 0.003 of the
+    centralised scorecard; a whole report."""
+    table = pd.read_csv(data_folder / "uci_credit_card.csv").rename(
+        columns={"ID": KEY, "default.payment.next.month": "canarylabel"}
+    )
     rest = [c for c in table.columns if c not in (KEY, "canarylabel", *OWN)]
     data = {"bank": table[[KEY, "canarylabel", *OWN]], "telecom": table[[KEY, *rest]]}
-    parties.lay_out(data, settings={"allow": tuple(PERMITS)}, kind="scorecard", max_iter=8, link="exact", key_bits=2048, reveal=KNOWN)
+    parties.lay_out(
+        data,
+        settings={"allow": tuple(PERMITS)},
+        kind="scorecard",
+        max_iter=8,
+        link="exact",
+        key_bits=2048,
+        reveal=KNOWN,
+    )
     started = {name: parties.start(name) for name in parties.roles}
     results = {name: process.wait(6000) for name, process in started.items()}
     assert [r.code for r in results.values()] == [0, 0, 0], results
@@ -51,7 +75,10 @@ def test_the_whole_table_by_a_job_file(parties: Institutions, data_folder: Path)
     for part in parts.values():
         for column in part.bins:
             bins = column.bin_of(train[column.name].astype(float))
-            rows, events = np.bincount(bins, minlength=len(column.rows)), np.bincount(bins, y, minlength=len(column.rows))
+            rows, events = (
+                np.bincount(bins, minlength=len(column.rows)),
+                np.bincount(bins, y, minlength=len(column.rows)),
+            )
             assert (tuple(rows), tuple(events)) == (column.rows, column.events)
             woe, iv = formula(rows.tolist(), events.tolist())
             assert column.woe == pytest.approx(woe, abs=1e-9)
@@ -65,14 +92,19 @@ def test_the_whole_table_by_a_job_file(parties: Institutions, data_folder: Path)
     fitting = Fitting.start(x[~held_out], Preprocessing(encode="woe"), "all")
     merged = [
         merge(fitting.settings.rule, n, np.bincount(b, weights=y, minlength=len(n)).astype(int), apart=a, ordered=o)
-        for b, n, a, o in zip(fitting.bins.bins.T, fitting.bins.rows, fitting.bins.apart, fitting.bins.ordered, strict=True)
+        for b, n, a, o in zip(
+            fitting.bins.bins.T, fitting.bins.rows, fitting.bins.apart, fitting.bins.ordered, strict=True
+        )
     ]
     central = fitting.finish(merged)
     w, v = central.transform(x[~held_out], "all").to_numpy(), central.transform(x[held_out], "all").to_numpy()
     best = LogisticRegression(C=1.0, max_iter=5000).fit((w - w.mean(0)) / w.std(0), y)
     wanted = roc_auc_score(new["canarylabel"], best.predict_proba((v - w.mean(0)) / w.std(0))[:, 1])
     found = reports["bank"]["metrics"]["test"]["joint"]["auc"]
-    print(f"AUC {found:.4f}, centralised {wanted:.4f}, guest alone {reports['bank']['metrics']['test']['guest_alone']['auc']:.4f}")
+    print(
+        f"AUC {found:.4f}, centralised {wanted:.4f}, guest alone "
+        f"{reports['bank']['metrics']['test']['guest_alone']['auc']:.4f}"
+    )
     assert abs(found - wanted) < 0.003
 
     started = {}

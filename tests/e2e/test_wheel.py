@@ -1,4 +1,5 @@
-"""The wheel, as somebody gets it who has no Rust: what is in it; built, installed into an empty environment, imported, and the demo run from it."""
+"""The wheel, as somebody gets it who has no Rust: what is in it; built, installed into an empty environment, imported,
+and the demo run from it."""
 
 from __future__ import annotations
 
@@ -59,21 +60,42 @@ for package in (protocols, vfl):
 
 
 def test_the_wheel_works_without_fault_injection(tmp_path: Path) -> None:
-    build = ("build", "--release", "--locked", "--quiet", "--compatibility", "linux")  # of what `make setup` has compiled
-    run(Path(sys.prefix) / "bin" / "maturin", *build, "--out", tmp_path, cwd=ROOT, **os.environ | {"VIRTUAL_ENV": sys.prefix})
+    build = (
+        "build",
+        "--release",
+        "--locked",
+        "--quiet",
+        "--compatibility",
+        "linux",
+    )  # of what `make setup` has compiled
+    run(
+        Path(sys.prefix) / "bin" / "maturin",
+        *build,
+        "--out",
+        tmp_path,
+        cwd=ROOT,
+        **os.environ | {"VIRTUAL_ENV": sys.prefix},
+    )
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         assert not surplus(wheel.namelist())
         wheel.extractall(tmp_path / "site")
     environment = BARE | {"PYTHONPATH": str(tmp_path / "site")}
     run(sys.executable, "-c", EVERY_MODULE, tmp_path, cwd=tmp_path, **environment)
     asked = [sys.executable, "-m", "vfl", "chaos", "net"]
-    refused = subprocess.run(asked, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    refused = subprocess.run(
+        asked, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
     assert refused.returncode == 2
     assert "No such command 'chaos'" in refused.stderr
 
 
 def test_a_wheel_with_more_in_it_would_be_seen() -> None:
-    planted = ["tests/conftest.py", "tools/leakage_page.py", "vfl/testing/chaos/kill.py", "vfl/report/tests/__init__.py"]
+    planted = [
+        "tests/conftest.py",
+        "tools/leakage_page.py",
+        "vfl/testing/chaos/kill.py",
+        "vfl/report/tests/__init__.py",
+    ]
     assert surplus(["vfl/__init__.py", *planted, "protocols/_native.abi3.so"]) == planted
 
 
@@ -84,23 +106,44 @@ def test_the_wheel_installs_and_works_without_rust(tmp_path: Path, capsys: pytes
     (wheel,) = (ROOT / "dist").glob("*.whl")
     assert wheel.name.startswith("vfl-0.1.0-cp311-abi3-manylinux2014_x86_64")
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"vfl/report/templates/report.html", "vfl/report/templates/style.css", "protocols/_native.abi3.so"} <= set(names)
+    assert {"vfl/report/templates/report.html", "vfl/report/templates/style.css", "protocols/_native.abi3.so"} <= set(
+        names
+    )
     assert not surplus(names)
 
     run(sys._base_executable, "-m", "venv", "empty", cwd=tmp_path, **os.environ)  # type: ignore[attr-defined]
     python = tmp_path / "empty" / "bin" / "python"
-    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path, **BARE).strip())
+    site = Path(
+        run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path, **BARE).strip()
+    )
     before = megabytes(site)
-    run(python, "-m", "pip", "download", "--quiet", "--dest", "downloads", wheel, cwd=tmp_path, **os.environ)  # not timed
+    run(
+        python, "-m", "pip", "download", "--quiet", "--dest", "downloads", wheel, cwd=tmp_path, **os.environ
+    )  # not timed
     started = time.monotonic()
-    run(python, "-m", "pip", "install", "--quiet", "--no-index", "--find-links", "downloads", wheel, cwd=tmp_path, **BARE)
+    run(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--find-links",
+        "downloads",
+        wheel,
+        cwd=tmp_path,
+        **BARE,
+    )
     seconds, size = time.monotonic() - started, megabytes(site)
 
-    imported, version = (cpu_seconds(c, cwd=tmp_path) for c in ((python, "-c", "import vfl"), (python.parent / "vfl", "--version")))
+    imported, version = (
+        cpu_seconds(c, cwd=tmp_path) for c in ((python, "-c", "import vfl"), (python.parent / "vfl", "--version"))
+    )
     with capsys.disabled():
         print(f"\n{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
         print(
-            f"installed in {seconds:.0f} s, {size:.0f} MB ({before:.0f} MB of them pip); import vfl {imported:.3f} s of CPU, vfl --version {version:.3f} s"
+            f"installed in {seconds:.0f} s, {size:.0f} MB ({before:.0f} MB of them pip); import vfl "
+            f"{imported:.3f} s of CPU, vfl --version {version:.3f} s"
         )
     assert seconds < 60
     assert size <= 450  # docs/adr/0012-scikit-learn-again.md

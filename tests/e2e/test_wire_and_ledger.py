@@ -1,4 +1,5 @@
-"""What crosses between guest and host is TLS 1.3, what the ledger says left is what left, and what is not allowed does not leave."""
+"""What crosses between guest and host is TLS 1.3, what the ledger says left is what left, and what is not allowed does
+not leave."""
 
 from __future__ import annotations
 
@@ -23,7 +24,17 @@ from vfl.run import session as meeting
 from vfl.run import train as runner
 from vfl.run.train import prepare
 
-REPORT_KEYS = {"format", "job", "job_digest", "role", "alignment", "metrics", "phases", "disclosure", "environment"}  # job-and-party.md
+REPORT_KEYS = {
+    "format",
+    "job",
+    "job_digest",
+    "role",
+    "alignment",
+    "metrics",
+    "phases",
+    "disclosure",
+    "environment",
+}  # job-and-party.md
 ADDED_KEYS = {
     "purpose",
     "party",
@@ -57,7 +68,10 @@ def test_a_recorder_between_guest_and_host_sees_tls_only(parties: Institutions) 
     check_tls13_only(to_guest, to_host)
     assert len(to_guest) + len(to_host) > 10_000
     assert found(to_guest + to_host) == []
-    clear = b"".join(f.read_bytes() for f in (parties.folder / "telecom" / "customers.csv", parties.folder / "bank" / "customers.csv"))
+    clear = b"".join(
+        f.read_bytes()
+        for f in (parties.folder / "telecom" / "customers.csv", parties.folder / "bank" / "customers.csv")
+    )
     assert found(clear) == list(CANARIES)  # planted: the same search in what was hidden
     check_report(results["bank"].report, "guest")
     check_report(results["telecom"].report, "host")
@@ -97,7 +111,9 @@ def in_threads(parties: Institutions, **instead: Any) -> dict[str, Any]:
     return dict(zip(ready, at_once(*works), strict=True))
 
 
-def test_the_ledger_lists_exactly_the_bytes_that_went_into_the_channel(parties: Institutions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ledger_lists_exactly_the_bytes_that_went_into_the_channel(
+    parties: Institutions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Recorded below every tap, at the wire."""
     put: dict[str, list[tuple[str, bytes]]] = {name: [] for name in ("bank", "telecom", "trustco")}
 
@@ -120,15 +136,17 @@ def test_the_ledger_lists_exactly_the_bytes_that_went_into_the_channel(parties: 
     for name, folder in folders.items():
         check = verify_ledger(folder / "ledger.jsonl", (parties.folder / name / "identity" / "cert.pem").read_bytes())
         lines = [line for line in read_ledger(folder / "ledger.jsonl") if line["type"] == "message"]
-        assert [(x["to"], x["bytes"], x["sha256"]) for x in lines] == [(p, len(d), hashlib.sha256(d).hexdigest()) for p, d in put[name]]
+        assert [(x["to"], x["bytes"], x["sha256"]) for x in lines] == [
+            (p, len(d), hashlib.sha256(d).hexdigest()) for p, d in put[name]
+        ]
         assert check.bytes == sum(len(d) for _, d in put[name]) > 1000
         assert all(x["message"].encode() in d for x, (_, d) in zip(lines, put[name], strict=True))
         whole = (folder / "ledger.jsonl").read_bytes() + b"".join(d for _, d in put[name])
         assert found(whole) == []
     # planted: the search sees an id that does cross
-    assert found(b"".join(d for _, d in put["bank"]) + pd.read_csv(parties.folder / "bank" / "customers.csv").iloc[0, 0].encode()) == [
-        b"CANARY"
-    ]
+    assert found(
+        b"".join(d for _, d in put["bank"]) + pd.read_csv(parties.folder / "bank" / "customers.csv").iloc[0, 0].encode()
+    ) == [b"CANARY"]
 
 
 def test_a_planted_leak_does_not_leave(parties: Institutions, monkeypatch: pytest.MonkeyPatch) -> None:

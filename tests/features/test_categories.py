@@ -1,4 +1,5 @@
-"""Numbers that are codes, declared to be categories: as if they were texts, in every model that takes texts, and at prediction."""
+"""Numbers that are codes, declared to be categories: as if they were texts, in every model that takes texts, and at
+prediction."""
 
 from __future__ import annotations
 
@@ -17,7 +18,10 @@ from vfl.data import table_from_frame
 ESTIMATORS: dict[str, tuple[Any, dict[str, Any]]] = {
     "scorecard": (vfl.Scorecard(max_iter=5, link="taylor", min_bin_rows=20), {}),
     "trees": (vfl.BoostedTrees(n_estimators=2, max_depth=2, max_bin=16), {}),
-    "one-hot": (vfl.LogisticRegression(max_iter=8, link="taylor"), {"preprocess": vfl.Preprocessing(encode="onehot", impute="median")}),
+    "one-hot": (
+        vfl.LogisticRegression(max_iter=8, link="taylor"),
+        {"preprocess": vfl.Preprocessing(encode="onehot", impute="median")},
+    ),
 }
 
 
@@ -27,12 +31,16 @@ def frames(n: int = 400) -> tuple[pd.DataFrame, pd.DataFrame]:
     branch, x = rng.integers(1, 7, n), rng.normal(size=n)
     y = (np.array([0, 2.0, -2.0, 1.5, -1.5, 2.0, -2.0])[branch] + x + rng.logistic(size=n) > 0).astype(int)
     ids = [f"c{k}" for k in range(n)]
-    return pd.DataFrame({"id": ids, "bad": y, "x": x}), pd.DataFrame({"id": ids, "branch": branch, "z": rng.normal(size=n)})
+    return pd.DataFrame({"id": ids, "bad": y, "x": x}), pd.DataFrame(
+        {"id": ids, "branch": branch, "z": rng.normal(size=n)}
+    )
 
 
 def fitted(kind: str, branch: Any) -> Any:
     guest, host = frames()
-    fed = vfl.Federation.local(guest, {"shop": host.assign(branch=branch(host["branch"]))}, on="id", label="bad", cipher=Identity())
+    fed = vfl.Federation.local(
+        guest, {"shop": host.assign(branch=branch(host["branch"]))}, on="id", label="bad", cipher=Identity()
+    )
     estimator, more = ESTIMATORS[kind]
     same: Any = {p: ContextFree(p) for p in ("guest", "shop", "arbiter")}
     model = fed.fit(estimator, randomness=same, **more)
@@ -51,14 +59,23 @@ def test_the_category_type_is_as_texts_and_not_as_numbers(kind: str) -> None:
 
 def test_a_model_of_numbers_refuses_categories() -> None:
     guest, host = frames()
-    fed = vfl.Federation.local(guest, {"shop": host.astype({"branch": "category"})}, on="id", label="bad", cipher=Identity())
+    fed = vfl.Federation.local(
+        guest, {"shop": host.astype({"branch": "category"})}, on="id", label="bad", cipher=Identity()
+    )
     with pytest.raises(DataError, match="'branch' holds numbers as text"):
         fed.fit(vfl.LogisticRegression(max_iter=5))
 
 
 def test_codes_with_gaps_are_the_same_categories() -> None:
     frame = pd.DataFrame({"id": ["a", "b", "c"], "branch": [1.0, np.nan, 12.0]})
-    given: dict[str, Any] = {"party": "shop", "keys": ["id"], "normalise": {}, "duplicates": "error", "label": None, "columns": None}
+    given: dict[str, Any] = {
+        "party": "shop",
+        "keys": ["id"],
+        "normalise": {},
+        "duplicates": "error",
+        "label": None,
+        "columns": None,
+    }
     table = table_from_frame(frame, categories=["branch"], texts=None, missing=True, **given)
     assert table.features["branch"].tolist() == ["1", None, "12"]
     with pytest.raises(DataError, match="category column 'town' is not in the table"):

@@ -1,4 +1,5 @@
-"""A regression after the parties' own steps equals scikit-learn's pipeline on the joined table; held-out rows have no say in what is fitted."""
+"""A regression after the parties' own steps equals scikit-learn's pipeline on the joined table; held-out rows have no
+say in what is fitted."""
 
 from __future__ import annotations
 
@@ -35,22 +36,37 @@ def test_it_equals_scikit_learns_pipeline_on_the_joined_table(model: vfl.Federat
     rows = joined(made())
     y = (rows["default"] == "yes").to_numpy(int)
     numbers, town = rows[["income", "debt", "spend", "noise"]].to_numpy(), rows[["town"]].astype(object)
-    imputer, hot = SimpleImputer(strategy="median").fit(numbers), OneHotEncoder(min_frequency=20, sparse_output=False).fit(town)
+    imputer, hot = (
+        SimpleImputer(strategy="median").fit(numbers),
+        OneHotEncoder(min_frequency=20, sparse_output=False).fit(town),
+    )
     x = np.column_stack([imputer.transform(numbers), hot.transform(town)])
     cut = FunctionTransformer(lambda v: np.clip(v, -6, 6))
     twin = make_pipeline(StandardScaler(), cut, LogisticRegression(C=1.0, tol=1e-10, max_iter=5000)).fit(x, y)
-    names = ["income", "debt", "spend", "noise", *(f"town={c}" if c != "infrequent_sklearn" else "town is rare" for c in _categories(hot))]
+    names = [
+        "income",
+        "debt",
+        "spend",
+        "noise",
+        *(f"town={c}" if c != "infrequent_sklearn" else "town is rare" for c in _categories(hot)),
+    ]
     coef = pd.concat(list(model.coef_.values()))[names].to_numpy()
     assert np.abs(coef - twin[-1].coef_[0]).max() < 0.02 * np.abs(twin[-1].coef_[0]).max()
 
     new = made(seed=9)
     new[1]["bank"].loc[new[1]["bank"].index[:30], "town"] = "Atlantis"  # unseen: all zeros
-    new = (new[0].drop(columns="default"), {"bank": new[1]["bank"][["town", "id", "debt"]], "shop": new[1]["shop"]})  # in another order
+    new = (
+        new[0].drop(columns="default"),
+        {"bank": new[1]["bank"][["town", "id", "debt"]], "shop": new[1]["shop"]},
+    )  # in another order
     scores = model.decision_function(*new)
     fresh = new[0].merge(new[1]["bank"], on="id").merge(new[1]["shop"], on="id")
     hot.handle_unknown = "ignore"
     values = np.column_stack(
-        [imputer.transform(fresh[["income", "debt", "spend", "noise"]].to_numpy()), hot.transform(fresh[["town"]].astype(object))]
+        [
+            imputer.transform(fresh[["income", "debt", "spend", "noise"]].to_numpy()),
+            hot.transform(fresh[["town"]].astype(object)),
+        ]
     )
     assert scores[fresh["id"]].to_numpy() == pytest.approx(twin.decision_function(values), abs=0.05)
 
@@ -62,7 +78,8 @@ def _categories(hot: OneHotEncoder) -> list[str]:
 def test_weights_of_evidence_go_into_a_regression_too(model: vfl.FederatedModel) -> None:
     fed = federation(made())
     binned = fed.fit(
-        vfl.LogisticRegression(max_iter=10, link="taylor"), preprocess=Preprocessing(encode="woe", min_bin_rows=20, min_iv=0.05)
+        vfl.LogisticRegression(max_iter=10, link="taylor"),
+        preprocess=Preprocessing(encode="woe", min_bin_rows=20, min_iv=0.05),
     )
     card = fed.fit(vfl.Scorecard(min_bin_rows=20, min_iv=0.05, max_iter=10, link="taylor"))
     for party, part in card.parts.items():
@@ -72,7 +89,8 @@ def test_weights_of_evidence_go_into_a_regression_too(model: vfl.FederatedModel)
 
 
 def test_iv_can_be_reported_to_the_guest_alone() -> None:
-    """The model is that without the report; hosts receive nothing but ciphertexts for it, and the guest has the IV that a scorecard's parties find."""
+    """The model is that without the report; hosts receive nothing but ciphertexts for it, and the guest has the IV that
+    a scorecard's parties find."""
     transcript: list[Sent] = []
     fed = federation(made())
     settings = Preprocessing(impute="median", encode="onehot", min_frequency=20, report_iv=True, min_bin_rows=20)
@@ -87,11 +105,16 @@ def test_iv_can_be_reported_to_the_guest_alone() -> None:
     binned = found["guest"].binned
     card = fed.fit(vfl.Scorecard(min_bin_rows=20, max_iter=5, link="taylor"))
     for host, columns in binned.hosts.items():
-        assert [c.merged.iv for c in columns] == pytest.approx(card.iv()[host].set_index("column")["iv"][list(own[host].features)].tolist())
+        assert [c.merged.iv for c in columns] == pytest.approx(
+            card.iv()[host].set_index("column")["iv"][list(own[host].features)].tolist()
+        )
     tables = feature_tables(found["guest"].part.standardiser.steps, binned)
     assert {line["column"] for line in tables["iv"]} == {"income"}
     assert len(tables["host_columns"]) == 4
-    assert found["bank"].part.columns == fed.fit(vfl.LogisticRegression(max_iter=5, link="taylor"), preprocess=STEPS).parts["bank"].columns
+    assert (
+        found["bank"].part.columns
+        == fed.fit(vfl.LogisticRegression(max_iter=5, link="taylor"), preprocess=STEPS).parts["bank"].columns
+    )
 
 
 def test_held_out_rows_have_no_say() -> None:
@@ -101,7 +124,9 @@ def test_held_out_rows_have_no_say() -> None:
         tables = made()
         change(tables[1]["bank"])
         fed = federation(tables)
-        job = planned(vfl.LogisticRegression, max_iter=5, link="taylor", test=0.3, seed=1, preprocess=STEPS, reveal=KNOWN)
+        job = planned(
+            vfl.LogisticRegression, max_iter=5, link="taylor", test=0.3, seed=1, preprocess=STEPS, reveal=KNOWN
+        )
         own = {p: t.for_model("binary", missing=True, texts=True) for p, t in fed._tables.items()}
         programs: dict[str, Any] = {h: lambda s, h=h: glm.host(s, own[h], job) for h in ("bank", "shop")}
         programs |= {"guest": lambda s: glm.guest(s, own["guest"], job), "arbiter": lambda s: glm.arbiter(s, job)}

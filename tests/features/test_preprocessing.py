@@ -48,8 +48,12 @@ def finals(fitting: Fitting, seed: int = 4) -> list[Any]:
     """What the protocol would answer, for labels that depend on income."""
     y = labels(fitting.frame, seed)
     return [
-        merge(fitting.settings.rule, rows, np.bincount(b, weights=y, minlength=len(rows)).astype(int), apart=a, ordered=o)
-        for b, rows, a, o in zip(fitting.bins.bins.T, fitting.bins.rows, fitting.bins.apart, fitting.bins.ordered, strict=True)
+        merge(
+            fitting.settings.rule, rows, np.bincount(b, weights=y, minlength=len(rows)).astype(int), apart=a, ordered=o
+        )
+        for b, rows, a, o in zip(
+            fitting.bins.bins.T, fitting.bins.rows, fitting.bins.apart, fitting.bins.ordered, strict=True
+        )
     ]
 
 
@@ -79,7 +83,9 @@ def test_clipping_is_the_quantiles_of_training() -> None:
 @pytest.mark.parametrize("least", [1, 40])
 def test_texts_are_one_hot_encoders_columns(least: int) -> None:
     own = fitted(TRAIN[["age", "town"]], encode="onehot", min_frequency=least)
-    twin = OneHotEncoder(min_frequency=least if least > 1 else None, handle_unknown="ignore", sparse_output=False).fit(TRAIN[["town"]])
+    twin = OneHotEncoder(min_frequency=least if least > 1 else None, handle_unknown="ignore", sparse_output=False).fit(
+        TRAIN[["town"]]
+    )
     unseen = NEW.assign(town=pd.Series([*(["Atlantis"] * 10), *NEW["town"][10:]], dtype=object))
     result = own.transform(unseen, "bank")
     assert np.array_equal(result.drop(columns="age").to_numpy(), twin.transform(unseen[["town"]]))
@@ -92,7 +98,9 @@ def test_quantile_bins_are_k_bins_discretizers() -> None:
     twin = KBinsDiscretizer(n_bins=6, encode="onehot-dense", strategy="quantile", quantile_method="linear")
     imputer = SimpleImputer(strategy="median").fit(TRAIN[["age", "debt"]].to_numpy())
     twin.fit(imputer.transform(TRAIN[["age", "debt"]].to_numpy()))
-    assert np.array_equal(own.transform(NEW, "bank").to_numpy(), twin.transform(imputer.transform(NEW[["age", "debt"]].to_numpy())))
+    assert np.array_equal(
+        own.transform(NEW, "bank").to_numpy(), twin.transform(imputer.transform(NEW[["age", "debt"]].to_numpy()))
+    )
 
 
 def test_quantile_bins_give_missing_values_a_column_of_their_own() -> None:
@@ -105,7 +113,9 @@ def test_quantile_bins_give_missing_values_a_column_of_their_own() -> None:
 def test_standardisation_is_standard_scalers() -> None:
     frame = TRAIN[["age"]]
     twin = StandardScaler().fit(frame.to_numpy())
-    assert Standardiser.fit(frame, 6.0).transform(NEW, "bank") == pytest.approx(np.clip(twin.transform(NEW[["age"]].to_numpy()), -6, 6))
+    assert Standardiser.fit(frame, 6.0).transform(NEW, "bank") == pytest.approx(
+        np.clip(twin.transform(NEW[["age"]].to_numpy()), -6, 6)
+    )
 
 
 def test_variance_selection_is_variance_thresholds() -> None:
@@ -141,7 +151,8 @@ def test_of_two_correlated_columns_the_later_goes() -> None:
 
 
 def test_correlation_selection_is_pandas_matrix() -> None:
-    """Nothing that is kept correlates by more than the limit, by pandas' own matrix; each that went does with one that was kept before it."""
+    """Nothing that is kept correlates by more than the limit, by pandas' own matrix; each that went does with one that
+    was kept before it."""
     mixed = RNG.normal(size=(300, 3)) @ RNG.normal(size=(3, 8)) + 0.3 * RNG.normal(size=(300, 8))
     frame = pd.DataFrame(mixed, columns=list("abcdefgh"))
     matrix = frame.corr().abs()
@@ -186,7 +197,13 @@ def test_what_no_step_fills_is_refused() -> None:
 
 
 ALL = [
-    {"impute": "median", "add_indicator": True, "encode": "onehot", "min_frequency": 30, "clip_quantiles": (0.01, 0.99)},
+    {
+        "impute": "median",
+        "add_indicator": True,
+        "encode": "onehot",
+        "min_frequency": 30,
+        "clip_quantiles": (0.01, 0.99),
+    },
     {"encode": "quantile", "max_correlation": 0.9, "max_vif": 8.0},
     {"encode": "woe", "min_bin_rows": 20, "min_iv": 0.001, "special_codes": (40.0,)},
 ]

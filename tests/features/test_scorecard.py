@@ -1,4 +1,5 @@
-"""Scorecards of a local federation: the points reproduce every row's score, and equal the joined table's bins and regression."""
+"""Scorecards of a local federation: the points reproduce every row's score, and equal the joined table's bins and
+regression."""
 
 from __future__ import annotations
 
@@ -37,7 +38,9 @@ def made(n: int = 400, seed: int = 2) -> Tables:
     ids = [f"c{k}" for k in range(n)]
     guest = pd.DataFrame({"id": ids, "default": np.where(y, "yes", "no"), "income": z[:, 0]})
     bank = pd.DataFrame({"id": ids, "debt": np.where(rng.random(n) < 0.2, np.nan, z[:, 1]), "town": town})
-    shop = pd.DataFrame({"id": ids, "spend": np.where(rng.random(n) < 0.15, -1.0, np.exp(z[:, 2])), "noise": rng.normal(size=n)})
+    shop = pd.DataFrame(
+        {"id": ids, "spend": np.where(rng.random(n) < 0.15, -1.0, np.exp(z[:, 2])), "noise": rng.normal(size=n)}
+    )
     return guest.iloc[20:], {"bank": bank.sample(frac=1, random_state=1), "shop": shop.iloc[:-20]}
 
 
@@ -83,7 +86,9 @@ def test_bins_points_and_probabilities_are_the_joined_tables(model: vfl.Federate
     fitting = Fitting.start(x, Preprocessing(encode="woe", min_bin_rows=20, special_codes=(-1.0,)), "all")
     merged = [
         merge(fitting.settings.rule, n, np.array([y[b == k].sum() for k in range(len(n))]), apart=a, ordered=o)
-        for b, n, a, o in zip(fitting.bins.bins.T, fitting.bins.rows, fitting.bins.apart, fitting.bins.ordered, strict=True)
+        for b, n, a, o in zip(
+            fitting.bins.bins.T, fitting.bins.rows, fitting.bins.apart, fitting.bins.ordered, strict=True
+        )
     ]
     central = fitting.finish(merged)
     assert central.woe is not None
@@ -110,7 +115,8 @@ def test_reasons_are_the_points_lost_in_ones_own_columns(model: vfl.FederatedSco
     for party, part in model.parts.items():
         frame = {"guest": guest, **hosts}[party].set_index("id")
         lost = pd.DataFrame(
-            {c.name: p[:-1].max() - p[c.bin_of(frame[c.name])] for c, p in zip(part.bins, part.points, strict=True)}, index=frame.index
+            {c.name: p[:-1].max() - p[c.bin_of(frame[c.name])] for c, p in zip(part.bins, part.points, strict=True)},
+            index=frame.index,
         )
         for name in frame.index[:50]:
             told = found[party][name]
@@ -121,14 +127,18 @@ def test_reasons_are_the_points_lost_in_ones_own_columns(model: vfl.FederatedSco
 
 
 def test_test_rows_cannot_leak_into_what_is_fitted() -> None:
-    """Held-out rows change (label, numbers, texts): every bin, weight and point stays; a training row changes: something moves."""
+    """Held-out rows change (label, numbers, texts): every bin, weight and point stays; a training row changes:
+    something moves."""
 
     def parts(tables: Tables) -> dict[str, Any]:
         fed = federation(tables)
         job = planned(Scorecard, min_bin_rows=20, max_iter=10, test=0.3, seed=1, reveal=KNOWN)
         own = {p: t.for_model("binary", missing=True, texts=True) for p, t in fed._tables.items()}
         programs: dict[str, Any] = {h: lambda s, h=h: scorecard.host(s, own[h], job) for h in ("bank", "shop")}
-        programs |= {"guest": lambda s: scorecard.guest(s, own["guest"], job), "arbiter": lambda s: scorecard.arbiter(s, job)}
+        programs |= {
+            "guest": lambda s: scorecard.guest(s, own["guest"], job),
+            "arbiter": lambda s: scorecard.arbiter(s, job),
+        }
         found = run_local(fed.roles, programs, Identity())
         held_out = found["guest"].aligned.index[found["guest"].held_out]
         return {"held_out": set(held_out)} | {p: found[p] for p in ("guest", "bank", "shop")}
@@ -151,7 +161,9 @@ def test_test_rows_cannot_leak_into_what_is_fitted() -> None:
     again = parts(changed(held_out))
     for party in ("guest", "bank", "shop"):
         assert again[party].preprocessor == first[party].preprocessor
-        assert np.abs(again[party].part.weights - first[party].part.weights).max() < 0.02  # the masks differ: rounding of shares
+        assert (
+            np.abs(again[party].part.weights - first[party].part.weights).max() < 0.02
+        )  # the masks differ: rounding of shares
     trained = set(tables[0]["id"]) - held_out
     moved = parts(changed(set(sorted(trained)[:60])))
     assert moved["bank"].preprocessor != first["bank"].preprocessor  # planted: the comparison has power
@@ -161,9 +173,18 @@ def test_the_transcript_holds_what_is_declared() -> None:
     transcript: list[Sent] = []
     tables = made()
     fed = federation(tables, TOY, ("bank",))
-    fed.fit(vfl.Scorecard(min_bin_rows=20, max_iter=5, link="taylor"), taps={p: [Recording(p, transcript)] for p in fed.roles.all})
+    fed.fit(
+        vfl.Scorecard(min_bin_rows=20, max_iter=5, link="taylor"),
+        taps={p: [Recording(p, transcript)] for p in fed.roles.all},
+    )
     permits = {s.kind.permit for s in transcript if s.kind.permit}
-    assert permits == {"intersection-to-parties", "bin-events-to-guest", "woe-to-host", "guest-weights-to-guest", "host-weights-to-host"}
+    assert permits == {
+        "intersection-to-parties",
+        "bin-events-to-guest",
+        "woe-to-host",
+        "guest-weights-to-guest",
+        "host-weights-to-host",
+    }
 
 
 def test_selection_leaves_columns_out_at_their_owner(model: vfl.FederatedScorecard) -> None:
@@ -176,7 +197,10 @@ def test_selection_leaves_columns_out_at_their_owner(model: vfl.FederatedScoreca
     assert table.loc["noise", "iv"] < 0.1
     assert "IV" in table.loc["noise", "dropped"]
     new = made(seed=9)
-    without = {"bank": new[1]["bank"], "shop": new[1]["shop"].drop(columns="noise")}  # a column that was left out need not come again
+    without = {
+        "bank": new[1]["bank"],
+        "shop": new[1]["shop"].drop(columns="noise"),
+    }  # a column that was left out need not come again
     assert picked.predict_points(new[0], without).notna().sum() > 300
     with pytest.raises(DataError, match="spend"):
         picked.predict_points(new[0], {"bank": new[1]["bank"], "shop": new[1]["shop"].drop(columns="spend")})
@@ -192,7 +216,8 @@ def test_scales() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"C": 0}, {"max_iter": 2}, {"min_bin_size": 1}, {"max_vif": 0.5}, {"key_bits": 512}, {"monotonic_trend": "up"}]
+    "wrong",
+    [{"C": 0}, {"max_iter": 2}, {"min_bin_size": 1}, {"max_vif": 0.5}, {"key_bits": 512}, {"monotonic_trend": "up"}],
 )
 def test_impossible_parameters_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
@@ -207,8 +232,11 @@ def test_texts_are_refused_by_other_models() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_uci_credit_equals_the_centralised_scorecard(data_folder: Path) -> None:
-    """Bank 5 columns, partner 18, all 30,000 rows: equal bins; AUC on a held-out quarter within 0.003 of the joined table's scorecard."""
-    table = pd.read_csv(data_folder / "uci_credit_card.csv").rename(columns={"ID": "id", "default.payment.next.month": "default"})
+    """Bank 5 columns, partner 18, all 30,000 rows: equal bins; AUC on a held-out quarter within 0.003 of the joined
+    table's scorecard."""
+    table = pd.read_csv(data_folder / "uci_credit_card.csv").rename(
+        columns={"ID": "id", "default.payment.next.month": "default"}
+    )
     own = ["LIMIT_BAL", "SEX", "EDUCATION", "MARRIAGE", "AGE"]
     rest = [c for c in table.columns if c not in ("id", "default", *own)]
     test = np.random.default_rng(0).random(len(table)) < 0.25
@@ -224,7 +252,9 @@ def test_uci_credit_equals_the_centralised_scorecard(data_folder: Path) -> None:
     fitting = Fitting.start(x, Preprocessing(encode="woe"), "all")
     merged = [
         merge(fitting.settings.rule, n, np.bincount(b, weights=y, minlength=len(n)).astype(int), apart=a, ordered=o)
-        for b, n, a, o in zip(fitting.bins.bins.T, fitting.bins.rows, fitting.bins.apart, fitting.bins.ordered, strict=True)
+        for b, n, a, o in zip(
+            fitting.bins.bins.T, fitting.bins.rows, fitting.bins.apart, fitting.bins.ordered, strict=True
+        )
     ]
     central = fitting.finish(merged)
     assert central.woe is not None

@@ -1,4 +1,5 @@
-"""The protocol against the joined table: equal bins, WOE and IV; what is sent, and planted faults that each check catches."""
+"""The protocol against the joined table: equal bins, WOE and IV; what is sent, and planted faults that each check
+catches."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ ROLES = Roles("guest", ("host1", "host2"), "arbiter")
 def fine(seed: int, columns: int) -> woe.FineBins:
     """Columns of 8 bins, the last of the first one for missing values, the last column without order."""
     bins = np.random.default_rng(seed).permuted(np.tile(np.arange(ROWS) % 8, (columns, 1)), axis=1).T
-    return woe.FineBins(bins.astype(np.int64), (8,) * columns, (1,) + (0,) * (columns - 1), (True,) * (columns - 1) + (columns == 1,))
+    return woe.FineBins(
+        bins.astype(np.int64), (8,) * columns, (1,) + (0,) * (columns - 1), (True,) * (columns - 1) + (columns == 1,)
+    )
 
 
 def labels() -> Any:
@@ -38,7 +41,9 @@ def labels() -> Any:
 TABLES = {"guest": fine(0, 2), "host1": fine(1, 3), "host2": fine(2, 1)}
 
 
-def run(scheme: Scheme, *, tell: bool = True, names: bool = False, hosts: Callable[..., Any] = woe.host, **more: Any) -> dict[str, Any]:
+def run(
+    scheme: Scheme, *, tell: bool = True, names: bool = False, hosts: Callable[..., Any] = woe.host, **more: Any
+) -> dict[str, Any]:
     programs: dict[str, Callable[[Session], Any]] = {
         "guest": partial(woe.guest, y=labels(), own=TABLES["guest"], rule=RULE, tell=tell, open_names=names),
         "arbiter": lambda session: None,
@@ -144,11 +149,16 @@ def test_planted_sums_that_are_not_randomised_cannot_leave(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda f: woe.FineBins(np.where(f.bins == 3, 2, f.bins), f.width, f.apart, f.ordered), "numbers of rows"),  # an empty bin
+        (
+            lambda f: woe.FineBins(np.where(f.bins == 3, 2, f.bins), f.width, f.apart, f.ordered),
+            "numbers of rows",
+        ),  # an empty bin
         (lambda f: woe.FineBins(f.bins, f.width, (3,) * len(f.width), f.ordered), "numbers of bins"),
     ],
 )
-def test_planted_bins_that_break_the_rules_are_refused(change: Callable[[woe.FineBins], woe.FineBins], words: str) -> None:
+def test_planted_bins_that_break_the_rules_are_refused(
+    change: Callable[[woe.FineBins], woe.FineBins], words: str
+) -> None:
     def planted(session: Session, fine: woe.FineBins, **more: Any) -> Any:
         return woe.host(session, change(fine), **more)
 
@@ -158,7 +168,9 @@ def test_planted_bins_that_break_the_rules_are_refused(change: Callable[[woe.Fin
 
 def test_planted_sums_that_are_no_sums_of_the_labels_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = CipherVec.histogram
-    monkeypatch.setattr(CipherVec, "histogram", lambda self, bins, n: honest(self, bins, n).mul_plain(woe.PlainVec.from_ints([2])))
+    monkeypatch.setattr(
+        CipherVec, "histogram", lambda self, bins, n: honest(self, bins, n).mul_plain(woe.PlainVec.from_ints([2]))
+    )
     with pytest.raises(RemoteProtocolError, match="sums of events"):
         run(Identity())
 

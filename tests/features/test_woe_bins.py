@@ -1,4 +1,5 @@
-"""WOE, IV and merging against the published formula, written out independently, and against scikit-learn's isotonic regression."""
+"""WOE, IV and merging against the published formula, written out independently, and against scikit-learn's isotonic
+regression."""
 
 from __future__ import annotations
 
@@ -46,9 +47,12 @@ def test_woe_and_iv_are_the_formula(table: tuple[Any, Any]) -> None:
 
 
 def test_sign_and_values_are_those_of_optbinning() -> None:
-    """What the `BinningTable` of optbinning 1.0.0 prints for these counts (four bins of numbers, one of missing values)."""
+    """What the `BinningTable` of optbinning 1.0.0 prints for these counts (four bins of numbers, one of missing
+    values)."""
     rows, events = np.array([961, 756, 736, 447, 100]), np.array([37, 82, 161, 198, 16])
-    assert weight_of_evidence(rows, events) == pytest.approx([1.593887, 0.482603, -0.350942, -1.394722, 0.03432], abs=1e-6)
+    assert weight_of_evidence(rows, events) == pytest.approx(
+        [1.593887, 0.482603, -0.350942, -1.394722, 0.03432], abs=1e-6
+    )
     assert iv_terms(rows, events) == pytest.approx([0.468310, 0.049690, 0.033852, 0.420436, 0.000039], abs=1e-6)
 
 
@@ -56,10 +60,14 @@ def test_sign_and_values_are_those_of_optbinning() -> None:
 @settings(max_examples=60, deadline=None)
 def test_pooling_is_isotonic_regression(table: tuple[Any, Any], trend: str) -> None:
     rows, events = table
-    found = merge(BinningRule(min_bin_size=0.0, max_n_bins=256, monotonic_trend=trend), rows, events, apart=0, ordered=True)
+    found = merge(
+        BinningRule(min_bin_size=0.0, max_n_bins=256, monotonic_trend=trend), rows, events, apart=0, ordered=True
+    )
     rates = found.events / found.rows
     assert np.all(np.diff(rates) > 0 if trend == "ascending" else np.diff(rates) < 0)
-    oracle = IsotonicRegression(increasing=trend == "ascending").fit_transform(np.arange(len(rows)), events / rows, sample_weight=rows)
+    oracle = IsotonicRegression(increasing=trend == "ascending").fit_transform(
+        np.arange(len(rows)), events / rows, sample_weight=rows
+    )
     assert rates[found.group] == pytest.approx(oracle, abs=1e-9)
 
 
@@ -86,7 +94,8 @@ def test_final_bins_keep_every_rule(table: tuple[Any, Any], ordered: bool, apart
 def test_auto_keeps_the_trend_of_more_iv() -> None:
     rows, events = np.full(6, 100), np.array([5, 10, 9, 20, 30, 28])
     both = [
-        merge(BinningRule(monotonic_trend=t, min_bin_size=0.0), rows, events, apart=0, ordered=True) for t in ("ascending", "descending")
+        merge(BinningRule(monotonic_trend=t, min_bin_size=0.0), rows, events, apart=0, ordered=True)
+        for t in ("ascending", "descending")
     ]
     auto = merge(BinningRule(min_bin_size=0.0), rows, events, apart=0, ordered=True)
     assert auto.iv == max(m.iv for m in both) == both[0].iv > both[1].iv
@@ -101,7 +110,14 @@ def test_nothing_is_merged_without_need() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"max_n_prebins": 1}, {"min_bin_rows": 0}, {"min_bin_size": 0.6}, {"max_n_bins": True}, {"monotonic_trend": "peak"}]
+    "wrong",
+    [
+        {"max_n_prebins": 1},
+        {"min_bin_rows": 0},
+        {"min_bin_size": 0.6},
+        {"max_n_bins": True},
+        {"monotonic_trend": "peak"},
+    ],
 )
 def test_impossible_rules_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):

@@ -76,7 +76,9 @@ def test_special_codes_have_a_bin_of_their_own() -> None:
     assert column.special == column.ordinary
     assert np.array_equal(column.bins == column.special, np.arange(500) % 5 == 0)
     few = fine_column(
-        TRAIN["age"].where(np.arange(500) >= 5, -999.0), Preprocessing(encode="woe", min_bin_rows=20, special_codes=(-999.0,)), text=False
+        TRAIN["age"].where(np.arange(500) >= 5, -999.0),
+        Preprocessing(encode="woe", min_bin_rows=20, special_codes=(-999.0,)),
+        text=False,
     )
     assert few.special == NEUTRAL
 
@@ -101,7 +103,13 @@ def test_no_bin_has_fewer_rows_than_the_rule(column: list[Any], least: int, most
     assert rows.min() >= min(least, len(series))
     y = np.random.default_rng(seed).integers(0, 2, len(series))
     y[:2] = 0, 1
-    merged = merge(rule.rule, rows, np.bincount(fine.bins, weights=y, minlength=len(rows)).astype(int), apart=fine.apart, ordered=not text)
+    merged = merge(
+        rule.rule,
+        rows,
+        np.bincount(fine.bins, weights=y, minlength=len(rows)).astype(int),
+        apart=fine.apart,
+        ordered=not text,
+    )
     final = fine.final(merged)
     assert np.array_equal(final.bin_of(series), merged.group[fine.bins])  # new rows go where equal training rows went
 

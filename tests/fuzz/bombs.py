@@ -1,4 +1,5 @@
-"""`python -m tests.fuzz.bombs`: feeds every bad vector and every oversize frame to its reader in a process with little memory left, and prints how much it took.
+"""`python -m tests.fuzz.bombs`: feeds every bad vector and every oversize frame to its reader in a process with little
+memory left, and prints how much it took.
 
 With `--planted` the frames' reader believes their headers.
 """

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 INTERESTING = [bytes([b]) * n for b in (0x00, 0x7F, 0x80, 0xFF) for n in (1, 2, 4, 8)] + [
-    b"\xdd\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff",  # msgpack: 2^32 - 1 elements or bytes to follow
-    b'"', b"'", b"[" * 40, b"{", b"}", b",", b"\n", b"\r\n", b"=", b"null", b"NaN", b"1e999", b"-1", b"true", b"[]", b"{}", b"../../x", b"\xef\xbb\xbf",
+    # msgpack: 2^32 - 1 elements or bytes to follow
+    b"\xdd\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff",
+    b'"', b"'", b"[" * 40, b"{", b"}", b",", b"\n", b"\r\n", b"=", b"null", b"NaN", b"1e999", b"-1", b"true", b"[]", b"{}", b"../../x", b"\xef\xbb\xbf",  # noqa: E501
     b"[bold]", b"[/]", b"\\u0000", "\u202e".encode(),
 ]  # fmt: skip
 
@@ -24,7 +25,11 @@ def nearly(draw: st.DrawFn, seeds: Sequence[bytes]) -> bytes:
         end = draw(st.integers(at, min(len(data), at + 40)))
         match draw(st.integers(0, 5)):
             case 0:  # flip a bit
-                data = data[:at] + bytes([data[at] ^ (1 << draw(st.integers(0, 7)))]) + data[at + 1 :] if at < len(data) else data
+                data = (
+                    data[:at] + bytes([data[at] ^ (1 << draw(st.integers(0, 7)))]) + data[at + 1 :]
+                    if at < len(data)
+                    else data
+                )
             case 1:  # overwrite, insert
                 piece = draw(st.sampled_from(INTERESTING))
                 data = data[:at] + piece + data[at + (len(piece) if draw(st.booleans()) else 0) :]
@@ -39,6 +44,8 @@ def nearly(draw: st.DrawFn, seeds: Sequence[bytes]) -> bytes:
                 if digits:
                     at = draw(st.sampled_from(digits))
                     data = (
-                        data[:at] + draw(st.sampled_from([b"0", b"-1", b"99999999999999999999", b"1.5", b'"x"', b"null"])) + data[at + 1 :]
+                        data[:at]
+                        + draw(st.sampled_from([b"0", b"-1", b"99999999999999999999", b"1.5", b'"x"', b"null"]))
+                        + data[at + 1 :]
                     )
     return data

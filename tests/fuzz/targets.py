@@ -1,4 +1,5 @@
-"""Every place where bytes from a peer or from a disk are read, each with bytes that it accepts and what it may raise."""
+"""Every place where bytes from a peer or from a disk are read, each with bytes that it accepts and what it may
+raise."""
 
 from __future__ import annotations
 
@@ -221,10 +222,14 @@ def _ledger(run: Path, identity: Identity) -> list[Target]:
             writer.record("telecom", kind, b"x" * 40)
     seed = path.read_bytes()
     witness = Witness(run, bytes(32), bytes(16), "bank", identity.sign, {SENDER: identity.certificate_pem})
-    witness.accept(SENDER, Count(1, 2), Witness(run, bytes(32), bytes(16), SENDER, identity.sign, {}).sign("bank", Count(1, 2)))
+    witness.accept(
+        SENDER, Count(1, 2), Witness(run, bytes(32), bytes(16), SENDER, identity.sign, {}).sign("bank", Count(1, 2))
+    )
     signed = run / SIGNATURES
     return [
-        Target(SIGNATURES, _with(signed, lambda p: [one.holds for one in signatures(p).values()]), [signed.read_bytes()]),
+        Target(
+            SIGNATURES, _with(signed, lambda p: [one.holds for one in signatures(p).values()]), [signed.read_bytes()]
+        ),
         Target("ledger, resumed", _with(path, lambda p: read_unfinished(p, "")), [seed]),
         Target("ledger", _with(path, lambda p: verify_ledger(p, identity.certificate_pem)), [seed]),
         Target("ledger, shown", _with(path, lambda p: print_ledger(p, _console(), messages=True)), [seed]),
@@ -263,29 +268,46 @@ def _model(folder: Path, kind: str, part: Part) -> list[Target]:
 
 
 def _report(run: Path) -> list[Target]:
-    phase = {"name": "align", "seconds": 0.4, "bytes_sent": 5000, "bytes_received": 7000, "messages_sent": 2, "messages_received": 2}
+    phase = {
+        "name": "align",
+        "seconds": 0.4,
+        "bytes_sent": 5000,
+        "bytes_received": 7000,
+        "messages_sent": 2,
+        "messages_received": 2,
+    }
     y, p = np.arange(40) % 2, np.linspace(0.1, 0.9, 40)
     scores, curves = binary_metrics(y, p), plot_series(y, p)
     result = {
         "format": 1, "purpose": "run", "job": "credit-risk", "job_digest": "ab" * 32, "role": "guest", "party": "bank",
-        "parties": {"guest": "bank", "hosts": ["telecom"], "arbiter": "trustco"}, "started": "2026-11-20T11:42:07+00:00",
-        "alignment": {"guest_rows": 10, "host_rows": 12, "intersection": 9}, "metrics": {"test": {"joint": scores, "guest_alone": scores}},
+        "parties": {"guest": "bank", "hosts": ["telecom"], "arbiter": "trustco"}, "started": "2026-11-20T11:42:07+00:00",  # noqa: E501
+        "alignment": {"guest_rows": 10, "host_rows": 12, "intersection": 9}, "metrics": {"test": {"joint": scores, "guest_alone": scores}},  # noqa: E501
         "phases": [phase], "model": {"kind": "logistic-regression", "passes": 30, "link": "exact", "key_bits": 3072},
-        "disclosure": [{"message": "Scores", "class": "REVEALED", "to": "telecom", "count": 1, "bytes": 9, "learns": "scores"}],
+        "disclosure": [{"message": "Scores", "class": "REVEALED", "to": "telecom", "count": 1, "bytes": 9, "learns": "scores"}],  # noqa: E501
         "environment": {"backend": "serial", "versions": {"vfl": "0.1.0"}},
-        "plots": {"test": {"joint": curves, "guest_alone": curves}}, "outcome": "binary", "classes": ["good", "bad"], "cutoff": 0.3,
-        "uplift": {"test": uplift_interval(y, p, p[::-1])}, "permits": {"scores-to-guest": "scores"}, "inputs": {"own table": "cd" * 32},
-        "columns": describe(pd.DataFrame({"age": p, "town": ["bath", "york"] * 20})), "job_file": {"name": "credit-risk"},
+        "plots": {"test": {"joint": curves, "guest_alone": curves}}, "outcome": "binary", "classes": ["good", "bad"], "cutoff": 0.3,  # noqa: E501
+        "uplift": {"test": uplift_interval(y, p, p[::-1])}, "permits": {"scores-to-guest": "scores"}, "inputs": {"own table": "cd" * 32},  # noqa: E501
+        "columns": describe(pd.DataFrame({"age": p, "town": ["bath", "york"] * 20})), "job_file": {"name": "credit-risk"},  # noqa: E501
         "stability": compare(Baseline.of("bank", bytes(16), pd.DataFrame({"age": p}), p), pd.DataFrame({"age": p}), p),
     }  # fmt: skip
-    return [Target("report.json", _with(run / "report.json", lambda p: print_report(p.parent, _console())), [json.dumps(result).encode()])]
+    return [
+        Target(
+            "report.json",
+            _with(run / "report.json", lambda p: print_report(p.parent, _console())),
+            [json.dumps(result).encode()],
+        )
+    ]
 
 
 def _baseline(folder: Path) -> Target:
     table = pd.DataFrame({"age": np.arange(20.0), "kind": [1.0, 2.0] * 10, "town": ["bath", "york"] * 10})
     Baseline.of("bank", bytes(16), table, np.linspace(0, 1, 20)).save(folder)
     path = folder / BASELINE
-    return Target(BASELINE, _with(path, lambda p: compare(load_baseline(p.parent), table, np.linspace(0, 1, 9))), [path.read_bytes()])
+    return Target(
+        BASELINE,
+        _with(path, lambda p: compare(load_baseline(p.parent), table, np.linspace(0, 1, 9))),
+        [path.read_bytes()],
+    )
 
 
 def _tables(folder: Path) -> list[Target]:
@@ -294,7 +316,11 @@ def _tables(folder: Path) -> list[Target]:
     csv, parquet = frame.to_csv(index=False).encode(), (folder / "seed.parquet").read_bytes()
     return [
         Target("table.csv", _with(folder / "table.csv", lambda p: read_source(p, keys=("id",))), [csv]),
-        Target("table.csv, some columns", _with(folder / "table.csv", lambda p: read_source(p, keys=("id",), only=("id", "age"))), [csv]),
+        Target(
+            "table.csv, some columns",
+            _with(folder / "table.csv", lambda p: read_source(p, keys=("id",), only=("id", "age"))),
+            [csv],
+        ),
         Target("table.parquet", _with(folder / "table.parquet", lambda p: read_source(p, keys=("id",))), [parquet]),
     ]
 
@@ -331,7 +357,9 @@ def _budget(folder: Path) -> Target:
         datetime.datetime.now(datetime.UTC),
     )
     with sqlite3.connect(path) as store:
-        store.execute("CREATE TABLE runs (time TEXT NOT NULL, partner TEXT NOT NULL, job TEXT NOT NULL, purpose TEXT NOT NULL)")
+        store.execute(
+            "CREATE TABLE runs (time TEXT NOT NULL, partner TEXT NOT NULL, job TEXT NOT NULL, purpose TEXT NOT NULL)"
+        )
         store.execute("INSERT INTO runs VALUES ('2026-11-20T11:42:07+00:00', 'bank', 'credit-risk', 'run')")
     store.close()
     former = path.read_bytes()
@@ -351,7 +379,9 @@ def _budget(folder: Path) -> Target:
 def _store(folder: Path) -> list[Target]:
     """The whole file, and the arrays of a mark in a sound one."""
     folder.mkdir()
-    store = RunStore(folder, RunFacts("0", "run", bytes(32), bytes(32), bytes(16), bytes(32), "2026-11-20T11:42:07+00:00"))
+    store = RunStore(
+        folder, RunFacts("0", "run", bytes(32), bytes(32), bytes(16), bytes(32), "2026-11-20T11:42:07+00:00")
+    )
     counts = {"telecom": Count(2, 3, bytes(32))}
     store.keep(Mark(Position(0, 0), 1, counts, {}), {"telecom": [b"heard"]})
     store.keep(Mark(Position(0, 1), 2, counts, {"shares": np.arange(4), "one": np.array(7)}, last=True), {})

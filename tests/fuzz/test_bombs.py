@@ -13,7 +13,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 def bombed(*options: str) -> subprocess.CompletedProcess[str]:
     root = Path(__file__).parents[2]
-    return subprocess.run([sys.executable, "-m", "tests.fuzz.bombs", *options], cwd=root, capture_output=True, text=True, timeout=100)
+    return subprocess.run(
+        [sys.executable, "-m", "tests.fuzz.bombs", *options], cwd=root, capture_output=True, text=True, timeout=100
+    )
 
 
 def test_bad_vectors_and_oversize_frames_take_no_memory() -> None:

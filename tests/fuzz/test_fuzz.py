@@ -1,4 +1,5 @@
-"""Whatever a peer sends or a disk holds ends in a typed error or in what it says: never in another exception, a hang or a large allocation.
+"""Whatever a peer sends or a disk holds ends in a typed error or in what it says: never in another exception, a hang or
+a large allocation.
 
 The long run (`make fuzz`) takes other bytes each time, and prints how to repeat what it finds.
 """
@@ -86,7 +87,9 @@ def test_planted_fault_a_large_allocation_is_found() -> None:
 
     def greedy(data: bytes) -> None:
         if not held:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10  # what was taken and given back before does not count
+            peak = (
+                resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+            )  # what was taken and given back before does not count
             held.append(b"\1" * (peak + (80 << 20)))
 
     with pytest.raises(AssertionError):

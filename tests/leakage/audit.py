@@ -23,7 +23,13 @@ def undeclared(transcript: Iterable[Sent], declared: Iterable[type[Message]]) ->
 
 def unrandomised(transcript: Iterable[Sent], keys: Keyring) -> list[str]:
     """Ciphertexts without randomness: c = 1 + m n, so that c mod n = 1."""
-    return [f"{s.kind.kind} to {s.receiver}" for s in transcript for v in s.vectors(keys) for r in v.raw.residues() if r == 1]
+    return [
+        f"{s.kind.kind} to {s.receiver}"
+        for s in transcript
+        for v in s.vectors(keys)
+        for r in v.raw.residues()
+        if r == 1
+    ]
 
 
 def repeated(transcript: Iterable[Sent], keys: Keyring) -> list[str]:
@@ -39,7 +45,9 @@ def repeated(transcript: Iterable[Sent], keys: Keyring) -> list[str]:
     return found
 
 
-def opened(transcript: Iterable[Sent], key: DecryptionKey, keys: Keyring, plan: Plan, widths: dict[str, int]) -> list[list[int]]:
+def opened(
+    transcript: Iterable[Sent], key: DecryptionKey, keys: Keyring, plan: Plan, widths: dict[str, int]
+) -> list[list[int]]:
     """What the arbiter opened: one list of numbers a masked gradient, by sender and pass."""
     lists = []
     for s in sorted(transcript, key=lambda s: s.sender):

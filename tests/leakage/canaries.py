@@ -1,6 +1,7 @@
 """Ids, numbers and labels in every form in which they could leak, and the search for them in bytes.
 
-A needle is long enough (six bytes, and not of one byte alone) that chance does not find it in a transcript: below one in 10^6 for ten million bytes and a thousand needles.
+A needle is long enough (six bytes, and not of one byte alone) that chance does not find it in a transcript: below one
+in 10^6 for ten million bytes and a thousand needles.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ def of_number(value: float) -> Needles:
         fixed = round(value * 2.0**bits)
         if fixed.bit_length() > 8 * LEAST - 8 and fixed.bit_length() < 120:
             size = (fixed.bit_length() + 8) // 8
-            forms |= {f"fixed point 2^-{bits}, {order}": fixed.to_bytes(size, order, signed=True) for order in ("little", "big")}
+            forms |= {
+                f"fixed point 2^-{bits}, {order}": fixed.to_bytes(size, order, signed=True)
+                for order in ("little", "big")
+            }
             forms |= {f"fixed point 2^-{bits} as text": str(fixed).encode()}
     return _in_letters(forms, "number")
 
@@ -56,10 +60,18 @@ def of_neighbours(values: Sequence[float]) -> Needles:
 
 def of_labels(labels: NDArray[np.int64]) -> Needles:
     """The labels of all rows in an order: bits, bytes, words, floats, and with -1 for 0."""
-    forms: dict[str, bytes] = {"text": "".join(map(str, labels.tolist())).encode(), "list": ",".join(map(str, labels.tolist())).encode()}
+    forms: dict[str, bytes] = {
+        "text": "".join(map(str, labels.tolist())).encode(),
+        "list": ",".join(map(str, labels.tolist())).encode(),
+    }
     for name, values in (("0, 1", labels), ("1, 0", 1 - labels), ("-1, 1", 2 * labels - 1)):
-        forms |= {f"{name} as {kind}": values.astype(kind).tobytes() for kind in ("i1", "<i2", "<i4", "<i8", ">i8", "<f4", "<f8")}
-    forms |= {f"bits, {order}": np.packbits(labels.astype(bool), bitorder=order).tobytes() for order in ("big", "little")}  # type: ignore[call-overload]
+        forms |= {
+            f"{name} as {kind}": values.astype(kind).tobytes()
+            for kind in ("i1", "<i2", "<i4", "<i8", ">i8", "<f4", "<f8")
+        }
+    forms |= {
+        f"bits, {order}": np.packbits(labels.astype(bool), bitorder=order).tobytes() for order in ("big", "little")
+    }  # type: ignore[call-overload]
     return {data[:64]: f"labels: {name}" for name, data in forms.items()}
 
 

@@ -1,4 +1,5 @@
-"""Ids, features and labels never stand in what another party receives or keeps, in whatever form; and each form is found where it is planted."""
+"""Ids, features and labels never stand in what another party receives or keeps, in whatever form; and each form is
+found where it is planted."""
 
 from __future__ import annotations
 
@@ -40,13 +41,20 @@ def tables() -> Tables:
         "telecom": pd.DataFrame({"id": ids, "bill": x[:, 2]}).iloc[3:],
         "shop": pd.DataFrame({"id": ids, "spend": x[:, 3]}).iloc[: ROWS - 2],
     }
-    return {"guest": guest} | {name: table.sample(frac=1, random_state=2).reset_index(drop=True) for name, table in hosts.items()}
+    return {"guest": guest} | {
+        name: table.sample(frac=1, random_state=2).reset_index(drop=True) for name, table in hosts.items()
+    }
 
 
 def needles(table: pd.DataFrame) -> Needles:
     """Of the first rows of one party's table: as they are, and standardised as a regression does; and its labels."""
     features = table.drop(columns=["id", "default"], errors="ignore")
-    both = {"": features, "standardised ": pd.DataFrame(Standardiser.fit(features, 6.0).transform(features, "p"), columns=features.columns)}
+    both = {
+        "": features,
+        "standardised ": pd.DataFrame(
+            Standardiser.fit(features, 6.0).transform(features, "p"), columns=features.columns
+        ),
+    }
     parts = [canaries.of_id(text) for text in table["id"][:WATCHED]]
     for frame in both.values():
         for name in frame.columns:
@@ -54,7 +62,10 @@ def needles(table: pd.DataFrame) -> Needles:
             parts += [canaries.of_number(value) for value in values[:WATCHED]]
             parts += [canaries.of_neighbours(values[i : i + 2]) for i in range(WATCHED)]
     if "default" in table:
-        parts += [canaries.of_labels(table["default"].to_numpy()), canaries.of_labels(table.sort_values("id")["default"].to_numpy())]
+        parts += [
+            canaries.of_labels(table["default"].to_numpy()),
+            canaries.of_labels(table.sort_values("id")["default"].to_numpy()),
+        ]
     return canaries.merged(parts)
 
 
@@ -136,7 +147,9 @@ def test_planted_forms_cover_what_a_careless_program_would_send() -> None:
 
 def of_files(data: Tables) -> dict[str, Needles]:
     """The needles of each party, by its name in the job."""
-    renamed = {name: table.rename(columns={"canarycustomer": "id", "canarylabel": "default"}) for name, table in data.items()}
+    renamed = {
+        name: table.rename(columns={"canarycustomer": "id", "canarylabel": "default"}) for name, table in data.items()
+    }
     renamed["bank"] = renamed["bank"].assign(default=(renamed["bank"]["default"] == "canarygood").astype(int))
     return {name: needles(table) for name, table in renamed.items()}
 
@@ -183,7 +196,8 @@ def contents(folder: Path, *, but: tuple[str, ...] = ()) -> list[bytes]:
 def test_no_canary_lies_in_any_run_folder(files: tuple[Institutions, dict[str, Any], list[str]]) -> None:
     """Ledger, reports, model part and whatever else is written, of all parties.
 
-    Two files are for their owner alone: the guest's scores, by id, and the edges of a party's own columns that `vfl monitor` compares with.
+    Two files are for their owner alone: the guest's scores, by id, and the edges of a party's own columns that `vfl
+    monitor` compares with.
     """
     made, folders, _ = files
     for owner, wanted in of_files(made.data).items():
@@ -194,7 +208,7 @@ def test_no_canary_lies_in_any_run_folder(files: tuple[Institutions, dict[str, A
 
 
 def test_no_canary_lies_in_a_run_store_at_any_moment(files: tuple[Institutions, dict[str, Any], list[str]]) -> None:
-    """Not even its own party's: marks hold no id, feature or label.  (Every third state: each holds most of the one before.)"""
+    """Not even its own party's: marks hold no id, feature or label.  (Every third state: each holds most of the one before.)"""  # noqa: E501
     made, _, _ = files
     assert len(STORES) >= 15
     for wanted in of_files(made.data).values():
@@ -207,7 +221,9 @@ def test_nothing_of_the_tables_is_logged(files: tuple[Institutions, dict[str, An
         assert canaries.found(wanted, [line.encode() for line in heard]) == set()
 
 
-def test_planted_canaries_on_a_disk_are_found(files: tuple[Institutions, dict[str, Any], list[str]], tmp_path: Path) -> None:
+def test_planted_canaries_on_a_disk_are_found(
+    files: tuple[Institutions, dict[str, Any], list[str]], tmp_path: Path
+) -> None:
     made, _, _ = files
     for owner, wanted in of_files(made.data).items():
         assert canaries.found(wanted, contents(made.folder / owner, but=())), owner  # its own table

@@ -1,4 +1,5 @@
-"""Transcripts of trainings that end by their loss: one rounded number a look is opened, to the arbiter, and each check catches a planted fault."""
+"""Transcripts of trainings that end by their loss: one rounded number a look is opened, to the arbiter, and each check
+catches a planted fault."""
 
 from __future__ import annotations
 
@@ -45,7 +46,11 @@ class Run:
         """What the arbiter opens of residuals."""
         width, slots = losses.layout(self.key.public, BITS)
         found = [s.vectors(self.keys)[0] for s in self.of(losses.MaskedResiduals)]
-        return [v for p in found for v in self.key.open_packed(p, width, slots, self.rows, self.key.public.plain_bits).to_ints()]
+        return [
+            v
+            for p in found
+            for v in self.key.open_packed(p, width, slots, self.rows, self.key.public.plain_bits).to_ints()
+        ]
 
 
 def record(tables: Tables, case: str) -> Run:
@@ -94,7 +99,8 @@ def test_masked_residuals_are_uniform(run: Run) -> None:
 
 
 def test_guest_and_arbiter_together_read_no_single_hosts_weights(run: Run) -> None:
-    """The hosts' sums of squares bear masks that cancel: each alone is as large as a mask; with one host there is none to hide among."""
+    """The hosts' sums of squares bear masks that cancel: each alone is as large as a mask; with one host there is none
+    to hide among."""
     parts = [s.vectors(run.keys)[0] for s in run.of(WeightSquares)]
     opened = [abs(v) for p in parts for v in run.key.open(p, run.key.public.plain_bits).to_ints()]
     hosts = CASES[run.case][1]
@@ -113,7 +119,9 @@ def test_planted_residuals_without_a_mask_are_found(small_tables: Tables, monkey
     assert audit.not_uniform(run.masked(), losses.mask_bits(BITS))
 
 
-def test_planted_loss_without_fresh_randomness_is_refused(small_tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_loss_without_fresh_randomness_is_refused(
+    small_tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(stopping, "MeanLoss", lambda mean: MeanLoss(CipherVec(mean.key, mean.raw)))
     with pytest.raises(UnfreshCiphertext, match="MeanLoss"):
         record(small_tables, "linear")

@@ -1,4 +1,5 @@
-"""Whole transcripts of a training: everything is declared, randomised, unrepeated and blinded; and each check catches a planted fault."""
+"""Whole transcripts of a training: everything is declared, randomised, unrepeated and blinded; and each check catches a
+planted fault."""
 
 from __future__ import annotations
 
@@ -69,7 +70,11 @@ CASES = {
     "linear": (LinearRegression(max_iter=PASSES), IDENTITY, Penalty(1.0)),
     "poisson": (PoissonRegression(max_iter=PASSES), POISSON, Penalty(1.0, mean=True)),
     "balanced": (LogisticRegression(max_iter=PASSES, class_weight="balanced"), LOGISTIC_LINKS["exact"], Penalty(1.0)),
-    "batches": (LogisticRegression(max_iter=PASSES, solver="sgd", batch_size=32), LOGISTIC_LINKS["exact"], Penalty(1.0)),
+    "batches": (
+        LogisticRegression(max_iter=PASSES, solver="sgd", batch_size=32),
+        LOGISTIC_LINKS["exact"],
+        Penalty(1.0),
+    ),
     "classes": (LogisticRegression(max_iter=PASSES), LOGISTIC_LINKS["exact"], Penalty(1.0)),
 }
 LABELS = {
@@ -118,7 +123,12 @@ def run(request: pytest.FixtureRequest, small_tables: Tables) -> Run:
 
 
 def test_an_honest_transcript_has_no_finding(run: Run) -> None:
-    assert {s.kind for s in run.transcript} >= {predictors.WeightShare, predictors.Predictor, training.Residual, training.MaskedGradient}
+    assert {s.kind for s in run.transcript} >= {
+        predictors.WeightShare,
+        predictors.Predictor,
+        training.Residual,
+        training.MaskedGradient,
+    }
     assert audit.undeclared(run.transcript, declared()) == []
     assert audit.unrandomised(run.transcript, run.keys) == []
     assert audit.repeated(run.transcript, run.keys) == []
@@ -129,7 +139,8 @@ def test_an_honest_transcript_has_no_finding(run: Run) -> None:
 
 
 def test_what_the_arbiter_opened_tells_nothing_of_the_gradients(run: Run, small_tables: Tables) -> None:
-    """Opened values of equal passes in two runs differ by masks: their difference is as large as a mask, not as a gradient."""
+    """Opened values of equal passes in two runs differ by masks: their difference is as large as a mask, not as a
+    gradient."""
     again = record(small_tables, len(run.widths) - 1, run.link)
     for first, second in zip(run.opened(), again.opened(), strict=True):
         assert all(abs(a - b) > 2 ** (run.plan.gradient_bits + 20) for a, b in zip(first, second, strict=True))
@@ -156,15 +167,23 @@ def test_masked_predictors_and_look_up_positions_are_uniform(run: Run) -> None:
     for s in run.transcript:
         if s.kind is sealed_link.MaskedPredictors:
             (packed,) = s.vectors(run.keys)
-            values += run.key.open_packed(packed, sealed_link.WIDTH, sealed_link.slots(run.key.public), rows, sealed_link.MASK).to_ints()
+            values += run.key.open_packed(
+                packed, sealed_link.WIDTH, sealed_link.slots(run.key.public), rows, sealed_link.MASK
+            ).to_ints()
     assert len(values) == run.passes * rows
     assert audit.not_uniform(values, sealed_link.MASK) == []
     for receiver in ("guest", "arbiter"):
-        seen = [s.message(run.keys).index for s in run.transcript if s.kind is look_up.LookupIndex and s.receiver == receiver]  # type: ignore[attr-defined]
+        seen = [
+            s.message(run.keys).index
+            for s in run.transcript
+            if s.kind is look_up.LookupIndex and s.receiver == receiver
+        ]  # type: ignore[attr-defined]
         positions = (np.concatenate(seen) + 0.5) / 2.0**TABLE_BITS - 0.5  # the middle of each position
         assert audit.not_uniform([int(p * 2**64) for p in positions], 64) == []
         assert len(np.unique(np.stack(seen)[:, 0])) > PASSES // 2  # a row's position moves freely between passes
-        factors = [s.message(run.keys) for s in run.transcript if s.kind is look_up.MaskedFactors and s.receiver == receiver]
+        factors = [
+            s.message(run.keys) for s in run.transcript if s.kind is look_up.MaskedFactors and s.receiver == receiver
+        ]
         for part, each in (("factors", DEGREE), ("rest", 1)):
             values = [v for f in factors for v in getattr(f, part).to_ints()]
             assert len(values) == run.passes * rows * each
@@ -201,7 +220,9 @@ def test_planted_missing_randomness_is_refused_and_found(small_tables: Tables, m
         record(small_tables, 1)
     # even where the type is deceived, the audit sees it
     monkeypatch.setattr(CipherVec, "release", lambda self, to, where: self.raw.to_bytes())
-    monkeypatch.setattr(DecryptionKey, "encrypt", lambda self, plain, seed: CipherVec(self.public, self.public.raw.lift(plain)))  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        DecryptionKey, "encrypt", lambda self, plain, seed: CipherVec(self.public, self.public.raw.lift(plain))
+    )  # type: ignore[attr-defined]
     run = record(small_tables, 1)
     assert "WeightShare to guest" in audit.unrandomised(run.transcript, run.keys)
     assert audit.repeated(run.transcript, run.keys)
@@ -211,7 +232,9 @@ def test_planted_reuse_of_randomness_is_found(small_tables: Tables, monkeypatch:
     honest = CipherVec.rerandomise
     same = Seed("host", b"always the same".ljust(32))
     monkeypatch.setattr(CipherVec, "release", lambda self, to, where: self.raw.to_bytes())
-    monkeypatch.setattr(CipherVec, "rerandomise", lambda self, seed, to_holder=False: honest(self, same, to_holder=to_holder))
+    monkeypatch.setattr(
+        CipherVec, "rerandomise", lambda self, seed, to_holder=False: honest(self, same, to_holder=to_holder)
+    )
     monkeypatch.setattr(DecryptionKey, "encrypt", lambda self, plain, seed: self.public.encrypt(plain, same))
     run = record(small_tables, 1)
     assert audit.unrandomised(run.transcript, run.keys) == []
@@ -231,7 +254,9 @@ def test_planted_short_mask_is_found(small_tables: Tables, monkeypatch: pytest.M
     assert audit.not_uniform([v for opened in run.opened() for v in opened], run.plan.mask_bits)
 
 
-def test_planted_gradient_beside_the_mask_is_opened_as_it_is(small_tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_gradient_beside_the_mask_is_opened_as_it_is(
+    small_tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without masks the arbiter opens exact gradients: the positive control of the check above."""
     gradients: list[int] = []
     honest = Block.gradient

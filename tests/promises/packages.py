@@ -28,7 +28,9 @@ def cooked(folder: Path, recipe: str) -> Path:
     told = {"GIT_CEILING_DIRECTORIES": str(folder.parent), "GIT_CONFIG_GLOBAL": os.devnull}
     command = ["git", "apply", "-C1", str(RECIPES / f"{recipe}.patch")]
     done = subprocess.run(command, cwd=folder, env=os.environ | told, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"the recipe no longer fits the package; CONTRIBUTING.md says how to bring it up to date\n{done.stderr}"
+    assert done.returncode == 0, (
+        f"the recipe no longer fits the package; CONTRIBUTING.md says how to bring it up to date\n{done.stderr}"
+    )
     return folder
 
 
@@ -40,4 +42,6 @@ def there(package: Path) -> dict[str, Any]:
 def python(package: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs Python with this copy to its end."""
     environment = os.environ | there(package)["environment"]
-    return subprocess.run([sys.executable, *arguments], env=environment, cwd=package, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, cwd=package, capture_output=True, text=True, check=False
+    )

@@ -1,4 +1,5 @@
-"""Runs all parties in this process, stops one of them at a message, and lets all go on from the marks that they kept."""
+"""Runs all parties in this process, stops one of them at a message, and lets all go on from the marks that they
+kept."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ class Killer(Tap):
 
 @dataclass
 class MemoryKeeper:
-    """Keeps marks as `vfl.storage.run_store` does: as bytes, those of finished stages and of the last two counts of messages."""
+    """Keeps marks as `vfl.storage.run_store` does: as bytes, those of finished stages and of the last two counts of
+    messages."""
 
     marks: dict[Position, tuple[Mark, bytes]] = field(default_factory=dict)
     journal: dict[int, dict[str, list[bytes]]] = field(default_factory=dict)
@@ -123,11 +125,21 @@ class Interrupted:
         else:
             run, goal = resume.follow(plain[self.roles.guest], RUN, marks, RUN)
         assert run == RUN
-        channels = {peer: Channel(wire, keys, (Numbered(me, self.hashes), self.killers[me]), 30) for peer, wire in wires.items()}
+        channels = {
+            peer: Channel(wire, keys, (Numbered(me, self.hashes), self.killers[me]), 30) for peer, wire in wires.items()
+        }
         if goal != START:
             resume.compare(plain, keeper.at(goal).counts)
         return Session(
-            me, self.roles, channels, Randomness(me, self.seeds.get(me, me.encode().ljust(32)), b""), keys, self.scheme, None, keeper, goal
+            me,
+            self.roles,
+            channels,
+            Randomness(me, self.seeds.get(me, me.encode().ljust(32)), b""),
+            keys,
+            self.scheme,
+            None,
+            keeper,
+            goal,
         )
 
 

@@ -66,7 +66,8 @@ def regression(
 
 
 def scored(session: Session, x: Any, trained: glm.Trained) -> bytes:
-    """Scores the rows that a model was trained on from its shares: the shares from then on, and at the guest the scores."""
+    """Scores the rows that a model was trained on from its shares: the shares from then on, and at the guest the
+    scores."""
     guests = session.me == session.roles.guest
     values = fixed_point(x, guests)
     own = glm_scoring.Own(
@@ -82,11 +83,14 @@ def scored(session: Session, x: Any, trained: glm.Trained) -> bytes:
 
 
 def long_lists(rows: tuple[int, ...], keys: int = 1, size_only: bool = False) -> tuple[Roles, Programs, Scheme]:
-    """An alignment alone, of lists of several blocks (`small_blocks`); the arbiter does not know how many where there is one host."""
+    """An alignment alone, of lists of several blocks (`small_blocks`); the arbiter does not know how many where there
+    is one host."""
     roles = roles_of(len(rows) - 1)
     programs: Programs = {}
     for party, count in zip(roles.data_parties, rows, strict=True):
-        own = tuple(alignment.Ids.of([b"key %d, row %d" % (key, row + key) for row in range(count)]) for key in range(keys))
+        own = tuple(
+            alignment.Ids.of([b"key %d, row %d" % (key, row + key) for row in range(count)]) for key in range(keys)
+        )
 
         def data_party(session: Session, own: Any = own) -> tuple[Any, ...]:
             found = alignment.align(session, own, 1, size_only=size_only)
@@ -102,9 +106,13 @@ def long_lists(rows: tuple[int, ...], keys: int = 1, size_only: bool = False) ->
 
 def of_guest(part: Ensemble | GuestTrees) -> bytes:
     own = part.own if isinstance(part, GuestTrees) else part
-    fields = [getattr(t, name).tobytes() for t in own.trees for name in ("owner", "feature", "cut", "left", "gain", "value")]
+    fields = [
+        getattr(t, name).tobytes() for t in own.trees for name in ("owner", "feature", "cut", "left", "gain", "value")
+    ]
     if isinstance(part, GuestTrees):
-        fields += [v.tobytes() for v in (part.shape.owner, part.shape.order, part.feature, part.cut, part.missing_left)] + [part.score_key]
+        fields += [
+            v.tobytes() for v in (part.shape.owner, part.shape.order, part.feature, part.cut, part.missing_left)
+        ] + [part.score_key]
     return b"".join(fields) + part.model_id
 
 
@@ -113,7 +121,11 @@ def of_host(part: HostSplits) -> str:
 
 
 def of_arbiter(part: ArbiterTrees | None) -> bytes:
-    return b"" if part is None else part.value.tobytes() + part.shape.owner.tobytes() + part.shape.order.tobytes() + part.model_id
+    return (
+        b""
+        if part is None
+        else part.value.tobytes() + part.shape.owner.tobytes() + part.shape.order.tobytes() + part.model_id
+    )
 
 
 def told(program: Callable[[Session], Any], of: Callable[[Any], bytes | str], session: Session) -> bytes | str:
@@ -122,7 +134,13 @@ def told(program: Callable[[Session], Any], of: Callable[[Any], bytes | str], se
 
 def trees(membership: str, hosts: int = 1, first: int = 0, **changes: Any) -> tuple[Roles, Programs, Scheme]:
     """first: how many rounds a model has that is continued."""
-    given: dict[str, Any] = {"n_estimators": 3, "max_depth": 2, "max_bin": 4, "membership": membership, "min_bin_rows": 1}
+    given: dict[str, Any] = {
+        "n_estimators": 3,
+        "max_depth": 2,
+        "max_bin": 4,
+        "membership": membership,
+        "min_bin_rows": 1,
+    }
     p = Params(**(given | changes))
     rows = 120 if p.early_stopping_rounds else 40
     rng = np.random.default_rng(1)
@@ -132,7 +150,12 @@ def trees(membership: str, hosts: int = 1, first: int = 0, **changes: Any) -> tu
     roles, model = roles_of(hosts), None
     if first:
         start = dataclasses.replace(p, n_estimators=first, guest_only_trees=min(first, p.guest_only_trees))
-        model = train(blocks, y, dataclasses.replace(start, guest_only_trees=p.guest_only_trees) if p.sealed else start, Identity(1024))
+        model = train(
+            blocks,
+            y,
+            dataclasses.replace(start, guest_only_trees=p.guest_only_trees) if p.sealed else start,
+            Identity(1024),
+        )
     if p.sealed:
         programs = sealed_programs(roles, blocks, y, p, model, held_out=held_out)
         of: dict[str, Callable[[Any], bytes | str]] = {"guest": of_guest, "arbiter": of_arbiter}
@@ -142,7 +165,9 @@ def trees(membership: str, hosts: int = 1, first: int = 0, **changes: Any) -> tu
         started = None
         if model:
             started = model.ensemble, scoring.guest(session, blocks[0], model.ensemble, names_of(rows))
-        return of_guest(open.guest(session, blocks[0], p, Rounds(p, y, held_out=held_out, before=started), b"another name ..."))
+        return of_guest(
+            open.guest(session, blocks[0], p, Rounds(p, y, held_out=held_out, before=started), b"another name ...")
+        )
 
     def host(session: Session, k: int) -> str:
         if model:
@@ -153,7 +178,8 @@ def trees(membership: str, hosts: int = 1, first: int = 0, **changes: Any) -> tu
 
 
 def binned(hosts: int, tell: bool) -> tuple[Roles, Programs, Scheme]:
-    """Binning by the label, then a regression: the guest's bins, and what a host is told, are as if nothing had been."""
+    """Binning by the label, then a regression: the guest's bins, and what a host is told, are as if nothing had
+    been."""
     roles, rows = roles_of(hosts), 24
     rng = np.random.default_rng(3)
     rule, y = woe_bins.BinningRule(min_bin_rows=2), rng.integers(0, 2, rows)
@@ -167,7 +193,10 @@ def binned(hosts: int, tell: bool) -> tuple[Roles, Programs, Scheme]:
         own, theirs = woe.guest(session, y, fine(0), rule, tell=tell, open_names=True)
         name = session.seed("model id").secret[:16]
         weights = glm.guest(session, rng_x(0), y[np.newaxis].astype(np.float64), terms, name).weights
-        columns = {p: [(c.name, c.apart, c.merged.group.tolist(), c.merged.events.tolist()) for c in t] for p, t in theirs.items()}
+        columns = {
+            p: [(c.name, c.apart, c.merged.group.tolist(), c.merged.events.tolist()) for c in t]
+            for p, t in theirs.items()
+        }
         return repr(([m.events.tolist() for m in own], columns)).encode() + weights.tobytes()
 
     def host(session: Session, k: int) -> bytes:
@@ -183,14 +212,18 @@ def binned(hosts: int, tell: bool) -> tuple[Roles, Programs, Scheme]:
     def rng_x(k: int) -> Any:
         return np.random.default_rng(k).normal(size=(rows, 2)).clip(-3, 3)
 
-    programs: Programs = {"guest": guest} | {h: partial(host, k=k) for k, h in enumerate(roles.hosts, 1)} | {"arbiter": arbiter}
+    programs: Programs = (
+        {"guest": guest} | {h: partial(host, k=k) for k, h in enumerate(roles.hosts, 1)} | {"arbiter": arbiter}
+    )
     return roles, programs, TOY
 
 
 def searched(kind: str) -> tuple[Roles, Programs, Scheme]:
     """Two candidates on two folds, and the better one on all rows: the same scores, the same choice, the same model."""
     data = world.frames(24, hosts=2 if kind == "trees" else 1)
-    roles, programs = world.trees(data, n_estimators=1) if kind == "trees" else world.regression(data, link="taylor", max_iter=2)
+    roles, programs = (
+        world.trees(data, n_estimators=1) if kind == "trees" else world.regression(data, link="taylor", max_iter=2)
+    )
 
     def told(program: Any, session: Session) -> bytes:
         found = program(session)
@@ -228,9 +261,17 @@ CASES: dict[str, Callable[[], tuple[Roles, Programs, Scheme]]] = {
     "open trees that are continued": partial(trees, "open", first=2, n_estimators=4),
     "sealed trees": partial(trees, "sealed", gradient_bits=16, max_depth=3),
     "sealed trees of two hosts": partial(trees, "sealed", 2, n_estimators=5, guest_only_trees=1),
-    "sealed trees that stop early": partial(trees, "sealed", n_estimators=5, early_stopping_rounds=2, learning_rate=1.0),
+    "sealed trees that stop early": partial(
+        trees, "sealed", n_estimators=5, early_stopping_rounds=2, learning_rate=1.0
+    ),
     "sealed trees that are continued": partial(trees, "sealed", 2, first=2, n_estimators=4, subsample=0.8),
     "sealed trees of three classes": partial(
-        trees, "sealed", n_estimators=3, objective="multi:softprob", num_class=3, guest_only_trees=1, colsample_bytree=0.7
+        trees,
+        "sealed",
+        n_estimators=3,
+        objective="multi:softprob",
+        num_class=3,
+        guest_only_trees=1,
+        colsample_bytree=0.7,
     ),
 }

@@ -92,7 +92,9 @@ def test_arbiter_hears_nothing_with_one_host_and_no_party_sees_two_lists_under_t
     shared = [f"{i}".encode() for i in range(6)]
     parties = {"guest": shared, "h1": shared, "h2": shared, "h3": shared}
     run(parties, taps={p: [Recording(p, transcript)] for p in (*parties, "arbiter")})
-    for party in parties:  # the same customers in every list: equal points would be a list under the same set of secrets
+    for (
+        party
+    ) in parties:  # the same customers in every list: equal points would be a list under the same set of secrets
         relayed = [frozenset(points(s)) for s in transcript if s.receiver == party and s.kind.kind == "RelayedIds"]
         assert len(relayed) == 3
         assert not any(a & b for i, a in enumerate(relayed) for b in relayed[i + 1 :])
@@ -140,7 +142,9 @@ def test_invalid_points_are_refused_before_anything_depends_on_them(point: bytes
 
     programs = {"guest": lambda s: alignment.align(s, [b"a"], 1), "host": host, "arbiter": lambda s: None}
     with pytest.raises(InvalidPoint) as caught:
-        run_local(Roles("guest", ("host",), "arbiter"), programs, Identity(), taps={"guest": [Recording("guest", transcript)]})
+        run_local(
+            Roles("guest", ("host",), "arbiter"), programs, Identity(), taps={"guest": [Recording("guest", transcript)]}
+        )
     assert caught.value.party == "host"
     assert [s.kind.kind for s in transcript] == ["BlindedIds"]
 
@@ -190,6 +194,8 @@ def test_the_peer_hears_a_code_and_no_more() -> None:
         raise DataError("row 17 holds a secret")
 
     with pytest.raises(DataError):
-        run_local(Roles("guest", ("host",), "arbiter"), {"guest": guest, "host": host, "arbiter": lambda s: None}, Identity())
+        run_local(
+            Roles("guest", ("host",), "arbiter"), {"guest": guest, "host": host, "arbiter": lambda s: None}, Identity()
+        )
     assert heard[0].peer_code == "data"
     assert "17" not in str(heard[0])

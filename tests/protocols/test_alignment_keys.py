@@ -1,4 +1,5 @@
-"""Several keys tried in order, the size alone, lists that travel in chunks: against the same in plain Python, with planted faults."""
+"""Several keys tried in order, the size alone, lists that travel in chunks: against the same in plain Python, with
+planted faults."""
 
 from __future__ import annotations
 
@@ -30,10 +31,13 @@ def keys_of(rows: list[Row], keys: int) -> tuple[Ids, ...]:
     return tuple(Ids.of([row[k] for row in rows]) for k in range(keys))
 
 
-def run(tables: Tables, keys: int, least: int = 1, size_only: bool = False, transcript: list[Sent] | None = None) -> dict[str, Alignment]:
+def run(
+    tables: Tables, keys: int, least: int = 1, size_only: bool = False, transcript: list[Sent] | None = None
+) -> dict[str, Alignment]:
     guest, *hosts = tables
     programs: dict[str, Any] = {
-        p: (lambda s, own=rows: alignment.align(s, keys_of(own, keys), least, size_only=size_only)) for p, rows in tables.items()
+        p: (lambda s, own=rows: alignment.align(s, keys_of(own, keys), least, size_only=size_only))
+        for p, rows in tables.items()
     }
     programs["arbiter"] = lambda s: alignment.serve(s, least, keys=keys, size_only=size_only)
     taps = None if transcript is None else {p: [Recording(p, transcript)] for p in programs}
@@ -57,7 +61,8 @@ def expected(tables: Tables, keys: int) -> list[tuple[int, tuple[int, ...]]]:
 def check(tables: Tables, keys: int, found: dict[str, Alignment]) -> None:
     parties = list(found.values())
     matches = sorted(
-        zip(parties[0].keys.tolist(), zip(*(p.rows.tolist() for p in parties), strict=True), strict=True), key=lambda m: (m[0], m[1])
+        zip(parties[0].keys.tolist(), zip(*(p.rows.tolist() for p in parties), strict=True), strict=True),
+        key=lambda m: (m[0], m[1]),
     )
     assert matches == expected(tables, keys)
     for party in parties:
@@ -77,7 +82,9 @@ def dirty(draw: st.DrawFn) -> tuple[Tables, int]:
         value = st.integers(0, 12).map(lambda i: b"v%d" % i)
         column = [draw(st.lists(value, unique=True, min_size=n, max_size=n)) for n in [draw(st.integers(1, 8))]]
         rows = len(column[0])
-        columns = [column[0]] + [draw(st.lists(value, unique=True, min_size=rows, max_size=rows)) for _ in range(keys - 1)]
+        columns = [column[0]] + [
+            draw(st.lists(value, unique=True, min_size=rows, max_size=rows)) for _ in range(keys - 1)
+        ]
         if keys > 1:
             columns = [[b"" if draw(st.integers(0, 3)) == 0 else v for v in c] for c in columns]
         tables[f"p{p}"] = [row for row in zip(*columns, strict=True) if any(row)] or [(b"v0",) * keys]
@@ -163,7 +170,8 @@ def test_the_size_alone(parties: int, keys: int) -> None:
 
 
 def common_positions(tables: Tables, keys: int = 1) -> list[float]:
-    """For a run that opens the size alone: where, from 0 to 1, the ids that are common stand in the lists that each side has seen of the other."""
+    """For a run that opens the size alone: where, from 0 to 1, the ids that are common stand in the lists that each
+    side has seen of the other."""
     seen: dict[str, list[bytes]] = {}
     transcript: list[Sent] = []
     run(tables, keys, size_only=True, transcript=transcript)
@@ -207,7 +215,8 @@ def sorted_by_a_secret() -> Tables:
 
 @pytest.mark.usefixtures("scalars")
 def test_in_size_only_mode_order_tells_nothing() -> None:
-    """Were the orders those of the tables, all common ids would stand in the first half; here their mean place is 1/2 within 5 deviations."""
+    """Were the orders those of the tables, all common ids would stand in the first half; here their mean place is 1/2
+    within 5 deviations."""
     places = common_positions(sorted_by_a_secret())
     assert len(places) == 600
     for part in (places[:200], places[200:400], places[400:]):
@@ -298,7 +307,11 @@ def test_a_guest_that_counts_otherwise_than_it_marks() -> None:
         peer.recv(psi.SortedTags)
         peer.send(psi.SizeOnly(np.array([5], np.int64)))
 
-    programs = {"guest": guest, "host": lambda s: alignment.align(s, [b"a"], 1, size_only=True), "arbiter": lambda s: None}
+    programs = {
+        "guest": guest,
+        "host": lambda s: alignment.align(s, [b"a"], 1, size_only=True),
+        "arbiter": lambda s: None,
+    }
     with pytest.raises(RemoteProtocolError, match="announced another number"):
         run_local(Roles("guest", ("host",), "arbiter"), programs, Identity())
 
@@ -316,7 +329,9 @@ def test_match_finds_what_both_hold(left: list[int], right: list[int], clash: bo
     in_order = words(sorted(set(left)))
     assert tags.ascending(in_order)
     at_left, at_right = tags.match(in_order, words(right))
-    assert [tuple(t) for t in in_order[at_left]] == sorted(tuple(t) for t in words(right) if tuple(t) in {tuple(x) for x in in_order})
+    assert [tuple(t) for t in in_order[at_left]] == sorted(
+        tuple(t) for t in words(right) if tuple(t) in {tuple(x) for x in in_order}
+    )
     assert np.array_equal(in_order[at_left], words(right)[at_right])
     assert np.array_equal(words(left)[tags.order(words(left))], words(sorted(left)))
 

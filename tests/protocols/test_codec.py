@@ -12,7 +12,14 @@ from protocols._native import PlainVec
 from protocols.alignment.ecdh import BlindedIds, HostRows, IntersectionSize
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey, Keyring
 from protocols.codec import decode, encode
-from protocols.errors import InvalidCiphertext, KeyMismatch, LocalProtocolError, ProtocolError, RemoteProtocolError, VFLError
+from protocols.errors import (
+    InvalidCiphertext,
+    KeyMismatch,
+    LocalProtocolError,
+    ProtocolError,
+    RemoteProtocolError,
+    VFLError,
+)
 from protocols.glm.scoring import Scores
 from protocols.glm.sealed_link import EdgeShare
 from protocols.glm.terms import TrainingStart
@@ -73,7 +80,14 @@ def test_any_bytes_end_in_a_typed_error_or_a_message(data: bytes, kind: str) -> 
 @given(st.data())
 def test_any_fields_of_the_right_kind_end_in_a_typed_error_or_a_message(data: st.DataObject) -> None:
     kind = registry()[data.draw(st.sampled_from(sorted(registry())))]
-    field = st.one_of(st.integers(-(2**63), 2**63 - 1), st.binary(max_size=80), st.text(max_size=9), st.none(), st.booleans(), st.floats())
+    field = st.one_of(
+        st.integers(-(2**63), 2**63 - 1),
+        st.binary(max_size=80),
+        st.text(max_size=9),
+        st.none(),
+        st.booleans(),
+        st.floats(),
+    )
     fields = data.draw(st.lists(field, min_size=0, max_size=4))
     outcome = decoded(msgspec.msgpack.encode([kind.kind, *fields]), kind)
     assert isinstance(outcome, Message) or outcome.party == "host"
@@ -117,7 +131,14 @@ def test_an_unknown_key_is_refused(key: DecryptionKey) -> None:
 def test_invalid_ciphertexts_are_refused(key: DecryptionKey, keys: Keyring, forge: str) -> None:
     n, width = key.public.raw.n, 2 * key.public.raw.bits // 8
     prime = int.from_bytes(key._raw.to_bytes()[: width // 4], "little")
-    value = {"zero": 0, "n": n, "n^2": n * n, "kp": 12345 * prime, "above": min(n * n + 1, 2 ** (8 * width) - 1), "short": 1}[forge]
+    value = {
+        "zero": 0,
+        "n": n,
+        "n^2": n * n,
+        "kp": 12345 * prime,
+        "above": min(n * n + 1, 2 ** (8 * width) - 1),
+        "short": 1,
+    }[forge]
     body = value.to_bytes(width, "little")[: -1 if forge == "short" else None]
     with pytest.raises(InvalidCiphertext) as caught:
         decode(msgspec.msgpack.encode(["Residual", key.public.fingerprint + body]), Residual, "guest", keys)

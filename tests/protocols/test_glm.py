@@ -1,4 +1,5 @@
-"""Training equals the closed-form optimum of the same objective; every cipher computes the same integers; overflow is noticed."""
+"""Training equals the closed-form optimum of the same objective; every cipher computes the same integers; overflow is
+noticed."""
 
 from __future__ import annotations
 
@@ -50,8 +51,12 @@ def train(
     weights: Matrix | None = None,
     **changes: Any,
 ) -> list[Matrix]:
-    """Final weights by party (guest's intercept last of its own); with y and weights (models, n) those of each model."""
-    terms = glm.Terms(link, **{"penalty": Penalty(1 / C), "passes": passes, "weighted": weights is not None, "reveal": KNOWN, **changes})
+    """Final weights by party (guest's intercept last of its own); with y and weights (models, n) those of each
+    model."""
+    terms = glm.Terms(
+        link,
+        **{"penalty": Penalty(1 / C), "passes": passes, "weighted": weights is not None, "reveal": KNOWN, **changes},
+    )
     hosts = tuple(f"host{i}" for i in range(1, len(blocks)))
     roles = Roles("guest", hosts, "arbiter")
 
@@ -111,7 +116,11 @@ def test_least_squares_with_the_identity_link(widths: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     ("widths", "C"),
     [
-        pytest.param(widths, C, marks=() if (widths, C) in (((2, 3), 0.05), ((0, 3), 1.0), ((2, 2, 1), 0.05)) else pytest.mark.slow)
+        pytest.param(
+            widths,
+            C,
+            marks=() if (widths, C) in (((2, 3), 0.05), ((0, 3), 1.0), ((2, 2, 1), 0.05)) else pytest.mark.slow,
+        )
         for widths, C in itertools.product([(2, 3), (0, 3), (2, 2, 1)], [0.05, 1.0, 10.0])
     ],
 )
@@ -124,7 +133,9 @@ def test_the_exact_link_reaches_scikit_learns_optimum(widths: tuple[int, ...], C
 
 
 @pytest.mark.parametrize(("start", "stops"), [(60.0, False), (-66.0, True), (66.0, True), (120.0, True)])
-def test_predictors_near_the_tables_edge_stop_the_run(monkeypatch: pytest.MonkeyPatch, start: float, stops: bool) -> None:
+def test_predictors_near_the_tables_edge_stop_the_run(
+    monkeypatch: pytest.MonkeyPatch, start: float, stops: bool
+) -> None:
     monkeypatch.setattr(type(EXACT), "start", lambda self, y, weights: start)
     blocks, y = problem(n=30)
     with pytest.raises(DataError, match="left the range") if stops else contextlib.nullcontext():
@@ -132,18 +143,25 @@ def test_predictors_near_the_tables_edge_stop_the_run(monkeypatch: pytest.Monkey
 
 
 def test_within_the_documented_bound_of_the_plaintext_arithmetic() -> None:
-    """Masks and shares cost at most one unit in the last place a pass and truncation: compared with the same integers, unshared."""
+    """Masks and shares cost at most one unit in the last place a pass and truncation: compared with the same integers,
+    unshared."""
     blocks, y = problem(n=50)
     n, passes = len(y), 25
     plan = TAYLOR.plan(rows_log2(n), Penalty(1.0), passes, len(blocks), 2000)
     made = [Block.of(x, plan, intercept=i == 0) for i, x in enumerate(blocks)]
     start = round(4 * (y.mean() - 0.5) * 2**WEIGHT)
-    plain = [Share.start(PlainVec.from_ints([0] * (b.width - 1) + [start if i == 0 else 0])) for i, b in enumerate(made)]
+    plain = [
+        Share.start(PlainVec.from_ints([0] * (b.width - 1) + [start if i == 0 else 0])) for i, b in enumerate(made)
+    ]
     for step in plan.steps():
-        z = sum(b.x.astype(object) @ np.array(s.point.to_ints(), dtype=object) for b, s in zip(made, plain, strict=True))
+        z = sum(
+            b.x.astype(object) @ np.array(s.point.to_ints(), dtype=object) for b, s in zip(made, plain, strict=True)
+        )
         d = z + ((2 - 4 * y.astype(int)).astype(object) << (FEATURE + WEIGHT))
         for b, s in zip(made, plain, strict=True):
-            g = b.preconditioned.T.astype(object) @ d + b.penalty.astype(object) @ np.array(s.point.to_ints(), dtype=object)
+            g = b.preconditioned.T.astype(object) @ d + b.penalty.astype(object) @ np.array(
+                s.point.to_ints(), dtype=object
+            )
             s.step(PlainVec.from_ints([int(v) for v in g]), plan.shift, step)
     shared = train(blocks, y, passes, Identity(), fixed=False)
     for s, w in zip(plain, shared, strict=True):
@@ -189,14 +207,18 @@ def test_a_constant_and_a_collinear_column_do_no_harm() -> None:
 
 @pytest.mark.parametrize("passes", [5, 20, 100])
 def test_steps_shrink_a_spectrum_as_chebyshevs_polynomial_does(passes: int) -> None:
-    """On a diagonal problem the error after all passes is a polynomial of the spectrum: at most TOLERANCE where it reaches."""
+    """On a diagonal problem the error after all passes is a polynomial of the spectrum: at most TOLERANCE where it
+    reaches."""
     after = passes - passes // WARM_UP
     spectrum = np.linspace(min((math.acosh(1 / TOLERANCE) / (2 * after)) ** 2, 0.5), 1, 500)
     point = trail = np.ones_like(spectrum)
     for step in TAYLOR.plan(10, Penalty(1.0), passes, 2, 2007).steps():
         gradient = spectrum * point
         momentum, rate = step.momentum / 2**WEIGHT, step.rate / 2**WEIGHT
-        point, trail = momentum * point + (1 - momentum) * trail - rate * gradient, point if step.keeps else point - gradient
+        point, trail = (
+            momentum * point + (1 - momentum) * trail - rate * gradient,
+            point if step.keeps else point - gradient,
+        )
     reach = 1 / np.cosh(after * math.acosh((1 + spectrum[0]) / (1 - spectrum[0])))  # what 5 passes can do at all
     assert np.abs(point).max() <= 1.01 * max(TOLERANCE, reach)
 

@@ -1,4 +1,5 @@
-"""Counts, weighted rows, several models on the same rows, no intercept: each reaches scikit-learn's optimum of the same objective."""
+"""Counts, weighted rows, several models on the same rows, no intercept: each reaches scikit-learn's optimum of the same
+objective."""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ from tests.protocols.test_glm import Matrix, joined, problem, train
 EXACT = LOGISTIC_LINKS["exact"]
 
 
-def counts(n: int = 300, widths: tuple[int, ...] = (2, 3), base: float = 0.3, seed: int = 0) -> tuple[list[Matrix], Matrix]:
+def counts(
+    n: int = 300, widths: tuple[int, ...] = (2, 3), base: float = 0.3, seed: int = 0
+) -> tuple[list[Matrix], Matrix]:
     rng = np.random.default_rng(seed)
     blocks, _ = problem(n, widths, seed)
     return blocks, rng.poisson(np.exp(base + np.hstack(blocks) @ rng.normal(0, 0.4, sum(widths)))).astype(float)
@@ -111,7 +114,9 @@ def test_several_models_are_those_of_each_target_alone() -> None:
             assert np.abs(ours[k] - theirs).max() <= 1e-4
 
 
-@pytest.mark.parametrize("link", [pytest.param(EXACT, marks=pytest.mark.slow), pytest.param(IDENTITY, marks=pytest.mark.slow), POISSON])
+@pytest.mark.parametrize(
+    "link", [pytest.param(EXACT, marks=pytest.mark.slow), pytest.param(IDENTITY, marks=pytest.mark.slow), POISSON]
+)
 def test_without_intercept(link: Link) -> None:
     blocks, y = counts() if link is POISSON else problem(n=300)
     x = np.hstack(blocks)
@@ -130,7 +135,10 @@ def test_without_intercept(link: Link) -> None:
 def test_weighted_rows_are_the_same_integers_under_encryption(link: Link) -> None:
     blocks, y = counts(n=20, widths=(1, 1, 2)) if link is POISSON else problem(n=20, widths=(1, 1, 2))
     weights = np.linspace(0.3, 5.0, 20)
-    runs = [train(blocks, y, 3, s, link=link, weights=weights, penalty=Penalty(0.5, mean=link is POISSON)) for s in (Identity(), TOY)]
+    runs = [
+        train(blocks, y, 3, s, link=link, weights=weights, penalty=Penalty(0.5, mean=link is POISSON))
+        for s in (Identity(), TOY)
+    ]
     for ours, theirs in zip(*runs, strict=True):
         assert np.array_equal(ours, theirs)
 

@@ -1,4 +1,5 @@
-"""The cubic look-up: every cell within the stated error, any ring of shares, several curves at once; what is sent is uniform, and what is malformed is refused."""
+"""The cubic look-up: every cell within the stated error, any ring of shares, several curves at once; what is sent is
+uniform, and what is malformed is refused."""
 
 from __future__ import annotations
 
@@ -33,7 +34,11 @@ SLOPE = Curve(logistic_slope, UNIT)
 
 
 def evaluated(
-    first: Sequence[int], second: Sequence[int], curves: Sequence[Curve], taps: Any = None, theirs: Sequence[Curve] | None = None
+    first: Sequence[int],
+    second: Sequence[int],
+    curves: Sequence[Curve],
+    taps: Any = None,
+    theirs: Sequence[Curve] | None = None,
 ) -> tuple[list[Floats], int, int]:
     """(values of every curve, rows near the edge, rows beyond the knee) by the three parties.
 
@@ -46,7 +51,9 @@ def evaluated(
         ):
             channel.send(part)
 
-    def party(session: Session, share: Sequence[int], own: Sequence[Curve], peer: str) -> tuple[list[PlainVec], PlainVec]:
+    def party(
+        session: Session, share: Sequence[int], own: Sequence[Curve], peer: str
+    ) -> tuple[list[PlainVec], PlainVec]:
         received = session.channels["host"].recv(Deal)
         dealt = look_up.accept("host", received, len(share), len(curves), first=peer == "arbiter")
         return look_up.evaluate(session.channels[peer], dealt, PlainVec.from_ints(list(share)), own)
@@ -57,7 +64,10 @@ def evaluated(
     )
     found = run_local(ROLES, {"host": dealer, "guest": guest, "arbiter": arbiter}, Identity(), taps=taps, deadline=20.0)
     (mine, edge), (others, other) = found["guest"], found["arbiter"]
-    values = [np.array((a + b).to_ints(), dtype=np.float64) / 2.0**c.fraction for a, b, c in zip(mine, others, curves, strict=True)]
+    values = [
+        np.array((a + b).to_ints(), dtype=np.float64) / 2.0**c.fraction
+        for a, b, c in zip(mine, others, curves, strict=True)
+    ]
     beyond, near = divmod((edge + other).mod_2_128().to_ints()[0], 2**BEYOND)
     return values, near, beyond
 
@@ -68,12 +78,15 @@ def shared(z: Floats, unit: int, ring: int, seed: int = 0) -> tuple[list[int], l
     whole = [round(float(v) * 2**unit) for v in z]
     cell = 1 << LOGISTIC.cell
     planted = [0, 1, size - 1, size // 2, size // 2 - 1, cell - 1, cell, size - cell]
-    first = [planted[i % 16] if i % 16 < 8 else int.from_bytes(rng.bytes(32), "little") % size for i in range(len(whole))]
+    first = [
+        planted[i % 16] if i % 16 < 8 else int.from_bytes(rng.bytes(32), "little") % size for i in range(len(whole))
+    ]
     return first, [(w - mine) % size for w, mine in zip(whole, first, strict=True)]
 
 
 def worst(curve: Curve, function: Any, floor: float = 0.0, coefficients: NDArray[np.int64] | None = None) -> float:
-    """The largest error in any cell in which rows may lie, at 257 places of each; beside max(function, floor) if a floor is given."""
+    """The largest error in any cell in which rows may lie, at 257 places of each; beside max(function, floor) if a
+    floor is given."""
     c = curve.coefficients if coefficients is None else coefficients
     inside = np.abs(curve.middles) < 2.0 ** (curve.range_log2 - 1)
     inside &= curve.middles < (np.inf if curve.knee is None else curve.knee)
@@ -113,9 +126,12 @@ def test_planted_coarser_tables_and_misplaced_knees_are_beyond_it() -> None:
 
 
 def test_tables_are_the_same_on_every_machine() -> None:
-    """Two parties whose tables differ in a bit open noise: so the bits are fixed, and do not come from the CPU's own exponential."""
+    """Two parties whose tables differ in a bit open noise: so the bits are fixed, and do not come from the CPU's own
+    exponential."""
     tables = (LOGISTIC, SOFTPLUS, SLOPE, *capped(0), *capped(7), *capped(-5))
-    digest = hashlib.sha256(b"".join(c.coefficients.astype("<i8").tobytes() + c.counted.astype("<i8").tobytes() for c in tables))
+    digest = hashlib.sha256(
+        b"".join(c.coefficients.astype("<i8").tobytes() + c.counted.astype("<i8").tobytes() for c in tables)
+    )
     assert digest.hexdigest() == "7a241cbda5dea6f788ad894236109f9311a3d04dffc8060f4190ffd73d278a85"
     assert np.allclose(exp(np.array([-64.0, 0.0, 1.0, 128.0])), np.exp([-64.0, 0.0, 1.0, 128.0]), rtol=1e-15)
 
@@ -166,7 +182,9 @@ def test_several_curves_at_one_place_in_one_exchange(unit: int) -> None:
     curves = [replace(c, unit=unit) for c in (LOGISTIC, SLOPE)]
     z = np.rint(places(LOGISTIC) * 2.0**unit) / 2.0**unit
     transcript = list[Sent]()
-    (mean, slope), near, _ = evaluated(*shared(z, unit, unit + 8), curves, {p: [Recording(p, transcript)] for p in ROLES.all})
+    (mean, slope), near, _ = evaluated(
+        *shared(z, unit, unit + 8), curves, {p: [Recording(p, transcript)] for p in ROLES.all}
+    )
     assert near == 0
     assert np.abs(mean - logistic(z)).max() < 4.5e-5
     assert np.abs(slope - logistic(z) * logistic(-z)).max() < 8.5e-5
@@ -178,7 +196,10 @@ def test_the_exponential_below_its_knee(mean_log2: int) -> None:
     mean, loss = capped(mean_log2)
     assert mean.knee is not None
     z = np.concatenate(
-        [np.random.default_rng(2).uniform(max(-31, mean.knee - 12), mean.knee - mean.width, 1500), [-31.0, mean.knee - mean.width]]
+        [
+            np.random.default_rng(2).uniform(max(-31, mean.knee - 12), mean.knee - mean.width, 1500),
+            [-31.0, mean.knee - mean.width],
+        ]
     )
     found, near, beyond = evaluated(*shared(z, UNIT, 64), [mean, loss])
     assert (near, beyond) == (0, 0)
@@ -196,11 +217,14 @@ def test_rows_in_the_outer_half_and_beyond_the_knee_are_counted() -> None:
 
 
 def opened(rows: int = 600) -> tuple[list[int], list[int], list[int]]:
-    """What both parties know after the exchange, of rows whose z is the same: positions (as middles of 2^64), t - b, and all c_m - a_m."""
+    """What both parties know after the exchange, of rows whose z is the same: positions (as middles of 2^64), t - b,
+    and all c_m - a_m."""
     transcript = list[Sent]()
     mine, theirs = shared(np.array([0.3]), UNIT, 48)
     evaluated(mine * rows, theirs * rows, [LOGISTIC, SLOPE], {p: [Recording(p, transcript)] for p in ROLES.all})
-    sent: Any = {kind: [s.message(Keyring()) for s in transcript if s.kind is kind] for kind in (LookupIndex, MaskedFactors)}
+    sent: Any = {
+        kind: [s.message(Keyring()) for s in transcript if s.kind is kind] for kind in (LookupIndex, MaskedFactors)
+    }
     index = sum(message.index for message in sent[LookupIndex]) % 2**TABLE_BITS
     rest, factors = (
         (getattr(sent[MaskedFactors][0], part) + getattr(sent[MaskedFactors][1], part)).mod_2_128().to_ints()
@@ -218,7 +242,9 @@ def test_what_both_parties_open_is_uniform() -> None:
 
 def test_planted_short_masks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = look_up._drawn
-    monkeypatch.setattr(look_up, "_drawn", lambda *given: (honest(*given)[0] * 0, [x.shift_right(9) for x in honest(*given)[1]]))
+    monkeypatch.setattr(
+        look_up, "_drawn", lambda *given: (honest(*given)[0] * 0, [x.shift_right(9) for x in honest(*given)[1]])
+    )
     index, rest, factors = opened()
     assert audit.not_uniform(index, 64)
     assert audit.not_uniform(rest, look_up.RING)
@@ -235,7 +261,9 @@ def test_dealt_numbers_are_what_they_must_be_and_never_twice_the_same() -> None:
             look_up.accept("host", part, rows, curves, first=first)
             for part, first in zip(look_up.deal(seed, rows, curves), (True, False), strict=True)
         ]
-        one, b, b2, b3 = ([v % 2**128 for v in (x + y).to_ints()] for x, y in zip(parts[0].powers, parts[1].powers, strict=True))
+        one, b, b2, b3 = (
+            [v % 2**128 for v in (x + y).to_ints()] for x, y in zip(parts[0].powers, parts[1].powers, strict=True)
+        )
         assert one == [1] * rows
         assert b2 == [v * v % 2**128 for v in b]
         assert b3 == [v**3 % 2**128 for v in b]

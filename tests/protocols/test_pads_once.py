@@ -1,4 +1,5 @@
-"""Pads of sealed trees meet one value each: a party whose folder was rolled back sends the same bytes again, and a run that starts afresh has other keys."""
+"""Pads of sealed trees meet one value each: a party whose folder was rolled back sends the same bytes again, and a run
+that starts afresh has other keys."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ CASES: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("party", PARTIES)
 @pytest.mark.parametrize("case", CASES)
 def test_a_party_whose_folder_was_rolled_back_sends_the_same_bytes(case: str, party: str) -> None:
-    """After the end, to what it was half-way, or to nothing: all resume from what that party still has, and every message is what it was (`Interrupted` compares them)."""
+    """After the end, to what it was half-way, or to nothing: all resume from what that party still has, and every
+    message is what it was (`Interrupted` compares them)."""
     roles, programs, scheme = CASES[case]()
     whole = Interrupted(roles, programs, scheme)
     expected = whole.attempt()
@@ -57,7 +59,8 @@ def test_a_party_whose_folder_was_rolled_back_sends_the_same_bytes(case: str, pa
 
 
 def test_planted_pads_that_meet_another_value_after_a_rollback_are_found() -> None:
-    """A dealer that draws anew under keys that stayed: the first message with another value under the same pad is noticed."""
+    """A dealer that draws anew under keys that stayed: the first message with another value under the same pad is
+    noticed."""
     roles, programs, scheme = CASES["sealed"]()
     run = Interrupted(roles, programs, scheme)
     assert run.attempt("guest", 60) is None
@@ -93,9 +96,15 @@ def numbers(sent: list[Sent], kind: type[Message], receiver: str) -> list[int]:
 
 
 def repeats(first: list[Sent], second: list[Sent]) -> dict[str, float]:
-    """The part of numbers under a pad that differ by 1 at most between both runs, by kind: what the pads hide is a bit, or 0."""
+    """The part of numbers under a pad that differ by 1 at most between both runs, by kind: what the pads hide is a bit,
+    or 0."""
     found = {}
-    for kind, receiver in ((ShareLessPad, "host1"), (DirectionShare, "guest"), (MaskedLeaves, "guest"), (LevelShares, "guest")):
+    for kind, receiver in (
+        (ShareLessPad, "host1"),
+        (DirectionShare, "guest"),
+        (MaskedLeaves, "guest"),
+        (LevelShares, "guest"),
+    ):
         one, two = numbers(first, kind, receiver), numbers(second, kind, receiver)
         size = min(len(one), len(two))
         found[kind.kind] = sum(abs(a - b) <= 1 for a, b in zip(one[:size], two[:size], strict=True)) / size
@@ -127,7 +136,8 @@ def same_keys() -> Iterator[None]:
 
 
 def test_planted_keys_that_outlive_a_run_are_found() -> None:
-    """Shares of the root's rows less the same pad are the same number; directions under the same pad differ by a bit."""
+    """Shares of the root's rows less the same pad are the same number; directions under the same pad differ by a
+    bit."""
     with same_keys():
         found = repeats(recorded(1), recorded(2))
     assert found["ShareLessPad"] == 1

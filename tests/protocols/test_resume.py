@@ -1,4 +1,5 @@
-"""A party stopped before any of its messages: all go on from the last mark that all keep, send the same bytes again, and end as if nothing had been."""
+"""A party stopped before any of its messages: all go on from the last mark that all keep, send the same bytes again,
+and end as if nothing had been."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
         monkeypatch.setattr(lists, "BLOCK", 1)
 
 
-# what opens the next training comes between two stages, whose ends are never forgotten; so is the walk of a model that is continued
+# what opens the next training comes between two stages, whose ends are never forgotten; so is the walk of a model that
+# is continued
 MOST = {"a search": 2, "a search of trees": 2, "sealed trees that are continued": 2}
 
 
@@ -56,7 +58,11 @@ def check_every(case: str, every: int) -> None:
             before = copy.deepcopy(run.keepers)
             assert run.attempt() == expected, (party, at)
             assert run.hashes == undisturbed.hashes, (party, at)
-            assert max(repeated(keeper, run.goals[-1]) for keeper in before.values()) <= MOST.get(case, 1), (party, at, run.goals)
+            assert max(repeated(keeper, run.goals[-1]) for keeper in before.values()) <= MOST.get(case, 1), (
+                party,
+                at,
+                run.goals,
+            )
             gone_on += run.goals[-1] > START
     assert gone_on > 0
 
@@ -81,7 +87,9 @@ SLOW = (
 )
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.slow) if case in SLOW else case for case in CASES])
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.slow) if case in SLOW else case for case in CASES]
+)
 def test_a_party_stopped_before_a_mark_is_one_step_behind_at_most(case: str) -> None:
     """It has sent all of the step: the others go on, as far as they can without it."""
     roles, programs, scheme = CASES[case]()
@@ -101,7 +109,9 @@ def test_a_party_stopped_before_a_mark_is_one_step_behind_at_most(case: str) -> 
 def every_mark(keeper: MemoryKeeper) -> list[Position]:
     """All of the last stage of a party, forgotten ones too, and the parts of lists."""
     lists = [p for p in keeper.marks if sum(p.stage == other.stage for other in keeper.marks) > 2]
-    return lists + [Position(p.stage, item) for p in sorted(keeper.marks)[-1:] if p.item != ANYWHERE for item in range(p.item + 1)]
+    return lists + [
+        Position(p.stage, item) for p in sorted(keeper.marks)[-1:] if p.item != ANYWHERE for item in range(p.item + 1)
+    ]
 
 
 def repeated(keeper: MemoryKeeper, goal: Position) -> int:
@@ -118,7 +128,11 @@ OFTEN_SLOW = (
 
 
 @pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=pytest.mark.slow) if "a search" in case or case in OFTEN_SLOW else case for case in CASES]
+    "case",
+    [
+        pytest.param(case, marks=pytest.mark.slow) if "a search" in case or case in OFTEN_SLOW else case
+        for case in CASES
+    ],
 )
 def test_a_party_stopped_at_a_message_changes_nothing(case: str) -> None:
     few, many = "the guest's open trees that stop early", ("regressions that stop by their loss", "mini-batches", *LONG)
@@ -135,7 +149,9 @@ def test_a_party_stopped_at_any_message_changes_nothing(case: str) -> None:
 def test_a_party_stopped_while_classes_share_ciphertexts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Masks and all: with so few rows it would not pay, so encryption is made dear."""
     monkeypatch.setattr(packing, "ENCRYPTION", 1e9)
-    monkeypatch.setitem(CASES, "shared ciphertexts", partial(trees, "open", n_estimators=2, objective="multi:softprob", num_class=3))
+    monkeypatch.setitem(
+        CASES, "shared ciphertexts", partial(trees, "open", n_estimators=2, objective="multi:softprob", num_class=3)
+    )
     check_every("shared ciphertexts", 37)
 
 
@@ -145,7 +161,10 @@ def test_an_arbiter_that_dies_while_it_makes_the_key_lets_nobody_align_again(mon
 
     def dies(*given: Any) -> Any:
         give_up = time.monotonic() + 30
-        while not all(Position(1, 1) in run.keepers[party].marks for party in roles.data_parties) and time.monotonic() < give_up:
+        while (
+            not all(Position(1, 1) in run.keepers[party].marks for party in roles.data_parties)
+            and time.monotonic() < give_up
+        ):
             time.sleep(0.01)
         raise Killed
 
@@ -204,7 +223,9 @@ def test_a_journal_that_lacks_or_adds_a_message_is_found_out() -> None:
 
 def pair() -> tuple[Channel, Channel]:
     network = MemoryNetwork(("guest", "host"))
-    return Channel(network.wires("guest")["host"], Keyring(), (), 1), Channel(network.wires("host")["guest"], Keyring(), (), 1)
+    return Channel(network.wires("guest")["host"], Keyring(), (), 1), Channel(
+        network.wires("host")["guest"], Keyring(), (), 1
+    )
 
 
 MARKS = [Position(0, 1), Position(1, 0), Position(1, 1), END]
@@ -251,7 +272,10 @@ OTHER = bytes([2]) * 16
 FORGED = {
     "an old name": (RUN[::-1], b"".join(NONCES)),
     "an old name with the nonces that made it": (resume.named(NONCES[0] + OTHER), NONCES[0] + OTHER),
-    "the host's nonce across two others": (resume.named(bytes(8) + NONCES[1] + bytes(8)), bytes(8) + NONCES[1] + bytes(8)),
+    "the host's nonce across two others": (
+        resume.named(bytes(8) + NONCES[1] + bytes(8)),
+        bytes(8) + NONCES[1] + bytes(8),
+    ),
     "a short name": (b"short", b"".join(NONCES)),
     "no name": (b"", b"".join(NONCES)),
     "no nonce": (resume.named(b""), b""),

@@ -1,4 +1,5 @@
-"""Scores of rows, from weights that their owners know and from shares of weights that nobody knows: the same integers, and always the same for a row."""
+"""Scores of rows, from weights that their owners know and from shares of weights that nobody knows: the same integers,
+and always the same for a row."""
 
 from __future__ import annotations
 
@@ -32,10 +33,17 @@ Numbers = NDArray[np.int64]
 
 
 class World:
-    """A guest and hosts with integer columns and weights of `models` models; of the parties in `shared` the arbiter holds a share."""
+    """A guest and hosts with integer columns and weights of `models` models; of the parties in `shared` the arbiter
+    holds a share."""
 
     def __init__(
-        self, hosts: int = 1, rows: int = 30, width: int = 3, models: int = 1, shared: str = "guest h0 h1 h2", seed: int = 0
+        self,
+        hosts: int = 1,
+        rows: int = 30,
+        width: int = 3,
+        models: int = 1,
+        shared: str = "guest h0 h1 h2",
+        seed: int = 0,
     ) -> None:
         rng = np.random.default_rng(seed)
         self.roles = Roles("guest", tuple(f"h{k}" for k in range(hosts)), "arbiter")
@@ -48,14 +56,19 @@ class World:
         for p in parties:
             if p in shared.split():
                 mine = rng.integers(0, 1 << 63, self.w[p].shape, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-                self.own[p], self.held[p] = WeightShares((FIRST,), mine[None]), WeightShares((FIRST,), (self.w[p] - mine)[None])
+                self.own[p], self.held[p] = (
+                    WeightShares((FIRST,), mine[None]),
+                    WeightShares((FIRST,), (self.w[p] - mine)[None]),
+                )
             else:
                 self.own[p] = WeightShares((), self.w[p][None])
 
     @property
     def wanted(self) -> NDArray[np.float64]:
         """(rows, models) what the guest must get, by integers in the clear."""
-        total = sum(self.x[p].astype(object) @ self.w[p].view(np.int64).astype(object).T for p in self.roles.data_parties)
+        total = sum(
+            self.x[p].astype(object) @ self.w[p].view(np.int64).astype(object).T for p in self.roles.data_parties
+        )
         return np.asarray((total + sum(self.error.values())).astype(np.float64) / 2.0**UNIT)
 
     def part(self, party: str, rows: Numbers | slice = slice(None)) -> Own:
@@ -63,7 +76,13 @@ class World:
         x = np.ascontiguousarray(self.x[party][rows])
         return Own(MODEL, x, self.own[party], bool(self.held), None if error is None else error[rows])
 
-    def score(self, scheme: Scheme | None = None, transcript: list[Sent] | None = None, rows: Any = slice(None), **changed: Any) -> Any:
+    def score(
+        self,
+        scheme: Scheme | None = None,
+        transcript: list[Sent] | None = None,
+        rows: Any = slice(None),
+        **changed: Any,
+    ) -> Any:
         """The guest's scores; all shares move on.  changed: another program of a party."""
 
         def data_party(session: Session) -> Any:
@@ -147,7 +166,9 @@ def test_a_hundred_scorings_in_any_company_give_the_same_bits_while_all_shares_m
         assert all(np.array_equal(world.own[p].latest + world.held[p].latest, world.w[p]) for p in world.held)
 
 
-def test_planted_masks_that_do_not_cancel_or_errors_drawn_afresh_change_the_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_masks_that_do_not_cancel_or_errors_drawn_afresh_change_the_bits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     world = World()
     honest = shares.words_of
     monkeypatch.setattr(shares, "words_of", lambda values: honest(values) + np.uint64(1))
@@ -169,7 +190,8 @@ class NoMask(Seed):
 
 
 def opened_at_the_arbiter(rows: Numbers, patch: pytest.MonkeyPatch) -> NDArray[np.uint64]:
-    """(rows, parties): all that the arbiter opens of each row in one scoring of a world whose shares are those of its training."""
+    """(rows, parties): all that the arbiter opens of each row in one scoring of a world whose shares are those of its
+    training."""
     found, honest = list[NDArray[np.uint64]](), scoring.opened
     with patch.context() as inner:
         inner.setattr(scoring, "opened", lambda *args: found.append(honest(*args)) or found[-1])  # type: ignore[func-returns-value]
@@ -178,7 +200,8 @@ def opened_at_the_arbiter(rows: Numbers, patch: pytest.MonkeyPatch) -> NDArray[n
 
 
 def test_the_arbiter_cannot_link_the_rows_of_two_scorings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A build without masks, and whose shares move by the same number each time, planted: equal numbers are the same customers, all of them."""
+    """A build without masks, and whose shares move by the same number each time, planted: equal numbers are the same
+    customers, all of them."""
     rng = np.random.default_rng(4)
     a, b = rng.permutation(40)[:25], rng.permutation(40)[:25]
 
@@ -191,7 +214,9 @@ def test_the_arbiter_cannot_link_the_rows_of_two_scorings(monkeypatch: pytest.Mo
 
     def seed(self: Session, label: str, value: bytes = b"") -> Seed:
         drawn = honest(self, label, value)
-        return {"score mask": NoMask(self.me, drawn.secret), "weight share move": Seed(self.me, bytes(32))}.get(label, drawn)
+        return {"score mask": NoMask(self.me, drawn.secret), "weight share move": Seed(self.me, bytes(32))}.get(
+            label, drawn
+        )
 
     monkeypatch.setattr(Session, "seed", seed)
     assert linked() == {(int(i), int(j)) for i, j in np.argwhere(a[:, None] == b[None])}
@@ -208,7 +233,9 @@ def test_the_transcript_of_a_scoring_is_declared_randomised_and_masked() -> None
     assert audit.repeated([*transcript, *transcript], keys) != []
     slots = Slots.of(key.public, 40, 4)
     packed = [s.vectors(keys)[0] for s in transcript if s.kind is scoring.MaskedProducts]
-    values = [v for one in packed for v in key.open_packed(one, slots.width, slots.count, 40, max_bits=slots.mask).to_ints()]
+    values = [
+        v for one in packed for v in key.open_packed(one, slots.width, slots.count, 40, max_bits=slots.mask).to_ints()
+    ]
     assert len(values) == 3 * 40
     assert audit.not_uniform(values, slots.mask) == []
     assert audit.not_uniform([v >> 45 for v in values], slots.mask) != []
@@ -223,7 +250,8 @@ def test_the_transcript_of_a_scoring_is_declared_randomised_and_masked() -> None
 
 
 def test_a_guest_that_moves_its_own_part_by_less_than_a_step_meets_the_same_error() -> None:
-    """It learns z + e with one and the same e, however often it asks; with errors drawn afresh the mean of its scores would be z."""
+    """It learns z + e with one and the same e, however often it asks; with errors drawn afresh the mean of its scores
+    would be z."""
     world = World(rows=1, shared="")
     own, step = world.w["guest"][0].view(np.int64), 1 << 30
     exact = world.wanted - world.error["h0"] / 2.0**UNIT
@@ -261,7 +289,9 @@ def step_1(world: World, scheme: Paillier) -> float:
         from protocols.glm.block import Block, Share
 
         zeros = np.zeros((0, width), np.int64)
-        return Block(world.x[party], zeros, zeros, 0, False), Share.start(shares.integers_of(world.own[party].latest[0]))
+        return Block(world.x[party], zeros, zeros, 0, False), Share.start(
+            shares.integers_of(world.own[party].latest[0])
+        )
 
     def guest(session: Session) -> None:
         keys.append(key_offer.accept(session))
@@ -294,17 +324,28 @@ def step_1(world: World, scheme: Paillier) -> float:
         pytest.param(5000, 10, 2, 3072, marks=pytest.mark.slow),
     ],
 )
-def test_scoring_costs_at_most_half_more_than_the_predictors_of_a_pass(rows: int, width: int, hosts: int, bits: int) -> None:
+def test_scoring_costs_at_most_half_more_than_the_predictors_of_a_pass(
+    rows: int, width: int, hosts: int, bits: int
+) -> None:
     scoring_, training = (f(World(hosts, rows, width), Paillier(bits)) for f in (costs, step_1))
-    print(f"{rows} rows, {hosts} hosts, {width} columns each, {bits} bits: {scoring_:.0f} products a row, step 1 of a pass {training:.0f}")
+    print(
+        f"{rows} rows, {hosts} hosts, {width} columns each, {bits} bits: {scoring_:.0f} products a row, step "
+        f"1 of a pass {training:.0f}"
+    )
     assert scoring_ <= 1.5 * training
 
 
-@pytest.mark.parametrize(("rows", "width", "bits", "most"), [(50, 10, 2048, 2.3), pytest.param(200, 20, 3072, 1.8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("rows", "width", "bits", "most"), [(50, 10, 2048, 2.3), pytest.param(200, 20, 3072, 1.8, marks=pytest.mark.slow)]
+)
 def test_of_few_rows_the_tables_that_each_party_fills_once_show(rows: int, width: int, bits: int, most: float) -> None:
-    """The guest re-randomises too, unlike in a pass, and every slot has its encryptions: what docs/protocols/glm.md says of fewer than 500 rows."""
+    """The guest re-randomises too, unlike in a pass, and every slot has its encryptions: what docs/protocols/glm.md
+    says of fewer than 500 rows."""
     scoring_, training = (f(World(1, rows, width), Paillier(bits)) for f in (costs, step_1))
-    print(f"{rows} rows, {width} columns each, {bits} bits: {scoring_:.0f} products a row, step 1 of a pass {training:.0f}")
+    print(
+        f"{rows} rows, {width} columns each, {bits} bits: {scoring_:.0f} products a row, step 1 of a pass "
+        f"{training:.0f}"
+    )
     assert 1.5 * training < scoring_ <= most * training
 
 
@@ -334,7 +375,9 @@ def test_shares_of_different_copies_of_the_folders_are_refused_by_name() -> None
     assert "put the newest one back at h0 and at arbiter" in found.remedy
     assert not {scoring.Scores, scoring.ArbiterScores} & {s.kind for s in transcript}
     world.own["h0"] = WeightShares((FIRST, b"n" * NAME), np.stack([old.latest, old.latest]))
-    world.held["h0"] = WeightShares((b"p" * NAME, FIRST), np.stack([world.held["h0"].latest, world.w["h0"] - old.latest]))
+    world.held["h0"] = WeightShares(
+        (b"p" * NAME, FIRST), np.stack([world.held["h0"].latest, world.w["h0"] - old.latest])
+    )
     assert np.array_equal(world.score(), world.wanted)  # a run that was interrupted left several: one fits
 
 
@@ -413,14 +456,20 @@ def test_masks_in_training_cancel_in_the_sum_and_hide_each_host(hosts: int) -> N
     assert results["h0"][0] != results["h0"][1]
 
 
-def test_guest_and_arbiter_together_read_no_single_hosts_predictors(small_tables: tuple[pd.DataFrame, dict[str, pd.DataFrame]]) -> None:
-    """What the arbiter's key opens of the guest's mail: with one host its predictors, the positive control; with two, numbers as large as masks."""
+def test_guest_and_arbiter_together_read_no_single_hosts_predictors(
+    small_tables: tuple[pd.DataFrame, dict[str, pd.DataFrame]],
+) -> None:
+    """What the arbiter's key opens of the guest's mail: with one host its predictors, the positive control; with two,
+    numbers as large as masks."""
     guest, others = small_tables
     for hosts in (1, 2):
         scheme, transcript = Escrow(TOY), list[Sent]()
-        federation = vfl.Federation.local(guest, dict(list(others.items())[:hosts]), on="id", label="default", cipher=scheme)
+        federation = vfl.Federation.local(
+            guest, dict(list(others.items())[:hosts]), on="id", label="default", cipher=scheme
+        )
         federation.fit(
-            vfl.LogisticRegression(max_iter=5, link="taylor"), taps={p: [Recording(p, transcript)] for p in federation.roles.all}
+            vfl.LogisticRegression(max_iter=5, link="taylor"),
+            taps={p: [Recording(p, transcript)] for p in federation.roles.all},
         )
         (key,), keys = scheme.keys, Keyring()
         keys.add(key.public)

@@ -1,5 +1,5 @@
-"""solver="sgd": batches are what they say, every family comes near its optimum, integers are those of the same arithmetic in the clear, and nobody holds more than a
-batch of ciphertexts."""
+"""solver="sgd": batches are what they say, every family comes near its optimum, integers are those of the same
+arithmetic in the clear, and nobody holds more than a batch of ciphertexts."""
 
 from __future__ import annotations
 
@@ -78,12 +78,15 @@ def test_every_family_comes_near_scikit_learns_optimum(family: str, weighted: bo
         weights /= weights.mean()
     best = oracle.fit(np.hstack(blocks), y, sample_weight=weights)
     best = np.r_[np.ravel(best.coef_), best.intercept_]
-    found = joined(train(blocks, y, 60, Identity(), fixed=False, link=link, penalty=penalty, weights=weights, sgd=Sgd(128)))
+    found = joined(
+        train(blocks, y, 60, Identity(), fixed=False, link=link, penalty=penalty, weights=weights, sgd=Sgd(128))
+    )
     assert np.abs(found - best).max() <= 2e-2 * np.abs(best).max()
 
 
 def test_batches_whose_labels_are_all_the_same_do_no_harm() -> None:
-    """With five events most batches have none: the start comes from all labels, and a batch's gradient needs no second class."""
+    """With five events most batches have none: the start comes from all labels, and a batch's gradient needs no second
+    class."""
     blocks, y = problem(n=300)
     order = np.argsort(np.hstack(blocks) @ np.arange(5) + np.random.default_rng(1).normal(0, 4, 300))
     y = np.zeros(300)
@@ -92,7 +95,9 @@ def test_batches_whose_labels_are_all_the_same_do_no_harm() -> None:
     constant = [y[rows].min() == y[rows].max() for one in batches_of(plan, 300) for rows in one]
     assert np.mean(constant) > 0.6
     best = optimum(blocks, y)
-    assert np.abs(joined(train(blocks, y, 60, Identity(), fixed=False, sgd=SGD)) - best).max() <= 1e-2 * np.abs(best).max()
+    assert (
+        np.abs(joined(train(blocks, y, 60, Identity(), fixed=False, sgd=SGD)) - best).max() <= 1e-2 * np.abs(best).max()
+    )
 
 
 @pytest.mark.parametrize("link", [EXACT, TAYLOR, IDENTITY])
@@ -123,7 +128,9 @@ def unshared(plan: Plan, blocks: list[Matrix], y: Matrix, order: Batches) -> lis
     """Final weights (in units of 2^-WEIGHT) of the Taylor link's integers."""
     made = [Block.of(x, plan, intercept=i == 0) for i, x in enumerate(blocks)]
     start = round(4 * (y.mean() - 0.5) * 2**WEIGHT)
-    shares = [Share.start(PlainVec.from_ints([0] * (b.width - 1) + [start if i == 0 else 0])) for i, b in enumerate(made)]
+    shares = [
+        Share.start(PlainVec.from_ints([0] * (b.width - 1) + [start if i == 0 else 0])) for i, b in enumerate(made)
+    ]
     for step in plan.steps():
         rows = order.of(step)
         parts = [b.take(rows) for b in made]
@@ -139,7 +146,8 @@ def unshared(plan: Plan, blocks: list[Matrix], y: Matrix, order: Batches) -> lis
 @pytest.mark.parametrize("size", [None, 32, 100])
 @pytest.mark.parametrize("alpha", [0.01, 1.0, 100.0])
 def test_head_room_of_a_batch(size: int | None, alpha: float) -> None:
-    """No residual within the link's bound makes a batch's gradient beyond the plan's, be the batch the worst that there is."""
+    """No residual within the link's bound makes a batch's gradient beyond the plan's, be the batch the worst that there
+    is."""
     rng = np.random.default_rng(0)
     x = np.clip(rng.normal(size=(1000, 12)) @ rng.normal(size=(12, 12)), -6, 6)
     for link in (TAYLOR, EXACT):
@@ -152,7 +160,9 @@ def test_head_room_of_a_batch(size: int | None, alpha: float) -> None:
         assert np.sqrt((largest**2).sum(axis=0)).max() * np.sqrt(most) * residual + decay < 2.0**plan.gradient_bits
 
 
-def test_masks_between_hosts_have_a_number_of_their_own_in_every_batch_of_every_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_masks_between_hosts_have_a_number_of_their_own_in_every_batch_of_every_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     uses = list[int]()
     honest = PairMasks.integers
 
@@ -203,7 +213,8 @@ def alive(monkeypatch: pytest.MonkeyPatch) -> Iterator[Alive]:
 
 
 def test_the_working_set_is_a_batch(alive: Alive) -> None:
-    """Eight times the rows: as many ciphertexts at once as before; the solver over all rows needs eight times as many."""
+    """Eight times the rows: as many ciphertexts at once as before; the solver over all rows needs eight times as
+    many."""
     peak = dict[tuple[int, bool], int]()
     for rows, sgd in ((128, SGD), (1024, SGD), (128, None), (1024, None)):
         blocks, y = problem(n=rows)
@@ -223,7 +234,8 @@ def test_the_working_set_of_a_hundred_thousand_rows_is_a_batch(alive: Alive) -> 
 
 
 @pytest.mark.parametrize(
-    ("rows", "sgd", "passes", "words"), [(50, Sgd(64), 5, "single batch"), (4000, Sgd(1), MOST_STEPS, "more steps than one training")]
+    ("rows", "sgd", "passes", "words"),
+    [(50, Sgd(64), 5, "single batch"), (4000, Sgd(1), MOST_STEPS, "more steps than one training")],
 )
 def test_rows_that_mini_batches_are_not_for(rows: int, sgd: Sgd, passes: int, words: str) -> None:
     blocks, y = problem(n=rows)

@@ -1,4 +1,5 @@
-"""The opened loss is the mean loss at the weights of that pass, whatever the family, cipher, hosts and weights; training ends by it at all parties alike."""
+"""The opened loss is the mean loss at the weights of that pass, whatever the family, cipher, hosts and weights;
+training ends by it at all parties alike."""
 
 from __future__ import annotations
 
@@ -18,7 +19,17 @@ from protocols.glm import stopping
 from protocols.glm.block import Share
 from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, POISSON, Link
 from protocols.glm.plan import Penalty, Step
-from protocols.glm.stopping import ANEW_AT_BEST, ANEW_HERE, END_AT_BEST, END_HERE, GO_ON, GRID, Judging, MeanLoss, Verdict
+from protocols.glm.stopping import (
+    ANEW_AT_BEST,
+    ANEW_HERE,
+    END_AT_BEST,
+    END_HERE,
+    GO_ON,
+    GRID,
+    Judging,
+    MeanLoss,
+    Verdict,
+)
 from protocols.local import run_local
 from protocols.session import Roles, Session
 from tests.harness import KNOWN, TOY, Escrow, Recording, Sent
@@ -63,7 +74,9 @@ class Run:
 
         outside = None if held is None else glm.HeldOut(held[0][0], held[1], held[2])
         programs: dict[str, Any] = {"arbiter": arbiter}
-        programs["guest"] = partial(glm.guest, x=blocks[0], targets=y, terms=terms, model_id=bytes(16), weights=weights, held_out=outside)
+        programs["guest"] = partial(
+            glm.guest, x=blocks[0], targets=y, terms=terms, model_id=bytes(16), weights=weights, held_out=outside
+        )
         for k, host in enumerate(hosts, 1):
             programs[host] = partial(glm.host, x=blocks[k], terms=terms, held_out=None if held is None else held[0][k])
         self.results = run_local(roles, programs, scheme, taps={p: [Recording(p, self.sent)] for p in roles.all})
@@ -92,7 +105,11 @@ def loss(link: Link, z: Matrix, y: Matrix) -> Matrix:
 
 def mean_loss(run: Run, link: Link, blocks: list[Matrix], y: Matrix, weights: Matrix | None, model: int = 0) -> float:
     guest, *hosts = (part.weights[model] for part in run.parts)
-    z = blocks[0] @ guest[:-1] + guest[-1] + sum((x @ w for x, w in zip(blocks[1:], hosts, strict=True)), np.zeros(len(y)))
+    z = (
+        blocks[0] @ guest[:-1]
+        + guest[-1]
+        + sum((x @ w for x, w in zip(blocks[1:], hosts, strict=True)), np.zeros(len(y)))
+    )
     return float(np.average(loss(link, z, y), weights=weights))
 
 
@@ -130,7 +147,9 @@ def test_the_validation_loss_is_that_of_the_rows_held_out(name: str) -> None:
     rng = np.random.default_rng(1)
     train, held = np.arange(80), np.arange(80, 121)
     weights = rng.uniform(0.2, 1, y.shape)
-    terms = glm.Terms(link, Penalty(0.01, mean=link is POISSON), 5, weighted=True, stopping=glm.Stopping(1e-4, 5, validation=True))
+    terms = glm.Terms(
+        link, Penalty(0.01, mean=link is POISSON), 5, weighted=True, stopping=glm.Stopping(1e-4, 5, validation=True)
+    )
     outside = ([x[held] for x in blocks], y[:, held], weights[:, held])
     run = Run([x[train] for x in blocks], y[:, train], terms, weights=weights[:, train], held=outside)
     (opened,) = run.opened(terms, 7)
@@ -138,7 +157,9 @@ def test_the_validation_loss_is_that_of_the_rows_held_out(name: str) -> None:
     assert abs(opened - wanted) <= 1.5e-4 * (1 + (link is POISSON) * 5)
 
 
-def converging(link: Link = EXACT, every: int = 5, tol: float = 1e-4, **changes: Any) -> tuple[list[Matrix], Matrix, glm.Terms]:
+def converging(
+    link: Link = EXACT, every: int = 5, tol: float = 1e-4, **changes: Any
+) -> tuple[list[Matrix], Matrix, glm.Terms]:
     blocks, y = problem(link, 150, (2, 2, 1), changes.pop("count", 1))
     terms = glm.Terms(link, Penalty(1.0, mean=False), 200, stopping=glm.Stopping(tol, every, **changes))
     return blocks, y, terms
@@ -175,12 +196,16 @@ def test_a_lower_tolerance_comes_closer_and_takes_longer() -> None:
 
 
 def test_held_out_rows_end_training_before_it_fits_noise() -> None:
-    """40 columns of noise and few rows: the loss of the rows held out rises soon, and the weights are those from before."""
+    """40 columns of noise and few rows: the loss of the rows held out rises soon, and the weights are those from
+    before."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(240, 41)), rng.integers(0, 2, (1, 240)).astype(float)
     blocks, held = [x[:120, :20], x[:120, 20:]], ([x[120:, :20], x[120:, 20:]], y[:, 120:], None)
     terms = glm.Terms(EXACT, Penalty(1e-3), 40, stopping=glm.Stopping(1e-4, 5, validation=True))
-    run, longer = Run(blocks, y[:, :120], terms, held=held), Run(blocks, y[:, :120], glm.Terms(EXACT, Penalty(1e-3), 40))
+    run, longer = (
+        Run(blocks, y[:, :120], terms, held=held),
+        Run(blocks, y[:, :120], glm.Terms(EXACT, Penalty(1e-3), 40)),
+    )
     assert run.verdicts("guest") == [GO_ON, ANEW_AT_BEST, END_AT_BEST]
     assert run.parts[0].passes == run.parts[1].passes == (15,)
     assert mean_loss(run, EXACT, held[0], held[1][0], None) < mean_loss(longer, EXACT, held[0], held[1][0], None) - 0.05
@@ -195,14 +220,17 @@ def test_ciphertexts_open_the_same_loss(name: str, validation: bool) -> None:
     """512 bits: the least that a test uses; weights of rows, two hosts, a last pack that is not full."""
     blocks, y = problem(LINKS[name], 61, (1, 1, 1))
     held = ([x[:31] for x in blocks], y[:, :31], np.ones((1, 31))) if validation else None
-    terms = glm.Terms(LINKS[name], Penalty(1.0), 5, weighted=True, stopping=glm.Stopping(1e-4, 5, validation=validation))
+    terms = glm.Terms(
+        LINKS[name], Penalty(1.0), 5, weighted=True, stopping=glm.Stopping(1e-4, 5, validation=validation)
+    )
     weights = np.random.default_rng(1).uniform(0.2, 3, y.shape)
     clear, secret = (Run(blocks, y, terms, scheme, weights, held).opened(terms, 6) for scheme in (Identity(), TOY))
     assert abs(clear[0] - secret[0]) <= 2e-5
 
 
 def test_what_is_opened_is_rounded_at_random() -> None:
-    """The bits below the grid are uniform: nothing finer than about a millionth is opened.  Without the noise they are the same in every run."""
+    """The bits below the grid are uniform: nothing finer than about a millionth is opened.  Without the noise they are
+    the same in every run."""
     blocks, y = problem(IDENTITY, 40, (1, 1))
     terms = glm.Terms(IDENTITY, Penalty(1.0), 5, stopping=glm.Stopping(1e-4, 5))
     fine = [Run(blocks, y, terms).opened(terms, 6)[0] * 2**GRID for _ in range(60)]

@@ -52,7 +52,10 @@ def guest_result() -> dict[str, Any]:
         result["plots"][part] = {m: plot_series(y[rows], p[rows]) for m, p in scores.items()}
     result["alignment"] = {"guest_rows": 1000, "host_rows": 1200, "intersection": 900}
     result["model"] |= {
-        "coefficients": [{"column": "limit", "coef": -0.2, "coef_raw": -1e-5}, {"column": "age", "coef": 0.9, "coef_raw": 0.03}],
+        "coefficients": [
+            {"column": "limit", "coef": -0.2, "coef_raw": -1e-5},
+            {"column": "age", "coef": 0.9, "coef_raw": 0.03},
+        ],
         "intercept": -1.5,
     }
     result["disclosure"] += [
@@ -67,8 +70,12 @@ def guest_result() -> dict[str, Any]:
 def full_result(guest_result: dict[str, Any]) -> dict[str, Any]:
     """A guest's result with every section filled."""
     rng = np.random.default_rng(4)
-    train = pd.DataFrame({"limit": rng.normal(1000, 200, 600), "age": rng.integers(18, 80, 600), "region": rng.choice(["n", "s"], 600)})
-    test = train.sample(300, random_state=1).assign(limit=lambda t: t["limit"] + 150, age=lambda t: t["age"].mask(t["age"] > 70))
+    train = pd.DataFrame(
+        {"limit": rng.normal(1000, 200, 600), "age": rng.integers(18, 80, 600), "region": rng.choice(["n", "s"], 600)}
+    )
+    test = train.sample(300, random_state=1).assign(
+        limit=lambda t: t["limit"] + 150, age=lambda t: t["age"].mask(t["age"] > 70)
+    )
     later = test.assign(age=lambda t: t["age"] + 40)
     before = Baseline.of("bank", b"m", train, 1 / (1 + np.exp(-rng.normal(size=600))))
     signal = rng.normal(size=300)
@@ -109,7 +116,9 @@ def full_result(guest_result: dict[str, Any]) -> dict[str, Any]:
             ],
             "woe": [{"column": "limit"} | b for b in bins],
             "points": [{"column": "limit", "points": p} | b for b, p in zip(bins, (-29, 31), strict=True)],
-            "host_columns": [{"host": "telecom", "column": "column 1", "iv": 0.35, "strength": "strong", "table": bins}],
+            "host_columns": [
+                {"host": "telecom", "column": "column 1", "iv": 0.35, "strength": "strong", "table": bins}
+            ],
         },
         "search": SCORED | {"fold_rows": [290, 310]},
         "permits": {"scores-to-guest": "the guest learns the sum of the hosts’ parts of the score"},
@@ -125,11 +134,17 @@ def other_kind(outcome: str) -> dict[str, Any]:
         y = rng.integers(0, 3, 300)
         sure = (0.1 + np.eye(3)[y] + rng.random((300, 3))) ** 2
         predictions = {"joint": sure / sure.sum(axis=1, keepdims=True), "guest_alone": np.full((300, 3), 1 / 3)}
-        found = {m: (metrics.class_metrics(y, p), metrics.class_series(y, p, ["van", "bus", "saab"])) for m, p in predictions.items()}
+        found = {
+            m: (metrics.class_metrics(y, p), metrics.class_series(y, p, ["van", "bus", "saab"]))
+            for m, p in predictions.items()
+        }
     else:
         mean = np.exp(rng.normal(1, 0.6, 300))
         y = rng.poisson(mean) if outcome == "count" else 1e5 * mean + rng.normal(0, 2e4, 300)
-        predictions = {"joint": mean if outcome == "count" else 1e5 * mean, "guest_alone": np.full(300, float(y.mean()))}
+        predictions = {
+            "joint": mean if outcome == "count" else 1e5 * mean,
+            "guest_alone": np.full(300, float(y.mean())),
+        }
         measure = metrics.count_metrics if outcome == "count" else metrics.numeric_metrics
         found = {m: (measure(y, p), metrics.numeric_series(y, p)) for m, p in predictions.items()}
     result = frame("guest", "bank") | {
@@ -140,7 +155,13 @@ def other_kind(outcome: str) -> dict[str, Any]:
     result["metrics"]["test"] = {m: numbers for m, (numbers, _) in found.items()}
     result["plots"]["test"] = {m: series for m, (_, series) in found.items()}
     result["uplift"] = {"test": metrics.uplift_interval(y, predictions["joint"], predictions["guest_alone"], outcome)}
-    result["alignment"] = {"guest_rows": 1500, "host_rows": 1300, "intersection": 1200, "train_rows": 900, "test_rows": 300}
+    result["alignment"] = {
+        "guest_rows": 1500,
+        "host_rows": 1300,
+        "intersection": 1200,
+        "train_rows": 900,
+        "test_rows": 300,
+    }
     result["model"] = {
         "kind": "boosted-trees", "membership": "sealed", "n_estimators": 20, "trees": 20, "key_bits": 3072,
         "importance": [
@@ -165,6 +186,7 @@ def host_result() -> dict[str, Any]:
 def arbiter_result() -> dict[str, Any]:
     result = frame("arbiter", "trustco")
     result["disclosure"] = [
-        sent(f"{kind}Weights", "REVEALED", p, "its own final weights") for kind, p in (("Guest", "bank"), ("Host", "telecom"))
+        sent(f"{kind}Weights", "REVEALED", p, "its own final weights")
+        for kind, p in (("Guest", "bank"), ("Host", "telecom"))
     ]
     return result

@@ -1,4 +1,5 @@
-"""The report's table of coalitions against what runs really send: whoever holds the secret that protects a message is, with its receiver, a row of the table."""
+"""The report's table of coalitions against what runs really send: whoever holds the secret that protects a message is,
+with its receiver, a row of the table."""
 
 from __future__ import annotations
 
@@ -17,25 +18,45 @@ from vfl.report import coalitions as table
 
 # Who, beside sender and receiver, holds what blinds a message without ciphertexts; "": nobody.
 THIRD = {
-    **dict.fromkeys(("BlindedIds", "SortedTags", "RelayedIds"), ""),  # the secrets of data parties, of which the table's last row speaks
-    **dict.fromkeys(("PlacesAfter", "PlacesBefore"), ""),  # the orders of all other data parties, of which the table's last row speaks
+    **dict.fromkeys(
+        ("BlindedIds", "SortedTags", "RelayedIds"), ""
+    ),  # the secrets of data parties, of which the table's last row speaks
+    **dict.fromkeys(
+        ("PlacesAfter", "PlacesBefore"), ""
+    ),  # the orders of all other data parties, of which the table's last row speaks
     **dict.fromkeys(("ListSize", "ListSizes"), ""),  # sizes, which are declared
     **dict.fromkeys(("PairKey", "TreeRowOrder"), ""),  # drawn by their sender
     "RoundingPads": "guest",  # by the key of guest and dealer
-    **dict.fromkeys(("Reshared", "FactorLessPad", "DealtLeaves", "MaskedLeaves"), "dealer"),  # by keys of dealer and arbiter
+    **dict.fromkeys(
+        ("Reshared", "FactorLessPad", "DealtLeaves", "MaskedLeaves"), "dealer"
+    ),  # by keys of dealer and arbiter
     **dict.fromkeys(("CutShare", "MaskedMembership"), "dealer"),  # by keys of dealer and guest
-    **dict.fromkeys(("FactorShare", "DirectionShare", "ProductShare", "FactorProduct"), "arbiter"),  # which has the other pads
+    **dict.fromkeys(
+        ("FactorShare", "DirectionShare", "ProductShare", "FactorProduct"), "arbiter"
+    ),  # which has the other pads
     **dict.fromkeys(("LevelShares", "Blocks", "ShareLessPad"), "arbiter"),  # which drew the pads, or shares their key
     **dict.fromkeys(("LookupIndex", "MaskedFactors"), "dealer"),  # which dealt the positions and the triple
     **dict.fromkeys(
-        ("Deal", "MaskedPredictors", "MaskedGradient", "MaskedResiduals", "MaskedProducts", "HeldShares", "MaskedPadSums"), ""
+        (
+            "Deal",
+            "MaskedPredictors",
+            "MaskedGradient",
+            "MaskedResiduals",
+            "MaskedProducts",
+            "HeldShares",
+            "MaskedPadSums",
+        ),
+        "",
     ),  # masked by their sender
 }
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "taylor": (vfl.LogisticRegression(max_iter=5, link="taylor"), {"kind": "logistic-regression", "link": "taylor"}),
     "exact": (vfl.LogisticRegression(max_iter=5), {"kind": "logistic-regression", "link": "exact"}),
     "counts": (vfl.PoissonRegression(max_iter=5), {"kind": "poisson-regression"}),
-    "scorecard": (vfl.Scorecard(max_iter=5, link="taylor", min_bin_rows=8, min_bin_size=0.1), {"kind": "scorecard", "link": "taylor"}),
+    "scorecard": (
+        vfl.Scorecard(max_iter=5, link="taylor", min_bin_rows=8, min_bin_size=0.1),
+        {"kind": "scorecard", "link": "taylor"},
+    ),
     "sealed trees": (
         vfl.BoostedTrees(n_estimators=1, max_depth=2, max_bin=4, min_bin_rows=4),
         {"kind": "boosted-trees", "membership": "sealed"},
@@ -97,7 +118,9 @@ def test_every_pair_that_could_open_a_message_is_a_row(kind: str, hosts: int, mo
     if kind != "open trees":
         assert frozenset(("arbiter", "guest")) in shown
         assert frozenset(("arbiter", "host")) in shown
-        monkeypatch.setattr(table, "_regression", lambda *_: [("arbiter and guest", "")])  # planted: a table that forgets the host
+        monkeypatch.setattr(
+            table, "_regression", lambda *_: [("arbiter and guest", "")]
+        )  # planted: a table that forgets the host
         monkeypatch.setattr(table, "_trees", lambda *_: [("arbiter and guest", "")])
         assert not shown <= told(KINDS[kind][1], ["telecom"])
 

@@ -1,4 +1,5 @@
-"""What encryption cost: the products that the report tells are those that the bench counts, of every key, and ciphertexts are told from other bytes."""
+"""What encryption cost: the products that the report tells are those that the bench counts, of every key, and
+ciphertexts are told from other bytes."""
 
 from __future__ import annotations
 
@@ -50,7 +51,11 @@ def test_the_products_of_a_run_are_those_that_the_bench_counts() -> None:
     )
     for party, one in counting.items():
         assert one.products == sum(event.products for event in meters[party].events) > 0
-    rows = [{"message": "Residual", "bytes": 1000}, {"message": "MaskedGradient", "bytes": 70}, {"message": "Scores", "bytes": 9}]
+    rows = [
+        {"message": "Residual", "bytes": 1000},
+        {"message": "MaskedGradient", "bytes": 70},
+        {"message": "Scores", "bytes": 9},
+    ]
     products = counting["bank"].products
     told = encryption(counting["bank"], {"disclosure": rows})["encryption"]  # its measurement adds products of its own
     assert told["ciphertext_bytes"] == 1070
@@ -66,7 +71,16 @@ def test_a_run_without_encryption_has_no_such_cost() -> None:
 
 def test_the_page_and_the_table_tell_it() -> None:
     told = {"products": 1234567, "product_s": 2e-6, "cpu_s": 2.469134, "ciphertext_bytes": 2048}
-    phases = [{"name": "train", "seconds": 9.0, "bytes_sent": 4096, "bytes_received": 1, "messages_sent": 1, "messages_received": 1}]
+    phases = [
+        {
+            "name": "train",
+            "seconds": 9.0,
+            "bytes_sent": 4096,
+            "bytes_received": 1,
+            "messages_sent": 1,
+            "messages_received": 1,
+        }
+    ]
     result = {"job": "j", "job_digest": "d", "party": "bank", "role": "guest", "phases": phases}
     page = render(result | {"encryption": told})
     assert "1,234,567 products modulo n²" in page

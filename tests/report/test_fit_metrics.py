@@ -1,4 +1,5 @@
-"""Numbers, counts, classes: what the formulas say; the interval of the partner's worth; and whether two samples are alike."""
+"""Numbers, counts, classes: what the formulas say; the interval of the partner's worth; and whether two samples are
+alike."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ def test_a_numbers_metrics_are_the_formulas():
 
 def log_likelihood(y: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Of each count under Poisson, by its probability."""
-    return np.array([count * math.log(m) - m - math.lgamma(count + 1) if m else 0.0 for count, m in zip(y, mean, strict=True)])
+    return np.array(
+        [count * math.log(m) - m - math.lgamma(count + 1) if m else 0.0 for count, m in zip(y, mean, strict=True)]
+    )
 
 
 def test_a_counts_metrics_are_twice_the_lost_log_likelihood():
@@ -45,7 +48,9 @@ def test_a_counts_metrics_are_twice_the_lost_log_likelihood():
     assert got["deviance"] == pytest.approx(2 * (full - fitted).mean())
     assert got["d2"] == pytest.approx(1 - (full - fitted).sum() / (full - null).sum())
     weighted = log_likelihood(y, np.full(500, weight @ y / weight.sum()))
-    assert metrics.explained_deviance(y, mean, weight) == pytest.approx(1 - weight @ (full - fitted) / (weight @ (full - weighted)))
+    assert metrics.explained_deviance(y, mean, weight) == pytest.approx(
+        1 - weight @ (full - fitted) / (weight @ (full - weighted))
+    )
     assert metrics.explained_deviance([2.0, 2.0], [1.0, 3.0], [1.0, 1.0]) == 0
     assert metrics.count_metrics([0, 0], [0.1, 0.2])["d2"] is None
     for wrong in ([0.0, 1.0], [-1.0, 1.0]):
@@ -69,7 +74,12 @@ def test_the_classes_metrics_are_those_counted_by_hand():
     assert got["macro_auc"] == pytest.approx(np.mean([(gap > 0).mean() for gap in gaps]))
     assert got["macro_f1"] == pytest.approx(f1.mean())
     assert series["confusion"] == counted
-    for name, expected in (("precision", precision), ("recall", recall), ("f1", f1), ("auc", [(gap > 0).mean() for gap in gaps])):
+    for name, expected in (
+        ("precision", precision),
+        ("recall", recall),
+        ("f1", f1),
+        ("auc", [(gap > 0).mean() for gap in gaps]),
+    ):
         assert [c[name] for c in series["classes"]] == pytest.approx(expected)
     assert [c["rows"] for c in series["classes"]] == np.sum(counted, axis=1).tolist()
 
@@ -84,7 +94,9 @@ def test_a_class_that_nobody_has_leaves_its_auc_undefined_and_no_more():
 
 
 def test_shares_that_were_rounded_are_measured():
-    assert metrics.class_metrics([0, 1], [[0.666667, 0.333334]] * 2)["log_loss"] == pytest.approx(-np.log(2 / 9) / 2, abs=1e-5)
+    assert metrics.class_metrics([0, 1], [[0.666667, 0.333334]] * 2)["log_loss"] == pytest.approx(
+        -np.log(2 / 9) / 2, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,7 +139,8 @@ def test_the_interval_is_that_of_the_published_standard_error_of_paired_aucs():
     auc = got["measures"]["auc"]
     measured = [metrics.binary_metrics(y, p) for p in (joint, alone)]
     assert auc["change"] == pytest.approx(measured[0]["auc"] - measured[1]["auc"])
-    # DeLong, DeLong and Clarke-Pearson 1988: the variance of the difference, from the placements of each event and non-event.
+    # DeLong, DeLong and Clarke-Pearson 1988: the variance of the difference, from the placements of each event and
+    # non-event.
     placed = []
     for p in (joint, alone):
         above = (p[y == 1][:, None] > p[y == 0][None, :]) + 0.5 * (p[y == 1][:, None] == p[y == 0][None, :])

@@ -40,7 +40,8 @@ def pairs_in_order(y: np.ndarray, p: np.ndarray) -> float:
 
 
 def flagged(y: np.ndarray, p: np.ndarray) -> tuple[list[float], list[float]]:
-    """The precision of the rows that score s or more, and the share of events found there, for each score s from the highest."""
+    """The precision of the rows that score s or more, and the share of events found there, for each score s from the
+    highest."""
     cuts = [p >= s for s in sorted(set(p), reverse=True)]
     return [y[c].mean() for c in cuts], [y[c].sum() / y.sum() for c in cuts]
 

@@ -69,14 +69,30 @@ def test_both_files_are_written_and_json_holds_the_contract(guest_result, tmp_pa
     found = json.loads(path.read_text(encoding="utf-8"))
     assert found == guest_result
     assert read_report(path.parent) == found
-    assert {"format", "job", "job_digest", "role", "alignment", "metrics", "phases", "disclosure", "environment"} <= set(found)
+    assert {
+        "format",
+        "job",
+        "job_digest",
+        "role",
+        "alignment",
+        "metrics",
+        "phases",
+        "disclosure",
+        "environment",
+    } <= set(found)
     assert sorted(p.name for p in path.parent.iterdir()) == ["report.csv", "report.html", "report.json"]
     assert {p.stat().st_mode & 0o777 for p in path.parent.iterdir()} == {0o600}
     assert (path.parent / "report.html").read_text(encoding="utf-8") == render(found)
 
 
 def test_numpy_values_and_undefined_numbers_become_plain_json(arbiter_result, tmp_path):
-    arbiter_result["environment"] = {"cores": np.int64(2), "nan": float("nan"), "list": np.arange(2), "path": Path("x"), "set": {1}}
+    arbiter_result["environment"] = {
+        "cores": np.int64(2),
+        "nan": float("nan"),
+        "list": np.arange(2),
+        "path": Path("x"),
+        "set": {1},
+    }
     found = json.loads(write_report(tmp_path, arbiter_result).read_text(encoding="utf-8"))
     assert found["environment"] == {"cores": 2, "nan": None, "list": [0, 1], "path": "x", "set": [1]}
 
@@ -126,8 +142,8 @@ def test_a_full_result_fills_every_section(full_result):
     assert f"95 % interval {auc['low']:+.3f} to {auc['high']:+.3f}" in page.words.replace("−", "-")
     assert "paired bootstrap: 1,000 draws of the rows, seed 0" in page.words
     for words in (
-        "At a cut-off", "scores-to-guest", "arbiter and guest", "ab" * 32, "cd" * 32, '"seed": 7', "“bad” rather than “good”", "joint score", "shifted",
-        "400 rows that all data parties know", "200 because they are out of time", "3 rows of bank’s table repeated", "phone + birth_date 60 6.7", "98,412,345 products", "strong", "left out: one value only", "base points are 512", "600 points at odds of 20 to 1", "-29",
+        "At a cut-off", "scores-to-guest", "arbiter and guest", "ab" * 32, "cd" * 32, '"seed": 7', "“bad” rather than “good”", "joint score", "shifted",  # noqa: E501
+        "400 rows that all data parties know", "200 because they are out of time", "3 rows of bank’s table repeated", "phone + birth_date 60 6.7", "98,412,345 products", "strong", "left out: one value only", "base points are 512", "600 points at odds of 20 to 1", "-29",  # noqa: E501
     ):  # fmt: skip
         assert words in page.words.replace("−", "-"), words
     moved = [line["column"] for line in sorted(full_result["stability"]["columns"], key=lambda line: -line["psi"])]
@@ -190,7 +206,18 @@ def test_every_kind_of_outcome_has_its_own_page(outcome, first, plots, further):
 
 
 def test_a_prediction_says_how_many_rows_were_scored_and_whether_they_moved(full_result):
-    kept = ("job", "job_digest", "party", "parties", "phases", "disclosure", "model", "environment", "stability", "started")
+    kept = (
+        "job",
+        "job_digest",
+        "party",
+        "parties",
+        "phases",
+        "disclosure",
+        "model",
+        "environment",
+        "stability",
+        "started",
+    )
     result = {key: full_result[key] for key in kept} | {
         "purpose": "predict",
         "role": "guest",
@@ -202,7 +229,9 @@ def test_a_prediction_says_how_many_rows_were_scored_and_whether_they_moved(full
     assert "New rows compared with training rows" in page.words
     assert "Only the guest can measure" not in page.words
     assert "card" not in page.sections()
-    assert "contributed its columns to score new rows" in Page(render(result | {"role": "host", "party": "telecom"})).words
+    assert (
+        "contributed its columns to score new rows" in Page(render(result | {"role": "host", "party": "telecom"})).words
+    )
 
 
 def test_a_chosen_cut_off_is_shown(full_result):
@@ -307,7 +336,9 @@ def test_plots_are_sound_and_say_in_words_what_they_show(guest_result):
 def test_the_page_asks_nothing_of_any_network_and_runs_nothing(full_result, host_result, arbiter_result):
     for result in (full_result, host_result, arbiter_result):
         html = render(result)
-        assert not re.search(r"https?:|//[a-z]|@import|url\(|<script|javascript:|\son\w+=|<iframe|<object|<base", html, re.IGNORECASE)
+        assert not re.search(
+            r"https?:|//[a-z]|@import|url\(|<script|javascript:|\son\w+=|<iframe|<object|<base", html, re.IGNORECASE
+        )
         page = Page(html)
         assert [a["content"] for t, a in page.tags if a.get("http-equiv")] == [
             "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -321,7 +352,13 @@ def test_the_page_asks_nothing_of_any_network_and_runs_nothing(full_result, host
 def test_names_from_files_stay_text(full_result):
     guest_result = full_result
     evil = "\"'><script>alert(1)</script><img src=x onerror=y>{{ 7 * 7 }}&amp;"
-    guest_result |= {"job": evil, "party": evil, "started": evil, "job_digest": evil, "parties": {"guest": evil, "hosts": [evil]}}
+    guest_result |= {
+        "job": evil,
+        "party": evil,
+        "started": evil,
+        "job_digest": evil,
+        "parties": {"guest": evil, "hosts": [evil]},
+    }
     guest_result["phases"][0]["name"] = evil
     guest_result["model"] |= {"kind": evil, "link": evil}
     guest_result["model"]["coefficients"][0]["column"] = evil
@@ -365,7 +402,11 @@ def test_every_heading_table_and_region_has_a_name(kind, full_result, host_resul
 
 
 def luminance(colour: str) -> float:
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] if len(colour) == 7 else [int(c * 2, 16) / 255 for c in colour[1:]]
+    parts = (
+        [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        if len(colour) == 7
+        else [int(c * 2, 16) / 255 for c in colour[1:]]
+    )
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 

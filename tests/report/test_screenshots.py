@@ -16,7 +16,9 @@ import pytest
 
 from vfl.report import write_report
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="no chromium on PATH")]
 
 # Frames the page at a given width and measures it; the page itself forbids scripts.
@@ -31,7 +33,7 @@ document.getElementById("f").onload = () => {{
   }}
   document.getElementById("out").textContent = lines.join("\\n");
 }};
-</script>"""
+</script>"""  # noqa: E501
 
 
 @pytest.fixture
@@ -44,14 +46,23 @@ def site(full_result, tmp_path) -> Iterator[tuple[str, Path, list[str]]]:
             asked.append(self.path)
 
     write_report(tmp_path, full_result)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(tmp_path))) as server:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(tmp_path))
+    ) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}", tmp_path, asked
         server.shutdown()
 
 
 def browser(folder: Path, *arguments: str) -> str:
-    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-background-networking"]
+    quiet = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--no-first-run",
+        "--disable-background-networking",
+    ]
     command = [CHROMIUM or "", *quiet, f"--user-data-dir={folder / 'profile'}", *arguments]
     return subprocess.run(command, check=True, capture_output=True, timeout=90).stdout.decode()
 

@@ -22,7 +22,9 @@ def test_the_guests_page_has_each_fold_and_what_it_disclosed(guest_result: dict[
     assert "C 0.1 0.7500 0.0500 0.7000 0.8000" in page.words
     assert "C 1.0 0.7650 0.0450 0.7200 0.8100 chosen" in page.words
     assert "Fold 1 430 rows" in page.words
-    assert "In 4 openings the guest learnt 1,800 rounded scores; nobody learnt a weight of these 4 models." in page.words
+    assert (
+        "In 4 openings the guest learnt 1,800 rounded scores; nobody learnt a weight of these 4 models." in page.words
+    )
     assert "search" not in Page(render(guest_result)).ids
 
 
@@ -35,8 +37,8 @@ def test_a_host_is_shown_the_choice_alone(host_result: dict[str, Any]) -> None:
 def test_of_trees_the_page_says_that_every_fold_told(guest_result: dict[str, Any]) -> None:
     page = Page(render(guest_result | {"search": SCORED | {"models_told": 5}}))
     assert (
-        "From each of the 4 models of the folds, hosts and guest learnt what they learn from a model; with the last one, 5 count against"
-        in page.words
+        "From each of the 4 models of the folds, hosts and guest learnt what they learn from a model; with "
+        "the last one, 5 count against" in page.words
     )
 
 
@@ -59,4 +61,7 @@ def test_the_terminal_and_the_csv_have_the_means(guest_result: dict[str, Any], t
 @pytest.mark.parametrize("missing", ["best", "scores"])
 def test_an_arbiters_page_needs_nothing_more(arbiter_result: dict[str, Any], missing: str) -> None:
     known = {k: v for k, v in SEARCH.items() if k not in ("best", "fold_rows", missing)}
-    assert "a rounded score of each training row for every candidate" in Page(render(arbiter_result | {"search": known})).words
+    assert (
+        "a rounded score of each training row for every candidate"
+        in Page(render(arbiter_result | {"search": known})).words
+    )

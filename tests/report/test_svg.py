@@ -36,18 +36,31 @@ def test_data_coordinates_reach_the_frame():
 
 
 def test_text_and_attributes_are_escaped():
-    assert tag("text", "<b>&\"'", class_='"x"', x=1, y=None) == '<text class="&#34;x&#34;" x="1">&lt;b&gt;&amp;&#34;&#39;</text>'
+    assert (
+        tag("text", "<b>&\"'", class_='"x"', x=1, y=None)
+        == '<text class="&#34;x&#34;" x="1">&lt;b&gt;&amp;&#34;&#39;</text>'
+    )
 
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (12345, "12.3 kB"), (999_600, "1.00 MB"), (40_300_000, "40.3 MB"), (2.5e12, "2500 GB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.00 kB"),
+        (12345, "12.3 kB"),
+        (999_600, "1.00 MB"),
+        (40_300_000, "40.3 MB"),
+        (2.5e12, "2500 GB"),
+    ],
 )
 def test_sizes(count, text):
     assert size(count) == text
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.412, "0.41 s"), (83.2, "1 min 23 s"), (59.96, "1 min 00 s"), (7260, "2 h 01 min")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.412, "0.41 s"), (83.2, "1 min 23 s"), (59.96, "1 min 00 s"), (7260, "2 h 01 min")]
+)
 def test_durations(seconds, text):
     assert duration(seconds) == text
 

@@ -28,7 +28,13 @@ def test_the_demo_sees_sizes_metrics_cost_and_every_disclosure(guest_result, hos
     numbers = guest_result["metrics"]["test"]
     for name in ("auc", "ks", "log_loss"):
         assert f"{numbers['guest_alone'][name]:.4f} {numbers['joint'][name]:.4f}" in text
-    for words in ("bank 1,000 90.0 %", "telecom 1,200 75.0 %", "in common 900", "On 300 held-out rows", "train 1 min 15 s 40.0 MB 38.0 MB"):
+    for words in (
+        "bank 1,000 90.0 %",
+        "telecom 1,200 75.0 %",
+        "in common 900",
+        "On 300 held-out rows",
+        "train 1 min 15 s 40.0 MB 38.0 MB",
+    ):
         assert words in text
     for words in ("trustco bank its own final weights", "(sealed)", "(blinded)", "(public)"):
         assert words in text
@@ -72,7 +78,9 @@ def test_a_long_path_is_not_wrapped(arbiter_result):
 def test_training_that_did_not_settle_is_said(guest_result, arbiter_result):
     said = "ll 100 iterations that max_iter allows were made: the loss had not settled"
     for told in (False, True):
-        changed = guest_result | {"model": guest_result["model"] | {"passes_made": [60, 100]} | ({"settled": False} if told else {})}
+        changed = guest_result | {
+            "model": guest_result["model"] | {"passes_made": [60, 100]} | ({"settled": False} if told else {})
+        }
         assert (said in " ".join(" ".join(printed(changed, 100)).split())) is told
         assert (said in render(changed)) is told
     assert ">60<" in render(arbiter_result | {"model": {"passes": 100, "passes_made": [60]}})

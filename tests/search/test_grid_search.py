@@ -1,4 +1,5 @@
-"""Cross-validation and grid search: what scikit-learn finds on the joined table with the same folds, without a weight of a fold opened to anybody."""
+"""Cross-validation and grid search: what scikit-learn finds on the joined table with the same folds, without a weight
+of a fold opened to anybody."""
 
 from __future__ import annotations
 
@@ -64,7 +65,8 @@ def test_a_logistic_search_is_scikit_learns_on_the_joined_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "estimator"), [("numeric", vfl.LinearRegression(max_iter=25)), ("count", vfl.PoissonRegression(max_iter=10))]
+    ("label", "estimator"),
+    [("numeric", vfl.LinearRegression(max_iter=25)), ("count", vfl.PoissonRegression(max_iter=10))],
 )
 def test_every_family_is_measured_by_its_own_kind_of_score(label: str, estimator: Any) -> None:
     data = frames(150, label=label)
@@ -92,7 +94,9 @@ def test_the_folds_of_trees_are_models_that_were_never_shown_their_rows() -> Non
     trees = vfl.BoostedTrees(
         n_estimators=4, max_depth=2, membership="open", min_bin_rows=1, gradient_bits=16
     )  # rounding is keyed by places that differ
-    found = federation(data, cipher=Identity()).fit(vfl.GridSearchCV(trees, {"max_depth": [1, 2], "learning_rate": [0.3]}, cv=3))
+    found = federation(data, cipher=Identity()).fit(
+        vfl.GridSearchCV(trees, {"max_depth": [1, 2], "learning_rate": [0.3]}, cv=3)
+    )
     _, y, _ = joined(data)
     ids = federation(data)._tables["guest"].ids
     folds = split_folds(ids, 3, 0)
@@ -101,9 +105,13 @@ def test_the_folds_of_trees_are_models_that_were_never_shown_their_rows() -> Non
             outside = set(data[0]["id"][folds == k])
             apart = [frame[frame["id"].isin(outside)] for frame in (data[0], *data[1].values())]
             inside = [frame[~frame["id"].isin(outside)] for frame in (data[0], *data[1].values())]
-            one = federation((inside[0], {"host1": inside[1]}), cipher=Identity()).fit(clone(trees).set_params(**params))
+            one = federation((inside[0], {"host1": inside[1]}), cipher=Identity()).fit(
+                clone(trees).set_params(**params)
+            )
             score = one.predict_score(apart[0].drop(columns="y"), {"host1": apart[1]})
-            assert found.cv_results_[f"split{k}_test_score"][c] == pytest.approx(roc_auc_score(y[folds == k], score), abs=1e-12)
+            assert found.cv_results_[f"split{k}_test_score"][c] == pytest.approx(
+                roc_auc_score(y[folds == k], score), abs=1e-12
+            )
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +119,9 @@ def recorded() -> tuple[list[Sent], Keyring, Any]:
     transcript, scheme = list[Sent](), Escrow(TOY)
     parties = federation(frames(60, hosts=2), cipher=scheme)
     taps = {p: [Recording(p, transcript)] for p in parties.roles.all}
-    found = parties.fit(vfl.GridSearchCV(vfl.LogisticRegression(max_iter=5), {"C": [0.1, 1.0]}, cv=2, scoring="neg_log_loss"), taps=taps)
+    found = parties.fit(
+        vfl.GridSearchCV(vfl.LogisticRegression(max_iter=5), {"C": [0.1, 1.0]}, cv=2, scoring="neg_log_loss"), taps=taps
+    )
     keys = Keyring()
     (key,) = scheme.keys
     keys.add(key.public)
@@ -162,7 +172,8 @@ def moved(frame: pd.DataFrame, rows: Any, column: str) -> pd.DataFrame:
 
 
 def test_what_stands_in_a_fold_changes_nothing_that_is_fitted_without_it() -> None:
-    """One row of a fold gets an absurd value in a host's column: of that fold the scores of all other rows stay, to the last bit of the grid."""
+    """One row of a fold gets an absurd value in a host's column: of that fold the scores of all other rows stay, to the
+    last bit of the grid."""
     data = frames(60)
     _, _, folds = joined(data)
     host = data[1]["host1"].set_index("id")
@@ -224,7 +235,10 @@ LR = vfl.LogisticRegression()
         (lambda: vfl.GridSearchCV(LR, {"C": [float(i) for i in range(1, 102)]}), "101 candidates"),
         (lambda: vfl.GridSearchCV(vfl.Scorecard()), "a Scorecard cannot be cross-validated"),
         (lambda: vfl.GridSearchCV("model"), "a str cannot"),
-        *((lambda name=name: vfl.GridSearchCV(LR, {name: [1]}), f"{name} cannot be searched") for name in sorted(FIXED)),
+        *(
+            (lambda name=name: vfl.GridSearchCV(LR, {name: [1]}), f"{name} cannot be searched")
+            for name in sorted(FIXED)
+        ),
     ],
 )
 def test_what_cannot_be_searched_is_refused_with_its_reason(make: Any, says: str) -> None:

@@ -1,4 +1,5 @@
-"""Searches on real tables, at their size or on a part of their rows: scikit-learn's scores on the same folds, and its choice."""
+"""Searches on real tables, at their size or on a part of their rows: scikit-learn's scores on the same folds, and its
+choice."""
 
 from __future__ import annotations
 
@@ -26,7 +27,11 @@ CASES = {("breast", "roc_auc"): (250, 1e-4), ("breast", "neg_log_loss"): (250, 5
 def table(folder: Path, name: str) -> tuple[pd.DataFrame, list[str], list[str]]:
     """Everything joined, and whose columns are whose."""
     if name == "uci":
-        found = pd.read_csv(folder / "uci_credit_card.csv").rename(columns={"ID": "id", "default.payment.next.month": "y"}).head(3000)
+        found = (
+            pd.read_csv(folder / "uci_credit_card.csv")
+            .rename(columns={"ID": "id", "default.payment.next.month": "y"})
+            .head(3000)
+        )
         own = ["LIMIT_BAL", "SEX", "EDUCATION", "MARRIAGE", "AGE"]
     else:
         guest, host = (pd.read_csv(folder / f"breast_hetero_{side}.csv") for side in ("guest", "host"))
@@ -47,8 +52,12 @@ def test_scores_and_choice_are_scikit_learns(data_folder: Path, name: str, scori
     clip = FunctionTransformer(partial(np.clip, a_min=-6, a_max=6))
     model = make_pipeline(StandardScaler(), clip, LogisticRegression(tol=1e-9, max_iter=20_000))
     grid = {"logisticregression__C": values}
-    best = GridSearchCV(model, grid, cv=PredefinedSplit(folds), scoring=scoring).fit(joined[[*own, *theirs]].to_numpy(), joined["y"])
-    found = parties.fit(vfl.GridSearchCV(vfl.LogisticRegression(max_iter=passes), {"C": values}, cv=cv, scoring=scoring))
+    best = GridSearchCV(model, grid, cv=PredefinedSplit(folds), scoring=scoring).fit(
+        joined[[*own, *theirs]].to_numpy(), joined["y"]
+    )
+    found = parties.fit(
+        vfl.GridSearchCV(vfl.LogisticRegression(max_iter=passes), {"C": values}, cv=cv, scoring=scoring)
+    )
     assert np.abs(splits(found.cv_results_, cv) - splits(best.cv_results_, cv)).max() < far
     assert found.best_index_ == best.best_index_
     assert found.best_score_ == pytest.approx(best.best_score_, abs=far)

@@ -39,7 +39,9 @@ def frames(rows: int, columns: int = 2, hosts: int = 1, label: str = "binary", s
     parts = np.split(x, hosts + 1, axis=1)
     guest = pd.DataFrame(parts[0], columns=[f"g{i}" for i in range(columns)]).assign(id=ids, y=y[label]())
     others = {
-        f"host{k}": pd.DataFrame(part, columns=[f"h{k}{i}" for i in range(columns)]).assign(id=ids).sample(frac=1, random_state=k)
+        f"host{k}": pd.DataFrame(part, columns=[f"h{k}{i}" for i in range(columns)])
+        .assign(id=ids)
+        .sample(frac=1, random_state=k)
         for k, part in enumerate(parts[1:], 1)
     }
     return guest, others
@@ -60,7 +62,14 @@ def joined(data: Frames, cv: int = 5) -> tuple[pd.DataFrame, np.ndarray[Any, Any
 
 def as_table(frame: pd.DataFrame, party: str, label: str | None, objective: Objective = "binary") -> Table:
     return table_from_frame(
-        frame, party=party, keys=["id"], normalise={"id": "text"}, duplicates="error", label=label, columns=None, objective=objective
+        frame,
+        party=party,
+        keys=["id"],
+        normalise={"id": "text"},
+        duplicates="error",
+        label=label,
+        columns=None,
+        objective=objective,
     )
 
 

@@ -21,7 +21,9 @@ def signed_by(issuer: Identity, folder: Path, name: str) -> Identity:
     mine = x509.load_pem_x509_certificate(made.certificate_pem)
     theirs = x509.load_pem_x509_certificate(issuer.certificate_pem)
     issued = (
-        x509.CertificateBuilder(theirs.subject, mine.subject, mine.public_key(), 7, mine.not_valid_before_utc, mine.not_valid_after_utc)
+        x509.CertificateBuilder(
+            theirs.subject, mine.subject, mine.public_key(), 7, mine.not_valid_before_utc, mine.not_valid_after_utc
+        )
     ).sign(issuer._key, hashes.SHA256())
     made.certificate_path.write_bytes(issued.public_bytes(serialization.Encoding.PEM))
     return Identity.load(made.key_path, made.certificate_path)

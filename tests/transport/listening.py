@@ -1,7 +1,8 @@
-"""The bank as its own process, which waits for the telecom to greet it: `python -m tests.transport.listening` with a JSON description on standard input.
+"""The bank as its own process, which waits for the telecom to greet it: `python -m tests.transport.listening` with a
+JSON description on standard input.
 
-Prints its port; on the next line of standard input, by how many kilobytes it stood above its memory at the start, at most.  With `--planted` a frame's header
-may announce any length.
+Prints its port; on the next line of standard input, by how many kilobytes it stood above its memory at the start, at
+most.  With `--planted` a frame's header may announce any length.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One party as its own process: `python -m tests.transport.party` with a JSON description on standard input.
 
-Prints its port, then "ready" when it has met all, then one JSON line with the error that ended it.  `mode`: "recv" waits for the peers,
-"work" computes and only looks at the network from time to time.
+Prints its port, then "ready" when it has met all, then one JSON line with the error that ended it.  `mode`: "recv"
+waits for the peers, "work" computes and only looks at the network from time to time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,14 @@ def main() -> None:
     identity = Identity.load(Path(told["folder"]) / "key.pem", Path(told["folder"]) / "cert.pem")
     peers = [PeerAddress(n, ROLES[n], Path(p["pin"]).read_bytes(), p["address"]) for n, p in told["peers"].items()]
     network = TlsNetwork(
-        told["name"], ROLES[told["name"]], identity, peers, listen=told["listen"], session=SESSION, connect_timeout=30, **told["timing"]
+        told["name"],
+        ROLES[told["name"]],
+        identity,
+        peers,
+        listen=told["listen"],
+        session=SESSION,
+        connect_timeout=30,
+        **told["timing"],
     )
     print(network.bound_port, flush=True)
     try:

@@ -1,7 +1,9 @@
 """A party that waits for messages of certain kinds, as its own process: what it takes to read what comes instead.
 
-`python -m tests.transport.reading` with a JSON description on standard input: `name`, `folder` and `peer` of `tests.transport.world`, `awaits`: kinds.
-Prints one JSON line for each: the error's code, or the kind, and by how many kilobytes the process stood above its memory at the start, at most.
+`python -m tests.transport.reading` with a JSON description on standard input: `name`, `folder` and `peer` of
+`tests.transport.world`, `awaits`: kinds.
+Prints one JSON line for each: the error's code, or the kind, and by how many kilobytes the process stood above its
+memory at the start, at most.
 With `--planted` the codec decodes the whole array in order to find the kind, as it once did.
 """
 
@@ -54,7 +56,9 @@ def main() -> None:
     peer = PeerAddress("bank", "guest", Path(told["pin"]).read_bytes(), f"{LOCAL}:{told['port']}")
     keys = Keyring()
     keys.add(key())
-    with TlsNetwork(told["name"], ROLES[told["name"]], identity, [peer], listen=None, session=SESSION, connect_timeout=30) as network:
+    with TlsNetwork(
+        told["name"], ROLES[told["name"]], identity, [peer], listen=None, session=SESSION, connect_timeout=30
+    ) as network:
         wire = network.connect()["bank"]
         before = memory("VmRSS")
         for kind in told["awaits"]:

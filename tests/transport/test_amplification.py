@@ -68,7 +68,12 @@ def read(world: World, cases: list[tuple[str, str, bytes]], *options: str) -> li
     """What the other process says of each message."""
     network = world.network("bank", {"telecom": None})
     identity, pin = world.identity("telecom"), world.identity("bank").certificate_path
-    told = {"name": "telecom", "folder": str(identity.certificate_path.parent), "pin": str(pin), "port": network.bound_port}
+    told = {
+        "name": "telecom",
+        "folder": str(identity.certificate_path.parent),
+        "pin": str(pin),
+        "port": network.bound_port,
+    }
     root = Path(__file__).parents[2]
     with subprocess.Popen(
         [sys.executable, "-m", "tests.transport.reading", *options],
@@ -113,5 +118,14 @@ def test_every_kind_has_a_limit_and_only_what_a_table_fills_has_the_largest() ->
     assert len(fixed) > 10
     assert all(most_bytes(kind) < 200 for kind in fixed)
     assert all(most_bytes(kind) <= MAX_MESSAGE_BYTES for kind in declared())
-    for small in ("BlindedIds", "SortedTags", "UnmatchedTags", "RelayedIds", "ReblindedIds", "PublicKeyOffer", "ColumnNames", "MaskKeys"):
+    for small in (
+        "BlindedIds",
+        "SortedTags",
+        "UnmatchedTags",
+        "RelayedIds",
+        "ReblindedIds",
+        "PublicKeyOffer",
+        "ColumnNames",
+        "MaskKeys",
+    ):
         assert most_bytes(registry()[small]) < 2 << 20, small

@@ -1,4 +1,5 @@
-"""30 MB from whoever has not greeted take little memory: no certificate, a foreign one, or a partner's that sends before it greets; a real process listens."""
+"""30 MB from whoever has not greeted take little memory: no certificate, a foreign one, or a partner's that sends
+before it greets; a real process listens."""
 
 from __future__ import annotations
 
@@ -75,7 +76,10 @@ ATTACKS = {
 
 def grown(world: World, attacks: list[Callable[[World, int], None]], *options: str) -> int:
     """By how many kilobytes the process grows."""
-    told = {"folder": str(world.identity("bank").certificate_path.parent), "pin": str(world.identity("telecom").certificate_path)}
+    told = {
+        "folder": str(world.identity("bank").certificate_path.parent),
+        "pin": str(world.identity("telecom").certificate_path),
+    }
     with subprocess.Popen(
         [sys.executable, "-m", "tests.transport.listening", *options],
         cwd=Path(__file__).parents[2],

@@ -222,7 +222,9 @@ class StoppedOnce(threading.Event):
         return super().wait(timeout)
 
 
-def test_a_user_who_stops_while_the_loop_starts_is_told_of_no_bug(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_who_stops_while_the_loop_starts_is_told_of_no_bug(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bank, _ = world.pair()
     first = Switchboard.__init__
 

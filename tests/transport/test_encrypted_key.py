@@ -23,7 +23,19 @@ def encrypted(folder: Path, how: str) -> Path:
         if shutil.which("openssl") is None:
             pytest.skip("openssl is not installed")
         out = key.with_suffix(".enc")
-        command = ["openssl", "pkcs8", "-topk8", "-v2", "aes-256-cbc", "-in", str(key), "-out", str(out), "-passout", "pass:correct horse"]
+        command = [
+            "openssl",
+            "pkcs8",
+            "-topk8",
+            "-v2",
+            "aes-256-cbc",
+            "-in",
+            str(key),
+            "-out",
+            str(out),
+            "-passout",
+            "pass:correct horse",
+        ]
         subprocess.run(command, check=True, capture_output=True)
         out.replace(key)
     else:
@@ -55,7 +67,8 @@ def test_it_opens_with_its_passphrase_only(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("typed", [None, ["correct horse", "correct horse"], ["correct horse", "wrong horse"], [""]])
 def test_init_makes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: list[str] | None) -> None:
-    """From the environment, without a question; or typed twice, and where the two differ or nothing is given, nothing is written."""
+    """From the environment, without a question; or typed twice, and where the two differ or nothing is given, nothing
+    is written."""
     folder, answers = tmp_path / "bank", iter(typed or [])
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("getpass.getpass", lambda prompt: next(answers))

@@ -109,12 +109,17 @@ def flooding(world: World, size: int, count: int) -> Iterator[TlsNetwork]:
 
 @pytest.mark.parametrize(("size", "count"), [(MIB, 12), (0, 40_000)])
 def test_a_peer_that_sends_without_room_is_refused(world: World, narrow: int, size: int, count: int) -> None:
-    with flooding(world, size, count) as bank, pytest.raises(RemoteProtocolError, match="while there was no room") as caught:
+    with (
+        flooding(world, size, count) as bank,
+        pytest.raises(RemoteProtocolError, match="while there was no room") as caught,
+    ):
         drain(bank, "telecom")
     assert caught.value.party == "telecom"
 
 
-def test_planted_fault_without_a_window_the_flood_is_stored(world: World, narrow: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_fault_without_a_window_the_flood_is_stored(
+    world: World, narrow: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Window, "begins", lambda _: None)
     with flooding(world, MIB, 12) as bank:
         assert settled(bank, "telecom") > narrow + MIB

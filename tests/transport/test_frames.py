@@ -140,8 +140,20 @@ def test_a_hello_is_a_closed_schema() -> None:
     assert hello.read_hello(good, 2) == mine
     assert hello.read_hello(good, 1) is Reason.VERSION
     names = [msgspec.structs.replace(mine, name=bad) for bad in ("", "Bank", "../x", "a b", "x" * 33, "bank\n", "-a")]
-    wrong = [*names, *(msgspec.structs.replace(mine, role=bad) for bad in ("", "x" * 33)), msgspec.structs.replace(mine, nonce=b"")]
-    for bad in (*map(hello.encode, wrong), b"", b"\x80", good[:-1], good + b"x", good.replace(b"role", b"rule"), b"\x91" * 900):
+    wrong = [
+        *names,
+        *(msgspec.structs.replace(mine, role=bad) for bad in ("", "x" * 33)),
+        msgspec.structs.replace(mine, nonce=b""),
+    ]
+    for bad in (
+        *map(hello.encode, wrong),
+        b"",
+        b"\x80",
+        good[:-1],
+        good + b"x",
+        good.replace(b"role", b"rule"),
+        b"\x91" * 900,
+    ):
         assert hello.read_hello(bad, 2) is Reason.MALFORMED
 
 

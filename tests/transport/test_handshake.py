@@ -1,4 +1,5 @@
-"""Whoever is not who, or does not run what, was agreed: both sides end with a typed error that says what differs, within seconds."""
+"""Whoever is not who, or does not run what, was agreed: both sides end with a typed error that says what differs,
+within seconds."""
 
 from __future__ import annotations
 
@@ -55,7 +56,8 @@ def test_wrong_certificate_of_the_one_who_is_dialled(world: World) -> None:
 
 
 def test_wrong_certificate_and_another_job(world: World) -> None:
-    """No knock can tell who it was: the one who dials ends at once, the other when its time is over, and says what it saw."""
+    """No knock can tell who it was: the one who dials ends at once, the other when its time is over, and says what it
+    saw."""
     changes = {"identity": world.identity("telecom", "other"), "session": b"o" * 32}
     at_bank, at_telecom = refused(*world.pair({"connect_timeout": 0.6}, changes))
     assert at_bank.party == "telecom"
@@ -64,7 +66,9 @@ def test_wrong_certificate_and_another_job(world: World) -> None:
     assert at_telecom.party == "bank"
 
 
-def test_planted_fault_without_the_knock_the_dialled_side_would_wait(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_fault_without_the_knock_the_dialled_side_would_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(hello, "who_knocks", lambda *_: None)
     networks = world.pair({"connect_timeout": 1.2}, {"identity": world.identity("telecom", "other")})
     with pytest.raises(AssertionError, match="took"):
@@ -106,8 +110,8 @@ def test_another_job_of_another_release(world: World, side: int) -> None:
     for error, other, found in zip(refused(*networks), ("telecom", "bank"), (1, 0), strict=True):
         releases = {side: "9.0.1", 1 - side: hello.__version__}
         assert (
-            f"the job differs, and so does the release: {other} runs release {releases[found]}, this party runs {releases[1 - found]}"
-            in str(error)
+            f"the job differs, and so does the release: {other} runs release {releases[found]}, this party "
+            f"runs {releases[1 - found]}" in str(error)
         )
         assert "same release" in error.remedy
     networks = world.pair()
@@ -145,7 +149,9 @@ def test_a_certificate_signed_by_a_pinned_one_is_not_pinned(world: World, tmp_pa
     assert at_telecom.party == "bank"
 
 
-def test_planted_fault_trust_without_the_pin_lets_the_forger_in(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_fault_trust_without_the_pin_lets_the_forger_in(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Switchboard, "peer_of", lambda self, _: next(iter(self._peers.values())))
     assert len(meet(*forged(world, tmp_path))) == 2
 
@@ -155,7 +161,9 @@ def test_an_expired_pin_is_found_before_anything_is_sent(world: World, tmp_path:
         world.network("bank", {"telecom": None}, pins={"telecom": expired(tmp_path).certificate_pem})
 
 
-def test_a_certificate_that_expires_before_the_handshake(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_that_expires_before_the_handshake(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vfl.transport.peers.check_validity", lambda *_: None)
     old = expired(tmp_path)
     networks = world.pair(guest={"pins": {"telecom": old.certificate_pem}}, host={"identity": old})
@@ -192,7 +200,10 @@ def test_nobody_there(world: World) -> None:
 
 def test_nobody_comes(world: World) -> None:
     network = world.network("bank", {"telecom": None, "trustco": None}, connect_timeout=0.3)
-    with under(3), pytest.raises(PeerUnreachable, match=r"telecom did not call .*trustco did not come either") as caught:
+    with (
+        under(3),
+        pytest.raises(PeerUnreachable, match=r"telecom did not call .*trustco did not come either") as caught,
+    ):
         network.connect()
     assert caught.value.party == "telecom"
 
@@ -214,7 +225,9 @@ def test_a_certificate_that_only_one_party_refuses_ends_all_three(world: World) 
     trustco = world.network("trustco", {"bank": bank.bound_port, "telecom": None}, connect_timeout=2.0)
     telecom = world.network("telecom", {"bank": bank.bound_port, "trustco": trustco.bound_port})
     with under(5):
-        at_bank, at_trustco, at_telecom = at_once(bank.connect, lambda: trustco.connect()["bank"].recv(10), telecom.connect)
+        at_bank, at_trustco, at_telecom = at_once(
+            bank.connect, lambda: trustco.connect()["bank"].recv(10), telecom.connect
+        )
     assert isinstance(at_bank, HandshakeFailed)
     assert at_bank.party == "telecom"
     assert isinstance(at_telecom, HandshakeFailed | PeerAborted)
@@ -265,7 +278,10 @@ WRONG: list[tuple[Callable[[World], object], str]] = [
     (lambda w: w.network("bank", {"telecom": None}, listen="x:99999"), "not an address"),
     (lambda w: w.network("bank", {}), "at least one other party"),
     (lambda w: w.network("bank", {"bank": None}), "same name"),
-    (lambda w: w.network("bank", {"telecom": None}, pins={"telecom": w.identity("bank").certificate_pem}), "two parties"),
+    (
+        lambda w: w.network("bank", {"telecom": None}, pins={"telecom": w.identity("bank").certificate_pem}),
+        "two parties",
+    ),
     (lambda w: w.network("bank", {"telecom": None}, pins={"telecom": b"junk"}), "exactly one certificate"),
     (lambda w: w.network("bank", {"telecom": None}, heartbeat=5.0, dead_after=6.0), "two heartbeats"),
 ]

@@ -64,7 +64,8 @@ def honest(network: TlsNetwork, rounds: int) -> None:
 
 
 def seconds(world: World, crowded: bool, rounds: int) -> tuple[float, float]:
-    """How long an honest run of three takes, and how much of the processor; crowded: strangers are at the guest's port before the first party comes, and stay."""
+    """How long an honest run of three takes, and how much of the processor; crowded: strangers are at the guest's port
+    before the first party comes, and stay."""
     networks = world.trio(connect_timeout=60.0)
     works = [lambda n=n: honest(n, rounds) for n in networks]
     with crowd(networks[0].bound_port or 0) if crowded else contextlib.nullcontext():
@@ -82,8 +83,8 @@ def test_parties_meet_through_a_crowd(world: World) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_hundred_idle_strangers_slow_an_honest_run_by_a_tenth_at_most(world: World) -> None:
-    """The median of five pairs, taken in turns, of runs of about two seconds.  The processor's time is held to the line: the clock's, which is printed, is
-    that of the whole machine."""
+    """The median of five pairs, taken in turns, of runs of about two seconds.  The processor's time is held to the
+    line: the clock's, which is printed, is that of the whole machine."""
     seconds(world, crowded=True, rounds=10)
     pairs = [(seconds(world, False, 2000), seconds(world, True, 2000)) for _ in range(5)]
     clock, used = (statistics.median(crowded[k] / alone[k] for alone, crowded in pairs) for k in (0, 1))

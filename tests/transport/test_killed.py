@@ -34,7 +34,11 @@ class Process:
         }
         root = Path(__file__).parents[2]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.transport.party"], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "tests.transport.party"],
+            cwd=root,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(told) + "\n")
@@ -68,7 +72,9 @@ def processes(world: World) -> Iterator[Callable[..., Process]]:
         yield start
 
 
-@pytest.mark.parametrize("victim", ["trustco", *(pytest.param(name, marks=pytest.mark.slow) for name in ("bank", "telecom"))])
+@pytest.mark.parametrize(
+    "victim", ["trustco", *(pytest.param(name, marks=pytest.mark.slow) for name in ("bank", "telecom"))]
+)
 def test_kill_nine_of_any_party_ends_the_other_two(world: World, victim: str) -> None:
     with processes(world) as start:
         bank = start("bank", {"telecom": None, "trustco": None})

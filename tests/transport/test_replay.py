@@ -1,4 +1,5 @@
-"""What was captured in one run is worth nothing in another: neither the bytes on the cable nor the messages inside TLS."""
+"""What was captured in one run is worth nothing in another: neither the bytes on the cable nor the messages inside
+TLS."""
 
 from __future__ import annotations
 
@@ -64,7 +65,9 @@ def at_place(key: bytes, place: int) -> Seal:
     return seal
 
 
-def test_a_thousand_captured_messages_are_refused_in_another_session(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thousand_captured_messages_are_refused_in_another_session(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     captured = capture(world, monkeypatch)
     seen: list[Seal] = []
     honest = Link._check_hello
@@ -82,14 +85,17 @@ def test_a_thousand_captured_messages_are_refused_in_another_session(world: Worl
     assert error.party == "telecom"
 
 
-def test_planted_fault_with_a_key_that_no_nonce_enters_all_are_accepted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_fault_with_a_key_that_no_nonce_enters_all_are_accepted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vfl.transport.link.direction", lambda *_: Seal(bytes(32)))
     captured = capture(world, monkeypatch)
     assert accepted(captured[::40], [at_place(bytes(32), place) for place in range(0, CAPTURED, 40)]) == CAPTURED // 40
 
 
 def test_a_captured_connection_opens_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Byte by byte what a real party has sent, through a new connection to the same party in a later run of the same job."""
+    """Byte by byte what a real party has sent, through a new connection to the same party in a later run of the same
+    job."""
     guest = world.network("bank", {"telecom": None})
     with recorder(guest.bound_port) as between:
         host = world.network("telecom", {"bank": between.port})

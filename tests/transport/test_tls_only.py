@@ -104,7 +104,8 @@ def extensions(body: bytes, server: bool) -> dict[int, bytes]:
 
 
 def check_tls13_only(to_server: bytes, to_client: bytes) -> None:
-    """The whole of both directions is TLS, the version is 1.3 without an alternative, and all after the hellos is encrypted."""
+    """The whole of both directions is TLS, the version is 1.3 without an alternative, and all after the hellos is
+    encrypted."""
     for stream, server in ((to_server, False), (to_client, True)):
         found = records(stream)
         assert found[0][0] == 22

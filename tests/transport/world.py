@@ -40,10 +40,13 @@ class World:
         return self._identities[key]
 
     def network(self, me: str, peers: dict[str, int | None], **changes: Any) -> TlsNetwork:
-        """The network of `me`; `peers` gives the port to dial, or None.  `changes`: any argument, `roles` and `pins` by name."""
+        """The network of `me`; `peers` gives the port to dial, or None.  `changes`: any argument, `roles` and `pins` by
+        name."""
         roles, pins = ROLES | changes.pop("roles", {}), changes.pop("pins", {})
         given = [
-            PeerAddress(n, roles[n], pins.get(n, self.identity(n).certificate_pem), None if p is None else f"{LOCAL}:{p}")
+            PeerAddress(
+                n, roles[n], pins.get(n, self.identity(n).certificate_pem), None if p is None else f"{LOCAL}:{p}"
+            )
             for n, p in peers.items()
         ]
         listen = f"{LOCAL}:0" if None in peers.values() else None
@@ -53,7 +56,9 @@ class World:
         self._networks.append(network)
         return network
 
-    def pair(self, guest: dict[str, Any] | None = None, host: dict[str, Any] | None = None) -> tuple[TlsNetwork, TlsNetwork]:
+    def pair(
+        self, guest: dict[str, Any] | None = None, host: dict[str, Any] | None = None
+    ) -> tuple[TlsNetwork, TlsNetwork]:
         """A guest and a host that have not met yet, each with its own changes."""
         bank = self.network("bank", {"telecom": None}, **(guest or {}))
         return bank, self.network("telecom", {"bank": bank.bound_port}, **(host or {}))
@@ -72,7 +77,9 @@ class World:
 
     # -- callers that are no party of ours
 
-    def raw(self, port: int, me: str = "telecom", identity: Identity | None = None, knock: str | None = None) -> ssl.SSLSocket:
+    def raw(
+        self, port: int, me: str = "telecom", identity: Identity | None = None, knock: str | None = None
+    ) -> ssl.SSLSocket:
         """A bare TLS connection to `port` with the identity of `me`, before any greeting."""
         context = make_context(identity or self.identity(me), [self.identity("bank").certificate_pem], server=False)
         sock = socket.create_connection((LOCAL, port), timeout=10)
@@ -83,7 +90,8 @@ class World:
             raise
 
     def greeted(self, port: int, me: str = "telecom") -> ssl.SSLSocket:
-        """A bare connection that has greeted as the real `me`; what it does then is up to the test.  `seal` marks what it says."""
+        """A bare connection that has greeted as the real `me`; what it does then is up to the test.  `seal` marks what
+        it says."""
         sock = self.raw(port, me)
         nonce = hello.nonce()
         payload = hello.encode(hello.Hello(hello.VERSION, me, ROLES[me], SESSION, nonce))

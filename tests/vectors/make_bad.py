@@ -217,8 +217,18 @@ def transport() -> Iterator[Vector]:
         msgspec.msgpack.encode({k: v for k, v in mine.items() if k != "release"} | {"version": 2}),
         "refused: version",
     )
-    yield "hello", "a later version with other fields", msgspec.msgpack.encode({"version": 9, "who": "bank"}), "refused: version"
-    yield "hello", "a name of no text", msgspec.msgpack.encode(mine).replace(b"bank", b"\xff\xfe\xfd\xfc"), "refused: malformed"
+    yield (
+        "hello",
+        "a later version with other fields",
+        msgspec.msgpack.encode({"version": 9, "who": "bank"}),
+        "refused: version",
+    )
+    yield (
+        "hello",
+        "a name of no text",
+        msgspec.msgpack.encode(mine).replace(b"bank", b"\xff\xfe\xfd\xfc"),
+        "refused: malformed",
+    )
     yield "hello", "nothing", b"", "refused: malformed"
 
 
@@ -251,7 +261,9 @@ def tomls() -> Iterator[Vector]:
 def ledgers() -> Iterator[Vector]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ledger.jsonl"
-        with LedgerWriter(path, job="j", job_digest=bytes(32), party="bank", now=lambda: "2026-01-01T00:00:00.000Z") as writer:
+        with LedgerWriter(
+            path, job="j", job_digest=bytes(32), party="bank", now=lambda: "2026-01-01T00:00:00.000Z"
+        ) as writer:
             for _ in range(2):
                 writer.record("telecom", Finished, bytes(9))
         lines: list[dict[str, Any]] = list(read_ledger(path))

@@ -34,7 +34,9 @@ def wrong(known: dict[str, Reader], folder: Path) -> list[str]:
 def sound(folder: Path) -> None:
     """A model part of which a vector replaces one file."""
     table = pd.DataFrame({"age": [30.0, 40.0], "limit": [1.0, 2.0]})
-    save_part(guests(Standardiser.fit(table, 6.0), (0.5, 1.0), 0.3), folder, kind="logistic-regression", job_digest=bytes(32))
+    save_part(
+        guests(Standardiser.fit(table, 6.0), (0.5, 1.0), 0.3), folder, kind="logistic-regression", job_digest=bytes(32)
+    )
 
 
 def test_all_end_as_they_must(tmp_path: Path) -> None:

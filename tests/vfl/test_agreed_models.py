@@ -1,4 +1,5 @@
-"""A job says how many models are trained one-vs-rest, because so many weights a column are revealed: a guest that announces others is refused."""
+"""A job says how many models are trained one-vs-rest, because so many weights a column are revealed: a guest that
+announces others is refused."""
 
 from functools import partial
 
@@ -24,7 +25,10 @@ def table(party: str, label: str | None) -> Table:
 
 
 def run(guest: int, others: int) -> None:
-    jobs = {models: planned(LogisticRegression, max_iter=5, link="taylor", num_class=max(2, models)) for models in (guest, others)}
+    jobs = {
+        models: planned(LogisticRegression, max_iter=5, link="taylor", num_class=max(2, models))
+        for models in (guest, others)
+    }
     programs = {
         "guest": partial(glm.guest, table=table("guest", "y"), plan=jobs[guest]),
         "host": partial(glm.host, table=table("host", None), plan=jobs[others]),

@@ -1,4 +1,5 @@
-"""scikit-learn's conventions: parameters, tags, names of columns, predictions of a search, and what a notebook shows."""
+"""scikit-learn's conventions: parameters, tags, names of columns, predictions of a search, and what a notebook
+shows."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def local(tables: Tables) -> vfl.Federation:
     return vfl.Federation.local(guest, {"telecom": hosts["telecom"]}, on="id", label="default", cipher=Identity())
 
 
-# -- parameters ------------------------------------------------------------------------------------------------------------------
+# -- parameters
+# ------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("declared", DECLARED, ids=lambda d: type(d).__name__)
@@ -57,7 +59,9 @@ def test_nested_parameters_are_read_and_set() -> None:
     assert grid.set_params(estimator__C=3.0, cv=3) is grid
     assert (grid.estimator.C, grid.cv, LR.C) == (3.0, 3, 1.0)  # the estimator that was passed is as it was
     assert clone(grid).estimator is not grid.estimator
-    grid.set_params(estimator=vfl.LinearRegression(), param_grid=None, estimator__alpha=5.0)  # first the estimator, then what is inside
+    grid.set_params(
+        estimator=vfl.LinearRegression(), param_grid=None, estimator__alpha=5.0
+    )  # first the estimator, then what is inside
     assert grid.estimator == vfl.LinearRegression(alpha=5.0)
 
 
@@ -80,15 +84,25 @@ def test_impossible_nested_parameters_change_nothing(change: dict[str, Any], wor
 
 def test_numbers_and_arrays_of_numpy_are_taken() -> None:
     given = vfl.GridSearchCV(
-        vfl.LogisticRegression(C=np.float32(0.5), max_iter=np.int64(5), fit_intercept=np.bool_(True), link=np.str_("taylor")),
+        vfl.LogisticRegression(
+            C=np.float32(0.5), max_iter=np.int64(5), fit_intercept=np.bool_(True), link=np.str_("taylor")
+        ),
         {"C": np.logspace(-1, 1, 3), "estimator__max_iter": [np.int32(5), 10], "clip": range(2, 4)},
         cv=np.uint8(3),
     )
     assert given.param_grid == {"C": (0.1, 1.0, 10.0), "max_iter": (5, 10), "clip": (2, 3)}
-    values = [given.cv, given.estimator.C, given.estimator.max_iter, *given.param_grid["C"], *given.param_grid["max_iter"]]
+    values = [
+        given.cv,
+        given.estimator.C,
+        given.estimator.max_iter,
+        *given.param_grid["C"],
+        *given.param_grid["max_iter"],
+    ]
     assert {type(value) for value in values} == {int, float}
     assert [one.C for one in given.candidates()] == [v for v in (0.1, 1.0, 10.0) for _ in range(4)]
-    assert vfl.Split(test=np.float64(0.5), out_of_time=np.datetime64("2026-01-31")) == vfl.Split(test=0.5, out_of_time="2026-01-31")
+    assert vfl.Split(test=np.float64(0.5), out_of_time=np.datetime64("2026-01-31")) == vfl.Split(
+        test=0.5, out_of_time="2026-01-31"
+    )
 
 
 def test_a_grid_names_each_parameter_and_value_once() -> None:
@@ -114,7 +128,11 @@ def test_a_grid_names_each_parameter_and_value_once() -> None:
 )
 def test_tags_say_what_an_estimator_is(estimator: Any, kind: str, several: bool | None) -> None:
     tags = get_tags(estimator)
-    assert (tags.estimator_type, is_classifier(estimator), is_regressor(estimator)) == (kind, kind == "classifier", kind == "regressor")
+    assert (tags.estimator_type, is_classifier(estimator), is_regressor(estimator)) == (
+        kind,
+        kind == "classifier",
+        kind == "regressor",
+    )
     assert (None if tags.classifier_tags is None else tags.classifier_tags.multi_class) == several
     assert tags.input_tags.allow_nan == isinstance(estimator, vfl.BoostedTrees | vfl.Scorecard)
 
@@ -128,7 +146,8 @@ def test_every_registered_kind_follows_the_conventions(kind: Any) -> None:
     assert texts_of(estimator._repr_html_())[0] == type(estimator).__name__
 
 
-# -- models ----------------------------------------------------------------------------------------------------------------------
+# -- models
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_model_names_its_columns_and_logarithms(small_tables: Tables) -> None:
@@ -162,11 +181,14 @@ def test_importances_are_numbers_of_splits(small_tables: Tables, membership: str
     model = local(small_tables).fit(clone(TREES).set_params(membership=membership))
     found = model.feature_importances_
     assert {p: s.index.tolist() for p, s in found.items()} == {"guest": ["age", "limit"], "telecom": ["all columns"]}
-    assert {p: s.tolist() for p, s in found.items()} == {p: s.tolist() for p, s in model.feature_importances("split").items()}
+    assert {p: s.tolist() for p, s in found.items()} == {
+        p: s.tolist() for p, s in model.feature_importances("split").items()
+    }
     assert 1 <= sum(s.sum() for s in found.values()) <= 3
 
 
-# -- notebooks -------------------------------------------------------------------------------------------------------------------
+# -- notebooks
+# -------------------------------------------------------------------------------------------------------------------
 
 
 class Reader(HTMLParser):
@@ -204,7 +226,9 @@ def test_estimators_are_shown_with_every_parameter(declared: Any) -> None:
     assert texts[0] == type(declared).__name__
     for name, value in declared.get_params(deep=False).items():
         assert texts[texts.index(name) + 1] == repr(value)
-    assert f"{len(declared.get_params(deep=False)) - len(list(declared._changed()))} parameters at default values" in texts
+    assert (
+        f"{len(declared.get_params(deep=False)) - len(list(declared._changed()))} parameters at default values" in texts
+    )
 
 
 def test_models_and_evaluations_are_shown(small_tables: Tables) -> None:

@@ -1,4 +1,5 @@
-"""`vfl.evaluate`: what a notebook gets is what the metrics say of the rows that were scored; and the tutorial runs as printed."""
+"""`vfl.evaluate`: what a notebook gets is what the metrics say of the rows that were scored; and the tutorial runs as
+printed."""
 
 from __future__ import annotations
 
@@ -54,8 +55,14 @@ def test_other_outcomes_and_one_model_alone() -> None:
     assert list(found.uplift.columns) == ["change", "low", "high"]
     mean = rng.random(60) + 0.5
     counts = rng.poisson(mean)
-    assert vfl.evaluate(counts, mean, outcome="count").metrics.loc["deviance", "joint"] == metrics.count_metrics(counts, mean)["deviance"]
-    assert vfl.evaluate(counts, mean, outcome="numeric").metrics.loc["r2", "joint"] == metrics.numeric_metrics(counts, mean)["r2"]
+    assert (
+        vfl.evaluate(counts, mean, outcome="count").metrics.loc["deviance", "joint"]
+        == metrics.count_metrics(counts, mean)["deviance"]
+    )
+    assert (
+        vfl.evaluate(counts, mean, outcome="numeric").metrics.loc["r2", "joint"]
+        == metrics.numeric_metrics(counts, mean)["r2"]
+    )
 
 
 def test_what_does_not_fit_is_refused() -> None:
@@ -65,7 +72,11 @@ def test_what_does_not_fit_is_refused() -> None:
         (lambda: vfl.evaluate(y, score[:5].to_numpy()), DataError, "one length"),
         (lambda: vfl.evaluate(["a", "b", "c"], [0.1, 0.2, 0.3]), DataError, "have 3 values"),
         (lambda: vfl.evaluate(y, score, outcome="survival"), ConfigError, "'survival' is not known"),
-        (lambda: vfl.evaluate(["x"], pd.DataFrame({"a": [0.5], "b": [0.5]}), outcome="multiclass"), DataError, "none of the classes"),
+        (
+            lambda: vfl.evaluate(["x"], pd.DataFrame({"a": [0.5], "b": [0.5]}), outcome="multiclass"),
+            DataError,
+            "none of the classes",
+        ),
         (lambda: vfl.evaluate(["a", "b"], [0.5, 1.5]), DataError, "not probabilities"),
         (lambda: vfl.evaluate(["a", "b"], [np.nan, np.nan]), DataError, "no row has a prediction"),
         (lambda: vfl.evaluate(["a", "b"], [0.2, 0.3], [0.2, np.nan]), DataError, "guest_alone misses predictions"),

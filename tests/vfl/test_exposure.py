@@ -1,4 +1,5 @@
-"""Frequencies: counts of events in unequal exposures, as scikit-learn's PoissonRegressor fits them to count / exposure with sample_weight=exposure."""
+"""Frequencies: counts of events in unequal exposures, as scikit-learn's PoissonRegressor fits them to count / exposure
+with sample_weight=exposure."""
 
 from __future__ import annotations
 
@@ -20,13 +21,16 @@ from vfl.data.keys import canonical_ids
 
 
 def policies(n: int = 200) -> tuple[pd.DataFrame, dict[str, pd.DataFrame], pd.DataFrame]:
-    """Guest: claims, policy years from a week to one, two columns; two hosts; and the joined table.  Short policies have rare claims, now and then at once."""
+    """Guest: claims, policy years from a week to one, two columns; two hosts; and the joined table.  Short policies
+    have rare claims, now and then at once."""
     rng = np.random.default_rng(2)
     x = rng.normal(size=(n, 5))
     years = rng.uniform(1 / 52, 1, n)
     claims = rng.poisson(years * np.exp(-1.2 + x @ np.array([0.4, -0.3, 0.5, 0.2, -0.1])))
     claims[0], years[0] = 3, 1 / 52  # 156 a year
-    joined = pd.DataFrame(x, columns=[f"x{i}" for i in range(5)]).assign(id=[f"p{i}" for i in range(n)], years=years, claims=claims)
+    joined = pd.DataFrame(x, columns=[f"x{i}" for i in range(5)]).assign(
+        id=[f"p{i}" for i in range(n)], years=years, claims=claims
+    )
     guest = joined[["id", "claims", "years", "x0", "x1"]]
     return guest, {"telematics": joined[["id", "x2", "x3"]], "registry": joined[["id", "x4"]]}, joined
 
@@ -52,7 +56,9 @@ def test_frequencies_are_those_of_the_recipe_in_scikit_learn() -> None:
     assert np.abs(found.to_numpy() / wanted - 1).max() <= 5e-3
     assert found.to_numpy() @ joined["years"] == pytest.approx(joined["claims"].sum(), rel=5e-3)
     frequency = joined["claims"] / joined["years"]
-    assert model.score(guest, hosts) == pytest.approx(d2_tweedie_score(frequency, wanted, sample_weight=joined["years"], power=1), abs=1e-4)
+    assert model.score(guest, hosts) == pytest.approx(
+        d2_tweedie_score(frequency, wanted, sample_weight=joined["years"], power=1), abs=1e-4
+    )
     counted = federation(guest.drop(columns="years"), hosts).fit(vfl.PoissonRegression(alpha=1.0, max_iter=20))
     assert np.abs(counted.predict(guest, hosts).to_numpy() / wanted - 1).max() > 0.2
 
@@ -75,7 +81,9 @@ def test_held_out_rows_are_measured_by_counts() -> None:
 def test_a_search_measures_counts_too() -> None:
     guest, hosts, _ = policies()
     estimator = vfl.PoissonRegression(exposure=True, max_iter=10)
-    found = federation(guest, hosts, sample_weight="years").fit(vfl.GridSearchCV(estimator, {"alpha": [0.01, 100.0]}, cv=2))
+    found = federation(guest, hosts, sample_weight="years").fit(
+        vfl.GridSearchCV(estimator, {"alpha": [0.01, 100.0]}, cv=2)
+    )
     assert found.best_params_ == {"alpha": 0.01}
     assert found.best_score_ > -2
 

@@ -1,4 +1,5 @@
-"""Every family through the front door: equal to scikit-learn on the joined table, scored under alignment, and clear about what it cannot do."""
+"""Every family through the front door: equal to scikit-learn on the joined table, scored under alignment, and clear
+about what it cannot do."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ SEED = 3
 
 
 def frames(label: str, n: int = 240, hosts: int = 2) -> tuple[Frames, pd.DataFrame]:
-    """Guest (2 columns, label y) and hosts (2 columns each), shuffled, each with rows that no other has; and the joined table."""
+    """Guest (2 columns, label y) and hosts (2 columns each), shuffled, each with rows that no other has; and the joined
+    table."""
     rng = np.random.default_rng(SEED)
     x = rng.normal(size=(n, 2 + 2 * hosts)) * 7 + 3
     z = (x - 3) / 7 @ rng.normal(size=x.shape[1])
@@ -44,12 +46,16 @@ def frames(label: str, n: int = 240, hosts: int = 2) -> tuple[Frames, pd.DataFra
     joined["y"] = labels[label]
     alone = joined.iloc[: n // 8].assign(id=lambda t: "only" + t["id"])
     guest = pd.concat([joined, alone])[["id", "y", "x0", "x1"]].sample(frac=1, random_state=1)
-    parts = {f"h{k}": joined[["id", f"x{2 + 2 * k}", f"x{3 + 2 * k}"]].sample(frac=1, random_state=k) for k in range(hosts)}
+    parts = {
+        f"h{k}": joined[["id", f"x{2 + 2 * k}", f"x{3 + 2 * k}"]].sample(frac=1, random_state=k) for k in range(hosts)
+    }
     return (guest.reset_index(drop=True), parts), joined
 
 
 def federation(tables: Frames, **options: Any) -> vfl.Federation:
-    return vfl.Federation.local(*tables, on="id", label="y", cipher=options.pop("cipher", Identity()), **({"reveal": KNOWN} | options))
+    return vfl.Federation.local(
+        *tables, on="id", label="y", cipher=options.pop("cipher", Identity()), **({"reveal": KNOWN} | options)
+    )
 
 
 def weights(model: vfl.FederatedModel) -> np.ndarray[Any, Any]:
@@ -117,13 +123,20 @@ def test_several_classes_are_fitted_one_against_the_rest() -> None:
 
 
 @pytest.mark.parametrize(
-    "class_weight", ["balanced", pytest.param({0: 1.0, 1: 6.5}, marks=pytest.mark.slow), pytest.param({1: 0.25}, marks=pytest.mark.slow)]
+    "class_weight",
+    [
+        "balanced",
+        pytest.param({0: 1.0, 1: 6.5}, marks=pytest.mark.slow),
+        pytest.param({1: 0.25}, marks=pytest.mark.slow),
+    ],
 )
 def test_weights_of_classes_and_rows(class_weight: Any) -> None:
     tables, joined = frames("binary")
     w = np.random.default_rng(1).uniform(0.5, 4, len(joined))
     tables = (tables[0].merge(joined.assign(w=w)[["id", "w"]], how="left").fillna({"w": 1.0}), tables[1])
-    model = federation(tables, sample_weight="w").fit(vfl.LogisticRegression(C=0.2, max_iter=100, class_weight=class_weight))
+    model = federation(tables, sample_weight="w").fit(
+        vfl.LogisticRegression(C=0.2, max_iter=100, class_weight=class_weight)
+    )
     assert "w" not in model.coef_["guest"].index
     rows = w if class_weight != "balanced" else w * (len(joined) / (2 * np.bincount(joined["y"])))[joined["y"]]
     oracle = LogisticRegression(C=0.2, tol=1e-10, class_weight=None if class_weight == "balanced" else class_weight)
@@ -194,7 +207,8 @@ def test_constant_labels_and_missing_classes_among_the_common_rows() -> None:
 
 
 def test_perfectly_separable_collinear_and_constant_columns() -> None:
-    """Separable labels: the penalty keeps the optimum finite.  A copy of another party's column: the penalty shares it between them.  A constant: no weight."""
+    """Separable labels: the penalty keeps the optimum finite.  A copy of another party's column: the penalty shares it
+    between them.  A constant: no weight."""
     tables, joined = frames("binary")
     joined = joined.assign(y=(joined["x0"] > 3).astype(int), x2=joined["x0"], x5=4.0)
     guest = tables[0].drop(columns="y").merge(joined[["id", "y"]], how="left").fillna({"y": 0})
@@ -207,7 +221,8 @@ def test_perfectly_separable_collinear_and_constant_columns() -> None:
 
 
 @pytest.mark.parametrize(
-    "estimator", [vfl.LogisticRegression(C=3.0, class_weight={0: 1.0, 1: 2.0}), vfl.LinearRegression(alpha=2.0), vfl.BoostedTrees()]
+    "estimator",
+    [vfl.LogisticRegression(C=3.0, class_weight={0: 1.0, 1: 2.0}), vfl.LinearRegression(alpha=2.0), vfl.BoostedTrees()],
 )
 def test_estimators_keep_scikit_learns_conventions(estimator: Any) -> None:
     copy = clone(estimator)
@@ -258,7 +273,14 @@ def test_impossible_parameters_are_refused(kind: Any, params: dict[str, Any]) ->
 
 def test_what_is_no_table_no_host_or_no_estimator_is_refused() -> None:
     tables, joined = frames("binary")
-    for bad in ([tables[1]["h0"]], {"": tables[1]["h0"]}, {3: tables[1]["h0"]}, {"A B": tables[1]["h0"]}, {"Shop": tables[1]["h0"]}, None):
+    for bad in (
+        [tables[1]["h0"]],
+        {"": tables[1]["h0"]},
+        {3: tables[1]["h0"]},
+        {"A B": tables[1]["h0"]},
+        {"Shop": tables[1]["h0"]},
+        None,
+    ):
         with pytest.raises(ConfigError):
             vfl.Federation.local(tables[0], bad, on="id", label="y")  # type: ignore[arg-type]
     for guest, hosts in (([1, 2], tables[1]), (tables[0], {"h": "table.csv"})):
@@ -285,7 +307,9 @@ def test_duplicates_are_refused_or_the_first_is_kept() -> None:
     twice = (pd.concat([tables[0], tables[0].iloc[:3].assign(x0=1e5)]), tables[1])
     with pytest.raises(DataError, match="duplicates"):
         federation(twice)
-    model, reference = (federation(t, duplicates="first").fit(vfl.LogisticRegression(max_iter=10)) for t in (twice, tables))
+    model, reference = (
+        federation(t, duplicates="first").fit(vfl.LogisticRegression(max_iter=10)) for t in (twice, tables)
+    )
     assert np.abs(weights(model) - weights(reference)).max() <= 2**-9
 
 
@@ -303,7 +327,11 @@ def test_planned_passes_are_the_same_at_all_and_tell_an_order_of_magnitude() -> 
     counted = {p: Passes() for p in ("guest", "h0", "arbiter")}
     transcript: list[Sent] = []
     fed = federation(tables)
-    model = fed.fit(vfl.LogisticRegression(max_iter="auto", C=0.1), observers=counted, taps={"guest": [Recording("guest", transcript)]})
+    model = fed.fit(
+        vfl.LogisticRegression(max_iter="auto", C=0.1),
+        observers=counted,
+        taps={"guest": [Recording("guest", transcript)]},
+    )
     (told, again) = [s.message(Keyring()) for s in transcript if s.kind is LabelScale]
     rate = joined["y"].mean()
     assert told.flatness_log2 == again.flatness_log2 == np.ceil(np.log2(1 / (4 * rate * (1 - rate))))  # type: ignore[attr-defined]
@@ -366,7 +394,10 @@ def test_one_percent_of_events(class_weight: Any) -> None:
     y = (rng.random(n) < 1 / (1 + np.exp(5.2 - x @ rng.normal(0, 0.5, 8)))).astype(int)
     assert 0.008 < y.mean() < 0.012
     joined = pd.DataFrame(x, columns=[f"x{i}" for i in range(8)]).assign(y=y, id=np.arange(n))
-    tables = (joined[["id", "y", "x0", "x1", "x2"]], {"h0": joined[["id", "x3", "x4"]], "h1": joined[["id", "x5", "x6", "x7"]]})
+    tables = (
+        joined[["id", "y", "x0", "x1", "x2"]],
+        {"h0": joined[["id", "x3", "x4"]], "h1": joined[["id", "x5", "x6", "x7"]]},
+    )
     model = federation(tables).fit(vfl.LogisticRegression(max_iter=200, class_weight=class_weight, weight_bits=16))
     best = LogisticRegression(tol=1e-10, max_iter=10_000, class_weight=class_weight).fit(columns(joined), y)
     wanted = np.r_[best.coef_[0], best.intercept_]

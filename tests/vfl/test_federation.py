@@ -1,4 +1,5 @@
-"""The Python face: what a notebook does, against numpy and pandas; and every bad input ends in a typed error before anything is sent."""
+"""The Python face: what a notebook does, against numpy and pandas; and every bad input ends in a typed error before
+anything is sent."""
 
 from __future__ import annotations
 
@@ -78,7 +79,8 @@ def test_fit_equals_the_joined_table_and_predicts_by_id(small_tables: Tables, ho
 
 
 def test_revealed_weights_are_rounded(small_tables: Tables) -> None:
-    """More bits come nearer to the optimum; the revealed share is a multiple of 2^-weight_bits, so that the error is at most half of that."""
+    """More bits come nearer to the optimum; the revealed share is a multiple of 2^-weight_bits, so that the error is at
+    most half of that."""
     table, columns = joined(small_tables, 1)
     best = optimum(standardised(table[columns]), table["default"].to_numpy(float), 1.0)
     errors = []
@@ -109,7 +111,11 @@ def test_labels_of_any_two_values_and_composite_dirty_keys(small_tables: Tables)
     guest = guest.assign(default=np.where(guest["default"] == 1, "yes", "no"), a=guest["id"].str.upper() + "  ", b=7)
     telecom = hosts["telecom"].assign(a=" " + hosts["telecom"]["id"], b="7")
     fed = vfl.Federation.local(
-        guest.drop(columns="id"), {"telecom": telecom.drop(columns="id")}, on=["a", "b"], label="default", cipher=Identity()
+        guest.drop(columns="id"),
+        {"telecom": telecom.drop(columns="id")},
+        on=["a", "b"],
+        label="default",
+        cipher=Identity(),
     )
     model = fed.fit(vfl.LogisticRegression(max_iter=20))
     assert list(model.classes_) == ["no", "yes"]
@@ -118,7 +124,8 @@ def test_labels_of_any_two_values_and_composite_dirty_keys(small_tables: Tables)
 
 
 def test_paillier_through_the_front_door(small_tables: Tables) -> None:
-    """The toy cipher computes what the identity cipher does, to the link's interpolation error (equal masks give equal integers: test_glm.py)."""
+    """The toy cipher computes what the identity cipher does, to the link's interpolation error (equal masks give equal
+    integers: test_glm.py)."""
     fits = [local(small_tables, 1, cipher=c).fit(vfl.LogisticRegression(max_iter=8)) for c in (TOY, Identity())]
     assert np.abs(coefficients(fits[0]) - coefficients(fits[1])).max() <= 1.1 / 2**10
     assert TOY.bits < 2048
@@ -234,9 +241,11 @@ REAL = {
 }
 
 
-@pytest.mark.parametrize("case", [pytest.param(c, marks=[] if c == "breast-1-taylor" else [pytest.mark.slow]) for c in REAL])
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=[] if c == "breast-1-taylor" else [pytest.mark.slow]) for c in REAL]
+)
 def test_real_tables_reach_the_optimum(data_folder: Path, case: str) -> None:
-    """Full size, identity cipher (that Paillier gives equal integers is proven elsewhere): max |w - w*| <= 1e-3 max |w*|."""
+    """Full size, identity cipher (that Paillier gives equal integers is proven elsewhere): max |w - w*| <= 1e-3 max |w*|."""  # noqa: E501
     name, hosts, link = case.split("-")
     fed, table, columns, label = real(data_folder, name, int(hosts))
     model = fed.fit(vfl.LogisticRegression(C=1.0, max_iter=REAL[case], link=link))  # type: ignore[arg-type]
@@ -245,7 +254,8 @@ def test_real_tables_reach_the_optimum(data_folder: Path, case: str) -> None:
 
 
 def real(data_folder: Path, name: str, hosts: int) -> tuple[vfl.Federation, pd.DataFrame, list[str], str]:
-    """UCI credit default ("uci") or breast cancer between a guest and `hosts`, in the clear; the joined table, its features in the parties' order, its label."""
+    """UCI credit default ("uci") or breast cancer between a guest and `hosts`, in the clear; the joined table, its
+    features in the parties' order, its label."""
     if name == "uci":
         table = pd.read_csv(data_folder / "uci_credit_card.csv")
         key, label, own = "ID", "default.payment.next.month", ["LIMIT_BAL", "SEX", "EDUCATION", "MARRIAGE", "AGE"]

@@ -1,4 +1,5 @@
-"""The model of the guest's own columns, fitted in the clear: the minimiser of the protocol's objective, whatever the labels, weights and columns."""
+"""The model of the guest's own columns, fitted in the clear: the minimiser of the protocol's objective, whatever the
+labels, weights and columns."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ SLOPES: dict[str, Slope] = {
 
 
 def gradient(name: str, x: Floats, y: Floats, rows: Floats, C: float, w: Floats, *, intercept: bool) -> float:
-    """The largest derivative of `C * sum(rows * loss) + |w|^2 / 2` by an element of w, over what its terms add up to: 0 at the minimiser."""
+    """The largest derivative of `C * sum(rows * loss) + |w|^2 / 2` by an element of w, over what its terms add up to: 0 at the minimiser."""  # noqa: E501
     slopes = C * x * (rows * SLOPES[name](x @ w, y))[:, None]
     penalty = w.copy()
     penalty[-1:] *= not intercept
@@ -50,7 +51,9 @@ def test_it_is_the_minimiser_of_the_objective(name: str, C: float, intercept: bo
     w = minimised(x, y, C, curve, rows if weighted else None, intercept=intercept)
     rows = rows if weighted else np.ones(300)
     assert gradient(name, x, y, rows, C, w, intercept=intercept) < 1e-7
-    assert gradient(name, x, y, rows, C, w * 1.0001, intercept=intercept) > 1e-6  # a planted fault in the fourth place is seen
+    assert (
+        gradient(name, x, y, rows, C, w * 1.0001, intercept=intercept) > 1e-6
+    )  # a planted fault in the fourth place is seen
 
 
 def test_labels_that_a_line_separates_nearly() -> None:

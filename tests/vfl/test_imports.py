@@ -1,4 +1,5 @@
-"""What is loaded when: `import vfl` and `vfl --version` stay light, and every public name is imported when it is first used."""
+"""What is loaded when: `import vfl` and `vfl --version` stay light, and every public name is imported when it is first
+used."""
 
 from __future__ import annotations
 
@@ -15,8 +16,21 @@ import vfl
 from tests.e2e.institutions import ROOT
 from vfl.version import __version__
 
-HEAVY = {"numpy", "pandas", "sklearn", "scipy", "pydantic", "cryptography", "phe", "msgspec", "jinja2", "protocols._native"}
-VERSION = "import contextlib\nfrom vfl.cli.main import app\nwith contextlib.suppress(SystemExit):\n    app(['--version'])"
+HEAVY = {
+    "numpy",
+    "pandas",
+    "sklearn",
+    "scipy",
+    "pydantic",
+    "cryptography",
+    "phe",
+    "msgspec",
+    "jinja2",
+    "protocols._native",
+}
+VERSION = (
+    "import contextlib\nfrom vfl.cli.main import app\nwith contextlib.suppress(SystemExit):\n    app(['--version'])"
+)
 
 
 def loaded(code: str) -> set[str]:
@@ -46,7 +60,11 @@ def test_the_names_for_readers_of_types_are_those_that_are_imported() -> None:
     """`if TYPE_CHECKING` is what mypy and editors read, `_NAMES` is what runs."""
     tree = ast.parse((ROOT / "vfl" / "__init__.py").read_text(encoding="utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))
-    declared = {node.module: tuple(alias.name for alias in node.names) for node in block.body if isinstance(node, ast.ImportFrom)}
+    declared = {
+        node.module: tuple(alias.name for alias in node.names)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+    }
     assert declared == vfl._NAMES
     assert sorted(vfl.__all__) == vfl.__all__
     assert set(vfl.__all__) == {*vfl._HOME, "__version__"}
@@ -67,13 +85,19 @@ def test_another_module_named_protocols_is_named(tmp_path: Path, foreign: str, w
     path = tmp_path / foreign
     path.parent.mkdir(exist_ok=True)
     path.write_text("")
-    ended = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(
+        [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
     assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1].startswith(f"ImportError: {path} hides the package 'protocols' that comes with vfl")
+    assert ended.stderr.splitlines()[-1].startswith(
+        f"ImportError: {path} hides the package 'protocols' that comes with vfl"
+    )
     path.rename(path.with_name("other.py"))
     subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, timeout=60, check=True)
 
 
 def test_there_is_one_version() -> None:
-    project, core = (tomllib.loads((ROOT / f).read_text(encoding="utf-8")) for f in ("pyproject.toml", "native/Cargo.toml"))
+    project, core = (
+        tomllib.loads((ROOT / f).read_text(encoding="utf-8")) for f in ("pyproject.toml", "native/Cargo.toml")
+    )
     assert project["project"]["version"] == core["workspace"]["package"]["version"] == __version__ == vfl.__version__

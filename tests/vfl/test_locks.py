@@ -23,21 +23,28 @@ def pinned(text: str) -> Pins:
 
 
 def faults(texts: tuple[str, ...], project: dict[str, list[str]]) -> list[str]:
-    """What is wrong with the texts of the locks; project: the requirements of pyproject.toml by extra, of a run as ""."""
+    """What is wrong with the texts of the locks; project: the requirements of pyproject.toml by extra, of a run as
+    ""."""
     run, test, oracles = (pinned(text) for text in texts)
     wanted = [("", run), ("data", test), ("dev", test), ("oracles", oracles)]
-    found = [f"{extra or 'a run'} lacks {n}" for extra, pins in wanted for n in map(named, project[extra]) if n not in pins]
+    found = [
+        f"{extra or 'a run'} lacks {n}" for extra, pins in wanted for n in map(named, project[extra]) if n not in pins
+    ]
     found += [f"{n} is pinned twice" for a, b in ((run, test), (test, oracles)) for n in a if b.get(n) != a[n]]
     later = {*map(named, project["dev"]), *map(named, project["oracles"])} - {"maturin"}  # which builds the core
     found += [f"a run needs no {n}" for n in sorted({*later, "pyarrow", "sqlalchemy"} & set(run))]
     found += [f"the default tests need no {n}" for n in map(named, project["oracles"]) if n in test]
-    found += [f"{name} has no hash or names an index" for name, text in zip(LOCKS, texts, strict=True) if not sound(text)]
+    found += [
+        f"{name} has no hash or names an index" for name, text in zip(LOCKS, texts, strict=True) if not sound(text)
+    ]
     return found
 
 
 def sound(text: str) -> bool:
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    return "://" not in "".join(lines) and all(len(re.findall("--hash=sha256:", block)) for block in "\n".join(lines).split("==")[1:])
+    return "://" not in "".join(lines) and all(
+        len(re.findall("--hash=sha256:", block)) for block in "\n".join(lines).split("==")[1:]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +68,11 @@ def test_planted_faults_are_found(texts: tuple[str, ...], project: dict[str, lis
     extra = "\npytest==9.0 \\\n    --hash=sha256:00\n"
     assert "a run needs no pytest" in faults((run + extra, test, oracles), project)
     assert "numpy is pinned twice" in faults((re.sub(r"numpy==\S+", "numpy==1.0", run), test, oracles), project)
-    assert "a run lacks scikit-learn" in faults((run.replace("scikit-learn==", "scikit-learned=="), test, oracles), project)
+    assert "a run lacks scikit-learn" in faults(
+        (run.replace("scikit-learn==", "scikit-learned=="), test, oracles), project
+    )
     assert "the default tests need no gmpy2" in faults((run, oracles, oracles), project)
     assert f"{LOCKS[0]} has no hash or names an index" in faults((run + "\nextra==1.0 \\\n", test, oracles), project)
-    assert f"{LOCKS[0]} has no hash or names an index" in faults(("--index-url https://x\n" + run, test, oracles), project)
+    assert f"{LOCKS[0]} has no hash or names an index" in faults(
+        ("--index-url https://x\n" + run, test, oracles), project
+    )

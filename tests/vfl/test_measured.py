@@ -1,4 +1,5 @@
-"""Where a job asks for it, training rows are scored too: with the right scores, in the right order, and not otherwise."""
+"""Where a job asks for it, training rows are scored too: with the right scores, in the right order, and not
+otherwise."""
 
 from __future__ import annotations
 
@@ -45,7 +46,9 @@ def tables() -> dict[str, Table]:
     common: dict[str, Any] = {"keys": ["id"], "normalise": {}, "duplicates": "error", "columns": None}
     return {
         "bank": table_from_frame(frame[["id", "bad", "a", "b"]], party="bank", label="bad", **common),
-        "telecom": table_from_frame(frame[["id", "c", "d"]].sample(frac=1, random_state=1), party="telecom", label=None, **common),
+        "telecom": table_from_frame(
+            frame[["id", "c", "d"]].sample(frac=1, random_state=1), party="telecom", label=None, **common
+        ),
     }
 
 
@@ -64,7 +67,10 @@ JOBS = {
             reveal=KNOWN,
         ),
     ),
-    "trees": (boosting, partial(planned, BoostedTrees, n_estimators=2, max_depth=2, max_bin=8, min_bin_rows=4, test=0.3)),
+    "trees": (
+        boosting,
+        partial(planned, BoostedTrees, n_estimators=2, max_depth=2, max_bin=8, min_bin_rows=4, test=0.3),
+    ),
 }
 
 
@@ -95,13 +101,16 @@ def test_training_rows_have_the_scores_of_both_parts_only_if_asked(kind: str, ta
 
 
 def test_trees_measure_training_rows_as_they_are_scored_later(tables: dict[str, Table]) -> None:
-    """The margins are those of scoring the same rows as new ones, to the bit; nobody knows them before they are opened."""
+    """The margins are those of scoring the same rows as new ones, to the bit; nobody knows them before they are
+    opened."""
     found = run("trees", tables, measure_train=True)
     guest = found["bank"]
     aligned = {name: found[name].aligned.take(np.flatnonzero(~guest.held_out)) for name in ("bank", "telecom")}
     programs = {
         "bank": partial(boosting.predict_guest, table=aligned["bank"], part=guest.part, min_intersection=1),
-        "telecom": partial(boosting.predict_host, table=aligned["telecom"], part=found["telecom"].part, min_intersection=1),
+        "telecom": partial(
+            boosting.predict_host, table=aligned["telecom"], part=found["telecom"].part, min_intersection=1
+        ),
         "trustco": partial(boosting.predict_arbiter, min_intersection=1, part=found["trustco"]),
     }
     rows, margins = run_local(ROLES, programs, Identity())["bank"]
@@ -166,7 +175,9 @@ def test_other_parts_are_refused(line: str, words: str) -> None:
 
 
 def test_early_stopping_and_training_rows_go_together() -> None:
-    trees = MINIMAL.replace('kind = "logistic-regression"', 'kind = "boosted-trees"\nearly_stopping_rounds = 2\nvalidation = 0.2')
+    trees = MINIMAL.replace(
+        'kind = "logistic-regression"', 'kind = "boosted-trees"\nearly_stopping_rounds = 2\nvalidation = 0.2'
+    )
     allowed = (
         "bin-sums-to-arbiter",
         "wins-to-owners",

@@ -17,7 +17,8 @@ def table() -> pd.DataFrame:
 
 
 def test_a_rows_predictor_is_the_same_bits_in_any_company() -> None:
-    """Scoring orders rows anew in every run; BLAS's products of floats differ then in the last bit for most tables, which the planted line shows."""
+    """Scoring orders rows anew in every run; BLAS's products of floats differ then in the last bit for most tables,
+    which the planted line shows."""
     rows, rng = table(), np.random.default_rng(1)
     part = guests(Standardiser.fit(rows, 6.0), rng.normal(size=3), 0.3)
     planted = False

@@ -1,4 +1,5 @@
-"""Is a new table's drift what the formula says, whatever the order of its columns, and is what cannot be compared a named error?"""
+"""Is a new table's drift what the formula says, whatever the order of its columns, and is what cannot be compared a
+named error?"""
 
 from __future__ import annotations
 
@@ -23,7 +24,11 @@ from vfl.models.baseline import Baseline, compare, describe, load_baseline
 def table(rows: int = 500, shift: float = 0.0, seed: int = 1) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     return pd.DataFrame(
-        {"age": rng.normal(40 + 10 * shift, 10, rows), "late": rng.integers(0, 4, rows), "region": rng.choice(["n", "s"], rows)}
+        {
+            "age": rng.normal(40 + 10 * shift, 10, rows),
+            "late": rng.integers(0, 4, rows),
+            "region": rng.choice(["n", "s"], rows),
+        }
     )
 
 
@@ -42,7 +47,10 @@ def run(party: Path, frame: pd.DataFrame, scores: pd.Series | None = None) -> di
     if scores is not None:
         pd.DataFrame({"id": range(len(scores)), "score": scores}).to_csv(party / "scores.csv", index=False)
     return monitor(
-        load_party(party / "party.toml"), party / "model", str(party / "new.csv"), None if scores is None else party / "scores.csv"
+        load_party(party / "party.toml"),
+        party / "model",
+        str(party / "new.csv"),
+        None if scores is None else party / "scores.csv",
     )
 
 
@@ -122,7 +130,7 @@ def test_parts_that_are_not_ones_own_or_damaged_are_refused(party: Path) -> None
     assert path.stat().st_mode & 0o777 == 0o600
     good = json.loads(path.read_text())
     damaged = {
-        "is damaged": ["{", "[]", json.dumps(good | {"more": 1}), *(json.dumps(good | {"columns": {"a": {"edges": e, "values": v, "counts": c}}}) for e, v, c in UNSOUND)],
+        "is damaged": ["{", "[]", json.dumps(good | {"more": 1}), *(json.dumps(good | {"columns": {"a": {"edges": e, "values": v, "counts": c}}}) for e, v, c in UNSOUND)],  # noqa: E501
         "another format": [json.dumps(good | {"format": 2})],
         "the part of another party": [json.dumps(good | {"party": "telecom"})],
     }  # fmt: skip
@@ -178,7 +186,9 @@ def test_columns_are_described_as_pandas_describes_them() -> None:
     assert age["missing"] == pytest.approx(0.1)
     expected = frame["age"].describe(percentiles=[0.05, 0.5, 0.95])
     assert (age["type"], age["distinct"]) == ("number", 450)
-    assert [age["mean"], age["p5"], age["median"], age["p95"]] == pytest.approx(list(expected[["mean", "5%", "50%", "95%"]]))
+    assert [age["mean"], age["p5"], age["median"], age["p95"]] == pytest.approx(
+        list(expected[["mean", "5%", "50%", "95%"]])
+    )
     assert age["sd"] == pytest.approx(frame["age"].std(ddof=0))
     assert (region["type"], region["distinct"], "mean" in region) == ("text", 2, False)
     assert compare(Baseline.of("bank", b"", frame), frame)["columns"][0]["psi"] == 0

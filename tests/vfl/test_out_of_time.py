@@ -1,4 +1,5 @@
-"""The split by the guest's dates: nothing is fitted on a later row, every part is measured, and hosts learn one bit a row."""
+"""The split by the guest's dates: nothing is fitted on a later row, every part is measured, and hosts learn one bit a
+row."""
 
 from __future__ import annotations
 
@@ -89,8 +90,12 @@ def test_other_labels_have_their_parts_too(label: str) -> None:
     rng = np.random.default_rng(1)
     counts = rng.poisson(np.exp(guest["a"] / 2))
     guest["bad"] = np.array(["x", "y", "z"])[np.minimum(counts, 2)] if label == "classes" else counts
-    estimator: Any = vfl.LogisticRegression(max_iter=5, link="taylor") if label == "classes" else vfl.PoissonRegression(max_iter=8)
-    report = federation(guest, hosts).fit(estimator, split=vfl.Split(out_of_time="2024-06-01", train=True)).reports_["guest"]
+    estimator: Any = (
+        vfl.LogisticRegression(max_iter=5, link="taylor") if label == "classes" else vfl.PoissonRegression(max_iter=8)
+    )
+    report = (
+        federation(guest, hosts).fit(estimator, split=vfl.Split(out_of_time="2024-06-01", train=True)).reports_["guest"]
+    )
     later = (guest["opened"] >= "2024-06-01").sum()
     assert report.result["metrics"]["out_of_time"]["joint"]["n"] == later
     assert report.metrics.xs("n", axis=0)[:, "joint"].sum() == 240
@@ -99,7 +104,8 @@ def test_other_labels_have_their_parts_too(label: str) -> None:
 
 @pytest.mark.parametrize("kind", ["regression", "scorecard", "trees"])
 def test_nothing_is_fitted_on_a_row_that_is_held_out(kind: str) -> None:
-    """Labels and columns of held-out rows change at both parties: what was fitted stays.  Planted: some training rows change, and it does not."""
+    """Labels and columns of held-out rows change at both parties: what was fitted stays.  Planted: some training rows
+    change, and it does not."""
     guest, hosts = frames()
     test, later = held_out(guest)
     new, theirs = guest.assign(opened=CUT), hosts["telecom"]
@@ -108,8 +114,12 @@ def test_nothing_is_fitted_on_a_row_that_is_held_out(kind: str) -> None:
         rows = guest["id"][which]
         own = guest.assign(bad=guest["bad"].where(~which, 1 - guest["bad"]), a=guest["a"].where(~which, 9.0))
         host = theirs.assign(c=theirs["c"].where(~theirs["id"].isin(rows), -7.0))
-        same: Any = {p: ContextFree(p) for p in ("guest", "telecom", "arbiter")}  # masks and orders do not hang on the tables
-        model = federation(own, {"telecom": host}).fit(ESTIMATORS[kind], split=vfl.Split(seed=3, out_of_time=CUT), randomness=same)
+        same: Any = {
+            p: ContextFree(p) for p in ("guest", "telecom", "arbiter")
+        }  # masks and orders do not hang on the tables
+        model = federation(own, {"telecom": host}).fit(
+            ESTIMATORS[kind], split=vfl.Split(seed=3, out_of_time=CUT), randomness=same
+        )
         return model.predict_score(new.drop(columns=["bad", "opened"]), hosts).to_numpy()
 
     first = fitted(np.zeros(len(guest), np.bool_))
@@ -133,7 +143,11 @@ def test_two_hosts_and_no_drawn_part() -> None:
     guest, hosts = frames()
     both = {"telecom": hosts["telecom"][["id", "c"]], "shop": hosts["telecom"][["id", "d"]]}
     for kind in ("regression", "trees"):
-        told = federation(guest, both).fit(ESTIMATORS[kind], split=vfl.Split(test=0, out_of_time=datetime.date(2025, 3, 1))).reports_
+        told = (
+            federation(guest, both)
+            .fit(ESTIMATORS[kind], split=vfl.Split(test=0, out_of_time=datetime.date(2025, 3, 1)))
+            .reports_
+        )
         assert set(told["guest"].result["metrics"]) == {"out_of_time"}
         assert set(told["shop"].stability["part"]) == {"out_of_time"}
         assert len(told["guest"].uplift) > 0
@@ -143,19 +157,25 @@ def test_two_hosts_and_no_drawn_part() -> None:
 def test_what_cannot_be_split_is_refused() -> None:
     guest, hosts = frames()
     fit = partial(federation(guest, hosts).fit, ESTIMATORS["regression"])
-    for cut, words in (("2030-01-01", "no common row is out of time"), ("2024-01-01", "no common row is left to train on")):
+    for cut, words in (
+        ("2030-01-01", "no common row is out of time"),
+        ("2024-01-01", "no common row is left to train on"),
+    ):
         with pytest.raises(DataError, match=words):
             fit(split=vfl.Split(out_of_time=cut))
     with pytest.raises(DataError, match="common rows are left to train on, and this job wants at least 450"):
         federation(guest, hosts, min_intersection=450).fit(ESTIMATORS["regression"], split=vfl.Split(out_of_time=CUT))
     with pytest.raises(ConfigError, match="the guest no dates"):
-        federation(guest.drop(columns="opened"), hosts, date=None).fit(ESTIMATORS["regression"], split=vfl.Split(out_of_time=CUT))
+        federation(guest.drop(columns="opened"), hosts, date=None).fit(
+            ESTIMATORS["regression"], split=vfl.Split(out_of_time=CUT)
+        )
     with pytest.raises(ConfigError, match="split is a float"):
         fit(split=0.3)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"test": 1.0}, {"test": 0}, {"seed": -1}, {"train": 1}, {"out_of_time": "soon"}, {"out_of_time": 20250301}]
+    "wrong",
+    [{"test": 1.0}, {"test": 0}, {"seed": -1}, {"train": 1}, {"out_of_time": "soon"}, {"out_of_time": 20250301}],
 )
 def test_impossible_splits_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="Split"):
@@ -185,7 +205,11 @@ def test_a_bitmap_of_another_length_is_refused() -> None:
         out_of_time.guest(session, np.ones(9, np.bool_))
 
     with pytest.raises(RemoteProtocolError, match="bitmap"):
-        run_local(roles_of(1), {"guest": guest, "host1": lambda s: out_of_time.host(s, 8), "arbiter": lambda s: None}, Identity())
+        run_local(
+            roles_of(1),
+            {"guest": guest, "host1": lambda s: out_of_time.host(s, 8), "arbiter": lambda s: None},
+            Identity(),
+        )
 
 
 def test_an_interrupted_run_tells_the_same_rows_again() -> None:
@@ -227,7 +251,9 @@ def test_an_interrupted_run_tells_the_same_rows_again() -> None:
 
 
 def job(day: str = "2026-01-01", permit: bool = True) -> Job:
-    allowed = MINIMAL.replace('"scores-to-guest"]', '"scores-to-guest", "out-of-time-rows-to-hosts"]') if permit else MINIMAL
+    allowed = (
+        MINIMAL.replace('"scores-to-guest"]', '"scores-to-guest", "out-of-time-rows-to-hosts"]') if permit else MINIMAL
+    )
     return job_from(tomllib.loads(with_key("split", f"out_of_time = {day}", allowed)))
 
 

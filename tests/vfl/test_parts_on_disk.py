@@ -1,4 +1,5 @@
-"""A model part comes back as it was written, bit for bit; one that was changed since is a ModelError, or at least a part that can be used."""
+"""A model part comes back as it was written, bit for bit; one that was changed since is a ModelError, or at least a
+part that can be used."""
 
 from __future__ import annotations
 
@@ -42,7 +43,9 @@ def trees(membership: str) -> dict[str, TreesPart]:
     x = [rng.normal(size=(90, 2)), np.column_stack([rng.normal(size=90), rng.integers(0, 4, 90)])]
     x[0][::7, 1] = x[1][::5, 1] = np.nan
     y = np.digitize(x[0][:, 0] + x[1][:, 0], [-0.5, 0.5]).astype(float)
-    p = Params("multi:softprob", 3, 2, max_bin=5, min_bin_rows=2, membership=membership, num_class=3, guest_only_trees=1)  # type: ignore[arg-type]
+    p = Params(
+        "multi:softprob", 3, 2, max_bin=5, min_bin_rows=2, membership=membership, num_class=3, guest_only_trees=1
+    )  # type: ignore[arg-type]
     blocks = bin_blocks(x, p, [(), (1,)])
     made = train(blocks, y, p, Identity())
     depth, name = 2 if p.sealed else 0, made.part.model_id
@@ -50,9 +53,18 @@ def trees(membership: str) -> dict[str, TreesPart]:
         LEAVES.append(LeafValues("trustco", name, "boosted-trees", made.arbiter, len(made.arbiter.shape)))
     return {
         "guest": TreesPart(
-            "bank", name, ("a", "b"), blocks[0].binner, (None, None), ensemble=made.part, classes=("x", "y", "z"), hosts=("shop",)
+            "bank",
+            name,
+            ("a", "b"),
+            blocks[0].binner,
+            (None, None),
+            ensemble=made.part,
+            classes=("x", "y", "z"),
+            hosts=("shop",),
         ),
-        "host": TreesPart("shop", name, ("c", "d"), blocks[1].binner, (None, tuple("abcd")), splits=made.hosts[0], depth=depth),
+        "host": TreesPart(
+            "shop", name, ("c", "d"), blocks[1].binner, (None, tuple("abcd")), splits=made.hosts[0], depth=depth
+        ),
     }
 
 
@@ -65,7 +77,9 @@ PARTS["shared guest of a regression"] = GlmPart(
     **(vars(PARTS["regression guest"]) | {"shares": shared([[0.5, -1.0, 0.25]], b"a" * 16, b"b" * 16), "arbiter": True})
 )
 TABLE = pd.DataFrame({"a": [1.0, np.nan, 2.0, 5.0], "b": pd.Series(["x", None, "y", "x"], dtype=object)})
-STEPS = Fitting.start(TABLE, Preprocessing(impute="mean", add_indicator=True, encode="onehot", max_correlation=0.95), "shop").finish()
+STEPS = Fitting.start(
+    TABLE, Preprocessing(impute="mean", add_indicator=True, encode="onehot", max_correlation=0.95), "shop"
+).finish()
 PREPARED = Standardiser.fit(TABLE, 6.0, STEPS)
 PARTS["regression prepared"] = hosts(PREPARED, np.arange(len(STEPS.columns))[np.newaxis] / 4)
 BINS = (
@@ -74,10 +88,29 @@ BINS = (
 )
 MEAN, SPREAD = np.array([0.25, -0.5]), np.array([1.0, 2.0])
 PARTS["scorecard guest"] = ScorecardPart(
-    "bank", bytes(16), BINS, MEAN, SPREAD, 8.0, known([[-0.5, -0.9, -1.5]]), Scale(), False, is_guests=True, classes=(0, 1)
+    "bank",
+    bytes(16),
+    BINS,
+    MEAN,
+    SPREAD,
+    8.0,
+    known([[-0.5, -0.9, -1.5]]),
+    Scale(),
+    False,
+    is_guests=True,
+    classes=(0, 1),
 )
 PARTS["scorecard host"] = ScorecardPart(
-    "shop", bytes(16), BINS, MEAN, SPREAD, 8.0, shared([[-0.5, -0.9]], b"n" * 16), Scale(650.0, 30.0, 15.0), True, score_key=KEY
+    "shop",
+    bytes(16),
+    BINS,
+    MEAN,
+    SPREAD,
+    8.0,
+    shared([[-0.5, -0.9]], b"n" * 16),
+    Scale(650.0, 30.0, 15.0),
+    True,
+    score_key=KEY,
 )
 each = pytest.mark.parametrize("name", PARTS)
 
@@ -132,7 +165,9 @@ def first(tensors: dict[str, Any]) -> str:
 EVERY: dict[str, Callable[[Path], Any]] = {
     "no manifest": lambda f: (f / "manifest.json").unlink(),
     "no numbers": lambda f: (f / "weights.safetensors").unlink(),
-    "half of the numbers": lambda f: (f / "weights.safetensors").write_bytes((f / "weights.safetensors").read_bytes()[:-9]),
+    "half of the numbers": lambda f: (f / "weights.safetensors").write_bytes(
+        (f / "weights.safetensors").read_bytes()[:-9]
+    ),
     "no JSON": lambda f: (f / "manifest.json").write_text("{"),
     "deep JSON": lambda f: (f / "manifest.json").write_text("[" * 100_000),
     "a list": lambda f: (f / "manifest.json").write_text("[]"),
@@ -145,7 +180,9 @@ EVERY: dict[str, Callable[[Path], Any]] = {
     "a short name": manifest(lambda m: m.update(model_id="00")),
     "a name that is no hex": manifest(lambda m: m.update(model_id="x" * 32)),
     "a column more": manifest(lambda m: m["columns"].append("z")),
-    "a column twice": manifest(lambda m: m.update(columns=[m["columns"][0]] * len(m["columns"]) + ["q"] * (len(m["columns"]) == 1))),
+    "a column twice": manifest(
+        lambda m: m.update(columns=[m["columns"][0]] * len(m["columns"]) + ["q"] * (len(m["columns"]) == 1))
+    ),
     "other classes": manifest(lambda m: m.update(classes=["only"])),
     "an array less": numbers(lambda t: t.pop(first(t))),
     "an array more": numbers(lambda t: t.update(more=np.zeros(1))),
@@ -207,7 +244,9 @@ PLANTED: dict[str, list[tuple[str, int, float]]] = {
 
 
 @pytest.mark.parametrize(("name", "where"), [(n, w) for n, places in PLANTED.items() for w in places], ids=str)
-def test_numbers_that_do_not_fit_each_other_are_refused(name: str, where: tuple[str, int, float], tmp_path: Path) -> None:
+def test_numbers_that_do_not_fit_each_other_are_refused(
+    name: str, where: tuple[str, int, float], tmp_path: Path
+) -> None:
     folder = written(PARTS[name], tmp_path)
     at(*where)(folder)
     with pytest.raises(ModelError, match="does not fit its manifest"):
@@ -262,7 +301,8 @@ def test_bins_and_scales_that_cannot_be_are_refused(change: Callable[[dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("open guest", "bins of hosts' rows"), ("open host", "bins"), ("regression guest", "weights of its columns")]
+    ("name", "why"),
+    [("open guest", "bins of hosts' rows"), ("open host", "bins"), ("regression guest", "weights of its columns")],
 )
 def test_a_model_of_an_earlier_release_says_how_to_train_again(name: str, why: str, tmp_path: Path) -> None:
     """Of the removed profiles of trees, too."""
@@ -323,13 +363,20 @@ def test_leaf_values_come_back_to_their_arbiter_alone(trustco: PartyIdentity, tm
     folder = tmp_path / "model"
     save_part(part, folder, kind=LeafValues.STORED, job_digest=DIGEST, identity=trustco)
     found, head = load_part(folder, trustco)
-    assert (head.kind, found.kind, found.count, found.model_id) == ("leaf-values", "boosted-trees", part.count, part.model_id)
+    assert (head.kind, found.kind, found.count, found.model_id) == (
+        "leaf-values",
+        "boosted-trees",
+        part.count,
+        part.model_id,
+    )
     for mine, theirs in ((part.trees.shape.owner, found.trees.shape.owner), (part.trees.value, found.trees.value)):
         assert np.array_equal(mine, theirs)
     shown, _ = load_part(folder)
     assert (shown.count, len(shown.trees.shape)) == (part.count, 0)
     plain = part.trees.value.tobytes()
-    assert not any(plain[k : k + 32] in (folder / "weights.safetensors").read_bytes() for k in range(0, len(plain) - 32, 32))
+    assert not any(
+        plain[k : k + 32] in (folder / "weights.safetensors").read_bytes() for k in range(0, len(plain) - 32, 32)
+    )
     assert "0" * 3 not in repr(part)
     init_party(tmp_path / "other", "arbiter", "trustco")
     other = tmp_path / "other" / "identity"
@@ -338,9 +385,13 @@ def test_leaf_values_come_back_to_their_arbiter_alone(trustco: PartyIdentity, tm
 
 
 @pytest.mark.parametrize(
-    "change", [{"trees": 7}, {"depth": 3}, {"depth": 11}, {"hosts": 0}, {"num_class": 0}, {"score_bits": 21}, {"more": 1}], ids=str
+    "change",
+    [{"trees": 7}, {"depth": 3}, {"depth": 11}, {"hosts": 0}, {"num_class": 0}, {"score_bits": 21}, {"more": 1}],
+    ids=str,
 )
-def test_leaf_values_that_do_not_fit_their_manifest_are_refused(trustco: PartyIdentity, change: dict[str, Any], tmp_path: Path) -> None:
+def test_leaf_values_that_do_not_fit_their_manifest_are_refused(
+    trustco: PartyIdentity, change: dict[str, Any], tmp_path: Path
+) -> None:
     folder = tmp_path / "model"
     save_part(LEAVES[0], folder, kind=LeafValues.STORED, job_digest=DIGEST, identity=trustco)
     manifest(lambda m: m.update(change))(folder)

@@ -16,7 +16,9 @@ def missing(page: str) -> list[str]:
     for file, name in NAMED.findall(page):
         path = ROOT / "tests" / file
         functions = (
-            {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)} if path.exists() else set()
+            {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)}
+            if path.exists()
+            else set()
         )
         found += [f"{file}::{name}"] if name not in functions else []
     return found
@@ -25,7 +27,11 @@ def missing(page: str) -> list[str]:
 def test_every_promise_names_a_test_that_exists() -> None:
     page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
     assert len(NAMED.findall(page)) > 30
-    assert all("`" in line for line in page.splitlines() if line.startswith("| ") and not re.match(r"\| (promise|what is wrong) \|", line))
+    assert all(
+        "`" in line
+        for line in page.splitlines()
+        if line.startswith("| ") and not re.match(r"\| (promise|what is wrong) \|", line)
+    )
     assert missing(page) == []
 
 

@@ -1,4 +1,5 @@
-"""The store of a run: what it gives back after a kill, what it forgets, and what it says when the disk is full or another process holds it."""
+"""The store of a run: what it gives back after a kill, what it forgets, and what it says when the disk is full or
+another process holds it."""
 
 from __future__ import annotations
 
@@ -21,7 +22,9 @@ FACTS = RunFacts("0.1.0", "run", b"job", b"input", bytes(16), b"s" * 32, "2026-0
 
 def mark(stage: int, item: int, messages: int, last: bool = False) -> Mark:
     counts = {"telecom": Count(messages, 1, bytes([item]) * 32)}
-    return Mark(Position(stage, item), item, counts, {"weights": np.arange(item), "name": np.frombuffer(b"x", np.uint8)}, last)
+    return Mark(
+        Position(stage, item), item, counts, {"weights": np.arange(item), "name": np.frombuffer(b"x", np.uint8)}, last
+    )
 
 
 def test_a_mark_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -142,7 +145,9 @@ def test_a_run_of_another_job_may_be_under_way(tmp_path: Path) -> None:
 
 def test_a_second_process_is_told(tmp_path: Path) -> None:
     holder = RunStore(tmp_path, FACTS)
-    with pytest.raises(ConfigError, match=r"run\.sqlite cannot be read or written .*locked.*Another process runs this job"):
+    with pytest.raises(
+        ConfigError, match=r"run\.sqlite cannot be read or written .*locked.*Another process runs this job"
+    ):
         RunStore(tmp_path)
     holder.close()
 

@@ -1,4 +1,5 @@
-"""solver="sgd" through the front door: parameters that go together, what is refused and why, and how near the defaults come on real tables."""
+"""solver="sgd" through the front door: parameters that go together, what is refused and why, and how near the defaults
+come on real tables."""
 
 from __future__ import annotations
 
@@ -74,10 +75,14 @@ class Steps(Observer):
 @pytest.mark.parametrize(
     ("label", "estimator"),
     [
-        pytest.param("binary", vfl.LogisticRegression(solver="sgd", link="taylor", max_iter=60), marks=pytest.mark.slow),
+        pytest.param(
+            "binary", vfl.LogisticRegression(solver="sgd", link="taylor", max_iter=60), marks=pytest.mark.slow
+        ),
         ("numeric", vfl.LinearRegression(solver="sgd", batch_size=100, max_iter=60)),
         pytest.param(
-            "classes", vfl.LogisticRegression(solver="sgd", link="taylor", max_iter=60, class_weight="balanced"), marks=pytest.mark.slow
+            "classes",
+            vfl.LogisticRegression(solver="sgd", link="taylor", max_iter=60, class_weight="balanced"),
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -98,10 +103,18 @@ def test_it_comes_near_what_the_other_solver_reaches(label: str, estimator: Any)
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("name", "hosts", "passes", "coef", "loss"),
-    [("uci", 1, 100, 5e-3, 1e-5), ("uci", 2, 100, 5e-3, 1e-5), ("breast", 1, 300, 2e-2, 1e-4), ("breast", 2, 300, 2e-2, 1e-4)],
+    [
+        ("uci", 1, 100, 5e-3, 1e-5),
+        ("uci", 2, 100, 5e-3, 1e-5),
+        ("breast", 1, 300, 2e-2, 1e-4),
+        ("breast", 2, 300, 2e-2, 1e-4),
+    ],
 )
-def test_how_near_the_defaults_come_on_real_tables(data_folder: Path, name: str, hosts: int, passes: int, coef: float, loss: float) -> None:
-    """Largest error of a coefficient over the largest coefficient, and the mean log-loss over that of scikit-learn's optimum."""
+def test_how_near_the_defaults_come_on_real_tables(
+    data_folder: Path, name: str, hosts: int, passes: int, coef: float, loss: float
+) -> None:
+    """Largest error of a coefficient over the largest coefficient, and the mean log-loss over that of scikit-learn's
+    optimum."""
     fed, table, columns, label = real(data_folder, name, hosts)
     model = fed.fit(vfl.LogisticRegression(solver="sgd", max_iter=passes))
     x, y = standardised(table[columns]), table[label].to_numpy(float)

@@ -1,4 +1,5 @@
-"""What an arbiter keeps on its disk: sealed, whole or refused, and moved on so that an interrupted run, or two at a time, leave shares that fit."""
+"""What an arbiter keeps on its disk: sealed, whole or refused, and moved on so that an interrupted run, or two at a
+time, leave shares that fit."""
 
 from __future__ import annotations
 
@@ -80,7 +81,9 @@ def test_new_shares_stand_beside_old_ones_until_these_are_dropped(folder: Path, 
     assert names(folder, identity) == (b"n" * 16,)  # never the last one
 
 
-def test_two_runs_at_a_time_leave_both_holders_a_share_of_one_name(tmp_path: Path, folder: Path, identity: Identity) -> None:
+def test_two_runs_at_a_time_leave_both_holders_a_share_of_one_name(
+    tmp_path: Path, folder: Path, identity: Identity
+) -> None:
     """In either order at either holder, and if the second run dies between the two."""
     other = tmp_path / "other"
     other.mkdir()

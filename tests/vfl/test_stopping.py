@@ -1,4 +1,5 @@
-"""`tol` and `early_stopping` through the front door: the optimum or the best of the rows held out, the same number of passes at all, and clear refusals."""
+"""`tol` and `early_stopping` through the front door: the optimum or the best of the rows held out, the same number of
+passes at all, and clear refusals."""
 
 from __future__ import annotations
 
@@ -31,7 +32,10 @@ def test_tol_ends_training_near_the_optimum_after_fewer_passes() -> None:
     looks = [s for s in transcript if s.kind is MeanLoss]
     assert 30 <= model.n_iter_ == 10 * len(looks) < 200
     assert {(s.sender, s.receiver) for s in looks} == {("guest", "arbiter")}
-    told = {p: [s.message(Keyring()).code for s in transcript if s.kind is Verdict and s.receiver == p] for p in ("guest", "h0", "h1")}  # type: ignore[attr-defined]
+    told = {
+        p: [s.message(Keyring()).code for s in transcript if s.kind is Verdict and s.receiver == p]
+        for p in ("guest", "h0", "h1")
+    }  # type: ignore[attr-defined]
     assert told["guest"] == told["h0"] == told["h1"]
     assert len(told["guest"]) == len(looks)
 
@@ -39,7 +43,9 @@ def test_tol_ends_training_near_the_optimum_after_fewer_passes() -> None:
 def test_without_it_no_loss_is_opened_and_all_passes_are_made() -> None:
     tables, _ = frames("binary", hosts=1)
     transcript: list[Sent] = []
-    model = federation(tables).fit(vfl.LogisticRegression(max_iter=5, link="taylor"), taps={"guest": [Recording("guest", transcript)]})
+    model = federation(tables).fit(
+        vfl.LogisticRegression(max_iter=5, link="taylor"), taps={"guest": [Recording("guest", transcript)]}
+    )
     assert model.n_iter_ == 5
     assert not [s for s in transcript if s.kind is MeanLoss]
 
@@ -66,11 +72,17 @@ def test_numbers_end_by_half_the_squared_error_in_variances() -> None:
     [
         ("numeric", vfl.LinearRegression(early_stopping=True, validation_fraction=0.3, n_iter_no_change=5)),
         ("count", vfl.PoissonRegression(early_stopping=True, validation_fraction=0.3, n_iter_no_change=5)),
-        ("binary", vfl.LogisticRegression(early_stopping=True, validation_fraction=0.3, tol=1e-3, class_weight="balanced", link="taylor")),
+        (
+            "binary",
+            vfl.LogisticRegression(
+                early_stopping=True, validation_fraction=0.3, tol=1e-3, class_weight="balanced", link="taylor"
+            ),
+        ),
     ],
 )
 def test_rows_that_decide_are_not_trained_on_and_are_the_same_everywhere(label: str, estimator: Any) -> None:
-    """They are drawn by their ids: columns are standardised on the others, at every party, and the draw is that of `[split]`."""
+    """They are drawn by their ids: columns are standardised on the others, at every party, and the draw is that of
+    `[split]`."""
     tables, joined = frames(label)
     model = federation(tables).fit(estimator, split=vfl.Split(test=0.2, seed=5))
     ids = list(canonical_ids(joined, "guest", ["id"], {}))
@@ -89,7 +101,9 @@ def test_rows_that_decide_are_not_trained_on_and_are_the_same_everywhere(label: 
 def test_all_passes_without_settling_are_warned_of() -> None:
     tables, _ = frames("binary", hosts=1)
     with pytest.warns(UserWarning, match="all 16 iterations that max_iter allows were made: the loss had not settled"):
-        model = federation(tables).fit(vfl.LogisticRegression(C=10.0, max_iter=16, tol=1e-5, link="taylor", n_iter_no_change=5))
+        model = federation(tables).fit(
+            vfl.LogisticRegression(C=10.0, max_iter=16, tol=1e-5, link="taylor", n_iter_no_change=5)
+        )
     assert model.n_iter_ == 16
 
 
@@ -146,13 +160,18 @@ def test_the_same_in_a_planned_number_of_passes() -> None:
 @pytest.mark.parametrize(
     ("table", "hosts", "tol", "excess"), [("uci", 1, 1e-4, 1e-5), ("breast", 1, 1e-5, 1e-4), ("breast", 2, 1e-5, 1e-3)]
 )
-def test_real_tables_end_near_the_least_loss(data_folder: Path, table: str, hosts: int, tol: float, excess: float) -> None:
-    """The log-loss of docs/protocols/glm.md's table, in the protocol's own integers: after as many passes as in floating point, or one look more or less."""
+def test_real_tables_end_near_the_least_loss(
+    data_folder: Path, table: str, hosts: int, tol: float, excess: float
+) -> None:
+    """The log-loss of docs/protocols/glm.md's table, in the protocol's own integers: after as many passes as in
+    floating point, or one look more or less."""
     fed, joined, names, label = real(data_folder, table, hosts)
     model = fed.fit(vfl.LogisticRegression(max_iter=400, tol=tol, weight_bits=20))
     x, y = standardised(joined[names]), joined[label].to_numpy(float)
     best = LogisticRegression(tol=1e-10, max_iter=20_000).fit(x, y)
-    rows = (np.column_stack([x, np.ones(len(x))]) @ w for w in (coefficients(model), np.r_[best.coef_[0], best.intercept_]))
+    rows = (
+        np.column_stack([x, np.ones(len(x))]) @ w for w in (coefficients(model), np.r_[best.coef_[0], best.intercept_])
+    )
     found, least = (float(np.mean(np.logaddexp(0, z) - y * z)) for z in rows)
     assert found - least <= excess
     assert abs(int(model.n_iter_) - {("uci", 1): 30, ("breast", 1): 120, ("breast", 2): 140}[table, hosts]) <= 20

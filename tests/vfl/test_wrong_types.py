@@ -25,11 +25,18 @@ TABLE = pd.DataFrame({"id": ["a", "b", "c"], "label": [0, 1, 1], "x": [1.0, 2.0,
 
 
 def federation(**changed: Any) -> vfl.Federation:
-    given: dict[str, Any] = {"guest": TABLE, "hosts": {"lab": TABLE[["id", "x"]]}, "on": "id", "label": "label"} | changed
+    given: dict[str, Any] = {
+        "guest": TABLE,
+        "hosts": {"lab": TABLE[["id", "x"]]},
+        "on": "id",
+        "label": "label",
+    } | changed
     return vfl.Federation.local(**given)
 
 
-@pytest.mark.parametrize("value", ["x", [[1]], {}, b"x", object(), float("nan")], ids=["text", "list", "mapping", "bytes", "object", "nan"])
+@pytest.mark.parametrize(
+    "value", ["x", [[1]], {}, b"x", object(), float("nan")], ids=["text", "list", "mapping", "bytes", "object", "nan"]
+)
 @pytest.mark.parametrize(("estimator", "name"), [(e, name) for e in ESTIMATORS for name in e().get_params()])
 def test_a_parameter_of_a_wrong_type_is_a_typed_error(estimator: type, name: str, value: object) -> None:
     with pytest.raises(VFLError, match=name):

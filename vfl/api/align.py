@@ -46,7 +46,7 @@ class Aligned:
     >>> found = vfl.align(bank, {"telecom": telecom[50:]}, on="id")
     >>> found.report.match_rate
     {'guest': 0.75, 'telecom': 1.0}
-    """
+    """  # noqa: E501
 
     guest: pd.DataFrame
     hosts: dict[str, pd.DataFrame]
@@ -69,7 +69,8 @@ def align(
     observers: Mapping[str, Observer] | None = None,
     randomness: Mapping[str, Randomness] | None = None,
 ) -> Aligned:
-    """The rows that all tables have in common, in the same secret order in each, by the same protocol as between institutions.
+    """The rows that all tables have in common, in the same secret order in each, by the same protocol as between
+    institutions.
 
     Parameters
     ----------
@@ -113,15 +114,19 @@ def align(
     >>> found = vfl.align(bank, {"telecom": telecom[50:]}, on="id")
     >>> len(found.guest), len(found.hosts["telecom"])
     (150, 150)
-    """
+    """  # noqa: E501
     check_hosts(hosts)
     if duplicates not in ("error", "first"):
         raise ConfigError(f"duplicates = '{duplicates}' is not known", remedy='Use "error" or "first"')
     keys = key_lists((on,) if isinstance(on, str) else on)
     by_column = rules(keys, normalise)
-    owns = {party: OwnIds.of(frame, party, keys, by_column, duplicates) for party, frame in {GUEST: guest, **hosts}.items()}
+    owns = {
+        party: OwnIds.of(frame, party, keys, by_column, duplicates) for party, frame in {GUEST: guest, **hosts}.items()
+    }
     plan = alignment.AlignmentPlan(min_intersection, len(keys), cardinality_only)
-    programs: dict[str, Any] = {party: partial(alignment.data_party, keys=own.keys, plan=plan) for party, own in owns.items()}
+    programs: dict[str, Any] = {
+        party: partial(alignment.data_party, keys=own.keys, plan=plan) for party, own in owns.items()
+    }
     programs[ARBITER] = partial(alignment.arbiter, plan=plan)
     inputs = {party: b"".join(ids.digest() for ids in own.keys) for party, own in owns.items()}
     roles = Roles(GUEST, tuple(hosts), ARBITER)

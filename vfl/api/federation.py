@@ -1,4 +1,5 @@
-"""All parties in one process, for notebooks and tests: the same role functions, messages and encryption as between institutions."""
+"""All parties in one process, for notebooks and tests: the same role functions, messages and encryption as between
+institutions."""
 
 from __future__ import annotations
 
@@ -58,7 +59,7 @@ class Federation:
     >>> known = vfl.Federation.local(**tables, cipher=Identity(), reveal=["guest", "hosts"])
     >>> fed
     Federation(guest: 200 rows, hosts: telecom)
-    """
+    """  # noqa: E501
 
     def __init__(
         self,
@@ -142,7 +143,7 @@ class Federation:
         --------
         >>> vfl.Federation.local(bank, {"telecom": telecom}, on="id", label="default").roles.hosts
         ('telecom',)
-        """
+        """  # noqa: E501
         keys = key_lists((on,) if isinstance(on, str) else on)
         by_column = rules(keys, normalise)
         check_hosts(hosts)
@@ -150,19 +151,36 @@ class Federation:
             raise ConfigError(f"duplicates = {duplicates!r} is not possible", remedy='duplicates is "error" or "first"')
         if sample_weight is not None and not isinstance(sample_weight, str):
             raise ConfigError(
-                "sample_weight is the name of a column of the guest's table", remedy="Put the weights into a column of it, and name that"
+                "sample_weight is the name of a column of the guest's table",
+                remedy="Put the weights into a column of it, and name that",
             )
         if date is not None and not isinstance(date, str):
-            raise ConfigError("date is the name of a column of the guest's table", remedy="Put the days into a column of it, and name that")
+            raise ConfigError(
+                "date is the name of a column of the guest's table",
+                remedy="Put the days into a column of it, and name that",
+            )
         if isinstance(reveal, str) or not set(reveal) <= {"guest", "hosts"}:
-            raise ConfigError(f"reveal = {reveal!r} is not possible", remedy='reveal is empty, or lists "guest", "hosts" or both')
+            raise ConfigError(
+                f"reveal = {reveal!r} is not possible", remedy='reveal is empty, or lists "guest", "hosts" or both'
+            )
         for name in hosts:
             if isinstance(hosts[name], pd.DataFrame) and label in hosts[name].columns:
                 what = f"{name}: the table has a column '{label}', as the guest's label is called"
-                raise DataError(what, remedy="Remove it if it is the label, which only the guest holds; else rename it", party=name)
+                raise DataError(
+                    what, remedy="Remove it if it is the label, which only the guest holds; else rename it", party=name
+                )
         tables = {
             GUEST: _table(
-                guest, GUEST, keys, by_column, label, missing=True, texts=None, duplicates=duplicates, weights=sample_weight, date=date
+                guest,
+                GUEST,
+                keys,
+                by_column,
+                label,
+                missing=True,
+                texts=None,
+                duplicates=duplicates,
+                weights=sample_weight,
+                date=date,
             )
         }
         tables |= {
@@ -218,7 +236,7 @@ class Federation:
         --------
         >>> fed.fit(vfl.LogisticRegression(max_iter=5, link="taylor")).intersection_
         200
-        """
+        """  # noqa: E501
         request = self._request(estimator, preprocess, split, init_model)
         steps = preprocess is not None or request.spec.takes_texts or request.spec.takes_missing
         model, searched = fit(
@@ -235,13 +253,16 @@ class Federation:
         )
         return model if request.grid is None or searched is None else FederatedSearch(request.grid, model, searched)
 
-    def _request(self, estimator: object, preprocess: object, split: object, init_model: FederatedTrees | None) -> Request:
+    def _request(
+        self, estimator: object, preprocess: object, split: object, init_model: FederatedTrees | None
+    ) -> Request:
         """What is asked, checked.  Raises ConfigError."""
         if split is not None and not isinstance(split, Split):
             raise ConfigError(f"split is a {type(split).__name__}", remedy="Pass vfl.Split(...), or leave it out")
         if split is not None and split.out_of_time is not None and self._tables[GUEST].date is None:
             raise ConfigError(
-                "split has out_of_time, and the guest no dates", remedy='Name their column: Federation.local(..., date="opened")'
+                "split has out_of_time, and the guest no dates",
+                remedy='Name their column: Federation.local(..., date="opened")',
             )
         grid = estimator if isinstance(estimator, GridSearchCV) else None
         spec = grid.estimator if grid is not None else estimator
@@ -251,15 +272,22 @@ class Federation:
             raise ConfigError(f"fit takes an estimator, not {what}", remedy=remedy)
         if init_model is not None and (grid is not None or "continue_from" not in type(spec).model_fields):
             raise ConfigError(
-                f"{type(estimator).__name__} cannot continue a model", remedy="Only boosted trees can: leave init_model out and train again"
+                f"{type(estimator).__name__} cannot continue a model",
+                remedy="Only boosted trees can: leave init_model out and train again",
             )
         if preprocess is not None and not isinstance(preprocess, Preprocessing):
-            raise ConfigError(f"preprocess is a {type(preprocess).__name__}", remedy="Pass vfl.Preprocessing(...), or leave it out")
+            raise ConfigError(
+                f"preprocess is a {type(preprocess).__name__}", remedy="Pass vfl.Preprocessing(...), or leave it out"
+            )
         if preprocess is not None and spec.BINS:
-            raise ConfigError(f"{type(spec).__name__} bins every column itself: preprocess would do nothing", remedy="Leave it out")
+            raise ConfigError(
+                f"{type(spec).__name__} bins every column itself: preprocess would do nothing", remedy="Leave it out"
+            )
         if grid is not None and preprocess is not None and preprocess.bins_by_label:
             why = "bins that folds share would reveal sums over fewer rows than min_bin_rows"
-            raise ConfigError(f"a search cannot bin columns by the label: {why}", remedy='Use encode = "onehot" or "quantile"')
+            raise ConfigError(
+                f"a search cannot bin columns by the label: {why}", remedy='Use encode = "onehot" or "quantile"'
+            )
         return Request(spec, grid, preprocess, split, init_model)
 
     def _read(self, frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str] = ()) -> Table:
@@ -269,10 +297,20 @@ class Federation:
     def _read_texts(self, frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str]) -> Table:
         """The same with columns of texts and missing values; warns of columns without any value."""
         table = _table(
-            frame, party, self._keys, self._normalise, None, columns, missing=True, texts=texts, duplicates=self._duplicates_of(party)
+            frame,
+            party,
+            self._keys,
+            self._normalise,
+            None,
+            columns,
+            missing=True,
+            texts=texts,
+            duplicates=self._duplicates_of(party),
         )
         for name in table.all_missing:
-            warnings.warn(f"{party}: column '{name}': every value is missing in the new rows", UserWarning, stacklevel=4)
+            warnings.warn(
+                f"{party}: column '{name}': every value is missing in the new rows", UserWarning, stacklevel=4
+            )
         return table
 
     def _duplicates_of(self, party: str) -> str:
@@ -297,9 +335,12 @@ def _table(
     weights: str | None = None,
     date: str | None = None,
 ) -> Table:
-    """A party's table with `columns`, or every column but keys and label, as features; missing: whether these may miss values; texts: those of categories."""
+    """A party's table with `columns`, or every column but keys and label, as features; missing: whether these may miss
+    values; texts: those of categories."""
     if not isinstance(frame, pd.DataFrame):
-        raise DataError(f"{party}: the table is a {type(frame).__name__}", remedy="Pass a pandas.DataFrame", party=party)
+        raise DataError(
+            f"{party}: the table is a {type(frame).__name__}", remedy="Pass a pandas.DataFrame", party=party
+        )
     return table_from_frame(
         frame,
         party=party,

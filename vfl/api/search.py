@@ -31,7 +31,9 @@ def _own_names(grid: Mapping[str, Any]) -> dict[str, Any]:
     """`estimator__C` as C.  Raises ConfigError where both are there."""
     own = {name.removeprefix("estimator__") if isinstance(name, str) else name: values for name, values in grid.items()}
     if len(own) < len(grid):
-        raise ConfigError("param_grid names a parameter twice, with and without estimator__", remedy="Name each parameter once")
+        raise ConfigError(
+            "param_grid names a parameter twice, with and without estimator__", remedy="Name each parameter once"
+        )
     return own
 
 
@@ -41,7 +43,8 @@ def _scoring(value: object) -> object:
 
 
 class GridSearchCV(Search):
-    """Compares every combination of `param_grid` by cross-validation, as scikit-learn's GridSearchCV does; `Federation.fit` runs it.
+    """Compares every combination of `param_grid` by cross-validation, as scikit-learn's GridSearchCV does;
+    `Federation.fit` runs it.
 
     The best candidate is fitted once more on all rows.
 
@@ -55,8 +58,9 @@ class GridSearchCV(Search):
     classes, "neg_log_loss" for several, "r2" for numbers and "neg_mean_poisson_deviance" for counts. A name in `param_grid` may be written as
     `estimator__C` too.
 
-    What each party learns: of a regression nobody learns the weights of a fold; the guest gets the rounded scores of the rows left out, and
-    all parties learn which candidate is best. From every fold's model of trees, hosts and guest learn what they learn from a model.
+    What each party learns: of a regression nobody learns the weights of a fold; the guest gets the rounded scores of
+    the rows left out, and all parties learn which candidate is best. From every fold's model of trees, hosts and guest
+    learn what they learn from a model.
 
     Cost: folds times candidates trainings, and one more.
 
@@ -67,20 +71,28 @@ class GridSearchCV(Search):
     {'C': 1.0}
     >>> grid.set_params(estimator__max_iter=10).get_params()["estimator__max_iter"]
     10
-    """
+    """  # noqa: E501
 
     estimator: Spec = Field(description="a regression of vfl, or vfl.BoostedTrees")
     scoring: Annotated[str | None, BeforeValidator(_scoring)] = Field(
         default=None, description='a measure, such as "roc_auc"; None: that of the kind of label'
     )
-    random_state: int = Field(default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up: the seed of the folds")
+    random_state: int = Field(
+        default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up: the seed of the folds"
+    )
 
     def __init__(self, /, estimator: object = None, param_grid: Mapping[str, Any] | None = None, **params: Any) -> None:
         estimates = isinstance(estimator, Spec)
         if not isinstance(estimator, Spec) or estimator.bins_by_label:
             what = type(estimator).__name__
-            why = "bins that folds share would reveal sums over fewer rows than min_bin_rows" if estimates else "it is no estimator"
-            raise ConfigError(f"a {what} cannot be cross-validated: {why}", remedy="Pass a regression of vfl, or vfl.BoostedTrees")
+            why = (
+                "bins that folds share would reveal sums over fewer rows than min_bin_rows"
+                if estimates
+                else "it is no estimator"
+            )
+            raise ConfigError(
+                f"a {what} cannot be cross-validated: {why}", remedy="Pass a regression of vfl, or vfl.BoostedTrees"
+            )
         given = plain(param_grid) if param_grid is not None else {}
         grid = _own_names(given) if isinstance(given, Mapping) else given
         for name in sorted(set(grid) & set(FIXED)) if isinstance(grid, Mapping) else ():
@@ -148,7 +160,7 @@ class FederatedSearch(Generic[Model]):
     ('roc_auc', 2, 2)
     >>> found.predict_score(bank, {"telecom": telecom}).shape
     (200,)
-    """
+    """  # noqa: E501
 
     search: GridSearchCV
     best_estimator_: Model
@@ -181,7 +193,8 @@ class FederatedSearch(Generic[Model]):
 
     @property
     def cv_results_(self) -> dict[str, Any]:
-        """By column, one entry per candidate: params, param_NAME, split0_test_score ..., mean_test_score, std_test_score (ddof 0), rank_test_score."""
+        """By column, one entry per candidate: params, param_NAME, split0_test_score ..., mean_test_score,
+        std_test_score (ddof 0), rank_test_score."""
         scores, params = self._found.scores, combinations(self.search.param_grid)
         assert scores is not None
         mean = scores.mean(axis=1)
@@ -234,7 +247,11 @@ class FederatedSearch(Generic[Model]):
         order = np.argsort(found["rank_test_score"], kind="stable")
         names, measured = sorted(found["params"][0]), (found["mean_test_score"], found["std_test_score"])
         lines = (
-            (str(found["rank_test_score"][k]), *(repr(found["params"][k][name]) for name in names), *(f"{v[k]:.4f}" for v in measured))
+            (
+                str(found["rank_test_score"][k]),
+                *(repr(found["params"][k][name]) for name in names),
+                *(f"{v[k]:.4f}" for v in measured),
+            )
             for k in order
         )
         table = html.table(("rank", *names, f"mean {self.scorer_}", "standard deviation"), lines, numbers=2)

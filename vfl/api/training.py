@@ -63,14 +63,17 @@ def fit(
     reveal: tuple[str, ...],
     watched: Watched,
 ) -> tuple[Any, Searched | None]:
-    """Aligns, trains on the common rows that the split does not hold out, and returns the joint model and what a search found.
+    """Aligns, trains on the common rows that the split does not hold out, and returns the joint model and what a search
+    found.
 
     read: makes a party's table of new rows.  Raises ConfigError, DataError, before anything is sent.
     """
     kind, split, steps = kind_of(request.spec), request.split, request.preprocess
     texts = (steps is not None and steps.takes_texts) or request.spec.takes_texts
     missing = (steps is not None and steps.takes_missing) or request.spec.takes_missing
-    tables = {party: table.for_model(request.spec.reads, missing=missing, texts=texts) for party, table in tables.items()}
+    tables = {
+        party: table.for_model(request.spec.reads, missing=missing, texts=texts) for party, table in tables.items()
+    }
     own = tables[roles.guest]
     shared: dict[str, Any] = {"min_intersection": min_intersection, "keys": len(keys), "preprocess": steps}
     shared |= {"reveal": reveal if request.spec.shares_weights else (), **(split.job() if split else {})}
@@ -113,17 +116,21 @@ def fit(
 
 
 def by_table(spec: S, own: Table) -> S:
-    """With what the guest's table says: how many classes there are, and whether rows have weights.  Raises ConfigError."""
+    """With what the guest's table says: how many classes there are, and whether rows have weights.  Raises
+    ConfigError."""
     changes: dict[str, Any] = {}
     exposed = bool(getattr(spec, "exposed", False))
     if exposed and own.weight is None:
         raise ConfigError(
-            f"{type(spec).__name__}: exposure = True needs exposures", remedy="Name their column: Federation.local(sample_weight=...)"
+            f"{type(spec).__name__}: exposure = True needs exposures",
+            remedy="Name their column: Federation.local(sample_weight=...)",
         )
     if "sample_weight" in type(spec).model_fields:
         changes["sample_weight"] = own.weight is not None and not exposed
     elif own.weight is not None:
-        raise ConfigError(f"a {type(spec).__name__} takes no weights of rows", remedy="Make the federation without sample_weight")
+        raise ConfigError(
+            f"a {type(spec).__name__} takes no weights of rows", remedy="Make the federation without sample_weight"
+        )
     if "num_class" in type(spec).model_fields and spec.reads == "multiclass":
         changes["num_class"] = len(own.classes or ())
     changed = spec.with_(**changes)
@@ -135,8 +142,11 @@ def by_table(spec: S, own: Table) -> S:
     return changed
 
 
-def parts_before(request: Request, kind: Kind[Any, Any], plan: Plan[Any], roles: Roles, tables: Mapping[str, Table]) -> dict[str, Any]:
-    """By party, its part of the model that is continued.  Raises ConfigError, DataError unless the plan can continue them."""
+def parts_before(
+    request: Request, kind: Kind[Any, Any], plan: Plan[Any], roles: Roles, tables: Mapping[str, Table]
+) -> dict[str, Any]:
+    """By party, its part of the model that is continued.  Raises ConfigError, DataError unless the plan can continue
+    them."""
     model = request.before
     if model is None:
         return {}

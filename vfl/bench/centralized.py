@@ -1,4 +1,5 @@
-"""The same job without any protection: ids merged by pandas; scikit-learn and xgboost on the joined table, where they are installed."""
+"""The same job without any protection: ids merged by pandas; scikit-learn and xgboost on the joined table, where they
+are installed."""
 
 from __future__ import annotations
 

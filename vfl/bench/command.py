@@ -12,8 +12,11 @@ from protocols.errors import ConfigError
 RESULTS = Path("benchmarks/results")
 
 
-def bench(everything: bool, out: Path | None, as_json: bool, old: Path | None, python: Path | None, console: Console) -> None:
-    """out: the folder for both files; without it benchmarks/results where that is, else the current one.  python: has the other libraries.  Raises ConfigError."""
+def bench(
+    everything: bool, out: Path | None, as_json: bool, old: Path | None, python: Path | None, console: Console
+) -> None:
+    """out: the folder for both files; without it benchmarks/results where that is, else the current one.  python: has
+    the other libraries.  Raises ConfigError."""
     from vfl.bench import page, peers, suite, terminal
 
     before = terminal.read(old) if old else None
@@ -42,4 +45,6 @@ def bench(everything: bool, out: Path | None, as_json: bool, old: Path | None, p
 
 
 def unwritable(folder: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"the results cannot be written to {folder} ({error.strerror})", remedy="Name another folder with --out")
+    return ConfigError(
+        f"the results cannot be written to {folder} ({error.strerror})", remedy="Name another folder with --out"
+    )

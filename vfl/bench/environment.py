@@ -26,7 +26,11 @@ def environment() -> dict[str, Any]:
         "backend": backend(),
         "load_average": [round(x, 2) for x in os.getloadavg()],
         "system": f"{platform.system()} {platform.machine()}",
-        "versions": {"vfl": __version__, "python": platform.python_version(), **{n: v for n in LIBRARIES if (v := version(n))}},
+        "versions": {
+            "vfl": __version__,
+            "python": platform.python_version(),
+            **{n: v for n in LIBRARIES if (v := version(n))},
+        },
         "commit": commit(),
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -52,5 +56,7 @@ def commit() -> str | None:
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=False
+    )
     return done.stdout.strip() or None

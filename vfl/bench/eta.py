@@ -1,4 +1,5 @@
-"""How long a list of measurements will still take: what the cost model expects of those to come, at the pace of those that are done."""
+"""How long a list of measurements will still take: what the cost model expects of those to come, at the pace of those
+that are done."""
 
 from __future__ import annotations
 

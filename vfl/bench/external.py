@@ -1,9 +1,11 @@
-"""Other libraries: the same operations, in any Python that has them.  Needs nothing else, so they need not be installed together with this project.
+"""Other libraries: the same operations, in any Python that has them.  Needs nothing else, so they need not be installed
+together with this project.
 
     PYTHON others.py [--full]     one JSON array: a row a library, with its timings or why there are none
 
-One thread; microseconds of CPU per element, the best of three.  A row says the key's size and whether a ciphertext's randomness is fresh, because an encryption
-that re-uses a factor is fast and protects nothing: two encryptions of one number must differ, and every result is opened and compared before it is timed.
+One thread; microseconds of CPU per element, the best of three.  A row says the key's size and whether a ciphertext's
+randomness is fresh, because an encryption that re-uses a factor is fast and protects nothing: two encryptions of one
+number must differ, and every result is opened and compared before it is timed.
 "product" is one product modulo n^2 by gmpy2.
 """
 
@@ -107,7 +109,9 @@ def pypaillier() -> Timings:
         "encrypt": microseconds(lambda: library.encrypt_integers(public, numbers), len(numbers)),
         "decrypt": microseconds(lambda: library.decrypt_many(secret, sealed), len(numbers)),
         "add": microseconds(lambda: library.add_many(public, sealed), len(numbers) - 1),
-        "times 32 bits": microseconds(lambda: library.multiply_integers_public(public, sealed, [SCALAR] * len(numbers)), len(numbers)),
+        "times 32 bits": microseconds(
+            lambda: library.multiply_integers_public(public, sealed, [SCALAR] * len(numbers)), len(numbers)
+        ),
     }
 
 
@@ -131,7 +135,13 @@ OTHERS: Mapping[str, tuple[str, str, str, str, Callable[[], Timings]]] = {
     "gmpy2": ("gmpy2", "gmpy2", f"{BITS}", "bare arithmetic: encrypt is r^n alone", gmpy2),
     "SecretFlow HEU": ("heu", "sf-heu", f"ZPaillier {BITS}", "fresh for each ciphertext: a power of a fixed base", heu),
     "pypaillier": ("paillier", "pypaillier", f"Paillier {BITS}, safe primes", "fresh for each ciphertext", pypaillier),
-    "OpenMined PSI": ("private_set_intersection", "openmined-psi", "P-256", "a fresh secret scalar for each run", intersection),
+    "OpenMined PSI": (
+        "private_set_intersection",
+        "openmined-psi",
+        "P-256",
+        "a fresh secret scalar for each run",
+        intersection,
+    ),
 }
 SLOW = {"pypaillier": "its safe primes take up to a minute and more to find: `vfl bench --full` waits for them"}
 

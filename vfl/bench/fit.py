@@ -1,10 +1,13 @@
-"""Finds the coefficients of the cost model from metered runs, judges them on runs that were left out, and writes cost.json.
+"""Finds the coefficients of the cost model from metered runs, judges them on runs that were left out, and writes
+cost.json.
 
     python -m vfl.bench.fit --out FILE [--only FORMULA ...] [--runs N] [--rows N ...] [--left-out N] [--larger N ...]
 
-Jobs are drawn at random over every axis of the formula and over the kinds of model that share it.  Each runs in a process with one core and one thread, as many
-side by side as there are cores; the machine's speed is measured before and after each, so that neighbours do not count.  Coefficients are not negative and make the sum of
-squared relative errors least, so that a small job counts as much as a large one and a formula cannot fall below zero beyond what was measured.
+Jobs are drawn at random over every axis of the formula and over the kinds of model that share it.  Each runs in a
+process with one core and one thread, as many side by side as there are cores; the machine's speed is measured before
+and after each, so that neighbours do not count.  Coefficients are not negative and make the sum of squared relative
+errors least, so that a small job counts as much as a large one and a formula cannot fall below zero beyond what was
+measured.
 """
 
 from __future__ import annotations
@@ -75,7 +78,8 @@ def draw(name: str, count: int, rows: Sequence[int], seed: int) -> Iterator[tupl
 
 
 def least(matrix: Floats, wanted: Floats, whole: Floats) -> Floats:
-    """Coefficients >= 0 with a least sum of squared errors relative to the whole: the most negative one leaves until none is."""
+    """Coefficients >= 0 with a least sum of squared errors relative to the whole: the most negative one leaves until
+    none is."""
     weight = 1 / np.maximum(np.abs(whole), 1e-9 + 1e-3 * float(np.abs(whole).max()))
     scaled, target = matrix * weight[:, None], wanted * weight
     norm = np.maximum(np.sqrt((scaled**2).sum(axis=0)), 1e-12)
@@ -90,7 +94,8 @@ def least(matrix: Floats, wanted: Floats, whole: Floats) -> Floats:
 
 
 def coefficients(runs: Sequence[Mapping[str, Any]], formulas: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """One formula from its runs: coefficients by count and term.  formulas: of their other part, the alignment, if they have one."""
+    """One formula from its runs: coefficients by count and term.  formulas: of their other part, the alignment, if they
+    have one."""
     works = [(Workload(**run["work"]), run["key_bits"]) for run in runs]
     given = [terms(*job) for job in works]
     others = [[counted(part, bits, formulas) for part in parts(work)[:-1]] for work, bits in works]
@@ -109,7 +114,9 @@ def measured(jobs: Jobs, say: Console) -> list[dict[str, Any]]:
     """Every job, in processes with a core each."""
     price = {bits: Machine.measured(bits) for bits in KEYS}
     known = fitted()["formulas"]  # not yet a formula that is new
-    left = Left([1.0 + (one_core_s(work, bits, price[bits]) if variant(work) in known else NEW_S) for work, bits in jobs])
+    left = Left(
+        [1.0 + (one_core_s(work, bits, price[bits]) if variant(work) in known else NEW_S) for work, bits in jobs]
+    )
     places = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(cores())
     free, found = SimpleQueue[Process](), []
     for core in places:
@@ -147,7 +154,10 @@ def metered(process: Process, work: Workload, key_bits: int) -> dict[str, Any]:
 
 def error(runs: Sequence[Mapping[str, Any]], model: Mapping[str, Any]) -> list[float]:
     """predicted / measured - 1 of each run's CPU seconds, at the price of a product in that run."""
-    return [one_core_s(Workload(**r["work"]), r["key_bits"], Machine(r["product_s"], r["clear_s"]), model) / r["cpu_s"] - 1 for r in runs]
+    return [
+        one_core_s(Workload(**r["work"]), r["key_bits"], Machine(r["product_s"], r["clear_s"]), model) / r["cpu_s"] - 1
+        for r in runs
+    ]
 
 
 def fit(
@@ -155,7 +165,11 @@ def fit(
 ) -> dict[str, Any]:
     """The whole model; of formulas that are not in `only` what cost.json says."""
     start, before = time.perf_counter(), {} if set(only) == set(VARIANTS) else kept(only)
-    drawn = {n: [*draw(n, count, rows, seed), *draw(n, left_out, larger, seed + 100)] for seed, n in enumerate(VARIANTS) if n in only}
+    drawn = {
+        n: [*draw(n, count, rows, seed), *draw(n, left_out, larger, seed + 100)]
+        for seed, n in enumerate(VARIANTS)
+        if n in only
+    }
     runs = iter(measured([job for jobs in drawn.values() for job in jobs], say))
     formulas, errors = before.get("formulas", {}), before.get("errors", {})
     fitted_on = before.get("fitted_on", {}).get("jobs", [])
@@ -165,11 +179,26 @@ def fit(
         fitted_on += [job_key(work, bits) for work, bits in jobs[:count]]
         left = [abs(e) for e in error(own[count:], {"formulas": formulas})]
         errors[name] = {"jobs": len(left), "worst": round(max(left), 3), "median": round(median(left), 3)}
-        say.print(f"{name}: {count} jobs, {left_out} larger ones left out: worst error {max(left):.0%}, median {median(left):.0%}")
-    asked = {"runs": count, "rows": list(rows), "left_out": left_out, "larger": list(larger), "jobs": sorted(set(fitted_on))}
+        say.print(
+            f"{name}: {count} jobs, {left_out} larger ones left out: worst error {max(left):.0%}, median "
+            f"{median(left):.0%}"
+        )
+    asked = {
+        "runs": count,
+        "rows": list(rows),
+        "left_out": left_out,
+        "larger": list(larger),
+        "jobs": sorted(set(fitted_on)),
+    }
     took = environment() | {"seconds": round(time.perf_counter() - start, 1)}
     if before:  # the kept formulas were fitted there
-        return {"formulas": formulas, "errors": errors, "fitted_on": asked, "environment": before["environment"], "refitted": took}
+        return {
+            "formulas": formulas,
+            "errors": errors,
+            "fitted_on": asked,
+            "environment": before["environment"],
+            "refitted": took,
+        }
     return {"formulas": formulas, "errors": errors, "fitted_on": asked, "environment": took}
 
 
@@ -185,8 +214,12 @@ def kept(only: Sequence[str]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=VARIANTS, default=VARIANTS, help="formulas to fit; the others stay as they are")
-    parser.add_argument("--out", type=Path, required=True, help="vfl/cost/cost.json of a source checkout, or another file")
+    parser.add_argument(
+        "--only", nargs="+", choices=VARIANTS, default=VARIANTS, help="formulas to fit; the others stay as they are"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="vfl/cost/cost.json of a source checkout, or another file"
+    )
     parser.add_argument("--runs", type=int, default=44, help="jobs that a formula is fitted on")
     parser.add_argument(
         "--rows",

@@ -1,6 +1,8 @@
-"""The networks for real: a network namespace for each party, packets delayed and throttled by the kernel, three processes over mutual TLS.
+"""The networks for real: a network namespace for each party, packets delayed and throttled by the kernel, three
+processes over mutual TLS.
 
-Each time is shown together with what the replay of `vfl.cost.network` says of the same job on the same machine.  Needs root, `ip` and `tc`; says so elsewhere.
+Each time is shown together with what the replay of `vfl.cost.network` says of the same job on the same machine.  Needs
+root, `ip` and `tc`; says so elsewhere.
 """
 
 from __future__ import annotations
@@ -42,12 +44,20 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
             for network in NETWORKS:
                 throttle(inside, network)
                 say(f"network namespaces: {network.name}")
-                rows.append({"network": network.name, "measured_s": run(Path(name), inside), "replayed_s": play(events, network)})
+                rows.append(
+                    {
+                        "network": network.name,
+                        "measured_s": run(Path(name), inside),
+                        "replayed_s": play(events, network),
+                    }
+                )
             return {"work": WORK.as_dict(), "key_bits": KEY_BITS, "rows": rows}
     except LocalProtocolError as error:
         return {"skipped": error.what}
     except subprocess.CalledProcessError:
-        return {"skipped": "this account may not make network namespaces, or this kernel cannot delay packets (tc netem)"}
+        return {
+            "skipped": "this account may not make network namespaces, or this kernel cannot delay packets (tc netem)"
+        }
 
 
 @contextlib.contextmanager
@@ -75,7 +85,14 @@ def namespaces() -> Iterator[dict[str, list[str]]]:
 
 def throttle(inside: dict[str, list[str]], network: Network) -> None:
     """Half the round trip and the rate on every party's way out."""
-    shape = ["delay", f"{network.round_trip_s * 5e5:.0f}us", "rate", f"{network.bits_per_second:.0f}bit", "limit", "100000"]
+    shape = [
+        "delay",
+        f"{network.round_trip_s * 5e5:.0f}us",
+        "rate",
+        f"{network.bits_per_second:.0f}bit",
+        "limit",
+        "100000",
+    ]
     for prefix in inside.values():
         command(*prefix, "tc", "qdisc", "replace", "dev", "eth0", "root", "netem", *shape)
 
@@ -99,7 +116,9 @@ def lay_out(folder: Path) -> None:
         for peer, address in ADDRESSES.items():
             if peer != name:
                 dials = (name, peer) in {("host1", "guest"), ("host1", "arbiter"), ("arbiter", "guest")}
-                trust_peer(folder / name, folder / peer / "identity" / "cert.pem", f"{address}:{PORT}" if dials else None)
+                trust_peer(
+                    folder / name, folder / peer / "identity" / "cert.pem", f"{address}:{PORT}" if dials else None
+                )
     job = starter_job(
         name="bench",
         guest="guest",
@@ -119,7 +138,16 @@ def run(folder: Path, inside: dict[str, list[str]]) -> float:
     """Seconds of alignment and training at the guest; connecting is left out."""
     processes = {}
     for name, prefix in inside.items():
-        ask = [sys.executable, "-m", "vfl", "run", "--progress", "none", str(folder / "job.toml"), str(folder / name / "party.toml")]
+        ask = [
+            sys.executable,
+            "-m",
+            "vfl",
+            "run",
+            "--progress",
+            "none",
+            str(folder / "job.toml"),
+            str(folder / name / "party.toml"),
+        ]
         processes[name] = subprocess.Popen([*prefix, *ask], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     outputs = {name: process.communicate() for name, process in processes.items()}
     failed = [errors for name, (_, errors) in outputs.items() if processes[name].returncode]

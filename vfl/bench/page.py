@@ -77,7 +77,9 @@ def described(work: Mapping[str, Any]) -> str:
             return f"{trees} of depth {work['depth']}, {work['bins']} bins, membership {work['membership']}"
         case "logistic":
             classes = f", {work['classes']} classes one-vs-rest" if work["classes"] > 2 else ""
-            return f"logistic regression, {regression}, link {work['link']}{classes}" + (", weighted rows" if work["weighted"] else "")
+            return f"logistic regression, {regression}, link {work['link']}{classes}" + (
+                ", weighted rows" if work["weighted"] else ""
+            )
         case "scorecard":
             return f"scorecard, {regression}, link {work['link']}"
         case kind:
@@ -94,11 +96,16 @@ def kind(result: Mapping[str, Any], name: str) -> dict[str, Any]:
         "name": KINDS[name],
         "work": runs[0]["work"],
         "words": described(runs[0]["work"]),
-        "rows": [dict(run) | {"bar": plots.bar([(0, run["cpu_s"], "joint")], 0, top) if "skipped" not in run else None} for run in runs],
+        "rows": [
+            dict(run) | {"bar": plots.bar([(0, run["cpu_s"], "joint")], 0, top) if "skipped" not in run else None}
+            for run in runs
+        ],
         "ran": ran,
         "plain": next((run for run in ran if run["mode"] == "clear"), None),
         "sealed": sealed,
-        "details": [{"label": run["label"], "phases": phases(run), "messages": messages(run)} for run in ran if "phases" in run],
+        "details": [
+            {"label": run["label"], "phases": phases(run), "messages": messages(run)} for run in ran if "phases" in run
+        ],
         "judged": any(run["auc"] is not None for run in ran),
         "counted": any(run["products"] for run in ran),
     }
@@ -113,7 +120,8 @@ def phases(run: Run) -> list[dict[str, Any]]:
     top = max((p["seconds"] + p["waited_s"] for p in run["phases"]), default=1.0) or 1.0
     strip = partial(plots.bar, low=0, high=top)
     return [
-        dict(p) | {"bar": strip([(0, p["seconds"], "joint"), (p["seconds"], p["seconds"] + p["waited_s"], "rest")])} for p in run["phases"]
+        dict(p) | {"bar": strip([(0, p["seconds"], "joint"), (p["seconds"], p["seconds"] + p["waited_s"], "rest")])}
+        for p in run["phases"]
     ]
 
 
@@ -132,10 +140,22 @@ def figures(result: Mapping[str, Any]) -> list[tuple[str, str, Markup]]:
         series = {name: swept(result, axis, name) for name in KINDS}
         if any(len(points) > 1 for points in series.values()):
             what = "Seconds on the clock" if axis == "threads" else "Seconds of CPU of all parties"
-            drawn.append((title.capitalize(), what + ("." if axis == "key_bits" else ", key of 2048 bits."), logarithmic(series, title)))
+            drawn.append(
+                (
+                    title.capitalize(),
+                    what + ("." if axis == "key_bits" else ", key of 2048 bits."),
+                    logarithmic(series, title),
+                )
+            )
     told = [(row["cpu_s"], row["predicted_s"], like(row["work"]["kind"])) for row in result["model"]]
     if len(told) > 1:
-        drawn.append(("Cost model", "Predicted seconds compared with measured seconds; on the line they are equal.", agreement(told)))
+        drawn.append(
+            (
+                "Cost model",
+                "Predicted seconds compared with measured seconds; on the line they are equal.",
+                agreement(told),
+            )
+        )
     return drawn
 
 
@@ -180,7 +200,13 @@ def marks(low: float, high: float) -> list[float]:
 
 def short(log: float) -> str:
     value = 10**log
-    return f"{value / 1e6:g}M" if value >= 999_999 else f"{round(value, 6) / 1000:g}k" if value >= 9_999 else f"{value:,.4g}"
+    return (
+        f"{value / 1e6:g}M"
+        if value >= 999_999
+        else f"{round(value, 6) / 1000:g}k"
+        if value >= 9_999
+        else f"{value:,.4g}"
+    )
 
 
 def logarithmic(series: Mapping[str, Sequence[tuple[float, float]]], label: str) -> Markup:
@@ -202,8 +228,12 @@ def logarithmic(series: Mapping[str, Sequence[tuple[float, float]]], label: str)
 
 def agreement(points: Sequence[tuple[float, float, str]]) -> Markup:
     both = decades([v for a, b, _ in points for v in (max(a, 1e-3), max(b, 1e-3))])
-    plot = Plot(both, both, key=[(CLASS[name], GROUPS[name]) for name in dict.fromkeys(p[2] for p in points)], height=300)
-    plot.axes("seconds measured", "seconds predicted", x_ticks=marks(*both), y_ticks=marks(*both), x_text=short, y_text=short)
+    plot = Plot(
+        both, both, key=[(CLASS[name], GROUPS[name]) for name in dict.fromkeys(p[2] for p in points)], height=300
+    )
+    plot.axes(
+        "seconds measured", "seconds predicted", x_ticks=marks(*both), y_ticks=marks(*both), x_text=short, y_text=short
+    )
     plot.segment(both[0], both[0], both[1], both[1], "chance")
     for measured, told, name in points:
         plot.dots([math.log10(max(measured, 1e-3))], [math.log10(max(told, 1e-3))], CLASS[name])

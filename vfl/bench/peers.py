@@ -1,4 +1,5 @@
-"""This project's operations compared with those of other libraries: on the same machine in the same run, one thread each, a process for us and one for the others."""
+"""This project's operations compared with those of other libraries: on the same machine in the same run, one thread
+each, a process for us and one for the others."""
 
 from __future__ import annotations
 
@@ -41,7 +42,10 @@ def alignment(elements: int = 4096) -> Timings:
 
     from vfl import align
 
-    mine, theirs = (pd.DataFrame({"id": [f"customer-{i:09d}" for i in range(first, first + elements)]}) for first in (0, elements // 2))
+    mine, theirs = (
+        pd.DataFrame({"id": [f"customer-{i:09d}" for i in range(first, first + elements)]})
+        for first in (0, elements // 2)
+    )
     must(align(mine, {"host": theirs}, on="id").report.common, elements // 2)
     return {"align a pair of ids": microseconds(lambda: align(mine, {"host": theirs}, on="id"), elements)}
 
@@ -74,9 +78,16 @@ def check_python(python: Path | None) -> None:
         )
         found = tuple(int(part) for part in version.stdout.split())
     except (OSError, subprocess.CalledProcessError, ValueError):
-        raise ConfigError(f"{python} is no Python that runs", remedy="Give a Python with the other libraries with --peers-python") from None
+        raise ConfigError(
+            f"{python} is no Python that runs", remedy="Give a Python with the other libraries with --peers-python"
+        ) from None
     if found < (3, 9):
-        raise ConfigError(f"{python} is too old", remedy="Give a newer Python with --peers-python", expected="3.9", found=version.stdout)
+        raise ConfigError(
+            f"{python} is too old",
+            remedy="Give a newer Python with --peers-python",
+            expected="3.9",
+            found=version.stdout,
+        )
 
 
 def command(python: Path | None, everything: bool) -> list[str]:
@@ -91,7 +102,15 @@ def measure(everything: bool, python: Path | None) -> list[dict[str, Any]]:
         done = subprocess.run(asked, env=child.with_threads(1), capture_output=True, text=True, check=False)
         if done.returncode:  # such as a library that crashes: the other measurements are not lost
             why = f"the process that measures ended with status {done.returncode}"
-            rows.append({"library": "other libraries" if rows else "vfl", "version": "", "key": "-", "randomness": "-", "skipped": why})
+            rows.append(
+                {
+                    "library": "other libraries" if rows else "vfl",
+                    "version": "",
+                    "key": "-",
+                    "randomness": "-",
+                    "skipped": why,
+                }
+            )
             continue
         rows += json.loads(done.stdout.splitlines()[-1])
     return sorted(rows, key=lambda row: row["key"] in ("ristretto255", "P-256"))

@@ -27,7 +27,8 @@ ALL_THREADS = (1, 2, 4, 8, 16, 32, 64)
 class Size:
     """How much is measured.
 
-    main: of the modes.  small: what python-paillier can do in reasonable time.  sweeps: base and axes.  kinds: other models that the cost model is judged on.
+    main: of the modes.  small: what python-paillier can do in reasonable time.  sweeps: base and axes.  kinds: other
+    models that the cost model is judged on.
     share_s: what one run may take.  repeat_s: a run that takes no more is made three times, and the median counts.
     """
 
@@ -51,7 +52,9 @@ QUICK = Size(
         ),
         (
             Workload("trees", 1000, 5, 10, trees=1),
-            {"rows": (250, 1000), "host_columns": (2, 10, 30), "hosts": (1, 3), "bins": (8, 32), "depth": (2, 5)} | KEY_AXIS | THREAD_AXIS,
+            {"rows": (250, 1000), "host_columns": (2, 10, 30), "hosts": (1, 3), "bins": (8, 32), "depth": (2, 5)}
+            | KEY_AXIS
+            | THREAD_AXIS,
         ),
     ),
     kinds=(),
@@ -62,10 +65,17 @@ FULL = Size(
     main=(Workload("alignment", 50_000), Workload("logistic", 10_000, passes=30), Workload("trees", 10_000, trees=5)),
     small=(Workload("logistic", 40, 2, 3, passes=5), Workload("trees", 100, 2, 3, trees=1, depth=3)),
     sweeps=(
-        (Workload("alignment", 10_000), {"rows": (1000, 10_000, 100_000, 1_000_000), "hosts": (1, 2, 3, 4), **THREAD_AXIS}),
+        (
+            Workload("alignment", 10_000),
+            {"rows": (1000, 10_000, 100_000, 1_000_000), "hosts": (1, 2, 3, 4), **THREAD_AXIS},
+        ),
         (
             Workload("logistic", 2000, 5, 10, passes=5),
-            {"rows": (1000, 2000, 10_000, 100_000, 1_000_000), "host_columns": (2, 5, 10, 20, 50), "hosts": (1, 2, 3, 4)}
+            {
+                "rows": (1000, 2000, 10_000, 100_000, 1_000_000),
+                "host_columns": (2, 5, 10, 20, 50),
+                "hosts": (1, 2, 3, 4),
+            }
             | KEY_AXIS
             | THREAD_AXIS,
         ),
@@ -113,7 +123,9 @@ class Point:
     @property
     def text(self) -> str:
         """What is being measured, for the one who waits."""
-        tail = f"{self.axis.replace('_', ' ')} = {self.value:,}" if self.axis else f"{self.work.rows:,} rows, {self.label}"
+        tail = (
+            f"{self.axis.replace('_', ' ')} = {self.value:,}" if self.axis else f"{self.work.rows:,} rows, {self.label}"
+        )
         tail = "where the axes start" if self.axis == "base" else tail
         return f"{self.work.kind}, {tail}"
 
@@ -121,7 +133,12 @@ class Point:
     def head(self) -> dict[str, Any]:
         """What the result says of it, together with what was measured."""
         place = {"axis": self.axis, "value": self.value} if self.axis else {"label": self.label, "small": self.small}
-        return {"mode": self.mode, "work": self.work.as_dict(), "key_bits": self.key_bits, "threads": self.threads} | place
+        return {
+            "mode": self.mode,
+            "work": self.work.as_dict(),
+            "key_bits": self.key_bits,
+            "threads": self.threads,
+        } | place
 
     @cache  # noqa: B019 (a point lives as long as the run)
     def expected_s(self) -> float:
@@ -180,7 +197,8 @@ def points(size: Size) -> Iterator[Point]:
 
 
 def swept(base: Workload, axes: Axes, size: Size) -> Iterator[Point]:
-    """One axis at a time from the base, which is measured once: Paillier 2048 on all cores, except along "key_bits" and "threads"."""
+    """One axis at a time from the base, which is measured once: Paillier 2048 on all cores, except along "key_bits" and
+    "threads"."""
     mode, bits = ("psi", 0) if base.kind == "alignment" else ("paillier", 2048)
     yield Point("sweeps", mode, base, bits, cores(), axis="base", value=0, limit_s=size.share_s)
     plain = base.as_dict() | {"key_bits": bits, "threads": cores()}
@@ -190,4 +208,6 @@ def swept(base: Workload, axes: Axes, size: Size) -> Iterator[Point]:
                 continue
             work = Workload(**(base.as_dict() | {axis: value})) if axis in base.as_dict() else base
             used = {"key_bits": bits, "threads": cores()} | {axis: value}
-            yield Point("sweeps", mode, work, used["key_bits"], used["threads"], axis=axis, value=value, limit_s=size.share_s)
+            yield Point(
+                "sweeps", mode, work, used["key_bits"], used["threads"], axis=axis, value=value, limit_s=size.share_s
+            )

@@ -25,7 +25,9 @@ SLOWER = 1.15  # two runs of the same code differ by up to so much on a machine 
 def print_result(result: Mapping[str, Any], console: Console) -> None:
     """The modes of both jobs, what python-paillier took, networks, other libraries and the cost model's error."""
     env = result["environment"]
-    console.print(f"{env['cpu']}, {env['cores']} cores, {env['backend']}, load {env['load_average'][0]}\n", highlight=False)
+    console.print(
+        f"{env['cpu']}, {env['cores']} cores, {env['backend']}, load {env['load_average'][0]}\n", highlight=False
+    )
     for name, title in KINDS.items():
         if runs := of(result["modes"], name):
             console.print(modes(title, runs))
@@ -40,7 +42,8 @@ def print_result(result: Mapping[str, Any], console: Console) -> None:
     if result["model"]:
         errors = [abs(row["error"]) for row in result["model"]]
         console.print(
-            f"\ncost model: within 30% on {sum(e <= 0.3 for e in errors)} of {len(errors)} jobs that it was not fitted on; half within {median(errors):.0%}, all within {max(errors):.0%}",
+            f"\ncost model: within 30% on {sum(e <= 0.3 for e in errors)} of {len(errors)} jobs that it was "
+            f"not fitted on; half within {median(errors):.0%}, all within {max(errors):.0%}",
             highlight=False,
         )
 
@@ -82,14 +85,22 @@ def read(path: Path) -> dict[str, Any]:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found = result["format"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(f"{path} is no result of vfl bench", remedy="Give an overhead.json that vfl bench wrote") from None
+        raise ConfigError(
+            f"{path} is no result of vfl bench", remedy="Give an overhead.json that vfl bench wrote"
+        ) from None
     if found != FORMAT:
-        raise ConfigError(f"{path} has another format", expected=FORMAT, found=found, remedy="Measure the old version again with this one")
+        raise ConfigError(
+            f"{path} has another format",
+            expected=FORMAT,
+            found=found,
+            remedy="Measure the old version again with this one",
+        )
     return result
 
 
 def figures(result: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """(name, number) of everything that may grow: CPU seconds, products and bytes of each run, microseconds of each operation."""
+    """(name, number) of everything that may grow: CPU seconds, products and bytes of each run, microseconds of each
+    operation."""
     for run in (*result["modes"], *result["sweeps"], *result["kinds"]):
         if "skipped" not in run:
             for key in ("cpu_s", "products", "bytes"):
@@ -104,11 +115,14 @@ def named(run: Mapping[str, Any]) -> str:
     """A run in words that no other has; what is as usual is left out."""
     usual = Workload(run["work"]["kind"], 0).as_dict() | {"rows": None}
     work = ", ".join(f"{key} = {value}" for key, value in run["work"].items() if value != usual[key])
-    return f"{run['work']['kind']}, {work}: {run['mode']}" + "".join(f", {key} = {run[key]}" for key in ("key_bits", "threads") if run[key])
+    return f"{run['work']['kind']}, {work}: {run['mode']}" + "".join(
+        f", {key} = {run[key]}" for key in ("key_bits", "threads") if run[key]
+    )
 
 
 def grown(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, float, float]]:
-    """(name, old, new) of what costs more: any count or time that is higher beyond what chance does; numbers on the wire take a byte less now and then."""
+    """(name, old, new) of what costs more: any count or time that is higher beyond what chance does; numbers on the
+    wire take a byte less now and then."""
     before = dict(figures(old))
     return [
         (name, before[name], value)

@@ -1,10 +1,11 @@
-"""Runs in a process of its own: what each took, as one JSON object a line on standard output.  `vfl bench` starts it; a line of standard input describes a run.
+"""Runs in a process of its own: what each took, as one JSON object a line on standard output.  `vfl bench` starts it; a
+line of standard input describes a run.
 
     {"mode": "joined" | "clear" | "psi" | "paillier" | "phe", "key_bits": 2048, "work": {...}, "threads": 2, "judge": true}
 
-Seconds of a party and phase are on the clock, its waiting left out; where parties work at the same time they share the machine's cores.  Peak memory is the
-whole process's, tables and Python included.
-"""
+Seconds of a party and phase are on the clock, its waiting left out; where parties work at the same time they share the
+machine's cores.  Peak memory is the whole process's, tables and Python included.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -95,7 +96,8 @@ def messages(meters: Mapping[str, Meter]) -> list[dict[str, Any]]:
         for event in meter.events:
             if event.what == "send":
                 row = rows.setdefault(
-                    (party, event.peer, event.kind), {"from": party, "to": event.peer, "kind": event.kind, "messages": 0, "bytes": 0}
+                    (party, event.peer, event.kind),
+                    {"from": party, "to": event.peer, "kind": event.kind, "messages": 0, "bytes": 0},
                 )
                 row["messages"] += 1
                 row["bytes"] += event.size

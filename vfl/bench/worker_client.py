@@ -38,7 +38,9 @@ def opened(threads: int, core: int | None = None) -> subprocess.Popen[str]:
     return process
 
 
-def ask(process: subprocess.Popen[str], mode: str, work: Workload, key_bits: int, *, judge: bool = False) -> dict[str, Any]:
+def ask(
+    process: subprocess.Popen[str], mode: str, work: Workload, key_bits: int, *, judge: bool = False
+) -> dict[str, Any]:
     """The next question and its answer.  Raises LocalProtocolError."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -51,7 +53,8 @@ def ask(process: subprocess.Popen[str], mode: str, work: Workload, key_bits: int
     if not line:
         why = (process.stderr.read().strip().splitlines() or ["no message"])[-1]
         raise LocalProtocolError(
-            f"a measured run ({mode}, {work.kind}) failed: {why}", remedy="Run `python -m vfl.bench.worker` by hand to see where"
+            f"a measured run ({mode}, {work.kind}) failed: {why}",
+            remedy="Run `python -m vfl.bench.worker` by hand to see where",
         )
     answer: dict[str, Any] = json.loads(line)
     return question | answer

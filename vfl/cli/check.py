@@ -35,13 +35,15 @@ def print_check(job_file: Path, party_file: Path, console: Console) -> None:
 
 
 def carries(job: Job, rows: int) -> None:
-    """Raises ConfigError unless the key has the head-room for this number of common rows, whichever candidate is trained."""
+    """Raises ConfigError unless the key has the head-room for this number of common rows, whichever candidate is
+    trained."""
     for one in job.candidates:
         kind_of(one.model).carries(plan_of(one), roles_of(one), rows)
 
 
 def carried(job: Job) -> int:
-    """The most common rows, a power of two, that the key has head-room for: the same at every party.  Raises ConfigError if not even the least are carried."""
+    """The most common rows, a power of two, that the key has head-room for: the same at every party.  Raises
+    ConfigError if not even the least are carried."""
     least = job.align.min_intersection
     carries(job, least)
     found = least
@@ -60,7 +62,11 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
     budget, peers = budget_of(ready, "run"), job.parties.peers_of(party.name)
     budget.check(peers)
     kind, most = kind_of(job.model), carried(job)
-    told = cautions(job, party) + (look_at(job, ready.table, most) if ready.table else []) + [ready.caution] * bool(ready.caution)
+    told = (
+        cautions(job, party)
+        + (look_at(job, ready.table, most) if ready.table else [])
+        + [ready.caution] * bool(ready.caution)
+    )
     facts = {
         **_named(job, party),
         **kind.described(plan_of(job), roles_of(job)),
@@ -75,8 +81,16 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
     passes = kind.usual_passes(plan_of(planned), roles_of(planned), ready.table) if ready.table and planned else None
     if passes:
         facts["iterations"] = f"about {passes}, by these labels: the common rows decide"
-    facts["time"] = estimate.told(job, (len(ready.table), ready.table.features.shape[1]) if ready.table else None, passes)
-    _print(facts, job, bounds_told(job, party.policy) + rows_taken(job, party) + budget.explained(peers, ready.table), told, console)
+    facts["time"] = estimate.told(
+        job, (len(ready.table), ready.table.features.shape[1]) if ready.table else None, passes
+    )
+    _print(
+        facts,
+        job,
+        bounds_told(job, party.policy) + rows_taken(job, party) + budget.explained(peers, ready.table),
+        told,
+        console,
+    )
 
 
 def _print_alignment_check(job: AlignmentJob, party: Party, console: Console) -> None:
@@ -87,7 +101,9 @@ def _print_alignment_check(job: AlignmentJob, party: Party, console: Console) ->
     facts["time"] = estimate.told_of_alignment(job, None if ready.ids is None else len(ready.ids[0]))
     budget = budget_of(ready, "align")
     budget.check(ready.peers)
-    _print(facts, job, bounds_told(job, party.policy) + budget.explained(ready.peers, None), cautions(job, party), console)
+    _print(
+        facts, job, bounds_told(job, party.policy) + budget.explained(ready.peers, None), cautions(job, party), console
+    )
 
 
 def _named(job: Job | AlignmentJob, party: Party) -> dict[str, str]:
@@ -97,7 +113,9 @@ def _named(job: Job | AlignmentJob, party: Party) -> dict[str, str]:
     }
 
 
-def _print(facts: Mapping[str, str], job: Job | AlignmentJob, bounds: Sequence[str], told: Sequence[str], console: Console) -> None:
+def _print(
+    facts: Mapping[str, str], job: Job | AlignmentJob, bounds: Sequence[str], told: Sequence[str], console: Console
+) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, text in facts.items():
         table.add_row(f"[bold]{name}[/]", escape(text))

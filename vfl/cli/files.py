@@ -19,10 +19,14 @@ model_app = typer.Typer(help="This party's part of a model: show.", no_args_is_h
 @job_app.command("new", epilog=examples("job new"))
 def job_new(
     job: JobFile,
-    key: Annotated[list[str], typer.Option(metavar="COLUMN", help="An id column; several make one key.", show_default=False)],
+    key: Annotated[
+        list[str], typer.Option(metavar="COLUMN", help="An id column; several make one key.", show_default=False)
+    ],
     kind: ModelKind = "logistic-regression",
     guest: Annotated[str, typer.Option(metavar="NAME", help="Who holds the labels.")] = "bank",
-    host: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Who holds further columns; repeat it for several.")] = None,
+    host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Who holds further columns; repeat it for several.")
+    ] = None,
     arbiter: Annotated[str, typer.Option(metavar="NAME", help="Who holds no data.")] = "trustco",
 ) -> None:
     """Write a commented job file to start from."""
@@ -52,7 +56,9 @@ def job_digest(job: JobFile) -> None:
 @ledger_app.command("show", epilog=examples("ledger show"))
 def ledger_show(
     run: RunFolder,
-    messages: Annotated[bool, typer.Option("--messages", help="One line per message, with its time and the hash of its bytes.")] = False,
+    messages: Annotated[
+        bool, typer.Option("--messages", help="One line per message, with its time and the hash of its bytes.")
+    ] = False,
 ) -> None:
     """Show what left, to whom, and what was learnt."""
     from vfl.cli.show import print_ledger
@@ -65,7 +71,11 @@ def ledger_verify(
     run: RunFolder,
     certificate: Annotated[
         Path | None,
-        typer.Option(metavar="CERT.pem", help="The cert.pem of the party that wrote it, to check its signature.", show_default=False),
+        typer.Option(
+            metavar="CERT.pem",
+            help="The cert.pem of the party that wrote it, to check its signature.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Check that no line was edited, removed or moved."""
@@ -77,12 +87,15 @@ def ledger_verify(
 @ledger_app.command("reconcile", epilog=examples("ledger reconcile"))
 def ledger_reconcile(
     run: RunFolder,
-    other: Annotated[Path, typer.Argument(metavar="OTHER", help="The same run's folder or ledger at another party.", show_default=False)],
+    other: Annotated[
+        Path,
+        typer.Argument(metavar="OTHER", help="The same run's folder or ledger at another party.", show_default=False),
+    ],
 ) -> None:
     """Compare the ledgers of two parties of a run.
 
-    What one sent the other must have received: number, kind, length and hash of each message. If one of them has what the
-    other signed at the end of the run (signatures.json), the ledgers must also fit that.
+    What one sent the other must have received: number, kind, length and hash of each message. If one of them has what
+    the other signed at the end of the run (signatures.json), the ledgers must also fit that.
     """
     from vfl.cli.show import print_reconciled
 
@@ -90,7 +103,9 @@ def ledger_reconcile(
 
 
 @model_app.command("show", epilog=examples("model show"))
-def model_show(model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, RUN/model.", show_default=False)]) -> None:
+def model_show(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, RUN/model.", show_default=False)],
+) -> None:
     """Show this party's coefficients."""
     from vfl.cli.show import print_model
 

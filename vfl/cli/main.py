@@ -1,6 +1,7 @@
 """The command line: what an institution types.
 
-Exit codes: 0 done, 2 usage or ConfigError, 3 DataError, 4 TransportError, 5 ProtocolError or CryptoError, 6 DisclosureRefused, 7 ModelError, 1 a bug,
+Exit codes: 0 done, 2 usage or ConfigError, 3 DataError, 4 TransportError, 5 ProtocolError or CryptoError, 6
+DisclosureRefused, 7 ModelError, 1 a bug,
 130 stopped on request.
 """
 
@@ -15,7 +16,18 @@ from rich.console import Console
 from rich.markup import escape
 
 from vfl.cli.files import job_app, ledger_app, model_app
-from vfl.screen.arguments import ConnectTimeout, Fresh, InOrderOfUse, JobFile, ModelKind, PartyFile, ProgressKind, Role, RunFolder, say
+from vfl.screen.arguments import (
+    ConnectTimeout,
+    Fresh,
+    InOrderOfUse,
+    JobFile,
+    ModelKind,
+    PartyFile,
+    ProgressKind,
+    Role,
+    RunFolder,
+    say,
+)
 from vfl.screen.errors import finish, stoppable
 from vfl.screen.examples import examples
 from vfl.version import __version__
@@ -46,7 +58,9 @@ def show_version(asked: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -56,24 +70,34 @@ def demo(
     data: Annotated[
         str,
         typer.Option(
-            metavar="DATA", help='"breast" (real, a clinic and a laboratory), "credit-sim" (generated bank and telecom) or a CSV file.'
+            metavar="DATA",
+            help='"breast" (real, a clinic and a laboratory), "credit-sim" (generated bank and telecom) or a CSV file.',
         ),
     ] = "breast",
     label: Annotated[str | None, typer.Option(metavar="COLUMN", help="With a CSV file: the label's column.")] = None,
     guest: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN,...", help="With a CSV file: the guest's columns, separated by commas; the partner gets the rest."),
+        typer.Option(
+            metavar="COLUMN,...",
+            help="With a CSV file: the guest's columns, separated by commas; the partner gets the rest.",
+        ),
     ] = None,
     rows: Annotated[int, typer.Option(metavar="N", min=200, help="With credit-sim: how many customers.")] = 2000,
-    key_bits: Annotated[int, typer.Option(metavar="BITS", help="Size of the arbiter's Paillier key: 2048, 3072 or 4096.")] = 3072,
+    key_bits: Annotated[
+        int, typer.Option(metavar="BITS", help="Size of the arbiter's Paillier key: 2048, 3072 or 4096.")
+    ] = 3072,
     passes: Annotated[int, typer.Option(metavar="N", min=5, help="Iterations over the rows.")] = 100,
     folder: Annotated[
-        Path, typer.Option("--dir", metavar="FOLDER", help="Where the parties' folders go; an earlier demo there is replaced.")
+        Path,
+        typer.Option(
+            "--dir", metavar="FOLDER", help="Where the parties' folders go; an earlier demo there is replaced."
+        ),
     ] = Path("demo-run"),
 ) -> None:
     """See it work: three parties on this machine.
 
-    Three institutions as three processes: they align, train, score and report, through the same files and commands that institutions use.
+    Three institutions as three processes: they align, train, score and report, through the same files and commands that
+    institutions use.
     """
     from vfl.demo.run import Options, run_demo
 
@@ -85,15 +109,26 @@ def demo(
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The new party's folder.", show_default=False)],
     role: Annotated[
-        Role, typer.Option(help="guest: has the labels; host: has further columns; arbiter: has the key, no data.", show_default=False)
+        Role,
+        typer.Option(
+            help="guest: has the labels; host: has further columns; arbiter: has the key, no data.", show_default=False
+        ),
     ],
     name: Annotated[
-        str, typer.Option(metavar="NAME", help="This party's name in job files: small letters, digits and hyphens.", show_default=False)
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="This party's name in job files: small letters, digits and hyphens.",
+            show_default=False,
+        ),
     ],
     kind: ModelKind = "logistic-regression",
     encrypt_key: Annotated[
         bool,
-        typer.Option("--encrypt-key", help="Encrypt the key's file: passphrase from VFL_KEY_PASSPHRASE, or asked for at the terminal."),
+        typer.Option(
+            "--encrypt-key",
+            help="Encrypt the key's file: passphrase from VFL_KEY_PASSPHRASE, or asked for at the terminal.",
+        ),
     ] = False,
 ) -> None:
     """Make this party's folder: key, certificate, party.toml.
@@ -111,9 +146,14 @@ def init(
 @app.command(epilog=examples("trust"))
 def trust(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="This party's folder.", show_default=False)],
-    certificate: Annotated[Path, typer.Argument(metavar="CERT.pem", help="The certificate that the peer sent.", show_default=False)],
+    certificate: Annotated[
+        Path, typer.Argument(metavar="CERT.pem", help="The certificate that the peer sent.", show_default=False)
+    ],
     address: Annotated[
-        str | None, typer.Option(metavar="ADDRESS:PORT", help="Where the peer listens, if this party dials it.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="ADDRESS:PORT", help="Where the peer listens, if this party dials it.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Pin a peer's certificate; shows its fingerprint.
@@ -148,7 +188,8 @@ def run(
 ) -> None:
     """Take part in a job: align, train, score.
 
-    Every party runs this with the same job file; the order of starting does not matter.  An interrupted run resumes where it stopped.
+    Every party runs this with the same job file; the order of starting does not matter.  An interrupted run resumes
+    where it stopped.
     """
     from vfl.job import load_job, load_party
     from vfl.run.train import prepare
@@ -175,15 +216,24 @@ def predict(
     model: Annotated[
         Path | None,
         typer.Option(
-            metavar="MODEL", help="This party's model folder, RUN/model; the arbiter's too, unless it keeps none.", show_default=False
+            metavar="MODEL",
+            help="This party's model folder, RUN/model; the arbiter's too, unless it keeps none.",
+            show_default=False,
         ),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="The new table: .csv or .parquet; without it, the source in the party file.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="The new table: .csv or .parquet; without it, the source in the party file.",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Guest: the file for the scores; without it, RUN/scores.csv.", show_default=False)
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Guest: the file for the scores; without it, RUN/scores.csv.", show_default=False
+        ),
     ] = None,
     fresh: Fresh = False,
     connect_timeout: ConnectTimeout = 600.0,
@@ -191,8 +241,9 @@ def predict(
 ) -> None:
     """Score new rows with a joint model.
 
-    Every party that holds a part of the model runs this; data parties bring their own new tables.  The arbiter runs it too if it holds
-    shares of weights or the leaf values of sealed trees, and always with two or more hosts.  The guest gets the scores.
+    Every party that holds a part of the model runs this; data parties bring their own new tables.  The arbiter runs it
+    too if it holds shares of weights or the leaf values of sealed trees, and always with two or more hosts.  The guest
+    gets the scores.
     An interrupted prediction resumes where it stopped.
     """
     from vfl.job import load_job, load_party
@@ -208,7 +259,10 @@ def predict(
         folder, file, scored = predict_party(scoring, watch, connect_timeout=connect_timeout, fresh=fresh)
     if file is not None and scoring.ids is not None:
         rows = len(scoring.ids)
-        say(f"{scored:,} of {rows:,} rows are scored; the score of the other {rows - scored:,}, which not all parties know, is empty")
+        say(
+            f"{scored:,} of {rows:,} rows are scored; the score of the other {rows - scored:,}, which not all "
+            f"parties know, is empty"
+        )
         say(f"scores: {file}")
     say(f"report: {folder / 'report.json'}")
 
@@ -216,22 +270,32 @@ def predict(
 @app.command(epilog=examples("monitor"))
 def monitor(
     party: PartyFile,
-    model: Annotated[Path, typer.Option(metavar="MODEL", help="This party's model folder, RUN/model.", show_default=False)],
+    model: Annotated[
+        Path, typer.Option(metavar="MODEL", help="This party's model folder, RUN/model.", show_default=False)
+    ],
     data: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="The new table: .csv or .parquet; without it, the source in the party file.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="The new table: .csv or .parquet; without it, the source in the party file.",
+            show_default=False,
+        ),
     ] = None,
     scores: Annotated[
         Path | None,
-        typer.Option(metavar="SCORES.csv", help="Guest: the scores of vfl predict, to compare them too.", show_default=False),
+        typer.Option(
+            metavar="SCORES.csv", help="Guest: the scores of vfl predict, to compare them too.", show_default=False
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write the numbers to a .json or .csv file.", show_default=False)
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the numbers to a .json or .csv file.", show_default=False),
     ] = None,
 ) -> None:
     """Compare a new table with the training rows.
 
-    Each party does this for its own columns; nothing is sent.  The population stability index (PSI) of each column, and of the guest's scores.
+    Each party does this for its own columns; nothing is sent.  The population stability index (PSI) of each column, and
+    of the guest's scores.
     """
     from vfl.cli.monitor import monitor as monitor_party
     from vfl.cli.monitor import print_monitor, write_monitor
@@ -249,7 +313,11 @@ def align(
     party: PartyFile,
     format: Annotated[
         str | None,
-        typer.Option(metavar="FORMAT", help='"parquet" or "csv"; without it, Parquet where pyarrow is installed.', show_default=False),
+        typer.Option(
+            metavar="FORMAT",
+            help='"parquet" or "csv"; without it, Parquet where pyarrow is installed.',
+            show_default=False,
+        ),
     ] = None,
     fresh: Fresh = False,
     connect_timeout: ConnectTimeout = 600.0,
@@ -257,7 +325,8 @@ def align(
 ) -> None:
     """Align ids only: find the rows that all parties have in common.
 
-    Writes this party's own common rows, in an order that all parties share, and a match-rate report.  With one host no arbiter is needed.
+    Writes this party's own common rows, in an order that all parties share, and a match-rate report.  With one host no
+    arbiter is needed.
     An interrupted alignment resumes where it stopped.
     """
     from vfl.job import load_agreement, load_party
@@ -298,30 +367,38 @@ def report(
 def bench(
     full: Annotated[
         bool,
-        typer.Option("--full", help="Large tables, long sweeps, other models, network namespaces: about forty minutes on two quiet cores."),
+        typer.Option(
+            "--full",
+            help="Large tables, long sweeps, other models, network namespaces: about forty minutes on two quiet cores.",
+        ),
     ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="For overhead.json and overhead.html; without it, benchmarks/results if it exists, else the current folder.",
+            help="For overhead.json and overhead.html; without it, benchmarks/results if it exists, else the "
+            "current folder.",
             show_default=False,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print overhead.json instead of the tables.")] = False,
     compare: Annotated[
-        Path | None, typer.Option(metavar="OLD.json", help="An older overhead.json: shows what costs more now.", show_default=False)
+        Path | None,
+        typer.Option(metavar="OLD.json", help="An older overhead.json: shows what costs more now.", show_default=False),
     ] = None,
     peers_python: Annotated[
         Path | None,
         typer.Option(
-            metavar="PYTHON", help="A Python that has the other libraries, so they need not be installed in this one.", show_default=False
+            metavar="PYTHON",
+            help="A Python that has the other libraries, so they need not be installed in this one.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
     """Measure what encryption costs on this machine.
 
-    The same regression and the same trees centralised, in the clear, under Paillier and by other libraries, on generated tables; nothing is sent.  It takes about two minutes.
+    The same regression and the same trees centralised, in the clear, under Paillier and by other libraries, on
+    generated tables; nothing is sent.  It takes about two minutes.
     """
     from vfl.bench.command import bench as measure
 

@@ -1,4 +1,5 @@
-"""Has a new table moved away from the one that a model was trained on?  `vfl monitor`: one party alone, nothing is sent."""
+"""Has a new table moved away from the one that a model was trained on?  `vfl monitor`: one party alone, nothing is
+sent."""
 
 from __future__ import annotations
 
@@ -26,22 +27,34 @@ from vfl.run.predict import new_data
 from vfl.storage.files import write_private
 
 COLOUR = {"stable": "green", "watch": "yellow", "shifted": "red", None: "dim"}
-SAYS = {"stable": "as in training", "watch": "check it", "shifted": "another population: check the model", None: "no row"}
+SAYS = {
+    "stable": "as in training",
+    "watch": "check it",
+    "shifted": "another population: check the model",
+    None: "no row",
+}
 NUMBERS = ("column", "psi", "mark", "rows", "missing_before", "missing")
 
 
 def monitor(party: Party, model: Path, source: str | None = None, scores: Path | None = None) -> dict[str, Any]:
     """A new table against the training rows of the model part in the folder `model`: as `vfl.models.baseline.compare`.
 
-    source: replaces that of the party file; scores: the guest's file of `vfl predict`.  Raises ConfigError, DataError (a column is missing),
-    ModelError (another party's part, no baseline).
+    source: replaces that of the party file; scores: the guest's file of `vfl predict`.  Raises ConfigError, DataError
+    (a column is missing), ModelError (another party's part, no baseline).
     """
     data = new_data(party, source)
     if data is None:
-        raise ConfigError(f"{party.name}: the arbiter has no data", remedy="Let the guest and the hosts monitor their own tables")
+        raise ConfigError(
+            f"{party.name}: the arbiter has no data", remedy="Let the guest and the hosts monitor their own tables"
+        )
     baseline = load_baseline(model)
     if baseline.party != party.name:
-        raise ModelError(f"{model} is the part of another party", expected=party.name, found=baseline.party, remedy="Name this party's own")
+        raise ModelError(
+            f"{model} is the part of another party",
+            expected=party.name,
+            found=baseline.party,
+            remedy="Name this party's own",
+        )
     if scores is not None and baseline.score is None:
         raise ConfigError(
             f"{party.name}: this model part knows no scores",
@@ -49,13 +62,17 @@ def monitor(party: Party, model: Path, source: str | None = None, scores: Path |
         )
     frame = read_source(data.source, data.query, only=list(baseline.columns))
     if not len(frame):
-        raise DataError(f"{party.name}: the table has no rows", remedy="Check the source and the query", party=party.name)
+        raise DataError(
+            f"{party.name}: the table has no rows", remedy="Check the source and the query", party=party.name
+        )
     return compare(baseline, _coded(frame, baseline), None if scores is None else _scores(scores))
 
 
 def _coded(frame: pd.DataFrame, baseline: Baseline) -> pd.DataFrame:
     """Codes as the texts that they were in training."""
-    known = {c: r for c, r in baseline.columns.items() if c in frame.columns and r.values and isinstance(r.values[0], str)}
+    known = {
+        c: r for c, r in baseline.columns.items() if c in frame.columns and r.values and isinstance(r.values[0], str)
+    }
     numbers = np.arange(1, len(frame) + 1)
     return frame.assign(**{c: text(frame[c], baseline.party, c, numbers) for c in known})
 
@@ -69,7 +86,9 @@ def _scores(path: Path) -> Any:
 
 def print_monitor(found: dict[str, Any], console: Console) -> None:
     """A line for each column, the most moved first."""
-    table = Table(title="Against the training rows", title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False)
+    table = Table(
+        title="Against the training rows", title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False
+    )
     for name in ("", "PSI", "", "missing then", "missing now", "rows now"):
         table.add_column(name, justify="right" if name else "left", overflow="fold")
     lines = sorted(found["columns"], key=lambda line: -(line["psi"] or 0.0))
@@ -88,7 +107,8 @@ def print_monitor(found: dict[str, Any], console: Console) -> None:
 
 
 def write_monitor(found: dict[str, Any], out: Path) -> None:
-    """All numbers as .json, or a line for each column as .csv.  Mode 0600: edges of bins are values of single rows.  Raises ConfigError: another suffix, not writable."""
+    """All numbers as .json, or a line for each column as .csv.  Mode 0600: edges of bins are values of single rows.
+    Raises ConfigError: another suffix, not writable."""
     if out.suffix.lower() == ".json":
         text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     elif out.suffix.lower() == ".csv":

@@ -41,7 +41,8 @@ def print_permits(job: Job | AlignmentJob, console: Console) -> None:
     if unused := [p for p in job.disclosure.allow if p not in needed]:
         say(
             console,
-            f"[yellow]caution[/]: the job allows {escape(', '.join(unused))}, which none of its messages needs: remove it from the job at every party",
+            f"[yellow]caution[/]: the job allows {escape(', '.join(unused))}, which none of its messages "
+            f"needs: remove it from the job at every party",
         )
 
 
@@ -113,9 +114,15 @@ def print_verified(run: Path, certificate: Path | None, console: Console) -> Non
     try:
         pem = certificate.read_bytes() if certificate else None
     except OSError as error:
-        raise ConfigError(f"{certificate} cannot be read ({error.strerror})", remedy="Name the certificate of the ledger's party") from None
+        raise ConfigError(
+            f"{certificate} cannot be read ({error.strerror})", remedy="Name the certificate of the ledger's party"
+        ) from None
     check = verify_ledger(path, pem)
-    say(console, f"[green]Unbroken.[/] {number(check.messages)} messages, {size(check.bytes)}; no line was edited, removed or moved.")
+    say(
+        console,
+        f"[green]Unbroken.[/] {number(check.messages)} messages, {size(check.bytes)}; no line was edited, "
+        f"removed or moved.",
+    )
     told = {"party": check.party, "job": f"{check.job}, digest {check.job_digest[:HASH]}...", "outcome": check.outcome}
     facts(console, {name: escape(text) for name, text in told.items()})
     if check.signed:
@@ -145,7 +152,8 @@ def print_reconciled(run: Path, other: Path, console: Console) -> None:
         else:
             say(
                 console,
-                f"[yellow]No signature of {party} is kept[/]: the run did not end here, or the files were moved. A ledger cut at its end would not show.",
+                f"[yellow]No signature of {party} is kept[/]: the run did not end here, or the files were "
+                f"moved. A ledger cut at its end would not show.",
             )
 
 
@@ -163,7 +171,8 @@ def print_model(folder: Path, console: Console) -> None:
 
 
 def print_report(run: Path, console: Console, cutoff: float | None = None) -> None:
-    """Writes the page again from report.json, and prints the summary; of an alignment, its match rates.  Raises ModelError, ConfigError.
+    """Writes the page again from report.json, and prints the summary; of an alignment, its match rates.  Raises
+    ModelError, ConfigError.
 
     cutoff: the confusion matrices are shown there from now on; without one, where they were.
     """
@@ -173,18 +182,22 @@ def print_report(run: Path, console: Console, cutoff: float | None = None) -> No
         if cutoff is not None:
             if not any("cutoffs" in model for part in (result.get("plots") or {}).values() for model in part.values()):
                 raise ConfigError(
-                    f"{run} holds no scores of a two-valued outcome", remedy="Leave --cutoff out, or name the run of such a job's guest"
+                    f"{run} holds no scores of a two-valued outcome",
+                    remedy="Leave --cutoff out, or name the run of such a job's guest",
                 )
             result["cutoff"] = cutoff
         if only_aligned:
             print_alignment(result, run, console)
             return
         write_report(run, result)
-        console.print(f"The page is written again: {escape(str(run / 'report.html'))}\n", highlight=False, soft_wrap=True)
+        console.print(
+            f"The page is written again: {escape(str(run / 'report.html'))}\n", highlight=False, soft_wrap=True
+        )
         print_summary(result, console, run)
     except (ArithmeticError, AttributeError, LookupError, TemplateError, TypeError, ValueError):
         raise ModelError(
-            f"{run / (ALIGNMENT if only_aligned else REPORT)} is damaged", remedy="Restore it from a copy of the run's folder"
+            f"{run / (ALIGNMENT if only_aligned else REPORT)} is damaged",
+            remedy="Restore it from a copy of the run's folder",
         ) from None
 
 
@@ -216,23 +229,33 @@ def print_job(job: Job | AlignmentJob, console: Console) -> None:
     parties, align = job.parties, job.align
     hosts = " and ".join(parties.hosts)
     key = ", else by ".join(" and ".join(f"{c} ({align.normalise[c]})" for c in columns) for columns in align.keys)
-    repeated = "rows that share an id are an error" if align.duplicates == "error" else "if rows share an id, the first one counts"
+    repeated = (
+        "rows that share an id are an error"
+        if align.duplicates == "error"
+        else "if rows share an id, the first one counts"
+    )
     told = {
         "job": f"{job.name}, digest {job.digest.hex()}",
         "who": f"{parties.guest} and {hosts} find the customers that they share",
-        "match": f"customers by {key}; {repeated}; stop if fewer than {number(align.min_intersection)} are common to all",
+        "match": f"customers by {key}; {repeated}; stop if fewer than {number(align.min_intersection)} are common "
+        f"to all",
     }
     if isinstance(job, Job):
         told |= {
             "who": f"{parties.guest} holds the labels, {hosts} further columns"
             + (f", {parties.arbiter} no data" if parties.arbiter else ""),
-            "hold out": f"{100 * job.split.test:g} % of the common rows, chosen by seed {job.split.seed}, to evaluate the model"
+            "hold out": f"{100 * job.split.test:g} % of the common rows, chosen by seed {job.split.seed}, to evaluate "
+            f"the model"
             + (
                 f", and those of {job.split.out_of_time} or later, by dates that only {parties.guest} knows"
                 if job.split.out_of_time
                 else ""
             ),
-            **({"evaluate": f"also on training rows: {parties.guest} learns their scores too"} if job.evaluation.train else {}),
+            **(
+                {"evaluate": f"also on training rows: {parties.guest} learns their scores too"}
+                if job.evaluation.train
+                else {}
+            ),
             **kind_of(job.model).described(plan_of(job), roles_of(job)),
             **searched.described(job),
         }

@@ -1,14 +1,17 @@
-"""How long a job will take, before it is run: counts of work by formula, times what a unit of work takes on this machine.
+"""How long a job will take, before it is run: counts of work by formula, times what a unit of work takes on this
+machine.
 
     seconds = paced(job) * product_s * serial / cores  +  other(job) * clear_s * serial (of alignments: / cores)
             + 8 path_bytes(job) / bandwidth            +  round_trips(job) * round_trip_s
 
-"path": what has to be done one after the other when every party has a machine of its own; serial: path_products / products, modulo n^2, of alignments path_bytes /
-bytes.  The counts are sums of
-the terms below with coefficients that `python -m vfl.bench.fit` finds from metered runs and keeps in cost.json; counts are the same on every machine.  Two times
-are measured here, in about a second.  product_s, of a product modulo n^2 under a key of the job's size, is the unit of `paced`, what encryption adds to the same
-job in the clear: some products are squarings, or of half the length, and some of it is packing or finding primes, so that `paced` is up to a fifth less than
-`products`, and in small jobs several times more.  clear_s, a small regression without encryption, is the unit of `other`, the job in the clear: look-ups, set intersection, hashing.
+"path": what has to be done one after the other when every party has a machine of its own; serial: path_products /
+products, modulo n^2, of alignments path_bytes / bytes.  The counts are sums of the terms below with coefficients that
+`python -m vfl.bench.fit` finds from metered runs and keeps in cost.json; counts are the same on every machine.  Two
+times are measured here, in about a second.  product_s, of a product modulo n^2 under a key of the job's size, is the
+unit of `paced`, what encryption adds to the same job in the clear: some products are squarings, or of half the length,
+and some of it is packing or finding primes, so that `paced` is up to a fifth less than `products`, and in small jobs
+several times more.  clear_s, a small regression without encryption, is the unit of `other`, the job in the clear:
+look-ups, set intersection, hashing.
 
 A training is its alignment's formula and one of its own.  Terms, with n rows, H = k + 1 hosts, d columns of the guest and e of each host, b = key bits / 2048
 (b^4: finding the key's primes), W(u) products a bit of an exponent to raise one base u times by a table as wide as pays:
@@ -16,7 +19,7 @@ A training is its alignment's formula and one of its own.  Terms, with n rows, H
     open trees  T trees of L levels with B bins
     sealed      the same, D = d + H e columns, C ciphertexts of each row in all (protocols/boosting/blocks.py), P the bytes of all blocks of a row
 A regression has the formula of its link: counts take the steps of the exact link (another table), numbers those of the Taylor expansion (another slope).
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -67,7 +70,8 @@ def windowed(uses: float) -> float:
 
 
 def terms(work: Workload, key_bits: int) -> dict[str, float]:
-    """The formula's terms, of a training without its alignment's; each count is a sum of them with coefficients of its own.
+    """The formula's terms, of a training without its alignment's; each count is a sum of them with coefficients of its
+    own.
 
     Long because every term has a line."""
     b, n, H, e = key_bits / 2048, float(work.rows), work.hosts, work.host_columns / work.hosts
@@ -163,7 +167,9 @@ def ciphertexts(layout: Layout, trees: int, classes: int) -> int:
     """Ciphertexts per row in all, with this number of trees per round: as many rounds share plaintexts as fit."""
 
     def of(count: int) -> int:
-        return sum(replace(layout, together=min(layout.trees, count - first)).planes for first in range(0, count, layout.trees))
+        return sum(
+            replace(layout, together=min(layout.trees, count - first)).planes for first in range(0, count, layout.trees)
+        )
 
     step = classes * max(1, layout.trees // classes)
     return trees // step * of(step) + of(trees % step)
@@ -206,7 +212,8 @@ def one_core_s(work: Workload, key_bits: int, machine: Machine, model: Mapping[s
 
 
 def seconds(work: Workload, key_bits: int, machine: Machine, network: Network, cores: int) -> float:
-    """From the first message to the last, every party on a machine of its own like this one, of which it uses `cores`."""
+    """From the first message to the last, every party on a machine of its own like this one, of which it uses
+    `cores`."""
     return sum(part_seconds(part, key_bits, machine, network, cores) for part in parts(work))
 
 
@@ -217,7 +224,10 @@ def part_seconds(part: Workload, key_bits: int, machine: Machine, network: Netwo
     serial = count["path_products"] / count["products"] if sealed else count["path_bytes"] / count["bytes"]
     return (
         count["paced"] * serial * machine.product_s / cores
-        + count["other"] * serial * machine.clear_s / (1 if sealed else cores)  # hashing to the group and scalar products share all cores
+        + count["other"]
+        * serial
+        * machine.clear_s
+        / (1 if sealed else cores)  # hashing to the group and scalar products share all cores
         + 8 * count["path_bytes"] / network.bits_per_second
         + count["round_trips"] * network.round_trip_s
     )

@@ -15,11 +15,16 @@ from vfl.models.registry import kind_of
 from vfl.models.workload import Columns, Workload
 from vfl.report import words
 
-ROWS, COLUMNS, PASSES = 10_000, 20, 100  # a table, to the arbiter, which has none; passes, to those who cannot tell how many are planned
+ROWS, COLUMNS, PASSES = (
+    10_000,
+    20,
+    100,
+)  # a table, to the arbiter, which has none; passes, to those who cannot tell how many are planned
 
 
 def workload(job: Job, rows: int, columns: int, passes: int | None = None) -> Workload | None:
-    """The job at its largest: all `rows` common to all, every data party with as many columns as this one; passes: planned ones, where the job leaves them to that.
+    """The job at its largest: all `rows` common to all, every data party with as many columns as this one; passes:
+    planned ones, where the job leaves them to that.
 
     None: there is no estimate for its kind."""
     hosts, trained = len(job.parties.hosts), max(1, round(rows * (1 - job.split.test)))
@@ -33,8 +38,9 @@ def may_be_less(job: Job) -> bool:
 
 
 def times(job: Job, rows: int, columns: int, passes: int | None = None) -> dict[Network, float]:
-    """Seconds on each network, every party on a machine like this one: of the alignment by every key, and of the training; of a search, of every fold of every
-    candidate, and the longest of these once more on all rows.  Measures for about a second."""
+    """Seconds on each network, every party on a machine like this one: of the alignment by every key, and of the
+    training; of a search, of every fold of every candidate, and the longest of these once more on all rows.  Measures
+    for about a second."""
     bits, cv = job.crypto.key_bits, job.search.cv if job.search is not None else 0
     machine, inside = Machine.measured(bits), max(1, rows * (cv - 1) // max(1, cv))
 
@@ -59,7 +65,8 @@ def _alignment_seconds(job: Agreement, rows: int, machine: Machine, network: Net
 
 
 def in_batches(work: Workload, batches: int) -> list[tuple[int, Workload]]:
-    """A regression's training with `batches` per epoch as jobs over whole tables, to be added up with their signs: all but the training, and each batch as a table."""
+    """A regression's training with `batches` per epoch as jobs over whole tables, to be added up with their signs: all
+    but the training, and each batch as a table."""
     if batches == 1:
         return [(1, work)]
     batch = replace(work, rows=-(-work.rows // batches), passes=work.passes * batches)
@@ -69,22 +76,29 @@ def in_batches(work: Workload, batches: int) -> list[tuple[int, Workload]]:
 def told(job: Job, table: tuple[int, int] | None, passes: int | None = None) -> str:
     """The estimate in words, with its error.
 
-    table: rows and columns of this party's; None at the arbiter, which gets the estimate for a table that it can scale.  passes: those planned by this party's labels, if it can tell.
+    table: rows and columns of this party's; None at the arbiter, which gets the estimate for a table that it can scale.
+    passes: those planned by this party's labels, if it can tell.
     """
     rows, columns = table or (ROWS, COLUMNS)
     given = f"for every {ROWS:,} common rows, if each data party has {COLUMNS} columns and such a machine"
     if table is not None:
-        given = f"if all {rows:,} rows are common and the others have such a machine and {'as many' if columns else COLUMNS} columns"
+        given = (
+            f"if all {rows:,} rows are common and the others have such a machine and "
+            f"{'as many' if columns else COLUMNS} columns"
+        )
     work = workload(job, rows, columns)
     if work is None:
         return f"no estimate: the cost model does not know {job.model.kind}"
     unplanned = passes is None and any(getattr(one.model, "max_iter", None) == "auto" for one in job.candidates)
     whole = f" for all {job.trainings} trainings" if job.search is not None else ""
     caveats = "".join(
-        f" ({caveat})" for caveat in dict.fromkeys(c for one in job.candidates for c in kind_of(one.model).caveats(plan_of(one), rows))
+        f" ({caveat})"
+        for caveat in dict.fromkeys(c for one in job.candidates for c in kind_of(one.model).caveats(plan_of(one), rows))
     )
     return (
-        f"{'at most' if may_be_less(job) else 'about'} {_listed(times(job, rows, columns, passes))}{whole}{f' every {PASSES} iterations' if unplanned else ''}, {given}; "
+        f"{'at most' if may_be_less(job) else 'about'} "
+        f"{_listed(times(job, rows, columns, passes))}{whole}{f' every {PASSES} iterations' if unplanned else ''}, "
+        f"{given}; "
         f"{_error(work)}{caveats}"
     )
 

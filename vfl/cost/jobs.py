@@ -1,4 +1,5 @@
-"""The jobs that are measured: seeded tables of any size, what is fitted on them, and one run of all parties with a meter each."""
+"""The jobs that are measured: seeded tables of any size, what is fitted on them, and one run of all parties with a
+meter each."""
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ def estimator_of(work: Workload) -> Estimator:
         case "scorecard":
             return Scorecard(max_iter=work.passes, link=work.link)
         case "trees":
-            return BoostedTrees(n_estimators=work.trees, max_depth=work.depth, max_bin=work.bins, membership=work.membership)
+            return BoostedTrees(
+                n_estimators=work.trees, max_depth=work.depth, max_bin=work.bins, membership=work.membership
+            )
         case "alignment":
             raise ValueError("an alignment fits no model")
 
@@ -59,7 +62,8 @@ class Tables:
 
 
 def tables(work: Workload, *, new: bool = False) -> Tables:
-    """Correlated normal columns and a label, of two classes with about 22% events; `new`: other rows of the same kind, to judge a model on."""
+    """Correlated normal columns and a label, of two classes with about 22% events; `new`: other rows of the same kind,
+    to judge a model on."""
     width = work.guest_columns + work.host_columns
     effects = np.random.default_rng(7).normal(size=width)
     rng = np.random.default_rng(12 if new else 11)
@@ -107,7 +111,8 @@ class Run:
 
 
 def run(work: Workload, scheme: Scheme, *, repeatable: bool = False, spec: Spec | None = None) -> Run:
-    """Aligns and fits, metered.  spec: what is fitted instead of the workload's own.  repeatable: the parties' secrets are the same in every run, so that all counts are, too."""
+    """Aligns and fits, metered.  spec: what is fitted instead of the workload's own.  repeatable: the parties' secrets
+    are the same in every run, so that all counts are, too."""
     data = tables(work)
     meters = {party: Meter() for party in ("guest", *data.hosts, "arbiter")}
     fixed = {p: Randomness(p, hashlib.sha256(p.encode()).digest(), b"") for p in meters} if repeatable else None
@@ -117,6 +122,8 @@ def run(work: Workload, scheme: Scheme, *, repeatable: bool = False, spec: Spec 
         model: Any = align(data.guest, data.hosts, "id", **watched)
     else:
         weight = "weight" if work.weighted else None
-        federation = Federation.local(data.guest, data.hosts, on="id", label="label", sample_weight=weight, cipher=Counted(scheme))
+        federation = Federation.local(
+            data.guest, data.hosts, on="id", label="label", sample_weight=weight, cipher=Counted(scheme)
+        )
         model = federation.fit(spec or estimator_of(work), **watched)
     return Run(model, meters, time.perf_counter() - wall, time.process_time() - cpu)

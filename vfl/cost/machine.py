@@ -25,7 +25,8 @@ def cores() -> int:
 
 @dataclass(frozen=True)
 class Machine:
-    """product_s: of one thread, for a product modulo n^2.  clear_s: CPU seconds of a small regression without encryption."""
+    """product_s: of one thread, for a product modulo n^2.  clear_s: CPU seconds of a small regression without
+    encryption."""
 
     product_s: float
     clear_s: float
@@ -36,7 +37,8 @@ class Machine:
         return cls(product_seconds(key_bits) if key_bits else 0.0, clear_seconds())
 
     def faster(self, other: Machine) -> Machine:
-        """Of two measurements the better of each time, so that what disturbs one of them for a moment does not count."""
+        """Of two measurements the better of each time, so that what disturbs one of them for a moment does not
+        count."""
         return Machine(min(self.product_s, other.product_s), min(self.clear_s, other.clear_s))
 
 

@@ -1,7 +1,8 @@
 """Watches one party of a run: what it computes between two messages, what it sends, and how long it waits.
 
-A party is a straight line of computing, sending and waiting.  So the list of its events, with the seconds of work and the products modulo n^2 before each, is
-all that is needed to say where its time goes, and how long the same run takes on another network (`vfl.cost.network`).
+A party is a straight line of computing, sending and waiting.  So the list of its events, with the seconds of work and
+the products modulo n^2 before each, is all that is needed to say where its time goes, and how long the same run takes
+on another network (`vfl.cost.network`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Event(NamedTuple):
 
 
 class Meter(Tap, Observer):
-    """One party's events.  It is a tap of all its channels and its observer; everything is called in the party's own thread."""
+    """One party's events.  It is a tap of all its channels and its observer; everything is called in the party's own
+    thread."""
 
     _mine = threading.local()
 
@@ -52,7 +54,8 @@ class Meter(Tap, Observer):
         """The meter of the party whose thread this is."""
         return getattr(cls._mine, "meter", None)
 
-    # -- as a tap and an observer ------------------------------------------------------------------------------------------------
+    # -- as a tap and an observer
+    # ------------------------------------------------------------------------------------------------
 
     def sent(self, peer: str, kind: type[Message], data: bytes) -> None:
         self._event("send", peer, kind.kind, len(data))
@@ -78,7 +81,8 @@ class Meter(Tap, Observer):
         self._event("end", "", "", 0)
         self._phase = OUTSIDE
 
-    # -- inside ------------------------------------------------------------------------------------------------------------------
+    # -- inside
+    # ------------------------------------------------------------------------------------------------------------------
 
     def _pause(self) -> None:
         now = self._clock()
@@ -88,7 +92,9 @@ class Meter(Tap, Observer):
     def _event(self, what: Literal["send", "receive", "end"], peer: str, kind: str, size: int) -> None:
         self._pause()
         products = sum(key.raw.products for key in self._keys)
-        self.events.append(Event(what, self._phase, peer, kind, size, self._work, products - self._products, self._waited))
+        self.events.append(
+            Event(what, self._phase, peer, kind, size, self._work, products - self._products, self._waited)
+        )
         self._work, self._waited, self._products = 0.0, 0.0, products
 
 

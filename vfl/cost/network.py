@@ -1,8 +1,8 @@
 """How long a metered run would take between machines: its events, played again on a network.
 
-Every party works at its own speed and waits for what it needs; a message leaves when its sender's line is free, takes its bytes' time on that line and half a
-round trip more.  What the seconds between two events are is a parameter: those that were measured, or the products counted, or nothing at all, which leaves
-the network alone.
+Every party works at its own speed and waits for what it needs; a message leaves when its sender's line is free, takes
+its bytes' time on that line and half a round trip more.  What the seconds between two events are is a parameter: those
+that were measured, or the products counted, or nothing at all, which leaves the network alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from vfl.cost.meter import Event
 
 @dataclass(frozen=True)
 class Network:
-    """Every party has a line of `bits_per_second` each way, shared by its peers; `round_trip_s` there and back.  No loss, no slow start."""
+    """Every party has a line of `bits_per_second` each way, shared by its peers; `round_trip_s` there and back.  No
+    loss, no slow start."""
 
     name: str
     bits_per_second: float

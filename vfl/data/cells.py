@@ -1,8 +1,10 @@
-"""Cells of CSV files as a spreadsheet may open them: a text that would be run as a formula is written with an apostrophe before it, and read without.
+"""Cells of CSV files as a spreadsheet may open them: a text that would be run as a formula is written with an
+apostrophe before it, and read without.
 
-A text is guarded that begins with =, +, -, @, a tab or a carriage return, and is no plain number: "-5" and "+447700900123" stay as they are, because
-a spreadsheet takes them for numbers and runs nothing.  A text that begins with apostrophes and then such a sign gets one more.  So what is written is read
-back exactly, and numbers are never touched.
+A text is guarded that begins with =, +, -, @, a tab or a carriage return, and is no plain number: "-5" and
+"+447700900123" stay as they are, because a spreadsheet takes them for numbers and runs nothing.  A text that begins
+with apostrophes and then such a sign gets one more.  So what is written is read back exactly, and numbers are never
+touched.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ Names = tuple[str, ...] | None  # of a column of numbers: None
 
 
 def names_of(features: pd.DataFrame, party: str) -> tuple[Names, ...]:
-    """The sorted distinct texts of each column of texts.  Raises DataError where there are more than trees can learn from; names the column, no text."""
+    """The sorted distinct texts of each column of texts.  Raises DataError where there are more than trees can learn
+    from; names the column, no text."""
     found = list[Names]()
     for name, column in features.items():
         texts = tuple(sorted(column.dropna().unique())) if column.dtype.kind == "O" else None
@@ -32,7 +33,8 @@ def names_of(features: pd.DataFrame, party: str) -> tuple[Names, ...]:
 
 
 def coded(features: pd.DataFrame, columns: Sequence[str], names: Sequence[Names]) -> NDArray[np.float64]:
-    """(n, columns): numbers as they are, texts as their place in `names`, -1 where they have none, NaN where missing."""
+    """(n, columns): numbers as they are, texts as their place in `names`, -1 where they have none, NaN where
+    missing."""
     x = np.empty((len(features), len(columns)))
     for k, (column, texts) in enumerate(zip(columns, names, strict=True)):
         values = features[column]

@@ -61,7 +61,9 @@ def no_missing(column: pd.Series, party: str, name: str, numbers: Rows) -> None:
     """Raises DataError where a feature misses values."""
     missing = column.isna().to_numpy(np.bool_)
     if missing.any():
-        raise _complaint(party, f"feature column '{name}'")(f"has missing values in {say_rows(numbers[missing])}", _FILL)
+        raise _complaint(party, f"feature column '{name}'")(
+            f"has missing values in {say_rows(numbers[missing])}", _FILL
+        )
 
 
 def raw_label(column: pd.Series, party: str, name: str, numbers: Rows) -> pd.Series:
@@ -73,10 +75,13 @@ def raw_label(column: pd.Series, party: str, name: str, numbers: Rows) -> pd.Ser
     return pd.Series(column.to_numpy(), name=name)
 
 
-def label(column: pd.Series, party: str, name: str, numbers: Rows, objective: Objective) -> tuple[pd.Series, tuple[Any, ...] | None]:
+def label(
+    column: pd.Series, party: str, name: str, numbers: Rows, objective: Objective
+) -> tuple[pd.Series, tuple[Any, ...] | None]:
     """The label (n,) float64 as `objective` has it, and for classes their original values, sorted.
 
-    "binary": 0.0 and 1.0 for the smaller and the larger of two values; "multiclass": 0.0, 1.0, ... for two sorted values or more;
+    "binary": 0.0 and 1.0 for the smaller and the larger of two values; "multiclass": 0.0, 1.0, ... for two sorted
+    values or more;
     "numeric": finite numbers; "count": whole numbers of at least 0.
     """
     raw = raw_label(column, party, name, numbers)
@@ -86,11 +91,17 @@ def label(column: pd.Series, party: str, name: str, numbers: Rows, objective: Ob
         return pd.Series(values, name=name), classes
     values = _numbers(raw, bad, numbers, "Store it as numbers, or name another label")
     if not np.isfinite(values).all():
-        raise bad(f"has infinite values in {say_rows(numbers[~np.isfinite(values)])}", "Remove the rows, or correct their labels")
+        raise bad(
+            f"has infinite values in {say_rows(numbers[~np.isfinite(values)])}",
+            "Remove the rows, or correct their labels",
+        )
     if objective == "count":
         wrong = (values < 0) | (values != np.floor(values)) | (values > MAX_COUNT)
         if wrong.any():
-            raise bad(f"holds values that are not counts in {say_rows(numbers[wrong])}", "Counts are whole numbers of at least 0")
+            raise bad(
+                f"holds values that are not counts in {say_rows(numbers[wrong])}",
+                "Counts are whole numbers of at least 0",
+            )
         if not values.any():
             raise bad("holds zeros only", "A model needs rows with events")
     elif (values == values[0]).all():
@@ -112,7 +123,8 @@ def weight(column: pd.Series, party: str, name: str, numbers: Rows) -> pd.Series
 
 
 def days(column: pd.Series, party: str, name: str, numbers: Rows) -> NDArray[np.datetime64]:
-    """(n,) days, of dates, time stamps (their own day, in whatever zone they are written) or texts in ISO 8601, such as 2026-01-31."""
+    """(n,) days, of dates, time stamps (their own day, in whatever zone they are written) or texts in ISO 8601, such as
+    2026-01-31."""
     bad = _complaint(party, f"date column '{name}'")
     missing, values = column.isna().to_numpy(np.bool_), column.tolist()
     if missing.any():
@@ -120,7 +132,10 @@ def days(column: pd.Series, party: str, name: str, numbers: Rows) -> NDArray[np.
     found = [_day(v) for v in values]
     wrong = np.fromiter((d is None for d in found), np.bool_, len(found))
     if wrong.any():
-        raise bad(f"holds no date in {say_rows(numbers[wrong])}", "Store it as dates, or as texts in ISO 8601, such as 2026-01-31")
+        raise bad(
+            f"holds no date in {say_rows(numbers[wrong])}",
+            "Store it as dates, or as texts in ISO 8601, such as 2026-01-31",
+        )
     return np.array(found, dtype="datetime64[D]")
 
 
@@ -173,21 +188,32 @@ def _numbers(column: pd.Series, bad: Bad, numbers: Rows, remedy: str) -> NDArray
         return column.to_numpy(np.float64, na_value=np.nan)
     except OverflowError:
         large = np.fromiter((isinstance(v, int) and abs(v) > _LARGEST for v in column.tolist()), np.bool_, len(column))
-        raise bad(f"holds a number that is too large in {say_rows(numbers[large])}", "Scale the column, or leave it out") from None
+        raise bad(
+            f"holds a number that is too large in {say_rows(numbers[large])}", "Scale the column, or leave it out"
+        ) from None
 
 
 def _classes(column: pd.Series, bad: Bad, *, two: bool) -> tuple[NDArray[np.float64], tuple[Any, ...]]:
     """The place of each value among the sorted distinct ones, and these."""
     values = [_plain(v) for v in column.tolist()]
     if not all(isinstance(v, str | int | float) for v in values):
-        raise bad("holds neither text nor numbers", "Store it as 0 and 1, or as two texts" if two else "Store it as texts or numbers")
+        raise bad(
+            "holds neither text nor numbers",
+            "Store it as 0 and 1, or as two texts" if two else "Store it as texts or numbers",
+        )
     found = list(dict.fromkeys(values))
     if len(found) == 1:
-        raise bad("holds one value only", "A model needs rows of both classes" if two else "A model needs rows of every class")
+        raise bad(
+            "holds one value only", "A model needs rows of both classes" if two else "A model needs rows of every class"
+        )
     if two and len(found) > 2:
-        raise bad(f"holds {len(found)} different values", "A model of two classes needs exactly two; is this the label?")
+        raise bad(
+            f"holds {len(found)} different values", "A model of two classes needs exactly two; is this the label?"
+        )
     if len(found) > MAX_CLASSES:
-        raise bad(f"holds {len(found)} different values", f"A model has {MAX_CLASSES} classes at most; is this the label?")
+        raise bad(
+            f"holds {len(found)} different values", f"A model has {MAX_CLASSES} classes at most; is this the label?"
+        )
     try:
         classes = tuple(sorted(found))
     except TypeError:

@@ -11,11 +11,13 @@ EXTRAS = {"pyarrow": "data", "sqlalchemy": "data"}  # as in pyproject.toml
 
 
 def needed(library: str, why: str) -> Any:
-    """The module `library`, imported now; `why` is what needs it.  Raises ConfigError, which names the extra and how to install it."""
+    """The module `library`, imported now; `why` is what needs it.  Raises ConfigError, which names the extra and how to
+    install it."""
     try:
         return importlib.import_module(library)
     except ImportError:
         extra = EXTRAS[library]
         raise ConfigError(
-            f"{why} needs {library}, which comes with the extra '{extra}'", remedy=f"Install it with: pip install 'vfl[{extra}]'"
+            f"{why} needs {library}, which comes with the extra '{extra}'",
+            remedy=f"Install it with: pip install 'vfl[{extra}]'",
         ) from None

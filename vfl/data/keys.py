@@ -27,25 +27,34 @@ KeyLists = tuple[tuple[str, ...], ...]
 
 
 def key_lists(keys: Sequence[str] | Sequence[Sequence[str]]) -> KeyLists:
-    """The columns of each key: of the one key that a list of names is, or of each in a list of such lists.  Raises ConfigError."""
+    """The columns of each key: of the one key that a list of names is, or of each in a list of such lists.  Raises
+    ConfigError."""
     if not isinstance(keys, Sequence) or not all(isinstance(key, str | Sequence) for key in keys):
-        raise ConfigError("on is neither a name nor a list of names", remedy='Name the id column, such as on="customer_id"')
+        raise ConfigError(
+            "on is neither a name nor a list of names", remedy='Name the id column, such as on="customer_id"'
+        )
     if all(isinstance(key, str) for key in keys):
         return (tuple(str(key) for key in keys),)
     return tuple((key,) if isinstance(key, str) else tuple(key) for key in keys)
 
 
 def rules(keys: KeyLists, normalise: str | Mapping[str, str]) -> dict[str, str]:
-    """The normaliser of each key column; normalise: one for all, or by column ("text" where there is none).  Raises ConfigError."""
+    """The normaliser of each key column; normalise: one for all, or by column ("text" where there is none).  Raises
+    ConfigError."""
     columns = [column for key in keys for column in key]
     if not columns or not all(keys):
         raise ConfigError("on names no column", remedy='Name the id column, such as on="customer_id"')
     if isinstance(normalise, str):
         normalise = dict.fromkeys(columns, normalise)
     if not isinstance(normalise, Mapping):
-        raise ConfigError("normalise is neither a text nor a mapping", remedy='Pass one normaliser, such as "digits", or one by column')
+        raise ConfigError(
+            "normalise is neither a text nor a mapping",
+            remedy='Pass one normaliser, such as "digits", or one by column',
+        )
     if unused := [column for column in normalise if column not in columns]:
-        raise ConfigError(f"normalise names '{unused[0]}', which is no key column", remedy="Remove it, or add it to the key")
+        raise ConfigError(
+            f"normalise names '{unused[0]}', which is no key column", remedy="Remove it, or add it to the key"
+        )
     for column, name in normalise.items():
         try:
             normaliser(name)
@@ -59,8 +68,9 @@ def keys_of(
 ) -> tuple[tuple[Ids, ...], Rows]:
     """The ids under each key, tried in this order, and the rows (from 0) of `frame` that they belong to.
 
-    One key: every row must have a value.  Several: a row without a value in a column of one key takes no part in that key; without one in all keys it
-    is an error.  duplicates: "error", or "first" to keep, key by key, the first of the rows that share an id.
+    One key: every row must have a value.  Several: a row without a value in a column of one key takes no part in that
+    key; without one in all keys it is an error.  duplicates: "error", or "first" to keep, key by key, the first of the
+    rows that share an id.
     """
     found = [canonical_ids(frame, party, columns, normalise, nulls=len(keys) > 1) for columns in keys]
     alone = ~np.logical_or.reduce([ids.present for ids in found])
@@ -75,12 +85,16 @@ def keys_of(
     return tuple(found), kept
 
 
-def canonical_ids(frame: pd.DataFrame, party: str, keys: Sequence[str], normalise: Mapping[str, str], *, nulls: bool = False) -> Ids:
-    """One canonical id per row: every key column's normalised text in UTF-8, each after its length in 4 bytes (big-endian).
+def canonical_ids(
+    frame: pd.DataFrame, party: str, keys: Sequence[str], normalise: Mapping[str, str], *, nulls: bool = False
+) -> Ids:
+    """One canonical id per row: every key column's normalised text in UTF-8, each after its length in 4 bytes
+    (big-endian).
 
-    Whole numbers are written without a decimal point, also where the column is of floats or decimals.  nulls: a row with
-    an empty value has an empty id; otherwise that is an error.
-    Raises DataError: empty or null ids, values that the normaliser cannot read, mixed types, types that are no id, ids above 10,000 bytes.
+    Whole numbers are written without a decimal point, also where the column is of floats or decimals.  nulls: a row
+    with an empty value has an empty id; otherwise that is an error.
+    Raises DataError: empty or null ids, values that the normaliser cannot read, mixed types, types that are no id, ids
+    above 10,000 bytes.
     """
     columns = [_texts(frame[key], party, key, normaliser(normalise.get(key, "text")), nulls) for key in keys]
     long = np.sum([column.lengths for column in columns], axis=0) > MAX_ID_BYTES
@@ -101,12 +115,15 @@ def _spread(ids: Ids, present: NDArray[np.bool_]) -> Ids:
 
 
 def _composed(columns: Sequence[Ids]) -> Ids:
-    """Length and text of each column, row by row: a text of headers and texts in turn, each written where it belongs."""
+    """Length and text of each column, row by row: a text of headers and texts in turn, each written where it
+    belongs."""
     rows, data = len(columns[0]), bytearray()
     lengths = np.column_stack([part for column in columns for part in (np.full(rows, 4, np.int64), column.lengths)])
     for start in range(0, rows, _BLOCK):
         block = slice(start, start + _BLOCK)
-        place = np.repeat(np.tile(np.arange(lengths.shape[1], dtype=np.uint8), len(lengths[block])), lengths[block].ravel())
+        place = np.repeat(
+            np.tile(np.arange(lengths.shape[1], dtype=np.uint8), len(lengths[block])), lengths[block].ravel()
+        )
         out = np.empty(len(place), np.uint8)
         for number, column in enumerate(columns):
             out[place == 2 * number] = column.lengths[block].astype(">u4").view(np.uint8)
@@ -116,7 +133,8 @@ def _composed(columns: Sequence[Ids]) -> Ids:
 
 
 def first_of_each(ids: Ids, party: str, keys: Sequence[str], duplicates: str, numbers: Rows) -> Rows | None:
-    """The rows (from 0) to keep, None for all; DataError if ids repeat and `duplicates` is "error".  numbers: the row of the table, from 0, of each."""
+    """The rows (from 0) to keep, None for all; DataError if ids repeat and `duplicates` is "error".  numbers: the row
+    of the table, from 0, of each."""
     repeats = ids.repeats()
     if not repeats.any():
         return None
@@ -148,7 +166,8 @@ def split_rows(ids: Sequence[bytes], fraction: float, seed: int) -> NDArray[np.b
 
 
 def split_folds(ids: Sequence[bytes], folds: int, seed: int) -> NDArray[np.int64]:
-    """(n,) the fold of each row, from 0: BLAKE2b of the canonical id, keyed by the seed, in `folds` equal ranges; the same at every party, in any order.
+    """(n,) the fold of each row, from 0: BLAKE2b of the canonical id, keyed by the seed, in `folds` equal ranges; the
+    same at every party, in any order.
 
     Independent of `split_rows`.  Folds are of about one size.
     """
@@ -165,14 +184,22 @@ def _texts(column: pd.Series, party: str, key: str, how: Normaliser, nulls: bool
     """The normalised UTF-8 texts of one key column; with `nulls`, empty where the value is."""
     null = column.isna().to_numpy(np.bool_)
     if null.any() and not nulls:
-        raise bad_ids(party, [key], f"is empty in {say_rows(np.flatnonzero(null) + 1)}", "Give an id to each row, or remove the row")
+        raise bad_ids(
+            party,
+            [key],
+            f"is empty in {say_rows(np.flatnonzero(null) + 1)}",
+            "Give an id to each row, or remove the row",
+        )
     present = column[~null] if null.any() else column
     texts = Ids.joined(_normalised(present, np.flatnonzero(~null) + 1, party, key, how, nulls))
     return _spread(texts, ~null) if null.any() else texts
 
 
-def _normalised(column: pd.Series, numbers: Rows, party: str, key: str, how: Normaliser, nulls: bool) -> Iterator[list[bytes]]:
-    """Chunks of normalised texts; errors are reported after the last chunk, for all rows at once.  numbers: the rows' numbers, for messages."""
+def _normalised(
+    column: pd.Series, numbers: Rows, party: str, key: str, how: Normaliser, nulls: bool
+) -> Iterator[list[bytes]]:
+    """Chunks of normalised texts; errors are reported after the last chunk, for all rows at once.  numbers: the rows'
+    numbers, for messages."""
     wrong: dict[tuple[str, str], list[int]] = {}
 
     def note(what: str, remedy: str, rows: list[int]) -> None:
@@ -190,7 +217,11 @@ def _normalised(column: pd.Series, numbers: Rows, party: str, key: str, how: Nor
         try:
             texts = how.many(values)
         except UnicodeEncodeError:
-            note("is not valid Unicode in {rows}", "Store the table as UTF-8", [row for row, v in enumerate(values) if not encodes(v)])
+            note(
+                "is not valid Unicode in {rows}",
+                "Store the table as UTF-8",
+                [row for row, v in enumerate(values) if not encodes(v)],
+            )
             texts = [b"?"] * len(values)
         if None in texts or b"" in texts:
             bad = [row for row, t in enumerate(texts) if not t]

@@ -10,8 +10,9 @@ A job names one for each key column:
     date:FORM     that, and the form, such as date:%d/%m/%Y; several are separated by |
     e164:GB       a telephone number, read as in that country unless it starts with + or 00; an extension is left out
 
-A text that a normaliser cannot read is an error of the table, never a guess: day-first and month-first dates cannot be distinguished.
-"""
+A text that a normaliser cannot read is an error of the table, never a guess: day-first and month-first dates cannot be
+distinguished.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -40,7 +41,9 @@ class UnknownNormaliserError(ValueError):
 class Normaliser:
     """One normaliser, by the name that a job gives it."""
 
-    def __init__(self, name: str, many: Many, invalid: str = "", remedy: str = "Correct the values, or remove the rows") -> None:
+    def __init__(
+        self, name: str, many: Many, invalid: str = "", remedy: str = "Correct the values, or remove the rows"
+    ) -> None:
         self.name, self.invalid, self.remedy = name, invalid, remedy
         self.many = many  # texts -> UTF-8 texts; None or nothing where the value cannot be read
 
@@ -76,7 +79,9 @@ def email_form(value: str) -> str | None:
             domain = domain.encode("idna").decode()
         except UnicodeError:
             return None
-    if len(domain) > 253 or not all(re.fullmatch(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", label) for label in domain.split(".")):
+    if len(domain) > 253 or not all(
+        re.fullmatch(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", label) for label in domain.split(".")
+    ):
         return None
     return f"{local}@{domain}"
 
@@ -139,11 +144,15 @@ def _date(forms: Sequence[str]) -> Callable[[str], str | None]:
 
 
 def _pattern(form: str) -> re.Pattern[str]:
-    """%d, %m and %Y, once each, with other characters between them: nothing that depends on a language or guesses a century."""
+    """%d, %m and %Y, once each, with other characters between them: nothing that depends on a language or guesses a
+    century."""
     parts = re.split(r"(%.)", form)
-    if sorted(p for p in parts if p.startswith("%")) != ["%Y", "%d", "%m"] or any(c.isalnum() for p in parts[::2] for c in p):
+    if sorted(p for p in parts if p.startswith("%")) != ["%Y", "%d", "%m"] or any(
+        c.isalnum() for p in parts[::2] for c in p
+    ):
         raise UnknownNormaliserError(
-            "has a form of dates that is not known", "Write %d, %m and %Y once each, such as date:%d/%m/%Y; separate several forms by |"
+            "has a form of dates that is not known",
+            "Write %d, %m and %Y once each, such as date:%d/%m/%Y; separate several forms by |",
         )
     digits = {"%d": r"(?P<d>\d{1,2})", "%m": r"(?P<m>\d{1,2})", "%Y": r"(?P<Y>\d{4})"}
     if not all(parts[2:-1:2]):
@@ -153,7 +162,8 @@ def _pattern(form: str) -> re.Pattern[str]:
     if any(match and match["m"] != "02" for match in iso):
         raise UnknownNormaliserError(
             "has a form that reads ISO dates otherwise",
-            "Separate day, month and year by a character; what begins with the year is read as year, month, day without being declared",
+            "Separate day, month and year by a character; what begins with the year is read as year, month, "
+            "day without being declared",
         )
     return pattern
 
@@ -162,7 +172,9 @@ def _phone(region: str) -> Callable[[str], str | None]:
     import phonenumbers  # slow to import
 
     if region not in phonenumbers.SUPPORTED_REGIONS:
-        raise UnknownNormaliserError("names a country that is not known", "Use two capitals as in ISO 3166, such as e164:GB")
+        raise UnknownNormaliserError(
+            "names a country that is not known", "Use two capitals as in ISO 3166, such as e164:GB"
+        )
 
     def form(value: str) -> str | None:
         value = unicodedata.normalize("NFKC", value).strip()

@@ -24,7 +24,9 @@ class OwnIds:
     kept: NDArray[np.int64]  # (n,) which rows of the frame the ids belong to
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, party: str, keys: KeyLists, normalise: Mapping[str, str], duplicates: str) -> OwnIds:
+    def of(
+        cls, frame: pd.DataFrame, party: str, keys: KeyLists, normalise: Mapping[str, str], duplicates: str
+    ) -> OwnIds:
         """Checked; raises DataError that names columns and row numbers, never a value."""
         frame = with_keys(frame, party, tuple(dict.fromkeys(column for key in keys for column in key)))
         if not len(frame):

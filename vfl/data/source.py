@@ -34,7 +34,8 @@ def read_source(
 
     keys: columns that a CSV file's ids are in; they stay texts
     as written, so that leading zeros survive.  only: the columns that are wanted of a file, if it has them all.
-    Raises DataError: the file or database cannot be read, unknown suffix, a database's driver is not installed; ConfigError: a library of an extra is not.
+    Raises DataError: the file or database cannot be read, unknown suffix, a database's driver is not installed;
+    ConfigError: a library of an extra is not.
     """
     address = str(source)
     if "://" in address:
@@ -45,24 +46,31 @@ def read_source(
     kind = FILES.get(path.suffix.lower())
     if kind is None:
         known = " nor ".join(FILES)
-        raise DataError(f"{path}: is neither {known}", remedy="Convert the table, or give a database address with a query")
+        raise DataError(
+            f"{path}: is neither {known}", remedy="Convert the table, or give a database address with a query"
+        )
     try:
         with path.open("rb"):
             pass
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})", remedy="Check the path and that this account may read it") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror})", remedy="Check the path and that this account may read it"
+        ) from None
     return kind.read(path, keys, only)
 
 
 def read_rows(source: str | Path, keys: Sequence[str], rows: NDArray[np.bool_]) -> pd.DataFrame:
-    """Those rows of a large file that `rows` selects, in the file's order and without holding the others; raises DataError if it has other rows by now."""
+    """Those rows of a large file that `rows` selects, in the file's order and without holding the others; raises
+    DataError if it has other rows by now."""
     path = Path(source)
     return FILES[path.suffix.lower()].rows(path, keys, rows)
 
 
 def _csv_rows(path: Path, keys: Sequence[str], rows: NDArray[np.bool_]) -> pd.DataFrame:
     kept, seen = list[pd.DataFrame](), 0
-    with pd.read_csv(path, encoding="utf-8-sig", index_col=False, dtype=str, keep_default_na=False, chunksize=STEP) as steps:
+    with pd.read_csv(
+        path, encoding="utf-8-sig", index_col=False, dtype=str, keep_default_na=False, chunksize=STEP
+    ) as steps:
         for step in steps:
             kept.append(step[rows[seen : seen + len(step)]] if seen + len(step) <= len(rows) else _changed(path))
             seen += len(step)
@@ -94,7 +102,9 @@ def _csv(path: Path, keys: Sequence[str], only: Sequence[str] | None) -> pd.Data
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
     except (UnicodeDecodeError, csv.Error) as error:
-        raise (utf8 if isinstance(error, UnicodeDecodeError) else bad("has no readable header", "Check the file")) from None
+        raise (
+            utf8 if isinstance(error, UnicodeDecodeError) else bad("has no readable header", "Check the file")
+        ) from None
     if not header:
         raise bad("is empty", "Check the source")
     if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
@@ -137,9 +147,13 @@ def _parquet(path: Path, only: Sequence[str] | None) -> pd.DataFrame:
     needed("pyarrow", f"{path}: reading Parquet")
     try:
         names = importlib.import_module("pyarrow.parquet").read_schema(path).names
-        frame = pd.read_parquet(path, engine="pyarrow", columns=list(only) if only is not None and set(only) <= set(names) else None)
+        frame = pd.read_parquet(
+            path, engine="pyarrow", columns=list(only) if only is not None and set(only) <= set(names) else None
+        )
     except Exception:  # pyarrow raises many types, and quotes contents
-        raise DataError(f"{path}: is not a readable Parquet file", remedy="Check that it was written completely") from None
+        raise DataError(
+            f"{path}: is not a readable Parquet file", remedy="Check that it was written completely"
+        ) from None
     return frame.reset_index() if any(name is not None for name in frame.index.names) else frame
 
 

@@ -1,4 +1,5 @@
-"""Where an alignment keeps what it hears: in memory while it is small, in a nameless file of the run's folder when it grows."""
+"""Where an alignment keeps what it hears: in memory while it is small, in a nameless file of the run's folder when it
+grows."""
 
 from __future__ import annotations
 

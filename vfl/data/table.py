@@ -27,15 +27,18 @@ from vfl.data.keys import key_lists, keys_of
 class Table:
     """n rows of one party.  Printing it shows sizes only."""
 
-    ids: Ids  # n canonical ids under the first key, distinct; with several keys, empty where the row has no value under it
+    # n canonical ids under the first key, distinct; with several keys, empty where the row has no value under it
+    ids: Ids
     index: pd.Index  # n original values of the (first) key column, for output
-    features: (
-        pd.DataFrame
-    )  # (n, f) in the order asked for: float64, finite (NaN where missing values are allowed); object for texts, where they are
+    # (n, f) in the order asked for: float64, finite (NaN where missing values are allowed); object for texts, where
+    # they are
+    features: pd.DataFrame
     label: (
         pd.Series | None
     )  # n numbers: class codes 0.0, 1.0, ..., values or counts; as it came until `for_model`; None where there is none
-    classes: tuple[Any, ...] | None  # the label's original values, sorted: what the codes stand for; None for values and counts
+    classes: (
+        tuple[Any, ...] | None
+    )  # the label's original values, sorted: what the codes stand for; None for values and counts
     party: str
     fallback: tuple[Ids, ...] = ()  # the same of the keys that are tried next
     weight: pd.Series | None = None  # n weights above 0; None where all rows weigh the same
@@ -71,12 +74,17 @@ class Table:
         texts = self.texts
         add(np.ascontiguousarray(self.features.drop(columns=list(texts)).to_numpy(np.float64), "<f8").tobytes())
         for name in texts:
-            add(b"texts", *(b"" if v is None else b"=" + v.encode("utf-8", "surrogatepass") for v in self.features[name]))
+            add(
+                b"texts",
+                *(b"" if v is None else b"=" + v.encode("utf-8", "surrogatepass") for v in self.features[name]),
+            )
         if self.label is not None:
             add(str(self.label.name).encode("utf-8", "surrogatepass"), self.label.to_numpy("<f8").tobytes())
             add(*(repr(c).encode("utf-8", "surrogatepass") for c in self.classes or ()))
         if self.weight is not None:
-            add(b"weight", str(self.weight.name).encode("utf-8", "surrogatepass"), self.weight.to_numpy("<f8").tobytes())
+            add(
+                b"weight", str(self.weight.name).encode("utf-8", "surrogatepass"), self.weight.to_numpy("<f8").tobytes()
+            )
         if self.date is not None:
             add(b"date", self.date.astype("<i8").tobytes())
         return digest.digest()
@@ -92,7 +100,8 @@ class Table:
         return tuple(str(c) for c in self.features.columns if self.features[c].isna().all())
 
     def for_model(self, objective: Objective, *, missing: bool = False, texts: bool = False) -> Table:
-        """The table as a model of this kind needs it, if it was read before the kind was known; missing: whether features may miss values; texts: be texts.
+        """The table as a model of this kind needs it, if it was read before the kind was known; missing: whether
+        features may miss values; texts: be texts.
 
         Raises DataError, with rows counted in this table.
         """
@@ -137,7 +146,8 @@ class Table:
         return (next(filter(None, row), b"") for row in zip(*self.keys, strict=True))
 
     def aligned(self, found: Alignment) -> Table:
-        """The common rows in the shared order, each under the id that it was matched by, which is the same at every party."""
+        """The common rows in the shared order, each under the id that it was matched by, which is the same at every
+        party."""
         taken = dataclasses.replace(self.take(found.rows), matched=found.by_key)
         if not self.fallback:
             return taken
@@ -164,12 +174,15 @@ def table_from_frame(
 ) -> Table:
     """`frame` as a checked `Table`.
 
-    keys: the columns (or levels of the index) of the one key, or a list of those of each key, tried in order; normalise: a
-    normaliser by column, "text" where there is none; duplicates: "error" or "first"; label: the label's column, None where
-    there is none; columns: the features, None = all others; need_label: False when scoring: the label's column may be absent, and is not read; need_features:
-    whether there must be one, by default at a party without label; objective: what the label must hold (`columns.label`), None to leave it as it came until
-    `Table.for_model`; weights: the column of row weights, date: that of days, which like the label are read for training only; missing: whether features may miss values;
-    texts: the features that hold texts (categories), None for those in which one is found; categories: features of numbers that are codes, and become texts.
+    keys: the columns (or levels of the index) of the one key, or a list of those of each key, tried in order;
+    normalise: a normaliser by column, "text" where there is none; duplicates: "error" or "first"; label: the label's
+    column, None where there is none; columns: the features, None = all others; need_label: False when scoring: the
+    label's column may be absent, and is not read; need_features:
+    whether there must be one, by default at a party without label; objective: what the label must hold
+    (`columns.label`), None to leave it as it came until `Table.for_model`; weights: the column of row weights, date:
+    that of days, which like the label are read for training only; missing: whether features may miss values;
+    texts: the features that hold texts (categories), None for those in which one is found; categories: features of
+    numbers that are codes, and become texts.
     Raises DataError that names columns and row numbers, never a value.
     """
     every = key_lists(keys)
@@ -190,7 +203,9 @@ def table_from_frame(
         frame = frame.iloc[kept]
     numbers = kept + 1
     features = _features(frame, party, wanted, numbers, texts, categories, missing=missing)
-    mapped, classes = (None, None) if label is None or not need_label else _label(frame[label], party, label, numbers, objective)
+    mapped, classes = (
+        (None, None) if label is None or not need_label else _label(frame[label], party, label, numbers, objective)
+    )
     return Table(
         ids=ids,
         index=pd.Index(frame[every[0][0]], name=every[0][0]),
@@ -209,7 +224,11 @@ def _label(
     column: pd.Series, party: str, name: str, numbers: NDArray[np.int64], objective: Objective | None
 ) -> tuple[pd.Series, tuple[Any, ...] | None]:
     """The label as numbers, and the values of classes; as it came where `objective` is None."""
-    return (raw_label(column, party, name, numbers), None) if objective is None else checked_label(column, party, name, numbers, objective)
+    return (
+        (raw_label(column, party, name, numbers), None)
+        if objective is None
+        else checked_label(column, party, name, numbers, objective)
+    )
 
 
 def _features(
@@ -247,7 +266,9 @@ def with_keys(frame: pd.DataFrame, party: str, keys: Sequence[str]) -> pd.DataFr
         )
     if not frame.columns.is_unique:
         twice = [str(c) for c in frame.columns[frame.columns.duplicated()].unique()]
-        raise DataError(f"{party}: the table has more than one column called {_names(twice)}", remedy="Rename them", party=party)
+        raise DataError(
+            f"{party}: the table has more than one column called {_names(twice)}", remedy="Rename them", party=party
+        )
     for key in keys:
         if key not in frame.columns:
             raise _no_column(frame, party, "id column", key)
@@ -271,7 +292,9 @@ def _feature_names(
             raise DataError(f"{party}: the {what} '{name}' is a key column", remedy=f"Name another {what}", party=party)
     for what, used in others.items():
         if used is not None and uses[used] != what:
-            raise DataError(f"{party}: '{used}' is both {what} and {uses[used]}", remedy="Name another column", party=party)
+            raise DataError(
+                f"{party}: '{used}' is both {what} and {uses[used]}", remedy="Name another column", party=party
+            )
     if columns is None:
         return [c for c in frame.columns if c not in keys and c not in uses]
     for name in columns:

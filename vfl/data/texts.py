@@ -1,4 +1,5 @@
-"""The values of a key column as texts: texts as they are, whole numbers in decimal, and where dates are wanted, dates in ISO 8601.
+"""The values of a key column as texts: texts as they are, whole numbers in decimal, and where dates are wanted, dates
+in ISO 8601.
 
 Messages name columns and row numbers (the first data row is 1, a header is not counted), never a value.
 """
@@ -49,12 +50,17 @@ def encodes(value: str) -> bool:
     return True
 
 
-def plain_texts(column: pd.Series, numbers: NDArray[np.int64], party: str, key: str, *, dates: bool) -> Iterator[list[str]]:
-    """Chunks of texts; `column` holds no null, `numbers` are its rows' numbers for messages.  DataError for anything that is no id."""
+def plain_texts(
+    column: pd.Series, numbers: NDArray[np.int64], party: str, key: str, *, dates: bool
+) -> Iterator[list[str]]:
+    """Chunks of texts; `column` holds no null, `numbers` are its rows' numbers for messages.  DataError for anything
+    that is no id."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.cat.categories.dtype)
     chunks = [slice(start, start + CHUNK) for start in range(0, len(column), CHUNK)]
-    if isinstance(column.dtype, pd.StringDtype):  # not all at once: a list of texts is several times larger than the column
+    if isinstance(
+        column.dtype, pd.StringDtype
+    ):  # not all at once: a list of texts is several times larger than the column
         yield from (column.iloc[chunk].tolist() for chunk in chunks)
         return
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu":
@@ -83,7 +89,9 @@ def _checked(values: list[object], numbers: NDArray[np.int64], party: str, key: 
             "Store dates without a time of day and without a time zone, or as texts",
         )
     if not (is_text | is_number).all():
-        raise bad("holds neither text nor numbers in {rows}", ~(is_text | is_number), "Store ids as text or whole numbers")
+        raise bad(
+            "holds neither text nor numbers in {rows}", ~(is_text | is_number), "Store ids as text or whole numbers"
+        )
     if is_text.any():
         fewer = is_text if 2 * is_text.sum() <= len(values) else is_number
         what = "text" if fewer is is_text else "numbers"
@@ -111,7 +119,9 @@ def _iso(value: datetime.date) -> object:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | decimal.Decimal | np.integer | np.floating) and not isinstance(value, bool | np.bool_)
+    return isinstance(value, int | float | decimal.Decimal | np.integer | np.floating) and not isinstance(
+        value, bool | np.bool_
+    )
 
 
 def _is_whole(value: int | float | decimal.Decimal) -> bool:

@@ -149,7 +149,8 @@ def from_csv(path: str | Path, label: str, guest_columns: Sequence[str], seed: i
 
     Each side keeps another 90 % of the rows.  The first column is the id if it is called so (ID, customer_id, ...) and
     never repeats; else each row gets a number that says nothing of its place.  Raises DataError for a missing file,
-    label or column, a label that does not hold two values, a text column among `guest_columns`, missing or infinite values.
+    label or column, a label that does not hold two values, a text column among `guest_columns`, missing or infinite
+    values.
     """
     path, asked = Path(path), [label, *guest_columns]
     table = _read_csv(path, asked)

@@ -1,7 +1,8 @@
-"""`vfl demo`: three institutions on this machine, each its own folder and its own process, talking mutual TLS over loopback.
+"""`vfl demo`: three institutions on this machine, each its own folder and its own process, talking mutual TLS over
+loopback.
 
-It makes exactly what an institution would make (identity, pinned certificates, party.toml, the job) and runs `vfl run` three times; everything stays in the
-demo's folder, so that any step can be repeated by hand.
+It makes exactly what an institution would make (identity, pinned certificates, party.toml, the job) and runs `vfl run`
+three times; everything stays in the demo's folder, so that any step can be repeated by hand.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Options:
 
 
 def run_demo(options: Options, console: Console) -> None:
-    """Sets the three parties up in `options.folder`, runs them and prints the results.  Raises the first party's failure."""
+    """Sets the three parties up in `options.folder`, runs them and prints the results.  Raises the first party's
+    failure."""
     if options.key_bits < MIN_KEY_BITS:
         paillier(options.key_bits)
     demo = load(options)
@@ -60,15 +62,22 @@ def run_demo(options: Options, console: Console) -> None:
     console.print(f"[bold]{demo.title}[/]\n{demo.sentence}\n", highlight=False)
     lay_out(demo, host, options, folder)
     names = (demo.guest_name, host, ARBITER)
-    console.print(f"Three processes on this machine: {', '.join(names)}; mutual TLS 1.3; {options.key_bits}-bit Paillier.", highlight=False)
+    console.print(
+        f"Three processes on this machine: {', '.join(names)}; mutual TLS 1.3; {options.key_bits}-bit Paillier.",
+        highlight=False,
+    )
     console.print(f"Their folders: {folder}\n", highlight=False, soft_wrap=True)
     runs = run_parties(names, folder, console)
     results = {name: json.loads((runs[name] / "report.json").read_text(encoding="utf-8")) for name in names}
     console.print()
     console.print("To run a party by hand, in three terminals:", highlight=False)
     for name in names:
-        console.print(f"  vfl run {folder / 'job.toml'} {folder / name / 'party.toml'}", highlight=False, soft_wrap=True)
-    console.print(f"The full report, as a page: {runs[demo.guest_name] / 'report.html'}\n", highlight=False, soft_wrap=True)
+        console.print(
+            f"  vfl run {folder / 'job.toml'} {folder / name / 'party.toml'}", highlight=False, soft_wrap=True
+        )
+    console.print(
+        f"The full report, as a page: {runs[demo.guest_name] / 'report.html'}\n", highlight=False, soft_wrap=True
+    )
     print_summary(results[demo.guest_name], console, runs[demo.guest_name], [results[n] for n in names[1:]])
 
 
@@ -76,11 +85,14 @@ def load(options: Options) -> Demo:
     """The tables that the options name."""
     if options.data in ("breast", "credit-sim"):
         if options.label or options.guest_columns:
-            raise ConfigError(f'--label and --guest go with a CSV file, not with "{options.data}"', remedy="Leave them out")
+            raise ConfigError(
+                f'--label and --guest go with a CSV file, not with "{options.data}"', remedy="Leave them out"
+            )
         return breast_clinics() if options.data == "breast" else credit_sim(options.rows)
     if not options.label or not options.guest_columns:
         raise ConfigError(
-            "a CSV file needs --label and --guest", remedy="For example: --data clients.csv --label default --guest LIMIT_BAL,AGE"
+            "a CSV file needs --label and --guest",
+            remedy="For example: --data clients.csv --label default --guest LIMIT_BAL,AGE",
         )
     return from_csv(options.data, options.label, options.guest_columns)
 
@@ -155,7 +167,10 @@ def run_parties(names: tuple[str, ...], folder: Path, console: Console) -> dict[
         readers = [
             threading.Thread(target=read, args=(stream, sink, watch if first else None), daemon=True)
             for name, process in processes.items()
-            for stream, sink, first in ((process.stdout, outputs[name], name == names[0]), (process.stderr, errors[name], False))
+            for stream, sink, first in (
+                (process.stdout, outputs[name], name == names[0]),
+                (process.stderr, errors[name], False),
+            )
         ]
         for reader in readers:
             reader.start()
@@ -175,7 +190,9 @@ def run_parties(names: tuple[str, ...], folder: Path, console: Console) -> dict[
     if failed:
         for name in failed:
             console.print(f"{name}: {' '.join(errors[name]).strip()}", markup=False, highlight=False, soft_wrap=True)
-        failure = VFLError(f"the demo did not finish: {', '.join(failed)} stopped with an error", remedy="Their messages are above")
+        failure = VFLError(
+            f"the demo did not finish: {', '.join(failed)} stopped with an error", remedy="Their messages are above"
+        )
         failure.exit_code = max(processes[name].returncode for name in failed) or 1
         raise failure
     prefix = "report: "

@@ -1,4 +1,5 @@
-"""The section [align] of a job file: by which keys customers are matched, how each is compared, and what is asked for."""
+"""The section [align] of a job file: by which keys customers are matched, how each is compared, and what is asked
+for."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ def _normaliser(value: object) -> object:
         normaliser(value)
     except UnknownNormaliserError as error:
         what = f"is {shown(value)}, which {error.what}"
-        raise Complaint(what, f"Use {listed([shown(n) for n in NORMALISERS])}" if error.what == "is not known" else error.remedy) from None
+        raise Complaint(
+            what, f"Use {listed([shown(n) for n in NORMALISERS])}" if error.what == "is not known" else error.remedy
+        ) from None
     return value
 
 
@@ -36,11 +39,13 @@ class Align(Section):
     """How customers are matched."""
 
     keys: tuple[tuple[Column, ...], ...] = Field(
-        description='a list of keys, tried in order, each a list of its columns, such as keys = [["national_id"], ["phone", "birth_date"]]'
+        description='a list of keys, tried in order, each a list of its columns, such as keys = [["national_id"], '
+        '["phone", "birth_date"]]'
     )
     normalise: dict[Column, Annotated[str, BeforeValidator(_normaliser)]] = Field(
         default={},
-        description='a normaliser by key column, such as { national_id = "digits", phone = "e164:GB", birth_date = "date" }',
+        description='a normaliser by key column, such as { national_id = "digits", phone = "e164:GB", birth_date = '
+        '"date" }',
     )
     duplicates: Literal["error", "first"] = Field(
         default="error", description='"error" (stop, the default) or "first" (keep the first of rows that share an id)'
@@ -52,7 +57,9 @@ class Align(Section):
         description="the minimum number of common rows, 1 or more (default 100)",
     )
     cardinality_only: bool = Field(
-        default=False, exclude_if=lambda only: not only, description="true to open the size alone, false (default) to align rows"
+        default=False,
+        exclude_if=lambda only: not only,
+        description="true to open the size alone, false (default) to align rows",
     )
 
     @model_validator(mode="after")

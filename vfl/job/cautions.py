@@ -13,7 +13,8 @@ def cautions(job: Agreement, party: Party | None = None) -> list[str]:
     found = []
     if job.align.min_intersection < FEW:
         found.append(
-            f"align.min_intersection = {job.align.min_intersection}: a partner that aligns few ids, or slightly different lists again and again,"
+            f"align.min_intersection = {job.align.min_intersection}: a partner that aligns few ids, or "
+            f"slightly different lists again and again,"
             f" learns about single customers; use {FEW} or more"
         )
     if isinstance(job, Job) and job.crypto.key_bits == 2048:

@@ -23,7 +23,8 @@ class Evaluation(Section):
 
     parts: Annotated[tuple[Annotated[str, BeforeValidator(choose(PARTS, {}))], ...], AfterValidator(_parts)] = Field(
         default=("test",),
-        description='["test"] (default: held-out rows) or ["test", "train"]: the guest learns the scores of training rows too',
+        description='["test"] (default: held-out rows) or ["test", "train"]: the guest learns the scores of training '
+        "rows too",
     )
 
     @property

@@ -30,7 +30,9 @@ from vfl.schema.spec import FULL_KEY_BITS, KeyBits
 
 Name = Annotated[str, AfterValidator(check_name)]
 _known = choose(tuple(PERMITS), REMOVED)
-Permit = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) and value in FORMER else _known(value))]
+Permit = Annotated[
+    str, BeforeValidator(lambda value: value if isinstance(value, str) and value in FORMER else _known(value))
+]
 
 
 def _permits(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -69,9 +71,13 @@ class Parties(Section):
     def _roles_apart(self) -> Parties:
         for role, name in (("guest", self.guest), ("arbiter", self.arbiter)):
             if name in self.hosts:
-                raise Complaint(f"names '{name}', who is the {role} too", "Give each role to a different party", "parties.hosts")
+                raise Complaint(
+                    f"names '{name}', who is the {role} too", "Give each role to a different party", "parties.hosts"
+                )
         if self.guest == self.arbiter:
-            raise Complaint(f"names '{self.guest}', who is the guest too", "Give each role to a different party", "parties.arbiter")
+            raise Complaint(
+                f"names '{self.guest}', who is the guest too", "Give each role to a different party", "parties.arbiter"
+            )
         return self
 
     @property
@@ -98,7 +104,9 @@ class Parties(Section):
     def dials(self, name: str) -> tuple[str, ...]:
         """Whose address `name` needs: hosts dial the guest and the arbiter, the arbiter dials the guest, the guest
         nobody."""
-        return {"guest": (), "host": (self.guest, *self._arbiters), "arbiter": (self.guest,), None: ()}[self.role_of(name)]
+        return {"guest": (), "host": (self.guest, *self._arbiters), "arbiter": (self.guest,), None: ()}[
+            self.role_of(name)
+        ]
 
 
 class Crypto(Section):
@@ -121,14 +129,17 @@ class Disclosure(Allowed):
         exclude_if=lambda bits: bits is None,
         ge=0,
         le=20,
-        description="0 to 20 (default 10): scores of a regression are opened with an error of half of 2^-score_bits, per host",
+        description="0 to 20 (default 10): scores of a regression are opened with an error of half of 2^-score_bits, "
+        "per host",
     )
 
 
 class Agreement(Section):
     """What every job file says, whatever it computes."""
 
-    name: Annotated[str, AfterValidator(lambda v: check_name(v, 64))] = Field(description='a name such as "credit-risk-2026q4"')
+    name: Annotated[str, AfterValidator(lambda v: check_name(v, 64))] = Field(
+        description='a name such as "credit-risk-2026q4"'
+    )
     version: Version = Field(description="1, the version of the job file's format that this release reads")
     parties: Parties = Field(description="a section [parties] that names the guest, the hosts and the arbiter")
     align: Align = Field(description='a section [align] with the key, such as keys = [["national_id"]]')
@@ -142,7 +153,9 @@ class Agreement(Section):
     @property
     def canonical(self) -> bytes:
         """The content as JSON: every default filled in, keys sorted, no white space; `job_from` reads it back."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+        return json.dumps(
+            self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True
+        ).encode()
 
     @property
     def digest(self) -> bytes:
@@ -156,19 +169,29 @@ class Agreement(Section):
             told = "; ".join(f"'{p}' ({PERMITS[p]})" for p in missing)
             quoted = [f'"{p}"' for p in missing]
             remedy = f"add {listed(quoted, 'and')}" if self.disclosure.allow else f"write allow = [{', '.join(quoted)}]"
-            raise Complaint(f"lacks permissions that this job needs: {told}", f"If all parties agree, {remedy}", "disclosure.allow")
+            raise Complaint(
+                f"lacks permissions that this job needs: {told}", f"If all parties agree, {remedy}", "disclosure.allow"
+            )
 
 
 class Job(Agreement):
     """A whole job file that fits a model."""
 
     split: Split = Field(default=Split(), description="a section [split]")
-    model: Model = Field(description='a section [model] with a kind, such as kind = "logistic-regression" (only vfl align needs none)')
-    preprocess: Preprocessing | None = Field(
-        default=None, exclude_if=lambda steps: steps is None, description="a section [preprocess], of a regression's job"
+    model: Model = Field(
+        description='a section [model] with a kind, such as kind = "logistic-regression" (only vfl align needs none)'
     )
-    evaluation: Evaluation = Field(default=Evaluation(), exclude_if=lambda asked: not asked.train, description="a section [evaluation]")
-    search: Search | None = Field(default=None, exclude_if=lambda asked: asked is None, description="a section [search]")
+    preprocess: Preprocessing | None = Field(
+        default=None,
+        exclude_if=lambda steps: steps is None,
+        description="a section [preprocess], of a regression's job",
+    )
+    evaluation: Evaluation = Field(
+        default=Evaluation(), exclude_if=lambda asked: not asked.train, description="a section [evaluation]"
+    )
+    search: Search | None = Field(
+        default=None, exclude_if=lambda asked: asked is None, description="a section [search]"
+    )
     crypto: Crypto = Field(default=Crypto(), description="a section [crypto]")
     disclosure: Disclosure = Field(default=Disclosure(), description="a section [disclosure]")
 
@@ -181,13 +204,19 @@ class Job(Agreement):
     @classmethod
     def _split_alone(cls, value: object) -> object:
         if isinstance(value, dict) and "train" in value:
-            raise Complaint("is not a key of this table", 'Set parts = ["test", "train"] in [evaluation]', "split.train")
+            raise Complaint(
+                "is not a key of this table", 'Set parts = ["test", "train"] in [evaluation]', "split.train"
+            )
         return value
 
     @model_validator(mode="after")
     def _allows_itself(self) -> Job:
         if self.align.cardinality_only:
-            raise Complaint("is true, and a model needs rows", "Remove it, or remove [model] and run vfl align", "align.cardinality_only")
+            raise Complaint(
+                "is true, and a model needs rows",
+                "Remove it, or remove [model] and run vfl align",
+                "align.cardinality_only",
+            )
         self.model.check_file()
         check_arbiter(self.model, len(self.parties.hosts), self.parties.arbiter)
         self._check_steps()
@@ -201,7 +230,10 @@ class Job(Agreement):
         if self.search is None:
             return
         if self.model.bins_by_label or (self.preprocess is not None and self.preprocess.bins_by_label):
-            what = "cannot be used with columns that are binned by the label: bins that folds share would reveal sums over fewer rows than min_bin_rows"
+            what = (
+                "cannot be used with columns that are binned by the label: bins that folds share would "
+                "reveal sums over fewer rows than min_bin_rows"
+            )
             raise Complaint(what, "Remove the section, or search without such bins", "search")
         if self.model.stops:
             what = "cannot be used with tol or early_stopping: the loss of every fold and candidate would be opened"
@@ -214,10 +246,14 @@ class Job(Agreement):
 
     @property
     def candidates(self) -> tuple[Job, ...]:
-        """The job with each candidate of [search] in the place of [model], as if there were no other; itself where nothing is searched."""
+        """The job with each candidate of [search] in the place of [model], as if there were no other; itself where
+        nothing is searched."""
         if self.search is None:
             return (self,)
-        return tuple(self.model_copy(update={"model": model, "search": None}) for model in candidates(self.model, self.search.param_grid))
+        return tuple(
+            self.model_copy(update={"model": model, "search": None})
+            for model in candidates(self.model, self.search.param_grid)
+        )
 
     @property
     def trainings(self) -> int:
@@ -256,15 +292,20 @@ class Job(Agreement):
         if self.model.opens_on_grid:
             default = type(self.model).model_fields["score_bits"].default
             elsewhere["score_bits"] = default if asked is None else asked
-            object.__setattr__(self, "disclosure", self.disclosure.model_copy(update={"score_bits": elsewhere["score_bits"]}))
+            object.__setattr__(
+                self, "disclosure", self.disclosure.model_copy(update={"score_bits": elsewhere["score_bits"]})
+            )
         object.__setattr__(self, "model", self.model.with_(**elsewhere))
 
     @property
     def reveal(self) -> tuple[str, ...]:
-        """Whose final weights the job reveals to their owner, out of "guest" and "hosts"; those of all others stay shared with the arbiter."""
+        """Whose final weights the job reveals to their owner, out of "guest" and "hosts"; those of all others stay
+        shared with the arbiter."""
         if not self.model.shares_weights:
             return ()
-        return tuple(who for who, permit in zip(("guest", "hosts"), WEIGHTS, strict=True) if permit in self.disclosure.allow)
+        return tuple(
+            who for who, permit in zip(("guest", "hosts"), WEIGHTS, strict=True) if permit in self.disclosure.allow
+        )
 
     @property
     def arbiter_keeps(self) -> bool:

@@ -39,7 +39,9 @@ def check_arbiter(model: Spec, hosts: int, arbiter: str) -> None:
     if not arbiter and (model.needs_arbiter or hosts > 1):
         what = type(model).ARBITER if model.needs_arbiter else "compares blinded ids of several hosts"
         raise Complaint(
-            "is missing", f'Expected the name of the party that holds no data and {what}, such as arbiter = "trustco"', "parties.arbiter"
+            "is missing",
+            f'Expected the name of the party that holds no data and {what}, such as arbiter = "trustco"',
+            "parties.arbiter",
         )
 
 

@@ -1,7 +1,10 @@
-"""How many numbers a job opens.  Score vectors, to the guest: each is one number per row that is computed from a host's columns.
+"""How many numbers a job opens.  Score vectors, to the guest: each is one number per row that is computed from a host's
+columns.
 
-As many different vectors as a host has columns determine these columns up to an invertible map, so a host counts them (`policy.score_vectors`).
-Numbers computed from labels, to hosts, where bins are chosen by the label, or splits win: the guest counts them (`policy.rows_per_label_number`).
+As many different vectors as a host has columns determine these columns up to an invertible map, so a host counts them
+(`policy.score_vectors`).
+Numbers computed from labels, to hosts, where bins are chosen by the label, or splits win: the guest counts them
+(`policy.rows_per_label_number`).
 """
 
 from __future__ import annotations
@@ -19,19 +22,22 @@ def vectors_opened(job: Job) -> int:
 
 
 def rows_taken(job: Job, party: Party) -> list[str]:
-    """At the guest, a sentence on how many training rows a job takes whose bins are chosen by the label, or whose hosts learn which splits win; else none."""
+    """At the guest, a sentence on how many training rows a job takes whose bins are chosen by the label, or whose hosts
+    learn which splits win; else none."""
     if party.role != "guest":
         return []
     fine, rate = kind_of(job.model).fine_bins(plan_of(job)), party.policy.rows_per_label_number
     if numbers := numbers_of_wins(job):
         return [
-            f"the splits that hosts win count as {numbers} numbers computed from the labels: with policy.rows_per_label_number = {rate}"
+            f"the splits that hosts win count as {numbers} numbers computed from the labels: with "
+            f"policy.rows_per_label_number = {rate}"
             f" the job needs {numbers * rate:,} training rows; fewer trees (n_estimators) need fewer rows"
         ]
     if fine is None:
         return []
     return [
-        f"bins are chosen by the label, so each fine bin discloses a number: with max_n_prebins = {fine} and policy.rows_per_label_number = {rate}"
+        f"bins are chosen by the label, so each fine bin discloses a number: with max_n_prebins = {fine} and "
+        f"policy.rows_per_label_number = {rate}"
         f" the job needs {(fine - 1) * rate:,} training rows for each host column; fewer fine bins need fewer rows"
     ]
 

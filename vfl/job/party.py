@@ -69,7 +69,9 @@ class Peer(Section):
     """One trusted party: its pinned certificate, and its address if this party dials it."""
 
     certificate: File = Field(description='the peer\'s certificate file, such as certificate = "peers/telecom.pem"')
-    address: Address | None = Field(default=None, description='where to dial the peer, such as address = "10.0.0.3:7443"')
+    address: Address | None = Field(
+        default=None, description='where to dial the peer, such as address = "10.0.0.3:7443"'
+    )
 
     @property
     def endpoint(self) -> tuple[str, int] | None:
@@ -94,16 +96,20 @@ class Data(Section):
     label: Column | None = Field(default=None, description='the label\'s column, such as label = "default"')
     weight: Column | None = Field(
         default=None,
-        description='the column of row weights or exposures, for jobs with sample_weight or exposure, such as weight = "policy_years"',
+        description="the column of row weights or exposures, for jobs with sample_weight or exposure, such as weight "
+        '= "policy_years"',
     )
     date: Column | None = Field(
-        default=None, description='the column of dates, for jobs with split.out_of_time, such as date = "opened"; they never leave'
+        default=None,
+        description='the column of dates, for jobs with split.out_of_time, such as date = "opened"; they never leave',
     )
     columns: Columns | None = Field(
         default=None, description='the feature columns that this job may use, such as columns = ["limit", "age"]'
     )
     categories: Columns | None = Field(
-        default=None, description='feature columns of numbers that are codes: categories, as texts are, such as categories = ["branch"]'
+        default=None,
+        description="feature columns of numbers that are codes: categories, as texts are, such as categories = "
+        '["branch"]',
     )
 
     def check_hosts(self) -> None:
@@ -115,7 +121,11 @@ class Data(Section):
         if self.date is not None:
             raise Complaint("is not for a host: only the guest's dates divide the rows", "Remove it", "data.date")
         if self.columns == ():
-            raise Complaint("is empty: a host without a column adds nothing", "Name one, or remove the key to use all", "data.columns")
+            raise Complaint(
+                "is empty: a host without a column adds nothing",
+                "Name one, or remove the key to use all",
+                "data.columns",
+            )
 
     @property
     def is_database(self) -> bool:
@@ -127,13 +137,19 @@ class Data(Section):
         if self.is_database and self.query is None:
             raise Complaint("is missing: the source is a database address", 'Add query = "SELECT ..."', "data.query")
         if not self.is_database and self.query is not None:
-            raise Complaint("does nothing: the source is a file", "Remove it, or give a database address as source", "data.query")
+            raise Complaint(
+                "does nothing: the source is a file", "Remove it, or give a database address as source", "data.query"
+            )
         for what, name in (("label", self.label), ("weight", self.weight), ("date", self.date)):
             for key, columns in (("columns", self.columns), ("categories", self.categories)):
                 if name is not None and name in (columns or ()):
                     raise Complaint(f"names {shown(name)}, which is the {what}", f"Remove it from {key}", f"data.{key}")
         if self.columns is not None and (others := [c for c in self.categories or () if c not in self.columns]):
-            raise Complaint(f"names {shown(others[0])}, which is not in columns", "Add it there, or remove it here", "data.categories")
+            raise Complaint(
+                f"names {shown(others[0])}, which is not in columns",
+                "Add it there, or remove it here",
+                "data.categories",
+            )
         if self.weight is not None and self.weight == self.label:
             raise Complaint(f"is {shown(self.weight)}, which is the label", "Name another column", "data.weight")
         for what, name in (("label", self.label), ("weight", self.weight)):
@@ -169,9 +185,13 @@ class Party(Section):
 
     name: Name = Field(description='this party\'s name in the job, such as name = "bank"')
     role: Role = Field(description='"guest", "host" or "arbiter"')
-    listen: Address | None = Field(default=None, description='the own address and port to open, such as listen = "0.0.0.0:7443"')
+    listen: Address | None = Field(
+        default=None, description='the own address and port to open, such as listen = "0.0.0.0:7443"'
+    )
     identity: Identity = Field(description="a section [identity] with key and certificate")
-    peers: dict[Name, Peer] = Field(default={}, description='a section [peers.NAME] for each peer, with certificate = "..."')
+    peers: dict[Name, Peer] = Field(
+        default={}, description='a section [peers.NAME] for each peer, with certificate = "..."'
+    )
     data: Data | None = Field(default=None, description="a section [data] with source")
     policy: Policy = Field(default=Policy(), description="a section [policy]")
     run: Run = Field(default=cast(Run, {}), validate_default=True, description="a section [run]")
@@ -184,13 +204,17 @@ class Party(Section):
     @model_validator(mode="after")
     def _fits_role(self) -> Party:
         if self.role == "host" and self.listen is not None:
-            raise Complaint("does nothing: a host opens no port, it dials the guest and the arbiter", "Remove it", "listen")
+            raise Complaint(
+                "does nothing: a host opens no port, it dials the guest and the arbiter", "Remove it", "listen"
+            )
         if self.role != "host" and self.listen is None:
             raise Complaint(f"is missing: the others dial the {self.role}", 'Add listen = "0.0.0.0:7443"', "listen")
         if self.role == "arbiter" and self.data is not None:
             raise Complaint("is not for an arbiter, which holds no data", "Remove the section", "data")
         if self.role != "arbiter" and self.data is None:
-            raise Complaint(f"is missing: a {self.role} brings a table", 'Add [data] with source = "customers.csv"', "data")
+            raise Complaint(
+                f"is missing: a {self.role} brings a table", 'Add [data] with source = "customers.csv"', "data"
+            )
         if self.role == "guest" and self.data is not None and self.data.label is None:
             raise Complaint("is missing: the guest holds the labels", 'Add label = "..."', "data.label")
         if self.role == "host" and self.data is not None:
@@ -230,7 +254,13 @@ def check_files(party: Party) -> None:
             with file.open("rb"):
                 pass
         except OSError as error:
-            whose = "vfl init makes" if key.startswith("identity") else "vfl trust adds" if key.startswith("peers") else "This key names"
+            whose = (
+                "vfl init makes"
+                if key.startswith("identity")
+                else "vfl trust adds"
+                if key.startswith("peers")
+                else "This key names"
+            )
             raise ConfigError(
                 f"{party.name}: {key}: the file {file} cannot be read ({error.strerror})",
                 remedy=f"{whose} it; check the path",
@@ -255,7 +285,9 @@ def cross_check(job: Agreement, party: Party) -> None:
             "Correct name in the party file, or [parties] in the job file at every party",
         )
     if role != party.role:
-        raise wrong(f"role is {shown(party.role)}, the job '{job.name}' says {shown(role)}", "Make both files say the same")
+        raise wrong(
+            f"role is {shown(party.role)}, the job '{job.name}' says {shown(role)}", "Make both files say the same"
+        )
     expected = job.parties.peers_of(me)
     missing = [p for p in expected if p not in party.peers]
     if missing:
@@ -264,8 +296,14 @@ def cross_check(job: Agreement, party: Party) -> None:
             f"Run vfl trust with {missing[0]}'s certificate",
         )
     if unused := [p for p in party.peers if p not in expected]:
-        why = "hosts do not talk to each other" if unused[0] in job.parties.names else f"the job '{job.name}' does not name it"
-        raise wrong(f"peers.{unused[0]} is not a peer in this job: {why}", f"Remove [peers.{unused[0]}] from the party file")
+        why = (
+            "hosts do not talk to each other"
+            if unused[0] in job.parties.names
+            else f"the job '{job.name}' does not name it"
+        )
+        raise wrong(
+            f"peers.{unused[0]} is not a peer in this job: {why}", f"Remove [peers.{unused[0]}] from the party file"
+        )
     for name in job.parties.dials(me):
         if party.peers[name].address is None:
             raise wrong(
@@ -285,9 +323,14 @@ def _unfit(job: Agreement, role: Role, data: Data) -> Iterator[tuple[str, str]]:
     for column in job.align.columns:
         for used in (name for name, columns in uses.items() if column in columns):
             yield f"data.{used} names {shown(column)}, which is a key column of the job", f"Remove it from data.{used}"
-    weighted = next((name for name in ("sample_weight", "exposure") if getattr(getattr(job, "model", None), name, False)), None)
+    weighted = next(
+        (name for name in ("sample_weight", "exposure") if getattr(getattr(job, "model", None), name, False)), None
+    )
     if weighted and role == "guest" and data.weight is None:
         what = "row weights" if weighted == "sample_weight" else "exposures"
         yield f"data.weight is missing: the job has model.{weighted}", f"Name the column of {what} in [data]"
     if isinstance(job, Job) and job.split.out_of_time and role == "guest" and data.date is None:
-        yield "data.date is missing: the job has split.out_of_time", 'Name the column of dates in [data], such as date = "opened"'
+        yield (
+            "data.date is missing: the job has split.out_of_time",
+            'Name the column of dates in [data], such as date = "opened"',
+        )

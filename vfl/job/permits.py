@@ -14,86 +14,112 @@ PERMITS: dict[str, str] = {
         "each data party learns how many rows all data parties hold and how many ids each of the others has, but no row"
     ),
     "matched-keys-to-parties": (
-        "with several keys, each data party learns how many rows each key matches, and by which key each of its common rows was matched"
+        "with several keys, each data party learns how many rows each key matches, and by which key each of "
+        "its common rows was matched"
     ),
     "intersection-sizes-to-arbiter": (
         "the arbiter learns how many ids each data party has and how many any set of them has in common, but no id"
     ),
     "out-of-time-rows-to-hosts": (
-        "hosts learn which of the common rows are out of time (on or after the job's cut-off date by the guest's dates), but no date"
+        "hosts learn which of the common rows are out of time (on or after the job's cut-off date by the "
+        "guest's dates), but no date"
     ),
     "guest-weights-to-guest": (
-        "the guest learns the final weights of its own columns, and so the hosts' part of every score that it receives; without "
+        "the guest learns the final weights of its own columns, and so the hosts' part of every score that "
+        "it receives; without "
         "this permission the weights stay shared between the guest and the arbiter"
     ),
     "host-weights-to-host": (
-        "each host learns the final weights of its own columns, which are computed from the labels: with few rows per weight they "
-        "reveal labels; a host that deviates from the protocol reads up to 19 labels of its choice per weight (at weight_bits = "
+        "each host learns the final weights of its own columns, which are computed from the labels: with few "
+        "rows per weight they "
+        "reveal labels; a host that deviates from the protocol reads up to 19 labels of its choice per "
+        "weight (at weight_bits = "
         "10); without this permission the weights stay shared between the host and the arbiter"
     ),
     "edge-count-to-arbiter": (
-        "link exact, counts and sealed trees: the arbiter learns how many rows' scores lie near the edge of the link's table "
-        "(none, or the run stops), and for counts how many rows' means are far above the labels' mean (none at the end, or the "
+        "link exact, counts and sealed trees: the arbiter learns how many rows' scores lie near the edge of "
+        "the link's table "
+        "(none, or the run stops), and for counts how many rows' means are far above the labels' mean (none "
+        "at the end, or the "
         "run stops)"
     ),
     "label-scale-to-parties": (
-        "counts, numeric labels of boosted trees, weighted rows, planned iterations: hosts and arbiter learn the order of "
-        "magnitude, a power of two, of the labels' mean (counts), of the largest weight of a row (with balanced classes that of "
+        "counts, numeric labels of boosted trees, weighted rows, planned iterations: hosts and arbiter learn "
+        "the order of "
+        "magnitude, a power of two, of the labels' mean (counts), of the largest weight of a row (with "
+        "balanced classes that of "
         "the rarest class), and of p (1 - p) for the rarest class (planned iterations)"
     ),
     "loss-to-arbiter": (
-        "tol or early_stopping: the arbiter learns the mean loss of the training rows (with the penalty) or of the rows held out "
-        "for it, every n_iter_no_change iterations; all parties learn whether it still improved, and after how many iterations "
+        "tol or early_stopping: the arbiter learns the mean loss of the training rows (with the penalty) or "
+        "of the rows held out "
+        "for it, every n_iter_no_change iterations; all parties learn whether it still improved, and after "
+        "how many iterations "
         "training ended"
     ),
     "scores-to-guest": (
-        "the guest learns, for every row scored, the joint score with a small error that is always the same for that row; if it "
-        "knows its own weights, it also learns the hosts' part of the score; in a search, it learns the joint score of every "
-        "training row for each candidate; with sealed trees the first host learns whether the guest's bins of a customer changed "
+        "the guest learns, for every row scored, the joint score with a small error that is always the same "
+        "for that row; if it "
+        "knows its own weights, it also learns the hosts' part of the score; in a search, it learns the "
+        "joint score of every "
+        "training row for each candidate; with sealed trees the first host learns whether the guest's bins "
+        "of a customer changed "
         "since that customer was last scored"
     ),
-    "best-candidate-to-parties": "search: all parties that train learn which of the job's candidates was best on the folds, and no score",
+    "best-candidate-to-parties": "search: all parties that train learn which of the job's candidates was best on the folds, and no "  # noqa: E501
+    "score",
     "bin-sums-to-arbiter": (
-        "sealed trees: the arbiter learns, by node, the sums of gradients left of every candidate split, without its column: the "
-        "base rate, rows and events of unnamed bins, the shape of the trees and their leaf values; over few rows these are whole "
+        "sealed trees: the arbiter learns, by node, the sums of gradients left of every candidate split, "
+        "without its column: the "
+        "base rate, rows and events of unnamed bins, the shape of the trees and their leaf values; over few "
+        "rows these are whole "
         "records, but never whose, nor which columns"
     ),
     "wins-to-owners": (
-        "sealed trees: the guest learns which party owns each split, and each party which of its own splits won (a host: not at "
-        "which node), and many wins together tell it about labels; the first host learns how many splits of a level are the guest's"
+        "sealed trees: the guest learns which party owns each split, and each party which of its own splits "
+        "won (a host: not at "
+        "which node), and many wins together tell it about labels; the first host learns how many splits of "
+        "a level are the guest's"
     ),
     "bin-sums-to-guest": (
-        "open trees: by node, the guest learns the sums of gradients left of each of a host's candidate splits; assume that it "
+        "open trees: by node, the guest learns the sums of gradients left of each of a host's candidate "
+        "splits; assume that it "
         "learns, without the column's name, the bin of every row in every column that wins"
     ),
     "directions-to-guest": (
-        "open trees: the guest learns which rows go left at every split of a host, in training and for every row that is scored; "
+        "open trees: the guest learns which rows go left at every split of a host, in training and for every "
+        "row that is scored; "
         "assume that it learns, without the column's name, the bin of every row in every column that wins"
     ),
     "partition-to-hosts": (
-        "open trees: a host learns which rows each node holds, and which of its own splits won; assume that it learns the labels"
+        "open trees: a host learns which rows each node holds, and which of its own splits won; assume that "
+        "it learns the labels"
     ),
     "sampled-rows-to-hosts": (
-        "boosted trees with top_rate only: hosts learn which rows each round is trained on, and so which rows have large "
+        "boosted trees with top_rate only: hosts learn which rows each round is trained on, and so which "
+        "rows have large "
         "gradients: this nearly tells the labels"
     ),
     "bin-events-to-guest": (
-        "the guest learns how many rows and how many events every fine bin of each of a host's columns holds; no bin has fewer "
+        "the guest learns how many rows and how many events every fine bin of each of a host's columns "
+        "holds; no bin has fewer "
         "than min_bin_rows rows; columns have numbers in place of names, and bins no bounds"
     ),
     "column-names-to-guest": "the guest learns the names of the hosts' columns",
     "woe-to-host": (
-        "a host learns how many events each final bin of its own columns holds: its weight of evidence, the meaning of its "
+        "a host learns how many events each final bin of its own columns holds: its weight of evidence, the "
+        "meaning of its "
         "points, and the base rate"
     ),
     "few-columns": (
-        "a host with one or two columns takes part: the rounded scores that the guest receives reveal the values of these "
+        "a host with one or two columns takes part: the rounded scores that the guest receives reveal the "
+        "values of these "
         "columns, up to a scale and a shift"
     ),
 }
 
 REMOVED: dict[str, str] = {
-    "own-wins-to-host": 'it was removed: sealed trees need "wins-to-owners" in its place, open trees "partition-to-hosts"',
+    "own-wins-to-host": 'it was removed: sealed trees need "wins-to-owners" in its place, open trees "partition-to-hosts"',  # noqa: E501
     "node-rows-to-hosts": 'it is called "partition-to-hosts" now, which says what it gives away',
 }
 

@@ -1,7 +1,7 @@
 """The section [policy] of a party file: what this party ever agrees to, whatever a job says.
 
-`[policy.at_least]` and `[policy.at_most]` bound the job's own parameters under their own names; the budgets bound what many runs disclose together
-(`vfl.run.budget`).  All of them are on by default.
+`[policy.at_least]` and `[policy.at_most]` bound the job's own parameters under their own names; the budgets bound what
+many runs disclose together (`vfl.run.budget`).  All of them are on by default.
 """
 
 from __future__ import annotations
@@ -34,25 +34,44 @@ class AtLeast(Section):
         description="the minimum number of rows of a bin that is counted for another party, 1 or more (default 10)",
     )
     key_bits: int = Field(default=2048, ge=2048, le=4096, description="the shortest key, 2048 (default) to 4096 bits")
-    min_intersection: int = Field(default=100, ge=1, le=ROWS, description="the minimum number of common rows, 1 or more (default 100)")
+    min_intersection: int = Field(
+        default=100, ge=1, le=ROWS, description="the minimum number of common rows, 1 or more (default 100)"
+    )
 
 
 class AtMost(Section):
     """Ceilings: a job with a larger value is refused."""
 
-    gradient_bits: int = Field(default=12, ge=3, le=16, description="the maximum number of bits of a gradient, 3 to 16 (default 12)")
+    gradient_bits: int = Field(
+        default=12, ge=3, le=16, description="the maximum number of bits of a gradient, 3 to 16 (default 12)"
+    )
     weight_bits: int = Field(
-        default=12, ge=4, le=24, description="the maximum number of fractional bits of a revealed weight, 4 to 24 (default 12)"
+        default=12,
+        ge=4,
+        le=24,
+        description="the maximum number of fractional bits of a revealed weight, 4 to 24 (default 12)",
     )
     score_bits: int = Field(
-        default=12, ge=0, le=20, description="the maximum number of fractional bits of an opened score, 0 to 20 (default 12)"
+        default=12,
+        ge=0,
+        le=20,
+        description="the maximum number of fractional bits of an opened score, 0 to 20 (default 12)",
     )
-    n_estimators: int = Field(default=1000, ge=1, le=10_000, description="the maximum number of rounds of trees, 1 to 10000 (default 1000)")
-    num_class: int = Field(default=20, ge=1, le=1000, description="the maximum number of classes, 1 to 1000 (default 20)")
+    n_estimators: int = Field(
+        default=1000, ge=1, le=10_000, description="the maximum number of rounds of trees, 1 to 10000 (default 1000)"
+    )
+    num_class: int = Field(
+        default=20, ge=1, le=1000, description="the maximum number of classes, 1 to 1000 (default 20)"
+    )
     candidates: int = Field(
         default=50, ge=1, le=10_000, description="the maximum number of candidates of a search, 1 to 10000 (default 50)"
     )
-    columns: int = Field(default=1000, ge=1, le=2**16, description="the maximum number of columns of one party, 1 to 65536 (default 1000)")
+    columns: int = Field(
+        default=1000,
+        ge=1,
+        le=2**16,
+        description="the maximum number of columns of one party, 1 to 65536 (default 1000)",
+    )
 
 
 class Policy(Section):
@@ -63,7 +82,8 @@ class Policy(Section):
         default=20,
         ge=0,
         le=MOST,
-        description="how often this party aligns for a training with each other party per month, 0 or more (default 20)",
+        description="how often this party aligns for a training with each other party per month, 0 or more (default "
+        "20)",
     )
     predictions_per_partner_per_month: int = Field(
         default=200,
@@ -81,13 +101,15 @@ class Policy(Section):
         default=50,
         ge=1,
         le=MOST,
-        description="the minimum number of training rows for each number computed from labels that hosts learn, 1 or more (default 50)",
+        description="the minimum number of training rows for each number computed from labels that hosts learn, 1 or "
+        "more (default 50)",
     )
     score_vectors: int | None = Field(
         default=None,
         ge=1,
         le=MOST,
-        description="how many score vectors of the same columns a host opens to the guest, 1 or more (absent: half as many as columns, fewer where they correlate, at least 1)",
+        description="how many score vectors of the same columns a host opens to the guest, 1 or more (absent: half "
+        "as many as columns, fewer where they correlate, at least 1)",
     )
     scores_per_row: int = Field(
         default=1,
@@ -99,7 +121,8 @@ class Policy(Section):
         default=None,
         ge=1,
         le=ROWS,
-        description="the maximum number of rows of a partner's list, 1 or more (absent: 5 times as many as this party's own)",
+        description="the maximum number of rows of a partner's list, 1 or more (absent: 5 times as many as this "
+        "party's own)",
     )
     at_least: AtLeast = Field(default=AtLeast(), description="a section [policy.at_least]")
     at_most: AtMost = Field(default=AtMost(), description="a section [policy.at_most]")
@@ -127,7 +150,8 @@ MOST_BITS = 12  # of gradients whose number the job leaves to the number of rows
 
 
 def values(job: Agreement, name: str) -> Iterator[tuple[str, int]]:
-    """(dotted key, value) wherever the job sets the parameter `name` of a floor or ceiling; of a search for each candidate."""
+    """(dotted key, value) wherever the job sets the parameter `name` of a floor or ceiling; of a search for each
+    candidate."""
     if name == "min_intersection":
         yield "align.min_intersection", job.align.min_intersection
     if not isinstance(job, Job):
@@ -155,7 +179,8 @@ def policy_check(job: Agreement, party: Party) -> None:
                 if value < bound if floor else value > bound:
                     raise DisclosureRefused(
                         f"{party.name}: the job's {key} is {value}, this party's policy.{section}.{name} is {bound}",
-                        remedy=f"Agree on a job with {name} of {bound} {word}, or, if the person responsible for this party's data agrees,"
+                        remedy=f"Agree on a job with {name} of {bound} {word}, or, if the person responsible for "
+                        f"this party's data agrees,"
                         f" change policy.{section}.{name}",
                         party=party.name,
                     )
@@ -164,7 +189,8 @@ def policy_check(job: Agreement, party: Party) -> None:
         told = "; ".join(f"'{p}': {PERMITS[p]}" for p in outside)
         raise DisclosureRefused(
             f"{party.name}: the job allows what this party's policy.allow does not: {told}",
-            remedy="Remove it from the job at every party, or, if the person responsible for this party's data agrees, add it to policy.allow",
+            remedy="Remove it from the job at every party, or, if the person responsible for this party's data "
+            "agrees, add it to policy.allow",
             party=party.name,
         )
 
@@ -181,23 +207,28 @@ def bounds_told(job: Agreement, policy: Policy) -> list[str]:
 
 
 def few_columns_check(job: Job, party: Party, columns: int) -> None:
-    """Raises DisclosureRefused at a host whose columns are so few that scores name their values, unless the job allows it."""
+    """Raises DisclosureRefused at a host whose columns are so few that scores name their values, unless the job allows
+    it."""
     if party.role == "host" and columns < FEW_COLUMNS and "few-columns" not in job.disclosure.allow:
         raise DisclosureRefused(
-            f"{party.name}: this party brings {columns} {'column' if columns == 1 else 'columns'}, and the job does not allow 'few-columns':"
+            f"{party.name}: this party brings {columns} {'column' if columns == 1 else 'columns'}, and the "
+            f"job does not allow 'few-columns':"
             f" {PERMITS['few-columns']}",
-            remedy=f"Bring {FEW_COLUMNS} columns or more, or, if the person responsible for this party's data agrees, let the job and policy.allow"
+            remedy=f"Bring {FEW_COLUMNS} columns or more, or, if the person responsible for this party's data "
+            f"agrees, let the job and policy.allow"
             " list 'few-columns'",
             party=party.name,
         )
 
 
 def columns_check(party: Party, whose: str, columns: int) -> None:
-    """Raises DisclosureRefused where `whose` table (this party's own or a partner's) has more columns than policy.at_most.columns."""
+    """Raises DisclosureRefused where `whose` table (this party's own or a partner's) has more columns than
+    policy.at_most.columns."""
     most = party.policy.at_most.columns
     if columns > most:
         raise DisclosureRefused(
             f"{party.name}: {whose} brings {columns} columns, this party's policy.at_most.columns is {most}",
-            remedy="Use fewer columns (data.columns), or, if the person responsible for this party's data agrees, raise policy.at_most.columns",
+            remedy="Use fewer columns (data.columns), or, if the person responsible for this party's data "
+            "agrees, raise policy.at_most.columns",
             party=party.name,
         )

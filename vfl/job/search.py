@@ -28,20 +28,30 @@ def _grid(grid: Grid) -> Grid:
 
 
 class Search(Declared):
-    """How candidates are compared; the best is trained once more on all training rows.  `vfl.GridSearchCV` adds what a job file has in other tables."""
+    """How candidates are compared; the best is trained once more on all training rows.  `vfl.GridSearchCV` adds what a
+    job file has in other tables."""
 
     param_grid: Annotated[Grid, AfterValidator(_grid)] = Field(
         default={},
         exclude_if=lambda grid: not grid,
-        description="a list of values for each parameter that is searched, such as { C = [0.1, 1.0] }; absent: the model as it is, cross-validated",
+        description="a list of values for each parameter that is searched, such as { C = [0.1, 1.0] }; absent: the "
+        "model as it is, cross-validated",
     )
-    cv: int = Field(default=5, ge=MIN_FOLDS, le=MAX_FOLDS, description=f"the number of folds, from {MIN_FOLDS} to {MAX_FOLDS} (default 5)")
+    cv: int = Field(
+        default=5,
+        ge=MIN_FOLDS,
+        le=MAX_FOLDS,
+        description=f"the number of folds, from {MIN_FOLDS} to {MAX_FOLDS} (default 5)",
+    )
     scoring: str | None = Field(
-        default=None, exclude_if=lambda name: name is None, description='a measure, such as "roc_auc"; absent: that of the kind of label'
+        default=None,
+        exclude_if=lambda name: name is None,
+        description='a measure, such as "roc_auc"; absent: that of the kind of label',
     )
 
     def filled(self, models: list[M], outcome: Objective) -> Search:
-        """The same with every default, and values as the model takes them; models: the candidates.  Raises Complaint."""
+        """The same with every default, and values as the model takes them; models: the candidates.  Raises
+        Complaint."""
         scoring = default_scorer(outcome) if self.scoring is None else self.scoring
         try:
             choose(tuple(NAMES[outcome]))(scoring)
@@ -58,7 +68,8 @@ class Search(Declared):
 
 
 def candidates(model: M, grid: Grid) -> list[M]:
-    """[model] with each combination of the grid.  Raises Complaint for a key that cannot be searched, and for a value that it cannot have."""
+    """[model] with each combination of the grid.  Raises Complaint for a key that cannot be searched, and for a value
+    that it cannot have."""
     key = "search.param_grid"
     for name in grid:
         if name in FIXED:
@@ -75,6 +86,12 @@ def candidates(model: M, grid: Grid) -> list[M]:
             cause = (first.get("ctx") or {}).get("error")
             told = ", ".join(f"{name} = {shown(value)}" for name, value in changes.items())
             field = type(model).model_fields.get(str(first["loc"][0])) if first["loc"] else None
-            remedy = cause.remedy if isinstance(cause, Complaint) else f"Expected {field.description}" if field is not None else ""
+            remedy = (
+                cause.remedy
+                if isinstance(cause, Complaint)
+                else f"Expected {field.description}"
+                if field is not None
+                else ""
+            )
             raise Complaint(f"has a candidate that is not possible: {told}", remedy, key) from None
     return found

@@ -28,10 +28,12 @@ def described(job: Job) -> dict[str, str]:
     cost = (
         "nobody learns a weight of a fold; the guest learns the rounded score of each training row for every candidate"
         if job.model.folds_are_hidden
-        else f"from every fold's model, hosts and guest learn what they learn from a model: {job.models_told} count against policy.models_per_label"
+        else f"from every fold's model, hosts and guest learn what they learn from a model: {job.models_told} "
+        f"count against policy.models_per_label"
     )
     return {
-        "search": f"{what} on {asked.cv} folds of the training rows, by {asked.scoring}; {last}: {job.trainings} trainings",
+        "search": f"{what} on {asked.cv} folds of the training rows, by {asked.scoring}; {last}: {job.trainings} "
+        f"trainings",
         "of the folds": cost,
     }
 

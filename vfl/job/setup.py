@@ -11,18 +11,31 @@ from protocols.errors import ConfigError
 from vfl.job import job_from, load_party, starter_job, starter_party, with_peer
 from vfl.models.plan import Role
 from vfl.storage.files import write_private
-from vfl.transport.identity import Identity, check_name, common_name, create_identity, fingerprint, load_certificate, new_passphrase
+from vfl.transport.identity import (
+    Identity,
+    check_name,
+    common_name,
+    create_identity,
+    fingerprint,
+    load_certificate,
+    new_passphrase,
+)
 
 
 def init_party(folder: Path, role: Role, name: str, *, encrypt: bool = False, **settings: Any) -> Identity:
-    """Makes `folder` with identity/, peers/ and party.toml (`settings` as `vfl.job.starter_party`).  Raises ConfigError where one exists.
+    """Makes `folder` with identity/, peers/ and party.toml (`settings` as `vfl.job.starter_party`).  Raises ConfigError
+    where one exists.
 
-    encrypt: the key's file, with a passphrase from the environment or the terminal (`vfl.transport.identity.new_passphrase`).
-    A new folder has mode 0700, identity/ too, and party.toml 0600 whatever the umask says: an address of a database can hold a password.
+    encrypt: the key's file, with a passphrase from the environment or the terminal
+    (`vfl.transport.identity.new_passphrase`).
+    A new folder has mode 0700, identity/ too, and party.toml 0600 whatever the umask says: an address of a database can
+    hold a password.
     """
     party_file = folder / "party.toml"
     if party_file.exists():
-        raise ConfigError(f"{party_file} exists already", remedy="Choose another folder; an identity is never overwritten")
+        raise ConfigError(
+            f"{party_file} exists already", remedy="Choose another folder; an identity is never overwritten"
+        )
     text = starter_party(role, name, **settings)
     passphrase = new_passphrase() if encrypt else None
     try:
@@ -32,12 +45,15 @@ def init_party(folder: Path, role: Role, name: str, *, encrypt: bool = False, **
         identity = create_identity(folder / "identity", name, passphrase=passphrase)
         write_private(party_file, text.encode())
     except OSError as error:
-        raise ConfigError(f"{folder} cannot be written ({error.strerror})", remedy="Choose a folder that you may write to") from None
+        raise ConfigError(
+            f"{folder} cannot be written ({error.strerror})", remedy="Choose a folder that you may write to"
+        ) from None
     return identity
 
 
 def trust_peer(folder: Path, certificate: Path, address: str | None = None) -> tuple[str, str]:
-    """Copies a peer's certificate to peers/ and adds its section to party.toml; returns the peer's name and fingerprint.
+    """Copies a peer's certificate to peers/ and adds its section to party.toml; returns the peer's name and
+    fingerprint.
 
     Raises ConfigError, and leaves both as they were, if the party file would not be right with it.
     """
@@ -46,7 +62,8 @@ def trust_peer(folder: Path, certificate: Path, address: str | None = None) -> t
         pem, text = certificate.read_bytes(), party_file.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(
-            f"{error.filename} cannot be read ({error.strerror})", remedy="Check the path; vfl init makes a party's folder"
+            f"{error.filename} cannot be read ({error.strerror})",
+            remedy="Check the path; vfl init makes a party's folder",
         ) from None
     name = check_name(common_name(load_certificate(pem, str(certificate))))
     if name == load_party(party_file).name:
@@ -73,15 +90,20 @@ def trust_peer(folder: Path, certificate: Path, address: str | None = None) -> t
 
 
 def new_job(path: Path, **settings: Any) -> None:
-    """Writes a job file to start from (`settings` as `vfl.job.starter_job`).  Raises ConfigError, also where there is one."""
+    """Writes a job file to start from (`settings` as `vfl.job.starter_job`).  Raises ConfigError, also where there is
+    one."""
     if path.exists():
-        raise ConfigError(f"{path} exists already", remedy="Choose another name; a job that parties agreed on is never overwritten")
+        raise ConfigError(
+            f"{path} exists already", remedy="Choose another name; a job that parties agreed on is never overwritten"
+        )
     text = starter_job(**settings)
     job_from(tomllib.loads(text), str(path))
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written ({error.strerror})", remedy="Choose a folder that you may write to") from None
+        raise ConfigError(
+            f"{path} cannot be written ({error.strerror})", remedy="Choose a folder that you may write to"
+        ) from None
 
 
 def undo(party_file: Path, text: bytes, pinned: Path, pem: bytes | None) -> None:

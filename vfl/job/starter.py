@@ -24,7 +24,8 @@ def _toml(value: str | Sequence[str]) -> str:
 
 
 def starter_permits(kind: str) -> tuple[str, ...]:
-    """What a party's policy allows at first: what a job of this kind with one key and one host reveals.  Raises ConfigError: no such kind."""
+    """What a party's policy allows at first: what a job of this kind with one key and one host reveals.  Raises
+    ConfigError: no such kind."""
     return ("intersection-to-parties", *_section(kind).permits)
 
 
@@ -51,7 +52,11 @@ def _model_text(model: Spec) -> str:
     lines = [f'kind = "{kind}"']
     for key, comment in kind_of(model).starter.items():
         lines += [f"# {comment}", f"{key} = {_value(given[key])}"]
-    lines += [f"{key} = {_value(given[key])}" for key in given if key in model.model_fields_set and key not in kind_of(model).starter]
+    lines += [
+        f"{key} = {_value(given[key])}"
+        for key in given
+        if key in model.model_fields_set and key not in kind_of(model).starter
+    ]
     return "\n".join(lines)
 
 
@@ -85,8 +90,8 @@ def starter_job(
     reveal: Sequence[str] = (),
     **parameters: object,
 ) -> str:
-    """A commented job.toml; keys: the columns of the one key, or a list of those of each key, tried in order; arbiter: "" for none; reveal: whose final weights
-    their owner learns, out of "guest" and "hosts"; parameters: of the kind.
+    """A commented job.toml; keys: the columns of the one key, or a list of those of each key, tried in order; arbiter:
+    "" for none; reveal: whose final weights their owner learns, out of "guest" and "hosts"; parameters: of the kind.
 
     Raises ConfigError for parameters that are not the kind's.
     """
@@ -136,23 +141,30 @@ normalise = {{ {", ".join(f"{_toml(c)} = {_toml(r)}" for c, r in rules.items())}
 duplicates = {_toml(duplicates)}
 # The run stops if fewer rows than this are common to all parties.
 min_intersection = {min_intersection}
-"""
+"""  # noqa: E501
 
 
 def _disclosure(model: Spec, keys: int, hosts: int, reveal: Sequence[str], score_bits: int) -> str:
     """The section [disclosure] of a job with this number of keys and hosts."""
-    permits = ["intersection-to-parties", *(p for who, p in zip(("guest", "hosts"), WEIGHTS, strict=True) if who in reveal), *model.permits]
+    permits = [
+        "intersection-to-parties",
+        *(p for who, p in zip(("guest", "hosts"), WEIGHTS, strict=True) if who in reveal),
+        *model.permits,
+    ]
     permits += ["matched-keys-to-parties"] if keys > 1 else []
     permits += ["intersection-sizes-to-arbiter"] if hosts > 1 else []
     rest = [p for p in WEIGHTS if p not in permits] if model.shares_weights else []
     text = "[disclosure]\n# Everything that is revealed; each party's policy must also allow it.\n"
     if rest:
         text += (
-            f"# Final weights stay shared with the arbiter. To reveal them to their owner, also allow {listed(list(map(_toml, rest)))}.\n"
+            f"# Final weights stay shared with the arbiter. To reveal them to their owner, also allow "
+            f"{listed(list(map(_toml, rest)))}.\n"
         )
     text += f"allow = [\n{_permits(permits)}]\n"
     if model.opens_on_grid:
-        text += "# Scores are opened with an error of half of 2^-score_bits per host, which is always the same for a row.\n"
+        text += (
+            "# Scores are opened with an error of half of 2^-score_bits per host, which is always the same for a row.\n"
+        )
         text += f"score_bits = {score_bits}\n"
     return text
 
@@ -169,14 +181,19 @@ BUDGETS: dict[str, tuple[tuple[Role, ...], str]] = {
     "models_per_label": (("guest",), "Maximum number of models of the same labels trained with each other party."),
     "rows_per_label_number": (
         ("guest",),
-        "Minimum number of training rows for each number computed from labels that hosts learn (weights, fine bins of scorecards).",
+        "Minimum number of training rows for each number computed from labels that hosts learn (weights, "
+        "fine bins of scorecards).",
     ),
     "scores_per_row": (("host",), "Maximum number of times that a model scores the same row per month."),
     "score_vectors": (
         ("host",),
-        "Maximum number of score vectors of the same columns; by default half as many as columns, fewer where they correlate.",
+        "Maximum number of score vectors of the same columns; by default half as many as columns, fewer "
+        "where they correlate.",
     ),
-    "max_partner_rows": (("guest", "host"), "Maximum number of rows of a partner's list; by default 5 times as many as this party's own."),
+    "max_partner_rows": (
+        ("guest", "host"),
+        "Maximum number of rows of a partner's list; by default 5 times as many as this party's own.",
+    ),
 }
 
 EXAMPLES = {"score_vectors": 5, "max_partner_rows": 1_000_000}  # of what depends on the table by default
@@ -196,7 +213,10 @@ def _bounds(policy: Policy) -> str:
     """The sections of floors and ceilings, each at its value."""
     text = ""
     for name, word, section in (("at_least", "smaller", policy.at_least), ("at_most", "larger", policy.at_most)):
-        text += f"\n# Jobs with a {word} value of one of these parameters are refused (this binds honest partners only).\n[policy.{name}]\n"
+        text += (
+            f"\n# Jobs with a {word} value of one of these parameters are refused (this binds honest partners "
+            f"only).\n[policy.{name}]\n"
+        )
         text += "".join(f"{key} = {value}\n" for key, value in section.model_dump().items())
     return text
 
@@ -226,14 +246,22 @@ def starter_party(
     policy: Mapping[str, int] | None = None,
     directory: str = "runs",
 ) -> str:
-    """A commented party.toml for `role`, with no peer yet (`with_peer` adds one); without `allow` its policy allows what jobs of `kind` reveal.
+    """A commented party.toml for `role`, with no peer yet (`with_peer` adds one); without `allow` its policy allows
+    what jobs of `kind` reveal.
 
     policy: other keys of [policy], [policy.at_least] and [policy.at_most] than the defaults, by name.
 
     Raises ConfigError: not a name, no such kind.
     """
-    allow, bounded = starter_permits(kind) if allow is None else allow, _policy({"min_intersection": min_intersection} | dict(policy or {}))
-    port = f"# The other parties dial this address; open it in the firewall.\nlisten = {_toml(listen)}\n" if role != "host" else ""
+    allow, bounded = (
+        starter_permits(kind) if allow is None else allow,
+        _policy({"min_intersection": min_intersection} | dict(policy or {})),
+    )
+    port = (
+        f"# The other parties dial this address; open it in the firewall.\nlisten = {_toml(listen)}\n"
+        if role != "host"
+        else ""
+    )
     data = "" if role == "arbiter" else _data(source, query, label if role == "guest" else None, columns)
     others = [p for p in PERMITS if p not in allow]
     more = f"# Other permissions: {', '.join(others)} (what each discloses: docs/leakage.md).\n" if others else ""
@@ -263,7 +291,7 @@ message_seconds = 3600
 #   [peers.{example}]
 #   certificate = "peers/{example}.pem"
 #   address = "10.0.0.3:7443"
-"""
+"""  # noqa: E501
 
 
 def _data(source: str, query: str | None, label: str | None, columns: Sequence[str] | None) -> str:

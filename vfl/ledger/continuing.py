@@ -12,9 +12,11 @@ from vfl.ledger.writing import LedgerWriter, Written
 
 
 def read_unfinished(path: Path, head: str, repeats: int = 0) -> tuple[Written, int]:
-    """What the ledger of an interrupted run holds, and how many bytes of it: without a last line that was torn, and one that ended the run.
+    """What the ledger of an interrupted run holds, and how many bytes of it: without a last line that was torn, and one
+    that ended the run.
 
-    head: the hash of a line that it must hold, "" for none: the last one that the run store knows of; repeats: as of `continued`.
+    head: the hash of a line that it must hold, "" for none: the last one that the run store knows of; repeats: as of
+    `continued`.
     Raises LedgerBroken if it is not what a run wrote or lacks that line, ConfigError if it cannot be read.
     """
     written, chain, kept, whole = Written(repeats), Chain(path), 0, not head
@@ -37,18 +39,28 @@ def read_unfinished(path: Path, head: str, repeats: int = 0) -> tuple[Written, i
         whole = whole or chain.previous == head
     if not whole:
         raise LedgerBroken(
-            f"the ledger {path} of the interrupted run lacks lines that this party had written: it was cut or rewritten",
-            remedy="Put the unchanged file back and find out who could write it, or start all parties again with --fresh",
+            f"the ledger {path} of the interrupted run lacks lines that this party had written: it was cut or "
+            f"rewritten",
+            remedy="Put the unchanged file back and find out who could write it, or start all parties again "
+            "with --fresh",
         )
     return written, kept
 
 
 def continued(
-    path: Path, *, job: str, job_digest: bytes, party: str, sign: Callable[[bytes], bytes] | None, repeats: int = 0, head: str = ""
+    path: Path,
+    *,
+    job: str,
+    job_digest: bytes,
+    party: str,
+    sign: Callable[[bytes], bytes] | None,
+    repeats: int = 0,
+    head: str = "",
 ) -> LedgerWriter:
     """A writer that adds to the ledger at `path`: a last line that was torn, and one that ended the run, are cut off.
 
-    repeats: how many steps this party does again, as the line that says that the run resumes tells; head: as of `read_unfinished`.
+    repeats: how many steps this party does again, as the line that says that the run resumes tells; head: as of
+    `read_unfinished`.
     Raises LedgerBroken if it is not what a run wrote or lacks a line, ConfigError if it cannot be read or written.
     """
     written, kept = read_unfinished(path, head, repeats)

@@ -31,7 +31,9 @@ def read_ledger(path: str | Path) -> Iterator[Line]:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise ConfigError(f"the ledger {path} cannot be read ({error.strerror})", remedy="Name a run's ledger file") from None
+        raise ConfigError(
+            f"the ledger {path} cannot be read ({error.strerror})", remedy="Name a run's ledger file"
+        ) from None
     for number, raw in enumerate(data.split(b"\n")[:-1], 1):
         yield decode_line(path, number, raw)
     if not data.endswith(b"\n"):
@@ -58,7 +60,9 @@ def _whole(line: Line) -> bool:
 def _broken(path: str | Path, number: int, what: str) -> LedgerBroken:
     return LedgerBroken(
         f"the ledger {path}: line {number} {what}",
-        remedy=("It is not what the run wrote: do not rely on it, find an unchanged copy, and ask who could write the file"),
+        remedy=(
+            "It is not what the run wrote: do not rely on it, find an unchanged copy, and ask who could write the file"
+        ),
     )
 
 
@@ -103,11 +107,15 @@ class Chain:
         if self.end:
             raise _broken(self._path, number, "comes after the last line")
         if line.get("previous") != self.previous:
-            raise _broken(self._path, number, "does not follow from the line before: a line was edited, removed or moved")
+            raise _broken(
+                self._path, number, "does not follow from the line before: a line was edited, removed or moved"
+            )
         self.previous = hashlib.sha256(encode(line)).hexdigest()
         kind = line.get("type")
         if (kind == "start") != (number == 1):
-            raise _broken(self._path, number, "is not the first line of a ledger" if number == 1 else "begins a second ledger")
+            raise _broken(
+                self._path, number, "is not the first line of a ledger" if number == 1 else "begins a second ledger"
+            )
         if kind == "start":
             self.start = line
             if line.get("format") != FORMAT:
@@ -121,7 +129,8 @@ class Chain:
             raise _broken(self._path, number, "is of no known type")
 
     def _is_next(self, line: Line) -> bool:
-        """Whether a message has the number after the one before it on its way, or 0: then it is about the run and not in it."""
+        """Whether a message has the number after the one before it on its way, or 0: then it is about the run and not
+        in it."""
         direction = DIRECTIONS[line["type"]]
         way, seq = (direction, line[direction]), line["seq"]
         if seq:
@@ -130,7 +139,11 @@ class Chain:
 
     def _counts_on(self, line: Line) -> bool:
         pair = line["to"], line["message"]
-        self.messages, self.bytes, self._counts[pair] = self.messages + 1, self.bytes + line["bytes"], self._counts.get(pair, 0) + 1
+        self.messages, self.bytes, self._counts[pair] = (
+            self.messages + 1,
+            self.bytes + line["bytes"],
+            self._counts.get(pair, 0) + 1,
+        )
         return bool(line["number"] == self.messages and line["count"] == self._counts[pair])
 
 
@@ -170,4 +183,6 @@ def _check_signature(path: str | Path, number: int, end: Line, certificate_pem: 
     except ValueError:
         signature = b""
     if not verify(certificate_pem, signed_part(end), signature):
-        raise _broken(path, number, "is not signed by the owner of this certificate: it was edited, or another party wrote it")
+        raise _broken(
+            path, number, "is not signed by the owner of this certificate: it was edited, or another party wrote it"
+        )

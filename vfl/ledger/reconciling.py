@@ -16,8 +16,8 @@ from vfl.ledger.writing import Line
 class Reconciled:
     """What two ledgers agree on.
 
-    messages: by (sender, receiver); underway: sent, and not in the receiver's ledger, which ended before; signed: whose signature at the end of the run the
-    other keeps, with the certificate under which it holds.
+    messages: by (sender, receiver); underway: sent, and not in the receiver's ledger, which ended before; signed: whose
+    signature at the end of the run the other keeps, with the certificate under which it holds.
     """
 
     parties: tuple[str, str]
@@ -29,16 +29,27 @@ class Reconciled:
 def reconcile(first: str | Path, second: str | Path) -> Reconciled:
     """Compares two ledgers, message by message: number, kind, length and hash.
 
-    Raises LedgerBroken naming the first message that differs, that was received and not sent, or that is missing where both runs ended well, and where a ledger
-    is not the one that its party signed at the end of the run, or is missing though it signed one (`signatures.json` in the folder of the other's ledger); ConfigError
-    if the ledgers are not of one job and two parties.  Without such a signature it trusts both files: check theirs with `verify_ledger`.
+    Raises LedgerBroken naming the first message that differs, that was received and not sent, or that is missing where
+    both runs ended well, and where a ledger is not the one that its party signed at the end of the run, or is missing
+    though it signed one (`signatures.json` in the folder of the other's ledger); ConfigError if the ledgers are not of
+    one job and two parties.  Without such a signature it trusts both files: check theirs with `verify_ledger`.
     """
     _check_there(Path(first), Path(second))
     _check_there(Path(second), Path(first))
     books = _Book(first), _Book(second)
-    if books[0].chain.start.get("job_digest") != books[1].chain.start.get("job_digest") or books[0].party == books[1].party:
-        raise ConfigError("these are not the ledgers of two parties of one job", remedy="Name the folders of the same run at two parties")
-    signed = {signer.party: pem for signer, holder in (books[::-1], books) if (pem := _check_signed(signer, holder)) is not None}
+    if (
+        books[0].chain.start.get("job_digest") != books[1].chain.start.get("job_digest")
+        or books[0].party == books[1].party
+    ):
+        raise ConfigError(
+            "these are not the ledgers of two parties of one job",
+            remedy="Name the folders of the same run at two parties",
+        )
+    signed = {
+        signer.party: pem
+        for signer, holder in (books[::-1], books)
+        if (pem := _check_signed(signer, holder)) is not None
+    }
     messages, underway = dict[tuple[str, str], int](), dict[tuple[str, str], int]()
     for sender, receiver in (books, books[::-1]):
         sent, received = sender.lines("message", receiver.party), receiver.lines("received", sender.party)
@@ -46,14 +57,23 @@ def reconcile(first: str | Path, second: str | Path) -> Reconciled:
             for key in ("seq", "message", "bytes", "sha256"):
                 if line[key] != theirs[key]:
                     raise _differs(
-                        sender, receiver, f"message {line['number']} of {sender.party} differs from what {receiver.party} received ({key})"
+                        sender,
+                        receiver,
+                        f"message {line['number']} of {sender.party} differs from what {receiver.party} "
+                        f"received ({key})",
                     )
         if len(received) > len(sent):
             raise _differs(
-                sender, receiver, f"{receiver.party} received {len(received) - len(sent)} messages that {sender.party} did not send"
+                sender,
+                receiver,
+                f"{receiver.party} received {len(received) - len(sent)} messages that {sender.party} did not send",
             )
         if len(sent) > len(received) and sender.done and receiver.done:
-            raise _differs(sender, receiver, f"{len(sent) - len(received)} messages of {sender.party} did not arrive at {receiver.party}")
+            raise _differs(
+                sender,
+                receiver,
+                f"{len(sent) - len(received)} messages of {sender.party} did not arrive at {receiver.party}",
+            )
         pair = sender.party, receiver.party
         messages[pair], underway[pair] = len(received), len(sent) - len(received)
     return Reconciled((books[0].party, books[1].party), messages, underway, signed)
@@ -65,7 +85,8 @@ def _check_there(path: Path, other: Path) -> None:
     if path.exists() or not beside.exists():
         return
     signers = ", ".join(
-        f"{name} ({one.statement['sent']} sent, {one.statement['received']} received)" for name, one in signatures(beside).items()
+        f"{name} ({one.statement['sent']} sent, {one.statement['received']} received)"
+        for name, one in signatures(beside).items()
     )
     raise LedgerBroken(
         f"the ledger {path} is missing, and {beside} has a signature for it: {signers}",
@@ -74,17 +95,21 @@ def _check_there(path: Path, other: Path) -> None:
 
 
 def _check_signed(signer: _Book, holder: _Book) -> bytes | None:
-    """Raises LedgerBroken unless both ledgers hold what `signer` signed for `holder`; returns its certificate, None where the holder keeps no signature."""
+    """Raises LedgerBroken unless both ledgers hold what `signer` signed for `holder`; returns its certificate, None
+    where the holder keeps no signature."""
     beside = Path(holder.path).parent / FILE
     signed = signatures(beside).get(signer.party) if beside.exists() else None
     if signed is None:
         return None
     statement = signed.statement
     if not signed.holds or (statement["party"], statement["peer"]) != (signer.party, holder.party):
-        raise LedgerBroken(f"{beside}: {signer.party}'s signature does not hold", remedy="It was edited: find an unchanged copy")
+        raise LedgerBroken(
+            f"{beside}: {signer.party}'s signature does not hold", remedy="It was edited: find an unchanged copy"
+        )
     if statement["job_digest"] != holder.chain.start.get("job_digest"):
         raise LedgerBroken(
-            f"{beside}: {signer.party}'s signature is of another job", remedy="Name the folders of the same run at two parties"
+            f"{beside}: {signer.party}'s signature is of another job",
+            remedy="Name the folders of the same run at two parties",
         )
     for book, (sent, received) in ((signer, ("sent", "received")), (holder, ("received", "sent"))):
         peer = holder.party if book is signer else signer.party
@@ -92,7 +117,8 @@ def _check_signed(signer: _Book, holder: _Book) -> bytes | None:
             lines = book.lines(kind, peer)[: statement[what]]
             if len(lines) < statement[what] or _chain(lines) != statement[f"{what}_sha256"]:
                 raise LedgerBroken(
-                    f"{book.path} is not the ledger of which {signer.party} signed {statement['sent']} messages sent and {statement['received']} received"
+                    f"{book.path} is not the ledger of which {signer.party} signed {statement['sent']} "
+                    f"messages sent and {statement['received']} received"
                     f" at the end of the run: it was cut or rewritten",
                     remedy=f"Keep both files and {beside}, and ask {book.party} for the ledger as the run wrote it",
                 )
@@ -127,12 +153,15 @@ class _Book:
     def lines(self, kind: str, peer: str) -> list[Line]:
         """The numbered messages to or from `peer`."""
         return [
-            line for line in self._lines if line["type"] == kind and line["seq"] and line["to" if kind == "message" else "from"] == peer
+            line
+            for line in self._lines
+            if line["type"] == kind and line["seq"] and line["to" if kind == "message" else "from"] == peer
         ]
 
 
 def _differs(sender: _Book, receiver: _Book, what: str) -> LedgerBroken:
     return LedgerBroken(
         f"{sender.path} and {receiver.path} disagree: {what}",
-        remedy="Keep both files, check their signatures with `vfl ledger verify --certificate`, and find out who changed what",
+        remedy="Keep both files, check their signatures with `vfl ledger verify --certificate`, and find out "
+        "who changed what",
     )

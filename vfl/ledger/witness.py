@@ -1,7 +1,8 @@
 """What partners sign at the end of a run, in addition to the ledger: `signatures.json`.
 
-Each party signs, for each partner, how many messages it sent to and received from it and the chained SHA-256 of them.  The partner keeps that: a ledger that is
-cut, removed, or rewritten and signed again by its owner no longer fits (`vfl ledger reconcile`).  See docs/file-formats.md.
+Each party signs, for each partner, how many messages it sent to and received from it and the chained SHA-256 of them.
+The partner keeps that: a ledger that is cut, removed, or rewritten and signed again by its owner no longer fits (`vfl
+ledger reconcile`).  See docs/file-formats.md.
 """
 
 from __future__ import annotations
@@ -19,7 +20,16 @@ from vfl.ledger.writing import encode
 from vfl.storage.files import write_private
 
 FILE, FORMAT = "signatures.json", 1
-KEYS = {"job_digest": str, "run": str, "party": str, "peer": str, "sent": int, "received": int, "sent_sha256": str, "received_sha256": str}
+KEYS = {
+    "job_digest": str,
+    "run": str,
+    "party": str,
+    "peer": str,
+    "sent": int,
+    "received": int,
+    "sent_sha256": str,
+    "received_sha256": str,
+}
 Statement = dict[str, Any]
 
 
@@ -44,10 +54,17 @@ def signed_bytes(statement: Statement) -> bytes:
 
 
 class Witness:
-    """Signs what this party sent and received in a run, and keeps what its partners sign (protocols/recovery/finish.py)."""
+    """Signs what this party sent and received in a run, and keeps what its partners sign
+    (protocols/recovery/finish.py)."""
 
     def __init__(
-        self, folder: Path, job_digest: bytes, run: bytes, party: str, sign: Callable[[bytes], bytes], certificates: Mapping[str, bytes]
+        self,
+        folder: Path,
+        job_digest: bytes,
+        run: bytes,
+        party: str,
+        sign: Callable[[bytes], bytes],
+        certificates: Mapping[str, bytes],
     ) -> None:
         """certificates: each partner's, as this party has pinned it."""
         self._path, self._job, self._run, self._party = folder / FILE, job_digest, run, party
@@ -59,7 +76,8 @@ class Witness:
         return self._sign(signed_bytes(self._statement(self._party, peer, count)))
 
     def accept(self, peer: str, count: Count, signature: bytes) -> None:
-        """Keeps the signature of `peer` over `count`; raises RemoteProtocolError if it is none, ConfigError if it cannot be written."""
+        """Keeps the signature of `peer` over `count`; raises RemoteProtocolError if it is none, ConfigError if it
+        cannot be written."""
         signed = Signed(self._statement(peer, self._party, count), signature, self._certificates[peer])
         if not signed.holds:
             raise RemoteProtocolError(
@@ -69,14 +87,19 @@ class Witness:
             )
         self._kept[peer] = signed
         lines = {
-            name: one.statement | {"signature": base64.b64encode(one.signature).decode(), "certificate": one.certificate.decode("ascii")}
+            name: one.statement
+            | {"signature": base64.b64encode(one.signature).decode(), "certificate": one.certificate.decode("ascii")}
             for name, one in self._kept.items()
         }
         try:
-            write_private(self._path, (json.dumps({"format": FORMAT, "partners": lines}, indent=1, sort_keys=True) + "\n").encode())
+            write_private(
+                self._path,
+                (json.dumps({"format": FORMAT, "partners": lines}, indent=1, sort_keys=True) + "\n").encode(),
+            )
         except OSError as error:
             raise ConfigError(
-                f"{self._path} cannot be written ({error.strerror})", remedy="Make room on the disk and start this party again"
+                f"{self._path} cannot be written ({error.strerror})",
+                remedy="Make room on the disk and start this party again",
             ) from None
 
     def _statement(self, party: str, peer: str, count: Count) -> Statement:
@@ -96,13 +119,21 @@ def signatures(path: Path) -> dict[str, Signed]:
     """What the partners signed, by their names; raises ConfigError where the file cannot be read or is none."""
     try:
         content = json.loads(path.read_bytes())
-        found = {str(name): _signed(line) for name, line in content["partners"].items()} if content["format"] == FORMAT else None
+        found = (
+            {str(name): _signed(line) for name, line in content["partners"].items()}
+            if content["format"] == FORMAT
+            else None
+        )
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror})", remedy="Check that this account may read it") from None
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror})", remedy="Check that this account may read it"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         found = None
     if found is None:
-        raise ConfigError(f"{path} is not what a run wrote", remedy="Put the unchanged file back, and ask who could write it")
+        raise ConfigError(
+            f"{path} is not what a run wrote", remedy="Put the unchanged file back, and ask who could write it"
+        )
     return found
 
 

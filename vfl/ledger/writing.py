@@ -5,8 +5,8 @@ Each line is a JSON object that holds the SHA-256 of the line before, so that no
 the last line holds the totals and the party's signature, so that none can be cut off or rewritten by somebody
 else.  A line is on its way to the disk before its message is to the wire.
 
-A run that resumes after an interruption continues its ledger (vfl/ledger/continuing.py).  What it sends or receives again must
-be what stands there under the same number, and is not written twice.
+A run that resumes after an interruption continues its ledger (vfl/ledger/continuing.py).  What it sends or receives
+again must be what stands there under the same number, and is not written twice.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def _utc_now() -> str:
 
 @dataclass
 class Written:
-    """What a ledger holds already: its last line's hash, its sums, and the hash of each message by direction, peer and number; repeats: see `continued`."""
+    """What a ledger holds already: its last line's hash, its sums, and the hash of each message by direction, peer and
+    number; repeats: see `continued`."""
 
     repeats: int = 0
     previous: str = START
@@ -71,7 +72,11 @@ class Written:
         self.previous = hashlib.sha256(encode(line)).hexdigest()
         if line["type"] == "message":
             pair = line["to"], line["message"]
-            self.messages, self.bytes, self.counts[pair] = self.messages + 1, self.bytes + line["bytes"], self.counts.get(pair, 0) + 1
+            self.messages, self.bytes, self.counts[pair] = (
+                self.messages + 1,
+                self.bytes + line["bytes"],
+                self.counts.get(pair, 0) + 1,
+            )
             add_to(self.totals, line)
 
 
@@ -99,7 +104,9 @@ class LedgerWriter:
         self._lock, self._file, self._closed = threading.Lock(), -1, False
         self._written = written or Written()
         if path is not None:
-            flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | (0 if written else os.O_CREAT | os.O_EXCL)
+            flags = (
+                os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | (0 if written else os.O_CREAT | os.O_EXCL)
+            )
             try:
                 self._file = os.open(path, flags, 0o600)
             except OSError as error:
@@ -117,7 +124,8 @@ class LedgerWriter:
         return self._written.messages
 
     def record(self, peer: str, kind: type[Message], data: bytes, seq: int = 0) -> None:
-        """One outgoing message, `data` as it goes into the wire; seq: its number on the way to `peer`, 0 if it has none.
+        """One outgoing message, `data` as it goes into the wire; seq: its number on the way to `peer`, 0 if it has
+        none.
 
         Raises LocalProtocolError if another one was sent under this number.
         """
@@ -128,7 +136,8 @@ class LedgerWriter:
                 if known != digest:
                     raise LocalProtocolError(
                         f"message {seq} to {peer} is not the one that was sent before the interruption",
-                        remedy="Start all parties again with --fresh, and report this: table and program should determine every message",
+                        remedy="Start all parties again with --fresh, and report this: table and program should "
+                        "determine every message",
                         party=peer,
                     )
                 return
@@ -158,7 +167,8 @@ class LedgerWriter:
                 if known != digest:
                     raise RemoteProtocolError(
                         f"{peer} sent another message {seq} than before the interruption",
-                        remedy=f"Ask {peer} what changed there; if the run may not resume, start all parties again with --fresh",
+                        remedy=f"Ask {peer} what changed there; if the run may not resume, start all parties "
+                        f"again with --fresh",
                         party=peer,
                     )
                 return

@@ -7,11 +7,11 @@
 | a count (`count`) | `count_metrics` | `numeric_series` |
 | one of several classes (`multiclass`) | `class_metrics` | `class_series` |
 
-`uplift_interval` says how sure the difference of two models is; `psi` and `Bins` say whether two samples are alike.  Everything is plain
-Python (JSON-ready), no curve has more than 200 points, nothing depends on the order of the rows; what a sample does not define (AUC with one
-class only) is None.
-What scikit-learn measures in the same way is scikit-learn's (docs/adr/0012-scikit-learn-again.md).  It takes a second to import, so it is imported where
-labels are measured: a host and an arbiter never need it.
+`uplift_interval` says how sure the difference of two models is; `psi` and `Bins` say whether two samples are alike.
+Everything is plain Python (JSON-ready), no curve has more than 200 points, nothing depends on the order of the rows;
+what a sample does not define (AUC with one class only) is None.
+What scikit-learn measures in the same way is scikit-learn's (docs/adr/0012-scikit-learn-again.md).  It takes a second
+to import, so it is imported where labels are measured: a host and an arbiter never need it.
 """
 
 from vfl.metrics.binary import at_cutoff, binary_metrics, uplift

@@ -16,7 +16,8 @@ OTHERS = ("log_loss", "brier", "accuracy", "base_rate", "mean_predicted")
 
 
 def binary_metrics(y: ArrayLike, p: ArrayLike) -> Metrics:
-    """AUC, KS, Gini, average precision, log-loss, Brier, accuracy (cut at 1/2), lift in the riskiest 5, 10, 20 %, base rate, mean, n.
+    """AUC, KS, Gini, average precision, log-loss, Brier, accuracy (cut at 1/2), lift in the riskiest 5, 10, 20 %, base
+    rate, mean, n.
 
     y (n,) 0 or 1; p (n,) probability of 1.  Raises DataError for other lengths, labels or scores.
     """
@@ -44,14 +45,16 @@ def binary_metrics(y: ArrayLike, p: ArrayLike) -> Metrics:
 
 
 def log_losses(labels: Floats, scores: Floats) -> Floats:
-    """The loss (n,) of each row, which a bootstrap weights; scikit-learn has the mean.  Probabilities of 0 and 1 are moved inwards by the machine's precision, as scikit-learn does."""
+    """The loss (n,) of each row, which a bootstrap weights; scikit-learn has the mean.  Probabilities of 0 and 1 are
+    moved inwards by the machine's precision, as scikit-learn does."""
     tiny = np.finfo(np.float64).eps
     p = np.clip(scores, tiny, 1 - tiny)
     return -np.where(labels == 1, np.log(p), np.log1p(-p))
 
 
 def at_cutoff(cutoffs: Mapping[str, Sequence[float]], cutoff: float) -> dict[str, Any]:
-    """The confusion matrix where every row that scores `cutoff` or more is flagged, from the series "cutoffs" of `plot_series`.
+    """The confusion matrix where every row that scores `cutoff` or more is flagged, from the series "cutoffs" of
+    `plot_series`.
 
     `cutoff` is moved to the nearest one of the series (steps of 0.005).  Rates without a row are None.
     """

@@ -1,7 +1,8 @@
 """How sure the partner's worth is: a paired bootstrap of the difference of two models on the same rows.
 
-Rows are drawn with replacement (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, percentile interval); both models are measured
-on the same draw, so that what they have in common cancels.  The draws follow from the seed alone: every reader gets the same interval.
+Rows are drawn with replacement (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, percentile interval);
+both models are measured on the same draw, so that what they have in common cancels.  The draws follow from the seed
+alone: every reader gets the same interval.
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ LEVEL = 0.95
 VISITS = 20_000_000  # of rows: the fewer the rows, the more draws
 
 
-def uplift_interval(y: ArrayLike, joint: ArrayLike, alone: ArrayLike, outcome: str = "binary", *, seed: int = 0) -> dict[str, object]:
-    """Joint minus guest alone, for each measure: `change` on the rows as they are, and `low`, `high` of its 95 % interval.
+def uplift_interval(
+    y: ArrayLike, joint: ArrayLike, alone: ArrayLike, outcome: str = "binary", *, seed: int = 0
+) -> dict[str, object]:
+    """Joint minus guest alone, for each measure: `change` on the rows as they are, and `low`, `high` of its 95 %
+    interval.
 
-    y (n,) and both predictions as the metrics of this `outcome` take them ("binary", "numeric", "count", "multiclass").  `draws`: 200 to 1000,
-    fewer for many rows.  A measure that less than half of the draws define (hardly an event) has no interval.
+    y (n,) and both predictions as the metrics of this `outcome` take them ("binary", "numeric", "count", "multiclass").
+    `draws`: 200 to 1000, fewer for many rows.  A measure that less than half of the draws define (hardly an event) has
+    no interval.
     Raises ConfigError: outcome not known; DataError as the metrics.
     """
     if outcome not in MEASURES:
@@ -45,7 +50,9 @@ def uplift_interval(y: ArrayLike, joint: ArrayLike, alone: ArrayLike, outcome: s
     measures: dict[str, dict[str, float | None]] = {}
     for name in (name for name in here if name in there):
         values = found.get(name, [])
-        low, high = (float(v) for v in np.quantile(values, [edge, 1 - edge])) if 2 * len(values) >= draws else (None, None)
+        low, high = (
+            (float(v) for v in np.quantile(values, [edge, 1 - edge])) if 2 * len(values) >= draws else (None, None)
+        )
         measures[name] = {"change": here[name] - there[name], "low": low, "high": high}
     return {"level": LEVEL, "draws": draws, "seed": seed, "measures": measures}
 
@@ -97,7 +104,9 @@ def _count(y: ArrayLike, mean: ArrayLike) -> Measure:
 def _multiclass(y: ArrayLike, p: ArrayLike) -> Measure:
     classes.class_metrics(y, p)
     codes, shares = np.asarray(y, np.int64), np.asarray(p, np.float64)
-    return _means({"log_loss": classes.log_losses(codes, shares), "accuracy": (shares.argmax(axis=1) == codes).astype(np.float64)})
+    return _means(
+        {"log_loss": classes.log_losses(codes, shares), "accuracy": (shares.argmax(axis=1) == codes).astype(np.float64)}
+    )
 
 
 MEASURES: dict[str, Callable[[ArrayLike, ArrayLike], Measure]] = {

@@ -19,8 +19,8 @@ Codes = NDArray[np.int64]
 def class_metrics(y: ArrayLike, p: ArrayLike) -> Metrics:
     """Accuracy, log-loss, AUC of each class against the rest and F1, both averaged over the classes (macro), n.
 
-    y (n,) codes 0 to K - 1; p (n, K), each row a distribution.  Raises DataError for anything else.  The macro AUC is None unless every class
-    occurs; a class that nobody has and nobody is given counts with F1 = 0.
+    y (n,) codes 0 to K - 1; p (n, K), each row a distribution.  Raises DataError for anything else.  The macro AUC is
+    None unless every class occurs; a class that nobody has and nobody is given counts with F1 = 0.
     """
     codes, shares = _checked(y, p)
     out: Metrics = dict.fromkeys(CLASSES) | {"n": len(codes)}
@@ -44,7 +44,8 @@ def log_losses(codes: Codes, shares: Floats) -> Floats:
 
 
 def class_series(y: ArrayLike, p: ArrayLike, classes: Sequence[object]) -> dict[str, Any]:
-    """`classes`: a line for each (`class`, `rows`, `precision`, `recall`, `f1`, `auc`), and the `confusion` matrix: rows observed, columns predicted."""
+    """`classes`: a line for each (`class`, `rows`, `precision`, `recall`, `f1`, `auc`), and the `confusion` matrix:
+    rows observed, columns predicted."""
     codes, shares = _checked(y, p)
     cells = _cells(codes, shares)
     matrix = None
@@ -52,7 +53,10 @@ def class_series(y: ArrayLike, p: ArrayLike, classes: Sequence[object]) -> dict[
         from sklearn.metrics import confusion_matrix
 
         matrix = confusion_matrix(codes, shares.argmax(axis=1), labels=np.arange(shares.shape[1])).tolist()
-    return {"classes": [{"class": str(name)} | cell for name, cell in zip(classes, cells, strict=True)], "confusion": matrix}
+    return {
+        "classes": [{"class": str(name)} | cell for name, cell in zip(classes, cells, strict=True)],
+        "confusion": matrix,
+    }
 
 
 def _cells(codes: Codes, shares: Floats) -> list[dict[str, Any]]:
@@ -67,8 +71,15 @@ def _cells(codes: Codes, shares: Floats) -> list[dict[str, Any]]:
     cells = []
     for k, precision, recall, f1, rows in zip(every, *numbers, strict=True):
         both = 0 < rows < len(codes)
-        cell = {"precision": precision, "recall": recall, "f1": f1, "auc": roc_auc_score(codes == k, shares[:, k]) if both else np.nan}
-        cells.append({"rows": int(rows)} | {name: None if np.isnan(value) else float(value) for name, value in cell.items()})
+        cell = {
+            "precision": precision,
+            "recall": recall,
+            "f1": f1,
+            "auc": roc_auc_score(codes == k, shares[:, k]) if both else np.nan,
+        }
+        cells.append(
+            {"rows": int(rows)} | {name: None if np.isnan(value) else float(value) for name, value in cell.items()}
+        )
     return cells
 
 
@@ -76,11 +87,15 @@ def _checked(y: ArrayLike, p: ArrayLike) -> tuple[Codes, Floats]:
     codes, shares = np.asarray(y), np.asarray(p, np.float64)
     if codes.ndim != 1 or shares.ndim != 2 or len(codes) != len(shares) or shares.shape[1] < 2:
         raise DataError(
-            "the numbers of labels and of lines of class probabilities differ", expected=f"({len(codes)}, classes)", found=shares.shape
+            "the numbers of labels and of lines of class probabilities differ",
+            expected=f"({len(codes)}, classes)",
+            found=shares.shape,
         )
     whole = np.asarray(codes, np.float64)
     if not (np.isin(whole, np.arange(shares.shape[1]))).all():
         raise DataError("a label is none of the model's classes", remedy="Measure on rows of classes that were trained")
     if not ((shares >= 0).all() and np.allclose(shares.sum(axis=1), 1.0)):
-        raise DataError("a line of class probabilities does not add up to 1", remedy="Leave out the rows that were not matched")
+        raise DataError(
+            "a line of class probabilities does not add up to 1", remedy="Leave out the rows that were not matched"
+        )
     return whole.astype(np.int64), shares

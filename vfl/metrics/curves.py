@@ -68,10 +68,13 @@ def precision_recall_points(y: ArrayLike, p: ArrayLike) -> dict[str, list[float]
 
 
 def cutoff_counts(y: ArrayLike, p: ArrayLike) -> dict[str, list[Any]]:
-    """How many `events` and `non_events` score each `cutoff` or more, for 0, 0.005, ... 0.995: every confusion matrix in one table."""
+    """How many `events` and `non_events` score each `cutoff` or more, for 0, 0.005, ... 0.995: every confusion matrix
+    in one table."""
     labels, scores = checked(y, p)
     cutoffs = np.arange(POINTS) / POINTS
-    counts = {name: len(part) - np.searchsorted(np.sort(part), cutoffs) for name, part in _classes(labels, scores).items()}
+    counts = {
+        name: len(part) - np.searchsorted(np.sort(part), cutoffs) for name, part in _classes(labels, scores).items()
+    }
     return {"cutoff": rounded(cutoffs)} | {name: [int(c) for c in count] for name, count in counts.items()}
 
 

@@ -16,7 +16,8 @@ COUNT = ("deviance", "d2", "rmse", "mae", "mean_observed", "mean_predicted")
 
 
 def numeric_metrics(y: ArrayLike, mean: ArrayLike) -> Metrics:
-    """R2, root mean squared and mean absolute error, both means, n.  y, mean (n,).  Raises DataError: other lengths, not finite."""
+    """R2, root mean squared and mean absolute error, both means, n.  y, mean (n,).  Raises DataError: other lengths,
+    not finite."""
     observed, predicted = _checked(y, mean)
     out: Metrics = dict.fromkeys(NUMERIC) | {"n": len(observed)}
     if len(observed):
@@ -34,7 +35,9 @@ def count_metrics(y: ArrayLike, mean: ArrayLike) -> Metrics:
     """
     observed, predicted = _checked(y, mean)
     if (observed < 0).any() or (predicted <= 0).any():
-        raise DataError("an outcome is below 0, or a predicted mean is not above 0", remedy="A Poisson model is measured on counts")
+        raise DataError(
+            "an outcome is below 0, or a predicted mean is not above 0", remedy="A Poisson model is measured on counts"
+        )
     out: Metrics = dict.fromkeys(COUNT) | {"n": len(observed)}
     if len(observed):
         from sklearn.metrics import d2_tweedie_score, mean_poisson_deviance
@@ -46,7 +49,8 @@ def count_metrics(y: ArrayLike, mean: ArrayLike) -> Metrics:
 
 
 def explained_deviance(y: ArrayLike, mean: ArrayLike, weight: ArrayLike) -> float:
-    """The share of the weighted Poisson deviance that is explained, against the weighted mean of y; 0 where y is constant.  All (n,); y 0 or more, mean above 0."""
+    """The share of the weighted Poisson deviance that is explained, against the weighted mean of y; 0 where y is
+    constant.  All (n,); y 0 or more, mean above 0."""
     observed, predicted = _checked(y, mean)
     if not np.ptp(observed):
         return 0.0
@@ -56,7 +60,8 @@ def explained_deviance(y: ArrayLike, mean: ArrayLike, weight: ArrayLike) -> floa
 
 
 def deviances(observed: Floats, predicted: Floats) -> Floats:
-    """The unit deviance (n,) of Poisson, 2 (y ln(y / m) - y + m), which a bootstrap weights; scikit-learn has the mean."""
+    """The unit deviance (n,) of Poisson, 2 (y ln(y / m) - y + m), which a bootstrap weights; scikit-learn has the
+    mean."""
     part = observed * np.log(np.where(observed > 0, observed, 1.0) / predicted)
     return 2 * (np.where(observed > 0, part, 0.0) - observed + predicted)
 
@@ -64,7 +69,8 @@ def deviances(observed: Floats, predicted: Floats) -> Floats:
 def numeric_series(y: ArrayLike, mean: ArrayLike) -> dict[str, Any]:
     """`calibration` and `deciles` by predicted mean, and the histogram of the `residuals`.
 
-    calibration: mean `predicted`, mean `observed`, `count`, and `low`, `high`: the observed mean's 95 % interval (1.96 standard errors).
+    calibration: mean `predicted`, mean `observed`, `count`, and `low`, `high`: the observed mean's 95 % interval (1.96
+    standard errors).
     """
     observed, predicted = _checked(y, mean)
     if not len(observed):
@@ -74,7 +80,9 @@ def numeric_series(y: ArrayLike, mean: ArrayLike) -> dict[str, Any]:
     cells = [_cell(observed[g], predicted[g]) for g in groups]
     residuals = observed - predicted
     middle = np.quantile(residuals, [0.005, 0.995])  # a few large ones would leave one bar
-    low, high = (float(v) for v in middle) if middle[0] < middle[1] else (float(middle[0]) - 0.5, float(middle[0]) + 0.5)
+    low, high = (
+        (float(v) for v in middle) if middle[0] < middle[1] else (float(middle[0]) - 0.5, float(middle[0]) + 0.5)
+    )
     counts, edges = np.histogram(np.clip(residuals, low, high), 25, (low, high))
     names = ("predicted", "observed", "count", "low", "high")
     return {
@@ -108,7 +116,12 @@ def _errors(observed: Floats, predicted: Floats) -> Metrics:
 def _checked(y: ArrayLike, mean: ArrayLike) -> tuple[Floats, Floats]:
     observed, predicted = np.asarray(y, np.float64), np.asarray(mean, np.float64)
     if observed.ndim != 1 or observed.shape != predicted.shape:
-        raise DataError("outcomes and predictions are not two lists of one length", expected=observed.shape, found=predicted.shape)
+        raise DataError(
+            "outcomes and predictions are not two lists of one length", expected=observed.shape, found=predicted.shape
+        )
     if not (np.isfinite(observed).all() and np.isfinite(predicted).all()):
-        raise DataError("an outcome or a prediction is not finite", remedy="Leave out the rows that were not matched before measuring")
+        raise DataError(
+            "an outcome or a prediction is not finite",
+            remedy="Leave out the rows that were not matched before measuring",
+        )
     return observed, predicted

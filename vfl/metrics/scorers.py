@@ -10,7 +10,10 @@ from vfl.metrics.binary import binary_metrics
 from vfl.metrics.classes import class_metrics
 from vfl.metrics.numeric import count_metrics, numeric_metrics
 
-ERRORS: dict[str, tuple[str, int]] = {"neg_root_mean_squared_error": ("rmse", -1), "neg_mean_absolute_error": ("mae", -1)}
+ERRORS: dict[str, tuple[str, int]] = {
+    "neg_root_mean_squared_error": ("rmse", -1),
+    "neg_mean_absolute_error": ("mae", -1),
+}
 # by the kind of outcome, the default first
 NAMES: dict[Objective, dict[str, tuple[str, int]]] = {
     "binary": {
@@ -43,7 +46,8 @@ def default_scorer(outcome: Objective) -> str:
 
 
 def scored(name: str, outcome: Objective, y: Any, predictions: Any) -> float | None:
-    """The measure `name` of predictions (n,) or (n, classes) for labels y (n,); None where these rows do not define it."""
+    """The measure `name` of predictions (n,) or (n, classes) for labels y (n,); None where these rows do not define
+    it."""
     measure, sign = NAMES[outcome][name]
     value = MEASURES[outcome](y, predictions)[measure]
     return None if value is None else sign * float(value)

@@ -1,6 +1,8 @@
-"""Whether two samples are alike: bins fitted on one, counts of the other, and the population stability index (PSI) of both.
+"""Whether two samples are alike: bins fitted on one, counts of the other, and the population stability index (PSI) of
+both.
 
-PSI = sum over the bins of (a - e) ln(a / e), with the shares e of the first sample and a of the second; an empty bin counts as half a row.
+PSI = sum over the bins of (a - e) ln(a / e), with the shares e of the first sample and a of the second; an empty bin
+counts as half a row.
 The usual limits of scorecard practice: below 0.1 stable, from 0.25 shifted, between them to be checked.
 """
 
@@ -16,11 +18,16 @@ from numpy.typing import ArrayLike, NDArray
 from protocols.errors import DataError
 
 WATCH, SHIFTED = 0.1, 0.25
-BINS, VALUES, TEXTS = 10, 12, 20  # quantile bins; a column of at most so many values has a bin for each; of texts so many have their own
+BINS, VALUES, TEXTS = (
+    10,
+    12,
+    20,
+)  # quantile bins; a column of at most so many values has a bin for each; of texts so many have their own
 
 
 def psi(expected: ArrayLike, actual: ArrayLike) -> float | None:
-    """The index of two lists of counts over the same bins; None if either has no row.  Raises DataError: other lengths, negative counts."""
+    """The index of two lists of counts over the same bins; None if either has no row.  Raises DataError: other lengths,
+    negative counts."""
     e, a = np.asarray(expected, np.float64), np.asarray(actual, np.float64)
     if e.ndim != 1 or e.shape != a.shape or (e < 0).any() or (a < 0).any():
         raise DataError("counts of bins are not two lists of one length", expected=e.shape, found=a.shape)
@@ -38,9 +45,11 @@ def mark(index: float | None) -> str | None:
 
 @dataclass(frozen=True)
 class Bins:
-    """The bins of one column: inner `edges` (a value equal to an edge lies left of it) or single `values`; one more for the rest, one for missing.
+    """The bins of one column: inner `edges` (a value equal to an edge lies left of it) or single `values`; one more for
+    the rest, one for missing.
 
-    numbers of many values: len(edges) + 1 bins, then missing.  Few values, or texts: one each, then all others, then missing.
+    numbers of many values: len(edges) + 1 bins, then missing.  Few values, or texts: one each, then all others, then
+    missing.
     """
 
     edges: tuple[float, ...] | None = None
@@ -48,10 +57,13 @@ class Bins:
 
     @classmethod
     def fit(cls, column: pd.Series) -> Bins:
-        """The bins of a column (n,) of numbers or texts: at most 10 quantile bins, 12 values or the 20 most frequent texts."""
+        """The bins of a column (n,) of numbers or texts: at most 10 quantile bins, 12 values or the 20 most frequent
+        texts."""
         known = column.dropna()
         if not _numeric(known):
-            frequent = known.astype(str).value_counts(sort=False).sort_index().sort_values(ascending=False, kind="stable")
+            frequent = (
+                known.astype(str).value_counts(sort=False).sort_index().sort_values(ascending=False, kind="stable")
+            )
             return cls(values=tuple(frequent.index[:TEXTS]))
         numbers = known.to_numpy(np.float64)
         distinct = np.unique(numbers)
@@ -67,7 +79,8 @@ class Bins:
         if self.edges is not None or (self.values and not isinstance(self.values[0], str)):
             if not _numeric(known):
                 raise DataError(
-                    f"column '{column.name}' holds no numbers, and did when the model was trained", remedy="Store it as numbers"
+                    f"column '{column.name}' holds no numbers, and did when the model was trained",
+                    remedy="Store it as numbers",
                 )
             numbers = known.to_numpy(np.float64)
             if self.edges is not None:
@@ -90,7 +103,9 @@ class Bins:
 
 
 def _numeric(column: pd.Series) -> bool:
-    return bool(pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)) or not len(column)
+    return bool(pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)) or not len(
+        column
+    )
 
 
 def _counted(places: NDArray[np.int64], width: int, missing: int) -> list[int]:

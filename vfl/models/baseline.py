@@ -1,6 +1,8 @@
-"""A party's own columns, as they were in training: kept with its model part, so that a later table can be held against them.
+"""A party's own columns, as they were in training: kept with its model part, so that a later table can be held against
+them.
 
-Nothing of it leaves the party.  `baseline.json` holds counts a bin and the edges of the bins, which are values of single rows: mode 0600.
+Nothing of it leaves the party.  `baseline.json` holds counts a bin and the edges of the bins, which are values of
+single rows: mode 0600.
 """
 
 from __future__ import annotations
@@ -36,7 +38,11 @@ class Reference(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def sound(self) -> bool:
         """Whether edges, values and counts fit each other."""
         if self.edges is not None:
-            good = self.values is None and len(self.edges) > 0 and bool((np.diff(self.edges) > 0).all() and np.isfinite(self.edges).all())
+            good = (
+                self.values is None
+                and len(self.edges) > 0
+                and bool((np.diff(self.edges) > 0).all() and np.isfinite(self.edges).all())
+            )
         else:
             good = self.values is not None and len({type(v) for v in self.values}) <= 1
         return good and len(self.counts) == len(self.bins.names()) and 0 <= min(self.counts) <= max(self.counts) < 2**53
@@ -48,7 +54,8 @@ class Reference(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Baseline(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The content of baseline.json: own columns on the training rows; at the guest the score on the rows that were scored."""
+    """The content of baseline.json: own columns on the training rows; at the guest the score on the rows that were
+    scored."""
 
     format: int
     party: str
@@ -57,8 +64,11 @@ class Baseline(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     score: Reference | None = None
 
     @classmethod
-    def of(cls, party: str, model_id: bytes, features: pd.DataFrame, scores: NDArray[np.float64] | None = None) -> Baseline:
-        """features (n, d): the training rows; scores (m,): predictions of the joint model, None where there are none."""
+    def of(
+        cls, party: str, model_id: bytes, features: pd.DataFrame, scores: NDArray[np.float64] | None = None
+    ) -> Baseline:
+        """features (n, d): the training rows; scores (m,): predictions of the joint model, None where there are
+        none."""
         score = None if scores is None or not len(scores) else Reference.of(pd.Series(scores))
         return cls(FORMAT, party, model_id.hex(), {str(c): Reference.of(features[c]) for c in features.columns}, score)
 
@@ -69,28 +79,36 @@ class Baseline(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def load_baseline(folder: Path) -> Baseline:
-    """The baseline of a model folder.  Raises ModelError: none there (a model of an earlier release), damaged, another format."""
+    """The baseline of a model folder.  Raises ModelError: none there (a model of an earlier release), damaged, another
+    format."""
     path = folder / BASELINE
     try:
         content = path.read_bytes()
     except OSError:
-        raise ModelError(f"{folder} has no {BASELINE}", remedy="Name the model folder of a finished run, RUN/model") from None
+        raise ModelError(
+            f"{folder} has no {BASELINE}", remedy="Name the model folder of a finished run, RUN/model"
+        ) from None
     try:
         found = msgspec.json.decode(content, type=Baseline)
     except msgspec.MsgspecError:
         raise ModelError(f"{path} is damaged", remedy="Restore it from a copy of the run's folder") from None
     if found.format != FORMAT:
-        raise ModelError(f"{path} has another format", expected=FORMAT, found=found.format, remedy="Use the release that wrote it")
+        raise ModelError(
+            f"{path} has another format", expected=FORMAT, found=found.format, remedy="Use the release that wrote it"
+        )
     if not all(r.sound for r in [*found.columns.values(), *([found.score] if found.score else [])]):
         raise ModelError(f"{path} is damaged", remedy="Restore it from a copy of the run's folder")
     return found
 
 
-def compare(baseline: Baseline, features: pd.DataFrame, scores: Sequence[float] | NDArray[np.float64] | None = None) -> dict[str, Any]:
-    """How far a new table has moved: `columns`, a list in the order of training (`column`, `psi`, `mark`, `rows`, `missing_before`, `missing`,
-    `bins`, `before`, `now`), and `score`, the same of the scores that are not missing.
+def compare(
+    baseline: Baseline, features: pd.DataFrame, scores: Sequence[float] | NDArray[np.float64] | None = None
+) -> dict[str, Any]:
+    """How far a new table has moved: `columns`, a list in the order of training (`column`, `psi`, `mark`, `rows`,
+    `missing_before`, `missing`, `bins`, `before`, `now`), and `score`, the same of the scores that are not missing.
 
-    The order of columns, and columns that the model does not use, do not matter.  Raises DataError naming every column that is not there.
+    The order of columns, and columns that the model does not use, do not matter.  Raises DataError naming every column
+    that is not there.
     """
     absent = [c for c in baseline.columns if c not in features.columns]
     if absent:
@@ -99,7 +117,10 @@ def compare(baseline: Baseline, features: pd.DataFrame, scores: Sequence[float] 
             remedy="Give a table with every column of training; their order does not matter",
             party=baseline.party,
         )
-    out: dict[str, Any] = {"columns": [_line(name, r, features[name]) for name, r in baseline.columns.items()], "score": None}
+    out: dict[str, Any] = {
+        "columns": [_line(name, r, features[name]) for name, r in baseline.columns.items()],
+        "score": None,
+    }
     if scores is not None and baseline.score is not None:
         out["score"] = _line("joint score", baseline.score, pd.Series(np.asarray(scores, np.float64)).dropna())
     return out
@@ -123,10 +144,11 @@ def _line(name: str, reference: Reference, column: pd.Series) -> dict[str, Any]:
 
 
 def describe(features: pd.DataFrame) -> list[dict[str, Any]]:
-    """A line for each column: `column`, `type` ("number" or "text"), `rows`, `missing` (share), `distinct`, `histogram`, and of numbers `mean`, `sd`, `p5`, `median`, `p95`.
+    """A line for each column: `column`, `type` ("number" or "text"), `rows`, `missing` (share), `distinct`,
+    `histogram`, and of numbers `mean`, `sd`, `p5`, `median`, `p95`.
 
-    histogram: of numbers the rows in 20 equal bins from the 1st to the 99th percentile, what lies outside in the end bins; of texts the rows of the 20
-    most frequent ones.
+    histogram: of numbers the rows in 20 equal bins from the 1st to the 99th percentile, what lies outside in the end
+    bins; of texts the rows of the 20 most frequent ones.
     """
     return [_described(str(name), features[name]) for name in features.columns]
 

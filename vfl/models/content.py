@@ -1,4 +1,5 @@
-"""What every model part says of itself on disk, and how the rest of it is read: closed, and nothing believed before it was checked."""
+"""What every model part says of itself on disk, and how the rest of it is read: closed, and nothing believed before it
+was checked."""
 
 from __future__ import annotations
 
@@ -106,8 +107,11 @@ def check(*good: Any) -> None:
         raise Damaged
 
 
-def tensors_of(found: Mapping[str, NDArray[Any]], wanted: Mapping[str, tuple[type[Any], Sequence[int | None]]]) -> Tensors:
-    """Exactly the wanted arrays, each of its type and shape (None: of any length); floats are finite.  Raises Damaged."""
+def tensors_of(
+    found: Mapping[str, NDArray[Any]], wanted: Mapping[str, tuple[type[Any], Sequence[int | None]]]
+) -> Tensors:
+    """Exactly the wanted arrays, each of its type and shape (None: of any length); floats are finite.  Raises
+    Damaged."""
     check(set(found) == set(wanted))
     for name, (kind, shape) in wanted.items():
         array = found[name]

@@ -1,4 +1,5 @@
-"""What a joint model is worth compared with the guest's own, from labels and predictions: for notebooks, and for the report of a run."""
+"""What a joint model is worth compared with the guest's own, from labels and predictions: for notebooks, and for the
+report of a run."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ def measured(
     *,
     part: str = "test",
 ) -> dict[str, Any]:
-    """`metrics`, `plots` and, of two models on rows that they have not seen, `uplift`, each of one part of the split, as report.json holds them.
+    """`metrics`, `plots` and, of two models on rows that they have not seen, `uplift`, each of one part of the split,
+    as report.json holds them.
 
     y (n,) 0 and 1, codes or numbers; predictions: "joint" and perhaps "guest_alone", (n,) or (n, classes).
     """
@@ -44,8 +46,12 @@ def measured(
         "metrics": {part: {name: MEASURES[outcome](y, p) for name, p in predictions.items()}},
         "plots": {part: {name: SERIES[outcome](y, p, classes) for name, p in predictions.items()}},
     }
-    if "guest_alone" in predictions and part != "train":  # on rows that both models have seen the difference says little
-        found["uplift"] = {part: metrics.uplift_interval(y, predictions["joint"], predictions["guest_alone"], outcome, seed=seed)}
+    if (
+        "guest_alone" in predictions and part != "train"
+    ):  # on rows that both models have seen the difference says little
+        found["uplift"] = {
+            part: metrics.uplift_interval(y, predictions["joint"], predictions["guest_alone"], outcome, seed=seed)
+        }
     return found
 
 
@@ -84,7 +90,8 @@ class Evaluation:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """One row per measure, one column per model; for a run with several parts of the split, columns (part, model).  Empty at a host."""
+        """One row per measure, one column per model; for a run with several parts of the split, columns (part, model).
+        Empty at a host."""
         found = self.result.get("metrics") or {}
         if set(found) <= {"test"}:
             return pd.DataFrame(found.get("test") or {})
@@ -92,7 +99,8 @@ class Evaluation:
 
     @property
     def uplift(self) -> pd.DataFrame:
-        """One row per measure: `change` (joint minus guest alone) and the ends `low`, `high` of its 95 % interval; empty without the guest's own predictions.
+        """One row per measure: `change` (joint minus guest alone) and the ends `low`, `high` of its 95 % interval;
+        empty without the guest's own predictions.
 
         On held-out rows, or where there are none, on out-of-time rows.
         """
@@ -102,7 +110,8 @@ class Evaluation:
 
     @property
     def stability(self) -> pd.DataFrame:
-        """How far held-out rows differ from the training rows: `part`, `column`, `psi`, `mark`, a line for the score and each own column."""
+        """How far held-out rows differ from the training rows: `part`, `column`, `psi`, `mark`, a line for the score
+        and each own column."""
         told = self.result.get("stability") or {}
         parts = {"test": told, "out_of_time": told.get("out_of_time") or {}}
         lines = [
@@ -113,7 +122,8 @@ class Evaluation:
         return pd.DataFrame(lines, columns=["part", "column", "psi", "mark"])
 
     def save(self, folder: str | Path) -> Path:
-        """Writes report.html, report.json and report.csv into a folder; the path of the page.  Raises ConfigError if they cannot be written."""
+        """Writes report.html, report.json and report.csv into a folder; the path of the page.  Raises ConfigError if
+        they cannot be written."""
         return write_report(Path(folder), self.result).with_name("report.html")
 
     def __repr__(self) -> str:
@@ -132,7 +142,10 @@ class Evaluation:
         for part, models in told.items():
             frame = pd.DataFrame(models)
             head = (f"{_words(part)} rows", *(_words(name) for name in models))
-            lines = ((_words(str(name)), *map(_shown, values)) for name, values in zip(frame.index, frame.to_numpy(), strict=True))
+            lines = (
+                (_words(str(name)), *map(_shown, values))
+                for name, values in zip(frame.index, frame.to_numpy(), strict=True)
+            )
             parts.append(html.table(head, lines, numbers=len(models), strong=1))
         rows = sum(int(models["joint"]["n"]) for models in told.values())
         return html.card("Evaluation", f"{rows:,} rows", *parts)
@@ -162,8 +175,8 @@ def evaluate(
 ) -> Evaluation:
     """Measures a joint model, and how sure its advantage over the guest's own model is (a paired bootstrap).
 
-    Rows are matched by position; pandas objects must have the same index. Rows that `joint` does not score (missing: not all parties know
-    them) are left out of both.
+    Rows are matched by position; pandas objects must have the same index. Rows that `joint` does not score (missing:
+    not all parties know them) are left out of both.
 
     Parameters
     ----------
@@ -202,7 +215,7 @@ def evaluate(
     >>> found = vfl.evaluate(bank["default"], bank["age"].rank(pct=True))
     >>> bool(found.metrics.loc["auc", "joint"] > 0.5)
     True
-    """
+    """  # noqa: E501
     if outcome not in MEASURES:
         raise ConfigError(f"the outcome {outcome!r} is not known", remedy=f"Use one of {', '.join(MEASURES)}")
     given = {"joint": joint} if guest_alone is None else {"joint": joint, "guest_alone": guest_alone}
@@ -215,20 +228,36 @@ def evaluate(
         arrays = {model: np.asarray(p, np.float64) for model, p in given.items()}
         values = values.astype(np.float64) if outcome in ("numeric", "count") else values
     except (TypeError, ValueError):
-        raise DataError("labels or predictions are not numbers", remedy="Pass what predict_score gives, and numbers as labels") from None
+        raise DataError(
+            "labels or predictions are not numbers", remedy="Pass what predict_score gives, and numbers as labels"
+        ) from None
     if values.ndim != 1 or any(p.ndim == 0 or len(p) != len(values) for p in arrays.values()):
         raise DataError(
-            "labels and predictions are not lists of one length", expected=values.shape, found=[p.shape for p in arrays.values()]
+            "labels and predictions are not lists of one length",
+            expected=values.shape,
+            found=[p.shape for p in arrays.values()],
         )
     scored = ~np.isnan(arrays["joint"].reshape(len(values), -1)).any(axis=1)
     if not scored.any():
-        raise DataError("no row has a prediction", remedy="Compare the parties' ids: rows that not all know are not scored")
+        raise DataError(
+            "no row has a prediction", remedy="Compare the parties' ids: rows that not all know are not scored"
+        )
     if any(np.isnan(p[scored]).any() for p in arrays.values()):
-        raise DataError("guest_alone misses predictions of rows that joint scores", remedy="Give both models' predictions of the same rows")
+        raise DataError(
+            "guest_alone misses predictions of rows that joint scores",
+            remedy="Give both models' predictions of the same rows",
+        )
     codes, classes = _codes(values, outcome, joint)
     found = measured(codes[scored], {model: p[scored] for model, p in arrays.items()}, outcome, classes, seed)
     return Evaluation(
-        {"format": 1, "job": name, "job_digest": "none: made from predictions", "role": "guest", "outcome": outcome, "classes": classes}
+        {
+            "format": 1,
+            "job": name,
+            "job_digest": "none: made from predictions",
+            "role": "guest",
+            "outcome": outcome,
+            "classes": classes,
+        }
         | found
     )
 
@@ -239,16 +268,22 @@ def _codes(values: NDArray[Any], outcome: Objective, joint: Any) -> tuple[NDArra
         return values, None
     classes = list(joint.columns) if isinstance(joint, pd.DataFrame) else np.unique(values).tolist()
     if outcome == "binary" and len(classes) != 2:
-        raise DataError(f"the labels have {len(classes)} values", remedy='A "binary" outcome has two; use outcome="multiclass" for more')
+        raise DataError(
+            f"the labels have {len(classes)} values",
+            remedy='A "binary" outcome has two; use outcome="multiclass" for more',
+        )
     place = {value: k for k, value in enumerate(classes)}
     if not set(values.tolist()) <= set(place):
-        raise DataError("a label is none of the classes", remedy="Name the columns of the predictions by the label's values")
+        raise DataError(
+            "a label is none of the classes", remedy="Name the columns of the predictions by the label's values"
+        )
     return np.fromiter((place[v] for v in values.tolist()), np.float64, len(values)), classes
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Which common rows a training left out: a part of them, drawn by a seed from the ids, and those on or after a day (ISO 8601; empty: none).
+    """Which common rows a training left out: a part of them, drawn by a seed from the ids, and those on or after a day
+    (ISO 8601; empty: none).
 
     ids: by which keys they were matched and how these were written, in any words; another way is another draw.
     """
@@ -263,11 +298,13 @@ class Drawn:
 
 
 def flatters(now: Drawn, earlier: Drawn) -> str:
-    """What to say of a continued model that is measured on other rows than its earlier rounds left out; empty if they left these out."""
+    """What to say of a continued model that is measured on other rows than its earlier rounds left out; empty if they
+    left these out."""
     same = (now.seed, now.ids) == (earlier.seed, earlier.ids) and now.test <= earlier.test
     if (not now.test or same) and (not now.cut_off or "" < earlier.cut_off <= now.cut_off):
         return ""
     return (
-        f"rows held out now ({now}) were trained on by the earlier rounds, unless they are new; these left out others ({earlier}): "
+        f"rows held out now ({now}) were trained on by the earlier rounds, unless they are new; these left "
+        f"out others ({earlier}): "
         "on rows that were trained on the model seems better than it is"
     )

@@ -15,8 +15,9 @@ from vfl.steps.search import Searched
 
 
 class Fitted(Protocol):
-    """A model part, the common rows, which of them were held out and which of those are out of time, how many ids each data party had, and at the guest the joint scores of the held-out rows, and of the training
-    rows where the job asks for them; and what a search found."""
+    """A model part, the common rows, which of them were held out and which of those are out of time, how many ids each
+    data party had, and at the guest the joint scores of the held-out rows, and of the training rows where the job asks
+    for them; and what a search found."""
 
     @property
     def part(self) -> Part: ...
@@ -37,8 +38,8 @@ class Fitted(Protocol):
 
 
 class Scored(NamedTuple):
-    """What a party has when new rows are scored.  found: at the guest the rows of its table, and what was computed for them; moved: its shares of weights from now on, by
-    whose they are."""
+    """What a party has when new rows are scored.  found: at the guest the rows of its table, and what was computed for
+    them; moved: its shares of weights from now on, by whose they are."""
 
     found: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None
     moved: Mapping[str, Moved] = {}

@@ -1,4 +1,5 @@
-"""A trained model of a local federation, the parties' parts side by side: what is the same for every kind is written once, here.
+"""A trained model of a local federation, the parties' parts side by side: what is the same for every kind is written
+once, here.
 
 Between institutions the parts are never joined: `vfl run` and `vfl predict` are used there.
 """
@@ -34,7 +35,8 @@ P = TypeVar("P", bound=Any)
 
 @dataclass(frozen=True)
 class Trained(Generic[S]):
-    """What a training in one process leaves: fitted, by data party; kept: the arbiter's part of the model, where it keeps one."""
+    """What a training in one process leaves: fitted, by data party; kept: the arbiter's part of the model, where it
+    keeps one."""
 
     kind: Kind[S, Any]
     plan: Plan[S]
@@ -94,9 +96,12 @@ class Joint(Generic[S, P]):
 
     @property
     def classes_(self) -> np.ndarray[Any, Any]:
-        """The values of the label, sorted; of two, the second is the positive class.  Raises ConfigError where there are none."""
+        """The values of the label, sorted; of two, the second is the positive class.  Raises ConfigError where there
+        are none."""
         if self._own.classes is None:
-            raise ConfigError(f"a {type(self.estimator).__name__} has no classes", remedy="Use predict, which gives expected values")
+            raise ConfigError(
+                f"a {type(self.estimator).__name__} has no classes", remedy="Use predict, which gives expected values"
+            )
         return np.asarray(self._own.classes)
 
     def predict_proba(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -112,10 +117,13 @@ class Joint(Generic[S, P]):
             return pd.DataFrame(np.log(self.predict_proba(guest, hosts)))
 
     def predict_score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
-        """Probability of the positive one of two classes, by id, in the guest's order; NaN where not all parties know the id."""
+        """Probability of the positive one of two classes, by id, in the guest's order; NaN where not all parties know
+        the id."""
         if self._own.classes is None or len(self._own.classes) > 2:
             remedy = "Use predict_proba" if self._own.classes else "Use predict, which gives expected values"
-            raise ConfigError("predict_score is the probability of one of two classes, which this model does not have", remedy=remedy)
+            raise ConfigError(
+                "predict_score is the probability of one of two classes, which this model does not have", remedy=remedy
+            )
         found, index = self._means(guest, hosts)
         return pd.Series(found, index=index, name="score")
 
@@ -129,20 +137,27 @@ class Joint(Generic[S, P]):
         return pd.Series(best.where(shares.notna().all(axis=1)))
 
     def _means(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> tuple[Floats, pd.Index]:
-        """(n,) or (n, classes) predictions of the guest's rows, NaN where not all parties know the id; and the guest's ids."""
+        """(n,) or (n, classes) predictions of the guest's rows, NaN where not all parties know the id; and the guest's
+        ids."""
         rows, index, scores = self._score(guest, hosts)
         return spread(self._kind.predictions(self._own, scores), rows, len(index)), index
 
-    def _score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> tuple[NDArray[np.int64], pd.Index, Floats]:
-        """Aligns new rows and scores what is common: (rows of the guest's table, its ids, their scores); all parts have their later shares from then on."""
+    def _score(
+        self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]
+    ) -> tuple[NDArray[np.int64], pd.Index, Floats]:
+        """Aligns new rows and scores what is common: (rows of the guest's table, its ids, their scores); all parts have
+        their later shares from then on."""
         if not isinstance(hosts, Mapping) or set(hosts) != set(self.roles.hosts):
             found = ", ".join(hosts) if isinstance(hosts, Mapping) else type(hosts).__name__
-            raise ConfigError("the model needs a table of each of its hosts", expected=", ".join(self.roles.hosts), found=found)
+            raise ConfigError(
+                "the model needs a table of each of its hosts", expected=", ".join(self.roles.hosts), found=found
+            )
         frames = {self.roles.guest: guest, **hosts}
         tables = {p: self._trained.read(frames[p], p, part.inputs, part.texts) for p, part in self.parts.items()}
         score = partial(self._kind.score, min_intersection=1, keys=self._trained.plan.keys)
         programs: dict[str, Callable[[Session], Scored]] = {
-            p: partial(self._run, score, "guest" if p == self.roles.guest else "host", tables[p], self.parts[p]) for p in self.parts
+            p: partial(self._run, score, "guest" if p == self.roles.guest else "host", tables[p], self.parts[p])
+            for p in self.parts
         }
         programs[self.roles.arbiter] = partial(self._run, score, "arbiter", None, self._kept)
         inputs = {p: t.digest() for p, t in tables.items()}
@@ -161,7 +176,10 @@ class Joint(Generic[S, P]):
         widths = ", ".join(f"{p}: {len(part.columns)}" for p, part in self.parts.items())
         rows = int((~self._trained.fitted[self.roles.guest].held_out).sum())
         of = "" if rows == self.intersection_ else f"{rows} of "
-        return f"{type(self).__name__}({self.estimator}, columns {widths}, trained on {of}{self.intersection_} common rows)"
+        return (
+            f"{type(self).__name__}({self.estimator}, columns {widths}, trained on {of}{self.intersection_} "
+            f"common rows)"
+        )
 
     def _repr_html_(self) -> str:
         """The estimator, and by party its rows and columns."""

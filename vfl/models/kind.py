@@ -1,4 +1,5 @@
-"""What differs between kinds of model: one class per kind, in its own folder.  `vfl run`, `predict`, `check`, `show` and the report are written once, against it."""
+"""What differs between kinds of model: one class per kind, in its own folder.  `vfl run`, `predict`, `check`, `show`
+and the report are written once, against it."""
 
 from __future__ import annotations
 
@@ -37,8 +38,11 @@ class ArbiterKind(ABC):
         """A part as it is written, sealed for the arbiter alone."""
 
     @abstractmethod
-    def unpack(self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None) -> Any:
-        """A part from what was read; without an identity, without what is sealed.  Raises `content.Damaged`, ModelError."""
+    def unpack(
+        self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None
+    ) -> Any:
+        """A part from what was read; without an identity, without what is sealed.  Raises `content.Damaged`,
+        ModelError."""
 
     @abstractmethod
     def print_part(self, part: Any, console: Console) -> None:
@@ -58,7 +62,8 @@ class Kind(ABC, Generic[S, P]):
         """As a job file names it."""
         return str(self.spec.model_fields["kind"].default)
 
-    # -- before a run -----------------------------------------------------------------------------------------------------------
+    # -- before a run
+    # -----------------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def described(self, plan: Plan[S], roles: Roles) -> dict[str, str]:
@@ -77,7 +82,8 @@ class Kind(ABC, Generic[S, P]):
         """Raises ConfigError unless the key has the head-room for this number of common rows."""
 
     def cautions(self, plan: Plan[S], roles: Roles, table: Table) -> list[str]:
-        """What in this party's own table deserves a word before a run.  Raises ConfigError for what the run would refuse."""
+        """What in this party's own table deserves a word before a run.  Raises ConfigError for what the run would
+        refuse."""
         return []
 
     def usual_passes(self, plan: Plan[S], roles: Roles, table: Table) -> int | None:
@@ -85,7 +91,8 @@ class Kind(ABC, Generic[S, P]):
         return None
 
     def workload(self, plan: Plan[S], rows: int, columns: Columns, passes: int) -> Workload | None:
-        """What the cost model is asked, for this number of training rows; None: there is no estimate.  passes: where they are planned from labels."""
+        """What the cost model is asked, for this number of training rows; None: there is no estimate.  passes: where
+        they are planned from labels."""
         return None
 
     def may_be_less(self, spec: S) -> bool:
@@ -105,34 +112,49 @@ class Kind(ABC, Generic[S, P]):
         return None
 
     def check_continues(self, plan: Plan[S], roles: Roles, part: Any, table: Table | None) -> None:
-        """Raises ConfigError or DataError unless the plan can continue `part`, this party's part of an earlier model."""
+        """Raises ConfigError or DataError unless the plan can continue `part`, this party's part of an earlier
+        model."""
         raise NotImplementedError
 
-    # -- programs ---------------------------------------------------------------------------------------------------------------
+    # -- programs
+    # ---------------------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def train(self, role: Role, session: Session, table: Table | None, plan: Plan[S], search: Search[Plan[S]] | None, before: Any) -> Any:
+    def train(
+        self,
+        role: Role,
+        session: Session,
+        table: Table | None,
+        plan: Plan[S],
+        search: Search[Plan[S]] | None,
+        before: Any,
+    ) -> Any:
         """The role's part of training: `Fitted` at a data party, at the arbiter what it keeps of the model or None.
 
         before: this party's part of the model that is continued."""
 
     @abstractmethod
-    def score(self, role: Role, session: Session, table: Table | None, part: Any, min_intersection: int, keys: int) -> Scored:
+    def score(
+        self, role: Role, session: Session, table: Table | None, part: Any, min_intersection: int, keys: int
+    ) -> Scored:
         """The role's part of scoring new rows; part: None at an arbiter that keeps none."""
 
     def moved(self, part: Any, moved: Mapping[str, Moved]) -> Any:
         """A part after a scoring that moved shares on, and that all parties finished; by whose weights they are of."""
         return part
 
-    # -- afterwards -------------------------------------------------------------------------------------------------------------
+    # -- afterwards
+    # -------------------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def predictions(self, part: P, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n,) probabilities of the event or means, (n, classes) probabilities, from what the guest's program computed for n rows."""
+        """(n,) probabilities of the event or means, (n, classes) probabilities, from what the guest's program computed
+        for n rows."""
 
     @abstractmethod
     def guest_alone(self, plan: Plan[S], fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The same of some aligned rows by the same model on the guest's own columns, trained in the clear: the difference is what the hosts add."""
+        """The same of some aligned rows by the same model on the guest's own columns, trained in the clear: the
+        difference is what the hosts add."""
 
     def expected(self, plan: Plan[S], predictions: NDArray[np.float64], rows: Table) -> NDArray[np.float64]:
         """What the labels of these rows are held against."""
@@ -143,7 +165,8 @@ class Kind(ABC, Generic[S, P]):
         return {}
 
     def explained(self, part: P, features: pd.DataFrame) -> pd.DataFrame | None:
-        """Why each row of a party's own table scores as it does, in that party's own columns; None where the kind has no such words."""
+        """Why each row of a party's own table scores as it does, in that party's own columns; None where the kind has
+        no such words."""
         return None
 
     def notes(self, fitted: Any) -> list[str]:

@@ -1,7 +1,8 @@
 """Model parts on disk: `manifest.json` (what it is) and `weights.safetensors` (numbers).  Neither can run code.
 
-The manifest carries the format's version and the model's random name, which all parts of one model share; a part of another model is refused when scoring
-starts (protocols/glm/scoring.py).  What else a part of each kind holds: `vfl.models.registry`; what an arbiter keeps: vfl/models/shared_weights.py and leaf_values.py.
+The manifest carries the format's version and the model's random name, which all parts of one model share; a part of
+another model is refused when scoring starts (protocols/glm/scoring.py).  What else a part of each kind holds:
+`vfl.models.registry`; what an arbiter keeps: vfl/models/shared_weights.py and leaf_values.py.
 """
 
 from __future__ import annotations
@@ -34,8 +35,11 @@ MANIFEST, NUMBERS = "manifest.json", "weights.safetensors"
 RESTORE = "Restore it from a copy of the run's folder"
 
 
-def save_part(part: Part | ArbiterPart, folder: Path, *, kind: str, job_digest: bytes, identity: Identity | None = None) -> None:
-    """Writes the part of a model of this kind into `folder` (made, mode 0700); identity: of the arbiter, which seals its part.
+def save_part(
+    part: Part | ArbiterPart, folder: Path, *, kind: str, job_digest: bytes, identity: Identity | None = None
+) -> None:
+    """Writes the part of a model of this kind into `folder` (made, mode 0700); identity: of the arbiter, which seals
+    its part.
 
     Raises ConfigError if it cannot be written."""
     body = _body(part, kind, identity)
@@ -60,14 +64,16 @@ def _write_numbers(folder: Path, body: Body) -> None:
 
 
 def add_shares(folder: Path, moved: Mapping[str, Moved], identity: Identity) -> None:
-    """Puts the shares of a scoring, by whose weights they are of, next to those that the part in `folder` has; on the disk when it returns.
+    """Puts the shares of a scoring, by whose weights they are of, next to those that the part in `folder` has; on the
+    disk when it returns.
 
     Raises ModelError, and ConfigError where the folder cannot be written."""
     _change_shares(folder, identity, lambda party, own: shared.moved_on(own, moved[party]) if party in moved else own)
 
 
 def drop_shares(folder: Path, names: Mapping[str, frozenset[bytes]], identity: Identity) -> None:
-    """Removes the shares of these names, by whose weights they are of, now that both holders have later ones.  Raises as `add_shares`."""
+    """Removes the shares of these names, by whose weights they are of, now that both holders have later ones.  Raises
+    as `add_shares`."""
     _change_shares(folder, identity, lambda party, own: shared.without(own, names.get(party, frozenset())))
 
 
@@ -96,13 +102,15 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def find_part(runs: Path, name: str) -> Path:
-    """The folder of the part of the model called `name` (hexadecimal), inside its run's folder in a run directory.  Raises ModelError where there is none."""
+    """The folder of the part of the model called `name` (hexadecimal), inside its run's folder in a run directory.
+    Raises ModelError where there is none."""
     for manifest in sorted(runs.glob(f"*/model/{MANIFEST}")):
         if (_content(manifest.read_bytes()) or {}).get("model_id") == name:
             return manifest.parent
     raise ModelError(
         f"no run in {runs} holds a part of the model {name}",
-        remedy="Put the folder of the run that made it back there, or correct continue_from (vfl model show prints a model's name)",
+        remedy="Put the folder of the run that made it back there, or correct continue_from (vfl model show "
+        "prints a model's name)",
     )
 
 
@@ -114,7 +122,9 @@ def load_part(folder: Path, identity: Identity | None = None) -> tuple[Any, Head
         document = (folder / MANIFEST).read_bytes()
         tensors = load_file(folder / NUMBERS)
     except (OSError, SafetensorError):
-        raise ModelError(f"{folder} holds no readable model part", remedy="Name the model folder inside a run's folder") from None
+        raise ModelError(
+            f"{folder} holds no readable model part", remedy="Name the model folder inside a run's folder"
+        ) from None
     content = _content(document)
     if content is None:
         raise ModelError(f"{folder / MANIFEST} is damaged", remedy=RESTORE)

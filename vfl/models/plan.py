@@ -1,4 +1,5 @@
-"""One record of what is asked, whoever asks: the estimators of `Federation.fit` and job files both make it, and programs take nothing else."""
+"""One record of what is asked, whoever asks: the estimators of `Federation.fit` and job files both make it, and
+programs take nothing else."""
 
 from __future__ import annotations
 

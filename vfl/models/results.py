@@ -37,7 +37,8 @@ def environment() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Measuring:
-    """What a report needs to know of a run, whether a job file or an estimator asked for it; plan: the job as the program took it."""
+    """What a report needs to know of a run, whether a job file or an estimator asked for it; plan: the job as the
+    program took it."""
 
     kind: Kind[Any, Any]
     plan: Plan[Any]
@@ -48,7 +49,8 @@ class Measuring:
 
 
 def data_party_result(result: dict[str, Any], by: Measuring, fitted: Fitted, before: Baseline) -> dict[str, Any]:
-    """Adds alignment, this party's own columns and part of the model and, at the guest, what every part of the split says.  before: of the training rows."""
+    """Adds alignment, this party's own columns and part of the model and, at the guest, what every part of the split
+    says.  before: of the training rows."""
     hosts = {h: fitted.sizes[h] for h in by.parties.hosts}
     result["alignment"] = {
         "guest_rows": fitted.sizes[by.parties.guest],
@@ -59,7 +61,9 @@ def data_party_result(result: dict[str, Any], by: Measuring, fitted: Fitted, bef
     }
     result["alignment"]["repeated"] = fitted.aligned.repeated
     if len(by.keys) > 1:
-        result["alignment"]["by_key"] = {" + ".join(key): n for key, n in zip(by.keys, fitted.aligned.matched, strict=True)}
+        result["alignment"]["by_key"] = {
+            " + ".join(key): n for key, n in zip(by.keys, fitted.aligned.matched, strict=True)
+        }
     result["alignment"] |= {"out_of_time_rows": int(fitted.later.sum())} if fitted.later.any() else {}
     result["model"] |= {"model_id": fitted.part.model_id.hex(), **by.kind.fitted_summary(fitted)}
     result["columns"] = describe(fitted.aligned.features[~fitted.held_out])
@@ -77,7 +81,8 @@ def data_party_result(result: dict[str, Any], by: Measuring, fitted: Fitted, bef
 
 
 def parts_of(fitted: Fitted) -> list[tuple[str, NDArray[np.bool_], NDArray[np.float64] | None]]:
-    """Of each part of the split its name, its rows (n,) and, at the guest, their scores; None where they were not scored."""
+    """Of each part of the split its name, its rows (n,) and, at the guest, their scores; None where they were not
+    scored."""
     later, scores = fitted.later[fitted.held_out], fitted.scores
     return [
         ("test", fitted.held_out & ~fitted.later, None if scores is None else scores[~later]),
@@ -87,16 +92,21 @@ def parts_of(fitted: Fitted) -> list[tuple[str, NDArray[np.bool_], NDArray[np.fl
 
 
 def baseline(by: Measuring, fitted: Fitted) -> Baseline:
-    """The party's columns on the training rows, and at the guest the scores of these, or else of the held-out rows: what later tables are held against."""
+    """The party's columns on the training rows, and at the guest the scores of these, or else of the held-out rows:
+    what later tables are held against."""
     scores = (
         fitted.train_scores
         if fitted.train_scores is not None
         else next((s for _, _, s in parts_of(fitted) if s is not None and len(s)), None)
     )
-    return Baseline.of(fitted.part.party, fitted.part.model_id, fitted.aligned.features[~fitted.held_out], single(by, fitted, scores))
+    return Baseline.of(
+        fitted.part.party, fitted.part.model_id, fitted.aligned.features[~fitted.held_out], single(by, fitted, scores)
+    )
 
 
-def comparable(by: Measuring, fitted: Fitted, part: str, scores: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+def comparable(
+    by: Measuring, fitted: Fitted, part: str, scores: NDArray[np.float64] | None
+) -> NDArray[np.float64] | None:
     """The predictions of a part, unless those of the baseline are its own."""
     own = fitted.train_scores is None and (part == "test" or not (fitted.held_out & ~fitted.later).any())
     return None if own else single(by, fitted, scores)
@@ -109,13 +119,20 @@ def single(by: Measuring, fitted: Fitted, scores: NDArray[np.float64] | None) ->
 
 
 def evaluate(result: dict[str, Any], by: Measuring, fitted: Fitted) -> None:
-    """Joint and guest-alone predictions of each part that was scored: metrics, plots, and of rows that neither has seen how sure the difference is."""
+    """Joint and guest-alone predictions of each part that was scored: metrics, plots, and of rows that neither has seen
+    how sure the difference is."""
     assert fitted.aligned.label is not None
     label = fitted.aligned.label.to_numpy(np.float64)
     for part, rows, scores in parts_of(fitted):
         if scores is None or not rows.any():
             continue
-        found = {"joint": by.kind.predictions(fitted.part, scores), "guest_alone": by.kind.guest_alone(by.plan, fitted, rows)}
-        found = {model: by.kind.expected(by.plan, each, fitted.aligned.take(np.flatnonzero(rows))) for model, each in found.items()}
+        found = {
+            "joint": by.kind.predictions(fitted.part, scores),
+            "guest_alone": by.kind.guest_alone(by.plan, fitted, rows),
+        }
+        found = {
+            model: by.kind.expected(by.plan, each, fitted.aligned.take(np.flatnonzero(rows)))
+            for model, each in found.items()
+        }
         told = measured(label[rows], found, by.outcome, fitted.aligned.classes, by.seed, part=part)
         result |= {name: result.get(name, {}) | numbers for name, numbers in told.items()}

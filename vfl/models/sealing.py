@@ -25,8 +25,10 @@ def unsealed(array: NDArray[np.uint8], identity: Identity, head: Head, what: str
     plain = identity.unseal(array.tobytes(), f"{what} of {head.name.hex()}")
     if plain is None:
         raise ModelError(
-            f"{head.party}: the {what} of the model {head.model_id} were not sealed by this party's key, or are damaged",
-            remedy="Use the identity that this party had when it trained the model, or restore the model folder from a copy",
+            f"{head.party}: the {what} of the model {head.model_id} were not sealed by this party's key, or "
+            f"are damaged",
+            remedy="Use the identity that this party had when it trained the model, or restore the model folder "
+            "from a copy",
             party=head.party,
         )
     try:

@@ -1,7 +1,8 @@
 """What an arbiter keeps of a model whose weights stay shared: the kind `shared-weights`, sealed on its disk.
 
-`vfl predict` moves the shares on.  A data party and the arbiter write their new shares next to those that they had, and drop these when all parties have done so: wherever
-a run is interrupted, both hold a share of one name (protocols/glm/shares.py).  Runs of one model may overlap.
+`vfl predict` moves the shares on.  A data party and the arbiter write their new shares next to those that they had, and
+drop these when all parties have done so: wherever a run is interrupted, both hold a share of one name
+(protocols/glm/shares.py).  Runs of one model may overlap.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ WHAT = "shared weights"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SharedWeights:
-    """The arbiter's part of a regression or scorecard: by data party its shares of the weights that were not revealed.  Alone they say nothing.
+    """The arbiter's part of a regression or scorecard: by data party its shares of the weights that were not revealed.
+    Alone they say nothing.
 
-    kind: of the model.  counts: how many weights each party shares, where the shares themselves were not unsealed.  Its own kind on disk is "shared-weights".
+    kind: of the model.  counts: how many weights each party shares, where the shares themselves were not unsealed.  Its
+    own kind on disk is "shared-weights".
     """
 
     STORED: ClassVar[str] = "shared-weights"
@@ -49,7 +52,8 @@ class SharedWeights:
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The keys of manifest.json that the arbiter's part adds: the model's kind, and how many weights each party shares."""
+    """The keys of manifest.json that the arbiter's part adds: the model's kind, and how many weights each party
+    shares."""
 
     of: str
     weights: dict[str, int]
@@ -98,12 +102,19 @@ class SharedWeightsKind(ArbiterKind):
 
     def pack(self, part: SharedWeights, identity: Identity) -> Body:
         """`sealed` uint8: the tensors of every party's shares, encrypted for the arbiter alone."""
-        plain = {f"{name} {party}": array for party, one in part.shares.items() for name, array in tensors_of_shares(one).items()}
+        plain = {
+            f"{name} {party}": array
+            for party, one in part.shares.items()
+            for name, array in tensors_of_shares(one).items()
+        }
         rest = Rest(part.kind, {party: int(np.prod(one.latest.shape)) for party, one in part.shares.items()})
         return Body(msgspec.to_builtins(rest), sealed(plain, identity, part.model_id, WHAT))
 
-    def unpack(self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None) -> SharedWeights:
-        """The part; without an identity, that is to show it, without its shares.  Raises Damaged, ModelError for a part that another key sealed."""
+    def unpack(
+        self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None
+    ) -> SharedWeights:
+        """The part; without an identity, that is to show it, without its shares.  Raises Damaged, ModelError for a part
+        that another key sealed."""
         told = msgspec.convert(rest, Rest)
         check(
             set(tensors) == {"sealed"},
@@ -117,11 +128,15 @@ class SharedWeightsKind(ArbiterKind):
         arrays = unsealed(tensors["sealed"], identity, head, WHAT)
         shares = {
             party: shares_from(
-                {name: arrays[f"{name} {party}"] for name in ("shares", "share_names") if f"{name} {party}" in arrays}, known=False
+                {name: arrays[f"{name} {party}"] for name in ("shares", "share_names") if f"{name} {party}" in arrays},
+                known=False,
             )
             for party in told.weights
         }
-        check(len(arrays) == 2 * len(shares), all(int(np.prod(one.latest.shape)) == told.weights[p] for p, one in shares.items()))
+        check(
+            len(arrays) == 2 * len(shares),
+            all(int(np.prod(one.latest.shape)) == told.weights[p] for p, one in shares.items()),
+        )
         check(len({one.latest.shape[0] for one in shares.values()}) == 1)
         return SharedWeights(head.party, head.name, told.of, shares)
 
@@ -133,6 +148,7 @@ class SharedWeightsKind(ArbiterKind):
         console.print(table, highlight=False)
         say(
             console,
-            f"\nShares of the weights of a {escape(part.kind)}: uniform numbers, sealed by this party's key, which tell nothing by themselves.",
+            f"\nShares of the weights of a {escape(part.kind)}: uniform numbers, sealed by this party's key, "
+            f"which tell nothing by themselves.",
         )
         say(console, "The model scores rows only with this party; if this folder is deleted, it cannot score any more.")

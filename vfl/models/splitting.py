@@ -1,4 +1,5 @@
-"""Which common rows of a local federation are held out, and what they say of the model: as `[split]` and `[evaluation]` of a job file."""
+"""Which common rows of a local federation are held out, and what they say of the model: as `[split]` and `[evaluation]`
+of a job file."""
 
 from __future__ import annotations
 
@@ -52,21 +53,30 @@ class Split(Declared):
     >>> model = fed.fit(vfl.LogisticRegression(max_iter=5, link="taylor"), split=vfl.Split(test=0.25, seed=1))
     >>> sorted(model.reports_)
     ['guest', 'telecom']
-    """
+    """  # noqa: E501
 
-    test: float = Field(default=0.25, ge=0, le=0.9, description="the part of the rows held out, from 0 to 0.9 (default 0.25)")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up; another one gives another split")
+    test: float = Field(
+        default=0.25, ge=0, le=0.9, description="the part of the rows held out, from 0 to 0.9 (default 0.25)"
+    )
+    seed: int = Field(
+        default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up; another one gives another split"
+    )
     out_of_time: Annotated[str | None, BeforeValidator(_day)] = Field(
         default=None,
         exclude_if=lambda day: day is None,
-        description="a date such as 2026-01-01: rows on or after it, by the guest's column data.date, are held out too, as a separate part",
+        description="a date such as 2026-01-01: rows on or after it, by the guest's column data.date, are held out "
+        "too, as a separate part",
     )
-    train: bool = Field(default=False, exclude=True, description="true, or false (default): whether training rows are evaluated too")
+    train: bool = Field(
+        default=False, exclude=True, description="true, or false (default): whether training rows are evaluated too"
+    )
 
     def __init__(self, /, **params: Any) -> None:
         super().__init__(**params)
         if not self.test and self.out_of_time is None:
-            raise ConfigError("Split: nothing is held out", remedy="Set test above 0, or out_of_time, or leave split out")
+            raise ConfigError(
+                "Split: nothing is held out", remedy="Set test above 0, or out_of_time, or leave split out"
+            )
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # a job may hold out nothing
 
@@ -97,7 +107,10 @@ def reports(trained: Trained[Any], keys: KeyLists) -> dict[str, Evaluation]:
             "party": party,
             "parties": {"guest": roles.guest, "hosts": list(roles.hosts), "arbiter": roles.arbiter},
             "outcome": by.outcome,
-            "model": {"kind": plan.spec.kind, **{k: v for k, v in plan.spec.get_params(deep=False).items() if k != "key_bits"}},
+            "model": {
+                "kind": plan.spec.kind,
+                **{k: v for k, v in plan.spec.get_params(deep=False).items() if k != "key_bits"},
+            },
             "environment": environment(),
         }
         told[party] = Evaluation(data_party_result(frame, by, fitted, baseline(by, fitted)))

@@ -20,7 +20,8 @@ class Columns(NamedTuple):
 class Workload:
     """rows: common to all parties; each holds a quarter more that no other knows.  host_columns: of all hosts together.
 
-    passes, weighted: of regressions; link, classes: of the logistic one (more than two: one-vs-rest).  trees, depth, bins, membership: of the trees.
+    passes, weighted: of regressions; link, classes: of the logistic one (more than two: one-vs-rest).  trees, depth,
+    bins, membership: of the trees.
     """
 
     kind: WorkKind

@@ -15,7 +15,8 @@ MAX_CATEGORIES = 1000
 
 
 class OneHot(msgspec.Struct, frozen=True, tag="onehot", tag_field="step", forbid_unknown_fields=True):
-    """Texts as columns of 0 and 1: each category (a missing text is one), then one for all rare ones.  A category unseen in training is all zeros.
+    """Texts as columns of 0 and 1: each category (a missing text is one), then one for all rare ones.  A category
+    unseen in training is all zeros.
 
     As `OneHotEncoder(min_frequency=..., handle_unknown="ignore")`.
     """
@@ -28,14 +29,18 @@ class OneHot(msgspec.Struct, frozen=True, tag="onehot", tag_field="step", forbid
     def fit(cls, frame: pd.DataFrame, columns: list[str], min_frequency: int, party: str) -> OneHot:
         kept, rare = [], []
         for c in columns:
-            rows = {None if v is None else str(v): n for v, n in collections.Counter(frame[c].where(frame[c].notna(), None)).items()}
+            rows = {
+                None if v is None else str(v): n
+                for v, n in collections.Counter(frame[c].where(frame[c].notna(), None)).items()
+            }
             names = sorted(rows, key=lambda v: (v is None, v or ""))
             kept.append(tuple(v for v in names if rows[v] >= min_frequency))
             rare.append(tuple(v for v in names if rows[v] < min_frequency))
             if len(kept[-1]) > MAX_CATEGORIES:
                 raise DataError(
                     f"{party}: column '{c}' has {len(kept[-1])} categories",
-                    remedy=f'Raise min_frequency, choose encode = "woe", or leave the column out: {MAX_CATEGORIES} columns of 0 and 1 are the maximum',
+                    remedy=f'Raise min_frequency, choose encode = "woe", or leave the column out: '
+                    f"{MAX_CATEGORIES} columns of 0 and 1 are the maximum",
                     party=party,
                 )
         return cls(tuple(columns), tuple(kept), tuple(rare))
@@ -50,13 +55,16 @@ class OneHot(msgspec.Struct, frozen=True, tag="onehot", tag_field="step", forbid
             for v in categories:
                 made[f"{c} is missing" if v is None else f"{c}={v}"] = column.isna() if v is None else column == v
             if rare:
-                made[f"{c} is rare"] = column.isin([v for v in rare if v is not None]) | (column.isna() & (None in rare))
+                made[f"{c} is rare"] = column.isin([v for v in rare if v is not None]) | (
+                    column.isna() & (None in rare)
+                )
         flags = pd.DataFrame(made, index=frame.index).astype(np.float64)
         return pd.concat([frame.drop(columns=list(self.columns)), flags], axis=1)
 
 
 class QuantileBins(msgspec.Struct, frozen=True, tag="quantile", tag_field="step", forbid_unknown_fields=True):
-    """Numbers as columns of 0 and 1, one a bin, and one for missing values where there were some in training.  As `KBinsDiscretizer(strategy="quantile")`."""
+    """Numbers as columns of 0 and 1, one a bin, and one for missing values where there were some in training.  As
+    `KBinsDiscretizer(strategy="quantile")`."""
 
     columns: tuple[str, ...]
     cuts: tuple[tuple[float, ...], ...]

@@ -1,4 +1,5 @@
-"""Steps on numbers: fill what is missing, cut extremes, keep chosen columns.  Each is plain data, fitted on training rows, and equals its scikit-learn twin."""
+"""Steps on numbers: fill what is missing, cut extremes, keep chosen columns.  Each is plain data, fitted on training
+rows, and equals its scikit-learn twin."""
 
 from __future__ import annotations
 
@@ -8,14 +9,17 @@ import pandas as pd
 
 
 class Imputer(msgspec.Struct, frozen=True, tag="impute", tag_field="step", forbid_unknown_fields=True):
-    """Fills missing numbers; indicators: the columns that get an additional column of 0 and 1.  As `SimpleImputer`, and `add_indicator`'s "missing-only"."""
+    """Fills missing numbers; indicators: the columns that get an additional column of 0 and 1.  As `SimpleImputer`, and
+    `add_indicator`'s "missing-only"."""
 
     columns: tuple[str, ...]
     values: tuple[float, ...]
     indicators: tuple[str, ...]
 
     @classmethod
-    def fit(cls, frame: pd.DataFrame, columns: list[str], strategy: str, fill_value: float | None, add_indicator: bool) -> Imputer:
+    def fit(
+        cls, frame: pd.DataFrame, columns: list[str], strategy: str, fill_value: float | None, add_indicator: bool
+    ) -> Imputer:
         """columns: numbers, each with a value at least."""
         values = [_filling(frame[c].to_numpy(np.float64), strategy, fill_value) for c in columns]
         return cls(tuple(columns), tuple(values), tuple(c for c in columns if add_indicator and frame[c].isna().any()))
@@ -43,10 +47,14 @@ class Clipper(msgspec.Struct, frozen=True, tag="clip", tag_field="step", forbid_
         return cls(tuple(columns), tuple(low for low, _ in bounds), tuple(high for _, high in bounds))
 
     def fits(self) -> bool:
-        return len(self.columns) == len(self.low) == len(self.high) and all(a <= b for a, b in zip(self.low, self.high, strict=True))
+        return len(self.columns) == len(self.low) == len(self.high) and all(
+            a <= b for a, b in zip(self.low, self.high, strict=True)
+        )
 
     def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
-        return frame.assign(**{c: frame[c].clip(a, b) for c, a, b in zip(self.columns, self.low, self.high, strict=True)})
+        return frame.assign(
+            **{c: frame[c].clip(a, b) for c, a, b in zip(self.columns, self.low, self.high, strict=True)}
+        )
 
 
 class Keep(msgspec.Struct, frozen=True, tag="keep", tag_field="step", forbid_unknown_fields=True):

@@ -1,4 +1,5 @@
-"""The steps of one party in order: fitted on its training rows, saved as JSON, applied to any table that has the columns."""
+"""The steps of one party in order: fitted on its training rows, saved as JSON, applied to any table that has the
+columns."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ Step = Keep | Imputer | Clipper | OneHot | QuantileBins | Woe
 
 
 class Preprocessor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """inputs: the columns that it was fitted on, `texts` those of them that hold texts; columns: what comes out, all numbers."""
+    """inputs: the columns that it was fitted on, `texts` those of them that hold texts; columns: what comes out, all
+    numbers."""
 
     inputs: tuple[str, ...]
     texts: tuple[str, ...]
@@ -61,11 +63,14 @@ class Preprocessor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except (msgspec.MsgspecError, RecursionError):
             found = None
         if found is None or not found.fits():
-            raise ModelError("the preprocessing of this model part is damaged", remedy="Restore it from a copy of the run's folder")
+            raise ModelError(
+                "the preprocessing of this model part is damaged", remedy="Restore it from a copy of the run's folder"
+            )
         return found
 
     def fits(self) -> bool:
-        """Whether the steps fit each other and the columns, when they were read from a file: tried on a table without rows."""
+        """Whether the steps fit each other and the columns, when they were read from a file: tried on a table without
+        rows."""
         if len(set(self.inputs)) < len(self.inputs) or not all(step.fits() for step in self.steps):
             return False
         empty = {c: pd.Series(dtype=object if c in self.texts else np.float64) for c in self.inputs}
@@ -78,7 +83,8 @@ class Preprocessor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, eq=False)
 class Fitting:
-    """The steps before the label is needed: `frame` is what they make of the training rows, and `fine` its columns' fine bins (encode = "woe")."""
+    """The steps before the label is needed: `frame` is what they make of the training rows, and `fine` its columns'
+    fine bins (encode = "woe")."""
 
     settings: Preprocessing
     party: str
@@ -91,7 +97,10 @@ class Fitting:
     @classmethod
     def start(cls, frame: pd.DataFrame, settings: Preprocessing, party: str) -> Fitting:
         """frame (n, d): a party's training rows, numbers as float64, texts as objects.  Raises DataError."""
-        inputs, texts = tuple(map(str, frame.columns)), tuple(str(c) for c, kind in frame.dtypes.items() if kind.kind == "O")
+        inputs, texts = (
+            tuple(map(str, frame.columns)),
+            tuple(str(c) for c, kind in frame.dtypes.items() if kind.kind == "O"),
+        )
         steps: list[Step] = []
 
         def add(step: Step) -> None:
@@ -118,8 +127,14 @@ class Fitting:
                 party=party,
             )
         if not frame.columns.is_unique:
-            raise DataError(f"{party}: a column that a step makes has the name of another", remedy="Rename the column", party=party)
-        fine = tuple(fine_column(frame[c], settings, text=c in words) for c in frame.columns) if settings.encode == "woe" else ()
+            raise DataError(
+                f"{party}: a column that a step makes has the name of another", remedy="Rename the column", party=party
+            )
+        fine = (
+            tuple(fine_column(frame[c], settings, text=c in words) for c in frame.columns)
+            if settings.encode == "woe"
+            else ()
+        )
         return cls(settings, party, inputs, texts, tuple(steps), frame, fine)
 
     @property
@@ -128,7 +143,8 @@ class Fitting:
         return fine_bins(self.fine, len(self.frame))
 
     def finish(self, merged: Sequence[MergedBins] = ()) -> Preprocessor:
-        """merged: of each column what the protocol made of its fine bins.  Raises DataError where no column is left, or values are missing."""
+        """merged: of each column what the protocol made of its fine bins.  Raises DataError where no column is left, or
+        values are missing."""
         steps, frame, iv = self.steps, self.frame, dict[str, float]()
         if self.settings.encode == "woe":
             woe = Woe(tuple(column.final(m) for column, m in zip(self.fine, merged, strict=True)))

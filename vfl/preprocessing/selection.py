@@ -1,4 +1,5 @@
-"""Which of a party's own columns are worth keeping: by missing values, variance, IV, correlation and variance inflation."""
+"""Which of a party's own columns are worth keeping: by missing values, variance, IV, correlation and variance
+inflation."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ def weak(frame: pd.DataFrame, settings: Preprocessing, iv: Mapping[str, float]) 
 
 
 def correlated(frame: pd.DataFrame, most: float, iv: Mapping[str, float]) -> dict[str, str]:
-    """The columns are taken by falling IV (else in their order); each goes that correlates by more than `most` with one that is kept."""
+    """The columns are taken by falling IV (else in their order); each goes that correlates by more than `most` with one
+    that is kept."""
     order = sorted(map(str, frame.columns), key=lambda c: -iv.get(c, 0.0))
     z = {c: _unit(frame[c].to_numpy(np.float64)) for c in order}
     kept, found = list[str](), {}
@@ -69,7 +71,8 @@ def inflated(frame: pd.DataFrame, most: float) -> dict[str, str]:
 
 
 def variance_inflation(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(d,) 1 / (1 - R^2) of each column (n, d) on the others and a constant; 1 where it is constant, infinite where the others give it exactly."""
+    """(d,) 1 / (1 - R^2) of each column (n, d) on the others and a constant; 1 where it is constant, infinite where the
+    others give it exactly."""
     z = np.column_stack([_unit(column) for column in x.T])
     result = np.ones(z.shape[1])
     for k in range(z.shape[1]):
@@ -86,5 +89,7 @@ def _unit(column: NDArray[np.float64]) -> NDArray[np.float64]:
     centred = column - column.mean()
     length = float(np.linalg.norm(centred))
     return (
-        centred / length if length > 1e-12 * max(1.0, float(np.abs(column).max(initial=0))) * len(column) ** 0.5 else np.zeros(len(column))
+        centred / length
+        if length > 1e-12 * max(1.0, float(np.abs(column).max(initial=0))) * len(column) ** 0.5
+        else np.zeros(len(column))
     )

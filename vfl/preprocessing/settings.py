@@ -1,4 +1,5 @@
-"""What the parties agreed that each does to its own columns: one set of rules for all of them, since nobody sees another's columns."""
+"""What the parties agreed that each does to its own columns: one set of rules for all of them, since nobody sees
+another's columns."""
 
 from __future__ import annotations
 
@@ -23,10 +24,16 @@ class Binning(Declared):
     """How columns are binned by the label, and which are left out; a scorecard has these keys too."""
 
     max_missing: float = Field(
-        default=1.0, ge=0, le=1, description="a number from 0 to 1 (default 1): columns with a larger part of missing rows are left out"
+        default=1.0,
+        ge=0,
+        le=1,
+        description="a number from 0 to 1 (default 1): columns with a larger part of missing rows are left out",
     )
     max_n_prebins: int = Field(
-        default=20, ge=2, le=256, description="2 to 256 (default 20): quantile bins, or categories, that a column starts with"
+        default=20,
+        ge=2,
+        le=256,
+        description="2 to 256 (default 20): quantile bins, or categories, that a column starts with",
     )
     min_bin_rows: int = Field(
         default=50,
@@ -35,22 +42,34 @@ class Binning(Declared):
         description="a whole number of at least 1 (default 50): the guest receives no count over fewer rows",
     )
     min_bin_size: float = Field(
-        default=0.05, ge=0, le=0.5, description="a number from 0 to 0.5 (default 0.05): the minimum part of the rows in a final bin"
+        default=0.05,
+        ge=0,
+        le=0.5,
+        description="a number from 0 to 0.5 (default 0.05): the minimum part of the rows in a final bin",
     )
     max_n_bins: int = Field(default=10, ge=2, le=256, description="2 to 256 (default 10): final bins of a column")
-    monotonic_trend: Annotated[Literal["auto", "ascending", "descending", "none"], BeforeValidator(choose(TRENDS, {}))] = Field(
-        default="auto", description="how the event rate of an ordered column changes: one of " + ", ".join(f'"{t}"' for t in TRENDS)
+    monotonic_trend: Annotated[
+        Literal["auto", "ascending", "descending", "none"], BeforeValidator(choose(TRENDS, {}))
+    ] = Field(
+        default="auto",
+        description="how the event rate of an ordered column changes: one of " + ", ".join(f'"{t}"' for t in TRENDS),
     )
-    special_codes: tuple[float, ...] = Field(default=(), description="a list of numbers that have their own bin, such as [-999]")
+    special_codes: tuple[float, ...] = Field(
+        default=(), description="a list of numbers that have their own bin, such as [-999]"
+    )
     min_iv: float | None = Field(
-        default=None, ge=0, exclude_if=_absent, description="a number of at least 0, such as 0.02: columns with less IV are left out"
+        default=None,
+        ge=0,
+        exclude_if=_absent,
+        description="a number of at least 0, such as 0.02: columns with less IV are left out",
     )
     max_correlation: float | None = Field(
         default=None,
         gt=0,
         lt=1,
         exclude_if=_absent,
-        description="a number between 0 and 1: if two columns of a party correlate more, the one with less IV is left out",
+        description="a number between 0 and 1: if two columns of a party correlate more, the one with less IV is "
+        "left out",
     )
     max_vif: float | None = Field(
         default=None,
@@ -64,7 +83,8 @@ SCORECARD = tuple(Binning.model_fields)  # what a scorecard lets one choose
 
 
 class Preprocessing(Binning):
-    """What every party does to its own columns before a regression, in this order; every column is standardised afterwards.
+    """What every party does to its own columns before a regression, in this order; every column is standardised
+    afterwards.
 
     The names are scikit-learn's and optbinning's.
 
@@ -77,9 +97,9 @@ class Preprocessing(Binning):
     only) or `min_variance`, or that exceed `max_correlation` or `max_vif`, are left out: of two correlated columns the one with less IV (else
     the later one); by VIF the worst first. No correlation is computed across parties.
 
-    What each party learns: nothing, with `encode` "none", "onehot" and "quantile". With "woe" the guest learns how many rows and events each
-    fine bin of a host's columns holds, and a host the number of events in its own final bins. With `report_iv` the guest learns the same, and
-    hosts learn nothing.
+    What each party learns: nothing, with `encode` "none", "onehot" and "quantile". With "woe" the guest learns how many
+    rows and events each fine bin of a host's columns holds, and a host the number of events in its own final bins. With
+    `report_iv` the guest learns the same, and hosts learn nothing.
 
     Cost: none, but for "woe" and `report_iv`: one encrypted label per row.
 
@@ -89,16 +109,19 @@ class Preprocessing(Binning):
     >>> model = fed.fit(vfl.LogisticRegression(max_iter=5, link="taylor"), preprocess=steps)
     >>> model.n_features_in_
     4
-    """
+    """  # noqa: E501
 
     FILE_ONLY: ClassVar = ("open_names",)
 
-    impute: Annotated[Literal["none", "mean", "median", "most_frequent", "constant"], BeforeValidator(choose(IMPUTE, {}))] = Field(
+    impute: Annotated[
+        Literal["none", "mean", "median", "most_frequent", "constant"], BeforeValidator(choose(IMPUTE, {}))
+    ] = Field(
         default="none", description="what replaces a missing number: one of " + ", ".join(f'"{v}"' for v in IMPUTE)
     )
     fill_value: float | None = Field(default=None, exclude_if=_absent, description='a number, with impute = "constant"')
     add_indicator: bool = Field(
-        default=False, description="true, or false (default): whether a column of 0 and 1 is added for each imputed column"
+        default=False,
+        description="true, or false (default): whether a column of 0 and 1 is added for each imputed column",
     )
     clip_quantiles: tuple[float, float] | None = Field(
         default=None,
@@ -108,17 +131,26 @@ class Preprocessing(Binning):
     encode: Annotated[Literal["none", "onehot", "quantile", "woe"], BeforeValidator(choose(ENCODE, {}))] = Field(
         default="none", description="how texts, and numbers, are encoded: one of " + ", ".join(f'"{v}"' for v in ENCODE)
     )
-    min_frequency: int = Field(default=1, ge=1, le=10**9, description="a whole number of at least 1 (default): rarer texts share a column")
-    n_bins: int = Field(default=5, ge=2, le=256, description='2 to 256 (default 5): quantile bins, with encode = "quantile"')
+    min_frequency: int = Field(
+        default=1, ge=1, le=10**9, description="a whole number of at least 1 (default): rarer texts share a column"
+    )
+    n_bins: int = Field(
+        default=5, ge=2, le=256, description='2 to 256 (default 5): quantile bins, with encode = "quantile"'
+    )
     min_variance: float | None = Field(
-        default=None, ge=0, exclude_if=_absent, description="a number of at least 0: columns whose variance does not exceed it are left out"
+        default=None,
+        ge=0,
+        exclude_if=_absent,
+        description="a number of at least 0: columns whose variance does not exceed it are left out",
     )
     report_iv: bool = Field(
         default=False,
-        description="true, or false (default): whether the guest's report has WOE and IV of every party's columns, while hosts learn nothing",
+        description="true, or false (default): whether the guest's report has WOE and IV of every party's columns, "
+        "while hosts learn nothing",
     )
     open_names: bool = Field(
-        default=False, description='true, or false (default): whether hosts tell the guest their columns\' names, with encode = "woe"'
+        default=False,
+        description='true, or false (default): whether hosts tell the guest their columns\' names, with encode = "woe"',
     )
 
     @model_validator(mode="after")
@@ -127,7 +159,9 @@ class Preprocessing(Binning):
             what = "is true, but no names are opened"
             raise Complaint(what, 'It goes with encode = "woe" or report_iv: remove it', "preprocess.open_names")
         if self.clip_quantiles is not None and not 0 <= self.clip_quantiles[0] < self.clip_quantiles[1] <= 1:
-            raise Complaint("is no range", "Expected two numbers from 0 to 1, the smaller first", "preprocess.clip_quantiles")
+            raise Complaint(
+                "is no range", "Expected two numbers from 0 to 1, the smaller first", "preprocess.clip_quantiles"
+            )
         try:
             _ = self.rule
         except ConfigError as error:
@@ -151,14 +185,18 @@ class Preprocessing(Binning):
         }
         for name, (used, what) in needs.items():
             if not used and getattr(self, name) != type(self).model_fields[name].default:
-                raise Complaint("has no effect", f"It goes with {what}: set that, or remove {name}", f"preprocess.{name}")
+                raise Complaint(
+                    "has no effect", f"It goes with {what}: set that, or remove {name}", f"preprocess.{name}"
+                )
         if self.impute == "constant" and self.fill_value is None:
             raise Complaint('is missing with impute = "constant"', "Set it to a number", "preprocess.fill_value")
 
     @property
     def rule(self) -> BinningRule:
         """How columns are binned by the label."""
-        return BinningRule(self.max_n_prebins, self.min_bin_rows, self.min_bin_size, self.max_n_bins, self.monotonic_trend)
+        return BinningRule(
+            self.max_n_prebins, self.min_bin_rows, self.min_bin_size, self.max_n_bins, self.monotonic_trend
+        )
 
     @property
     def bins_by_label(self) -> bool:
@@ -168,7 +206,14 @@ class Preprocessing(Binning):
     @property
     def analysis(self) -> Preprocessing:
         """What bins the columns for the guest's report alone."""
-        own = {"impute": "none", "fill_value": None, "add_indicator": False, "clip_quantiles": None, "encode": "woe", "report_iv": False}
+        own = {
+            "impute": "none",
+            "fill_value": None,
+            "add_indicator": False,
+            "clip_quantiles": None,
+            "encode": "woe",
+            "report_iv": False,
+        }
         chosen = (
             self.get_params(deep=False)
             | own

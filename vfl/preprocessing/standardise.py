@@ -1,4 +1,5 @@
-"""Each party's own standardisation, the last step before a regression, fitted on its training rows and kept in its model part."""
+"""Each party's own standardisation, the last step before a regression, fitted on its training rows and kept in its
+model part."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from vfl.preprocessing.pipeline import Preprocessor, check_columns
 
 @dataclass(frozen=True)
 class Standardiser:
-    """(x - mean) / scale, clipped to [-clip, clip]; mean and scale (d,), scale with ddof 0 and 1 where a column is constant (which then carries no weight).
+    """(x - mean) / scale, clipped to [-clip, clip]; mean and scale (d,), scale with ddof 0 and 1 where a column is
+    constant (which then carries no weight).
 
     steps: what is done to a table before; `columns` are those that come out of it.
     """
@@ -34,7 +36,9 @@ class Standardiser:
             scale = values.std(axis=0)
         if not np.isfinite(scale).all():
             wrong = ", ".join(str(c) for c, s in zip(features.columns, scale, strict=True) if not np.isfinite(s))
-            raise DataError(f"the columns {wrong} hold values too large to standardise", remedy="Scale or clip them before the run")
+            raise DataError(
+                f"the columns {wrong} hold values too large to standardise", remedy="Scale or clip them before the run"
+            )
         constant = scale <= 1e-12 * np.abs(values).max(axis=0, initial=0.0)
         return cls(tuple(map(str, features.columns)), values.mean(axis=0), np.where(constant, 1.0, scale), clip, steps)
 
@@ -49,7 +53,8 @@ class Standardiser:
         return () if self.steps is None else self.steps.texts
 
     def transform(self, features: pd.DataFrame, party: str) -> NDArray[np.float64]:
-        """(n, d) in the fitted order of columns, whatever theirs.  Raises DataError naming the columns that are missing, or that miss values."""
+        """(n, d) in the fitted order of columns, whatever theirs.  Raises DataError naming the columns that are
+        missing, or that miss values."""
         if self.steps is not None:
             features = self.steps.transform(features, party)
         check_columns(features, self.columns, party)

@@ -1,7 +1,9 @@
-"""Columns as their weight of evidence: fine bins before the protocol (`protocols/binning/by_label.py`), final bins after it.
+"""Columns as their weight of evidence: fine bins before the protocol (`protocols/binning/by_label.py`), final bins
+after it.
 
-Numbers are cut at quantiles, [a, b) a bin; texts are categories.  Bins of fewer than `min_bin_rows` rows do not exist: rare categories share one, few missing
-values count with the smallest numbers (or the rare categories), few special ones as the numbers that they are.
+Numbers are cut at quantiles, [a, b) a bin; texts are categories.  Bins of fewer than `min_bin_rows` rows do not exist:
+rare categories share one, few missing values count with the smallest numbers (or the rare categories), few special ones
+as the numbers that they are.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ NEUTRAL = -1  # the bin of what training had nothing like: its weight of evidenc
 
 
 class WoeColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A column's bins 0, 1, ...: of numbers `cuts` ascending, or of texts `categories`; other, special, missing: the bins of rare texts, special numbers and
-    missing values, or -1.  rows and events are those of training; the party that keeps them can compute its event rates.
+    """A column's bins 0, 1, ...: of numbers `cuts` ascending, or of texts `categories`; other, special, missing: the
+    bins of rare texts, special numbers and missing values, or -1.  rows and events are those of training; the party
+    that keeps them can compute its event rates.
     """
 
     name: str
@@ -70,8 +73,12 @@ class WoeColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         places = all(NEUTRAL <= k < bins for k in (self.other, self.special, self.missing))
         whole = bins == ordinary + len({k for k in (self.special, self.missing) if k >= ordinary})
         shape = whole if self.categories is None else len(self.categories) == bins and not self.cuts
-        ascending = all(a < b for a, b in itertools.pairwise(self.cuts)) and all(map(math.isfinite, (*self.cuts, *self.special_codes)))
-        counts = len(self.events) == bins and all(0 <= e <= n < 2**53 for n, e in zip(self.rows, self.events, strict=True))
+        ascending = all(a < b for a, b in itertools.pairwise(self.cuts)) and all(
+            map(math.isfinite, (*self.cuts, *self.special_codes))
+        )
+        counts = len(self.events) == bins and all(
+            0 <= e <= n < 2**53 for n, e in zip(self.rows, self.events, strict=True)
+        )
         return places and shape and ascending and counts and 0 < sum(self.events) < sum(self.rows)
 
     def labels(self) -> list[str]:
@@ -90,7 +97,14 @@ class WoeColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def table(self) -> list[dict[str, Any]]:
         """One row per bin: bin, rows, events, event_rate, woe, iv."""
         rows, events = np.array(self.rows), np.array(self.events)
-        columns = (self.labels(), self.rows, self.events, (events / rows).tolist(), self.woe.tolist(), iv_terms(rows, events).tolist())
+        columns = (
+            self.labels(),
+            self.rows,
+            self.events,
+            (events / rows).tolist(),
+            self.woe.tolist(),
+            iv_terms(rows, events).tolist(),
+        )
         names = ("bin", "rows", "events", "event_rate", "woe", "iv")
         return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
@@ -104,12 +118,15 @@ class Woe(msgspec.Struct, frozen=True, tag="woe", tag_field="step", forbid_unkno
         return all(column.fits() for column in self.columns)
 
     def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
-        return pd.DataFrame({c.name: np.append(c.woe, 0.0)[c.bin_of(frame[c.name])] for c in self.columns}, index=frame.index)
+        return pd.DataFrame(
+            {c.name: np.append(c.woe, 0.0)[c.bin_of(frame[c.name])] for c in self.columns}, index=frame.index
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class FineColumn:
-    """A column before bins are merged; bins (n,) of the training rows.  Ordinary bins first, then `apart` for special and missing values."""
+    """A column before bins are merged; bins (n,) of the training rows.  Ordinary bins first, then `apart` for special
+    and missing values."""
 
     name: str
     bins: Ints
@@ -137,7 +154,9 @@ class FineColumn:
                 joined[int(merged.group[k])] += names
             categories = tuple(tuple(sorted(names)) for names in joined)
         tables = (tuple(merged.rows.tolist()), tuple(merged.events.tolist()))
-        return WoeColumn(self.name, cuts, categories, self.special_codes, to(self.other), to(self.special), to(self.missing), *tables)
+        return WoeColumn(
+            self.name, cuts, categories, self.special_codes, to(self.other), to(self.special), to(self.missing), *tables
+        )
 
 
 def fine_bins(columns: Sequence[FineColumn], rows: int) -> FineBins:
@@ -168,7 +187,9 @@ def _numbers(values: pd.Series, settings: Preprocessing) -> FineColumn:
     bins[gap] = where
     codes = settings.special_codes if special else ()
     place = ordinary if special else NEUTRAL
-    return FineColumn(str(values.name), bins, ordinary, special + missing, tuple(cuts.tolist()), None, codes, NEUTRAL, place, where)
+    return FineColumn(
+        str(values.name), bins, ordinary, special + missing, tuple(cuts.tolist()), None, codes, NEUTRAL, place, where
+    )
 
 
 def _undivided(values: pd.Series, settings: Preprocessing) -> FineColumn:

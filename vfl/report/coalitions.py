@@ -22,10 +22,14 @@ def coalitions(result: Mapping[str, Any]) -> Rows:
 def _regression(deals: bool, several: bool) -> Rows:
     map_ = "up to an invertible map"
     rows = [
-        ("arbiter and any host", f"the outcome of every training row, then the predictors, then the others’ columns {map_}"),
+        (
+            "arbiter and any host",
+            f"the outcome of every training row, then the predictors, then the others’ columns {map_}",
+        ),
         (
             "arbiter and guest",
-            f"the {'sum of the ' if several else ''}hosts’ linear predictors in each iteration, and from its changes their columns {map_}",
+            f"the {'sum of the ' if several else ''}hosts’ linear predictors in each iteration, and from its "
+            f"changes their columns {map_}",
         ),
         ("guest and a host", "the sum of the other hosts’ scores of scored rows" if several else ALL),
     ]
@@ -33,7 +37,8 @@ def _regression(deals: bool, several: bool) -> Rows:
         rows.append(
             (
                 "guest and the first host, which deals",
-                f"every training row’s predictor in each iteration, and from its changes the other hosts’ columns together {map_}"
+                f"every training row’s predictor in each iteration, and from its changes the other hosts’ "
+                f"columns together {map_}"
                 if several
                 else ALL,
             )

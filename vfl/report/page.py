@@ -1,7 +1,9 @@
-"""report.json, report.csv and report.html, for the people who must judge a run: validators, data-protection officers, whoever pays.
+"""report.json, report.csv and report.html, for the people who must judge a run: validators, data-protection officers,
+whoever pays.
 
-One page with everything inside: no script, no font, no request, whatever the names in the data are (Jinja2 escapes them; a content policy
-in the page forbids the rest).  The plots are drawn by `vfl.report.svg`, which says why not by matplotlib.
+One page with everything inside: no script, no font, no request, whatever the names in the data are (Jinja2 escapes
+them; a content policy in the page forbids the rest).  The plots are drawn by `vfl.report.svg`, which says why not by
+matplotlib.
 """
 
 from __future__ import annotations
@@ -32,8 +34,10 @@ ITEM = ("party", "column", "class", "bin", "name")  # what tells one line of a l
 def write_report(folder: Path, result: Result) -> Path:
     """Writes report.json, report.csv and report.html into `folder` and gives the path of the first.
 
-    `result`: the keys of report.json (docs/file-formats) and "plots": {part: {"joint" | "guest_alone": vfl.metrics.plot_series}}.
-    Each file appears whole or not at all, and only this account can read it.  Raises ConfigError if they cannot be written.
+    `result`: the keys of report.json (docs/file-formats) and "plots": {part: {"joint" | "guest_alone":
+    vfl.metrics.plot_series}}.
+    Each file appears whole or not at all, and only this account can read it.  Raises ConfigError if they cannot be
+    written.
     """
     plain = {"format": FORMAT} | as_plain(result)
     text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -44,7 +48,8 @@ def write_report(folder: Path, result: Result) -> Path:
             write_private(folder / name, text.encode())
     except OSError as error:
         raise ConfigError(
-            f"the report cannot be written to {folder} ({error.strerror})", remedy="Free space there, or name another directory under [run]"
+            f"the report cannot be written to {folder} ({error.strerror})",
+            remedy="Free space there, or name another directory under [run]",
         ) from None
     return folder / "report.json"
 
@@ -58,7 +63,9 @@ def read_report(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise ModelError(f"{path} is no report", remedy="Give the folder of a finished run") from None
     if found != FORMAT:
-        raise ModelError(f"{path} has another format", expected=FORMAT, found=found, remedy="Read it with the version that wrote it")
+        raise ModelError(
+            f"{path} has another format", expected=FORMAT, found=found, remedy="Read it with the version that wrote it"
+        )
     return dict(result)
 
 
@@ -81,7 +88,8 @@ def render(result: Result) -> str:
 
 
 def as_csv(result: Result) -> str:
-    """Every single number of the report, one a line: section, part of the split, item (a model, a column, a phase), measure, value."""
+    """Every single number of the report, one a line: section, part of the split, item (a model, a column, a phase),
+    measure, value."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -106,7 +114,10 @@ def _numbers(result: Result) -> Iterator[tuple[str, str, str, str, Any]]:
     lines = {
         "columns": result.get("columns") or [],
         "stability": _moved(stability),
-        "binning": [*(model.get("woe") or []), *({"party": c["host"], "column": c["column"]} | b for c in hosts for b in c["table"])],
+        "binning": [
+            *(model.get("woe") or []),
+            *({"party": c["host"], "column": c["column"]} | b for c in hosts for b in c["table"]),
+        ],
         "points": model.get("points") or [],
         "search": searching(result).get("lines") or [],
         "model": [*(model.get("coefficients") or []), *(model.get("importance") or []), *(model.get("splits") or [])],
@@ -119,7 +130,9 @@ def _numbers(result: Result) -> Iterator[tuple[str, str, str, str, Any]]:
     for section, part, rows in parts:
         for row in rows:
             item = " ".join(str(row[name]) for name in ITEM if row.get(name) is not None)
-            yield from ((section, part, item, k, v) for k, v in row.items() if k not in ITEM and isinstance(v, int | float))
+            yield from (
+                (section, part, item, k, v) for k, v in row.items() if k not in ITEM and isinstance(v, int | float)
+            )
 
 
 def _moved(stability: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -1,4 +1,5 @@
-"""The report's plots, of the series of `vfl.metrics`: the joint model (solid), the guest alone (dashed), and words for who cannot see."""
+"""The report's plots, of the series of `vfl.metrics`: the joint model (solid), the guest alone (dashed), and words for
+who cannot see."""
 
 from __future__ import annotations
 
@@ -62,7 +63,9 @@ def calibration(series: Series, names: Mapping[str, str]) -> Markup | None:
     top = max(max(*c["predicted"], *c["observed"]) for c in curves.values())
     top = min(1.0, ticks(0, top)[-1] + ticks(0, top)[1])
     keys = [(f"thick {CLASS[m]}" if m == "joint" else f"thin {CLASS[m]}", names[m]) for m in MODELS if m in curves]
-    plot = Plot((0, top), (0, top), key=[*keys, ("chance", "perfect calibration")]).axes("predicted probability", "observed rate of events")
+    plot = Plot((0, top), (0, top), key=[*keys, ("chance", "perfect calibration")]).axes(
+        "predicted probability", "observed rate of events"
+    )
     plot.segment(0, 0, top, top, "chance")
     for model, c in curves.items():
         cut = [min(h, top) for h in c["high"]]
@@ -81,7 +84,12 @@ def scores(series: Series, names: Mapping[str, str]) -> Markup | None:
     if not shown:
         return None
     edges = next(iter(shown.values()))["edges"]
-    used = max(i + 1 for h in shown.values() for i, n in enumerate(zip(h["events"], h["non_events"], strict=True)) if sum(n) or not i)
+    used = max(
+        i + 1
+        for h in shown.values()
+        for i, n in enumerate(zip(h["events"], h["non_events"], strict=True))
+        if sum(n) or not i
+    )
     used = min(len(edges) - 1, -(-used // 5) * 5)
     parts: list[Markup] = []
     height = 420.0 / len(shown)
@@ -98,14 +106,24 @@ def scores(series: Series, names: Mapping[str, str]) -> Markup | None:
     for x, name in ((340, "events"), (424, "non_events")):
         parts.append(tag("rect", x=x, y=5, width=14, height=11, class_=f"area {name} joint"))
         parts.append(tag("text", name.replace("_", "-"), x=x + 20, y=14.5, class_="key"))
-    return image(parts, f"Distribution of scores, each class as 100 %, of {' and '.join(names[m] for m in shown)}", height=420)
+    return image(
+        parts, f"Distribution of scores, each class as 100 %, of {' and '.join(names[m] for m in shown)}", height=420
+    )
 
 
 def bar(spans: Sequence[tuple[float, float, str]], low: float, high: float) -> Markup:
-    """Bars (from, to, class) on one line that stretches with its table cell; the numbers are next to it, so it is decoration."""
+    """Bars (from, to, class) on one line that stretches with its table cell; the numbers are next to it, so it is
+    decoration."""
     scale = 100 / ((high - low) or 1.0)
     parts = [
-        tag("rect", x=f"{(min(a, b) - low) * scale:.2f}", y=0, width=f"{max(abs(b - a) * scale, 0.4):.2f}", height=10, class_=f"bar {c}")
+        tag(
+            "rect",
+            x=f"{(min(a, b) - low) * scale:.2f}",
+            y=0,
+            width=f"{max(abs(b - a) * scale, 0.4):.2f}",
+            height=10,
+            class_=f"bar {c}",
+        )
         for a, b, c in spans
         if a != b
     ]
@@ -123,7 +141,9 @@ def precision_recall(series: Series, metrics: Series, names: Mapping[str, str]) 
         return None
     found = {m: metrics.get(m, {}).get("average_precision") for m in curves}
     texts = [(m, f"{names[m]}: AP {number(found[m])}") for m in MODELS if m in curves]
-    plot = Plot(key=[(CLASS[m], text) for m, text in texts]).axes("events found (recall)", "events among the flagged (precision)")
+    plot = Plot(key=[(CLASS[m], text) for m, text in texts]).axes(
+        "events found (recall)", "events among the flagged (precision)"
+    )
     base = next((metrics[m].get("base_rate") for m in curves if metrics.get(m)), None)
     if base is not None:
         plot.segment(0, base, 1, base, "chance")
@@ -137,7 +157,9 @@ def gain(series: Series, metrics: Series, names: Mapping[str, str]) -> Markup | 
     curves = models(series, "gain")
     if not curves:
         return None
-    texts = [(m, f"{names[m]}: lift at 10 % {number(metrics.get(m, {}).get('lift_10'), 2)}") for m in MODELS if m in curves]
+    texts = [
+        (m, f"{names[m]}: lift at 10 % {number(metrics.get(m, {}).get('lift_10'), 2)}") for m in MODELS if m in curves
+    ]
     plot = Plot(key=[(CLASS[m], text) for m, text in texts] + [("chance", "random choice")])
     plot.axes("rows, riskiest first", "events found so far").segment(0, 0, 1, 1, "chance")
     for model, curve in curves.items():
@@ -174,14 +196,19 @@ def residuals(series: Series, names: Mapping[str, str]) -> Markup | None:
     if not shown:
         return None
     edges = [h["edges"] for h in shown.values()]
-    heights = {m: [n / max(sum(h["count"]), 1) / (h["edges"][1] - h["edges"][0]) for n in h["count"]] for m, h in shown.items()}
+    heights = {
+        m: [n / max(sum(h["count"]), 1) / (h["edges"][1] - h["edges"][0]) for n in h["count"]] for m, h in shown.items()
+    }
     plot = Plot(
         (min(e[0] for e in edges), max(e[-1] for e in edges)),
         (0, 1.05 * max(max(v) for v in heights.values())),
         key=[(CLASS[m], names[m]) for m in MODELS if m in shown],
     )
     plot.axes(
-        "outcome minus prediction (the outermost 0.5 % at each end are moved to the edge)", "density of rows", x_text=compact, y_ticks=()
+        "outcome minus prediction (the outermost 0.5 % at each end are moved to the edge)",
+        "density of rows",
+        x_text=compact,
+        y_ticks=(),
     )
     for model, h in shown.items():
         plot.steps(h["edges"], heights[model], f"area events {CLASS[model]}")

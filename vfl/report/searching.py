@@ -59,6 +59,10 @@ def disclosed(found: Mapping[str, Any]) -> str:
             f"with the last one, {found['models_told']} count against the guest’s models_per_label."
         )
     rows = sum(found.get("fold_rows") or [])
-    every = f"{words.number(rows * n)} rounded scores" if rows else "a rounded score of each training row for every candidate,"
+    every = (
+        f"{words.number(rows * n)} rounded scores"
+        if rows
+        else "a rounded score of each training row for every candidate,"
+    )
     best = " All parties learnt which candidate was best." if n > 1 else ""
     return f"In {folds} openings the guest learnt {every}; nobody learnt a weight of these {folds} models.{best}"

@@ -1,4 +1,5 @@
-"""What the page shows, section by section, out of the content of report.json; empty where this party knows nothing of it."""
+"""What the page shows, section by section, out of the content of report.json; empty where this party knows nothing of
+it."""
 
 from __future__ import annotations
 
@@ -45,7 +46,9 @@ def context(result: Result) -> dict[str, Any]:
         "lead": _lead(answer, partners, party, _whole(words.PARTS.get(part, part))),
         "uplifts": uplifts,
         "tables": (tables := _tables(result.get("metrics") or {})),
-        "measures": {k: m for k, m in words.METRICS.items() if any(k in models for _, *both in tables for models in both)},
+        "measures": {
+            k: m for k, m in words.METRICS.items() if any(k in models for _, *both in tables for models in both)
+        },
         "alignment": _alignment(result),
         "columns": [dict(c) | {"bar": plots.counts(c.get("histogram") or [])} for c in result.get("columns") or []],
         "evaluated": _evaluated(result, part, names),
@@ -53,8 +56,12 @@ def context(result: Result) -> dict[str, Any]:
         "moved": _moved(result),
         "later_score_only": _later_score_only(result.get("stability") or {}),
         "phases": _phases(result.get("phases") or []),
-        "total": {k: sum(p[k] for p in result.get("phases") or []) for k in ("seconds", "bytes_sent", "bytes_received")},
-        "disclosed": [(*words.CLASSES.get(c, (c, "")), c, g) for c, g in words.by_class(result.get("disclosure") or []).items()],
+        "total": {
+            k: sum(p[k] for p in result.get("phases") or []) for k in ("seconds", "bytes_sent", "bytes_received")
+        },
+        "disclosed": [
+            (*words.CLASSES.get(c, (c, "")), c, g) for c, g in words.by_class(result.get("disclosure") or []).items()
+        ],
         "coalitions": coalitions(result),
         "model": model,
         "coefficients": coefficients(model.get("coefficients") or []),
@@ -63,7 +70,11 @@ def context(result: Result) -> dict[str, Any]:
         "importance": importance(model, result),
         "binning": binning(model, party),
         "points": model.get("points") or [],
-        "parameters": {k.replace("_", " "): v for k, v in model.items() if isinstance(v, str | int | float) and k not in NOT_PARAMETERS},
+        "parameters": {
+            k.replace("_", " "): v
+            for k, v in model.items()
+            if isinstance(v, str | int | float) and k not in NOT_PARAMETERS
+        },
         "environment": _environment(result.get("environment") or {}),
         "job_file": json.dumps(result["job_file"], indent=1, ensure_ascii=False) if result.get("job_file") else "",
     }
@@ -105,7 +116,10 @@ def _part(metrics: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
 def _tables(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     """(words, guest alone, joint) of every part, the deciding one first."""
     order = dict.fromkeys(p for p in (*words.PARTS, *metrics) if metrics.get(p))
-    return [(_whole(words.PARTS.get(p, p)), metrics[p].get("guest_alone") or {}, metrics[p].get("joint") or {}) for p in order]
+    return [
+        (_whole(words.PARTS.get(p, p)), metrics[p].get("guest_alone") or {}, metrics[p].get("joint") or {})
+        for p in order
+    ]
 
 
 def _whole(text: str) -> str:
@@ -114,7 +128,8 @@ def _whole(text: str) -> str:
 
 
 def _answer(metrics: Mapping[str, Any], sure: Mapping[str, Any], outcome: str) -> list[dict[str, Any]]:
-    """The three first numbers of both models, whether the joint one is better, and the interval of the difference where it is known."""
+    """The three first numbers of both models, whether the joint one is better, and the interval of the difference where
+    it is known."""
     out = []
     for name in words.ANSWER[outcome]:
         label, sign, says = words.METRICS[name]
@@ -123,7 +138,18 @@ def _answer(metrics: Mapping[str, Any], sure: Mapping[str, Any], outcome: str) -
         verdict = "" if delta is None else "equal" if abs(delta) < 5e-5 else "better" if delta * sign > 0 else "worse"
         chance = low is not None and high is not None and low <= 0 <= high
         both = {model: metrics.get(model, {}).get(name) for model in plots.MODELS}
-        out.append({"label": label, "says": says, "delta": delta, "verdict": verdict, "low": low, "high": high, "chance": chance} | both)
+        out.append(
+            {
+                "label": label,
+                "says": says,
+                "delta": delta,
+                "verdict": verdict,
+                "low": low,
+                "high": high,
+                "chance": chance,
+            }
+            | both
+        )
     return out if metrics else []
 
 
@@ -160,7 +186,8 @@ def _alignment(result: Result) -> list[dict[str, Any]]:
 
 
 def _evaluated(result: Result, first: str, names: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The drawings and tables of the part that decides, and of out-of-time rows; on training rows they would say little."""
+    """The drawings and tables of the part that decides, and of out-of-time rows; on training rows they would say
+    little."""
     metrics, outcome = result.get("metrics") or {}, words.outcome_of(result)
     found = []
     for part in dict.fromkeys((first, "out_of_time")):
@@ -168,7 +195,9 @@ def _evaluated(result: Result, first: str, names: Mapping[str, str]) -> list[dic
         one = {
             "id": part,
             "words": _whole(words.PARTS.get(part, part)),
-            "answer": _answer(metrics.get(part) or {}, ((result.get("uplift") or {}).get(part) or {}).get("measures") or {}, outcome),
+            "answer": _answer(
+                metrics.get(part) or {}, ((result.get("uplift") or {}).get(part) or {}).get("measures") or {}, outcome
+            ),
             "figures": _figures(series, metrics.get(part) or {}, names, outcome),
             "deciles": _deciles(series.get("joint") or {}),
             "cutoffs": _cutoffs(series, names, result.get("cutoff")),
@@ -199,7 +228,11 @@ def _figures(
                 "How many of the flagged are events, as more events are found. The dotted line is a random choice.",
                 plots.precision_recall(series, metrics, names),
             ),
-            ("Cumulative gain", "How many events are in the riskiest part of the rows.", plots.gain(series, metrics, names)),
+            (
+                "Cumulative gain",
+                "How many events are in the riskiest part of the rows.",
+                plots.gain(series, metrics, names),
+            ),
             (
                 "Calibration",
                 "Does a predicted 20 % happen in 20 % of cases? Whiskers: 95 % interval of the observed rate.",
@@ -218,7 +251,11 @@ def _figures(
                 "Ten equal groups by prediction: does the mean outcome follow? Whiskers: 95 % interval of the mean.",
                 plots.means(series, names),
             ),
-            ("Residuals", "The distance of the outcome from the prediction. Narrower is better.", plots.residuals(series, names)),
+            (
+                "Residuals",
+                "The distance of the outcome from the prediction. Narrower is better.",
+                plots.residuals(series, names),
+            ),
         ]
     return [(title, text, svg) for title, text, svg in drawn if svg is not None]
 
@@ -250,7 +287,11 @@ def _moved(result: Result) -> list[tuple[str, list[dict[str, Any]]]]:
 
 def _later_score_only(stability: Mapping[str, Any]) -> bool:
     """Whether the baseline of the score is that of held-out rows."""
-    return bool(stability.get("columns")) and not stability.get("score") and bool((stability.get("out_of_time") or {}).get("score"))
+    return (
+        bool(stability.get("columns"))
+        and not stability.get("score")
+        and bool((stability.get("out_of_time") or {}).get("score"))
+    )
 
 
 def _lines_moved(stability: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -259,7 +300,8 @@ def _lines_moved(stability: Mapping[str, Any]) -> list[dict[str, Any]]:
     lines = [*([stability["score"]] if stability.get("score") else []), *columns]
     colour = {"stable": "rest", "watch": "alone", "shifted": "bad"}
     return [
-        dict(line) | {"bar": plots.bar([(0, min(line["psi"] or 0.0, 0.5), colour.get(line["mark"], "rest"))], 0, 0.5)} for line in lines
+        dict(line) | {"bar": plots.bar([(0, min(line["psi"] or 0.0, 0.5), colour.get(line["mark"], "rest"))], 0, 0.5)}
+        for line in lines
     ]
 
 
@@ -287,7 +329,8 @@ def _phases(phases: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _environment(environment: Mapping[str, Any]) -> dict[str, str]:
     """Every entry as one text; one that holds several (versions) in one line."""
     entries = {
-        k: ", ".join(f"{n} {x}" for n, x in v.items()) if isinstance(v, Mapping) else words.joined(v) for k, v in environment.items()
+        k: ", ".join(f"{n} {x}" for n, x in v.items()) if isinstance(v, Mapping) else words.joined(v)
+        for k, v in environment.items()
     }
     return {k.replace("_", " "): v for k, v in entries.items()}
 

@@ -1,7 +1,9 @@
-"""Small inline SVG: axes, lines, steps, bars and whiskers, styled by the page's classes so that they follow its dark and print colours.
+"""Small inline SVG: axes, lines, steps, bars and whiskers, styled by the page's classes so that they follow its dark
+and print colours.
 
-Why not matplotlib: it and what it needs weigh more than 60 MB installed and a second to import, its SVG carries its own colours and
-fonts (no dark scheme, no selectable text at the page's size), and seven calm plots need no more than the file below.
+Why not matplotlib: it and what it needs weigh more than 60 MB installed and a second to import, its SVG carries its own
+colours and fonts (no dark scheme, no selectable text at the page's size), and seven calm plots need no more than the
+file below.
 Every text is escaped here; coordinates are numbers only.
 """
 
@@ -16,14 +18,19 @@ WIDTH, HEIGHT = 540, 400
 
 
 def tag(name: str, text: object = None, **attributes: object) -> Markup:
-    """One element; `class_` is class, other underscores are hyphens, None is left out; `text` is escaped unless it is Markup."""
+    """One element; `class_` is class, other underscores are hyphens, None is left out; `text` is escaped unless it is
+    Markup."""
     given = "".join(f' {k.rstrip("_").replace("_", "-")}="{escape(v)}"' for k, v in attributes.items() if v is not None)
     return Markup(f"<{name}{given}/>") if text is None else Markup(f"<{name}{given}>{escape(text)}</{name}>")  # noqa: S704 (escaped above)
 
 
-def image(parts: Iterable[Markup], label: str, width: float = WIDTH, height: float = HEIGHT, class_: str = "plot") -> Markup:
+def image(
+    parts: Iterable[Markup], label: str, width: float = WIDTH, height: float = HEIGHT, class_: str = "plot"
+) -> Markup:
     """An <svg> that says in words what it shows."""
-    return tag("svg", Markup("").join(parts), class_=class_, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=label)
+    return tag(
+        "svg", Markup("").join(parts), class_=class_, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=label
+    )
 
 
 def percent(value: float) -> str:
@@ -57,7 +64,12 @@ class Plot:
         self._x, self._y = x, (y[0], y[1] if y[1] > y[0] else y[0] + 1)
         band = self._key(key)
         self.height = height + band
-        self.top, self.right, self.bottom, self.left = margin[0] + band, width - margin[1], self.height - margin[2], margin[3]
+        self.top, self.right, self.bottom, self.left = (
+            margin[0] + band,
+            width - margin[1],
+            self.height - margin[2],
+            margin[3],
+        )
 
     def px(self, x: float) -> float:
         low, high = self._x
@@ -135,7 +147,8 @@ class Plot:
         return image(self.parts, label, self.width, self.height)
 
     def _key(self, entries: Sequence[tuple[str, str]]) -> float:
-        """(class of the line, text) side by side above the frame, in as many rows as they need; the height that they take."""
+        """(class of the line, text) side by side above the frame, in as many rows as they need; the height that they
+        take."""
         x, y = 0.0, 10.0
         for class_, text in entries:
             room = 52 + 7.6 * len(text)

@@ -36,7 +36,9 @@ HIDDEN = {
 }
 
 
-def print_summary(result: Mapping[str, Any], console: Console, folder: Path | str, others: Sequence[Mapping[str, Any]] = ()) -> None:
+def print_summary(
+    result: Mapping[str, Any], console: Console, folder: Path | str, others: Sequence[Mapping[str, Any]] = ()
+) -> None:
     """Prints the summary of `result` (the content of report.json); the last line is `report: <folder>/report.json`.
 
     `others` are the results of other parties where one machine has them (the demo): their disclosures are shown too.
@@ -116,7 +118,9 @@ def _phases(result: Mapping[str, Any], console: Console) -> None:
     phases = result.get("phases") or []
     if not phases:
         return
-    table = _table("Cost" + (", since the run resumed" if result.get("resumed") else ""), "phase", "time", "sent", "received")
+    table = _table(
+        "Cost" + (", since the run resumed" if result.get("resumed") else ""), "phase", "time", "sent", "received"
+    )
     total = {key: sum(p[key] for p in phases) for key in ("seconds", "bytes_sent", "bytes_received")}
     for phase in [*phases, {"name": "in all"} | total] if len(phases) > 1 else phases:
         numbers = duration(phase["seconds"]), size(phase["bytes_sent"]), size(phase["bytes_received"])
@@ -137,7 +141,11 @@ def _disclosure(results: Sequence[Mapping[str, Any]], console: Console) -> None:
             if name in HIDDEN:
                 line = senders, receivers, f"{HIDDEN[name]} [dim]({name})[/]"
             else:
-                line = escape(str(entry["from"])), escape(joined(entry["to"])), f"[bold]{escape(str(entry['learns']))}[/]"
+                line = (
+                    escape(str(entry["from"])),
+                    escape(joined(entry["to"])),
+                    f"[bold]{escape(str(entry['learns']))}[/]",
+                )
             lines.setdefault(line, []).append(entry)
     table = _table("Disclosed", "by", "to", "what the receiver learns", "count", "bytes", text=3)
     longest = max(len(p) for e in entries for side in ("from", "to") for p in _names(e[side]))

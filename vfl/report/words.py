@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 CLASSES = {
-    "revealed": ("Revealed", "The receiver learns something about the sender's data or the result: exactly what is said."),
+    "revealed": (
+        "Revealed",
+        "The receiver learns something about the sender's data or the result: exactly what is said.",
+    ),
     "blinded": ("Blinded", "Hidden by a secret random mask or scalar of the sender: random numbers to the receiver."),
     "sealed": ("Sealed", "Encrypted under a key that the receiver does not hold, with fresh randomness."),
     "public": ("Public", "Sizes, names and public keys, as agreed in the job."),
@@ -142,8 +145,11 @@ def passes_made(model: Mapping[str, Any]) -> int | None:
 
 
 def cautions(model: Mapping[str, Any]) -> list[str]:
-    """What is to be said of a model where its measures are shown: that its loss was to end the training and did not, and what the run had to say."""
+    """What is to be said of a model where its measures are shown: that its loss was to end the training and did not,
+    and what the run had to say."""
     found = [str(model["caution"])] if model.get("caution") else []
     if model.get("settled") is False:
-        found.append(f"all {number(passes_made(model))} iterations that max_iter allows were made: the loss had not settled")
+        found.append(
+            f"all {number(passes_made(model))} iterations that max_iter allows were made: the loss had not settled"
+        )
     return found

@@ -2,8 +2,9 @@
 
 files -> checks (nothing sent) -> mutual TLS -> alignment -> aligned.parquet or .csv (this party's own rows), alignment.json, ledger in the run's folder
 
-It takes a job without [model], or the first step of one that has it.  With one host the guest and the host talk to each other and to nobody else.
-"""
+It takes a job without [model], or the first step of one that has it.  With one host the guest and the host talk to each
+other and to nobody else.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -95,7 +96,17 @@ def prepare(job: Agreement, party: Party, format: str | None = None) -> Aligning
     frame = read_source(source.source, source.query, keys=columns, only=columns if large else None)
     own = OwnIds.of(frame, party.name, job.align.keys, job.align.normalise, job.align.duplicates)
     kept = None if large else own.frame
-    return Aligning(job, party, identity, None, own.keys, own.kept, len(own.frame), kept, format or ("parquet" if has_parquet else "csv"))
+    return Aligning(
+        job,
+        party,
+        identity,
+        None,
+        own.keys,
+        own.kept,
+        len(own.frame),
+        kept,
+        format or ("parquet" if has_parquet else "csv"),
+    )
 
 
 def align(
@@ -107,7 +118,8 @@ def align(
     fresh: bool = False,
     taps: Sequence[Tap] = (),
 ) -> tuple[Path, MatchReport | None]:
-    """Takes part in the alignment, or resumes an interrupted one; returns the run's folder and, at a data party, the report.
+    """Takes part in the alignment, or resumes an interrupted one; returns the run's folder and, at a data party, the
+    report.
 
     fresh, seed, taps: as of `vfl.run.train.run`.  Raises any VFLError, after telling the peers its code.
     """
@@ -115,7 +127,9 @@ def align(
 
     def work(meeting: Meeting) -> dict[str, Any]:
         scratch = scratch_in(meeting.folder)
-        plan = alignment.AlignmentPlan(job.align.min_intersection, len(job.align.keys), job.align.cardinality_only, scratch)
+        plan = alignment.AlignmentPlan(
+            job.align.min_intersection, len(job.align.keys), job.align.cardinality_only, scratch
+        )
         if ready.ids is None:
             alignment.arbiter(meeting.session, plan)
             return as_json(ready, meeting.started, None)
@@ -123,13 +137,29 @@ def align(
         if not job.align.cardinality_only:
             write_rows(ready, found, meeting.draft)
         repeated = {ready.party.name: ready.rows - len(ready.ids[0])}
-        return as_json(ready, meeting.started, MatchReport.of(found, job.align.keys, repeated, job.align.cardinality_only))
+        return as_json(
+            ready, meeting.started, MatchReport.of(found, job.align.keys, repeated, job.align.cardinality_only)
+        )
 
     def report(taken: Taken) -> None:
         with written(taken.folder):
-            write_private(taken.folder / REPORT, (json.dumps(taken.result | taken.told, indent=2, ensure_ascii=False) + "\n").encode())
+            write_private(
+                taken.folder / REPORT,
+                (json.dumps(taken.result | taken.told, indent=2, ensure_ascii=False) + "\n").encode(),
+            )
 
-    taken = take_part(ready, "align", ready.peers, watch, work, report, connect_timeout=connect_timeout, seed=seed, fresh=fresh, taps=taps)
+    taken = take_part(
+        ready,
+        "align",
+        ready.peers,
+        watch,
+        work,
+        report,
+        connect_timeout=connect_timeout,
+        seed=seed,
+        fresh=fresh,
+        taps=taps,
+    )
     return taken.folder, from_json(taken.result)
 
 
@@ -171,7 +201,8 @@ def as_json(ready: Aligning, started: datetime.datetime, report: MatchReport | N
             "common": report.common,
             "match_rate": report.match_rate,
             "by_key": [
-                {"columns": list(key), "matched": matched} for key, matched in zip(job.align.keys, report.by_key.values(), strict=True)
+                {"columns": list(key), "matched": matched}
+                for key, matched in zip(job.align.keys, report.by_key.values(), strict=True)
             ],
             "repeated": report.repeated[party.name],
             "file": None if report.size_only else f"aligned.{ready.format}",
@@ -184,7 +215,9 @@ def from_json(content: dict[str, Any]) -> MatchReport | None:
     if "rows" not in content:
         return None
     by_key = {" + ".join(key["columns"]): key["matched"] for key in content["by_key"]}
-    return MatchReport(content["rows"], content["common"], by_key, {content["party"]: content["repeated"]}, content["file"] is None)
+    return MatchReport(
+        content["rows"], content["common"], by_key, {content["party"]: content["repeated"]}, content["file"] is None
+    )
 
 
 def read_alignment(folder: Path) -> dict[str, Any]:
@@ -197,7 +230,10 @@ def read_alignment(folder: Path) -> dict[str, Any]:
         raise ModelError(f"{path} is no report of an alignment", remedy="Give the folder of a finished run") from None
     if not known:
         raise ModelError(
-            f"{path} has another format", expected=FORMAT, found=found["format"], remedy="Read it with the version that wrote it"
+            f"{path} has another format",
+            expected=FORMAT,
+            found=found["format"],
+            remedy="Read it with the version that wrote it",
         )
     return dict(found)
 

@@ -1,11 +1,13 @@
-"""Scores new rows with a joint model: `vfl predict`.  Every party that holds a part of the model runs it, data parties with their own new table.
+"""Scores new rows with a joint model: `vfl predict`.  Every party that holds a part of the model runs it, data parties
+with their own new table.
 
 files -> checks (nothing sent) -> mutual TLS -> all name their model -> align -> the rows' scores to the guest -> scores.csv at the guest
 
-The arbiter takes part where it keeps a part of the model (weights that stay shared, leaf values of sealed trees), and where there are two or more hosts, whose blinded ids it
-compares.  Shares of weights move on in every run: what a party had and what it has now stand side by side in its model folder until all parties have
-theirs on the disk (vfl/models/shared_weights.py).
-"""
+The arbiter takes part where it keeps a part of the model (weights that stay shared, leaf values of sealed trees), and
+where there are two or more hosts, whose blinded ids it compares.  Shares of weights move on in every run: what a party
+had and what it has now stand side by side in its model folder until all parties have theirs on the disk
+(vfl/models/shared_weights.py).
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -46,7 +48,8 @@ from vfl.transport.identity import Identity
 
 @dataclass(frozen=True)
 class Prepared(Ready[Job]):
-    """A party of a prediction; model_id: of its part, b"" where it has none; own_name: under which a host counts what the model opens."""
+    """A party of a prediction; model_id: of its part, b"" where it has none; own_name: under which a host counts what
+    the model opens."""
 
     model_id: bytes
     own_name: bytes = b""
@@ -68,7 +71,8 @@ class Prepared(Ready[Job]):
 
 @dataclass(frozen=True)
 class Scoring:
-    """A party that has passed every check that can be made alone; part, folder (the part's), before, ids and out are None where the role has none."""
+    """A party that has passed every check that can be made alone; part, folder (the part's), before, ids and out are
+    None where the role has none."""
 
     ready: Prepared
     part: Part | ArbiterPart | None
@@ -80,7 +84,8 @@ class Scoring:
 
 
 def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: Path | None) -> Scoring:
-    """Checks files, policy, model part and table; data: replaces [data] source.  Raises ConfigError, DisclosureRefused, DataError, ModelError."""
+    """Checks files, policy, model part and table; data: replaces [data] source.  Raises ConfigError, DisclosureRefused,
+    DataError, ModelError."""
     cross_check(job, party)
     _check_options(job, party, model, data, out)
     source = new_data(party, data)
@@ -99,15 +104,25 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
     )  # of a host, repeated ids may have gone
     before = load_baseline(model) if (model / BASELINE).exists() else None  # a model of an earlier release has none
     if before and (before.party != party.name or before.model_id != part.model_id.hex()):
-        raise ModelError(f"{model / 'baseline.json'} belongs to another part", remedy="Restore it from a copy of the run's folder")
+        raise ModelError(
+            f"{model / 'baseline.json'} belongs to another part", remedy="Restore it from a copy of the run's folder"
+        )
     own = Prepared(job, party, identity, table, part.model_id, part.own_name, tuple(part.inputs))
     return Scoring(own, part, model, ids, out, before, tuple(_gone(table, before)))
 
 
 def _gone(table: Table, before: Baseline | None) -> list[str]:
     """A sentence for each column of the model that holds no value now, and did in training."""
-    known = {c for c, r in before.columns.items() if r.counts[-1] < sum(r.counts)} if before else set(table.features.columns)
-    return [f"column '{c}': every value is missing in the new table, and was not in training" for c in table.all_missing if c in known]
+    known = (
+        {c for c, r in before.columns.items() if r.counts[-1] < sum(r.counts)}
+        if before
+        else set(table.features.columns)
+    )
+    return [
+        f"column '{c}': every value is missing in the new table, and was not in training"
+        for c in table.all_missing
+        if c in known
+    ]
 
 
 def _check_options(job: Job, party: Party, model: Path | None, data: str | None, out: Path | None) -> None:
@@ -116,16 +131,24 @@ def _check_options(job: Job, party: Party, model: Path | None, data: str | None,
 
     if party.role == "arbiter":
         if not job.arbiter_scores:
-            raise wrong("the arbiter takes no part in a prediction with one host", "Let the guest and the host run it, and nobody else")
+            raise wrong(
+                "the arbiter takes no part in a prediction with one host",
+                "Let the guest and the host run it, and nobody else",
+            )
         if data is not None:
             raise wrong("the arbiter holds no data", "Leave --data out")
         if model is not None and not job.arbiter_keeps:
             raise wrong("the arbiter holds no part of the model", "Leave --model out")
         if model is None and job.arbiter_keeps:
-            what = f"--model is missing: the arbiter's {'leaf values' if job.model.keeps_leaves else 'shares'} are needed to score with this model"
+            what = (
+                f"--model is missing: the arbiter's {'leaf values' if job.model.keeps_leaves else 'shares'} "
+                f"are needed to score with this model"
+            )
             raise wrong(what, "Name the model folder inside the run's folder, such as --model runs/RUN/model")
     elif model is None:
-        raise wrong("--model is missing", "Name the model folder inside the run's folder, such as --model runs/RUN/model")
+        raise wrong(
+            "--model is missing", "Name the model folder inside the run's folder, such as --model runs/RUN/model"
+        )
     if out is not None and party.role != "guest":
         raise wrong("only the guest gets scores", "Leave --out out")
     if out is not None and (out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK)):
@@ -138,22 +161,29 @@ def new_data(party: Party, data: str | None) -> Data | None:
         return party.data
     query = party.data.query if "://" in data else None
     if "://" in data and query is None:
-        raise ConfigError("--data is a database address, and [data] has no query", remedy="Add query to [data], or give a file")
+        raise ConfigError(
+            "--data is a database address, and [data] has no query", remedy="Add query to [data], or give a file"
+        )
     return party.data.model_copy(update={"source": data, "query": query})
 
 
 def own_part(job: Job, party: Party, folder: Path) -> Part:
-    """A data party's part of a model of this job.  Raises ModelError, and DisclosureRefused if it uses a column that the party file withholds now."""
+    """A data party's part of a model of this job.  Raises ModelError, and DisclosureRefused if it uses a column that
+    the party file withholds now."""
     part, manifest = load_part(folder)
     check_part(job, party, folder, manifest)
     if manifest.kind != job.model.kind or part.is_guests != (party.role == "guest"):
-        raise ModelError(f"{folder} is no {party.role}'s part of this job's model", remedy="Restore it from a copy of the run's folder")
+        raise ModelError(
+            f"{folder} is no {party.role}'s part of this job's model",
+            remedy="Restore it from a copy of the run's folder",
+        )
     allowed = party.data.columns if party.data else None
     withheld = [c for c in part.inputs if allowed is not None and c not in allowed]
     if withheld:
         raise DisclosureRefused(
             f"{party.name}: the model uses columns that data.columns does not list: {', '.join(withheld)}",
-            remedy="Train a model without them, or, if the person responsible for this party's data agrees, add them to [data] columns",
+            remedy="Train a model without them, or, if the person responsible for this party's data agrees, add "
+            "them to [data] columns",
             party=party.name,
         )
     return cast("Part", part)
@@ -164,7 +194,9 @@ def arbiters_part(job: Job, party: Party, folder: Path, identity: Identity) -> A
     part, manifest = load_part(folder, identity)
     check_part(job, party, folder, manifest)
     if manifest.kind not in ARBITER_KINDS or part.kind != job.model.kind:
-        raise ModelError(f"{folder} is no arbiter's part of this job's model", remedy="Restore it from a copy of the run's folder")
+        raise ModelError(
+            f"{folder} is no arbiter's part of this job's model", remedy="Restore it from a copy of the run's folder"
+        )
     return cast("ArbiterPart", part)
 
 
@@ -172,7 +204,10 @@ def check_part(job: Job, party: Party, folder: Path, manifest: Head) -> None:
     """Raises ModelError unless the part is this party's, of a model that this job trained."""
     if manifest.party != party.name:
         raise ModelError(
-            f"{folder} is the part of another party", expected=party.name, found=manifest.party, remedy="Name this party's own"
+            f"{folder} is the part of another party",
+            expected=party.name,
+            found=manifest.party,
+            remedy="Name this party's own",
         )
     if manifest.job_digest != job.digest.hex():
         raise ModelError(
@@ -192,7 +227,8 @@ def predict(
     fresh: bool = False,
     taps: Sequence[Tap] = (),
 ) -> tuple[Path, Path | None, int]:
-    """Takes part in a prediction, or resumes an interrupted one: (the run's folder, the guest's file of scores, rows scored).
+    """Takes part in a prediction, or resumes an interrupted one: (the run's folder, the guest's file of scores, rows
+    scored).
 
     fresh, seed, taps and what is raised: as of `vfl.run.train.run`.
     """
@@ -228,19 +264,26 @@ def predict(
 
     def report(taken: Taken) -> None:
         if scoring.folder is not None and (used := taken.result["model"].get("shares")):
-            drop_shares(scoring.folder, {of: frozenset(map(bytes.fromhex, one["before"])) for of, one in used.items()}, ready.identity)
+            drop_shares(
+                scoring.folder,
+                {of: frozenset(map(bytes.fromhex, one["before"])) for of, one in used.items()},
+                ready.identity,
+            )
         write_report(taken.folder, taken.result | taken.told)
         if scoring.out is not None:
             _publish(taken.folder / "scores.csv", scoring.out)
 
-    taken = take_part(ready, "predict", peers, watch, work, report, connect_timeout=connect_timeout, seed=seed, fresh=fresh, taps=taps)
+    taken = take_part(
+        ready, "predict", peers, watch, work, report, connect_timeout=connect_timeout, seed=seed, fresh=fresh, taps=taps
+    )
     if party.role != "guest":
         return taken.folder, None, 0
     return taken.folder, scoring.out or taken.folder / "scores.csv", taken.result["alignment"]["intersection"]
 
 
 def _stability(scoring: Scoring, predicted: NDArray[np.float64] | None) -> dict[str, Any]:
-    """How far this party's table, and at the guest the predictions, moved since the training; empty where there is nothing to compare with."""
+    """How far this party's table, and at the guest the predictions, moved since the training; empty where there is
+    nothing to compare with."""
     if scoring.ready.table is None or scoring.before is None:
         return {}
     single = predicted if predicted is not None and predicted.ndim == 1 else None
@@ -254,8 +297,13 @@ def _names(part: Part | ArbiterPart | None, of: str) -> tuple[bytes, ...]:
 
 
 def same_model(session: Session, model_id: bytes, *, arbiter: bool) -> None:
-    """The guest and everybody else who holds a part tell each other which model it is of, before any id is sent.  Raises ModelError unless it is the same."""
-    channels = [session.guest] if session.me != session.roles.guest else [*session.hosts, *([session.arbiter] if arbiter else [])]
+    """The guest and everybody else who holds a part tell each other which model it is of, before any id is sent.
+    Raises ModelError unless it is the same."""
+    channels = (
+        [session.guest]
+        if session.me != session.roles.guest
+        else [*session.hosts, *([session.arbiter] if arbiter else [])]
+    )
     broadcast(channels, ModelName(model_id))
     for channel in channels:
         if channel.recv(ModelName).model_id != model_id:
@@ -267,7 +315,8 @@ def same_model(session: Session, model_id: bytes, *, arbiter: bool) -> None:
 
 
 def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
-    """scores.csv: the key columns as they came, and `score` (of several classes `score_CLASS` for each), empty where not all parties know the id.
+    """scores.csv: the key columns as they came, and `score` (of several classes `score_CLASS` for each), empty where
+    not all parties know the id.
 
     One line per row, in the table's order.
     """
@@ -275,9 +324,9 @@ def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], s
     assert scoring.part is not None
     found = kind_of(scoring.ready.job.model).predictions(scoring.part, scores)
     names = ["score"] if found.ndim == 1 else [f"score_{c}" for c in scoring.part.classes or ()]
-    columns = dict(zip(names, found.reshape(len(rows), len(names)).T, strict=True)) | kind_of(scoring.ready.job.model).columns(
-        scoring.part, scores
-    )
+    columns = dict(zip(names, found.reshape(len(rows), len(names)).T, strict=True)) | kind_of(
+        scoring.ready.job.model
+    ).columns(scoring.part, scores)
     table = pd.DataFrame(columns, index=rows).reindex(range(len(scoring.ids))).set_index(scoring.ids.index)
     with written(meeting.folder):
         path = private(meeting.draft / "scores.csv")
@@ -285,7 +334,8 @@ def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], s
 
 
 def _write_reasons(scoring: Scoring, meeting: Meeting) -> None:
-    """reasons.csv, where the kind of model has words for it: of each row of this party's own table what speaks against it in its own columns."""
+    """reasons.csv, where the kind of model has words for it: of each row of this party's own table what speaks against
+    it in its own columns."""
     ready, part = scoring.ready, scoring.part
     if part is None or ready.table is None or scoring.ids is None:
         return

@@ -16,14 +16,15 @@ FAR = 30.0  # standard deviations
 
 
 def look_at(job: Job, table: Table, most: int) -> list[str]:
-    """A sentence each; most: the common rows that the key carries.  Raises DataError for columns and ConfigError for batches that the run would
-    refuse."""
+    """A sentence each; most: the common rows that the key carries.  Raises DataError for columns and ConfigError for
+    batches that the run would refuse."""
     numbers = table.features.select_dtypes("number")
     values = numbers.to_numpy(np.float64)
     found = []
     if len(table) > most:
         found.append(
-            f"the table has {len(table):,} rows: if more than {most:,} of them are common to all, the run stops after the alignment"
+            f"the table has {len(table):,} rows: if more than {most:,} of them are common to all, the run "
+            f"stops after the alignment"
         )
     known = np.isfinite(values)
     if names := _named(numbers, ~known.any(axis=0)):
@@ -34,11 +35,14 @@ def look_at(job: Job, table: Table, most: int) -> list[str]:
     found += kind_of(job.model).cautions(plan_of(job), roles_of(job), table)
     if table.label is None and job.model.folds_are_hidden and len(job.candidates) >= max(2, table.features.shape[1]):
         found.append(
-            f"{len(job.candidates)} candidates are searched, and this table has {table.features.shape[1]} columns: as many scores of every row, if they differ enough, "
+            f"{len(job.candidates)} candidates are searched, and this table has {table.features.shape[1]} "
+            f"columns: as many scores of every row, if they differ enough, "
             "could tell the guest these columns up to an invertible map"
         )
     clip, steps = getattr(job.model, "clip", None), job.preprocess
-    if clip is None or (steps is not None and (steps.clip_quantiles is not None or steps.encode in ("quantile", "woe"))):
+    if clip is None or (
+        steps is not None and (steps.clip_quantiles is not None or steps.encode in ("quantile", "woe"))
+    ):
         return found  # no value is standardised as it came
     return found + _far_out(numbers, values, clip, table.party)
 
@@ -52,13 +56,18 @@ def _far_out(frame: pd.DataFrame, values: NDArray[np.float64], clip: float, part
         apart = np.where(known, values - mean, 0.0)
         scale = np.sqrt((apart**2).sum(axis=0) / rows)
         if names := _named(frame, ~np.isfinite(scale)):
-            raise DataError(f"{party}: {names}: values too large to standardise", remedy="Scale or clip them before the run", party=party)
+            raise DataError(
+                f"{party}: {names}: values too large to standardise",
+                remedy="Scale or clip them before the run",
+                party=party,
+            )
         far = np.abs(apart).max(axis=0, initial=0.0) / np.where(scale > 0, scale, 1.0)
     names = _named(frame, far > FAR)
     if not names:
         return []
     return [
-        f"{names}: values more than {FAR:g} standard deviations from the mean are limited to {clip:g}, and the others lie close together: "
+        f"{names}: values more than {FAR:g} standard deviations from the mean are limited to {clip:g}, and "
+        f"the others lie close together: "
         "take logarithms, or clip the column in the source"
     ]
 

@@ -1,11 +1,14 @@
-"""A run that survives the death of any of its parties: `vfl run`, `vfl align` and `vfl predict` are loops of attempts, and a restarted process is one more.
+"""A run that survives the death of any of its parties: `vfl run`, `vfl align` and `vfl predict` are loops of attempts,
+and a restarted process is one more.
 
 each attempt:  connect -> agree on run and checkpoint (protocols/recovery/resume.py) -> run counted -> ledger continued -> role function from there -> results on disk
                -> all parties say so -> results kept -> all parties say so -> store removed
 
-When a peer is gone, this party says which, and waits for it as long as its party file allows; if it stops itself, the same command resumes from the last checkpoint.
-What ends a run for good (a table that is refused, a wrong message, a forbidden one) gives it up: the next command begins a new run.
-"""
+When a peer is gone, this party says which, and waits for it as long as its party file allows; if it stops itself, the
+same command resumes from the last checkpoint.
+What ends a run for good (a table that is refused, a wrong message, a forbidden one) gives it up: the next command
+begins a new run.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -45,7 +48,17 @@ from protocols.session import Observer, Session
 from vfl.ledger import LedgerBroken, LedgerTap, LedgerWriter, Witness, continued, summarise
 from vfl.ledger.continuing import read_unfinished
 from vfl.run.budget import Budget
-from vfl.run.session import DRAFT, Meeting, Ready, connected, interruptible, new_folder, open_channels, publish, scheme_of
+from vfl.run.session import (
+    DRAFT,
+    Meeting,
+    Ready,
+    connected,
+    interruptible,
+    new_folder,
+    open_channels,
+    publish,
+    scheme_of,
+)
 from vfl.storage.files import sync_tree, written
 from vfl.storage.run_store import RunFacts, RunStore, unfinished
 from vfl.taps.counting import Counted, CountingTap
@@ -70,7 +83,8 @@ class Taken:
 
     @property
     def told(self) -> Json:
-        """What the report says of the run: its phases, of this process alone where it was resumed, and all that was disclosed."""
+        """What the report says of the run: its phases, of this process alone where it was resumed, and all that was
+        disclosed."""
         told = {"phases": self.counting.phases(), "disclosure": summarise(self.folder / LEDGER)}
         return told | ({"resumed": True} if self.resumed else {})
 
@@ -90,14 +104,20 @@ def take_part(
 ) -> Taken:
     """Takes part in a run until it is over.
 
-    purpose: which command this is ("run", "align", "predict"): a run of one is never taken for a run of another, and the run budget counts it as such.
-    work: the role function, which writes its results into the meeting's draft folder and returns what can be written as JSON; report: called at the very end,
-    or once more if this process dies there.  fresh: gives an unfinished run of this job up.  taps: see every message too (tests, `vfl chaos`).
+    purpose: which command this is ("run", "align", "predict"): a run of one is never taken for a run of another, and
+    the run budget counts it as such.
+    work: the role function, which writes its results into the meeting's draft folder and returns what can be written as
+    JSON; report: called at the very end, or once more if this process dies there.  fresh: gives an unfinished run of
+    this job up.  taps: see every message too (tests, `vfl chaos`).
     Raises any VFLError, after telling the peers its code.
     """
     run = Run(ready, purpose, peers, seed, fresh)
     counting = CountingTap()
-    recorder, patience, timeout = Recorder(counting, watch), Patience(ready.party.run.reconnect_seconds), connect_timeout
+    recorder, patience, timeout = (
+        Recorder(counting, watch),
+        Patience(ready.party.run.reconnect_seconds),
+        connect_timeout,
+    )
     if run.kept:
         publish(run.folder)
         timeout = min(timeout, AFTERWARDS)
@@ -110,7 +130,10 @@ def take_part(
                 log.warning("%s; waiting up to %.0f s for it. The same command resumes the run", error.what, timeout)
                 continue
             if run.kept and isinstance(error, TransportError | PeerAborted):
-                log.warning("this run is over and its results are here, but %s; ask there whether it has its results too", error.what)
+                log.warning(
+                    "this run is over and its results are here, but %s; ask there whether it has its results too",
+                    error.what,
+                )
                 result = run.alone()
                 break
             run.failed(error)
@@ -153,7 +176,8 @@ def attempt(run: Run, recorder: Recorder, work: Callable[[Meeting], Json], timeo
 
 
 class Run:
-    """The run in which this party takes part, begun by an earlier process or by the first attempt that meets all peers."""
+    """The run in which this party takes part, begun by an earlier process or by the first attempt that meets all
+    peers."""
 
     def __init__(self, ready: Ready[Any], purpose: str, peers: Sequence[str], seed: bytes | None, fresh: bool) -> None:
         self.ready, self.purpose, self.peers, self._seed = ready, purpose, tuple(peers), seed
@@ -183,7 +207,8 @@ class Run:
         if store.facts.version != __version__:
             store.close()
             raise ConfigError(
-                f"{name}: the run in {store.folder} was begun by version {store.facts.version} of this engine, which is {__version__} now",
+                f"{name}: the run in {store.folder} was begun by version {store.facts.version} of this "
+                f"engine, which is {__version__} now",
                 remedy=f"Use that version, or {remedy}",
                 party=name,
             )
@@ -225,10 +250,14 @@ class Run:
         """The run that this party has begun, if any, and where it can resume."""
         return (b"", []) if self.store is None else (self.store.facts.id, self.store.marks)
 
-    def agree(self, wires: Mapping[str, Wire], *taps: Tap) -> tuple[Position, list[tuple[str, str, type[Message], bytes]]]:
-        """Agrees with all peers on the run and the checkpoint to resume from, and begins a new run if there is none; also returns the messages, for the ledger.
+    def agree(
+        self, wires: Mapping[str, Wire], *taps: Tap
+    ) -> tuple[Position, list[tuple[str, str, type[Message], bytes]]]:
+        """Agrees with all peers on the run and the checkpoint to resume from, and begins a new run if there is none;
+        also returns the messages, for the ledger.
 
-        The run is counted when every party has it on its disk: from then on, whichever party dies, this run is the one that resumes.
+        The run is counted when every party has it on its disk: from then on, whichever party dies, this run is the one
+        that resumes.
         """
         said = Said()
         channels, _ = open_channels(self.ready, wires, said, *taps)
@@ -251,7 +280,15 @@ class Run:
         ready, now = self.ready, datetime.datetime.now(datetime.UTC)
         self._budget.check(self.peers)
         folder = new_folder(ready.party.run.directory, f"{ready.job.name}-{now:%Y%m%d-%H%M%S}")
-        facts = RunFacts(__version__, self.purpose, ready.job.digest, ready.input_digest(), name, self._seed or run_seed(), now.isoformat())
+        facts = RunFacts(
+            __version__,
+            self.purpose,
+            ready.job.digest,
+            ready.input_digest(),
+            name,
+            self._seed or run_seed(),
+            now.isoformat(),
+        )
         self.store = RunStore(folder, facts)
 
     def ledger(self, goal: Position) -> LedgerWriter:
@@ -262,7 +299,9 @@ class Run:
             writer = LedgerWriter(path, job=job.name, job_digest=job.digest, party=party, sign=sign)
         else:
             repeats = store.repeats(goal)
-            writer = continued(path, job=job.name, job_digest=job.digest, party=party, sign=sign, repeats=repeats, head=store.ledger)
+            writer = continued(
+                path, job=job.name, job_digest=job.digest, party=party, sign=sign, repeats=repeats, head=store.ledger
+            )
         store.listed(writer.sync())
         return writer
 
@@ -270,7 +309,9 @@ class Run:
         """Signs the channels of this run, and stores the partners' signatures with the ledger."""
         ready = self.ready
         certificates = {peer: ready.party.peers[peer].certificate.read_bytes() for peer in self.peers}
-        return Witness(self.folder, ready.job.digest, self.opened.facts.id, ready.party.name, ready.identity.sign, certificates)
+        return Witness(
+            self.folder, ready.job.digest, self.opened.facts.id, ready.party.name, ready.identity.sign, certificates
+        )
 
     def session(self, wires: Mapping[str, Wire], goal: Position, recorder: Recorder, taps: Sequence[Tap]) -> Session:
         """What the role function is given, at `goal`."""
@@ -312,7 +353,10 @@ class Run:
             self.store.remove()
             shutil.rmtree(self.folder / DRAFT, ignore_errors=True)
         else:
-            error.remedy += f". The run is kept in {self.folder}: when every party gives its command again, it resumes where it stopped"
+            error.remedy += (
+                f". The run is kept in {self.folder}: when every party gives its command again, it resumes "
+                f"where it stopped"
+            )
             self.store.close()
 
 
@@ -335,7 +379,8 @@ class Said(Tap):
 
 
 class Patience:
-    """How long this party still waits for one that is gone: `seconds` from the first time since the run last made progress."""
+    """How long this party still waits for one that is gone: `seconds` from the first time since the run last made
+    progress."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._standing, self._until = seconds, object(), 0.0
@@ -356,6 +401,9 @@ def ends_for_good(error: VFLError) -> bool:
     families = (DataError, CryptoError, DisclosureRefused, ModelError, ProtocolError)
     if isinstance(error, PeerAborted):
         return any(
-            error.peer_code == kind.code for family in families for kind in (family, *family.__subclasses__()) if kind is not PeerAborted
+            error.peer_code == kind.code
+            for family in families
+            for kind in (family, *family.__subclasses__())
+            if kind is not PeerAborted
         )
     return isinstance(error, families) and not isinstance(error, LedgerBroken)  # an unchanged ledger can be put back

@@ -22,7 +22,8 @@ def measuring_of(job: Job) -> Measuring:
 
 
 def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: str) -> dict[str, Any]:
-    """The part that every role has; phases and disclosure are filled in when the run is over.  purpose: "run" or "predict"."""
+    """The part that every role has; phases and disclosure are filled in when the run is over.  purpose: "run" or
+    "predict"."""
     return {
         "format": 1,
         "purpose": purpose,
@@ -30,7 +31,11 @@ def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: st
         "job_digest": job.digest.hex(),
         "role": party.role,
         "party": party.name,
-        "parties": {"guest": job.parties.guest, "hosts": list(job.parties.hosts), "arbiter": job.parties.arbiter or None},
+        "parties": {
+            "guest": job.parties.guest,
+            "hosts": list(job.parties.hosts),
+            "arbiter": job.parties.arbiter or None,
+        },
         "outcome": job.model.label,
         "started": started.isoformat(timespec="seconds"),
         "alignment": {},
@@ -49,12 +54,17 @@ def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: st
 def settled(job: Job) -> dict[str, Any]:
     """What the job says of its model: without what a search decides."""
     open_ones = job.search.param_grid if job.search is not None else {}
-    return {k: v for k, v in kind_of(job.model).summary(job.model).items() if {"passes": "max_iter"}.get(k, k) not in open_ones}
+    return {
+        k: v
+        for k, v in kind_of(job.model).summary(job.model).items()
+        if {"passes": "max_iter"}.get(k, k) not in open_ones
+    }
 
 
 def encryption(counting: CountingTap, told: Mapping[str, Any]) -> dict[str, Any]:
-    """What encryption was made of at this party: `products` modulo n^2 (counted), `product_s` (measured now, on one core), `cpu_s` (the two multiplied), and how many
-    `ciphertext_bytes` it sent, which are left out of a run that was resumed: products are those since then.  Empty where it computed under no key.
+    """What encryption was made of at this party: `products` modulo n^2 (counted), `product_s` (measured now, on one
+    core), `cpu_s` (the two multiplied), and how many `ciphertext_bytes` it sent, which are left out of a run that was
+    resumed: products are those since then.  Empty where it computed under no key.
 
     `told`: the run's disclosure, and whether the run was resumed.
     """
@@ -62,7 +72,11 @@ def encryption(counting: CountingTap, told: Mapping[str, Any]) -> dict[str, Any]
     if not products:
         return {}
     kinds = registry()
-    sent = sum(row["bytes"] for row in told["disclosure"] if any(kind is CipherVec for _, kind in kinds[row["message"]].schema()))
+    sent = sum(
+        row["bytes"]
+        for row in told["disclosure"]
+        if any(kind is CipherVec for _, kind in kinds[row["message"]].schema())
+    )
     each = pace(counting.keys[0])
     whole = {} if told.get("resumed") else {"ciphertext_bytes": sent}
     return {"encryption": {"products": products, "product_s": each, "cpu_s": products * each, **whole}}

@@ -1,4 +1,5 @@
-"""What every run between institutions needs, whatever it computes: a folder, mutual TLS to every peer, channels behind this party's policy.
+"""What every run between institutions needs, whatever it computes: a folder, mutual TLS to every peer, channels behind
+this party's policy.
 
 How they make a run that resumes after an interruption: vfl/run/recovery.py.
 """
@@ -48,7 +49,9 @@ class Ready(Generic[J]):
     party: Party
     identity: Identity
     table: Table | None
-    before: Part | ArbiterPart | None = field(default=None, kw_only=True)  # this party's part of the model that the job continues
+    before: Part | ArbiterPart | None = field(
+        default=None, kw_only=True
+    )  # this party's part of the model that the job continues
     caution: str = field(default="", kw_only=True)  # what is to be said of measures of that model
 
     @property
@@ -76,7 +79,8 @@ class Ready(Generic[J]):
 
 @dataclass(frozen=True)
 class Meeting:
-    """One run of this party with its peers, while they are connected.  What is written to `draft` is kept if every party gets to the end."""
+    """One run of this party with its peers, while they are connected.  What is written to `draft` is kept if every
+    party gets to the end."""
 
     session: Session
     folder: Path
@@ -116,7 +120,9 @@ def connected(
 def open_channels(ready: Ready[Any], wires: Mapping[str, Wire], *taps: Tap) -> tuple[dict[str, Channel], Keyring]:
     """A channel a peer, behind this party's policy and the taps, and the keys that they accept."""
     keys, policy = Keyring(), PolicyTap(ready.job.disclosure.allow, ready.party.policy.allow, party=ready.party.name)
-    return {peer: Channel(wire, keys, (policy, *taps), ready.party.run.message_seconds) for peer, wire in wires.items()}, keys
+    return {
+        peer: Channel(wire, keys, (policy, *taps), ready.party.run.message_seconds) for peer, wire in wires.items()
+    }, keys
 
 
 def scheme_of(job: Agreement) -> Paillier:
@@ -162,7 +168,9 @@ def new_folder(directory: Path, name: str) -> Path:
 
 
 def _unwritable(folder: Path, why: str | None) -> ConfigError:
-    return ConfigError(f"the run folder {folder} cannot be made ({why})", remedy="Correct [run] directory in the party file")
+    return ConfigError(
+        f"the run folder {folder} cannot be made ({why})", remedy="Correct [run] directory in the party file"
+    )
 
 
 def publish(folder: Path) -> None:

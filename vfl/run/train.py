@@ -1,7 +1,7 @@
 """Runs one party of a job in this process: `vfl run`.
 
 files -> checks (nothing sent) -> mutual TLS to every peer -> align, train, score -> model part, ledger, report in the run's folder
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -46,8 +46,11 @@ def prepare(job: Job, party: Party) -> Ready:
     return Ready(job, party, identity, table, before=part, caution=caution)
 
 
-def part_before(job: Job, party: Party, table: Table | None, identity: Identity) -> tuple[Part | ArbiterPart | None, str]:
-    """This party's part of the model that the job continues, found in its run directory, and what to say of its measures; None where it continues none.
+def part_before(
+    job: Job, party: Party, table: Table | None, identity: Identity
+) -> tuple[Part | ArbiterPart | None, str]:
+    """This party's part of the model that the job continues, found in its run directory, and what to say of its
+    measures; None where it continues none.
 
     Raises ModelError, ConfigError, DataError.
     """
@@ -81,12 +84,17 @@ def _said_of(job: Job, earlier: Path) -> str:
         report = read_report(earlier)
         before = job_from(report["job_file"])
     except (VFLError, KeyError):
-        return "it is not known here which rows the earlier rounds were trained on: on these rows the model seems better than it is"
+        return (
+            "it is not known here which rows the earlier rounds were trained on: on these rows the model "
+            "seems better than it is"
+        )
     return flatters(_drawn(job), _drawn(before)) or str(report["model"].get("caution", ""))
 
 
 def _drawn(job: Job) -> Drawn:
-    return Drawn(job.split.test, job.split.seed, job.split.cut_off, repr((job.align.keys, sorted(job.align.normalise.items()))))
+    return Drawn(
+        job.split.test, job.split.seed, job.split.cut_off, repr((job.align.keys, sorted(job.align.normalise.items())))
+    )
 
 
 def load_table(job: Job, party: Party) -> Table | None:
@@ -95,14 +103,16 @@ def load_table(job: Job, party: Party) -> Table | None:
 
 
 def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = None) -> tuple[pd.DataFrame, Table]:
-    """What stands in `data`, and as the job wants it; scored_by: the part of a model, when rows are to be scored and need no label."""
+    """What stands in `data`, and as the job wants it; scored_by: the part of a model, when rows are to be scored and
+    need no label."""
     guest = party.role == "guest"
     outcome = [c for c in (data.label, data.weight, data.date) if c] if guest and scored_by is None else []
     columns = data.columns if scored_by is None else scored_by.inputs
     texts = scored_by.texts if scored_by is not None else None if job.takes_texts else ()
     if data.categories and not job.takes_texts:
         raise ConfigError(
-            f"{party.name}: data.categories names {listed(data.categories, 'and')}, and this job's model takes numbers only",
+            f"{party.name}: data.categories names {listed(data.categories, 'and')}, and this job's model "
+            f"takes numbers only",
             remedy='Agree on encode = "onehot" in [preprocess], or on another kind of model, or remove data.categories',
             party=party.name,
         )
@@ -113,7 +123,9 @@ def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = N
         party=party.name,
         keys=job.align.keys,
         normalise=job.align.normalise,
-        duplicates=job.align.duplicates if scored_by is None or not guest else "error",  # no row to be scored is dropped
+        duplicates=job.align.duplicates
+        if scored_by is None or not guest
+        else "error",  # no row to be scored is dropped
         label=data.label if scored_by is None else None,
         columns=columns,
         need_label=guest and scored_by is None,
@@ -128,7 +140,9 @@ def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = N
     check_classes(job, party, table)
     # a column of weights, or of dates, is no feature of any job
     weighted = getattr(job.model, "sample_weight", False) or getattr(job.model, "exposed", False)
-    return frame, dataclasses.replace(table, weight=table.weight if weighted else None, date=table.date if job.split.out_of_time else None)
+    return frame, dataclasses.replace(
+        table, weight=table.weight if weighted else None, date=table.date if job.split.out_of_time else None
+    )
 
 
 def check_classes(job: Job, party: Party, table: Table) -> None:
@@ -136,14 +150,16 @@ def check_classes(job: Job, party: Party, table: Table) -> None:
     agreed = getattr(job.model, "num_class", None)
     if table.label is not None and job.model.label == "multiclass" and len(table.classes or ()) != agreed:
         raise DataError(
-            f"{party.name}: label column '{table.label.name}' holds {len(table.classes or ())} different values, and the job says model.num_class = {agreed}",
+            f"{party.name}: label column '{table.label.name}' holds {len(table.classes or ())} different "
+            f"values, and the job says model.num_class = {agreed}",
             remedy="Correct num_class in the job at every party, or the label",
             party=party.name,
         )
 
 
 def program(ready: Ready) -> Callable[[Session], Any]:
-    """The role function of this party; a data party's returns its part and what it measured, the arbiter's what it keeps."""
+    """The role function of this party; a data party's returns its part and what it measured, the arbiter's what it
+    keeps."""
     job, role = ready.job, ready.party.role
     kind, plan, search = kind_of(job.model), plan_of(job), search_of(job)
     return lambda session: kind.train(role, session, ready.table, plan, search, ready.before)
@@ -163,10 +179,11 @@ def run(
     fresh: bool = False,
     taps: Sequence[Tap] = (),
 ) -> Path:
-    """Takes part in the job, or resumes an interrupted run of it; returns the run's folder.  Raises any VFLError, after telling the peers its code.
+    """Takes part in the job, or resumes an interrupted run of it; returns the run's folder.  Raises any VFLError, after
+    telling the peers its code.
 
-    fresh: gives an interrupted run up.  seed: 32 secret bytes that decide all of this party's randomness, taps: see every message (tests and `vfl chaos`
-    only: no file, option or variable sets them).
+    fresh: gives an interrupted run up.  seed: 32 secret bytes that decide all of this party's randomness, taps: see
+    every message (tests and `vfl chaos` only: no file, option or variable sets them).
     """
     job, party = ready.job, ready.party
 
@@ -174,7 +191,9 @@ def run(
         fitted = program(ready)(meeting.session)
         result = result_frame(job, party, meeting.started, "run")
         if party.role == "arbiter" and fitted is not None:
-            save_part(fitted, meeting.draft / "model", kind=fitted.STORED, job_digest=job.digest, identity=ready.identity)
+            save_part(
+                fitted, meeting.draft / "model", kind=fitted.STORED, job_digest=job.digest, identity=ready.identity
+            )
             result["model"] |= {"model_id": fitted.model_id.hex()}
         elif fitted is not None:
             save_part(fitted.part, meeting.draft / "model", kind=job.model.kind, job_digest=job.digest)
@@ -194,4 +213,6 @@ def run(
         write_report(taken.folder, taken.result | told | encryption(taken.counting, told))
 
     peers = job.parties.peers_of(party.name)
-    return take_part(ready, "run", peers, watch, work, report, connect_timeout=connect_timeout, seed=seed, fresh=fresh, taps=taps).folder
+    return take_part(
+        ready, "run", peers, watch, work, report, connect_timeout=connect_timeout, seed=seed, fresh=fresh, taps=taps
+    ).folder

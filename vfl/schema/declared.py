@@ -22,9 +22,11 @@ INDENT: dict[str, Any] = {"initial_indent": "    ", "subsequent_indent": "    ",
 
 
 class Declared(Section):
-    """Base of them, under scikit-learn's conventions: `get_params`, `set_params`, `clone` and a short repr.  Numbers and arrays of numpy are taken as Python's.
+    """Base of them, under scikit-learn's conventions: `get_params`, `set_params`, `clone` and a short repr.  Numbers
+    and arrays of numpy are taken as Python's.
 
-    One check of every parameter reports in either voice: `LogisticRegression: max_iter = 3 ...` and `job.toml: model.max_iter (line 9) ...`.
+    One check of every parameter reports in either voice: `LogisticRegression: max_iter = 3 ...` and `job.toml:
+    model.max_iter (line 9) ...`.
     """
 
     FILE_ONLY: ClassVar[tuple[str, ...]] = ()  # keys of the job file alone: in Python something else says it
@@ -44,7 +46,9 @@ class Declared(Section):
     @classmethod
     def _unknown(cls, name: str) -> ConfigError:
         if name in cls.REFUSED:
-            return ConfigError(f"{cls.__name__}: {name} is not possible: {cls.REFUSED[name]}", remedy=f"Leave {name} out")
+            return ConfigError(
+                f"{cls.__name__}: {name} is not possible: {cls.REFUSED[name]}", remedy=f"Leave {name} out"
+            )
         close = difflib.get_close_matches(name, cls.parameters(), 1)
         remedy = f"Did you mean {close[0]}?" if close else f"Its parameters are {', '.join(cls.parameters())}"
         return ConfigError(f"{cls.__name__} has no parameter {name}", remedy=remedy)
@@ -67,7 +71,9 @@ class Declared(Section):
         first = error.errors(include_url=False)[0]
         name, cause = str(first["loc"][0]) if first["loc"] else "", (first.get("ctx") or {}).get("error")
         if isinstance(cause, Complaint):
-            return ConfigError(f"{cls.__name__}: {(cause.key or name).rpartition('.')[2]} {cause.what}", remedy=cause.remedy)
+            return ConfigError(
+                f"{cls.__name__}: {(cause.key or name).rpartition('.')[2]} {cause.what}", remedy=cause.remedy
+            )
         field: FieldInfo | None = cls.model_fields.get(name)
         described = f"Expected {field.description}" if field is not None and field.description else ""
         return ConfigError(f"{cls.__name__}: {name} = {params.get(name)!r} is not possible", remedy=described)
@@ -98,7 +104,9 @@ class Declared(Section):
 
     def __sklearn_clone__(self) -> Self:
         own = self.get_params(deep=False)
-        return type(self)(**{name: value.__sklearn_clone__() if isinstance(value, Declared) else value for name, value in own.items()})
+        return type(self)(
+            **{name: value.__sklearn_clone__() if isinstance(value, Declared) else value for name, value in own.items()}
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._changed())})"
@@ -112,7 +120,10 @@ class Declared(Section):
             parts.append(html.table(head, ((name, repr(value)) for name, value in changed.items()), strong=1))
         if rest:
             parts.append(
-                html.folded(f"{len(rest)} {'parameter' if len(rest) == 1 else 'parameters'} at default values", html.table(head, rest))
+                html.folded(
+                    f"{len(rest)} {'parameter' if len(rest) == 1 else 'parameters'} at default values",
+                    html.table(head, rest),
+                )
             )
         return html.card(type(self).__name__, "", *parts)
 
@@ -143,9 +154,14 @@ def documented(doc: str, fields: Mapping[str, FieldInfo], names: tuple[str, ...]
     for name in names:
         field = fields[name]
         default = "" if field.is_required() else f", default {_value(field.default)}"
-        words = re.sub(r"^true,? .*?false[^:]*: ", "", field.description or "")  # the voice of Python: the type and the default stand apart
+        words = re.sub(
+            r"^true,? .*?false[^:]*: ", "", field.description or ""
+        )  # the voice of Python: the type and the default stand apart
         words = re.sub(r",? \(default(?: [^():]*)?\)", "", words)
-        told += [f"{name} : {_type(field.annotation)}{default}", *textwrap.wrap(f"{words[:1].upper()}{words[1:]}.", 110, **INDENT)]
+        told += [
+            f"{name} : {_type(field.annotation)}{default}",
+            *textwrap.wrap(f"{words[:1].upper()}{words[1:]}.", 110, **INDENT),
+        ]
     summary, rest = (*re.split(r"\n\n(?=\w[^\n]*\n-{3,}\n)", doc, maxsplit=1), "")[:2]
     return "\n\n".join(part for part in (summary, "\n".join(told), rest) if part) + "\n"
 

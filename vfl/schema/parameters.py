@@ -19,12 +19,15 @@ def paillier(key_bits: int) -> Paillier:
     except Complaint as complaint:
         raise ConfigError(f"key_bits {complaint.what}", remedy=complaint.remedy) from None
     if key_bits < FULL_KEY_BITS:
-        warnings.warn(f"a {key_bits}-bit key gives 112-bit security; {FULL_KEY_BITS} is the default", UserWarning, stacklevel=3)
+        warnings.warn(
+            f"a {key_bits}-bit key gives 112-bit security; {FULL_KEY_BITS} is the default", UserWarning, stacklevel=3
+        )
     return Paillier(key_bits)
 
 
 def check_hosts(hosts: object) -> None:
-    """Raises ConfigError unless it is a mapping by names that hosts of a local federation can have: those that a job file allows."""
+    """Raises ConfigError unless it is a mapping by names that hosts of a local federation can have: those that a job
+    file allows."""
     if not isinstance(hosts, Mapping) or not hosts:
         raise ConfigError("at least one host is needed, by name", remedy='Pass hosts={"name": frame}')
     for name in hosts:

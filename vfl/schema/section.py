@@ -90,7 +90,9 @@ def check_name(value: str, longest: int = 32) -> str:
 def check_column(value: str) -> str:
     """A column's name: not empty, no control character, at most 200 characters."""
     if not value.strip() or len(value) > 200 or not value.isprintable():
-        raise Complaint(f"holds {shown(value)}, which is not a column name", "Write the column's name as the table has it")
+        raise Complaint(
+            f"holds {shown(value)}, which is not a column name", "Write the column's name as the table has it"
+        )
     return value
 
 
@@ -154,7 +156,9 @@ def _problem(model: type[BaseModel], error: dict[str, Any], text: str, later: Ma
     complaint = cause if isinstance(cause, Complaint) else None
     if complaint is not None:
         return f"{_where(text, complaint.key or dotted)} {complaint.what}", complaint.remedy
-    if kind.startswith("union_tag") and isinstance(error["input"], Mapping):  # a section of several kinds, of which none is named
+    if kind.startswith("union_tag") and isinstance(
+        error["input"], Mapping
+    ):  # a section of several kinds, of which none is named
         use = listed([shown(_kind(s)) for s in place.inside])
         if kind == "union_tag_not_found":
             return f"{_where(text, dotted + '.kind')} is missing", f"Expected {use}"
@@ -165,11 +169,16 @@ def _problem(model: type[BaseModel], error: dict[str, Any], text: str, later: Ma
             return f"{key} is not supported yet: {later[dotted]}", "Remove the key"
         name, own = place.last, [n for n, f in place.holder.model_fields.items() if f.exclude is not True]
         if theirs := [shown(_kind(s)) for s in place.others if name in s.model_fields]:
-            return f"{key} is a key of {listed(theirs)}, and this kind is {shown(_kind(place.holder))}", "Remove it, or change kind"
+            return (
+                f"{key} is a key of {listed(theirs)}, and this kind is {shown(_kind(place.holder))}",
+                "Remove it, or change kind",
+            )
         close = difflib.get_close_matches(name, own, 1)
         known = f"Did you mean '{close[0]}'?" if close else f"Remove it; known here: {', '.join(own) or 'none'}"
         return f"{key} is not a known key", known
-    expected = f"Expected {field.description}" if field is not None and field.description else "See docs/file-formats.md"
+    expected = (
+        f"Expected {field.description}" if field is not None and field.description else "See docs/file-formats.md"
+    )
     if kind == "missing":
         return f"{key} is missing", expected
     if field is None or not field.repr:

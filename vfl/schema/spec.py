@@ -20,7 +20,8 @@ def check_key_bits(value: object) -> object:
         return value
     if isinstance(value, int) and not isinstance(value, bool) and value < MIN_KEY_BITS:
         raise Complaint(
-            f"is {value}: a Paillier key below 2048 bits gives less than 112-bit security and is too short to protect anything",
+            f"is {value}: a Paillier key below 2048 bits gives less than 112-bit security and is too short to "
+            f"protect anything",
             "Use 3072 (128-bit security by NIST SP 800-57), 4096, or 2048 (112-bit, warned about)",
         )
     raise Complaint(f"is {shown(value)}", "Expected 2048, 3072 (default) or 4096, as a whole number")
@@ -32,8 +33,8 @@ KeyBits = Annotated[int, BeforeValidator(check_key_bits)]
 class Spec(Declared):
     """Base of the specs: parameters, and what the model is, whoever asks for it.
 
-    A field with `exclude=True` is a parameter of the estimator alone, because a job file has it in another table (`ELSEWHERE`).  A field named in `FILE_ONLY` is a
-    key of the job file alone: in Python the tables say it.
+    A field with `exclude=True` is a parameter of the estimator alone, because a job file has it in another table
+    (`ELSEWHERE`).  A field named in `FILE_ONLY` is a key of the job file alone: in Python the tables say it.
     """
 
     ELSEWHERE: ClassVar[Mapping[str, str]] = {"key_bits": "crypto", "score_bits": "disclosure"}
@@ -44,7 +45,9 @@ class Spec(Declared):
     NO_ARBITER: ClassVar[str] = "with one host its protocols need none"
 
     kind: str
-    key_bits: KeyBits = Field(default=FULL_KEY_BITS, exclude=True, description="2048, 3072 (default) or 4096: the size of the Paillier key")
+    key_bits: KeyBits = Field(
+        default=FULL_KEY_BITS, exclude=True, description="2048, 3072 (default) or 4096: the size of the Paillier key"
+    )
 
     def with_(self, **changes: Any) -> Self:
         """The same with other values that are known to be possible: those of `FILE_ONLY` and `ELSEWHERE` too."""
@@ -52,7 +55,13 @@ class Spec(Declared):
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn asks an estimator: classifier or regressor, and which values it takes."""
-        from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags  # on use: `import vfl` loads none of it
+        from sklearn.utils import (
+            ClassifierTags,
+            InputTags,
+            RegressorTags,
+            Tags,
+            TargetTags,
+        )  # on use: `import vfl` loads none of it
 
         classifies = self.label in ("binary", "multiclass")
         return Tags(
@@ -63,7 +72,8 @@ class Spec(Declared):
             input_tags=InputTags(allow_nan=self.takes_missing, string=self.takes_texts, categorical=self.takes_texts),
         )
 
-    # -- what the model is: each kind says otherwise where it differs ------------------------------------------------------------
+    # -- what the model is: each kind says otherwise where it differs
+    # ------------------------------------------------------------
 
     def check_file(self) -> None:
         """Raises Complaint for keys of a job file that do not go together, where tables decide it in Python."""
@@ -125,7 +135,8 @@ class Spec(Declared):
 
     @property
     def bins_by_label(self) -> bool:
-        """Whether columns are binned by the label, which is not searched: folds that share bins would tell sums over fewer rows than min_bin_rows."""
+        """Whether columns are binned by the label, which is not searched: folds that share bins would tell sums over
+        fewer rows than min_bin_rows."""
         return False
 
     @property

@@ -1,4 +1,5 @@
-"""Parses a job or party file within limits: whoever writes one (a partner sends job files) cannot make the parser work for hours or run out of stack."""
+"""Parses a job or party file within limits: whoever writes one (a partner sends job files) cannot make the parser work
+for hours or run out of stack."""
 
 from __future__ import annotations
 
@@ -11,7 +12,9 @@ from protocols.errors import ConfigError
 MAX_BYTES = 64 << 10
 MAX_PARTS = 8  # of a dotted key or a table's name; no key of either file has more than three
 MAX_DEPTH = 16  # of lists and inline tables in each other
-MAX_WORD = 200  # characters of a number or bare key: Python refuses to convert, or to show, numbers of thousands of digits
+MAX_WORD = (
+    200  # characters of a number or bare key: Python refuses to convert, or to show, numbers of thousands of digits
+)
 
 # Texts and comments; one that does not end reaches to the end of the file, so that nothing is read twice.
 _TEXTS = re.compile(
@@ -41,11 +44,14 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
 def check_size(data: bytes, where: str) -> None:
     """Raises ConfigError where the file is larger than any sound one."""
     if len(data) > MAX_BYTES:
-        raise ConfigError(f"{where}: is larger than {MAX_BYTES >> 10} kB", remedy="This is not a job or party file; check the name")
+        raise ConfigError(
+            f"{where}: is larger than {MAX_BYTES >> 10} kB", remedy="This is not a job or party file; check the name"
+        )
 
 
 def check_nesting(text: str, where: str) -> None:
-    """Raises ConfigError where a key has more parts, or lists lie deeper in each other, than any sound file has; in time that is linear in the text's length."""
+    """Raises ConfigError where a key has more parts, or lists lie deeper in each other, than any sound file has; in
+    time that is linear in the text's length."""
     bare, depth = _TEXTS.sub(lambda found: "s" + "\n" * found[0].count("\n"), text), 0
     for number, line in enumerate(bare.split("\n"), 1):
         if any(key[0].count(".") >= MAX_PARTS for key in _KEY.finditer(line)):
@@ -59,4 +65,6 @@ def check_nesting(text: str, where: str) -> None:
 
 
 def _nested(what: str) -> ConfigError:
-    return ConfigError(what, remedy="This is not a job or party file; ask whoever sent it, and see docs/file-formats.md")
+    return ConfigError(
+        what, remedy="This is not a job or party file; ask whoever sent it, and see docs/file-formats.md"
+    )

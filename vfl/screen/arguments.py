@@ -10,13 +10,19 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-JobFile = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job, the same file at every party.", show_default=False)]
+JobFile = Annotated[
+    Path, typer.Argument(metavar="JOB.toml", help="The job, the same file at every party.", show_default=False)
+]
 PartyFile = Annotated[Path, typer.Argument(metavar="PARTY.toml", help="This party's own file.", show_default=False)]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
-ConnectTimeout = Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for the other parties.")]
+ConnectTimeout = Annotated[
+    float, typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for the other parties.")
+]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Give up an interrupted run of this job, and begin a new one.")]
 ModelKind = Annotated[str, typer.Option("--kind", metavar="KIND", help="Kind of model, as in docs/file-formats.md.")]
-ProgressKind = Annotated[str, typer.Option("--progress", metavar="KIND", help='"bar", "lines" (JSON, for programs) or "none".')]
+ProgressKind = Annotated[
+    str, typer.Option("--progress", metavar="KIND", help='"bar", "lines" (JSON, for programs) or "none".')
+]
 
 
 class Role(StrEnum):
@@ -29,7 +35,7 @@ class InOrderOfUse(TyperGroup):
     """Lists the commands in the order in which one uses them."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        order = ["demo", "init", "trust", "job", "check", "align", "run", "predict", "monitor", "report", "ledger", "model", "bench", "chaos"]  # fmt: skip
+        order = ["demo", "init", "trust", "job", "check", "align", "run", "predict", "monitor", "report", "ledger", "model", "bench", "chaos"]  # fmt: skip  # noqa: E501
         return sorted(super().list_commands(ctx), key=order.index)
 
 

@@ -1,4 +1,5 @@
-"""How a command ends when something is wrong: one line on stderr and the exit code of the error's family; never a value, an id or a traceback."""
+"""How a command ends when something is wrong: one line on stderr and the exit code of the error's family; never a
+value, an id or a traceback."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ class Notes(logging.Handler):
 
 
 def describe(error: BaseException) -> str:
-    """A fault of the program: the type of the exception and where in our code it came up.  Its text may hold data, so it is not shown."""
+    """A fault of the program: the type of the exception and where in our code it came up.  Its text may hold data, so
+    it is not shown."""
     frames = [
         f"{Path(f.filename).relative_to(ROOT)}:{f.lineno} in {f.name}"
         for f in traceback.extract_tb(error.__traceback__)
@@ -67,7 +69,8 @@ def ended(command: Callable[[], object]) -> int:
 
 @contextlib.contextmanager
 def stoppable(console: Console) -> Iterator[None]:
-    """Inside, Ctrl-C and SIGTERM become `Stopped`, so that the peers are informed; the engine's warnings go to `console`."""
+    """Inside, Ctrl-C and SIGTERM become `Stopped`, so that the peers are informed; the engine's warnings go to
+    `console`."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

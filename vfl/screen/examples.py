@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
-    "demo": ("vfl demo", "vfl demo --data credit-sim --rows 5000", "vfl demo --data loans.csv --label default --guest age,limit"),
+    "demo": ("vfl demo", "vfl demo --data credit-sim --rows 5000", "vfl demo --data loans.csv --label default --guest age,limit"),  # noqa: E501
     "init": ("vfl init bank/ --role guest --name bank", "vfl init telecom/ --role host --name telecom"),
     "trust": ("vfl trust bank/ telecom.pem", "vfl trust telecom/ bank.pem --address 10.0.0.1:7443"),
-    "job new": ("vfl job new job.toml --key national_id", "vfl job new job.toml --key national_id --kind boosted-trees --host telecom --host utility"),
+    "job new": ("vfl job new job.toml --key national_id", "vfl job new job.toml --key national_id --kind boosted-trees --host telecom --host utility"),  # noqa: E501
     "job show": ("vfl job show job.toml",),
     "job digest": ("vfl job digest job.toml",),
     "check": ("vfl check job.toml bank/party.toml",),
     "align": ("vfl align job.toml bank/party.toml", "vfl align job.toml bank/party.toml --format csv"),
-    "run": ("vfl run job.toml bank/party.toml", "vfl run job.toml bank/party.toml --connect-timeout 3600 --progress lines"),
+    "run": ("vfl run job.toml bank/party.toml", "vfl run job.toml bank/party.toml --connect-timeout 3600 --progress lines"),  # noqa: E501
     "predict": (
         "vfl predict job.toml bank/party.toml --model RUN/model --data new.csv --out scores.csv",
         "vfl predict job.toml telecom/party.toml --model RUN/model",
@@ -28,12 +28,16 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "model show": ("vfl model show RUN/model",),
     "chaos kill": ("vfl chaos kill --every 20", "vfl chaos kill --model boosted-trees --every-boundary --instants 200"),
     "chaos net": ("vfl chaos net", "vfl chaos net --schedules 2000 --seed 8 --model logistic-regression"),
-    "bench": ("vfl bench", "vfl bench --out results/ --compare old/overhead.json", "vfl bench --full --peers-python peers/bin/python"),
+    "bench": ("vfl bench", "vfl bench --out results/ --compare old/overhead.json", "vfl bench --full --peers-python peers/bin/python"),  # noqa: E501
 }  # fmt: skip
 
 
 def examples(command: str) -> str:
     """The text below a command's options; RUN is the folder that `vfl run` names at its end."""
     lines = EXAMPLES[command]
-    note = ["", "RUN is the folder of the report that vfl run names at its end."] if any("RUN" in line for line in lines) else []
+    note = (
+        ["", "RUN is the folder of the report that vfl run names at its end."]
+        if any("RUN" in line for line in lines)
+        else []
+    )
     return "\b\n" + "\n".join(["Examples:" if len(lines) > 1 else "Example:", *(f"  {line}" for line in lines), *note])

@@ -40,7 +40,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int = 
         return f"<{tag}{named}>{escape(text)}</{tag}>"
 
     top = "".join(cell("th", k, text) for k, text in enumerate(head))
-    body = "".join(f"<tr>{''.join(cell('td' if k else 'th', k, text) for k, text in enumerate(row))}</tr>" for row in rows)
+    body = "".join(
+        f"<tr>{''.join(cell('td' if k else 'th', k, text) for k, text in enumerate(row))}</tr>" for row in rows
+    )
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 

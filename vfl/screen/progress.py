@@ -49,7 +49,9 @@ class ConsoleWatch(Observer):
         self._progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._progress.stop()
 
     def phase_begins(self, phase: str) -> None:
@@ -65,7 +67,8 @@ class ConsoleWatch(Observer):
 
 
 class LineWatch(Observer):
-    """One JSON line an event, at most five a second: {"phase", "done", "total"}; done is null when a phase begins, total is null when it ends."""
+    """One JSON line an event, at most five a second: {"phase", "done", "total"}; done is null when a phase begins,
+    total is null when it ends."""
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self._out, self._last = out, 0.0

@@ -12,7 +12,8 @@ from vfl.data.keys import KeyLists
 
 @dataclass(frozen=True)
 class AlignmentPlan:
-    """What the parties agreed on, beyond who they are; scratch: where this party keeps 16 bytes per row of each list."""
+    """What the parties agreed on, beyond who they are; scratch: where this party keeps 16 bytes per row of each
+    list."""
 
     min_intersection: int = 1
     keys: int = 1
@@ -21,7 +22,8 @@ class AlignmentPlan:
 
 
 def data_party(session: Session, keys: tuple[Ids, ...], plan: AlignmentPlan) -> Alignment:
-    """The guest's and each host's side.  Learns which of its rows are common and by which key, or with `size_only` how many."""
+    """The guest's and each host's side.  Learns which of its rows are common and by which key, or with `size_only` how
+    many."""
     with session.phase("align"):
         return alignment.align(session, keys, plan.min_intersection, size_only=plan.size_only, scratch=plan.scratch)
 
@@ -34,7 +36,8 @@ def arbiter(session: Session, plan: AlignmentPlan) -> None:
 
 @dataclass(frozen=True, repr=False)
 class MatchReport:
-    """Sizes, as every data party may know them; repeated is each party's own business, and holds those that are known here."""
+    """Sizes, as every data party may know them; repeated is each party's own business, and holds those that are known
+    here."""
 
     rows: dict[str, int]  # by party, the rows that took part
     common: int
@@ -56,7 +59,9 @@ class MatchReport:
     def lines(self) -> list[tuple[str, str]]:
         """(what, how much) of everything in it, for people."""
         found = [(f"rows of {party}", f"{rows:,}") for party, rows in self.rows.items()]
-        found += [(f"rows of {party} left out, id repeated", f"{rows:,}") for party, rows in self.repeated.items() if rows]
+        found += [
+            (f"rows of {party} left out, id repeated", f"{rows:,}") for party, rows in self.repeated.items() if rows
+        ]
         found += [("common to all", f"{self.common:,}")]
         found += [(f"  by {key}", f"{matched:,}") for key, matched in self.by_key.items() if len(self.by_key) > 1]
         return found + [(f"match rate of {party}", f"{rate:.1%}") for party, rate in self.match_rate.items()]

@@ -1,4 +1,5 @@
-"""Fits the parties' preprocessing inside a program: alone where that does, by `protocols/binning/by_label.py` where the label is needed."""
+"""Fits the parties' preprocessing inside a program: alone where that does, by `protocols/binning/by_label.py` where the
+label is needed."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from vfl.preprocessing import Fitting, Preprocessing, Preprocessor
 
 @dataclass(frozen=True)
 class Binned:
-    """What the guest knows of columns that were binned by the label: of its own the steps that did it, of each host's the bins."""
+    """What the guest knows of columns that were binned by the label: of its own the steps that did it, of each host's
+    the bins."""
 
     own: Preprocessor
     hosts: dict[str, list[HostColumn]]
@@ -25,10 +27,11 @@ class Binned:
 def fit_guest(
     session: Session, train: Table, settings: Preprocessing | None, *, open_names: bool = False
 ) -> tuple[Preprocessor | None, Binned | None]:
-    """train: the aligned training rows, with a label of 0 and 1 where columns are binned by it; settings: None for none.  Returns the guest's steps, and what was
-    binned by the label.
+    """train: the aligned training rows, with a label of 0 and 1 where columns are binned by it; settings: None for
+    none.  Returns the guest's steps, and what was binned by the label.
 
-    With encode = "woe" or report_iv it learns the events of hosts' fine bins; with encode = "woe" hosts learn those of their final ones.
+    With encode = "woe" or report_iv it learns the events of hosts' fine bins; with encode = "woe" hosts learn those of
+    their final ones.
     """
     if settings is None:
         return None, None
@@ -38,7 +41,9 @@ def fit_guest(
     fitting = Fitting.start(train.features, settings if encode else settings.analysis, session.me)
     assert train.label is not None
     if train.classes is None or len(train.classes) != 2:
-        raise ConfigError("only a label of two values has weights of evidence", remedy='Choose encode = "onehot" or "quantile"')
+        raise ConfigError(
+            "only a label of two values has weights of evidence", remedy='Choose encode = "onehot" or "quantile"'
+        )
     with session.phase("bin"):
         y = train.label.to_numpy(np.int64)
         own, theirs = woe.guest(session, y, fitting.bins, settings.rule, tell=encode, open_names=open_names)
@@ -53,7 +58,9 @@ def fit_arbiter(session: Session, settings: Preprocessing | None) -> None:
             woe.arbiter(session)
 
 
-def fit_host(session: Session, train: Table, settings: Preprocessing | None, *, open_names: bool = False) -> Preprocessor | None:
+def fit_host(
+    session: Session, train: Table, settings: Preprocessing | None, *, open_names: bool = False
+) -> Preprocessor | None:
     """A host's side of `fit_guest`: its own steps."""
     if settings is None:
         return None

@@ -1,4 +1,5 @@
-"""The candidates of a search: every combination of the values that are listed, in scikit-learn's order, and what is never searched."""
+"""The candidates of a search: every combination of the values that are listed, in scikit-learn's order, and what is
+never searched."""
 
 from __future__ import annotations
 
@@ -12,8 +13,12 @@ MAX_CANDIDATES = 100
 # Parameters that no search chooses, each with the reason.
 FIXED: dict[str, str] = {
     **dict.fromkeys(("kind", "objective", "num_class"), "candidates of different outcomes cannot be compared"),
-    **dict.fromkeys(("sample_weight", "exposure", "base_score"), "it says what the label or the table is, which no score decides"),
-    **dict.fromkeys(("key_bits", "gradient_bits", "min_bin_rows", "score_bits"), "it decides what is protected, and how well"),
+    **dict.fromkeys(
+        ("sample_weight", "exposure", "base_score"), "it says what the label or the table is, which no score decides"
+    ),
+    **dict.fromkeys(
+        ("key_bits", "gradient_bits", "min_bin_rows", "score_bits"), "it decides what is protected, and how well"
+    ),
     "weight_bits": "no weights of a fold are revealed: it would do nothing",
     "membership": "it decides what hosts learn, and the trees are the same",
     **dict.fromkeys(("tol", "early_stopping"), "the loss of every fold and candidate would be opened"),
@@ -23,7 +28,8 @@ FIXED: dict[str, str] = {
 
 
 def combinations(param_grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """The parameters of each candidate: names sorted, the last one changing fastest; one candidate, {}, of an empty grid."""
+    """The parameters of each candidate: names sorted, the last one changing fastest; one candidate, {}, of an empty
+    grid."""
     from sklearn.model_selection import ParameterGrid  # takes a second to import, and most jobs search nothing
 
     return list(ParameterGrid(param_grid))

@@ -1,6 +1,8 @@
-"""Cross-validation inside a program: every candidate on every fold of the training rows, and the best of them (protocols/scored_folds.py).
+"""Cross-validation inside a program: every candidate on every fold of the training rows, and the best of them
+(protocols/scored_folds.py).
 
-Everything of a candidate is fitted on the fold's training rows alone, preprocessing too; rows held out for the test take no part.
+Everything of a candidate is fitted on the fold's training rows alone, preprocessing too; rows held out for the test
+take no part.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ PARTS = 1000  # of a fold, in the progress
 
 @dataclass(frozen=True)
 class Search(Generic[J]):
-    """What the parties agreed on.  candidates: what each is trained by; outcome: what the label holds; scoring: the measure, of `vfl.metrics.scorers`;
+    """What the parties agreed on.  candidates: what each is trained by; outcome: what the label holds; scoring: the
+    measure, of `vfl.metrics.scorers`;
     seed: of the folds."""
 
     candidates: tuple[J, ...]
@@ -40,8 +43,8 @@ class Search(Generic[J]):
 
 @dataclass(frozen=True)
 class Searched:
-    """What a data party knows afterwards.  scoring: the measure; best: of the candidates; rows (cv,): of each fold; scores (candidates, cv): at the guest, the
-    greater the better."""
+    """What a data party knows afterwards.  scoring: the measure; best: of the candidates; rows (cv,): of each fold;
+    scores (candidates, cv): at the guest, the greater the better."""
 
     scoring: str
     best: int
@@ -49,8 +52,11 @@ class Searched:
     scores: Floats | None = None
 
 
-def guest(session: Session, train: Table, search: Search[J], fold: Callable[[J, Rows], Floats], others: Sequence[Channel]) -> Searched:
-    """train: the aligned training rows; fold: trains a candidate without the marked rows and predicts them; others: all that train with the guest.
+def guest(
+    session: Session, train: Table, search: Search[J], fold: Callable[[J, Rows], Floats], others: Sequence[Channel]
+) -> Searched:
+    """train: the aligned training rows; fold: trains a candidate without the marked rows and predicts them; others: all
+    that train with the guest.
 
     Learns: what the scoring of each fold reveals.  Raises DataError for a fold that the measure is not defined on.
     """

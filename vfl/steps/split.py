@@ -24,11 +24,16 @@ def by_part(scores: Scores | None, held_out: Rows) -> tuple[Scores | None, Score
     return (scores[held_out] if held_out.any() else None), scores[~held_out]
 
 
-def hold_out(session: Session, aligned: Table, test: float, seed: int, out_of_time: str, least: int) -> tuple[Rows, Rows]:
-    """(n,) the rows that nothing is fitted on, and (n,) which of these are out of time: on or after this day (ISO 8601; "" for no such part).
+def hold_out(
+    session: Session, aligned: Table, test: float, seed: int, out_of_time: str, least: int
+) -> tuple[Rows, Rows]:
+    """(n,) the rows that nothing is fitted on, and (n,) which of these are out of time: on or after this day (ISO 8601;
+    "" for no such part).
 
-    The others are held out by a draw that all parties make alike.  The guest has dates, and tells the hosts one bit per row (protocols/alignment/out_of_time.py).
-    Raises DataError where no row is left to train on, or, out of time, no row or fewer than the `least` that all parties agreed to.
+    The others are held out by a draw that all parties make alike.  The guest has dates, and tells the hosts one bit per
+    row (protocols/alignment/out_of_time.py).
+    Raises DataError where no row is left to train on, or, out of time, no row or fewer than the `least` that all
+    parties agreed to.
     """
     drawn, is_guest = split_rows(aligned.ids, test, seed), session.me == session.roles.guest
     if not out_of_time:
@@ -44,11 +49,15 @@ def hold_out(session: Session, aligned: Table, test: float, seed: int, out_of_ti
 def dated(aligned: Table, out_of_time: str) -> Rows:
     """(n,) the guest's rows on or after this day.  Raises DataError where there is none, or no column of dates."""
     if aligned.date is None:
-        raise DataError("the guest's table has no column of dates", remedy="Name one: date in [data], or Federation.local(date=...)")
+        raise DataError(
+            "the guest's table has no column of dates", remedy="Name one: date in [data], or Federation.local(date=...)"
+        )
     later = np.asarray(aligned.date >= np.datetime64(out_of_time, "D"))
     if not later.any():
         raise DataError(
-            "no common row is out of time", remedy="Choose an earlier out_of_time, or leave it out, at every party", party=aligned.party
+            "no common row is out of time",
+            remedy="Choose an earlier out_of_time, or leave it out, at every party",
+            party=aligned.party,
         )
     return later
 

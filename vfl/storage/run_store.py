@@ -1,8 +1,11 @@
-"""What a party stores of a run until it is over, so that the run can resume after a kill: `run.sqlite` in the run's folder (mode 0600).
+"""What a party stores of a run until it is over, so that the run can resume after a kill: `run.sqlite` in the run's
+folder (mode 0600).
 
-It holds the run's name, the party's run seed, which job and table they belong to, the checkpoints of protocols/recovery/checkpoint.py and the messages that were received
-before a stage began, among them the keys that sealed trees share with one other party.  No label, feature, id or other key; but the run seed
-and the shares of weights are secrets of this party.  Each change is on disk before the run continues, or has not happened (SQLite's transactions).  The file is removed when every party keeps its result.
+It holds the run's name, the party's run seed, which job and table they belong to, the checkpoints of
+protocols/recovery/checkpoint.py and the messages that were received before a stage began, among them the keys that
+sealed trees share with one other party.  No label, feature, id or other key; but the run seed and the shares of weights
+are secrets of this party.  Each change is on disk before the run continues, or has not happened (SQLite's
+transactions).  The file is removed when every party keeps its result.
 """
 
 from __future__ import annotations
@@ -30,9 +33,10 @@ TABLES = """
 CREATE TABLE run (format INTEGER, version TEXT, purpose TEXT, job BLOB, input BLOB, id BLOB, seed BLOB, started TEXT, kept INTEGER, ledger TEXT);
 CREATE TABLE marks (stage INTEGER, item INTEGER, last INTEGER, messages INTEGER, draws INTEGER, counts TEXT, arrays BLOB, PRIMARY KEY (stage, item));
 CREATE TABLE heard (stage INTEGER, peer TEXT, number INTEGER, message BLOB, PRIMARY KEY (stage, peer, number));
-"""
+"""  # noqa: E501
 
-# all but the last checkpoint of each stage and the parts of lists, and the checkpoints after the last two counts of messages (a step without messages repeats nothing)
+# all but the last checkpoint of each stage and the parts of lists, and the checkpoints after the last two counts of
+# messages (a step without messages repeats nothing)
 FORGET = """
 DELETE FROM marks WHERE NOT last
 AND messages NOT IN (SELECT DISTINCT messages FROM marks WHERE stage < ? ORDER BY messages DESC LIMIT 2)
@@ -41,7 +45,8 @@ AND messages NOT IN (SELECT DISTINCT messages FROM marks WHERE stage < ? ORDER B
 
 @dataclass(frozen=True)
 class RunFacts:
-    """Which run this is.  version: of the engine; purpose: which command; job, input: digests of the job and of this party's table; started: ISO 8601."""
+    """Which run this is.  version: of the engine; purpose: which command; job, input: digests of the job and of this
+    party's table; started: ISO 8601."""
 
     version: str
     purpose: str
@@ -53,12 +58,15 @@ class RunFacts:
 
 
 class RunStore:
-    """A `Keeper` on disk.  One process at a time holds it.  Raises ConfigError naming the file where it cannot be read or written."""
+    """A `Keeper` on disk.  One process at a time holds it.  Raises ConfigError naming the file where it cannot be read
+    or written."""
 
     def __init__(self, folder: Path, facts: RunFacts | None = None) -> None:
         """facts: of a new run, whose store is made; otherwise it must be there."""
         self.folder, self._path = folder, folder / FILE
-        self.before: Callable[[], str] = lambda: ""  # what must be on disk before a checkpoint is: the ledger, whose head it returns
+        self.before: Callable[[], str] = lambda: (
+            ""
+        )  # what must be on disk before a checkpoint is: the ledger, whose head it returns
         with self._checked(), contextlib.ExitStack() as undo:
             if facts is not None:
                 self._make(facts)
@@ -73,7 +81,9 @@ class RunStore:
                 raise sqlite3.DatabaseError(f"format {row[0]}")
             self.facts = facts or RunFacts(*row[1:8])
             self.kept = bool(row[8])  # every party has its result on its disk
-            self.ledger = str(row[9])  # the hash of a line that the ledger held: the latest known; "" before there is one
+            self.ledger = str(
+                row[9]
+            )  # the hash of a line that the ledger held: the latest known; "" before there is one
             undo.pop_all()
 
     def _make(self, facts: RunFacts) -> None:
@@ -85,7 +95,18 @@ class RunStore:
             db.execute("BEGIN")
             for table in TABLES.strip().splitlines():
                 db.execute(table)
-            row = (FORMAT, facts.version, facts.purpose, facts.job, facts.input, facts.id, facts.seed, facts.started, 0, "")
+            row = (
+                FORMAT,
+                facts.version,
+                facts.purpose,
+                facts.job,
+                facts.input,
+                facts.id,
+                facts.seed,
+                facts.started,
+                0,
+                "",
+            )
             db.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
             db.execute("COMMIT")
         path.rename(self._path)
@@ -96,9 +117,13 @@ class RunStore:
     def keep(self, mark: Mark, heard: Mapping[str, Sequence[bytes]]) -> None:
         self.ledger = self.before() or self.ledger
         packed = save({name: np.array(array, order="C") for name, array in mark.arrays.items()})
-        counts = json.dumps({peer: (c.sent, c.received, c.consumed.hex(), c.produced.hex()) for peer, c in mark.counts.items()})
+        counts = json.dumps(
+            {peer: (c.sent, c.received, c.consumed.hex(), c.produced.hex()) for peer, c in mark.counts.items()}
+        )
         row = (*mark.position, mark.last, mark.messages, mark.draws, counts, packed)
-        again = [(mark.position.stage, peer, k, data) for peer, messages in heard.items() for k, data in enumerate(messages)]
+        again = [
+            (mark.position.stage, peer, k, data) for peer, messages in heard.items() for k, data in enumerate(messages)
+        ]
         with self._transaction():
             self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             self._db.executemany("INSERT OR REPLACE INTO heard VALUES (?, ?, ?, ?)", again)
@@ -114,7 +139,9 @@ class RunStore:
     def heard(self, stage: int) -> dict[str, list[bytes]]:
         found = dict[str, list[bytes]]()
         with self._checked():
-            for peer, message in self._db.execute("SELECT peer, message FROM heard WHERE stage = ? ORDER BY peer, number", (stage,)):
+            for peer, message in self._db.execute(
+                "SELECT peer, message FROM heard WHERE stage = ? ORDER BY peer, number", (stage,)
+            ):
                 found.setdefault(peer, []).append(message)
         return found
 
@@ -134,7 +161,10 @@ class RunStore:
 
     def repeats(self, position: Position) -> int:
         """How many steps with messages this party has done after `position`, and repeats if it resumes from there."""
-        query = "SELECT count(DISTINCT messages) FROM marks WHERE messages > coalesce((SELECT messages FROM marks WHERE stage = ? AND item = ?), 0)"
+        query = (
+            "SELECT count(DISTINCT messages) FROM marks WHERE messages > coalesce((SELECT messages FROM "
+            "marks WHERE stage = ? AND item = ?), 0)"
+        )
         with self._checked():
             (count,) = self._db.execute(query, position).fetchone()
         return int(count)
@@ -152,7 +182,8 @@ class RunStore:
         self._db.close()
 
     def remove(self) -> None:
-        """The run is over, or given up.  A killed process leaves a journal, which holds pages as they were: it goes first."""
+        """The run is over, or given up.  A killed process leaves a journal, which holds pages as they were: it goes
+        first."""
         self.close()
         with self._checked():
             self._path.with_name(f"{FILE}-journal").unlink(missing_ok=True)
@@ -167,7 +198,8 @@ class RunStore:
             try:
                 arrays: Arrays = load(packed)
                 peers = {
-                    p: Count(sent, received, *map(bytes.fromhex, hashes)) for p, (sent, received, *hashes) in json.loads(counts).items()
+                    p: Count(sent, received, *map(bytes.fromhex, hashes))
+                    for p, (sent, received, *hashes) in json.loads(counts).items()
                 }
             except (SafetensorError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
                 raise sqlite3.DatabaseError("a checkpoint is damaged") from None
@@ -199,7 +231,8 @@ class RunStore:
 
 
 def unfinished(directory: Path, purpose: str, name: str, job: bytes) -> RunStore | None:
-    """The store of the latest run of this job, by its name and digest, that is not over.  Runs of jobs of other names may be under way.
+    """The store of the latest run of this job, by its name and digest, that is not over.  Runs of jobs of other names
+    may be under way.
 
     Removes a half-created store: a run cannot resume from it.
     """

@@ -1,4 +1,5 @@
-"""Counts what goes both ways, by phase and peer, and what encryption is made of: report.json's "phases" and "encryption"."""
+"""Counts what goes both ways, by phase and peer, and what encryption is made of: report.json's "phases" and
+"encryption"."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ OUTSIDE = "other"
 
 @dataclass(frozen=True)
 class Counted:
-    """A scheme; `watch` receives every key that this party makes or accepts, and counts the products modulo n^2 under it."""
+    """A scheme; `watch` receives every key that this party makes or accepts, and counts the products modulo n^2 under
+    it."""
 
     scheme: Scheme
     watch: Callable[[EncryptionKey], None]
@@ -41,10 +43,11 @@ class Counted:
 
 
 def pace(key: EncryptionKey, vector: CipherVec | None = None) -> float:
-    """Seconds of one thread for one product modulo n^2, at the pace of a long run of them: the best of forty, or of as many as half a second holds, so that a
-    moment's other work does not count.
+    """Seconds of one thread for one product modulo n^2, at the pace of a long run of them: the best of forty, or of as
+    many as half a second holds, so that a moment's other work does not count.
 
-    vector: 4,000 ciphertexts under `key`; by default some are made, of zeros and known randomness: they are sent to nobody.
+    vector: 4,000 ciphertexts under `key`; by default some are made, of zeros and known randomness: they are sent to
+    nobody.
     """
     if vector is None:
         vector = key.encrypt(PlainVec.zeros(40), Seed("pace", bytes(32))).take(np.arange(4000) % 40)

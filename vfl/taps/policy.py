@@ -32,7 +32,9 @@ class PolicyTap(Tap):
         """Raises DisclosureRefused, naming peer, kind and the missing permission."""
         name = kind.kind
         if registry().get(name) is not kind:
-            raise self._refuse(peer, name, "no message of this kind is declared", "Every message is declared once, with its class")
+            raise self._refuse(
+                peer, name, "no message of this kind is declared", "Every message is declared once, with its class"
+            )
         if kind.disclosure < REVEALED:
             return
         for where, allowed in self._allowed.items():
@@ -40,7 +42,8 @@ class PolicyTap(Tap):
                 raise self._refuse(
                     peer,
                     name,
-                    f"it needs the permission '{kind.permit}', which {where} does not list; {peer} would learn {kind.learns}",
+                    f"it needs the permission '{kind.permit}', which {where} does not list; {peer} would "
+                    f"learn {kind.learns}",
                     "Add the permission only if the person responsible for this party's data agrees",
                 )
 

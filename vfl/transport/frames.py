@@ -1,4 +1,5 @@
-"""Frames: what crosses inside TLS.  One byte of kind, four of length (big-endian), then that many bytes; never more than 1 MiB in all.
+"""Frames: what crosses inside TLS.  One byte of kind, four of length (big-endian), then that many bytes; never more
+than 1 MiB in all.
 
     HELLO    who I am and which session I mean (see `hello`)         WELCOME  I accept yours
     REFUSE   I do not: one of a closed list of reasons               BEAT     I am alive
@@ -44,7 +45,14 @@ class Kind(enum.IntEnum):
     ROOM = 10
 
 
-_LIMITS = {Kind.HELLO: 1024, Kind.REFUSE: 32, Kind.PART: MAX_PAYLOAD, Kind.LAST: MAX_PAYLOAD, Kind.ABORT: 128, Kind.ROOM: ROOM.size}
+_LIMITS = {
+    Kind.HELLO: 1024,
+    Kind.REFUSE: 32,
+    Kind.PART: MAX_PAYLOAD,
+    Kind.LAST: MAX_PAYLOAD,
+    Kind.ABORT: 128,
+    Kind.ROOM: ROOM.size,
+}
 
 
 class BadFrameError(Exception):

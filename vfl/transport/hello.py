@@ -1,11 +1,12 @@
 """The greeting inside TLS: is this the party, the job and the version that were agreed?
 
-A hello names the release too.  Two releases may run one job together; where the job differs, the release is the first thing to compare, because a job's digest
-covers the defaults of whatever its file leaves out.
+A hello names the release too.  Two releases may run one job together; where the job differs, the release is the first
+thing to compare, because a job's digest covers the defaults of whatever its file leaves out.
 
-Both sides send HELLO, check the other's, and answer WELCOME or REFUSE with a reason from a closed list, so that both sides end
-with the same explanation.  The *knock* goes before it, in the TLS ClientHello: it proves that a caller knows this session, says which
-party it claims to be, and tells nothing to anybody else.  It authenticates nothing: see `switchboard` for the one thing that it decides.
+Both sides send HELLO, check the other's, and answer WELCOME or REFUSE with a reason from a closed list, so that both
+sides end with the same explanation.  The *knock* goes before it, in the TLS ClientHello: it proves that a caller knows
+this session, says which party it claims to be, and tells nothing to anybody else.  It authenticates nothing: see
+`switchboard` for the one thing that it decides.
 """
 
 from __future__ import annotations
@@ -72,13 +73,15 @@ _TEXTS = {
     ),
     Reason.NAME: (
         "another party was expected",
-        "Check that the address leads to the right party, and that each name has its own certificate in the party files",
+        "Check that the address leads to the right party, and that each name has its own certificate in the "
+        "party files",
     ),
     Reason.ROLE: ("the role differs", "Check `role` in the party files against [parties] in the job file"),
     Reason.SESSION: ("the job differs", "Compare `vfl job digest job.toml` at both parties and use the same file"),
     Reason.RELEASE: (
         "the job differs, and so does the release",
-        "Install the same release at both parties: what a job file leaves out has the default of the release. If the job still differs, compare "
+        "Install the same release at both parties: what a job file leaves out has the default of the "
+        "release. If the job still differs, compare "
         "`vfl job digest job.toml` at both parties",
     ),
     Reason.STOPPED: ("the run has failed there already", "Read the message there, and start all parties again"),
@@ -115,7 +118,8 @@ def read_reason(payload: bytes | bytearray) -> Reason:
 
 
 def compare(theirs: Hello, name: str, role: str, mine: Hello) -> tuple[Reason, str, str] | None:
-    """(what differs, expected, found) between `theirs` and the party that the certificate belongs to; None if nothing does."""
+    """(what differs, expected, found) between `theirs` and the party that the certificate belongs to; None if nothing
+    does."""
     if theirs.name != name:
         return Reason.NAME, name, "another name"
     if theirs.role != role:
@@ -148,7 +152,8 @@ def knock(name: str, session: bytes) -> str:
 
 
 def who_knocks(text: str | None, names: Iterable[str], session: bytes) -> str | None:
-    """Which of `names` the knock claims, if it was made for this session and within `KNOCK_SECONDS` of now: one that was overheard is soon worthless."""
+    """Which of `names` the knock claims, if it was made for this session and within `KNOCK_SECONDS` of now: one that
+    was overheard is soon worthless."""
     if text is None:
         return None
     random, _, mark = text.partition(".k")

@@ -1,8 +1,9 @@
 """Who a party is: an EC P-256 key and a self-signed certificate, made once and pinned by every partner.
 
-There is no authority in between.  Each party hands its `cert.pem` to its partners over any way they trust, two people compare the
-fingerprint by phone, and from then on exactly that certificate is accepted (see `vfl.transport`).  The private key never leaves its
-folder: file mode 0600, and no `repr`, log or error shows it.  The same key signs this party's ledger, and seals what an arbiter keeps of models.
+There is no authority in between.  Each party hands its `cert.pem` to its partners over any way they trust, two people
+compare the fingerprint by phone, and from then on exactly that certificate is accepted (see `vfl.transport`).  The
+private key never leaves its folder: file mode 0600, and no `repr`, log or error shows it.  The same key signs this
+party's ledger, and seals what an arbiter keeps of models.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ PASSPHRASE = "VFL_KEY_PASSPHRASE"  # noqa: S105  the name of a variable, not a s
 
 
 class Identity:
-    """This party's key and certificate, checked: they belong together, are valid today, and the key is readable by its owner only."""
+    """This party's key and certificate, checked: they belong together, are valid today, and the key is readable by its
+    owner only."""
 
     def __init__(
         self,
@@ -56,7 +58,12 @@ class Identity:
         key: ec.EllipticCurvePrivateKey,
         passphrase: bytes | None = None,
     ) -> None:
-        self.name, self.key_path, self.certificate_path, self.certificate_pem = name, key_path, certificate_path, certificate_pem
+        self.name, self.key_path, self.certificate_path, self.certificate_pem = (
+            name,
+            key_path,
+            certificate_path,
+            certificate_pem,
+        )
         self._key, self._passphrase = key, passphrase
 
     def show_to(self, context: ssl.SSLContext) -> None:
@@ -65,10 +72,14 @@ class Identity:
         context.load_cert_chain(self.certificate_path, self.key_path, no_prompt)
 
     @classmethod
-    def load(cls, key_path: Path, certificate_path: Path, name: str | None = None, passphrase: bytes | None = None) -> Identity:
-        """The identity in these two files.  Raises ConfigError, with the remedy, unless it can be used now (and as `name`).
+    def load(
+        cls, key_path: Path, certificate_path: Path, name: str | None = None, passphrase: bytes | None = None
+    ) -> Identity:
+        """The identity in these two files.  Raises ConfigError, with the remedy, unless it can be used now (and as
+        `name`).
 
-        passphrase: of an encrypted key; otherwise it is read from the environment, or asked for, if the key is encrypted.
+        passphrase: of an encrypted key; otherwise it is read from the environment, or asked for, if the key is
+        encrypted.
         """
         pem = _read(certificate_path, "certificate")
         certificate = load_certificate(pem, str(certificate_path))
@@ -76,14 +87,22 @@ class Identity:
         if key.public_key() != certificate.public_key():
             raise ConfigError(
                 f"{certificate_path} does not belong to the key {key_path}",
-                remedy="Put back the pair that `vfl init` wrote, or make a new identity and let every partner pin it again",
+                remedy="Put back the pair that `vfl init` wrote, or make a new identity and let every partner "
+                "pin it again",
             )
         found = common_name(certificate)
         if name is not None and found != name:
             raise ConfigError(
-                f"{certificate_path} is the certificate of another party", expected=name, found=found, remedy="Name this party's own files"
+                f"{certificate_path} is the certificate of another party",
+                expected=name,
+                found=found,
+                remedy="Name this party's own files",
             )
-        check_validity(certificate, f"This party's own certificate {certificate_path}", "Make a new identity and let every partner pin it")
+        check_validity(
+            certificate,
+            f"This party's own certificate {certificate_path}",
+            "Make a new identity and let every partner pin it",
+        )
         return cls(check_name(found), key_path, certificate_path, pem, key, passphrase)
 
     @property
@@ -100,7 +119,8 @@ class Identity:
         return self._key.sign(data, _SIGNATURE)
 
     def seal(self, data: bytes, purpose: str) -> bytes:
-        """`data` encrypted for this party's own disk: AES-SIV under a key derived from the private one, which is as safe as that key's file is.
+        """`data` encrypted for this party's own disk: AES-SIV under a key derived from the private one, which is as
+        safe as that key's file is.
 
         Equal data give equal bytes, so that a run that resumes writes the same file."""
         return AESSIV(self._own_key(purpose)).encrypt(data, None)
@@ -124,7 +144,8 @@ class Identity:
 
 
 def create_identity(folder: Path, name: str, days: int = 825, passphrase: bytes | None = None) -> Identity:
-    """A new key (`key.pem`, mode 0600) and self-signed certificate (`cert.pem`, CN = `name`) in `folder`; never overwrites a key.
+    """A new key (`key.pem`, mode 0600) and self-signed certificate (`cert.pem`, CN = `name`) in `folder`; never
+    overwrites a key.
 
     passphrase: what the key's file is encrypted with.
     """
@@ -138,9 +159,13 @@ def create_identity(folder: Path, name: str, days: int = 825, passphrase: bytes 
     try:
         handle = os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise ConfigError(f"{key_path} exists already", remedy="Use it, or move it away if you want to replace it") from None
+        raise ConfigError(
+            f"{key_path} exists already", remedy="Use it, or move it away if you want to replace it"
+        ) from None
     except OSError as error:
-        raise ConfigError(f"{key_path} cannot be written ({error.strerror})", remedy="Choose a folder that this user may write") from None
+        raise ConfigError(
+            f"{key_path} cannot be written ({error.strerror})", remedy="Choose a folder that this user may write"
+        ) from None
     with os.fdopen(handle, "wb") as file:
         file.write(secret)
     pem = _self_signed(key, name, days).public_bytes(serialization.Encoding.PEM)
@@ -152,7 +177,7 @@ def _self_signed(key: ec.EllipticCurvePrivateKey, name: str, days: int) -> x509.
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=10)  # partners' clocks differ a little
     usage = x509.KeyUsage(
-        digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False, key_agreement=False,
+        digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False, key_agreement=False,  # noqa: E501
         key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
     )  # fmt: skip
     both_ends = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
@@ -176,7 +201,8 @@ def load_certificate(pem: bytes, where: str) -> x509.Certificate:
     """The one certificate in `pem`; raises ConfigError naming `where`."""
     if b"PRIVATE KEY" in pem:
         raise ConfigError(
-            f"{where} holds a private key", remedy="Only certificates are exchanged; if this key was sent to anybody, make a new identity"
+            f"{where} holds a private key",
+            remedy="Only certificates are exchanged; if this key was sent to anybody, make a new identity",
         )
     try:
         (certificate,) = x509.load_pem_x509_certificates(pem)
@@ -188,7 +214,8 @@ def load_certificate(pem: bytes, where: str) -> x509.Certificate:
         )  # read when asked for
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise ConfigError(
-            f"{where} does not hold exactly one certificate in PEM form", remedy="Ask for the cert.pem that `vfl init` wrote"
+            f"{where} does not hold exactly one certificate in PEM form",
+            remedy="Ask for the cert.pem that `vfl init` wrote",
         ) from None
     return certificate
 
@@ -199,7 +226,10 @@ def check_validity(certificate: x509.Certificate, what: str, remedy: str) -> Non
     if now > certificate.not_valid_after_utc:
         raise ConfigError(f"{what} expired on {certificate.not_valid_after_utc:%Y-%m-%d}", remedy=remedy)
     if now < certificate.not_valid_before_utc:
-        raise ConfigError(f"{what} is valid only from {certificate.not_valid_before_utc:%Y-%m-%d}", remedy="Check this machine's clock")
+        raise ConfigError(
+            f"{what} is valid only from {certificate.not_valid_before_utc:%Y-%m-%d}",
+            remedy="Check this machine's clock",
+        )
 
 
 def common_name(certificate: x509.Certificate) -> str:
@@ -235,7 +265,8 @@ def _read(path: Path, what: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(
-            f"The {what} {path} cannot be read ({error.strerror})", remedy="Make one with `vfl init`, or correct the path"
+            f"The {what} {path} cannot be read ({error.strerror})",
+            remedy="Make one with `vfl init`, or correct the path",
         ) from None
 
 
@@ -249,7 +280,9 @@ def _load_key(path: Path, passphrase: bytes | None) -> tuple[ec.EllipticCurvePri
         key = serialization.load_pem_private_key(pem, password=passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         if passphrase is not None:
-            raise ConfigError(f"The key {path} cannot be opened with this passphrase", remedy=f"Correct {PASSPHRASE}") from None
+            raise ConfigError(
+                f"The key {path} cannot be opened with this passphrase", remedy=f"Correct {PASSPHRASE}"
+            ) from None
         key = None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise ConfigError(f"{path} does not hold an EC P-256 key", remedy="Make an identity with `vfl init`")
@@ -257,13 +290,15 @@ def _load_key(path: Path, passphrase: bytes | None) -> tuple[ec.EllipticCurvePri
 
 
 def new_passphrase() -> bytes:
-    """What a new key is to be encrypted with: from the environment, or typed twice at the terminal.  Raises ConfigError."""
+    """What a new key is to be encrypted with: from the environment, or typed twice at the terminal.  Raises
+    ConfigError."""
     asked = PASSPHRASE not in os.environ
     given = _asked("Passphrase of the new key: ")
     if not given:
         raise ConfigError(
             "no passphrase was given for the new key",
-            remedy=f"Set {PASSPHRASE} in this process's environment, or start it at a terminal; without --encrypt-key the key's file is not encrypted",
+            remedy=f"Set {PASSPHRASE} in this process's environment, or start it at a terminal; without "
+            f"--encrypt-key the key's file is not encrypted",
         )
     if asked and _asked("The same again: ") != given:
         raise ConfigError("the two passphrases differ", remedy="Give the command again; nothing was written")
@@ -280,6 +315,7 @@ def _passphrase(path: Path) -> bytes:
     given = _asked(f"Passphrase of {path}: ")
     if not given:
         raise ConfigError(
-            f"The key {path} is encrypted", remedy=f"Set {PASSPHRASE} in this process's environment, or start it at a terminal"
+            f"The key {path} is encrypted",
+            remedy=f"Set {PASSPHRASE} in this process's environment, or start it at a terminal",
         )
     return given.encode()

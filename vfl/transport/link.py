@@ -52,7 +52,8 @@ class Owner(Protocol):
 
 
 class Link(TlsProtocol):
-    """`greeted` is done when both sides have said WELCOME; it fails with HandshakeFailed, or with OSError if it is worth another try."""
+    """`greeted` is done when both sides have said WELCOME; it fails with HandshakeFailed, or with OSError if it is
+    worth another try."""
 
     def __init__(self, owner: Owner, context: ssl.SSLContext, where: str, *, dialled: Peer | None) -> None:
         self._owner, self._dialled, self.where = owner, dialled, where
@@ -93,7 +94,8 @@ class Link(TlsProtocol):
         self._queue(message)
 
     def bye(self) -> None:
-        """Says, after all that is queued, that this party has sent everything; `acknowledged` is done when the peer has it."""
+        """Says, after all that is queued, that this party has sent everything; `acknowledged` is done when the peer has
+        it."""
         self._queue(None)
 
     def abort(self, code: str, blames: str | None) -> None:
@@ -138,7 +140,8 @@ class Link(TlsProtocol):
             self._pump()
 
     def tick(self, elapsed: float, dead_after: float) -> None:
-        """Sends a heartbeat if nothing else was sent since the last tick; fails if the peer was silent for `dead_after`."""
+        """Sends a heartbeat if nothing else was sent since the last tick; fails if the peer was silent for
+        `dead_after`."""
         if not self.open or self.ended:
             return
         if not self._spoke and not self.paused:
@@ -274,14 +277,19 @@ class Link(TlsProtocol):
         self.unpinned = refused == "them"
         other = self.claimed or "that party"
         remedy = {
-            "us": f"Let {other} pin the certificate that {mine} uses now, compare the fingerprint by phone, and compare the clocks",
+            "us": f"Let {other} pin the certificate that {mine} uses now, compare the fingerprint by phone, and "
+            f"compare the clocks",
             "them": f"Pin the certificate that {other} uses now; compare the fingerprint by phone first",
-            "dates": f"Compare the clocks of both machines; if they are right, ask {other} for a new certificate and pin it",
+            "dates": f"Compare the clocks of both machines; if they are right, ask {other} for a new certificate "
+            f"and pin it",
         }.get(
-            "dates" if out_of_date(error) else refused, "Check the address and that no device between the parties opens TLS or answers it"
+            "dates" if out_of_date(error) else refused,
+            "Check the address and that no device between the parties opens TLS or answers it",
         )
         return HandshakeFailed(
-            f"No connection with {self.claimed or self.name}: {explain(error)} ({self.where})", remedy=remedy, party=self.claimed
+            f"No connection with {self.claimed or self.name}: {explain(error)} ({self.where})",
+            remedy=remedy,
+            party=self.claimed,
         )
 
     def _refuse(self, reason: Reason, expected: object = None, found: object = None) -> None:

@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 class TlsNetwork:
     """Mutual TLS 1.3 with pinned certificates between the few parties of one run.
 
-    The arbiter and the hosts dial the guest, the hosts dial the arbiter; a peer without an address is one that dials this party.
+    The arbiter and the hosts dial the guest, the hosts dial the arbiter; a peer without an address is one that dials
+    this party.
     `session` is 32 bytes that must be equal at every party (the digest of the job and whatever else was agreed).
 
         with TlsNetwork("bank", "guest", identity, peers, listen="0.0.0.0:7443", session=digest) as network:
             wires = network.connect()
 
-    Leaving the `with` block closes in good order, or tells every peer the code of the exception.  Raises ConfigError and ListenFailed.
+    Leaving the `with` block closes in good order, or tells every peer the code of the exception.  Raises ConfigError
+    and ListenFailed.
     """
 
     def __init__(
@@ -77,9 +79,9 @@ class TlsNetwork:
     def connect(self) -> dict[str, TlsWire]:
         """Blocks until every peer is connected and greeted; returns one wire a peer.
 
-        The parties may start in any order within `connect_timeout`.  Raises PeerUnreachable (nobody there), HandshakeFailed (not who,
-        or not the job, that was agreed), PeerAborted (a peer gave up, and says because of whom); the other parties are then informed, and
-        everything is closed.
+        The parties may start in any order within `connect_timeout`.  Raises PeerUnreachable (nobody there),
+        HandshakeFailed (not who, or not the job, that was agreed), PeerAborted (a peer gave up, and says because of
+        whom); the other parties are then informed, and everything is closed.
         """
         if self._closed or self._thread is not None:
             raise LocalProtocolError("a network connects once", party=self._me)
@@ -92,7 +94,8 @@ class TlsNetwork:
         return {name: TlsWire(self._me, name, self._mailroom, self._post, self._took) for name in self._peers}
 
     def abort(self, code: str, blames: str | None = None) -> None:
-        """Tells every peer `code`, and the name of the party that is the cause, and closes; what was queued and not sent is dropped."""
+        """Tells every peer `code`, and the name of the party that is the cause, and closes; what was queued and not
+        sent is dropped."""
 
         async def tell(board: Switchboard) -> None:
             board.abort(code, blames)
@@ -111,7 +114,9 @@ class TlsNetwork:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is None:
             self.close()
         else:
@@ -124,7 +129,13 @@ class TlsNetwork:
         async def live() -> None:
             self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
             self._board = Switchboard(
-                self._greeting, self._certificate, self._peers, self._contexts, self._mailroom, self._listener, self._timing
+                self._greeting,
+                self._certificate,
+                self._peers,
+                self._contexts,
+                self._mailroom,
+                self._listener,
+                self._timing,
             )
             self._ready.set()
             await self._stop.wait()

@@ -15,7 +15,8 @@ from vfl.transport.identity import check_name, check_validity, load_certificate
 
 @dataclass(frozen=True)
 class PeerAddress:
-    """One other party: its role, its pinned certificate, and "host:port" if this party dials it (None if it dials this one)."""
+    """One other party: its role, its pinned certificate, and "host:port" if this party dials it (None if it dials this
+    one)."""
 
     name: str
     role: str
@@ -44,7 +45,9 @@ def parse_address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(f"'{text}' is not an address", remedy='Write it as "name-or-number:port", such as "10.0.0.3:7443"')
+        raise ConfigError(
+            f"'{text}' is not an address", remedy='Write it as "name-or-number:port", such as "10.0.0.3:7443"'
+        )
     return host, int(port)
 
 
@@ -64,7 +67,9 @@ def check_peers(me: str, own_der: bytes, peers: Sequence[Peer], listens: bool) -
     if len(set(names)) < len(names):
         raise ConfigError("Two parties have the same name", remedy="Give every party of the job its own name")
     if len(set(pins)) < len(pins):
-        raise ConfigError("The same certificate is pinned for two parties", remedy="Pin for each party the certificate that it made")
+        raise ConfigError(
+            "The same certificate is pinned for two parties", remedy="Pin for each party the certificate that it made"
+        )
     waiting = [p.name for p in peers if p.dialled is None]
     if waiting and not listens:
         raise ConfigError(
@@ -77,7 +82,9 @@ def open_listener(listen: str) -> socket.socket:
     """A socket that listens at `listen`; raises ConfigError and ListenFailed."""
     host, port = parse_address(listen)
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
         listener = socket.socket(family, kind, proto)
     except OSError as error:
         raise _listen_failed(listen, error) from None
@@ -97,5 +104,6 @@ def open_listener(listen: str) -> socket.socket:
 def _listen_failed(listen: str, error: OSError) -> ListenFailed:
     return ListenFailed(
         f"This party cannot listen at {listen} ({error.strerror})",
-        remedy="End the other program that uses the port, or set `listen` to an address of this machine and a free port",
+        remedy="End the other program that uses the port, or set `listen` to an address of this machine and a "
+        "free port",
     )

@@ -2,10 +2,10 @@
 
     key of a direction = HMAC(session, certificates and nonces of sender and receiver)        code = HMAC(key, number, message), 128 bits
 
-TLS proves as much of each byte on its way.  The code proves it for whole messages, whatever carried them: one that was captured in another run or
-connection, or is repeated, left out, swapped, cut or changed, ends the connection with an error that names the peer.  The nonces cross inside TLS,
-in the hellos, and are new for each connection.
-"""
+TLS proves as much of each byte on its way.  The code proves it for whole messages, whatever carried them: one that was
+captured in another run or connection, or is repeated, left out, swapped, cut or changed, ends the connection with an
+error that names the peer.  The nonces cross inside TLS, in the hellos, and are new for each connection.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ class End:
 def direction(session: bytes, sender: End, receiver: End) -> Seal:
     """The seal of what `sender` says to `receiver`: both make the same."""
     parts = (sender.certificate, sender.nonce, receiver.certificate, receiver.nonce)
-    return Seal(hmac.digest(session, b"vfl direction" + b"".join(hashlib.sha256(part).digest() for part in parts), "sha256"))
+    return Seal(
+        hmac.digest(session, b"vfl direction" + b"".join(hashlib.sha256(part).digest() for part in parts), "sha256")
+    )
 
 
 class Seal:

@@ -1,12 +1,14 @@
-"""All links of one party: who is let in, how long to wait, and who is informed when one breaks.  Runs in the loop's thread.
+"""All links of one party: who is let in, how long to wait, and who is informed when one breaks.  Runs in the loop's
+thread.
 
-**The rule for callers.**  Anybody can reach an open port, so a caller that has not proved a pinned certificate is a *stranger*: it is
-logged, counted, dropped after `GREETING` seconds, and never ends the run; the oldest stranger makes room for the next, and no party
-makes room for a stranger.  There is one exception.  A party whose certificate is wrong cannot prove who it is, yet both sides must learn
-of it within seconds.  So every party puts a *knock* into its ClientHello: a MAC under the session (the job's digest) over its name.  A caller that fails in the TLS
-handshake **and** knocked as a party that is still awaited ends this side with HandshakeFailed naming that party.  Whoever knows the job
-and reaches the port can thus stop a run that has not begun; it learns nothing and can do nothing more.  Without a knock the refused
-certificate is named when `connect_timeout` is over.  Once all have met, the port is closed.
+**The rule for callers.**  Anybody can reach an open port, so a caller that has not proved a pinned certificate is a
+*stranger*: it is logged, counted, dropped after `GREETING` seconds, and never ends the run; the oldest stranger makes
+room for the next, and no party makes room for a stranger.  There is one exception.  A party whose certificate is wrong
+cannot prove who it is, yet both sides must learn of it within seconds.  So every party puts a *knock* into its
+ClientHello: a MAC under the session (the job's digest) over its name.  A caller that fails in the TLS handshake **and**
+knocked as a party that is still awaited ends this side with HandshakeFailed naming that party.  Whoever knows the job
+and reaches the port can thus stop a run that has not begun; it learns nothing and can do nothing more.  Without a knock
+the refused certificate is named when `connect_timeout` is over.  Once all have met, the port is closed.
 """
 
 from __future__ import annotations
@@ -57,7 +59,13 @@ class Switchboard:
         listener: socket.socket | None,
         timing: Timing,
     ) -> None:
-        self.greeting, self.certificate, self._peers, self._mailroom, self._listener = greeting, certificate, peers, mailroom, listener
+        self.greeting, self.certificate, self._peers, self._mailroom, self._listener = (
+            greeting,
+            certificate,
+            peers,
+            mailroom,
+            listener,
+        )
         (self._as_caller, self._as_called), self._timing = contexts, timing
         self._by_pin = {p.der: p for p in peers.values()}
         self._links: dict[str, Link] = {}  # the one link of each party, from the moment its hello was accepted
@@ -113,14 +121,18 @@ class Switchboard:
             except ConnectionRefusedError:
                 trouble = "nobody listens there"
             except OSError as error:
-                trouble = error.strerror or (str(error) if isinstance(error, ConnectionResetError) else "nobody answers")
+                trouble = error.strerror or (
+                    str(error) if isinstance(error, ConnectionResetError) else "nobody answers"
+                )
             self._troubles[peer.name] = trouble
             await asyncio.sleep(delay)
             delay = min(1.6 * delay, 1.0)
 
     async def _attempt(self, peer: Peer, address: tuple[str, int]) -> None:
         async with asyncio.timeout(GREETING):
-            _, link = await asyncio.get_running_loop().create_connection(lambda: self._link(peer.address, peer), *address)
+            _, link = await asyncio.get_running_loop().create_connection(
+                lambda: self._link(peer.address, peer), *address
+            )
             try:
                 await link.greeted
             finally:
@@ -131,7 +143,7 @@ class Switchboard:
             asyncio.get_running_loop().add_reader(self._listener, self._called)
 
     def _called(self) -> None:
-        """Somebody calls.  (Not by asyncio's `sock_accept`: it fails if the port is closed in the very turn of the loop in which somebody calls.)"""
+        """Somebody calls.  (Not by asyncio's `sock_accept`: it fails if the port is closed in the very turn of the loop in which somebody calls.)"""  # noqa: E501
         if self._listener is None:
             return
         try:
@@ -151,7 +163,8 @@ class Switchboard:
         task.add_done_callback(functools.partial(self._hung_up, link, sock))
 
     def _make_room(self) -> None:
-        """Drops the oldest caller that does not even knock, or else the oldest that has proved nothing; a party that is being greeted is never dropped."""
+        """Drops the oldest caller that does not even knock, or else the oldest that has proved nothing; a party that is
+        being greeted is never dropped."""
         silent = (task for task, link in self._callers.items() if link.claimed is None)
         unproved = (task for task, link in self._callers.items() if link.peer is None)
         if task := next(itertools.chain(silent, unproved), None):
@@ -200,15 +213,24 @@ class Switchboard:
             trouble = self._troubles.get(peer.name, "no answer")
             remedy = f"Start {peer.name}, and check its address, its `listen` and the firewall"
             return PeerUnreachable(
-                f"{peer.name} was not reached at {peer.address} in {seconds}: {trouble}{others}", remedy=remedy, party=peer.name
+                f"{peer.name} was not reached at {peer.address} in {seconds}: {trouble}{others}",
+                remedy=remedy,
+                party=peer.name,
             )
         if self._unpinned:
             stranger = f"a peer at {self._unpinned[-1]} presented a certificate that is not pinned"
             what = f"{peer.name} did not come in {seconds}, but {stranger}{others}"
-            remedy = f"If that was {peer.name}: compare the fingerprint by phone and pin the certificate that it uses now"
+            remedy = (
+                f"If that was {peer.name}: compare the fingerprint by phone and pin the certificate that it uses now"
+            )
             return HandshakeFailed(what, remedy=remedy, party=peer.name)
-        remedy = f"Start {peer.name}, and check the address that it dials and the firewall; {self.strangers} other callers were rejected"
-        return PeerUnreachable(f"{peer.name} did not call this party in {seconds}{others}", remedy=remedy, party=peer.name)
+        remedy = (
+            f"Start {peer.name}, and check the address that it dials and the firewall; {self.strangers} other "
+            f"callers were rejected"
+        )
+        return PeerUnreachable(
+            f"{peer.name} did not call this party in {seconds}{others}", remedy=remedy, party=peer.name
+        )
 
     # -- what links tell
 
@@ -216,7 +238,9 @@ class Switchboard:
         return self._by_pin.get(certificate)
 
     def claims(self, knock: str | None) -> str | None:
-        return hello.who_knocks(knock, [p.name for p in self._peers.values() if p.dialled is None], self.greeting.session)
+        return hello.who_knocks(
+            knock, [p.name for p in self._peers.values() if p.dialled is None], self.greeting.session
+        )
 
     def reserve(self, link: Link) -> bool:
         assert link.peer is not None
@@ -243,7 +267,9 @@ class Switchboard:
             if not self._met.done():
                 self._met.set_exception(error)
                 self._met.exception()  # `meet` may be over
-            code, blames = (error.peer_code, error.party) if isinstance(error, PeerAborted) else (error.code, error.party)
+            code, blames = (
+                (error.peer_code, error.party) if isinstance(error, PeerAborted) else (error.code, error.party)
+            )
             self.abort(code, blames)
 
     def abort(self, code: str, blames: str | None) -> None:

@@ -1,8 +1,9 @@
-"""TLS 1.3 over one asyncio connection, by `ssl.MemoryBIO`: all reading and writing of one SSL object happens in the loop's thread.
+"""TLS 1.3 over one asyncio connection, by `ssl.MemoryBIO`: all reading and writing of one SSL object happens in the
+loop's thread.
 
 asyncio's own TLS transport is not used: it drops the alert of a failed handshake, so that a party whose certificate was refused
 would only see a broken connection; and it gives no access to the connection while the handshake runs.  (docs/adr/0002-transport.md)
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def make_context(identity: Identity, pins: Iterable[bytes], server: bool) -> ssl
 
 
 def certificate_refused(error: BaseException | None) -> str:
-    """ "us" if `error` says that the peer refused this party's certificate, "them" if this party refused theirs, else ""."""
+    """ "us" if `error` says that the peer refused this party's certificate, "them" if this party refused theirs, else
+    ""."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return "them"
     reason = (error.reason or "") if isinstance(error, ssl.SSLError) else ""
@@ -151,7 +153,9 @@ class TlsProtocol(asyncio.Protocol):
         self._advance()
 
     def data_received(self, data: bytes) -> None:
-        if not self._finished:  # else: read and forget, so that the peer gets no reset before it has read our last words
+        if (
+            not self._finished
+        ):  # else: read and forget, so that the peer gets no reset before it has read our last words
             self._incoming.write(data)
             self._advance()
 

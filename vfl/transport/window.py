@@ -1,7 +1,8 @@
 """Flow control of one connection: how much a party may have sent that its peer has not read yet.
 
-A message may begin while less than `WINDOW` bytes lie unread at the receiver, which says ROOM for those that it has taken.  So unread messages take
-at most `WINDOW` bytes and one message more, and heartbeats and ABORT still pass: a party that computes for an hour notices a death within seconds.
+A message may begin while less than `WINDOW` bytes lie unread at the receiver, which says ROOM for those that it has
+taken.  So unread messages take at most `WINDOW` bytes and one message more, and heartbeats and ABORT still pass: a
+party that computes for an hour notices a death within seconds.
 `send` never waits: what has no room yet stays at its sender.
 """
 
@@ -53,7 +54,8 @@ class Window:
         self._unread_here += size + OVERHEAD
 
     def took(self, size: int) -> int:
-        """A message of `size` bytes was read; returns how many bytes to say ROOM for now: 0 until it is worth a frame."""
+        """A message of `size` bytes was read; returns how many bytes to say ROOM for now: 0 until it is worth a
+        frame."""
         self._unread_here -= size + OVERHEAD
         self._taken += size + OVERHEAD
         if self._taken < WINDOW // 4:

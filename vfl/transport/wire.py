@@ -1,4 +1,5 @@
-"""The blocking side, for the threads of a run.  `Mailroom` is where the loop's thread hands them messages and the news of a death."""
+"""The blocking side, for the threads of a run.  `Mailroom` is where the loop's thread hands them messages and the news
+of a death."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from vfl.transport.frames import MAX_MESSAGE_BYTES, wire_size
 
 
 class Mailroom:
-    """Messages that have arrived, by sender, and the one failure that ends the run for all.  Safe to use from every thread."""
+    """Messages that have arrived, by sender, and the one failure that ends the run for all.  Safe to use from every
+    thread."""
 
     def __init__(self, peers: Iterable[str]) -> None:
         self._changed = threading.Condition()
@@ -56,7 +58,8 @@ class Mailroom:
             self._raise_if_over(peer)
 
     def shut(self, me: str, quietly: bool = False) -> None:
-        """This party is done: who still waits is woken.  Raises the failure that nobody has seen yet, unless `quietly`."""
+        """This party is done: who still waits is woken.  Raises the failure that nobody has seen yet, unless
+        `quietly`."""
         with self._changed:
             failure, seen = self._failure, self._raised
             self._failure = failure or LocalProtocolError("This party has closed its connections", party=me)
@@ -88,12 +91,17 @@ class Mailroom:
 class TlsWire:
     """Whole messages to and from one peer over mutual TLS 1.3; `TlsNetwork.connect` makes it.
 
-    `bytes_sent` and `bytes_received` count the messages that `send` took and `recv` gave, frame headers and codes included; heartbeats,
-    ROOM and what TLS adds are left out, so that two runs of one job count the same.
+    `bytes_sent` and `bytes_received` count the messages that `send` took and `recv` gave, frame headers and codes
+    included; heartbeats, ROOM and what TLS adds are left out, so that two runs of one job count the same.
     """
 
     def __init__(
-        self, me: str, peer: str, mailroom: Mailroom, post: Callable[[str, bytes], None], took: Callable[[str, int], None]
+        self,
+        me: str,
+        peer: str,
+        mailroom: Mailroom,
+        post: Callable[[str, bytes], None],
+        took: Callable[[str, int], None],
     ) -> None:
         self._me, self._peer, self._mailroom, self._post, self._took = me, peer, mailroom, post, took
         self._sent = self._received = 0
@@ -121,14 +129,16 @@ class TlsWire:
     def send(self, data: bytes) -> None:
         """Queues `data` and returns.  Raises what ended the run, if it is over already."""
         if len(data) > MAX_MESSAGE_BYTES:
-            raise LocalProtocolError("A message is larger than it may be", remedy="Train on fewer rows at a time", party=self._me)
+            raise LocalProtocolError(
+                "A message is larger than it may be", remedy="Train on fewer rows at a time", party=self._me
+            )
         self._mailroom.check(self._peer)
         self._post(self._peer, bytes(data))
         self._sent += wire_size(len(data))
 
     def recv(self, timeout: float) -> bytes:
-        """The next message.  Raises PeerTimeout after `timeout` seconds, and at once what ended the run: the death of *any* peer
-        (PeerClosed, PeerTimeout, RemoteProtocolError, each naming it), or PeerAborted."""
+        """The next message.  Raises PeerTimeout after `timeout` seconds, and at once what ended the run: the death of
+        *any* peer (PeerClosed, PeerTimeout, RemoteProtocolError, each naming it), or PeerAborted."""
         data = self._mailroom.take(self._peer, timeout)
         self._took(self._peer, len(data))
         self._received += wire_size(len(data))

@@ -1,7 +1,8 @@
-"""What one release wrote: a folder per case with its job file, the parts of a model and, from 0.1.0 on, the scores of new rows.
+"""What one release wrote: a folder per case with its job file, the parts of a model and, from 0.1.0 on, the scores of
+new rows.
 
-`python -m tests.promises.compatibility.release` writes those of this release.  As long as a release is not published, a change
-of a format writes its files anew; afterwards they stay, because they are what its users have on their disks.
+`python -m tests.promises.compatibility.release` writes those of this release.  As long as a release is not published, a
+change of a format writes its files anew; afterwards they stay, because they are what its users have on their disks.
 """
 
 from __future__ import annotations
@@ -35,13 +36,16 @@ from vfl.version import __version__
 
 HERE = Path(__file__).parent
 ROLES = Roles("guest", ("telecom",), "arbiter")
-ARBITER = Identity("arbiter", Path(), Path(), b"", ec.derive_private_key(7, ec.SECP256R1()), None)  # seals and unseals the arbiter's parts
+ARBITER = Identity(
+    "arbiter", Path(), Path(), b"", ec.derive_private_key(7, ec.SECP256R1()), None
+)  # seals and unseals the arbiter's parts
 SCORES = "scores.json"
 
 
 @dataclass(frozen=True)
 class Case:
-    """One model.  parameters: of the kind; reveal: whose weights; steps: the keys of [preprocess]; file_only: keys of [model] that Python takes from the table."""
+    """One model.  parameters: of the kind; reveal: whose weights; steps: the keys of [preprocess]; file_only: keys of
+    [model] that Python takes from the table."""
 
     kind: str
     label: str
@@ -58,15 +62,23 @@ CASES = {
     "logistic-exact": Case("logistic-regression", "binary", {**_SHORT, "link": "exact"}, _BOTH),
     "logistic-taylor": Case("logistic-regression", "binary", {**_SHORT, "link": "taylor"}),
     "logistic-preprocess": Case(
-        "logistic-regression", "binary", {**_SHORT, "link": "taylor"}, ("guest",), {"impute": "median", "encode": "onehot"}
+        "logistic-regression",
+        "binary",
+        {**_SHORT, "link": "taylor"},
+        ("guest",),
+        {"impute": "median", "encode": "onehot"},
     ),
-    "logistic-classes": Case("logistic-regression", "multiclass", {**_SHORT, "link": "taylor"}, file_only={"num_class": 3}),
+    "logistic-classes": Case(
+        "logistic-regression", "multiclass", {**_SHORT, "link": "taylor"}, file_only={"num_class": 3}
+    ),
     "linear": Case("linear-regression", "numeric", _SHORT, _BOTH),
     "poisson": Case("poisson-regression", "count", _SHORT),
     "scorecard": Case("scorecard", "binary", {**_SHORT, "min_bin_rows": 5}, _BOTH),
     "scorecard-shared": Case("scorecard", "binary", {**_SHORT, "min_bin_rows": 5}),
     "trees-sealed": Case("boosted-trees", "binary", _TREES),
-    "trees-classes": Case("boosted-trees", "multiclass", {**_TREES, "objective": "multi:softprob"}, file_only={"num_class": 3}),
+    "trees-classes": Case(
+        "boosted-trees", "multiclass", {**_TREES, "objective": "multi:softprob"}, file_only={"num_class": 3}
+    ),
     "trees-open": Case("boosted-trees", "binary", {**_TREES, "membership": "open"}),
 }
 
@@ -90,12 +102,15 @@ def tables(case: Case, rows: int, seed: int) -> dict[str, pd.DataFrame]:
     return {"guest": guest, "telecom": host}
 
 
-def scored(kind: str, parts: Mapping[str, Any], new: Mapping[str, pd.DataFrame]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What the guest computes for the new rows, and the predictions, as `vfl predict` does, in one process.  parts: by party, the arbiter's too where it has one."""
+def scored(
+    kind: str, parts: Mapping[str, Any], new: Mapping[str, pd.DataFrame]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What the guest computes for the new rows, and the predictions, as `vfl predict` does, in one process.  parts: by
+    party, the arbiter's too where it has one."""
     score = partial(KINDS[kind].score, min_intersection=1, keys=1)
     read = {
         party: table_from_frame(
-            new[party], party=party, keys=(("id",),), normalise={"id": "text"}, duplicates="error", label=None, columns=parts[party].inputs,
+            new[party], party=party, keys=(("id",),), normalise={"id": "text"}, duplicates="error", label=None, columns=parts[party].inputs,  # noqa: E501
             need_label=False, need_features=party != "guest", objective=None, missing=True, texts=parts[party].texts,
         )
         for party in ROLES.data_parties
@@ -107,7 +122,11 @@ def scored(kind: str, parts: Mapping[str, Any], new: Mapping[str, pd.DataFrame])
 
         return run
 
-    programs = {"guest": program("guest", "guest"), "telecom": program("host", "telecom"), "arbiter": program("arbiter", "arbiter")}
+    programs = {
+        "guest": program("guest", "guest"),
+        "telecom": program("host", "telecom"),
+        "arbiter": program("arbiter", "arbiter"),
+    }
     rows, scores = run_local(ROLES, programs, TOY, inputs={p: t.digest() for p, t in read.items()})["guest"].found
     order = np.argsort(rows)
     return scores[order], KINDS[kind].predictions(parts["guest"], scores[order])
@@ -120,9 +139,12 @@ def load(case: Path) -> tuple[dict[str, Any], Head]:
 
 
 def write(folder: Path, name: str, case: Case) -> None:
-    """Trains a model in one process, and writes its job file, its parts, and the scores of new rows that the parts as read back give."""
+    """Trains a model in one process, and writes its job file, its parts, and the scores of new rows that the parts as
+    read back give."""
     training, new = tables(case, 90, 11), tables(case, 12, 12)
-    federation = Federation.local(training["guest"], {"telecom": training["telecom"]}, "id", "label", reveal=case.reveal)
+    federation = Federation.local(
+        training["guest"], {"telecom": training["telecom"]}, "id", "label", reveal=case.reveal
+    )
     steps = None if case.steps is None else Preprocessing(**case.steps)
     model = federation.fit(KINDS[case.kind].spec(**case.parameters), preprocess=steps)
     folder.mkdir(parents=True)
@@ -150,7 +172,9 @@ def write(folder: Path, name: str, case: Case) -> None:
     if model.kept is not None:
         save_part(model.kept, folder / "arbiter", kind=model.kept.STORED, job_digest=digest, identity=ARBITER)
     scores, predictions = scored(case.kind, load(folder)[0], new)
-    (folder / SCORES).write_text(json.dumps({"scores": scores.tolist(), "predictions": predictions.tolist()}, indent=1) + "\n")
+    (folder / SCORES).write_text(
+        json.dumps({"scores": scores.tolist(), "predictions": predictions.tolist()}, indent=1) + "\n"
+    )
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
-"""Job files and model parts of earlier releases are read as they were meant, or refused by name; one folder per release (`release` writes that of this one)."""
+"""Job files and model parts of earlier releases are read as they were meant, or refused by name; one folder per release
+(`release` writes that of this one)."""
 
 from __future__ import annotations
 
@@ -50,7 +51,8 @@ def named(path: Path) -> str:
 
 @pytest.mark.parametrize("file", EARLIER, ids=lambda file: file.parent.name)
 def test_job_files_of_the_first_commit(file: Path) -> None:
-    """Each loads with the permits that it had under their present names, or is refused with what was removed, and what takes its place."""
+    """Each loads with the permits that it had under their present names, or is refused with what was removed, and what
+    takes its place."""
     if file.parent.name not in REFUSED:
         job, text = load_agreement(file), file.read_text()
         assert not isinstance(job, Job) or f'kind = "{job.model.kind}"' in text
@@ -67,7 +69,9 @@ def test_job_files_of_the_first_commit(file: Path) -> None:
     [("trees-shared", 'membership = "open"\n', "partition-to-hosts"), ("trees-hidden", "", "bin-sums-to-arbiter")],
     ids=["open", "left out"],
 )
-def test_a_job_file_without_what_was_removed_names_the_missing_permits(tmp_path: Path, name: str, now: str, missing: str) -> None:
+def test_a_job_file_without_what_was_removed_names_the_missing_permits(
+    tmp_path: Path, name: str, now: str, missing: str
+) -> None:
     """Renamed or left out, the membership is another one, and nobody agrees to what it reveals without noticing."""
     text = re.sub('membership = "(hidden|shared)"\n', now, (FIRST / name / "job.toml").read_text())
     for permit in ("own-wins-to-host", "node-rows-to-hosts"):
@@ -83,7 +87,9 @@ def test_parts_of_the_first_commit_are_refused_by_name(part: Path) -> None:
     with pytest.raises(ModelError) as caught:
         load_part(part)
     assert "was written by an earlier release, " in caught.value.what
-    assert ("trees let the guest work out" if "trees" in part.parent.name else "every party knew the weights") in caught.value.what
+    assert (
+        "trees let the guest work out" if "trees" in part.parent.name else "every party knew the weights"
+    ) in caught.value.what
     assert "Train the model again, or score with the release that wrote it" in caught.value.remedy
 
 
@@ -106,7 +112,8 @@ def test_a_model_scores_as_its_release_did(case: Path) -> None:
 
 
 def check(case: Path, folder: Path, kind: str) -> None:
-    """The parts in `folder` give the scores recorded for `case`; predictions go through exp, whose last bit depends on the processor."""
+    """The parts in `folder` give the scores recorded for `case`; predictions go through exp, whose last bit depends on
+    the processor."""
     recorded = json.loads((case / SCORES).read_text())
     scores, predictions = scored(kind, load(folder)[0], tables(CASES[case.name], 12, 12))
     np.testing.assert_array_equal(scores, np.array(recorded["scores"]))
@@ -145,7 +152,9 @@ def another_key(part: Path) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_planted_fault_a_part_that_changed(tmp_path: Path, fault: Callable[[Path], None], error: type[Exception], words: str) -> None:
+def test_planted_fault_a_part_that_changed(
+    tmp_path: Path, fault: Callable[[Path], None], error: type[Exception], words: str
+) -> None:
     case = HERE / "0.1.0" / "logistic-exact"
     shutil.copytree(case, tmp_path / "copy")
     check(case, tmp_path / "copy", "logistic-regression")

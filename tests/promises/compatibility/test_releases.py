@@ -52,7 +52,8 @@ def errors(parties: Institutions, package: Path) -> dict[str, str]:
 
 
 def test_equal_releases_compare_the_job_files(parties: Institutions, package: Path) -> None:
-    """The planted fault: another default in the same release is a difference between job files, as far as anybody can tell."""
+    """The planted fault: another default in the same release is a difference between job files, as far as anybody can
+    tell."""
     for text in errors(parties, package).values():
         assert "Compare `vfl job digest job.toml` at both parties and use the same file" in text
         assert "release" not in text

@@ -1,4 +1,5 @@
-"""A new kind of model is one folder and one line: added to a copy of the package, it works in Python, by job file, in check, predict and the report."""
+"""A new kind of model is one folder and one line: added to a copy of the package, it works in Python, by job file, in
+check, predict and the report."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ except vfl.errors.ConfigError as error:
     assert str(error) == "MeanOfLabel: shift = 2 is not possible. Expected a number from -1 to 1 (default 0) that is added to the mean", error
 else:
     raise AssertionError
-"""
+"""  # noqa: E501
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,9 @@ def test_by_files(package: Path, tmp_path: Path) -> None:
     with institutions(tmp_path) as parties:
         data = tables(60)
         data["bank"]["canarylabel"] = (data["bank"]["canarylabel"] == "canarybad").astype(float) + 1.5
-        data["telecom"]["canarymore"] = 1.0 + data["telecom"]["canarybill"]  # of fewer columns a job must say that it knows
+        data["telecom"]["canarymore"] = (
+            1.0 + data["telecom"]["canarybill"]
+        )  # of fewer columns a job must say that it knows
         roles = {"bank": "guest", "telecom": "host"}
         parties.lay_out(data, roles, settings={"allow": tuple(PERMITS)}, kind="boosted-trees", membership="open")
         parties.job.unlink()
@@ -59,7 +62,9 @@ def test_by_files(package: Path, tmp_path: Path) -> None:
         made = parties.vfl("job", "new", parties.job, *names, "--kind", "mean-of-label", **there(package))
         assert made.code == 0, made.err
         parties.job.write_text(
-            parties.job.read_text().replace("shift = 0.0", "shift = 0.25").replace("min_intersection = 100", "min_intersection = 5")
+            parties.job.read_text()
+            .replace("shift = 0.0", "shift = 0.25")
+            .replace("min_intersection = 100", "min_intersection = 5")
         )
         checked = parties.vfl("check", parties.job, parties.file("bank"), **there(package))
         assert checked.code == 0, checked.err
@@ -70,7 +75,10 @@ def test_by_files(package: Path, tmp_path: Path) -> None:
         assert 1.75 < report["model"]["mean"] < 2.75
         assert report["metrics"]["test"]["joint"]
         assert "mean-of-label" in (ended["bank"].folder / "report.html").read_text()
-        started = {n: parties.start(n, "--model", str(f), command="predict", **there(package)) for n, f in parties.models(ended).items()}
+        started = {
+            n: parties.start(n, "--model", str(f), command="predict", **there(package))
+            for n, f in parties.models(ended).items()
+        }
         scored = {name: process.wait() for name, process in started.items()}
         assert [one.code for one in scored.values()] == [0, 0], [one.err for one in scored.values()]
         lines = (scored["bank"].folder / "scores.csv").read_text().splitlines()

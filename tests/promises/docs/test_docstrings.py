@@ -1,4 +1,5 @@
-"""Every public name has a docstring in numpydoc's form: its parameters are those that it takes, and its examples run."""
+"""Every public name has a docstring in numpydoc's form: its parameters are those that it takes, and its examples
+run."""
 
 from __future__ import annotations
 
@@ -46,8 +47,14 @@ def parameters(thing: Any) -> dict[str, Any]:
     """By name, the default of each parameter; `inspect.Parameter.empty` where there is none."""
     if isinstance(thing, type) and issubclass(thing, Declared):
         fields = {name: thing.model_fields[name] for name in thing.parameters()}
-        return {name: inspect.Parameter.empty if field.is_required() else field.default for name, field in fields.items()}
-    return {p.name: p.default for p in inspect.signature(thing).parameters.values() if p.name not in ("self", "cls", "_found")}
+        return {
+            name: inspect.Parameter.empty if field.is_required() else field.default for name, field in fields.items()
+        }
+    return {
+        p.name: p.default
+        for p in inspect.signature(thing).parameters.values()
+        if p.name not in ("self", "cls", "_found")
+    }
 
 
 def faults(thing: Any) -> list[str]:
@@ -67,7 +74,9 @@ def faults(thing: Any) -> list[str]:
             wrong.append(f"{name} is not described")
     if inspect.isclass(thing) or thing is vfl.align:
         wrong += [
-            f"no {word}" for word in (LEARNS, "Cost") if word not in found.get("Notes", "").replace("What each party would learn", LEARNS)
+            f"no {word}"
+            for word in (LEARNS, "Cost")
+            if word not in found.get("Notes", "").replace("What each party would learn", LEARNS)
         ]
     if not inspect.isclass(thing):
         wrong += [f"no section {name}" for name in ("Returns", "Raises") if name not in found]
@@ -95,7 +104,9 @@ def test_every_public_attribute_is_there_and_says_what_it_is(name: str) -> None:
 
 def source(thing: type) -> str:
     """Of the constructors that are written down."""
-    written = [base.__init__ for base in thing.__mro__ if "__init__" in vars(base) and "__dataclass_fields__" not in vars(base)]  # type: ignore[misc]
+    written = [
+        base.__init__ for base in thing.__mro__ if "__init__" in vars(base) and "__dataclass_fields__" not in vars(base)
+    ]  # type: ignore[misc]
     return "".join(inspect.getsource(each) for each in written if getattr(each, "__module__", "").startswith("vfl"))
 
 
@@ -106,7 +117,8 @@ def world() -> dict[str, Any]:
 
 
 def run(doc: str | None, name: str, names: dict[str, Any]) -> dict[str, Any]:
-    """Runs the examples of a docstring, as they would run when pasted; what they leave.  Raises AssertionError for another output."""
+    """Runs the examples of a docstring, as they would run when pasted; what they leave.  Raises AssertionError for
+    another output."""
     test = doctest.DocTestParser().get_doctest(inspect.cleandoc(doc or ""), dict(names), name, None, None)
     assert test.examples, name
     said: list[str] = []
@@ -121,7 +133,8 @@ def test_examples_run(name: str, world: dict[str, Any]) -> None:
     run(CALLABLES[name].__doc__, name, {} if name == FIRST else world)
 
 
-# -- planted faults --------------------------------------------------------------------------------------------------------------
+# -- planted faults
+# --------------------------------------------------------------------------------------------------------------
 
 
 def plain(first: int, second: str = "a") -> None:
@@ -190,7 +203,10 @@ def test_a_parameter_that_is_declared_is_documented_and_one_that_is_taken_out_is
         depth: int = Field(default=3, ge=1, description="a whole number of at least 1 (default 3): how deep")
 
     assert faults(Declares) == []
-    assert entries(sections(Declares.__doc__ or "")["Parameters"])["depth"] == ("int, default 3", "A whole number of at least 1: how deep.")
+    assert entries(sections(Declares.__doc__ or "")["Parameters"])["depth"] == (
+        "int, default 3",
+        "A whole number of at least 1: how deep.",
+    )
     Declares.__doc__ = (Declares.__doc__ or "").replace("depth : int", "deep : int")
     assert faults(Declares) == ["parameter depth is not there", "deep is no parameter"]
 

@@ -1,7 +1,7 @@
 """Promise: every text of the product is standard technical English.
 
-The texts are README, the other pages, docstrings, `--help` pages, messages and reports.  This test knows a list of phrases
-that readers stumble over, and fails where one of them is used again.
+The texts are README, the other pages, docstrings, `--help` pages, messages and reports.  This test knows a list of
+phrases that readers stumble over, and fails where one of them is used again.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ ROOT = Path(__file__).parents[3]
 UNITS = (
     r"bits?|bytes?|[kMG]i?B|(?:milli|micro|nano)?seconds?|[mun]s|minutes?|CPU|time|rows?|columns?|bins?|keys?|ids?|seeds?|lines?|"
     r"numbers?|products?|operations?|exponentiations?|encryptions?|decryptions?|re-randomisations?|ciphertexts?|plaintexts?|slots?|"
-    r"points?|hash(?:es)?|messages?|round trips?|trees?|models?|units?|times|functions?|files?|folders?|threads?|weights?|"
-    r"entry|entries|events?|functions?|category|categories|vectors?|values?|scores?|draws?|steps?|tables?|unit in the last place|2\^-?\d+|\d+"
+    r"points?|hash(?:es)?|messages?|round "
+    r"trips?|trees?|models?|units?|times|functions?|files?|folders?|threads?|weights?|"
+    r"entry|entries|events?|functions?|category|categories|vectors?|values?|scores?|draws?|steps?|tables?|unit "
+    r"in the last place|2\^-?\d+|\d+"
 )
 EACH = (
     r"row|party|role|measure|message|tree|pass|iteration|epoch|step|level|node|column|bin|class|run|month|day|key|id|pair|share|ciphertext|plaintext|"
@@ -28,7 +30,7 @@ EACH = (
     r"value|weight|gradient|second|nanosecond|connection|direction|job|file|section|unit|side|sum|group|thread|core|table"
 )
 # 'the rows a party holds' is a clause, and no rate
-VERBS = r"holds?|is|has|can|may|must|does|keeps?|sends?|learns?|takes?|costs?|needs?|gives?|makes?|brings?|wins?|was|uses?|opens?|matches|leaves"
+VERBS = r"holds?|is|has|can|may|must|does|keeps?|sends?|learns?|takes?|costs?|needs?|gives?|makes?|brings?|wins?|was|uses?|opens?|matches|leaves"  # noqa: E501
 
 
 class Pattern(NamedTuple):
@@ -41,7 +43,8 @@ class Pattern(NamedTuple):
 
 PATTERNS = (
     Pattern(
-        rf"(?<!how many )(?<!which )\b(?:{UNITS})\b(?: of [\w-]+)? an? (?:(?!of|if|is)[\w-]+ )?(?:{EACH})\b(?!'s| (?:{VERBS})\b)",
+        rf"(?<!how many )(?<!which )\b(?:{UNITS})\b(?: of [\w-]+)? an? (?:(?!of|if|is)[\w-]+ "
+        rf")?(?:{EACH})\b(?!'s| (?:{VERBS})\b)",
         "write 'per' or 'for each'",
         "A share has 8 bytes a row.",
     ),
@@ -53,7 +56,11 @@ PATTERNS = (
     Pattern(r"\banew\b", "write 'again'", "The file is written anew."),
     Pattern(r"\bbeside\b", "write 'with', 'besides', 'next to' or 'compared with'", "It is kept beside the model."),
     Pattern(r"\bso many\b(?! that)", "write 'this number of' or name the number", "A list of so many rows."),
-    Pattern(r"\blook(?:s|ed|ing)?\b(?![- ]?ups?\b)", "write 'evaluate', 'check' or 'examine'", "Each look costs one message."),
+    Pattern(
+        r"\blook(?:s|ed|ing)?\b(?![- ]?ups?\b)",
+        "write 'evaluate', 'check' or 'examine'",
+        "Each look costs one message.",
+    ),
 )
 
 # A phrase in which a word of the list is the right word, and why.
@@ -159,7 +166,9 @@ def test_no_report_uses_a_phrase_of_the_list() -> None:
 def test_planted_fault_each_phrase_is_noticed(pattern: Pattern, tmp_path: Path) -> None:
     """In prose, in a table, in a docstring, in a message and in a report; and not in code."""
     page = tmp_path / "page.md"
-    page.write_text(f"# Title\n\nA clean line.\n{pattern.planted}\n\n| cell | {pattern.planted} |\n\n```\n{pattern.planted}\n```\n")
+    page.write_text(
+        f"# Title\n\nA clean line.\n{pattern.planted}\n\n| cell | {pattern.planted} |\n\n```\n{pattern.planted}\n```\n"
+    )
     assert [fault.split(": ")[0] for fault in faults(page_texts(page))] == ["page.md:3", "page.md:6"]
     source = tmp_path / "source.py"
     source.write_text(f'"""{pattern.planted}"""\nraise ValueError(f"{{size}}: {pattern.planted}")\n')
@@ -172,7 +181,9 @@ def test_planted_fault_each_phrase_is_noticed(pattern: Pattern, tmp_path: Path) 
 
 def test_a_clean_sentence_passes() -> None:
     clean = (
-        "A share has 8 bytes per row. There is one seed for each run and party. The run resumes from the last checkpoint. "
-        "The duration is predicted. The arbiter reports the number of rows. Each look-up needs a key; a byte order mark is skipped."
+        "A share has 8 bytes per row. There is one seed for each run and party. The run resumes from the "
+        "last checkpoint. "
+        "The duration is predicted. The arbiter reports the number of rows. Each look-up needs a key; a byte "
+        "order mark is skipped."
     )
     assert faults(iter([Text("sample", clean)])) == []

@@ -1,4 +1,5 @@
-"""CONTRIBUTING.md says how to add a model, a message, a data source and a report section; each recipe is a patch that does it and is tried here.
+"""CONTRIBUTING.md says how to add a model, a message, a data source and a report section; each recipe is a patch that
+does it and is tried here.
 
 The recipe of a model is tried in tests/promises/conformance/test_new_kind.py.
 """
@@ -87,7 +88,9 @@ assert "#traffic" not in render(result)  # nothing was aligned
 """
 
 
-@pytest.mark.parametrize(("recipe", "script"), [("message", MESSAGE), ("data-source", SOURCE), ("report-section", REPORT)])
+@pytest.mark.parametrize(
+    ("recipe", "script"), [("message", MESSAGE), ("data-source", SOURCE), ("report-section", REPORT)]
+)
 def test_a_recipe_does_what_it_promises(tmp_path: Path, recipe: str, script: str) -> None:
     done = python(cooked(tmp_path, recipe), "-c", script, str(ROOT / "docs" / "leakage.md"))
     assert done.returncode == 0, done.stderr

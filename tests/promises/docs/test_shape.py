@@ -1,4 +1,5 @@
-"""Small functions: none is longer than 60 lines, its docstring aside, or branches more than 12 times without a reason in its docstring."""
+"""Small functions: none is longer than 60 lines, its docstring aside, or branches more than 12 times without a reason
+in its docstring."""
 
 from __future__ import annotations
 
@@ -14,7 +15,11 @@ REASONS = ("Long because", "Branches because")
 
 def own_branches(function: ast.AST) -> int:
     """Statements that branch, without those of functions inside."""
-    inner = [child for child in ast.iter_child_nodes(function) if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inner = [
+        child
+        for child in ast.iter_child_nodes(function)
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
     return sum(isinstance(child, BRANCHES) + own_branches(child) for child in inner)
 
 
@@ -33,9 +38,13 @@ def too_large(source: str, where: str) -> Iterator[str]:
 
 
 def test_functions_are_small() -> None:
-    sources = [path for top in ("vfl", "protocols", "tools", "benchmarks") for path in sorted((ROOT / top).rglob("*.py"))]
+    sources = [
+        path for top in ("vfl", "protocols", "tools", "benchmarks") for path in sorted((ROOT / top).rglob("*.py"))
+    ]
     assert len(sources) > 200
-    assert [line for path in sources for line in too_large(path.read_text(encoding="utf-8"), str(path.relative_to(ROOT)))] == []
+    assert [
+        line for path in sources for line in too_large(path.read_text(encoding="utf-8"), str(path.relative_to(ROOT)))
+    ] == []
 
 
 def test_planted_long_and_branching_functions_are_found() -> None:

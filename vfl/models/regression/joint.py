@@ -67,7 +67,7 @@ class FederatedModel(Joint[Regression, GlmPart]):
     ['bill', 'late']
     >>> model.predict_proba(bank.drop(columns="default"), {"telecom": telecom}).columns.tolist()
     [False, True]
-    """
+    """  # noqa: E501
 
     @property
     def shared_weights(self) -> SharedWeights | None:
@@ -76,7 +76,8 @@ class FederatedModel(Joint[Regression, GlmPart]):
 
     @property
     def intercept_(self) -> float | np.ndarray[Any, Any]:
-        """On the standardised scale; held by the guest.  One-vs-rest: (classes,).  Raises ModelError unless the guest's weights were revealed."""
+        """On the standardised scale; held by the guest.  One-vs-rest: (classes,).  Raises ModelError unless the guest's
+        weights were revealed."""
         assert self._own.intercept is not None
         return self._own.intercept[0] if len(self._own.intercept) == 1 else np.array(self._own.intercept)
 
@@ -93,8 +94,8 @@ class FederatedModel(Joint[Regression, GlmPart]):
     def coef_(self) -> dict[str, Any]:
         """By party, on the standardised scale: a Series by column; one-vs-rest, a frame with a column for each class.
 
-        Of a linear regression in standard deviations of the label (`label_scale_`).  Raises ModelError unless all weights were revealed: `reveal` of
-        `Federation.local`; those of one party alone: `parts[party].coef`.
+        Of a linear regression in standard deviations of the label (`label_scale_`).  Raises ModelError unless all
+        weights were revealed: `reveal` of `Federation.local`; those of one party alone: `parts[party].coef`.
         """
         return {party: self._by_class(part.coef) for party, part in self.parts.items()}
 
@@ -112,7 +113,8 @@ class FederatedModel(Joint[Regression, GlmPart]):
         return coef.set_axis(list(self.classes_), axis=1) if isinstance(coef, pd.DataFrame) else coef
 
     def decision_function(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> Any:
-        """Joint linear predictors of new rows, by id, in the guest's order; NaN where not all parties know the id.  One-vs-rest: a frame, columns `classes_`."""
+        """Joint linear predictors of new rows, by id, in the guest's order; NaN where not all parties know the id.
+        One-vs-rest: a frame, columns `classes_`."""
         rows, index, scores = self._score(guest, hosts)
         every = spread(scores, rows, len(index))
         if every.shape[1] == 1:
@@ -120,14 +122,18 @@ class FederatedModel(Joint[Regression, GlmPart]):
         return pd.DataFrame(every, index=index, columns=self.classes_)
 
     def score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> float:
-        """scikit-learn's: accuracy of classes, R^2 of numbers, the part of the deviance explained for counts; on the rows that all parties know.
+        """scikit-learn's: accuracy of classes, R^2 of numbers, the part of the deviance explained for counts; on the
+        rows that all parties know.
 
-        guest holds the label too, and exposures where there were any.  Raises DataError if it does not, or if no row is common.
+        guest holds the label too, and exposures where there were any.  Raises DataError if it does not, or if no row is
+        common.
         """
         exposure = self._trained.weight if self.estimator.exposed else None
         for name in (self._trained.label, *([exposure] if exposure else [])):
             if name not in guest.columns:
-                raise DataError(f"the guest's table has no column '{name}' to score against", remedy="Pass a table with it")
+                raise DataError(
+                    f"the guest's table has no column '{name}' to score against", remedy="Pass a table with it"
+                )
         found = self.predict(guest, hosts)
         known = found.notna().to_numpy()
         if not known.any():
@@ -138,5 +144,7 @@ class FederatedModel(Joint[Regression, GlmPart]):
         if exposure:
             times = guest[exposure].to_numpy(np.float64)[known]
             return metrics.explained_deviance(y / times, fitted, times)
-        name, measure = ("d2", metrics.count_metrics) if self._own.family == "poisson" else ("r2", metrics.numeric_metrics)
+        name, measure = (
+            ("d2", metrics.count_metrics) if self._own.family == "poisson" else ("r2", metrics.numeric_metrics)
+        )
         return float(measure(y, fitted)[name] or 0.0)

@@ -81,10 +81,13 @@ class RegressionKind(Kind[Regression, GlmPart]):
         return {"passes": spec.passes, **spec.model_dump(exclude={"kind", "max_iter"})}
 
     def carries(self, plan: Plan[Regression], roles: Roles, rows: int) -> None:
-        """A plaintext has room for one masked gradient over this number of rows, where labels' means and weights of rows are 1."""
+        """A plaintext has room for one masked gradient over this number of rows, where labels' means and weights of
+        rows are 1."""
         terms, plain_bits = program.terms_of(plan), plan.spec.key_bits - HEAD_ROOM - 1
         link = scaled(terms, NO_SCALE)
-        link.plan(rows_log2(rows), terms.penalty, terms.passes or MOST_PASSES, len(roles.data_parties), plain_bits, terms.sgd)
+        link.plan(
+            rows_log2(rows), terms.penalty, terms.passes or MOST_PASSES, len(roles.data_parties), plain_bits, terms.sgd
+        )
 
     def cautions(self, plan: Plan[Regression], roles: Roles, table: Table) -> list[str]:
         """Whether max_iter lies below what the guest's labels usually take."""
@@ -106,15 +109,23 @@ class RegressionKind(Kind[Regression, GlmPart]):
     def workload(self, plan: Plan[Regression], rows: int, columns: Columns, passes: int) -> Workload:
         spec = plan.spec
         made = spec.passes or passes
-        made += made // spec.n_iter_no_change if spec.stops else 0  # an evaluation of the loss is an iteration without its gradients
+        made += (
+            made // spec.n_iter_no_change if spec.stops else 0
+        )  # an evaluation of the loss is an iteration without its gradients
         kind = "scorecard" if plan.preprocess is not None and plan.preprocess.bins_by_label else spec.family
         weighted = spec.sample_weight or spec.exposed or spec.weighs_classes
         classes = max(2, spec.vectors)
         return Workload(kind, rows, *columns, passes=made, link=spec.curve, classes=classes, weighted=weighted)
 
     def caveats(self, plan: Plan[Regression], rows: int) -> list[str]:
-        told = ["iterations over all rows; for small mini-batches it predicts too much"] if self.batches(plan, rows) > 1 else []
-        if plan.preprocess is not None and (plan.preprocess.encode in ("onehot", "quantile") or plan.preprocess.add_indicator):
+        told = (
+            ["iterations over all rows; for small mini-batches it predicts too much"]
+            if self.batches(plan, rows) > 1
+            else []
+        )
+        if plan.preprocess is not None and (
+            plan.preprocess.encode in ("onehot", "quantile") or plan.preprocess.add_indicator
+        ):
             told.append("columns of the table: [preprocess] makes more of them, which takes longer")
         return told
 
@@ -122,15 +133,21 @@ class RegressionKind(Kind[Regression, GlmPart]):
         return 1 if plan.spec.sgd is None else plan.spec.sgd.batches(rows_log2(rows))
 
     def fine_bins(self, plan: Plan[Regression]) -> int | None:
-        return plan.preprocess.max_n_prebins if plan.preprocess is not None and plan.preprocess.encode == "woe" else None
+        return (
+            plan.preprocess.max_n_prebins if plan.preprocess is not None and plan.preprocess.encode == "woe" else None
+        )
 
-    def train(self, role: Role, session: Session, table: Table | None, plan: Plan[Regression], search: Asked, before: None) -> Any:
+    def train(
+        self, role: Role, session: Session, table: Table | None, plan: Plan[Regression], search: Asked, before: None
+    ) -> Any:
         if role == "arbiter":
             return kept_part(self.name, session, program.arbiter(session, plan, search))
         assert table is not None
         return (program.guest if role == "guest" else program.host)(session, table, plan, search)
 
-    def score(self, role: Role, session: Session, table: Table | None, part: Any, min_intersection: int, keys: int) -> Scored:
+    def score(
+        self, role: Role, session: Session, table: Table | None, part: Any, min_intersection: int, keys: int
+    ) -> Scored:
         return score(role, session, table, part, min_intersection, keys)
 
     def moved(self, part: Any, moved_: Mapping[str, Moved]) -> Any:
@@ -159,10 +176,15 @@ class RegressionKind(Kind[Regression, GlmPart]):
         return program.expected(plan, predictions, rows)
 
     def notes(self, fitted: Any) -> list[str]:
-        return [] if fitted.settled else [f"all {max(fitted.passes)} iterations that max_iter allows were made: the loss had not settled"]
+        return (
+            []
+            if fitted.settled
+            else [f"all {max(fitted.passes)} iterations that max_iter allows were made: the loss had not settled"]
+        )
 
     def fitted_summary(self, fitted: Fitted) -> dict[str, Any]:
-        """This party's own coefficients, if it knows them; of several classes those of each; after how many iterations training ended; and what [preprocess] found."""
+        """This party's own coefficients, if it knows them; of several classes those of each; after how many iterations
+        training ended; and what [preprocess] found."""
         assert isinstance(fitted, program.Fitted)
         own = fitted.part
         summary: dict[str, Any] = {"passes_made": list(fitted.passes), "weights_known": own.known}
@@ -217,7 +239,8 @@ class Linear(RegressionKind):
     starter: ClassVar = {
         "alpha": "The weight of the penalty, as in scikit-learn's Ridge.",
         **_STARTER,
-        "weight_bits": "If final weights (in standard deviations of the label) are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
+        "weight_bits": "If final weights (in standard deviations of the label) are revealed to their owner, they are "
+        "rounded to multiples of 2^-weight_bits.",
     }
 
 

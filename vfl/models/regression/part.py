@@ -25,7 +25,8 @@ from vfl.preprocessing import Preprocessor, Standardiser
 
 
 class AdditivePart(Protocol):
-    """A data party's part whose share of a row's score is linear in its own columns: rows are scored by protocols/glm/scoring.py."""
+    """A data party's part whose share of a row's score is linear in its own columns: rows are scored by
+    protocols/glm/scoring.py."""
 
     @property
     def model_id(self) -> bytes: ...
@@ -42,8 +43,11 @@ class AdditivePart(Protocol):
         """At the guest, from joint predictors (n, models): the scores that it keeps."""
 
 
-def score_error(key: bytes, model_id: bytes, ids: Iterable[bytes], x: NDArray[np.int64], models: int, bits: int) -> NDArray[np.int64]:
-    """A host's error e_P (n, models), uniform in half a step of 2^-bits to both sides, in units of 2^-UNIT: the same for the same key, model, id and values.
+def score_error(
+    key: bytes, model_id: bytes, ids: Iterable[bytes], x: NDArray[np.int64], models: int, bits: int
+) -> NDArray[np.int64]:
+    """A host's error e_P (n, models), uniform in half a step of 2^-bits to both sides, in units of 2^-UNIT: the same
+    for the same key, model, id and values.
 
     x (n, width): the host's own values of each row, as integers.
     """
@@ -56,8 +60,11 @@ def score_error(key: bytes, model_id: bytes, ids: Iterable[bytes], x: NDArray[np
     return found - (1 << (step - 1))
 
 
-def means(family: str, predictors: NDArray[np.float64], label_mean: float = 0.0, label_scale: float = 1.0) -> NDArray[np.float64]:
-    """What a regression's joint predictors (n, models) stand for: probabilities of the larger class (n,) or of each class (n, classes); expected values (n,)."""
+def means(
+    family: str, predictors: NDArray[np.float64], label_mean: float = 0.0, label_scale: float = 1.0
+) -> NDArray[np.float64]:
+    """What a regression's joint predictors (n, models) stand for: probabilities of the larger class (n,) or of each
+    class (n, classes); expected values (n,)."""
     if family == "linear":
         return label_mean + label_scale * predictors[:, 0]
     if family == "poisson":
@@ -73,19 +80,23 @@ def unknown_weights(party: str, *, guest: bool) -> ModelError:
     """What is raised where weights are asked for that nobody knows."""
     permit, who = ("guest-weights-to-guest", "guest") if guest else ("host-weights-to-host", "hosts")
     return ModelError(
-        f"the weights of {party} stay shared between it and the arbiter: no party knows them, and rows are scored without",
-        remedy=f'If all parties agree, allow "{permit}" in the job and in their policies (in Python: Federation.local(..., reveal=("{who}",))), and train again',
+        f"the weights of {party} stay shared between it and the arbiter: no party knows them, and rows are "
+        f"scored without",
+        remedy=f'If all parties agree, allow "{permit}" in the job and in their policies (in Python: '
+        f'Federation.local(..., reveal=("{who}",))), and train again',
         party=party,
     )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GlmPart:
-    """A data party's own part of one regression or, one-vs-rest, of one a class: its shares of the coefficients (standardised scale), or these themselves where they were
-    revealed to it, and the standardisation that they belong to.
+    """A data party's own part of one regression or, one-vs-rest, of one a class: its shares of the coefficients
+    (standardised scale), or these themselves where they were revealed to it, and the standardisation that they belong
+    to.
 
-    The guest's part holds the classes, and for numeric labels their mean and scale too: weights are in units of that scale, which hosts do not know; with
-    `intercept` the last of its weights is one.  arbiter: whether the arbiter holds shares of any party's weights.  score_key: at a host, of its errors (scoring.py).
+    The guest's part holds the classes, and for numeric labels their mean and scale too: weights are in units of that
+    scale, which hosts do not know; with `intercept` the last of its weights is one.  arbiter: whether the arbiter holds
+    shares of any party's weights.  score_key: at a host, of its errors (scoring.py).
     """
 
     party: str
@@ -155,14 +166,16 @@ class GlmPart:
 
     @property
     def coef(self) -> pd.Series | pd.DataFrame:
-        """Coefficients on the standardised scale, by column; one-vs-rest, a frame with one column per class (by position, where the classes are not known).
+        """Coefficients on the standardised scale, by column; one-vs-rest, a frame with one column per class (by
+        position, where the classes are not known).
 
         Raises ModelError where they stay shared."""
         return self._by_column(self.weights, "coef")
 
     @property
     def coef_raw(self) -> pd.Series | pd.DataFrame:
-        """Coefficients a unit of the column as it came, by column (clipping aside).  Raises ModelError where they stay shared."""
+        """Coefficients a unit of the column as it came, by column (clipping aside).  Raises ModelError where they stay
+        shared."""
         return self._by_column(self.weights / self.standardiser.scale, "coef_raw")
 
     def _by_column(self, weights: NDArray[np.float64], name: str) -> pd.Series | pd.DataFrame:
@@ -174,7 +187,9 @@ class GlmPart:
     def own(self, features: pd.DataFrame, ids: Iterable[bytes]) -> Own:
         """What this party brings to the scores of its rows: their values as integers, and at a host its error."""
         x = fixed_point(self.standardiser.transform(features, self.party), self.intercepts)
-        error = None if self.is_guests else score_error(self.score_key, self.model_id, ids, x, self.models, self.score_bits)
+        error = (
+            None if self.is_guests else score_error(self.score_key, self.model_id, ids, x, self.models, self.score_bits)
+        )
         return Own(self.model_id, x, self.shares, self.arbiter, error)
 
     def opened(self, predictors: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -182,12 +197,14 @@ class GlmPart:
         return predictors
 
     def means(self, predictors: NDArray[np.float64]) -> NDArray[np.float64]:
-        """At the guest, from joint predictors (n, models): probabilities of the larger class (n,) or of each class (n, classes); expected values (n,)."""
+        """At the guest, from joint predictors (n, models): probabilities of the larger class (n,) or of each class (n,
+        classes); expected values (n,)."""
         return means(self.family, predictors, self.label_mean, self.label_scale)
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The keys of manifest.json that a regression adds.  known: whether the party knows its weights; arbiter: whether any party's are shared with the arbiter."""
+    """The keys of manifest.json that a regression adds.  known: whether the party knows its weights; arbiter: whether
+    any party's are shared with the arbiter."""
 
     clip: float
     family: Literal["logistic", "linear", "poisson"]
@@ -203,7 +220,8 @@ class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def pack(part: GlmPart) -> Body:
-    """`mean` and `scale` (columns,) float64; `shares` and `share_names` as vfl/models/shared_weights.py says; at a host `score_key` (32,) uint8."""
+    """`mean` and `scale` (columns,) float64; `shares` and `share_names` as vfl/models/shared_weights.py says; at a host
+    `score_key` (32,) uint8."""
     standardiser = part.standardiser
     rest = Rest(
         standardiser.clip,
@@ -219,7 +237,12 @@ def pack(part: GlmPart) -> Body:
         standardiser.steps,
     )
     key = {} if part.is_guests else {"score_key": np.frombuffer(part.score_key, np.uint8)}
-    arrays: Tensors = {"mean": standardiser.mean, "scale": standardiser.scale, **key, **shared.tensors_of_shares(part.shares)}
+    arrays: Tensors = {
+        "mean": standardiser.mean,
+        "scale": standardiser.scale,
+        **key,
+        **shared.tensors_of_shares(part.shares),
+    }
     return Body(msgspec.to_builtins(rest), arrays)
 
 
@@ -232,7 +255,13 @@ def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[An
     key: dict[str, tuple[type[Any], tuple[int]]] = {} if told.guest else {"score_key": (np.uint8, (32,))}
     arrays = tensors_of(own, {**dict.fromkeys(("mean", "scale"), (np.float64, (width,))), **key})
     models, weights = shares.latest.shape
-    check((arrays["scale"] > 0).all(), told.clip > 0, told.link in LOGISTIC_LINKS, 0 <= told.score_bits <= 20, told.known or told.arbiter)
+    check(
+        (arrays["scale"] > 0).all(),
+        told.clip > 0,
+        told.link in LOGISTIC_LINKS,
+        0 <= told.score_bits <= 20,
+        told.known or told.arbiter,
+    )
     check(weights == width + told.intercept, told.guest or not told.intercept, np.isfinite(told.label_mean))
     check(head.kind == f"{told.family}-regression", told.guest or classes is None, 0 < told.label_scale < np.inf)
     if told.guest:

@@ -1,4 +1,4 @@
-"""A regression job from end to end, one function per role: align -> (search) -> standardise -> train -> score the held-out part."""
+"""A regression job from end to end, one function per role: align -> (search) -> standardise -> train -> score the held-out part."""  # noqa: E501
 
 from __future__ import annotations
 
@@ -46,8 +46,11 @@ def terms_of(plan: Plan[Regression]) -> glm.Terms:
 
 
 def expected(plan: Plan[Regression], predictions: NDArray[np.float64], rows: Table) -> NDArray[np.float64]:
-    """At the guest: what the labels of rows are held against; of counts with exposures, which are predicted per unit of exposure, times these."""
-    return predictions * rows.weight.to_numpy(np.float64) if plan.spec.exposed and rows.weight is not None else predictions
+    """At the guest: what the labels of rows are held against; of counts with exposures, which are predicted per unit of
+    exposure, times these."""
+    return (
+        predictions * rows.weight.to_numpy(np.float64) if plan.spec.exposed and rows.weight is not None else predictions
+    )
 
 
 def targets_of(plan: Plan[Regression], table: Table, train: int) -> Targets:
@@ -82,8 +85,9 @@ def refuse_stopping(asked: Search[Plan[Regression]] | None) -> None:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a data party has at the end: its model part, its aligned rows, which of them were held out, after how many iterations each training ended, and at the guest the
-    joint predictors of held-out rows, (n, models), and of the training rows where the job asks for them."""
+    """What a data party has at the end: its model part, its aligned rows, which of them were held out, after how many
+    iterations each training ended, and at the guest the joint predictors of held-out rows, (n, models), and of the
+    training rows where the job asks for them."""
 
     part: GlmPart
     aligned: Table
@@ -99,20 +103,32 @@ class Fitted:
     searched: Searched | None = None  # where the job searches
 
 
-def guest(session: Session, table: Table, plan: Plan[Regression], asked: Search[Plan[Regression]] | None = None) -> Fitted:
-    """The guest's side: table with label; asked: what is searched first, of which the best candidate takes the place of `plan`.
+def guest(
+    session: Session, table: Table, plan: Plan[Regression], asked: Search[Plan[Regression]] | None = None
+) -> Fitted:
+    """The guest's side: table with label; asked: what is searched first, of which the best candidate takes the place of
+    `plan`.
 
-    Learns for held-out rows (and training rows, if measured) the joint predictors, and where the job reveals them its own weights."""
+    Learns for held-out rows (and training rows, if measured) the joint predictors, and where the job reveals them its
+    own weights."""
     if not (plan.spec.fit_intercept or table.features.shape[1]):
-        raise DataError("the guest has neither columns nor an intercept", remedy="Leave fit_intercept at True", party=session.me)
+        raise DataError(
+            "the guest has neither columns nor an intercept", remedy="Leave fit_intercept at True", party=session.me
+        )
     targets.check_classes(table)
     refuse_stopping(asked)
     aligned, held_out, later, validation, sizes = align(session, table, plan)
-    rows, decide, scored = np.flatnonzero(~(held_out | validation)), np.flatnonzero(validation), held_out | plan.measure_train
+    rows, decide, scored = (
+        np.flatnonzero(~(held_out | validation)),
+        np.flatnonzero(validation),
+        held_out | plan.measure_train,
+    )
     train, n, searched = aligned.take(rows), len(rows), None
     if asked is not None:
         everyone = [*session.hosts, session.arbiter]
-        searched = search.guest(session, train, asked, lambda one, rows: fold_guest(session, train, one, rows), everyone)
+        searched = search.guest(
+            session, train, asked, lambda one, rows: fold_guest(session, train, one, rows), everyone
+        )
         plan = asked.candidates[searched.best]
     wanted = targets_of(plan, aligned.take(np.concatenate([rows, decide])), n)
     model_id = session.seed("model id").secret[:16]
@@ -122,7 +138,9 @@ def guest(session: Session, table: Table, plan: Plan[Regression], asked: Search[
         x = standardiser.transform(train.features, session.me)
         (y, row_weights), others = wanted.of(slice(n)), wanted.of(slice(n, None))
         watched = (
-            glm.HeldOut(standardiser.transform(aligned.take(decide).features, session.me), *others) if plan.spec.early_stopping else None
+            glm.HeldOut(standardiser.transform(aligned.take(decide).features, session.me), *others)
+            if plan.spec.early_stopping
+            else None
         )
         trained = glm.guest(session, x, y, terms_of(plan), model_id, row_weights, watched)
     part = guest_part(session, plan, trained, standardiser, table.classes, wanted)
@@ -131,7 +149,17 @@ def guest(session: Session, table: Table, plan: Plan[Regression], asked: Search[
         found, part = score_guest(session, part, aligned.take(np.flatnonzero(scored)))
         scores = found if scored.any() else None
     return Fitted(
-        part, aligned, held_out, later, validation, trained.passes, trained.settled, sizes, *by_part(scores, held_out), binned, searched
+        part,
+        aligned,
+        held_out,
+        later,
+        validation,
+        trained.passes,
+        trained.settled,
+        sizes,
+        *by_part(scores, held_out),
+        binned,
+        searched,
     )
 
 
@@ -177,14 +205,18 @@ def host_part(session: Session, plan: Plan[Regression], trained: glm.Trained, st
     )
 
 
-def host(session: Session, table: Table, plan: Plan[Regression], asked: Search[Plan[Regression]] | None = None) -> Fitted:
+def host(
+    session: Session, table: Table, plan: Plan[Regression], asked: Search[Plan[Regression]] | None = None
+) -> Fitted:
     """A host's side: features only.  Learns which candidate is best, and where the job reveals them its own weights."""
     refuse_stopping(asked)
     aligned, held_out, later, validation, sizes = align(session, table, plan)
     train, scored = aligned.take(np.flatnonzero(~(held_out | validation))), held_out | plan.measure_train
     searched = None
     if asked is not None:
-        session.allowance.score_vectors(b"", sum(one.spec.vectors for one in asked.candidates), tuple(table.features.columns))
+        session.allowance.score_vectors(
+            b"", sum(one.spec.vectors for one in asked.candidates), tuple(table.features.columns)
+        )
         searched = search.host(session, train, asked, lambda one, rows: fold_host(session, train, one, rows))
         plan = asked.candidates[searched.best]
     steps = features.fit_host(session, train, plan.preprocess, open_names=plan.open_names)
@@ -192,7 +224,9 @@ def host(session: Session, table: Table, plan: Plan[Regression], asked: Search[P
         standardiser = Standardiser.fit(train.features, plan.spec.clip, steps)
         x = standardiser.transform(train.features, session.me)
         watched = (
-            standardiser.transform(aligned.take(np.flatnonzero(validation)).features, session.me) if plan.spec.early_stopping else None
+            standardiser.transform(aligned.take(np.flatnonzero(validation)).features, session.me)
+            if plan.spec.early_stopping
+            else None
         )
         trained = glm.host(session, x, terms_of(plan), watched)
     part = host_part(session, plan, trained, standardiser)
@@ -202,9 +236,11 @@ def host(session: Session, table: Table, plan: Plan[Regression], asked: Search[P
 
 
 def arbiter(session: Session, plan: Plan[Regression], asked: Search[Plan[Regression]] | None = None) -> glm.Kept:
-    """The arbiter's side.  Learns sizes, what the link declares, and which candidate is best; returns what it keeps of the model.
+    """The arbiter's side.  Learns sizes, what the link declares, and which candidate is best; returns what it keeps of
+    the model.
 
-    With one host the others align while it makes the key, which takes long: it has left the alignment to them before, so that they repeat none of it if it dies.
+    With one host the others align while it makes the key, which takes long: it has left the alignment to them before,
+    so that they repeat none of it if it dies.
     """
     refuse_stopping(asked)
     with session.phase("align"):
@@ -235,7 +271,11 @@ def latest(moved: Moved | None, shares: WeightShares) -> WeightShares:
 
 def fold_guest(session: Session, train: Table, plan: Plan[Regression], rows: search.Rows) -> NDArray[np.float64]:
     """Trains without the marked rows and returns their predictions.  Learns their joint predictors, and no weight."""
-    inside, outside, plan = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows)), replace(plan, reveal=())
+    inside, outside, plan = (
+        train.take(np.flatnonzero(~rows)),
+        train.take(np.flatnonzero(rows)),
+        replace(plan, reveal=()),
+    )
     wanted = targets_of(plan, inside, len(inside))
     standardiser = prepared(session, inside, plan)
     x, name = standardiser.transform(inside.features, session.me), session.seed("model id").secret[:16]
@@ -247,7 +287,11 @@ def fold_guest(session: Session, train: Table, plan: Plan[Regression], rows: sea
 
 def fold_host(session: Session, train: Table, plan: Plan[Regression], rows: search.Rows) -> None:
     """A host's side of `fold_guest`.  Learns nothing."""
-    inside, outside, plan = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows)), replace(plan, reveal=())
+    inside, outside, plan = (
+        train.take(np.flatnonzero(~rows)),
+        train.take(np.flatnonzero(rows)),
+        replace(plan, reveal=()),
+    )
     standardiser = prepared(session, inside, plan)
     trained = glm.host(session, standardiser.transform(inside.features, session.me), terms_of(plan))
     scoring.host(session, host_part(session, plan, trained, standardiser).own(outside.features, outside.names))
@@ -271,7 +315,8 @@ P = TypeVar("P", bound=AdditivePart)
 def predict_guest(
     session: Session, table: Table, part: P, min_intersection: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], Moved | None]:
-    """Aligns a new table and scores what is common: (rows of the table, their predictors (rows, models), the guest's share from then on)."""
+    """Aligns a new table and scores what is common: (rows of the table, their predictors (rows, models), the guest's
+    share from then on)."""
     with session.phase("align"):
         found = alignment.align(session, table.keys, min_intersection)
     if not part.shares.whole:
@@ -291,8 +336,11 @@ def predict_host(session: Session, table: Table, part: AdditivePart, min_interse
     return scored_host(session, part, common)
 
 
-def predict_arbiter(session: Session, part: SharedWeights | None, min_intersection: int, keys: int = 1) -> dict[str, Moved]:
-    """The arbiter's side of `predict_guest`: it compares blinded ids when there are several hosts, and brings its shares of weights, if there are any."""
+def predict_arbiter(
+    session: Session, part: SharedWeights | None, min_intersection: int, keys: int = 1
+) -> dict[str, Moved]:
+    """The arbiter's side of `predict_guest`: it compares blinded ids when there are several hosts, and brings its
+    shares of weights, if there are any."""
     with session.phase("align"):
         alignment.serve(session, min_intersection, keys=keys)
         if part is None:
@@ -305,18 +353,22 @@ def predict_arbiter(session: Session, part: SharedWeights | None, min_intersecti
 
 
 def align(session: Session, table: Table, plan: Plan[Regression]) -> tuple[Table, Rows, Rows, Rows, dict[str, int]]:
-    """The common rows in the shared order, which of them are held out, which of those are out of time, which others decide when training ends, and how many ids
-    each data party had.
+    """The common rows in the shared order, which of them are held out, which of those are out of time, which others
+    decide when training ends, and how many ids each data party had.
 
     Both drawn parts are slices of one draw, so that no row is in both and each has its share.
     """
     with session.phase("align"):
         result = alignment.align(session, table.keys, plan.min_intersection)
         aligned = table.aligned(result)
-        held_out, later = hold_out(session, aligned, plan.test, plan.split_seed, plan.out_of_time, plan.min_intersection)
+        held_out, later = hold_out(
+            session, aligned, plan.test, plan.split_seed, plan.out_of_time, plan.min_intersection
+        )
         outside = held_out
         if plan.spec.early_stopping:
-            outside = held_out | split_rows(aligned.ids, plan.test + (1 - plan.test) * plan.spec.validation_fraction, plan.split_seed)
+            outside = held_out | split_rows(
+                aligned.ids, plan.test + (1 - plan.test) * plan.spec.validation_fraction, plan.split_seed
+            )
     check(session.me, outside, 1)
     return aligned, held_out, later, outside & ~held_out, result.sizes
 

@@ -8,7 +8,9 @@ from protocols.glm import Sgd
 
 Solver = Literal["preconditioned", "sgd"]
 DEFAULTS: dict[str, Any] = {"batch_size": "auto", "momentum": 0.9, "learning_rate_init": 1.0}
-LEAST_WAY = 10.0  # unit steps a batch, were all taken at the first rate: with two batches and the falling rate five, as many as the fewest passes of the other solver
+# unit steps a batch, were all taken at the first rate: with two batches and the falling rate five, as many as the
+# fewest passes of the other solver
+LEAST_WAY = 10.0
 
 
 def sgd_problem(
@@ -19,7 +21,11 @@ def sgd_problem(
         given = {"batch_size": batch_size, "momentum": momentum, "learning_rate_init": learning_rate_init}
         for name, value in given.items():
             if value != DEFAULTS[name]:
-                return name, 'does nothing with solver = "preconditioned", whose steps take all rows', 'Remove it, or use solver = "sgd"'
+                return (
+                    name,
+                    'does nothing with solver = "preconditioned", whose steps take all rows',
+                    'Remove it, or use solver = "sgd"',
+                )
         return None
     if isinstance(max_iter, str):
         return (
@@ -30,7 +36,8 @@ def sgd_problem(
     if max_iter * learning_rate_init / (1 - momentum) < LEAST_WAY:
         return (
             "learning_rate_init",
-            "is so small that the weights would be revealed near their start, where they reveal a gradient, and so labels",
+            "is so small that the weights would be revealed near their start, where they reveal a gradient, "
+            "and so labels",
             f"Raise it, momentum or max_iter: max_iter * learning_rate_init / (1 - momentum) is at least {LEAST_WAY:g}",
         )
     return None

@@ -23,7 +23,8 @@ Weight = Annotated[float, Field(gt=0, le=1e6)]
 def _class_weight(value: object) -> object:
     if isinstance(value, str) and value != "balanced":
         raise Complaint(
-            f'is "{value}", which is not known', 'Write "balanced", or a weight for each value of the label: { yes = 2.0, no = 1.0 }'
+            f'is "{value}", which is not known',
+            'Write "balanced", or a weight for each value of the label: { yes = 2.0, no = 1.0 }',
         )
     return value
 
@@ -32,7 +33,9 @@ def _max_iter(value: object) -> object:
     if value == "auto" or (type(value) is int and 5 <= value <= 10_000):
         return value
     rule = 'Expected the number of iterations, a whole number from 5 to 10000 (default 100), or "auto"'
-    raise Complaint(f"is {shown(value)}", f"{rule}: weights of fewer iterations reveal too much" if value in range(5) else rule)
+    raise Complaint(
+        f"is {shown(value)}", f"{rule}: weights of fewer iterations reveal too much" if value in range(5) else rule
+    )
 
 
 class Regression(Spec):
@@ -45,16 +48,18 @@ class Regression(Spec):
     With `early_stopping` it is the mean loss of `validation_fraction` of the rows, which are not trained on; the weights are then the best
     that were evaluated, and `tol` is 1e-4 if none is given.
 
-    `solver="sgd"` makes mini-batches in a new order in each epoch; a run in which one batch holds all rows is refused. The rate is in units
-    of the preconditioner's step, and falls to 0.
+    `solver="sgd"` makes mini-batches in a new order in each epoch; a run in which one batch holds all rows is refused.
+    The rate is in units of the preconditioner's step, and falls to 0.
 
     `l1_ratio`, `positive` and `warm_start` are not possible; the error says why.
-    """
+    """  # noqa: E501
 
     REFUSED: ClassVar = {
         "l1_ratio": "an L1 penalty needs a threshold, which no party can apply to a weight that it holds a share of",
-        "positive": "keeping weights above zero needs a comparison, which no party can make on a weight that it holds a share of",
-        "warm_start": "a second reveal of one problem's weights would tell each party the difference of two iterates, which holds labels",
+        "positive": "keeping weights above zero needs a comparison, which no party can make on a weight that it "
+        "holds a share of",
+        "warm_start": "a second reveal of one problem's weights would tell each party the difference of two iterates, "
+        "which holds labels",
         "standardise": "every party always standardises its own columns on the training rows",
         "penalty": "the penalty is always L2, set by C or alpha",
     }
@@ -63,13 +68,15 @@ class Regression(Spec):
 
     max_iter: Annotated[int | Literal["auto"], BeforeValidator(_max_iter)] = Field(
         default=100,
-        description='the number of iterations, a whole number from 5 to 10000 (default 100), or "auto": planned from the base rate',
+        description='the number of iterations, a whole number from 5 to 10000 (default 100), or "auto": planned from '
+        "the base rate",
     )
     weight_bits: int = Field(
         default=10,
         ge=4,
         le=24,
-        description="4 to 24 (default 10): where the job reveals final weights to their owner, they are rounded to multiples of 2^-weight_bits",
+        description="4 to 24 (default 10): where the job reveals final weights to their owner, they are rounded to "
+        "multiples of 2^-weight_bits",
     )
     clip: float = Field(
         default=6.0,
@@ -85,14 +92,16 @@ class Regression(Spec):
     batch_size: Annotated[int, Field(ge=LEAST_BATCH, le=2**30)] | Literal["auto"] = Field(
         default="auto",
         exclude_if=lambda size: size == "auto",
-        description=f'with solver = "sgd" the most rows of a batch, a whole number of at least {LEAST_BATCH}, or "auto" (default)',
+        description=f'with solver = "sgd" the most rows of a batch, a whole number of at least {LEAST_BATCH}, or '
+        f'"auto" (default)',
     )
     momentum: float = Field(
         default=0.9,
         ge=0,
         le=0.99,
         exclude_if=lambda momentum: momentum == 0.9,
-        description='with solver = "sgd" the part of a step that the next one repeats, a number from 0 to 0.99 (default 0.9)',
+        description='with solver = "sgd" the part of a step that the next one repeats, a number from 0 to 0.99 '
+        "(default 0.9)",
     )
     learning_rate_init: float = Field(
         default=1.0,
@@ -102,7 +111,9 @@ class Regression(Spec):
         description='with solver = "sgd" the rate of the first step, a number above 0, at most 4 (default 1.0)',
     )
     fit_intercept: bool = Field(
-        default=True, exclude_if=lambda fit: fit is True, description="true (default) or false: whether the guest fits an intercept"
+        default=True,
+        exclude_if=lambda fit: fit is True,
+        description="true (default) or false: whether the guest fits an intercept",
     )
     sample_weight: bool = Field(
         default=False,
@@ -114,7 +125,8 @@ class Regression(Spec):
         exclude=True,
         ge=0,
         le=20,
-        description="a whole number from 0 to 20 (default 10): scores are opened to the guest with an error of half of 2^-score_bits, per host",
+        description="a whole number from 0 to 20 (default 10): scores are opened to the guest with an error of half "
+        "of 2^-score_bits, per host",
     )
 
     tol: float | None = Field(
@@ -122,7 +134,8 @@ class Regression(Spec):
         exclude_if=lambda tol: tol is None,
         ge=1e-5,
         le=1,
-        description="a number from 1e-5 to 1: training ends where the mean loss has not improved by it in n_iter_no_change iterations (left out: never)",
+        description="a number from 1e-5 to 1: training ends where the mean loss has not improved by it in "
+        "n_iter_no_change iterations (left out: never)",
     )
     early_stopping: bool = Field(
         default=False,
@@ -134,14 +147,16 @@ class Regression(Spec):
         exclude_if=lambda part: part == FRACTION,
         ge=0.01,
         le=0.5,
-        description="with early_stopping, the part of the training rows that is held out for it, from 0.01 to 0.5 (default 0.1)",
+        description="with early_stopping, the part of the training rows that is held out for it, from 0.01 to 0.5 "
+        "(default 0.1)",
     )
     n_iter_no_change: int = Field(
         default=EVERY,
         exclude_if=lambda every: every == EVERY,
         ge=5,
         le=1000,
-        description="with tol or early_stopping, the number of iterations between two evaluations of the loss, 5 to 1000 (default 10)",
+        description="with tol or early_stopping, the number of iterations between two evaluations of the loss, 5 to "
+        "1000 (default 10)",
     )
 
     @model_validator(mode="after")
@@ -153,7 +168,14 @@ class Regression(Spec):
 
     @model_validator(mode="after")
     def _stops_somewhere(self) -> Self:
-        chosen = (self.max_iter, self.tol, self.early_stopping, self.validation_fraction, self.n_iter_no_change, self.solver)
+        chosen = (
+            self.max_iter,
+            self.tol,
+            self.early_stopping,
+            self.validation_fraction,
+            self.n_iter_no_change,
+            self.solver,
+        )
         for name, (what, remedy) in pointless(*chosen):
             raise Complaint(f"is {shown(getattr(self, name))}, which {what}", remedy, f"model.{name}")
         return self
@@ -241,24 +263,28 @@ class LogisticRegression(Regression):
     -----
     A label of more than two values is fitted one against the rest: as many trainings after one alignment, and as many weights per column.
 
-    All iterations are made, because nobody sees a gradient or a loss. `max_iter="auto"` plans them from the base rate, of which hosts and
-    arbiter then learn the order of magnitude; nearly separable or collinear columns can need more (docs/protocols/glm.md). With `tol` or
-    `early_stopping` training ends earlier; the arbiter then learns the mean loss at a few points.
+    All iterations are made, because nobody sees a gradient or a loss. `max_iter="auto"` plans them from the base rate,
+    of which hosts and arbiter then learn the order of magnitude; nearly separable or collinear columns can need more
+    (docs/protocols/glm.md). With `tol` or `early_stopping` training ends earlier; the arbiter then learns the mean loss
+    at a few points.
 
-    `solver="preconditioned"` reaches the optimum. `solver="sgd"` comes near it, for tables whose ciphertexts do not fit into memory.
+    `solver="preconditioned"` reaches the optimum. `solver="sgd"` comes near it, for tables whose ciphertexts do not fit
+    into memory.
 
-    What each party learns: the guest learns the scores of the rows that are scored. Hosts and arbiter learn no label, no weight and no
-    score. With link "exact" the arbiter learns how many rows lie near the edge of the link's table, or the run stops. Final weights stay
-    shared between their party and the arbiter, unless `Federation.local(reveal=...)` names the party. docs/leakage.md has every message.
+    What each party learns: the guest learns the scores of the rows that are scored. Hosts and arbiter learn no label,
+    no weight and no score. With link "exact" the arbiter learns how many rows lie near the edge of the link's table, or
+    the run stops. Final weights stay shared between their party and the arbiter, unless `Federation.local(reveal=...)`
+    names the party. docs/leakage.md has every message.
 
-    Cost: encrypted work grows with rows times columns times `max_iter`; link "taylor" takes less. `vfl check` estimates a job.
+    Cost: encrypted work grows with rows times columns times `max_iter`; link "taylor" takes less. `vfl check` estimates
+    a job.
 
     Examples
     --------
     >>> model = fed.fit(vfl.LogisticRegression(C=0.5, max_iter=10))
     >>> model.predict_score(bank, {"telecom": telecom}).shape
     (200,)
-    """
+    """  # noqa: E501
 
     kind: Literal["logistic-regression"] = "logistic-regression"
     C: float = Field(
@@ -269,16 +295,20 @@ class LogisticRegression(Regression):
     )
     link: Annotated[Literal["exact", "taylor"], BeforeValidator(choose(("exact", "taylor"), {}))] = Field(
         default="exact",
-        description='"exact" (default) or "taylor": the second-order expansion of the loss, cheaper, whose probabilities are too flat',
+        description='"exact" (default) or "taylor": the second-order expansion of the loss, cheaper, whose '
+        "probabilities are too flat",
     )
     num_class: int = Field(
         default=2,
         ge=2,
         le=100,
         exclude_if=lambda classes: classes == 2,
-        description="2 (default) to 100: how many values the label has; of more than two each is fitted against the rest",
+        description="2 (default) to 100: how many values the label has; of more than two each is fitted against the "
+        "rest",
     )
-    class_weight: Annotated[Literal["balanced"] | dict[str | int | float | bool, Weight] | None, BeforeValidator(_class_weight)] = Field(
+    class_weight: Annotated[
+        Literal["balanced"] | dict[str | int | float | bool, Weight] | None, BeforeValidator(_class_weight)
+    ] = Field(
         default=None,
         exclude_if=lambda weights: weights is None,
         description='"balanced", or a weight above 0 for each value of the label, such as { yes = 2.0, no = 1.0 }',
@@ -332,7 +362,9 @@ class LogisticRegression(Regression):
     @model_validator(mode="after")
     def _names_classes(self) -> LogisticRegression:
         if self.class_weight is not None and not self.class_weight:
-            raise Complaint("names no value of the label", "Remove it, or write a weight for each value", "model.class_weight")
+            raise Complaint(
+                "names no value of the label", "Remove it, or write a weight for each value", "model.class_weight"
+            )
         return self
 
 
@@ -350,8 +382,9 @@ class LinearRegression(Regression):
     The guest standardises the label, so weights are in its standard deviations; that scale stays with the guest. `tol` is in half the mean
     squared error of the standardised label. For `max_iter`, `tol` and `solver` see `LogisticRegression`.
 
-    What each party learns: the guest learns the scores of the rows that are scored. Hosts and arbiter learn no label, no weight and no
-    score. Final weights stay shared between their party and the arbiter, unless `Federation.local(reveal=...)` names the party.
+    What each party learns: the guest learns the scores of the rows that are scored. Hosts and arbiter learn no label,
+    no weight and no score. Final weights stay shared between their party and the arbiter, unless
+    `Federation.local(reveal=...)` names the party.
 
     Cost: encrypted work grows with rows times columns times `max_iter`. `vfl check` estimates a job.
 
@@ -362,11 +395,14 @@ class LinearRegression(Regression):
     >>> model = numbers.fit(vfl.LinearRegression(alpha=1.0, max_iter=10))
     >>> bool(model.score(spend, {"telecom": telecom}) > 0.99)
     True
-    """
+    """  # noqa: E501
 
     kind: Literal["linear-regression"] = "linear-regression"
     alpha: float = Field(
-        default=1.0, gt=0, le=1e12, description="a number above 0 (default 1.0): the weight of the penalty, as in scikit-learn's Ridge"
+        default=1.0,
+        gt=0,
+        le=1e12,
+        description="a number above 0 (default 1.0): the weight of the penalty, as in scikit-learn's Ridge",
     )
 
     @property
@@ -391,11 +427,13 @@ class PoissonRegression(Regression):
     the label counts events in it, and predictions are frequencies, events per unit of exposure. It is fitted as PoissonRegressor is to
     count / exposure with `sample_weight=exposure`. For `max_iter`, `tol` and `solver` see `LogisticRegression`.
 
-    A run in which a row's mean ends far above the labels' mean stops with an error: from 19 times on it may, above 32 times it does.
+    A run in which a row's mean ends far above the labels' mean stops with an error: from 19 times on it may, above 32
+    times it does.
 
-    What each party learns: the guest learns the scores of the rows that are scored. Hosts and arbiter learn the power of two above the
-    labels' mean, and no label, no weight and no score. The arbiter learns how many rows lie near the edge of the link's table, or the run
-    stops. Final weights stay shared between their party and the arbiter, unless `Federation.local(reveal=...)` names the party.
+    What each party learns: the guest learns the scores of the rows that are scored. Hosts and arbiter learn the power
+    of two above the labels' mean, and no label, no weight and no score. The arbiter learns how many rows lie near the
+    edge of the link's table, or the run stops. Final weights stay shared between their party and the arbiter, unless
+    `Federation.local(reveal=...)` names the party.
 
     Cost: encrypted work grows with rows times columns times `max_iter`. `vfl check` estimates a job.
 
@@ -406,7 +444,7 @@ class PoissonRegression(Regression):
     >>> model = counts.fit(vfl.PoissonRegression(alpha=0.01, max_iter=10))
     >>> bool(model.predict(claims, {"telecom": telecom}).gt(0).all())
     True
-    """
+    """  # noqa: E501
 
     kind: Literal["poisson-regression"] = "poisson-regression"
     alpha: float = Field(
@@ -419,7 +457,8 @@ class PoissonRegression(Regression):
     exposure: bool = Field(
         default=False,
         exclude_if=lambda exposed: not exposed,
-        description="true where the guest's column of weights is each row's exposure, of which the label counts the events, false (default) where not",
+        description="true where the guest's column of weights is each row's exposure, of which the label counts the "
+        "events, false (default) where not",
     )
 
     def check_file(self) -> None:

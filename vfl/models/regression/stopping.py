@@ -1,4 +1,5 @@
-"""When a regression's training ends before all iterations are made: the keys of [model] and parameters of estimators, and what about them would do nothing."""
+"""When a regression's training ends before all iterations are made: the keys of [model] and parameters of estimators,
+and what about them would do nothing."""
 
 from __future__ import annotations
 
@@ -23,11 +24,17 @@ def pointless(
 ) -> Iterator[tuple[str, tuple[str, str]]]:
     """Parameters that would do nothing or do not go together, each with what is wrong and a remedy."""
     if solver == "sgd" and (tol is not None or early_stopping):
-        what = 'does not go with solver = "sgd", whose rate falls to 0 over the planned epochs: if it ends earlier, it is not at an optimum'
+        what = (
+            'does not go with solver = "sgd", whose rate falls to 0 over the planned epochs: if it ends '
+            "earlier, it is not at an optimum"
+        )
         yield "early_stopping" if early_stopping else "tol", (what, 'Leave it out, or use solver = "preconditioned"')
     if tol is None and not early_stopping:
         if n_iter_no_change != EVERY:
-            yield "n_iter_no_change", ("does nothing without tol or early_stopping", "Set tol, such as 1e-4, or leave it out")
+            yield (
+                "n_iter_no_change",
+                ("does nothing without tol or early_stopping", "Set tol, such as 1e-4, or leave it out"),
+            )
     elif LOOKS * n_iter_no_change > (LEAST_PLANNED if max_iter == "auto" else max_iter):
         what = "evaluates the loss too seldom: training can end at the third evaluation at the earliest"
         yield "n_iter_no_change", (what, "Lower it to a third of max_iter or less, or raise max_iter")

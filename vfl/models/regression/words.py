@@ -21,19 +21,28 @@ from vfl.screen.tables import facts, grid, say
 def described(plan: Plan[Regression], roles: Roles) -> dict[str, str]:
     """The model in plain words."""
     model = plan.spec
-    penalty = f"C = {model.C:g}, link {model.link}" if isinstance(model, LogisticRegression) else f"alpha = {model.strength:g}"
+    penalty = (
+        f"C = {model.C:g}, link {model.link}"
+        if isinstance(model, LogisticRegression)
+        else f"alpha = {model.strength:g}"
+    )
     told = {
         **preprocessed(plan),
-        "train": f"{model.kind}: {passes_of(plan, roles)}{_in_batches(model)}, {penalty}, values limited to {model.clip:g}",
+        "train": f"{model.kind}: {passes_of(plan, roles)}{_in_batches(model)}, {penalty}, values limited to "
+        f"{model.clip:g}",
     }
     if model.stops:
         told["stop"] = stopping_of(plan, roles)
     if isinstance(model, LogisticRegression) and model.num_class > 2:
-        told["classes"] = f"{model.num_class}, each compared with the rest: one training and one weight per column for each class"
+        told["classes"] = (
+            f"{model.num_class}, each compared with the rest: one training and one weight per column for each class"
+        )
     if weighted := [name for name in ("class_weight", "sample_weight") if getattr(model, name, None)]:
         told["rows"] = f"weighted, by {' and '.join(weighted)} at {roles.guest}"
     if model.exposed:
-        told["rows"] = f"events per unit of exposure, weighted by the exposures at {roles.guest}; predictions are such frequencies"
+        told["rows"] = (
+            f"events per unit of exposure, weighted by the exposures at {roles.guest}; predictions are such frequencies"
+        )
     deals = f"; {roles.hosts[0]} deals for the link" if "edge-count-to-arbiter" in model.permits else ""
     told["weights"] = weights_of(plan, roles)
     return told | {"encrypt": f"Paillier, {model.key_bits} bits; {roles.arbiter} holds the key{deals}"}
@@ -46,7 +55,9 @@ def weights_of(plan: Plan[Spec], roles: Roles) -> str:
     who["guest" in known].append(roles.guest)
     who["hosts" in known].extend(roles.hosts)
     told = (
-        [f"those of {listed(who[False], 'and')} stay shared with {roles.arbiter}, without which no row can be scored"] if who[False] else []
+        [f"those of {listed(who[False], 'and')} stay shared with {roles.arbiter}, without which no row can be scored"]
+        if who[False]
+        else []
     )
     told += [f"{name} learns its own" for name in who[True]]
     return "; ".join(told)
@@ -55,7 +66,9 @@ def weights_of(plan: Plan[Spec], roles: Roles) -> str:
 def _in_batches(model: Regression) -> str:
     if model.solver == "preconditioned":
         return ""
-    size = "an eighth of the rows, at most 8,192" if model.batch_size == "auto" else f"at most {model.batch_size:,} rows"
+    size = (
+        "an eighth of the rows, at most 8,192" if model.batch_size == "auto" else f"at most {model.batch_size:,} rows"
+    )
     return f" in mini-batches of {size} (momentum {model.momentum:g}, first rate {model.learning_rate_init:g})"
 
 
@@ -63,18 +76,28 @@ def passes_of(plan: Plan[Regression], roles: Roles) -> str:
     """The number of iterations, in words."""
     model, parties = plan.spec, len(roles.data_parties)
     if model.max_iter == "auto":
-        return f"iterations planned from {roles.guest}'s labels, {planned_passes(0, parties)} to {MOST_PASSES:,}, more if events are rarer"
+        return (
+            f"iterations planned from {roles.guest}'s labels, {planned_passes(0, parties)} to "
+            f"{MOST_PASSES:,}, more if events are rarer"
+        )
     return f"{'at most ' if model.stops else ''}{model.max_iter} iterations"
 
 
 def stopping_of(plan: Plan[Regression], roles: Roles) -> str:
     """What ends training before the last iteration, in words."""
     model, every = plan.spec, plan.spec.n_iter_no_change
-    whose = f"{model.validation_fraction:.0%} of the training rows, held out for it," if model.early_stopping else "the training rows"
+    whose = (
+        f"{model.validation_fraction:.0%} of the training rows, held out for it,"
+        if model.early_stopping
+        else "the training rows"
+    )
     looks = f", {model.max_iter // every} times at most" if isinstance(model.max_iter, int) else ""
     looks += ", for each class" if isinstance(model, LogisticRegression) and model.num_class > 2 else ""
     tol = TOL if model.tol is None else model.tol
-    return f"{roles.arbiter} opens the mean loss of {whose} every {every} iterations{looks}; training ends when it no longer improves by {tol:g}"
+    return (
+        f"{roles.arbiter} opens the mean loss of {whose} every {every} iterations{looks}; training ends when "
+        f"it no longer improves by {tol:g}"
+    )
 
 
 def preprocessed(plan: Plan[Regression]) -> dict[str, str]:
@@ -82,22 +105,34 @@ def preprocessed(plan: Plan[Regression]) -> dict[str, str]:
     if plan.preprocess is None:
         return {}
     changed = {
-        name: value for name, value in plan.preprocess.get_params(deep=False).items() if value != getattr(type(plan.preprocess)(), name)
+        name: value
+        for name, value in plan.preprocess.get_params(deep=False).items()
+        if value != getattr(type(plan.preprocess)(), name)
     }
     changed |= {"open_names": True} if plan.open_names else {}
     told = [f"{name} = {value}" for name, value in changed.items()]
-    return {"prepare": f"each party its own columns, on the training rows: {', '.join(told) or 'columns without any value are left out'}"}
+    return {
+        "prepare": f"each party its own columns, on the training rows: "
+        f"{', '.join(told) or 'columns without any value are left out'}"
+    }
 
 
 def coefficients(part: GlmPart) -> dict[str, Any]:
-    """Of a party that knows them: a row for each column, of several classes for each column of each, and the intercept."""
+    """Of a party that knows them: a row for each column, of several classes for each column of each, and the
+    intercept."""
     rows = list[dict[str, Any]]()
     for k, (name, weights) in enumerate(zip(_models(part), part.weights, strict=True)):
         intercept = {} if part.intercept is None or part.models == 1 else {"intercept": part.intercept[k]}
         raw = weights / part.standardiser.scale
         each = {} if name is None else {"class": name, **intercept}
-        rows += [{"column": c, "coef": float(w), "coef_raw": float(r), **each} for c, w, r in zip(part.columns, weights, raw, strict=True)]
-    return {"coefficients": rows, "intercept": part.intercept[0] if part.intercept is not None and part.models == 1 else None}
+        rows += [
+            {"column": c, "coef": float(w), "coef_raw": float(r), **each}
+            for c, w, r in zip(part.columns, weights, raw, strict=True)
+        ]
+    return {
+        "coefficients": rows,
+        "intercept": part.intercept[0] if part.intercept is not None and part.models == 1 else None,
+    }
 
 
 def _models(part: GlmPart) -> list[str | None]:
@@ -126,14 +161,21 @@ def print_part(part: GlmPart, console: Console) -> None:
         console.print("" if name is None else escape(f"\nclass {name}"), highlight=False)
         table = grid("column", "coef", "coef_raw", "mean", "scale", numbers=4)
         for row in zip(
-            part.columns, weights, weights / part.standardiser.scale, part.standardiser.mean, part.standardiser.scale, strict=True
+            part.columns,
+            weights,
+            weights / part.standardiser.scale,
+            part.standardiser.mean,
+            part.standardiser.scale,
+            strict=True,
         ):
             table.add_row(escape(row[0]), *(f"{v:.6g}" for v in row[1:]))
         console.print(table, highlight=False)
     unit = " in standard deviations of the label" if part.family == "linear" else ""
     cut = f"(standardised values are limited to +-{part.standardiser.clip:g})"
     say(
-        console, f"\ncoef: a standard deviation of the column {cut}; coef_raw: one unit of the original column{';' + unit if unit else ''}."
+        console,
+        f"\ncoef: a standard deviation of the column {cut}; coef_raw: one unit of the original "
+        f"column{';' + unit if unit else ''}.",
     )
 
 

@@ -64,7 +64,7 @@ class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
     >>> reasons = card.reasons(bank.drop(columns="default"), {"telecom": telecom}, most=1)
     >>> len(reasons["guest"])
     200
-    """
+    """  # noqa: E501
 
     @property
     def shared_weights(self) -> SharedWeights | None:
@@ -73,16 +73,19 @@ class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
 
     @property
     def base_points_(self) -> int:
-        """What every row starts with; held by the guest.  Raises ModelError unless the guest's weights were revealed."""
+        """What every row starts with; held by the guest.  Raises ModelError unless the guest's weights were
+        revealed."""
         return int(self.parts[self.roles.guest].base or 0)
 
     @property
     def coef_(self) -> dict[str, pd.Series]:
-        """By party: log-odds of the event per unit of WOE.  Raises ModelError unless all weights were revealed: `reveal` of `Federation.local`."""
+        """By party: log-odds of the event per unit of WOE.  Raises ModelError unless all weights were revealed:
+        `reveal` of `Federation.local`."""
         return {party: part.coef for party, part in self.parts.items()}
 
     def points(self) -> dict[str, pd.DataFrame]:
-        """By party: its points table, one row per bin.  The score of a row is exactly the sum of the base points and of the points of its bins at every party.
+        """By party: its points table, one row per bin.  The score of a row is exactly the sum of the base points and of
+        the points of its bins at every party.
 
         Raises ModelError unless all weights were revealed: `reveal` of `Federation.local`."""
         return {party: pd.DataFrame(part.table()) for party, part in self.parts.items()}
@@ -95,18 +98,22 @@ class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
         }
 
     def reasons(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame], most: int = 4) -> dict[str, pd.Series]:
-        """By party, for each row of its own table, (column, bin, points lost) worst first: each party names its own columns.
+        """By party, for each row of its own table, (column, bin, points lost) worst first: each party names its own
+        columns.
 
         Raises ModelError unless all weights were revealed."""
         tables = self._tables(guest, hosts)
         return {
-            p: pd.Series(part.reasons(tables[p].features, most), index=tables[p].index, name="reasons") for p, part in self.parts.items()
+            p: pd.Series(part.reasons(tables[p].features, most), index=tables[p].index, name="reasons")
+            for p, part in self.parts.items()
         }
 
     def predict_points(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
-        """Points of new rows by id, in the guest's order, missing where not all parties know the id.  More points: less likely the event.
+        """Points of new rows by id, in the guest's order, missing where not all parties know the id.  More points: less
+        likely the event.
 
-        The exact sum of all parties' points where all weights were revealed, else within (1 + hosts) / 2 points of what unrounded points add up to.
+        The exact sum of all parties' points where all weights were revealed, else within (1 + hosts) / 2 points of what
+        unrounded points add up to.
         """
         rows, index, scores = self._score(guest, hosts)
         result = pd.Series(pd.NA, index=index, name="points", dtype="Int64")
@@ -115,6 +122,10 @@ class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
 
     def _tables(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
         if set(hosts) != set(self.roles.hosts):
-            raise ConfigError("the model needs a table of each of its hosts", expected=", ".join(self.roles.hosts), found=", ".join(hosts))
+            raise ConfigError(
+                "the model needs a table of each of its hosts",
+                expected=", ".join(self.roles.hosts),
+                found=", ".join(hosts),
+            )
         frames = {self.roles.guest: guest, **hosts}
         return {p: self._trained.read(frames[p], p, part.inputs, part.texts) for p, part in self.parts.items()}

@@ -40,8 +40,9 @@ from vfl.steps.feature_tables import feature_tables
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The keys of manifest.json that a scorecard adds: the bins of each column, the scale, at how much standardised weights of evidence are cut; known: whether the party
-    knows its weights; arbiter: whether any party's are shared with the arbiter."""
+    """The keys of manifest.json that a scorecard adds: the bins of each column, the scale, at how much standardised
+    weights of evidence are cut; known: whether the party knows its weights; arbiter: whether any party's are shared
+    with the arbiter."""
 
     bins: tuple[WoeColumn, ...]
     base_score: float
@@ -65,7 +66,8 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
         "max_n_bins": "Maximum number of final bins of a column, without the special bins.",
         "min_bin_size": "Minimum part of the rows in a final bin.",
         "min_bin_rows": "The guest receives no count over fewer rows.",
-        "monotonic_trend": 'How event rates change over the bins of a number: "auto" (one direction), "ascending", "descending", "none".',
+        "monotonic_trend": 'How event rates change over the bins of a number: "auto" (one direction), "ascending", '
+        '"descending", "none".',
         "max_iter": "Iterations, each over all rows.",
     }
 
@@ -75,18 +77,25 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
         deals = f"; {roles.hosts[0]} deals for the link" if model.link == "exact" else ""
         trend = "" if model.monotonic_trend == "none" else f", event rates {model.monotonic_trend}"
         return {
-            "bin": f"every column by the label, up to {model.max_n_bins} bins of {100 * model.min_bin_size:g} % of the rows or more{trend}; "
+            "bin": f"every column by the label, up to {model.max_n_bins} bins of {100 * model.min_bin_size:g} % "
+            f"of the rows or more{trend}; "
             f"nothing is counted over fewer than {model.min_bin_rows} rows",
-            "train": f"scorecard: {model.max_iter} iterations on weights of evidence, C = {model.C:g}, link {model.link}",
-            "points": f"{model.base_score:g} at odds of {model.base_odds:g} to 1; {model.pdo:g} more points double the odds",
+            "train": f"scorecard: {model.max_iter} iterations on weights of evidence, C = {model.C:g}, link "
+            f"{model.link}",
+            "points": f"{model.base_score:g} at odds of {model.base_odds:g} to 1; {model.pdo:g} more points double "
+            f"the odds",
             "weights": words.weights_of(plan, roles),
-            "encrypt": f"Paillier, {model.key_bits} bits; {roles.guest} holds the key of the labels, {roles.arbiter} that of the training{deals}",
+            "encrypt": f"Paillier, {model.key_bits} bits; {roles.guest} holds the key of the labels, {roles.arbiter} "
+            f"that of the training{deals}",
         }
 
     def rounded(self, plan: Plan[Scorecard]) -> list[str]:
         """How coarse what is opened is."""
         exact = "scores are sums of whole points" if not plan.shares else "scores are rounded to whole points"
-        return [exact, *([f"final weights are rounded to multiples of 1/{2**plan.spec.weight_bits}"] if plan.reveal else [])]
+        return [
+            exact,
+            *([f"final weights are rounded to multiples of 1/{2**plan.spec.weight_bits}"] if plan.reveal else []),
+        ]
 
     def summary(self, spec: Scorecard) -> dict[str, Any]:
         """What report.json says about the model at every role."""
@@ -101,9 +110,12 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
         }
 
     def carries(self, plan: Plan[Scorecard], roles: Roles, rows: int) -> None:
-        """Raises ConfigError unless a plaintext has room for one masked gradient over this number of rows (a bin's sum of labels is far smaller)."""
+        """Raises ConfigError unless a plaintext has room for one masked gradient over this number of rows (a bin's sum
+        of labels is far smaller)."""
         model, plain_bits = plan.spec, plan.spec.key_bits - HEAD_ROOM - 1
-        LOGISTIC_LINKS[model.link].plan(rows_log2(rows), Penalty(1 / model.C), model.max_iter, 1 + len(roles.hosts), plain_bits)
+        LOGISTIC_LINKS[model.link].plan(
+            rows_log2(rows), Penalty(1 / model.C), model.max_iter, 1 + len(roles.hosts), plain_bits
+        )
 
     def predictions(self, part: ScorecardPart, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n,) probabilities of the event from points (n,)."""
@@ -114,11 +126,13 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
         return {"points": pd.array(scores.astype(np.int64), dtype="Int64")}
 
     def explained(self, part: ScorecardPart, features: pd.DataFrame) -> pd.DataFrame | None:
-        """Of each row this party's points, and the columns in which it lost most of them against the best bin; None where it does not know them."""
+        """Of each row this party's points, and the columns in which it lost most of them against the best bin; None
+        where it does not know them."""
         return part.reason_table(features) if part.known else None
 
     def guest_alone(self, plan: Plan[Scorecard], fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Probabilities (rows,) from the same bins and the minimiser of the same logistic loss on the guest's own weights of evidence."""
+        """Probabilities (rows,) from the same bins and the minimiser of the same logistic loss on the guest's own
+        weights of evidence."""
         assert isinstance(fitted, scorecard.Fitted)
         aligned, train = fitted.aligned, ~fitted.held_out
         assert aligned.label is not None
@@ -129,7 +143,8 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
         return np.asarray(0.5 * (1.0 + np.tanh(x[rows] @ weights / 2)))
 
     def fitted_summary(self, fitted: Fitted) -> dict[str, Any]:
-        """This party's coefficients and points, if it knows them, its IV and WOE tables, and at the guest what it knows of the hosts' columns."""
+        """This party's coefficients and points, if it knows them, its IV and WOE tables, and at the guest what it knows
+        of the hosts' columns."""
         assert isinstance(fitted, scorecard.Fitted)
         part = fitted.part
         own: dict[str, Any] = {"weights_known": part.known}
@@ -141,14 +156,25 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
     def print_part(self, part: ScorecardPart, console: Console) -> None:
         """The points as a table, where this party knows them, else the bins."""
         scale = part.scale
-        told = {"scale": f"{scale.base_score:g} points for odds of {scale.base_odds:g} to 1, {scale.pdo:g} more double the odds"}
+        told = {
+            "scale": f"{scale.base_score:g} points for odds of {scale.base_odds:g} to 1, {scale.pdo:g} more double "
+            f"the odds"
+        }
         if part.classes is not None:
             told["event"] = f"{part.classes[1]!r} rather than {part.classes[0]!r}: more points, less likely"
         if part.known and part.base is not None:
             told["base points"] = str(part.base)
         facts(console, {name: escape(text) for name, text in told.items()})
         console.print()
-        table = grid("column", "bin", "rows", "event rate", "WOE", *(["points"] if part.known else []), numbers=4 if part.known else 3)
+        table = grid(
+            "column",
+            "bin",
+            "rows",
+            "event rate",
+            "WOE",
+            *(["points"] if part.known else []),
+            numbers=4 if part.known else 3,
+        )
         last = None
         for row in part.table():
             rate = "" if row["event_rate"] is None else f"{row['event_rate']:.2%}"
@@ -159,37 +185,53 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
         console.print(table, highlight=False)
         console.print()
         if not part.known:
-            say(console, f"{escape(unknown_weights(part.party, guest=part.is_guests).what)}.  rows and event rate: of training.")
+            say(
+                console,
+                f"{escape(unknown_weights(part.party, guest=part.is_guests).what)}.  rows and event rate: of training.",
+            )
             return
         say(
             console,
-            "A row's score is the guest's base points and the points of its bins at every party.  rows and event rate: of training.",
+            "A row's score is the guest's base points and the points of its bins at every party.  rows and "
+            "event rate: of training.",
         )
         wrong = [str(c) for c, v in part.coef.items() if v > 0]
         if wrong:
             say(
                 console,
-                f"[yellow]caution[/]: {escape(', '.join(wrong))}: together with the other columns, points run against the bins' event rates",
+                f"[yellow]caution[/]: {escape(', '.join(wrong))}: together with the other columns, points run "
+                f"against the bins' event rates",
             )
 
     def pack(self, part: ScorecardPart) -> Body:
-        """`mean` and `scale` (columns,) float64 of the weights of evidence; `shares` and `share_names` as vfl/models/shared_weights.py says; at a host `score_key` (32,) uint8."""
+        """`mean` and `scale` (columns,) float64 of the weights of evidence; `shares` and `share_names` as
+        vfl/models/shared_weights.py says; at a host `score_key` (32,) uint8."""
         scale = part.scale
         rest = Rest(part.bins, scale.base_score, scale.base_odds, scale.pdo, part.clip, part.known, part.arbiter)
         key = {} if part.is_guests else {"score_key": np.frombuffer(part.score_key, np.uint8)}
-        return Body(msgspec.to_builtins(rest), {"mean": part.mean, "scale": part.spread, **key, **shared.tensors_of_shares(part.shares)})
+        return Body(
+            msgspec.to_builtins(rest),
+            {"mean": part.mean, "scale": part.spread, **key, **shared.tensors_of_shares(part.shares)},
+        )
 
     def unpack(self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> ScorecardPart:
         """The part; raises Damaged."""
         told, guest, width = msgspec.convert(rest, Rest), head.classes is not None, len(head.columns)
         check(
-            [c.name for c in told.bins] == head.columns, all(c.fits() for c in told.bins), 0 < told.clip <= 64, told.known or told.arbiter
+            [c.name for c in told.bins] == head.columns,
+            all(c.fits() for c in told.bins),
+            0 < told.clip <= 64,
+            told.known or told.arbiter,
         )
         shares = shared.shares_from(tensors, known=told.known)
         own = {name: array for name, array in tensors.items() if name not in ("shares", "share_names")}
         key: dict[str, tuple[type[Any], tuple[int]]] = {} if guest else {"score_key": (np.uint8, (32,))}
         arrays = tensors_of(own, {**dict.fromkeys(("mean", "scale"), (np.float64, (width,))), **key})
-        check((arrays["scale"] > 0).all(), shares.latest.shape == (1, width + guest), head.classes is None or len(head.classes) == 2)
+        check(
+            (arrays["scale"] > 0).all(),
+            shares.latest.shape == (1, width + guest),
+            head.classes is None or len(head.classes) == 2,
+        )
         try:
             scale = Scale(told.base_score, told.base_odds, told.pdo)
         except ConfigError:
@@ -220,11 +262,15 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
     def fine_bins(self, plan: Plan[Scorecard]) -> int:
         return plan.spec.max_n_prebins
 
-    def train(self, role: Role, session: Session, table: Table | None, plan: Plan[Scorecard], search: object, before: None) -> Any:
+    def train(
+        self, role: Role, session: Session, table: Table | None, plan: Plan[Scorecard], search: object, before: None
+    ) -> Any:
         if role == "arbiter":
             return kept_part(self.name, session, scorecard.arbiter(session, plan))
         assert table is not None
         return (scorecard.guest if role == "guest" else scorecard.host)(session, table, plan)
 
-    def score(self, role: Role, session: Session, table: Table | None, part: Any, min_intersection: int, keys: int) -> Scored:
+    def score(
+        self, role: Role, session: Session, table: Table | None, part: Any, min_intersection: int, keys: int
+    ) -> Scored:
         return score(role, session, table, part, min_intersection, keys)

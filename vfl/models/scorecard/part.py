@@ -1,4 +1,5 @@
-"""What one party keeps of a scorecard: the bins of its own columns, and its shares of their weights or, where these were revealed to it, the points."""
+"""What one party keeps of a scorecard: the bins of its own columns, and its shares of their weights or, where these
+were revealed to it, the points."""
 
 from __future__ import annotations
 
@@ -24,10 +25,12 @@ from vfl.preprocessing import WoeColumn, check_columns
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ScorecardPart:
-    """bins, mean and spread stand in one order: of each column (d,) its bins, and how its weights of evidence were standardised.
+    """bins, mean and spread stand in one order: of each column (d,) its bins, and how its weights of evidence were
+    standardised.
 
-    shares: of the weights (1, d) on that scale, at the guest (1, d + 1), the intercept last.  arbiter: whether the arbiter holds shares of any party's weights: then a
-    row's score is the rounded sum of what all bring, else the exact sum of whole points.  score_key: at a host, of its errors (protocols/glm/scoring.py).
+    shares: of the weights (1, d) on that scale, at the guest (1, d + 1), the intercept last.  arbiter: whether the
+    arbiter holds shares of any party's weights: then a row's score is the rounded sum of what all bring, else the exact
+    sum of whole points.  score_key: at a host, of its errors (protocols/glm/scoring.py).
     classes: the guest's.
     """
 
@@ -84,7 +87,8 @@ class ScorecardPart:
 
     @cached_property
     def points(self) -> tuple[Ints, ...]:
-        """Of each column the points of each bin, the last for what training had nothing like.  Raises ModelError where weights stay shared."""
+        """Of each column the points of each bin, the last for what training had nothing like.  Raises ModelError where
+        weights stay shared."""
         weights = self._standardised()[: len(self.bins)]
         return tuple(self.scale.points(w * x) for w, x in zip(weights, self._levels(), strict=True))
 
@@ -101,15 +105,19 @@ class ScorecardPart:
     def _levels(self) -> list[NDArray[np.float64]]:
         """Of each column the standardised WOE of each bin, the last for what training had nothing like."""
         levels = (np.append(c.woe, 0.0) for c in self.bins)
-        return [np.clip((w - m) / s, -self.clip, self.clip) for w, m, s in zip(levels, self.mean, self.spread, strict=True)]
+        return [
+            np.clip((w - m) / s, -self.clip, self.clip) for w, m, s in zip(levels, self.mean, self.spread, strict=True)
+        ]
 
     @property
     def coef(self) -> pd.Series:
-        """Coefficients by column: log-odds of the event per unit of WOE.  One above 0 contradicts its column's bins.  Raises ModelError where they stay shared."""
+        """Coefficients by column: log-odds of the event per unit of WOE.  One above 0 contradicts its column's bins.
+        Raises ModelError where they stay shared."""
         return pd.Series(self.weights, index=list(self.columns), name="coef")
 
     def points_of(self, features: pd.DataFrame) -> pd.DataFrame:
-        """(n, d) points of each row in each column.  Raises DataError for a column that the table lacks, ModelError where weights stay shared."""
+        """(n, d) points of each row in each column.  Raises DataError for a column that the table lacks, ModelError
+        where weights stay shared."""
         return self._looked_up(features, self.points, np.int64)
 
     def _looked_up(self, features: pd.DataFrame, values: Sequence[NDArray[Any]], kind: type[Any]) -> pd.DataFrame:
@@ -118,7 +126,8 @@ class ScorecardPart:
         return pd.DataFrame(rows, index=features.index, columns=list(self.columns), dtype=kind)
 
     def own(self, features: pd.DataFrame, ids: Iterable[bytes]) -> Own:
-        """What this party brings to the scores of its rows: whole points where all parties know theirs, else their values as integers, and at a host its error."""
+        """What this party brings to the scores of its rows: whole points where all parties know theirs, else their
+        values as integers, and at a host its error."""
         if not self.arbiter:
             x = self.points_of(features).to_numpy(np.int64)
             x = np.column_stack([x, np.full(len(x), self.base, np.int64)]) if self.is_guests else x
@@ -134,13 +143,19 @@ class ScorecardPart:
         return np.rint(self.scale.offset - self.scale.factor * found) if self.arbiter else np.asarray(found)
 
     def own_points(self, features: pd.DataFrame) -> Ints:
-        """(n,) this party's points of each row, the base points included where they are held.  Raises ModelError where weights stay shared."""
+        """(n,) this party's points of each row, the base points included where they are held.  Raises ModelError where
+        weights stay shared."""
         return np.asarray(self.points_of(features).sum(axis=1).to_numpy(np.int64) + (self.base or 0))
 
     def reasons(self, features: pd.DataFrame, most: int = 4) -> list[list[tuple[str, str, int]]]:
-        """Of each row up to `most` reasons: the columns in which it has least points below the column's best bin, with the bin and the points lost; worst first."""
+        """Of each row up to `most` reasons: the columns in which it has least points below the column's best bin, with
+        the bin and the points lost; worst first."""
         got, names = self.points_of(features), list(self.columns)
-        lost = np.column_stack([p[:-1].max() for p in self.points]) - got.to_numpy() if names else np.zeros((len(got), 0), np.int64)
+        lost = (
+            np.column_stack([p[:-1].max() for p in self.points]) - got.to_numpy()
+            if names
+            else np.zeros((len(got), 0), np.int64)
+        )
         bins = {c.name: (c.labels(), c.bin_of(features[c.name])) for c in self.bins}
         found = []
         for row in range(len(got)):
@@ -150,7 +165,8 @@ class ScorecardPart:
         return found
 
     def reason_table(self, features: pd.DataFrame, most: int = 4) -> pd.DataFrame:
-        """(n, 1 + 2 most): this party's points of each row, the base points included where they are held; `reason_1`, `lost_1`, ...: column and bin, points lost."""
+        """(n, 1 + 2 most): this party's points of each row, the base points included where they are held; `reason_1`,
+        `lost_1`, ...: column and bin, points lost."""
         found: dict[str, Any] = {"points": self.own_points(features)}
         reasons = self.reasons(features, most)
         for k in range(most):
@@ -159,8 +175,8 @@ class ScorecardPart:
         return pd.DataFrame(found)
 
     def table(self) -> list[dict[str, Any]]:
-        """One row per bin: column, bin, rows, events, event_rate, woe, iv, and where this party knows them points; and of each column one for values that training had
-        nothing like, where there can be such."""
+        """One row per bin: column, bin, rows, events, event_rate, woe, iv, and where this party knows them points; and
+        of each column one for values that training had nothing like, where there can be such."""
         lines = list[dict[str, Any]]()
         for k, column in enumerate(self.bins):
             rows = [{"column": column.name, **row} for row in column.table()]

@@ -1,7 +1,8 @@
-"""Points: log-odds on a scale that people read, rounded to whole numbers, so that a table of them gives every row's score exactly.
+"""Points: log-odds on a scale that people read, rounded to whole numbers, so that a table of them gives every row's
+score exactly.
 
-With factor = pdo / ln 2 and offset = base_score - factor ln(base_odds), a row with log-odds z of the event has offset - factor z points: odds (of no event)
-of base_odds give base_score points, and pdo points more double the odds.
+With factor = pdo / ln 2 and offset = base_score - factor ln(base_odds), a row with log-odds z of the event has offset -
+factor z points: odds (of no event) of base_odds give base_score points, and pdo points more double the odds.
 
 Source: Siddiqi, Credit Risk Scorecards (2006), on scaling.
 """
@@ -39,7 +40,9 @@ class Scale:
         )
         for name, good, rule in rules:
             if not good:
-                raise ConfigError(f"scorecard: {name} = {getattr(self, name)!r} is not possible", remedy=f"{name} is {rule}")
+                raise ConfigError(
+                    f"scorecard: {name} = {getattr(self, name)!r} is not possible", remedy=f"{name} is {rule}"
+                )
 
     @property
     def factor(self) -> float:

@@ -1,7 +1,8 @@
 """The scorecard job from end to end, one function per role: align -> bin by the label -> train on weights of evidence -> points -> score the held-out part.
 
-New rows are scored as a regression's are (`vfl.models.regression.program.predict_guest`, ...): a host's part of the score is its sum of points.
-"""
+New rows are scored as a regression's are (`vfl.models.regression.program.predict_guest`, ...): a host's part of the
+score is its sum of points.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -30,13 +31,19 @@ CLIP = 8.0  # standardised weights of evidence lie well inside
 def terms_of(plan: Plan[Scorecard]) -> glm.Terms:
     """What is trained, as the protocol takes it."""
     spec = plan.spec
-    return glm.Terms(LOGISTIC_LINKS[spec.link], glm.Penalty(1 / spec.C), spec.max_iter, weight_bits=spec.weight_bits, reveal=plan.reveal)
+    return glm.Terms(
+        LOGISTIC_LINKS[spec.link],
+        glm.Penalty(1 / spec.C),
+        spec.max_iter,
+        weight_bits=spec.weight_bits,
+        reveal=plan.reveal,
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What a data party has at the end: its part and steps, its aligned rows, which of them were held out; at the guest their scores, and what it knows of the
-    hosts' columns."""
+    """What a data party has at the end: its part and steps, its aligned rows, which of them were held out; at the guest
+    their scores, and what it knows of the hosts' columns."""
 
     part: ScorecardPart
     preprocessor: Preprocessor
@@ -51,7 +58,8 @@ class Fitted:
 
 
 def guest(session: Session, table: Table, plan: Plan[Scorecard]) -> Fitted:
-    """The guest's side: table with label.  Learns the events of hosts' fine bins, for held-out rows the points and, where the job reveals them, its own weights."""
+    """The guest's side: table with label.  Learns the events of hosts' fine bins, for held-out rows the points and,
+    where the job reveals them, its own weights."""
     aligned, held_out, later, sizes = align(session, table, plan)
     train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | plan.measure_train
     assert train.label is not None
@@ -67,7 +75,9 @@ def guest(session: Session, table: Table, plan: Plan[Scorecard]) -> Fitted:
     assert steps is not None
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, CLIP, steps)
-        trained = glm.guest(session, standardiser.transform(train.features, session.me), y[np.newaxis], terms_of(plan), model_id)
+        trained = glm.guest(
+            session, standardiser.transform(train.features, session.me), y[np.newaxis], terms_of(plan), model_id
+        )
     part = own_part(session, plan, trained, steps, standardiser, table.classes)
     scores = None
     if plan.scores:
@@ -105,7 +115,8 @@ def own_part(
 
 
 def host(session: Session, table: Table, plan: Plan[Scorecard]) -> Fitted:
-    """A host's side: features only.  Learns the events of its own final bins and, where the job reveals them, its own weights."""
+    """A host's side: features only.  Learns the events of its own final bins and, where the job reveals them, its own
+    weights."""
     aligned, held_out, later, sizes = align(session, table, plan)
     train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | plan.measure_train
     steps = features.fit_host(session, train, plan.spec.preprocessing, open_names=plan.spec.open_names)
@@ -130,10 +141,15 @@ def arbiter(session: Session, plan: Plan[Scorecard]) -> glm.Kept:
     return score_arbiter(session, key, kept) if plan.scores else kept
 
 
-def align(session: Session, table: Table, plan: Plan[Scorecard]) -> tuple[Table, NDArray[np.bool_], NDArray[np.bool_], dict[str, int]]:
-    """The common rows in the shared order, which of them are held out, which of those are out of time, and how many ids each data party had."""
+def align(
+    session: Session, table: Table, plan: Plan[Scorecard]
+) -> tuple[Table, NDArray[np.bool_], NDArray[np.bool_], dict[str, int]]:
+    """The common rows in the shared order, which of them are held out, which of those are out of time, and how many ids
+    each data party had."""
     with session.phase("align"):
         found = alignment.align(session, table.keys, plan.min_intersection)
         aligned = table.aligned(found)
-        held_out, later = hold_out(session, aligned, plan.test, plan.split_seed, plan.out_of_time, plan.min_intersection)
+        held_out, later = hold_out(
+            session, aligned, plan.test, plan.split_seed, plan.out_of_time, plan.min_intersection
+        )
     return aligned, held_out, later, found.sizes

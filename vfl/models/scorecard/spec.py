@@ -1,4 +1,5 @@
-"""Scorecards: binning under optbinning's names, the regression under scikit-learn's, and the scale of points; in Python and as [model] of a job file."""
+"""Scorecards: binning under optbinning's names, the regression under scikit-learn's, and the scale of points; in Python
+and as [model] of a job file."""
 
 from __future__ import annotations
 
@@ -14,10 +15,11 @@ from vfl.schema.spec import Spec
 
 
 class Scorecard(Binning, Spec):
-    """A vertical scorecard: every column binned by the label, a logistic regression on the weights of evidence, and whole points.
+    """A vertical scorecard: every column binned by the label, a logistic regression on the weights of evidence, and
+    whole points.
 
-    `base_score` points stand for odds of `base_odds` to 1 that there is no event, which is the label's larger value; `pdo` points more double
-    the odds.
+    `base_score` points stand for odds of `base_odds` to 1 that there is no event, which is the label's larger value;
+    `pdo` points more double the odds.
 
     See Also
     --------
@@ -29,9 +31,10 @@ class Scorecard(Binning, Spec):
     Binning and the selection of columns are those of `Preprocessing`; the regression is that of `LogisticRegression`. With `open_names` hosts
     give the guest the names of their columns; else the guest knows them by numbers.
 
-    What each party learns: the guest learns how many rows and events each fine bin of a host's columns holds, and the scores of the rows that
-    are scored. A host learns the number of events in its own final bins, whether or not weights and points are revealed to it
-    (docs/protocols/woe.md). Points are revealed to the parties that `Federation.local(reveal=...)` names.
+    What each party learns: the guest learns how many rows and events each fine bin of a host's columns holds, and the
+    scores of the rows that are scored. A host learns the number of events in its own final bins, whether or not weights
+    and points are revealed to it (docs/protocols/woe.md). Points are revealed to the parties that
+    `Federation.local(reveal=...)` names.
 
     Cost: one encrypted label per row for the bins, then a logistic regression. `vfl check` estimates a job.
 
@@ -43,18 +46,29 @@ class Scorecard(Binning, Spec):
     >>> points = card.predict_points(bank.drop(columns="default"), {"telecom": telecom})
     >>> bool(points[bank["default"].to_numpy()].mean() < points.mean())
     True
-    """
+    """  # noqa: E501
 
     BINS: ClassVar = "a scorecard bins every column, as [model] says"
 
     kind: Literal["scorecard"] = "scorecard"
     base_score: float = Field(
-        default=600.0, ge=-1e5, le=1e5, description="a number (default 600): the points of a row with odds of base_odds to 1"
+        default=600.0,
+        ge=-1e5,
+        le=1e5,
+        description="a number (default 600): the points of a row with odds of base_odds to 1",
     )
     base_odds: float = Field(
-        default=50.0, ge=1e-6, le=1e6, description="a number above 0 (default 50): odds that there is no event, at base_score points"
+        default=50.0,
+        ge=1e-6,
+        le=1e6,
+        description="a number above 0 (default 50): odds that there is no event, at base_score points",
     )
-    pdo: float = Field(default=20.0, ge=1, le=1e4, description="a number from 1 (default 20): the number of points that double the odds")
+    pdo: float = Field(
+        default=20.0,
+        ge=1,
+        le=1e4,
+        description="a number from 1 (default 20): the number of points that double the odds",
+    )
     C: float = Field(
         default=1.0,
         gt=0,
@@ -62,19 +76,26 @@ class Scorecard(Binning, Spec):
         description="a number above 0 (default 1.0): the weight of the loss against the penalty, as in scikit-learn",
     )
     max_iter: int = Field(
-        default=100, ge=5, le=10_000, description="the number of iterations, a whole number from 5 to 10000 (default 100)"
+        default=100,
+        ge=5,
+        le=10_000,
+        description="the number of iterations, a whole number from 5 to 10000 (default 100)",
     )
     link: Annotated[Literal["exact", "taylor"], BeforeValidator(choose(("exact", "taylor"), {}))] = Field(
         default="exact",
-        description='"exact" (default) or "taylor": the second-order expansion of the loss, cheaper, whose probabilities are too flat',
+        description='"exact" (default) or "taylor": the second-order expansion of the loss, cheaper, whose '
+        "probabilities are too flat",
     )
     weight_bits: int = Field(
         default=10,
         ge=4,
         le=24,
-        description="4 to 24 (default 10): where the job reveals final weights to their owner, they are rounded to multiples of 2^-weight_bits",
+        description="4 to 24 (default 10): where the job reveals final weights to their owner, they are rounded to "
+        "multiples of 2^-weight_bits",
     )
-    open_names: bool = Field(default=False, description="true, or false (default): whether hosts tell the guest their columns' names")
+    open_names: bool = Field(
+        default=False, description="true, or false (default): whether hosts tell the guest their columns' names"
+    )
 
     @property
     def scale(self) -> Scale:

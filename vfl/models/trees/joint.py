@@ -65,7 +65,7 @@ class FederatedTrees(Joint[BoostedTrees, TreesPart]):
     >>> more = fed.fit(vfl.BoostedTrees(n_estimators=2, max_depth=2, max_bin=8), init_model=model)
     >>> model.rounds_, more.rounds_
     (1, 2)
-    """
+    """  # noqa: E501
 
     @property
     def leaf_values(self) -> LeafValues | None:
@@ -94,7 +94,8 @@ class FederatedTrees(Joint[BoostedTrees, TreesPart]):
         return self.feature_importances()
 
     def feature_importances(self, kind: str = "split") -> dict[str, pd.Series]:
-        """By party: numbers of splits ("split") or, of open trees, summed gains ("gain"), as the guest's part tells them: its own by column, a host's as one sum.
+        """By party: numbers of splits ("split") or, of open trees, summed gains ("gain"), as the guest's part tells
+        them: its own by column, a host's as one sum.
 
         Raises ConfigError for the gains of sealed trees: they are computed from labels, and only the arbiter sees them.
         """
@@ -104,17 +105,22 @@ class FederatedTrees(Joint[BoostedTrees, TreesPart]):
         if isinstance(trees, GuestTrees):
             if kind == "gain":
                 raise ConfigError(
-                    "gains of sealed trees are computed from labels: no party that holds data sees them", remedy='Use "split"'
+                    "gains of sealed trees are computed from labels: no party that holds data sees them",
+                    remedy='Use "split"',
                 )
             found: Mapping[tuple[int, int], float] = trees.importance()
         else:
             found = trees.importance(kind)
         own = pd.Series([found.get((0, k), 0.0) for k in range(len(part.columns))], index=list(part.columns), name=kind)
-        hosts = {h: pd.Series([found.get((k, -1), 0.0)], index=["all columns"], name=kind) for k, h in enumerate(self.roles.hosts, 1)}
+        hosts = {
+            h: pd.Series([found.get((k, -1), 0.0)], index=["all columns"], name=kind)
+            for k, h in enumerate(self.roles.hosts, 1)
+        }
         return {self.roles.guest: own, **hosts}
 
     def decision_function(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series | pd.DataFrame:
-        """Margins of new rows, by id, in the guest's order, NaN where not all parties know the id; of several classes a column each."""
+        """Margins of new rows, by id, in the guest's order, NaN where not all parties know the id; of several classes a
+        column each."""
         rows, index, scores = self._score(guest, hosts)
         margins = spread(scores, rows, len(index))
         if self.estimator.objective == "multi:softprob":

@@ -32,22 +32,33 @@ from vfl.screen.tables import facts, grid, say
 from vfl.steps.search import Search
 
 Asked = Search[Plan[BoostedTrees]] | None
-SEALED_ROWS = "nobody sees a row's gradient, score, node or direction; the arbiter sees sums of gradients over unnamed bins"
+SEALED_ROWS = (
+    "nobody sees a row's gradient, score, node or direction; the arbiter sees sums of gradients over unnamed bins"
+)
 OPEN_ROWS = (
-    "assume that the guest learns, without the column's name, the bin of every row in every column that wins (correlation .96 and more in tests), "
+    "assume that the guest learns, without the column's name, the bin of every row in every column that wins "
+    "(correlation .96 and more in tests), "
     "and that hosts learn the labels of all training rows (AUC .997 and more in tests; membership = open)"
 )
 
 
 def part_summary(part: TreesPart) -> dict[str, Any]:
-    """At the guest how often each of its columns, and each host as a whole, was split on, of open trees with the gains; at a host how often each of its columns."""
+    """At the guest how often each of its columns, and each host as a whole, was split on, of open trees with the gains;
+    at a host how often each of its columns."""
     if part.ensemble is None:
         return {"splits": splits_by_column(part)}
     trees = part.trees
-    count: Mapping[tuple[int, int], float] = trees.importance() if isinstance(trees, GuestTrees) else trees.importance("split")
+    count: Mapping[tuple[int, int], float] = (
+        trees.importance() if isinstance(trees, GuestTrees) else trees.importance("split")
+    )
     gain = {} if isinstance(trees, GuestTrees) else trees.importance("gain")
     rows = [
-        {"party": party, "column": part.columns[k] if party == 0 else None, "gain": gain.get((party, k)), "splits": int(count[party, k])}
+        {
+            "party": party,
+            "column": part.columns[k] if party == 0 else None,
+            "gain": gain.get((party, k)),
+            "splits": int(count[party, k]),
+        }
         for party, k in sorted(count)  # 0 is the guest; of a host's columns it cannot tell one from another
     ]
     return {"importance": rows, "trees": tree_count(part)}
@@ -71,7 +82,8 @@ def _means(params: Params, margins: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def check_continues(plan: Plan[BoostedTrees], roles: Roles, part: TreesPart, table: Table) -> None:
-    """Raises ConfigError or DataError unless the job can add rounds to the model that `part` belongs to, with this table."""
+    """Raises ConfigError or DataError unless the job can add rounds to the model that `part` belongs to, with this
+    table."""
     model, party = plan.spec, part.party
     program.check_columns(table, part)
     if part.ensemble is None:
@@ -105,7 +117,8 @@ class Trees(Kind[BoostedTrees, TreesPart]):
     joint = FederatedTrees
     starter: ClassVar = {
         "objective": '"binary:logistic", "reg:squarederror", "count:poisson", or "multi:softprob" with num_class.',
-        "membership": '"sealed": nobody sees where a row goes; "open" gives away the bins of the hosts\' rows and the labels.',
+        "membership": '"sealed": nobody sees where a row goes; "open" gives away the bins of the hosts\' rows and the '
+        "labels.",
         "n_estimators": "Number of rounds, with one tree per round.",
         "max_depth": "Levels of splits.",
         "learning_rate": "How far a tree moves the score.",
@@ -121,12 +134,17 @@ class Trees(Kind[BoostedTrees, TreesPart]):
         classes = f", {model.num_class} classes" if model.num_class > 1 else ""
         rate = f"learning_rate {model.learning_rate:g}"
         goes_on = f", those of the model {model.continue_from} included" if model.continue_from else ""
-        by_class = f"rows of the label's larger value weigh {model.scale_pos_weight:g} times as much (scale_pos_weight), at {roles.guest}"
+        by_class = (
+            f"rows of the label's larger value weigh {model.scale_pos_weight:g} times as much "
+            f"(scale_pos_weight), at {roles.guest}"
+        )
         return {
-            "train": f"{model.kind}: {model.n_estimators} rounds of depth {model.max_depth}{goes_on}, {rate}, objective {model.objective}{classes}",
+            "train": f"{model.kind}: {model.n_estimators} rounds of depth {model.max_depth}{goes_on}, {rate}, "
+            f"objective {model.objective}{classes}",
             **({"weights": by_class} if model.scale_pos_weight != 1 else {}),
             "rows": SEALED_ROWS if sealed else OPEN_ROWS,
-            "encrypt": f"Paillier, {model.key_bits} bits; {holder} holds the key" + (" and the leaf values" if sealed else ""),
+            "encrypt": f"Paillier, {model.key_bits} bits; {holder} holds the key"
+            + (" and the leaf values" if sealed else ""),
         }
 
     def rounded(self, plan: Plan[BoostedTrees]) -> list[str]:
@@ -146,7 +164,8 @@ class Trees(Kind[BoostedTrees, TreesPart]):
         return spec.model_dump(exclude={"kind"})
 
     def carries(self, plan: Plan[BoostedTrees], roles: Roles, rows: int) -> None:
-        """Raises ConfigError unless a plaintext has room for the sums of all nodes of a level over this number of rows."""
+        """Raises ConfigError unless a plaintext has room for the sums of all nodes of a level over this number of
+        rows."""
         model = plan.spec
         params = model.params()
         if params.sealed:
@@ -155,7 +174,8 @@ class Trees(Kind[BoostedTrees, TreesPart]):
             open.layout(params, rows, model.key_bits)
 
     def predictions(self, part: TreesPart, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n,) probabilities of the event, means or counts, or (n, classes) probabilities, from margins (n, outputs)."""
+        """(n,) probabilities of the event, means or counts, or (n, classes) probabilities, from margins (n,
+        outputs)."""
         return _means(part.trees.params, scores)
 
     def guest_alone(self, plan: Plan[BoostedTrees], fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -181,7 +201,10 @@ class Trees(Kind[BoostedTrees, TreesPart]):
     def print_part(self, part: TreesPart, console: Console) -> None:
         """The importance of columns, and for the guest's part what its scores are."""
         if part.ensemble is None:
-            say(console, "This host's columns, and how often each was split on; what a split gained is not known to it.\n")
+            say(
+                console,
+                "This host's columns, and how often each was split on; what a split gained is not known to it.\n",
+            )
             table = grid("column", "splits", numbers=1)
             for row in splits_by_column(part):
                 table.add_row(escape(row["column"]), str(row["splits"]))
@@ -200,7 +223,9 @@ class Trees(Kind[BoostedTrees, TreesPart]):
         rows = part_summary(part)["importance"]
         measure = "splits" if params.sealed else "gain"
         total = sum(row[measure] for row in rows) or 1.0
-        table = grid("column", *(() if params.sealed else ("gain",)), "share", "splits", numbers=2 if params.sealed else 3)
+        table = grid(
+            "column", *(() if params.sealed else ("gain",)), "share", "splits", numbers=2 if params.sealed else 3
+        )
         for row in sorted(rows, key=lambda row: -row[measure]):
             name = row["column"] if row["party"] == 0 else f"host {row['party']} of the job, all columns"
             gain = () if params.sealed else (f"{row['gain']:.6g}",)
@@ -211,13 +236,24 @@ class Trees(Kind[BoostedTrees, TreesPart]):
         if table is not None:
             check_continues(plan, roles, part, table)
         elif part.trees.shape.depth != plan.spec.max_depth:
-            raise ConfigError("a model is continued with its own max_depth", remedy="Set it as it was", expected=part.trees.shape.depth)
+            raise ConfigError(
+                "a model is continued with its own max_depth",
+                remedy="Set it as it was",
+                expected=part.trees.shape.depth,
+            )
 
     def workload(self, plan: Plan[BoostedTrees], rows: int, columns: Columns, passes: int) -> Workload:
         spec = plan.spec
         trees = (spec.n_estimators - spec.guest_only_trees) * spec.num_class
-        size: dict[str, Any] = {"trees": trees, "depth": spec.max_depth, "bins": spec.max_bin, "membership": spec.membership}
-        return Workload("trees", max(1, round(rows * (1 - spec.validation))), *columns, **size, classes=max(2, spec.num_class))
+        size: dict[str, Any] = {
+            "trees": trees,
+            "depth": spec.max_depth,
+            "bins": spec.max_bin,
+            "membership": spec.membership,
+        }
+        return Workload(
+            "trees", max(1, round(rows * (1 - spec.validation))), *columns, **size, classes=max(2, spec.num_class)
+        )
 
     def may_be_less(self, spec: BoostedTrees) -> bool:
         sampled = spec.top_rate > 0 or spec.subsample < 1 or (spec.colsample_bytree < 1 and not spec.sealed)
@@ -233,13 +269,17 @@ class Trees(Kind[BoostedTrees, TreesPart]):
             told.append("the rounds that the model already has are included")
         return told
 
-    def train(self, role: Role, session: Session, table: Table | None, plan: Plan[BoostedTrees], search: Asked, before: Any) -> Any:
+    def train(
+        self, role: Role, session: Session, table: Table | None, plan: Plan[BoostedTrees], search: Asked, before: Any
+    ) -> Any:
         if role == "arbiter":
             return program.arbiter(session, plan, before, search)
         assert table is not None
         return (program.guest if role == "guest" else program.host)(session, table, plan, before, search)
 
-    def score(self, role: Role, session: Session, table: Table | None, part: Any, min_intersection: int, keys: int) -> Scored:
+    def score(
+        self, role: Role, session: Session, table: Table | None, part: Any, min_intersection: int, keys: int
+    ) -> Scored:
         if role == "arbiter":
             program.predict_arbiter(session, min_intersection, part, keys=keys)
             return Scored()

@@ -1,6 +1,7 @@
 """What the arbiter keeps of sealed trees: the kind `leaf-values`, their shape and leaf values, sealed on its disk.
 
-sealed  uint8: joint.owner, joint.order (trees, 2^depth - 1) and joint.value (trees, 2^depth; in units that the guest knows), encrypted for the arbiter alone
+sealed  uint8: joint.owner, joint.order (trees, 2^depth - 1) and joint.value (trees, 2^depth; in units that the guest
+knows), encrypted for the arbiter alone
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ MOST_CLASSES = 1000
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LeafValues:
-    """The arbiter's part of sealed trees: their shape and leaf values.  kind: of the model; count: how many trees, where they themselves were not unsealed.
+    """The arbiter's part of sealed trees: their shape and leaf values.  kind: of the model; count: how many trees,
+    where they themselves were not unsealed.
 
     Its own kind on disk is "leaf-values".
     """
@@ -69,20 +71,32 @@ class LeafValuesKind(ArbiterKind):
         """As the module says."""
         trees = part.trees
         shape = trees.shape
-        rest = Rest(part.kind, len(shape), shape.depth, int(shape.owner.max(initial=0)), trees.num_class, trees.score_bits)
+        rest = Rest(
+            part.kind, len(shape), shape.depth, int(shape.owner.max(initial=0)), trees.num_class, trees.score_bits
+        )
         tensors = {"joint.owner": shape.owner, "joint.order": shape.order, "joint.value": trees.value}
         return Body(msgspec.to_builtins(rest), sealed(tensors, identity, part.model_id, WHAT))
 
-    def unpack(self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None) -> LeafValues:
-        """The part; without an identity, that is to show it, without its trees.  Raises Damaged, ModelError for a part that another key sealed."""
+    def unpack(
+        self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None
+    ) -> LeafValues:
+        """The part; without an identity, that is to show it, without its trees.  Raises Damaged, ModelError for a part
+        that another key sealed."""
         told = msgspec.convert(rest, Rest)
-        check(1 <= told.depth <= MAX_DEPTH, told.hosts >= 0, 1 <= told.num_class <= MOST_CLASSES, 0 <= told.score_bits <= 20)
+        check(
+            1 <= told.depth <= MAX_DEPTH,
+            told.hosts >= 0,
+            1 <= told.num_class <= MOST_CLASSES,
+            0 <= told.score_bits <= 20,
+        )
         check(0 <= told.trees <= MOST_TREES, told.trees % told.num_class == 0, head.classes is None, not head.columns)
         encrypted = tensors_of(tensors, {"sealed": (np.uint8, [None])})["sealed"]
         nodes = (1 << told.depth) - 1
         if identity is None:
             empty = Shape.empty(told.depth)
-            hidden = ArbiterTrees(head.name, told.num_class, told.score_bits, empty, np.zeros((0, nodes + 1), dtype=np.int64))
+            hidden = ArbiterTrees(
+                head.name, told.num_class, told.score_bits, empty, np.zeros((0, nodes + 1), dtype=np.int64)
+            )
             return LeafValues(head.party, head.name, told.of, hidden, told.trees)
         found = unsealed(encrypted, identity, head, WHAT)
         whole: dict[str, tuple[type[Any], list[int | None]]] = {
@@ -98,5 +112,8 @@ class LeafValuesKind(ArbiterKind):
     def print_part(self, part: LeafValues, console: Console) -> None:
         """How many trees, and what they are for."""
         facts(console, {"trees": f"{part.count}, of depth {part.trees.shape.depth} at most"})
-        say(console, "\nLeaf values and shape of sealed trees, encrypted for this party only.  They tell nothing about a row.")
+        say(
+            console,
+            "\nLeaf values and shape of sealed trees, encrypted for this party only.  They tell nothing about a row.",
+        )
         say(console, "The model scores rows only with this party; if this folder is deleted, it cannot score any more.")

@@ -8,7 +8,7 @@ host   bins.*; splits.feature, cut, missing_left (handles,); splits.seat (handle
 both   bins.cuts: those of all columns, one after the other; bins.counts (columns,): how many each has; bins.has_missing (columns,); of categorical columns
        categories.values and categories.bins, one column after the other; categories.counts and categories.other (columns,): how many, or -1 for a column of
        numbers, and the bin of those not seen in training
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ NODES: dict[str, type[Any]] = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TreesPart:
-    """A data party's part of boosted trees: its bins, and at the guest the trees, open ones or what it knows of sealed ones; at a host what its handles stand for (depth:
+    """A data party's part of boosted trees: its bins, and at the guest the trees, open ones or what it knows of sealed
+    ones; at a host what its handles stand for (depth:
     of sealed trees, else 0).
 
     hosts: at the guest their names, in the order by which the trees number them.
@@ -108,8 +109,8 @@ class TreesPart:
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The keys of manifest.json that trees add: at the guest the parameters and the hosts, at a host the depth and number of sealed trees, else 0; the categories of each
-    column."""
+    """The keys of manifest.json that trees add: at the guest the parameters and the hosts, at a host the depth and
+    number of sealed trees, else 0; the categories of each column."""
 
     params: dict[str, str | int | float | None] | None
     depth: int
@@ -135,7 +136,8 @@ def pack(part: TreesPart) -> Body:
         trees = own.trees
         tensors["trees.nodes"] = np.array([len(t) for t in trees], dtype=np.int64)
         tensors |= {
-            f"trees.{name}": np.concatenate([np.zeros(0, kind), *(getattr(t, name) for t in trees)]) for name, kind in NODES.items()
+            f"trees.{name}": np.concatenate([np.zeros(0, kind), *(getattr(t, name) for t in trees)])
+            for name, kind in NODES.items()
         }
         tensors["base"] = own.base
         if isinstance(part.ensemble, GuestTrees):
@@ -188,12 +190,29 @@ def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[An
         own = Ensemble(params, head.name, arrays["base"], _trees(arrays, params, binner))
         ensemble = _joint(arrays, own, binner, len(told.hosts)) if params.sealed else own
         names, hosts = _names(told, binner), tuple(told.hosts)
-        return TreesPart(head.party, head.name, tuple(head.columns), binner, names, ensemble=ensemble, classes=head.values, hosts=hosts)
-    shapes = BINS | {"splits.feature": (np.int64, [None]), "splits.cut": (np.int64, [None]), "splits.missing_left": (np.bool_, [None])}
-    arrays = tensors_of(tensors, shapes | {"splits.seat": (np.int64, [None, 3]), "score_key": (np.uint8, [32 if told.depth else 0])})
+        return TreesPart(
+            head.party,
+            head.name,
+            tuple(head.columns),
+            binner,
+            names,
+            ensemble=ensemble,
+            classes=head.values,
+            hosts=hosts,
+        )
+    shapes = BINS | {
+        "splits.feature": (np.int64, [None]),
+        "splits.cut": (np.int64, [None]),
+        "splits.missing_left": (np.bool_, [None]),
+    }
+    arrays = tensors_of(
+        tensors, shapes | {"splits.seat": (np.int64, [None, 3]), "score_key": (np.uint8, [32 if told.depth else 0])}
+    )
     binner = _binner(arrays, len(head.columns))
     splits = _splits(arrays, head.name, told, binner)
-    return TreesPart(head.party, head.name, tuple(head.columns), binner, _names(told, binner), splits=splits, depth=told.depth)
+    return TreesPart(
+        head.party, head.name, tuple(head.columns), binner, _names(told, binner), splits=splits, depth=told.depth
+    )
 
 
 def _params(told: Mapping[str, Any]) -> Params:
@@ -212,7 +231,10 @@ def _check_classes(head: Head, params: Params) -> None:
 def _binner(arrays: Tensors, columns: int) -> Binner:
     counts = arrays["bins.counts"]
     check(
-        len(counts) == columns == len(arrays["bins.has_missing"]), counts >= 0, counts < MAX_BIN, counts.sum() == len(arrays["bins.cuts"])
+        len(counts) == columns == len(arrays["bins.has_missing"]),
+        counts >= 0,
+        counts < MAX_BIN,
+        counts.sum() == len(arrays["bins.cuts"]),
     )
     cuts = _apart(arrays["bins.cuts"], counts)
     check(*(np.diff(c) > 0 for c in cuts))
@@ -221,12 +243,20 @@ def _binner(arrays: Tensors, columns: int) -> Binner:
 
 def _categories(arrays: Tensors, columns: int) -> tuple[Categories | None, ...]:
     counts, others = arrays["categories.counts"], arrays["categories.other"]
-    check(len(counts) == len(others) == columns, counts >= -1, counts <= MAX_CATEGORIES, others >= UNSEEN, others < MAX_BIN)
+    check(
+        len(counts) == len(others) == columns,
+        counts >= -1,
+        counts <= MAX_CATEGORIES,
+        others >= UNSEEN,
+        others < MAX_BIN,
+    )
     sizes = np.maximum(counts, 0)
     check(sizes.sum() == len(arrays["categories.values"]) == len(arrays["categories.bins"]))
     values, bins = _apart(arrays["categories.values"], sizes), _apart(arrays["categories.bins"], sizes)
     check(*(np.diff(v) > 0 for v in values), *((b >= 0) & (b < MAX_BIN) for b in bins))
-    return tuple(None if n < 0 else Categories(v, b, int(o)) for n, v, b, o in zip(counts, values, bins, others, strict=True))
+    return tuple(
+        None if n < 0 else Categories(v, b, int(o)) for n, v, b, o in zip(counts, values, bins, others, strict=True)
+    )
 
 
 def _names(told: Rest, binner: Binner) -> tuple[Names, ...]:
@@ -245,7 +275,9 @@ def _apart(joined: NDArray[Any], sizes: NDArray[np.int64]) -> tuple[NDArray[Any]
 
 def _most(binner: Binner) -> NDArray[np.int64]:
     """The largest cut of each column."""
-    return np.array([c.count if c else len(cuts) for cuts, c in zip(binner.cuts, binner.categories, strict=True)], dtype=np.int64)
+    return np.array(
+        [c.count if c else len(cuts) for cuts, c in zip(binner.cuts, binner.categories, strict=True)], dtype=np.int64
+    )
 
 
 def _trees(arrays: Tensors, params: Params, binner: Binner) -> tuple[Tree, ...]:
@@ -260,7 +292,8 @@ def _trees(arrays: Tensors, params: Params, binner: Binner) -> tuple[Tree, ...]:
 
 
 def _check_tree(tree: Tree, params: Params, binner: Binner) -> None:
-    """Children follow their parents in order, two by two, none deeper than max_depth; a split of the guest's names a column and a cut that there are."""
+    """Children follow their parents in order, two by two, none deeper than max_depth; a split of the guest's names a
+    column and a cut that there are."""
     inner = np.flatnonzero(tree.owner != LEAF)
     check(tree.owner >= LEAF, tree.left[tree.owner == LEAF] == -1, len(tree) == 1 + 2 * len(inner))
     check(tree.left[inner] == 1 + 2 * np.arange(len(inner)), tree.left[inner] > inner)
@@ -278,15 +311,24 @@ def _joint_shapes(params: Params) -> Shapes:
         return {}
     nodes = [None, (1 << params.max_depth) - 1]
     whole: Shapes = {f"joint.{name}": (np.int64, nodes) for name in ("owner", "order", "feature", "cut")}
-    return whole | {"joint.missing_left": (np.bool_, nodes), "margin_unit": (np.float64, [1]), "score_key": (np.uint8, [32])}
+    return whole | {
+        "joint.missing_left": (np.bool_, nodes),
+        "margin_unit": (np.float64, [1]),
+        "score_key": (np.uint8, [32]),
+    }
 
 
 def _joint(arrays: Tensors, own: Ensemble, binner: Binner, hosts: int) -> GuestTrees:
-    """Owners that there are, seats that are permutations, and of the guest's own splits columns and cuts that there are."""
+    """Owners that there are, seats that are permutations, and of the guest's own splits columns and cuts that there
+    are."""
     shape = checked_shape(own.params.max_depth, arrays["joint.owner"], arrays["joint.order"], hosts)
     feature, cut, mine = arrays["joint.feature"], arrays["joint.cut"], shape.owner == GUEST
     check(*(len(arrays[f"joint.{name}"]) == len(shape) for name in ("feature", "cut", "missing_left")))
-    check(len(shape) % own.params.num_class == 0, len(shape) + len(own.trees) <= own.params.trees, arrays["margin_unit"] > 0)
+    check(
+        len(shape) % own.params.num_class == 0,
+        len(shape) + len(own.trees) <= own.params.trees,
+        arrays["margin_unit"] > 0,
+    )
     check(feature[mine] >= 0, feature[mine] < len(binner.cuts))
     check(cut[mine] >= 0, cut[mine] <= _most(binner)[feature[mine]])
     unit, key = float(arrays["margin_unit"][0]), arrays["score_key"].tobytes()
@@ -309,8 +351,17 @@ def _splits(arrays: Tensors, model_id: bytes, told: Rest, binner: Binner) -> Hos
     check(len(feature) == len(cut) == len(arrays["splits.missing_left"]), feature >= 0, feature < len(most))
     check(cut >= 0, cut <= most[feature], len(seat) == (len(feature) if depth else 0))
     tree, level, place = seat.T
-    check(tree >= 0, tree < max(told.trees, 1), level >= 0, level < max(depth, 1), place >= 0, place < 1 << np.clip(level, 0, MAX_DEPTH))
+    check(
+        tree >= 0,
+        tree < max(told.trees, 1),
+        level >= 0,
+        level < max(depth, 1),
+        place >= 0,
+        place < 1 << np.clip(level, 0, MAX_DEPTH),
+    )
     check(len(np.unique(seat, axis=0)) == len(seat))
     missing_left = arrays["splits.missing_left"].tolist()
     seats = [tuple(s) for s in seat.tolist()]
-    return HostSplits(model_id, feature.tolist(), cut.tolist(), missing_left, seats, told.trees, arrays["score_key"].tobytes())
+    return HostSplits(
+        model_id, feature.tolist(), cut.tolist(), missing_left, seats, told.trees, arrays["score_key"].tobytes()
+    )

@@ -1,4 +1,4 @@
-"""The boosted-trees job from end to end, one function per role: align -> (search) -> bin -> train; and scoring of new rows."""
+"""The boosted-trees job from end to end, one function per role: align -> (search) -> bin -> train; and scoring of new rows."""  # noqa: E501
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ from vfl.steps.split import Rows, check, hold_out
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a data party has at the end: its model part, its aligned rows, which of them were held out to measure the model and for early stopping, how many
-    ids each data party had, and at the guest the joint margins (rows, outputs) of the rows held out to measure, and of the training rows where the job measures them."""
+    """What a data party has at the end: its model part, its aligned rows, which of them were held out to measure the
+    model and for early stopping, how many ids each data party had, and at the guest the joint margins (rows, outputs)
+    of the rows held out to measure, and of the training rows where the job measures them."""
 
     part: TreesPart
     aligned: Table
@@ -52,15 +53,20 @@ def guest(
     before: TreesPart | None = None,
     asked: Search[Plan[BoostedTrees]] | None = None,
 ) -> Fitted:
-    """The guest's side: table with label; before: its part of the model to continue; asked: what is searched first, of which the best candidate takes the
-    place of `plan`.  Learns which party owns a split, its own wins, and scores; of open trees what protocols/boosting/open.py says; of every fold's model too."""
+    """The guest's side: table with label; before: its part of the model to continue; asked: what is searched first, of
+    which the best candidate takes the place of `plan`.  Learns which party owns a split, its own wins, and scores; of
+    open trees what protocols/boosting/open.py says; of every fold's model too."""
     aligned, test, later, validation, sizes = align(session, table, plan)
     train, searched = np.flatnonzero(~test), None
     allow_wins(session, plan, before, asked, int((~test & ~validation).sum()))
     if asked is not None:
         rows, stopping = aligned.take(train), validation[train]
         searched = search.guest(
-            session, rows, asked, lambda one, held: fold_guest(session, rows, one, held, stopping), trainers(session, plan)
+            session,
+            rows,
+            asked,
+            lambda one, held: fold_guest(session, rows, one, held, stopping),
+            trainers(session, plan),
         )
         plan = asked.candidates[searched.best]
     if before is not None:
@@ -79,13 +85,16 @@ def host(
     before: TreesPart | None = None,
     asked: Search[Plan[BoostedTrees]] | None = None,
 ) -> Fitted:
-    """A host's side: features only; before: its part of the model to continue; asked: as the guest's.  Learns which of its splits won and, with
-    membership = "open", the rows of nodes, of every fold's model too; and which candidate is best."""
+    """A host's side: features only; before: its part of the model to continue; asked: as the guest's.  Learns which of
+    its splits won and, with membership = "open", the rows of nodes, of every fold's model too; and which candidate is
+    best."""
     aligned, test, later, validation, sizes = align(session, table, plan)
     train, searched = np.flatnonzero(~test), None
     if asked is not None:
         if plan.spec.sealed:
-            vectors = sum(one.spec.num_class for one in asked.candidates)  # one against the rest: a vector for each class
+            vectors = sum(
+                one.spec.num_class for one in asked.candidates
+            )  # one against the rest: a vector for each class
             session.allowance.score_vectors(b"", vectors, columns_of(aligned))
         rows, stopping = aligned.take(train), validation[train]
         searched = search.host(session, rows, asked, lambda one, held: fold_host(session, rows, one, held, stopping))
@@ -100,10 +109,13 @@ def host(
 
 
 def arbiter(
-    session: Session, plan: Plan[BoostedTrees], before: LeafValues | None = None, asked: Search[Plan[BoostedTrees]] | None = None
+    session: Session,
+    plan: Plan[BoostedTrees],
+    before: LeafValues | None = None,
+    asked: Search[Plan[BoostedTrees]] | None = None,
 ) -> LeafValues | None:
-    """The arbiter's side: compares blinded ids of several hosts; of sealed trees it holds the key, chooses splits and keeps leaf values.  Learns what
-    protocols/boosting/sealed.py says, and which candidate is best."""
+    """The arbiter's side: compares blinded ids of several hosts; of sealed trees it holds the key, chooses splits and
+    keeps leaf values.  Learns what protocols/boosting/sealed.py says, and which candidate is best."""
     with session.phase("align"):
         alignment.serve(session, plan.min_intersection, keys=plan.keys)
     if not plan.spec.sealed:
@@ -118,16 +130,23 @@ def arbiter(
 
 
 def allow_wins(
-    session: Session, plan: Plan[BoostedTrees], before: TreesPart | None, asked: Search[Plan[BoostedTrees]] | None, rows: int
+    session: Session,
+    plan: Plan[BoostedTrees],
+    before: TreesPart | None,
+    asked: Search[Plan[BoostedTrees]] | None,
+    rows: int,
 ) -> None:
-    """At the guest, before anything is trained on these rows: what its hosts are going to learn of the labels from the splits that win."""
+    """At the guest, before anything is trained on these rows: what its hosts are going to learn of the labels from the
+    splits that win."""
     spec = plan.spec
     total = spec.label_numbers
     if asked is not None:
         every = [one.spec.label_numbers for one in asked.candidates]
         total = asked.cv * sum(every) + max(every)
     elif before is not None and isinstance(before.trees, GuestTrees):
-        total = wins.label_numbers(max(0, spec.n_estimators - first_of(spec.params(), len(before.trees.shape))), spec.num_class)
+        total = wins.label_numbers(
+            max(0, spec.n_estimators - first_of(spec.params(), len(before.trees.shape))), spec.num_class
+        )
     if not total:
         return
 
@@ -145,7 +164,8 @@ def allow_wins(
 def fit_guest(
     session: Session, train: Table, plan: Plan[BoostedTrees], stopping: Rows, before: TreesPart | None, model_id: bytes
 ) -> TreesPart:
-    """Trains on `train`; stopping: the rows on which early stopping evaluates the loss; before: the guest's part of the model to continue."""
+    """Trains on `train`; stopping: the rows on which early stopping evaluates the loss; before: the guest's part of the
+    model to continue."""
     assert train.label is not None
     y, weight = train.label.to_numpy(np.float64), None if train.weight is None else train.weight.to_numpy(np.float64)
     weight = plan.spec.row_weights(y, weight)
@@ -178,7 +198,9 @@ def fit_guest(
     )
 
 
-def fit_host(session: Session, train: Table, plan: Plan[BoostedTrees], stopping: Rows, before: TreesPart | None) -> TreesPart:
+def fit_host(
+    session: Session, train: Table, plan: Plan[BoostedTrees], stopping: Rows, before: TreesPart | None
+) -> TreesPart:
     """A host's side of `fit_guest`."""
     binned, names = bin_table(train, plan, plan.spec.min_bin_rows, before)
     held: HostSplits | None = before.splits if before else None
@@ -197,11 +219,16 @@ def fit_host(session: Session, train: Table, plan: Plan[BoostedTrees], stopping:
 def fit_arbiter(session: Session, plan: Plan[BoostedTrees], before: LeafValues | None) -> ArbiterTrees:
     """The arbiter's side of `fit_guest`, of sealed trees."""
     with session.phase("train"):
-        return sealed_arbiter.arbiter(session, plan.spec.params(), None if before is None else before.trees, weighted=plan.spec.weighted)
+        return sealed_arbiter.arbiter(
+            session, plan.spec.params(), None if before is None else before.trees, weighted=plan.spec.weighted
+        )
 
 
-def fold_guest(session: Session, train: Table, plan: Plan[BoostedTrees], rows: Rows, stopping: Rows) -> NDArray[np.float64]:
-    """Trains without the marked rows and returns their predictions; stopping: the rows on which early stopping evaluates the loss."""
+def fold_guest(
+    session: Session, train: Table, plan: Plan[BoostedTrees], rows: Rows, stopping: Rows
+) -> NDArray[np.float64]:
+    """Trains without the marked rows and returns their predictions; stopping: the rows on which early stopping
+    evaluates the loss."""
     inside, outside = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows))
     part = fit_guest(session, inside, plan, stopping[~rows], None, session.seed("model id").secret[:16])
 
@@ -210,7 +237,9 @@ def fold_guest(session: Session, train: Table, plan: Plan[BoostedTrees], rows: R
         end_fold(trainers(session, plan))
         return margins
 
-    means = predictions(plan.spec.params(), session.once(score, lambda found: {"margins": found}, lambda saved: saved["margins"]))
+    means = predictions(
+        plan.spec.params(), session.once(score, lambda found: {"margins": found}, lambda saved: saved["margins"])
+    )
     return means if means.shape[1] > 1 else means[:, 0]
 
 
@@ -243,8 +272,11 @@ def trainers(session: Session, plan: Plan[BoostedTrees]) -> list[Channel]:
     return [*session.hosts, session.arbiter] if plan.spec.sealed else session.hosts
 
 
-def predict_guest(session: Session, table: Table, part: TreesPart, min_intersection: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Aligns a new table and scores what is common: (rows of the table, their margins (rows, outputs)).  Learns scores; of open trees directions."""
+def predict_guest(
+    session: Session, table: Table, part: TreesPart, min_intersection: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Aligns a new table and scores what is common: (rows of the table, their margins (rows, outputs)).  Learns scores;
+    of open trees directions."""
     with session.phase("align"):
         aligned = alignment.align(session, table.keys, min_intersection)
     return aligned.rows, score_guest(session, part, table.aligned(aligned))
@@ -267,8 +299,8 @@ def predict_arbiter(session: Session, min_intersection: int, part: LeafValues | 
 
 
 def align(session: Session, table: Table, plan: Plan[BoostedTrees]) -> tuple[Table, Rows, Rows, Rows, dict[str, int]]:
-    """The common rows in the shared order, which of them are held out to measure the model, which of those are out of time, which others are held out for
-    early stopping, and all parties' sizes.
+    """The common rows in the shared order, which of them are held out to measure the model, which of those are out of
+    time, which others are held out for early stopping, and all parties' sizes.
 
     Both drawn parts are slices of one draw, so that no row is in both and each has its share.
     """
@@ -300,8 +332,11 @@ def score_host(session: Session, part: TreesPart, table: Table, what: str) -> No
         scoring.host(session, part.binned(table.features), part.splits, part.depth, list(table.names), allow)
 
 
-def bin_table(table: Table, plan: Plan[BoostedTrees], least: int, before: TreesPart | None) -> tuple[Binned, tuple[Names, ...]]:
-    """The rows in bins of their own, or in those of the model to continue, and the names of the categories of each column."""
+def bin_table(
+    table: Table, plan: Plan[BoostedTrees], least: int, before: TreesPart | None
+) -> tuple[Binned, tuple[Names, ...]]:
+    """The rows in bins of their own, or in those of the model to continue, and the names of the categories of each
+    column."""
     if before is not None:
         check_columns(table, before)
         return before.binned(table.features), before.names
@@ -329,5 +364,7 @@ def check_label(table: Table, before: TreesPart) -> None:
     """Raises DataError unless the guest's label has the classes of the model to continue."""
     if before.classes != table.classes:
         raise DataError(
-            f"{table.party}: the label's classes are not those of the model to continue", remedy="Train a new model", party=table.party
+            f"{table.party}: the label's classes are not those of the model to continue",
+            remedy="Train a new model",
+            party=table.party,
         )

@@ -17,7 +17,8 @@ from vfl.schema.spec import Spec
 
 GRID = 10  # default of score_bits
 REMOVED = {
-    "hidden": 'it was removed: from its sums and directions the guest could work out the bin of every row; "sealed" takes its place',
+    "hidden": "it was removed: from its sums and directions the guest could work out the bin of every row; "
+    '"sealed" takes its place',
     "shared": 'it is called "open" now, under permits that say what it gives away',
 }
 LABELS: dict[str, Objective] = {
@@ -49,13 +50,15 @@ class BoostedTrees(Spec):
     (`Federation.local(sample_weight=...)`),
     times `scale_pos_weight` where the label has its larger value. `guest_only_trees` are the first ones. `random_state` is public.
 
-    What each party learns, with membership "sealed": nobody sees a row's gradient, score, node or direction. The arbiter sees sums of
-    gradients over unnamed bins, chooses splits and keeps the leaf values; the guest learns which party owns each split, and the scores of the
-    rows that are scored; a host learns which of its own splits won,
-    and from very many wins something of the labels (docs/threat-model.md). With membership "open", SecureBoost as published, assume that the guest
-    learns the bin of every row in every column that wins, and that a host learns the labels (docs/protocols/boosting.md).
+    What each party learns, with membership "sealed": nobody sees a row's gradient, score, node or direction. The
+    arbiter sees sums of gradients over unnamed bins, chooses splits and keeps the leaf values; the guest learns which
+    party owns each split, and the scores of the rows that are scored; a host learns which of its own splits won, and
+    from very many wins something of the labels (docs/threat-model.md). With membership "open", SecureBoost as
+    published, assume that the guest learns the bin of every row in every column that wins, and that a host learns the
+    labels (docs/protocols/boosting.md).
 
-    Cost: encrypted work grows with rows times columns times levels times trees; open trees take less. `vfl check` estimates a job.
+    Cost: encrypted work grows with rows times columns times levels times trees; open trees take less. `vfl check`
+    estimates a job.
 
     Examples
     --------
@@ -64,94 +67,136 @@ class BoostedTrees(Spec):
     2
     >>> model.feature_importances_["guest"].index.tolist()
     ['age', 'limit']
-    """
+    """  # noqa: E501
 
     BINS: ClassVar = "trees bin every column themselves"
     ARBITER: ClassVar = "holds the key, chooses splits and keeps the leaf values"
     NO_ARBITER: ClassVar = 'with membership = "open" and one host the guest holds the key of the sums'
 
     REFUSED: ClassVar = {
-        "monotone_constraints": "the arbiter, which chooses splits, does not know which column a boundary belongs to, nor its order",
+        "monotone_constraints": "the arbiter, which chooses splits, does not know which column a boundary belongs to, nor its "  # noqa: E501
+        "order",
     }
 
     kind: Literal["boosted-trees"] = "boosted-trees"
     objective: Annotated[
-        Literal["binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob"], BeforeValidator(choose(OBJECTIVES, {}))
+        Literal["binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob"],
+        BeforeValidator(choose(OBJECTIVES, {})),
     ] = Field(
-        default="binary:logistic", description="one of " + ", ".join(f'"{o}"' for o in OBJECTIVES) + ": the loss, by what the label holds"
+        default="binary:logistic",
+        description="one of " + ", ".join(f'"{o}"' for o in OBJECTIVES) + ": the loss, by what the label holds",
     )
     num_class: int = Field(
-        default=1, ge=1, le=1000, description='with objective = "multi:softprob" the number of classes, from 3 to 1000; 1 (default) without'
+        default=1,
+        ge=1,
+        le=1000,
+        description='with objective = "multi:softprob" the number of classes, from 3 to 1000; 1 (default) without',
     )
     n_estimators: int = Field(
         default=100, ge=1, le=10_000, description="the number of rounds, a whole number from 1 to 10000 (default 100)"
     )
     max_depth: int = Field(
-        default=5, ge=1, le=MAX_DEPTH, description=f"the depth of a tree, a whole number from 1 to {MAX_DEPTH} (default 5)"
+        default=5,
+        ge=1,
+        le=MAX_DEPTH,
+        description=f"the depth of a tree, a whole number from 1 to {MAX_DEPTH} (default 5)",
     )
     learning_rate: float = Field(
         default=0.3, gt=0, le=1, description="a number above 0, at most 1 (default 0.3): how far a tree moves the score"
     )
-    max_bin: int = Field(default=32, ge=2, le=256, description="bins per column, a whole number from 2 to 256 (default 32)")
-    reg_lambda: float = Field(default=1.0, ge=0, description="a number of at least 0 (default 1.0): the L2 penalty of leaf values")
-    reg_alpha: float = Field(default=0.0, ge=0, description="a number of at least 0 (default 0): the L1 penalty of leaf values")
-    gamma: float = Field(default=0.0, ge=0, description="a number of at least 0 (default 0): the minimum gain of a split")
-    min_child_weight: float = Field(default=1.0, ge=0, description="a number of at least 0 (default 1.0): the minimum sum of h in a child")
+    max_bin: int = Field(
+        default=32, ge=2, le=256, description="bins per column, a whole number from 2 to 256 (default 32)"
+    )
+    reg_lambda: float = Field(
+        default=1.0, ge=0, description="a number of at least 0 (default 1.0): the L2 penalty of leaf values"
+    )
+    reg_alpha: float = Field(
+        default=0.0, ge=0, description="a number of at least 0 (default 0): the L1 penalty of leaf values"
+    )
+    gamma: float = Field(
+        default=0.0, ge=0, description="a number of at least 0 (default 0): the minimum gain of a split"
+    )
+    min_child_weight: float = Field(
+        default=1.0, ge=0, description="a number of at least 0 (default 1.0): the minimum sum of h in a child"
+    )
     subsample: float = Field(
-        default=1.0, gt=0, le=1, description="a number above 0, at most 1 (default 1): the part of the rows that a round uses"
+        default=1.0,
+        gt=0,
+        le=1,
+        description="a number above 0, at most 1 (default 1): the part of the rows that a round uses",
     )
     colsample_bytree: float = Field(
-        default=1.0, gt=0, le=1, description="a number above 0, at most 1 (default 1): the part of the columns that a round uses"
+        default=1.0,
+        gt=0,
+        le=1,
+        description="a number above 0, at most 1 (default 1): the part of the columns that a round uses",
     )
     top_rate: float = Field(
         default=0.0,
         ge=0,
         lt=1,
         exclude_if=lambda rate: rate == 0,
-        description='a number from 0 (default: off), below 1, with membership = "open": the part of the rows a round takes for their large gradients',
+        description='a number from 0 (default: off), below 1, with membership = "open": the part of the rows a round '
+        "takes for their large gradients",
     )
     other_rate: float = Field(
         default=0.0,
         ge=0,
         le=1,
         exclude_if=lambda rate: rate == 0,
-        description="a number above 0 with top_rate, and 0 (default) without: the part of the rows a round takes from the others",
+        description="a number above 0 with top_rate, and 0 (default) without: the part of the rows a round takes "
+        "from the others",
     )
     gradient_bits: int | None = Field(
         default=None,
         ge=3,
         le=16,
         exclude_if=lambda bits: bits is None,
-        description="3 to 16 (default: 12 below 5,000 rows, 8 from there): gradients are rounded at random to integers with this number of bits",
+        description="3 to 16 (default: 12 below 5,000 rows, 8 from there): gradients are rounded at random to "
+        "integers with this number of bits",
     )
     min_bin_rows: int = Field(
-        default=10, ge=1, le=1_000_000, description="a whole number of at least 1 (default 10): no bin of a host has fewer rows"
+        default=10,
+        ge=1,
+        le=1_000_000,
+        description="a whole number of at least 1 (default 10): no bin of a host has fewer rows",
     )
     membership: Annotated[Literal["sealed", "open"], BeforeValidator(choose(("sealed", "open"), REMOVED))] = Field(
         default="sealed",
-        description='"sealed" (default: nobody sees where a row goes) or "open" (SecureBoost as published: gives away the bins of the hosts\' rows, and labels)',
+        description='"sealed" (default: nobody sees where a row goes) or "open" (SecureBoost as published: gives '
+        "away the bins of the hosts' rows, and labels)",
     )
     guest_only_trees: int = Field(
-        default=0, ge=0, le=10_000, description="0 (default) to n_estimators: the number of first rounds that use only the guest's columns"
+        default=0,
+        ge=0,
+        le=10_000,
+        description="0 (default) to n_estimators: the number of first rounds that use only the guest's columns",
     )
     early_stopping_rounds: int = Field(
-        default=0, ge=0, le=10_000, description="0 (default: never) or more: rounds without a better loss before training ends"
+        default=0,
+        ge=0,
+        le=10_000,
+        description="0 (default: never) or more: rounds without a better loss before training ends",
     )
     validation: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="a number above 0 and below 1 with early_stopping_rounds, and 0 (default) without: the part of the training rows on which the loss is evaluated",
+        description="a number above 0 and below 1 with early_stopping_rounds, and 0 (default) without: the part of "
+        "the training rows on which the loss is evaluated",
     )
     base_score: float | None = Field(
-        default=None, exclude_if=lambda score: score is None, description="a number: the mean prediction before the first tree"
+        default=None,
+        exclude_if=lambda score: score is None,
+        description="a number: the mean prediction before the first tree",
     )
     scale_pos_weight: float = Field(
         default=1.0,
         gt=0,
         le=1e6,
         exclude_if=lambda times: times == 1,
-        description='with objective = "binary:logistic" a number above 0 (default 1.0): how many times as much a row of the label\'s larger value weighs',
+        description='with objective = "binary:logistic" a number above 0 (default 1.0): how many times as much a row '
+        "of the label's larger value weighs",
     )
     sample_weight: bool = Field(
         default=False,
@@ -161,10 +206,14 @@ class BoostedTrees(Spec):
     continue_from: Annotated[str | None, BeforeValidator(_model_name)] = Field(
         default=None,
         exclude_if=lambda name: name is None,
-        description="the name of a model, 32 hexadecimal digits as vfl model show prints it, to which the rounds beyond its own are added",
+        description="the name of a model, 32 hexadecimal digits as vfl model show prints it, to which the rounds "
+        "beyond its own are added",
     )
     random_state: int = Field(
-        default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up: the seed of rounding, rows and columns, which is public"
+        default=0,
+        ge=0,
+        lt=2**63,
+        description="a whole number from 0 (default) up: the seed of rounding, rows and columns, which is public",
     )
 
     score_bits: int = Field(
@@ -172,14 +221,18 @@ class BoostedTrees(Spec):
         exclude=True,
         ge=0,
         le=20,
-        description="a whole number from 0 to 20 (default 10): scores of sealed trees are opened to the guest on a grid of 2^-score_bits",
+        description="a whole number from 0 to 20 (default 10): scores of sealed trees are opened to the guest on a "
+        "grid of 2^-score_bits",
     )
 
     def check_file(self) -> None:
         """The number of classes goes with one objective."""
         classes = self.objective == "multi:softprob"
         if classes != (self.num_class > 1) or (classes and self.num_class < 3):
-            rule = 'Expected the number of classes with objective = "multi:softprob", from 3 to 1000, and no such key without'
+            rule = (
+                'Expected the number of classes with objective = "multi:softprob", from 3 to 1000, and no '
+                "such key without"
+            )
             raise Complaint(f"is {self.num_class}", rule, "model.num_class")
 
     @model_validator(mode="after")
@@ -194,14 +247,23 @@ class BoostedTrees(Spec):
                 'Expected 0 with membership = "sealed": hosts must know the rows of a sample',
                 "model.top_rate",
             )
-        if (self.other_rate > 0) != (self.top_rate > 0) or self.top_rate + self.other_rate > 1 or (self.top_rate and self.subsample < 1):
-            rule = "Expected a number above 0 with top_rate, at most 1 together and without subsample, and 0 without top_rate"
+        if (
+            (self.other_rate > 0) != (self.top_rate > 0)
+            or self.top_rate + self.other_rate > 1
+            or (self.top_rate and self.subsample < 1)
+        ):
+            rule = (
+                "Expected a number above 0 with top_rate, at most 1 together and without subsample, and 0 "
+                "without top_rate"
+            )
             raise Complaint(f"is {shown(self.other_rate)}", rule, "model.other_rate")
         if self.guest_only_trees > self.n_estimators:
             raise Complaint(f"is {self.guest_only_trees}", "Expected n_estimators at most", "model.guest_only_trees")
         if self.base_score is not None and (classes or (self.label == "binary" and not 0 < self.base_score < 1)):
             rule = "Remove it" if classes else "Expected a number between 0 and 1"
-            raise Complaint(f'is {shown(self.base_score)} with objective = "{self.objective}"', rule, "model.base_score")
+            raise Complaint(
+                f'is {shown(self.base_score)} with objective = "{self.objective}"', rule, "model.base_score"
+            )
         if self.scale_pos_weight != 1 and self.label != "binary":
             what = f'is {shown(self.scale_pos_weight)} with objective = "{self.objective}", which has no positive class'
             raise Complaint(what, "Remove it: it goes with binary:logistic", "model.scale_pos_weight")
@@ -225,7 +287,8 @@ class BoostedTrees(Spec):
         return self.sample_weight or self.scale_pos_weight != 1
 
     def row_weights(self, y: NDArray[np.float64], weight: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-        """(n,) what each row weighs; y (n,): labels; weight (n,): of the guest's column, if there is one.  None: all weigh 1."""
+        """(n,) what each row weighs; y (n,): labels; weight (n,): of the guest's column, if there is one.  None: all
+        weigh 1."""
         if self.scale_pos_weight == 1:
             return weight
         return np.where(y == 1, self.scale_pos_weight, 1.0) * (1.0 if weight is None else weight)
@@ -262,21 +325,32 @@ class BoostedTrees(Spec):
 
     @property
     def opens_on_grid(self) -> bool:
-        """Whether scores are opened on the grid of disclosure.score_bits: of open trees the guest adds up the scores itself."""
+        """Whether scores are opened on the grid of disclosure.score_bits: of open trees the guest adds up the scores
+        itself."""
         return self.membership == "sealed"
 
     @property
     def label_numbers(self) -> int:
-        """What the wins of hosts count as, of all rounds in which they take part; of open trees, which tell hosts all labels, nothing is counted."""
+        """What the wins of hosts count as, of all rounds in which they take part; of open trees, which tell hosts all
+        labels, nothing is counted."""
         return wins.label_numbers(self.n_estimators - self.guest_only_trees, self.num_class) if self.sealed else 0
 
     @property
     def vectors(self) -> int:
-        """How many score vectors the guest gets of one model: of K classes K (sealed: one against the rest), or K - 1 (open: their margins add up to nothing)."""
+        """How many score vectors the guest gets of one model: of K classes K (sealed: one against the rest), or K - 1
+        (open: their margins add up to nothing)."""
         return self.num_class if self.sealed else max(1, self.num_class - 1)
 
     def params(self) -> Params:
         """As the protocols take them."""
         own = {name: getattr(self, name) for name in type(self).model_fields}
-        others = ("kind", "validation", "random_state", "sample_weight", "scale_pos_weight", "continue_from", "key_bits")
+        others = (
+            "kind",
+            "validation",
+            "random_state",
+            "sample_weight",
+            "scale_pos_weight",
+            "continue_from",
+            "key_bits",
+        )
         return Params(**{name: value for name, value in own.items() if name not in others}, seed=self.random_state)

@@ -1,4 +1,5 @@
-"""What a party agrees to in number, whatever each single run may disclose (`[policy]`), counted in `budget.sqlite` in the run directory.
+"""What a party agrees to in number, whatever each single run may disclose (`[policy]`), counted in `budget.sqlite` in
+the run directory.
 
 | key | who | counts |
 |---|---|---|
@@ -9,9 +10,9 @@
 | `score_vectors` | host | score vectors of the same columns that were opened, over models and runs; each model counts once; by default half the columns, and fewer where they correlate |
 | `scores_per_row` | host | scores of a row by one model in a month, in trainings and predictions, under a keyed name of the row |
 
-A run counts once every party has it on its disk, before anything is aligned, also if it fails later; one that resumes counts once.  Numbers, vectors and rows are
-counted right before they leave (protocols/allowance.py).
-"""
+A run counts once every party has it on its disk, before anything is aligned, also if it fails later; one that resumes
+counts once.  Numbers, vectors and rows are counted right before they leave (protocols/allowance.py).
+"""  # noqa: E501
 
 from vfl.run.budget.labels import SKETCH, overlap
 from vfl.run.budget.runs import Budget, Opened

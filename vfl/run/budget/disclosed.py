@@ -18,14 +18,25 @@ PARTNER_ROWS = 5  # times this party's own
 
 
 class RunAllowance(Allowance):
-    """run: its name; labels: the guest's table, where the run trains on its labels; guest: to whom a host opens scores; spread: of a host's own columns, where a
-    model is trained on them.
+    """run: its name; labels: the guest's table, where the run trains on its labels; guest: to whom a host opens scores;
+    spread: of a host's own columns, where a model is trained on them.
     """
 
-    def __init__(self, party: Party, file: BudgetFile, run: bytes, labels: Table | None, guest: str, spread: Spread | None = None) -> None:
-        self._party, self._file, self._run, self._labels, self._guest, self._spread = party, file, run, labels, guest, spread
+    def __init__(
+        self, party: Party, file: BudgetFile, run: bytes, labels: Table | None, guest: str, spread: Spread | None = None
+    ) -> None:
+        self._party, self._file, self._run, self._labels, self._guest, self._spread = (
+            party,
+            file,
+            run,
+            labels,
+            guest,
+            spread,
+        )
 
-    def label_numbers(self, what: str, told: Mapping[str, int], rows: int, fewer: Callable[[int], str] | None = None) -> None:
+    def label_numbers(
+        self, what: str, told: Mapping[str, int], rows: int, fewer: Callable[[int], str] | None = None
+    ) -> None:
         assert self._labels is not None
         rate, item = self._party.policy.rows_per_label_number, self._run + what.encode()
         limit, more = rows // rate, sum(told.values())
@@ -36,9 +47,11 @@ class RunAllowance(Allowance):
             if used + more > limit:
                 hosts = " and ".join(sorted(told))
                 raise DisclosureRefused(
-                    f"{self._party.name}: {hosts} would learn {more} numbers computed from these labels ({what}), hosts learnt {used} before,"
+                    f"{self._party.name}: {hosts} would learn {more} numbers computed from these labels "
+                    f"({what}), hosts learnt {used} before,"
                     f" and {rows} training rows allow {limit}: policy.{NUMBERS} is {rate}",
-                    remedy=f"Use more rows, or {FEWER if fewer is None else fewer(max(0, limit - used))}, or agree on a job that tells hosts no such numbers"
+                    remedy=f"Use more rows, or {FEWER if fewer is None else fewer(max(0, limit - used))}, or "
+                    f"agree on a job that tells hosts no such numbers"
                     f"{AGREES} lower policy.{NUMBERS}",
                     party=self._party.name,
                 )
@@ -52,7 +65,13 @@ class RunAllowance(Allowance):
         with self._file.opened() as counts:
             if self.check_vectors(counts, model, vectors, columns):
                 counts.charge(model, VECTORS, self._guest)
-                counts.add(VECTORS, self._guest, counts.columns(columns), vectors, most_vectors(self._party, counts, columns, self._spread))
+                counts.add(
+                    VECTORS,
+                    self._guest,
+                    counts.columns(columns),
+                    vectors,
+                    most_vectors(self._party, counts, columns, self._spread),
+                )
 
     def check_vectors(self, counts: Counts, model: bytes, vectors: int, columns: Sequence[str]) -> bool:
         """Whether these are to be counted; raises DisclosureRefused if they are too many."""
@@ -61,7 +80,10 @@ class RunAllowance(Allowance):
         limit = most_vectors(self._party, counts, columns, self._spread)
         used = sum(counts.used(VECTORS, period, self._guest) for period in counts.same_columns(columns))
         if used + vectors > limit:
-            what = f"{used} score vectors of these {len(columns)} columns were opened to {self._guest}, this run opens {vectors} more"
+            what = (
+                f"{used} score vectors of these {len(columns)} columns were opened to {self._guest}, this run "
+                f"opens {vectors} more"
+            )
             raise refused(
                 self._party.name,
                 what,
@@ -79,7 +101,10 @@ class RunAllowance(Allowance):
                 return
             beyond, most = counts.score(model, self._guest, period, ids, limit)
             if beyond:
-                said = f"{beyond} of the rows to be scored were scored by this model for {self._guest} {limit} times this month"
+                said = (
+                    f"{beyond} of the rows to be scored were scored by this model for {self._guest} {limit} "
+                    f"times this month"
+                )
                 remedy = "Leave these rows out (the training scored its held-out rows), or wait for the next month"
                 raise refused(self._party.name, said, SCORES, limit, remedy)
             counts.charge(item, SCORES, self._guest)
@@ -97,8 +122,9 @@ class RunAllowance(Allowance):
 
 
 def most_vectors(party: Party, counts: Counts, columns: Sequence[str], spread: Spread | None) -> int:
-    """How many score vectors of these columns a host opens: by its policy, or half as many as columns, or what their spread allows; spread: of the columns in the table
-    that a model is trained on, None for a model that is trained (what its table allowed is then known from before)."""
+    """How many score vectors of these columns a host opens: by its policy, or half as many as columns, or what their
+    spread allows; spread: of the columns in the table that a model is trained on, None for a model that is trained
+    (what its table allowed is then known from before)."""
     given = party.policy.score_vectors
     if given is not None:
         return given
@@ -117,4 +143,6 @@ AGREES = ", or, if the person responsible for this party's data agrees,"
 
 def refused(party: str, what: str, key: str, limit: int, remedy: str) -> DisclosureRefused:
     """The error for a budget that is used up."""
-    return DisclosureRefused(f"{party}: {what}, and policy.{key} is {limit}", remedy=f"{remedy}{AGREES} raise policy.{key}", party=party)
+    return DisclosureRefused(
+        f"{party}: {what}, and policy.{key} is {limit}", remedy=f"{remedy}{AGREES} raise policy.{key}", party=party
+    )

@@ -21,37 +21,48 @@ def explained(
     guest: str,
     spread: Spread | None,
 ) -> list[str]:
-    """period: this month; table: this party's own; vectors: how many the job opens at a host; models: how many it counts against models_per_label; spread: of a
-    host's columns."""
+    """period: this month; table: this party's own; vectors: how many the job opens at a host; models: how many it
+    counts against models_per_label; spread: of a host's columns."""
     policy, told = party.policy, list[str]()
     with BudgetFile(party.run.directory).opened(reading=True) as counts:
         for kind, what in ((RUNS, "runs"), (PREDICTIONS, "predictions")):
-            left = ", ".join(f"{max(0, getattr(policy, kind) - counts.used(kind, period, p))} with {p}" for p in partners)
+            left = ", ".join(
+                f"{max(0, getattr(policy, kind) - counts.used(kind, period, p))} with {p}" for p in partners
+            )
             told.append(f"policy.{kind} is {getattr(policy, kind)}: {what} left this month: {left}")
         if table is None:
             return told
         if table.label is not None:
             same = counts.same_labels(table)
             used = ", ".join(f"{sum(counts.used(MODELS, period, p) for period in same)} with {p}" for p in partners)
-            told.append(f"policy.{MODELS} is {policy.models_per_label}: models of these labels so far: {used}; this job adds {models}")
+            told.append(
+                f"policy.{MODELS} is {policy.models_per_label}: models of these labels so far: {used}; this "
+                f"job adds {models}"
+            )
             numbers, rate = sum(counts.used(NUMBERS, period) for period in same), policy.rows_per_label_number
             told.append(
-                f"policy.{NUMBERS} is {rate}: with {len(table):,} training rows hosts may learn {len(table) // rate} numbers computed from"
+                f"policy.{NUMBERS} is {rate}: with {len(table):,} training rows hosts may learn "
+                f"{len(table) // rate} numbers computed from"
                 f" these labels; they have learnt {numbers}"
             )
         if party.role == "host":
             columns = tuple(map(str, table.features.columns))
             opened = sum(counts.used(VECTORS, period, guest) for period in counts.same_columns(columns))
             told.append(
-                f"policy.{VECTORS} is {most_vectors(party, counts, columns, spread)} for these {len(columns)} columns: {opened} score vectors were opened to"
+                f"policy.{VECTORS} is {most_vectors(party, counts, columns, spread)} for these {len(columns)} "
+                f"columns: {opened} score vectors were opened to"
                 f" {guest}; this job opens {vectors}"
             )
             if spread is not None and spread.first > HALF:
                 told.append(
-                    f"these columns correlate so much that a single score vector can reveal up to {spread.first:.0%} of their variance to {guest}"
+                    f"these columns correlate so much that a single score vector can reveal up to "
+                    f"{spread.first:.0%} of their variance to {guest}"
                 )
             told.append(
-                f"policy.{SCORES} is {policy.scores_per_row}: the number of times that a model scores the same row for {guest} per month"
+                f"policy.{SCORES} is {policy.scores_per_row}: the number of times that a model scores the "
+                f"same row for {guest} per month"
             )
-    told.append(f"policy.max_partner_rows is {most_rows(party, len(table)):,}: a partner with a longer list of ids is refused")
+    told.append(
+        f"policy.max_partner_rows is {most_rows(party, len(table)):,}: a partner with a longer list of ids is refused"
+    )
     return told

@@ -1,7 +1,8 @@
-"""When two tables hold labels of the same customers: at least half of the ids under one of their keys, or of the rows' contents, are in both.
+"""When two tables hold labels of the same customers: at least half of the ids under one of their keys, or of the rows'
+contents, are in both.
 
-The label itself does not count: turned over, in another unit or of another outcome, it may tell the same.  Estimated from sketches (Bar-Yossef et al. 2002: the
-least of the keyed hashes of all), so that no id and no value is stored.
+The label itself does not count: turned over, in another unit or of another outcome, it may tell the same.  Estimated
+from sketches (Bar-Yossef et al. 2002: the least of the keyed hashes of all), so that no id and no value is stored.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ FORM = re.compile(rb"[^0-9a-z\x80-\xff]")  # what normalisers differ in
 
 
 def sketches_of(table: Table, key: bytes) -> tuple[bytes, ...]:
-    """Of the ids under each key, whatever normaliser made them; and of the rows' numbers, where at least half of the rows differ from all others in them: a job that
-    aligns by another column of the same file has these in common."""
+    """Of the ids under each key, whatever normaliser made them; and of the rows' numbers, where at least half of the
+    rows differ from all others in them: a job that aligns by another column of the same file has these in common."""
     found = [_least((FORM.sub(b"", name.lower()) for name in ids if name), key, b"id") for ids in table.keys]
     numbers = table.features.select_dtypes("number")
     if numbers.shape[1]:
-        rows = pd.util.hash_pandas_object(numbers[sorted(numbers.columns, key=str)], index=False).drop_duplicates(keep=False)
+        rows = pd.util.hash_pandas_object(numbers[sorted(numbers.columns, key=str)], index=False).drop_duplicates(
+            keep=False
+        )
         if 2 * len(rows) >= len(table):
             found.append(_least((row.to_bytes(8, "little") for row in rows.tolist()), key, b"row"))
     return tuple(found)
@@ -39,7 +42,9 @@ def paired(table: Table, key: bytes) -> bytes:
     assert label is not None
     values = label.to_numpy("<f8").tobytes()
     pairs = ((name, values[8 * row : 8 * row + 8]) for row, name in enumerate(table.ids))
-    return _sketch(b"".join(hashlib.blake2b(name, digest_size=8, key=key, salt=value).digest() for name, value in pairs))
+    return _sketch(
+        b"".join(hashlib.blake2b(name, digest_size=8, key=key, salt=value).digest() for name, value in pairs)
+    )
 
 
 def _least(values: Iterable[bytes], key: bytes, what: bytes) -> bytes:

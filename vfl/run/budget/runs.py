@@ -19,8 +19,9 @@ WORDS = {RUNS: ("run", "runs"), PREDICTIONS: ("prediction", "predictions")}
 
 @dataclass(frozen=True)
 class Opened:
-    """The score vectors that a host's run is going to open, as far as it is known beforehand.  model: the host's own name for it, b"" for one that is not trained yet; spread: of the columns of the
-    table that it is trained on, None for one that is trained."""
+    """The score vectors that a host's run is going to open, as far as it is known beforehand.  model: the host's own
+    name for it, b"" for one that is not trained yet; spread: of the columns of the table that it is trained on, None
+    for one that is trained."""
 
     vectors: int
     columns: tuple[str, ...]
@@ -29,8 +30,8 @@ class Opened:
 
 
 class Budget:
-    """purpose: the command ("run", "align", "predict"); labels: the guest's table, where models of its labels are trained; models: how many of them the partners
-    learn something of; opened: at a host, and guest: whom to.
+    """purpose: the command ("run", "align", "predict"); labels: the guest's table, where models of its labels are
+    trained; models: how many of them the partners learn something of; opened: at a host, and guest: whom to.
     """
 
     def __init__(
@@ -54,10 +55,13 @@ class Budget:
         with self._file.opened(reading=True) as counts:
             self._check(counts, partners, month(datetime.datetime.now(datetime.UTC)))
             if self._opened is not None:
-                self.allowance(b"").check_vectors(counts, self._opened.model, self._opened.vectors, self._opened.columns)
+                self.allowance(b"").check_vectors(
+                    counts, self._opened.model, self._opened.vectors, self._opened.columns
+                )
 
     def charge(self, partners: Sequence[str], run: bytes, now: datetime.datetime) -> None:
-        """Counts a run with each of `partners`, once for each name of a run; or raises DisclosureRefused and counts none."""
+        """Counts a run with each of `partners`, once for each name of a run; or raises DisclosureRefused and counts
+        none."""
         with self._file.opened() as counts:
             if all(counts.charged(run, self._kind, p) for p in partners):
                 return
@@ -104,7 +108,11 @@ class Budget:
                 f", this job trains {self._more} more" if several else ""
             )
             raise refused(
-                self._party.name, what, MODELS, limit, ("Search fewer candidates or folds, use" if several else "Use") + " other rows"
+                self._party.name,
+                what,
+                MODELS,
+                limit,
+                ("Search fewer candidates or folds, use" if several else "Use") + " other rows",
             )
 
 

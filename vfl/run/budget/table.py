@@ -1,8 +1,11 @@
-"""`budget.sqlite` in a party's run directory (mode 0600): what has been disclosed so far, one row per kind of budget, partner and period.
+"""`budget.sqlite` in a party's run directory (mode 0600): what has been disclosed so far, one row per kind of budget,
+partner and period.
 
-`budget(kind, partner, period, used, limit)`: kind is the policy's key; period a month (UTC), or the name of a set of labels or columns; limit the policy's limit
-when the row was last changed.  `labels` and `columns` say what these names stand for, and how many score vectors the columns allow (`most`), `charged` what has been counted already, `scored` how often each row
-was scored, under a keyed hash of its id.  No id and no label is stored; but whoever can read the file, with its key, can test a guess of one.
+`budget(kind, partner, period, used, limit)`: kind is the policy's key; period a month (UTC), or the name of a set of
+labels or columns; limit the policy's limit when the row was last changed.  `labels` and `columns` say what these names
+stand for, and how many score vectors the columns allow (`most`), `charged` what has been counted already, `scored` how
+often each row was scored, under a keyed hash of its id.  No id and no label is stored; but whoever can read the file,
+with its key, can test a guess of one.
 
 A file of an earlier release (tables `runs`, `models`, `counted`) is converted when it is opened first.
 """
@@ -24,7 +27,8 @@ from vfl.run.budget.labels import overlaps, paired, sketches_of
 
 FORMAT = 4
 TABLES = (
-    "CREATE TABLE budget (kind TEXT, partner TEXT, period TEXT, used INTEGER NOT NULL CHECK (typeof(used) = 'integer'), \"limit\" INTEGER, PRIMARY KEY (kind, partner, period))",
+    "CREATE TABLE budget (kind TEXT, partner TEXT, period TEXT, used INTEGER NOT NULL CHECK (typeof(used) = "
+    "'integer'), \"limit\" INTEGER, PRIMARY KEY (kind, partner, period))",
     "CREATE TABLE charged (item BLOB, kind TEXT, partner TEXT, PRIMARY KEY (item, kind, partner)) WITHOUT ROWID",
     "CREATE TABLE labels (period TEXT, sketch BLOB NOT NULL, PRIMARY KEY (period, sketch))",
     "CREATE TABLE columns (period TEXT PRIMARY KEY, names TEXT NOT NULL, most INTEGER)",
@@ -36,19 +40,23 @@ NUMBERS, VECTORS, SCORES = "rows_per_label_number", "score_vectors", "scores_per
 
 
 class BudgetFile:
-    """The file; each use is one transaction.  Raises ConfigError where it cannot be read or written: then nothing is disclosed."""
+    """The file; each use is one transaction.  Raises ConfigError where it cannot be read or written: then nothing is
+    disclosed."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "budget.sqlite"
 
     @contextlib.contextmanager
     def opened(self, *, reading: bool = False) -> Iterator[Counts]:
-        """The counts; what the body changes is kept unless it raises.  reading: where there is no file, none is made."""
+        """The counts; what the body changes is kept unless it raises.  reading: where there is no file, none is
+        made."""
         try:
             made = self.path.exists() or not reading
             if made:
                 self.path.touch(mode=0o600)
-            with contextlib.closing(sqlite3.connect(self.path if made else ":memory:", timeout=10, isolation_level=None)) as store:
+            with contextlib.closing(
+                sqlite3.connect(self.path if made else ":memory:", timeout=10, isolation_level=None)
+            ) as store:
                 store.execute("PRAGMA trusted_schema = OFF")
                 store.execute("BEGIN IMMEDIATE")
                 _make(store)
@@ -57,7 +65,8 @@ class BudgetFile:
         except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError) as error:
             raise ConfigError(
                 f"the budget {self.path} cannot be read or written ({error})",
-                remedy="Make room there, or put back the file of this party; without it nothing is counted, so no run is begun",
+                remedy="Make room there, or put back the file of this party; without it nothing is counted, so "
+                "no run is begun",
             ) from None
 
 
@@ -76,14 +85,16 @@ class Counts:
     def add(self, kind: str, partner: str, period: str, amount: int, limit: int) -> None:
         """Uses `amount` more."""
         self._store.execute(
-            'INSERT INTO budget VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET used = used + excluded.used, "limit" = excluded."limit"',
+            "INSERT INTO budget VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET used = used + "
+            'excluded.used, "limit" = excluded."limit"',
             (kind, partner, period, amount, limit),
         )
 
     def reached(self, kind: str, partner: str, period: str, used: int, limit: int) -> None:
         """What was used is at least `used`."""
         self._store.execute(
-            'INSERT INTO budget VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET used = max(used, excluded.used), "limit" = excluded."limit"',
+            "INSERT INTO budget VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET used = max(used, "
+            'excluded.used), "limit" = excluded."limit"',
             (kind, partner, period, used, limit),
         )
 
@@ -135,21 +146,27 @@ class Counts:
         return name
 
     def most(self, names: Sequence[str]) -> int | None:
-        """How many score vectors were last found to be allowed of a set that holds these columns, the fewest if there are several; None if nobody knows."""
+        """How many score vectors were last found to be allowed of a set that holds these columns, the fewest if there
+        are several; None if nobody knows."""
         found = self._store.execute("SELECT names, most FROM columns WHERE most IS NOT NULL")
         return min((int(most) for others, most in found if set(names) <= set(json.loads(others))), default=None)
 
     def score(self, model: bytes, partner: str, month: str, ids: Iterable[bytes], limit: int) -> tuple[int, int]:
-        """Counts one more score of each of these rows by a model in a month, unless some were scored `limit` times already.
+        """Counts one more score of each of these rows by a model in a month, unless some were scored `limit` times
+        already.
 
         Returns how many were, and how often the row was scored that has most.  Counts of other months are dropped.
         """
         key, scope = self.key, f"{month} {partner} {model.hex()}"
         hashes = (hmac.digest(key, b"row " + name, "sha256")[:8] for name in ids)
         self._store.execute("CREATE TEMP TABLE batch (row INTEGER PRIMARY KEY)")
-        self._store.executemany("INSERT OR IGNORE INTO batch VALUES (?)", ((int.from_bytes(h, "big", signed=True),) for h in hashes))
+        self._store.executemany(
+            "INSERT OR IGNORE INTO batch VALUES (?)", ((int.from_bytes(h, "big", signed=True),) for h in hashes)
+        )
         both = "FROM scored JOIN batch USING (row) WHERE scope = ?"
-        most, beyond = self._store.execute(f"SELECT max(used), count(*) FILTER (WHERE used >= ?) {both}", (limit, scope)).fetchone()
+        most, beyond = self._store.execute(
+            f"SELECT max(used), count(*) FILTER (WHERE used >= ?) {both}", (limit, scope)
+        ).fetchone()
         if not beyond:
             self._store.execute("DELETE FROM scored WHERE scope NOT LIKE ?", (f"{month} %",))
             add = "INSERT INTO scored SELECT ?, row, 1 FROM batch WHERE true ON CONFLICT DO UPDATE SET used = used + 1"

@@ -5,4 +5,4 @@
     net        attempt after attempt under a schedule until the run ends, and what came of it
 
 It comes with a source checkout only: the wheel does not contain it. No job or party file can ask for it.
-"""
+"""  # noqa: E501

@@ -32,8 +32,9 @@ def chaos_net(
 ) -> None:
     """Lose, repeat, swap, delay, cut and change messages on a simulated network.
 
-    Each schedule breaks up to three attempts of a small run in this process; the parties resume from the last step that all have.  It succeeds if every
-    run ends with the results of the undisturbed run, bit for bit, and with typed errors only.
+    Each schedule breaks up to three attempts of a small run in this process; the parties resume from the last step that
+    all have.  It succeeds if every run ends with the results of the undisturbed run, bit for bit, and with typed errors
+    only.
     """
     from vfl.testing.chaos.show import print_storms
 
@@ -45,15 +46,20 @@ def chaos_kill(
     model: Annotated[
         str, typer.Option(metavar="MODEL", help='"logistic-regression", "boosted-trees", "align" or "predict".')
     ] = "logistic-regression",
-    every_boundary: Annotated[bool, typer.Option("--every-boundary", help="Kill before every single message: takes long.")] = False,
-    every: Annotated[int, typer.Option(metavar="N", min=0, help="Kill before every N-th message; 0: before none.")] = 10,
+    every_boundary: Annotated[
+        bool, typer.Option("--every-boundary", help="Kill before every single message: takes long.")
+    ] = False,
+    every: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Kill before every N-th message; 0: before none.")
+    ] = 10,
     instants: Annotated[int, typer.Option(metavar="N", min=0, help="Kill at N random moments too.")] = 0,
     seed: Annotated[int, typer.Option(metavar="SEED", min=0, help="Other moments.")] = 0,
 ) -> None:
     """Kill real processes with SIGKILL, and give their command again.
 
-    Three institutions on this machine, in a temporary folder.  In each trial one party dies at one message, or at one moment; the others wait for it.  It
-    succeeds if every trial ends by itself with the results of the undisturbed run, bit for bit, the same messages, and ledgers that agree.
+    Three institutions on this machine, in a temporary folder.  In each trial one party dies at one message, or at one
+    moment; the others wait for it.  It succeeds if every trial ends by itself with the results of the undisturbed run,
+    bit for bit, the same messages, and ledgers that agree.
     """
     from vfl.testing.chaos.show import print_kills
 

@@ -1,7 +1,9 @@
-"""Three small institutions in a folder, whose processes can be killed: forked from this one, so that hundreds of starts take no time.
+"""Three small institutions in a folder, whose processes can be killed: forked from this one, so that hundreds of starts
+take no time.
 
-A process runs what `vfl run` (`vfl align`, `vfl predict`) runs, with two things that no file, option or variable of it can give: its run seed, so that every
-trial must end with the same results, and a tap that kills it with SIGKILL at a message.
+A process runs what `vfl run` (`vfl align`, `vfl predict`) runs, with two things that no file, option or variable of it
+can give: its run seed, so that every trial must end with the same results, and a tap that kills it with SIGKILL at a
+message.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ PATIENCE = 120  # seconds, for everything
 
 
 class Kill(Tap):
-    """Counts every message that its process is about to send or has received; before message number `at` of them it kills the process."""
+    """Counts every message that its process is about to send or has received; before message number `at` of them it
+    kills the process."""
 
     def __init__(self, at: int, count: Path) -> None:
         self._at, self._count, self._seen = at, count, 0
@@ -111,7 +114,11 @@ class Federation:
             for peer in ROLES:
                 if peer != name:
                     dials = (ROLES[name], ROLES[peer]) in {("host", "guest"), ("host", "arbiter"), ("arbiter", "guest")}
-                    trust_peer(folder / name, folder / peer / "identity" / "cert.pem", f"127.0.0.1:{ports[peer]}" if dials else None)
+                    trust_peer(
+                        folder / name,
+                        folder / peer / "identity" / "cert.pem",
+                        f"127.0.0.1:{ports[peer]}" if dials else None,
+                    )
         job = {"min_intersection": 5, "test": 0.25, "key_bits": key_bits, "keys": ["id"]}
         self.job.write_text(starter_job(kind=kind, **job, **MODELS[kind]), encoding="utf-8")  # type: ignore[arg-type]
 

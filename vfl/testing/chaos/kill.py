@@ -1,4 +1,5 @@
-"""Kills one party of a small federation of real processes, starts it again with the same command, and compares the results of all of them."""
+"""Kills one party of a small federation of real processes, starts it again with the same command, and compares the
+results of all of them."""
 
 from __future__ import annotations
 
@@ -41,7 +42,9 @@ class Chaos:
     def __init__(self, folder: Path, model: str) -> None:
         self.federation = Federation(folder, model)
         began = time.monotonic()
-        failed = self._finish({name: self.federation.start(name) for name in self.federation.roles}, time.monotonic() + PATIENCE)
+        failed = self._finish(
+            {name: self.federation.start(name) for name in self.federation.roles}, time.monotonic() + PATIENCE
+        )
         if failed:
             raise LocalProtocolError(f"the undisturbed run did not end well: {'; '.join(failed)}", remedy="Report this")
         self.seconds = time.monotonic() - began
@@ -59,7 +62,9 @@ class Chaos:
     def _trial(self, trials: Trials, where: str, kill_at: int, after: float | None) -> None:
         self.federation.clear()
         deadline = time.monotonic() + PATIENCE
-        processes = {name: self.federation.start(name, kill_at if name == trials.party else 0) for name in self.federation.roles}
+        processes = {
+            name: self.federation.start(name, kill_at if name == trials.party else 0) for name in self.federation.roles
+        }
         victim = processes[trials.party]
         if after is not None:
             time.sleep(after)
@@ -70,15 +75,22 @@ class Chaos:
             processes[trials.party] = self.federation.start(trials.party)
         else:
             del processes[trials.party]
-        trials.wrong += [f"{trials.party} killed at {where}: {what}" for what in self._finish(processes, deadline) or self._differences()]
+        trials.wrong += [
+            f"{trials.party} killed at {where}: {what}"
+            for what in self._finish(processes, deadline) or self._differences()
+        ]
         if died:
-            took, lines = time.monotonic() - restarted, [line for name in self.federation.roles for line in self._resumed(name)]
+            took, lines = (
+                time.monotonic() - restarted,
+                [line for name in self.federation.roles for line in self._resumed(name)],
+            )
             repeats = max((line["repeats"] for line in lines), default=0)
             trials.kills, trials.resumed = trials.kills + 1, trials.resumed + bool(self._resumed(trials.party))
             trials.repeats, trials.longest = max(trials.repeats, repeats), max(trials.longest, took)
             if repeats > REPEATS or took > SECONDS + self.seconds:
                 trials.wrong.append(
-                    f"{trials.party} killed at {where}: {repeats} steps were repeated, and all had ended after {took:.1f} s"
+                    f"{trials.party} killed at {where}: {repeats} steps were repeated, and all had ended "
+                    f"after {took:.1f} s"
                 )
 
     def _resumed(self, name: str) -> list[dict[str, Any]]:
@@ -92,7 +104,9 @@ class Chaos:
             if code is None:
                 processes[name].kill()
                 processes[name].wait(time.monotonic() + 10)
-        return [f"{name} {'hangs' if code is None else f'ended with {code}'}" for name, code in codes.items() if code != 0]
+        return [
+            f"{name} {'hangs' if code is None else f'ended with {code}'}" for name, code in codes.items() if code != 0
+        ]
 
     def _differences(self) -> list[str]:
         wrong = []
@@ -114,19 +128,27 @@ class Chaos:
         return self.federation.run_of(name) / "ledger.jsonl"
 
     def _ends_with(self, name: str) -> tuple[dict[str, str], list[tuple[str, str, int, str]]]:
-        """SHA-256 of every file of the results; and to whom which message left, by its number and hash.  Raises LedgerBroken.
+        """SHA-256 of every file of the results; and to whom which message left, by its number and hash.  Raises
+        LedgerBroken.
 
         Without the hash of Kept, in which a party signs the random name of the run too.
         """
         folder = self.federation.run_of(name)
         verify_ledger(folder / "ledger.jsonl", (self.federation.folder / name / "identity" / "cert.pem").read_bytes())
-        files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob(self.federation.results))}
+        files = {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.glob(self.federation.results))
+        }
         lines = (line for line in read_ledger(folder / "ledger.jsonl") if line["type"] == "message" and line["seq"])
-        return files, [(line["to"], line["message"], line["seq"], "" if line["message"] == Kept.kind else line["sha256"]) for line in lines]
+        return files, [
+            (line["to"], line["message"], line["seq"], "" if line["message"] == Kept.kind else line["sha256"])
+            for line in lines
+        ]
 
 
 def kills(model: str, *, every: int, instants: int, seed: int) -> Iterator[Chaos | Trials]:
-    """First the undisturbed run, then what came of the kills of each party: before every `every`-th message (0: none), and at `instants` random moments."""
+    """First the undisturbed run, then what came of the kills of each party: before every `every`-th message (0: none),
+    and at `instants` random moments."""
     with tempfile.TemporaryDirectory(prefix="vfl-chaos-") as folder:
         chaos, rng = Chaos(Path(folder), model), np.random.default_rng(seed)
         yield chaos

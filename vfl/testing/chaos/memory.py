@@ -19,7 +19,10 @@ class MemoryKeeper:
 
     def keep(self, mark: Mark, heard: Mapping[str, Sequence[bytes]]) -> None:
         """As `protocols.recovery.checkpoint.Keeper`."""
-        self.marks[mark.position] = mark, save({name: np.array(array, order="C") for name, array in mark.arrays.items()})
+        self.marks[mark.position] = (
+            mark,
+            save({name: np.array(array, order="C") for name, array in mark.arrays.items()}),
+        )
         if mark.position.item == 0:
             self._heard[mark.position.stage] = {peer: list(messages) for peer, messages in heard.items()}
         recent = sorted({m.messages for m, _ in self.marks.values()})[-2:]

@@ -1,7 +1,8 @@
-"""Runs under schedules of network faults: attempt after attempt, each from the last checkpoint that all parties have, until all are done.
+"""Runs under schedules of network faults: attempt after attempt, each from the last checkpoint that all parties have,
+until all are done.
 
-What must come of each schedule: the results of the undisturbed run, to the bit; in every attempt that fails, a typed error at every party that fails; and an
-end with the first attempt that nothing disturbs at the latest.
+What must come of each schedule: the results of the undisturbed run, to the bit; in every attempt that fails, a typed
+error at every party that fails; and an end with the first attempt that nothing disturbs at the latest.
 """
 
 from __future__ import annotations
@@ -128,8 +129,12 @@ def under(run: Run, schedule: Schedule, expected: Mapping[str, str]) -> Outcome:
         outcome.resumed, old = trial.resumed, network.captured
         outcome.struck += network.struck
         outcome.errors.update(error.code for error in errors.values() if isinstance(error, VFLError))
-        outcome.wrong += [f"{party} failed with {type(e).__name__}" for party, e in errors.items() if not isinstance(e, VFLError)]
-        outcome.wrong += [f"{party} has another result" for party, result in results.items() if result != expected[party]]
+        outcome.wrong += [
+            f"{party} failed with {type(e).__name__}" for party, e in errors.items() if not isinstance(e, VFLError)
+        ]
+        outcome.wrong += [
+            f"{party} has another result" for party, result in results.items() if result != expected[party]
+        ]
         if hangs:
             outcome.wrong.append("a party hangs")
         if errors and all(hit.fault.harmless for hit in network.struck):

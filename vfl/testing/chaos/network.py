@@ -1,8 +1,9 @@
 """Parties in one process, joined by links that break as a schedule says.
 
-Messages are sent as the frames and authentication codes of the real transport (vfl/transport), and are read by its readers.  There is no clock: when every living party waits
-and nothing is under way, what was delayed arrives; when nothing was, one of those who wait runs into its deadline, as it would after its seconds.  So a
-schedule ends in milliseconds, and no wait can be without an end.
+Messages are sent as the frames and authentication codes of the real transport (vfl/transport), and are read by its
+readers.  There is no clock: when every living party waits and nothing is under way, what was delayed arrives; when
+nothing was, one of those who wait runs into its deadline, as it would after its seconds.  So a schedule ends in
+milliseconds, and no wait can be without an end.
 """
 
 from __future__ import annotations
@@ -73,7 +74,11 @@ class Network:
     """The connections of one attempt."""
 
     def __init__(
-        self, parties: Sequence[str], attempt: int, breaks: Iterable[Break] = (), old: Mapping[Direction, bytes] | None = None
+        self,
+        parties: Sequence[str],
+        attempt: int,
+        breaks: Iterable[Break] = (),
+        old: Mapping[Direction, bytes] | None = None,
     ) -> None:
         """old: by direction, the bytes of a message of an earlier attempt."""
         self._changed = threading.Condition()

@@ -1,4 +1,5 @@
-"""Small runs that are broken: alignment, regression and trees of a guest, a host and an arbiter, with their own toy tables and keys."""
+"""Small runs that are broken: alignment, regression and trees of a guest, a host and an arbiter, with their own toy
+tables and keys."""
 
 from __future__ import annotations
 
@@ -60,12 +61,15 @@ def digest(*parts: object) -> str:
     """SHA-256 over arrays, bytes and plain values."""
     made = hashlib.sha256()
     for part in parts:
-        made.update(part if isinstance(part, bytes) else part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+        made.update(
+            part if isinstance(part, bytes) else part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode()
+        )
     return made.hexdigest()
 
 
 def fitted(found: Any, kind: str) -> str:
-    """The digest of a data party's result: its model part as it would be written, its common rows, and the guest's scores."""
+    """The digest of a data party's result: its model part as it would be written, its common rows, and the guest's
+    scores."""
     body = KINDS[kind].pack(found.part)
     tensors = [item for name in sorted(body.tensors) for item in (name, body.tensors[name])]
     return digest(found.part.model_id, sorted(body.rest.items()), *tensors, found.aligned.ids, found.scores)
@@ -73,7 +77,10 @@ def fitted(found: Any, kind: str) -> str:
 
 def kept(found: Kept) -> str:
     """The digest of what the arbiter keeps."""
-    return digest(found.model_id, *(item for party, one in sorted(found.shares.items()) for item in (party, one.names, one.values)))
+    return digest(
+        found.model_id,
+        *(item for party, one in sorted(found.shares.items()) for item in (party, one.names, one.values)),
+    )
 
 
 def regression() -> Run:

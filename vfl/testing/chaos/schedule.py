@@ -35,7 +35,8 @@ class Fault(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Break:
-    """This fault at the `number`th message (from 1) that goes this way in the attempt; `at`: where in its bytes, from 0 to 1."""
+    """This fault at the `number`th message (from 1) that goes this way in the attempt; `at`: where in its bytes, from 0
+    to 1."""
 
     way: Direction
     number: int
@@ -47,13 +48,16 @@ Schedule = tuple[tuple[Break, ...], ...]  # by attempt; the attempts behind the 
 
 
 def draw(seed: int, number: int, traffic: Mapping[Direction, int]) -> Schedule:
-    """Schedule `number` of `seed`: up to three attempts with up to three faults each.  traffic: how many messages go which way in an undisturbed run."""
+    """Schedule `number` of `seed`: up to three attempts with up to three faults each.  traffic: how many messages go
+    which way in an undisturbed run."""
     rng = np.random.default_rng((seed, number))
     ways = sorted(way for way, count in traffic.items() if count)
     kinds = list(Fault)
 
     def one() -> Break:
         way = ways[int(rng.integers(len(ways)))]
-        return Break(way, 1 + int(rng.integers(traffic[way])), kinds[int(rng.integers(len(kinds)))], float(rng.random()))
+        return Break(
+            way, 1 + int(rng.integers(traffic[way])), kinds[int(rng.integers(len(kinds)))], float(rng.random())
+        )
 
     return tuple(tuple(one() for _ in range(rng.integers(1, 4))) for _ in range(rng.integers(1, 4)))
