@@ -3,6 +3,7 @@ local federation's, bit for bit."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,9 +24,11 @@ from tests.e2e.institutions import KEY, Ended, Institutions, tables
 from tests.e2e.test_three_processes import LOCAL_ROLES, by_seed, prepared, randomness
 from vfl.data import Table, read_source, table_from_frame
 from vfl.job import PERMITS
+from vfl.job.plan import plan_of
 from vfl.ledger import verify_ledger
-from vfl.models.evaluation import Drawn
+from vfl.models.joint import Trained
 from vfl.models.part_files import load_part
+from vfl.models.registry import kind_of
 from vfl.models.trees.joint import FederatedTrees
 from vfl.models.trees.leaf_values import LeafValues
 from vfl.models.trees.part import TreesPart
@@ -188,19 +191,19 @@ def test_open_trees_need_no_arbiter(parties: Institutions) -> None:
     made = new_tables(parties)
     scores = predicted(parties, results)
     parts = {name: part_of(results[name]) for name in OPEN}
-    model = FederatedTrees(
-        parts,
-        None,
+    job = ready["bank"].job
+    fitted = {name: dataclasses.replace(local[name], part=parts[name]) for name in OPEN}
+    trained = Trained(
+        kind_of(job.model),
+        plan_of(job),
         Roles("bank", ("telecom",), "none"),
-        vfl.BoostedTrees(membership="open"),
+        fitted,
+        None,
         Clear(),
         read,
-        1,
-        64,
-        {},
-        Drawn(),
-        "",
+        "canarylabel",
     )
+    model = FederatedTrees(trained)
     pd.testing.assert_series_equal(
         scores, model.predict_score(made["bank"], {"telecom": made["telecom"]}), check_exact=True
     )
