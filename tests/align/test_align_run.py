@@ -120,6 +120,7 @@ def test_planted_id_in_a_file_is_found(tmp_path: Path) -> None:
     assert leaks(tmp_path, set()) == [tmp_path / "checkpoint"]
 
 
+@pytest.mark.slow
 def test_a_training_job_aligns_too_csv_and_the_arbiter_is_not_asked(parties: Institutions) -> None:
     parties.lay_out()
     results = aligned(parties, "--format", "csv")

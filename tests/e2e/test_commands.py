@@ -275,6 +275,7 @@ def test_a_fault_of_the_program_shows_no_data(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("columns", ["80", pytest.param("120", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_progress_fits_the_terminal(parties: Institutions, columns: str) -> None:
     """The bars of a run, as a terminal of this width gets them: no line is wider."""
     parties.lay_out()

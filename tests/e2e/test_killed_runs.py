@@ -23,7 +23,9 @@ def in_training(parties: Institutions) -> dict[str, Process]:
     return started
 
 
-@pytest.mark.parametrize("victim", ["bank", "telecom", "trustco"])
+@pytest.mark.parametrize(
+    "victim", ["bank", pytest.param("telecom", marks=pytest.mark.slow), pytest.param("trustco", marks=pytest.mark.slow)]
+)
 def test_kill_nine_ends_the_other_two_within_15_seconds(parties: Institutions, victim: str) -> None:
     others = in_training(parties)
     others.pop(victim).kill(signal.SIGKILL)

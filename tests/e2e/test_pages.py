@@ -198,6 +198,7 @@ HOW = pytest.mark.parametrize("shell", [False, pytest.param(True, marks=pytest.m
 
 
 @HOW
+@pytest.mark.slow
 def test_the_quickstart(parties: Institutions, shell: bool) -> None:
     folder = parties.folder
     guest, arbiter = free_ports(2)
@@ -214,6 +215,7 @@ def test_the_quickstart(parties: Institutions, shell: bool) -> None:
 
 
 @HOW
+@pytest.mark.slow
 def test_between_machines(parties: Institutions, shell: bool) -> None:
     """Three folders for three machines; the job, the tables and the mail are this test's."""
     folder = parties.folder

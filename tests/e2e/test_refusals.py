@@ -256,6 +256,7 @@ def ended_by_a_full_disk(parties: Institutions, why: str, **popen: object) -> No
         assert not list((parties.folder / name / "runs").rglob("model"))
 
 
+@pytest.mark.slow
 def test_a_result_that_cannot_be_kept_is_kept_by_nobody(parties: Institutions) -> None:
     """The run itself goes well; then the model cannot be written at one party, and the others do not keep theirs, until
     there is room and all go on."""

@@ -74,6 +74,7 @@ SLOW = pytest.mark.slow
     ("victim", "messages"),
     [pytest.param("bank", 14, marks=SLOW), pytest.param("telecom", 2, marks=SLOW), ("trustco", 15)],
 )
+@pytest.mark.slow
 def test_a_party_that_is_killed_comes_back(parties: Institutions, victim: str, messages: int) -> None:
     parties.lay_out(reconnect=60, max_iter=12)
     started = {name: start(parties, name) for name in parties.roles}

@@ -46,6 +46,7 @@ def test_check_says_how_many_models_are_trained_and_what_that_takes_and_tells(pa
     assert "7 trainings" in " ".join(parties.here("job", "show", parties.job).out.split())
 
 
+@pytest.mark.slow
 def test_a_search_of_trees_beyond_the_budget_of_labels_is_refused_before_anything_is_sent(
     parties: Institutions,
 ) -> None:

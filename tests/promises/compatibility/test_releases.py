@@ -51,6 +51,7 @@ def errors(parties: Institutions, package: Path) -> dict[str, str]:
     return {name: one.err for name, one in ended.items()}
 
 
+@pytest.mark.slow
 def test_equal_releases_compare_the_job_files(parties: Institutions, package: Path) -> None:
     """The planted fault: another default in the same release is a difference between job files, as far as anybody can
     tell."""
