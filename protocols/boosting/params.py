@@ -149,7 +149,6 @@ class Params:
             )
 
     # -- public randomness: every party, and every run with the same seed, draws the same
-    # ----------------------------------------
 
     def rounding(self, tree: int, rows: int) -> NDArray[np.float64]:
         """(rows, 2) uniform in [0, 1): how g and h of a row are rounded in a tree."""

@@ -54,7 +54,6 @@ class CipherVec:
         return f"<CipherVec of {len(self)}, {'fresh' if self._factors else 'raw'}>"
 
     # -- homomorphic operations
-    # ------------------------------------------------------------------------------------------------
 
     def __add__(self, other: CipherVec) -> CipherVec:
         self._same_key(other)
@@ -124,7 +123,6 @@ class CipherVec:
         return hashlib.sha256(self.raw.to_bytes()).digest()
 
     # -- what may leave
-    # --------------------------------------------------------------------------------------------------------
 
     def rerandomise(self, seed: Seed, *, to_holder: bool = False) -> CipherVec:
         """The same plaintexts with a factor that is fresh to everybody but the maker; `to_holder` makes it long enough

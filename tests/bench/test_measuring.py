@@ -140,7 +140,6 @@ def test_the_tables_have_the_shape_that_was_asked() -> None:
 
 
 # -- the cost model
-# -------------------------------------------------------------------------------------------------------------------
 
 
 def test_coefficients_are_found_again_and_never_negative() -> None:

@@ -151,7 +151,6 @@ def test_no_two_runs_of_a_measurement_have_one_name_in_a_comparison() -> None:
 
 
 # -- what is measured, and in which time
-# ----------------------------------------------------------------------------------------------
 
 
 def test_a_run_that_would_take_more_than_its_share_is_left_out_with_its_estimate(

@@ -39,7 +39,6 @@ def local(tables: Tables) -> vfl.Federation:
 
 
 # -- parameters
-# ------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("declared", DECLARED, ids=lambda d: type(d).__name__)
@@ -147,7 +146,6 @@ def test_every_registered_kind_follows_the_conventions(kind: Any) -> None:
 
 
 # -- models
-# ----------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_model_names_its_columns_and_logarithms(small_tables: Tables) -> None:
@@ -188,7 +186,6 @@ def test_importances_are_numbers_of_splits(small_tables: Tables, membership: str
 
 
 # -- notebooks
-# -------------------------------------------------------------------------------------------------------------------
 
 
 class Reader(HTMLParser):

@@ -55,7 +55,6 @@ class Meter(Tap, Observer):
         return getattr(cls._mine, "meter", None)
 
     # -- as a tap and an observer
-    # ------------------------------------------------------------------------------------------------
 
     def sent(self, peer: str, kind: type[Message], data: bytes) -> None:
         self._event("send", peer, kind.kind, len(data))
@@ -82,7 +81,6 @@ class Meter(Tap, Observer):
         self._phase = OUTSIDE
 
     # -- inside
-    # ------------------------------------------------------------------------------------------------------------------
 
     def _pause(self) -> None:
         now = self._clock()

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 
+from protocols.errors import ConfigError
 from protocols.glm.shares import Moved
 from protocols.session import Roles, Session
 from vfl.data import Table
@@ -31,7 +32,6 @@ class ArbiterKind(ABC):
     """What an arbiter keeps of a model, on its disk."""
 
     name: ClassVar[str]
-    what: ClassVar[str]  # in a word
 
     @abstractmethod
     def pack(self, part: Any, identity: Identity) -> Body:
@@ -53,7 +53,6 @@ class Kind(ABC, Generic[S, P]):
     """One kind of model.  S: its spec; P: a data party's part of it."""
 
     spec: type[S]
-    part: type[P]
     joint: type[Any]  # the model of a local federation, made from `joint.Trained`
     starter: ClassVar[Mapping[str, str]] = {}  # the keys that a starter job file spells out, each with a comment
 
@@ -63,7 +62,6 @@ class Kind(ABC, Generic[S, P]):
         return str(self.spec.model_fields["kind"].default)
 
     # -- before a run
-    # -----------------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def described(self, plan: Plan[S], roles: Roles) -> dict[str, str]:
@@ -114,10 +112,9 @@ class Kind(ABC, Generic[S, P]):
     def check_continues(self, plan: Plan[S], roles: Roles, part: Any, table: Table | None) -> None:
         """Raises ConfigError or DataError unless the plan can continue `part`, this party's part of an earlier
         model."""
-        raise NotImplementedError
+        raise ConfigError(f"a model of kind {self.name} is never continued", remedy="Train it again")
 
     # -- programs
-    # ---------------------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def train(
@@ -144,7 +141,6 @@ class Kind(ABC, Generic[S, P]):
         return part
 
     # -- afterwards
-    # -------------------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def predictions(self, part: P, scores: NDArray[np.float64]) -> NDArray[np.float64]:

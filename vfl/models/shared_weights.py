@@ -98,7 +98,6 @@ class SharedWeightsKind(ArbiterKind):
     """The arbiter's shares of the weights of a regression or scorecard."""
 
     name: ClassVar[str] = SharedWeights.STORED
-    what: ClassVar[str] = "shares"
 
     def pack(self, part: SharedWeights, identity: Identity) -> Body:
         """`sealed` uint8: the tensors of every party's shares, encrypted for the arbiter alone."""

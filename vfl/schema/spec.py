@@ -73,7 +73,6 @@ class Spec(Declared):
         )
 
     # -- what the model is: each kind says otherwise where it differs
-    # ------------------------------------------------------------
 
     def check_file(self) -> None:
         """Raises Complaint for keys of a job file that do not go together, where tables decide it in Python."""

@@ -134,7 +134,6 @@ def test_examples_run(name: str, world: dict[str, Any]) -> None:
 
 
 # -- planted faults
-# --------------------------------------------------------------------------------------------------------------
 
 
 def plain(first: int, second: str = "a") -> None:

@@ -66,7 +66,6 @@ def moved(part: Any, moved: Mapping[str, Moved]) -> Any:
 class RegressionKind(Kind[Regression, GlmPart]):
     """What all families share."""
 
-    part = GlmPart
     joint = FederatedModel
 
     def described(self, plan: Plan[Regression], roles: Roles) -> dict[str, str]:

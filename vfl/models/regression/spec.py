@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -219,9 +220,9 @@ class Regression(Spec):
         return "numeric"
 
     @property
+    @abstractmethod
     def strength(self) -> float:
         """alpha of the penalty alpha |w|^2 / 2 added to the sum of the losses (of counts: added to their mean)."""
-        raise NotImplementedError
 
     @property
     def weighs_classes(self) -> bool:

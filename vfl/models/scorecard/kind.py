@@ -57,7 +57,6 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
     """vfl.Scorecard."""
 
     spec = Scorecard
-    part = ScorecardPart
     joint = FederatedScorecard
     starter: ClassVar = {
         "base_score": "Points of a row whose odds against the event (the label's larger value) are base_odds to 1.",

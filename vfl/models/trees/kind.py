@@ -113,7 +113,6 @@ class Trees(Kind[BoostedTrees, TreesPart]):
     """vfl.BoostedTrees."""
 
     spec = BoostedTrees
-    part = TreesPart
     joint = FederatedTrees
     starter: ClassVar = {
         "objective": '"binary:logistic", "reg:squarederror", "count:poisson", or "multi:softprob" with num_class.',

@@ -65,7 +65,6 @@ class LeafValuesKind(ArbiterKind):
     """The arbiter's shape and leaf values of sealed trees."""
 
     name: ClassVar[str] = LeafValues.STORED
-    what: ClassVar[str] = "leaf values"
 
     def pack(self, part: LeafValues, identity: Identity) -> Body:
         """As the module says."""
