@@ -169,7 +169,7 @@ def test_a_query_that_gives_a_column_twice_is_refused(database):
 
 
 def test_databases_that_do_not_answer_show_neither_query_nor_address(database, tmp_path):
-    assert "did not answer the query (DatabaseError)" in refusal(database, "SELECT CANARY FROM customers")
+    assert "did not answer the query (OperationalError)" in refusal(database, "SELECT CANARY FROM customers")
     assert "did not answer the query" in refusal(database, "DELETE FROM customers")
     assert "address is not valid" in refusal("CANARY://user:CANARY@db/x", "SELECT 1")
     assert "address is not valid" in refusal("sqlite://CANARY:CANARY@:x/y", "SELECT 1")

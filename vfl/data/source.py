@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from protocols.errors import DataError
 from vfl.data.cells import as_read, unguarded
 from vfl.data.extras import needed
+from vfl.data.readers.database import read_database
 
 STEP = 1 << 20  # rows of a large file that are read at a time
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "#N/A", "<NA>"]  # not in key columns
@@ -39,7 +40,7 @@ def read_source(
     """
     address = str(source)
     if "://" in address:
-        return _database(address, query)
+        return read_database(address, query)
     path = Path(source)
     if query is not None:
         raise DataError(f"{path}: a file takes no query", remedy="Remove query, or give a database address as source")
@@ -155,36 +156,6 @@ def _parquet(path: Path, only: Sequence[str] | None) -> pd.DataFrame:
             f"{path}: is not a readable Parquet file", remedy="Check that it was written completely"
         ) from None
     return frame.reset_index() if any(name is not None for name in frame.index.names) else frame
-
-
-def _database(address: str, query: str | None) -> pd.DataFrame:
-    if query is None:
-        raise DataError("a database address needs a query", remedy='Add query = "SELECT ..." to [data]')
-    sqlalchemy = needed("sqlalchemy", "reading a database")
-    failed: str | None = None
-    try:
-        engine = sqlalchemy.create_engine(address)
-    except ImportError as error:
-        raise DataError(
-            f"the database's driver {error.name or ''} is not installed",
-            remedy="Install it in this environment with pip",
-        ) from None
-    except Exception as error:  # SQLAlchemy and drivers quote the address
-        raise DataError(
-            f"the database address is not valid ({type(error).__name__})",
-            remedy="Check source in [data]; the scheme names a driver",
-        ) from None
-    try:
-        with engine.connect() as connection:
-            return pd.read_sql_query(sqlalchemy.text(query), connection, coerce_float=False)
-    except Exception as error:  # SQLAlchemy and drivers quote the query and cells
-        failed = type(error).__name__
-    finally:
-        engine.dispose()
-    raise DataError(
-        f"the database did not answer the query ({failed})",
-        remedy="Try source and query of [data] with the database's own tools",
-    )
 
 
 class TableFile(ABC):

@@ -1,0 +1,1 @@
+"""How a table is read from each kind of place and file; `vfl.data.source` chooses."""
