@@ -22,31 +22,38 @@ def align(
     *,
     size_only: bool = False,
     scratch: Scratch = MemorySpool,
+    or_none: bool = False,
 ) -> Alignment:
     """This party's rows that every data party holds, in the shared order.  Each data party runs this.
 
     ids: canonical and distinct; or, for keys that are tried in order, a tuple of the ids under each, empty where a row
     has none.  size_only: only how many rows each key matches is opened.  scratch: creates storage for 16 bytes per row
-    of each data party.
+    of each data party.  or_none: whether an intersection without a row is accepted too, as for rows to be scored.
     One host: two-party ECDH-PSI, the arbiter sees nothing.  Several hosts: the arbiter compares blinded points
     (`serve`).
     Raises DataError at every party if the intersection is smaller than `min_intersection`: then only its size was
     learnt.
     """
     keys = ids if isinstance(ids, tuple) else (Ids.of(ids),)
-    ask = Request(min_intersection, size_only, scratch)
+    ask = Request(min_intersection, size_only, scratch, or_none)
     two_party = psi.guest if session.me == session.roles.guest else psi.host
     role = psi_many.data_party if len(session.roles.hosts) > 1 else two_party
     return role(session, keys, ask)
 
 
 def serve(
-    session: Session, min_intersection: int, *, keys: int = 1, size_only: bool = False, scratch: Scratch = MemorySpool
+    session: Session,
+    min_intersection: int,
+    *,
+    keys: int = 1,
+    size_only: bool = False,
+    scratch: Scratch = MemorySpool,
+    or_none: bool = False,
 ) -> None:
     """The arbiter's side: compares blinded points when there are several hosts; with one host there is nothing to do.
     keys: how many are tried."""
     if len(session.roles.hosts) > 1:
-        psi_many.comparer(session, keys, Request(min_intersection, size_only, scratch))
+        psi_many.comparer(session, keys, Request(min_intersection, size_only, scratch, or_none))
     else:
         for _ in range(psi.STAGES * keys):
             session.absent()

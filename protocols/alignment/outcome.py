@@ -19,22 +19,30 @@ from protocols.recovery.checkpoint import Arrays
 @dataclass(frozen=True)
 class Request:
     """What all parties agreed to: the minimum intersection, or that only the size is opened; scratch: where this party
-    keeps tags."""
+    keeps tags; or_none: whether an intersection without a row is accepted too: it tells nothing but that."""
 
     least: int
     size_only: bool = False
     scratch: Scratch = MemorySpool
+    or_none: bool = False
 
     def check(self, size: int) -> None:
         """Raises DataError if the run must stop here."""
-        if size < self.least:
-            found = "no id is" if size <= 0 else f"only {size} ids are"
+        if size >= self.least or (self.or_none and size == 0):
+            return
+        if self.or_none:
+            known = "is" if size == 1 else "are"
             raise DataError(
-                f"{found} common to all parties, and this job wants at least {self.least}",
-                remedy="Check that all parties use the same id column and normaliser, or, of a small batch to "
-                "score, that "
-                "align.min_intersection lets it pass; nothing but the size was learnt",
+                f"only {size} of the rows to be scored {known} known to all parties, and this job wants at least "
+                f"{self.least}",
+                remedy="Score more rows at once, or agree on a job with a smaller predict.min_rows; nothing but the "
+                "size was learnt",
             )
+        found = "no id is" if size <= 0 else f"only {size} ids are"
+        raise DataError(
+            f"{found} common to all parties, and this job wants at least {self.least}",
+            remedy="Check that all parties use the same id column and normaliser; nothing but the size was learnt",
+        )
 
 
 @dataclass(frozen=True)

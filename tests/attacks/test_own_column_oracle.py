@@ -145,9 +145,9 @@ def scored_twice(parties: Budgeted, rows: int) -> float:
     moved = table("bank", own + np.eye(3)[which])
     shared = SharedWeights("trustco", kept.model_id, "logistic-regression", kept.shares)
     programs: dict[str, Any] = {
-        "bank": partial(program.predict_guest, table=moved, part=bank.part, min_intersection=10),
-        "telecom": partial(program.predict_host, table=host, part=telecom.part, min_intersection=10),
-        "trustco": partial(program.predict_arbiter, part=shared, min_intersection=10),
+        "bank": partial(program.predict_guest, table=moved, part=bank.part, min_rows=10),
+        "telecom": partial(program.predict_host, table=host, part=telecom.part, min_rows=10),
+        "trustco": partial(program.predict_arbiter, part=shared, min_rows=10),
     }
     allowances = {}
     if parties.folder is not None:

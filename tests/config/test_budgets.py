@@ -202,6 +202,10 @@ def test_the_length_of_a_partners_list_is_bounded(party: Callable[..., Party]) -
     said = "telecom: the list of bank has 501 rows or more, and policy.max_partner_rows is 500"
     assert refused(own.partner_rows, "bank", 501, 100).what == said
     at_host(party("host", max_partner_rows=501), 1).partner_rows("bank", 501, 100)
+    batch = Budget(party("guest"), "predict", guest="bank", rows=200).allowance(named(1))
+    batch.partner_rows("telecom", 1000, 1)  # a row is scored, and the model was trained on a table of 200
+    assert "max_partner_rows is 1000" in refused(batch.partner_rows, "telecom", 1001, 1).what
+    batch.partner_rows("telecom", 1500, 300)
     at_host(party("arbiter"), 1).partner_rows("bank", 10**9, 0)  # an arbiter has no rows to compare with
     refused(at_host(party("arbiter", max_partner_rows=99), 1).partner_rows, "bank", 100, 0)
 

@@ -72,6 +72,23 @@ def test_more_candidates_than_agreed_are_refused(write_job, load):
     assert "the number of candidates of search.param_grid is 3, this party's policy.at_most.candidates is 2" in said
 
 
+def test_batches_of_fewer_rows_than_agreed_are_refused(job, load, tmp_path: Path):
+    """By default both files agree on one row; a training too is refused, as its model could score smaller batches."""
+    cross_check(job(), load(guest("at_least", "key_bits", 2048)))
+    party = load(GUEST.replace("[policy]", "[policy]\nmin_predict_rows = 20"))
+    said = fails(DisclosureRefused, job(), party)
+    assert "bank: the job's predict.min_rows is 1, this party's policy.min_predict_rows is 20" in said
+    assert "Agree on a job with [predict] min_rows of 20 or more" in said
+    text = (tmp_path / "job.toml").read_text()
+    for rows in (19, 20):
+        (tmp_path / "job.toml").write_text(text + f"\n[predict]\nmin_rows = {rows}\n")
+        changed = load_job(tmp_path / "job.toml")
+        assert any(f"predict.min_rows is {rows}" in sentence for sentence in bounds_told(changed, party.policy))
+        if rows < 20:
+            fails(DisclosureRefused, changed, party)
+    assert load_job(tmp_path / "job.toml").predict.min_rows == 20
+
+
 def test_bins_by_the_label_are_bounded_in_preprocess_too(job, load, tmp_path: Path):
     party = load(guest("at_least", "min_bin_rows", 30))
     job()

@@ -17,7 +17,9 @@ def test_the_digest_does_not_depend_on_formatting(write):
         "['scores-to-guest',\r\n 'intersection-to-parties',\r\n 'edge-count-to-arbiter', ]",
     )
     spelt = spelt.replace('keys = [["national_id"]]', 'keys = [["national_id"]]\nnormalise.national_id = "text"')
+    spelt += "[predict]\r\nmin_rows = 1\r\n"
     assert load_job(write(spelt)).digest == job.digest
+    assert "predict" not in job.canonical.decode()  # which was no key of the first release
     assert len(job.digest) == 32
 
 
@@ -36,6 +38,7 @@ def test_the_digest_does_not_depend_on_formatting(write):
         ("align", 'normalise = { national_id = "digits" }'),
         ("align", 'duplicates = "first"'),
         ("align", "min_intersection = 101"),
+        ("predict", "min_rows = 2"),
         ("disclosure", "score_bits = 9"),
         ("parties", 'arbiter = "other"'),
         ("parties", 'hosts = ["other"]'),

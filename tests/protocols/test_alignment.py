@@ -26,11 +26,13 @@ from tests.harness import Recording, Sent
 Lists = dict[str, list[bytes]]
 
 
-def run(ids: Lists, least: int = 1, taps: dict[str, list[Tap]] | None = None) -> dict[str, alignment.Alignment]:
+def run(
+    ids: Lists, least: int = 1, taps: dict[str, list[Tap]] | None = None, *, or_none: bool = False
+) -> dict[str, alignment.Alignment]:
     guest, *hosts = ids
     roles = Roles(guest, tuple(hosts), "arbiter")
-    programs = {p: (lambda s, own=own: alignment.align(s, own, least)) for p, own in ids.items()}
-    programs["arbiter"] = lambda s: alignment.serve(s, least)
+    programs = {p: (lambda s, own=own: alignment.align(s, own, least, or_none=or_none)) for p, own in ids.items()}
+    programs["arbiter"] = lambda s: alignment.serve(s, least, or_none=or_none)
     return run_local(roles, programs, Identity(), taps=taps)
 
 
@@ -67,6 +69,20 @@ def test_the_order_depends_on_no_table_and_changes_between_runs() -> None:
     assert first not in (own, own[::-1])
     rank = np.argsort([own.index(i) for i in first])
     assert abs(np.corrcoef(rank, np.arange(200))[0, 1]) < 0.3
+
+
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_of_rows_to_be_scored_none_may_be_common(hosts: int) -> None:
+    """None, or at least as many as the minimum; of one to one less, only the size travels."""
+    host = {f"host{i}": [b"c", b"d", b"e"] for i in range(hosts)}
+    assert all(len(one.rows) == 0 for one in run({"guest": [b"a"]} | host, 3, or_none=True).values() if one)
+    assert len(run({"guest": [b"c", b"d", b"e"]} | host, 3, or_none=True)["guest"].rows) == 3
+    for few, said in (([b"c", b"x"], "only 1 of the rows to be scored is known"), ([b"c", b"d"], "only 2 of the rows")):
+        with pytest.raises(DataError, match=said) as caught:
+            run({"guest": few} | host, 3, or_none=True)
+        assert "predict.min_rows" in caught.value.remedy
+    with pytest.raises(DataError, match="no id is common to all parties, and this job wants at least 1"):
+        run({"guest": [b"a"]} | host, 1)  # of a training
 
 
 @pytest.mark.parametrize("hosts", [1, 2])

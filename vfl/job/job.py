@@ -21,6 +21,7 @@ from vfl.job.align import Column as Column
 from vfl.job.evaluation import Evaluation
 from vfl.job.model import NOT_YET, Model, check_arbiter, check_keys
 from vfl.job.permits import FORMER, PERMITS, REMOVED, WEIGHTS
+from vfl.job.prediction import Prediction
 from vfl.job.search import Search, candidates
 from vfl.models.plan import Role
 from vfl.models.splitting import Split
@@ -188,6 +189,9 @@ class Job(Agreement):
     )
     evaluation: Evaluation = Field(
         default=Evaluation(), exclude_if=lambda asked: not asked.train, description="a section [evaluation]"
+    )
+    predict: Prediction = Field(
+        default=Prediction(), exclude_if=lambda asked: asked == Prediction(), description="a section [predict]"
     )
     search: Search | None = Field(
         default=None, exclude_if=lambda asked: asked is None, description="a section [search]"

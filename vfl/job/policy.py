@@ -111,6 +111,13 @@ class Policy(Section):
         description="how many score vectors of the same columns a host opens to the guest, 1 or more (absent: half "
         "as many as columns, fewer where they correlate, at least 1)",
     )
+    min_predict_rows: int = Field(
+        default=1,
+        ge=1,
+        le=ROWS,
+        description="the minimum number of rows of a prediction that all parties know, 1 or more (default 1): a job "
+        "with a smaller predict.min_rows is refused; in a small batch a host learns whom the guest scores",
+    )
     scores_per_row: int = Field(
         default=1,
         ge=1,
@@ -184,6 +191,15 @@ def policy_check(job: Agreement, party: Party) -> None:
                         f" change policy.{section}.{name}",
                         party=party.name,
                     )
+    if isinstance(job, Job) and job.predict.min_rows < party.policy.min_predict_rows:
+        least = party.policy.min_predict_rows
+        raise DisclosureRefused(
+            f"{party.name}: the job's predict.min_rows is {job.predict.min_rows}, this party's policy.min_predict_rows "
+            f"is {least}",
+            remedy=f"Agree on a job with [predict] min_rows of {least} or more, or, if the person responsible for this "
+            f"party's data agrees, change policy.min_predict_rows",
+            party=party.name,
+        )
     outside = [p for p in job.disclosure.allow if p not in party.policy.allow]
     if outside:
         told = "; ".join(f"'{p}': {PERMITS[p]}" for p in outside)
@@ -203,6 +219,11 @@ def bounds_told(job: Agreement, policy: Policy) -> list[str]:
             what = str(field.description).split(", ")[0]
             bound, found = getattr(section, name), dict(values(job, name))
             told += [f"{key} is {value}; this party accepts {bound} {word}: {what}" for key, value in found.items()]
+    if isinstance(job, Job):
+        told.append(
+            f"predict.min_rows is {job.predict.min_rows}; this party accepts {policy.min_predict_rows} or more: in a "
+            f"small batch a host learns whom the guest scores"
+        )
     return told
 
 

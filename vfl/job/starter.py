@@ -139,7 +139,7 @@ keys = [{", ".join(_toml(list(key)) for key in lists)}]
 normalise = {{ {", ".join(f"{_toml(c)} = {_toml(r)}" for c, r in rules.items())} }}
 # "error", or "first" to keep the first row of an id.
 duplicates = {_toml(duplicates)}
-# The run stops if fewer rows than this are common to all parties.
+# The run stops if fewer rows than this are common to all parties (predictions have [predict] min_rows, 1 by default).
 min_intersection = {min_intersection}
 """  # noqa: E501
 
@@ -183,6 +183,10 @@ BUDGETS: dict[str, tuple[tuple[Role, ...], str]] = {
         ("guest",),
         "Minimum number of training rows for each number computed from labels that hosts learn (weights, "
         "fine bins of scorecards).",
+    ),
+    "min_predict_rows": (
+        ("guest", "host", "arbiter"),
+        "Jobs with a smaller [predict] min_rows are refused: in a small batch a host learns whom the guest scores.",
     ),
     "scores_per_row": (("host",), "Maximum number of times that a model scores the same row per month."),
     "score_vectors": (

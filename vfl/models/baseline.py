@@ -55,22 +55,36 @@ class Reference(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class Baseline(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The content of baseline.json: own columns on the training rows; at the guest the score on the rows that were
-    scored."""
+    scored; rows: how many the party's own table had, None in one of an earlier release."""
 
     format: int
     party: str
     model_id: str
     columns: dict[str, Reference]
     score: Reference | None = None
+    rows: int | None = None
 
     @classmethod
     def of(
-        cls, party: str, model_id: bytes, features: pd.DataFrame, scores: NDArray[np.float64] | None = None
+        cls,
+        party: str,
+        model_id: bytes,
+        features: pd.DataFrame,
+        scores: NDArray[np.float64] | None = None,
+        rows: int | None = None,
     ) -> Baseline:
-        """features (n, d): the training rows; scores (m,): predictions of the joint model, None where there are
-        none."""
+        """features (n, d): the training rows; scores (m,): predictions of the joint model, None where there are none;
+        rows: of the whole table, by default those of `features`."""
         score = None if scores is None or not len(scores) else Reference.of(pd.Series(scores))
-        return cls(FORMAT, party, model_id.hex(), {str(c): Reference.of(features[c]) for c in features.columns}, score)
+        columns = {str(c): Reference.of(features[c]) for c in features.columns}
+        return cls(FORMAT, party, model_id.hex(), columns, score, len(features) if rows is None else rows)
+
+    @property
+    def table_rows(self) -> int:
+        """How many rows the party's table had; of an earlier release, how many it was trained on."""
+        if self.rows is not None:
+            return self.rows
+        return max((sum(reference.counts) for reference in self.columns.values()), default=0)
 
     def save(self, folder: Path) -> None:
         """Writes it into a model folder.  Raises ConfigError if it cannot be written."""
@@ -96,7 +110,8 @@ def load_baseline(folder: Path) -> Baseline:
         raise ModelError(
             f"{path} has another format", expected=FORMAT, found=found.format, remedy="Use the release that wrote it"
         )
-    if not all(r.sound for r in [*found.columns.values(), *([found.score] if found.score else [])]):
+    references = [*found.columns.values(), *([found.score] if found.score else [])]
+    if not 0 <= found.table_rows < 2**53 or not all(r.sound for r in references):
         raise ModelError(f"{path} is damaged", remedy="Restore it from a copy of the run's folder")
     return found
 

@@ -154,7 +154,7 @@ class Joint(Generic[S, P]):
             )
         frames = {self.roles.guest: guest, **hosts}
         tables = {p: self._trained.read(frames[p], p, part.inputs, part.texts) for p, part in self.parts.items()}
-        score = partial(self._kind.score, min_intersection=1, keys=self._trained.plan.keys)
+        score = partial(self._kind.score, min_rows=1, keys=self._trained.plan.keys)
         programs: dict[str, Callable[[Session], Scored]] = {
             p: partial(self._run, score, "guest" if p == self.roles.guest else "host", tables[p], self.parts[p])
             for p in self.parts

@@ -131,10 +131,9 @@ class Kind(ABC, Generic[S, P]):
         before: this party's part of the model that is continued."""
 
     @abstractmethod
-    def score(
-        self, role: Role, session: Session, table: Table | None, part: Any, min_intersection: int, keys: int
-    ) -> Scored:
-        """The role's part of scoring new rows; part: None at an arbiter that keeps none."""
+    def score(self, role: Role, session: Session, table: Table | None, part: Any, min_rows: int, keys: int) -> Scored:
+        """The role's part of scoring new rows; part: None at an arbiter that keeps none; min_rows: the fewest that all
+        parties must know, if they know any."""
 
     def moved(self, part: Any, moved: Mapping[str, Moved]) -> Any:
         """A part after a scoring that moved shares on, and that all parties finished; by whose weights they are of."""

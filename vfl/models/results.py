@@ -100,7 +100,11 @@ def baseline(by: Measuring, fitted: Fitted) -> Baseline:
         else next((s for _, _, s in parts_of(fitted) if s is not None and len(s)), None)
     )
     return Baseline.of(
-        fitted.part.party, fitted.part.model_id, fitted.aligned.features[~fitted.held_out], single(by, fitted, scores)
+        fitted.part.party,
+        fitted.part.model_id,
+        fitted.aligned.features[~fitted.held_out],
+        single(by, fitted, scores),
+        fitted.sizes[fitted.part.party],
     )
 
 

@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.channel import Tap, broadcast
-from protocols.errors import ConfigError, DisclosureRefused, ModelError
+from protocols.errors import ConfigError, DataError, DisclosureRefused, ModelError
 from protocols.glm.scoring import ModelName
 from protocols.glm.shares import WeightShares
 from protocols.session import Observer, Session
@@ -54,12 +54,17 @@ class Prepared(Ready[Job]):
     model_id: bytes
     own_name: bytes = b""
     inputs_of_model: tuple[str, ...] = ()  # the own columns that the part uses
+    rows_before: int = 0  # of the table that the model was trained on
 
     @property
     def opened(self) -> Opened | None:
         if self.party.role != "host":
             return None
         return Opened(self.job.model.vectors, self.inputs_of_model, self.own_name)
+
+    @property
+    def own_rows(self) -> int:
+        return self.rows_before
 
     @property
     def inputs(self) -> str:
@@ -99,6 +104,14 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
     part = own_part(job, party, model)
     few_columns_check(job, party, len(part.inputs))
     frame, table = read_table(job, party, source, scored_by=part)
+    if party.role == "guest" and len(table) < job.predict.min_rows:
+        raise DataError(
+            f"{party.name}: the new table has fewer rows than this job's predict.min_rows",
+            expected=f"at least {job.predict.min_rows}",
+            found=len(table),
+            remedy="Score more rows at once, or agree on a job with a smaller predict.min_rows",
+            party=party.name,
+        )
     ids = (
         frame[list(job.align.columns)] if len(frame) == len(table) else table.index.to_frame(index=False)
     )  # of a host, repeated ids may have gone
@@ -107,7 +120,8 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
         raise ModelError(
             f"{model / 'baseline.json'} belongs to another part", remedy="Restore it from a copy of the run's folder"
         )
-    own = Prepared(job, party, identity, table, part.model_id, part.own_name, tuple(part.inputs))
+    rows = 0 if before is None else before.table_rows
+    own = Prepared(job, party, identity, table, part.model_id, part.own_name, tuple(part.inputs), rows)
     return Scoring(own, part, model, ids, out, before, tuple(_gone(table, before)))
 
 
@@ -240,7 +254,7 @@ def predict(
         if part is not None:
             with meeting.session.phase("align"):
                 same_model(meeting.session, part.model_id, arbiter=job.arbiter_keeps)
-        least, keys = job.align.min_intersection, len(job.align.keys)
+        least, keys = job.predict.min_rows, len(job.align.keys)
         found, moved = kind_of(job.model).score(party.role, meeting.session, ready.table, part, least, keys)
         result = result_frame(job, party, meeting.started, "predict")
         if part is not None:

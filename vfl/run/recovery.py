@@ -362,7 +362,8 @@ class Run:
 
 def budget_of(ready: Ready[Any], purpose: str) -> Budget:
     """What this party still agrees to, for one command."""
-    return Budget(ready.party, purpose, ready.table, ready.job.models_told, ready.opened, ready.job.parties.guest)
+    guest = ready.job.parties.guest
+    return Budget(ready.party, purpose, ready.table, ready.job.models_told, ready.opened, guest, ready.own_rows)
 
 
 class Said(Tap):

@@ -60,6 +60,11 @@ class Ready(Generic[J]):
         return Roles(parties.guest, parties.hosts, parties.arbiter)
 
     @property
+    def own_rows(self) -> int:
+        """The fewest rows that this party counts as its own, when a partner's list is held against them."""
+        return 0
+
+    @property
     def inputs(self) -> str:
         """What `input_digest` is of, in words."""
         return "the table"

@@ -107,7 +107,7 @@ def scored(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What the guest computes for the new rows, and the predictions, as `vfl predict` does, in one process.  parts: by
     party, the arbiter's too where it has one."""
-    score = partial(KINDS[kind].score, min_intersection=1, keys=1)
+    score = partial(KINDS[kind].score, min_rows=1, keys=1)
     read = {
         party: table_from_frame(
             new[party], party=party, keys=(("id",),), normalise={"id": "text"}, duplicates="error", label=None, columns=parts[party].inputs,  # noqa: E501

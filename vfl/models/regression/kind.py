@@ -44,15 +44,15 @@ def kept_part(name: str, session: Session, kept: Kept) -> SharedWeights | None:
     return SharedWeights(session.me, kept.model_id, name, kept.shares) if kept.shares else None
 
 
-def score(role: Role, session: Session, table: Table | None, part: Any, min_intersection: int, keys: int) -> Scored:
+def score(role: Role, session: Session, table: Table | None, part: Any, min_rows: int, keys: int) -> Scored:
     """The role's part of scoring new rows by weights; part: a data party's, or what the arbiter keeps."""
     if role == "arbiter":
-        return Scored(moved=program.predict_arbiter(session, part, min_intersection, keys))
+        return Scored(moved=program.predict_arbiter(session, part, min_rows, keys))
     assert table is not None
     if role == "guest":
-        rows, scores, own = program.predict_guest(session, table, part, min_intersection)
+        rows, scores, own = program.predict_guest(session, table, part, min_rows)
         return Scored((rows, scores), {} if own is None else {part.party: own})
-    own = program.predict_host(session, table, part, min_intersection)
+    own = program.predict_host(session, table, part, min_rows)
     return Scored(moved={} if own is None else {part.party: own})
 
 
@@ -144,10 +144,8 @@ class RegressionKind(Kind[Regression, GlmPart]):
         assert table is not None
         return (program.guest if role == "guest" else program.host)(session, table, plan, search)
 
-    def score(
-        self, role: Role, session: Session, table: Table | None, part: Any, min_intersection: int, keys: int
-    ) -> Scored:
-        return score(role, session, table, part, min_intersection, keys)
+    def score(self, role: Role, session: Session, table: Table | None, part: Any, min_rows: int, keys: int) -> Scored:
+        return score(role, session, table, part, min_rows, keys)
 
     def moved(self, part: Any, moved_: Mapping[str, Moved]) -> Any:
         return moved(part, moved_)

@@ -313,22 +313,22 @@ P = TypeVar("P", bound=AdditivePart)
 
 
 def predict_guest(
-    session: Session, table: Table, part: P, min_intersection: int
+    session: Session, table: Table, part: P, min_rows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], Moved | None]:
     """Aligns a new table and scores what is common: (rows of the table, their predictors (rows, models), the guest's
     share from then on)."""
     with session.phase("align"):
-        found = alignment.align(session, table.keys, min_intersection)
+        found = alignment.align(session, table.keys, min_rows, or_none=True)
     if not part.shares.whole:
         key_offer.accept(session)
     scores, moved = scored_guest(session, part, table.take(found.rows))
     return found.rows, scores, moved
 
 
-def predict_host(session: Session, table: Table, part: AdditivePart, min_intersection: int) -> Moved | None:
+def predict_host(session: Session, table: Table, part: AdditivePart, min_rows: int) -> Moved | None:
     """A host's side of `predict_guest`: its share from then on."""
     with session.phase("align"):
-        found = alignment.align(session, table.keys, min_intersection)
+        found = alignment.align(session, table.keys, min_rows, or_none=True)
     common = table.take(found.rows)
     session.allowance.rows_scored(part.own_name, "new rows", common.names)
     if not part.shares.whole:
@@ -336,13 +336,11 @@ def predict_host(session: Session, table: Table, part: AdditivePart, min_interse
     return scored_host(session, part, common)
 
 
-def predict_arbiter(
-    session: Session, part: SharedWeights | None, min_intersection: int, keys: int = 1
-) -> dict[str, Moved]:
+def predict_arbiter(session: Session, part: SharedWeights | None, min_rows: int, keys: int = 1) -> dict[str, Moved]:
     """The arbiter's side of `predict_guest`: it compares blinded ids when there are several hosts, and brings its
     shares of weights, if there are any."""
     with session.phase("align"):
-        alignment.serve(session, min_intersection, keys=keys)
+        alignment.serve(session, min_rows, keys=keys, or_none=True)
         if part is None:
             session.absent()
             return {}
@@ -383,7 +381,8 @@ def scored_guest(session: Session, part: AdditivePart, table: Table) -> tuple[ND
 def scored_host(session: Session, part: AdditivePart, table: Table) -> Moved | None:
     """A host's side of `scored_guest`: its share from then on."""
     with session.phase("score"):
-        session.allowance.score_vectors(part.own_name, part.shares.latest.shape[0], part.inputs)
+        if len(table):  # of no row, no score is opened
+            session.allowance.score_vectors(part.own_name, part.shares.latest.shape[0], part.inputs)
         return scoring.host(session, part.own(table.features, table.names))
 
 

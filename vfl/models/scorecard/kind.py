@@ -269,7 +269,5 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
         assert table is not None
         return (scorecard.guest if role == "guest" else scorecard.host)(session, table, plan)
 
-    def score(
-        self, role: Role, session: Session, table: Table | None, part: Any, min_intersection: int, keys: int
-    ) -> Scored:
-        return score(role, session, table, part, min_intersection, keys)
+    def score(self, role: Role, session: Session, table: Table | None, part: Any, min_rows: int, keys: int) -> Scored:
+        return score(role, session, table, part, min_rows, keys)

@@ -276,16 +276,14 @@ class Trees(Kind[BoostedTrees, TreesPart]):
         assert table is not None
         return (program.guest if role == "guest" else program.host)(session, table, plan, before, search)
 
-    def score(
-        self, role: Role, session: Session, table: Table | None, part: Any, min_intersection: int, keys: int
-    ) -> Scored:
+    def score(self, role: Role, session: Session, table: Table | None, part: Any, min_rows: int, keys: int) -> Scored:
         if role == "arbiter":
-            program.predict_arbiter(session, min_intersection, part, keys=keys)
+            program.predict_arbiter(session, min_rows, part, keys=keys)
             return Scored()
         assert table is not None
         if role == "guest":
-            return Scored(program.predict_guest(session, table, part, min_intersection))
-        program.predict_host(session, table, part, min_intersection)
+            return Scored(program.predict_guest(session, table, part, min_rows))
+        program.predict_host(session, table, part, min_rows)
         return Scored()
 
     def pack(self, part: TreesPart) -> Body:

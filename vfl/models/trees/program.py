@@ -273,26 +273,26 @@ def trainers(session: Session, plan: Plan[BoostedTrees]) -> list[Channel]:
 
 
 def predict_guest(
-    session: Session, table: Table, part: TreesPart, min_intersection: int
+    session: Session, table: Table, part: TreesPart, min_rows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Aligns a new table and scores what is common: (rows of the table, their margins (rows, outputs)).  Learns scores;
     of open trees directions."""
     with session.phase("align"):
-        aligned = alignment.align(session, table.keys, min_intersection)
+        aligned = alignment.align(session, table.keys, min_rows, or_none=True)
     return aligned.rows, score_guest(session, part, table.aligned(aligned))
 
 
-def predict_host(session: Session, table: Table, part: TreesPart, min_intersection: int) -> None:
+def predict_host(session: Session, table: Table, part: TreesPart, min_rows: int) -> None:
     """A host's side of `predict_guest`.  Learns nothing but which of its ids are common."""
     with session.phase("align"):
-        aligned = alignment.align(session, table.keys, min_intersection)
+        aligned = alignment.align(session, table.keys, min_rows, or_none=True)
     score_host(session, part, table.aligned(aligned), "new rows")
 
 
-def predict_arbiter(session: Session, min_intersection: int, part: LeafValues | None, keys: int = 1) -> None:
+def predict_arbiter(session: Session, min_rows: int, part: LeafValues | None, keys: int = 1) -> None:
     """The arbiter's side of `predict_guest`; part: of sealed trees."""
     with session.phase("align"):
-        alignment.serve(session, min_intersection, keys=keys)
+        alignment.serve(session, min_rows, keys=keys, or_none=True)
     if part is not None:
         with session.phase("score"):
             scoring.arbiter(session, part.trees)
@@ -326,6 +326,8 @@ def score_host(session: Session, part: TreesPart, table: Table, what: str) -> No
         session.allowance.rows_scored(part.own_name, what, table.names)
 
     def allow(outputs: int) -> None:
+        if not len(table):  # of no row, no score is opened
+            return
         session.allowance.score_vectors(part.own_name, outputs, part.columns)
 
     with session.phase("score"):

@@ -19,20 +19,22 @@ PARTNER_ROWS = 5  # times this party's own
 
 class RunAllowance(Allowance):
     """run: its name; labels: the guest's table, where the run trains on its labels; guest: to whom a host opens scores;
-    spread: of a host's own columns, where a model is trained on them.
+    spread: of a host's own columns, where a model is trained on them; rows: the fewest that count as this party's own,
+    so that a small batch of new rows can be held against a partner's whole table.
     """
 
     def __init__(
-        self, party: Party, file: BudgetFile, run: bytes, labels: Table | None, guest: str, spread: Spread | None = None
+        self,
+        party: Party,
+        file: BudgetFile,
+        run: bytes,
+        labels: Table | None,
+        guest: str,
+        spread: Spread | None = None,
+        rows: int = 0,
     ) -> None:
-        self._party, self._file, self._run, self._labels, self._guest, self._spread = (
-            party,
-            file,
-            run,
-            labels,
-            guest,
-            spread,
-        )
+        self._party, self._file, self._run, self._labels = party, file, run, labels
+        self._guest, self._spread, self._rows = guest, spread, rows
 
     def label_numbers(
         self, what: str, told: Mapping[str, int], rows: int, fewer: Callable[[int], str] | None = None
@@ -113,7 +115,7 @@ class RunAllowance(Allowance):
     def partner_rows(self, partner: str, rows: int, own: int) -> None:
         if own == 0 and self._party.policy.max_partner_rows is None:
             return
-        if rows > (limit := most_rows(self._party, own)):
+        if rows > (limit := most_rows(self._party, max(own, self._rows))):
             what, remedy = f"the list of {partner} has {rows} rows or more", f"Let {partner} use a smaller list"
             raise refused(self._party.name, what, "max_partner_rows", limit, remedy)
 

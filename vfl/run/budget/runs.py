@@ -31,7 +31,8 @@ class Opened:
 
 class Budget:
     """purpose: the command ("run", "align", "predict"); labels: the guest's table, where models of its labels are
-    trained; models: how many of them the partners learn something of; opened: at a host, and guest: whom to.
+    trained; models: how many of them the partners learn something of; opened: at a host, and guest: whom to; rows: the
+    fewest that count as this party's own.
     """
 
     def __init__(
@@ -42,8 +43,9 @@ class Budget:
         models: int = 1,
         opened: Opened | None = None,
         guest: str = "",
+        rows: int = 0,
     ) -> None:
-        self._party, self._more, self._opened, self._guest = party, models, opened, guest
+        self._party, self._more, self._opened, self._guest, self._rows = party, models, opened, guest, rows
         self._spread = None if opened is None else opened.spread
         self._kind = KINDS[purpose]
         self._limit: int = getattr(party.policy, self._kind)
@@ -77,7 +79,7 @@ class Budget:
 
     def allowance(self, run: bytes) -> RunAllowance:
         """What else this party agrees to disclose in the run of this name."""
-        return RunAllowance(self._party, self._file, run, self._labels, self._guest, self._spread)
+        return RunAllowance(self._party, self._file, run, self._labels, self._guest, self._spread, self._rows)
 
     def explained(self, partners: Sequence[str], table: Table | None) -> list[str]:
         """A sentence for each budget; table: this party's own."""
