@@ -16,6 +16,7 @@ from protocols.local import run_local
 from protocols.randomness import Randomness
 from protocols.session import Observer, Roles
 from vfl.data import key_lists, rules
+from vfl.data.arrow import AnyFrame, as_frame
 from vfl.data.own_ids import OwnIds
 from vfl.schema.parameters import check_hosts
 from vfl.steps import alignment
@@ -57,8 +58,8 @@ class Aligned:
 
 
 def align(
-    guest: pd.DataFrame,
-    hosts: Mapping[str, pd.DataFrame],
+    guest: AnyFrame,
+    hosts: Mapping[str, AnyFrame],
     on: str | Sequence[str] | Sequence[Sequence[str]],
     *,
     normalise: str | Mapping[str, str] = "text",
@@ -75,7 +76,7 @@ def align(
     Parameters
     ----------
     guest : DataFrame
-        The guest's table.
+        The guest's table: a frame of pandas or Polars, or any table with Arrow's PyCapsule interface, such as pyarrow's.
     hosts : dict of DataFrame
         The hosts' tables, by name.
     on : str, sequence of str, or sequence of sequences of str
@@ -121,7 +122,8 @@ def align(
     keys = key_lists((on,) if isinstance(on, str) else on)
     by_column = rules(keys, normalise)
     owns = {
-        party: OwnIds.of(frame, party, keys, by_column, duplicates) for party, frame in {GUEST: guest, **hosts}.items()
+        party: OwnIds.of(as_frame(table, party), party, keys, by_column, duplicates)
+        for party, table in {GUEST: guest, **hosts}.items()
     }
     plan = alignment.AlignmentPlan(min_intersection, len(keys), cardinality_only)
     programs: dict[str, Any] = {

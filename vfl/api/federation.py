@@ -17,6 +17,7 @@ from protocols.session import Observer, Roles
 from vfl.api.search import FederatedSearch, GridSearchCV
 from vfl.api.training import Request, Watched, fit
 from vfl.data import KeyLists, Table, key_lists, rules, table_from_frame
+from vfl.data.arrow import AnyFrame, as_frame
 from vfl.models.splitting import Split
 from vfl.models.trees.joint import FederatedTrees
 from vfl.preprocessing import Preprocessing
@@ -80,8 +81,8 @@ class Federation:
     @classmethod
     def local(
         cls,
-        guest: pd.DataFrame,
-        hosts: Mapping[str, pd.DataFrame],
+        guest: AnyFrame,
+        hosts: Mapping[str, AnyFrame],
         on: str | Sequence[str] | Sequence[Sequence[str]],
         label: str,
         *,
@@ -100,7 +101,8 @@ class Federation:
         Parameters
         ----------
         guest : DataFrame
-            Id columns, the label and the guest's own features.
+            Id columns, the label and the guest's own features: a frame of pandas or Polars, or any table with Arrow's PyCapsule interface,
+            such as pyarrow's. All but pandas need the extra `data`.
         hosts : dict of DataFrame
             By name, id columns and features.
         on : str, sequence of str, or sequence of sequences of str
@@ -163,15 +165,11 @@ class Federation:
             raise ConfigError(
                 f"reveal = {reveal!r} is not possible", remedy='reveal is empty, or lists "guest", "hosts" or both'
             )
-        for name in hosts:
-            if isinstance(hosts[name], pd.DataFrame) and label in hosts[name].columns:
-                what = f"{name}: the table has a column '{label}', as the guest's label is called"
-                raise DataError(
-                    what, remedy="Remove it if it is the label, which only the guest holds; else rename it", party=name
-                )
+        frames = {name: as_frame(table, name) for name, table in {GUEST: guest, **hosts}.items()}
+        _check_no_label(frames, label)
         tables = {
             GUEST: _table(
-                guest,
+                frames[GUEST],
                 GUEST,
                 keys,
                 by_column,
@@ -184,8 +182,8 @@ class Federation:
             )
         }
         tables |= {
-            name: _table(frame, name, keys, by_column, None, missing=True, texts=None, duplicates=duplicates)
-            for name, frame in hosts.items()
+            name: _table(frames[name], name, keys, by_column, None, missing=True, texts=None, duplicates=duplicates)
+            for name in hosts
         }
         told = tuple(who for who in ("guest", "hosts") if who in reveal)
         return cls(tables, keys, label, by_column, min_intersection, cipher, duplicates, told)
@@ -290,11 +288,11 @@ class Federation:
             )
         return Request(spec, grid, preprocess, split, init_model)
 
-    def _read(self, frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str] = ()) -> Table:
+    def _read(self, frame: AnyFrame, party: str, columns: Sequence[str], texts: Sequence[str] = ()) -> Table:
         """A party's table of new rows; none of its columns holds texts."""
         return _table(frame, party, self._keys, self._normalise, None, columns, duplicates=self._duplicates_of(party))
 
-    def _read_texts(self, frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str]) -> Table:
+    def _read_texts(self, frame: AnyFrame, party: str, columns: Sequence[str], texts: Sequence[str]) -> Table:
         """The same with columns of texts and missing values; warns of columns without any value."""
         table = _table(
             frame,
@@ -321,8 +319,18 @@ class Federation:
         return f"Federation(guest: {len(self._tables[GUEST].ids)} rows, hosts: {', '.join(self.roles.hosts)})"
 
 
+def _check_no_label(frames: Mapping[str, pd.DataFrame], label: str) -> None:
+    """Raises DataError if a host's table has a column of the label's name."""
+    for party, frame in frames.items():
+        if party != GUEST and label in frame.columns:
+            what = f"{party}: the table has a column '{label}', as the guest's label is called"
+            raise DataError(
+                what, remedy="Remove it if it is the label, which only the guest holds; else rename it", party=party
+            )
+
+
 def _table(
-    frame: pd.DataFrame,
+    frame: AnyFrame,
     party: str,
     keys: KeyLists,
     normalise: Mapping[str, str],
@@ -337,12 +345,8 @@ def _table(
 ) -> Table:
     """A party's table with `columns`, or every column but keys and label, as features; missing: whether these may miss
     values; texts: those of categories."""
-    if not isinstance(frame, pd.DataFrame):
-        raise DataError(
-            f"{party}: the table is a {type(frame).__name__}", remedy="Pass a pandas.DataFrame", party=party
-        )
     return table_from_frame(
-        frame,
+        as_frame(frame, party),
         party=party,
         keys=keys,
         normalise=normalise,

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from protocols.errors import ConfigError
 from vfl.data import Objective
+from vfl.data.arrow import AnyFrame
 from vfl.job.search import Search
 from vfl.metrics.scorers import NAMES, default_scorer
 from vfl.models.joint import Joint
@@ -225,19 +226,19 @@ class FederatedSearch(Generic[Model]):
         """The number of columns of all parties together."""
         return self.best_estimator_.n_features_in_
 
-    def predict(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
+    def predict(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> pd.Series:
         """`predict` of the best candidate's model."""
         return self.best_estimator_.predict(guest, hosts)
 
-    def predict_proba(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    def predict_proba(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> pd.DataFrame:
         """`predict_proba` of the best candidate's model."""
         return self.best_estimator_.predict_proba(guest, hosts)
 
-    def predict_log_proba(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    def predict_log_proba(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> pd.DataFrame:
         """`predict_log_proba` of the best candidate's model."""
         return self.best_estimator_.predict_log_proba(guest, hosts)
 
-    def predict_score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
+    def predict_score(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> pd.Series:
         """`predict_score` of the best candidate's model."""
         return self.best_estimator_.predict_score(guest, hosts)
 

@@ -16,8 +16,9 @@ def needed(library: str, why: str) -> Any:
     try:
         return importlib.import_module(library)
     except ImportError:
-        extra = EXTRAS[library]
+        name = library.partition(".")[0]
+        extra = EXTRAS[name]
         raise ConfigError(
-            f"{why} needs {library}, which comes with the extra '{extra}'",
+            f"{why} needs {name}, which comes with the extra '{extra}'",
             remedy=f"Install it with: pip install 'vfl[{extra}]'",
         ) from None

@@ -6,7 +6,6 @@ No message holds a cell of the table, the text of a query or a database address,
 from __future__ import annotations
 
 import csv
-import importlib
 import re
 import warnings
 from abc import ABC, abstractmethod
@@ -20,8 +19,8 @@ from numpy.typing import NDArray
 
 from protocols.errors import DataError
 from vfl.data.cells import as_read, unguarded
-from vfl.data.extras import needed
 from vfl.data.readers.database import read_database
+from vfl.data.readers.parquet import read_parquet
 
 STEP = 1 << 20  # rows of a large file that are read at a time
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "#N/A", "<NA>"]  # not in key columns
@@ -144,20 +143,6 @@ def _csv(path: Path, keys: Sequence[str], only: Sequence[str] | None) -> pd.Data
         raise bad("is not a readable CSV file", "Repair the file") from None
 
 
-def _parquet(path: Path, only: Sequence[str] | None) -> pd.DataFrame:
-    needed("pyarrow", f"{path}: reading Parquet")
-    try:
-        names = importlib.import_module("pyarrow.parquet").read_schema(path).names
-        frame = pd.read_parquet(
-            path, engine="pyarrow", columns=list(only) if only is not None and set(only) <= set(names) else None
-        )
-    except Exception:  # pyarrow raises many types, and quotes contents
-        raise DataError(
-            f"{path}: is not a readable Parquet file", remedy="Check that it was written completely"
-        ) from None
-    return frame.reset_index() if any(name is not None for name in frame.index.names) else frame
-
-
 class TableFile(ABC):
     """A kind of file that holds a table."""
 
@@ -191,7 +176,7 @@ class ParquetFile(TableFile):
     suffix = ".parquet"
 
     def read(self, path: Path, keys: Sequence[str], only: Sequence[str] | None) -> pd.DataFrame:
-        return _parquet(path, only)
+        return read_parquet(path, only)
 
 
 FILES: dict[str, TableFile] = {kind.suffix: kind for kind in (CsvFile(), ParquetFile())}

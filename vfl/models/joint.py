@@ -20,6 +20,7 @@ from protocols.errors import ConfigError
 from protocols.local import run_local
 from protocols.session import Roles, Session
 from vfl.data import Table
+from vfl.data.arrow import AnyFrame
 from vfl.models.evaluation import Drawn, Evaluation
 from vfl.models.fitted import Scored
 from vfl.models.kind import Kind
@@ -28,7 +29,7 @@ from vfl.schema.spec import Spec
 from vfl.screen import html
 
 Floats = NDArray[np.float64]
-ReadTable = Callable[[pd.DataFrame, str, Sequence[str], Sequence[str]], Table]  # frame, party, columns, those of texts
+ReadTable = Callable[[AnyFrame, str, Sequence[str], Sequence[str]], Table]  # frame, party, columns, those of texts
 S = TypeVar("S", bound=Spec)
 P = TypeVar("P", bound=Any)
 
@@ -104,19 +105,19 @@ class Joint(Generic[S, P]):
             )
         return np.asarray(self._own.classes)
 
-    def predict_proba(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    def predict_proba(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> pd.DataFrame:
         """Probabilities by id, columns `classes_`, in the guest's order; NaN where not all parties know the id."""
         classes = list(self.classes_)
         found, index = self._means(guest, hosts)
         each = np.column_stack([1.0 - found, found]) if found.ndim == 1 else found
         return pd.DataFrame(each, index=index, columns=classes)
 
-    def predict_log_proba(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    def predict_log_proba(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> pd.DataFrame:
         """Natural logarithms of `predict_proba`."""
         with np.errstate(divide="ignore"):  # of a probability of 0
             return pd.DataFrame(np.log(self.predict_proba(guest, hosts)))
 
-    def predict_score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
+    def predict_score(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> pd.Series:
         """Probability of the positive one of two classes, by id, in the guest's order; NaN where not all parties know
         the id."""
         if self._own.classes is None or len(self._own.classes) > 2:
@@ -127,7 +128,7 @@ class Joint(Generic[S, P]):
         found, index = self._means(guest, hosts)
         return pd.Series(found, index=index, name="score")
 
-    def predict(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
+    def predict(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> pd.Series:
         """The most probable class, or the expected value, by id; missing where not all parties know the id."""
         if self._own.classes is None:
             found, index = self._means(guest, hosts)
@@ -136,15 +137,13 @@ class Joint(Generic[S, P]):
         best = pd.Series(self.classes_[shares.fillna(0.0).to_numpy().argmax(axis=1)], index=shares.index, name="class")
         return pd.Series(best.where(shares.notna().all(axis=1)))
 
-    def _means(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> tuple[Floats, pd.Index]:
+    def _means(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> tuple[Floats, pd.Index]:
         """(n,) or (n, classes) predictions of the guest's rows, NaN where not all parties know the id; and the guest's
         ids."""
         rows, index, scores = self._score(guest, hosts)
         return spread(self._kind.predictions(self._own, scores), rows, len(index)), index
 
-    def _score(
-        self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]
-    ) -> tuple[NDArray[np.int64], pd.Index, Floats]:
+    def _score(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> tuple[NDArray[np.int64], pd.Index, Floats]:
         """Aligns new rows and scores what is common: (rows of the guest's table, its ids, their scores); all parts have
         their later shares from then on."""
         if not isinstance(hosts, Mapping) or set(hosts) != set(self.roles.hosts):

@@ -10,6 +10,7 @@ import pandas as pd
 
 from protocols.errors import DataError
 from vfl import metrics
+from vfl.data.arrow import AnyFrame, as_frame
 from vfl.models.joint import Joint, spread
 from vfl.models.regression.part import GlmPart
 from vfl.models.regression.spec import Regression
@@ -112,7 +113,7 @@ class FederatedModel(Joint[Regression, GlmPart]):
     def _by_class(self, coef: Any) -> Any:
         return coef.set_axis(list(self.classes_), axis=1) if isinstance(coef, pd.DataFrame) else coef
 
-    def decision_function(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> Any:
+    def decision_function(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> Any:
         """Joint linear predictors of new rows, by id, in the guest's order; NaN where not all parties know the id.
         One-vs-rest: a frame, columns `classes_`."""
         rows, index, scores = self._score(guest, hosts)
@@ -121,14 +122,14 @@ class FederatedModel(Joint[Regression, GlmPart]):
             return pd.Series(every[:, 0], index=index, name="score")
         return pd.DataFrame(every, index=index, columns=self.classes_)
 
-    def score(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> float:
+    def score(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> float:
         """scikit-learn's: accuracy of classes, R^2 of numbers, the part of the deviance explained for counts; on the
         rows that all parties know.
 
         guest holds the label too, and exposures where there were any.  Raises DataError if it does not, or if no row is
         common.
         """
-        exposure = self._trained.weight if self.estimator.exposed else None
+        guest, exposure = as_frame(guest, self.roles.guest), self._trained.weight if self.estimator.exposed else None
         for name in (self._trained.label, *([exposure] if exposure else [])):
             if name not in guest.columns:
                 raise DataError(

@@ -9,6 +9,7 @@ import pandas as pd
 
 from protocols.errors import ConfigError
 from vfl.data import Table
+from vfl.data.arrow import AnyFrame
 from vfl.models.joint import Joint
 from vfl.models.scorecard.part import ScorecardPart
 from vfl.models.scorecard.spec import Scorecard
@@ -97,7 +98,7 @@ class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
             for party, fitted in self._trained.fitted.items()
         }
 
-    def reasons(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame], most: int = 4) -> dict[str, pd.Series]:
+    def reasons(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame], most: int = 4) -> dict[str, pd.Series]:
         """By party, for each row of its own table, (column, bin, points lost) worst first: each party names its own
         columns.
 
@@ -108,7 +109,7 @@ class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
             for p, part in self.parts.items()
         }
 
-    def predict_points(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series:
+    def predict_points(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> pd.Series:
         """Points of new rows by id, in the guest's order, missing where not all parties know the id.  More points: less
         likely the event.
 
@@ -120,7 +121,7 @@ class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
         result.iloc[rows] = scores.astype(np.int64)
         return result
 
-    def _tables(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
+    def _tables(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> dict[str, Table]:
         if set(hosts) != set(self.roles.hosts):
             raise ConfigError(
                 "the model needs a table of each of its hosts",

@@ -9,6 +9,7 @@ import pandas as pd
 from protocols.boosting.ensemble import Ensemble
 from protocols.boosting.sealed_parts import GuestTrees
 from protocols.errors import ConfigError
+from vfl.data.arrow import AnyFrame
 from vfl.models.joint import Joint, spread
 from vfl.models.trees.leaf_values import LeafValues
 from vfl.models.trees.part import TreesPart
@@ -118,7 +119,7 @@ class FederatedTrees(Joint[BoostedTrees, TreesPart]):
         }
         return {self.roles.guest: own, **hosts}
 
-    def decision_function(self, guest: pd.DataFrame, hosts: Mapping[str, pd.DataFrame]) -> pd.Series | pd.DataFrame:
+    def decision_function(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> pd.Series | pd.DataFrame:
         """Margins of new rows, by id, in the guest's order, NaN where not all parties know the id; of several classes a
         column each."""
         rows, index, scores = self._score(guest, hosts)

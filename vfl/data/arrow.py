@@ -1,0 +1,90 @@
+"""Arrow columns as a data frame with the same values: from Parquet, Feather, Arrow and Polars alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import pandas as pd
+
+from protocols.errors import DataError
+from vfl.data.extras import needed
+
+NULLABLE = {
+    str(kind).lower(): kind
+    for kind in (
+        *(pd.Int8Dtype(), pd.Int16Dtype(), pd.Int32Dtype(), pd.Int64Dtype()),
+        *(pd.UInt8Dtype(), pd.UInt16Dtype(), pd.UInt32Dtype(), pd.UInt64Dtype()),
+    )
+}  # by Arrow's name of the type
+
+
+class ArrowStream(Protocol):
+    """A table with Arrow's PyCapsule interface: of Polars, pyarrow, DuckDB and others."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+AnyFrame = pd.DataFrame | ArrowStream
+
+
+def as_frame(table: object, party: str) -> pd.DataFrame:
+    """What a caller of the Python interface passes as a table: a pandas frame as it is, and anything with Arrow's
+    PyCapsule interface, such as a Polars frame or an Arrow table.
+
+    Raises DataError for anything else, ConfigError where pyarrow is not installed.
+    """
+    if isinstance(table, pd.DataFrame):
+        return table
+    kind = f"{type(table).__module__.partition('.')[0]}.{type(table).__name__}".removeprefix("builtins.")
+    remedy = "Pass a pandas.DataFrame, a Polars DataFrame or an Arrow table"
+    if hasattr(table, "__arrow_c_stream__"):
+        pyarrow = needed("pyarrow", f"{party}: a {kind} as a table")
+        try:
+            arrow = pyarrow.table(table)
+            return frame_of(arrow.schema, arrow.column)
+        except Exception:  # a series, or types that pyarrow does not know; pyarrow raises many types, and quotes cells
+            raise DataError(f"{party}: the {kind} is no table for Arrow", remedy=remedy, party=party) from None
+    if hasattr(table, "collect"):
+        remedy = "Collect it first: pass table.collect()"
+    raise DataError(f"{party}: the table is a {kind}", remedy=remedy, party=party)
+
+
+def frame_of(schema: Any, column: Callable[[int], Any], only: Sequence[str] | None = None) -> pd.DataFrame:
+    """The columns of an Arrow schema as a frame; column: gives the one at a position, when it is its turn; only: those
+    that are wanted, if it has them all.
+
+    An index that pandas stored becomes columns, in front, where it has a name; without one it is left out.
+    """
+    named = _columns(schema)
+    if only is not None and {name for name, _ in named} >= set(only):
+        named = [(name, at) for name, at in named if name in only]
+    series = {k: pd.Series(at) if isinstance(at, range) else series_of(column(at)) for k, (_, at) in enumerate(named)}
+    return pd.DataFrame(series, copy=False).set_axis(pd.Index([name for name, _ in named], dtype=object), axis=1)
+
+
+def series_of(column: Any) -> pd.Series:
+    """An Arrow column in pandas' types.  Whole numbers with missing values stay whole: as floats, those of 16 digits
+    and more would be other numbers."""
+    if column.null_count and (nullable := NULLABLE.get(str(column.type))) is not None:
+        return pd.Series(column.to_pandas(types_mapper=lambda _: nullable))
+    try:
+        return pd.Series(column.to_pandas())
+    except ValueError:  # a dictionary with a value twice, or with a missing one
+        return pd.Series(column.cast(column.type.value_type).to_pandas())
+
+
+def _columns(schema: Any) -> list[tuple[str, int | range]]:
+    """The names in the frame's order, each with its position in the schema, or the numbers of an index of which pandas
+    stored no more than its range."""
+    stored = schema.pandas_metadata or {}
+    names = {column["field_name"]: column["name"] for column in stored.get("columns", [])}
+    index: list[tuple[str | None, int | range]] = [
+        (level["name"], range(level["start"], level["stop"], level["step"]))
+        if isinstance(level, dict)
+        else (names.get(level), schema.get_field_index(level))
+        for level in stored.get("index_columns", [])
+    ]
+    taken = {at for _, at in index if isinstance(at, int)}
+    levels = [(name, at) for name, at in index if name is not None]
+    return [*levels, *((name, at) for at, name in enumerate(schema.names) if at not in taken)]
