@@ -4,7 +4,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes
 # A file of tests stays on one worker, so that what its tests share is made once.
-PYTEST  := $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile
+PYTEST  := $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 NATIVE  := $(shell find native -name '*.rs' -o -name Cargo.toml -o -name Cargo.lock 2>/dev/null | grep -v '^native/target')
 # Real tables for the tests that need them; those tests are skipped, and say so, if the folder is absent.
 export VFL_TEST_DATA ?= $(wildcard $(abspath ../shared/data))
@@ -50,10 +50,10 @@ test: setup  ## the default test suite (under 5 minutes on 2 cores)
 	cargo test --quiet --release --locked --manifest-path native/Cargo.toml
 
 test-serial: setup  ## the arithmetic and every protocol on the portable backend
-	VFL_NATIVE_BACKEND=serial $(PYTEST) tests/native tests/conformance tests/protocols tests/leakage tests/vfl
+	VFL_NATIVE_BACKEND=serial $(PYTEST) tests/unit/native tests/unit/protocols tests/unit/vfl/api tests/unit/vfl/models tests/promises/conformance tests/promises/leakage tests/promises/recovery
 
 fuzz: setup  ## every reader of bytes from a peer or a disk, with new damaged bytes each time (some minutes)
-	$(BIN)/pytest -m fuzz tests/fuzz tests/chaos
+	$(BIN)/pytest -m fuzz tests/promises/wire tests/promises/recovery
 
 test-all: oracles  ## everything: full-size keys, statistics, soak, fuzzing
 	$(PYTEST) -m ''
@@ -96,7 +96,7 @@ bench-boosting: oracles  ## boosted trees: seconds per tree by phase, products, 
 	$(BIN)/python -m benchmarks.boosting
 
 counts: setup  ## records what fixed small jobs cost, after a change that was meant to change it
-	$(BIN)/python -m tests.bench.counts --write
+	$(BIN)/python -m tests.promises.cost.counts --write
 
 # Each lock is resolved under the pins of the one before it.
 COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host

@@ -2,9 +2,10 @@
 (protocols/allowance.py).
 
 A host that brings columns of noise knows which rows its winning splits send left; these vectors add up to the
-gradients, and so to the labels (tests/attacks/test_labels_from_wins.py).  The best split of a first tree tells most.
-The later trees of a model repeat each other, and the splits below the root add little, because the host cannot name
-their nodes: a model tells about as much as the square root of its number of trees.  The factor is measured, not proved.
+gradients, and so to the labels (tests/promises/attacks/test_labels_from_wins.py).  The best split of a first tree
+tells most.  The later trees of a model repeat each other, and the splits below the root add little, because the host
+cannot name their nodes: a model tells about as much as the square root of its number of trees.  The factor is
+measured, not proved.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from tests.places import ROOT
+
 RECIPES = Path(__file__).parent / "docs" / "recipes"
 
 

@@ -1,1 +1,1 @@
-"""Whether files and partners of other releases are understood, or refused by name."""
+"""Files of earlier releases load and score bit-equal, or are refused by name.  docs/reliability.md, "At the start"."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.institutions import Institutions, institutions
 from tests.promises.packages import copied, there
+from tests.promises.processes.institutions import Institutions, institutions
 
 SAME_RELEASE = "Install the same release at both parties"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.institutions import KEY, institutions, tables
 from tests.promises.packages import ROOT, cooked, python, there
+from tests.promises.processes.institutions import KEY, institutions, tables
 from vfl.job import PERMITS
 
 LOCAL = """

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.places import ROOT
 
 UNITS = (
     r"bits?|bytes?|[kMG]i?B|(?:milli|micro|nano)?seconds?|[mun]s|minutes?|CPU|time|rows?|columns?|bins?|keys?|ids?|seeds?|lines?|"

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+from tests.places import ROOT
+
 MOST_LINES, MOST_BRANCHES = 60, 12
 BRANCHES = (ast.If, ast.For, ast.While, ast.ExceptHandler, ast.match_case)
 REASONS = ("Long because", "Branches because")

@@ -1,0 +1,1 @@
+"""A party that edits its own ledger is found out, and nothing that can run code decodes bytes."""

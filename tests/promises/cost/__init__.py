@@ -1,0 +1,1 @@
+"""Products, bytes and messages of fixed small jobs are what counts.json says."""

@@ -1,0 +1,130 @@
+"""What fixed small jobs cost, counted: products modulo n^2 and points by party, messages and bytes by link and kind.
+No seconds, so no noise.
+
+    python -m tests.promises.cost.counts            prints what differs from counts.json
+    python -m tests.promises.cost.counts --write    writes counts.json anew: the diff then says what a change costs
+
+Secrets are fixed and there is one thread, so that every count is the same in every run; the two backends of the core
+share a vector among their lanes in their own ways, so that products are counted for both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.places import ROOT
+
+FILE = Path(__file__).with_name("counts.json")
+COMMAND = "make counts, or python -m tests.promises.cost.counts --write"
+BACKENDS = ("ifma", "serial")
+
+
+def jobs() -> dict[str, Any]:
+    """Workloads by name, each with its part of everything: every kind of model, both links, mini-batches, both profiles
+    of trees, one host and two."""
+    from vfl.models.workload import Workload
+
+    small = {"rows": 80, "guest_columns": 2, "host_columns": 3}
+    return {
+        "logistic exact, one host": Workload("logistic", passes=5, **small),
+        "logistic in mini-batches": Workload("logistic", passes=5, **small),
+        "logistic taylor, two hosts": Workload("logistic", passes=5, link="taylor", hosts=2, **small),
+        "linear": Workload("linear", passes=5, **small),
+        "poisson, weighted rows": Workload("poisson", passes=5, weighted=True, **small),
+        "logistic taylor, three classes": Workload("logistic", passes=5, link="taylor", classes=3, **small),
+        "scorecard": Workload("scorecard", passes=5, link="taylor", **(small | {"rows": 160})),
+        "trees sealed": Workload("trees", trees=1, depth=2, bins=8, **small),
+        "trees open, two hosts": Workload("trees", trees=1, depth=3, bins=8, membership="open", hosts=2, **small),
+    }
+
+
+def count(only: str = "") -> dict[str, Any]:
+    """Runs the jobs whose name begins with `only` in this process."""
+    from protocols.cipher import Paillier
+    from protocols.ristretto import PointVec
+    from vfl.cost.jobs import run
+    from vfl.models.regression.spec import LogisticRegression
+
+    points, inner = Counter[str](), PointVec.__mul__
+
+    def counted(this: PointVec, scalar: bytes) -> PointVec:
+        points["all"] += len(this)
+        return inner(this, scalar)
+
+    PointVec.__mul__ = counted  # type: ignore[method-assign]
+    found = {}
+    for name, work in ((n, w) for n, w in jobs().items() if n.startswith(only)):
+        points.clear()
+        spec = (
+            LogisticRegression(max_iter=5, solver="sgd", batch_size=32) if name == "logistic in mini-batches" else None
+        )
+        meters = run(work, Paillier(2048), repeatable=True, spec=spec).meters
+        links: dict[str, list[int]] = {}
+        for party, meter in meters.items():
+            for event in meter.events:
+                if event.what == "send":
+                    entry = links.setdefault(f"{party} -> {event.peer}: {event.kind}", [0, 0])
+                    entry[0] += 1
+                    entry[1] += event.size
+        products = {p: sum(e.products for e in m.events) for p, m in meters.items()}
+        found[name] = {"products": products, "points": points["all"], "messages and bytes": dict(sorted(links.items()))}
+    return found
+
+
+def fresh(backend: str, only: str = "", planted: str = "") -> dict[str, Any]:
+    """`count` in a process of its own with one thread; `planted`: code that is run first."""
+    code = f"{planted}\nimport json; from tests.promises.cost.counts import count; print(json.dumps(count({only!r})))"
+    environment = os.environ | {"RAYON_NUM_THREADS": "1", "VFL_NATIVE_BACKEND": backend}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def expected(backend: str, only: str = "") -> dict[str, Any]:
+    """What counts.json says of this backend."""
+    jobs = json.loads(FILE.read_text())
+    return {name: job | {"products": job["products"][backend]} for name, job in jobs.items() if name.startswith(only)}
+
+
+def differences(found: Any, wanted: Any, where: str = "") -> list[str]:
+    """One line for each count that is another."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        names = dict.fromkeys((*wanted, *found))
+        return [
+            line for n in names for line in differences(found.get(n), wanted.get(n), f"{where}, {n}" if where else n)
+        ]
+    return [] if found == wanted else [f"{where}: {found}, expected {wanted}"]
+
+
+def main() -> None:
+    from protocols.cipher import backend
+
+    if sys.argv[1:] != ["--write"]:
+        print("\n".join(differences(fresh(backend()), expected(backend()))) or "as expected")
+        return
+    found = {b: fresh(b) for b in BACKENDS}
+    first = found[BACKENDS[0]]
+    merged = {
+        name: job | {"products": {b: found[b][name]["products"] for b in BACKENDS}} for name, job in first.items()
+    }
+    text = re.sub(
+        r"\[\s+(\d+),\s+(\d+)\s+\]", r"[\1, \2]", json.dumps(merged, indent=1)
+    )  # a message's two counts on one line
+    FILE.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--write"] and os.environ.get("VFL_NATIVE_BACKEND"):
+        sys.exit("unset VFL_NATIVE_BACKEND: both backends are counted")
+    main()

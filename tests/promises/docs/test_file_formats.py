@@ -1,0 +1,97 @@
+"""docs/file-formats.md says what the code does."""
+
+import re
+
+import pytest
+from pydantic import BaseModel
+
+from protocols import errors
+from protocols.alignment.ecdh import BlindedIds
+from tests.places import ROOT
+from vfl.data.source import MISSING
+from vfl.job import PERMITS, AlignmentJob, Job, Party, cautions, cross_check, load_agreement, load_job, load_party
+from vfl.ledger import LedgerWriter, continued, read_ledger
+from vfl.schema.section import Section
+
+TEXT = (ROOT / "docs" / "file-formats.md").read_text()
+BLOCKS = {b.split("\n", 1)[0].removeprefix("# "): b for b in re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)}
+
+
+def sections(base: type[Section]) -> list[type[Section]]:
+    return [s for child in base.__subclasses__() for s in (child, *sections(child))]
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> set[tuple[str, str]]:
+    """Each key with its default; one of several kinds of model can have several."""
+    found: set[tuple[str, str]] = set()
+    for name, field in ((name, field) for name, field in model.model_fields.items() if field.exclude is not True):
+        kinds = re.findall(r"(\w+)(?:\]|\||>|$| )", str(field.annotation).replace("'", ""))
+        inner = [s for s in sections(Section) if s.__name__ in kinds]
+        if not inner:
+            found.add((prefix + name, repr(field.default)))
+        for section in inner:
+            found |= keys(section, f"{prefix}{name}." + ("NAME." if name == "peers" else ""))
+    return found
+
+
+@pytest.mark.parametrize("role", ["guest", "host", "arbiter"])
+def test_the_examples_fit_each_other(tmp_path, role):
+    (tmp_path / "job.toml").write_text(BLOCKS["job"])
+    (tmp_path / "party.toml").write_text(BLOCKS[role])
+    job, party = load_job(tmp_path / "job.toml"), load_party(tmp_path / "party.toml")
+    assert party.role == role
+    cross_check(job, party)
+    assert cautions(job, party) == []
+
+
+@pytest.mark.parametrize("model", [Job, Party])
+def test_every_key_has_a_row_with_its_default(model):
+    rows = set(re.findall(r"^\| `([\w.]+)` \| [^|]* \| ([^|]*) \|", TEXT, re.MULTILINE))
+    names = {key for key, _ in rows}
+    for key, default in keys(model):
+        assert key in names, key
+        if re.fullmatch(r"True|False|[-\d.e]+", default):
+            assert (key, f"`{default}`") in rows, key
+    assert names >= {"parties.hosts", "peers.NAME.address", "run.directory"}
+
+
+def test_the_job_for_alignment_alone_loads(tmp_path):
+    (tmp_path / "job.toml").write_text(BLOCKS["alignment"])
+    job = load_agreement(tmp_path / "job.toml")
+    assert isinstance(job, AlignmentJob)
+    assert job.parties.names == ("bank", "telecom")
+
+
+def test_the_job_for_trees_loads(tmp_path):
+    (tmp_path / "job.toml").write_text(BLOCKS["trees"])
+    assert load_job(tmp_path / "job.toml").model.kind == "boosted-trees"
+
+
+def test_every_permission_is_told_in_the_words_of_the_code():
+    for permit, discloses in PERMITS.items():
+        assert f"| `{permit}` | {discloses} |" in TEXT
+
+
+def test_every_line_of_the_ledger_has_its_keys(tmp_path):
+    with LedgerWriter(tmp_path / "l", job="j", job_digest=bytes(32), party="bank") as writer:
+        writer.record("telecom", BlindedIds, b"")
+        writer.received("telecom", BlindedIds, b"")
+    (tmp_path / "l").write_bytes(
+        (tmp_path / "l").read_bytes().rsplit(b"\n", 2)[0] + b"\n"
+    )  # the run is killed before the last line
+    continued(tmp_path / "l", job="j", job_digest=bytes(32), party="bank", sign=None).close()
+    names = ("first", "one per message sent", "one per message received", "one where the run resumed", "last")
+    rows = dict(re.findall(rf"^\| ({'|'.join(names)}) \| (.*) \|$", TEXT, re.MULTILINE))
+    for row, line in zip(names, read_ledger(tmp_path / "l"), strict=True):
+        assert {k for k in line if f"`{k}`" in rows[row]} == set(line)
+
+
+def test_the_exit_codes_are_those_of_the_errors():
+    rows = re.findall(r"^\| (\d) \| ([A-Za-z, ]*) ?\|", TEXT, re.MULTILINE)
+    told = {name.strip(): int(code) for code, names in rows for name in names.split(",") if name.strip()}
+    assert told == {error.__name__: error.exit_code for error in errors.VFLError.__subclasses__()}
+
+
+def test_the_words_for_missing_cells():
+    for word in MISSING[1:]:
+        assert f"`{word}`" in TEXT

@@ -1,0 +1,1 @@
+"""An installation is light: three locks, each in the next, and imports on first use."""

@@ -1,0 +1,127 @@
+"""Transcripts of trainings that end by their loss: one rounded number a look is opened, to the arbiter, and each check
+catches a planted fault."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import pytest
+
+from protocols._native import PlainVec
+from protocols.cipher import CipherVec, DecryptionKey, Keyring
+from protocols.errors import UnfreshCiphertext
+from protocols.glm import IDENTITY, losses, sealed_link, stopping, training
+from protocols.glm.stopping import LossShare, MeanLoss, Verdict, WeightSquares
+from protocols.randomness import Seed
+from tests.harness import TOY, Escrow, Recording, Sent
+from tests.promises.leakage import audit
+from tests.promises.leakage.test_transcript import PRESCRIBED
+from tools.leakage_page import declared
+from vfl.api.federation import Federation
+from vfl.models.regression.spec import LinearRegression, LogisticRegression, Regression
+
+Tables = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
+BITS = IDENTITY.residual_log2 + IDENTITY.residual_bits  # of what is masked in a look at least squares
+STOPS = {"max_iter": 15, "n_iter_no_change": 5, "tol": 0.5}  # ends at the third look
+CASES: dict[str, tuple[Regression, int]] = {
+    "exact": (LogisticRegression(**STOPS), 2),  # type: ignore[arg-type]
+    "balanced": (LogisticRegression(**STOPS, class_weight="balanced"), 1),  # type: ignore[arg-type]
+    "linear": (LinearRegression(**STOPS), 2),  # type: ignore[arg-type]
+}
+
+
+@dataclass
+class Run:
+    case: str
+    transcript: list[Sent]
+    key: DecryptionKey
+    keys: Keyring
+    rows: int
+
+    def of(self, kind: type) -> list[Sent]:
+        return [s for s in self.transcript if s.kind is kind]
+
+    def masked(self) -> list[int]:
+        """What the arbiter opens of residuals."""
+        width, slots = losses.layout(self.key.public, BITS)
+        found = [s.vectors(self.keys)[0] for s in self.of(losses.MaskedResiduals)]
+        return [
+            v
+            for p in found
+            for v in self.key.open_packed(p, width, slots, self.rows, self.key.public.plain_bits).to_ints()
+        ]
+
+
+def record(tables: Tables, case: str) -> Run:
+    estimator, hosts = CASES[case]
+    guest, parts = tables
+    guest = guest.assign(default=guest["age"] ** 2 if case == "linear" else guest["default"])
+    scheme, transcript = Escrow(TOY), list[Sent]()
+    federation = Federation.local(guest, dict(list(parts.items())[:hosts]), on="id", label="default", cipher=scheme)
+    model = federation.fit(estimator, taps={p: [Recording(p, transcript)] for p in federation.roles.all})
+    assert model.n_iter_ == 15
+    keys = Keyring()
+    keys.add(scheme.keys[0].public)
+    return Run(case, transcript, scheme.keys[0], keys, model.intersection_)
+
+
+@pytest.fixture(scope="module", params=CASES)
+def run(request: pytest.FixtureRequest, small_tables: Tables) -> Run:
+    return record(small_tables, request.param)
+
+
+def test_an_honest_transcript_has_no_finding(run: Run) -> None:
+    assert audit.undeclared(run.transcript, declared()) == []
+    assert audit.unrandomised(run.transcript, run.keys) == []
+    assert audit.repeated(run.transcript, run.keys) == []
+    assert audit.in_clear(run.transcript, PRESCRIBED | {"MeanLoss", "Verdict"}) == []
+    assert set(audit.in_clear(run.transcript, PRESCRIBED)) == {"MeanLoss", "Verdict"}
+
+
+def test_the_arbiter_opens_one_number_a_look_and_nothing_but_masked_numbers_beside(run: Run) -> None:
+    to_arbiter = {s.kind for s in run.transcript if s.receiver == "arbiter" and s.vectors(run.keys)}
+    blind = losses.MaskedResiduals if run.case == "linear" else sealed_link.MaskedPredictors
+    assert to_arbiter == {training.MaskedGradient, blind, MeanLoss}
+    assert [len(s.vectors(run.keys)[0]) for s in run.of(MeanLoss)] == [1, 1, 1]
+    assert {(s.sender, s.receiver) for s in run.of(MeanLoss)} == {("guest", "arbiter")}
+    assert {s.sender for s in run.of(Verdict)} == {"arbiter"}
+    each = run.rows if run.case == "balanced" else 1
+    assert [len(s.vectors(run.keys)[0]) for s in run.of(LossShare)] == [each + 1] * 3
+
+
+def test_masked_residuals_are_uniform(run: Run) -> None:
+    if run.case != "linear":
+        assert not run.of(losses.MaskedResiduals)
+        return
+    assert len(run.masked()) == 3 * run.rows
+    assert audit.not_uniform(run.masked(), losses.mask_bits(BITS)) == []
+
+
+def test_guest_and_arbiter_together_read_no_single_hosts_weights(run: Run) -> None:
+    """The hosts' sums of squares bear masks that cancel: each alone is as large as a mask; with one host there is none
+    to hide among."""
+    parts = [s.vectors(run.keys)[0] for s in run.of(WeightSquares)]
+    opened = [abs(v) for p in parts for v in run.key.open(p, run.key.public.plain_bits).to_ints()]
+    hosts = CASES[run.case][1]
+    assert len(opened) == 3 * hosts
+    assert sum(v.bit_length() > 300 for v in opened) == (len(opened) if hosts > 1 else 0)
+
+
+def test_planted_residuals_without_a_mask_are_found(small_tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Seed.integers
+
+    def lazy(self: Seed, length: int, bits: int) -> PlainVec:
+        return PlainVec.zeros(length) if bits == losses.mask_bits(BITS) else honest(self, length, bits)
+
+    monkeypatch.setattr(Seed, "integers", lazy)
+    run = record(small_tables, "linear")
+    assert audit.not_uniform(run.masked(), losses.mask_bits(BITS))
+
+
+def test_planted_loss_without_fresh_randomness_is_refused(
+    small_tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "MeanLoss", lambda mean: MeanLoss(CipherVec(mean.key, mean.raw)))
+    with pytest.raises(UnfreshCiphertext, match="MeanLoss"):
+        record(small_tables, "linear")

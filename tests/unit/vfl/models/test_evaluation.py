@@ -1,0 +1,134 @@
+"""`vfl.evaluate`: what a notebook gets is what the metrics say of the rows that were scored; and the tutorial runs as
+printed."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import vfl
+from protocols.cipher import Paillier
+from protocols.errors import ConfigError, DataError
+from tests.places import ROOT
+from vfl import metrics
+from vfl.models.evaluation import Drawn, flatters
+
+
+def labels_and_scores(n: int = 90) -> tuple[pd.Series, pd.Series, np.ndarray]:
+    rng = np.random.default_rng(2)
+    score = pd.Series(rng.random(n), index=[f"id{i}" for i in range(n)])
+    y = pd.Series(np.where(rng.random(n) < score, "bad", "good"), index=score.index)
+    return y, score, rng.random(n)
+
+
+def test_unscored_rows_are_left_out_of_both_models(tmp_path: Path) -> None:
+    y, score, alone = labels_and_scores()
+    score.iloc[::3] = np.nan
+    known = score.notna().to_numpy()
+    event = (y[known] == "good").to_numpy().astype(float)  # the larger of the two values
+    found = vfl.evaluate(y, score, alone, seed=4)
+    assert found.metrics["joint"].to_dict() == pytest.approx(metrics.binary_metrics(event, score[known]))
+    assert found.metrics["guest_alone"].to_dict() == pytest.approx(metrics.binary_metrics(event, alone[known]))
+    expected = metrics.uplift_interval(event, score[known], alone[known], seed=4)["measures"]
+    assert found.uplift.loc["auc"].to_dict() == pytest.approx(expected["auc"])
+    page = found.save(tmp_path / "out")
+    assert json.loads(page.with_name("report.json").read_text())["classes"] == ["bad", "good"]
+    assert "60 held-out rows" in page.read_text().replace("\u2011", "-")
+    assert repr(found).startswith("Evaluation of 60 rows")
+
+
+def test_other_outcomes_and_one_model_alone() -> None:
+    rng = np.random.default_rng(5)
+    y = rng.choice(["bus", "saab", "van"], 60)
+    p = pd.DataFrame(rng.dirichlet([1, 1, 1], 60), columns=["van", "bus", "saab"])
+    codes = [["van", "bus", "saab"].index(v) for v in y]
+    found = vfl.evaluate(y, p, outcome="multiclass")
+    assert found.metrics["joint"].to_dict() == pytest.approx(metrics.class_metrics(codes, p))
+    assert found.uplift.empty
+    assert list(found.uplift.columns) == ["change", "low", "high"]
+    mean = rng.random(60) + 0.5
+    counts = rng.poisson(mean)
+    assert (
+        vfl.evaluate(counts, mean, outcome="count").metrics.loc["deviance", "joint"]
+        == metrics.count_metrics(counts, mean)["deviance"]
+    )
+    assert (
+        vfl.evaluate(counts, mean, outcome="numeric").metrics.loc["r2", "joint"]
+        == metrics.numeric_metrics(counts, mean)["r2"]
+    )
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    y, score, _ = labels_and_scores()
+    for call, error, words in (
+        (lambda: vfl.evaluate(y, score.sample(frac=1, random_state=1)), DataError, "same index"),
+        (lambda: vfl.evaluate(y, score[:5].to_numpy()), DataError, "one length"),
+        (lambda: vfl.evaluate(["a", "b", "c"], [0.1, 0.2, 0.3]), DataError, "have 3 values"),
+        (lambda: vfl.evaluate(y, score, outcome="survival"), ConfigError, "'survival' is not known"),
+        (
+            lambda: vfl.evaluate(["x"], pd.DataFrame({"a": [0.5], "b": [0.5]}), outcome="multiclass"),
+            DataError,
+            "none of the classes",
+        ),
+        (lambda: vfl.evaluate(["a", "b"], [0.5, 1.5]), DataError, "not probabilities"),
+        (lambda: vfl.evaluate(["a", "b"], [np.nan, np.nan]), DataError, "no row has a prediction"),
+        (lambda: vfl.evaluate(["a", "b"], [0.2, 0.3], [0.2, np.nan]), DataError, "guest_alone misses predictions"),
+    ):
+        with pytest.raises(error, match=words):
+            call()
+
+
+def test_every_block_of_the_tutorial_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a small key: which bits it has changes no line of it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("vfl.api.federation.paillier", lambda bits: Paillier(1024))
+    text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    assert len(blocks) == text.count("\n## ") - 1  # one a section, but for the last
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "tutorial.md", "exec"), names)
+    found, score = names["found"], names["score"]
+    assert isinstance(found, vfl.Evaluation)
+    assert isinstance(score, pd.Series)
+    assert found.metrics.loc["auc", "joint"] > 0.6
+    assert found.metrics.loc["n", "joint"] == score.notna().sum() == len(names["test"])  # type: ignore[arg-type]
+    assert (tmp_path / "report" / "report.html").exists()
+    assert names["drift"] > 0  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("now", "earlier", "said"),
+    [
+        ((0.2, 7), (0.2, 7), False),
+        ((0.1, 7), (0.2, 7), False),
+        ((0.3, 7), (0.2, 7), True),
+        ((0.2, 8), (0.2, 7), True),
+        ((0.2, 7), (), True),
+        ((), (), False),
+        ((0.2, 7, "", "phone"), (0.2, 7, "", "id"), True),
+        ((0.2, 7, "2026-02-01"), (0.2, 7, "2026-01-01"), False),
+        ((0.0, 0, "2026-01-01"), (0.2, 7, "2026-01-01"), False),
+        ((0.2, 7, "2026-01-01"), (0.2, 7, "2026-02-01"), True),
+        ((0.0, 0, "2026-01-01"), (0.2, 7), True),
+        ((0.2, 7), (0.2, 7, "2026-01-01"), False),
+    ],
+)
+def test_a_continued_model_is_measured_on_rows_that_all_its_rounds_left_out(
+    now: tuple[Any, ...], earlier: tuple[Any, ...], said: bool
+) -> None:
+    """Against rows themselves: what is held out now, less what was left out then."""
+    assert bool(flatters(Drawn(*now), Drawn(*earlier))) is said
+    day = {"": 10**6, "2026-01-01": 20, "2026-02-01": 30}
+
+    def left_out(drawn: Drawn) -> set[int]:
+        draw = np.random.default_rng([drawn.seed, len(drawn.ids)]).random(40)
+        return set(np.flatnonzero(draw < drawn.test)) | set(range(day[drawn.cut_off], 40))
+
+    assert bool(left_out(Drawn(*now)) - left_out(Drawn(*earlier))) is said

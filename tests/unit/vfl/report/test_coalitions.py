@@ -1,0 +1,136 @@
+"""The report's table of coalitions against what runs really send: whoever holds the secret that protects a message is,
+with its receiver, a row of the table."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+import vfl
+from protocols.cipher import Keyring
+from protocols.message import Disclosure
+from tests.harness import TOY, Escrow, Recording, Sent
+from tests.unit.vfl.steps.test_out_of_time import frames
+from tools.leakage_page import declared
+from vfl.report import coalitions as table
+
+# Who, beside sender and receiver, holds what blinds a message without ciphertexts; "": nobody.
+THIRD = {
+    **dict.fromkeys(
+        ("BlindedIds", "SortedTags", "RelayedIds"), ""
+    ),  # the secrets of data parties, of which the table's last row speaks
+    **dict.fromkeys(
+        ("PlacesAfter", "PlacesBefore"), ""
+    ),  # the orders of all other data parties, of which the table's last row speaks
+    **dict.fromkeys(("ListSize", "ListSizes"), ""),  # sizes, which are declared
+    **dict.fromkeys(("PairKey", "TreeRowOrder"), ""),  # drawn by their sender
+    "RoundingPads": "guest",  # by the key of guest and dealer
+    **dict.fromkeys(
+        ("Reshared", "FactorLessPad", "DealtLeaves", "MaskedLeaves"), "dealer"
+    ),  # by keys of dealer and arbiter
+    **dict.fromkeys(("CutShare", "MaskedMembership"), "dealer"),  # by keys of dealer and guest
+    **dict.fromkeys(
+        ("FactorShare", "DirectionShare", "ProductShare", "FactorProduct"), "arbiter"
+    ),  # which has the other pads
+    **dict.fromkeys(("LevelShares", "Blocks", "ShareLessPad"), "arbiter"),  # which drew the pads, or shares their key
+    **dict.fromkeys(("LookupIndex", "MaskedFactors"), "dealer"),  # which dealt the positions and the triple
+    **dict.fromkeys(
+        (
+            "Deal",
+            "MaskedPredictors",
+            "MaskedGradient",
+            "MaskedResiduals",
+            "MaskedProducts",
+            "HeldShares",
+            "MaskedPadSums",
+        ),
+        "",
+    ),  # masked by their sender
+}
+KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "taylor": (vfl.LogisticRegression(max_iter=5, link="taylor"), {"kind": "logistic-regression", "link": "taylor"}),
+    "exact": (vfl.LogisticRegression(max_iter=5), {"kind": "logistic-regression", "link": "exact"}),
+    "counts": (vfl.PoissonRegression(max_iter=5), {"kind": "poisson-regression"}),
+    "scorecard": (
+        vfl.Scorecard(max_iter=5, link="taylor", min_bin_rows=8, min_bin_size=0.1),
+        {"kind": "scorecard", "link": "taylor"},
+    ),
+    "sealed trees": (
+        vfl.BoostedTrees(n_estimators=1, max_depth=2, max_bin=4, min_bin_rows=4),
+        {"kind": "boosted-trees", "membership": "sealed"},
+    ),
+    "open trees": (
+        vfl.BoostedTrees(n_estimators=1, max_depth=2, max_bin=4, min_bin_rows=4, membership="open"),
+        {"kind": "boosted-trees", "membership": "open"},
+    ),
+}
+HOSTS = {"telecom": "host", "shop": "host"}
+Pairs = set[frozenset[str]]
+
+
+def role(party: str) -> str:
+    return HOSTS.get(party, party)
+
+
+def third_parties(transcript: list[Sent], keys: Keyring) -> Pairs:
+    """The receiver of a message, and who beside its sender could open it for the receiver."""
+    found: Pairs = set()
+    for s in transcript:
+        holders = {v.key.holder for v in s.vectors(keys)} if s.kind.disclosure is not Disclosure.PUBLIC else set()
+        third = THIRD.get(s.kind.kind, "")
+        holders |= {"telecom" if third == "dealer" else third} - {""}
+        found |= {frozenset((role(s.receiver), role(h))) for h in holders - {s.sender, s.receiver}}
+    return {pair for pair in found if len(pair) == 2}
+
+
+def told(model: dict[str, Any], hosts: list[str]) -> Pairs:
+    """The pairs of roles that the table names."""
+    rows = table.coalitions({"model": model, "parties": {"hosts": hosts}})
+    return {
+        frozenset(pair)
+        for who, _ in rows
+        for pair in itertools.combinations(("arbiter", "guest", "host"), 2)
+        if all(name in who for name in pair) and "all but one" not in who
+    }
+
+
+def run(kind: str, hosts: int) -> tuple[Pairs, Pairs]:
+    """(what the run shows, what the table tells)."""
+    guest, by_name = frames(60)
+    frame = by_name["telecom"]
+    given = {"telecom": frame} if hosts == 1 else {"telecom": frame[["id", "c"]], "shop": frame[["id", "d"]]}
+    scheme, transcript = Escrow(TOY), list[Sent]()
+    fed = vfl.Federation.local(guest.drop(columns="opened"), given, on="id", label="bad", cipher=scheme)
+    fed.fit(KINDS[kind][0], split=vfl.Split(), taps={p: [Recording(p, transcript)] for p in fed.roles.all})
+    keys = Keyring()
+    for key in scheme.keys:
+        keys.add(key.public)
+    return third_parties(transcript, keys), told(KINDS[kind][1], list(given))
+
+
+@pytest.mark.parametrize("hosts", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_pair_that_could_open_a_message_is_a_row(kind: str, hosts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, written = run(kind, hosts)
+    assert shown <= written
+    if kind != "open trees":
+        assert frozenset(("arbiter", "guest")) in shown
+        assert frozenset(("arbiter", "host")) in shown
+        monkeypatch.setattr(
+            table, "_regression", lambda *_: [("arbiter and guest", "")]
+        )  # planted: a table that forgets the host
+        monkeypatch.setattr(table, "_trees", lambda *_: [("arbiter and guest", "")])
+        assert not shown <= told(KINDS[kind][1], ["telecom"])
+
+
+def test_only_a_link_that_is_dealt_for_names_the_dealer() -> None:
+    for kind, deals in (("exact", True), ("taylor", False)):
+        rows = table.coalitions({"model": KINDS[kind][1], "parties": {"hosts": ["telecom"]}})
+        assert any("deals" in who for who, _ in rows) == deals
+        assert (frozenset(("guest", "host")) in run(kind, 2)[0]) == deals
+
+
+def test_whoever_adds_a_blinded_message_says_who_could_open_it() -> None:
+    assert {m.kind for m in declared() if m.disclosure is Disclosure.BLINDED} <= set(THIRD)

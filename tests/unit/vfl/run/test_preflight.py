@@ -1,0 +1,202 @@
+"""`vfl check` finds what would go wrong: head-room for the job's rows, the same at every party, and columns that can
+carry nothing or lie too far out."""
+
+import datetime
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from protocols.errors import ConfigError, DataError
+from tests.unit.vfl.job.samples import MINIMAL, with_key
+from tests.unit.vfl.job.test_model_kinds import OPEN, SEALED
+from vfl.cli.check import carried
+from vfl.cli.show import print_permits
+from vfl.cost import cost, estimate
+from vfl.cost.machine import Machine
+from vfl.data import Table, table_from_frame
+from vfl.job import load_job
+from vfl.job.plan import plan_of, roles_of
+from vfl.models.registry import kind_of
+from vfl.run.preflight import look_at
+from vfl.run.result_frame import result_frame
+
+
+def table(**columns: object) -> Table:
+    frame = pd.DataFrame({"national_id": np.arange(2000), **columns})
+    return table_from_frame(
+        frame,
+        party="bank",
+        keys=["national_id"],
+        normalise={},
+        duplicates="error",
+        label=None,
+        columns=None,
+        missing=True,
+    )
+
+
+def test_a_permission_that_no_message_needs_is_not_told_as_disclosed(write):
+    job = load_job(write(with_key("model", 'link = "taylor"')))
+    assert "edge-count-to-arbiter" in job.disclosure.allow
+    text = io.StringIO()
+    print_permits(job, Console(file=text, width=400))
+    disclosed, _, caution = text.getvalue().partition("caution")
+    assert "edge-count-to-arbiter" not in disclosed
+    assert "scores-to-guest" in disclosed
+    assert "edge-count-to-arbiter, which none of its messages needs" in caution
+    party = SimpleNamespace(role="guest", name="bank")
+    assert (
+        "edge-count-to-arbiter" not in result_frame(job, party, datetime.datetime.now(datetime.UTC), "run")["permits"]
+    )
+    exact = io.StringIO()
+    print_permits(load_job(write(MINIMAL)), Console(file=exact, width=400))
+    assert "edge-count-to-arbiter" in exact.getvalue()
+    assert "caution" not in exact.getvalue()
+
+
+@pytest.mark.parametrize("text", [MINIMAL, SEALED, OPEN], ids=["regression", "sealed", "open"])
+def test_the_most_rows_are_carried_and_twice_as_many_are_not(write, text):
+    job = load_job(write(with_key("crypto", "key_bits = 2048", text)))
+    most = carried(job)
+    kind_of(job.model).carries(plan_of(job), roles_of(job), most)
+    assert most >= 1 << 20
+    if most < 1 << 40:
+        with pytest.raises(ConfigError) as caught:
+            kind_of(job.model).carries(plan_of(job), roles_of(job), 2 * most)
+        assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        (
+            with_key(
+                "model",
+                "max_depth = 7",
+                with_key("align", "min_intersection = 10000000", with_key("crypto", "key_bits = 2048", SEALED)),
+            ),
+            "smaller max_depth",
+        ),
+        (with_key("model", "max_depth = 9", with_key("crypto", "key_bits = 4096", SEALED)), "smaller max_depth"),
+    ],
+)
+def test_a_job_that_the_key_cannot_carry_is_refused(write, text, remedy):
+    with pytest.raises(ConfigError, match=remedy):
+        carried(load_job(write(text)))
+
+
+def test_more_own_rows_than_the_key_carries_are_warned_about(write):
+    job, own = load_job(write(SEALED)), table(x=np.arange(2000.0))
+    assert look_at(job, own, 2000) == []
+    (said,) = look_at(job, own, 1999)
+    assert "2,000 rows: if more than 1,999" in said
+
+
+def test_mini_batches_are_told_and_a_table_that_one_holds_is_refused(write):
+    job = load_job(write(with_key("model", 'solver = "sgd"\nbatch_size = 1000')))
+    assert (
+        "100 iterations in mini-batches of at most 1,000 rows"
+        in kind_of(job.model).described(plan_of(job), roles_of(job))["train"]
+    )
+    own = table(x=np.random.default_rng(0).normal(size=2000))
+    assert look_at(job, own, 1 << 20) == []
+    with pytest.raises(ConfigError, match="single batch holds all rows"):
+        look_at(load_job(write(with_key("model", 'solver = "sgd"\nbatch_size = 2048'))), own, 1 << 20)
+    assert carried(job) >= 1 << 20
+
+
+def test_the_time_of_mini_batches_is_that_of_their_rows_and_of_more_steps(write, monkeypatch):
+    monkeypatch.setattr(Machine, "measured", lambda bits: Machine(1e-6, 0.01))
+    said = {
+        lines: load_job(write(with_key("model", lines)))
+        for lines in ("max_iter = 100", 'solver = "sgd"', 'solver = "sgd"\nbatch_size = 64')
+    }
+    whole, usual, small = (estimate.times(job, 100_000, 10) for job in said.values())
+    for network in whole:
+        assert whole[network] < usual[network] < small[network]
+        assert usual[network] < 1.5 * whole[network]  # batches of thousands of rows cost little more than a pass
+    assert ["mini-batches" in estimate.told(job, (100_000, 10)) for job in said.values()] == [False, True, True]
+    work = estimate.workload(said['solver = "sgd"'], 100_000, 10)
+    halves = [(sign, cost.predict(w, 2048)["products"]) for sign, w in estimate.in_batches(work, 2)]
+    assert sum(sign * products for sign, products in halves) == pytest.approx(
+        cost.predict(work, 2048)["products"], rel=0.01
+    )
+
+
+def test_columns_that_carry_nothing_or_lie_far_out_are_named(write):
+    x = np.random.default_rng(0).normal(size=2000)
+    own = table(x=x, heavy=np.where(np.arange(2000) == 7, 1e9, x), same=3.0, gone=np.nan)
+    trees = look_at(load_job(write(SEALED)), own, 1 << 20)
+    assert [said.split(":")[0] for said in trees] == ["column gone", "column same"]
+    filled = table(x=x, heavy=np.where(np.arange(2000) == 7, 1e9, x), same=3.0, also=4.0)
+    said = look_at(load_job(write(MINIMAL)), filled, 1 << 20)
+    assert [s.split(":")[0] for s in said] == ["columns same, also", "column heavy"]
+    assert "take logarithms" in said[1]
+    assert not any("1000000000" in s or "1e+09" in s for s in said)
+
+
+def test_columns_too_large_to_standardise_are_refused_before_the_run(write):
+    own = table(x=np.arange(2000.0), huge=np.arange(-1000.0, 1000) * 1e305)
+    with pytest.raises(DataError, match="bank: column huge: values too large to standardise"):
+        look_at(load_job(write(MINIMAL)), own, 1 << 20)
+    assert look_at(load_job(write(SEALED)), own, 1 << 20) == []
+
+
+def test_gaps_that_a_step_fills_are_no_reason_to_stop(write):
+    """Numbers are looked at without their gaps; a column that is cut or binned before is not called far out."""
+    x = np.random.default_rng(0).normal(size=2000)
+    gaps = table(
+        income=np.where(x > 1, np.nan, x), wild=np.where(np.arange(2000) == 7, 1e9, np.where(x < -1, np.nan, x))
+    )
+    (said,) = look_at(load_job(write(MINIMAL + '\n[preprocess]\nimpute = "mean"\n')), gaps, 1 << 20)
+    assert said.startswith("column wild: values more than 30 standard deviations")
+    for steps in ('impute = "mean"\nclip_quantiles = [0.01, 0.99]', 'encode = "quantile"'):
+        assert look_at(load_job(write(MINIMAL + f"\n[preprocess]\n{steps}\n")), gaps, 1 << 20) == []
+
+
+def test_a_guest_with_rare_events_is_told_of_more_passes(write):
+    frame = pd.DataFrame(
+        {
+            "national_id": np.arange(2000),
+            "y": np.arange(2000) % 100 == 0,
+            "x": np.random.default_rng(0).normal(size=2000),
+        }
+    )
+    rare, even = (
+        table_from_frame(
+            f, party="bank", keys=["national_id"], normalise={}, duplicates="error", label="y", columns=None
+        )
+        for f in (frame, frame.assign(y=np.arange(2000) % 2))
+    )
+    (said,) = look_at(load_job(write(MINIMAL)), rare, 1 << 20)
+    assert said.startswith("max_iter = 100: labels like these usually take about 340 iterations between 2 parties")
+    assert look_at(load_job(write(with_key("model", "max_iter = 340", MINIMAL))), rare, 1 << 20) == []
+    assert look_at(load_job(write(MINIMAL)), even, 1 << 20) == []
+    permits = MINIMAL.replace('"scores-to-guest"', '"scores-to-guest", "label-scale-to-parties"')
+    planned = load_job(write(with_key("model", 'max_iter = "auto"', permits)))
+    assert look_at(planned, rare, 1 << 20) == []
+    kind, plan, roles = kind_of(planned.model), plan_of(planned), roles_of(planned)
+    assert [kind.usual_passes(plan, roles, one) for one in (rare, even, table(x=np.arange(2000.0)))] == [340, 60, None]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([], ""),
+        (["colsample_bytree = 0.5"], "with colsample_bytree they do not"),
+        ([f'continue_from = "{"ab" * 16}"'], "rounds that the model already has are included"),
+    ],
+    ids=["trees", "columns", "continued"],
+)
+def test_the_estimate_of_trees_says_what_it_does_not_know(write, monkeypatch, lines, words):
+    monkeypatch.setattr(Machine, "measured", lambda bits: Machine(1e-6, 0.01))
+    text = SEALED
+    for line in lines:
+        text = with_key("model", line, text)
+    told = estimate.told(load_job(write(text)), (10_000, 5))
+    assert words in told
+    assert told.endswith("%") == (not words)
