@@ -232,7 +232,9 @@ def predict(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Guest: the file for the scores; without it, RUN/scores.csv.", show_default=False
+            metavar="FILE",
+            help="Guest: the file for the scores, .csv, .parquet or .feather; without it, RUN/scores.csv.",
+            show_default=False,
         ),
     ] = None,
     fresh: Fresh = False,
@@ -289,7 +291,11 @@ def monitor(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also write the numbers to a .json or .csv file.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Also write the numbers: .json, .csv, .parquet or .feather.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Compare a new table with the training rows.
@@ -301,7 +307,7 @@ def monitor(
     from vfl.cli.monitor import print_monitor, write_monitor
     from vfl.job import load_party
 
-    found = monitor_party(load_party(party), model, data, scores)
+    found = monitor_party(load_party(party), model, data, scores, out)
     if out is not None:
         write_monitor(found, out)
     print_monitor(found, Console(emoji=False))

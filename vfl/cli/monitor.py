@@ -3,7 +3,6 @@ sent."""
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from pathlib import Path
@@ -18,8 +17,8 @@ from rich.table import Table
 
 from protocols.errors import ConfigError, DataError, ModelError
 from vfl.data import read_source
-from vfl.data.cells import guarded
 from vfl.data.columns import text
+from vfl.data.writing import check_out, write_table
 from vfl.job import Party
 from vfl.models.baseline import Baseline, compare, load_baseline
 from vfl.report.words import number, percent
@@ -33,15 +32,21 @@ SAYS = {
     "shifted": "another population: check the model",
     None: "no row",
 }
+JSON = ".json"
 NUMBERS = ("column", "psi", "mark", "rows", "missing_before", "missing")
 
 
-def monitor(party: Party, model: Path, source: str | None = None, scores: Path | None = None) -> dict[str, Any]:
+def monitor(
+    party: Party, model: Path, source: str | None = None, scores: Path | None = None, out: Path | None = None
+) -> dict[str, Any]:
     """A new table against the training rows of the model part in the folder `model`: as `vfl.models.baseline.compare`.
 
-    source: replaces that of the party file; scores: the guest's file of `vfl predict`.  Raises ConfigError, DataError
+    source: replaces that of the party file; scores: the guest's file of `vfl predict`; out: where
+    the numbers will be written.  Raises ConfigError, DataError
     (a column is missing), ModelError (another party's part, no baseline).
     """
+    if out is not None:
+        check_out(out, JSON)
     data = new_data(party, source)
     if data is None:
         raise ConfigError(
@@ -107,21 +112,18 @@ def print_monitor(found: dict[str, Any], console: Console) -> None:
 
 
 def write_monitor(found: dict[str, Any], out: Path) -> None:
-    """All numbers as .json, or a line for each column as .csv.  Mode 0600: edges of bins are values of single rows.
+    """All numbers as .json, or a line for each column as a table.  Mode 0600: edges of bins are values of single rows.
     Raises ConfigError: another suffix, not writable."""
-    if out.suffix.lower() == ".json":
-        text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    elif out.suffix.lower() == ".csv":
-        file = io.StringIO()
-        writer = csv.DictWriter(file, NUMBERS, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        lines = [*found["columns"], *([found["score"]] if found["score"] else [])]
-        writer.writerows({name: guarded(cell) for name, cell in line.items()} for line in lines)
-        text = file.getvalue()
+    check_out(out, JSON)
+    if out.suffix.lower() == JSON:
+        content = (json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
     else:
-        raise ConfigError(f"{out}: is neither .json nor .csv", remedy="Name the file accordingly")
+        lines = [*found["columns"], *([found["score"]] if found["score"] else [])]
+        file = io.BytesIO()
+        write_table(pd.DataFrame(lines, columns=list(NUMBERS)), file, out.suffix)
+        content = file.getvalue()
     try:
-        write_private(out, text.encode())
+        write_private(out, content)
     except OSError as error:
         raise ConfigError(
             f"{out} cannot be written ({error.strerror})", remedy="Name a file in a folder that this account may write"

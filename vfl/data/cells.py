@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 
@@ -31,7 +31,7 @@ def unguarded(cell: Any) -> Any:
     return cell[1:] if isinstance(cell, str) and _GUARDED.match(cell) else cell
 
 
-def write_csv(frame: pd.DataFrame, path: Path) -> None:
+def write_csv(frame: pd.DataFrame, path: Path | IO[bytes]) -> None:
     """Writes `frame` without its index; names of columns and cells of text are guarded."""
     _each_text(frame, guarded).to_csv(path, index=False, lineterminator="\n")
 

@@ -29,6 +29,7 @@ from protocols.glm.shares import WeightShares
 from protocols.session import Observer, Session
 from vfl.data import Table
 from vfl.data.cells import write_csv
+from vfl.data.writing import WRITERS, check_out, write_table
 from vfl.job import Job, Party, check_files, cross_check
 from vfl.job.party import Data
 from vfl.job.policy import few_columns_check
@@ -165,6 +166,8 @@ def _check_options(job: Job, party: Party, model: Path | None, data: str | None,
         )
     if out is not None and party.role != "guest":
         raise wrong("only the guest gets scores", "Leave --out out")
+    if out is not None:
+        check_out(out)
     if out is not None and (out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK)):
         raise wrong(f"{out} cannot be written", "Name a file in a folder that this account may write")
 
@@ -285,14 +288,14 @@ def predict(
             )
         write_report(taken.folder, taken.result | taken.told)
         if scoring.out is not None:
-            _publish(taken.folder / "scores.csv", scoring.out)
+            _publish(taken.folder, scoring.out)
 
     taken = take_part(
         ready, "predict", peers, watch, work, report, connect_timeout=connect_timeout, seed=seed, fresh=fresh, taps=taps
     )
     if party.role != "guest":
         return taken.folder, None, 0
-    return taken.folder, scoring.out or taken.folder / "scores.csv", taken.result["alignment"]["intersection"]
+    return taken.folder, scoring.out or _made(taken.folder), taken.result["alignment"]["intersection"]
 
 
 def _stability(scoring: Scoring, predicted: NDArray[np.float64] | None) -> dict[str, Any]:
@@ -329,8 +332,8 @@ def same_model(session: Session, model_id: bytes, *, arbiter: bool) -> None:
 
 
 def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
-    """scores.csv: the key columns as they came, and `score` (of several classes `score_CLASS` for each), empty where
-    not all parties know the id.
+    """scores.csv, or with the suffix of --out: the key columns as they came, and `score` (of several classes
+    `score_CLASS` for each), empty where not all parties know the id.
 
     One line per row, in the table's order.
     """
@@ -343,8 +346,8 @@ def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], s
     ).columns(scoring.part, scores)
     table = pd.DataFrame(columns, index=rows).reindex(range(len(scoring.ids))).set_index(scoring.ids.index)
     with written(meeting.folder):
-        path = private(meeting.draft / "scores.csv")
-        write_csv(scoring.ids.assign(**table), path)
+        suffix = ".csv" if scoring.out is None else scoring.out.suffix.lower()
+        write_table(scoring.ids.assign(**table), private(meeting.draft / f"scores{suffix}"), suffix)
 
 
 def _write_reasons(scoring: Scoring, meeting: Meeting) -> None:
@@ -360,9 +363,18 @@ def _write_reasons(scoring: Scoring, meeting: Meeting) -> None:
             write_csv(scoring.ids.assign(**found.set_index(scoring.ids.index)), path)
 
 
-def _publish(made: Path, out: Path) -> None:
+def _made(folder: Path) -> Path | None:
+    """The file of scores in a run's folder; None where it was moved."""
+    return next((path for suffix in WRITERS if (path := folder / f"scores{suffix}").exists()), None)
+
+
+def _publish(folder: Path, out: Path) -> None:
     """Moves the scores to where they were asked for; does nothing where that is done."""
-    if made.exists():
-        with written(out.parent):
-            write_private(out, made.read_bytes())
-            made.unlink()
+    made = _made(folder)
+    if made is None:
+        return
+    if made.suffix != out.suffix.lower():  # the run was begun with another --out
+        raise ConfigError(f"the scores of this run are {made}", remedy=f"Give --out a name in {made.suffix}, or none")
+    with written(out.parent):
+        write_private(out, made.read_bytes())
+        made.unlink()

@@ -73,14 +73,17 @@ def test_predict_and_what_it_refuses(parties: Institutions) -> None:
     assert (report["purpose"], report["alignment"]["intersection"]) == ("predict", 42)
     assert not list((parties.folder / "telecom" / "runs").rglob("scores.csv"))
     assert set(report["model"]["shares"]["bank"]) == {"before", "now"}
-    outside = parties.folder / "out.csv"
+    outside = parties.folder / "out.parquet"
     again = predicted(parties, models, "--out", str(outside))
     assert f"scores: {outside}" in again["bank"].out.splitlines()
-    assert outside.read_bytes() == path.read_bytes()  # the same bits, though all shares have moved on
+    written = pd.read_parquet(outside)  # the same bits, though all shares have moved on
+    assert written[KEY].tolist() == scores[KEY].tolist()
+    assert written["score"].to_numpy().tobytes() == scores["score"].to_numpy().tobytes()
+    assert outside.stat().st_mode & 0o777 == 0o600
     for name, model in models.items():
         assert (model / "weights.safetensors").read_bytes() != (kept[name] / "weights.safetensors").read_bytes()
         assert (model / "manifest.json").read_bytes() == (kept[name] / "manifest.json").read_bytes()
-    assert not (again["bank"].folder / "scores.csv").exists()
+    assert not list(again["bank"].folder.glob("scores.*"))
     before = {name: parties.sent(name) for name in parties.roles}
     for fault in (
         lost_column,
@@ -91,6 +94,7 @@ def test_predict_and_what_it_refuses(parties: Institutions) -> None:
         the_arbiter,
         no_such_folder,
         host_with_out,
+        an_unknown_suffix,
         a_permit_withdrawn,
         another_identity,
     ):
@@ -237,6 +241,14 @@ def no_such_folder(parties: Institutions, models: dict[str, Path]) -> None:
         code=7,
         words=("nowhere holds no readable model part", "Name the model folder"),
     )
+
+
+def an_unknown_suffix(parties: Institutions, models: dict[str, Path]) -> None:
+    for name, words in (("s.xlsx", "the suffix .xlsx is not known"), ("s", "has no suffix")):
+        alone(
+            parties, "bank", "--model", models["bank"], "--out", parties.folder / name,
+            code=2, words=(words, r"End its name in \.csv, \.parquet, \.feather or \.arrow"),
+        )  # fmt: skip
 
 
 def host_with_out(parties: Institutions, models: dict[str, Path]) -> None:

@@ -170,9 +170,12 @@ def test_the_table_and_both_files_hold_the_numbers(party: Path) -> None:
     rows = list(csv.DictReader(io.StringIO((party / "m.csv").read_text())))
     assert [r["column"] for r in rows] == ["age", "late", "region", "joint score"]
     assert float(rows[0]["psi"]) == by_column(found)["age"]["psi"]
-    with pytest.raises(ConfigError, match=r"neither \.json nor \.csv"):
-        write_monitor(found, party / "m.txt")
-    assert (party / "m.csv").stat().st_mode & 0o077 == 0
+    for suffix, read in ((".parquet", pd.read_parquet), (".feather", pd.read_feather)):
+        write_monitor(found, party / f"m{suffix}")
+        assert read(party / f"m{suffix}").to_dict("records")[0]["psi"] == by_column(found)["age"]["psi"]
+    with pytest.raises(ConfigError, match=r"suffix \.txt is not known.*End its name in \.json, \.csv"):
+        monitor(load_party(party / "party.toml"), party / "model", out=party / "m.txt")  # before the table is read
+    assert all(path.stat().st_mode & 0o077 == 0 for path in party.glob("m.*"))
     with pytest.raises(ConfigError, match="cannot be written") as caught:
         write_monitor(found, party / "nowhere" / "m.csv")
     assert "[run]" not in str(caught.value)

@@ -114,7 +114,7 @@ def test_no_file_holds_a_formula(tmp_path: Path) -> None:
 
 
 def test_planted_fault_a_writer_without_the_guard_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (cells, monitor, page):
+    for module in (cells, page):
         monkeypatch.setattr(module, "guarded", lambda cell: cell)
     assert {"=HYPERLINK(1)", "@x", "=1+1"} <= set(formulas(every_file(tmp_path)))
 
@@ -129,7 +129,6 @@ def test_nothing_else_writes_csv() -> None:
     }
     assert writers - {"demo/run.py", "testing/chaos/federation.py", "bench/netns.py"} == {
         "data/cells.py",
-        "cli/monitor.py",
         "report/page.py",
     }
     assert alignment_run.write_csv is write_csv
