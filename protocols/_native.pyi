@@ -12,7 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 class InvalidBytes(ValueError): ...
+class Interrupted(RuntimeError): ...
 class Overflow(ArithmeticError): ...
+
+def interrupt(on: bool) -> None:
+    """Whether computations end early from now on, in all threads of this process: they raise Interrupted."""
 
 def backend() -> str:
     """The arithmetic in use by default: "ifma" where the CPU has AVX-512 IFMA, else "serial"; VFL_NATIVE_BACKEND overrides."""

@@ -170,11 +170,16 @@ class MemoryWire:
         inbox: queue.SimpleQueue[bytes | VFLError],
     ) -> None:
         self.me, self.peer, self._outbox, self._inbox = me, peer, outbox, inbox
+        self._interrupted: PeerAborted | None = None
 
     def send(self, data: bytes) -> None:
+        if self._interrupted is not None:
+            raise self._interrupted
         self._outbox.put(data)
 
     def recv(self, timeout: float) -> bytes:
+        if self._interrupted is not None:
+            raise self._interrupted
         try:
             item = self._inbox.get(timeout=timeout)
         except queue.Empty:
@@ -185,6 +190,11 @@ class MemoryWire:
             self._inbox.put(item)
             raise item
         return item
+
+    def interrupt(self) -> None:
+        """From now on every `send` and `recv` of this party raises, also one that waits already."""
+        self._interrupted = PeerAborted(self.peer, "interrupted")
+        self._inbox.put(self._interrupted)
 
     def abort(self, code: str, blames: str | None = None) -> None:
         """Tells the peer that this party stopped, with which code."""
@@ -201,3 +211,9 @@ class MemoryNetwork:
 
     def wires(self, party: str) -> dict[str, MemoryWire]:
         return self._wires[party]
+
+    def interrupt(self) -> None:
+        """Nobody waits any more, and nothing is sent any more."""
+        for wires in self._wires.values():
+            for wire in wires.values():
+                wire.interrupt()

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from protocols import _native
 from protocols.allowance import Allowance
 from protocols.channel import Channel, MemoryNetwork, Tap
 from protocols.cipher import Keyring, Scheme
@@ -25,6 +26,18 @@ def abort_reason(error: BaseException) -> tuple[str, str | None]:
     return (error.code, None) if isinstance(error, VFLError) else ("internal", None)
 
 
+def _interrupt(network: MemoryNetwork, threads: Sequence[threading.Thread]) -> None:
+    """Ends all parties: at their next message, or in the middle of a long computation.  Computations of other threads
+    of this process end too."""
+    network.interrupt()
+    _native.interrupt(True)
+    try:
+        for thread in threads:
+            thread.join()
+    finally:
+        _native.interrupt(False)
+
+
 def run_local(
     roles: Roles,
     programs: Mapping[str, Callable[[Session], Any]],
@@ -38,6 +51,8 @@ def run_local(
     deadline: float = 3600.0,
 ) -> dict[str, Any]:
     """Runs `programs` (one a party) and returns what each returned; raises the first cause if a party fails.
+
+    An interrupt of the caller ends all parties before it is raised.
 
     inputs: a digest of each party's own input; randomness: replaces the derived one, allowances: what a party agrees to
     disclose (tests).
@@ -63,8 +78,12 @@ def run_local(
     threads = [threading.Thread(target=party, args=(p,), name=f"vfl-{p}", daemon=True) for p in programs]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    try:
+        for thread in threads:
+            thread.join()
+    except BaseException:  # Ctrl-C, or "interrupt" of a notebook: nobody computes on behind the caller's back
+        _interrupt(network, threads)
+        raise
     if failures:
         raise min(failures.values(), key=lambda e: isinstance(e, PeerAborted))
     return results

@@ -9,5 +9,6 @@ pub mod plain;
 pub mod pool;
 pub mod random;
 pub mod ring128;
+pub mod stop;
 
 pub use error::{Error, Result};

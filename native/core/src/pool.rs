@@ -1,19 +1,70 @@
-//! Threads: one pool of all cores for whoever asks for no number, a pool of its own for a key that does.
+//! Threads: one pool of all cores for whoever asks for no number, a pool of its own for a key that does.  A forked process has no threads: it
+//! starts its own when it first computes.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::{mem, process};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
 
-pub type Pool = Arc<ThreadPool>;
+/// Threads of the process that it is used in.
+#[derive(Clone)]
+pub struct Pool(Arc<Threads>);
 
-fn build(threads: usize) -> Result<Pool> {
+struct Threads {
+    number: usize, // 0: one a core
+    live: RwLock<Arc<Live>>,
+}
+
+struct Live {
+    process: u32,
+    pool: ThreadPool,
+}
+
+impl Pool {
+    fn new(number: usize) -> Result<Pool> {
+        let live = RwLock::new(build(number)?);
+        Ok(Pool(Arc::new(Threads { number, live })))
+    }
+
+    /// Runs `work` on these threads, and waits for it.
+    pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.0.here().pool.install(work)
+    }
+}
+
+impl Threads {
+    fn here(&self) -> Arc<Live> {
+        let found = self.live.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if found.process == process::id() {
+            return found;
+        }
+        mem::forget(found); // the parent's threads do not run here: to drop their pool would be to wake them
+        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        if live.process != process::id() {
+            let own = build(self.number).expect("as many threads were started in the parent process");
+            mem::forget(mem::replace(&mut *live, own));
+        }
+        live.clone()
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        let live = self.live.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if live.process != process::id() {
+            mem::forget(live.clone());
+        }
+    }
+}
+
+fn build(number: usize) -> Result<Arc<Live>> {
     ThreadPoolBuilder::new()
-        .num_threads(threads)
+        .num_threads(number)
         .thread_name(|i| format!("vfl-{i}"))
         .build()
-        .map(Arc::new)
+        .map(|pool| Arc::new(Live { process: process::id(), pool }))
         .map_err(|_| Error::Argument("cannot start that many threads"))
 }
 
@@ -21,12 +72,12 @@ fn build(threads: usize) -> Result<Pool> {
 pub fn pool(threads: Option<usize>) -> Result<Pool> {
     static SHARED: OnceLock<Pool> = OnceLock::new();
     match threads {
-        Some(n @ 1..=1024) => build(n),
+        Some(n @ 1..=1024) => Pool::new(n),
         Some(_) => Err(Error::Argument("threads must be between 1 and 1024")),
         None => match SHARED.get() {
             Some(pool) => Ok(pool.clone()),
             None => {
-                let pool = build(0)?;
+                let pool = Pool::new(0)?;
                 Ok(SHARED.get_or_init(|| pool).clone())
             }
         },

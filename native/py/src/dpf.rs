@@ -5,11 +5,11 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use vfl_core::dpf::{self, Backend};
-use vfl_core::pool;
 
 use crate::convert;
 use crate::error::raise;
 use crate::plain::PlainVec;
+use crate::run::on_all_cores;
 
 /// (length,) keys of one of two parties for point functions on tables of 2^bits entries (Boyle, Gilboa, Ishai, CCS 2016), leaves in Z_2^128.
 #[pyclass(frozen, module = "protocols._native")]
@@ -26,7 +26,7 @@ impl DpfKeys {
         bits: usize,
     ) -> PyResult<(DpfKeys, DpfKeys)> {
         let (seed, points) = (convert::seed(seed)?, zeroize::Zeroizing::new(convert::vector(&points)));
-        let [first, second] = run(py, || dpf::DpfKeys::deal(&seed, &points, bits))?.map_err(raise)?;
+        let [first, second] = on_all_cores(py, || dpf::DpfKeys::deal(&seed, &points, bits))?.map_err(raise)?;
         Ok((DpfKeys(first), DpfKeys(second)))
     }
 
@@ -68,7 +68,7 @@ impl DpfKeys {
         tables: PyReadonlyArray2<'_, i64>,
     ) -> PyResult<Vec<PlainVec>> {
         let (x, tables, backend) = (convert::vector(&x), self.tables(&tables)?, backend()?);
-        let shares = run(py, || self.0.look_up(backend, &x, &tables))?.map_err(raise)?;
+        let shares = on_all_cores(py, || self.0.look_up(backend, &x, &tables))?.map_err(raise)?;
         Ok(shares.into_iter().map(PlainVec).collect())
     }
 
@@ -80,7 +80,7 @@ impl DpfKeys {
         tables: PyReadonlyArray2<'_, i64>,
     ) -> PyResult<PlainVec> {
         let (x, tables, backend) = (convert::vector(&x), self.tables(&tables)?, backend()?);
-        run(py, || self.0.look_up_sums(backend, &x, &tables))?.map(PlainVec).map_err(raise)
+        on_all_cores(py, || self.0.look_up_sums(backend, &x, &tables))?.map(PlainVec).map_err(raise)
     }
 
     fn __repr__(&self) -> String {
@@ -104,12 +104,6 @@ fn backend() -> PyResult<Backend> {
         Ok(name) if !name.is_empty() => Backend::named(&name).map_err(raise),
         _ => Ok(Backend::detect()),
     }
-}
-
-/// On all cores, with the GIL released.
-fn run<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
-    let pool = pool::pool(None).map_err(raise)?;
-    Ok(py.detach(|| pool.install(work)))
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -11,6 +11,7 @@ create_exception!(
     PyValueError,
     "Bytes (or integers) from outside that are no valid object."
 );
+create_exception!(protocols._native, Interrupted, PyRuntimeError, "Somebody interrupted the process.");
 create_exception!(protocols._native, Overflow, PyArithmeticError, "A plaintext beyond its head-room.");
 
 pub fn raise(error: Error) -> PyErr {
@@ -25,5 +26,6 @@ pub fn raise(error: Error) -> PyErr {
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("InvalidBytes", m.py().get_type::<InvalidBytes>())?;
+    m.add("Interrupted", m.py().get_type::<Interrupted>())?;
     m.add("Overflow", m.py().get_type::<Overflow>())
 }

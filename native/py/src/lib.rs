@@ -6,6 +6,7 @@ mod dpf;
 mod error;
 mod paillier;
 mod plain;
+mod run;
 
 use pyo3::prelude::*;
 
@@ -13,6 +14,7 @@ use pyo3::prelude::*;
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     error::register(m)?;
     paillier::register(m)?;
+    run::register(m)?;
     curve::register(m)?;
     dpf::register(m)
 }

@@ -12,6 +12,7 @@ use vfl_core::{Error, paillier, pool};
 use crate::convert;
 use crate::error::{InvalidBytes, raise};
 use crate::plain::PlainVec;
+use crate::run::run;
 
 /// By argument, else by VFL_NATIVE_BACKEND, else what this machine runs fastest.
 fn choose(name: Option<&str>) -> PyResult<Backend> {
@@ -42,7 +43,7 @@ impl PublicKey {
     fn new(py: Python<'_>, n: &Bound<'_, PyAny>, backend: Option<&str>, threads: Option<usize>) -> PyResult<Self> {
         let n = convert::int_to_big(n).map_err(|_| InvalidBytes::new_err("n is no positive integer"))?;
         let (backend, pool) = (choose(backend)?, pool::pool(threads).map_err(raise)?);
-        let key = py.detach(|| paillier::PublicKey::new(&n, backend, pool)).map_err(raise)?;
+        let key = run(py, || paillier::PublicKey::new(&n, backend, pool))?.map_err(raise)?;
         Ok(Self(Arc::new(key)))
     }
 
@@ -74,18 +75,18 @@ impl PublicKey {
     }
 
     /// Exactly two primes, both 3 modulo 4, and gcd(n, phi(n)) = 1, as the holder proves (non-interactive): see paillier/proof.rs of the core.
-    fn verify(&self, py: Python<'_>, proof: &[u8]) -> bool {
-        py.detach(|| self.0.verify(proof))
+    fn verify(&self, py: Python<'_>, proof: &[u8]) -> PyResult<bool> {
+        run(py, || self.0.verify(proof))
     }
 
     fn encrypt(&self, py: Python<'_>, plain: &PlainVec, seed: &[u8], exponent_bits: usize) -> PyResult<CipherVec> {
         let seed = convert::seed(seed)?;
-        py.detach(|| self.0.encrypt(&plain.0, &seed, exponent_bits)).map(CipherVec).map_err(raise)
+        run(py, || self.0.encrypt(&plain.0, &seed, exponent_bits))?.map(CipherVec).map_err(raise)
     }
 
     /// (1 + n)^m, no randomness: readable by anyone.
     fn lift(&self, py: Python<'_>, plain: &PlainVec) -> PyResult<CipherVec> {
-        py.detach(|| self.0.lift(&plain.0)).map(CipherVec).map_err(raise)
+        run(py, || self.0.lift(&plain.0))?.map(CipherVec).map_err(raise)
     }
 
     /// The ciphertexts in data[start:stop], which is not copied.  Validates every element: 0 < c < n^2 and gcd(c, n) = 1 (batched).  Raises InvalidBytes.
@@ -100,7 +101,7 @@ impl PublicKey {
         let part = data
             .get(start..stop.unwrap_or(data.len()))
             .ok_or_else(|| PyValueError::new_err("no such part of the bytes"))?;
-        py.detach(|| self.0.ciphers_from_bytes(part)).map(CipherVec).map_err(raise)
+        run(py, || self.0.ciphers_from_bytes(part))?.map(CipherVec).map_err(raise)
     }
 
     fn __repr__(&self) -> String {
@@ -126,14 +127,14 @@ impl PrivateKey {
     ) -> PyResult<Self> {
         let seed = convert::seed(seed)?;
         let (backend, pool) = (choose(backend)?, pool::pool(threads).map_err(raise)?);
-        py.detach(|| paillier::PrivateKey::generate(bits, &seed, backend, pool)).map(Self).map_err(raise)
+        run(py, || paillier::PrivateKey::generate(bits, &seed, backend, pool))?.map(Self).map_err(raise)
     }
 
     #[staticmethod]
     #[pyo3(signature = (data, *, backend=None, threads=None))]
     fn from_bytes(py: Python<'_>, data: &[u8], backend: Option<&str>, threads: Option<usize>) -> PyResult<Self> {
         let (backend, pool) = (choose(backend)?, pool::pool(threads).map_err(raise)?);
-        py.detach(|| paillier::PrivateKey::from_bytes(data, backend, pool)).map(Self).map_err(raise)
+        run(py, || paillier::PrivateKey::from_bytes(data, backend, pool))?.map(Self).map_err(raise)
     }
 
     fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
@@ -146,20 +147,20 @@ impl PrivateKey {
     }
 
     fn prove<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let proof = py.detach(|| self.0.prove()).map_err(raise)?;
+        let proof = run(py, || self.0.prove())?.map_err(raise)?;
         Ok(PyBytes::new(py, &proof))
     }
 
     /// The same ciphertexts as public_key.encrypt(plain, seed, exponent_bits), faster (CRT).
     fn encrypt(&self, py: Python<'_>, plain: &PlainVec, seed: &[u8], exponent_bits: usize) -> PyResult<CipherVec> {
         let seed = convert::seed(seed)?;
-        py.detach(|| self.0.encrypt(&plain.0, &seed, exponent_bits)).map(CipherVec).map_err(raise)
+        run(py, || self.0.encrypt(&plain.0, &seed, exponent_bits))?.map(CipherVec).map_err(raise)
     }
 
     /// Centred: (-n/2, n/2).  Constant-time CRT in the exponent, blinded, recombination verified.  Raises Overflow if |m| > 2^(bits - 41)
     /// (head-room of 40 bits).
     fn decrypt(&self, py: Python<'_>, ciphers: &CipherVec) -> PyResult<PlainVec> {
-        py.detach(|| self.0.decrypt(&ciphers.0)).map(PlainVec).map_err(raise)
+        run(py, || self.0.decrypt(&ciphers.0))?.map(PlainVec).map_err(raise)
     }
 }
 
@@ -172,7 +173,7 @@ impl CipherVec {
         py: Python<'_>,
         compute: impl FnOnce() -> Result<paillier::CipherVec, Error> + Send,
     ) -> PyResult<CipherVec> {
-        py.detach(compute).map(CipherVec).map_err(raise)
+        run(py, compute)?.map(CipherVec).map_err(raise)
     }
 }
 
@@ -192,13 +193,13 @@ impl CipherVec {
     }
 
     /// length x (2*bits/8) bytes, little-endian.
-    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &py.detach(|| self.0.to_bytes()))
+    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &run(py, || self.0.to_bytes())?))
     }
 
     /// c mod n: what is left of a ciphertext without its plaintext (for audits).
     fn residues<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let residues = py.detach(|| self.0.residues());
+        let residues = run(py, || self.0.residues())?;
         residues.iter().map(|r| convert::limbs_to_int(py, r, false)).collect()
     }
 
@@ -224,8 +225,8 @@ impl CipherVec {
         Self::wrap(py, || self.0.mul_plain(&plain.0))
     }
 
-    fn sum(&self, py: Python<'_>) -> Self {
-        Self(py.detach(|| self.0.sum()))
+    fn sum(&self, py: Python<'_>) -> PyResult<Self> {
+        Ok(Self(run(py, || self.0.sum())?))
     }
 
     fn take(&self, rows: PyReadonlyArray1<'_, i64>) -> PyResult<Self> {

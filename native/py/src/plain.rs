@@ -8,6 +8,7 @@ use vfl_core::{plain, ring128};
 
 use crate::convert;
 use crate::error::raise;
+use crate::run::on_all_cores;
 
 /// Signed integers of any size: one row of little-endian two's complement 64-bit limbs each (same number of limbs for all).
 #[pyclass(frozen, eq, module = "protocols._native")]
@@ -35,7 +36,7 @@ impl PlainVec {
     #[staticmethod]
     fn random(py: Python<'_>, seed: &[u8], length: usize, bits: usize) -> PyResult<Self> {
         let seed = convert::seed(seed)?;
-        py.detach(|| plain::PlainVec::random(&seed, length, bits)).map(Self).map_err(raise)
+        on_all_cores(py, || plain::PlainVec::random(&seed, length, bits))?.map(Self).map_err(raise)
     }
 
     #[staticmethod]
@@ -65,51 +66,51 @@ impl PlainVec {
         format!("PlainVec({} integers)", self.0.len())
     }
 
-    fn __add__(&self, other: &Self) -> PyResult<Self> {
-        self.0.add(&other.0).map(Self).map_err(raise)
+    fn __add__(&self, py: Python<'_>, other: &Self) -> PyResult<Self> {
+        on_all_cores(py, || self.0.add(&other.0))?.map(Self).map_err(raise)
     }
 
-    fn __sub__(&self, other: &Self) -> PyResult<Self> {
-        self.0.sub(&other.0).map(Self).map_err(raise)
+    fn __sub__(&self, py: Python<'_>, other: &Self) -> PyResult<Self> {
+        on_all_cores(py, || self.0.sub(&other.0))?.map(Self).map_err(raise)
     }
 
-    fn __neg__(&self) -> Self {
-        Self(self.0.neg())
+    fn __neg__(&self, py: Python<'_>) -> PyResult<Self> {
+        Ok(Self(on_all_cores(py, || self.0.neg())?))
     }
 
     /// Elementwise sum modulo 2^128, signed.
     fn add_mod_2_128(&self, py: Python<'_>, other: &Self) -> PyResult<Self> {
-        py.detach(|| ring128::add(&self.0, &other.0)).map(Self).map_err(raise)
+        on_all_cores(py, || ring128::add(&self.0, &other.0))?.map(Self).map_err(raise)
     }
 
     /// Elementwise difference modulo 2^128, signed.
     fn sub_mod_2_128(&self, py: Python<'_>, other: &Self) -> PyResult<Self> {
-        py.detach(|| ring128::sub(&self.0, &other.0)).map(Self).map_err(raise)
+        on_all_cores(py, || ring128::sub(&self.0, &other.0))?.map(Self).map_err(raise)
     }
 
     /// Elementwise product modulo 2^128, signed.
     fn mul_mod_2_128(&self, py: Python<'_>, other: &Self) -> PyResult<Self> {
-        py.detach(|| ring128::mul(&self.0, &other.0)).map(Self).map_err(raise)
+        on_all_cores(py, || ring128::mul(&self.0, &other.0))?.map(Self).map_err(raise)
     }
 
     /// Each element modulo 2^128, signed.
-    fn mod_2_128(&self, py: Python<'_>) -> Self {
-        Self(py.detach(|| ring128::wrap(&self.0)))
+    fn mod_2_128(&self, py: Python<'_>) -> PyResult<Self> {
+        Ok(Self(on_all_cores(py, || ring128::wrap(&self.0))?))
     }
 
     /// Times one signed integer of any size.
     fn scale(&self, py: Python<'_>, factor: &Bound<'_, PyAny>) -> PyResult<Self> {
         let factor = convert::int_to_limbs(factor)?;
-        Ok(Self(py.detach(|| self.0.scale(&factor))))
+        Ok(Self(on_all_cores(py, || self.0.scale(&factor))?))
     }
 
     /// Floor division by 2^bits.
-    fn shift_right(&self, bits: usize) -> Self {
-        Self(self.0.shift_right(bits))
+    fn shift_right(&self, py: Python<'_>, bits: usize) -> PyResult<Self> {
+        Ok(Self(on_all_cores(py, || self.0.shift_right(bits))?))
     }
 
-    fn shift_left(&self, bits: usize) -> PyResult<Self> {
-        self.0.shift_left(bits).map(Self).map_err(raise)
+    fn shift_left(&self, py: Python<'_>, bits: usize) -> PyResult<Self> {
+        on_all_cores(py, || self.0.shift_left(bits))?.map(Self).map_err(raise)
     }
 
     fn take(&self, rows: PyReadonlyArray1<'_, i64>) -> PyResult<Self> {
@@ -146,7 +147,7 @@ impl PlainVec {
         if columns != self.0.len() {
             return Err(PyValueError::new_err("the matrix does not fit the vector"));
         }
-        Ok(Self(py.detach(|| self.0.linear(rows, |i, j| values[i * columns + j]))))
+        Ok(Self(on_all_cores(py, || self.0.linear(rows, |i, j| values[i * columns + j]))?))
     }
 
     /// matrix.T @ self; matrix (len(self), columns).
@@ -155,17 +156,17 @@ impl PlainVec {
         if rows != self.0.len() {
             return Err(PyValueError::new_err("the matrix does not fit the vector"));
         }
-        Ok(Self(py.detach(|| self.0.linear(columns, |i, j| values[j * columns + i]))))
+        Ok(Self(on_all_cores(py, || self.0.linear(columns, |i, j| values[j * columns + i]))?))
     }
 
     /// Each element modulo 2^bits, in [-2^(bits-1), 2^(bits-1)).
     fn residue(&self, py: Python<'_>, bits: usize) -> PyResult<Self> {
-        py.detach(|| self.0.residue(bits)).map(Self).map_err(raise)
+        on_all_cores(py, || self.0.residue(bits))?.map(Self).map_err(raise)
     }
 
     /// `slots` vectors one after the other: out[i] = sum over j of vector j's element i * 2^(width*j), modulo 2^(width*slots) and centred.
     fn stack(&self, py: Python<'_>, width: usize, slots: usize) -> PyResult<Self> {
-        py.detach(|| self.0.stack(width, slots)).map(Self).map_err(raise)
+        on_all_cores(py, || self.0.stack(width, slots))?.map(Self).map_err(raise)
     }
 
     /// bins (rows, features) in [0, n_bins); returns (features * n_bins,) sums, feature-major.
@@ -174,16 +175,16 @@ impl PlainVec {
         if rows != self.0.len() {
             return Err(PyValueError::new_err("bins do not have one row for each integer"));
         }
-        py.detach(|| self.0.histogram(&values, features, n_bins)).map(Self).map_err(raise)
+        on_all_cores(py, || self.0.histogram(&values, features, n_bins))?.map(Self).map_err(raise)
     }
 
     /// ceil(len/slots) integers: sum over j of element[i*slots + j] * 2^(width*j).  Signed slots: a carry borrows from the next and `unpack`
     /// undoes it.  Overflow if |element| >= 2^(width-1).
     fn pack(&self, py: Python<'_>, width: usize, slots: usize) -> PyResult<Self> {
-        py.detach(|| self.0.pack(width, slots)).map(Self).map_err(raise)
+        on_all_cores(py, || self.0.pack(width, slots))?.map(Self).map_err(raise)
     }
 
     fn unpack(&self, py: Python<'_>, width: usize, slots: usize, length: usize) -> PyResult<Self> {
-        py.detach(|| self.0.unpack(width, slots, length)).map(Self).map_err(raise)
+        on_all_cores(py, || self.0.unpack(width, slots, length))?.map(Self).map_err(raise)
     }
 }

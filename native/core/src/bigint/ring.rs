@@ -54,13 +54,14 @@ enum Engine {
 }
 
 macro_rules! with {
-    ($ring:expr, $k:ident => $body:expr) => {
+    ($ring:expr, $k:ident => $body:expr) => {{
+        crate::stop::check();
         match &$ring.engine {
             Engine::Serial($k) => $body,
             #[cfg(target_arch = "x86_64")]
             Engine::Ifma($k) => $body,
         }
-    };
+    }};
 }
 
 mod invert;

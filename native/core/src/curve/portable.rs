@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::hash::Expander;
 use super::{CHUNK, CurveError, ENCODED_BYTES};
+use crate::stop;
 
 /// After the first product the halves of the points are kept: doubling and encoding many points together needs one
 /// inversion a chunk, where encoding the points themselves takes an inverse square root each.
@@ -18,12 +19,16 @@ pub struct Points {
 
 impl Points {
     pub fn hash<T: AsRef<[u8]> + Sync>(items: &[T], expander: &Expander) -> Self {
-        let map = |item: &T| RistrettoPoint::from_uniform_bytes(&expander.uniform(item.as_ref()));
+        let map = |item: &T| {
+            stop::check();
+            RistrettoPoint::from_uniform_bytes(&expander.uniform(item.as_ref()))
+        };
         Self { points: items.par_iter().with_min_len(CHUNK).map(map).collect(), halved: false }
     }
 
     pub fn decode(encodings: &[[u8; ENCODED_BYTES]]) -> Result<Self, CurveError> {
         let decode = |(at, encoding): (usize, &[u8; ENCODED_BYTES])| {
+            stop::check();
             let point = CompressedRistretto(*encoding).decompress();
             point.filter(|p| *p != RistrettoPoint::identity()).ok_or(CurveError::Encoding(at))
         };
@@ -33,6 +38,7 @@ impl Points {
 
     pub fn encode(&self) -> Vec<[u8; ENCODED_BYTES]> {
         let encode = |chunk: &[RistrettoPoint]| -> Vec<[u8; ENCODED_BYTES]> {
+            stop::check();
             if self.halved {
                 RistrettoPoint::double_and_compress_batch(chunk).into_iter().map(|c| c.to_bytes()).collect()
             } else {
@@ -44,7 +50,11 @@ impl Points {
 
     pub fn mul(&self, scalar: &Scalar) -> Self {
         let factor = zeroize::Zeroizing::new(if self.halved { *scalar } else { scalar.div_by_2() });
-        let points = self.points.par_iter().with_min_len(CHUNK).map(|p| p * *factor).collect();
+        let mul = |point: &RistrettoPoint| {
+            stop::check();
+            point * *factor
+        };
+        let points = self.points.par_iter().with_min_len(CHUNK).map(mul).collect();
         Self { points, halved: true }
     }
 

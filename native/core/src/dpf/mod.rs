@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result, require};
 use crate::plain::PlainVec;
 use crate::random::{self, Seed};
+use crate::stop;
 use key::Key;
 use prg::{Prg, Salt};
 use table::{Sums, Tables};
@@ -205,7 +206,10 @@ impl DpfKeys {
         let mut shares = vec![0u128; self.len() * count];
         shares.par_chunks_exact_mut(count).zip(x).enumerate().with_min_len(8).for_each_init(
             || Evaluator::new(backend, self, &tables),
-            |evaluator, (i, (out, &x))| evaluator.add(i, x as usize, out),
+            |evaluator, (i, (out, &x))| {
+                stop::check();
+                evaluator.add(i, x as usize, out);
+            },
         );
         Ok((0..count).map(|t| plain(shares.iter().skip(t).step_by(count))).collect())
     }
@@ -215,6 +219,7 @@ impl DpfKeys {
         let tables = self.check(x, values)?;
         let start = || (Evaluator::new(backend, self, &tables), vec![0u128; tables.len()]);
         let sums = x.par_iter().enumerate().with_min_len(8).fold(start, |(mut evaluator, mut out), (i, &x)| {
+            stop::check();
             evaluator.add(i, x as usize, &mut out);
             (evaluator, out)
         });

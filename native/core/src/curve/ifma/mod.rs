@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::hash::Expander;
 use super::{CHUNK, CurveError, ENCODED_BYTES};
+use crate::stop;
 use group::Point;
 use lanes::{Encodings, LANES};
 use scalar::Digits;
@@ -32,6 +33,7 @@ pub struct Points {
 impl Points {
     pub fn hash<T: AsRef<[u8]> + Sync>(cpu: Ifma, items: &[T], expander: &Expander) -> Self {
         let map = |items: &[T]| {
+            stop::check();
             let (mut low, mut high) = (Encodings::default(), Encodings::default());
             for (lane, item) in items.iter().enumerate() {
                 let uniform = expander.uniform(item.as_ref());
@@ -47,6 +49,7 @@ impl Points {
 
     pub fn decode(cpu: Ifma, encodings: &[[u8; ENCODED_BYTES]]) -> Result<Self, CurveError> {
         let decode = |(block, chunk): (usize, &[[u8; ENCODED_BYTES]])| {
+            stop::check();
             let mut padded = Encodings::default();
             padded[..chunk.len()].copy_from_slice(chunk);
             let (point, valid) = cpu.decode(&padded);
@@ -61,7 +64,10 @@ impl Points {
     }
 
     pub fn encode(&self) -> Vec<[u8; ENCODED_BYTES]> {
-        let encode = |point: &Point| self.cpu.encode(point);
+        let encode = |point: &Point| {
+            stop::check();
+            self.cpu.encode(point)
+        };
         let blocks: Vec<Encodings> = self.blocks.par_iter().with_min_len(BLOCKS).map(encode).collect();
         let mut encodings = blocks.into_flattened();
         encodings.truncate(self.len);
@@ -70,7 +76,11 @@ impl Points {
 
     pub fn mul(&self, scalar: &Scalar) -> Self {
         let digits = Digits::new(&Zeroizing::new(scalar.to_bytes()));
-        let blocks = self.blocks.par_iter().map(|point| self.cpu.mul(point, &digits)).collect();
+        let mul = |point: &Point| {
+            stop::check();
+            self.cpu.mul(point, &digits)
+        };
+        let blocks = self.blocks.par_iter().map(mul).collect();
         Self { cpu: self.cpu, blocks, len: self.len }
     }
 
