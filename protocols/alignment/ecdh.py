@@ -75,7 +75,12 @@ from protocols.ristretto import PointVec
 from protocols.session import Session
 
 
-class BlindedIds(Message, disclosure=BLINDED, learns="how many ids the sender has", most_bytes=lists.POINTS_BYTES):
+class BlindedIds(
+    Message,
+    disclosure=BLINDED,
+    learns="how many ids the sender has; of rows to be scored, how many of them the model can score",
+    most_bytes=lists.POINTS_BYTES,
+):
     points: PointVec  # a chunk of (n,)  H(id)^k, shuffled by the sender
     more: int  # how many chunks are to come
 

@@ -93,7 +93,11 @@ class ReblindedIds(
     points: PointVec  # that chunk  under one secret more
 
 
-class ListSize(Message, disclosure=BLINDED, learns="how many ids the sender has"):
+class ListSize(
+    Message,
+    disclosure=BLINDED,
+    learns="how many ids the sender has; of rows to be scored, how many of them the model can score",
+):
     rows: int
 
 

@@ -3,7 +3,6 @@ institutions."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from vfl.api.search import FederatedSearch, GridSearchCV
 from vfl.api.training import Request, Watched, fit
 from vfl.data import KeyLists, Table, key_lists, rules, table_from_frame
 from vfl.data.arrow import AnyFrame, as_frame
+from vfl.models.new_rows import Reader
 from vfl.models.splitting import Split
 from vfl.models.trees.joint import FederatedTrees
 from vfl.preprocessing import Preprocessing
@@ -174,17 +174,12 @@ class Federation:
                 keys,
                 by_column,
                 label,
-                missing=True,
-                texts=None,
                 duplicates=duplicates,
                 weights=sample_weight,
                 date=date,
             )
         }
-        tables |= {
-            name: _table(frames[name], name, keys, by_column, None, missing=True, texts=None, duplicates=duplicates)
-            for name in hosts
-        }
+        tables |= {name: _table(frames[name], name, keys, by_column, None, duplicates=duplicates) for name in hosts}
         told = tuple(who for who in ("guest", "hosts") if who in reveal)
         return cls(tables, keys, label, by_column, min_intersection, cipher, duplicates, told)
 
@@ -236,15 +231,13 @@ class Federation:
         200
         """  # noqa: E501
         request = self._request(estimator, preprocess, split, init_model)
-        steps = preprocess is not None or request.spec.takes_texts or request.spec.takes_missing
         model, searched = fit(
             request,
             self._tables,
             self.roles,
             self._cipher or paillier(request.spec.key_bits),
-            self._read_texts if steps else self._read,
+            Reader(self._keys, self._normalise, self._duplicates),
             label=self._label,
-            keys=self._keys,
             min_intersection=self._min_intersection,
             reveal=self._reveal,
             watched=Watched(taps, observers, randomness),
@@ -288,33 +281,6 @@ class Federation:
             )
         return Request(spec, grid, preprocess, split, init_model)
 
-    def _read(self, frame: AnyFrame, party: str, columns: Sequence[str], texts: Sequence[str] = ()) -> Table:
-        """A party's table of new rows; none of its columns holds texts."""
-        return _table(frame, party, self._keys, self._normalise, None, columns, duplicates=self._duplicates_of(party))
-
-    def _read_texts(self, frame: AnyFrame, party: str, columns: Sequence[str], texts: Sequence[str]) -> Table:
-        """The same with columns of texts and missing values; warns of columns without any value."""
-        table = _table(
-            frame,
-            party,
-            self._keys,
-            self._normalise,
-            None,
-            columns,
-            missing=True,
-            texts=texts,
-            duplicates=self._duplicates_of(party),
-        )
-        for name in table.all_missing:
-            warnings.warn(
-                f"{party}: column '{name}': every value is missing in the new rows", UserWarning, stacklevel=4
-            )
-        return table
-
-    def _duplicates_of(self, party: str) -> str:
-        """No row that the guest wants scored is dropped."""
-        return "error" if party == GUEST else self._duplicates
-
     def __repr__(self) -> str:
         return f"Federation(guest: {len(self._tables[GUEST].ids)} rows, hosts: {', '.join(self.roles.hosts)})"
 
@@ -335,16 +301,13 @@ def _table(
     keys: KeyLists,
     normalise: Mapping[str, str],
     label: str | None,
-    columns: Sequence[str] | None = None,
-    missing: bool = False,
-    texts: Sequence[str] | None = (),
     *,
-    duplicates: str = "error",
+    duplicates: str,
     weights: str | None = None,
     date: str | None = None,
 ) -> Table:
-    """A party's table with `columns`, or every column but keys and label, as features; missing: whether these may miss
-    values; texts: those of categories."""
+    """A party's table with every column but keys, label, weights and dates as features; these may miss values, and
+    those with a text in them are categories."""
     return table_from_frame(
         as_frame(frame, party),
         party=party,
@@ -352,12 +315,12 @@ def _table(
         normalise=normalise,
         duplicates=duplicates,
         label=label,
-        columns=columns,
+        columns=None,
         need_label=label is not None,
         need_features=party != GUEST,
         objective=None,
-        missing=missing,
-        texts=texts,
+        missing=True,
+        texts=None,
         weights=weights,
         date=date,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from protocols.channel import Tap
@@ -15,10 +15,11 @@ from protocols.local import run_local
 from protocols.randomness import Randomness
 from protocols.session import Observer, Roles, Session
 from vfl.api.search import GridSearchCV
-from vfl.data import KeyLists, Table
+from vfl.data import Table
 from vfl.models.evaluation import Drawn, flatters
-from vfl.models.joint import Joint, ReadTable, Trained
+from vfl.models.joint import Joint, Trained
 from vfl.models.kind import Kind
+from vfl.models.new_rows import Reader
 from vfl.models.plan import Plan
 from vfl.models.registry import kind_of
 from vfl.models.splitting import Split, reports
@@ -55,10 +56,9 @@ def fit(
     tables: Mapping[str, Table],
     roles: Roles,
     scheme: Scheme,
-    read: ReadTable,
+    reader: Reader,
     *,
     label: str,
-    keys: KeyLists,
     min_intersection: int,
     reveal: tuple[str, ...],
     watched: Watched,
@@ -66,7 +66,7 @@ def fit(
     """Aligns, trains on the common rows that the split does not hold out, and returns the joint model and what a search
     found.
 
-    read: makes a party's table of new rows.  Raises ConfigError, DataError, before anything is sent.
+    reader: of tables of new rows.  Raises ConfigError, DataError, before anything is sent.
     """
     kind, split, steps = kind_of(request.spec), request.split, request.preprocess
     texts = (steps is not None and steps.takes_texts) or request.spec.takes_texts
@@ -75,7 +75,7 @@ def fit(
         party: table.for_model(request.spec.reads, missing=missing, texts=texts) for party, table in tables.items()
     }
     own = tables[roles.guest]
-    shared: dict[str, Any] = {"min_intersection": min_intersection, "keys": len(keys), "preprocess": steps}
+    shared: dict[str, Any] = {"min_intersection": min_intersection, "keys": len(reader.keys), "preprocess": steps}
     shared |= {"reveal": reveal if request.spec.shares_weights else (), **(split.job() if split else {})}
     specs = [request.spec] if request.grid is None else request.grid.candidates()
     plans = [Plan(by_table(one, own), **shared) for one in specs]
@@ -103,16 +103,15 @@ def fit(
         fitted,
         results[roles.arbiter],
         scheme,
-        read,
+        reader,
         label,
         None if own.weight is None else str(own.weight.name),
-        {},
         drawn,
         caution,
     )
     for sentence in kind.notes(fitted[roles.guest]):
         warnings.warn(sentence, UserWarning, stacklevel=4)
-    return kind.joint(replace(trained, reports=reports(trained, keys) if split else {})), searched
+    return kind.joint(trained.learned(reports(trained, reader.keys) if split else {})), searched
 
 
 def by_table(spec: S, own: Table) -> S:

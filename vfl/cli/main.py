@@ -259,12 +259,8 @@ def predict(
         console.print(f"[yellow]caution[/]: {escape(caution)}", highlight=False)
     with stoppable(console), watching(progress, console) as watch:
         folder, file, scored = predict_party(scoring, watch, connect_timeout=connect_timeout, fresh=fresh)
-    if file is not None and scoring.ids is not None:
-        rows = len(scoring.ids)
-        say(
-            f"{scored:,} of {rows:,} rows are scored; the score of the other {rows - scored:,}, which not all "
-            f"parties know, is empty"
-        )
+    if file is not None:
+        say(scoring.scored(scored))
         say(f"scores: {file}")
     say(f"report: {folder / 'report.json'}")
 

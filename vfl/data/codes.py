@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -44,3 +44,9 @@ def coded(features: pd.DataFrame, columns: Sequence[str], names: Sequence[Names]
             place = pd.Index(texts, dtype=object).get_indexer(pd.Index(values, dtype=object))
             x[:, k] = np.where(values.isna(), np.nan, place)
     return x
+
+
+def unseen(features: pd.DataFrame, known: Mapping[str, Collection[str]]) -> pd.DataFrame:
+    """(n, columns of `known`): where a text stands that is none of the known ones; a missing one is not."""
+    flags = {c: features[c].notna() & ~features[c].isin(list(texts)) for c, texts in known.items()}
+    return pd.DataFrame(flags, index=features.index, dtype=np.bool_)

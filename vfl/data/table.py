@@ -94,11 +94,6 @@ class Table:
         """The features that hold texts."""
         return tuple(str(c) for c, kind in self.features.dtypes.items() if kind.kind == "O")
 
-    @property
-    def all_missing(self) -> tuple[str, ...]:
-        """The features without a single value."""
-        return tuple(str(c) for c in self.features.columns if self.features[c].isna().all())
-
     def for_model(self, objective: Objective, *, missing: bool = False, texts: bool = False) -> Table:
         """The table as a model of this kind needs it, if it was read before the kind was known; missing: whether
         features may miss values; texts: be texts.

@@ -6,7 +6,7 @@ Between institutions the parts are never joined: `vfl run` and `vfl predict` are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -24,20 +24,50 @@ from vfl.data.arrow import AnyFrame
 from vfl.models.evaluation import Drawn, Evaluation
 from vfl.models.fitted import Scored
 from vfl.models.kind import Kind
+from vfl.models.new_rows import NewRows, Reader
 from vfl.models.plan import Plan
+from vfl.report.page import as_plain
 from vfl.schema.spec import Spec
 from vfl.screen import html
+from vfl.screen.warn import warn_user
 
 Floats = NDArray[np.float64]
-ReadTable = Callable[[AnyFrame, str, Sequence[str], Sequence[str]], Table]  # frame, party, columns, those of texts
 S = TypeVar("S", bound=Spec)
 P = TypeVar("P", bound=Any)
 
 
 @dataclass(frozen=True)
+class Learned(Generic[S]):
+    """All that stays of a training in one process.  Nothing of it is a table, an id, a label or a feature of a row: a
+    model can be pickled, copied and saved.
+
+    parts: by data party; kept: the arbiter's part, where it keeps one; reader: of new rows; label, weight: the guest's
+    columns; sizes: rows by party; common: rows that all parties have, and rows: those of them that were trained on;
+    summaries: by data party, of its part, as in its own report.
+    """
+
+    kind: Kind[S, Any]
+    spec: S
+    roles: Roles
+    parts: Mapping[str, Any]
+    kept: Any
+    scheme: Scheme
+    reader: Reader
+    label: str
+    weight: str | None
+    sizes: Mapping[str, int]
+    common: int
+    rows: int
+    summaries: Mapping[str, Mapping[str, Any]]
+    reports: Mapping[str, Evaluation] = field(default_factory=dict)
+    drawn: Drawn = Drawn()  # noqa: RUF009
+    caution: str = ""
+
+
+@dataclass(frozen=True)
 class Trained(Generic[S]):
-    """What a training in one process leaves: fitted, by data party; kept: the arbiter's part of the model, where it
-    keeps one."""
+    """What a training in one process leaves: fitted, by data party, with its rows; kept: the arbiter's part of the
+    model, where it keeps one."""
 
     kind: Kind[S, Any]
     plan: Plan[S]
@@ -45,26 +75,46 @@ class Trained(Generic[S]):
     fitted: Mapping[str, Any]
     kept: Any
     scheme: Scheme
-    read: ReadTable
+    reader: Reader
     label: str
     weight: str | None = None  # the guest's column of weights
-    reports: Mapping[str, Evaluation] = field(default_factory=dict)
     drawn: Drawn = Drawn()  # noqa: RUF009
     caution: str = ""
+
+    def learned(self, reports: Mapping[str, Evaluation] | None = None) -> Learned[S]:
+        """What stays of it; reports: by party, where rows were held out."""
+        own = self.fitted[self.roles.guest]
+        return Learned(
+            self.kind,
+            self.plan.spec,
+            self.roles,
+            {party: fitted.part for party, fitted in self.fitted.items()},
+            self.kept,
+            self.scheme,
+            self.reader,
+            self.label,
+            self.weight,
+            own.sizes,
+            len(own.aligned),
+            int((~own.held_out).sum()),
+            {party: as_plain(self.kind.fitted_summary(fitted)) for party, fitted in self.fitted.items()},
+            reports or {},
+            self.drawn,
+            self.caution,
+        )
 
 
 class Joint(Generic[S, P]):
     """Base of the joint models."""
 
-    def __init__(self, trained: Trained[S]) -> None:
-        self._trained, self._kind, self._kept = trained, trained.kind, trained.kept
-        self.roles = trained.roles
-        self.estimator: S = trained.plan.spec
-        self.parts: dict[str, P] = {party: fitted.part for party, fitted in trained.fitted.items()}
-        self.reports_ = dict(trained.reports)  # by party, where rows were held out
-        own = trained.fitted[trained.roles.guest]
-        self.sizes_: dict[str, int] = own.sizes
-        self.intersection_ = len(own.aligned)
+    def __init__(self, learned: Learned[S]) -> None:
+        self._learned, self._kind, self._kept = learned, learned.kind, learned.kept
+        self.roles = learned.roles
+        self.estimator: S = learned.spec
+        self.parts: dict[str, P] = dict(learned.parts)
+        self.reports_ = dict(learned.reports)  # by party, where rows were held out
+        self.sizes_ = dict(learned.sizes)
+        self.intersection_ = learned.common
 
     @property
     def kept(self) -> Any:
@@ -74,12 +124,12 @@ class Joint(Generic[S, P]):
     @property
     def drawn(self) -> Drawn:
         """Which rows were left out of the training."""
-        return self._trained.drawn
+        return self._learned.drawn
 
     @property
     def caution(self) -> str:
         """What is to be said of measures on them."""
-        return self._trained.caution
+        return self._learned.caution
 
     @property
     def feature_names_in_(self) -> dict[str, np.ndarray[Any, Any]]:
@@ -132,7 +182,7 @@ class Joint(Generic[S, P]):
         """The most probable class, or the expected value, by id; missing where not all parties know the id."""
         if self._own.classes is None:
             found, index = self._means(guest, hosts)
-            return pd.Series(found, index=index, name=self._trained.label)
+            return pd.Series(found, index=index, name=self._learned.label)
         shares = self.predict_proba(guest, hosts)
         best = pd.Series(self.classes_[shares.fillna(0.0).to_numpy().argmax(axis=1)], index=shares.index, name="class")
         return pd.Series(best.where(shares.notna().all(axis=1)))
@@ -146,26 +196,40 @@ class Joint(Generic[S, P]):
     def _score(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> tuple[NDArray[np.int64], pd.Index, Floats]:
         """Aligns new rows and scores what is common: (rows of the guest's table, its ids, their scores); all parts have
         their later shares from then on."""
-        if not isinstance(hosts, Mapping) or set(hosts) != set(self.roles.hosts):
-            found = ", ".join(hosts) if isinstance(hosts, Mapping) else type(hosts).__name__
-            raise ConfigError(
-                "the model needs a table of each of its hosts", expected=", ".join(self.roles.hosts), found=found
-            )
-        frames = {self.roles.guest: guest, **hosts}
-        tables = {p: self._trained.read(frames[p], p, part.inputs, part.texts) for p, part in self.parts.items()}
-        score = partial(self._kind.score, min_rows=1, keys=self._trained.plan.keys)
+        new = self._read(guest, hosts)
+        tables = {party: rows.table for party, rows in new.items()}
+        score = partial(self._kind.score, min_rows=1, keys=len(self._learned.reader.keys))
         programs: dict[str, Callable[[Session], Scored]] = {
             p: partial(self._run, score, "guest" if p == self.roles.guest else "host", tables[p], self.parts[p])
             for p in self.parts
         }
         programs[self.roles.arbiter] = partial(self._run, score, "arbiter", None, self._kept)
         inputs = {p: t.digest() for p, t in tables.items()}
-        results = run_local(self.roles, programs, self._trained.scheme, inputs=inputs)
+        results = run_local(self.roles, programs, self._learned.scheme, inputs=inputs)
         self.parts = {p: self._kind.moved(part, results[p].moved) for p, part in self.parts.items()}
         if self._kept is not None:
             self._kept = self._kind.moved(self._kept, results[self.roles.arbiter].moved)
-        rows, scores = results[self.roles.guest].found
-        return rows, tables[self.roles.guest].index, scores
+        (found, scores), own = results[self.roles.guest].found, new[self.roles.guest]
+        return own.rows[found], own.index, scores
+
+    def _read(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> dict[str, NewRows]:
+        """By party, its new rows; warns of rows that cannot be scored, and of texts and columns that the model knows
+        nothing of.  Raises ConfigError, DataError."""
+        if not isinstance(hosts, Mapping) or set(hosts) != set(self.roles.hosts):
+            found = ", ".join(map(str, hosts)) if isinstance(hosts, Mapping) else f"a {type(hosts).__name__}"
+            raise ConfigError(
+                "the model needs a table of each of its hosts, by name",
+                expected=", ".join(self.roles.hosts),
+                found=found,
+                remedy=f"Pass {{{', '.join(f'{name!r}: frame' for name in self.roles.hosts)}}}",
+            )
+        frames = {self.roles.guest: guest, **hosts}
+        new = {party: self._learned.reader.read(frames[party], self._kind, part) for party, part in self.parts.items()}
+        for party, rows in new.items():
+            empty = [f"column '{name}': every value is missing in the new rows" for name in rows.empty]
+            for sentence in (*rows.sentences(), *empty):
+                warn_user(f"{party}: {sentence}")
+        return new
 
     @staticmethod
     def _run(score: Callable[..., Scored], role: str, table: Table | None, part: Any, session: Session) -> Scored:
@@ -173,7 +237,7 @@ class Joint(Generic[S, P]):
 
     def __repr__(self) -> str:
         widths = ", ".join(f"{p}: {len(part.columns)}" for p, part in self.parts.items())
-        rows = int((~self._trained.fitted[self.roles.guest].held_out).sum())
+        rows = self._learned.rows
         of = "" if rows == self.intersection_ else f"{rows} of "
         return (
             f"{type(self).__name__}({self.estimator}, columns {widths}, trained on {of}{self.intersection_} "

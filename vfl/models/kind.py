@@ -135,6 +135,18 @@ class Kind(ABC, Generic[S, P]):
         """The role's part of scoring new rows; part: None at an arbiter that keeps none; min_rows: the fewest that all
         parties must know, if they know any."""
 
+    def gaps(self, part: P, features: pd.DataFrame) -> pd.DataFrame:
+        """(n, columns) of rows to be scored, by column that the model cannot do without: where a value is missing."""
+        return features[[]]
+
+    def unseen(self, part: P, features: pd.DataFrame) -> pd.DataFrame:
+        """(n, columns) by column of texts: where a text stands that the model does not know."""
+        return features[[]]
+
+    def rare(self, part: P) -> tuple[str, ...]:
+        """The columns of texts with a bin of rare texts, by which those that the model does not know are scored."""
+        return ()
+
     def moved(self, part: Any, moved: Mapping[str, Moved]) -> Any:
         """A part after a scoring that moved shares on, and that all parties finished; by whose weights they are of."""
         return part

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -45,6 +46,12 @@ class OneHot(msgspec.Struct, frozen=True, tag="onehot", tag_field="step", forbid
                 )
         return cls(tuple(columns), tuple(kept), tuple(rare))
 
+    @property
+    def names(self) -> dict[str, frozenset[str]]:
+        """By column the texts that training had, rare ones too."""
+        each = zip(self.columns, self.categories, self.rare, strict=True)
+        return {c: frozenset(v for v in (*kept, *rare) if v is not None) for c, kept, rare in each}
+
     def fits(self) -> bool:
         return len(self.columns) == len(self.categories) == len(self.rare)
 
@@ -81,6 +88,14 @@ class QuantileBins(msgspec.Struct, frozen=True, tag="quantile", tag_field="step"
             cuts.append(tuple(edges[1:-1].tolist()))
             missing.append(bool(np.isnan(values).any()))
         return cls(tuple(columns), tuple(cuts), tuple(missing))
+
+    def without_missing(self, made: Sequence[str]) -> list[str]:
+        """The columns without a bin for missing values, of those of which a bin is among `made`."""
+        each = zip(self.columns, self.cuts, self.missing, strict=True)
+        kept = set(made)
+        return [
+            c for c, cuts, missing in each if not missing and kept & {f"{c} bin {k + 1}" for k in range(len(cuts) + 1)}
+        ]
 
     def fits(self) -> bool:
         ascending = all(a < b for cuts in self.cuts for a, b in itertools.pairwise(cuts))

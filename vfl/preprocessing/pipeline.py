@@ -13,6 +13,7 @@ import pandas as pd
 from protocols.binning.by_label import FineBins
 from protocols.binning.merging import MergedBins
 from protocols.errors import DataError, ModelError
+from vfl.data.codes import unseen
 from vfl.preprocessing.categories import OneHot, QuantileBins
 from vfl.preprocessing.numbers import Clipper, Imputer, Keep
 from vfl.preprocessing.selection import weak, without_values
@@ -41,6 +42,25 @@ class Preprocessor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for step in self.steps:
             result = step.apply(result)
         return complete(result[list(self.columns)], party)
+
+    def gaps(self, frame: pd.DataFrame, party: str) -> pd.DataFrame:
+        """(n, columns) by column that must have a value: where it is missing, and no step fills it or has a bin for
+        it."""
+        check_columns(frame, self.inputs, party)
+        result, found = frame[list(self.inputs)], dict[str, pd.Series]()
+        for step in self.steps:
+            if isinstance(step, QuantileBins):
+                found |= {c: result[c].isna() for c in step.without_missing(self.columns)}
+            result = step.apply(result)
+        found |= {c: result[c].isna() for c in self.columns if c in self.inputs}
+        return pd.DataFrame(found, index=frame.index, dtype=np.bool_)
+
+    def unseen(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """(n, columns) by column of texts: where a text stands that no step knows."""
+        known: dict[str, frozenset[str]] = {}
+        for step in self.steps:
+            known |= step.names if isinstance(step, OneHot | Woe) else {}
+        return unseen(frame, known)
 
     @property
     def woe(self) -> Woe | None:

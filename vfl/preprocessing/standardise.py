@@ -52,6 +52,17 @@ class Standardiser:
         """Those of them that hold texts."""
         return () if self.steps is None else self.steps.texts
 
+    def gaps(self, features: pd.DataFrame, party: str) -> pd.DataFrame:
+        """(n, columns) by column that must have a value: where it is missing."""
+        if self.steps is not None:
+            return self.steps.gaps(features, party)
+        check_columns(features, self.columns, party)
+        return features[list(self.columns)].isna()
+
+    def unseen(self, features: pd.DataFrame) -> pd.DataFrame:
+        """(n, columns) by column of texts: where a text stands that no step knows."""
+        return features[[]] if self.steps is None else self.steps.unseen(features)
+
     def transform(self, features: pd.DataFrame, party: str) -> NDArray[np.float64]:
         """(n, d) in the fitted order of columns, whatever theirs.  Raises DataError naming the columns that are
         missing, or that miss values."""

@@ -53,6 +53,11 @@ class WoeColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def iv(self) -> float:
         return float(iv_terms(np.array(self.rows), np.array(self.events)).sum())
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The texts that are named in a bin."""
+        return frozenset(name for names in self.categories or () for name in names)
+
     def bin_of(self, values: pd.Series) -> Ints:
         """(n,) bins; NEUTRAL for a category, or a missing value, that training had nothing like."""
         gap = values.isna().to_numpy(np.bool_)
@@ -114,8 +119,18 @@ class Woe(msgspec.Struct, frozen=True, tag="woe", tag_field="step", forbid_unkno
 
     columns: tuple[WoeColumn, ...]
 
+    @property
+    def names(self) -> dict[str, frozenset[str]]:
+        """By column of texts those that have a bin of their own; of rare ones only the bin is known."""
+        return {c.name: c.names for c in self.columns if c.categories is not None}
+
     def fits(self) -> bool:
         return all(column.fits() for column in self.columns)
+
+    @property
+    def rare(self) -> tuple[str, ...]:
+        """The columns with a bin of rare texts, which are not known by name."""
+        return tuple(c.name for c in self.columns if c.categories is not None and c.other != NEUTRAL)
 
     def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(

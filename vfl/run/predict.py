@@ -27,7 +27,6 @@ from protocols.errors import ConfigError, DataError, DisclosureRefused, ModelErr
 from protocols.glm.scoring import ModelName
 from protocols.glm.shares import WeightShares
 from protocols.session import Observer, Session
-from vfl.data import Table
 from vfl.data.cells import write_csv
 from vfl.data.writing import WRITERS, check_out, write_table
 from vfl.job import Job, Party, check_files, cross_check
@@ -35,6 +34,7 @@ from vfl.job.party import Data
 from vfl.job.policy import few_columns_check
 from vfl.models.baseline import BASELINE, Baseline, compare, load_baseline
 from vfl.models.content import ArbiterPart, Head, Part
+from vfl.models.new_rows import NewRows, new_rows
 from vfl.models.part_files import add_shares, drop_shares, load_part
 from vfl.models.registry import ARBITER_KINDS, kind_of
 from vfl.report.page import as_plain, write_report
@@ -86,7 +86,22 @@ class Scoring:
     ids: pd.DataFrame | None  # (n, keys) the table's rows as they came
     out: Path | None
     before: Baseline | None = None  # of the training rows
+    new: NewRows | None = None  # which of the rows take part
     cautions: tuple[str, ...] = ()  # what deserves a word before the rows are scored
+
+    def scored(self, rows: int) -> str:
+        """At the guest, how many rows have a score, and why the others have none."""
+        assert self.new is not None
+        total, lacking = len(self.new.index), self.new.left_out
+        if rows == total:
+            return f"all {total:,} rows are scored" if total > 1 else "the row is scored"
+        unknown = f"{total - rows - lacking:,} that a partner does not know, or cannot score either"
+        reasons = [f"{lacking:,} in which a value is missing here"] * (lacking > 0)
+        reasons += [unknown] * (total > rows + lacking)
+        return (
+            f"{rows:,} of {total:,} rows are scored; the score of the other {total - rows:,} is empty: "
+            f"{' and '.join(reasons)}"
+        )
 
 
 def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: Path | None) -> Scoring:
@@ -122,20 +137,19 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
             f"{model / 'baseline.json'} belongs to another part", remedy="Restore it from a copy of the run's folder"
         )
     rows = 0 if before is None else before.table_rows
-    own = Prepared(job, party, identity, table, part.model_id, part.own_name, tuple(part.inputs), rows)
-    return Scoring(own, part, model, ids, out, before, tuple(_gone(table, before)))
+    new = new_rows(table, kind_of(job.model), part)
+    own = Prepared(job, party, identity, new.table, part.model_id, part.own_name, tuple(part.inputs), rows)
+    return Scoring(own, part, model, ids, out, before, new, (*new.sentences(), *_gone(new, before)))
 
 
-def _gone(table: Table, before: Baseline | None) -> list[str]:
+def _gone(new: NewRows, before: Baseline | None) -> list[str]:
     """A sentence for each column of the model that holds no value now, and did in training."""
     known = (
-        {c for c, r in before.columns.items() if r.counts[-1] < sum(r.counts)}
-        if before
-        else set(table.features.columns)
+        {c for c, r in before.columns.items() if r.counts[-1] < sum(r.counts)} if before else set(new.features.columns)
     )
     return [
         f"column '{c}': every value is missing in the new table, and was not in training"
-        for c in table.all_missing
+        for c in new.empty
         if c in known
     ]
 
@@ -264,9 +278,10 @@ def predict(
             result["model"]["model_id"] = part.model_id.hex()
         predicted = None
         if found is not None:
-            rows, scores = found
+            assert scoring.new is not None
+            rows, scores = scoring.new.rows[found[0]], found[1]
             predicted = kind_of(job.model).predictions(part, scores)
-            result["alignment"] = {"guest_rows": len(ready.table or ()), "host_rows": None, "intersection": len(rows)}
+            result["alignment"] = {"guest_rows": len(scoring.new.index), "host_rows": None, "intersection": len(rows)}
             _write_scores(scoring, meeting, rows, scores)
         _write_reasons(scoring, meeting)
         result |= _stability(scoring, predicted)
@@ -301,10 +316,10 @@ def predict(
 def _stability(scoring: Scoring, predicted: NDArray[np.float64] | None) -> dict[str, Any]:
     """How far this party's table, and at the guest the predictions, moved since the training; empty where there is
     nothing to compare with."""
-    if scoring.ready.table is None or scoring.before is None:
+    if scoring.new is None or scoring.before is None:
         return {}
     single = predicted if predicted is not None and predicted.ndim == 1 else None
-    return {"stability": compare(scoring.before, scoring.ready.table.features, single)}
+    return {"stability": compare(scoring.before, scoring.new.features, single)}
 
 
 def _names(part: Part | ArbiterPart | None, of: str) -> tuple[bytes, ...]:
@@ -354,9 +369,9 @@ def _write_reasons(scoring: Scoring, meeting: Meeting) -> None:
     """reasons.csv, where the kind of model has words for it: of each row of this party's own table what speaks against
     it in its own columns."""
     ready, part = scoring.ready, scoring.part
-    if part is None or ready.table is None or scoring.ids is None:
+    if part is None or scoring.new is None or scoring.ids is None:
         return
-    found = kind_of(ready.job.model).explained(part, ready.table.features)
+    found = kind_of(ready.job.model).explained(part, scoring.new.features)
     if found is not None:
         with written(meeting.folder):
             path = private(meeting.draft / "reasons.csv")

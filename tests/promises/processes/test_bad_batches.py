@@ -116,8 +116,14 @@ def test_new_tables_by_files(parties: Institutions, kind: str) -> None:
     assert turned.ready.table.digest() == plain.ready.table.digest()
     gone = scoring(lambda t: t.assign(canarylate=np.nan))
     assert gone.cautions == ("column 'canarylate': every value is missing in the new table, and was not in training",)
-    unseen = scoring(lambda t: t.assign(canarytown="canaryatlantis"))
-    assert unseen.cautions == ()
+    unseen = scoring(lambda t: t.assign(canarytown=t["canarytown"].mask(t.index < 20, "canaryatlantis")))
+    assert unseen.cautions == ("column 'canarytown': 20 of 300 rows hold a text that the model does not know",)
+    new = new_batch(parties, data, lambda t: t.assign(canarytown="canaryatlantis"))
+    parties.here("predict", parties.job, parties.file("telecom"), *new).says(
+        3,
+        "column 'canarytown': the model knows none of the texts of the 300 new rows",
+        "Write its texts as the training",
+    )
     for batch in (gone, unseen):
         features = batch.ready.table.features
         values = part.binned(features).bins if kind == "trees" else part.own(features, [b""] * len(features)).x
@@ -146,7 +152,11 @@ def test_new_tables_in_python(kind: str) -> None:
     assert score(host[[*reversed(host.columns)]].assign(more="text")) == pytest.approx(plain, abs=1e-12)
     with pytest.warns(UserWarning, match="telecom: column 'canarylate': every value is missing in the new rows"):
         assert np.isfinite(score(host.assign(canarylate=np.nan))).all()
-    assert np.isfinite(score(host.assign(canarytown="canaryatlantis"))).all()
+    some = host.assign(canarytown=host["canarytown"].mask(host.index < 20, "canaryatlantis"))
+    with pytest.warns(UserWarning, match="telecom: column 'canarytown': 20 of 300 rows hold a text"):
+        assert np.isfinite(score(some)).all()
+    with pytest.raises(DataError, match="'canarytown': the model knows none of the texts of the 300 new rows"):
+        score(host.assign(canarytown="canaryatlantis"))
     with pytest.raises(DataError, match="canarytown"):
         score(host.drop(columns="canarytown"))
 
@@ -160,7 +170,7 @@ def test_a_prediction_says_so_and_goes_on(parties: Institutions) -> None:
     started = {"trustco": parties.start("trustco", "--model", str(folders["trustco"] / "model"), command="predict")}
     for name in NAMES:
         table = data[name].drop(columns="canarylabel", errors="ignore")
-        table = table.assign(canarylate=np.nan, canarytown="canaryatlantis") if name == "telecom" else table
+        table = table.assign(canarylate=np.nan) if name == "telecom" else table
         table[[*reversed(table.columns)]].to_csv(parties.folder / name / "new.csv", index=False)
         options = ["--model", str(folders[name] / "model"), "--data", str(parties.folder / name / "new.csv")]
         started[name] = parties.start(name, *options, command="predict")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -96,6 +97,23 @@ def test_batches_of_any_size_have_the_scores_of_the_whole_table(parties: Institu
     assert found["bank"][2] == 0
     assert scores_of(found).isna().all()
     assert list(scores_of(found).index) == list(unknown[KEY])
+
+
+def test_rows_without_a_value_have_an_empty_score(parties: Institutions) -> None:
+    """Each party is informed of its own, before anything is sent; the order and the ids of the file are kept."""
+    models = trained(parties)
+    bank, telecom = parties.data["bank"].drop(columns="canarylabel").tail(12), parties.data["telecom"].copy()
+    lacking = bank.assign(canaryage=bank["canaryage"].where(np.arange(12) > 1))
+    telecom["canarybill"] = telecom["canarybill"].where(telecom[KEY] != bank[KEY].iloc[5])
+    found = scored(parties, models, {"bank": lacking, "telecom": telecom})
+    scores = scores_of(found)
+    assert list(scores.index) == list(bank[KEY])
+    assert scores.isna().tolist() == [True, True, False, False, False, True, *[False] * 6]
+    own, host = found["bank"][0], found["telecom"][0]
+    assert own.cautions == ("2 of 12 rows have no score, because values are missing: 'canaryage' (2)",)
+    assert host.cautions == ("1 of 90 rows have no score, because values are missing: 'canarybill' (1)",)
+    empty = "2 in which a value is missing here and 1 that a partner does not know, or cannot score either"
+    assert own.scored(found["bank"][2]) == f"9 of 12 rows are scored; the score of the other 3 is empty: {empty}"
 
 
 @pytest.mark.slow

@@ -60,7 +60,8 @@ def test_predict_and_what_it_refuses(parties: Institutions) -> None:
     results = predicted(parties, models)
     assert [r.code for r in results.values()] == [0, 0, 0], results
     *_, counts, file, _ = results["bank"].out.splitlines()
-    assert counts == "42 of 60 rows are scored; the score of the other 18, which not all parties know, is empty"
+    empty = "the score of the other 18 is empty: 18 that a partner does not know, or cannot score either"
+    assert counts == f"42 of 60 rows are scored; {empty}"
     path = Path(file.removeprefix("scores: "))
     assert path == results["bank"].folder / "scores.csv"
     assert path.stat().st_mode & 0o777 == 0o600

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,12 @@ from protocols.local import run_local
 from protocols.session import Roles
 from tests.promises.processes.institutions import KEY, Ended, Institutions, tables
 from tests.promises.processes.test_three_processes import LOCAL_ROLES, by_seed, prepared, randomness
-from vfl.data import Table, read_source, table_from_frame
+from vfl.data import read_source
 from vfl.job import PERMITS
 from vfl.job.plan import plan_of
 from vfl.ledger import verify_ledger
 from vfl.models.joint import Trained
+from vfl.models.new_rows import Reader
 from vfl.models.part_files import load_part
 from vfl.models.registry import kind_of
 from vfl.models.trees.joint import FederatedTrees
@@ -200,10 +200,10 @@ def test_open_trees_need_no_arbiter(parties: Institutions) -> None:
         fitted,
         None,
         Clear(),
-        read,
+        Reader(((KEY,),), {KEY: "text"}, "error"),
         "canarylabel",
     )
-    model = FederatedTrees(trained)
+    model = FederatedTrees(trained.learned())
     pd.testing.assert_series_equal(
         scores, model.predict_score(made["bank"], {"telecom": made["telecom"]}), check_exact=True
     )
@@ -272,18 +272,3 @@ def test_texts_by_files(parties: Institutions) -> None:
     made["telecom"]["canarytrade"] = np.where(np.arange(len(made["telecom"])) % 5 > 0, "canarysmith", "canarymiller")
     made["telecom"].to_csv(parties.folder / "telecom" / "new.csv", index=False)
     assert predicted(parties, results).notna().sum() == 42
-
-
-def read(frame: pd.DataFrame, party: str, columns: Sequence[str], texts: Sequence[str]) -> Table:
-    """New rows of a party, as a federation reads them."""
-    return table_from_frame(
-        frame,
-        party=party,
-        keys=[KEY],
-        normalise={KEY: "text"},
-        duplicates="error",
-        label=None,
-        columns=columns,
-        missing=True,
-        texts=texts,
-    )

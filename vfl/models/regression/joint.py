@@ -22,8 +22,8 @@ class FederatedModel(Joint[Regression, GlmPart]):
 
     Parameters
     ----------
-    trained : Trained
-        What `Federation.fit` leaves.
+    learned : Learned
+        What stays of a training.
 
     Attributes
     ----------
@@ -85,11 +85,8 @@ class FederatedModel(Joint[Regression, GlmPart]):
     @property
     def n_iter_(self) -> int | np.ndarray[Any, Any]:
         """The number of iterations that were made.  One-vs-rest: (classes,)."""
-        return (
-            self._trained.fitted[self.roles.guest].passes[0]
-            if len(self._trained.fitted[self.roles.guest].passes) == 1
-            else np.array(self._trained.fitted[self.roles.guest].passes)
-        )
+        made = self._learned.summaries[self.roles.guest]["passes_made"]
+        return int(made[0]) if len(made) == 1 else np.array(made)
 
     @property
     def coef_(self) -> dict[str, Any]:
@@ -129,8 +126,8 @@ class FederatedModel(Joint[Regression, GlmPart]):
         guest holds the label too, and exposures where there were any.  Raises DataError if it does not, or if no row is
         common.
         """
-        guest, exposure = as_frame(guest, self.roles.guest), self._trained.weight if self.estimator.exposed else None
-        for name in (self._trained.label, *([exposure] if exposure else [])):
+        guest, exposure = as_frame(guest, self.roles.guest), self._learned.weight if self.estimator.exposed else None
+        for name in (self._learned.label, *([exposure] if exposure else [])):
             if name not in guest.columns:
                 raise DataError(
                     f"the guest's table has no column '{name}' to score against", remedy="Pass a table with it"
@@ -139,7 +136,7 @@ class FederatedModel(Joint[Regression, GlmPart]):
         known = found.notna().to_numpy()
         if not known.any():
             raise DataError("no row is known to all parties", remedy="Compare the tables' ids")
-        y, fitted = guest[self._trained.label].to_numpy()[known], found.to_numpy()[known]
+        y, fitted = guest[self._learned.label].to_numpy()[known], found.to_numpy()[known]
         if self._own.classes is not None:
             return float((y == fitted).mean())
         if exposure:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 
@@ -146,6 +147,19 @@ class RegressionKind(Kind[Regression, GlmPart]):
 
     def score(self, role: Role, session: Session, table: Table | None, part: Any, min_rows: int, keys: int) -> Scored:
         return score(role, session, table, part, min_rows, keys)
+
+    def gaps(self, part: GlmPart, features: pd.DataFrame) -> pd.DataFrame:
+        """Where no step of the preprocessing fills what is missing."""
+        return part.standardiser.gaps(features, part.party)
+
+    def unseen(self, part: GlmPart, features: pd.DataFrame) -> pd.DataFrame:
+        """Where no step knows the text."""
+        return part.standardiser.unseen(features)
+
+    def rare(self, part: GlmPart) -> tuple[str, ...]:
+        """Those that [preprocess] bins by the label."""
+        steps = part.standardiser.steps
+        return () if steps is None or steps.woe is None else steps.woe.rare
 
     def moved(self, part: Any, moved_: Mapping[str, Moved]) -> Any:
         return moved(part, moved_)

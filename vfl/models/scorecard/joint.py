@@ -7,14 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from protocols.errors import ConfigError
-from vfl.data import Table
 from vfl.data.arrow import AnyFrame
 from vfl.models.joint import Joint
 from vfl.models.scorecard.part import ScorecardPart
 from vfl.models.scorecard.spec import Scorecard
 from vfl.models.shared_weights import SharedWeights
-from vfl.steps.feature_tables import iv_table
 
 
 class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
@@ -22,8 +19,8 @@ class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
 
     Parameters
     ----------
-    trained : Trained
-        What `Federation.fit` leaves.
+    learned : Learned
+        What stays of a training.
 
     Attributes
     ----------
@@ -93,19 +90,16 @@ class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
 
     def iv(self) -> dict[str, pd.DataFrame]:
         """By party: IV of each column, as that party's own report tells it."""
-        return {
-            party: pd.DataFrame(iv_table(fitted.preprocessor.woe, fitted.preprocessor.dropped))
-            for party, fitted in self._trained.fitted.items()
-        }
+        return {party: pd.DataFrame(summary["iv"]) for party, summary in self._learned.summaries.items()}
 
     def reasons(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame], most: int = 4) -> dict[str, pd.Series]:
         """By party, for each row of its own table, (column, bin, points lost) worst first: each party names its own
         columns.
 
         Raises ModelError unless all weights were revealed."""
-        tables = self._tables(guest, hosts)
+        new = self._read(guest, hosts)
         return {
-            p: pd.Series(part.reasons(tables[p].features, most), index=tables[p].index, name="reasons")
+            p: pd.Series(part.reasons(new[p].features, most), index=new[p].index, name="reasons")
             for p, part in self.parts.items()
         }
 
@@ -120,13 +114,3 @@ class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
         result = pd.Series(pd.NA, index=index, name="points", dtype="Int64")
         result.iloc[rows] = scores.astype(np.int64)
         return result
-
-    def _tables(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> dict[str, Table]:
-        if set(hosts) != set(self.roles.hosts):
-            raise ConfigError(
-                "the model needs a table of each of its hosts",
-                expected=", ".join(self.roles.hosts),
-                found=", ".join(hosts),
-            )
-        frames = {self.roles.guest: guest, **hosts}
-        return {p: self._trained.read(frames[p], p, part.inputs, part.texts) for p, part in self.parts.items()}

@@ -19,6 +19,7 @@ from protocols.glm.plan import rows_log2
 from protocols.glm.shares import Moved
 from protocols.session import Roles, Session
 from vfl.data import Table
+from vfl.data.codes import unseen
 from vfl.models import shared_weights as shared
 from vfl.models.content import Body, Head, check, tensors_of
 from vfl.models.fitted import Fitted, Scored
@@ -34,7 +35,7 @@ from vfl.models.scorecard.part import ScorecardPart
 from vfl.models.scorecard.points import Scale
 from vfl.models.scorecard.spec import Scorecard
 from vfl.models.workload import Columns, Workload
-from vfl.preprocessing import WoeColumn
+from vfl.preprocessing import Woe, WoeColumn
 from vfl.screen.tables import facts, grid, say
 from vfl.steps.feature_tables import feature_tables
 
@@ -251,6 +252,14 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
             secret,
             head.values,
         )
+
+    def unseen(self, part: ScorecardPart, features: pd.DataFrame) -> pd.DataFrame:
+        """Where a text has no bin of its own."""
+        return unseen(features, Woe(part.bins).names)
+
+    def rare(self, part: ScorecardPart) -> tuple[str, ...]:
+        """Those with a bin of rare texts."""
+        return Woe(part.bins).rare
 
     def moved(self, part: Any, moved_: Mapping[str, Moved]) -> Any:
         return moved(part, moved_)

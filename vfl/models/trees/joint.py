@@ -21,8 +21,8 @@ class FederatedTrees(Joint[BoostedTrees, TreesPart]):
 
     Parameters
     ----------
-    trained : Trained
-        What `Federation.fit` leaves.
+    learned : Learned
+        What stays of a training.
 
     Attributes
     ----------

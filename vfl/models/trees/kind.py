@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
@@ -18,7 +19,7 @@ from protocols.boosting.tree import walker
 from protocols.errors import ConfigError
 from protocols.session import Roles, Session
 from vfl.data import Table
-from vfl.data.codes import coded
+from vfl.data.codes import coded, unseen
 from vfl.models.content import Body, Head
 from vfl.models.fitted import Fitted, Scored
 from vfl.models.kind import Kind
@@ -275,6 +276,11 @@ class Trees(Kind[BoostedTrees, TreesPart]):
             return program.arbiter(session, plan, before, search)
         assert table is not None
         return (program.guest if role == "guest" else program.host)(session, table, plan, before, search)
+
+    def unseen(self, part: TreesPart, features: pd.DataFrame) -> pd.DataFrame:
+        """Where training did not have the text."""
+        known = {c: names for c, names in zip(part.columns, part.names, strict=True) if names is not None}
+        return unseen(features, known)
 
     def score(self, role: Role, session: Session, table: Table | None, part: Any, min_rows: int, keys: int) -> Scored:
         if role == "arbiter":

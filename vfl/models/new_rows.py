@@ -1,0 +1,125 @@
+"""New rows of one party, to be scored: which of them have every value that the model needs, and what deserves a word.
+
+A row that misses such a value takes no part in the prediction: it is not even aligned, so that its score is empty and
+no other party learns whether this party knows the customer, that a value is missing, or how often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from protocols.errors import DataError
+from vfl.data import KeyLists, Table, table_from_frame
+from vfl.data.arrow import as_frame
+from vfl.models.content import Part
+from vfl.models.kind import Kind
+from vfl.schema.section import listed
+
+ENOUGH = 10  # rows: in a smaller batch a column may lack every value, or have new texts only
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NewRows:
+    """table: the rows that take part; rows: their positions among all rows that came; features: of all of these, and
+    index: their ids as they came.
+
+    missing: by column, how many rows take no part because it has no value there; unseen: by column of texts, how many
+    rows hold a text that the model does not know (where rare texts have a bin, only if it knows none of them).
+    """
+
+    party: str
+    table: Table
+    rows: NDArray[np.int64]
+    features: pd.DataFrame
+    index: pd.Index
+    missing: Mapping[str, int]
+    unseen: Mapping[str, int]
+
+    @property
+    def left_out(self) -> int:
+        """How many rows take no part."""
+        return len(self.index) - len(self.rows)
+
+    @property
+    def empty(self) -> list[str]:
+        """The columns without any value, where rows can be scored all the same."""
+        lacking = [str(name) for name in self.features.columns if self.features[name].isna().all()]
+        return [name for name in lacking if name not in self.missing]
+
+    def sentences(self) -> list[str]:
+        """What this party should know of its own rows: counts and names of columns only."""
+        total, found = f"{len(self.index):,} rows", list[str]()
+        if self.missing:
+            named = listed([f"'{name}' ({rows:,})" for name, rows in self.missing.items()], "and")
+            found.append(f"{self.left_out:,} of {total} have no score, because values are missing: {named}")
+        found += [
+            f"column '{name}': {rows:,} of {total} hold a text that the model does not know"
+            for name, rows in self.unseen.items()
+        ]
+        return found
+
+
+def new_rows(table: Table, kind: Kind[Any, Any], part: Part) -> NewRows:
+    """`table`, as it was read for the model of `part`.  Raises DataError for a column without any value that the model
+    needs, and for one of texts of which it knows none."""
+    gaps, unseen, rare = kind.gaps(part, table.features), kind.unseen(part, table.features), kind.rare(part)
+    known = table.features[list(unseen.columns)].notna().sum()
+    for name in gaps.columns[gaps.all().to_numpy(np.bool_)]:
+        if len(gaps) >= ENOUGH:
+            raise DataError(
+                f"{table.party}: feature column '{name}' has no value in any of the {len(gaps):,} new rows",
+                remedy="Fill it in, or train a model whose preprocessing imputes missing values",
+                party=table.party,
+            )
+    new = [name for name in unseen.columns if known[name] >= ENOUGH and unseen[name].sum() == known[name]]
+    for name in new:
+        if name not in rare:
+            raise DataError(
+                f"{table.party}: feature column '{name}': the model knows none of the texts of the {known[name]:,} new "
+                f"rows that have one",
+                remedy="Write its texts as the training table did; if they are really new, train again, or leave the "
+                "column's cells empty",
+                party=table.party,
+            )
+    rows = np.flatnonzero(~gaps.to_numpy(np.bool_).any(axis=1)) if gaps.shape[1] else np.arange(len(table))
+    kept = table if len(rows) == len(table) else table.take(rows)
+    told = unseen[[name for name in unseen.columns if name in new or name not in rare]]
+    return NewRows(table.party, kept, rows, table.features, table.index, _counts(gaps), _counts(told))
+
+
+def _counts(flags: pd.DataFrame) -> dict[str, int]:
+    """By column how many rows are marked, where any is."""
+    return {str(name): int(count) for name, count in flags.sum().items() if count}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How tables of new rows are read in Python: as those of the training were."""
+
+    keys: KeyLists
+    normalise: Mapping[str, str]
+    duplicates: str  # of a host's table: no row that the guest wants scored is dropped
+
+    def read(self, frame: object, kind: Kind[Any, Any], part: Part) -> NewRows:
+        """A party's rows.  Raises DataError."""
+        table = table_from_frame(
+            as_frame(frame, part.party),
+            party=part.party,
+            keys=self.keys,
+            normalise=self.normalise,
+            duplicates="error" if part.is_guests else self.duplicates,
+            label=None,
+            columns=part.inputs,
+            need_label=False,
+            need_features=not part.is_guests,
+            objective=None,
+            missing=True,
+            texts=part.texts,
+        )
+        return new_rows(table, kind, part)
