@@ -12,7 +12,7 @@
     + ProtocolError          bytes moved and break the protocol
       + LocalProtocolError   our bug
       + RemoteProtocolError  the peer's message is not the one that the protocol prescribes
-      + PeerAborted          the peer stopped, and says with which code
+    + PeerAborted            the peer stopped, and says with which code
     + CryptoError
       + KeyMismatch          a ciphertext under another key than the job's
       + InvalidKey           a public key that is no well-formed Paillier modulus
@@ -109,15 +109,34 @@ class RemoteProtocolError(ProtocolError):
     code = "remote-protocol"
 
 
-class PeerAborted(ProtocolError):
+# what a peer did, by the code that it sent
+REASONS = {
+    "config": "found a fault in its own files",
+    "data": "found a fault in its own table",
+    "listen-failed": "could not open its port",
+    "peer-unreachable": "could not reach a party",
+    "peer-timeout": "heard nothing from a party",
+    "peer-closed": "lost its connection to a party",
+    "handshake-failed": "refused a party that is not who it should be",
+    "remote-protocol": "received a message that breaks the protocol",
+    "disclosure-refused": "refused to send what it does not allow",
+    "model": "found a fault in its model part",
+    "stopped": "was stopped by Ctrl-C or a signal",
+    "interrupted": "was interrupted",
+    "internal": "stopped with a fault of the program",
+    "local-protocol": "stopped with a fault of the program",
+}
+
+
+class PeerAborted(VFLError):
     """The peer `party` stopped with `peer_code`; `blames` is the party that it names as the cause, if any."""
 
-    code = "peer-aborted"
+    code, exit_code = "peer-aborted", 4
 
     def __init__(self, party: str, peer_code: str, blames: str | None = None) -> None:
         cause = f", because of {blames}" if blames and blames != party else ""
         super().__init__(
-            f"{party} stopped with '{peer_code}'{cause}",
+            f"{party} {REASONS.get(peer_code, 'stopped')} ('{peer_code}'){cause}",
             remedy=f"Ask {blames or party} for the message shown there, repair the cause and start all parties again",
             party=blames or party,
         )

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rich.console import Console
-
 from protocols.errors import ConfigError
+from vfl.screen.console import Console
 
 RESULTS = Path("benchmarks/results")
 
@@ -27,7 +26,7 @@ def bench(
         (folder / "overhead.json").open("a").close()  # it can be written: found out before minutes are spent
     except OSError as error:
         raise unwritable(folder, error) from None
-    progress = Console(stderr=True, emoji=False)
+    progress = Console(stderr=True)
     result = suite.measure(everything, lambda text: progress.print(f"  {text}", highlight=False), python)
     text = json.dumps(result, indent=1) + "\n"
     try:

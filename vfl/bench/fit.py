@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from vfl.bench import worker_client as child
 from vfl.bench.environment import environment
@@ -36,6 +35,7 @@ from vfl.cost.cost import TARGETS, counted, fitted, formula_of, job_key, one_cor
 from vfl.cost.jobs import KEYS
 from vfl.cost.machine import Machine, cores
 from vfl.models.workload import Workload
+from vfl.screen.console import Console
 
 Floats = NDArray[np.float64]
 Process = subprocess.Popen[str]

@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from protocols.errors import ConfigError
@@ -16,6 +15,7 @@ from vfl.bench.page import KINDS, described, of, ratio
 from vfl.bench.suite import FORMAT
 from vfl.models.workload import Workload
 from vfl.report import words
+from vfl.screen.console import Console
 
 COLUMNS = ("seconds", "CPU s", "x clear", "products", "explain", "sent", "MiB", "AUC")
 COUNTED = 1.001  # times as much of a count

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -21,6 +20,7 @@ from vfl.run import align as alignment_run
 from vfl.run.preflight import look_at
 from vfl.run.recovery import budget_of
 from vfl.run.train import prepare
+from vfl.screen.console import Console
 
 MOST_ROWS_LOG2 = 40
 

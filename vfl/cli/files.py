@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from vfl.screen.arguments import JobFile, ModelKind, RunFolder, say
+from vfl.screen.console import Console
 from vfl.screen.examples import examples
 
 job_app = typer.Typer(help="Job files: write one, explain one, print its digest.", no_args_is_help=True)
@@ -42,7 +42,7 @@ def job_show(job: JobFile) -> None:
     from vfl.cli.show import print_job
     from vfl.job import load_agreement
 
-    print_job(load_agreement(job), Console(emoji=False))
+    print_job(load_agreement(job), Console())
 
 
 @job_app.command("digest", epilog=examples("job digest"))
@@ -63,7 +63,7 @@ def ledger_show(
     """Show what left, to whom, and what was learnt."""
     from vfl.cli.show import print_ledger
 
-    print_ledger(run, Console(emoji=False), messages)
+    print_ledger(run, Console(), messages)
 
 
 @ledger_app.command("verify", epilog=examples("ledger verify"))
@@ -81,7 +81,7 @@ def ledger_verify(
     """Check that no line was edited, removed or moved."""
     from vfl.cli.show import print_verified
 
-    print_verified(run, certificate, Console(emoji=False))
+    print_verified(run, certificate, Console())
 
 
 @ledger_app.command("reconcile", epilog=examples("ledger reconcile"))
@@ -99,7 +99,7 @@ def ledger_reconcile(
     """
     from vfl.cli.show import print_reconciled
 
-    print_reconciled(run, other, Console(emoji=False))
+    print_reconciled(run, other, Console())
 
 
 @model_app.command("show", epilog=examples("model show"))
@@ -109,4 +109,4 @@ def model_show(
     """Show this party's coefficients."""
     from vfl.cli.show import print_model
 
-    print_model(model, Console(emoji=False))
+    print_model(model, Console())

@@ -1,8 +1,7 @@
 """The command line: what an institution types.
 
-Exit codes: 0 done, 2 usage or ConfigError, 3 DataError, 4 TransportError, 5 ProtocolError or CryptoError, 6
-DisclosureRefused, 7 ModelError, 1 a bug,
-130 stopped on request.
+Exit codes: 0 done, 1 a bug, 2 usage or ConfigError, 3 DataError, 4 TransportError or PeerAborted, 5 ProtocolError or
+CryptoError, 6 DisclosureRefused, 7 ModelError; 129, 130, 143 stopped by SIGHUP, Ctrl-C, SIGTERM; 141 closed pipe.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from vfl.cli.files import job_app, ledger_app, model_app
@@ -28,6 +26,7 @@ from vfl.screen.arguments import (
     RunFolder,
     say,
 )
+from vfl.screen.console import Console
 from vfl.screen.errors import finish, stoppable
 from vfl.screen.examples import examples
 from vfl.version import __version__
@@ -102,7 +101,7 @@ def demo(
     from vfl.demo.run import Options, run_demo
 
     columns = [c.strip() for c in guest.split(",")] if guest else None
-    run_demo(Options(data, label, columns, rows, key_bits, passes, folder), Console(emoji=False))
+    run_demo(Options(data, label, columns, rows, key_bits, passes, folder), Console())
 
 
 @app.command(epilog=examples("init"))
@@ -175,7 +174,7 @@ def check(job: JobFile, party: PartyFile) -> None:
     """
     from vfl.cli.check import print_check
 
-    print_check(job, party, Console(emoji=False))
+    print_check(job, party, Console())
 
 
 @app.command(epilog=examples("run"))
@@ -196,7 +195,7 @@ def run(
     from vfl.run.train import run as run_party
     from vfl.screen.progress import watching
 
-    console = Console(stderr=True, emoji=False)
+    console = Console(stderr=True)
     ready = prepare(load_job(job), load_party(party))
     with stoppable(console), watching(progress, console) as watch:
         folder = run_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
@@ -204,7 +203,7 @@ def run(
         from vfl.report import read_report
         from vfl.report.terminal import print_summary
 
-        print_summary(read_report(folder), Console(emoji=False), folder)
+        print_summary(read_report(folder), Console(), folder)
     else:
         say(f"report: {folder / 'report.json'}")
 
@@ -253,7 +252,7 @@ def predict(
     from vfl.run.predict import prepare
     from vfl.screen.progress import watching
 
-    console = Console(stderr=True, emoji=False)
+    console = Console(stderr=True)
     scoring = prepare(load_job(job), load_party(party), model, data, out)
     for caution in scoring.cautions:
         console.print(f"[yellow]caution[/]: {escape(caution)}", highlight=False)
@@ -306,7 +305,7 @@ def monitor(
     found = monitor_party(load_party(party), model, data, scores, out)
     if out is not None:
         write_monitor(found, out)
-    print_monitor(found, Console(emoji=False))
+    print_monitor(found, Console())
 
 
 @app.command(epilog=examples("align"))
@@ -336,12 +335,12 @@ def align(
     from vfl.run.align import prepare, print_report
     from vfl.screen.progress import watching
 
-    console = Console(stderr=True, emoji=False)
+    console = Console(stderr=True)
     ready = prepare(load_agreement(job), load_party(party), format)
     with stoppable(console), watching(progress, console) as watch:
         folder, found = align_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
     if found is not None:
-        print_report(found, Console(emoji=False))
+        print_report(found, Console())
     say(f"report: {folder / 'alignment.json'}")
 
 
@@ -362,7 +361,7 @@ def report(
     """Show a run's results; writes its page again."""
     from vfl.cli.show import print_report
 
-    print_report(run, Console(emoji=False), cutoff)
+    print_report(run, Console(), cutoff)
 
 
 @app.command(epilog=examples("bench"))
@@ -404,7 +403,7 @@ def bench(
     """
     from vfl.bench.command import bench as measure
 
-    measure(full, out, as_json, compare, peers_python, Console(emoji=False))
+    measure(full, out, as_json, compare, peers_python, Console())
 
 
 def main() -> None:

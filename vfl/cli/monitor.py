@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -23,6 +22,7 @@ from vfl.job import Party
 from vfl.models.baseline import Baseline, compare, load_baseline
 from vfl.report.words import number, percent
 from vfl.run.predict import new_data
+from vfl.screen.console import Console
 from vfl.storage.files import write_private
 
 COLOUR = {"stable": "green", "watch": "yellow", "shifted": "red", None: "dim"}

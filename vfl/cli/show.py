@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import TemplateError
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -23,6 +22,7 @@ from vfl.report.terminal import print_summary
 from vfl.report.words import CLASSES, class_of, number, percent, size
 from vfl.run.align import REPORT as ALIGNMENT
 from vfl.run.align import read_alignment
+from vfl.screen.console import Console
 from vfl.screen.tables import facts, grid, say
 
 HASH = 12  # characters of a digest that are shown

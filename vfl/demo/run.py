@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
-from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from protocols.errors import ConfigError, VFLError
@@ -28,6 +27,7 @@ from vfl.job.setup import init_party, trust_peer
 from vfl.report.terminal import print_summary
 from vfl.schema.parameters import paillier
 from vfl.schema.spec import MIN_KEY_BITS
+from vfl.screen.console import Console
 from vfl.screen.progress import PHASES, make_progress
 
 ARBITER = "trustee"

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from rich.console import Console
 
 from protocols.errors import ConfigError
 from protocols.glm.shares import Moved
@@ -21,6 +20,7 @@ from vfl.models.fitted import Fitted, Scored
 from vfl.models.plan import Plan, Role
 from vfl.models.workload import Columns, Workload
 from vfl.schema.spec import Spec
+from vfl.screen.console import Console
 from vfl.steps.search import Search
 from vfl.transport.identity import Identity
 

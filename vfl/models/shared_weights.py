@@ -15,13 +15,13 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.markup import escape
 
 from protocols.glm.shares import MOST_NAMES, NAME, Moved, WeightShares
 from vfl.models.content import Body, Head, Tensors, check
 from vfl.models.kind import ArbiterKind
 from vfl.models.sealing import sealed, unsealed
+from vfl.screen.console import Console
 from vfl.screen.tables import grid, say
 from vfl.transport.identity import Identity
 

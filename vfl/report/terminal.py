@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -28,6 +27,7 @@ from vfl.report.words import (
     rows_by_party,
     size,
 )
+from vfl.screen.console import Console
 
 HIDDEN = {
     "blinded": "how many values; the values are masked",

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table as Grid
 
 from protocols.alignment import Alignment, Ids
@@ -36,6 +35,7 @@ from vfl.data.spill import scratch_in
 from vfl.job import Agreement, Party, check_files, cross_check
 from vfl.run.recovery import Taken, take_part
 from vfl.run.session import Meeting, Ready
+from vfl.screen.console import Console
 from vfl.steps import alignment
 from vfl.steps.alignment import MatchReport
 from vfl.storage.files import private, write_private, written

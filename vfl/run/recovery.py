@@ -401,10 +401,5 @@ def ends_for_good(error: VFLError) -> bool:
     """Whether the run would end like this again."""
     families = (DataError, CryptoError, DisclosureRefused, ModelError, ProtocolError)
     if isinstance(error, PeerAborted):
-        return any(
-            error.peer_code == kind.code
-            for family in families
-            for kind in (family, *family.__subclasses__())
-            if kind is not PeerAborted
-        )
+        return any(error.peer_code == kind.code for family in families for kind in (family, *family.__subclasses__()))
     return isinstance(error, families) and not isinstance(error, LedgerBroken)  # an unchanged ledger can be put back

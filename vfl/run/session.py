@@ -139,8 +139,8 @@ def interruptible() -> Iterator[None]:
     """Ctrl-C inside becomes `Stopped`, whose code the ledger knows to write."""
     try:
         yield
-    except KeyboardInterrupt:
-        raise Stopped from None
+    except KeyboardInterrupt as asked:
+        raise Stopped(asked) from None
 
 
 def addresses(job: Agreement, party: Party, peers: Sequence[str]) -> list[PeerAddress]:

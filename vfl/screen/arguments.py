@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
+
+from vfl.screen.console import Console
 
 JobFile = Annotated[
     Path, typer.Argument(metavar="JOB.toml", help="The job, the same file at every party.", show_default=False)
@@ -41,4 +42,4 @@ class InOrderOfUse(TyperGroup):
 
 def say(text: str) -> None:
     """One unwrapped line on standard output, as it is."""
-    Console(emoji=False).print(text, markup=False, highlight=False, soft_wrap=True)
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)

@@ -12,19 +12,31 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
-from rich.console import Console
-
 from protocols.errors import VFLError
+from vfl.screen.console import Console
 
 ROOT = Path(__file__).parents[2]
 OURS = ("vfl", "protocols")
-STOPPED = 130
+PIPE_CLOSED = 128 + signal.SIGPIPE  # as a shell reports a program that wrote to `head` after its end
+
+
+class Signalled(KeyboardInterrupt):
+    """A signal asked this process to stop, as Ctrl-C does."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__()
 
 
 class Stopped(Exception):
     """The user, or the system, asked this process to stop; the peers and the ledger receive `code`."""
 
     code = "stopped"
+
+    def __init__(self, asked: KeyboardInterrupt | None = None) -> None:
+        number = asked.number if isinstance(asked, Signalled) else signal.SIGINT
+        self.exit_code = 128 + number
+        super().__init__()
 
 
 class Notes(logging.Handler):
@@ -52,13 +64,16 @@ def describe(error: BaseException) -> str:
 
 def ended(command: Callable[[], object]) -> int:
     """Runs a command, says in one line on stderr what stopped it, and returns the exit code."""
-    console = Console(stderr=True, emoji=False)
+    console = Console(stderr=True)
     try:
         command()
     except VFLError as error:
         line, code = str(error), error.exit_code
-    except (Stopped, KeyboardInterrupt):
-        line, code = "stopped on request; the other parties were informed", STOPPED
+    except (Stopped, KeyboardInterrupt) as error:
+        stopped = error if isinstance(error, Stopped) else Stopped(error)
+        line, code = "stopped on request; the other parties were informed", stopped.exit_code
+    except BrokenPipeError:
+        return PIPE_CLOSED
     except Exception as error:
         line, code = describe(error), 1
     else:
@@ -69,22 +84,24 @@ def ended(command: Callable[[], object]) -> int:
 
 @contextlib.contextmanager
 def stoppable(console: Console) -> Iterator[None]:
-    """Inside, Ctrl-C and SIGTERM become `Stopped`, so that the peers are informed; the engine's warnings go to
+    """Inside, Ctrl-C, SIGTERM and SIGHUP become `Stopped`, so that the peers are informed; the engine's warnings go to
     `console`."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise Signalled(number)
 
-    before, notes = signal.signal(signal.SIGTERM, stop), Notes(console)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    notes = Notes(console)
     logger = logging.getLogger("vfl")
     logger.addHandler(notes)
     try:
         yield
-    except KeyboardInterrupt:
-        raise Stopped from None
+    except KeyboardInterrupt as asked:
+        raise Stopped(asked) from None
     finally:
         logger.removeHandler(notes)
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def finish(command: Callable[[], object]) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self, TextIO
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from protocols.errors import ConfigError
 from protocols.session import Observer
+from vfl.screen.console import Console
 
 PHASES = {
     "connect": "connecting",

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from rich.console import Console
 
 from protocols.cipher import HEAD_ROOM
 from protocols.glm import Kept
@@ -28,6 +27,7 @@ from vfl.models.regression.part import GlmPart
 from vfl.models.regression.spec import LinearRegression, LogisticRegression, PoissonRegression, Regression
 from vfl.models.shared_weights import SharedWeights
 from vfl.models.workload import Columns, Workload
+from vfl.screen.console import Console
 from vfl.steps.feature_tables import feature_tables
 from vfl.steps.search import Search
 

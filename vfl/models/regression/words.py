@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 
 from protocols.glm.plan import MOST_PASSES, planned_passes
@@ -15,6 +14,7 @@ from vfl.models.regression.program import TOL
 from vfl.models.regression.spec import LogisticRegression, Regression
 from vfl.schema.section import listed
 from vfl.schema.spec import Spec
+from vfl.screen.console import Console
 from vfl.screen.tables import facts, grid, say
 
 

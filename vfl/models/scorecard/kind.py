@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.markup import escape
 
 from protocols.cipher import HEAD_ROOM
@@ -36,6 +35,7 @@ from vfl.models.scorecard.points import Scale
 from vfl.models.scorecard.spec import Scorecard
 from vfl.models.workload import Columns, Workload
 from vfl.preprocessing import Woe, WoeColumn
+from vfl.screen.console import Console
 from vfl.screen.tables import facts, grid, say
 from vfl.steps.feature_tables import feature_tables
 

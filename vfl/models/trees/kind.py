@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.markup import escape
 
 from protocols.boosting import objective, open, sealed, twin
@@ -29,6 +28,7 @@ from vfl.models.trees.joint import FederatedTrees
 from vfl.models.trees.part import TreesPart, pack, unpack
 from vfl.models.trees.spec import BoostedTrees
 from vfl.models.workload import Columns, Workload
+from vfl.screen.console import Console
 from vfl.screen.tables import facts, grid, say
 from vfl.steps.search import Search
 

@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from protocols.boosting.params import MAX_DEPTH
 from protocols.boosting.sealed_parts import ArbiterTrees, Shape
@@ -21,6 +20,7 @@ from vfl.models.content import Body, Head, check, tensors_of
 from vfl.models.kind import ArbiterKind
 from vfl.models.sealing import sealed, unsealed
 from vfl.models.trees.part import MOST_TREES, checked_shape
+from vfl.screen.console import Console
 from vfl.screen.tables import facts, say
 from vfl.transport.identity import Identity
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from vfl.screen.console import Console
 from vfl.screen.examples import examples
 
 chaos_app = typer.Typer(help="Inject faults into small runs: net, kill.", no_args_is_help=True)
@@ -38,7 +38,7 @@ def chaos_net(
     """
     from vfl.testing.chaos.show import print_storms
 
-    print_storms([model] if model else None, schedules, seed, Console(emoji=False))
+    print_storms([model] if model else None, schedules, seed, Console())
 
 
 @chaos_app.command("kill", epilog=examples("chaos kill"))
@@ -63,4 +63,4 @@ def chaos_kill(
     """
     from vfl.testing.chaos.show import print_kills
 
-    print_kills(model, 1 if every_boundary else every, instants, seed, Console(emoji=False))
+    print_kills(model, 1 if every_boundary else every, instants, seed, Console())

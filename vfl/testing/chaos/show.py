@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.markup import escape
 
 from protocols.errors import ConfigError, LocalProtocolError
 from vfl.schema.section import listed
+from vfl.screen.console import Console
 from vfl.screen.tables import grid, say
 from vfl.testing.chaos.federation import RUNS as KILLED
 from vfl.testing.chaos.kill import REPEATS, SECONDS, Chaos, kills
