@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vfl.models.trees.joint import FederatedTrees
     from vfl.models.trees.spec import BoostedTrees
     from vfl.preprocessing import Preprocessing
+    from vfl.schema.table_options import TableOptions
 
 __all__ = [
     "Aligned",
@@ -46,6 +47,7 @@ __all__ = [
     "Preprocessing",
     "Scorecard",
     "Split",
+    "TableOptions",
     "__version__",
     "align",
     "errors",
@@ -67,6 +69,7 @@ _NAMES = {
     "vfl.models.splitting": ("Split",),
     "vfl.models.trees.joint": ("FederatedTrees",),
     "vfl.preprocessing": ("Preprocessing",),
+    "vfl.schema.table_options": ("TableOptions",),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -15,7 +15,7 @@ from protocols.randomness import Randomness
 from protocols.session import Observer, Roles
 from vfl.api.search import FederatedSearch, GridSearchCV
 from vfl.api.training import Request, Watched, fit
-from vfl.data import KeyLists, Table, key_lists, rules, table_from_frame
+from vfl.data import KeyLists, Settings, Table, key_lists, rules, table_from_frame
 from vfl.data.arrow import AnyFrame, as_frame
 from vfl.models.new_rows import Reader
 from vfl.models.splitting import Split
@@ -23,6 +23,7 @@ from vfl.models.trees.joint import FederatedTrees
 from vfl.preprocessing import Preprocessing
 from vfl.schema.parameters import check_hosts, paillier
 from vfl.schema.spec import Spec
+from vfl.schema.table_options import TableOptions, settings_by_party
 
 GUEST, ARBITER = "guest", "arbiter"
 
@@ -32,7 +33,7 @@ class Federation:
 
     Parameters
     ----------
-    tables, keys, label, normalise, min_intersection, cipher, duplicates, reveal
+    tables, keys, label, normalise, min_intersection, cipher, duplicates, reveal, settings
         As `Federation.local` reads and checks them.
 
     Attributes
@@ -72,8 +73,10 @@ class Federation:
         cipher: Scheme | None,
         duplicates: str = "error",
         reveal: tuple[str, ...] = (),
+        settings: Mapping[str, Settings] | None = None,
     ) -> None:
         self._duplicates, self._reveal = duplicates, reveal
+        self._settings = settings or dict.fromkeys(tables, Settings(in_python=True))
         self._tables, self._keys, self._label, self._normalise = tables, keys, label, normalise
         self._min_intersection, self._cipher = min_intersection, cipher
         self.roles = Roles(GUEST, tuple(p for p in tables if p != GUEST), ARBITER)
@@ -93,10 +96,12 @@ class Federation:
         min_intersection: int = 1,
         cipher: Scheme | None = None,
         reveal: Sequence[str] = (),
+        options: Mapping[str, TableOptions] | None = None,
     ) -> Federation:
         """Reads the tables of all parties. All columns but ids, label, weights and dates are features.
 
-        Texts, and columns of pandas' category type (codes 1 to 9, say), are categories, for the models that take such.
+        Texts, and columns of pandas' category type (codes 1 to 9, say), are categories, for the models that take such. The type of each
+        column is decided here, once, and kept with the model: later tables are read in the same way.
 
         Parameters
         ----------
@@ -127,6 +132,9 @@ class Federation:
             Whose final weights of regressions and scorecards are revealed to their owner: `coef_` and points need them. Without, they stay shared
             between each party and the arbiter, and the model scores rows all the same. A host's weights reveal something of the labels, the more
             the fewer rows there are per weight (docs/threat-model.md).
+        options : dict of TableOptions, default None
+            By party ("guest", or a host's name), what it says of its own table: types of columns, texts that mean a missing value, columns that
+            are no features, its own names of the id columns.
 
         Returns
         -------
@@ -167,21 +175,15 @@ class Federation:
             )
         frames = {name: as_frame(table, name) for name, table in {GUEST: guest, **hosts}.items()}
         _check_no_label(frames, label)
-        tables = {
-            GUEST: _table(
-                frames[GUEST],
-                GUEST,
-                keys,
-                by_column,
-                label,
-                duplicates=duplicates,
-                weights=sample_weight,
-                date=date,
-            )
+        settings = settings_by_party(options, (GUEST, *hosts))
+        own: dict[str, Any] = {"duplicates": duplicates, "weights": sample_weight, "date": date}
+        tables = {GUEST: _table(frames[GUEST], GUEST, keys, by_column, label, settings[GUEST], **own)}
+        tables |= {
+            name: _table(frames[name], name, keys, by_column, None, settings[name], duplicates=duplicates)
+            for name in hosts
         }
-        tables |= {name: _table(frames[name], name, keys, by_column, None, duplicates=duplicates) for name in hosts}
         told = tuple(who for who in ("guest", "hosts") if who in reveal)
-        return cls(tables, keys, label, by_column, min_intersection, cipher, duplicates, told)
+        return cls(tables, keys, label, by_column, min_intersection, cipher, duplicates, told, settings)
 
     def fit(
         self,
@@ -236,7 +238,7 @@ class Federation:
             self._tables,
             self.roles,
             self._cipher or paillier(request.spec.key_bits),
-            Reader(self._keys, self._normalise, self._duplicates),
+            Reader(self._keys, self._normalise, self._duplicates, self._settings),
             label=self._label,
             min_intersection=self._min_intersection,
             reveal=self._reveal,
@@ -301,13 +303,14 @@ def _table(
     keys: KeyLists,
     normalise: Mapping[str, str],
     label: str | None,
+    settings: Settings,
     *,
     duplicates: str,
     weights: str | None = None,
     date: str | None = None,
 ) -> Table:
-    """A party's table with every column but keys, label, weights and dates as features; these may miss values, and
-    those with a text in them are categories."""
+    """A party's table with every column but keys, label, weights, dates and excluded ones as features; these may miss
+    values or be categories."""
     return table_from_frame(
         as_frame(frame, party),
         party=party,
@@ -320,7 +323,8 @@ def _table(
         need_features=party != GUEST,
         objective=None,
         missing=True,
-        texts=None,
+        texts=True,
         weights=weights,
         date=date,
+        settings=settings,
     )

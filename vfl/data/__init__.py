@@ -2,12 +2,15 @@
 
 from vfl.data.columns import Objective
 from vfl.data.keys import KeyLists, key_lists, keys_of, rules, split_folds, split_rows
+from vfl.data.schema import Schema, Settings
 from vfl.data.source import read_source
 from vfl.data.table import Table, table_from_frame
 
 __all__ = [
     "KeyLists",
     "Objective",
+    "Schema",
+    "Settings",
     "Table",
     "key_lists",
     "keys_of",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.errors import DataError
+from vfl.data import literals
+from vfl.data.literals import TRUTH
+from vfl.data.schema import ColumnType
 from vfl.data.texts import say_rows
 
 Objective = Literal["binary", "multiclass", "numeric", "count"]
@@ -27,10 +30,15 @@ Bad = Callable[[str, str], DataError]
 _LARGEST = int(sys.float_info.max)
 
 
-def feature(column: pd.Series, party: str, name: str, numbers: Rows, *, missing: bool = False) -> NDArray[np.float64]:
-    """(n,) float64, finite, or NaN where `missing` is allowed; numbers: the row number of each row, for messages."""
+def feature(
+    column: pd.Series, party: str, name: str, numbers: Rows, *, missing: bool = False, typed: bool = False
+) -> NDArray[np.float64]:
+    """(n,) float64, finite, or NaN where `missing` is allowed; numbers: the row number of each row, for messages;
+    typed: whether the column is known to be one of numbers, so that texts are read as such."""
     bad = _complaint(party, f"feature column '{name}'")
-    values = _numbers(column, bad, numbers, "Encode it as numbers, or leave it out with columns = [...] in [data]")
+    if typed:
+        column = _read(column, bad, numbers)
+    values = _numbers(column, bad, numbers, "Encode it as numbers, or leave it out: data.exclude in the party file")
     if not missing:
         no_missing(column, party, name, numbers)
     if np.isinf(values).any():
@@ -38,23 +46,52 @@ def feature(column: pd.Series, party: str, name: str, numbers: Rows, *, missing:
     return values
 
 
-def text(column: pd.Series, party: str, name: str, numbers: Rows) -> NDArray[np.object_]:
-    """(n,) one category per row: texts as they are, whole numbers without a point, None where missing."""
-    values = [_written(v) for v in column.astype(object).where(column.notna().to_numpy(), None).tolist()]
+def text(column: pd.Series, party: str, name: str, numbers: Rows, kind: ColumnType = "code") -> NDArray[np.object_]:
+    """(n,) one category per row, None where missing.
+
+    "text": as it is written, and a column of numbers is refused; "code": in the one form that a number has.
+    """
+    bad = _complaint(party, f"feature column '{name}'")
+    known = column.notna().to_numpy(np.bool_)
+    if kind == "text" and known.any() and _is_numeric(column):
+        raise bad(
+            f"holds numbers in {say_rows(numbers[known])}, and held texts when the model was trained",
+            "Read the column as texts, as they are written (in pandas: dtype=str)",
+        )
+    values = [_written(v, kind) for v in column.astype(object).where(known, None).tolist()]
     wrong = np.fromiter((v is _NO_TEXT for v in values), np.bool_, len(values))
     if wrong.any():
-        bad = _complaint(party, f"feature column '{name}'")
         raise bad(f"holds neither text nor a number in {say_rows(numbers[wrong])}", "Store it as text, or leave it out")
     return np.array(values, dtype=object)
 
 
-def holds_text(column: pd.Series) -> bool:
-    """Whether it is a column of categories rather than of numbers: it has a text in it, or pandas' type says so."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return True
-    if pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
-        return False
-    return any(isinstance(v, str) for v in column.tolist())
+def without(column: pd.Series, absent: Sequence[str]) -> pd.Series:
+    """`column` with these texts as missing values."""
+    if not absent or _is_numeric(column) or pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return column
+    gone = frozenset(absent)
+    found = np.fromiter((isinstance(v, str) and v in gone for v in column.tolist()), np.bool_, len(column))
+    return column.astype(object).mask(found, None) if found.any() else column
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    kind = column.dtype
+    return pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind)
+
+
+def _read(column: pd.Series, bad: Bad, rows: Rows) -> pd.Series:
+    """The column with its texts read as numbers and truth values."""
+    if _is_numeric(column):
+        return column
+    values = column.astype(object).where(column.notna().to_numpy(np.bool_), None).tolist()
+    texts = np.flatnonzero(np.fromiter((isinstance(v, str) for v in values), np.bool_, len(values)))
+    cells = [values[at] for at in texts]
+    found, good = literals.numbers(["1" if TRUTH.get(c) else "0" if c in TRUTH else c for c in cells])
+    if not good.all():
+        raise bad(f"is not numeric in {say_rows(rows[texts[~good]])}", _MEND)
+    out = np.array(values, object)
+    out[texts] = found
+    return pd.Series(out, dtype=object)
 
 
 def no_missing(column: pd.Series, party: str, name: str, numbers: Rows) -> None:
@@ -153,17 +190,23 @@ def _day(value: Any) -> datetime.date | None:
 _NO_TEXT = object()
 
 
-def _written(value: Any) -> object:
+def _written(value: Any, kind: ColumnType) -> object:
     """A category as text; _NO_TEXT for what is neither text nor finite number."""
     if value is None or isinstance(value, str):
-        return value
+        return literals.code(value) if value is not None and kind == "code" else value
     if isinstance(value, bool | np.bool_):
         return str(bool(value))
     if not _is_real(value) or not np.isfinite(float(value)):
         return _NO_TEXT
-    return str(int(value)) if value == int(value) else str(value)
+    if value == int(value):
+        return str(int(value))
+    return repr(float(value)) if isinstance(value, decimal.Decimal) else str(value)
 
 
+_MEND = (
+    "Correct these cells, or name the texts that mean a missing value: data.missing in the party file, "
+    "vfl.TableOptions(missing=...) in Python"
+)
 _FILL = "Fill them in or remove the rows or the column before the run"
 
 

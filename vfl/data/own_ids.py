@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from protocols.alignment import Alignment, Ids
 from protocols.errors import DataError
 from vfl.data.keys import KeyLists, keys_of
+from vfl.data.schema import Settings
 from vfl.data.table import with_keys
 
 
@@ -25,9 +26,16 @@ class OwnIds:
 
     @classmethod
     def of(
-        cls, frame: pd.DataFrame, party: str, keys: KeyLists, normalise: Mapping[str, str], duplicates: str
+        cls,
+        frame: pd.DataFrame,
+        party: str,
+        keys: KeyLists,
+        normalise: Mapping[str, str],
+        duplicates: str,
+        settings: Settings = Settings(),  # noqa: B008
     ) -> OwnIds:
         """Checked; raises DataError that names columns and row numbers, never a value."""
+        keys, normalise = settings.own_keys(keys), settings.by_own(normalise)
         frame = with_keys(frame, party, tuple(dict.fromkeys(column for key in keys for column in key)))
         if not len(frame):
             raise DataError(f"{party}: the table has no rows", remedy="Check the source and the query", party=party)

@@ -9,7 +9,8 @@ import csv
 import re
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, cast
 
@@ -21,19 +22,41 @@ from protocols.errors import DataError
 from vfl.data.cells import as_read, unguarded
 from vfl.data.readers.database import read_database
 from vfl.data.readers.parquet import read_parquet
+from vfl.data.text_columns import read_texts
 
-STEP = 1 << 20  # rows of a large file that are read at a time
-MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "#N/A", "<NA>"]  # not in key columns
+STEP = 1 << 16  # rows that are read at a time: texts take several times the memory of what they become
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is wanted of a table.
+
+    keys: the columns that ids are in.  Where a file holds texts alone, as CSV does, these stay as written, so that
+    leading zeros survive.  only: the columns that are wanted of a file, if it has them all.  texts: columns of texts,
+    whatever stands in the cells of a file of texts.  missing: texts that mean a missing value there, in addition to
+    `literals.MISSING`.
+    """
+
+    keys: Sequence[str] = ()
+    only: Sequence[str] | None = None
+    texts: Sequence[str] = ()
+    missing: Sequence[str] = ()
 
 
 def read_source(
-    source: str | Path, query: str | None = None, *, keys: Sequence[str] = (), only: Sequence[str] | None = None
+    source: str | Path,
+    query: str | None = None,
+    *,
+    keys: Sequence[str] = (),
+    only: Sequence[str] | None = None,
+    texts: Sequence[str] = (),
+    missing: Sequence[str] = (),
 ) -> pd.DataFrame:
     """The table behind `source`: a .csv file (UTF-8, commas, a header), a .parquet file, or an SQLAlchemy address with
     `query`.
 
-    keys: columns that a CSV file's ids are in; they stay texts
-    as written, so that leading zeros survive.  only: the columns that are wanted of a file, if it has them all.
+    A column of a CSV file is one of numbers if all its cells are numbers or missing, else the texts as they are
+    written; keys, only, texts, missing: see `Ask`.
     Raises DataError: the file or database cannot be read, unknown suffix, a database's driver is not installed;
     ConfigError: a library of an extra is not.
     """
@@ -56,44 +79,50 @@ def read_source(
         raise DataError(
             f"{path}: cannot be read ({error.strerror})", remedy="Check the path and that this account may read it"
         ) from None
-    return kind.read(path, keys, only)
+    return kind.read(path, Ask(keys, only, texts, missing))
 
 
-def read_rows(source: str | Path, keys: Sequence[str], rows: NDArray[np.bool_]) -> pd.DataFrame:
-    """Those rows of a large file that `rows` selects, in the file's order and without holding the others; raises
-    DataError if it has other rows by now."""
+def read_rows(source: str | Path, rows: NDArray[np.bool_]) -> pd.DataFrame:
+    """Those rows of a large file that `rows` selects, in the file's order and without holding the others; cells of a
+    file of texts are as they are written.  Raises DataError if it has other rows by now."""
     path = Path(source)
-    return FILES[path.suffix.lower()].rows(path, keys, rows)
+    return FILES[path.suffix.lower()].rows(path, rows)
 
 
-def _csv_rows(path: Path, keys: Sequence[str], rows: NDArray[np.bool_]) -> pd.DataFrame:
+def _csv_rows(path: Path, rows: NDArray[np.bool_]) -> pd.DataFrame:
+    """Cells as they are written."""
     kept, seen = list[pd.DataFrame](), 0
-    with pd.read_csv(
-        path, encoding="utf-8-sig", index_col=False, dtype=str, keep_default_na=False, chunksize=STEP
-    ) as steps:
-        for step in steps:
-            kept.append(step[rows[seen : seen + len(step)]] if seen + len(step) <= len(rows) else _changed(path))
-            seen += len(step)
+    for piece in _pieces(path, None):
+        kept.append(piece[rows[seen : seen + len(piece)]] if seen + len(piece) <= len(rows) else _changed(path))
+        seen += len(piece)
     if seen != len(rows):
         _changed(path)
-    frame = as_read(pd.concat(kept, ignore_index=True))
-    return frame.assign(**{name: _typed(frame[name]) for name in frame.columns if name not in keys})
+    return as_read(pd.concat(kept, ignore_index=True))
 
 
 def _changed(path: Path) -> NoReturn:
     raise DataError(f"{path}: changed while it was aligned", remedy="Align a copy that nobody writes to")
 
 
-def _typed(texts: pd.Series) -> pd.Series:
-    """Numbers, where all texts are numbers or missing."""
-    texts = texts.mask(texts.isin(MISSING))
-    try:
-        return pd.Series(pd.to_numeric(texts))
-    except (ValueError, TypeError):
-        return texts
+def _pieces(path: Path, columns: Sequence[str] | None) -> Iterator[pd.DataFrame]:
+    """The rows of a CSV file, some at a time: cells as they are written, none of them a missing value."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        reader: Any = pd.read_csv(
+            path,
+            encoding="utf-8-sig",
+            index_col=False,
+            dtype=str,
+            keep_default_na=False,
+            na_filter=False,
+            usecols=None if columns is None else list(columns),
+            chunksize=STEP,
+        )
+        with reader:
+            yield from cast("Iterator[pd.DataFrame]", reader)
 
 
-def _csv(path: Path, keys: Sequence[str], only: Sequence[str] | None) -> pd.DataFrame:
+def _csv(path: Path, ask: Ask) -> pd.DataFrame:
     def bad(what: str, remedy: str) -> DataError:
         return DataError(f"{path}: {what}", remedy=remedy)
 
@@ -110,29 +139,18 @@ def _csv(path: Path, keys: Sequence[str], only: Sequence[str] | None) -> pd.Data
     if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
         raise bad("does not separate its columns by commas", "Save it with commas")
     spelt = {unguarded(name): name for name in header}
-    twice = sorted({unguarded(name) for name in header if header.count(name) > 1 or spelt[unguarded(name)] != name})
+    named = [name for name in header if name.strip()]
+    twice = sorted({unguarded(name) for name in named if named.count(name) > 1 or spelt[unguarded(name)] != name})
     if twice:
         raise bad(f"has more than one column called {', '.join(repr(t) for t in twice)}", "Rename them")
+    only = [spelt[name] for name in ask.only] if ask.only is not None and set(ask.only) <= set(spelt) else None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            columns = [spelt[name] for name in only] if only is not None and set(only) <= set(spelt) else None
-            reader: Any = pd.read_csv(
-                path,
-                encoding="utf-8-sig",
-                index_col=False,
-                low_memory=False,
-                dtype={spelt[key]: str for key in keys if key in spelt},
-                usecols=columns,
-                keep_default_na=False,
-                na_values={spelt[name]: MISSING for name in spelt if name not in keys},
-                chunksize=STEP if columns is not None else None,
-            )
-            if columns is None:
-                return as_read(cast(pd.DataFrame, reader))
-            with reader:  # in steps: while they are read, texts take several times the memory that they take afterwards
-                frames: list[pd.DataFrame] = list(reader)
-            return as_read(pd.concat(frames, ignore_index=True))
+        return read_texts(
+            lambda columns: _pieces(path, only if columns is None else columns),
+            keys=ask.keys,
+            texts=ask.texts,
+            missing=ask.missing,
+        )
     except UnicodeDecodeError:
         raise utf8 from None
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
@@ -149,12 +167,12 @@ class TableFile(ABC):
     suffix: ClassVar[str]  # small letters, with the dot
 
     @abstractmethod
-    def read(self, path: Path, keys: Sequence[str], only: Sequence[str] | None) -> pd.DataFrame:
+    def read(self, path: Path, ask: Ask) -> pd.DataFrame:
         """As `read_source`; the file can be opened.  Raises DataError, which quotes nothing of its content."""
 
-    def rows(self, path: Path, keys: Sequence[str], rows: NDArray[np.bool_]) -> pd.DataFrame:
+    def rows(self, path: Path, rows: NDArray[np.bool_]) -> pd.DataFrame:
         """As `read_rows`; a kind that can be read in steps need not hold the others."""
-        frame = self.read(path, keys, None)
+        frame = self.read(path, Ask())
         return frame[rows].reset_index(drop=True) if len(frame) == len(rows) else _changed(path)
 
 
@@ -163,11 +181,11 @@ class CsvFile(TableFile):
 
     suffix = ".csv"
 
-    def read(self, path: Path, keys: Sequence[str], only: Sequence[str] | None) -> pd.DataFrame:
-        return _csv(path, keys, only)
+    def read(self, path: Path, ask: Ask) -> pd.DataFrame:
+        return _csv(path, ask)
 
-    def rows(self, path: Path, keys: Sequence[str], rows: NDArray[np.bool_]) -> pd.DataFrame:
-        return _csv_rows(path, keys, rows)
+    def rows(self, path: Path, rows: NDArray[np.bool_]) -> pd.DataFrame:
+        return _csv_rows(path, rows)
 
 
 class ParquetFile(TableFile):
@@ -175,8 +193,8 @@ class ParquetFile(TableFile):
 
     suffix = ".parquet"
 
-    def read(self, path: Path, keys: Sequence[str], only: Sequence[str] | None) -> pd.DataFrame:
-        return read_parquet(path, only)
+    def read(self, path: Path, ask: Ask) -> pd.DataFrame:
+        return read_parquet(path, ask.only)
 
 
 FILES: dict[str, TableFile] = {kind.suffix: kind for kind in (CsvFile(), ParquetFile())}

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 from protocols.alignment import Alignment
 from protocols.alignment.ids import Ids
 from protocols.errors import DataError
-from vfl.data.columns import Objective, days, feature, holds_text, no_missing, raw_label, text, weight
+from vfl.data.columns import Objective, days, feature, no_missing, raw_label, text, weight, without
 from vfl.data.columns import label as checked_label
 from vfl.data.keys import key_lists, keys_of
+from vfl.data.schema import ColumnType, Found, Schema, Settings
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -46,6 +48,7 @@ class Table:
     repeated: int = 0  # how many rows were left out because an earlier one has their id
     matched: tuple[int, ...] = ()  # of a table of common rows, how many each key matched
     named: Ids | None = None  # of a table of common rows, `names` as they were before
+    schema: Schema = Schema()  # noqa: RUF009  # of the features
 
     def __repr__(self) -> str:
         label = "" if self.label is None else ", with label"
@@ -126,6 +129,7 @@ class Table:
             repeated=self.repeated,
             matched=self.matched,
             named=None if self.named is None else self.named.take(positions),
+            schema=self.schema,
         )
 
     @property
@@ -163,9 +167,10 @@ def table_from_frame(
     objective: Objective | None = "binary",
     weights: str | None = None,
     missing: bool = False,
-    texts: Sequence[str] | None = (),
+    texts: bool = False,
     date: str | None = None,
-    categories: Sequence[str] = (),
+    settings: Settings = Settings(),  # noqa: B008
+    schema: Schema | None = None,
 ) -> Table:
     """`frame` as a checked `Table`.
 
@@ -176,28 +181,31 @@ def table_from_frame(
     whether there must be one, by default at a party without label; objective: what the label must hold
     (`columns.label`), None to leave it as it came until `Table.for_model`; weights: the column of row weights, date:
     that of days, which like the label are read for training only; missing: whether features may miss values;
-    texts: the features that hold texts (categories), None for those in which one is found; categories: features of
-    numbers that are codes, and become texts.
+    texts: whether they may hold texts (categories); settings: what the party says of its table; schema: the types that
+    the features had when the model was trained, None to find them.
     Raises DataError that names columns and row numbers, never a value.
     """
-    every = key_lists(keys)
+    every = settings.own_keys(key_lists(keys))
     used = tuple(dict.fromkeys(column for key in every for column in key))
     frame = with_keys(frame, party, used)
     if not len(frame):
         raise DataError(f"{party}: the table has no rows", remedy="Check the source and the query", party=party)
-    wanted = _feature_names(frame, party, used, columns, {"label": label, "weight": weights, "date": date}, need_label)
+    others = {"label": label, "weight": weights, "date": date}
+    wanted = _feature_names(frame, party, used, columns, others, need_label, settings)
     if not wanted and (label is None if need_features is None else need_features):
         raise DataError(
             f"{party}: the table has no feature column",
             remedy="A host needs at least one column in addition to its keys",
             party=party,
         )
-    (ids, *fallback), kept = keys_of(frame, party, every, normalise, duplicates)
+    (ids, *fallback), kept = keys_of(frame, party, every, settings.by_own(normalise), duplicates)
     repeated = len(frame) - len(kept)
     if repeated:
         frame = frame.iloc[kept]
     numbers = kept + 1
-    features = _features(frame, party, wanted, numbers, texts, categories, missing=missing)
+    types = (schema or _types(frame, party, wanted, numbers, settings, texts=texts)).of(wanted)
+    typed = set(settings.types if schema is None else wanted)
+    features = _features(frame, party, types, numbers, typed, missing=missing)
     mapped, classes = (
         (None, None) if label is None or not need_label else _label(frame[label], party, label, numbers, objective)
     )
@@ -212,6 +220,7 @@ def table_from_frame(
         weight=weight(frame[weights], party, weights, numbers) if weights is not None and need_label else None,
         date=days(frame[date], party, date, numbers) if date is not None and need_label else None,
         repeated=repeated,
+        schema=types,
     )
 
 
@@ -226,27 +235,44 @@ def _label(
     )
 
 
-def _features(
+def _types(
     frame: pd.DataFrame,
     party: str,
     wanted: Sequence[str],
     numbers: NDArray[np.int64],
-    texts: Sequence[str] | None,
-    categories: Sequence[str],
+    settings: Settings,
+    *,
+    texts: bool,
+) -> Schema:
+    """The types of the features of a table that is read for training; texts: whether they may hold texts."""
+    if unknown := [name for name in settings.types if name not in wanted]:
+        raise _no_column(frame, party, "declared column", unknown[0])
+    types: dict[str, ColumnType] = dict.fromkeys(wanted, "number")
+    if texts:
+        types = {name: Found(name, frame[name], numbers, party, settings).type() for name in wanted}
+    return Schema(types, settings.absent)
+
+
+def _features(
+    frame: pd.DataFrame,
+    party: str,
+    schema: Schema,
+    numbers: NDArray[np.int64],
+    typed: Set[str],
     *,
     missing: bool,
 ) -> pd.DataFrame:
-    """The features as texts or numbers, as `table_from_frame` says; numbers: of the rows, for errors."""
-    if unknown := [name for name in categories if name not in wanted]:
-        raise _no_column(frame, party, "category column", unknown[0])
-    words = {name for name in wanted if (holds_text(frame[name]) if texts is None else name in texts)} | set(categories)
-    features = {
-        name: pd.Series(text(frame[name], party, name, numbers), dtype=object)
-        if name in words
-        else pd.Series(feature(frame[name], party, name, numbers, missing=missing), dtype=np.float64)
-        for name in wanted
-    }
-    return pd.DataFrame(features, index=pd.RangeIndex(len(numbers)), columns=pd.Index(list(wanted), dtype=object))
+    """The features as texts or numbers, as the schema says; numbers: of the rows, for errors; typed: the columns whose
+    texts are read as numbers, where they are numbers."""
+    features = dict[str, pd.Series]()
+    for name, kind in schema.types.items():
+        column = without(frame[name], schema.missing)
+        if kind == "number":
+            found = feature(column, party, name, numbers, missing=missing, typed=name in typed)
+            features[name] = pd.Series(found, dtype=np.float64)
+        else:
+            features[name] = pd.Series(text(column, party, name, numbers, kind), dtype=object)
+    return pd.DataFrame(features, index=pd.RangeIndex(len(numbers)), columns=pd.Index(list(schema.types), dtype=object))
 
 
 def with_keys(frame: pd.DataFrame, party: str, keys: Sequence[str]) -> pd.DataFrame:
@@ -277,36 +303,64 @@ def _feature_names(
     columns: Sequence[str] | None,
     others: Mapping[str, str | None],
     need_label: bool,
+    settings: Settings,
 ) -> list[str]:
     """others: by what they are, the columns that are no features."""
-    uses = {name: what for what, name in others.items() if name is not None}
-    for name, what in uses.items():
+    uses = {name: f"the {what}" for what, name in others.items() if name is not None}
+    for what, name in others.items():
+        if name is None:
+            continue
         if need_label and name not in frame.columns:
             raise _no_column(frame, party, f"{what} column", name)
         if name in keys:
             raise DataError(f"{party}: the {what} '{name}' is a key column", remedy=f"Name another {what}", party=party)
-    for what, used in others.items():
-        if used is not None and uses[used] != what:
-            raise DataError(
-                f"{party}: '{used}' is both {what} and {uses[used]}", remedy="Name another column", party=party
-            )
+        if uses[name] != f"the {what}":
+            both = f"{what} and {uses[name].removeprefix('the ')}"
+            raise DataError(f"{party}: '{name}' is both {both}", remedy="Name another column", party=party)
+    uses |= dict.fromkeys(keys, "a key column")
     if columns is None:
-        return [c for c in frame.columns if c not in keys and c not in uses]
+        return _all_features(frame, party, uses, settings)
     for name in columns:
         if name not in frame.columns:
             raise _no_column(frame, party, "feature column", name)
-        if name in keys or name in uses:
-            role = f"the {uses[name]}" if name in uses else "a key column"
-            raise DataError(f"{party}: the feature '{name}' is {role}", remedy="Remove it from columns", party=party)
+        if name in uses:
+            raise DataError(
+                f"{party}: the feature '{name}' is {uses[name]}", remedy="Remove it from columns", party=party
+            )
     if twice := sorted({c for c in columns if list(columns).count(c) > 1}):
         raise DataError(f"{party}: columns names {_names(twice)} twice", remedy="Name each once", party=party)
     return list(columns)
 
 
+_NAMELESS = re.compile(r"\s*|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")  # the last two are pandas' words for it
+
+
+def _all_features(frame: pd.DataFrame, party: str, uses: Mapping[str, str], settings: Settings) -> list[str]:
+    """Every column that is not used for something else and not excluded.  Raises DataError for one without a name,
+    which is usually the row number that pandas wrote."""
+    for name in settings.exclude:
+        if name not in frame.columns:
+            raise _no_column(frame, party, "excluded column", name)
+        if name in uses:
+            raise DataError(f"{party}: exclude names '{name}', {uses[name]}", remedy="Remove it there", party=party)
+    found = [c for c in frame.columns if c not in uses and c not in settings.exclude]
+    nameless = [c for c in found if _NAMELESS.fullmatch(c)]
+    if nameless:
+        places = ", ".join(str(list(frame.columns).index(c) + 1) for c in nameless)
+        quoted = ", ".join(f'"{c}"' for c in nameless)
+        example = settings.says("exclude", f"[{quoted}]")
+        raise DataError(
+            f"{party}: no name in the header: column {places} of the table; pandas writes its row numbers like this",
+            remedy=f"Write the file with index=False, name the column, or leave it out: {example}",
+            party=party,
+        )
+    return found
+
+
 def _no_column(frame: pd.DataFrame, party: str, what: str, name: str) -> DataError:
     return DataError(
         f"{party}: {what} '{name}' is not in the table, which has {_names(list(frame.columns))}",
-        remedy="Correct the name (job: align.keys; party file: data.label, data.columns, data.categories) or the table",
+        remedy="Correct the name (job: align.keys; party file: the keys of [data]) or the table",
         party=party,
     )
 

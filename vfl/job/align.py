@@ -8,18 +8,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from vfl.data.normalise import NORMALISERS, UnknownNormaliserError, normaliser
-from vfl.schema.section import Complaint, Section, check_column, listed, shown
+from vfl.schema.section import Complaint, Section, check_column, distinct, listed, shown
 
 MAX_KEYS = 8
 Column = Annotated[str, AfterValidator(check_column)]
-
-
-def distinct(values: tuple[str, ...]) -> tuple[str, ...]:
-    """The same, if no value comes twice."""
-    twice = sorted({v for v in values if values.count(v) > 1})
-    if twice:
-        raise Complaint(f"names {listed([shown(v) for v in twice], 'and')} twice", "Name each once")
-    return values
 
 
 def _normaliser(value: object) -> object:

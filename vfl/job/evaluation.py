@@ -6,8 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from vfl.job.align import distinct
-from vfl.schema.section import Complaint, Section, choose
+from vfl.schema.section import Complaint, Section, choose, distinct
 
 PARTS = ("test", "train")
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from vfl.job.align import Align, distinct
+from vfl.job.align import Align
 from vfl.job.align import Column as Column
 from vfl.job.evaluation import Evaluation
 from vfl.job.model import NOT_YET, Model, check_arbiter, check_keys
@@ -26,7 +26,7 @@ from vfl.job.search import Search, candidates
 from vfl.models.plan import Role
 from vfl.models.splitting import Split
 from vfl.preprocessing import Preprocessing
-from vfl.schema.section import Complaint, Section, build, check_name, choose, listed, read_toml, shown
+from vfl.schema.section import Complaint, Section, build, check_name, choose, distinct, listed, read_toml, shown
 from vfl.schema.spec import FULL_KEY_BITS, KeyBits
 
 Name = Annotated[str, AfterValidator(check_name)]

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from protocols.errors import ConfigError
+from vfl.data import Settings
 from vfl.job.job import Agreement, Column, Columns, Job, Name
 from vfl.job.policy import Policy, policy_check
 from vfl.models.plan import Role
 from vfl.schema.section import Complaint, Section, build, listed, read_toml, shown
+from vfl.schema.table_options import TableSettings
 
 
 def split_address(text: str) -> tuple[str, int]:
@@ -79,7 +82,7 @@ class Peer(Section):
         return split_address(self.address) if self.address else None
 
 
-class Data(Section):
+class Data(TableSettings):
     """This party's table."""
 
     source: Annotated[str, AfterValidator(_source)] = Field(
@@ -109,7 +112,7 @@ class Data(Section):
     categories: Columns | None = Field(
         default=None,
         description="feature columns of numbers that are codes: categories, as texts are, such as categories = "
-        '["branch"]',
+        '["branch"]; the same as "category" in types',
     )
 
     def check_hosts(self) -> None:
@@ -127,6 +130,11 @@ class Data(Section):
                 "data.columns",
             )
 
+    def settings(self, *, in_python: bool = False) -> Settings:
+        """As the table is read with it."""
+        own = super().settings(in_python=in_python)
+        return replace(own, types={**own.types, **dict.fromkeys(self.categories or (), "category")})
+
     @property
     def is_database(self) -> bool:
         """Whether `source` is a database address."""
@@ -140,22 +148,44 @@ class Data(Section):
             raise Complaint(
                 "does nothing: the source is a file", "Remove it, or give a database address as source", "data.query"
             )
-        for what, name in (("label", self.label), ("weight", self.weight), ("date", self.date)):
-            for key, columns in (("columns", self.columns), ("categories", self.categories)):
-                if name is not None and name in (columns or ()):
-                    raise Complaint(f"names {shown(name)}, which is the {what}", f"Remove it from {key}", f"data.{key}")
-        if self.columns is not None and (others := [c for c in self.categories or () if c not in self.columns]):
-            raise Complaint(
-                f"names {shown(others[0])}, which is not in columns",
-                "Add it there, or remove it here",
-                "data.categories",
-            )
+        self._features_fit()
         if self.weight is not None and self.weight == self.label:
             raise Complaint(f"is {shown(self.weight)}, which is the label", "Name another column", "data.weight")
         for what, name in (("label", self.label), ("weight", self.weight)):
             if self.date is not None and self.date == name:
                 raise Complaint(f"is {shown(self.date)}, which is the {what}", "Name another column", "data.date")
         return self
+
+    def _features_fit(self) -> None:
+        """Raises Complaint for keys about features that do not fit the others."""
+        features = {
+            "columns": self.columns,
+            "categories": self.categories,
+            "types": self.types,
+            "exclude": self.exclude,
+        }
+        for what, name in (("label", self.label), ("weight", self.weight), ("date", self.date)):
+            for key, columns in features.items():
+                if name is not None and name in (columns or ()):
+                    raise Complaint(f"names {shown(name)}, which is the {what}", f"Remove it from {key}", f"data.{key}")
+        if self.columns is not None and self.exclude:
+            raise Complaint(
+                "does nothing: columns lists the features", "Remove exclude, or remove columns", "data.exclude"
+            )
+        for key in ("categories", "types"):
+            for name in features[key] or ():
+                if self.columns is not None and name not in self.columns:
+                    raise Complaint(
+                        f"names {shown(name)}, which is not in columns",
+                        "Add it there, or remove it here",
+                        f"data.{key}",
+                    )
+                if name in self.exclude:
+                    raise Complaint(f"names {shown(name)}, which exclude lists too", "Remove one", f"data.{key}")
+        if both := [name for name in self.categories or () if self.types.get(name) == "number"]:
+            raise Complaint(
+                f"says that {shown(both[0])} is a number, and categories lists it", "Remove one", "data.types"
+            )
 
 
 class Run(Section):
@@ -319,8 +349,15 @@ def cross_check(job: Agreement, party: Party) -> None:
 def _unfit(job: Agreement, role: Role, data: Data) -> Iterator[tuple[str, str]]:
     """What of [data] does not fit the job, and the remedy."""
     uses = {"label": (data.label,), "weight": (data.weight,), "date": (data.date,), "columns": data.columns or ()}
-    uses["categories"] = data.categories or ()
-    for column in job.align.columns:
+    uses |= {"categories": data.categories or (), "types": tuple(data.types), "exclude": data.exclude}
+    for key in data.id_columns:
+        if key not in job.align.columns:
+            known = listed([shown(column) for column in job.align.columns], "and")
+            yield (
+                f"data.id_columns names {shown(key)}, which is no key column of the job",
+                f"Its key columns are {known}",
+            )
+    for column in (data.id_columns.get(key, key) for key in job.align.columns):
         for used in (name for name, columns in uses.items() if column in columns):
             yield f"data.{used} names {shown(column)}, which is a key column of the job", f"Remove it from data.{used}"
     weighted = next(

@@ -3,13 +3,15 @@ was checked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from vfl.data.schema import Schema
 
 Tensors = dict[str, NDArray[Any]]
 Class = str | int | float | bool
@@ -39,8 +41,12 @@ class Part(Protocol):
         """The columns that a table to be scored must have."""
 
     @property
-    def texts(self) -> tuple[str, ...]:
-        """Those of them that hold texts."""
+    def schema(self) -> Schema:
+        """The type of each of them."""
+
+    @property
+    def categories(self) -> Mapping[str, Collection[str]]:
+        """Of each of them that holds categories, those that training saw, as far as the part knows them."""
 
 
 class ArbiterPart(Protocol):
@@ -76,6 +82,7 @@ class Head(msgspec.Struct, frozen=True):
     job_digest: str
     columns: list[str]
     classes: list[Class] | None
+    schema: Schema | None = None  # of a data party's part; absent in parts of earlier releases
 
     @property
     def name(self) -> bytes:

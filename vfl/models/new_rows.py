@@ -7,7 +7,7 @@ no other party learns whether this party knows the customer, that a value is mis
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.errors import DataError
-from vfl.data import KeyLists, Table, table_from_frame
+from vfl.data import KeyLists, Settings, Table, table_from_frame
 from vfl.data.arrow import as_frame
 from vfl.models.content import Part
 from vfl.models.kind import Kind
@@ -105,6 +105,7 @@ class Reader:
     keys: KeyLists
     normalise: Mapping[str, str]
     duplicates: str  # of a host's table: no row that the guest wants scored is dropped
+    settings: Mapping[str, Settings] = field(default_factory=dict)  # by party
 
     def read(self, frame: object, kind: Kind[Any, Any], part: Part) -> NewRows:
         """A party's rows.  Raises DataError."""
@@ -120,6 +121,7 @@ class Reader:
             need_features=not part.is_guests,
             objective=None,
             missing=True,
-            texts=part.texts,
+            settings=self.settings.get(part.party, Settings(in_python=True)),
+            schema=part.schema,
         )
         return new_rows(table, kind, part)

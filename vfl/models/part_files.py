@@ -23,8 +23,9 @@ from safetensors.numpy import load_file, save
 
 from protocols.errors import ModelError
 from protocols.glm.shares import Moved, WeightShares
+from vfl.data.schema import Schema
 from vfl.models import shared_weights as shared
-from vfl.models.content import ArbiterPart, Body, Damaged, Head, Part
+from vfl.models.content import ArbiterPart, Body, Damaged, Head, Part, check
 from vfl.models.registry import ARBITER_KINDS, KINDS
 from vfl.models.shared_weights import SharedWeights
 from vfl.storage.files import sync_folder, write_private, written
@@ -44,7 +45,9 @@ def save_part(
     Raises ConfigError if it cannot be written."""
     body = _body(part, kind, identity)
     classes = [c.item() if isinstance(c, np.generic) else c for c in part.classes] if part.classes is not None else None
+    schema = getattr(part, "schema", Schema())  # an arbiter's has none
     head = Head(FORMAT, kind, part.party, part.model_id.hex(), job_digest.hex(), list(part.columns), classes)
+    head = msgspec.structs.replace(head, schema=schema if schema.types else None)
     manifest = msgspec.to_builtins(head) | body.rest
     with written(folder):
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -153,11 +156,18 @@ def load_part(folder: Path, identity: Identity | None = None) -> tuple[Any, Head
         rest = {key: value for key, value in content.items() if key not in Head.__struct_fields__}
         if head.kind in ARBITER_KINDS:
             return ARBITER_KINDS[head.kind].unpack(head, rest, tensors, identity), head
-        return KINDS[head.kind].unpack(head, rest, tensors), head
+        return _typed(KINDS[head.kind].unpack(head, rest, tensors), head.schema), head
     except msgspec.ValidationError:
         raise ModelError(f"{folder / MANIFEST} is damaged", remedy=RESTORE) from None
     except Damaged:
         raise ModelError(f"{folder / NUMBERS} does not fit its manifest", remedy=RESTORE) from None
+
+
+def _typed(part: Any, schema: Schema | None) -> Any:
+    """A data party's part with the types of its inputs; raises Damaged."""
+    schema = Schema.of_earlier(part.inputs, part.categories) if schema is None else schema
+    check(schema.fits(part.inputs), set(schema.categories) == set(part.categories))
+    return dataclasses.replace(part, schema=schema)
 
 
 def _content(document: bytes) -> dict[str, Any] | None:

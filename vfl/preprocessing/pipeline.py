@@ -57,10 +57,7 @@ class Preprocessor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def unseen(self, frame: pd.DataFrame) -> pd.DataFrame:
         """(n, columns) by column of texts: where a text stands that no step knows."""
-        known: dict[str, frozenset[str]] = {}
-        for step in self.steps:
-            known |= step.names if isinstance(step, OneHot | Woe) else {}
-        return unseen(frame, known)
+        return unseen(frame, self._known)
 
     @property
     def woe(self) -> Woe | None:
@@ -71,6 +68,19 @@ class Preprocessor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def dropped(self) -> dict[str, str]:
         """Columns that were left out, and why."""
         return {c: why for step in self.steps if isinstance(step, Keep) for c, why in step.dropped.items()}
+
+    @property
+    def categories(self) -> dict[str, frozenset[str]]:
+        """Of each input that holds categories, those that were fitted on; none of one that was left out."""
+        return {name: self._known.get(name, frozenset()) for name in self.texts}
+
+    @property
+    def _known(self) -> dict[str, frozenset[str]]:
+        """The texts that the steps know, by column."""
+        known: dict[str, frozenset[str]] = {}
+        for step in self.steps:
+            known |= step.names if isinstance(step, OneHot | Woe) else {}
+        return known
 
     def to_json(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"

@@ -3,6 +3,7 @@ model part."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,9 +49,9 @@ class Standardiser:
         return self.columns if self.steps is None else self.steps.inputs
 
     @property
-    def texts(self) -> tuple[str, ...]:
-        """Those of them that hold texts."""
-        return () if self.steps is None else self.steps.texts
+    def categories(self) -> Mapping[str, Collection[str]]:
+        """Of each of them that holds categories, those that were fitted on."""
+        return {} if self.steps is None else self.steps.categories
 
     def gaps(self, features: pd.DataFrame, party: str) -> pd.DataFrame:
         """(n, columns) by column that must have a value: where it is missing."""

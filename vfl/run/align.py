@@ -92,9 +92,10 @@ def prepare(job: Agreement, party: Party, format: str | None = None) -> Aligning
         return Aligning(job, party, identity, None)
     source = party.data
     large = not source.is_database and Path(source.source).stat().st_size > LARGE_FILE
-    columns = job.align.columns
+    columns = [source.id_columns.get(column, column) for column in job.align.columns]
     frame = read_source(source.source, source.query, keys=columns, only=columns if large else None)
-    own = OwnIds.of(frame, party.name, job.align.keys, job.align.normalise, job.align.duplicates)
+    settings = source.settings()
+    own = OwnIds.of(frame, party.name, job.align.keys, job.align.normalise, job.align.duplicates, settings)
     kept = None if large else own.frame
     return Aligning(
         job,
@@ -173,7 +174,7 @@ def write_rows(ready: Aligning, found: Alignment, folder: Path) -> None:
         assert ready.party.data is not None
         common = np.zeros(ready.rows, np.bool_)
         common[rows] = True
-        frame = read_rows(ready.party.data.source, ready.job.align.columns, common)
+        frame = read_rows(ready.party.data.source, common)
         frame = frame.iloc[np.cumsum(common)[rows] - 1].reset_index(drop=True)
     path = folder / f"aligned.{ready.format}"
     with written(folder):

@@ -129,7 +129,9 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
             party=party.name,
         )
     ids = (
-        frame[list(job.align.columns)] if len(frame) == len(table) else table.index.to_frame(index=False)
+        frame[[source.id_columns.get(column, column) for column in job.align.columns]]
+        if len(frame) == len(table)
+        else table.index.to_frame(index=False)
     )  # of a host, repeated ids may have gone
     before = load_baseline(model) if (model / BASELINE).exists() else None  # a model of an earlier release has none
     if before and (before.party != party.name or before.model_id != part.model_id.hex()):

@@ -107,17 +107,22 @@ def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = N
     need no label."""
     guest = party.role == "guest"
     outcome = [c for c in (data.label, data.weight, data.date) if c] if guest and scored_by is None else []
-    columns = data.columns if scored_by is None else scored_by.inputs
-    texts = scored_by.texts if scored_by is not None else None if job.takes_texts else ()
-    if data.categories and not job.takes_texts:
+    columns, settings = data.columns if scored_by is None else scored_by.inputs, data.settings()
+    codes = [name for name, kind in settings.types.items() if kind == "category"]
+    if codes and scored_by is None and not job.takes_texts:
         raise ConfigError(
-            f"{party.name}: data.categories names {listed(data.categories, 'and')}, and this job's model "
-            f"takes numbers only",
-            remedy='Agree on encode = "onehot" in [preprocess], or on another kind of model, or remove data.categories',
+            f"{party.name}: [data] says that {listed(codes, 'and')} holds categories, and this job's model takes "
+            f"numbers only",
+            remedy='Agree on encode = "onehot" in [preprocess], or on another kind of model, or remove it from '
+            "data.categories and data.types",
             party=party.name,
         )
-    only = None if columns is None else [*job.align.columns, *columns, *outcome]  # of a wide file, no other is read
-    frame = read_source(data.source, data.query, keys=job.align.columns, only=only)
+    keys = [data.id_columns.get(column, column) for column in job.align.columns]
+    only = None if columns is None else [*keys, *columns, *outcome]  # of a wide file, no other is read
+    texts, missing = (
+        (codes, settings.missing) if scored_by is None else (scored_by.schema.categories, scored_by.schema.missing)
+    )
+    frame = read_source(data.source, data.query, keys=keys, only=only, texts=texts, missing=missing)
     table = table_from_frame(
         frame,
         party=party.name,
@@ -132,10 +137,11 @@ def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = N
         need_features=not guest,
         objective=job.model.label,
         missing=job.takes_missing or scored_by is not None,  # of rows to be scored, those without a value are left out
-        texts=texts,
+        texts=job.takes_texts,
         weights=data.weight if scored_by is None else None,
         date=data.date if scored_by is None else None,
-        categories=data.categories or () if scored_by is None else (),
+        settings=settings,
+        schema=None if scored_by is None else scored_by.schema,
     )
     check_classes(job, party, table)
     # a column of weights, or of dates, is no feature of any job

@@ -96,6 +96,14 @@ def check_column(value: str) -> str:
     return value
 
 
+def distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    """The same, if no value comes twice."""
+    twice = sorted({v for v in values if values.count(v) > 1})
+    if twice:
+        raise Complaint(f"names {listed([shown(v) for v in twice], 'and')} twice", "Name each once")
+    return values
+
+
 def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     """The text and the parsed content of `path`; ConfigError where it cannot be read or is no TOML."""
     try:

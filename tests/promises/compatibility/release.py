@@ -111,7 +111,7 @@ def scored(
     read = {
         party: table_from_frame(
             new[party], party=party, keys=(("id",),), normalise={"id": "text"}, duplicates="error", label=None, columns=parts[party].inputs,  # noqa: E501
-            need_label=False, need_features=party != "guest", objective=None, missing=True, texts=parts[party].texts,
+            need_label=False, need_features=party != "guest", objective=None, missing=True, schema=parts[party].schema,
         )
         for party in ROLES.data_parties
     }  # fmt: skip

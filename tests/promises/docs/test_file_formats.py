@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from protocols import errors
 from protocols.alignment.ecdh import BlindedIds
 from tests.places import ROOT
-from vfl.data.source import MISSING
+from vfl.data.literals import MISSING
 from vfl.job import PERMITS, AlignmentJob, Job, Party, cautions, cross_check, load_agreement, load_job, load_party
 from vfl.ledger import LedgerWriter, continued, read_ledger
 from vfl.schema.section import Section

@@ -65,7 +65,7 @@ path.write_text('{"id": "007", "age": 30, "bill": 1.5}\\n{"id": "08", "age": 41,
 frame = read_source(path, keys=["id"])
 assert frame["id"].tolist() == ["007", "08"] and frame["bill"].isna().tolist() == [False, True]
 assert list(read_source(path, keys=["id"], only=["id", "age"])) == ["id", "age"]
-assert read_rows(path, ["id"], np.array([False, True]))["id"].tolist() == ["08"]
+assert read_rows(path, np.array([False, True]))["id"].tolist() == ["08"]
 path.write_text('{"id": "CANARY"\\n')
 for bad in (path, pathlib.Path("customers.xlsx")):
     bad.touch()

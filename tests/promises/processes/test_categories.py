@@ -57,7 +57,7 @@ def test_a_party_file_declares_them(parties: Institutions) -> None:
     [
         ('categories = ["canarybill"]\ncolumns = ["canarylate"]', 2, "which is not in columns"),
         (f'categories = ["{KEY}"]', 2, "which is a key column"),
-        ('categories = ["canarytown"]', 3, "category column 'canarytown' is not in the table"),
+        ('categories = ["canarytown"]', 3, "declared column 'canarytown' is not in the table"),
     ],
 )
 def test_what_is_no_feature_is_no_category(parties: Institutions, lines: str, code: int, words: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -19,6 +19,7 @@ from protocols.glm import LOGISTIC_LINKS
 from protocols.glm.block import fixed_point
 from protocols.glm.scoring import UNIT, Own
 from protocols.glm.shares import WeightShares
+from vfl.data.schema import Schema
 from vfl.models import shared_weights as shared
 from vfl.models.content import Body, Head, Tensors, check, tensors_of
 from vfl.preprocessing import Preprocessor, Standardiser
@@ -113,6 +114,7 @@ class GlmPart:
     classes: tuple[Any, ...] | None = None
     label_mean: float = 0.0
     label_scale: float = 1.0
+    schema: Schema = Schema()  # noqa: RUF009
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.party}: {len(self.columns)} columns>"
@@ -133,9 +135,9 @@ class GlmPart:
         return self.standardiser.inputs
 
     @property
-    def texts(self) -> tuple[str, ...]:
-        """Those of them that hold texts."""
-        return self.standardiser.texts
+    def categories(self) -> Mapping[str, Collection[str]]:
+        """Of each of them that holds categories, those that training saw."""
+        return self.standardiser.categories
 
     @property
     def models(self) -> int:

@@ -143,7 +143,7 @@ def guest(
             else None
         )
         trained = glm.guest(session, x, y, terms_of(plan), model_id, row_weights, watched)
-    part = guest_part(session, plan, trained, standardiser, table.classes, wanted)
+    part = guest_part(session, plan, trained, standardiser, table, wanted)
     scores = None
     if plan.scores:
         found, part = score_guest(session, part, aligned.take(np.flatnonzero(scored)))
@@ -168,10 +168,10 @@ def guest_part(
     plan: Plan[Regression],
     trained: glm.Trained,
     standardiser: Standardiser,
-    classes: tuple[object, ...] | None,
+    table: Table,
     wanted: Targets,
 ) -> GlmPart:
-    """The guest's part of what was trained."""
+    """The guest's part of what was trained on rows of this table."""
     return GlmPart(
         session.me,
         trained.model_id,
@@ -183,14 +183,17 @@ def guest_part(
         plan.shares,
         is_guests=True,
         intercepts=plan.spec.fit_intercept,
-        classes=classes,
+        classes=table.classes,
         label_mean=wanted.scale.mean,
         label_scale=wanted.scale.scale,
+        schema=table.schema,
     )
 
 
-def host_part(session: Session, plan: Plan[Regression], trained: glm.Trained, standardiser: Standardiser) -> GlmPart:
-    """A host's part of what was trained."""
+def host_part(
+    session: Session, plan: Plan[Regression], trained: glm.Trained, standardiser: Standardiser, table: Table
+) -> GlmPart:
+    """A host's part of what was trained on rows of this table."""
     key = session.seed("score key").secret
     return GlmPart(
         session.me,
@@ -202,6 +205,7 @@ def host_part(session: Session, plan: Plan[Regression], trained: glm.Trained, st
         plan.spec.score_bits,
         plan.shares,
         score_key=key,
+        schema=table.schema,
     )
 
 
@@ -229,7 +233,7 @@ def host(
             else None
         )
         trained = glm.host(session, x, terms_of(plan), watched)
-    part = host_part(session, plan, trained, standardiser)
+    part = host_part(session, plan, trained, standardiser, train)
     if plan.scores:
         part = score_host(session, part, aligned.take(np.flatnonzero(scored)))
     return Fitted(part, aligned, held_out, later, validation, trained.passes, trained.settled, sizes, searched=searched)
@@ -280,7 +284,7 @@ def fold_guest(session: Session, train: Table, plan: Plan[Regression], rows: sea
     standardiser = prepared(session, inside, plan)
     x, name = standardiser.transform(inside.features, session.me), session.seed("model id").secret[:16]
     trained = glm.guest(session, x, wanted.y, terms_of(plan), name, wanted.weights)
-    part = guest_part(session, plan, trained, standardiser, train.classes, wanted)
+    part = guest_part(session, plan, trained, standardiser, train, wanted)
     found, _ = scoring.guest(session, part.own(outside.features, outside.names))
     return expected(plan, part.means(found), outside)
 
@@ -294,7 +298,7 @@ def fold_host(session: Session, train: Table, plan: Plan[Regression], rows: sear
     )
     standardiser = prepared(session, inside, plan)
     trained = glm.host(session, standardiser.transform(inside.features, session.me), terms_of(plan))
-    scoring.host(session, host_part(session, plan, trained, standardiser).own(outside.features, outside.names))
+    scoring.host(session, host_part(session, plan, trained, standardiser, inside).own(outside.features, outside.names))
 
 
 def fold_arbiter(session: Session, key: DecryptionKey, plan: Plan[Regression]) -> None:

@@ -18,6 +18,7 @@ from protocols.glm.block import fixed_point
 from protocols.glm.plan import FEATURE, WEIGHT
 from protocols.glm.scoring import Own
 from protocols.glm.shares import WeightShares
+from vfl.data.schema import Schema
 from vfl.models.regression.part import score_error, unknown_weights
 from vfl.models.scorecard.points import Ints, Scale
 from vfl.preprocessing import WoeColumn, check_columns
@@ -46,6 +47,7 @@ class ScorecardPart:
     is_guests: bool = False
     score_key: bytes = field(default=b"", repr=False)
     classes: tuple[Any, ...] | None = None
+    schema: Schema = Schema()  # noqa: RUF009
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.party}: {len(self.columns)} columns>"
@@ -71,9 +73,9 @@ class ScorecardPart:
         return self.columns
 
     @property
-    def texts(self) -> tuple[str, ...]:
-        """Those of them that hold texts."""
-        return tuple(c.name for c in self.bins if c.categories is not None)
+    def categories(self) -> dict[str, frozenset[str]]:
+        """Of each of them that holds categories, those that have a bin of their own."""
+        return {c.name: c.names for c in self.bins if c.categories is not None}
 
     @property
     def score_bits(self) -> int:

@@ -16,7 +16,7 @@ from protocols import alignment, glm
 from protocols.errors import DataError
 from protocols.glm import LOGISTIC_LINKS
 from protocols.session import Session
-from vfl.data import Table
+from vfl.data import Schema, Table
 from vfl.models.plan import Plan
 from vfl.models.regression.program import score_arbiter, score_guest, score_host
 from vfl.models.scorecard.part import ScorecardPart
@@ -78,7 +78,7 @@ def guest(session: Session, table: Table, plan: Plan[Scorecard]) -> Fitted:
         trained = glm.guest(
             session, standardiser.transform(train.features, session.me), y[np.newaxis], terms_of(plan), model_id
         )
-    part = own_part(session, plan, trained, steps, standardiser, table.classes)
+    part = own_part(session, plan, trained, steps, standardiser, train.schema, table.classes)
     scores = None
     if plan.scores:
         found, part = score_guest(session, part, aligned.take(np.flatnonzero(scored)))
@@ -92,9 +92,11 @@ def own_part(
     trained: glm.Trained,
     steps: Preprocessor,
     standardiser: Standardiser,
+    schema: Schema,
     classes: tuple[Any, ...] | None = None,
 ) -> ScorecardPart:
-    """A data party's part of what was trained on standardised weights of evidence; classes: the guest's."""
+    """A data party's part of what was trained on standardised weights of evidence; schema: of its table; classes: the
+    guest's."""
     found = {c.name: c for c in steps.woe.columns} if steps.woe is not None else {}
     bins = tuple(found[c] for c in steps.columns)
     key = b"" if classes is not None else session.seed("score key").secret
@@ -111,6 +113,7 @@ def own_part(
         classes is not None,
         key,
         classes,
+        schema.of(steps.columns),
     )
 
 
@@ -124,7 +127,7 @@ def host(session: Session, table: Table, plan: Plan[Scorecard]) -> Fitted:
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, CLIP, steps)
         trained = glm.host(session, standardiser.transform(train.features, session.me), terms_of(plan))
-    part = own_part(session, plan, trained, steps, standardiser)
+    part = own_part(session, plan, trained, steps, standardiser, train.schema)
     if plan.scores:
         part = score_host(session, part, aligned.take(np.flatnonzero(scored)))
     return Fitted(part, steps, aligned, held_out, later, sizes)

@@ -30,6 +30,7 @@ from protocols.boosting.sealed_parts import NO_SPLIT, GuestTrees, Shape
 from protocols.boosting.tree import GUEST, LEAF, Tree
 from protocols.errors import ConfigError
 from vfl.data.codes import Names, coded
+from vfl.data.schema import Schema
 from vfl.models.content import Body, Damaged, Head, Tensors, check, tensors_of
 
 MOST_TREES = 10_000_000
@@ -73,6 +74,7 @@ class TreesPart:
     depth: int = 0
     classes: tuple[Any, ...] | None = None
     hosts: tuple[str, ...] = ()
+    schema: Schema = Schema()  # noqa: RUF009
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.party}: {len(self.columns)} columns>"
@@ -88,9 +90,9 @@ class TreesPart:
         return self.columns
 
     @property
-    def texts(self) -> tuple[str, ...]:
-        """Those of them that hold texts."""
-        return tuple(c for c, names in zip(self.columns, self.names, strict=True) if names is not None)
+    def categories(self) -> dict[str, tuple[str, ...]]:
+        """Of each of them that holds categories, those that training saw."""
+        return {c: names for c, names in zip(self.columns, self.names, strict=True) if names is not None}
 
     @property
     def is_guests(self) -> bool:

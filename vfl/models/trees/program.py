@@ -195,6 +195,7 @@ def fit_guest(
         ensemble=ensemble,
         classes=train.classes,
         hosts=session.roles.hosts,
+        schema=train.schema,
     )
 
 
@@ -213,7 +214,8 @@ def fit_host(
             splits = sealed_host.host(session, binned, plan.spec.params(), stopping, held, weighted=plan.spec.weighted)
         else:
             splits = open.host(session, binned, plan.spec.params(), stopping, held)
-    return TreesPart(session.me, splits.model_id, columns_of(train), binned.binner, names, splits=splits, depth=depth)
+    own = (session.me, splits.model_id, columns_of(train), binned.binner, names)
+    return TreesPart(*own, splits=splits, depth=depth, schema=train.schema)
 
 
 def fit_arbiter(session: Session, plan: Plan[BoostedTrees], before: LeafValues | None) -> ArbiterTrees:

@@ -14,7 +14,7 @@ import pytest
 
 from protocols.errors import ConfigError, DataError
 from tests.places import ROOT
-from vfl.data import read_source, source, table_from_frame
+from vfl.data import Schema, Settings, read_source, source, table_from_frame
 from vfl.data.extras import EXTRAS
 from vfl.run import train as runner
 
@@ -212,8 +212,15 @@ def test_a_run_asks_a_wide_file_for_its_own_columns_only(monkeypatch, columns, s
     )
     party = SimpleNamespace(name="bank", role="guest")
     data = SimpleNamespace(
-        source="t.csv", query=None, label="bad", weight=None, date=None, categories=None, columns=columns
+        source="t.csv",
+        query=None,
+        label="bad",
+        weight=None,
+        date=None,
+        id_columns={},
+        settings=Settings,
+        columns=columns,
     )
-    part = SimpleNamespace(inputs=scored_by, texts=()) if scored_by else None
+    part = SimpleNamespace(inputs=scored_by, schema=Schema(dict.fromkeys(scored_by, "number"))) if scored_by else None
     runner.read_table(job, party, data, scored_by=part)
     assert asked == [wanted]

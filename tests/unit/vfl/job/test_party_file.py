@@ -130,6 +130,15 @@ def cut(text: str, start: str) -> str:
         (GUEST.replace("[data]", '[data]\ncolumns = ["default"]'), "data.columns", "which is the label"),
         (GUEST.replace("[data]", '[data]\ncolumns = ["a", "a"]'), "data.columns", "twice"),
         (GUEST.replace("[data]", '[data]\ncolumns = "a"'), "data.columns", 'columns = ["limit", "age"]'),
+        (GUEST.replace("[data]", '[data]\ntypes = { default = "number" }'), "data.types", "which is the label"),
+        (GUEST.replace("[data]", '[data]\ntypes = { x = "text" }'), "data.types.x", '"number" or "category"'),
+        (GUEST.replace("[data]", '[data]\ncategories = ["x"]\ntypes = { x = "number" }'), "data.types", "is a number"),
+        (GUEST.replace("[data]", '[data]\nexclude = ["default"]'), "data.exclude", "which is the label"),
+        (GUEST.replace("[data]", '[data]\nexclude = ["a"]\ncolumns = ["b"]'), "data.exclude", "does nothing"),
+        (GUEST.replace("[data]", '[data]\nexclude = ["a"]\ntypes = { a = "number" }'), "data.types", "exclude lists"),
+        (GUEST.replace("[data]", '[data]\ncolumns = ["b"]\ntypes = { a = "number" }'), "data.types", "not in columns"),
+        (GUEST.replace("[data]", '[data]\nmissing = "-"'), "data.missing", 'missing = ["-", "?"]'),
+        (GUEST.replace("[data]", '[data]\nid_columns = { a = "k", b = "k" }'), "data.id_columns", "to two keys"),
         (GUEST.replace("[data]", '[data]\nquery = "SELECT"'), "data.query", "the source is a file"),
         (GUEST.replace("customers.csv", "sqlite:///x.db"), "data.query", 'Add query = "SELECT ..."'),
         (GUEST.replace("peers.telecom", "peers.bank"), "peers.bank", "this party itself"),
@@ -246,3 +255,28 @@ def test_missing_files_are_named(load, tmp_path):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_text("x")
     check_files(party)
+
+
+def test_own_names_of_keys_are_those_of_the_job(load, job):
+    own = load(GUEST.replace("[data]", '[data]\nid_columns = { customer_id = "KUNDENNR" }'))
+    cross_check(job(), own)
+    assert own.data.settings().id_columns == {"customer_id": "KUNDENNR"}
+    with pytest.raises(ConfigError, match=r"data\.id_columns names \"id\", which is no key column of the job"):
+        cross_check(job(), load(GUEST.replace("[data]", '[data]\nid_columns = { id = "KUNDENNR" }')))
+    with pytest.raises(ConfigError, match=r"data\.types names \"KUNDENNR\", which is a key column"):
+        cross_check(
+            job(),
+            load(
+                GUEST.replace(
+                    "[data]", '[data]\nid_columns = { customer_id = "KUNDENNR" }\ntypes = { KUNDENNR = "category" }'
+                )
+            ),
+        )
+
+
+def test_types_and_categories_are_one_declaration(load):
+    lines = 'categories = ["a"]\nmissing = ["-"]\ntypes = { b = "number" }'
+    own = load(GUEST.replace("[data]", f"[data]\n{lines}")).data.settings()
+    assert own.types == {"a": "category", "b": "number"}
+    assert own.missing == ("-",)
+    assert load(GUEST + '[data.types]\nb = "number"\n').data.settings().types == {"b": "number"}

@@ -3,6 +3,7 @@ part that can be used."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from protocols.cipher import Identity
 from protocols.errors import ModelError
 from tests.parts import KEY, guests, hosts, known, shared
 from tests.unit.protocols.boosting.world import bin_blocks, train
+from vfl.data import Schema
 from vfl.job.setup import init_party
 from vfl.models.content import Damaged, Head, Part
 from vfl.models.part_files import load_part, save_part
@@ -112,6 +114,7 @@ PARTS["scorecard host"] = ScorecardPart(
     True,
     score_key=KEY,
 )
+PARTS = {n: dataclasses.replace(p, schema=Schema.of_earlier(p.inputs, p.categories)) for n, p in PARTS.items()}  # type: ignore[type-var]
 each = pytest.mark.parametrize("name", PARTS)
 
 

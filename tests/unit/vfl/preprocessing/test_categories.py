@@ -13,7 +13,7 @@ import vfl
 from protocols.cipher import Identity
 from protocols.errors import DataError
 from tests.harness import ContextFree
-from vfl.data import table_from_frame
+from vfl.data import Settings, table_from_frame
 
 ESTIMATORS: dict[str, tuple[Any, dict[str, Any]]] = {
     "scorecard": (vfl.Scorecard(max_iter=5, link="taylor", min_bin_rows=20), {}),
@@ -54,7 +54,7 @@ def test_the_category_type_is_as_texts_and_not_as_numbers(kind: str) -> None:
     _, as_number = fitted(kind, lambda codes: codes)
     assert score == pytest.approx(as_text, abs=1e-12)
     assert np.abs(score - as_number).max() > 0.05
-    assert model.parts["shop"].texts == ("branch",)
+    assert list(model.parts["shop"].categories) == ["branch"]
 
 
 def test_a_model_of_numbers_refuses_categories() -> None:
@@ -76,7 +76,7 @@ def test_codes_with_gaps_are_the_same_categories() -> None:
         "label": None,
         "columns": None,
     }
-    table = table_from_frame(frame, categories=["branch"], texts=None, missing=True, **given)
+    table = table_from_frame(frame, settings=Settings({"branch": "category"}), texts=True, missing=True, **given)
     assert table.features["branch"].tolist() == ["1", None, "12"]
-    with pytest.raises(DataError, match="category column 'town' is not in the table"):
-        table_from_frame(frame, categories=["town"], texts=None, **given)
+    with pytest.raises(DataError, match="declared column 'town' is not in the table"):
+        table_from_frame(frame, settings=Settings({"town": "category"}), texts=True, **given)
