@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vfl.api.federation import Federation
     from vfl.api.search import FederatedSearch, GridSearchCV
     from vfl.models.evaluation import Evaluation, evaluate
+    from vfl.models.joint_files import load_model
     from vfl.models.regression.joint import FederatedModel
     from vfl.models.regression.spec import LinearRegression, LogisticRegression, PoissonRegression
     from vfl.models.scorecard.joint import FederatedScorecard
@@ -52,6 +53,7 @@ __all__ = [
     "align",
     "errors",
     "evaluate",
+    "load_model",
 ]
 
 # The same names as above, by the module that they are imported from.
@@ -63,6 +65,7 @@ _NAMES = {
     "vfl.models.regression.spec": ("LinearRegression", "LogisticRegression", "PoissonRegression"),
     "vfl.models.trees.spec": ("BoostedTrees",),
     "vfl.models.evaluation": ("Evaluation", "evaluate"),
+    "vfl.models.joint_files": ("load_model",),
     "vfl.models.regression.joint": ("FederatedModel",),
     "vfl.models.scorecard.spec": ("Scorecard",),
     "vfl.models.scorecard.joint": ("FederatedScorecard",),

@@ -283,6 +283,12 @@ class Federation:
             )
         return Request(spec, grid, preprocess, split, init_model)
 
+    def __reduce__(self) -> str:
+        raise ConfigError(
+            "a federation holds the tables of all parties, and is never pickled or copied",
+            remedy="Pickle or save the model that it fitted, and make the federation again from the tables",
+        )
+
     def __repr__(self) -> str:
         return f"Federation(guest: {len(self._tables[GUEST].ids)} rows, hosts: {', '.join(self.roles.hosts)})"
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
 import numpy as np
@@ -241,6 +243,10 @@ class FederatedSearch(Generic[Model]):
     def predict_score(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> pd.Series:
         """`predict_score` of the best candidate's model."""
         return self.best_estimator_.predict_score(guest, hosts)
+
+    def save(self, folder: str | os.PathLike[str], *, passphrase: str | None = None) -> Path:
+        """`save` of the best candidate's model; the scores of the candidates are not saved."""
+        return self.best_estimator_.save(folder, passphrase=passphrase)
 
     def _repr_html_(self) -> str:
         """The candidates, the best first."""

@@ -6,9 +6,11 @@ Between institutions the parts are never joined: `vfl run` and `vfl predict` are
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -234,6 +236,22 @@ class Joint(Generic[S, P]):
     @staticmethod
     def _run(score: Callable[..., Scored], role: str, table: Table | None, part: Any, session: Session) -> Scored:
         return score(role, session, table, part)
+
+    @property
+    def learned(self) -> Learned[S]:
+        """What stays of the training."""
+        return self._learned
+
+    def save(self, folder: str | os.PathLike[str], *, passphrase: str | None = None) -> Path:
+        """Writes the model into a new folder, which `vfl.load_model` reads: one part per party, as each would hold it,
+        and no row of the training.  Returns the folder.
+
+        passphrase: encrypts the arbiter's key, which seals its part.  Whoever can read the whole folder can score rows.
+        Raises ConfigError if the folder exists or cannot be written.
+        """
+        from vfl.models.joint_files import save_model  # on use: it knows all kinds of model
+
+        return save_model(self, folder, passphrase)
 
     def __repr__(self) -> str:
         widths = ", ".join(f"{p}: {len(part.columns)}" for p, part in self.parts.items())
