@@ -15,10 +15,13 @@ from protocols.errors import ConfigError
 from protocols.local import run_local
 from protocols.randomness import Randomness
 from protocols.session import Observer, Roles
-from vfl.data import key_lists, rules
+from vfl.data import KeyLists, Settings, key_lists, rules
 from vfl.data.arrow import AnyFrame, as_frame
 from vfl.data.own_ids import OwnIds
+from vfl.data.shapes import Profile, cautions
 from vfl.schema.parameters import check_hosts
+from vfl.schema.table_options import TableOptions, settings_by_party
+from vfl.screen.warn import warn_user
 from vfl.steps import alignment
 from vfl.steps.alignment import MatchReport
 
@@ -66,6 +69,7 @@ def align(
     duplicates: str = "error",
     min_intersection: int = 1,
     cardinality_only: bool = False,
+    options: Mapping[str, TableOptions] | None = None,
     taps: Mapping[str, Sequence[Tap]] | None = None,
     observers: Mapping[str, Observer] | None = None,
     randomness: Mapping[str, Randomness] | None = None,
@@ -82,13 +86,16 @@ def align(
     on : str, sequence of str, or sequence of sequences of str
         The id column, several that make one key, or a list of such lists: keys that are tried in order, each row matched once.
     normalise : str or dict, default "text"
-        How ids are compared: "text", "digits", "exact", "email", "date", "date:%d/%m/%Y" or "e164:GB", one for all columns or by column.
+        How ids are compared: "text", "digits", "integer", "exact", "email", "date", "date:%d/%m/%Y" or "e164:GB", one for all columns or by
+        column.
     duplicates : {"error", "first"}, default "error"
         Whether rows that share an id are refused, or the first of them is kept.
     min_intersection : int, default 1
         The fewest common rows.
     cardinality_only : bool, default False
         Whether the size alone is opened.
+    options : dict of TableOptions, default None
+        By party ("guest", or a host's name), what it says of its own table: here its own names of the id columns.
     taps, observers, randomness : dict, default None
         By party, what watches its channels and its progress, and where its randomness comes from.
 
@@ -121,8 +128,9 @@ def align(
         raise ConfigError(f"duplicates = '{duplicates}' is not known", remedy='Use "error" or "first"')
     keys = key_lists((on,) if isinstance(on, str) else on)
     by_column = rules(keys, normalise)
+    settings = settings_by_party(options, (GUEST, *hosts))
     owns = {
-        party: OwnIds.of(as_frame(table, party), party, keys, by_column, duplicates)
+        party: _own(table, party, keys, by_column, duplicates, settings[party])
         for party, table in {GUEST: guest, **hosts}.items()
     }
     plan = alignment.AlignmentPlan(min_intersection, len(keys), cardinality_only)
@@ -136,3 +144,14 @@ def align(
     frames = {party: own.rows(found[party]) for party, own in owns.items()}
     report = MatchReport.of(found[GUEST], keys, {party: own.repeated for party, own in owns.items()}, cardinality_only)
     return Aligned(frames[GUEST], {host: frames[host] for host in hosts}, report)
+
+
+def _own(
+    table: AnyFrame, party: str, keys: KeyLists, normalise: Mapping[str, str], duplicates: str, settings: Settings
+) -> OwnIds:
+    """One party's ids; warns where letters that differ are dropped."""
+    profile: Profile = {}
+    own = OwnIds.of(as_frame(table, party), party, keys, normalise, duplicates, settings, profile)
+    for caution in cautions(profile, settings.by_own(normalise), if_they_differ=True):
+        warn_user(f"{party}: {caution}")
+    return own

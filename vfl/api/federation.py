@@ -17,6 +17,7 @@ from vfl.api.search import FederatedSearch, GridSearchCV
 from vfl.api.training import Request, Watched, fit
 from vfl.data import KeyLists, Settings, Table, key_lists, rules, table_from_frame
 from vfl.data.arrow import AnyFrame, as_frame
+from vfl.data.shapes import Profile, cautions
 from vfl.models.new_rows import Reader
 from vfl.models.splitting import Split
 from vfl.models.trees.joint import FederatedTrees
@@ -24,6 +25,7 @@ from vfl.preprocessing import Preprocessing
 from vfl.schema.parameters import check_hosts, paillier
 from vfl.schema.spec import Spec
 from vfl.schema.table_options import TableOptions, settings_by_party
+from vfl.screen.warn import warn_user
 
 GUEST, ARBITER = "guest", "arbiter"
 
@@ -116,8 +118,8 @@ class Federation:
             The guest's column of labels. Of two values the larger is the event, whose probability `predict_score` gives; of texts
             that is the later one in the alphabet.
         normalise : str or dict, default "text"
-            How ids are compared, one normaliser for all columns or one by column: "text", "digits", "exact", "email", "date", "date:%d/%m/%Y",
-            "e164:GB".
+            How ids are compared, one normaliser for all columns or one by column: "text", "digits", "integer", "exact", "email", "date",
+            "date:%d/%m/%Y", "e164:GB".
         duplicates : {"error", "first"}, default "error"
             Whether a table with rows that share an id is refused, or the first of them is kept.
         sample_weight : str, default None
@@ -317,7 +319,8 @@ def _table(
 ) -> Table:
     """A party's table with every column but keys, label, weights, dates and excluded ones as features; these may miss
     values or be categories."""
-    return table_from_frame(
+    profile: Profile = {}
+    table = table_from_frame(
         as_frame(frame, party),
         party=party,
         keys=keys,
@@ -333,4 +336,8 @@ def _table(
         weights=weights,
         date=date,
         settings=settings,
+        profile=profile,
     )
+    for caution in cautions(profile, settings.by_own(normalise), if_they_differ=True):
+        warn_user(f"{party}: {caution}")
+    return table

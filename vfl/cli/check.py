@@ -11,7 +11,9 @@ from rich.table import Table
 from protocols.errors import ConfigError
 from vfl.cli.show import print_permits
 from vfl.cost import estimate
-from vfl.job import AlignmentJob, Job, Party, cautions, load_agreement, load_party, searched
+from vfl.data import shapes
+from vfl.data.shapes import Profile
+from vfl.job import Agreement, AlignmentJob, Job, Party, cautions, load_agreement, load_party, searched
 from vfl.job.opened import rows_taken
 from vfl.job.plan import plan_of, roles_of
 from vfl.job.policy import bounds_told
@@ -58,7 +60,8 @@ def carried(job: Job) -> int:
 
 
 def _print_check(job: Job, party: Party, console: Console) -> None:
-    ready = prepare(job, party)
+    profile: Profile = {}
+    ready = prepare(job, party, profile)
     budget, peers = budget_of(ready, "run"), job.parties.peers_of(party.name)
     budget.check(peers)
     kind, most = kind_of(job.model), carried(job)
@@ -66,6 +69,7 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
         cautions(job, party)
         + (look_at(job, ready.table, most) if ready.table else [])
         + [ready.caution] * bool(ready.caution)
+        + _dropped(job, party, profile)
     )
     facts = {
         **_named(job, party),
@@ -77,6 +81,7 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
         facts["table"] = f"{len(ready.table):,} rows, {ready.table.features.shape[1]} columns" + (
             ", and the label" if ready.table.label is not None else ""
         )
+    facts |= _ids(profile)
     planned = next((one for one in job.candidates if getattr(one.model, "max_iter", None) == "auto"), None)
     passes = kind.usual_passes(plan_of(planned), roles_of(planned), ready.table) if ready.table and planned else None
     if passes:
@@ -94,16 +99,27 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
 
 
 def _print_alignment_check(job: AlignmentJob, party: Party, console: Console) -> None:
-    ready = alignment_run.prepare(job, party)
+    profile: Profile = {}
+    ready = alignment_run.prepare(job, party, profile=profile)
     facts = _named(job, party)
     if ready.ids is not None:
         facts["table"] = f"{ready.rows:,} rows, {len(ready.ids[0]):,} of them with an id of their own"
+    facts |= _ids(profile)
     facts["time"] = estimate.told_of_alignment(job, None if ready.ids is None else len(ready.ids[0]))
     budget = budget_of(ready, "align")
     budget.check(ready.peers)
-    _print(
-        facts, job, bounds_told(job, party.policy) + budget.explained(ready.peers, None), cautions(job, party), console
-    )
+    told = cautions(job, party) + _dropped(job, party, profile)
+    _print(facts, job, bounds_told(job, party.policy) + budget.explained(ready.peers, None), told, console)
+
+
+def _ids(profile: Profile) -> dict[str, str]:
+    """The shapes of each key column's ids, which two people can compare by phone."""
+    return {f"ids '{name}'": "\n".join(own.lines()) for name, own in profile.items()}
+
+
+def _dropped(job: Agreement, party: Party, profile: Profile) -> list[str]:
+    """A caution for each key column whose letters are not compared."""
+    return [] if party.data is None else shapes.cautions(profile, party.data.settings().by_own(job.align.normalise))
 
 
 def _named(job: Job | AlignmentJob, party: Party) -> dict[str, str]:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from protocols.alignment.ids import Ids
 from protocols.errors import ConfigError
 from vfl.data.normalise import Normaliser, UnknownNormaliserError, normaliser
-from vfl.data.texts import bad_ids, decimal_text, encodes, plain_texts, say_rows
+from vfl.data.shapes import Profile, Shapes
+from vfl.data.texts import bad_ids, encodes, plain_texts, say_rows
 
 Rows = NDArray[np.int64]
 MAX_ID_BYTES = 10_000
@@ -64,15 +65,20 @@ def rules(keys: KeyLists, normalise: str | Mapping[str, str]) -> dict[str, str]:
 
 
 def keys_of(
-    frame: pd.DataFrame, party: str, keys: Sequence[Sequence[str]], normalise: Mapping[str, str], duplicates: str
+    frame: pd.DataFrame,
+    party: str,
+    keys: Sequence[Sequence[str]],
+    normalise: Mapping[str, str],
+    duplicates: str,
+    profile: Profile | None = None,
 ) -> tuple[tuple[Ids, ...], Rows]:
     """The ids under each key, tried in this order, and the rows (from 0) of `frame` that they belong to.
 
     One key: every row must have a value.  Several: a row without a value in a column of one key takes no part in that
     key; without one in all keys it is an error.  duplicates: "error", or "first" to keep, key by key, the first of the
-    rows that share an id.
+    rows that share an id.  profile: gets the shapes of each column's values.
     """
-    found = [canonical_ids(frame, party, columns, normalise, nulls=len(keys) > 1) for columns in keys]
+    found = [canonical_ids(frame, party, columns, normalise, nulls=len(keys) > 1, profile=profile) for columns in keys]
     alone = ~np.logical_or.reduce([ids.present for ids in found])
     if alone.any():
         used = list(dict.fromkeys(c for key in keys for c in key))
@@ -86,17 +92,26 @@ def keys_of(
 
 
 def canonical_ids(
-    frame: pd.DataFrame, party: str, keys: Sequence[str], normalise: Mapping[str, str], *, nulls: bool = False
+    frame: pd.DataFrame,
+    party: str,
+    keys: Sequence[str],
+    normalise: Mapping[str, str],
+    *,
+    nulls: bool = False,
+    profile: Profile | None = None,
 ) -> Ids:
     """One canonical id per row: every key column's normalised text in UTF-8, each after its length in 4 bytes
     (big-endian).
 
     Whole numbers are written without a decimal point, also where the column is of floats or decimals.  nulls: a row
-    with an empty value has an empty id; otherwise that is an error.
+    with an empty value has an empty id; otherwise that is an error.  profile: gets the shapes of each column.
     Raises DataError: empty or null ids, values that the normaliser cannot read, mixed types, types that are no id, ids
     above 10,000 bytes.
     """
-    columns = [_texts(frame[key], party, key, normaliser(normalise.get(key, "text")), nulls) for key in keys]
+    columns = []
+    for key in keys:
+        shapes = None if profile is None else profile.setdefault(key, Shapes())
+        columns.append(_texts(frame[key], party, key, normaliser(normalise.get(key, "text")), nulls, shapes))
     long = np.sum([column.lengths for column in columns], axis=0) > MAX_ID_BYTES
     if long.any():
         rows = say_rows(np.flatnonzero(long) + 1)
@@ -180,7 +195,7 @@ def split_folds(ids: Sequence[bytes], folds: int, seed: int) -> NDArray[np.int64
     return found
 
 
-def _texts(column: pd.Series, party: str, key: str, how: Normaliser, nulls: bool) -> Ids:
+def _texts(column: pd.Series, party: str, key: str, how: Normaliser, nulls: bool, shapes: Shapes | None) -> Ids:
     """The normalised UTF-8 texts of one key column; with `nulls`, empty where the value is."""
     null = column.isna().to_numpy(np.bool_)
     if null.any() and not nulls:
@@ -191,28 +206,30 @@ def _texts(column: pd.Series, party: str, key: str, how: Normaliser, nulls: bool
             "Give an id to each row, or remove the row",
         )
     present = column[~null] if null.any() else column
-    texts = Ids.joined(_normalised(present, np.flatnonzero(~null) + 1, party, key, how, nulls))
+    texts = Ids.joined(_normalised(present, np.flatnonzero(~null) + 1, party, key, how, nulls, shapes))
     return _spread(texts, ~null) if null.any() else texts
 
 
 def _normalised(
-    column: pd.Series, numbers: Rows, party: str, key: str, how: Normaliser, nulls: bool
+    column: pd.Series, numbers: Rows, party: str, key: str, how: Normaliser, nulls: bool, shapes: Shapes | None
 ) -> Iterator[list[bytes]]:
     """Chunks of normalised texts; errors are reported after the last chunk, for all rows at once.  numbers: the rows'
-    numbers, for messages."""
+    numbers, for messages; shapes: counts them."""
     wrong: dict[tuple[str, str], list[int]] = {}
 
     def note(what: str, remedy: str, rows: list[int]) -> None:
         if rows:
             wrong.setdefault((what, remedy), []).extend(numbers[done + np.array(rows)].tolist())
 
-    done, careful = 0, how.name.startswith(("digits", "e164"))
+    done = 0
     for values in plain_texts(column, numbers, party, key, dates=how.name.startswith("date")):
-        if careful:
+        if shapes is not None:
+            shapes.add(values)
+        if how.spoilt is not None:
             note(
-                f"has texts like '12.0' in {{rows}}: \"{how.name}\" would read the 0 as part of the id",
-                "Store ids as text or whole numbers, not as decimals",
-                [row for row, v in enumerate(values) if "." in v and decimal_text(v)],
+                f"has texts like '12.0', '-12' or '1.2E+07' in {{rows}}: \"{how.name}\" would make another id of them",
+                "Store ids as text or whole numbers, not as decimals; a spreadsheet that shows 1.2E+07 has lost digits",
+                [row for row, v in enumerate(values) if how.spoilt(v)],
             )
         try:
             texts = how.many(values)

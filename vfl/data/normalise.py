@@ -3,7 +3,9 @@
 A job names one for each key column:
 
     text          Unicode NFKC, trimmed, inner white space as one blank, case folded
-    digits        Unicode NFKC, then only the decimal digits of any script, as 0 to 9
+    digits        Unicode NFKC, then only the decimal digits of any script, as 0 to 9; a number with a sign, a decimal point or an exponent
+                  is refused: 1.234E+07 lost digits, and the others would be read into the id
+    integer       Unicode NFKC, decimal digits alone, without leading zeros: 007 is 7
     exact         as it is
     email         as text, with exactly one @, no white space and a domain, which is compared in its ASCII form (IDNA)
     date          ISO 8601 only: 1980-02-03, 19800203, 1980/02/03, 1980.02.03, with or without a midnight; time stamps without zone
@@ -22,10 +24,13 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-NORMALISERS = ("text", "digits", "exact", "email", "date", "date:FORM", "e164:COUNTRY")
+NORMALISERS = ("text", "digits", "integer", "exact", "email", "date", "date:FORM", "e164:COUNTRY")
 Many = Callable[[Sequence[str]], "list[bytes | None]"]
 
 _NOT_DIGITS = bytes(c for c in range(128) if not (48 <= c <= 57 or c == 10))
+_SIGNS = "+-.,eE"
+_SPOILT = re.compile(r"\s*[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?-?\s*")
+_THOUSANDS = re.compile(r"\s*\d{1,3}(?:,\d{3})+\s*")
 _BLANKS = " \t\r\x0b\x0c\x1c\x1d\x1e\x1f"
 _ISO = re.compile(r"(\d{4})([-/.]?)(\d{2})\2(\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?", re.ASCII)
 
@@ -42,10 +47,16 @@ class Normaliser:
     """One normaliser, by the name that a job gives it."""
 
     def __init__(
-        self, name: str, many: Many, invalid: str = "", remedy: str = "Correct the values, or remove the rows"
+        self,
+        name: str,
+        many: Many,
+        invalid: str = "",
+        remedy: str = "Correct the values, or remove the rows",
+        spoilt: Callable[[str], bool] | None = None,
     ) -> None:
         self.name, self.invalid, self.remedy = name, invalid, remedy
         self.many = many  # texts -> UTF-8 texts; None or nothing where the value cannot be read
+        self.spoilt = spoilt  # whether a text is a number on its way through a spreadsheet, which would be read wrongly
 
     def __repr__(self) -> str:
         return f"<Normaliser {self.name}>"
@@ -66,6 +77,28 @@ def digits_form(value: str) -> str:
         value = unicodedata.normalize("NFKC", value)
         return "".join(str(unicodedata.decimal(c)) for c in value if c.isdecimal())
     return "".join(c for c in value if c.isdecimal())
+
+
+def spoilt_digits(value: str) -> bool:
+    """Whether it is a number with a sign, a decimal point or comma, or an exponent: "digits" would make another id."""
+    if not any(c in value for c in _SIGNS) and value.isascii():
+        return False
+    value = unicodedata.normalize("NFKC", value)
+    plain = value.strip().isdecimal() or _THOUSANDS.fullmatch(value)
+    return not plain and _SPOILT.fullmatch(value) is not None
+
+
+def decimal_text(value: str) -> bool:
+    """Whether it is a text such as '12.0', which a whole number becomes on its way through a float."""
+    return value.endswith("0") and re.fullmatch(r"\s*\d+\.0+", value) is not None
+
+
+def integer_form(value: str) -> str | None:
+    """The digits without leading zeros; None where it is anything else than digits."""
+    value = unicodedata.normalize("NFKC", value).strip()
+    if not value.isdecimal():
+        return None
+    return digits_form(value).lstrip("0") or "0"
 
 
 def email_form(value: str) -> str | None:
@@ -198,7 +231,14 @@ def normaliser(name: str) -> Normaliser:
     if name == "text":
         return Normaliser(name, _texts)
     if name == "digits":
-        return Normaliser(name, _digits, "has no digit", "Give an id to each row, or remove the row")
+        return Normaliser(name, _digits, "has no digit", "Give an id to each row, or remove the row", spoilt_digits)
+    if name == "integer":
+        return Normaliser(
+            name,
+            _each(integer_form),
+            "holds values that are not whole numbers, written in digits alone",
+            'Store ids as whole numbers; where they hold anything else, agree on "digits" or "text"',
+        )
     if name == "exact":
         return Normaliser(name, _exact)
     if name == "email":
@@ -217,5 +257,6 @@ def normaliser(name: str) -> Normaliser:
             name,
             _each(_phone(detail)),
             f"holds values that are not telephone numbers as written in {detail} or with + and a country's code",
+            spoilt=decimal_text,
         )
     raise UnknownNormaliserError("is not known", f"Use one of {', '.join(NORMALISERS)}")

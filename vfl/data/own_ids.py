@@ -13,6 +13,7 @@ from protocols.alignment import Alignment, Ids
 from protocols.errors import DataError
 from vfl.data.keys import KeyLists, keys_of
 from vfl.data.schema import Settings
+from vfl.data.shapes import Profile
 from vfl.data.table import with_keys
 
 
@@ -33,13 +34,14 @@ class OwnIds:
         normalise: Mapping[str, str],
         duplicates: str,
         settings: Settings = Settings(),  # noqa: B008
+        profile: Profile | None = None,
     ) -> OwnIds:
         """Checked; raises DataError that names columns and row numbers, never a value."""
         keys, normalise = settings.own_keys(keys), settings.by_own(normalise)
         frame = with_keys(frame, party, tuple(dict.fromkeys(column for key in keys for column in key)))
         if not len(frame):
             raise DataError(f"{party}: the table has no rows", remedy="Check the source and the query", party=party)
-        return cls(frame, *keys_of(frame, party, keys, normalise, duplicates))
+        return cls(frame, *keys_of(frame, party, keys, normalise, duplicates, profile))
 
     @property
     def repeated(self) -> int:

@@ -23,6 +23,7 @@ from vfl.data.columns import Objective, days, feature, no_missing, raw_label, te
 from vfl.data.columns import label as checked_label
 from vfl.data.keys import key_lists, keys_of
 from vfl.data.schema import ColumnType, Found, Schema, Settings
+from vfl.data.shapes import Profile
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -171,6 +172,7 @@ def table_from_frame(
     date: str | None = None,
     settings: Settings = Settings(),  # noqa: B008
     schema: Schema | None = None,
+    profile: Profile | None = None,
 ) -> Table:
     """`frame` as a checked `Table`.
 
@@ -182,7 +184,7 @@ def table_from_frame(
     (`columns.label`), None to leave it as it came until `Table.for_model`; weights: the column of row weights, date:
     that of days, which like the label are read for training only; missing: whether features may miss values;
     texts: whether they may hold texts (categories); settings: what the party says of its table; schema: the types that
-    the features had when the model was trained, None to find them.
+    the features had when the model was trained, None to find them; profile: gets the shapes of the ids.
     Raises DataError that names columns and row numbers, never a value.
     """
     every = settings.own_keys(key_lists(keys))
@@ -198,7 +200,7 @@ def table_from_frame(
             remedy="A host needs at least one column in addition to its keys",
             party=party,
         )
-    (ids, *fallback), kept = keys_of(frame, party, every, settings.by_own(normalise), duplicates)
+    (ids, *fallback), kept = keys_of(frame, party, every, settings.by_own(normalise), duplicates, profile)
     repeated = len(frame) - len(kept)
     if repeated:
         frame = frame.iloc[kept]
@@ -344,17 +346,28 @@ def _all_features(frame: pd.DataFrame, party: str, uses: Mapping[str, str], sett
         if name in uses:
             raise DataError(f"{party}: exclude names '{name}', {uses[name]}", remedy="Remove it there", party=party)
     found = [c for c in frame.columns if c not in uses and c not in settings.exclude]
+    if both := [c for c in found if c in settings.id_columns]:
+        raise DataError(
+            f"{party}: the table has a column '{both[0]}', and id_columns says that that key is in another one",
+            remedy=f"Remove it from id_columns, or leave the column out: {settings.says('exclude', _listed(both))}",
+            party=party,
+        )
     nameless = [c for c in found if _NAMELESS.fullmatch(c)]
     if nameless:
         places = ", ".join(str(list(frame.columns).index(c) + 1) for c in nameless)
-        quoted = ", ".join(f'"{c}"' for c in nameless)
-        example = settings.says("exclude", f"[{quoted}]")
+        example = settings.says("exclude", _listed(nameless))
         raise DataError(
             f"{party}: no name in the header: column {places} of the table; pandas writes its row numbers like this",
             remedy=f"Write the file with index=False, name the column, or leave it out: {example}",
             party=party,
         )
     return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    """As a job file lists them."""
+    quoted = ", ".join(f'"{name}"' for name in names)
+    return f"[{quoted}]"
 
 
 def _no_column(frame: pd.DataFrame, party: str, what: str, name: str) -> DataError:

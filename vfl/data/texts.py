@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import decimal
-import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -34,11 +33,6 @@ def bad_ids(party: str, keys: Sequence[str], what: str, remedy: str) -> DataErro
     """The error of id columns: which, what is wrong where, what to do."""
     names = " + ".join(f"'{k}'" for k in keys)
     return DataError(f"{party}: id column {names} {what}", remedy=remedy, party=party)
-
-
-def decimal_text(value: str) -> bool:
-    """Whether it is a text such as '12.0', which a whole number becomes on its way through a float."""
-    return value.endswith("0") and re.fullmatch(r"\s*\d+\.0+", value) is not None
 
 
 def encodes(value: str) -> bool:

@@ -133,8 +133,8 @@ def _align(lists: Sequence[Sequence[str]], normalise: Mapping[str, str], duplica
     rules = dict.fromkeys((column for key in lists for column in key), "text") | dict(normalise)
     return f"""\
 [align]
-# Keys of one or more columns each, tried in this order.  normalise says how each column is compared: "text", "digits", "exact", "email",
-# "date" (ISO), "date:%d/%m/%Y" (ISO or this), "e164:GB" (telephone numbers as written in that country).
+# Keys of one or more columns each, tried in this order.  normalise says how each column is compared: "text", "digits", "integer", "exact",
+# "email", "date" (ISO), "date:%d/%m/%Y" (ISO or this), "e164:GB" (telephone numbers as written in that country).
 keys = [{", ".join(_toml(list(key)) for key in lists)}]
 normalise = {{ {", ".join(f"{_toml(c)} = {_toml(r)}" for c, r in rules.items())} }}
 # "error", or "first" to keep the first row of an id.

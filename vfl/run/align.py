@@ -30,6 +30,7 @@ from vfl.data import read_source
 from vfl.data.cells import write_csv
 from vfl.data.extras import needed
 from vfl.data.own_ids import OwnIds
+from vfl.data.shapes import Profile
 from vfl.data.source import read_rows
 from vfl.data.spill import scratch_in
 from vfl.job import Agreement, Party, check_files, cross_check
@@ -69,8 +70,9 @@ class Aligning(Ready[Agreement]):
         return tuple(p for p in everybody if p != self.party.name)
 
 
-def prepare(job: Agreement, party: Party, format: str | None = None) -> Aligning:
-    """Checks files, policy and table; format: of the aligned table, by default Parquet where pyarrow is installed.
+def prepare(job: Agreement, party: Party, format: str | None = None, profile: Profile | None = None) -> Aligning:
+    """Checks files, policy and table; format: of the aligned table, by default Parquet where pyarrow is installed;
+    profile: gets the shapes of the ids.
 
     Raises ConfigError, DisclosureRefused, DataError.
     """
@@ -95,7 +97,7 @@ def prepare(job: Agreement, party: Party, format: str | None = None) -> Aligning
     columns = [source.id_columns.get(column, column) for column in job.align.columns]
     frame = read_source(source.source, source.query, keys=columns, only=columns if large else None)
     settings = source.settings()
-    own = OwnIds.of(frame, party.name, job.align.keys, job.align.normalise, job.align.duplicates, settings)
+    own = OwnIds.of(frame, party.name, job.align.keys, job.align.normalise, job.align.duplicates, settings, profile)
     kept = None if large else own.frame
     return Aligning(
         job,

@@ -16,6 +16,7 @@ from protocols.channel import Tap
 from protocols.errors import ConfigError, DataError, ModelError, VFLError
 from protocols.session import Observer, Session
 from vfl.data import Table, read_source, table_from_frame
+from vfl.data.shapes import Profile
 from vfl.job import Job, Party, check_files, cross_check, job_from, searched
 from vfl.job.party import Data
 from vfl.job.plan import plan_of, roles_of, search_of
@@ -33,12 +34,13 @@ from vfl.schema.section import listed
 from vfl.transport.identity import Identity
 
 
-def prepare(job: Job, party: Party) -> Ready:
-    """Checks files, policy and table.  Raises ConfigError, DisclosureRefused, DataError."""
+def prepare(job: Job, party: Party, profile: Profile | None = None) -> Ready:
+    """Checks files, policy and table; profile: gets the shapes of its ids.  Raises ConfigError, DisclosureRefused,
+    DataError."""
     cross_check(job, party)
     check_files(party)
     identity = Identity.load(party.identity.key, party.identity.certificate, party.name)
-    table = load_table(job, party)
+    table = None if party.data is None else read_table(job, party, party.data, profile=profile)[1]
     if table is not None:
         columns_check(party, party.name, table.features.shape[1])
         few_columns_check(job, party, table.features.shape[1])
@@ -97,14 +99,11 @@ def _drawn(job: Job) -> Drawn:
     )
 
 
-def load_table(job: Job, party: Party) -> Table | None:
-    """This party's own table as the job wants it; None at the arbiter."""
-    return None if party.data is None else read_table(job, party, party.data)[1]
-
-
-def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = None) -> tuple[pd.DataFrame, Table]:
+def read_table(
+    job: Job, party: Party, data: Data, *, scored_by: Part | None = None, profile: Profile | None = None
+) -> tuple[pd.DataFrame, Table]:
     """What stands in `data`, and as the job wants it; scored_by: the part of a model, when rows are to be scored and
-    need no label."""
+    need no label; profile: gets the shapes of the ids."""
     guest = party.role == "guest"
     outcome = [c for c in (data.label, data.weight, data.date) if c] if guest and scored_by is None else []
     columns, settings = data.columns if scored_by is None else scored_by.inputs, data.settings()
@@ -142,6 +141,7 @@ def read_table(job: Job, party: Party, data: Data, *, scored_by: Part | None = N
         date=data.date if scored_by is None else None,
         settings=settings,
         schema=None if scored_by is None else scored_by.schema,
+        profile=profile,
     )
     check_classes(job, party, table)
     # a column of weights, or of dates, is no feature of any job

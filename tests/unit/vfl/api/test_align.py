@@ -147,6 +147,7 @@ cases = st.builds(Case, st.integers(0, 2**32), st.integers(2, 3), shapes, st.jus
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases)
+@pytest.mark.filterwarnings("ignore:.*drops letters")
 def test_equals_pandas_merge_on_dirty_tables(case: Case) -> None:
     check(case, case.aligned())
 
@@ -155,11 +156,13 @@ def test_equals_pandas_merge_on_dirty_tables(case: Case) -> None:
 @pytest.mark.timeout(1800)
 @settings(max_examples=4000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases)
+@pytest.mark.filterwarnings("ignore:.*drops letters")
 def test_equals_pandas_merge_on_thousands_of_dirty_tables(case: Case) -> None:
     check(case, case.aligned())
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.filterwarnings("ignore:.*drops letters")
 def test_each_normaliser_alone(kind: str) -> None:
     case = Case(7, 3, [[kind]], 120, 60)
     check(case, case.aligned())

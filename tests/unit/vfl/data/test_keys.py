@@ -91,7 +91,7 @@ def test_a_long_decimal_keeps_every_digit():
         (["a", "", "b", " \u00a0\t"], "text", "is empty in rows 2, 4"),
         (["a", "  "], "exact", "is empty in row 2"),
         (["1", "CANARY"], "digits", "has no digit in row 2"),
-        (["1", "12.0"], "digits", "texts like '12.0' in row 2"),
+        (["1", "12.0"], "digits", "texts like '12.0', '-12' or '1.2E+07' in row 2"),
         (["a", 1, "b"], "text", "mixes text and numbers: row 2 hold"),
         ([1, 2, "CANARY"], "text", "mixes text and numbers: row 3 hold"),
         ([1.0, 2.5], "text", "no whole numbers, or floats too large to be exact, in row 2"),

@@ -59,7 +59,7 @@ def test_what_is_no_phone_is_located_and_not_shown(value):
 
 
 def test_a_phone_that_went_through_a_float_is_refused():
-    assert "texts like '12.0' in row 1" in refusal(["2079460958.0"], "e164:GB")
+    assert "or '1.2E+07' in row 1" in refusal(["2079460958.0"], "e164:GB")
 
 
 @given(st.sampled_from(["GB", "DE", "US", "IN", "BR", "IT"]), st.integers(0, 10**9))
@@ -279,3 +279,34 @@ def test_key_lists_and_rules():
             rules((("a",),), bad)
     with pytest.raises(ConfigError):
         rules(((),), "text")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["12.0", "-12", "+12", "1.23400E+07", "1e5", "12-", "1,5", "12,0", ".5", "1,234E+07", "１２．０", " -7 ", "1.5"],
+)
+def test_digits_refuse_numbers_that_a_spreadsheet_spoilt(value):
+    assert "would make another id of them" in refusal(["123", value], "digits")
+    assert "row 2" in refusal(["123", value], "digits")
+
+
+@pytest.mark.parametrize(
+    "value", ["12", "A-12", "12-34-56", "123.456.789-09", "+44 (0)20-7946", "1,234,567", "12 E 5 B", "Nr. 7", "٠٠٧"]
+)
+def test_digits_take_ids_with_separators(value):
+    assert texts([value], "digits")
+
+
+def test_whole_numbers_of_any_type_are_digits_and_signs_are_not():
+    assert texts([12, 7], "digits") == texts(["12", "7"], "digits") == texts([12.0, 7.0], "digits", "float64")
+    assert "'1.2E+07' in row 2" in refusal([12, -7], "digits")
+
+
+def test_integers_have_no_leading_zeros():
+    assert texts(["007", "7", " 7", "７", "٠٠٧", "0", "000"], "integer") == ["7"] * 5 + ["0"] * 2
+    assert texts([7, 12], "integer") == ["7", "12"]
+    for value in ("7.0", "-7", "A7", "7 8", "1e3", "CANARY"):
+        assert "holds values that are not whole numbers, written in digits alone in row 2" in refusal(
+            ["1", value], "integer"
+        )
+    assert "is empty in row 2" in refusal(["1", " "], "integer")

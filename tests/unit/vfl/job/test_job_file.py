@@ -140,7 +140,7 @@ BAD = [
         "align",
         'normalise = { national_id = "upper" }',
         "align.normalise.national_id",
-        '"text", "digits", "exact", "email", "date"',
+        '"text", "digits", "integer", "exact", "email", "date"',
     ),
     ("align", 'normalise = { phone = "digits" }', "align.normalise.phone", "no key column"),
     ("align", 'duplicates = "last"', "align.duplicates", '"first"'),
