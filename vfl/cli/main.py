@@ -224,7 +224,7 @@ def predict(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="The new table: .csv or .parquet; without it, the source in the party file.",
+            help="The new table: a file, a folder or an address; without it, the source in the party file.",
             show_default=False,
         ),
     ] = None,
@@ -274,7 +274,7 @@ def monitor(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="The new table: .csv or .parquet; without it, the source in the party file.",
+            help="The new table: a file, a folder or an address; without it, the source in the party file.",
             show_default=False,
         ),
     ] = None,

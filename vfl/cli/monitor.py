@@ -65,7 +65,7 @@ def monitor(
             f"{party.name}: this model part knows no scores",
             remedy="Leave --scores out: only the guest of a job with held-out rows has them",
         )
-    frame = read_source(data.source, data.query, only=list(baseline.columns))
+    frame = read_source(data.source, data.query, only=list(baseline.columns), form=data.form)
     if not len(frame):
         raise DataError(
             f"{party.name}: the table has no rows", remedy="Check the source and the query", party=party.name

@@ -88,7 +88,8 @@ def _read(column: pd.Series, bad: Bad, rows: Rows) -> pd.Series:
     cells = [values[at] for at in texts]
     found, good = literals.numbers(["1" if TRUTH.get(c) else "0" if c in TRUTH else c for c in cells])
     if not good.all():
-        raise bad(f"is not numeric in {say_rows(rows[texts[~good]])}", _MEND)
+        commas = literals.shows_commas(cells[at] for at in np.flatnonzero(~good))
+        raise bad(f"is not numeric in {say_rows(rows[texts[~good]])}", literals.DECIMAL if commas else _MEND)
     out = np.array(values, object)
     out[texts] = found
     return pd.Series(out, dtype=object)
@@ -225,7 +226,8 @@ def _numbers(column: pd.Series, bad: Bad, numbers: Rows, remedy: str) -> NDArray
         if wrong.any():
             unreadable = np.fromiter((w and not _reads(v) for w, v in zip(wrong, values, strict=True)), np.bool_)
             if unreadable.any():
-                raise bad(f"is not numeric in {say_rows(numbers[unreadable])}", remedy)
+                commas = literals.shows_commas(values[at] for at in np.flatnonzero(unreadable))
+                raise bad(f"is not numeric in {say_rows(numbers[unreadable])}", literals.DECIMAL if commas else remedy)
             raise bad(f"holds numbers as text in {say_rows(numbers[wrong])}", "Store the column as numbers")
     try:
         return column.to_numpy(np.float64, na_value=np.nan)

@@ -7,7 +7,7 @@ from typing import Any
 
 from protocols.errors import ConfigError
 
-EXTRAS = {"pyarrow": "data", "sqlalchemy": "data"}  # as in pyproject.toml
+EXTRAS = {"pyarrow": "data", "sqlalchemy": "data", "fsspec": "files", "aiohttp": "files"}  # as in pyproject.toml
 
 
 def needed(library: str, why: str) -> Any:

@@ -7,7 +7,7 @@ are numbers, and only a point is a decimal point: nothing is guessed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,11 @@ _AS_WRITTEN = re.compile(
     rf"(?:\d{{1,3}}(?:(?P<mark>[,'’.]|{_BLANK})\d{{3}})(?:(?P=mark)\d{{3}})*(?:[.,]\d+)?|\d+(?:[.,]\d+)?)"
     rf"{_BLANK}?%?(?:{_BLANK}?{_MONEY})?\)?-?\s*",
     re.ASCII,
+)
+_COMMA = re.compile(r"\s*[+-]?(?:\d+,\d*|,\d+)(?:e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
+_THOUSANDS = re.compile(r"\s*[+-]?\d{1,3}(?:,\d{3})+\s*", re.ASCII)
+DECIMAL = (
+    'If that is a decimal comma, say so: data.decimal = "," in the party file, or decimal="," where pandas reads it'
 )
 _DATE = re.compile(
     r"\s*(?:\d{4}(?P<a>[-/.])\d{1,2}(?P=a)\d{1,2}|\d{1,2}(?P<b>[-/.])\d{1,2}(?P=b)(?:\d{4}|\d{2}))"
@@ -78,6 +83,17 @@ def is_formatted(text: str) -> bool:
     """Whether it is a number as a person writes it: with a thousands separator, a decimal comma, a percent sign or a
     currency."""
     return _AS_WRITTEN.fullmatch(text) is not None and not is_number(text)
+
+
+def has_comma(text: str) -> bool:
+    """Whether it is a number with a decimal comma, or could be one."""
+    return _COMMA.fullmatch(text) is not None
+
+
+def shows_commas(values: Iterable[object]) -> bool:
+    """Whether all are numbers with a decimal comma, and not all of them could be thousands: 1,5 but not 1,500."""
+    texts = [value for value in values if isinstance(value, str)]
+    return all(map(has_comma, texts)) and not all(map(_THOUSANDS.fullmatch, texts))
 
 
 def is_date(text: str) -> bool:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from protocols.errors import DataError
 from vfl.data.keys import KeyLists
-from vfl.data.literals import MISSING, has_fraction, is_code, is_date, is_formatted, is_plain
+from vfl.data.literals import DECIMAL, MISSING, has_fraction, is_code, is_date, is_formatted, is_plain, shows_commas
 from vfl.data.texts import say_rows
 
 ColumnType = Literal["number", "text", "code"]
@@ -145,6 +145,8 @@ class Found:
             self.settings.says("types", f'{{ {self.name} = "category" }}'),
             self.settings.says("missing", '["-"]'),
         )
+        if _rows_of(counts, formatted) > odd and shows_commas(formatted):
+            self._refuse(formatted, "holds numbers with a decimal comma", DECIMAL)
         if _rows_of(counts, formatted) > odd:
             self._refuse(
                 formatted,

@@ -16,6 +16,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, mod
 
 from protocols.errors import ConfigError
 from vfl.data import Settings
+from vfl.data.extras import needed
+from vfl.data.places import local_path, place_of
+from vfl.job.file_form import FileForm
 from vfl.job.job import Agreement, Column, Columns, Job, Name
 from vfl.job.policy import Policy, policy_check
 from vfl.models.plan import Role
@@ -82,13 +85,14 @@ class Peer(Section):
         return split_address(self.address) if self.address else None
 
 
-class Data(TableSettings):
+class Data(TableSettings, FileForm):
     """This party's table."""
 
     source: Annotated[str, AfterValidator(_source)] = Field(
         repr=False,
         min_length=1,
-        description='a .csv or .parquet file, or a database address with a query, such as source = "customers.parquet"',
+        description="a file (.csv, .tsv, .parquet, .feather), a folder of such files, the address of either (s3://, "
+        'https://), or a database address with a query, such as source = "customers.parquet"',
     )
     query: str | None = Field(
         default=None,
@@ -138,7 +142,7 @@ class Data(TableSettings):
     @property
     def is_database(self) -> bool:
         """Whether `source` is a database address."""
-        return "://" in self.source
+        return place_of(self.source) == "database"
 
     @model_validator(mode="after")
     def _fits(self) -> Data:
@@ -148,6 +152,7 @@ class Data(TableSettings):
             raise Complaint(
                 "does nothing: the source is a file", "Remove it, or give a database address as source", "data.query"
             )
+        self.check_form(self.source, is_database=self.is_database)
         self._features_fit()
         if self.weight is not None and self.weight == self.label:
             raise Complaint(f"is {shown(self.weight)}, which is the label", "Name another column", "data.weight")
@@ -278,7 +283,7 @@ def check_files(party: Party) -> None:
     files = {"identity.key": party.identity.key, "identity.certificate": party.identity.certificate}
     files |= {f"peers.{name}.certificate": peer.certificate for name, peer in party.peers.items()}
     if party.data is not None and not party.data.is_database:
-        files["data.source"] = Path(party.data.source)
+        files |= _source_files(party.data.source)
     for key, file in files.items():
         try:
             with file.open("rb"):
@@ -296,6 +301,15 @@ def check_files(party: Party) -> None:
                 remedy=f"{whose} it; check the path",
                 party=party.name,
             ) from None
+
+
+def _source_files(source: str) -> dict[str, Path]:
+    """The file to try of a source that is no database: of a folder, and of files elsewhere, none."""
+    if place_of(source) == "files":
+        needed("fsspec", "data.source")
+        return {}
+    path = local_path(source)
+    return {} if path.is_dir() else {"data.source": path}
 
 
 def cross_check(job: Agreement, party: Party) -> None:

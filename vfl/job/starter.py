@@ -300,7 +300,8 @@ message_seconds = 3600
 
 def _data(source: str, query: str | None, label: str | None, columns: Sequence[str] | None) -> str:
     """The section [data]; label: the guest's."""
-    data = '[data]\n# A .csv or .parquet file, or a database address such as "sqlite:///bank.db" with a query.\n'
+    data = "[data]\n"
+    data += '# A file or a folder of files (.csv, .parquet), or a database, such as "sqlite:///bank.db" with a query.\n'
     data += f"source = {_toml(source)}\n"
     data += f"query = {_toml(query)}\n" if query else ""
     if label is not None:

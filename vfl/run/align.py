@@ -30,6 +30,7 @@ from vfl.data import read_source
 from vfl.data.cells import write_csv
 from vfl.data.extras import needed
 from vfl.data.own_ids import OwnIds
+from vfl.data.places import size_of
 from vfl.data.shapes import Profile
 from vfl.data.source import read_rows
 from vfl.data.spill import scratch_in
@@ -93,9 +94,9 @@ def prepare(job: Agreement, party: Party, format: str | None = None, profile: Pr
     if party.data is None:
         return Aligning(job, party, identity, None)
     source = party.data
-    large = not source.is_database and Path(source.source).stat().st_size > LARGE_FILE
+    large = size_of(source.source) > LARGE_FILE
     columns = [source.id_columns.get(column, column) for column in job.align.columns]
-    frame = read_source(source.source, source.query, keys=columns, only=columns if large else None)
+    frame = read_source(source.source, source.query, keys=columns, only=columns if large else None, form=source.form)
     settings = source.settings()
     own = OwnIds.of(frame, party.name, job.align.keys, job.align.normalise, job.align.duplicates, settings, profile)
     kept = None if large else own.frame
@@ -176,7 +177,7 @@ def write_rows(ready: Aligning, found: Alignment, folder: Path) -> None:
         assert ready.party.data is not None
         common = np.zeros(ready.rows, np.bool_)
         common[rows] = True
-        frame = read_rows(ready.party.data.source, common)
+        frame = read_rows(ready.party.data.source, common, ready.party.data.form)
         frame = frame.iloc[np.cumsum(common)[rows] - 1].reset_index(drop=True)
     path = folder / f"aligned.{ready.format}"
     with written(folder):

@@ -28,6 +28,9 @@ from protocols.glm.scoring import ModelName
 from protocols.glm.shares import WeightShares
 from protocols.session import Observer, Session
 from vfl.data.cells import write_csv
+from vfl.data.form import Form
+from vfl.data.places import place_of
+from vfl.data.source import suffix_of
 from vfl.data.writing import WRITERS, check_out, write_table
 from vfl.job import Job, Party, check_files, cross_check
 from vfl.job.party import Data
@@ -192,12 +195,14 @@ def new_data(party: Party, data: str | None) -> Data | None:
     """[data] of the party file, with another source if one was given."""
     if party.data is None or data is None:
         return party.data
-    query = party.data.query if "://" in data else None
-    if "://" in data and query is None:
+    is_database = place_of(data) == "database"
+    query = party.data.query if is_database else None
+    if is_database and query is None:
         raise ConfigError(
             "--data is a database address, and [data] has no query", remedy="Add query to [data], or give a file"
         )
-    return party.data.model_copy(update={"source": data, "query": query})
+    own = {"format": None} if suffix_of(data, Form()) else {}  # the name of the new file says it
+    return party.data.model_copy(update={"source": data, "query": query, **own})
 
 
 def own_part(job: Job, party: Party, folder: Path) -> Part:

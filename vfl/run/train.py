@@ -121,7 +121,7 @@ def read_table(
     texts, missing = (
         (codes, settings.missing) if scored_by is None else (scored_by.schema.categories, scored_by.schema.missing)
     )
-    frame = read_source(data.source, data.query, keys=keys, only=only, texts=texts, missing=missing)
+    frame = read_source(data.source, data.query, keys=keys, only=only, texts=texts, missing=missing, form=data.form)
     table = table_from_frame(
         frame,
         party=party.name,

@@ -20,9 +20,15 @@ STEP = 1 << 16  # rows that are fetched at a time
 def read_database(address: str, query: str | None) -> pd.DataFrame:
     """The rows that the query selects; it reaches the driver letter by letter.  Raises DataError; ConfigError where
     SQLAlchemy is not installed."""
+    sqlalchemy = needed("sqlalchemy", "reading a database")
+    if not _is_known(sqlalchemy, address):
+        raise DataError(
+            "the scheme of the source is neither one of files that fsspec knows nor one of a database that SQLAlchemy "
+            "knows",
+            remedy="Check source in [data], and install the database's driver, or fsspec's library for the store",
+        )
     if query is None:
         raise DataError("a database address needs a query", remedy='Add query = "SELECT ..." to [data]')
-    sqlalchemy = needed("sqlalchemy", "reading a database")
     failed: str | None = None
     try:
         engine = sqlalchemy.create_engine(address)
@@ -47,6 +53,17 @@ def read_database(address: str, query: str | None) -> pd.DataFrame:
         f"the database did not answer the query ({failed})",
         remedy="Try source and query of [data] with the database's own tools",
     )
+
+
+def _is_known(sqlalchemy: Any, address: str) -> bool:
+    """Whether SQLAlchemy, or what is installed for it, has a dialect of this scheme."""
+    try:
+        sqlalchemy.engine.make_url(address).get_dialect()
+    except sqlalchemy.exc.NoSuchModuleError:
+        return False
+    except Exception:  # the address is wrong in another way, or the driver is missing
+        return True
+    return True
 
 
 def _fetched(result: Any) -> pd.DataFrame:

@@ -1,30 +1,126 @@
-"""Parquet files, read by pyarrow column by column."""
+"""Parquet and Feather (Arrow) files, read by pyarrow column by column."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import IO, Any
 
 import pandas as pd
 
-from protocols.errors import DataError
+from protocols.errors import DataError, VFLError
 from vfl.data.arrow import frame_of
 from vfl.data.extras import needed
+from vfl.data.places import Part
+from vfl.data.readers.kinds import Ask, TableFile, check_distinct, check_same
+
+HELD = 64  # files of a folder that stay open while its columns are read
 
 
-def read_parquet(path: Path, only: Sequence[str] | None) -> pd.DataFrame:
-    """The columns `only`, if the file has them all, else every column.  Raises DataError; ConfigError where pyarrow is
-    not installed."""
-    needed("pyarrow", f"{path}: reading Parquet")
-    parquet = needed("pyarrow.parquet", f"{path}: reading Parquet")
-    try:
-        with parquet.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if not twice:
-                return frame_of(file.schema_arrow, lambda at: file.read([names[at]]).column(names[at]), only)
-    except Exception:  # pyarrow raises many types, and quotes contents
-        raise DataError(
-            f"{path}: is not a readable Parquet file", remedy="Check that it was written completely"
-        ) from None
-    raise DataError(f"{path}: has more than one column called {', '.join(map(repr, twice))}", remedy="Rename them")
+class ArrowFile(TableFile):
+    """A kind that pyarrow reads."""
+
+    called: str  # in messages
+
+    @abstractmethod
+    def opened(self, file: IO[bytes]) -> tuple[Any, Callable[[str], Any]]:
+        """The Arrow schema of a file, and what reads the column of a name."""
+
+    def read(self, parts: Sequence[Part], ask: Ask) -> pd.DataFrame:
+        """As `TableFile.read`; of a wide file, no other column than those that are wanted."""
+        pyarrow = needed("pyarrow", f"{parts[0].label}: reading {self.called}")
+        with ExitStack() as stack:
+            held = [self._try(part, self._held, part, stack) for part in parts[:HELD]]
+
+            def one(k: int, use: Callable[[Any, Callable[[str], Any]], Any]) -> Any:
+                if k < len(held):
+                    return self._try(parts[k], use, *held[k])
+                with ExitStack() as short:
+                    return self._try(parts[k], lambda: use(*self._held(parts[k], short)))
+
+            schema = merged(parts, [one(k, lambda schema, _: schema) for k in range(len(parts))])
+
+            def column(at: int) -> Any:
+                field = schema.field(at)
+                read = partial(_column, field)
+                chunks = [chunk for k in range(len(parts)) for chunk in one(k, read).chunks]
+                return pyarrow.chunked_array(chunks, field.type)
+
+            return frame_of(schema, column, ask.only)
+
+    def _held(self, part: Part, stack: ExitStack) -> tuple[Any, Callable[[str], Any]]:
+        return self.opened(stack.enter_context(part.open()))
+
+    def _try(self, part: Part, read: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return read(*arguments)
+        except VFLError:
+            raise
+        except Exception:  # pyarrow raises many types, and quotes contents
+            raise DataError(
+                f"{part.label}: is not a readable {self.called} file", remedy="Check that it was written completely"
+            ) from None
+
+
+def _column(field: Any, _: Any, column: Callable[[str], Any]) -> Any:
+    found = column(field.name)
+    return found if found.type == field.type else found.cast(field.type)
+
+
+def merged(parts: Sequence[Part], schemas: Sequence[Any]) -> Any:
+    """The schema of all files of a folder.  Raises DataError, which names the first file that does not fit."""
+    pyarrow = needed("pyarrow", "reading a folder")
+    found = schemas[0]
+    for part, schema in zip(parts, schemas, strict=True):
+        check_distinct(part, schema.names)
+        check_same(part, schema.names, parts[0], found.names)
+        for field in schema:
+            place = found.get_field_index(field.name)
+            kinds = found.field(place).type, field.type
+            if kinds[0] == kinds[1] or pyarrow.types.is_null(kinds[1]):
+                continue
+            if not pyarrow.types.is_null(kinds[0]):
+                raise DataError(
+                    f"{part.label}: column '{field.name}' is of the type {kinds[1]}, and {kinds[0]} in "
+                    f"{parts[0].name} or a file after it",
+                    remedy="Write all files of a folder with the same types",
+                )
+            found = found.set(place, field)
+    return found
+
+
+class ParquetFile(ArrowFile):
+    """Apache Parquet."""
+
+    suffixes = (".parquet",)
+    called = "Parquet"
+
+    def opened(self, file: IO[bytes]) -> tuple[Any, Callable[[str], Any]]:
+        """As `ArrowFile.opened`."""
+        found = needed("pyarrow.parquet", "reading Parquet").ParquetFile(file)
+        return found.schema_arrow, lambda name: found.read([name]).column(name)
+
+
+class FeatherFile(ArrowFile):
+    """Feather and Arrow files, in the form for random access and in that of a stream."""
+
+    suffixes = (".feather", ".arrow")
+    called = "Feather or Arrow"
+
+    def opened(self, file: IO[bytes]) -> tuple[Any, Callable[[str], Any]]:
+        """As `ArrowFile.opened`."""
+        ipc = needed("pyarrow.ipc", "reading Arrow")
+        is_file = file.read(6) == b"ARROW1"
+        file.seek(0)
+        if not is_file:
+            table = ipc.open_stream(file).read_all()
+            return table.schema, table.column
+        schema = ipc.open_file(file).schema
+
+        def column(name: str) -> Any:
+            options = ipc.IpcReadOptions(included_fields=[schema.get_field_index(name)])
+            return ipc.open_file(file, options=options).read_all().column(name)
+
+        return schema, column

@@ -93,7 +93,6 @@ def test_codes_among_codes_are_categories() -> None:
     "cells",
     [
         ["1,200", "2,300"],
-        ["12,5", "3,25"],
         ["5%", "12 %"],
         ["€3", "EUR 4.50"],
         ["1 200", "3 400 000"],
@@ -104,6 +103,14 @@ def test_numbers_as_people_write_them_are_refused(cells: list[str]) -> None:
     wanted = "thousands separator, a decimal comma, a percent sign or a currency"
     assert wanted in refusal(cells * 20)
     assert wanted in refusal(with_cells(*cells))
+    assert kind(cells * 20, settings=Settings({"x": "category"})) == "text"
+
+
+@pytest.mark.parametrize("cells", [["12,5", "3,25"], ["1,500", "0,25"], ["1,5", "-2,5"], ["1,234567"]])
+def test_decimal_commas_are_refused_with_the_key_that_says_so(cells: list[str]) -> None:
+    for found in (refusal(cells * 20), refusal(with_cells(*cells))):
+        assert "holds numbers with a decimal comma in row" in found
+        assert 'data.decimal = ","' in found
     assert kind(cells * 20, settings=Settings({"x": "category"})) == "text"
 
 

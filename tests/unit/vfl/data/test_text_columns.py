@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vfl.data import read_source, source
+from vfl.data import read_source
+from vfl.data.readers import delimited
 
 COLUMNS = {
     "code": ["01", "02", "", "07", "A1", "TRUE"],
@@ -37,7 +38,7 @@ def table(path: Path) -> Path:
 
 @pytest.mark.parametrize("step", [1, 2, 5, 6, 100])
 def test_pieces_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    monkeypatch.setattr(source, "STEP", step)
+    monkeypatch.setattr(delimited, "STEP", step)
     frame = read_source(table(tmp_path / "t.csv"))
     assert list(frame.columns) == list(COLUMNS)
     for name, wanted in MEANT.items():

@@ -166,7 +166,7 @@ def cut(text: str, start: str) -> str:
         (cut(GUEST, "certificate"), "certificate", "is missing"),
         (GUEST.replace('"identity/key.pem"', "7"), "identity.key", "the private key's file"),
         (GUEST.replace('"identity/key.pem"', '""'), "identity.key", "the private key's file"),
-        (GUEST.replace('"customers.csv"', '""'), "data.source", "a .csv or .parquet file"),
+        (GUEST.replace('"customers.csv"', '""'), "data.source", "a file (.csv, .tsv, .parquet, .feather), a folder"),
         (GUEST.replace("[peers.telecom]", "[peers]\ntelecom = 1\n[x]"), "peers.telecom", "[peers.NAME]"),
     ],
 )
