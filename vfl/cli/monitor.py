@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -15,11 +16,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from protocols.errors import ConfigError, DataError, ModelError
-from vfl.data import read_source
-from vfl.data.columns import text
+from vfl.data import Schema, read_source
+from vfl.data.table import typed_features
 from vfl.data.writing import check_out, write_table
 from vfl.job import Party
 from vfl.models.baseline import Baseline, compare, load_baseline
+from vfl.models.part_files import schema_of
 from vfl.report.words import number, percent
 from vfl.run.predict import new_data
 from vfl.screen.console import Console
@@ -65,21 +67,24 @@ def monitor(
             f"{party.name}: this model part knows no scores",
             remedy="Leave --scores out: only the guest of a job with held-out rows has them",
         )
-    frame = read_source(data.source, data.query, only=list(baseline.columns), form=data.form)
+    schema, columns = _schema(model, baseline), list(baseline.columns)
+    asked: dict[str, Any] = {"only": columns, "texts": schema.categories, "missing": schema.missing}
+    frame = read_source(data.source, data.query, form=data.form, **asked)
     if not len(frame):
         raise DataError(
             f"{party.name}: the table has no rows", remedy="Check the source and the query", party=party.name
         )
-    return compare(baseline, _coded(frame, baseline), None if scores is None else _scores(scores))
+    there, numbers = schema.of([name for name in columns if name in frame.columns]), np.arange(1, len(frame) + 1)
+    features = typed_features(frame, party.name, there, numbers, missing=True)
+    return compare(baseline, features, None if scores is None else _scores(scores))
 
 
-def _coded(frame: pd.DataFrame, baseline: Baseline) -> pd.DataFrame:
-    """Codes as the texts that they were in training."""
-    known = {
-        c: r for c, r in baseline.columns.items() if c in frame.columns and r.values and isinstance(r.values[0], str)
-    }
-    numbers = np.arange(1, len(frame) + 1)
-    return frame.assign(**{c: text(frame[c], baseline.party, c, numbers) for c in known})
+def _schema(model: Path, baseline: Baseline) -> Schema:
+    """The types that the columns had in training, by the model part; of other columns, by the baseline."""
+    texts = {c: r.values for c, r in baseline.columns.items() if r.values and isinstance(r.values[0], str)}
+    known = Schema.of_earlier(list(baseline.columns), cast("Mapping[str, Collection[str]]", texts))
+    kept = schema_of(model)
+    return known if kept is None else Schema({**known.types, **kept.types}, kept.missing)
 
 
 def _scores(path: Path) -> Any:

@@ -207,7 +207,7 @@ def table_from_frame(
     numbers = kept + 1
     types = (schema or _types(frame, party, wanted, numbers, settings, texts=texts)).of(wanted)
     typed = set(settings.types if schema is None else wanted)
-    features = _features(frame, party, types, numbers, typed, missing=missing)
+    features = typed_features(frame, party, types, numbers, typed, missing=missing)
     mapped, classes = (
         (None, None) if label is None or not need_label else _label(frame[label], party, label, numbers, objective)
     )
@@ -255,22 +255,22 @@ def _types(
     return Schema(types, settings.absent)
 
 
-def _features(
+def typed_features(
     frame: pd.DataFrame,
     party: str,
     schema: Schema,
     numbers: NDArray[np.int64],
-    typed: Set[str],
+    typed: Set[str] | None = None,
     *,
     missing: bool,
 ) -> pd.DataFrame:
     """The features as texts or numbers, as the schema says; numbers: of the rows, for errors; typed: the columns whose
-    texts are read as numbers, where they are numbers."""
+    texts are read as numbers, where they are numbers, None for all."""
     features = dict[str, pd.Series]()
     for name, kind in schema.types.items():
         column = without(frame[name], schema.missing)
         if kind == "number":
-            found = feature(column, party, name, numbers, missing=missing, typed=name in typed)
+            found = feature(column, party, name, numbers, missing=missing, typed=typed is None or name in typed)
             features[name] = pd.Series(found, dtype=np.float64)
         else:
             features[name] = pd.Series(text(column, party, name, numbers, kind), dtype=object)

@@ -18,6 +18,7 @@ import msgspec
 from protocols.cipher import Scheme
 from protocols.errors import ConfigError, ModelError
 from protocols.session import Roles
+from vfl.data import Settings
 from vfl.models.evaluation import Drawn, Evaluation
 from vfl.models.joint import Joint, Learned
 from vfl.models.new_rows import Reader
@@ -46,6 +47,7 @@ class Saved(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     keys: tuple[tuple[str, ...], ...]
     normalise: dict[str, str]
     duplicates: Literal["error", "first"]
+    id_columns: dict[str, dict[str, str]]  # by party, its own names of key columns
     label: str
     weight: str | None
     sizes: dict[str, int]
@@ -56,6 +58,11 @@ class Saved(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     drawn: Drawn
     caution: str
     kept: bool  # whether the arbiter keeps a part
+
+    @property
+    def settings(self) -> dict[str, Settings]:
+        """By party, what a reader of new rows needs that the parts do not keep."""
+        return {party: Settings(id_columns=own, in_python=True) for party, own in self.id_columns.items()}
 
     @classmethod
     def of(cls, learned: Learned[Any], *, kept: bool) -> Saved:
@@ -71,6 +78,7 @@ class Saved(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             reader.keys,
             dict(reader.normalise),
             "first" if reader.duplicates == "first" else "error",
+            {party: dict(own.id_columns) for party, own in reader.settings.items() if own.id_columns},
             learned.label,
             learned.weight,
             dict(learned.sizes),
@@ -170,7 +178,7 @@ def load_model(
         parts,
         kept,
         paillier(spec.key_bits) if cipher is None else cipher,
-        Reader(saved.keys, saved.normalise, saved.duplicates),
+        Reader(saved.keys, saved.normalise, saved.duplicates, saved.settings),
         saved.label,
         saved.weight,
         saved.sizes,

@@ -163,6 +163,13 @@ def load_part(folder: Path, identity: Identity | None = None) -> tuple[Any, Head
         raise ModelError(f"{folder / NUMBERS} does not fit its manifest", remedy=RESTORE) from None
 
 
+def schema_of(folder: Path) -> Schema | None:
+    """The types of the columns of the part in a folder; None where it keeps none, or there is no part."""
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        return msgspec.convert(_content((folder / MANIFEST).read_bytes()), Head).schema
+    return None
+
+
 def _typed(part: Any, schema: Schema | None) -> Any:
     """A data party's part with the types of its inputs; raises Damaged."""
     schema = Schema.of_earlier(part.inputs, part.categories) if schema is None else schema

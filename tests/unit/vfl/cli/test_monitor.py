@@ -92,7 +92,7 @@ def test_missing_values_and_unseen_texts_count_as_drift(party: Path) -> None:
 def test_a_missing_column_is_named_and_so_is_one_that_became_text(party: Path) -> None:
     with pytest.raises(DataError, match="lacks 'age', 'region', which the model uses"):
         run(party, table()[["late"]])
-    with pytest.raises(DataError, match="'age' holds no numbers"):
+    with pytest.raises(DataError, match="'age' is not numeric in rows 1, 2"):
         run(party, table().assign(age="old"))
     with pytest.raises(DataError, match="no rows"):
         run(party, table(rows=0))
@@ -195,3 +195,11 @@ def test_columns_are_described_as_pandas_describes_them() -> None:
     assert age["sd"] == pytest.approx(frame["age"].std(ddof=0))
     assert (region["type"], region["distinct"], "mean" in region) == ("text", 2, False)
     assert compare(Baseline.of("bank", b"", frame), frame)["columns"][0]["psi"] == 0
+
+
+def test_codes_are_what_they_were_in_training(party: Path) -> None:
+    """A new file without the one code that is no number: 01 stays 01."""
+    codes = table().assign(region=np.where(np.arange(500) % 10 == 0, "A1", "01"))
+    Baseline.of("bank", b"m" * 16, codes).save(party / "model")
+    found = by_column(run(party, codes[codes["region"] == "01"]))["region"]
+    assert dict(zip(found["bins"], found["now"], strict=True)) == {"01": 450, "A1": 0, "others": 0, "missing": 0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,16 +34,19 @@ def fed(options: Any) -> vfl.Federation:
     return vfl.Federation.local(BANK, {"shop": SHOP}, on="id", label="y", cipher=Identity(), options=options)
 
 
-def test_the_options_of_a_host_in_python() -> None:
+def test_the_options_of_a_host_in_python(tmp_path: Path) -> None:
     model = fed({"shop": vfl.TableOptions(**OPTIONS)}).fit(
         vfl.BoostedTrees(n_estimators=1, max_depth=1, max_bin=8, min_bin_rows=5)
     )
     part = model.parts["shop"]
     assert part.schema.types == {"branch": "code", "price": "number"}
     assert "-" in part.schema.missing
-    scores = model.predict_score(BANK.drop(columns="y"), {"shop": SHOP})
+    new = BANK.drop(columns="y")
+    scores = model.predict_score(new, {"shop": SHOP})
+    loaded = vfl.load_model(model.save(tmp_path / "model"), cipher=Identity())
+    pd.testing.assert_series_equal(scores, loaded.predict_score(new, {"shop": SHOP}))
     pd.testing.assert_series_equal(
-        scores, model.predict_score(BANK.drop(columns="y"), {"shop": SHOP.assign(branch=SHOP["branch"].astype(str))})
+        scores, model.predict_score(new, {"shop": SHOP.assign(branch=SHOP["branch"].astype(str))})
     )
 
 
