@@ -131,6 +131,20 @@ def test_parameters_of_every_type_are_restored(tmp_path: Path) -> None:
     assert back.estimator.get_params() == asked.get_params()
 
 
+def test_how_tables_are_read_is_saved(tmp_path: Path) -> None:
+    """A host's own name of the key, and a text that means a missing value."""
+    guest, hosts = tables("binary", False)
+    host = hosts["telecom"].rename(columns={"customer": "msisdn"}).astype({"bill": object})
+    host.loc[:5, "bill"] = "none known"
+    options = {"telecom": vfl.TableOptions(id_columns={"customer": "msisdn"}, missing=["none known"])}
+    fed = vfl.Federation.local(guest, {"telecom": host}, "customer", "outcome", cipher=Identity(), options=options)
+    model = fed.fit(vfl.BoostedTrees(n_estimators=1, max_depth=2, max_bin=8, min_bin_rows=4))
+    back = vfl.load_model(model.save(tmp_path / "m"), cipher=Identity())
+    found, expected = (one.predict_score(guest, {"telecom": host}) for one in (back, model))
+    pd.testing.assert_series_equal(found, expected, check_exact=True)
+    assert found.notna().all()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
