@@ -19,6 +19,7 @@ from vfl.data import KeyLists, Settings, key_lists, rules
 from vfl.data.arrow import AnyFrame, as_frame
 from vfl.data.own_ids import OwnIds
 from vfl.data.shapes import Profile, cautions
+from vfl.schema.arguments import flag, one_of, watched, whole
 from vfl.schema.parameters import check_hosts
 from vfl.schema.table_options import TableOptions, settings_by_party
 from vfl.screen.warn import warn_user
@@ -55,6 +56,10 @@ class Aligned:
     guest: pd.DataFrame
     hosts: dict[str, pd.DataFrame]
     report: MatchReport
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.hosts, Mapping) or not isinstance(self.report, MatchReport):
+            raise ConfigError("an Aligned is what an alignment found", remedy="Use vfl.align(...)")
 
     def __repr__(self) -> str:
         return f"Aligned\n{self.report!r}"
@@ -124,8 +129,9 @@ def align(
     (150, 150)
     """  # noqa: E501
     check_hosts(hosts)
-    if duplicates not in ("error", "first"):
-        raise ConfigError(f"duplicates = '{duplicates}' is not known", remedy='Use "error" or "first"')
+    one_of("duplicates", duplicates, ("error", "first"))
+    least, cardinality_only = whole("min_intersection", min_intersection, 0), flag("cardinality_only", cardinality_only)
+    given = watched((GUEST, *hosts, ARBITER), taps, observers, randomness)
     keys = key_lists((on,) if isinstance(on, str) else on)
     by_column = rules(keys, normalise)
     settings = settings_by_party(options, (GUEST, *hosts))
@@ -133,14 +139,14 @@ def align(
         party: _own(table, party, keys, by_column, duplicates, settings[party])
         for party, table in {GUEST: guest, **hosts}.items()
     }
-    plan = alignment.AlignmentPlan(min_intersection, len(keys), cardinality_only)
+    roles = Roles(GUEST, tuple(hosts), ARBITER)
+    plan = alignment.AlignmentPlan(least, len(keys), cardinality_only)
     programs: dict[str, Any] = {
         party: partial(alignment.data_party, keys=own.keys, plan=plan) for party, own in owns.items()
     }
     programs[ARBITER] = partial(alignment.arbiter, plan=plan)
     inputs = {party: b"".join(ids.digest() for ids in own.keys) for party, own in owns.items()}
-    roles = Roles(GUEST, tuple(hosts), ARBITER)
-    found = run_local(roles, programs, Identity(), inputs=inputs, taps=taps, observers=observers, randomness=randomness)
+    found = run_local(roles, programs, Identity(), inputs=inputs, **given)
     frames = {party: own.rows(found[party]) for party, own in owns.items()}
     report = MatchReport.of(found[GUEST], keys, {party: own.repeated for party, own in owns.items()}, cardinality_only)
     return Aligned(frames[GUEST], {host: frames[host] for host in hosts}, report)

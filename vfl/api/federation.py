@@ -3,7 +3,7 @@ institutions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import pandas as pd
@@ -14,7 +14,7 @@ from protocols.errors import ConfigError, DataError
 from protocols.randomness import Randomness
 from protocols.session import Observer, Roles
 from vfl.api.search import FederatedSearch, GridSearchCV
-from vfl.api.training import Request, Watched, fit
+from vfl.api.training import Request, fit
 from vfl.data import KeyLists, Settings, Table, key_lists, rules, table_from_frame
 from vfl.data.arrow import AnyFrame, as_frame
 from vfl.data.shapes import Profile, cautions
@@ -22,12 +22,14 @@ from vfl.models.new_rows import Reader
 from vfl.models.splitting import Split
 from vfl.models.trees.joint import FederatedTrees
 from vfl.preprocessing import Preprocessing
+from vfl.schema.arguments import column, impossible, one_of, scheme, watched, whole
 from vfl.schema.parameters import check_hosts, paillier
 from vfl.schema.spec import Spec
 from vfl.schema.table_options import TableOptions, settings_by_party
 from vfl.screen.warn import warn_user
 
 GUEST, ARBITER = "guest", "arbiter"
+WHO = ("guest", "hosts")  # whose weights can be revealed
 
 
 class Federation:
@@ -77,6 +79,8 @@ class Federation:
         reveal: tuple[str, ...] = (),
         settings: Mapping[str, Settings] | None = None,
     ) -> None:
+        if not isinstance(tables, Mapping) or not all(isinstance(table, Table) for table in tables.values()):
+            raise ConfigError("a federation is made of tables that were read", remedy="Use vfl.Federation.local(...)")
         self._duplicates, self._reveal = duplicates, reveal
         self._settings = settings or dict.fromkeys(tables, Settings(in_python=True))
         self._tables, self._keys, self._label, self._normalise = tables, keys, label, normalise
@@ -159,22 +163,14 @@ class Federation:
         keys = key_lists((on,) if isinstance(on, str) else on)
         by_column = rules(keys, normalise)
         check_hosts(hosts)
-        if duplicates not in ("error", "first"):
-            raise ConfigError(f"duplicates = {duplicates!r} is not possible", remedy='duplicates is "error" or "first"')
-        if sample_weight is not None and not isinstance(sample_weight, str):
-            raise ConfigError(
-                "sample_weight is the name of a column of the guest's table",
-                remedy="Put the weights into a column of it, and name that",
-            )
-        if date is not None and not isinstance(date, str):
-            raise ConfigError(
-                "date is the name of a column of the guest's table",
-                remedy="Put the days into a column of it, and name that",
-            )
-        if isinstance(reveal, str) or not set(reveal) <= {"guest", "hosts"}:
-            raise ConfigError(
-                f"reveal = {reveal!r} is not possible", remedy='reveal is empty, or lists "guest", "hosts" or both'
-            )
+        one_of("duplicates", duplicates, ("error", "first"))
+        column("label", label, "labels")
+        for name, given, what in (("sample_weight", sample_weight, "weights"), ("date", date, "days")):
+            if given is not None:
+                column(name, given, what)
+        _check_reveal(reveal)
+        least = whole("min_intersection", min_intersection, 0)
+        scheme(cipher)
         frames = {name: as_frame(table, name) for name, table in {GUEST: guest, **hosts}.items()}
         _check_no_label(frames, label)
         settings = settings_by_party(options, (GUEST, *hosts))
@@ -184,8 +180,8 @@ class Federation:
             name: _table(frames[name], name, keys, by_column, None, settings[name], duplicates=duplicates)
             for name in hosts
         }
-        told = tuple(who for who in ("guest", "hosts") if who in reveal)
-        return cls(tables, keys, label, by_column, min_intersection, cipher, duplicates, told, settings)
+        told = tuple(who for who in WHO if who in reveal)
+        return cls(tables, keys, label, by_column, least, cipher, duplicates, told, settings)
 
     def fit(
         self,
@@ -244,13 +240,11 @@ class Federation:
             label=self._label,
             min_intersection=self._min_intersection,
             reveal=self._reveal,
-            watched=Watched(taps, observers, randomness),
+            watched=watched(self.roles.all, taps, observers, randomness),
         )
         return model if request.grid is None or searched is None else FederatedSearch(request.grid, model, searched)
 
-    def _request(
-        self, estimator: object, preprocess: object, split: object, init_model: FederatedTrees | None
-    ) -> Request:
+    def _request(self, estimator: object, preprocess: object, split: object, init_model: object) -> Request:
         """What is asked, checked.  Raises ConfigError."""
         if split is not None and not isinstance(split, Split):
             raise ConfigError(f"split is a {type(split).__name__}", remedy="Pass vfl.Split(...), or leave it out")
@@ -265,6 +259,10 @@ class Federation:
             remedy = "Pass an estimator of vfl, such as vfl.LogisticRegression()"
             what = f"the class {spec.__name__}" if isinstance(spec, type) else f"a {type(spec).__name__}"
             raise ConfigError(f"fit takes an estimator, not {what}", remedy=remedy)
+        if init_model is not None and not isinstance(init_model, FederatedTrees):
+            raise ConfigError(
+                f"init_model is a {type(init_model).__name__}", remedy="Pass fitted boosted trees, or leave it out"
+            )
         if init_model is not None and (grid is not None or "continue_from" not in type(spec).model_fields):
             raise ConfigError(
                 f"{type(estimator).__name__} cannot continue a model",
@@ -293,6 +291,13 @@ class Federation:
 
     def __repr__(self) -> str:
         return f"Federation(guest: {len(self._tables[GUEST].ids)} rows, hosts: {', '.join(self.roles.hosts)})"
+
+
+def _check_reveal(reveal: object) -> None:
+    """Raises ConfigError unless it lists some of `WHO`."""
+    several = reveal if isinstance(reveal, Sequence | Set) and not isinstance(reveal, str) else (None,)
+    if not all(isinstance(who, str) and who in WHO for who in several):
+        raise impossible("reveal", reveal, 'reveal is empty, or lists "guest", "hosts" or both')
 
 
 def _check_no_label(frames: Mapping[str, pd.DataFrame], label: str) -> None:

@@ -169,6 +169,13 @@ class FederatedSearch(Generic[Model]):
     best_estimator_: Model
     _found: Searched = field(repr=False)
 
+    def __post_init__(self) -> None:
+        given = ((self.search, GridSearchCV), (self.best_estimator_, Joint), (self._found, Searched))
+        if not all(isinstance(value, kind) for value, kind in given):
+            raise ConfigError(
+                "a FederatedSearch is what a search found", remedy="Use Federation.fit with a GridSearchCV"
+            )
+
     @property
     def scorer_(self) -> str:
         """The measure that decided."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from protocols.channel import Tap
 from protocols.cipher import Scheme
 from protocols.errors import ConfigError
 from protocols.local import run_local
-from protocols.randomness import Randomness
-from protocols.session import Observer, Roles, Session
+from protocols.session import Roles, Session
 from vfl.api.search import GridSearchCV
 from vfl.data import Table
 from vfl.models.evaluation import Drawn, flatters
@@ -29,15 +27,6 @@ from vfl.schema.spec import Spec
 from vfl.steps.search import Searched
 
 S = TypeVar("S", bound=Spec)
-
-
-@dataclass(frozen=True)
-class Watched:
-    """By party, what watches its channels and progress, and where its randomness comes from."""
-
-    taps: Mapping[str, Sequence[Tap]] | None = None
-    observers: Mapping[str, Observer] | None = None
-    randomness: Mapping[str, Randomness] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,12 +50,13 @@ def fit(
     label: str,
     min_intersection: int,
     reveal: tuple[str, ...],
-    watched: Watched,
+    watched: Mapping[str, Any],
 ) -> tuple[Any, Searched | None]:
     """Aligns, trains on the common rows that the split does not hold out, and returns the joint model and what a search
     found.
 
-    reader: of tables of new rows.  Raises ConfigError, DataError, before anything is sent.
+    reader: of tables of new rows; watched: what else `run_local` takes.  Raises ConfigError, DataError, before anything
+    is sent.
     """
     kind, split, steps = kind_of(request.spec), request.split, request.preprocess
     texts = (steps is not None and steps.takes_texts) or request.spec.takes_texts
@@ -91,8 +81,7 @@ def fit(
     programs[roles.arbiter] = program("arbiter", roles.arbiter)
     asked = repr((plans, search, [one.spec.model_dump() for one in plans])).encode()
     inputs = {party: hashlib.sha256(table.digest() + asked).digest() for party, table in tables.items()}
-    run: dict[str, Any] = {"taps": watched.taps, "observers": watched.observers, "randomness": watched.randomness}
-    results = run_local(roles, programs, scheme, inputs=inputs, **run)
+    results = run_local(roles, programs, scheme, inputs=inputs, **watched)
     fitted = {party: results[party] for party in roles.data_parties}
     searched: Searched | None = fitted[roles.guest].searched
     plan = plans[searched.best if searched else 0]

@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from protocols.errors import ConfigError, DataError
+from protocols.errors import DataError
 from vfl import metrics
 from vfl.data import Objective
 from vfl.metrics.scorers import MEASURES
 from vfl.report import write_report
+from vfl.schema.arguments import impossible, one_of, path, whole
 from vfl.screen import html
 
 SERIES: dict[Objective, Callable[..., dict[str, Any]]] = {
@@ -88,6 +89,10 @@ class Evaluation:
 
     result: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.result, Mapping):
+            raise impossible("result", self.result, "Use vfl.evaluate, or the reports_ of a model")
+
     @property
     def metrics(self) -> pd.DataFrame:
         """One row per measure, one column per model; for a run with several parts of the split, columns (part, model).
@@ -124,7 +129,7 @@ class Evaluation:
     def save(self, folder: str | Path) -> Path:
         """Writes report.html, report.json and report.csv into a folder; the path of the page.  Raises ConfigError if
         they cannot be written."""
-        return write_report(Path(folder), self.result).with_name("report.html")
+        return write_report(path("folder", folder), self.result).with_name("report.html")
 
     def __repr__(self) -> str:
         told = self.result.get("metrics") or {}
@@ -216,8 +221,10 @@ def evaluate(
     >>> bool(found.metrics.loc["auc", "joint"] > 0.5)
     True
     """  # noqa: E501
-    if outcome not in MEASURES:
-        raise ConfigError(f"the outcome {outcome!r} is not known", remedy=f"Use one of {', '.join(MEASURES)}")
+    one_of("outcome", outcome, tuple(MEASURES))
+    seed = whole("seed", seed, 0)
+    if not isinstance(name, str):
+        raise impossible("name", name, "name is the title of the page, a text")
     given = {"joint": joint} if guest_alone is None else {"joint": joint, "guest_alone": guest_alone}
     for predictions in given.values():
         both = isinstance(y, pd.Series) and isinstance(predictions, pd.Series | pd.DataFrame)
@@ -227,7 +234,7 @@ def evaluate(
     try:
         arrays = {model: np.asarray(p, np.float64) for model, p in given.items()}
         values = values.astype(np.float64) if outcome in ("numeric", "count") else values
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DataError(
             "labels or predictions are not numbers", remedy="Pass what predict_score gives, and numbers as labels"
         ) from None
@@ -236,6 +243,7 @@ def evaluate(
             "labels and predictions are not lists of one length",
             expected=values.shape,
             found=[p.shape for p in arrays.values()],
+            remedy="Pass one label and one prediction per row",
         )
     scored = ~np.isnan(arrays["joint"].reshape(len(values), -1)).any(axis=1)
     if not scored.any():

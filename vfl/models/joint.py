@@ -110,6 +110,11 @@ class Joint(Generic[S, P]):
     """Base of the joint models."""
 
     def __init__(self, learned: Learned[S]) -> None:
+        if not isinstance(learned, Learned):
+            raise ConfigError(
+                f"{type(self).__name__} is not made from a {type(learned).__name__}",
+                remedy="Use Federation.fit, or vfl.load_model",
+            )
         self._learned, self._kind, self._kept = learned, learned.kind, learned.kept
         self.roles = learned.roles
         self.estimator: S = learned.spec

@@ -25,6 +25,7 @@ from vfl.models.new_rows import Reader
 from vfl.models.part_files import RESTORE, load_part, save_part
 from vfl.models.registry import KINDS
 from vfl.report.page import as_plain
+from vfl.schema.arguments import path, scheme
 from vfl.schema.parameters import paillier
 from vfl.schema.section import build
 from vfl.storage.files import sync_tree, write_private
@@ -94,7 +95,7 @@ class Saved(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 def save_model(model: Joint[Any, Any], folder: str | os.PathLike[str], passphrase: str | None = None) -> Path:
     """Writes a model into a new folder; passphrase: encrypts the arbiter's key.  Raises ConfigError."""
-    target = path_of(folder)
+    target = path("folder", folder)
     if target.exists():
         raise ConfigError(f"{target} exists: a saved model is never overwritten", remedy="Name a new folder")
     draft, learned = target.with_name(f".{target.name}.part"), model.learned
@@ -158,7 +159,8 @@ def load_model(
     >>> vfl.load_model(folder, cipher=Identity()).intersection_
     200
     """
-    source = path_of(folder)
+    source = path("folder", folder)
+    scheme(cipher)
     saved = read_saved(source)
     try:
         parameters = {name: restored(value) for name, value in saved.parameters.items()}
@@ -242,13 +244,6 @@ def restored(value: Any) -> Any:
 
 def damaged(folder: Path) -> ModelError:
     return ModelError(f"the model in {folder} is damaged", remedy=RESTORE.replace("the run's folder", "it"))
-
-
-def path_of(folder: object) -> Path:
-    """A folder's path.  Raises ConfigError for anything that is none."""
-    if not isinstance(folder, str | os.PathLike) or not os.fspath(folder) or "\0" in str(os.fspath(folder)):
-        raise ConfigError("folder is no path", remedy='Pass a text or a pathlib.Path, such as "models/risk"')
-    return Path(os.fsdecode(folder)).expanduser()
 
 
 def secret(passphrase: object) -> bytes | None:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from protocols.errors import ConfigError
-from vfl.schema.section import Complaint, Section
+from vfl.schema.section import Array, Complaint, Section, said
 from vfl.screen import html
 
 INDENT: dict[str, Any] = {"initial_indent": "    ", "subsequent_indent": "    ", "break_on_hyphens": False}
@@ -42,6 +42,20 @@ class Declared(Section):
             raise self._refusal(error, params) from None
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # job files are validated without it: their errors name file and line
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise self._fixed(name)
+
+    def __delattr__(self, name: str) -> None:
+        raise self._fixed(name)
+
+    def _fixed(self, name: str) -> ConfigError:
+        if name not in self.parameters():
+            return self._unknown(name)
+        return ConfigError(
+            f"{type(self).__name__}: {name} cannot be assigned, so that every value is checked",
+            remedy=f"Use set_params({name}=...), or make another {type(self).__name__}",
+        )
 
     @classmethod
     def _unknown(cls, name: str) -> ConfigError:
@@ -76,10 +90,12 @@ class Declared(Section):
             )
         field: FieldInfo | None = cls.model_fields.get(name)
         described = f"Expected {field.description}" if field is not None and field.description else ""
-        return ConfigError(f"{cls.__name__}: {name} = {params.get(name)!r} is not possible", remedy=described)
+        return ConfigError(f"{cls.__name__}: {name} = {said(params.get(name))} is not possible", remedy=described)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters by name."""
+        """Parameters by name; deep: those of nested estimators too."""
+        if not isinstance(deep, bool):
+            raise ConfigError(f"deep = {said(deep)} is not possible", remedy="deep is True or False")
         own = {name: getattr(self, name) for name in self.parameters()}
         nested = {name: value.get_params() for name, value in own.items() if deep and isinstance(value, Declared)}
         return own | {f"{outer}__{name}": value for outer, inner in nested.items() for name, value in inner.items()}
@@ -139,8 +155,10 @@ class Declared(Section):
 
 def plain(value: Any) -> Any:
     """Numpy's scalars and arrays, lists and mappings as Python's own numbers, tuples and dicts."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return Array(plain(v) for v in value.tolist())
     if isinstance(value, np.ndarray):
-        value = value.tolist()
+        value = value.item()
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, list | tuple | range):

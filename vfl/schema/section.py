@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
+import datetime
 import difflib
 import json
 import re
@@ -44,16 +45,41 @@ class Complaint(ValueError):
         super().__init__(what)
 
 
+class Array(tuple[Any, ...]):
+    """What an array of numpy was: it may be a column of a table, so that no error shows it."""
+
+    __slots__ = ()
+
+
 def shown(value: object) -> str:
     """A value as the file would write it, cut to 60 characters."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Array):
+        return "an array"
     if isinstance(value, tuple | list):
         text = "[" + ", ".join(shown(v) for v in value) + "]"
     elif isinstance(value, Mapping):
         return "a table"
+    elif value is not None and not isinstance(value, str | bytes | int | float | datetime.date | datetime.time):
+        return f"a {type(value).__name__}"  # in Python anything can be passed, also a table with its cells
+    elif isinstance(value, int) and abs(value) >= 10**40:
+        return "a huge number"
     else:
         text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def said(value: object) -> str:
+    """A value in Python's words, cut to 60 characters; of anything but plain values, and short lists of them, its
+    type."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**40:
+        return "a huge number"
+    few = isinstance(value, tuple | list) and not isinstance(value, Array) and len(value) <= 8
+    plain = isinstance(value, tuple | list) and few and all(isinstance(v, str | int | float) for v in value)
+    if not plain and value is not None and not isinstance(value, bool | int | float | str | bytes):
+        return f"a {type(value).__name__}"
+    text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -66,7 +92,7 @@ def choose(now: Sequence[str], others: Mapping[str, str] | None = None) -> Calla
     """A validator: the value is one of `now`; one of `others` is refused with its reason."""
 
     def validate(value: object) -> object:
-        if value in now:
+        if isinstance(value, str) and value in now:
             return value
         use = f"Use {listed([shown(n) for n in now])}"
         reason = (others or {}).get(value) if isinstance(value, str) else None

@@ -16,7 +16,7 @@ MIN_KEY_BITS, FULL_KEY_BITS = 2048, 3072
 
 def check_key_bits(value: object) -> object:
     """A size of key that is supported.  Raises Complaint."""
-    if value in (2048, 3072, 4096) and type(value) is int:
+    if type(value) is int and value in (2048, 3072, 4096):
         return value
     if isinstance(value, int) and not isinstance(value, bool) and value < MIN_KEY_BITS:
         raise Complaint(

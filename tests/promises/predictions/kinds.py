@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import vfl
 from protocols.cipher import Identity
@@ -49,6 +51,14 @@ CASES = {
     "trees of numbers": Case(vfl.BoostedTrees(**TREES, objective="reg:squarederror"), "number", True, True),
     "search": Case(vfl.GridSearchCV(vfl.LogisticRegression(**SHORT), {"C": [0.1, 1.0]}, cv=2)),
 }
+
+
+QUICK = ("logistic", "one-hot", "quantile", "known points", "sealed trees", "search")  # in `make test`
+
+
+def each(names: Iterable[str]) -> list[Any]:
+    """Parameters of a test by kind of model, of which all but a few are slow."""
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 @cache

@@ -15,7 +15,7 @@ from protocols.errors import DataError
 from protocols.local import run_local
 from tests.harness import Recording, Sent
 from tests.promises.predictions import kinds
-from tests.promises.predictions.kinds import CASES, fitted, scored, tables
+from tests.promises.predictions.kinds import CASES, each, fitted, scored, tables
 from vfl.models import joint
 from vfl.models.new_rows import ENOUGH
 
@@ -51,7 +51,7 @@ def quietly(model: Any, guest: pd.DataFrame, hosts: dict[str, pd.DataFrame]) -> 
     return told(model, guest, hosts)[0]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", each(CASES))
 def test_a_row_scores_alone_as_in_its_batch(name: str) -> None:
     model, (guest, hosts) = fitted(name), batch(name)
     whole = quietly(model, guest, hosts)
@@ -65,7 +65,7 @@ def test_a_row_scores_alone_as_in_its_batch(name: str) -> None:
     pd.testing.assert_frame_equal(pd.concat(parts), whole, check_exact=True)
 
 
-@pytest.mark.parametrize("name", NO_IMPUTATION)
+@pytest.mark.parametrize("name", each(NO_IMPUTATION))
 def test_rows_without_a_value_are_told_to_their_owner_alone(name: str) -> None:
     model, (guest, hosts) = fitted(name), batch(name)
     _, said, files = told(model, guest, hosts)
@@ -95,7 +95,7 @@ def test_a_row_that_a_host_cannot_score_looks_like_one_that_it_does_not_know(mon
     assert sizes(gap) == sizes(gap.dropna()) != sizes(host)
 
 
-@pytest.mark.parametrize("name", NO_IMPUTATION)
+@pytest.mark.parametrize("name", each(NO_IMPUTATION))
 def test_a_column_without_any_value_is_refused_by_name(name: str) -> None:
     model, (guest, hosts) = fitted(name), batch(name)
     for rows in (ENOUGH, len(guest)):
@@ -106,7 +106,7 @@ def test_a_column_without_any_value_is_refused_by_name(name: str) -> None:
     assert quietly(model, guest.head(ENOUGH - 1).assign(limit=np.nan), hosts).isna().all(axis=None)
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", each(TEXTS))
 def test_texts_that_training_did_not_have_are_told_of(name: str) -> None:
     """One of them is scored, and its owner is told; a column of nothing else is refused by name."""
     model, (guest, hosts) = fitted(name), batch(name)

@@ -17,7 +17,7 @@ from sklearn.base import clone
 import vfl
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, ModelError, VFLError
-from tests.promises.predictions.kinds import CASES, fitted, scored, tables
+from tests.promises.predictions.kinds import CASES, each, fitted, scored, tables
 
 RUN, LONG = 4, 24  # neighbours in a column of numbers that differ, and of labels or texts: chance makes none of them
 
@@ -46,7 +46,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", each(CASES))
 def test_a_pickled_or_copied_model_scores_the_same_bits_and_holds_no_row(name: str) -> None:
     model, (guest, hosts) = fitted(name), tables(CASES[name].label, CASES[name].texts)
     data = pickle.dumps(model)
@@ -61,7 +61,7 @@ def test_a_pickled_or_copied_model_scores_the_same_bits_and_holds_no_row(name: s
     assert sung(pickle.dumps(model), name) == []  # nor after it has scored rows
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", each(CASES))
 def test_a_saved_model_scores_the_same_bits_and_holds_no_row(name: str, tmp_path: Path) -> None:
     model, (guest, hosts) = fitted(name), tables(CASES[name].label, CASES[name].texts)
     folder = model.save(tmp_path / "models" / "risk")

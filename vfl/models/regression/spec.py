@@ -31,11 +31,12 @@ def _class_weight(value: object) -> object:
 
 
 def _max_iter(value: object) -> object:
-    if value == "auto" or (type(value) is int and 5 <= value <= 10_000):
+    if (isinstance(value, str) and value == "auto") or (type(value) is int and 5 <= value <= 10_000):
         return value
     rule = 'Expected the number of iterations, a whole number from 5 to 10000 (default 100), or "auto"'
     raise Complaint(
-        f"is {shown(value)}", f"{rule}: weights of fewer iterations reveal too much" if value in range(5) else rule
+        f"is {shown(value)}",
+        f"{rule}: weights of fewer iterations reveal too much" if type(value) is int and value in range(5) else rule,
     )
 
 

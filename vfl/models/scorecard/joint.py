@@ -12,6 +12,7 @@ from vfl.models.joint import Joint
 from vfl.models.scorecard.part import ScorecardPart
 from vfl.models.scorecard.spec import Scorecard
 from vfl.models.shared_weights import SharedWeights
+from vfl.schema.arguments import whole
 
 
 class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
@@ -97,7 +98,7 @@ class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
         columns.
 
         Raises ModelError unless all weights were revealed."""
-        new = self._read(guest, hosts)
+        most, new = whole("most", most, 1), self._read(guest, hosts)
         return {
             p: pd.Series(part.reasons(new[p].features, most), index=new[p].index, name="reasons")
             for p, part in self.parts.items()

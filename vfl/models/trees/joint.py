@@ -14,6 +14,7 @@ from vfl.models.joint import Joint, spread
 from vfl.models.trees.leaf_values import LeafValues
 from vfl.models.trees.part import TreesPart
 from vfl.models.trees.spec import BoostedTrees
+from vfl.schema.arguments import one_of
 
 
 class FederatedTrees(Joint[BoostedTrees, TreesPart]):
@@ -100,8 +101,7 @@ class FederatedTrees(Joint[BoostedTrees, TreesPart]):
 
         Raises ConfigError for the gains of sealed trees: they are computed from labels, and only the arbiter sees them.
         """
-        if kind not in ("gain", "split"):
-            raise ConfigError(f"importance {kind!r} is not known", remedy='Use "gain" or "split"')
+        one_of("kind", kind, ("gain", "split"))
         part, trees = self.parts[self.roles.guest], self.trees_
         if isinstance(trees, GuestTrees):
             if kind == "gain":

@@ -276,8 +276,10 @@ def test_a_file_that_cannot_be_read(tmp_path):
 
 def test_a_job_is_frozen(write):
     job = load_job(write(MINIMAL))
-    with pytest.raises(ValueError, match="frozen"):
+    with pytest.raises(ConfigError, match="C cannot be assigned"):
         job.model.C = 2.0
+    with pytest.raises(ValueError, match="frozen"):
+        job.align.min_intersection = 2
 
 
 def test_a_2048_bit_key_is_warned_about(write):

@@ -70,7 +70,7 @@ def test_what_does_not_fit_is_refused() -> None:
         (lambda: vfl.evaluate(y, score.sample(frac=1, random_state=1)), DataError, "same index"),
         (lambda: vfl.evaluate(y, score[:5].to_numpy()), DataError, "one length"),
         (lambda: vfl.evaluate(["a", "b", "c"], [0.1, 0.2, 0.3]), DataError, "have 3 values"),
-        (lambda: vfl.evaluate(y, score, outcome="survival"), ConfigError, "'survival' is not known"),
+        (lambda: vfl.evaluate(y, score, outcome="survival"), ConfigError, "outcome = 'survival' is not possible"),
         (
             lambda: vfl.evaluate(["x"], pd.DataFrame({"a": [0.5], "b": [0.5]}), outcome="multiclass"),
             DataError,

@@ -136,7 +136,7 @@ def test_a_missing_column_is_named(small_tables: Tables) -> None:
         model.predict_score(small_tables[0], {"telecom": used["telecom"].drop(columns="tenure")})
     with pytest.raises(ConfigError, match="each of its hosts"):
         model.predict_score(small_tables[0], {})
-    with pytest.raises(ConfigError, match="importance"):
+    with pytest.raises(ConfigError, match="kind = 'cover' is not possible"):
         model.feature_importances("cover")
 
 
