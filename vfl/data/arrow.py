@@ -56,7 +56,7 @@ def frame_of(schema: Any, column: Callable[[int], Any], only: Sequence[str] | No
 
     An index that pandas stored becomes columns, in front, where it has a name; without one it is left out.
     """
-    named = _columns(schema)
+    named = named_columns(schema)
     if only is not None and {name for name, _ in named} >= set(only):
         named = [(name, at) for name, at in named if name in only]
     series = {k: pd.Series(at) if isinstance(at, range) else series_of(column(at)) for k, (_, at) in enumerate(named)}
@@ -74,9 +74,9 @@ def series_of(column: Any) -> pd.Series:
         return pd.Series(column.cast(column.type.value_type).to_pandas())
 
 
-def _columns(schema: Any) -> list[tuple[str, int | range]]:
-    """The names in the frame's order, each with its position in the schema, or the numbers of an index of which pandas
-    stored no more than its range."""
+def named_columns(schema: Any) -> list[tuple[str, int | range]]:
+    """The names of a schema in its frame's order, each with its position in the schema, or the numbers of an index of
+    which pandas stored no more than its range."""
     stored = schema.pandas_metadata or {}
     names = {column["field_name"]: column["name"] for column in stored.get("columns", [])}
     index: list[tuple[str | None, int | range]] = [

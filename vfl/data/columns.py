@@ -66,10 +66,13 @@ def text(column: pd.Series, party: str, name: str, numbers: Rows, kind: ColumnTy
 
 
 def without(column: pd.Series, absent: Sequence[str]) -> pd.Series:
-    """`column` with these texts as missing values."""
+    """`column` with these texts, and the numbers that they are, as missing values."""
+    gone = frozenset(absent)
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        codes = [float(text) for text in gone if literals.is_number(text)]
+        return column.mask(column.isin(codes)) if codes and column.isin(codes).any() else column
     if not absent or _is_numeric(column) or pd.api.types.is_datetime64_any_dtype(column.dtype):
         return column
-    gone = frozenset(absent)
     found = np.fromiter((isinstance(v, str) and v in gone for v in column.tolist()), np.bool_, len(column))
     return column.astype(object).mask(found, None) if found.any() else column
 

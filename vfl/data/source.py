@@ -20,6 +20,7 @@ from vfl.data.readers.delimited import CsvFile, TsvFile
 from vfl.data.readers.kinds import Ask, TableFile
 from vfl.data.readers.packed import OPENERS
 from vfl.data.readers.parquet import FeatherFile, ParquetFile
+from vfl.data.stored import Stored, StoredFrame
 
 
 def read_source(
@@ -48,11 +49,22 @@ def read_source(
         return _kind(parts, form).read(parts, Ask(keys, only, texts, missing, form))
 
 
-def read_rows(source: str | Path, rows: NDArray[np.bool_], form: Form = Form()) -> pd.DataFrame:  # noqa: B008
-    """Those rows of a large file that `rows` selects, in the file's order and without holding the others; cells of a
-    file of texts are as they are written.  Raises DataError if it has other rows by now."""
+def read_stored(
+    source: str | Path,
+    query: str | None = None,
+    *,
+    rows: NDArray[np.bool_] | None = None,
+    form: Form = Form(),  # noqa: B008
+) -> Stored:
+    """The table behind `source` as it is stored: cells of a file of texts as they are written, those of an Arrow file
+    in their types; rows: those of a large file that are wanted, so that the others are not held.
+
+    Raises as `read_source`, and DataError if the file has other rows by now.
+    """
+    if place_of(str(source)) == "database":
+        return StoredFrame(read_source(source, query))
     with parts_of(source) as parts:
-        return _kind(parts, form).rows(parts, rows, form)
+        return _kind(parts, form).stored(parts, rows, form)
 
 
 def suffix_of(name: str, form: Form) -> str:

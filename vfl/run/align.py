@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from rich.table import Table as Grid
 
@@ -27,13 +26,13 @@ from protocols.channel import Tap
 from protocols.errors import ConfigError, ModelError
 from protocols.session import Observer
 from vfl.data import read_source
-from vfl.data.cells import write_csv
 from vfl.data.extras import needed
 from vfl.data.own_ids import OwnIds
 from vfl.data.places import size_of
 from vfl.data.shapes import Profile
-from vfl.data.source import read_rows
+from vfl.data.source import read_stored
 from vfl.data.spill import scratch_in
+from vfl.data.stored import Stored
 from vfl.job import Agreement, Party, check_files, cross_check
 from vfl.run.recovery import Taken, take_part
 from vfl.run.session import Meeting, Ready
@@ -56,7 +55,7 @@ class Aligning(Ready[Agreement]):
     ids: tuple[Ids, ...] | None = None
     kept: NDArray[np.int64] | None = None  # which rows of the source the ids belong to
     rows: int = 0  # of the source
-    frame: pd.DataFrame | None = None  # the source, unless it is large
+    stored: Stored | None = None  # the source, unless it is large
     format: str = "csv"
 
     def input_digest(self) -> bytes:
@@ -96,10 +95,13 @@ def prepare(job: Agreement, party: Party, format: str | None = None, profile: Pr
     source = party.data
     large = size_of(source.source) > LARGE_FILE
     columns = [source.id_columns.get(column, column) for column in job.align.columns]
-    frame = read_source(source.source, source.query, keys=columns, only=columns if large else None, form=source.form)
+    if large:
+        table, frame = None, read_source(source.source, keys=columns, only=columns, form=source.form)
+    else:
+        table = read_stored(source.source, source.query, form=source.form)
+        frame = table.frame(columns)
     settings = source.settings()
     own = OwnIds.of(frame, party.name, job.align.keys, job.align.normalise, job.align.duplicates, settings, profile)
-    kept = None if large else own.frame
     return Aligning(
         job,
         party,
@@ -108,7 +110,7 @@ def prepare(job: Agreement, party: Party, format: str | None = None, profile: Pr
         own.keys,
         own.kept,
         len(own.frame),
-        kept,
+        table,
         format or ("parquet" if has_parquet else "csv"),
     )
 
@@ -168,24 +170,21 @@ def align(
 
 
 def write_rows(ready: Aligning, found: Alignment, folder: Path) -> None:
-    """This party's own common rows, every column, in the shared order."""
+    """This party's own common rows, every column as it is stored in the source, in the shared order."""
     assert ready.kept is not None
     rows = ready.kept[found.rows]
-    if ready.frame is not None:
-        frame = ready.frame.iloc[rows].reset_index(drop=True)
+    if ready.stored is not None:
+        table = ready.stored.take(rows)
     else:
         assert ready.party.data is not None
         common = np.zeros(ready.rows, np.bool_)
         common[rows] = True
-        frame = read_rows(ready.party.data.source, common, ready.party.data.form)
-        frame = frame.iloc[np.cumsum(common)[rows] - 1].reset_index(drop=True)
+        table = read_stored(ready.party.data.source, rows=common, form=ready.party.data.form)
+        table = table.take(np.cumsum(common)[rows] - 1)
     path = folder / f"aligned.{ready.format}"
     with written(folder):
         private(path)
-        if ready.format == "parquet":
-            frame.to_parquet(path, engine="pyarrow", index=False)
-        else:
-            write_csv(frame, path)
+        table.write(path)
 
 
 def as_json(ready: Aligning, started: datetime.datetime, report: MatchReport | None) -> dict[str, Any]:

@@ -58,14 +58,14 @@ SOURCE = """
 import pathlib
 from protocols.errors import DataError
 from vfl.data import read_source
-from vfl.data.source import read_rows
+from vfl.data.source import read_stored
 import numpy as np
 path = pathlib.Path("customers.jsonl")
 path.write_text('{"id": "007", "age": 30, "bill": 1.5}\\n{"id": "08", "age": 41, "bill": null}\\n')
 frame = read_source(path, keys=["id"])
 assert frame["id"].tolist() == ["007", "08"] and frame["bill"].isna().tolist() == [False, True]
 assert list(read_source(path, keys=["id"], only=["id", "age"])) == ["id", "age"]
-assert read_rows(path, np.array([False, True]))["id"].tolist() == ["08"]
+assert read_stored(path, rows=np.array([False, True])).frame()["id"].tolist() == ["08"]
 path.write_text('{"id": "CANARY"\\n')
 for bad in (path, pathlib.Path("customers.xlsx")):
     bad.touch()

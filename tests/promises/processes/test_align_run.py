@@ -223,6 +223,33 @@ def test_what_one_party_finds_out_alone(parties: Institutions) -> None:
     parties.here(*quiet).says(3, "repeats ids: 1 rows .* row 8")
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_cells_are_carried_as_they_are_written(parties: Institutions, form: str) -> None:
+    """Codes, accounts of 18 digits, truth values, decimals and gaps of the source, letter by letter."""
+    parties.lay_out()
+    alone(parties)
+    source = parties.folder / "bank" / "customers.csv"
+    lines = [
+        f"CANARY-{k:05d},{k:05d},{110101199003070000 + 7 * k if k % 9 else ''},{'TRUE' if k % 2 else 'FALSE'},{k}.10,"
+        f"{'NA' if k % 4 == 0 else 'x'},2026010{k % 9 + 1},good"
+        for k in range(80)
+    ]
+    header = f"{KEY},zip,account,flag,amount,garage,when,canarylabel"
+    source.write_text("\n".join([header, *lines]) + "\n")
+    results = aligned(parties, "--format", form)
+    assert [r.code for r in results.values()] == [0, 0], results
+    path = results["bank"].folder / f"aligned.{form}"
+    if form == "csv":
+        top, *rows = path.read_text().splitlines()
+        assert (top, len(rows)) == (header, 64)
+        assert set(rows) <= set(lines)
+        return
+    frame = pd.read_parquet(path)
+    assert len(frame) == 64
+    for row in frame.fillna("").astype(str).itertuples(index=False):
+        assert ",".join(row) in lines
+
+
 @pytest.mark.parametrize("size", [0, 10, 1000])
 def test_a_spool_spills_and_leaves_nothing(tmp_path: Path, size: int) -> None:
     spool = Spill(tmp_path, in_memory=100)
@@ -242,7 +269,7 @@ def test_of_a_large_file_the_other_columns_are_read_after_the_protocol(
     alone(parties)
     monkeypatch.setattr(alignment_run, "LARGE_FILE", 10)
     ready = alignment_run.prepare(load_agreement(parties.job), load_party(parties.file("bank")), "csv")
-    assert ready.frame is None
+    assert ready.stored is None
     assert ready.ids is not None
     found = Alignment(np.array([5, 2]), np.zeros(2, np.uint8), {}, (2,))
     table = parties.folder / "bank" / "customers.csv"

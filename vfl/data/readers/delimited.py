@@ -23,6 +23,7 @@ from vfl.data.literals import has_comma
 from vfl.data.places import Part
 from vfl.data.readers.kinds import Ask, TableFile, changed, check_same
 from vfl.data.readers.packed import DAMAGED, OPENERS, packing_of, unpacked
+from vfl.data.stored import Stored, StoredFrame
 from vfl.data.text_columns import read_texts
 from vfl.data.texts import say_rows
 
@@ -55,15 +56,18 @@ class CsvFile(TableFile):
             commas.check(frame, parts[0])
         return frame
 
-    def rows(self, parts: Sequence[Part], rows: NDArray[np.bool_], form: Form) -> pd.DataFrame:
-        """As `TableFile.rows`; cells as they are written."""
+    def stored(self, parts: Sequence[Part], rows: NDArray[np.bool_] | None, form: Form) -> Stored:
+        """As `TableFile.stored`; cells as they are written."""
         kept, seen = list[pd.DataFrame](), 0
         for piece in _Table.of(parts, form, self.separator).pieces(None):
+            if rows is None:
+                kept.append(piece)
+                continue
             kept.append(piece[rows[seen : seen + len(piece)]] if seen + len(piece) <= len(rows) else changed(parts))
             seen += len(piece)
-        if seen != len(rows):
+        if rows is not None and seen != len(rows):
             changed(parts)
-        return as_read(pd.concat(kept, ignore_index=True))
+        return StoredFrame(as_read(pd.concat(kept, ignore_index=True)), is_text=True)
 
 
 class TsvFile(CsvFile):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from protocols.errors import DataError
 from vfl.data.form import Form
 from vfl.data.places import Part
+from vfl.data.stored import Stored, StoredFrame
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,12 @@ class TableFile(ABC):
         """The rows of all files of a table, one after the other.  Raises DataError, which quotes nothing of their
         content."""
 
-    def rows(self, parts: Sequence[Part], rows: NDArray[np.bool_], form: Form) -> pd.DataFrame:
-        """As `source.read_rows`; a kind that can be read in steps need not hold the others."""
+    def stored(self, parts: Sequence[Part], rows: NDArray[np.bool_] | None, form: Form) -> Stored:
+        """As `source.read_stored`; a kind that can be read in steps need not hold the other rows."""
         frame = self.read(parts, Ask(form=form))
-        return frame[rows].reset_index(drop=True) if len(frame) == len(rows) else changed(parts)
+        if rows is not None and len(frame) != len(rows):
+            changed(parts)
+        return StoredFrame(frame if rows is None else frame[rows].reset_index(drop=True))
 
 
 def changed(parts: Sequence[Part]) -> NoReturn:

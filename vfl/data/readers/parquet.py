@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import IO, Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from protocols.errors import DataError, VFLError
 from vfl.data.arrow import frame_of
 from vfl.data.extras import needed
+from vfl.data.form import Form
 from vfl.data.places import Part
-from vfl.data.readers.kinds import Ask, TableFile, check_distinct, check_same
+from vfl.data.readers.kinds import Ask, TableFile, changed, check_distinct, check_same
+from vfl.data.stored import MARK, TEXTS, Stored, StoredArrow, of_texts
 
 HELD = 64  # files of a folder that stay open while its columns are read
 
@@ -30,6 +34,24 @@ class ArrowFile(TableFile):
 
     def read(self, parts: Sequence[Part], ask: Ask) -> pd.DataFrame:
         """As `TableFile.read`; of a wide file, no other column than those that are wanted."""
+        with self._columns(parts) as (schema, column):
+            frame = frame_of(schema, column, ask.only)
+        is_text = (schema.metadata or {}).get(MARK) == TEXTS
+        return of_texts(frame, ask.keys, ask.texts, ask.missing) if is_text else frame
+
+    def stored(self, parts: Sequence[Part], rows: NDArray[np.bool_] | None, form: Form) -> Stored:
+        """As `TableFile.stored`; values and types are Arrow's own."""
+        with self._columns(parts) as (schema, column):
+
+            def checked(at: int) -> Any:
+                found = column(at)
+                return found if rows is None or len(found) == len(rows) else changed(parts)
+
+            return StoredArrow.of(schema, checked, rows)
+
+    @contextmanager
+    def _columns(self, parts: Sequence[Part]) -> Iterator[tuple[Any, Callable[[int], Any]]]:
+        """The schema of all files, and what reads the column at a position in it."""
         pyarrow = needed("pyarrow", f"{parts[0].label}: reading {self.called}")
         with ExitStack() as stack:
             held = [self._try(part, self._held, part, stack) for part in parts[:HELD]]
@@ -48,7 +70,7 @@ class ArrowFile(TableFile):
                 chunks = [chunk for k in range(len(parts)) for chunk in one(k, read).chunks]
                 return pyarrow.chunked_array(chunks, field.type)
 
-            return frame_of(schema, column, ask.only)
+            yield schema, column
 
     def _held(self, part: Part, stack: ExitStack) -> tuple[Any, Callable[[str], Any]]:
         return self.opened(stack.enter_context(part.open()))

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 import vfl
 from protocols.errors import DataError
 from vfl.cli import monitor
-from vfl.data import cells, read_source
+from vfl.data import cells, read_source, stored
 from vfl.data.cells import guarded, unguarded, write_csv
-from vfl.data.source import read_rows
+from vfl.data.source import read_stored
+from vfl.data.stored import StoredFrame
 from vfl.report import page
-from vfl.run import align as alignment_run
 from vfl.run.align import write_rows
 
 HOSTILE = ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", "=1", "-", "+", "--5", "-5e", "'=1", "''-x"]
@@ -84,7 +84,9 @@ def test_a_table_is_read_back_exactly(tmp_path: Path) -> None:
         assert frame.columns.tolist() == table().columns.tolist()
         assert frame["change"].dtype == np.float64
         assert all(frame[c].tolist() == table()[c].tolist() for c in table())
-    written = read_rows(tmp_path / "t.csv", np.ones(len(table()), np.bool_))  # every cell is the file's own text
+    written = read_stored(
+        tmp_path / "t.csv", rows=np.ones(len(table()), np.bool_)
+    ).frame()  # every cell is the file's own text
     assert all(written[c].tolist() == table()[c].astype(str).tolist() for c in table())
 
 
@@ -97,7 +99,7 @@ def test_two_columns_that_differ_in_the_apostrophe_alone_are_refused(tmp_path: P
 def every_file(tmp_path: Path) -> str:
     """What the writers write of a party's own columns and cells."""
     out = SimpleNamespace(rows=np.arange(len(table())))
-    ready = SimpleNamespace(kept=out.rows, frame=table(), format="csv")
+    ready = SimpleNamespace(kept=out.rows, stored=StoredFrame(table()), format="csv")
     write_rows(ready, out, tmp_path)  # type: ignore[arg-type]
     line = dict.fromkeys(monitor.NUMBERS, -1.5) | {"column": "=HYPERLINK(1)"}
     monitor.write_monitor({"columns": [line], "score": None}, tmp_path / "m.csv")
@@ -132,4 +134,4 @@ def test_nothing_else_writes_csv() -> None:
         "data/cells.py",
         "report/page.py",
     }
-    assert alignment_run.write_csv is write_csv
+    assert stored.write_csv is write_csv

@@ -17,7 +17,7 @@ import pytest
 from protocols.errors import ConfigError, DataError, VFLError
 from vfl.data import read_source, table_from_frame
 from vfl.data.form import Form
-from vfl.data.source import FILES, known_formats, read_rows
+from vfl.data.source import FILES, known_formats, read_stored
 
 pa = pytest.importorskip("pyarrow")
 from pyarrow import feather, ipc, parquet  # noqa: E402
@@ -229,7 +229,7 @@ def test_a_folder_is_one_table(suffix: str, tmp_path: Path) -> None:
     assert list(found) == ["id", "y", "town", "x", "n"]
     assert found["n"].tolist() == list(range(90))
     assert cells(found[["id", "y", "town", "x"]]) == cells(rows[["id", "y", "town", "x"]])
-    kept = read_rows(folder, (rows["n"] % 7 == 0).to_numpy())
+    kept = read_stored(folder, rows=(rows["n"] % 7 == 0).to_numpy()).frame()
     assert [int(n) for n in kept["n"]] == list(range(0, 90, 7))
 
 

@@ -20,7 +20,7 @@ from protocols.errors import ConfigError, DataError, VFLError
 from vfl.data import places, read_source
 from vfl.data.form import Form
 from vfl.data.places import place_of, size_of
-from vfl.data.source import read_rows
+from vfl.data.source import read_stored
 
 BODY = "id,x\n007,1.5\n08,2\n"
 EXPECTED = {"id": ["007", "08"], "x": [1.5, 2.0]}
@@ -76,7 +76,7 @@ def test_file_addresses(tmp_path: Path) -> None:
 def test_files_in_memory(memory: str) -> None:
     assert read_source(f"{memory}/t.csv", keys=["id"]).to_dict("list") == EXPECTED
     assert read_source(f"{memory}/t.csv", keys=["id"], form=Form(format="csv")).to_dict("list") == EXPECTED
-    assert read_rows(f"{memory}/t.csv", pd.Series([False, True]).to_numpy())["id"].tolist() == ["08"]
+    assert read_stored(f"{memory}/t.csv", rows=pd.Series([False, True]).to_numpy()).frame()["id"].tolist() == ["08"]
     assert read_source(f"{memory}/parts/", keys=["id"])["id"].tolist() == ["007", "08", "9"]
     assert size_of(f"{memory}/t.csv") == 0
 

@@ -157,6 +157,14 @@ def test_a_text_can_be_declared_missing() -> None:
     assert "-" in gaps.schema.missing
 
 
+def test_a_number_can_be_declared_missing_too() -> None:
+    """-999 is one thing in every kind of file."""
+    settings = Settings(missing=("-999",))
+    for values in ([1.5, -999.0], [1, -999], pd.array([1, -999], dtype="Int64"), ["a", "-999"]):
+        assert read(values, settings=settings).features["x"].isna().tolist() == [False, True]
+    assert read([1, -999]).features["x"].tolist() == [1.0, -999.0]
+
+
 def test_remedies_are_in_the_voice_of_their_place() -> None:
     assert 'data.types = { x = "category" }' in refusal(with_cells("-"))
     python = refusal(with_cells("-"), settings=Settings(in_python=True))
