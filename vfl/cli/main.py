@@ -183,7 +183,7 @@ def run(
     party: PartyFile,
     fresh: Fresh = False,
     connect_timeout: ConnectTimeout = 600.0,
-    progress: ProgressKind = "bar",
+    progress: ProgressKind = "auto",
 ) -> None:
     """Take part in a job: align, train, score.
 
@@ -199,13 +199,13 @@ def run(
     ready = prepare(load_job(job), load_party(party))
     with stoppable(console), watching(progress, console) as watch:
         folder = run_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
-    if progress == "bar":
+    if progress == "none":
+        say(f"report: {folder / 'report.json'}")
+    else:
         from vfl.report import read_report
         from vfl.report.terminal import print_summary
 
-        print_summary(read_report(folder), Console(), folder)
-    else:
-        say(f"report: {folder / 'report.json'}")
+        print_summary(read_report(folder), Console(stderr=progress == "lines"), folder)  # whose last line is JSON too
 
 
 @app.command(epilog=examples("predict"))
@@ -238,7 +238,7 @@ def predict(
     ] = None,
     fresh: Fresh = False,
     connect_timeout: ConnectTimeout = 600.0,
-    progress: ProgressKind = "bar",
+    progress: ProgressKind = "auto",
 ) -> None:
     """Score new rows with a joint model.
 
@@ -258,10 +258,11 @@ def predict(
         console.print(f"[yellow]caution[/]: {escape(caution)}", highlight=False)
     with stoppable(console), watching(progress, console) as watch:
         folder, file, scored = predict_party(scoring, watch, connect_timeout=connect_timeout, fresh=fresh)
+    errors = progress == "lines"  # whose last line, on stdout, is JSON too
     if file is not None:
-        say(scoring.scored(scored))
-        say(f"scores: {file}")
-    say(f"report: {folder / 'report.json'}")
+        say(scoring.scored(scored), stderr=errors)
+        say(f"scores: {file}", stderr=errors)
+    say(f"report: {folder / 'report.json'}", stderr=errors)
 
 
 @app.command(epilog=examples("monitor"))
@@ -322,7 +323,7 @@ def align(
     ] = None,
     fresh: Fresh = False,
     connect_timeout: ConnectTimeout = 600.0,
-    progress: ProgressKind = "bar",
+    progress: ProgressKind = "auto",
 ) -> None:
     """Align ids only: find the rows that all parties have in common.
 
@@ -339,9 +340,10 @@ def align(
     ready = prepare(load_agreement(job), load_party(party), format)
     with stoppable(console), watching(progress, console) as watch:
         folder, found = align_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
+    errors = progress == "lines"  # whose last line, on stdout, is JSON too
     if found is not None:
-        print_report(found, Console())
-    say(f"report: {folder / 'alignment.json'}")
+        print_report(found, Console(stderr=errors))
+    say(f"report: {folder / 'alignment.json'}", stderr=errors)
 
 
 @app.command(epilog=examples("report"))

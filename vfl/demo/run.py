@@ -195,9 +195,7 @@ def run_parties(names: tuple[str, ...], folder: Path, console: Console) -> dict[
         )
         failure.exit_code = max(processes[name].returncode for name in failed) or 1
         raise failure
-    prefix = "report: "
-    last = {name: next(line for line in reversed(outputs[name]) if line.startswith(prefix)) for name in names}
-    return {name: Path(line.removeprefix(prefix)).parent for name, line in last.items()}
+    return {name: Path(json.loads(outputs[name][-1])["report"]).parent for name in names}
 
 
 def start(folder: Path, name: str) -> subprocess.Popen[str]:
@@ -214,21 +212,21 @@ class Bars:
 
     def line(self, event: dict[str, Any]) -> None:
         phase = event["phase"]
+        if phase is None:
+            return
         if phase not in self._tasks:
             self._tasks[phase] = self._progress.add_task(PHASES.get(phase, phase), total=1)
         task = self._tasks[phase]
-        if event["total"] is None:
+        if event["event"] == "ends":
             total = next(t.total for t in self._progress.tasks if t.id == task)
             self._progress.update(task, completed=total or 1)
-        elif event["done"] is not None:
-            self._progress.update(task, completed=event["done"], total=event["total"])
+        elif event["event"] == "step":
+            self._progress.update(task, completed=event["step"], total=event["of"])
 
 
 def read(stream: IO[str], lines: list[str], bars: Bars | None) -> None:
     """Collects a stream's lines; progress events go to the bars."""
     for line in stream:
-        if line.startswith("{"):
-            if bars:
-                bars.line(json.loads(line))
-        else:
-            lines.append(line.strip())
+        lines.append(line.strip())
+        if bars and line.startswith("{"):
+            bars.line(json.loads(line))

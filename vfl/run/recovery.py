@@ -48,6 +48,7 @@ from protocols.session import Observer, Session
 from vfl.ledger import LedgerBroken, LedgerTap, LedgerWriter, Witness, continued, summarise
 from vfl.ledger.continuing import read_unfinished
 from vfl.run.budget import Budget
+from vfl.run.events import Events
 from vfl.run.session import (
     DRAFT,
     Meeting,
@@ -67,6 +68,7 @@ from vfl.version import __version__
 
 log = logging.getLogger("vfl.run.recovery")
 LEDGER = "ledger.jsonl"
+REPORTS = {"run": "report.json", "predict": "report.json", "align": "alignment.json"}  # by purpose
 AFTERWARDS = 20.0  # seconds for which a party whose run is over waits for others that need it
 GONE = (PeerClosed.code, PeerTimeout.code)
 Json = dict[str, Any]
@@ -113,20 +115,19 @@ def take_part(
     """
     run = Run(ready, purpose, peers, seed, fresh)
     counting = CountingTap()
-    recorder, patience, timeout = (
-        Recorder(counting, watch),
-        Patience(ready.party.run.reconnect_seconds),
-        connect_timeout,
-    )
+    events = Events(ready.job.name, ready.party.name, counting, watch)
+    recorder, timeout = Recorder(counting, events), connect_timeout
+    patience = Patience(ready.party.run.reconnect_seconds)
     if run.kept:
         publish(run.folder)
         timeout = min(timeout, AFTERWARDS)
     while True:
         try:
-            result = attempt(run, recorder, work, timeout, taps)
+            result = attempt(run, recorder, events, work, timeout, taps)
             break
         except VFLError as error:
             if is_gone(error) and (timeout := patience.left(run.standing)) > 0:
+                events.waits(error.party, error.code)
                 log.warning("%s; waiting up to %.0f s for it. The same command resumes the run", error.what, timeout)
                 continue
             if run.kept and isinstance(error, TransportError | PeerAborted):
@@ -136,23 +137,35 @@ def take_part(
                 )
                 result = run.alone()
                 break
+            events.over("failed", code=error.code)
             run.failed(error)
             raise
-        except BaseException:
+        except BaseException as error:
+            events.over("failed", code=getattr(error, "code", "internal"))
             run.leave()
             raise
     taken = Taken(run.folder, result, counting, run.resumed)
     report(taken)
     run.over()
+    events.over("done", report=run.folder / REPORTS[purpose])
     return taken
 
 
-def attempt(run: Run, recorder: Recorder, work: Callable[[Meeting], Json], timeout: float, taps: Sequence[Tap]) -> Json:
+def attempt(
+    run: Run, recorder: Recorder, events: Events, work: Callable[[Meeting], Json], timeout: float, taps: Sequence[Tap]
+) -> Json:
     """One meeting of all parties, to the end of the run or to the first error."""
     ready = run.ready
-    with connected(ready, run.peers, recorder, session_digest=run.session_digest, connect_timeout=timeout) as wires:
+    events.meets(run.peers)
+    if run.store is not None:
+        events.begun(run.folder)
+    meeting = connected(
+        ready, run.peers, recorder, session_digest=run.session_digest, connect_timeout=timeout, met=events.met
+    )
+    with meeting as wires:
         with recorder.phase("connect"):
             goal, heard = run.agree(wires, recorder.counting, *taps)
+        events.begun(run.folder)
         with run.ledger(goal) as writer, interruptible():
             for direction, peer, kind, data in heard:
                 (writer.record if direction == "to" else writer.received)(peer, kind, data)

@@ -10,7 +10,7 @@ import contextlib
 import datetime
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic
@@ -96,9 +96,16 @@ class Meeting:
 
 @contextlib.contextmanager
 def connected(
-    ready: Ready[Any], peers: Sequence[str], recorder: Recorder, *, session_digest: bytes, connect_timeout: float
+    ready: Ready[Any],
+    peers: Sequence[str],
+    recorder: Recorder,
+    *,
+    session_digest: bytes,
+    connect_timeout: float,
+    met: Callable[[str], None] = lambda peer: None,
 ) -> Iterator[Mapping[str, Wire]]:
-    """Mutual TLS to every peer; all of them receive the code of an error that is raised inside."""
+    """Mutual TLS to every peer; all of them receive the code of an error that is raised inside.  met: receives the name
+    of each peer that is connected, in the network's thread."""
     job, party = ready.job, ready.party
     network = TlsNetwork(
         party.name,
@@ -108,6 +115,7 @@ def connected(
         listen=party.listen if any(p not in job.parties.dials(party.name) for p in peers) else None,
         session=session_digest,
         connect_timeout=connect_timeout,
+        met=met,
     )
     try:
         with recorder.phase("connect"):

@@ -22,7 +22,13 @@ ConnectTimeout = Annotated[
 Fresh = Annotated[bool, typer.Option("--fresh", help="Give up an interrupted run of this job, and begin a new one.")]
 ModelKind = Annotated[str, typer.Option("--kind", metavar="KIND", help="Kind of model, as in docs/file-formats.md.")]
 ProgressKind = Annotated[
-    str, typer.Option("--progress", metavar="KIND", help='"bar", "lines" (JSON, for programs) or "none".')
+    str,
+    typer.Option(
+        "--progress",
+        metavar="KIND",
+        help='"bar", "log" (lines with the time), "lines" (JSON, for programs) or "none"; "auto": bar on a terminal, '
+        "else log.",
+    ),
 ]
 
 
@@ -40,6 +46,6 @@ class InOrderOfUse(TyperGroup):
         return sorted(super().list_commands(ctx), key=order.index)
 
 
-def say(text: str) -> None:
+def say(text: str, *, stderr: bool = False) -> None:
     """One unwrapped line on standard output, as it is."""
-    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+    Console(stderr=stderr).print(text, markup=False, highlight=False, soft_wrap=True)

@@ -36,6 +36,15 @@ def write_private(path: Path, data: bytes) -> None:
     os.replace(draft, path)
 
 
+def appended(path: Path, data: bytes) -> None:
+    """Adds `data` to a file that only this account can read.  Raises OSError."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(handle, data)
+    finally:
+        os.close(handle)
+
+
 def sync_folder(folder: Path) -> None:
     """Returns when the folder's own entries are on the disk."""
     handle = os.open(folder, os.O_RDONLY)

@@ -134,6 +134,13 @@ class CountingTap(Tap):
             return rows
 
     @property
+    def total(self) -> tuple[int, int]:
+        """Bytes sent and received."""
+        with self._lock:
+            entries = list(self.traffic.values())
+        return sum(t.bytes_sent for t in entries), sum(t.bytes_received for t in entries)
+
+    @property
     def products(self) -> int:
         """How many products modulo n^2 this party has computed, under any key."""
         return sum(key.raw.products for key in self.keys)

@@ -33,6 +33,8 @@ class TlsNetwork:
         with TlsNetwork("bank", "guest", identity, peers, listen="0.0.0.0:7443", session=digest) as network:
             wires = network.connect()
 
+    met: receives the name of each peer that is connected, in the network's own thread.
+
     Leaving the `with` block closes in good order, or tells every peer the code of the exception.  Raises ConfigError
     and ListenFailed.
     """
@@ -49,6 +51,7 @@ class TlsNetwork:
         connect_timeout: float = 60.0,
         heartbeat: float = 2.0,
         dead_after: float = 10.0,
+        met: Callable[[str], None] = lambda peer: None,
     ) -> None:
         if len(session) != 32:
             raise LocalProtocolError("a session is named by 32 bytes", party=me)
@@ -61,6 +64,7 @@ class TlsNetwork:
         self._peers = {p.name: p for p in checked}
         pins = [p.pem for p in checked]
         self._contexts = make_context(identity, pins, server=False), make_context(identity, pins, server=True)
+        self._met = met
         self._timing = Timing(connect_timeout, heartbeat, dead_after)
         self._mailroom = Mailroom(self._peers)
         self._board: Switchboard | None = None
@@ -136,6 +140,7 @@ class TlsNetwork:
                 self._mailroom,
                 self._listener,
                 self._timing,
+                self._met,
             )
             self._ready.set()
             await self._stop.wait()

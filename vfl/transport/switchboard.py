@@ -19,7 +19,7 @@ import itertools
 import logging
 import socket
 import ssl
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,7 @@ class Switchboard:
         mailroom: Mailroom,
         listener: socket.socket | None,
         timing: Timing,
+        met: Callable[[str], None],
     ) -> None:
         self.greeting, self.certificate, self._peers, self._mailroom, self._listener = (
             greeting,
@@ -67,6 +68,7 @@ class Switchboard:
             listener,
         )
         (self._as_caller, self._as_called), self._timing = contexts, timing
+        self._told_of = met
         self._by_pin = {p.der: p for p in peers.values()}
         self._links: dict[str, Link] = {}  # the one link of each party, from the moment its hello was accepted
         self._all: set[Link] = set()
@@ -251,6 +253,7 @@ class Switchboard:
         return True
 
     def opened(self, link: Link) -> None:
+        self._told_of(link.name)
         if all(p in self._links and self._links[p].open for p in self._peers) and not self._met.done():
             self._met.set_result(None)
 

@@ -67,7 +67,8 @@ class Ended:
     @property
     def report(self) -> Path:
         """The report.json that the last line of its output names."""
-        return Path(self.out.splitlines()[-1].removeprefix("report: "))
+        last = self.out.splitlines()[-1]
+        return Path(json.loads(last)["report"] if last.startswith("{") else last.removeprefix("report: "))
 
     @property
     def folder(self) -> Path:

@@ -18,7 +18,7 @@ def in_training(parties: Institutions) -> dict[str, Process]:
     started = {name: parties.start(name) for name in parties.roles}
     for process in started.values():
         process.until(
-            lambda events: any(e["phase"] == "train" and (e["done"] or 0) >= 2 and e["total"] == 500 for e in events)
+            lambda events: any(e["phase"] == "train" and (e["step"] or 0) >= 2 and e["of"] == 500 for e in events)
         )
     return started
 

@@ -122,7 +122,7 @@ def test_a_pulled_cable_ends_all_three_within_15_seconds(
     started = {name: parties.start(name, inside=machines.inside(name)) for name in parties.roles}
     for process in started.values():
         process.until(
-            lambda events: any(e["phase"] == "train" and (e["done"] or 0) >= 2 and e["total"] == 2000 for e in events)
+            lambda events: any(e["phase"] == "train" and (e["step"] or 0) >= 2 and e["of"] == 2000 for e in events)
         )
     machines.cut(victim)
     cut = time.monotonic()
