@@ -2,8 +2,8 @@
 after it.
 
 Numbers are cut at quantiles, [a, b) a bin; texts are categories.  Bins of fewer than `min_bin_rows` rows do not exist:
-rare categories share one, few missing values count with the smallest numbers (or the rare categories), few special ones
-as the numbers that they are.
+rare categories share one.  Few missing values or special codes have none: their weight of evidence is 0, as of what
+training had nothing like, and they are counted in all ordinary bins alike, so that no sum is over few rows.
 """
 
 from __future__ import annotations
@@ -67,8 +67,7 @@ class WoeColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         else:
             numbers = values.to_numpy(np.float64)
             found = np.searchsorted(np.array(self.cuts), numbers, side="right").astype(np.int64)
-            if self.special != NEUTRAL:
-                found[np.isin(numbers, self.special_codes)] = self.special
+            found[np.isin(numbers, self.special_codes)] = self.special
         found[gap] = self.missing
         return found
 
@@ -98,6 +97,16 @@ class WoeColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if k != NEUTRAL:
                 names[k] = f"{names[k]}, {name}" if names[k] else name
         return names
+
+    @property
+    def neutral(self) -> list[str]:
+        """What has no bin, and so a weight of evidence of 0."""
+        unseen = self.missing == NEUTRAL or (self.categories is not None and self.other == NEUTRAL)
+        return [
+            *(["special, neutral"] if self.special_codes and self.special == NEUTRAL else []),
+            *(["missing, neutral"] if self.missing == NEUTRAL else []),
+            *(["anything else"] if unseen else []),
+        ]
 
     def table(self) -> list[dict[str, Any]]:
         """One row per bin: bin, rows, events, event_rate, woe, iv."""
@@ -189,22 +198,23 @@ def fine_column(values: pd.Series, settings: Preprocessing, *, text: bool) -> Fi
 def _numbers(values: pd.Series, settings: Preprocessing) -> FineColumn:
     numbers, least = values.to_numpy(np.float64), settings.min_bin_rows
     gap, code = np.isnan(numbers), np.isin(numbers, settings.special_codes)
-    code &= bool(code.sum() >= least)
     known = np.sort(numbers[~gap & ~code])
-    missing = bool(gap.sum() >= least)
-    if len(known) + (0 if missing else gap.sum()) < least:  # too few ordinary rows for a bin
+    special, missing = bool(code.sum() >= least), bool(gap.sum() >= least)
+    if len(known) < least:  # too few ordinary rows for a bin
         return _undivided(values, settings)
-    cuts = quantile_cuts(known, settings.max_n_prebins, least, 0 if missing else int(gap.sum()))
-    ordinary, special = len(cuts) + 1, bool(code.any())
+    cuts = quantile_cuts(known, settings.max_n_prebins, least, 0)
+    ordinary = len(cuts) + 1
+    place, where = ordinary if special else NEUTRAL, ordinary + special if missing else NEUTRAL
     bins = np.searchsorted(cuts, numbers, side="right").astype(np.int64)
-    bins[code] = ordinary
-    where = ordinary + special if missing else 0 if gap.any() else NEUTRAL
-    bins[gap] = where
-    codes = settings.special_codes if special else ()
-    place = ordinary if special else NEUTRAL
-    return FineColumn(
-        str(values.name), bins, ordinary, special + missing, tuple(cuts.tolist()), None, codes, NEUTRAL, place, where
-    )
+    for rows, own in ((code, place), (gap, where)):
+        bins[rows] = _everywhere(rows, ordinary) if own == NEUTRAL else own
+    apart, codes = special + missing, settings.special_codes
+    return FineColumn(str(values.name), bins, ordinary, apart, tuple(cuts.tolist()), None, codes, NEUTRAL, place, where)
+
+
+def _everywhere(rows: NDArray[np.bool_], ordinary: int) -> Ints:
+    """Bins in which these rows, too few for one of their own, are counted: all alike."""
+    return np.arange(int(rows.sum()), dtype=np.int64) % ordinary
 
 
 def _undivided(values: pd.Series, settings: Preprocessing) -> FineColumn:
@@ -218,16 +228,16 @@ def _categories(values: pd.Series, settings: Preprocessing) -> FineColumn:
     order = sorted(counts.index, key=lambda v: (-counts[v], v))
     kept = [v for v in order if counts[v] >= least][: settings.max_n_prebins]
     missing = bool(gap.sum() >= least)
-    shared = int(counts.sum() - counts[kept].sum()) + (0 if missing else int(gap.sum()))
+    shared = int(counts.sum() - counts[kept].sum())
     while (kept and 0 < shared < least) or (len(kept) + (shared > 0) > settings.max_n_prebins):
         shared += int(counts[kept.pop()])
     if not kept and shared < least:
         missing = False  # too few rows beside the missing ones for a bin of their own
     other = len(kept) if shared or not kept else NEUTRAL
     ordinary = len(kept) + (other != NEUTRAL)
-    where = ordinary if missing else other if gap.any() else NEUTRAL
+    where = ordinary if missing else NEUTRAL
     place = {v: k for k, v in enumerate(kept)}
     bins = np.fromiter((place.get(v, other) for v in values), np.int64, len(values))
-    bins[gap.to_numpy()] = where
+    bins[gap.to_numpy()] = where if missing else _everywhere(gap.to_numpy(np.bool_), ordinary)
     categories = tuple((str(v),) for v in kept) + ((),) * (ordinary - len(kept))
     return FineColumn(str(values.name), bins, ordinary, int(missing), (), categories, (), other, NEUTRAL, where)

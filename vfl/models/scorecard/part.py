@@ -178,16 +178,17 @@ class ScorecardPart:
 
     def table(self) -> list[dict[str, Any]]:
         """One row per bin: column, bin, rows, events, event_rate, woe, iv, and where this party knows them points; and
-        of each column one for values that training had nothing like, where there can be such."""
+        of each column those for what has neutral points: special codes and missing values of which training had few or
+        none, and anything else that it had nothing like, where there can be such."""
         lines = list[dict[str, Any]]()
         for k, column in enumerate(self.bins):
             rows = [{"column": column.name, **row} for row in column.table()]
-            if column.missing < 0 or (column.categories is not None and column.other < 0):
-                empty = {"bin": "anything else", "rows": 0, "events": 0, "event_rate": None, "woe": 0.0, "iv": 0.0}
+            for name in column.neutral:
+                empty = {"bin": name, "rows": 0, "events": 0, "event_rate": None, "woe": 0.0, "iv": 0.0}
                 rows.append({"column": column.name, **empty})
             if self.known:
-                own = [*self.points[k][: len(column.table())], self.points[k][-1]]
-                rows = [row | {"points": int(p)} for row, p in zip(rows, own, strict=False)]
+                own = [*self.points[k][:-1], *[self.points[k][-1]] * len(column.neutral)]
+                rows = [row | {"points": int(p)} for row, p in zip(rows, own, strict=True)]
             lines += rows
         return lines
 

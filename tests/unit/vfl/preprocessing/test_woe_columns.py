@@ -46,9 +46,10 @@ def test_the_table_of_a_column_is_the_formula_on_its_rows() -> None:
 def test_missing_values_have_a_bin_of_their_own_where_there_are_enough() -> None:
     income = woe_of("income", TRAIN["income"])
     assert income.rows[income.missing] == TRAIN["income"].isna().sum()
-    few = TRAIN["age"].where(np.arange(500) >= 5)  # 5 missing values count with the smallest
+    few = TRAIN["age"].where(np.arange(500) >= 5)  # 5 missing values: too few for a bin
     column = woe_of("age", few)
-    assert column.missing == column.bin_of(pd.Series([-1e9]))[0] == 0
+    assert column.missing == NEUTRAL
+    assert sum(column.rows) == 500  # they are counted, in all bins alike
     none = woe_of("age", TRAIN["age"])
     assert none.missing == NEUTRAL
     assert none.bin_of(pd.Series([np.nan])).tolist() == [NEUTRAL]  # and its weight is 0
@@ -111,7 +112,12 @@ def test_no_bin_has_fewer_rows_than_the_rule(column: list[Any], least: int, most
         ordered=not text,
     )
     final = fine.final(merged)
-    assert np.array_equal(final.bin_of(series), merged.group[fine.bins])  # new rows go where equal training rows went
+    went, counted = final.bin_of(series), merged.group[fine.bins]  # new rows go where equal training rows went,
+    few = went == NEUTRAL  # except where these were too few for a bin
+    assert np.array_equal(went[~few], counted[~few])
+    for kind in (series.isna(), series.eq(3.0) if not text else series.isna()):
+        assert 0 <= (few & kind).sum() < least or len(merged.rows) == 1
+    assert (few <= (series.isna() | (False if text else series.eq(3.0)))).all()
 
 
 def test_planted_bins_of_few_rows_would_be_noticed() -> None:
