@@ -58,7 +58,7 @@ def batches() -> Iterator[str]:
         solver: dict[str, Any] = {} if size is None else {"solver": "sgd", "batch_size": size}
         meters = {party: Meter() for party in ("guest", *data.hosts, "arbiter")}
         federation = vfl.Federation.local(
-            data.guest, data.hosts, on="id", label="label", cipher=Counted(Paillier(BITS))
+            data.guest, data.hosts, on="id", label="label", cipher=Counted(Paillier(BITS)), convergence=False
         )
         federation.fit(
             vfl.LogisticRegression(max_iter=PASSES, **solver),

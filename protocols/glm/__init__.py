@@ -3,7 +3,7 @@
 from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, POISSON, Link
 from protocols.glm.plan import Penalty, Plan, Sgd
 from protocols.glm.shares import WeightShares
-from protocols.glm.stopping import Stopping
+from protocols.glm.stopping import End, Stopping
 from protocols.glm.terms import Terms
 from protocols.glm.training import HeldOut, Kept, Trained, arbiter, guest, host
 
@@ -11,6 +11,7 @@ __all__ = [
     "IDENTITY",
     "LOGISTIC_LINKS",
     "POISSON",
+    "End",
     "HeldOut",
     "Kept",
     "Link",

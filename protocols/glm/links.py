@@ -22,7 +22,7 @@ from protocols.glm import losses, sealed_link
 from protocols.glm.batches import Rows
 from protocols.glm.losses import Measured
 from protocols.glm.plan import FEATURE, SCORE, WEIGHT, Penalty, Plan, Sgd
-from protocols.glm.sealed_link import UNIT
+from protocols.glm.sealed_link import UNIT, Edge
 from protocols.session import Session
 
 ROW_WEIGHT = 20  # bits of a row's weight below the announced power of two
@@ -42,11 +42,28 @@ class Link(ABC):
     by_mean: ClassVar[bool] = False
 
     def plan(
-        self, rows_log2: int, penalty: Penalty, passes: int, blocks: int, plain_bits: int, sgd: Sgd | None = None
+        self,
+        rows_log2: int,
+        penalty: Penalty,
+        passes: int,
+        blocks: int,
+        plain_bits: int,
+        sgd: Sgd | None = None,
+        *,
+        settles: bool = False,
     ) -> Plan:
         """The plan of a training with this link."""
         return Plan(
-            rows_log2, penalty, passes, blocks, plain_bits, self.residual_bits, self.residual_log2, self.curvature, sgd
+            rows_log2,
+            penalty,
+            passes,
+            blocks,
+            plain_bits,
+            self.residual_bits,
+            self.residual_log2,
+            self.curvature,
+            sgd,
+            settles,
         )
 
     def take(self, rows: Rows) -> Link:
@@ -74,10 +91,11 @@ class Link(ABC):
     def deal(self, session: Session, rows: int) -> None:  # noqa: B027  most links deal nothing
         """At every host, once per step: what the link needs dealt."""
 
-    def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> int:
+    def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> Edge:
         """At the arbiter, once per step over the minimum to the maximum number of rows: its part of the look-up;
-        returns how many rows' means are beyond where the link is exact."""
-        return 0
+        returns how many rows are near the edge of the table, and how many rows' means are beyond where the link is
+        exact."""
+        return Edge(0, 0)
 
     @property
     @abstractmethod
@@ -177,7 +195,7 @@ class Sealed(Link):
     def deal(self, session: Session, rows: int) -> None:
         sealed_link.dealer(session, rows)
 
-    def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> int:
+    def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> Edge:
         return sealed_link.arbiter(session, key, self.curve, rows)
 
     def measure(
@@ -314,7 +332,7 @@ class Weighted(Link):
     def deal(self, session: Session, rows: int) -> None:
         self.base.deal(session, rows)
 
-    def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> int:
+    def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> Edge:
         return self.base.serve(session, rows, key)
 
     @property

@@ -13,6 +13,9 @@ Steps.  Blocks times the block-diagonal Hessian bounds the whole, so the precond
 1].  The number of iterations is known in advance and nobody sees a gradient, which is what Chebyshev's semi-iteration
 is made for (Golub, Varga 1961); it follows a short start by Nesterov's method (1983), because the loss is not quadratic
 far from its optimum.  docs/adr/0003-steps.md compares both with restarts.
+Where a verdict can end training earlier (settling.py), the number is not known: there Brakhage's nu-method is used
+(1987; Hanke, Numer. Math. 60, 1991), whose factors are those of Jacobi polynomials and need neither the number of
+iterations nor the end of the spectrum.
 
 Mini-batches (`Sgd`).  With m batches per epoch, P = X M 2^b m / n with b = ceil(log2 of a batch's rows), so that a batch's gradient over 2^b is one of the mean loss.  A
 batch's rows of X M have at most the norm of all, and ||d|| <= sqrt(rows of a batch) 2^residual_log2: the bound above, with 2^b sqrt(m) in the place of 2^k.
@@ -39,6 +42,7 @@ MOST_PASSES = 10_000  # that are ever planned
 MOST_STEPS = 1_000_000  # of mini-batches, in all passes together
 LEAST_BATCH = 32  # smaller ones cost more for the weights than for the rows, and are too noisy for the steps
 LARGEST_BATCH, USUAL_BATCHES = 8192, 8  # where nobody chose: an eighth of the rows, and no more than that
+NU = 3.0  # an error in the direction of the eigenvalue s shrinks like (k root s)^-(2 NU) in k iterations
 FADE = 3  # the power of the part of the passes that is left, by which the rate of mini-batches falls
 TOLERANCE = 1e-4  # by which all passes together shrink the error, in the part of the spectrum that they reach
 
@@ -89,8 +93,8 @@ class Plan:
 
     plain_bits: usable bits of the key's plaintexts.  residual_bits: fractional bits of the link's residual, which stays
     below 2^residual_log2.
-    curvature: bound of the loss's second derivative.  sgd: None for steps over all rows.  Raises ConfigError where one
-    masked gradient does not fit into a plaintext.
+    curvature: bound of the loss's second derivative.  sgd: None for steps over all rows.  settles: a verdict may end
+    training.  Raises ConfigError where one masked gradient does not fit into a plaintext.
     """
 
     rows_log2: int
@@ -102,6 +106,7 @@ class Plan:
     residual_log2: int
     curvature: float
     sgd: Sgd | None = None
+    settles: bool = False
 
     def __post_init__(self) -> None:
         if self.slots < 1:
@@ -174,7 +179,10 @@ class Plan:
 
     def steps(self) -> list[Step]:
         """All steps of a training."""
-        found = self._semi_iteration() if self.sgd is None else self.sgd.steps(self.passes * self.batches)
+        if self.sgd is not None:
+            found = self.sgd.steps(self.passes * self.batches)
+        else:
+            found = nu_method(self.passes) if self.settles else self._semi_iteration()
         return [replace(step, number=k, last=k >= len(found) - self.batches) for k, step in enumerate(found)]
 
     def _semi_iteration(self) -> list[Step]:
@@ -217,6 +225,17 @@ def nesterov(passes: int) -> tuple[Step, ...]:
         steps.append(Step.of(1 + (t - 1) / following, 1 + (t - 1) / following, keeps=False))
         t = following
     return tuple(steps)
+
+
+def nu_method(passes: int) -> list[Step]:
+    """The first iterations of Brakhage's nu-method for a spectrum in [0, 1]."""
+    steps = []
+    for k in range(1, passes + 1):
+        whole, wide = k + 2 * NU - 1, 2 * k + 4 * NU - 1
+        rate = 4 * (2 * k + 2 * NU - 1) * (k + NU - 1) / (whole * wide)
+        momentum = 1 + (k - 1) * (2 * k - 3) * (2 * k + 2 * NU - 1) / (whole * wide * (2 * k + 2 * NU - 3))
+        steps.append(Step.of(momentum, rate, keeps=True))
+    return steps
 
 
 def planned_passes(flatness_log2: int, blocks: int) -> int:

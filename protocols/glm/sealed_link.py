@@ -26,6 +26,8 @@ look-up.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,6 +53,13 @@ class MaskedPredictors(
     learns="how many rows there are, and for each a number that is uniform (statistically, 80 bits)",
 ):
     packed: CipherVec  # (ceil(n / slots),)
+
+
+class Edge(NamedTuple):
+    """How many rows' predictors are near the edge of the table, and how many are beyond the curve's knee."""
+
+    near: int
+    beyond: int
 
 
 class ResidualShare(Message, disclosure=SEALED, learns="nothing: the arbiter's share of the mean, encrypted"):
@@ -86,15 +95,14 @@ def guest(session: Session, z: CipherVec, curve: Curve, offset: NDArray[np.int64
     return residual.add_plain(share - PlainVec.from_i64(offset))  # 4
 
 
-def arbiter(session: Session, key: DecryptionKey, curve: Curve, rows: tuple[int, int]) -> int:
-    """The arbiter's side of one look-up, of the fewest to the most rows; returns how many of them are beyond the
-    curve's knee.
+def arbiter(session: Session, key: DecryptionKey, curve: Curve, rows: tuple[int, int]) -> Edge:
+    """The arbiter's side of one look-up, of the fewest to the most rows.
 
-    Raises DataError if a predictor is near the edge of the table; PlaintextOverflow if far beyond it.
+    Raises PlaintextOverflow if a predictor is far beyond the table.
     """
     share, edge = serve(session, key, curve, rows)  # 2, 3
     session.guest.send(ResidualShare(key.encrypt(share, session.seed("residual share", share.to_bytes()))))
-    return receive_edge(session, edge)
+    return open_edge(session, edge)
 
 
 def evaluate(session: Session, z: CipherVec, curve: Curve) -> tuple[PlainVec, PlainVec]:
@@ -125,20 +133,31 @@ def serve(session: Session, key: DecryptionKey, curve: Curve, rows: tuple[int, i
     return value, edge
 
 
-def receive_edge(session: Session, edge: PlainVec) -> int:
-    """At the arbiter: opens how many rows are near the edge, and raises DataError if any is; returns how many are
-    beyond the curve's knee."""
+def open_edge(session: Session, edge: PlainVec) -> Edge:
+    """At the arbiter: opens how many rows are where."""
     theirs = session.guest.recv(EdgeShare).share
     check_lengths(session.roles.guest, 1, theirs)
     (count,) = (edge + theirs).mod_2_128().to_ints()
     beyond, near = divmod(count, 2**BEYOND)
-    if near:
+    return Edge(int(near), int(beyond))
+
+
+def refuse_near(session: Session, edge: Edge) -> None:
+    """At the arbiter: raises DataError if a predictor is near the edge of the table."""
+    if edge.near:
         raise DataError(
             "predictors left the range in which the link's table is exact",
             remedy="The data may be separable: raise the penalty (lower C), or clip the columns more",
             party=session.roles.guest,
         )
-    return int(beyond)
+
+
+def receive_edge(session: Session, edge: PlainVec) -> int:
+    """The same where no row may be near the edge of the table: raises DataError if one is, and returns how many are
+    beyond the curve's knee."""
+    found = open_edge(session, edge)
+    refuse_near(session, found)
+    return found.beyond
 
 
 def refuse_beyond(session: Session, beyond: int) -> None:

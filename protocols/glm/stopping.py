@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,10 @@ SCALE = 24  # bits of the factor that makes a mean of a sum
 MEAN = 40  # |mean loss| < 2^MEAN
 MOST_ROWS = 1 << 40
 LEAST_HELD_OUT = 30
+# how a training ended: by the limit of its iterations; its loss did not improve; by the limit, before its weights
+# settled; its weights settled; its predictors left the link's table; all planned iterations, unwatched
+End = Literal["limit", "loss", "unsettled", "settled", "edge", "planned"]
+ENDS: tuple[End, ...] = get_args(End)
 GO_ON, ANEW_HERE, ANEW_AT_BEST, END_HERE, END_AT_BEST = range(5)
 
 
@@ -117,6 +121,13 @@ class Progress:
     best: dict[str, PlainVec] = field(default_factory=dict)  # the shares where the loss was lowest, after it was opened
     anew: int = 0  # the number of the step with which momentum began
     over: bool = False
+    settles: bool = False  # a verdict on the weights may end training (settling.py)
+    ends: End = "limit"  # how it ends, if this step is its last
+    earlier: dict[int, dict[str, PlainVec]] = field(default_factory=dict)  # shares, by the iterations made
+
+    def __post_init__(self) -> None:
+        if self.settles:
+            self._keep(0)
 
     def step(self, planned: Step) -> Step:
         """The factors of this iteration: the plan's, or Nesterov's since momentum began."""
@@ -136,6 +147,27 @@ class Progress:
             for share in self.shares.values():
                 share.trail = share.point
         self.over = code in (END_HERE, END_AT_BEST)
+        self.ends = "loss" if self.over else self.ends
+
+    def conclude(self, end: End | None, step: Step) -> None:
+        """What a verdict on the weights means, after this step."""
+        if end is None:
+            self._keep(step.number + 1)
+        else:
+            self.over, self.ends, self.anew = True, end, step.number + 1
+
+    def _keep(self, made: int) -> None:
+        """Remembers the shares after this iteration, and forgets those before half of it but the last."""
+        least = max((k for k in self.earlier if 2 * k <= made), default=0)
+        self.earlier = {k: shares for k, shares in self.earlier.items() if k >= least}
+        self.earlier[made] = {party: share.point for party, share in self.shares.items()}
+
+    @property
+    def ended(self) -> End:
+        """How training ended."""
+        if self.settles:
+            return "unsettled" if self.ends == "limit" else self.ends
+        return "planned" if self.stopping is None else self.ends
 
     def is_over(self) -> bool:
         """Whether the step before was the last."""
@@ -152,8 +184,10 @@ class Progress:
             for name, part in (("point", s.point), ("trail", s.trail))
         }
         parts |= {f"{party} best": point for party, point in self.best.items()}
+        parts |= {f"{p} after {k}": point for k, shares in self.earlier.items() for p, point in shares.items()}
         arrays = {name: np.frombuffer(part.to_bytes(), np.uint8) for name, part in parts.items()}
-        return arrays if self.stopping is None else arrays | {"stopping": np.array(self._numbers(), np.int64)}
+        watched = self.settles or self.stopping is not None
+        return arrays | {"stopping": np.array(self._numbers(), np.int64)} if watched else arrays
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
         def part(name: str) -> PlainVec:
@@ -162,14 +196,17 @@ class Progress:
         for party, share in self.shares.items():
             share.point, share.trail = part(f"{party} point"), part(f"{party} trail")
         self.best = {party: part(f"{party} best") for party in self.shares if f"{party} best" in saved}
-        if self.stopping is not None:
+        if self.settles:
+            made = {int(name.rsplit(" ", 1)[1]) for name in saved if " after " in name}
+            self.earlier = {k: {party: part(f"{party} after {k}") for party in self.shares} for k in sorted(made)}
+        if self.settles or self.stopping is not None:
             self._take(saved["stopping"].tolist())
 
     def _numbers(self) -> list[int]:
-        return [self.anew, int(self.over)]
+        return [self.anew, int(self.over), ENDS.index(self.ends)]
 
     def _take(self, numbers: list[int]) -> None:
-        self.anew, self.over = numbers[0], bool(numbers[1])
+        self.anew, self.over, self.ends = numbers[0], bool(numbers[1]), ENDS[numbers[2]]
 
 
 @dataclass
@@ -179,6 +216,7 @@ class Judging(Progress):
     lowest: int = 0  # of those opened so far
     beyond: int = 0  # rows beyond the link's knee, when last counted, and at the best point
     best_beyond: int = 0
+    near: int = 0  # rows that were near the edge of the link's table since the last verdict on the weights
 
     def judge(self, loss: int, step: Step) -> int:
         """The verdict on the loss after this step, which is followed."""
@@ -200,11 +238,11 @@ class Judging(Progress):
         return code
 
     def _numbers(self) -> list[int]:
-        return [*super()._numbers(), self.lowest, self.beyond, self.best_beyond]
+        return [*super()._numbers(), self.lowest, self.beyond, self.best_beyond, self.near]
 
     def _take(self, numbers: list[int]) -> None:
         super()._take(numbers)
-        self.lowest, self.beyond, self.best_beyond = numbers[2:]
+        self.lowest, self.beyond, self.best_beyond, self.near = numbers[3:]
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ class Terms:
 
     models: how many are trained, and so the number of weights per column; 0: as many as the guest says.  stopping: None
     to make all iterations.
-    sgd: None for steps over all rows.  reveal: whose final weights are revealed to their owner, out of "guest" and
+    sgd: None for steps over all rows.  settles: all parties learn whether the weights have settled, which ends training
+    (settling.py).  reveal: whose final weights are revealed to their owner, out of "guest" and
     "hosts"; the others' stay shared with the arbiter."""
 
     link: Link
@@ -49,8 +50,14 @@ class Terms:
     stopping: Stopping | None = None
     sgd: Sgd | None = None
     reveal: tuple[str, ...] = ()
+    settles: bool = False
 
     def __post_init__(self) -> None:
+        if self.settles and (self.sgd is not None or self.stopping is not None):
+            raise ConfigError(
+                "a verdict on convergence goes with steps over all rows that no loss ends",
+                remedy="Leave out the verdict, or sgd and stopping",
+            )
         if self.sgd is not None and self.stopping is not None:
             raise ConfigError(
                 "mini-batches make all their epochs: their rate falls by a plan",
@@ -93,10 +100,14 @@ class Announced:
     penalty: Penalty
     stopping: Stopping | None
     sgd: Sgd | None
+    settles: bool
 
     def plan(self, key: EncryptionKey) -> Plan:
         """Raises ConfigError (head-room)."""
-        return self.link.plan(self.start.rows_log2, self.penalty, self.passes, self.blocks, key.plain_bits, self.sgd)
+        start = self.start.rows_log2
+        return self.link.plan(
+            start, self.penalty, self.passes, self.blocks, key.plain_bits, self.sgd, settles=self.settles
+        )
 
 
 def announce(
@@ -188,7 +199,8 @@ def announced(session: Session, terms: Terms, start: TrainingStart, scale: Label
                 "mini-batches make all planned epochs: no loss ends them", remedy="Leave stopping out, or sgd"
             )
         check_batches(terms.sgd, start.rows_log2, passes)
-    return Announced(start, scaled(terms, scale), passes, blocks, terms.penalty, terms.stopping, terms.sgd)
+    link = scaled(terms, scale)
+    return Announced(start, link, passes, blocks, terms.penalty, terms.stopping, terms.sgd, terms.settles)
 
 
 def check_batches(sgd: Sgd, rows_log2: int, passes: int) -> None:

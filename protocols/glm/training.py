@@ -18,14 +18,15 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
   3      [[g_P]] = P_P^T [[d]] + L2 term
          MaskedGradient [[g_P + m_P]], packed, re-randomised -------------------------------->  opens g_P + m_P: blinded
   4      a_P += step (m_P >> shift)                                                        b_P -= step ((g_P + m_P) >> shift)
-         if the job asks for it, every few iterations: the loss is evaluated, and the arbiter decides whether training continues (stopping.py)
+         every ten iterations, where the job allows it: all learn whether the weights have settled, which ends training (settling.py)
+         or, if the job asks for it, every few iterations: the loss is evaluated, and the arbiter decides whether training continues (stopping.py)
  when all models are trained, one after the other (no message between two of them, so that each resumes from its own last iterations)
   5      keeps a_P                                                                          keeps b_P, modulo 2^64 (shares.py): rows are scored from shares (scoring.py)
          only where the job reveals P's weights to P:
                                  <-----------------------------------------------------------  GuestWeights, HostWeights: b_P modulo 2^(SCORE + 1), rounded, to P alone
 
 Who learns what: the arbiter and the guest each party's number of columns, the arbiter ceil(log2 n) and the number of
-models, and what the link declares; hosts and arbiter up to three powers of two where the job has counts, row weights or
+models, and what the link declares; all, where the job allows it, after how many iterations the weights had settled; hosts and arbiter up to three powers of two where the job has counts, row weights or
 planned iterations; nobody any gradient, residual, predictor or intermediate weight, and a final weight only its owner,
 where the job reveals it.
 Cost per iteration over n rows: hosts n re-randomisations and about 2 n d_P products modulo n^2 in step 1 and 3 each;
@@ -47,13 +48,13 @@ from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey, key_offer
 from protocols.codec import Int64s, check_lengths
 from protocols.errors import RemoteProtocolError
-from protocols.glm import batches, pair_masks, predictors, stopping
+from protocols.glm import batches, pair_masks, predictors, settling, stopping
 from protocols.glm.block import Block, Share
 from protocols.glm.links import Weighted
 from protocols.glm.plan import SCORE, WEIGHT, Plan, Step, rows_log2
 from protocols.glm.sealed_link import refuse_beyond
 from protocols.glm.shares import WeightShares, Words, words_of
-from protocols.glm.stopping import Judging, Progress
+from protocols.glm.stopping import End, Judging, Progress
 from protocols.glm.terms import Terms, announce, receive_start
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
 from protocols.session import Session
@@ -76,13 +77,13 @@ class HeldOut:
 
 class Trained(NamedTuple):
     """A data party's own shares of its final weights, or these themselves where they are revealed to it, the name of
-    the model, after how many iterations each training ended, whether all ended by their loss that were to, and at the
-    guest how many weights each host has."""
+    the model, after how many iterations each training ended, and how, and at the guest how many weights each host
+    has."""
 
     shares: WeightShares  # of (models, d)
     model_id: bytes
     passes: tuple[int, ...]
-    settled: bool
+    ends: tuple[End, ...]
     columns: dict[str, int]
 
     @property
@@ -164,8 +165,11 @@ def guest(
         session.allowance.label_numbers(
             "weights", {name: count * len(targets) for name, count in columns.items()}, len(x)
         )
+    if terms.settles:
+        name = f"the number of iterations of model {model_id[:4].hex()}"
+        session.allowance.label_numbers(name, dict.fromkeys(columns, len(targets)), len(x))
     pair_masks.relay(session)
-    trained, passes, settled = list[Share](), [], True
+    trained, ended = list[Share](), list[Progress]()
     for model, y in enumerate(targets):
         row_weights = None if weights is None else weights[model]
         if isinstance(link, Weighted):
@@ -174,7 +178,7 @@ def guest(
         if terms.intercept:
             first[-1] = round(link.start(y, row_weights) * 2**WEIGHT)
         share = Share.start(PlainVec.from_i64(first))
-        progress = Progress({session.me: share}, terms.stopping)
+        progress = Progress({session.me: share}, terms.stopping, settles=terms.settles)
         for planned in session.steps("train", plan.steps(), progress, progress.is_over):
             rows = order.of(planned)
             here = block.take(rows)
@@ -184,10 +188,11 @@ def guest(
             descend(session, plan, here, share, d, theirs, progress.step(planned))  # 3, 4
             if look is not None and look.due(planned):
                 stopping.guest(session, look, progress, planned, *looked.of(model))
+            if terms.settles and settling.due(planned):
+                settling.guest(session, plan, progress, planned, block.penalised)
         trained.append(share)
-        passes.append(progress.passes(plan.passes))
-        settled &= progress.over or terms.stopping is None
-    return Trained(own_shares(session, terms, trained, model_id), model_id, tuple(passes), settled, columns)  # 5
+        ended.append(progress)
+    return Trained(own_shares(session, terms, trained, model_id), model_id, *how(ended, plan), columns)  # 5
 
 
 def host(
@@ -207,10 +212,10 @@ def host(
     broadcast([session.guest, session.arbiter], Columns(block.width))
     look = stopping.Look.of(session, terms.stopping, plan, told.link, block, held_out)
     masks = pair_masks.agree(session, "predictor")
-    trained, passes, settled = list[Share](), [], True
+    trained, ended = list[Share](), list[Progress]()
     for model in range(told.start.models):
         share = Share.start(PlainVec.zeros(block.width))
-        progress = Progress({session.me: share}, terms.stopping)
+        progress = Progress({session.me: share}, terms.stopping, settles=terms.settles)
         for planned in session.steps("train", plan.steps(), progress, progress.is_over):
             use, here = model * plan.passes * plan.batches + planned.number, block.take(order.of(planned))
             theirs = predictors.host(session, here, share, masks, use)  # 1
@@ -220,12 +225,12 @@ def host(
             descend(session, plan, here, share, d, theirs, progress.step(planned))  # 3, 4
             if look is not None and look.due(planned):
                 stopping.host(session, look, progress, planned, masks, use)
+            if terms.settles and settling.due(planned):
+                settling.host(session, plan, progress, planned, masks, use)
         trained.append(share)
-        passes.append(progress.passes(plan.passes))
-        settled &= progress.over or terms.stopping is None
-    return Trained(
-        own_shares(session, terms, trained, told.start.model_id), told.start.model_id, tuple(passes), settled, {}
-    )  # 5
+        ended.append(progress)
+    model_id = told.start.model_id
+    return Trained(own_shares(session, terms, trained, model_id), model_id, *how(ended, plan), {})  # 5
 
 
 def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
@@ -244,11 +249,11 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
     trained = []
     for _ in range(told.start.models):
         shares = {party: Share.start(PlainVec.zeros(count)) for party, count in columns.items()}
-        progress = Judging(shares, terms.stopping)
+        progress = Judging(shares, terms.stopping, settles=terms.settles)
         for planned in session.steps("train", plan.steps(), progress, progress.is_over):
             step = progress.step(planned)
             predictors.serve(session, key, shares)  # 1
-            progress.beyond = told.link.serve(session, plan.batch_rows, key)  # 2
+            settling.meet(session, progress, told.link.serve(session, plan.batch_rows, key), planned)  # 2
             for channel in parties:
                 packed = channel.recv(MaskedGradient).packed  # 3
                 check_lengths(channel.peer, -(-columns[channel.peer] // plan.slots), packed, what="packed gradients")
@@ -256,6 +261,8 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
                 shares[channel.peer].step(opened, plan.shift, step)  # 4
             if terms.stopping is not None and terms.stopping.due(planned):
                 stopping.arbiter(session, key, plan, told.link, progress, planned, penalised)
+            if terms.settles and settling.due(planned):
+                settling.arbiter(session, key, plan, progress, planned, penalised)
             if planned.last or progress.over:
                 refuse_beyond(session, progress.beyond)
         trained.append(shares)
@@ -268,6 +275,11 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
         else:
             kept[channel.peer] = WeightShares.first(np.stack([words_of(point) for point in own]), model_id)
     return Kept(model_id, kept)
+
+
+def how(ended: list[Progress], plan: Plan) -> tuple[tuple[int, ...], tuple[End, ...]]:
+    """After how many iterations each training ended, and how."""
+    return tuple(one.passes(plan.passes) for one in ended), tuple(one.ended for one in ended)
 
 
 def descend(

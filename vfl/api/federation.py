@@ -37,7 +37,7 @@ class Federation:
 
     Parameters
     ----------
-    tables, keys, label, normalise, min_intersection, cipher, duplicates, reveal, settings
+    tables, keys, label, normalise, min_intersection, cipher, duplicates, reveal, settings, convergence
         As `Federation.local` reads and checks them.
 
     Attributes
@@ -78,10 +78,12 @@ class Federation:
         duplicates: str = "error",
         reveal: tuple[str, ...] = (),
         settings: Mapping[str, Settings] | None = None,
+        *,
+        convergence: bool = True,
     ) -> None:
         if not isinstance(tables, Mapping) or not all(isinstance(table, Table) for table in tables.values()):
             raise ConfigError("a federation is made of tables that were read", remedy="Use vfl.Federation.local(...)")
-        self._duplicates, self._reveal = duplicates, reveal
+        self._duplicates, self._reveal, self._convergence = duplicates, reveal, convergence
         self._settings = settings or dict.fromkeys(tables, Settings(in_python=True))
         self._tables, self._keys, self._label, self._normalise = tables, keys, label, normalise
         self._min_intersection, self._cipher = min_intersection, cipher
@@ -103,6 +105,7 @@ class Federation:
         cipher: Scheme | None = None,
         reveal: Sequence[str] = (),
         options: Mapping[str, TableOptions] | None = None,
+        convergence: bool = True,
     ) -> Federation:
         """Reads the tables of all parties. All columns but ids, label, weights and dates are features.
 
@@ -141,6 +144,9 @@ class Federation:
         options : dict of TableOptions, default None
             By party ("guest", or a host's name), what it says of its own table: types of columns, texts that mean a missing value, columns that
             are no features, its own names of the id columns.
+        convergence : bool, default True
+            Whether all parties learn, every ten iterations of a regression or scorecard, whether the weights have settled, which ends training.
+            If False, all iterations of `max_iter` are made, and nobody learns whether they were enough.
 
         Returns
         -------
@@ -171,6 +177,8 @@ class Federation:
         _check_reveal(reveal)
         least = whole("min_intersection", min_intersection, 0)
         scheme(cipher)
+        if not isinstance(convergence, bool):
+            raise ConfigError(f"convergence is a {type(convergence).__name__}", remedy="convergence is True or False")
         frames = {name: as_frame(table, name) for name, table in {GUEST: guest, **hosts}.items()}
         _check_no_label(frames, label)
         settings = settings_by_party(options, (GUEST, *hosts))
@@ -181,7 +189,7 @@ class Federation:
             for name in hosts
         }
         told = tuple(who for who in WHO if who in reveal)
-        return cls(tables, keys, label, by_column, least, cipher, duplicates, told, settings)
+        return cls(tables, keys, label, by_column, least, cipher, duplicates, told, settings, convergence=convergence)
 
     def fit(
         self,
@@ -227,7 +235,7 @@ class Federation:
 
         Examples
         --------
-        >>> fed.fit(vfl.LogisticRegression(max_iter=5, link="taylor")).intersection_
+        >>> fed.fit(vfl.LogisticRegression(link="taylor")).intersection_
         200
         """  # noqa: E501
         request = self._request(estimator, preprocess, split, init_model)
@@ -240,6 +248,7 @@ class Federation:
             label=self._label,
             min_intersection=self._min_intersection,
             reveal=self._reveal,
+            convergence=self._convergence,
             watched=watched(self.roles.all, taps, observers, randomness),
         )
         return model if request.grid is None or searched is None else FederatedSearch(request.grid, model, searched)

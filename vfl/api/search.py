@@ -69,7 +69,7 @@ class GridSearchCV(Search):
 
     Examples
     --------
-    >>> grid = vfl.GridSearchCV(vfl.LogisticRegression(max_iter=5, link="taylor"), {"C": np.logspace(-2, 0, 2)}, cv=2)
+    >>> grid = vfl.GridSearchCV(vfl.LogisticRegression(link="taylor"), {"C": np.logspace(-2, 0, 2)}, cv=2)
     >>> fed.fit(grid).best_params_
     {'C': 1.0}
     >>> grid.set_params(estimator__max_iter=10).get_params()["estimator__max_iter"]
@@ -158,7 +158,7 @@ class FederatedSearch(Generic[Model]):
 
     Examples
     --------
-    >>> found = fed.fit(vfl.GridSearchCV(vfl.LogisticRegression(max_iter=5, link="taylor"), {"C": [0.01, 1.0]}, cv=2))
+    >>> found = fed.fit(vfl.GridSearchCV(vfl.LogisticRegression(link="taylor"), {"C": [0.01, 1.0]}, cv=2))
     >>> found.scorer_, found.n_splits_, len(found.cv_results_["params"])
     ('roc_auc', 2, 2)
     >>> found.predict_score(bank, {"telecom": telecom}).shape

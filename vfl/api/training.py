@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from sklearn.exceptions import ConvergenceWarning
+
 from protocols.cipher import Scheme
 from protocols.errors import ConfigError
 from protocols.local import run_local
@@ -50,6 +52,7 @@ def fit(
     label: str,
     min_intersection: int,
     reveal: tuple[str, ...],
+    convergence: bool,
     watched: Mapping[str, Any],
 ) -> tuple[Any, Searched | None]:
     """Aligns, trains on the common rows that the split does not hold out, and returns the joint model and what a search
@@ -59,14 +62,11 @@ def fit(
     is sent.
     """
     kind, split, steps = kind_of(request.spec), request.split, request.preprocess
-    texts = (steps is not None and steps.takes_texts) or request.spec.takes_texts
-    missing = (steps is not None and steps.takes_missing) or request.spec.takes_missing
-    tables = {
-        party: table.for_model(request.spec.reads, missing=missing, texts=texts) for party, table in tables.items()
-    }
+    tables = readied(request, tables)
     own = tables[roles.guest]
     shared: dict[str, Any] = {"min_intersection": min_intersection, "keys": len(reader.keys), "preprocess": steps}
-    shared |= {"reveal": reveal if request.spec.shares_weights else (), **(split.job() if split else {})}
+    shared |= {"convergence": convergence, "reveal": reveal if request.spec.shares_weights else ()}
+    shared |= split.job() if split else {}
     specs = [request.spec] if request.grid is None else request.grid.candidates()
     plans = [Plan(by_table(one, own), **shared) for one in specs]
     search = None if request.grid is None else request.grid.asked(plans, plans[0].spec.label)
@@ -99,8 +99,16 @@ def fit(
         caution,
     )
     for sentence in kind.notes(fitted[roles.guest]):
-        warnings.warn(sentence, UserWarning, stacklevel=4)
+        warnings.warn(sentence, ConvergenceWarning, stacklevel=4)
     return kind.joint(trained.learned(reports(trained, reader.keys) if split else {})), searched
+
+
+def readied(request: Request, tables: Mapping[str, Table]) -> dict[str, Table]:
+    """The tables as the model takes them.  Raises DataError where one does not fit it."""
+    spec, steps = request.spec, request.preprocess
+    texts = (steps is not None and steps.takes_texts) or spec.takes_texts
+    missing = (steps is not None and steps.takes_missing) or spec.takes_missing
+    return {party: table.for_model(spec.reads, missing=missing, texts=texts) for party, table in tables.items()}
 
 
 def by_table(spec: S, own: Table) -> S:

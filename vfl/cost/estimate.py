@@ -34,7 +34,7 @@ def workload(job: Job, rows: int, columns: int, passes: int | None = None) -> Wo
 
 def may_be_less(job: Job) -> bool:
     """Whether the training may end early, use a part of rows or columns, or have a part of its rounds already."""
-    return bool(job.split.cut_off) or any(kind_of(one.model).may_be_less(one.model) for one in job.candidates)
+    return bool(job.split.cut_off) or any(kind_of(one.model).may_be_less(plan_of(one)) for one in job.candidates)
 
 
 def times(job: Job, rows: int, columns: int, passes: int | None = None) -> dict[Network, float]:

@@ -123,7 +123,13 @@ def run(work: Workload, scheme: Scheme, *, repeatable: bool = False, spec: Spec 
     else:
         weight = "weight" if work.weighted else None
         federation = Federation.local(
-            data.guest, data.hosts, on="id", label="label", sample_weight=weight, cipher=Counted(scheme)
+            data.guest,
+            data.hosts,
+            on="id",
+            label="label",
+            sample_weight=weight,
+            cipher=Counted(scheme),
+            convergence=False,
         )
         model = federation.fit(spec or estimator_of(work), **watched)
     return Run(model, meters, time.perf_counter() - wall, time.process_time() - cpu)

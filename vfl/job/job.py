@@ -20,7 +20,7 @@ from vfl.job.align import Align
 from vfl.job.align import Column as Column
 from vfl.job.evaluation import Evaluation
 from vfl.job.model import NOT_YET, Model, check_arbiter, check_keys
-from vfl.job.permits import FORMER, PERMITS, REMOVED, WEIGHTS
+from vfl.job.permits import CONVERGENCE, FORMER, PERMITS, REMOVED, WEIGHTS
 from vfl.job.prediction import Prediction
 from vfl.job.search import Search, candidates
 from vfl.models.plan import Role
@@ -108,6 +108,9 @@ class Parties(Section):
         return {"guest": (), "host": (self.guest, *self._arbiters), "arbiter": (self.guest,), None: ()}[
             self.role_of(name)
         ]
+
+
+UNWATCHED = 100  # iterations of a regression, where nobody learns whether they were enough
 
 
 class Crypto(Section):
@@ -224,6 +227,7 @@ class Job(Agreement):
         self.model.check_file()
         check_arbiter(self.model, len(self.parties.hosts), self.parties.arbiter)
         self._check_steps()
+        self._fill_iterations()
         self._fill_grid()
         self._fill_search()
         self.check_permits(needed_permits(self))
@@ -287,6 +291,13 @@ class Job(Agreement):
         """Whether features may be categories."""
         return self.model.takes_texts or (self.preprocess is not None and self.preprocess.takes_texts)
 
+    def _fill_iterations(self) -> None:
+        """A job whose weights nobody watches makes all iterations: as many as such jobs always did where it says no
+        number."""
+        watched, fields = CONVERGENCE in self.disclosure.allow, self.model.model_fields_set
+        if not watched and "max_iter" in type(self.model).model_fields and "max_iter" not in fields:
+            object.__setattr__(self, "model", self.model.with_(max_iter=UNWATCHED))
+
     def _fill_grid(self) -> None:
         """Scores are opened on a grid by regressions only; there a default that is left out is the same job."""
         asked, elsewhere = self.disclosure.score_bits, {"key_bits": self.crypto.key_bits}
@@ -323,7 +334,8 @@ class Job(Agreement):
 
 
 def needed_permits(job: Job) -> tuple[str, ...]:
-    """The permissions that the job's own protocols need, and those to reveal weights, which it makes use of."""
+    """The permissions that the job's own protocols need, and those to reveal weights and whether they have settled,
+    which it makes use of."""
     several_keys = ("matched-keys-to-parties",) if len(job.align.keys) > 1 else ()
     several_hosts = ("intersection-sizes-to-arbiter",) if len(job.parties.hosts) > 1 else ()
     later = ("out-of-time-rows-to-hosts",) if job.split.out_of_time else ()
@@ -334,7 +346,12 @@ def needed_permits(job: Job) -> tuple[str, ...]:
     weights = (
         tuple(p for p in WEIGHTS if p in job.disclosure.allow) if job.model.shares_weights else ()
     )  # none is needed, but they are used
-    return ("intersection-to-parties", *several_keys, *several_hosts, *later, *steps, *weights, *models, *best, *few)
+    told = CONVERGENCE in job.disclosure.allow and any(one.model.settles for one in job.candidates)
+    verdict = (CONVERGENCE,) if told else ()
+    return (
+        *("intersection-to-parties", *several_keys, *several_hosts, *later, *steps, *weights, *models),
+        *(*verdict, *best, *few),
+    )
 
 
 def job_from(document: Mapping[str, Any], where: str = "job") -> Job:

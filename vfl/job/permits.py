@@ -50,6 +50,11 @@ PERMITS: dict[str, str] = {
         "balanced classes that of "
         "the rarest class), and of p (1 - p) for the rarest class (planned iterations)"
     ),
+    "convergence-to-parties": (
+        "regressions and scorecards: every ten iterations all parties learn whether the weights have settled, which "
+        "ends training; a host that deviates from the protocol reads at most one label of its choice each time; "
+        "without this permission all iterations of max_iter are made, and nobody learns whether they were enough"
+    ),
     "loss-to-arbiter": (
         "tol or early_stopping: the arbiter learns the mean loss of the training rows (with the penalty) or "
         "of the rows held out "
@@ -127,4 +132,5 @@ FORMER: dict[str, tuple[str, ...]] = {
     "final-weights-to-owner": ("guest-weights-to-guest", "host-weights-to-host")
 }  # still read, and means both
 
+CONVERGENCE = "convergence-to-parties"  # no job needs it either: without it all iterations are made
 WEIGHTS = FORMER["final-weights-to-owner"]  # no job needs them: without them the weights stay shared with the arbiter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from protocols.session import Roles
 from vfl.job.job import Job
+from vfl.job.permits import CONVERGENCE
 from vfl.models.plan import Plan
 from vfl.schema.spec import Spec
 from vfl.steps.search import Search
@@ -22,6 +23,7 @@ def plan_of(job: Job) -> Plan[Spec]:
         preprocess=job.preprocess,
         open_names=job.preprocess is not None and job.preprocess.open_names,
         reveal=job.reveal,
+        convergence=CONVERGENCE in job.disclosure.allow,
     )
 
 

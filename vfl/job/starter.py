@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from protocols.errors import ConfigError
 from vfl.data.keys import key_lists
 from vfl.job.model import MODELS
-from vfl.job.permits import PERMITS, WEIGHTS
+from vfl.job.permits import CONVERGENCE, PERMITS, WEIGHTS
 from vfl.job.policy import AtLeast, AtMost, Policy
 from vfl.models.plan import Role
 from vfl.models.registry import kind_of
@@ -26,7 +26,13 @@ def _toml(value: str | Sequence[str]) -> str:
 def starter_permits(kind: str) -> tuple[str, ...]:
     """What a party's policy allows at first: what a job of this kind with one key and one host reveals.  Raises
     ConfigError: no such kind."""
-    return ("intersection-to-parties", *_section(kind).permits)
+    model = _section(kind)
+    return ("intersection-to-parties", *_verdict(model), *model.permits)
+
+
+def _verdict(model: Spec) -> tuple[str, ...]:
+    """The permission to learn whether weights have settled, of a model that has some."""
+    return (CONVERGENCE,) if model.settles else ()
 
 
 def _section(kind: str, **parameters: object) -> Spec:
@@ -149,6 +155,7 @@ def _disclosure(model: Spec, keys: int, hosts: int, reveal: Sequence[str], score
     permits = [
         "intersection-to-parties",
         *(p for who, p in zip(("guest", "hosts"), WEIGHTS, strict=True) if who in reveal),
+        *_verdict(model),
         *model.permits,
     ]
     permits += ["matched-keys-to-parties"] if keys > 1 else []

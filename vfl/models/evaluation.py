@@ -82,7 +82,7 @@ class Evaluation:
 
     Examples
     --------
-    >>> model = fed.fit(vfl.LogisticRegression(max_iter=5, link="taylor"), split=vfl.Split(test=0.25))
+    >>> model = fed.fit(vfl.LogisticRegression(link="taylor"), split=vfl.Split(test=0.25))
     >>> model.reports_["guest"].metrics.columns.tolist()
     ['joint', 'guest_alone']
     """

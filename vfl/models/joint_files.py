@@ -154,7 +154,7 @@ def load_model(
     Examples
     --------
     >>> import tempfile
-    >>> model = fed.fit(vfl.LogisticRegression(max_iter=5, link="taylor"))
+    >>> model = fed.fit(vfl.LogisticRegression(link="taylor"))
     >>> folder = model.save(tempfile.mkdtemp() + "/model")
     >>> vfl.load_model(folder, cipher=Identity()).intersection_
     200

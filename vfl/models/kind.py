@@ -93,9 +93,9 @@ class Kind(ABC, Generic[S, P]):
         they are planned from labels."""
         return None
 
-    def may_be_less(self, spec: S) -> bool:
+    def may_be_less(self, plan: Plan[S]) -> bool:
         """Whether training may end early, use a part of rows or columns, or have a part of its rounds already."""
-        return spec.stops
+        return plan.spec.stops or plan.settles
 
     def caveats(self, plan: Plan[S], rows: int) -> list[str]:
         """What the cost model does not know of this training."""

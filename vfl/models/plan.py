@@ -27,6 +27,7 @@ class Plan(Generic[S]):
     preprocess: Preprocessing | None = None  # of a regression: what every party does to its own columns
     open_names: bool = False  # where columns are binned by the label: whether hosts name them
     reveal: tuple[str, ...] = ()  # whose final weights their owner learns, of "guest" and "hosts"
+    convergence: bool = False  # all parties learn whether weights have settled, where the spec has any that may
 
     @property
     def split_seed(self) -> int:
@@ -42,6 +43,11 @@ class Plan(Generic[S]):
     def scores(self) -> bool:
         """Whether rows are scored when the model is trained."""
         return self.measures or self.measure_train
+
+    @property
+    def settles(self) -> bool:
+        """Whether a verdict on the weights ends training."""
+        return self.convergence and self.spec.settles
 
     @property
     def shares(self) -> bool:

@@ -50,7 +50,7 @@ class Split(Declared):
 
     Examples
     --------
-    >>> model = fed.fit(vfl.LogisticRegression(max_iter=5, link="taylor"), split=vfl.Split(test=0.25, seed=1))
+    >>> model = fed.fit(vfl.LogisticRegression(link="taylor"), split=vfl.Split(test=0.25, seed=1))
     >>> sorted(model.reports_)
     ['guest', 'telecom']
     """  # noqa: E501

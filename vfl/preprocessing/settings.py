@@ -106,7 +106,7 @@ class Preprocessing(Binning):
     Examples
     --------
     >>> steps = vfl.Preprocessing(impute="median", clip_quantiles=(0.01, 0.99))
-    >>> model = fed.fit(vfl.LogisticRegression(max_iter=5, link="taylor"), preprocess=steps)
+    >>> model = fed.fit(vfl.LogisticRegression(link="taylor"), preprocess=steps)
     >>> model.n_features_in_
     4
     """  # noqa: E501

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from vfl.screen import ending
+
 CLASSES = {
     "revealed": (
         "Revealed",
@@ -145,10 +147,12 @@ def passes_made(model: Mapping[str, Any]) -> int | None:
 
 
 def cautions(model: Mapping[str, Any]) -> list[str]:
-    """What is to be said of a model where its measures are shown: that its loss was to end the training and did not,
-    and what the run had to say."""
+    """What is to be said of a model where its measures are shown: that its training did not end at an optimum, and
+    what the run had to say."""
     found = [str(model["caution"])] if model.get("caution") else []
-    if model.get("settled") is False:
+    if model.get("ended"):
+        return found + ending.cautions(model["passes_made"], model["ended"])
+    if model.get("settled") is False:  # of a release that did not say how each training ended
         found.append(
             f"all {number(passes_made(model))} iterations that max_iter allows were made: the loss had not settled"
         )

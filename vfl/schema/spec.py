@@ -93,6 +93,11 @@ class Spec(Declared):
         return ()
 
     @property
+    def settles(self) -> bool:
+        """Whether a verdict on its weights can end training, where all parties may learn it."""
+        return False
+
+    @property
     def shares_weights(self) -> bool:
         """Whether final weights stay shared with the arbiter unless a permission reveals them."""
         return False

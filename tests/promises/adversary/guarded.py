@@ -119,7 +119,7 @@ def local(folder: Path) -> None:
     ids = [f"c{i}" for i in range(40)]
     guest = pd.DataFrame({"id": ids, "y": np.arange(40) % 2, "a": rng.normal(size=40)})
     hosts = {"shop": pd.DataFrame({"id": ids, "b": rng.normal(size=40)})}
-    federation = vfl.Federation.local(guest, hosts, on="id", label="y", cipher=TOY)
+    federation = vfl.Federation.local(guest, hosts, on="id", label="y", cipher=TOY, convergence=False)
     for model in (
         vfl.LogisticRegression(max_iter=5),
         vfl.BoostedTrees(n_estimators=1, max_depth=2, max_bin=4, min_bin_rows=1),

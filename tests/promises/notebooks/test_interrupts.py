@@ -25,7 +25,7 @@ def tables(rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def federation(rows: int, cipher: Scheme | None = None) -> vfl.Federation:
     guest, host = tables(rows)
-    return vfl.Federation.local(guest, {"telecom": host}, on="id", label="y", cipher=cipher)
+    return vfl.Federation.local(guest, {"telecom": host}, on="id", label="y", cipher=cipher, convergence=False)
 
 
 def alive() -> list[str]:

@@ -118,14 +118,14 @@ def test_what_a_model_says_of_itself_is_saved_with_it(tmp_path: Path) -> None:
     trees = fitted("open trees")
     third = vfl.load_model(trees.save(tmp_path / "c"), cipher=Identity())
     pd.testing.assert_series_equal(third.feature_importances_["guest"], trees.feature_importances_["guest"])
-    fed = vfl.Federation.local(*tables("binary", True), "customer", "outcome", cipher=Identity())
+    fed = vfl.Federation.local(*tables("binary", True), "customer", "outcome", cipher=Identity(), convergence=False)
     longer = clone(trees.estimator).set_params(n_estimators=3)
     assert fed.fit(longer, init_model=third).rounds_ == 3
 
 
 def test_parameters_of_every_type_are_restored(tmp_path: Path) -> None:
     guest, hosts = tables("binary", False)
-    fed = vfl.Federation.local(guest, hosts, "customer", "outcome", cipher=Identity())
+    fed = vfl.Federation.local(guest, hosts, "customer", "outcome", cipher=Identity(), convergence=False)
     asked = vfl.LogisticRegression(max_iter=5, link="taylor", class_weight={0: 1.0, 1: 2.5}, C=0.125, key_bits=4096)
     back = vfl.load_model(fed.fit(asked).save(tmp_path / "m"), cipher=Identity())
     assert back.estimator.get_params() == asked.get_params()
@@ -137,7 +137,9 @@ def test_how_tables_are_read_is_saved(tmp_path: Path) -> None:
     host = hosts["telecom"].rename(columns={"customer": "msisdn"}).astype({"bill": object})
     host.loc[:5, "bill"] = "none known"
     options = {"telecom": vfl.TableOptions(id_columns={"customer": "msisdn"}, missing=["none known"])}
-    fed = vfl.Federation.local(guest, {"telecom": host}, "customer", "outcome", cipher=Identity(), options=options)
+    fed = vfl.Federation.local(
+        guest, {"telecom": host}, "customer", "outcome", cipher=Identity(), options=options, convergence=False
+    )
     model = fed.fit(vfl.BoostedTrees(n_estimators=1, max_depth=2, max_bin=8, min_bin_rows=4))
     back = vfl.load_model(model.save(tmp_path / "m"), cipher=Identity())
     found, expected = (one.predict_score(guest, {"telecom": host}) for one in (back, model))
@@ -195,7 +197,7 @@ def test_a_folder_that_cannot_be_written_is_a_typed_error(tmp_path: Path) -> Non
 
 
 def test_a_federation_is_never_pickled() -> None:
-    fed = vfl.Federation.local(*tables("binary", False), "customer", "outcome", cipher=Identity())
+    fed = vfl.Federation.local(*tables("binary", False), "customer", "outcome", cipher=Identity(), convergence=False)
     for call in (pickle.dumps, copy.deepcopy, copy.copy):
         with pytest.raises(VFLError, match="never pickled"):
             call(fed)

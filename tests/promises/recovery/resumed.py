@@ -34,12 +34,17 @@ def ids(rows: range) -> list[bytes]:
 
 
 def regression(
-    hosts: int, passes: int = 2, models: int = 1, stopping: glm.Stopping | None = None, sgd: glm.Sgd | None = None
+    hosts: int,
+    passes: int = 2,
+    models: int = 1,
+    stopping: glm.Stopping | None = None,
+    sgd: glm.Sgd | None = None,
+    settles: bool = False,
 ) -> tuple[Roles, Programs, Scheme]:
     """Alignment and logistic regression with the exact link; the tables overlap in part."""
     roles = roles_of(hosts)
     rng = np.random.default_rng(hosts)
-    terms = glm.Terms(LOGISTIC_LINKS["exact"], Penalty(1.0), passes, stopping=stopping, sgd=sgd)
+    terms = glm.Terms(LOGISTIC_LINKS["exact"], Penalty(1.0), passes, stopping=stopping, sgd=sgd, settles=settles)
     programs: Programs = {}
     for k, party in enumerate(roles.data_parties):
         own, x = ids(range(k, 24)), rng.normal(size=(24 - k, 2)).clip(-3, 3)
@@ -248,6 +253,7 @@ CASES: dict[str, Callable[[], tuple[Roles, Programs, Scheme]]] = {
     "long lists of three, the size alone": partial(long_lists, (3, 2, 5), 1, True),
     "one against the rest": partial(regression, 1, passes=1, models=2),
     "regressions that stop by their loss": partial(regression, 1, passes=5, models=2, stopping=glm.Stopping(9.0, 1)),
+    "a regression that settles": partial(regression, 1, passes=22, settles=True),
     "mini-batches": partial(regression, 2, sgd=glm.Sgd(16)),
     "bins that a host is told": partial(binned, 1, True),
     "bins of two hosts for the guest": partial(binned, 2, False),

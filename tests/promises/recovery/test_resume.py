@@ -83,6 +83,7 @@ SLOW = (
     "a search of trees",
     "long lists of three, two keys",
     "regressions that stop by their loss",
+    "a regression that settles",
     "mini-batches",
 )
 
@@ -123,6 +124,7 @@ def repeated(keeper: MemoryKeeper, goal: Position) -> int:
 
 OFTEN_SLOW = (
     "regressions that stop by their loss",
+    "a regression that settles",
     "long lists",
 )
 
@@ -135,7 +137,8 @@ OFTEN_SLOW = (
     ],
 )
 def test_a_party_stopped_at_a_message_changes_nothing(case: str) -> None:
-    few, many = "the guest's open trees that stop early", ("regressions that stop by their loss", "mini-batches", *LONG)
+    few = "the guest's open trees that stop early"
+    many = ("regressions that stop by their loss", "a regression that settles", "mini-batches", *LONG)
     check_every(case, 2 if case == few else 41 if case in many else 13)
 
 

@@ -63,7 +63,7 @@ class FederatedModel(Joint[Regression, GlmPart]):
 
     Examples
     --------
-    >>> model = known.fit(vfl.LogisticRegression(max_iter=10))
+    >>> model = known.fit(vfl.LogisticRegression())
     >>> model.coef_["telecom"].index.tolist()
     ['bill', 'late']
     >>> model.predict_proba(bank.drop(columns="default"), {"telecom": telecom}).columns.tolist()

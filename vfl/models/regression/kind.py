@@ -27,6 +27,7 @@ from vfl.models.regression.part import GlmPart
 from vfl.models.regression.spec import LinearRegression, LogisticRegression, PoissonRegression, Regression
 from vfl.models.shared_weights import SharedWeights
 from vfl.models.workload import Columns, Workload
+from vfl.screen import ending
 from vfl.screen.console import Console
 from vfl.steps.feature_tables import feature_tables
 from vfl.steps.search import Search
@@ -92,6 +93,8 @@ class RegressionKind(Kind[Regression, GlmPart]):
     def cautions(self, plan: Plan[Regression], roles: Roles, table: Table) -> list[str]:
         """Whether max_iter lies below what the guest's labels usually take."""
         spec, parties = plan.spec, len(roles.data_parties)
+        if plan.settles:
+            return []
         if spec.sgd is not None:
             check_batches(spec.sgd, rows_log2(len(table)), spec.passes or 0)  # there are no more common rows than that
         passes = self.usual_passes(plan, roles, table)
@@ -187,22 +190,17 @@ class RegressionKind(Kind[Regression, GlmPart]):
         return program.expected(plan, predictions, rows)
 
     def notes(self, fitted: Any) -> list[str]:
-        return (
-            []
-            if fitted.settled
-            else [f"all {max(fitted.passes)} iterations that max_iter allows were made: the loss had not settled"]
-        )
+        return ending.cautions(fitted.passes, fitted.ends)
 
     def fitted_summary(self, fitted: Fitted) -> dict[str, Any]:
         """This party's own coefficients, if it knows them; of several classes those of each; after how many iterations
         training ended; and what [preprocess] found."""
         assert isinstance(fitted, program.Fitted)
         own = fitted.part
-        summary: dict[str, Any] = {"passes_made": list(fitted.passes), "weights_known": own.known}
+        summary: dict[str, Any] = {**ending.told(fitted.passes, fitted.ends), "weights_known": own.known}
         summary |= words.coefficients(own) if own.known else {}
         if own.family == "linear" and own.is_guests:
             summary |= {"label_mean": own.label_mean, "label_scale": own.label_scale}
-        summary |= {} if fitted.settled else {"settled": False}
         return summary | feature_tables(own.standardiser.steps, fitted.binned)
 
     def print_part(self, part: GlmPart, console: Console) -> None:

@@ -41,6 +41,7 @@ def terms_of(plan: Plan[Regression]) -> glm.Terms:
         models=spec.vectors,
         sgd=spec.sgd,
         reveal=plan.reveal,
+        settles=plan.settles,
         stopping=stopping_of(spec.tol, spec.n_iter_no_change, validation=spec.early_stopping),
     )
 
@@ -86,8 +87,8 @@ def refuse_stopping(asked: Search[Plan[Regression]] | None) -> None:
 @dataclass(frozen=True)
 class Fitted:
     """What a data party has at the end: its model part, its aligned rows, which of them were held out, after how many
-    iterations each training ended, and at the guest the joint predictors of held-out rows, (n, models), and of the
-    training rows where the job asks for them."""
+    iterations each training ended, and how, and at the guest the joint predictors of held-out rows, (n, models), and
+    of the training rows where the job asks for them."""
 
     part: GlmPart
     aligned: Table
@@ -95,7 +96,7 @@ class Fitted:
     later: NDArray[np.bool_]  # those of them that are out of time
     validation: NDArray[np.bool_]  # others, which decided when training ended
     passes: tuple[int, ...]
-    settled: bool  # all that were to end by their loss did
+    ends: tuple[glm.End, ...]
     sizes: dict[str, int]
     scores: NDArray[np.float64] | None = None
     train_scores: NDArray[np.float64] | None = None
@@ -155,7 +156,7 @@ def guest(
         later,
         validation,
         trained.passes,
-        trained.settled,
+        trained.ends,
         sizes,
         *by_part(scores, held_out),
         binned,
@@ -236,7 +237,7 @@ def host(
     part = host_part(session, plan, trained, standardiser, train)
     if plan.scores:
         part = score_host(session, part, aligned.take(np.flatnonzero(scored)))
-    return Fitted(part, aligned, held_out, later, validation, trained.passes, trained.settled, sizes, searched=searched)
+    return Fitted(part, aligned, held_out, later, validation, trained.passes, trained.ends, sizes, searched=searched)
 
 
 def arbiter(session: Session, plan: Plan[Regression], asked: Search[Plan[Regression]] | None = None) -> glm.Kept:

@@ -16,6 +16,7 @@ from vfl.schema.section import Complaint, choose, shown
 from vfl.schema.spec import Spec
 
 GRID = 10  # default of score_bits
+MAX_ITER = 200  # with a verdict on the weights it is seldom reached
 
 Family = Literal["logistic", "linear", "poisson"]
 Weight = Annotated[float, Field(gt=0, le=1e6)]
@@ -33,7 +34,7 @@ def _class_weight(value: object) -> object:
 def _max_iter(value: object) -> object:
     if (isinstance(value, str) and value == "auto") or (type(value) is int and 5 <= value <= 10_000):
         return value
-    rule = 'Expected the number of iterations, a whole number from 5 to 10000 (default 100), or "auto"'
+    rule = 'Expected the number of iterations, a whole number from 5 to 10000 (default 200), or "auto"'
     raise Complaint(
         f"is {shown(value)}",
         f"{rule}: weights of fewer iterations reveal too much" if type(value) is int and value in range(5) else rule,
@@ -45,8 +46,9 @@ class Regression(Spec):
 
     Notes
     -----
-    Nobody sees a gradient, so all iterations are made unless the loss ends them: with `tol` the arbiter then learns the mean loss of the
-    training rows with the penalty every `n_iter_no_change` iterations (of numbers half the mean squared error, in variances of the label).
+    Nobody sees a gradient. Every ten iterations all parties learn whether the weights have settled, which ends training
+    (`Federation.local(convergence=False)` makes all iterations). With `tol` the loss ends it instead: the arbiter then learns the mean loss of
+    the training rows with the penalty every `n_iter_no_change` iterations (of numbers half the mean squared error, in variances of the label).
     With `early_stopping` it is the mean loss of `validation_fraction` of the rows, which are not trained on; the weights are then the best
     that were evaluated, and `tol` is 1e-4 if none is given.
 
@@ -69,9 +71,10 @@ class Regression(Spec):
     # what later releases added is no part of a job's digest at its default: exclude_if
 
     max_iter: Annotated[int | Literal["auto"], BeforeValidator(_max_iter)] = Field(
-        default=100,
-        description='the number of iterations, a whole number from 5 to 10000 (default 100), or "auto": planned from '
-        "the base rate",
+        default=MAX_ITER,
+        description="the largest number of iterations, a whole number from 5 to 10000 (default 200), or "
+        '"auto": planned from the base rate; all are made unless the weights settle earlier and all parties may learn '
+        "that",
     )
     weight_bits: int = Field(
         default=10,
@@ -206,6 +209,11 @@ class Regression(Spec):
         return (*edge, *scale, *loss, "scores-to-guest")
 
     @property
+    def settles(self) -> bool:
+        """Whether a verdict on its weights can end training, where all parties may learn it."""
+        return not self.stops and self.sgd is None
+
+    @property
     def shares_weights(self) -> bool:
         """Whether final weights stay shared with the arbiter unless a permission reveals them."""
         return True
@@ -265,10 +273,10 @@ class LogisticRegression(Regression):
     -----
     A label of more than two values is fitted one against the rest: as many trainings after one alignment, and as many weights per column.
 
-    All iterations are made, because nobody sees a gradient or a loss. `max_iter="auto"` plans them from the base rate,
-    of which hosts and arbiter then learn the order of magnitude; nearly separable or collinear columns can need more
-    (docs/protocols/glm.md). With `tol` or `early_stopping` training ends earlier; the arbiter then learns the mean loss
-    at a few points.
+    Every ten iterations all parties learn one bit: whether the weights have settled, which ends training. If `max_iter`
+    ends it first, a `ConvergenceWarning` says so. `max_iter="auto"` plans the limit from the base rate, of which hosts
+    and arbiter then learn the order of magnitude. With `tol` or `early_stopping` the loss ends training, of which the
+    arbiter then learns the mean at a few points; `solver="sgd"` makes all epochs, and nobody learns whether they were enough.
 
     `solver="preconditioned"` reaches the optimum. `solver="sgd"` comes near it, for tables whose ciphertexts do not fit
     into memory.
@@ -283,7 +291,7 @@ class LogisticRegression(Regression):
 
     Examples
     --------
-    >>> model = fed.fit(vfl.LogisticRegression(C=0.5, max_iter=10))
+    >>> model = fed.fit(vfl.LogisticRegression(C=0.5))
     >>> model.predict_score(bank, {"telecom": telecom}).shape
     (200,)
     """  # noqa: E501
@@ -394,7 +402,7 @@ class LinearRegression(Regression):
     --------
     >>> spend = bank.assign(default=bank["age"] + telecom["bill"]).rename(columns={"default": "spend"})
     >>> numbers = vfl.Federation.local(spend, {"telecom": telecom}, on="id", label="spend", cipher=Identity())
-    >>> model = numbers.fit(vfl.LinearRegression(alpha=1.0, max_iter=10))
+    >>> model = numbers.fit(vfl.LinearRegression(alpha=1.0))
     >>> bool(model.score(spend, {"telecom": telecom}) > 0.99)
     True
     """  # noqa: E501
@@ -443,7 +451,7 @@ class PoissonRegression(Regression):
     --------
     >>> claims = bank.assign(default=bank["default"] + 1).rename(columns={"default": "claims"})
     >>> counts = vfl.Federation.local(claims, {"telecom": telecom}, on="id", label="claims", cipher=Identity())
-    >>> model = counts.fit(vfl.PoissonRegression(alpha=0.01, max_iter=10))
+    >>> model = counts.fit(vfl.PoissonRegression(alpha=0.01))
     >>> bool(model.predict(claims, {"telecom": telecom}).gt(0).all())
     True
     """  # noqa: E501

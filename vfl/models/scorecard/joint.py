@@ -45,6 +45,8 @@ class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
         The two values of the label, sorted; the second is the event.
     base_points_ : int
         The points that every row starts with, held by the guest.
+    n_iter_ : int
+        The number of iterations that were made.
     coef_ : dict of Series
         By party, log-odds of the event per unit of weight of evidence. Points and weights need `Federation.local(reveal=...)`.
 
@@ -57,7 +59,7 @@ class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
 
     Examples
     --------
-    >>> card = known.fit(vfl.Scorecard(max_n_bins=3, min_bin_rows=10, max_iter=10))
+    >>> card = known.fit(vfl.Scorecard(max_n_bins=3, min_bin_rows=10))
     >>> card.points()["telecom"]["column"].unique().tolist()
     ['bill', 'late']
     >>> reasons = card.reasons(bank.drop(columns="default"), {"telecom": telecom}, most=1)
@@ -69,6 +71,11 @@ class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
     def shared_weights(self) -> SharedWeights | None:
         """What the arbiter keeps, without which a shared model scores no row."""
         return self._kept  # type: ignore[no-any-return]
+
+    @property
+    def n_iter_(self) -> int:
+        """The number of iterations that were made."""
+        return int(self._learned.summaries[self.roles.guest]["passes_made"][0])
 
     @property
     def base_points_(self) -> int:

@@ -35,6 +35,7 @@ from vfl.models.scorecard.points import Scale
 from vfl.models.scorecard.spec import Scorecard
 from vfl.models.workload import Columns, Workload
 from vfl.preprocessing import Woe, WoeColumn
+from vfl.screen import ending
 from vfl.screen.console import Console
 from vfl.screen.tables import facts, grid, say
 from vfl.steps.feature_tables import feature_tables
@@ -142,12 +143,15 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
         weights = minimised(x[train], aligned.label.to_numpy(np.float64)[train], plan.spec.C)
         return np.asarray(0.5 * (1.0 + np.tanh(x[rows] @ weights / 2)))
 
+    def notes(self, fitted: Any) -> list[str]:
+        return ending.cautions(fitted.passes, fitted.ends)
+
     def fitted_summary(self, fitted: Fitted) -> dict[str, Any]:
         """This party's coefficients and points, if it knows them, its IV and WOE tables, and at the guest what it knows
         of the hosts' columns."""
         assert isinstance(fitted, scorecard.Fitted)
         part = fitted.part
-        own: dict[str, Any] = {"weights_known": part.known}
+        own: dict[str, Any] = {**ending.told(fitted.passes, fitted.ends), "weights_known": part.known}
         if part.known:
             coefficients = [{"column": c, "coef": float(v)} for c, v in part.coef.items()]
             own |= {"base_points": part.base, "points": part.table(), "coefficients": coefficients}

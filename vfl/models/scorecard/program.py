@@ -37,6 +37,7 @@ def terms_of(plan: Plan[Scorecard]) -> glm.Terms:
         spec.max_iter,
         weight_bits=spec.weight_bits,
         reveal=plan.reveal,
+        settles=plan.settles,
     )
 
 
@@ -51,6 +52,8 @@ class Fitted:
     held_out: NDArray[np.bool_]
     later: NDArray[np.bool_]  # those of them that are out of time
     sizes: dict[str, int]
+    passes: tuple[int, ...]
+    ends: tuple[glm.End, ...]
     scores: NDArray[np.float64] | None = None
     train_scores: NDArray[np.float64] | None = None
     binned: features.Binned | None = None
@@ -83,7 +86,8 @@ def guest(session: Session, table: Table, plan: Plan[Scorecard]) -> Fitted:
     if plan.scores:
         found, part = score_guest(session, part, aligned.take(np.flatnonzero(scored)))
         scores = found if scored.any() else None
-    return Fitted(part, steps, aligned, held_out, later, sizes, *by_part(scores, held_out), binned)
+    ended = (trained.passes, trained.ends)
+    return Fitted(part, steps, aligned, held_out, later, sizes, *ended, *by_part(scores, held_out), binned)
 
 
 def own_part(
@@ -130,7 +134,7 @@ def host(session: Session, table: Table, plan: Plan[Scorecard]) -> Fitted:
     part = own_part(session, plan, trained, steps, standardiser, train.schema)
     if plan.scores:
         part = score_host(session, part, aligned.take(np.flatnonzero(scored)))
-    return Fitted(part, steps, aligned, held_out, later, sizes)
+    return Fitted(part, steps, aligned, held_out, later, sizes, trained.passes, trained.ends)
 
 
 def arbiter(session: Session, plan: Plan[Scorecard]) -> glm.Kept:

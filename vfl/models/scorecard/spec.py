@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
+from vfl.models.regression.spec import MAX_ITER
 from vfl.models.scorecard.points import Scale
 from vfl.preprocessing import Preprocessing
 from vfl.preprocessing.settings import SCORECARD, Binning
@@ -40,7 +41,7 @@ class Scorecard(Binning, Spec):
 
     Examples
     --------
-    >>> card = known.fit(vfl.Scorecard(max_n_bins=3, min_bin_rows=10, max_iter=10))
+    >>> card = known.fit(vfl.Scorecard(max_n_bins=3, min_bin_rows=10))
     >>> sorted(card.points())
     ['guest', 'telecom']
     >>> points = card.predict_points(bank.drop(columns="default"), {"telecom": telecom})
@@ -76,10 +77,11 @@ class Scorecard(Binning, Spec):
         description="a number above 0 (default 1.0): the weight of the loss against the penalty, as in scikit-learn",
     )
     max_iter: int = Field(
-        default=100,
+        default=MAX_ITER,
         ge=5,
         le=10_000,
-        description="the number of iterations, a whole number from 5 to 10000 (default 100)",
+        description="the largest number of iterations, a whole number from 5 to 10000 (default 200); all are made "
+        "unless the weights settle earlier and all parties may learn that",
     )
     link: Annotated[Literal["exact", "taylor"], BeforeValidator(choose(("exact", "taylor"), {}))] = Field(
         default="exact",
@@ -114,6 +116,11 @@ class Scorecard(Binning, Spec):
         names = ("column-names-to-guest",) if self.open_names else ()
         edge = ("edge-count-to-arbiter",) if self.link == "exact" else ()
         return ("bin-events-to-guest", *names, "woe-to-host", *edge, "scores-to-guest")
+
+    @property
+    def settles(self) -> bool:
+        """Whether a verdict on its weights can end training, where all parties may learn it."""
+        return True
 
     @property
     def shares_weights(self) -> bool:

@@ -255,7 +255,8 @@ class Trees(Kind[BoostedTrees, TreesPart]):
             "trees", max(1, round(rows * (1 - spec.validation))), *columns, **size, classes=max(2, spec.num_class)
         )
 
-    def may_be_less(self, spec: BoostedTrees) -> bool:
+    def may_be_less(self, plan: Plan[BoostedTrees]) -> bool:
+        spec = plan.spec
         sampled = spec.top_rate > 0 or spec.subsample < 1 or (spec.colsample_bytree < 1 and not spec.sealed)
         return sampled or spec.early_stopping_rounds > 0 or spec.continue_from is not None
 

@@ -76,7 +76,9 @@ MADE_BY_US = (vfl.Federation, vfl.Evaluation, vfl.Aligned, *MODELS.values())
 
 @cache
 def federation() -> vfl.Federation:
-    return vfl.Federation.local(TABLE, {"lab": HOST}, "id", "label", cipher=Identity(), reveal=("guest", "hosts"))
+    return vfl.Federation.local(
+        TABLE, {"lab": HOST}, "id", "label", cipher=Identity(), reveal=("guest", "hosts"), convergence=False
+    )
 
 
 def small() -> vfl.LogisticRegression:

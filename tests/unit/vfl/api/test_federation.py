@@ -23,7 +23,7 @@ Tables = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
 def local(tables: Tables, hosts: int = 2, **changes: Any) -> vfl.Federation:
     guest, others = tables
     settings = {"on": "id", "label": "default", "cipher": Identity(), "reveal": KNOWN} | changes
-    return vfl.Federation.local(guest, dict(list(others.items())[:hosts]), **settings)
+    return vfl.Federation.local(guest, dict(list(others.items())[:hosts]), **settings, convergence=False)
 
 
 def joined(tables: Tables, hosts: int) -> tuple[pd.DataFrame, list[str]]:
@@ -116,6 +116,7 @@ def test_labels_of_any_two_values_and_composite_dirty_keys(small_tables: Tables)
         on=["a", "b"],
         label="default",
         cipher=Identity(),
+        convergence=False,
     )
     model = fed.fit(vfl.LogisticRegression(max_iter=20))
     assert list(model.classes_) == ["no", "yes"]
@@ -158,7 +159,9 @@ def test_a_full_size_key_end_to_end(small_tables: Tables) -> None:
 def test_bad_tables_are_refused_before_anything_is_sent(small_tables: Tables, change: Any, words: str) -> None:
     guest, telecom = change(small_tables[0], small_tables[1]["telecom"])
     with pytest.raises(DataError, match=words) as caught:
-        vfl.Federation.local(guest, {"telecom": telecom}, on="id", label="default").fit(vfl.LogisticRegression())
+        vfl.Federation.local(guest, {"telecom": telecom}, on="id", label="default", convergence=False).fit(
+            vfl.LogisticRegression()
+        )
     assert "c0" not in str(caught.value)  # no id in an error
 
 
@@ -166,7 +169,7 @@ def test_no_overlap_and_too_little(small_tables: Tables) -> None:
     guest, hosts = small_tables
     strangers = {"telecom": hosts["telecom"].assign(id=[f"x{i}" for i in range(50)])}
     transcript: list[Sent] = []
-    fed = vfl.Federation.local(guest, strangers, on="id", label="default", cipher=TOY)
+    fed = vfl.Federation.local(guest, strangers, on="id", label="default", cipher=TOY, convergence=False)
     with pytest.raises(DataError, match="no id is common"):
         fed.fit(vfl.LogisticRegression(), taps={p: [Recording(p, transcript)] for p in fed.roles.all})
     assert {s.kind.kind for s in transcript} <= {"PublicKeyOffer", "BlindedIds", "SortedTags", "IntersectionSize"}
@@ -215,7 +218,7 @@ def test_misnamed_hosts(small_tables: Tables) -> None:
     guest, hosts = small_tables
     for bad in ({}, {"arbiter": hosts["telecom"]}, {"guest": hosts["telecom"]}):
         with pytest.raises(ConfigError):
-            vfl.Federation.local(guest, bad, on="id", label="default")
+            vfl.Federation.local(guest, bad, on="id", label="default", convergence=False)
     model = local(small_tables, 1).fit(vfl.LogisticRegression(max_iter=5))
     with pytest.raises(ConfigError, match="expected telecom"):
         model.predict(guest, hosts)
@@ -265,7 +268,9 @@ def real(data_folder: Path, name: str, hosts: int) -> tuple[vfl.Federation, pd.D
         own = [c for c in table.columns if c.endswith("_guest")]
     rest = [c for c in table.columns if c not in (key, label, *own)]
     parts = {f"host{i}": table[[key, *columns]] for i, columns in enumerate(np.array_split(rest, hosts))}
-    fed = vfl.Federation.local(table[[key, label, *own]], parts, on=key, label=label, cipher=Identity(), reveal=KNOWN)
+    fed = vfl.Federation.local(
+        table[[key, label, *own]], parts, on=key, label=label, cipher=Identity(), reveal=KNOWN, convergence=False
+    )
     return fed, table, [*own, *rest], label
 
 

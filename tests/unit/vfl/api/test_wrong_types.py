@@ -31,7 +31,7 @@ def federation(**changed: Any) -> vfl.Federation:
         "on": "id",
         "label": "label",
     } | changed
-    return vfl.Federation.local(**given)
+    return vfl.Federation.local(**given, convergence=False)
 
 
 @pytest.mark.parametrize(

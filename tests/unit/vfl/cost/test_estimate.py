@@ -41,7 +41,7 @@ def test_every_kind_is_told_how_long_it_takes(write, text, formula):
     job = load_job(write(text))
     assert cost.variant(estimate.workload(job, 8000, 12)) == formula
     said = estimate.told(job, (8000, 12))
-    assert said.startswith("about ")
+    assert said.startswith("at most " if "convergence-to-parties" in text else "about ")
     assert "if all 8,000 rows are common" in said
     assert f"were predicted within {cost.fitted()['errors'][formula]['worst']:.0%}" in said
 
@@ -58,7 +58,7 @@ def test_what_makes_a_job_longer_makes_the_estimate_longer(write):
 
     base = seconds(REGRESSION)
     assert seconds(with_key("model", "num_class = 4", REGRESSION)) == pytest.approx(4 * base, rel=0.2)
-    assert seconds(with_key("model", "max_iter = 300", REGRESSION)) == pytest.approx(3 * base, rel=0.1)
+    assert seconds(with_key("model", "max_iter = 600", REGRESSION)) == pytest.approx(3 * base, rel=0.1)
     assert seconds(REGRESSION, rows=16_000) == pytest.approx(2 * base, rel=0.1)
     assert seconds(with_key("split", "test = 0.0", REGRESSION)) == pytest.approx(base / 0.75, rel=0.1)
     assert seconds(with_key("model", 'class_weight = "balanced"', REGRESSION)) > 1.1 * base

@@ -98,7 +98,7 @@ def host() -> pd.DataFrame:
 
 
 def scores(own: Any, partner: Any, again: Callable[[], Any]) -> pd.Series:
-    fed = vfl.Federation.local(own, {"telecom": partner()}, on="id", label="y", cipher=Identity())
+    fed = vfl.Federation.local(own, {"telecom": partner()}, on="id", label="y", cipher=Identity(), convergence=False)
     same: Any = {party: ContextFree(party) for party in ("guest", "telecom", "arbiter")}
     model = fed.fit(vfl.BoostedTrees(n_estimators=2, max_depth=2, min_bin_rows=2), randomness=same)
     return model.predict_score(again(), {"telecom": partner()})
@@ -142,7 +142,7 @@ def test_an_alignment_is_the_same(maker: str) -> None:
 
 def test_a_model_measures_itself_on_an_arrow_table() -> None:
     own = guest()[["id", "y", "x"]]
-    fed = vfl.Federation.local(own, {"telecom": host()}, on="id", label="y", cipher=Identity())
+    fed = vfl.Federation.local(own, {"telecom": host()}, on="id", label="y", cipher=Identity(), convergence=False)
     model = fed.fit(vfl.LogisticRegression(max_iter=5, link="taylor"))
     assert model.score(pa.Table.from_pandas(own), {"telecom": host()}) == model.score(own, {"telecom": host()})
 
@@ -226,7 +226,7 @@ def test_what_is_no_table_is_refused(table: Any, says: str, remedy: str) -> None
     own = guest()[["id", "y", "x"]]
     for call in (
         lambda: vfl.align(own, {"telecom": table}, on="id"),
-        lambda: vfl.Federation.local(own, {"telecom": table}, on="id", label="y"),
+        lambda: vfl.Federation.local(own, {"telecom": table}, on="id", label="y", convergence=False),
     ):
         with pytest.raises(DataError) as caught:
             call()

@@ -64,7 +64,7 @@ BAD = [
     ("model", "max_iter = 50.0", "model.max_iter", "whole number"),
     ("model", 'max_iter = "50"', "model.max_iter", "whole number"),
     ("model", "max_iter = true", "model.max_iter", "is true. Expected the number of iterations, a whole number"),
-    ("model", 'max_iter = "often"', "model.max_iter", '(default 100), or "auto"'),
+    ("model", 'max_iter = "often"', "model.max_iter", '(default 200), or "auto"'),
     ("model", "max_iter = 1", "model.max_iter", "weights of fewer iterations reveal too much"),
     ("model", "tol = 1e-6", "model.tol", "1e-5 to 1"),
     ("model", 'tol = "1e-4"', "model.tol", "1e-5 to 1"),
@@ -222,6 +222,7 @@ def test_two_hosts_need_one_permission_more(write):
         "intersection-sizes-to-arbiter",
         "edge-count-to-arbiter",
         "scores-to-guest",
+        "convergence-to-parties",
     )
 
 

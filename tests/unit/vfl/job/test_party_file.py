@@ -20,7 +20,7 @@ certificate = "peers/trustco.pem"
 source = "customers.csv"
 label = "default"
 [policy]
-allow = ["edge-count-to-arbiter", "scores-to-guest", "intersection-to-parties"]
+allow = ["edge-count-to-arbiter", "convergence-to-parties", "scores-to-guest", "intersection-to-parties"]
 """
 HOST = """\
 name = "telecom"
@@ -37,7 +37,7 @@ address = "10.0.0.3:7443"
 [data]
 source = "customers.csv"
 [policy]
-allow = ["edge-count-to-arbiter", "scores-to-guest", "intersection-to-parties"]
+allow = ["edge-count-to-arbiter", "convergence-to-parties", "scores-to-guest", "intersection-to-parties"]
 """
 ARBITER = """\
 name = "trustco"
@@ -52,7 +52,7 @@ address = "10.0.0.1:7443"
 [peers.telecom]
 certificate = "peers/telecom.pem"
 [policy]
-allow = ["edge-count-to-arbiter", "scores-to-guest", "intersection-to-parties"]
+allow = ["edge-count-to-arbiter", "convergence-to-parties", "scores-to-guest", "intersection-to-parties"]
 """
 
 

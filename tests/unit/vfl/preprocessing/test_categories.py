@@ -39,7 +39,12 @@ def frames(n: int = 400) -> tuple[pd.DataFrame, pd.DataFrame]:
 def fitted(kind: str, branch: Any) -> Any:
     guest, host = frames()
     fed = vfl.Federation.local(
-        guest, {"shop": host.assign(branch=branch(host["branch"]))}, on="id", label="bad", cipher=Identity()
+        guest,
+        {"shop": host.assign(branch=branch(host["branch"]))},
+        on="id",
+        label="bad",
+        cipher=Identity(),
+        convergence=False,
     )
     estimator, more = ESTIMATORS[kind]
     same: Any = {p: ContextFree(p) for p in ("guest", "shop", "arbiter")}
@@ -60,7 +65,7 @@ def test_the_category_type_is_as_texts_and_not_as_numbers(kind: str) -> None:
 def test_a_model_of_numbers_refuses_categories() -> None:
     guest, host = frames()
     fed = vfl.Federation.local(
-        guest, {"shop": host.astype({"branch": "category"})}, on="id", label="bad", cipher=Identity()
+        guest, {"shop": host.astype({"branch": "category"})}, on="id", label="bad", cipher=Identity(), convergence=False
     )
     with pytest.raises(DataError, match="'branch' holds numbers as text"):
         fed.fit(vfl.LogisticRegression(max_iter=5))

@@ -25,6 +25,7 @@ def test_repeated_ids_and_keys_are_told_to_their_owner(tmp_path: Path) -> None:
         label="bad",
         duplicates="first",
         cipher=Identity(),
+        convergence=False,
     )
     model = fed.fit(vfl.LogisticRegression(max_iter=5, link="taylor"), split=vfl.Split())
     told = {party: report.result["alignment"] for party, report in model.reports_.items()}
@@ -36,7 +37,9 @@ def test_repeated_ids_and_keys_are_told_to_their_owner(tmp_path: Path) -> None:
     assert "No row of guest’s table repeated an id" in pages["guest"]
     assert "By which key" in pages["guest"]
     assert "alignment,,phone,by_key,30" in (tmp_path / "guest" / "report.csv").read_text()
-    single = vfl.Federation.local(*frames(60), on="id", label="bad", date="opened", cipher=Identity())
+    single = vfl.Federation.local(
+        *frames(60), on="id", label="bad", date="opened", cipher=Identity(), convergence=False
+    )
     plain = single.fit(vfl.LogisticRegression(max_iter=5, link="taylor"), split=vfl.Split()).reports_["guest"]
     assert "by_key" not in plain.result["alignment"]
     assert "By which key" not in plain.save(tmp_path / "plain").read_text()

@@ -31,7 +31,9 @@ OPTIONS: dict[str, Any] = {
 
 
 def fed(options: Any) -> vfl.Federation:
-    return vfl.Federation.local(BANK, {"shop": SHOP}, on="id", label="y", cipher=Identity(), options=options)
+    return vfl.Federation.local(
+        BANK, {"shop": SHOP}, on="id", label="y", cipher=Identity(), options=options, convergence=False
+    )
 
 
 def test_the_options_of_a_host_in_python(tmp_path: Path) -> None:

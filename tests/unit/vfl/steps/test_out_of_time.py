@@ -51,7 +51,9 @@ def frames(n: int = 500) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
 
 
 def federation(guest: pd.DataFrame, hosts: dict[str, pd.DataFrame], **more: Any) -> vfl.Federation:
-    return vfl.Federation.local(guest, hosts, on="id", label="bad", **({"date": "opened", "cipher": Identity()} | more))
+    return vfl.Federation.local(
+        guest, hosts, on="id", label="bad", **({"date": "opened", "cipher": Identity()} | more), convergence=False
+    )
 
 
 def held_out(guest: pd.DataFrame, seed: int = 3) -> tuple[Any, Any]:
@@ -222,6 +224,7 @@ def test_an_interrupted_run_tells_the_same_rows_again() -> None:
         {"host1": pd.DataFrame({"id": host, "x": 1.0})},
         date="opened",
         **common,
+        convergence=False,
     )._tables
     assert len(ids) == len(one["guest"])
 

@@ -48,7 +48,7 @@ def frames(rows: int, columns: int = 2, hosts: int = 1, label: str = "binary", s
 
 
 def federation(data: Frames, **changes: Any) -> vfl.Federation:
-    return vfl.Federation.local(data[0], data[1], on="id", label="y", **changes)
+    return vfl.Federation.local(data[0], data[1], on="id", label="y", **changes, convergence=False)
 
 
 def joined(data: Frames, cv: int = 5) -> tuple[pd.DataFrame, np.ndarray[Any, Any], np.ndarray[Any, Any]]:

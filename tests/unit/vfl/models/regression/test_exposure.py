@@ -36,7 +36,9 @@ def policies(n: int = 200) -> tuple[pd.DataFrame, dict[str, pd.DataFrame], pd.Da
 
 
 def federation(guest: pd.DataFrame, hosts: dict[str, pd.DataFrame], **options: Any) -> vfl.Federation:
-    return vfl.Federation.local(guest, hosts, on="id", label="claims", cipher=Identity(), reveal=KNOWN, **options)
+    return vfl.Federation.local(
+        guest, hosts, on="id", label="claims", cipher=Identity(), reveal=KNOWN, **options, convergence=False
+    )
 
 
 def recipe(joined: pd.DataFrame, alpha: float) -> PoissonRegressor:

@@ -54,7 +54,12 @@ def frames(label: str, n: int = 240, hosts: int = 2) -> tuple[Frames, pd.DataFra
 
 def federation(tables: Frames, **options: Any) -> vfl.Federation:
     return vfl.Federation.local(
-        *tables, on="id", label="y", cipher=options.pop("cipher", Identity()), **({"reveal": KNOWN} | options)
+        *tables,
+        on="id",
+        label="y",
+        cipher=options.pop("cipher", Identity()),
+        **({"reveal": KNOWN} | options),
+        convergence=False,
     )
 
 
@@ -282,12 +287,12 @@ def test_what_is_no_table_no_host_or_no_estimator_is_refused() -> None:
         None,
     ):
         with pytest.raises(ConfigError):
-            vfl.Federation.local(tables[0], bad, on="id", label="y")  # type: ignore[arg-type]
+            vfl.Federation.local(tables[0], bad, on="id", label="y", convergence=False)  # type: ignore[arg-type]
     for guest, hosts in (([1, 2], tables[1]), (tables[0], {"h": "table.csv"})):
         with pytest.raises(DataError, match="DataFrame"):
-            vfl.Federation.local(guest, hosts, on="id", label="y")  # type: ignore[arg-type,dict-item]
+            vfl.Federation.local(guest, hosts, on="id", label="y", convergence=False)  # type: ignore[arg-type,dict-item]
     with pytest.raises(DataError, match="h0: the table has a column 'y', as the guest's label"):
-        vfl.Federation.local(tables[0], {"h0": tables[1]["h0"].assign(y=1)}, on="id", label="y")
+        vfl.Federation.local(tables[0], {"h0": tables[1]["h0"].assign(y=1)}, on="id", label="y", convergence=False)
     with pytest.raises(ConfigError, match="'A B' is not the name of a party"):
         vfl.align(tables[0], {"A B": tables[1]["h0"]}, on="id")
     with pytest.raises(ConfigError, match="duplicates"):
@@ -358,7 +363,9 @@ def test_rarer_events_are_given_more_passes() -> None:
 def test_motor_with_two_hosts_is_ridges(data_folder: Path) -> None:
     guest, *hosts = (pd.read_csv(data_folder / f"motor_hetero_{side}.csv") for side in ("guest", "host_1", "host_2"))
     parts = {f"host{k}": h for k, h in enumerate(hosts)}
-    fed = vfl.Federation.local(guest, parts, on="idx", label="motor_speed", cipher=Identity(), reveal=KNOWN)
+    fed = vfl.Federation.local(
+        guest, parts, on="idx", label="motor_speed", cipher=Identity(), reveal=KNOWN, convergence=False
+    )
     model = fed.fit(vfl.LinearRegression(alpha=1.0, max_iter=400, weight_bits=20, score_bits=20))
     joined = guest.merge(hosts[0], on="idx").merge(hosts[1], on="idx")
     x, y = standardised(joined.drop(columns=["idx", "motor_speed"])), joined["motor_speed"].to_numpy(float)
@@ -373,7 +380,9 @@ def test_motor_with_two_hosts_is_ridges(data_folder: Path) -> None:
 def test_vehicles_are_fitted_one_against_the_rest(data_folder: Path) -> None:
     guest, host = (pd.read_csv(data_folder / f"vehicle_scale_hetero_{side}.csv") for side in ("guest", "host"))
     key = guest.columns[0]
-    fed = vfl.Federation.local(guest, {"host": host}, on=key, label="y", cipher=Identity(), reveal=KNOWN)
+    fed = vfl.Federation.local(
+        guest, {"host": host}, on=key, label="y", cipher=Identity(), reveal=KNOWN, convergence=False
+    )
     model = fed.fit(vfl.LogisticRegression(max_iter=400))
     joined = guest.merge(host, on=key, suffixes=("_guest", "_host"))
     x = standardised(joined.drop(columns=[key, "y"]))

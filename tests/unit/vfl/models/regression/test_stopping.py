@@ -125,7 +125,7 @@ def test_too_few_rows_for_early_stopping() -> None:
         ({"early_stopping": True, "validation_fraction": 0.0}, "validation_fraction"),
         ({"tol": 1e-4, "validation_fraction": 0.2}, "validation_fraction"),
         ({"tol": 1e-4, "n_iter_no_change": 4}, "n_iter_no_change"),
-        ({"tol": 1e-4, "n_iter_no_change": 34}, "n_iter_no_change"),
+        ({"tol": 1e-4, "n_iter_no_change": 67}, "n_iter_no_change"),
         ({"tol": 1e-4, "max_iter": "auto", "n_iter_no_change": 21}, "n_iter_no_change"),
         ({"n_iter_no_change": 20}, "n_iter_no_change"),
         ({"tol": 1e-4, "max_iter": 20}, "n_iter_no_change"),

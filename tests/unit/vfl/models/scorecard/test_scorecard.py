@@ -46,7 +46,13 @@ def made(n: int = 400, seed: int = 2) -> Tables:
 
 def federation(tables: Tables, cipher: Any = None, hosts: tuple[str, ...] = ("bank", "shop")) -> vfl.Federation:
     return vfl.Federation.local(
-        tables[0], {h: tables[1][h] for h in hosts}, on="id", label="default", cipher=cipher or Identity(), reveal=KNOWN
+        tables[0],
+        {h: tables[1][h] for h in hosts},
+        on="id",
+        label="default",
+        cipher=cipher or Identity(),
+        reveal=KNOWN,
+        convergence=False,
     )
 
 
@@ -242,7 +248,12 @@ def test_uci_credit_equals_the_centralised_scorecard(data_folder: Path) -> None:
     test = np.random.default_rng(0).random(len(table)) < 0.25
     train = table[~test]
     fed = vfl.Federation.local(
-        train[["id", "default", *own]], {"partner": train[["id", *rest]]}, on="id", label="default", cipher=Identity()
+        train[["id", "default", *own]],
+        {"partner": train[["id", *rest]]},
+        on="id",
+        label="default",
+        cipher=Identity(),
+        convergence=False,
     )
     model = fed.fit(vfl.Scorecard(max_iter=30))
     new = table[test]

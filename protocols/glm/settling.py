@@ -1,0 +1,253 @@
+"""Whether the weights have settled: one bit, which all parties learn every ten iterations and after the last, and which
+ends training.
+
+Source: the method and its error after k iterations are Brakhage's (plan.py).  A random factor hides a size and keeps
+its sign; what it leaves of the size is bounded below.
+Adversary: honest but curious; what a party that deviates reads is in docs/threat-model.md.
+
+After k iterations the error is about (j / k)^6 of what the weights have moved since iteration j, except in directions
+that have hardly moved; there they still drift.  So the weights have settled where w has moved by at most |w| / HALF since
+iteration j, about k / 2, and in the last ten by at most |w| / (PACE k), all parties' together.  docs/protocols/glm.md
+has measurements.  |w| is without the intercept; weights below 2^-FLOOR count as that, so that there is always an end.
+
+ V = |w|^2 - HALF^2 |w - w_j|^2 - (PACE k)^2 |w - w_(k-10)|^2, a sum of products f v.v; v = a + b, party P's and the arbiter's
+        host P                                            guest                                  arbiter (sk)
+ 1             <---------------------------------------------------------------------  SettlingShare: [[b_P]] for each v, to P alone
+        SettlingPart [[sum f (2 a.b + a.a)]]
+        + masks that cancel, re-randomised  ----------->  the sum, and its own
+                                                          <--------------------------  SettlingSum [[sum f b.b]]
+ 2                                                        [[r V + s]], r of random length, 0 <= s < r
+                                                          SettlingSign --------------> opens r V + s, whose sign is V's
+ 3             <---------------------------------------------------------------------  Settled, to all data parties
+
+Who learns what: all parties whether V >= 0, and so after how many iterations training ended; the arbiter besides hardly
+anything of V's size: the logarithm of r is uniform between 0 and L, above 1500 bits with a key of 2048, so that the
+numbers opened for two sizes whose ratio is 2^t differ with probability t / L.
+Where predictors have left the link's table late, when they grow slowly, training ends without settled weights.
+Cost: three encryptions for each weight, and three products with long integers, every ten iterations.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from protocols._native import PlainVec
+from protocols.channel import broadcast
+from protocols.cipher import CipherVec, DecryptionKey
+from protocols.codec import check_lengths
+from protocols.errors import ConfigError, RemoteProtocolError
+from protocols.glm.pair_masks import PairMasks
+from protocols.glm.plan import SCORE, SIGMA, WEIGHT, Plan, Step
+from protocols.glm.sealed_link import Edge, refuse_near
+from protocols.glm.stopping import End, Judging, Progress
+from protocols.message import REVEALED, SEALED, Message
+from protocols.session import Session
+
+EVERY = 10  # iterations
+HALF = 25
+PACE = 5
+FLOOR = 7
+WIDE = 26  # log2 of the most weights of all parties
+LEAST_LENGTH = 256  # bits of the longest factor: a shorter one would hide a size badly
+LATE = 30  # iterations: from here on predictors grow by less than a half between two verdicts
+ENDED: tuple[End | None, ...] = (None, "settled", "edge")
+
+
+class SettlingShare(
+    Message,
+    disclosure=SEALED,
+    learns="nothing: the arbiter's shares of the receiver's weights and of how they moved, encrypted",
+):
+    weights: CipherVec  # (d_P,)
+    since_half: CipherVec  # (d_P,)
+    since_last: CipherVec  # (d_P,)
+
+    @property
+    def each(self) -> tuple[CipherVec, CipherVec, CipherVec]:
+        """Those of w, w - w_j and w - w_(k-10)."""
+        return self.weights, self.since_half, self.since_last
+
+
+class SettlingPart(
+    Message, disclosure=SEALED, learns="nothing: how far the sender's weights have settled, encrypted and masked"
+):
+    part: CipherVec  # (1,)
+
+
+class SettlingSum(Message, disclosure=SEALED, learns="nothing: the arbiter's part of the same, encrypted"):
+    part: CipherVec  # (1,)
+
+
+class SettlingSign(
+    Message,
+    disclosure=REVEALED,
+    permit="convergence-to-parties",
+    learns="whether the weights have settled; how far they have is hidden behind a factor of random length",
+):
+    value: CipherVec  # (1,)
+
+
+class Settled(
+    Message,
+    disclosure=REVEALED,
+    permit="convergence-to-parties",
+    learns="whether more iterations are made, or training ends because the weights have settled, or because "
+    "predictors have left the range of the link's table",
+):
+    code: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """The verdict after iteration k = step.number + 1.  half, last: the iterations that it compares with."""
+
+    plan: Plan
+    step: Step
+    half: int
+    last: int
+
+    @classmethod
+    def of(cls, plan: Plan, progress: Progress, step: Step) -> Look:
+        last = max(progress.earlier)
+        return cls(plan, step, max(j for j in progress.earlier if 2 * j <= step.number + 1), last)
+
+    @property
+    def factors(self) -> tuple[int, int, int]:
+        """f of w, w - w_j and w - w_(k-10); of fewer than ten last iterations the pace is the same."""
+        made = self.step.number + 1
+        return 1, -(HALF**2), -((PACE * EVERY * made // (made - self.last)) ** 2)
+
+    @property
+    def part_bits(self) -> int:
+        """Bits of a mask that hides a party's part."""
+        share = self.plan.mask_bits - self.plan.shift + 17
+        return 2 * share + max(map(abs, self.factors)).bit_length() + WIDE + SIGMA
+
+    @property
+    def value_bits(self) -> int:
+        """|V| < 2^value_bits."""
+        return 2 * (WEIGHT + SCORE + 1) + max(map(abs, self.factors)).bit_length() + WIDE
+
+    def shares(self, progress: Progress, party: str) -> tuple[PlainVec, PlainVec, PlainVec]:
+        """A holder's shares of w, w - w_j and w - w_(k-10)."""
+        point = progress.shares[party].point
+        half, last = (progress.earlier[k][party] for k in (self.half, self.last))
+        return point, point - half, point - last
+
+    def own(self, theirs: SettlingShare, progress: Progress, party: str, penalised: int) -> CipherVec:
+        """(1,) what a party adds to V, without the squares of the arbiter's shares."""
+        mine, first = self.shares(progress, party), np.arange(penalised)
+        wide, moved = list(zip(theirs.each, mine, self.factors, strict=True)), None
+        for b, a, factor in wide[1:]:
+            found = product(b, a, factor)
+            moved = found if moved is None else moved + found
+        assert moved is not None
+        return moved + product(theirs.weights.take(first), mine[0].take(first), 1) if penalised else moved
+
+    def rest(self, progress: Progress, penalised: Mapping[str, int]) -> PlainVec:
+        """(1,) the squares of the arbiter's shares, with the floor of all weights."""
+        found = 0
+        for party, count in penalised.items():
+            weights, *moved = (share.to_ints() for share in self.shares(progress, party))
+            found += sum(w * w for w in weights[:count]) + (count << (2 * (WEIGHT - FLOOR)))
+            found += sum(f * sum(v * v for v in each) for f, each in zip(self.factors[1:], moved, strict=True))
+        return PlainVec.from_ints([found])
+
+
+def due(step: Step) -> bool:
+    """Whether there is a verdict after this iteration."""
+    return step.last or (step.number + 1) % EVERY == 0
+
+
+def product(theirs: CipherVec, mine: PlainVec, factor: int) -> CipherVec:
+    """[[factor (2 a.b + a.a)]] (1,)."""
+    squares = factor * sum(a * a for a in mine.to_ints())
+    return theirs.mul_plain(mine.scale(2 * factor)).sum().add_plain(PlainVec.from_ints([squares]))
+
+
+def guest(session: Session, plan: Plan, progress: Progress, step: Step, penalised: int) -> None:
+    """The guest's side of a verdict after `step`, which it follows."""
+    look = Look.of(plan, progress, step)
+    total = look.own(receive_share(session, progress), progress, session.me, penalised)  # 1
+    for channel in session.hosts:
+        part = channel.recv(SettlingPart).part
+        check_lengths(channel.peer, 1, part)
+        total = total + part
+    held = session.arbiter.recv(SettlingSum).part
+    check_lengths(session.roles.arbiter, 1, held)
+    total = blinded(session, total + held, look.value_bits)
+    session.arbiter.send(SettlingSign(total.rerandomise(session.seed("settling", total.digest()), to_holder=True)))  # 2
+    progress.conclude(receive_verdict(session), step)  # 3
+
+
+def host(session: Session, plan: Plan, progress: Progress, step: Step, masks: PairMasks, use: int) -> None:
+    """The same at a host; masks, use: as in training, but separate ones."""
+    look, width = Look.of(plan, progress, step), len(progress.shares[session.me].point)
+    part = look.own(receive_share(session, progress), progress, session.me, width)  # 1
+    part = part.add_plain(masks.apart("settling").integers(use, 1, look.part_bits))
+    session.guest.send(SettlingPart(part.rerandomise(session.seed("settling part", part.digest()))))
+    progress.conclude(receive_verdict(session), step)  # 3
+
+
+def arbiter(
+    session: Session, key: DecryptionKey, plan: Plan, progress: Judging, step: Step, penalised: Mapping[str, int]
+) -> None:
+    """The same at the arbiter, which opens the sign; penalised: how many weights of each party the penalty is of."""
+    look = Look.of(plan, progress, step)
+    for party in progress.shares:
+        shares = (
+            key.encrypt(values, session.seed("settling share", values.to_bytes()))
+            for values in look.shares(progress, party)
+        )
+        session.channels[party].send(SettlingShare(*shares))  # 1
+    rest = look.rest(progress, penalised)
+    session.guest.send(SettlingSum(key.encrypt(rest, session.seed("settling sum", rest.to_bytes()))))
+    value = session.guest.recv(SettlingSign).value  # 2
+    check_lengths(session.roles.guest, 1, value)
+    (found,) = key.open(value, key.public.plain_bits).to_ints()
+    code = 1 if found >= 0 else 2 if progress.near else 0
+    broadcast([session.channels[p] for p in session.roles.data_parties], Settled(code))  # 3
+    progress.conclude(ENDED[code], step)
+
+
+def meet(session: Session, progress: Judging, edge: Edge, step: Step) -> None:
+    """At the arbiter, what the look-up of an iteration says of its table: the next verdict ends a training whose
+    predictors leave it late; DataError otherwise."""
+    progress.beyond = edge.beyond
+    if progress.settles and step.number >= LATE:
+        progress.near += edge.near
+    else:
+        refuse_near(session, edge)
+
+
+def blinded(session: Session, total: CipherVec, bits: int) -> CipherVec:
+    """[[r V + s]] (1,) of [[V]], |V| < 2^bits: 0 <= s < r, and the length of r uniform as far as the key has room."""
+    longest = total.key.plain_bits - bits - 2
+    if longest < LEAST_LENGTH:
+        raise ConfigError(
+            "the key is too small to hide how far weights have settled",
+            remedy="Use a larger key_bits, or leave out convergence-to-parties",
+            expected=LEAST_LENGTH,
+            found=longest,
+        )
+    seed = session.seed("settling factor", total.digest())
+    length = seed.child("length").integers(1, 64).to_ints()[0] % longest
+    factor = (1 << length) + seed.child("factor").integers(1, length + 1).to_ints()[0] % (1 << length)
+    noise = seed.child("noise").integers(1, length + SIGMA + 1).to_ints()[0] % factor
+    return total.mul_plain(PlainVec.from_ints([factor])).add_plain(PlainVec.from_ints([noise]))
+
+
+def receive_share(session: Session, progress: Progress) -> SettlingShare:
+    theirs = session.arbiter.recv(SettlingShare)
+    check_lengths(session.roles.arbiter, len(progress.shares[session.me].point), *theirs.each, what="weights")
+    return theirs
+
+
+def receive_verdict(session: Session) -> End | None:
+    code = session.arbiter.recv(Settled).code
+    if code not in range(len(ENDED)):
+        raise RemoteProtocolError(f"{session.roles.arbiter} sent an unknown verdict", party=session.roles.arbiter)
+    return ENDED[code]

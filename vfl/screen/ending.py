@@ -1,0 +1,31 @@
+"""What is said of how trainings ended: a warning in Python, a caution in the terminal and in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from protocols.glm.stopping import End
+
+
+def told(passes: Sequence[int], ends: Sequence[End]) -> dict[str, Any]:
+    """What report.json says: after how many iterations each training ended, and how; `settled` is left out where nobody
+    watched."""
+    summary: dict[str, Any] = {"passes_made": list(passes), "ended": list(ends)}
+    return summary if "planned" in ends else summary | {"settled": set(ends) <= {"loss", "settled"}}
+
+
+def cautions(passes: Sequence[int], ends: Sequence[str]) -> list[str]:
+    """A sentence for each way to end without an optimum."""
+    most = {end: max(n for n, e in zip(passes, ends, strict=True) if e == end) for end in ends}
+    of = f" in {sum(e in SENTENCES for e in ends)} of {len(ends)} classes" if len(ends) > 1 else ""
+    return [sentence.format(passes=f"{most[end]:,}", of=of) for end, sentence in SENTENCES.items() if end in most]
+
+
+SENTENCES: dict[str, str] = {
+    "limit": "all {passes} iterations that max_iter allows were made{of}: the loss had not settled",
+    "unsettled": "all {passes} iterations that max_iter allows were made{of}: the weights had not settled, so that "
+    "they and the scores may be far from the optimum; raise max_iter, or the penalty",
+    "edge": "training ended after {passes} iterations{of}, before the weights had settled: they grow without end where "
+    "columns nearly separate the labels; raise the penalty (lower C)",
+}
