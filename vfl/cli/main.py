@@ -244,7 +244,8 @@ def predict(
 
     Every party that holds a part of the model runs this; data parties bring their own new tables.  The arbiter runs it
     too if it holds shares of weights or the leaf values of sealed trees, and always with two or more hosts.  The guest
-    gets the scores.
+    gets the scores, of any number of rows.  The score of a row is empty if a party does not know it, or has no value
+    that the model needs.
     An interrupted prediction resumes where it stopped.
     """
     from vfl.job import load_job, load_party

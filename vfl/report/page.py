@@ -21,6 +21,7 @@ import numpy as np
 from protocols.errors import ConfigError, ModelError
 from vfl.data.cells import guarded
 from vfl.report import plots, words
+from vfl.report.prediction import prediction_numbers
 from vfl.report.searching import searching
 from vfl.report.sections import Result, context, typeset
 from vfl.storage.files import write_private
@@ -107,6 +108,7 @@ def _numbers(result: Result) -> Iterator[tuple[str, str, str, str, Any]]:
     for part, found in (result.get("uplift") or {}).items():
         for name, bounds in found["measures"].items():
             yield from (("uplift", part, name, bound, value) for bound, value in bounds.items())
+    yield from (("prediction", "", item, name, value) for item, name, value in prediction_numbers(result))
     for name, value in (result.get("encryption") or {}).items():
         yield "cost", "", "encryption", name, value
     stability, model = result.get("stability") or {}, result.get("model") or {}

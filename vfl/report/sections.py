@@ -15,6 +15,7 @@ from vfl.metrics.binary import at_cutoff, uplift, widest
 from vfl.report import plots, words
 from vfl.report.coalitions import coalitions
 from vfl.report.features import binning, coefficients, importance
+from vfl.report.prediction import prediction
 from vfl.report.searching import searching
 
 Result = Mapping[str, Any]
@@ -50,6 +51,7 @@ def context(result: Result) -> dict[str, Any]:
             k: m for k, m in words.METRICS.items() if any(k in models for _, *both in tables for models in both)
         },
         "alignment": _alignment(result),
+        "prediction": prediction(result),
         "columns": [dict(c) | {"bar": plots.counts(c.get("histogram") or [])} for c in result.get("columns") or []],
         "evaluated": _evaluated(result, part, names),
         "search": searching(result),
@@ -89,7 +91,8 @@ def _nav(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(id, title) of the sections that this result fills."""
     model = shown["coefficients"] or shown["importance"] or shown["shared"]
     sections = [
-        ("answer", "Answer", True),
+        ("prediction", "Prediction", shown["prediction"]),
+        ("answer", "Answer", not shown["prediction"]),
         ("alignment", "Alignment", shown["alignment"]),
         ("columns", "Columns", shown["columns"]),
         ("features", "Features", shown["binning"] or shown["points"]),

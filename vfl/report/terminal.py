@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from vfl.report.prediction import prediction
 from vfl.report.searching import searching
 from vfl.report.words import (
     ANSWER,
@@ -43,6 +44,7 @@ def print_summary(
 
     `others` are the results of other parties where one machine has them (the demo): their disclosures are shown too.
     """
+    _prediction(result, console)
     _alignment(result, console)
     _search(result, console)
     _metrics(result, console)
@@ -101,6 +103,26 @@ def _part(result: Mapping[str, Any], part: str, console: Console) -> None:
         colour = "none" if not delta else "green" if delta * better > 0 else "red"
         table.add_row(label, number(a), f"[bold]{number(j)}[/]", f"[{colour}]{change(delta)}[/]", *bounds)
     _show(table, console)
+
+
+def _prediction(result: Mapping[str, Any], console: Console) -> None:
+    """Of a prediction, this party's rows and, at the guest, how the scores spread."""
+    found = prediction(result)
+    if not found or found["rows"] is None:
+        return
+    table = _table("Prediction", "", "rows")
+    table.add_row("asked for" if result.get("role") == "guest" else "own rows", number(found["rows"]))
+    if found["scored"] is not None:
+        table.add_row("[bold]scored[/]", f"[bold]{number(found['scored'])}[/]")
+    for why, rows in found["empty"]:
+        table.add_row(escape(why), number(rows))
+    for name, rows in found["unseen"].items():
+        table.add_row(escape(f"with a text in {name} that the model does not know"), number(rows))
+    _show(table, console)
+    if found["quantiles"]:
+        spread = _table(f"Distribution of the {found['what']}", *(name for name, _ in found["quantiles"]), text=0)
+        spread.add_row(*(number(value) for _, value in found["quantiles"]))
+        _show(spread, console)
 
 
 def _search(result: Mapping[str, Any], console: Console) -> None:

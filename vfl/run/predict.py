@@ -42,6 +42,7 @@ from vfl.models.part_files import add_shares, drop_shares, load_part
 from vfl.models.registry import ARBITER_KINDS, kind_of
 from vfl.report.page import as_plain, write_report
 from vfl.run.budget import Opened
+from vfl.run.prediction_result import prediction_result
 from vfl.run.recovery import Taken, take_part
 from vfl.run.result_frame import result_frame
 from vfl.run.session import Meeting, Ready
@@ -291,6 +292,7 @@ def predict(
             result["alignment"] = {"guest_rows": len(scoring.new.index), "host_rows": None, "intersection": len(rows)}
             _write_scores(scoring, meeting, rows, scores)
         _write_reasons(scoring, meeting)
+        result["prediction"] = _prediction(scoring, predicted)
         result |= _stability(scoring, predicted)
         if moved:
             assert scoring.folder is not None
@@ -318,6 +320,13 @@ def predict(
     if party.role != "guest":
         return taken.folder, None, 0
     return taken.folder, scoring.out or _made(taken.folder), taken.result["alignment"]["intersection"]
+
+
+def _prediction(scoring: Scoring, predicted: NDArray[np.float64] | None) -> dict[str, Any]:
+    """What the report says of the rows; empty at an arbiter, which has none."""
+    if scoring.new is None or scoring.part is None:
+        return {}
+    return prediction_result(scoring.new, scoring.part.classes, predicted)
 
 
 def _stability(scoring: Scoring, predicted: NDArray[np.float64] | None) -> dict[str, Any]:

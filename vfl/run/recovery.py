@@ -292,7 +292,8 @@ class Run:
             self.store, self.resumed = None, False
         ready, now = self.ready, datetime.datetime.now(datetime.UTC)
         self._budget.check(self.peers)
-        folder = new_folder(ready.party.run.directory, f"{ready.job.name}-{now:%Y%m%d-%H%M%S}")
+        kind = "predict-" if self.purpose == "predict" else ""  # so that no one takes it for the run of a training
+        folder = new_folder(ready.party.run.directory, f"{kind}{ready.job.name}-{now:%Y%m%d-%H%M%S}")
         facts = RunFacts(
             __version__,
             self.purpose,

@@ -18,6 +18,7 @@ from tests.harness import KNOWN
 from tests.promises.processes.institutions import KEY, MANY, Institutions, tables
 from vfl.job import PERMITS, load_job, load_party
 from vfl.models.baseline import load_baseline
+from vfl.report import read_report
 from vfl.run.predict import Scoring, predict
 from vfl.run.predict import prepare as prepare_prediction
 from vfl.run.train import prepare, run
@@ -112,6 +113,16 @@ def test_rows_without_a_value_have_an_empty_score(parties: Institutions) -> None
     own, host = found["bank"][0], found["telecom"][0]
     assert own.cautions == ("2 of 12 rows have no score, because values are missing: 'canaryage' (2)",)
     assert host.cautions == ("1 of 90 rows have no score, because values are missing: 'canarybill' (1)",)
+    told = read_report(found["bank"][1].parent)
+    assert found["bank"][1].parent.name.startswith("predict-credit-risk-")
+    assert told["prediction"] | {"scores": None} == {
+        "rows": 12, "scored": 9, "left_out": 2, "unknown": 1, "missing": {"canaryage": 2}, "unseen": {}, "scores": None,
+    }  # fmt: skip
+    assert told["prediction"]["scores"]["max"] == scores.max()
+    assert told["stability"]["score"]["rows"] == 9
+    (hosts,) = (parties.folder / "telecom" / "runs").glob("predict-*")
+    assert read_report(hosts)["prediction"] == {"rows": 90, "left_out": 1, "missing": {"canarybill": 1}, "unseen": {}}
+    assert "The joint model scored 9 of bank’s 12 rows." in (found["bank"][1].parent / "report.html").read_text()
     empty = "2 in which a value is missing here and 1 that a partner does not know, or cannot score either"
     assert own.scored(found["bank"][2]) == f"9 of 12 rows are scored; the score of the other 3 is empty: {empty}"
 
