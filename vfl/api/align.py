@@ -22,6 +22,7 @@ from vfl.data.shapes import Profile, cautions
 from vfl.schema.arguments import flag, one_of, watched, whole
 from vfl.schema.parameters import check_hosts
 from vfl.schema.table_options import TableOptions, settings_by_party
+from vfl.screen.notebook import showing
 from vfl.screen.warn import warn_user
 from vfl.steps import alignment
 from vfl.steps.alignment import MatchReport
@@ -78,6 +79,7 @@ def align(
     taps: Mapping[str, Sequence[Tap]] | None = None,
     observers: Mapping[str, Observer] | None = None,
     randomness: Mapping[str, Randomness] | None = None,
+    verbose: int | None = None,
 ) -> Aligned:
     """The rows that all tables have in common, in the same secret order in each, by the same protocol as between
     institutions.
@@ -103,6 +105,8 @@ def align(
         By party ("guest", or a host's name), what it says of its own table: here its own names of the id columns.
     taps, observers, randomness : dict, default None
         By party, what watches its channels and its progress, and where its randomness comes from.
+    verbose : int or None, default None
+        Whether the guest's progress is shown: None in notebooks and at terminals, 0 nowhere, 1 everywhere.
 
     Returns
     -------
@@ -131,6 +135,7 @@ def align(
     check_hosts(hosts)
     one_of("duplicates", duplicates, ("error", "first"))
     least, cardinality_only = whole("min_intersection", min_intersection, 0), flag("cardinality_only", cardinality_only)
+    shown = None if verbose is None else whole("verbose", verbose, 0)
     given = watched((GUEST, *hosts, ARBITER), taps, observers, randomness)
     keys = key_lists((on,) if isinstance(on, str) else on)
     by_column = rules(keys, normalise)
@@ -146,7 +151,8 @@ def align(
     }
     programs[ARBITER] = partial(alignment.arbiter, plan=plan)
     inputs = {party: b"".join(ids.digest() for ids in own.keys) for party, own in owns.items()}
-    found = run_local(roles, programs, Identity(), inputs=inputs, **given)
+    with showing(shown, given["observers"], GUEST) as given["observers"]:
+        found = run_local(roles, programs, Identity(), inputs=inputs, **given)
     frames = {party: own.rows(found[party]) for party, own in owns.items()}
     report = MatchReport.of(found[GUEST], keys, {party: own.repeated for party, own in owns.items()}, cardinality_only)
     return Aligned(frames[GUEST], {host: frames[host] for host in hosts}, report)

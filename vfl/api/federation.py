@@ -26,6 +26,7 @@ from vfl.schema.arguments import column, impossible, one_of, scheme, watched, wh
 from vfl.schema.parameters import check_hosts, paillier
 from vfl.schema.spec import Spec
 from vfl.schema.table_options import TableOptions, settings_by_party
+from vfl.screen.notebook import showing
 from vfl.screen.warn import warn_user
 
 GUEST, ARBITER = "guest", "arbiter"
@@ -201,6 +202,7 @@ class Federation:
         taps: Mapping[str, Sequence[Tap]] | None = None,
         observers: Mapping[str, Observer] | None = None,
         randomness: Mapping[str, Randomness] | None = None,
+        verbose: int | None = None,
     ) -> Any:
         """Aligns, trains, and returns the joint model or what a `GridSearchCV` found.
 
@@ -216,6 +218,8 @@ class Federation:
             Boosted trees to which more are added, on the same or other rows with the same columns; `n_estimators` counts the rounds of both.
         taps, observers, randomness : dict, default None
             By party, what watches its channels and its progress, and where its randomness comes from.
+        verbose : int or None, default None
+            Whether the guest's progress is shown: None in notebooks and at terminals, 0 nowhere, 1 everywhere.
 
         Returns
         -------
@@ -239,18 +243,21 @@ class Federation:
         200
         """  # noqa: E501
         request = self._request(estimator, preprocess, split, init_model)
-        model, searched = fit(
-            request,
-            self._tables,
-            self.roles,
-            self._cipher or paillier(request.spec.key_bits),
-            Reader(self._keys, self._normalise, self._duplicates, self._settings),
-            label=self._label,
-            min_intersection=self._min_intersection,
-            reveal=self._reveal,
-            convergence=self._convergence,
-            watched=watched(self.roles.all, taps, observers, randomness),
-        )
+        shown = None if verbose is None else whole("verbose", verbose, 0)
+        given = watched(self.roles.all, taps, observers, randomness)
+        with showing(shown, given["observers"], GUEST) as given["observers"]:
+            model, searched = fit(
+                request,
+                self._tables,
+                self.roles,
+                self._cipher or paillier(request.spec.key_bits),
+                Reader(self._keys, self._normalise, self._duplicates, self._settings),
+                label=self._label,
+                min_intersection=self._min_intersection,
+                reveal=self._reveal,
+                convergence=self._convergence,
+                watched=given,
+            )
         return model if request.grid is None or searched is None else FederatedSearch(request.grid, model, searched)
 
     def _request(self, estimator: object, preprocess: object, split: object, init_model: object) -> Request:

@@ -49,3 +49,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int = 
 def folded(summary: str, inside: str) -> str:
     """A part that opens on a click."""
     return f"<details><summary>{escape(summary)}</summary>{inside}</details>"
+
+
+def progress(words: str, part: float | None, after: str) -> str:
+    """A line with a bar; part: how much is done, None where that is not known."""
+    filled = "" if part is None else f' value="{part:.3f}"'
+    bar = f'<progress max="1"{filled} style="width:14em;vertical-align:middle"></progress>'
+    return f'{STYLE}<div class="vfl-card">{bar} {escape(words)} <span class="says">{escape(after)}</span></div>'

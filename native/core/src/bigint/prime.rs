@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::limbs;
 use super::mont::Mont;
 use crate::random;
+use crate::stop;
 
 /// Every key is free of factors below this (and the proof of a well-formed modulus relies on it).
 pub const SMALL: u64 = 1 << 16;
@@ -101,6 +102,7 @@ pub fn find(bits: usize, rng: &mut impl Rng) -> Zeroizing<Vec<u64>> {
             (first as usize..WINDOW).step_by(p as usize).for_each(|i| composite[i] = true);
         }
         for i in (0..WINDOW).filter(|&i| !composite[i]) {
+            stop::check();
             let mut candidate = start.clone();
             let carry = limbs::add_assign(&mut candidate, &[4 * i as u64]);
             if carry != 0 || limbs::bit_length_vartime(&candidate) != bits {
