@@ -84,7 +84,14 @@ class GridSearchCV(Search):
         default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up: the seed of the folds"
     )
 
-    def __init__(self, /, estimator: object = None, param_grid: Mapping[str, Any] | None = None, **params: Any) -> None:
+    def __init__(
+        self,
+        /,
+        estimator: object = None,
+        param_grid: Mapping[str, Any] | None = None,
+        *positional: object,
+        **params: Any,
+    ) -> None:
         estimates = isinstance(estimator, Spec)
         if not isinstance(estimator, Spec) or estimator.bins_by_label:
             what = type(estimator).__name__
@@ -101,7 +108,7 @@ class GridSearchCV(Search):
         for name in sorted(set(grid) & set(FIXED)) if isinstance(grid, Mapping) else ():
             remedy = f"Take {name} out of param_grid, and set it on the estimator"
             raise ConfigError(f"{name} cannot be searched: {FIXED[name]}", remedy=remedy)
-        super().__init__(**{"estimator": estimator, "param_grid": grid, **params})
+        super().__init__(*positional, **{"estimator": estimator, "param_grid": grid, **params})
         self.candidates()
 
     @classmethod

@@ -1,7 +1,8 @@
 """A joint model of a local federation in a folder: `model.save` and `vfl.load_model`.
 
-FOLDER/model.json        what the model is, and how new rows are read: no number of it
-FOLDER/PARTY/            each data party's part, as it would hold it (vfl/models/part_files.py)
+FOLDER/model.json        what the model is, as all parties know it
+FOLDER/PARTY/            each data party's part, as it would hold it (vfl/models/part_files.py), and summary.json: what it
+                         alone knows, of its report and of its table
 FOLDER/arbiter/          the arbiter's part, where it keeps one, sealed by the key in FOLDER/arbiter/identity/
 """
 
@@ -11,7 +12,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -29,11 +30,12 @@ from vfl.schema.arguments import path, scheme
 from vfl.schema.parameters import paillier
 from vfl.schema.section import build
 from vfl.storage.files import sync_tree, write_private
-from vfl.transport.identity import Identity, create_identity
+from vfl.transport.identity import PARTY_NAME, Identity, create_identity
 
-FORMAT, NAME, IDENTITY = 1, "model.json", "identity"
+FORMAT, NAME, OWN, IDENTITY = 1, "model.json", "summary.json", "identity"
 NO_JOB = bytes(32)
 DAYS = 36525  # a certificate that only this folder uses
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Saved(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -48,22 +50,12 @@ class Saved(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     keys: tuple[tuple[str, ...], ...]
     normalise: dict[str, str]
     duplicates: Literal["error", "first"]
-    id_columns: dict[str, dict[str, str]]  # by party, its own names of key columns
-    label: str
-    weight: str | None
     sizes: dict[str, int]
     common: int
     rows: int
-    summaries: dict[str, dict[str, Any]]
-    reports: dict[str, dict[str, Any]]
     drawn: Drawn
     caution: str
     kept: bool  # whether the arbiter keeps a part
-
-    @property
-    def settings(self) -> dict[str, Settings]:
-        """By party, what a reader of new rows needs that the parts do not keep."""
-        return {party: Settings(id_columns=own, in_python=True) for party, own in self.id_columns.items()}
 
     @classmethod
     def of(cls, learned: Learned[Any], *, kept: bool) -> Saved:
@@ -79,17 +71,36 @@ class Saved(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             reader.keys,
             dict(reader.normalise),
             "first" if reader.duplicates == "first" else "error",
-            {party: dict(own.id_columns) for party, own in reader.settings.items() if own.id_columns},
-            learned.label,
-            learned.weight,
             dict(learned.sizes),
             learned.common,
             learned.rows,
-            as_plain(learned.summaries),
-            {party: as_plain(report.result) for party, report in learned.reports.items()},
             learned.drawn,
             learned.caution,
             kept,
+        )
+
+
+class Own(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The content of a data party's summary.json.  report: of rows that were held out; id_columns: its own names of key
+    columns; label, weight: the guest's columns."""
+
+    summary: dict[str, Any]
+    report: dict[str, Any] | None
+    id_columns: dict[str, str]
+    label: str | None
+    weight: str | None
+
+    @classmethod
+    def of(cls, learned: Learned[Any], party: str) -> Own:
+        """What stands in it."""
+        report, settings = learned.reports.get(party), learned.reader.settings.get(party, Settings())
+        guest = party == learned.roles.guest
+        return cls(
+            as_plain(learned.summaries[party]),
+            None if report is None else as_plain(report.result),
+            dict(settings.id_columns),
+            learned.label if guest else None,
+            learned.weight if guest else None,
         )
 
 
@@ -99,19 +110,19 @@ def save_model(model: Joint[Any, Any], folder: str | os.PathLike[str], passphras
     if target.exists():
         raise ConfigError(f"{target} exists: a saved model is never overwritten", remedy="Name a new folder")
     draft, learned = target.with_name(f".{target.name}.part"), model.learned
-    saved = Saved.of(learned, kept=model.kept is not None)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
         for party, part in model.parts.items():
             save_part(part, draft / party, kind=learned.kind.name, job_digest=NO_JOB)
+            write(draft / party / OWN, Own.of(learned, party))
         if model.kept is not None:
             own = draft / learned.roles.arbiter
             identity = create_identity(own / IDENTITY, learned.roles.arbiter, DAYS, secret(passphrase))
             save_part(model.kept, own, kind=model.kept.STORED, job_digest=NO_JOB, identity=identity)
             own.chmod(0o700)
-        write_private(draft / NAME, msgspec.json.format(msgspec.json.encode(saved), indent=2) + b"\n")
+        write(draft / NAME, Saved.of(learned, kept=model.kept is not None))
         sync_tree(draft)
         draft.rename(target)
     except OSError as error:
@@ -162,6 +173,7 @@ def load_model(
     source = path("folder", folder)
     scheme(cipher)
     saved = read_saved(source)
+    own = {party: read(source / party / OWN, Own) for party in (saved.guest, *saved.hosts)}
     try:
         parameters = {name: restored(value) for name, value in saved.parameters.items()}
         spec = build(KINDS[saved.kind].spec, {"kind": saved.kind, **parameters}, str(source / NAME))
@@ -173,6 +185,7 @@ def load_model(
     names = {part.model_id for part in (*parts.values(), *([kept] if saved.kept else []))}
     if len(names) > 1 or any(part.party != party for party, part in parts.items()):
         raise ModelError(f"{source} holds parts of more than one model", remedy="Restore it from a copy")
+    settings = {party: Settings(id_columns=one.id_columns, in_python=True) for party, one in own.items()}
     learned = Learned(
         kind,
         spec,
@@ -180,14 +193,14 @@ def load_model(
         parts,
         kept,
         paillier(spec.key_bits) if cipher is None else cipher,
-        Reader(saved.keys, saved.normalise, saved.duplicates, saved.settings),
-        saved.label,
-        saved.weight,
+        Reader(saved.keys, saved.normalise, saved.duplicates, settings),
+        own[saved.guest].label or "",
+        own[saved.guest].weight,
         saved.sizes,
         saved.common,
         saved.rows,
-        saved.summaries,
-        {party: Evaluation(result) for party, result in saved.reports.items()},
+        {party: one.summary for party, one in own.items()},
+        {party: Evaluation(one.report) for party, one in own.items() if one.report is not None},
         saved.drawn,
         saved.caution,
     )
@@ -197,12 +210,7 @@ def load_model(
 
 def read_saved(folder: Path) -> Saved:
     """model.json of a folder.  Raises ModelError."""
-    try:
-        saved = msgspec.json.decode((folder / NAME).read_bytes(), type=Saved)
-    except OSError:
-        raise ModelError(f"{folder} holds no saved model", remedy="Name a folder that model.save wrote") from None
-    except (msgspec.MsgspecError, RecursionError):
-        raise damaged(folder) from None
+    saved = read(folder / NAME, Saved)
     if saved.format != FORMAT or saved.kind not in KINDS:
         raise ModelError(
             f"{folder} has a format that this release does not know",
@@ -210,9 +218,25 @@ def read_saved(folder: Path) -> Saved:
             expected=FORMAT,
             found=saved.format,
         )
-    if not {saved.guest, *saved.hosts} <= set(saved.summaries) or saved.guest not in saved.sizes or not saved.keys:
+    parties = (saved.guest, *saved.hosts, saved.arbiter)
+    if not all(PARTY_NAME.fullmatch(party) for party in parties) or not {*parties[:-1]} <= set(saved.sizes):
         raise damaged(folder)
     return saved
+
+
+def read(file: Path, kind: type[T]) -> T:
+    """A file that `write` wrote.  Raises ModelError."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except OSError:
+        raise ModelError(f"{file.parent} holds no saved model", remedy="Name a folder that model.save wrote") from None
+    except (msgspec.MsgspecError, RecursionError):
+        raise damaged(file.parent) from None
+
+
+def write(file: Path, content: msgspec.Struct) -> None:
+    """Content as JSON, readable by this account only."""
+    write_private(file, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
 
 
 def part_of(folder: Path, kind: str) -> Any:

@@ -71,8 +71,8 @@ class Split(Declared):
         default=False, exclude=True, description="true, or false (default): whether training rows are evaluated too"
     )
 
-    def __init__(self, /, **params: Any) -> None:
-        super().__init__(**params)
+    def __init__(self, /, *positional: object, **params: Any) -> None:
+        super().__init__(*positional, **params)
         if not self.test and self.out_of_time is None:
             raise ConfigError(
                 "Split: nothing is held out", remedy="Set test above 0, or out_of_time, or leave split out"

@@ -32,7 +32,12 @@ class Declared(Section):
     FILE_ONLY: ClassVar[tuple[str, ...]] = ()  # keys of the job file alone: in Python something else says it
     REFUSED: ClassVar[Mapping[str, str]] = {}  # parameters of other libraries that cannot be had, each with the reason
 
-    def __init__(self, /, **params: Any) -> None:
+    def __init__(self, /, *positional: object, **params: Any) -> None:
+        if positional:
+            raise ConfigError(
+                f"{type(self).__name__} takes its parameters by name",
+                remedy=f"Name each one, out of {', '.join(self.parameters())}",
+            )
         for name in params:
             if name not in self.parameters():
                 raise self._unknown(name)

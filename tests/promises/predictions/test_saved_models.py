@@ -90,6 +90,10 @@ def test_each_party_has_a_folder_of_its_own_and_the_arbiters_part_is_sealed(tmp_
     model = fitted("logistic")
     folder = model.save(str(tmp_path / "risk"))
     assert {path.name for path in folder.iterdir()} == {"model.json", "guest", "telecom", "arbiter"}
+    shared = (folder / "model.json").read_text()
+    assert not any(name in shared for name in ("age", "bill", "outcome"))  # no party's columns in what all may read
+    assert "bill" not in "".join(path.read_text() for path in (folder / "guest").glob("*.json"))
+    assert "age" not in "".join(path.read_text() for path in (folder / "telecom").glob("*.json"))
     share = next(iter(model.kept.shares.values())).latest
     assert not any(share.tobytes() in data for data in files(folder).values())
     revealed = fitted("known weights").save(tmp_path / "known")
@@ -158,9 +162,12 @@ def test_how_tables_are_read_is_saved(tmp_path: Path) -> None:
         (lambda f: edit(f, parameters={"C": "much"}), "is damaged"),
         (lambda f: edit(f, parameters={"class_weight": {"items": 3}}), "is damaged"),
         (lambda f: edit(f, hosts=["shop"]), "is damaged"),
+        (lambda f: edit(f, hosts=["../telecom"]), "is damaged"),
+        (lambda f: (f / "guest" / "summary.json").write_text("{}"), "is damaged"),
+        (lambda f: (f / "telecom" / "summary.json").unlink(), "holds no saved model"),
         (lambda f: edit(f, more=1), "is damaged"),
         (lambda f: (f / "guest" / "weights.safetensors").write_bytes(b"x"), "holds no readable model part"),
-        (lambda f: (f / "telecom").rename(f / "aside"), "holds no readable model part"),
+        (lambda f: (f / "telecom").rename(f / "aside"), "holds no saved model"),
         (lambda f: swapped(f), "is damaged|holds parts of more than one model"),
     ],
 )

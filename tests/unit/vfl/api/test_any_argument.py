@@ -212,6 +212,13 @@ def test_the_check_finds_raw_tracebacks_and_cells(saved: Path, tmp_path: Path, m
 
 
 @pytest.mark.parametrize("cls", DECLARED)
+def test_parameters_are_passed_by_name(cls: Any) -> None:
+    first = (small(), {"C": [1.0]}) if cls is vfl.GridSearchCV else ()
+    with pytest.raises(ConfigError, match=f"{cls.__name__} takes its parameters by name. Name each one, out of"):
+        cls(*first, 0.5)
+
+
+@pytest.mark.parametrize("cls", DECLARED)
 def test_a_parameter_is_changed_by_set_params_alone(cls: Any) -> None:
     one = made(cls)
     name = one.parameters()[-1]
