@@ -26,6 +26,7 @@ from vfl.models.splitting import Split, reports
 from vfl.preprocessing import Preprocessing
 from vfl.schema.section import Complaint
 from vfl.schema.spec import Spec
+from vfl.screen.ending import clipped
 from vfl.steps.search import Searched
 
 S = TypeVar("S", bound=Spec)
@@ -98,6 +99,9 @@ def fit(
         drawn,
         caution,
     )
+    for party, found in fitted.items():
+        if limited := kind.clipped(found):
+            warnings.warn(f"{party}: {clipped(limited, found.part.standardiser.clip)}", UserWarning, stacklevel=4)
     for sentence in kind.notes(fitted[roles.guest]):
         warnings.warn(sentence, ConvergenceWarning, stacklevel=4)
     return kind.joint(trained.learned(reports(trained, reader.keys) if split else {})), searched

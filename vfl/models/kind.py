@@ -180,6 +180,14 @@ class Kind(ABC, Generic[S, P]):
         """What a user is warned of after a training, by what the guest has."""
         return []
 
+    def beyond(self, part: P, features: pd.DataFrame) -> dict[str, int]:
+        """By own column of new rows, how many values are so far out that the protocol limits them."""
+        return {}
+
+    def clipped(self, fitted: Any) -> dict[str, int]:
+        """By own column of a data party, how many values of the training rows were limited."""
+        return {}
+
     @abstractmethod
     def fitted_summary(self, fitted: Any) -> dict[str, Any]:
         """What a data party's report.json says of its own part and of how it was fitted."""

@@ -19,7 +19,9 @@ from vfl.data import KeyLists, Settings, Table, table_from_frame
 from vfl.data.arrow import as_frame
 from vfl.models.content import Part
 from vfl.models.kind import Kind
+from vfl.preprocessing.standardise import FARTHEST
 from vfl.schema.section import listed
+from vfl.screen.ending import clipped
 
 ENOUGH = 10  # rows: in a smaller batch a column may lack every value, or have new texts only
 
@@ -30,7 +32,8 @@ class NewRows:
     index: their ids as they came.
 
     missing: by column, how many rows take no part because it has no value there; unseen: by column of texts, how many
-    rows hold a text that the model does not know (where rare texts have a bin, only if it knows none of them).
+    rows hold a text that the model does not know (where rare texts have a bin, only if it knows none of them); beyond:
+    by column how many rows hold a number so far out that the protocol limits it.
     """
 
     party: str
@@ -40,6 +43,7 @@ class NewRows:
     index: pd.Index
     missing: Mapping[str, int]
     unseen: Mapping[str, int]
+    beyond: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def left_out(self) -> int:
@@ -62,6 +66,7 @@ class NewRows:
             f"column '{name}': {rows:,} of {total} hold a text that the model does not know"
             for name, rows in self.unseen.items()
         ]
+        found += [clipped(self.beyond, FARTHEST, "new")] if self.beyond else []
         return found
 
 
@@ -90,7 +95,8 @@ def new_rows(table: Table, kind: Kind[Any, Any], part: Part) -> NewRows:
     rows = np.flatnonzero(~gaps.to_numpy(np.bool_).any(axis=1)) if gaps.shape[1] else np.arange(len(table))
     kept = table if len(rows) == len(table) else table.take(rows)
     told = unseen[[name for name in unseen.columns if name in new or name not in rare]]
-    return NewRows(table.party, kept, rows, table.features, table.index, _counts(gaps), _counts(told))
+    beyond = kind.beyond(part, kept.features)
+    return NewRows(table.party, kept, rows, table.features, table.index, _counts(gaps), _counts(told), beyond)
 
 
 def _counts(flags: pd.DataFrame) -> dict[str, int]:

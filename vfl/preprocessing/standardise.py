@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from protocols.errors import DataError
 from vfl.preprocessing.pipeline import Preprocessor, check_columns
 
+FARTHEST = 128.0  # standard deviations: values beyond could leave the fixed-point numbers of the protocol
+
 
 @dataclass(frozen=True)
 class Standardiser:
@@ -29,8 +31,8 @@ class Standardiser:
     steps: Preprocessor | None = None
 
     @classmethod
-    def fit(cls, features: pd.DataFrame, clip: float, steps: Preprocessor | None = None) -> Standardiser:
-        """features (n, d): the training rows, as they came."""
+    def fit(cls, features: pd.DataFrame, clip: float | None, steps: Preprocessor | None = None) -> Standardiser:
+        """features (n, d): the training rows, as they came; clip: None to limit nothing below the head-room."""
         features = features if steps is None else steps.transform(features, "this party")
         values = features.to_numpy(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -41,7 +43,8 @@ class Standardiser:
                 f"the columns {wrong} hold values too large to standardise", remedy="Scale or clip them before the run"
             )
         constant = scale <= 1e-12 * np.abs(values).max(axis=0, initial=0.0)
-        return cls(tuple(map(str, features.columns)), values.mean(axis=0), np.where(constant, 1.0, scale), clip, steps)
+        names, limit = tuple(map(str, features.columns)), FARTHEST if clip is None else clip
+        return cls(names, values.mean(axis=0), np.where(constant, 1.0, scale), limit, steps)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -67,8 +70,16 @@ class Standardiser:
     def transform(self, features: pd.DataFrame, party: str) -> NDArray[np.float64]:
         """(n, d) in the fitted order of columns, whatever theirs.  Raises DataError naming the columns that are
         missing, or that miss values."""
+        return np.clip(self._standardised(features, party), -self.clip, self.clip)
+
+    def beyond(self, features: pd.DataFrame, party: str) -> dict[str, int]:
+        """By column, how many values `transform` limits, where it limits any.  Raises DataError as that does."""
+        rows = (np.abs(self._standardised(features, party)) > self.clip).sum(axis=0)
+        return {name: int(count) for name, count in zip(self.columns, rows, strict=True) if count}
+
+    def _standardised(self, features: pd.DataFrame, party: str) -> NDArray[np.float64]:
         if self.steps is not None:
             features = self.steps.transform(features, party)
         check_columns(features, self.columns, party)
         values = features[list(self.columns)].to_numpy(np.float64)
-        return np.clip((values - self.mean) / self.scale, -self.clip, self.clip)
+        return np.asarray((values - self.mean) / self.scale, dtype=np.float64)

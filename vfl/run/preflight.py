@@ -11,6 +11,8 @@ from vfl.data import Table
 from vfl.job import Job
 from vfl.job.plan import plan_of, roles_of
 from vfl.models.registry import kind_of
+from vfl.preprocessing.standardise import FARTHEST
+from vfl.screen.ending import clipped
 
 FAR = 30.0  # standard deviations
 
@@ -39,16 +41,18 @@ def look_at(job: Job, table: Table, most: int) -> list[str]:
             f"columns: as many scores of every row, if they differ enough, "
             "could tell the guest these columns up to an invertible map"
         )
-    clip, steps = getattr(job.model, "clip", None), job.preprocess
-    if clip is None or (
+    steps = job.preprocess
+    if "clip" not in type(job.model).model_fields or (
         steps is not None and (steps.clip_quantiles is not None or steps.encode in ("quantile", "woe"))
     ):
         return found  # no value is standardised as it came
-    return found + _far_out(numbers, values, clip, table.party)
+    asked = getattr(job.model, "clip", None)
+    return found + _far_out(numbers, values, FARTHEST if asked is None else asked, table.party)
 
 
-def _far_out(frame: pd.DataFrame, values: NDArray[np.float64], clip: float, party: str) -> list[str]:
-    """Columns whose largest values lie so far out that standardising leaves little of the others."""
+def _far_out(frame: pd.DataFrame, values: NDArray[np.float64], limit: float, party: str) -> list[str]:
+    """Columns with values that are limited, and those whose largest values lie so far out that standardising leaves
+    little of the others."""
     with np.errstate(over="ignore", invalid="ignore"):
         known = ~np.isnan(values)
         rows = np.maximum(known.sum(axis=0), 1)
@@ -61,15 +65,15 @@ def _far_out(frame: pd.DataFrame, values: NDArray[np.float64], clip: float, part
                 remedy="Scale or clip them before the run",
                 party=party,
             )
-        far = np.abs(apart).max(axis=0, initial=0.0) / np.where(scale > 0, scale, 1.0)
-    names = _named(frame, far > FAR)
-    if not names:
-        return []
-    return [
-        f"{names}: values more than {FAR:g} standard deviations from the mean are limited to {clip:g}, and "
-        f"the others lie close together: "
-        "take logarithms, or clip the column in the source"
-    ]
+        each = np.abs(apart) / np.where(scale > 0, scale, 1.0)
+    limited = {str(c): int(n) for c, n in zip(frame.columns, (each > limit).sum(axis=0), strict=True) if n}
+    found = [clipped(limited, limit).replace("were limited", "are limited", 1)] if limited else []
+    if names := _named(frame, each.max(axis=0, initial=0.0) > FAR):
+        found.append(
+            f"{names}: values more than {FAR:g} standard deviations from the mean; the others lie close together: take "
+            f"logarithms, set clip, or clip the column in the source"
+        )
+    return found
 
 
 def _named(frame: pd.DataFrame, wrong: NDArray[np.bool_]) -> str:

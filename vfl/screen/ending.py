@@ -1,8 +1,9 @@
-"""What is said of how trainings ended: a warning in Python, a caution in the terminal and in the report."""
+"""What is said of how trainings ended, and of values that were limited for them: a warning in Python, a caution in the
+terminal and in the report."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from protocols.glm.stopping import End
@@ -13,6 +14,13 @@ def told(passes: Sequence[int], ends: Sequence[End]) -> dict[str, Any]:
     watched."""
     summary: dict[str, Any] = {"passes_made": list(passes), "ended": list(ends)}
     return summary if "planned" in ends else summary | {"settled": set(ends) <= {"loss", "settled"}}
+
+
+def clipped(rows: Mapping[str, int], limit: float, which: str = "training") -> str:
+    """Of a party's own columns, in how many rows their values were limited; which: "training" or "new"."""
+    named = ", ".join(f"'{name}' ({count:,})" for name, count in rows.items())
+    why = "" if limit < 128 else ", the head-room of the protocol: take logarithms of such columns, or set clip"
+    return f"values were limited to {limit:g} standard deviations from the mean in {which} rows of {named}{why}"
 
 
 def cautions(passes: Sequence[int], ends: Sequence[str]) -> list[str]:

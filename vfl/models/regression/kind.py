@@ -27,6 +27,7 @@ from vfl.models.regression.part import GlmPart
 from vfl.models.regression.spec import LinearRegression, LogisticRegression, PoissonRegression, Regression
 from vfl.models.shared_weights import SharedWeights
 from vfl.models.workload import Columns, Workload
+from vfl.preprocessing.standardise import FARTHEST
 from vfl.screen import ending
 from vfl.screen.console import Console
 from vfl.steps.feature_tables import feature_tables
@@ -192,12 +193,20 @@ class RegressionKind(Kind[Regression, GlmPart]):
     def notes(self, fitted: Any) -> list[str]:
         return ending.cautions(fitted.passes, fitted.ends)
 
+    def beyond(self, part: GlmPart, features: pd.DataFrame) -> dict[str, int]:
+        asked = part.standardiser.clip < FARTHEST  # and then said at the training
+        return {} if asked else part.standardiser.beyond(features, part.party)
+
+    def clipped(self, fitted: Any) -> dict[str, int]:
+        return dict(fitted.clipped)
+
     def fitted_summary(self, fitted: Fitted) -> dict[str, Any]:
         """This party's own coefficients, if it knows them; of several classes those of each; after how many iterations
         training ended; and what [preprocess] found."""
         assert isinstance(fitted, program.Fitted)
         own = fitted.part
         summary: dict[str, Any] = {**ending.told(fitted.passes, fitted.ends), "weights_known": own.known}
+        summary |= {"clipped": fitted.clipped, "clipped_at": own.standardiser.clip} if fitted.clipped else {}
         summary |= words.coefficients(own) if own.known else {}
         if own.family == "linear" and own.is_guests:
             summary |= {"label_mean": own.label_mean, "label_scale": own.label_scale}
@@ -223,7 +232,6 @@ def few_passes(max_iter: int, passes: int, parties: int) -> str:
 
 _STARTER = {
     "max_iter": "Iterations, each over all rows.",
-    "clip": "Standardised values are limited to [-clip, clip].",
     "weight_bits": "If final weights are revealed to their owner, they are rounded to multiples of 2^-weight_bits.",
 }
 
@@ -236,7 +244,6 @@ class Logistic(RegressionKind):
         "C": "The weight of the loss relative to the penalty, as in scikit-learn.",
         "max_iter": _STARTER["max_iter"],
         "link": '"exact", or "taylor": faster, but only a least-squares fit.',
-        "clip": _STARTER["clip"],
         "weight_bits": _STARTER["weight_bits"],
     }
 

@@ -98,6 +98,7 @@ class Fitted:
     passes: tuple[int, ...]
     ends: tuple[glm.End, ...]
     sizes: dict[str, int]
+    clipped: dict[str, int]  # by own column, how many values of the training rows were limited
     scores: NDArray[np.float64] | None = None
     train_scores: NDArray[np.float64] | None = None
     binned: features.Binned | None = None  # at the guest, where columns were binned by the label
@@ -136,7 +137,7 @@ def guest(
     steps, binned = features.fit_guest(session, train, plan.preprocess, open_names=plan.open_names)
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, plan.spec.clip, steps)
-        x = standardiser.transform(train.features, session.me)
+        x, clipped = _limited(standardiser, train, session.me)
         (y, row_weights), others = wanted.of(slice(n)), wanted.of(slice(n, None))
         watched = (
             glm.HeldOut(standardiser.transform(aligned.take(decide).features, session.me), *others)
@@ -158,6 +159,7 @@ def guest(
         trained.passes,
         trained.ends,
         sizes,
+        clipped,
         *by_part(scores, held_out),
         binned,
         searched,
@@ -227,7 +229,7 @@ def host(
     steps = features.fit_host(session, train, plan.preprocess, open_names=plan.open_names)
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, plan.spec.clip, steps)
-        x = standardiser.transform(train.features, session.me)
+        x, clipped = _limited(standardiser, train, session.me)
         watched = (
             standardiser.transform(aligned.take(np.flatnonzero(validation)).features, session.me)
             if plan.spec.early_stopping
@@ -237,7 +239,13 @@ def host(
     part = host_part(session, plan, trained, standardiser, train)
     if plan.scores:
         part = score_host(session, part, aligned.take(np.flatnonzero(scored)))
-    return Fitted(part, aligned, held_out, later, validation, trained.passes, trained.ends, sizes, searched=searched)
+    ended = (trained.passes, trained.ends)
+    return Fitted(part, aligned, held_out, later, validation, *ended, sizes, clipped, searched=searched)
+
+
+def _limited(standardiser: Standardiser, train: Table, party: str) -> tuple[NDArray[np.float64], dict[str, int]]:
+    """The training rows as they are fitted, and how many values of which columns were limited for that."""
+    return standardiser.transform(train.features, party), standardiser.beyond(train.features, party)
 
 
 def arbiter(session: Session, plan: Plan[Regression], asked: Search[Plan[Regression]] | None = None) -> glm.Kept:

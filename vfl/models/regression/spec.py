@@ -83,11 +83,13 @@ class Regression(Spec):
         description="4 to 24 (default 10): where the job reveals final weights to their owner, they are rounded to "
         "multiples of 2^-weight_bits",
     )
-    clip: float = Field(
-        default=6.0,
+    clip: float | None = Field(
+        default=None,
         gt=0,
         le=64,
-        description="a number above 0, at most 64 (default 6): standardised values are limited to [-clip, clip]",
+        exclude_if=lambda clip: clip is None,
+        description="a number above 0, at most 64: standardised values are limited to [-clip, clip] (left out: only to "
+        "128 standard deviations, the head-room of the protocol)",
     )
     solver: Annotated[Solver, BeforeValidator(choose(("preconditioned", "sgd")))] = Field(
         default="preconditioned",

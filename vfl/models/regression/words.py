@@ -28,8 +28,8 @@ def described(plan: Plan[Regression], roles: Roles) -> dict[str, str]:
     )
     told = {
         **preprocessed(plan),
-        "train": f"{model.kind}: {passes_of(plan, roles)}{_in_batches(model)}, {penalty}, values limited to "
-        f"{model.clip:g}",
+        "train": f"{model.kind}: {passes_of(plan, roles)}{_in_batches(model)}, {penalty}"
+        + ("" if model.clip is None else f", values limited to {model.clip:g}"),
     }
     if model.stops:
         told["stop"] = stopping_of(plan, roles)

@@ -25,7 +25,7 @@ from vfl.preprocessing import Preprocessor, Standardiser
 from vfl.steps import features
 from vfl.steps.split import by_part, hold_out
 
-CLIP = 8.0  # standardised weights of evidence lie well inside
+CLIP = 64.0  # standardised weights of evidence lie well inside
 
 
 def terms_of(plan: Plan[Scorecard]) -> glm.Terms:

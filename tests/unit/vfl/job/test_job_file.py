@@ -28,7 +28,7 @@ def refusal(path: Path) -> str:
 def test_a_minimal_job_gets_the_documented_defaults(write):
     job = load_job(write(MINIMAL))
     assert (job.split.test, job.split.seed) == (0.25, 0)
-    assert (job.model.C, job.model.max_iter, job.model.link, job.model.clip) == (1.0, 100, "exact", 6.0)
+    assert (job.model.C, job.model.max_iter, job.model.link, job.model.clip) == (1.0, 100, "exact", None)
     assert (job.crypto.key_bits, job.disclosure.score_bits) == (3072, 10)
     assert (job.align.min_intersection, job.align.duplicates) == (100, "error")
     assert job.align.normalise == {"national_id": "text"}

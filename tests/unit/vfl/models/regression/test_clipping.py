@@ -1,0 +1,95 @@
+"""No value is limited unless the job asks for it, or the protocol's numbers end; what is limited is counted by column
+and said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+import vfl
+from protocols.cipher import Identity
+from tests.harness import KNOWN
+from vfl.preprocessing.standardise import FARTHEST, Standardiser
+from vfl.report.words import cautions
+
+N = 800
+
+
+def heavy() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both parties have a column with heavy tails, whose largest values say little of the label."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(N, 4))
+    x[:, 1], x[:, 3] = np.sinh(3 * x[:, 1]), np.sinh(3 * x[:, 3])
+    z = x[:, 0] + 1.5 * np.tanh(x[:, 1] / 5) - x[:, 2] + 1.5 * np.tanh(x[:, 3] / 5)
+    y = (rng.random(N) < 1 / (1 + np.exp(-z))).astype(int)
+    guest = pd.DataFrame({"id": range(N), "y": y, "a": x[:, 0], "tail": x[:, 1]})
+    return guest, pd.DataFrame({"id": range(N), "c": x[:, 2], "far": x[:, 3]})
+
+
+def fit(guest: pd.DataFrame, host: pd.DataFrame, split: Any = None, **parameters: Any) -> Any:
+    fed = vfl.Federation.local(guest, {"h": host}, on="id", label="y", cipher=Identity(), reveal=KNOWN)
+    return fed.fit(vfl.LogisticRegression(weight_bits=20, **parameters), split=split)
+
+
+def test_the_default_is_the_centralised_model() -> None:
+    guest, host = heavy()
+    joined = guest.merge(host, on="id")
+    x = joined[["a", "tail", "c", "far"]]
+    x, y = (x - x.mean()) / x.std(ddof=0), joined["y"]
+    assert np.abs(x.to_numpy()).max() > 10
+    oracle = LogisticRegression(tol=1e-10).fit(x, y)
+    model = fit(guest, host)
+    found = np.concatenate([model.coef_["guest"], model.coef_["h"]])
+    assert np.abs(found - oracle.coef_[0]).max() < 1e-3 * np.abs(oracle.coef_).max()
+    scores = model.predict_score(guest.drop(columns="y"), {"h": host})
+    assert roc_auc_score(y, scores) == pytest.approx(roc_auc_score(y, oracle.decision_function(x)), abs=5e-4)
+
+
+def test_clip_changes_the_model_and_is_counted_in_a_warning_and_in_each_partys_report() -> None:
+    guest, host = heavy()
+    with pytest.warns(UserWarning, match="values were limited to") as told:
+        model = fit(guest, host, split=vfl.Split(test=0.25), clip=2.0)
+    said = [str(one.message) for one in told]
+    counts = {
+        party: part.standardiser.beyond(table, party)
+        for (party, part), table in zip(model.parts.items(), (guest, host), strict=True)
+    }
+    assert set(counts["guest"]) == {"a", "tail"}  # of all rows; of the training rows there are some fewer
+    for party, report in model.reports_.items():
+        (own,) = (s for s in said if s.startswith(f"{party}: values were limited to 2 standard deviations"))
+        limited = report.result["model"]["clipped"]
+        assert set(limited) == set(counts[party])  # its own columns alone
+        assert all(0 < rows <= counts[party][name] for name, rows in limited.items())
+        assert all(f"'{name}' ({rows:,})" in own for name, rows in limited.items())
+        assert own.removeprefix(f"{party}: ") in cautions(report.result["model"])
+    plain = fit(guest, host, split=vfl.Split(test=0.25))
+    assert not cautions(plain.reports_["guest"].result["model"])
+    assert abs(plain.coef_["guest"]["tail"] - model.coef_["guest"]["tail"]) > 0.1  # the control: it matters
+
+
+def test_beyond_the_head_room_values_are_limited_aloud() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=20_000)
+    values[7] = 1e9
+    own = Standardiser.fit(pd.DataFrame({"x": values, "y": rng.normal(size=20_000)}), None)
+    assert own.clip == FARTHEST
+    frame = pd.DataFrame({"x": values, "y": 0.0})
+    assert own.beyond(frame, "bank") == {"x": 1}
+    assert np.abs(own.transform(frame, "bank")).max() == FARTHEST
+    guest, host = heavy()
+    model = fit(guest, host)
+    new = guest.drop(columns="y").assign(a=np.where(np.arange(N) < 3, 1e6, guest["a"]))
+    with pytest.warns(UserWarning, match=r"limited to 128 .* new rows of 'a' \(3\)"):
+        model.predict_score(new, {"h": host})
+
+
+def test_no_value_is_in_any_sentence() -> None:
+    guest, host = heavy()
+    with pytest.warns(UserWarning, match="values were limited to") as told:
+        fit(guest.assign(tail=guest["tail"].mask(guest.index == 5, 123456.75)), host, clip=20.0)
+    assert not any("123456" in str(one.message) or "e+" in str(one.message) for one in told)
