@@ -1,8 +1,8 @@
 """A joint model of a local federation in a folder: `model.save` and `vfl.load_model`.
 
 FOLDER/model.json        what the model is, as all parties know it
-FOLDER/PARTY/            each data party's part, as it would hold it (vfl/models/part_files.py), and summary.json: what it
-                         alone knows, of its report and of its table
+FOLDER/PARTY/            each data party's part, as it would hold it (vfl/models/part_files.py), and summary.json:
+                         what it alone knows, of its report and of its table
 FOLDER/arbiter/          the arbiter's part, where it keeps one, sealed by the key in FOLDER/arbiter/identity/
 """
 
