@@ -191,12 +191,15 @@ def run(
     where it stopped.
     """
     from vfl.job import load_job, load_party
+    from vfl.run.announce import announced
     from vfl.run.train import prepare
     from vfl.run.train import run as run_party
     from vfl.screen.progress import watching
 
     console = Console(stderr=True)
-    ready = prepare(load_job(job), load_party(party))
+    agreed, own = load_job(job), load_party(party)
+    with announced(agreed, own, "run"):
+        ready = prepare(agreed, own)
     with stoppable(console), watching(progress, console) as watch:
         folder = run_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
     if progress == "none":
@@ -249,12 +252,15 @@ def predict(
     An interrupted prediction resumes where it stopped.
     """
     from vfl.job import load_job, load_party
+    from vfl.run.announce import announced
     from vfl.run.predict import predict as predict_party
     from vfl.run.predict import prepare
     from vfl.screen.progress import watching
 
     console = Console(stderr=True)
-    scoring = prepare(load_job(job), load_party(party), model, data, out)
+    agreed, own = load_job(job), load_party(party)
+    with announced(agreed, own, "predict"):
+        scoring = prepare(agreed, own, model, data, out)
     for caution in scoring.cautions:
         console.print(f"[yellow]caution[/]: {escape(caution)}", highlight=False)
     with stoppable(console), watching(progress, console) as watch:
@@ -335,10 +341,13 @@ def align(
     from vfl.job import load_agreement, load_party
     from vfl.run.align import align as align_party
     from vfl.run.align import prepare, print_report
+    from vfl.run.announce import announced
     from vfl.screen.progress import watching
 
     console = Console(stderr=True)
-    ready = prepare(load_agreement(job), load_party(party), format)
+    agreed, own = load_agreement(job), load_party(party)
+    with announced(agreed, own, "align"):
+        ready = prepare(agreed, own, format)
     with stoppable(console), watching(progress, console) as watch:
         folder, found = align_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
     errors = progress == "lines"  # whose last line, on stdout, is JSON too

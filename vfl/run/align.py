@@ -35,7 +35,7 @@ from vfl.data.spill import scratch_in
 from vfl.data.stored import Stored
 from vfl.job import Agreement, Party, check_files, cross_check
 from vfl.run.recovery import Taken, take_part
-from vfl.run.session import Meeting, Ready
+from vfl.run.session import Meeting, Ready, peers_for
 from vfl.screen.console import Console
 from vfl.steps import alignment
 from vfl.steps.alignment import MatchReport
@@ -65,9 +65,7 @@ class Aligning(Ready[Agreement]):
     @property
     def peers(self) -> tuple[str, ...]:
         """Whom this party meets."""
-        parties = self.job.parties
-        everybody = (parties.guest, *parties.hosts) if len(parties.hosts) == 1 else parties.peers_of(self.party.name)
-        return tuple(p for p in everybody if p != self.party.name)
+        return peers_for(self.job, self.party.name, "align")
 
 
 def prepare(job: Agreement, party: Party, format: str | None = None, profile: Profile | None = None) -> Aligning:

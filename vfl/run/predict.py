@@ -45,7 +45,7 @@ from vfl.run.budget import Opened
 from vfl.run.prediction_result import prediction_result
 from vfl.run.recovery import Taken, take_part
 from vfl.run.result_frame import result_frame
-from vfl.run.session import Meeting, Ready
+from vfl.run.session import Meeting, Ready, peers_for
 from vfl.run.train import inputs, read_table
 from vfl.storage.files import private, write_private, written
 from vfl.transport.identity import Identity
@@ -273,7 +273,7 @@ def predict(
     """
     ready, part = scoring.ready, scoring.part
     job, party = ready.job, ready.party
-    peers = tuple(p for p in job.parties.peers_of(party.name) if p != job.parties.arbiter or job.arbiter_scores)
+    peers = peers_for(job, party.name, "predict")
 
     def work(meeting: Meeting) -> dict[str, Any]:
         if part is not None:

@@ -13,7 +13,6 @@ begins a new run.
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import logging
 import shutil
@@ -59,6 +58,7 @@ from vfl.run.session import (
     open_channels,
     publish,
     scheme_of,
+    session_digest,
 )
 from vfl.storage.files import sync_tree, written
 from vfl.storage.run_store import RunFacts, RunStore, unfinished
@@ -236,8 +236,7 @@ class Run:
     @property
     def session_digest(self) -> bytes:
         """What a connection is bound to: the job, and which command it is for."""
-        digest: bytes = self.ready.job.digest
-        return digest if self.purpose == "run" else hashlib.sha256(f"vfl {self.purpose}\n".encode() + digest).digest()
+        return session_digest(self.ready.job, self.purpose)
 
     @property
     def opened(self) -> RunStore:

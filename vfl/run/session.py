@@ -138,6 +138,20 @@ def open_channels(ready: Ready[Any], wires: Mapping[str, Wire], *taps: Tap) -> t
     }, keys
 
 
+def session_digest(job: Agreement, purpose: str) -> bytes:
+    """What a connection is bound to: the job, and which command ("run", "align", "predict") it is for."""
+    return job.digest if purpose == "run" else hashlib.sha256(f"vfl {purpose}\n".encode() + job.digest).digest()
+
+
+def peers_for(job: Agreement, name: str, purpose: str) -> tuple[str, ...]:
+    """Whom the party `name` meets for a command: without an arbiter that has no work in it."""
+    peers, hosts = job.parties.peers_of(name), job.parties.hosts
+    idle = (purpose == "align" and len(hosts) == 1) or (
+        purpose == "predict" and isinstance(job, Job) and not job.arbiter_scores
+    )
+    return tuple(p for p in peers if p != job.parties.arbiter) if idle else peers
+
+
 def scheme_of(job: Agreement) -> Paillier:
     return Paillier(job.crypto.key_bits if isinstance(job, Job) else 3072)
 

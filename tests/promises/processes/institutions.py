@@ -29,6 +29,7 @@ from vfl.demo.run import free_ports
 from vfl.job import starter_job
 from vfl.job.setup import init_party, trust_peer
 from vfl.models.part_files import load_part
+from vfl.run import announce
 from vfl.transport.identity import Identity
 
 ROLES = {"bank": "guest", "telecom": "host", "trustco": "arbiter"}
@@ -236,6 +237,7 @@ class Institutions:
         out, err, code = io.StringIO(), io.StringIO(), 0
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["vfl", *map(str, arguments)])
+            patch.setattr(announce, "SECONDS", 0.05)  # nobody waits for this party
             try:
                 cli.main()
             except SystemExit as stopped:

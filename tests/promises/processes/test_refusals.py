@@ -7,6 +7,7 @@ import datetime
 import resource
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -196,6 +197,38 @@ def test_a_fault_at_home_is_found_before_anything_is_opened(
     assert ended.out == ""
     nothing_sent(parties)
     assert not list(parties.folder.rglob("runs"))
+
+
+def no_table(parties: Institutions) -> None:
+    (parties.folder / "telecom" / "customers.csv").unlink()
+
+
+def a_policy(parties: Institutions) -> None:
+    parties.change("telecom", '  "scores-to-guest",\n', "")
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        (no_table, 2, "telecom found a fault in its own files"),
+        pytest.param(a_policy, 6, "telecom refused to send what it does not allow", marks=pytest.mark.slow),
+    ],
+)
+def test_a_party_that_fails_before_it_connects_tells_those_that_wait(
+    parties: Institutions, fault: Callable[[Institutions], None], code: int, said: str
+) -> None:
+    parties.lay_out()
+    fault(parties)
+    others = {name: parties.start(name) for name in ("bank", "trustco")}
+    for process in others.values():
+        process.until(lambda events: any("telecom" in event["missing"] for event in events))
+    started = time.monotonic()
+    ended = parties.start("telecom").wait(30)
+    assert ended.code == code, ended.err
+    for process in others.values():
+        process.wait(30).says(4, said + "|because of telecom", "Ask telecom")
+    assert time.monotonic() - started < 30  # the connect timeout is 60 s
+    nothing_sent(parties)
 
 
 def test_the_port_is_taken(parties: Institutions) -> None:

@@ -1,0 +1,59 @@
+"""A party that finds out alone that it cannot take part says so to those that wait for it already: they would wait for
+the whole connect timeout, and then blame the network."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+
+from protocols.errors import VFLError
+from vfl.job import Agreement, Party
+from vfl.run.session import addresses, peers_for, session_digest
+from vfl.transport import TlsNetwork
+from vfl.transport.identity import Identity
+
+SECONDS = 2.0  # a party that waits is met within this time: it calls at least once a second, or listens
+
+
+@contextlib.contextmanager
+def announced(job: Agreement, party: Party, purpose: str) -> Iterator[None]:
+    """An error that is raised inside is raised, and its code is sent to every peer that waits for this party."""
+    try:
+        yield
+    except VFLError as error:
+        with contextlib.suppress(VFLError, OSError):  # no identity, no pin, no port: then nobody can be reached
+            _tell(job, party, purpose, error.code)
+        raise
+
+
+def _tell(job: Agreement, party: Party, purpose: str, code: str) -> None:
+    peers = peers_for(job, party.name, purpose)
+    waiting, all_met = set(peers), threading.Event()
+
+    def met(peer: str) -> None:
+        waiting.discard(peer)
+        if not waiting:
+            all_met.set()
+
+    network = TlsNetwork(
+        party.name,
+        party.role,
+        Identity.load(party.identity.key, party.identity.certificate, party.name),
+        addresses(job, party, peers),
+        listen=party.listen if any(p not in job.parties.dials(party.name) for p in peers) else None,
+        session=session_digest(job, purpose),
+        connect_timeout=10 * SECONDS,
+        met=met,
+    )
+
+    def connect() -> None:
+        with contextlib.suppress(VFLError, CancelledError):  # it is aborted below
+            network.connect()
+
+    thread = threading.Thread(target=connect, name="vfl announcement", daemon=True)
+    thread.start()
+    all_met.wait(SECONDS)
+    network.abort(code)
+    thread.join()
