@@ -141,7 +141,7 @@ def a_folder_as_table(parties: Institutions) -> None:
 
 
 def a_damaged_table(parties: Institutions) -> None:
-    (parties.folder / "bank" / "customers.csv").write_bytes(b"\xff\xfe\x00PAR1" * 40)
+    (parties.folder / "bank" / "customers.csv").write_bytes(b"\x80\xff\x00PAR1" * 40)
 
 
 def a_forbidden_job(parties: Institutions) -> None:
@@ -167,7 +167,7 @@ def an_open_key(parties: Institutions) -> None:
 ALONE: list[tuple[Callable[[Institutions], None], int, tuple[str, ...]]] = [
     (no_label, 3, ("bank: label column 'outcome' is not in the table", r"Correct the name")),
     (role_swapped, 2, ('bank: role is "guest", the job \'credit-risk\' says "host"', "Make both files say the same")),
-    (a_folder_as_table, 2, ("bank: data.source: the file .*customers.csv cannot be read", "check the path")),
+    (a_folder_as_table, 3, ("customers.csv: the folder holds no file", "Check the path")),
     (a_damaged_table, 3, ("customers.csv.* UTF-8", "Save|Convert")),
     (
         a_forbidden_job,
