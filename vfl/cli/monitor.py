@@ -68,14 +68,14 @@ def monitor(
             remedy="Leave --scores out: only the guest of a job with held-out rows has them",
         )
     schema, columns = _schema(model, baseline), list(baseline.columns)
-    asked: dict[str, Any] = {"only": columns, "texts": schema.categories, "missing": schema.missing}
+    asked: dict[str, Any] = {"only": columns, "texts": schema.categories, "missing": (*schema.missing, *data.missing)}
     frame = read_source(data.source, data.query, form=data.form, **asked)
     if not len(frame):
         raise DataError(
             f"{party.name}: the table has no rows", remedy="Check the source and the query", party=party.name
         )
     there, numbers = schema.of([name for name in columns if name in frame.columns]), np.arange(1, len(frame) + 1)
-    features = typed_features(frame, party.name, there, numbers, missing=True)
+    features = typed_features(frame, party.name, there, numbers, data.settings(), missing=True)
     return compare(baseline, features, None if scores is None else _scores(scores))
 
 

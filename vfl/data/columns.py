@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from protocols.errors import DataError
 from vfl.data import literals
 from vfl.data.literals import TRUTH
-from vfl.data.schema import ColumnType
+from vfl.data.schema import ColumnType, Settings
 from vfl.data.texts import say_rows
 
 Objective = Literal["binary", "multiclass", "numeric", "count"]
@@ -31,14 +31,23 @@ _LARGEST = int(sys.float_info.max)
 
 
 def feature(
-    column: pd.Series, party: str, name: str, numbers: Rows, *, missing: bool = False, typed: bool = False
+    column: pd.Series,
+    party: str,
+    name: str,
+    numbers: Rows,
+    settings: Settings,
+    *,
+    missing: bool = False,
+    typed: bool = False,
 ) -> NDArray[np.float64]:
     """(n,) float64, finite, or NaN where `missing` is allowed; numbers: the row number of each row, for messages;
     typed: whether the column is known to be one of numbers, so that texts are read as such."""
     bad = _complaint(party, f"feature column '{name}'")
+    dash, out = settings.says("missing", '["-"]'), settings.says("exclude", f'["{name}"]')
     if typed:
-        column = _read(column, bad, numbers)
-    values = _numbers(column, bad, numbers, "Encode it as numbers, or leave it out: data.exclude in the party file")
+        remedy = f"Correct these cells; if their text means a missing value, name it, such as {dash}"
+        column = _read(column, bad, numbers, remedy)
+    values = _numbers(column, bad, numbers, f"Encode it as numbers, or leave it out: {out}")
     if not missing:
         no_missing(column, party, name, numbers)
     if np.isinf(values).any():
@@ -82,7 +91,7 @@ def _is_numeric(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind)
 
 
-def _read(column: pd.Series, bad: Bad, rows: Rows) -> pd.Series:
+def _read(column: pd.Series, bad: Bad, rows: Rows, remedy: str) -> pd.Series:
     """The column with its texts read as numbers and truth values."""
     if _is_numeric(column):
         return column
@@ -92,7 +101,7 @@ def _read(column: pd.Series, bad: Bad, rows: Rows) -> pd.Series:
     found, good = literals.numbers(["1" if TRUTH.get(c) else "0" if c in TRUTH else c for c in cells])
     if not good.all():
         commas = literals.shows_commas(cells[at] for at in np.flatnonzero(~good))
-        raise bad(f"is not numeric in {say_rows(rows[texts[~good]])}", literals.DECIMAL if commas else _MEND)
+        raise bad(f"is not numeric in {say_rows(rows[texts[~good]])}", literals.DECIMAL if commas else remedy)
     out = np.array(values, object)
     out[texts] = found
     return pd.Series(out, dtype=object)
@@ -207,10 +216,6 @@ def _written(value: Any, kind: ColumnType) -> object:
     return repr(float(value)) if isinstance(value, decimal.Decimal) else str(value)
 
 
-_MEND = (
-    "Correct these cells, or name the texts that mean a missing value: data.missing in the party file, "
-    "vfl.TableOptions(missing=...) in Python"
-)
 _FILL = "Fill them in or remove the rows or the column before the run"
 
 

@@ -38,7 +38,7 @@ class OwnIds:
     ) -> OwnIds:
         """Checked; raises DataError that names columns and row numbers, never a value."""
         keys, normalise = settings.own_keys(keys), settings.by_own(normalise)
-        frame = with_keys(frame, party, tuple(dict.fromkeys(column for key in keys for column in key)))
+        frame = with_keys(frame, party, tuple(dict.fromkeys(column for key in keys for column in key)), settings)
         if not len(frame):
             raise DataError(f"{party}: the table has no rows", remedy="Check the source and the query", party=party)
         return cls(frame, *keys_of(frame, party, keys, normalise, duplicates, profile))

@@ -50,6 +50,7 @@ class Table:
     matched: tuple[int, ...] = ()  # of a table of common rows, how many each key matched
     named: Ids | None = None  # of a table of common rows, `names` as they were before
     schema: Schema = Schema()  # noqa: RUF009  # of the features
+    settings: Settings = Settings()  # noqa: RUF009  # what the party said of the table
 
     def __repr__(self) -> str:
         label = "" if self.label is None else ", with label"
@@ -106,7 +107,7 @@ class Table:
         """
         numbers = np.arange(1, len(self) + 1)
         for name in () if texts else self.texts:
-            feature(self.features[name], self.party, name, numbers)  # raises: it is not numeric
+            feature(self.features[name], self.party, name, numbers, self.settings)  # raises: it is not numeric
         for name in () if missing else self.features.columns:
             no_missing(self.features[name], self.party, name, numbers)
         if self.label is None:
@@ -131,6 +132,7 @@ class Table:
             matched=self.matched,
             named=None if self.named is None else self.named.take(positions),
             schema=self.schema,
+            settings=self.settings,
         )
 
     @property
@@ -189,7 +191,7 @@ def table_from_frame(
     """
     every = settings.own_keys(key_lists(keys))
     used = tuple(dict.fromkeys(column for key in every for column in key))
-    frame = with_keys(frame, party, used)
+    frame = with_keys(frame, party, used, settings)
     if not len(frame):
         raise DataError(f"{party}: the table has no rows", remedy="Check the source and the query", party=party)
     others = {"label": label, "weight": weights, "date": date}
@@ -205,9 +207,9 @@ def table_from_frame(
     if repeated:
         frame = frame.iloc[kept]
     numbers = kept + 1
-    types = (schema or _types(frame, party, wanted, numbers, settings, texts=texts)).of(wanted)
-    typed = set(settings.types if schema is None else wanted)
-    features = typed_features(frame, party, types, numbers, typed, missing=missing)
+    types = _types(frame, party, wanted, numbers, settings, schema, texts=texts)
+    typed = {*settings.types, *(schema.types if schema is not None else ())}
+    features = typed_features(frame, party, types, numbers, settings, typed, missing=missing)
     mapped, classes = (
         (None, None) if label is None or not need_label else _label(frame[label], party, label, numbers, objective)
     )
@@ -223,6 +225,7 @@ def table_from_frame(
         date=days(frame[date], party, date, numbers) if date is not None and need_label else None,
         repeated=repeated,
         schema=types,
+        settings=settings,
     )
 
 
@@ -243,16 +246,29 @@ def _types(
     wanted: Sequence[str],
     numbers: NDArray[np.int64],
     settings: Settings,
+    before: Schema | None,
     *,
     texts: bool,
 ) -> Schema:
-    """The types of the features of a table that is read for training; texts: whether they may hold texts."""
-    if unknown := [name for name in settings.types if name not in wanted]:
-        raise _no_column(frame, party, "declared column", unknown[0])
-    types: dict[str, ColumnType] = dict.fromkeys(wanted, "number")
-    if texts:
-        types = {name: Found(name, frame[name], numbers, party, settings).type() for name in wanted}
-    return Schema(types, settings.absent)
+    """The types of the features; before: those of an earlier training; texts: whether other features may hold
+    texts."""
+    known = before.types if before is not None else {}
+    if before is None and (unknown := [name for name in settings.types if name not in wanted]):
+        raise _no_column(frame, party, "declared column", unknown[0], settings)
+    types = dict[str, ColumnType]()
+    for name in wanted:
+        declared = settings.types.get(name)
+        if name not in known:
+            types[name] = Found(name, frame[name], numbers, party, settings).type() if texts else "number"
+            continue
+        types[name] = known[name]
+        if declared is not None and (declared == "number") != (known[name] == "number"):
+            raise DataError(
+                f"{party}: '{name}' is declared as {declared}, and was not when the model was trained",
+                remedy="Remove it from types, or train a new model",
+                party=party,
+            )
+    return Schema(types, settings.absent if before is None else tuple(dict.fromkeys(before.missing + settings.missing)))
 
 
 def typed_features(
@@ -260,6 +276,7 @@ def typed_features(
     party: str,
     schema: Schema,
     numbers: NDArray[np.int64],
+    settings: Settings,
     typed: Set[str] | None = None,
     *,
     missing: bool,
@@ -270,14 +287,19 @@ def typed_features(
     for name, kind in schema.types.items():
         column = without(frame[name], schema.missing)
         if kind == "number":
-            found = feature(column, party, name, numbers, missing=missing, typed=typed is None or name in typed)
-            features[name] = pd.Series(found, dtype=np.float64)
+            read: dict[str, Any] = {"missing": missing, "typed": typed is None or name in typed}
+            features[name] = pd.Series(feature(column, party, name, numbers, settings, **read), dtype=np.float64)
         else:
             features[name] = pd.Series(text(column, party, name, numbers, kind), dtype=object)
     return pd.DataFrame(features, index=pd.RangeIndex(len(numbers)), columns=pd.Index(list(schema.types), dtype=object))
 
 
-def with_keys(frame: pd.DataFrame, party: str, keys: Sequence[str]) -> pd.DataFrame:
+def with_keys(
+    frame: pd.DataFrame,
+    party: str,
+    keys: Sequence[str],
+    settings: Settings = Settings(),  # noqa: B008
+) -> pd.DataFrame:
     """`frame` with its keys as columns; column names are texts, and distinct."""
     if any(key in frame.index.names and key not in frame.columns for key in keys):
         frame = frame.reset_index()
@@ -294,7 +316,7 @@ def with_keys(frame: pd.DataFrame, party: str, keys: Sequence[str]) -> pd.DataFr
         )
     for key in keys:
         if key not in frame.columns:
-            raise _no_column(frame, party, "id column", key)
+            raise _no_column(frame, party, "id column", key, settings)
     return frame
 
 
@@ -313,7 +335,7 @@ def _feature_names(
         if name is None:
             continue
         if need_label and name not in frame.columns:
-            raise _no_column(frame, party, f"{what} column", name)
+            raise _no_column(frame, party, f"{what} column", name, settings)
         if name in keys:
             raise DataError(f"{party}: the {what} '{name}' is a key column", remedy=f"Name another {what}", party=party)
         if uses[name] != f"the {what}":
@@ -324,7 +346,7 @@ def _feature_names(
         return _all_features(frame, party, uses, settings)
     for name in columns:
         if name not in frame.columns:
-            raise _no_column(frame, party, "feature column", name)
+            raise _no_column(frame, party, "feature column", name, settings)
         if name in uses:
             raise DataError(
                 f"{party}: the feature '{name}' is {uses[name]}", remedy="Remove it from columns", party=party
@@ -342,7 +364,7 @@ def _all_features(frame: pd.DataFrame, party: str, uses: Mapping[str, str], sett
     which is usually the row number that pandas wrote."""
     for name in settings.exclude:
         if name not in frame.columns:
-            raise _no_column(frame, party, "excluded column", name)
+            raise _no_column(frame, party, "excluded column", name, settings)
         if name in uses:
             raise DataError(f"{party}: exclude names '{name}', {uses[name]}", remedy="Remove it there", party=party)
     found = [c for c in frame.columns if c not in uses and c not in settings.exclude]
@@ -370,10 +392,11 @@ def _listed(names: Sequence[str]) -> str:
     return f"[{quoted}]"
 
 
-def _no_column(frame: pd.DataFrame, party: str, what: str, name: str) -> DataError:
+def _no_column(frame: pd.DataFrame, party: str, what: str, name: str, settings: Settings) -> DataError:
+    where = " (job: align.keys; party file: the keys of [data])"
     return DataError(
         f"{party}: {what} '{name}' is not in the table, which has {_names(list(frame.columns))}",
-        remedy="Correct the name (job: align.keys; party file: the keys of [data]) or the table",
+        remedy=f"Correct the name{'' if settings.in_python else where} or the table",
         party=party,
     )
 

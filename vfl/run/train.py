@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -40,24 +40,25 @@ def prepare(job: Job, party: Party, profile: Profile | None = None) -> Ready:
     cross_check(job, party)
     check_files(party)
     identity = Identity.load(party.identity.key, party.identity.certificate, party.name)
-    table = None if party.data is None else read_table(job, party, party.data, profile=profile)[1]
-    if table is not None:
+    part, caution = part_before(job, party, identity)
+    table = None
+    if party.data is not None:
+        table = read_table(job, party, party.data, profile=profile, before=cast("Part | None", part))[1]
         columns_check(party, party.name, table.features.shape[1])
         few_columns_check(job, party, table.features.shape[1])
-    part, caution = part_before(job, party, table, identity)
+    if part is not None:
+        kind_of(job.model).check_continues(plan_of(job), roles_of(job), part, table)
     return Ready(job, party, identity, table, before=part, caution=caution)
 
 
-def part_before(
-    job: Job, party: Party, table: Table | None, identity: Identity
-) -> tuple[Part | ArbiterPart | None, str]:
+def part_before(job: Job, party: Party, identity: Identity) -> tuple[Part | ArbiterPart | None, str]:
     """This party's part of the model that the job continues, found in its run directory, and what to say of its
     measures; None where it continues none.
 
-    Raises ModelError, ConfigError, DataError.
+    Raises ModelError.
     """
     name = getattr(job.model, "continue_from", None)
-    if name is None or (table is None and not job.model.keeps_leaves):
+    if name is None or (party.data is None and not job.model.keeps_leaves):
         return None, ""
     folder, kind = find_part(party.run.directory, name), kind_of(job.model)
     part, head = load_part(folder, identity)
@@ -67,8 +68,7 @@ def part_before(
             remedy=f"Name a model of {kind.name} in which {party.name} was the {party.role}, with the same membership",
             party=party.name,
         )
-    kind.check_continues(plan_of(job), roles_of(job), part, table)
-    return part, "" if table is None else _said_of(job, folder.parent)
+    return part, "" if party.data is None else _said_of(job, folder.parent)
 
 
 def _is_own(part: Any, head: Head, kind: str, party: Party) -> bool:
@@ -100,10 +100,16 @@ def _drawn(job: Job) -> Drawn:
 
 
 def read_table(
-    job: Job, party: Party, data: Data, *, scored_by: Part | None = None, profile: Profile | None = None
+    job: Job,
+    party: Party,
+    data: Data,
+    *,
+    scored_by: Part | None = None,
+    before: Part | None = None,
+    profile: Profile | None = None,
 ) -> tuple[pd.DataFrame, Table]:
     """What stands in `data`, and as the job wants it; scored_by: the part of a model, when rows are to be scored and
-    need no label; profile: gets the shapes of the ids."""
+    need no label; before: that of a model to which the training adds; profile: gets the shapes of the ids."""
     guest = party.role == "guest"
     outcome = [c for c in (data.label, data.weight, data.date) if c] if guest and scored_by is None else []
     columns, settings = data.columns if scored_by is None else scored_by.inputs, data.settings()
@@ -118,9 +124,10 @@ def read_table(
         )
     keys = [data.id_columns.get(column, column) for column in job.align.columns]
     only = None if columns is None else [*keys, *columns, *outcome]  # of a wide file, no other is read
-    texts, missing = (
-        (codes, settings.missing) if scored_by is None else (scored_by.schema.categories, scored_by.schema.missing)
-    )
+    known = scored_by or before
+    schema = None if known is None else known.schema
+    texts, missing = (codes, ()) if schema is None else ((*schema.categories, *codes), schema.missing)
+    missing = (*missing, *settings.missing)
     frame = read_source(data.source, data.query, keys=keys, only=only, texts=texts, missing=missing, form=data.form)
     table = table_from_frame(
         frame,
@@ -140,7 +147,7 @@ def read_table(
         weights=data.weight if scored_by is None else None,
         date=data.date if scored_by is None else None,
         settings=settings,
-        schema=None if scored_by is None else scored_by.schema,
+        schema=schema,
         profile=profile,
     )
     check_classes(job, party, table)

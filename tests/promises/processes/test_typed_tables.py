@@ -13,10 +13,11 @@ from protocols.cipher import Identity
 from protocols.errors import DataError
 from protocols.local import run_local
 from tests.promises.processes.institutions import KEY, Ended, Institutions, tables
+from tests.promises.processes.test_continued_trees import go_on
 from tests.promises.processes.test_three_processes import prepared
 from vfl.job import PERMITS, load_job, load_party
 from vfl.models.part_files import load_part, save_part
-from vfl.run.train import program, read_table
+from vfl.run.train import prepare, program, read_table
 
 ROWS = 200
 TREES = {"kind": "boosted-trees", "n_estimators": 2, "max_depth": 2, "max_bin": 8, "min_bin_rows": 5}
@@ -87,6 +88,27 @@ def test_codes_do_not_change_with_the_file(parties: Institutions, tmp_path: Path
             assert read(spoilt, "spoilt.csv")[column].isna().sum() == 1
     with pytest.raises(DataError, match="feature column 'canarypaid' is not in the table"):
         read(few.drop(columns="canarypaid"), "lacks.csv")
+
+
+def test_a_continued_training_reads_codes_as_the_earlier_one(parties: Institutions) -> None:
+    """On rows without the one code that is no number; the types of what is resumed are those of the same file."""
+    data = laid_out(parties, **codes())
+    ready = prepared(parties)
+    found = run_local(ready["bank"].roles, {n: program(one) for n, one in ready.items()}, Identity())
+    job = load_job(parties.job)
+    for name in ("bank", "telecom"):
+        run = parties.folder / name / "runs" / "earlier"
+        run.mkdir(parents=True)
+        save_part(found[name].part, run / "model", kind="boosted-trees", job_digest=job.digest)
+    go_on(parties, found["bank"].part.model_id.hex(), n_estimators=3)
+    few = data["bank"][data["bank"]["canarybranch"] != "A1"]
+    rewritten(parties, few)
+    table = prepare(load_job(parties.job), load_party(parties.file("bank"))).table
+    assert table is not None
+    assert table.features["canarybranch"].tolist() == few["canarybranch"].tolist()
+    rewritten(parties, few.assign(canaryage="old"))
+    with pytest.raises(DataError, match="feature column 'canaryage' is not numeric in rows 1, 2"):
+        prepare(load_job(parties.job), load_party(parties.file("bank")))
 
 
 def check(parties: Institutions, name: str = "bank") -> Ended:

@@ -362,6 +362,15 @@ def check_columns(table: Table, before: TreesPart) -> None:
             remedy="Give the same columns, in the same order",
             party=table.party,
         )
+    for name in before.columns:
+        types = before.schema.types[name], table.schema.types[name]
+        if (types[0] == "number") != (types[1] == "number"):
+            held = ("categories", "numbers") if types[1] == "number" else ("numbers", "categories")
+            raise DataError(
+                f"{table.party}: feature column '{name}' holds {held[1]}, and held {held[0]} in the model to continue",
+                remedy="Give it as it was, or train a new model",
+                party=table.party,
+            )
 
 
 def check_label(table: Table, before: TreesPart) -> None:

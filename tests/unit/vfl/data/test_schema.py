@@ -199,6 +199,25 @@ def test_codes_are_one_whatever_the_file_says() -> None:
     assert read(["1.0", "A1"], schema=schema).features["x"].tolist() == ["1", "A1"]
 
 
+def test_a_later_training_is_read_as_the_earlier_one() -> None:
+    """With its label, other missing values, and a column that the model does not have."""
+    schema = read(["01", "A1"], settings=Settings(missing=("-",))).schema
+    frame = pd.DataFrame(
+        {"id": ["a", "b", "c", "d"], "y": [0, 1, 0, 1], "x": ["01", "02", "-", "?"], "z": [1, 2, 3, 4]}
+    )
+    asked: dict[str, Any] = {"party": "shop", "keys": ["id"], "normalise": {}, "duplicates": "error", "texts": True}
+    table = table_from_frame(
+        frame, label="y", columns=None, schema=schema, settings=Settings(missing=("?",)), missing=True, **asked
+    )
+    assert table.features["x"].tolist() == ["01", "02", None, None]
+    assert table.schema.types == {"x": "text", "z": "number"}
+    assert {"-", "?"} <= set(table.schema.missing)
+    assert table.label is not None
+    with pytest.raises(DataError, match="'x' is declared as number, and was not when the model was trained"):
+        read(["1", "2"], schema=schema, settings=Settings({"x": "number"}))
+    assert read(["01"], schema=schema, settings=Settings({"x": "category", "y": "number"})).texts == ("x",)
+
+
 def test_a_part_of_an_earlier_release_says_what_its_columns_are() -> None:
     known = {"branch": ("1", "2"), "zip": ("01", "2"), "gone": ()}
     schema = Schema.of_earlier(["age", "branch", "zip", "gone"], known)

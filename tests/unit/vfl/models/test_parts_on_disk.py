@@ -142,6 +142,16 @@ def test_a_part_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
     assert {p.stat().st_mode & 0o777 for p in folder.iterdir()} == {0o600}
 
 
+@each
+def test_a_part_of_an_earlier_release_has_the_types_of_what_it_knows(name: str, tmp_path: Path) -> None:
+    folder = written(PARTS[name], tmp_path)
+    manifest(lambda m: m.pop("schema"))(folder)
+    part, head = load_part(folder)
+    assert head.schema is None
+    assert part.schema == PARTS[name].schema
+    assert set(part.schema.types) == set(part.inputs)
+
+
 def manifest(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
     def damage(folder: Path) -> None:
         path = folder / "manifest.json"
@@ -187,6 +197,16 @@ EVERY: dict[str, Callable[[Path], Any]] = {
         lambda m: m.update(columns=[m["columns"][0]] * len(m["columns"]) + ["q"] * (len(m["columns"]) == 1))
     ),
     "other classes": manifest(lambda m: m.update(classes=["only"])),
+    "types of another column": manifest(lambda m: m["schema"]["types"].update(q="number")),
+    "types of a column less": manifest(lambda m: m["schema"]["types"].popitem()),
+    "a type that is not known": manifest(
+        lambda m: m["schema"]["types"].update(dict.fromkeys(m["schema"]["types"], "date"))
+    ),
+    "a type that the part is not of": manifest(
+        lambda m: m["schema"]["types"].update(
+            {c: "text" if t == "number" else "number" for c, t in m["schema"]["types"].items()}
+        )
+    ),
     "an array less": numbers(lambda t: t.pop(first(t))),
     "an array more": numbers(lambda t: t.update(more=np.zeros(1))),
     "another type": numbers(lambda t: t.update({first(t): t[first(t)].astype(np.float32)})),
