@@ -23,11 +23,10 @@ from vfl.schema.section import choose
 from vfl.schema.spec import Spec
 from vfl.screen import html
 from vfl.steps.grid import FIXED, combinations
+from vfl.steps.search import J, Searched
 from vfl.steps.search import Search as Asked
-from vfl.steps.search import Searched
 
 Model = TypeVar("Model", bound=Joint[Any, Any])
-J = TypeVar("J")
 
 
 def _own_names(grid: Mapping[str, Any]) -> dict[str, Any]:

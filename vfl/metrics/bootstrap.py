@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from protocols.errors import ConfigError
 from vfl.metrics import binary, classes, numeric
 from vfl.metrics.ranks import Floats, checked
+from vfl.metrics.scorers import WEIGHED
 
 Counts = NDArray[np.int64]  # (n,): how often each row was drawn
 Measure = Callable[[Counts], dict[str, float]]
@@ -23,19 +24,27 @@ VISITS = 20_000_000  # of rows: the fewer the rows, the more draws
 
 
 def uplift_interval(
-    y: ArrayLike, joint: ArrayLike, alone: ArrayLike, outcome: str = "binary", *, seed: int = 0
+    y: ArrayLike,
+    joint: ArrayLike,
+    alone: ArrayLike,
+    outcome: str = "binary",
+    *,
+    seed: int = 0,
+    weight: ArrayLike | None = None,
 ) -> dict[str, object]:
     """Joint minus guest alone, for each measure: `change` on the rows as they are, and `low`, `high` of its 95 %
     interval.
 
-    y (n,) and both predictions as the metrics of this `outcome` take them ("binary", "numeric", "count", "multiclass").
+    y (n,) and both predictions as the metrics of this `outcome` take them ("binary", "numeric", "count", "multiclass");
+    weight (n,): of the rows, of numbers and counts.
     `draws`: 200 to 1000, fewer for many rows.  A measure that less than half of the draws define (hardly an event) has
     no interval.
     Raises ConfigError: outcome not known; DataError as the metrics.
     """
     if outcome not in MEASURES:
         raise ConfigError(f"the outcome {outcome!r} is not known", remedy=f"Use one of {', '.join(MEASURES)}")
-    both = [MEASURES[outcome](y, p) for p in (joint, alone)]
+    given = (weight,) if outcome in WEIGHED else ()
+    both = [MEASURES[outcome](y, p, *given) for p in (joint, alone)]
     n = len(np.asarray(y))
     draws = int(np.clip(VISITS // max(n, 1), 200, 1000)) if n else 0
     rng = np.random.default_rng(seed)
@@ -78,16 +87,21 @@ def _binary(y: ArrayLike, p: ArrayLike) -> Measure:
     return measure
 
 
-def _means(losses: dict[str, Floats]) -> Measure:
-    return lambda counts: {name: float(counts @ values) / int(counts.sum()) for name, values in losses.items()}
+def _means(losses: dict[str, Floats], weights: Floats | None = None) -> Measure:
+    of = np.ones(1) if weights is None else weights
+    return lambda counts: {
+        name: float((counts * of) @ values) / float((counts * of).sum()) for name, values in losses.items()
+    }
 
 
-def _numeric(y: ArrayLike, mean: ArrayLike) -> Measure:
-    numeric.numeric_metrics(y, mean)  # checks both
+def _numeric(y: ArrayLike, mean: ArrayLike, weight: ArrayLike | None) -> Measure:
+    numeric.numeric_metrics(y, mean, weight)  # checks all
     observed, gap = np.asarray(y, np.float64), np.asarray(y, np.float64) - np.asarray(mean, np.float64)
+    weights = numeric.weights_of(weight, len(observed))
 
-    def measure(counts: Counts) -> dict[str, float]:
-        n, squares = int(counts.sum()), float(counts @ gap**2)
+    def measure(drawn: Counts) -> dict[str, float]:
+        counts = drawn * weights
+        n, squares = float(counts.sum()), float(counts @ gap**2)
         spread = float(counts @ (observed - float(counts @ observed) / n) ** 2)
         out = {"rmse": (squares / n) ** 0.5, "mae": float(counts @ np.abs(gap)) / n}
         return out | ({"r2": 1 - squares / spread} if spread > 0 else {})
@@ -95,10 +109,11 @@ def _numeric(y: ArrayLike, mean: ArrayLike) -> Measure:
     return measure
 
 
-def _count(y: ArrayLike, mean: ArrayLike) -> Measure:
-    numeric.count_metrics(y, mean)
+def _count(y: ArrayLike, mean: ArrayLike, weight: ArrayLike | None) -> Measure:
+    numeric.count_metrics(y, mean, weight)
     observed, predicted = np.asarray(y, np.float64), np.asarray(mean, np.float64)
-    return _means({"deviance": numeric.deviances(observed, predicted), "mae": np.abs(observed - predicted)})
+    losses = {"deviance": numeric.deviances(observed, predicted), "mae": np.abs(observed - predicted)}
+    return _means(losses, numeric.weights_of(weight, len(observed)))
 
 
 def _multiclass(y: ArrayLike, p: ArrayLike) -> Measure:
@@ -109,7 +124,7 @@ def _multiclass(y: ArrayLike, p: ArrayLike) -> Measure:
     )
 
 
-MEASURES: dict[str, Callable[[ArrayLike, ArrayLike], Measure]] = {
+MEASURES: dict[str, Callable[..., Measure]] = {
     "binary": _binary,
     "numeric": _numeric,
     "count": _count,

@@ -15,25 +15,28 @@ NUMERIC = ("r2", "rmse", "mae", "mean_observed", "mean_predicted")
 COUNT = ("deviance", "d2", "rmse", "mae", "mean_observed", "mean_predicted")
 
 
-def numeric_metrics(y: ArrayLike, mean: ArrayLike) -> Metrics:
-    """R2, root mean squared and mean absolute error, both means, n.  y, mean (n,).  Raises DataError: other lengths,
-    not finite."""
+def numeric_metrics(y: ArrayLike, mean: ArrayLike, weight: ArrayLike | None = None) -> Metrics:
+    """R2, root mean squared and mean absolute error, both means, n.  y, mean (n,), weight (n,) of the rows.  Raises
+    DataError: other lengths, not finite."""
     observed, predicted = _checked(y, mean)
+    weights = weights_of(weight, len(observed))
     out: Metrics = dict.fromkeys(NUMERIC) | {"n": len(observed)}
     if len(observed):
         from sklearn.metrics import r2_score
 
-        out |= _errors(observed, predicted)
-        out["r2"] = float(r2_score(observed, predicted)) if np.ptp(observed) else None
+        out |= _errors(observed, predicted, weights)
+        out["r2"] = float(r2_score(observed, predicted, sample_weight=weights)) if np.ptp(observed) else None
     return out
 
 
-def count_metrics(y: ArrayLike, mean: ArrayLike) -> Metrics:
-    """Mean Poisson deviance, the share of it explained (D2), both errors, both means, n.
+def count_metrics(y: ArrayLike, mean: ArrayLike, weight: ArrayLike | None = None) -> Metrics:
+    """Mean Poisson deviance, the share of it explained (D2: against one mean for all), both errors, both means, n.
 
-    y (n,) 0 or more; mean (n,) above 0.  Raises DataError for anything else.
+    y (n,) 0 or more; mean (n,) above 0; weight (n,) of the rows.  Of counts with exposures y and mean are rates, and
+    the exposures weigh: the null model of D2 is then one rate times the exposure.  Raises DataError for anything else.
     """
     observed, predicted = _checked(y, mean)
+    weights = weights_of(weight, len(observed))
     if (observed < 0).any() or (predicted <= 0).any():
         raise DataError(
             "an outcome is below 0, or a predicted mean is not above 0", remedy="A Poisson model is measured on counts"
@@ -42,9 +45,10 @@ def count_metrics(y: ArrayLike, mean: ArrayLike) -> Metrics:
     if len(observed):
         from sklearn.metrics import d2_tweedie_score, mean_poisson_deviance
 
-        out |= _errors(observed, predicted)
-        out["deviance"] = float(mean_poisson_deviance(observed, predicted))
-        out["d2"] = float(d2_tweedie_score(observed, predicted, power=1)) if np.ptp(observed) else None
+        out |= _errors(observed, predicted, weights)
+        out["deviance"] = float(mean_poisson_deviance(observed, predicted, sample_weight=weights))
+        explained = d2_tweedie_score(observed, predicted, power=1, sample_weight=weights) if np.ptp(observed) else None
+        out["d2"] = None if explained is None else float(explained)
     return out
 
 
@@ -59,6 +63,16 @@ def explained_deviance(y: ArrayLike, mean: ArrayLike, weight: ArrayLike) -> floa
     return float(d2_tweedie_score(observed, predicted, sample_weight=np.asarray(weight, np.float64), power=1))
 
 
+def weights_of(weight: ArrayLike | None, n: int) -> Floats:
+    """(n,) of the rows, 1 where none are given.  Raises DataError unless all are above 0."""
+    if weight is None:
+        return np.ones(n)
+    found = np.asarray(weight, np.float64)
+    if found.shape != (n,) or not (np.isfinite(found).all() and (found > 0).all()):
+        raise DataError("weights are not one number above 0 per row", expected=(n,), found=found.shape)
+    return found
+
+
 def deviances(observed: Floats, predicted: Floats) -> Floats:
     """The unit deviance (n,) of Poisson, 2 (y ln(y / m) - y + m), which a bootstrap weights; scikit-learn has the
     mean."""
@@ -66,8 +80,9 @@ def deviances(observed: Floats, predicted: Floats) -> Floats:
     return 2 * (np.where(observed > 0, part, 0.0) - observed + predicted)
 
 
-def numeric_series(y: ArrayLike, mean: ArrayLike) -> dict[str, Any]:
-    """`calibration` and `deciles` by predicted mean, and the histogram of the `residuals`.
+def numeric_series(y: ArrayLike, mean: ArrayLike, weight: ArrayLike | None = None) -> dict[str, Any]:
+    """`calibration` and `deciles` by predicted mean, and the histogram of the `residuals`; weight (n,) of the rows, as
+    for the measures.
 
     calibration: mean `predicted`, mean `observed`, `count`, and `low`, `high`: the observed mean's 95 % interval (1.96
     standard errors).
@@ -75,9 +90,10 @@ def numeric_series(y: ArrayLike, mean: ArrayLike) -> dict[str, Any]:
     observed, predicted = _checked(y, mean)
     if not len(observed):
         return {"calibration": None, "deciles": [], "residuals": None}
+    weights = weights_of(weight, len(observed))
     order = np.argsort(-predicted, kind="stable")
     groups = [g for g in np.array_split(order, min(10, len(order))) if len(g)]
-    cells = [_cell(observed[g], predicted[g]) for g in groups]
+    cells = [_cell(observed[g], predicted[g], weights[g]) for g in groups]
     residuals = observed - predicted
     middle = np.quantile(residuals, [0.005, 0.995])  # a few large ones would leave one bar
     low, high = (
@@ -95,21 +111,27 @@ def numeric_series(y: ArrayLike, mean: ArrayLike) -> dict[str, Any]:
     }
 
 
-def _cell(observed: Floats, predicted: Floats) -> dict[str, Any]:
-    at, n = float(observed.mean()), len(observed)
-    half = 1.959964 * float(observed.std(ddof=1)) / n**0.5 if n > 1 else 0.0
-    mean = {"predicted": float(predicted.mean()), "observed": at, "low": at - half, "high": at + half}
+def _cell(observed: Floats, predicted: Floats, weights: Floats) -> dict[str, Any]:
+    at, n, total = float(np.average(observed, weights=weights)), len(observed), float(weights.sum())
+    apart = float(((weights * (observed - at)) ** 2).sum()) * n / max(n - 1, 1)
+    half = 1.959964 * apart**0.5 / total if n > 1 else 0.0
+    mean = {
+        "predicted": float(np.average(predicted, weights=weights)),
+        "observed": at,
+        "low": at - half,
+        "high": at + half,
+    }
     return {name: round(value, 6) for name, value in mean.items()} | {"count": n}
 
 
-def _errors(observed: Floats, predicted: Floats) -> Metrics:
+def _errors(observed: Floats, predicted: Floats, weights: Floats) -> Metrics:
     from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
     return {
-        "rmse": float(root_mean_squared_error(observed, predicted)),
-        "mae": float(mean_absolute_error(observed, predicted)),
-        "mean_observed": float(observed.mean()),
-        "mean_predicted": float(predicted.mean()),
+        "rmse": float(root_mean_squared_error(observed, predicted, sample_weight=weights)),
+        "mae": float(mean_absolute_error(observed, predicted, sample_weight=weights)),
+        "mean_observed": float(np.average(observed, weights=weights)),
+        "mean_predicted": float(np.average(predicted, weights=weights)),
     }
 
 

@@ -10,6 +10,7 @@ from vfl.metrics.binary import binary_metrics
 from vfl.metrics.classes import class_metrics
 from vfl.metrics.numeric import count_metrics, numeric_metrics
 
+WEIGHED = ("numeric", "count")  # outcomes whose measures take weights of rows
 ERRORS: dict[str, tuple[str, int]] = {
     "neg_root_mean_squared_error": ("rmse", -1),
     "neg_mean_absolute_error": ("mae", -1),
@@ -32,7 +33,7 @@ NAMES: dict[Objective, dict[str, tuple[str, int]]] = {
     "numeric": {"r2": ("r2", 1), **ERRORS},
     "count": {"neg_mean_poisson_deviance": ("deviance", -1), "d2": ("d2", 1), **ERRORS},
 }
-MEASURES: dict[Objective, Callable[[Any, Any], Any]] = {
+MEASURES: dict[Objective, Callable[..., Any]] = {
     "binary": binary_metrics,
     "multiclass": class_metrics,
     "numeric": numeric_metrics,
@@ -45,9 +46,10 @@ def default_scorer(outcome: Objective) -> str:
     return next(iter(NAMES[outcome]))
 
 
-def scored(name: str, outcome: Objective, y: Any, predictions: Any) -> float | None:
-    """The measure `name` of predictions (n,) or (n, classes) for labels y (n,); None where these rows do not define
-    it."""
+def scored(name: str, outcome: Objective, y: Any, predictions: Any, weight: Any = None) -> float | None:
+    """The measure `name` of predictions (n,) or (n, classes) for labels y (n,), of numbers and counts with the weights
+    of the rows; None where these rows do not define it."""
     measure, sign = NAMES[outcome][name]
-    value = MEASURES[outcome](y, predictions)[measure]
+    weights = (weight,) if outcome in WEIGHED else ()
+    value = MEASURES[outcome](y, predictions, *weights)[measure]
     return None if value is None else sign * float(value)

@@ -24,8 +24,8 @@ from vfl.screen import html
 SERIES: dict[Objective, Callable[..., dict[str, Any]]] = {
     "binary": lambda y, p, _: metrics.plot_series(y, p),
     "multiclass": metrics.class_series,
-    "numeric": lambda y, p, _: metrics.numeric_series(y, p),
-    "count": lambda y, p, _: metrics.numeric_series(y, p),
+    "numeric": lambda y, p, _, weight=None: metrics.numeric_series(y, p, weight),
+    "count": lambda y, p, _, weight=None: metrics.numeric_series(y, p, weight),
 }
 
 
@@ -37,21 +37,26 @@ def measured(
     seed: int,
     *,
     part: str = "test",
+    weight: NDArray[np.float64] | None = None,
 ) -> dict[str, Any]:
     """`metrics`, `plots` and, of two models on rows that they have not seen, `uplift`, each of one part of the split,
     as report.json holds them.
 
-    y (n,) 0 and 1, codes or numbers; predictions: "joint" and perhaps "guest_alone", (n,) or (n, classes).
+    y (n,) 0 and 1, codes or numbers; predictions: "joint" and perhaps "guest_alone", (n,) or (n, classes); weight (n,):
+    of the rows, of numbers and counts (with exposures y and predictions are rates, and the exposures weigh).
     """
+    weighed = {} if weight is None or outcome not in metrics.WEIGHED else {"weight": weight}
     found: dict[str, Any] = {
-        "metrics": {part: {name: MEASURES[outcome](y, p) for name, p in predictions.items()}},
-        "plots": {part: {name: SERIES[outcome](y, p, classes) for name, p in predictions.items()}},
+        "metrics": {part: {name: MEASURES[outcome](y, p, **weighed) for name, p in predictions.items()}},
+        "plots": {part: {name: SERIES[outcome](y, p, classes, **weighed) for name, p in predictions.items()}},
     }
     if (
         "guest_alone" in predictions and part != "train"
     ):  # on rows that both models have seen the difference says little
         found["uplift"] = {
-            part: metrics.uplift_interval(y, predictions["joint"], predictions["guest_alone"], outcome, seed=seed)
+            part: metrics.uplift_interval(
+                y, predictions["joint"], predictions["guest_alone"], outcome, seed=seed, **weighed
+            )
         }
     return found
 

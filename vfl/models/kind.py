@@ -163,10 +163,6 @@ class Kind(ABC, Generic[S, P]):
         """The same of some aligned rows by the same model on the guest's own columns, trained in the clear: the
         difference is what the hosts add."""
 
-    def expected(self, plan: Plan[S], predictions: NDArray[np.float64], rows: Table) -> NDArray[np.float64]:
-        """What the labels of these rows are held against."""
-        return predictions
-
     def columns(self, part: P, scores: NDArray[np.float64]) -> dict[str, Any]:
         """Columns of scores.csv besides the predictions."""
         return {}

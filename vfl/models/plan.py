@@ -6,6 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from vfl.data import Table
 from vfl.preprocessing import Preprocessing
 from vfl.schema.spec import Spec
 
@@ -43,6 +47,16 @@ class Plan(Generic[S]):
     def scores(self) -> bool:
         """Whether rows are scored when the model is trained."""
         return self.measures or self.measure_train
+
+    def held_against(self, rows: Table) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """At the guest, what predictions of these rows are held against, and how much each row weighs: with exposures
+        the label per unit of exposure, which the exposures weigh; else the label, and the weights of the fit."""
+        assert rows.label is not None
+        label, exposed = rows.label.to_numpy(np.float64), bool(getattr(self.spec, "exposed", False))
+        if rows.weight is None or not (exposed or getattr(self.spec, "sample_weight", False)):
+            return label, None
+        weights = rows.weight.to_numpy(np.float64)
+        return label / weights if exposed else label, weights
 
     @property
     def settles(self) -> bool:

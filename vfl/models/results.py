@@ -126,7 +126,6 @@ def evaluate(result: dict[str, Any], by: Measuring, fitted: Fitted) -> None:
     """Joint and guest-alone predictions of each part that was scored: metrics, plots, and of rows that neither has seen
     how sure the difference is."""
     assert fitted.aligned.label is not None
-    label = fitted.aligned.label.to_numpy(np.float64)
     for part, rows, scores in parts_of(fitted):
         if scores is None or not rows.any():
             continue
@@ -134,9 +133,7 @@ def evaluate(result: dict[str, Any], by: Measuring, fitted: Fitted) -> None:
             "joint": by.kind.predictions(fitted.part, scores),
             "guest_alone": by.kind.guest_alone(by.plan, fitted, rows),
         }
-        found = {
-            model: by.kind.expected(by.plan, each, fitted.aligned.take(np.flatnonzero(rows)))
-            for model, each in found.items()
-        }
-        told = measured(label[rows], found, by.outcome, fitted.aligned.classes, by.seed, part=part)
+        y, weight = by.plan.held_against(fitted.aligned.take(np.flatnonzero(rows)))
+        classes = fitted.aligned.classes
+        told = measured(y, found, by.outcome, classes, by.seed, part=part, weight=weight)
         result |= {name: result.get(name, {}) | numbers for name, numbers in told.items()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,16 @@ from vfl.metrics.scorers import scored
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.bool_]
-J = TypeVar("J")
+
+
+class Candidate(Protocol):
+    """What is asked of each."""
+
+    def held_against(self, rows: Table) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """What predictions of these rows are held against, and how much each row weighs."""
+
+
+J = TypeVar("J", bound=Candidate)
 PARTS = 1000  # of a fold, in the progress
 
 
@@ -62,10 +71,11 @@ def guest(
     """
     folds, rows = of(train, search, session.me)
     assert train.label is not None
-    y, found = train.label.to_numpy(np.float64), np.zeros((len(search.candidates), search.cv))
+    found = np.zeros((len(search.candidates), search.cv))
     with folding(session, search) as each:
         for c, k in each:
-            value = scored(search.scoring, search.outcome, y[folds == k], fold(search.candidates[c], folds == k))
+            y, weight = search.candidates[c].held_against(train.take(np.flatnonzero(folds == k)))
+            value = scored(search.scoring, search.outcome, y, fold(search.candidates[c], folds == k), weight)
             if value is None:
                 raise DataError(
                     f"{search.scoring} is not defined on the rows of a fold",

@@ -187,9 +187,6 @@ class RegressionKind(Kind[Regression, GlmPart]):
         found = [plaintext.minimised(x[train], y, C, curve, w, intercept=spec.fit_intercept) for y, w in each]
         return own.means(x[rows] @ np.stack(found, axis=1))
 
-    def expected(self, plan: Plan[Regression], predictions: NDArray[np.float64], rows: Table) -> NDArray[np.float64]:
-        return program.expected(plan, predictions, rows)
-
     def notes(self, fitted: Any) -> list[str]:
         return ending.cautions(fitted.passes, fitted.ends)
 

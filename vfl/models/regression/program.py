@@ -46,14 +46,6 @@ def terms_of(plan: Plan[Regression]) -> glm.Terms:
     )
 
 
-def expected(plan: Plan[Regression], predictions: NDArray[np.float64], rows: Table) -> NDArray[np.float64]:
-    """At the guest: what the labels of rows are held against; of counts with exposures, which are predicted per unit of
-    exposure, times these."""
-    return (
-        predictions * rows.weight.to_numpy(np.float64) if plan.spec.exposed and rows.weight is not None else predictions
-    )
-
-
 def targets_of(plan: Plan[Regression], table: Table, train: int) -> Targets:
     """What the guest's rows are fitted to, of which the first `train` are trained on.  Raises DataError."""
     assert table.label is not None
@@ -295,7 +287,7 @@ def fold_guest(session: Session, train: Table, plan: Plan[Regression], rows: sea
     trained = glm.guest(session, x, wanted.y, terms_of(plan), name, wanted.weights)
     part = guest_part(session, plan, trained, standardiser, train, wanted)
     found, _ = scoring.guest(session, part.own(outside.features, outside.names))
-    return expected(plan, part.means(found), outside)
+    return part.means(found)
 
 
 def fold_host(session: Session, train: Table, plan: Plan[Regression], rows: search.Rows) -> None:

@@ -225,3 +225,26 @@ def test_few_values_and_texts_have_a_bin_each_and_one_for_what_is_new():
     assert Bins.fit(pd.Series([None, None], dtype=float)).count(pd.Series([1.0, None])) == [1, 1]
     with pytest.raises(DataError, match="'age' holds no numbers"):
         numbers.count(pd.Series(["a"], name="age"))
+
+
+@pytest.mark.parametrize("measure", ["numeric", "count"])
+def test_weights_of_rows_are_scikit_learns(measure: str) -> None:
+    """A row of weight 2 counts as two rows: in every measure, in the deciles and in the bootstrap's change."""
+    rng = np.random.default_rng(4)
+    y, p, q = rng.poisson(2.0, 60).astype(float), rng.uniform(0.5, 4, 60), rng.uniform(0.5, 4, 60)
+    weight = rng.integers(1, 4, 60)
+    again = np.repeat(np.arange(60), weight)
+    of = {"numeric": metrics.numeric_metrics, "count": metrics.count_metrics}[measure]
+    weighed, repeated = of(y, p, weight), of(y[again], p[again])
+    assert {k: v for k, v in weighed.items() if k != "n"} == pytest.approx(
+        {k: v for k, v in repeated.items() if k != "n"}
+    )
+    assert weighed != of(y, p)  # the control
+    change = metrics.uplift_interval(y, p, q, measure, weight=weight)["measures"]
+    whole = metrics.uplift_interval(y[again], p[again], q[again], measure)["measures"]
+    assert {k: v["change"] for k, v in change.items()} == pytest.approx({k: v["change"] for k, v in whole.items()})
+    cells = metrics.numeric_series(y, p, weight)["calibration"]
+    totals = [w.sum() for w in np.array_split(weight[np.argsort(-p, kind="stable")], 10)]
+    assert np.average(cells["observed"], weights=totals) == pytest.approx(np.average(y, weights=weight), abs=1e-5)
+    with pytest.raises(DataError, match="weights are not one number above 0 per row"):
+        of(y, p, weight - 1)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import PoissonRegressor
-from sklearn.metrics import d2_tweedie_score, mean_poisson_deviance
+from sklearn.metrics import d2_tweedie_score, mean_absolute_error, mean_poisson_deviance
 
 import vfl
 from protocols.cipher import Identity
@@ -70,13 +70,25 @@ def test_held_out_rows_are_measured_by_counts() -> None:
     estimator = vfl.PoissonRegression(exposure=True, max_iter=20, weight_bits=20, score_bits=20)
     model = federation(guest, hosts, sample_weight="years").fit(estimator, split=vfl.Split(test=0.3, seed=1))
     test = split_rows(list(canonical_ids(joined, "guest", ["id"], {})), 0.3, 1)
-    expected = model.predict(guest, hosts).to_numpy()[test] * joined["years"].to_numpy()[test]
+    rates = model.predict(guest, hosts).to_numpy()[test]
+    frequency, of = (joined["claims"] / joined["years"])[test], {"sample_weight": joined["years"][test]}
     told = model.reports_["guest"].result["metrics"]["test"]
-    assert told["joint"]["deviance"] == pytest.approx(mean_poisson_deviance(joined["claims"][test], expected), rel=1e-6)
+    assert told["joint"]["deviance"] == pytest.approx(mean_poisson_deviance(frequency, rates, **of), rel=1e-6)
+    assert told["joint"]["d2"] == pytest.approx(d2_tweedie_score(frequency, rates, power=1, **of), rel=1e-6)
+    counts = joined["claims"][test], rates * joined["years"][test]  # the control: one mean count as the null model
+    assert abs(told["joint"]["d2"] - d2_tweedie_score(*counts, power=1)) > 0.01
+    assert told["joint"]["mae"] == pytest.approx(mean_absolute_error(frequency, rates, **of), rel=1e-6)
+    assert told["joint"]["mean_observed"] == pytest.approx(counts[0].sum() / joined["years"][test].sum())
+    deciles = model.reports_["guest"].result["plots"]["test"]["joint"]["deciles"]
+    top = np.argsort(-rates, kind="stable")[: deciles[0]["rows"]]
+    observed = counts[0].to_numpy()[top].sum() / joined["years"][test].to_numpy()[top].sum()
+    assert deciles[0]["mean_observed"] == pytest.approx(observed, abs=1e-5)
+    change = model.reports_["guest"].uplift.loc["deviance", "change"]
+    assert change == pytest.approx(told["joint"]["deviance"] - told["guest_alone"]["deviance"])
     x, y, years = joined[["x0", "x1"]].to_numpy(), joined["claims"].to_numpy(), joined["years"].to_numpy()
     x = (x - x[~test].mean(0)) / x[~test].std(0)
     best = PoissonRegressor(alpha=1.0, tol=1e-10).fit(x[~test], (y / years)[~test], sample_weight=years[~test])
-    alone = mean_poisson_deviance(y[test], best.predict(x[test]) * years[test])
+    alone = mean_poisson_deviance(frequency, best.predict(x[test]), **of)
     assert told["guest_alone"]["deviance"] == pytest.approx(alone, rel=1e-4)
 
 
