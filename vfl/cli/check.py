@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -20,20 +21,30 @@ from vfl.job.policy import bounds_told
 from vfl.models.registry import kind_of
 from vfl.run import align as alignment_run
 from vfl.run.preflight import look_at
+from vfl.run.readiness import meet_all, ready_to_connect
 from vfl.run.recovery import budget_of
+from vfl.run.session import Ready
 from vfl.run.train import prepare
+from vfl.schema.section import listed
 from vfl.screen.console import Console
 
 MOST_ROWS_LOG2 = 40
 
 
-def print_check(job_file: Path, party_file: Path, console: Console) -> None:
-    """Runs every check and says what the job would do and disclose.  Raises the error that `vfl run` would raise."""
+def print_check(job_file: Path, party_file: Path, console: Console, connect: float | None = None) -> None:
+    """Runs every check and says what the job would do and disclose; connect: also meets every peer that does the same
+    within this number of seconds.  Raises the error that `vfl run` would raise."""
     agreement, party = load_agreement(job_file), load_party(party_file)
-    if isinstance(agreement, Job):
+    purpose = "run" if isinstance(agreement, Job) else "align"
+    ready = (
         _print_check(agreement, party, console)
-    else:
-        _print_alignment_check(agreement, party, console)
+        if isinstance(agreement, Job)
+        else (_print_alignment_check(agreement, party, console))
+    )
+    if connect is not None:
+        met = meet_all(ready, purpose, connect)
+        told = f"to {listed(met, 'and')}: the same job, release and certificates. Nothing else was sent."
+        console.print(f"[green]Connected[/] {told}")
 
 
 def carries(job: Job, rows: int) -> None:
@@ -59,7 +70,7 @@ def carried(job: Job) -> int:
     return found
 
 
-def _print_check(job: Job, party: Party, console: Console) -> None:
+def _print_check(job: Job, party: Party, console: Console) -> Ready[Any]:
     profile: Profile = {}
     ready = prepare(job, party, profile)
     budget, peers = budget_of(ready, "run"), job.parties.peers_of(party.name)
@@ -70,6 +81,7 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
         + (look_at(job, ready.table, most) if ready.table else [])
         + [ready.caution] * bool(ready.caution)
         + _dropped(job, party, profile)
+        + ready_to_connect(ready, "run")
     )
     facts = {
         **_named(job, party),
@@ -96,9 +108,10 @@ def _print_check(job: Job, party: Party, console: Console) -> None:
         told,
         console,
     )
+    return ready
 
 
-def _print_alignment_check(job: AlignmentJob, party: Party, console: Console) -> None:
+def _print_alignment_check(job: AlignmentJob, party: Party, console: Console) -> Ready[Any]:
     profile: Profile = {}
     ready = alignment_run.prepare(job, party, profile=profile)
     facts = _named(job, party)
@@ -108,8 +121,9 @@ def _print_alignment_check(job: AlignmentJob, party: Party, console: Console) ->
     facts["time"] = estimate.told_of_alignment(job, None if ready.ids is None else len(ready.ids[0]))
     budget = budget_of(ready, "align")
     budget.check(ready.peers)
-    told = cautions(job, party) + _dropped(job, party, profile)
+    told = cautions(job, party) + _dropped(job, party, profile) + ready_to_connect(ready, "align")
     _print(facts, job, bounds_told(job, party.policy) + budget.explained(ready.peers, None), told, console)
+    return ready
 
 
 def _ids(profile: Profile) -> dict[str, str]:

@@ -36,9 +36,10 @@ app = typer.Typer(
     cls=InOrderOfUse,
     help="Vertical federated learning: align customer ids privately, train joint risk models under encryption.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    add_completion=True,
 )
 app.add_typer(job_app, name="job")
 app.add_typer(ledger_app, name="ledger")
@@ -167,14 +168,22 @@ def trust(
 
 
 @app.command(epilog=examples("check"))
-def check(job: JobFile, party: PartyFile) -> None:
+def check(
+    job: JobFile,
+    party: PartyFile,
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Also meet every other party, which gives the same command.")
+    ] = False,
+    connect_timeout: ConnectTimeout = 60.0,
+) -> None:
     """Dry run: what would be disclosed; nothing is sent.
 
-    Checks job, party file, policy, table and head-room, and ends as `vfl run` would if one of them is wrong.
+    Checks job, party file, policy, table, head-room, certificates, port and run directory, and ends as `vfl run` would
+    if one of them is wrong.
     """
     from vfl.cli.check import print_check
 
-    print_check(job, party, Console())
+    print_check(job, party, Console(), connect_timeout if connect else None)
 
 
 @app.command(epilog=examples("run"))

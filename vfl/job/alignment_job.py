@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import model_validator
 
-from vfl.job.job import Agreement, Job
+from vfl.job.job import Agreement, Job, check_is_job
 from vfl.job.model import NOT_YET
 from vfl.schema.section import Complaint, build, read_toml
 
@@ -37,6 +37,7 @@ def alignment_permits(job: Agreement) -> tuple[str, ...]:
 def load_agreement(path: str | Path) -> Job | AlignmentJob:
     """Reads and checks a job file of either kind: with [model] or without; every error is a ConfigError."""
     text, document = read_toml(Path(path))
+    check_is_job(document, path)
     if "model" in document:
         return build(Job, document, str(path), text=text, later=NOT_YET)
     return build(AlignmentJob, document, str(path), text=text)

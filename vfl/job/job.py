@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from protocols.errors import ConfigError
 from vfl.job.align import Align
 from vfl.job.align import Column as Column
 from vfl.job.evaluation import Evaluation
@@ -359,7 +360,15 @@ def job_from(document: Mapping[str, Any], where: str = "job") -> Job:
     return build(Job, document, where, later=NOT_YET)
 
 
+def check_is_job(document: Mapping[str, Any], path: str | Path) -> None:
+    """Raises ConfigError if this is a party file."""
+    if "role" in document and "parties" not in document:
+        remedy = "Give the job file first, then the party file"
+        raise ConfigError(f"{path} is a party file, not a job file", remedy=remedy)
+
+
 def load_job(path: str | Path) -> Job:
     """Reads and checks a job file; every error is a ConfigError."""
     text, document = read_toml(Path(path))
+    check_is_job(document, path)
     return build(Job, document, str(path), text=text, later=NOT_YET)

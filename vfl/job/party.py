@@ -275,6 +275,9 @@ class Party(Section):
 def load_party(path: str | Path) -> Party:
     """Reads and checks a party file; relative paths start from its folder.  Every error is a ConfigError."""
     text, document = read_toml(Path(path))
+    if "role" not in document and ("parties" in document or "disclosure" in document):
+        remedy = "Give the job file first, then the party file"
+        raise ConfigError(f"{path} is a job file, not a party file", remedy=remedy)
     return build(Party, document, str(path), text=text, base=Path(path).resolve().parent)
 
 

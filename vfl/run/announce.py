@@ -10,8 +10,7 @@ from concurrent.futures import CancelledError
 
 from protocols.errors import VFLError
 from vfl.job import Agreement, Party
-from vfl.run.session import addresses, peers_for, session_digest
-from vfl.transport import TlsNetwork
+from vfl.run.session import Ready, network_of, peers_for, session_digest
 from vfl.transport.identity import Identity
 
 SECONDS = 2.0  # a party that waits is met within this time: it calls at least once a second, or listens
@@ -37,16 +36,9 @@ def _tell(job: Agreement, party: Party, purpose: str, code: str) -> None:
         if not waiting:
             all_met.set()
 
-    network = TlsNetwork(
-        party.name,
-        party.role,
-        Identity.load(party.identity.key, party.identity.certificate, party.name),
-        addresses(job, party, peers),
-        listen=party.listen if any(p not in job.parties.dials(party.name) for p in peers) else None,
-        session=session_digest(job, purpose),
-        connect_timeout=10 * SECONDS,
-        met=met,
-    )
+    identity = Identity.load(party.identity.key, party.identity.certificate, party.name)
+    ready, session = Ready(job, party, identity, None), session_digest(job, purpose)
+    network = network_of(ready, peers, session, 10 * SECONDS, met)
 
     def connect() -> None:
         with contextlib.suppress(VFLError, CancelledError):  # it is aborted below

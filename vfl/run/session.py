@@ -94,6 +94,28 @@ class Meeting:
     counting: CountingTap
 
 
+def network_of(
+    ready: Ready[Any],
+    peers: Sequence[str],
+    session: bytes,
+    connect_timeout: float,
+    met: Callable[[str], None] = lambda peer: None,
+) -> TlsNetwork:
+    """This party's network, whose pins and port are checked; met: receives the name of each peer that is connected, in
+    the network's thread.  Raises ConfigError, ListenFailed."""
+    job, party = ready.job, ready.party
+    return TlsNetwork(
+        party.name,
+        party.role,
+        ready.identity,
+        addresses(job, party, peers),
+        listen=party.listen if any(p not in job.parties.dials(party.name) for p in peers) else None,
+        session=session,
+        connect_timeout=connect_timeout,
+        met=met,
+    )
+
+
 @contextlib.contextmanager
 def connected(
     ready: Ready[Any],
@@ -104,19 +126,9 @@ def connected(
     connect_timeout: float,
     met: Callable[[str], None] = lambda peer: None,
 ) -> Iterator[Mapping[str, Wire]]:
-    """Mutual TLS to every peer; all of them receive the code of an error that is raised inside.  met: receives the name
-    of each peer that is connected, in the network's thread."""
-    job, party = ready.job, ready.party
-    network = TlsNetwork(
-        party.name,
-        party.role,
-        ready.identity,
-        addresses(job, party, peers),
-        listen=party.listen if any(p not in job.parties.dials(party.name) for p in peers) else None,
-        session=session_digest,
-        connect_timeout=connect_timeout,
-        met=met,
-    )
+    """Mutual TLS to every peer; all of them receive the code of an error that is raised inside.  met: as of
+    `network_of`."""
+    network = network_of(ready, peers, session_digest, connect_timeout, met)
     try:
         with recorder.phase("connect"):
             wires = network.connect()

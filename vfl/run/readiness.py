@@ -1,0 +1,57 @@
+"""What `vfl run` would stumble over before it meets anybody: certificates, the port, the run directory."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from vfl.run.session import Ready, network_of, new_folder, peers_for, session_digest
+from vfl.transport.identity import common_name, load_certificate
+
+MET = b"met"
+SOON = datetime.timedelta(days=30)
+
+
+def ready_to_connect(ready: Ready[Any], purpose: str) -> list[str]:
+    """Opens this party's port and makes a run folder, and undoes both; a sentence for each certificate that ends soon
+    or bears another name.  Raises what `vfl run` would raise: ConfigError, ListenFailed."""
+    peers = peers_for(ready.job, ready.party.name, purpose)
+    network_of(ready, peers, session_digest(ready.job, purpose), 1.0).abort("stopped")
+    new_folder(ready.party.run.directory, f".{ready.job.name}").rmdir()
+    return certificates(ready, purpose)
+
+
+def meet_all(ready: Ready[Any], purpose: str, connect_timeout: float) -> tuple[str, ...]:
+    """Meets every peer, which gives the same command, and parts again; nothing of a run is sent.
+
+    The job's digest, releases and certificates are compared in this.  Raises TransportError, PeerAborted.
+    """
+    peers = peers_for(ready.job, ready.party.name, purpose)
+    network = network_of(ready, peers, session_digest(ready.job, f"check of {purpose}"), connect_timeout)
+    with network:
+        wires = network.connect()
+        for wire in wires.values():
+            wire.send(MET)  # so that nobody parts before all have met
+        for wire in wires.values():
+            wire.recv(connect_timeout)
+    return peers
+
+
+def certificates(ready: Ready[Any], purpose: str) -> list[str]:
+    """What deserves a word about the certificates of this party and of its peers, which are valid today."""
+    party, said = ready.party, []
+    whose = {party.name: (ready.identity.certificate_pem, "this party's own certificate")}
+    for name in peers_for(ready.job, party.name, purpose):
+        whose[name] = (party.peers[name].certificate.read_bytes(), f"the certificate of {name}")
+    for name, (pem, what) in whose.items():
+        found = load_certificate(pem, what)
+        left = found.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
+        if left < SOON:
+            said.append(
+                f"{what} ends on {found.not_valid_after_utc:%Y-%m-%d}, in {left.days} days: "
+                + ("make a new identity" if name == party.name else f"ask {name} for a new one")
+                + ", and pin it before then"
+            )
+        if common_name(found) != name:
+            said.append(f"{what} was made for another name: if that is no mistake, compare its fingerprint by phone")
+    return said
