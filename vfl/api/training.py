@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sklearn.exceptions import ConvergenceWarning
-
 from protocols.cipher import Scheme
 from protocols.errors import ConfigError
 from protocols.local import run_local
@@ -103,6 +101,8 @@ def fit(
         if limited := kind.clipped(found):
             warnings.warn(f"{party}: {clipped(limited, found.part.standardiser.clip)}", UserWarning, stacklevel=4)
     for sentence in kind.notes(fitted[roles.guest]):
+        from sklearn.exceptions import ConvergenceWarning  # takes a second to import
+
         warnings.warn(sentence, ConvergenceWarning, stacklevel=4)
     return kind.joint(trained.learned(reports(trained, reader.keys) if split else {})), searched
 
