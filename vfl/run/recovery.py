@@ -61,7 +61,7 @@ from vfl.run.session import (
     session_digest,
 )
 from vfl.storage.files import sync_tree, written
-from vfl.storage.run_store import RunFacts, RunStore, unfinished
+from vfl.storage.run_store import RunFacts, RunStore, folder_name, unfinished
 from vfl.taps.counting import Counted, CountingTap
 from vfl.taps.recorder import Recorder
 from vfl.version import __version__
@@ -291,8 +291,8 @@ class Run:
             self.store, self.resumed = None, False
         ready, now = self.ready, datetime.datetime.now(datetime.UTC)
         self._budget.check(self.peers)
-        kind = "predict-" if self.purpose == "predict" else ""  # so that no one takes it for the run of a training
-        folder = new_folder(ready.party.run.directory, f"{kind}{ready.job.name}-{now:%Y%m%d-%H%M%S}")
+        begins = folder_name(self.purpose, ready.job.name)
+        folder = new_folder(ready.party.run.directory, f"{begins}-{now:%Y%m%d-%H%M%S}")
         facts = RunFacts(
             __version__,
             self.purpose,

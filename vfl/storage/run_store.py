@@ -230,13 +230,18 @@ class RunStore:
             raise ConfigError(f"the run store {self._path} cannot be read or written ({why})", remedy=remedy) from None
 
 
+def folder_name(purpose: str, job: str) -> str:
+    """What the name of a run's folder begins with: nobody takes a prediction's for that of a training."""
+    return f"predict-{job}" if purpose == "predict" else job
+
+
 def unfinished(directory: Path, purpose: str, name: str, job: bytes) -> RunStore | None:
     """The store of the latest run of this job, by its name and digest, that is not over.  Runs of jobs of other names
     may be under way.
 
     Removes a half-created store: a run cannot resume from it.
     """
-    runs = f"{name}-[0-9]*-[0-9]*"
+    runs = f"{folder_name(purpose, name)}-[0-9]*-[0-9]*"
     for path in directory.glob(f"{runs}/{HALF}*"):
         with contextlib.suppress(OSError):
             path.unlink()

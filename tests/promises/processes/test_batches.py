@@ -12,7 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from protocols.errors import DataError, DisclosureRefused, VFLError
+from protocols.channel import Tap
+from protocols.errors import DataError, DisclosureRefused, PeerAborted, PeerClosed, VFLError
+from protocols.glm.scoring import ScoringStart
+from protocols.message import Message
 from protocols.session import Observer
 from tests.harness import KNOWN
 from tests.promises.processes.institutions import KEY, MANY, Institutions, tables
@@ -59,8 +62,8 @@ def trained(parties: Institutions, more: str = "", **changes: Any) -> dict[str, 
     return {name: folder / "model" for name, folder in together({name: work(name) for name in parties.roles}).items()}
 
 
-def scored(parties: Institutions, models: dict[str, Path], new: dict[str, pd.DataFrame]) -> dict[str, Any]:
-    """By party what `vfl predict` of new tables gives, or the error that it ends in."""
+def scored(parties: Institutions, models: dict[str, Path], new: dict[str, pd.DataFrame], *taps: Tap) -> dict[str, Any]:
+    """By party what `vfl predict` of new tables gives, or the error that it ends in; taps: of the guest."""
     job = load_job(parties.job)
 
     def work(name: str) -> Callable[[], Any]:
@@ -69,7 +72,8 @@ def scored(parties: Institutions, models: dict[str, Path], new: dict[str, pd.Dat
 
         def predicted() -> tuple[Scoring, Path, int]:
             scoring = prepare_prediction(job, load_party(parties.file(name)), models[name], str(file), None)
-            _, scores, rows = predict(scoring, Observer(), connect_timeout=30)
+            own = taps if name == "bank" else ()
+            _, scores, rows = predict(scoring, Observer(), connect_timeout=30, taps=own)
             return scoring, scores or Path(), rows
 
         return predicted
@@ -125,6 +129,33 @@ def test_rows_without_a_value_have_an_empty_score(parties: Institutions) -> None
     assert "The joint model scored 9 of bank’s 12 rows." in (found["bank"][1].parent / "report.html").read_text()
     empty = "2 in which a value is missing here and 1 that a partner does not know, or cannot score either"
     assert own.scored(found["bank"][2]) == f"9 of 12 rows are scored; the score of the other 3 is empty: {empty}"
+
+
+class Breaks(Tap):
+    """A connection that breaks before the rows are scored."""
+
+    def check(self, peer: str, kind: type[Message]) -> None:
+        if kind is ScoringStart:
+            raise PeerClosed("the connection broke", remedy="Start again", party=peer)
+
+
+def test_an_interrupted_prediction_resumes_in_its_folder(parties: Institutions) -> None:
+    """With rows left out: they are as they were when the run began."""
+    models = trained(parties)
+    bank = parties.data["bank"].drop(columns="canarylabel").tail(6)
+    new = {
+        "bank": bank.assign(canaryage=bank["canaryage"].where(np.arange(6) != 2)),
+        "telecom": parties.data["telecom"],
+    }
+    broken = scored(parties, models, new, Breaks())
+    assert isinstance(broken["bank"], PeerClosed)
+    assert isinstance(broken["telecom"], PeerAborted)
+    assert "it resumes where it stopped" in broken["bank"].remedy
+    scores = scores_of(scored(parties, models, new))
+    assert scores.isna().tolist() == [False, False, True, False, False, False]
+    for name in NAMES:
+        (folder,) = (parties.folder / name / "runs").glob("predict-*")
+        assert (folder / "report.json").exists()
 
 
 @pytest.mark.slow

@@ -71,7 +71,8 @@ def test_the_latest_unfinished_run_of_the_job_is_found(tmp_path: Path) -> None:
         ("risk-20260101-000000", "run", b"job"),
         ("risk-20260101-000000+", "run", b"job"),
         ("risk-20260102-000000", "run", b"other"),
-        ("risk-20260103-000000", "predict", b"job"),
+        ("predict-risk-20260103-000000", "predict", b"job"),
+        ("predict-risk-20260104-000000", "run", b"third"),  # of a job of this name
     ):
         (tmp_path / name).mkdir()
         RunStore(tmp_path / name, RunFacts("0.1.0", purpose, job, b"", bytes(16), bytes(32), "")).close()
@@ -81,7 +82,10 @@ def test_the_latest_unfinished_run_of_the_job_is_found(tmp_path: Path) -> None:
         assert found.folder.name == expected
         found.remove()
     assert unfinished(tmp_path, "run", "risk", b"job") is None
-    assert unfinished(tmp_path, "predict", "risk", b"job") is not None
+    found = unfinished(tmp_path, "predict", "risk", b"job")
+    assert found is not None
+    assert found.folder.name == "predict-risk-20260103-000000"
+    assert unfinished(tmp_path, "run", "predict-risk", b"third") is not None
 
 
 KILLED = """
