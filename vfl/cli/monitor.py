@@ -35,7 +35,7 @@ SAYS = {
     None: "no row",
 }
 JSON = ".json"
-NUMBERS = ("column", "psi", "mark", "rows", "missing_before", "missing")
+NUMBERS = ("column", "psi", "expected", "mark", "rows", "missing_before", "missing")
 
 
 def monitor(
@@ -99,7 +99,7 @@ def print_monitor(found: dict[str, Any], console: Console) -> None:
     table = Table(
         title="Against the training rows", title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False
     )
-    for name in ("", "PSI", "", "missing then", "missing now", "rows now"):
+    for name in ("", "PSI", "by chance", "", "missing then", "missing now", "rows now"):
         table.add_column(name, justify="right" if name else "left", overflow="fold")
     lines = sorted(found["columns"], key=lambda line: -(line["psi"] or 0.0))
     for line in [*([found["score"]] if found["score"] else []), *lines]:
@@ -107,13 +107,18 @@ def print_monitor(found: dict[str, Any], console: Console) -> None:
         table.add_row(
             escape(line["column"]),
             f"[{colour}]{number(line['psi'], 3)}[/]",
+            number(line["expected"], 3),
             f"[{colour}]{SAYS[line['mark']]}[/]",
             percent(line["missing_before"]),
             percent(line["missing"]),
             number(line["rows"]),
         )
     console.print(table)
-    console.print("\nPSI below 0.1: stable; from 0.25: shifted.", highlight=False)
+    console.print(
+        "\nPSI below 0.1: stable; from 0.25: shifted.  By chance: the mean for as many rows of one population; what "
+        "these exceed once in twenty is not marked.",
+        highlight=False,
+    )
 
 
 def write_monitor(found: dict[str, Any], out: Path) -> None:

@@ -3,7 +3,10 @@ both.
 
 PSI = sum over the bins of (a - e) ln(a / e), with the shares e of the first sample and a of the second; an empty bin
 counts as half a row.
-The usual limits of scorecard practice: below 0.1 stable, from 0.25 shifted, between them to be checked.
+The usual limits of scorecard practice: below 0.1 stable, from 0.25 shifted, between them to be checked.  Two samples of
+one population of n and m rows have an index above 0 too: over b bins about (1/n + 1/m) times a chi-square with b - 1
+degrees of freedom (Yurdakul, Statistical Properties of Population Stability Index, 2018).  So an index is marked only
+above the 95 % quantile of that.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from protocols.errors import DataError
 
 WATCH, SHIFTED = 0.1, 0.25
+ABOVE = 1.644854  # standard deviations of a normal number, which it exceeds once in twenty
 BINS, VALUES, TEXTS = (
     10,
     12,
@@ -38,9 +42,23 @@ def psi(expected: ArrayLike, actual: ArrayLike) -> float | None:
     return float(((a - e) * np.log(a / e)).sum())
 
 
-def mark(index: float | None) -> str | None:
-    """ "stable", "watch" or "shifted"; None where there is no index."""
-    return None if index is None else "stable" if index < WATCH else "watch" if index < SHIFTED else "shifted"
+def by_chance(expected: ArrayLike, actual: ArrayLike) -> tuple[float, float] | None:
+    """What the index of such counts is between two samples of one population: its mean, and the quantile that it
+    exceeds once in twenty; None as `psi`."""
+    e, a = np.asarray(expected, np.float64), np.asarray(actual, np.float64)
+    if psi(e, a) is None:
+        return None
+    freedom, scale = max(1, int(((e > 0) | (a > 0)).sum()) - 1), float(1 / e.sum() + 1 / a.sum())
+    spread = 2 / (9 * freedom)  # the quantile by Wilson and Hilferty (1931)
+    return freedom * scale, freedom * (1 - spread + ABOVE * spread**0.5) ** 3 * scale
+
+
+def mark(index: float | None, chance: float = 0.0) -> str | None:
+    """ "stable", "watch" or "shifted"; None where there is no index.  chance: the quantile that samples of one
+    population exceed once in twenty; an index below it is "stable"."""
+    if index is None:
+        return None
+    return "stable" if index < WATCH or index <= chance else "watch" if index < SHIFTED else "shifted"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.errors import DataError, ModelError
-from vfl.metrics import Bins, mark, psi
+from vfl.metrics import Bins, by_chance, mark, psi
 from vfl.storage.files import write_private, written
 
 FORMAT, BASELINE = 1, "baseline.json"
@@ -119,8 +119,9 @@ def load_baseline(folder: Path) -> Baseline:
 def compare(
     baseline: Baseline, features: pd.DataFrame, scores: Sequence[float] | NDArray[np.float64] | None = None
 ) -> dict[str, Any]:
-    """How far a new table has moved: `columns`, a list in the order of training (`column`, `psi`, `mark`, `rows`,
-    `missing_before`, `missing`, `bins`, `before`, `now`), and `score`, the same of the scores that are not missing.
+    """How far a new table has moved: `columns`, a list in the order of training (`column`, `psi`, `expected`, `mark`,
+    `rows`, `missing_before`, `missing`, `bins`, `before`, `now`), and `score`, the same of the scores that are not
+    missing.  expected: the mean index of as many rows of one population.
 
     The order of columns, and columns that the model does not use, do not matter.  Raises DataError naming every column
     that is not there.
@@ -143,12 +144,13 @@ def compare(
 
 def _line(name: str, reference: Reference, column: pd.Series) -> dict[str, Any]:
     now, before = reference.bins.count(column), reference.counts
-    index = psi(before, now)
+    index, chance = psi(before, now), by_chance(before, now)
     shares = [counts[-1] / sum(counts) if sum(counts) else None for counts in (before, now)]
     return {
         "column": name,
         "psi": index,
-        "mark": mark(index),
+        "expected": None if chance is None else chance[0],
+        "mark": mark(index, 0.0 if chance is None else chance[1]),
         "rows": len(column),
         "missing_before": shares[0],
         "missing": shares[1],

@@ -120,16 +120,16 @@ class Evaluation:
 
     @property
     def stability(self) -> pd.DataFrame:
-        """How far held-out rows differ from the training rows: `part`, `column`, `psi`, `mark`, a line for the score
-        and each own column."""
+        """How far held-out rows differ from the training rows: `part`, `column`, `psi`, `expected` (of as many
+        rows of one population), `mark`, a line for the score and each own column."""
         told = self.result.get("stability") or {}
         parts = {"test": told, "out_of_time": told.get("out_of_time") or {}}
         lines = [
-            {"part": part, **{k: line[k] for k in ("column", "psi", "mark")}}
+            {"part": part, **{k: line.get(k) for k in ("column", "psi", "expected", "mark")}}
             for part, found in parts.items()
             for line in [*([found["score"]] if found.get("score") else []), *(found.get("columns") or [])]
         ]
-        return pd.DataFrame(lines, columns=["part", "column", "psi", "mark"])
+        return pd.DataFrame(lines, columns=["part", "column", "psi", "expected", "mark"])
 
     def save(self, folder: str | Path) -> Path:
         """Writes report.html, report.json and report.csv into a folder; the path of the page.  Raises ConfigError if

@@ -147,11 +147,12 @@ def test_parts_that_are_not_ones_own_or_damaged_are_refused(party: Path) -> None
 def test_the_table_and_both_files_hold_the_numbers(party: Path) -> None:
     found = run(party, table(shift=1, seed=2), pd.Series(np.linspace(0, 1, 50)))
     text = io.StringIO()
-    print_monitor(found, Console(file=text, width=100))
+    print_monitor(found, Console(file=text, width=120))
     lines = [line.split() for line in text.getvalue().splitlines()]
     assert [
         "age",
         f"{by_column(found)['age']['psi']:.3f}",
+        f"{by_column(found)['age']['expected']:.3f}",
         "another",
         "population:",
         "check",

@@ -248,3 +248,39 @@ def test_weights_of_rows_are_scikit_learns(measure: str) -> None:
     assert np.average(cells["observed"], weights=totals) == pytest.approx(np.average(y, weights=weight), abs=1e-5)
     with pytest.raises(DataError, match="weights are not one number above 0 per row"):
         of(y, p, weight - 1)
+
+
+@pytest.mark.parametrize(("rows", "later"), [(210, 70), (300, 100), (600, 200), (3000, 1000), (60, 20), (2000, 30)])
+@pytest.mark.parametrize("kind", ["numbers", "few values", "texts"])
+def test_samples_of_one_population_are_seldom_marked(rows: int, later: int, kind: str) -> None:
+    """The index of one population is what `by_chance` says on average, and exceeds its quantile once in twenty."""
+    rng, found, marked = np.random.default_rng(1), [], []
+    for _ in range(200):
+        x = rng.normal(size=rows + later)
+        x = x if kind == "numbers" else np.digitize(x, [-1, 0, 1])
+        column = pd.Series([f"v{v}" for v in x] if kind == "texts" else x)
+        bins = Bins.fit(column[:rows])
+        counts = bins.count(column[:rows]), bins.count(column[rows:])
+        index, chance = metrics.psi(*counts), metrics.by_chance(*counts)
+        assert index is not None
+        assert chance is not None
+        found.append(index / chance[0])
+        marked.append(index > chance[1])
+    assert 0.75 < np.mean(found) < 1.35
+    assert np.mean(marked) < 0.12
+
+
+def test_a_shift_is_marked_at_any_size_that_can_tell() -> None:
+    """The power: a shift of one standard deviation, and a column whose texts all changed."""
+    rng, marks = np.random.default_rng(2), []
+    for _ in range(50):
+        bins = Bins.fit(before := pd.Series(rng.normal(size=210)))
+        counts = bins.count(before), bins.count(pd.Series(rng.normal(1.0, 1.0, size=70)))
+        marks.append(metrics.mark(metrics.psi(*counts), metrics.by_chance(*counts)[1]))  # type: ignore[index]
+    assert marks.count("shifted") > 45
+    old = pd.Series(rng.choice(["a", "b", "c"], 100))
+    bins = Bins.fit(old)
+    counts = bins.count(old), bins.count(pd.Series(rng.choice(["x", "y"], 20)))
+    assert metrics.mark(metrics.psi(*counts), metrics.by_chance(*counts)[1]) == "shifted"  # type: ignore[index]
+    assert metrics.by_chance([1, 2], [0, 0]) is None
+    assert metrics.mark(0.3, 0.31) == "stable"
