@@ -10,6 +10,7 @@ import typer
 from vfl.screen.arguments import JobFile, ModelKind, RunFolder, say
 from vfl.screen.console import Console
 from vfl.screen.examples import examples
+from vfl.storage.runs import resolved
 
 job_app = typer.Typer(help="Job files: write one, explain one, print its digest.", no_args_is_help=True)
 ledger_app = typer.Typer(help="Ledgers, which list what left in a run: show, verify, reconcile.", no_args_is_help=True)
@@ -104,7 +105,9 @@ def ledger_reconcile(
 
 @model_app.command("show", epilog=examples("model show"))
 def model_show(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, RUN/model.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A model folder, RUN/model.", show_default=False, callback=resolved)
+    ],
 ) -> None:
     """Show this party's coefficients."""
     from vfl.cli.show import print_model

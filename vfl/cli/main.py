@@ -29,6 +29,7 @@ from vfl.screen.arguments import (
 from vfl.screen.console import Console
 from vfl.screen.errors import finish, stoppable
 from vfl.screen.examples import examples
+from vfl.storage.runs import resolved
 from vfl.version import __version__
 
 app = typer.Typer(
@@ -230,6 +231,7 @@ def predict(
             metavar="MODEL",
             help="This party's model folder, RUN/model; the arbiter's too, unless it keeps none.",
             show_default=False,
+            callback=lambda path: None if path is None else resolved(path),
         ),
     ] = None,
     data: Annotated[
@@ -285,7 +287,10 @@ def predict(
 def monitor(
     party: PartyFile,
     model: Annotated[
-        Path, typer.Option(metavar="MODEL", help="This party's model folder, RUN/model.", show_default=False)
+        Path,
+        typer.Option(
+            metavar="MODEL", help="This party's model folder, RUN/model.", show_default=False, callback=resolved
+        ),
     ],
     data: Annotated[
         str | None,
@@ -363,6 +368,18 @@ def align(
     if found is not None:
         print_report(found, Console(stderr=errors))
     say(f"report: {folder / 'alignment.json'}", stderr=errors)
+
+
+@app.command(epilog=examples("runs"))
+def runs(
+    party: PartyFile,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per run.")] = False,
+) -> None:
+    """List this party's runs: when, which job, how it ended, and where."""
+    from vfl.cli.show import print_runs
+    from vfl.job import load_party
+
+    print_runs(load_party(party).run.directory, Console(), as_json)
 
 
 @app.command(epilog=examples("report"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from vfl.run.align import REPORT as ALIGNMENT
 from vfl.run.align import read_alignment
 from vfl.screen.console import Console
 from vfl.screen.tables import facts, grid, say
+from vfl.storage.runs import listed
 
 HASH = 12  # characters of a digest that are shown
 
@@ -168,6 +170,19 @@ def print_model(folder: Path, console: Console) -> None:
     facts(console, {name: escape(text) for name, text in told.items()})
     printer = ARBITER_KINDS[manifest.kind] if manifest.kind in ARBITER_KINDS else KINDS[manifest.kind]
     printer.print_part(part, console)
+
+
+def print_runs(directory: Path, console: Console, as_json: bool) -> None:
+    """Every run in a party's run directory, the oldest first."""
+    if as_json:
+        for run in listed(directory):
+            console.print(json.dumps(run.as_dict()), markup=False, highlight=False, soft_wrap=True)
+        return
+    table = grid("started", "command", "job", "outcome", "folder")
+    for run in listed(directory):
+        cells = ((run.started or "-")[:19].replace("T", " "), run.command, run.job, run.outcome, Path(run.folder).name)
+        table.add_row(*map(escape, cells))
+    console.print(table if table.row_count else f"no runs in {escape(str(directory))} yet", highlight=False)
 
 
 def print_report(run: Path, console: Console, cutoff: float | None = None) -> None:

@@ -10,12 +10,21 @@ import typer
 from typer.core import TyperGroup
 
 from vfl.screen.console import Console
+from vfl.storage.runs import resolved
 
 JobFile = Annotated[
     Path, typer.Argument(metavar="JOB.toml", help="The job, the same file at every party.", show_default=False)
 ]
 PartyFile = Annotated[Path, typer.Argument(metavar="PARTY.toml", help="This party's own file.", show_default=False)]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
+RunFolder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="The folder of a run; runs/latest is the latest one that is done.",
+        show_default=False,
+        callback=resolved,
+    ),
+]
 ConnectTimeout = Annotated[
     float, typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for the other parties.")
 ]
@@ -42,7 +51,7 @@ class InOrderOfUse(TyperGroup):
     """Lists the commands in the order in which one uses them."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        order = ["demo", "init", "trust", "job", "check", "align", "run", "predict", "monitor", "report", "ledger", "model", "bench", "chaos"]  # fmt: skip  # noqa: E501
+        order = ["demo", "init", "trust", "job", "check", "align", "run", "predict", "monitor", "runs", "report", "ledger", "model", "bench", "chaos"]  # fmt: skip  # noqa: E501
         return sorted(super().list_commands(ctx), key=order.index)
 
 

@@ -219,6 +219,7 @@ def test_the_help_lists_the_commands_in_the_order_of_use(
         "run",
         "predict",
         "monitor",
+        "runs",
         "report",
         "ledger",
         "model",

@@ -1,0 +1,89 @@
+"""The runs in a run directory, by their folders: which there are, how they ended, and which is the latest."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from protocols.errors import ConfigError
+
+LATEST = "latest"
+STAMP = re.compile(r"(\d{8}-\d{6})\+*$")  # with which a run's folder ends
+RESULTS = {"report.json": "", "alignment.json": "align"}  # of a run that is done; what its command was, unless it says
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One run of this party.  outcome: "done", "unfinished" (the same command resumes it), or the code of the error
+    that ended it; "unknown" for a folder without events."""
+
+    folder: str
+    command: str
+    job: str
+    started: str | None
+    outcome: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def folders(directory: Path) -> list[Path]:
+    """The folders of runs, the oldest first."""
+    found = [(stamp[1], path) for path in directory.glob("*") if path.is_dir() and (stamp := STAMP.search(path.name))]
+    return [path for _, path in sorted(found)]
+
+
+def listed(directory: Path) -> list[Listed]:
+    """Every run in a run directory, the oldest first."""
+    return [_listed(folder) for folder in folders(directory)]
+
+
+def _listed(folder: Path) -> Listed:
+    first, last = _events(folder)
+    result = next((name for name in RESULTS if (folder / name).exists()), None)
+    told = _content(folder / result) if result is not None else {}
+    command = str(told.get("purpose") or (RESULTS[result] if result else "") or "-")
+    if result is not None:
+        outcome = "done"
+    elif (folder / "run.sqlite").exists():
+        outcome = "unfinished"
+    else:
+        outcome = str(last.get("code") or "unknown")
+    job = str(told.get("job") or first.get("job") or STAMP.sub("", folder.name).rstrip("-"))
+    started = told.get("started") or first.get("time")
+    return Listed(str(folder), command, job, None if started is None else str(started), outcome)
+
+
+def _events(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        lines = (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()
+        return json.loads(lines[0]), json.loads(lines[-1])
+    except (OSError, ValueError, IndexError):
+        return {}, {}
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def resolved(path: Path) -> Path:
+    """`path`, in which "latest" in place of a run's folder stands for the latest run that is done and has what follows:
+    `runs/latest/model` is the newest model.  Raises ConfigError where there is none."""
+    if LATEST not in path.parts or path.exists():
+        return path
+    at = path.parts.index(LATEST)
+    directory, rest = Path(*path.parts[:at]), Path(*path.parts[at + 1 :])
+    if not directory.is_dir():
+        return path  # whoever opens it says so
+    for folder in reversed(folders(directory)):
+        if any((folder / name).exists() for name in RESULTS) and (folder / rest).exists():
+            return folder / rest
+    what = f"a finished run with {rest}" if rest.parts else "a finished run"
+    raise ConfigError(f"{directory} holds no {what[2:]}", remedy="vfl runs PARTY.toml lists the runs of a party")
