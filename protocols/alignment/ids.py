@@ -94,6 +94,9 @@ class Ids(Sequence[bytes]):
     def repeats(self) -> NDArray[np.bool_]:
         """(n,) True where an earlier row carries the same id; rows without an id repeat nothing."""
         hashes = np.fromiter(map(hash, self), np.int64, len(self))
+        ranked = np.sort(hashes)
+        if not (ranked[1:] == ranked[:-1]).any():
+            return np.zeros(len(self), np.bool_)
         order = np.argsort(hashes, kind="stable")
         ranked = hashes[order]
         starts = np.flatnonzero(np.concatenate([np.ones(min(1, len(self)), bool), ranked[1:] != ranked[:-1]]))

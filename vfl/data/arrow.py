@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
 from protocols.errors import DataError
 from vfl.data.extras import needed
+from vfl.data.text_columns import SHARED, Room
 
+TEXTS = ("string", "large_string", "string_view")
 NULLABLE = {
     str(kind).lower(): kind
     for kind in (
@@ -42,7 +45,7 @@ def as_frame(table: object, party: str) -> pd.DataFrame:
         pyarrow = needed("pyarrow", f"{party}: a {kind} as a table")
         try:
             arrow = pyarrow.table(table)
-            return frame_of(arrow.schema, arrow.column)
+            return frame_of(arrow.schema, lambda at: series_of(arrow.column(at)))
         except Exception:  # a series, or types that pyarrow does not know; pyarrow raises many types, and quotes cells
             raise DataError(f"{party}: the {kind} is no table for Arrow", remedy=remedy, party=party) from None
     if hasattr(table, "collect"):
@@ -50,7 +53,7 @@ def as_frame(table: object, party: str) -> pd.DataFrame:
     raise DataError(f"{party}: the table is a {kind}", remedy=remedy, party=party)
 
 
-def frame_of(schema: Any, column: Callable[[int], Any], only: Sequence[str] | None = None) -> pd.DataFrame:
+def frame_of(schema: Any, column: Callable[[int], pd.Series], only: Sequence[str] | None = None) -> pd.DataFrame:
     """The columns of an Arrow schema as a frame; column: gives the one at a position, when it is its turn; only: those
     that are wanted, if it has them all.
 
@@ -59,7 +62,7 @@ def frame_of(schema: Any, column: Callable[[int], Any], only: Sequence[str] | No
     named = named_columns(schema)
     if only is not None and {name for name, _ in named} >= set(only):
         named = [(name, at) for name, at in named if name in only]
-    series = {k: pd.Series(at) if isinstance(at, range) else series_of(column(at)) for k, (_, at) in enumerate(named)}
+    series = {k: pd.Series(at) if isinstance(at, range) else column(at) for k, (_, at) in enumerate(named)}
     return pd.DataFrame(series, copy=False).set_axis(pd.Index([name for name, _ in named], dtype=object), axis=1)
 
 
@@ -72,6 +75,34 @@ def series_of(column: Any) -> pd.Series:
         return pd.Series(column.to_pandas())
     except ValueError:  # a dictionary with a value twice, or with a missing one
         return pd.Series(column.cast(column.type.value_type).to_pandas())
+
+
+def gathered(kind: Any, chunks: Iterable[Any], rows: int) -> pd.Series:
+    """As `series_of`, of a column that comes some rows at a time; rows: how many come.  Numbers and texts are not held
+    twice, and of few different texts each is held once."""
+    if str(kind) == "double":
+        room = Room(rows)
+        for chunk in chunks:
+            room.add(chunk.to_numpy(zero_copy_only=False))
+        return pd.Series(room.values, dtype=np.float64, copy=False)
+    if str(kind) in TEXTS:
+        return _texts(iter(chunks), rows)
+    return series_of(needed("pyarrow", "reading Arrow").chunked_array(list(chunks), kind))
+
+
+def _texts(chunks: Iterator[Any], rows: int) -> pd.Series:
+    texts, room = dict[str, str](), Room(rows)
+    pyarrow = needed("pyarrow", "reading Arrow")
+    for chunk in chunks:
+        coded = chunk.dictionary_encode()
+        words = [texts.setdefault(word, word) for word in coded.dictionary.to_pylist()]
+        if len(texts) > SHARED:
+            kind = pyarrow.large_string()
+            many = [pyarrow.array(room.values, kind), chunk.cast(kind), *(later.cast(kind) for later in chunks)]
+            return pd.Series(pyarrow.chunked_array(many).to_pandas())
+        places = coded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
+        room.add(np.array([*words, None], object)[places])
+    return pd.Series(room.values, dtype=object, copy=False)
 
 
 def named_columns(schema: Any) -> list[tuple[str, int | range]]:

@@ -19,7 +19,7 @@ from protocols.errors import DataError
 from vfl.data import literals
 from vfl.data.literals import TRUTH
 from vfl.data.schema import ColumnType, Settings
-from vfl.data.texts import say_rows
+from vfl.data.texts import CHUNK, say_rows
 
 Objective = Literal["binary", "multiclass", "numeric", "count"]
 MAX_CLASSES = 1000
@@ -67,11 +67,18 @@ def text(column: pd.Series, party: str, name: str, numbers: Rows, kind: ColumnTy
             f"holds numbers in {say_rows(numbers[known])}, and held texts when the model was trained",
             "Read the column as texts, as they are written (in pandas: dtype=str)",
         )
-    values = [_written(v, kind) for v in column.astype(object).where(known, None).tolist()]
-    wrong = np.fromiter((v is _NO_TEXT for v in values), np.bool_, len(values))
+    out, each = np.empty(len(column), object), dict[str, str]()
+    for start in range(0, len(column), CHUNK):
+        rows = slice(start, start + CHUNK)
+        written = (
+            _written(v, kind) if there else None
+            for v, there in zip(column.iloc[rows].tolist(), known[rows], strict=True)
+        )
+        out[rows] = [each.setdefault(v, v) if isinstance(v, str) else v for v in written]
+    wrong = np.fromiter((v is _NO_TEXT for v in out), np.bool_, len(out))
     if wrong.any():
         raise bad(f"holds neither text nor a number in {say_rows(numbers[wrong])}", "Store it as text, or leave it out")
-    return np.array(values, dtype=object)
+    return out
 
 
 def without(column: pd.Series, absent: Sequence[str]) -> pd.Series:
@@ -237,6 +244,8 @@ def _numbers(column: pd.Series, bad: Bad, numbers: Rows, remedy: str) -> NDArray
                 commas = literals.shows_commas(values[at] for at in np.flatnonzero(unreadable))
                 raise bad(f"is not numeric in {say_rows(numbers[unreadable])}", literals.DECIMAL if commas else remedy)
             raise bad(f"holds numbers as text in {say_rows(numbers[wrong])}", "Store the column as numbers")
+    if column.dtype == np.float64:
+        return column.to_numpy()
     try:
         return column.to_numpy(np.float64, na_value=np.nan)
     except OverflowError:

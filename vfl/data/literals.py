@@ -16,7 +16,7 @@ MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "#N/A",
 TRUTH = {word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")}
 
 _NUMBER = re.compile(r"\s*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?)\s*", re.ASCII | re.IGNORECASE)
-_UNUSUAL = re.compile(r"[^0-9eE+.\n -]")  # Python would read "1_000" and digits of other scripts
+_USUAL = b"0123456789eE+.\n -"  # Python would read "1_000" and digits of other scripts
 _FRACTION = re.compile(r"[.eEiI]")
 _LEADING_ZERO = re.compile(r"\s*[+-]?0\d", re.ASCII)
 _MONEY = r"(?:[€$£¥₹]|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK)"
@@ -41,8 +41,7 @@ _DATE = re.compile(
 
 def numbers(texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """(n,) the numbers, NaN where there is none; (n,) which texts are numbers."""
-    blob = "\n".join(texts)
-    if not _UNUSUAL.search(blob):
+    if _is_usual("\n".join(texts)):
         try:
             return np.fromiter(map(float, texts), np.float64, len(texts)), np.ones(len(texts), np.bool_)
         except ValueError:
@@ -56,12 +55,17 @@ def numbers(texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.bool_
 def whole(texts: Sequence[str]) -> NDArray[np.int64] | None:
     """(n,) the whole numbers that all of the texts are, if they fit; else None."""
     blob = "\n".join(texts)
-    if _UNUSUAL.search(blob) or _FRACTION.search(blob):
+    if any(sign in blob for sign in ".eE") or not _is_usual(blob):
         return None
     try:
         return np.fromiter(map(int, texts), np.int64, len(texts))
     except (ValueError, OverflowError):
         return None
+
+
+def _is_usual(blob: str) -> bool:
+    """Whether no other characters are in it than numbers usually have, so that Python reads nothing else as one."""
+    return blob.isascii() and not blob.encode().translate(None, _USUAL)
 
 
 def is_number(text: str) -> bool:

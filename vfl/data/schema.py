@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from protocols.errors import DataError
 from vfl.data.keys import KeyLists
 from vfl.data.literals import DECIMAL, MISSING, has_fraction, is_code, is_date, is_formatted, is_plain, shows_commas
-from vfl.data.texts import say_rows
+from vfl.data.texts import CHUNK, say_rows
 
 ColumnType = Literal["number", "text", "code"]
 Declared = Literal["number", "category"]
@@ -115,7 +115,9 @@ class Found:
         if pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind):
             return "code" if declared else "number"
         try:
-            counts = Counter(self.column[self.column.notna().to_numpy()].tolist())
+            counts = Counter[Any]()
+            for start in range(0, len(self.column), CHUNK):
+                counts.update(self.column.iloc[start : start + CHUNK].dropna().tolist())
         except TypeError:  # lists and the like: neither a number nor a category
             return "number"
         for text in self.settings.absent:

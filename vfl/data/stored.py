@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
-from vfl.data.arrow import frame_of, named_columns
+from vfl.data.arrow import frame_of, named_columns, series_of
 from vfl.data.cells import guarded, write_csv
 from vfl.data.extras import needed
 from vfl.data.literals import numbers, whole
@@ -104,7 +104,7 @@ class StoredArrow(Stored):
 
     def frame(self, only: Sequence[str] | None = None) -> pd.DataFrame:
         """As `Stored.frame`."""
-        return frame_of(self.table.schema, self.table.column, only)
+        return frame_of(self.table.schema, lambda at: series_of(self.table.column(at)), only)
 
     def take(self, rows: NDArray[np.int64]) -> StoredArrow:
         """As `Stored.take`."""

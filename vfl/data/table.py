@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -288,10 +289,22 @@ def typed_features(
         column = without(frame[name], schema.missing)
         if kind == "number":
             read: dict[str, Any] = {"missing": missing, "typed": typed is None or name in typed}
-            features[name] = pd.Series(feature(column, party, name, numbers, settings, **read), dtype=np.float64)
+            found: NDArray[Any] = feature(column, party, name, numbers, settings, **read)
         else:
-            features[name] = pd.Series(text(column, party, name, numbers, kind), dtype=object)
-    return pd.DataFrame(features, index=pd.RangeIndex(len(numbers)), columns=pd.Index(list(schema.types), dtype=object))
+            found = text(column, party, name, numbers, kind)
+        features[name] = (
+            column.reset_index(drop=True) if _is(column, found) else pd.Series(found, dtype=found.dtype, copy=False)
+        )
+    names = pd.Index(list(schema.types), dtype=object)
+    return pd.DataFrame(features, index=pd.RangeIndex(len(numbers)), columns=names, copy=False)
+
+
+def _is(column: pd.Series, values: NDArray[Any]) -> bool:
+    """Whether the column holds these very values, so that both can share their memory: pandas copies them when one of
+    them is written to."""
+    if column.dtype != values.dtype or column.dtype.kind != "O":
+        return column.dtype == values.dtype
+    return all(map(operator.is_, column.to_numpy(), values))
 
 
 def with_keys(

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from vfl.data.cells import unguarded
 from vfl.data.literals import MISSING, TRUTH, numbers, whole
 
+SHARED = 1 << 12  # different texts of a column, up to which each is kept once
+PACKED: Any = pd.Series([""]).dtype  # where pyarrow is installed, texts in one buffer
 Pieces = Callable[[Sequence[str] | None], Iterable[pd.DataFrame]]
 
 
@@ -26,67 +28,112 @@ def read_texts(
     keys: Sequence[str] = (),
     texts: Sequence[str] = (),
     missing: Sequence[str] = (),
+    rows: int = 0,
 ) -> pd.DataFrame:
     """The table of a file of texts.
 
     pieces: reads the named columns of the file (None: all of them) as pieces of texts, without a missing value; keys:
     columns that stay as written, and in which no text means a missing value; texts: columns of texts, whatever
-    stands in the cells; missing: texts that mean a missing value, in addition to `MISSING`.
+    stands in the cells; missing: texts that mean a missing value, in addition to `MISSING`; rows: about how many come,
+    rather more than fewer: room that is not used takes no memory.
     """
     absent = frozenset(MISSING) | frozenset(missing)
-    columns = _read(pieces(None), keys, texts, absent)
+    columns = _read(pieces(None), keys, texts, absent, rows)
     if again := [name for name, column in columns.items() if column.is_mixed]:
-        columns |= _read(pieces(again), (), again, absent)
-    frame = pd.DataFrame({name: column.result() for name, column in columns.items()})
+        columns |= _read(pieces(again), (), again, absent, rows)
+    frame = pd.DataFrame({name: columns.pop(name).result() for name in list(columns)}, copy=False)
     return frame.set_axis([unguarded(name) for name in frame.columns], axis=1)
 
 
 def _read(
-    pieces: Iterable[pd.DataFrame], keys: Sequence[str], texts: Sequence[str], absent: frozenset[str]
+    pieces: Iterable[pd.DataFrame], keys: Sequence[str], texts: Sequence[str], absent: frozenset[str], rows: int
 ) -> dict[str, TextColumn]:
     columns = dict[str, TextColumn]()
     for piece in pieces:
         for name in piece.columns:
             if name not in columns:
-                plain = unguarded(name)
-                columns[name] = TextColumn(frozenset() if plain in keys else absent, plain in keys or plain in texts)
+                own = frozenset[str]() if (plain := unguarded(name)) in keys else absent
+                columns[name] = TextColumn(own, plain in keys or plain in texts, rows)
             columns[name].add(piece[name].tolist())
     return columns
+
+
+class Room:
+    """Values that come in pieces, in one array: pieces that are joined at the end take the memory twice."""
+
+    def __init__(self, rows: int) -> None:
+        """rows: about how many come; what is not used of an array takes no memory."""
+        self._rows, self._values, self._filled = rows, np.empty(0, object), 0
+
+    def add(self, piece: NDArray[Any]) -> None:
+        """Adds the next rows; the array is of a type that holds all."""
+        start, self._filled = self._filled, self._filled + len(piece)
+        kind = np.result_type(self._values, piece) if start else piece.dtype
+        if kind != self._values.dtype or self._filled > len(self._values):
+            values = np.empty(self._rows if self._filled <= self._rows else self._filled + start, kind)
+            values[:start] = self._values[:start]
+            self._values = values
+        self._values[start : self._filled] = piece
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """All rows so far."""
+        return self._values[: self._filled]
 
 
 class TextColumn:
     """One column, piece by piece.
 
-    absent: the texts that mean a missing value; written: whether it holds texts, whatever stands in its cells.
+    absent: the texts that mean a missing value; written: whether it holds texts, whatever stands in its cells; rows:
+    about how many come.
     """
 
-    def __init__(self, absent: frozenset[str], written: bool) -> None:
-        self._absent, self._written = absent, written
-        self._pieces = list[NDArray[Any]]()
+    def __init__(self, absent: frozenset[str], written: bool, rows: int) -> None:
+        self._absent, self._written, self._rows = absent, written, rows
         self._kinds = set[str]()  # what the pieces hold: "number", "truth", "text"
-        self._texts = dict[str, str | None](dict.fromkeys(absent))  # each once, as it is meant
+        self._void = 0  # rows without a value, before any other
+        self._room = Room(rows)
+        self._texts: dict[str, str | None] = dict.fromkeys(absent)  # each once, as it is meant
+        self._packed = list[Any]()  # all texts, as soon as there are many different ones
 
     def add(self, cells: list[str]) -> None:
         """Adds the cells of the next rows."""
-        gap = np.fromiter((cell in self._absent for cell in cells), np.bool_, len(cells))
-        known = [cell for cell in cells if cell not in self._absent] if gap.any() else cells
-        if not known:
-            self._pieces.append(np.full(len(cells), None))
+        known = cells if self._absent.isdisjoint(cells) else [cell for cell in cells if cell not in self._absent]
+        if not known and not self._kinds:
+            self._void += len(cells)
             return
-        kind, values = ("text", None) if self._written else _read_as(known)
+        kind, values = self._read(known)
         self._kinds.add(kind)
-        if values is None:
-            self._pieces.append(self._texts_of(cells))
-        else:
-            self._pieces.append(_spread(values, gap) if gap.any() else values)
+        if self.is_mixed:
+            self._room = Room(0)
+            return
+        void, self._void = self._void, 0
+        if kind == "text":
+            self._add_texts([""] * void + cells if void else cells)
+            return
+        gap = np.ones(void + len(cells), np.bool_)
+        gap[void:] = np.fromiter((cell in self._absent for cell in cells), np.bool_, len(cells))
+        self._room.add(_spread(values, gap) if gap.any() else values)
 
-    def _texts_of(self, cells: list[str]) -> NDArray[np.object_]:
+    def _read(self, known: list[str]) -> tuple[str, NDArray[Any]]:
+        """What the cells with a value are, and as such; without any, what those before were."""
+        nothing: NDArray[Any] = np.empty(0, np.bool_ if self._kinds == {"truth"} else np.float64)
+        if self._written or not known:
+            return "text" if self._written else next(iter(self._kinds)), nothing
+        return _read_as(known)
+
+    def _add_texts(self, cells: list[str]) -> None:
+        if self._packed:
+            self._packed.append(packed([None if cell in self._absent else unguarded(cell) for cell in cells]))
+            return
         for cell in cells:
             if cell not in self._texts:
                 self._texts[cell] = unguarded(cell)
-        out = np.empty(len(cells), object)
-        out[:] = [self._texts[cell] for cell in cells]
-        return out
+        values = np.empty(len(cells), object)
+        values[:] = [self._texts[cell] for cell in cells]
+        self._room.add(values)
+        if len(self._texts) > SHARED:
+            self._packed, self._room, self._texts = [packed(self._room.values)], Room(0), {}
 
     @property
     def is_mixed(self) -> bool:
@@ -95,19 +142,26 @@ class TextColumn:
 
     def result(self) -> pd.Series:
         """The whole column: of whole numbers, numbers, truth values or texts; None is a missing text or truth value."""
-        if self._kinds <= {"number"}:
-            return pd.Series(np.concatenate([p if p.dtype.kind != "O" else p.astype(np.float64) for p in self._pieces]))
-        return pd.Series(np.concatenate(self._pieces))
+        if self._packed:
+            return pd.concat([pd.Series(piece) for piece in self._packed], ignore_index=True)
+        values = self._room.values if self._kinds else np.full(self._void, np.nan)
+        return pd.Series(values, dtype=values.dtype, copy=False)
 
 
-def _read_as(known: list[str]) -> tuple[str, NDArray[Any] | None]:
-    """What all of the cells are, and as such."""
+def packed(texts: Any) -> Any:
+    """Texts one after the other in one buffer, by pyarrow: as objects each takes 50 bytes more."""
+    return pd.array(texts, dtype=PACKED)
+
+
+def _read_as(known: list[str]) -> tuple[str, NDArray[Any]]:
+    """What all of the cells are, and as such, but for texts."""
     if known[0] in TRUTH:
-        return ("truth", np.array([TRUTH[c] for c in known])) if all(c in TRUTH for c in known) else ("text", None)
+        truth = np.array([TRUTH.get(c, False) for c in known])
+        return "truth" if all(c in TRUTH for c in known) else "text", truth
     if (ints := whole(known)) is not None:
         return "number", ints
     values, good = numbers(known)
-    return ("number", values) if good.all() else ("text", None)
+    return "number" if good.all() else "text", values
 
 
 def _spread(values: NDArray[Any], gap: NDArray[np.bool_]) -> NDArray[Any]:

@@ -8,7 +8,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar, cast
 
@@ -27,7 +27,7 @@ from vfl.data.stored import Stored, StoredFrame
 from vfl.data.text_columns import read_texts
 from vfl.data.texts import say_rows
 
-STEP = 1 << 16  # rows that are read at a time: texts take several times the memory of what they become
+STEP = 1 << 13  # rows that are read at a time: texts take several times the memory of what they become
 OTHERS = {b"PAR1": "parquet", b"ARROW1": "feather"}
 
 _QUOTED = re.compile(r'"[^"]*"')
@@ -51,7 +51,7 @@ class CsvFile(TableFile):
             found = table.pieces(only if columns is None else columns)
             return found if commas is None else commas.read(found)
 
-        frame = read_texts(pieces, keys=ask.keys, texts=ask.texts, missing=ask.missing)
+        frame = read_texts(pieces, keys=ask.keys, texts=ask.texts, missing=ask.missing, rows=table.lines)
         if commas is not None:
             commas.check(frame, parts[0])
         return frame
@@ -98,6 +98,11 @@ class _Table:
         """The columns' names."""
         return [unguarded(name) for name in self.header]
 
+    @property
+    def lines(self) -> int:
+        """At least as many as there are rows, and more where texts hold line ends."""
+        return sum(file.lines() for file in self.files)
+
     def spelt(self, names: Sequence[str]) -> list[str]:
         """These columns as the header spells them."""
         by_name = {unguarded(name): name for name in self.header}
@@ -131,10 +136,8 @@ class _File:
     def text(self) -> Iterator[IO[str]]:
         """Its text; what is wrong with it becomes a DataError, which quotes none of it."""
         try:
-            with ExitStack() as stack:
-                packed = stack.enter_context(self.part.open())
-                raw = stack.enter_context(unpacked(packed, self.packing, self.part.label))
-                yield stack.enter_context(self._decoded(raw))
+            with self.raw() as raw, self._decoded(raw) as text:
+                yield text
         except UnicodeDecodeError:
             raise self._undecoded() from None
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
@@ -147,6 +150,12 @@ class _File:
         except (*DAMAGED, ValueError):
             kind = f"{self.packing} file" if self.packing else "CSV file"
             raise self.bad(f"is not a readable {kind}", "Repair the file") from None
+
+    @contextmanager
+    def raw(self) -> Iterator[IO[bytes]]:
+        """Its bytes, unpacked."""
+        with self.part.open() as packed, unpacked(packed, self.packing, self.part.label) as raw:
+            yield raw
 
     def _decoded(self, raw: IO[bytes]) -> IO[str]:
         buffered = raw if hasattr(raw, "peek") else io.BufferedReader(cast("Any", raw))
@@ -181,13 +190,22 @@ class _File:
 
     def _line(self) -> int | None:
         """The first line that is no text of the encoding."""
-        with self.part.open() as packed, unpacked(packed, self.packing, self.part.label) as raw:
+        with self.raw() as raw:
             for number, line in enumerate(raw, 1):
                 try:
                     line.decode(self.form.encoding)
                 except UnicodeDecodeError:
                     return number
         return None
+
+    def lines(self) -> int:
+        """The lines of the file."""
+        counts = {b"\n": 1, b"\r": 1}  # the last line may have no end
+        with self.raw() as raw:
+            while block := raw.read(1 << 20):
+                for end in counts:
+                    counts[end] += block.count(end)
+        return max(counts.values())
 
     def header(self) -> list[str]:
         """The names of its columns as they are spelt."""

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
-from typing import IO, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.errors import DataError, VFLError
-from vfl.data.arrow import frame_of
+from vfl.data.arrow import frame_of, gathered
 from vfl.data.extras import needed
 from vfl.data.form import Form
 from vfl.data.places import Part
 from vfl.data.readers.kinds import Ask, TableFile, changed, check_distinct, check_same
 from vfl.data.stored import MARK, TEXTS, Stored, StoredArrow, of_texts
 
+BATCH = 1 << 14  # rows that are decoded at a time
+BUFFER = 1 << 20  # bytes of a column that are read at a time
 HELD = 64  # files of a folder that stay open while its columns are read
+
+
+class Opened(NamedTuple):
+    """An open file: its Arrow schema, its rows, and what reads the column of a name, some rows at a time."""
+
+    schema: Any
+    rows: int
+    chunks: Callable[[str], Iterable[Any]]
 
 
 class ArrowFile(TableFile):
@@ -29,55 +38,66 @@ class ArrowFile(TableFile):
     called: str  # in messages
 
     @abstractmethod
-    def opened(self, file: IO[bytes]) -> tuple[Any, Callable[[str], Any]]:
-        """The Arrow schema of a file, and what reads the column of a name."""
+    def opened(self, file: IO[bytes]) -> Opened:
+        """The file, opened by pyarrow."""
 
     def read(self, parts: Sequence[Part], ask: Ask) -> pd.DataFrame:
         """As `TableFile.read`; of a wide file, no other column than those that are wanted."""
-        with self._columns(parts) as (schema, column):
-            frame = frame_of(schema, column, ask.only)
+        with self._columns(parts) as (schema, chunks, rows):
+            fields = list(schema)
+            frame = frame_of(schema, lambda at: gathered(fields[at].type, chunks(fields[at]), rows), ask.only)
         is_text = (schema.metadata or {}).get(MARK) == TEXTS
         return of_texts(frame, ask.keys, ask.texts, ask.missing) if is_text else frame
 
     def stored(self, parts: Sequence[Part], rows: NDArray[np.bool_] | None, form: Form) -> Stored:
         """As `TableFile.stored`; values and types are Arrow's own."""
-        with self._columns(parts) as (schema, column):
+        pyarrow = needed("pyarrow", f"{parts[0].label}: reading {self.called}")
+        with self._columns(parts) as (schema, chunks, _):
+            fields = list(schema)
 
             def checked(at: int) -> Any:
-                found = column(at)
+                found = pyarrow.chunked_array(list(chunks(fields[at])), fields[at].type)
                 return found if rows is None or len(found) == len(rows) else changed(parts)
 
             return StoredArrow.of(schema, checked, rows)
 
     @contextmanager
-    def _columns(self, parts: Sequence[Part]) -> Iterator[tuple[Any, Callable[[int], Any]]]:
-        """The schema of all files, and what reads the column at a position in it."""
+    def _columns(self, parts: Sequence[Part]) -> Iterator[tuple[Any, Callable[[Any], Iterator[Any]], int]]:
+        """The schema of all files, what reads the column of a field in it some rows at a time, and the rows."""
         pyarrow = needed("pyarrow", f"{parts[0].label}: reading {self.called}")
-        with ExitStack() as stack:
-            held = [self._try(part, self._held, part, stack) for part in parts[:HELD]]
+        with _lean(pyarrow), ExitStack() as stack:
+            held = [stack.enter_context(self._held(part)) for part in parts[:HELD]]
 
-            def one(k: int, use: Callable[[Any, Callable[[str], Any]], Any]) -> Any:
-                if k < len(held):
-                    return self._try(parts[k], use, *held[k])
-                with ExitStack() as short:
-                    return self._try(parts[k], lambda: use(*self._held(parts[k], short)))
+            def file(k: int) -> AbstractContextManager[Opened]:
+                return nullcontext(held[k]) if k < len(held) else self._held(parts[k])
 
-            schema = merged(parts, [one(k, lambda schema, _: schema) for k in range(len(parts))])
+            schemas, rows = [], 0
+            for k in range(len(parts)):
+                with file(k) as one:
+                    schemas.append(one.schema)
+                    rows += one.rows
+            schema = merged(parts, schemas)
 
-            def column(at: int) -> Any:
-                field = schema.field(at)
-                read = partial(_column, field)
-                chunks = [chunk for k in range(len(parts)) for chunk in one(k, read).chunks]
-                return pyarrow.chunked_array(chunks, field.type)
+            def chunks(field: Any) -> Iterator[Any]:
+                for k, part in enumerate(parts):
+                    with self._named(part), file(k) as one:
+                        for chunk in one.chunks(field.name):
+                            yield chunk if chunk.type == field.type else chunk.cast(field.type)
 
-            yield schema, column
+            yield schema, chunks, rows
 
-    def _held(self, part: Part, stack: ExitStack) -> tuple[Any, Callable[[str], Any]]:
-        return self.opened(stack.enter_context(part.open()))
+    @contextmanager
+    def _held(self, part: Part) -> Iterator[Opened]:
+        with part.open() as file:
+            with self._named(part):
+                found = self.opened(file)
+            yield found
 
-    def _try(self, part: Part, read: Callable[..., Any], *arguments: Any) -> Any:
+    @contextmanager
+    def _named(self, part: Part) -> Iterator[None]:
+        """What goes wrong in it is the file's fault."""
         try:
-            return read(*arguments)
+            yield
         except VFLError:
             raise
         except Exception:  # pyarrow raises many types, and quotes contents
@@ -86,9 +106,15 @@ class ArrowFile(TableFile):
             ) from None
 
 
-def _column(field: Any, _: Any, column: Callable[[str], Any]) -> Any:
-    found = column(field.name)
-    return found if found.type == field.type else found.cast(field.type)
+@contextmanager
+def _lean(pyarrow: Any) -> Iterator[None]:
+    """Arrow's own allocators keep what was freed: half of the memory of a read table. The system's gives it back."""
+    before = pyarrow.default_memory_pool()
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
+    try:
+        yield
+    finally:
+        pyarrow.set_memory_pool(before)
 
 
 def merged(parts: Sequence[Part], schemas: Sequence[Any]) -> Any:
@@ -119,10 +145,15 @@ class ParquetFile(ArrowFile):
     suffixes = (".parquet",)
     called = "Parquet"
 
-    def opened(self, file: IO[bytes]) -> tuple[Any, Callable[[str], Any]]:
+    def opened(self, file: IO[bytes]) -> Opened:
         """As `ArrowFile.opened`."""
-        found = needed("pyarrow.parquet", "reading Parquet").ParquetFile(file)
-        return found.schema_arrow, lambda name: found.read([name]).column(name)
+        found = needed("pyarrow.parquet", "reading Parquet").ParquetFile(file, buffer_size=BUFFER)
+
+        def chunks(name: str) -> Iterator[Any]:
+            for batch in found.iter_batches(BATCH, columns=[name], use_threads=False):
+                yield batch.column(name)
+
+        return Opened(found.schema_arrow, found.metadata.num_rows, chunks)
 
 
 class FeatherFile(ArrowFile):
@@ -131,18 +162,19 @@ class FeatherFile(ArrowFile):
     suffixes = (".feather", ".arrow")
     called = "Feather or Arrow"
 
-    def opened(self, file: IO[bytes]) -> tuple[Any, Callable[[str], Any]]:
+    def opened(self, file: IO[bytes]) -> Opened:
         """As `ArrowFile.opened`."""
         ipc = needed("pyarrow.ipc", "reading Arrow")
         is_file = file.read(6) == b"ARROW1"
         file.seek(0)
         if not is_file:
             table = ipc.open_stream(file).read_all()
-            return table.schema, table.column
-        schema = ipc.open_file(file).schema
+            return Opened(table.schema, len(table), lambda name: table.column(name).chunks)
+        found = ipc.open_file(file)
+        rows = sum(found.get_batch(k).num_rows for k in range(found.num_record_batches))
 
-        def column(name: str) -> Any:
-            options = ipc.IpcReadOptions(included_fields=[schema.get_field_index(name)])
-            return ipc.open_file(file, options=options).read_all().column(name)
+        def chunks(name: str) -> Iterator[Any]:
+            options = ipc.IpcReadOptions(included_fields=[found.schema.get_field_index(name)])
+            yield from ipc.open_file(file, options=options).read_all().column(name).chunks
 
-        return schema, column
+        return Opened(found.schema, rows, chunks)

@@ -113,11 +113,11 @@ def test_of_a_wide_parquet_file_only_the_wanted_columns_are_read(tmp_path, monke
     from pyarrow import parquet
 
     pd.DataFrame({"id": ["007", "08"], **{f"x{i}": [i, i] for i in range(50)}}).to_parquet(tmp_path / "wide.parquet")
-    asked, read = [], parquet.ParquetFile.read
+    asked, read = [], parquet.ParquetFile.iter_batches
     monkeypatch.setattr(
         parquet.ParquetFile,
-        "read",
-        lambda self, columns=None, **more: asked.append(columns) or read(self, columns, **more),
+        "iter_batches",
+        lambda self, size, columns=None, **more: asked.append(columns) or read(self, size, columns=columns, **more),
     )
     assert list(read_source(tmp_path / "wide.parquet", keys=["id"], only=["id", "x7"])) == ["id", "x7"]
     assert asked == [["id"], ["x7"]]

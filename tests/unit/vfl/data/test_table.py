@@ -238,3 +238,14 @@ def test_rows_that_were_dropped_are_not_checked_and_numbers_stay_the_tables():
     assert build(frame, duplicates="first").classes == (0, 1)
     frame.loc[4, "limit"] = np.nan
     assert "in row 5" in refusal(frame, duplicates="first")
+
+
+def test_a_table_is_not_changed_by_its_frame():
+    frame = good().assign(town=pd.Series(["a", "b"] * 3, dtype=object))
+    table = build(frame, texts=True)
+    before = table.digest()
+    frame.loc[0, "limit"] = 1e9
+    frame.iloc[1, frame.columns.get_loc("town")] = "c"
+    frame["limit"] += 1
+    assert table.digest() == before
+    assert table.features["town"].tolist() == ["a", "b"] * 3
