@@ -158,7 +158,7 @@ class Found:
         if others or formatted:
             self._refuse(
                 others | formatted,
-                "holds numbers, but none",
+                "holds numbers, except",
                 f"Correct these cells; if their text means a missing value, name it, such as "
                 f"{dash}; declare a column of codes: {codes}",
             )

@@ -314,9 +314,11 @@ def _data(source: str, query: str | None, label: str | None, columns: Sequence[s
     if label is not None:
         data += f"# The column to predict; with two values the larger one is the event.\nlabel = {_toml(label)}\n"
         data += '# A column of dates, for jobs with out_of_time; the dates never leave this party.\n# date = "opened"\n'
-    data += "# The columns that jobs may use (by default all but keys and label), and those whose numbers are codes.\n"
+    data += "# The columns that jobs may use (by default all but keys and label), or those that they may not.\n"
     data += '# columns = ["limit", "age"]\n' if columns is None else f"columns = {_toml(list(columns))}\n"
-    return data + '# categories = ["branch"]\n\n'
+    data += '# exclude = ["row"]\n# Columns whose type is not clear, and texts that mean a missing value.\n'
+    data += '# types = { branch = "category", income = "number" }\n# missing = ["-"]\n'
+    return data + '# The own name of a key column that the job calls otherwise.\n# id_columns = { id = "KUNDENNR" }\n\n'
 
 
 def with_peer(text: str, name: str, certificate: str, address: str | None = None) -> str:

@@ -132,9 +132,15 @@ def check(kind: str, seed: int, cipher: Scheme, folder: Path, pieces: int = 4) -
             assert {name: every[name] for name in found} == found, (kind, form, size)
 
 
-@pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("kind", ESTIMATORS)
+@pytest.mark.parametrize(("kind", "seed"), [(kind, seed) for seed, kind in enumerate(ESTIMATORS)])
 def test_every_file_gives_a_customer_the_same_score(kind: str, seed: int, tmp_path: Path) -> None:
+    check(kind, seed, Identity(), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3, 15))
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_so_do_many_tables(kind: str, seed: int, tmp_path: Path) -> None:
     check(kind, seed, Identity(), tmp_path)
 
 

@@ -14,6 +14,7 @@ from protocols.errors import DataError
 from protocols.local import run_local
 from tests.promises.processes.institutions import KEY, Ended, Institutions, tables
 from tests.promises.processes.test_continued_trees import go_on
+from tests.promises.processes.test_predict import predicted
 from tests.promises.processes.test_three_processes import prepared
 from vfl.job import PERMITS, load_job, load_party
 from vfl.models.part_files import load_part, save_part
@@ -138,7 +139,7 @@ def test_one_spoilt_cell_makes_no_category(parties: Institutions) -> None:
     limit = data["bank"]["canarylimit"].astype(object)
     limit.iloc[17] = "-"
     rewritten(parties, data["bank"].assign(canarylimit=limit))
-    check(parties).says(3, "feature column 'canarylimit' holds numbers, but none in row 18", r'missing = \["-"\]')
+    check(parties).says(3, "feature column 'canarylimit' holds numbers, except in row 18", r'missing = \["-"\]')
     parties.change("bank", "[data]", '[data]\nmissing = ["-"]')
     assert check(parties).code == 0
     parties.change("bank", 'missing = ["-"]', 'types = { canarylimit = "number" }')
@@ -171,3 +172,21 @@ def test_a_party_calls_the_key_as_its_own_table_does(parties: Institutions) -> N
     assert f"AAAAAA-99999: {ROWS} rows" in said.out
     rewritten(parties, data["bank"].assign(KUNDENNR=data["bank"][KEY]))
     check(parties).says(3, f"has a column '{KEY}', and id_columns says that that key is in another one", "exclude")
+
+
+@pytest.mark.slow
+def test_a_customer_scores_the_same_in_a_part_of_the_file(parties: Institutions) -> None:
+    """By three processes: all customers, then those without the one code that is no number."""
+    data = laid_out(parties, **codes())
+    models = parties.models(parties.done())
+    new = data["bank"].drop(columns="canarylabel")
+    few = new[new["canarybranch"].isin(["01", "02", "007"]) & new["canarypaid"].isin(["TRUE", "FALSE"])]
+    data["telecom"].to_csv(parties.folder / "telecom" / "new.csv", index=False)
+    found = []
+    for rows in (new, few):
+        rows.to_csv(parties.folder / "bank" / "new.csv", index=False)
+        results = predicted(parties, models)
+        assert {r.code for r in results.values()} == {0}, results
+        found.append(pd.read_csv(results["bank"].folder / "scores.csv").set_index(KEY)["score"])
+    pd.testing.assert_series_equal(found[0].loc[few[KEY]], found[1])
+    assert found[0].nunique() > 3

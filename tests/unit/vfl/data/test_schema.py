@@ -67,7 +67,7 @@ def test_types_that_are_found(values: Any, wanted: str) -> None:
 @pytest.mark.parametrize("cell", ["-", "?", "na", "#DIV/0!", "1_200", "n.a.", "01"])
 def test_numbers_but_for_a_few_cells_are_refused(cell: str) -> None:
     said = refusal(with_cells(cell))
-    assert f"holds numbers, but none in row {N}" in said
+    assert f"holds numbers, except in row {N}" in said
     assert "missing" in said
     assert 'types = { x = "category" }' in said
 
@@ -85,7 +85,7 @@ def test_the_rule_of_few_has_two_sides() -> None:
 
 def test_codes_among_codes_are_categories() -> None:
     assert kind(["1", "2", "A1", "2", "1", "A1"] * 10) == "text"
-    assert "holds numbers, but none in row 41" in refusal(["1", "2"] * 20 + ["A1"])
+    assert "holds numbers, except in row 41" in refusal(["1", "2"] * 20 + ["A1"])
     assert kind(["01", "02"] * 20 + ["A1"]) == "text"  # leading zeros: no numbers
 
 
