@@ -4,6 +4,7 @@ institutions."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -22,7 +23,7 @@ from vfl.models.new_rows import Reader
 from vfl.models.splitting import Split
 from vfl.models.trees.joint import FederatedTrees
 from vfl.preprocessing import Preprocessing
-from vfl.schema.arguments import column, impossible, one_of, scheme, watched, whole
+from vfl.schema.arguments import column, flag, impossible, one_of, scheme, value, watched, whole
 from vfl.schema.parameters import check_hosts, paillier
 from vfl.schema.spec import Spec
 from vfl.schema.table_options import TableOptions, settings_by_party
@@ -100,6 +101,7 @@ class Federation:
         *,
         normalise: str | Mapping[str, str] = "text",
         duplicates: str = "error",
+        pos_label: str | float | bool | None = None,
         sample_weight: str | None = None,
         date: str | None = None,
         min_intersection: int = 1,
@@ -123,13 +125,15 @@ class Federation:
         on : str, sequence of str, or sequence of sequences of str
             The id column, several that make one key, or a list of such lists: keys that are tried in order.
         label : str
-            The guest's column of labels. Of two values the larger is the event, whose probability `predict_score` gives; of texts
-            that is the later one in the alphabet.
+            The guest's column of labels. Of two values one is the event, whose probability `predict_score` gives; of more, classes are sorted.
         normalise : str or dict, default "text"
             How ids are compared, one normaliser for all columns or one by column: "text", "digits", "integer", "exact", "email", "date",
             "date:%d/%m/%Y", "e164:GB".
         duplicates : {"error", "first"}, default "error"
             Whether a table with rows that share an id is refused, or the first of them is kept.
+        pos_label : str, int, float or bool, default None
+            Which of the label's two values is the event. None takes the larger, of texts the later one in the alphabet; if these are not such as
+            "no" and "yes", `fit` warns.
         sample_weight : str, default None
             The guest's column of weights of the rows, above 0.
         date : str, default None
@@ -178,11 +182,10 @@ class Federation:
         _check_reveal(reveal)
         least = whole("min_intersection", min_intersection, 0)
         scheme(cipher)
-        if not isinstance(convergence, bool):
-            raise ConfigError(f"convergence is a {type(convergence).__name__}", remedy="convergence is True or False")
         frames = {name: as_frame(table, name) for name, table in {GUEST: guest, **hosts}.items()}
         _check_no_label(frames, label)
         settings = settings_by_party(options, (GUEST, *hosts))
+        settings[GUEST] = replace(settings[GUEST], event=value("pos_label", pos_label))
         own: dict[str, Any] = {"duplicates": duplicates, "weights": sample_weight, "date": date}
         tables = {GUEST: _table(frames[GUEST], GUEST, keys, by_column, label, settings[GUEST], **own)}
         tables |= {
@@ -190,7 +193,8 @@ class Federation:
             for name in hosts
         }
         told = tuple(who for who in WHO if who in reveal)
-        return cls(tables, keys, label, by_column, least, cipher, duplicates, told, settings, convergence=convergence)
+        watched = flag("convergence", convergence)
+        return cls(tables, keys, label, by_column, least, cipher, duplicates, told, settings, convergence=watched)
 
     def fit(
         self,

@@ -63,6 +63,8 @@ def fit(
     kind, split, steps = kind_of(request.spec), request.split, request.preprocess
     tables = readied(request, tables)
     own = tables[roles.guest]
+    if own.event_caution:
+        warnings.warn(f"{roles.guest}: {own.event_caution}", UserWarning, stacklevel=4)
     shared: dict[str, Any] = {"min_intersection": min_intersection, "keys": len(reader.keys), "preprocess": steps}
     shared |= {"convergence": convergence, "reveal": reveal if request.spec.shares_weights else ()}
     shared |= split.job() if split else {}

@@ -79,6 +79,7 @@ def _print_check(job: Job, party: Party, console: Console) -> Ready[Any]:
     told = (
         cautions(job, party)
         + (look_at(job, ready.table, most) if ready.table else [])
+        + ([ready.table.event_caution] if ready.table and ready.table.event_caution else [])
         + [ready.caution] * bool(ready.caution)
         + _dropped(job, party, profile)
         + ready_to_connect(ready, "run")
@@ -93,6 +94,8 @@ def _print_check(job: Job, party: Party, console: Console) -> Ready[Any]:
         facts["table"] = f"{len(ready.table):,} rows, {ready.table.features.shape[1]} columns" + (
             ", and the label" if ready.table.label is not None else ""
         )
+        if ready.table.classes is not None and len(ready.table.classes) == 2:
+            facts["event"] = escape(f"{ready.table.classes[1]!r} rather than {ready.table.classes[0]!r}")
     facts |= _ids(profile)
     planned = next((one for one in job.candidates if getattr(one.model, "max_iter", None) == "auto"), None)
     passes = kind.usual_passes(plan_of(planned), roles_of(planned), ready.table) if ready.table and planned else None

@@ -21,6 +21,14 @@ from vfl.data.literals import TRUTH
 from vfl.data.schema import ColumnType, Settings
 from vfl.data.texts import CHUNK, say_rows
 
+NOTHING_SAID = Settings()
+OPPOSITES = [
+    {"no", "yes"},
+    {"n", "y"},
+    {"false", "true"},
+    {"f", "t"},
+    {"0", "1"},
+]  # whose later one is meant as the event
 Objective = Literal["binary", "multiclass", "numeric", "count"]
 MAX_CLASSES = 1000
 MAX_COUNT = 2**53
@@ -133,19 +141,24 @@ def raw_label(column: pd.Series, party: str, name: str, numbers: Rows) -> pd.Ser
 
 
 def label(
-    column: pd.Series, party: str, name: str, numbers: Rows, objective: Objective
+    column: pd.Series, party: str, name: str, numbers: Rows, objective: Objective, settings: Settings = NOTHING_SAID
 ) -> tuple[pd.Series, tuple[Any, ...] | None]:
-    """The label (n,) float64 as `objective` has it, and for classes their original values, sorted.
+    """The label (n,) float64 as `objective` has it, and for classes their original values, sorted; of two values the
+    event is the last, whatever the order.
 
-    "binary": 0.0 and 1.0 for the smaller and the larger of two values; "multiclass": 0.0, 1.0, ... for two sorted
-    values or more;
+    "binary": 0.0 and 1.0 for the smaller and the larger of two values, or 1.0 for the event that `settings` name;
+    "multiclass": 0.0, 1.0, ... for two sorted values or more;
     "numeric": finite numbers; "count": whole numbers of at least 0.
     """
     raw = raw_label(column, party, name, numbers)
     bad = _complaint(party, f"label column '{name}'")
     if objective in ("binary", "multiclass"):
         values, classes = _classes(raw, bad, two=objective == "binary")
+        if settings.event is not None:
+            values, classes = _event_last(values, classes, settings, bad)
         return pd.Series(values, name=name), classes
+    if settings.event is not None:
+        raise bad("is a number, which has no event", f"Remove {_event_key(settings)}")
     values = _numbers(raw, bad, numbers, "Store it as numbers, or name another label")
     if not np.isfinite(values).all():
         raise bad(
@@ -282,6 +295,30 @@ def _classes(column: pd.Series, bad: Bad, *, two: bool) -> tuple[NDArray[np.floa
         raise bad("mixes types", "Store all values as text, or all as numbers") from None
     place = {c: k for k, c in enumerate(classes)}
     return np.fromiter((place[v] for v in values), np.float64, len(values)), classes
+
+
+def _event_key(settings: Settings) -> str:
+    return "pos_label" if settings.in_python else "data.event"
+
+
+def _event_last(
+    values: NDArray[np.float64], classes: tuple[Any, ...], settings: Settings, bad: Bad
+) -> tuple[NDArray[np.float64], tuple[Any, ...]]:
+    """Codes and classes with the event second.  Raises DataError where it is none of two values."""
+    key = _event_key(settings)
+    if len(classes) > 2:
+        raise bad("has more than two values, of which none is the event", f"Remove {key}")
+    place = next((k for k, value in enumerate(classes) if value == settings.event), None)
+    if place is None or isinstance(classes[place], str) != isinstance(settings.event, str):
+        raise bad(f"does not hold the value that {key} names", f"Name one of its two values in {key}, text as text")
+    return (values, classes) if place == 1 else (1.0 - values, classes[::-1])
+
+
+def event_is_a_guess(classes: tuple[Any, ...] | None, settings: Settings) -> bool:
+    """Whether the event is that of two texts which comes later in the alphabet, for no better reason."""
+    if classes is None or len(classes) != 2 or settings.event is not None:
+        return False
+    return all(isinstance(c, str) for c in classes) and {c.casefold() for c in classes} not in OPPOSITES
 
 
 def _is_real(value: object) -> bool:

@@ -66,6 +66,7 @@ class Settings:
 
     types: of features whose type is declared; missing: texts that mean a missing value, in addition to the usual ones;
     exclude: columns that are no features; id_columns: by a key column's name in the job, its own name in the table;
+    event: of a label of two values, the one whose probability is modelled; None for the larger.
     in_python: whether it was said there, and not in a party file.
     """
 
@@ -74,6 +75,7 @@ class Settings:
     exclude: tuple[str, ...] = ()
     id_columns: Mapping[str, str] = field(default_factory=dict)
     in_python: bool = False
+    event: str | float | None = field(default=None, repr=False)
 
     def own_keys(self, keys: KeyLists) -> KeyLists:
         """Keys of the job with the table's own names of their columns."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from protocols.alignment import Alignment
 from protocols.alignment.ids import Ids
 from protocols.errors import DataError
-from vfl.data.columns import Objective, days, feature, no_missing, raw_label, text, weight, without
+from vfl.data.columns import Objective, days, event_is_a_guess, feature, no_missing, raw_label, text, weight, without
 from vfl.data.columns import label as checked_label
 from vfl.data.keys import key_lists, keys_of
 from vfl.data.schema import ColumnType, Found, Schema, Settings
@@ -96,6 +96,17 @@ class Table:
         return digest.digest()
 
     @property
+    def event_caution(self) -> str:
+        """What to say where the event is one of two texts for no better reason than the alphabet; else empty."""
+        if self.label is None or not event_is_a_guess(self.classes, self.settings):
+            return ""
+        key = "pos_label" if self.settings.in_python else "data.event"
+        return (
+            f"label column '{self.label.name}': of its two texts the later one in the alphabet is taken for the event; "
+            f"name the event in {key}"
+        )
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """The features that hold texts."""
         return tuple(str(c) for c, kind in self.features.dtypes.items() if kind.kind == "O")
@@ -113,7 +124,8 @@ class Table:
             no_missing(self.features[name], self.party, name, numbers)
         if self.label is None:
             return self
-        label, classes = checked_label(self.label, self.party, str(self.label.name), numbers, objective)
+        name = str(self.label.name)
+        label, classes = checked_label(self.label, self.party, name, numbers, objective, self.settings)
         return dataclasses.replace(self, label=label, classes=classes)
 
     def take(self, rows: NDArray[np.integer]) -> Table:
@@ -211,9 +223,9 @@ def table_from_frame(
     types = _types(frame, party, wanted, numbers, settings, schema, texts=texts)
     typed = {*settings.types, *(schema.types if schema is not None else ())}
     features = typed_features(frame, party, types, numbers, settings, typed, missing=missing)
-    mapped, classes = (
-        (None, None) if label is None or not need_label else _label(frame[label], party, label, numbers, objective)
-    )
+    mapped, classes = None, None
+    if label is not None and need_label:
+        mapped, classes = _label(frame[label], party, label, numbers, objective, settings)
     return Table(
         ids=ids,
         index=pd.Index(frame[every[0][0]], name=every[0][0]),
@@ -231,13 +243,18 @@ def table_from_frame(
 
 
 def _label(
-    column: pd.Series, party: str, name: str, numbers: NDArray[np.int64], objective: Objective | None
+    column: pd.Series,
+    party: str,
+    name: str,
+    numbers: NDArray[np.int64],
+    objective: Objective | None,
+    settings: Settings,
 ) -> tuple[pd.Series, tuple[Any, ...] | None]:
     """The label as numbers, and the values of classes; as it came where `objective` is None."""
     return (
         (raw_label(column, party, name, numbers), None)
         if objective is None
-        else checked_label(column, party, name, numbers, objective)
+        else checked_label(column, party, name, numbers, objective, settings)
     )
 
 

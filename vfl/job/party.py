@@ -101,6 +101,12 @@ class Data(TableSettings, FileForm):
         description='the SQL query for a database address, such as query = "SELECT * FROM customers"',
     )
     label: Column | None = Field(default=None, description='the label\'s column, such as label = "default"')
+    event: str | int | float | None = Field(
+        default=None,
+        repr=False,
+        description="of a label of two values, the one whose probability is modelled (left out: the larger, of texts "
+        'the later one in the alphabet), such as event = "bad"',
+    )
     weight: Column | None = Field(
         default=None,
         description="the column of row weights or exposures, for jobs with sample_weight or exposure, such as weight "
@@ -123,6 +129,8 @@ class Data(TableSettings, FileForm):
         """Raises Complaint for what only a guest has."""
         if self.label is not None:
             raise Complaint("is not for a host: only the guest holds labels", "Remove it", "data.label")
+        if self.event is not None:
+            raise Complaint("is not for a host: only the guest holds labels", "Remove it", "data.event")
         if self.weight is not None:
             raise Complaint("is not for a host: only the guest weighs rows", "Remove it", "data.weight")
         if self.date is not None:
@@ -137,7 +145,8 @@ class Data(TableSettings, FileForm):
     def settings(self, *, in_python: bool = False) -> Settings:
         """As the table is read with it."""
         own = super().settings(in_python=in_python)
-        return replace(own, types={**own.types, **dict.fromkeys(self.categories or (), "category")})
+        own = replace(own, types={**own.types, **dict.fromkeys(self.categories or (), "category")})
+        return replace(own, event=self.event)
 
     @property
     def is_database(self) -> bool:

@@ -37,6 +37,14 @@ def flag(name: str, value: object) -> bool:
     raise impossible(name, value, f"{name} is True or False")
 
 
+def value(name: str, given: object) -> str | float | None:
+    """One value of a label, or None.  Raises ConfigError, without the value: it is one of a table."""
+    found = plain(given)
+    if found is None or isinstance(found, str | int | float):
+        return found
+    raise ConfigError(f"{name} is a {type(given).__name__}", remedy=f"{name} is one value of the label, or None")
+
+
 def whole(name: str, value: object, least: int) -> int:
     """A whole number of at least `least`, numpy's too.  Raises ConfigError."""
     number = plain(value)

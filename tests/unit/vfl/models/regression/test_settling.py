@@ -136,7 +136,7 @@ def test_where_it_does_not_apply_nothing_is_told(estimator: Any, options: dict[s
 
 
 def test_the_switch_is_a_bool() -> None:
-    with pytest.raises(ConfigError, match="convergence is a str"):
+    with pytest.raises(ConfigError, match="convergence is True or False"):
         fed(binary(), convergence="no")
 
 
