@@ -257,6 +257,10 @@ class FederatedSearch(Generic[Model]):
         """`predict_score` of the best candidate's model."""
         return self.best_estimator_.predict_score(guest, hosts)
 
+    def score(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> float:
+        """`score` of the best candidate's model: not the measure that decided."""
+        return self.best_estimator_.score(guest, hosts)
+
     def save(self, folder: str | os.PathLike[str], *, passphrase: str | None = None) -> Path:
         """`save` of the best candidate's model; the scores of the candidates are not saved."""
         return self.best_estimator_.save(folder, passphrase=passphrase)

@@ -18,11 +18,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.cipher import Scheme
-from protocols.errors import ConfigError
+from protocols.errors import ConfigError, DataError
 from protocols.local import run_local
 from protocols.session import Roles, Session
+from vfl import metrics
 from vfl.data import Table
-from vfl.data.arrow import AnyFrame
+from vfl.data.arrow import AnyFrame, as_frame
+from vfl.data.columns import raw_label, weight
 from vfl.models.evaluation import Drawn, Evaluation
 from vfl.models.fitted import Scored
 from vfl.models.kind import Kind
@@ -193,6 +195,39 @@ class Joint(Generic[S, P]):
         shares = self.predict_proba(guest, hosts)
         best = pd.Series(self.classes_[shares.fillna(0.0).to_numpy().argmax(axis=1)], index=shares.index, name="class")
         return pd.Series(best.where(shares.notna().all(axis=1)))
+
+    def score(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> float:
+        """scikit-learn's: accuracy of classes, R^2 of numbers, the part of the deviance explained for counts; on the
+        rows that all parties can score.
+
+        guest holds the label too, and exposures where there were any.  Raises DataError if it does not, or if no row
+        has a score.
+        """
+        guest, name = as_frame(guest, self.roles.guest), self._learned.label
+        exposure = self._learned.weight if getattr(self.estimator, "exposed", False) else None
+        for column in (name, *([exposure] if exposure else [])):
+            if column not in guest.columns:
+                raise DataError(
+                    f"the guest's table has no column '{column}' to score against", remedy="Pass a table with it"
+                )
+        found = self.predict(guest, hosts)
+        known = found.notna().to_numpy()
+        if not known.any():
+            raise DataError("no row has a score", remedy="Compare the tables' ids, and check for missing values")
+        party, rows, fitted = self.roles.guest, np.flatnonzero(known) + 1, found.to_numpy()[known]
+        y = raw_label(guest[name][known], party, name, rows).to_numpy()
+        if self._own.classes is not None:
+            return float((y == fitted).mean())
+        try:
+            y = y.astype(np.float64)
+        except (TypeError, ValueError):
+            raise DataError(f"{party}: label column '{name}' is not numeric", remedy="Store it as numbers") from None
+        if exposure:
+            times = weight(guest[exposure][known], party, exposure, rows).to_numpy(np.float64)
+            return metrics.explained_deviance(y / times, fitted, times)
+        count = self.estimator.label == "count"
+        measured = metrics.count_metrics(y, fitted)["d2"] if count else metrics.numeric_metrics(y, fitted)["r2"]
+        return float(measured or 0.0)
 
     def _means(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> tuple[Floats, pd.Index]:
         """(n,) or (n, classes) predictions of the guest's rows, NaN where not all parties know the id; and the guest's

@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import accuracy_score, d2_tweedie_score, r2_score
 
+import vfl
+from protocols.cipher import Identity
 from protocols.errors import DataError
 from protocols.local import run_local
 from tests.harness import Recording, Sent
@@ -20,6 +24,7 @@ from vfl.models import joint
 from vfl.models.new_rows import ENOUGH
 
 NEW = 24
+MEASURES = {"number": r2_score, "count": partial(d2_tweedie_score, power=1)}
 NO_IMPUTATION = [name for name, case in CASES.items() if not case.takes_missing]
 TEXTS = [name for name, case in CASES.items() if case.texts]
 
@@ -138,3 +143,40 @@ def test_every_row_may_lack_a_value() -> None:
     assert quietly(model, lacking(guest, "age", "limit"), hosts).isna().all(axis=None)
     host = lacking(hosts["telecom"], "bill", "late")
     assert quietly(model, guest, {"telecom": host}).isna().all(axis=None)
+
+
+@pytest.mark.parametrize("name", each(CASES))
+def test_every_model_is_scored_as_scikit_learn_does(name: str) -> None:
+    """On the rows that have a prediction: accuracy, R^2 or the explained deviance, by scikit-learn's own functions."""
+    model, case = fitted(name), CASES[name]
+    guest, hosts = tables(case.label, case.texts)
+    new = {"telecom": hosts["telecom"].iloc[20:]}
+    found, y = model.predict(guest, new)[20:], guest["outcome"].to_numpy()[20:]
+    numbers = case.label in ("number", "count")
+    found = found.to_numpy(np.float64 if numbers else y.dtype)
+    assert model.score(guest, new) == pytest.approx(MEASURES.get(case.label, accuracy_score)(y, found))
+    with pytest.raises(DataError, match="no column 'outcome' to score against"):
+        model.score(guest.drop(columns="outcome"), new)
+    with pytest.raises(DataError, match="no row has a score"):
+        model.score(guest.assign(customer=guest["customer"] + "x"), new)
+    gap = guest["outcome"].astype(object).where(np.arange(len(guest)) != 30)
+    with pytest.raises(DataError, match="guest: label column 'outcome' has missing values in row 31"):
+        model.score(guest.assign(outcome=gap), new)
+    if numbers:
+        with pytest.raises(DataError, match="guest: label column 'outcome' is not numeric"):
+            model.score(guest.assign(outcome="much"), new)
+
+
+def test_two_hosts_know_other_customers_and_miss_other_values() -> None:
+    """What one of several hosts does not know, or cannot score, has no score."""
+    guest, hosts = tables("binary", False)
+    shop = hosts["telecom"].rename(columns={"bill": "spent", "late": "visits"})
+    fed = vfl.Federation.local(guest, hosts | {"shop": shop}, "customer", "outcome", cipher=Identity())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = fed.fit(CASES["logistic"].estimator)
+    batch = guest.drop(columns="outcome").head(6)
+    telecom = hosts["telecom"].assign(bill=hosts["telecom"]["bill"].where(np.arange(len(guest)) != 1))
+    found = quietly(model, batch, {"telecom": telecom, "shop": shop.drop(index=3)})
+    assert found.isna().any(axis=1).tolist() == [False, True, False, True, False, False]
+    assert quietly(model, batch, {"telecom": telecom, "shop": shop.tail(9)}).isna().all(axis=None)

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from protocols.errors import DataError
-from vfl import metrics
-from vfl.data.arrow import AnyFrame, as_frame
+from vfl.data.arrow import AnyFrame
 from vfl.models.joint import Joint, spread
 from vfl.models.regression.part import GlmPart
 from vfl.models.regression.spec import Regression
@@ -118,31 +116,3 @@ class FederatedModel(Joint[Regression, GlmPart]):
         if every.shape[1] == 1:
             return pd.Series(every[:, 0], index=index, name="score")
         return pd.DataFrame(every, index=index, columns=self.classes_)
-
-    def score(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> float:
-        """scikit-learn's: accuracy of classes, R^2 of numbers, the part of the deviance explained for counts; on the
-        rows that all parties know.
-
-        guest holds the label too, and exposures where there were any.  Raises DataError if it does not, or if no row is
-        common.
-        """
-        guest, exposure = as_frame(guest, self.roles.guest), self._learned.weight if self.estimator.exposed else None
-        for name in (self._learned.label, *([exposure] if exposure else [])):
-            if name not in guest.columns:
-                raise DataError(
-                    f"the guest's table has no column '{name}' to score against", remedy="Pass a table with it"
-                )
-        found = self.predict(guest, hosts)
-        known = found.notna().to_numpy()
-        if not known.any():
-            raise DataError("no row is known to all parties", remedy="Compare the tables' ids")
-        y, fitted = guest[self._learned.label].to_numpy()[known], found.to_numpy()[known]
-        if self._own.classes is not None:
-            return float((y == fitted).mean())
-        if exposure:
-            times = guest[exposure].to_numpy(np.float64)[known]
-            return metrics.explained_deviance(y / times, fitted, times)
-        name, measure = (
-            ("d2", metrics.count_metrics) if self._own.family == "poisson" else ("r2", metrics.numeric_metrics)
-        )
-        return float(measure(y, fitted)[name] or 0.0)
