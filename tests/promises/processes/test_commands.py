@@ -114,6 +114,7 @@ def test_the_readme_from_end_to_end(parties: Institutions, monkeypatch: pytest.M
     assert "telecom is pinned. Compare this fingerprint" in said["trust"].out
     assert "bank holds the labels, telecom further columns" in said["job show"].out
     assert "Ready. Nothing was sent." in said["check"].out
+    assert re.search(r"run +credit-risk[\w-]* +done", said["runs"].out)
     assert re.search(r"in common +128", said["report"].out)
     assert re.search(r"telecom +HostRows +revealed", said["ledger show"].out)
     assert "Unbroken." in said["ledger verify"].out
