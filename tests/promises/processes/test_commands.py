@@ -123,7 +123,7 @@ def test_the_readme_from_end_to_end(parties: Institutions, monkeypatch: pytest.M
     assert "stay shared between it and the arbiter" in " ".join(said["model show"].out.split())
     complete(runs)
     assert "128 of 160 rows are scored" in said["predict"].out
-    assert re.search(r"canaryage +0\.\d{3} +as in training", said["monitor"].out)
+    assert re.search(r"canaryage +0\.\d{3} +0\.\d{3} +as in", said["monitor"].out)
     assert re.search(r"\b128\b", said["align"].out)
     show_what_is_wrong(parties, runs["bank"])
 
