@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import decimal
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,12 +61,27 @@ def plain_texts(
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu":
         yield from ([str(v) for v in column.iloc[chunk].tolist()] for chunk in chunks)
         return
-    values = _checked(column.tolist(), numbers, party, key, dates)
+    values = _checked(column.tolist(), numbers, party, key, dates, _exact_below(column.dtype))
     yield from (values[chunk] for chunk in chunks)
 
 
-def _checked(values: list[object], numbers: NDArray[np.int64], party: str, key: str, dates: bool) -> list[str]:
-    """All values as texts."""
+def _exact_below(kind: Any) -> float:
+    """Up to where floats of a column's type tell neighbouring whole numbers apart: 2^53, of 32 bits 2^24."""
+    plain = getattr(kind, "numpy_dtype", kind)
+    return 2.0 ** (np.finfo(plain).nmant + 1) if isinstance(plain, np.dtype) and plain.kind == "f" else _EXACT_FLOAT
+
+
+def _is_large(value: object, exact: float) -> bool:
+    """Whether it is a float beyond what floats of the column, or of its own type, tell apart."""
+    if isinstance(value, float):
+        return abs(value) >= exact
+    return isinstance(value, np.floating) and abs(float(value)) >= _exact_below(value.dtype)
+
+
+def _checked(
+    values: list[object], numbers: NDArray[np.int64], party: str, key: str, dates: bool, exact: float
+) -> list[str]:
+    """All values as texts; exact: from where on floats are not."""
 
     def bad(what: str, rows: NDArray[np.bool_], remedy: str) -> DataError:
         return bad_ids(party, [key], what.format(rows=say_rows(numbers[rows])), remedy)
@@ -92,10 +108,14 @@ def _checked(values: list[object], numbers: NDArray[np.int64], party: str, key: 
         raise bad("mixes text and numbers: {rows} hold " + what + ", the others do not", fewer, "Store all ids as text")
     whole = _mask(_is_whole(v) for v in values)  # type: ignore[arg-type]
     if not whole.all():
+        raise bad("holds numbers that are no whole numbers in {rows}", ~whole, "Store ids as text or whole numbers")
+    large = _mask(_is_large(v, exact) for v in values)
+    if large.any():
         raise bad(
-            "holds numbers that are no whole numbers, or floats too large to be exact, in {rows}",
-            ~whole,
-            "Store ids as text or whole numbers",
+            f"holds floats of {len(str(int(exact)))} digits or more, which do not keep the last ones, in {{rows}}",
+            large,
+            "A column of whole numbers becomes one of floats where a value is missing: store the ids as text, or read "
+            'them as nullable whole numbers (in pandas: dtype="Int64")',
         )
     return [str(int(v)) for v in values]  # type: ignore[call-overload]
 
@@ -120,7 +140,7 @@ def _is_number(value: object) -> bool:
 
 def _is_whole(value: int | float | decimal.Decimal) -> bool:
     if isinstance(value, float | np.floating):
-        return bool(np.isfinite(value)) and float(value).is_integer() and abs(float(value)) < _EXACT_FLOAT
+        return bool(np.isfinite(value)) and float(value).is_integer()
     if isinstance(value, decimal.Decimal):
         return value.is_finite() and abs(value.adjusted()) < MAX_DIGITS and value == value.to_integral_value()
     return True

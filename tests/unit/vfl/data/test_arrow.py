@@ -249,3 +249,17 @@ def test_dates_stay_dates() -> None:
     table = pa.table({"id": ["a", "b"], "born": [datetime.date(2026, 1, 1), datetime.date(1500, 1, 1)]})
     partner = pd.DataFrame({"id": [1, 2], "born": ["1500-01-01", "2027-01-01"]})
     assert vfl.align(table, {"telecom": partner}, on="born", normalise="date").guest["id"].tolist() == ["b"]
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32"])
+def test_a_frame_whose_keys_became_floats_is_told_why(kind: str) -> None:
+    own = pd.DataFrame({"id": ["a", "b"], "account": pd.Series([ACCOUNT, None]).astype(kind), "x": [1.0, 2.0]})
+    partner = pd.DataFrame({"id": ["b", "c"], "account": [None, str(ACCOUNT)]})
+    with pytest.raises(
+        DataError, match=r"guest: id column 'account' holds floats of \d+ digits or more.*in row 1"
+    ) as caught:
+        vfl.align(own, {"telecom": partner}, on=[["account"], ["id"]])
+    assert 'dtype="Int64"' in str(caught.value.remedy)
+    small = own.assign(account=pd.Series([1234567, None]).astype(kind))
+    other = partner.assign(account=[None, "1234567"])
+    assert vfl.align(small, {"telecom": other}, on=[["account"], ["id"]]).report.common == 2
