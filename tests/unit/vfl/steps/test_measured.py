@@ -107,11 +107,9 @@ def test_trees_measure_training_rows_as_they_are_scored_later(tables: dict[str, 
     guest = found["bank"]
     aligned = {name: found[name].aligned.take(np.flatnonzero(~guest.held_out)) for name in ("bank", "telecom")}
     programs = {
-        "bank": partial(boosting.predict_guest, table=aligned["bank"], part=guest.part, min_intersection=1),
-        "telecom": partial(
-            boosting.predict_host, table=aligned["telecom"], part=found["telecom"].part, min_intersection=1
-        ),
-        "trustco": partial(boosting.predict_arbiter, min_intersection=1, part=found["trustco"]),
+        "bank": partial(boosting.predict_guest, table=aligned["bank"], part=guest.part, min_rows=1),
+        "telecom": partial(boosting.predict_host, table=aligned["telecom"], part=found["telecom"].part, min_rows=1),
+        "trustco": partial(boosting.predict_arbiter, min_rows=1, part=found["trustco"]),
     }
     rows, margins = run_local(ROLES, programs, Identity())["bank"]
     assert np.array_equal(margins, guest.train_scores[rows])
