@@ -29,6 +29,7 @@ from vfl.schema.section import listed
 from vfl.screen.console import Console
 
 MOST_ROWS_LOG2 = 40
+SHOWN = 12  # columns
 
 
 def print_check(job_file: Path, party_file: Path, console: Console, connect: float | None = None) -> None:
@@ -94,6 +95,7 @@ def _print_check(job: Job, party: Party, console: Console) -> Ready[Any]:
         facts["table"] = f"{len(ready.table):,} rows, {ready.table.features.shape[1]} columns" + (
             ", and the label" if ready.table.label is not None else ""
         )
+        facts["own columns"] = escape(_columns([str(name) for name in ready.table.features.columns]))
         if ready.table.classes is not None and len(ready.table.classes) == 2:
             facts["event"] = escape(f"{ready.table.classes[1]!r} rather than {ready.table.classes[0]!r}")
     facts |= _ids(profile)
@@ -127,6 +129,12 @@ def _print_alignment_check(job: AlignmentJob, party: Party, console: Console) ->
     told = cautions(job, party) + _dropped(job, party, profile) + ready_to_connect(ready, "align")
     _print(facts, job, bounds_told(job, party.policy) + budget.explained(ready.peers, None), told, console)
     return ready
+
+
+def _columns(names: Sequence[str]) -> str:
+    """Which of this party's columns the job uses: no other one takes part."""
+    shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return f"{shown or 'none'}; no value of them leaves in the clear"
 
 
 def _ids(profile: Profile) -> dict[str, str]:

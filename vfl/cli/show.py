@@ -27,6 +27,7 @@ from vfl.screen.console import Console
 from vfl.screen.tables import facts, grid, say
 from vfl.storage.runs import listed
 
+LEARNT = {"public": "what the job says", "blinded": "nothing: random numbers", "sealed": "nothing: it has no key"}
 HASH = 12  # characters of a digest that are shown
 
 
@@ -81,6 +82,14 @@ def print_ledger(run: Path, console: Console, messages: bool) -> None:
     for name in CLASSES:
         if any(class_of(line) == name for line in sent):
             say(console, f"[bold]{name}[/]: {CLASSES[name][1]}")
+    came = [line for line in lines if line.get("type") == "received"]
+    again = [line for line in lines if line.get("type") == "resumed"]
+    by_peer = {peer: [line for line in came if line["from"] == peer] for peer in dict.fromkeys(x["from"] for x in came)}
+    for peer, own in by_peer.items():
+        total = size(sum(int(line["bytes"]) for line in own))
+        say(console, f"received from {escape(str(peer))}: {number(len(own))} messages, {total}")
+    if again:
+        say(console, f"interrupted and resumed: {', '.join(escape(str(line['time'])) for line in again)}")
 
 
 def fault(path: Path) -> str | None:
@@ -105,7 +114,7 @@ def _each(sent: list[Line]) -> Table:
 def _sums(lines: list[Line]) -> Table:
     table = grid("to", "message", "class", "what the receiver learns", "count", "bytes", numbers=2)
     for row in summarise(lines):
-        cells = (row["to"], row["message"], class_of(row), row["learns"] if class_of(row) == "revealed" else "")
+        cells = (row["to"], row["message"], class_of(row), LEARNT.get(class_of(row), row["learns"]))
         table.add_row(*(escape(str(c)) for c in cells), number(row["count"]), size(row["bytes"]))
     return table
 
