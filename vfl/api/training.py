@@ -24,7 +24,6 @@ from vfl.models.splitting import Split, reports
 from vfl.preprocessing import Preprocessing
 from vfl.schema.section import Complaint
 from vfl.schema.spec import Spec
-from vfl.screen.ending import clipped
 from vfl.steps.search import Searched
 
 S = TypeVar("S", bound=Spec)
@@ -100,8 +99,8 @@ def fit(
         caution,
     )
     for party, found in fitted.items():
-        if limited := kind.clipped(found):
-            warnings.warn(f"{party}: {clipped(limited, found.part.standardiser.clip)}", UserWarning, stacklevel=4)
+        for sentence in kind.remarks(found):
+            warnings.warn(f"{party}: {sentence}", UserWarning, stacklevel=4)
     for sentence in kind.notes(fitted[roles.guest]):
         from sklearn.exceptions import ConvergenceWarning  # takes a second to import
 

@@ -180,9 +180,9 @@ class Kind(ABC, Generic[S, P]):
         """By own column of new rows, how many values are so far out that the protocol limits them."""
         return {}
 
-    def clipped(self, fitted: Any) -> dict[str, int]:
-        """By own column of a data party, how many values of the training rows were limited."""
-        return {}
+    def remarks(self, fitted: Any) -> list[str]:
+        """What a data party is warned of in its own columns after a training."""
+        return []
 
     @abstractmethod
     def fitted_summary(self, fitted: Any) -> dict[str, Any]:

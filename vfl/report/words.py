@@ -150,6 +150,8 @@ def cautions(model: Mapping[str, Any]) -> list[str]:
     """What is to be said of a model where its measures are shown: that its training did not end at an optimum, and
     what the run had to say."""
     found = [str(model["caution"])] if model.get("caution") else []
+    if model.get("wrong_signs"):
+        found.append(ending.against(model["wrong_signs"]))
     if model.get("clipped"):
         found.append(ending.clipped(model["clipped"], model["clipped_at"]))
     if model.get("ended"):

@@ -23,6 +23,14 @@ def clipped(rows: Mapping[str, int], limit: float, which: str = "training") -> s
     return f"values were limited to {limit:g} standard deviations from the mean in {which} rows of {named}{why}"
 
 
+def against(columns: Sequence[str]) -> str:
+    """Of a party's own columns whose weight in a scorecard has the wrong sign."""
+    return (
+        f"{', '.join(columns)}: together with the other columns, points run against the bins' event rates (a weight of "
+        f"the wrong sign): leave the column out, or raise min_iv or lower max_correlation"
+    )
+
+
 def cautions(passes: Sequence[int], ends: Sequence[str]) -> list[str]:
     """A sentence for each way to end without an optimum."""
     most = {end: max(n for n, e in zip(passes, ends, strict=True) if e == end) for end in ends}

@@ -194,8 +194,8 @@ class RegressionKind(Kind[Regression, GlmPart]):
         asked = part.standardiser.clip < FARTHEST  # and then said at the training
         return {} if asked else part.standardiser.beyond(features, part.party)
 
-    def clipped(self, fitted: Any) -> dict[str, int]:
-        return dict(fitted.clipped)
+    def remarks(self, fitted: Any) -> list[str]:
+        return [ending.clipped(fitted.clipped, fitted.part.standardiser.clip)] if fitted.clipped else []
 
     def fitted_summary(self, fitted: Fitted) -> dict[str, Any]:
         """This party's own coefficients, if it knows them; of several classes those of each; after how many iterations

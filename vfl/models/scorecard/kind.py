@@ -143,6 +143,10 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
         weights = minimised(x[train], aligned.label.to_numpy(np.float64)[train], plan.spec.C)
         return np.asarray(0.5 * (1.0 + np.tanh(x[rows] @ weights / 2)))
 
+    def remarks(self, fitted: Any) -> list[str]:
+        wrong = wrong_signs(fitted.part) if fitted.part.known else []
+        return [ending.against(wrong)] if wrong else []
+
     def notes(self, fitted: Any) -> list[str]:
         return ending.cautions(fitted.passes, fitted.ends)
 
@@ -154,6 +158,7 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
         own: dict[str, Any] = {**ending.told(fitted.passes, fitted.ends), "weights_known": part.known}
         if part.known:
             coefficients = [{"column": c, "coef": float(v)} for c, v in part.coef.items()]
+            own |= {"wrong_signs": wrong} if (wrong := wrong_signs(part)) else {}
             own |= {"base_points": part.base, "points": part.table(), "coefficients": coefficients}
         return own | feature_tables(fitted.preprocessor, fitted.binned)
 
@@ -199,13 +204,8 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
             "A row's score is the guest's base points and the points of its bins at every party.  rows and "
             "event rate: of training.",
         )
-        wrong = [str(c) for c, v in part.coef.items() if v > 0]
-        if wrong:
-            say(
-                console,
-                f"[yellow]caution[/]: {escape(', '.join(wrong))}: together with the other columns, points run "
-                f"against the bins' event rates",
-            )
+        if wrong := wrong_signs(part):
+            say(console, f"[yellow]caution[/]: {escape(ending.against(wrong))}")
 
     def pack(self, part: ScorecardPart) -> Body:
         """`mean` and `scale` (columns,) float64 of the weights of evidence; `shares` and `share_names` as
@@ -284,3 +284,8 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
 
     def score(self, role: Role, session: Session, table: Table | None, part: Any, min_rows: int, keys: int) -> Scored:
         return score(role, session, table, part, min_rows, keys)
+
+
+def wrong_signs(part: ScorecardPart) -> list[str]:
+    """The columns of a party that knows its weights in which a bin of more events brings more points."""
+    return [str(column) for column, weight in part.coef.items() if weight > 0]
