@@ -180,12 +180,13 @@ class _File:
 
     def _undecoded(self) -> DataError:
         name = codec(self.form.encoding) or self.form.encoding
-        others = ["cp1252", "latin-1"] if name == UTF8 else ["utf-8"]
         where = self._line() if codecs.lookup(name).name in (UTF8, "ascii") else None
         return self.bad(
             f"is not {name.upper()} text{'' if where is None else f' in line {where}'}",
-            "Save the file as UTF-8, or say how it is written: "
-            + " or ".join(f'data.encoding = "{other}"' for other in others),
+            'Save the file as UTF-8, or say how it is written: data.encoding = "cp1252" in Western Europe, "gbk" in '
+            "China, or another one that Python knows"
+            if name == UTF8
+            else 'Correct data.encoding; most files are "utf-8"',
         )
 
     def _line(self) -> int | None:
