@@ -8,6 +8,8 @@ import datetime
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import numpy as np
+import pandas as pd
 from pydantic import BeforeValidator, Field
 
 from protocols.errors import ConfigError
@@ -21,10 +23,14 @@ from vfl.schema.section import Complaint, shown
 
 
 def _day(value: object) -> object:
-    """A date, or a text that is one, as text: the digest of a job knows no dates."""
+    """A date, a time stamp at midnight, or a text that is a date, as text: the digest of a job knows no dates."""
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             value = datetime.date.fromisoformat(value)
+    if isinstance(value, np.datetime64) and not np.isnat(value):
+        value = pd.Timestamp(value)
+    if isinstance(value, datetime.datetime) and value == value.replace(hour=0, minute=0, second=0, microsecond=0):
+        value = value.date()
     if value is None or (isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)):
         return None if value is None else value.isoformat()
     raise Complaint(f"is {shown(value)}", "Expected a date, such as out_of_time = 2026-01-01")
@@ -33,7 +39,8 @@ def _day(value: object) -> object:
 class Split(Declared):
     """The common rows that are held out for evaluation.
 
-    The draw depends on the ids and `seed` alone, so every party makes the same one.
+    The draw depends on the ids and `seed` alone, so every party makes the same one. Of the rows before `out_of_time` the part `test`
+    is held out too, 0.25 unless it is set; `test=0` holds out the later rows alone.
 
     Attributes
     ----------
@@ -79,6 +86,11 @@ class Split(Declared):
             )
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # a job may hold out nothing
+
+    def __repr__(self) -> str:
+        shown = super().__repr__()
+        drawn = f"{type(self).__name__}(test={self.test:g}, "
+        return shown if self.out_of_time is None or "test=" in shown else shown.replace("Split(", drawn, 1)
 
     @property
     def cut_off(self) -> str:

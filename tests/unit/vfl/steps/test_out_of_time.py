@@ -268,3 +268,18 @@ def test_a_job_names_the_day_and_what_it_reveals() -> None:
     for wrong in ("2026", '"next year"', "2026-01-01T10:00:00", "true"):
         with pytest.raises(ConfigError, match="out_of_time"):
             job(wrong)
+
+
+@pytest.mark.parametrize(
+    "day", [pd.Timestamp("2026-02-01"), np.datetime64("2026-02-01"), datetime.datetime(2026, 2, 1), "2026-02-01"]
+)
+def test_any_day_is_one_and_the_repr_says_what_else_is_held_out(day: object) -> None:
+    split = vfl.Split(out_of_time=day)
+    assert split.cut_off == "2026-02-01"
+    assert repr(split).startswith("Split(test=0.25, ")
+    assert "2026-02-01" in repr(split)
+    assert repr(vfl.Split(test=0.1, out_of_time=day)).count("test=") == 1
+    assert "test=0.0," in repr(vfl.Split(test=0, out_of_time=day))
+    for wrong in (pd.Timestamp("2026-02-01 12:00"), pd.NaT, np.datetime64("NaT"), 20260201):
+        with pytest.raises(ConfigError):
+            vfl.Split(out_of_time=wrong)
