@@ -139,7 +139,13 @@ def test_new_tables_in_python(kind: str) -> None:
     data = made()
     estimator, more = ESTIMATORS[kind]
     fed = vfl.Federation.local(
-        data["bank"], {"telecom": data["telecom"]}, on=KEY, label="canarylabel", cipher=Identity(), convergence=False
+        data["bank"],
+        {"telecom": data["telecom"]},
+        on=KEY,
+        label="canarylabel",
+        pos_label="canarygood",
+        cipher=Identity(),
+        convergence=False,
     )
     model = fed.fit(estimator, **more)
     guest, host = data["bank"].drop(columns="canarylabel"), data["telecom"]

@@ -79,6 +79,7 @@ def test_a_job_of_two_hosts_equals_the_federation_and_scores_one_row(
         {h: read[h] for h in roles.hosts},
         on=KEY,
         label="canarylabel",
+        pos_label="canarygood",
         min_intersection=1,
         cipher=Identity(),
     )

@@ -134,7 +134,12 @@ def test_sealed_trees_by_files_equal_the_federation(parties: Institutions) -> No
     results = by_seed(parties, ["telecom", "arbiter", "guest"], 0.1)
     frames = {name: read_source(parties.folder / name / "customers.csv", keys=[KEY]) for name in ("guest", "telecom")}
     federation = vfl.Federation.local(
-        frames["guest"], {"telecom": frames["telecom"]}, on=KEY, label="canarylabel", min_intersection=5
+        frames["guest"],
+        {"telecom": frames["telecom"]},
+        on=KEY,
+        label="canarylabel",
+        pos_label="canarygood",
+        min_intersection=5,
     )
     with pytest.warns(UserWarning, match="112-bit"):
         model = federation.fit(
