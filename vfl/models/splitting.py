@@ -27,7 +27,7 @@ def _day(value: object) -> object:
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             value = datetime.date.fromisoformat(value)
-    if isinstance(value, np.datetime64) and not np.isnat(value):
+    if isinstance(value, np.datetime64):
         value = pd.Timestamp(value)
     if isinstance(value, datetime.datetime) and value == value.replace(hour=0, minute=0, second=0, microsecond=0):
         value = value.date()
@@ -79,6 +79,9 @@ class Split(Declared):
     )
 
     def __init__(self, /, *positional: object, **params: Any) -> None:
+        day = params.get("out_of_time")
+        if isinstance(day, np.datetime64) and np.isnat(day):
+            raise ConfigError("Split: out_of_time is NaT", remedy="Pass a date, or leave it out")
         super().__init__(*positional, **params)
         if not self.test and self.out_of_time is None:
             raise ConfigError(

@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from vfl.metrics.binary import at_cutoff
 from vfl.report.prediction import prediction
 from vfl.report.searching import searching
 from vfl.report.words import (
@@ -102,6 +103,23 @@ def _part(result: Mapping[str, Any], part: str, console: Console) -> None:
         bounds = [interval(known.get("low"), known.get("high"))] if sure else []
         colour = "none" if not delta else "green" if delta * better > 0 else "red"
         table.add_row(label, number(a), f"[bold]{number(j)}[/]", f"[{colour}]{change(delta)}[/]", *bounds)
+    _show(table, console)
+    _matrix(result, part, console)
+
+
+def _matrix(result: Mapping[str, Any], part: str, console: Console) -> None:
+    """The confusion matrices at the cut-off that `vfl report --cutoff` chose, if it chose one."""
+    series = (result.get("plots") or {}).get(part) or {}
+    found = {model: one["cutoffs"] for model, one in series.items() if one.get("cutoffs")}
+    if result.get("cutoff") is None or not found:
+        return
+    names = {"joint": "joint", "guest_alone": "guest alone"}
+    lines = [(names.get(model, model), at_cutoff(cutoffs, result["cutoff"])) for model, cutoffs in found.items()]
+    columns = ("caught", "missed", "false alarms", "passed", "precision", "recall")
+    table = _table(f"Flagged from {lines[0][1]['cutoff']:g} up", "", *columns)
+    for name, at in lines:
+        counts = (at[k] for k in ("true_positives", "false_negatives", "false_positives", "true_negatives"))
+        table.add_row(name, *map(number, counts), percent(at["precision"]), percent(at["recall"]))
     _show(table, console)
 
 

@@ -93,3 +93,14 @@ def test_what_a_resumed_run_cost_is_told_as_that_since_it_went_on(full_result, h
         assert ("Cost, since the run resumed" in " ".join(printed(result))) is resumed
         assert ("times, bytes and products here are those since then" in page) is resumed
     assert "Sent, since the run resumed" in render(host_result | {"phases": full_result["phases"], "resumed": True})
+
+
+def test_a_chosen_cut_off_has_its_matrices_and_without_one_there_are_none(guest_result):
+    cutoffs = {"cutoff": [0.0, 0.5], "events": [30, 20], "non_events": [70, 7]}
+    series = {model: {"cutoffs": cutoffs} for model in ("joint", "guest_alone")}
+    told = guest_result | {"plots": {"test": series}}
+    assert "Flagged from" not in " ".join(printed(told))
+    lines = [line.split() for line in printed(told | {"cutoff": 0.5})]
+    assert ["Flagged", "from", "0.5", "up"] in lines
+    assert ["joint", "20", "10", "7", "63", "74.1", "%", "66.7", "%"] in lines
+    assert max(map(len, printed(told | {"cutoff": 0.5}))) <= 80
