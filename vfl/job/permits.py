@@ -52,7 +52,8 @@ PERMITS: dict[str, str] = {
     ),
     "convergence-to-parties": (
         "regressions and scorecards: every ten iterations all parties learn whether the weights have settled, which "
-        "ends training; a host that deviates from the protocol reads at most one label of its choice each time; "
+        "ends training; a party that deviates from the protocol gets one answer of three to a "
+        "question of its choice each time (a host about labels, the arbiter about weights); "
         "without this permission all iterations of max_iter are made, and nobody learns whether they were enough"
     ),
     "loss-to-arbiter": (

@@ -46,6 +46,12 @@ def terms_of(plan: Plan[Regression]) -> glm.Terms:
     )
 
 
+def fold_terms(plan: Plan[Regression]) -> glm.Terms:
+    """What is trained on a fold: without a verdict, so that hosts learn no number of the labels from a fold, and the
+    guest's budget counts the one model that is kept."""
+    return terms_of(replace(plan, convergence=False))
+
+
 def targets_of(plan: Plan[Regression], table: Table, train: int) -> Targets:
     """What the guest's rows are fitted to, of which the first `train` are trained on.  Raises DataError."""
     assert table.label is not None
@@ -284,7 +290,7 @@ def fold_guest(session: Session, train: Table, plan: Plan[Regression], rows: sea
     wanted = targets_of(plan, inside, len(inside))
     standardiser = prepared(session, inside, plan)
     x, name = standardiser.transform(inside.features, session.me), session.seed("model id").secret[:16]
-    trained = glm.guest(session, x, wanted.y, terms_of(plan), name, wanted.weights)
+    trained = glm.guest(session, x, wanted.y, fold_terms(plan), name, wanted.weights)
     part = guest_part(session, plan, trained, standardiser, train, wanted)
     found, _ = scoring.guest(session, part.own(outside.features, outside.names))
     return part.means(found)
@@ -298,13 +304,13 @@ def fold_host(session: Session, train: Table, plan: Plan[Regression], rows: sear
         replace(plan, reveal=()),
     )
     standardiser = prepared(session, inside, plan)
-    trained = glm.host(session, standardiser.transform(inside.features, session.me), terms_of(plan))
+    trained = glm.host(session, standardiser.transform(inside.features, session.me), fold_terms(plan))
     scoring.host(session, host_part(session, plan, trained, standardiser, inside).own(outside.features, outside.names))
 
 
 def fold_arbiter(session: Session, key: DecryptionKey, plan: Plan[Regression]) -> None:
     """The arbiter's side of `fold_guest`.  Learns the fold's size."""
-    kept = glm.arbiter(session, key, terms_of(replace(plan, reveal=())))
+    kept = glm.arbiter(session, key, fold_terms(replace(plan, reveal=())))
     scoring.arbiter(session, key, kept.model_id, kept.shares)
 
 

@@ -177,14 +177,29 @@ def test_the_factor_keeps_the_sign(value: int) -> None:
     assert {found >= 0 for found in opened(value, 100)} == {value >= 0}
 
 
-def test_the_factor_hides_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_factor_hides_the_size() -> None:
     """Sizes 60 bits apart: their lengths are as good as equally distributed.  The control is a factor of fixed
     length."""
     small, large = (np.array([one.bit_length() for one in opened(value, 300)]) for value in (2**20, 2**80))
-    assert distance(small, large) < 0.15  # 60 bits of 1800, and the noise of 300 draws
-    monkeypatch.setattr(settling, "LEAST_LENGTH", 0)
+    assert distance(small, large) < 0.2  # 60 bits of 830, and the noise of 300 draws
     fixed = [np.array([(value << 500).bit_length() for _ in range(300)]) for value in (2**20, 2**80)]
     assert distance(*fixed) == 1.0
+
+
+def test_the_factor_hides_the_leading_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sizes in the ratio 1 to 1.5: the leading digits of what is opened are equally distributed.  The control is a
+    factor that is uniform between two powers of two."""
+
+    def digits(value: int) -> NDArray[np.int64]:
+        return np.array([found >> (found.bit_length() - 40) for found in opened(value, 1500)])
+
+    assert distance(digits(2 * 2**40), digits(3 * 2**40)) < 0.07  # the noise of 1,500 draws each: .05 once in twenty
+
+    def even(seed: Any, length: int) -> int:
+        return (1 << length) + seed.child("number").integers(1, length + 1).to_ints()[0] % (1 << length)
+
+    monkeypatch.setattr(settling, "log_uniform", even)
+    assert distance(digits(2 * 2**40), digits(3 * 2**40)) > 0.1
 
 
 def distance(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
@@ -194,7 +209,7 @@ def distance(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
 
 
 def test_a_key_without_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settling, "LEAST_LENGTH", 10_000)
+    monkeypatch.setattr(settling, "LEAST_RANGE", 10_000)
     with pytest.raises(ConfigError, match="too small to hide how far weights have settled"):
         opened(1, 1)
 
