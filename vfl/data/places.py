@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import io
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ SCHEMES = (
     *("abfs", "abfss", "adl", "az", "dropbox", "ftp", "gcs", "gdrive", "github", "gs", "hdfs", "http", "https"),
     *("local", "memory", "oci", "oss", "s3", "s3a", "sftp", "smb", "ssh", "webhdfs", "zip"),
 )
+SLASHES = "Write file:///folder/customers.csv, with three slashes, or the path alone"
 HIDDEN = (".", "_")  # what a folder holds besides its table: _SUCCESS, .crc files
 
 
@@ -48,13 +50,21 @@ def local_path(source: str | Path) -> Path:
     """The path of a source that is here.  Raises ConfigError for file:// at another machine."""
     if not str(source).startswith("file://"):
         return Path(source)
-    parts = urlsplit(str(source))
+    try:
+        parts = urlsplit(str(source))
+    except ValueError:  # a bracket that is not closed, or holds no address; its words quote it
+        raise ConfigError("a file:// address cannot be read", remedy=SLASHES) from None
     if parts.netloc not in ("", "localhost"):
-        raise ConfigError(
-            "a file:// address names another machine",
-            remedy="Write file:///folder/customers.csv, with three slashes, or the path alone",
-        )
+        raise ConfigError("a file:// address names another machine", remedy=SLASHES)
     return Path(url2pathname(parts.path))
+
+
+def named(path: Path) -> str:
+    """A path for a message; not one that could be a mistyped address, which may hold a password."""
+    text = str(path)
+    if "@" in text or re.search(r"\w\w:/", text):  # C:/ is a drive
+        return "the source (not shown: it could be an address)"
+    return text
 
 
 def size_of(source: str) -> int:
@@ -99,7 +109,10 @@ def _here(path: Path) -> list[Part]:
             return [Part(str(path), path.name, path)]
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be read ({error.strerror})", remedy="Check the path and that this account may read it"
+            f"{named(path)}: cannot be read ({error.strerror})",
+            remedy="Check the path and that this account may read it; an address has :// after its scheme"
+            if named(path) != str(path)
+            else "Check the path and that this account may read it",
         ) from None
 
 

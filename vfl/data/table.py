@@ -22,6 +22,7 @@ from protocols.alignment.ids import Ids
 from protocols.errors import DataError
 from vfl.data.columns import Objective, days, event_is_a_guess, feature, no_missing, raw_label, text, weight, without
 from vfl.data.columns import label as checked_label
+from vfl.data.header import HEADER, like_cells, twice
 from vfl.data.keys import key_lists, keys_of
 from vfl.data.schema import ColumnType, Found, Schema, Settings
 from vfl.data.shapes import Profile
@@ -340,10 +341,8 @@ def with_keys(
             party=party,
         )
     if not frame.columns.is_unique:
-        twice = [str(c) for c in frame.columns[frame.columns.duplicated()].unique()]
-        raise DataError(
-            f"{party}: the table has more than one column called {_names(twice)}", remedy="Rename them", party=party
-        )
+        several = [str(c) for c in frame.columns[frame.columns.duplicated()].unique()]
+        raise DataError(f"{party}: the table {twice(list(frame.columns), several)}", remedy="Rename them", party=party)
     for key in keys:
         if key not in frame.columns:
             raise _no_column(frame, party, "id column", key, settings)
@@ -381,8 +380,8 @@ def _feature_names(
             raise DataError(
                 f"{party}: the feature '{name}' is {uses[name]}", remedy="Remove it from columns", party=party
             )
-    if twice := sorted({c for c in columns if list(columns).count(c) > 1}):
-        raise DataError(f"{party}: columns names {_names(twice)} twice", remedy="Name each once", party=party)
+    if several := sorted({c for c in columns if list(columns).count(c) > 1}):
+        raise DataError(f"{party}: columns names {_names(several)} twice", remedy="Name each once", party=party)
     return list(columns)
 
 
@@ -424,8 +423,10 @@ def _listed(names: Sequence[str]) -> str:
 
 def _no_column(frame: pd.DataFrame, party: str, what: str, name: str, settings: Settings) -> DataError:
     where = " (job: align.keys; party file: the keys of [data])"
+    names = list(frame.columns)
+    has = f"{len(names):,} columns ({HEADER})" if like_cells(names) else _names(names)
     return DataError(
-        f"{party}: {what} '{name}' is not in the table, which has {_names(list(frame.columns))}",
+        f"{party}: {what} '{name}' is not in the table, which has {has}",
         remedy=f"Correct the name{'' if settings.in_python else where} or the table",
         party=party,
     )

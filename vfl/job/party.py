@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, mod
 from protocols.errors import ConfigError
 from vfl.data import Settings
 from vfl.data.extras import needed
-from vfl.data.places import local_path, place_of
+from vfl.data.places import local_path, named, place_of
 from vfl.job.file_form import FileForm
 from vfl.job.job import Agreement, Column, Columns, Job, Name
 from vfl.job.policy import Policy, policy_check
@@ -309,10 +309,14 @@ def check_files(party: Party) -> None:
                 else "This key names"
             )
             raise ConfigError(
-                f"{party.name}: {key}: the file {file} cannot be read ({error.strerror})",
+                f"{party.name}: {key}: {_file(file)} cannot be read ({error.strerror})",
                 remedy=f"{whose} it; check the path",
                 party=party.name,
             ) from None
+
+
+def _file(file: Path) -> str:
+    return f"the file {file}" if named(file) == str(file) else named(file)
 
 
 def _source_files(source: str) -> dict[str, Path]:

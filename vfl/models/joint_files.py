@@ -177,7 +177,7 @@ def load_model(
     try:
         parameters = {name: restored(value) for name, value in saved.parameters.items()}
         spec = build(KINDS[saved.kind].spec, {"kind": saved.kind, **parameters}, str(source / NAME))
-    except (ConfigError, TypeError, ValueError):
+    except (ConfigError, TypeError, ValueError, KeyError):
         raise damaged(source) from None
     roles, kind = Roles(saved.guest, saved.hosts, saved.arbiter), KINDS[saved.kind]
     parts = {party: part_of(source / party, saved.kind) for party in roles.data_parties}

@@ -18,17 +18,25 @@ SECONDS = 2.0  # a party that waits is met within this time: it calls at least o
 
 @contextlib.contextmanager
 def announced(job: Agreement, party: Party, purpose: str) -> Iterator[None]:
-    """An error that is raised inside is raised, and its code is sent to every peer that waits for this party."""
+    """An error that is raised inside is raised, and its code is sent to every pinned peer that waits for this
+    party."""
     try:
         yield
     except VFLError as error:
-        with contextlib.suppress(VFLError, OSError):  # no identity, no pin, no port: then nobody can be reached
+        with contextlib.suppress(Exception):  # whatever stops the announcement, the user needs to see this error
             _tell(job, party, purpose, error.code)
         raise
 
 
 def _tell(job: Agreement, party: Party, purpose: str, code: str) -> None:
-    peers = peers_for(job, party.name, purpose)
+    dialled = job.parties.dials(party.name)
+    peers = [
+        name
+        for name in peers_for(job, party.name, purpose)  # the fault may be a pin that lacks, or an address
+        if name in party.peers and (name not in dialled or party.peers[name].address is not None)
+    ]
+    if not peers:
+        return
     waiting, all_met = set(peers), threading.Event()
 
     def met(peer: str) -> None:
@@ -41,7 +49,7 @@ def _tell(job: Agreement, party: Party, purpose: str, code: str) -> None:
     network = network_of(ready, peers, session, 10 * SECONDS, met)
 
     def connect() -> None:
-        with contextlib.suppress(VFLError, CancelledError):  # it is aborted below
+        with contextlib.suppress(Exception, CancelledError):  # it is aborted below
             network.connect()
 
     thread = threading.Thread(target=connect, name="vfl announcement", daemon=True)

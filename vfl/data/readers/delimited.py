@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from protocols.errors import DataError
 from vfl.data.cells import as_read, unguarded
 from vfl.data.form import BOMS, SEPARATORS, UTF8, Form, codec
+from vfl.data.header import twice
 from vfl.data.literals import has_comma
 from vfl.data.places import Part
 from vfl.data.readers.kinds import Ask, TableFile, changed, check_same
@@ -235,8 +236,8 @@ class _File:
     def _check_names(self, header: Sequence[str]) -> None:
         spelt = {unguarded(name): name for name in header}
         named = [name for name in header if name.strip()]
-        if twice := sorted({unguarded(n) for n in named if named.count(n) > 1 or spelt[unguarded(n)] != n}):
-            raise self.bad(f"has more than one column called {', '.join(map(repr, twice))}", "Rename them")
+        if several := sorted({unguarded(n) for n in named if named.count(n) > 1 or spelt[unguarded(n)] != n}):
+            raise self.bad(twice(header, several), "Rename them")
 
     def pieces(self, columns: Sequence[str] | None) -> Iterator[pd.DataFrame]:
         """Its rows, some at a time."""

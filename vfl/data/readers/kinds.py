@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from protocols.errors import DataError
 from vfl.data.form import Form
+from vfl.data.header import HEADER, like_cells, twice
 from vfl.data.places import Part
 from vfl.data.stored import Stored, StoredFrame
 
@@ -60,10 +61,8 @@ def changed(parts: Sequence[Part]) -> NoReturn:
 
 def check_distinct(part: Part, names: Sequence[str]) -> None:
     """Raises DataError where two columns have one name."""
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(
-            f"{part.label}: has more than one column called {', '.join(map(repr, twice))}", remedy="Rename them"
-        )
+    if several := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"{part.label}: {twice(names, several)}", remedy="Rename them")
 
 
 def check_same(part: Part, names: Collection[str], first: Part, expected: Collection[str]) -> None:
@@ -72,6 +71,8 @@ def check_same(part: Part, names: Collection[str], first: Part, expected: Collec
     if missing or new:
         what = f"no column '{missing[0]}', which" if missing else f"a column '{new[0]}', which is not in"
         where = f"{first.name} has" if missing else first.name
+        if like_cells([*names, *expected]):
+            what, where = "other columns than", f"{first.name} ({HEADER})"
         raise DataError(
             f"{part.label}: has {what} {where}: the files of a folder are one table, with the same columns",
             remedy="Write them with the same columns, or keep the others in another folder",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
+import traceback
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from protocols.errors import ConfigError
+from protocols.errors import ConfigError, DataError
 from tests.unit.vfl.job.test_party_file import GUEST
 from vfl.data.form import Form
 from vfl.job import Party, check_files, load_party
@@ -113,3 +114,30 @@ def test_another_source_of_rows_keeps_the_form_but_for_the_format(tmp_path: Path
         assert (data.source, data.format, data.separator) == (source, format, ";")
     with pytest.raises(ConfigError, match="is a database address"):
         new_data(own, "sqlite:///t.db")
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["postgresql:/scott:CANARY@db/x", "postgresql:scott:CANARY@db/x", "s3:/bucket/CANARY?key=CANARY", "//u:CANARY@h/x"],
+)
+def test_a_mistyped_address_is_not_quoted(tmp_path: Path, source: str) -> None:
+    with pytest.raises(ConfigError, match=r"data\.source: the source \(not shown: .* cannot be read") as caught:
+        check_files(with_files(tmp_path, source))
+    with pytest.raises(DataError, match=r"not shown.* cannot be read") as direct:
+        read_source(source, None, keys=["id"])
+    for error in (caught, direct):
+        assert "CANARY" not in "".join(traceback.format_exception(error.value))
+
+
+@pytest.mark.parametrize("source", ["missing.csv", "C:/data/missing.csv", "folder/missing.csv"])
+def test_a_path_is_quoted(tmp_path: Path, source: str) -> None:
+    with pytest.raises(ConfigError, match=r"the file .*missing\.csv cannot be read"):
+        check_files(with_files(tmp_path, source))
+
+
+def test_an_address_that_cannot_be_parsed_is_a_typed_error(tmp_path: Path) -> None:
+    for source in ("file://[CANARY", "file://[CANARY]/t.csv", "file://CANARY]/t.csv"):
+        with pytest.raises(ConfigError, match=r"a file:// address (cannot be read|names another)") as caught:
+            check_files(with_files(tmp_path, source))
+        assert "three slashes" in caught.value.remedy
+        assert "CANARY" not in "".join(traceback.format_exception(caught.value))

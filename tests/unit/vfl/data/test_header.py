@@ -1,0 +1,67 @@
+"""The first row of a file without a header is a customer's: no message prints it as names of columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from protocols.errors import DataError
+from tests.unit.vfl.data.samples import CANARY, build
+from vfl.data import read_source
+from vfl.data.header import HEADER, like_cells
+
+ROWS = [
+    f"{CANARY},41,yes",  # a number
+    f"{CANARY},1990-02-28,yes",
+    f"{CANARY},+44 20 7946 0958,yes",
+    f"{CANARY},anna@example.org,yes",
+    f"{CANARY},1.5e3,yes",
+]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_first_row_is_not_printed_as_names(row: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"{row}\nB,7,no\n")
+    frame = read_source(path, keys=[CANARY])
+    with pytest.raises(DataError, match="id column 'id' is not in the table, which has 3 columns") as caught:
+        build(frame, label=None)
+    hidden(caught.value, row)
+
+
+@pytest.mark.parametrize("row", [f"{CANARY},41,{CANARY}", f"{CANARY},41,41"])
+def test_repeated_cells_are_not_printed_as_names(row: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"{row}\nB,7,no\n")
+    with pytest.raises(DataError, match="has 3 columns, of which some have the same name") as caught:
+        read_source(tmp_path / "t.csv", keys=["id"])
+    hidden(caught.value, row)
+    with pytest.raises(DataError, match="some have the same name") as caught:
+        build(pd.DataFrame([["B", 7, 1]], columns=row.split(",")), keys=[CANARY], label=None)
+    hidden(caught.value, row)
+
+
+def test_a_folder_of_files_without_headers(tmp_path: Path) -> None:
+    for name, row in (("a.csv", "A,7,yes"), ("b.csv", f"{CANARY},41,no")):
+        (tmp_path / name).write_text(f"{row}\nB,8,yes\n")
+    with pytest.raises(DataError, match=r"has other columns than a\.csv") as caught:
+        read_source(tmp_path, keys=["id"])
+    hidden(caught.value, f"{CANARY},41,no")
+
+
+def hidden(error: DataError, row: str) -> None:
+    text = f"{error} {error.__cause__} {error.__context__}"
+    assert HEADER in text
+    assert CANARY not in text
+    assert not [cell for cell in row.split(",") if repr(cell) in text]
+
+
+def test_names_are_printed(tmp_path: Path) -> None:
+    names = ["bill_2027", "KUNDENNR", "x1", "rate_%", "2nd_income", "e-mail"]
+    assert not like_cells(names)
+    with pytest.raises(DataError, match="which has 'bill_2027', 'KUNDENNR', 'x1'"):
+        build(pd.DataFrame([[1.0] * 6], columns=names), label=None)
+    (tmp_path / "t.csv").write_text("bill,bill\n1,2\n")
+    with pytest.raises(DataError, match="more than one column called 'bill'"):
+        read_source(tmp_path / "t.csv", keys=["id"])
