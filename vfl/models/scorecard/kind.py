@@ -287,5 +287,9 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
 
 
 def wrong_signs(part: ScorecardPart) -> list[str]:
-    """The columns of a party that knows its weights in which a bin of more events brings more points."""
-    return [str(column) for column, weight in part.coef.items() if weight > 0]
+    """The columns of a party that knows its weights in which a bin of more events brings more points, by a whole point
+    at least."""
+    points: dict[str, set[int]] = {}
+    for row in part.table():
+        points.setdefault(str(row["column"]), set()).add(row["points"])
+    return [str(column) for column, weight in part.coef.items() if weight > 0 and len(points[str(column)]) > 1]

@@ -93,7 +93,9 @@ def model(kind: str) -> Any:
         "trees": lambda: vfl.BoostedTrees(n_estimators=1, max_depth=1, max_bin=4, min_bin_rows=4),
         "search": lambda: vfl.GridSearchCV(small(), {"C": [1.0]}, cv=2),
     }
-    return federation().fit(estimators[kind]())
+    with warnings.catch_warnings():  # of a scorecard of so few rows
+        warnings.filterwarnings("ignore", message=".* a weight of the wrong sign", category=UserWarning)
+        return federation().fit(estimators[kind]())
 
 
 @cache
