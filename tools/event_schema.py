@@ -14,7 +14,9 @@ SCHEMA = Path(__file__).parent.parent / "docs" / "event.schema.json"
 
 def event_schema() -> str:
     """The file's text."""
-    return json.dumps(msgspec.json.schema(Event), indent=1) + "\n"
+    schema = msgspec.json.schema(Event)
+    schema["$defs"]["Event"]["description"] = " ".join((Event.__doc__ or "").split())
+    return json.dumps(schema, indent=1) + "\n"
 
 
 if __name__ == "__main__":

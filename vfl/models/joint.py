@@ -45,6 +45,9 @@ class Learned(Generic[S]):
     """All that stays of a training in one process.  Nothing of it is a table, an id, a label or a feature of a row: a
     model can be pickled, copied and saved.
 
+    It holds the text of every category, also of one that a single row had.  A pickle or copy holds `kept` unsealed,
+    where `save` seals it: whoever can read the pickle has the whole model.
+
     parts: by data party; kept: the arbiter's part, where it keeps one; reader: of new rows; label, weight: the guest's
     columns; sizes: rows by party; common: rows that all parties have, and rows: those of them that were trained on;
     summaries: by data party, of its part, as in its own report.

@@ -1,7 +1,9 @@
 """New rows of one party, to be scored: which of them have every value that the model needs, and what deserves a word.
 
-A row that misses such a value takes no part in the prediction: it is not even aligned, so that its score is empty and
-no other party learns whether this party knows the customer, that a value is missing, or how often.
+A row that misses such a value takes no part in the prediction: it is not even aligned, and its score is empty.  No
+message says that a value is missing.  But the list of ids is shorter by such rows, and a partner that knows from
+elsewhere (a training, an alignment, another model) that the row exists learns from the empty score that a value is
+missing.
 """
 
 from __future__ import annotations

@@ -15,7 +15,10 @@ Number: TypeAlias = Annotated[int, Meta(ge=0)]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One line of events.jsonl.  It holds no id, value or key."""
+    """One line of events.jsonl.  It holds no id, value or key, but bytes and steps tell sizes, also whether the one
+    applicant of a batch is known to the partner: keep the file, and a log of `--progress lines`, as you keep the
+    reports.
+    """
 
     time: Annotated[str, Meta(description="when, ISO 8601 with its zone")]
     event: Annotated[

@@ -82,7 +82,7 @@ def test_rows_without_a_value_are_told_to_their_owner_alone(name: str) -> None:
 
 def test_a_row_that_a_host_cannot_score_looks_like_one_that_it_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same messages, in the same sizes, cross for a customer without a value and for one that is not in the table:
-    nobody learns which it is.  The control is a customer with a value."""
+    no message says which it is, and the list is shorter by it.  The control is a customer with a value."""
 
     def sizes(host: pd.DataFrame) -> list[tuple[str, str, int]]:
         sent: list[Sent] = []

@@ -17,7 +17,7 @@ from sklearn.base import clone
 import vfl
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, ModelError, VFLError
-from tests.promises.predictions.kinds import CASES, each, fitted, scored, tables
+from tests.promises.predictions.kinds import CASES, SHORT, each, fitted, scored, tables
 
 RUN, LONG = 4, 24  # neighbours in a column of numbers that differ, and of labels or texts: chance makes none of them
 
@@ -149,6 +149,27 @@ def test_how_tables_are_read_is_saved(tmp_path: Path) -> None:
     found, expected = (one.predict_score(guest, {"telecom": host}) for one in (back, model))
     pd.testing.assert_series_equal(found, expected, check_exact=True)
     assert found.notna().all()
+
+
+@pytest.mark.parametrize(
+    ("reveal", "names"), [((), {"manifest.json"}), (("guest", "hosts"), {"manifest.json", "summary.json"})]
+)
+def test_what_a_model_tells_as_documented(reveal: tuple[str, ...], names: set[str], tmp_path: Path) -> None:
+    """The text of a category that one row had, in files and pickles; in a pickle the arbiter's shares too."""
+    guest, hosts = tables("binary", True)
+    host = hosts["telecom"]
+    rare = {"telecom": host.assign(town=host["town"].where(host.index != 3, "ONCE"))}
+    fed = vfl.Federation.local(guest, rare, "customer", "outcome", cipher=Identity(), convergence=False, reveal=reveal)
+    model = fed.fit(vfl.LogisticRegression(**SHORT), preprocess=vfl.Preprocessing(encode="onehot"))
+    data, written = pickle.dumps(model), files(model.save(tmp_path / "m"))
+    assert {path for path, content in written.items() if b"ONCE" in content} == {f"telecom/{name}" for name in names}
+    assert b"ONCE" in data
+    if reveal:
+        return
+    for shares in model.learned.kept.shares.values():
+        stored = shares.values.tobytes()
+        assert stored in data
+        assert not any(stored in content for content in written.values())
 
 
 @pytest.mark.parametrize(
