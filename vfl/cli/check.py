@@ -23,7 +23,7 @@ from vfl.run import align as alignment_run
 from vfl.run.preflight import look_at
 from vfl.run.readiness import meet_all, ready_to_connect
 from vfl.run.recovery import budget_of
-from vfl.run.session import Ready
+from vfl.run.session import Ready, peers_for
 from vfl.run.train import prepare
 from vfl.schema.section import listed
 from vfl.screen.console import Console
@@ -43,6 +43,8 @@ def print_check(job_file: Path, party_file: Path, console: Console, connect: flo
         else (_print_alignment_check(agreement, party, console))
     )
     if connect is not None:
+        peers = listed(peers_for(agreement, party.name, purpose), "and")
+        console.print(f"Waiting for {peers}, up to {connect:g} s, to give the same command.", highlight=False)
         met = meet_all(ready, purpose, connect)
         told = f"to {listed(met, 'and')}: the same job, release and certificates. Nothing else was sent."
         console.print(f"[green]Connected[/] {told}")

@@ -28,6 +28,7 @@ from vfl.screen.tables import facts, grid, say
 from vfl.storage.runs import listed
 
 LEARNT = {"public": "what the job says", "blinded": "nothing: random numbers", "sealed": "nothing: it has no key"}
+WIDE = 200  # columns
 HASH = 12  # characters of a digest that are shown
 
 
@@ -187,6 +188,8 @@ def print_runs(directory: Path, console: Console, as_json: bool) -> None:
         for run in listed(directory):
             console.print(json.dumps(run.as_dict()), markup=False, highlight=False, soft_wrap=True)
         return
+    if not console.is_terminal:
+        console = Console(width=max(console.width, WIDE))  # no name is cut in two for a program that reads it
     table = grid("started", "command", "job", "outcome", "folder")
     for run in listed(directory):
         cells = ((run.started or "-")[:19].replace("T", " "), run.command, run.job, run.outcome, Path(run.folder).name)

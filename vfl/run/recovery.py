@@ -46,6 +46,7 @@ from protocols.recovery.finish import confirm
 from protocols.session import Observer, Session
 from vfl.ledger import LedgerBroken, LedgerTap, LedgerWriter, Witness, continued, summarise
 from vfl.ledger.continuing import read_unfinished
+from vfl.run.announce import announced
 from vfl.run.budget import Budget
 from vfl.run.events import Events
 from vfl.run.session import (
@@ -60,6 +61,7 @@ from vfl.run.session import (
     scheme_of,
     session_digest,
 )
+from vfl.screen.errors import Stopped
 from vfl.storage.files import sync_tree, written
 from vfl.storage.run_store import RunFacts, RunStore, folder_name, unfinished
 from vfl.taps.counting import Counted, CountingTap
@@ -113,7 +115,8 @@ def take_part(
     this job up.  taps: see every message too (tests, `vfl chaos`).
     Raises any VFLError, after telling the peers its code.
     """
-    run = Run(ready, purpose, peers, seed, fresh)
+    with announced(ready.job, ready.party, purpose):  # what keeps this party from beginning, such as a budget
+        run = Run(ready, purpose, peers, seed, fresh)
     counting = CountingTap()
     events = Events(ready.job.name, ready.party.name, counting, watch)
     recorder, timeout = Recorder(counting, events), connect_timeout
@@ -141,7 +144,8 @@ def take_part(
             run.failed(error)
             raise
         except BaseException as error:
-            events.over("failed", code=getattr(error, "code", "internal"))
+            stopped = isinstance(error, Stopped | KeyboardInterrupt)
+            events.over("failed", code=Stopped.code if stopped else "internal")
             run.leave()
             raise
     taken = Taken(run.folder, result, counting, run.resumed)

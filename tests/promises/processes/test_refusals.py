@@ -207,10 +207,16 @@ def a_policy(parties: Institutions) -> None:
     parties.change("telecom", '  "scores-to-guest",\n', "")
 
 
+def no_runs_left(parties: Institutions) -> None:
+    """What is found out after the files were read: a budget."""
+    parties.change("telecom", "runs_per_partner_per_month = 20", "runs_per_partner_per_month = 0")
+
+
 @pytest.mark.parametrize(
     ("fault", "code", "said"),
     [
         (no_table, 2, "telecom found a fault in its own files"),
+        pytest.param(no_runs_left, 6, "telecom refused to send what it does not allow", marks=pytest.mark.slow),
         pytest.param(a_policy, 6, "telecom refused to send what it does not allow", marks=pytest.mark.slow),
     ],
 )
