@@ -28,6 +28,8 @@ from vfl.steps.search import Searched
 
 S = TypeVar("S", bound=Spec)
 
+RARE = 0.05  # of the rows, or a quarter of an even share: a class that has fewer may be no class
+
 
 @dataclass(frozen=True)
 class Request:
@@ -62,8 +64,8 @@ def fit(
     kind, split, steps = kind_of(request.spec), request.split, request.preprocess
     tables = readied(request, tables)
     own = tables[roles.guest]
-    if own.event_caution:
-        warnings.warn(f"{roles.guest}: {own.event_caution}", UserWarning, stacklevel=4)
+    for sentence in filter(None, (own.event_caution, unasked(request.spec, own))):
+        warnings.warn(f"{roles.guest}: {sentence}", UserWarning, stacklevel=4)
     shared: dict[str, Any] = {"min_intersection": min_intersection, "keys": len(reader.keys), "preprocess": steps}
     shared |= {"convergence": convergence, "reveal": reveal if request.spec.shares_weights else ()}
     shared |= split.job() if split else {}
@@ -114,6 +116,22 @@ def readied(request: Request, tables: Mapping[str, Table]) -> dict[str, Table]:
     texts = (steps is not None and steps.takes_texts) or spec.takes_texts
     missing = (steps is not None and steps.takes_missing) or spec.takes_missing
     return {party: table.for_model(spec.reads, missing=missing, texts=texts) for party, table in tables.items()}
+
+
+def unasked(spec: Spec, own: Table) -> str:
+    """What to say where the label has more than two values, which nobody asked for, and one of them is rare: a typing
+    error, a code for "unknown", or another column; else empty."""
+    classes, weights = own.classes or (), getattr(spec, "class_weight", None)
+    named = isinstance(weights, Mapping) and len(weights) == len(classes)
+    if own.label is None or spec.reads != "multiclass" or spec.label == "multiclass" or len(classes) < 3 or named:
+        return ""
+    rarest, rows = int(own.label.value_counts().min()), len(own.label)
+    if rarest >= rows * min(RARE, 1 / (4 * len(classes))):
+        return ""
+    return (
+        f"label column '{own.label.name}' has {len(classes)} values, so {len(classes)} classes are trained; the rarest "
+        f"has {rarest:,} of {rows:,} rows: is this the label?"
+    )
 
 
 def by_table(spec: S, own: Table) -> S:

@@ -140,6 +140,19 @@ def raw_label(column: pd.Series, party: str, name: str, numbers: Rows) -> pd.Ser
     return pd.Series(column.to_numpy(), name=name)
 
 
+def known_label(column: pd.Series, party: str, name: str, numbers: Rows, classes: Sequence[Any]) -> pd.Series:
+    """The label as it came, each value one of `classes`, text as text: others would only count as wrong."""
+    raw, known = raw_label(column, party, name, numbers), set(classes)
+    values = [_plain(v) for v in raw.tolist()]
+    unknown = np.fromiter((not isinstance(v, str | int | float) or v not in known for v in values), np.bool_)
+    if unknown.any():
+        raise _complaint(party, f"label column '{name}'")(
+            f"holds values that the model does not know in {say_rows(numbers[unknown])}",
+            "Write its values as the training table did, text as text and numbers as numbers; classes_ lists them",
+        )
+    return raw
+
+
 def label(
     column: pd.Series, party: str, name: str, numbers: Rows, objective: Objective, settings: Settings = NOTHING_SAID
 ) -> tuple[pd.Series, tuple[Any, ...] | None]:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from protocols.errors import DataError
+from vfl.schema.arguments import whole
 
 FULL_WIDTH = str.maketrans("0123456789", "０１２３４５６７８９")
 
@@ -48,7 +49,7 @@ def breast_clinics(seed: int = 7) -> Demo:
     """
     from sklearn.datasets import load_breast_cancer  # takes a second to import
 
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([whole("seed", seed, 0), 1])
     bunch: Any = load_breast_cancer(as_frame=True)
     table: pd.DataFrame = bunch.data.rename(columns=lambda c: str(c).replace(" ", "_"))
     ids = _distinct_numbers(rng, len(table), 6)
@@ -80,6 +81,7 @@ def credit_sim(rows: int = 20000, seed: int = 7) -> Demo:
     gives the bank alone AUC .749, KS .381, log-loss .378 and both together .829, .518, .330 on a held-out quarter.
     Long because every column has a line.
     """
+    rows, seed = whole("rows", rows, 0), whole("seed", seed, 0)
     if rows < 10:
         raise DataError("the simulated bank needs at least 10 customers", expected="10 or more rows", found=rows)
     rng = np.random.default_rng([seed, 2])
@@ -154,7 +156,7 @@ def from_csv(path: str | Path, label: str, guest_columns: Sequence[str], seed: i
     """
     path, asked = Path(path), [label, *guest_columns]
     table = _read_csv(path, asked)
-    rng = np.random.default_rng([seed, 3])
+    rng = np.random.default_rng([whole("seed", seed, 0), 3])
     key = str(table.columns[0])
     named_id = re.search(r"(^|[_ .-])(id|idx)$", key, re.IGNORECASE) and key not in asked
     if named_id and table[key].is_unique and table[key].notna().all():

@@ -31,10 +31,15 @@ BINS, VALUES, TEXTS = (
 
 def psi(expected: ArrayLike, actual: ArrayLike) -> float | None:
     """The index of two lists of counts over the same bins; None if either has no row.  Raises DataError: other lengths,
-    negative counts."""
-    e, a = np.asarray(expected, np.float64), np.asarray(actual, np.float64)
-    if e.ndim != 1 or e.shape != a.shape or (e < 0).any() or (a < 0).any():
-        raise DataError("counts of bins are not two lists of one length", expected=e.shape, found=a.shape)
+    negative counts, no numbers."""
+    e, a = _counts_of("expected", expected), _counts_of("actual", actual)
+    if e.shape != a.shape:
+        raise DataError(
+            "counts of bins are not two lists of one length",
+            expected=e.shape,
+            found=a.shape,
+            remedy="Count both samples with the same Bins",
+        )
     if not e.sum() or not a.sum():
         return None
     used = (e > 0) | (a > 0)
@@ -45,7 +50,7 @@ def psi(expected: ArrayLike, actual: ArrayLike) -> float | None:
 def by_chance(expected: ArrayLike, actual: ArrayLike) -> tuple[float, float] | None:
     """What the index of such counts is between two samples of one population: its mean, and the quantile that it
     exceeds once in twenty; None as `psi`."""
-    e, a = np.asarray(expected, np.float64), np.asarray(actual, np.float64)
+    e, a = _counts_of("expected", expected), _counts_of("actual", actual)
     if psi(e, a) is None:
         return None
     freedom, scale = max(1, int(((e > 0) | (a > 0)).sum()) - 1), float(1 / e.sum() + 1 / a.sum())
@@ -55,9 +60,12 @@ def by_chance(expected: ArrayLike, actual: ArrayLike) -> tuple[float, float] | N
 
 def mark(index: float | None, chance: float = 0.0) -> str | None:
     """ "stable", "watch" or "shifted"; None where there is no index.  chance: the quantile that samples of one
-    population exceed once in twenty; an index below it is "stable"."""
+    population exceed once in twenty; an index below it is "stable".  Raises DataError: no index."""
     if index is None:
         return None
+    for name, number in (("index", index), ("chance", chance)):
+        if not isinstance(number, int | float | np.integer | np.floating) or not number >= 0:
+            raise DataError(f"{name} is not a number of at least 0", remedy="Pass what psi and by_chance give")
     return "stable" if index < WATCH or index <= chance else "watch" if index < SHIFTED else "shifted"
 
 
@@ -76,7 +84,8 @@ class Bins:
     @classmethod
     def fit(cls, column: pd.Series) -> Bins:
         """The bins of a column (n,) of numbers or texts: at most 10 quantile bins, 12 values or the 20 most frequent
-        texts."""
+        texts.  Raises DataError for anything else."""
+        _check_column(column)
         known = column.dropna()
         if not _numeric(known):
             frequent = (
@@ -92,6 +101,7 @@ class Bins:
 
     def count(self, column: pd.Series) -> list[int]:
         """Rows of a column in each bin.  Raises DataError if it holds texts where numbers were fitted."""
+        _check_column(column)
         missing = column.isna().to_numpy(np.bool_)
         known = column[~missing]
         if self.edges is not None or (self.values and not isinstance(self.values[0], str)):
@@ -118,6 +128,29 @@ class Bins:
         texts = [f"{e:.6g}" for e in self.edges]
         middle = [f"{a} to {b}" for a, b in itertools.pairwise(texts)]
         return [f"up to {texts[0]}", *middle, f"above {texts[-1]}", "missing"]
+
+
+def _check_column(column: object) -> None:
+    """Raises DataError unless it is a column."""
+    if not isinstance(column, pd.Series):
+        raise DataError(
+            f"a column is a pandas Series, and this is a {type(column).__name__}", remedy="Pass pd.Series(values)"
+        )
+
+
+def _counts_of(name: str, given: ArrayLike) -> NDArray[np.float64]:
+    """Counts of bins (n,), finite and at least 0.  Raises DataError."""
+    try:
+        counts = np.asarray(given, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        counts = np.array(np.nan)
+    if counts.ndim != 1:
+        raise DataError(f"{name} is not a list of counts", remedy="Pass one number per bin, as Bins.count gives them")
+    if not np.isfinite(counts).all():
+        raise DataError(f"{name} holds a count that is missing or infinite", remedy="Count rows with Bins.count")
+    if (counts < 0).any():
+        raise DataError(f"{name} holds a negative count", remedy="Pass counts of rows, not differences")
+    return counts
 
 
 def _numeric(column: pd.Series) -> bool:

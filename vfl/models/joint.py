@@ -24,7 +24,7 @@ from protocols.session import Roles, Session
 from vfl import metrics
 from vfl.data import Table
 from vfl.data.arrow import AnyFrame, as_frame
-from vfl.data.columns import raw_label, weight
+from vfl.data.columns import known_label, raw_label, weight
 from vfl.models.evaluation import Drawn, Evaluation
 from vfl.models.fitted import Scored
 from vfl.models.kind import Kind
@@ -203,8 +203,8 @@ class Joint(Generic[S, P]):
         """scikit-learn's: accuracy of classes, R^2 of numbers, the part of the deviance explained for counts; on the
         rows that all parties can score.
 
-        guest holds the label too, and exposures where there were any.  Raises DataError if it does not, or if no row
-        has a score.
+        guest holds the label too, and exposures where there were any.  Raises DataError if it does not, if it holds a
+        class that is none of `classes_`, or if no row has a score.
         """
         guest, name = as_frame(guest, self.roles.guest), self._learned.label
         exposure = self._learned.weight if getattr(self.estimator, "exposed", False) else None
@@ -218,11 +218,11 @@ class Joint(Generic[S, P]):
         if not known.any():
             raise DataError("no row has a score", remedy="Compare the tables' ids, and check for missing values")
         party, rows, fitted = self.roles.guest, np.flatnonzero(known) + 1, found.to_numpy()[known]
-        y = raw_label(guest[name][known], party, name, rows).to_numpy()
         if self._own.classes is not None:
+            y = known_label(guest[name][known], party, name, rows, self._own.classes).to_numpy()
             return float((y == fitted).mean())
         try:
-            y = y.astype(np.float64)
+            y = raw_label(guest[name][known], party, name, rows).to_numpy().astype(np.float64)
         except (TypeError, ValueError):
             raise DataError(f"{party}: label column '{name}' is not numeric", remedy="Store it as numbers") from None
         if exposure:

@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from protocols.errors import DataError
+from protocols.errors import ConfigError, DataError
 from vfl.data.normalise import digits_form
 from vfl.demo.datasets import Demo, breast_clinics, credit_sim, from_csv
 from vfl.metrics import binary_metrics, uplift
@@ -197,3 +197,13 @@ def test_uci_credit_default_cuts_into_bank_and_partner(data_folder):
     demo = from_csv(path, "default.payment.next.month", ["LIMIT_BAL", "SEX", "EDUCATION", "MARRIAGE", "AGE"])
     assert (demo.key, len(demo.guest), len(demo.hosts["partner"].columns)) == ("ID", 27000, 19)
     assert uplift(compared(demo), "auc") > 0.08
+
+
+@pytest.mark.parametrize("wrong", ["5", None, 50.5, float("nan"), [50]])
+def test_rows_and_seeds_are_whole_numbers(wrong):
+    with pytest.raises(ConfigError, match="rows is a whole number"):
+        credit_sim(rows=wrong)
+    for made in (lambda: credit_sim(50, seed=wrong), lambda: breast_clinics(seed=wrong)):
+        with pytest.raises(ConfigError, match="seed is a whole number"):
+            made()
+    assert len(credit_sim(rows=np.int64(50)).guest) == 50

@@ -196,8 +196,8 @@ def test_psi_is_the_formula():
     assert metrics.psi([5, 0, 5], [1, 0, 1]) == 0
     assert metrics.psi([0, 0], [1, 2]) is None
     assert [metrics.mark(v) for v in (None, 0.0999, 0.1, 0.2499, 0.25)] == [None, "stable", "watch", "watch", "shifted"]
-    for wrong in ([1, 2, 3], [-1, 3]):
-        with pytest.raises(DataError, match="one length"):
+    for wrong, words in (([1, 2, 3], "one length"), ([-1, 3], "actual holds a negative count")):
+        with pytest.raises(DataError, match=words):
             metrics.psi([1, 2], wrong)
 
 

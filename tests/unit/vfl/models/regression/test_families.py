@@ -202,7 +202,7 @@ def test_constant_labels_and_missing_classes_among_the_common_rows() -> None:
     for label, estimator, words in (
         ("numeric", vfl.LinearRegression(), "do not differ"),
         ("count", vfl.PoissonRegression(), "counts are zero"),
-        ("classes", vfl.LogisticRegression(), "no training row"),
+        ("classes", vfl.LogisticRegression(class_weight={"high": 1.0, "low": 1.0, "mid": 1.0}), "no training row"),
     ):
         tables, _ = frames(label)
         common = tables[0]["id"].isin(tables[1]["h0"]["id"])
