@@ -83,6 +83,7 @@ def _print_check(job: Job, party: Party, console: Console) -> Ready[Any]:
         cautions(job, party)
         + (look_at(job, ready.table, most) if ready.table else [])
         + ([ready.table.event_caution] if ready.table and ready.table.event_caution else [])
+        + (ready.table.code_cautions if ready.table else [])
         + [ready.caution] * bool(ready.caution)
         + _dropped(job, party, profile)
         + ready_to_connect(ready, "run")

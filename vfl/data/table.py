@@ -53,6 +53,7 @@ class Table:
     named: Ids | None = None  # of a table of common rows, `names` as they were before
     schema: Schema = Schema()  # noqa: RUF009  # of the features
     settings: Settings = Settings()  # noqa: RUF009  # what the party said of the table
+    coded: tuple[str, ...] = ()  # features that are numbers, and are written as codes in a file of texts
 
     def __repr__(self) -> str:
         label = "" if self.label is None else ", with label"
@@ -106,6 +107,16 @@ class Table:
             f"label column '{self.label.name}': of its two texts the later one in the alphabet is taken for the event; "
             f"name the event in {key}"
         )
+
+    @property
+    def code_cautions(self) -> list[str]:
+        """What to say of each feature whose numbers are written as codes."""
+        said = {name: self.settings.says("types", f'{{ {name} = "category" }}') for name in self.coded}
+        return [
+            f"column '{name}': its whole numbers have leading zeros, as codes do, and are read as numbers; if they are "
+            f"codes, say so: {remedy}"
+            for name, remedy in said.items()
+        ]
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -15,9 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vfl.data.cells import unguarded
-from vfl.data.literals import MISSING, TRUTH, numbers, whole
+from vfl.data.literals import MISSING, TRUTH, has_leading_zeros, numbers, whole
 
 SHARED = 1 << 12  # different texts of a column, up to which each is kept once
+CODED = "vfl.coded"  # in a frame's attrs: its columns of whole numbers of which some are written as 007
 PACKED: Any = pd.Series([""]).dtype  # where pyarrow is installed, texts in one buffer
 Pieces = Callable[[Sequence[str] | None], Iterable[pd.DataFrame]]
 
@@ -41,8 +42,11 @@ def read_texts(
     columns = _read(pieces(None), keys, texts, absent, rows)
     if again := [name for name, column in columns.items() if column.is_mixed]:
         columns |= _read(pieces(again), (), again, absent, rows)
+    coded = tuple(unguarded(name) for name, column in columns.items() if column.is_coded)
     frame = pd.DataFrame({name: columns.pop(name).result() for name in list(columns)}, copy=False)
-    return frame.set_axis([unguarded(name) for name in frame.columns], axis=1)
+    frame = frame.set_axis([unguarded(name) for name in frame.columns], axis=1)
+    frame.attrs[CODED] = coded
+    return frame
 
 
 def _read(
@@ -91,6 +95,7 @@ class TextColumn:
     def __init__(self, absent: frozenset[str], written: bool, rows: int) -> None:
         self._absent, self._written, self._rows = absent, written, rows
         self._kinds = set[str]()  # what the pieces hold: "number", "truth", "text"
+        self._zeros = False  # whether whole numbers among them have leading zeros
         self._void = 0  # rows without a value, before any other
         self._room = Room(rows)
         self._texts: dict[str, str | None] = dict.fromkeys(absent)  # each once, as it is meant
@@ -120,7 +125,9 @@ class TextColumn:
         nothing: NDArray[Any] = np.empty(0, np.bool_ if self._kinds == {"truth"} else np.float64)
         if self._written or not known:
             return "text" if self._written else next(iter(self._kinds)), nothing
-        return _read_as(known)
+        kind, values = _read_as(known)
+        self._zeros = self._zeros or (values.dtype == np.int64 and has_leading_zeros(known))
+        return kind, values
 
     def _add_texts(self, cells: list[str]) -> None:
         if self._packed:
@@ -139,6 +146,11 @@ class TextColumn:
     def is_mixed(self) -> bool:
         """Whether some pieces are numbers or truth values, and others not: the column has to be read again as texts."""
         return len(self._kinds) > 1
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether it is a column of numbers, of which whole ones have leading zeros: rather codes than amounts."""
+        return self._zeros and self._kinds == {"number"}
 
     def result(self) -> pd.Series:
         """The whole column: of whole numbers, numbers, truth values or texts; None is a missing text or truth value."""

@@ -17,6 +17,7 @@ from protocols.errors import ConfigError, DataError, ModelError, VFLError
 from protocols.session import Observer, Session
 from vfl.data import Table, read_source, table_from_frame
 from vfl.data.shapes import Profile
+from vfl.data.text_columns import CODED
 from vfl.job import Job, Party, check_files, cross_check, job_from, searched
 from vfl.job.party import Data
 from vfl.job.plan import plan_of, roles_of, search_of
@@ -153,6 +154,8 @@ def read_table(
     check_classes(job, party, table)
     # a column of weights, or of dates, is no feature of any job
     weighted = getattr(job.model, "sample_weight", False) or getattr(job.model, "exposed", False)
+    coded = () if known is not None else (c for c in frame.attrs.get(CODED, ()) if c not in settings.types)
+    table = dataclasses.replace(table, coded=tuple(c for c in coded if c in table.features.columns))
     return frame, dataclasses.replace(
         table, weight=table.weight if weighted else None, date=table.date if job.split.out_of_time else None
     )

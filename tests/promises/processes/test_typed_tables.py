@@ -134,6 +134,28 @@ def test_a_row_number_is_no_feature(parties: Institutions) -> None:
     check(parties).says(3, "no name in the header: column 5 of the table")
 
 
+def test_codes_that_are_read_as_numbers_are_told_by_name(parties: Institutions) -> None:
+    """Only in `vfl check` of a file of texts: a frame holds numbers already."""
+    data = laid_out(parties)
+    codes = data["bank"].assign(canaryagency=[f"{k % 40:03d}" for k in range(len(data["bank"]))])
+    rewritten(parties, codes)
+
+    def told() -> str:
+        found = check(parties)
+        assert found.code == 0, found.err
+        return " ".join((found.out + found.err).split())
+
+    assert "column 'canaryagency': its whole numbers have leading zeros" in told()
+    assert 'data.types = { canaryagency = "category" }' in told()
+    parties.change("bank", "[data]", '[data]\ntypes = { canaryagency = "number" }')
+    assert "leading zeros" not in told()
+    parties.change("bank", '{ canaryagency = "number" }', '{ canaryagency = "category" }')
+    assert "leading zeros" not in told()
+    rewritten(parties, data["bank"].assign(canaryagency=range(len(data["bank"]))))
+    parties.change("bank", 'types = { canaryagency = "category" }', "")
+    assert "leading zeros" not in told()
+
+
 def test_one_spoilt_cell_makes_no_category(parties: Institutions) -> None:
     data = laid_out(parties)
     limit = data["bank"]["canarylimit"].astype(object)

@@ -9,6 +9,7 @@ import pytest
 
 from vfl.data import read_source
 from vfl.data.readers import delimited
+from vfl.data.text_columns import CODED
 
 COLUMNS = {
     "code": ["01", "02", "", "07", "A1", "TRUE"],
@@ -57,3 +58,20 @@ def test_what_is_asked_for_decides(tmp_path: Path) -> None:
     assert frame["truth"].dropna().tolist() == ["TRUE", "FALSE", "True", "false", "TRUE"]
     assert frame["whole"].isna().tolist() == [False, False, False, True, False, False]
     assert frame["code"].isna().tolist() == [False, False, True, False, True, False]
+
+
+@pytest.mark.parametrize("step", [1, 2, 100])
+def test_whole_numbers_with_leading_zeros_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    monkeypatch.setattr(delimited, "STEP", step)
+    coded = {"code": ["01", "12", "7"], "agency": ["9", "", "007"], "zeros": ["00", "1", "2"]}
+    plain = {
+        "flag": ["0", "1", "0"], "amount": ["0.5", "01.5", "2"], "ten": ["10", "100", "-0"], "text": ["01", "x", "2"],
+        "truth": ["TRUE", "FALSE", "TRUE"], "gap": ["", "", ""], "key": ["01", "02", "03"],
+        "category": ["01", "2", "3"],
+    }  # fmt: skip
+    columns = coded | plain
+    lines = [",".join(columns), *(",".join(cells) for cells in zip(*columns.values(), strict=True))]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    frame = read_source(tmp_path / "t.csv", keys=["key"], texts=["category"])
+    assert frame.attrs[CODED] == tuple(coded)
+    assert [frame[name].iloc[0] for name in coded] == [1, 9, 0]  # they are read as numbers all the same
