@@ -167,9 +167,8 @@ def label(
     bad = _complaint(party, f"label column '{name}'")
     if objective in ("binary", "multiclass"):
         values, classes = _classes(raw, bad, two=objective == "binary")
-        if settings.event is not None:
-            values, classes = _event_last(values, classes, settings, bad)
-        return pd.Series(values, name=name), classes
+        found = event_last(classes, settings, bad)
+        return pd.Series(values if found == classes else 1.0 - values, name=name), found
     if settings.event is not None:
         raise bad("is a number, which has no event", f"Remove {_event_key(settings)}")
     values = _numbers(raw, bad, numbers, "Store it as numbers, or name another label")
@@ -314,17 +313,17 @@ def _event_key(settings: Settings) -> str:
     return "pos_label" if settings.in_python else "data.event"
 
 
-def _event_last(
-    values: NDArray[np.float64], classes: tuple[Any, ...], settings: Settings, bad: Bad
-) -> tuple[NDArray[np.float64], tuple[Any, ...]]:
-    """Codes and classes with the event second.  Raises DataError where it is none of two values."""
+def event_last(classes: tuple[Any, ...], settings: Settings, bad: Bad) -> tuple[Any, ...]:
+    """The classes, of two the event that `settings` name second.  Raises DataError where it is none of two values."""
+    if settings.event is None:
+        return classes
     key = _event_key(settings)
     if len(classes) > 2:
         raise bad("has more than two values, of which none is the event", f"Remove {key}")
     place = next((k for k, value in enumerate(classes) if value == settings.event), None)
     if place is None or isinstance(classes[place], str) != isinstance(settings.event, str):
         raise bad(f"does not hold the value that {key} names", f"Name one of its two values in {key}, text as text")
-    return (values, classes) if place == 1 else (1.0 - values, classes[::-1])
+    return classes if place == 1 else classes[::-1]
 
 
 def event_is_a_guess(classes: tuple[Any, ...] | None, settings: Settings) -> bool:

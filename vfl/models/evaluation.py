@@ -13,13 +13,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from protocols.errors import DataError
+from protocols.errors import ConfigError, DataError
 from vfl import metrics
-from vfl.data import Objective
+from vfl.data import Objective, Settings
+from vfl.data.columns import event_is_a_guess, event_last
 from vfl.metrics.scorers import MEASURES
 from vfl.report import write_report
-from vfl.schema.arguments import impossible, one_of, path, whole
+from vfl.schema.arguments import impossible, one_of, path, value, whole
 from vfl.screen import html
+from vfl.screen.warn import warn_user
 
 SERIES: dict[Objective, Callable[..., dict[str, Any]]] = {
     "binary": lambda y, p, _: metrics.plot_series(y, p),
@@ -180,6 +182,7 @@ def evaluate(
     guest_alone: ArrayLike | pd.Series | pd.DataFrame | None = None,
     *,
     outcome: Objective = "binary",
+    pos_label: str | float | bool | None = None,
     name: str = "evaluation",
     seed: int = 0,
 ) -> Evaluation:
@@ -193,12 +196,15 @@ def evaluate(
     y : array-like of shape (n,)
         What happened.
     joint : array-like of shape (n,), or DataFrame
-        Of a "binary" outcome the probability of the larger of y's two values; of "multiclass" a frame with a column per class
+        Of a "binary" outcome the probability of the event (`predict_score`); of "multiclass" a frame with a column per class
         (`predict_proba`); for "numeric" and "count" the mean.
     guest_alone : array-like of shape (n,), or DataFrame, default None
         The same of the guest's own model.
     outcome : {"binary", "multiclass", "numeric", "count"}, default "binary"
         What y holds.
+    pos_label : str, int, float or bool, default None
+        Which of the two values of a "binary" outcome is the event, as in `Federation.local`: None takes the larger, of texts the later one in
+        the alphabet, and warns if these are not such as "no" and "yes".
     name : str, default "evaluation"
         The title of the report's page.
     seed : int, default 0
@@ -212,9 +218,9 @@ def evaluate(
     Raises
     ------
     ConfigError
-        The outcome is not known.
+        The outcome is not known, or has no event that `pos_label` could name.
     DataError
-        Lengths or indices differ, labels do not fit, or no row has a prediction.
+        `pos_label` is none of two values, lengths or indices differ, labels do not fit, or no row has a prediction.
 
     Notes
     -----
@@ -227,7 +233,9 @@ def evaluate(
     True
     """  # noqa: E501
     one_of("outcome", outcome, tuple(MEASURES))
-    seed = whole("seed", seed, 0)
+    seed, event = whole("seed", seed, 0), value("pos_label", pos_label)
+    if event is not None and outcome != "binary":
+        raise ConfigError(f'pos_label is not for outcome = "{outcome}"', remedy="Leave it out")
     if not isinstance(name, str):
         raise impossible("name", name, "name is the title of the page, a text")
     given = {"joint": joint} if guest_alone is None else {"joint": joint, "guest_alone": guest_alone}
@@ -260,7 +268,7 @@ def evaluate(
             "guest_alone misses predictions of rows that joint scores",
             remedy="Give both models' predictions of the same rows",
         )
-    codes, classes = _codes(values, outcome, joint)
+    codes, classes = _codes(values, outcome, joint, Settings(event=event, in_python=True))
     found = measured(codes[scored], {model: p[scored] for model, p in arrays.items()}, outcome, classes, seed)
     return Evaluation(
         {
@@ -275,16 +283,26 @@ def evaluate(
     )
 
 
-def _codes(values: NDArray[Any], outcome: Objective, joint: Any) -> tuple[NDArray[np.float64], list[Any] | None]:
-    """The labels as the metrics take them, and the names of their classes."""
+def _codes(
+    values: NDArray[Any], outcome: Objective, joint: Any, settings: Settings
+) -> tuple[NDArray[np.float64], list[Any] | None]:
+    """The labels as the metrics take them, and the names of their classes, of two the event last; warns where it is a
+    guess."""
     if outcome in ("numeric", "count"):
         return values, None
-    classes = list(joint.columns) if isinstance(joint, pd.DataFrame) else np.unique(values).tolist()
+    try:
+        classes = list(joint.columns) if isinstance(joint, pd.DataFrame) else np.unique(values).tolist()
+    except TypeError:
+        raise DataError("the labels mix types", remedy="Store all as texts, or all as numbers") from None
     if outcome == "binary" and len(classes) != 2:
         raise DataError(
             f"the labels have {len(classes)} values",
             remedy='A "binary" outcome has two; use outcome="multiclass" for more',
         )
+    if outcome == "binary":
+        classes = list(event_last(tuple(classes), settings, lambda what, remedy: DataError(f"y {what}", remedy=remedy)))
+        if event_is_a_guess(tuple(classes), settings):
+            warn_user("y: of its two texts the later one in the alphabet is taken for the event; name it in pos_label")
     place = {value: k for k, value in enumerate(classes)}
     if not set(values.tolist()) <= set(place):
         raise DataError(

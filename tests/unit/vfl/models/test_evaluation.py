@@ -32,8 +32,8 @@ def test_unscored_rows_are_left_out_of_both_models(tmp_path: Path) -> None:
     y, score, alone = labels_and_scores()
     score.iloc[::3] = np.nan
     known = score.notna().to_numpy()
-    event = (y[known] == "good").to_numpy().astype(float)  # the larger of the two values
-    found = vfl.evaluate(y, score, alone, seed=4)
+    event = (y[known] == "good").to_numpy().astype(float)
+    found = vfl.evaluate(y, score, alone, pos_label="good", seed=4)
     assert found.metrics["joint"].to_dict() == pytest.approx(metrics.binary_metrics(event, score[known]))
     assert found.metrics["guest_alone"].to_dict() == pytest.approx(metrics.binary_metrics(event, alone[known]))
     expected = metrics.uplift_interval(event, score[known], alone[known], seed=4)["measures"]
@@ -77,9 +77,10 @@ def test_what_does_not_fit_is_refused() -> None:
             DataError,
             "none of the classes",
         ),
-        (lambda: vfl.evaluate(["a", "b"], [0.5, 1.5]), DataError, "not probabilities"),
-        (lambda: vfl.evaluate(["a", "b"], [np.nan, np.nan]), DataError, "no row has a prediction"),
-        (lambda: vfl.evaluate(["a", "b"], [0.2, 0.3], [0.2, np.nan]), DataError, "guest_alone misses predictions"),
+        (lambda: vfl.evaluate([0, 1], [0.5, 1.5]), DataError, "not probabilities"),
+        (lambda: vfl.evaluate([0, 1], [np.nan, np.nan]), DataError, "no row has a prediction"),
+        (lambda: vfl.evaluate([0, 1], [0.2, 0.3], [0.2, np.nan]), DataError, "guest_alone misses predictions"),
+        (lambda: vfl.evaluate(pd.Series(["a", 1]), [0.2, 0.3]), DataError, "the labels mix types"),
     ):
         with pytest.raises(error, match=words):
             call()

@@ -62,6 +62,44 @@ def test_other_kinds_of_model_follow() -> None:
     assert list(card.classes_) == ["good", "bad"]
 
 
+def worth(y: Any, **options: Any) -> float:
+    """The AUC of scores that are high where EVENT marks the row."""
+    return float(vfl.evaluate(y, 1 / (1 + np.exp(-(A + C))), **options).metrics.loc["auc", "joint"])
+
+
+@pytest.mark.parametrize(("no", "yes"), [("good", "bad"), ("paid", "default"), (2, 1), (True, False), ("yes", "no")])
+def test_an_evaluation_takes_the_event_too(no: Any, yes: Any) -> None:
+    y = np.array([yes if event else no for event in EVENT])
+    assert worth(y, pos_label=yes) == worth(EVENT) > 0.7
+    assert worth(y, pos_label=no) == pytest.approx(1 - worth(EVENT))  # the control
+    assert vfl.evaluate(y, EVENT / 2, pos_label=yes).result["classes"] == [no, yes]
+
+
+def test_an_evaluation_warns_of_a_guess_and_refuses_what_is_no_event() -> None:
+    y = np.where(EVENT, "bad", "good")
+    with pytest.warns(UserWarning, match="y: of its two texts the later one in the alphabet .* pos_label") as told:
+        assert worth(y) < 0.3
+    assert [one.filename for one in told] == [__file__]
+    for no, yes in (("no", "yes"), (0, 1), (False, True)):
+        assert worth(np.where(EVENT, yes, no)) > 0.7
+    for wrong in ("worse", 1):
+        with pytest.raises(DataError, match="y does not hold the value that pos_label names") as caught:
+            worth(y, pos_label=wrong)
+        assert "worse" not in str(caught.value)
+    with pytest.raises(ConfigError, match="pos_label is a list"):
+        worth(y, pos_label=["bad"])
+    with pytest.raises(ConfigError, match='pos_label is not for outcome = "numeric"'):
+        worth(EVENT, pos_label=1, outcome="numeric")
+
+
+def test_the_report_of_a_federation_is_of_its_event() -> None:
+    federation = fed("good", "bad", pos_label="bad")
+    model = federation.fit(vfl.LogisticRegression(link="taylor"), split=vfl.Split(test=0.5))
+    told = model.reports_["guest"].metrics.loc["auc"]
+    assert told["joint"] > 0.7
+    assert told["guest_alone"] > 0.6
+
+
 def test_what_is_no_event_is_refused_without_a_value() -> None:
     for wrong in ("worse", 1):
         with pytest.raises(DataError, match="does not hold the value that pos_label names") as caught:
