@@ -201,7 +201,7 @@ class Joint(Generic[S, P]):
 
     def score(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> float:
         """scikit-learn's: accuracy of classes, R^2 of numbers, the part of the deviance explained for counts; on the
-        rows that all parties can score.
+        rows that all parties can score; warns of how many these are, if not all.
 
         guest holds the label too, and exposures where there were any.  Raises DataError if it does not, if it holds a
         class that is none of `classes_`, or if no row has a score.
@@ -217,6 +217,8 @@ class Joint(Generic[S, P]):
         known = found.notna().to_numpy()
         if not known.any():
             raise DataError("no row has a score", remedy="Compare the tables' ids, and check for missing values")
+        if not known.all():
+            warn_user(f"score is of {known.sum():,} of {len(known):,} rows: the others have no score")
         party, rows, fitted = self.roles.guest, np.flatnonzero(known) + 1, found.to_numpy()[known]
         if self._own.classes is not None:
             y = known_label(guest[name][known], party, name, rows, self._own.classes).to_numpy()
@@ -255,6 +257,10 @@ class Joint(Generic[S, P]):
         if self._kept is not None:
             self._kept = self._kind.moved(self._kept, results[self.roles.arbiter].moved)
         (found, scores), own = results[self.roles.guest].found, new[self.roles.guest]
+        if unknown := len(own.rows) - len(found):
+            gaps = any(new[host].left_out for host in self.roles.hosts)
+            why = "not known to all parties" + (", or without a value at a host" if gaps else "")
+            warn_user(f"{unknown:,} of {len(own.index):,} rows have no score: {why}")
         return own.rows[found], own.index, scores
 
     def _read(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> dict[str, NewRows]:
