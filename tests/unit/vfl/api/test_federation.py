@@ -44,7 +44,7 @@ def optimum(x: NDArray[np.float64], y: NDArray[np.float64], C: float, link: str 
 
 def standardised(table: pd.DataFrame) -> NDArray[np.float64]:
     values = table.to_numpy(float)
-    return np.clip((values - values.mean(0)) / values.std(0), -6, 6)
+    return np.asarray((values - values.mean(0)) / values.std(0))
 
 
 def coefficients(model: vfl.FederatedModel) -> NDArray[np.float64]:
