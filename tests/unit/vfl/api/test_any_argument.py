@@ -94,7 +94,7 @@ def model(kind: str) -> Any:
         "search": lambda: vfl.GridSearchCV(small(), {"C": [1.0]}, cv=2),
     }
     with warnings.catch_warnings():  # of a scorecard of so few rows
-        warnings.filterwarnings("ignore", message=".* a weight of the wrong sign", category=UserWarning)
+        warnings.filterwarnings("ignore", message=".*a weight of the wrong sign", category=UserWarning)
         return federation().fit(estimators[kind]())
 
 

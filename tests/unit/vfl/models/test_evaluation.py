@@ -95,7 +95,7 @@ def test_every_block_of_the_tutorial_runs_as_printed(tmp_path: Path, monkeypatch
     assert len(blocks) == text.count("\n## ") - 1  # one a section, but for the last
     names: dict[str, object] = {}
     with warnings.catch_warnings():  # of a scorecard, as the page says; the signs are near zero
-        warnings.filterwarnings("ignore", message=".* a weight of the wrong sign", category=UserWarning)
+        warnings.filterwarnings("ignore", message=".*a weight of the wrong sign", category=UserWarning)
         exec(compile("\n".join(blocks), "tutorial.md", "exec"), names)
     found, score = names["found"], names["score"]
     assert isinstance(found, vfl.Evaluation)
