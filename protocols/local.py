@@ -26,14 +26,14 @@ def abort_reason(error: BaseException) -> tuple[str, str | None]:
     return (error.code, None) if isinstance(error, VFLError) else ("internal", None)
 
 
-def _interrupt(network: MemoryNetwork, threads: Sequence[threading.Thread]) -> None:
+def _interrupt(network: MemoryNetwork, ended: Sequence[threading.Event]) -> None:
     """Ends all parties: at their next message, or in the middle of a long computation.  Computations of other threads
     of this process end too."""
     network.interrupt()
     _native.interrupt(True)
     try:
-        for thread in threads:
-            thread.join()
+        for each in ended:
+            each.wait()
     finally:
         _native.interrupt(False)
 
@@ -74,15 +74,19 @@ def run_local(
             failures[me] = error
             for wire in wires.values():
                 wire.abort(*abort_reason(error))
+        finally:
+            ended[me].set()
 
     threads = [threading.Thread(target=party, args=(p,), name=f"vfl-{p}", daemon=True) for p in programs]
-    for thread in threads:
-        thread.start()
+    started, ended = list[str](), {p: threading.Event() for p in programs}  # joining a thread is spoilt by an interrupt
     try:
-        for thread in threads:
-            thread.join()
+        for name, thread in zip(programs, threads, strict=True):
+            started.append(name)
+            thread.start()
+        for each in ended.values():
+            each.wait()
     except BaseException:  # Ctrl-C, or "interrupt" of a notebook: nobody computes on behind the caller's back
-        _interrupt(network, threads)
+        _interrupt(network, [ended[name] for name, thread in zip(started, threads, strict=False) if thread.ident])
         raise
     if failures:
         raise min(failures.values(), key=lambda e: isinstance(e, PeerAborted))

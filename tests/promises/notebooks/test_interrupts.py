@@ -29,7 +29,12 @@ def federation(rows: int, cipher: Scheme | None = None) -> vfl.Federation:
 
 
 def alive() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("vfl-")]
+    """The parties' threads, after the moment in which one that has ended its work goes."""
+    for _ in range(100):
+        if not (found := [t.name for t in threading.enumerate() if t.name.startswith("vfl-")]):
+            break
+        time.sleep(0.01)
+    return found
 
 
 @pytest.fixture(autouse=True)
