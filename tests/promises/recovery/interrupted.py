@@ -3,7 +3,6 @@ kept."""
 
 from __future__ import annotations
 
-import io
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import load, save
 
 from protocols.channel import Channel, MemoryNetwork, Tap
 from protocols.cipher import Keyring, Scheme
@@ -45,8 +45,8 @@ class Killer(Tap):
 
 @dataclass
 class MemoryKeeper:
-    """Keeps marks as `vfl.storage.run_store` does: as bytes, those of finished stages and of the last two counts of
-    messages."""
+    """Keeps marks as `vfl.storage.run_store` does: in its bytes, those of finished stages and of the last two counts
+    of messages. (Not in NumPy's: its reader parses Python, which fails in threads side by side on Python 3.11.)"""
 
     marks: dict[Position, tuple[Mark, bytes]] = field(default_factory=dict)
     journal: dict[int, dict[str, list[bytes]]] = field(default_factory=dict)
@@ -58,9 +58,8 @@ class MemoryKeeper:
         if mark.position == self.stops_at:
             time.sleep(0.05)
             raise Killed
-        packed = io.BytesIO()
-        np.savez(packed, **mark.arrays)
-        self.marks[mark.position] = mark, packed.getvalue()
+        packed = save({name: np.array(array, order="C") for name, array in mark.arrays.items()})
+        self.marks[mark.position] = mark, packed
         if mark.position.item == 0:
             self.journal[mark.position.stage] = {peer: list(messages) for peer, messages in heard.items()}
         recent = sorted({m.messages for m, _ in self.marks.values()})[-2:]
@@ -68,8 +67,7 @@ class MemoryKeeper:
 
     def at(self, position: Position) -> Mark:
         mark, packed = self.marks[position]
-        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
-            return Mark(mark.position, mark.draws, mark.counts, dict(arrays), mark.last)
+        return Mark(mark.position, mark.draws, mark.counts, load(packed), mark.last)
 
     def last(self, stage: int) -> Mark:
         return self.at(max(p for p, (m, _) in self.marks.items() if p.stage == stage and m.last))
