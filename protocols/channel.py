@@ -15,8 +15,9 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from protocols import codec
 from protocols.cipher import Keyring
-from protocols.errors import LocalProtocolError, PeerAborted, PeerTimeout, VFLError
+from protocols.errors import LocalProtocolError, PeerAborted, PeerTimeout, RemoteProtocolError, VFLError
 from protocols.message import Message
+from protocols.parts import WHOLE, Part, Place
 
 M = TypeVar("M", bound=Message)
 
@@ -90,25 +91,33 @@ class Channel:
         self._recorded: list[bytes] | None = None
         self._replay: deque[bytes] | None = None
 
-    def send(self, message: Message) -> None:
-        """Sends `message`, if every tap agrees."""
-        broadcast([self], message)
+    def send(self, message: Message, part: Part | None = None) -> None:
+        """Sends `message`, if every tap agrees; part: which block of a vector it is."""
+        broadcast([self], message, part)
 
-    def recv(self, kind: type[M]) -> M:
-        """The next message, which must be a `kind`."""
+    def recv(self, kind: type[M], part: Part | None = None) -> M:
+        """The next message, which must be a `kind`, and this block of its vector (the whole where none is named)."""
+        message, found = self.recv_block(kind)
+        due = WHOLE if part is None else part.place
+        if found != due:
+            raise misplaced(self.peer, kind, due, found)
+        return message
+
+    def recv_block(self, kind: type[M]) -> tuple[M, Place]:
+        """The next message, which must be a `kind`, and where it stands in its vector."""
         for tap in self._taps:
             tap.waits(self.peer, kind)
         data = self.wire.recv(self._deadline) if self._replay is None else self._again(self._replay)
         for tap in self._taps:
             tap.arrived(self.peer, kind)
-        message = codec.decode(data, kind, self.peer, self._keys)
+        message, place = codec.decode_block(data, kind, self.peer, self._keys)
         if self._recorded is not None:
             self._recorded.append(data)
         consumed = chained(self.count.consumed, hashlib.sha256(data).digest())
         self.count = self.count._replace(received=self.count.received + 1, consumed=consumed)
         for tap in self._taps:
             tap.received(self.peer, kind, data)
-        return message
+        return message, place
 
     def record(self, on: bool) -> list[bytes]:
         """Begins or ends the recording of what is received; returns what was recorded until now."""
@@ -148,15 +157,27 @@ class Channel:
             tap.check(self.peer, kind)
 
 
-def broadcast(channels: Sequence[Channel], message: Message) -> None:
-    """One message to several receivers: encoded once, and each ciphertext's factors are fresh to all of them."""
+def broadcast(channels: Sequence[Channel], message: Message, part: Part | None = None) -> None:
+    """One message to several receivers: encoded once, and each ciphertext's factors are fresh to all of them; part: as
+    `Channel.send`."""
     kind = type(message)
     for channel in channels:
         channel._check(kind)
-    data = codec.encode(message, [c.peer for c in channels], channels[0].me)
+    data = codec.encode(message, [c.peer for c in channels], channels[0].me, part)
     digest = hashlib.sha256(data).digest()
     for channel in channels:
         channel._put(kind, data, digest)
+
+
+def misplaced(sender: str, kind: type[Message], due: Place, found: Place) -> RemoteProtocolError:
+    """Another block of a vector than was due."""
+    return RemoteProtocolError(
+        f"{sender} sent another block of {kind.kind} than was due",
+        remedy=f"Check which software {sender} runs",
+        party=sender,
+        expected=f"number {due.number}, {due.more} to follow",
+        found=f"number {found.number}, {found.more} to follow",
+    )
 
 
 class MemoryWire:

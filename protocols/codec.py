@@ -1,7 +1,8 @@
 """Messages to bytes and back: msgpack with a closed schema for each kind.
 
 On the wire a message is the msgpack array [kind, field, field, ...]; each field is an int, a bool, a str, a float or
-bytes, as its declared type says.
+bytes, as its declared type says.  Behind the fields of one of several blocks stand its number and how many follow
+(protocols/row_blocks.py).
 The receiver names the kind that it expects: nothing in the bytes chooses what is decoded, nothing can run code, and a
 message that differs in kind, number or type of fields is a RemoteProtocolError.  Ciphertexts decode only under a key
 that the receiver already knows; points and ciphertexts are validated.
@@ -29,10 +30,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols import parts
 from protocols._native import DpfKeys, InvalidBytes, PlainVec
 from protocols.cipher import CipherVec, Keyring
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.message import Message
+from protocols.parts import WHOLE, Part, Place
 from protocols.ristretto import PointVec
 
 M = TypeVar("M", bound=Message)
@@ -49,12 +52,16 @@ _NATIVE = (PlainVec, DpfKeys)
 _PRIMITIVES = (int, bool, str, float, bytes)
 
 
-def encode(message: Message, to: Sequence[str], me: str) -> bytes:
-    """The bytes of `message` for the receivers `to`.  A ciphertext without a factor that is fresh to each of them
-    raises UnfreshCiphertext; its factors are spent."""
+def encode(message: Message, to: Sequence[str], me: str, part: Part | None = None) -> bytes:
+    """The bytes of `message` for the receivers `to`; part: which block of a vector it is.  A ciphertext without a
+    factor that is fresh to each of them raises UnfreshCiphertext; its factors are spent."""
     wire: list[object] = [message.kind]
     for name, kind in message.schema():
         wire.append(_encode_field(getattr(message, name), kind, to, f"{message.kind}.{name}"))
+    if part is not None:
+        if not message.in_blocks:
+            raise LocalProtocolError(f"{message.kind} is not declared to travel in blocks", party=me)
+        wire += part.place if part.count > 1 else ()
     data = msgspec.msgpack.encode(wire)
     if len(data) > most_bytes(type(message)):
         raise LocalProtocolError(
@@ -65,11 +72,13 @@ def encode(message: Message, to: Sequence[str], me: str) -> bytes:
 
 def most_bytes(kind: type[Message]) -> int:
     """The longest message of `kind`: what it declares, or what its fields can take; a field of bytes or a vector may be
-    as long as any message."""
+    as long as any message, or in a block as its rows can be."""
     if kind.most_bytes is not None:
         return HEAD_BYTES + kind.most_bytes
     sizes = {int: NUMBER_BYTES, float: NUMBER_BYTES, bool: 1, str: TEXT_BYTES}
-    return min(MAX_MESSAGE_BYTES, HEAD_BYTES + sum(sizes.get(field, MAX_MESSAGE_BYTES) for _, field in kind.schema()))
+    longest = parts.ROWS * parts.BYTES if kind.in_blocks else MAX_MESSAGE_BYTES
+    place = 2 * NUMBER_BYTES * kind.in_blocks
+    return min(MAX_MESSAGE_BYTES, HEAD_BYTES + place + sum(sizes.get(field, longest) for _, field in kind.schema()))
 
 
 def _encode_field(value: Any, kind: Any, to: Sequence[str], where: str) -> object:
@@ -87,15 +96,21 @@ def _encode_field(value: Any, kind: Any, to: Sequence[str], where: str) -> objec
 
 
 def decode(data: bytes, kind: type[M], sender: str, keys: Keyring) -> M:
-    """The message of type `kind` in `data`, validated; raises RemoteProtocolError, InvalidPoint, InvalidCiphertext,
-    KeyMismatch."""
+    """The message of type `kind` in `data`, wherever it stands, validated; raises RemoteProtocolError, InvalidPoint,
+    InvalidCiphertext, KeyMismatch."""
+    return decode_block(data, kind, sender, keys)[0]
+
+
+def decode_block(data: bytes, kind: type[M], sender: str, keys: Keyring) -> tuple[M, Place]:
+    """The same, and where the message stands in its vector."""
     schema = kind.schema()
     count, found = _head(data, sender)
     if found != kind.kind:
         raise RemoteProtocolError(
             f"{sender} sent another message than the protocol prescribes", party=sender, expected=kind.kind, found=found
         )
-    if count != 1 + len(schema):
+    places = count - 1 - len(schema)
+    if places not in ((0, len(WHOLE)) if kind.in_blocks else (0,)):
         raise _malformed(sender, kind.kind)
     if len(data) > most_bytes(kind):
         raise RemoteProtocolError(
@@ -104,7 +119,9 @@ def decode(data: bytes, kind: type[M], sender: str, keys: Keyring) -> M:
             expected=most_bytes(kind),
             found=len(data),
         )
-    shape: Any = GenericAlias(tuple, (str, *(t if t in _PRIMITIVES else memoryview for _, t in schema)))
+    shape: Any = GenericAlias(
+        tuple, (str, *(t if t in _PRIMITIVES else memoryview for _, t in schema), *[int] * places)
+    )
     try:
         wire = msgspec.msgpack.decode(data, type=shape)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -113,9 +130,12 @@ def decode(data: bytes, kind: type[M], sender: str, keys: Keyring) -> M:
         CipherVec.receive(data, keys, sender, *_span(data, v))
         if t is CipherVec
         else _decode_field(v, t, sender, kind.kind)
-        for v, (_, t) in zip(wire[1:], schema, strict=True)
+        for v, (_, t) in zip(wire[1 : 1 + len(schema)], schema, strict=True)
     ]
-    return kind(*values)
+    place = Place(*wire[1 + len(schema) :])
+    if places and (min(place) < 0 or place == WHOLE):
+        raise _malformed(sender, kind.kind)
+    return kind(*values), place
 
 
 def peek(data: bytes, sender: str) -> str:

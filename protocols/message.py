@@ -4,7 +4,8 @@
         points: PointVec
 
 `most_bytes=` limits the fields of a message whose length does not follow from their types and is not the table's (see
-`protocols.codec.most_bytes`).
+`protocols.codec.most_bytes`).  `in_blocks=True` says that the message is one block of a vector with a number for each
+row (see `protocols.row_blocks`).
 A REVEALED message also names the permission (`permit=`) that the job and every party's policy must list before it may
 leave.
 `registry()` lists every declared kind: the leakage table of the docs is generated from it.
@@ -41,9 +42,16 @@ class Message:
     learns: ClassVar[str]
     permit: ClassVar[str | None]
     most_bytes: ClassVar[int | None]  # of all fields on the wire; None: what their types can take
+    in_blocks: ClassVar[bool]
 
     def __init_subclass__(
-        cls, *, disclosure: Disclosure, learns: str, permit: str | None = None, most_bytes: int | None = None
+        cls,
+        *,
+        disclosure: Disclosure,
+        learns: str,
+        permit: str | None = None,
+        most_bytes: int | None = None,
+        in_blocks: bool = False,
     ) -> None:
         super().__init_subclass__()
         dataclass(frozen=True, repr=False, eq=False)(cls)
@@ -56,6 +64,7 @@ class Message:
             permit,
             most_bytes,
         )
+        cls.in_blocks = in_blocks
         if cls.kind in _KINDS and _KINDS[cls.kind].__module__ != cls.__module__:
             raise TypeError(f"two messages are called {cls.kind}")
         _KINDS[cls.kind] = cls

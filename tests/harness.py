@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+import pytest
+
+from protocols import codec, parts
 from protocols.channel import Tap
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey, Keyring, Paillier
 from protocols.codec import decode
@@ -70,3 +73,9 @@ class ContextFree(Randomness):
     def draw(self, label: str, transcript: bytes, value: bytes) -> Seed:
         self._count[label] = self._count.get(label, 0) + 1
         return Seed(self._maker, hashlib.sha256(f"{self._maker}|{label}|{self._count[label]}".encode()).digest())
+
+
+def small_blocks(monkeypatch: pytest.MonkeyPatch, rows: int = 64) -> None:
+    """Blocks of this number of rows, and messages that are as much smaller: tables beyond every limit are small."""
+    monkeypatch.setattr(codec, "MAX_MESSAGE_BYTES", codec.MAX_MESSAGE_BYTES * rows // parts.ROWS)
+    monkeypatch.setattr(parts, "ROWS", rows)
