@@ -6,9 +6,9 @@
                <-------------------------------------  BlockTaken 0   (or what the protocol answers to block 0)
      block 2   ------------------------------------->  works on block 1
 
-A message that is declared with `in_blocks` is one block (protocols/parts.py).  Where it is the whole vector it has its
-declared fields alone; otherwise the number of the block and how many follow stand behind them.  All blocks but the last
-are full: who knows the number of rows knows all of them, and who does not checks each.  A block that is missing,
+Each message that is declared with `in_blocks` is one block (protocols/parts.py).  Where it is the whole vector it has
+its declared fields alone; otherwise the number of the block and how many follow stand behind them.  All blocks but the
+last are full: who knows the number of rows knows all of them, and who does not checks each.  A block that is missing,
 repeated, out of order, too long or too short is a RemoteProtocolError.
 A sender is at most AHEAD blocks ahead of its receiver.  So neither holds a second copy of a long vector, unsent or
 unread, and one block travels while the next is computed.
@@ -45,7 +45,7 @@ def pace(channels: Sequence[Channel], part: Part) -> None:
 
 
 def taken(channel: Channel, part: Part) -> None:
-    """This block is worked off: its sender may go on, if it waits for that."""
+    """This block is worked off: its sender may continue, if it waits for that."""
     if part.more >= AHEAD:
         channel.send(BlockTaken(part.number))
 
