@@ -1,0 +1,135 @@
+"""The commands that make a party ready: `vfl demo`, `init`, `trust`, `check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vfl.screen.arguments import ConnectTimeout, JobFile, ModelKind, PartyFile, Role, say
+from vfl.screen.console import Console
+from vfl.screen.examples import examples
+
+begin_app = typer.Typer()
+
+
+@begin_app.command(epilog=examples("demo"))
+def demo(
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="DATA",
+            help='"breast" (real, a clinic and a laboratory), "credit-sim" (generated bank and telecom) or a CSV file.',
+        ),
+    ] = "breast",
+    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="With a CSV file: the label's column.")] = None,
+    guest: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN,...",
+            help="With a CSV file: the guest's columns, separated by commas; the partner gets the rest.",
+        ),
+    ] = None,
+    rows: Annotated[int, typer.Option(metavar="N", min=200, help="With credit-sim: how many customers.")] = 2000,
+    key_bits: Annotated[
+        int, typer.Option(metavar="BITS", help="Size of the arbiter's Paillier key: 2048, 3072 or 4096.")
+    ] = 3072,
+    passes: Annotated[int, typer.Option(metavar="N", min=5, help="Iterations over the rows.")] = 100,
+    folder: Annotated[
+        Path,
+        typer.Option(
+            "--dir", metavar="FOLDER", help="Where the parties' folders go; an earlier demo there is replaced."
+        ),
+    ] = Path("demo-run"),
+) -> None:
+    """See it work: three parties on this machine.
+
+    Three institutions as three processes: they align, train, score and report, through the same files and commands that
+    institutions use.
+    """
+    from vfl.demo.run import Options, run_demo
+
+    columns = [c.strip() for c in guest.split(",")] if guest else None
+    run_demo(Options(data, label, columns, rows, key_bits, passes, folder), Console())
+
+
+@begin_app.command(epilog=examples("init"))
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The new party's folder.", show_default=False)],
+    role: Annotated[
+        Role,
+        typer.Option(
+            help="guest: has the labels; host: has further columns; arbiter: has the key, no data.", show_default=False
+        ),
+    ],
+    name: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="This party's name in job files: small letters, digits and hyphens.",
+            show_default=False,
+        ),
+    ],
+    kind: ModelKind = "logistic-regression",
+    encrypt_key: Annotated[
+        bool,
+        typer.Option(
+            "--encrypt-key",
+            help="Encrypt the key's file: passphrase from VFL_KEY_PASSPHRASE, or asked for at the terminal.",
+        ),
+    ] = False,
+) -> None:
+    """Make this party's folder: key, certificate, party.toml.
+
+    Its policy allows what jobs of one kind of model reveal, and nothing else.
+    """
+    from vfl.job.setup import init_party
+
+    identity = init_party(folder, role.value, name, encrypt=encrypt_key, kind=kind)
+    say(f"{folder / 'party.toml'}: fill in what the comments ask for")
+    say(f"{identity.certificate_path}: give this file to your partners; its fingerprint, to compare by phone:")
+    say(f"  {identity.fingerprint()}")
+
+
+@begin_app.command(epilog=examples("trust"))
+def trust(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="This party's folder.", show_default=False)],
+    certificate: Annotated[
+        Path, typer.Argument(metavar="CERT.pem", help="The certificate that the peer sent.", show_default=False)
+    ],
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS:PORT", help="Where the peer listens, if this party dials it.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Pin a peer's certificate; shows its fingerprint.
+
+    Compare the fingerprint with the peer by phone before the first run.
+    """
+    from vfl.job.setup import trust_peer
+
+    name, fingerprint = trust_peer(folder, certificate, address)
+    say(f"{name} is pinned. Compare this fingerprint with {name} by phone before the first run:")
+    say(f"  {fingerprint}")
+
+
+@begin_app.command(epilog=examples("check"))
+def check(
+    job: JobFile,
+    party: PartyFile,
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Also meet every other party, which gives the same command.")
+    ] = False,
+    connect_timeout: ConnectTimeout = 60.0,
+) -> None:
+    """Dry run: what would be disclosed; nothing is sent.
+
+    Checks job, party file, policy, table, head-room, certificates, port and run directory, and ends as `vfl run` would
+    if one of them is wrong.
+    """
+    from vfl.cli.check import print_check
+
+    print_check(job, party, Console(), connect_timeout if connect else None)

@@ -1,0 +1,153 @@
+"""The commands that all parties run at the same time: `vfl align`, `run`, `predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from vfl.screen.arguments import ConnectTimeout, Fresh, JobFile, PartyFile, ProgressKind, say
+from vfl.screen.console import Console
+from vfl.screen.errors import stoppable
+from vfl.screen.examples import examples
+from vfl.storage.runs import resolved
+
+together_app = typer.Typer()
+
+
+@together_app.command(epilog=examples("align"))
+def align(
+    job: JobFile,
+    party: PartyFile,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help='"parquet" or "csv"; without it, Parquet where pyarrow is installed.',
+            show_default=False,
+        ),
+    ] = None,
+    fresh: Fresh = False,
+    connect_timeout: ConnectTimeout = 600.0,
+    progress: ProgressKind = "auto",
+) -> None:
+    """Align ids only: find the rows that all parties have in common.
+
+    Writes this party's own common rows, in an order that all parties share, and a match-rate report.  With one host no
+    arbiter is needed.
+    An interrupted alignment resumes where it stopped.
+    """
+    from vfl.job import load_agreement, load_party
+    from vfl.run.align import align as align_party
+    from vfl.run.align import prepare, print_report
+    from vfl.run.announce import announced
+    from vfl.screen.progress import watching
+
+    console = Console(stderr=True)
+    agreed, own = load_agreement(job), load_party(party)
+    with announced(agreed, own, "align"):
+        ready = prepare(agreed, own, format)
+    with stoppable(console), watching(progress, console) as watch:
+        folder, found = align_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
+    errors = progress == "lines"  # whose last line, on stdout, is JSON too
+    if found is not None:
+        print_report(found, Console(stderr=errors))
+    say(f"report: {folder / 'alignment.json'}", stderr=errors)
+
+
+@together_app.command(epilog=examples("run"))
+def run(
+    job: JobFile,
+    party: PartyFile,
+    fresh: Fresh = False,
+    connect_timeout: ConnectTimeout = 600.0,
+    progress: ProgressKind = "auto",
+) -> None:
+    """Take part in a job: align, train, score.
+
+    Every party runs this with the same job file; the order of starting does not matter.  An interrupted run resumes
+    where it stopped.
+    """
+    from vfl.job import load_job, load_party
+    from vfl.run.announce import announced
+    from vfl.run.train import prepare
+    from vfl.run.train import run as run_party
+    from vfl.screen.progress import watching
+
+    console = Console(stderr=True)
+    agreed, own = load_job(job), load_party(party)
+    with announced(agreed, own, "run"):
+        ready = prepare(agreed, own)
+    with stoppable(console), watching(progress, console) as watch:
+        folder = run_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
+    if progress == "none":
+        say(f"report: {folder / 'report.json'}")
+    else:
+        from vfl.report import read_report
+        from vfl.report.terminal import print_summary
+
+        print_summary(read_report(folder), Console(stderr=progress == "lines"), folder)  # whose last line is JSON too
+
+
+@together_app.command(epilog=examples("predict"))
+def predict(
+    job: JobFile,
+    party: PartyFile,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="This party's model folder, RUN/model; the arbiter's too, unless it keeps none.",
+            show_default=False,
+            callback=lambda path: None if path is None else resolved(path),
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="The new table: a file, a folder or an address; without it, the source in the party file.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Guest: the file for the scores, .csv, .parquet or .feather; without it, RUN/scores.csv.",
+            show_default=False,
+        ),
+    ] = None,
+    fresh: Fresh = False,
+    connect_timeout: ConnectTimeout = 600.0,
+    progress: ProgressKind = "auto",
+) -> None:
+    """Score new rows with a joint model.
+
+    Every party that holds a part of the model runs this; data parties bring their own new tables.  The arbiter runs it
+    too if it holds shares of weights or the leaf values of sealed trees, and always with two or more hosts.  The guest
+    gets the scores, of any number of rows.  The score of a row is empty if a party does not know it, or has no value
+    that the model needs.
+    An interrupted prediction resumes where it stopped.
+    """
+    from vfl.job import load_job, load_party
+    from vfl.run.announce import announced
+    from vfl.run.predict import predict as predict_party
+    from vfl.run.predict import prepare
+    from vfl.screen.progress import watching
+
+    console = Console(stderr=True)
+    agreed, own = load_job(job), load_party(party)
+    with announced(agreed, own, "predict"):
+        scoring = prepare(agreed, own, model, data, out)
+    for caution in scoring.cautions:
+        console.print(f"[yellow]caution[/]: {escape(caution)}", highlight=False)
+    with stoppable(console), watching(progress, console) as watch:
+        folder, file, scored = predict_party(scoring, watch, connect_timeout=connect_timeout, fresh=fresh)
+    errors = progress == "lines"  # whose last line, on stdout, is JSON too
+    if file is not None:
+        say(scoring.scored(scored), stderr=errors)
+        say(f"scores: {file}", stderr=errors)
+    say(f"report: {folder / 'report.json'}", stderr=errors)
