@@ -124,8 +124,8 @@ class PrivateKey:
     def prove(self) -> bytes: ...
     def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec:
         """The same ciphertexts as public_key.encrypt(plain, seed, exponent_bits), faster (CRT)."""
-    def decrypt(self, ciphers: CipherVec) -> PlainVec:
-        """Centred: (-n/2, n/2).  Constant-time CRT in the exponent, blinded, recombination verified.  Raises Overflow if |m| > 2^(bits - 41) (head-room of 40 bits), RuntimeError where a fault made the computation contradict itself."""
+    def decrypt(self, ciphers: CipherVec, whole: bool = False) -> PlainVec:
+        """Centred: (-n/2, n/2).  Constant-time CRT in the exponent, blinded, recombination verified.  Raises Overflow if |m| > 2^(bits - 41) (head-room of 40 bits) unless `whole`, RuntimeError where a fault made the computation contradict itself."""
 
 @final
 class CipherVec:

@@ -108,5 +108,5 @@ class PrivateKey:
     def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec:
         return CipherVec(plain)
 
-    def decrypt(self, ciphers: CipherVec) -> PlainVec:
+    def decrypt(self, ciphers: CipherVec, whole: bool = False) -> PlainVec:
         return ciphers.plain

@@ -18,6 +18,7 @@ from protocols.errors import InvalidKey, PlaintextOverflow
 from protocols.randomness import Seed
 
 HOLDER_MARGIN = 128  # bits of exponent beyond |n| towards the holder of the key
+UNIFORM = 128  # bits by which a number exceeds n before it is reduced: it is uniform modulo n up to 2^-UNIFORM
 HEAD_ROOM = 40  # bits of the plaintext space that stay unused
 
 
@@ -40,6 +41,12 @@ class EncryptionKey:
     def exponent_bits(self, *, to_holder: bool) -> int:
         """Length of a factor's exponent: |n|/2, or |n| + 128 towards the holder, which knows its own and could subtract them."""  # noqa: E501
         return self.raw.bits + HOLDER_MARGIN if to_holder else self.raw.bits // 2
+
+    def uniform(self, seed: Seed, length: int) -> PlainVec:
+        """(length,) masks, uniform over all plaintexts, in [-n/2, n/2): they hide a plaintext of any size exactly."""
+        n = self.raw.n if self.raw.n > 1 else 1 << self.raw.bits  # the identity cipher has no modulus
+        wide = seed.integers(length, self.raw.bits + UNIFORM).to_ints()
+        return PlainVec.from_ints([(v + n // 2) % n - n // 2 for v in wide])
 
     def encrypt(self, plain: PlainVec, seed: Seed) -> CipherVec:
         """Fresh encryptions of signed integers, shape (length,)."""
@@ -77,6 +84,10 @@ class DecryptionKey:
         if plain.max_bits() > max_bits:
             raise beyond_head_room()
         return plain
+
+    def open_whole(self, ciphers: CipherVec) -> PlainVec:
+        """The plaintexts in (-n/2, n/2), of whatever size: those under a mask of `EncryptionKey.uniform`."""
+        return self._raw.decrypt(ciphers.raw, whole=True)
 
     def open_packed(self, ciphers: CipherVec, width: int, slots: int, length: int, max_bits: int) -> PlainVec:
         """The `length` values that `CipherVec.pack(width, slots)` put into `ciphers`, each proven to have at most

@@ -163,7 +163,7 @@ class PrivateKey:
     def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec:
         return self.public_key.encrypt(plain, seed, exponent_bits)
 
-    def decrypt(self, ciphers: CipherVec) -> PlainVec:
+    def decrypt(self, ciphers: CipherVec, whole: bool = False) -> PlainVec:
         n = self.public_key.n
         opened = (self._key.raw_decrypt(c) for c in ciphers.values)
         return PlainVec.from_ints([m - n if m > n // 2 else m for m in opened])

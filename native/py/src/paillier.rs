@@ -158,9 +158,11 @@ impl PrivateKey {
     }
 
     /// Centred: (-n/2, n/2).  Constant-time CRT in the exponent, blinded, recombination verified.  Raises Overflow if |m| > 2^(bits - 41)
-    /// (head-room of 40 bits).
-    fn decrypt(&self, py: Python<'_>, ciphers: &CipherVec) -> PyResult<PlainVec> {
-        run(py, || self.0.decrypt(&ciphers.0))?.map(PlainVec).map_err(raise)
+    /// (head-room of 40 bits), unless `whole`: for plaintexts under a mask that is uniform modulo n.
+    #[pyo3(signature = (ciphers, whole=false))]
+    fn decrypt(&self, py: Python<'_>, ciphers: &CipherVec, whole: bool) -> PyResult<PlainVec> {
+        let open = || if whole { self.0.decrypt_whole(&ciphers.0) } else { self.0.decrypt(&ciphers.0) };
+        run(py, open)?.map(PlainVec).map_err(raise)
     }
 }
 

@@ -167,3 +167,25 @@ def test_a_peers_key_needs_its_proof() -> None:
             Paillier(512).accept(bad_n, bad_proof, "arbiter")
     with pytest.raises(InvalidKey):
         Paillier(1024).accept(n, proof, "arbiter")
+
+
+def test_a_uniform_mask_hides_a_plaintext_of_any_size(key: DecryptionKey) -> None:
+    """Of a number beyond the head-room too, where masks that exceed what they hide would show it; what is opened fits
+    into no head-room."""
+    n = key.public.raw.n if key.public.raw.n > 1 else 1 << key.public.raw.bits
+    mask = key.public.uniform(seed("mask"), 300)
+    assert all(-n // 2 <= m <= n // 2 for m in mask.to_ints())
+    low, high = sum(m < -n // 4 for m in mask.to_ints()), sum(m > n // 4 for m in mask.to_ints())
+    assert min(low, high) > 40  # 75 each, on average
+    if key.public.raw.n > 1:
+        huge = PlainVec.from_ints([(1 << (key.public.raw.bits - 3)) - 7 * k for k in range(3)])
+        hidden = key.public.encrypt(huge, seed()).add_plain(mask.take(np.arange(3)))
+        opened = key.open_whole(hidden).to_ints()
+        assert [(o - m - h) % n for o, m, h in zip(opened, mask.to_ints(), huge.to_ints(), strict=False)] == [0] * 3
+
+
+def test_only_the_whole_opening_gives_what_is_beyond_the_head_room(key: DecryptionKey) -> None:
+    beyond = enc(key, [1 << (key.public.plain_bits + 20)])
+    assert key.open_whole(beyond).to_ints() == [1 << (key.public.plain_bits + 20)]
+    with pytest.raises(PlaintextOverflow):
+        dec(key, beyond)

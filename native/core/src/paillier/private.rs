@@ -283,6 +283,15 @@ impl PrivateKey {
     }
 
     pub fn decrypt(&self, ciphers: &CipherVec) -> Result<PlainVec> {
+        let plain = self.decrypt_whole(ciphers)?;
+        if plain.max_bits() > self.public.bits() - HEADROOM {
+            return Err(Error::Overflow("a plaintext is beyond its head-room"));
+        }
+        Ok(plain)
+    }
+
+    /// The same of any plaintext in (-n/2, n/2): for masks that are uniform over all of them.
+    pub fn decrypt_whole(&self, ciphers: &CipherVec) -> Result<PlainVec> {
         self.decrypt_spoiled(ciphers, None)
     }
 
@@ -308,11 +317,7 @@ impl PrivateKey {
             out.par_chunks_exact_mut(words)
                 .zip(m_p.into_par_iter().zip(m_q))
                 .try_for_each(|(row, (m_p, m_q))| self.recombine(row, &m_p, &m_q, spoil))?;
-            let plain = PlainVec::from_limbs(out, words);
-            if plain.max_bits() > public.bits() - HEADROOM {
-                return Err(Error::Overflow("a plaintext is beyond its head-room"));
-            }
-            Ok(plain)
+            Ok(PlainVec::from_limbs(out, words))
         })
     }
 

@@ -1,0 +1,126 @@
+"""Several iterations in one plaintext: how numbers of K iterations, of k rows each, are laid into slots and cut out of
+shares.  Nothing here touches a channel.
+
+A ciphertext of predictors holds, for k rows, the numbers of K iterations: row i, iteration t at bit (i K + t) width.  One of gradients or
+residuals holds K numbers of one column or row.  A slot is read modulo 2^bits and is OVERLAP bits wider:
+
+    | row 1, t = 1 | row 1, t = 0 | row 0, t = 1 | row 0, t = 0 |      width = bits + OVERLAP
+
+What a slot holds beyond its width spills over into the next: |v| 2^-width of it, in units of the next one's last place.
+It is left there.  So only the modulus of a sum has to fit, not the sum.
+
+Shares of a packed integer V = s_1 + s_2 + .. as integers are cut by everybody alone: slot j of s_i is floor(s_i /
+2^(j width)) modulo 2^bits.  The parts add up to V's slot, less one unit at most for each share but one.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols._native import PlainVec
+from protocols.cipher import HEAD_ROOM
+from protocols.errors import ConfigError
+from protocols.glm.plan import SIGMA
+
+OVERLAP = 7  # bits of a slot above its modulus
+SPILL = (
+    32  # bits by which the highest slot may exceed its width: sums of |x|, and of |p|, are below 2^(OVERLAP + SPILL)
+)
+LIFT = 40  # bits of a gradient's modulus above the gradient, so that its shares add up as integers
+WRAP = 60  # the masks of hosts and guest together exceed a plaintext with probability 2^-WRAP
+OPENING = 15  # what a ciphertext of predictors costs, where one of residuals costs 1
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The layout of one chunk.  z_bits, g_bits: log2 of the moduli of predictors and gradients."""
+
+    passes: int  # iterations of the chunk
+    rows: int  # that share a ciphertext of predictors
+    z_bits: int
+    g_bits: int
+
+    @classmethod
+    def of_all(cls, plain_bits: int, z_bits: int, gradient_bits: int, passes: int) -> list[Slots]:
+        """The layouts of the chunks of `passes` iterations with gradients below 2^gradient_bits: all as long as the
+        first but the last.  Raises ConfigError where not one iteration fits."""
+        g_bits = gradient_bits + 1 + LIFT
+        whole = plain_bits + HEAD_ROOM - SIGMA - SPILL  # below n by SIGMA bits, what spills over included
+        predictors, gradients = (whole - WRAP) // (z_bits + OVERLAP), whole // (g_bits + OVERLAP)
+        if predictors < 1 or gradients < 1:
+            raise ConfigError(
+                "the key is too small to prepare iterations of this job",
+                remedy='Use a larger key_bits, or preparation = "none"',
+                expected=SIGMA + SPILL - HEAD_ROOM + max(WRAP + z_bits + OVERLAP, g_bits + OVERLAP),
+                found=plain_bits,
+            )
+
+        def cost(length: int) -> float:
+            return OPENING * length / (predictors // length * length) + 1 if length else 0.0
+
+        length = min(
+            range(1, min(passes, predictors, gradients) + 1),
+            key=lambda k: (passes // k * cost(k) + cost(passes % k), k),
+        )
+        lengths = [length] * (passes // length) + [passes % length] * (passes % length > 0)
+        return [cls(k, predictors // k, z_bits, g_bits) for k in lengths]
+
+    @property
+    def z_width(self) -> int:
+        return self.z_bits + OVERLAP
+
+    @property
+    def g_width(self) -> int:
+        return self.g_bits + OVERLAP
+
+    @property
+    def mask_bits(self) -> int:
+        """Of a mask that hides a ciphertext of predictors and leaves the plaintext room for other masks."""
+        return self.rows * self.passes * self.z_width + SPILL + SIGMA
+
+    def packs(self, rows: int) -> int:
+        """Ciphertexts of predictors of this number of rows."""
+        return -(-rows // self.rows)
+
+    def laid(self, x: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n, d) -> (packs, rows d): k rows side by side, for bases of each place."""
+        n, width = x.shape
+        padded = np.zeros((self.packs(n) * self.rows, width), dtype=np.int64)
+        padded[:n] = x
+        return padded.reshape(-1, self.rows * width)
+
+    def bases(self, numbers: Sequence[PlainVec]) -> PlainVec:
+        """(rows d,) what `laid` rows are multiplied with: a column's numbers of all iterations, each (d,), at the place
+        of each row."""
+        one = PlainVec.join([v.residue(self.z_bits) for v in numbers]).stack(self.z_width, len(numbers))
+        return PlainVec.join([one.shift_left(i * self.passes * self.z_width) for i in range(self.rows)])
+
+    def columns(self, numbers: Sequence[PlainVec]) -> PlainVec:
+        """(m,) one integer out of the numbers of all iterations, each (m,) below 2^(g_bits - 1)."""
+        return PlainVec.join(numbers).stack(self.g_width, len(numbers))
+
+    def cut_columns(self, share: PlainVec) -> list[PlainVec]:
+        """The numbers of each iteration, (m,) modulo 2^g_bits, in a share (m,) of a sum of `columns`."""
+        return [cut(share, t * self.g_width, self.g_bits) for t in range(self.passes)]
+
+    def cut_rows(self, share: PlainVec, rows: int) -> list[PlainVec]:
+        """The numbers of each iteration, (rows,) modulo 2^z_bits, in a share (packs,) of products of `laid` rows with
+        `bases`."""
+        packs = self.packs(rows)
+        row = np.arange(rows, dtype=np.int64)
+        order = row % self.rows * packs + row // self.rows
+        return [
+            PlainVec.join(
+                [cut(share, (i * self.passes + t) * self.z_width, self.z_bits) for i in range(self.rows)]
+            ).take(order)
+            for t in range(self.passes)
+        ]
+
+
+def cut(share: PlainVec, offset: int, bits: int) -> PlainVec:
+    """The slot at `offset` of each, in [-2^(bits - 1), 2^(bits - 1))."""
+    return share.shift_right(offset).residue(bits)
