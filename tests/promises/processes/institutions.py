@@ -24,6 +24,7 @@ import pytest
 
 from protocols.glm import WeightShares
 from tests.places import ROOT
+from tests.promises.processes.warm import WarmProcess
 from vfl.cli import main as cli
 from vfl.demo.run import free_ports
 from vfl.job import starter_job
@@ -103,6 +104,12 @@ class Process:
         """inside: a command that runs it, such as one that enters a network namespace."""
         folder.mkdir(exist_ok=True)
         number = len(list(folder.glob("*.out")))
+        self.out, self.err = folder / f"{name}-{number}.out", folder / f"{name}-{number}.err"
+        if list(arguments[:2]) == ["-m", "vfl"] and cwd == ROOT and not (inside or environment or options):
+            for file in (self.out, self.err):
+                file.touch()
+            self._process: subprocess.Popen[bytes] | WarmProcess = WarmProcess(arguments[2:], cwd, self.out, self.err)
+            return
         more = options.pop("preexec_fn", None)
 
         def prepared() -> None:
@@ -110,7 +117,6 @@ class Process:
             if more:
                 more()
 
-        self.out, self.err = folder / f"{name}-{number}.out", folder / f"{name}-{number}.err"
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self._process = subprocess.Popen(
                 [*inside, sys.executable, *arguments],
