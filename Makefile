@@ -72,8 +72,9 @@ format: setup  ## formats the sources
 	$(BIN)/ruff format .
 	cargo fmt --manifest-path native/Cargo.toml --all
 
-docs: setup  ## the generated pages: docs/leakage.md, docs/event.schema.json
+docs: setup  ## what is generated: docs/leakage.md, tables of docs/file-formats.md, docs/event.schema.json
 	$(BIN)/python -m tools.leakage_page
+	$(BIN)/python -m tools.reference
 	$(BIN)/python -m tools.event_schema
 
 bench: oracles  ## what encryption costs: the same jobs in five modes, scaling, networks, other libraries

@@ -19,6 +19,7 @@ from vfl.job.search import Search
 from vfl.metrics.scorers import NAMES, default_scorer
 from vfl.models.joint import Joint
 from vfl.schema.declared import plain
+from vfl.schema.described import Values
 from vfl.schema.section import choose
 from vfl.schema.spec import Spec
 from vfl.screen import html
@@ -76,12 +77,10 @@ class GridSearchCV(Search):
     """  # noqa: E501
 
     estimator: Spec = Field(description="a regression of vfl, or vfl.BoostedTrees")
-    scoring: Annotated[str | None, BeforeValidator(_scoring)] = Field(
-        default=None, description='a measure, such as "roc_auc"; None: that of the kind of label'
+    scoring: Annotated[str | None, BeforeValidator(_scoring), Values('a measure, such as "roc_auc"')] = Field(
+        default=None, description="the measure that decides; None: that of the kind of label"
     )
-    random_state: int = Field(
-        default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up: the seed of the folds"
-    )
+    random_state: int = Field(default=0, ge=0, lt=2**63, description="the seed of the folds")
 
     def __init__(
         self,

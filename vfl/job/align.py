@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from vfl.data.normalise import NORMALISERS, UnknownNormaliserError, normaliser
+from vfl.schema.described import Values
 from vfl.schema.section import Complaint, Section, check_column, distinct, listed, shown
 
 MAX_KEYS = 8
@@ -30,28 +31,33 @@ def _normaliser(value: object) -> object:
 class Align(Section):
     """How customers are matched."""
 
-    keys: tuple[tuple[Column, ...], ...] = Field(
-        description='a list of keys, tried in order, each a list of its columns, such as keys = [["national_id"], '
-        '["phone", "birth_date"]]'
-    )
-    normalise: dict[Column, Annotated[str, BeforeValidator(_normaliser)]] = Field(
+    keys: Annotated[
+        tuple[tuple[Column, ...], ...],
+        Values('a list of keys, each a list of its columns, such as keys = [["national_id"], ["phone", "birth_date"]]'),
+    ] = Field(description="by which ids customers are matched: the keys, at most 8, are tried in this order")
+    normalise: Annotated[
+        dict[Column, Annotated[str, BeforeValidator(_normaliser)]],
+        Values(
+            'a normaliser by key column, such as { national_id = "digits", phone = "e164:GB", birth_date = "date" }'
+        ),
+    ] = Field(
         default={},
-        description='a normaliser by key column, such as { national_id = "digits", phone = "e164:GB", birth_date = '
-        '"date" }',
+        description='how ids are compared; "text" where nothing is said',
     )
     duplicates: Literal["error", "first"] = Field(
-        default="error", description='"error" (stop, the default) or "first" (keep the first of rows that share an id)'
+        default="error", description="if rows of a table share an id: stop, or keep the first of them"
     )
     min_intersection: int = Field(
         default=100,
         ge=1,
         le=2**31,
-        description="the minimum number of common rows, 1 or more (default 100)",
+        description="stop if fewer rows, over all keys, are common to all data parties; for trainings and "
+        "alignments, not for predictions",
     )
     cardinality_only: bool = Field(
         default=False,
         exclude_if=lambda only: not only,
-        description="true to open the size alone, false (default) to align rows",
+        description="whether only the size is opened; only without [model]",
     )
 
     @model_validator(mode="after")

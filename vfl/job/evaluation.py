@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from vfl.schema.described import Values
 from vfl.schema.section import Complaint, Section, choose, distinct
 
 PARTS = ("test", "train")
@@ -20,10 +21,13 @@ def _parts(values: tuple[str, ...]) -> tuple[str, ...]:
 class Evaluation(Section):
     """The parts of the split that are scored once the model is trained."""
 
-    parts: Annotated[tuple[Annotated[str, BeforeValidator(choose(PARTS, {}))], ...], AfterValidator(_parts)] = Field(
+    parts: Annotated[
+        tuple[Annotated[str, BeforeValidator(choose(PARTS, {}))], ...],
+        AfterValidator(_parts),
+        Values('["test"] or ["test", "train"]'),
+    ] = Field(
         default=("test",),
-        description='["test"] (default: held-out rows) or ["test", "train"]: the guest learns the scores of training '
-        "rows too",
+        description='where the guest evaluates the model; with "train" it also learns the scores of training rows',
     )
 
     @property

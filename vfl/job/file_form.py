@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from vfl.data.form import UTF8, Form, codec
 from vfl.data.source import FILES, known_formats, suffix_of
+from vfl.schema.described import Values
 from vfl.schema.section import Complaint, Section, choose, shown
 
 
@@ -26,20 +27,31 @@ def _encoding(value: str) -> str:
 class FileForm(Section):
     """The keys."""
 
-    format: Annotated[str, BeforeValidator(choose(known_formats()))] | None = Field(
+    format: Annotated[
+        Annotated[str, BeforeValidator(choose(known_formats()))] | None,
+        Values('a format, such as format = "csv" or format = "csv.gz"'),
+    ] = Field(
         default=None,
-        description='the format of files whose name does not end in it, such as format = "csv" or format = "csv.gz"',
+        description="the format of files whose name does not end in it: "
+        + ", ".join(f'"{suffix.removeprefix(".")}"' for suffix in FILES)
+        + ', packed "csv.gz" and so on; absent: by the name',
     )
-    separator: Annotated[str, AfterValidator(_separator)] | None = Field(
+    separator: Annotated[
+        Annotated[str, AfterValidator(_separator)] | None, Values('one sign, such as separator = ";"')
+    ] = Field(
         default=None,
-        description='what separates the columns of a CSV file, such as separator = ";" (default ",", of .tsv a tab)',
+        description="the sign between the columns of a CSV file; absent: a comma, in .tsv files a tab",
     )
-    decimal: Annotated[str, BeforeValidator(choose((".", ",")))] = Field(
-        default=".", description='the decimal sign of numbers in a CSV file, "." (the default) or ","'
+    decimal: Annotated[str, BeforeValidator(choose((".", ","))), Values('"." or ","')] = Field(
+        default=".", description="the decimal sign of numbers in a CSV file"
     )
-    encoding: Annotated[str, AfterValidator(_encoding)] = Field(
+    encoding: Annotated[
+        str,
+        AfterValidator(_encoding),
+        Values('an encoding that Python knows, such as "cp1252", "latin-1" or "utf-16"'),
+    ] = Field(
         default=UTF8,
-        description='the encoding of a CSV file, such as encoding = "cp1252", "latin-1" or "utf-16" (default "utf-8")',
+        description="the encoding of a CSV file",
     )
 
     @property

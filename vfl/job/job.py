@@ -27,6 +27,7 @@ from vfl.job.search import Search, candidates
 from vfl.models.plan import Role
 from vfl.models.splitting import Split
 from vfl.preprocessing import Preprocessing
+from vfl.schema.described import Values
 from vfl.schema.section import Complaint, Section, build, check_name, choose, distinct, listed, read_toml, shown
 from vfl.schema.spec import FULL_KEY_BITS, KeyBits
 
@@ -59,14 +60,19 @@ Version = Annotated[Literal[1], BeforeValidator(_version)]
 class Parties(Section):
     """Who takes part, by name; hosts in the order that every party uses."""
 
-    guest: Name = Field(description='the name of the party that holds the labels, such as guest = "bank"')
-    hosts: Annotated[tuple[Name, ...], AfterValidator(distinct)] = Field(
-        min_length=1, description='the names of the other data parties, at least one, such as hosts = ["telecom"]'
+    guest: Annotated[Name, Values('a name, such as guest = "bank"')] = Field(
+        description="the party that holds the labels"
     )
-    arbiter: Name = Field(
+    hosts: Annotated[
+        tuple[Name, ...],
+        AfterValidator(distinct),
+        Values('a list of names, at least one, such as hosts = ["telecom"]'),
+    ] = Field(min_length=1, description="the parties that hold features only; all parties use this order")
+    arbiter: Annotated[Name, Values('a name, such as arbiter = "trustco"')] = Field(
         default="",
         exclude_if=lambda name: not name,
-        description='the name of the party that holds no data, where the job needs one, such as arbiter = "trustco"',
+        description="the party that holds no data; required where it has work, refused in a job that trains a "
+        "model without its help",
     )
 
     @model_validator(mode="after")
@@ -117,13 +123,19 @@ UNWATCHED = 100  # iterations of a regression, where nobody learns whether they 
 class Crypto(Section):
     """The Paillier key: the arbiter's, or of boosted trees the guest's."""
 
-    key_bits: KeyBits = Field(default=FULL_KEY_BITS, description="2048, 3072 (default) or 4096")
+    key_bits: Annotated[KeyBits, Values("2048, 3072 or 4096")] = Field(
+        default=FULL_KEY_BITS,
+        description="the size of the Paillier key; 2048 gives a warning (112-bit security by NIST SP 800-57; "
+        "3072 gives 128)",
+    )
 
 
 class Allowed(Section):
     """Everything that this job reveals."""
 
-    allow: Permits = Field(default=(), description=f"a list out of {', '.join(PERMITS)}")
+    allow: Annotated[Permits, Values('a list of permissions, such as allow = ["scores-to-guest"]')] = Field(
+        default=(), description="everything that this job reveals"
+    )
 
 
 class Disclosure(Allowed):
@@ -134,18 +146,23 @@ class Disclosure(Allowed):
         exclude_if=lambda bits: bits is None,
         ge=0,
         le=20,
-        description="0 to 20 (default 10): scores of a regression are opened with an error of half of 2^-score_bits, "
-        "per host",
+        description="regressions and sealed trees: scores are rounded to multiples of 2^-score_bits before "
+        "they are opened (trees for numbers: multiples of that times a power of two above the "
+        "labels' spread); absent: 10",
     )
 
 
 class Agreement(Section):
     """What every job file says, whatever it computes."""
 
-    name: Annotated[str, AfterValidator(lambda v: check_name(v, 64))] = Field(
-        description='a name such as "credit-risk-2026q4"'
+    name: Annotated[
+        str,
+        AfterValidator(lambda v: check_name(v, 64)),
+        Values('a name, 1 to 64 of a-z 0-9 -, such as "credit-risk-2026q4"'),
+    ] = Field(description="the job's name, which is part of the digest")
+    version: Annotated[Version, Values("1")] = Field(
+        description="the version of the job file's format that this release reads"
     )
-    version: Version = Field(description="1, the version of the job file's format that this release reads")
     parties: Parties = Field(description="a section [parties] that names the guest, the hosts and the arbiter")
     align: Align = Field(description='a section [align] with the key, such as keys = [["national_id"]]')
     disclosure: Allowed = Field(default=Allowed(), description="a section [disclosure]")

@@ -18,10 +18,12 @@ from protocols.errors import ConfigError
 from vfl.data import Settings
 from vfl.data.extras import needed
 from vfl.data.places import local_path, named, place_of
+from vfl.data.source import FILES
 from vfl.job.file_form import FileForm
 from vfl.job.job import Agreement, Column, Columns, Job, Name
 from vfl.job.policy import Policy, policy_check
 from vfl.models.plan import Role
+from vfl.schema.described import Values
 from vfl.schema.section import Complaint, Section, build, listed, read_toml, shown
 from vfl.schema.table_options import TableSettings
 
@@ -60,6 +62,11 @@ def _source(value: str, info: ValidationInfo) -> str:
     return value
 
 
+SOURCES = (
+    f"a file ({', '.join(FILES)}), a folder of files, the address of either "
+    "(s3://, https://), or a database address with a query, such as source = "
+    '"customers.parquet"'
+)
 Address = Annotated[str, AfterValidator(_address)]
 File = Annotated[Path, BeforeValidator(_resolve)]
 
@@ -67,16 +74,23 @@ File = Annotated[Path, BeforeValidator(_resolve)]
 class Identity(Section):
     """This party's own key pair."""
 
-    key: File = Field(description='the private key\'s file, such as key = "identity/key.pem"')
-    certificate: File = Field(description='the certificate\'s file, such as certificate = "identity/cert.pem"')
+    key: Annotated[File, Values('a file, such as key = "identity/key.pem"')] = Field(
+        description="the private key, which never leaves this machine"
+    )
+    certificate: Annotated[File, Values('a file, such as certificate = "identity/cert.pem"')] = Field(
+        description="its certificate, which the peers pin"
+    )
 
 
 class Peer(Section):
     """One trusted party: its pinned certificate, and its address if this party dials it."""
 
-    certificate: File = Field(description='the peer\'s certificate file, such as certificate = "peers/telecom.pem"')
-    address: Address | None = Field(
-        default=None, description='where to dial the peer, such as address = "10.0.0.3:7443"'
+    certificate: Annotated[File, Values('a file, such as certificate = "peers/telecom.pem"')] = Field(
+        description="the peer's pinned certificate; each peer has its own"
+    )
+    address: Annotated[Address | None, Values('an address and port, such as address = "10.0.0.3:7443"')] = Field(
+        default=None,
+        description="where to dial the peer: hosts dial the guest and the arbiter, the arbiter dials the guest",
     )
 
     @property
@@ -88,41 +102,54 @@ class Peer(Section):
 class Data(TableSettings, FileForm):
     """This party's table."""
 
-    source: Annotated[str, AfterValidator(_source)] = Field(
+    source: Annotated[
+        str,
+        AfterValidator(_source),
+        Values(SOURCES),
+    ] = Field(
         repr=False,
         min_length=1,
-        description="a file (.csv, .tsv, .parquet, .feather), a folder of such files, the address of either (s3://, "
-        'https://), or a database address with a query, such as source = "customers.parquet"',
+        description="where the table is",
     )
-    query: str | None = Field(
+    query: Annotated[str | None, Values('a text, such as query = "SELECT * FROM customers"')] = Field(
         default=None,
         repr=False,
         min_length=1,
-        description='the SQL query for a database address, such as query = "SELECT * FROM customers"',
+        description="the SQL query; required with a database address, refused with a file",
     )
-    label: Column | None = Field(default=None, description='the label\'s column, such as label = "default"')
-    event: str | int | float | None = Field(
+    label: Annotated[Column | None, Values('a column, such as label = "default"')] = Field(
+        default=None,
+        description="at the guest, required: the column of the label, whose larger value is the event if "
+        "there are two; numbers, counts or several values if the job's model predicts these",
+    )
+    event: Annotated[str | int | float | None, Values('a value, such as event = "bad"')] = Field(
         default=None,
         repr=False,
-        description="of a label of two values, the one whose probability is modelled (left out: the larger, of texts "
-        'the later one in the alphabet), such as event = "bad"',
+        description="at the guest: of a label of two values, the one whose probability is modelled; absent: "
+        "the larger, of texts the later one in the alphabet, with a caution unless these are such "
+        "as no and yes",
     )
-    weight: Column | None = Field(
+    weight: Annotated[Column | None, Values('a column, such as weight = "policy_years"')] = Field(
         default=None,
-        description="the column of row weights or exposures, for jobs with sample_weight or exposure, such as weight "
-        '= "policy_years"',
+        description="at the guest: the column of row weights, or of exposures, above 0, for jobs with "
+        "model.sample_weight or model.exposure; never a feature",
     )
-    date: Column | None = Field(
+    date: Annotated[Column | None, Values('a column, such as date = "opened"')] = Field(
         default=None,
-        description='the column of dates, for jobs with split.out_of_time, such as date = "opened"; they never leave',
+        description="at the guest: the column of dates (dates, time stamps, or texts in ISO 8601, such as "
+        "2026-01-31), for jobs with split.out_of_time; never a feature, and its values never "
+        "leave this party",
     )
-    columns: Columns | None = Field(
-        default=None, description='the feature columns that this job may use, such as columns = ["limit", "age"]'
-    )
-    categories: Columns | None = Field(
+    columns: Annotated[Columns | None, Values('a list of columns, such as columns = ["limit", "age"]')] = Field(
         default=None,
-        description="feature columns of numbers that are codes: categories, as texts are, such as categories = "
-        '["branch"]; the same as "category" in types',
+        description="the feature columns that jobs may use, in this order, [] (at the guest) for none; "
+        "absent: all but keys, label, weight and date",
+    )
+    categories: Annotated[Columns | None, Values('a list of columns, such as categories = ["branch"]')] = Field(
+        default=None,
+        description="feature columns of numbers that are codes (1 to 9 for a branch), treated as texts, one "
+        'category per code; only for jobs whose model accepts texts; the same as "category" in '
+        "data.types",
     )
 
     def check_hosts(self) -> None:
@@ -205,32 +232,34 @@ class Data(TableSettings, FileForm):
 class Run(Section):
     """Where results go, and how long this party waits."""
 
-    directory: File = Field(
+    directory: Annotated[File, Values('a folder, such as directory = "runs"')] = Field(
         default=cast(Path, "runs"),
         validate_default=True,
-        description='a folder such as directory = "runs" (the default)',
+        description="where results go",
     )
     message_seconds: int = Field(
         default=3600,
         ge=10,
         le=7 * 86_400,
-        description="10 to 604800 (default 3600): how long to wait for one message of a peer that is alive",
+        description="how long to wait, in seconds, for one message from a peer that is alive, because it may "
+        "compute for a long time; a dead peer is detected within seconds",
     )
     reconnect_seconds: int = Field(
         default=600,
         ge=0,
         le=7 * 86_400,
-        description="0 to 604800 (default 600): how long to wait for a peer that is gone in the middle of a run",
+        description="how long, in seconds, this party waits for a party that stops in the middle of a run; 0: "
+        "it stops at once, and the run resumes when all give the command again",
     )
 
 
 class Party(Section):
     """A whole party file; paths are absolute or start from the current folder after `load_party`."""
 
-    name: Name = Field(description='this party\'s name in the job, such as name = "bank"')
-    role: Role = Field(description='"guest", "host" or "arbiter"')
-    listen: Address | None = Field(
-        default=None, description='the own address and port to open, such as listen = "0.0.0.0:7443"'
+    name: Annotated[Name, Values('a name, such as name = "bank"')] = Field(description="this party's name in the job")
+    role: Role = Field(description="as the job says")
+    listen: Annotated[Address | None, Values('an address and port, such as listen = "0.0.0.0:7443"')] = Field(
+        default=None, description="at the guest and the arbiter, required: own address and port; a host opens no port"
     )
     identity: Identity = Field(description="a section [identity] with key and certificate")
     peers: dict[Name, Peer] = Field(

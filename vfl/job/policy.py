@@ -7,13 +7,14 @@ many runs disclose together (`vfl.run.budget`).  All of them are on by default.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
 from protocols.errors import DisclosureRefused
 from vfl.job.job import Agreement, Job, Permits
 from vfl.job.permits import PERMITS
+from vfl.schema.described import Described, Values
 from vfl.schema.section import Complaint, Section
 
 if TYPE_CHECKING:
@@ -31,105 +32,103 @@ class AtLeast(Section):
         default=10,
         ge=1,
         le=MOST,
-        description="the minimum number of rows of a bin that is counted for another party, 1 or more (default 10)",
+        description="the minimum number of rows of a bin that is counted for another party",
     )
-    key_bits: int = Field(default=2048, ge=2048, le=4096, description="the shortest key, 2048 (default) to 4096 bits")
+    key_bits: int = Field(default=2048, ge=2048, le=4096, description="the shortest key")
     min_intersection: int = Field(
-        default=100, ge=1, le=ROWS, description="the minimum number of common rows, 1 or more (default 100)"
+        default=100,
+        ge=1,
+        le=ROWS,
+        description="the minimum number of common rows (earlier releases: policy.min_intersection, still read)",
     )
 
 
 class AtMost(Section):
     """Ceilings: a job with a larger value is refused."""
 
-    gradient_bits: int = Field(
-        default=12, ge=3, le=16, description="the maximum number of bits of a gradient, 3 to 16 (default 12)"
-    )
+    gradient_bits: int = Field(default=12, ge=3, le=16, description="the maximum number of bits of a gradient")
     weight_bits: int = Field(
         default=12,
         ge=4,
         le=24,
-        description="the maximum number of fractional bits of a revealed weight, 4 to 24 (default 12)",
+        description="the maximum number of fractional bits of a revealed weight",
     )
     score_bits: int = Field(
         default=12,
         ge=0,
         le=20,
-        description="the maximum number of fractional bits of an opened score, 0 to 20 (default 12)",
+        description="the maximum number of fractional bits of an opened score",
     )
-    n_estimators: int = Field(
-        default=1000, ge=1, le=10_000, description="the maximum number of rounds of trees, 1 to 10000 (default 1000)"
-    )
-    num_class: int = Field(
-        default=20, ge=1, le=1000, description="the maximum number of classes, 1 to 1000 (default 20)"
-    )
-    candidates: int = Field(
-        default=50, ge=1, le=10_000, description="the maximum number of candidates of a search, 1 to 10000 (default 50)"
-    )
+    n_estimators: int = Field(default=1000, ge=1, le=10_000, description="the maximum number of rounds of trees")
+    num_class: int = Field(default=20, ge=1, le=1000, description="the maximum number of classes")
+    candidates: int = Field(default=50, ge=1, le=10_000, description="the maximum number of candidates of a search")
     columns: int = Field(
         default=1000,
         ge=1,
         le=2**16,
-        description="the maximum number of columns of one party, 1 to 65536 (default 1000)",
+        description="the maximum number of columns of this party or a partner",
     )
 
 
 class Policy(Section):
     """What this party ever agrees to, whatever a job says."""
 
-    allow: Permits = Field(default=(), description=f"a list out of {', '.join(PERMITS)}")
+    allow: Annotated[Permits, Values('a list of permissions, such as allow = ["scores-to-guest"]')] = Field(
+        default=(), description="jobs that reveal anything else are refused"
+    )
     runs_per_partner_per_month: int = Field(
         default=20,
         ge=0,
         le=MOST,
-        description="how often this party aligns for a training with each other party per month, 0 or more (default "
-        "20)",
+        description="the number of trainings and alignments with each other party in a calendar month",
     )
     predictions_per_partner_per_month: int = Field(
         default=200,
         ge=0,
         le=MOST,
-        description="how many batches this party scores with each other party per month, 0 or more (default 200)",
+        description="the number of batches scored with each other party in a calendar month",
     )
     models_per_label: int = Field(
         default=20,
         ge=1,
         le=MOST,
-        description="how many models of the same labels the guest trains with each other party, 1 or more (default 20)",
+        description="at the guest: the number of models of the same labels trained with each other party",
     )
     rows_per_label_number: int = Field(
         default=50,
         ge=1,
         le=MOST,
-        description="the minimum number of training rows for each number computed from labels that hosts learn, 1 or "
-        "more (default 50)",
+        description="at the guest: the minimum number of training rows for each number computed from labels "
+        "that hosts learn",
     )
     score_vectors: int | None = Field(
         default=None,
         ge=1,
         le=MOST,
-        description="how many score vectors of the same columns a host opens to the guest, 1 or more (absent: half "
-        "as many as columns, fewer where they correlate, at least 1)",
+        description="at a host: the number of score vectors of the same columns that are opened to the guest; "
+        "absent: half as many as columns, fewer where they correlate, at least 1",
     )
     min_predict_rows: int = Field(
         default=1,
         ge=1,
         le=ROWS,
-        description="the minimum number of rows of a prediction that all parties know, 1 or more (default 1): a job "
-        "with a smaller predict.min_rows is refused; in a small batch a host learns whom the guest scores",
+        description="jobs with a smaller predict.min_rows are refused: in a small batch a host learns whom "
+        "the guest scores",
     )
     scores_per_row: int = Field(
         default=1,
         ge=1,
         le=MOST,
-        description="how often a host lets a model score the same row per month, 1 or more (default 1)",
+        description="at a host: how often a model scores the same row for the guest in a calendar month",
     )
     max_partner_rows: int | None = Field(
         default=None,
         ge=1,
         le=ROWS,
-        description="the maximum number of rows of a partner's list, 1 or more (absent: 5 times as many as this "
-        "party's own)",
+        description="the maximum number of rows of a partner's list of ids, which is refused at its first "
+        "chunk; absent: 5 times as many as this party's own, in a prediction those of the "
+        "training or of the new table, whichever are more (an arbiter has no limit unless it sets "
+        "one)",
     )
     at_least: AtLeast = Field(default=AtLeast(), description="a section [policy.at_least]")
     at_most: AtMost = Field(default=AtMost(), description="a section [policy.at_most]")
@@ -216,7 +215,7 @@ def bounds_told(job: Agreement, policy: Policy) -> list[str]:
     told = []
     for section, word in ((policy.at_least, "or more"), (policy.at_most, "or less")):
         for name, field in type(section).model_fields.items():
-            what = str(field.description).split(", ")[0]
+            what = Described.of(field).meaning
             bound, found = getattr(section, name), dict(values(job, name))
             told += [f"{key} is {value}; this party accepts {bound} {word}: {what}" for key, value in found.items()]
     if isinstance(job, Job):

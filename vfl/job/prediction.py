@@ -16,6 +16,9 @@ class Prediction(Section):
         default=1,
         ge=1,
         le=ROWS,
-        description="the minimum number of rows of a prediction that all parties know, 1 or more (default 1); in a "
-        "small batch a host learns whom the guest scores",
+        description="stop a prediction if some, but fewer rows than this are known to all data parties. In a "
+        "small batch a host learns whom the guest scores: which of its own ids are in the batch. "
+        "If no row is known to all, nothing else is learnt, all scores are empty, and the "
+        "prediction ends normally. Every batch, also of one row, counts against "
+        "policy.predictions_per_partner_per_month",
     )

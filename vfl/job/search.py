@@ -10,6 +10,7 @@ from vfl.data.columns import Objective
 from vfl.job.model import dumped
 from vfl.metrics.scorers import NAMES, default_scorer
 from vfl.schema.declared import Declared
+from vfl.schema.described import Described, Values
 from vfl.schema.section import Complaint, choose, listed, shown
 from vfl.schema.spec import Spec
 from vfl.steps.grid import FIXED, MAX_CANDIDATES, MAX_FOLDS, MIN_FOLDS, combinations, count
@@ -31,22 +32,29 @@ class Search(Declared):
     """How candidates are compared; the best is trained once more on all training rows.  `vfl.GridSearchCV` adds what a
     job file has in other tables."""
 
-    param_grid: Annotated[Grid, AfterValidator(_grid)] = Field(
+    param_grid: Annotated[
+        Grid,
+        AfterValidator(_grid),
+        Values("a list of values for each key that is searched, such as { C = [0.1, 1.0] }"),
+    ] = Field(
         default={},
         exclude_if=lambda grid: not grid,
-        description="a list of values for each parameter that is searched, such as { C = [0.1, 1.0] }; absent: the "
-        "model as it is, cross-validated",
+        description="every combination is a candidate, at most 100; absent: only [model] is cross-validated. "
+        "These cannot be searched: keys that protect (gradient_bits, min_bin_rows, membership) or "
+        "would have no effect (weight_bits), score_bits, seeds, and keys that describe the label "
+        "or the table",
     )
     cv: int = Field(
         default=5,
         ge=MIN_FOLDS,
         le=MAX_FOLDS,
-        description=f"the number of folds, from {MIN_FOLDS} to {MAX_FOLDS} (default 5)",
+        description="the number of folds",
     )
-    scoring: str | None = Field(
+    scoring: Annotated[str | None, Values('a measure, such as "roc_auc"')] = Field(
         default=None,
         exclude_if=lambda name: name is None,
-        description='a measure, such as "roc_auc"; absent: that of the kind of label',
+        description="the measure that decides: the candidate with the largest mean over the folds wins, the "
+        "first one if there are several; absent: the first one for the kind of label",
     )
 
     def filled(self, models: list[M], outcome: Objective) -> Search:
@@ -89,7 +97,7 @@ def candidates(model: M, grid: Grid) -> list[M]:
             remedy = (
                 cause.remedy
                 if isinstance(cause, Complaint)
-                else f"Expected {field.description}"
+                else Described.of(field).expected
                 if field is not None
                 else ""
             )

@@ -19,6 +19,7 @@ from vfl.models.fitted import Fitted
 from vfl.models.joint import Trained
 from vfl.models.results import Measuring, baseline, data_party_result, environment
 from vfl.schema.declared import Declared
+from vfl.schema.described import Values
 from vfl.schema.section import Complaint, shown
 
 
@@ -63,19 +64,19 @@ class Split(Declared):
     """  # noqa: E501
 
     test: float = Field(
-        default=0.25, ge=0, le=0.9, description="the part of the rows held out, from 0 to 0.9 (default 0.25)"
+        default=0.25, ge=0, le=0.9, description="the part of the common rows held out to evaluate the model"
     )
-    seed: int = Field(
-        default=0, ge=0, lt=2**63, description="a whole number from 0 (default) up; another one gives another split"
-    )
-    out_of_time: Annotated[str | None, BeforeValidator(_day)] = Field(
+    seed: int = Field(default=0, ge=0, lt=2**63, description="another seed gives another split")
+    out_of_time: Annotated[str | None, BeforeValidator(_day), Values("a date such as 2026-01-01")] = Field(
         default=None,
         exclude_if=lambda day: day is None,
-        description="a date such as 2026-01-01: rows on or after it, by the guest's column data.date, are held out "
-        "too, as a separate part",
+        description="rows on or after this day, by the guest's column data.date, are held out too, as a "
+        "separate part; hosts learn which of the common rows these are, but no date",
     )
     train: bool = Field(
-        default=False, exclude=True, description="true, or false (default): whether training rows are evaluated too"
+        default=False,
+        exclude=True,
+        description="whether training rows are evaluated too; the guest then learns their scores",
     )
 
     def __init__(self, /, *positional: object, **params: Any) -> None:

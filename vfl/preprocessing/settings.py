@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from protocols.binning.merging import TRENDS, BinningRule
 from protocols.errors import ConfigError
 from vfl.schema.declared import Declared
+from vfl.schema.described import Values
 from vfl.schema.section import Complaint, choose
 
 IMPUTE = ("none", "mean", "median", "most_frequent", "constant")
@@ -27,55 +28,58 @@ class Binning(Declared):
         default=1.0,
         ge=0,
         le=1,
-        description="a number from 0 to 1 (default 1): columns with a larger part of missing rows are left out",
+        description="columns with a larger part of missing rows are left out, and always those without any value",
     )
     max_n_prebins: int = Field(
         default=20,
         ge=2,
         le=256,
-        description="2 to 256 (default 20): quantile bins, or categories, that a column starts with",
+        description="how many quantile bins, or most frequent categories, a column starts with",
     )
     min_bin_rows: int = Field(
         default=50,
         ge=1,
         le=1_000_000,
-        description="a whole number of at least 1 (default 50): the guest receives no count over fewer rows",
+        description="the guest receives no count over fewer rows",
     )
     min_bin_size: float = Field(
         default=0.05,
         ge=0,
         le=0.5,
-        description="a number from 0 to 0.5 (default 0.05): the minimum part of the rows in a final bin",
+        description="the minimum part of the training rows in a final bin",
     )
-    max_n_bins: int = Field(default=10, ge=2, le=256, description="2 to 256 (default 10): final bins of a column")
+    max_n_bins: int = Field(
+        default=10, ge=2, le=256, description="the maximum number of final bins of a column, without the special bins"
+    )
     monotonic_trend: Annotated[
         Literal["auto", "ascending", "descending", "none"], BeforeValidator(choose(TRENDS, {}))
     ] = Field(
         default="auto",
-        description="how the event rate of an ordered column changes: one of " + ", ".join(f'"{t}"' for t in TRENDS),
+        description='how the event rate changes over the bins of a number; "auto": ascending or descending, '
+        "whichever has more IV",
     )
-    special_codes: tuple[float, ...] = Field(
-        default=(), description="a list of numbers that have their own bin, such as [-999]"
+    special_codes: Annotated[tuple[float, ...], Values("a list of numbers, such as [-999]")] = Field(
+        default=(), description="numbers that have their own bin"
     )
     min_iv: float | None = Field(
         default=None,
         ge=0,
         exclude_if=_absent,
-        description="a number of at least 0, such as 0.02: columns with less IV are left out",
+        description="columns with less IV are left out",
     )
     max_correlation: float | None = Field(
         default=None,
         gt=0,
         lt=1,
         exclude_if=_absent,
-        description="a number between 0 and 1: if two columns of a party correlate more, the one with less IV is "
-        "left out",
+        description="if two columns of one party correlate more, the one with less IV, or else the later one, "
+        "is left out",
     )
     max_vif: float | None = Field(
         default=None,
         gt=1,
         exclude_if=_absent,
-        description="a number above 1: a party's columns with a larger variance inflation are left out",
+        description="a party's columns with a larger variance inflation are left out, the worst first",
     )
 
 
@@ -115,42 +119,48 @@ class Preprocessing(Binning):
 
     impute: Annotated[
         Literal["none", "mean", "median", "most_frequent", "constant"], BeforeValidator(choose(IMPUTE, {}))
-    ] = Field(
-        default="none", description="what replaces a missing number: one of " + ", ".join(f'"{v}"' for v in IMPUTE)
+    ] = Field(default="none", description="what replaces a missing number")
+    fill_value: float | None = Field(
+        default=None, exclude_if=_absent, description='what replaces it with impute = "constant"'
     )
-    fill_value: float | None = Field(default=None, exclude_if=_absent, description='a number, with impute = "constant"')
     add_indicator: bool = Field(
         default=False,
-        description="true, or false (default): whether a column of 0 and 1 is added for each imputed column",
+        description="whether a column of 0 and 1 is added for each imputed column",
     )
-    clip_quantiles: tuple[float, float] | None = Field(
-        default=None,
-        exclude_if=_absent,
-        description="two numbers from 0 to 1, such as [0.01, 0.99]: numbers are limited to these quantiles",
+    clip_quantiles: Annotated[tuple[float, float] | None, Values("two numbers from 0 to 1, such as [0.01, 0.99]")] = (
+        Field(
+            default=None,
+            exclude_if=_absent,
+            description="numbers are limited to these quantiles",
+        )
     )
     encode: Annotated[Literal["none", "onehot", "quantile", "woe"], BeforeValidator(choose(ENCODE, {}))] = Field(
-        default="none", description="how texts, and numbers, are encoded: one of " + ", ".join(f'"{v}"' for v in ENCODE)
+        default="none",
+        description='how texts, and numbers, are encoded: "onehot" makes texts columns of 0 and 1; "quantile" '
+        'bins numbers too, by quantiles; "woe" replaces every column by its weight of evidence, '
+        "which discloses what a scorecard discloses",
     )
     min_frequency: int = Field(
-        default=1, ge=1, le=10**9, description="a whole number of at least 1 (default): rarer texts share a column"
+        default=1,
+        ge=1,
+        le=10**9,
+        description="texts with fewer rows share a column; a text unseen in training is all zeros",
     )
-    n_bins: int = Field(
-        default=5, ge=2, le=256, description='2 to 256 (default 5): quantile bins, with encode = "quantile"'
-    )
+    n_bins: int = Field(default=5, ge=2, le=256, description='the number of quantile bins, with encode = "quantile"')
     min_variance: float | None = Field(
         default=None,
         ge=0,
         exclude_if=_absent,
-        description="a number of at least 0: columns whose variance does not exceed it are left out",
+        description="columns whose variance does not exceed it are left out",
     )
     report_iv: bool = Field(
         default=False,
-        description="true, or false (default): whether the guest's report has WOE and IV of every party's columns, "
-        "while hosts learn nothing",
+        description="whether the guest's report has WOE and IV of every party's columns, binned as for \"woe\", "
+        "also of columns that are left out; hosts learn nothing",
     )
     open_names: bool = Field(
         default=False,
-        description='true, or false (default): whether hosts tell the guest their columns\' names, with encode = "woe"',
+        description='whether hosts tell the guest their columns\' names, with encode = "woe" or report_iv',
     )
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from protocols.errors import ConfigError
+from vfl.schema.described import Described
 from vfl.schema.section import Array, Complaint, Section, said
 from vfl.screen import html
 
@@ -94,7 +95,7 @@ class Declared(Section):
                 f"{cls.__name__}: {(cause.key or name).rpartition('.')[2]} {cause.what}", remedy=cause.remedy
             )
         field: FieldInfo | None = cls.model_fields.get(name)
-        described = f"Expected {field.description}" if field is not None and field.description else ""
+        described = Described.of(field).expected if field is not None else ""
         return ConfigError(f"{cls.__name__}: {name} = {said(params.get(name))} is not possible", remedy=described)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -177,14 +178,11 @@ def documented(doc: str, fields: Mapping[str, FieldInfo], names: tuple[str, ...]
     for name in names:
         field = fields[name]
         default = "" if field.is_required() else f", default {_value(field.default)}"
-        words = re.sub(
-            r"^true,? .*?false[^:]*: ", "", field.description or ""
-        )  # the voice of Python: the type and the default stand apart
-        words = re.sub(r",? \(default(?: [^():]*)?\)", "", words)
-        told += [
-            f"{name} : {_type(field.annotation)}{default}",
-            *textwrap.wrap(f"{words[:1].upper()}{words[1:]}.", 110, **INDENT),
-        ]
+        described = Described.of(field)
+        type_and_default = f"{name} : {_type(field.annotation)}{default}"
+        says_all = field.annotation is bool or get_origin(field.annotation) is Literal
+        words = described.meaning if says_all else f"{described.values}: {described.meaning}"
+        told += [type_and_default, *textwrap.wrap(f"{words[:1].upper()}{words[1:]}.", 110, **INDENT)]
     summary, rest = (*re.split(r"\n\n(?=\w[^\n]*\n-{3,}\n)", doc, maxsplit=1), "")[:2]
     return "\n\n".join(part for part in (summary, "\n".join(told), rest) if part) + "\n"
 

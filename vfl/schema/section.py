@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from protocols.errors import ConfigError
+from vfl.schema.described import Described
 from vfl.schema.toml import MAX_BYTES, check_size, parse_toml
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -210,9 +211,7 @@ def _problem(model: type[BaseModel], error: dict[str, Any], text: str, later: Ma
         close = difflib.get_close_matches(name, own, 1)
         known = f"Did you mean '{close[0]}'?" if close else f"Remove it; known here: {', '.join(own) or 'none'}"
         return f"{key} is not a known key", known
-    expected = (
-        f"Expected {field.description}" if field is not None and field.description else "See docs/file-formats.md"
-    )
+    expected = Described.of(field).expected if field is not None else "See docs/file-formats.md"
     if kind == "missing":
         return f"{key} is missing", expected
     if field is None or not field.repr:

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from vfl.data.columns import Objective
 from vfl.schema.declared import Declared
+from vfl.schema.described import Values
 from vfl.schema.section import Complaint, shown
 
 MIN_KEY_BITS, FULL_KEY_BITS = 2048, 3072
@@ -45,8 +46,8 @@ class Spec(Declared):
     NO_ARBITER: ClassVar[str] = "with one host its protocols need none"
 
     kind: str
-    key_bits: KeyBits = Field(
-        default=FULL_KEY_BITS, exclude=True, description="2048, 3072 (default) or 4096: the size of the Paillier key"
+    key_bits: Annotated[KeyBits, Values("2048, 3072 or 4096")] = Field(
+        default=FULL_KEY_BITS, exclude=True, description="the size of the Paillier key"
     )
 
     def with_(self, **changes: Any) -> Self:

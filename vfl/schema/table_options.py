@@ -12,6 +12,7 @@ from protocols.errors import ConfigError
 from vfl.data.schema import Declared as ColumnKind
 from vfl.data.schema import Settings
 from vfl.schema.declared import Declared
+from vfl.schema.described import Values
 from vfl.schema.section import Complaint, Section, check_column, choose, distinct, shown
 
 Column = Annotated[str, AfterValidator(check_column)]
@@ -28,23 +29,31 @@ def _own_names(value: dict[str, str]) -> dict[str, str]:
 class TableSettings(Section):
     """The keys."""
 
-    types: dict[Column, Kind] = Field(
+    types: Annotated[
+        dict[Column, Kind],
+        Values('"number" or "category" by column, such as { income = "number", branch = "category" }'),
+    ] = Field(
         default={},
-        description='the type of feature columns, "number" or "category", such as types = { income = "number", '
-        'branch = "category" }; without, a column is a number where all its values are, else a category (default {})',
+        description="the type of feature columns; without it a column is a number if all its values are, else "
+        "a category",
     )
-    missing: Annotated[tuple[str, ...], AfterValidator(distinct)] = Field(
-        default=(),
-        description='texts that mean a missing value, such as missing = ["-", "?"]; an empty cell, NA and the like '
-        "always do (default ())",
+    missing: Annotated[tuple[str, ...], AfterValidator(distinct), Values('a list of texts, such as ["-", "?"]')] = (
+        Field(
+            default=(),
+            description='texts, and numbers such as "-999", that mean a missing value, in addition to an empty '
+            "cell, NA and the like; not in key columns",
+        )
     )
-    exclude: Annotated[tuple[Column, ...], AfterValidator(distinct)] = Field(
-        default=(), description='columns that are no features, such as exclude = ["row"] (default ())'
+    exclude: Annotated[tuple[Column, ...], AfterValidator(distinct), Values('a list of columns, such as ["row"]')] = (
+        Field(default=(), description="columns that are no features; not together with data.columns")
     )
-    id_columns: Annotated[dict[Column, Column], AfterValidator(_own_names)] = Field(
+    id_columns: Annotated[
+        dict[Column, Column],
+        AfterValidator(_own_names),
+        Values('own names by key column, such as { customer_id = "KUNDENNR" }'),
+    ] = Field(
         default={},
-        description="by the name of a key column in the job, its own name in this table, such as id_columns = { "
-        'customer_id = "KUNDENNR" } (default {})',
+        description="this table's own names of key columns, by their names in the job",
     )
 
     def settings(self, *, in_python: bool = False) -> Settings:

@@ -24,7 +24,7 @@ assert len(model.reports_["guest"].metrics)
 try:
     MeanOfLabel(shift=2)
 except vfl.errors.ConfigError as error:
-    assert str(error) == "MeanOfLabel: shift = 2 is not possible. Expected a number from -1 to 1 (default 0) that is added to the mean", error
+    assert str(error) == "MeanOfLabel: shift = 2 is not possible. Expected a number from -1 to 1 (default 0): it is added to the mean", error
 else:
     raise AssertionError
 """  # noqa: E501

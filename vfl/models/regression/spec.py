@@ -12,6 +12,7 @@ from protocols.glm.plan import LEAST_BATCH
 from vfl.data.columns import Objective
 from vfl.models.regression.solvers import Solver, sgd_of, sgd_problem
 from vfl.models.regression.stopping import EVERY, FRACTION, pointless
+from vfl.schema.described import Values
 from vfl.schema.section import Complaint, choose, shown
 from vfl.schema.spec import Spec
 
@@ -70,70 +71,77 @@ class Regression(Spec):
 
     # what later releases added is no part of a job's digest at its default: exclude_if
 
-    max_iter: Annotated[int | Literal["auto"], BeforeValidator(_max_iter)] = Field(
+    max_iter: Annotated[
+        int | Literal["auto"],
+        BeforeValidator(_max_iter),
+        Values('a whole number from 5 to 10000, or "auto"'),
+    ] = Field(
         default=MAX_ITER,
-        description="the largest number of iterations, a whole number from 5 to 10000 (default 200), or "
-        '"auto": planned from the base rate; all are made unless the weights settle earlier and all parties may learn '
-        "that",
+        description="the maximum number of iterations, each over all rows; with convergence-to-parties "
+        "training ends when the weights have settled (a job without that permission has 100 by "
+        'default); "auto": planned from the base rate (label-scale-to-parties)',
     )
     weight_bits: int = Field(
         default=10,
         ge=4,
         le=24,
-        description="4 to 24 (default 10): where the job reveals final weights to their owner, they are rounded to "
-        "multiples of 2^-weight_bits",
+        description="if the job reveals final weights to their owner, they are rounded to multiples of 2^-weight_bits",
     )
     clip: float | None = Field(
         default=None,
         gt=0,
         le=64,
         exclude_if=lambda clip: clip is None,
-        description="a number above 0, at most 64: standardised values are limited to [-clip, clip] (left out: only to "
-        "128 standard deviations, the head-room of the protocol)",
+        description="standardised values are limited to [-clip, clip]; without it only to 128, the head-room "
+        "of the protocol",
     )
     solver: Annotated[Solver, BeforeValidator(choose(("preconditioned", "sgd")))] = Field(
         default="preconditioned",
         exclude_if=lambda solver: solver == "preconditioned",
-        description='"preconditioned" (default): steps over all rows; or "sgd": mini-batches with momentum',
+        description="steps over all rows; or mini-batches with momentum, which come near the optimum with "
+        "only one batch of ciphertexts in memory",
     )
-    batch_size: Annotated[int, Field(ge=LEAST_BATCH, le=2**30)] | Literal["auto"] = Field(
+    batch_size: Annotated[
+        Annotated[int, Field(ge=LEAST_BATCH, le=2**30)] | Literal["auto"],
+        Values('a whole number from 32 to 2^30, or "auto"'),
+    ] = Field(
         default="auto",
         exclude_if=lambda size: size == "auto",
-        description=f'with solver = "sgd" the most rows of a batch, a whole number of at least {LEAST_BATCH}, or '
-        f'"auto" (default)',
+        description='with solver = "sgd" the maximum number of rows in a batch; "auto": an eighth of the '
+        "power of two above the number of rows, at most 8192; a run whose rows all fit in one "
+        "batch is refused",
     )
     momentum: float = Field(
         default=0.9,
         ge=0,
         le=0.99,
         exclude_if=lambda momentum: momentum == 0.9,
-        description='with solver = "sgd" the part of a step that the next one repeats, a number from 0 to 0.99 '
-        "(default 0.9)",
+        description='with solver = "sgd" the part of the previous step that is added to a step',
     )
     learning_rate_init: float = Field(
         default=1.0,
         gt=0,
         le=4,
         exclude_if=lambda rate: rate == 1,
-        description='with solver = "sgd" the rate of the first step, a number above 0, at most 4 (default 1.0)',
+        description='with solver = "sgd" the rate of the first steps, which falls to 0; max_iter * '
+        "learning_rate_init / (1 - momentum) must be at least 10",
     )
     fit_intercept: bool = Field(
         default=True,
         exclude_if=lambda fit: fit is True,
-        description="true (default) or false: whether the guest fits an intercept",
+        description="whether the guest fits an intercept, which is not penalised",
     )
     sample_weight: bool = Field(
         default=False,
         exclude_if=lambda weighted: not weighted,
-        description="true where the guest's table weighs rows, false (default) where not",
+        description="whether rows are weighted, by the column that data.weight of the guest's party file names",
     )
     score_bits: int = Field(
         default=GRID,
         exclude=True,
         ge=0,
         le=20,
-        description="a whole number from 0 to 20 (default 10): scores are opened to the guest with an error of half "
-        "of 2^-score_bits, per host",
+        description="scores are opened to the guest with an error of half of 2^-score_bits, per host",
     )
 
     tol: float | None = Field(
@@ -141,29 +149,30 @@ class Regression(Spec):
         exclude_if=lambda tol: tol is None,
         ge=1e-5,
         le=1,
-        description="a number from 1e-5 to 1: training ends where the mean loss has not improved by it in "
-        "n_iter_no_change iterations (left out: never)",
+        description="training ends when the mean loss of the training rows, with the penalty, has not "
+        "improved by this in n_iter_no_change iterations (loss-to-arbiter); for a linear "
+        "regression the loss is half the mean squared error, in variances of the label",
     )
     early_stopping: bool = Field(
         default=False,
         exclude_if=lambda stops: not stops,
-        description="true, or false (default): whether the loss that ends training is that of rows held out for it",
+        description="whether the loss that ends training is that of rows held out for it; without tol the "
+        "threshold is 1e-4",
     )
     validation_fraction: float = Field(
         default=FRACTION,
         exclude_if=lambda part: part == FRACTION,
         ge=0.01,
         le=0.5,
-        description="with early_stopping, the part of the training rows that is held out for it, from 0.01 to 0.5 "
-        "(default 0.1)",
+        description="with early_stopping, the part of the training rows that is held out for it",
     )
     n_iter_no_change: int = Field(
         default=EVERY,
         exclude_if=lambda every: every == EVERY,
         ge=5,
         le=1000,
-        description="with tol or early_stopping, the number of iterations between two evaluations of the loss, 5 to "
-        "1000 (default 10)",
+        description="with tol or early_stopping, the number of iterations between two evaluations of the "
+        "loss; at most a third of max_iter",
     )
 
     @model_validator(mode="after")
@@ -303,11 +312,11 @@ class LogisticRegression(Regression):
         default=1.0,
         gt=0,
         le=1e12,
-        description="a number above 0 (default 1.0): the weight of the loss against the penalty, as in scikit-learn",
+        description="the weight of the loss against the penalty, as in scikit-learn",
     )
     link: Annotated[Literal["exact", "taylor"], BeforeValidator(choose(("exact", "taylor"), {}))] = Field(
         default="exact",
-        description='"exact" (default) or "taylor": the second-order expansion of the loss, cheaper, whose '
+        description="the true logistic loss, or its second-order expansion, which is cheaper and whose "
         "probabilities are too flat",
     )
     num_class: int = Field(
@@ -315,15 +324,18 @@ class LogisticRegression(Regression):
         ge=2,
         le=100,
         exclude_if=lambda classes: classes == 2,
-        description="2 (default) to 100: how many values the label has; of more than two each is fitted against the "
-        "rest",
+        description="how many values the label has; with more than two each is fitted against the rest, with "
+        "its own weights",
     )
     class_weight: Annotated[
-        Literal["balanced"] | dict[str | int | float | bool, Weight] | None, BeforeValidator(_class_weight)
+        Literal["balanced"] | dict[str | int | float | bool, Weight] | None,
+        BeforeValidator(_class_weight),
+        Values('"balanced", or a weight above 0 for values of the label, such as { yes = 2.0, no = 1.0 }'),
     ] = Field(
         default=None,
         exclude_if=lambda weights: weights is None,
-        description='"balanced", or a weight above 0 for each value of the label, such as { yes = 2.0, no = 1.0 }',
+        description="what a row weighs by its class; a value that is not named has weight 1; write numbers as "
+        'texts, such as "1"',
     )
 
     @property
@@ -414,7 +426,7 @@ class LinearRegression(Regression):
         default=1.0,
         gt=0,
         le=1e12,
-        description="a number above 0 (default 1.0): the weight of the penalty, as in scikit-learn's Ridge",
+        description="the weight of the penalty, as in scikit-learn's Ridge",
     )
 
     @property
@@ -463,14 +475,16 @@ class PoissonRegression(Regression):
         default=1.0,
         gt=0,
         le=1e12,
-        description="a number above 0 (default 1.0): the weight of the penalty, as in scikit-learn's PoissonRegressor",
+        description="the weight of the penalty, as in scikit-learn's PoissonRegressor",
     )
 
     exposure: bool = Field(
         default=False,
         exclude_if=lambda exposed: not exposed,
-        description="true where the guest's column of weights is each row's exposure, of which the label counts the "
-        "events, false (default) where not",
+        description="whether the column named by data.weight of the guest's party file is each row's exposure "
+        "(policy years): the label counts the events in it, predictions are events per unit of "
+        "exposure, and metrics compare predictions times exposure with the counts; not with "
+        "sample_weight",
     )
 
     def check_file(self) -> None:

@@ -56,48 +56,45 @@ class Scorecard(Binning, Spec):
         default=600.0,
         ge=-1e5,
         le=1e5,
-        description="a number (default 600): the points of a row with odds of base_odds to 1",
+        description="the points of a row with odds of base_odds to 1",
     )
     base_odds: float = Field(
         default=50.0,
         ge=1e-6,
         le=1e6,
-        description="a number above 0 (default 50): odds that there is no event, at base_score points",
+        description="odds that there is no event, at base_score points",
     )
     pdo: float = Field(
         default=20.0,
         ge=1,
         le=1e4,
-        description="a number from 1 (default 20): the number of points that double the odds",
+        description="the number of points that double the odds",
     )
     C: float = Field(
         default=1.0,
         gt=0,
         le=1e12,
-        description="a number above 0 (default 1.0): the weight of the loss against the penalty, as in scikit-learn",
+        description="the weight of the loss against the penalty, on standardised weights of evidence",
     )
     max_iter: int = Field(
         default=MAX_ITER,
         ge=5,
         le=10_000,
-        description="the largest number of iterations, a whole number from 5 to 10000 (default 200); all are made "
-        "unless the weights settle earlier and all parties may learn that",
+        description="the maximum number of iterations; with convergence-to-parties training ends when the "
+        "weights have settled (a job without that permission has 100 by default)",
     )
     link: Annotated[Literal["exact", "taylor"], BeforeValidator(choose(("exact", "taylor"), {}))] = Field(
         default="exact",
-        description='"exact" (default) or "taylor": the second-order expansion of the loss, cheaper, whose '
+        description="the true logistic loss, or its second-order expansion, which is cheaper and whose "
         "probabilities are too flat",
     )
     weight_bits: int = Field(
         default=10,
         ge=4,
         le=24,
-        description="4 to 24 (default 10): where the job reveals final weights to their owner, they are rounded to "
-        "multiples of 2^-weight_bits",
+        description="if the job reveals final weights to their owner, they are rounded to multiples of 2^-weight_bits",
     )
-    open_names: bool = Field(
-        default=False, description="true, or false (default): whether hosts tell the guest their columns' names"
-    )
+    open_names: bool = Field(default=False, description="whether hosts tell the guest their columns' names")
 
     @property
     def scale(self) -> Scale:

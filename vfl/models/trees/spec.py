@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from protocols.boosting import wins
 from protocols.boosting.params import MAX_DEPTH, OBJECTIVES, Params
 from vfl.data.columns import Objective
+from vfl.schema.described import Values
 from vfl.schema.section import Complaint, choose, shown
 from vfl.schema.spec import Spec
 
@@ -84,136 +85,130 @@ class BoostedTrees(Spec):
         BeforeValidator(choose(OBJECTIVES, {})),
     ] = Field(
         default="binary:logistic",
-        description="one of " + ", ".join(f'"{o}"' for o in OBJECTIVES) + ": the loss, by what the label holds",
+        description="the loss, by what the label holds: two values, numbers, counts, several values",
     )
     num_class: int = Field(
         default=1,
         ge=1,
         le=1000,
-        description='with objective = "multi:softprob" the number of classes, from 3 to 1000; 1 (default) without',
+        description='the number of classes, from 3, with objective = "multi:softprob"; 1 without',
     )
     n_estimators: int = Field(
-        default=100, ge=1, le=10_000, description="the number of rounds, a whole number from 1 to 10000 (default 100)"
+        default=100,
+        ge=1,
+        le=10_000,
+        description='the number of rounds; a round has one tree, with "multi:softprob" one per class',
     )
     max_depth: int = Field(
         default=5,
         ge=1,
         le=MAX_DEPTH,
-        description=f"the depth of a tree, a whole number from 1 to {MAX_DEPTH} (default 5)",
+        description="levels of splits; for sealed trees the key must carry the sums of 2^(max_depth - 2) "
+        "nodes at once: at most 8 levels, 7 with 2048 bits",
     )
-    learning_rate: float = Field(
-        default=0.3, gt=0, le=1, description="a number above 0, at most 1 (default 0.3): how far a tree moves the score"
-    )
-    max_bin: int = Field(
-        default=32, ge=2, le=256, description="bins per column, a whole number from 2 to 256 (default 32)"
-    )
-    reg_lambda: float = Field(
-        default=1.0, ge=0, description="a number of at least 0 (default 1.0): the L2 penalty of leaf values"
-    )
-    reg_alpha: float = Field(
-        default=0.0, ge=0, description="a number of at least 0 (default 0): the L1 penalty of leaf values"
-    )
-    gamma: float = Field(
-        default=0.0, ge=0, description="a number of at least 0 (default 0): the minimum gain of a split"
-    )
-    min_child_weight: float = Field(
-        default=1.0, ge=0, description="a number of at least 0 (default 1.0): the minimum sum of h in a child"
-    )
+    learning_rate: float = Field(default=0.3, gt=0, le=1, description="how far a tree moves the score")
+    max_bin: int = Field(default=32, ge=2, le=256, description="bins per column, at quantiles of the owner's rows")
+    reg_lambda: float = Field(default=1.0, ge=0, description="the L2 penalty of leaf values")
+    reg_alpha: float = Field(default=0.0, ge=0, description="the L1 penalty of leaf values")
+    gamma: float = Field(default=0.0, ge=0, description="the minimum gain of a split")
+    min_child_weight: float = Field(default=1.0, ge=0, description="the minimum sum of second derivatives in a child")
     subsample: float = Field(
         default=1.0,
         gt=0,
         le=1,
-        description="a number above 0, at most 1 (default 1): the part of the rows that a round uses",
+        description="the part of the rows that a round uses; drawn by random_state, or for sealed trees in "
+        "secret by the guest",
     )
     colsample_bytree: float = Field(
         default=1.0,
         gt=0,
         le=1,
-        description="a number above 0, at most 1 (default 1): the part of the columns that a round uses",
+        description="the part of all parties' columns that the trees of a round use",
     )
     top_rate: float = Field(
         default=0.0,
         ge=0,
         lt=1,
         exclude_if=lambda rate: rate == 0,
-        description='a number from 0 (default: off), below 1, with membership = "open": the part of the rows a round '
-        "takes for their large gradients",
+        description='with membership = "open" the part of the rows that a round takes for their large '
+        "gradients, from the second round on (LightGBM's GOSS); hosts learn which",
     )
     other_rate: float = Field(
         default=0.0,
         ge=0,
         le=1,
         exclude_if=lambda rate: rate == 0,
-        description="a number above 0 with top_rate, and 0 (default) without: the part of the rows a round takes "
-        "from the others",
+        description="the part of the rows that a round takes from the others: above 0 with top_rate, 0 without",
     )
     gradient_bits: int | None = Field(
         default=None,
         ge=3,
         le=16,
         exclude_if=lambda bits: bits is None,
-        description="3 to 16 (default: 12 below 5,000 rows, 8 from there): gradients are rounded at random to "
-        "integers with this number of bits",
+        description="gradients are rounded at random to integers with this number of bits; absent: 12 below "
+        "5,000 rows, 8 from there",
     )
     min_bin_rows: int = Field(
         default=10,
         ge=1,
         le=1_000_000,
-        description="a whole number of at least 1 (default 10): no bin of a host has fewer rows",
+        description="no bin of a host has fewer rows",
     )
     membership: Annotated[Literal["sealed", "open"], BeforeValidator(choose(("sealed", "open"), REMOVED))] = Field(
         default="sealed",
-        description='"sealed" (default: nobody sees where a row goes) or "open" (SecureBoost as published: gives '
-        "away the bins of the hosts' rows, and labels)",
+        description='"sealed": nobody sees where a row goes; "open": SecureBoost as published, which gives '
+        "away the bins of the hosts' rows and the labels",
     )
     guest_only_trees: int = Field(
         default=0,
         ge=0,
         le=10_000,
-        description="0 (default) to n_estimators: the number of first rounds that use only the guest's columns",
+        description="the number of first rounds that use only the guest's columns; n_estimators at most",
     )
     early_stopping_rounds: int = Field(
         default=0,
         ge=0,
         le=10_000,
-        description="0 (default: never) or more: rounds without a better loss before training ends",
+        description="training ends after this number of rounds without a better loss on the validation rows; 0: never",
     )
     validation: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="a number above 0 and below 1 with early_stopping_rounds, and 0 (default) without: the part of "
-        "the training rows on which the loss is evaluated",
+        description="the part of the training rows on which the loss is evaluated: above 0 with "
+        "early_stopping_rounds, 0 without; also chosen by split.seed",
     )
     base_score: float | None = Field(
         default=None,
         exclude_if=lambda score: score is None,
-        description="a number: the mean prediction before the first tree",
+        description="the mean prediction before the first tree; absent: the mean label",
     )
     scale_pos_weight: float = Field(
         default=1.0,
         gt=0,
         le=1e6,
         exclude_if=lambda times: times == 1,
-        description='with objective = "binary:logistic" a number above 0 (default 1.0): how many times as much a row '
-        "of the label's larger value weighs",
+        description='with objective = "binary:logistic" how many times as much a row of the label\'s larger '
+        "value weighs, as in xgboost; row weights of the table are multiplied by it",
     )
     sample_weight: bool = Field(
         default=False,
         exclude_if=lambda weighted: not weighted,
-        description="true where the guest's table weighs rows, false (default) where not",
+        description="whether rows are weighted, by the column that data.weight of the guest's party file names",
     )
-    continue_from: Annotated[str | None, BeforeValidator(_model_name)] = Field(
+    continue_from: Annotated[str | None, BeforeValidator(_model_name), Values("32 hexadecimal digits")] = Field(
         default=None,
         exclude_if=lambda name: name is None,
-        description="the name of a model, 32 hexadecimal digits as vfl model show prints it, to which the rounds "
-        "beyond its own are added",
+        description="the name of a model, as vfl model show prints it, to which rounds are added; "
+        "n_estimators counts the model's own rounds too; every data party finds its part in its "
+        "own run directory; hold out the same rows as that run, or fewer, because the model was "
+        "trained on the others: vfl check and the report say so",
     )
     random_state: int = Field(
         default=0,
         ge=0,
         lt=2**63,
-        description="a whole number from 0 (default) up: the seed of rounding, rows and columns, which is public",
+        description="the seed of rounding, rows and columns, which is public",
     )
 
     score_bits: int = Field(
@@ -221,8 +216,7 @@ class BoostedTrees(Spec):
         exclude=True,
         ge=0,
         le=20,
-        description="a whole number from 0 to 20 (default 10): scores of sealed trees are opened to the guest on a "
-        "grid of 2^-score_bits",
+        description="scores of sealed trees are opened to the guest on a grid of 2^-score_bits",
     )
 
     def check_file(self) -> None:

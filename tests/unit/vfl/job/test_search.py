@@ -71,7 +71,10 @@ def test_a_permission_that_a_candidate_needs_is_missed(write):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (searching("cv = 1"), "search.cv (line 15) is 1. Expected the number of folds, from 2 to 20"),
+        (
+            searching("cv = 1"),
+            "search.cv (line 15) is 1. Expected a whole number from 2 to 20 (default 5)",
+        ),
         (searching("cv = 5.0"), "search.cv (line 15) is 5.0"),
         (
             searching('scoring = "r2"'),

@@ -1,0 +1,109 @@
+"""Fills the tables of docs/file-formats.md that are declared in the code: `make docs`.  A test fails if one is stale.
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+import msgspec
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from vfl.job import PERMITS
+from vfl.job.job import Job
+from vfl.job.party import Party
+from vfl.job.search import Search
+from vfl.models.registry import KINDS
+from vfl.models.regression.spec import Regression
+from vfl.preprocessing import Preprocessing
+from vfl.schema.described import Described
+from vfl.screen.events import Event
+
+PAGE = Path(__file__).parent.parent / "docs" / "file-formats.md"
+BLOCK = re.compile(r"(<!-- table: ([\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+CODE = re.compile(
+    r'(?:\w+ = )?(?:\{ [^{}]*\}|\[(?:[^\[\]]|\[[^\]]*\])*\]|"[^"]*")'
+    r"|\b(?:true|false)\b(?= or|$)|\b[a-z]+(?:[._][a-z]+)*_[a-z]+(?:[._][a-z]+)*\b|\b[a-z]+\.[a-z]+\b(?!-)"
+    + "".join(rf"|\b{permit}\b" for permit in PERMITS)
+)
+
+
+def page(text: str) -> str:
+    """The text with every table as the code declares it."""
+    return BLOCK.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
+
+
+def coded(text: str) -> str:
+    """Names and values as code."""
+    return CODE.sub(lambda found: f"`{found[0]}`", text).replace("|", "\\|")
+
+
+def parameters(rows: Iterator[tuple[str, FieldInfo]]) -> str:
+    """A table of (key, declaration)."""
+    lines = ["| key | values | default | meaning |", "|---|---|---|---|"]
+    for key, field in rows:
+        told = Described.of(field)
+        default = "required" if field.is_required() else "none" if told.default is None else f"`{told.default}`"
+        lines.append(f"| `{key}` | {coded(told.values)} | {default} | {coded(told.meaning)} |")
+    return "\n".join(lines) + "\n"
+
+
+def declared(
+    section: type[BaseModel], prefix: str, without: type[BaseModel] = BaseModel
+) -> Iterator[tuple[str, FieldInfo]]:
+    """The keys of a section of a file, those of the sections in it after its own."""
+    inner, own = {}, section.__annotations__
+    for name, field in sorted(section.model_fields.items(), key=lambda item: item[0] not in own):
+        kinds = [one for one in _types(field.annotation) if issubclass(one, BaseModel)]
+        if field.exclude is True or name == "kind" or name in without.model_fields:
+            continue
+        if not kinds:
+            yield f"{prefix}{name}", field
+        elif len(kinds) > 1:
+            told = "what is fitted; the other keys of [model] depend on the kind (see below)"
+            yield f"{prefix}{name}.kind", FieldInfo(annotation=Literal[*KINDS], description=told)
+        elif kinds[0] not in (Preprocessing, Search):
+            inner[name] = kinds[0], f"{prefix}{name}." + ("NAME." if name == "peers" else "")
+    for name in section.model_fields:
+        if name in inner:
+            yield from declared(*inner[name])
+
+
+def _types(annotation: Any) -> list[type]:
+    if isinstance(annotation, type) and not get_args(annotation):
+        return [annotation]
+    return [one for inner in get_args(annotation) for one in _types(inner)]
+
+
+def content(struct: type[msgspec.Struct]) -> str:
+    """A table of a JSON object's keys and what they hold."""
+    lines = ["| key | content |", "|---|---|"]
+    for name, hint in get_type_hints(struct, include_extras=True).items():
+        said = [one.description for one in get_args(hint)[1:] if isinstance(one, msgspec.Meta)]
+        assert said, f"{struct.__name__}.{name} has no description"
+        lines.append(f"| `{name}` | {coded(said[-1])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _of_kind(kind: str) -> str:
+    spec = KINDS[kind].spec
+    return parameters(declared(spec, "model.", without=Regression if issubclass(spec, Regression) else BaseModel))
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "job": lambda: parameters(declared(Job, "")),
+    "regression": lambda: parameters(declared(Regression, "model.")),
+    **{kind: (lambda kind=kind: _of_kind(kind)) for kind in KINDS},  # type: ignore[misc]
+    "preprocess": lambda: parameters(declared(Preprocessing, "preprocess.")),
+    "search": lambda: parameters(declared(Search, "search.")),
+    "party": lambda: parameters(declared(Party, "")),
+    "events": lambda: content(Event),
+}
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
