@@ -92,7 +92,8 @@ def _alternatives(annotation: Any) -> list[Any]:
 def _number(what: str, metadata: list[Any]) -> str:
     """With its bounds: "a number above 0, at most 1"."""
     bounds: dict[type, Any] = {type(one): astuple(one)[0] for one in metadata if isinstance(one, Ge | Gt | Le | Lt)}
-    ge, gt, le, lt = (bounds.get(bound) for bound in (Ge, Gt, Le, Lt))
+    found: list[Any] = [bounds.get(bound) for bound in (Ge, Gt, Le, Lt)]
+    ge, gt, le, lt = found
     if (le is not None and le >= 10**12) or (lt is not None and lt >= 10**12):  # so large that it is none to a reader
         le = lt = None
     if ge is not None and le is not None:
@@ -102,7 +103,9 @@ def _number(what: str, metadata: list[Any]) -> str:
     if ge is None and gt is None:
         return what
     low = f"{what} above {_bound(gt)}" if ge is None else f"{what} of at least {_bound(ge)}"
-    high = f", at most {_bound(le)}" if le is not None else f", below {_bound(lt)}" if lt is not None else ""
+    high = ""
+    if le is not None or lt is not None:
+        high = f", below {_bound(lt)}" if le is None else f", at most {_bound(le)}"
     return low + high
 
 
