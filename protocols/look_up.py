@@ -47,6 +47,7 @@ from protocols.codec import Int32s, check_lengths
 from protocols.curves import DEGREE, REST, TABLE_BITS, Curve
 from protocols.errors import RemoteProtocolError
 from protocols.message import BLINDED, Message
+from protocols.parts import Part
 from protocols.randomness import Seed
 
 RING = 128
@@ -59,13 +60,14 @@ class Deal(
     Message,
     disclosure=BLINDED,
     learns="nothing: one of two shares of a random position and of random products for each row",
+    in_blocks=True,
 ):
     seed: bytes  # (32,)
     keys: DpfKeys  # (n,)
     products: PlainVec  # (n (2 + 6 curves),) the first party's; the second's come from its seed
 
 
-class LookupIndex(Message, disclosure=BLINDED, learns="for each row a uniform position"):
+class LookupIndex(Message, disclosure=BLINDED, learns="for each row a uniform position", in_blocks=True):
     index: Int32s  # (n,) in [0, 2^TABLE_BITS)
 
 
@@ -73,6 +75,7 @@ class MaskedFactors(
     Message,
     disclosure=BLINDED,
     learns="for each row four numbers that are uniform modulo 2^128, or seven where it looks up two curves",
+    in_blocks=True,
 ):
     rest: PlainVec  # (n,)
     factors: PlainVec  # (n 3 curves,)
@@ -128,12 +131,13 @@ def accept(sender: str, dealt: Deal, rows: int, curves: int, *, first: bool) -> 
 
 
 def evaluate(
-    channel: Channel, dealt: Dealt, share: PlainVec, curves: Sequence[Curve]
+    channel: Channel, dealt: Dealt, share: PlainVec, curves: Sequence[Curve], part: Part | None = None
 ) -> tuple[list[PlainVec], PlainVec]:
     """Steps 2 to 4: from this party's share of z (n,), its shares of every curve(z), each (n,), and of the counted rows
     (1,): those near the edge, and in units of 2^BEYOND those beyond the first curve's knee.
 
-    The curves share range and unit; `dealt` is for as many of them, and for this look-up alone.
+    The curves share range and unit; `dealt` is for as many of them, and for this look-up alone; part: which block
+    of a vector these rows are.
 
     Raises RemoteProtocolError for an answer of another size or outside the table.
     """
@@ -144,8 +148,8 @@ def evaluate(
         raise ValueError("one look-up takes as many curves as were dealt for, on one range and unit")
     cell, t = _located(share, curve, dealt.first)
     mine = cell + dealt.position
-    channel.send(LookupIndex(_wrap(mine)))
-    theirs = channel.recv(LookupIndex).index
+    channel.send(LookupIndex(_wrap(mine)), part)
+    theirs = channel.recv(LookupIndex, part).index
     check_lengths(channel.peer, n, theirs)
     if n and (theirs.min() < 0 or theirs.max() >= 2**TABLE_BITS):
         raise RemoteProtocolError(f"{channel.peer} sent a position outside the table", party=channel.peer)
@@ -155,8 +159,8 @@ def evaluate(
     rest = (t - dealt.powers[1]).mod_2_128()
     masked = [c[m] - a[m - 1][0] for c, a in zip(each, dealt.factors, strict=True) for m in ORDERS]
     factors = reduce(PlainVec.concat, masked).mod_2_128()
-    channel.send(MaskedFactors(rest, factors))
-    other = channel.recv(MaskedFactors)
+    channel.send(MaskedFactors(rest, factors), part)
+    other = channel.recv(MaskedFactors, part)
     check_lengths(channel.peer, n, other.rest)
     check_lengths(channel.peer, len(factors), other.factors)
     e = _powers(rest + other.rest)

@@ -51,6 +51,9 @@ class Part:
         return f"{text} block {self.number}" if self.number else text
 
 
+ONE = Part(0, 1, 0, 1)  # a number alone
+
+
 def parts(length: int, wide: int = 1) -> list[Part]:
     """The blocks of a vector, one of an empty one; wide: how many numbers a row has."""
     size = max(1, min(ROWS, ROWS * WIDE // max(1, wide)))

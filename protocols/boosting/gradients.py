@@ -290,7 +290,7 @@ def arbiter(session: Session, keys: PairKeys, scale: Scale, label: str, margin: 
     """The arbiter's side; also how many rows are beyond where the mean of counts is exact.  Raises DataError where a
     row is near the edge of the table."""
     looked, edge = look_up_margins(session, margin, scale.curves, first=False)  # 1
-    beyond = receive_edge(session, edge)
+    beyond = receive_edge(session, [edge])
     values = of_looked_up(looked, scale, None)
     if scale.multiplied:
         values = factors.arbiter(session, keys, f"{label} weights", values)  # 2

@@ -113,7 +113,7 @@ def guest(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Wo
 def arbiter(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Words) -> float:
     """The mean loss, on a grid."""
     looked, edge = look_up_margins(session, margin, curves(scale), first=False)  # 1
-    receive_edge(session, edge)
+    receive_edge(session, [edge])
     total = looked[0].sum().shift_left(LABEL)
     if not scale.squared:
         total = total - factors.arbiter(session, keys, f"{label} labels", looked[1:])[0].sum()  # 2

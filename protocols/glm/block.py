@@ -85,12 +85,16 @@ class Block:
         """[[X (b + a)]] (n,) from the arbiter's encrypted share b and this party's own share a, both (d,)."""
         return theirs.matmul(self.x).add_plain(mine.matmul(self.x))
 
-    def gradient(self, residual: CipherVec, theirs: CipherVec, mine: PlainVec) -> CipherVec:
-        """[[P^T d + penalty (b + a)]] (d,)."""
+    def slope(self, residual: CipherVec) -> CipherVec:
+        """[[P^T d]] (d,) of these rows."""
+        return residual.t_matmul(self.preconditioned)
+
+    def gradient(self, slope: CipherVec, theirs: CipherVec, mine: PlainVec) -> CipherVec:
+        """[[P^T d + penalty (b + a)]] (d,) from [[P^T d]] of all rows."""
         decay = theirs.matmul(self.penalty).add_plain(mine.matmul(self.penalty))
         if self.penalty_shift:
             decay = decay.mul_plain(PlainVec.from_ints([1 << self.penalty_shift]))
-        return residual.t_matmul(self.preconditioned) + decay
+        return slope + decay
 
 
 @dataclass

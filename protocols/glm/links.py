@@ -23,6 +23,7 @@ from protocols.glm.batches import Rows
 from protocols.glm.losses import Measured
 from protocols.glm.plan import FEATURE, SCORE, WEIGHT, Penalty, Plan, Sgd
 from protocols.glm.sealed_link import UNIT, Edge
+from protocols.parts import Part
 from protocols.session import Session
 
 ROW_WEIGHT = 20  # bits of a row's weight below the announced power of two
@@ -80,16 +81,21 @@ class Link(ABC):
         iterations are needed."""
 
     @abstractmethod
-    def difference(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
-        """At the guest: [[mean(z) - y]] (n,) from [[z]] (n,)."""
+    def difference(
+        self, session: Session, z: CipherVec, y: NDArray[np.float64], part: Part
+    ) -> tuple[CipherVec, list[PlainVec]]:
+        """At the guest: [[mean(z) - y]] of a block of rows from its [[z]], and of a look-up its share of how many rows
+        are near the edge of the table."""
 
-    def residual(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
-        """At the guest: [[d]] (n,), fresh to every host."""
-        d = self.difference(session, z, y)
-        return d if self.fresh else d.rerandomise(session.seed("residual", d.digest()))
+    def residual(
+        self, session: Session, z: CipherVec, y: NDArray[np.float64], part: Part
+    ) -> tuple[CipherVec, list[PlainVec]]:
+        """At the guest: [[d]] of a block of rows, fresh to every host, and as `difference`."""
+        d, edge = self.difference(session, z, y, part)
+        return d if self.fresh else d.rerandomise(session.seed("residual", d.digest())), edge
 
-    def deal(self, session: Session, rows: int) -> None:  # noqa: B027  most links deal nothing
-        """At every host, once per step: what the link needs dealt."""
+    def deal(self, session: Session, part: Part) -> None:  # noqa: B027  most links deal nothing
+        """At every host, once per step and block of rows: what the link needs dealt."""
 
     def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> Edge:
         """At the arbiter, once per step over the minimum to the maximum number of rows: its part of the look-up;
@@ -104,10 +110,10 @@ class Link(ABC):
 
     @abstractmethod
     def measure(
-        self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None
+        self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None, part: Part
     ) -> Measured:
-        """At the guest: its part of the sum of weights * loss(z, y) over the rows, up to what labels alone decide
-        (losses.py); weights (n,) in (0, 1]."""
+        """At the guest: its part of the sum of weights * loss(z, y) over a block of rows, up to what labels alone
+        decide (losses.py); weights (n,) in (0, 1]."""
 
     @abstractmethod
     def serve_measure(
@@ -149,17 +155,21 @@ class Linear(Link):
     def typical(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
         return self.curvature
 
-    def difference(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
-        return z.add_plain(PlainVec.from_i64(np.rint((self.middle - y) * 2.0**self.residual_bits).astype(np.int64)))
+    def difference(
+        self, session: Session, z: CipherVec, y: NDArray[np.float64], part: Part
+    ) -> tuple[CipherVec, list[PlainVec]]:
+        offset = np.rint((self.middle - y) * 2.0**self.residual_bits).astype(np.int64)
+        return z.add_plain(PlainVec.from_i64(offset)), []
 
     @property
     def loss_bits(self) -> int:
         return 2 * (self.residual_bits + losses.ROOT) + 1 - self.slope_log2
 
     def measure(
-        self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None
+        self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None, part: Part
     ) -> Measured:
-        return losses.squares(session, self.difference(session, z, y), self.residual_log2 + self.residual_bits, weights)
+        d, _ = self.difference(session, z, y, part)
+        return losses.squares(session, d, self.residual_log2 + self.residual_bits, weights, part)
 
     def serve_measure(
         self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool
@@ -189,19 +199,23 @@ class Sealed(Link):
     def residual_bits(self) -> int:  # type: ignore[override]
         return self.curve.fraction
 
-    def difference(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
-        return sealed_link.guest(session, z, self.curve, np.rint(y * 2.0**self.residual_bits).astype(np.int64))
+    def difference(
+        self, session: Session, z: CipherVec, y: NDArray[np.float64], part: Part
+    ) -> tuple[CipherVec, list[PlainVec]]:
+        labels = np.rint(y * 2.0**self.residual_bits).astype(np.int64)
+        d, edge = sealed_link.guest(session, z, self.curve, labels, part)
+        return d, [edge]
 
-    def deal(self, session: Session, rows: int) -> None:
-        sealed_link.dealer(session, rows)
+    def deal(self, session: Session, part: Part) -> None:
+        sealed_link.dealer(session, part)
 
     def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> Edge:
         return sealed_link.arbiter(session, key, self.curve, rows)
 
     def measure(
-        self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None
+        self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None, part: Part
     ) -> Measured:
-        return losses.sealed(session, z, self.loss_curve, y, weights)
+        return losses.sealed(session, z, self.loss_curve, y, weights, part)
 
     def serve_measure(
         self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool
@@ -321,16 +335,19 @@ class Weighted(Link):
     def typical(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
         return self.base.typical(y, weights) * (1.0 if weights is None else float(weights.mean()))
 
-    def difference(self, session: Session, z: CipherVec, y: NDArray[np.float64]) -> CipherVec:
+    def difference(
+        self, session: Session, z: CipherVec, y: NDArray[np.float64], part: Part
+    ) -> tuple[CipherVec, list[PlainVec]]:
         assert self.weights is not None
         whole = np.rint(self.weights * 2.0 ** (ROW_WEIGHT - self.bound_log2)).astype(np.int64)
-        return self.base.difference(session, z, y).mul_plain(PlainVec.from_i64(whole))
+        d, edge = self.base.difference(session, z, y, part)
+        return d.mul_plain(PlainVec.from_i64(whole)), edge
 
     def take(self, rows: Rows) -> Weighted:
         return self if self.weights is None else replace(self, weights=self.weights[rows])
 
-    def deal(self, session: Session, rows: int) -> None:
-        self.base.deal(session, rows)
+    def deal(self, session: Session, part: Part) -> None:
+        self.base.deal(session, part)
 
     def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> Edge:
         return self.base.serve(session, rows, key)
@@ -340,9 +357,9 @@ class Weighted(Link):
         return self.base.loss_bits
 
     def measure(
-        self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None
+        self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None, part: Part
     ) -> Measured:
-        return self.base.measure(session, z, y, weights)
+        return self.base.measure(session, z, y, weights, part)
 
     def serve_measure(
         self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool

@@ -27,6 +27,7 @@ from protocols.channel import broadcast
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.message import PUBLIC, Message
+from protocols.parts import Part
 from protocols.randomness import Seed
 from protocols.session import Session
 
@@ -52,12 +53,12 @@ class PairMasks:
             total = total + seed.words(rows) if sign > 0 else total - seed.words(rows)
         return total
 
-    def integers(self, use: int, rows: int, bits: int) -> PlainVec:
-        """(rows,) integers whose sum over all hosts is 0, each uniform in `bits` bits to who lacks one of the seeds;
-        other ones for every `use`."""
-        total = PlainVec.zeros(rows)
+    def integers(self, use: int, part: Part, bits: int) -> PlainVec:
+        """(rows of the block,) integers whose sum over all hosts is 0, each uniform in `bits` bits to who lacks one of
+        the seeds; other ones for every `use` and block."""
+        total = PlainVec.zeros(len(part))
         for seed, sign in self.seeds:
-            mask = Seed(seed.maker, derived(seed.secret, f"use {use}".encode())).integers(rows, bits)
+            mask = Seed(seed.maker, derived(seed.secret, part.label(f"use {use}").encode())).integers(len(part), bits)
             total = total + mask if sign > 0 else total - mask
         return total
 

@@ -1,5 +1,5 @@
 """The joint linear predictors of shared weights, which the guest holds encrypted: step 1 of a training and of each
-evaluation of its loss.
+evaluation of its loss.  Predictors travel in blocks of rows, one by one (row_blocks.py).
 
      data party P (a host, or the guest itself)               guest                                arbiter (sk; holds every b_P)
  1              <---------------------------------------------------------------------------------  WeightShare [[b_P]], to each P alone
@@ -19,6 +19,7 @@ from protocols.glm.block import Block, Share
 from protocols.glm.pair_masks import PairMasks
 from protocols.glm.plan import FEATURE, SCORE, SIGMA, WEIGHT
 from protocols.message import SEALED, Message
+from protocols.parts import Part
 from protocols.session import Session
 
 MASK = FEATURE + WEIGHT + SCORE + SIGMA  # bits: a predictor's, and 80 more
@@ -30,7 +31,9 @@ class WeightShare(
     share: CipherVec  # (d_P,)
 
 
-class Predictor(Message, disclosure=SEALED, learns="nothing: the sender's linear predictors, encrypted"):
+class Predictor(
+    Message, disclosure=SEALED, learns="nothing: the sender's linear predictors, encrypted", in_blocks=True
+):
     z: CipherVec  # (n,)
 
 
@@ -42,27 +45,27 @@ def serve(session: Session, key: DecryptionKey, shares: Mapping[str, Share]) -> 
         )
 
 
-def guest(session: Session, block: Block, share: Share) -> tuple[CipherVec, CipherVec]:
-    """[[z]] (n,) of the block's rows, with the hosts' fresh factors, and [[b]] (d,) of the guest's own weights."""
-    theirs = receive_share(session, block.width)
+def guest(session: Session, block: Block, share: Share, theirs: CipherVec, part: Part) -> CipherVec:
+    """[[z]] of this block of rows, with the hosts' fresh factors; theirs (d,): [[b]] of the guest's own weights."""
     z = block.predictor(theirs, share.point)
     for channel in session.hosts:
-        part = channel.recv(Predictor).z
-        check_lengths(channel.peer, len(block), part)
-        z = z + part
-    return z, theirs
+        added = channel.recv(Predictor, part).z
+        check_lengths(channel.peer, len(block), added)
+        z = z + added
+    return z
 
 
-def host(session: Session, block: Block, share: Share, masks: PairMasks, use: int) -> CipherVec:
-    """Sends the block's part of z; returns [[b]] (d,) of its own weights.  use: another number for each evaluation of
-    any rows."""
-    theirs = receive_share(session, block.width)
-    z = block.predictor(theirs, share.point).add_plain(masks.integers(use, len(block), MASK))
-    session.guest.send(Predictor(z.rerandomise(session.seed("predictor", z.digest()))))
-    return theirs
+def host(
+    session: Session, block: Block, share: Share, theirs: CipherVec, masks: PairMasks, use: int, part: Part
+) -> None:
+    """Sends the host's part of z of this block of rows; theirs (d,): [[b]] of its own weights; use: another number for
+    each evaluation of any rows."""
+    z = block.predictor(theirs, share.point).add_plain(masks.integers(use, part, MASK))
+    session.guest.send(Predictor(z.rerandomise(session.seed("predictor", z.digest()))), part)
 
 
 def receive_share(session: Session, width: int) -> CipherVec:
+    """[[b]] (d,) of this party's own weights."""
     share = session.arbiter.recv(WeightShare).share
     check_lengths(session.roles.arbiter, width, share, what="weights")
     return share

@@ -18,7 +18,8 @@ everything anyway).
 
 Error and failure: of the look-up; 4.5e-5 for the logistic function.  The tables cover twice the range in which rows may
 lie; a row in the outer half is counted and the run stops.  Steps 2 and 3 alone give shares of any other curve: a sum of
-the rows' losses is opened so (stopping.py).
+the rows' losses is opened so (stopping.py).  All steps take block after block of rows (row_blocks.py), but for one
+EdgeShare after the last.
 Who learns what: the arbiter the number of rows and how many of them are near the edge; nobody anything else.
 Cost per row: a decryption and a re-randomisation shared by many rows, one encryption by the holder of the key, and a
 look-up.
@@ -26,6 +27,9 @@ look-up.
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterator, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +43,8 @@ from protocols.curves import BEYOND, Curve
 from protocols.errors import DataError, RemoteProtocolError
 from protocols.glm.plan import FEATURE, GUARD, SCORE, SIGMA, WEIGHT
 from protocols.message import BLINDED, REVEALED, SEALED, Message
+from protocols.parts import Part
+from protocols.row_blocks import arriving
 from protocols.session import Session
 
 UNIT = FEATURE + WEIGHT  # fractional bits of z
@@ -51,6 +57,7 @@ class MaskedPredictors(
     Message,
     disclosure=BLINDED,
     learns="how many rows there are, and for each a number that is uniform (statistically, 80 bits)",
+    in_blocks=True,
 ):
     packed: CipherVec  # (ceil(n / slots),)
 
@@ -62,7 +69,9 @@ class Edge(NamedTuple):
     beyond: int
 
 
-class ResidualShare(Message, disclosure=SEALED, learns="nothing: the arbiter's share of the mean, encrypted"):
+class ResidualShare(
+    Message, disclosure=SEALED, learns="nothing: the arbiter's share of the mean, encrypted", in_blocks=True
+):
     share: CipherVec  # (n,)
 
 
@@ -76,23 +85,24 @@ class EdgeShare(
     share: PlainVec  # (1,)
 
 
-def dealer(session: Session, rows: int) -> None:
-    """Step 1, at every host: the first one deals for `rows` rows, the others do nothing."""
+def dealer(session: Session, part: Part) -> None:
+    """Step 1, at every host: the first one deals for this block of rows, the others do nothing."""
     if session.me != session.roles.hosts[0]:
         return
-    first, second = look_up.deal(session.seed("link deal"), rows)
-    session.guest.send(first)
-    session.arbiter.send(second)
+    first, second = look_up.deal(session.seed("link deal"), len(part))
+    session.guest.send(first, part)
+    session.arbiter.send(second, part)
 
 
-def guest(session: Session, z: CipherVec, curve: Curve, offset: NDArray[np.int64]) -> CipherVec:
-    """[[curve(z) - offset]] (n,) in units of 2^-curve.fraction, from z (n,) that carries the hosts' fresh factors; the
-    result carries the arbiter's."""
-    share, edge = evaluate(session, z, curve)  # 2, 3
-    residual = session.arbiter.recv(ResidualShare).share
+def guest(
+    session: Session, z: CipherVec, curve: Curve, offset: NDArray[np.int64], part: Part
+) -> tuple[CipherVec, PlainVec]:
+    """[[curve(z) - offset]] of this block in units of 2^-curve.fraction, from z that carries the hosts' fresh factors;
+    the result carries the arbiter's.  And the guest's share of how many of its rows are near the edge (1,)."""
+    share, edge = evaluate(session, z, curve, part)  # 2, 3
+    residual = session.arbiter.recv(ResidualShare, part).share
     check_lengths(session.roles.arbiter, len(z), residual)
-    session.arbiter.send(EdgeShare(edge))
-    return residual.add_plain(share - PlainVec.from_i64(offset))  # 4
+    return residual.add_plain(share - PlainVec.from_i64(offset)), edge  # 4
 
 
 def arbiter(session: Session, key: DecryptionKey, curve: Curve, rows: tuple[int, int]) -> Edge:
@@ -100,44 +110,53 @@ def arbiter(session: Session, key: DecryptionKey, curve: Curve, rows: tuple[int,
 
     Raises PlaintextOverflow if a predictor is far beyond the table.
     """
-    share, edge = serve(session, key, curve, rows)  # 2, 3
-    session.guest.send(ResidualShare(key.encrypt(share, session.seed("residual share", share.to_bytes()))))
-    return open_edge(session, edge)
+    edges = list[PlainVec]()
+    for part, share, edge in serve(session, key, curve, rows):  # 2, 3
+        encrypted = key.encrypt(share, session.seed("residual share", share.to_bytes()))
+        session.guest.send(ResidualShare(encrypted), part)
+        edges.append(edge)
+    return open_edge(session, edges)
 
 
-def evaluate(session: Session, z: CipherVec, curve: Curve) -> tuple[PlainVec, PlainVec]:
-    """Steps 2 and 3 at the guest: its shares of curve(z) (n,) and of the number of rows near the edge (1,)."""
+def evaluate(session: Session, z: CipherVec, curve: Curve, part: Part) -> tuple[PlainVec, PlainVec]:
+    """Steps 2 and 3 at the guest, of this block: its shares of curve(z) and of the number of rows near the edge
+    (1,)."""
     n, dealer_name = len(z), session.roles.hosts[0]
-    dealt = look_up.accept(dealer_name, session.channels[dealer_name].recv(look_up.Deal), n, 1, first=True)
+    dealt = look_up.accept(dealer_name, session.channels[dealer_name].recv(look_up.Deal, part), n, 1, first=True)
     mask = session.seed("link mask", z.digest()).integers(n, MASK)
     packed = z.add_plain(mask).pack_for_holder(WIDTH, slots(z.key), session.seed("masked predictors", z.digest()))
-    session.arbiter.send(MaskedPredictors(packed))
-    (value,), edge = look_up.evaluate(session.arbiter, dealt, -mask, [curve])
+    session.arbiter.send(MaskedPredictors(packed), part)
+    (value,), edge = look_up.evaluate(session.arbiter, dealt, -mask, [curve], part)
     return value, edge
 
 
-def serve(session: Session, key: DecryptionKey, curve: Curve, rows: tuple[int, int]) -> tuple[PlainVec, PlainVec]:
-    """The same at the arbiter."""
+def serve(
+    session: Session, key: DecryptionKey, curve: Curve, rows: tuple[int, int]
+) -> Iterator[tuple[Part, PlainVec, PlainVec]]:
+    """The same at the arbiter, block after block."""
     guest_name, dealer_name = session.roles.guest, session.roles.hosts[0]
-    packed = session.guest.recv(MaskedPredictors).packed
-    deal = session.channels[dealer_name].recv(look_up.Deal)
-    n = len(deal.keys)
-    if not rows[0] <= n <= rows[1]:
-        raise RemoteProtocolError(
-            f"{dealer_name} dealt for another number of rows than was announced", party=dealer_name
-        )
-    dealt = look_up.accept(dealer_name, deal, n, 1, first=False)
-    check_lengths(guest_name, -(-n // slots(key.public)), packed, what="packed predictors")
-    opened = key.open_packed(packed, WIDTH, slots(key.public), n, max_bits=MASK)
-    (value,), edge = look_up.evaluate(session.guest, dealt, opened, [curve])
-    return value, edge
+    for part, deal in arriving(session.channels[dealer_name], look_up.Deal, lambda dealt: len(dealt.keys), rows[1]):
+        packed = session.guest.recv(MaskedPredictors, part).packed
+        if not part.more and part.last < rows[0]:
+            raise RemoteProtocolError(f"{dealer_name} dealt for fewer rows than were announced", party=dealer_name)
+        dealt = look_up.accept(dealer_name, deal, len(part), 1, first=False)
+        check_lengths(guest_name, -(-len(part) // slots(key.public)), packed, what="packed predictors")
+        opened = key.open_packed(packed, WIDTH, slots(key.public), len(part), max_bits=MASK)
+        (value,), edge = look_up.evaluate(session.guest, dealt, opened, [curve], part)
+        yield part, value, edge
 
 
-def open_edge(session: Session, edge: PlainVec) -> Edge:
-    """At the arbiter: opens how many rows are where."""
+def tell_edge(session: Session, edges: Sequence[PlainVec]) -> None:
+    """At the guest, after the last block: its share of how many rows of all blocks are where; nothing of no look-up."""
+    if edges:
+        session.arbiter.send(EdgeShare(reduce(operator.add, edges)))
+
+
+def open_edge(session: Session, edges: Sequence[PlainVec]) -> Edge:
+    """At the arbiter: opens how many rows of all blocks are where."""
     theirs = session.guest.recv(EdgeShare).share
     check_lengths(session.roles.guest, 1, theirs)
-    (count,) = (edge + theirs).mod_2_128().to_ints()
+    (count,) = (reduce(operator.add, edges) + theirs).mod_2_128().to_ints()
     beyond, near = divmod(count, 2**BEYOND)
     return Edge(int(near), int(beyond))
 
@@ -152,10 +171,10 @@ def refuse_near(session: Session, edge: Edge) -> None:
         )
 
 
-def receive_edge(session: Session, edge: PlainVec) -> int:
+def receive_edge(session: Session, edges: Sequence[PlainVec]) -> int:
     """The same where no row may be near the edge of the table: raises DataError if one is, and returns how many are
     beyond the curve's knee."""
-    found = open_edge(session, edge)
+    found = open_edge(session, edges)
     refuse_near(session, found)
     return found.beyond
 

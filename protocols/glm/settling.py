@@ -45,6 +45,7 @@ from protocols.glm.plan import SCORE, SIGMA, WEIGHT, Plan, Step
 from protocols.glm.sealed_link import Edge, refuse_near
 from protocols.glm.stopping import End, Judging, Progress
 from protocols.message import REVEALED, SEALED, Message
+from protocols.parts import ONE
 from protocols.randomness import Seed
 from protocols.session import Session
 
@@ -189,7 +190,7 @@ def host(session: Session, plan: Plan, progress: Progress, step: Step, masks: Pa
     """The same at a host; masks, use: as in training, but separate ones."""
     look, width = Look.of(plan, progress, step), len(progress.shares[session.me].point)
     part = look.own(receive_share(session, progress), progress, session.me, width)  # 1
-    part = part.add_plain(masks.apart("settling").integers(use, 1, look.part_bits))
+    part = part.add_plain(masks.apart("settling").integers(use, ONE, look.part_bits))
     session.guest.send(SettlingPart(part.rerandomise(session.seed("settling part", part.digest()))))
     progress.conclude(receive_verdict(session), step)  # 3
 

@@ -31,24 +31,29 @@ Error: of the rows' losses see losses.py; the mean is rounded, at random, to a m
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols import row_blocks
 from protocols._native import PlainVec
 from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import check_lengths
 from protocols.errors import DataError, RemoteProtocolError
-from protocols.glm import predictors
+from protocols.glm import predictors, sealed_link
 from protocols.glm.block import Block, Share
 from protocols.glm.links import Link, Weighted
+from protocols.glm.losses import Measured
 from protocols.glm.pair_masks import PairMasks
 from protocols.glm.plan import SIGMA, WEIGHT, Plan, Step, nesterov
 from protocols.message import REVEALED, SEALED, Message
+from protocols.parts import ONE, parts
 from protocols.recovery.checkpoint import Arrays
 from protocols.session import Session
 
@@ -88,6 +93,7 @@ class LossShare(
     Message,
     disclosure=SEALED,
     learns="nothing: the arbiter's parts of the rows' losses and of the squared weights, encrypted",
+    in_blocks=True,
 ):
     share: CipherVec  # (1 or n, and 1 for the weights,)
 
@@ -298,9 +304,8 @@ def guest(
     """Evaluates the loss of the rows, y (m,) and weights (m,) or None, at the guest's share of the point after `step`,
     and follows the verdict."""
     share = progress.shares[session.me]
-    z, theirs = predictors.guest(session, look.block, share)  # 1
     heaviest = 1.0 if weights is None else float(weights.max())
-    measured = look.link.measure(session, z, y, None if weights is None else weights / heaviest)  # 2
+    measured, theirs = measure(session, look, share, y, None if weights is None else weights / heaviest)  # 1, 2
     penalised = look.block.penalised
     squares = None
     if not look.stopping.validation:
@@ -309,14 +314,10 @@ def guest(
             part = channel.recv(WeightSquares).part
             check_lengths(channel.peer, 1, part)
             squares = part if squares is None else squares + part
-    rows = len(measured.factors)
-    held = session.arbiter.recv(LossShare).share
-    check_lengths(session.roles.arbiter, rows + (squares is not None), held)
+    losses, held = receive_shares(session, measured, squares is not None)
     total = len(y) if weights is None else float((weights / heaviest).sum())
-    mean = measured.sum(held.take(np.arange(rows))).mul_plain(
-        PlainVec.from_ints([round(2.0 ** (look.plan.rows_log2 + SCALE) / total)])
-    )
-    if squares is not None:
+    mean = losses.mul_plain(PlainVec.from_ints([round(2.0 ** (look.plan.rows_log2 + SCALE) / total)]))
+    if squares is not None and held is not None:
         n = len(y)
         factor = (
             look.plan.penalty.a_row(n)
@@ -325,7 +326,7 @@ def guest(
             / (total * heaviest)
             * 2.0 ** (mean_bits(look.plan, look.link) - 2 * WEIGHT)
         )
-        mean = mean + (squares + held.take(np.array([rows]))).mul_plain(PlainVec.from_ints([round(factor)]))
+        mean = mean + (squares + held).mul_plain(PlainVec.from_ints([round(factor)]))
     mean = mean.add_plain(
         session.seed("loss noise", mean.digest()).integers(1, mean_bits(look.plan, look.link) - GRID)
     )  # 3
@@ -333,15 +334,50 @@ def guest(
     progress.follow(receive_verdict(session), step)  # 4
 
 
+def measure(
+    session: Session, look: Look, share: Share, y: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> tuple[Measured, CipherVec]:
+    """Steps 1 and 2 at the guest, block after block: its part of the sum of losses, and [[b]] of its own weights."""
+    theirs, found = predictors.receive_share(session, look.block.width), list[Measured]()
+    for part in parts(len(look.block)):
+        z = predictors.guest(session, look.block.take(part.rows), share, theirs, part)
+        each = None if weights is None else weights[part.rows]
+        found.append(look.link.measure(session, z, y[part.rows], each, part))
+        for channel in session.hosts:
+            row_blocks.taken(channel, part)
+    measured = reduce(operator.add, found)
+    sealed_link.tell_edge(session, measured.edges)
+    return measured, theirs
+
+
+def receive_shares(session: Session, measured: Measured, squared: bool) -> tuple[CipherVec, CipherVec | None]:
+    """At the guest: the sum of losses (1,) with the arbiter's part, and its part of the squared weights, if there is
+    one; neither is fresh."""
+    rows, total, square = len(measured.factors), measured.rest, None
+    for part in parts(rows + squared):
+        held = session.arbiter.recv(LossShare, part).share
+        check_lengths(session.roles.arbiter, len(part), held)
+        factors = measured.factors[part.rows, np.newaxis]
+        if len(factors):
+            total = held.take(np.arange(len(factors))).t_matmul(factors) + total
+        if len(factors) < len(part):
+            square = held.take(np.array([len(factors)]))
+        row_blocks.taken(session.arbiter, part)
+    return total, square
+
+
 def host(session: Session, look: Look, progress: Progress, step: Step, masks: PairMasks, use: int) -> None:
     """The same at a host; masks, use: as in training, but separate ones for losses and squares."""
     share = progress.shares[session.me]
-    theirs = predictors.host(session, look.block, share, masks.apart("loss"), use)  # 1
-    look.link.deal(session, len(look.block))
+    theirs, apart = predictors.receive_share(session, look.block.width), masks.apart("loss")
+    for part in parts(len(look.block)):
+        row_blocks.pace([session.guest], part)
+        predictors.host(session, look.block.take(part.rows), share, theirs, apart, use, part)  # 1
+        look.link.deal(session, part)
     if not look.stopping.validation:
         squares = squares_of(theirs, share.point, look.block.penalised)
         assert squares is not None
-        squares = squares.add_plain(masks.apart("squares").integers(use, 1, squares_bits(look.plan)))
+        squares = squares.add_plain(masks.apart("squares").integers(use, ONE, squares_bits(look.plan)))
         session.guest.send(WeightSquares(squares.rerandomise(session.seed("weight squares", squares.digest()))))  # 2
     progress.follow(receive_verdict(session), step)  # 4
 
@@ -367,7 +403,10 @@ def arbiter(
             v * v for party, share in progress.shares.items() for v in share.point.to_ints()[: penalised[party]]
         )
         held = held.concat(PlainVec.from_ints([squared]))
-    session.guest.send(LossShare(key.encrypt(held, session.seed("loss share", held.to_bytes()))))
+    for part in parts(len(held)):
+        block = held.slice(part.first, part.last)
+        row_blocks.pace([session.guest], part)
+        session.guest.send(LossShare(key.encrypt(block, session.seed("loss share", block.to_bytes()))), part)
     bits = mean_bits(plan, link)
     mean = session.guest.recv(MeanLoss).mean  # 3
     check_lengths(session.roles.guest, 1, mean)

@@ -17,6 +17,7 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
   2                              <-----------------------  Residual [[d]] = [[mean(z) - y]] by the link (links.py); to every host
   3      [[g_P]] = P_P^T [[d]] + L2 term
          MaskedGradient [[g_P + m_P]], packed, re-randomised -------------------------------->  opens g_P + m_P: blinded
+         (steps 1 and 2 take block after block of rows: row_blocks.py; gradients are of all rows)
   4      a_P += step (m_P >> shift)                                                        b_P -= step ((g_P + m_P) >> shift)
          every ten iterations, where the job allows it: all learn whether the weights have settled, which ends training (settling.py)
          or, if the job asks for it, every few iterations: the loss is evaluated, and the arbiter decides whether training continues (stopping.py)
@@ -37,7 +38,9 @@ Error: the weights equal those of the same integer arithmetic in the clear withi
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -48,15 +51,18 @@ from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey, key_offer
 from protocols.codec import Int64s, check_lengths
 from protocols.errors import RemoteProtocolError
-from protocols.glm import batches, pair_masks, predictors, settling, stopping
+from protocols.glm import batches, pair_masks, predictors, sealed_link, settling, stopping
 from protocols.glm.block import Block, Share
-from protocols.glm.links import Weighted
+from protocols.glm.links import Link, Weighted
+from protocols.glm.pair_masks import PairMasks
 from protocols.glm.plan import SCORE, WEIGHT, Plan, Step, rows_log2
 from protocols.glm.sealed_link import refuse_beyond
 from protocols.glm.shares import WeightShares, Words, words_of
 from protocols.glm.stopping import End, Judging, Progress
 from protocols.glm.terms import Terms, announce, receive_start
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
+from protocols.parts import parts
+from protocols.row_blocks import AHEAD
 from protocols.session import Session
 
 MAX_COLUMNS = 1 << 16
@@ -104,7 +110,7 @@ class Columns(Message, disclosure=PUBLIC, learns="how many weights the sender's 
     count: int
 
 
-class Residual(Message, disclosure=SEALED, learns="nothing: the residuals, encrypted"):
+class Residual(Message, disclosure=SEALED, learns="nothing: the residuals, encrypted", in_blocks=True):
     d: CipherVec  # (n,)
 
 
@@ -181,11 +187,8 @@ def guest(
         progress = Progress({session.me: share}, terms.stopping, settles=terms.settles)
         for planned in session.steps("train", plan.steps(), progress, progress.is_over):
             rows = order.of(planned)
-            here = block.take(rows)
-            z, theirs = predictors.guest(session, here, share)  # 1
-            d = link.take(rows).residual(session, z, y[rows])
-            broadcast(session.hosts, Residual(d))  # 2
-            descend(session, plan, here, share, d, theirs, progress.step(planned))  # 3, 4
+            found = tell_residuals(session, link.take(rows), block.take(rows), share, y[rows])  # 1, 2
+            descend(session, plan, block, share, *found, progress.step(planned))  # 3, 4
             if look is not None and look.due(planned):
                 stopping.guest(session, look, progress, planned, *looked.of(model))
             if terms.settles and settling.due(planned):
@@ -218,11 +221,8 @@ def host(
         progress = Progress({session.me: share}, terms.stopping, settles=terms.settles)
         for planned in session.steps("train", plan.steps(), progress, progress.is_over):
             use, here = model * plan.passes * plan.batches + planned.number, block.take(order.of(planned))
-            theirs = predictors.host(session, here, share, masks, use)  # 1
-            told.link.deal(session, len(here))
-            d = session.guest.recv(Residual).d  # 2
-            check_lengths(session.roles.guest, len(here), d)
-            descend(session, plan, here, share, d, theirs, progress.step(planned))  # 3, 4
+            found = hear_residuals(session, told.link, here, share, masks, use)  # 1, 2
+            descend(session, plan, block, share, *found, progress.step(planned))  # 3, 4
             if look is not None and look.due(planned):
                 stopping.host(session, look, progress, planned, masks, use)
             if terms.settles and settling.due(planned):
@@ -282,11 +282,47 @@ def how(ended: list[Progress], plan: Plan) -> tuple[tuple[int, ...], tuple[End, 
     return tuple(one.passes(plan.passes) for one in ended), tuple(one.ended for one in ended)
 
 
+def tell_residuals(
+    session: Session, link: Link, block: Block, share: Share, y: NDArray[np.float64]
+) -> tuple[CipherVec, CipherVec]:
+    """Steps 1 and 2 at the guest, over the rows of a step: sends [[d]], and returns [[P^T d]] of its own columns and
+    [[b]] of its own weights."""
+    theirs, slopes, edges = predictors.receive_share(session, block.width), list[CipherVec](), list[PlainVec]()
+    for part in parts(len(block)):
+        here = block.take(part.rows)
+        z = predictors.guest(session, here, share, theirs, part)
+        d, edge = link.take(part.rows).residual(session, z, y[part.rows], part)
+        broadcast(session.hosts, Residual(d), part)
+        slopes.append(here.slope(d))
+        edges += edge
+    sealed_link.tell_edge(session, edges)
+    return reduce(operator.add, slopes), theirs
+
+
+def hear_residuals(
+    session: Session, link: Link, block: Block, share: Share, masks: PairMasks, use: int
+) -> tuple[CipherVec, CipherVec]:
+    """The same at a host: [[d]] of a block says that the guest has read its predictors, so that a few more may be on
+    their way."""
+    theirs, slopes, blocks = predictors.receive_share(session, block.width), list[CipherVec](), parts(len(block))
+    for sent in range(len(blocks) + AHEAD):
+        if sent < len(blocks):
+            part = blocks[sent]
+            predictors.host(session, block.take(part.rows), share, theirs, masks, use, part)
+            link.deal(session, part)
+        if sent >= AHEAD and sent - AHEAD < len(blocks):
+            part = blocks[sent - AHEAD]
+            d = session.guest.recv(Residual, part).d
+            check_lengths(session.roles.guest, len(part), d)
+            slopes.append(block.take(part.rows).slope(d))
+    return reduce(operator.add, slopes), theirs
+
+
 def descend(
-    session: Session, plan: Plan, block: Block, share: Share, residual: CipherVec, theirs: CipherVec, step: Step
+    session: Session, plan: Plan, block: Block, share: Share, slope: CipherVec, theirs: CipherVec, step: Step
 ) -> None:
-    """Steps 3 and 4 at a data party: sends its masked gradient and updates its share."""
-    gradient = block.gradient(residual, theirs, share.point)
+    """Steps 3 and 4 at a data party, from [[P^T d]] and [[b]]: sends its masked gradient and updates its share."""
+    gradient = block.gradient(slope, theirs, share.point)
     mask = session.seed("gradient mask", gradient.digest()).integers(block.width, plan.mask_bits)
     packed = gradient.add_plain(mask).pack(plan.width, plan.slots)
     packed = packed.rerandomise(session.seed("masked gradient", packed.digest()), to_holder=True)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from protocols import glm
-from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.glm.block import Block
 from protocols.glm.links import Link
@@ -59,14 +58,14 @@ def test_planted_opened_gradients_of_the_batches_themselves_give_the_labels_away
     """What stands between a host and the labels is that nobody opens a batch's gradient; that its rows change each pass
     does not help."""
     link, blocks, y = problem("taylor")
-    scheme, honest, opened = Escrow(TOY), Block.gradient, list[tuple[Matrix, Matrix]]()
+    scheme, honest, opened = Escrow(TOY), Block.slope, list[tuple[Matrix, Matrix]]()
 
-    def leak(self: Block, residual: CipherVec, theirs: CipherVec, mine: PlainVec) -> CipherVec:
+    def leak(self: Block, residual: CipherVec) -> CipherVec:
         if self.width == blocks[1].shape[1]:
             opened.append((self.x / 2.0**14, open_numbers(scheme.keys[0], residual.t_matmul(self.x)) / 2.0**14))
-        return honest(self, residual, theirs, mine)
+        return honest(self, residual)
 
-    monkeypatch.setattr(Block, "gradient", leak)
+    monkeypatch.setattr(Block, "slope", leak)
     view, _ = record(blocks, y, link, PASSES, scheme, sgd=SGD)
     for rows, (x, gradient) in zip([rows for one in view.order for rows in one], opened, strict=True):
         whole = np.zeros((x.shape[1], len(y)))
@@ -78,19 +77,19 @@ def test_planted_opened_gradients_of_the_batches_themselves_give_the_labels_away
 def textbook(monkeypatch: pytest.MonkeyPatch, link: Link, blocks: list[Matrix], y: Matrix) -> View:
     """Trains as the textbook does: in each pass the host is given its gradients of newly shuffled batches in the
     clear."""
-    scheme, honest, rng = Escrow(TOY), Block.gradient, np.random.default_rng(1)
+    scheme, honest, rng = Escrow(TOY), Block.slope, np.random.default_rng(1)
     opened: list[tuple[Matrix, Matrix]] = []
 
-    def leak(self: Block, residual: CipherVec, theirs: CipherVec, mine: PlainVec) -> CipherVec:
+    def leak(self: Block, residual: CipherVec) -> CipherVec:
         if self.width == blocks[1].shape[1]:
             (key,) = scheme.keys
             for batch in np.array_split(rng.permutation(len(y)), len(y) // BATCH):
                 x = np.zeros_like(self.x)
                 x[batch] = self.x[batch]
                 opened.append((x.T / 2.0**14, open_numbers(key, residual.t_matmul(x)) / 2.0**14))
-        return honest(self, residual, theirs, mine)
+        return honest(self, residual)
 
-    monkeypatch.setattr(Block, "gradient", leak)
+    monkeypatch.setattr(Block, "slope", leak)
     view, _ = record(blocks, y, link, PASSES, scheme)
     view.opened = opened
     return view

@@ -21,6 +21,7 @@ from protocols.cipher import Scheme
 from protocols.glm import predictors, training
 from protocols.glm.plan import SCORE, WEIGHT
 from protocols.glm.shares import WeightShares
+from protocols.parts import parts
 from tests.plans import planned
 from tests.promises.attacks.budgeted import Budgeted, table
 from vfl.models.regression.spec import LogisticRegression
@@ -33,7 +34,7 @@ def deviating(rows: int, columns: int, digits: int, weight_bits: int) -> Iterato
     """While it lasts the host steals; yields what it is told at the end ("told") and, for the count alone, the labels
     in the shared order ("labels")."""
     seen: dict[str, Any] = {}
-    honest = training.descend, predictors.host, training.own_shares, training.announce
+    honest = training.descend, training.hear_residuals, training.own_shares, training.announce
 
     def factors(column: int) -> list[int]:
         chosen = [0] * rows
@@ -60,13 +61,14 @@ def deviating(rows: int, columns: int, digits: int, weight_bits: int) -> Iterato
         )
         return session.arbiter.send(training.MaskedGradient(packed))
 
-    def host(session: Any, block: Any, share: Any, masks: Any, use: int) -> Any:
-        theirs = predictors.receive_share(session, block.width)
-        z = theirs.matmul(np.zeros((len(block), block.width), np.int64)).add_plain(
-            masks.integers(use, len(block), predictors.MASK)
-        )
+    def hear_residuals(session: Any, link: Any, block: Any, *rest: Any) -> Any:
+        if session.me != THIEF:
+            return honest[1](session, link, block, *rest)
+        theirs, (part,) = predictors.receive_share(session, block.width), parts(len(block))
+        z = theirs.matmul(np.zeros((len(block), block.width), np.int64))
         session.guest.send(predictors.Predictor(z.rerandomise(session.seed("predictor", z.digest()))))
-        return theirs
+        link.deal(session, part)
+        return session.guest.recv(training.Residual).d, theirs
 
     def own_shares(session: Any, terms: Any, trained: Any, model_id: bytes) -> WeightShares:
         found = honest[2](session, terms, trained, model_id)
@@ -80,7 +82,7 @@ def deviating(rows: int, columns: int, digits: int, weight_bits: int) -> Iterato
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "descend", descend)
-        patch.setattr(predictors, "host", host)
+        patch.setattr(training, "hear_residuals", hear_residuals)
         patch.setattr(training, "own_shares", own_shares)
         patch.setattr(training, "announce", announce)
         yield seen

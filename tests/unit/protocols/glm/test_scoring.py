@@ -22,6 +22,7 @@ from protocols.glm.plan import FEATURE
 from protocols.glm.scoring import UNIT, Own, Slots
 from protocols.glm.shares import NAME, WeightShares
 from protocols.local import run_local
+from protocols.parts import parts
 from protocols.randomness import Seed
 from protocols.session import Roles, Session
 from tests.harness import TOY, Escrow, Recording, Sent
@@ -296,12 +297,14 @@ def step_1(world: World, scheme: Paillier) -> float:
     def guest(session: Session) -> None:
         keys.append(key_offer.accept(session))
         pair_masks.relay(session)
-        predictors.guest(session, *block("guest"))
+        own, (part,) = block("guest"), parts(rows)
+        predictors.guest(session, *own, predictors.receive_share(session, width), part)
 
     def host(session: Session) -> None:
         keys.append(key_offer.accept(session))
         masks = pair_masks.agree(session, "predictor")
-        predictors.host(session, *block(session.me), masks, 0)
+        own, (part,) = block(session.me), parts(rows)
+        predictors.host(session, *own, predictors.receive_share(session, width), masks, 0, part)
 
     def arbiter(session: Session) -> None:
         key = session.scheme.generate("arbiter", session.seed("key"))
@@ -443,7 +446,7 @@ def test_relayed_keys_that_are_not_the_hosts_own_are_refused(relay: bytes) -> No
 def test_masks_in_training_cancel_in_the_sum_and_hide_each_host(hosts: int) -> None:
     def host(session: Session) -> list[list[int]]:
         masks = pair_masks.agree(session, "predictor")
-        return [masks.integers(use, 200, 126).to_ints() for use in (0, 1)]
+        return [masks.integers(use, parts(200)[0], 126).to_ints() for use in (0, 1)]
 
     names = tuple(f"h{i}" for i in range(hosts))
     programs: Mapping[str, Any] = {"guest": pair_masks.relay, "arbiter": lambda s: None} | dict.fromkeys(names, host)
