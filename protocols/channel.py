@@ -76,6 +76,9 @@ class Tap:
     def moved(self, peer: str, count: Count) -> None:
         """The run resumes where it was interrupted: the next message has the number after these."""
 
+    def renewed(self, peer: str, count: Count) -> None:
+        """What follows these messages is drawn again in each attempt: it need not be what an earlier one sent."""
+
 
 class Channel:
     """`send` and `recv` of declared messages with one peer, numbered from 1 in each direction.
@@ -137,6 +140,11 @@ class Channel:
         self.count, self._replay, self._recorded = count, None, None
         for tap in self._taps:
             tap.moved(self.peer, count)
+
+    def renew(self) -> None:
+        """What follows is drawn again in each attempt."""
+        for tap in self._taps:
+            tap.renewed(self.peer, self.count)
 
     def _again(self, messages: deque[bytes]) -> bytes:
         if not messages:

@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import TypeVar
 
 from protocols.allowance import Allowance
@@ -91,15 +92,21 @@ class Session:
         return self._randomness.draw(label, transcript, value)
 
     def steps(
-        self, phase: str, plan: Sequence[T], state: State | None = None, until: Callable[[], bool] = lambda: False
+        self,
+        phase: str,
+        plan: Sequence[T],
+        state: State | None = None,
+        until: Callable[[], bool] = lambda: False,
+        size: Callable[[T], int] = lambda _: 1,
     ) -> Iterator[T]:
         """What the plan holds for each step, in order, with progress; state: what the loop's body changes, if the run
         may resume between its steps.
 
         until: whether the previous step was the last, as `state` says; a loop that ends in this way stores a last
         checkpoint, a loop left by `break` does not.
+        size: of how many steps a step is made up, whose progress the loop's body reports.
         """
-        first = 0
+        first, ends = 0, [0, *accumulate(map(size, plan))]
         if state is not None:
             first, saved = self.course.begin(state.save, empty=not plan)
             if saved is not None:
@@ -107,7 +114,7 @@ class Session:
         for done in range(first, len(plan)):
             if until():
                 break
-            self.observer.step(phase, done, len(plan))
+            self.observer.step(phase, ends[done], ends[-1])
             try:
                 yield plan[done]
             except GeneratorExit:  # the body has left the loop
@@ -116,7 +123,7 @@ class Session:
                 raise
             if state is not None:
                 self.course.done(done + 1, state.save, last=done + 1 == len(plan) or until())
-        self.observer.step(phase, len(plan), len(plan))
+        self.observer.step(phase, ends[-1], ends[-1])
         if state is not None:
             self.course.end()
 

@@ -1,5 +1,5 @@
 """Which rows a step takes: all of them or, with mini-batches, the next part of a random order, with a new order in each
-epoch.
+epoch, or in each chunk of prepared ones (preparation.py).
 
      guest                                                  hosts
  1   (mini-batches)  RowOrder: a random seed  ----------->   pass p: the rows in an order that seed and p decide; batch k: the k-th part of it
@@ -30,36 +30,37 @@ class RowOrder(Message, disclosure=PUBLIC, learns="a random seed of the order in
 
 class Batches:
     """`count` parts of `rows` rows per epoch, whose sizes differ by at most one; without a seed the one part that all
-    rows are."""
+    rows are.  hold: epochs that keep an order."""
 
-    def __init__(self, rows: int, count: int = 1, seed: Seed | None = None) -> None:
-        self.rows, self.count, self._seed = rows, count, seed
+    def __init__(self, rows: int, count: int = 1, seed: Seed | None = None, hold: int = 1) -> None:
+        self.rows, self.count, self._seed, self._hold = rows, count, seed, hold
         self._kept: tuple[int, NDArray[np.int64]] | None = None  # a pass and its order
 
     def of(self, step: Step) -> Rows:
         """The rows of a step."""
         if self._seed is None:
             return slice(None)
-        done, batch = divmod(step.number, self.count)
+        epoch, batch = divmod(step.number, self.count)
+        done = epoch // self._hold
         if self._kept is None or self._kept[0] != done:
             self._kept = done, self._seed.child(f"pass {done}").permutation(self.rows)
         first, end = (self.rows * k // self.count for k in (batch, batch + 1))
         return self._kept[1][first:end]
 
 
-def announce(session: Session, plan: Plan, rows: int) -> Batches:
+def announce(session: Session, plan: Plan, rows: int, hold: int = 1) -> Batches:
     """The guest's side."""
     if plan.sgd is None:
         return Batches(rows)
     seed = session.seed("row order")
     broadcast(session.hosts, RowOrder(seed.secret))  # 1
-    return Batches(rows, plan.batches, seed)
+    return Batches(rows, plan.batches, seed, hold)
 
 
-def receive(session: Session, plan: Plan, rows: int) -> Batches:
+def receive(session: Session, plan: Plan, rows: int, hold: int = 1) -> Batches:
     """A host's side."""
     if plan.sgd is None:
         return Batches(rows)
     seed = session.guest.recv(RowOrder).seed  # 1
     check_lengths(session.roles.guest, SEED, seed, what="bytes of a seed")
-    return Batches(rows, plan.batches, Seed(session.roles.guest, seed))
+    return Batches(rows, plan.batches, Seed(session.roles.guest, seed), hold)

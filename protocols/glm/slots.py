@@ -25,6 +25,7 @@ from protocols._native import PlainVec
 from protocols.cipher import HEAD_ROOM
 from protocols.errors import ConfigError
 from protocols.glm.plan import SIGMA
+from protocols.parts import Part
 
 OVERLAP = 7  # bits of a slot above its modulus
 SPILL = (
@@ -85,6 +86,10 @@ class Slots:
     def packs(self, rows: int) -> int:
         """Ciphertexts of predictors of this number of rows."""
         return -(-rows // self.rows)
+
+    def rows_of(self, part: Part, rows: int) -> slice:
+        """The rows, of this number, that a block of packs holds."""
+        return slice(part.first * self.rows, min(part.last * self.rows, rows))
 
     def laid(self, x: NDArray[np.int64]) -> NDArray[np.int64]:
         """(n, d) -> (packs, rows d): k rows side by side, for bases of each place."""

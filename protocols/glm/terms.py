@@ -38,7 +38,8 @@ class Terms:
     to make all iterations.
     sgd: None for steps over all rows.  settles: all parties learn whether the weights have settled, which ends training
     (settling.py).  reveal: whose final weights are revealed to their owner, out of "guest" and
-    "hosts"; the others' stay shared with the arbiter."""
+    "hosts"; the others' stay shared with the arbiter.  prepared: iterations are prepared in chunks
+    (preparation.py)."""
 
     link: Link
     penalty: Penalty
@@ -51,6 +52,7 @@ class Terms:
     sgd: Sgd | None = None
     reveal: tuple[str, ...] = ()
     settles: bool = False
+    prepared: bool = False
 
     def __post_init__(self) -> None:
         if self.settles and (self.sgd is not None or self.stopping is not None):

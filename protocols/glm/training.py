@@ -39,6 +39,7 @@ Error: the weights equal those of the same integer arithmetic in the clear withi
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import NamedTuple
@@ -51,13 +52,24 @@ from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey, key_offer
 from protocols.codec import Int64s, check_lengths
 from protocols.errors import RemoteProtocolError
-from protocols.glm import batches, pair_masks, predictors, sealed_link, settling, stopping
+from protocols.glm import (
+    batches,
+    chunks,
+    pair_masks,
+    predictors,
+    preparation,
+    prepared,
+    sealed_link,
+    settling,
+    stopping,
+)
 from protocols.glm.block import Block, Share
 from protocols.glm.links import Link, Weighted
 from protocols.glm.pair_masks import PairMasks
 from protocols.glm.plan import SCORE, WEIGHT, Plan, Step, rows_log2
 from protocols.glm.sealed_link import refuse_beyond
 from protocols.glm.shares import WeightShares, Words, words_of
+from protocols.glm.slots import Slots
 from protocols.glm.stopping import End, Judging, Progress
 from protocols.glm.terms import Terms, announce, receive_start
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
@@ -157,10 +169,9 @@ def guest(
     key = accepted_key(session)
     told = announce(session, terms, targets, model_id, weights)
     plan, link = told.plan(key), told.link
-    block, order = (
-        Block.of(x, plan, intercept=terms.intercept, models=len(targets)),
-        batches.announce(session, plan, len(x)),
-    )
+    layouts = chunks.layouts(plan, link) if terms.prepared else []
+    block = Block.of(x, plan, intercept=terms.intercept, models=len(targets))
+    order = batches.announce(session, plan, len(x), held(layouts))
     look = stopping.Look.of(session, terms.stopping, plan, told.link, block, None if held_out is None else held_out.x)
     looked = HeldOut(x, targets, weights) if held_out is None else held_out
     session.arbiter.send(Columns(block.width))
@@ -185,16 +196,22 @@ def guest(
             first[-1] = round(link.start(y, row_weights) * 2**WEIGHT)
         share = Share.start(PlainVec.from_i64(first))
         progress = Progress({session.me: share}, terms.stopping, settles=terms.settles)
-        for planned in session.steps("train", plan.steps(), progress, progress.is_over):
-            rows = order.of(planned)
-            found = tell_residuals(session, link.take(rows), block.take(rows), share, y[rows])  # 1, 2
-            descend(session, plan, block, share, *found, progress.step(planned))  # 3, 4
+        prepare = prepared.of_guest(session, block, order)
+        for planned, ready in chunks.iterate(session, plan, progress, layouts, prepare, model_id):
+            rows, step = order.of(planned), progress.step(planned)
+            here = link.take(rows), block.take(rows), share, y[rows]
+            if ready is not None:
+                prepared.guest(session, plan, ready, *here, step)  # 1 to 4
+            else:
+                descend(session, plan, block, share, *tell_residuals(session, *here), step)  # 1 to 4
             if look is not None and look.due(planned):
                 stopping.guest(session, look, progress, planned, *looked.of(model))
             if terms.settles and settling.due(planned):
                 settling.guest(session, plan, progress, planned, block.penalised)
         trained.append(share)
         ended.append(progress)
+    if layouts:
+        preparation.end(session, model_id)
     return Trained(own_shares(session, terms, trained, model_id), model_id, *how(ended, plan), columns)  # 5
 
 
@@ -211,25 +228,33 @@ def host(
     if told.start.rows_log2 != rows_log2(len(x)):
         raise RemoteProtocolError(f"{session.roles.guest} trains on another number of rows", party=session.roles.guest)
     plan = told.plan(key)
-    block, order = Block.of(x, plan, intercept=False, models=told.start.models), batches.receive(session, plan, len(x))
+    layouts = chunks.layouts(plan, told.link) if terms.prepared else []
+    block = Block.of(x, plan, intercept=False, models=told.start.models)
+    order = batches.receive(session, plan, len(x), held(layouts))
     broadcast([session.guest, session.arbiter], Columns(block.width))
     look = stopping.Look.of(session, terms.stopping, plan, told.link, block, held_out)
     masks = pair_masks.agree(session, "predictor")
-    trained, ended = list[Share](), list[Progress]()
+    trained, ended, model_id = list[Share](), list[Progress](), told.start.model_id
     for model in range(told.start.models):
         share = Share.start(PlainVec.zeros(block.width))
         progress = Progress({session.me: share}, terms.stopping, settles=terms.settles)
-        for planned in session.steps("train", plan.steps(), progress, progress.is_over):
-            use, here = model * plan.passes * plan.batches + planned.number, block.take(order.of(planned))
-            found = hear_residuals(session, told.link, here, share, masks, use)  # 1, 2
-            descend(session, plan, block, share, *found, progress.step(planned))  # 3, 4
+        prepare = prepared.of_host(session, block, order)
+        for planned, ready in chunks.iterate(session, plan, progress, layouts, prepare, model_id):
+            use, step = model * plan.passes * plan.batches + planned.number, progress.step(planned)
+            between = masks if ready is None else masks.apart(ready.name.hex())
+            here = told.link, block.take(order.of(planned)), share, between, use
+            if ready is not None:
+                prepared.host(session, plan, ready, *here, step)  # 1 to 4
+            else:
+                descend(session, plan, block, share, *hear_residuals(session, *here), step)  # 1 to 4
             if look is not None and look.due(planned):
-                stopping.host(session, look, progress, planned, masks, use)
+                stopping.host(session, look, progress, planned, between, use)
             if terms.settles and settling.due(planned):
-                settling.host(session, plan, progress, planned, masks, use)
+                settling.host(session, plan, progress, planned, between, use)
         trained.append(share)
         ended.append(progress)
-    model_id = told.start.model_id
+    if layouts:
+        preparation.end(session, model_id)
     return Trained(own_shares(session, terms, trained, model_id), model_id, *how(ended, plan), {})  # 5
 
 
@@ -242,7 +267,8 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
     if session.keys.of(session.me) is None:
         key_offer.offer(session, key)
     told = receive_start(session, terms)
-    plan = told.plan(key.public)
+    plan, model_id = told.plan(key.public), told.start.model_id
+    layouts = chunks.layouts(plan, told.link) if terms.prepared else []
     parties = [session.channels[p] for p in session.roles.data_parties]
     columns = {channel.peer: receive_columns(session, channel.peer) for channel in parties}
     penalised = {party: count - (terms.intercept and party == session.roles.guest) for party, count in columns.items()}
@@ -250,15 +276,17 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
     for _ in range(told.start.models):
         shares = {party: Share.start(PlainVec.zeros(count)) for party, count in columns.items()}
         progress = Judging(shares, terms.stopping, settles=terms.settles)
-        for planned in session.steps("train", plan.steps(), progress, progress.is_over):
+        prepare = prepared.of_arbiter(session, key, plan, columns)
+        for planned, ready in chunks.iterate(session, plan, progress, layouts, prepare, model_id):
             step = progress.step(planned)
-            predictors.serve(session, key, shares)  # 1
-            settling.meet(session, progress, told.link.serve(session, plan.batch_rows, key), planned)  # 2
-            for channel in parties:
-                packed = channel.recv(MaskedGradient).packed  # 3
-                check_lengths(channel.peer, -(-columns[channel.peer] // plan.slots), packed, what="packed gradients")
-                opened = key.open_packed(packed, plan.width, plan.slots, columns[channel.peer], max_bits=plan.mask_bits)
-                shares[channel.peer].step(opened, plan.shift, step)  # 4
+            if ready is not None:
+                settling.meet(
+                    session, progress, prepared.arbiter(session, plan, ready, told.link, shares, step), planned
+                )
+            else:
+                predictors.serve(session, key, shares)  # 1
+                settling.meet(session, progress, told.link.serve(session, plan.batch_rows, key), planned)  # 2
+                open_gradients(session, key, plan, shares, step)  # 3, 4
             if terms.stopping is not None and terms.stopping.due(planned):
                 stopping.arbiter(session, key, plan, told.link, progress, planned, penalised)
             if terms.settles and settling.due(planned):
@@ -266,7 +294,9 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
             if planned.last or progress.over:
                 refuse_beyond(session, progress.beyond)
         trained.append(shares)
-    model_id, kept = told.start.model_id, dict[str, WeightShares]()
+    kept = dict[str, WeightShares]()
+    if layouts:
+        preparation.end(session, model_id)
     for channel in parties:
         own = [shares[channel.peer].point for shares in trained]
         if reveals(terms, session, channel.peer):
@@ -275,6 +305,19 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
         else:
             kept[channel.peer] = WeightShares.first(np.stack([words_of(point) for point in own]), model_id)
     return Kept(model_id, kept)
+
+
+def held(layouts: Sequence[Slots]) -> int:
+    """How many epochs keep an order of mini-batches: those that are prepared together."""
+    return layouts[0].passes if layouts else 1
+
+
+def open_gradients(session: Session, key: DecryptionKey, plan: Plan, shares: Mapping[str, Share], step: Step) -> None:
+    """Steps 3 and 4 at the arbiter."""
+    for party, share in shares.items():
+        packed, count = session.channels[party].recv(MaskedGradient).packed, len(share.point)
+        check_lengths(party, -(-count // plan.slots), packed, what="packed gradients")
+        share.step(key.open_packed(packed, plan.width, plan.slots, count, max_bits=plan.mask_bits), plan.shift, step)
 
 
 def how(ended: list[Progress], plan: Plan) -> tuple[tuple[int, ...], tuple[End, ...]]:

@@ -12,6 +12,9 @@ party that resumes needs
      ----+=================+---------------+========+========+========+------------------
      heard                (0, 1)   heard   (1, 0)   (1, 1)   (1, 2)  (1, 3) = its last        kept: each stage's last checkpoint, and two more
 
+Numbers that serve once, prepared for several steps (protocols/glm/preparation.py), are not computed again: the steps
+between two checkpoints draw them again in each attempt, and their messages then need not be those of an earlier one.
+
 Every party takes the same checkpoints, and no message crosses one: all can resume from the latest that all have
 (protocols/recovery/resume.py).  In each step with messages a party must receive something that is sent when all others
 have begun the step.  Then no party is two such steps ahead of another, and the checkpoints that are kept suffice.  A
@@ -106,6 +109,12 @@ class Keeper(Protocol):
     def heard(self, stage: int) -> Mapping[str, Sequence[bytes]]:
         """What was received, by peer, between the previous stage and this one."""
 
+    def spend(self, name: bytes) -> bool:
+        """Stores a name for good, before anything that belongs to it leaves; False if it is stored already."""
+
+    def is_spent(self, name: bytes) -> bool:
+        """Whether the name is stored."""
+
 
 class Course:
     """Numbers the stages of a run and takes their checkpoints; on a run that resumes from `goal`, skips what is done up
@@ -152,6 +161,20 @@ class Course:
         """The stage is over."""
         self._stage += 1
         self._approach()
+
+    def renew(self) -> None:
+        """What follows up to the next checkpoint is drawn again in each attempt (`spend`)."""
+        for channel in self._channels.values():
+            channel.renew()
+
+    def spend(self, name: bytes) -> bool:
+        """Stores a name on this party's disk: that of an attempt, whose pads are spent, before anything of it leaves.
+        False if it was there."""
+        return self._keeper is None or self._keeper.spend(name)
+
+    def is_spent(self, name: bytes) -> bool:
+        """Whether the name is on this party's disk."""
+        return self._keeper is not None and self._keeper.is_spent(name)
 
     def finished(self, arrays: Arrays) -> None:
         """The party's result is on its disk; `arrays` is what it needs in addition."""

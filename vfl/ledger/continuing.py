@@ -35,6 +35,8 @@ def read_unfinished(path: Path, head: str, repeats: int = 0) -> tuple[Written, i
         written.add(line)
         if (way := DIRECTIONS.get(line["type"])) and line["seq"]:
             written.hashes[way, line[way], line["seq"]] = line["sha256"]
+        if line["type"] == "renewed":
+            written.forget(line["peer"], line["sent"], line["received"])
         kept += len(raw) + 1
         whole = whole or chain.previous == head
     if not whole:

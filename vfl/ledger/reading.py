@@ -16,6 +16,7 @@ DIRECTIONS = {"message": "to", "received": "from"}
 FIELDS = {
     "message": (("time", "to", "message", "class", "learns", "sha256"), ("bytes", "count", "number", "seq")),
     "received": (("time", "from", "message", "sha256"), ("bytes", "seq")),
+    "renewed": (("time", "peer"), ("sent", "received")),
 }
 
 
@@ -123,6 +124,9 @@ class Chain:
         elif kind in ("message", "received"):
             if not (self._is_next(line) if kind == "received" else self._is_next(line) and self._counts_on(line)):
                 raise _broken(self._path, number, "has a wrong number: a line was edited, removed or moved")
+        elif kind == "renewed":
+            if not self._goes_back(line):
+                raise _broken(self._path, number, "goes back to messages that there were not")
         elif kind == "end":
             self.end = line
         elif kind != "resumed":
@@ -136,6 +140,13 @@ class Chain:
         if seq:
             self._numbers[way] = self._numbers.get(way, 0) + 1
         return bool(seq == (self._numbers[way] if seq else 0))
+
+    def _goes_back(self, line: Line) -> bool:
+        """Whether an attempt begins again after messages that there were; from there on numbers count again."""
+        ways = {("to", line["peer"]): line["sent"], ("from", line["peer"]): line["received"]}
+        good = all(0 <= count <= self._numbers.get(way, 0) for way, count in ways.items())
+        self._numbers |= ways
+        return good
 
     def _counts_on(self, line: Line) -> bool:
         pair = line["to"], line["message"]

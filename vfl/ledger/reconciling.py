@@ -151,12 +151,15 @@ class _Book:
         return self.chain.end.get("outcome") == "done"
 
     def lines(self, kind: str, peer: str) -> list[Line]:
-        """The numbered messages to or from `peer`."""
-        return [
-            line
-            for line in self._lines
-            if line["type"] == kind and line["seq"] and line["to" if kind == "message" else "from"] == peer
-        ]
+        """The numbered messages to or from `peer`; of what was drawn again those of the last attempt."""
+        way, count = ("to", "sent") if kind == "message" else ("from", "received")
+        found = list[Line]()
+        for line in self._lines:
+            if line["type"] == kind and line["seq"] and line[way] == peer:
+                found.append(line)
+            elif line["type"] == "renewed" and line["peer"] == peer:
+                found = [one for one in found if one["seq"] <= line[count]]
+        return found
 
 
 def _differs(sender: _Book, receiver: _Book, what: str) -> LedgerBroken:

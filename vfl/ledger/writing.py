@@ -6,7 +6,8 @@ the last line holds the totals and the party's signature, so that none can be cu
 else.  A line is on its way to the disk before its message is to the wire.
 
 A run that resumes after an interruption continues its ledger (vfl/ledger/continuing.py).  What it sends or receives
-again must be what stands there under the same number, and is not written twice.
+again must be what stands there under the same number, and is not written twice.  What is drawn again in each attempt
+(protocols/recovery/checkpoint.py) need not be: a line says so, and messages continue from the numbers before it.
 """
 
 from __future__ import annotations
@@ -66,6 +67,14 @@ class Written:
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     totals: dict[tuple[str, str, str], Line] = field(default_factory=dict)
     hashes: dict[tuple[str, str, int], str] = field(default_factory=dict)
+
+    def forget(self, peer: str, sent: int, received: int) -> bool:
+        """Messages after these may be others; whether there were any."""
+        most = {"to": sent, "from": received}
+        later = [key for key in self.hashes if key[1] == peer and key[2] > most[key[0]]]
+        for key in later:
+            del self.hashes[key]
+        return bool(later)
 
     def add(self, line: Line) -> None:
         """One line of the ledger more, its `previous` included."""
@@ -175,6 +184,14 @@ class LedgerWriter:
             line: Line = {"type": "received", "time": self._now(), "from": peer, "seq": seq, "message": kind.kind}
             self._append(line | {"bytes": len(data), "sha256": digest})
 
+    def renewed(self, peer: str, count: Count) -> None:
+        """What an earlier attempt sent to and received from `peer` after `count` need not be repeated."""
+        with self._lock:
+            self._check_open()
+            if self._written.forget(peer, count.sent, count.received):
+                line = {"type": "renewed", "time": self._now(), "peer": peer}
+                self._append(line | {"sent": count.sent, "received": count.received})
+
     def sync(self) -> str:
         """Returns when every line is on the disk: the SHA-256 (hex) of the last of them."""
         head = self._written.previous
@@ -269,3 +286,6 @@ class LedgerTap(Tap):
 
     def moved(self, peer: str, count: Count) -> None:
         self._counts[peer] = count
+
+    def renewed(self, peer: str, count: Count) -> None:
+        self.writer.renewed(peer, count)

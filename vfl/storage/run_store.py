@@ -3,9 +3,9 @@ folder (mode 0600).
 
 It holds the run's name, the party's run seed, which job and table they belong to, the checkpoints of
 protocols/recovery/checkpoint.py and the messages that were received before a stage began, among them the keys that
-sealed trees share with one other party.  No label, feature, id or other key; but the run seed and the shares of weights
-are secrets of this party.  Each change is on disk before the run continues, or has not happened (SQLite's
-transactions).  The file is removed when every party keeps its result.
+sealed trees share with one other party; and the names of attempts whose pads are spent.  No label, feature, id or
+other key; but the run seed and the shares of weights are secrets of this party.  Each change is on disk before the run
+continues, or has not happened (SQLite's transactions).  The file is removed when every party keeps its result.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ from protocols.errors import ConfigError
 from protocols.recovery.checkpoint import END, Arrays, Mark, Position
 from vfl.storage.files import sync_folder
 
-FILE, FORMAT = "run.sqlite", 2
+FILE, FORMAT = "run.sqlite", 3
 HALF = FILE + ".new"  # while it is made
 TABLES = """
 CREATE TABLE run (format INTEGER, version TEXT, purpose TEXT, job BLOB, input BLOB, id BLOB, seed BLOB, started TEXT, kept INTEGER, ledger TEXT);
 CREATE TABLE marks (stage INTEGER, item INTEGER, last INTEGER, messages INTEGER, draws INTEGER, counts TEXT, arrays BLOB, PRIMARY KEY (stage, item));
 CREATE TABLE heard (stage INTEGER, peer TEXT, number INTEGER, message BLOB, PRIMARY KEY (stage, peer, number));
+CREATE TABLE spent (name BLOB PRIMARY KEY);
 """  # noqa: E501
 
 # all but the last checkpoint of each stage and the parts of lists, and the checkpoints after the last two counts of
@@ -144,6 +145,14 @@ class RunStore:
             ):
                 found.setdefault(peer, []).append(message)
         return found
+
+    def spend(self, name: bytes) -> bool:
+        with self._transaction():
+            return self._db.execute("INSERT OR IGNORE INTO spent VALUES (?)", (name,)).rowcount == 1
+
+    def is_spent(self, name: bytes) -> bool:
+        with self._checked():
+            return self._db.execute("SELECT 1 FROM spent WHERE name = ?", (name,)).fetchone() is not None
 
     # -- of the whole run
 

@@ -50,6 +50,7 @@ class MemoryKeeper:
 
     marks: dict[Position, tuple[Mark, bytes]] = field(default_factory=dict)
     journal: dict[int, dict[str, list[bytes]]] = field(default_factory=dict)
+    spent: set[bytes] = field(default_factory=set)
     stops_at: Position | None = (
         None  # its party is stopped before it keeps this mark, when the others have gone as far as they can without it
     )
@@ -75,6 +76,13 @@ class MemoryKeeper:
     def heard(self, stage: int) -> dict[str, list[bytes]]:
         return self.journal.get(stage, {})
 
+    def spend(self, name: bytes) -> bool:
+        found, self.spent = name not in self.spent, self.spent | {name}
+        return found
+
+    def is_spent(self, name: bytes) -> bool:
+        return name in self.spent
+
 
 @dataclass
 class Interrupted:
@@ -87,6 +95,7 @@ class Interrupted:
     hashes: dict[tuple[str, str, int], int] = field(default_factory=dict)  # of every message ever sent, by its number
     seeds: dict[str, bytes] = field(default_factory=dict)
     goals: list[Position] = field(default_factory=list)
+    sent: list[tuple[str, type[Message], bytes]] = field(default_factory=list)  # of all attempts, by sender
 
     def attempt(self, victim: str | None = None, at: int | None = None) -> dict[str, Any] | None:
         network, results, failures = MemoryNetwork(tuple(self.programs)), dict[str, Any](), dict[str, BaseException]()
@@ -124,7 +133,8 @@ class Interrupted:
             run, goal = resume.follow(plain[self.roles.guest], RUN, marks, RUN)
         assert run == RUN
         channels = {
-            peer: Channel(wire, keys, (Numbered(me, self.hashes), self.killers[me]), 30) for peer, wire in wires.items()
+            peer: Channel(wire, keys, (Numbered(me, self.hashes, self.sent), self.killers[me]), 30)
+            for peer, wire in wires.items()
         }
         if goal != START:
             resume.compare(plain, keeper.at(goal).counts)
@@ -144,14 +154,22 @@ class Interrupted:
 class Numbered(Tap):
     """Holds every message, whenever it is sent, against what was sent under its number before."""
 
-    def __init__(self, me: str, hashes: dict[tuple[str, str, int], int]) -> None:
-        self._me, self._hashes, self._next = me, hashes, dict[str, int]()
+    def __init__(
+        self, me: str, hashes: dict[tuple[str, str, int], int], sent: list[tuple[str, type[Message], bytes]]
+    ) -> None:
+        self._me, self._hashes, self._next, self._sent = me, hashes, dict[str, int](), sent
 
     def sent(self, peer: str, kind: type[Message], data: bytes) -> None:
         number = self._next[peer] = self._next.get(peer, 0) + 1
+        self._sent.append((self._me, kind, data))
         assert self._hashes.setdefault((self._me, peer, number), hash(data)) == hash(data), (
             f"{kind.kind} {number} to {peer} has another content"
         )
 
     def moved(self, peer: str, count: Any) -> None:
         self._next[peer] = count.sent
+
+    def renewed(self, peer: str, count: Any) -> None:
+        later = [key for key in self._hashes if key[:2] == (self._me, peer) and key[2] > count.sent]
+        for key in later:
+            del self._hashes[key]

@@ -16,6 +16,7 @@ class MemoryKeeper:
     def __init__(self) -> None:
         self.marks: dict[Position, tuple[Mark, bytes]] = {}
         self._heard: dict[int, dict[str, list[bytes]]] = {}
+        self._spent = set[bytes]()
 
     def keep(self, mark: Mark, heard: Mapping[str, Sequence[bytes]]) -> None:
         """As `protocols.recovery.checkpoint.Keeper`."""
@@ -40,3 +41,12 @@ class MemoryKeeper:
     def heard(self, stage: int) -> Mapping[str, Sequence[bytes]]:
         """As `protocols.recovery.checkpoint.Keeper`."""
         return self._heard.get(stage, {})
+
+    def spend(self, name: bytes) -> bool:
+        """As `protocols.recovery.checkpoint.Keeper`."""
+        found, self._spent = name not in self._spent, self._spent | {name}
+        return found
+
+    def is_spent(self, name: bytes) -> bool:
+        """As `protocols.recovery.checkpoint.Keeper`."""
+        return name in self._spent

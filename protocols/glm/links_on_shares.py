@@ -1,0 +1,133 @@
+"""The links of prepared iterations: from shares of the predictors to shares of the residuals d = weight (mean(z) - y).
+
+The linear ones compute with their own share; the sealed ones look up (protocols/look_up.py); weights of rows, which the
+guest alone knows, cost a dealt product (row_weights.py).  What goes in are shares modulo 2^z_bits; what comes out adds
+up to d as an integer, except with probability 2^-56 per row, or modulo 2^g_bits where the link is linear.
+
+Who learns what: the arbiter how many rows are near the edge of the table, as of sealed_link.py; nobody anything else.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols import look_up, row_blocks
+from protocols._native import PlainVec
+from protocols.channel import Channel
+from protocols.glm import row_weights
+from protocols.glm.links import ROW_WEIGHT, Linear, Link, Sealed, Weighted
+from protocols.glm.sealed_link import Edge, open_edge, tell_edge
+from protocols.parts import Part, parts
+from protocols.session import Session
+
+
+class OnShares(ABC):
+    """One link: what each party does once per iteration, over the rows of a step."""
+
+    @abstractmethod
+    def z_bits(self, g_bits: int) -> int:
+        """log2 of the modulus of z, where that of gradients is 2^g_bits."""
+
+    @abstractmethod
+    def guest(self, session: Session, z: PlainVec, y: NDArray[np.float64]) -> PlainVec:
+        """The guest's share of d (n,) from its share of z (n,)."""
+
+    @abstractmethod
+    def deal(self, session: Session, rows: int) -> None:
+        """At every host, of which the first deals."""
+
+    @abstractmethod
+    def arbiter(self, session: Session, z: PlainVec) -> tuple[PlainVec, Edge]:
+        """The arbiter's share of d, and how many rows are where."""
+
+
+@dataclass(frozen=True)
+class LinearOnShares(OnShares):
+    link: Linear
+
+    def z_bits(self, g_bits: int) -> int:
+        return g_bits
+
+    def guest(self, session: Session, z: PlainVec, y: NDArray[np.float64]) -> PlainVec:
+        offset = np.rint((self.link.middle - y) * 2.0**self.link.residual_bits).astype(np.int64)
+        return z + PlainVec.from_i64(offset)  # z / 2^slope_log2, in units of 2^-residual_bits
+
+    def deal(self, session: Session, rows: int) -> None:
+        """Nothing."""
+
+    def arbiter(self, session: Session, z: PlainVec) -> tuple[PlainVec, Edge]:
+        return z, Edge(0, 0)
+
+
+@dataclass(frozen=True)
+class SealedOnShares(OnShares):
+    link: Sealed
+
+    def z_bits(self, g_bits: int) -> int:
+        return self.link.curve.range_log2 + 1 + self.link.curve.unit
+
+    def guest(self, session: Session, z: PlainVec, y: NDArray[np.float64]) -> PlainVec:
+        values, edges, dealer = list[PlainVec](), list[PlainVec](), session.channels[session.roles.hosts[0]]
+        for part in parts(len(z)):
+            value, edge = self._look_up(session, session.arbiter, z, part, first=True)
+            row_blocks.taken(dealer, part)
+            values.append(value)
+            edges.append(edge)
+        tell_edge(session, edges)
+        return PlainVec.join(values) - PlainVec.from_i64(np.rint(y * 2.0**self.link.residual_bits).astype(np.int64))
+
+    def deal(self, session: Session, rows: int) -> None:
+        for part in parts(rows) if session.me == session.roles.hosts[0] else ():
+            row_blocks.pace([session.guest], part)  # the arbiter is as far
+            self.link.deal(session, part)
+
+    def arbiter(self, session: Session, z: PlainVec) -> tuple[PlainVec, Edge]:
+        found = [self._look_up(session, session.guest, z, part, first=False) for part in parts(len(z))]
+        return PlainVec.join([value for value, _ in found]), open_edge(session, [edge for _, edge in found])
+
+    def _look_up(
+        self, session: Session, other: Channel, z: PlainVec, part: Part, *, first: bool
+    ) -> tuple[PlainVec, PlainVec]:
+        """With the other of the two: shares of a block's values, and of how many of its rows are where."""
+        dealer = session.channels[session.roles.hosts[0]]
+        dealt = look_up.accept(dealer.peer, dealer.recv(look_up.Deal, part), len(part), 1, first=first)
+        (value,), edge = look_up.evaluate(other, dealt, z.slice(part.first, part.last), [self.link.curve], part)
+        return value, edge
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedOnShares(OnShares):
+    base: OnShares
+    factors: NDArray[np.int64] | None  # at the guest, (n,)
+
+    def z_bits(self, g_bits: int) -> int:
+        return self.base.z_bits(g_bits)
+
+    def guest(self, session: Session, z: PlainVec, y: NDArray[np.float64]) -> PlainVec:
+        assert self.factors is not None
+        return row_weights.guest(session, PlainVec.from_i64(self.factors), self.base.guest(session, z, y))
+
+    def deal(self, session: Session, rows: int) -> None:
+        self.base.deal(session, rows)
+        row_weights.deal(session, rows)
+
+    def arbiter(self, session: Session, z: PlainVec) -> tuple[PlainVec, Edge]:
+        share, edge = self.base.arbiter(session, z)
+        return row_weights.arbiter(session, share), edge
+
+
+def on_shares(link: Link) -> OnShares:
+    """The same link on shares; of some rows where it is of some (`Link.take`)."""
+    if isinstance(link, Weighted):
+        whole = None
+        if link.weights is not None:
+            whole = np.rint(link.weights * 2.0 ** (ROW_WEIGHT - link.bound_log2)).astype(np.int64)
+        return WeightedOnShares(on_shares(link.base), whole)
+    if isinstance(link, Linear):
+        return LinearOnShares(link)
+    assert isinstance(link, Sealed)
+    return SealedOnShares(link)

@@ -1,0 +1,327 @@
+"""Prepares K iterations at once: Paillier makes shares of X u and P^T r for numbers u and r that the arbiter draws, so
+that an iteration (prepared.py) multiplies in the clear and opens one-time pads only.
+
+Source: an offline phase by additively homomorphic encryption, as in Damgard et al., SPDZ (CRYPTO 2012), here for
+matrices that one party holds.
+Adversary: honest but curious; what an arbiter that deviates reads is in docs/threat-model.md.
+
+ data party P (a host, or the guest itself)           guest                                     arbiter (sk)
+ 0   ChunkNonce --------------------------------->                         <------------------  ChunkNonce
+               <---------------------------------  ChunkNonces ----------------------------->   all store on their disks: these pads are spent
+ for the rows of each batch (all rows are one)
+ 1             <------------------------------------------------------------------------------  PreparedWeights [[U]], u_t uniform, t = 1 to K
+                                                   BatchRows n ----------------------------->
+     host: [[X U + m]], re-randomised
+     PreparedPredictor ------------------------->  [[V]] = [[X_G U_G]] + the hosts'
+                                                   M uniform modulo n
+                                                   MaskedPads [[V + M]], re-randomised ----->   opens V + M: blind
+ 2             <------------------------------------------------------------------------------  PreparedResiduals [[R]], r_t uniform; to all the same
+     [[P^T R + Q U]], M' uniform modulo n
+     MaskedGradientPads [[P^T R + Q U + M']], re-randomised --------------------------------->  opens it: blind
+ 3   cuts -m, -M, -M' into slots                                                                cuts what it opened
+ when all trainings are over
+ 4   TrainingStored ----------------------------->                         <------------------  TrainingStored
+               <---------------------------------  AllStored ------------------------------->   from here on nobody repeats a chunk
+
+U, R: the numbers of all K iterations in the slots of one plaintext (slots.py).  Q: the matrix of the L2 term.
+After that, for each iteration t: modulo B the arbiter's cut of V + M, the guest's of -M and each host's of -m add up to
+X u_t; modulo S the arbiter's cut and P's of -M' add up to P^T r_t + Q u_t.
+
+Who learns what: the arbiter how many rows there are; nobody anything else.  What the arbiter opens is uniform, exactly.
+A host's m exceeds its X U by 80 bits, so that arbiter and guest together learn nothing of X U either.
+Attempts: pads are drawn when the nonces of all parties are there, are kept in memory alone, and serve the attempt that
+drew them.  If a party stops within a chunk, all go back to its beginning and prepare it again: no pad meets two values,
+whatever was restored from a copy (docs/adr/0015-prepared-iterations.md).  What the model gives away is opened after step
+4 only: a party that claims to have lost its end cannot have a second, slightly different model opened.
+Cost per row and iteration: a twelfth of the direct protocol's products modulo n^2 and less (docs/protocols/glm.md).
+Error: a unit of z's last place for each share but one, and sum |x| / 2^OVERLAP of them; of gradients the same with |p|,
+far below a unit of a weight.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from protocols import row_blocks
+from protocols._native import PlainVec
+from protocols.channel import broadcast
+from protocols.cipher import CipherVec, DecryptionKey
+from protocols.codec import check_lengths
+from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.glm.block import Block
+from protocols.glm.slots import Slots
+from protocols.message import BLINDED, PUBLIC, SEALED, Message
+from protocols.parts import parts
+from protocols.randomness import run_seed
+from protocols.session import Session
+
+NONCE = 16  # bytes
+
+
+class ChunkNonce(
+    Message, disclosure=PUBLIC, learns="a new random number, which is in the name of this attempt", most_bytes=32
+):
+    nonce: bytes  # (16,)
+
+
+class ChunkNonces(
+    Message, disclosure=PUBLIC, learns="the random numbers of all parties, which name this attempt", most_bytes=1 << 16
+):
+    nonces: bytes  # (16,) of each party, in the job's order
+
+
+class PreparedWeights(
+    Message,
+    disclosure=SEALED,
+    learns="nothing: uniform numbers of the arbiter for each of the receiver's weights, encrypted",
+):
+    bases: CipherVec  # (slots.rows d_P,)
+    moved: CipherVec  # (d_P,)
+
+
+class BatchRows(Message, disclosure=PUBLIC, learns="how many rows the next iterations take", most_bytes=16):
+    rows: int
+
+
+class PreparedPredictor(
+    Message,
+    disclosure=SEALED,
+    learns="nothing: the sender's columns times uniform numbers of the arbiter, masked and encrypted",
+    in_blocks=True,
+):
+    v: CipherVec  # (packs,)
+
+
+class MaskedPads(
+    Message, disclosure=BLINDED, learns="for each pack of rows a number that is uniform modulo n", in_blocks=True
+):
+    v: CipherVec  # (packs,)
+
+
+class PreparedResiduals(
+    Message,
+    disclosure=SEALED,
+    learns="nothing: uniform numbers of the arbiter for each row, encrypted",
+    in_blocks=True,
+):
+    r: CipherVec  # (n,)
+
+
+class MaskedGradientPads(
+    Message, disclosure=BLINDED, learns="for each of the sender's weights a number that is uniform modulo n"
+):
+    g: CipherVec  # (d_P,)
+
+
+class TrainingStored(Message, disclosure=PUBLIC, learns="that the sender has stored the end of the training"):
+    done: bool
+
+
+class AllStored(Message, disclosure=PUBLIC, learns="that all parties have stored the end of the training"):
+    done: bool
+
+
+@dataclass(eq=False)
+class Pads:
+    """A party's pads of the iterations of a chunk, over the rows of one batch; each is used once.
+
+    predictor: its shares of X u, (n,) each.  gradient: by data party its shares of P^T r + Q u, (d_P,) each.  weights,
+    residual: at the arbiter u by data party, and r.
+    """
+
+    predictor: list[PlainVec | None] = field(repr=False)
+    gradient: dict[str, list[PlainVec]] = field(repr=False)
+    weights: dict[str, list[PlainVec]] = field(repr=False, default_factory=dict)
+    residual: list[PlainVec] = field(repr=False, default_factory=list)
+
+    def spend(self, t: int) -> Pad:
+        """Those of iteration t, which are gone from here then.  Raises LocalProtocolError where they were used."""
+        predictor = self.predictor[t]
+        if predictor is None:
+            raise LocalProtocolError(
+                "pads of an iteration would be used twice; nothing was sent",
+                remedy="This is a fault of the program: report it",
+            )
+        self.predictor[t] = None
+        gradient = {party: own[t] for party, own in self.gradient.items()}
+        weights = {party: own[t] for party, own in self.weights.items()}
+        return Pad(predictor, gradient, weights, self.residual[t] if self.residual else None)
+
+
+@dataclass(frozen=True, eq=False)
+class Pad:
+    """A party's pads of one iteration, as of `Pads`."""
+
+    predictor: PlainVec = field(repr=False)
+    gradient: dict[str, PlainVec] = field(repr=False)
+    weights: dict[str, PlainVec] = field(repr=False)
+    residual: PlainVec | None = field(repr=False)
+
+
+def begin(session: Session, model_id: bytes) -> bytes:
+    """Step 0: the name of this attempt, which no other has, and which is on this party's disk as spent when this
+    returns.  Raises LocalProtocolError where the training is over already, or pads would be used twice."""
+    if session.course.is_spent(over(model_id)):
+        raise LocalProtocolError(
+            "a party would repeat iterations of a training that had ended at all parties; nothing was sent",
+            remedy="Find out which party lost its run store, and start all parties again with --fresh",
+        )
+    session.course.renew()
+    everyone, own = session.roles.all, run_seed()[:NONCE]
+    if session.me == session.roles.guest:
+        others = [session.channels[p] for p in everyone if p != session.me]
+        found = {channel.peer: channel.recv(ChunkNonce).nonce for channel in others} | {session.me: own}
+        nonces = b"".join(found[party] for party in everyone)
+        broadcast(others, ChunkNonces(nonces))
+    else:
+        session.guest.send(ChunkNonce(own))
+        nonces = session.guest.recv(ChunkNonces).nonces
+    place = NONCE * everyone.index(session.me)
+    if len(nonces) != NONCE * len(everyone) or nonces[place : place + NONCE] != own:
+        raise RemoteProtocolError(
+            f"{session.roles.guest} names an attempt without this party's random number", party=session.roles.guest
+        )
+    name = hashlib.sha256(b"vfl attempt|" + nonces).digest()
+    if not session.course.spend(name):
+        raise LocalProtocolError(
+            "an attempt has the name of an earlier one: its pads would be used twice; nothing was sent",
+            remedy="The random numbers of all parties repeat, as where copies of their machines were restored: start "
+            "all parties again with --fresh",
+        )
+    return name
+
+
+def end(session: Session, model_id: bytes) -> None:
+    """Step 4: when all parties have stored the end of the training; from then on no chunk of it is repeated."""
+    others = [session.channels[p] for p in session.roles.all if p != session.me]
+    if session.me == session.roles.guest:
+        for channel in others:
+            channel.recv(TrainingStored)
+        broadcast(others, AllStored(True))
+    else:
+        session.guest.send(TrainingStored(True))
+        session.guest.recv(AllStored)
+    session.course.spend(over(model_id))
+
+
+def over(model_id: bytes) -> bytes:
+    """The name under which it is stored that a training is over."""
+    return hashlib.sha256(b"vfl over|" + model_id).digest()
+
+
+def guest(session: Session, slots: Slots, block: Block, name: bytes) -> Pads:
+    """The guest's side for the rows of `block`; name: of the attempt."""
+    theirs, own = receive_weights(session, slots, block), list[list[PlainVec]]()  # 1
+    session.arbiter.send(BatchRows(len(block)))
+    for part in parts(slots.packs(len(block))):
+        rows = slots.rows_of(part, len(block))
+        v = theirs.bases.matmul(slots.laid(block.x[rows]))
+        for channel in session.hosts:
+            host_part = channel.recv(PreparedPredictor, part).v
+            check_lengths(channel.peer, len(part), host_part, what="packed predictors")
+            v = v + host_part
+            row_blocks.taken(channel, part)
+        mask = v.key.uniform(session.seed("predictor pad", name + v.digest()), len(v))
+        v = v.add_plain(mask)
+        v = v.rerandomise(session.seed("masked predictor pads", v.digest()), to_holder=True)
+        row_blocks.pace([session.arbiter], part)
+        session.arbiter.send(MaskedPads(v), part)
+        own.append(slots.cut_rows(-mask, len(block.x[rows])))  # 3
+    gradient = gradient_pads(session, slots, block, theirs.moved, name)  # 2
+    return Pads(joined(own), {session.me: gradient})
+
+
+def host(session: Session, slots: Slots, block: Block, name: bytes) -> Pads:
+    """A host's side."""
+    theirs, own = receive_weights(session, slots, block), list[list[PlainVec]]()  # 1
+    for part in parts(slots.packs(len(block))):
+        rows = slots.rows_of(part, len(block))
+        v = theirs.bases.matmul(slots.laid(block.x[rows]))
+        mask = session.seed("predictor pad", name + v.digest()).integers(len(v), slots.mask_bits)
+        v = v.add_plain(mask)
+        row_blocks.pace([session.guest], part)
+        v = v.rerandomise(session.seed("prepared predictor", v.digest()))
+        session.guest.send(PreparedPredictor(v), part)
+        own.append(slots.cut_rows(-mask, len(block.x[rows])))  # 3
+    gradient = gradient_pads(session, slots, block, theirs.moved, name)  # 2
+    return Pads(joined(own), {session.me: gradient})
+
+
+def arbiter(
+    session: Session,
+    key: DecryptionKey,
+    slots: Slots,
+    columns: Mapping[str, int],
+    bounds: tuple[int, int],
+    penalty_shift: int,
+    name: bytes,
+) -> Pads:
+    """The arbiter's side.  columns: by data party how many weights it has; bounds: the fewest and the most rows of a
+    batch.  Learns how many there are."""
+    u = {
+        party: drawn(session, f"weight pad {party}", slots.passes, count, slots.g_bits, name)
+        for party, count in columns.items()
+    }
+    for party, own in u.items():  # 1
+        bases, moved = slots.bases(own), slots.columns(own).shift_left(penalty_shift)
+        seeds = (session.seed(f"prepared {what} {party}", name) for what in ("weights", "penalty"))
+        encrypted = (key.encrypt(v, seed) for v, seed in zip((bases, moved), seeds, strict=True))
+        session.channels[party].send(PreparedWeights(*encrypted))
+    rows, predictor = session.guest.recv(BatchRows).rows, list[list[PlainVec]]()
+    if not bounds[0] <= rows <= bounds[1]:
+        raise RemoteProtocolError(
+            f"{session.roles.guest} prepares another number of rows than was announced", party=session.roles.guest
+        )
+    for part in parts(slots.packs(rows)):
+        masked = session.guest.recv(MaskedPads, part).v
+        check_lengths(session.roles.guest, len(part), masked, what="packed predictors")
+        here = slots.rows_of(part, rows)
+        predictor.append(slots.cut_rows(key.open_whole(masked), here.stop - here.start))  # 3
+        row_blocks.taken(session.guest, part)
+    r = drawn(session, "residual pad", slots.passes, rows, slots.g_bits, name)
+    parties = [session.channels[party] for party in columns]
+    for part in parts(rows):  # 2
+        packed = slots.columns([one.slice(part.first, part.last) for one in r])
+        row_blocks.pace(parties, part)
+        seed = session.seed("prepared residuals", name)
+        broadcast(parties, PreparedResiduals(key.encrypt(packed, seed)), part)
+    gradient = dict[str, list[PlainVec]]()
+    for channel in parties:
+        g = channel.recv(MaskedGradientPads).g
+        check_lengths(channel.peer, columns[channel.peer], g, what="gradients")
+        gradient[channel.peer] = slots.cut_columns(key.open_whole(g))  # 3
+    return Pads(joined(predictor), gradient, u, r)
+
+
+def gradient_pads(session: Session, slots: Slots, block: Block, moved: CipherVec, name: bytes) -> list[PlainVec]:
+    """Step 2 at a data party: its shares of P^T r + Q u."""
+    g = moved.matmul(block.penalty)
+    for part in parts(len(block)):
+        r = session.arbiter.recv(PreparedResiduals, part).r
+        check_lengths(session.roles.arbiter, len(part), r)
+        g = g + r.t_matmul(block.preconditioned[part.rows])
+        row_blocks.taken(session.arbiter, part)
+    mask = g.key.uniform(session.seed("gradient pad", name + g.digest()), len(g))
+    g = g.add_plain(mask).rerandomise(session.seed("masked gradient pads", name), to_holder=True)
+    session.arbiter.send(MaskedGradientPads(g))
+    return slots.cut_columns(-mask)
+
+
+def joined(blocks: list[list[PlainVec]]) -> list[PlainVec | None]:
+    """The pads of each iteration, of all blocks of rows."""
+    return [PlainVec.join(of_all) for of_all in zip(*blocks, strict=True)]
+
+
+def receive_weights(session: Session, slots: Slots, block: Block) -> PreparedWeights:
+    theirs = session.arbiter.recv(PreparedWeights)
+    check_lengths(session.roles.arbiter, slots.rows * block.width, theirs.bases, what="weights")
+    check_lengths(session.roles.arbiter, block.width, theirs.moved, what="weights")
+    return theirs
+
+
+def drawn(session: Session, label: str, passes: int, length: int, bits: int, name: bytes) -> list[PlainVec]:
+    """For each iteration (length,) numbers, uniform modulo 2^bits."""
+    seed = session.seed(label, name)
+    return [seed.child(f"{t}").integers(length, bits) for t in range(passes)]

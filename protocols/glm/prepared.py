@@ -1,0 +1,187 @@
+"""An iteration of a training whose predictors and gradients were prepared (preparation.py): it opens one-time pads and
+multiplies in the clear.  It takes the place of steps 1 to 4 of training.py.
+
+Adversary: honest but curious.  u, r: the numbers of this iteration that the arbiter drew; B, S: slots.py.
+
+     host P                                          guest                                       arbiter (holds every b_P)
+ 1             <------------------------------------------------------------------------------  WeightsLessPad b_P - u_P, modulo S, to each P alone
+     X_P (a_P + b_P - u_P) + its share of X u + masks that cancel in the hosts' sum
+     PaddedPredictor, modulo B  ------------------>  its share of z modulo B: the sum of all parts    its share of z: that of X u
+ 2   Deal (look_up.py) --------------------------->  d_G, with its labels  <---- link ---->      d_A:  d_G + d_A = d  (links_on_shares.py)
+                                                     EdgeShare (sealed links)  --------------->  how many rows are near the table's edge
+                                                     <------------------------------------------  MeanLessPad d_A - r, modulo S
+     ResidualLessPad e = d - r, modulo S  <--------  e = d_A - r + d_G
+ 3   P_P^T e + Q (a_P + b_P - u_P) + its share of P_P^T r + Q u_P: its share of the gradient         its own share of it
+ 4   a_P += step (share >> shift)                                                                b_P -= step (share >> shift)
+
+Who learns what: the arbiter how many rows are near the table's edge; nobody anything else.  b_P - u_P, d_A - r and d - r
+are one-time pads, and so is a PaddedPredictor: its host's share of X u is uniform modulo B.
+Shares modulo S add up as integers: |gradient| < S / 2^41, so that they wrap with probability 2^-41 per weight.
+Cost per row and iteration: 40 bytes and those of the link, about 620; no ciphertext.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols import row_blocks
+from protocols._native import PlainVec
+from protocols.channel import Channel
+from protocols.cipher import DecryptionKey
+from protocols.codec import check_lengths
+from protocols.errors import RemoteProtocolError
+from protocols.glm import preparation
+from protocols.glm.batches import Batches
+from protocols.glm.block import Block, Share
+from protocols.glm.chunks import Prepare, Ready
+from protocols.glm.links import Link
+from protocols.glm.links_on_shares import on_shares
+from protocols.glm.pair_masks import PairMasks
+from protocols.glm.plan import Plan, Step
+from protocols.glm.sealed_link import Edge
+from protocols.glm.slots import Slots
+from protocols.message import BLINDED, Message
+from protocols.parts import parts
+from protocols.session import Session
+
+
+class WeightsLessPad(
+    Message, disclosure=BLINDED, learns="for each of its weights a uniform number: the arbiter's share less a pad"
+):
+    values: PlainVec  # (d_P,)
+
+
+class PaddedPredictor(
+    Message,
+    disclosure=BLINDED,
+    learns="for each row a uniform number: the sender's predictor under a pad",
+    in_blocks=True,
+):
+    values: PlainVec  # (n,)
+
+
+class MeanLessPad(
+    Message,
+    disclosure=BLINDED,
+    learns="for each row a uniform number: a share of the residual less a pad",
+    in_blocks=True,
+):
+    values: PlainVec  # (n,)
+
+
+class ResidualLessPad(
+    Message, disclosure=BLINDED, learns="for each row a uniform number: the residual less a pad", in_blocks=True
+):
+    values: PlainVec  # (n,)
+
+
+def of_guest(session: Session, block: Block, order: Batches) -> Prepare:
+    """Prepares a chunk at the guest; block: of all rows."""
+    return lambda slots, steps, name: [
+        preparation.guest(session, slots, block.take(order.of(step)), name) for step in steps
+    ]
+
+
+def of_host(session: Session, block: Block, order: Batches) -> Prepare:
+    """The same at a host."""
+    return lambda slots, steps, name: [
+        preparation.host(session, slots, block.take(order.of(step)), name) for step in steps
+    ]
+
+
+def of_arbiter(session: Session, key: DecryptionKey, plan: Plan, columns: Mapping[str, int]) -> Prepare:
+    """The same at the arbiter."""
+    return lambda slots, steps, name: [
+        preparation.arbiter(session, key, slots, columns, plan.batch_rows, plan.penalty_shift, name) for _ in steps
+    ]
+
+
+def guest(
+    session: Session,
+    plan: Plan,
+    ready: Ready,
+    link: Link,
+    block: Block,
+    share: Share,
+    y: NDArray[np.float64],
+    step: Step,
+) -> None:
+    """One iteration at the guest, over the rows of `block`."""
+    slots, pad = ready.slots, ready.pad
+    moved = less_pad(session, slots, share)  # 1
+    z = moved.matmul(block.x) + pad.predictor
+    for channel in session.hosts:
+        z = z + received(channel, PaddedPredictor, len(block), slots.z_bits)
+    own = on_shares(link).guest(session, z.residue(slots.z_bits), y)  # 2
+    e = (received(session.arbiter, MeanLessPad, len(block), slots.g_bits) + own).residue(slots.g_bits)
+    row_blocks.send_vector(session.hosts, ResidualLessPad, e)
+    descend(plan, slots, pad.gradient[session.me], block, share, moved, e, step)  # 3, 4
+
+
+def host(
+    session: Session,
+    plan: Plan,
+    ready: Ready,
+    link: Link,
+    block: Block,
+    share: Share,
+    masks: PairMasks,
+    use: int,
+    step: Step,
+) -> None:
+    """The same at a host; masks: of this attempt; use: another number for each iteration of any training."""
+    slots, pad = ready.slots, ready.pad
+    moved = less_pad(session, slots, share)  # 1
+    z = moved.matmul(block.x) + pad.predictor
+    for part in parts(len(block)):
+        values = z.slice(part.first, part.last) + masks.integers(use, part, slots.z_bits)
+        row_blocks.pace([session.guest], part)
+        session.guest.send(PaddedPredictor(values.residue(slots.z_bits)), part)
+    on_shares(link).deal(session, len(block))  # 2
+    e = received(session.guest, ResidualLessPad, len(block), slots.g_bits)
+    descend(plan, slots, pad.gradient[session.me], block, share, moved, e, step)  # 3, 4
+
+
+def arbiter(session: Session, plan: Plan, ready: Ready, link: Link, shares: Mapping[str, Share], step: Step) -> Edge:
+    """The same at the arbiter; returns how many rows are near the edge of the link's table, and how many are beyond."""
+    slots, pad = ready.slots, ready.pad
+    for party, share in shares.items():
+        session.channels[party].send(WeightsLessPad((share.point - pad.weights[party]).residue(slots.g_bits)))  # 1
+    assert pad.residual is not None
+    own, edge = on_shares(link).arbiter(session, pad.predictor)  # 2
+    row_blocks.send_vector([session.guest], MeanLessPad, (own - pad.residual).residue(slots.g_bits))
+    for party, share in shares.items():
+        share.step(pad.gradient[party], plan.shift, step)  # 3, 4
+    return edge
+
+
+def less_pad(session: Session, slots: Slots, share: Share) -> PlainVec:
+    """Step 1 at a data party: its weights less the arbiter's pad, modulo 2^g_bits (d,)."""
+    values = session.arbiter.recv(WeightsLessPad).values
+    check_lengths(session.roles.arbiter, len(share.point), values, what="weights")
+    check_range(session.roles.arbiter, values, slots.g_bits)
+    return (share.point + values).residue(slots.g_bits)
+
+
+def received(channel: Channel, kind: type[Message], rows: int, bits: int) -> PlainVec:
+    """Numbers modulo 2^bits of each row."""
+    values = row_blocks.receive_vector(channel, kind, rows)
+    check_range(channel.peer, values, bits)
+    return values
+
+
+def check_range(sender: str, values: PlainVec, bits: int) -> None:
+    """Raises RemoteProtocolError unless these are numbers modulo 2^bits."""
+    if len(values) and values.residue(bits) != values:
+        raise RemoteProtocolError(f"{sender} sent numbers out of range", party=sender)
+
+
+def descend(
+    plan: Plan, slots: Slots, pad: PlainVec, block: Block, share: Share, moved: PlainVec, e: PlainVec, step: Step
+) -> None:
+    """Steps 3 and 4 at a data party."""
+    gradient = e.t_matmul(block.preconditioned) + moved.matmul(block.penalty).shift_left(block.penalty_shift) + pad
+    share.step(gradient.residue(slots.g_bits), plan.shift, step)

@@ -1,0 +1,90 @@
+"""What prepared iterations cost beside direct ones: products modulo n^2 and bytes per row and iteration of all parties
+together, counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import pytest
+
+from protocols import glm
+from protocols.cipher import DecryptionKey, EncryptionKey, Paillier
+from protocols.glm.links import LOGISTIC_LINKS
+from protocols.glm.plan import Penalty
+from protocols.local import run_local
+from protocols.randomness import Seed
+from protocols.session import Roles, Session
+from vfl.taps.counting import CountingTap
+
+
+@dataclass
+class Counted:
+    """A scheme that keeps the public keys of all parties, which count."""
+
+    scheme: Paillier
+    keys: list[EncryptionKey] = field(default_factory=list)
+
+    @property
+    def bits(self) -> int:
+        return self.scheme.bits
+
+    def generate(self, holder: str, seed: Seed) -> DecryptionKey:
+        key = self.scheme.generate(holder, seed)
+        self.keys.append(key.public)
+        return key
+
+    def accept(self, n: int, proof: bytes, holder: str) -> EncryptionKey:
+        self.keys.append(self.scheme.accept(n, proof, holder))
+        return self.keys[-1]
+
+
+def total(rows: int, columns: tuple[int, ...], bits: int, passes: int, prepared: bool) -> tuple[float, float]:
+    """Products and bytes of a training with the exact link."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, sum(columns))).clip(-6, 6)
+    y = (0.3 * x.sum(axis=1) + rng.logistic(size=rows) > 0).astype(float)
+    blocks = np.split(x, np.cumsum(columns)[:-1], axis=1)
+    terms = glm.Terms(LOGISTIC_LINKS["exact"], Penalty(1.0), passes, prepared=prepared)
+    scheme, hosts = Counted(Paillier(bits)), tuple(f"host{k}" for k in range(1, len(columns)))
+    roles = Roles("guest", hosts, "arbiter")
+    taps = {p: [CountingTap()] for p in roles.all}
+
+    def arbiter(session: Session) -> glm.Kept:
+        return glm.arbiter(session, scheme.generate("arbiter", session.seed("key")), terms)
+
+    programs = {"guest": partial(glm.guest, x=blocks[0], targets=y[np.newaxis], terms=terms, model_id=bytes(16))}
+    programs |= {h: partial(glm.host, x=b, terms=terms) for h, b in zip(hosts, blocks[1:], strict=True)}  # type: ignore[dict-item]
+    run_local(roles, programs | {"arbiter": arbiter}, scheme, taps=taps)
+    sent = sum(count.bytes_sent for (tap,) in taps.values() for count in tap.totals().values())
+    return sum(key.raw.products for key in scheme.keys), sent
+
+
+def per_row(rows: int, columns: tuple[int, ...], bits: int, prepared: bool, passes: int) -> tuple[float, float]:
+    """Per row and iteration, without the start of the training; passes: a whole chunk."""
+    one, two = (total(rows, columns, bits, k * passes, prepared) for k in (1, 2))
+    return tuple((b - a) / rows / passes for a, b in zip(one, two, strict=True))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "bits", "chunk", "products", "sent"),
+    [
+        (569, (10, 20), 2048, 17, 60, 800),
+        pytest.param(10_000, (5, 18), 2048, 17, 42, 800, marks=pytest.mark.slow),
+        pytest.param(10_000, (5, 18), 3072, 26, 38, 800, marks=pytest.mark.slow),
+        pytest.param(10_000, (10, 100), 2048, 17, 70, 800, marks=pytest.mark.slow),
+        pytest.param(10_000, (5, 9, 9), 2048, 17, 1.15 * 42, 850, marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.timeout(600)
+def test_costs_of_a_row_and_iteration(
+    rows: int, columns: tuple[int, ...], bits: int, chunk: int, products: float, sent: float
+) -> None:
+    found = per_row(rows, columns, bits, True, chunk)
+    direct = per_row(rows, columns, bits, False, 2)
+    both = "; direct ".join(f"{count:.1f} products, {size:.0f} bytes" for count, size in (found, direct))
+    print(f"{rows} rows, {columns}, {bits} bits: {both}")
+    assert found[0] <= products
+    assert found[1] <= sent
+    assert direct[0] > 8 * found[0]  # the planted fault: what the bound is not for
