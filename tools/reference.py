@@ -19,8 +19,13 @@ from vfl.job.job import Job
 from vfl.job.party import Party
 from vfl.job.search import Search
 from vfl.models.registry import KINDS
+from vfl.models.regression.reported import RegressionReport
 from vfl.models.regression.spec import Regression
+from vfl.models.scorecard.reported import ScorecardReport
+from vfl.models.trees.reported import TreesReport
 from vfl.preprocessing import Preprocessing
+from vfl.report import schema as report
+from vfl.report.schema import rows, whole
 from vfl.schema.described import Described
 from vfl.screen.events import Event
 
@@ -80,13 +85,16 @@ def _types(annotation: Any) -> list[type]:
     return [one for inner in get_args(annotation) for one in _types(inner)]
 
 
-def content(struct: type[msgspec.Struct]) -> str:
-    """A table of a JSON object's keys and what they hold."""
+def content(struct: type[msgspec.Struct], without: type[msgspec.Struct] | None = None) -> str:
+    """A table of a JSON object's keys and what they hold; without: those of another one."""
     lines = ["| key | content |", "|---|---|"]
-    for name, hint in get_type_hints(struct, include_extras=True).items():
-        said = [one.description for one in get_args(hint)[1:] if isinstance(one, msgspec.Meta)]
-        assert said, f"{struct.__name__}.{name} has no description"
-        lines.append(f"| `{name}` | {coded(said[-1])} |")
+    hints = get_type_hints(struct, include_extras=True)
+    others = {field.name for field in msgspec.structs.fields(without)} if without is not None else set[str]()
+    for field in msgspec.structs.fields(struct):
+        if field.name not in others:
+            metas = [one for one in get_args(hints[field.name])[1:] if isinstance(one, msgspec.Meta)]
+            (said,) = (one.description for one in metas if one.description)
+            lines.append(f"| `{field.encode_name}` | {said} |")
     return "\n".join(lines) + "\n"
 
 
@@ -95,6 +103,17 @@ def _of_kind(kind: str) -> str:
     return parameters(declared(spec, "model.", without=Regression if issubclass(spec, Regression) else BaseModel))
 
 
+PARTS: dict[str, type[msgspec.Struct]] = {
+    "alignment": whole.Alignment,
+    "uplift": whole.Uplift,
+    "columns": rows.Column,
+    "stability": whole.Stability,
+    "moved": rows.Moved,
+    "prediction": whole.Prediction,
+    "search": whole.Search,
+    "phases": whole.Phase,
+    "encryption": whole.Encryption,
+}
 TABLES: dict[str, Callable[[], str]] = {
     "job": lambda: parameters(declared(Job, "")),
     "regression": lambda: parameters(declared(Regression, "model.")),
@@ -103,6 +122,13 @@ TABLES: dict[str, Callable[[], str]] = {
     "search": lambda: parameters(declared(Search, "search.")),
     "party": lambda: parameters(declared(Party, "")),
     "events": lambda: content(Event),
+    "report": lambda: content(report.Report),
+    **{f"report.{name}": (lambda part=part: content(part)) for name, part in PARTS.items()},  # type: ignore[misc]
+    "report.model": lambda: content(report.Model),
+    "report.model.fitted": lambda: content(report.Fitted, report.Model),
+    "report.model.regression": lambda: content(RegressionReport, report.Fitted),
+    "report.model.boosted-trees": lambda: content(TreesReport, report.Model),
+    "report.model.scorecard": lambda: content(ScorecardReport, report.Fitted),
 }
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from vfl.models.content import Body, Head
 from vfl.models.fitted import Fitted, Scored
 from vfl.models.plan import Plan, Role
 from vfl.models.workload import Columns, Workload
+from vfl.report.schema import Model
 from vfl.schema.spec import Spec
 from vfl.screen.console import Console
 from vfl.steps.search import Search
@@ -53,6 +54,7 @@ class Kind(ABC, Generic[S, P]):
     """One kind of model.  S: its spec; P: a data party's part of it."""
 
     spec: type[S]
+    reported: type[Model] = Model  # what a report says of it, besides its parameters
     joint: type[Any]  # the model of a local federation, made from `joint.Trained`
     starter: ClassVar[Mapping[str, str]] = {}  # the keys that a starter job file spells out, each with a comment
 

@@ -1,4 +1,4 @@
-"""What a run's report says: the content of report.json, as `docs/file-formats.md` lists its keys."""
+"""What a run's report says: the content of report.json, as `vfl.report.schema` declares it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from vfl.models.evaluation import measured
 from vfl.models.fitted import Fitted
 from vfl.models.kind import Kind
 from vfl.models.plan import Plan
+from vfl.report.page import as_plain
+from vfl.report.schema import checked_model
 
 VERSIONS = ("vfl", "numpy", "pandas", "cryptography")
 
@@ -33,6 +35,14 @@ def environment() -> dict[str, Any]:
         "backend": backend(),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
     }
+
+
+def plain_report(kind: Kind[Any, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """The report as JSON values, its model as the kind declares it.  Raises TypeError, a fault of the program, where it
+    is not."""
+    plain: dict[str, Any] = as_plain(result)
+    checked_model(plain["model"], kind.reported, kind.spec.model_fields)
+    return plain
 
 
 @dataclass(frozen=True)

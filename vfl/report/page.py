@@ -22,6 +22,7 @@ from protocols.errors import ConfigError, ModelError
 from vfl.data.cells import guarded
 from vfl.report import plots, words
 from vfl.report.prediction import prediction_numbers
+from vfl.report.schema import checked
 from vfl.report.searching import searching
 from vfl.report.sections import Result, context, typeset
 from vfl.storage.files import write_private
@@ -35,12 +36,12 @@ ITEM = ("party", "column", "class", "bin", "name")  # what tells one line of a l
 def write_report(folder: Path, result: Result) -> Path:
     """Writes report.json, report.csv and report.html into `folder` and gives the path of the first.
 
-    `result`: the keys of report.json (docs/file-formats) and "plots": {part: {"joint" | "guest_alone":
-    vfl.metrics.plot_series}}.
+    `result`: what `vfl.report.schema.Report` declares.
     Each file appears whole or not at all, and only this account can read it.  Raises ConfigError if they cannot be
     written.
     """
     plain = {"format": FORMAT} | as_plain(result)
+    checked(plain)
     text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     files = {"report.html": render(plain), "report.csv": as_csv(plain), "report.json": text}
     try:

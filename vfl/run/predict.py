@@ -40,7 +40,8 @@ from vfl.models.content import ArbiterPart, Head, Part
 from vfl.models.new_rows import NewRows, new_rows
 from vfl.models.part_files import add_shares, drop_shares, load_part
 from vfl.models.registry import ARBITER_KINDS, kind_of
-from vfl.report.page import as_plain, write_report
+from vfl.models.results import plain_report
+from vfl.report.page import write_report
 from vfl.run.budget import Opened
 from vfl.run.prediction_result import prediction_result
 from vfl.run.recovery import Taken, take_part
@@ -300,8 +301,7 @@ def predict(
                 of: {"before": [n.hex() for n in _names(part, of)], "now": one.name.hex()} for of, one in moved.items()
             }
             add_shares(scoring.folder, moved, ready.identity)
-        plain: dict[str, Any] = as_plain(result | inputs(ready))
-        return plain
+        return plain_report(kind_of(job.model), result | inputs(ready))
 
     def report(taken: Taken) -> None:
         if scoring.folder is not None and (used := taken.result["model"].get("shares")):

@@ -26,8 +26,8 @@ from vfl.models.content import ArbiterPart, Head, Part
 from vfl.models.evaluation import Drawn, flatters
 from vfl.models.part_files import find_part, load_part, save_part
 from vfl.models.registry import ARBITER_KINDS, kind_of
-from vfl.models.results import baseline, data_party_result
-from vfl.report.page import as_plain, read_report, write_report
+from vfl.models.results import baseline, data_party_result, plain_report
+from vfl.report.page import read_report, write_report
 from vfl.run.recovery import Taken, take_part
 from vfl.run.result_frame import encryption, measuring_of, result_frame, settled
 from vfl.run.session import Meeting, Ready
@@ -221,8 +221,7 @@ def run(
             before.save(meeting.draft / "model")
             result = data_party_result(result, by, fitted, before)
             result["model"] |= {"caution": ready.caution} if ready.caution else {}
-        plain: dict[str, Any] = as_plain(result | inputs(ready))
-        return plain
+        return plain_report(kind_of(job.model), result | inputs(ready))
 
     def report(taken: Taken) -> None:
         told = taken.told

@@ -24,6 +24,7 @@ from vfl.models.plan import Plan, Role
 from vfl.models.regression import part, plaintext, program, words
 from vfl.models.regression.joint import FederatedModel
 from vfl.models.regression.part import GlmPart
+from vfl.models.regression.reported import RegressionReport
 from vfl.models.regression.spec import LinearRegression, LogisticRegression, PoissonRegression, Regression
 from vfl.models.shared_weights import SharedWeights
 from vfl.models.workload import Columns, Workload
@@ -69,6 +70,7 @@ def moved(part: Any, moved: Mapping[str, Moved]) -> Any:
 class RegressionKind(Kind[Regression, GlmPart]):
     """What all families share."""
 
+    reported = RegressionReport
     joint = FederatedModel
 
     def described(self, plan: Plan[Regression], roles: Roles) -> dict[str, str]:

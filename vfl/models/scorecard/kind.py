@@ -32,6 +32,7 @@ from vfl.models.scorecard import program as scorecard
 from vfl.models.scorecard.joint import FederatedScorecard
 from vfl.models.scorecard.part import ScorecardPart
 from vfl.models.scorecard.points import Scale
+from vfl.models.scorecard.reported import ScorecardReport
 from vfl.models.scorecard.spec import Scorecard
 from vfl.models.workload import Columns, Workload
 from vfl.preprocessing import Woe, WoeColumn
@@ -59,6 +60,7 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
     """vfl.Scorecard."""
 
     spec = Scorecard
+    reported = ScorecardReport
     joint = FederatedScorecard
     starter: ClassVar = {
         "base_score": "Points of a row whose odds against the event (the label's larger value) are base_odds to 1.",

@@ -26,6 +26,7 @@ from vfl.models.plan import Plan, Role
 from vfl.models.trees import program
 from vfl.models.trees.joint import FederatedTrees
 from vfl.models.trees.part import TreesPart, pack, unpack
+from vfl.models.trees.reported import TreesReport
 from vfl.models.trees.spec import BoostedTrees
 from vfl.models.workload import Columns, Workload
 from vfl.screen.console import Console
@@ -114,6 +115,7 @@ class Trees(Kind[BoostedTrees, TreesPart]):
     """vfl.BoostedTrees."""
 
     spec = BoostedTrees
+    reported = TreesReport
     joint = FederatedTrees
     starter: ClassVar = {
         "objective": '"binary:logistic", "reg:squarederror", "count:poisson", or "multi:softprob" with num_class.',

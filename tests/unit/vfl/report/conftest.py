@@ -13,6 +13,8 @@ from vfl import metrics
 from vfl.metrics import binary_metrics, plot_series
 from vfl.models.baseline import Baseline, compare, describe
 
+MESSAGES = {"messages_sent": 3, "messages_received": 4}
+
 
 def sent(message: str, class_: str, to: object, learns: str, count: int = 1, size: int = 1234) -> dict[str, Any]:
     return {"message": message, "class": class_, "to": to, "count": count, "bytes": size, "learns": learns}
@@ -31,12 +33,19 @@ def frame(role: str, party: str) -> dict[str, Any]:
         "metrics": {},
         "plots": {},
         "phases": [
-            {"name": "align", "seconds": 0.4, "bytes_sent": 5000, "bytes_received": 7000},
-            {"name": "train", "seconds": 75.2, "bytes_sent": 40_000_000, "bytes_received": 38_000_000},
+            {"name": "align", "seconds": 0.4, "bytes_sent": 5000, "bytes_received": 7000, **MESSAGES},
+            {"name": "train", "seconds": 75.2, "bytes_sent": 40_000_000, "bytes_received": 38_000_000, **MESSAGES},
         ],
         "disclosure": [sent("BlindedIds", "BLINDED", "telecom", "how many ids the sender has")],
         "model": {"kind": "logistic-regression", "passes": 30, "link": "taylor", "key_bits": 3072},
-        "environment": {"backend": "serial", "versions": {"vfl": "0.1.0", "numpy": "2.0"}},
+        "environment": {
+            "python": "3.11.7",
+            "platform": "Linux",
+            "processor": "x86_64",
+            "cores": 2,
+            "backend": "serial",
+            "versions": {"vfl": "0.1.0", "numpy": "2.0"},
+        },
     }
 
 
@@ -61,7 +70,7 @@ def guest_result() -> dict[str, Any]:
     result["disclosure"] += [
         sent("GuestRows", "REVEALED", "telecom", "which of its own ids are common to all parties"),
         sent("Residual", "SEALED", "telecom", "nothing: the residuals, encrypted", 30, 64_000_000),
-        sent("PublicKeyOffer", "PUBLIC", ["telecom", "trustco"], "the public key of this run"),
+        sent("PublicKeyOffer", "PUBLIC", "trustco", "the public key of this run"),
     ]
     return result
 

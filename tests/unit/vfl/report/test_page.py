@@ -87,7 +87,7 @@ def test_both_files_are_written_and_json_holds_the_contract(guest_result, tmp_pa
 
 
 def test_numpy_values_and_undefined_numbers_become_plain_json(arbiter_result, tmp_path):
-    arbiter_result["environment"] = {
+    arbiter_result["model"] = {
         "cores": np.int64(2),
         "nan": float("nan"),
         "list": np.arange(2),
@@ -95,7 +95,7 @@ def test_numpy_values_and_undefined_numbers_become_plain_json(arbiter_result, tm
         "set": {1},
     }
     found = json.loads(write_report(tmp_path, arbiter_result).read_text(encoding="utf-8"))
-    assert found["environment"] == {"cores": 2, "nan": None, "list": [0, 1], "path": "x", "set": [1]}
+    assert found["model"] == {"cores": 2, "nan": None, "list": [0, 1], "path": "x", "set": [1]}
 
 
 def test_the_guest_reads_the_answer_first(guest_result):

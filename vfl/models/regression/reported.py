@@ -1,0 +1,21 @@
+"""What a report says of a regression: the key `model` of report.json."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, UnsetType
+
+from vfl.report.schema import Fitted, says
+
+
+class RegressionReport(Fitted, kw_only=True):
+    """A regression."""
+
+    intercept: Annotated[float | UnsetType | None, says("if the weights are known; null at a host")] = UNSET
+    clipped: Annotated[dict[str, int] | UnsetType, says("by own column, training rows whose values were limited")] = (
+        UNSET
+    )
+    clipped_at: Annotated[float | UnsetType, says("the limit, in standard deviations")] = UNSET
+    label_mean: Annotated[float | UnsetType, says("at the guest, of a linear regression's label")] = UNSET
+    label_scale: Annotated[float | UnsetType, says("its standard deviation")] = UNSET
