@@ -86,7 +86,7 @@ def watched() -> Clock:
         "factors": [(CipherVec, name) for name in ("rerandomise", "add_plain", "pack")],
         "open": [(DecryptionKey, "open"), (DecryptionKey, "open_packed")],
         "bytes": [(CipherVec, "receive"), (CipherVec, "release")],
-        "pads": [(prepare, "chunk_pads"), (prepare, "arbiter")],
+        "pads": [(prepare, "part_pads"), (prepare, "arbiter")],
         "look-up": [(look_up, name) for name in ("deal", "accept", "evaluate")],
         "gradients": [(gradients, name) for name in ("guest", "host", "arbiter")],
         "blocks": [(Layout, "stacked")],

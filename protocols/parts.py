@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 ROWS = 1 << 16  # rows of a block: a constant of the protocol, since masks are drawn for each block
 WIDE = 64  # numbers for each row of a full block; with more of them it has fewer rows
-BYTES = 1 << 11  # of a row in one field of a block: a ciphertext under the longest key
+BYTES = 1 << 12  # of a row in one field of a block at most: a ciphertext under the longest key has half of that
 
 
 class Place(NamedTuple):

@@ -9,11 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols import codec
 from protocols.alignment.ids import Ids
 from protocols.alignment.lists import MemorySpool, Scratch
 from protocols.alignment.tags import Tags, order
 from protocols.errors import DataError
 from protocols.recovery.checkpoint import Arrays
+
+
+def most_common() -> int:
+    """How many common rows there can be: their positions are one message, 4 bytes for each."""
+    return (codec.MAX_MESSAGE_BYTES - codec.HEAD_BYTES - codec.NUMBER_BYTES) // 4
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ a bin holds; a host that cuts bins of other rows than it says could read their l
 
  step    guest (labels, sk)                                      host P (features, cut into fine bins of at least min_bin_rows rows)
   0      makes n   PublicKeyOffer                  ------------>  checks n
-  1                BinnedLabels [[y]], in chunks   ------------>
+  1                BinnedLabels [[y]], in blocks   ------------>  (row_blocks.py)
   2                                                <------------  FineCounts: rows of each fine bin, and [[events]], packed, re-randomised
                                                                   (ColumnNames, if the job opens them: else columns are numbers)
   3      merges fine bins, by the trend; WOE, IV
@@ -21,8 +21,10 @@ Cost: n encryptions at the guest; n products per column; one decryption per abou
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +36,15 @@ from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey, key_offer
 from protocols.codec import Int32s, check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.message import PUBLIC, REVEALED, SEALED, Message
+from protocols.parts import parts
 from protocols.recovery.checkpoint import Arrays
+from protocols.row_blocks import pace, taken
 from protocols.session import Session
 
-CHUNK = 1 << 14  # rows a message
 MAX_BINS, MAX_COLUMNS = 258, 1 << 16
 
 
-class BinnedLabels(Message, disclosure=SEALED, learns="nothing: labels, encrypted"):
+class BinnedLabels(Message, disclosure=SEALED, learns="nothing: labels, encrypted", in_blocks=True):
     y: CipherVec  # (rows,)
 
 
@@ -146,9 +149,10 @@ def _guest(session: Session, y: Ints, own: FineBins, rule: BinningRule, *, tell:
     ]
     key = session.scheme.generate(session.me, session.seed("key of labels"))
     key_offer.offer(session, key, session.roles.hosts)  # 0
-    for start in range(0, len(y), CHUNK):  # 1
-        plain = PlainVec.from_i64(np.ascontiguousarray(y[start : start + CHUNK], dtype=np.int64))
-        broadcast(session.hosts, BinnedLabels(key.encrypt(plain, session.seed("labels", plain.to_bytes()))))
+    for part in parts(len(y)):  # 1
+        plain = PlainVec.from_i64(np.ascontiguousarray(y[part.rows], dtype=np.int64))
+        pace(session.hosts, part)
+        broadcast(session.hosts, BinnedLabels(key.encrypt(plain, session.seed("labels", plain.to_bytes()))), part)
     theirs = {}
     for channel in session.steps("bin", session.hosts):
         counts = channel.recv(FineCounts)  # 2
@@ -193,10 +197,9 @@ def _host(
 ) -> list[MergedBins] | None:
     key = key_offer.accept(session, session.roles.guest)  # 0
     n, rows = len(fine.bins), fine.rows
-    y = received_labels(session, n, key)  # 1
-    session.keys.remove(key)  # it is for labels, and for nothing that comes later
     widest = max(fine.width)
-    cells = y.histogram(np.ascontiguousarray(fine.bins, dtype=np.int64), widest)
+    cells = received_cells(session, np.ascontiguousarray(fine.bins, dtype=np.int64), widest, key)  # 1
+    session.keys.remove(key)  # it is for labels, and for nothing that comes later
     used = np.concatenate([np.arange(w) + k * widest for k, w in enumerate(fine.width)])
     width, slots = layout(key, n)
     packed = cells.take(used).pack(width, slots)
@@ -212,18 +215,17 @@ def _host(
     return merged
 
 
-def received_labels(session: Session, rows: int, key: EncryptionKey) -> CipherVec:
-    """Step 1 at a host: all under `key`."""
-    vectors = []
-    for start in range(0, rows, CHUNK):
-        vectors.append(session.guest.recv(BinnedLabels).y)
-        check_lengths(session.roles.guest, min(CHUNK, rows - start), vectors[-1])
-        if vectors[-1].key.fingerprint != key.fingerprint:
+def received_cells(session: Session, bins: Ints, widest: int, key: EncryptionKey) -> CipherVec:
+    """Step 1 at a host: labels, all under `key`, added up by column and bin as they arrive."""
+    cells = list[CipherVec]()
+    for part in parts(len(bins)):
+        y = session.guest.recv(BinnedLabels, part).y
+        check_lengths(session.roles.guest, len(part), y)
+        if y.key.fingerprint != key.fingerprint:
             raise _impossible(session.roles.guest, "labels under another key")
-    whole = vectors[0]
-    for vector in vectors[1:]:
-        whole = whole.concat(vector)
-    return whole
+        cells.append(y.histogram(bins[part.rows], widest))
+        taken(session.guest, part)
+    return reduce(operator.add, cells)
 
 
 def opened_columns(peer: str, counts: FineCounts, key: DecryptionKey, y: Ints, rule: BinningRule) -> list[MergedBins]:

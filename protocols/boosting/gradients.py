@@ -20,6 +20,7 @@ Who learns what: the arbiter how many rows are near the edge of the table, or ho
 TargetScale; nobody anything else.
 Source: the cut of shares is the local truncation of Mohassel and Zhang, SecureML (S&P 2017), here as the rounding;
 stochastic rounding of gradients is Shi et al. (NeurIPS 2022).
+All steps take block after block of rows (row_blocks.py), but for one EdgeShare after the last.
 """
 
 from __future__ import annotations
@@ -40,12 +41,14 @@ from protocols.boosting.objective import POISSON_STEP
 from protocols.boosting.params import Params
 from protocols.boosting.rings import Words
 from protocols.boosting.split import Units
-from protocols.channel import broadcast
+from protocols.channel import Channel, broadcast
 from protocols.curves import Curve, logistic, logistic_slope, softplus
 from protocols.errors import DataError, RemoteProtocolError
 from protocols.glm.links import ROW_WEIGHT, capped
-from protocols.glm.sealed_link import UNIT, EdgeShare, receive_edge
+from protocols.glm.sealed_link import UNIT, receive_edge, tell_edge
 from protocols.message import BLINDED, REVEALED, Message
+from protocols.parts import Part, parts
+from protocols.row_blocks import pace, taken
 from protocols.session import Session
 
 Floats = NDArray[np.float64]
@@ -68,12 +71,19 @@ class TargetScale(
     weight_log2: int
 
 
-class Reshared(Message, disclosure=BLINDED, learns="nothing: for each row uniform numbers, shares less a pad"):
+class Reshared(
+    Message,
+    disclosure=BLINDED,
+    learns="nothing: for each row uniform numbers, shares less a pad",
+    in_blocks=True,
+):
     g: PlainVec
     h: PlainVec  # none where h is known
 
 
-class CutShare(Message, disclosure=BLINDED, learns="nothing: for each row uniform numbers, fresh shares"):
+class CutShare(
+    Message, disclosure=BLINDED, learns="nothing: for each row uniform numbers, fresh shares", in_blocks=True
+):
     g: PlainVec
     h: PlainVec
 
@@ -239,22 +249,20 @@ def host(session: Session, keys: PairKeys, scale: Scale, label: str, rows: int) 
     nothing."""
     if session.me != session.roles.hosts[0]:
         return
-    deal(session, rows, len(scale.curves))  # 1
-    if scale.multiplied:
-        factors.host(session, keys, f"{label} weights", rows, len(scale.shifts))  # 2
-    rho, tau, fresh = (
-        pads(keys, party, f"{label} {name}", scale, rows)
-        for party, name in (
-            (session.roles.arbiter, "rho"),
-            (session.roles.guest, "tau"),
-            (session.roles.guest, "fresh"),
-        )
-    )
-    parts = [
-        rings.sub(rings.add(r, t).shift_right(shift), e)
-        for r, t, e, shift in zip(rho, tau, fresh, scale.shifts, strict=True)
-    ]
-    session.arbiter.send(CutShare(*padded(parts)))  # 3
+    drawn = (session.roles.arbiter, "rho"), (session.roles.guest, "tau"), (session.roles.guest, "fresh")
+    for part in parts(rows):
+        here = part.label(label)
+        if not scale.multiplied:  # else the guest's shares of factors say how far it is
+            pace([session.guest], part)
+        deal(session, part, len(scale.curves))  # 1
+        if scale.multiplied:
+            factors.host(session, keys, f"{here} weights", part, len(scale.shifts))  # 2
+        rho, tau, fresh = (pads(keys, party, f"{here} {name}", scale, len(part)) for party, name in drawn)
+        cut = [
+            rings.sub(rings.add(r, t).shift_right(shift), e)
+            for r, t, e, shift in zip(rho, tau, fresh, scale.shifts, strict=True)
+        ]
+        session.arbiter.send(CutShare(*padded(cut)), part)  # 3
 
 
 def guest(
@@ -269,52 +277,69 @@ def guest(
 ) -> Pair:
     """The guest's side: its shares of margins, labels and weights (n,); inside (n,): the rows of this round, None for
     all."""
-    looked, edge = look_up_margins(session, margin, scale.curves, first=True)  # 1
-    session.arbiter.send(EdgeShare(edge))
-    values = of_looked_up(looked, scale, scale.labels(y))
-    if scale.multiplied:
-        factor = np.ones(len(y), dtype=np.int64) if weight is None else scale.whole_weights(weight)
-        factor = factor if inside is None else factor * inside
-        values = factors.guest(session, keys, f"{label} weights", factor, values)  # 2
-    other = parts_of(session, session.roles.arbiter, session.arbiter.recv(Reshared), len(y), scale)  # 3
-    tau, fresh = (pads(keys, session.roles.hosts[0], f"{label} {name}", scale, len(y)) for name in ("tau", "fresh"))
-    one = PlainVec.from_i64(np.ones(len(y), dtype=np.int64))
-    parts = [
-        rings.add(rings.sub(rings.add(v, o), t).shift_right(shift) + one, e)
-        for v, o, t, e, shift in zip(values, other, tau, fresh, scale.shifts, strict=True)
-    ]
-    return Pair(parts[0], known_h(session, scale, weight, inside, len(y)) if scale.h_known else parts[1])
+    factor = np.ones(len(y), dtype=np.int64) if weight is None else scale.whole_weights(weight)
+    factor = factor if inside is None else factor * inside
+    edges, found, helper = list[PlainVec](), list[list[PlainVec]](), session.roles.hosts[0]
+    for part in parts(len(y)):
+        here, rows = part.label(label), part.rows
+        looked, edge = look_up_margins(session, margin[rows], scale.curves, part, first=True)  # 1
+        edges.append(edge)
+        if not part.more:
+            tell_edge(session, edges)
+        values = of_looked_up(looked, scale, scale.labels(y[rows]))
+        if scale.multiplied:
+            values = factors.guest(session, keys, f"{here} weights", factor[rows], values, part)  # 2
+        other = shares_of(session.arbiter, session.arbiter.recv(Reshared, part), part, scale)  # 3
+        tau, fresh = (pads(keys, helper, f"{here} {name}", scale, len(part)) for name in ("tau", "fresh"))
+        one = PlainVec.from_i64(np.ones(len(part), dtype=np.int64))
+        found.append(
+            [
+                rings.add(rings.sub(rings.add(v, o), t).shift_right(shift) + one, e)
+                for v, o, t, e, shift in zip(values, other, tau, fresh, scale.shifts, strict=True)
+            ]
+        )
+        if not scale.multiplied:
+            taken(session.channels[helper], part)
+    g, *h = map(rings.join, zip(*found, strict=True))
+    return Pair(g, known_h(session, scale, weight, inside, len(y)) if scale.h_known else h[0])
 
 
 def arbiter(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Words) -> tuple[Pair, int]:
     """The arbiter's side; also how many rows are beyond where the mean of counts is exact.  Raises DataError where a
     row is near the edge of the table."""
-    looked, edge = look_up_margins(session, margin, scale.curves, first=False)  # 1
-    beyond = receive_edge(session, [edge])
-    values = of_looked_up(looked, scale, None)
-    if scale.multiplied:
-        values = factors.arbiter(session, keys, f"{label} weights", values)  # 2
-    rho = pads(keys, session.roles.hosts[0], f"{label} rho", scale, len(margin))
-    session.guest.send(Reshared(*padded([rings.sub(v, r) for v, r in zip(values, rho, strict=True)])))  # 3
-    dealer = session.roles.hosts[0]
-    parts = parts_of(session, dealer, session.channels[dealer].recv(CutShare), len(margin), scale)
-    return Pair(parts[0], None if scale.h_known else parts[1]), beyond
+    edges, found, beyond, dealer = list[PlainVec](), list[list[PlainVec]](), 0, session.channels[session.roles.hosts[0]]
+    for part in parts(len(margin)):
+        here = part.label(label)
+        looked, edge = look_up_margins(session, margin[part.rows], scale.curves, part, first=False)  # 1
+        edges.append(edge)
+        if not part.more:
+            beyond = receive_edge(session, edges)
+        values = of_looked_up(looked, scale, None)
+        if scale.multiplied:
+            values = factors.arbiter(session, keys, f"{here} weights", values, part)  # 2
+        rho = pads(keys, dealer.peer, f"{here} rho", scale, len(part))
+        session.guest.send(Reshared(*padded([rings.sub(v, r) for v, r in zip(values, rho, strict=True)])), part)  # 3
+        found.append(shares_of(dealer, dealer.recv(CutShare, part), part, scale))
+    g, *h = map(rings.join, zip(*found, strict=True))
+    return Pair(g, None if scale.h_known else h[0]), beyond
 
 
 def look_up_margins(
-    session: Session, margin: Words, curves: list[Curve], *, first: bool
+    session: Session, margin: Words, curves: list[Curve], part: Part, *, first: bool
 ) -> tuple[list[PlainVec], PlainVec]:
-    """Shares of every curve at the margins, and of the number of rows near the edge; first: at the guest."""
+    """Shares of every curve at the margins of a block, and of the number of its rows near the edge; first: at the
+    guest."""
     dealer = session.roles.hosts[0]
-    dealt = look_up.accept(dealer, session.channels[dealer].recv(look_up.Deal), len(margin), len(curves), first=first)
-    return look_up.evaluate(session.arbiter if first else session.guest, dealt, rings.plain(margin), curves)
+    dealt = session.channels[dealer].recv(look_up.Deal, part)
+    accepted = look_up.accept(dealer, dealt, len(margin), len(curves), first=first)
+    return look_up.evaluate(session.arbiter if first else session.guest, accepted, rings.plain(margin), curves, part)
 
 
-def deal(session: Session, rows: int, curves: int) -> None:
-    """At the first host: what one look-up needs."""
-    first, second = look_up.deal(session.seed("link deal"), rows, curves)
-    session.guest.send(first)
-    session.arbiter.send(second)
+def deal(session: Session, part: Part, curves: int) -> None:
+    """At the first host: what one look-up of a block needs."""
+    first, second = look_up.deal(session.seed("link deal"), len(part), curves)
+    session.guest.send(first, part)
+    session.arbiter.send(second, part)
 
 
 def of_looked_up(looked: list[PlainVec], scale: Scale, labels: PlainVec | None) -> list[PlainVec]:
@@ -340,13 +365,13 @@ def pads(keys: PairKeys, party: str, label: str, scale: Scale, rows: int) -> lis
     return [keys.with_(party, f"{label} {k}").ring(rows) for k in range(len(scale.shifts))]
 
 
-def padded(parts: list[PlainVec]) -> list[PlainVec]:
+def padded(shares: list[PlainVec]) -> list[PlainVec]:
     """Two vectors, the second empty where there is one quantity."""
-    return [*parts, PlainVec.zeros(0)][:2]
+    return [*shares, PlainVec.zeros(0)][:2]
 
 
-def parts_of(session: Session, sender: str, message: Reshared | CutShare, rows: int, scale: Scale) -> list[PlainVec]:
-    parts = [message.g, message.h]
-    for part, expected in zip(parts, (rows, 0 if scale.h_known else rows), strict=True):
-        rings.check(sender, part, expected)
-    return parts[: len(scale.shifts)]
+def shares_of(channel: Channel, message: Reshared | CutShare, part: Part, scale: Scale) -> list[PlainVec]:
+    shares, rows = [message.g, message.h], len(part)
+    for share, expected in zip(shares, (rows, 0 if scale.h_known else rows), strict=True):
+        rings.check(channel.peer, share, expected)
+    return shares[: len(scale.shifts)]

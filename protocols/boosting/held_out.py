@@ -29,8 +29,10 @@ from protocols.boosting.rings import Words
 from protocols.channel import broadcast
 from protocols.curves import Curve
 from protocols.errors import DataError
-from protocols.glm.sealed_link import UNIT, EdgeShare, receive_edge
+from protocols.glm.sealed_link import UNIT, receive_edge, tell_edge
 from protocols.message import REVEALED, Message
+from protocols.parts import parts
+from protocols.row_blocks import pace, taken
 from protocols.session import Session
 
 Floats = NDArray[np.float64]
@@ -87,9 +89,12 @@ def host(session: Session, keys: PairKeys, scale: Scale, label: str, rows: int) 
     """A host's side over this number of rows (times classes)."""
     if session.me != session.roles.hosts[0]:
         return
-    deal(session, rows, len(curves(scale)))  # 1
-    if not scale.squared:
-        factors.host(session, keys, f"{label} labels", rows, 1)  # 2
+    for part in parts(rows):
+        if scale.squared:  # else the guest's shares of factors say how far it is
+            pace([session.guest], part)
+        deal(session, part, len(curves(scale)))  # 1
+        if not scale.squared:
+            factors.host(session, keys, part.label(f"{label} labels"), part, 1)  # 2
 
 
 def guest(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Words, y: Floats) -> None:
@@ -97,14 +102,19 @@ def guest(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Wo
     other)."""
     if scale.squared:
         margin = margin - np.rint(y / scale.margin_unit).astype(np.int64).view(np.uint64)
-    looked, edge = look_up_margins(session, margin, curves(scale), first=True)  # 1
-    session.arbiter.send(EdgeShare(edge))
-    total = looked[0].sum().shift_left(LABEL)
-    if not scale.squared:
-        (product,) = factors.guest(
-            session, keys, f"{label} labels", np.rint(y * 2.0**LABEL).astype(np.int64), looked[1:]
-        )  # 2
-        total = total - product.sum()
+    total, edges = PlainVec.zeros(1), list[PlainVec]()
+    for part in parts(len(y)):
+        looked, edge = look_up_margins(session, margin[part.rows], curves(scale), part, first=True)  # 1
+        edges.append(edge)
+        if not part.more:
+            tell_edge(session, edges)
+        total = total + looked[0].sum().shift_left(LABEL)
+        if scale.squared:
+            taken(session.channels[session.roles.hosts[0]], part)
+        else:
+            whole = np.rint(y[part.rows] * 2.0**LABEL).astype(np.int64)
+            (product,) = factors.guest(session, keys, part.label(f"{label} labels"), whole, looked[1:], part)  # 2
+            total = total - product.sum()
     bits = noise_bits(scale, len(y))
     noise = session.seed("loss noise", total.to_bytes()).integers(1, bits) if bits > 0 else PlainVec.zeros(1)
     session.arbiter.send(HeldOutLoss((total + noise).mod_2_128()))  # 3
@@ -112,11 +122,16 @@ def guest(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Wo
 
 def arbiter(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Words) -> float:
     """The mean loss, on a grid."""
-    looked, edge = look_up_margins(session, margin, curves(scale), first=False)  # 1
-    receive_edge(session, [edge])
-    total = looked[0].sum().shift_left(LABEL)
-    if not scale.squared:
-        total = total - factors.arbiter(session, keys, f"{label} labels", looked[1:])[0].sum()  # 2
+    total, edges = PlainVec.zeros(1), list[PlainVec]()
+    for part in parts(len(margin)):
+        looked, edge = look_up_margins(session, margin[part.rows], curves(scale), part, first=False)  # 1
+        edges.append(edge)
+        if not part.more:
+            receive_edge(session, edges)
+        total = total + looked[0].sum().shift_left(LABEL)
+        if not scale.squared:
+            (product,) = factors.arbiter(session, keys, part.label(f"{label} labels"), looked[1:], part)  # 2
+            total = total - product.sum()
     theirs = session.guest.recv(HeldOutLoss).share  # 3
     rings.check(session.roles.guest, theirs, 1)
     (opened,) = rings.add(total, theirs).to_ints()

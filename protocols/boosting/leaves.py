@@ -21,14 +21,18 @@ from protocols.boosting import rings
 from protocols.boosting.keys import PairKeys
 from protocols.boosting.rings import Words
 from protocols.message import BLINDED, Message
+from protocols.parts import parts
+from protocols.row_blocks import pace, taken
 from protocols.session import Session
 
 
-class DealtLeaves(Message, disclosure=BLINDED, learns="nothing: a uniform number for each row"):
+class DealtLeaves(Message, disclosure=BLINDED, learns="nothing: a uniform number for each row", in_blocks=True):
     rest: bytes  # (rows,) of 6 bytes
 
 
-class MaskedMembership(Message, disclosure=BLINDED, learns="nothing: for each row and leaf a uniform number"):
+class MaskedMembership(
+    Message, disclosure=BLINDED, learns="nothing: for each row and leaf a uniform number", in_blocks=True
+):
     u: bytes  # (leaves, rows) of 6 bytes
 
 
@@ -40,18 +44,24 @@ def host(session: Session, keys: PairKeys, label: str, leaves: int, rows: int) -
     """At every host: the first deals."""
     if session.me != session.roles.hosts[0]:
         return
-    pads, rest = guest_pads(keys, session.roles.guest, label, leaves, rows)
     b = keys.with_(session.roles.arbiter, f"{label} b").words(leaves)
-    session.arbiter.send(DealtLeaves(rings.to_bytes(rings.dot(b, pads) - rest)))
+    for part in parts(rows, leaves):
+        pads, rest = guest_pads(keys, session.roles.guest, part.label(label), leaves, len(part))
+        pace([session.arbiter], part)
+        session.arbiter.send(DealtLeaves(rings.to_bytes(rings.dot(b, pads) - rest)), part)
 
 
 def guest(session: Session, keys: PairKeys, label: str, u: Words) -> Words:
     """u (leaves, rows): what is added to the guest's share of each margin (rows,)."""
-    leaves, rows = u.shape
-    pads, rest = guest_pads(keys, session.roles.hosts[0], label, leaves, rows)
-    session.arbiter.send(MaskedMembership(rings.to_bytes(u - pads)))  # 1
-    masked = rings.from_bytes(session.arbiter.recv(MaskedLeaves).values, (leaves,), session.roles.arbiter)
-    return rings.dot(masked, pads) + rest  # 2
+    (leaves, rows), found, masked = u.shape, list[Words](), np.zeros(0, dtype=np.uint64)
+    for part in parts(rows, leaves):
+        pads, rest = guest_pads(keys, session.roles.hosts[0], part.label(label), leaves, len(part))
+        pace([session.arbiter], part)
+        session.arbiter.send(MaskedMembership(rings.to_bytes(u[:, part.rows] - pads)), part)  # 1
+        if not part.number:
+            masked = rings.from_bytes(session.arbiter.recv(MaskedLeaves).values, (leaves,), session.roles.arbiter)
+        found.append(rings.dot(masked, pads) + rest)  # 2
+    return np.concatenate(found)
 
 
 def arbiter(session: Session, keys: PairKeys, label: str, u: Words, values: NDArray[np.int64]) -> Words:
@@ -60,9 +70,15 @@ def arbiter(session: Session, keys: PairKeys, label: str, u: Words, values: NDAr
     helper, leaf = session.roles.hosts[0], values.view(np.uint64)
     b = keys.with_(helper, f"{label} b").words(leaves)
     session.guest.send(MaskedLeaves(rings.to_bytes(leaf - b)))  # 1
-    other = rings.from_bytes(session.guest.recv(MaskedMembership).u, (leaves, rows), session.roles.guest)
-    rest = rings.from_bytes(session.channels[helper].recv(DealtLeaves).rest, (rows,), helper)
-    return rings.dot(leaf, u + other) + rest  # 2
+    found, dealer = list[Words](), session.channels[helper]
+    for part in parts(rows, leaves):
+        masked = session.guest.recv(MaskedMembership, part).u
+        other = rings.from_bytes(masked, (leaves, len(part)), session.roles.guest)
+        rest = rings.from_bytes(dealer.recv(DealtLeaves, part).rest, (len(part),), helper)
+        found.append(rings.dot(leaf, u[:, part.rows] + other) + rest)  # 2
+        for channel in (session.guest, dealer):
+            taken(channel, part)
+    return np.concatenate(found)
 
 
 def guest_pads(keys: PairKeys, party: str, label: str, leaves: int, rows: int) -> tuple[Words, Words]:

@@ -13,7 +13,7 @@ Adversary: honest but curious.  No arbiter: the guest holds the key, because it 
          NextTree, with early stopping            ------------>
          with top_rate      SampledRows  ------------>  which rows (goss.py)
   1      quantises g, h of the sampled rows for each class, packs, encrypts
-         RowGradients [[g|h]], in chunks          ------------>
+         RowGradients [[g|h]], block by block     ------------>
  each tree of the round, one for each class; each level
   2                                                              adds up by (column, bin); of siblings the smaller, the other by subtraction
                                                   <------------  BinSums: prefix sums over bins; list shuffled, filled up, packed, re-randomised
@@ -79,6 +79,8 @@ from protocols.cipher import HEAD_ROOM, CipherVec, DecryptionKey
 from protocols.codec import Int32s, check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.message import REVEALED, Message
+from protocols.parts import parts
+from protocols.row_blocks import arriving, pace, taken
 from protocols.session import Session
 
 
@@ -88,6 +90,7 @@ class BinSums(
     permit="bin-sums-to-guest",
     learns="at each node, the sums of quantised g and h left of candidates that it cannot name; many of them "
     "determine the bin of every row",
+    in_blocks=True,
 ):
     length: int  # of each node's list, repeats included
     sums: CipherVec  # (nodes * length / slots,) packed
@@ -208,8 +211,9 @@ def host(
             sampled = goss.hear(session, p, number, ~outside)
             for k in range(p.num_class):
                 if k % packing.classes == 0:
-                    gh = receive_gradients(session, int(sampled.sum()))  # 1
-                    root = SumTable.add_up(binned, candidates, gh, [(np.flatnonzero(sampled), np.arange(len(gh)))])
+                    rows = np.flatnonzero(sampled)
+                    gh = receive_gradients(session, len(rows))  # 1
+                    root = SumTable.add_up(binned, candidates, gh, [(rows, np.arange(len(rows)))])
                 HostTree(session, binned, p, packing, candidates, sampled, gh, splits).grow(root, k % packing.classes)
     return splits
 
@@ -225,7 +229,7 @@ class HostTree:
         packing: Packing,
         candidates: Candidates,
         sampled: Bits,
-        gh: CipherVec,
+        gh: Sequence[CipherVec],
         splits: HostSplits,
     ) -> None:
         self.session, self.binned, self.p, self.packing, self.candidates, self.splits = (
@@ -266,9 +270,12 @@ class HostTree:
         """Step 2: sends every node's list, of the class at `place` of the ciphertexts; returns what stands in the
         lists, (nodes, length)."""
         lists = shuffled(self.session.seed("shuffle"), len(self.rows), len(self.candidates), self.packing.groups)
-        self.session.guest.send(
-            BinSums(lists.shape[1], seal_sums(self.session, self.packing, place, table.listed(lists)))
-        )
+        sums = seal_sums(self.session, self.packing, place, table.listed(lists))
+        for part in parts(len(sums)):
+            here = sums.take(np.arange(part.first, part.last))
+            fresh = here.rerandomise(self.session.seed("bin sums", here.digest()), to_holder=True)
+            pace([self.session.guest], part)
+            self.session.guest.send(BinSums(lists.shape[1], fresh), part)
         return lists
 
     def take_wins(self, lists: Ints) -> list[Bits]:
@@ -309,13 +316,19 @@ class HostTree:
 
 def receive_sums(channel: Channel, key: DecryptionKey, packing: Packing, output: int, nodes: int, most: int) -> Offer:
     """Step 2 at the guest: one host's offer for a class's tree; most: how long a list can be."""
-    message, groups = channel.recv(BinSums), packing.groups
-    length = message.length
-    if length % groups or not 0 < length <= most + groups:
+    groups, longest = packing.groups, nodes * (most + packing.groups)
+    lengths, g, h = set[int](), list[Ints](), list[Ints]()
+    for part, message in arriving(channel, BinSums, lambda one: len(one.sums), -(-longest // groups)):
+        lengths.add(message.length)
+        opened = open_sums(channel, key, packing, output % packing.classes, message.sums, len(part) * groups)
+        g.append(opened[0])
+        h.append(opened[1])
+        taken(channel, part)
+    (length, *others), found = lengths, np.concatenate(g)
+    if others or length % groups or not 0 < length <= most + groups:
         raise RemoteProtocolError(f"{channel.peer} sent a list of impossible length", party=channel.peer)
-    check_lengths(channel.peer, nodes * length // groups, message.sums, what="packed sums")
-    g, h = open_sums(channel, key, packing, output % packing.classes, message.sums, nodes * length)
-    return Offer(g.reshape(nodes, length), h.reshape(nodes, length))
+    check_lengths(channel.peer, nodes * length, found, what="packed sums")
+    return Offer(found.reshape(nodes, length), np.concatenate(h).reshape(nodes, length))
 
 
 def wins(choices: Sequence[Choice | None], party: int) -> OwnWins:

@@ -9,7 +9,7 @@
  at the beginning of each round but the first, with early stopping
          NextTree: whether there is one           ------------>
  each round
-  1      RowGradients [[g|h]], in chunks          ------------>
+  1      RowGradients [[g|h]], block by block     ------------>  (row_blocks.py)
 
 Rounds of the guest alone have no messages, and in all others the guest waits for every host: so no party ends a step
 that another has not begun (protocols/recovery/checkpoint.py).
@@ -28,15 +28,15 @@ from protocols.boosting.ensemble import HostSplits, Rounds, may_end
 from protocols.boosting.levels import check_ints
 from protocols.boosting.packing import Ints, Packing
 from protocols.boosting.params import Params
-from protocols.boosting.sums import join
 from protocols.channel import Channel, broadcast
 from protocols.cipher import CipherVec, DecryptionKey, key_offer
 from protocols.codec import Int32s, check_lengths
 from protocols.errors import ModelError, PlaintextOverflow, RemoteProtocolError
 from protocols.message import PUBLIC, REVEALED, SEALED, Message
+from protocols.parts import parts
+from protocols.row_blocks import pace, taken
 from protocols.session import Session
 
-CHUNK = 1 << 14  # rows per message
 MAX_COLUMNS = 1 << 16
 
 
@@ -63,7 +63,9 @@ class Continues(
     splits: int
 
 
-class RowGradients(Message, disclosure=SEALED, learns="nothing: first and second derivatives of rows, encrypted"):
+class RowGradients(
+    Message, disclosure=SEALED, learns="nothing: first and second derivatives of rows, encrypted", in_blocks=True
+):
     gh: CipherVec  # (rows,)
 
 
@@ -124,10 +126,11 @@ def party_of(session: Session) -> int:
 
 
 def send_gradients(session: Session, key: DecryptionKey, plain: PlainVec) -> None:
-    """Step 1 at the guest: chunk k is on its way while chunk k + 1 is encrypted."""
-    for start in range(0, len(plain), CHUNK):
-        part = plain.take(np.arange(start, min(start + CHUNK, len(plain))))
-        broadcast(session.hosts, RowGradients(key.encrypt(part, session.seed("gradients", part.to_bytes()))))
+    """Step 1 at the guest: a block is on its way while the next is encrypted."""
+    for part in parts(len(plain)):
+        block = plain.slice(part.first, part.last)
+        pace(session.hosts, part)
+        broadcast(session.hosts, RowGradients(key.encrypt(block, session.seed("gradients", block.to_bytes()))), part)
 
 
 def stops_after(session: Session, p: Params, rounds: Rounds, number: int) -> bool:
@@ -139,25 +142,26 @@ def stops_after(session: Session, p: Params, rounds: Rounds, number: int) -> boo
     return stops
 
 
-def receive_gradients(session: Session, rows: int) -> CipherVec:
-    """Step 1 at a host."""
-    chunks = []
-    for start in range(0, rows, CHUNK):
-        chunks.append(session.guest.recv(RowGradients).gh)
-        check_lengths(session.roles.guest, min(CHUNK, rows - start), chunks[-1])
-    return join(chunks)
+def receive_gradients(session: Session, rows: int) -> list[CipherVec]:
+    """Step 1 at a host: the blocks."""
+    blocks = []
+    for part in parts(rows):
+        blocks.append(session.guest.recv(RowGradients, part).gh)
+        check_lengths(session.roles.guest, len(part), blocks[-1])
+        taken(session.guest, part)
+    return blocks
 
 
 def seal_sums(session: Session, packing: Packing, place: int, sums: CipherVec) -> CipherVec:
-    """A host's sums, raw, as they may leave: packed, with all classes of their ciphertexts masked but the one at
-    `place`, and re-randomised."""
+    """A host's sums, raw, as they may leave once they are re-randomised: packed, with all classes of their ciphertexts
+    masked but the one at `place`."""
     packed = sums.pack(packing.group_width, packing.groups)
     if packing.classes > 1:
         value = packed.digest()
         packed = packed.add_plain(
             packing.masks(place, session.seed("masks below", value), session.seed("masks above", value), len(sums))
         )
-    return packed.rerandomise(session.seed("bin sums", packed.digest()), to_holder=True)
+    return packed
 
 
 def open_sums(

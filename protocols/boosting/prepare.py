@@ -37,22 +37,26 @@ from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.message import BLINDED, SEALED, Message
+from protocols.parts import Part, parts
 from protocols.randomness import Seed
+from protocols.row_blocks import arriving, pace, taken
 from protocols.session import Session
 
 Ints = NDArray[np.int64]
-CHUNK = 1 << 16  # rows of a message
 MOST_CANDIDATES = 1 << 22
 
 
-class EncryptedPads(Message, disclosure=SEALED, learns="nothing: for each row random numbers, encrypted"):
-    pads: CipherVec  # (rows of a chunk,)
+class EncryptedPads(
+    Message, disclosure=SEALED, learns="nothing: for each row random numbers, encrypted", in_blocks=True
+):
+    pads: CipherVec  # (rows of a block,)
 
 
 class MaskedPadSums(
     Message,
     disclosure=BLINDED,
     learns="how many ways to split the sender has, and for each a number that is uniform (statistically, 80 bits)",
+    in_blocks=True,
 ):
     sums: CipherVec  # (candidates,)
 
@@ -70,7 +74,7 @@ class Prepared:
     def pads(self, tree: int, level: int) -> PlainVec:
         """(rows,) r, in [0, 2^bits); tree: its number among those that share plaintexts."""
         block = self.layout.blocks[tree][level]
-        return join([chunk_pads(self.seed, block, tree, level, *span) for span in chunks(self.rows)])
+        return join([part_pads(self.seed, block, tree, level, part) for part in parts(self.rows)])
 
     def candidates(self, owner: int) -> int:
         return len(self.opened[owner][0])
@@ -85,25 +89,29 @@ def arbiter(session: Session, key: DecryptionKey, layout: Layout, rows: int) -> 
     """Steps 1 and 2 for the next `layout.trees` trees over `rows` rows.  Raises ProtocolError, PlaintextOverflow."""
     owners = [session.channels[p] for p in session.roles.data_parties]
     prepared = Prepared(layout, rows, session.seed("pads"))
-    for first, last in chunks(rows):
+    for part in parts(rows):
+        pace(owners, part)
         for plane in range(layout.planes):
-            plain = PlainVec.zeros(last - first)
+            plain = PlainVec.zeros(len(part))
             for tree, levels in enumerate(layout.blocks):
                 for level, block in enumerate(levels):
                     if block.plane == plane:
-                        plain = plain + chunk_pads(prepared.seed, block, tree, level, first, last).shift_left(
-                            block.offset + block.guard
-                        )
-            broadcast(owners, EncryptedPads(key.encrypt(plain, session.seed("encrypted pads", plain.to_bytes()))))  # 1
+                        pads = part_pads(prepared.seed, block, tree, level, part)
+                        plain = plain + pads.shift_left(block.offset + block.guard)
+            pads_sealed = key.encrypt(plain, session.seed("encrypted pads", plain.to_bytes()))
+            broadcast(owners, EncryptedPads(pads_sealed), part)  # 1
     for channel in owners:
         opened = list[PlainVec]()
         for _ in range(layout.planes):
-            sums = channel.recv(MaskedPadSums).sums  # 2
-            if len(sums) > MOST_CANDIDATES or (opened and len(sums) != len(opened[0])):
+            found = list[PlainVec]()
+            for part, message in arriving(channel, MaskedPadSums, lambda one: len(one.sums), MOST_CANDIDATES):
+                found.append(key.open(message.sums, layout.room + MASK + 1))  # 2
+                taken(channel, part)
+            opened.append(join(found))
+            if len(opened[-1]) != len(opened[0]):
                 raise RemoteProtocolError(
                     f"{channel.peer} has an impossible number of ways to split", party=channel.peer
                 )
-            opened.append(key.open(sums, layout.room + MASK + 1))
         prepared.opened.append(opened)
     return prepared
 
@@ -137,25 +145,35 @@ def owner(session: Session, binned: Binned, candidates: Candidates, layout: Layo
     lefts = Lefts(binned, candidates) if len(candidates) else None
     cells: list[CipherVec | None] = [None] * layout.planes
     empty: list[CipherVec] = []
-    for first, last in chunks(len(rows)):
+    for part in parts(len(rows)):
         for plane in range(layout.planes):
-            pads = session.arbiter.recv(EncryptedPads).pads
-            check_lengths(arbiter_name, last - first, pads)
+            pads = session.arbiter.recv(EncryptedPads, part).pads
+            check_lengths(arbiter_name, len(part), pads)
             if lefts is None:
                 empty.append(pads.take(np.zeros(0, dtype=np.int64)))
                 continue
-            more, so_far = lefts.cells(pads, rows[first:last]), cells[plane]
+            more, so_far = lefts.cells(pads, rows[part.rows]), cells[plane]
             cells[plane] = more if so_far is None else so_far + more
+        taken(session.arbiter, part)
     order = session.seed("order").permutation(len(candidates))
     masks = []
     for plane, found in enumerate(cells):
         sums = empty[plane] if lefts is None or found is None else lefts.of(found).take(order)
-        masks.append(session.seed("pad masks", sums.digest()).integers(len(order), layout.room + MASK))
-        masked = sums.add_plain(masks[-1])
-        session.arbiter.send(
-            MaskedPadSums(masked.rerandomise(session.seed("masked pads", masked.digest()), to_holder=True))
-        )
+        masks.append(send_masked(session, sums, layout.room + MASK))
     return Owned(layout, rows, lefts, order, masks)
+
+
+def send_masked(session: Session, sums: CipherVec, bits: int) -> PlainVec:
+    """Step 2 at an owner, block after block: returns the masks."""
+    masks = list[PlainVec]()
+    for part in parts(len(sums)):
+        here = sums.take(np.arange(part.first, part.last))
+        masks.append(session.seed("pad masks", here.digest()).integers(len(part), bits))
+        masked = here.add_plain(masks[-1])
+        fresh = masked.rerandomise(session.seed("masked pads", masked.digest()), to_holder=True)
+        pace([session.arbiter], part)
+        session.arbiter.send(MaskedPadSums(fresh), part)
+    return join(masks)
 
 
 def guards(seed: Seed, count: int) -> PlainVec:
@@ -164,9 +182,5 @@ def guards(seed: Seed, count: int) -> PlainVec:
     return PlainVec.from_i64(np.where(words == (1 << GUARD) - 1, 0, words).astype(np.int64))
 
 
-def chunks(rows: int) -> list[tuple[int, int]]:
-    return [(first, min(first + CHUNK, rows)) for first in range(0, rows, CHUNK)]
-
-
-def chunk_pads(seed: Seed, block: Block, tree: int, level: int, first: int, last: int) -> PlainVec:
-    return blocks.pads(seed.child(f"{tree} {level} {first}"), block, last - first)
+def part_pads(seed: Seed, block: Block, tree: int, level: int, part: Part) -> PlainVec:
+    return blocks.pads(seed.child(f"{tree} {level} {part.first}"), block, len(part))

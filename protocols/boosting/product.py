@@ -26,11 +26,13 @@ Who learns what: nothing.  Every message is uniform to its receiver: x_G - a1 an
 know; s_A - s (up to 2^-62, or exactly where only u goes down) and s D - c by pads of P and the arbiter, who alone could
 take them off; a s_H + c by c.  Whoever knows the pads of a product hears nothing of the same product that carries its
 result.
+Rows go block by block (row_blocks.py), each with pads of its own.
 Cost of a place, for each row: 24 bytes for x and 6 for u of each pair of messages, no ciphertext.
 """  # noqa: E501
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +45,9 @@ from protocols.boosting.rings import Shares, Words
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.message import BLINDED, Message
+from protocols.parts import Part, parts
 from protocols.randomness import Seed
+from protocols.row_blocks import pace, taken
 from protocols.session import Session
 
 Ints = NDArray[np.int64]
@@ -52,21 +56,30 @@ GUEST = 0
 
 
 class ShareLessPad(
-    Message, disclosure=BLINDED, learns="nothing: for each row and place two uniform numbers, a share less a pad"
+    Message,
+    disclosure=BLINDED,
+    learns="nothing: for each row and place two uniform numbers, a share less a pad",
+    in_blocks=True,
 ):
     x: PlainVec  # (places * sampled rows,), or none
     u: bytes  # (places, rows) of 6 bytes
 
 
 class DirectionShare(
-    Message, disclosure=BLINDED, learns="nothing: for each row and place a uniform number, a share of a direction"
+    Message,
+    disclosure=BLINDED,
+    learns="nothing: for each row and place a uniform number, a share of a direction",
+    in_blocks=True,
 ):
     s: PlainVec  # (places * rows,) of 64 bits, or none
     low: bytes  # (places, rows) of 6 bytes, where only u goes down
 
 
 class ProductShare(
-    Message, disclosure=BLINDED, learns="nothing: for each row and place two uniform numbers, a share of a product"
+    Message,
+    disclosure=BLINDED,
+    learns="nothing: for each row and place two uniform numbers, a share of a product",
+    in_blocks=True,
 ):
     x: PlainVec  # (places * sampled rows,), or none
     u: bytes  # (places, rows) of 6 bytes
@@ -74,12 +87,22 @@ class ProductShare(
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """What all parties know of the products of one level: a label that is used once, how many rows there are, and which
-    of them have an x (none: only u goes down)."""
+    """What all parties know of the products of one level: a label that is used once, how many rows there are, which of
+    them have an x (None: only u goes down), the number of places, and which block of the rows it is."""
 
     label: str
     rows: int
     sampled: Ints | None
+    places: int = 1
+    part: Part | None = None
+
+    def blocks(self) -> Iterator[tuple[Part, Level]]:
+        """The level of each block of rows."""
+        for part in parts(self.rows, self.places):
+            here = self.sampled
+            if here is not None:
+                here = here[(here >= part.first) & (here < part.last)] - part.first
+            yield part, Level(part.label(self.label), len(part), here, self.places, part)
 
     @property
     def wide(self) -> int:
@@ -112,11 +135,11 @@ class Level:
             message = DirectionShare(PlainVec.from_i64(difference.ravel().view(np.int64)), b"")
         else:
             message = DirectionShare(PlainVec.zeros(0), rings.to_bytes(difference))
-        channel.channels[party].send(message)
+        channel.channels[party].send(message, self.part)
 
     def receive_bits(self, session: Session, party: str, places: int) -> Words:
         """s - s_A."""
-        message = session.channels[party].recv(DirectionShare)
+        message = session.channels[party].recv(DirectionShare, self.part)
         if not self.wide:
             check_lengths(party, 0, message.s, what="shares")
             return -rings.from_bytes(message.low, (places, self.rows), party)
@@ -124,10 +147,13 @@ class Level:
         check_lengths(party, 0, message.low, what="bytes of shares")
         return -words_of(message.s, party).reshape(places, self.rows)
 
+    def send(self, session: Session, party: str, kind: type[ShareLessPad] | type[ProductShare], shares: Shares) -> None:
+        session.channels[party].send(kind(rings.join(shares.x), rings.to_bytes(shares.u)), self.part)
+
     def receive(
         self, session: Session, party: str, kind: type[ShareLessPad] | type[ProductShare], places: int
     ) -> Shares:
-        message = session.channels[party].recv(kind)
+        message = session.channels[party].recv(kind, self.part)
         rings.check(party, message.x, places * self.wide)
         x = tuple(rings.cut(message.x, places)) if self.wide else ()
         return Shares(x, rings.from_bytes(message.u, (places, self.rows), party))
@@ -136,13 +162,23 @@ class Level:
 def guest(session: Session, keys: PairKeys, level: Level, shares: Shares, owners: Ints, left: Bits) -> Shares:
     """The guest's shares of the left children: of places without a split (owner below 0) its own shares; left (own
     places, rows): of its own splits, in order."""
+    found = list[Shares]()
+    for part, here in level.blocks():
+        own = shares.within(part, level.sampled)
+        found.append(guest_block(session, keys, here, own, owners, left[:, part.rows]))
+        if (owners >= 0).any():
+            taken(session.arbiter, part)
+    return Shares.side_by_side(found)
+
+
+def guest_block(session: Session, keys: PairKeys, level: Level, shares: Shares, owners: Ints, left: Bits) -> Shares:
     arbiter, helper = session.roles.arbiter, session.roles.hosts[0]
     pads, found = dict[int, Shares](), list[tuple[Ints, Shares]]()
     for k, host in enumerate(session.roles.hosts, 1):
         mine = np.flatnonzero(owners == k)
         if len(mine):
             first, second = (level.pads(keys.with_(arbiter, f"{level.label} {host} a{i}"), len(mine)) for i in (1, 2))
-            send(session, host, ShareLessPad, shares.take(mine) - first)  # 1
+            level.send(session, host, ShareLessPad, shares.take(mine) - first)  # 1
             pads[k] = first + second
     own = np.flatnonzero(owners == GUEST)
     s = left.astype(np.uint64)
@@ -163,6 +199,15 @@ def guest(session: Session, keys: PairKeys, level: Level, shares: Shares, owners
 
 def arbiter(session: Session, keys: PairKeys, level: Level, shares: Shares, owners: Ints) -> Shares:
     """The arbiter's shares of the left children."""
+    found = list[Shares]()
+    for part, here in level.blocks():
+        if (owners >= 0).any():
+            pace([session.guest], part)
+        found.append(arbiter_block(session, keys, here, shares.within(part, level.sampled), owners))
+    return Shares.side_by_side(found)
+
+
+def arbiter_block(session: Session, keys: PairKeys, level: Level, shares: Shares, owners: Ints) -> Shares:
     guest_name, helper = session.roles.guest, session.roles.hosts[0]
     found = []
     for k, host in enumerate(session.roles.hosts, 1):
@@ -171,13 +216,13 @@ def arbiter(session: Session, keys: PairKeys, level: Level, shares: Shares, owne
             first, second = (
                 level.pads(keys.with_(guest_name, f"{level.label} {host} a{i}"), len(mine)) for i in (1, 2)
             )
-            send(session, host, ShareLessPad, shares.take(mine) - second)  # 1
+            level.send(session, host, ShareLessPad, shares.take(mine) - second)  # 1
             bits, rest = own_split_pads(level, keys.with_(host, f"{level.label} own"), len(mine))
             found.append((mine, level.times(bits, first + second) + rest))
     own = np.flatnonzero(owners == GUEST)
     if len(own):
         pad, rest = helper_pads(level, keys.with_(helper, f"{level.label} helper"), len(own))
-        send(session, guest_name, ShareLessPad, shares.take(own) - pad)  # 1
+        level.send(session, guest_name, ShareLessPad, shares.take(own) - pad)  # 1
         bits = level.share_of_bits(keys.with_(guest_name, f"{level.label} guest"), len(own))
         found.append((own, level.times(bits, pad) - rest))
     return placed(shares, found)
@@ -186,6 +231,11 @@ def arbiter(session: Session, keys: PairKeys, level: Level, shares: Shares, owne
 def host(session: Session, keys: PairKeys, level: Level, left: Bits, of_guest: int) -> None:
     """A host's part: left (places, rows) of the places that its own splits hold, in order; of_guest: at how many it
     helps the guest."""
+    for part, here in level.blocks():
+        host_block(session, keys, here, left[:, part.rows], of_guest)
+
+
+def host_block(session: Session, keys: PairKeys, level: Level, left: Bits, of_guest: int) -> None:
     guest_name, arbiter_name = session.roles.guest, session.roles.arbiter
     if len(left):
         difference = level.receive(session, guest_name, ShareLessPad, len(left))
@@ -193,11 +243,11 @@ def host(session: Session, keys: PairKeys, level: Level, left: Bits, of_guest: i
         share, rest = own_split_pads(level, keys.with_(arbiter_name, f"{level.label} own"), len(left))
         s = left.astype(np.uint64)
         level.send_bits(session, guest_name, share - s)  # 2
-        send(session, guest_name, ProductShare, level.times(s, difference) - rest)
+        level.send(session, guest_name, ProductShare, level.times(s, difference) - rest)
     if of_guest:
         pad, rest = helper_pads(level, keys.with_(arbiter_name, f"{level.label} helper"), of_guest)
         bits = level.receive_bits(session, guest_name, of_guest)
-        send(session, guest_name, ProductShare, level.times(bits, pad) + rest)  # 3
+        level.send(session, guest_name, ProductShare, level.times(bits, pad) + rest)  # 3
 
 
 def children(shares: Shares, lefts: Shares, orders: Ints | None) -> Shares:
@@ -220,10 +270,6 @@ def own_split_pads(level: Level, seed: Seed, places: int) -> tuple[Words, Shares
 def helper_pads(level: Level, seed: Seed, places: int) -> tuple[Shares, Shares]:
     """a and c, which helper and arbiter draw."""
     return level.pads(seed.child("a"), places), level.pads(seed.child("c"), places)
-
-
-def send(session: Session, party: str, kind: type[ShareLessPad] | type[ProductShare], shares: Shares) -> None:
-    session.channels[party].send(kind(rings.join(shares.x), rings.to_bytes(shares.u)))
 
 
 def placed(shares: Shares, found: list[tuple[Ints, Shares]]) -> Shares:

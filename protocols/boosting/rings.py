@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from protocols._native import PlainVec
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
+from protocols.parts import Part
 from protocols.randomness import Seed
 
 BITS, WIDE = 48, 128
@@ -95,6 +96,18 @@ class Shares:
 
     def take(self, places: NDArray[np.int64]) -> Shares:
         return Shares(tuple(self.x[k] for k in places) if self.x else (), self.u[places])
+
+    def within(self, part: Part, sampled: NDArray[np.int64] | None) -> Shares:
+        """Those of a block of rows; sampled: the rows that have an x, in order."""
+        first, last = (0, 0) if sampled is None else np.searchsorted(sampled, (part.first, part.last)).tolist()
+        x = tuple(v.slice(first, last) for v in self.x) if first < last else ()
+        return Shares(x, self.u[:, part.rows])
+
+    @staticmethod
+    def side_by_side(each: Sequence[Shares]) -> Shares:
+        """Those of all blocks of rows."""
+        having = [shares.x for shares in each if shares.x]
+        return Shares(tuple(map(join, zip(*having, strict=True))), np.concatenate([s.u for s in each], axis=1))
 
     def combine(self, other: Shares, sign: int) -> Shares:
         """self + other, or self - other where sign is -1."""

@@ -51,11 +51,13 @@ from protocols.boosting.packing import Floats
 from protocols.boosting.rings import Words
 from protocols.boosting.sealed_parts import ArbiterTrees, GuestTrees, alone
 from protocols.boosting.tree import walker
-from protocols.channel import broadcast
+from protocols.channel import broadcast, misplaced
 from protocols.codec import check_lengths
 from protocols.errors import ModelError, RemoteProtocolError
 from protocols.glm.sealed_link import UNIT
 from protocols.message import BLINDED, PUBLIC, REVEALED, Message
+from protocols.parts import Part, parts
+from protocols.row_blocks import pace, taken
 from protocols.session import Session
 
 TAG = 16  # bytes
@@ -72,6 +74,7 @@ class AllDirections(
     disclosure=REVEALED,
     permit="directions-to-guest",
     learns="for each of the sender's splits which rows go left, but not what it splits on",
+    in_blocks=True,
 ):
     splits: int
     left: bytes  # bitmap (splits, rows)
@@ -83,6 +86,7 @@ class RowTags(
     permit="scores-to-guest",
     learns="for each row a keyed hash of the customer and the sender's bins: of a customer scored before, "
     "whether these changed",
+    in_blocks=True,
 ):
     tags: bytes  # (rows, TAG)
 
@@ -95,6 +99,7 @@ class RoundingPads(
     Message,
     disclosure=BLINDED,
     learns="nothing: for each row and output a uniform number, which is a new one whenever the row is scored again",
+    in_blocks=True,
 ):
     masked: bytes  # (outputs, rows) of 6 bytes
 
@@ -105,6 +110,7 @@ class OpenedScores(
     permit="scores-to-guest",
     learns="for each row the joint score less a secret number below a step of 2^-score_bits, the same number "
     "whenever the row is scored again",
+    in_blocks=True,
 ):
     shares: bytes  # (outputs, rows) of 6 bytes
 
@@ -126,11 +132,16 @@ def guest_sealed(session: Session, binned: Binned, part: GuestTrees, names: Sequ
     keys, helper = agree(session), session.roles.hosts[0]
     share = walk.guest(session, keys, binned, part)  # 1
     share = share + np.rint(alone(part.own, binned).T / part.margin_unit).astype(np.int64).view(np.uint64)
-    session.channels[helper].send(
-        RowTags(b"".join(hashes(part.score_key, part.model_id, names, binned, b"", TAG)))
-    )  # 2
-    opened, shift = session.arbiter.recv(OpenedScores), UNIT - part.params.score_bits
-    less = rings.from_bytes(opened.shares, share.shape, session.roles.arbiter) + pads(keys, helper, share.shape)  # 3
+    tags = hashes(part.score_key, part.model_id, names, binned, b"", TAG)
+    for block in parts(len(binned)):
+        pace([session.channels[helper]], block)
+        session.channels[helper].send(RowTags(b"".join(tags[block.rows])), block)  # 2
+    shift, opened = UNIT - part.params.score_bits, list[Words]()
+    for block in parts(len(binned), len(share)):
+        shares = session.arbiter.recv(OpenedScores, block).shares
+        opened.append(rings.from_bytes(shares, (len(share), len(block)), session.roles.arbiter))
+        taken(session.arbiter, block)
+    less = np.concatenate(opened, axis=1) + pads(keys, helper, share.shape)  # 3
     rounded = (rings.signed(share + less) >> shift) + 1
     whole = rings.signed(rounded.view(np.uint64) << np.uint64(shift))
     return np.asarray(whole.T * part.margin_unit)
@@ -151,20 +162,33 @@ def host(
         name = session.guest.recv(TreesName)
         if name.model_id != part.model_id:
             raise walk.another_model(session)
-        every = np.arange(len(binned))
-        session.guest.send(
-            AllDirections(len(part), pack_bits([part.goes_left(binned, every, k) for k in range(len(part))]))
-        )  # 1
+        for block in blocks_of(len(binned), len(part)):
+            rows = np.arange(block.first, block.last)
+            left = pack_bits([part.goes_left(binned, rows, k) for k in range(len(part))])
+            pace([session.guest], block)
+            session.guest.send(AllDirections(len(part), left), block)  # 1
         return
     keys, helps = agree(session), session.me == session.roles.hosts[0]
     below = below_grid(session) if helps else np.uint64(0)  # 1
     outputs = walk.host(session, keys, binned, part, depth, allow)
     if helps:
-        tags = session.guest.recv(RowTags).tags  # 2
-        check_lengths(session.roles.guest, TAG * len(binned), tags, what="bytes of tags")
+        tags = receive_tags(session, len(binned))  # 2
         drawn = b"".join(hashes(part.score_key, part.model_id, names, binned, tags, rings.BYTES * outputs))
         rho = rings.from_bytes(drawn, (len(binned), outputs), session.me).T
-        session.arbiter.send(RoundingPads(rings.to_bytes((rho & below) + pads(keys, session.roles.guest, rho.shape))))
+        masked = (rho & below) + pads(keys, session.roles.guest, rho.shape)
+        for block in parts(len(binned), outputs):
+            pace([session.arbiter], block)
+            session.arbiter.send(RoundingPads(rings.to_bytes(masked[:, block.rows])), block)
+
+
+def receive_tags(session: Session, rows: int) -> bytes:
+    """Step 2 at the first host."""
+    found = list[bytes]()
+    for block in parts(rows):
+        found.append(session.guest.recv(RowTags, block).tags)
+        check_lengths(session.roles.guest, TAG * len(block), found[-1], what="bytes of tags")
+        taken(session.guest, block)
+    return b"".join(found)
 
 
 def below_grid(session: Session) -> np.uint64:
@@ -182,8 +206,12 @@ def arbiter(session: Session, part: ArbiterTrees) -> None:
     keys, helper = agree(session), session.roles.hosts[0]
     session.channels[helper].send(ScoreGrid(part.score_bits))  # 1
     share = walk.arbiter(session, keys, part)
-    masked = rings.from_bytes(session.channels[helper].recv(RoundingPads).masked, share.shape, helper)
-    session.guest.send(OpenedScores(rings.to_bytes(share - masked)))  # 3
+    for block in parts(share.shape[1], len(share)):
+        masked = session.channels[helper].recv(RoundingPads, block).masked
+        less = share[:, block.rows] - rings.from_bytes(masked, (len(share), len(block)), helper)
+        taken(session.channels[helper], block)
+        pace([session.guest], block)
+        session.guest.send(OpenedScores(rings.to_bytes(less)), block)  # 3
 
 
 def pads(keys: PairKeys, party: str, shape: tuple[int, ...]) -> Words:
@@ -209,13 +237,26 @@ def expanded(seed: bytes, size: int) -> bytes:
 
 def receive_all(session: Session, k: int, rows: int, part: Ensemble) -> NDArray[np.bool_]:
     """The directions (splits, rows) of host k."""
-    channel = session.hosts[k]
-    message = channel.recv(AllDirections)
+    channel, found = session.hosts[k], list[NDArray[np.bool_]]()
+    message, place = channel.recv_block(AllDirections)
+    splits = message.splits
     needed = max((int(t.feature[t.owner == k + 1].max(initial=-1)) for t in part.trees), default=-1) + 1
-    if not needed <= message.splits < MOST_SPLITS:
+    if not needed <= splits < MOST_SPLITS:
         raise ModelError(
             f"{channel.peer} has fewer splits than this party's part of the model names",
             remedy="Give every party the model folder of the same run",
             party=channel.peer,
         )
-    return unpack_bits(message.left, message.splits * rows, channel.peer).reshape(message.splits, rows)
+    for block in blocks_of(rows, splits):
+        if block.number:
+            message, place = channel.recv_block(AllDirections)
+        if place != block.place or message.splits != splits:
+            raise misplaced(channel.peer, AllDirections, block.place, place)
+        found.append(unpack_bits(message.left, splits * len(block), channel.peer).reshape(splits, len(block)))
+        taken(channel, block)
+    return np.concatenate(found, axis=1)
+
+
+def blocks_of(rows: int, splits: int) -> list[Part]:
+    """The blocks of rows' directions, whose bits are packed."""
+    return parts(rows, -(-splits // 64))

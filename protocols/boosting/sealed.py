@@ -91,12 +91,20 @@ class TreeRowOrder(Message, disclosure=BLINDED, learns="nothing: the seed of a r
 
 
 class LevelShares(
-    Message, disclosure=BLINDED, learns="nothing: for each row a uniform number, the sender's share less a pad"
+    Message,
+    disclosure=BLINDED,
+    learns="nothing: for each row a uniform number, the sender's share less a pad",
+    in_blocks=True,
 ):
     shares: PlainVec  # (classes * training rows,)
 
 
-class Blocks(Message, disclosure=BLINDED, learns="nothing: for each row a uniform number, all shares less a pad"):
+class Blocks(
+    Message,
+    disclosure=BLINDED,
+    learns="nothing: for each row a uniform number, all shares less a pad",
+    in_blocks=True,
+):
     xi: PlainVec  # (classes * training rows,)
 
 
@@ -114,6 +122,7 @@ class MaskedSums(
     disclosure=REVEALED,
     permit="bin-sums-to-arbiter",
     learns="at every node, the sums of g and h left of each of the sender's candidates, which it cannot name",
+    in_blocks=True,
 ):
     sums: PlainVec  # (classes * candidates,)
 
@@ -237,7 +246,8 @@ def down(shares: Shares, level: int, p: Params) -> Shares:
 
 
 def level_of(start: Start, number: int, level: int, rows: Ints, n: int) -> Level:
-    return Level(f"round {number} level {level}", n, rows if level + 1 < start.p.max_depth else None)
+    sampled = rows if level + 1 < start.p.max_depth else None
+    return Level(f"round {number} level {level}", n, sampled, start.p.num_class << level)
 
 
 def seats(session: Session, keys: PairKeys, other: str, p: Params, number: int, level: int) -> Ints | None:

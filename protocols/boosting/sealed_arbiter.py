@@ -39,6 +39,7 @@ from protocols.codec import check_lengths
 from protocols.errors import PlaintextOverflow
 from protocols.glm.sealed_link import refuse_beyond
 from protocols.recovery.checkpoint import Arrays
+from protocols.row_blocks import receive_vector, send_vector
 from protocols.session import Session
 
 Ints = NDArray[np.int64]
@@ -135,7 +136,7 @@ def arbiter_round(
             prepared[group].pads(tree, level) for group, tree in (start.place(step, number, k) for k in range(classes))
         ]
         own = [(s - r).residue(bits) for s, r in zip(stacked(start, lefts, classes), pads, strict=True)]
-        session.guest.send(LevelShares(rings.join(own)))  # 4
+        send_vector([session.guest], LevelShares, rings.join(own))  # 4
         if not level:
             roots = session.guest.recv(RootSums).sums  # 3
             check_lengths(session.roles.guest, classes, roots)
@@ -177,9 +178,8 @@ def receive_sums(
     """Step 5 at the arbiter: one owner's sums at the roots of a round's trees, or at the left children of a level,
     (classes * slots, candidates)."""
     name, classes = session.roles.data_parties[party], start.p.num_class
-    message = session.channels[name].recv(MaskedSums).sums
     candidates = prepared[0].candidates(party)
-    check_lengths(name, classes * candidates, message, what="sums")
+    message = receive_vector(session.channels[name], MaskedSums, classes * candidates, what="sums")
     g, h = [], []
     for k, answer in enumerate(rings.cut(message, classes)):
         group, tree = start.place(step, number, k)

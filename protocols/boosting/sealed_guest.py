@@ -46,6 +46,7 @@ from protocols.cipher import key_offer
 from protocols.codec import check_lengths
 from protocols.randomness import Seed
 from protocols.recovery.checkpoint import Arrays
+from protocols.row_blocks import receive_vector, send_vector
 from protocols.session import Session
 
 Ints = NDArray[np.int64]
@@ -211,16 +212,15 @@ def guest_round(
     lefts = shares
     for level in range(p.max_depth):
         places, blocks = 1 << level, [start.layout.bits(level)]
-        theirs = session.arbiter.recv(LevelShares).shares  # 4
-        check_lengths(session.roles.arbiter, classes * len(rows), theirs)
+        theirs = receive_vector(session.arbiter, LevelShares, classes * len(rows))  # 4
         xi = [
             (own + other).residue(blocks[0])
             for own, other in zip(stacked(start, lefts, classes), rings.cut(theirs, classes), strict=True)
         ]
         if not level:
             session.arbiter.send(RootSums(rings.join([x.sum().residue(blocks[0]) for x in xi])))  # 3
-        broadcast(session.hosts, Blocks(rings.join(xi)))
-        session.arbiter.send(MaskedSums(answers(session, start, owned, step, number, level, xi)))  # 5
+        send_vector(session.hosts, Blocks, rings.join(xi))
+        send_vector([session.arbiter], MaskedSums, answers(session, start, owned, step, number, level, xi))  # 5
         told = session.arbiter.recv(Owners)  # 6
         owners = check_ints(session.roles.arbiter, told.owners, NO_SPLIT, len(session.roles.data_parties), "owners")
         check_lengths(session.roles.arbiter, classes * places, owners, told.positions, what="nodes")

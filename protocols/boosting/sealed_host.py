@@ -37,6 +37,7 @@ from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.randomness import Seed
 from protocols.recovery.checkpoint import Arrays
+from protocols.row_blocks import receive_vector, send_vector
 from protocols.session import Session
 
 Ints = NDArray[np.int64]
@@ -123,13 +124,11 @@ def host_round(
     candidates, every = binned.candidates(own_columns(p, number, start.columns, party_of(session))), np.arange(n)
     for level in range(p.max_depth):
         places = 1 << level
-        xi = session.guest.recv(Blocks).xi  # 4
-        check_lengths(session.roles.guest, classes * len(rows), xi)
+        xi = receive_vector(session.guest, Blocks, classes * len(rows))  # 4
         if xi.max_bits() > start.layout.bits(level):
             raise RemoteProtocolError(f"{session.roles.guest} sent shares out of range", party=session.roles.guest)
-        session.arbiter.send(
-            MaskedSums(answers(session, start, owned, step, number, level, rings.cut(xi, classes)))
-        )  # 5
+        sums = answers(session, start, owned, step, number, level, rings.cut(xi, classes))
+        send_vector([session.arbiter], MaskedSums, sums)  # 5
         wins = session.arbiter.recv(Wins)  # 6
         check_lengths(session.roles.arbiter, classes * places, wins.positions, what="nodes")
         left = []

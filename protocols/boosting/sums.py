@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Sequence
+from functools import reduce
 from typing import Protocol, Self, TypeVar
 
 import numpy as np
@@ -77,16 +78,15 @@ class SumTable:
 
     @classmethod
     def add_up(
-        cls, binned: Binned, candidates: Candidates, gh: CipherVec, rows: Sequence[tuple[Ints, Ints]]
+        cls, binned: Binned, candidates: Candidates, gh: Sequence[CipherVec], rows: Sequence[tuple[Ints, Ints]]
     ) -> SumTable:
-        """rows: of each node its rows, and where their ciphertexts stand in `gh`."""
+        """gh: blocks of ciphertexts; rows: of each node its rows, and where their ciphertexts stand in all blocks, in
+        order."""
         if not len(candidates):
-            return cls(None, join([gh.take(places).sum() for _, places in rows]), len(rows))
+            sums = [reduce(operator.add, [here.sum() for here, _ in within(gh, *node)]) for node in rows]
+            return cls(None, join(sums), len(rows))
         lefts = Lefts(binned, candidates)
-        nodes = [
-            gh if len(places) == len(gh) else gh.take(places) for _, places in rows
-        ]  # a node of all rows has them in order
-        sums = [lefts.cells(node, here) for node, (here, _) in zip(nodes, rows, strict=True)]
+        sums = [reduce(operator.add, [lefts.cells(*block) for block in within(gh, *node)]) for node in rows]
         return cls(lefts, lefts.all(join(sums)), len(rows))
 
     @property
@@ -108,6 +108,17 @@ class SumTable:
         it leaves."""
         index = self._lefts.index if self._lefts else np.zeros(1, dtype=np.int64)  # -1: the whole node
         return self._table.take((np.arange(self.nodes)[:, None] * self._block + index[lists]).ravel())
+
+
+def within(blocks: Sequence[CipherVec], rows: Ints, places: Ints) -> list[tuple[CipherVec, Ints]]:
+    """Of each block that holds some of these rows their ciphertexts, and which rows these are; of none an empty one."""
+    ends = np.cumsum([len(block) for block in blocks])
+    borders, found = [0, *np.searchsorted(places, ends).tolist()], list[tuple[CipherVec, Ints]]()
+    for block, start, (first, last) in zip(blocks, ends, itertools.pairwise(borders), strict=True):
+        if first < last:
+            whole = last - first == len(block)
+            found.append((block if whole else block.take(places[first:last] - (start - len(block))), rows[first:last]))
+    return found or [(blocks[0].take(places), rows)]
 
 
 def left_sums(cells: V, single: NDArray[np.bool_], bins: int, missing: int) -> V:

@@ -64,9 +64,7 @@ def guest(session: Session, keys: PairKeys, binned: Binned, part: GuestTrees) ->
         bits = np.zeros((int((owners == GUEST).sum()), len(rows)), dtype=np.bool_)
         for k, (tree, place) in enumerate(zip(*np.nonzero(owners == GUEST), strict=True)):
             bits[k] = part.goes_left(binned, rows, int(tree), (1 << level) - 1 + int(place))
-        return product.guest(
-            session, keys, Level(f"walk {rows[0]} {level}", len(rows), None), shares, owners.ravel(), bits
-        )  # 2
+        return product.guest(session, keys, walked(rows, level, len(part.shape)), shares, owners.ravel(), bits)  # 2
 
     for rows in blocks(len(binned), len(part.shape), part.shape.depth):
         u = descend(part.shape, np.ones((len(part.shape), len(rows)), dtype=np.uint64), partial(step, rows=rows))
@@ -86,9 +84,7 @@ def arbiter(session: Session, keys: PairKeys, part: ArbiterTrees) -> Words:
     margin = np.zeros((part.num_class, name.rows), dtype=np.uint64)
 
     def step(level: int, shares: Shares, rows: Ints) -> Shares:
-        return product.arbiter(
-            session, keys, Level(f"walk {rows[0]} {level}", len(rows), None), shares, owners[level]
-        )  # 2
+        return product.arbiter(session, keys, walked(rows, level, len(part.shape)), shares, owners[level])  # 2
 
     for rows in blocks(name.rows, len(part.shape), part.shape.depth):
         u = descend(part.shape, np.zeros((len(part.shape), len(rows)), dtype=np.uint64), partial(step, rows=rows))
@@ -136,7 +132,7 @@ def host(
             left = np.array([part.goes_left(binned, rows, k) for k in handles], dtype=np.bool_).reshape(
                 len(handles), len(rows)
             )
-            product.host(session, keys, Level(f"walk {rows[0]} {level}", len(rows), None), left, int(helps[level]))  # 2
+            product.host(session, keys, walked(rows, level, part.trees), left, int(helps[level]))  # 2
         for tree in range(part.trees):
             leaves.host(session, keys, f"walk leaves {rows[0]} {tree}", 1 << depth, len(rows))  # 3
     return name.outputs
@@ -155,6 +151,11 @@ def blocks(rows: int, trees: int, depth: int) -> list[Ints]:
     """Consecutive rows whose shares fit into memory; none where there are no trees."""
     size = max(1, BLOCK // max(1, trees << depth))
     return [np.arange(first, min(first + size, rows)) for first in range(0, rows if trees else 0, size)]
+
+
+def walked(rows: Ints, level: int, trees: int) -> Level:
+    """The products of one level of all trees, for these rows."""
+    return Level(f"walk {rows[0]} {level}", len(rows), None, trees << level)
 
 
 def check_name(session: Session, name: SealedName, model_id: bytes) -> None:

@@ -9,7 +9,7 @@ modulo 2^64 the parts below add up to sum of X_P w_P + e_P, whatever the shares,
  0             <---------------------------------  ScoringStart: model's name, number of rows  ------->
  1   each data party whose weights are shared: both shares move on (shares.py)
                <-------------------------------------------------------------------------------------  ShiftedWeights [[2^(w k) b_P]] for each slot k
- 2   packs of s rows at once: [[sum over k of 2^(w k) (X_P b_P + m_P) of row k]], re-randomised
+ 2   packs of s rows at once, block by block: [[sum over k of 2^(w k) (X_P b_P + m_P) of row k]], re-randomised
                MaskedProducts  --------------------------------------------------------------------->  opens X_P b_P + m_P: blinded
  3   (two or more hosts: pair_masks.py)
      X_P a_P - m_P + e_P + masks that cancel in the hosts' sum
@@ -49,7 +49,9 @@ from protocols.glm import pair_masks, shares
 from protocols.glm.plan import FEATURE, GUARD, SIGMA, WEIGHT
 from protocols.glm.shares import Moved, WeightShares, Words
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
+from protocols.parts import Part, parts
 from protocols.recovery.checkpoint import Arrays
+from protocols.row_blocks import pace, taken
 from protocols.session import Session
 
 UNIT = FEATURE + WEIGHT  # fractional bits of a predictor
@@ -83,8 +85,9 @@ class MaskedProducts(
     Message,
     disclosure=BLINDED,
     learns="for each row scored and each model a number that is uniform (statistically, 80 bits)",
+    in_blocks=True,
 ):
-    packed: CipherVec  # (models * ceil(rows / slots),)
+    packed: CipherVec  # (models * ceil(rows of the block / slots),)
 
 
 class Scores(
@@ -95,6 +98,7 @@ class Scores(
     "something, and with shared "
     "weights only together with what the arbiter sends (with a single host that knows its weights: that "
     "host's own linear predictor)",
+    in_blocks=True,
 ):
     masked: Int64s  # (rows * models,) mod 2^64
 
@@ -105,6 +109,7 @@ class ArbiterScores(
     permit="scores-to-guest",
     learns="for each row, together with what the hosts send, the joint linear predictor with the hosts' errors, "
     "and no party's own part of it",
+    in_blocks=True,
 ):
     masked: Int64s  # (rows * models,) mod 2^64
 
@@ -146,6 +151,10 @@ class Slots:
         slot = mask + GUARD
         useful = math.isqrt(max(1, rows * PACK // (BASE * width)))
         return cls(mask, slot, max(1, min(key.plain_bits // slot, useful, rows)))
+
+    def blocks(self, rows: int, models: int) -> list[Part]:
+        """The blocks in which products travel: of several models, shorter ones than of one."""
+        return parts(rows, 1 if models <= self.count else -(-65 * models // self.count))
 
 
 def guest(session: Session, own: Own) -> tuple[NDArray[np.float64], Moved | None]:
@@ -190,8 +199,7 @@ def host(session: Session, own: Own) -> Moved | None:
         words, moved = part(session, own)  # 1, 2
         if own.error is not None:
             words = words + own.error.view(np.uint64)
-        flat = words.ravel() + masks.words(words.size)
-        session.guest.send(Scores(flat.view(np.int64)))  # 3
+        send_words(session, Scores, words.ravel() + masks.words(words.size))  # 3
         session.guest.recv(ScoresAdded)  # 4
         return moved
 
@@ -220,7 +228,7 @@ def arbiter(
         total = np.zeros((start.rows, models), np.uint64)
         for party, one in moved.items():
             total += opened(session.channels[party], key, one.words.shape, start.rows)  # 2
-        session.guest.send(ArbiterScores(total.ravel().view(np.int64)))  # 3
+        send_words(session, ArbiterScores, total.ravel())  # 3
         session.guest.recv(ScoresAdded)  # 4
         return moved
 
@@ -247,9 +255,13 @@ def part(session: Session, own: Own) -> tuple[Words, Moved | None]:
         raise DataError(
             "a standardised value is beyond 64", remedy="Check the columns for extreme values", party=session.me
         )
-    packed, masked = products(session, theirs, own.x, models, slots)  # 2
-    session.arbiter.send(MaskedProducts(packed))
-    return times(own.x, moved.words) - masked, moved
+    masked = list[Words]()
+    for block in slots.blocks(rows, models):
+        packed, masks = products(session, theirs, own.x[block.rows], models, slots)  # 2
+        pace([session.arbiter], block)
+        session.arbiter.send(MaskedProducts(packed), block)
+        masked.append(masks)
+    return times(own.x, moved.words) - np.concatenate(masked), moved
 
 
 def products(
@@ -292,14 +304,15 @@ def serve(session: Session, key: DecryptionKey, party: str, held: WeightShares, 
 def opened(channel: Channel, key: DecryptionKey, shape: tuple[int, ...], rows: int) -> Words:
     """Step 2 at the arbiter: one party's masked products (rows, models) modulo 2^64."""
     models, width = shape
-    slots, packed = Slots.of(key.public, rows, width), channel.recv(MaskedProducts).packed
-    packs = -(-rows // slots.count)
-    check_lengths(channel.peer, models * packs, packed, what="packed products")
-    each = [packed.take(np.arange(packs) + model * packs) for model in range(models)]
-    return np.stack(
-        [shares.words_of(key.open_packed(one, slots.width, slots.count, rows, max_bits=slots.mask)) for one in each],
-        axis=1,
-    )
+    slots, found = Slots.of(key.public, rows, width), list[Words]()
+    for block in slots.blocks(rows, models):
+        packed, packs = channel.recv(MaskedProducts, block).packed, -(-len(block) // slots.count)
+        check_lengths(channel.peer, models * packs, packed, what="packed products")
+        each = [packed.take(np.arange(packs) + model * packs) for model in range(models)]
+        values = [key.open_packed(one, slots.width, slots.count, len(block), max_bits=slots.mask) for one in each]
+        found.append(np.stack([shares.words_of(one) for one in values], axis=1))
+        taken(channel, block)
+    return np.concatenate(found)
 
 
 def times(x: NDArray[np.int64], words: Words) -> Words:
@@ -309,9 +322,20 @@ def times(x: NDArray[np.int64], words: Words) -> Words:
 
 
 def received(channel: Channel, kind: type[Scores] | type[ArbiterScores], size: tuple[int, int]) -> Words:
-    masked = channel.recv(kind).masked
-    check_lengths(channel.peer, size[0] * size[1], masked)
-    return masked.view(np.uint64).reshape(size)
+    found = list[Words]()
+    for block in parts(size[0] * size[1]):
+        masked = channel.recv(kind, block).masked
+        check_lengths(channel.peer, len(block), masked)
+        found.append(masked.view(np.uint64))
+        taken(channel, block)
+    return np.concatenate(found).reshape(size)
+
+
+def send_words(session: Session, kind: type[Scores] | type[ArbiterScores], words: Words) -> None:
+    """Step 3: numbers modulo 2^64, to the guest."""
+    for block in parts(len(words)):
+        pace([session.guest], block)
+        session.guest.send(kind(words[block.rows].view(np.int64)), block)
 
 
 def check_model(session: Session, start: ScoringStart, model_id: bytes) -> None:

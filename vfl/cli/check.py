@@ -9,6 +9,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from protocols.alignment.outcome import most_common
 from protocols.errors import ConfigError
 from vfl.cli.show import print_permits
 from vfl.cost import estimate
@@ -52,18 +53,25 @@ def print_check(job_file: Path, party_file: Path, console: Console, connect: flo
 
 def carries(job: Job, rows: int) -> None:
     """Raises ConfigError unless the key has the head-room for this number of common rows, whichever candidate is
-    trained."""
+    trained, and a message can name them all."""
+    if rows > most_common():
+        raise ConfigError(
+            "one message cannot name that many common rows",
+            remedy="Split the tables, or lower min_intersection",
+            expected=f"at most {most_common():,}",
+            found=f"{rows:,}",
+        )
     for one in job.candidates:
         kind_of(one.model).carries(plan_of(one), roles_of(one), rows)
 
 
 def carried(job: Job) -> int:
-    """The most common rows, a power of two, that the key has head-room for: the same at every party.  Raises
-    ConfigError if not even the least are carried."""
+    """The most common rows of a run: a power of two that the key has head-room for, or all that a message can name.
+    The same at every party.  Raises ConfigError if not even the least are carried."""
     least = job.align.min_intersection
     carries(job, least)
     found = least
-    for rows in (1 << k for k in range(MOST_ROWS_LOG2 + 1)):
+    for rows in sorted({*(1 << k for k in range(MOST_ROWS_LOG2 + 1)), most_common()}):
         if rows > least:
             try:
                 carries(job, rows)
@@ -92,7 +100,8 @@ def _print_check(job: Job, party: Party, console: Console) -> Ready[Any]:
         **_named(job, party),
         **kind.described(plan_of(job), roles_of(job)),
         **searched.described(job),
-        "head-room": f"the key carries sums over up to {most:,} common rows",
+        "head-room": f"the key carries sums over up to {most:,} common rows"
+        + (", as many as one message can name" if most == most_common() else ""),
     }
     if ready.table:
         facts["table"] = f"{len(ready.table):,} rows, {ready.table.features.shape[1]} columns" + (

@@ -18,7 +18,7 @@ FAR = 30.0  # standard deviations
 
 
 def look_at(job: Job, table: Table, most: int) -> list[str]:
-    """A sentence each; most: the common rows that the key carries.  Raises DataError for columns and ConfigError for
+    """A sentence each; most: the common rows that a run can have.  Raises DataError for columns and ConfigError for
     batches that the run would refuse."""
     numbers = table.features.select_dtypes("number")
     values = numbers.to_numpy(np.float64)

@@ -21,13 +21,9 @@ from protocols.glm.block import Block
 once = Block.predictor
 Block.predictor = lambda block, theirs, mine: (once(block, theirs, mine) + once(block, theirs, mine)) if block.width == 3 else once(block, theirs, mine)
 """  # noqa: E501
-SMALL_CHUNKS = """
-from protocols.boosting import opening
-opening.CHUNK = 16
-"""
-SMALL_CHUNKS_OF_PADS = """
-from protocols.boosting import prepare
-prepare.CHUNK = 16
+SMALL_BLOCKS = """
+from protocols import parts
+parts.ROWS = 16
 """
 POINTS_TWICE = """
 from protocols.ristretto import PointVec
@@ -39,11 +35,7 @@ PointVec.hash_to_group = classmethod(lambda cls, items, domain: once(cls, items,
 SUM_A_ROW = """
 from protocols.glm.links import Linear
 once = Linear.difference
-Linear.difference = lambda link, session, z, y: (z + z, once(link, session, z, y))[1]
-"""
-LABELS_ONE_BY_ONE = """
-from protocols import woe
-woe.CHUNK = 1
+Linear.difference = lambda link, session, z, y, part: (z + z, once(link, session, z, y, part))[1]
 """
 
 
@@ -51,10 +43,10 @@ woe.CHUNK = 1
     ("planted", "job", "what"),
     [
         pytest.param(SUM_A_ROW, "linear", "products, guest", marks=pytest.mark.slow),
-        pytest.param(LABELS_ONE_BY_ONE, "scorecard", "guest -> host1: BinnedLabels", marks=pytest.mark.slow),
+        pytest.param(SMALL_BLOCKS, "scorecard", "guest -> host1: BinnedLabels", marks=pytest.mark.slow),
         (PRODUCT_A_ROW, "logistic exact", "products, host1"),
-        pytest.param(SMALL_CHUNKS, "trees open", "guest -> host1: RowGradients", marks=pytest.mark.slow),
-        pytest.param(SMALL_CHUNKS_OF_PADS, "trees sealed", "arbiter -> host1: EncryptedPads", marks=pytest.mark.slow),
+        pytest.param(SMALL_BLOCKS, "trees open", "guest -> host1: RowGradients", marks=pytest.mark.slow),
+        pytest.param(SMALL_BLOCKS, "trees sealed", "arbiter -> host1: EncryptedPads", marks=pytest.mark.slow),
         (POINTS_TWICE, "trees sealed", "points"),
     ],
 )

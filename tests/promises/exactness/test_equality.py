@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from protocols import parts
 from protocols._native import PrivateKey, PublicKey
-from protocols.boosting import gradients, prepare
+from protocols.boosting import gradients
 from protocols.boosting.params import Params
 from protocols.boosting.prepare import EncryptedPads
 from protocols.cipher import DecryptionKey, EncryptionKey, Identity, Paillier, PhePaillier, Scheme
@@ -160,9 +161,10 @@ def test_categories_split_and_unseen_ones_are_scored() -> None:
     )
 
 
-def test_rows_in_several_chunks_make_the_same_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare, "CHUNK", 16)
-    p = small(subsample=0.8)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_rows_in_several_blocks_make_the_same_trees(objective: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "ROWS", 16)
+    p = params(objective, subsample=0.8)
     blocks, y = tables(p, [2, 3], seed=9, rows=111)
     assert leaves(sealed_and_its_twin(p, blocks, y, TOY)[1]) > 4
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from protocols import parts
 from protocols.boosting import goss, opening, twin
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.params import Params
@@ -156,8 +157,8 @@ def test_categories_split_and_unseen_ones_are_scored() -> None:
     assert np.array_equal(score(trained, fresh, TOY), trained.ensemble.margin(steps, 50))
 
 
-def test_gradients_in_several_chunks_make_the_same_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "CHUNK", 16)
+def test_gradients_in_several_blocks_make_the_same_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "ROWS", 16)
     assert equal(params(subsample=0.8), [2, 3], TOY, seed=9, rows=111, missing=0.1) > 4
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from protocols import codec, parts
+from protocols import codec, parts, row_blocks
 from protocols.channel import Channel, Tap
 from protocols.cipher import CipherVec
 from protocols.message import Message
@@ -33,11 +33,11 @@ def shrink(patch: pytest.MonkeyPatch, key_bits: int, *, in_blocks: bool = True) 
 
 @dataclass
 class Underway:
-    """Bytes that are sent and not yet received, by sender and receiver, and the most there ever were."""
+    """Bytes of vectors of ciphertexts that are sent and not yet received, by sender and receiver, and the most there
+    ever were."""
 
     now: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     most: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-    sent: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, party: str) -> list[Tap]:
@@ -48,7 +48,6 @@ class Underway:
         with self.lock:
             self.now[link] += size
             self.most[link] = max(self.most[link], self.now[link])
-            self.sent += max(0, size)
 
 
 @dataclass
@@ -57,10 +56,20 @@ class _Watch(Tap):
     underway: Underway
 
     def sent(self, peer: str, kind: type[Message], data: bytes) -> None:
-        self.underway.add((self.me, peer), len(data))
+        self.underway.add((self.me, peer), size(kind, data))
 
     def received(self, peer: str, kind: type[Message], data: bytes) -> None:
-        self.underway.add((peer, self.me), -len(data))
+        self.underway.add((peer, self.me), -size(kind, data))
+
+
+def size(kind: type[Message], data: bytes) -> int:
+    """Of messages of ciphertexts."""
+    return len(data) if CipherVec in dict(kind.schema()).values() else 0
+
+
+def most_underway(key_bits: int, planes: int = 1) -> int:
+    """Bytes of the blocks that a sender may be ahead, and of one more; planes: ciphertexts of a row."""
+    return (row_blocks.AHEAD + 1) * planes * (parts.ROWS * 2 * key_bits // 8 + 100)
 
 
 @contextmanager
@@ -98,8 +107,9 @@ def number_of(data: bytes, kind: type[Message]) -> int:
 def twice(data: bytes, kind: type[Message]) -> bytes:
     """The bytes of a block whose first vector is there twice."""
     name, vector, *rest = msgspec.msgpack.decode(data)
-    if kind.schema()[0][1] is CipherVec:
-        vector += vector[32:]  # behind the fingerprint of the key
-    else:
+    field = kind.schema()[0][1]
+    if field in (bytes, CipherVec):
+        vector += vector[0 if field is bytes else 32 :]  # behind the fingerprint of the key
+    else:  # PlainVec
         vector = vector[:4] + (2 * int.from_bytes(vector[4:12], "little")).to_bytes(8, "little") + 2 * vector[12:]
     return msgspec.msgpack.encode([name, vector, *rest])

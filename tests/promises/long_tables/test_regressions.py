@@ -21,22 +21,23 @@ from protocols.local import run_local
 from protocols.message import Message
 from protocols.session import Roles, Session
 from tests.harness import KNOWN
-from tests.promises.long_tables.blocks import ROWS, Underway, sends, shrink
+from tests.promises.long_tables.blocks import ROWS, Underway, most_underway, sends, shrink
 
 Matrix = NDArray[np.float64]
 KEY_BITS = 512
 LINKS = {**LOGISTIC_LINKS, "linear": IDENTITY, "counts": POISSON}
 
 
-def table(rows: int, link: Link) -> tuple[list[Matrix], Matrix]:
-    """Of a guest and two hosts, and the labels."""
+def table(rows: int, link: Link, hosts: int) -> tuple[list[Matrix], Matrix]:
+    """Of a guest and the hosts, and the labels."""
     rng = np.random.default_rng(rows)
     x = rng.normal(size=(rows, 6)).clip(-4, 4)
     z = x @ np.array([0.5, -0.4, 0.3, 0.2, -0.6, 0.1])
+    blocks = np.split(x, [1, 3][:hosts], axis=1)
     if link is POISSON:
-        return np.split(x, [1, 3], axis=1), rng.poisson(np.exp(0.3 * z)).astype(float)
+        return blocks, rng.poisson(np.exp(0.3 * z)).astype(float)
     y = z + rng.normal(size=rows) if link is IDENTITY else (z + rng.logistic(size=rows) > 0.4).astype(float)
-    return np.split(x, [1, 3], axis=1), y
+    return blocks, y
 
 
 def train(
@@ -45,11 +46,12 @@ def train(
     link: str = "exact",
     scheme: Scheme | None = None,
     underway: Underway | None = None,
+    hosts: int = 2,
     deadline: float = 60.0,
     **terms: Any,
 ) -> Matrix:
     """The weights of all parties."""
-    blocks, y = table(rows, LINKS[link])
+    blocks, y = table(rows, LINKS[link], hosts)
     weights = np.random.default_rng(1).uniform(0.5, 2, (1, rows)) if terms.get("weighted") else None
     agreed = glm.Terms(LINKS[link], Penalty(1.0), passes, reveal=KNOWN, **terms)
     held = agreed.stopping is not None and agreed.stopping.validation
@@ -64,26 +66,21 @@ def train(
         ),
         "arbiter": arbiter,
     }
-    for name, block in zip(("host1", "host2"), blocks[1:], strict=True):
+    names = tuple(f"host{k + 1}" for k in range(hosts))
+    for name, block in zip(names, blocks[1:], strict=True):
         programs[name] = partial(glm.host, x=block, terms=agreed, held_out=block[:90] if held else None)
     taps = {party: underway.of(party) for party in programs} if underway else None
-    found = run_local(
-        Roles("guest", ("host1", "host2"), "arbiter"), programs, scheme or Identity(), taps=taps, deadline=deadline
-    )
-    return np.concatenate([found[p].weights.ravel() for p in ("guest", "host1", "host2")])
-
-
-def most_underway(key_bits: int) -> int:
-    """Bytes of predictors and dealt look-ups of the blocks that a host may be ahead, and of one more."""
-    return (row_blocks.AHEAD + 1) * parts.ROWS * (2 * key_bits // 8 + 320)
+    roles = Roles("guest", names, "arbiter")
+    found = run_local(roles, programs, scheme or Identity(), taps=taps, deadline=deadline)
+    return np.concatenate([found[p].weights.ravel() for p in roles.data_parties])
 
 
 @pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
 def test_tables_beyond_one_message_train(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = train(rows, 1)
+    whole = train(rows, 1, hosts=1)
     shrink(monkeypatch, KEY_BITS)
     underway = Underway()
-    found = train(rows, 1, scheme=Paillier(KEY_BITS), underway=underway)
+    found = train(rows, 1, scheme=Paillier(KEY_BITS), underway=underway, hosts=1)
     assert np.abs(found - whole).max() < 1e-5
     assert max(underway.most.values()) < most_underway(KEY_BITS)
     assert rows * 2 * KEY_BITS // 8 > 4 * most_underway(KEY_BITS)

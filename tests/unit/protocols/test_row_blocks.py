@@ -105,10 +105,10 @@ def test_planted_faults_are_found_by_who_does_not_know_the_length(ends: tuple[Ch
 
 def test_a_block_larger_than_its_rows_can_be_is_refused_before_it_is_decoded(ends: tuple[Channel, Channel]) -> None:
     (whole,) = parts(ROWS)
-    big = Numbers(PlainVec.from_ints([1 << 20000] * ROWS))
+    big = Numbers(PlainVec.from_ints([1 << 40000] * ROWS))
     with pytest.raises(LocalProtocolError, match="larger than a message may be"):
         ends[0].send(big, whole)
-    data = codec.encode(numbers(whole), ["guest"], "host") + bytes(ROWS << 11)
+    data = codec.encode(numbers(whole), ["guest"], "host") + bytes(ROWS << 12)
     with pytest.raises(RemoteProtocolError, match="larger Numbers than there can be"):
         codec.decode(data, Numbers, "host", Keyring())
 

@@ -236,9 +236,7 @@ def test_a_host_of_open_trees_reads_labels(size: tuple[int, int, int, int]) -> N
 def test_a_host_of_a_sealed_build_without_pads_reads_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: what hosts add up is not hidden, so that it shows who is in a left child.  Of the numbers themselves no
     use is made."""
-    monkeypatch.setattr(
-        prepare, "chunk_pads", lambda seed, block, tree, level, first, last: PlainVec.zeros(last - first)
-    )
+    monkeypatch.setattr(prepare, "part_pads", lambda seed, block, tree, level, part: PlainVec.zeros(len(part)))
     sent: list[Sent] = []
     r = run(*SMALL, recorded=sent)
     read, own_columns = labels_read(r, unpadded_nodes(r, sent))

@@ -16,7 +16,8 @@ from protocols.boosting import gradients
 from protocols.boosting.gradients import Pair, Scale, deal, look_up_margins, of_looked_up
 from protocols.boosting.params import Params
 from protocols.cipher import Identity
-from protocols.glm.sealed_link import EdgeShare, receive_edge
+from protocols.glm.sealed_link import receive_edge, tell_edge
+from protocols.parts import parts
 from protocols.session import Session
 from tests.promises.attacks.trees.arbiter_view import View, watching
 from tests.promises.attacks.trees.attacks import Bits, Floats, Ints
@@ -103,8 +104,8 @@ def training(bits: int, *, local: bool) -> tuple[Trained, View, Known, Ints]:
 def cut_guest(
     session: Session, keys: Any, scale: Scale, label: str, margin: Any, y: Floats, weight: Any, inside: Any
 ) -> Pair:
-    looked, edge = look_up_margins(session, margin, scale.curves, first=True)
-    session.arbiter.send(EdgeShare(edge))
+    looked, edge = look_up_margins(session, margin, scale.curves, *parts(len(y)), first=True)
+    tell_edge(session, [edge])
     one = PlainVec.from_i64(np.ones(len(y), dtype=np.int64))
     return Pair(
         *(
@@ -115,15 +116,15 @@ def cut_guest(
 
 
 def cut_arbiter(session: Session, keys: Any, scale: Scale, label: str, margin: Any) -> tuple[Pair, int]:
-    looked, edge = look_up_margins(session, margin, scale.curves, first=False)
-    beyond = receive_edge(session, edge)
+    looked, edge = look_up_margins(session, margin, scale.curves, *parts(len(margin)), first=False)
+    beyond = receive_edge(session, [edge])
     return Pair(
         *(v.shift_right(s) for v, s in zip(gradients.of_looked_up(looked, scale, None), scale.shifts, strict=True))
     ), beyond
 
 
 def cut_host(session: Session, keys: Any, scale: Scale, label: str, rows: int) -> None:
-    deal(session, rows, len(scale.curves))
+    deal(session, *parts(rows), len(scale.curves))
 
 
 def told(trained: Trained, view: View, known: Known, bins: Ints) -> dict[int, float]:

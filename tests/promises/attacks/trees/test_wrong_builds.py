@@ -22,6 +22,7 @@ from protocols.boosting.sealed import Blocks, MaskedSums
 from protocols.cipher import Identity
 from protocols.errors import DataError
 from protocols.local import run_local
+from protocols.parts import parts
 from protocols.randomness import Seed
 from protocols.session import Session
 from tests.promises.attacks.trees.recorded import record
@@ -205,10 +206,10 @@ def test_a_pad_that_is_used_for_two_trees_tells_how_gradients_changed(monkeypatc
         return float((np.minimum(difference, (1 << 20) - difference) < bits).mean())
 
     assert repeats() < 0.1
-    honest = prepare.chunk_pads
+    honest = prepare.part_pads
     fixed = Seed("arbiter", b"always".ljust(32))
     monkeypatch.setattr(
-        prepare, "chunk_pads", lambda seed, block, tree, level, first, last: honest(fixed, block, 0, level, first, last)
+        prepare, "part_pads", lambda seed, block, tree, level, part: honest(fixed, block, 0, level, part)
     )
     assert repeats() > 0.9
 
@@ -243,23 +244,23 @@ def rounding(local: bool) -> tuple[Floats, dict[str, Floats]]:
     def guest(session: Session) -> Pair:
         pairs = keys.agree(session)
         if local:
-            found, edge = gradients.look_up_margins(session, theirs, scale.curves, first=True)
-            session.arbiter.send(gradients.EdgeShare(edge))
+            found, edge = gradients.look_up_margins(session, theirs, scale.curves, *parts(ROWS), first=True)
+            gradients.tell_edge(session, [edge])
             return cut(session, gradients.of_looked_up(found, scale, scale.labels(y)), 1)
         return gradients.guest(session, pairs, scale, "round 0", theirs, y, None, None)
 
     def arbiter(session: Session) -> Pair:
         pairs = keys.agree(session)
         if local:
-            found, edge = gradients.look_up_margins(session, own, scale.curves, first=False)
-            gradients.receive_edge(session, edge)
+            found, edge = gradients.look_up_margins(session, own, scale.curves, *parts(ROWS), first=False)
+            gradients.receive_edge(session, [edge])
             return cut(session, gradients.of_looked_up(found, scale, None), 0)
         return gradients.arbiter(session, pairs, scale, "round 0", own)[0]
 
     def host(session: Session) -> None:
         pairs = keys.agree(session)
         if local:
-            gradients.deal(session, ROWS, len(scale.curves))
+            gradients.deal(session, *parts(ROWS), len(scale.curves))
         else:
             gradients.host(session, pairs, scale, "round 0", ROWS)
 

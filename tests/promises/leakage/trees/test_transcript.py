@@ -22,6 +22,7 @@ from protocols.cipher import CipherVec, DecryptionKey
 from protocols.errors import UnfreshCiphertext
 from protocols.glm.sealed_link import EdgeShare
 from protocols.message import Disclosure, Message
+from protocols.parts import Part
 from protocols.randomness import Seed
 from tests.harness import Sent
 from tests.promises.attacks.trees import recorded
@@ -267,8 +268,8 @@ def test_a_transcript_holds_every_byte_that_wires_carry(membership: str, monkeyp
 def test_planted_bytes_beside_the_transcript_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     carried, honest = measured(monkeypatch), Channel.send
 
-    def send(self: Channel, message: Message) -> None:
-        honest(self, message)
+    def send(self: Channel, message: Message, part: Part | None = None) -> None:
+        honest(self, message, part)
         if message.kind == "HelpOrder":
             self.wire.send(b"by the way")
             raise RuntimeError

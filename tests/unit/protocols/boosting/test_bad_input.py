@@ -147,8 +147,8 @@ def sent_instead(name: str, change: Callable[[Any], dict[str, Any]]) -> Any:
     """Messages called `name` are sent with other contents."""
     honest = codec.encode
 
-    def encode(message: Any, to: Sequence[str], me: str) -> bytes:
-        return honest(replace(message, **change(message)) if message.kind == name else message, to, me)
+    def encode(message: Any, to: Sequence[str], me: str, part: Any) -> bytes:
+        return honest(replace(message, **change(message)) if message.kind == name else message, to, me, part)
 
     return patch.object(codec, "encode", encode)
 

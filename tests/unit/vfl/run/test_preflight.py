@@ -10,10 +10,13 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from protocols import codec
+from protocols.alignment.ecdh import HostRows
+from protocols.alignment.outcome import most_common
 from protocols.errors import ConfigError, DataError
 from tests.unit.vfl.job.samples import MINIMAL, with_key
 from tests.unit.vfl.job.test_model_kinds import OPEN, SEALED
-from vfl.cli.check import carried
+from vfl.cli.check import carried, carries
 from vfl.cli.show import print_permits
 from vfl.cost import cost, estimate
 from vfl.cost.machine import Machine
@@ -64,10 +67,20 @@ def test_the_most_rows_are_carried_and_twice_as_many_are_not(write, text):
     most = carried(job)
     kind_of(job.model).carries(plan_of(job), roles_of(job), most)
     assert most >= 1 << 20
-    if most < 1 << 40:
-        with pytest.raises(ConfigError) as caught:
-            kind_of(job.model).carries(plan_of(job), roles_of(job), 2 * most)
-        assert caught.value.remedy
+    with pytest.raises(ConfigError) as caught:
+        carries(job, 2 * most)
+    assert caught.value.remedy
+
+
+def test_no_job_carries_more_rows_than_a_message_can_name(write, monkeypatch):
+    """Vectors travel in blocks: what is left of the limit is the list of common rows, 4 bytes for each."""
+    assert carried(load_job(write(MINIMAL))) == most_common() == (1 << 29) - 14
+    monkeypatch.setattr(codec, "MAX_MESSAGE_BYTES", 4000)
+    job = load_job(write(with_key("align", "min_intersection = 986")))
+    assert carried(job) == most_common() == 986
+    codec.encode(HostRows(np.zeros(986, np.int32)), ["host"], "guest")
+    with pytest.raises(ConfigError, match="expected at most 986, found 987"):
+        carried(load_job(write(with_key("align", "min_intersection = 987"))))
 
 
 @pytest.mark.parametrize(
