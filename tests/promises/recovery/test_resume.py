@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from protocols import parts
 from protocols.alignment import lists
 from protocols.boosting import packing
 from protocols.channel import Channel, Count, MemoryNetwork
@@ -140,6 +141,26 @@ def test_a_party_stopped_at_a_message_changes_nothing(case: str) -> None:
     few = "the guest's open trees that stop early"
     many = ("regressions that stop by their loss", "a regression that settles", "mini-batches", *LONG)
     check_every(case, 2 if case == few else 41 if case in many else 13)
+
+
+IN_BLOCKS = {"logistic regression, two hosts": 97, "bins of two hosts for the guest": 23}
+IN_BLOCKS_SLOW = {
+    "open trees": 41,
+    "regressions that stop by their loss": 151,
+    "sealed trees of two hosts": 401,
+    "mini-batches": 151,
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "every"),
+    [*IN_BLOCKS.items(), *(pytest.param(*case, marks=pytest.mark.slow) for case in IN_BLOCKS_SLOW.items())],
+)
+def test_a_party_stopped_within_a_vector_of_blocks_changes_nothing(
+    case: str, every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "ROWS", 5)
+    check_every(case, every)
 
 
 @pytest.mark.slow
