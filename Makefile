@@ -72,10 +72,11 @@ format: setup  ## formats the sources
 	$(BIN)/ruff format .
 	cargo fmt --manifest-path native/Cargo.toml --all
 
-docs: setup  ## what is generated: docs/leakage.md, tables of docs/file-formats.md, docs/event.schema.json
+docs: setup  ## what is generated: docs/leakage.md, tables of docs/file-formats.md, docs/*.schema.json
 	$(BIN)/python -m tools.leakage_page
 	$(BIN)/python -m tools.reference
 	$(BIN)/python -m tools.event_schema
+	$(BIN)/python -m tools.command_schema
 
 bench: oracles  ## what encryption costs: the same jobs in five modes, scaling, networks, other libraries
 	$(BIN)/vfl bench

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from protocols.errors import ConfigError
 from vfl.screen.console import Console
@@ -12,10 +13,11 @@ RESULTS = Path("benchmarks/results")
 
 
 def bench(
-    everything: bool, out: Path | None, as_json: bool, old: Path | None, python: Path | None, console: Console
-) -> None:
+    everything: bool, out: Path | None, old: Path | None, python: Path | None, console: Console | None
+) -> tuple[Path, dict[str, Any]]:
     """out: the folder for both files; without it benchmarks/results where that is, else the current one.  python: has
-    the other libraries.  Raises ConfigError."""
+    the other libraries; console: None prints nothing.  Returns the folder and the content of overhead.json.  Raises
+    ConfigError."""
     from vfl.bench import page, peers, suite, terminal
 
     before = terminal.read(old) if old else None
@@ -34,13 +36,12 @@ def bench(
         (folder / "overhead.html").write_text(page.render(result), encoding="utf-8")
     except OSError as error:
         raise unwritable(folder, error) from None
-    if as_json:
-        console.file.write(text)
-        return
-    terminal.print_result(result, console)
-    if before:
-        terminal.print_compared(before, result, console)
-    console.print(f"\n{folder / 'overhead.html'}\n{folder / 'overhead.json'}", highlight=False, soft_wrap=True)
+    if console is not None:
+        terminal.print_result(result, console)
+        if before:
+            terminal.print_compared(before, result, console)
+        console.print(f"\n{folder / 'overhead.html'}\n{folder / 'overhead.json'}", highlight=False, soft_wrap=True)
+    return folder, result
 
 
 def unwritable(folder: Path, error: OSError) -> ConfigError:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from vfl.screen.answer import AsJson, answer
 from vfl.screen.arguments import PartyFile, RunFolder
 from vfl.screen.console import Console
 from vfl.screen.examples import examples
@@ -46,6 +47,7 @@ def monitor(
             show_default=False,
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compare a new table with the training rows.
 
@@ -53,25 +55,29 @@ def monitor(
     of the guest's scores.
     """
     from vfl.cli.monitor import monitor as monitor_party
-    from vfl.cli.monitor import print_monitor, write_monitor
+    from vfl.cli.monitor import monitored, print_monitor, write_monitor
     from vfl.job import load_party
 
     found = monitor_party(load_party(party), model, data, scores, out)
     if out is not None:
         write_monitor(found, out)
-    print_monitor(found, Console())
+    answer(monitored(found), as_json, lambda: print_monitor(found, Console()))
 
 
 @after_app.command(epilog=examples("runs"))
 def runs(
     party: PartyFile,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per run.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List this party's runs: when, which job, how it ended, and where."""
+    from vfl.cli.results import Runs
     from vfl.cli.show import print_runs
     from vfl.job import load_party
+    from vfl.storage.runs import listed
 
-    print_runs(load_party(party).run.directory, Console(), as_json)
+    directory = load_party(party).run.directory
+    found = Runs(runs=listed(directory))
+    answer(found, as_json, lambda: print_runs(found, directory, Console()))
 
 
 @after_app.command(epilog=examples("report"))
@@ -87,11 +93,12 @@ def report(
             show_default=False,
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show a run's results; writes its page again."""
-    from vfl.cli.show import print_report
+    from vfl.cli.show import show_report
 
-    print_report(run, Console(), cutoff)
+    answer(show_report(run, None if as_json else Console(), cutoff), as_json, lambda: None)
 
 
 @after_app.command(epilog=examples("bench"))
@@ -112,7 +119,6 @@ def bench(
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print overhead.json instead of the tables.")] = False,
     compare: Annotated[
         Path | None,
         typer.Option(metavar="OLD.json", help="An older overhead.json: shows what costs more now.", show_default=False),
@@ -125,6 +131,7 @@ def bench(
             show_default=False,
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure what encryption costs on this machine.
 
@@ -132,5 +139,7 @@ def bench(
     generated tables; nothing is sent.  It takes about two minutes.
     """
     from vfl.bench.command import bench as measure
+    from vfl.cli.results import Bench
 
-    measure(full, out, as_json, compare, peers_python, Console())
+    folder, found = measure(full, out, compare, peers_python, None if as_json else Console())
+    answer(Bench(folder=str(folder), overhead=found), as_json, lambda: None)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from vfl.screen.answer import AsJson, answer
 from vfl.screen.arguments import ConnectTimeout, JobFile, ModelKind, PartyFile, Role, say
 from vfl.screen.console import Console
 from vfl.screen.examples import examples
@@ -42,16 +43,21 @@ def demo(
             "--dir", metavar="FOLDER", help="Where the parties' folders go; an earlier demo there is replaced."
         ),
     ] = Path("demo-run"),
+    as_json: AsJson = False,
 ) -> None:
     """See it work: three parties on this machine.
 
     Three institutions as three processes: they align, train, score and report, through the same files and commands that
     institutions use.
     """
-    from vfl.demo.run import Options, run_demo
+    from vfl.cli.results import Demo
+    from vfl.demo.run import Options, print_demo, run_demo
 
-    columns = [c.strip() for c in guest.split(",")] if guest else None
-    run_demo(Options(data, label, columns, rows, key_bits, passes, folder), Console())
+    columns, console = [c.strip() for c in guest.split(",")] if guest else None, Console(stderr=as_json)
+    runs = run_demo(Options(data, label, columns, rows, key_bits, passes, folder), console)
+    reports = {name: str(run / "report.json") for name, run in runs.items()}
+    page = str(next(iter(runs.values())) / "report.html")
+    answer(Demo(folder=str(folder), reports=reports, page=page), as_json, lambda: print_demo(runs, folder, console))
 
 
 @begin_app.command(epilog=examples("init"))
@@ -79,17 +85,25 @@ def init(
             help="Encrypt the key's file: passphrase from VFL_KEY_PASSPHRASE, or asked for at the terminal.",
         ),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make this party's folder: key, certificate, party.toml.
 
     Its policy allows what jobs of one kind of model reveal, and nothing else.
     """
+    from vfl.cli.results import Init
     from vfl.job.setup import init_party
 
     identity = init_party(folder, role.value, name, encrypt=encrypt_key, kind=kind)
-    say(f"{folder / 'party.toml'}: fill in what the comments ask for")
-    say(f"{identity.certificate_path}: give this file to your partners; its fingerprint, to compare by phone:")
-    say(f"  {identity.fingerprint()}")
+    party_file, certificate, fingerprint = folder / "party.toml", identity.certificate_path, identity.fingerprint()
+
+    def show() -> None:
+        say(f"{party_file}: fill in what the comments ask for")
+        say(f"{certificate}: give this file to your partners; its fingerprint, to compare by phone:")
+        say(f"  {fingerprint}")
+
+    told = Init(party_file=str(party_file), certificate=str(certificate), fingerprint=fingerprint)
+    answer(told, as_json, show)
 
 
 @begin_app.command(epilog=examples("trust"))
@@ -104,16 +118,22 @@ def trust(
             metavar="ADDRESS:PORT", help="Where the peer listens, if this party dials it.", show_default=False
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Pin a peer's certificate; shows its fingerprint.
 
     Compare the fingerprint with the peer by phone before the first run.
     """
+    from vfl.cli.results import Trust
     from vfl.job.setup import trust_peer
 
     name, fingerprint = trust_peer(folder, certificate, address)
-    say(f"{name} is pinned. Compare this fingerprint with {name} by phone before the first run:")
-    say(f"  {fingerprint}")
+
+    def show() -> None:
+        say(f"{name} is pinned. Compare this fingerprint with {name} by phone before the first run:")
+        say(f"  {fingerprint}")
+
+    answer(Trust(peer=name, fingerprint=fingerprint), as_json, show)
 
 
 @begin_app.command(epilog=examples("check"))
@@ -124,12 +144,20 @@ def check(
         bool, typer.Option("--connect", help="Also meet every other party, which gives the same command.")
     ] = False,
     connect_timeout: ConnectTimeout = 60.0,
+    as_json: AsJson = False,
 ) -> None:
     """Dry run: what would be disclosed; nothing is sent.
 
     Checks job, party file, policy, table, head-room, certificates, port and run directory, and ends as `vfl run` would
     if one of them is wrong.
     """
-    from vfl.cli.check import print_check
+    from vfl.cli.check import checked, meet, print_check, print_met
+    from vfl.job import load_agreement, load_party
 
-    print_check(job, party, Console(), connect_timeout if connect else None)
+    console = Console()
+    told, ready = checked(load_agreement(job), load_party(party))
+    if not as_json:
+        print_check(told, console)
+    if connect:
+        told.met = list(meet(ready, connect_timeout, lambda text: say(text, stderr=as_json)))
+    answer(told, as_json, lambda: print_met(told.met, console) if told.met else None)

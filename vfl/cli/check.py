@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Table as Grid
 
 from protocols.alignment.outcome import most_common
 from protocols.errors import ConfigError
-from vfl.cli.show import print_permits
+from vfl.cli.jobs import disclosed_by, print_disclosed
+from vfl.cli.results import Check
 from vfl.cost import estimate
-from vfl.data import shapes
+from vfl.data import Table, shapes
 from vfl.data.shapes import Profile
-from vfl.job import Agreement, AlignmentJob, Job, Party, cautions, load_agreement, load_party, searched
+from vfl.job import Agreement, AlignmentJob, Job, Party, cautions, searched
 from vfl.job.opened import rows_taken
 from vfl.job.plan import plan_of, roles_of
 from vfl.job.policy import bounds_told
@@ -33,22 +33,18 @@ MOST_ROWS_LOG2 = 40
 SHOWN = 12  # columns
 
 
-def print_check(job_file: Path, party_file: Path, console: Console, connect: float | None = None) -> None:
-    """Runs every check and says what the job would do and disclose; connect: also meets every peer that does the same
-    within this number of seconds.  Raises the error that `vfl run` would raise."""
-    agreement, party = load_agreement(job_file), load_party(party_file)
-    purpose = "run" if isinstance(agreement, Job) else "align"
-    ready = (
-        _print_check(agreement, party, console)
-        if isinstance(agreement, Job)
-        else (_print_alignment_check(agreement, party, console))
-    )
-    if connect is not None:
-        peers = listed(peers_for(agreement, party.name, purpose), "and")
-        console.print(f"Waiting for {peers}, up to {connect:g} s, to give the same command.", highlight=False)
-        met = meet_all(ready, purpose, connect)
-        told = f"to {listed(met, 'and')}: the same job, release and certificates. Nothing else was sent."
-        console.print(f"[green]Connected[/] {told}")
+def checked(agreement: Job | AlignmentJob, party: Party) -> tuple[Check, Ready[Any]]:
+    """Runs every check that can be made alone: what the job would do and disclose.  Raises the error that `vfl run`
+    would raise."""
+    return _check(agreement, party) if isinstance(agreement, Job) else _check_alignment(agreement, party)
+
+
+def meet(ready: Ready[Any], connect: float, say: Callable[[str], object]) -> tuple[str, ...]:
+    """Meets every peer that gives the same command within this number of seconds; say: receives whom it waits for."""
+    purpose = "run" if isinstance(ready.job, Job) else "align"
+    peers = listed(peers_for(ready.job, ready.party.name, purpose), "and")
+    say(f"Waiting for {peers}, up to {connect:g} s, to give the same command.")
+    return meet_all(ready, purpose, connect)
 
 
 def carries(job: Job, rows: int) -> None:
@@ -81,12 +77,12 @@ def carried(job: Job) -> int:
     return found
 
 
-def _print_check(job: Job, party: Party, console: Console) -> Ready[Any]:
+def _check(job: Job, party: Party) -> tuple[Check, Ready[Any]]:
     profile: Profile = {}
     ready = prepare(job, party, profile)
     budget, peers = budget_of(ready, "run"), job.parties.peers_of(party.name)
     budget.check(peers)
-    kind, most = kind_of(job.model), carried(job)
+    most = carried(job)
     told = (
         cautions(job, party)
         + (look_at(job, ready.table, most) if ready.table else [])
@@ -97,41 +93,42 @@ def _print_check(job: Job, party: Party, console: Console) -> Ready[Any]:
         + ready_to_connect(ready, "run")
     )
     facts = {
-        **_named(job, party),
-        **kind.described(plan_of(job), roles_of(job)),
+        **kind_of(job.model).described(plan_of(job), roles_of(job)),
         **searched.described(job),
         "head-room": f"the key carries sums over up to {most:,} common rows"
         + (", as many as one message can name" if most == most_common() else ""),
+        **_of_table(ready.table),
+        **_ids(profile),
+        **_passes_and_time(job, ready.table),
     }
-    if ready.table:
-        facts["table"] = f"{len(ready.table):,} rows, {ready.table.features.shape[1]} columns" + (
-            ", and the label" if ready.table.label is not None else ""
-        )
-        facts["own columns"] = escape(_columns([str(name) for name in ready.table.features.columns]))
-        if ready.table.classes is not None and len(ready.table.classes) == 2:
-            facts["event"] = escape(f"{ready.table.classes[1]!r} rather than {ready.table.classes[0]!r}")
-    facts |= _ids(profile)
+    bounds = bounds_told(job, party.policy) + rows_taken(job, party) + budget.explained(peers, ready.table)
+    return _result(job, party, facts, bounds, told), ready
+
+
+def _of_table(table: Table | None) -> dict[str, str]:
+    if table is None:
+        return {}
+    label = ", and the label" if table.label is not None else ""
+    facts = {"table": f"{len(table):,} rows, {table.features.shape[1]} columns{label}"}
+    facts["own columns"] = _columns([str(name) for name in table.features.columns])
+    if table.classes is not None and len(table.classes) == 2:
+        facts["event"] = f"{table.classes[1]!r} rather than {table.classes[0]!r}"
+    return facts
+
+
+def _passes_and_time(job: Job, table: Table | None) -> dict[str, str]:
     planned = next((one for one in job.candidates if getattr(one.model, "max_iter", None) == "auto"), None)
-    passes = kind.usual_passes(plan_of(planned), roles_of(planned), ready.table) if ready.table and planned else None
-    if passes:
-        facts["iterations"] = f"about {passes}, by these labels: the common rows decide"
-    facts["time"] = estimate.told(
-        job, (len(ready.table), ready.table.features.shape[1]) if ready.table else None, passes
-    )
-    _print(
-        facts,
-        job,
-        bounds_told(job, party.policy) + rows_taken(job, party) + budget.explained(peers, ready.table),
-        told,
-        console,
-    )
-    return ready
+    kind = kind_of(job.model)
+    passes = kind.usual_passes(plan_of(planned), roles_of(planned), table) if table and planned else None
+    facts = {"iterations": f"about {passes}, by these labels: the common rows decide"} if passes else {}
+    size = (len(table), table.features.shape[1]) if table else None
+    return facts | {"time": estimate.told(job, size, passes)}
 
 
-def _print_alignment_check(job: AlignmentJob, party: Party, console: Console) -> Ready[Any]:
+def _check_alignment(job: AlignmentJob, party: Party) -> tuple[Check, Ready[Any]]:
     profile: Profile = {}
     ready = alignment_run.prepare(job, party, profile=profile)
-    facts = _named(job, party)
+    facts = dict[str, str]()
     if ready.ids is not None:
         facts["table"] = f"{ready.rows:,} rows, {len(ready.ids[0]):,} of them with an id of their own"
     facts |= _ids(profile)
@@ -139,8 +136,8 @@ def _print_alignment_check(job: AlignmentJob, party: Party, console: Console) ->
     budget = budget_of(ready, "align")
     budget.check(ready.peers)
     told = cautions(job, party) + _dropped(job, party, profile) + ready_to_connect(ready, "align")
-    _print(facts, job, bounds_told(job, party.policy) + budget.explained(ready.peers, None), told, console)
-    return ready
+    bounds = bounds_told(job, party.policy) + budget.explained(ready.peers, None)
+    return _result(job, party, facts, bounds, told), ready
 
 
 def _columns(names: Sequence[str]) -> str:
@@ -159,25 +156,44 @@ def _dropped(job: Agreement, party: Party, profile: Profile) -> list[str]:
     return [] if party.data is None else shapes.cautions(profile, party.data.settings().by_own(job.align.normalise))
 
 
-def _named(job: Job | AlignmentJob, party: Party) -> dict[str, str]:
-    return {
-        "job": f"{job.name}, digest {job.digest.hex()[:16]}...: every party must see the same (vfl job digest)",
-        "this party": f"{party.name}, the {party.role}",
+def _result(
+    job: Job | AlignmentJob, party: Party, facts: Mapping[str, str], bounds: Sequence[str], told: Sequence[str]
+) -> Check:
+    return Check(
+        job=job.name,
+        job_digest=job.digest.hex(),
+        party=party.name,
+        role=party.role,
+        facts=dict(facts),
+        disclosed=disclosed_by(job),
+        bounds=list(bounds),
+        cautions=list(told),
+        met=[],
+    )
+
+
+def print_check(told: Check, console: Console) -> None:
+    """In the terminal."""
+    facts = {
+        "job": f"{told.job}, digest {told.job_digest[:16]}...: every party must see the same (vfl job digest)",
+        "this party": f"{told.party}, the {told.role}",
+        **told.facts,
     }
-
-
-def _print(
-    facts: Mapping[str, str], job: Job | AlignmentJob, bounds: Sequence[str], told: Sequence[str], console: Console
-) -> None:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table = Grid(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, text in facts.items():
         table.add_row(f"[bold]{name}[/]", escape(text))
     console.print(table)
     console.print("\n[bold]What this job discloses[/], all of it allowed by this party's policy:")
-    print_permits(job, console)
+    print_disclosed(told.disclosed, console)
     console.print("\n[bold]What this party's policy bounds[/]:")
-    for sentence in bounds:
+    for sentence in told.bounds:
         console.print(f"  - {escape(sentence)}", highlight=False)
-    for caution in told:
+    for caution in told.cautions:
         console.print(f"[yellow]caution[/]: {escape(caution)}", highlight=False)
     console.print("\n[green]Ready.[/] Nothing was sent.")
+
+
+def print_met(met: Sequence[str], console: Console) -> None:
+    """Whom this party has met."""
+    told = f"to {listed(met, 'and')}: the same job, release and certificates. Nothing else was sent."
+    console.print(f"[green]Connected[/] {told}")

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from vfl.screen.answer import AsJson, answer
 from vfl.screen.arguments import JobFile, ModelKind, RunFolder, say
 from vfl.screen.console import Console
 from vfl.screen.examples import examples
 from vfl.storage.runs import resolved
 
-job_app = typer.Typer(help="Job files: write one, explain one, print its digest.", no_args_is_help=True)
+job_app = typer.Typer(help="Job files: write one, explain one, its digest, the schema.", no_args_is_help=True)
 ledger_app = typer.Typer(help="Ledgers, which list what left in a run: show, verify, reconcile.", no_args_is_help=True)
 model_app = typer.Typer(help="This party's part of a model: show.", no_args_is_help=True)
 
@@ -29,29 +30,43 @@ def job_new(
         list[str] | None, typer.Option(metavar="NAME", help="Who holds further columns; repeat it for several.")
     ] = None,
     arbiter: Annotated[str, typer.Option(metavar="NAME", help="Who holds no data.")] = "trustco",
+    as_json: AsJson = False,
 ) -> None:
     """Write a commented job file to start from."""
+    from vfl.cli.results import JobNew
     from vfl.job.setup import new_job
 
     new_job(job, keys=key, kind=kind, guest=guest, hosts=host or ["telecom"], arbiter=arbiter)
-    say(f"{job}: read it, change what your parties agreed on differently, and give the same file to all")
+    what = "read it, change what your parties agreed on differently, and give the same file to all"
+    answer(JobNew(job=str(job)), as_json, lambda: say(f"{job}: {what}"))
 
 
 @job_app.command("show", epilog=examples("job show"))
-def job_show(job: JobFile) -> None:
+def job_show(job: JobFile, as_json: AsJson = False) -> None:
     """Explain what a job asks of its parties."""
-    from vfl.cli.show import print_job
+    from vfl.cli.jobs import job_shown, print_job
     from vfl.job import load_agreement
 
-    print_job(load_agreement(job), Console())
+    told = job_shown(load_agreement(job))
+    answer(told, as_json, lambda: print_job(told, Console()))
 
 
 @job_app.command("digest", epilog=examples("job digest"))
-def job_digest(job: JobFile) -> None:
+def job_digest(job: JobFile, as_json: AsJson = False) -> None:
     """Print the digest that every party must see before it agrees."""
+    from vfl.cli.results import JobDigest
     from vfl.job import load_agreement
 
-    say(load_agreement(job).digest.hex())
+    digest = load_agreement(job).digest.hex()
+    answer(JobDigest(job_digest=digest), as_json, lambda: say(digest))
+
+
+@job_app.command("schema", epilog=examples("job schema"))
+def job_schema() -> None:
+    """Print the JSON schema of job files, for editors and programs."""
+    from vfl.job.json_schema import job_schema as schema
+
+    say(schema())
 
 
 @ledger_app.command("show", epilog=examples("ledger show"))
@@ -60,11 +75,13 @@ def ledger_show(
     messages: Annotated[
         bool, typer.Option("--messages", help="One line per message, with its time and the hash of its bytes.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what left, to whom, and what was learnt."""
-    from vfl.cli.show import print_ledger
+    from vfl.cli.ledgers import ledger_shown, print_ledger
 
-    print_ledger(run, Console(), messages)
+    told = ledger_shown(run, messages)
+    answer(told, as_json, lambda: print_ledger(told, Console()))
 
 
 @ledger_app.command("verify", epilog=examples("ledger verify"))
@@ -78,11 +95,13 @@ def ledger_verify(
             show_default=False,
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check that no line was edited, removed or moved."""
-    from vfl.cli.show import print_verified
+    from vfl.cli.ledgers import print_verified, verified
 
-    print_verified(run, certificate, Console())
+    found = verified(run, certificate)
+    answer(found, as_json, lambda: print_verified(found, certificate, Console()))
 
 
 @ledger_app.command("reconcile", epilog=examples("ledger reconcile"))
@@ -92,15 +111,17 @@ def ledger_reconcile(
         Path,
         typer.Argument(metavar="OTHER", help="The same run's folder or ledger at another party.", show_default=False),
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Compare the ledgers of two parties of a run.
 
     What one sent the other must have received: number, kind, length and hash of each message. If one of them has what
     the other signed at the end of the run (signatures.json), the ledgers must also fit that.
     """
-    from vfl.cli.show import print_reconciled
+    from vfl.cli.ledgers import print_reconciled, reconciled
 
-    print_reconciled(run, other, Console())
+    found = reconciled(run, other)
+    answer(found, as_json, lambda: print_reconciled(found, Console()))
 
 
 @model_app.command("show", epilog=examples("model show"))
@@ -108,8 +129,10 @@ def model_show(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", help="A model folder, RUN/model.", show_default=False, callback=resolved)
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Show this party's coefficients."""
-    from vfl.cli.show import print_model
+    from vfl.cli.show import model_shown, print_model
 
-    print_model(model, Console())
+    told = model_shown(model)
+    answer(told, as_json, lambda: print_model(told, Console()))

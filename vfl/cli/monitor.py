@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from protocols.errors import ConfigError, DataError, ModelError
+from vfl.cli.results import Drift, Monitor
 from vfl.data import Schema, read_source
 from vfl.data.table import typed_features
 from vfl.data.writing import check_out, write_table
@@ -92,6 +93,13 @@ def _scores(path: Path) -> Any:
     if "score" not in frame.columns:
         raise DataError(f"{path}: has no column 'score'", remedy="Give the scores.csv of vfl predict")
     return frame["score"]
+
+
+def monitored(found: Mapping[str, Any]) -> Monitor:
+    """The same as --json has it."""
+    lines = [Drift(**{name: line[name] for name in NUMBERS}) for line in found["columns"]]
+    score = found["score"]
+    return Monitor(columns=lines, score=Drift(**{name: score[name] for name in NUMBERS}) if score else None)
 
 
 def print_monitor(found: dict[str, Any], console: Console) -> None:

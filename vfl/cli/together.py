@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from protocols.errors import ConfigError
+from vfl.screen.answer import AsJson, answer
 from vfl.screen.arguments import ConnectTimeout, Fresh, JobFile, PartyFile, ProgressKind, say
 from vfl.screen.console import Console
 from vfl.screen.errors import stoppable
@@ -15,6 +17,13 @@ from vfl.screen.examples import examples
 from vfl.storage.runs import resolved
 
 together_app = typer.Typer()
+
+
+def one_output(progress: str, as_json: bool) -> None:
+    """Raises ConfigError where a program would read two kinds of line."""
+    if as_json and progress == "lines":
+        remedy = "Leave one out: the last line of --progress lines names the report too"
+        raise ConfigError("--json and --progress lines both print JSON to standard output", remedy=remedy)
 
 
 @together_app.command(epilog=examples("align"))
@@ -32,6 +41,7 @@ def align(
     fresh: Fresh = False,
     connect_timeout: ConnectTimeout = 600.0,
     progress: ProgressKind = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """Align ids only: find the rows that all parties have in common.
 
@@ -39,22 +49,32 @@ def align(
     arbiter is needed.
     An interrupted alignment resumes where it stopped.
     """
+    from vfl.cli.results import Align
     from vfl.job import load_agreement, load_party
     from vfl.run.align import align as align_party
     from vfl.run.align import prepare, print_report
     from vfl.run.announce import announced
     from vfl.screen.progress import watching
 
+    one_output(progress, as_json)
     console = Console(stderr=True)
     agreed, own = load_agreement(job), load_party(party)
     with announced(agreed, own, "align"):
         ready = prepare(agreed, own, format)
     with stoppable(console), watching(progress, console) as watch:
         folder, found = align_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
-    errors = progress == "lines"  # whose last line, on stdout, is JSON too
+    file = folder / "alignment.json"
+
+    def show() -> None:
+        errors = progress == "lines"  # whose last line, on stdout, is JSON too
+        if found is not None:
+            print_report(found, Console(stderr=errors))
+        say(f"report: {file}", stderr=errors)
+
+    told = Align(folder=str(folder), report=str(file), rows=None, common=None, by_key={})
     if found is not None:
-        print_report(found, Console(stderr=errors))
-    say(f"report: {folder / 'alignment.json'}", stderr=errors)
+        told.rows, told.common, told.by_key = found.rows, found.common, found.by_key
+    answer(told, as_json, show)
 
 
 @together_app.command(epilog=examples("run"))
@@ -64,31 +84,40 @@ def run(
     fresh: Fresh = False,
     connect_timeout: ConnectTimeout = 600.0,
     progress: ProgressKind = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """Take part in a job: align, train, score.
 
     Every party runs this with the same job file; the order of starting does not matter.  An interrupted run resumes
     where it stopped.
     """
+    from vfl.cli.results import Run
     from vfl.job import load_job, load_party
     from vfl.run.announce import announced
     from vfl.run.train import prepare
     from vfl.run.train import run as run_party
     from vfl.screen.progress import watching
 
+    one_output(progress, as_json)
     console = Console(stderr=True)
     agreed, own = load_job(job), load_party(party)
     with announced(agreed, own, "run"):
         ready = prepare(agreed, own)
     with stoppable(console), watching(progress, console) as watch:
         folder = run_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
-    if progress == "none":
-        say(f"report: {folder / 'report.json'}")
-    else:
-        from vfl.report import read_report
-        from vfl.report.terminal import print_summary
+    file, model = folder / "report.json", folder / "model"
 
-        print_summary(read_report(folder), Console(stderr=progress == "lines"), folder)  # whose last line is JSON too
+    def show() -> None:
+        if progress == "none":
+            say(f"report: {file}")
+        else:
+            from vfl.report import read_report
+            from vfl.report.terminal import print_summary
+
+            print_summary(read_report(folder), Console(stderr=progress == "lines"), folder)  # whose last line is JSON
+
+    told = Run(folder=str(folder), report=str(file), model=str(model) if model.exists() else None)
+    answer(told, as_json, show)
 
 
 @together_app.command(epilog=examples("predict"))
@@ -123,6 +152,7 @@ def predict(
     fresh: Fresh = False,
     connect_timeout: ConnectTimeout = 600.0,
     progress: ProgressKind = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """Score new rows with a joint model.
 
@@ -132,12 +162,14 @@ def predict(
     that the model needs.
     An interrupted prediction resumes where it stopped.
     """
+    from vfl.cli.results import Predict
     from vfl.job import load_job, load_party
     from vfl.run.announce import announced
     from vfl.run.predict import predict as predict_party
     from vfl.run.predict import prepare
     from vfl.screen.progress import watching
 
+    one_output(progress, as_json)
     console = Console(stderr=True)
     agreed, own = load_job(job), load_party(party)
     with announced(agreed, own, "predict"):
@@ -146,8 +178,15 @@ def predict(
         console.print(f"[yellow]caution[/]: {escape(caution)}", highlight=False)
     with stoppable(console), watching(progress, console) as watch:
         folder, file, scored = predict_party(scoring, watch, connect_timeout=connect_timeout, fresh=fresh)
-    errors = progress == "lines"  # whose last line, on stdout, is JSON too
-    if file is not None:
-        say(scoring.scored(scored), stderr=errors)
-        say(f"scores: {file}", stderr=errors)
-    say(f"report: {folder / 'report.json'}", stderr=errors)
+
+    def show() -> None:
+        errors = progress == "lines"  # whose last line, on stdout, is JSON too
+        if file is not None:
+            say(scoring.scored(scored), stderr=errors)
+            say(f"scores: {file}", stderr=errors)
+        say(f"report: {folder / 'report.json'}", stderr=errors)
+
+    told = Predict(folder=str(folder), report=str(folder / "report.json"), cautions=list(scoring.cautions))
+    if file is not None and scoring.new is not None:
+        told.scores, told.rows, told.scored = str(file), len(scoring.new.index), scored
+    answer(told, as_json, show)

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -49,9 +50,9 @@ class Options:
     folder: Path
 
 
-def run_demo(options: Options, console: Console) -> None:
-    """Sets the three parties up in `options.folder`, runs them and prints the results.  Raises the first party's
-    failure."""
+def run_demo(options: Options, console: Console) -> dict[str, Path]:
+    """Sets the three parties up in `options.folder` and runs them; returns each one's run folder, the guest's first.
+    Raises the first party's failure."""
     if options.key_bits < MIN_KEY_BITS:
         paillier(options.key_bits)
     demo = load(options)
@@ -67,18 +68,21 @@ def run_demo(options: Options, console: Console) -> None:
         highlight=False,
     )
     console.print(f"Their folders: {folder}\n", highlight=False, soft_wrap=True)
-    runs = run_parties(names, folder, console)
-    results = {name: json.loads((runs[name] / "report.json").read_text(encoding="utf-8")) for name in names}
+    return run_parties(names, folder, console)
+
+
+def print_demo(runs: Mapping[str, Path], folder: Path, console: Console) -> None:
+    """What to do next, and the results."""
+    guest, *others = runs
+    results = {name: json.loads((runs[name] / "report.json").read_text(encoding="utf-8")) for name in runs}
     console.print()
     console.print("To run a party by hand, in three terminals:", highlight=False)
-    for name in names:
+    for name in runs:
         console.print(
             f"  vfl run {folder / 'job.toml'} {folder / name / 'party.toml'}", highlight=False, soft_wrap=True
         )
-    console.print(
-        f"The full report, as a page: {runs[demo.guest_name] / 'report.html'}\n", highlight=False, soft_wrap=True
-    )
-    print_summary(results[demo.guest_name], console, runs[demo.guest_name], [results[n] for n in names[1:]])
+    console.print(f"The full report, as a page: {runs[guest] / 'report.html'}\n", highlight=False, soft_wrap=True)
+    print_summary(results[guest], console, runs[guest], [results[n] for n in others])
 
 
 def load(options: Options) -> Demo:

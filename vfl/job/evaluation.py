@@ -11,6 +11,8 @@ from vfl.schema.section import Complaint, Section, choose, distinct
 
 PARTS = ("test", "train")
 
+Part = Annotated[str, BeforeValidator(choose(PARTS, {})), Field(json_schema_extra={"enum": list(PARTS)})]
+
 
 def _parts(values: tuple[str, ...]) -> tuple[str, ...]:
     if "test" not in distinct(values):
@@ -22,9 +24,7 @@ class Evaluation(Section):
     """The parts of the split that are scored once the model is trained."""
 
     parts: Annotated[
-        tuple[Annotated[str, BeforeValidator(choose(PARTS, {}))], ...],
-        AfterValidator(_parts),
-        Values('["test"] or ["test", "train"]'),
+        tuple[Part, ...], AfterValidator(_parts), Values('["test"] or ["test", "train"]')
     ] = Field(
         default=("test",),
         description='where the guest evaluates the model; with "train" it also learns the scores of training rows',

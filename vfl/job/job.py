@@ -34,7 +34,9 @@ from vfl.schema.spec import FULL_KEY_BITS, KeyBits
 Name = Annotated[str, AfterValidator(check_name)]
 _known = choose(tuple(PERMITS), REMOVED)
 Permit = Annotated[
-    str, BeforeValidator(lambda value: value if isinstance(value, str) and value in FORMER else _known(value))
+    str,
+    BeforeValidator(lambda value: value if isinstance(value, str) and value in FORMER else _known(value)),
+    Field(json_schema_extra={"enum": [*PERMITS, *FORMER]}),
 ]
 
 

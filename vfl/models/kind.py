@@ -21,12 +21,13 @@ from vfl.models.plan import Plan, Role
 from vfl.models.workload import Columns, Workload
 from vfl.report.schema import Model
 from vfl.schema.spec import Spec
-from vfl.screen.console import Console
+from vfl.screen.shown import Shown
 from vfl.steps.search import Search
 from vfl.transport.identity import Identity
 
 S = TypeVar("S", bound=Spec)
 P = TypeVar("P")
+SCORES_NOT_ALONE = "The model scores rows only with this party; if this folder is deleted, it cannot score any more."
 
 
 class ArbiterKind(ABC):
@@ -46,8 +47,8 @@ class ArbiterKind(ABC):
         ModelError."""
 
     @abstractmethod
-    def print_part(self, part: Any, console: Console) -> None:
-        """A part in the terminal."""
+    def shown(self, part: Any) -> Shown:
+        """A part, as `vfl model show` shows it."""
 
 
 class Kind(ABC, Generic[S, P]):
@@ -191,8 +192,8 @@ class Kind(ABC, Generic[S, P]):
         """What a data party's report.json says of its own part and of how it was fitted."""
 
     @abstractmethod
-    def print_part(self, part: P, console: Console) -> None:
-        """A part in the terminal."""
+    def shown(self, part: P) -> Shown:
+        """A part, as `vfl model show` shows it."""
 
     @abstractmethod
     def pack(self, part: P) -> Body:

@@ -15,14 +15,12 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from rich.markup import escape
 
 from protocols.glm.shares import MOST_NAMES, NAME, Moved, WeightShares
 from vfl.models.content import Body, Head, Tensors, check
-from vfl.models.kind import ArbiterKind
+from vfl.models.kind import SCORES_NOT_ALONE, ArbiterKind
 from vfl.models.sealing import sealed, unsealed
-from vfl.screen.console import Console
-from vfl.screen.tables import grid, say
+from vfl.screen.shown import Column, Shown, Table
 from vfl.transport.identity import Identity
 
 WHAT = "shared weights"
@@ -139,15 +137,11 @@ class SharedWeightsKind(ArbiterKind):
         check(len({one.latest.shape[0] for one in shares.values()}) == 1)
         return SharedWeights(head.party, head.name, told.of, shares)
 
-    def print_part(self, part: SharedWeights, console: Console) -> None:
+    def shown(self, part: SharedWeights) -> Shown:
         """How many weights of whom."""
-        table = grid("shared with", "weights", numbers=1)
-        for party, count in part.counts.items():
-            table.add_row(escape(party), f"{count:,}")
-        console.print(table, highlight=False)
-        say(
-            console,
-            f"\nShares of the weights of a {escape(part.kind)}: uniform numbers, sealed by this party's key, "
-            f"which tell nothing by themselves.",
+        what = (
+            f"Shares of the weights of a {part.kind}: uniform numbers, sealed by this party's key, "
+            f"which tell nothing by themselves."
         )
-        say(console, "The model scores rows only with this party; if this folder is deleted, it cannot score any more.")
+        table = Table([Column("shared with"), Column("weights", ",")], [[p, n] for p, n in part.counts.items()])
+        return Shown(tables=[table], notes=[what, SCORES_NOT_ALONE])

@@ -28,7 +28,7 @@ def check_key_bits(value: object) -> object:
     raise Complaint(f"is {shown(value)}", "Expected 2048, 3072 (default) or 4096, as a whole number")
 
 
-KeyBits = Annotated[int, BeforeValidator(check_key_bits)]
+KeyBits = Annotated[int, BeforeValidator(check_key_bits), Field(json_schema_extra={"enum": [2048, 3072, 4096]})]
 
 
 class Spec(Declared):

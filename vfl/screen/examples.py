@@ -9,6 +9,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "job new": ("vfl job new job.toml --key national_id", "vfl job new job.toml --key national_id --kind boosted-trees --host telecom --host utility"),  # noqa: E501
     "job show": ("vfl job show job.toml",),
     "job digest": ("vfl job digest job.toml",),
+    "job schema": ("vfl job schema",),
     "check": ("vfl check job.toml bank/party.toml", "vfl check job.toml bank/party.toml --connect"),
     "align": ("vfl align job.toml bank/party.toml", "vfl align job.toml bank/party.toml --format csv"),
     "run": ("vfl run job.toml bank/party.toml", "vfl run job.toml bank/party.toml --connect-timeout 3600 --progress lines"),  # noqa: E501

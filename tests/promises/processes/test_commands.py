@@ -7,13 +7,16 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
+import msgspec
 import pytest
 from typer.main import get_command
 
 from tests.promises.processes.institutions import KEY, ROOT, Ended, Institutions, tables
+from tools.command_schema import SCHEMA, command_schema
 from vfl.cli.main import app
+from vfl.cli.results import RESULTS, Bench, Demo, Predict
 from vfl.demo.run import free_ports
 from vfl.job import job_from, starter_job
 from vfl.job.setup import init_party, trust_peer
@@ -89,20 +92,22 @@ def test_the_readme_from_end_to_end(parties: Institutions, monkeypatch: pytest.M
     files = prepare(folder)
     said: dict[str, Ended] = {}
     runs: dict[str, Path] = {}
+    answers: list[str] = []
     for program, *words in printed():
         assert program == "vfl"
         words = [w.replace("RUN", str(runs.get("bank"))).replace("cert.pem", "bank/identity/cert.pem") for w in words]
         name = " ".join(w for w in words[:2] if w.isalpha())
         if words[0] in ("run", "align", "predict"):
             other = ["--model", str(runs.get("telecom", "")) + "/model"] if words[0] == "predict" else []
-            commands = {"bank": words, "telecom": [words[0], "job.toml", "telecom/party.toml", *other]}
+            commands = {"bank": words, "telecom": [words[0], "job.toml", "telecom/party.toml", "--json", *other]}
             if words[0] in ("run", "predict"):
                 kept = ["--model", str(runs.get("trustco", "")) + "/model"] if words[0] == "predict" else []
-                commands["trustco"] = [words[0], "job.toml", "trustco/party.toml", *kept]
+                commands["trustco"] = [words[0], "job.toml", "trustco/party.toml", "--json", *kept]
             started = {p: parties.run(["-m", "vfl", *c], p, cwd=folder) for p, c in commands.items()}
             ended = {p: process.wait(60) for p, process in started.items()}
             assert [e.code for e in ended.values()] == [0] * len(ended), ended
             said[name] = ended["bank"]
+            answers += [e.out for p, e in ended.items() if p != "bank"]
             runs = runs or {p: e.folder for p, e in ended.items()}
         else:
             said[name] = (
@@ -125,7 +130,39 @@ def test_the_readme_from_end_to_end(parties: Institutions, monkeypatch: pytest.M
     assert "128 of 160 rows are scored" in said["predict"].out
     assert re.search(r"canaryage +0\.\d{3} +0\.\d{3} +as in", said["monitor"].out)
     assert re.search(r"\b128\b", said["align"].out)
+    answer_programs(parties, runs, answers)
     show_what_is_wrong(parties, runs["bank"])
+
+
+def answer_programs(parties: Institutions, runs: dict[str, Path], answers: list[str]) -> None:
+    """The other commands with --json: each answers with one object, as docs/commands.schema.json declares it."""
+    run, model = runs["bank"], runs["bank"] / "model"
+    pem = parties.folder / "telecom" / "identity" / "cert.pem"
+    for words in (
+        ("init", "shop", "--role", "guest", "--name", "shop"),
+        ("trust", "shop", pem),
+        ("job", "new", "other.toml", "--key", KEY),
+        ("job", "show", "job.toml"),
+        ("job", "digest", "job.toml"),
+        ("check", "job.toml", "bank/party.toml"),
+        ("runs", "bank/party.toml"),
+        ("report", run),
+        ("ledger", "show", run, "--messages"),
+        ("ledger", "verify", run),
+        ("ledger", "reconcile", run, runs["telecom"]),
+        *(("model", "show", folder / "model") for folder in runs.values()),
+        ("monitor", "bank/party.toml", "--model", model, "--data", "new.csv"),
+    ):
+        ended = parties.here(*words, "--json")
+        assert ended.code == 0, ended.err
+        answers.append(ended.out)
+    declared: Any = Union[tuple(RESULTS.values())]  # noqa: UP007
+    found = [msgspec.json.decode(answer, type=declared) for answer in answers]
+    assert {type(one) for one in found} == set(RESULTS.values()) - {Demo, Bench}  # of which other tests have answers
+    assert all(answer.count("\n") == 1 for answer in answers)
+    predicted = next(one for one in found if isinstance(one, Predict))
+    assert predicted.scores is None  # a host's: it has none
+    parties.here("run", "job.toml", "bank/party.toml", "--json", "--progress", "lines").says(2, "both print JSON")
 
 
 def show_what_is_wrong(parties: Institutions, run: Path) -> None:
@@ -165,6 +202,18 @@ def leaves(command: Any, name: str = "") -> dict[str, Any]:
         if inner is None
         else {k: v for n, c in inner.items() for k, v in leaves(c, f"{name} {n}".strip()).items()}
     )
+
+
+def test_every_command_has_a_declared_answer() -> None:
+    """And the committed schema is that of the declarations."""
+    found = {name: {p.name for p in c.params} for name, c in leaves(get_command(app)).items() if "chaos" not in name}
+    assert set(RESULTS) == set(found) - {"job schema"}  # which is JSON itself
+    assert [name for name in RESULTS if "as_json" not in found[name]] == []
+    assert SCHEMA.read_text() == command_schema()
+    with pytest.raises(msgspec.ValidationError):  # planted: an undeclared key
+        msgspec.json.decode('{"command":"job digest","job_digest":"00","id":"CANARY"}', type=RESULTS["job digest"])
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode('{"command":"job digest","job_digest":7}', type=RESULTS["job digest"])
 
 
 def test_every_help_page_ends_with_examples_that_parse(parties: Institutions, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+import pytest
+
 from tests.promises.processes.institutions import Institutions
 from tests.promises.processes.test_wire_and_ledger import check_report
+from vfl.cli.results import Demo
 from vfl.demo.run import MARKER, fresh_folder
 
 SMALL = ("--data", "credit-sim", "--rows", "400", "--key-bits", "2048", "--passes", "5")
@@ -25,6 +29,15 @@ def test_the_demo_from_end_to_end(parties: Institutions) -> None:
     parties.here("demo", *SMALL[:-1], "4", "--dir", folder)  # too few passes: refused before anything is replaced
     assert first.report.is_file()
     assert sorted(p.name for p in fresh_folder(folder).iterdir()) == [MARKER]  # what the next demo starts with
+
+
+@pytest.mark.slow
+def test_the_demo_answers_a_program(parties: Institutions) -> None:
+    ended = parties.vfl("demo", *SMALL, "--dir", parties.folder / "demo", "--json")
+    assert ended.code == 0, ended.err
+    told = msgspec.json.decode(ended.out, type=Demo)
+    assert list(told.reports) == ["bank", "telecom", "trustee"]
+    assert Path(told.page).is_file()
 
 
 def test_the_demo_replaces_no_foreign_folder(parties: Institutions) -> None:

@@ -33,7 +33,8 @@ from tests.harness import TOY
 from tests.parts import guests
 from tools.leakage_page import declared
 from vfl.api.federation import Federation
-from vfl.cli.show import print_ledger, print_report
+from vfl.cli.ledgers import ledger_shown, print_ledger
+from vfl.cli.show import show_report
 from vfl.data import read_source
 from vfl.job import load_agreement, load_party, starter_job, starter_party
 from vfl.ledger import LedgerWriter, Witness, signatures, verify_ledger
@@ -232,7 +233,9 @@ def _ledger(run: Path, identity: Identity) -> list[Target]:
         ),
         Target("ledger, resumed", _with(path, lambda p: read_unfinished(p, "")), [seed]),
         Target("ledger", _with(path, lambda p: verify_ledger(p, identity.certificate_pem)), [seed]),
-        Target("ledger, shown", _with(path, lambda p: print_ledger(p, _console(), messages=True)), [seed]),
+        Target(
+            "ledger, shown", _with(path, lambda p: print_ledger(ledger_shown(p, messages=True), _console())), [seed]
+        ),
     ]
 
 
@@ -295,7 +298,7 @@ def _report(run: Path) -> list[Target]:
     return [
         Target(
             "report.json",
-            _with(run / "report.json", lambda p: print_report(p.parent, _console())),
+            _with(run / "report.json", lambda p: show_report(p.parent, _console())),
             [json.dumps(result).encode()],
         )
     ]

@@ -30,7 +30,7 @@ from vfl.models.shared_weights import SharedWeights
 from vfl.models.workload import Columns, Workload
 from vfl.preprocessing.standardise import FARTHEST
 from vfl.screen import ending
-from vfl.screen.console import Console
+from vfl.screen.shown import Shown
 from vfl.steps.feature_tables import feature_tables
 from vfl.steps.search import Search
 
@@ -211,8 +211,8 @@ class RegressionKind(Kind[Regression, GlmPart]):
             summary |= {"label_mean": own.label_mean, "label_scale": own.label_scale}
         return summary | feature_tables(own.standardiser.steps, fitted.binned)
 
-    def print_part(self, part: GlmPart, console: Console) -> None:
-        words.print_part(part, console)
+    def shown(self, part: GlmPart) -> Shown:
+        return words.shown(part)
 
     def pack(self, part_: GlmPart) -> Body:
         return part.pack(part_)

@@ -1,10 +1,12 @@
-"""A regression in words: what a job does, and what a part says in the terminal."""
+"""A regression in words: what a job does, and what a part shows."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from rich.markup import escape
+import numpy as np
+from numpy.typing import NDArray
 
 from protocols.glm.plan import MOST_PASSES, planned_passes
 from protocols.session import Roles
@@ -14,8 +16,7 @@ from vfl.models.regression.program import TOL
 from vfl.models.regression.spec import LogisticRegression, Regression
 from vfl.schema.section import listed
 from vfl.schema.spec import Spec
-from vfl.screen.console import Console
-from vfl.screen.tables import facts, grid, say
+from vfl.screen.shown import Column, Shown, Table
 
 
 def described(plan: Plan[Regression], roles: Roles) -> dict[str, str]:
@@ -142,7 +143,7 @@ def _models(part: GlmPart) -> list[str | None]:
     return [str(c) for c in part.classes or range(1, part.models + 1)]
 
 
-def print_part(part: GlmPart, console: Console) -> None:
+def shown(part: GlmPart) -> Shown:
     """The coefficients as a table, if this party knows them; of several classes one after the other."""
     told = {"link": part.link} if part.family == "logistic" else {}
     if part.classes is not None and len(part.classes) == 2:
@@ -153,36 +154,22 @@ def print_part(part: GlmPart, console: Console) -> None:
         told["intercept"] = ", ".join(f"{value:.6f}" for value in part.intercept) + ", on the standardised scale"
     if part.family == "linear" and part.is_guests:
         told["label"] = f"standardised: mean {part.label_mean:.6g}, standard deviation {part.label_scale:.6g}"
-    facts(console, {name: escape(text) for name, text in told.items()})
     if not part.known:
-        print_shared(part, console)
-        return
-    for name, weights in zip(_models(part), part.weights, strict=True):
-        console.print("" if name is None else escape(f"\nclass {name}"), highlight=False)
-        table = grid("column", "coef", "coef_raw", "mean", "scale", numbers=4)
-        for row in zip(
-            part.columns,
-            weights,
-            weights / part.standardiser.scale,
-            part.standardiser.mean,
-            part.standardiser.scale,
-            strict=True,
-        ):
-            table.add_row(escape(row[0]), *(f"{v:.6g}" for v in row[1:]))
-        console.print(table, highlight=False)
-    unit = " in standard deviations of the label" if part.family == "linear" else ""
+        unknown = f"{unknown_weights(part.party, guest=part.is_guests).what}."
+        return Shown(facts=told, tables=[_table(part, {})], notes=[unknown])
+    tables = [
+        _table(part, {"coef": weights, "coef_raw": weights / part.standardiser.scale}, name)
+        for name, weights in zip(_models(part), part.weights, strict=True)
+    ]
+    unit = "; in standard deviations of the label" if part.family == "linear" else ""
     cut = f"(standardised values are limited to +-{part.standardiser.clip:g})"
-    say(
-        console,
-        f"\ncoef: a standard deviation of the column {cut}; coef_raw: one unit of the original "
-        f"column{';' + unit if unit else ''}.",
-    )
+    meaning = f"coef: a standard deviation of the column {cut}; coef_raw: one unit of the original column{unit}."
+    return Shown(facts=told, tables=tables, notes=[meaning])
 
 
-def print_shared(part: GlmPart, console: Console) -> None:
-    """The columns of a part whose weights nobody knows."""
-    table = grid("column", "mean", "scale", numbers=2)
-    for row in zip(part.columns, part.standardiser.mean, part.standardiser.scale, strict=True):
-        table.add_row(escape(row[0]), *(f"{v:.6g}" for v in row[1:]))
-    console.print(table, highlight=False)
-    say(console, f"\n{escape(unknown_weights(part.party, guest=part.is_guests).what)}.")
+def _table(part: GlmPart, numbers: Mapping[str, NDArray[np.float64]], name: str | None = None) -> Table:
+    """A row for each column, with its mean and scale; name: the class that the numbers are of."""
+    columns = {**numbers, "mean": part.standardiser.mean, "scale": part.standardiser.scale}
+    rows = [[c, *map(float, row)] for c, *row in zip(part.columns, *columns.values(), strict=True)]
+    title = "" if name is None else f"class {name}"
+    return Table([Column("column"), *(Column(each, ".6g") for each in columns)], rows, title)

@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from rich.markup import escape
 
 from protocols.cipher import HEAD_ROOM
 from protocols.errors import ConfigError
@@ -36,9 +35,8 @@ from vfl.models.scorecard.reported import ScorecardReport
 from vfl.models.scorecard.spec import Scorecard
 from vfl.models.workload import Columns, Workload
 from vfl.preprocessing import Woe, WoeColumn
-from vfl.screen import ending
-from vfl.screen.console import Console
-from vfl.screen.tables import facts, grid, say
+from vfl.screen import ending, shown
+from vfl.screen.shown import Column, Shown
 from vfl.steps.feature_tables import feature_tables
 
 
@@ -54,6 +52,12 @@ class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     clip: float
     known: bool
     arbiter: bool
+
+
+BIN_COLUMNS = (
+    *(Column("column"), Column("bin")),
+    *(Column("rows", ","), Column("event rate", ".2%"), Column("WOE", ".4f")),
+)
 
 
 class Scorecards(Kind[Scorecard, ScorecardPart]):
@@ -164,7 +168,7 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
             own |= {"base_points": part.base, "points": part.table(), "coefficients": coefficients}
         return own | feature_tables(fitted.preprocessor, fitted.binned)
 
-    def print_part(self, part: ScorecardPart, console: Console) -> None:
+    def shown(self, part: ScorecardPart) -> Shown:
         """The points as a table, where this party knows them, else the bins."""
         scale = part.scale
         told = {
@@ -175,39 +179,29 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
             told["event"] = f"{part.classes[1]!r} rather than {part.classes[0]!r}: more points, less likely"
         if part.known and part.base is not None:
             told["base points"] = str(part.base)
-        facts(console, {name: escape(text) for name, text in told.items()})
-        console.print()
-        table = grid(
-            "column",
-            "bin",
-            "rows",
-            "event rate",
-            "WOE",
-            *(["points"] if part.known else []),
-            numbers=4 if part.known else 3,
-        )
-        last = None
-        for row in part.table():
-            rate = "" if row["event_rate"] is None else f"{row['event_rate']:.2%}"
-            name = row["column"] if row["column"] != last else ""
-            points = [str(row["points"])] if part.known else []
-            table.add_row(escape(name), escape(row["bin"]), f"{row['rows']:,}", rate, f"{row['woe']:.4f}", *points)
-            last = row["column"]
-        console.print(table, highlight=False)
-        console.print()
+        points = [Column("points", "d")] if part.known else []
+        columns = [*BIN_COLUMNS, *points]
+        rows = [
+            [
+                row["column"],
+                row["bin"],
+                row["rows"],
+                row["event_rate"],
+                row["woe"],
+                *([row["points"]] if points else []),
+            ]
+            for row in part.table()
+        ]
+        tables = [shown.Table(columns, rows)]
         if not part.known:
-            say(
-                console,
-                f"{escape(unknown_weights(part.party, guest=part.is_guests).what)}.  rows and event rate: of training.",
-            )
-            return
-        say(
-            console,
+            what = f"{unknown_weights(part.party, guest=part.is_guests).what}.  rows and event rate: of training."
+            return Shown(facts=told, tables=tables, notes=[what])
+        what = (
             "A row's score is the guest's base points and the points of its bins at every party.  rows and "
-            "event rate: of training.",
+            "event rate: of training."
         )
-        if wrong := wrong_signs(part):
-            say(console, f"[yellow]caution[/]: {escape(ending.against(wrong))}")
+        wrong = wrong_signs(part)
+        return Shown(facts=told, tables=tables, notes=[what], cautions=[ending.against(wrong)] if wrong else [])
 
     def pack(self, part: ScorecardPart) -> Body:
         """`mean` and `scale` (columns,) float64 of the weights of evidence; `shares` and `share_names` as

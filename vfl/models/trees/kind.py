@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from rich.markup import escape
 
 from protocols.boosting import objective, open, sealed, twin
 from protocols.boosting.ensemble import Rounds
@@ -29,10 +28,11 @@ from vfl.models.trees.part import TreesPart, pack, unpack
 from vfl.models.trees.reported import TreesReport
 from vfl.models.trees.spec import BoostedTrees
 from vfl.models.workload import Columns, Workload
-from vfl.screen.console import Console
-from vfl.screen.tables import facts, grid, say
+from vfl.screen import shown
+from vfl.screen.shown import Cell, Shown
 from vfl.steps.search import Search
 
+SPLITS = shown.Column("splits", "d")
 Asked = Search[Plan[BoostedTrees]] | None
 SEALED_ROWS = (
     "nobody sees a row's gradient, score, node or direction; the arbiter sees sums of gradients over unnamed bins"
@@ -200,18 +200,12 @@ class Trees(Kind[BoostedTrees, TreesPart]):
         assert isinstance(fitted.part, TreesPart)
         return part_summary(fitted.part)
 
-    def print_part(self, part: TreesPart, console: Console) -> None:
+    def shown(self, part: TreesPart) -> Shown:
         """The importance of columns, and for the guest's part what its scores are."""
         if part.ensemble is None:
-            say(
-                console,
-                "This host's columns, and how often each was split on; what a split gained is not known to it.\n",
-            )
-            table = grid("column", "splits", numbers=1)
-            for row in splits_by_column(part):
-                table.add_row(escape(row["column"]), str(row["splits"]))
-            console.print(table, highlight=False)
-            return
+            what = "This host's columns, and how often each was split on; what a split gained is not known to it."
+            rows: list[list[Cell]] = [[row["column"], row["splits"]] for row in splits_by_column(part)]
+            return Shown(intro=[what], tables=[shown.Table([shown.Column("column"), SPLITS], rows)])
         params, told = part.trees.params, {}
         told["trees"] = f"{tree_count(part)}, of depth {params.max_depth} at most; objective {params.objective}"
         if params.sealed:
@@ -220,19 +214,17 @@ class Trees(Kind[BoostedTrees, TreesPart]):
             told["scores"] = f"the probability of {part.classes[1]!r} rather than {part.classes[0]!r}"
         elif part.classes is not None:
             told["scores"] = "the probability of each of " + ", ".join(repr(c) for c in part.classes)
-        facts(console, {name: escape(text) for name, text in told.items()})
-        console.print()
-        rows = part_summary(part)["importance"]
         measure = "splits" if params.sealed else "gain"
-        total = sum(row[measure] for row in rows) or 1.0
-        table = grid(
-            "column", *(() if params.sealed else ("gain",)), "share", "splits", numbers=2 if params.sealed else 3
-        )
-        for row in sorted(rows, key=lambda row: -row[measure]):
+        found = sorted(part_summary(part)["importance"], key=lambda row: -row[measure])
+        total = sum(row[measure] for row in found) or 1.0
+        rows = []
+        for row in found:
             name = row["column"] if row["party"] == 0 else f"host {row['party']} of the job, all columns"
-            gain = () if params.sealed else (f"{row['gain']:.6g}",)
-            table.add_row(escape(name), *gain, f"{row[measure] / total:.1%}", str(row["splits"]))
-        console.print(table, highlight=False)
+            gain = () if params.sealed else (row["gain"],)
+            rows.append([name, *gain, row[measure] / total, row["splits"]])
+        gains = () if params.sealed else (shown.Column("gain", ".6g"),)
+        columns = [shown.Column("column"), *gains, shown.Column("share", ".1%"), SPLITS]
+        return Shown(facts=told, tables=[shown.Table(columns, rows)])
 
     def check_continues(self, plan: Plan[BoostedTrees], roles: Roles, part: Any, table: Table | None) -> None:
         if table is not None:

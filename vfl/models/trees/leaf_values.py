@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from protocols.boosting.params import MAX_DEPTH
 from protocols.boosting.sealed_parts import ArbiterTrees, Shape
 from vfl.models.content import Body, Head, check, tensors_of
-from vfl.models.kind import ArbiterKind
+from vfl.models.kind import SCORES_NOT_ALONE, ArbiterKind
 from vfl.models.sealing import sealed, unsealed
 from vfl.models.trees.part import MOST_TREES, checked_shape
-from vfl.screen.console import Console
-from vfl.screen.tables import facts, say
+from vfl.screen.shown import Shown
 from vfl.transport.identity import Identity
 
 WHAT = "leaf values"
@@ -108,11 +107,9 @@ class LeafValuesKind(ArbiterKind):
         trees = ArbiterTrees(head.name, told.num_class, told.score_bits, shape, arrays["joint.value"])
         return LeafValues(head.party, head.name, told.of, trees, told.trees)
 
-    def print_part(self, part: LeafValues, console: Console) -> None:
+    def shown(self, part: LeafValues) -> Shown:
         """How many trees, and what they are for."""
-        facts(console, {"trees": f"{part.count}, of depth {part.trees.shape.depth} at most"})
-        say(
-            console,
-            "\nLeaf values and shape of sealed trees, encrypted for this party only.  They tell nothing about a row.",
+        what = "Leaf values and shape of sealed trees, encrypted for this party only.  They tell nothing about a row."
+        return Shown(
+            facts={"trees": f"{part.count}, of depth {part.trees.shape.depth} at most"}, notes=[what, SCORES_NOT_ALONE]
         )
-        say(console, "The model scores rows only with this party; if this folder is deleted, it cannot score any more.")

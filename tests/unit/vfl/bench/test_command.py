@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from vfl.bench import command, plan
+from vfl.cli.results import Bench
 from vfl.models.workload import Workload
 
 
@@ -45,8 +47,11 @@ def test_a_measurement_from_end_to_end(
         0.0,
     )
     monkeypatch.setattr(plan, "QUICK", whole)
-    command.bench(False, tmp_path, False, None, None, Console(width=160))
-    result = json.loads((tmp_path / "overhead.json").read_text())
+    folder, result = command.bench(False, tmp_path, None, None, None)
+    assert capsys.readouterr().out == ""
+    assert result == json.loads((tmp_path / "overhead.json").read_text())
+    told = msgspec.json.encode(Bench(folder=str(folder), overhead=result))
+    assert msgspec.json.decode(told, type=Bench).overhead == result
     assert {run["mode"] for run in result["modes"]} == {"joined", "clear", "psi", "paillier", "phe"}
     assert [(run["axis"], "skipped" in run) for run in result["sweeps"]] == [
         ("base", False),
@@ -60,7 +65,7 @@ def test_a_measurement_from_end_to_end(
     result["sweeps"][1]["bytes"] -= 1  # as if less had been sent then
     (tmp_path / "old.json").write_text(json.dumps(result))
     monkeypatch.setattr(plan, "QUICK", plan.Size((), (), sweeps, (), 300.0, 0.0))
-    command.bench(False, tmp_path, False, tmp_path / "old.json", None, Console(width=160))
+    command.bench(False, tmp_path, tmp_path / "old.json", None, Console(width=160))
     more = [
         line
         for line in capsys.readouterr().out.splitlines()

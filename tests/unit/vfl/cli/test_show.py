@@ -10,7 +10,7 @@ from protocols.alignment.ecdh import BlindedIds, IntersectionSize
 from protocols.cipher import CipherVec
 from protocols.glm.training import Columns
 from protocols.message import Disclosure, registry
-from vfl.cli.show import print_ledger
+from vfl.cli.ledgers import ledger_shown, print_ledger
 from vfl.ledger import LedgerTap, LedgerWriter, continued
 from vfl.screen.console import Console
 
@@ -30,7 +30,7 @@ def test_every_kind_of_message_says_what_its_receiver_learns(
             tap.sent("telecom", kind, b"x")
         for size in (100, 900):
             tap.received("telecom", BlindedIds, bytes(size))
-    print_ledger(path, Console(width=140), messages=False)
+    print_ledger(ledger_shown(path, messages=False), Console(width=140))
     shown = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if line.startswith(" telecom")}
     assert "nothing: random numbers" in shown["BlindedIds"]
     assert "how many ids all parties have in common" in shown["IntersectionSize"]
@@ -48,7 +48,7 @@ def test_what_came_and_interruptions_are_said(tmp_path: Path, capsys: pytest.Cap
     whole = path.read_bytes()
     path.write_bytes(whole.rsplit(b"\n", 2)[0] + b"\n")  # killed before its last line
     continued(path, sign=None, **options).close()  # type: ignore[arg-type]
-    print_ledger(path, Console(width=140), messages=False)
+    print_ledger(ledger_shown(path, messages=False), Console(width=140))
     text = " ".join(capsys.readouterr().out.split())
     assert "received from telecom: 2 messages" in text
     assert "interrupted and resumed: 20" in text

@@ -17,7 +17,7 @@ from protocols.errors import ConfigError, DataError
 from tests.unit.vfl.job.samples import MINIMAL, with_key
 from tests.unit.vfl.job.test_model_kinds import OPEN, SEALED
 from vfl.cli.check import carried, carries
-from vfl.cli.show import print_permits
+from vfl.cli.jobs import disclosed_by, print_disclosed
 from vfl.cost import cost, estimate
 from vfl.cost.machine import Machine
 from vfl.data import Table, table_from_frame
@@ -46,7 +46,7 @@ def test_a_permission_that_no_message_needs_is_not_told_as_disclosed(write):
     job = load_job(write(with_key("model", 'link = "taylor"')))
     assert "edge-count-to-arbiter" in job.disclosure.allow
     text = io.StringIO()
-    print_permits(job, Console(file=text, width=400))
+    print_disclosed(disclosed_by(job), Console(file=text, width=400))
     disclosed, _, caution = text.getvalue().partition("caution")
     assert "edge-count-to-arbiter" not in disclosed
     assert "scores-to-guest" in disclosed
@@ -56,7 +56,7 @@ def test_a_permission_that_no_message_needs_is_not_told_as_disclosed(write):
         "edge-count-to-arbiter" not in result_frame(job, party, datetime.datetime.now(datetime.UTC), "run")["permits"]
     )
     exact = io.StringIO()
-    print_permits(load_job(write(MINIMAL)), Console(file=exact, width=400))
+    print_disclosed(disclosed_by(load_job(write(MINIMAL))), Console(file=exact, width=400))
     assert "edge-count-to-arbiter" in exact.getvalue()
     assert "caution" not in exact.getvalue()
 

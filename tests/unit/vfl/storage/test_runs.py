@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from protocols.errors import ConfigError
+from vfl.cli.results import Runs
 from vfl.cli.show import print_runs
 from vfl.screen.console import Console
 from vfl.storage.runs import listed, resolved
@@ -64,14 +66,13 @@ def test_latest_is_the_newest_that_is_done_and_has_what_follows(runs: Path) -> N
 
 
 def test_a_list_for_people_and_one_for_programs(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    print_runs(runs, Console(), as_json=True)
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["outcome"] for line in lines][:2] == ["done", "done"]
-    assert set(lines[0]) == {"folder", "command", "job", "started", "outcome"}
-    print_runs(runs, Console(width=120), as_json=False)
+    found = Runs(runs=listed(runs))
+    lines = msgspec.json.decode(msgspec.json.encode(found), type=Runs).runs
+    assert [line.outcome for line in lines][:2] == ["done", "done"]
+    print_runs(found, runs, Console(width=120))
     shown = capsys.readouterr().out
     assert "2026-03-01 09:00:00" in shown
-    print_runs(runs / "none", Console(), as_json=False)
+    print_runs(Runs(runs=[]), runs / "none", Console())
     assert "no runs in" in capsys.readouterr().out
 
 

@@ -1,0 +1,215 @@
+"""What each command answers with --json: docs/commands.schema.json is written from these declarations (`make docs`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from vfl.job import PERMITS
+from vfl.screen.result import Result
+from vfl.screen.shown import Shown
+from vfl.storage.runs import Listed
+
+Text = dict[str, str]
+Number: TypeAlias = Annotated[int, Meta(ge=0)]
+Content: TypeAlias = dict[str, Any]
+
+
+class Part(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Base of what stands within a result."""
+
+
+class Permit(Part):
+    permit: str
+    discloses: str
+
+
+class Disclosed(Part):
+    """Everything that a job reveals."""
+
+    permits: list[Permit]
+    rounded: Annotated[list[str], Meta(description="how coarse what is opened is, a sentence each")]
+    unused: Annotated[list[str], Meta(description="permissions that none of the job's messages needs")]
+
+
+class Demo(Result, tag="demo"):
+    folder: str
+    reports: Annotated[Text, Meta(description="by party, the file of its report")]
+    page: str
+
+
+class Init(Result, tag="init"):
+    party_file: str
+    certificate: str
+    fingerprint: str
+
+
+class Trust(Result, tag="trust"):
+    peer: str
+    fingerprint: str
+
+
+class Check(Result, tag="check"):
+    job: str
+    job_digest: str
+    party: str
+    role: str
+    facts: Annotated[Text, Meta(description="what the job does, and what this party brings, by topic")]
+    disclosed: Disclosed
+    bounds: Annotated[list[str], Meta(description="what this party's policy bounds, a sentence each")]
+    cautions: list[str]
+    met: Annotated[list[str], Meta(description="with --connect, the peers that were met")]
+
+
+class Align(Result, tag="align"):
+    folder: str
+    report: str
+    rows: Annotated[dict[str, Number] | None, Meta(description="by party; null at the arbiter")]
+    common: Number | None
+    by_key: dict[str, Number]
+
+
+class Run(Result, tag="run"):
+    folder: str
+    report: str
+    model: Annotated[str | None, Meta(description="this party's part; null where it keeps none")] = None
+
+
+class Predict(Result, tag="predict"):
+    folder: str
+    report: str
+    cautions: list[str]
+    scores: Annotated[str | None, Meta(description="at the guest, the file of the scores")] = None
+    rows: Annotated[Number | None, Meta(description="at the guest, of the new table")] = None
+    scored: Number | None = None
+
+
+class Drift(Part):
+    """How far a column, or the score, has moved since the training."""
+
+    column: str
+    psi: float | None
+    expected: Annotated[float | None, Meta(description="the mean for as many rows of one population")]
+    mark: Annotated[str | None, Meta(description="stable, watch, shifted; null without a row")]
+    rows: Number
+    missing_before: float | None
+    missing: float | None
+
+
+class Monitor(Result, tag="monitor"):
+    columns: list[Drift]
+    score: Drift | None
+
+
+class Runs(Result, tag="runs"):
+    runs: Annotated[list[Listed], Meta(description="the oldest first")]
+
+
+class Report(Result, tag="report"):
+    folder: str
+    page: Annotated[str | None, Meta(description="null of an alignment")]
+    content: Annotated[Content, Meta(description="of report.json or alignment.json, see docs/file-formats.md")]
+
+
+class JobNew(Result, tag="job new"):
+    job: str
+
+
+class JobShow(Result, tag="job show"):
+    job: str
+    job_digest: str
+    facts: Text
+    disclosed: Disclosed
+    cautions: list[str]
+
+
+class JobDigest(Result, tag="job digest"):
+    job_digest: str
+
+
+class Kind(Part):
+    """All messages of one kind that left for one peer."""
+
+    to: str
+    message: str
+    disclosure: str
+    learns: str
+    count: Number
+    bytes: Number
+
+
+class Sent(Part):
+    time: str
+    to: str
+    message: str
+    disclosure: str
+    sha256: str
+    bytes: Number
+
+
+class Received(Part):
+    peer: str
+    messages: Number
+    bytes: Number
+
+
+class LedgerShow(Result, tag="ledger show"):
+    party: str
+    job: str
+    job_digest: str
+    started: str
+    started_by: Annotated[str | None, Meta(description="the account of the operating system; null of an old ledger")]
+    ended: str | None
+    outcome: Annotated[str | None, Meta(description="done or an error's code; null of a ledger that was never closed")]
+    fault: Annotated[str | None, Meta(description="why not to rely on it; null if it is sound or was never closed")]
+    messages: Number
+    bytes: Number
+    kinds: list[Kind]
+    received: list[Received]
+    resumed: Annotated[list[str], Meta(description="when the run resumed after an interruption")]
+    each: Annotated[list[Sent] | None, Meta(description="every message, with --messages")] = None
+
+
+class LedgerVerify(Result, tag="ledger verify"):
+    party: str
+    job: str
+    job_digest: str
+    outcome: str
+    messages: Number
+    bytes: Number
+    signed: Annotated[bool, Meta(description="whether the signature was checked, against --certificate")]
+
+
+class Pair(Part):
+    sender: str
+    receiver: str
+    messages: Number
+    underway: Number
+
+
+class LedgerReconcile(Result, tag="ledger reconcile"):
+    pairs: list[Pair]
+    signed: Annotated[dict[str, str | None], Meta(description="by party, the fingerprint that signed them at the end")]
+
+
+class ModelShow(Result, tag="model show"):
+    party: str
+    kind: str
+    model_id: str
+    job_digest: str
+    part: Shown
+
+
+class Bench(Result, tag="bench"):
+    folder: str
+    overhead: Annotated[Content, Meta(description="of overhead.json")]
+
+
+RESULTS: dict[str, type[Result]] = {str(one.__struct_config__.tag): one for one in Result.__subclasses__()}
+
+
+def permits_of(names: list[str]) -> list[Permit]:
+    """Each with what it discloses."""
+    return [Permit(permit=name, discloses=PERMITS[name]) for name in names]
