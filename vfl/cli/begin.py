@@ -7,12 +7,20 @@ from typing import Annotated
 
 import typer
 
+from protocols.errors import ConfigError
 from vfl.screen.answer import AsJson, answer
 from vfl.screen.arguments import ConnectTimeout, JobFile, ModelKind, PartyFile, Role, say
 from vfl.screen.console import Console
 from vfl.screen.examples import examples
 
 begin_app = typer.Typer()
+EncryptKey = Annotated[
+    bool,
+    typer.Option(
+        "--encrypt-key",
+        help="Encrypt the key's file: passphrase from VFL_KEY_PASSPHRASE, or asked for at the terminal.",
+    ),
+]
 
 
 @begin_app.command(epilog=examples("demo"))
@@ -78,13 +86,11 @@ def init(
         ),
     ],
     kind: ModelKind = "logistic-regression",
-    encrypt_key: Annotated[
-        bool,
-        typer.Option(
-            "--encrypt-key",
-            help="Encrypt the key's file: passphrase from VFL_KEY_PASSPHRASE, or asked for at the terminal.",
-        ),
-    ] = False,
+    hosts: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="How many hosts jobs have; with two or more the arbiter learns sizes."),
+    ] = 1,
+    encrypt_key: EncryptKey = False,
     as_json: AsJson = False,
 ) -> None:
     """Make this party's folder: key, certificate, party.toml.
@@ -94,7 +100,7 @@ def init(
     from vfl.cli.results import Init
     from vfl.job.setup import init_party
 
-    identity = init_party(folder, role.value, name, encrypt=encrypt_key, kind=kind)
+    identity = init_party(folder, role.value, name, encrypt=encrypt_key, kind=kind, hosts=hosts)
     party_file, certificate, fingerprint = folder / "party.toml", identity.certificate_path, identity.fingerprint()
 
     def show() -> None:
@@ -118,6 +124,12 @@ def trust(
             metavar="ADDRESS:PORT", help="Where the peer listens, if this party dials it.", show_default=False
         ),
     ] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Accept it besides the one that is pinned, while the peer renews it.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Accept it in the place of those that are pinned.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Pin a peer's certificate; shows its fingerprint.
@@ -125,15 +137,50 @@ def trust(
     Compare the fingerprint with the peer by phone before the first run.
     """
     from vfl.cli.results import Trust
-    from vfl.job.setup import trust_peer
+    from vfl.job.setup import Pins, trust_peer
 
-    name, fingerprint = trust_peer(folder, certificate, address)
+    if add and replace:
+        raise ConfigError("--add and --replace exclude each other", remedy="Give one of them")
+    pins: Pins = "add" if add else "replace" if replace else "first"
+    name, fingerprint, pinned = trust_peer(folder, certificate, address, pins)
 
     def show() -> None:
-        say(f"{name} is pinned. Compare this fingerprint with {name} by phone before the first run:")
+        also = f", {pinned} certificates of it are accepted" if pinned > 1 else ""
+        say(f"{name} is pinned{also}. Compare this fingerprint with {name} by phone before the first run:")
         say(f"  {fingerprint}")
 
-    answer(Trust(peer=name, fingerprint=fingerprint), as_json, show)
+    answer(Trust(peer=name, fingerprint=fingerprint, pinned=pinned), as_json, show)
+
+
+@begin_app.command(epilog=examples("renew"))
+def renew(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="This party's folder.", show_default=False)],
+    new_key: Annotated[bool, typer.Option("--new-key", help="Also a new key: others may know the old one.")] = False,
+    encrypt_key: EncryptKey = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new certificate for this party.
+
+    Before the old one ends; models stay as they are, and what is sealed on this disk remains readable.  Every partner
+    pins the new one with vfl trust --add before this party uses it, and drops the old one with --replace afterwards.
+    """
+    from vfl.cli.results import Renew
+    from vfl.job.renewal import renew_identity
+    from vfl.transport.identity import load_certificate, new_passphrase
+
+    if encrypt_key and not new_key:
+        raise ConfigError("--encrypt-key goes with --new-key", remedy="Leave it out: the key's file stays as it is")
+    identity, kept = renew_identity(folder, new_key=new_key, passphrase=new_passphrase if encrypt_key else lambda: None)
+    end = load_certificate(identity.certificate_pem, "The certificate").not_valid_after_utc
+    certificate, fingerprint, ends = identity.certificate_path, identity.fingerprint(), f"{end:%Y-%m-%d}"
+
+    def show() -> None:
+        say(f"{certificate}: give this file to your partners, it ends on {ends}; the fingerprint, to compare by phone:")
+        say(f"  {fingerprint}")
+        say(f"{kept}: the former files; ledgers of that time are checked with the certificate there")
+
+    told = Renew(certificate=str(certificate), fingerprint=fingerprint, ends=ends, kept=str(kept))
+    answer(told, as_json, show)
 
 
 @begin_app.command(epilog=examples("check"))

@@ -101,7 +101,7 @@ def _check(job: Job, party: Party) -> tuple[Check, Ready[Any]]:
         **_ids(profile),
         **_passes_and_time(job, ready.table),
     }
-    bounds = bounds_told(job, party.policy) + rows_taken(job, party) + budget.explained(peers, ready.table)
+    bounds = bounds_told(job, party) + rows_taken(job, party) + budget.explained(peers, ready.table)
     return _result(job, party, facts, bounds, told), ready
 
 
@@ -136,7 +136,7 @@ def _check_alignment(job: AlignmentJob, party: Party) -> tuple[Check, Ready[Any]
     budget = budget_of(ready, "align")
     budget.check(ready.peers)
     told = cautions(job, party) + _dropped(job, party, profile) + ready_to_connect(ready, "align")
-    bounds = bounds_told(job, party.policy) + budget.explained(ready.peers, None)
+    bounds = bounds_told(job, party) + budget.explained(ready.peers, None)
     return _result(job, party, facts, bounds, told), ready
 
 

@@ -10,6 +10,7 @@ from vfl.job import AlignmentJob, Job, cautions, needed_permits, searched
 from vfl.job.alignment_job import alignment_permits
 from vfl.job.plan import plan_of, roles_of
 from vfl.models.registry import kind_of
+from vfl.report.coalitions import coalitions
 from vfl.report.words import number
 from vfl.screen.console import Console
 from vfl.screen.tables import facts, say
@@ -21,8 +22,27 @@ def disclosed_by(job: Job | AlignmentJob) -> Disclosed:
     return Disclosed(
         permits=permits_of([p for p in job.disclosure.allow if p in needed]),
         rounded=kind_of(job.model).rounded(plan_of(job)) if isinstance(job, Job) else [],
+        sizes=_sizes(job),
+        together=_together(job) if isinstance(job, Job) else [],
         unused=[p for p in job.disclosure.allow if p not in needed],
     )
+
+
+def _sizes(job: Job | AlignmentJob) -> list[str]:
+    """What the arbiter learns of every job in which it takes part."""
+    name = job.parties.arbiter
+    if not name:
+        return []
+    if not isinstance(job, Job):
+        return [f"{name} learns the number of ids of each party"] if len(job.parties.hosts) > 1 else []
+    return [f"{name} learns the number of rows that are trained on and scored, and of each party's columns"]
+
+
+def _together(job: Job) -> list[str]:
+    """What conspiring parties could learn, as docs/threat-model.md says at length."""
+    model = {name: getattr(job.model, name, None) for name in ("kind", "membership", "link")}
+    rows = coalitions({"model": model, "parties": {"hosts": job.parties.hosts}})
+    return [f"{who}: {what}" for who, what in rows]
 
 
 def print_disclosed(told: Disclosed, console: Console) -> None:
@@ -32,7 +52,13 @@ def print_disclosed(told: Disclosed, console: Console) -> None:
         table.add_row("-", f"{escape(one.discloses)} [dim]({escape(one.permit)})[/]")
     for text in told.rounded:
         table.add_row("-", escape(text))
+    for text in told.sizes:
+        table.add_row("-", f"{escape(text)} [dim](no permission is needed)[/]")
     console.print(table, highlight=False)
+    if told.together:
+        console.print("What parties could learn that conspire against the others:")
+        for text in told.together:
+            say(console, f" - {escape(text)}")
     if told.unused:
         say(
             console,

@@ -17,6 +17,7 @@ from vfl.screen.console import Console
 from vfl.screen.tables import facts, grid, say
 
 LEARNT = {"public": "what the job says", "blinded": "nothing: random numbers", "sealed": "nothing: it has no key"}
+WIDE = 200  # columns, where there is no terminal
 HASH = 12  # characters of a digest that are shown
 NEVER_CLOSED = "never closed: the run was killed, or is still running"
 
@@ -41,6 +42,7 @@ def ledger_shown(run: Path, messages: bool) -> LedgerShow:
         job_digest=str(start.get("job_digest")),
         started=str(start.get("time")),
         started_by=_text(start.get("started_by")),
+        approved_by=_text(start.get("approved_by")),
         ended=_text(end.get("time")),
         outcome=_text(end.get("outcome")),
         fault=fault(path),
@@ -84,6 +86,7 @@ def print_ledger(told: LedgerShow, console: Console) -> None:
         "job": f"{told.job}, digest {told.job_digest[:HASH]}...",
         "from, to": f"{told.started}, {told.ended or '-'}",
         "started by": told.started_by or "an earlier release did not record it",
+        "approved by": told.approved_by or "policy.approved_by names nobody",
         "sent": f"{number(told.messages)} messages, {size(told.bytes)}",
         "outcome": told.outcome or NEVER_CLOSED,
     }

@@ -14,6 +14,7 @@ import typer
 from vfl.cli.after import after_app
 from vfl.cli.begin import begin_app
 from vfl.cli.files import job_app, ledger_app, model_app
+from vfl.cli.officer import officer_app
 from vfl.cli.together import together_app
 from vfl.screen.arguments import InOrderOfUse, say
 from vfl.screen.errors import finish
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
-for commands in (begin_app, together_app, after_app):
+for commands in (begin_app, together_app, after_app, officer_app):
     app.add_typer(commands)
 app.add_typer(job_app, name="job")
 app.add_typer(ledger_app, name="ledger")

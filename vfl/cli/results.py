@@ -31,6 +31,8 @@ class Disclosed(Part):
 
     permits: list[Permit]
     rounded: Annotated[list[str], Meta(description="how coarse what is opened is, a sentence each")]
+    sizes: Annotated[list[str], Meta(description="what the arbiter learns without a permission, a sentence each")]
+    together: Annotated[list[str], Meta(description="what parties could learn that conspire, a sentence each")]
     unused: Annotated[list[str], Meta(description="permissions that none of the job's messages needs")]
 
 
@@ -49,6 +51,14 @@ class Init(Result, tag="init"):
 class Trust(Result, tag="trust"):
     peer: str
     fingerprint: str
+    pinned: Annotated[Number, Meta(description="how many certificates of this peer are accepted now")]
+
+
+class Renew(Result, tag="renew"):
+    certificate: str
+    fingerprint: str
+    ends: Annotated[str, Meta(description="the day on which the new certificate ends")]
+    kept: Annotated[str, Meta(description="the folder of the former files")]
 
 
 class Check(Result, tag="check"):
@@ -161,6 +171,7 @@ class LedgerShow(Result, tag="ledger show"):
     job_digest: str
     started: str
     started_by: Annotated[str | None, Meta(description="the account of the operating system; null of an old ledger")]
+    approved_by: Annotated[str | None, Meta(description="policy.approved_by when the run began")]
     ended: str | None
     outcome: Annotated[str | None, Meta(description="done or an error's code; null of a ledger that was never closed")]
     fault: Annotated[str | None, Meta(description="why not to rely on it; null if it is sound or was never closed")]
@@ -200,6 +211,47 @@ class ModelShow(Result, tag="model show"):
     model_id: str
     job_digest: str
     part: Shown
+
+
+class Limit(Part):
+    """One budget with one partner, in a month or, of labels and columns, for good."""
+
+    budget: str
+    partner: str
+    period: str
+    used: Number
+    limit: Number | None
+    left: Number | None
+
+
+class Partner(Part):
+    """The sum over all runs with one partner, by this party's ledgers."""
+
+    partner: str
+    runs: Number
+    messages: Number
+    bytes: Number
+    received_messages: Number
+    received_bytes: Number
+    revealed: Annotated[dict[str, Number], Meta(description="by what the partner learnt, how many messages said it")]
+
+
+class Budget(Result, tag="budget"):
+    party: str
+    limits: list[Limit]
+    partners: list[Partner]
+    unreadable: Annotated[list[str], Meta(description="ledgers that are in no sum")]
+
+
+class Purge(Result, tag="purge"):
+    erased: Annotated[Text, Meta(description="by path, what went, or would go with --yes")]
+    kept: Annotated[Text, Meta(description="by path or kind of place, why it stays")]
+    done: Annotated[bool, Meta(description="whether it was erased (--yes)")]
+
+
+class Support(Result, tag="support"):
+    file: str
+    holds: list[str]
 
 
 class Bench(Result, tag="bench"):

@@ -9,7 +9,7 @@ from jinja2 import TemplateError
 from rich.markup import escape
 
 from protocols.errors import ConfigError, ModelError
-from vfl.cli.ledgers import HASH
+from vfl.cli.ledgers import HASH, WIDE
 from vfl.cli.results import ModelShow, Report, Runs
 from vfl.models.part_files import load_part
 from vfl.models.registry import ARBITER_KINDS, KINDS
@@ -21,8 +21,6 @@ from vfl.run.align import read_alignment
 from vfl.screen.console import Console
 from vfl.screen.shown import show
 from vfl.screen.tables import facts, grid, say
-
-WIDE = 200  # columns
 
 
 def model_shown(folder: Path) -> ModelShow:

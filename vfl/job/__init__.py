@@ -5,7 +5,7 @@ from vfl.job.cautions import cautions
 from vfl.job.job import Agreement, Job, job_from, load_job, needed_permits
 from vfl.job.party import Party, check_files, cross_check, load_party, split_address
 from vfl.job.permits import PERMITS
-from vfl.job.starter import starter_job, starter_party, with_peer
+from vfl.job.starter import starter_job, starter_party, with_peer, with_pins
 
 __all__ = [
     "PERMITS",
@@ -25,4 +25,5 @@ __all__ = [
     "starter_job",
     "starter_party",
     "with_peer",
+    "with_pins",
 ]

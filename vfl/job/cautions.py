@@ -23,6 +23,9 @@ def cautions(job: Agreement, party: Party | None = None) -> list[str]:
             " 2030); the default is 3072"
         )
     for name, peer in (party.peers if party else {}).items():
-        if party and peer.address is not None and name not in job.parties.dials(party.name):
+        if party and name not in job.parties.peers_of(party.name):
+            why = "hosts do not talk to each other" if name in job.parties.names else "the job does not name it"
+            found.append(f"[peers.{name}] is not used in this job: {why}")
+        elif party and peer.address is not None and name not in job.parties.dials(party.name):
             found.append(f"peers.{name}.address is not used: {name} dials {party.name}")
     return found

@@ -23,9 +23,7 @@ def _parts(values: tuple[str, ...]) -> tuple[str, ...]:
 class Evaluation(Section):
     """The parts of the split that are scored once the model is trained."""
 
-    parts: Annotated[
-        tuple[Part, ...], AfterValidator(_parts), Values('["test"] or ["test", "train"]')
-    ] = Field(
+    parts: Annotated[tuple[Part, ...], AfterValidator(_parts), Values('["test"] or ["test", "train"]')] = Field(
         default=("test",),
         description='where the guest evaluates the model; with "train" it also learns the scores of training rows',
     )

@@ -67,8 +67,16 @@ SOURCES = (
     "(s3://, https://), or a database address with a query, such as source = "
     '"customers.parquet"'
 )
+
+
+def _resolve_all(value: object, info: ValidationInfo) -> object:
+    given = (value,) if isinstance(value, str) else value
+    return tuple(_resolve(one, info) for one in given) if isinstance(given, tuple) else given
+
+
 Address = Annotated[str, AfterValidator(_address)]
 File = Annotated[Path, BeforeValidator(_resolve)]
+Files = Annotated[tuple[Path, ...], BeforeValidator(_resolve_all)]
 
 
 class Identity(Section):
@@ -83,10 +91,10 @@ class Identity(Section):
 
 
 class Peer(Section):
-    """One trusted party: its pinned certificate, and its address if this party dials it."""
+    """One trusted party: its pinned certificates, and its address if this party dials it."""
 
-    certificate: Annotated[File, Values('a file, such as certificate = "peers/telecom.pem"')] = Field(
-        description="the peer's pinned certificate; each peer has its own"
+    certificate: Annotated[Files, Values('a file, such as certificate = "peers/telecom.pem", or a list of files')] = (
+        Field(min_length=1, description="the peer's pinned certificate, while it renews it both; each peer has its own")
     )
     address: Annotated[Address | None, Values('an address and port, such as address = "10.0.0.3:7443"')] = Field(
         default=None,
@@ -97,6 +105,10 @@ class Peer(Section):
     def endpoint(self) -> tuple[str, int] | None:
         """(address, port), if there is one."""
         return split_address(self.address) if self.address else None
+
+    def certificates(self) -> tuple[bytes, ...]:
+        """What the files hold, any of which the peer may present."""
+        return tuple(file.read_bytes() for file in self.certificate)
 
 
 class Data(TableSettings, FileForm):
@@ -295,18 +307,30 @@ class Party(Section):
         return self
 
     @model_validator(mode="after")
+    def _knows_its_partners(self) -> Party:
+        for name in self.policy.partners:
+            if name not in self.peers:
+                raise Complaint(
+                    "is about no peer of this party",
+                    f"Correct the name, or pin {name} with vfl trust",
+                    f"policy.partners.{name}",
+                )
+        return self
+
+    @model_validator(mode="after")
     def _pins_each_party_once(self) -> Party:
         if self.name in self.peers:
             raise Complaint("is this party itself", "Remove the section", f"peers.{self.name}")
         seen: dict[Path, str] = {self.identity.certificate: "this party"}
         for name, peer in self.peers.items():
-            if peer.certificate in seen:
-                raise Complaint(
-                    f"is also the certificate of {seen[peer.certificate]}",
-                    "Pin each party to its own",
-                    f"peers.{name}.certificate",
-                )
-            seen[peer.certificate] = name
+            for file in peer.certificate:
+                if file in seen:
+                    raise Complaint(
+                        f"is also the certificate of {seen[file]}",
+                        "Pin each party to its own, and each file once",
+                        f"peers.{name}.certificate",
+                    )
+                seen[file] = name
         return self
 
 
@@ -321,11 +345,11 @@ def load_party(path: str | Path) -> Party:
 
 def check_files(party: Party) -> None:
     """ConfigError unless every file that the party names can be read; a database is not tried."""
-    files = {"identity.key": party.identity.key, "identity.certificate": party.identity.certificate}
-    files |= {f"peers.{name}.certificate": peer.certificate for name, peer in party.peers.items()}
+    files = [("identity.key", party.identity.key), ("identity.certificate", party.identity.certificate)]
+    files += [(f"peers.{name}.certificate", file) for name, peer in party.peers.items() for file in peer.certificate]
     if party.data is not None and not party.data.is_database:
-        files |= _source_files(party.data.source)
-    for key, file in files.items():
+        files += _source_files(party.data.source)
+    for key, file in files:
         try:
             with file.open("rb"):
                 pass
@@ -348,19 +372,19 @@ def _file(file: Path) -> str:
     return f"the file {file}" if named(file) == str(file) else named(file)
 
 
-def _source_files(source: str) -> dict[str, Path]:
+def _source_files(source: str) -> list[tuple[str, Path]]:
     """The file to try of a source that is no database: of a folder, and of files elsewhere, none."""
     if place_of(source) == "files":
         needed("fsspec", "data.source")
-        return {}
+        return []
     path = local_path(source)
-    return {} if path.is_dir() else {"data.source": path}
+    return [] if path.is_dir() else [("data.source", path)]
 
 
 def cross_check(job: Agreement, party: Party) -> None:
     """Whether this party can and will take part in this job.
 
-    Raises ConfigError: name or role not the job's, peers missing or superfluous, an address missing, key columns used
+    Raises ConfigError: name or role not the job's, peers missing, an address missing, key columns used
     as something else; DisclosureRefused: the job breaks a floor or ceiling of the policy, or allows what it does not.
     """
     role, me = job.parties.role_of(party.name), party.name
@@ -383,15 +407,6 @@ def cross_check(job: Agreement, party: Party) -> None:
         raise wrong(
             f"peers.{missing[0]} is missing: a {role} talks to {listed(expected, 'and')}",
             f"Run vfl trust with {missing[0]}'s certificate",
-        )
-    if unused := [p for p in party.peers if p not in expected]:
-        why = (
-            "hosts do not talk to each other"
-            if unused[0] in job.parties.names
-            else f"the job '{job.name}' does not name it"
-        )
-        raise wrong(
-            f"peers.{unused[0]} is not a peer in this job: {why}", f"Remove [peers.{unused[0]}] from the party file"
         )
     for name in job.parties.dials(me):
         if party.peers[name].address is None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, model_validator
 
 from protocols.errors import DisclosureRefused
-from vfl.job.job import Agreement, Job, Permits
+from vfl.job.job import Agreement, Job, Name, Permits
+from vfl.job.partners import DIGESTS, Digests, Partner, partners_check, rules_told
 from vfl.job.permits import PERMITS
 from vfl.schema.described import Described, Values
 from vfl.schema.section import Complaint, Section
@@ -130,6 +131,16 @@ class Policy(Section):
         "training or of the new table, whichever are more (an arbiter has no limit unless it sets "
         "one)",
     )
+    approved_by: Annotated[str | None, Values('a text, such as approved_by = "Jane Doe, 2026-11-30"')] = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="who is responsible for this policy; the ledger of each run says it",
+    )
+    jobs: Annotated[Digests | None, Values(DIGESTS)] = Field(default=None, description="all other jobs are refused")
+    partners: dict[Name, Partner] = Field(
+        default={}, description="a section [policy.partners.NAME] for each partner with rules of its own"
+    )
     at_least: AtLeast = Field(default=AtLeast(), description="a section [policy.at_least]")
     at_most: AtMost = Field(default=AtMost(), description="a section [policy.at_most]")
 
@@ -208,11 +219,12 @@ def policy_check(job: Agreement, party: Party) -> None:
             "agrees, add it to policy.allow",
             party=party.name,
         )
+    partners_check(job, party)
 
 
-def bounds_told(job: Agreement, policy: Policy) -> list[str]:
-    """A sentence for each floor and ceiling that bounds something in this job."""
-    told = []
+def bounds_told(job: Agreement, party: Party) -> list[str]:
+    """A sentence for each rule, floor and ceiling that bounds something in this job."""
+    policy, told = party.policy, rules_told(job, party)
     for section, word in ((policy.at_least, "or more"), (policy.at_most, "or less")):
         for name, field in type(section).model_fields.items():
             what = Described.of(field).meaning

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from protocols.errors import ConfigError
-from vfl.job import job_from, load_party, starter_job, starter_party, with_peer
+from vfl.job import Party, job_from, load_party, starter_job, starter_party, with_peer, with_pins
 from vfl.models.plan import Role
 from vfl.storage.files import write_private
 from vfl.transport.identity import (
@@ -51,11 +52,18 @@ def init_party(folder: Path, role: Role, name: str, *, encrypt: bool = False, **
     return identity
 
 
-def trust_peer(folder: Path, certificate: Path, address: str | None = None) -> tuple[str, str]:
-    """Copies a peer's certificate to peers/ and adds its section to party.toml; returns the peer's name and
-    fingerprint.
+Pins = Literal["first", "add", "replace"]
 
-    Raises ConfigError, and leaves both as they were, if the party file would not be right with it.
+
+def trust_peer(
+    folder: Path, certificate: Path, address: str | None = None, pins: Pins = "first"
+) -> tuple[str, str, int]:
+    """Copies a peer's certificate to peers/ and pins it in party.toml; returns the peer's name, the fingerprint, and
+    how many certificates are pinned for it now.
+
+    pins: "first" makes the peer's section; "add" pins the certificate besides those that the section has, and "replace"
+    in their place; their files stay.  Raises ConfigError, and leaves everything as it was, if the party file would not
+    be right with it.
     """
     party_file = folder / "party.toml"
     try:
@@ -65,14 +73,20 @@ def trust_peer(folder: Path, certificate: Path, address: str | None = None) -> t
             f"{error.filename} cannot be read ({error.strerror})",
             remedy="Check the path; vfl init makes a party's folder",
         ) from None
-    name = check_name(common_name(load_certificate(pem, str(certificate))))
-    if name == load_party(party_file).name:
+    name, party = check_name(common_name(load_certificate(pem, str(certificate)))), load_party(party_file)
+    if name == party.name:
         raise ConfigError(
             f"{certificate} is the certificate of {name}, and this folder is {name}'s own",
             remedy="Give a certificate that a partner handed over; its own is the file that this party gives to others",
         )
-    changed = with_peer(text, name, f"peers/{name}.pem", address)
     pinned = folder / "peers" / f"{name}.pem"
+    if pins == "first":
+        changed, files = with_peer(text, name, f"peers/{name}.pem", address), 1
+    else:
+        pinned, now = _beside(folder, party, name, pem, address)
+        if pins == "replace":
+            now = now[-1:]
+        changed, files = with_pins(text, name, now), len(now)
     before = pinned.read_bytes() if pinned.exists() else None
     try:
         pinned.parent.mkdir(exist_ok=True)
@@ -86,7 +100,24 @@ def trust_peer(folder: Path, certificate: Path, address: str | None = None) -> t
         raise ConfigError(
             f"{error.filename} cannot be written ({error.strerror})", remedy="Choose a folder that you may write to"
         ) from None
-    return name, fingerprint(pem)
+    return name, fingerprint(pem), files
+
+
+def _beside(folder: Path, party: Party, name: str, pem: bytes, address: str | None) -> tuple[Path, list[str]]:
+    """Where a further certificate of a peer goes, and all its pins as the party file names them, that one last."""
+    if name not in party.peers:
+        raise ConfigError(f"{name} is not pinned yet", remedy="Leave --add and --replace out")
+    if address is not None:
+        raise ConfigError(
+            "--address goes with a new peer", remedy=f"Change the address in [peers.{name}] of the party file"
+        )
+    if pem in party.peers[name].certificates():
+        raise ConfigError(f"this certificate of {name} is pinned already", remedy="Ask for the new one")
+    numbers = itertools.chain([""], (f"-{k}" for k in itertools.count(2)))
+    new = next(path for k in numbers if not (path := folder / "peers" / f"{name}{k}.pem").exists())
+    own = folder.resolve()
+    known = [str(f.relative_to(own)) if f.is_relative_to(own) else str(f) for f in party.peers[name].certificate]
+    return new, [*known, f"peers/{new.name}"]
 
 
 def new_job(path: Path, **settings: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 from protocols.errors import ConfigError
@@ -23,11 +24,12 @@ def _toml(value: str | Sequence[str]) -> str:
     return "[" + ", ".join(_toml(v) for v in value) + "]"
 
 
-def starter_permits(kind: str) -> tuple[str, ...]:
-    """What a party's policy allows at first: what a job of this kind with one key and one host reveals.  Raises
-    ConfigError: no such kind."""
+def starter_permits(kind: str, hosts: int = 1) -> tuple[str, ...]:
+    """What a party's policy allows at first: what a job of this kind with one key and this number of hosts reveals.
+    Raises ConfigError: no such kind."""
     model = _section(kind)
-    return ("intersection-to-parties", *_verdict(model), *model.permits)
+    several = ("intersection-sizes-to-arbiter",) if hosts > 1 else ()
+    return ("intersection-to-parties", *several, *_verdict(model), *model.permits)
 
 
 def _verdict(model: Spec) -> tuple[str, ...]:
@@ -254,18 +256,19 @@ def starter_party(
     min_intersection: int = 100,
     allow: Sequence[str] | None = None,
     kind: str = "logistic-regression",
+    hosts: int = 1,
     policy: Mapping[str, int] | None = None,
     directory: str = "runs",
 ) -> str:
     """A commented party.toml for `role`, with no peer yet (`with_peer` adds one); without `allow` its policy allows
-    what jobs of `kind` reveal.
+    what jobs of `kind` with this number of `hosts` reveal.
 
     policy: other keys of [policy], [policy.at_least] and [policy.at_most] than the defaults, by name.
 
     Raises ConfigError: not a name, no such kind.
     """
     allow, bounded = (
-        starter_permits(kind) if allow is None else allow,
+        starter_permits(kind, hosts) if allow is None else allow,
         _policy({"min_intersection": min_intersection} | dict(policy or {})),
     )
     port = (
@@ -289,6 +292,9 @@ certificate = "identity/cert.pem"
 
 {data}[policy]
 # What this party ever agrees to, whatever a job says.  Jobs that reveal anything else are refused.
+# Who is responsible for it; the ledger of each run says it.  And the digests of the only jobs that are accepted (vfl job digest).
+# approved_by = "Jane Doe, 2026-11-30"
+# jobs = ["..."]
 {more}allow = [
 {_permits(allow)}]
 {_budgets(role, bounded)}{_bounds(bounded)}
@@ -321,6 +327,25 @@ def _data(source: str, query: str | None, label: str | None, columns: Sequence[s
     return data + '# The own name of a key column that the job calls otherwise.\n# id_columns = { id = "KUNDENNR" }\n\n'
 
 
+def with_pins(text: str, name: str, certificates: Sequence[str]) -> str:
+    """The party file `text` with these files as the pins of the peer `name`, which has a section already.
+
+    Raises ConfigError where the line `certificate = ...` of that section is not one that can be changed.
+    """
+    section = re.search(rf"^\[peers\.{re.escape(name)}\][ \t]*(?:#[^\n]*)?$", text, re.MULTILINE)
+    rest = text[section.end() :] if section else ""
+    body = rest[: found.start()] if (found := re.search(r"^\s*\[[^\[\]]+\]", rest, re.MULTILINE)) else rest
+    line = re.search(r"^certificate[ \t]*=[^\n]*$", body, re.MULTILINE)
+    if section is None or line is None:
+        raise ConfigError(
+            f"the line certificate = ... of [peers.{name}] was not found",
+            remedy="Write the list of files there by hand, as docs/file-formats.md shows it",
+        )
+    pins = _toml(certificates[0] if len(certificates) == 1 else certificates)
+    start = section.end()
+    return f"{text[:start]}{body[: line.start()]}certificate = {pins}{body[line.end() :]}{rest[len(body) :]}"
+
+
 def with_peer(text: str, name: str, certificate: str, address: str | None = None) -> str:
     """The party file `text` with a section [peers.NAME] added at its end.
 
@@ -330,7 +355,7 @@ def with_peer(text: str, name: str, certificate: str, address: str | None = None
     if _name(name) in peers:
         raise ConfigError(
             f"the party file already has [peers.{name}]",
-            remedy="Remove that section first, if its certificate is to change",
+            remedy="If the peer renews its certificate, give --add (both are accepted) or --replace",
         )
     line = f"address = {_toml(address)}\n" if address else ""
     return text.rstrip("\n") + f"\n\n[peers.{name}]\ncertificate = {_toml(certificate)}\n{line}"

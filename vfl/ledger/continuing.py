@@ -58,6 +58,7 @@ def continued(
     sign: Callable[[bytes], bytes] | None,
     repeats: int = 0,
     head: str = "",
+    approved_by: str | None = None,
 ) -> LedgerWriter:
     """A writer that adds to the ledger at `path`: a last line that was torn, and one that ended the run, are cut off.
 
@@ -72,4 +73,6 @@ def continued(
         raise ConfigError(
             f"the ledger {path} cannot be written ({error.strerror})", remedy="Make room on the disk and start again"
         ) from None
-    return LedgerWriter(path, job=job, job_digest=job_digest, party=party, sign=sign, written=written)
+    return LedgerWriter(
+        path, job=job, job_digest=job_digest, party=party, sign=sign, written=written, approved_by=approved_by
+    )

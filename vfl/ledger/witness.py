@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,9 +64,9 @@ class Witness:
         run: bytes,
         party: str,
         sign: Callable[[bytes], bytes],
-        certificates: Mapping[str, bytes],
+        certificates: Mapping[str, Sequence[bytes]],
     ) -> None:
-        """certificates: each partner's, as this party has pinned it."""
+        """certificates: each partner's, as this party has pinned them."""
         self._path, self._job, self._run, self._party = folder / FILE, job_digest, run, party
         self._sign, self._certificates = sign, certificates
         self._kept = signatures(self._path) if self._path.exists() else {}
@@ -78,8 +78,10 @@ class Witness:
     def accept(self, peer: str, count: Count, signature: bytes) -> None:
         """Keeps the signature of `peer` over `count`; raises RemoteProtocolError if it is none, ConfigError if it
         cannot be written."""
-        signed = Signed(self._statement(peer, self._party, count), signature, self._certificates[peer])
-        if not signed.holds:
+        statement = self._statement(peer, self._party, count)
+        by_each = [Signed(statement, signature, certificate) for certificate in self._certificates[peer]]
+        signed = next((one for one in by_each if one.holds), None)
+        if signed is None:
             raise RemoteProtocolError(
                 f"{peer} did not sign what it sent and received",
                 remedy=f"The results are kept. Keep the ledger too, and ask {peer} which software it runs",

@@ -28,6 +28,7 @@ from typing import Any
 from protocols.channel import Count, Tap
 from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError
 from protocols.message import Message
+from vfl.ledger.account import account
 
 FORMAT = 2
 START = "0" * 64
@@ -107,8 +108,10 @@ class LedgerWriter:
         sign: Callable[[bytes], bytes] | None = None,
         now: Callable[[], str] = _utc_now,
         written: Written | None = None,
+        approved_by: str | None = None,
     ) -> None:
-        """written: what the file holds, if it is to be continued (`continued`)."""
+        """written: what the file holds, if it is to be continued (`continued`); approved_by: who is responsible for
+        the policy under which this party takes part."""
         self.path, self._sign, self._now = path, sign, now
         self._lock, self._file, self._closed = threading.Lock(), -1, False
         self._written = written or Written()
@@ -125,7 +128,8 @@ class LedgerWriter:
                     remedy="Each run writes its own ledger; use a new folder that this account may write",
                 ) from None
         start = {"type": "start", "format": FORMAT, "job": job, "job_digest": job_digest.hex(), "party": party}
-        self._append((start if written is None else {"type": "resumed", "repeats": written.repeats}) | {"time": now()})
+        line = start if written is None else {"type": "resumed", "repeats": written.repeats}
+        self._append(line | {"time": now(), "started_by": account(), "approved_by": approved_by})
 
     @property
     def messages(self) -> int:

@@ -28,7 +28,7 @@ from vfl.models import shared_weights as shared
 from vfl.models.content import ArbiterPart, Body, Damaged, Head, Part, check
 from vfl.models.registry import ARBITER_KINDS, KINDS
 from vfl.models.shared_weights import SharedWeights
-from vfl.storage.files import sync_folder, write_private, written
+from vfl.storage.files import sync_folder, sync_tree, write_private, written
 from vfl.transport.identity import Identity
 
 FORMAT = 2  # 1: every party knew its weights
@@ -91,6 +91,25 @@ def _change_shares(folder: Path, identity: Identity, change: Callable[[str, Weig
         with (folder / NUMBERS).open("rb") as file:
             os.fsync(file.fileno())
         sync_folder(folder)
+
+
+def reseal_all(runs: Path, before: Identity, now: Identity) -> int:
+    """Seals every arbiter's part in a run directory by another key of the same party; returns how many.  A part that is
+    sealed by it already stays as it is.  Raises ModelError, ConfigError."""
+    count = 0
+    for manifest in sorted(runs.glob(f"*/model/{MANIFEST}")):
+        folder = manifest.parent
+        if (_content(manifest.read_bytes()) or {}).get("kind") not in ARBITER_KINDS:
+            continue
+        with written(folder), _alone(folder):
+            with contextlib.suppress(ModelError):
+                load_part(folder, now)
+                continue
+            part, head = load_part(folder, before)
+            _write_numbers(folder, _body(part, head.kind, now))
+            sync_tree(folder)
+            count += 1
+    return count
 
 
 @contextlib.contextmanager

@@ -33,6 +33,7 @@ from vfl.data.places import place_of
 from vfl.data.source import suffix_of
 from vfl.data.writing import WRITERS, check_out, write_table
 from vfl.job import Job, Party, check_files, cross_check
+from vfl.job.partners import own_columns_check
 from vfl.job.party import Data
 from vfl.job.policy import few_columns_check
 from vfl.models.baseline import BASELINE, Baseline, compare, load_baseline
@@ -124,6 +125,7 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
         return Scoring(Prepared(job, party, identity, None, kept.model_id), kept, model, None, None)
     part = own_part(job, party, model)
     few_columns_check(job, party, len(part.inputs))
+    own_columns_check(job, party, part.inputs)
     frame, table = read_table(job, party, source, scored_by=part)
     if party.role == "guest" and len(table) < job.predict.min_rows:
         raise DataError(

@@ -39,18 +39,21 @@ def meet_all(ready: Ready[Any], purpose: str, connect_timeout: float) -> tuple[s
 
 def certificates(ready: Ready[Any], purpose: str) -> list[str]:
     """What deserves a word about the certificates of this party and of its peers, which are valid today."""
-    party, said = ready.party, []
-    whose = {party.name: (ready.identity.certificate_pem, "this party's own certificate")}
+    party, said = ready.party, list[str]()
+    whose = [(party.name, ready.identity.certificate_pem, "this party's own certificate")]
     for name in peers_for(ready.job, party.name, purpose):
-        whose[name] = (party.peers[name].certificate.read_bytes(), f"the certificate of {name}")
-    for name, (pem, what) in whose.items():
+        pins = party.peers[name].certificates()
+        whose += [(name, pem, f"the certificate of {name}") for pem in pins]
+        if len(pins) > 1:
+            said.append(f"{name} has {len(pins)} pinned certificates: once it has renewed, remove the old one")
+    for name, pem, what in whose:
         found = load_certificate(pem, what)
         left = found.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
         if left < SOON:
             said.append(
                 f"{what} ends on {found.not_valid_after_utc:%Y-%m-%d}, in {left.days} days: "
-                + ("make a new identity" if name == party.name else f"ask {name} for a new one")
-                + ", and pin it before then"
+                + ("vfl renew makes a new one" if name == party.name else f"ask {name} for a new one, and pin it")
+                + " before then"
             )
         if common_name(found) != name:
             said.append(f"{what} was made for another name: if that is no mistake, compare its fingerprint by phone")

@@ -49,6 +49,7 @@ from vfl.ledger.continuing import read_unfinished
 from vfl.run.announce import announced
 from vfl.run.budget import Budget
 from vfl.run.events import Events
+from vfl.run.readiness import certificates
 from vfl.run.session import (
     DRAFT,
     Meeting,
@@ -117,6 +118,8 @@ def take_part(
     """
     with announced(ready.job, ready.party, purpose):  # what keeps this party from beginning, such as a budget
         run = Run(ready, purpose, peers, seed, fresh)
+    for sentence in certificates(ready, purpose):
+        log.warning("%s", sentence)
     counting = CountingTap()
     events = Events(ready.job.name, ready.party.name, counting, watch)
     recorder, timeout = Recorder(counting, events), connect_timeout
@@ -310,22 +313,20 @@ class Run:
 
     def ledger(self, goal: Position) -> LedgerWriter:
         """The run's ledger, new or continued from `goal`."""
-        path, job, party, sign = self.folder / LEDGER, self.ready.job, self.ready.party.name, self.ready.identity.sign
-        store = self.opened
+        path, job, party, store = self.folder / LEDGER, self.ready.job, self.ready.party, self.opened
+        said: Json = {"job": job.name, "job_digest": job.digest, "party": party.name, "sign": self.ready.identity.sign}
+        said["approved_by"] = party.policy.approved_by
         if not path.exists() and not store.ledger:
-            writer = LedgerWriter(path, job=job.name, job_digest=job.digest, party=party, sign=sign)
+            writer = LedgerWriter(path, **said)
         else:
-            repeats = store.repeats(goal)
-            writer = continued(
-                path, job=job.name, job_digest=job.digest, party=party, sign=sign, repeats=repeats, head=store.ledger
-            )
+            writer = continued(path, **said, repeats=store.repeats(goal), head=store.ledger)
         store.listed(writer.sync())
         return writer
 
     def witness(self) -> Witness:
         """Signs the channels of this run, and stores the partners' signatures with the ledger."""
         ready = self.ready
-        certificates = {peer: ready.party.peers[peer].certificate.read_bytes() for peer in self.peers}
+        certificates = {peer: ready.party.peers[peer].certificates() for peer in self.peers}
         return Witness(
             self.folder, ready.job.digest, self.opened.facts.id, ready.party.name, ready.identity.sign, certificates
         )

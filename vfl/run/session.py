@@ -184,7 +184,7 @@ def addresses(job: Agreement, party: Party, peers: Sequence[str]) -> list[PeerAd
         PeerAddress(
             name,
             job.parties.role_of(name) or "",
-            party.peers[name].certificate.read_bytes(),
+            party.peers[name].certificates(),
             party.peers[name].address if name in dialled else None,
         )
         for name in peers

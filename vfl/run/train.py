@@ -19,6 +19,7 @@ from vfl.data import Table, read_source, table_from_frame
 from vfl.data.shapes import Profile
 from vfl.data.text_columns import CODED
 from vfl.job import Job, Party, check_files, cross_check, job_from, searched
+from vfl.job.partners import own_columns_check
 from vfl.job.party import Data
 from vfl.job.plan import plan_of, roles_of, search_of
 from vfl.job.policy import columns_check, few_columns_check
@@ -47,6 +48,7 @@ def prepare(job: Job, party: Party, profile: Profile | None = None) -> Ready:
         table = read_table(job, party, party.data, profile=profile, before=cast("Part | None", part))[1]
         columns_check(party, party.name, table.features.shape[1])
         few_columns_check(job, party, table.features.shape[1])
+        own_columns_check(job, party, [str(name) for name in table.features.columns])
     if part is not None:
         kind_of(job.model).check_continues(plan_of(job), roles_of(job), part, table)
     return Ready(job, party, identity, table, before=part, caution=caution)

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
@@ -89,6 +89,12 @@ def listed(words: Sequence[str], last: str = "or") -> str:
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + f" {last} {words[-1]}"
 
 
+def meant(value: object, known: Sequence[str], quoted: Callable[[str], str] = shown) -> str:
+    """ "Did you mean ...? " of a text that is nearly one of those that are known, else nothing."""
+    close = difflib.get_close_matches(value, known, 1) if isinstance(value, str) else []
+    return f"Did you mean {quoted(close[0])}? " if close else ""
+
+
 def choose(now: Sequence[str], others: Mapping[str, str] | None = None) -> Callable[[object], object]:
     """A validator: the value is one of `now`; one of `others` is refused with its reason."""
 
@@ -99,7 +105,7 @@ def choose(now: Sequence[str], others: Mapping[str, str] | None = None) -> Calla
         reason = (others or {}).get(value) if isinstance(value, str) else None
         if reason is not None:
             raise Complaint(f"is {shown(value)}: {reason}", use)
-        raise Complaint(f"is {shown(value)}, which is not known", use)
+        raise Complaint(f"is {shown(value)}, which is not known", meant(value, now) + use)
 
     return validate
 
@@ -197,7 +203,9 @@ def _problem(model: type[BaseModel], error: dict[str, Any], text: str, later: Ma
         use = listed([shown(_kind(s)) for s in place.inside])
         if kind == "union_tag_not_found":
             return f"{_where(text, dotted + '.kind')} is missing", f"Expected {use}"
-        return f"{_where(text, dotted + '.kind')} is {shown(error['input']['kind'])}, which is not known", f"Use {use}"
+        given = error["input"]["kind"]
+        nearly = meant(given, [_kind(s) for s in place.inside])
+        return f"{_where(text, dotted + '.kind')} is {shown(given)}, which is not known", f"{nearly}Use {use}"
     key = _where(text, dotted)
     if kind == "extra_forbidden":
         if dotted in later:
@@ -208,15 +216,15 @@ def _problem(model: type[BaseModel], error: dict[str, Any], text: str, later: Ma
                 f"{key} is a key of {listed(theirs)}, and this kind is {shown(_kind(place.holder))}",
                 "Remove it, or change kind",
             )
-        close = difflib.get_close_matches(name, own, 1)
-        known = f"Did you mean '{close[0]}'?" if close else f"Remove it; known here: {', '.join(own) or 'none'}"
-        return f"{key} is not a known key", known
+        nearly = meant(name, own, lambda close: f"'{close}'").strip()
+        return f"{key} is not a known key", nearly or f"Remove it; known here: {', '.join(own) or 'none'}"
     expected = Described.of(field).expected if field is not None else "See docs/file-formats.md"
     if kind == "missing":
         return f"{key} is missing", expected
     if field is None or not field.repr:
         return f"{key} is not valid", expected
-    return f"{key} is {shown(error['input'])}", expected
+    nearly = meant(error["input"], [v for v in _values(field.annotation) if isinstance(v, str)])
+    return f"{key} is {shown(error['input'])}", nearly + expected
 
 
 @dataclass
@@ -255,6 +263,13 @@ class _Place:
 def _kind(section: type[BaseModel]) -> str:
     """The kind of a section that comes in several."""
     return str(get_args(section.model_fields["kind"].annotation)[0])
+
+
+def _values(annotation: Any) -> list[object]:
+    """Those that a field is limited to, if it is."""
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [value for inner in get_args(annotation) for value in _values(inner)]
 
 
 def _types(annotation: Any) -> list[type]:

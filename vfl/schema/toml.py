@@ -35,10 +35,23 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
         if match := re.search(r"^(.*) \(at (?:line (\d+), column (\d+)|end of document)\)$", what, re.DOTALL):
             what = match[1]
             at = f", line {match[2]}, column {match[3]}" if match[2] else ", at the end"
+        line = text.split("\n")[int(match[2]) - 1] if match and match[2] else ""
         raise ConfigError(
-            f"{where}{at}: is not valid TOML: {what[:1].lower() + what[1:]}",
-            remedy="Text goes in quotes, lists in [ ], one 'key = value' per line; see docs/file-formats.md",
+            f"{where}{at}: is not valid TOML: {what[:1].lower() + what[1:]}", remedy=_remedy(line)
         ) from None
+
+
+def _remedy(line: str) -> str:
+    """What to do with a line that is no TOML; the line itself is not shown, it may hold a password."""
+    if re.search("[\u2018-\u201f\u00ab\u00bb\u2032\u2033]", line):
+        return 'The quotes are curly, as word processors make them: type straight ones (")'
+    if found := re.match(r"\s*([\w.-]+)\s*=\s*([^\W\d_][^\"'\[\]{}#]*)(?:#.*)?$", line):
+        return f'Text goes in quotes: {found[1]} = "..."'
+    if re.match(r"\s*[\w.-]+\s*=\s*([\"'])(?:(?!\1).)*$", line):
+        return "The quote that begins the text does not end on this line: add one"
+    if re.match(r"\s*[\w.-]+\s*:", line):
+        return "Write = between a key and its value, not a colon"
+    return "Text goes in quotes, lists in [ ], one 'key = value' per line; see docs/file-formats.md"
 
 
 def check_size(data: bytes, where: str) -> None:

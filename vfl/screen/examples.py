@@ -5,7 +5,8 @@ from __future__ import annotations
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "demo": ("vfl demo", "vfl demo --data credit-sim --rows 5000", "vfl demo --data loans.csv --label default --guest age,limit"),  # noqa: E501
     "init": ("vfl init bank/ --role guest --name bank", "vfl init telecom/ --role host --name telecom"),
-    "trust": ("vfl trust bank/ telecom.pem", "vfl trust telecom/ bank.pem --address 10.0.0.1:7443"),
+    "trust": ("vfl trust bank/ telecom.pem", "vfl trust telecom/ bank.pem --address 10.0.0.1:7443", "vfl trust telecom/ bank.pem --add"),  # noqa: E501
+    "renew": ("vfl renew bank/", "vfl renew bank/ --new-key"),
     "job new": ("vfl job new job.toml --key national_id", "vfl job new job.toml --key national_id --kind boosted-trees --host telecom --host utility"),  # noqa: E501
     "job show": ("vfl job show job.toml",),
     "job digest": ("vfl job digest job.toml",),
@@ -28,6 +29,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "ledger verify": ("vfl ledger verify RUN --certificate bank/identity/cert.pem",),
     "ledger reconcile": ("vfl ledger reconcile bank/runs/RUN telecom/runs/RUN",),
     "model show": ("vfl model show RUN/model",),
+    "budget": ("vfl budget bank/party.toml",),
+    "purge": ("vfl purge bank/party.toml --before 2026-01-01", "vfl purge bank/party.toml --customer id --yes"),
+    "support": ("vfl support RUN", "vfl support bank/runs/latest --out support.zip"),
     "chaos kill": ("vfl chaos kill --every 20", "vfl chaos kill --model boosted-trees --every-boundary --instants 200"),
     "chaos net": ("vfl chaos net", "vfl chaos net --schedules 2000 --seed 8 --model logistic-regression"),
     "bench": ("vfl bench", "vfl bench --out results/ --compare old/overhead.json", "vfl bench --full --peers-python peers/bin/python"),  # noqa: E501

@@ -173,6 +173,16 @@ def create_identity(folder: Path, name: str, days: int = 825, passphrase: bytes 
     return Identity.load(key_path, certificate_path, name, passphrase)
 
 
+def new_certificate(key_path: Path, certificate_path: Path, name: str, days: int = 825) -> bytes:
+    """A new certificate (PEM) of the key in a file, which may be of a certificate that has ended.  Raises
+    ConfigError."""
+    key, _ = _load_key(key_path, None)
+    old = load_certificate(_read(certificate_path, "certificate"), str(certificate_path))
+    if key.public_key() != old.public_key():
+        raise ConfigError(f"{certificate_path} does not belong to the key {key_path}", remedy="Put back the pair")
+    return _self_signed(key, name, days).public_bytes(serialization.Encoding.PEM)
+
+
 def _self_signed(key: ec.EllipticCurvePrivateKey, name: str, days: int) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=10)  # partners' clocks differ a little

@@ -60,6 +60,7 @@ class Link(TlsProtocol):
         mine = owner.greeting
         super().__init__(context, knock=None if dialled is None else hello.knock(mine.name, mine.session))
         self.peer: Peer | None = None  # known by its certificate, from the end of the TLS handshake
+        self._presented = b""  # that certificate, in DER
         self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.greeted.add_done_callback(lambda f: f.cancelled() or f.exception())  # seen, also if nobody waits any more
         self.acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -163,7 +164,7 @@ class Link(TlsProtocol):
         elif self._dialled is not None and peer is not self._dialled:
             self._refuse(Reason.NAME, self._dialled.name, peer.name)
         else:
-            self.peer = peer
+            self.peer, self._presented = peer, certificate
 
     def _send_hello(self) -> None:
         payload = hello.encode(self._owner.greeting)
@@ -210,7 +211,7 @@ class Link(TlsProtocol):
             self._refuse(Reason.DUPLICATE)
         else:
             self._accepted = True
-            here, there = End(self._owner.certificate, mine.nonce), End(peer.der, theirs.nonce)
+            here, there = End(self._owner.certificate, mine.nonce), End(self._presented, theirs.nonce)
             self._outbox.seal = direction(mine.session, here, there)
             self._assembler = Assembler(direction(mine.session, there, here))
             self.write(frames.header(Kind.WELCOME))

@@ -62,7 +62,7 @@ class TlsNetwork:
         checked = [Peer(p) for p in peers]
         check_peers(me, self._certificate, checked, listen is not None)
         self._peers = {p.name: p for p in checked}
-        pins = [p.pem for p in checked]
+        pins = [pem for p in checked for pem in p.pins.values()]
         self._contexts = make_context(identity, pins, server=False), make_context(identity, pins, server=True)
         self._met = met
         self._timing = Timing(connect_timeout, heartbeat, dead_after)

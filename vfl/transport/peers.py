@@ -15,12 +15,12 @@ from vfl.transport.identity import check_name, check_validity, load_certificate
 
 @dataclass(frozen=True)
 class PeerAddress:
-    """One other party: its role, its pinned certificate, and "host:port" if this party dials it (None if it dials this
-    one)."""
+    """One other party: its role, its pinned certificates (several while it renews them), and "host:port" if this party
+    dials it (None if it dials this one)."""
 
     name: str
     role: str
-    certificate_pem: bytes
+    certificates: tuple[bytes, ...]  # PEM
     address: str | None
 
 
@@ -28,16 +28,31 @@ class Peer:
     """A `PeerAddress`, checked and parsed."""
 
     def __init__(self, given: PeerAddress) -> None:
-        self.name, self.role, self.pem = check_name(given.name), given.role, given.certificate_pem
-        certificate = load_certificate(given.certificate_pem, f"The certificate of {given.name}")
-        check_validity(certificate, f"The certificate of {given.name}", f"Ask {given.name} for a new one and pin it")
-        self.der = certificate.public_bytes(Encoding.DER)
+        self.name, self.role = check_name(given.name), given.role
+        self.pins = _valid(given)  # DER of each certificate that is valid today -> PEM
         self.dialled = None if given.address is None else parse_address(given.address)
 
     @property
     def address(self) -> str:
         """Where it is, for people."""
         return "nowhere" if self.dialled is None else show_address(self.dialled)
+
+
+def _valid(given: PeerAddress) -> dict[bytes, bytes]:
+    """Those that are valid today.  Raises ConfigError if there is none, or one cannot be read."""
+    what, remedy = f"The certificate of {given.name}", f"Ask {given.name} for a new one and pin it"
+    found, ended = dict[bytes, bytes](), list[ConfigError]()
+    for pem in given.certificates:
+        certificate = load_certificate(pem, what)
+        try:
+            check_validity(certificate, what, remedy)
+        except ConfigError as error:
+            ended.append(error)
+            continue
+        found[certificate.public_bytes(Encoding.DER)] = pem
+    if not found:
+        raise ended[-1]
+    return found
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -61,7 +76,7 @@ def show_address(address: object) -> str:
 
 def check_peers(me: str, own_der: bytes, peers: Sequence[Peer], listens: bool) -> None:
     """Raises ConfigError unless names and certificates are distinct and every peer can be met."""
-    names, pins = [me, *(p.name for p in peers)], [own_der, *(p.der for p in peers)]
+    names, pins = [me, *(p.name for p in peers)], [own_der, *(der for p in peers for der in p.pins)]
     if not peers:
         raise ConfigError("A run needs at least one other party")
     if len(set(names)) < len(names):

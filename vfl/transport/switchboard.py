@@ -69,7 +69,7 @@ class Switchboard:
         )
         (self._as_caller, self._as_called), self._timing = contexts, timing
         self._told_of = met
-        self._by_pin = {p.der: p for p in peers.values()}
+        self._by_pin = {der: p for p in peers.values() for der in p.pins}
         self._links: dict[str, Link] = {}  # the one link of each party, from the moment its hello was accepted
         self._all: set[Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -1,4 +1,4 @@
-"""docs/reliability.md names tests that exist, each in its file."""
+"""docs/reliability.md and docs/upgrading.md name tests that exist, each in its file."""
 
 from __future__ import annotations
 
@@ -32,6 +32,14 @@ def test_every_promise_names_a_test_that_exists() -> None:
         for line in page.splitlines()
         if line.startswith("| ") and not re.match(r"\| (promise|what is wrong) \|", line)
     )
+    assert missing(page) == []
+
+
+def test_every_line_about_upgrades_names_a_test_that_exists() -> None:
+    page = (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| what |")]
+    assert len(lines) >= 7
+    assert all(NAMED.search(line) for line in lines)
     assert missing(page) == []
 
 

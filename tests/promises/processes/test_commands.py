@@ -7,16 +7,17 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import msgspec
 import pytest
 from typer.main import get_command
 
+from tests.promises.processes.answers import answer_programs, answer_the_officer
 from tests.promises.processes.institutions import KEY, ROOT, Ended, Institutions, tables
 from tools.command_schema import SCHEMA, command_schema
 from vfl.cli.main import app
-from vfl.cli.results import RESULTS, Bench, Demo, Predict
+from vfl.cli.results import RESULTS
 from vfl.demo.run import free_ports
 from vfl.job import job_from, starter_job
 from vfl.job.setup import init_party, trust_peer
@@ -57,6 +58,8 @@ def fill_in(folder: Path, files: dict[str, Path]) -> None:
     for name, port in ports.items():
         files[name].write_text(files[name].read_text().replace("0.0.0.0:7443", f"127.0.0.1:{port}"))
     files["bank"].write_text(files["bank"].read_text().replace('label = "default"', 'label = "canarylabel"'))
+    approved = files["bank"].read_text().replace('# approved_by = "Jane Doe, 2026-11-30"', 'approved_by = "Jane Doe"')
+    files["bank"].write_text(approved)
     scored_again = files["telecom"].read_text().replace("scores_per_row = 1\n", "scores_per_row = 2\n")
     files["telecom"].write_text(
         scored_again
@@ -131,38 +134,8 @@ def test_the_readme_from_end_to_end(parties: Institutions, monkeypatch: pytest.M
     assert re.search(r"canaryage +0\.\d{3} +0\.\d{3} +as in", said["monitor"].out)
     assert re.search(r"\b128\b", said["align"].out)
     answer_programs(parties, runs, answers)
+    answer_the_officer(parties, runs["bank"])
     show_what_is_wrong(parties, runs["bank"])
-
-
-def answer_programs(parties: Institutions, runs: dict[str, Path], answers: list[str]) -> None:
-    """The other commands with --json: each answers with one object, as docs/commands.schema.json declares it."""
-    run, model = runs["bank"], runs["bank"] / "model"
-    pem = parties.folder / "telecom" / "identity" / "cert.pem"
-    for words in (
-        ("init", "shop", "--role", "guest", "--name", "shop"),
-        ("trust", "shop", pem),
-        ("job", "new", "other.toml", "--key", KEY),
-        ("job", "show", "job.toml"),
-        ("job", "digest", "job.toml"),
-        ("check", "job.toml", "bank/party.toml"),
-        ("runs", "bank/party.toml"),
-        ("report", run),
-        ("ledger", "show", run, "--messages"),
-        ("ledger", "verify", run),
-        ("ledger", "reconcile", run, runs["telecom"]),
-        *(("model", "show", folder / "model") for folder in runs.values()),
-        ("monitor", "bank/party.toml", "--model", model, "--data", "new.csv"),
-    ):
-        ended = parties.here(*words, "--json")
-        assert ended.code == 0, ended.err
-        answers.append(ended.out)
-    declared: Any = Union[tuple(RESULTS.values())]  # noqa: UP007
-    found = [msgspec.json.decode(answer, type=declared) for answer in answers]
-    assert {type(one) for one in found} == set(RESULTS.values()) - {Demo, Bench}  # of which other tests have answers
-    assert all(answer.count("\n") == 1 for answer in answers)
-    predicted = next(one for one in found if isinstance(one, Predict))
-    assert predicted.scores is None  # a host's: it has none
-    parties.here("run", "job.toml", "bank/party.toml", "--json", "--progress", "lines").says(2, "both print JSON")
 
 
 def show_what_is_wrong(parties: Institutions, run: Path) -> None:
@@ -263,6 +236,7 @@ def test_the_help_lists_the_commands_in_the_order_of_use(
         "demo",
         "init",
         "trust",
+        "renew",
         "job",
         "check",
         "align",
@@ -273,13 +247,16 @@ def test_the_help_lists_the_commands_in_the_order_of_use(
         "report",
         "ledger",
         "model",
+        "budget",
+        "purge",
+        "support",
         "bench",
         "chaos",
     ]
     assert "..." not in text.partition("Commands:")[2]  # nothing is cut off at 80 columns
     assert re.fullmatch(r"vfl \d+\.\d+\.\d+\n", parties.here("--version").out)
     in_readme = list(dict.fromkeys(words[1] for words in printed()))
-    assert set(in_readme) == set(listed) - {"demo", "bench"}
+    assert set(in_readme) == set(listed) - {"demo", "bench", "budget", "purge", "support", "renew"}
 
 
 def test_init_and_trust_leave_nothing_half_done(parties: Institutions) -> None:
@@ -308,7 +285,7 @@ def test_init_and_trust_leave_nothing_half_done(parties: Institutions) -> None:
     assert list((folder / "peers").iterdir()) == []
     assert parties.here("trust", folder, theirs / "cert.pem").code == 0
     parties.here("trust", folder, theirs / "cert.pem").says(
-        2, "already has .peers.telecom.", "Remove that section first"
+        2, "already has .peers.telecom.", "--add .both are accepted. or --replace"
     )
 
 

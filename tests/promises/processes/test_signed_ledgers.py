@@ -186,8 +186,16 @@ def test_a_file_that_no_run_wrote_is_refused(runs: dict[str, Path], content: byt
 
 def test_a_partner_that_signs_something_else_is_named(tmp_path: Path) -> None:
     bank, telecom = (create_identity(tmp_path / name, name) for name in ("bank", "telecom"))
-    mine = Witness(tmp_path, bytes(32), bytes(16), "bank", bank.sign, {"telecom": telecom.certificate_pem})
-    theirs = Witness(tmp_path, bytes(32), bytes(16), "telecom", telecom.sign, {"bank": bank.certificate_pem})
+    both = (telecom.certificate_pem, bank.certificate_pem)  # as while the bank renews its own
+    mine = Witness(tmp_path, bytes(32), bytes(16), "bank", bank.sign, {"telecom": (telecom.certificate_pem,)})
+    theirs = Witness(
+        tmp_path,
+        bytes(32),
+        bytes(16),
+        "telecom",
+        telecom.sign,
+        {"bank": both},
+    )
     count = Count(3, 4, b"c" * 32, b"p" * 32)
     mine.accept("telecom", count.mirrored(), theirs.sign("bank", count.mirrored()))
     for wrong in (Count(3, 4, b"c" * 32, b"q" * 32).mirrored(), count._replace(sent=2).mirrored(), count):

@@ -222,7 +222,7 @@ def _ledger(run: Path, identity: Identity) -> list[Target]:
         for kind in declared()[:4]:
             writer.record("telecom", kind, b"x" * 40)
     seed = path.read_bytes()
-    witness = Witness(run, bytes(32), bytes(16), "bank", identity.sign, {SENDER: identity.certificate_pem})
+    witness = Witness(run, bytes(32), bytes(16), "bank", identity.sign, {SENDER: (identity.certificate_pem,)})
     witness.accept(
         SENDER, Count(1, 2), Witness(run, bytes(32), bytes(16), SENDER, identity.sign, {}).sign("bank", Count(1, 2))
     )

@@ -82,6 +82,17 @@ class Counts:
         (found,) = self._store.execute(query, (kind, period, partner)).fetchone()
         return int(found or 0)
 
+    def rows(self) -> list[tuple[str, str, str, int, int | None]]:
+        """Everything that was counted: kind, partner, period, used, and the limit of that time."""
+        query = 'SELECT kind, partner, period, used, "limit" FROM budget ORDER BY kind, partner, period'
+        return list(self._store.execute(query))
+
+    def forget(self, period: str) -> int:
+        """Drops what months before this one counted, which limits nothing any more; returns how many counts."""
+        old = "DELETE FROM budget WHERE kind IN (?, ?, ?) AND period < ?"
+        dropped = self._store.execute(old, (RUNS, PREDICTIONS, SCORES, period)).rowcount
+        return dropped + self._store.execute("DELETE FROM scored WHERE substr(scope, 1, 7) < ?", (period,)).rowcount
+
     def add(self, kind: str, partner: str, period: str, amount: int, limit: int) -> None:
         """Uses `amount` more."""
         self._store.execute(

@@ -86,7 +86,11 @@ def test_an_address_of_files_needs_no_query(tmp_path: Path, source: str) -> None
 
 def with_files(tmp_path: Path, source: str) -> Party:
     found = party(tmp_path, source=source)
-    for file in (found.identity.key, found.identity.certificate, *(p.certificate for p in found.peers.values())):
+    for file in (
+        found.identity.key,
+        found.identity.certificate,
+        *(file for p in found.peers.values() for file in p.certificate),
+    ):
         file.parent.mkdir(exist_ok=True)
         file.touch()
     return found

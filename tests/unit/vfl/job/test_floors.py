@@ -44,7 +44,7 @@ def test_a_job_beyond_a_bound_is_refused(load, job, section, name, key, bound, g
     said = fails(DisclosureRefused, refused, party)
     assert f"bank: the job's {key} is {bad}, this party's policy.{section}.{name} is {bound}" in said
     assert f"Agree on a job with {name} of {bound} or {'more' if section == 'at_least' else 'less'}" in said
-    assert any(key in sentence and str(bound) in sentence for sentence in bounds_told(refused, party.policy))
+    assert any(key in sentence and str(bound) in sentence for sentence in bounds_told(refused, party))
 
 
 def test_every_bound_has_a_case_and_is_on_by_default(load):
@@ -83,7 +83,7 @@ def test_batches_of_fewer_rows_than_agreed_are_refused(job, load, tmp_path: Path
     for rows in (19, 20):
         (tmp_path / "job.toml").write_text(text + f"\n[predict]\nmin_rows = {rows}\n")
         changed = load_job(tmp_path / "job.toml")
-        assert any(f"predict.min_rows is {rows}" in sentence for sentence in bounds_told(changed, party.policy))
+        assert any(f"predict.min_rows is {rows}" in sentence for sentence in bounds_told(changed, party))
         if rows < 20:
             fails(DisclosureRefused, changed, party)
     assert load_job(tmp_path / "job.toml").predict.min_rows == 20

@@ -49,7 +49,7 @@ BAD = [
         "model",
         'kind = "boosted-tree"',
         "model.kind",
-        'is "boosted-tree", which is not known. Use "logistic-regression"',
+        'is "boosted-tree", which is not known. Did you mean "boosted-trees"? Use "logistic-regression"',
     ),
     ("model", 'kind = "logistic"', "model.kind", 'Use "logistic-regression", "linear-regression"'),
     ("model", "kind = 7", "model.kind", "is 7, which is not known"),

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from protocols.message import registry
 from tests.unit.vfl.job.samples import Recorder, channels
 from vfl.job import PERMITS
 from vfl.ledger import LedgerBroken, LedgerTap, LedgerWriter, read_ledger, summarise, verify_ledger
+from vfl.ledger.account import account
 from vfl.taps.policy import PolicyTap
 
 ALL = tuple(PERMITS)
@@ -22,13 +24,16 @@ ALL = tuple(PERMITS)
 def test_a_line_says_everything_but_the_content(ledger):
     lines = list(read_ledger(ledger))
     assert [line["type"] for line in lines] == ["start", *["message"] * 4, "end"]
-    assert lines[0] | {"time": ""} == {
+    assert lines[0]["started_by"] == pwd.getpwuid(os.getuid()).pw_name
+    assert lines[0] | {"time": "", "started_by": ""} == {
         "type": "start",
         "format": 2,
         "job": "credit-risk",
         "job_digest": "00" * 32,
         "party": "bank",
         "time": "",
+        "started_by": "",
+        "approved_by": None,
         "previous": "0" * 64,
     }
     assert lines[4] | {"time": "", "previous": ""} == {
@@ -157,3 +162,15 @@ def test_a_full_disk_keeps_the_message_here(tmp_path):
     assert writer.messages == 0
     with pytest.raises(ConfigError):
         writer.close()
+
+
+def test_the_account_is_that_of_the_process_and_not_of_its_environment(tmp_path, monkeypatch):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "mallory")
+    with LedgerWriter(tmp_path / "l", job="j", job_digest=bytes(32), party="bank", approved_by="Jane Doe"):
+        pass
+    (first, _) = read_ledger(tmp_path / "l")
+    assert first["started_by"] == pwd.getpwuid(os.getuid()).pw_name
+    assert first["approved_by"] == "Jane Doe"
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)  # an account without a name, as in many containers
+    assert account() == str(2**31 - 7)

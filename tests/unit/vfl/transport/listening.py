@@ -26,7 +26,7 @@ def main() -> None:
         frames._checked = lambda kind, length: (frames.Kind(kind), length)
     told = json.loads(sys.stdin.readline())
     identity = Identity.load(Path(told["folder"]) / "key.pem", Path(told["folder"]) / "cert.pem")
-    peer = PeerAddress("telecom", "host", Path(told["pin"]).read_bytes(), None)
+    peer = PeerAddress("telecom", "host", (Path(told["pin"]).read_bytes(),), None)
     network = TlsNetwork("bank", "guest", identity, [peer], listen=f"{LOCAL}:0", session=SESSION, connect_timeout=60)
 
     def connect() -> None:

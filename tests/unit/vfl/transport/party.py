@@ -22,7 +22,7 @@ def main() -> None:
     """Runs until a peer ends this party."""
     told: dict[str, Any] = json.loads(sys.stdin.readline())
     identity = Identity.load(Path(told["folder"]) / "key.pem", Path(told["folder"]) / "cert.pem")
-    peers = [PeerAddress(n, ROLES[n], Path(p["pin"]).read_bytes(), p["address"]) for n, p in told["peers"].items()]
+    peers = [PeerAddress(n, ROLES[n], (Path(p["pin"]).read_bytes(),), p["address"]) for n, p in told["peers"].items()]
     network = TlsNetwork(
         told["name"],
         ROLES[told["name"]],

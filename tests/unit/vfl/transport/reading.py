@@ -53,7 +53,7 @@ def main() -> None:
     told: dict[str, Any] = json.loads(sys.stdin.readline())
     declared()
     identity = Identity.load(Path(told["folder"]) / "key.pem", Path(told["folder"]) / "cert.pem")
-    peer = PeerAddress("bank", "guest", Path(told["pin"]).read_bytes(), f"{LOCAL}:{told['port']}")
+    peer = PeerAddress("bank", "guest", (Path(told["pin"]).read_bytes(),), f"{LOCAL}:{told['port']}")
     keys = Keyring()
     keys.add(key())
     with TlsNetwork(

@@ -66,6 +66,22 @@ def test_wrong_certificate_and_another_job(world: World) -> None:
     assert at_telecom.party == "bank"
 
 
+def test_while_a_certificate_is_renewed_both_are_accepted(world: World, tmp_path: Path) -> None:
+    """One that has ended stands beside the one that is used; a third one is a stranger's as ever."""
+    both = (world.identity("telecom").certificate_pem, world.identity("telecom", "new").certificate_pem)
+    for which in ("real", "new"):
+        used = world.identity("telecom", which)
+        bank, telecom = world.pair({"pins": {"telecom": both}}, {"identity": used})
+        wires = meet(bank, telecom)
+        wires[1]["bank"].send(b"hello")
+        assert wires[0]["telecom"].recv(5.0) == b"hello"
+    bank, telecom = world.pair({"pins": {"telecom": (expired(tmp_path).certificate_pem, both[0])}})
+    meet(bank, telecom)
+    other = {"identity": world.identity("telecom", "other")}
+    at_bank, _ = refused(*world.pair({"pins": {"telecom": both}}, other))
+    assert "its certificate is not pinned here" in str(at_bank)
+
+
 def test_planted_fault_without_the_knock_the_dialled_side_would_wait(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,7 +281,7 @@ def test_internet_protocol_six(world: World) -> None:
     except OSError:
         pytest.skip("this machine has no IPv6")
     bank = world.network("bank", {"telecom": None}, listen="[::1]:0")
-    there = PeerAddress("bank", "guest", world.identity("bank").certificate_pem, f"[::1]:{bank.bound_port}")
+    there = PeerAddress("bank", "guest", (world.identity("bank").certificate_pem,), f"[::1]:{bank.bound_port}")
     with TlsNetwork("telecom", "host", world.identity("telecom"), [there], listen=None, session=SESSION) as telecom:
         wires = meet(bank, telecom)
         at_once(bank.close, telecom.close)

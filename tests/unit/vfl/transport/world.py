@@ -43,11 +43,10 @@ class World:
         """The network of `me`; `peers` gives the port to dial, or None.  `changes`: any argument, `roles` and `pins` by
         name."""
         roles, pins = ROLES | changes.pop("roles", {}), changes.pop("pins", {})
+        found = {n: pins.get(n, self.identity(n).certificate_pem) for n in peers}
         given = [
-            PeerAddress(
-                n, roles[n], pins.get(n, self.identity(n).certificate_pem), None if p is None else f"{LOCAL}:{p}"
-            )
-            for n, p in peers.items()
+            PeerAddress(n, roles[n], pem if isinstance(pem, tuple) else (pem,), f"{LOCAL}:{p}" if p else None)
+            for (n, pem), p in zip(found.items(), peers.values(), strict=True)
         ]
         listen = f"{LOCAL}:0" if None in peers.values() else None
         settings: dict[str, Any] = {"listen": listen, "session": SESSION, "connect_timeout": 10.0} | changes

@@ -1,0 +1,120 @@
+"""A partner's second pin, and a party's own new certificate: models and sealed parts stay readable."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protocols.errors import ConfigError, ModelError
+from protocols.glm.shares import WeightShares
+from vfl.job import load_party, starter_party
+from vfl.job.renewal import renew_identity
+from vfl.job.setup import init_party, trust_peer
+from vfl.models.part_files import load_part, save_part
+from vfl.models.shared_weights import SharedWeights
+from vfl.transport.identity import Identity, create_identity, verify
+
+NO_PASSPHRASE = lambda: None  # noqa: E731
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Path:
+    """A guest's folder that has pinned telecom's first certificate."""
+    init_party(tmp_path / "bank", "guest", "bank")
+    trust_peer(tmp_path / "bank", create_identity(tmp_path / "first", "telecom").certificate_path)
+    return tmp_path / "bank"
+
+
+def pins(folder: Path) -> list[str]:
+    return [file.name for file in load_party(folder / "party.toml").peers["telecom"].certificate]
+
+
+def test_a_second_pin_stands_beside_the_first_and_then_in_its_place(bank: Path, tmp_path: Path) -> None:
+    new = create_identity(tmp_path / "second", "telecom").certificate_path
+    before = (bank / "party.toml").read_text()
+    assert trust_peer(bank, new, pins="add")[::2] == ("telecom", 2)
+    assert pins(bank) == ["telecom.pem", "telecom-2.pem"]
+    with pytest.raises(ConfigError, match="is pinned already"):
+        trust_peer(bank, new, pins="add")
+    third = create_identity(tmp_path / "third", "telecom").certificate_path
+    assert trust_peer(bank, third, pins="replace")[::2] == ("telecom", 1)
+    assert pins(bank) == ["telecom-3.pem"]
+    assert (bank / "peers" / "telecom.pem").exists()  # ledgers of that time are checked with it
+    after = (bank / "party.toml").read_text()
+    old, now = (f'[peers.telecom]\ncertificate = "peers/{name}.pem"' for name in ("telecom", "telecom-3"))
+    assert after == now.join(before.rsplit(old, 1))  # comments and all else stay
+
+
+def test_pins_that_cannot_be_added_leave_everything_as_it_was(bank: Path, tmp_path: Path) -> None:
+    text = (bank / "party.toml").read_text()
+    for certificate, options, words in (
+        (create_identity(tmp_path / "s", "shop").certificate_path, {"pins": "add"}, "shop is not pinned yet"),
+        (
+            create_identity(tmp_path / "t", "telecom").certificate_path,
+            {"pins": "add", "address": "h:1"},
+            "--address goes",
+        ),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            trust_peer(bank, certificate, **options)  # type: ignore[arg-type]
+    (bank / "party.toml").write_text(
+        text.replace('certificate = "peers/telecom.pem"', '"certificate" = "peers/telecom.pem"')
+    )
+    with pytest.raises(ConfigError, match="was not found"):
+        trust_peer(bank, create_identity(tmp_path / "u", "telecom").certificate_path, pins="add")
+    assert [path.name for path in (bank / "peers").iterdir()] == ["telecom.pem"]
+
+
+def test_a_new_certificate_of_the_same_key(bank: Path) -> None:
+    own = load_party(bank / "party.toml").identity
+    old, key = own.certificate.read_bytes(), own.key.read_bytes()
+    signature = Identity.load(own.key, own.certificate).sign(b"ledger")
+    identity, kept = renew_identity(bank, new_key=False, passphrase=NO_PASSPHRASE)
+    assert own.key.read_bytes() == key
+    assert identity.certificate_pem != old
+    assert (kept / "cert.pem").read_bytes() == old
+    assert verify(identity.certificate_pem, b"ledger", signature)
+    with pytest.raises(ConfigError, match="exists already"):
+        renew_identity(bank, new_key=False, passphrase=NO_PASSPHRASE)
+
+
+def test_a_new_key_seals_what_the_arbiter_keeps(tmp_path: Path) -> None:
+    folder = tmp_path / "trustco"
+    before = init_party(folder, "arbiter", "trustco")
+    shares = {"bank": WeightShares((bytes(16),), np.arange(6, dtype=np.uint64).reshape(1, 1, 6))}
+    part = SharedWeights("trustco", bytes(16), "logistic-regression", shares, {"bank": 6})
+    model = folder / "runs" / "credit-20260101-090000" / "model"
+    model.parent.mkdir(parents=True)
+    save_part(part, model, kind=part.STORED, job_digest=bytes(32), identity=before)
+    identity, kept = renew_identity(folder, new_key=True, passphrase=NO_PASSPHRASE)
+    own = load_party(folder / "party.toml").identity
+    assert identity.certificate_pem == own.certificate.read_bytes()
+    assert stat.S_IMODE(own.key.stat().st_mode) == 0o600
+    found, _ = load_part(model, identity)
+    assert np.array_equal(found.shares["bank"].values, shares["bank"].values)
+    with pytest.raises(ModelError, match="were not sealed by this party's key"):
+        load_part(model, Identity.load(kept / "key.pem", kept / "cert.pem"))
+    assert not (own.key.parent / "new").exists()
+
+
+def test_an_interrupted_change_of_key_continues(tmp_path: Path) -> None:
+    """As after a kill: the new key is there, and one part is sealed by it already."""
+    folder = tmp_path / "trustco"
+    init_party(folder, "arbiter", "trustco")
+    new = create_identity(folder / "identity" / "new", "trustco")
+    fingerprint = new.fingerprint()
+    identity, _ = renew_identity(folder, new_key=True, passphrase=NO_PASSPHRASE)
+    assert identity.fingerprint() == fingerprint
+
+
+def test_a_policy_for_several_hosts() -> None:
+    assert (
+        "intersection-sizes-to-arbiter" not in starter_party("arbiter", "t").partition("allow = [")[2].partition("]")[0]
+    )
+    assert (
+        "intersection-sizes-to-arbiter"
+        in starter_party("arbiter", "t", hosts=2).partition("allow = [")[2].partition("]")[0]
+    )

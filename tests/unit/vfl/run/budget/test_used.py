@@ -1,0 +1,46 @@
+"""`vfl budget`: what is used, by partner and period, and the sums over all runs by their ledgers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from protocols.alignment.ecdh import BlindedIds, IntersectionSize
+from tests.unit.vfl.run.budget.test_budgets import LABELS, MONTH, NOW, named, party
+from vfl.job import Party
+from vfl.ledger import LedgerTap, LedgerWriter
+from vfl.run.budget import Budget
+from vfl.run.budget.used import budgets_used, told_by_partner
+
+__all__ = ["party"]  # a fixture
+
+
+def test_what_is_used_and_left(party: Callable[..., Party]) -> None:
+    bank = party("guest", runs_per_partner_per_month=3)
+    for run in range(2):
+        Budget(bank, "run", LABELS, guest="bank").charge(["telecom"], named(run), NOW)
+    found = {(one.budget, one.partner): one for one in budgets_used(bank)}
+    monthly = found["runs_per_partner_per_month", "telecom"]
+    assert (monthly.period, monthly.used, monthly.limit, monthly.left) == (MONTH, 2, 3, 1)
+    models = found["models_per_label", "telecom"]
+    assert (models.used, models.left) == (2, 18)
+    assert models.period.startswith("labels ")
+
+
+def test_sums_over_runs(tmp_path: Path) -> None:
+    for number, sizes in enumerate(((1,), (1, 1))):
+        folder = tmp_path / f"credit-2026010{number + 1}-090000"
+        folder.mkdir()
+        with LedgerWriter(folder / "ledger.jsonl", job="credit", job_digest=bytes(32), party="bank") as writer:
+            tap = LedgerTap(writer)
+            for size in sizes:
+                tap.sent("telecom", IntersectionSize, bytes(size))
+            tap.sent("telecom", BlindedIds, bytes(100))
+            tap.received("telecom", BlindedIds, bytes(7))
+    (tmp_path / "credit-20260103-090000").mkdir()
+    (tmp_path / "credit-20260103-090000" / "ledger.jsonl").write_text("torn")
+    (told,), broken = told_by_partner(tmp_path)
+    assert (told.partner, told.runs, told.messages, told.bytes) == ("telecom", 2, 5, 203)
+    assert (told.received_messages, told.received_bytes) == (2, 14)
+    assert told.revealed == {IntersectionSize.learns: 3}
+    assert [Path(path).parent.name for path in broken] == ["credit-20260103-090000"]

@@ -1,0 +1,96 @@
+"""What a party's budgets have left, by partner and period, and what each partner learnt of all its runs: for `vfl
+budget`."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from protocols.errors import VFLError
+from protocols.message import REVEALED
+from vfl.job import Party
+from vfl.ledger import read_ledger
+from vfl.ledger.writing import Line
+from vfl.run.budget.runs import month
+from vfl.run.budget.table import PREDICTIONS, RUNS, BudgetFile
+from vfl.storage.runs import folders
+
+
+@dataclass(frozen=True)
+class Used:
+    """One budget with one partner.  period: a month, or the name of a set of labels or columns; limit: None where each
+    run has its own."""
+
+    budget: str
+    partner: str
+    period: str
+    used: int
+    limit: int | None
+
+    @property
+    def left(self) -> int | None:
+        return None if self.limit is None else max(0, self.limit - self.used)
+
+
+@dataclass
+class Told:
+    """All runs with one partner, by their ledgers.  revealed: by what the partner learnt, how many messages said it."""
+
+    partner: str
+    runs: int = 0
+    messages: int = 0
+    bytes: int = 0
+    received_messages: int = 0
+    received_bytes: int = 0
+    revealed: dict[str, int] = field(default_factory=dict)
+
+    def add(self, line: Line) -> None:
+        """One message, by its line in the ledger."""
+        if line["type"] == "received":
+            self.received_messages += 1
+            self.received_bytes += line["bytes"]
+            return
+        self.messages += 1
+        self.bytes += line["bytes"]
+        if line["class"] == REVEALED.name:
+            self.revealed[line["learns"]] = self.revealed.get(line["learns"], 0) + 1
+
+
+def budgets_used(party: Party) -> list[Used]:
+    """Every budget that was used, and those of this month, used or not.  Raises ConfigError."""
+    now, policy = month(datetime.datetime.now(datetime.UTC)), party.policy
+    with BudgetFile(party.run.directory).opened(reading=True) as counts:
+        rows = counts.rows()
+    known = {(kind, partner, period) for kind, partner, period, *_ in rows}
+    unused = [(kind, p, now) for kind in (RUNS, PREDICTIONS) for p in party.peers if (kind, p, now) not in known]
+    found = [*rows, *((*which, 0, None) for which in unused)]
+    limits = {(kind, now): getattr(policy, kind) for kind in (RUNS, PREDICTIONS)}  # of earlier months, as they were
+    return [
+        Used(kind, partner, period, used, limits.get((kind, period), limit))
+        for kind, partner, period, used, limit in sorted(found, key=lambda row: (row[0], row[2], row[1]))
+    ]
+
+
+def told_by_partner(directory: Path) -> tuple[list[Told], list[str]]:
+    """The sums over all ledgers in a run directory, and the ledgers that cannot be read."""
+    sums, broken = dict[str, Told](), list[str]()
+    for ledger in _ledgers(directory):
+        try:
+            lines = list(read_ledger(ledger))
+        except VFLError:
+            broken.append(str(ledger))
+            continue
+        met = set[str]()
+        for line in lines:
+            if peer := str(line.get("to") or line.get("from") or ""):
+                met.add(peer)
+                sums.setdefault(peer, Told(peer)).add(line)
+        for peer in met:
+            sums[peer].runs += 1
+    return [sums[peer] for peer in sorted(sums)], broken
+
+
+def _ledgers(directory: Path) -> Iterator[Path]:
+    return (path for folder in folders(directory) if (path := folder / "ledger.jsonl").exists())
