@@ -170,8 +170,7 @@ def predict(
     from vfl.screen.progress import watching
 
     one_output(progress, as_json)
-    console = Console(stderr=True)
-    agreed, own = load_job(job), load_party(party)
+    agreed, own, console = load_job(job), load_party(party), Console(stderr=True)
     with announced(agreed, own, "predict"):
         scoring = prepare(agreed, own, model, data, out)
     for caution in scoring.cautions:
@@ -182,8 +181,7 @@ def predict(
     def show() -> None:
         errors = progress == "lines"  # whose last line, on stdout, is JSON too
         if file is not None:
-            say(scoring.scored(scored), stderr=errors)
-            say(f"scores: {file}", stderr=errors)
+            say(f"{scoring.scored(scored)}\nscores: {file}", stderr=errors)
         say(f"report: {folder / 'report.json'}", stderr=errors)
 
     told = Predict(folder=str(folder), report=str(folder / "report.json"), cautions=list(scoring.cautions))

@@ -107,6 +107,7 @@ class LedgerWriter:
         party: str,
         sign: Callable[[bytes], bytes] | None = None,
         now: Callable[[], str] = _utc_now,
+        who: Callable[[], str] = account,
         written: Written | None = None,
         approved_by: str | None = None,
     ) -> None:
@@ -129,7 +130,7 @@ class LedgerWriter:
                 ) from None
         start = {"type": "start", "format": FORMAT, "job": job, "job_digest": job_digest.hex(), "party": party}
         line = start if written is None else {"type": "resumed", "repeats": written.repeats}
-        self._append(line | {"time": now(), "started_by": account(), "approved_by": approved_by})
+        self._append(line | {"time": now(), "started_by": who(), "approved_by": approved_by})
 
     @property
     def messages(self) -> int:

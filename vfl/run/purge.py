@@ -109,7 +109,7 @@ def purge_customer(party: Party, cells: Mapping[str, str], rules: Mapping[str, s
         source = party.data
         frame = read_source(source.source, source.query, keys=list(cells), only=list(cells), form=source.form)
         rows = int(matching(frame, cells, rules).sum())
-        found.kept["data.source"] = f"{rows:,} rows of this customer: remove them there, nothing here writes to it"
+        found.kept["data.source"] = f"{_rows(rows)} of this customer: remove them there, nothing here writes to it"
     for path in _tables(party.run.directory):
         stored = read_stored(path)
         frame = stored.frame(list(cells))
@@ -118,7 +118,7 @@ def purge_customer(party: Party, cells: Mapping[str, str], rules: Mapping[str, s
         mask = matching(frame, cells, rules)
         if not mask.any():
             continue
-        found.erased[str(path)] = f"{int(mask.sum()):,} rows"
+        found.erased[str(path)] = _rows(int(mask.sum()))
         if erase:
             left, new = stored.take(np.flatnonzero(~mask)), path.with_name(f".{path.name}")
             with written(path.parent):
@@ -129,6 +129,10 @@ def purge_customer(party: Party, cells: Mapping[str, str], rules: Mapping[str, s
                     write_table(left.frame(), new, path.suffix)
                 os.replace(new, path)
     return found
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def rules_of(party: Party) -> dict[str, str]:

@@ -1,9 +1,9 @@
 """Who a party is: an EC P-256 key and a self-signed certificate, made once and pinned by every partner.
 
 There is no authority in between.  Each party hands its `cert.pem` to its partners over any way they trust, two people
-compare the fingerprint by phone, and from then on exactly that certificate is accepted (see `vfl.transport`).  The
-private key never leaves its folder: file mode 0600, and no `repr`, log or error shows it.  The same key signs this
-party's ledger, and seals what an arbiter keeps of models.
+compare the fingerprint by phone, and from then on exactly the pinned certificates are accepted (see `vfl.transport`):
+one, or while it is renewed two.  The private key never leaves its folder: file mode 0600, and no `repr`, log or error
+shows it.  The same key signs this party's ledger, and seals what an arbiter keeps of models.
 """
 
 from __future__ import annotations

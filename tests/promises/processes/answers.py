@@ -25,7 +25,7 @@ OFFICER = {
     "Can anybody demand more": r"What this party's policy bounds.*accepts 2048 or more",
     "How much is used up": r"runs_per_partner_per_month +telecom +\d{4}-\d\d +\d +20.*telecom, in \d runs.*learnt",
     "How long must we keep": r"Would be erased.*Stays.*ledger.jsonl: the signed record",
-    "A customer asks": r"Would be erased.*aligned.*: 1 rows.*partners: what they learnt",
+    "A customer asks": r"Would be erased.*aligned.*: 1 row.*partners: what they learnt",
     "Which runs were there": r"run +credit-risk[\w-]* +done",
 }
 

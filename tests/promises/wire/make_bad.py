@@ -262,9 +262,8 @@ def tomls() -> Iterator[Vector]:
 def ledgers() -> Iterator[Vector]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ledger.jsonl"
-        with LedgerWriter(
-            path, job="j", job_digest=bytes(32), party="bank", now=lambda: "2026-01-01T00:00:00.000Z"
-        ) as writer:
+        fixed: dict[str, Any] = {"now": lambda: "2026-01-01T00:00:00.000Z", "who": lambda: "clerk"}
+        with LedgerWriter(path, job="j", job_digest=bytes(32), party="bank", **fixed) as writer:
             for _ in range(2):
                 writer.record("telecom", Finished, bytes(9))
         lines: list[dict[str, Any]] = list(read_ledger(path))
