@@ -39,7 +39,7 @@ class Federation:
 
     Parameters
     ----------
-    tables, keys, label, normalise, min_intersection, cipher, duplicates, reveal, settings, convergence
+    tables, keys, label, normalise, min_intersection, cipher, duplicates, reveal, settings, convergence, preparation
         As `Federation.local` reads and checks them.
 
     Attributes
@@ -82,10 +82,12 @@ class Federation:
         settings: Mapping[str, Settings] | None = None,
         *,
         convergence: bool = True,
+        preparation: str = "none",
     ) -> None:
         if not isinstance(tables, Mapping) or not all(isinstance(table, Table) for table in tables.values()):
             raise ConfigError("a federation is made of tables that were read", remedy="Use vfl.Federation.local(...)")
         self._duplicates, self._reveal, self._convergence = duplicates, reveal, convergence
+        self._preparation = preparation
         self._settings = settings or dict.fromkeys(tables, Settings(in_python=True))
         self._tables, self._keys, self._label, self._normalise = tables, keys, label, normalise
         self._min_intersection, self._cipher = min_intersection, cipher
@@ -109,6 +111,7 @@ class Federation:
         reveal: Sequence[str] = (),
         options: Mapping[str, TableOptions] | None = None,
         convergence: bool = True,
+        preparation: str = "none",
     ) -> Federation:
         """Reads the tables of all parties. All columns but ids, label, weights and dates are features.
 
@@ -152,6 +155,9 @@ class Federation:
         convergence : bool, default True
             Whether all parties learn, every ten iterations of a regression or scorecard, whether the weights have settled, which ends training.
             If False, all iterations of `max_iter` are made, and nobody learns whether they were enough.
+        preparation : {"none", "batched"}, default "none"
+            How regressions and scorecards are trained. With "batched" what several iterations need of encryption is made at once, before them,
+            by a fraction of the work. The models are equal within the error of the protocol (docs/protocols/glm.md).
 
         Returns
         -------
@@ -194,7 +200,20 @@ class Federation:
         }
         told = tuple(who for who in WHO if who in reveal)
         watched = flag("convergence", convergence)
-        return cls(tables, keys, label, by_column, least, cipher, duplicates, told, settings, convergence=watched)
+        ways = one_of("preparation", preparation, ("none", "batched"))
+        return cls(
+            tables,
+            keys,
+            label,
+            by_column,
+            least,
+            cipher,
+            duplicates,
+            told,
+            settings,
+            convergence=watched,
+            preparation=ways,
+        )
 
     def fit(
         self,
@@ -257,9 +276,12 @@ class Federation:
                 self._cipher or paillier(request.spec.key_bits),
                 Reader(self._keys, self._normalise, self._duplicates, self._settings),
                 label=self._label,
-                min_intersection=self._min_intersection,
-                reveal=self._reveal,
-                convergence=self._convergence,
+                agreed={
+                    "min_intersection": self._min_intersection,
+                    "reveal": self._reveal,
+                    "convergence": self._convergence,
+                    "prepared": self._preparation == "batched",
+                },
                 watched=given,
             )
         return model if request.grid is None or searched is None else FederatedSearch(request.grid, model, searched)
@@ -279,6 +301,11 @@ class Federation:
             remedy = "Pass an estimator of vfl, such as vfl.LogisticRegression()"
             what = f"the class {spec.__name__}" if isinstance(spec, type) else f"a {type(spec).__name__}"
             raise ConfigError(f"fit takes an estimator, not {what}", remedy=remedy)
+        if self._preparation == "batched" and not spec.prepares:
+            raise ConfigError(
+                f"{type(spec).__name__} has no iterations that can be prepared",
+                remedy='Make a federation without preparation = "batched" for it',
+            )
         if init_model is not None and not isinstance(init_model, FederatedTrees):
             raise ConfigError(
                 f"init_model is a {type(init_model).__name__}", remedy="Pass fitted boosted trees, or leave it out"

@@ -50,24 +50,22 @@ def fit(
     reader: Reader,
     *,
     label: str,
-    min_intersection: int,
-    reveal: tuple[str, ...],
-    convergence: bool,
+    agreed: Mapping[str, Any],
     watched: Mapping[str, Any],
 ) -> tuple[Any, Searched | None]:
     """Aligns, trains on the common rows that the split does not hold out, and returns the joint model and what a search
     found.
 
-    reader: of tables of new rows; watched: what else `run_local` takes.  Raises ConfigError, DataError, before anything
-    is sent.
+    reader: of tables of new rows; agreed: what plans take besides; watched: what else `run_local` takes.  Raises
+    ConfigError, DataError, before anything is sent.
     """
     kind, split, steps = kind_of(request.spec), request.split, request.preprocess
     tables = readied(request, tables)
     own = tables[roles.guest]
     for sentence in filter(None, (own.event_caution, unasked(request.spec, own))):
         warnings.warn(f"{roles.guest}: {sentence}", UserWarning, stacklevel=4)
-    shared: dict[str, Any] = {"min_intersection": min_intersection, "keys": len(reader.keys), "preprocess": steps}
-    shared |= {"convergence": convergence, "reveal": reveal if request.spec.shares_weights else ()}
+    shared: dict[str, Any] = {**agreed, "keys": len(reader.keys), "preprocess": steps}
+    shared |= {} if request.spec.shares_weights else {"reveal": ()}
     shared |= split.job() if split else {}
     specs = [request.spec] if request.grid is None else request.grid.candidates()
     plans = [Plan(by_table(one, own), **shared) for one in specs]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from vfl.cost import cost
+from protocols.glm.slots import Slots
+from vfl.cost import cost, prepared
 from vfl.cost.machine import Machine, cores
 from vfl.cost.network import NETWORKS, Network
 from vfl.job import Job
@@ -32,6 +33,11 @@ def workload(job: Job, rows: int, columns: int, passes: int | None = None) -> Wo
     return kind_of(job.model).workload(plan_of(job), trained, width, passes or PASSES)
 
 
+def chunks_of(job: Job, work: Workload) -> Sequence[Slots]:
+    """The chunks of prepared iterations, if the job has any."""
+    return kind_of(job.model).chunks(plan_of(job), 1 + work.hosts, work.rows, work.passes)
+
+
 def may_be_less(job: Job) -> bool:
     """Whether the training may end early, use a part of rows or columns, or have a part of its rounds already."""
     return bool(job.split.cut_off) or any(kind_of(one.model).may_be_less(plan_of(one)) for one in job.candidates)
@@ -47,7 +53,10 @@ def times(job: Job, rows: int, columns: int, passes: int | None = None) -> dict[
     def training(one: Job, network: Network, common: int) -> float:
         work = workload(one, common, columns, passes)
         assert work is not None
-        parts = in_batches(work, kind_of(one.model).batches(plan_of(one), work.rows))
+        batches = kind_of(one.model).batches(plan_of(one), work.rows)
+        if chunks := chunks_of(one, work):
+            return prepared.seconds(chunks, work, bits, machine, network, cores(), batches)
+        parts = in_batches(work, batches)
         return sum(sign * cost.part_seconds(part, bits, machine, network, cores()) for sign, part in parts)
 
     return {
@@ -99,7 +108,7 @@ def told(job: Job, table: tuple[int, int] | None, passes: int | None = None) -> 
         f"{'at most' if may_be_less(job) else 'about'} "
         f"{_listed(times(job, rows, columns, passes))}{whole}{f' every {PASSES} iterations' if unplanned else ''}, "
         f"{given}; "
-        f"{_error(work)}{caveats}"
+        f"{_error(work, prepares=bool(chunks_of(job, work)))}{caveats}"
     )
 
 
@@ -117,7 +126,9 @@ def _listed(found: Mapping[Network, float]) -> str:
     return ", ".join(f"{words.duration(seconds)} ({network.name})" for network, seconds in found.items())
 
 
-def _error(work: Workload) -> str:
+def _error(work: Workload, *, prepares: bool = False) -> str:
+    if prepares:
+        return f"products modulo n^2 and bytes of prepared iterations are predicted within {prepared.WORST:.0%}"
     wrong = cost.fitted()["errors"][cost.variant(work)]
     jobs = f"{wrong['jobs']} {'job' if wrong['jobs'] == 1 else 'jobs'}"
     return f"CPU seconds of {jobs} that the formula was not fitted on were predicted within {wrong['worst']:.0%}"

@@ -130,6 +130,14 @@ class Crypto(Section):
         description="the size of the Paillier key; 2048 gives a warning (112-bit security by NIST SP 800-57; "
         "3072 gives 128)",
     )
+    preparation: Literal["none", "batched"] = Field(
+        default="none",
+        exclude_if=lambda preparation: preparation == "none",
+        description='regressions and scorecards; "batched": what several iterations need of encryption is made at '
+        "once, before them, by a fraction of the work. A party that dies costs up to that many iterations, and the "
+        "model then equals that of an undisturbed run but for the last digits. "
+        '"none": each iteration computes with ciphertexts',
+    )
 
 
 class Allowed(Section):
@@ -247,6 +255,7 @@ class Job(Agreement):
         self.model.check_file()
         check_arbiter(self.model, len(self.parties.hosts), self.parties.arbiter)
         self._check_steps()
+        self._check_preparation()
         self._fill_iterations()
         self._fill_grid()
         self._fill_search()
@@ -300,6 +309,11 @@ class Job(Agreement):
         if self.preprocess is not None and self.preprocess.bins_by_label and self.model.label != "binary":
             what = "bins columns by the label, and only a label of two values has weights of evidence"
             raise Complaint(what, 'Use "onehot" or "quantile", without report_iv', "preprocess")
+
+    def _check_preparation(self) -> None:
+        if self.crypto.preparation == "batched" and not self.model.prepares:
+            what = f'is "batched", and a model of kind {self.model.kind} has no iterations that can be prepared'
+            raise Complaint(what, "Remove the key", "crypto.preparation")
 
     @property
     def takes_missing(self) -> bool:

@@ -23,6 +23,7 @@ def plan_of(job: Job) -> Plan[Spec]:
         preprocess=job.preprocess,
         open_names=job.preprocess is not None and job.preprocess.open_names,
         reveal=job.reveal,
+        prepared=job.crypto.preparation == "batched",
         convergence=CONVERGENCE in job.disclosure.allow,
     )
 

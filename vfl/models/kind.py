@@ -4,7 +4,7 @@ and the report are written once, against it."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from protocols.errors import ConfigError
 from protocols.glm.shares import Moved
+from protocols.glm.slots import Slots
 from protocols.session import Roles, Session
 from vfl.data import Table
 from vfl.models.content import Body, Head
@@ -95,6 +96,11 @@ class Kind(ABC, Generic[S, P]):
         """What the cost model is asked, for this number of training rows; None: there is no estimate.  passes: where
         they are planned from labels."""
         return None
+
+    def chunks(self, plan: Plan[S], parties: int, rows: int, passes: int) -> Sequence[Slots]:
+        """The chunks of prepared iterations between this number of data parties, none where none are prepared; passes:
+        as of `workload`."""
+        return ()
 
     def may_be_less(self, plan: Plan[S]) -> bool:
         """Whether training may end early, use a part of rows or columns, or have a part of its rounds already."""

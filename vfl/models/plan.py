@@ -31,6 +31,7 @@ class Plan(Generic[S]):
     preprocess: Preprocessing | None = None  # of a regression: what every party does to its own columns
     open_names: bool = False  # where columns are binned by the label: whether hosts name them
     reveal: tuple[str, ...] = ()  # whose final weights their owner learns, of "guest" and "hosts"
+    prepared: bool = False  # iterations of a regression are prepared, several at once
     convergence: bool = False  # all parties learn whether weights have settled, where the spec has any that may
 
     @property

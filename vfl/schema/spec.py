@@ -99,6 +99,11 @@ class Spec(Declared):
         return False
 
     @property
+    def prepares(self) -> bool:
+        """Whether its iterations can be prepared, several at once."""
+        return False
+
+    @property
     def shares_weights(self) -> bool:
         """Whether final weights stay shared with the arbiter unless a permission reveals them."""
         return False

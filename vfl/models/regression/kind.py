@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.cipher import HEAD_ROOM
 from protocols.glm import Kept
 from protocols.glm.plan import MOST_PASSES, planned_passes, rows_log2
 from protocols.glm.shares import Moved
-from protocols.glm.terms import NO_SCALE, check_batches, label_scale, scaled
+from protocols.glm.slots import Slots
+from protocols.glm.terms import check_batches, label_scale
 from protocols.session import Roles, Session
 from vfl.data import Table
 from vfl.models.content import Body, Head
@@ -22,6 +22,7 @@ from vfl.models.fitted import Fitted, Scored
 from vfl.models.kind import Kind
 from vfl.models.plan import Plan, Role
 from vfl.models.regression import part, plaintext, program, words
+from vfl.models.regression.chunks import chunks_of
 from vfl.models.regression.joint import FederatedModel
 from vfl.models.regression.part import GlmPart
 from vfl.models.regression.reported import RegressionReport
@@ -87,11 +88,10 @@ class RegressionKind(Kind[Regression, GlmPart]):
     def carries(self, plan: Plan[Regression], roles: Roles, rows: int) -> None:
         """A plaintext has room for one masked gradient over this number of rows, where labels' means and weights of
         rows are 1."""
-        terms, plain_bits = program.terms_of(plan), plan.spec.key_bits - HEAD_ROOM - 1
-        link = scaled(terms, NO_SCALE)
-        link.plan(
-            rows_log2(rows), terms.penalty, terms.passes or MOST_PASSES, len(roles.data_parties), plain_bits, terms.sgd
-        )
+        self.chunks(plan, len(roles.data_parties), rows, MOST_PASSES)
+
+    def chunks(self, plan: Plan[Regression], parties: int, rows: int, passes: int) -> Sequence[Slots]:
+        return chunks_of(program.terms_of(plan), parties, rows, passes, plan.spec.key_bits)
 
     def cautions(self, plan: Plan[Regression], roles: Roles, table: Table) -> list[str]:
         """Whether max_iter lies below what the guest's labels usually take."""

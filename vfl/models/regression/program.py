@@ -42,6 +42,7 @@ def terms_of(plan: Plan[Regression]) -> glm.Terms:
         sgd=spec.sgd,
         reveal=plan.reveal,
         settles=plan.settles,
+        prepared=plan.prepared,
         stopping=stopping_of(spec.tol, spec.n_iter_no_change, validation=spec.early_stopping),
     )
 

@@ -225,6 +225,11 @@ class Regression(Spec):
         return not self.stops and self.sgd is None
 
     @property
+    def prepares(self) -> bool:
+        """Whether its iterations can be prepared, several at once."""
+        return True
+
+    @property
     def shares_weights(self) -> bool:
         """Whether final weights stay shared with the arbiter unless a permission reveals them."""
         return True

@@ -46,7 +46,14 @@ def described(plan: Plan[Regression], roles: Roles) -> dict[str, str]:
         )
     deals = f"; {roles.hosts[0]} deals for the link" if "edge-count-to-arbiter" in model.permits else ""
     told["weights"] = weights_of(plan, roles)
-    return told | {"encrypt": f"Paillier, {model.key_bits} bits; {roles.arbiter} holds the key{deals}"}
+    return told | {
+        "encrypt": f"Paillier, {model.key_bits} bits; {roles.arbiter} holds the key{deals}{prepared_of(plan)}"
+    }
+
+
+def prepared_of(plan: Plan[Spec]) -> str:
+    """What encryption makes beforehand, if anything."""
+    return "; products under encryption are made before the iterations, for several at once" if plan.prepared else ""
 
 
 def weights_of(plan: Plan[Spec], roles: Roles) -> str:

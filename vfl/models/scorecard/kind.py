@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -10,11 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.cipher import HEAD_ROOM
 from protocols.errors import ConfigError
-from protocols.glm import LOGISTIC_LINKS, Penalty
-from protocols.glm.plan import rows_log2
 from protocols.glm.shares import Moved
+from protocols.glm.slots import Slots
 from protocols.session import Roles, Session
 from vfl.data import Table
 from vfl.data.codes import unseen
@@ -24,6 +22,7 @@ from vfl.models.fitted import Fitted, Scored
 from vfl.models.kind import Kind
 from vfl.models.plan import Plan, Role
 from vfl.models.regression import words
+from vfl.models.regression.chunks import chunks_of
 from vfl.models.regression.kind import kept_part, moved, score
 from vfl.models.regression.part import unknown_weights
 from vfl.models.regression.plaintext import minimised
@@ -93,7 +92,7 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
             f"the odds",
             "weights": words.weights_of(plan, roles),
             "encrypt": f"Paillier, {model.key_bits} bits; {roles.guest} holds the key of the labels, {roles.arbiter} "
-            f"that of the training{deals}",
+            f"that of the training{deals}{words.prepared_of(plan)}",
         }
 
     def rounded(self, plan: Plan[Scorecard]) -> list[str]:
@@ -119,10 +118,10 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
     def carries(self, plan: Plan[Scorecard], roles: Roles, rows: int) -> None:
         """Raises ConfigError unless a plaintext has room for one masked gradient over this number of rows (a bin's sum
         of labels is far smaller)."""
-        model, plain_bits = plan.spec, plan.spec.key_bits - HEAD_ROOM - 1
-        LOGISTIC_LINKS[model.link].plan(
-            rows_log2(rows), Penalty(1 / model.C), model.max_iter, 1 + len(roles.hosts), plain_bits
-        )
+        self.chunks(plan, len(roles.data_parties), rows, 0)
+
+    def chunks(self, plan: Plan[Scorecard], parties: int, rows: int, passes: int) -> Sequence[Slots]:
+        return chunks_of(scorecard.terms_of(plan), parties, rows, passes, plan.spec.key_bits)
 
     def predictions(self, part: ScorecardPart, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n,) probabilities of the event from points (n,)."""

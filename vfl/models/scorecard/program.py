@@ -38,6 +38,7 @@ def terms_of(plan: Plan[Scorecard]) -> glm.Terms:
         weight_bits=spec.weight_bits,
         reveal=plan.reveal,
         settles=plan.settles,
+        prepared=plan.prepared,
     )
 
 

@@ -120,6 +120,11 @@ class Scorecard(Binning, Spec):
         return True
 
     @property
+    def prepares(self) -> bool:
+        """Whether its iterations can be prepared, several at once."""
+        return True
+
+    @property
     def shares_weights(self) -> bool:
         """Whether final weights stay shared with the arbiter unless a permission reveals them."""
         return True

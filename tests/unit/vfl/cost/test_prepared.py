@@ -1,0 +1,66 @@
+"""The estimate of prepared iterations: products and bytes as they are counted, and what `vfl check` says."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.protocols.glm.test_prepared_cost import per_row
+from tests.unit.vfl.job.samples import MINIMAL, with_key
+from vfl.cost import estimate, prepared
+from vfl.cost.machine import Machine
+from vfl.job import load_job
+from vfl.models.plan import Plan
+from vfl.models.regression.chunks import chunks_of
+from vfl.models.regression.program import terms_of
+from vfl.models.regression.spec import LogisticRegression
+from vfl.models.workload import Workload
+
+BATCHED = with_key("crypto", 'preparation = "batched"')
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """The reference machine, so that nothing is measured."""
+    found = Machine(3e-7, 0.05)
+    monkeypatch.setattr(Machine, "measured", classmethod(lambda cls, key_bits: found))
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "bits", "chunk"),
+    [
+        (569, (10, 20), 2048, 17),
+        pytest.param(3_000, (5, 18), 2048, 17, marks=pytest.mark.slow),
+        pytest.param(1_000, (5, 9, 9), 2048, 17, marks=pytest.mark.slow),
+        pytest.param(1_000, (10, 40), 3072, 26, marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.timeout(600)
+def test_products_and_bytes_as_they_are_counted(rows: int, columns: tuple[int, ...], bits: int, chunk: int) -> None:
+    plan = Plan(LogisticRegression(max_iter=chunk), prepared=True)
+    chunks = chunks_of(terms_of(plan), len(columns), rows, chunk, bits)
+    work = Workload("logistic", rows, columns[0], sum(columns[1:]), len(columns) - 1, passes=chunk)
+    found = prepared.counts(chunks, work, bits)
+    products, sent = per_row(rows, columns, bits, True, chunk)
+    print(f"{found.products / rows / chunk:.1f} {products:.1f} {found.bytes / rows / chunk:.0f} {sent:.0f}")
+    assert [s.passes for s in chunks] == [chunk]
+    assert found.products / rows / chunk == pytest.approx(products, rel=prepared.WORST)
+    assert found.bytes / rows / chunk == pytest.approx(sent, rel=prepared.WORST)
+    assert found.path_products <= found.products
+    assert found.path_bytes <= found.bytes
+
+
+def seconds(write, text: str, rows: int = 8000) -> float:
+    return min(estimate.times(load_job(write(text)), rows, 12).values())
+
+
+@pytest.mark.usefixtures("machine")
+def test_what_makes_a_prepared_job_longer_makes_its_estimate_longer(write) -> None:
+    base = seconds(write, BATCHED)
+    assert seconds(write, MINIMAL) > 2 * base
+    assert seconds(write, with_key("model", "max_iter = 300", BATCHED)) == pytest.approx(3 * base, rel=0.3)
+    assert seconds(write, BATCHED, 16_000) == pytest.approx(2 * base, rel=0.2)
+    assert seconds(write, with_key("model", 'solver = "sgd"\nbatch_size = 512', BATCHED)) > base
+    for text in (BATCHED, with_key("model", 'link = "taylor"', BATCHED)):
+        said = estimate.told(load_job(write(text)), (8000, 12))
+        assert f"prepared iterations are predicted within {prepared.WORST:.0%}" in said
+    assert "prepared" not in estimate.told(load_job(write(MINIMAL)), (8000, 12))
