@@ -105,7 +105,7 @@ class Process:
         folder.mkdir(exist_ok=True)
         number = len(list(folder.glob("*.out")))
         self.out, self.err = folder / f"{name}-{number}.out", folder / f"{name}-{number}.err"
-        if list(arguments[:2]) == ["-m", "vfl"] and cwd == ROOT and not (inside or environment or options):
+        if list(arguments[:2]) == ["-m", "vfl"] and not (inside or environment or options):
             for file in (self.out, self.err):
                 file.touch()
             self._process: subprocess.Popen[bytes] | WarmProcess = WarmProcess(arguments[2:], cwd, self.out, self.err)
