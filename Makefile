@@ -9,6 +9,10 @@ NATIVE  := $(shell find native -name '*.rs' -o -name Cargo.toml -o -name Cargo.l
 # Real tables for the tests that need them; those tests are skipped, and say so, if the folder is absent.
 export VFL_TEST_DATA ?= $(wildcard $(abspath ../shared/data))
 
+# What pip and cargo say of every package hides what matters.
+export PIP_QUIET ?= 1
+export CARGO_TERM_QUIET ?= true
+
 .DEFAULT_GOAL := help
 .PHONY: help setup oracles demo wheel test test-serial test-all fuzz lint format docs bench bench-full bench-glm bench-alignment bench-boosting bench-kernels counts lock clean
 

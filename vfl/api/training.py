@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping
@@ -77,6 +78,7 @@ def fit(
     def program(role: Any, party: str) -> Callable[[Session], Any]:
         return lambda session: kind.train(role, session, tables.get(party), plans[0], search, before.get(party))
 
+    started = datetime.datetime.now(datetime.UTC)
     programs = {party: program("guest" if party == roles.guest else "host", party) for party in roles.data_parties}
     programs[roles.arbiter] = program("arbiter", roles.arbiter)
     asked = repr((plans, search, [one.spec.model_dump() for one in plans])).encode()
@@ -97,6 +99,7 @@ def fit(
         None if own.weight is None else str(own.weight.name),
         drawn,
         caution,
+        started,
     )
     for party, found in fitted.items():
         for sentence in kind.remarks(found):

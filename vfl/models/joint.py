@@ -6,6 +6,7 @@ Between institutions the parts are never joined: `vfl run` and `vfl predict` are
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -87,6 +88,7 @@ class Trained(Generic[S]):
     weight: str | None = None  # the guest's column of weights
     drawn: Drawn = Drawn()  # noqa: RUF009
     caution: str = ""
+    started: datetime.datetime | None = None
 
     def learned(self, reports: Mapping[str, Evaluation] | None = None) -> Learned[S]:
         """What stays of it; reports: by party, where rows were held out."""

@@ -123,10 +123,8 @@ def reports(trained: Trained[Any], keys: KeyLists) -> dict[str, Evaluation]:
             "party": party,
             "parties": {"guest": roles.guest, "hosts": list(roles.hosts), "arbiter": roles.arbiter},
             "outcome": by.outcome,
-            "model": {
-                "kind": plan.spec.kind,
-                **{k: v for k, v in plan.spec.get_params(deep=False).items() if k != "key_bits"},
-            },
+            **({"started": trained.started.isoformat(timespec="seconds")} if trained.started else {}),
+            "model": {"kind": plan.spec.kind, **by.kind.summary(plan.spec)},
             "environment": environment(),
         }
         told[party] = Evaluation(data_party_result(frame, by, fitted, baseline(by, fitted)))

@@ -86,6 +86,7 @@ def render(result: Result) -> str:
         environment.filters[name.__name__] = typeset(name)
     environment.filters["joined"] = words.joined
     environment.filters["compact"] = plots.compact
+    environment.filters["breakable"] = words.breakable
     return environment.get_template("report.html").render(context(result))
 
 

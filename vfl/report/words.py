@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from vfl.screen import ending
 
 CLASSES = {
@@ -161,3 +163,8 @@ def cautions(model: Mapping[str, Any]) -> list[str]:
             f"all {number(passes_made(model))} iterations that max_iter allows were made: the loss had not settled"
         )
     return found
+
+
+def breakable(name: object) -> Markup:
+    """A column's name, which a line can break after an underscore and nowhere else."""
+    return Markup("_<wbr>").join(escape(name).split("_"))

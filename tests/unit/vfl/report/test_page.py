@@ -23,7 +23,7 @@ from vfl.report import read_report, render, write_report
 from vfl.report.page import as_csv
 
 STYLE = ROOT / "vfl" / "report" / "templates" / "style.css"
-VOID = {"meta", "link", "br", "col", "line", "polyline", "circle", "rect", "path"}
+VOID = {"meta", "link", "br", "wbr", "col", "line", "polyline", "circle", "rect", "path"}
 
 
 class Page(HTMLParser):
