@@ -78,7 +78,7 @@ def test_no_job_carries_more_rows_than_a_message_can_name(write, monkeypatch):
     monkeypatch.setattr(codec, "MAX_MESSAGE_BYTES", 4000)
     job = load_job(write(with_key("align", "min_intersection = 986")))
     assert carried(job) == most_common() == 986
-    codec.encode(HostRows(np.zeros(986, np.int32)), ["host"], "guest")
+    codec.encode(HostRows(np.zeros(986, np.int32), b""), ["host"], "guest")
     with pytest.raises(ConfigError, match="expected at most 986, found 987"):
         carried(load_job(write(with_key("align", "min_intersection = 987"))))
 
