@@ -45,6 +45,12 @@ def reconcile(first: str | Path, second: str | Path) -> Reconciled:
             "these are not the ledgers of two parties of one job",
             remedy="Name the folders of the same run at two parties",
         )
+    runs = [book.chain.start.get("run") for book in books]
+    if None not in runs and runs[0] != runs[1]:
+        raise ConfigError(
+            "these are the ledgers of two different runs of one job",
+            remedy="Name the folders of the same run at two parties; if these are, one ledger was rewritten",
+        )
     signed = {
         signer.party: pem
         for signer, holder in (books[::-1], books)

@@ -110,9 +110,10 @@ class LedgerWriter:
         who: Callable[[], str] = account,
         written: Written | None = None,
         approved_by: str | None = None,
+        run: bytes | None = None,
     ) -> None:
         """written: what the file holds, if it is to be continued (`continued`); approved_by: who is responsible for
-        the policy under which this party takes part."""
+        the policy under which this party takes part; run: its name, the same at every party."""
         self.path, self._sign, self._now = path, sign, now
         self._lock, self._file, self._closed = threading.Lock(), -1, False
         self._written = written or Written()
@@ -129,6 +130,7 @@ class LedgerWriter:
                     remedy="Each run writes its own ledger; use a new folder that this account may write",
                 ) from None
         start = {"type": "start", "format": FORMAT, "job": job, "job_digest": job_digest.hex(), "party": party}
+        start["run"] = None if run is None else run.hex()
         line = start if written is None else {"type": "resumed", "repeats": written.repeats}
         self._append(line | {"time": now(), "started_by": who(), "approved_by": approved_by})
 

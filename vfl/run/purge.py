@@ -28,9 +28,8 @@ from vfl.run.budget.runs import month
 from vfl.run.budget.table import BudgetFile
 from vfl.storage.files import private, written
 from vfl.storage.run_store import FILE, RunStore
-from vfl.storage.runs import STAMP, folders
+from vfl.storage.runs import RECORD, STAMP, folders
 
-RECORD = ("ledger.jsonl", "signatures.json")
 TABLES = ("scores", "aligned", "reasons")  # of a run's folder, by their names without suffix: they hold ids
 WHY = {
     "ledger.jsonl": "the signed record of what left; it holds no id and no value",

@@ -317,7 +317,7 @@ class Run:
         said: Json = {"job": job.name, "job_digest": job.digest, "party": party.name, "sign": self.ready.identity.sign}
         said["approved_by"] = party.policy.approved_by
         if not path.exists() and not store.ledger:
-            writer = LedgerWriter(path, **said)
+            writer = LedgerWriter(path, **said, run=store.facts.id)
         else:
             writer = continued(path, **said, repeats=store.repeats(goal), head=store.ledger)
         store.listed(writer.sync())

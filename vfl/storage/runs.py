@@ -12,13 +12,14 @@ from protocols.errors import ConfigError
 
 LATEST = "latest"
 STAMP = re.compile(r"(\d{8}-\d{6})\+*$")  # with which a run's folder ends
+RECORD = ("ledger.jsonl", "signatures.json")  # of what left in a run: vfl purge keeps it
 RESULTS = {"report.json": "", "alignment.json": "align"}  # of a run that is done; what its command was, unless it says
 
 
 @dataclass(frozen=True)
 class Listed:
     """One run of this party.  outcome: "done", "unfinished" (the same command resumes it), or the code of the error
-    that ended it; "unknown" for a folder without events."""
+    that ended it; "purged" where vfl purge has left the record alone, "unknown" for another folder without events."""
 
     folder: str
     command: str
@@ -50,6 +51,8 @@ def _listed(folder: Path) -> Listed:
         outcome = "done"
     elif (folder / "run.sqlite").exists():
         outcome = "unfinished"
+    elif RECORD[0] in (names := {path.name for path in folder.iterdir()}) and names <= {*RECORD, "model"}:
+        outcome = "purged"
     else:
         outcome = str(last.get("code") or "unknown")
     job = str(told.get("job") or first.get("job") or STAMP.sub("", folder.name).rstrip("-"))

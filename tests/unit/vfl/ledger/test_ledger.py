@@ -31,6 +31,7 @@ def test_a_line_says_everything_but_the_content(ledger):
         "job": "credit-risk",
         "job_digest": "00" * 32,
         "party": "bank",
+        "run": None,
         "time": "",
         "started_by": "",
         "approved_by": None,

@@ -111,3 +111,12 @@ def test_ledgers_of_two_jobs_or_of_one_party(tmp_path):
     for one, other in ((bank, telecom), (bank, bank)):
         with pytest.raises(ConfigError, match="not the ledgers of two parties of one job"):
             reconcile(one, other)
+
+
+def test_ledgers_of_two_runs_accuse_nobody(tmp_path):
+    """The same job, run twice: the second run's ledger is not a changed one of the first."""
+    for party, peer, run in (("bank", "telecom", b"1" * 16), ("telecom", "bank", b"2" * 16)):
+        with LedgerWriter(tmp_path / party, job="j", job_digest=bytes(32), party=party, run=run) as writer:
+            LedgerTap(writer).sent(peer, Columns, run)
+    with pytest.raises(ConfigError, match="two different runs of one job"):
+        reconcile(tmp_path / "bank", tmp_path / "telecom")

@@ -17,6 +17,7 @@ from vfl.job.setup import init_party
 from vfl.run import purge
 from vfl.run.budget.table import MODELS, RUNS, BudgetFile
 from vfl.storage.run_store import RunFacts, RunStore
+from vfl.storage.runs import listed
 
 DAY = datetime.date(2026, 3, 1)
 FACTS = RunFacts("1", "run", bytes(32), bytes(32), bytes(16), bytes(32), "2026-01-01T00:00:00+00:00")
@@ -58,6 +59,7 @@ def test_old_runs_go_but_for_their_record(bank: Party) -> None:
     assert left == {f"{old}/ledger.jsonl", f"{old}/signatures.json", f"{old}/model/weights.safetensors"}
     assert {name for name in before if name.startswith("predict")} <= files(bank)
     assert all(why for why in done.kept.values())
+    assert [run.outcome for run in listed(bank.run.directory)] == ["purged", "done"]
     purge.purge_runs(bank.run.directory, DAY, models=True, erase=True)
     assert not any("credit-20260101-090000/model" in name for name in files(bank))
 
