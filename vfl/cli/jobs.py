@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
-from vfl.cli.results import Disclosed, JobShow, permits_of
+from vfl.cli.results import JobShow, Reveals, permits_of
 from vfl.job import AlignmentJob, Job, cautions, needed_permits, searched
 from vfl.job.alignment_job import alignment_permits
 from vfl.job.plan import plan_of, roles_of
@@ -16,10 +16,10 @@ from vfl.screen.console import Console
 from vfl.screen.tables import facts, say
 
 
-def disclosed_by(job: Job | AlignmentJob) -> Disclosed:
+def disclosed_by(job: Job | AlignmentJob) -> Reveals:
     """What a job reveals, each permission that its messages need."""
     needed = needed_permits(job) if isinstance(job, Job) else alignment_permits(job)
-    return Disclosed(
+    return Reveals(
         permits=permits_of([p for p in job.disclosure.allow if p in needed]),
         rounded=kind_of(job.model).rounded(plan_of(job)) if isinstance(job, Job) else [],
         sizes=_sizes(job),
@@ -45,7 +45,7 @@ def _together(job: Job) -> list[str]:
     return [f"{who}: {what}" for who, what in rows]
 
 
-def print_disclosed(told: Disclosed, console: Console) -> None:
+def print_disclosed(told: Reveals, console: Console) -> None:
     """One paragraph a permission."""
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 1))
     for one in told.permits:

@@ -8,6 +8,8 @@ import msgspec
 from msgspec import Meta
 
 from vfl.job import PERMITS
+from vfl.report.schema import Report
+from vfl.report.schema.whole import Disclosed, Phase
 from vfl.screen.result import Result
 from vfl.screen.shown import Shown
 from vfl.storage.runs import Listed
@@ -26,7 +28,7 @@ class Permit(Part):
     discloses: str
 
 
-class Disclosed(Part):
+class Reveals(Part):
     """Everything that a job reveals."""
 
     permits: list[Permit]
@@ -67,7 +69,7 @@ class Check(Result, tag="check"):
     party: str
     role: str
     facts: Annotated[Text, Meta(description="what the job does, and what this party brings, by topic")]
-    disclosed: Disclosed
+    disclosed: Reveals
     bounds: Annotated[list[str], Meta(description="what this party's policy bounds, a sentence each")]
     cautions: list[str]
     met: Annotated[list[str], Meta(description="with --connect, the peers that were met")]
@@ -117,10 +119,36 @@ class Runs(Result, tag="runs"):
     runs: Annotated[list[Listed], Meta(description="the oldest first")]
 
 
-class Report(Result, tag="report"):
+class MatchedKey(Part):
+    columns: list[str]
+    matched: Number
+
+
+class AlignmentReport(Part):
+    """The content of alignment.json; what follows `disclosure` is null at the arbiter."""
+
+    format: int
+    job: str
+    job_digest: str
+    party: str
+    role: str
+    started: str
+    phases: list[Phase]
+    disclosure: list[Disclosed]
+    rows: dict[str, Number] | None = None
+    common: Number | None = None
+    match_rate: dict[str, float] | None = None
+    by_key: list[MatchedKey] | None = None
+    repeated: Number | None = None
+    file: str | None = None
+    resumed: bool = False
+
+
+class ReportShown(Result, tag="report"):
     folder: str
     page: Annotated[str | None, Meta(description="null of an alignment")]
-    content: Annotated[Content, Meta(description="of report.json or alignment.json, see docs/file-formats.md")]
+    report: Annotated[Report | None, Meta(description="the content of report.json; null of an alignment")]
+    alignment: Annotated[AlignmentReport | None, Meta(description="the content of alignment.json, of an alignment")]
 
 
 class JobNew(Result, tag="job new"):
@@ -131,7 +159,7 @@ class JobShow(Result, tag="job show"):
     job: str
     job_digest: str
     facts: Text
-    disclosed: Disclosed
+    disclosed: Reveals
     cautions: list[str]
 
 

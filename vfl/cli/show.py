@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from jinja2 import TemplateError
 from rich.markup import escape
 
 from protocols.errors import ConfigError, ModelError
 from vfl.cli.ledgers import HASH, WIDE
-from vfl.cli.results import ModelShow, Report, Runs
+from vfl.cli.results import AlignmentReport, ModelShow, ReportShown, Runs
 from vfl.models.part_files import load_part
 from vfl.models.registry import ARBITER_KINDS, KINDS
 from vfl.report.page import REPORT, read_report, write_report
+from vfl.report.schema import Report
 from vfl.report.terminal import print_summary
 from vfl.report.words import number, percent
 from vfl.run.align import REPORT as ALIGNMENT
@@ -58,7 +60,7 @@ def print_runs(found: Runs, directory: Path, console: Console) -> None:
     console.print(table if table.row_count else f"no runs in {escape(str(directory))} yet", highlight=False)
 
 
-def show_report(run: Path, console: Console | None, cutoff: float | None = None) -> Report:
+def show_report(run: Path, console: Console | None, cutoff: float | None = None) -> ReportShown:
     """Writes the page again from report.json, and prints the summary; of an alignment, its match rates.  Raises
     ModelError, ConfigError.
 
@@ -79,12 +81,17 @@ def show_report(run: Path, console: Console | None, cutoff: float | None = None)
             write_report(run, result)
         if console is not None:
             _print_report(result, run, console, only_aligned)
+        return ReportShown(
+            folder=str(run),
+            page=None if only_aligned else str(run / "report.html"),
+            report=None if only_aligned else msgspec.convert(result, Report),
+            alignment=msgspec.convert(result, AlignmentReport) if only_aligned else None,
+        )
     except (ArithmeticError, AttributeError, LookupError, TemplateError, TypeError, ValueError):
         raise ModelError(
             f"{run / (ALIGNMENT if only_aligned else REPORT)} is damaged",
             remedy="Restore it from a copy of the run's folder",
         ) from None
-    return Report(folder=str(run), page=None if only_aligned else str(run / "report.html"), content=result)
 
 
 def _print_report(result: dict[str, Any], run: Path, console: Console, only_aligned: bool) -> None:

@@ -20,7 +20,7 @@ from protocols.glm.shares import MOST_NAMES, NAME, Moved, WeightShares
 from vfl.models.content import Body, Head, Tensors, check
 from vfl.models.kind import SCORES_NOT_ALONE, ArbiterKind
 from vfl.models.sealing import sealed, unsealed
-from vfl.screen.shown import Column, Shown, Table
+from vfl.screen.shown import Heading, Shown, Table
 from vfl.transport.identity import Identity
 
 WHAT = "shared weights"
@@ -143,5 +143,5 @@ class SharedWeightsKind(ArbiterKind):
             f"Shares of the weights of a {part.kind}: uniform numbers, sealed by this party's key, "
             f"which tell nothing by themselves."
         )
-        table = Table([Column("shared with"), Column("weights", ",")], [[p, n] for p, n in part.counts.items()])
+        table = Table([Heading("shared with"), Heading("weights", ",")], [[p, n] for p, n in part.counts.items()])
         return Shown(tables=[table], notes=[what, SCORES_NOT_ALONE])

@@ -13,7 +13,7 @@ from vfl.screen.tables import facts, grid, say
 Cell: TypeAlias = str | int | float | None
 
 
-class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Heading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """format: of its numbers in the terminal, as of Python's `format`; "" for a column of texts."""
 
     name: str
@@ -23,7 +23,7 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Columns of texts stand before those of numbers."""
 
-    columns: list[Column]
+    columns: list[Heading]
     rows: list[list[Cell]]
     title: str = ""
 

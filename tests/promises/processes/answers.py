@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from tests.promises.processes.institutions import KEY, ROOT, Institutions
-from vfl.cli.results import RESULTS, Bench, Demo, Predict
+from vfl.cli.results import RESULTS, Bench, Demo, Predict, ReportShown
 
 OFFICER = {
     "Which of our columns": r"own columns +canaryage, canarylimit",
@@ -65,6 +65,7 @@ def answer_programs(parties: Institutions, runs: dict[str, Path], answers: list[
         ("check", "job.toml", "bank/party.toml"),
         ("runs", "bank/party.toml"),
         ("report", run),
+        ("report", next((parties.folder / "bank" / "runs").glob("*/alignment.json")).parent),
         ("ledger", "show", run, "--messages"),
         ("ledger", "verify", run),
         ("ledger", "reconcile", run, runs["telecom"]),
@@ -81,6 +82,8 @@ def answer_programs(parties: Institutions, runs: dict[str, Path], answers: list[
     found = [msgspec.json.decode(answer, type=declared) for answer in answers]
     assert {type(one) for one in found} == set(RESULTS.values()) - {Demo, Bench}  # of which other tests have answers
     assert all(answer.count("\n") == 1 for answer in answers)
+    reports = [one for one in found if isinstance(one, ReportShown)]
+    assert [(one.report is None, one.alignment is None) for one in reports] == [(False, True), (True, False)]
     predicted = next(one for one in found if isinstance(one, Predict))
     assert predicted.scores is None  # a host's: it has none
     parties.here("run", "job.toml", "bank/party.toml", "--json", "--progress", "lines").says(2, "both print JSON")

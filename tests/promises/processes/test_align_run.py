@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from protocols.alignment import Alignment
 from protocols.errors import DataError
 from tests.promises.processes.institutions import KEY, Ended, Institutions, institutions, tables
+from vfl.cli.results import AlignmentReport
 from vfl.data.spill import Spill, scratch_in
 from vfl.job import PERMITS, AlignmentJob, load_agreement, load_party
 from vfl.run import align as alignment_run
@@ -79,6 +81,7 @@ def test_both_get_their_own_rows_in_one_order_without_a_model_and_an_arbiter(par
             rtol=1e-12,
         )
         content = json.loads((results[name].folder / "alignment.json").read_text())
+        msgspec.convert(content, AlignmentReport)  # as vfl report --json declares it
         assert content["rows"] == {"bank": 80, "telecom": 64}
         assert content["match_rate"] == {"bank": 0.8, "telecom": 1.0}
         assert (content["common"], content["by_key"], content["file"]) == (
@@ -144,6 +147,7 @@ def test_several_hosts_with_the_arbiter(parties: Institutions) -> None:
     assert ids[0] == ids[1] == ids[2]
     assert len(ids[0]) == 40
     arbiter = json.loads((results["trustco"].folder / "alignment.json").read_text())
+    assert msgspec.convert(arbiter, AlignmentReport).rows is None
     assert "common" not in arbiter
     assert {line["message"] for line in arbiter["disclosure"]} >= {"AgreedSize", "CommonRows"}
     no_ids_outside(parties, results)

@@ -16,7 +16,7 @@ from vfl.models.regression.program import TOL
 from vfl.models.regression.spec import LogisticRegression, Regression
 from vfl.schema.section import listed
 from vfl.schema.spec import Spec
-from vfl.screen.shown import Column, Shown, Table
+from vfl.screen.shown import Heading, Shown, Table
 
 
 def described(plan: Plan[Regression], roles: Roles) -> dict[str, str]:
@@ -179,4 +179,4 @@ def _table(part: GlmPart, numbers: Mapping[str, NDArray[np.float64]], name: str 
     columns = {**numbers, "mean": part.standardiser.mean, "scale": part.standardiser.scale}
     rows = [[c, *map(float, row)] for c, *row in zip(part.columns, *columns.values(), strict=True)]
     title = "" if name is None else f"class {name}"
-    return Table([Column("column"), *(Column(each, ".6g") for each in columns)], rows, title)
+    return Table([Heading("column"), *(Heading(each, ".6g") for each in columns)], rows, title)

@@ -35,7 +35,7 @@ from vfl.models.scorecard.spec import Scorecard
 from vfl.models.workload import Columns, Workload
 from vfl.preprocessing import Woe, WoeColumn
 from vfl.screen import ending, shown
-from vfl.screen.shown import Column, Shown
+from vfl.screen.shown import Heading, Shown
 from vfl.steps.feature_tables import feature_tables
 
 
@@ -54,8 +54,8 @@ class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 BIN_COLUMNS = (
-    *(Column("column"), Column("bin")),
-    *(Column("rows", ","), Column("event rate", ".2%"), Column("WOE", ".4f")),
+    *(Heading("column"), Heading("bin")),
+    *(Heading("rows", ","), Heading("event rate", ".2%"), Heading("WOE", ".4f")),
 )
 
 
@@ -178,7 +178,7 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
             told["event"] = f"{part.classes[1]!r} rather than {part.classes[0]!r}: more points, less likely"
         if part.known and part.base is not None:
             told["base points"] = str(part.base)
-        points = [Column("points", "d")] if part.known else []
+        points = [Heading("points", "d")] if part.known else []
         columns = [*BIN_COLUMNS, *points]
         rows = [
             [

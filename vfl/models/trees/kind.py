@@ -32,7 +32,7 @@ from vfl.screen import shown
 from vfl.screen.shown import Cell, Shown
 from vfl.steps.search import Search
 
-SPLITS = shown.Column("splits", "d")
+SPLITS = shown.Heading("splits", "d")
 Asked = Search[Plan[BoostedTrees]] | None
 SEALED_ROWS = (
     "nobody sees a row's gradient, score, node or direction; the arbiter sees sums of gradients over unnamed bins"
@@ -205,7 +205,7 @@ class Trees(Kind[BoostedTrees, TreesPart]):
         if part.ensemble is None:
             what = "This host's columns, and how often each was split on; what a split gained is not known to it."
             rows: list[list[Cell]] = [[row["column"], row["splits"]] for row in splits_by_column(part)]
-            return Shown(intro=[what], tables=[shown.Table([shown.Column("column"), SPLITS], rows)])
+            return Shown(intro=[what], tables=[shown.Table([shown.Heading("column"), SPLITS], rows)])
         params, told = part.trees.params, {}
         told["trees"] = f"{tree_count(part)}, of depth {params.max_depth} at most; objective {params.objective}"
         if params.sealed:
@@ -222,8 +222,8 @@ class Trees(Kind[BoostedTrees, TreesPart]):
             name = row["column"] if row["party"] == 0 else f"host {row['party']} of the job, all columns"
             gain = () if params.sealed else (row["gain"],)
             rows.append([name, *gain, row[measure] / total, row["splits"]])
-        gains = () if params.sealed else (shown.Column("gain", ".6g"),)
-        columns = [shown.Column("column"), *gains, shown.Column("share", ".1%"), SPLITS]
+        gains = () if params.sealed else (shown.Heading("gain", ".6g"),)
+        columns = [shown.Heading("column"), *gains, shown.Heading("share", ".1%"), SPLITS]
         return Shown(facts=told, tables=[shown.Table(columns, rows)])
 
     def check_continues(self, plan: Plan[BoostedTrees], roles: Roles, part: Any, table: Table | None) -> None:
