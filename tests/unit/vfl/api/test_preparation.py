@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression as SkLogisticRegression
 
 import vfl
-from protocols.cipher import Identity
+from protocols.cipher import Identity, Paillier
 from protocols.errors import ConfigError
 from protocols.glm.prepared import WeightsLessPad
 from protocols.glm.training import Residual
@@ -81,3 +83,19 @@ def test_trees_and_other_words_are_refused() -> None:
         fitted("default", vfl.BoostedTrees(n_estimators=1), "batched")
     with pytest.raises(ConfigError, match='preparation is "none"'):
         fitted("default", vfl.LogisticRegression(), "always")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_breast_cancer_to_a_ten_thousandth_of_the_largest_coefficient(data_folder: Path) -> None:
+    """scikit-learn's own optimum of labels that are nearly separable, under a 2048-bit key."""
+    guest, host = (pd.read_csv(f"{data_folder}/breast_hetero_{side}.csv") for side in ("guest", "host"))
+    given = {"on": "id", "label": "y", "reveal": KNOWN, "convergence": False, "cipher": Paillier(2048)}
+    model = vfl.Federation.local(guest, {"host": host}, **given, preparation="batched").fit(
+        vfl.LogisticRegression(max_iter=400, weight_bits=24)
+    )
+    table = guest.merge(host, on="id")
+    x = table.drop(columns=["id", "y"]).to_numpy(float)
+    best = SkLogisticRegression(tol=1e-10, max_iter=20_000).fit((x - x.mean(0)) / x.std(0), table["y"]).coef_[0]
+    found = np.concatenate([np.ravel(part) for part in model.coef_.values()])
+    assert np.abs(found - best).max() <= 1e-4 * np.abs(best).max()
