@@ -101,7 +101,8 @@ class Level:
         for part in parts(self.rows, self.places):
             here = self.sampled
             if here is not None:
-                here = here[(here >= part.first) & (here < part.last)] - part.first
+                first, last = np.searchsorted(here, (part.first, part.last)).tolist()
+                here = here[first:last] - part.first
             yield part, Level(part.label(self.label), len(part), here, self.places, part)
 
     @property

@@ -32,6 +32,7 @@ from typing import Any
 
 from protocols.boosting.blocks import Layout
 from protocols.boosting.sealed import layout_of
+from protocols.parts import ROWS
 from vfl.cost.jobs import estimator_of
 from vfl.cost.machine import Machine
 from vfl.cost.network import Network
@@ -69,6 +70,12 @@ def windowed(uses: float) -> float:
     return min((uses + 2.0**w) / w for w in range(1, WIDEST + 1))
 
 
+def by_blocks(rows: float) -> float:
+    """W(n) of the terms where each block of rows has a table of its own."""
+    full, rest = divmod(rows, ROWS)
+    return full * windowed(ROWS) + (windowed(rest) if rest else 0.0)
+
+
 def terms(work: Workload, key_bits: int) -> dict[str, float]:
     """The formula's terms, of a training without its alignment's; each count is a sum of them with coefficients of its
     own.
@@ -89,8 +96,8 @@ def terms(work: Workload, key_bits: int) -> dict[str, float]:
             "p n b": p * n * b,
             "p n H": p * n * H,
             "p n H b": p * n * H * b,
-            "p W(n) M": p * windowed(n) * M,
-            "p W(n) D": p * windowed(n) * D,
+            "p W(n) M": p * by_blocks(n) * M,
+            "p W(n) D": p * by_blocks(n) * D,
             "b W(p n)": b * windowed(p * n),
             "H b W(p n)": H * b * windowed(p * n),
             "p D b": p * D * b,

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from protocols.parts import ROWS
 from tests.unit.vfl.job.samples import MINIMAL, with_key
 from tests.unit.vfl.job.test_model_kinds import OPEN, SCORECARD, SEALED
 from vfl.cost import cost, estimate
@@ -152,3 +153,8 @@ def test_a_search_aligns_once(write):
     halves = half - estimate._alignment_seconds(alone, 4000, machine, network)
     assert estimate.times(searched, 8000, 12)[network] == pytest.approx(whole + 4 * halves)
     assert align > 0
+
+
+def test_each_block_of_rows_has_a_table_of_its_own() -> None:
+    assert cost.by_blocks(1000.0) == cost.windowed(1000)
+    assert cost.by_blocks(3.0 * ROWS + 5) == 3 * cost.windowed(ROWS) + cost.windowed(5) > cost.windowed(3 * ROWS + 5)
