@@ -11,7 +11,7 @@ from protocols._native import PlainVec
 from protocols.channel import Channel, MemoryNetwork
 from protocols.cipher import Keyring
 from protocols.errors import LocalProtocolError, PeerTimeout, RemoteProtocolError
-from protocols.glm.scoring import Scores
+from protocols.glm.sealed_link import EdgeShare
 from protocols.message import BLINDED, Message
 from protocols.parts import Part, parts
 from tests.harness import small_blocks
@@ -116,7 +116,7 @@ def test_a_block_larger_than_its_rows_can_be_is_refused_before_it_is_decoded(end
 def test_a_place_where_none_is_declared_is_refused(ends: tuple[Channel, Channel]) -> None:
     two = parts(ROWS + 1)
     with pytest.raises(LocalProtocolError, match="not declared to travel in blocks"):
-        ends[0].send(Scores(np.zeros(3, np.int64)), two[0])
+        ends[0].send(EdgeShare(PlainVec.zeros(1)), two[0])
     ends[0].send(numbers(two[0]), two[0])
     with pytest.raises(RemoteProtocolError, match="another block"):
         ends[1].recv(Numbers)
