@@ -14,7 +14,7 @@ export PIP_QUIET ?= 1
 export CARGO_TERM_QUIET ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup oracles demo wheel test test-serial test-all fuzz lint format docs bench bench-full bench-glm bench-alignment bench-boosting bench-kernels counts lock clean
+.PHONY: help setup oracles demo wheel test test-serial test-all fuzz lint format docs notebooks bench bench-full bench-glm bench-alignment bench-boosting bench-kernels counts lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ docs: setup  ## what is generated: docs/leakage.md, tables of docs/file-formats.
 	$(BIN)/python -m tools.event_schema
 	$(BIN)/python -m tools.command_schema
 
+notebooks: oracles  ## executes the notebooks of docs/notebooks again (a quarter of an hour)
+	$(BIN)/python -m tools.notebooks
+
 bench: oracles  ## what encryption costs: the same jobs in five modes, scaling, networks, other libraries
 	$(BIN)/vfl bench
 
@@ -110,7 +113,7 @@ COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-u
 lock: setup  ## resolves requirements.lock (a run), requirements-test.lock and requirements-oracles.lock (benchmarks) again
 	$(COMPILE) --build-deps-for wheel --output-file requirements.lock pyproject.toml
 	$(COMPILE) --build-deps-for wheel --extra data --extra files --extra dev --constraint requirements.lock --output-file requirements-test.lock pyproject.toml
-	$(COMPILE) --build-deps-for wheel --extra data --extra files --extra dev --extra oracles --constraint requirements-test.lock --output-file requirements-oracles.lock pyproject.toml
+	$(COMPILE) --build-deps-for wheel --extra data --extra files --extra dev --extra docs --extra oracles --constraint requirements-test.lock --output-file requirements-oracles.lock pyproject.toml
 
 clean:  ## removes what was built
 	rm -rf $(VENV) native/target protocols/*.so dist demo-run
