@@ -4,6 +4,7 @@ takes 40 more."""
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
+STEP = 1 << 13  # ids that are held as Python objects at a time
 
 
 class Ids(Sequence[bytes]):
@@ -28,11 +30,12 @@ class Ids(Sequence[bytes]):
     @classmethod
     def joined(cls, parts: Iterable[Sequence[bytes]]) -> Ids:
         """All ids of `parts`, one part after the other; only one part is held as a list at a time."""
-        data, lengths = bytearray(), [np.zeros(1, np.int64)]
+        data, lengths = io.BytesIO(), [np.zeros(1, np.int64)]
         for part in parts:
-            data += b"".join(part)
+            data.write(b"".join(part))
             lengths.append(np.fromiter(map(len, part), np.int64, len(part)))
-        return cls(bytes(data), np.cumsum(np.concatenate(lengths)))
+        offsets = np.concatenate(lengths)
+        return cls(data.getvalue(), np.cumsum(offsets, out=offsets))  # which shares the buffer
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -48,8 +51,8 @@ class Ids(Sequence[bytes]):
         return self.data[start:end]
 
     def __iter__(self) -> Iterator[bytes]:
-        for start in range(0, len(self), 65_536):
-            yield from self.at(np.arange(start, min(start + 65_536, len(self))))
+        for start in range(0, len(self), STEP):
+            yield from self.at(np.arange(start, min(start + STEP, len(self))))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Ids):
@@ -71,6 +74,11 @@ class Ids(Sequence[bytes]):
         """(n,) bytes of each id."""
         return np.diff(self._offsets)
 
+    def ends(self, block: slice) -> Rows:
+        """Where the ids of a block of rows begin and end: one number more than rows."""
+        start, stop, _ = block.indices(len(self))
+        return self._offsets[start : stop + 1]
+
     def bytes_of(self, block: slice) -> NDArray[np.uint8]:
         """The bytes of the ids in a block of rows, one after the other."""
         start, stop, _ = block.indices(len(self))
@@ -84,7 +92,7 @@ class Ids(Sequence[bytes]):
 
     def take(self, rows: Rows) -> Ids:
         """As `at`, kept in one buffer again."""
-        return Ids.joined(self.at(rows[start : start + 65_536]) for start in range(0, len(rows), 65_536))
+        return Ids.joined(self.at(rows[start : start + STEP]) for start in range(0, len(rows), STEP))
 
     def digest(self) -> bytes:
         """32 bytes: SHA-256 over the number of rows, where each id ends, and the ids."""

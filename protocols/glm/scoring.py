@@ -55,7 +55,8 @@ from protocols.row_blocks import pace, taken
 from protocols.session import Session
 
 UNIT = FEATURE + WEIGHT  # fractional bits of a predictor
-VALUE = FEATURE + 6  # |x| <= 2^VALUE: standardised columns are clipped to 64 or less
+LIMIT_LOG2 = 7  # standardised columns are clipped to 128 or less
+VALUE = FEATURE + LIMIT_LOG2  # |x| <= 2^VALUE
 MAX_SCORE = 2.0**20
 MAX_ROWS = 1 << 40
 PACK, BASE = 900, 100  # products that a pack costs, and a slot of one weight: they decide how many slots are used
@@ -253,7 +254,9 @@ def part(session: Session, own: Own) -> tuple[Words, Moved | None]:
     check_lengths(session.roles.arbiter, models * slots.count * width, theirs, what="weights")
     if not np.all(np.abs(own.x) <= 1 << VALUE):
         raise DataError(
-            "a standardised value is beyond 64", remedy="Check the columns for extreme values", party=session.me
+            f"a standardised value is beyond {1 << LIMIT_LOG2}",
+            remedy="Check the columns for extreme values",
+            party=session.me,
         )
     masked = list[Words]()
     for block in slots.blocks(rows, models):

@@ -17,6 +17,7 @@ from protocols.randomness import Randomness
 from protocols.session import Observer, Roles
 from vfl.data import KeyLists, Settings, key_lists, rules
 from vfl.data.arrow import AnyFrame, as_frame
+from vfl.data.near_ids import Own, near_misses
 from vfl.data.own_ids import OwnIds
 from vfl.data.shapes import Profile, cautions
 from vfl.schema.arguments import flag, one_of, watched, whole
@@ -140,10 +141,14 @@ def align(
     keys = key_lists((on,) if isinstance(on, str) else on)
     by_column = rules(keys, normalise)
     settings = settings_by_party(options, (GUEST, *hosts))
+    profiles: dict[str, Profile] = {party: {} for party in (GUEST, *hosts)}
     owns = {
-        party: _own(table, party, keys, by_column, duplicates, settings[party])
+        party: _own(table, party, keys, by_column, duplicates, settings[party], profiles[party])
         for party, table in {GUEST: guest, **hosts}.items()
     }
+    compared = {party: Own(own.keys, settings[party].by_job(profiles[party])) for party, own in owns.items()}
+    for sentence in near_misses(keys, by_column, compared):
+        warn_user(sentence)
     roles = Roles(GUEST, tuple(hosts), ARBITER)
     plan = alignment.AlignmentPlan(least, len(keys), cardinality_only)
     programs: dict[str, Any] = {
@@ -159,11 +164,16 @@ def align(
 
 
 def _own(
-    table: AnyFrame, party: str, keys: KeyLists, normalise: Mapping[str, str], duplicates: str, settings: Settings
+    table: AnyFrame,
+    party: str,
+    keys: KeyLists,
+    normalise: Mapping[str, str],
+    duplicates: str,
+    settings: Settings,
+    profile: Profile,
 ) -> OwnIds:
-    """One party's ids; warns where letters that differ are dropped."""
-    profile: Profile = {}
+    """One party's ids; warns of what may be none.  profile: gets their shapes."""
     own = OwnIds.of(as_frame(table, party), party, keys, normalise, duplicates, settings, profile)
-    for caution in cautions(profile, settings.by_own(normalise), if_they_differ=True):
+    for caution in cautions(profile, settings.by_own(normalise), in_python=True):
         warn_user(f"{party}: {caution}")
     return own

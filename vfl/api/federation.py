@@ -18,6 +18,7 @@ from vfl.api.search import FederatedSearch, GridSearchCV
 from vfl.api.training import Request, fit
 from vfl.data import KeyLists, Settings, Table, key_lists, rules, table_from_frame
 from vfl.data.arrow import AnyFrame, as_frame
+from vfl.data.near_ids import Own, near_misses
 from vfl.data.shapes import Profile, cautions
 from vfl.models.new_rows import Reader
 from vfl.models.splitting import Split
@@ -192,12 +193,15 @@ class Federation:
         _check_no_label(frames, label)
         settings = settings_by_party(options, (GUEST, *hosts))
         settings[GUEST] = replace(settings[GUEST], event=value("pos_label", pos_label))
-        own: dict[str, Any] = {"duplicates": duplicates, "weights": sample_weight, "date": date}
-        tables = {GUEST: _table(frames[GUEST], GUEST, keys, by_column, label, settings[GUEST], **own)}
-        tables |= {
-            name: _table(frames[name], name, keys, by_column, None, settings[name], duplicates=duplicates)
-            for name in hosts
-        }
+        profiles: dict[str, Profile] = {party: {} for party in frames}
+        tables = {}
+        for party, frame in frames.items():
+            own: dict[str, Any] = {"duplicates": duplicates, "profile": profiles[party]}
+            own |= {"label": label, "weights": sample_weight, "date": date} if party == GUEST else {}
+            tables[party] = _table(frame, party, keys, by_column, settings[party], **own)
+        compared = {p: Own(table.keys, settings[p].by_job(profiles[p])) for p, table in tables.items()}
+        for sentence in near_misses(keys, by_column, compared):
+            warn_user(sentence)
         told = tuple(who for who in WHO if who in reveal)
         watched = flag("convergence", convergence)
         ways = one_of("preparation", preparation, ("none", "batched"))
@@ -242,7 +246,8 @@ class Federation:
         taps, observers, randomness : dict, default None
             By party, what watches its channels and its progress, and where its randomness comes from.
         verbose : int or None, default None
-            Whether the guest's progress is shown: None in notebooks and at terminals, 0 nowhere, 1 everywhere.
+            Whether the guest's progress is shown: None in notebooks and at terminals, 0 nowhere, 1 everywhere. The model's predictions
+            show theirs in the same way; its attribute `verbose` changes that.
 
         Returns
         -------
@@ -284,6 +289,7 @@ class Federation:
                 },
                 watched=given,
             )
+        model.verbose = shown
         return model if request.grid is None or searched is None else FederatedSearch(request.grid, model, searched)
 
     def _request(self, estimator: object, preprocess: object, split: object, init_model: object) -> Request:
@@ -362,16 +368,16 @@ def _table(
     party: str,
     keys: KeyLists,
     normalise: Mapping[str, str],
-    label: str | None,
     settings: Settings,
     *,
     duplicates: str,
+    profile: Profile,
+    label: str | None = None,
     weights: str | None = None,
     date: str | None = None,
 ) -> Table:
     """A party's table with every column but keys, label, weights, dates and excluded ones as features; these may miss
-    values or be categories."""
-    profile: Profile = {}
+    values or be categories.  profile: gets the shapes of its ids."""
     table = table_from_frame(
         as_frame(frame, party),
         party=party,
@@ -390,6 +396,6 @@ def _table(
         settings=settings,
         profile=profile,
     )
-    for caution in cautions(profile, settings.by_own(normalise), if_they_differ=True):
+    for caution in cautions(profile, settings.by_own(normalise), in_python=True):
         warn_user(f"{party}: {caution}")
     return table

@@ -15,6 +15,7 @@ from protocols.local import run_local
 from protocols.session import Roles, Session
 from vfl.api.search import GridSearchCV
 from vfl.data import Table
+from vfl.models import own_columns
 from vfl.models.evaluation import Drawn, flatters
 from vfl.models.joint import Joint, Trained
 from vfl.models.kind import Kind
@@ -25,6 +26,7 @@ from vfl.models.splitting import Split, reports
 from vfl.preprocessing import Preprocessing
 from vfl.schema.section import Complaint
 from vfl.schema.spec import Spec
+from vfl.screen.warn import warn_user
 from vfl.steps.search import Searched
 
 S = TypeVar("S", bound=Spec)
@@ -63,8 +65,7 @@ def fit(
     kind, split, steps = kind_of(request.spec), request.split, request.preprocess
     tables = readied(request, tables)
     own = tables[roles.guest]
-    for sentence in filter(None, (own.event_caution, unasked(request.spec, own))):
-        warnings.warn(f"{roles.guest}: {sentence}", UserWarning, stacklevel=4)
+    cautions = warned(request, roles.guest, tables)
     shared: dict[str, Any] = {**agreed, "keys": len(reader.keys), "preprocess": steps}
     shared |= {} if request.spec.shares_weights else {"reveal": ()}
     shared |= split.job() if split else {}
@@ -100,6 +101,7 @@ def fit(
         drawn,
         caution,
         started,
+        cautions,
     )
     for party, found in fitted.items():
         for sentence in kind.remarks(found):
@@ -117,6 +119,17 @@ def readied(request: Request, tables: Mapping[str, Table]) -> dict[str, Table]:
     texts = (steps is not None and steps.takes_texts) or spec.takes_texts
     missing = (steps is not None and steps.takes_missing) or spec.takes_missing
     return {party: table.for_model(spec.reads, missing=missing, texts=texts) for party, table in tables.items()}
+
+
+def warned(request: Request, guest: str, tables: Mapping[str, Table]) -> dict[str, list[str]]:
+    """By party, what deserves a word in its own table; warns of all of it."""
+    spec, steps = request.spec, request.preprocess
+    told = {party: own_columns.cautions(table, spec, steps) for party, table in tables.items()}
+    told[guest] += filter(None, [unasked(spec, tables[guest])])
+    for party, sentences in told.items():
+        for sentence in sentences:
+            warn_user(f"{party}: {sentence}")
+    return told
 
 
 def unasked(spec: Spec, own: Table) -> str:

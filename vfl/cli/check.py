@@ -13,9 +13,10 @@ from protocols.errors import ConfigError
 from vfl.cli.jobs import disclosed_by, print_disclosed
 from vfl.cli.results import Check
 from vfl.cost import estimate
-from vfl.data import Table, shapes
+from vfl.data import Table
+from vfl.data.schema import ColumnType, Schema
 from vfl.data.shapes import Profile
-from vfl.job import Agreement, AlignmentJob, Job, Party, cautions, searched
+from vfl.job import AlignmentJob, Job, Party, cautions, searched
 from vfl.job.opened import rows_taken
 from vfl.job.plan import plan_of, roles_of
 from vfl.job.policy import bounds_told
@@ -28,9 +29,15 @@ from vfl.run.session import Ready, peers_for
 from vfl.run.train import prepare
 from vfl.schema.section import listed
 from vfl.screen.console import Console
+from vfl.screen.tables import print_cautions
 
 MOST_ROWS_LOG2 = 40
-SHOWN = 12  # columns
+SHOWN = 12  # columns of a type
+TYPES: dict[ColumnType, str] = {
+    "number": "numbers",
+    "text": "categories, as written",
+    "code": "categories that are numbers or truth values",
+}
 
 
 def checked(agreement: Job | AlignmentJob, party: Party) -> tuple[Check, Ready[Any]]:
@@ -86,10 +93,8 @@ def _check(job: Job, party: Party) -> tuple[Check, Ready[Any]]:
     told = (
         cautions(job, party)
         + (look_at(job, ready.table, most) if ready.table else [])
-        + ([ready.table.event_caution] if ready.table and ready.table.event_caution else [])
-        + (ready.table.code_cautions if ready.table else [])
+        + list(ready.cautions)
         + [ready.caution] * bool(ready.caution)
-        + _dropped(job, party, profile)
         + ready_to_connect(ready, "run")
     )
     facts = {
@@ -110,7 +115,7 @@ def _of_table(table: Table | None) -> dict[str, str]:
         return {}
     label = ", and the label" if table.label is not None else ""
     facts = {"table": f"{len(table):,} rows, {table.features.shape[1]} columns{label}"}
-    facts["own columns"] = _columns([str(name) for name in table.features.columns])
+    facts["own columns"] = _columns(table.schema)
     if table.classes is not None and len(table.classes) == 2:
         facts["event"] = f"{table.classes[1]!r} rather than {table.classes[0]!r}"
     return facts
@@ -135,25 +140,24 @@ def _check_alignment(job: AlignmentJob, party: Party) -> tuple[Check, Ready[Any]
     facts["time"] = estimate.told_of_alignment(job, None if ready.ids is None else len(ready.ids[0]))
     budget = budget_of(ready, "align")
     budget.check(ready.peers)
-    told = cautions(job, party) + _dropped(job, party, profile) + ready_to_connect(ready, "align")
+    told = cautions(job, party) + list(ready.cautions) + ready_to_connect(ready, "align")
     bounds = bounds_told(job, party) + budget.explained(ready.peers, None)
     return _result(job, party, facts, bounds, told), ready
 
 
-def _columns(names: Sequence[str]) -> str:
-    """Which of this party's columns the job uses: no other one takes part."""
-    shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-    return f"{shown or 'none'}; no value of them leaves in the clear"
+def _columns(schema: Schema) -> str:
+    """Which of this party's columns the job uses, by what they are read as: no other one takes part."""
+    lines = []
+    for kind, what in TYPES.items():
+        names = [name for name, own in schema.types.items() if own == kind]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        lines += [f"{what}: {', '.join(names[:SHOWN])}{more}"] if names else []
+    return "\n".join([*(lines or ["none"]), "no value of them leaves in the clear"])
 
 
 def _ids(profile: Profile) -> dict[str, str]:
     """The shapes of each key column's ids, which two people can compare by phone."""
     return {f"ids '{name}'": "\n".join(own.lines()) for name, own in profile.items()}
-
-
-def _dropped(job: Agreement, party: Party, profile: Profile) -> list[str]:
-    """A caution for each key column whose letters are not compared."""
-    return [] if party.data is None else shapes.cautions(profile, party.data.settings().by_own(job.align.normalise))
 
 
 def _result(
@@ -188,8 +192,7 @@ def print_check(told: Check, console: Console) -> None:
     console.print("\n[bold]What this party's policy bounds[/]:")
     for sentence in told.bounds:
         console.print(f"  - {escape(sentence)}", highlight=False)
-    for caution in told.cautions:
-        console.print(f"[yellow]caution[/]: {escape(caution)}", highlight=False)
+    print_cautions(console, told.cautions)
     console.print("\n[green]Ready.[/] Nothing was sent.")
 
 

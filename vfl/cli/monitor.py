@@ -18,7 +18,7 @@ from rich.table import Table
 from protocols.errors import ConfigError, DataError, ModelError
 from vfl.cli.results import Drift, Monitor
 from vfl.data import Schema, read_source
-from vfl.data.table import typed_features
+from vfl.data.checked import typed_features
 from vfl.data.writing import check_out, write_table
 from vfl.job import Party
 from vfl.models.baseline import Baseline, compare, load_baseline
@@ -85,7 +85,7 @@ def _schema(model: Path, baseline: Baseline) -> Schema:
     texts = {c: r.values for c, r in baseline.columns.items() if r.values and isinstance(r.values[0], str)}
     known = Schema.of_earlier(list(baseline.columns), cast("Mapping[str, Collection[str]]", texts))
     kept = schema_of(model)
-    return known if kept is None else Schema({**known.types, **kept.types}, kept.missing)
+    return known if kept is None else Schema({**known.types, **kept.types}, kept.missing, kept.usual)
 
 
 def _scores(path: Path) -> Any:

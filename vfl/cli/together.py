@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from protocols.errors import ConfigError
 from vfl.screen.answer import AsJson, answer
@@ -14,6 +13,7 @@ from vfl.screen.arguments import ConnectTimeout, Fresh, JobFile, PartyFile, Prog
 from vfl.screen.console import Console
 from vfl.screen.errors import stoppable
 from vfl.screen.examples import examples
+from vfl.screen.tables import print_cautions
 from vfl.storage.runs import resolved
 
 together_app = typer.Typer()
@@ -61,6 +61,7 @@ def align(
     agreed, own = load_agreement(job), load_party(party)
     with announced(agreed, own, "align"):
         ready = prepare(agreed, own, format)
+    print_cautions(console, ready.cautions)
     with stoppable(console), watching(progress, console) as watch:
         folder, found = align_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
     file = folder / "alignment.json"
@@ -103,6 +104,7 @@ def run(
     agreed, own = load_job(job), load_party(party)
     with announced(agreed, own, "run"):
         ready = prepare(agreed, own)
+    print_cautions(console, ready.cautions)
     with stoppable(console), watching(progress, console) as watch:
         folder = run_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
     file, model = folder / "report.json", folder / "model"
@@ -173,8 +175,7 @@ def predict(
     agreed, own, console = load_job(job), load_party(party), Console(stderr=True)
     with announced(agreed, own, "predict"):
         scoring = prepare(agreed, own, model, data, out)
-    for caution in scoring.cautions:
-        console.print(f"[yellow]caution[/]: {escape(caution)}", highlight=False)
+    print_cautions(console, scoring.cautions)
     with stoppable(console), watching(progress, console) as watch:
         folder, file, scored = predict_party(scoring, watch, connect_timeout=connect_timeout, fresh=fresh)
 

@@ -6,6 +6,7 @@ Messages name columns and row numbers (the first data row is 1, a header is not 
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
@@ -20,8 +21,8 @@ from vfl.data.shapes import Profile, Shapes
 from vfl.data.texts import bad_ids, encodes, plain_texts, say_rows
 
 Rows = NDArray[np.int64]
-MAX_ID_BYTES = 10_000
-_BLOCK = 1 << 18  # rows put together at a time
+MAX_ID_BYTES, NUL = 10_000, "\0"
+_BLOCK = 1 << 15  # rows put together at a time
 
 
 KeyLists = tuple[tuple[str, ...], ...]
@@ -112,7 +113,11 @@ def canonical_ids(
     for key in keys:
         shapes = None if profile is None else profile.setdefault(key, Shapes())
         columns.append(_texts(frame[key], party, key, normaliser(normalise.get(key, "text")), nulls, shapes))
-    long = np.sum([column.lengths for column in columns], axis=0) > MAX_ID_BYTES
+    lengths = columns[0].lengths
+    for column in columns[1:]:
+        lengths += column.lengths
+    long = lengths > MAX_ID_BYTES
+    del lengths
     if long.any():
         rows = say_rows(np.flatnonzero(long) + 1)
         raise bad_ids(party, keys, f"has ids longer than {MAX_ID_BYTES:,} bytes: {rows}", "Is this the id column?")
@@ -132,19 +137,20 @@ def _spread(ids: Ids, present: NDArray[np.bool_]) -> Ids:
 def _composed(columns: Sequence[Ids]) -> Ids:
     """Length and text of each column, row by row: a text of headers and texts in turn, each written where it
     belongs."""
-    rows, data = len(columns[0]), bytearray()
-    lengths = np.column_stack([part for column in columns for part in (np.full(rows, 4, np.int64), column.lengths)])
+    rows, data = len(columns[0]), io.BytesIO()
+    offsets = np.zeros(rows + 1, np.int64)
     for start in range(0, rows, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        place = np.repeat(
-            np.tile(np.arange(lengths.shape[1], dtype=np.uint8), len(lengths[block])), lengths[block].ravel()
-        )
+        block = slice(start, min(start + _BLOCK, rows))
+        texts = [np.diff(column.ends(block)) for column in columns]
+        lengths = np.column_stack([part for text in texts for part in (np.full(len(text), 4, np.int64), text)])
+        place = np.repeat(np.tile(np.arange(lengths.shape[1], dtype=np.uint8), len(lengths)), lengths.ravel())
         out = np.empty(len(place), np.uint8)
         for number, column in enumerate(columns):
-            out[place == 2 * number] = column.lengths[block].astype(">u4").view(np.uint8)
+            out[place == 2 * number] = texts[number].astype(">u4").view(np.uint8)
             out[place == 2 * number + 1] = column.bytes_of(block)
-        data += out.tobytes()
-    return Ids(bytes(data), np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths.sum(axis=1))]))
+        data.write(out.tobytes())
+        offsets[start + 1 : block.stop + 1] = lengths.sum(axis=1)
+    return Ids(data.getvalue(), np.cumsum(offsets, out=offsets))
 
 
 def first_of_each(ids: Ids, party: str, keys: Sequence[str], duplicates: str, numbers: Rows) -> Rows | None:
@@ -224,12 +230,18 @@ def _normalised(
     done = 0
     for values in plain_texts(column, numbers, party, key, dates=how.name.startswith("date")):
         if shapes is not None:
-            shapes.add(values)
+            shapes.add(values, numbers[done : done + len(values)])
         if how.spoilt is not None:
             note(
                 f"has texts like '12.0', '-12' or '1.2E+07' in {{rows}}: \"{how.name}\" would make another id of them",
                 "Store ids as text or whole numbers, not as decimals; a spreadsheet that shows 1.2E+07 has lost digits",
                 [row for row, v in enumerate(values) if how.spoilt(v)],
+            )
+        if any(NUL in v for v in values):
+            note(
+                "holds the character NUL in {rows}",
+                "The file is damaged, or is no text: repair it",
+                [row for row, v in enumerate(values) if NUL in v],
             )
         try:
             texts = how.many(values)

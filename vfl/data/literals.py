@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"\s*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)
 _USUAL = b"0123456789eE+.\n -"  # Python would read "1_000" and digits of other scripts
 _FRACTION = re.compile(r"[.eEiI]")
 _LEADING_ZERO = re.compile(r"\s*[+-]?0\d", re.ASCII)
-_CODE = re.compile(r"\n0\d", re.ASCII)
+_CODE = re.compile(r"\n[ +-]*0\d", re.ASCII)
 _MONEY = r"(?:[€$£¥₹]|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK)"
 _BLANK = "[ \u00a0\u202f]"
 _AS_WRITTEN = re.compile(
@@ -65,9 +65,8 @@ def whole(texts: Sequence[str]) -> NDArray[np.int64] | None:
 
 
 def has_leading_zeros(texts: Sequence[str]) -> bool:
-    """Whether any of these whole numbers has a zero before its other digits, as codes do."""
-    blob = "\n".join(("", *texts))
-    return "\n0" in blob and _CODE.search(blob) is not None
+    """Whether any of these numbers has a zero before its other digits, as codes do."""
+    return _CODE.search("\n".join(("", *texts))) is not None
 
 
 def _is_usual(blob: str) -> bool:

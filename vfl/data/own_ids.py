@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from protocols.alignment import Alignment, Ids
 from protocols.errors import DataError
 from vfl.data.keys import KeyLists, keys_of
+from vfl.data.names import with_keys
 from vfl.data.schema import Settings
 from vfl.data.shapes import Profile
-from vfl.data.table import with_keys
 
 
 @dataclass(frozen=True, repr=False)

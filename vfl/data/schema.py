@@ -16,7 +16,7 @@ import decimal
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -30,15 +30,27 @@ from vfl.data.texts import CHUNK, say_rows
 
 ColumnType = Literal["number", "text", "code"]
 Declared = Literal["number", "category"]
+V = TypeVar("V")
 FEW = 0.05  # of the cells with a value: fewer that are no number are taken for mistakes
 FEW_TEXTS, MANY_NUMBERS = 3, 30  # or up to so many different texts among more different numbers than these
 
 
+class Usual(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the numbers of a column lay in training and how far they spread (`doubts.scale`), so coarse that it is no
+    row's value; truth: whether all were 0 or 1."""
+
+    middle: float
+    spread: float
+    truth: bool = False
+
+
 class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """types: of each feature; missing: the texts that mean a missing value."""
+    """types: of each feature; missing: the texts that mean a missing value; usual: by column of numbers, what its
+    values were in training, as far as that is known."""
 
     types: dict[str, ColumnType] = {}
     missing: tuple[str, ...] = ()
+    usual: dict[str, Usual] = {}
 
     @classmethod
     def of_earlier(cls, inputs: Sequence[str], categories: Mapping[str, Collection[str]]) -> Schema:
@@ -53,11 +65,12 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def fits(self, inputs: Sequence[str]) -> bool:
         """Whether it is one of a model part with these inputs, when it was read from a file."""
-        return set(self.types) == set(inputs)
+        return set(self.types) == set(inputs) and set(self.usual) <= set(inputs)
 
     def of(self, inputs: Sequence[str]) -> Schema:
         """Of these columns alone."""
-        return Schema({name: self.types[name] for name in inputs}, self.missing)
+        usual = {name: self.usual[name] for name in inputs if name in self.usual}
+        return Schema({name: self.types[name] for name in inputs}, self.missing, usual)
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,11 @@ class Settings:
     def by_own(self, normalise: Mapping[str, str]) -> dict[str, str]:
         """Normalisers by the table's own names."""
         return {self.id_columns.get(column, column): name for column, name in normalise.items()}
+
+    def by_job(self, own: Mapping[str, V]) -> dict[str, V]:
+        """By the job's names of columns, what is given by the table's own ones."""
+        names = {mine: column for column, mine in self.id_columns.items()}
+        return {names.get(column, column): given for column, given in own.items()}
 
     @property
     def absent(self) -> tuple[str, ...]:

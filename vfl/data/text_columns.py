@@ -15,10 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vfl.data.cells import unguarded
-from vfl.data.literals import MISSING, TRUTH, has_leading_zeros, numbers, whole
+from vfl.data.doubts.written import NOTES, Cells, noted
+from vfl.data.literals import MISSING, TRUTH, numbers, whole
 
 SHARED = 1 << 12  # different texts of a column, up to which each is kept once
-CODED = "vfl.coded"  # in a frame's attrs: its columns of whole numbers of which some are written as 007
 PACKED: Any = pd.Series([""]).dtype  # where pyarrow is installed, texts in one buffer
 Pieces = Callable[[Sequence[str] | None], Iterable[pd.DataFrame]]
 
@@ -30,34 +30,42 @@ def read_texts(
     texts: Sequence[str] = (),
     missing: Sequence[str] = (),
     rows: int = 0,
+    points: bool = True,
 ) -> pd.DataFrame:
     """The table of a file of texts.
 
     pieces: reads the named columns of the file (None: all of them) as pieces of texts, without a missing value; keys:
     columns that stay as written, and in which no text means a missing value; texts: columns of texts, whatever
     stands in the cells; missing: texts that mean a missing value, in addition to `MISSING`; rows: about how many come,
-    rather more than fewer: room that is not used takes no memory.
+    rather more than fewer: room that is not used takes no memory; points: whether a point is the file's own sign before
+    decimals.  The frame's attrs have notes of what may mean something else (`doubts.written`).
     """
     absent = frozenset(MISSING) | frozenset(missing)
-    columns = _read(pieces(None), keys, texts, absent, rows)
+    columns = _read(pieces(None), keys, texts, absent, rows, points)
     if again := [name for name, column in columns.items() if column.is_mixed]:
-        columns |= _read(pieces(again), (), again, absent, rows)
-    coded = tuple(unguarded(name) for name, column in columns.items() if column.is_coded)
+        columns |= _read(pieces(again), (), again, absent, rows, points)
+    notes = noted({unguarded(name): column.cells for name, column in columns.items() if column.is_numeric})
     frame = pd.DataFrame({name: columns.pop(name).result() for name in list(columns)}, copy=False)
     frame = frame.set_axis([unguarded(name) for name in frame.columns], axis=1)
-    frame.attrs[CODED] = coded
+    if notes:
+        frame.attrs[NOTES] = notes
     return frame
 
 
 def _read(
-    pieces: Iterable[pd.DataFrame], keys: Sequence[str], texts: Sequence[str], absent: frozenset[str], rows: int
+    pieces: Iterable[pd.DataFrame],
+    keys: Sequence[str],
+    texts: Sequence[str],
+    absent: frozenset[str],
+    rows: int,
+    points: bool,
 ) -> dict[str, TextColumn]:
     columns = dict[str, TextColumn]()
     for piece in pieces:
         for name in piece.columns:
             if name not in columns:
                 own = frozenset[str]() if (plain := unguarded(name)) in keys else absent
-                columns[name] = TextColumn(own, plain in keys or plain in texts, rows)
+                columns[name] = TextColumn(own, plain in keys or plain in texts, rows, Cells(points))
             columns[name].add(piece[name].tolist())
     return columns
 
@@ -89,13 +97,13 @@ class TextColumn:
     """One column, piece by piece.
 
     absent: the texts that mean a missing value; written: whether it holds texts, whatever stands in its cells; rows:
-    about how many come.
+    about how many come; cells: notes what may mean something else than a number.
     """
 
-    def __init__(self, absent: frozenset[str], written: bool, rows: int) -> None:
+    def __init__(self, absent: frozenset[str], written: bool, rows: int, cells: Cells) -> None:
         self._absent, self._written, self._rows = absent, written, rows
         self._kinds = set[str]()  # what the pieces hold: "number", "truth", "text"
-        self._zeros = False  # whether whole numbers among them have leading zeros
+        self.cells, self._seen = cells, 0
         self._void = 0  # rows without a value, before any other
         self._room = Room(rows)
         self._texts: dict[str, str | None] = dict.fromkeys(absent)  # each once, as it is meant
@@ -103,7 +111,9 @@ class TextColumn:
 
     def add(self, cells: list[str]) -> None:
         """Adds the cells of the next rows."""
-        known = cells if self._absent.isdisjoint(cells) else [cell for cell in cells if cell not in self._absent]
+        full = self._absent.isdisjoint(cells)
+        known = cells if full else [cell for cell in cells if cell not in self._absent]
+        start, self._seen = self._seen + 1, self._seen + len(cells)
         if not known and not self._kinds:
             self._void += len(cells)
             return
@@ -112,6 +122,13 @@ class TextColumn:
         if self.is_mixed:
             self._room = Room(0)
             return
+        if kind == "number" and known:
+            every = range(start, start + len(cells))
+            self.cells.add(
+                known,
+                values,
+                every if full else [r for r, c in zip(every, cells, strict=True) if c not in self._absent],
+            )
         void, self._void = self._void, 0
         if kind == "text":
             self._add_texts([""] * void + cells if void else cells)
@@ -125,9 +142,7 @@ class TextColumn:
         nothing: NDArray[Any] = np.empty(0, np.bool_ if self._kinds == {"truth"} else np.float64)
         if self._written or not known:
             return "text" if self._written else next(iter(self._kinds)), nothing
-        kind, values = _read_as(known)
-        self._zeros = self._zeros or (values.dtype == np.int64 and has_leading_zeros(known))
-        return kind, values
+        return _read_as(known)
 
     def _add_texts(self, cells: list[str]) -> None:
         if self._packed:
@@ -148,9 +163,9 @@ class TextColumn:
         return len(self._kinds) > 1
 
     @property
-    def is_coded(self) -> bool:
-        """Whether it is a column of numbers, of which whole ones have leading zeros: rather codes than amounts."""
-        return self._zeros and self._kinds == {"number"}
+    def is_numeric(self) -> bool:
+        """Whether it is a column of numbers."""
+        return self._kinds == {"number"}
 
     def result(self) -> pd.Series:
         """The whole column: of whole numbers, numbers, truth values or texts; None is a missing text or truth value."""

@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 
 from protocols.errors import DataError
 
-CHUNK = 65_536
+CHUNK = 1 << 13  # values that are held as Python objects at a time
 MAX_DIGITS = 10_000
 _EXACT_FLOAT = 2.0**53  # above it a float64 no longer tells neighbouring whole numbers apart
 
 
-def say_rows(rows: NDArray[np.integer] | Sequence[int]) -> str:
-    """'row 7' or 'rows 7, 9, 12, 40, 41 and 95 more'."""
-    first = [str(int(r)) for r in rows[:5]]
-    if len(rows) == 1:
+def say_rows(rows: NDArray[np.integer] | Sequence[int], total: int | None = None) -> str:
+    """'row 7' or 'rows 7, 9, 12, 40, 41 and 95 more'; total: how many there are, where not all are given."""
+    first, total = [str(int(r)) for r in rows[:5]], len(rows) if total is None else total
+    if total == 1:
         return f"row {first[0]}"
-    return f"rows {', '.join(first)} and {len(rows) - 5} more" if len(rows) > 5 else f"rows {', '.join(first)}"
+    return f"rows {', '.join(first)} and {total - 5} more" if total > 5 else f"rows {', '.join(first)}"
 
 
 def bad_ids(party: str, keys: Sequence[str], what: str, remedy: str) -> DataError:

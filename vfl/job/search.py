@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from vfl.data.columns import Objective
+from vfl.data.labels import Objective
 from vfl.job.model import dumped
 from vfl.metrics.scorers import NAMES, default_scorer
 from vfl.schema.declared import Declared

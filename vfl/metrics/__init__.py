@@ -19,11 +19,9 @@ from vfl.metrics.bootstrap import uplift_interval
 from vfl.metrics.classes import class_metrics, class_series
 from vfl.metrics.curves import plot_series
 from vfl.metrics.numeric import count_metrics, explained_deviance, numeric_metrics, numeric_series
-from vfl.metrics.scorers import WEIGHED
 from vfl.metrics.stability import Bins, by_chance, mark, psi
 
 __all__ = [
-    "WEIGHED",
     "Bins",
     "at_cutoff",
     "binary_metrics",

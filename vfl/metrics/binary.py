@@ -8,18 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vfl.metrics.ranks import Floats, checked, rank
+from vfl.metrics.ranks import Floats, checked, rank, weights_of
 
 Metrics = dict[str, float | int | None]
 RANKING = ("auc", "ks", "gini", "average_precision", "lift_5", "lift_10", "lift_20")
 OTHERS = ("log_loss", "brier", "accuracy", "base_rate", "mean_predicted")
 
 
-def binary_metrics(y: ArrayLike, p: ArrayLike) -> Metrics:
+def binary_metrics(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None = None) -> Metrics:
     """AUC, KS, Gini, average precision, log-loss, Brier, accuracy (cut at 1/2), lift in the riskiest 5, 10, 20 %, base
     rate, mean, n.
 
-    y (n,) 0 or 1; p (n,) probability of 1.  Raises DataError for other lengths, labels or scores.
+    y (n,) 0 or 1; p (n,) probability of 1; weight (n,): of the rows, which count by it everywhere but in n.  Raises
+    DataError for other lengths, labels, scores or weights.
     """
     labels, scores = checked(y, p)
     out: Metrics = dict.fromkeys((*RANKING, *OTHERS)) | {"n": len(labels)}
@@ -27,19 +28,21 @@ def binary_metrics(y: ArrayLike, p: ArrayLike) -> Metrics:
         return out
     from sklearn import metrics as reference
 
-    ranks = rank(labels, scores)
+    weights = None if weight is None else weights_of(weight, len(labels))
+    by: dict[str, Any] = {"sample_weight": weights}
+    ranks = rank(labels, scores, weights)
     out |= {
-        "accuracy": float(reference.accuracy_score(labels, (scores > 0.5).astype(np.float64))),
-        "log_loss": float(reference.log_loss(labels, scores, labels=[0, 1])),
-        "brier": float(reference.brier_score_loss(labels, scores, pos_label=1)),
-        "base_rate": float(labels.mean()),
-        "mean_predicted": float(scores.mean()),
+        "accuracy": float(reference.accuracy_score(labels, (scores > 0.5).astype(np.float64), **by)),
+        "log_loss": float(reference.log_loss(labels, scores, labels=[0, 1], **by)),
+        "brier": float(reference.brier_score_loss(labels, scores, pos_label=1, **by)),
+        "base_rate": float(np.average(labels, weights=weights)),
+        "mean_predicted": float(np.average(scores, weights=weights)),
     }
     if ranks.both:
-        auc = float(reference.roc_auc_score(labels, scores))
+        auc = float(reference.roc_auc_score(labels, scores, **by))
         out |= {"auc": auc, "gini": 2 * auc - 1, "ks": ranks.ks[1]}
     if ranks.events[-1] > 0:
-        out["average_precision"] = float(reference.average_precision_score(labels, scores))
+        out["average_precision"] = float(reference.average_precision_score(labels, scores, **by))
         out |= {f"lift_{q}": ranks.gain(q / 100) / (q / 100) for q in (5, 10, 20)}
     return out
 

@@ -8,14 +8,14 @@ alone: every reader gets the same interval.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from protocols.errors import ConfigError
 from vfl.metrics import binary, classes, numeric
-from vfl.metrics.ranks import Floats, checked
-from vfl.metrics.scorers import WEIGHED
+from vfl.metrics.ranks import Floats, checked, weights_of
 
 Counts = NDArray[np.int64]  # (n,): how often each row was drawn
 Measure = Callable[[Counts], dict[str, float]]
@@ -36,15 +36,14 @@ def uplift_interval(
     interval.
 
     y (n,) and both predictions as the metrics of this `outcome` take them ("binary", "numeric", "count", "multiclass");
-    weight (n,): of the rows, of numbers and counts.
+    weight (n,): of the rows.
     `draws`: 200 to 1000, fewer for many rows.  A measure that less than half of the draws define (hardly an event) has
     no interval.
     Raises ConfigError: outcome not known; DataError as the metrics.
     """
     if outcome not in MEASURES:
         raise ConfigError(f"the outcome {outcome!r} is not known", remedy=f"Use one of {', '.join(MEASURES)}")
-    given = (weight,) if outcome in WEIGHED else ()
-    both = [MEASURES[outcome](y, p, *given) for p in (joint, alone)]
+    both = [MEASURES[outcome](y, p, weight) for p in (joint, alone)]
     n = len(np.asarray(y))
     draws = int(np.clip(VISITS // max(n, 1), 200, 1000)) if n else 0
     rng = np.random.default_rng(seed)
@@ -66,18 +65,20 @@ def uplift_interval(
     return {"level": LEVEL, "draws": draws, "seed": seed, "measures": measures}
 
 
-def _binary(y: ArrayLike, p: ArrayLike) -> Measure:
+def _binary(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None) -> Measure:
     labels, scores = checked(y, p)
+    weights: Any = 1 if weight is None else weights_of(weight, len(labels))  # without, sums are of whole numbers
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True)[: len(order)])  # of each group of equal scores
     sorted_labels = labels[order].astype(np.int64)
     loss, square = binary.log_losses(labels, scores), (scores - labels) ** 2
 
     def measure(counts: Counts) -> dict[str, float]:
-        drawn = counts[order]
+        worth = counts * weights
+        drawn = worth[order]
         events, rows = (np.concatenate([[0], np.cumsum(c)[last]]) for c in (drawn * sorted_labels, drawn))
-        total, n = int(events[-1]), int(rows[-1])
-        out = {"log_loss": float(counts @ loss) / n, "brier": float(counts @ square) / n}
+        total, n = float(events[-1]), float(rows[-1])
+        out = {"log_loss": float(worth @ loss) / n, "brier": float(worth @ square) / n}
         if 0 < total < n:
             tpr, fpr = events / total, (rows - events) / (n - total)
             auc = float(np.diff(fpr) @ (tpr[1:] + tpr[:-1]) / 2)
@@ -87,17 +88,16 @@ def _binary(y: ArrayLike, p: ArrayLike) -> Measure:
     return measure
 
 
-def _means(losses: dict[str, Floats], weights: Floats | None = None) -> Measure:
-    of = np.ones(1) if weights is None else weights
+def _means(losses: dict[str, Floats], weights: Floats) -> Measure:
     return lambda counts: {
-        name: float((counts * of) @ values) / float((counts * of).sum()) for name, values in losses.items()
+        name: float((counts * weights) @ values) / float((counts * weights).sum()) for name, values in losses.items()
     }
 
 
 def _numeric(y: ArrayLike, mean: ArrayLike, weight: ArrayLike | None) -> Measure:
     numeric.numeric_metrics(y, mean, weight)  # checks all
     observed, gap = np.asarray(y, np.float64), np.asarray(y, np.float64) - np.asarray(mean, np.float64)
-    weights = numeric.weights_of(weight, len(observed))
+    weights = weights_of(weight, len(observed))
 
     def measure(drawn: Counts) -> dict[str, float]:
         counts = drawn * weights
@@ -113,15 +113,15 @@ def _count(y: ArrayLike, mean: ArrayLike, weight: ArrayLike | None) -> Measure:
     numeric.count_metrics(y, mean, weight)
     observed, predicted = np.asarray(y, np.float64), np.asarray(mean, np.float64)
     losses = {"deviance": numeric.deviances(observed, predicted), "mae": np.abs(observed - predicted)}
-    return _means(losses, numeric.weights_of(weight, len(observed)))
+    return _means(losses, weights_of(weight, len(observed)))
 
 
-def _multiclass(y: ArrayLike, p: ArrayLike) -> Measure:
+def _multiclass(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None) -> Measure:
     classes.class_metrics(y, p)
     codes, shares = np.asarray(y, np.int64), np.asarray(p, np.float64)
-    return _means(
-        {"log_loss": classes.log_losses(codes, shares), "accuracy": (shares.argmax(axis=1) == codes).astype(np.float64)}
-    )
+    right = (shares.argmax(axis=1) == codes).astype(np.float64)
+    losses = {"log_loss": classes.log_losses(codes, shares), "accuracy": right}
+    return _means(losses, weights_of(weight, len(codes)))
 
 
 MEASURES: dict[str, Callable[..., Measure]] = {

@@ -10,17 +10,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from protocols.errors import DataError
 from vfl.metrics.binary import Metrics
-from vfl.metrics.ranks import Floats
+from vfl.metrics.ranks import Floats, weights_of
 
 CLASSES = ("accuracy", "log_loss", "macro_auc", "macro_f1")
 Codes = NDArray[np.int64]
 
 
-def class_metrics(y: ArrayLike, p: ArrayLike) -> Metrics:
+def class_metrics(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None = None) -> Metrics:
     """Accuracy, log-loss, AUC of each class against the rest and F1, both averaged over the classes (macro), n.
 
-    y (n,) codes 0 to K - 1; p (n, K), each row a distribution.  Raises DataError for anything else.  The macro AUC is
-    None unless every class occurs; a class that nobody has and nobody is given counts with F1 = 0.
+    y (n,) codes 0 to K - 1; p (n, K), each row a distribution; weight (n,): of the rows, everywhere but in n.  Raises
+    DataError for anything else.  The macro AUC is None unless every class occurs; a class that nobody has and nobody is
+    given counts with F1 = 0.
     """
     codes, shares = _checked(y, p)
     out: Metrics = dict.fromkeys(CLASSES) | {"n": len(codes)}
@@ -28,11 +29,12 @@ def class_metrics(y: ArrayLike, p: ArrayLike) -> Metrics:
         return out
     from sklearn.metrics import accuracy_score
 
-    cells = _cells(codes, shares)
+    weights = None if weight is None else weights_of(weight, len(codes))
+    cells = _cells(codes, shares, weights)
     aucs = [c["auc"] for c in cells]
     return out | {
-        "accuracy": float(accuracy_score(codes, shares.argmax(axis=1))),
-        "log_loss": float(log_losses(codes, shares).mean()),
+        "accuracy": float(accuracy_score(codes, shares.argmax(axis=1), sample_weight=weights)),
+        "log_loss": float(np.average(log_losses(codes, shares), weights=weights)),
         "macro_auc": None if None in aucs else float(np.mean(aucs)),
         "macro_f1": float(np.mean([c["f1"] or 0.0 for c in cells])),
     }
@@ -43,11 +45,13 @@ def log_losses(codes: Codes, shares: Floats) -> Floats:
     return -np.log(np.clip(shares[np.arange(len(codes)), codes], np.finfo(np.float64).eps, 1.0))
 
 
-def class_series(y: ArrayLike, p: ArrayLike, classes: Sequence[object]) -> dict[str, Any]:
+def class_series(
+    y: ArrayLike, p: ArrayLike, classes: Sequence[object], weight: ArrayLike | None = None
+) -> dict[str, Any]:
     """`classes`: a line for each (`class`, `rows`, `precision`, `recall`, `f1`, `auc`), and the `confusion` matrix:
-    rows observed, columns predicted."""
+    rows observed, columns predicted.  weight (n,): of the rows; `rows` and the matrix count rows."""
     codes, shares = _checked(y, p)
-    cells = _cells(codes, shares)
+    cells = _cells(codes, shares, None if weight is None else weights_of(weight, len(codes)))
     matrix = None
     if len(codes):
         from sklearn.metrics import confusion_matrix
@@ -59,7 +63,7 @@ def class_series(y: ArrayLike, p: ArrayLike, classes: Sequence[object]) -> dict[
     }
 
 
-def _cells(codes: Codes, shares: Floats) -> list[dict[str, Any]]:
+def _cells(codes: Codes, shares: Floats, weights: Floats | None) -> list[dict[str, Any]]:
     """Each class against the rest; None for what its rows do not define."""
     width = shares.shape[1]
     if not len(codes):
@@ -67,15 +71,16 @@ def _cells(codes: Codes, shares: Floats) -> list[dict[str, Any]]:
     from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
     given, every = shares.argmax(axis=1), np.arange(width)
-    numbers = precision_recall_fscore_support(codes, given, labels=every, zero_division=np.nan)
-    cells = []
-    for k, precision, recall, f1, rows in zip(every, *numbers, strict=True):
+    by: dict[str, Any] = {"sample_weight": weights}
+    numbers = precision_recall_fscore_support(codes, given, labels=every, zero_division=np.nan, **by)[:3]
+    cells, counts = [], np.bincount(codes, minlength=width)
+    for k, precision, recall, f1, rows in zip(every, *numbers, counts, strict=True):
         both = 0 < rows < len(codes)
         cell = {
             "precision": precision,
             "recall": recall,
             "f1": f1,
-            "auc": roc_auc_score(codes == k, shares[:, k]) if both else np.nan,
+            "auc": roc_auc_score(codes == k, shares[:, k], **by) if both else np.nan,
         }
         cells.append(
             {"rows": int(rows)} | {name: None if np.isnan(value) else float(value) for name, value in cell.items()}

@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike
 
 from protocols.errors import DataError
 from vfl.metrics.binary import Metrics
-from vfl.metrics.ranks import Floats, rounded
+from vfl.metrics.ranks import Floats, lorenz, rounded, weights_of
 
 NUMERIC = ("r2", "rmse", "mae", "mean_observed", "mean_predicted")
-COUNT = ("deviance", "d2", "rmse", "mae", "mean_observed", "mean_predicted")
+COUNT = ("deviance", "d2", "gini", "lift_10", "rmse", "mae", "mean_observed", "mean_predicted")
 
 
 def numeric_metrics(y: ArrayLike, mean: ArrayLike, weight: ArrayLike | None = None) -> Metrics:
@@ -30,10 +30,13 @@ def numeric_metrics(y: ArrayLike, mean: ArrayLike, weight: ArrayLike | None = No
 
 
 def count_metrics(y: ArrayLike, mean: ArrayLike, weight: ArrayLike | None = None) -> Metrics:
-    """Mean Poisson deviance, the share of it explained (D2: against one mean for all), both errors, both means, n.
+    """Mean Poisson deviance, the share of it explained (D2: against one mean for all), Gini, lift, both errors, both
+    means, n.
 
     y (n,) 0 or more; mean (n,) above 0; weight (n,) of the rows.  Of counts with exposures y and mean are rates, and
-    the exposures weigh: the null model of D2 is then one rate times the exposure.  Raises DataError for anything else.
+    the exposures weigh: the null model of D2 is then one rate times the exposure.  Gini: of the Lorenz curve down the
+    predicted means, 0 for a random order; lift_10: the mean of the tenth that is predicted highest over that of all.
+    Raises DataError for anything else.
     """
     observed, predicted = _checked(y, mean)
     weights = weights_of(weight, len(observed))
@@ -49,7 +52,19 @@ def count_metrics(y: ArrayLike, mean: ArrayLike, weight: ArrayLike | None = None
         out["deviance"] = float(mean_poisson_deviance(observed, predicted, sample_weight=weights))
         explained = d2_tweedie_score(observed, predicted, power=1, sample_weight=weights) if np.ptp(observed) else None
         out["d2"] = None if explained is None else float(explained)
+        out |= _order(observed, predicted, weights)
     return out
+
+
+def _order(observed: Floats, predicted: Floats, weights: Floats) -> Metrics:
+    """What the order of the predictions is worth; undefined without an event."""
+    if not observed.any():
+        return {"gini": None, "lift_10": None}
+    rows, events = lorenz(predicted, weights, observed * weights)
+    return {
+        "gini": float(np.diff(rows) @ (events[1:] + events[:-1]) - 1),
+        "lift_10": float(np.interp(0.1, rows, events) / 0.1),
+    }
 
 
 def explained_deviance(y: ArrayLike, mean: ArrayLike, weight: ArrayLike) -> float:
@@ -61,16 +76,6 @@ def explained_deviance(y: ArrayLike, mean: ArrayLike, weight: ArrayLike) -> floa
     from sklearn.metrics import d2_tweedie_score
 
     return float(d2_tweedie_score(observed, predicted, sample_weight=np.asarray(weight, np.float64), power=1))
-
-
-def weights_of(weight: ArrayLike | None, n: int) -> Floats:
-    """(n,) of the rows, 1 where none are given.  Raises DataError unless all are above 0."""
-    if weight is None:
-        return np.ones(n)
-    found = np.asarray(weight, np.float64)
-    if found.shape != (n,) or not (np.isfinite(found).all() and (found > 0).all()):
-        raise DataError("weights are not one number above 0 per row", expected=(n,), found=found.shape)
-    return found
 
 
 def deviances(observed: Floats, predicted: Floats) -> Floats:

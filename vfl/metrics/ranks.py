@@ -56,18 +56,36 @@ class Ranks:
         return np.unique(np.append(at, self._gap))
 
 
-def rank(labels: Floats, scores: Floats) -> Ranks:
-    """Both lists are `checked`."""
+def rank(labels: Floats, scores: Floats, weights: Floats | None = None) -> Ranks:
+    """Both lists are `checked`; weights (n,): of the rows, which then count by them."""
     if not len(labels):
         return Ranks(np.zeros(1), np.zeros(1))
     from sklearn.metrics import confusion_matrix_at_thresholds
 
-    _, alarms, _, caught, _ = confusion_matrix_at_thresholds(labels, scores, pos_label=1)
+    _, alarms, _, caught, _ = confusion_matrix_at_thresholds(labels, scores, pos_label=1, sample_weight=weights)
     return Ranks(np.append(0.0, alarms + caught), np.append(0.0, caught))
 
 
 def relative(cumulative: Floats) -> Floats:
-    return np.divide(cumulative, max(float(cumulative[-1]), 1.0))
+    return np.divide(cumulative, float(cumulative[-1]) or 1.0)
+
+
+def lorenz(scores: Floats, weights: Floats, amounts: Floats) -> tuple[Floats, Floats]:
+    """Down the distinct scores, the highest first: the share of the weights, and of the amounts, from 0 to 1."""
+    order = np.argsort(-scores, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each group of equal scores
+    rows, events = (np.append(0.0, np.cumsum(values[order])[last]) for values in (weights, amounts))
+    return relative(rows), relative(events)
+
+
+def weights_of(weight: ArrayLike | None, n: int) -> Floats:
+    """(n,) of the rows, 1 where none are given.  Raises DataError unless all are above 0."""
+    if weight is None:
+        return np.ones(n)
+    found = np.asarray(weight, np.float64)
+    if found.shape != (n,) or not (np.isfinite(found).all() and (found > 0).all()):
+        raise DataError("weights are not one number above 0 per row", expected=(n,), found=found.shape)
+    return found
 
 
 def checked(y: ArrayLike, p: ArrayLike) -> tuple[Floats, Floats]:

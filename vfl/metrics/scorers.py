@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from vfl.data.columns import Objective
+from vfl.data.labels import Objective
 from vfl.metrics.binary import binary_metrics
 from vfl.metrics.classes import class_metrics
 from vfl.metrics.numeric import count_metrics, numeric_metrics
 
-WEIGHED = ("numeric", "count")  # outcomes whose measures take weights of rows
 ERRORS: dict[str, tuple[str, int]] = {
     "neg_root_mean_squared_error": ("rmse", -1),
     "neg_mean_absolute_error": ("mae", -1),
@@ -47,9 +46,8 @@ def default_scorer(outcome: Objective) -> str:
 
 
 def scored(name: str, outcome: Objective, y: Any, predictions: Any, weight: Any = None) -> float | None:
-    """The measure `name` of predictions (n,) or (n, classes) for labels y (n,), of numbers and counts with the weights
-    of the rows; None where these rows do not define it."""
+    """The measure `name` of predictions (n,) or (n, classes) for labels y (n,), with the weights of the rows, where
+    they have any; None where these rows do not define it."""
     measure, sign = NAMES[outcome][name]
-    weights = (weight,) if outcome in WEIGHED else ()
-    value = MEASURES[outcome](y, predictions, *weights)[measure]
+    value = MEASURES[outcome](y, predictions, weight)[measure]
     return None if value is None else sign * float(value)

@@ -58,15 +58,13 @@ def by_chance(expected: ArrayLike, actual: ArrayLike) -> tuple[float, float] | N
     return freedom * scale, freedom * (1 - spread + ABOVE * spread**0.5) ** 3 * scale
 
 
-def mark(index: float | None, chance: float = 0.0) -> str | None:
-    """ "stable", "watch" or "shifted"; None where there is no index.  chance: the quantile that samples of one
-    population exceed once in twenty; an index below it is "stable".  Raises DataError: no index."""
-    if index is None:
+def mark(expected: ArrayLike, actual: ArrayLike) -> str | None:
+    """Of two lists of counts over the same bins "stable", "watch" or "shifted", or None as `psi`: "stable" too where
+    samples of one population, of as many rows, have such an index once in twenty.  Raises DataError as `psi`."""
+    index, chance = psi(expected, actual), by_chance(expected, actual)
+    if index is None or chance is None:
         return None
-    for name, number in (("index", index), ("chance", chance)):
-        if not isinstance(number, int | float | np.integer | np.floating) or not number >= 0:
-            raise DataError(f"{name} is not a number of at least 0", remedy="Pass what psi and by_chance give")
-    return "stable" if index < WATCH or index <= chance else "watch" if index < SHIFTED else "shifted"
+    return "stable" if index < WATCH or index <= chance[1] else "watch" if index < SHIFTED else "shifted"
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,7 @@ def _line(name: str, reference: Reference, column: pd.Series) -> dict[str, Any]:
         "column": name,
         "psi": index,
         "expected": None if chance is None else chance[0],
-        "mark": mark(index, 0.0 if chance is None else chance[1]),
+        "mark": mark(before, now),
         "rows": len(column),
         "missing_before": shares[0],
         "missing": shares[1],

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from protocols.errors import ConfigError, DataError
 from vfl import metrics
 from vfl.data import Objective, Settings
-from vfl.data.columns import event_is_a_guess, event_last
+from vfl.data.labels import event_is_a_guess, event_last
 from vfl.metrics.scorers import MEASURES
 from vfl.report import write_report
 from vfl.schema.arguments import impossible, one_of, path, value, whole
@@ -24,10 +24,10 @@ from vfl.screen import html
 from vfl.screen.warn import warn_user
 
 SERIES: dict[Objective, Callable[..., dict[str, Any]]] = {
-    "binary": lambda y, p, _: metrics.plot_series(y, p),
+    "binary": lambda y, p, _, weight: metrics.plot_series(y, p, weight),
     "multiclass": metrics.class_series,
-    "numeric": lambda y, p, _, weight=None: metrics.numeric_series(y, p, weight),
-    "count": lambda y, p, _, weight=None: metrics.numeric_series(y, p, weight),
+    "numeric": lambda y, p, _, weight: metrics.numeric_series(y, p, weight),
+    "count": lambda y, p, _, weight: metrics.numeric_series(y, p, weight),
 }
 
 
@@ -45,19 +45,18 @@ def measured(
     as report.json holds them.
 
     y (n,) 0 and 1, codes or numbers; predictions: "joint" and perhaps "guest_alone", (n,) or (n, classes); weight (n,):
-    of the rows, of numbers and counts (with exposures y and predictions are rates, and the exposures weigh).
+    of the rows (with exposures y and predictions are rates, and the exposures weigh).
     """
-    weighed = {} if weight is None or outcome not in metrics.WEIGHED else {"weight": weight}
     found: dict[str, Any] = {
-        "metrics": {part: {name: MEASURES[outcome](y, p, **weighed) for name, p in predictions.items()}},
-        "plots": {part: {name: SERIES[outcome](y, p, classes, **weighed) for name, p in predictions.items()}},
+        "metrics": {part: {name: MEASURES[outcome](y, p, weight) for name, p in predictions.items()}},
+        "plots": {part: {name: SERIES[outcome](y, p, classes, weight) for name, p in predictions.items()}},
     }
     if (
         "guest_alone" in predictions and part != "train"
     ):  # on rows that both models have seen the difference says little
         found["uplift"] = {
             part: metrics.uplift_interval(
-                y, predictions["joint"], predictions["guest_alone"], outcome, seed=seed, **weighed
+                y, predictions["joint"], predictions["guest_alone"], outcome, seed=seed, weight=weight
             )
         }
     return found

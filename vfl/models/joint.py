@@ -25,7 +25,7 @@ from protocols.session import Roles, Session
 from vfl import metrics
 from vfl.data import Table
 from vfl.data.arrow import AnyFrame, as_frame
-from vfl.data.columns import known_label, raw_label, weight
+from vfl.data.labels import known_label, raw_label, weight
 from vfl.models.evaluation import Drawn, Evaluation
 from vfl.models.fitted import Scored
 from vfl.models.kind import Kind
@@ -34,6 +34,7 @@ from vfl.models.plan import Plan
 from vfl.report.page import as_plain
 from vfl.schema.spec import Spec
 from vfl.screen import html
+from vfl.screen.notebook import showing
 from vfl.screen.warn import warn_user
 
 Floats = NDArray[np.float64]
@@ -89,6 +90,7 @@ class Trained(Generic[S]):
     drawn: Drawn = Drawn()  # noqa: RUF009
     caution: str = ""
     started: datetime.datetime | None = None
+    cautions: Mapping[str, list[str]] = field(default_factory=dict)  # by data party, of its own table
 
     def learned(self, reports: Mapping[str, Evaluation] | None = None) -> Learned[S]:
         """What stays of it; reports: by party, where rows were held out."""
@@ -129,6 +131,7 @@ class Joint(Generic[S, P]):
         self.reports_ = dict(learned.reports)  # by party, where rows were held out
         self.sizes_ = dict(learned.sizes)
         self.intersection_ = learned.common
+        self.verbose: int | None = None  # whether predictions show their progress, as in `Federation.fit`
 
     @property
     def kept(self) -> Any:
@@ -254,7 +257,8 @@ class Joint(Generic[S, P]):
         }
         programs[self.roles.arbiter] = partial(self._run, score, "arbiter", None, self._kept)
         inputs = {p: t.digest() for p, t in tables.items()}
-        results = run_local(self.roles, programs, self._learned.scheme, inputs=inputs)
+        with showing(self.verbose, None, self.roles.guest) as observers:
+            results = run_local(self.roles, programs, self._learned.scheme, inputs=inputs, observers=observers)
         self.parts = {p: self._kind.moved(part, results[p].moved) for p, part in self.parts.items()}
         if self._kept is not None:
             self._kept = self._kind.moved(self._kept, results[self.roles.arbiter].moved)

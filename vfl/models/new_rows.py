@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from protocols.errors import DataError
 from vfl.data import KeyLists, Settings, Table, table_from_frame
 from vfl.data.arrow import as_frame
+from vfl.data.doubts.units import moved
 from vfl.models.content import Part
 from vfl.models.kind import Kind
 from vfl.preprocessing.standardise import FARTHEST
@@ -35,7 +36,8 @@ class NewRows:
 
     missing: by column, how many rows take no part because it has no value there; unseen: by column of texts, how many
     rows hold a text that the model does not know (where rare texts have a bin, only if it knows none of them); beyond:
-    by column how many rows hold a number so far out that the protocol limits it.
+    by column how many rows hold a number so far out that the protocol limits it; moved: what to say of columns whose
+    numbers are not those of the training.
     """
 
     party: str
@@ -46,6 +48,7 @@ class NewRows:
     missing: Mapping[str, int]
     unseen: Mapping[str, int]
     beyond: Mapping[str, int] = field(default_factory=dict)
+    moved: tuple[str, ...] = ()
 
     @property
     def left_out(self) -> int:
@@ -68,8 +71,12 @@ class NewRows:
             f"column '{name}': {rows:,} of {total} hold a text that the model does not know"
             for name, rows in self.unseen.items()
         ]
-        found += [clipped(self.beyond, FARTHEST, "new")] if self.beyond else []
-        return found
+        return found + self.cautions
+
+    @property
+    def cautions(self) -> list[str]:
+        """Of these, what puts scores in doubt."""
+        return [*self.moved, *([clipped(self.beyond, FARTHEST, "new")] if self.beyond else [])]
 
 
 def new_rows(table: Table, kind: Kind[Any, Any], part: Part) -> NewRows:
@@ -98,7 +105,14 @@ def new_rows(table: Table, kind: Kind[Any, Any], part: Part) -> NewRows:
     kept = table if len(rows) == len(table) else table.take(rows)
     told = unseen[[name for name in unseen.columns if name in new or name not in rare]]
     beyond = kind.beyond(part, kept.features)
-    return NewRows(table.party, kept, rows, table.features, table.index, _counts(gaps), _counts(told), beyond)
+    missing, counts, own = _counts(gaps), _counts(told), (*table.doubts, *_moved(table, part))
+    return NewRows(table.party, kept, rows, table.features, table.index, missing, counts, beyond, own)
+
+
+def _moved(table: Table, part: Part) -> list[str]:
+    """A sentence for each column of numbers that are not those of the training."""
+    columns = {name: table.features[name].to_numpy(np.float64) for name in part.schema.usual}
+    return list(filter(None, (moved(name, part.schema.usual[name], values) for name, values in columns.items())))
 
 
 def _counts(flags: pd.DataFrame) -> dict[str, int]:

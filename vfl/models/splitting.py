@@ -127,5 +127,6 @@ def reports(trained: Trained[Any], keys: KeyLists) -> dict[str, Evaluation]:
             "model": {"kind": plan.spec.kind, **by.kind.summary(plan.spec)},
             "environment": environment(),
         }
+        frame |= {"cautions": trained.cautions[party]} if trained.cautions.get(party) else {}
         told[party] = Evaluation(data_party_result(frame, by, fitted, baseline(by, fitted)))
     return told

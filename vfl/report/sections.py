@@ -43,7 +43,7 @@ def context(result: Result) -> dict[str, Any]:
         "metrics": metrics,
         "answer": answer,
         "passes": words.passes_made(model),
-        "cautions": words.cautions(model),
+        "cautions": words.all_cautions(result),
         "lead": _lead(answer, partners, party, _whole(words.PARTS.get(part, part))),
         "uplifts": uplifts,
         "tables": (tables := _tables(result.get("metrics") or {})),

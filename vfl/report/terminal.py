@@ -17,8 +17,8 @@ from vfl.report.words import (
     ANSWER,
     METRICS,
     PARTS,
+    all_cautions,
     by_class,
-    cautions,
     change,
     duration,
     interval,
@@ -50,7 +50,7 @@ def print_summary(
     _search(result, console)
     _metrics(result, console)
     _phases(result, console)
-    for caution in cautions(result.get("model") or {}):
+    for caution in all_cautions(result):
         console.print(f"[yellow]caution[/]: {escape(caution)}\n", highlight=False)
     _disclosure([result, *others], console)
     # Plain and unwrapped, for scripts read this line.

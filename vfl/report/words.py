@@ -22,7 +22,7 @@ METRICS = {  # name, better (+1 more, -1 less, 0 neither), what it says
     "auc": ("AUC", 1, "how often a random event scores above a random non-event; ½ is chance"),
     "ks": ("KS", 1, "the largest gap between events and non-events found, down the score"),
     "log_loss": ("Log-loss", -1, "mean surprise at the outcome: smaller is better"),
-    "gini": ("Gini", 1, "2 AUC − 1"),
+    "gini": ("Gini", 1, "how far the order of the score gathers the events: 0 at random; of events 2 AUC − 1"),
     "average_precision": ("Average precision", 1, "precision while going down the score, averaged over the events"),
     "brier": ("Brier score", -1, "mean squared error of the probability: less is better"),
     "accuracy": ("Accuracy", 1, "share that is classified correctly"),
@@ -146,6 +146,11 @@ def passes_made(model: Mapping[str, Any]) -> int | None:
     """Over the training rows, by the training that made most; where that is not known, those that were asked for."""
     made: list[int] = model.get("passes_made") or []
     return max(made) if made else model.get("passes")
+
+
+def all_cautions(result: Mapping[str, Any]) -> list[str]:
+    """What is to be said where a result is shown: of the party's own table, and of the model."""
+    return [*map(str, result.get("cautions") or []), *cautions(result.get("model") or {})]
 
 
 def cautions(model: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ from protocols.alignment import Alignment, Ids
 from protocols.channel import Tap
 from protocols.errors import ConfigError, ModelError
 from protocols.session import Observer
-from vfl.data import read_source
+from vfl.data import read_source, shapes
 from vfl.data.extras import needed
 from vfl.data.own_ids import OwnIds
 from vfl.data.places import size_of
@@ -91,7 +91,7 @@ def prepare(job: Agreement, party: Party, format: str | None = None, profile: Pr
     if party.data is None:
         return Aligning(job, party, identity, None)
     source = party.data
-    large = size_of(source.source) > LARGE_FILE
+    large, profile = size_of(source.source) > LARGE_FILE, {} if profile is None else profile
     columns = [source.id_columns.get(column, column) for column in job.align.columns]
     if large:
         table, frame = None, read_source(source.source, keys=columns, only=columns, form=source.form)
@@ -110,6 +110,7 @@ def prepare(job: Agreement, party: Party, format: str | None = None, profile: Pr
         len(own.frame),
         table,
         format or ("parquet" if has_parquet else "csv"),
+        cautions=tuple(shapes.cautions(profile, settings.by_own(job.align.normalise))),
     )
 
 

@@ -24,8 +24,9 @@ EVERY = 1.0  # seconds between two lines about steps
 class Events(Observer):
     """Writes the events of one party's run, and tells `watch` of each; a step at most once a second."""
 
-    def __init__(self, job: str, party: str, counting: CountingTap, watch: Observer) -> None:
-        self._job, self._party, self._counting, self._watch = job, party, counting, watch
+    def __init__(self, job: str, party: str, command: str, counting: CountingTap, watch: Observer) -> None:
+        self._job, self._party, self._command = job, party, command
+        self._counting, self._watch = counting, watch
         self._folder: Path | None = None
         self._early = list[bytes]()  # lines from before there was a folder
         self._phase: str | None = None
@@ -92,6 +93,7 @@ class Events(Observer):
             event=happened,
             job=self._job,
             party=self._party,
+            command=self._command,
             run=None if self._folder is None else self._folder.name,
             attempt=self.attempt,
             phase=self._phase,

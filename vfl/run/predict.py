@@ -147,8 +147,10 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
         )
     rows = 0 if before is None else before.table_rows
     new = new_rows(table, kind_of(job.model), part)
-    own = Prepared(job, party, identity, new.table, part.model_id, part.own_name, tuple(part.inputs), rows)
-    return Scoring(own, part, model, ids, out, before, new, (*new.sentences(), *_gone(new, before)))
+    gone = _gone(new, before)
+    inputs, told = tuple(part.inputs), (*new.cautions, *gone)
+    own = Prepared(job, party, identity, new.table, part.model_id, part.own_name, inputs, rows, cautions=told)
+    return Scoring(own, part, model, ids, out, before, new, (*new.sentences(), *gone))
 
 
 def _gone(new: NewRows, before: Baseline | None) -> list[str]:
@@ -296,6 +298,7 @@ def predict(
             _write_scores(scoring, meeting, rows, scores)
         _write_reasons(scoring, meeting)
         result["prediction"] = _prediction(scoring, predicted)
+        result |= {"cautions": list(ready.cautions)} if ready.cautions else {}
         result |= _stability(scoring, predicted)
         if moved:
             assert scoring.folder is not None

@@ -1,4 +1,5 @@
-"""What in a party's own columns deserves a word before a run: said to this party alone, by column, never a value."""
+"""What in a party's own columns deserves a word before this job is run, beyond what `models.own_columns` says of them:
+said to this party alone, by column, never a value."""
 
 from __future__ import annotations
 
@@ -10,11 +11,10 @@ from protocols.errors import DataError
 from vfl.data import Table
 from vfl.job import Job
 from vfl.job.plan import plan_of, roles_of
+from vfl.models.own_columns import standardises
 from vfl.models.registry import kind_of
 from vfl.preprocessing.standardise import FARTHEST
 from vfl.screen.ending import clipped
-
-FAR = 30.0  # standard deviations
 
 
 def look_at(job: Job, table: Table, most: int) -> list[str]:
@@ -41,18 +41,14 @@ def look_at(job: Job, table: Table, most: int) -> list[str]:
             f"columns: as many scores of every row, if they differ enough, "
             "could tell the guest these columns up to an invertible map"
         )
-    steps = job.preprocess
-    if "clip" not in type(job.model).model_fields or (
-        steps is not None and (steps.clip_quantiles is not None or steps.encode in ("quantile", "woe"))
-    ):
+    if not standardises(job.model, job.preprocess):
         return found  # no value is standardised as it came
     asked = getattr(job.model, "clip", None)
-    return found + _far_out(numbers, values, FARTHEST if asked is None else asked, table.party)
+    return found + _limited(numbers, values, FARTHEST if asked is None else asked, table.party)
 
 
-def _far_out(frame: pd.DataFrame, values: NDArray[np.float64], limit: float, party: str) -> list[str]:
-    """Columns with values that are limited, and those whose largest values lie so far out that standardising leaves
-    little of the others."""
+def _limited(frame: pd.DataFrame, values: NDArray[np.float64], limit: float, party: str) -> list[str]:
+    """Columns with values that are limited.  Raises DataError where they cannot be standardised."""
     with np.errstate(over="ignore", invalid="ignore"):
         known = ~np.isnan(values)
         rows = np.maximum(known.sum(axis=0), 1)
@@ -67,13 +63,7 @@ def _far_out(frame: pd.DataFrame, values: NDArray[np.float64], limit: float, par
             )
         each = np.abs(apart) / np.where(scale > 0, scale, 1.0)
     limited = {str(c): int(n) for c, n in zip(frame.columns, (each > limit).sum(axis=0), strict=True) if n}
-    found = [clipped(limited, limit).replace("were limited", "are limited", 1)] if limited else []
-    if names := _named(frame, each.max(axis=0, initial=0.0) > FAR):
-        found.append(
-            f"{names}: values more than {FAR:g} standard deviations from the mean; the others lie close together: take "
-            f"logarithms, set clip, or clip the column in the source"
-        )
-    return found
+    return [clipped(limited, limit).replace("were limited", "are limited", 1)] if limited else []
 
 
 def _named(frame: pd.DataFrame, wrong: NDArray[np.bool_]) -> str:

@@ -121,7 +121,7 @@ def take_part(
     for sentence in certificates(ready, purpose):
         log.warning("%s", sentence)
     counting = CountingTap()
-    events = Events(ready.job.name, ready.party.name, counting, watch)
+    events = Events(ready.job.name, ready.party.name, purpose, counting, watch)
     recorder, timeout = Recorder(counting, events), connect_timeout
     patience = Patience(ready.party.run.reconnect_seconds)
     if run.kept:

@@ -53,6 +53,7 @@ class Ready(Generic[J]):
         default=None, kw_only=True
     )  # this party's part of the model that the job continues
     caution: str = field(default="", kw_only=True)  # what is to be said of measures of that model
+    cautions: tuple[str, ...] = field(default=(), kw_only=True)  # what deserves a word in this party's own table
 
     @property
     def roles(self) -> Roles:

@@ -15,14 +15,14 @@ import pandas as pd
 from protocols.channel import Tap
 from protocols.errors import ConfigError, DataError, ModelError, VFLError
 from protocols.session import Observer, Session
-from vfl.data import Table, read_source, table_from_frame
+from vfl.data import Table, read_source, shapes, table_from_frame
 from vfl.data.shapes import Profile
-from vfl.data.text_columns import CODED
 from vfl.job import Job, Party, check_files, cross_check, job_from, searched
 from vfl.job.partners import own_columns_check
 from vfl.job.party import Data
 from vfl.job.plan import plan_of, roles_of, search_of
 from vfl.job.policy import columns_check, few_columns_check
+from vfl.models import own_columns
 from vfl.models.content import ArbiterPart, Head, Part
 from vfl.models.evaluation import Drawn, flatters
 from vfl.models.part_files import find_part, load_part, save_part
@@ -43,15 +43,17 @@ def prepare(job: Job, party: Party, profile: Profile | None = None) -> Ready:
     check_files(party)
     identity = Identity.load(party.identity.key, party.identity.certificate, party.name)
     part, caution = part_before(job, party, identity)
-    table = None
+    table, cautions, profile = None, list[str](), {} if profile is None else profile
     if party.data is not None:
         table = read_table(job, party, party.data, profile=profile, before=cast("Part | None", part))[1]
         columns_check(party, party.name, table.features.shape[1])
         few_columns_check(job, party, table.features.shape[1])
         own_columns_check(job, party, [str(name) for name in table.features.columns])
+        cautions = own_columns.cautions(table, job.model, job.preprocess)
+        cautions += shapes.cautions(profile, party.data.settings().by_own(job.align.normalise))
     if part is not None:
         kind_of(job.model).check_continues(plan_of(job), roles_of(job), part, table)
-    return Ready(job, party, identity, table, before=part, caution=caution)
+    return Ready(job, party, identity, table, before=part, caution=caution, cautions=tuple(cautions))
 
 
 def part_before(job: Job, party: Party, identity: Identity) -> tuple[Part | ArbiterPart | None, str]:
@@ -156,8 +158,6 @@ def read_table(
     check_classes(job, party, table)
     # a column of weights, or of dates, is no feature of any job
     weighted = getattr(job.model, "sample_weight", False) or getattr(job.model, "exposed", False)
-    coded = () if known is not None else (c for c in frame.attrs.get(CODED, ()) if c not in settings.types)
-    table = dataclasses.replace(table, coded=tuple(c for c in coded if c in table.features.columns))
     return frame, dataclasses.replace(
         table, weight=table.weight if weighted else None, date=table.date if job.split.out_of_time else None
     )
@@ -223,6 +223,7 @@ def run(
             before.save(meeting.draft / "model")
             result = data_party_result(result, by, fitted, before)
             result["model"] |= {"caution": ready.caution} if ready.caution else {}
+            result |= {"cautions": list(ready.cautions)} if ready.cautions else {}
         return plain_report(kind_of(job.model), result | inputs(ready))
 
     def report(taken: Taken) -> None:

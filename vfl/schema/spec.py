@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field
 
-from vfl.data.columns import Objective
+from vfl.data.labels import Objective
 from vfl.schema.declared import Declared
 from vfl.schema.described import Values
 from vfl.schema.section import Complaint, shown

@@ -31,6 +31,11 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
+        if (again := _given_twice(text)) is not None:
+            key, here, first = again
+            raise ConfigError(
+                f"{where}, line {here}: {key} is given twice, first in line {first}", remedy="Remove one of them"
+            ) from None
         what, at = str(error), ""
         if match := re.search(r"^(.*) \(at (?:line (\d+), column (\d+)|end of document)\)$", what, re.DOTALL):
             what = match[1]
@@ -39,6 +44,29 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
         raise ConfigError(
             f"{where}{at}: is not valid TOML: {what[:1].lower() + what[1:]}", remedy=_remedy(line)
         ) from None
+
+
+_HEAD = re.compile(r"[ \t]*\[[ \t]*([\w.-]+)[ \t]*\][ \t]*")
+_PAIR = re.compile(r"[ \t]*([\w.-]+)[ \t]*=")
+
+
+def _given_twice(text: str) -> tuple[str, int, int] | None:
+    """The first table or bare key that is there twice, and its lines; None where there is none."""
+    seen, table = dict[str, int](), ""
+    for number, line in enumerate(_TEXTS.sub(lambda found: '"' + "\n" * found[0].count("\n"), text).split("\n"), 1):
+        if found := _HEAD.fullmatch(line.rstrip('"')):
+            table = name = found[1]
+            shown = f"[{name}]"
+        elif found := _PAIR.match(line):
+            name = shown = f"{table}.{found[1]}".removeprefix(".")
+        else:
+            table = "" if line.lstrip().startswith("[[") else table
+            continue
+        key = f"[{name}]" if shown.startswith("[") else name
+        if key in seen:
+            return shown, number, seen[key]
+        seen[key] = number
+    return None
 
 
 def _remedy(line: str) -> str:

@@ -19,7 +19,12 @@ def told(passes: Sequence[int], ends: Sequence[End]) -> dict[str, Any]:
 def clipped(rows: Mapping[str, int], limit: float, which: str = "training") -> str:
     """Of a party's own columns, in how many rows their values were limited; which: "training" or "new"."""
     named = ", ".join(f"'{name}' ({count:,})" for name, count in rows.items())
-    why = "" if limit < 128 else ", the head-room of the protocol: take logarithms of such columns, or set clip"
+    why = (
+        ""
+        if limit < 128
+        else ", the head-room of the protocol: correct values that are wrong, leave a column out that has one value in "
+        "nearly all rows, and of amounts over several powers of ten take logarithms"
+    )
     return f"values were limited to {limit:g} standard deviations from the mean in {which} rows of {named}{why}"
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from vfl.screen.console import Console
@@ -13,6 +14,12 @@ from vfl.screen.console import Console
 def say(console: Console, text: str) -> None:
     """One line, wrapped at words."""
     console.print(text, highlight=False, soft_wrap=False)
+
+
+def print_cautions(console: Console, sentences: Iterable[str]) -> None:
+    """A line each, also in a log."""
+    for sentence in sentences:
+        console.print(f"[yellow]caution[/]: {escape(sentence)}", highlight=False, soft_wrap=not console.is_terminal)
 
 
 def grid(*columns: str, numbers: int = 0) -> Table:

@@ -46,7 +46,7 @@ def _listed(folder: Path) -> Listed:
     first, last = _events(folder)
     result = next((name for name in RESULTS if (folder / name).exists()), None)
     told = _content(folder / result) if result is not None else {}
-    command = str(told.get("purpose") or (RESULTS[result] if result else "") or "-")
+    command = str(told.get("purpose") or (RESULTS[result] if result else "") or first.get("command") or "-")
     if result is not None:
         outcome = "done"
     elif (folder / "run.sqlite").exists():

@@ -24,7 +24,7 @@ from protocols.local import run_local
 from protocols.session import Roles, Session
 from tests.harness import TOY
 from vfl.api.federation import Federation
-from vfl.data.table import table_from_frame
+from vfl.data.checked import table_from_frame
 from vfl.job import job_from, starter_job
 from vfl.models.content import Head
 from vfl.models.part_files import load_part, save_part

@@ -19,7 +19,10 @@ from protocols.cipher import Identity, Scheme
 from tests.harness import ContextFree
 from vfl.data import Schema, read_source
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*every value is missing in the new rows")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*every value is missing in the new rows"),
+    pytest.mark.filterwarnings("ignore:.*(far outside of all|far from those of|far as those of|far out that)"),
+]
 ROWS = 48
 ESTIMATORS: dict[str, tuple[Any, dict[str, Any]]] = {
     "trees": (vfl.BoostedTrees(n_estimators=3, max_depth=3, max_bin=16, min_bin_rows=2, key_bits=2048), {}),

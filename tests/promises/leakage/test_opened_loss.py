@@ -21,6 +21,7 @@ from tools.leakage_page import declared
 from vfl.api.federation import Federation
 from vfl.models.regression.spec import LinearRegression, LogisticRegression, Regression
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* tells the label of nearly every row:UserWarning")  # made of a column
 Tables = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
 BITS = IDENTITY.residual_log2 + IDENTITY.residual_bits  # of what is masked in a look at least squares
 STOPS = {"max_iter": 15, "n_iter_no_change": 5, "tol": 0.5}  # ends at the third look

@@ -64,6 +64,20 @@ def test_an_error_is_shown_as_stopped(cell: Cell) -> None:
     assert cell.shown[-1]["text/plain"].startswith("stopped (")
 
 
+def test_predictions_show_theirs_as_the_training_did(cell: Cell) -> None:
+    guest, host = tables(60)
+    model = federation(60, Identity()).fit(ASKED)
+    for verbose, shown in ((None, True), (0, False)):
+        cell.shown.clear()
+        model.verbose = verbose
+        model.predict_score(guest, {"telecom": host})
+        assert any("scoring rows" in one["text/plain"] for one in cell.shown) is shown
+    quiet = federation(60, Identity()).fit(ASKED, verbose=0)
+    cell.shown.clear()
+    quiet.predict_score(guest, {"telecom": host})
+    assert cell.shown == []
+
+
 @pytest.mark.parametrize("quiet", [{"verbose": 0}, {"observers": {"guest": Observer()}}], ids=["verbose", "observer"])
 def test_silence_where_it_is_asked_for(cell: Cell, quiet: dict[str, Any]) -> None:
     federation(60, Identity()).fit(ASKED, **quiet)

@@ -80,7 +80,7 @@ class Ended:
     def says(self, code: int, *words: str) -> None:
         """It ended with `code` and one line on stderr that matches every pattern and ends with a remedy."""
         assert self.code == code, (self.code, self.err)
-        lines = [line for line in self.err.splitlines() if not line.startswith("note: ")]
+        lines = [line for line in self.err.splitlines() if not line.startswith(("note: ", "caution: "))]
         assert len(lines) == 1, self.err
         assert lines[0].startswith("vfl: ")
         for word in words:

@@ -41,6 +41,28 @@ def codes() -> dict[str, object]:
     }
 
 
+def test_check_says_what_each_column_is_read_as_and_what_may_be_meant_otherwise(parties: Institutions) -> None:
+    wild = np.where(np.arange(ROWS) == 4, 1e12, np.arange(ROWS) % 7)
+    months = [f"{k % 12 + 1:02d}.{2020 + k % 3}" for k in range(ROWS)]
+    data = laid_out(parties, **codes(), canarymonth=months)
+    check(parties).says(3, "feature column 'canarymonth' holds months")
+    rewritten(parties, data["bank"].drop(columns="canarymonth").assign(canarywild=wild, canaryagain=np.arange(ROWS)))
+    told = " ".join(check(parties).out.split())
+    assert "numbers: canaryage, canarylimit, canarywild, canaryagain categories, as written: canarybranch, " in told
+    assert "column 'canaryagain': it numbers the rows" in told
+    assert "'canarywild'" not in told  # trees bin it
+
+
+def test_check_and_run_caution_of_values_far_out(parties: Institutions) -> None:
+    data = tables(ROWS, 3, overlap=1.0)
+    data["bank"]["canarylimit"] = np.where(np.arange(ROWS) == 4, 1e12, data["bank"]["canarylimit"])
+    parties.lay_out(data)
+    words = "column 'canarylimit': the value of row 5 lies far outside of all others"
+    assert f"caution: {words}" in " ".join(check(parties).out.split())
+    (said,) = (one for one in prepared(parties)["bank"].cautions if "canarylimit" in one)
+    assert said.startswith(words)
+
+
 def test_codes_do_not_change_with_the_file(parties: Institutions, tmp_path: Path) -> None:
     """A part of the file without the code A1, as CSV, as Parquet or row by row: the same features."""
     data = laid_out(parties, **codes())
@@ -145,13 +167,13 @@ def test_codes_that_are_read_as_numbers_are_told_by_name(parties: Institutions) 
         assert found.code == 0, found.err
         return " ".join((found.out + found.err).split())
 
-    assert "column 'canaryagency': its whole numbers have leading zeros" in told()
+    assert "column 'canaryagency' has numbers with leading zeros in rows 1, 2, 3, 4, 5 and 195 more" in told()
     assert 'data.types = { canaryagency = "category" }' in told()
     parties.change("bank", "[data]", '[data]\ntypes = { canaryagency = "number" }')
     assert "leading zeros" not in told()
     parties.change("bank", '{ canaryagency = "number" }', '{ canaryagency = "category" }')
     assert "leading zeros" not in told()
-    rewritten(parties, data["bank"].assign(canaryagency=range(len(data["bank"]))))
+    rewritten(parties, data["bank"].assign(canaryagency=[k % 40 for k in range(len(data["bank"]))]))
     parties.change("bank", 'types = { canaryagency = "category" }', "")
     assert "leading zeros" not in told()
 

@@ -52,7 +52,9 @@ class CsvFile(TableFile):
             found = table.pieces(only if columns is None else columns)
             return found if commas is None else commas.read(found)
 
-        frame = read_texts(pieces, keys=ask.keys, texts=ask.texts, missing=ask.missing, rows=table.lines)
+        frame = read_texts(
+            pieces, keys=ask.keys, texts=ask.texts, missing=ask.missing, rows=table.lines, points=commas is None
+        )
         if commas is not None:
             commas.check(frame, parts[0])
         return frame
@@ -145,7 +147,7 @@ class _File:
             line = re.search(r"line (\d+)", str(error))
             where = f"line {line[1]}" if line else "a line"
             what = f"{where} has more cells than the header, or a quote that does not end"
-            raise self.bad(what, "Repair the file") from None
+            raise self.bad(what, "Repair the file; if a title stands above the header, remove it") from None
         except csv.Error:
             raise self.bad("has no readable header", "Check the file") from None
         except (*DAMAGED, ValueError):
@@ -220,9 +222,13 @@ class _File:
                 f"Say it: data.separator = {_toml(other)}",
             )
         with self.text() as text:
-            header = next((row for row in csv.reader(text, delimiter=self.separator) if row), [])
+            rows = (row for row in csv.reader(text, delimiter=self.separator) if row)
+            header, second = next(rows, []), next(rows, [])
         if not header:
             raise self.bad("is empty", "Check the source")
+        if len(header) == 1 < len(second):
+            what = f"its first line has one cell, and the next one {len(second)}"
+            raise self.bad(what, "If it is a title, remove the lines above the header")
         self._check_names(header)
         return header
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from protocols.glm import Sgd
 from protocols.glm.plan import LEAST_BATCH
-from vfl.data.columns import Objective
+from vfl.data.labels import Objective
 from vfl.models.regression.solvers import Solver, sgd_of, sgd_problem
 from vfl.models.regression.stopping import EVERY, FRACTION, pointless
 from vfl.schema.described import Values

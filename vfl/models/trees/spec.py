@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from protocols.boosting import wins
 from protocols.boosting.params import MAX_DEPTH, OBJECTIVES, Params
-from vfl.data.columns import Objective
+from vfl.data.labels import Objective
 from vfl.schema.described import Values
 from vfl.schema.section import Complaint, choose, shown
 from vfl.schema.spec import Spec

@@ -35,7 +35,7 @@ class Moved(Part, kw_only=True):
     column: Annotated[str, says("its name, or `joint score`")]
     psi: Annotated[Number, says("population stability index")]
     expected: Annotated[Number, says("the mean index of as many rows of one population")]
-    mark: Annotated[str, says("`stable`, `watch` or `shifted`")]
+    mark: Annotated[str | None, says("`stable`, `watch` or `shifted`; null if there are no rows")]
     rows: Annotated[int, says("rows that are compared with the training rows")]
     missing_before: Annotated[Number, says("share of training rows without a value")]
     missing: Annotated[Number, says("share of the compared rows without a value")]

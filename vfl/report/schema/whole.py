@@ -245,6 +245,10 @@ class Report(Part, kw_only=True):
         dict[str, Any] | UnsetType,
         says("the main parameters of the job's `[model]`, and what came out, by kind, see below"),
     ] = UNSET
+    cautions: Annotated[
+        list[str] | UnsetType,
+        says("at data parties, sentences on this party's own table or, in a prediction, on its new rows, if any"),
+    ] = UNSET
     environment: Annotated[
         Environment | UnsetType,
         says("`python`, `platform`, `processor`, `cores`, `backend` (of the arithmetic), `versions` of the libraries"),

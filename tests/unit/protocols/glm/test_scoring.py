@@ -394,8 +394,8 @@ def test_a_score_out_of_range_is_refused(value: int) -> None:
 
 def test_a_value_that_masks_would_not_cover_is_refused() -> None:
     world = World()
-    world.x["h0"][0, 0] = (64 << FEATURE) + 1
-    assert wrong(world, DataError, "beyond 64").party == "h0"
+    world.x["h0"][0, 0] = (128 << FEATURE) + 1
+    assert wrong(world, DataError, "beyond 128").party == "h0"
 
 
 @pytest.mark.parametrize(

@@ -65,3 +65,31 @@ def test_names_are_printed(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("bill,bill\n1,2\n")
     with pytest.raises(DataError, match="more than one column called 'bill'"):
         read_source(tmp_path / "t.csv", keys=["id"])
+
+
+@pytest.mark.parametrize("title", ["Export of May\n", '"Export, May"\n', "Export\n\nsecond line\n"])
+def test_a_title_above_the_header(title: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"{title}id,y,a\n001,0,1.5\n")
+    with pytest.raises(DataError, match=r"remove the lines above the header|a title stands above the header"):
+        read_source(tmp_path / "t.csv", keys=["id"])
+    (tmp_path / "t.csv").write_text("id\n001\n")
+    assert read_source(tmp_path / "t.csv", keys=["id"]).columns.tolist() == ["id"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [(" age", "with a blank in the header"), ("age ", "with a blank"), ("Age", ""), ("agee", "")]
+)
+def test_the_nearest_name_is_asked_for(name: str, meant: str) -> None:
+    frame = pd.DataFrame({"id": ["a", "b"], name: [1, 2], "limit": [3, 4]})
+    with pytest.raises(DataError, match=f"Did you mean '{name}'.*{meant}"):
+        build(frame, label=None, columns=["age"])
+    with pytest.raises(DataError) as caught:
+        build(frame, label=None, columns=["income"])
+    assert "Did you mean" not in str(caught.value)
+
+
+def test_no_first_row_is_suggested_as_a_name() -> None:
+    frame = pd.DataFrame([["a", 1, 2]], columns=[CANARY, "41", "yes"])
+    with pytest.raises(DataError) as caught:
+        build(frame, label=None, keys=[f"{CANARY}x"])
+    assert "Did you mean" not in str(caught.value)

@@ -23,7 +23,7 @@ def test_each_digit_is_9_and_each_letter_a() -> None:
 def test_the_most_frequent_first() -> None:
     ids = [*range(10_000_000, 10_002_000), *(f"{k:07d}" for k in range(5)), "DE-7", "a\nb"]
     found = profile([str(v) for v in ids])["id"].lines()
-    assert found == ["99999999: 2,000 rows", "9999999: 5 rows", "AA-9: 1 row", "A\nA: 1 row"]
+    assert found == ["99999999: 2,000 rows", "9999999: 5 rows, 5 with a zero in front", "AA-9: 1 row", "A\nA: 1 row"]
     assert profile([7, 12])["id"].lines() == ["9: 1 row", "99: 1 row"]  # numbers, as they are compared
 
 
@@ -40,9 +40,68 @@ def test_letters_that_digits_drop() -> None:
         found = profile(values, "digits")
         (caution,) = cautions(found, {"id": "digits"})
         assert "drops letters in" in caution
-        assert bool(cautions(found, {"id": "digits"}, if_they_differ=True)) is differ
+        assert bool(cautions(found, {"id": "digits"}, in_python=True)) is differ
         assert not cautions(found, {"id": "text"})
     assert not cautions(profile(["12", "1-3"], "digits"), {"id": "digits"})
+
+
+def ids(start: int, rows: int, width: int = 0) -> list[object]:
+    return [f"{k * 7919:0{width}d}" for k in range(start, start + rows)]
+
+
+def test_zeros_in_front_are_counted_and_their_loss_is_told() -> None:
+    whole = profile(ids(1, 900, 9))
+    assert whole["id"].lines() == ["999999999: 900 rows, 900 with a zero in front"]
+    assert cautions(whole, {"id": "text"}) == []
+    lost = profile(ids(1, 900))
+    (told,) = cautions(lost, {"id": "text"})
+    assert told.startswith("id column 'id': has ids of digits in several lengths")
+    assert '"integer"' in told
+    assert cautions(lost, {"id": "integer"}) == []
+    assert cautions(lost, {"id": "text"}, in_python=True) == []  # which compares the ids of all
+    for plain in (ids(200_000, 900), [str(k) for k in range(1, 2000)], [f"A{k}" for k in range(900)], ids(1, 9)):
+        assert cautions(profile(plain), {"id": "text"}) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("1000.0", "ids such as '1000.0'"),
+        ("7.00", "ids such as '1000.0'"),
+        ("1.2E+05", "ids such as '1.2E+07'"),
+        ("3,4e12", "ids such as '1.2E+07'"),
+        ("2E+10", "ids such as '1.2E+07'"),
+        ("NA", "words for a missing value"),
+        (" #N/A", "words for a missing value"),
+        ("nan", "words for a missing value"),
+        ("-", "words for a missing value"),
+        ("12\u200b3", "characters that nobody sees"),
+        ("\ufeff123", "characters that nobody sees"),
+        ("12\x7f3", "characters that nobody sees"),
+    ],
+)
+def test_what_may_be_no_id_is_told_with_its_row(value: str, words: str) -> None:
+    values = [f"{k:05d}" for k in range(30)]
+    values[16] = value
+    for how in ("text", "exact"):
+        (told,) = cautions(profile(values, how), {"id": how})
+        assert words in told
+        assert "in row 17" in told
+        assert value.strip() in ("NA", "1000.0") or value.strip() not in told
+    bank = pd.DataFrame({"id": values, "x": 1})
+    with pytest.warns(UserWarning, match="guest: id column 'id': has .* in row 17"):
+        vfl.align(bank, {"h": pd.DataFrame({"id": ["00001"], "z": 1})}, on="id")
+
+
+@pytest.mark.parametrize("value", ["12E5", "1.5", "n-a", "A.0", "12", "Nana", "1e5f", "12\u00a03", "a\tb", "007"])
+def test_what_is_an_id_is_not(value: str) -> None:
+    assert cautions(profile([value, "x"]), {"id": "text"}) == []
+
+
+def test_the_character_nul_is_refused() -> None:
+    for how in ("text", "exact", "digits"):
+        with pytest.raises(vfl.errors.DataError, match="holds the character NUL in row 2"):
+            profile(["1", "1\0002", "3"], how)
 
 
 def test_python_warns_where_letters_tell_customers_apart() -> None:

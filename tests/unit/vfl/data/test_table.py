@@ -249,3 +249,22 @@ def test_a_table_is_not_changed_by_its_frame():
     frame["limit"] += 1
     assert table.digest() == before
     assert table.features["town"].tolist() == ["a", "b"] * 3
+
+
+@pytest.mark.parametrize(
+    ("cells", "remedy"),
+    [
+        ({3: "-"}, "if their text means a missing value, name it, such as"),
+        (dict.fromkeys(range(6), "5 %"), "Store plain numbers, such as 1234.5"),
+        ({2: "1,200.5"}, "Store plain numbers"),
+        ({k: f"2026-01-0{k + 1}" for k in range(6)}, "such as the days since an event"),
+        ({2: "01.02.2026"}, "such as the days since an event"),
+        (dict.fromkeys(range(6), "12,5"), "data.decimal"),
+        (dict.fromkeys(range(6), "red"), "Encode it as numbers"),
+    ],
+    ids=["a dash", "percent", "thousands", "dates", "a date", "decimal commas", "texts"],
+)
+def test_the_remedy_fits_what_stands_in_a_column_of_numbers(cells, remedy):
+    said = refusal(changed("limit", cells))
+    assert "is not numeric in row" in said
+    assert remedy in said

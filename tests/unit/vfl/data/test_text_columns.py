@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from vfl.data import read_source
+from vfl.data.doubts.written import NOTES
 from vfl.data.readers import delimited
-from vfl.data.text_columns import CODED
 
 COLUMNS = {
     "code": ["01", "02", "", "07", "A1", "TRUE"],
@@ -63,9 +63,14 @@ def test_what_is_asked_for_decides(tmp_path: Path) -> None:
 @pytest.mark.parametrize("step", [1, 2, 100])
 def test_whole_numbers_with_leading_zeros_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     monkeypatch.setattr(delimited, "STEP", step)
-    coded = {"code": ["01", "12", "7"], "agency": ["9", "", "007"], "zeros": ["00", "1", "2"]}
+    coded = {
+        "code": ["01", "12", "7"],
+        "agency": ["9", "", "007"],
+        "zeros": ["00", "1", "2"],
+        "day": ["0.5", "01.5", "2"],
+    }
     plain = {
-        "flag": ["0", "1", "0"], "amount": ["0.5", "01.5", "2"], "ten": ["10", "100", "-0"], "text": ["01", "x", "2"],
+        "flag": ["0", "1", "0"], "amount": ["0.5", "1.5", "2"], "ten": ["10", "100", "-0"], "text": ["01", "x", "2"],
         "truth": ["TRUE", "FALSE", "TRUE"], "gap": ["", "", ""], "key": ["01", "02", "03"],
         "category": ["01", "2", "3"],
     }  # fmt: skip
@@ -73,5 +78,6 @@ def test_whole_numbers_with_leading_zeros_are_told(tmp_path: Path, monkeypatch: 
     lines = [",".join(columns), *(",".join(cells) for cells in zip(*columns.values(), strict=True))]
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
     frame = read_source(tmp_path / "t.csv", keys=["key"], texts=["category"])
-    assert frame.attrs[CODED] == tuple(coded)
-    assert [frame[name].iloc[0] for name in coded] == [1, 9, 0]  # they are read as numbers all the same
+    rows = {"code": [1, 1], "agency": [1, 3], "zeros": [1, 1], "day": [1, 2]}
+    assert frame.attrs[NOTES] == {name: {"zeros": at} for name, at in rows.items()}
+    assert [frame[name].iloc[0] for name in coded] == [1, 9, 0, 0.5]  # they are read as numbers all the same

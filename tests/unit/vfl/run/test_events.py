@@ -36,7 +36,7 @@ class Kept(Watch):
 def run(folder: Path, watch: Watch) -> list[Event]:
     """A small run, and what its file holds."""
     counting = CountingTap()
-    events = Events("credit-risk", "bank", counting, watch)
+    events = Events("credit-risk", "bank", "predict", counting, watch)
     events.meets(["telecom", "trustco"])
     events.phase_begins("connect")
     events.met("telecom")
@@ -75,6 +75,7 @@ def test_a_run_writes_what_it_tells(tmp_path: Path) -> None:
     assert (steps[0].step, steps[-1].step, steps[-1].of) == (0, 50, 50)
     assert len(steps) == 2  # at most one a second, and the last one
     assert [e.missing for e in written[:3]] == [["telecom", "trustco"], ["trustco"], []]
+    assert {e.command for e in written} == {"predict"}
     assert written[0].run is None  # there was no folder yet
     assert written[-1].run == tmp_path.name
     assert written[-1].bytes_sent == 51 * 5
@@ -95,7 +96,7 @@ def test_the_schema_is_not_stale_and_refuses_what_is_no_event(tmp_path: Path) ->
 
 def test_a_disk_that_is_full_ends_no_run(tmp_path: Path) -> None:
     folder = tmp_path / "gone"
-    events = Events("job", "bank", CountingTap(), Kept())
+    events = Events("job", "bank", "run", CountingTap(), Kept())
     events.begun(folder)
     events.phase_begins("train")
     assert not folder.exists()
@@ -104,7 +105,7 @@ def test_a_disk_that_is_full_ends_no_run(tmp_path: Path) -> None:
 def test_a_log_has_a_line_at_least_every_so_often(tmp_path: Path) -> None:
     out = io.StringIO()
     with LogWatch(out, every=0.2) as watch:
-        events = Events("credit-risk", "bank", CountingTap(), watch)
+        events = Events("credit-risk", "bank", "predict", CountingTap(), watch)
         events.meets(["telecom"])
         events.phase_begins("connect")
         events.met("telecom")

@@ -13,7 +13,7 @@ import vfl
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError
 
-BANK = pd.DataFrame({"id": [f"i{k}" for k in range(60)], "y": [0, 1] * 30, "age": np.arange(60.0)})
+BANK = pd.DataFrame({"id": [f"i{k}" for k in range(60)], "y": [0, 1] * 30, "age": np.arange(60.0) % 23})
 SHOP = pd.DataFrame(
     {
         "KUNDENNR": BANK["id"],

@@ -24,8 +24,8 @@ from tests.harness import TOY, ContextFree, Recording, Sent
 from tests.promises.recovery.interrupted import Interrupted
 from tests.unit.protocols.boosting.world import roles_of
 from tests.unit.vfl.job.samples import MINIMAL, with_key
-from vfl.data.columns import days
 from vfl.data.keys import canonical_ids, split_rows
+from vfl.data.labels import days
 from vfl.job import Job, job_from
 from vfl.metrics import binary_metrics
 from vfl.steps import split as measured

@@ -26,7 +26,13 @@ def runs(tmp_path: Path) -> Path:
             (made / file.replace("_", ".")).write_text("".join(json.dumps(line) + "\n" for line in [content]))
         return made
 
-    begun = {"event": "begins", "job": "credit", "time": "2026-03-01T10:00:00+01:00", "code": None}
+    begun = {
+        "event": "begins",
+        "job": "credit",
+        "command": "predict",
+        "time": "2026-03-01T10:00:00+01:00",
+        "code": None,
+    }
     done = {"job": "credit", "purpose": "run", "started": "2026-03-01T09:00:00+00:00"}
     (folder("credit-20260301-090000", report_json=done) / "model").mkdir()
     folder("predict-credit-20260302-090000", report_json=done | {"purpose": "predict"})
@@ -48,7 +54,7 @@ def test_every_run_is_listed_the_oldest_first(runs: Path) -> None:
         ("align", "overlap", "done"),
         ("run", "credit", "done"),
         ("predict", "credit", "done"),
-        ("-", "credit", "peer-closed"),
+        ("predict", "credit", "peer-closed"),
         ("-", "credit", "unfinished"),
         ("-", "credit", "unknown"),
     ]

@@ -65,6 +65,7 @@ def test_whole_numbers_among_missing_ones_stay_whole(address: str) -> None:
     assert [int(v) for v in lost] != [ACCOUNT + i for i in (0, 1, 3, 4, 5)]
 
 
+@pytest.mark.filterwarnings("ignore:.*words for a missing value")  # None as text
 def test_a_second_key_with_missing_values_matches_exactly(address: str) -> None:
     own = read_source(address, "SELECT * FROM t ORDER BY id", keys=["account", "id"])
     partner = pd.DataFrame({"account": [str(ACCOUNT + 3), str(ACCOUNT + 9), ""], "id": ["?", "??", "C2"], "y": 1})

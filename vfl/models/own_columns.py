@@ -1,0 +1,41 @@
+"""What in a party's own columns deserves a word before a training: the same in `vfl check`, in a run and in Python, to
+this party alone, by column, never a value."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vfl.data import Table
+from vfl.data.doubts import outcome, values
+from vfl.preprocessing import Preprocessing
+from vfl.schema.spec import Spec
+
+
+def cautions(table: Table, spec: Spec, steps: Preprocessing | None) -> list[str]:
+    """A sentence each; table: as the model takes it; steps: the preprocessing, where there is one."""
+    found = [*table.doubts, *([table.event_caution] if table.event_caution else [])]
+    plain = standardises(spec, steps)
+    for name in table.features.columns:
+        column = table.features[name]
+        told = outcome.is_the_id(column, table.index, table.settings)
+        if column.dtype.kind != "O":
+            numbers = column.to_numpy(np.float64)
+            told = told or values.no_amounts(str(name), numbers, table.settings)
+            told = told or (values.far_out(str(name), numbers, table.settings) if plain else "")
+        found += [told] if told else []
+        if table.label is not None and (leak := _leak(table, str(name))):
+            found.append(leak)
+    return found
+
+
+def standardises(spec: Spec, steps: Preprocessing | None) -> bool:
+    """Whether the columns are standardised as they came: neither binned nor cut before."""
+    if "clip" not in type(spec).model_fields:
+        return False
+    return steps is None or not (steps.clip_quantiles is not None or steps.encode in ("quantile", "woe"))
+
+
+def _leak(table: Table, name: str) -> str:
+    assert table.label is not None
+    label = table.label.to_numpy(np.float64)
+    return outcome.tells_label(table.features[name], label, len(table.classes or ()), table.settings)
