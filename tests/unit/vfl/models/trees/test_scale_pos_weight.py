@@ -143,10 +143,13 @@ def test_the_guests_own_model_weighs_alike() -> None:
     found = (
         fit(guest, host, spec.with_(scale_pos_weight=TIMES), split=split, randomness=alike()).reports_["guest"].metrics
     )
-    assert found["guest_alone"].equals(by_column["guest_alone"])
-    assert not found["guest_alone"].equals(
-        fit(guest, host, spec, split=split, randomness=alike()).reports_["guest"].metrics["guest_alone"]
-    )
+    same = [
+        "auc",
+        "ks",
+    ]  # a factor for all events moves neither; other measures count the rows of `sample_weight` by it
+    plain = fit(guest, host, spec, split=split, randomness=alike()).reports_["guest"].metrics
+    assert found.loc[same, "guest_alone"].tolist() == pytest.approx(by_column.loc[same, "guest_alone"].tolist())
+    assert not found["guest_alone"].equals(plain["guest_alone"])
 
 
 def test_a_job_says_so_and_needs_the_permit_of_weighted_rows(tmp_path: Any) -> None:
