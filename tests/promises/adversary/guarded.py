@@ -104,13 +104,13 @@ def _pickled_array() -> Path:
 
 def decode_with(plant: Callable[[], object]) -> None:
     """Makes every received message run `plant`."""
-    honest = channel.codec.decode
+    honest = channel.codec.decode_block
 
     def decode(*given: Any) -> Any:
         plant()
         return honest(*given)
 
-    channel.codec.decode = decode  # type: ignore[assignment]
+    channel.codec.decode_block = decode  # type: ignore[assignment]
 
 
 def local(folder: Path) -> None:
@@ -145,7 +145,7 @@ def by_files(folder: Path) -> None:
 def planted(folder: Path) -> dict[str, list[str]]:
     """What is found where receiving a message runs code, by each means."""
     _pickled_array()
-    honest, found = channel.codec.decode, {}
+    honest, found = channel.codec.decode_block, {}
     ids = pd.DataFrame({"id": ["a", "b"]})
     for name, plant in PLANTED.items():
         seen.clear()
@@ -154,7 +154,7 @@ def planted(folder: Path) -> dict[str, list[str]]:
         vfl.align(ids, {"shop": ids}, on="id")
         on.clear()
         found[name] = sorted(seen)
-        channel.codec.decode = honest  # type: ignore[assignment]
+        channel.codec.decode_block = honest  # type: ignore[assignment]
     return found
 
 

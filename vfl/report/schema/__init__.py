@@ -5,6 +5,7 @@ Every key can be absent: each party writes what it knows.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from vfl.report.schema.part import Part
 from vfl.report.schema.part import says as says
 from vfl.report.schema.rows import Bin as Bin
 from vfl.report.schema.whole import Report as Report
+
+_RESOLVING = threading.Lock()  # msgspec resolves a structure at its first use, which is not safe in threads
 
 
 def checked(result: Mapping[str, Any]) -> None:
@@ -31,6 +34,7 @@ def checked_model(model: Mapping[str, Any], declared: type[Model], parameters: C
 
 def _convert(value: object, to: type[Part]) -> None:
     try:
-        msgspec.convert(value, to)
+        with _RESOLVING:
+            msgspec.convert(value, to)
     except msgspec.ValidationError as error:
         raise TypeError(f"report.json is not as declared: {error}") from None

@@ -45,13 +45,21 @@ THIRD = {
             "MaskedProducts",
             "HeldShares",
             "MaskedPadSums",
+            "MaskedPads",
+            "MaskedGradientPads",
+            "MeanLessPad",
+            "WeightsLessPad",
+            "WeightDeal",
         ),
         "",
     ),  # masked by their sender
+    **dict.fromkeys(("PaddedPredictor", "ResidualLessPad", "WeightProduct"), "arbiter"),  # which drew the pads
+    "WeightLessPad": "dealer",  # which dealt the product
 }
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "taylor": (vfl.LogisticRegression(max_iter=5, link="taylor"), {"kind": "logistic-regression", "link": "taylor"}),
     "exact": (vfl.LogisticRegression(max_iter=5), {"kind": "logistic-regression", "link": "exact"}),
+    "prepared": (vfl.LogisticRegression(max_iter=5), {"kind": "logistic-regression", "link": "exact"}),
     "counts": (vfl.PoissonRegression(max_iter=5), {"kind": "poisson-regression"}),
     "scorecard": (
         vfl.Scorecard(max_iter=5, link="taylor", min_bin_rows=8, min_bin_size=0.1),
@@ -103,7 +111,13 @@ def run(kind: str, hosts: int) -> tuple[Pairs, Pairs]:
     given = {"telecom": frame} if hosts == 1 else {"telecom": frame[["id", "c"]], "shop": frame[["id", "d"]]}
     scheme, transcript = Escrow(TOY), list[Sent]()
     fed = vfl.Federation.local(
-        guest.drop(columns="opened"), given, on="id", label="bad", cipher=scheme, convergence=False
+        guest.drop(columns="opened"),
+        given,
+        on="id",
+        label="bad",
+        cipher=scheme,
+        convergence=False,
+        preparation="batched" if kind == "prepared" else "none",
     )
     fed.fit(KINDS[kind][0], split=vfl.Split(), taps={p: [Recording(p, transcript)] for p in fed.roles.all})
     keys = Keyring()
