@@ -289,7 +289,8 @@ def _report(run: Path) -> list[Target]:
         "alignment": {"guest_rows": 10, "host_rows": 12, "intersection": 9}, "metrics": {"test": {"joint": scores, "guest_alone": scores}},  # noqa: E501
         "phases": [phase], "model": {"kind": "logistic-regression", "passes": 30, "link": "exact", "key_bits": 3072},
         "disclosure": [{"message": "Scores", "class": "REVEALED", "to": "telecom", "count": 1, "bytes": 9, "learns": "scores"}],  # noqa: E501
-        "environment": {"python": "3.11", "platform": "Linux", "processor": "x86_64", "cores": 2, "backend": "serial", "versions": {"vfl": "0.1.0"}},
+        "environment": {"python": "3.11", "platform": "Linux", "processor": "x86_64", "cores": 2, "backend": "serial",
+                        "versions": {"vfl": "0.1.0"}},
         "plots": {"test": {"joint": curves, "guest_alone": curves}}, "outcome": "binary", "classes": ["good", "bad"], "cutoff": 0.3,  # noqa: E501
         "uplift": {"test": uplift_interval(y, p, p[::-1])}, "permits": {"scores-to-guest": "scores"}, "inputs": {"own table": "cd" * 32},  # noqa: E501
         "columns": describe(pd.DataFrame({"age": p, "town": ["bath", "york"] * 20})), "job_file": {"name": "credit-risk"},  # noqa: E501
