@@ -15,7 +15,7 @@ from tests.promises.processes.institutions import KEY, ROOT, Institutions
 from vfl.cli.results import RESULTS, Bench, Demo, Predict, ReportShown
 
 OFFICER = {
-    "Which of our columns": r"own columns +canaryage, canarylimit",
+    "Which of our columns": r"own columns +numbers: canaryage, canarylimit",
     "In which form": r"telecom +HostRows +revealed",
     "What do the others learn": r"trustco learns the number of rows that.*conspire against.*arbiter and any host: the",
     "What did we receive": r"received from telecom: [\d,]+ messages",

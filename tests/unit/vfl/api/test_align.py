@@ -171,7 +171,7 @@ def test_each_normaliser_alone(kind: str) -> None:
 
 def test_planted_wrong_normaliser_is_found() -> None:
     case = Case(7, 2, [["digits"]], 120, 60)
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError), pytest.warns(UserWarning, match="differ in blanks, hyphens"):
         check(case, case.aligned(normalise="text"))
 
 

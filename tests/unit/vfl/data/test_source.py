@@ -140,7 +140,7 @@ def test_extras_are_those_of_the_distribution():
         re.split(r"[<>=\[]", library)[0]: extra
         for extra, libraries in project["optional-dependencies"].items()
         for library in libraries
-        if extra not in ("dev", "oracles")  # of developers
+        if extra not in ("dev", "docs", "oracles")  # of developers
     }
     assert declared == EXTRAS
 

@@ -254,7 +254,7 @@ def test_a_job_name_is_never_path_like(write, name):
     [
         ("name = ", "at the end: is not valid TOML"),
         ("[parties\n", "line 1, column"),
-        ("a = 1\na = 2\n", "line 2, column"),
+        ("a = 1\na = 2\n", "line 2: a is given twice"),
         ("name = 'x", "not valid TOML"),
         (b"name = 1\n\xff\xfe", "line 2: is not UTF-8 text. Save the file as UTF-8"),
         (b"#" * (64 << 10) + b"#", "larger than 64 kB"),

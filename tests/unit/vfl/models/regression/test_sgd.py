@@ -38,7 +38,7 @@ def test_parameters_are_kept_cloned_and_handed_on(kind: Any) -> None:
     ("params", "words"),
     [
         ({"solver": "lbfgs"}, "solver"),
-        ({"solver": "sgd", "batch_size": 31}, "at least 32"),
+        ({"solver": "sgd", "batch_size": 31}, "from 32 to"),
         ({"solver": "sgd", "batch_size": 2.5}, "batch_size"),
         ({"solver": "sgd", "momentum": 1.0}, "momentum"),
         ({"solver": "sgd", "momentum": -0.1}, "momentum"),
