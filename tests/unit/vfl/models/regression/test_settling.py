@@ -197,11 +197,11 @@ def test_real_tables_end_near_the_optimum_in_few_iterations(name: str) -> None:
     best = np.concatenate([np.atleast_2d(oracle(t).fit(x, t).coef_) for t in targets])
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        model = fed(tables).fit(kind(weight_bits=20, clip=64.0, **strengths))
+        model = fed(tables).fit(kind(weight_bits=20, **strengths))
     error, made = far(model, best), model.n_iter_
     for least in LEAST:
         with contextlib.suppress(DataError):  # planned steps can leave the link's table
-            some = fed(tables, convergence=False).fit(kind(weight_bits=20, clip=64.0, max_iter=least, **strengths))
+            some = fed(tables, convergence=False).fit(kind(weight_bits=20, max_iter=least, **strengths))
             if far(some, best) < 1e-3:
                 break
     print(f"| {name} | {least} | {made} | {error:.1e} |{' warned' if warned else ''}")
