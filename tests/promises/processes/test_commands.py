@@ -89,6 +89,7 @@ def complete(runs: dict[str, Path]) -> None:
         assert sum(report["stability"]["columns"][0]["now"]) == report["alignment"]["test_rows"]
 
 
+@pytest.mark.timeout(400)
 def test_the_readme_from_end_to_end(parties: Institutions, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = parties.folder
     monkeypatch.chdir(folder)
@@ -107,7 +108,7 @@ def test_the_readme_from_end_to_end(parties: Institutions, monkeypatch: pytest.M
                 kept = ["--model", str(runs.get("trustco", "")) + "/model"] if words[0] == "predict" else []
                 commands["trustco"] = [words[0], "job.toml", "trustco/party.toml", "--json", *kept]
             started = {p: parties.run(["-m", "vfl", *c], p, cwd=folder) for p, c in commands.items()}
-            ended = {p: process.wait(60) for p, process in started.items()}
+            ended = {p: process.wait(120) for p, process in started.items()}
             assert [e.code for e in ended.values()] == [0] * len(ended), ended
             said[name] = ended["bank"]
             answers += [e.out for p, e in ended.items() if p != "bank"]

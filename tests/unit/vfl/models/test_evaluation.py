@@ -86,6 +86,7 @@ def test_what_does_not_fit_is_refused() -> None:
             call()
 
 
+@pytest.mark.timeout(400)  # on the portable arithmetic and a slow machine
 def test_every_block_of_the_tutorial_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under a small key: which bits it has changes no line of it."""
     monkeypatch.chdir(tmp_path)
