@@ -82,7 +82,7 @@ docs: setup  ## what is generated: docs/leakage.md, tables of docs/file-formats.
 	$(BIN)/python -m tools.event_schema
 	$(BIN)/python -m tools.command_schema
 
-notebooks: oracles  ## executes the notebooks of docs/notebooks again (a quarter of an hour)
+notebooks: oracles  ## executes the notebooks of docs/notebooks again (some minutes)
 	$(BIN)/python -m tools.notebooks
 
 bench: oracles  ## what encryption costs: the same jobs in five modes, scaling, networks, other libraries

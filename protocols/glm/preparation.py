@@ -31,7 +31,7 @@ Who learns what: the arbiter how many rows there are; nobody anything else.  Wha
 A host's m exceeds its X U by 80 bits, so that arbiter and guest together learn nothing of X U either.
 Attempts: pads are drawn when the nonces of all parties are there, are kept in memory alone, and serve the attempt that
 drew them.  If a party stops within a chunk, all go back to its beginning and prepare it again: no pad meets two values,
-whatever was restored from a copy (docs/adr/0015-prepared-iterations.md).  What the model gives away is opened after step
+whatever was restored from a copy (docs/adr/0016-prepared-iterations.md).  What the model gives away is opened after step
 4 only: a party that claims to have lost its end cannot have a second, slightly different model opened.
 Cost per row and iteration: a twelfth of the direct protocol's products modulo n^2 and less (docs/protocols/glm.md).
 Error: a unit of z's last place for each share but one, and sum |x| / 2^OVERLAP of them; of gradients the same with |p|,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vfl.screen.answer import AsJson, answer
-from vfl.screen.arguments import PartyFile, RunFolder
+from vfl.screen.arguments import NewTable, PartyFile, RunFolder
 from vfl.screen.console import Console
 from vfl.screen.examples import examples
 from vfl.storage.runs import resolved
@@ -25,14 +25,7 @@ def monitor(
             metavar="MODEL", help="This party's model folder, RUN/model.", show_default=False, callback=resolved
         ),
     ],
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="The new table: a file, a folder or an address; without it, the source in the party file.",
-            show_default=False,
-        ),
-    ] = None,
+    data: NewTable = None,
     scores: Annotated[
         Path | None,
         typer.Option(

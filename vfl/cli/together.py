@@ -9,7 +9,7 @@ import typer
 
 from protocols.errors import ConfigError
 from vfl.screen.answer import AsJson, answer
-from vfl.screen.arguments import ConnectTimeout, Fresh, JobFile, PartyFile, ProgressKind, say
+from vfl.screen.arguments import ConnectTimeout, Fresh, JobFile, NewTable, PartyFile, ProgressKind, say
 from vfl.screen.console import Console
 from vfl.screen.errors import stoppable
 from vfl.screen.examples import examples
@@ -135,14 +135,7 @@ def predict(
             callback=lambda path: None if path is None else resolved(path),
         ),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="The new table: a file, a folder or an address; without it, the source in the party file.",
-            show_default=False,
-        ),
-    ] = None,
+    data: NewTable = None,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -16,6 +16,14 @@ JobFile = Annotated[
     Path, typer.Argument(metavar="JOB.toml", help="The job, the same file at every party.", show_default=False)
 ]
 PartyFile = Annotated[Path, typer.Argument(metavar="PARTY.toml", help="This party's own file.", show_default=False)]
+NewTable = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="The new table: a file, a folder or an address; without it, the source in the party file.",
+        show_default=False,
+    ),
+]
 RunFolder = Annotated[
     Path,
     typer.Argument(
