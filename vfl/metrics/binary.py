@@ -59,13 +59,14 @@ def at_cutoff(cutoffs: Mapping[str, Sequence[float]], cutoff: float) -> dict[str
     """The confusion matrix where every row that scores `cutoff` or more is flagged, from the series "cutoffs" of
     `plot_series`.
 
-    `cutoff` is moved to the nearest one of the series (steps of 0.005).  Rates without a row are None.
+    `cutoff` is moved to the nearest one of the series (steps of 0.005).  Rates without a row are None.  Of
+    weighted rows the counts are sums of weights.
     """
     i = int(np.argmin(np.abs(np.asarray(cutoffs["cutoff"]) - cutoff)))
-    caught, alarms = int(cutoffs["events"][i]), int(cutoffs["non_events"][i])
-    missed, passed = int(cutoffs["events"][0]) - caught, int(cutoffs["non_events"][0]) - alarms
+    caught, alarms = cutoffs["events"][i], cutoffs["non_events"][i]
+    missed, passed = cutoffs["events"][0] - caught, cutoffs["non_events"][0] - alarms
 
-    def share(part: int, rest: int) -> float | None:
+    def share(part: float, rest: float) -> float | None:
         return part / (part + rest) if part + rest else None
 
     return {

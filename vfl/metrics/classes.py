@@ -49,15 +49,19 @@ def class_series(
     y: ArrayLike, p: ArrayLike, classes: Sequence[object], weight: ArrayLike | None = None
 ) -> dict[str, Any]:
     """`classes`: a line for each (`class`, `rows`, `precision`, `recall`, `f1`, `auc`), and the `confusion` matrix:
-    rows observed, columns predicted.  weight (n,): of the rows; `rows` and the matrix count rows."""
+    rows observed, columns predicted.  weight (n,): of the rows; the matrix then holds sums of weights, `rows` counts
+    rows, and "weighted" says so."""
     codes, shares = _checked(y, p)
-    cells = _cells(codes, shares, None if weight is None else weights_of(weight, len(codes)))
-    matrix = None
+    weights = None if weight is None else weights_of(weight, len(codes))
+    cells, matrix = _cells(codes, shares, weights), None
     if len(codes):
         from sklearn.metrics import confusion_matrix
 
-        matrix = confusion_matrix(codes, shares.argmax(axis=1), labels=np.arange(shares.shape[1])).tolist()
-    return {
+        every: dict[str, Any] = {"labels": np.arange(shares.shape[1]), "sample_weight": weights}
+        found = confusion_matrix(codes, shares.argmax(axis=1), **every)
+        matrix = (found if weights is None else found.astype(np.float64).round(6)).tolist()
+    told: dict[str, Any] = {} if weight is None else {"weighted": True}
+    return told | {
         "classes": [{"class": str(name)} | cell for name, cell in zip(classes, cells, strict=True)],
         "confusion": matrix,
     }

@@ -13,16 +13,17 @@ from vfl.metrics.ranks import POINTS, Floats, Ranks, checked, rank, rounded, wei
 def plot_series(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None = None) -> dict[str, Any]:
     """Every series that the report draws for one model on one part of the split, by name.
 
-    weight (n,): of the rows, which count by it in curves, calibration and deciles; "cutoffs" and "histogram" count
-    rows."""
-    return {
+    weight (n,): of the rows, which count by it everywhere but in the "count" of a calibration's groups; "weighted" says
+    so."""
+    told: dict[str, Any] = {} if weight is None else {"weighted": True}
+    return told | {
         "roc": roc_curve_points(y, p, weight),
         "ks": ks_curve_points(y, p, weight),
         "gain": gain_points(y, p, weight),
         "precision_recall": precision_recall_points(y, p, weight),
-        "cutoffs": cutoff_counts(y, p),
+        "cutoffs": cutoff_counts(y, p, weight),
         "calibration": calibration_points(y, p, weight=weight),
-        "histogram": score_histogram(y, p),
+        "histogram": score_histogram(y, p, weight=weight),
         "deciles": decile_table(y, p, weight),
     }
 
@@ -77,19 +78,28 @@ def precision_recall_points(
     return {"recall": rounded(ranks.tpr[keep]), "precision": rounded(ranks.events[keep] / ranks.rows[keep])}
 
 
-def cutoff_counts(y: ArrayLike, p: ArrayLike) -> dict[str, list[Any]]:
+def cutoff_counts(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None = None) -> dict[str, list[Any]]:
     """How many `events` and `non_events` score each `cutoff` or more, for 0, 0.005, ... 0.995: every confusion matrix
-    in one table."""
-    labels, scores = checked(y, p)
+    in one table.  With weights (n,) they are sums of weights."""
     cutoffs = np.arange(POINTS) / POINTS
-    counts = {
-        name: len(part) - np.searchsorted(np.sort(part), cutoffs) for name, part in _classes(labels, scores).items()
-    }
-    return {"cutoff": rounded(cutoffs)} | {name: [int(c) for c in count] for name, count in counts.items()}
+    table: dict[str, list[Any]] = {"cutoff": rounded(cutoffs)}
+    for name, scores, weights in _classes(y, p, weight):
+        order = np.argsort(scores, kind="stable")
+        below = np.append(0.0, np.cumsum(weights[order]))
+        table[name] = _counts(below[-1] - below[np.searchsorted(scores[order], cutoffs)], weight)
+    return table
 
 
-def _classes(labels: Floats, scores: Floats) -> dict[str, Floats]:
-    return {"events": scores[labels == 1], "non_events": scores[labels == 0]}
+def _classes(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None) -> list[tuple[str, Floats, Floats]]:
+    """Name, scores and weights of both classes."""
+    labels, scores = checked(y, p)
+    weights = weights_of(weight, len(labels))
+    return [(name, scores[labels == k], weights[labels == k]) for name, k in (("events", 1), ("non_events", 0))]
+
+
+def _counts(sums: Floats, weight: ArrayLike | None) -> list[Any]:
+    """Numbers of rows, or sums of their weights, where they have any."""
+    return [int(s) for s in sums] if weight is None else rounded(np.maximum(sums, 0.0))
 
 
 def calibration_points(
@@ -122,12 +132,15 @@ def calibration_points(
     }
 
 
-def score_histogram(y: ArrayLike, p: ArrayLike, bins: int = 25) -> dict[str, list[Any]]:
-    """Counts of `events` and `non_events` in equal score bins of [0, 1]: the same `edges` for every model."""
-    labels, scores = checked(y, p)
+def score_histogram(
+    y: ArrayLike, p: ArrayLike, bins: int = 25, weight: ArrayLike | None = None
+) -> dict[str, list[Any]]:
+    """Counts of `events` and `non_events` in equal score bins of [0, 1]: the same `edges` for every model.
+    With weights (n,) they are sums of weights."""
     edges = np.linspace(0, 1, bins + 1)
     return {"edges": rounded(edges)} | {
-        name: [int(c) for c in np.histogram(part, edges)[0]] for name, part in _classes(labels, scores).items()
+        name: _counts(np.histogram(scores, edges, weights=weights)[0], weight)
+        for name, scores, weights in _classes(y, p, weight)
     }
 
 

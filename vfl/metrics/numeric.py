@@ -104,7 +104,7 @@ def numeric_series(y: ArrayLike, mean: ArrayLike, weight: ArrayLike | None = Non
     low, high = (
         (float(v) for v in middle) if middle[0] < middle[1] else (float(middle[0]) - 0.5, float(middle[0]) + 0.5)
     )
-    counts, edges = np.histogram(np.clip(residuals, low, high), 25, (low, high))
+    counts, edges = np.histogram(np.clip(residuals, low, high), 25, (low, high), weights=weights)
     names = ("predicted", "observed", "count", "low", "high")
     return {
         "calibration": {name: [cell[name] for cell in cells] for name in names},
@@ -112,8 +112,11 @@ def numeric_series(y: ArrayLike, mean: ArrayLike, weight: ArrayLike | None = Non
             {"decile": k, "rows": c["count"], "mean_observed": c["observed"], "mean_predicted": c["predicted"]}
             for k, c in enumerate(cells, 1)
         ],
-        "residuals": {"edges": rounded(edges), "count": [int(c) for c in counts]},
-    }
+        "residuals": {
+            "edges": rounded(edges),
+            "count": [int(c) for c in counts] if weight is None else rounded(counts),
+        },
+    } | ({} if weight is None else {"weighted": True})
 
 
 def _cell(observed: Floats, predicted: Floats, weights: Floats) -> dict[str, Any]:

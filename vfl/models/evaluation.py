@@ -13,15 +13,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from protocols.errors import ConfigError, DataError
+from protocols.errors import ConfigError
 from vfl import metrics
-from vfl.data import Objective, Settings
-from vfl.data.labels import event_is_a_guess, event_last
+from vfl.data import Objective
 from vfl.metrics.scorers import MEASURES
+from vfl.models.given import of_arguments
 from vfl.report import write_report
 from vfl.schema.arguments import impossible, one_of, path, value, whole
 from vfl.screen import html
-from vfl.screen.warn import warn_user
 
 SERIES: dict[Objective, Callable[..., dict[str, Any]]] = {
     "binary": lambda y, p, _, weight: metrics.plot_series(y, p, weight),
@@ -182,6 +181,7 @@ def evaluate(
     *,
     outcome: Objective = "binary",
     pos_label: str | float | bool | None = None,
+    sample_weight: ArrayLike | pd.Series | None = None,
     name: str = "evaluation",
     seed: int = 0,
 ) -> Evaluation:
@@ -204,6 +204,9 @@ def evaluate(
     pos_label : str, int, float or bool, default None
         Which of the two values of a "binary" outcome is the event, as in `Federation.local`: None takes the larger, of texts the later one in
         the alphabet, and warns if these are not such as "no" and "yes".
+    sample_weight : array-like of shape (n,), default None
+        A weight above 0 for each row, which then counts by it in every measure, curve and table, as in scikit-learn; only n and the columns
+        "rows" count rows. Of counts with exposures y and the predictions are rates (count / exposure), and the exposures are the weights.
     name : str, default "evaluation"
         The title of the report's page.
     seed : int, default 0
@@ -219,7 +222,7 @@ def evaluate(
     ConfigError
         The outcome is not known, or has no event that `pos_label` could name.
     DataError
-        `pos_label` is none of two values, lengths or indices differ, labels do not fit, or no row has a prediction.
+        `pos_label` is none of two values, lengths or indices differ, labels or weights do not fit, or no row has a prediction.
 
     Notes
     -----
@@ -237,38 +240,8 @@ def evaluate(
         raise ConfigError(f'pos_label is not for outcome = "{outcome}"', remedy="Leave it out")
     if not isinstance(name, str):
         raise impossible("name", name, "name is the title of the page, a text")
-    given = {"joint": joint} if guest_alone is None else {"joint": joint, "guest_alone": guest_alone}
-    for predictions in given.values():
-        both = isinstance(y, pd.Series) and isinstance(predictions, pd.Series | pd.DataFrame)
-        if both and not y.index.equals(predictions.index):  # type: ignore[union-attr]
-            raise DataError("labels and predictions do not have the same index", remedy="Take y.loc[predictions.index]")
-    values = np.asarray(y)
-    try:
-        arrays = {model: np.asarray(p, np.float64) for model, p in given.items()}
-        values = values.astype(np.float64) if outcome in ("numeric", "count") else values
-    except (TypeError, ValueError, OverflowError):
-        raise DataError(
-            "labels or predictions are not numbers", remedy="Pass what predict_score gives, and numbers as labels"
-        ) from None
-    if values.ndim != 1 or any(p.ndim == 0 or len(p) != len(values) for p in arrays.values()):
-        raise DataError(
-            "labels and predictions are not lists of one length",
-            expected=values.shape,
-            found=[p.shape for p in arrays.values()],
-            remedy="Pass one label and one prediction per row",
-        )
-    scored = ~np.isnan(arrays["joint"].reshape(len(values), -1)).any(axis=1)
-    if not scored.any():
-        raise DataError(
-            "no row has a prediction", remedy="Compare the parties' ids: rows that not all know are not scored"
-        )
-    if any(np.isnan(p[scored]).any() for p in arrays.values()):
-        raise DataError(
-            "guest_alone misses predictions of rows that joint scores",
-            remedy="Give both models' predictions of the same rows",
-        )
-    codes, classes = _codes(values, outcome, joint, Settings(event=event, in_python=True))
-    found = measured(codes[scored], {model: p[scored] for model, p in arrays.items()}, outcome, classes, seed)
+    given = of_arguments(y, joint, guest_alone, sample_weight, outcome, event)
+    found = measured(given.labels, given.predictions, outcome, given.classes, seed, weight=given.weight)
     return Evaluation(
         {
             "format": 1,
@@ -276,38 +249,10 @@ def evaluate(
             "job_digest": "none: made from predictions",
             "role": "guest",
             "outcome": outcome,
-            "classes": classes,
+            "classes": given.classes,
         }
         | found
     )
-
-
-def _codes(
-    values: NDArray[Any], outcome: Objective, joint: Any, settings: Settings
-) -> tuple[NDArray[np.float64], list[Any] | None]:
-    """The labels as the metrics take them, and the names of their classes, of two the event last; warns where it is a
-    guess."""
-    if outcome in ("numeric", "count"):
-        return values, None
-    try:
-        classes = list(joint.columns) if isinstance(joint, pd.DataFrame) else np.unique(values).tolist()
-    except TypeError:
-        raise DataError("the labels mix types", remedy="Store all as texts, or all as numbers") from None
-    if outcome == "binary" and len(classes) != 2:
-        raise DataError(
-            f"the labels have {len(classes)} values",
-            remedy='A "binary" outcome has two; use outcome="multiclass" for more',
-        )
-    if outcome == "binary":
-        classes = list(event_last(tuple(classes), settings, lambda what, remedy: DataError(f"y {what}", remedy=remedy)))
-        if event_is_a_guess(tuple(classes), settings):
-            warn_user("y: of its two texts the later one in the alphabet is taken for the event; name it in pos_label")
-    place = {value: k for k, value in enumerate(classes)}
-    if not set(values.tolist()) <= set(place):
-        raise DataError(
-            "a label is none of the classes", remedy="Name the columns of the predictions by the label's values"
-        )
-    return np.fromiter((place[v] for v in values.tolist()), np.float64, len(values)), classes
 
 
 @dataclass(frozen=True)

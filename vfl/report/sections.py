@@ -205,6 +205,7 @@ def _evaluated(result: Result, first: str, names: Mapping[str, str]) -> list[dic
             "deciles": _deciles(series.get("joint") or {}),
             "cutoffs": _cutoffs(series, names, result.get("cutoff")),
             "classes": _classes(series.get("joint") or {}),
+            "weighted": bool((series.get("joint") or {}).get("weighted")),
         }
         found += [one] if any(one[k] for k in ("figures", "deciles", "cutoffs", "classes")) else []
     return found

@@ -119,7 +119,7 @@ def _matrix(result: Mapping[str, Any], part: str, console: Console) -> None:
     table = _table(f"Flagged from {lines[0][1]['cutoff']:g} up", "", *columns)
     for name, at in lines:
         counts = (at[k] for k in ("true_positives", "false_negatives", "false_positives", "true_negatives"))
-        table.add_row(name, *map(number, counts), percent(at["precision"]), percent(at["recall"]))
+        table.add_row(name, *(number(count, 1) for count in counts), percent(at["precision"]), percent(at["recall"]))
     _show(table, console)
 
 

@@ -259,6 +259,7 @@ class Report(Part, kw_only=True):
             "the points of the plots on the page: at the guest by part of the split, of `joint` "
             "and `guest_alone`, for a label of two values `roc`, `ks`, `gain`, "
             "`precision_recall`, `calibration`, `histogram`, `deciles`, and `cutoffs` (how many "
-            "`events` and `non_events` score each `cutoff` or more)"
+            "`events` and `non_events` score each `cutoff` or more); with weights of rows these count by them, and "
+            "`weighted` is true"
         ),
     ] = UNSET

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,6 +102,78 @@ def test_the_order_of_counts() -> None:
     assert of_events["lift_10"] == pytest.approx(binary["lift_10"])
     assert metrics.count_metrics(np.zeros(5), np.ones(5))["gini"] is None
     assert metrics.count_metrics(COUNTS, np.ones(N))["gini"] == pytest.approx(0)
+
+
+def test_tables_of_counts_are_sums_of_weights() -> None:
+    """Cut-offs, histogram and confusion matrix, against scikit-learn; whole weights are repeated rows."""
+    series = metrics.plot_series(Y, P, W)
+    assert series["weighted"]
+    assert "weighted" not in metrics.plot_series(Y, P)
+    for cutoff in (0.0, 0.3, 0.5, 0.995):
+        got = metrics.at_cutoff(series["cutoffs"], cutoff)
+        table = reference.confusion_matrix(Y, cutoff <= P, sample_weight=W)
+        names = ("true_negatives", "false_positives", "false_negatives", "true_positives")
+        assert [got[name] for name in names] == pytest.approx(table.ravel(), abs=1e-5)
+        by = {"sample_weight": W, "zero_division": np.nan}
+        assert got["recall"] == pytest.approx(reference.recall_score(Y, cutoff <= P, **by), nan_ok=True)
+        assert got["accuracy"] == pytest.approx(reference.accuracy_score(Y, cutoff <= P, sample_weight=W))
+    assert sum(series["histogram"]["events"]) == pytest.approx(W[Y == 1].sum())
+    matrix = class_series(K, SHARES, "abc", W)["confusion"]
+    assert matrix == pytest.approx(reference.confusion_matrix(K, SHARES.argmax(axis=1), sample_weight=W), abs=1e-5)
+    each = np.repeat(np.arange(N), TIMES)
+    once, often = metrics.plot_series(Y, P, TIMES), metrics.plot_series(Y[each], P[each])
+    for name in ("cutoffs", "histogram"):
+        for column in once[name]:
+            assert once[name][column] == pytest.approx(often[name][column])
+    of_numbers = metrics.numeric_series(COUNTS, MEANS, W)["residuals"]["count"]
+    assert sum(of_numbers) == pytest.approx(W.sum())
+
+
+def test_evaluate_takes_weights() -> None:
+    alone, some = np.clip(P + 0.1, 0, 1), np.arange(N) % 3 > 0
+    scores = pd.Series(np.where(some, P, np.nan))
+    found = vfl.evaluate(pd.Series(Y), scores, alone, sample_weight=pd.Series(W))
+    want = metrics.binary_metrics(Y[some], P[some], W[some])
+    assert found.metrics["joint"].to_dict() == pytest.approx(want)
+    assert found.metrics.loc["auc", "joint"] == pytest.approx(
+        reference.roc_auc_score(Y[some], P[some], sample_weight=W[some])
+    )
+    ends = metrics.uplift_interval(Y[some], P[some], alone[some], weight=W[some])["measures"]
+    assert found.uplift.loc["auc"].to_dict() == pytest.approx(ends["auc"])
+    for outcome, y, p, measure in (
+        ("multiclass", K, SHARES, metrics.class_metrics),
+        ("count", COUNTS, MEANS, metrics.count_metrics),
+        ("numeric", COUNTS, MEANS, metrics.numeric_metrics),
+    ):
+        got = vfl.evaluate(y, p, outcome=outcome, sample_weight=W)
+        assert got.metrics["joint"].to_dict() == pytest.approx(measure(y, p, W))
+        assert got.result["plots"]["test"]["joint"]["weighted"]
+
+
+def test_the_page_says_that_rows_count_by_their_weights(tmp_path: Path) -> None:
+    for weight, said in ((W, 2), (None, 0)):  # the table at a cut-off, and the deciles
+        page = vfl.evaluate(Y, P, sample_weight=weight).save(tmp_path / str(said))
+        assert page.read_text().count("each row counted by its weight") == said
+
+
+@pytest.mark.parametrize("wrong", [W[:-1], -W, W * np.nan, np.zeros(N), ["CANARY"] * N, W[:, None], {"a": 1}, "w"])
+def test_evaluate_refuses_weights_that_are_none(wrong: object) -> None:
+    with pytest.raises(DataError, match=r"^sample_weight (is not one number|holds values)") as caught:
+        vfl.evaluate(Y, P, sample_weight=wrong)
+    assert "CANARY" not in str(caught.value)
+
+
+def test_frames_of_different_rows_or_classes_are_refused() -> None:
+    index = pd.RangeIndex(N)
+    turned = pd.Series(W, index=index[::-1])
+    classes = pd.DataFrame(SHARES, columns=[0, 1, 2])
+    for call, said in (
+        (lambda: vfl.evaluate(pd.Series(Y), P, sample_weight=turned), "labels and sample_weight do not have"),
+        (lambda: vfl.evaluate(Y, pd.Series(P), pd.Series(P, index=index[::-1])), "joint and guest_alone do not have"),
+        (lambda: vfl.evaluate(K, classes, classes[[2, 1, 0]], outcome="multiclass"), "the same columns"),
+    ):
+        with pytest.raises(DataError, match=said):
+            call()
 
 
 @pytest.mark.parametrize("wrong", [W[:-1], -W, W * np.nan, np.zeros(N)])
