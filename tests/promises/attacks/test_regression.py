@@ -99,7 +99,9 @@ def open_numbers(key: DecryptionKey, values: CipherVec) -> Matrix:
     return np.array([float(v) for v in key.open(values, key.public.plain_bits).to_ints()])
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family", ["taylor", *(pytest.param(f, marks=pytest.mark.slow) for f in FAMILIES if f != "taylor")]
+)
 def test_planted_opened_gradients_give_the_labels_away(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _, added = gain(textbook(monkeypatch, *problem(family)))
     assert added > 0.2

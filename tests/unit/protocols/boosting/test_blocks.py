@@ -37,18 +37,18 @@ def test_every_carry_at_both_ends_of_a_block_is_undone(guard: int) -> None:
     """All sums of pads and xi in a block of 4 bits, with all guards, with carries from below and overflow above: the
     block of the sum comes out."""
     block, below = Block(0, 5, guard, 4), (0, 1, (1 << 5) - 1)
-    for pads, xi, low, mask in product(range(-16, 17), range(16), below, (0, 1, 77, (1 << 20) - 1, -(1 << 20))):
-        opened = one((pads << (block.offset + guard)) + low + mask)
-        for beta in range((1 << guard) - 1) if guard else [0]:
-            answer = one(xi).shift_left(guard) - block.window(one(mask))
-            answer = (answer + one(beta)).residue(guard + 4) if guard else answer.residue(4)
-            found = block.unguarded(block.window(opened) + answer).to_ints()[0]
-            carried = (
-                mask % (1 << block.offset) + low >= 1 << block.offset
-            )  # into the guard, or where there is none into the block
-            expected = pads + xi + (carried if not guard else 0)
-            assert (found - expected) % 16 == 0, (pads, xi, low, mask, beta)
-            assert -8 <= found < 8
+    cases = list(product(range(-16, 17), range(16), range((1 << guard) - 1) if guard else [0]))
+    xi, beta = (PlainVec.from_ints([case[i] for case in cases]) for i in (1, 2))
+    for low, mask in product(below, (0, 1, 77, (1 << 20) - 1, -(1 << 20))):
+        opened = PlainVec.from_ints([(pads << (block.offset + guard)) + low + mask for pads, _, _ in cases])
+        masks = PlainVec.from_ints([mask] * len(cases))
+        answer = (xi.shift_left(guard) - block.window(masks) + beta).residue(guard + 4)
+        found = block.unguarded(block.window(opened) + answer).to_ints()
+        # into the guard, or where there is none into the block
+        carried = mask % (1 << block.offset) + low >= 1 << block.offset
+        for case, value in zip(cases, found, strict=True):
+            assert (value - case[0] - case[1] - (carried if not guard else 0)) % 16 == 0, (case, low, mask)
+            assert -8 <= value < 8
 
 
 def test_the_highest_guard_value_would_spill_and_is_never_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
