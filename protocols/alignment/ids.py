@@ -30,11 +30,11 @@ class Ids(Sequence[bytes]):
     @classmethod
     def joined(cls, parts: Iterable[Sequence[bytes]]) -> Ids:
         """All ids of `parts`, one part after the other; only one part is held as a list at a time."""
-        data, lengths = io.BytesIO(), [np.zeros(1, np.int64)]
+        data, lengths = io.BytesIO(), [np.zeros(1, np.int32)]  # a part has less than 2^31 bytes
         for part in parts:
             data.write(b"".join(part))
-            lengths.append(np.fromiter(map(len, part), np.int64, len(part)))
-        offsets = np.concatenate(lengths)
+            lengths.append(np.fromiter(map(len, part), np.int32, len(part)))
+        offsets = np.concatenate(lengths, dtype=np.int64)
         return cls(data.getvalue(), np.cumsum(offsets, out=offsets))  # which shares the buffer
 
     def __len__(self) -> int:
@@ -102,9 +102,10 @@ class Ids(Sequence[bytes]):
     def repeats(self) -> NDArray[np.bool_]:
         """(n,) True where an earlier row carries the same id; rows without an id repeat nothing."""
         hashes = np.fromiter(map(hash, self), np.int64, len(self))
-        ranked = np.sort(hashes)
-        if not (ranked[1:] == ranked[:-1]).any():
+        hashes.sort()  # in place: mostly no two are equal
+        if not (hashes[1:] == hashes[:-1]).any():
             return np.zeros(len(self), np.bool_)
+        hashes = np.fromiter(map(hash, self), np.int64, len(self))
         order = np.argsort(hashes, kind="stable")
         ranked = hashes[order]
         starts = np.flatnonzero(np.concatenate([np.ones(min(1, len(self)), bool), ranked[1:] != ranked[:-1]]))

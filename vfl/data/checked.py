@@ -75,7 +75,7 @@ def table_from_frame(
     (ids, *fallback), kept = keys_of(frame, party, every, settings.by_own(normalise), duplicates, profile)
     repeated = len(frame) - len(kept)
     frame = frame.iloc[kept] if repeated else frame
-    numbers = kept + 1
+    numbers = np.add(kept, 1, out=kept)  # nothing else needs them
     doubts = written.doubts(frame, party, wanted, settings, learnt=schema is not None)
     types = _types(frame, party, wanted, numbers, settings, schema, texts=texts)
     typed = {*settings.types, *(schema.types if schema is not None else ())}

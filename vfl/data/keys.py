@@ -22,6 +22,7 @@ from vfl.data.texts import bad_ids, encodes, plain_texts, say_rows
 
 Rows = NDArray[np.int64]
 MAX_ID_BYTES, NUL = 10_000, "\0"
+HEADER = 4  # bytes of a text's length in front of it
 _BLOCK = 1 << 15  # rows put together at a time
 
 
@@ -109,22 +110,30 @@ def canonical_ids(
     Raises DataError: empty or null ids, values that the normaliser cannot read, mixed types, types that are no id, ids
     above 10,000 bytes.
     """
-    columns = []
+    alone, columns = len(keys) == 1, list[Ids]()
     for key in keys:
         shapes = None if profile is None else profile.setdefault(key, Shapes())
-        columns.append(_texts(frame[key], party, key, normaliser(normalise.get(key, "text")), nulls, shapes))
-    lengths = columns[0].lengths
-    for column in columns[1:]:
-        lengths += column.lengths
-    long = lengths > MAX_ID_BYTES
-    del lengths
-    if long.any():
-        rows = say_rows(np.flatnonzero(long) + 1)
+        how = normaliser(normalise.get(key, "text"))
+        columns.append(_texts(frame[key], party, key, how, nulls, shapes, headed=alone))
+    long = _long(columns, HEADER if alone else 0)
+    if len(long):
+        rows = say_rows(long + 1)
         raise bad_ids(party, keys, f"has ids longer than {MAX_ID_BYTES:,} bytes: {rows}", "Is this the id column?")
+    if alone:
+        return columns[0]
     present = np.logical_and.reduce([column.present for column in columns])
     if present.all():
         return _composed(columns)
     return _spread(_composed([column.take(np.flatnonzero(present)) for column in columns]), present)
+
+
+def _long(columns: Sequence[Ids], header: int) -> Rows:
+    """The rows (from 0) whose texts are too long together; header: bytes that each has in addition."""
+    found, rows = list[Rows](), len(columns[0])
+    for start in range(0, rows, _BLOCK):
+        lengths = sum(np.diff(column.ends(slice(start, start + _BLOCK))) for column in columns)
+        found.append(np.flatnonzero(lengths > MAX_ID_BYTES + header) + start)
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
 def _spread(ids: Ids, present: NDArray[np.bool_]) -> Ids:
@@ -201,8 +210,11 @@ def split_folds(ids: Sequence[bytes], folds: int, seed: int) -> NDArray[np.int64
     return found
 
 
-def _texts(column: pd.Series, party: str, key: str, how: Normaliser, nulls: bool, shapes: Shapes | None) -> Ids:
-    """The normalised UTF-8 texts of one key column; with `nulls`, empty where the value is."""
+def _texts(
+    column: pd.Series, party: str, key: str, how: Normaliser, nulls: bool, shapes: Shapes | None, *, headed: bool
+) -> Ids:
+    """The normalised UTF-8 texts of one key column; with `nulls`, empty where the value is; headed: each after its
+    length, which is all of an id of one column."""
     null = column.isna().to_numpy(np.bool_)
     if null.any() and not nulls:
         raise bad_ids(
@@ -211,9 +223,15 @@ def _texts(column: pd.Series, party: str, key: str, how: Normaliser, nulls: bool
             f"is empty in {say_rows(np.flatnonzero(null) + 1)}",
             "Give an id to each row, or remove the row",
         )
-    present = column[~null] if null.any() else column
-    texts = Ids.joined(_normalised(present, np.flatnonzero(~null) + 1, party, key, how, nulls, shapes))
-    return _spread(texts, ~null) if null.any() else texts
+    some = bool(null.any())
+    present, numbers = (column[~null], np.flatnonzero(~null)) if some else (column, np.arange(len(column)))
+    chunks = _normalised(present, np.add(numbers, 1, out=numbers), party, key, how, nulls, shapes)
+    texts = Ids.joined([_headed(text) for text in chunk] for chunk in chunks) if headed else Ids.joined(chunks)
+    return _spread(texts, ~null) if some else texts
+
+
+def _headed(text: bytes) -> bytes:
+    return len(text).to_bytes(HEADER, "big") + text if text else text
 
 
 def _normalised(
