@@ -12,6 +12,8 @@ export VFL_TEST_DATA ?= $(wildcard $(abspath ../shared/data))
 # What pip and cargo say of every package hides what matters.
 export PIP_QUIET ?= 1
 export CARGO_TERM_QUIET ?= true
+# Compiled modules are kept even where the environment forbids it: tests and the demo start many interpreters.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup oracles demo wheel test test-serial test-all fuzz lint format docs notebooks bench bench-full bench-glm bench-alignment bench-boosting bench-kernels counts lock clean
