@@ -161,6 +161,8 @@ def cautions(model: Mapping[str, Any]) -> list[str]:
         found.append(ending.against(model["wrong_signs"]))
     if model.get("clipped"):
         found.append(ending.clipped(model["clipped"], model["clipped_at"]))
+    if model.get("clipped_in_folds"):
+        found.append(ending.clipped_in_folds(model["clipped_in_folds"]))
     if model.get("ended"):
         return found + ending.cautions(model["passes_made"], model["ended"])
     if model.get("settled") is False:  # of a release that did not say how each training ended

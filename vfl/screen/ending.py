@@ -28,6 +28,12 @@ def clipped(rows: Mapping[str, int], limit: float, which: str = "training") -> s
     return f"values were limited to {limit:g} standard deviations from the mean in {which} rows of {named}{why}"
 
 
+def clipped_in_folds(rows: Mapping[str, int]) -> str:
+    """The same of the folds of a search; rows: of the fold that has most."""
+    named = ", ".join(f"'{name}' ({count:,})" for name, count in rows.items())
+    return f"in the folds of the search values were limited too, in the fold that has most in rows of {named}"
+
+
 def against(columns: Sequence[str]) -> str:
     """Of a party's own columns whose weight in a scorecard has the wrong sign."""
     return (

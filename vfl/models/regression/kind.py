@@ -197,7 +197,8 @@ class RegressionKind(Kind[Regression, GlmPart]):
         return {} if asked else part.standardiser.beyond(features, part.party)
 
     def remarks(self, fitted: Any) -> list[str]:
-        return [ending.clipped(fitted.clipped, fitted.part.standardiser.clip)] if fitted.clipped else []
+        found = [ending.clipped(fitted.clipped, fitted.part.standardiser.clip)] if fitted.clipped else []
+        return [*found, *([ending.clipped_in_folds(fitted.in_folds)] if fitted.in_folds else [])]
 
     def fitted_summary(self, fitted: Fitted) -> dict[str, Any]:
         """This party's own coefficients, if it knows them; of several classes those of each; after how many iterations
@@ -206,6 +207,7 @@ class RegressionKind(Kind[Regression, GlmPart]):
         own = fitted.part
         summary: dict[str, Any] = {**ending.told(fitted.passes, fitted.ends), "weights_known": own.known}
         summary |= {"clipped": fitted.clipped, "clipped_at": own.standardiser.clip} if fitted.clipped else {}
+        summary |= {"clipped_in_folds": fitted.in_folds} if fitted.in_folds else {}
         summary |= words.coefficients(own) if own.known else {}
         if own.family == "linear" and own.is_guests:
             summary |= {"label_mean": own.label_mean, "label_scale": own.label_scale}

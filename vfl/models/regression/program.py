@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from protocols.session import Session
 from vfl.data import Table, split_rows
 from vfl.models.plan import Plan
 from vfl.models.regression import targets
+from vfl.models.regression.limited import InFolds, limited
 from vfl.models.regression.part import AdditivePart, GlmPart
 from vfl.models.regression.spec import Regression
 from vfl.models.regression.targets import Targets
@@ -102,6 +103,7 @@ class Fitted:
     train_scores: NDArray[np.float64] | None = None
     binned: features.Binned | None = None  # at the guest, where columns were binned by the label
     searched: Searched | None = None  # where the job searches
+    in_folds: dict[str, int] = field(default_factory=dict)  # by own column, values limited in the fold that has most
 
 
 def guest(
@@ -124,11 +126,11 @@ def guest(
         np.flatnonzero(validation),
         held_out | plan.measure_train,
     )
-    train, n, searched = aligned.take(rows), len(rows), None
+    train, n, searched, in_folds = aligned.take(rows), len(rows), None, InFolds()
     if asked is not None:
         everyone = [*session.hosts, session.arbiter]
         searched = search.guest(
-            session, train, asked, lambda one, rows: fold_guest(session, train, one, rows), everyone
+            session, train, asked, lambda one, rows: fold_guest(session, train, one, rows, in_folds), everyone
         )
         plan = asked.candidates[searched.best]
     wanted = targets_of(plan, aligned.take(np.concatenate([rows, decide])), n)
@@ -136,7 +138,7 @@ def guest(
     steps, binned = features.fit_guest(session, train, plan.preprocess, open_names=plan.open_names)
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, plan.spec.clip, steps)
-        x, clipped = _limited(standardiser, train, session.me)
+        x, clipped = limited(standardiser, train, session.me)
         (y, row_weights), others = wanted.of(slice(n)), wanted.of(slice(n, None))
         watched = (
             glm.HeldOut(standardiser.transform(aligned.take(decide).features, session.me), *others)
@@ -162,6 +164,7 @@ def guest(
         *by_part(scores, held_out),
         binned,
         searched,
+        in_folds.counts,
     )
 
 
@@ -218,17 +221,17 @@ def host(
     refuse_stopping(asked)
     aligned, held_out, later, validation, sizes = align(session, table, plan)
     train, scored = aligned.take(np.flatnonzero(~(held_out | validation))), held_out | plan.measure_train
-    searched = None
+    searched, in_folds = None, InFolds()
     if asked is not None:
         session.allowance.score_vectors(
             b"", sum(one.spec.vectors for one in asked.candidates), tuple(table.features.columns)
         )
-        searched = search.host(session, train, asked, lambda one, rows: fold_host(session, train, one, rows))
+        searched = search.host(session, train, asked, lambda one, rows: fold_host(session, train, one, rows, in_folds))
         plan = asked.candidates[searched.best]
     steps = features.fit_host(session, train, plan.preprocess, open_names=plan.open_names)
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, plan.spec.clip, steps)
-        x, clipped = _limited(standardiser, train, session.me)
+        x, clipped = limited(standardiser, train, session.me)
         watched = (
             standardiser.transform(aligned.take(np.flatnonzero(validation)).features, session.me)
             if plan.spec.early_stopping
@@ -239,12 +242,8 @@ def host(
     if plan.scores:
         part = score_host(session, part, aligned.take(np.flatnonzero(scored)))
     ended = (trained.passes, trained.ends)
-    return Fitted(part, aligned, held_out, later, validation, *ended, sizes, clipped, searched=searched)
-
-
-def _limited(standardiser: Standardiser, train: Table, party: str) -> tuple[NDArray[np.float64], dict[str, int]]:
-    """The training rows as they are fitted, and how many values of which columns were limited for that."""
-    return standardiser.transform(train.features, party), standardiser.beyond(train.features, party)
+    found = Fitted(part, aligned, held_out, later, validation, *ended, sizes, clipped, searched=searched)
+    return replace(found, in_folds=in_folds.counts)
 
 
 def arbiter(session: Session, plan: Plan[Regression], asked: Search[Plan[Regression]] | None = None) -> glm.Kept:
@@ -281,7 +280,9 @@ def latest(moved: Moved | None, shares: WeightShares) -> WeightShares:
     return shares if moved is None else moved.alone
 
 
-def fold_guest(session: Session, train: Table, plan: Plan[Regression], rows: search.Rows) -> NDArray[np.float64]:
+def fold_guest(
+    session: Session, train: Table, plan: Plan[Regression], rows: search.Rows, in_folds: InFolds
+) -> NDArray[np.float64]:
     """Trains without the marked rows and returns their predictions.  Learns their joint predictors, and no weight."""
     inside, outside, plan = (
         train.take(np.flatnonzero(~rows)),
@@ -290,6 +291,7 @@ def fold_guest(session: Session, train: Table, plan: Plan[Regression], rows: sea
     )
     wanted = targets_of(plan, inside, len(inside))
     standardiser = prepared(session, inside, plan)
+    in_folds.add(standardiser, inside, outside, session.me)
     x, name = standardiser.transform(inside.features, session.me), session.seed("model id").secret[:16]
     trained = glm.guest(session, x, wanted.y, fold_terms(plan), name, wanted.weights)
     part = guest_part(session, plan, trained, standardiser, train, wanted)
@@ -297,7 +299,7 @@ def fold_guest(session: Session, train: Table, plan: Plan[Regression], rows: sea
     return part.means(found)
 
 
-def fold_host(session: Session, train: Table, plan: Plan[Regression], rows: search.Rows) -> None:
+def fold_host(session: Session, train: Table, plan: Plan[Regression], rows: search.Rows, in_folds: InFolds) -> None:
     """A host's side of `fold_guest`.  Learns nothing."""
     inside, outside, plan = (
         train.take(np.flatnonzero(~rows)),
@@ -305,6 +307,7 @@ def fold_host(session: Session, train: Table, plan: Plan[Regression], rows: sear
         replace(plan, reveal=()),
     )
     standardiser = prepared(session, inside, plan)
+    in_folds.add(standardiser, inside, outside, session.me)
     trained = glm.host(session, standardiser.transform(inside.features, session.me), fold_terms(plan))
     scoring.host(session, host_part(session, plan, trained, standardiser, inside).own(outside.features, outside.names))
 

@@ -16,6 +16,10 @@ class RegressionReport(Fitted, kw_only=True):
     clipped: Annotated[dict[str, int] | UnsetType, says("by own column, training rows whose values were limited")] = (
         UNSET
     )
+    clipped_in_folds: Annotated[
+        dict[str, int] | UnsetType,
+        says("of a search: by own column, rows whose values were limited in the fold that has most"),
+    ] = UNSET
     clipped_at: Annotated[float | UnsetType, says("the limit, in standard deviations")] = UNSET
     label_mean: Annotated[float | UnsetType, says("at the guest, of a linear regression's label")] = UNSET
     label_scale: Annotated[float | UnsetType, says("its standard deviation")] = UNSET

@@ -99,3 +99,43 @@ def test_no_value_is_in_any_sentence() -> None:
     with pytest.warns(UserWarning, match="values were limited to") as told:
         fit(guest.assign(tail=guest["tail"].mask(guest.index == 5, 123456.75)), host, clip=20.0)
     assert not any("123456" in str(one.message) or "e+" in str(one.message) for one in told)
+
+
+def test_values_limited_in_the_folds_of_a_search_are_counted() -> None:
+    guest, host = heavy()
+    guest["rare"] = np.where(guest["id"] == 17, 1.0, 0.001 * (guest["id"] % 2))  # beyond 128 where a fold has no row 17
+    fed = vfl.Federation.local(guest, {"h": host}, on="id", label="y", cipher=Identity(), reveal=KNOWN)
+    asked = vfl.GridSearchCV(vfl.LogisticRegression(max_iter=20), {"C": [0.1, 1.0]}, cv=2)
+    with pytest.warns(UserWarning, match="in the folds of the search") as told:
+        found = fed.fit(asked, split=vfl.Split(test=0.2, seed=1)).best_estimator_
+    said = [str(one.message) for one in told if "in the folds" in str(one.message)]
+    assert said == ["guest: in the folds of the search values were limited too, in the fold that has most in rows of "
+                    "'rare' (1)"]  # fmt: skip
+    told_by_guest = found.reports_["guest"].result["model"]
+    assert told_by_guest["clipped_in_folds"] == {"rare": 1}
+    assert "clipped" not in told_by_guest  # the training has row 17, whose value is within the head-room
+    assert any("in the folds" in one for one in cautions(told_by_guest))
+    assert "clipped_in_folds" not in found.reports_["h"].result["model"]
+
+
+def test_counts_of_folds_are_of_rows_trained_on_and_scored() -> None:
+    """The planted fault is a count of one of both."""
+    from vfl.models.regression.limited import InFolds
+
+    guest, _ = heavy()
+    features = guest[["a", "tail"]]
+    inside, outside = (Rows(features.iloc[rows].reset_index(drop=True)) for rows in (slice(0, 600), slice(600, N)))
+    standardiser = Standardiser.fit(inside.features, 2.0)
+    counted = InFolds()
+    counted.add(standardiser, inside, outside, "guest")
+    values = (features - features[:600].mean()) / features[:600].std(ddof=0)
+    assert counted.counts == {name: int((values[name].abs() > 2).sum()) for name in features}
+    counted.add(Standardiser.fit(inside.features, None), inside, outside, "guest")  # a candidate that limits none
+    assert counted.counts == {name: int((values[name].abs() > 2).sum()) for name in features}
+
+
+class Rows:
+    """What is counted of a table."""
+
+    def __init__(self, features: pd.DataFrame) -> None:
+        self.features = features
