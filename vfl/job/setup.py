@@ -62,8 +62,8 @@ def trust_peer(
     how many certificates are pinned for it now.
 
     pins: "first" makes the peer's section; "add" pins the certificate besides those that the section has, and "replace"
-    in their place; their files stay.  Raises ConfigError, and leaves everything as it was, if the party file would not
-    be right with it.
+    in their place, also if it is one of them; their files stay.  Raises ConfigError, and leaves everything as it was,
+    if the party file would not be right with it.
     """
     party_file = folder / "party.toml"
     try:
@@ -83,14 +83,13 @@ def trust_peer(
     if pins == "first":
         changed, files = with_peer(text, name, f"peers/{name}.pem", address), 1
     else:
-        pinned, now = _beside(folder, party, name, pem, address)
-        if pins == "replace":
-            now = now[-1:]
+        pinned, now = _beside(folder, party, name, pem, address, pins)
         changed, files = with_pins(text, name, now), len(now)
     before = pinned.read_bytes() if pinned.exists() else None
     try:
         pinned.parent.mkdir(exist_ok=True)
-        pinned.write_bytes(pem)
+        if before != pem:
+            pinned.write_bytes(pem)
         party_file.write_text(changed, encoding="utf-8")
         load_party(party_file)
     except (OSError, ConfigError) as error:
@@ -103,21 +102,25 @@ def trust_peer(
     return name, fingerprint(pem), files
 
 
-def _beside(folder: Path, party: Party, name: str, pem: bytes, address: str | None) -> tuple[Path, list[str]]:
-    """Where a further certificate of a peer goes, and all its pins as the party file names them, that one last."""
+def _beside(
+    folder: Path, party: Party, name: str, pem: bytes, address: str | None, pins: Pins
+) -> tuple[Path, list[str]]:
+    """Where a further certificate of a peer goes, and its pins from now on as the party file names them."""
     if name not in party.peers:
         raise ConfigError(f"{name} is not pinned yet", remedy="Leave --add and --replace out")
     if address is not None:
         raise ConfigError(
             "--address goes with a new peer", remedy=f"Change the address in [peers.{name}] of the party file"
         )
-    if pem in party.peers[name].certificates():
-        raise ConfigError(f"this certificate of {name} is pinned already", remedy="Ask for the new one")
+    files, own = party.peers[name].certificate, folder.resolve()
+    known = [str(f.relative_to(own)) if f.is_relative_to(own) else str(f) for f in files]
+    if pem in (held := party.peers[name].certificates()):
+        if pins == "add" or len(files) == 1:
+            raise ConfigError(f"this certificate of {name} is pinned already", remedy="Ask for the new one")
+        return files[held.index(pem)], [known[held.index(pem)]]
     numbers = itertools.chain([""], (f"-{k}" for k in itertools.count(2)))
     new = next(path for k in numbers if not (path := folder / "peers" / f"{name}{k}.pem").exists())
-    own = folder.resolve()
-    known = [str(f.relative_to(own)) if f.is_relative_to(own) else str(f) for f in party.peers[name].certificate]
-    return new, [*known, f"peers/{new.name}"]
+    return new, [*(known if pins == "add" else []), f"peers/{new.name}"]
 
 
 def new_job(path: Path, **settings: Any) -> None:

@@ -48,6 +48,17 @@ def test_a_second_pin_stands_beside_the_first_and_then_in_its_place(bank: Path, 
     assert after == now.join(before.rsplit(old, 1))  # comments and all else stay
 
 
+def test_a_pin_that_was_added_takes_the_place_of_the_others(bank: Path, tmp_path: Path) -> None:
+    """`--add`, then `--replace` with the same file: what a partner does after a renewal."""
+    new = create_identity(tmp_path / "second", "telecom").certificate_path
+    trust_peer(bank, new, pins="add")
+    assert trust_peer(bank, new, pins="replace")[::2] == ("telecom", 1)
+    assert pins(bank) == ["telecom-2.pem"]
+    assert sorted(path.name for path in (bank / "peers").iterdir()) == ["telecom-2.pem", "telecom.pem"]
+    with pytest.raises(ConfigError, match="is pinned already"):  # nothing to take the place of
+        trust_peer(bank, new, pins="replace")
+
+
 def test_pins_that_cannot_be_added_leave_everything_as_it_was(bank: Path, tmp_path: Path) -> None:
     text = (bank / "party.toml").read_text()
     for certificate, options, words in (
