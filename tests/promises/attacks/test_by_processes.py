@@ -38,7 +38,12 @@ def parties(tmp_path: Path) -> Iterator[Institutions]:
 
 
 def lay_out(
-    parties: Institutions, policy: dict[str, int], own: Floats, label: Any, theirs: Floats, **job: Any
+    parties: Institutions,
+    policy: dict[str, int],
+    own: Floats,
+    label: Any,
+    theirs: Floats,
+    **job: Any,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The two tables, row for row."""
     ids = [f"CANARY-{k:04d}" for k in range(len(own))]
@@ -55,11 +60,11 @@ def refused(ended: dict[str, Ended], who: str, key: str) -> None:
 
 @POLICIES
 def test_labels_from_events_of_bins_and_from_points(parties: Institutions, policy: dict[str, int]) -> None:
-    """A scorecard whose weights are revealed, 120 rows and six columns of noise at the host."""
-    world = World(120, 1)
+    """A scorecard whose weights are revealed, 122 rows and six columns of noise at the host."""
+    world = World(122, 1)
     bins = {"max_n_prebins": 20, "max_n_bins": 12, "min_bin_rows": 1, "min_bin_size": 0.02, "monotonic_trend": "none"}
-    job = {"kind": "scorecard", "test": 0.0, "max_iter": 10, "link": "taylor", "reveal": KNOWN, **bins}
-    noise = world.rng.normal(size=(120, 6))  # at one row per number, 6 * (19 + 1) are allowed
+    job = {"kind": "scorecard", "test": 0.0, "max_iter": 20, "link": "taylor", "reveal": KNOWN, **bins}
+    noise = world.rng.normal(size=(122, 6))  # at one row per number, 6 * (19 + 1) and two verdicts are allowed
     _, host = lay_out(parties, policy, world.own, world.y.astype(int), noise, **job)
     ended = parties.together(seconds=300)
     told = sent(parties, "bank", "MergedCounts")
@@ -87,6 +92,9 @@ def test_labels_taken_home_by_a_host_that_deviates(parties: Institutions, reveal
     own, theirs = rng.normal(size=(57, 3)), rng.normal(size=(57, 4))
     y = (own.sum(axis=1) + rng.logistic(size=57) > 1.5).astype(int)
     guest, _ = lay_out(parties, MANY, own, y, theirs, test=0.0, max_iter=10, link="taylor", reveal=reveal)
+    text, verdict = parties.job.read_text(), '"convergence-to-parties",\n'
+    assert verdict in text  # without it the steps are the planned ones, on which the thief counts
+    parties.job.write_text(text.replace(verdict, ""))
     order = parties.folder / "order"
     others = [parties.start(name) for name in ("bank", "trustco")]
     words = [
