@@ -14,7 +14,7 @@ Cost: one sort per column.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,10 +131,15 @@ class Binner:
 
 @dataclass(frozen=True, eq=False)
 class Binned:
-    """n rows of one party: bins (n, d) int16 in [0, width], where `width` stands for missing."""
+    """n rows of one party: bins (n, d) int16 in [0, width], where `width` stands for missing.
+
+    monotone (d,): 1 where predictions must not fall when the column rises, -1 where they must not rise, else 0; None:
+    0 for all.
+    """
 
     binner: Binner
     bins: NDArray[np.int16]
+    monotone: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.bins)
@@ -152,6 +157,19 @@ class Binned:
     def any_missing(self) -> bool:
         return any(self.binner.has_missing)
 
+    def take(self, rows: Ints) -> Binned:
+        """These rows, in this order."""
+        return replace(self, bins=self.bins[rows])
+
+    def constrained(self, signs: Sequence[int]) -> Binned:
+        """With a sign for each column.  Raises ConfigError for a categorical column, which has no order."""
+        if any(sign and named is not None for sign, named in zip(signs, self.binner.categories, strict=True)):
+            raise ConfigError(
+                "a categorical column has no order: predictions cannot be monotone in it",
+                remedy="Leave it out of monotone_constraints",
+            )
+        return replace(self, monotone=np.array(signs, dtype=np.int64))
+
     def candidates(self, columns: Sequence[int]) -> Candidates:
         """Every way to split on one of `columns`, in canonical order: by column, then cut, then missing values right
         before left."""
@@ -163,7 +181,8 @@ class Binned:
             if apart:  # known against missing; of categories no bin but the missing values
                 rows.append((f, cuts, 0, False) if named is None else (f, named.count, 1, True))
         table = np.array(rows, dtype=np.int64).reshape(-1, 4)
-        return Candidates(table[:, 0], table[:, 1], table[:, 2].astype(np.bool_), table[:, 3].astype(np.bool_))
+        sign = np.zeros(len(table), dtype=np.int64) if self.monotone is None else self.monotone[table[:, 0]]
+        return Candidates(table[:, 0], table[:, 1], table[:, 2].astype(np.bool_), table[:, 3].astype(np.bool_), sign)
 
     def goes_left(self, rows: Ints, feature: int, cut: int, missing_left: bool) -> NDArray[np.bool_]:
         """Whether each of `rows` goes left at a split after bin `cut`, or in a categorical column at one of `cut` from
@@ -177,12 +196,13 @@ class Binned:
 @dataclass(frozen=True, eq=False)
 class Candidates:
     """(c,) possible splits: rows of `feature` in bins 0..cut go left, or where `single` in bin cut alone; those with
-    missing values where `missing_left`."""
+    missing values where `missing_left`.  sign: of the column's monotone constraint."""
 
     feature: Ints
     cut: Ints
     missing_left: NDArray[np.bool_]
     single: NDArray[np.bool_]
+    sign: Ints
 
     def __len__(self) -> int:
         return len(self.feature)

@@ -85,7 +85,7 @@ def unpack_bits(data: bytes, length: int, sender: str) -> Bits:
     return np.unpackbits(np.frombuffer(data, dtype=np.uint8), count=length).astype(np.bool_)
 
 
-def check_ints(sender: str, values: NDArray[np.int32], low: int, high: int, what: str) -> Ints:
+def check_ints(sender: str, values: NDArray[np.signedinteger], low: int, high: int, what: str) -> Ints:
     """As int64; raises RemoteProtocolError unless low <= value < high for all."""
     if len(values) and not (values.min() >= low and values.max() < high):
         raise RemoteProtocolError(f"{sender} sent {what} out of range", party=sender)

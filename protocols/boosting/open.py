@@ -17,6 +17,7 @@ Adversary: honest but curious.  No arbiter: the guest holds the key, because it 
  each tree of the round, one for each class; each level
   2                                                              adds up by (column, bin); of siblings the smaller, the other by subtraction
                                                   <------------  BinSums: prefix sums over bins; list shuffled, filled up, packed, re-randomised
+         with monotone constraints                <------------  SignsToGuest: of each candidate of the list (constraints.py)
   3      opens; the best split of each node over all parties
          OwnWins: positions in the list           ------------>  takes the first in canonical order, keeps (column, cut) under the next handle
   4                                               <------------  Directions: which rows of these nodes go left
@@ -41,11 +42,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from protocols.binning.quantile import Binned, Candidates
-from protocols.boosting import goss
+from protocols.boosting import constraints, goss
+from protocols.boosting.constraints import SignsToGuest
 from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds, tells
 from protocols.boosting.levels import (
     check_ints,
@@ -154,10 +157,10 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
                 nodes = len(growing.active)
                 offers = [plain_offer(binned, candidates, growing, q)]
                 offers += [
-                    receive_sums(c, key, packing, k, nodes, longest_list(p, columns[party]))
+                    receive_offer(c, key, packing, p, k, nodes, longest_list(p, columns[party]))
                     for party, c in enumerate(hosts, 1)
                 ]  # 2
-                choices, rows = choose(p, q, offers, *growing.totals(q)), growing.rows_of()
+                choices, rows = choose(p, q, offers, *growing.totals(q), growing.active_bounds(p)), growing.rows_of()
                 lefts = own_lefts(binned, candidates, choices, rows)
                 for party, channel in enumerate(hosts, 1):
                     channel.send(wins(choices, party))  # 3
@@ -168,7 +171,7 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
                         pack_bits([c is not None for c in choices]), pack_bits([v for v in lefts if v is not None])
                     )
                     broadcast(hosts, split)  # 5
-                growing.split(splits_of(candidates, choices, handle), lefts, rows)
+                growing.split(choices, splits_of(candidates, choices, handle), lefts, rows)
                 if not len(growing.active):
                     break
             grown.append(growing.finish(p, g[:, k], h[:, k], sampled))  # 6
@@ -276,6 +279,8 @@ class HostTree:
             fresh = here.rerandomise(self.session.seed("bin sums", here.digest()), to_holder=True)
             pace([self.session.guest], part)
             self.session.guest.send(BinSums(lists.shape[1], fresh), part)
+        if self.p.monotone_constraints:
+            constraints.tell(self.session.guest, SignsToGuest, constraints.listed(self.candidates, lists))
         return lists
 
     def take_wins(self, lists: Ints) -> list[Bits]:
@@ -314,8 +319,17 @@ class HostTree:
         return parents, left_smaller
 
 
-def receive_sums(channel: Channel, key: DecryptionKey, packing: Packing, output: int, nodes: int, most: int) -> Offer:
+def receive_offer(
+    channel: Channel, key: DecryptionKey, packing: Packing, p: Params, output: int, nodes: int, most: int
+) -> Offer:
     """Step 2 at the guest: one host's offer for a class's tree; most: how long a list can be."""
+    offer = receive_sums(channel, key, packing, output, nodes, most)
+    if not p.monotone_constraints:
+        return offer
+    return replace(offer, signs=constraints.receive(channel, SignsToGuest, offer.g.size).reshape(offer.g.shape))
+
+
+def receive_sums(channel: Channel, key: DecryptionKey, packing: Packing, output: int, nodes: int, most: int) -> Offer:
     groups, longest = packing.groups, nodes * (most + packing.groups)
     lengths, g, h = set[int](), list[Ints](), list[Ints]()
     for part, message in arriving(channel, BinSums, lambda one: len(one.sums), -(-longest // groups)):

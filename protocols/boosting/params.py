@@ -16,6 +16,17 @@ Objective = Literal["binary:logistic", "reg:squarederror", "count:poisson", "mul
 OBJECTIVES = ("binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob")
 MAX_DEPTH = 10
 FEW_ROWS = 5_000
+# What a model that is continued keeps.
+SAME = (
+    "objective",
+    "num_class",
+    "max_depth",
+    "max_bin",
+    "min_bin_rows",
+    "membership",
+    "base_score",
+    "monotone_constraints",
+)
 _ROUNDING, _ROWS, _COLUMNS = range(3)  # streams of public randomness
 
 
@@ -35,6 +46,8 @@ class Params:
     (goss.py); 0: all rows.  `open` only.
     guest_only_trees: the number of first rounds that use only the guest's columns; hosts hear nothing of them.
     early_stopping_rounds: rounds without a better loss on the held-out rows before training ends; 0: never.
+    monotone_constraints: each party has a sign for each of its columns (`Binned.monotone`), which the party that
+    chooses splits hears (constraints.py).
     seed: of everything random that is public (rounding, rows, columns).  Raises ConfigError.
     """
 
@@ -59,6 +72,7 @@ class Params:
     num_class: int = 1
     base_score: float | None = None
     score_bits: int = 10
+    monotone_constraints: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -105,6 +119,11 @@ class Params:
                 self.base_score is None or _base(self.objective, self.base_score),
                 _BASES.get(str(self.objective), "a number"),
             ),
+            (
+                "monotone_constraints",
+                not self.monotone_constraints or self.objective != "multi:softprob",
+                "False for multi:softprob: the probability of a class depends on the scores of all classes",
+            ),
             ("seed", _whole(self.seed, 0, 2**63 - 1), "a whole number of at least 0"),
         )
         for name, good, rule in rules:
@@ -133,8 +152,7 @@ class Params:
     def check_continues(self, before: Params, trees: int) -> None:
         """Raises ConfigError unless trees with these parameters can follow `trees` trees with those of `before`;
         n_estimators counts all rounds."""
-        same = ("objective", "num_class", "max_depth", "max_bin", "min_bin_rows", "membership", "base_score")
-        for name in (*same, "guest_only_trees") if self.sealed else same:
+        for name in (*SAME, "guest_only_trees") if self.sealed else SAME:
             if getattr(self, name) != getattr(before, name):
                 raise ConfigError(
                     f"boosted trees: a model is continued with its own {name}",

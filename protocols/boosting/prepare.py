@@ -64,12 +64,13 @@ class MaskedPadSums(
 @dataclass
 class Prepared:
     """The arbiter's side of trees that share plaintexts: the seed of the pads, and what it opened, by owner and
-    plane."""
+    plane; signs: by owner, of each candidate, with monotone constraints."""
 
     layout: Layout
     rows: int
     seed: Seed
     opened: list[list[PlainVec]] = field(default_factory=list)
+    signs: list[Ints] = field(default_factory=list)
 
     def pads(self, tree: int, level: int) -> PlainVec:
         """(rows,) r, in [0, 2^bits); tree: its number among those that share plaintexts."""

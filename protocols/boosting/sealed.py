@@ -10,6 +10,7 @@ Adversary: honest but curious, one party alone.
   0      SplitColumns, SealedStart, TreeRowOrder, PublicKeyOffer, PairKey, TargetScale: sizes, one secret order of rows, the keys
  each group of trees that share plaintexts
   1      prepare.py: one-time pads r, encrypted; their sums over bins, masked              -->  opened by the arbiter: blind
+         constraints.py, with monotone constraints                          <--------------     SignsToArbiter: of each candidate
  each round; its trees, one a class, grow together
   2      gradients.py: shares of g and h of each row, rounded at random
   3      RootSums  ------------------------->  sums over all rows
@@ -30,7 +31,8 @@ Adversary: honest but curious, one party alone.
 Who learns what.  Guest: which party owns a split, so the trees' shapes; its own splits.  Host: how many of its splits
 won at each level and which, at nodes that it cannot name; the first host how many the guest's did.  Arbiter: for every
 candidate of every party, which it cannot name, at every node the sums of g and h: base rate, rows and events of each
-bin of unnamed columns, node sizes, the shape of the trees, leaf values.  Of candidates with the same gain it draws one.
+bin of unnamed columns, node sizes, the shape of the trees, leaf values; with monotone constraints the sign of each.  Of candidates with the
+same gain it draws one.
 Which candidates are the same in different trees can be recognised by their sums; at small nodes a bin holds one row,
 whose g and h are the same in every column, so that it can put together records of rows: never whose, and never of which
 columns.
@@ -53,11 +55,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols._native import PlainVec
-from protocols.boosting import held_out, rings
+from protocols.binning.quantile import Binned
+from protocols.boosting import constraints, held_out, prepare, rings
 from protocols.boosting.blocks import Layout
+from protocols.boosting.constraints import SignsToArbiter
 from protocols.boosting.gradients import Scale, scale_of
 from protocols.boosting.keys import PairKeys
-from protocols.boosting.levels import check_ints, unpack_bits
+from protocols.boosting.levels import check_ints, own_columns, unpack_bits
 from protocols.boosting.opening import MAX_COLUMNS
 from protocols.boosting.params import Params
 from protocols.boosting.prepare import Owned
@@ -231,6 +235,15 @@ def answers(
         group, tree = start.place(step, number, k)
         found.append(owned[group].answer(session, tree, level, rows))
     return rings.join(found)
+
+
+def prepared_by(session: Session, start: Start, step: range, binned: Binned, party: int) -> list[Owned]:
+    """Step 1 at an owner."""
+    candidates = binned.candidates(own_columns(start.p, step[0], start.columns, party))
+    owned = [prepare.owner(session, binned, candidates, group, start.rows) for group in start.groups(step)]
+    for one in owned if start.p.monotone_constraints else ():
+        constraints.tell(session.arbiter, SignsToArbiter, candidates.sign[one.order])
+    return owned
 
 
 def candidate(sender: str, owned: Owned, position: int) -> int:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.boosting import gradients, held_out, leaves, prepare, product, rings, walk
+from protocols.boosting import constraints, gradients, held_out, leaves, prepare, product, rings, walk
 from protocols.boosting.blocks import Layout
+from protocols.boosting.constraints import SignsToArbiter
 from protocols.boosting.keys import agree
 from protocols.boosting.levels import unpack_bits
 from protocols.boosting.params import Params
@@ -33,7 +34,7 @@ from protocols.boosting.sealed import (
     walked,
 )
 from protocols.boosting.sealed_parts import GUEST, NO_SPLIT, ArbiterTrees, Shape, loaded_shape, saved_shape
-from protocols.boosting.split import Offer, choose, leaf_values
+from protocols.boosting.split import Bounds, Offer, choose, leaf_values
 from protocols.cipher import key_offer
 from protocols.codec import check_lengths
 from protocols.errors import PlaintextOverflow
@@ -101,6 +102,8 @@ def arbiter(session: Session, p: Params, before: ArbiterTrees | None = None, *, 
         )
     for step in session.steps("train", start.steps, state, until=lambda: state.over):
         prepared = [prepare.arbiter(session, key, group, len(start.rows)) for group in start.groups(step)]  # 1
+        if p.monotone_constraints:
+            receive_signs(session, prepared)
         for number in step:
             arbiter_round(session, start, state, step, number, prepared)
             if p.early_stopping_rounds and number + 1 < p.n_estimators:
@@ -129,6 +132,7 @@ def arbiter_round(
         [np.zeros((classes, 1), dtype=np.int64)],
         np.zeros((2, classes), dtype=np.int64),
     )
+    bounds = Bounds.none(classes)
     lefts, offers = shares, list[Offer]()
     for level in range(p.max_depth):
         places, bits = 1 << level, start.layout.bits(level)
@@ -147,7 +151,7 @@ def arbiter_round(
         ]  # 5
         offers = [with_rights(*pair, orders_of[level]) for pair in zip(found, offers, strict=True)] if level else found
         check_range(session, offers, total[1], n)
-        owners, positions, total = decide(session, start, offers, total)
+        owners, positions, total, bounds = decide(session, start, offers, total, bounds)
         tell_winners(session, owners, positions)  # 6
         lefts = product.arbiter(
             session, keys, level_of(start, number, level, rows, n), down(shares, level, p), owners
@@ -155,11 +159,13 @@ def arbiter_round(
         orders = seats(session, keys, session.roles.guest, p, number, level + 1)
         shares = product.children(down(shares, level, p), lefts, orders)
         if orders is not None:
-            total = np.take_along_axis(total.reshape(2, classes, -1), orders[None], axis=2).reshape(2, -1)
+            seated = (orders + (np.arange(classes) * orders.shape[1])[:, None]).ravel()
+            total, bounds = total[:, seated], bounds.take(seated)
         owners_of.append(owners.reshape(classes, places))
         orders_of.append(np.zeros((0, 0), dtype=np.int64) if orders is None else orders)
     units = scale.units
-    exact = leaf_values(p, total[0] * units.g_unit, total[1] * units.h_unit) / scale.margin_unit
+    limits = bounds if p.monotone_constraints else None
+    exact = leaf_values(p, total[0] * units.g_unit, total[1] * units.h_unit, limits) / scale.margin_unit
     value = np.rint(exact).astype(np.int64).reshape(classes, -1)
     for k in range(classes):
         u = shares.u.reshape(classes, 1 << p.max_depth, n)[k]
@@ -170,6 +176,13 @@ def arbiter_round(
         state.losses.append(
             held_out.arbiter(session, keys, scale, f"held out {number}", state.margin[:, start.held_out].ravel())
         )  # 9
+
+
+def receive_signs(session: Session, prepared: Sequence[Prepared]) -> None:
+    """Of every owner's candidates, where the job has monotone constraints."""
+    for one in prepared:
+        for party, name in enumerate(session.roles.data_parties):
+            one.signs.append(constraints.receive(session.channels[name], SignsToArbiter, one.candidates(party)))
 
 
 def receive_sums(
@@ -186,7 +199,8 @@ def receive_sums(
         sums = start.scale.slots.split(prepared[group].sums(party, tree, level, answer), start.layout.nodes(level))
         g.append(sums[0])
         h.append(sums[1])
-    return Offer(np.concatenate(g), np.concatenate(h))
+    signs = prepared[start.place(step, number, 0)[0]].signs  # of one class: with several, nothing is constrained
+    return Offer(np.concatenate(g), np.concatenate(h), signs[party] if signs else None)
 
 
 def with_rights(lefts: Offer, above: Offer, orders: Ints) -> Offer:
@@ -198,7 +212,7 @@ def with_rights(lefts: Offer, above: Offer, orders: Ints) -> Offer:
     def both(left: Ints, parent: Ints) -> Ints:
         return np.asarray(np.stack([left, parent - left], axis=1).reshape(len(seats), -1)[seats])
 
-    return Offer(both(lefts.g, above.g), both(lefts.h, above.h))
+    return Offer(both(lefts.g, above.g), both(lefts.h, above.h), lefts.signs)
 
 
 def check_range(session: Session, offers: Sequence[Offer], whole: Ints, rows: int) -> None:
@@ -213,10 +227,13 @@ def check_range(session: Session, offers: Sequence[Offer], whole: Ints, rows: in
             )
 
 
-def decide(session: Session, start: Start, offers: Sequence[Offer], total: Ints) -> tuple[Ints, Ints, Ints]:
-    """Step 6: of each node the owner of its split, its position in the owner's list, and the sums of both children, (2,
-    2 * nodes); of equal gains one drawn at random."""
-    choices = choose(start.p, start.scale.units, offers, *total)
+def decide(
+    session: Session, start: Start, offers: Sequence[Offer], total: Ints, bounds: Bounds
+) -> tuple[Ints, Ints, Ints, Bounds]:
+    """Step 6: of each node the owner of its split, its position in the owner's list, the sums of both children, (2,
+    2 * nodes), and the bounds of their weights; of equal gains one drawn at random."""
+    limits = bounds if start.p.monotone_constraints else None
+    choices = choose(start.p, start.scale.units, offers, total[0], total[1], limits)
     draws = session.seed("ties").words(len(choices))
     owners, positions = np.full(len(choices), NO_SPLIT, dtype=np.int64), np.full(len(choices), -1, dtype=np.int64)
     below = np.zeros((2, 2 * len(choices)), dtype=np.int64)
@@ -227,7 +244,8 @@ def decide(session: Session, start: Start, offers: Sequence[Offer], total: Ints)
             owners[node], positions[node] = choice.party, position
             left = np.array([offers[choice.party].g[node, position], offers[choice.party].h[node, position]])
             below[:, 2 * node], below[:, 2 * node + 1] = left, total[:, node] - left
-    return owners, positions, below
+    lower = [bounds.take(np.array([node, node])) if one is None else one.below for node, one in enumerate(choices)]
+    return owners, positions, below, Bounds.join(lower)
 
 
 def tell_winners(session: Session, owners: Ints, positions: Ints) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.binning.quantile import Binned
-from protocols.boosting import gradients, held_out, leaves, prepare, product, rings, twin, walk
+from protocols.boosting import gradients, held_out, leaves, product, rings, twin, walk
 from protocols.boosting.blocks import Layout
 from protocols.boosting.ensemble import Ensemble, Rounds
 from protocols.boosting.keys import agree
@@ -36,6 +36,7 @@ from protocols.boosting.sealed import (
     layout_of,
     level_of,
     other_scale,
+    prepared_by,
     seats,
     stacked,
     walked,
@@ -111,7 +112,7 @@ def guest(
     columns, order = start_guest(session, binned, own.held_out, model_id)  # 0
     if earlier is None:
         grow_alone(binned, p, own, columns)
-    binned, labels = Binned(binned.binner, binned.bins[order]), outputs_of(p, own.y[order])
+    binned, labels = binned.take(order), outputs_of(p, own.y[order])
     weights = None if weight is None else own.weight[order]
     key_offer.accept(session)
     keys = agree(session)
@@ -127,12 +128,7 @@ def guest(
         margin = margin + walked(session, lambda: walk.guest(session, keys, binned, before))
     state, sample = guest_state(p, margin, before), session.seed("row sample") if p.subsample < 1 else None
     for step in session.steps("train", start.steps, state, until=lambda: state.over):
-        owned = [
-            prepare.owner(
-                session, binned, binned.candidates(own_columns(p, step[0], columns, GUEST)), group, start.rows
-            )
-            for group in start.groups(step)
-        ]  # 1
+        owned = prepared_by(session, start, step, binned, GUEST)  # 1
         for number in step:
             guest_round(session, start, state, step, number, binned, owned, labels, weights, sample)
             if p.early_stopping_rounds and number + 1 < p.n_estimators:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.binning.quantile import Binned
-from protocols.boosting import gradients, held_out, leaves, prepare, product, rings, walk
+from protocols.boosting import gradients, held_out, leaves, product, rings, walk
 from protocols.boosting.blocks import Layout
 from protocols.boosting.ensemble import HostSplits
 from protocols.boosting.keys import agree
@@ -30,6 +30,7 @@ from protocols.boosting.sealed import (
     kept_trees,
     layout_of,
     level_of,
+    prepared_by,
     receive_start,
 )
 from protocols.cipher import key_offer
@@ -77,7 +78,7 @@ def host(
     layout_of(p, len(binned), session.scheme.bits, weighted)  # where it does not fit, nothing is sent
     outside = np.zeros(len(binned), dtype=np.bool_) if held is None else held
     columns, order, name = start_host(session, binned, outside)  # 0
-    binned = Binned(binned.binner, binned.bins[order])
+    binned = binned.take(order)
     key_offer.accept(session)
     keys = agree(session)
     scale = gradients.receive(session, p, len(binned), weighted)
@@ -89,9 +90,7 @@ def host(
     splits.score_key = session.seed("score key").secret
     state = HostState(splits)
     for step in session.steps("train", start.steps, state, until=lambda: state.over):
-        candidates = binned.candidates(own_columns(p, step[0], columns, party_of(session)))
-        rows = start.rows
-        owned = [prepare.owner(session, binned, candidates, group, rows) for group in start.groups(step)]  # 1
+        owned = prepared_by(session, start, step, binned, party_of(session))  # 1
         for number in step:
             host_round(session, start, splits, step, number, binned, owned)
             if p.early_stopping_rounds and number + 1 < p.n_estimators:

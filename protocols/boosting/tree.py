@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from protocols.binning.quantile import Binned, Candidates
 from protocols.boosting.packing import Floats, Ints, Quantised
 from protocols.boosting.params import Params
-from protocols.boosting.split import Choice, Offer, leaf_values
+from protocols.boosting.split import Bounds, Choice, Offer, leaf_values
 
 Bits = NDArray[np.bool_]
 Split = tuple[int, int, int, bool, float]  # owner, feature or handle, cut, missing_left, gain
@@ -51,7 +51,7 @@ class Tree:
 @dataclass(eq=False)
 class Growing:
     """A tree in the making: `at` is the node of every row, `active` are the nodes of the present level, `pads` their
-    places among 2^level."""
+    places among 2^level; bounds: of the weights of all nodes, with monotone constraints."""
 
     rows: int
     at: Ints = field(init=False)
@@ -64,6 +64,7 @@ class Growing:
     missing_left: list[bool] = field(default_factory=lambda: [False])
     left: list[int] = field(default_factory=lambda: [-1])
     gain: list[float] = field(default_factory=lambda: [0.0])
+    bounds: Bounds = field(default_factory=lambda: Bounds.none(1))
 
     def __post_init__(self) -> None:
         self.at = np.zeros(self.rows, dtype=np.int64)
@@ -91,15 +92,27 @@ class Growing:
         edges = np.searchsorted(position[order], np.arange(len(self.active) + 1))
         return [order[a:b] for a, b in itertools.pairwise(edges)]
 
-    def split(self, splits: Sequence[Split | None], lefts: Sequence[Bits | None], rows: Sequence[Ints]) -> None:
-        """One level down: the split of each active node and which of its rows go left, or None for a leaf."""
-        active, pads = [], []
+    def active_bounds(self, p: Params) -> Bounds | None:
+        """Of the weights of the active nodes; None without monotone constraints."""
+        return self.bounds.take(self.active) if p.monotone_constraints else None
+
+    def split(
+        self,
+        choices: Sequence[Choice | None],
+        splits: Sequence[Split | None],
+        lefts: Sequence[Bits | None],
+        rows: Sequence[Ints],
+    ) -> None:
+        """One level down: of each active node what was chosen, its split and which of its rows go left, or None for a
+        leaf."""
+        active, pads, below = [], [], [self.bounds]
         self.pad_of *= 2
-        for node, pad, split, left, here in zip(
-            self.active.tolist(), self.pads.tolist(), splits, lefts, rows, strict=True
+        for node, pad, choice, split, left, here in zip(
+            self.active.tolist(), self.pads.tolist(), choices, splits, lefts, rows, strict=True
         ):
-            if split is None or left is None:
+            if choice is None or split is None or left is None:
                 continue
+            below.append(choice.below)
             first = len(self.owner)
             self.owner[node], self.feature[node], self.cut[node], self.missing_left[node], self.gain[node] = split
             self.left[node] = first
@@ -117,6 +130,7 @@ class Growing:
             active += [first, first + 1]
             pads += [2 * pad, 2 * pad + 1]
         self.active, self.pads = np.array(active, dtype=np.int64), np.array(pads, dtype=np.int64)
+        self.bounds = Bounds.join(below)
 
     def finish(self, p: Params, g: Floats, h: Floats, sampled: Bits) -> tuple[Tree, Floats]:
         """The tree, and the step (rows,) of every row's margin; leaf values from exact g, h over the sampled rows."""
@@ -124,7 +138,7 @@ class Growing:
         g_sum, h_sum = (
             np.bincount(self.at[sampled], weights=v[sampled], minlength=nodes).astype(np.float64) for v in (g, h)
         )
-        tree = self.tree(leaf_values(p, g_sum, h_sum))
+        tree = self.tree(leaf_values(p, g_sum, h_sum, self.bounds if p.monotone_constraints else None))
         return tree, tree.value[self.at]
 
     def tree(self, values: Floats) -> Tree:
@@ -145,7 +159,7 @@ def plain_offer(binned: Binned, candidates: Candidates, growing: Growing, q: Qua
     """The sums on the left of every candidate at every active node, from q in the clear."""
     position, nodes, bins = growing.position(), len(growing.active), binned.missing + 1
     if not len(candidates):
-        return Offer(np.zeros((nodes, 0), dtype=np.int64), np.zeros((nodes, 0), dtype=np.int64))
+        return Offer(np.zeros((nodes, 0), dtype=np.int64), np.zeros((nodes, 0), dtype=np.int64), candidates.sign)
     inside = np.flatnonzero(position >= 0)
     columns, place = np.unique(candidates.feature, return_inverse=True)
     cells = (position[inside, None] * len(columns) + np.arange(len(columns))) * bins + binned.bins[
@@ -160,7 +174,7 @@ def plain_offer(binned: Binned, candidates: Candidates, growing: Growing, q: Qua
         sums.append(
             np.where(candidates.single, alone, upto) + np.where(candidates.missing_left, table[:, place, -1], 0)
         )
-    return Offer(sums[0], sums[1])
+    return Offer(sums[0], sums[1], candidates.sign)
 
 
 def own_split(candidates: Candidates, choice: Choice, c: int | None = None) -> Split:

@@ -1,7 +1,7 @@
 """The plaintext twins: the same trees from all tables in one place, without messages and without encryption.
 
-Same bins, same rounded g and h, same limits, same ties.  They are what the protocols must equal bit for bit, and what
-encryption is measured against.
+Same bins, same rounded g and h, same limits and constraints, same ties.  They are what the protocols must equal bit for
+bit, and what encryption is measured against.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def grow_rounded(
     margins; and every row's step.  pick: how ties were drawn."""
     growing = grown(blocks, candidates, p, q, pick)
     g, h = (np.bincount(growing.at, weights=v, minlength=len(growing.owner)).astype(np.float64) for v in (q.g, q.h))
-    steps = np.rint(leaf_values(p, g * q.g_unit, h * q.h_unit) / margin_unit)
+    bounds = growing.bounds if p.monotone_constraints else None
+    steps = np.rint(leaf_values(p, g * q.g_unit, h * q.h_unit, bounds) / margin_unit)
     tree = growing.tree(steps)
     return tree, tree.value[growing.at].astype(np.int64)
 
@@ -68,13 +69,13 @@ def grown(blocks: Sequence[Binned], candidates: Sequence[Candidates], p: Params,
     growing = Growing(len(q.g))
     for level in range(p.max_depth):
         offers = [plain_offer(b, c, growing, q) for b, c in zip(blocks, candidates, strict=True)]
-        choices, rows = choose(p, q, offers, *growing.totals(q)), growing.rows_of()
+        choices, rows = choose(p, q, offers, *growing.totals(q), growing.active_bounds(p)), growing.rows_of()
         splits: list[Split | None] = [
             own_split(candidates[c.party], c, pick(level, int(place), c)) if c else None
             for c, place in zip(choices, growing.pads, strict=True)
         ]
         lefts = [blocks[s[0]].goes_left(here, *s[1:4]) if s else None for s, here in zip(splits, rows, strict=True)]
-        growing.split(splits, lefts, rows)
+        growing.split(choices, splits, lefts, rows)
         if not len(growing.active):
             break
     return growing

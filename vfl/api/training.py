@@ -118,7 +118,11 @@ def readied(request: Request, tables: Mapping[str, Table]) -> dict[str, Table]:
     spec, steps = request.spec, request.preprocess
     texts = (steps is not None and steps.takes_texts) or spec.takes_texts
     missing = (steps is not None and steps.takes_missing) or spec.takes_missing
-    return {party: table.for_model(spec.reads, missing=missing, texts=texts) for party, table in tables.items()}
+    told = spec.with_columns(tables)
+    found = {party: table.for_model(spec.reads, missing=missing, texts=texts) for party, table in told.items()}
+    for table in found.values():
+        spec.check_table(table)
+    return found
 
 
 def warned(request: Request, guest: str, tables: Mapping[str, Table]) -> dict[str, list[str]]:

@@ -81,6 +81,7 @@ class Settings:
     exclude: columns that are no features; id_columns: by a key column's name in the job, its own name in the table;
     event: of a label of two values, the one whose probability is modelled; None for the larger.
     in_python: whether it was said there, and not in a party file.
+    monotone: by feature column 1, -1 or 0, in which direction predictions may move with it.
     """
 
     types: Mapping[str, Declared] = field(default_factory=dict)
@@ -89,6 +90,7 @@ class Settings:
     id_columns: Mapping[str, str] = field(default_factory=dict)
     in_python: bool = False
     event: str | float | None = field(default=None, repr=False)
+    monotone: Mapping[str, int] = field(default_factory=dict)
 
     def own_keys(self, keys: KeyLists) -> KeyLists:
         """Keys of the job with the table's own names of their columns."""
@@ -107,6 +109,10 @@ class Settings:
     def absent(self) -> tuple[str, ...]:
         """All texts that mean a missing value."""
         return (*MISSING, *(text for text in self.missing if text not in MISSING))
+
+    def key(self, name: str) -> str:
+        """Of a setting that is a parameter of the estimator in Python: how the party would call it."""
+        return name if self.in_python else f"data.{name}"
 
     def says(self, name: str, example: str) -> str:
         """A setting as the party would write it; example: its value as a job file has it, such as `["-"]`."""

@@ -87,6 +87,8 @@ class Table:
             )
         if self.date is not None:
             add(b"date", self.date.astype("<i8").tobytes())
+        for name, sign in sorted(self.settings.monotone.items()):
+            add(b"monotone", name.encode("utf-8", "surrogatepass"), b"%d" % sign)
         return digest.digest()
 
     @property

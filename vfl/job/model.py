@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 from pydantic import Field
 
 from vfl.models.registry import KINDS
+from vfl.models.trees import constraints
 from vfl.schema.section import Complaint
 from vfl.schema.spec import Spec
 
@@ -25,6 +26,10 @@ def check_keys(value: object) -> object:
         for name in value:
             if name in Spec.ELSEWHERE:
                 raise Complaint("is not a key of this table", f"Set it in [{Spec.ELSEWHERE[name]}]", f"model.{name}")
+        if not isinstance(value.get(constraints.NAME, False), bool):
+            what = "is not true or false: a job names no party's columns"
+            remedy = f"Set it to true; each party names its columns in its own file, [data] {constraints.NAME}"
+            raise Complaint(what, remedy, f"model.{constraints.NAME}")
     return value
 
 

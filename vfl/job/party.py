@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
@@ -75,6 +75,7 @@ def _resolve_all(value: object, info: ValidationInfo) -> object:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+Sign = Literal[-1, 0, 1]
 File = Annotated[Path, BeforeValidator(_resolve)]
 Files = Annotated[tuple[Path, ...], BeforeValidator(_resolve_all)]
 
@@ -163,6 +164,14 @@ class Data(TableSettings, FileForm):
         'category per code; only for jobs whose model accepts texts; the same as "category" in '
         "data.types",
     )
+    monotone_constraints: Annotated[
+        dict[Column, Sign], Values("1, -1 or 0 by column, such as { income = 1, age = -1 }")
+    ] = Field(
+        default={},
+        description="for jobs with model.monotone_constraints: the feature columns with which predictions may move "
+        "only one way: with 1 they never fall when the column rises, with -1 they never rise; not for "
+        "categories",
+    )
 
     def check_hosts(self) -> None:
         """Raises Complaint for what only a guest has."""
@@ -185,7 +194,7 @@ class Data(TableSettings, FileForm):
         """As the table is read with it."""
         own = super().settings(in_python=in_python)
         own = replace(own, types={**own.types, **dict.fromkeys(self.categories or (), "category")})
-        return replace(own, event=self.event)
+        return replace(own, event=self.event, monotone=self.monotone_constraints)
 
     @property
     def is_database(self) -> bool:
@@ -216,6 +225,7 @@ class Data(TableSettings, FileForm):
             "categories": self.categories,
             "types": self.types,
             "exclude": self.exclude,
+            "monotone_constraints": self.monotone_constraints,
         }
         for what, name in (("label", self.label), ("weight", self.weight), ("date", self.date)):
             for key, columns in features.items():
@@ -225,7 +235,7 @@ class Data(TableSettings, FileForm):
             raise Complaint(
                 "does nothing: columns lists the features", "Remove exclude, or remove columns", "data.exclude"
             )
-        for key in ("categories", "types"):
+        for key in ("categories", "types", "monotone_constraints"):
             for name in features[key] or ():
                 if self.columns is not None and name not in self.columns:
                     raise Complaint(
@@ -235,6 +245,13 @@ class Data(TableSettings, FileForm):
                     )
                 if name in self.exclude:
                     raise Complaint(f"names {shown(name)}, which exclude lists too", "Remove one", f"data.{key}")
+        codes = [*(self.categories or ()), *(name for name, kind in self.types.items() if kind == "category")]
+        if named := [name for name, sign in self.monotone_constraints.items() if sign and name in codes]:
+            raise Complaint(
+                f"names {shown(named[0])}, which holds categories: they have no order",
+                "Remove it",
+                "data.monotone_constraints",
+            )
         if both := [name for name in self.categories or () if self.types.get(name) == "number"]:
             raise Complaint(
                 f"says that {shown(both[0])} is a number, and categories lists it", "Remove one", "data.types"
@@ -424,6 +441,7 @@ def _unfit(job: Agreement, role: Role, data: Data) -> Iterator[tuple[str, str]]:
     """What of [data] does not fit the job, and the remedy."""
     uses = {"label": (data.label,), "weight": (data.weight,), "date": (data.date,), "columns": data.columns or ()}
     uses |= {"categories": data.categories or (), "types": tuple(data.types), "exclude": data.exclude}
+    uses |= {"monotone_constraints": tuple(data.monotone_constraints)}
     for key in data.id_columns:
         if key not in job.align.columns:
             known = listed([shown(column) for column in job.align.columns], "and")
@@ -440,6 +458,11 @@ def _unfit(job: Agreement, role: Role, data: Data) -> Iterator[tuple[str, str]]:
     if weighted and role == "guest" and data.weight is None:
         what = "row weights" if weighted == "sample_weight" else "exposures"
         yield f"data.weight is missing: the job has model.{weighted}", f"Name the column of {what} in [data]"
+    if data.monotone_constraints and getattr(getattr(job, "model", None), "monotone_constraints", None) is False:
+        yield (
+            "data.monotone_constraints is set, and the job's model has no monotone_constraints: nobody keeps them",
+            "Agree on model.monotone_constraints = true, or remove it",
+        )
     if isinstance(job, Job) and job.split.out_of_time and role == "guest" and data.date is None:
         yield (
             "data.date is missing: the job has split.out_of_time",

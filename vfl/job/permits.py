@@ -81,6 +81,10 @@ PERMITS: dict[str, str] = {
         "rows these are whole "
         "records, but never whose, nor which columns"
     ),
+    "constraint-signs-to-arbiter": (
+        "sealed trees with monotone constraints: the arbiter learns for every candidate split, without its column, "
+        "whether the column is constrained, and in which direction"
+    ),
     "wins-to-owners": (
         "sealed trees: the guest learns which party owns each split, and each party which of its own splits "
         "won (a host: not at "
@@ -91,6 +95,10 @@ PERMITS: dict[str, str] = {
         "open trees: by node, the guest learns the sums of gradients left of each of a host's candidate "
         "splits; assume that it "
         "learns, without the column's name, the bin of every row in every column that wins"
+    ),
+    "constraint-signs-to-guest": (
+        "open trees with monotone constraints: the guest learns for every candidate split of a host, without its "
+        "column, whether the column is constrained, and in which direction"
     ),
     "directions-to-guest": (
         "open trees: the guest learns which rows go left at every split of a host, in training and for every "

@@ -156,6 +156,8 @@ def read_table(
         profile=profile,
     )
     check_classes(job, party, table)
+    if scored_by is None:
+        job.model.check_table(table)
     # a column of weights, or of dates, is no feature of any job
     weighted = getattr(job.model, "sample_weight", False) or getattr(job.model, "exposed", False)
     return frame, dataclasses.replace(

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field
 
+from vfl.data import Table
 from vfl.data.labels import Objective
 from vfl.schema.declared import Declared
 from vfl.schema.described import Values
@@ -77,6 +78,14 @@ class Spec(Declared):
 
     def check_file(self) -> None:
         """Raises Complaint for keys of a job file that do not go together, where tables decide it in Python."""
+
+    def with_columns(self, tables: Mapping[str, Table]) -> dict[str, Table]:
+        """The tables of a local federation, by party, with what its parameters say of single columns.  Raises
+        ConfigError."""
+        return dict(tables)
+
+    def check_table(self, table: Table) -> None:
+        """Raises DataError where a party's own columns do not fit, whatever the others hold."""
 
     @property
     def label(self) -> Objective:

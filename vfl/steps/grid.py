@@ -16,6 +16,7 @@ FIXED: dict[str, str] = {
     **dict.fromkeys(
         ("sample_weight", "exposure", "base_score"), "it says what the label or the table is, which no score decides"
     ),
+    "monotone_constraints": "it says what is known of the columns, which no score decides",
     **dict.fromkeys(
         ("key_bits", "gradient_bits", "min_bin_rows", "score_bits"), "it decides what is protected, and how well"
     ),

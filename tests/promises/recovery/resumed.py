@@ -150,6 +150,8 @@ def trees(membership: str, hosts: int = 1, first: int = 0, **changes: Any) -> tu
     rows = 120 if p.early_stopping_rounds else 40
     rng = np.random.default_rng(1)
     blocks = bin_blocks([rng.normal(size=(rows, 2)) for _ in range(hosts + 1)], p)
+    if p.monotone_constraints:
+        blocks = [block.constrained([1, -1]) for block in blocks]
     y = rng.integers(0, p.num_class if p.num_class > 1 else 2, rows).astype(np.float64)
     held_out = np.arange(rows) % 4 == 0 if p.early_stopping_rounds else np.zeros(rows, np.bool_)
     roles, model = roles_of(hosts), None
@@ -264,6 +266,8 @@ CASES: dict[str, Callable[[], tuple[Roles, Programs, Scheme]]] = {
     "the guest's open trees that stop early": partial(
         trees, "open", n_estimators=7, early_stopping_rounds=1, guest_only_trees=5, learning_rate=1.0
     ),
+    "open trees with constraints": partial(trees, "open", n_estimators=2, monotone_constraints=True),
+    "sealed trees with constraints": partial(trees, "sealed", n_estimators=2, monotone_constraints=True),
     "open trees that are continued": partial(trees, "open", first=2, n_estimators=4),
     "sealed trees": partial(trees, "sealed", gradient_bits=16, max_depth=3),
     "sealed trees of two hosts": partial(trees, "sealed", 2, n_estimators=5, guest_only_trees=1),

@@ -22,7 +22,8 @@ from vfl.models.content import Body, Head
 from vfl.models.fitted import Fitted, Scored
 from vfl.models.kind import Kind
 from vfl.models.plan import Plan, Role
-from vfl.models.trees import program
+from vfl.models.trees import constraints, program
+from vfl.models.trees.constraints import in_words, signs_of
 from vfl.models.trees.joint import FederatedTrees
 from vfl.models.trees.part import TreesPart, pack, unpack
 from vfl.models.trees.reported import TreesReport
@@ -36,6 +37,10 @@ SPLITS = shown.Heading("splits", "d")
 Asked = Search[Plan[BoostedTrees]] | None
 SEALED_ROWS = (
     "nobody sees a row's gradient, score, node or direction; the arbiter sees sums of gradients over unnamed bins"
+)
+CONSTRAINTS = (
+    "monotone in the columns that their owners name (monotone_constraints); {chooser} learns which unnamed bins belong "
+    "to such a column, and the direction"
 )
 OPEN_ROWS = (
     "assume that the guest learns, without the column's name, the bin of every row in every column that wins "
@@ -88,6 +93,12 @@ def check_continues(plan: Plan[BoostedTrees], roles: Roles, part: TreesPart, tab
     table."""
     model, party = plan.spec, part.party
     program.check_columns(table, part)
+    if part.monotone != (signs_of(table) if model.monotone_constraints else ()):
+        raise ConfigError(
+            f"{party}: a model is continued with its own {constraints.NAME}",
+            remedy="Declare for every column what was declared then",
+            party=party,
+        )
     if part.ensemble is None:
         depth = model.max_depth if model.membership == "sealed" else 0
         if part.depth != depth:
@@ -144,6 +155,7 @@ class Trees(Kind[BoostedTrees, TreesPart]):
             "train": f"{model.kind}: {model.n_estimators} rounds of depth {model.max_depth}{goes_on}, {rate}, "
             f"objective {model.objective}{classes}",
             **({"weights": by_class} if model.scale_pos_weight != 1 else {}),
+            **({"constraints": CONSTRAINTS.format(chooser=holder)} if model.monotone_constraints else {}),
             "rows": SEALED_ROWS if sealed else OPEN_ROWS,
             "encrypt": f"Paillier, {model.key_bits} bits; {holder} holds the key"
             + (" and the leaf values" if sealed else ""),
@@ -190,7 +202,8 @@ class Trees(Kind[BoostedTrees, TreesPart]):
         binner, x = part.binner, coded(aligned.features, part.columns, part.names)
         weight = plan.spec.row_weights(y[~test], weight)
         rounds = Rounds(params, y[~test], weight=weight, held_out=fitted.validation[~test])
-        twin.train([binner.transform(x[~test])], params, rounds)
+        own_rows = binner.transform(x[~test])
+        twin.train([own_rows.constrained(part.monotone) if part.monotone else own_rows], params, rounds)
         own, ensemble = binner.transform(x[rows]), rounds.ensemble(b"")
         steps = [tree.value[tree.route(len(own), walker(own, tree, ()))] for tree in ensemble.trees]
         return _means(params, ensemble.margin(steps, len(own)))
@@ -205,7 +218,8 @@ class Trees(Kind[BoostedTrees, TreesPart]):
         if part.ensemble is None:
             what = "This host's columns, and how often each was split on; what a split gained is not known to it."
             rows: list[list[Cell]] = [[row["column"], row["splits"]] for row in splits_by_column(part)]
-            return Shown(intro=[what], tables=[shown.Table([shown.Heading("column"), SPLITS], rows)])
+            facts = {"score": in_words(part.columns, part.monotone)} if part.monotone else {}
+            return Shown(intro=[what], facts=facts, tables=[shown.Table([shown.Heading("column"), SPLITS], rows)])
         params, told = part.trees.params, {}
         told["trees"] = f"{tree_count(part)}, of depth {params.max_depth} at most; objective {params.objective}"
         if params.sealed:
@@ -214,6 +228,8 @@ class Trees(Kind[BoostedTrees, TreesPart]):
             told["scores"] = f"the probability of {part.classes[1]!r} rather than {part.classes[0]!r}"
         elif part.classes is not None:
             told["scores"] = "the probability of each of " + ", ".join(repr(c) for c in part.classes)
+        if part.monotone:
+            told["score"] = in_words(part.columns, part.monotone)
         measure = "splits" if params.sealed else "gain"
         found = sorted(part_summary(part)["importance"], key=lambda row: -row[measure])
         total = sum(row[measure] for row in found) or 1.0

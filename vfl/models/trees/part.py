@@ -34,6 +34,7 @@ from vfl.data.schema import Schema
 from vfl.models.content import Body, Damaged, Head, Tensors, check, tensors_of
 
 MOST_TREES = 10_000_000
+LATER = "monotone_constraints"  # a parameter that parts without it do not name
 Shapes = dict[str, tuple[type[Any], Sequence[int | None]]]
 BINS: Shapes = {
     "bins.cuts": (np.float64, [None]),
@@ -61,7 +62,8 @@ class TreesPart:
     ones; at a host what its handles stand for (depth:
     of sealed trees, else 0).
 
-    hosts: at the guest their names, in the order by which the trees number them.
+    hosts: at the guest their names, in the order by which the trees number them.  monotone: the sign of each column's
+    constraint, () where there are none.
     """
 
     party: str
@@ -74,6 +76,7 @@ class TreesPart:
     depth: int = 0
     classes: tuple[Any, ...] | None = None
     hosts: tuple[str, ...] = ()
+    monotone: tuple[int, ...] = ()
     schema: Schema = Schema()  # noqa: RUF009
 
     def __repr__(self) -> str:
@@ -110,15 +113,17 @@ class TreesPart:
         return self.binner.transform(coded(features, self.columns, self.names))
 
 
-class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
     """The keys of manifest.json that trees add: at the guest the parameters and the hosts, at a host the depth and
-    number of sealed trees, else 0; the categories of each column."""
+    number of sealed trees, else 0; the categories of each column; the sign of each column's monotone constraint, where
+    there is one."""
 
-    params: dict[str, str | int | float | None] | None
+    params: dict[str, str | int | float | bool | None] | None
     depth: int
     trees: int
     names: list[list[str] | None]
     hosts: list[str]
+    monotone: list[int] = []
 
 
 def pack(part: TreesPart) -> Body:
@@ -145,7 +150,9 @@ def pack(part: TreesPart) -> Body:
         if isinstance(part.ensemble, GuestTrees):
             tensors |= _joint_tensors(part.ensemble)
         params = {name: getattr(own.params, name) for name in Params.__dataclass_fields__}
-        return Body(msgspec.to_builtins(Rest(params, 0, 0, names, list(part.hosts))), tensors)
+        if not own.params.monotone_constraints:
+            del params[LATER]
+        return Body(msgspec.to_builtins(Rest(params, 0, 0, names, list(part.hosts), list(part.monotone))), tensors)
     splits = part.splits
     assert splits is not None
     tensors |= {
@@ -155,7 +162,8 @@ def pack(part: TreesPart) -> Body:
         "splits.seat": np.array(splits.seat, dtype=np.int64).reshape(-1, 3),
         "score_key": np.frombuffer(splits.score_key, dtype=np.uint8),
     }
-    return Body(msgspec.to_builtins(Rest(None, part.depth, splits.trees, names, [])), tensors)
+    rest = Rest(None, part.depth, splits.trees, names, [], list(part.monotone))
+    return Body(msgspec.to_builtins(rest), tensors)
 
 
 def _joint_tensors(trees: GuestTrees) -> Tensors:
@@ -181,7 +189,10 @@ def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[An
         0 <= told.trees <= MOST_TREES,
         told.trees == 0 or told.depth > 0,
         head.classes is None or told.params is not None,
+        not told.monotone or len(told.monotone) == len(head.columns),
+        all(sign in (-1, 0, 1) for sign in told.monotone),
     )
+    signs = tuple(told.monotone)
     if told.params is not None:
         params = _params(told.params)
         _check_classes(head, params)
@@ -201,6 +212,7 @@ def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[An
             ensemble=ensemble,
             classes=head.values,
             hosts=hosts,
+            monotone=signs,
         )
     shapes = BINS | {
         "splits.feature": (np.int64, [None]),
@@ -212,13 +224,12 @@ def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[An
     )
     binner = _binner(arrays, len(head.columns))
     splits = _splits(arrays, head.name, told, binner)
-    return TreesPart(
-        head.party, head.name, tuple(head.columns), binner, _names(told, binner), splits=splits, depth=told.depth
-    )
+    common = (head.party, head.name, tuple(head.columns), binner, _names(told, binner))
+    return TreesPart(*common, splits=splits, depth=told.depth, monotone=signs)
 
 
 def _params(told: Mapping[str, Any]) -> Params:
-    check(set(told) == set(Params.__dataclass_fields__))
+    check(set(told) | {LATER} == set(Params.__dataclass_fields__))
     try:
         return Params(**told)
     except (ConfigError, TypeError):

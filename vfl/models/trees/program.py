@@ -21,6 +21,7 @@ from protocols.session import Session
 from vfl.data import Table, split_rows
 from vfl.data.codes import Names, coded, names_of
 from vfl.models.plan import Plan
+from vfl.models.trees.constraints import signs_of
 from vfl.models.trees.leaf_values import LeafValues
 from vfl.models.trees.part import TreesPart
 from vfl.models.trees.spec import BoostedTrees
@@ -195,6 +196,7 @@ def fit_guest(
         ensemble=ensemble,
         classes=train.classes,
         hosts=session.roles.hosts,
+        monotone=signs_in(binned),
         schema=train.schema,
     )
 
@@ -215,7 +217,7 @@ def fit_host(
         else:
             splits = open.host(session, binned, plan.spec.params(), stopping, held)
     own = (session.me, splits.model_id, columns_of(train), binned.binner, names)
-    return TreesPart(*own, splits=splits, depth=depth, schema=train.schema)
+    return TreesPart(*own, splits=splits, depth=depth, monotone=signs_in(binned), schema=train.schema)
 
 
 def fit_arbiter(session: Session, plan: Plan[BoostedTrees], before: LeafValues | None) -> ArbiterTrees:
@@ -343,11 +345,23 @@ def bin_table(
     column."""
     if before is not None:
         check_columns(table, before)
-        return before.binned(table.features), before.names
+        return constrained(before.binned(table.features), table, plan), before.names
     names = names_of(table.features, table.party)
     x = coded(table.features, columns_of(table), names)
     categorical = [k for k, texts in enumerate(names) if texts is not None]
-    return Binner.fit(x, plan.spec.params().max_bin, least, categorical).transform(x), names
+    binned = Binner.fit(x, plan.spec.params().max_bin, least, categorical).transform(x)
+    return constrained(binned, table, plan), names
+
+
+def constrained(binned: Binned, table: Table, plan: Plan[BoostedTrees]) -> Binned:
+    """With the signs of the party's own columns, where the job has monotone constraints."""
+    signs = signs_of(table) if plan.spec.monotone_constraints else ()
+    return binned.constrained(signs) if signs else binned
+
+
+def signs_in(binned: Binned) -> tuple[int, ...]:
+    """As the party's part keeps them."""
+    return () if binned.monotone is None else tuple(binned.monotone.tolist())
 
 
 def columns_of(table: Table) -> tuple[str, ...]:

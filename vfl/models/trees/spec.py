@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from protocols.boosting import wins
 from protocols.boosting.params import MAX_DEPTH, OBJECTIVES, Params
+from vfl.data import Table
 from vfl.data.labels import Objective
+from vfl.models.trees import constraints
 from vfl.schema.described import Values
 from vfl.schema.section import Complaint, choose, shown
 from vfl.schema.spec import Spec
@@ -73,11 +76,6 @@ class BoostedTrees(Spec):
     BINS: ClassVar = "trees bin every column themselves"
     ARBITER: ClassVar = "holds the key, chooses splits and keeps the leaf values"
     NO_ARBITER: ClassVar = 'with membership = "open" and one host the guest holds the key of the sums'
-
-    REFUSED: ClassVar = {
-        "monotone_constraints": "the arbiter, which chooses splits, does not know which column a boundary belongs to, nor its "  # noqa: E501
-        "order",
-    }
 
     kind: Literal["boosted-trees"] = "boosted-trees"
     objective: Annotated[
@@ -191,6 +189,19 @@ class BoostedTrees(Spec):
         description='with objective = "binary:logistic" how many times as much a row of the label\'s larger '
         "value weighs, as in xgboost; row weights of the table are multiplied by it",
     )
+    monotone_constraints: Annotated[
+        bool | dict[str, Any],
+        BeforeValidator(constraints.checked),
+        PlainSerializer(bool),
+        WithJsonSchema({"type": "boolean"}),
+        Values("true or false in a job file; in Python 1, -1 or 0 by column, or by party and column"),
+    ] = Field(
+        default=False,
+        exclude_if=lambda given: not given,
+        description="whether predictions may move only one way with some columns: with 1 they never fall when the "
+        "column rises, with -1 they never rise. In a job file each party names its own columns, under "
+        "data.monotone_constraints of its party file",
+    )
     sample_weight: bool = Field(
         default=False,
         exclude_if=lambda weighted: not weighted,
@@ -263,6 +274,9 @@ class BoostedTrees(Spec):
             raise Complaint(what, "Remove it: it goes with binary:logistic", "model.scale_pos_weight")
         if self.label == "count" and self.base_score is not None and self.base_score <= 0:
             raise Complaint(f"is {shown(self.base_score)}", "Expected a number above 0", "model.base_score")
+        if self.monotone_constraints and classes:
+            what = f'is set with objective = "{self.objective}", whose probabilities depend on all scores'
+            raise Complaint(what, "Remove it, or fit one class against the rest", "model.monotone_constraints")
         return self
 
     @property
@@ -270,10 +284,22 @@ class BoostedTrees(Spec):
         """What its protocols reveal, besides the alignment."""
         if self.membership == "open":
             sample = ("sampled-rows-to-hosts",) if self.top_rate else ()
-            return ("bin-sums-to-guest", "directions-to-guest", "partition-to-hosts", *sample)
+            signs = ("constraint-signs-to-guest",) if self.monotone_constraints else ()
+            return ("bin-sums-to-guest", "directions-to-guest", "partition-to-hosts", *sample, *signs)
         scale = ("label-scale-to-parties",) if self.weighted or self.label in ("numeric", "count") else ()
         loss = ("loss-to-arbiter",) if self.early_stopping_rounds else ()
-        return ("bin-sums-to-arbiter", "wins-to-owners", "edge-count-to-arbiter", "scores-to-guest", *scale, *loss)
+        signs = ("constraint-signs-to-arbiter",) if self.monotone_constraints else ()
+        always = ("bin-sums-to-arbiter", "wins-to-owners", "edge-count-to-arbiter", "scores-to-guest")
+        return (*always, *scale, *loss, *signs)
+
+    def with_columns(self, tables: Mapping[str, Table]) -> dict[str, Table]:
+        """With the signs of each party's own columns."""
+        return constraints.with_signs(self.monotone_constraints, tables)
+
+    def check_table(self, table: Table) -> None:
+        """Raises DataError for a constraint on a column that is not there or has no order."""
+        if self.monotone_constraints:
+            constraints.signs_of(table)
 
     @property
     def weighted(self) -> bool:
@@ -347,4 +373,5 @@ class BoostedTrees(Spec):
             "continue_from",
             "key_bits",
         )
+        own[constraints.NAME] = bool(self.monotone_constraints)
         return Params(**{name: value for name, value in own.items() if name not in others}, seed=self.random_state)

@@ -14,7 +14,7 @@ from protocols.binning.quantile import Binned
 from protocols.boosting import sealed_arbiter
 from protocols.boosting.params import Params
 from protocols.boosting.sealed import Owners, Start, Wins
-from protocols.boosting.split import Choice, Offer, Units, choose
+from protocols.boosting.split import Bounds, Choice, Offer, Units, choose
 from protocols.cipher import Identity, Keyring
 from protocols.errors import PlaintextOverflow
 from protocols.randomness import Seed
@@ -84,13 +84,15 @@ def spoilt(change: Callable[[Ints, int, Choice, Offer], Ints]) -> Callable[..., 
     """`decide` whose sums of the left child are changed where several candidates tie."""
     honest = sealed_arbiter.decide
 
-    def decide(session: Session, start: Start, offers: Sequence[Offer], total: Ints) -> tuple[Ints, Ints, Ints]:
-        owners, positions, below = honest(session, start, offers, total)
+    def decide(
+        session: Session, start: Start, offers: Sequence[Offer], total: Ints, bounds: Bounds
+    ) -> tuple[Ints, Ints, Ints, Bounds]:
+        owners, positions, below, lower = honest(session, start, offers, total, bounds)
         for node, choice in enumerate(choose(start.p, start.scale.units, offers, *total)):
             if choice is not None and len(choice.ties) > 1:
                 below[:, 2 * node] = change(below[:, 2 * node], node, choice, offers[choice.party])
                 below[:, 2 * node + 1] = total[:, node] - below[:, 2 * node]
-        return owners, positions, below
+        return owners, positions, below, lower
 
     return decide
 
@@ -143,7 +145,7 @@ def positions(decide: Callable[..., Any], draws: int = 400) -> Ints:
     """Which of four candidates that tie, besides two that do not, is taken, in many draws."""
     offer = Offer(np.array([[3, 1, 3, -3, 0, -3]]), np.array([[5, 5, 5, 5, 5, 5]]))
     session, total = Dealt(), np.array([[0], [10]])
-    return np.array([int(decide(session, Planned, [offer], total)[1][0]) for _ in range(draws)])
+    return np.array([int(decide(session, Planned, [offer], total, Bounds.none(1))[1][0]) for _ in range(draws)])
 
 
 def test_each_candidate_that_ties_is_as_likely_as_the_others() -> None:

@@ -147,9 +147,11 @@ def test_an_arbiter_is_named_where_there_is_work_for_one(write, text, says):
         ("subsample = nan", "above 0, at most 1"),
         ("scale_pos_weight = 0", "how many times as much a row of the label's larger value weighs"),
         ('scale_pos_weight = 2.0\nobjective = "reg:squarederror"', "which has no positive class"),
+        ("monotone_constraints = [1, 0]", "a job names no party's columns"),
+        ("monotone_constraints = { income = 1 }", "each party names its columns in its own file"),
         (
-            "monotone_constraints = [1, 0]",
-            "is not supported yet: the arbiter, which chooses splits, does not know which column",
+            'monotone_constraints = true\nobjective = "multi:softprob"\nnum_class = 3',
+            "whose probabilities depend on all scores",
         ),
     ],
 )
@@ -312,3 +314,16 @@ def test_a_default_that_came_later_is_the_same_job(write):
 @pytest.mark.parametrize("line", ["sample_weight = true", 'class_weight = "balanced"', 'kind = "poisson-regression"'])
 def test_what_reveals_the_scale_of_the_labels_asks_for_it(write, line):
     assert "'label-scale-to-parties'" in refusal(write(with_key("model", line)))
+
+
+def test_a_job_of_constrained_trees_says_so_and_needs_its_permit(write):
+    """By whom which column is constrained stands in no job file; without the key the job is what it was."""
+    text = with_key("model", "monotone_constraints = true", SEALED)
+    assert "'constraint-signs-to-arbiter'" in refusal(write(text))
+    model = load_job(write(text.replace('"wins-to-owners"', '"wins-to-owners", "constraint-signs-to-arbiter"'))).model
+    assert model.params() == Params(monotone_constraints=True)
+    is_open = with_key("model", "monotone_constraints = true", OPEN)
+    assert "'constraint-signs-to-guest'" in refusal(write(is_open))
+    load_job(write(is_open.replace('"partition', '"constraint-signs-to-guest", "partition')))
+    plain = with_key("model", "monotone_constraints = false", SEALED)
+    assert load_job(write(plain)).digest == load_job(write(SEALED)).digest

@@ -284,3 +284,32 @@ def test_types_and_categories_are_one_declaration(load):
     assert own.types == {"a": "category", "b": "number"}
     assert own.missing == ("-",)
     assert load(GUEST + '[data.types]\nb = "number"\n').data.settings().types == {"b": "number"}
+
+
+CONSTRAINED = "[data]\nmonotone_constraints = { income = 1, age = -1 }"
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ("monotone_constraints = { income = 2 }", "Expected 1, -1 or 0 by column"),
+        ("monotone_constraints = [1, 0]", "Expected 1, -1 or 0 by column"),
+        ("monotone_constraints = { default = 1 }", "which is the label"),
+        ('monotone_constraints = { a = 1 }\ncolumns = ["b"]', "which is not in columns"),
+        ('monotone_constraints = { a = 1 }\nexclude = ["a"]', "which exclude lists too"),
+        ('monotone_constraints = { a = 1 }\ncategories = ["a"]', "they have no order"),
+        ('monotone_constraints = { a = 1 }\ntypes = { a = "category" }', "they have no order"),
+    ],
+)
+def test_a_constraint_that_cannot_be_is_named(load, data, says):
+    said = refusal(load, GUEST.replace("[data]", f"[data]\n{data}"))
+    assert "data.monotone_constraints" in said
+    assert says in said
+
+
+def test_constraints_stay_with_their_party_and_need_a_job_that_keeps_them(load, job):
+    party = load(GUEST.replace("[data]", CONSTRAINED))
+    assert party.data.settings().monotone == {"income": 1, "age": -1}
+    cross_check(job(), party)  # a regression has none
+    key = load(GUEST.replace("[data]", "[data]\nmonotone_constraints = { customer_id = 1 }"))
+    assert "data.monotone_constraints names" in fails(ConfigError, job(), key)

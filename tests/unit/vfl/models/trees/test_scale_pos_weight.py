@@ -189,12 +189,8 @@ def test_policy_keeps_the_scale_of_weights_from_leaving() -> None:
     assert fit(guest, host, spec, taps={"guest": [PolicyTap(allowed, allowed)]}).rounds_ == 3
 
 
-def test_it_goes_with_two_classes_only_and_constraints_are_refused_with_the_reason() -> None:
+def test_it_goes_with_two_classes_only() -> None:
     with pytest.raises(ConfigError, match="has no positive class"):
         vfl.BoostedTrees(objective="count:poisson", scale_pos_weight=2)
     with pytest.raises(ConfigError, match="scale_pos_weight = 0 is not possible"):
         vfl.BoostedTrees(scale_pos_weight=0)
-    with pytest.raises(
-        ConfigError, match="the arbiter, which chooses splits, does not know which column a boundary belongs to"
-    ):
-        vfl.BoostedTrees(monotone_constraints=(1, 0))
