@@ -19,8 +19,8 @@ from vfl.job.job import Job
 from vfl.job.party import Party
 from vfl.job.search import Search
 from vfl.models.registry import KINDS
+from vfl.models.regression.base import Regression
 from vfl.models.regression.reported import RegressionReport
-from vfl.models.regression.spec import Regression
 from vfl.models.scorecard.reported import ScorecardReport
 from vfl.models.trees.reported import TreesReport
 from vfl.preprocessing import Preprocessing

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from protocols.alignment import ecdh as psi
-from protocols.alignment import ring as psi_many
+from protocols.alignment import ring, ring_arbiter
 from protocols.alignment.ids import Ids
 from protocols.alignment.lists import MemorySpool, Scratch, Spool
 from protocols.alignment.outcome import Alignment, Request
@@ -37,7 +37,7 @@ def align(
     keys = ids if isinstance(ids, tuple) else (Ids.of(ids),)
     ask = Request(min_intersection, size_only, scratch, or_none)
     two_party = psi.guest if session.me == session.roles.guest else psi.host
-    role = psi_many.data_party if len(session.roles.hosts) > 1 else two_party
+    role = ring.data_party if len(session.roles.hosts) > 1 else two_party
     return role(session, keys, ask)
 
 
@@ -53,7 +53,7 @@ def serve(
     """The arbiter's side: compares blinded points when there are several hosts; with one host there is nothing to do.
     keys: how many are tried."""
     if len(session.roles.hosts) > 1:
-        psi_many.comparer(session, keys, Request(min_intersection, size_only, scratch, or_none))
+        ring_arbiter.comparer(session, keys, Request(min_intersection, size_only, scratch, or_none))
     else:
         for _ in range(psi.STAGES * keys):
             session.absent()

@@ -24,8 +24,8 @@ from vfl.models.registry import kind_of
 from vfl.run import align as alignment_run
 from vfl.run.preflight import look_at
 from vfl.run.readiness import meet_all, ready_to_connect
-from vfl.run.recovery import budget_of
 from vfl.run.session import Ready, peers_for
+from vfl.run.stored_run import budget_of
 from vfl.run.train import prepare
 from vfl.schema.section import listed
 from vfl.screen.console import Console

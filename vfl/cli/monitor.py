@@ -24,7 +24,7 @@ from vfl.job import Party
 from vfl.models.baseline import Baseline, compare, load_baseline
 from vfl.models.part_files import schema_of
 from vfl.report.words import number, percent
-from vfl.run.predict import new_data
+from vfl.run.scoring import new_data
 from vfl.screen.console import Console
 from vfl.storage.files import write_private
 

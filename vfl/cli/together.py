@@ -161,7 +161,7 @@ def predict(
     from vfl.job import load_job, load_party
     from vfl.run.announce import announced
     from vfl.run.predict import predict as predict_party
-    from vfl.run.predict import prepare
+    from vfl.run.scoring import prepare
     from vfl.screen.progress import watching
 
     one_output(progress, as_json)

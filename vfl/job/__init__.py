@@ -3,7 +3,8 @@
 from vfl.job.alignment_job import AlignmentJob, load_agreement
 from vfl.job.cautions import cautions
 from vfl.job.job import Agreement, Job, job_from, load_job, needed_permits
-from vfl.job.party import Party, check_files, cross_check, load_party, split_address
+from vfl.job.joining import check_files, cross_check
+from vfl.job.party import Party, load_party, split_address
 from vfl.job.permits import PERMITS
 from vfl.job.starter import starter_job, starter_party, with_peer, with_pins
 

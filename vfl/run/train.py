@@ -19,9 +19,9 @@ from vfl.data import Table, read_source, shapes, table_from_frame
 from vfl.data.shapes import Profile
 from vfl.job import Job, Party, check_files, cross_check, job_from, searched
 from vfl.job.partners import own_columns_check
-from vfl.job.party import Data
 from vfl.job.plan import plan_of, roles_of, search_of
 from vfl.job.policy import columns_check, few_columns_check
+from vfl.job.table import Data
 from vfl.models import own_columns
 from vfl.models.content import ArbiterPart, Head, Part
 from vfl.models.evaluation import Drawn, flatters

@@ -19,7 +19,8 @@ from tests.promises.leakage import audit
 from tests.promises.leakage.test_transcript import PRESCRIBED
 from tools.leakage_page import declared
 from vfl.api.federation import Federation
-from vfl.models.regression.spec import LinearRegression, LogisticRegression, Regression
+from vfl.models.regression.base import Regression
+from vfl.models.regression.spec import LinearRegression, LogisticRegression
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* tells the label of nearly every row:UserWarning")  # made of a column
 Tables = tuple[pd.DataFrame, dict[str, pd.DataFrame]]

@@ -20,8 +20,8 @@ from tests.unit.protocols.binning.test_woe_bins import formula
 from vfl.job import PERMITS, load_job, load_party
 from vfl.models.part_files import save_part
 from vfl.models.results import baseline, data_party_result
-from vfl.run.predict import prepare
 from vfl.run.result_frame import measuring_of
+from vfl.run.scoring import prepare
 from vfl.run.session import Ready
 from vfl.run.train import program
 

@@ -22,8 +22,9 @@ from tests.promises.processes.institutions import KEY, MANY, Institutions, table
 from vfl.job import PERMITS, load_job, load_party
 from vfl.models.baseline import load_baseline
 from vfl.report import read_report
-from vfl.run.predict import Scoring, predict
-from vfl.run.predict import prepare as prepare_prediction
+from vfl.run.predict import predict
+from vfl.run.scoring import Scoring
+from vfl.run.scoring import prepare as prepare_prediction
 from vfl.run.train import prepare, run
 
 NAMES = ("bank", "telecom")  # with all weights revealed, they score without the arbiter

@@ -241,7 +241,7 @@ def test_no_run_resumes_without_its_ledger(parties: Institutions, monkeypatch: p
     with (
         monkeypatch.context() as planted
     ):  # whoever does not look takes it for a run to resume, and only misses its peers
-        planted.setattr("vfl.run.recovery.read_unfinished", lambda path, head: None)
+        planted.setattr("vfl.run.stored_run.read_unfinished", lambda path, head: None)
         hears(parties, 4, "telecom did not call this party")
     rows = [line for line in map(json.loads, lines[:-1]) if line["type"] != "end"]
     folder = parties.folder / "bank" / "identity"

@@ -26,8 +26,7 @@ from vfl.models.fitted import Scored
 from vfl.models.part_files import save_part
 from vfl.models.plan import Role
 from vfl.models.registry import kind_of
-from vfl.run import predict as prediction
-from vfl.run.predict import Scoring
+from vfl.run.scoring import Scoring, prepare
 from vfl.run.train import program
 
 ROLES = {"guest": "guest", "telecom": "host", "utility": "host", "arbiter": "arbiter"}
@@ -120,7 +119,7 @@ def scored(parties: Institutions, new: dict[str, pd.DataFrame]) -> list[float]:
         if role != "arbiter":
             new[name].to_csv(path, index=False)
         model = path.parent / "model" if role != "arbiter" or job.arbiter_keeps else None
-        scoring = prediction.prepare(job, party, model, None if role == "arbiter" else str(path), None)
+        scoring = prepare(job, party, model, None if role == "arbiter" else str(path), None)
         programs[name] = partial(_score, job, party.role, scoring)
         if role == "guest":
             roles, part = scoring.ready.roles, scoring.part

@@ -10,8 +10,8 @@ import pandas as pd
 
 from vfl.data.arrow import AnyFrame
 from vfl.models.joint import Joint, spread
+from vfl.models.regression.base import Regression
 from vfl.models.regression.part import GlmPart
-from vfl.models.regression.spec import Regression
 from vfl.models.shared_weights import SharedWeights
 
 

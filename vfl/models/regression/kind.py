@@ -22,11 +22,12 @@ from vfl.models.fitted import Fitted, Scored
 from vfl.models.kind import Kind
 from vfl.models.plan import Plan, Role
 from vfl.models.regression import part, plaintext, program, words
+from vfl.models.regression.base import Regression
 from vfl.models.regression.chunks import chunks_of
 from vfl.models.regression.joint import FederatedModel
 from vfl.models.regression.part import GlmPart
 from vfl.models.regression.reported import RegressionReport
-from vfl.models.regression.spec import LinearRegression, LogisticRegression, PoissonRegression, Regression
+from vfl.models.regression.spec import LinearRegression, LogisticRegression, PoissonRegression
 from vfl.models.shared_weights import SharedWeights
 from vfl.models.workload import Columns, Workload
 from vfl.preprocessing.standardise import FARTHEST

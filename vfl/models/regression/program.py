@@ -17,9 +17,9 @@ from protocols.session import Session
 from vfl.data import Table, split_rows
 from vfl.models.plan import Plan
 from vfl.models.regression import targets
+from vfl.models.regression.base import Regression
 from vfl.models.regression.limited import InFolds, limited
 from vfl.models.regression.part import AdditivePart, GlmPart
-from vfl.models.regression.spec import Regression
 from vfl.models.regression.targets import Targets
 from vfl.models.shared_weights import SharedWeights
 from vfl.preprocessing import Fitting, Standardiser

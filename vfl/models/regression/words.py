@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from protocols.glm.plan import MOST_PASSES, planned_passes
 from protocols.session import Roles
 from vfl.models.plan import Plan
+from vfl.models.regression.base import Regression
 from vfl.models.regression.part import GlmPart, unknown_weights
 from vfl.models.regression.program import TOL
-from vfl.models.regression.spec import LogisticRegression, Regression
+from vfl.models.regression.spec import LogisticRegression
 from vfl.schema.section import listed
 from vfl.schema.spec import Spec
 from vfl.screen.shown import Heading, Shown, Table

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from vfl.models.regression.spec import MAX_ITER
+from vfl.models.regression.base import MAX_ITER
 from vfl.models.scorecard.points import Scale
 from vfl.preprocessing import Preprocessing
 from vfl.preprocessing.settings import SCORECARD, Binning

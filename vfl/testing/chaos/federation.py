@@ -30,9 +30,10 @@ from vfl.demo.run import free_ports
 from vfl.job import PERMITS, load_job, load_party, starter_job
 from vfl.job.setup import init_party, trust_peer
 from vfl.run import align as alignment_run
-from vfl.run import predict as prediction
 from vfl.run.align import align
 from vfl.run.budget import Budget
+from vfl.run.predict import predict
+from vfl.run.scoring import prepare as prepare_scoring
 from vfl.run.train import prepare, run
 from vfl.screen.errors import ended
 
@@ -174,8 +175,8 @@ class Federation:
             lists.CHUNK, lists.BLOCK = 4, 2  # in this process alone: a few rows then have several checkpoints
             align(alignment_run.prepare(job, party, "csv"), Observer(), connect_timeout=PATIENCE, seed=seed, taps=taps)
         else:
-            scoring = prediction.prepare(job, party, self.folder / name / "model", None, None)
-            prediction.predict(scoring, Observer(), connect_timeout=PATIENCE, seed=seed, taps=taps)
+            scoring = prepare_scoring(job, party, self.folder / name / "model", None, None)
+            predict(scoring, Observer(), connect_timeout=PATIENCE, seed=seed, taps=taps)
 
     def messages(self, name: str) -> int:
         """How many messages the party's last process counted."""

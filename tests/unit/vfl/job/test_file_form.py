@@ -14,7 +14,7 @@ from protocols.errors import ConfigError, DataError
 from tests.unit.vfl.job.test_party_file import GUEST
 from vfl.data.form import Form
 from vfl.job import Party, check_files, load_party
-from vfl.run.predict import new_data
+from vfl.run.scoring import new_data
 from vfl.run.train import read_source
 
 
