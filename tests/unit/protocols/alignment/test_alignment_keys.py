@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols import alignment
-from protocols.alignment import Alignment, Ids, lists, tags
+from protocols.alignment import Alignment, Ids, lists, ring, tags
 from protocols.alignment import ecdh as psi
-from protocols.alignment import ring as psi_many
 from protocols.alignment.lists import Blinding
 from protocols.alignment.outcome import Request
 from protocols.cipher import Identity, Keyring
@@ -347,5 +346,5 @@ def test_the_arbiter_sees_only_unmatched_rows_of_a_later_key() -> None:
     rows: list[Row] = [(b"%d" % i, b"k%d" % i) for i in range(10)]
     transcript: list[Sent] = []
     run({"a": rows, "b": rows, "c": rows[:6]}, 2, transcript=transcript)
-    relayed = [len(s.message(Keyring()).points) for s in transcript if s.kind is psi_many.RelayedIds]  # type: ignore[attr-defined]
+    relayed = [len(s.message(Keyring()).points) for s in transcript if s.kind is ring.RelayedIds]  # type: ignore[attr-defined]
     assert sorted(relayed) == sorted([10, 10, 6] * 2 + [4, 4, 0] * 2)
