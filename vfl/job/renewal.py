@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import datetime
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from protocols.errors import ConfigError
+from vfl.job.party import Identity as OwnIdentity
 from vfl.job.party import Party, load_party
 from vfl.models.part_files import reseal_all
 from vfl.storage.files import write_private
 from vfl.transport.identity import Identity, create_identity, new_certificate
 
-NEW = "new"  # of a new key, until every part is sealed by it
+NEW = "new"  # the new key and certificate, until they take their place
+ASIDE = ".until"  # the former files, until the renewal is complete
 
 
 def renew_identity(folder: Path, *, new_key: bool, passphrase: Callable[[], bytes | None]) -> tuple[Identity, Path]:
@@ -25,18 +28,21 @@ def renew_identity(folder: Path, *, new_key: bool, passphrase: Callable[[], byte
     party = load_party(folder / "party.toml")
     own = party.identity
     kept = own.certificate.parent / f"until-{datetime.date.today():%Y%m%d}"
+    aside = own.certificate.parent / ASIDE
+    former = [own.key, own.certificate] if new_key else [own.certificate]
     if kept.exists():
         raise ConfigError(f"{kept} exists already", remedy="It was renewed today; move that folder away to do so again")
+    if aside.exists() and {file.name for file in aside.iterdir()} != {file.name for file in former}:
+        raise ConfigError(
+            f"a renewal {'without' if new_key else 'with'} --new-key was interrupted here",
+            remedy="Give that command again first: it continues",
+        )
     try:
         if new_key:
-            _new_key(party, kept, passphrase)
+            _new_key(party, former, aside, passphrase)
         else:
-            pem = new_certificate(own.key, own.certificate, party.name)
-            kept.mkdir(mode=0o700)
-            os.link(own.certificate, kept / own.certificate.name)
-            fresh = own.certificate.with_name(f".{own.certificate.name}")
-            write_private(fresh, pem)
-            os.replace(fresh, own.certificate)
+            _new_certificate(own, party.name, former, aside)
+        os.rename(aside, kept)
     except OSError as error:
         raise ConfigError(
             f"{error.filename} cannot be written ({error.strerror})", remedy="Check that this account may write there"
@@ -44,16 +50,41 @@ def renew_identity(folder: Path, *, new_key: bool, passphrase: Callable[[], byte
     return Identity.load(own.key, own.certificate, party.name), kept
 
 
-def _new_key(party: Party, kept: Path, passphrase: Callable[[], bytes | None]) -> None:
+def _new_certificate(own: OwnIdentity, name: str, former: list[Path], aside: Path) -> None:
+    if not aside.exists():
+        _set_aside(former, aside)
+    if (aside / own.certificate.name).read_bytes() == own.certificate.read_bytes():
+        write_private(own.certificate, new_certificate(own.key, own.certificate, name))
+
+
+def _new_key(party: Party, former: list[Path], aside: Path, passphrase: Callable[[], bytes | None]) -> None:
     own = party.identity
     folder = own.certificate.parent / NEW
-    if not (folder / "cert.pem").exists():
-        create_identity(folder, party.name, passphrase=passphrase())
-    before = Identity.load(own.key, own.certificate)
-    now = Identity.load(folder / "key.pem", folder / "cert.pem", party.name)
-    reseal_all(party.run.directory, before, now)
-    kept.mkdir(mode=0o700)
-    for old, fresh in ((own.key, folder / "key.pem"), (own.certificate, folder / "cert.pem")):
-        os.link(old, kept / old.name)
-        os.replace(fresh, old)
-    folder.rmdir()
+    if not aside.exists():
+        if not folder.exists():
+            create_identity(draft := _draft(folder), party.name, passphrase=passphrase())
+            os.rename(draft, folder)
+        now = Identity.load(folder / "key.pem", folder / "cert.pem", party.name)
+        reseal_all(party.run.directory, Identity.load(own.key, own.certificate), now)
+        _set_aside(former, aside)
+    for fresh, file in ((folder / "key.pem", own.key), (folder / "cert.pem", own.certificate)):
+        if fresh.exists():
+            os.replace(fresh, file)
+    if folder.exists():
+        folder.rmdir()
+
+
+def _set_aside(files: list[Path], folder: Path) -> None:
+    """The folder appears with all files in it, or not at all."""
+    draft = _draft(folder)
+    for file in files:
+        os.link(file, draft / file.name)
+    os.rename(draft, folder)
+
+
+def _draft(folder: Path) -> Path:
+    """An empty folder that becomes `folder`; what an interrupted renewal left there is removed."""
+    draft = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700)
+    return draft

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
 import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,14 +116,65 @@ def test_a_new_key_seals_what_the_arbiter_keeps(tmp_path: Path) -> None:
     assert not (own.key.parent / "new").exists()
 
 
-def test_an_interrupted_change_of_key_continues(tmp_path: Path) -> None:
-    """As after a kill: the new key is there, and one part is sealed by it already."""
-    folder = tmp_path / "trustco"
-    init_party(folder, "arbiter", "trustco")
-    new = create_identity(folder / "identity" / "new", "trustco")
-    fingerprint = new.fingerprint()
-    identity, _ = renew_identity(folder, new_key=True, passphrase=NO_PASSPHRASE)
-    assert identity.fingerprint() == fingerprint
+@pytest.mark.parametrize("new_key", [False, True], ids=["certificate", "key"])
+def test_a_renewal_stopped_at_any_change_of_a_file_continues(tmp_path: Path, new_key: bool) -> None:
+    """As after a kill; given again, it ends with a pair that fits, sealed parts that open, and the former files."""
+    sealed = WeightShares((bytes(16),), np.arange(6, dtype=np.uint64).reshape(1, 1, 6))
+    part = SharedWeights("trustco", bytes(16), "logistic-regression", {"bank": sealed}, {"bank": 6})
+    for place in itertools.count():
+        folder = tmp_path / f"trustco-{place}"
+        before = init_party(folder, "arbiter", "trustco")
+        model = folder / "runs" / "credit-20260101-090000" / "model"
+        model.parent.mkdir(parents=True)
+        save_part(part, model, kind=part.STORED, job_digest=bytes(32), identity=before)
+        own = load_party(folder / "party.toml").identity
+        former = [file.read_bytes() for file in (own.key, own.certificate)]
+        with stopped_at(place) as reached, contextlib.suppress(Stopped):
+            renew_identity(folder, new_key=new_key, passphrase=NO_PASSPHRASE)
+        if not reached:  # the renewal has no further change
+            break
+        identity, kept = renew_identity(folder, new_key=new_key, passphrase=NO_PASSPHRASE)
+        assert (own.key.read_bytes() == former[0]) is not new_key
+        assert own.certificate.read_bytes() == identity.certificate_pem != former[1]
+        assert sorted(path.name for path in kept.iterdir()) == (["cert.pem", "key.pem"] if new_key else ["cert.pem"])
+        assert (kept / "cert.pem").read_bytes() == former[1]
+        assert np.array_equal(load_part(model, identity)[0].shares["bank"].values, sealed.values)
+        assert sorted(path.name for path in kept.parent.iterdir()) == ["cert.pem", "key.pem", kept.name]
+    assert place >= (8 if new_key else 4)
+
+
+def test_another_renewal_does_not_continue_an_interrupted_one(tmp_path: Path) -> None:
+    init_party(tmp_path / "bank", "guest", "bank")
+    with stopped_at(3), pytest.raises(Stopped):
+        renew_identity(tmp_path / "bank", new_key=False, passphrase=NO_PASSPHRASE)
+    with pytest.raises(ConfigError, match="without --new-key was interrupted"):
+        renew_identity(tmp_path / "bank", new_key=True, passphrase=NO_PASSPHRASE)
+
+
+class Stopped(BaseException):
+    """As a kill: nothing catches it."""
+
+
+@contextlib.contextmanager
+def stopped_at(place: int) -> Iterator[list[str]]:
+    """Stops before a change of a file; yields the name of the change once it is reached."""
+    reached, count = list[str](), itertools.count()
+
+    def stopping(module: object, name: str) -> Callable[..., object]:
+        honest = getattr(module, name)
+
+        def change(*given: Any, **more: Any) -> object:
+            if next(count) == place:
+                reached.append(name)
+                raise Stopped
+            return honest(*given, **more)
+
+        return change
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((os, "link"), (os, "rename"), (os, "replace"), (Path, "mkdir"), (Path, "write_bytes")):
+            patch.setattr(module, name, stopping(module, name))
+        yield reached
 
 
 def test_a_policy_for_several_hosts() -> None:
