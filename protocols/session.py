@@ -20,7 +20,7 @@ from protocols.channel import Channel
 from protocols.cipher import Keyring, Scheme
 from protocols.errors import VFLError
 from protocols.randomness import Randomness, Seed
-from protocols.recovery.checkpoint import ANYWHERE, START, Arrays, Course, Growing, Keeper, Position, State
+from protocols.recovery.checkpoint import ANYWHERE, START, Arrays, CheckpointLog, Growing, Keeper, Position, State
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class Session:
         self.me, self.roles, self.channels = me, roles, channels
         self.allowance = allowance or Allowance()
         self.keys, self.scheme, self.observer = keys, scheme, observer or Observer()
-        self._randomness, self.course = randomness, Course(channels, randomness, keeper, goal)
+        self._randomness, self.course = randomness, CheckpointLog(channels, randomness, keeper, goal)
 
     @property
     def guest(self) -> Channel:

@@ -78,7 +78,7 @@ class Growing(Protocol):
 
 
 @dataclass(frozen=True)
-class Mark:
+class Checkpoint:
     """A party's state at a position.  last: it ends its stage, or is a part of a list, and is never removed."""
 
     position: Position
@@ -96,14 +96,14 @@ class Mark:
 class Keeper(Protocol):
     """Where checkpoints are stored: `vfl.storage.run_store` on disk."""
 
-    def keep(self, mark: Mark, heard: Mapping[str, Sequence[bytes]]) -> None:
+    def keep(self, mark: Checkpoint, heard: Mapping[str, Sequence[bytes]]) -> None:
         """Stores a checkpoint and what was received before its stage began (empty but for the stage's first
         checkpoint), both or neither."""
 
-    def at(self, position: Position) -> Mark:
+    def at(self, position: Position) -> Checkpoint:
         """The checkpoint at `position`."""
 
-    def last(self, stage: int) -> Mark:
+    def last(self, stage: int) -> Checkpoint:
         """The last checkpoint of a finished stage, the latest of those that are never removed."""
 
     def heard(self, stage: int) -> Mapping[str, Sequence[bytes]]:
@@ -116,7 +116,7 @@ class Keeper(Protocol):
         """Whether the name is stored."""
 
 
-class Course:
+class CheckpointLog:
     """Numbers the stages of a run and takes their checkpoints; on a run that resumes from `goal`, skips what is done up
     to there.
 
@@ -179,9 +179,9 @@ class Course:
     def finished(self, arrays: Arrays) -> None:
         """The party's result is on its disk; `arrays` is what it needs in addition."""
         if self._keeper is not None:
-            self._keeper.keep(Mark(END, self._randomness.draws, self._counts(), arrays, last=True), {})
+            self._keeper.keep(Checkpoint(END, self._randomness.draws, self._counts(), arrays, last=True), {})
 
-    def restore(self, mark: Mark) -> None:
+    def restore(self, mark: Checkpoint) -> None:
         """The run is at `mark`, and continues with new messages from there."""
         for peer, channel in self._channels.items():
             if channel.replays():
@@ -206,7 +206,7 @@ class Course:
     def _keep(self, item: int, save: Callable[[], Arrays], last: bool, heard: Mapping[str, Sequence[bytes]]) -> None:
         assert self._keeper is not None
         self._keeper.keep(
-            Mark(Position(self._stage, item), self._randomness.draws, self._counts(), save(), last), heard
+            Checkpoint(Position(self._stage, item), self._randomness.draws, self._counts(), save(), last), heard
         )
 
     def _counts(self) -> dict[str, Count]:

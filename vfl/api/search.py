@@ -25,7 +25,7 @@ from vfl.schema.spec import Spec
 from vfl.screen import html
 from vfl.steps.grid import FIXED, combinations
 from vfl.steps.search import J, Searched
-from vfl.steps.search import Search as Asked
+from vfl.steps.search import Search as SearchSpec
 
 Model = TypeVar("Model", bound=Joint[Any, Any])
 
@@ -121,13 +121,13 @@ class GridSearchCV(Search):
         """The estimators that are compared.  Raises ConfigError for an unknown parameter or an impossible value."""
         return [self.estimator.__sklearn_clone__().set_params(**changes) for changes in combinations(self.param_grid)]
 
-    def asked(self, jobs: Sequence[J], outcome: Objective) -> Asked[J]:
+    def search_of(self, jobs: Sequence[J], outcome: Objective) -> SearchSpec[J]:
         """What the parties search; jobs: of the candidates.  Raises ConfigError for a measure of another outcome."""
         scoring = self.scoring or default_scorer(outcome)
         if scoring not in NAMES[outcome]:
             remedy = f"Use one of {', '.join(NAMES[outcome])}"
             raise ConfigError(f"GridSearchCV: {scoring} does not measure a label like this ({outcome})", remedy=remedy)
-        return Asked(tuple(jobs), outcome, self.cv, scoring, self.random_state)
+        return SearchSpec(tuple(jobs), outcome, self.cv, scoring, self.random_state)
 
 
 @dataclass(frozen=True, repr=False)

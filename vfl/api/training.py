@@ -16,7 +16,7 @@ from protocols.session import Roles, Session
 from vfl.api.search import GridSearchCV
 from vfl.data import Table
 from vfl.models import own_columns
-from vfl.models.evaluation import Drawn, flatters
+from vfl.models.evaluation import Sampling, optimistic
 from vfl.models.joint import Joint, Trained
 from vfl.models.kind import Kind
 from vfl.models.new_rows import Reader
@@ -71,9 +71,9 @@ def fit(
     shared |= split.job() if split else {}
     specs = [request.spec] if request.grid is None else request.grid.candidates()
     plans = [Plan(by_table(one, own), **shared) for one in specs]
-    search = None if request.grid is None else request.grid.asked(plans, plans[0].spec.label)
+    search = None if request.grid is None else request.grid.search_of(plans, plans[0].spec.label)
     before = parts_before(request, kind, plans[0], roles, tables)
-    drawn = Drawn(split.test, split.seed, split.cut_off) if split else Drawn()
+    drawn = Sampling(split.test, split.seed, split.cut_off) if split else Sampling()
     caution = caution_of(request, drawn)
 
     def program(role: Any, party: str) -> Callable[[Session], Any]:
@@ -129,14 +129,14 @@ def warned(request: Request, guest: str, tables: Mapping[str, Table]) -> dict[st
     """By party, what deserves a word in its own table; warns of all of it."""
     spec, steps = request.spec, request.preprocess
     told = {party: own_columns.cautions(table, spec, steps) for party, table in tables.items()}
-    told[guest] += filter(None, [unasked(spec, tables[guest])])
+    told[guest] += filter(None, [unrequested_classes(spec, tables[guest])])
     for party, sentences in told.items():
         for sentence in sentences:
             warn_user(f"{party}: {sentence}")
     return told
 
 
-def unasked(spec: Spec, own: Table) -> str:
+def unrequested_classes(spec: Spec, own: Table) -> str:
     """What to say where the label has more than two values, which nobody asked for, and one of them is rare: a typing
     error, a code for "unknown", or another column; else empty."""
     classes, weights = own.classes or (), getattr(spec, "class_weight", None)
@@ -199,11 +199,11 @@ def parts_before(
     return {**model.parts, roles.arbiter: model.kept}
 
 
-def caution_of(request: Request, drawn: Drawn) -> str:
+def caution_of(request: Request, drawn: Sampling) -> str:
     """What is to be said of measures of a continued model; a warning where there is anything."""
     if request.before is None or request.split is None:
         return ""
-    caution = flatters(drawn, request.before.drawn) or request.before.caution
+    caution = optimistic(drawn, request.before.drawn) or request.before.caution
     if caution:
         warnings.warn(caution, UserWarning, stacklevel=5)
     return caution

@@ -46,7 +46,7 @@ def slim(run: Run) -> Run:
     return {key: value for key, value in run.items() if key not in ("messages", "phases")}
 
 
-def foretold(runs: Iterable[Mapping[str, Any]]) -> list[Run]:
+def predicted(runs: Iterable[Mapping[str, Any]]) -> list[Run]:
     """The cost model compared with what was measured, for jobs that it was not fitted on: CPU seconds of all parties
     and, as `vfl check` says them, seconds on a LAN with one machine per party, compared with the replayed messages (of
     trainings with one host: elsewhere parties that work at the same time shared this machine's cores)."""
@@ -102,7 +102,7 @@ def measure(everything: bool, say: Say, python: Path | None = None) -> dict[str,
         "full": everything,
         "environment": environment(),
         **found,
-        "model": foretold([*found["modes"], *found["sweeps"], *found["kinds"]]),
+        "model": predicted([*found["modes"], *found["sweeps"], *found["kinds"]]),
         "networks": [
             {"name": n.name, "bits_per_second": n.bits_per_second, "round_trip_s": n.round_trip_s} for n in NETWORKS
         ],

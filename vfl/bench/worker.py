@@ -45,12 +45,12 @@ def measure(mode: str, work: Workload, key_bits: int, *, judge: bool) -> dict[st
 
 def timed(mode: str, work: Workload, key_bits: int, *, judge: bool) -> dict[str, Any]:
     """A run of all parties; with the machine's speed, measured before and after, for what the cost model predicts."""
-    scheme, foretold = SCHEMES[mode](key_bits or 2048), {"clear": 0, "psi": 0, "paillier": key_bits}
-    before = Machine.measured(foretold[mode]) if mode in foretold else None
+    scheme, predicted = SCHEMES[mode](key_bits or 2048), {"clear": 0, "psi": 0, "paillier": key_bits}
+    before = Machine.measured(predicted[mode]) if mode in predicted else None
     found = federated(work, scheme, judge=judge and work.kind != "alignment")
     if before is None:
         return found
-    machine = before.faster(Machine.measured(foretold[mode]))
+    machine = before.faster(Machine.measured(predicted[mode]))
     explained = {"explained": found["products"] * machine.product_s / found["cpu_s"]} if found["products"] else {}
     return found | asdict(machine) | explained
 

@@ -22,7 +22,7 @@ from vfl.job.plan import plan_of, roles_of
 from vfl.job.policy import bounds_told
 from vfl.models.registry import kind_of
 from vfl.run import align as alignment_run
-from vfl.run.preflight import look_at
+from vfl.run.preflight import table_cautions
 from vfl.run.readiness import meet_all, ready_to_connect
 from vfl.run.session import Ready, peers_for
 from vfl.run.stored_run import budget_of
@@ -92,7 +92,7 @@ def _check(job: Job, party: Party) -> tuple[Check, Ready[Any]]:
     most = carried(job)
     told = (
         cautions(job, party)
-        + (look_at(job, ready.table, most) if ready.table else [])
+        + (table_cautions(job, ready.table, most) if ready.table else [])
         + list(ready.cautions)
         + [ready.caution] * bool(ready.caution)
         + ready_to_connect(ready, "run")
@@ -127,7 +127,7 @@ def _passes_and_time(job: Job, table: Table | None) -> dict[str, str]:
     passes = kind.usual_passes(plan_of(planned), roles_of(planned), table) if table and planned else None
     facts = {"iterations": f"about {passes}, by these labels: the common rows decide"} if passes else {}
     size = (len(table), table.features.shape[1]) if table else None
-    return facts | {"time": estimate.told(job, size, passes)}
+    return facts | {"time": estimate.in_words(job, size, passes)}
 
 
 def _check_alignment(job: AlignmentJob, party: Party) -> tuple[Check, Ready[Any]]:
@@ -137,7 +137,7 @@ def _check_alignment(job: AlignmentJob, party: Party) -> tuple[Check, Ready[Any]
     if ready.ids is not None:
         facts["table"] = f"{ready.rows:,} rows, {len(ready.ids[0]):,} of them with an id of their own"
     facts |= _ids(profile)
-    facts["time"] = estimate.told_of_alignment(job, None if ready.ids is None else len(ready.ids[0]))
+    facts["time"] = estimate.alignment_in_words(job, None if ready.ids is None else len(ready.ids[0]))
     budget = budget_of(ready, "align")
     budget.check(ready.peers)
     told = cautions(job, party) + list(ready.cautions) + ready_to_connect(ready, "align")

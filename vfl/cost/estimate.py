@@ -82,7 +82,7 @@ def in_batches(work: Workload, batches: int) -> list[tuple[int, Workload]]:
     return [(1, replace(work, passes=0)), (1, batch), (-1, replace(batch, passes=0))]
 
 
-def told(job: Job, table: tuple[int, int] | None, passes: int | None = None) -> str:
+def in_words(job: Job, table: tuple[int, int] | None, passes: int | None = None) -> str:
     """The estimate in words, with its error.
 
     table: rows and columns of this party's; None at the arbiter, which gets the estimate for a table that it can scale.
@@ -112,7 +112,7 @@ def told(job: Job, table: tuple[int, int] | None, passes: int | None = None) -> 
     )
 
 
-def told_of_alignment(job: Agreement, ids: int | None) -> str:
+def alignment_in_words(job: Agreement, ids: int | None) -> str:
     """The estimate of a job that aligns and trains nothing; ids: how many this party has, None at the arbiter."""
     machine = Machine.measured(0)
     given = f"for every {ROWS:,} ids of each data party, if all have such a machine"

@@ -12,7 +12,7 @@ from vfl.steps.grid import combinations
 from vfl.steps.search import Searched
 
 
-def chosen(job: Job, searched: Searched | None) -> Job:
+def best_candidate(job: Job, searched: Searched | None) -> Job:
     """The job of the best candidate; itself where nothing was searched."""
     return job if searched is None else job.candidates[searched.best]
 
@@ -38,7 +38,7 @@ def described(job: Job) -> dict[str, str]:
     }
 
 
-def told(job: Job, searched: Searched | None = None) -> dict[str, Any]:
+def summary(job: Job, searched: Searched | None = None) -> dict[str, Any]:
     """The key `search` of report.json, as far as a party knows it; empty where the job has none."""
     if job.search is None:
         return {}

@@ -68,7 +68,7 @@ class ArbiterPart(Protocol):
     def classes(self) -> None: ...
 
 
-class Damaged(ValueError):
+class CorruptPartError(ValueError):
     """What was read is no part: it does not fit itself.  Says nothing of its content."""
 
 
@@ -90,7 +90,7 @@ class Head(msgspec.Struct, frozen=True):
         try:
             name = bytes.fromhex(self.model_id)
         except ValueError:
-            raise Damaged from None
+            raise CorruptPartError from None
         check(len(name) == 16, len(set(self.columns)) == len(self.columns))
         return name
 
@@ -109,16 +109,16 @@ class Body:
 
 
 def check(*good: Any) -> None:
-    """Raises Damaged unless all are true."""
+    """Raises CorruptPartError unless all are true."""
     if not all(bool(np.all(g)) for g in good):
-        raise Damaged
+        raise CorruptPartError
 
 
 def tensors_of(
     found: Mapping[str, NDArray[Any]], wanted: Mapping[str, tuple[type[Any], Sequence[int | None]]]
 ) -> Tensors:
     """Exactly the wanted arrays, each of its type and shape (None: of any length); floats are finite.  Raises
-    Damaged."""
+    CorruptPartError."""
     check(set(found) == set(wanted))
     for name, (kind, shape) in wanted.items():
         array = found[name]

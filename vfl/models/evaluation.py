@@ -256,7 +256,7 @@ def evaluate(
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Sampling:
     """Which common rows a training left out: a part of them, drawn by a seed from the ids, and those on or after a day
     (ISO 8601; empty: none).
 
@@ -272,7 +272,7 @@ class Drawn:
         return f"test = {self.test:g}, seed = {self.seed}" + (f", out_of_time = {self.cut_off}" if self.cut_off else "")
 
 
-def flatters(now: Drawn, earlier: Drawn) -> str:
+def optimistic(now: Sampling, earlier: Sampling) -> str:
     """What to say of a continued model that is measured on other rows than its earlier rounds left out; empty if they
     left these out."""
     same = (now.seed, now.ids) == (earlier.seed, earlier.ids) and now.test <= earlier.test

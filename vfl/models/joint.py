@@ -26,7 +26,7 @@ from vfl import metrics
 from vfl.data import Table
 from vfl.data.arrow import AnyFrame, as_frame
 from vfl.data.labels import known_label, raw_label, weight
-from vfl.models.evaluation import Drawn, Evaluation
+from vfl.models.evaluation import Evaluation, Sampling
 from vfl.models.fitted import Scored
 from vfl.models.kind import Kind
 from vfl.models.new_rows import NewRows, Reader
@@ -69,7 +69,7 @@ class Learned(Generic[S]):
     rows: int
     summaries: Mapping[str, Mapping[str, Any]]
     reports: Mapping[str, Evaluation] = field(default_factory=dict)
-    drawn: Drawn = Drawn()  # noqa: RUF009
+    drawn: Sampling = Sampling()  # noqa: RUF009
     caution: str = ""
 
 
@@ -87,7 +87,7 @@ class Trained(Generic[S]):
     reader: Reader
     label: str
     weight: str | None = None  # the guest's column of weights
-    drawn: Drawn = Drawn()  # noqa: RUF009
+    drawn: Sampling = Sampling()  # noqa: RUF009
     caution: str = ""
     started: datetime.datetime | None = None
     cautions: Mapping[str, list[str]] = field(default_factory=dict)  # by data party, of its own table
@@ -139,7 +139,7 @@ class Joint(Generic[S, P]):
         return self._kept
 
     @property
-    def drawn(self) -> Drawn:
+    def drawn(self) -> Sampling:
         """Which rows were left out of the training."""
         return self._learned.drawn
 

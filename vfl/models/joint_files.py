@@ -20,7 +20,7 @@ from protocols.cipher import Scheme
 from protocols.errors import ConfigError, ModelError
 from protocols.session import Roles
 from vfl.data import Settings
-from vfl.models.evaluation import Drawn, Evaluation
+from vfl.models.evaluation import Evaluation, Sampling
 from vfl.models.joint import Joint, Learned
 from vfl.models.new_rows import Reader
 from vfl.models.part_files import RESTORE, load_part, save_part
@@ -53,7 +53,7 @@ class Saved(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     sizes: dict[str, int]
     common: int
     rows: int
-    drawn: Drawn
+    drawn: Sampling
     caution: str
     kept: bool  # whether the arbiter keeps a part
 

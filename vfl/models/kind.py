@@ -44,7 +44,7 @@ class ArbiterKind(ABC):
     def unpack(
         self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None
     ) -> Any:
-        """A part from what was read; without an identity, without what is sealed.  Raises `content.Damaged`,
+        """A part from what was read; without an identity, without what is sealed.  Raises `content.CorruptPartError`,
         ModelError."""
 
     @abstractmethod
@@ -207,4 +207,4 @@ class Kind(ABC, Generic[S, P]):
 
     @abstractmethod
     def unpack(self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> P:
-        """A part from what was read.  Raises `content.Damaged`."""
+        """A part from what was read.  Raises `content.CorruptPartError`."""

@@ -25,7 +25,7 @@ from protocols.errors import ModelError
 from protocols.glm.shares import Moved, WeightShares
 from vfl.data.schema import Schema
 from vfl.models import shared_weights as shared
-from vfl.models.content import ArbiterPart, Body, Damaged, Head, Part, check
+from vfl.models.content import ArbiterPart, Body, CorruptPartError, Head, Part, check
 from vfl.models.registry import ARBITER_KINDS, KINDS
 from vfl.models.shared_weights import SharedWeights
 from vfl.storage.files import sync_folder, sync_tree, write_private, written
@@ -178,7 +178,7 @@ def load_part(folder: Path, identity: Identity | None = None) -> tuple[Any, Head
         return _typed(KINDS[head.kind].unpack(head, rest, tensors), head.schema), head
     except msgspec.ValidationError:
         raise ModelError(f"{folder / MANIFEST} is damaged", remedy=RESTORE) from None
-    except Damaged:
+    except CorruptPartError:
         raise ModelError(f"{folder / NUMBERS} does not fit its manifest", remedy=RESTORE) from None
 
 
@@ -190,7 +190,7 @@ def schema_of(folder: Path) -> Schema | None:
 
 
 def _typed(part: Any, schema: Schema | None) -> Any:
-    """A data party's part with the types of its inputs; raises Damaged."""
+    """A data party's part with the types of its inputs; raises CorruptPartError."""
     schema = Schema.of_earlier(part.inputs, part.categories) if schema is None else schema
     check(schema.fits(part.inputs), set(schema.categories) == set(part.categories))
     return dataclasses.replace(part, schema=schema)

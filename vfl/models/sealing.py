@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from protocols.errors import ModelError
-from vfl.models.content import Damaged, Head, Tensors
+from vfl.models.content import CorruptPartError, Head, Tensors
 from vfl.transport.identity import Identity
 
 
@@ -21,7 +21,7 @@ def sealed(tensors: Tensors, identity: Identity, model_id: bytes, what: str) -> 
 
 
 def unsealed(array: NDArray[np.uint8], identity: Identity, head: Head, what: str) -> dict[str, NDArray[Any]]:
-    """The same read back.  Raises Damaged, ModelError for a part that another key sealed."""
+    """The same read back.  Raises CorruptPartError, ModelError for a part that another key sealed."""
     plain = identity.unseal(array.tobytes(), f"{what} of {head.name.hex()}")
     if plain is None:
         raise ModelError(
@@ -34,4 +34,4 @@ def unsealed(array: NDArray[np.uint8], identity: Identity, head: Head, what: str
     try:
         return load(plain)
     except SafetensorError:
-        raise Damaged from None
+        raise CorruptPartError from None

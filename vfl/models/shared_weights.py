@@ -64,7 +64,7 @@ def tensors_of_shares(shares: WeightShares) -> Tensors:
 
 
 def shares_from(tensors: Mapping[str, NDArray[Any]], *, known: bool | None = None) -> WeightShares:
-    """The same read back; known: whether they must be weights that are known.  Raises Damaged."""
+    """The same read back; known: whether they must be weights that are known.  Raises CorruptPartError."""
     check({"shares", "share_names"} <= set(tensors))
     values, names = tensors["shares"], tensors["share_names"]
     check(values.dtype == np.uint64, values.ndim == 3, names.dtype == np.uint8, names.ndim == 2)
@@ -110,8 +110,8 @@ class SharedWeightsKind(ArbiterKind):
     def unpack(
         self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None
     ) -> SharedWeights:
-        """The part; without an identity, that is to show it, without its shares.  Raises Damaged, ModelError for a part
-        that another key sealed."""
+        """The part; without an identity, that is to show it, without its shares.  Raises CorruptPartError; ModelError
+        for a part that another key sealed."""
         told = msgspec.convert(rest, Rest)
         check(
             set(tensors) == {"sealed"},

@@ -34,8 +34,8 @@ from vfl.data.source import read_stored
 from vfl.data.spill import scratch_in
 from vfl.data.stored import Stored
 from vfl.job import Agreement, Party, check_files, cross_check
-from vfl.run.recovery import Taken, take_part
-from vfl.run.session import Meeting, Ready, peers_for
+from vfl.run.recovery import RunResult, take_part
+from vfl.run.session import Ready, RunSession, peers_for
 from vfl.screen.console import Console
 from vfl.steps import alignment
 from vfl.steps.alignment import MatchReport
@@ -130,7 +130,7 @@ def align(
     """
     job = ready.job
 
-    def work(meeting: Meeting) -> dict[str, Any]:
+    def work(meeting: RunSession) -> dict[str, Any]:
         scratch = scratch_in(meeting.folder)
         plan = alignment.AlignmentPlan(
             job.align.min_intersection, len(job.align.keys), job.align.cardinality_only, scratch
@@ -146,11 +146,11 @@ def align(
             ready, meeting.started, MatchReport.of(found, job.align.keys, repeated, job.align.cardinality_only)
         )
 
-    def report(taken: Taken) -> None:
+    def report(taken: RunResult) -> None:
         with written(taken.folder):
             write_private(
                 taken.folder / REPORT,
-                (json.dumps(taken.result | taken.told, indent=2, ensure_ascii=False) + "\n").encode(),
+                (json.dumps(taken.result | taken.summary, indent=2, ensure_ascii=False) + "\n").encode(),
             )
 
     taken = take_part(

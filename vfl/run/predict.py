@@ -33,10 +33,10 @@ from vfl.models.registry import kind_of
 from vfl.models.results import plain_report
 from vfl.report.page import write_report
 from vfl.run.prediction_result import prediction_result
-from vfl.run.recovery import Taken, take_part
+from vfl.run.recovery import RunResult, take_part
 from vfl.run.result_frame import result_frame
 from vfl.run.scoring import Scoring
-from vfl.run.session import Meeting, peers_for
+from vfl.run.session import RunSession, peers_for
 from vfl.run.train import inputs
 from vfl.storage.files import private, write_private, written
 
@@ -59,7 +59,7 @@ def predict(
     job, party = ready.job, ready.party
     peers = peers_for(job, party.name, "predict")
 
-    def work(meeting: Meeting) -> dict[str, Any]:
+    def work(meeting: RunSession) -> dict[str, Any]:
         if part is not None:
             with meeting.session.phase("align"):
                 same_model(meeting.session, part.model_id, arbiter=job.arbiter_keeps)
@@ -87,14 +87,14 @@ def predict(
             add_shares(scoring.folder, moved, ready.identity)
         return plain_report(kind_of(job.model), result | inputs(ready))
 
-    def report(taken: Taken) -> None:
+    def report(taken: RunResult) -> None:
         if scoring.folder is not None and (used := taken.result["model"].get("shares")):
             drop_shares(
                 scoring.folder,
                 {of: frozenset(map(bytes.fromhex, one["before"])) for of, one in used.items()},
                 ready.identity,
             )
-        write_report(taken.folder, taken.result | taken.told)
+        write_report(taken.folder, taken.result | taken.summary)
         if scoring.out is not None:
             _publish(taken.folder, scoring.out)
 
@@ -146,7 +146,7 @@ def same_model(session: Session, model_id: bytes, *, arbiter: bool) -> None:
             )
 
 
-def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
+def _write_scores(scoring: Scoring, meeting: RunSession, rows: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
     """scores.csv, or with the suffix of --out: the key columns as they came, and `score` (of several classes
     `score_CLASS` for each), empty where not all parties know the id.
 
@@ -165,7 +165,7 @@ def _write_scores(scoring: Scoring, meeting: Meeting, rows: NDArray[np.int64], s
         write_table(scoring.ids.assign(**table), private(meeting.draft / f"scores{suffix}"), suffix)
 
 
-def _write_reasons(scoring: Scoring, meeting: Meeting) -> None:
+def _write_reasons(scoring: Scoring, meeting: RunSession) -> None:
     """reasons.csv, where the kind of model has words for it: of each row of this party's own table what speaks against
     it in its own columns."""
     ready, part = scoring.ready, scoring.part

@@ -17,7 +17,7 @@ from vfl.preprocessing.standardise import FARTHEST
 from vfl.screen.ending import clipped
 
 
-def look_at(job: Job, table: Table, most: int) -> list[str]:
+def table_cautions(job: Job, table: Table, most: int) -> list[str]:
     """A sentence each; most: the common rows that a run can have.  Raises DataError for columns and ConfigError for
     batches that the run would refuse."""
     numbers = table.features.select_dtypes("number")

@@ -40,8 +40,8 @@ from vfl.run.events import Events
 from vfl.run.readiness import certificates
 from vfl.run.session import (
     DRAFT,
-    Meeting,
     Ready,
+    RunSession,
     connected,
     interruptible,
     publish,
@@ -59,7 +59,7 @@ GONE = (PeerClosed.code, PeerTimeout.code)
 
 
 @dataclass(frozen=True)
-class Taken:
+class RunResult:
     """A run that is over: its folder, and what `work` returned."""
 
     folder: Path
@@ -68,7 +68,7 @@ class Taken:
     resumed: bool  # this process resumed where another one was interrupted
 
     @property
-    def told(self) -> Json:
+    def summary(self) -> Json:
         """What the report says of the run: its phases, of this process alone where it was resumed, and all that was
         disclosed."""
         told = {"phases": self.counting.phases(), "disclosure": summarise(self.folder / LEDGER)}
@@ -80,14 +80,14 @@ def take_part(
     purpose: str,
     peers: Sequence[str],
     watch: Observer,
-    work: Callable[[Meeting], Json],
-    report: Callable[[Taken], object],
+    work: Callable[[RunSession], Json],
+    report: Callable[[RunResult], object],
     *,
     connect_timeout: float,
     seed: bytes | None = None,
     fresh: bool = False,
     taps: Sequence[Tap] = (),
-) -> Taken:
+) -> RunResult:
     """Takes part in a run until it is over.
 
     purpose: which command this is ("run", "align", "predict"): a run of one is never taken for a run of another, and
@@ -104,7 +104,7 @@ def take_part(
     counting = CountingTap()
     events = Events(ready.job.name, ready.party.name, purpose, counting, watch)
     recorder, timeout = Recorder(counting, events), connect_timeout
-    patience = Patience(ready.party.run.reconnect_seconds)
+    deadline = Deadline(ready.party.run.reconnect_seconds)
     if run.kept:
         publish(run.folder)
         timeout = min(timeout, AFTERWARDS)
@@ -113,7 +113,7 @@ def take_part(
             result = attempt(run, recorder, events, work, timeout, taps)
             break
         except VFLError as error:
-            if is_gone(error) and (timeout := patience.left(run.standing)) > 0:
+            if is_gone(error) and (timeout := deadline.left(run.standing)) > 0:
                 events.waits(error.party, error.code)
                 log.warning("%s; waiting up to %.0f s for it. The same command resumes the run", error.what, timeout)
                 continue
@@ -132,7 +132,7 @@ def take_part(
             events.over("failed", code=Stopped.code if stopped else "internal")
             run.leave()
             raise
-    taken = Taken(run.folder, result, counting, run.resumed)
+    taken = RunResult(run.folder, result, counting, run.resumed)
     report(taken)
     run.over()
     events.over("done", report=run.folder / REPORTS[purpose])
@@ -140,7 +140,12 @@ def take_part(
 
 
 def attempt(
-    run: Run, recorder: Recorder, events: Events, work: Callable[[Meeting], Json], timeout: float, taps: Sequence[Tap]
+    run: Run,
+    recorder: Recorder,
+    events: Events,
+    work: Callable[[RunSession], Json],
+    timeout: float,
+    taps: Sequence[Tap],
 ) -> Json:
     """One meeting of all parties, to the end of the run or to the first error."""
     ready = run.ready
@@ -167,7 +172,7 @@ def attempt(
                 with written(run.folder):
                     shutil.rmtree(draft, ignore_errors=True)
                     draft.mkdir(mode=0o700)
-                result = work(Meeting(session, run.folder, draft, run.started, recorder.counting))
+                result = work(RunSession(session, run.folder, draft, run.started, recorder.counting))
                 with written(run.folder):
                     sync_tree(draft)
                 session.course.finished({"result": np.frombuffer(json.dumps(result).encode(), np.uint8)})
@@ -176,7 +181,7 @@ def attempt(
     return result
 
 
-class Patience:
+class Deadline:
     """How long this party still waits for one that is gone: `seconds` from the first time since the run last made
     progress."""
 

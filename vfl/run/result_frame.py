@@ -47,7 +47,7 @@ def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: st
         "environment": environment(),
         "job_file": json.loads(job.canonical),
         "plots": {},
-        **searched.told(job),
+        **searched.summary(job),
     }
 
 

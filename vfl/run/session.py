@@ -84,7 +84,7 @@ class Ready(Generic[J]):
 
 
 @dataclass(frozen=True)
-class Meeting:
+class RunSession:
     """One run of this party with its peers, while they are connected.  What is written to `draft` is kept if every
     party gets to the end."""
 

@@ -120,7 +120,7 @@ class Run:
     @property
     def standing(self) -> tuple[bytes, list[Position]]:
         """The run that this party has begun, if any, and where it can resume."""
-        return (b"", []) if self.store is None else (self.store.facts.id, self.store.marks)
+        return (b"", []) if self.store is None else (self.store.facts.id, self.store.checkpoints)
 
     def agree(
         self, wires: Mapping[str, Wire], *taps: Tap
@@ -131,7 +131,7 @@ class Run:
         The run is counted when every party has it on its disk: from then on, whichever party dies, this run is the one
         that resumes.
         """
-        said = Said()
+        said = MessageLog()
         channels, _ = open_channels(self.ready, wires, said, *taps)
         (own, marks), guest, nonce = self.standing, self.ready.roles.guest, run_seed()[: resume.NONCE]
         if self.ready.party.name == guest:
@@ -237,7 +237,7 @@ def budget_of(ready: Ready[Any], purpose: str) -> Budget:
     return Budget(ready.party, purpose, ready.table, ready.job.models_told, ready.opened, guest, ready.own_rows)
 
 
-class Said(Tap):
+class MessageLog(Tap):
     """What the parties said before it was clear which ledger it belongs to."""
 
     def __init__(self) -> None:

@@ -24,14 +24,14 @@ from vfl.job.policy import columns_check, few_columns_check
 from vfl.job.table import Data
 from vfl.models import own_columns
 from vfl.models.content import ArbiterPart, Head, Part
-from vfl.models.evaluation import Drawn, flatters
+from vfl.models.evaluation import Sampling, optimistic
 from vfl.models.part_files import find_part, load_part, save_part
 from vfl.models.registry import ARBITER_KINDS, kind_of
 from vfl.models.results import baseline, data_party_result, plain_report
 from vfl.report.page import read_report, write_report
-from vfl.run.recovery import Taken, take_part
+from vfl.run.recovery import RunResult, take_part
 from vfl.run.result_frame import encryption, measuring_of, result_frame, settled
-from vfl.run.session import Meeting, Ready
+from vfl.run.session import Ready, RunSession
 from vfl.schema.section import listed
 from vfl.transport.identity import Identity
 
@@ -95,11 +95,11 @@ def _said_of(job: Job, earlier: Path) -> str:
             "it is not known here which rows the earlier rounds were trained on: on these rows the model "
             "seems better than it is"
         )
-    return flatters(_drawn(job), _drawn(before)) or str(report["model"].get("caution", ""))
+    return optimistic(_drawn(job), _drawn(before)) or str(report["model"].get("caution", ""))
 
 
-def _drawn(job: Job) -> Drawn:
-    return Drawn(
+def _drawn(job: Job) -> Sampling:
+    return Sampling(
         job.split.test, job.split.seed, job.split.cut_off, repr((job.align.keys, sorted(job.align.normalise.items())))
     )
 
@@ -207,7 +207,7 @@ def run(
     """
     job, party = ready.job, ready.party
 
-    def work(meeting: Meeting) -> dict[str, Any]:
+    def work(meeting: RunSession) -> dict[str, Any]:
         fitted = program(ready)(meeting.session)
         result = result_frame(job, party, meeting.started, "run")
         if party.role == "arbiter" and fitted is not None:
@@ -217,9 +217,9 @@ def run(
             result["model"] |= {"model_id": fitted.model_id.hex()}
         elif fitted is not None:
             save_part(fitted.part, meeting.draft / "model", kind=job.model.kind, job_digest=job.digest)
-            best = searched.chosen(job, fitted.searched)
+            best = searched.best_candidate(job, fitted.searched)
             result["model"] |= settled(best)
-            result |= searched.told(job, fitted.searched)
+            result |= searched.summary(job, fitted.searched)
             by = measuring_of(best)
             before = baseline(by, fitted)
             before.save(meeting.draft / "model")
@@ -228,8 +228,8 @@ def run(
             result |= {"cautions": list(ready.cautions)} if ready.cautions else {}
         return plain_report(kind_of(job.model), result | inputs(ready))
 
-    def report(taken: Taken) -> None:
-        told = taken.told
+    def report(taken: RunResult) -> None:
+        told = taken.summary
         write_report(taken.folder, taken.result | told | encryption(taken.counting, told))
 
     peers = job.parties.peers_of(party.name)

@@ -9,7 +9,7 @@ from typing import Any
 from protocols.glm.stopping import End
 
 
-def told(passes: Sequence[int], ends: Sequence[End]) -> dict[str, Any]:
+def summary(passes: Sequence[int], ends: Sequence[End]) -> dict[str, Any]:
     """What report.json says: after how many iterations each training ended, and how; `settled` is left out where nobody
     watched."""
     summary: dict[str, Any] = {"passes_made": list(passes), "ended": list(ends)}

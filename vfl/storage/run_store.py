@@ -24,7 +24,7 @@ from safetensors.numpy import load, save
 
 from protocols.channel import Count
 from protocols.errors import ConfigError
-from protocols.recovery.checkpoint import END, Arrays, Mark, Position
+from protocols.recovery.checkpoint import END, Arrays, Checkpoint, Position
 from vfl.storage.files import sync_folder
 
 FILE, FORMAT = "run.sqlite", 3
@@ -115,7 +115,7 @@ class RunStore:
 
     # -- as a Keeper
 
-    def keep(self, mark: Mark, heard: Mapping[str, Sequence[bytes]]) -> None:
+    def keep(self, mark: Checkpoint, heard: Mapping[str, Sequence[bytes]]) -> None:
         self.ledger = self.before() or self.ledger
         packed = save({name: np.array(array, order="C") for name, array in mark.arrays.items()})
         counts = json.dumps(
@@ -131,10 +131,10 @@ class RunStore:
             self._db.execute(FORGET, (END.stage,))
             self._db.execute("UPDATE run SET ledger = ?", (self.ledger,))
 
-    def at(self, position: Position) -> Mark:
+    def at(self, position: Position) -> Checkpoint:
         return self._mark("SELECT * FROM marks WHERE stage = ? AND item = ?", position)
 
-    def last(self, stage: int) -> Mark:
+    def last(self, stage: int) -> Checkpoint:
         return self._mark("SELECT * FROM marks WHERE stage = ? AND last ORDER BY item DESC LIMIT 1", (stage,))
 
     def heard(self, stage: int) -> dict[str, list[bytes]]:
@@ -163,7 +163,7 @@ class RunStore:
         self.ledger = head
 
     @property
-    def marks(self) -> list[Position]:
+    def checkpoints(self) -> list[Position]:
         """Where this party can resume."""
         with self._checked():
             return [Position(*row) for row in self._db.execute("SELECT stage, item FROM marks ORDER BY stage, item")]
@@ -198,7 +198,7 @@ class RunStore:
             self._path.with_name(f"{FILE}-journal").unlink(missing_ok=True)
             self._path.unlink(missing_ok=True)
 
-    def _mark(self, query: str, values: Sequence[int]) -> Mark:
+    def _mark(self, query: str, values: Sequence[int]) -> Checkpoint:
         with self._checked():
             rows = self._db.execute(query, tuple(values)).fetchall()
             if len(rows) != 1:
@@ -212,7 +212,7 @@ class RunStore:
                 }
             except (SafetensorError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
                 raise sqlite3.DatabaseError("a checkpoint is damaged") from None
-        return Mark(Position(stage, item), draws, peers, arrays, bool(last))
+        return Checkpoint(Position(stage, item), draws, peers, arrays, bool(last))
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

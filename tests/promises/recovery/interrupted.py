@@ -18,7 +18,7 @@ from protocols.errors import PeerAborted
 from protocols.message import Message
 from protocols.randomness import Randomness
 from protocols.recovery import resume
-from protocols.recovery.checkpoint import START, Mark, Position
+from protocols.recovery.checkpoint import START, Checkpoint, Position
 from protocols.session import Roles, Session
 
 RUN = bytes(range(16))
@@ -48,30 +48,30 @@ class MemoryKeeper:
     """Keeps marks as `vfl.storage.run_store` does: in its bytes, those of finished stages and of the last two counts
     of messages. (Not in NumPy's: its reader parses Python, which fails in threads side by side on Python 3.11.)"""
 
-    marks: dict[Position, tuple[Mark, bytes]] = field(default_factory=dict)
+    checkpoints: dict[Position, tuple[Checkpoint, bytes]] = field(default_factory=dict)
     journal: dict[int, dict[str, list[bytes]]] = field(default_factory=dict)
     spent: set[bytes] = field(default_factory=set)
     stops_at: Position | None = (
         None  # its party is stopped before it keeps this mark, when the others have gone as far as they can without it
     )
 
-    def keep(self, mark: Mark, heard: Mapping[str, Sequence[bytes]]) -> None:
+    def keep(self, mark: Checkpoint, heard: Mapping[str, Sequence[bytes]]) -> None:
         if mark.position == self.stops_at:
             time.sleep(0.05)
             raise Killed
         packed = save({name: np.array(array, order="C") for name, array in mark.arrays.items()})
-        self.marks[mark.position] = mark, packed
+        self.checkpoints[mark.position] = mark, packed
         if mark.position.item == 0:
             self.journal[mark.position.stage] = {peer: list(messages) for peer, messages in heard.items()}
-        recent = sorted({m.messages for m, _ in self.marks.values()})[-2:]
-        self.marks = {p: kept for p, kept in self.marks.items() if kept[0].last or kept[0].messages >= recent[0]}
+        recent = sorted({m.messages for m, _ in self.checkpoints.values()})[-2:]
+        self.checkpoints = {p: k for p, k in self.checkpoints.items() if k[0].last or k[0].messages >= recent[0]}
 
-    def at(self, position: Position) -> Mark:
-        mark, packed = self.marks[position]
-        return Mark(mark.position, mark.draws, mark.counts, load(packed), mark.last)
+    def at(self, position: Position) -> Checkpoint:
+        mark, packed = self.checkpoints[position]
+        return Checkpoint(mark.position, mark.draws, mark.counts, load(packed), mark.last)
 
-    def last(self, stage: int) -> Mark:
-        return self.at(max(p for p, (m, _) in self.marks.items() if p.stage == stage and m.last))
+    def last(self, stage: int) -> Checkpoint:
+        return self.at(max(p for p, (m, _) in self.checkpoints.items() if p.stage == stage and m.last))
 
     def heard(self, stage: int) -> dict[str, list[bytes]]:
         return self.journal.get(stage, {})
@@ -125,7 +125,7 @@ class Interrupted:
     def _meet(self, me: str, wires: Mapping[str, Any]) -> Session:
         keys, keeper = Keyring(), self.keepers.setdefault(me, MemoryKeeper())
         plain = {peer: Channel(wire, keys, (), 30) for peer, wire in wires.items()}
-        marks = sorted(keeper.marks)
+        marks = sorted(keeper.checkpoints)
         if me == self.roles.guest:
             run, goal = resume.decide(list(plain.values()), RUN, marks, RUN)
             self.goals.append(goal)

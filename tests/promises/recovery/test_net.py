@@ -22,7 +22,7 @@ from protocols.glm.block import Share
 from protocols.glm.links import IDENTITY
 from protocols.glm.training import GuestWeights, own_shares
 from protocols.randomness import Randomness
-from protocols.recovery.checkpoint import Mark, Position
+from protocols.recovery.checkpoint import Checkpoint, Position
 from protocols.session import Roles, Session
 from tests.harness import KNOWN, TOY
 from vfl.cli.main import app
@@ -185,9 +185,9 @@ def test_a_share_of_final_weights_that_is_none_is_refused(values: list[int]) -> 
 def test_planted_fault_a_state_that_is_not_restored_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = MemoryKeeper.at
 
-    def forgetful(self: MemoryKeeper, position: Position) -> Mark:
+    def forgetful(self: MemoryKeeper, position: Position) -> Checkpoint:
         mark = honest(self, position)
-        return Mark(mark.position, mark.draws + 1, mark.counts, mark.arrays, mark.last)
+        return Checkpoint(mark.position, mark.draws + 1, mark.counts, mark.arrays, mark.last)
 
     monkeypatch.setattr(MemoryKeeper, "at", forgetful)
     assert "has another result" in wrong("logistic-regression", 8)

@@ -51,7 +51,7 @@ def test_a_party_whose_folder_was_rolled_back_sends_the_same_bytes(case: str, pa
             assert run.attempt(party, earlier) is None
             old = copy.deepcopy(run.keepers[party])
         assert run.attempt() == expected
-        latest, run.keepers[party] = max(run.keepers[party].marks), old
+        latest, run.keepers[party] = max(run.keepers[party].checkpoints), old
         assert run.attempt() == expected
         assert run.goals[-1] < latest
         assert earlier is not None or run.goals[-1] == START

@@ -104,7 +104,7 @@ def stopped(party: str = "host1", part: float = 0.93) -> Interrupted:
     whole.attempt()
     run = regression()
     assert run.attempt(party, int(whole.killers[party].seen * part)) is None
-    assert Position(0, 1) <= max(run.keepers[party].marks) < max(whole.keepers[party].marks)
+    assert Position(0, 1) <= max(run.keepers[party].checkpoints) < max(whole.keepers[party].checkpoints)
     return run
 
 

@@ -110,17 +110,20 @@ def test_a_party_stopped_before_a_mark_is_one_step_behind_at_most(case: str) -> 
 
 def every_mark(keeper: MemoryKeeper) -> list[Position]:
     """All of the last stage of a party, forgotten ones too, and the parts of lists."""
-    lists = [p for p in keeper.marks if sum(p.stage == other.stage for other in keeper.marks) > 2]
+    lists = [p for p in keeper.checkpoints if sum(p.stage == other.stage for other in keeper.checkpoints) > 2]
     return lists + [
-        Position(p.stage, item) for p in sorted(keeper.marks)[-1:] if p.item != ANYWHERE for item in range(p.item + 1)
+        Position(p.stage, item)
+        for p in sorted(keeper.checkpoints)[-1:]
+        if p.item != ANYWHERE
+        for item in range(p.item + 1)
     ]
 
 
 def repeated(keeper: MemoryKeeper, goal: Position) -> int:
     """How many steps with messages a party had done after `goal`."""
-    own = serves(keeper.marks, goal)
+    own = serves(keeper.checkpoints, goal)
     done = keeper.at(own).messages if own else 0
-    return len({mark.messages for mark, _ in keeper.marks.values() if mark.messages > done})
+    return len({mark.messages for mark, _ in keeper.checkpoints.values() if mark.messages > done})
 
 
 OFTEN_SLOW = (
@@ -186,7 +189,7 @@ def test_an_arbiter_that_dies_while_it_makes_the_key_lets_nobody_align_again(mon
     def dies(*given: Any) -> Any:
         give_up = time.monotonic() + 30
         while (
-            not all(Position(1, 1) in run.keepers[party].marks for party in roles.data_parties)
+            not all(Position(1, 1) in run.keepers[party].checkpoints for party in roles.data_parties)
             and time.monotonic() < give_up
         ):
             time.sleep(0.01)
@@ -224,10 +227,10 @@ def test_a_state_that_was_changed_is_found_out() -> None:
     run = Interrupted(roles, programs, scheme)
     assert run.attempt("guest", 22) is None
     keeper = run.keepers["arbiter"]
-    goal = max(set.intersection(*(set(k.marks) for k in run.keepers.values())))
+    goal = max(set.intersection(*(set(k.checkpoints) for k in run.keepers.values())))
     assert goal.stage == 2
-    mark, packed = keeper.marks[goal]
-    keeper.marks[goal] = dataclasses.replace(mark, draws=mark.draws + 1), packed
+    mark, packed = keeper.checkpoints[goal]
+    keeper.checkpoints[goal] = dataclasses.replace(mark, draws=mark.draws + 1), packed
     with pytest.raises(AssertionError, match="another content"):
         run.attempt()
 

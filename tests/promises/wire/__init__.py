@@ -1,4 +1,4 @@
-"""Damaged, hostile and oversize bytes are refused with a typed error and little memory.
+"""CorruptPartError, hostile and oversize bytes are refused with a typed error and little memory.
 
 docs/reliability.md, "Peers and strangers".
 """

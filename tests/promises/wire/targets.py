@@ -27,7 +27,7 @@ from protocols.codec import Int32s, Int64s, decode
 from protocols.errors import DisclosureRefused, VFLError
 from protocols.message import Message
 from protocols.randomness import Seed
-from protocols.recovery.checkpoint import Mark, Position
+from protocols.recovery.checkpoint import Checkpoint, Position
 from protocols.ristretto import PointVec
 from tests.harness import TOY
 from tests.parts import guests
@@ -389,8 +389,8 @@ def _store(folder: Path) -> list[Target]:
         folder, RunFacts("0", "run", bytes(32), bytes(32), bytes(16), bytes(32), "2026-11-20T11:42:07+00:00")
     )
     counts = {"telecom": Count(2, 3, bytes(32))}
-    store.keep(Mark(Position(0, 0), 1, counts, {}), {"telecom": [b"heard"]})
-    store.keep(Mark(Position(0, 1), 2, counts, {"shares": np.arange(4), "one": np.array(7)}, last=True), {})
+    store.keep(Checkpoint(Position(0, 0), 1, counts, {}), {"telecom": [b"heard"]})
+    store.keep(Checkpoint(Position(0, 1), 2, counts, {"shares": np.arange(4), "one": np.array(7)}, last=True), {})
     store.close()
     path = folder / FILE
     sound = path.read_bytes()
@@ -400,7 +400,7 @@ def _store(folder: Path) -> list[Target]:
     def read() -> None:
         store = RunStore(folder)
         try:
-            for position in store.marks:
+            for position in store.checkpoints:
                 store.at(position)
             store.last(0)
             store.heard(0)

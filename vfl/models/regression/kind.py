@@ -42,7 +42,7 @@ CURVES = {
     ("linear", "exact"): plaintext.squared,
     ("poisson", "exact"): plaintext.poisson,
 }
-Asked = Search[Plan[Regression]] | None
+SearchSpec = Search[Plan[Regression]] | None
 
 
 def kept_part(name: str, session: Session, kept: Kept) -> SharedWeights | None:
@@ -145,7 +145,13 @@ class RegressionKind(Kind[Regression, GlmPart]):
         )
 
     def train(
-        self, role: Role, session: Session, table: Table | None, plan: Plan[Regression], search: Asked, before: None
+        self,
+        role: Role,
+        session: Session,
+        table: Table | None,
+        plan: Plan[Regression],
+        search: SearchSpec,
+        before: None,
     ) -> Any:
         if role == "arbiter":
             return kept_part(self.name, session, program.arbiter(session, plan, search))
@@ -206,7 +212,7 @@ class RegressionKind(Kind[Regression, GlmPart]):
         training ended; and what [preprocess] found."""
         assert isinstance(fitted, program.Fitted)
         own = fitted.part
-        summary: dict[str, Any] = {**ending.told(fitted.passes, fitted.ends), "weights_known": own.known}
+        summary: dict[str, Any] = {**ending.summary(fitted.passes, fitted.ends), "weights_known": own.known}
         summary |= {"clipped": fitted.clipped, "clipped_at": own.standardiser.clip} if fitted.clipped else {}
         summary |= {"clipped_in_folds": fitted.in_folds} if fitted.in_folds else {}
         summary |= words.coefficients(own) if own.known else {}

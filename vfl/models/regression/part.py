@@ -249,7 +249,7 @@ def pack(part: GlmPart) -> Body:
 
 
 def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> GlmPart:
-    """The part; raises Damaged."""
+    """The part; raises CorruptPartError."""
     told = msgspec.convert(rest, Rest)
     width, classes = len(head.columns), head.values
     shares = shared.shares_from(tensors, known=told.known)

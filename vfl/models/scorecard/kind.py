@@ -160,7 +160,7 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
         of the hosts' columns."""
         assert isinstance(fitted, scorecard.Fitted)
         part = fitted.part
-        own: dict[str, Any] = {**ending.told(fitted.passes, fitted.ends), "weights_known": part.known}
+        own: dict[str, Any] = {**ending.summary(fitted.passes, fitted.ends), "weights_known": part.known}
         if part.known:
             coefficients = [{"column": c, "coef": float(v)} for c, v in part.coef.items()]
             own |= {"wrong_signs": wrong} if (wrong := wrong_signs(part)) else {}
@@ -214,7 +214,7 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
         )
 
     def unpack(self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> ScorecardPart:
-        """The part; raises Damaged."""
+        """The part; raises CorruptPartError."""
         told, guest, width = msgspec.convert(rest, Rest), head.classes is not None, len(head.columns)
         check(
             [c.name for c in told.bins] == head.columns,

@@ -34,7 +34,7 @@ from vfl.screen.shown import Cell, Shown
 from vfl.steps.search import Search
 
 SPLITS = shown.Heading("splits", "d")
-Asked = Search[Plan[BoostedTrees]] | None
+SearchSpec = Search[Plan[BoostedTrees]] | None
 SEALED_ROWS = (
     "nobody sees a row's gradient, score, node or direction; the arbiter sees sums of gradients over unnamed bins"
 )
@@ -281,7 +281,13 @@ class Trees(Kind[BoostedTrees, TreesPart]):
         return told
 
     def train(
-        self, role: Role, session: Session, table: Table | None, plan: Plan[BoostedTrees], search: Asked, before: Any
+        self,
+        role: Role,
+        session: Session,
+        table: Table | None,
+        plan: Plan[BoostedTrees],
+        search: SearchSpec,
+        before: Any,
     ) -> Any:
         if role == "arbiter":
             return program.arbiter(session, plan, before, search)

@@ -78,8 +78,8 @@ class LeafValuesKind(ArbiterKind):
     def unpack(
         self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], identity: Identity | None
     ) -> LeafValues:
-        """The part; without an identity, that is to show it, without its trees.  Raises Damaged, ModelError for a part
-        that another key sealed."""
+        """The part; without an identity, that is to show it, without its trees.  Raises CorruptPartError; ModelError
+        for a part that another key sealed."""
         told = msgspec.convert(rest, Rest)
         check(
             1 <= told.depth <= MAX_DEPTH,

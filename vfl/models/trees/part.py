@@ -31,7 +31,7 @@ from protocols.boosting.tree import GUEST, LEAF, Tree
 from protocols.errors import ConfigError
 from vfl.data.codes import Names, coded
 from vfl.data.schema import Schema
-from vfl.models.content import Body, Damaged, Head, Tensors, check, tensors_of
+from vfl.models.content import Body, CorruptPartError, Head, Tensors, check, tensors_of
 
 MOST_TREES = 10_000_000
 LATER = "monotone_constraints"  # a parameter that parts without it do not name
@@ -180,7 +180,7 @@ def _joint_tensors(trees: GuestTrees) -> Tensors:
 
 
 def unpack(head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> TreesPart:
-    """The part; raises Damaged."""
+    """The part; raises CorruptPartError."""
     told = msgspec.convert(rest, Rest)
     check(
         (told.params is not None) or not told.hosts,
@@ -233,7 +233,7 @@ def _params(told: Mapping[str, Any]) -> Params:
     try:
         return Params(**told)
     except (ConfigError, TypeError):
-        raise Damaged from None
+        raise CorruptPartError from None
 
 
 def _check_classes(head: Head, params: Params) -> None:
@@ -349,7 +349,7 @@ def _joint(arrays: Tensors, own: Ensemble, binner: Binner, hosts: int) -> GuestT
 
 
 def checked_shape(depth: int, owner: NDArray[np.int64], order: NDArray[np.int64], parties: int) -> Shape:
-    """The shape of sealed trees from what was read; parties: hosts.  Raises Damaged."""
+    """The shape of sealed trees from what was read; parties: hosts.  Raises CorruptPartError."""
     shape = Shape(depth, owner, order)
     check(len(owner) == len(order), owner >= NO_SPLIT, owner <= parties)
     for level in range(depth):

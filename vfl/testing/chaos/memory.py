@@ -7,36 +7,36 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from safetensors.numpy import load, save
 
-from protocols.recovery.checkpoint import Mark, Position
+from protocols.recovery.checkpoint import Checkpoint, Position
 
 
 class MemoryKeeper:
     """The checkpoints as bytes: those of finished stages and of the last two counts of messages."""
 
     def __init__(self) -> None:
-        self.marks: dict[Position, tuple[Mark, bytes]] = {}
+        self.checkpoints: dict[Position, tuple[Checkpoint, bytes]] = {}
         self._heard: dict[int, dict[str, list[bytes]]] = {}
         self._spent = set[bytes]()
 
-    def keep(self, mark: Mark, heard: Mapping[str, Sequence[bytes]]) -> None:
+    def keep(self, mark: Checkpoint, heard: Mapping[str, Sequence[bytes]]) -> None:
         """As `protocols.recovery.checkpoint.Keeper`."""
-        self.marks[mark.position] = (
+        self.checkpoints[mark.position] = (
             mark,
             save({name: np.array(array, order="C") for name, array in mark.arrays.items()}),
         )
         if mark.position.item == 0:
             self._heard[mark.position.stage] = {peer: list(messages) for peer, messages in heard.items()}
-        recent = sorted({m.messages for m, _ in self.marks.values()})[-2:]
-        self.marks = {p: kept for p, kept in self.marks.items() if kept[0].last or kept[0].messages >= recent[0]}
+        recent = sorted({m.messages for m, _ in self.checkpoints.values()})[-2:]
+        self.checkpoints = {p: k for p, k in self.checkpoints.items() if k[0].last or k[0].messages >= recent[0]}
 
-    def at(self, position: Position) -> Mark:
+    def at(self, position: Position) -> Checkpoint:
         """As `protocols.recovery.checkpoint.Keeper`."""
-        mark, packed = self.marks[position]
-        return Mark(mark.position, mark.draws, mark.counts, load(packed), mark.last)
+        mark, packed = self.checkpoints[position]
+        return Checkpoint(mark.position, mark.draws, mark.counts, load(packed), mark.last)
 
-    def last(self, stage: int) -> Mark:
+    def last(self, stage: int) -> Checkpoint:
         """As `protocols.recovery.checkpoint.Keeper`."""
-        return self.at(max(p for p, (m, _) in self.marks.items() if p.stage == stage and m.last))
+        return self.at(max(p for p, (m, _) in self.checkpoints.items() if p.stage == stage and m.last))
 
     def heard(self, stage: int) -> Mapping[str, Sequence[bytes]]:
         """As `protocols.recovery.checkpoint.Keeper`."""

@@ -97,7 +97,7 @@ class Trial:
     def _meet(self, me: str, wires: Mapping[str, Wire]) -> Session:
         run, keys, keeper = self._run, Keyring(), self._keepers[me]
         channels = {peer: Channel(wire, keys) for peer, wire in wires.items()}
-        marks, own = sorted(keeper.marks), RUN_ID
+        marks, own = sorted(keeper.checkpoints), RUN_ID
         if me == run.roles.guest:
             _, goal = resume.decide(list(channels.values()), own, marks, RUN_ID)
             self.resumed += goal != START

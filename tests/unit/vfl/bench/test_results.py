@@ -173,7 +173,7 @@ def test_a_run_that_fails_costs_the_others_nothing(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(suite.child, "start", killed)
     found = suite.measured(plan.Point("sweeps", "paillier", SMALL, 2048, 2, axis="rows", value=60), plan.QUICK)
     assert "failed: no message" in found["skipped"]
-    assert suite.foretold([found]) == []
+    assert suite.predicted([found]) == []
 
 
 @pytest.mark.parametrize("failed", ["paillier", "phe"])

@@ -41,14 +41,14 @@ def machine(monkeypatch):
 def test_every_kind_is_told_how_long_it_takes(write, text, formula):
     job = load_job(write(text))
     assert cost.variant(estimate.workload(job, 8000, 12)) == formula
-    said = estimate.told(job, (8000, 12))
+    said = estimate.in_words(job, (8000, 12))
     assert said.startswith("at most " if "convergence-to-parties" in text else "about ")
     assert "if all 8,000 rows are common" in said
     assert f"were predicted within {cost.fitted()['errors'][formula]['worst']:.0%}" in said
 
 
 def test_the_arbiter_is_told_for_a_table_that_it_can_scale(write):
-    said = estimate.told(load_job(write(MINIMAL)), None)
+    said = estimate.in_words(load_job(write(MINIMAL)), None)
     assert "for every 10,000 common rows, if each data party has 20 columns" in said
 
 
@@ -79,20 +79,20 @@ def test_a_training_that_may_end_early_is_told_the_most(write):
         with_key("model", "subsample = 0.5", SEALED),
         with_key("model", "tol = 0.001", REGRESSION),
     ):
-        assert estimate.told(load_job(write(text)), (8000, 12)).startswith("at most ")
+        assert estimate.in_words(load_job(write(text)), (8000, 12)).startswith("at most ")
 
 
 def test_planned_passes_are_counted_where_they_can_be_told(write):
     """The guest's labels say how many are planned; the others are told the time of a hundred."""
     planned = load_job(write(with_key("model", 'max_iter = "auto"', REGRESSION)))
     assert estimate.workload(planned, 8000, 12, 60).passes == 60
-    assert "every 100 iterations" not in estimate.told(planned, (8000, 12), 60)
-    assert "every 100 iterations" in estimate.told(planned, (8000, 12))
+    assert "every 100 iterations" not in estimate.in_words(planned, (8000, 12), 60)
+    assert "every 100 iterations" in estimate.in_words(planned, (8000, 12))
 
 
 def test_what_the_estimate_leaves_out_or_looks_at_everywhere_is_said(write):
     def told(text: str, table: tuple[int, int] | None = (8000, 12)) -> str:
-        return estimate.told(load_job(write(text)), table)
+        return estimate.in_words(load_job(write(text)), table)
 
     assert "[preprocess] makes more of them" in told(with_key("preprocess", 'encode = "onehot"', REGRESSION))
     assert "[preprocess]" not in told(with_key("preprocess", 'encode = "woe"', REGRESSION))
@@ -136,9 +136,9 @@ def test_an_alignment_is_told_by_its_keys_and_shared_by_all_cores(write, monkeyp
         for text in (REGRESSION, with_key("align", 'keys = [["national_id"], ["phone"]]', REGRESSION))
     ]
     assert both[1] > both[0]
-    said = estimate.told_of_alignment(load_job(write(MINIMAL)), None)
+    said = estimate.alignment_in_words(load_job(write(MINIMAL)), None)
     assert "for every 10,000 ids of each data party" in said
-    assert "as this party (250,000), all of them common" in estimate.told_of_alignment(
+    assert "as this party (250,000), all of them common" in estimate.alignment_in_words(
         load_job(write(MINIMAL)), 250_000
     )
 

@@ -61,6 +61,6 @@ def test_what_makes_a_prepared_job_longer_makes_its_estimate_longer(write) -> No
     assert seconds(write, BATCHED, 16_000) == pytest.approx(2 * base, rel=0.2)
     assert seconds(write, with_key("model", 'solver = "sgd"\nbatch_size = 512', BATCHED)) > base
     for text in (BATCHED, with_key("model", 'link = "taylor"', BATCHED)):
-        said = estimate.told(load_job(write(text)), (8000, 12))
+        said = estimate.in_words(load_job(write(text)), (8000, 12))
         assert f"prepared iterations are predicted within {prepared.WORST:.0%}" in said
-    assert "prepared" not in estimate.told(load_job(write(MINIMAL)), (8000, 12))
+    assert "prepared" not in estimate.in_words(load_job(write(MINIMAL)), (8000, 12))

@@ -18,7 +18,7 @@ from protocols.cipher import Paillier
 from protocols.errors import ConfigError, DataError
 from tests.places import ROOT
 from vfl import metrics
-from vfl.models.evaluation import Drawn, flatters
+from vfl.models.evaluation import Sampling, optimistic
 
 
 def labels_and_scores(n: int = 90) -> tuple[pd.Series, pd.Series, np.ndarray]:
@@ -128,11 +128,11 @@ def test_a_continued_model_is_measured_on_rows_that_all_its_rounds_left_out(
     now: tuple[Any, ...], earlier: tuple[Any, ...], said: bool
 ) -> None:
     """Against rows themselves: what is held out now, less what was left out then."""
-    assert bool(flatters(Drawn(*now), Drawn(*earlier))) is said
+    assert bool(optimistic(Sampling(*now), Sampling(*earlier))) is said
     day = {"": 10**6, "2026-01-01": 20, "2026-02-01": 30}
 
-    def left_out(drawn: Drawn) -> set[int]:
+    def left_out(drawn: Sampling) -> set[int]:
         draw = np.random.default_rng([drawn.seed, len(drawn.ids)]).random(40)
         return set(np.flatnonzero(draw < drawn.test)) | set(range(day[drawn.cut_off], 40))
 
-    assert bool(left_out(Drawn(*now)) - left_out(Drawn(*earlier))) is said
+    assert bool(left_out(Sampling(*now)) - left_out(Sampling(*earlier))) is said

@@ -25,7 +25,7 @@ from tests.parts import KEY, guests, hosts, known, shared
 from tests.unit.protocols.boosting.world import bin_blocks, train
 from vfl.data import Schema
 from vfl.job.setup import init_party
-from vfl.models.content import Damaged, Head, Part
+from vfl.models.content import CorruptPartError, Head, Part
 from vfl.models.part_files import load_part, save_part
 from vfl.models.registry import KINDS
 from vfl.models.regression.part import GlmPart
@@ -354,7 +354,7 @@ def test_any_changed_number_is_refused_or_harmless(name: str, data: st.DataObjec
     head = Head(2, "boosted-trees", part.party, part.model_id.hex(), DIGEST.hex(), list(part.columns), classes)
     try:
         read = KINDS["boosted-trees"].unpack(head, body.rest, tensors)
-    except Damaged:
+    except CorruptPartError:
         return
     assert isinstance(read, TreesPart)
     binned = read.binned(pd.DataFrame(np.random.default_rng(0).normal(size=(20, 2)), columns=list(part.columns)))

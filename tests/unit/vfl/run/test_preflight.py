@@ -24,7 +24,7 @@ from vfl.data import Table, table_from_frame
 from vfl.job import load_job
 from vfl.job.plan import plan_of, roles_of
 from vfl.models.registry import kind_of
-from vfl.run.preflight import look_at
+from vfl.run.preflight import table_cautions
 from vfl.run.result_frame import result_frame
 
 
@@ -105,8 +105,8 @@ def test_a_job_that_the_key_cannot_carry_is_refused(write, text, remedy):
 
 def test_more_own_rows_than_the_key_carries_are_warned_about(write):
     job, own = load_job(write(SEALED)), table(x=np.arange(2000.0))
-    assert look_at(job, own, 2000) == []
-    (said,) = look_at(job, own, 1999)
+    assert table_cautions(job, own, 2000) == []
+    (said,) = table_cautions(job, own, 1999)
     assert "2,000 rows: if more than 1,999" in said
 
 
@@ -117,9 +117,9 @@ def test_mini_batches_are_told_and_a_table_that_one_holds_is_refused(write):
         in kind_of(job.model).described(plan_of(job), roles_of(job))["train"]
     )
     own = table(x=np.random.default_rng(0).normal(size=2000))
-    assert look_at(job, own, 1 << 20) == []
+    assert table_cautions(job, own, 1 << 20) == []
     with pytest.raises(ConfigError, match="single batch holds all rows"):
-        look_at(load_job(write(with_key("model", 'solver = "sgd"\nbatch_size = 2048'))), own, 1 << 20)
+        table_cautions(load_job(write(with_key("model", 'solver = "sgd"\nbatch_size = 2048'))), own, 1 << 20)
     assert carried(job) >= 1 << 20
 
 
@@ -133,7 +133,7 @@ def test_the_time_of_mini_batches_is_that_of_their_rows_and_of_more_steps(write,
     for network in whole:
         assert whole[network] < usual[network] < small[network]
         assert usual[network] < 1.5 * whole[network]  # batches of thousands of rows cost little more than a pass
-    assert ["mini-batches" in estimate.told(job, (100_000, 10)) for job in said.values()] == [False, True, True]
+    assert ["mini-batches" in estimate.in_words(job, (100_000, 10)) for job in said.values()] == [False, True, True]
     work = estimate.workload(said['solver = "sgd"'], 100_000, 10)
     halves = [(sign, cost.predict(w, 2048)["products"]) for sign, w in estimate.in_batches(work, 2)]
     assert sum(sign * products for sign, products in halves) == pytest.approx(
@@ -144,13 +144,13 @@ def test_the_time_of_mini_batches_is_that_of_their_rows_and_of_more_steps(write,
 def test_columns_that_carry_nothing_or_lie_far_out_are_named(write):
     x = np.random.default_rng(0).normal(size=2000)
     own = table(x=x, heavy=np.where(np.arange(2000) == 7, 1e9, x), same=3.0, gone=np.nan)
-    trees = look_at(load_job(write(SEALED)), own, 1 << 20)
+    trees = table_cautions(load_job(write(SEALED)), own, 1 << 20)
     assert [said.split(":")[0] for said in trees] == ["column gone", "column same"]
     filled = table(x=x, heavy=np.where(np.arange(2000) == 7, 1e9, x), same=3.0, also=4.0)
-    said = look_at(load_job(write(MINIMAL)), filled, 1 << 20)
+    said = table_cautions(load_job(write(MINIMAL)), filled, 1 << 20)
     assert [s.split(":")[0] for s in said] == ["columns same, also"]
     many = np.where(np.arange(20_000) == 7, 1e9, np.random.default_rng(0).normal(size=20_000))
-    (said,) = look_at(load_job(write(MINIMAL)), table(heavy=many), 1 << 20)
+    (said,) = table_cautions(load_job(write(MINIMAL)), table(heavy=many), 1 << 20)
     assert "values are limited to 128 standard deviations from the mean in training rows of 'heavy' (1)" in said
     assert "1000000000" not in said
     assert "1e+09" not in said
@@ -159,8 +159,8 @@ def test_columns_that_carry_nothing_or_lie_far_out_are_named(write):
 def test_columns_too_large_to_standardise_are_refused_before_the_run(write):
     own = table(x=np.arange(2000.0), huge=np.arange(-1000.0, 1000) * 1e305)
     with pytest.raises(DataError, match="bank: column huge: values too large to standardise"):
-        look_at(load_job(write(MINIMAL)), own, 1 << 20)
-    assert look_at(load_job(write(SEALED)), own, 1 << 20) == []
+        table_cautions(load_job(write(MINIMAL)), own, 1 << 20)
+    assert table_cautions(load_job(write(SEALED)), own, 1 << 20) == []
 
 
 def test_gaps_that_a_step_fills_are_no_reason_to_stop(write):
@@ -168,10 +168,10 @@ def test_gaps_that_a_step_fills_are_no_reason_to_stop(write):
     x = np.random.default_rng(0).normal(size=20_000)
     wild = np.where(np.arange(20_000) == 7, 1e9, np.where(x < -1, np.nan, x))
     gaps = table(income=np.where(x > 1, np.nan, x), wild=wild)
-    (said,) = look_at(load_job(write(MINIMAL + '\n[preprocess]\nimpute = "mean"\n')), gaps, 1 << 20)
+    (said,) = table_cautions(load_job(write(MINIMAL + '\n[preprocess]\nimpute = "mean"\n')), gaps, 1 << 20)
     assert "in training rows of 'wild' (1)" in said
     for steps in ('impute = "mean"\nclip_quantiles = [0.01, 0.99]', 'encode = "quantile"'):
-        assert look_at(load_job(write(MINIMAL + f"\n[preprocess]\n{steps}\n")), gaps, 1 << 20) == []
+        assert table_cautions(load_job(write(MINIMAL + f"\n[preprocess]\n{steps}\n")), gaps, 1 << 20) == []
 
 
 def test_a_guest_with_rare_events_is_told_of_more_passes(write):
@@ -188,13 +188,13 @@ def test_a_guest_with_rare_events_is_told_of_more_passes(write):
         )
         for f in (frame, frame.assign(y=np.arange(2000) % 2))
     )
-    (said,) = look_at(load_job(write(MINIMAL)), rare, 1 << 20)
+    (said,) = table_cautions(load_job(write(MINIMAL)), rare, 1 << 20)
     assert said.startswith("max_iter = 100: labels like these usually take about 340 iterations between 2 parties")
-    assert look_at(load_job(write(with_key("model", "max_iter = 340", MINIMAL))), rare, 1 << 20) == []
-    assert look_at(load_job(write(MINIMAL)), even, 1 << 20) == []
+    assert table_cautions(load_job(write(with_key("model", "max_iter = 340", MINIMAL))), rare, 1 << 20) == []
+    assert table_cautions(load_job(write(MINIMAL)), even, 1 << 20) == []
     permits = MINIMAL.replace('"scores-to-guest"', '"scores-to-guest", "label-scale-to-parties"')
     planned = load_job(write(with_key("model", 'max_iter = "auto"', permits)))
-    assert look_at(planned, rare, 1 << 20) == []
+    assert table_cautions(planned, rare, 1 << 20) == []
     kind, plan, roles = kind_of(planned.model), plan_of(planned), roles_of(planned)
     assert [kind.usual_passes(plan, roles, one) for one in (rare, even, table(x=np.arange(2000.0)))] == [340, 60, None]
 
@@ -213,6 +213,6 @@ def test_the_estimate_of_trees_says_what_it_does_not_know(write, monkeypatch, li
     text = SEALED
     for line in lines:
         text = with_key("model", line, text)
-    told = estimate.told(load_job(write(text)), (10_000, 5))
+    told = estimate.in_words(load_job(write(text)), (10_000, 5))
     assert words in told
     assert told.endswith("%") == (not words)

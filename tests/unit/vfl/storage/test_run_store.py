@@ -14,15 +14,15 @@ import pytest
 
 from protocols.channel import Count
 from protocols.errors import ConfigError
-from protocols.recovery.checkpoint import END, START, Mark, Position
+from protocols.recovery.checkpoint import END, START, Checkpoint, Position
 from vfl.storage.run_store import FILE, RunFacts, RunStore, unfinished
 
 FACTS = RunFacts("0.1.0", "run", b"job", b"input", bytes(16), b"s" * 32, "2026-01-01T00:00:00+00:00")
 
 
-def mark(stage: int, item: int, messages: int, last: bool = False) -> Mark:
+def mark(stage: int, item: int, messages: int, last: bool = False) -> Checkpoint:
     counts = {"telecom": Count(messages, 1, bytes([item]) * 32)}
-    return Mark(
+    return Checkpoint(
         Position(stage, item), item, counts, {"weights": np.arange(item), "name": np.frombuffer(b"x", np.uint8)}, last
     )
 
@@ -35,7 +35,7 @@ def test_a_mark_comes_back_as_it_was(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
     again = RunStore(tmp_path)
     assert again.facts == FACTS
-    assert again.marks == [(1, 0), (1, 1)]
+    assert again.checkpoints == [(1, 0), (1, 1)]
     found, kept = again.at(Position(1, 1)), mark(1, 1, 7)
     assert (found.position, found.draws, found.counts, found.last) == (kept.position, 1, kept.counts, False)
     assert found.arrays.keys() == kept.arrays.keys()
@@ -56,12 +56,12 @@ def test_it_keeps_the_last_mark_of_each_stage_and_those_of_the_last_two_counts(t
         (1, 3, 12, False),
     ]:
         store.keep(mark(stage, item, messages, last), {})
-    assert store.marks == [(0, 1), (1, 1), (1, 2), (1, 3)]
+    assert store.checkpoints == [(0, 1), (1, 1), (1, 2), (1, 3)]
     assert [store.repeats(Position(*p)) for p in ((1, 3), (1, 2), (1, 1), (0, 1), START)] == [0, 1, 1, 2, 3]
-    store.keep(Mark(END, 3, {}, {"result": np.zeros(1)}, last=True), {})
-    assert store.marks == [(0, 1), (1, 1), (1, 2), (1, 3), END]
+    store.keep(Checkpoint(END, 3, {}, {"result": np.zeros(1)}, last=True), {})
+    assert store.checkpoints == [(0, 1), (1, 1), (1, 2), (1, 3), END]
     store.keeps()
-    assert store.marks == [END]
+    assert store.checkpoints == [END]
     store.close()
     assert RunStore(tmp_path).facts.seed == bytes(32)  # and with it the secrets
 
@@ -161,15 +161,15 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(tmp_path: Pa
     store.keep(mark(1, 0, 5), {})
     (pages,) = store._db.execute("PRAGMA page_count").fetchone()
     store._db.execute(f"PRAGMA max_page_count = {pages}")
-    large = Mark(Position(1, 1), 1, {}, {"weights": np.zeros(1 << 16)})
+    large = Checkpoint(Position(1, 1), 1, {}, {"weights": np.zeros(1 << 16)})
     with pytest.raises(ConfigError, match=r"full.*Make room there") as caught:
         store.keep(large, {})
     assert caught.value.exit_code == 2
     store.close()
     again = RunStore(tmp_path)
-    assert again.marks == [(1, 0)]
+    assert again.checkpoints == [(1, 0)]
     again.keep(large, {})
-    assert again.marks == [(1, 0), (1, 1)]
+    assert again.checkpoints == [(1, 0), (1, 1)]
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a database" * 100])

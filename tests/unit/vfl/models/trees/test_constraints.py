@@ -13,7 +13,7 @@ import vfl
 from protocols.boosting import twin
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError, DisclosureRefused
-from vfl.models.content import Damaged, Head
+from vfl.models.content import CorruptPartError, Head
 from vfl.models.registry import kind_of
 from vfl.models.trees.constraints import in_words
 from vfl.models.trees.part import pack, unpack
@@ -195,7 +195,7 @@ def test_a_part_shows_its_own_and_a_damaged_one_is_refused() -> None:
         )
         assert unpack(head, body.rest, body.tensors).monotone == part.monotone
         for wrong in ([1], [2, 0], [2, 0, 0], [0] * 9):
-            with pytest.raises(Damaged):
+            with pytest.raises(CorruptPartError):
                 unpack(head, body.rest | {"monotone": wrong}, body.tensors)
 
 
