@@ -1,4 +1,4 @@
-"""Smooth functions of a number that two parties share: a look-up of the cell's cubic, and the cubic on shares.
+"""Smooth functions of a number that two parties share: a look-up of the cell's cubic, which is then computed on shares.
 
 Source: distributed point functions, Boyle, Gilboa, Ishai (CCS 2016); look-ups by them as in Pika (Wagh, PETS 2022);
 products and powers of shares by dealt numbers, Beaver (CRYPTO 1991).  All shares are in Z_2^128.
@@ -74,7 +74,7 @@ class LookupIndex(Message, disclosure=BLINDED, learns="for each row a uniform po
 class MaskedFactors(
     Message,
     disclosure=BLINDED,
-    learns="for each row four numbers that are uniform modulo 2^128, or seven where it looks up two curves",
+    learns="for each row four numbers that are uniform modulo 2^128 (seven if it looks up two curves)",
     in_blocks=True,
 ):
     rest: PlainVec  # (n,)

@@ -29,7 +29,7 @@ class BestCandidate(
     Message,
     disclosure=REVEALED,
     permit="best-candidate-to-parties",
-    learns="which of the job's candidates did best on the rows that it was not trained on",
+    learns="which of the job's candidates had the best score on the rows that were left out",
 ):
     number: int  # in the job's order, from 0
 

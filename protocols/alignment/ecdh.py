@@ -99,7 +99,9 @@ class UnmatchedTags(
     Message,
     disclosure=REVEALED,
     permit="matched-keys-to-parties",
-    learns="how many of its ids no earlier key matched, and with the rows later: by which key each was matched",
+    learns=(
+        "how many of its ids no earlier key matched; later, together with the rows, by which key each id was matched"
+    ),
     most_bytes=lists.TAGS_BYTES,
 ):
     tags: bytes  # a chunk of (left, 16) of the receiver's points that no earlier key matched, sorted
@@ -110,7 +112,7 @@ class KeyHits(
     Message,
     disclosure=REVEALED,
     permit="matched-keys-to-parties",
-    learns="how many ids this key matched, and with the rows later: by which key each was matched",
+    learns="how many ids this key matched; later, together with the rows, by which key each id was matched",
 ):
     hits: bytes  # bitmap over the tags that the receiver sent last: which of them are common
 
@@ -125,7 +127,7 @@ class SizeOnly(
     Message,
     disclosure=REVEALED,
     permit="intersection-size-to-parties",
-    learns="how many ids all parties have in common, and no more",
+    learns="how many ids all parties have in common, and nothing else",
 ):
     by_key: Int64s  # (keys,)  how many each key matched
 

@@ -73,7 +73,7 @@ MOST_ROWS = lists.MAX_MESSAGES * lists.CHUNK  # of a list
 class RelayedIds(
     Message,
     disclosure=BLINDED,
-    learns="how many ids another party has (of several keys: that no earlier one matched)",
+    learns="how many ids another party has (with several keys: how many that no earlier key matched)",
     most_bytes=lists.POINTS_BYTES,
 ):
     points: PointVec  # a chunk of (n,)  under the secrets of t parties, none of them the receiver's
@@ -105,8 +105,10 @@ class ListSizes(Message, disclosure=BLINDED, learns="how many ids each data part
 class PlacesAfter(
     Message,
     disclosure=BLINDED,
-    learns="nothing but the number of ids that a key matched: the common places of another party's list, in an "
-    "order that its owner does not know",
+    learns=(
+        "nothing but the number of ids that a key matched: the common positions in another party's list, in an order "
+        "that the list's owner does not know"
+    ),
 ):
     places: Int32s  # (matched,)  in tag order
 
@@ -114,8 +116,10 @@ class PlacesAfter(
 class PlacesBefore(
     Message,
     disclosure=BLINDED,
-    learns="nothing but the number of ids that a key matched: these places before the sender shuffled the list, "
-    "in the end in its owner's secret order",
+    learns=(
+        "nothing but the number of ids that a key matched: these positions before the sender shuffled the list, and "
+        "in the end in the list owner's secret order"
+    ),
 ):
     places: Int32s  # (matched,)  in tag order
 

@@ -1,5 +1,5 @@
-"""Binning by the label across parties: weight of evidence and information value of every column, the label staying at
-the guest.
+"""Binning by the label across parties: weight of evidence and information value of every column, while the label stays
+at the guest.
 
 Adversary: honest but curious.  A guest that encrypts other numbers than its labels could read from the sums which rows
 a bin holds; a host that cuts bins of other rows than it says could read their labels from the answer
@@ -52,9 +52,10 @@ class FineCounts(
     Message,
     disclosure=REVEALED,
     permit="bin-events-to-guest",
-    learns="for every fine bin of each of the sender's columns, which have numbers in place of names, how many "
-    "rows and how many events it holds; "
-    "which columns are ordered, and which have special or missing values",
+    learns=(
+        "for every fine bin of each of the sender's columns, how many rows and how many events it holds (columns "
+        "have numbers in place of names); which columns are ordered, and which have special or missing values"
+    ),
 ):
     bins: Int32s  # (columns,) fine bins of each column
     apart: Int32s  # (columns,) how many of the last bins are of special and missing values
@@ -73,8 +74,10 @@ class MergedCounts(
     Message,
     disclosure=REVEALED,
     permit="woe-to-host",
-    learns="which of its own fine bins are one, and how many events each merged bin holds: hence its weight of "
-    "evidence, and the number of events in all",
+    learns=(
+        "which of its own fine bins are merged, and how many events each merged bin holds; hence the bin's weight of "
+        "evidence, and the total number of events"
+    ),
 ):
     group: Int32s  # (all fine bins,) the final bin of each, from 0 in every column
     events: Int32s  # (all final bins,)

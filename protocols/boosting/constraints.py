@@ -1,5 +1,5 @@
-"""Monotone constraints, under xgboost's name and meaning: whoever chooses splits hears the sign of every candidate, in
-the order in which its sums come.
+"""Monotone constraints, under xgboost's name and meaning: whoever chooses splits learns the sign of every candidate,
+in the order in which its sums come.
 
      owner of columns                                                 sealed trees: arbiter; open trees: guest
      for each candidate the sign of its column's constraint, +1, -1 or 0

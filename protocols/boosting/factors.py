@@ -30,7 +30,7 @@ from protocols.session import Session
 class FactorLessPad(
     Message,
     disclosure=BLINDED,
-    learns="nothing: for each row uniform numbers, shares less a pad",
+    learns="nothing: for each row uniform numbers, shares minus a pad",
     in_blocks=True,
 ):
     v: PlainVec  # (quantities * rows,)

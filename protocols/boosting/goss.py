@@ -24,8 +24,10 @@ class SampledRows(
     Message,
     disclosure=REVEALED,
     permit="sampled-rows-to-hosts",
-    learns="which rows the trees of a round are trained on: those with large gradients, which nearly are the "
-    "label, and some of the others",
+    learns=(
+        "which rows the trees of a round are trained on: those with large gradients (this nearly tells the labels), "
+        "and some of the others"
+    ),
 ):
     rows: bytes  # bitmap (n,)
 

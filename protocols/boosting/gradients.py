@@ -64,8 +64,10 @@ class TargetScale(
     Message,
     disclosure=REVEALED,
     permit="label-scale-to-parties",
-    learns="two powers of two, 1 where the job does not need them: of the labels' spread (squared error) or "
-    "mean (counts), and above the largest weight of a row",
+    learns=(
+        "two powers of two, 1 where the job does not need them: the order of magnitude of the labels' spread "
+        "(squared error) or mean (counts), and a bound on the largest weight of a row"
+    ),
 ):
     label_log2: int
     weight_log2: int
@@ -74,7 +76,7 @@ class TargetScale(
 class Reshared(
     Message,
     disclosure=BLINDED,
-    learns="nothing: for each row uniform numbers, shares less a pad",
+    learns="nothing: for each row uniform numbers, shares minus a pad",
     in_blocks=True,
 ):
     g: PlainVec

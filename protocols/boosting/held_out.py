@@ -1,5 +1,5 @@
-"""When sealed training ends, where the job asks for early stopping: after each round the arbiter learns the mean loss
-of the rows held out for it, and tells the others.
+"""Early stopping of a sealed training, if the job asks for it: after each round the arbiter learns the mean loss of the
+rows held out for this purpose, and tells the others whether it has improved.
 
      guest: m_G, y                        arbiter: m_A                        first host
  1        <-------------------------------- Deal ---------------------------->
@@ -45,7 +45,7 @@ class HeldOutLoss(
     Message,
     disclosure=REVEALED,
     permit="loss-to-arbiter",
-    learns="the mean loss of the rows held out to end training, rounded to about a millionth",
+    learns="the mean loss of the rows held out for early stopping, rounded to about a millionth",
 ):
     share: PlainVec  # (1,)
 

@@ -55,8 +55,10 @@ class Continues(
     Message,
     disclosure=REVEALED,
     permit="partition-to-hosts",
-    learns="the random name of the model that is continued, and how many of its rounds and of the receiver's "
-    "splits are kept: the others came after the best round",
+    learns=(
+        "the random name of the model that is continued, and how many of its rounds and of the receiver's splits are "
+        "kept (those after the best round are dropped)"
+    ),
 ):
     before: bytes  # (16,)
     rounds: int

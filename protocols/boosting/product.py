@@ -1,5 +1,5 @@
-"""Shares of s x for a bit s that one party knows and a number x that guest and arbiter share: how rows go down a level,
-and nobody sees where.
+"""Shares of s x for a bit s that one party knows and a number x that guest and arbiter share: this is how rows go down
+a level without anybody seeing where.
 
 Source: multiplication with correlated pads that two of three parties derive from a common key, after Araki et al. (CCS
 2016) and Beaver (CRYPTO 1991).
@@ -58,7 +58,7 @@ GUEST = 0
 class ShareLessPad(
     Message,
     disclosure=BLINDED,
-    learns="nothing: for each row and place two uniform numbers, a share less a pad",
+    learns="nothing: for each row and place two uniform numbers, a share minus a pad",
     in_blocks=True,
 ):
     x: PlainVec  # (places * sampled rows,), or none

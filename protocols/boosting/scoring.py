@@ -1,4 +1,4 @@
-"""Scoring aligned rows with trees whose splits lie at several parties.
+"""Scoring aligned rows with trees whose splits belong to several parties.
 
 Source: with open trees the walk is that of Cheng et al., SecureBoost (arXiv 1901.08755).
 Adversary: honest but curious, one party alone.
@@ -73,7 +73,7 @@ class AllDirections(
     Message,
     disclosure=REVEALED,
     permit="directions-to-guest",
-    learns="for each of the sender's splits which rows go left, but not what it splits on",
+    learns="for each of the sender's splits which rows go left, but not which column or value it splits on",
     in_blocks=True,
 ):
     splits: int
@@ -84,8 +84,10 @@ class RowTags(
     Message,
     disclosure=REVEALED,
     permit="scores-to-guest",
-    learns="for each row a keyed hash of the customer and the sender's bins: of a customer scored before, "
-    "whether these changed",
+    learns=(
+        "for each row a keyed hash of the customer and the sender's bins: for a customer scored before, whether "
+        "these bins have changed"
+    ),
     in_blocks=True,
 ):
     tags: bytes  # (rows, TAG)
@@ -98,7 +100,7 @@ class ScoreGrid(Message, disclosure=PUBLIC, learns="that scores are opened on a 
 class RoundingPads(
     Message,
     disclosure=BLINDED,
-    learns="nothing: for each row and output a uniform number, which is a new one whenever the row is scored again",
+    learns="nothing: for each row and output a uniform number, a new one each time the row is scored",
     in_blocks=True,
 ):
     masked: bytes  # (outputs, rows) of 6 bytes
@@ -108,8 +110,10 @@ class OpenedScores(
     Message,
     disclosure=REVEALED,
     permit="scores-to-guest",
-    learns="for each row the joint score less a secret number below a step of 2^-score_bits, the same number "
-    "whenever the row is scored again",
+    learns=(
+        "for each row the joint score minus a secret number below a step of 2^-score_bits; this number is the same "
+        "each time the row is scored"
+    ),
     in_blocks=True,
 ):
     shares: bytes  # (outputs, rows) of 6 bytes

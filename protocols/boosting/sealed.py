@@ -81,8 +81,10 @@ MOST_ROWS = 1 << 32
 class SealedStart(
     Message,
     disclosure=PUBLIC,
-    learns="how many columns each data party has, how many rows there are and which are held out to end "
-    "training, the model's name",
+    learns=(
+        "how many columns each data party has, how many rows there are, which of them are held out for early "
+        "stopping, and the model's name"
+    ),
 ):
     columns: Int32s  # of the guest, then of the hosts
     rows: int
@@ -97,7 +99,7 @@ class TreeRowOrder(Message, disclosure=BLINDED, learns="nothing: the seed of a r
 class LevelShares(
     Message,
     disclosure=BLINDED,
-    learns="nothing: for each row a uniform number, the sender's share less a pad",
+    learns="nothing: for each row a uniform number, the sender's share minus a pad",
     in_blocks=True,
 ):
     shares: PlainVec  # (classes * training rows,)
@@ -106,7 +108,7 @@ class LevelShares(
 class Blocks(
     Message,
     disclosure=BLINDED,
-    learns="nothing: for each row a uniform number, all shares less a pad",
+    learns="nothing: for each row a uniform number, all shares minus a pad",
     in_blocks=True,
 ):
     xi: PlainVec  # (classes * training rows,)
@@ -135,7 +137,7 @@ class Owners(
     Message,
     disclosure=REVEALED,
     permit="wins-to-owners",
-    learns="which party's split each node of a level has, if any, and which of its own splits won",
+    learns="which party owns the split of each node of a level, if there is one, and which of its own splits won",
 ):
     owners: Int32s  # (classes * nodes,)
     positions: Int32s  # (classes * nodes,) in the receiver's list; -1 where another's split won
@@ -145,9 +147,11 @@ class Wins(
     Message,
     disclosure=REVEALED,
     permit="wins-to-owners",
-    learns="which of its own splits won at a level of a tree, at nodes that it cannot name; many wins together "
-    "tell about labels "
-    "(the guest counts them: rows_per_label_number); the first host also at how many nodes the guest's did",
+    learns=(
+        "which of its own splits won at a level of a tree, but not at which node; many wins together tell about "
+        "labels (the guest counts them: rows_per_label_number); the first host also learns at how many nodes a split "
+        "of the guest won"
+    ),
 ):
     positions: Int32s  # (classes * nodes,) in the receiver's list; -1 where none of its splits won
     helps: int

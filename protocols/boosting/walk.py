@@ -38,7 +38,9 @@ MOST_ROWS, MOST_OUTPUTS = 1 << 32, 1000
 
 
 class SealedName(
-    Message, disclosure=PUBLIC, learns="the random name of the model that scores, how many rows and outputs it scores"
+    Message,
+    disclosure=PUBLIC,
+    learns=("the random name of the model that scores, and how many rows and outputs it scores"),
 ):
     model_id: bytes  # (16,)
     rows: int
@@ -49,7 +51,7 @@ class HelpOrder(
     Message,
     disclosure=REVEALED,
     permit="wins-to-owners",
-    learns="at how many nodes of each level of all trees a split of the guest stands",
+    learns="for each level of the trees, at how many nodes the split is the guest's",
 ):
     places: Int32s  # (depth,)
 

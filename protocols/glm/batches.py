@@ -1,5 +1,5 @@
 """Which rows a step takes: all of them or, with mini-batches, the next part of a random order, with a new order in each
-epoch, or in each chunk of prepared ones (preparation.py).
+epoch, or in each chunk of prepared iterations (preparation.py).
 
      guest                                                  hosts
  1   (mini-batches)  RowOrder: a random seed  ----------->   pass p: the rows in an order that seed and p decide; batch k: the k-th part of it
@@ -24,7 +24,7 @@ SEED = 32  # bytes
 Rows = slice | NDArray[np.int64]
 
 
-class RowOrder(Message, disclosure=PUBLIC, learns="a random seed of the order in which training takes the rows"):
+class RowOrder(Message, disclosure=PUBLIC, learns="the random seed of the order in which training takes the rows"):
     seed: bytes  # (32,)
 
 

@@ -61,13 +61,16 @@ NONCE = 16  # bytes
 
 
 class ChunkNonce(
-    Message, disclosure=PUBLIC, learns="a new random number, which is in the name of this attempt", most_bytes=32
+    Message, disclosure=PUBLIC, learns="a new random number, which becomes a part of this attempt's name", most_bytes=32
 ):
     nonce: bytes  # (16,)
 
 
 class ChunkNonces(
-    Message, disclosure=PUBLIC, learns="the random numbers of all parties, which name this attempt", most_bytes=1 << 16
+    Message,
+    disclosure=PUBLIC,
+    learns=("the random numbers of all parties, which are this attempt's name"),
+    most_bytes=1 << 16,
 ):
     nonces: bytes  # (16,) of each party, in the job's order
 

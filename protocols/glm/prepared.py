@@ -49,7 +49,7 @@ from protocols.session import Session
 
 
 class WeightsLessPad(
-    Message, disclosure=BLINDED, learns="for each of its weights a uniform number: the arbiter's share less a pad"
+    Message, disclosure=BLINDED, learns="for each of its weights a uniform number: the arbiter's share minus a pad"
 ):
     values: PlainVec  # (d_P,)
 
@@ -66,14 +66,14 @@ class PaddedPredictor(
 class MeanLessPad(
     Message,
     disclosure=BLINDED,
-    learns="for each row a uniform number: a share of the residual less a pad",
+    learns="for each row a uniform number: a share of the residual minus a pad",
     in_blocks=True,
 ):
     values: PlainVec  # (n,)
 
 
 class ResidualLessPad(
-    Message, disclosure=BLINDED, learns="for each row a uniform number: the residual less a pad", in_blocks=True
+    Message, disclosure=BLINDED, learns="for each row a uniform number: the residual minus a pad", in_blocks=True
 ):
     values: PlainVec  # (n,)
 

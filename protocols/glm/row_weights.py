@@ -1,5 +1,5 @@
-"""Rows that weigh differently in prepared iterations: shares of f v, of weights f that the guest knows and numbers
-v that guest and arbiter share.
+"""Weights of rows in prepared iterations: shares of f v, where the guest knows the weights f, and guest and arbiter
+share the numbers v.
 
 Source: products of shares by dealt numbers, Beaver (CRYPTO 1991).
 Adversary: honest but curious; the dealer colludes with neither of the two.

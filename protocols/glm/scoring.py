@@ -95,10 +95,11 @@ class Scores(
     Message,
     disclosure=REVEALED,
     permit="scores-to-guest",
-    learns="for each row its part of the score, with the sender's error: with several hosts only the sum tells "
-    "something, and with shared "
-    "weights only together with what the arbiter sends (with a single host that knows its weights: that "
-    "host's own linear predictor)",
+    learns=(
+        "for each row the sender's part of the score, with the sender's error. With several hosts only the sum tells "
+        "something; with shared weights it does so only together with what the arbiter sends. With a single host "
+        "that knows its weights, it is that host's own linear predictor"
+    ),
     in_blocks=True,
 ):
     masked: Int64s  # (rows * models,) mod 2^64
@@ -108,8 +109,10 @@ class ArbiterScores(
     Message,
     disclosure=REVEALED,
     permit="scores-to-guest",
-    learns="for each row, together with what the hosts send, the joint linear predictor with the hosts' errors, "
-    "and no party's own part of it",
+    learns=(
+        "for each row, together with what the hosts send, the joint linear predictor with the hosts' errors, but no "
+        "party's own part of it"
+    ),
     in_blocks=True,
 ):
     masked: Int64s  # (rows * models,) mod 2^64

@@ -79,8 +79,10 @@ class EdgeShare(
     Message,
     disclosure=REVEALED,
     permit="edge-count-to-arbiter",
-    learns="how many rows' predictors are near the edge of the link's table, and for counts how many rows' "
-    "means are far above the labels' mean",
+    learns=(
+        "how many rows have a predictor near the edge of the link's table, and for counts how many rows have a mean "
+        "far above the labels' mean"
+    ),
 ):
     share: PlainVec  # (1,)
 

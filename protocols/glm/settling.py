@@ -1,5 +1,5 @@
-"""Whether the weights have settled: one bit, which all parties learn every ten iterations and after the last, and which
-ends training.
+"""Whether the weights have settled: one bit, which all parties learn every ten iterations and after the last one; if
+they have, training ends.
 
 Source: the method and its error after k iterations are Brakhage's (plan.py).  A random factor hides a size and keeps
 its sign; what it leaves of the size is bounded below.
@@ -62,7 +62,7 @@ ENDED: tuple[End | None, ...] = (None, "settled", "edge")
 class SettlingShare(
     Message,
     disclosure=SEALED,
-    learns="nothing: the arbiter's shares of the receiver's weights and of how they moved, encrypted",
+    learns="nothing: the arbiter's shares of the receiver's weights and of their changes, encrypted",
 ):
     weights: CipherVec  # (d_P,)
     since_half: CipherVec  # (d_P,)
@@ -88,7 +88,7 @@ class SettlingSign(
     Message,
     disclosure=REVEALED,
     permit="convergence-to-parties",
-    learns="whether the weights have settled; how far they have is hidden behind a factor of random length",
+    learns="whether the weights have settled; how far they have settled is hidden by a factor of random length",
 ):
     value: CipherVec  # (1,)
 
@@ -97,8 +97,10 @@ class Settled(
     Message,
     disclosure=REVEALED,
     permit="convergence-to-parties",
-    learns="whether more iterations are made, or training ends because the weights have settled, or because "
-    "predictors have left the range of the link's table",
+    learns=(
+        "whether training continues, and if it ends, why: the weights have settled, or predictors have left the "
+        "range of the link's table"
+    ),
 ):
     code: int
 

@@ -36,7 +36,7 @@ MOST_NAMES = 64  # runs that share a model may leave several; more than that is 
 class HeldShares(
     Message,
     disclosure=BLINDED,
-    learns="how often the sender's shares were refreshed, and the random number that refreshes both shares now",
+    learns="how often the sender's shares were refreshed, and the random number by which both shares are now refreshed",
     most_bytes=2 * NAME * MOST_NAMES,
 ):
     names: bytes  # NAME bytes each, the newest last
@@ -44,7 +44,7 @@ class HeldShares(
 
 
 class ChosenShare(
-    Message, disclosure=PUBLIC, learns="from which of the shares that it named both continue", most_bytes=64
+    Message, disclosure=PUBLIC, learns="with which of the shares that it named both parties continue", most_bytes=64
 ):
     name: bytes  # (NAME,)
 

@@ -1,4 +1,4 @@
-"""When training ends, if the job asks for that: only the arbiter learns the mean loss, every few iterations, and tells
+"""When training ends, if the job asks for it: every few iterations only the arbiter learns the mean loss, and it tells
 the others how to continue.
 
 Source: an improvement below a tolerance ends training as in scikit-learn's SGDClassifier; momentum restarts where the
@@ -102,8 +102,10 @@ class MeanLoss(
     Message,
     disclosure=REVEALED,
     permit="loss-to-arbiter",
-    learns="the mean loss of the rows that decide when training ends, with the penalty if these are the "
-    "training rows, rounded to about a millionth",
+    learns=(
+        "the mean loss, rounded to about a millionth, of the rows that decide when training ends; it includes the "
+        "penalty if these are the training rows"
+    ),
 ):
     mean: CipherVec  # (1,)
 

@@ -70,8 +70,10 @@ class Terms:
 class TrainingStart(
     Message,
     disclosure=PUBLIC,
-    learns="the number of training rows, rounded up to a power of two, how many models are trained on them, and "
-    "a random name for all of them",
+    learns=(
+        "the number of training rows, rounded up to a power of two, how many models are trained on them, and a "
+        "random name for these models"
+    ),
 ):
     rows_log2: int
     models: int
@@ -82,9 +84,10 @@ class LabelScale(
     Message,
     disclosure=REVEALED,
     permit="label-scale-to-parties",
-    learns="three powers of two, 1 where the job does not need them: above the labels' mean (counts), the "
-    "largest weight of a row (weighted rows), "
-    "and how flat the loss is at the base rate (planned iterations)",
+    learns=(
+        "three powers of two, 1 where the job does not need them: bounds on the labels' mean (counts) and on the "
+        "largest weight of a row (weighted rows), and how flat the loss is at the base rate (planned iterations)"
+    ),
 ):
     mean_log2: int
     weight_log2: int

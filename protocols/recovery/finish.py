@@ -37,8 +37,10 @@ class Finished(Message, disclosure=PUBLIC, learns="that the sender has its part 
 class Kept(
     Message,
     disclosure=PUBLIC,
-    learns="that the sender keeps its part of the result, as every party has one; its signature over the "
-    "messages that both know",
+    learns=(
+        "that the sender keeps its part of the result, because every party has one; and the sender's signature over "
+        "the messages that both know"
+    ),
     most_bytes=512,
 ):
     sent: bytes  # (32,) chained SHA-256 of all that the sender sent to the receiver before this

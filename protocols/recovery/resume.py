@@ -34,7 +34,7 @@ RUN_ID = NONCE = 16  # bytes
 class Standing(
     Message,
     disclosure=PUBLIC,
-    learns="which run of the job the sender has begun, if any, and from which steps it can resume",
+    learns="which run of the job the sender has begun, if any, and from which steps the sender can resume",
 ):
     run: bytes  # (16,) or none
     stages: Int32s  # (marks,)
@@ -54,7 +54,7 @@ class Agreed(
 class Counted(
     Message,
     disclosure=PUBLIC,
-    learns="how many messages the sender has sent to and received from it up to the agreed step",
+    learns="how many messages the sender has sent to the receiver, and received from it, up to the agreed step",
 ):
     sent: int
     received: int

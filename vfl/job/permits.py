@@ -8,17 +8,19 @@ from __future__ import annotations
 
 PERMITS: dict[str, str] = {
     "intersection-to-parties": (
-        "each data party learns which of its own rows every data party holds, and how many ids each of the others has"
+        "each data party learns which of its own rows all other data parties hold too, and how many ids each of them "
+        "has"
     ),
     "intersection-size-to-parties": (
-        "each data party learns how many rows all data parties hold and how many ids each of the others has, but no row"
+        "each data party learns how many rows all data parties have in common, and how many ids each of the others "
+        "has, but no row"
     ),
     "matched-keys-to-parties": (
         "with several keys, each data party learns how many rows each key matches, and by which key each of "
         "its common rows was matched"
     ),
     "intersection-sizes-to-arbiter": (
-        "the arbiter learns how many ids each data party has and how many any set of them has in common, but no id"
+        "the arbiter learns how many ids each data party has, and how many any set of them has in common, but no id"
     ),
     "out-of-time-rows-to-hosts": (
         "hosts learn which of the common rows are out of time (on or after the job's cut-off date by the "
@@ -30,38 +32,31 @@ PERMITS: dict[str, str] = {
         "this permission the weights stay shared between the guest and the arbiter"
     ),
     "host-weights-to-host": (
-        "each host learns the final weights of its own columns, which are computed from the labels: with few "
-        "rows per weight they "
-        "reveal labels; a host that deviates from the protocol reads up to 19 labels of its choice per "
-        "weight (at weight_bits = "
-        "10); without this permission the weights stay shared between the host and the arbiter"
+        "each host learns the final weights of its own columns, which are computed from the labels: with few rows "
+        "per weight they reveal labels; a host that deviates from the protocol can read up to 19 labels of its "
+        "choice per weight (at weight_bits = 10); without this permission the weights stay shared between the host "
+        "and the arbiter"
     ),
     "edge-count-to-arbiter": (
-        "link exact, counts and sealed trees: the arbiter learns how many rows' scores lie near the edge of "
-        "the link's table "
-        "(none, or the run stops), and for counts how many rows' means are far above the labels' mean (none "
-        "at the end, or the "
-        "run stops)"
+        "link exact, counts and sealed trees: the arbiter learns how many rows have a score near the edge of the "
+        "link's table (the run stops unless there is none), and for counts how many rows have a mean far above the "
+        "labels' mean (the run stops unless there is none at the end)"
     ),
     "label-scale-to-parties": (
-        "counts, numeric labels of boosted trees, weighted rows, planned iterations: hosts and arbiter learn "
-        "the order of "
-        "magnitude, a power of two, of the labels' mean (counts), of the largest weight of a row (with "
-        "balanced classes that of "
-        "the rarest class), and of p (1 - p) for the rarest class (planned iterations)"
+        "counts, numeric labels of boosted trees, weighted rows, planned iterations: hosts and arbiter learn orders "
+        "of magnitude, as powers of two: of the labels' mean (counts), of the largest weight of a row (with balanced "
+        "classes, the weight of the rarest class), and of p (1 - p) for the rarest class (planned iterations)"
     ),
     "convergence-to-parties": (
-        "regressions and scorecards: every ten iterations all parties learn whether the weights have settled, which "
-        "ends training; a party that deviates from the protocol gets one answer of three to a "
-        "question of its choice each time (a host about labels, the arbiter about weights); "
-        "without this permission all iterations of max_iter are made, and nobody learns whether they were enough"
+        "regressions and scorecards: every ten iterations all parties learn whether the weights have settled; if "
+        "they have, training ends; a party that deviates from the protocol gets each time one of three answers to a "
+        "question of its choice (a host about labels, the arbiter about weights); without this permission all "
+        "iterations of max_iter are made, and nobody learns whether they were enough"
     ),
     "loss-to-arbiter": (
-        "tol or early_stopping: the arbiter learns the mean loss of the training rows (with the penalty) or "
-        "of the rows held out "
-        "for it, every n_iter_no_change iterations; all parties learn whether it still improved, and after "
-        "how many iterations "
-        "training ended"
+        "tol or early_stopping: every n_iter_no_change iterations the arbiter learns the mean loss of the training "
+        "rows (with the penalty) or of the rows held out for early stopping; all parties learn whether the loss has "
+        "improved, and after how many iterations training ended"
     ),
     "scores-to-guest": (
         "the guest learns, for every row scored, the joint score with a small error that is always the same "
@@ -72,29 +67,27 @@ PERMITS: dict[str, str] = {
         "of a customer changed "
         "since that customer was last scored"
     ),
-    "best-candidate-to-parties": "search: all parties that train learn which of the job's candidates was best on the folds, and no "  # noqa: E501
-    "score",
+    "best-candidate-to-parties": (
+        "search: all parties that train learn which of the job's candidates was best on the folds, but no score"
+    ),
     "bin-sums-to-arbiter": (
-        "sealed trees: the arbiter learns, by node, the sums of gradients left of every candidate split, "
-        "without its column: the "
-        "base rate, rows and events of unnamed bins, the shape of the trees and their leaf values; over few "
-        "rows these are whole "
-        "records, but never whose, nor which columns"
+        "sealed trees: the arbiter learns, for each node, the sums of gradients left of every candidate split, "
+        "without the split's column: the base rate, rows and events of unnamed bins, the shape of the trees and "
+        "their leaf values; where few rows are summed, these are whole records, but never whose they are, nor of "
+        "which columns"
     ),
     "constraint-signs-to-arbiter": (
         "sealed trees with monotone constraints: the arbiter learns for every candidate split, without its column, "
         "whether the column is constrained, and in which direction"
     ),
     "wins-to-owners": (
-        "sealed trees: the guest learns which party owns each split, and each party which of its own splits "
-        "won (a host: not at "
-        "which node), and many wins together tell it about labels; the first host learns how many splits of "
-        "a level are the guest's"
+        "sealed trees: the guest learns which party owns each split; each party learns which of its own splits won "
+        "(a host does not learn at which node), and many wins together tell a host about labels; the first host "
+        "learns how many splits of a level are the guest's"
     ),
     "bin-sums-to-guest": (
-        "open trees: by node, the guest learns the sums of gradients left of each of a host's candidate "
-        "splits; assume that it "
-        "learns, without the column's name, the bin of every row in every column that wins"
+        "open trees: for each node, the guest learns the sums of gradients left of each of a host's candidate "
+        "splits; assume that it learns, without the column's name, the bin of every row in every column that wins"
     ),
     "constraint-signs-to-guest": (
         "open trees with monotone constraints: the guest learns for every candidate split of a host, without its "
@@ -110,20 +103,18 @@ PERMITS: dict[str, str] = {
         "it learns the labels"
     ),
     "sampled-rows-to-hosts": (
-        "boosted trees with top_rate only: hosts learn which rows each round is trained on, and so which "
-        "rows have large "
-        "gradients: this nearly tells the labels"
+        "boosted trees with top_rate only: hosts learn which rows each round is trained on, and so which rows have "
+        "large gradients; this nearly tells the labels"
     ),
     "bin-events-to-guest": (
-        "the guest learns how many rows and how many events every fine bin of each of a host's columns "
-        "holds; no bin has fewer "
-        "than min_bin_rows rows; columns have numbers in place of names, and bins no bounds"
+        "the guest learns how many rows and how many events each fine bin of a host's columns holds; no bin has "
+        "fewer than min_bin_rows rows; columns have numbers in place of names, and the bounds of bins are not "
+        "disclosed"
     ),
     "column-names-to-guest": "the guest learns the names of the hosts' columns",
     "woe-to-host": (
-        "a host learns how many events each final bin of its own columns holds: its weight of evidence, the "
-        "meaning of its "
-        "points, and the base rate"
+        "a host learns how many events each final bin of its own columns holds, and so the bin's weight of evidence, "
+        "the meaning of its points, and the base rate"
     ),
     "few-columns": (
         "a host with one or two columns takes part: the rounded scores that the guest receives reveal the "
