@@ -4,10 +4,12 @@ programs."""
 from __future__ import annotations
 
 import io
+import json
 import re
 from pathlib import Path
 from typing import Any, Union
 
+import jsonschema
 import msgspec
 import pytest
 
@@ -17,7 +19,7 @@ from vfl.cli.results import RESULTS, Bench, Demo, Predict, ReportShown
 OFFICER = {
     "Which of our columns": r"own columns +numbers: canaryage, canarylimit",
     "In which form": r"telecom +HostRows +revealed",
-    "What do the others learn": r"trustco learns the number of rows that.*conspire against.*arbiter and any host: the",
+    "What do the others, including": r"trustco learns the number of rows that.*conspire against.*arbiter and any host: the",
     "What did we receive": r"received from telecom: [\d,]+ messages",
     "Can anybody change": r"Unbroken",
     "Who started the run": r"started by +\w+.*approved by +Jane Doe",
@@ -81,6 +83,9 @@ def answer_programs(parties: Institutions, runs: dict[str, Path], answers: list[
     declared: Any = Union[tuple(RESULTS.values())]  # noqa: UP007
     found = [msgspec.json.decode(answer, type=declared) for answer in answers]
     assert {type(one) for one in found} == set(RESULTS.values()) - {Demo, Bench}  # of which other tests have answers
+    schema = jsonschema.Draft202012Validator(json.loads((ROOT / "docs" / "commands.schema.json").read_text()))
+    assert [e.message for answer in answers for e in schema.iter_errors(json.loads(answer))] == []
+    assert not schema.is_valid(json.loads(answers[0]) | {"id": "CANARY"})
     assert all(answer.count("\n") == 1 for answer in answers)
     reports = [one for one in found if isinstance(one, ReportShown)]
     assert [(one.report is None, one.alignment is None) for one in reports] == [(False, True), (True, False)]

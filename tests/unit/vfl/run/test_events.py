@@ -9,6 +9,7 @@ import re
 import time
 from pathlib import Path
 
+import jsonschema
 import msgspec
 import pytest
 
@@ -85,8 +86,12 @@ def test_a_run_writes_what_it_tells(tmp_path: Path) -> None:
 
 def test_the_schema_is_not_stale_and_refuses_what_is_no_event(tmp_path: Path) -> None:
     assert SCHEMA.read_text() == event_schema()
-    line = msgspec.json.encode(run(tmp_path, Kept())[0])
+    events = [msgspec.json.encode(event) for event in run(tmp_path, Kept())]
+    schema = jsonschema.Draft202012Validator(json.loads(event_schema()))
+    assert [e.message for event in events for e in schema.iter_errors(json.loads(event))] == []
+    line = events[0]
     for wrong in ({"time": 3}, {"event": "vanishes"}, {"id": "CANARY"}, {"bytes_sent": -1}):
+        assert not schema.is_valid(json.loads(line) | wrong)
         with pytest.raises(msgspec.ValidationError):
             msgspec.json.decode(msgspec.json.encode(json.loads(line) | wrong), type=Event)
     page = (ROOT / "docs" / "file-formats.md").read_text()
