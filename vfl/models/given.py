@@ -17,6 +17,7 @@ from vfl.data.texts import say_rows
 from vfl.screen.warn import warn_user
 
 Floats = NDArray[np.float64]
+HEAVIEST = 1e100  # a weight: squares of sums are still numbers
 
 
 @dataclass(frozen=True)
@@ -37,20 +38,39 @@ def of_arguments(
     given = {"joint": joint} if guest_alone is None else {"joint": joint, "guest_alone": guest_alone}
     _same_rows({"labels": y, **given, "sample_weight": sample_weight})
     _same_classes(joint, guest_alone)
-    values, arrays = _numbers(y, given, outcome)
-    scored = ~np.isnan(arrays["joint"].reshape(len(values), -1)).any(axis=1)
-    if not scored.any():
+    if outcome != "multiclass" and any(isinstance(one, pd.DataFrame) for one in given.values()):
+        raise DataError(
+            "predictions are a frame, and this outcome has one prediction per row",
+            remedy='Pass what predict_score gives; for outcome = "multiclass" what predict_proba gives',
+        )
+    values, arrays = _arrays(y, given)
+    scored = ~np.isnan(arrays["joint"].reshape(len(values), max(1, arrays["joint"].size // max(1, len(values)))))
+    rows = scored.all(axis=1)
+    if not rows.any():
         raise DataError(
             "no row has a prediction", remedy="Compare the parties' ids: rows that not all know are not scored"
         )
-    if any(np.isnan(p[scored]).any() for p in arrays.values()):
+    if any(np.isnan(p[rows]).any() for p in arrays.values()):
         raise DataError(
             "guest_alone misses predictions of rows that joint scores",
             remedy="Give both models' predictions of the same rows",
         )
-    weight = None if sample_weight is None else _weights(sample_weight, len(values))[scored]
-    codes, classes = _codes(values, outcome, joint, Settings(event=event, in_python=True))
-    return Given(codes[scored], {model: p[scored] for model, p in arrays.items()}, weight, classes)
+    gone = np.flatnonzero(rows & pd.isna(values)) + 1
+    if len(gone):
+        raise DataError(f"labels are missing in {say_rows(gone)}", remedy="Leave these rows out, or find their labels")
+    weight = None if sample_weight is None else _weights(sample_weight, len(values))[rows]
+    found = {model: p[rows] for model, p in arrays.items()}
+    codes, classes = _codes(
+        values[rows], values[~pd.isna(values)], outcome, joint, Settings(event=event, in_python=True)
+    )
+    if outcome == "multiclass" and any(p.ndim != 2 or p.shape[1] != len(classes or ()) for p in found.values()):
+        raise DataError(
+            "predictions do not have a column for each class",
+            expected=len(classes or ()),
+            found=[p.shape[1:] for p in found.values()],
+            remedy="Pass frames whose columns are the classes, as predict_proba gives them",
+        )
+    return Given(codes, found, weight, classes)
 
 
 def _same_rows(given: Mapping[str, Any]) -> None:
@@ -74,48 +94,62 @@ def _same_classes(joint: Any, guest_alone: Any) -> None:
         )
 
 
-def _numbers(y: Any, given: Mapping[str, Any], outcome: Objective) -> tuple[NDArray[Any], dict[str, Floats]]:
+def _arrays(y: Any, given: Mapping[str, Any]) -> tuple[NDArray[Any], dict[str, Floats]]:
     """Labels (n,), and predictions by model, n each."""
-    values = np.asarray(y)
-    try:
-        arrays = {model: np.asarray(p, np.float64) for model, p in given.items()}
-        values = values.astype(np.float64) if outcome in ("numeric", "count") else values
-    except (TypeError, ValueError, OverflowError):
-        raise DataError(
-            "labels or predictions are not numbers", remedy="Pass what predict_score gives, and numbers as labels"
-        ) from None
-    if values.ndim != 1 or any(p.ndim == 0 or len(p) != len(values) for p in arrays.values()):
+    values = np.asarray(y)  # without the mask, if it has one
+    if isinstance(y, np.ma.MaskedArray):
+        values = values.astype(object)
+        values[np.ma.getmaskarray(y)] = None
+    arrays = {model: _floats(p) for model, p in given.items()}
+    if any(p is None for p in arrays.values()):
+        raise DataError("predictions are not numbers", remedy="Pass what predict_score or predict_proba gives")
+    numbers = {model: p for model, p in arrays.items() if p is not None}
+    if values.ndim != 1 or any(p.ndim == 0 or len(p) != len(values) for p in numbers.values()):
         raise DataError(
             "labels and predictions are not lists of one length",
             expected=values.shape,
-            found=[p.shape for p in arrays.values()],
+            found=[p.shape for p in numbers.values()],
             remedy="Pass one label and one prediction per row",
         )
-    return values, arrays
+    return values, numbers
+
+
+def _floats(given: Any) -> Floats | None:
+    """As numbers, NaN where one is missing or masked; None where they are none, such as days and complex numbers."""
+    try:
+        if np.asarray(given).dtype.kind in "cmM":
+            return None
+        found = np.asarray(given, np.float64)
+        return np.where(np.ma.getmaskarray(given), np.nan, found) if isinstance(given, np.ma.MaskedArray) else found
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _weights(given: Any, n: int) -> Floats:
     """(n,) weights of the rows.  Raises DataError with row numbers unless all are above 0."""
     remedy = "Pass one number above 0 per row; leave out rows that should not count"
-    try:
-        found = np.asarray(given, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise DataError("sample_weight holds values that are no numbers", remedy=remedy) from None
+    found = _floats(given)
+    if found is None:
+        raise DataError("sample_weight holds values that are no numbers", remedy=remedy)
     if found.shape != (n,):
         raise DataError("sample_weight is not one number per row", expected=(n,), found=found.shape, remedy=remedy)
-    wrong = np.flatnonzero(~(np.isfinite(found) & (found > 0))) + 1
+    wrong = np.flatnonzero(~((found > 0) & (found < HEAVIEST))) + 1
     if len(wrong):
         raise DataError(f"sample_weight holds values that are not weights in {say_rows(wrong)}", remedy=remedy)
     return found
 
 
-def _codes(values: NDArray[Any], outcome: Objective, joint: Any, settings: Settings) -> tuple[Floats, list[Any] | None]:
+def _codes(
+    values: NDArray[Any], every: NDArray[Any], outcome: Objective, joint: Any, settings: Settings
+) -> tuple[Floats, list[Any] | None]:
     """The labels as the metrics take them, and the names of their classes, of two the event last; warns where it is a
-    guess."""
+    guess.  every: the labels of all rows, also of those that have no prediction."""
     if outcome in ("numeric", "count"):
-        return values, None
+        if (numbers := _floats(values)) is None:
+            raise DataError("labels are not numbers", remedy=f'outcome = "{outcome}" has numbers as labels')
+        return numbers, None
     try:
-        classes = list(joint.columns) if isinstance(joint, pd.DataFrame) else np.unique(values).tolist()
+        classes = list(joint.columns) if isinstance(joint, pd.DataFrame) else np.unique(every).tolist()
     except TypeError:
         raise DataError("the labels mix types", remedy="Store all as texts, or all as numbers") from None
     if outcome == "binary" and len(classes) != 2:

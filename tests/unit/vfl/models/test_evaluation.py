@@ -86,6 +86,48 @@ def test_what_does_not_fit_is_refused() -> None:
             call()
 
 
+CLASSES = pd.DataFrame(np.full((4, 3), 1 / 3), columns=[0, 1, 2])
+HALF = [0.5, 0.4, 0.3, 0.2]
+DAYS = pd.date_range("2026-01-01", periods=4)
+
+
+@pytest.mark.parametrize(
+    ("y", "joint", "outcome", "words"),
+    [
+        ([], [], "binary", "no row has a prediction"),
+        ([0, 1, None, 1], HALF, "binary", "labels are missing in row 3"),
+        (["a", None, "b", None], HALF, "binary", "labels are missing in rows 2, 4"),
+        ([0, 1, np.nan, 1], HALF, "numeric", "labels are missing in row 3"),
+        (pd.array([0, None, 1, 1], "Int64"), HALF, "count", "labels are missing in row 2"),
+        (np.ma.masked_array([0, 1, 0, 1], [0, 0, 1, 0]), HALF, "binary", "labels are missing in row 3"),
+        ([0, 1, 0, 1], pd.DataFrame({0: HALF, 1: HALF}), "binary", "predictions are a frame"),
+        ([0, 1, 0, 1], pd.Series(HALF).to_frame(), "binary", "predictions are a frame"),
+        ([0, 1, 0, 1], np.array(HALF) + 1j, "binary", "predictions are not numbers"),
+        ([0, 1, 0, 1], DAYS, "numeric", "predictions are not numbers"),
+        ([0, 1, 0, 1], DAYS - DAYS[0], "numeric", "predictions are not numbers"),
+        (DAYS, HALF, "numeric", "labels are not numbers"),
+        (DAYS - DAYS[0], HALF, "count", "labels are not numbers"),
+        (np.array(HALF) + 1j, HALF, "numeric", "labels are not numbers"),
+        ([0, 1, 0, 1], CLASSES.to_numpy(), "multiclass", "do not have a column for each class"),
+        ([0, 1, 2, 1], HALF, "multiclass", "do not have a column for each class"),
+    ],
+)
+def test_odd_labels_and_predictions_are_refused(y: Any, joint: Any, outcome: Any, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        vfl.evaluate(y, joint, outcome=outcome)
+
+
+def test_labels_of_rows_without_a_prediction_may_be_missing() -> None:
+    y, score = pd.Series([0, 1, None, 1, 0], dtype="Int64"), pd.Series([0.2, 0.7, None, 0.6, 0.4], dtype="Float64")
+    found = vfl.evaluate(y, score)
+    assert found.metrics.loc["n", "joint"] == 4
+    assert found.metrics.loc["auc", "joint"] == 1.0
+    masked = np.ma.masked_array([0.2, 0.7, 0.0, 0.6, 0.4], [0, 0, 1, 0, 0])
+    assert vfl.evaluate([0, 1, 1, 1, 0], masked).metrics.loc["n", "joint"] == 4
+    only_one = vfl.evaluate([0, 1, 1], [np.nan, 0.5, 0.6])  # the other class is among rows without a prediction
+    assert only_one.metrics.loc["n", "joint"] == 2
+
+
 @pytest.mark.timeout(400)  # on the portable arithmetic and a slow machine
 def test_every_block_of_the_tutorial_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under a small key: which bits it has changes no line of it."""
