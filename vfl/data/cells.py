@@ -9,6 +9,7 @@ touched.
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import IO, Any
 
 import pandas as pd
 
+BLOCK = 1 << 13  # cells that are held as Python objects at a time
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _GUARDED = re.compile(r"'+[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -32,8 +34,22 @@ def unguarded(cell: Any) -> Any:
 
 
 def write_csv(frame: pd.DataFrame, path: Path | IO[bytes]) -> None:
-    """Writes `frame` without its index; names of columns and cells of text are guarded."""
-    _each_text(frame, guarded).to_csv(path, index=False, lineterminator="\n")
+    """Writes `frame` without its index; names of columns and cells of text are guarded.
+
+    Python quotes line feeds, and carriage returns only where all texts are quoted: without quotes they end a row.
+    """
+    cells = _each_text(frame, guarded)
+    quoting: Any = csv.QUOTE_NONNUMERIC if _has_returns(cells) else csv.QUOTE_MINIMAL
+    cells.to_csv(path, index=False, lineterminator="\n", quoting=quoting)
+
+
+def _has_returns(frame: pd.DataFrame) -> bool:
+    """Whether a text or a name holds a carriage return."""
+    if any("\r" in str(name) for name in frame.columns):
+        return True
+    texts = [at for at, kind in enumerate(frame.dtypes) if not pd.api.types.is_numeric_dtype(kind)]
+    blocks = (frame.iloc[start : start + BLOCK, at] for at in texts for start in range(0, len(frame), BLOCK))
+    return any(isinstance(cell, str) and "\r" in cell for block in blocks for cell in block.tolist())
 
 
 def as_read(frame: pd.DataFrame) -> pd.DataFrame:

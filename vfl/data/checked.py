@@ -72,6 +72,7 @@ def table_from_frame(
             remedy="A host needs at least one column in addition to its keys",
             party=party,
         )
+    _check_readable(frame, party, [*used, *wanted, *(name for name in others.values() if name and need_label)])
     (ids, *fallback), kept = keys_of(frame, party, every, settings.by_own(normalise), duplicates, profile)
     repeated = len(frame) - len(kept)
     frame = frame.iloc[kept] if repeated else frame
@@ -101,9 +102,23 @@ def table_from_frame(
     )
 
 
+def _check_readable(frame: pd.DataFrame, party: str, names: Sequence[str]) -> None:
+    """Raises DataError for cells that raise where they are read: signalling NaNs of decimals."""
+    for name in dict.fromkeys(names):
+        try:
+            frame[name].isna()
+        except ArithmeticError:
+            raise DataError(
+                f"{party}: column '{name}' holds decimals that are signalling NaNs",
+                remedy="Store a missing value as an empty cell",
+                party=party,
+            ) from None
+
+
 def _with_usual(types: Schema, features: pd.DataFrame) -> Schema:
     """The schema with what the columns of numbers hold."""
-    found = {name: usual(features[name].to_numpy()) for name, kind in types.types.items() if kind == "number"}
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers near the largest one
+        found = {name: usual(features[name].to_numpy()) for name, kind in types.types.items() if kind == "number"}
     return Schema(types.types, types.missing, {name: one for name, one in found.items() if one is not None})
 
 

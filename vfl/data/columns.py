@@ -18,7 +18,7 @@ from protocols.errors import DataError
 from vfl.data import literals
 from vfl.data.literals import TRUTH
 from vfl.data.schema import ColumnType, Settings
-from vfl.data.texts import CHUNK, say_rows
+from vfl.data.texts import CHUNK, encodes, exact_below, say_rows
 
 Rows = NDArray[np.int64]
 Bad = Callable[[str, str], DataError]
@@ -63,6 +63,7 @@ def text(column: pd.Series, party: str, name: str, numbers: Rows, kind: ColumnTy
             f"holds numbers in {say_rows(numbers[known])}, and held texts when the model was trained",
             "Read the column as texts, as they are written (in pandas: dtype=str)",
         )
+    _check_exact(column, numbers, bad)
     out, each = np.empty(len(column), object), dict[str, str]()
     for start in range(0, len(column), CHUNK):
         rows = slice(start, start + CHUNK)
@@ -74,7 +75,26 @@ def text(column: pd.Series, party: str, name: str, numbers: Rows, kind: ColumnTy
     wrong = np.fromiter((v is _NO_TEXT for v in out), np.bool_, len(out))
     if wrong.any():
         raise bad(f"holds neither text nor a number in {say_rows(numbers[wrong])}", "Store it as text, or leave it out")
+    if spoilt := {v for v in each if not encodes(v)}:
+        wrong = np.fromiter((v in spoilt for v in out), np.bool_, len(out))
+        raise bad(f"is not valid Unicode in {say_rows(numbers[wrong])}", "Store the table as UTF-8")
     return out
+
+
+def _check_exact(column: pd.Series, numbers: Rows, bad: Bad) -> None:
+    """Raises DataError for floats that are too large to tell neighbouring codes apart."""
+    if column.dtype.kind not in "fO" or isinstance(column.dtype, pd.StringDtype):
+        return
+    exact, large = exact_below(column.dtype), list[int]()
+    for start in range(0, len(column), CHUNK):
+        cells = enumerate(column.iloc[start : start + CHUNK].tolist(), start)
+        large += [row for row, v in cells if isinstance(v, float | np.floating) and exact <= abs(float(v)) < np.inf]
+    if large:
+        raise bad(
+            f"holds floats of {len(str(int(exact)))} digits or more, which do not tell codes apart, in "
+            f"{say_rows(numbers[large])}",
+            "Store the codes as whole numbers or texts",
+        )
 
 
 def without(column: pd.Series, absent: Sequence[str]) -> pd.Series:
@@ -105,7 +125,8 @@ def _read(column: pd.Series, bad: Bad, rows: Rows, remedy: str) -> pd.Series:
     if not good.all():
         commas = literals.shows_commas(cells[at] for at in np.flatnonzero(~good))
         raise bad(f"is not numeric in {say_rows(rows[texts[~good]])}", literals.DECIMAL if commas else remedy)
-    out = np.array(values, object)
+    out = np.empty(len(values), object)
+    out[:] = values  # lists and the like stay one cell each
     out[texts] = found
     return pd.Series(out, dtype=object)
 
@@ -140,7 +161,7 @@ def _written(value: Any, kind: ColumnType) -> object:
         return literals.code(value) if value is not None and kind == "code" else value
     if isinstance(value, bool | np.bool_):
         return str(bool(value))
-    if not is_real(value) or not np.isfinite(float(value)):
+    if not is_real(value) or abs(value) > _LARGEST or not np.isfinite(float(value)):
         return _NO_TEXT
     if value == int(value):
         return str(int(value))

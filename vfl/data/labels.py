@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -15,8 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vfl.data.columns import Bad, Rows, complaint, numbers_of
+from vfl.data.normalise import text_form
 from vfl.data.schema import Settings
-from vfl.data.texts import say_rows
+from vfl.data.texts import encodes, say_rows
 
 NOTHING_SAID = Settings()
 OPPOSITES = [
@@ -29,6 +31,7 @@ OPPOSITES = [
 Objective = Literal["binary", "multiclass", "numeric", "count"]
 MAX_CLASSES = 1000
 MAX_COUNT = 2**53
+LARGEST = 2**63 - 1  # a class that is a number
 
 
 def raw_label(column: pd.Series, party: str, name: str, numbers: Rows) -> pd.Series:
@@ -37,7 +40,8 @@ def raw_label(column: pd.Series, party: str, name: str, numbers: Rows) -> pd.Ser
     if missing.any():
         bad = complaint(party, f"label column '{name}'")
         raise bad(f"has missing values in {say_rows(numbers[missing])}", "Remove the rows, or find their labels")
-    return pd.Series(column.to_numpy(), name=name)
+    values = column.to_numpy()
+    return pd.Series(values, name=name, dtype=values.dtype)  # which pandas would look for among texts
 
 
 def known_label(column: pd.Series, party: str, name: str, numbers: Rows, classes: Sequence[Any]) -> pd.Series:
@@ -66,7 +70,7 @@ def label(
     raw = raw_label(column, party, name, numbers)
     bad = complaint(party, f"label column '{name}'")
     if objective in ("binary", "multiclass"):
-        values, classes = _classes(raw, bad, two=objective == "binary")
+        values, classes = _classes(raw, numbers, bad, two=objective == "binary")
         found = event_last(classes, settings, bad)
         return pd.Series(values if found == classes else 1.0 - values, name=name), found
     if settings.event is not None:
@@ -132,15 +136,32 @@ def _day(value: Any) -> datetime.date | None:
     return value if isinstance(value, datetime.date) else None
 
 
-def _classes(column: pd.Series, bad: Bad, *, two: bool) -> tuple[NDArray[np.float64], tuple[Any, ...]]:
+def _check_written_one_way(found: Sequence[Any], values: Sequence[Any], numbers: Rows, bad: Bad) -> None:
+    """Raises DataError where two classes are texts that differ in white space, case or Unicode's forms only."""
+    forms = Counter(text_form(v) for v in found if isinstance(v, str))
+    if max(forms.values(), default=1) == 1 or len(found) > MAX_CLASSES:
+        return
+    counts, usual = Counter(values), dict[str, Any]()
+    for value in found:
+        if isinstance(value, str):
+            usual[text_form(value)] = max(usual.get(text_form(value), value), value, key=lambda v: counts[v])
+    odd = [isinstance(v, str) and v != usual[text_form(v)] for v in values]
+    raise bad(
+        f"writes a class in several ways, which differ in blanks or capital letters only: {say_rows(numbers[odd])}",
+        "Write each class in one way",
+    )
+
+
+def _classes(column: pd.Series, numbers: Rows, bad: Bad, *, two: bool) -> tuple[NDArray[np.float64], tuple[Any, ...]]:
     """The place of each value among the sorted distinct ones, and these."""
     values = [_plain(v) for v in column.tolist()]
-    if not all(isinstance(v, str | int | float) for v in values):
+    if not all(map(_is_class, values)):
         raise bad(
             "holds neither text nor numbers",
             "Store it as 0 and 1, or as two texts" if two else "Store it as texts or numbers",
         )
     found = list(dict.fromkeys(values))
+    _check_written_one_way(found, values, numbers, bad)
     if len(found) == 1:
         raise bad(
             "holds one value only", "A model needs rows of both classes" if two else "A model needs rows of every class"
@@ -159,6 +180,13 @@ def _classes(column: pd.Series, bad: Bad, *, two: bool) -> tuple[NDArray[np.floa
         raise bad("mixes types", "Store all values as text, or all as numbers") from None
     place = {c: k for k, c in enumerate(classes)}
     return np.fromiter((place[v] for v in values), np.float64, len(values)), classes
+
+
+def _is_class(value: Any) -> bool:
+    """Whether every file can hold it: a text that UTF-8 can, or a finite number of 64 bits."""
+    if isinstance(value, str):
+        return encodes(value)
+    return isinstance(value, int | float) and -LARGEST <= value <= LARGEST
 
 
 def _event_key(settings: Settings) -> str:

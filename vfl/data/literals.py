@@ -18,6 +18,8 @@ TRUTH = {word: word.lower() == "true" for word in ("true", "True", "TRUE", "fals
 _NUMBER = re.compile(r"\s*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?)\s*", re.ASCII | re.IGNORECASE)
 _USUAL = b"0123456789eE+.\n -"  # Python would read "1_000" and digits of other scripts
 _FRACTION = re.compile(r"[.eEiI]")
+LONGEST = 400  # signs of a number that is a code; Python refuses to read much longer ones
+_WHOLE = re.compile(r"\s*([+-]?\d+)\.?0*\s*", re.ASCII)
 _LEADING_ZERO = re.compile(r"\s*[+-]?0\d", re.ASCII)
 _CODE = re.compile(r"\n[ +-]*0\d", re.ASCII)
 _MONEY = r"(?:[€$£¥₹]|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK)"
@@ -121,10 +123,10 @@ def code(text: str) -> str:
     Others stay as they are."""
     if text in TRUTH:
         return str(TRUTH[text])
-    if not is_number(text):
+    if not is_number(text) or len(text) > LONGEST:
         return text
-    if not _FRACTION.search(text):
-        return str(int(text))
+    if whole_part := _WHOLE.fullmatch(text):  # not by way of a float, which holds 15 digits
+        return str(int(whole_part[1]))
     value = float(text)
     return str(int(value)) if value.is_integer() else repr(value)
 

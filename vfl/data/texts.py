@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from protocols.errors import DataError
 
 CHUNK = 1 << 13  # values that are held as Python objects at a time
-MAX_DIGITS = 10_000
+MAX_DIGITS = 4_000  # of a whole number: Python refuses to write much longer ones
+_LONG = 10**MAX_DIGITS
 _EXACT_FLOAT = 2.0**53  # above it a float64 no longer tells neighbouring whole numbers apart
 
 
@@ -61,11 +62,11 @@ def plain_texts(
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu":
         yield from ([str(v) for v in column.iloc[chunk].tolist()] for chunk in chunks)
         return
-    values = _checked(column.tolist(), numbers, party, key, dates, _exact_below(column.dtype))
+    values = _checked(column.tolist(), numbers, party, key, dates, exact_below(column.dtype))
     yield from (values[chunk] for chunk in chunks)
 
 
-def _exact_below(kind: Any) -> float:
+def exact_below(kind: Any) -> float:
     """Up to where floats of a column's type tell neighbouring whole numbers apart: 2^53, of 32 bits 2^24."""
     plain = getattr(kind, "numpy_dtype", kind)
     return 2.0 ** (np.finfo(plain).nmant + 1) if isinstance(plain, np.dtype) and plain.kind == "f" else _EXACT_FLOAT
@@ -75,7 +76,7 @@ def _is_large(value: object, exact: float) -> bool:
     """Whether it is a float beyond what floats of the column, or of its own type, tell apart."""
     if isinstance(value, float):
         return abs(value) >= exact
-    return isinstance(value, np.floating) and abs(float(value)) >= _exact_below(value.dtype)
+    return isinstance(value, np.floating) and abs(float(value)) >= exact_below(value.dtype)
 
 
 def _checked(
@@ -106,9 +107,16 @@ def _checked(
         fewer = is_text if 2 * is_text.sum() <= len(values) else is_number
         what = "text" if fewer is is_text else "numbers"
         raise bad("mixes text and numbers: {rows} hold " + what + ", the others do not", fewer, "Store all ids as text")
+    long = _mask(isinstance(v, int) and not -_LONG < v < _LONG for v in values)
+    if long.any():
+        raise bad(f"holds numbers of more than {MAX_DIGITS:,} digits in {{rows}}", long, "Is this the id column?")
     whole = _mask(_is_whole(v) for v in values)  # type: ignore[arg-type]
     if not whole.all():
-        raise bad("holds numbers that are no whole numbers in {rows}", ~whole, "Store ids as text or whole numbers")
+        raise bad(
+            "holds numbers that are no whole numbers in {rows}",
+            ~whole,
+            "Store ids as text or whole numbers",
+        )
     large = _mask(_is_large(v, exact) for v in values)
     if large.any():
         raise bad(

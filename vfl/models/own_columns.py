@@ -16,16 +16,21 @@ def cautions(table: Table, spec: Spec, steps: Preprocessing | None) -> list[str]
     found = [*table.doubts, *([table.event_caution] if table.event_caution else [])]
     plain = standardises(spec, steps)
     for name in table.features.columns:
-        column = table.features[name]
-        told = outcome.is_the_id(column, table.index, table.settings)
-        if column.dtype.kind != "O":
-            numbers = column.to_numpy(np.float64)
-            told = told or values.no_amounts(str(name), numbers, table.settings)
-            told = told or (values.far_out(str(name), numbers, table.settings) if plain else "")
-        found += [told] if told else []
-        if table.label is not None and (leak := _leak(table, str(name))):
-            found.append(leak)
+        with np.errstate(over="ignore", invalid="ignore"):  # of numbers near the largest one
+            found += _said(table, str(name), plain=plain)
     return found
+
+
+def _said(table: Table, name: str, *, plain: bool) -> list[str]:
+    """Of one column; plain: whether it is standardised."""
+    column, settings = table.features[name], table.settings
+    told = values.nothing_said(column, settings) or outcome.is_the_id(column, table.index, settings)
+    if column.dtype.kind != "O":
+        numbers = column.to_numpy(np.float64)
+        told = told or values.no_amounts(name, numbers, settings)
+        told = told or (values.far_out(name, numbers, settings) if plain else "")
+    leak = "" if table.label is None else _leak(table, name)
+    return [sentence for sentence in (told, leak) if sentence]
 
 
 def standardises(spec: Spec, steps: Preprocessing | None) -> bool:

@@ -6,6 +6,7 @@ They are found by the values alone, so that it does not matter what kind of sour
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from vfl.data.doubts.scale import Floats, Scale, Sorted
@@ -70,6 +71,14 @@ def _outside(column: Sorted) -> float | None:
         if usual.spread and distance > far * usual.spread and distance > apart * nearest:
             return first
     return None
+
+
+def nothing_said(column: pd.Series, settings: Settings) -> str:
+    """What to say of a column (n,) without any value; else empty."""
+    if len(column) < ENOUGH or column.notna().any():
+        return ""
+    out = settings.says("exclude", f'["{column.name}"]')
+    return f"column '{column.name}': every value is missing: is it read as it should be? If so, leave it out: {out}"
 
 
 def no_amounts(name: str, numbers: Floats, settings: Settings) -> str:

@@ -29,8 +29,15 @@ from vfl.data.text_columns import read_texts
 from vfl.data.texts import say_rows
 
 STEP = 1 << 13  # rows that are read at a time: texts take several times the memory of what they become
+TAIL = 1 << 16  # bytes at the end of a file that are looked at
 OTHERS = {b"PAR1": "parquet", b"ARROW1": "feather"}
 
+NO_TABLES = {
+    "JSON": re.compile(r"[\[{]\s*($|[\[{\"])"),
+    "a page (HTML or XML)": re.compile(r"<(!doctype|html|\?xml|!--)", re.IGNORECASE),
+    "a pointer of Git LFS": re.compile(r"version https://git-lfs"),
+}  # by their first line
+NAMES_SEPARATOR = re.compile(r'"?sep=.?"?', re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"')
 _POINT = re.compile(r"\s*[+-]?(?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 
@@ -104,7 +111,7 @@ class _Table:
     @property
     def lines(self) -> int:
         """At least as many as there are rows, and more where texts hold line ends."""
-        return sum(file.lines() for file in self.files)
+        return sum(file.lines(len(self.header)) for file in self.files)
 
     def spelt(self, names: Sequence[str]) -> list[str]:
         """These columns as the header spells them."""
@@ -138,9 +145,14 @@ class _File:
     @contextmanager
     def text(self) -> Iterator[IO[str]]:
         """Its text; what is wrong with it becomes a DataError, which quotes none of it."""
+        with self._named(), self.raw() as raw, self._decoded(raw) as text:
+            yield text
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """What goes wrong in it is the file's fault."""
         try:
-            with self.raw() as raw, self._decoded(raw) as text:
-                yield text
+            yield
         except UnicodeDecodeError:
             raise self._undecoded() from None
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
@@ -194,7 +206,7 @@ class _File:
 
     def _line(self) -> int | None:
         """The first line that is no text of the encoding."""
-        with self.raw() as raw:
+        with self._named(), self.raw() as raw:
             for number, line in enumerate(raw, 1):
                 try:
                     line.decode(self.form.encoding)
@@ -202,19 +214,31 @@ class _File:
                     return number
         return None
 
-    def lines(self) -> int:
-        """The lines of the file."""
-        counts = {b"\n": 1, b"\r": 1}  # the last line may have no end
-        with self.raw() as raw:
+    def lines(self, width: int) -> int:
+        """The lines of the file; width: the cells of its header.  Raises DataError where it is cut off."""
+        counts, tail = {b"\n": 1, b"\r": 1}, b""  # the last line may have no end
+        with self._named(), self.raw() as raw:
             while block := raw.read(1 << 20):
+                tail = (tail + block)[-TAIL:]
                 for end in counts:
                     counts[end] += block.count(end)
+        if self._is_cut(tail, width):
+            raise self.bad("ends within a row", "It is cut off: copy or export it again")
         return max(counts.values())
+
+    def _is_cut(self, tail: bytes, width: int) -> bool:
+        """Whether the last line has no end, and fewer cells than the header."""
+        text = tail.decode(self.form.encoding, errors="ignore")
+        last = text.replace("\r", "\n").rpartition("\n")[2]
+        if len(text) < len(tail) / 2 or not last.strip() or len(last) == len(text) or last.count('"') % 2:
+            return False  # of two bytes a sign, ended, of one line, or within quotes, which pandas finds
+        return len(next(csv.reader([last], delimiter=self.separator))) < width
 
     def header(self) -> list[str]:
         """The names of its columns as they are spelt."""
         with self.text() as text:
             first = next((line for line in text if line.strip()), "")
+        self._check_first(first.strip())
         own, other = self._separators(first)
         if other is not None:
             raise self.bad(
@@ -231,6 +255,16 @@ class _File:
             raise self.bad(what, "If it is a title, remove the lines above the header")
         self._check_names(header)
         return header
+
+    def _check_first(self, line: str) -> None:
+        """Raises DataError for the first line of what is no CSV file, whose words would be taken for a header."""
+        for kind, found in NO_TABLES.items():
+            if found.match(line):
+                raise self.bad(f"is {kind}, not a table", "Export the table as CSV or Parquet, and check the download")
+        if NAMES_SEPARATOR.fullmatch(line):
+            raise self.bad(
+                "its first line names the separator, as Excel writes it", "Remove this line, and set data.separator"
+            )
 
     def _separators(self, line: str) -> tuple[str, str | None]:
         """The file's separator, and the one that its header shows, if that is another."""

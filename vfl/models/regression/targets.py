@@ -95,7 +95,8 @@ def linear(label: Floats, weights: Floats | None, me: str, train: int, *, centre
     """label (n,), standardised by the first `train` of them; without an intercept it is not centred."""
     own, counted = label[:train], None if weights is None else weights[:train]
     mean = float(np.average(own, weights=counted)) if centred else 0.0
-    scale = float(np.sqrt(np.average((own - mean) ** 2, weights=counted)))
+    with np.errstate(over="ignore"):
+        scale = float(np.sqrt(np.average((own - mean) ** 2, weights=counted)))
     if not np.isfinite(scale) or scale <= 1e-12 * np.abs(label).max(initial=0.0):
         raise DataError(
             "the training rows' labels do not differ, or are too large to standardise",

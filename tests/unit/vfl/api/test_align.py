@@ -257,7 +257,7 @@ def good() -> pd.DataFrame:
         ([SECRET, b"\xff\xfe"], "neither text nor numbers in row 2"),
         (
             [SECRET, f" {SECRET.lower()}"],
-            "repeats ids: 1 rows carry an id that an earlier row has, after normalising: row 2",
+            "repeats ids: 1 row carries an id that an earlier row has, after normalising: row 2",
         ),
     ],
     ids=["10 MB", "spaces", "nothing", "mixed", "NaN", "surrogate", "bytes", "duplicate"],

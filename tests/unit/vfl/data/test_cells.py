@@ -135,3 +135,27 @@ def test_nothing_else_writes_csv() -> None:
         "report/page.py",
     }
     assert stored.write_csv is write_csv
+
+
+RETURNS = ["a\rb", "\r", "a\r", "a\r\nb", "a\nb", '"\r"', "=\r"]
+
+
+@pytest.mark.parametrize("cell", RETURNS)
+@pytest.mark.parametrize("as_object", [True, False])
+def test_a_carriage_return_ends_no_row(cell: str, as_object: bool, tmp_path: Path) -> None:
+    """Python leaves it without quotes, and readers of CSV take it for the end of a line."""
+    frame = pd.DataFrame({"id": ["1", "2"], "text": pd.Series([cell, "x"], dtype=object if as_object else "str")})
+    write_csv(frame.assign(number=[1.5, 2.5]), tmp_path / "t.csv")
+    back = read_source(tmp_path / "t.csv", keys=["id", "text"])
+    assert back["text"].tolist() == [cell, "x"]
+    assert back["number"].tolist() == [1.5, 2.5]
+
+
+def test_a_carriage_return_in_a_name(tmp_path: Path) -> None:
+    write_csv(pd.DataFrame({"id": ["1"], "a\rb": [2]}), tmp_path / "t.csv")
+    assert list(read_source(tmp_path / "t.csv").columns) == ["id", "a\rb"]
+
+
+def test_files_without_one_have_no_quotes(tmp_path: Path) -> None:
+    write_csv(pd.DataFrame({"id": ["1"], "text": ["a b"]}), tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text() == "id,text\n1,a b\n"

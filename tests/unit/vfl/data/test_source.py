@@ -207,7 +207,7 @@ def test_a_run_asks_a_wide_file_for_its_own_columns_only(monkeypatch, columns, s
     align = SimpleNamespace(columns=("id",), keys=(("id",),), normalise={}, duplicates="error")
     job = SimpleNamespace(
         align=align,
-        model=SimpleNamespace(label="binary"),
+        model=SimpleNamespace(label="binary", check_table=lambda *_: None),
         takes_texts=False,
         takes_missing=False,
         split=SimpleNamespace(out_of_time=None),
