@@ -82,9 +82,10 @@ def table_from_frame(
     typed = {*settings.types, *(schema.types if schema is not None else ())}
     features = typed_features(frame, party, types, numbers, settings, typed, missing=missing)
     types = types if schema is not None else _with_usual(types, features)
-    mapped, classes = None, None
-    if label is not None and need_label:
-        mapped, classes = _label(frame[label], party, label, numbers, objective, settings)
+    asked = label if need_label else None
+    mapped, classes = (
+        _label(frame[asked], party, asked, numbers, objective, settings) if asked is not None else (None, None)
+    )
     return Table(
         ids=ids,
         index=pd.Index(frame[every[0][0]], name=every[0][0]),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
-from protocols.errors import DisclosureRefused
+from protocols.errors import DataError, DisclosureRefused
 from vfl.job.job import Agreement, Job, Name, Permits
 from vfl.job.partners import DIGESTS, Digests, Partner, partners_check, rules_told
 from vfl.job.permits import PERMITS
@@ -249,6 +249,18 @@ def few_columns_check(job: Job, party: Party, columns: int) -> None:
             remedy=f"Bring {FEW_COLUMNS} columns or more, or, if the person responsible for this party's data "
             f"agrees, let the job and policy.allow"
             " list 'few-columns'",
+            party=party.name,
+        )
+
+
+def rows_check(job: Agreement, party: Party, rows: int) -> None:
+    """Raises DataError where this party has fewer rows with an id of their own than must be common to all."""
+    least = job.align.min_intersection
+    if rows < least:
+        raise DataError(
+            f"{party.name}: {rows:,} rows of this party's table have an id of their own, and the job wants at least "
+            f"{least:,} common ones (align.min_intersection)",
+            remedy="Check data.source and the key columns, or agree on a lower align.min_intersection",
             party=party.name,
         )
 

@@ -13,7 +13,7 @@ from vfl.schema.spec import Spec
 
 def cautions(table: Table, spec: Spec, steps: Preprocessing | None) -> list[str]:
     """A sentence each; table: as the model takes it; steps: the preprocessing, where there is one."""
-    found = [*table.doubts, *([table.event_caution] if table.event_caution else [])]
+    found = [*table.doubts, *([table.event_caution] if table.event_caution else []), *_one_bin(table, spec, steps)]
     plain = standardises(spec, steps)
     for name in table.features.columns:
         with np.errstate(over="ignore", invalid="ignore"):  # of numbers near the largest one
@@ -24,13 +24,26 @@ def cautions(table: Table, spec: Spec, steps: Preprocessing | None) -> list[str]
 def _said(table: Table, name: str, *, plain: bool) -> list[str]:
     """Of one column; plain: whether it is standardised."""
     column, settings = table.features[name], table.settings
-    told = values.nothing_said(column, settings) or outcome.is_the_id(column, table.index, settings)
+    told = values.nothing_said(column, settings) or values.one_value(column, settings)
+    told = told or outcome.is_the_id(column, table.index, settings)
     if column.dtype.kind != "O":
         numbers = column.to_numpy(np.float64)
         told = told or values.no_amounts(name, numbers, settings)
         told = told or (values.far_out(name, numbers, settings) if plain else "")
     leak = "" if table.label is None else _leak(table, name)
     return [sentence for sentence in (told, leak) if sentence]
+
+
+def _one_bin(table: Table, spec: Spec, steps: Preprocessing | None) -> list[str]:
+    """Where every column has one bin; the guest of boosted trees is free in its own."""
+    by_label = spec if spec.bins_by_label else steps if steps is not None and steps.encode == "woe" else None
+    least = getattr(by_label or (spec if table.label is None else None), "min_bin_rows", 0)
+    if len(table) >= 2 * least or not table.features.shape[1]:
+        return []
+    return [
+        f"min_bin_rows = {least:,}, and this table has {len(table):,} rows: each of its columns has one bin, and the "
+        "model learns nothing from it; lower min_bin_rows"
+    ]
 
 
 def standardises(spec: Spec, steps: Preprocessing | None) -> bool:

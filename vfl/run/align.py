@@ -34,6 +34,7 @@ from vfl.data.source import read_stored
 from vfl.data.spill import scratch_in
 from vfl.data.stored import Stored
 from vfl.job import Agreement, Party, check_files, cross_check
+from vfl.job.policy import rows_check
 from vfl.run.recovery import RunResult, take_part
 from vfl.run.session import Ready, RunSession, peers_for
 from vfl.screen.console import Console
@@ -100,6 +101,7 @@ def prepare(job: Agreement, party: Party, format: str | None = None, profile: Pr
         frame = table.frame(columns)
     settings = source.settings()
     own = OwnIds.of(frame, party.name, job.align.keys, job.align.normalise, job.align.duplicates, settings, profile)
+    rows_check(job, party, len(own.kept))
     return Aligning(
         job,
         party,

@@ -28,12 +28,6 @@ def table_cautions(job: Job, table: Table, most: int) -> list[str]:
             f"the table has {len(table):,} rows: if more than {most:,} of them are common to all, the run "
             f"stops after the alignment"
         )
-    known = np.isfinite(values)
-    if names := _named(numbers, ~known.any(axis=0)):
-        found.append(f"{names}: every value is missing; the column has no information")
-    low, high = (f(np.where(known, values, fill), axis=0) for f, fill in ((np.min, np.inf), (np.max, -np.inf)))
-    if names := _named(numbers, low == high):
-        found.append(f"{names}: all rows have one value; the column has no information")
     found += kind_of(job.model).cautions(plan_of(job), roles_of(job), table)
     if table.label is None and job.model.folds_are_hidden and len(job.candidates) >= max(2, table.features.shape[1]):
         found.append(

@@ -172,6 +172,8 @@ def _check_options(job: Job, party: Party, model: Path | None, data: str | None,
         check_out(out)
     if out is not None and (out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK)):
         raise wrong(f"{out} cannot be written", "Name a file in a folder that this account may write")
+    if out is not None and out.exists():
+        raise wrong(f"{out} exists, and is not overwritten", "Move it away, or give --out another name")
 
 
 def new_data(party: Party, data: str | None) -> Data | None:

@@ -28,7 +28,7 @@ RunFolder = Annotated[
     Path,
     typer.Argument(
         metavar="RUN",
-        help="The folder of a run; runs/latest is the latest one that is done.",
+        help="The folder of a run; runs/latest stands for the latest one that is done.",
         show_default=False,
         callback=resolved,
     ),

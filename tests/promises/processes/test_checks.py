@@ -72,6 +72,18 @@ def test_what_run_would_refuse_is_refused_by_check(
     assert "Ready" not in found.out
 
 
+def test_fewer_own_rows_than_must_be_common_are_refused_before_anything_is_sent(parties: Institutions) -> None:
+    parties.lay_out(min_intersection=6000)
+    rows = len(parties.data["telecom"])
+    for command in ("check", "run", "align"):
+        parties.here(command, parties.job, parties.file("telecom")).says(
+            3,
+            rf"telecom: {rows} rows .* an id of their own, and the job wants at least 6,000 common ones",
+            "lower align",
+        )
+    assert parties.sent("telecom") == 0
+
+
 def test_a_port_that_is_taken_is_refused(parties: Institutions) -> None:
     parties.lay_out()
     address, port = parties.ports["bank"].split(":")

@@ -96,6 +96,7 @@ def test_predict_and_what_it_refuses(parties: Institutions) -> None:
         no_such_folder,
         host_with_out,
         an_unknown_suffix,
+        a_file_that_exists,
         a_permit_withdrawn,
         another_identity,
     ):
@@ -250,6 +251,16 @@ def an_unknown_suffix(parties: Institutions, models: dict[str, Path]) -> None:
             parties, "bank", "--model", models["bank"], "--out", parties.folder / name,
             code=2, words=(words, r"End its name in \.csv, \.parquet, \.feather or \.arrow"),
         )  # fmt: skip
+
+
+def a_file_that_exists(parties: Institutions, models: dict[str, Path]) -> None:
+    out = parties.folder / "out.parquet"
+    before = out.read_bytes()
+    alone(
+        parties, "bank", "--model", models["bank"], "--out", out,
+        code=2, words=("exists, and is not overwritten", "another name"),
+    )  # fmt: skip
+    assert out.read_bytes() == before
 
 
 def host_with_out(parties: Institutions, models: dict[str, Path]) -> None:

@@ -81,6 +81,14 @@ def nothing_said(column: pd.Series, settings: Settings) -> str:
     return f"column '{column.name}': every value is missing: is it read as it should be? If so, leave it out: {out}"
 
 
+def one_value(column: pd.Series, settings: Settings) -> str:
+    """What to say of a column (n,) with one value in all rows; else empty."""
+    if len(column) < 2 or column.isna().any() or (column != column.iloc[0]).any():
+        return ""
+    out = settings.says("exclude", f'["{column.name}"]')
+    return f"column '{column.name}': all rows have one value, and no model learns from it; leave it out: {out}"
+
+
 def no_amounts(name: str, numbers: Floats, settings: Settings) -> str:
     """What to say of whole numbers that are rather days, months, account numbers or row numbers; else empty."""
     known = numbers[np.isfinite(numbers)]

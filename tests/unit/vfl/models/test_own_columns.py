@@ -71,14 +71,31 @@ def test_who_bins_its_columns_is_not_told_of_distances() -> None:
         (pd.date_range("2024-01-01", periods=N).strftime("%Y%m%d").astype(int), "days (YYYYMMDD)"),
         (np.arange(N), "numbers the rows"),
         (4_000_000_000 + RNG.permutation(N), "numbers of accounts"),
+        (np.full(N, 7.0), "all rows have one value"),
+        (["same"] * N, "all rows have one value"),
     ],
-    ids=["label", "text of the label", "ids", "days", "rows", "accounts"],
+    ids=["label", "text of the label", "ids", "days", "rows", "accounts", "one number", "one text"],
 )
 def test_columns_that_are_no_features(column: Any, words: str) -> None:
     (said,) = fitted(TREES, guest={"e": column})[1]
     assert said.startswith("guest: column 'e': ")
     assert words in said
     assert 'vfl.TableOptions(exclude=["e"])' in said
+
+
+@pytest.mark.parametrize(
+    ("spec", "who"),
+    [
+        (vfl.Scorecard(min_bin_rows=N, link="taylor", max_iter=5), ["guest", "shop"]),
+        (vfl.BoostedTrees(n_estimators=2, max_depth=2, min_bin_rows=N), ["shop"]),  # a guest bins its own as it likes
+    ],
+    ids=["scorecard", "trees"],
+)
+def test_bins_of_more_rows_than_there_are_leave_nothing_to_learn_from(spec: Any, who: list[str]) -> None:
+    said = [one for one in fitted(spec)[1] if "one bin" in one]
+    assert [one.partition(":")[0] for one in said] == who
+    assert all(f"min_bin_rows = {N}, and this table has {N} rows" in one for one in said)
+    assert not [one for one in fitted(TREES)[1] if "one bin" in one]
 
 
 def test_a_guessed_event_is_told_in_the_report_too() -> None:

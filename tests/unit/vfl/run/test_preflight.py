@@ -141,14 +141,7 @@ def test_the_time_of_mini_batches_is_that_of_their_rows_and_of_more_steps(write,
     )
 
 
-def test_columns_that_carry_nothing_or_lie_far_out_are_named(write):
-    x = np.random.default_rng(0).normal(size=2000)
-    own = table(x=x, heavy=np.where(np.arange(2000) == 7, 1e9, x), same=3.0, gone=np.nan)
-    trees = table_cautions(load_job(write(SEALED)), own, 1 << 20)
-    assert [said.split(":")[0] for said in trees] == ["column gone", "column same"]
-    filled = table(x=x, heavy=np.where(np.arange(2000) == 7, 1e9, x), same=3.0, also=4.0)
-    said = table_cautions(load_job(write(MINIMAL)), filled, 1 << 20)
-    assert [s.split(":")[0] for s in said] == ["columns same, also"]
+def test_columns_that_lie_far_out_are_named(write):
     many = np.where(np.arange(20_000) == 7, 1e9, np.random.default_rng(0).normal(size=20_000))
     (said,) = table_cautions(load_job(write(MINIMAL)), table(heavy=many), 1 << 20)
     assert "values are limited to 128 standard deviations from the mean in training rows of 'heavy' (1)" in said
