@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from protocols import codec
 from protocols.cipher import Keyring
-from protocols.errors import LocalProtocolError, PeerAborted, PeerTimeout, RemoteProtocolError, VFLError
+from protocols.errors import Cause, LocalProtocolError, PeerAborted, PeerTimeout, RemoteProtocolError, VFLError
 from protocols.message import Message
 from protocols.parts import WHOLE, Part, Place
 
@@ -222,12 +222,12 @@ class MemoryWire:
 
     def interrupt(self) -> None:
         """From now on every `send` and `recv` of this party raises, also one that waits already."""
-        self._interrupted = PeerAborted(self.peer, "interrupted")
+        self._interrupted = PeerAborted(Cause("interrupted", self.peer))
         self._inbox.put(self._interrupted)
 
-    def abort(self, code: str, blames: str | None = None) -> None:
-        """Tells the peer that this party stopped, with which code."""
-        self._outbox.put(PeerAborted(self.me, code, blames))
+    def abort(self, cause: Cause) -> None:
+        """Tells the peer why this party stopped."""
+        self._outbox.put(PeerAborted(cause, me=self.peer))
 
 
 class MemoryNetwork:

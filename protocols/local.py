@@ -11,19 +11,9 @@ from protocols import _native
 from protocols.allowance import Allowance
 from protocols.channel import Channel, MemoryNetwork, Tap
 from protocols.cipher import Keyring, Scheme
-from protocols.errors import PeerAborted, TransportError, VFLError
+from protocols.errors import PeerAborted, cause_of
 from protocols.randomness import Randomness, run_seed
 from protocols.session import Observer, Roles, Session
-
-
-def abort_reason(error: BaseException) -> tuple[str, str | None]:
-    """What the peers learn when this party stops with `error`: a code, and the party that caused it if that is another
-    one."""
-    if isinstance(error, PeerAborted):
-        return error.peer_code, error.party  # the first cause, through whomever it is heard
-    if isinstance(error, TransportError):
-        return error.code, error.party
-    return (error.code, None) if isinstance(error, VFLError) else ("internal", None)
 
 
 def _interrupt(network: MemoryNetwork, ended: Sequence[threading.Event]) -> None:
@@ -73,7 +63,7 @@ def run_local(
         except BaseException as error:
             failures[me] = error
             for wire in wires.values():
-                wire.abort(*abort_reason(error))
+                wire.abort(cause_of(error, me))
         finally:
             ended[me].set()
 

@@ -13,7 +13,7 @@ from protocols import codec
 from protocols.alignment.ids import Ids
 from protocols.alignment.lists import MemorySpool, Scratch
 from protocols.alignment.tags import Tags, order
-from protocols.errors import DataError
+from protocols.errors import TooFewCommon
 from protocols.recovery.checkpoint import Arrays
 
 
@@ -38,14 +38,14 @@ class Request:
             return
         if self.or_none:
             known = "is" if size == 1 else "are"
-            raise DataError(
+            raise TooFewCommon(
                 f"only {size} of the rows to be scored {known} known to all parties, and this job wants at least "
                 f"{self.least}",
                 remedy="Score more rows at once, or agree on a job with a smaller predict.min_rows; nothing but the "
                 "size was learnt",
             )
         found = "no id is" if size <= 0 else f"only {size} ids are"
-        raise DataError(
+        raise TooFewCommon(
             f"{found} common to all parties, and this job wants at least {self.least}",
             remedy="Check that all parties use the same id column and normaliser; nothing but the size was learnt",
         )

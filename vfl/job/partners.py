@@ -48,10 +48,10 @@ def partners_of(job: Agreement, party: Party) -> Iterator[tuple[str, Partner]]:
 def partners_check(job: Agreement, party: Party) -> None:
     """Raises DisclosureRefused for a job that is not one of those agreed on, and for what is not agreed with a
     partner."""
-    _digest_check(job, party, party.policy.jobs, "policy.jobs")
+    _digest_check(job, party, party.policy.jobs, "policy.jobs", "policy.jobs")
     for name, rule in partners_of(job, party):
         where = f"policy.partners.{name}"
-        _digest_check(job, party, rule.jobs, f"{where}.jobs")
+        _digest_check(job, party, rule.jobs, f"{where}.jobs", "policy.partners.jobs")
         outside = [p for p in job.disclosure.allow if rule.allow is not None and p not in rule.allow]
         if outside:
             told = "; ".join(f"'{p}': {PERMITS[p]}" for p in outside)
@@ -59,6 +59,7 @@ def partners_check(job: Agreement, party: Party) -> None:
                 party,
                 f"the job allows what this party's {where}.allow does not: {told}",
                 f"Remove it from the job at every party, or, {AGREES}, add it to {where}.allow",
+                outside[0],
             )
         bits = job.crypto.key_bits if isinstance(job, Job) else None
         if rule.key_bits is not None and bits is not None and bits < rule.key_bits:
@@ -66,6 +67,7 @@ def partners_check(job: Agreement, party: Party) -> None:
                 party,
                 f"the job's crypto.key_bits is {bits}, this party's {where}.key_bits is {rule.key_bits}",
                 f"Agree on a job with key_bits of {rule.key_bits} or more, or, {AGREES}, change {where}.key_bits",
+                "policy.partners.key_bits",
             )
 
 
@@ -80,6 +82,7 @@ def own_columns_check(job: Agreement, party: Party, columns: Sequence[str]) -> N
                 f"{few} would take part in a job with {name}, and policy.partners.{name}.columns does not list it",
                 f"List in data.columns only what {name} may work with, or, {AGREES}, add it to "
                 f"policy.partners.{name}.columns",
+                "policy.partners.columns",
             )
 
 
@@ -96,15 +99,16 @@ def rules_told(job: Agreement, party: Party) -> list[str]:
     return told
 
 
-def _digest_check(job: Agreement, party: Party, agreed: Sequence[str] | None, where: str) -> None:
+def _digest_check(job: Agreement, party: Party, agreed: Sequence[str] | None, where: str, about: str) -> None:
     digest = job.digest.hex()
     if agreed is not None and digest not in agreed:
         raise _refused(
             party,
             f"the job's digest {digest} is not in this party's {where}",
             f"Give the job that was agreed on; or read this one (vfl job show), and, {AGREES}, add its digest there",
+            about,
         )
 
 
-def _refused(party: Party, what: str, remedy: str) -> DisclosureRefused:
-    return DisclosureRefused(f"{party.name}: {what}", remedy=remedy, party=party.name)
+def _refused(party: Party, what: str, remedy: str, about: str) -> DisclosureRefused:
+    return DisclosureRefused(f"{party.name}: {what}", remedy=remedy, party=party.name, about=about)

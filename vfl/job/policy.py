@@ -163,6 +163,17 @@ class Policy(Section):
         return rest | {"at_least": {**floors, "min_intersection": given["min_intersection"]}}
 
 
+# what a party that refuses tells the others: the name of what is in the way, never a value
+DECLARED = frozenset(
+    [
+        *PERMITS,
+        "data.columns",
+        *(f"policy.{name}" for name in Policy.model_fields),
+        *(f"policy.at_least.{name}" for name in AtLeast.model_fields),
+        *(f"policy.at_most.{name}" for name in AtMost.model_fields),
+        *(f"policy.partners.{name}" for name in Partner.model_fields),
+    ]
+)
 MOST_BITS = 12  # of gradients whose number the job leaves to the number of rows
 
 
@@ -200,6 +211,7 @@ def policy_check(job: Agreement, party: Party) -> None:
                         f"this party's data agrees,"
                         f" change policy.{section}.{name}",
                         party=party.name,
+                        about=f"policy.{section}.{name}",
                     )
     if isinstance(job, Job) and job.predict.min_rows < party.policy.min_predict_rows:
         least = party.policy.min_predict_rows
@@ -209,6 +221,7 @@ def policy_check(job: Agreement, party: Party) -> None:
             remedy=f"Agree on a job with [predict] min_rows of {least} or more, or, if the person responsible for this "
             f"party's data agrees, change policy.min_predict_rows",
             party=party.name,
+            about="policy.min_predict_rows",
         )
     outside = [p for p in job.disclosure.allow if p not in party.policy.allow]
     if outside:
@@ -218,6 +231,7 @@ def policy_check(job: Agreement, party: Party) -> None:
             remedy="Remove it from the job at every party, or, if the person responsible for this party's data "
             "agrees, add it to policy.allow",
             party=party.name,
+            about=outside[0],
         )
     partners_check(job, party)
 
@@ -250,6 +264,7 @@ def few_columns_check(job: Job, party: Party, columns: int) -> None:
             f"agrees, let the job and policy.allow"
             " list 'few-columns'",
             party=party.name,
+            about="few-columns",
         )
 
 
@@ -275,4 +290,5 @@ def columns_check(party: Party, whose: str, columns: int) -> None:
             remedy="Use fewer columns (data.columns), or, if the person responsible for this party's data "
             "agrees, raise policy.at_most.columns",
             party=party.name,
+            about="policy.at_most.columns",
         )

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 
-from protocols.errors import VFLError
+from protocols.errors import Cause, VFLError, cause_of
 from vfl.job import Agreement, Party
 from vfl.run.session import Ready, network_of, peers_for, session_digest
 from vfl.transport.identity import Identity
@@ -18,17 +18,17 @@ SECONDS = 2.0  # a party that waits is met within this time: it calls at least o
 
 @contextlib.contextmanager
 def announced(job: Agreement, party: Party, purpose: str) -> Iterator[None]:
-    """An error that is raised inside is raised, and its code is sent to every pinned peer that waits for this
+    """An error that is raised inside is raised, and its cause is sent to every pinned peer that waits for this
     party."""
     try:
         yield
     except VFLError as error:
         with contextlib.suppress(Exception):  # whatever stops the announcement, the user needs to see this error
-            _tell(job, party, purpose, error.code)
+            _tell(job, party, purpose, cause_of(error, party.name))
         raise
 
 
-def _tell(job: Agreement, party: Party, purpose: str, code: str) -> None:
+def _tell(job: Agreement, party: Party, purpose: str, cause: Cause) -> None:
     dialled = job.parties.dials(party.name)
     peers = [
         name
@@ -55,5 +55,5 @@ def _tell(job: Agreement, party: Party, purpose: str, code: str) -> None:
     thread = threading.Thread(target=connect, name="vfl announcement", daemon=True)
     thread.start()
     all_met.wait(SECONDS)
-    network.abort(code)
+    network.abort(cause)
     thread.join()

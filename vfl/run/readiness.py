@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+from protocols.errors import Cause
 from vfl.run.session import Ready, network_of, new_folder, peers_for, session_digest
 from vfl.transport.identity import common_name, load_certificate
 
@@ -16,7 +17,7 @@ def ready_to_connect(ready: Ready[Any], purpose: str) -> list[str]:
     """Opens this party's port and makes a run folder, and undoes both; a sentence for each certificate that ends soon
     or bears another name.  Raises what `vfl run` would raise: ConfigError, ListenFailed."""
     peers = peers_for(ready.job, ready.party.name, purpose)
-    network_of(ready, peers, session_digest(ready.job, purpose), 1.0).abort("stopped")
+    network_of(ready, peers, session_digest(ready.job, purpose), 1.0).abort(Cause("stopped", ready.party.name))
     new_folder(ready.party.run.directory, f".{ready.job.name}").rmdir()
     return certificates(ready, purpose)
 

@@ -208,6 +208,7 @@ def own_part(job: Job, party: Party, folder: Path) -> Part:
             remedy="Train a model without them, or, if the person responsible for this party's data agrees, add "
             "them to [data] columns",
             party=party.name,
+            about="data.columns",
         )
     return cast("Part", part)
 

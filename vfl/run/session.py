@@ -19,12 +19,12 @@ from typing_extensions import TypeVar
 
 from protocols.channel import Channel, Tap, Wire
 from protocols.cipher import Keyring, Paillier
-from protocols.errors import ConfigError
-from protocols.local import abort_reason
+from protocols.errors import Cause, ConfigError, cause_of
 from protocols.session import Roles, Session
 from vfl.data import Table
 from vfl.job import Agreement, Job, Party
 from vfl.job.opened import vectors_opened
+from vfl.job.policy import DECLARED
 from vfl.models.content import ArbiterPart, Part
 from vfl.run.budget import Opened, spread_of
 from vfl.screen.errors import Stopped
@@ -114,6 +114,7 @@ def network_of(
         session=session,
         connect_timeout=connect_timeout,
         met=met,
+        declared=DECLARED,
     )
 
 
@@ -127,7 +128,7 @@ def connected(
     connect_timeout: float,
     met: Callable[[str], None] = lambda peer: None,
 ) -> Iterator[Mapping[str, Wire]]:
-    """Mutual TLS to every peer; all of them receive the code of an error that is raised inside.  met: as of
+    """Mutual TLS to every peer; all of them receive the cause of an error that is raised inside.  met: as of
     `network_of`."""
     network = network_of(ready, peers, session_digest, connect_timeout, met)
     try:
@@ -136,10 +137,10 @@ def connected(
         yield wires
         network.close()
     except (Stopped, KeyboardInterrupt):
-        network.abort(Stopped.code, None)
+        network.abort(Cause(Stopped.code, ready.party.name))
         raise
     except BaseException as error:
-        network.abort(*abort_reason(error))
+        network.abort(cause_of(error, ready.party.name))
         raise
 
 

@@ -33,7 +33,11 @@ class PolicyTap(Tap):
         name = kind.kind
         if registry().get(name) is not kind:
             raise self._refuse(
-                peer, name, "no message of this kind is declared", "Every message is declared once, with its class"
+                peer,
+                name,
+                "no message of this kind is declared",
+                "Every message is declared once, with its class",
+                "policy.allow",
             )
         if kind.disclosure < REVEALED:
             return
@@ -45,11 +49,12 @@ class PolicyTap(Tap):
                     f"it needs the permission '{kind.permit}', which {where} does not list; {peer} would "
                     f"learn {kind.learns}",
                     "Add the permission only if the person responsible for this party's data agrees",
+                    kind.permit or "",
                 )
 
     def sent(self, peer: str, kind: type[Message], data: bytes) -> None:
         """Asks once more: nothing may reach the wire past `check`."""
         self.check(peer, kind)
 
-    def _refuse(self, peer: str, name: str, why: str, remedy: str) -> DisclosureRefused:
-        return DisclosureRefused(f"{name} was not sent to {peer}: {why}", remedy=remedy, party=self._party)
+    def _refuse(self, peer: str, name: str, why: str, remedy: str, about: str) -> DisclosureRefused:
+        return DisclosureRefused(f"{name} was not sent to {peer}: {why}", remedy=remedy, party=self._party, about=about)

@@ -5,7 +5,7 @@ than 1 MiB in all.
     REFUSE   I do not: one of a closed list of reasons               BEAT     I am alive
     PART     a piece of a message      LAST  its last piece and code (see `seal`)
     ROOM     I have read this number of further bytes (8 bytes, big-endian; see `window`)
-    ABORT    I stop: a code, and the party that is the cause
+    ABORT    I stop: the cause, that is a code, who stopped first, whom it names, and a declared name (see `Cause`)
     BYE      I have sent everything    BYE_ACK  I have it, everything up to your BYE included
 
 HELLO, WELCOME and REFUSE keep their form in every later version, so that two versions can recognise each other.
@@ -18,6 +18,7 @@ import re
 import struct
 from collections.abc import Iterator
 
+from protocols.errors import Cause
 from vfl.transport.identity import PARTY_NAME
 from vfl.transport.seal import MARK, Seal
 
@@ -28,6 +29,7 @@ MAX_PAYLOAD = MAX_FRAME - HEADER.size
 MAX_PIECE = MAX_PAYLOAD - MARK  # of a message, in one frame
 MAX_MESSAGE_BYTES = 1 << 31  # equals protocols.codec.MAX_MESSAGE_BYTES; a test compares them
 _CODE = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_ABOUT = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 class Kind(enum.IntEnum):
@@ -50,7 +52,7 @@ _LIMITS = {
     Kind.REFUSE: 32,
     Kind.PART: MAX_PAYLOAD,
     Kind.LAST: MAX_PAYLOAD,
-    Kind.ABORT: 128,
+    Kind.ABORT: 192,
     Kind.ROOM: ROOM.size,
 }
 
@@ -150,16 +152,21 @@ def _checked(kind: int, length: int) -> tuple[Kind, int]:
     return known, length
 
 
-def abort_payload(code: str, blames: str | None) -> bytes:
-    """The payload of ABORT; a code or a name that may not cross is left out."""
-    code = code if _CODE.fullmatch(code) else "error"
-    blames = blames if blames is not None and PARTY_NAME.fullmatch(blames) else ""
-    return f"{code} {blames}".encode()
+def abort_payload(cause: Cause) -> bytes:
+    """The payload of ABORT; what may not cross is left out."""
+    code = cause.code if _CODE.fullmatch(cause.code) else "error"
+    names = [name if PARTY_NAME.fullmatch(name) else "" for name in (cause.party, cause.blames or "")]
+    about = cause.about if cause.about is not None and _ABOUT.fullmatch(cause.about) else ""
+    return " ".join((code, *names, about)).encode()
 
 
-def read_abort(payload: bytearray) -> tuple[str, str | None]:
-    """(code, blamed party) of an ABORT frame; raises BadFrameError."""
-    code, _, blames = payload.decode("ascii", "replace").partition(" ")
-    if not _CODE.fullmatch(code) or (blames and not PARTY_NAME.fullmatch(blames)):
-        raise BadFrameError("an ABORT that is no code and party name")
-    return code, blames or None
+def read_abort(payload: bytearray) -> Cause:
+    """The cause in an ABORT frame; raises BadFrameError."""
+    fields = payload.decode("ascii", "replace").split(" ")
+    if len(fields) != 4:
+        raise BadFrameError("an ABORT that is no cause")
+    code, party, blames, about = fields
+    names = _CODE.fullmatch(code) and PARTY_NAME.fullmatch(party) and (not blames or PARTY_NAME.fullmatch(blames))
+    if not names or (about and not _ABOUT.fullmatch(about)):
+        raise BadFrameError("an ABORT that is no cause")
+    return Cause(code, party, blames or None, about or None)

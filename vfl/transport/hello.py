@@ -21,11 +21,11 @@ from typing import Annotated
 
 import msgspec
 
-from protocols.errors import HandshakeFailed
+from protocols.errors import Cause, HandshakeFailed, PeerAborted
 from vfl.transport.identity import PARTY_NAME
 from vfl.version import __version__
 
-VERSION = 3  # 2: without the release
+VERSION = 4  # 2: without the release; 3: ABORT with a code and one party
 NONCE = 16
 KNOCK_SECONDS = 600
 RELEASE = r"^[0-9][0-9A-Za-z.+-]{0,31}\Z"
@@ -136,13 +136,23 @@ def refused_by_us(peer: str, reason: Reason, expected: object = None, found: obj
     what, remedy = _TEXTS[reason]
     if reason is Reason.RELEASE:
         what, expected, found = f"{what}: {peer} runs release {found}, this party runs {expected}", None, None
-    return HandshakeFailed(f"{peer} was refused: {what}", remedy=remedy, party=peer, expected=expected, found=found)
+    return HandshakeFailed(
+        f"{peer} was refused: {what}", remedy=remedy, party=peer, expected=expected, found=found, about=reason.value
+    )
 
 
-def refused_by_them(peer: str, reason: Reason) -> HandshakeFailed:
+def refused_by_them(peer: str, reason: Reason) -> HandshakeFailed | PeerAborted:
     """This party's error when `peer` refuses it."""
+    if reason is Reason.STOPPED:
+        return PeerAborted(Cause("ended", peer))
     what, remedy = _TEXTS[reason]
-    return HandshakeFailed(f"{peer} refused this party: {what}", remedy=remedy, party=peer)
+    return HandshakeFailed(f"{peer} refused this party: {what}", remedy=remedy, party=peer, about=reason.value)
+
+
+def differs(cause: Cause) -> tuple[str, str] | None:
+    """(what, remedy) where the cause is that two others refused each other for a known reason."""
+    reason = next((r for r in _TEXTS if r.value == cause.about), None)
+    return None if reason is None or cause.code != HandshakeFailed.code else _TEXTS[reason]
 
 
 def knock(name: str, session: bytes) -> str:

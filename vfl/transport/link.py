@@ -1,7 +1,7 @@
 """One connection to one party: greeting, messages, heartbeats, end.  Runs in the loop's thread only.
 
 TLS handshake -> both send HELLO -> both check it, and send WELCOME -> OPEN -> ... -> BYE / BYE_ACK
-                                                   or REFUSE(reason)            or ABORT(code, party)
+                                                   or REFUSE(reason)            or ABORT(cause)
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from typing import Protocol
 
-from protocols.errors import HandshakeFailed, PeerAborted, PeerClosed, PeerTimeout, RemoteProtocolError, VFLError
+from protocols.errors import Cause, HandshakeFailed, PeerAborted, PeerClosed, PeerTimeout, RemoteProtocolError, VFLError
 from vfl.transport import frames, hello
 from vfl.transport.frames import Assembler, BadFrameError, FrameReader, Kind
 from vfl.transport.hello import Hello, Reason
@@ -46,6 +46,9 @@ class Owner(Protocol):
 
     def ended(self, name: str) -> None:
         """`name` has sent everything and said so."""
+
+    def known(self, cause: Cause) -> Cause:
+        """The cause, without a name that is not declared here."""
 
     def failed(self, error: VFLError) -> None:
         """An open link broke, or an expected party cannot be greeted."""
@@ -99,16 +102,16 @@ class Link(TlsProtocol):
         it."""
         self._queue(None)
 
-    def abort(self, code: str, blames: str | None) -> None:
+    def abort(self, cause: Cause) -> None:
         """Drops what is queued, tells the peer why (if it is a peer), and ends the connection."""
         self._outbox.clear()
-        if self.open and not self._aborted:
+        if cause.code in PASSING and not self.open:
+            self.drop()  # while they still greet: this party may come back, so it is worth another try
+        elif self._accepted and not self.finished and not self._aborted:  # its welcome may still be on its way
             self._aborted = True
-            payload = frames.abort_payload(code, blames)
+            payload = frames.abort_payload(cause)
             self.write(frames.header(Kind.ABORT, len(payload)), payload)
             self.finish()
-        elif code in PASSING:
-            self.drop()  # while they still greet: this party may come back, so it is worth another try
         elif self.peer is not None and not self.finished:
             self._refuse(Reason.STOPPED)
 
@@ -226,10 +229,11 @@ class Link(TlsProtocol):
                 self._pump()
         elif kind is Kind.ABORT:
             self._aborted = True
-            self._fail(PeerAborted(self.name, *frames.read_abort(payload)))
+            cause = self._owner.known(frames.read_abort(payload))
+            self._fail(PeerAborted(cause, me=self._owner.greeting.name, differs=hello.differs(cause)))
         elif kind is Kind.REFUSE:  # it stopped before it had heard our welcome
             self._aborted = True
-            self._fail(PeerAborted(self.name, hello.read_reason(payload).value))
+            self._fail(hello.refused_by_them(self.name, hello.read_reason(payload)))
         elif kind is Kind.BYE and not self.ended:
             self.ended = True
             self.write(frames.header(Kind.BYE_ACK))
@@ -291,6 +295,7 @@ class Link(TlsProtocol):
             f"No connection with {self.claimed or self.name}: {explain(error)} ({self.where})",
             remedy=remedy,
             party=self.claimed,
+            about=Reason.CERTIFICATE.value,
         )
 
     def _refuse(self, reason: Reason, expected: object = None, found: object = None) -> None:

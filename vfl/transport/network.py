@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from protocols.errors import ConfigError, LocalProtocolError, VFLError
+from protocols.errors import Cause, ConfigError, LocalProtocolError, VFLError, cause_of
 from vfl.transport.hello import VERSION, Hello, nonce
 from vfl.transport.identity import Identity, check_name
 from vfl.transport.peers import Peer, PeerAddress, check_peers, open_listener
@@ -33,7 +33,8 @@ class TlsNetwork:
         with TlsNetwork("bank", "guest", identity, peers, listen="0.0.0.0:7443", session=digest) as network:
             wires = network.connect()
 
-    met: receives the name of each peer that is connected, in the network's own thread.
+    met: receives the name of each peer that is connected, in the network's own thread; declared: the policy keys and
+    permissions that a party may name as the cause of its end.
 
     Leaving the `with` block closes in good order, or tells every peer the code of the exception.  Raises ConfigError
     and ListenFailed.
@@ -52,6 +53,7 @@ class TlsNetwork:
         heartbeat: float = 2.0,
         dead_after: float = 10.0,
         met: Callable[[str], None] = lambda peer: None,
+        declared: Collection[str] = (),
     ) -> None:
         if len(session) != 32:
             raise LocalProtocolError("a session is named by 32 bytes", party=me)
@@ -64,7 +66,7 @@ class TlsNetwork:
         self._peers = {p.name: p for p in checked}
         pins = [pem for p in checked for pem in p.pins.values()]
         self._contexts = make_context(identity, pins, server=False), make_context(identity, pins, server=True)
-        self._met = met
+        self._met, self._declared = met, declared
         self._timing = Timing(connect_timeout, heartbeat, dead_after)
         self._mailroom = Mailroom(self._peers)
         self._board: Switchboard | None = None
@@ -93,16 +95,15 @@ class TlsNetwork:
             self._start()
             self._run(Switchboard.meet)
         except BaseException as error:
-            self.abort(error.code if isinstance(error, VFLError) else "stopped", None)
+            self.abort(self._told(error))
             raise
         return {name: TlsWire(self._me, name, self._mailroom, self._post, self._took) for name in self._peers}
 
-    def abort(self, code: str, blames: str | None = None) -> None:
-        """Tells every peer `code`, and the name of the party that is the cause, and closes; what was queued and not
-        sent is dropped."""
+    def abort(self, cause: Cause) -> None:
+        """Tells every peer the cause, and closes; what was queued and not sent is dropped."""
 
         async def tell(board: Switchboard) -> None:
-            board.abort(code, blames)
+            board.abort(cause)
 
         self._end(tell)
         self._mailroom.shut(self._me, quietly=True)
@@ -124,8 +125,10 @@ class TlsNetwork:
         if error is None:
             self.close()
         else:
-            told = (error.code, error.party) if isinstance(error, VFLError) else ("stopped", None)
-            self.abort(*told)
+            self.abort(self._told(error))
+
+    def _told(self, error: BaseException) -> Cause:
+        return cause_of(error, self._me) if isinstance(error, VFLError) else Cause("stopped", self._me)
 
     # -- the loop's thread
 
@@ -141,6 +144,7 @@ class TlsNetwork:
                 self._listener,
                 self._timing,
                 self._met,
+                self._declared,
             )
             self._ready.set()
             await self._stop.wait()

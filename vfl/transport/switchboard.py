@@ -14,18 +14,28 @@ the refused certificate is named when `connect_timeout` is over.  Once all have 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import itertools
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from protocols.errors import HandshakeFailed, LocalProtocolError, PeerAborted, PeerTimeout, PeerUnreachable, VFLError
+from protocols.errors import (
+    Cause,
+    HandshakeFailed,
+    LocalProtocolError,
+    PeerAbsent,
+    PeerTimeout,
+    PeerUnreachable,
+    VFLError,
+    cause_of,
+)
 from vfl.transport import hello
-from vfl.transport.hello import Hello
+from vfl.transport.hello import Hello, Reason
 from vfl.transport.link import Link
 from vfl.transport.peers import Peer, show_address
 from vfl.transport.tls import LINGER
@@ -59,7 +69,10 @@ class Switchboard:
         listener: socket.socket | None,
         timing: Timing,
         met: Callable[[str], None],
+        declared: Collection[str] = (),
     ) -> None:
+        """declared: the names that a cause may be about, next to the reasons of a greeting."""
+        self._declared = {*declared, *Reason}
         self.greeting, self.certificate, self._peers, self._mailroom, self._listener = (
             greeting,
             certificate,
@@ -225,14 +238,12 @@ class Switchboard:
             remedy = (
                 f"If that was {peer.name}: compare the fingerprint by phone and pin the certificate that it uses now"
             )
-            return HandshakeFailed(what, remedy=remedy, party=peer.name)
+            return HandshakeFailed(what, remedy=remedy, party=peer.name, about=Reason.CERTIFICATE.value)
         remedy = (
             f"Start {peer.name}, and check the address that it dials and the firewall; {self.strangers} other "
             f"callers were rejected"
         )
-        return PeerUnreachable(
-            f"{peer.name} did not call this party in {seconds}{others}", remedy=remedy, party=peer.name
-        )
+        return PeerAbsent(f"{peer.name} did not call this party in {seconds}{others}", remedy=remedy, party=peer.name)
 
     # -- what links tell
 
@@ -270,15 +281,15 @@ class Switchboard:
             if not self._met.done():
                 self._met.set_exception(error)
                 self._met.exception()  # `meet` may be over
-            code, blames = (
-                (error.peer_code, error.party) if isinstance(error, PeerAborted) else (error.code, error.party)
-            )
-            self.abort(code, blames)
+            self.abort(cause_of(error, self.greeting.name))
 
-    def abort(self, code: str, blames: str | None) -> None:
+    def known(self, cause: Cause) -> Cause:
+        return cause if cause.about in self._declared else dataclasses.replace(cause, about=None)
+
+    def abort(self, cause: Cause) -> None:
         """Tells every party that is connected."""
         for link in list(self._all):
-            link.abort(code, blames)
+            link.abort(self.known(cause))
 
     def send(self, name: str, message: bytes) -> None:
         """Queues `message` for `name`."""

@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 
 from protocols.channel import Channel, MemoryNetwork, Tap
 from protocols.cipher import Keyring, Scheme
-from protocols.errors import PeerAborted
+from protocols.errors import Cause, PeerAborted
 from protocols.message import Message
 from protocols.randomness import Randomness
 from protocols.recovery import resume
@@ -109,7 +109,7 @@ class Interrupted:
             except BaseException as error:
                 failures[me] = error
                 for wire in wires.values():
-                    wire.abort("killed")
+                    wire.abort(Cause("killed", me))
 
         threads = [threading.Thread(target=live, args=(party,), daemon=True) for party in self.programs]
         for thread in threads:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from protocols.channel import Wire
-from protocols.errors import VFLError
+from protocols.errors import Cause, VFLError, cause_of
 from tests.promises.recovery.proxy import Harm, Hit, Proxy
 from tests.unit.vfl.transport.world import World
 from vfl.testing.chaos.net import Trial, undisturbed
@@ -47,11 +47,11 @@ class TlsConnections:
         if error is None:
             self.networks[me].close()
         else:
-            self.networks[me].abort(error.code, error.party)
+            self.networks[me].abort(cause_of(error, me))
 
     def close(self) -> None:
         for network in self.networks.values():
-            network.abort("over")
+            network.abort(Cause("over", "bank"))
         for proxy in self.proxies.values():
             proxy.close()
 

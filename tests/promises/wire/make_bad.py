@@ -189,11 +189,12 @@ def transport() -> Iterator[Vector]:
     for what, data in {
         "kind 0": head(0, 0), "kind 11": head(11, 0), "kind 255": head(255, 9), "4 GiB": head(Kind.LAST, (1 << 32) - 1), "a piece above 1 MiB": head(Kind.PART, frames.MAX_PAYLOAD + 1),
         "an empty piece": head(Kind.PART, 0), "a beat with content": head(Kind.BEAT, 1), "a BYE with content": head(Kind.BYE, 1), "a WELCOME with content": head(Kind.WELCOME, 4),
-        "a long hello": head(Kind.HELLO, 1025), "a long refusal": head(Kind.REFUSE, 33), "a long abort": head(Kind.ABORT, 129), "a short ROOM": head(Kind.ROOM, 7),
+        "a long hello": head(Kind.HELLO, 1025), "a long refusal": head(Kind.REFUSE, 33), "a long abort": head(Kind.ABORT, 193), "a short ROOM": head(Kind.ROOM, 7),
         "ROOM for what was never sent": head(Kind.ROOM, 8) + bytes(7) + b"\1", "no mark": head(Kind.LAST, 5) + b"first", "noughts for a mark": head(Kind.LAST, 21) + b"first" + bytes(16),
         "twice": one + one, "changed": one.replace(b"first", b"worst"), "its mark alone": head(Kind.LAST, 16) + one[-16:],
-        "a piece before it": head(Kind.PART, 1) + b"x" + one, "an abort that is a path": head(Kind.ABORT, 9) + b"../x bank", "an abort that blames a path": head(Kind.ABORT, 9) + b"data ../x",
-        "an abort without text": head(Kind.ABORT, 0), "an abort of no text": head(Kind.ABORT, 4) + b"\xff\xfe\x00\x01", "an abort in capitals": head(Kind.ABORT, 5) + b"DATA ",
+        "a piece before it": head(Kind.PART, 1) + b"x" + one, "an abort that is a path": head(Kind.ABORT, 11) + b"../x bank  ", "an abort of a path": head(Kind.ABORT, 11) + b"data ../x  ", "an abort that blames a path": head(Kind.ABORT, 15) + b"data bank ../x ",
+        "an abort about a path": head(Kind.ABORT, 15) + b"data bank  ../x", "an abort of version 3": head(Kind.ABORT, 9) + b"data bank",
+        "an abort without text": head(Kind.ABORT, 0), "an abort of no text": head(Kind.ABORT, 4) + b"\xff\xfe\x00\x01", "an abort in capitals": head(Kind.ABORT, 11) + b"DATA bank  ",
     }.items():  # fmt: skip
         yield "frames", what, data, "bad-frame"
     mine = {

@@ -131,6 +131,9 @@ def _decoded(data: bytes, kind: type[Message]) -> object:
     return decode(data, kind, SENDER, ring())
 
 
+ABORTS = [b"data bank telecom ", b"data bank  ", b"disclosure-refused bank  policy.allow"]
+
+
 def transport() -> list[Target]:
     mine = hello.Hello(hello.VERSION, "bank", "guest", bytes(32), bytes(hello.NONCE))
     seal = Seal(FRAME_KEY)
@@ -139,15 +142,20 @@ def transport() -> list[Target]:
         frames.header(Kind.ROOM, 8)
         + bytes(8)
         + frames.header(Kind.BEAT)
-        + frames.header(Kind.ABORT, 5)
-        + b"data "
+        + frames.header(Kind.ABORT, 11)
+        + b"data bank  "
         + frames.header(Kind.BYE)
     )
     return [
         Target("frames", _framed, [whole], (BadFrameError,)),
         Target("hello", lambda data: hello.read_hello(data, hello.VERSION), [hello.encode(mine)], ()),
         Target("refusal", hello.read_reason, [reason.encode() for reason in hello.Reason], ()),
-        Target("abort", lambda data: frames.read_abort(bytearray(data)), [b"data bank", b"data "], (BadFrameError,)),
+        Target(
+            "abort",
+            lambda data: frames.read_abort(bytearray(data)),
+            ABORTS,
+            (BadFrameError,),
+        ),
         Target("knock", _knocked, [hello.knock("bank", bytes(32)).encode()], ()),
     ]
 

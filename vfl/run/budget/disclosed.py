@@ -56,6 +56,7 @@ class RunAllowance(Allowance):
                     f"agree on a job that tells hosts no such numbers"
                     f"{AGREES} lower policy.{NUMBERS}",
                     party=self._party.name,
+                    about=f"policy.{NUMBERS}",
                 )
             period = counts.labels(self._labels)
             for host, number in told.items():
@@ -146,5 +147,8 @@ AGREES = ", or, if the person responsible for this party's data agrees,"
 def refused(party: str, what: str, key: str, limit: int, remedy: str) -> DisclosureRefused:
     """The error for a budget that is used up."""
     return DisclosureRefused(
-        f"{party}: {what}, and policy.{key} is {limit}", remedy=f"{remedy}{AGREES} raise policy.{key}", party=party
+        f"{party}: {what}, and policy.{key} is {limit}",
+        remedy=f"{remedy}{AGREES} raise policy.{key}",
+        party=party,
+        about=f"policy.{key}",
     )

@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
-from protocols.errors import PeerAborted, PeerClosed, PeerTimeout, RemoteProtocolError, VFLError
+from protocols.errors import PeerAborted, PeerClosed, PeerTimeout, RemoteProtocolError, VFLError, cause_of
 from vfl.testing.chaos.schedule import Break, Direction, Fault
 from vfl.transport import frames
 from vfl.transport.frames import Assembler, BadFrameError, FrameReader
@@ -136,7 +136,7 @@ class Network:
             self._living.discard(me)
             for peer in [b for a, b in self.ways if a == me]:
                 if error is not None and frozenset((me, peer)) not in self._cut and not self.ways[me, peer].mute:
-                    self._told.setdefault(peer, PeerAborted(me, error.code, error.party))
+                    self._told.setdefault(peer, PeerAborted(cause_of(error, me), me=peer))
             if self._stuck():
                 self._time_passes()
             self._changed.notify_all()

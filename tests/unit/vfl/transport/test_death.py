@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from protocols.errors import (
+    Cause,
     DataError,
     LocalProtocolError,
     PeerAborted,
@@ -54,7 +55,7 @@ def test_a_death_wakes_every_wait_and_reaches_who_has_no_connection_to_the_dead(
         cut(sock)
         told = ends(at_trustco["bank"])
         assert isinstance(told, PeerAborted)
-        assert (told.party, told.blames, told.peer_code) == ("telecom", "telecom", "peer-closed")
+        assert (told.party, told.cause) == ("telecom", Cause("peer-closed", "bank", "telecom"))
         for wire in at_bank.values():
             error = ends(wire)
             assert isinstance(error, PeerClosed)
@@ -112,7 +113,7 @@ def test_idle_parties_stay_alive(world: World) -> None:
         (HEADER.pack(Kind.PART, 0xFFFFFFFF), "PART frame larger"),
         (HEADER.pack(99, 1), "unknown kind"),
         (HEADER.pack(Kind.HELLO, 0), "HELLO frame where none belongs"),
-        (HEADER.pack(Kind.ABORT, 9) + b"../etc/pw", "no code and party name"),
+        (HEADER.pack(Kind.ABORT, 9) + b"../etc/pw", "an ABORT that is no cause"),
         (HEADER.pack(Kind.PART, 0), "empty piece"),
         (HEADER.pack(Kind.LAST, 4) + b"last", "without its authentication code"),
         (HEADER.pack(Kind.LAST, 20) + bytes(20), "does not belong to this connection and place"),
@@ -146,7 +147,7 @@ def test_abort_tells_code_and_culprit_even_in_the_middle_of_a_message(world: Wor
     bank, telecom, trustco = meet(*networks)
     bank["telecom"].send(b"a" * 30_000_000)
     telecom["bank"].send(b"b" * 30_000_000)
-    networks[0].abort("data", "bank")
+    networks[0].abort(Cause("data", "bank"))
     for wire in (telecom["bank"], telecom["trustco"], trustco["bank"]):
         error = ends(wire)
         assert isinstance(error, PeerAborted), error
@@ -170,7 +171,7 @@ def test_an_exception_in_the_block_is_told_by_its_code_only(world: World) -> Non
     at_bank, at_telecom = at_once(guest, host)
     assert isinstance(at_bank, DataError)
     assert isinstance(at_telecom, PeerAborted)
-    assert (at_telecom.peer_code, at_telecom.blames) == ("data", "bank")
+    assert at_telecom.cause == Cause("data", "bank", "bank")
     assert "4711" not in repr(vars(at_telecom))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from protocols.errors import PeerAborted, RemoteProtocolError
+from protocols.errors import Cause, PeerAborted, RemoteProtocolError
 from tests.unit.vfl.transport.world import World, at_once, meet, under
 from vfl.transport import TlsNetwork, frames, window
 from vfl.transport.frames import BadFrameError
@@ -58,7 +58,7 @@ def test_an_abort_passes_a_full_window(world: World, narrow: int) -> None:
     for _ in range(20):
         bank["telecom"].send(bytes(MIB))
     settled(networks[1], "bank")
-    networks[0].abort("data", "bank")
+    networks[0].abort(Cause("data", "bank"))
     with under(5), pytest.raises(PeerAborted):
         drain(networks[1], "bank")
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.errors import PeerAborted
+from protocols.errors import Cause
 from vfl.transport import frames, hello
 from vfl.transport.frames import HEADER, MAX_FRAME, MAX_PAYLOAD, MAX_PIECE, Assembler, BadFrameError, FrameReader, Kind
 from vfl.transport.hello import NONCE, Hello, Reason
@@ -92,7 +92,7 @@ def test_a_seal_is_bound_to_session_certificates_nonces_and_direction() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "length"),
-    [(Kind.PART, MAX_PAYLOAD + 1), (Kind.LAST, 0xFFFFFFFF), (Kind.HELLO, 2000), (Kind.ABORT, 129), (Kind.BEAT, 1),
+    [(Kind.PART, MAX_PAYLOAD + 1), (Kind.LAST, 0xFFFFFFFF), (Kind.HELLO, 2000), (Kind.ABORT, 193), (Kind.BEAT, 1),
      (Kind.BYE, 1), (Kind.PART, 0), (0, 0), (77, 3)],
 )  # fmt: skip
 def test_bad_headers_are_refused_before_anything_is_stored(kind: int, length: int) -> None:
@@ -119,19 +119,29 @@ def test_limits_agree_with_the_codec() -> None:
     assert frames.MAX_MESSAGE_BYTES == codec.MAX_MESSAGE_BYTES
 
 
-@pytest.mark.parametrize(("code", "blames"), [("peer-closed", "telecom"), ("data", None), ("a", "x" * 32)])
-def test_an_abort_carries_code_and_name(code: str, blames: str | None) -> None:
-    assert frames.read_abort(bytearray(frames.abort_payload(code, blames))) == (code, blames)
+@pytest.mark.parametrize(
+    "cause",
+    [
+        Cause("peer-closed", "bank", "telecom"),
+        Cause("data", "bank"),
+        Cause("a" * 40, "x" * 32, "y" * 32, "z" * 64),
+        Cause("disclosure-refused", "telecom", "telecom", "policy.at_least.min_intersection"),
+    ],
+)
+def test_an_abort_carries_the_cause(cause: Cause) -> None:
+    payload = frames.abort_payload(cause)
+    assert frames.read_abort(bytearray(payload)) == cause
+    (framed,) = FrameReader().feed(memoryview(frames.header(Kind.ABORT, len(payload)) + payload))
+    assert framed == (Kind.ABORT, payload)
 
 
 @pytest.mark.parametrize("bad", ["", "with space", "row 17 = 4.2", "UPPER", "x" * 41, "ü"])
 def test_an_abort_carries_nothing_else(bad: str) -> None:
-    assert frames.read_abort(bytearray(frames.abort_payload(bad, "../x"))) == ("error", None)
-    with pytest.raises(BadFrameError):
-        frames.read_abort(bytearray(f"data {bad}/".encode()))
-    with pytest.raises(BadFrameError):
-        frames.read_abort(bytearray(f"{bad}!".encode()))
-    assert "telecom" in str(PeerAborted("bank", "data", "telecom"))
+    cause = Cause(bad, "bank", "../x", "row 17 = 4.2")
+    assert frames.read_abort(bytearray(frames.abort_payload(cause))) == Cause("error", "bank")
+    for text in (f"data {bad}/  ", f"data bank {bad}/ ", f"data bank  {bad}/", f"{bad}! bank  ", f"data {bad}"):
+        with pytest.raises(BadFrameError):
+            frames.read_abort(bytearray(text.encode()))
 
 
 def test_a_hello_is_a_closed_schema() -> None:

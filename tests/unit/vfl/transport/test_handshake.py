@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from protocols.errors import (
+    Cause,
     ConfigError,
     HandshakeFailed,
     ListenFailed,
@@ -232,7 +233,7 @@ def test_who_waits_hears_that_another_failed(world: World) -> None:
         at_bank, at_telecom = at_once(bank.connect, telecom.connect)
     assert isinstance(at_bank, PeerUnreachable)
     assert isinstance(at_telecom, PeerAborted)
-    assert (at_telecom.peer_code, at_telecom.blames) == ("peer-unreachable", "trustco")
+    assert at_telecom.cause == Cause("peer-absent", "bank", "trustco")
 
 
 def test_a_certificate_that_only_one_party_refuses_ends_all_three(world: World) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from protocols.errors import Cause
 from tests.unit.vfl.transport.world import LOCAL, World, at_once, meet
 from vfl.transport import frames
 
@@ -149,8 +150,8 @@ def test_an_abort_and_a_refusal_cross_in_tls_only(world: World) -> None:
         with recorder(bank.bound_port) as between:
             telecom = world.network("telecom", {"bank": between.port}, **changes)
             at_once(bank.connect, telecom.connect)
-            bank.abort("data", "bank")
-            telecom.abort("data", "bank")
+            bank.abort(Cause("data", "bank"))
+            telecom.abort(Cause("data", "bank"))
         assert len(between.seen) == 1
         check_tls13_only(*map(bytes, between.seen[0]))
 
@@ -162,7 +163,7 @@ def test_two_runs_of_one_job_look_unrelated(world: World) -> None:
         bank = world.network("bank", {"telecom": None})
         with recorder(bank.bound_port) as between:
             meet(bank, world.network("telecom", {"bank": between.port}))
-            bank.abort("x", None)
+            bank.abort(Cause("x", "bank"))
         knocks.append(extensions(records(bytes(between.seen[0][0]))[0][1], server=False)[0])
     assert len(knocks[0]) > 60
     same = sum(a == b for a, b in zip(*knocks, strict=True))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from protocols.errors import VFLError
+from protocols.errors import Cause, VFLError
 from vfl.transport import PeerAddress, TlsNetwork, TlsWire, frames, hello
 from vfl.transport.frames import Kind
 from vfl.transport.identity import Identity, create_identity
@@ -72,7 +72,7 @@ class World:
     def close(self) -> None:
         """Ends whatever a test left open."""
         for network in self._networks:
-            network.abort("test-over")
+            network.abort(Cause("test-over", "bank"))
 
     # -- callers that are no party of ours
 
