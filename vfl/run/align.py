@@ -1,6 +1,6 @@
 """Aligns between institutions: `vfl align`.
 
-files -> checks (nothing of a run sent; waiting parties receive an error's code) -> mutual TLS -> alignment -> aligned.parquet or .csv (this party's own rows), alignment.json, ledger in the run's folder
+files -> checks (nothing of a run sent; waiting parties receive an error's cause) -> mutual TLS -> alignment -> aligned.parquet or .csv (this party's own rows), alignment.json, ledger in the run's folder
 
 It takes a job without [model], or the first step of one that has it.  With one host the guest and the host talk to each
 other and to nobody else.

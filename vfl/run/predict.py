@@ -1,7 +1,7 @@
 """Scores new rows with a joint model: `vfl predict`.  Every party that holds a part of the model runs it, data parties
 with their own new table.
 
-files -> checks (nothing of a run sent; waiting parties receive an error's code) -> mutual TLS -> all name their model -> align -> the rows' scores to the guest -> scores.csv at the guest
+files -> checks (nothing of a run sent; waiting parties receive an error's cause) -> mutual TLS -> all name their model -> align -> the rows' scores to the guest -> scores.csv at the guest
 
 The arbiter takes part where it keeps a part of the model (weights that stay shared, leaf values of sealed trees), and
 where there are two or more hosts, whose blinded ids it compares.  Shares of weights move on in every run: what a party

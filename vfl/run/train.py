@@ -1,6 +1,6 @@
 """Runs one party of a job in this process: `vfl run`.
 
-files -> checks (nothing of a run sent; waiting parties receive an error's code) -> mutual TLS to every peer -> align, train, score -> model part, ledger, report in the run's folder
+files -> checks (nothing of a run sent; waiting parties receive an error's cause) -> mutual TLS to every peer -> align, train, score -> model part, ledger, report in the run's folder
 """  # noqa: E501
 
 from __future__ import annotations
