@@ -27,6 +27,8 @@ def resolved(value: object, info: ValidationInfo) -> object:
 def _source(value: str, info: ValidationInfo) -> str:
     """A path is made absolute from the file's folder, also inside an SQLite address; other addresses stay as they
     are."""
+    if "\0" in value:
+        raise Complaint("holds the character NUL", "Correct the path or address")
     if "://" not in value:
         return str(resolved(value, info) or "")
     scheme, _, rest = value.partition("://")
@@ -67,7 +69,7 @@ class Data(TableSettings, FileForm):
         description="at the guest, required: the column of the label, whose larger value is the event if "
         "there are two; numbers, counts or several values if the job's model predicts these",
     )
-    event: Annotated[str | int | float | None, Values('a value, such as event = "bad"')] = Field(
+    event: Annotated[str | bool | int | float | None, Values('a value, such as event = "bad"')] = Field(
         default=None,
         repr=False,
         description="at the guest: of a label of two values, the one whose probability is modelled; absent: "

@@ -174,7 +174,8 @@ def build(
     try:
         return model.model_validate(_tuples(document), context={"base": base})
     except ValidationError as error:
-        problems = [_problem(model, dict(e), text, later or {}) for e in error.errors(include_url=False)]
+        every = [_problem(model, dict(e), text, later or {}) for e in error.errors(include_url=False)]
+        problems = list(dict.fromkeys(every))  # of a key of several types each has failed
     if len(problems) == 1:
         what, remedy = problems[0]
         raise ConfigError(f"{where}: {what}", remedy=remedy)
@@ -227,6 +228,9 @@ def _problem(model: type[BaseModel], error: dict[str, Any], text: str, later: Ma
     return f"{key} is {shown(error['input'])}", nearly + expected
 
 
+TYPES = ("str", "bool", "int", "float")  # as pydantic names them, of a key of several
+
+
 @dataclass
 class _Place:
     """Where an error is: its dotted key, the innermost declared field, and the section that holds the key's last part.
@@ -253,6 +257,8 @@ class _Place:
                 continue
             if place.inside:
                 place.holder = place.inside[0]
+            elif place.field is not None and part in TYPES and get_origin(place.field.annotation) is not dict:
+                continue  # of a key of several types
             place.dotted, place.last = f"{place.dotted}.{part}".lstrip("."), part
             if part in place.holder.model_fields:
                 place.field = place.holder.model_fields[part]

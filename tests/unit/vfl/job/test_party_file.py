@@ -313,3 +313,32 @@ def test_constraints_stay_with_their_party_and_need_a_job_that_keeps_them(load, 
     cross_check(job(), party)  # a regression has none
     key = load(GUEST.replace("[data]", "[data]\nmonotone_constraints = { customer_id = 1 }"))
     assert "data.monotone_constraints names" in fails(ConfigError, job(), key)
+
+
+@pytest.mark.parametrize("value", ['["bad"]', "nan", "{ a = 1 }", "2026-01-01"])
+def test_a_key_of_several_types_is_one_problem(load, value):
+    with pytest.raises(ConfigError) as refused:
+        load(GUEST.replace("[policy]", f"event = {value}\n[policy]"))
+    assert str(refused.value).count("data.event") == 1
+    assert "data.event (line 14) is not valid" in str(refused.value)
+    assert "problems" not in str(refused.value)
+    assert "data.event." not in str(refused.value)  # the types as pydantic names them are no keys
+
+
+@pytest.mark.parametrize(("value", "event"), [("true", True), ("false", False), ("1", 1), ("0.5", 0.5), ('"a"', "a")])
+def test_the_event_may_be_any_value_of_a_label(load, value, event):
+    found = load(GUEST.replace("[policy]", f"event = {value}\n[policy]")).data.event
+    assert found == event
+    assert type(found) is type(event)
+
+
+def test_columns_called_like_types_are_named(load):
+    with pytest.raises(ConfigError, match=r"data\.types\.int .* is 7"):
+        load(GUEST.replace("[policy]", "types = { int = 7 }\n[policy]"))
+
+
+@pytest.mark.parametrize("source", ['"\\u0000.csv"', '"customers\\u0000.csv"', '"sqlite:///\\u0000.db"'])
+def test_a_path_with_a_nul_is_no_other_path(load, source):
+    """Without the check the source was the folder in which the command is given."""
+    with pytest.raises(ConfigError, match=r"data\.source \(line 12\) holds the character NUL"):
+        load(GUEST.replace('"customers.csv"', source))
