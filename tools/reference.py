@@ -53,7 +53,8 @@ def parameters(rows: Iterator[tuple[str, FieldInfo]]) -> str:
     lines = ["| key | values | default | meaning |", "|---|---|---|---|"]
     for key, field in rows:
         told = Described.of(field)
-        default = "required" if field.is_required() else "none" if told.default is None else f"`{told.default}`"
+        nothing = "absent" if '"none"' in told.values else "none"
+        default = "required" if field.is_required() else nothing if told.default is None else f"`{told.default}`"
         lines.append(f"| `{key}` | {coded(told.values)} | {default} | {coded(told.meaning)} |")
     return "\n".join(lines) + "\n"
 

@@ -83,7 +83,7 @@ class Federation:
         settings: Mapping[str, Settings] | None = None,
         *,
         convergence: bool = True,
-        preparation: str = "none",
+        preparation: str | None = None,
     ) -> None:
         if not isinstance(tables, Mapping) or not all(isinstance(table, Table) for table in tables.values()):
             raise ConfigError("a federation is made of tables that were read", remedy="Use vfl.Federation.local(...)")
@@ -112,7 +112,7 @@ class Federation:
         reveal: Sequence[str] = (),
         options: Mapping[str, TableOptions] | None = None,
         convergence: bool = True,
-        preparation: str = "none",
+        preparation: str | None = None,
     ) -> Federation:
         """Reads the tables of all parties. All columns but ids, label, weights and dates are features.
 
@@ -156,9 +156,10 @@ class Federation:
         convergence : bool, default True
             Whether all parties learn, every ten iterations of a regression or scorecard, whether the weights have settled, which ends training.
             If False, all iterations of `max_iter` are made, and nobody learns whether they were enough.
-        preparation : {"none", "batched"}, default "none"
+        preparation : {"batched", "none"}, default None
             How regressions and scorecards are trained. With "batched" what several iterations need of encryption is made at once, before them,
-            by a fraction of the work. The models are equal within the error of the protocol (docs/protocols/glm.md).
+            by a fraction of the work; with "none" each iteration computes with ciphertexts. The models are equal within the error of the
+            protocol (docs/protocols/glm.md). None is "batched" wherever the estimator has such iterations.
 
         Returns
         -------
@@ -204,7 +205,7 @@ class Federation:
             warn_user(sentence)
         told = tuple(who for who in WHO if who in reveal)
         watched = flag("convergence", convergence)
-        ways = one_of("preparation", preparation, ("none", "batched"))
+        ways = None if preparation is None else one_of("preparation", preparation, ("none", "batched"))
         return cls(
             tables,
             keys,
@@ -285,7 +286,7 @@ class Federation:
                     "min_intersection": self._min_intersection,
                     "reveal": self._reveal,
                     "convergence": self._convergence,
-                    "prepared": self._preparation == "batched",
+                    "prepared": request.spec.prepares and self._preparation != "none",
                 },
                 watched=given,
             )

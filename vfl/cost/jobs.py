@@ -110,9 +110,17 @@ class Run:
     cpu_s: float
 
 
-def run(work: Workload, scheme: Scheme, *, repeatable: bool = False, spec: Spec | None = None) -> Run:
+def run(
+    work: Workload,
+    scheme: Scheme,
+    *,
+    repeatable: bool = False,
+    spec: Spec | None = None,
+    preparation: str | None = "none",
+) -> Run:
     """Aligns and fits, metered.  spec: what is fitted instead of the workload's own.  repeatable: the parties' secrets
-    are the same in every run, so that all counts are, too."""
+    are the same in every run, so that all counts are, too.  preparation: as of `Federation.local`; without one, which
+    the formulas of cost.json are for."""
     data = tables(work)
     meters = {party: Meter() for party in ("guest", *data.hosts, "arbiter")}
     fixed = {p: Randomness(p, hashlib.sha256(p.encode()).digest(), b"") for p in meters} if repeatable else None
@@ -130,6 +138,7 @@ def run(work: Workload, scheme: Scheme, *, repeatable: bool = False, spec: Spec 
             sample_weight=weight,
             cipher=Counted(scheme),
             convergence=False,
+            preparation=preparation,
         )
         model = federation.fit(spec or estimator_of(work), **watched)
     return Run(model, meters, time.perf_counter() - wall, time.process_time() - cpu)

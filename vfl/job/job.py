@@ -130,13 +130,13 @@ class Crypto(Section):
         description="the size of the Paillier key; 2048 gives a warning (112-bit security by NIST SP 800-57; "
         "3072 gives 128)",
     )
-    preparation: Literal["none", "batched"] = Field(
-        default="none",
-        exclude_if=lambda preparation: preparation == "none",
+    preparation: Literal["none", "batched"] | None = Field(
+        default=None,
+        exclude_if=lambda preparation: preparation is None,
         description='regressions and scorecards; "batched": what several iterations need of encryption is made at '
         "once, before them, by a fraction of the work. A party that dies costs up to that many iterations, and the "
         "model then equals that of an undisturbed run but for the last digits. "
-        '"none": each iteration computes with ciphertexts',
+        '"none": each iteration computes with ciphertexts; absent: "batched"',
     )
 
 
@@ -255,7 +255,7 @@ class Job(Agreement):
         self.model.check_file()
         check_arbiter(self.model, len(self.parties.hosts), self.parties.arbiter)
         self._check_steps()
-        self._check_preparation()
+        self._fill_preparation()
         self._fill_iterations()
         self._fill_grid()
         self._fill_search()
@@ -310,10 +310,16 @@ class Job(Agreement):
             what = "bins columns by the label, and only a label of two values has weights of evidence"
             raise Complaint(what, 'Use "onehot" or "quantile", without report_iv', "preprocess")
 
-    def _check_preparation(self) -> None:
-        if self.crypto.preparation == "batched" and not self.model.prepares:
+    def _fill_preparation(self) -> None:
+        """Where iterations can be prepared they are, by default; elsewhere there is nothing to say, as in releases that
+        had no key."""
+        asked, kept = self.crypto.preparation, None
+        if self.model.prepares:
+            kept = asked or "batched"
+        elif asked == "batched":
             what = f'is "batched", and a model of kind {self.model.kind} has no iterations that can be prepared'
             raise Complaint(what, "Remove the key", "crypto.preparation")
+        object.__setattr__(self, "crypto", self.crypto.model_copy(update={"preparation": kept}))
 
     @property
     def takes_missing(self) -> bool:

@@ -93,18 +93,21 @@ def starter_job(
     test: float = 0.25,
     seed: int = 7,
     key_bits: int = 3072,
+    preparation: str = "",
     score_bits: int = 10,
     kind: str = "logistic-regression",
     reveal: Sequence[str] = (),
     **parameters: object,
 ) -> str:
     """A commented job.toml; keys: the columns of the one key, or a list of those of each key, tried in order; arbiter:
-    "" for none; reveal: whose final weights their owner learns, out of "guest" and "hosts"; parameters: of the kind.
+    "" for none; preparation: "" for the default; reveal: whose final weights their owner learns, out of "guest" and
+    "hosts"; parameters: of the kind.
 
     Raises ConfigError for parameters that are not the kind's.
     """
     lists = key_lists(keys)
     model = _section(kind, **parameters)
+    way = f"preparation = {_toml(preparation)}\n" if preparation else ""
     work = model.ARBITER if model.needs_arbiter else "compares blinded ids"
     who = f"# the arbiter {work} and has no data.\n" if arbiter else ""
     named = f"arbiter = {_toml(arbiter)}\n" if arbiter else ""
@@ -132,7 +135,7 @@ seed = {seed}
 [crypto]
 # 3072 or 4096; 2048 gives a warning.
 key_bits = {key_bits}
-
+{way}
 {_disclosure(model, len(lists), len(hosts), reveal, score_bits)}"""
 
 

@@ -68,6 +68,16 @@ def test_a_difference_between_releases_is_named(parties: Institutions, package: 
     assert all(SAME_RELEASE in text for text in said.values())
 
 
+def test_a_release_without_prepared_iterations_is_named(parties: Institutions, tmp_path: Path) -> None:
+    """A job file that leaves `crypto.preparation` out means other messages there."""
+    earlier = copied(tmp_path)
+    replace(earlier / "vfl" / "job" / "job.py", 'kept = asked or "batched"', "kept = asked")
+    replace(earlier / "vfl" / "version.py", '"0.1.0"', '"0.0.9"')
+    said = errors(parties, earlier)
+    assert "telecom runs release 0.0.9, this party runs 0.1.0" in said["bank"]
+    assert all(SAME_RELEASE in text for text in said.values())
+
+
 @pytest.mark.slow
 def test_the_same_job_runs_between_releases(parties: Institutions, package: Path) -> None:
     """With the parameter written down, the digests are equal, and the release alone is no reason to refuse."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from protocols.cipher import backend
-from tests.promises.cost.counts import COMMAND, differences, expected, fresh
+from tests.promises.cost.counts import COMMAND, DIRECT, differences, expected, fresh
 
 
 @pytest.mark.timeout(600)
@@ -44,7 +44,7 @@ Linear.difference = lambda link, session, z, y, part: (z + z, once(link, session
     [
         pytest.param(SUM_A_ROW, "linear", "products, guest", marks=pytest.mark.slow),
         pytest.param(SMALL_BLOCKS, "scorecard", "guest -> host1: BinnedLabels", marks=pytest.mark.slow),
-        (PRODUCT_A_ROW, "logistic exact", "products, host1"),
+        (PRODUCT_A_ROW, f"logistic exact, one host{DIRECT}", "products, host1"),
         pytest.param(SMALL_BLOCKS, "trees open", "guest -> host1: RowGradients", marks=pytest.mark.slow),
         pytest.param(SMALL_BLOCKS, "trees sealed", "arbiter -> host1: EncryptedPads", marks=pytest.mark.slow),
         (POINTS_TWICE, "trees sealed", "points"),

@@ -11,7 +11,7 @@ import pytest
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey, Keyring
 from protocols.errors import UnfreshCiphertext
-from protocols.glm import IDENTITY, losses, sealed_link, stopping, training
+from protocols.glm import IDENTITY, losses, preparation, sealed_link, stopping
 from protocols.glm.stopping import LossShare, MeanLoss, Verdict, WeightSquares
 from protocols.randomness import Seed
 from tests.harness import TOY, Escrow, Recording, Sent
@@ -86,7 +86,7 @@ def test_an_honest_transcript_has_no_finding(run: Run) -> None:
 def test_the_arbiter_opens_one_number_a_look_and_nothing_but_masked_numbers_beside(run: Run) -> None:
     to_arbiter = {s.kind for s in run.transcript if s.receiver == "arbiter" and s.vectors(run.keys)}
     blind = losses.MaskedResiduals if run.case == "linear" else sealed_link.MaskedPredictors
-    assert to_arbiter == {training.MaskedGradient, blind, MeanLoss}
+    assert to_arbiter == {preparation.MaskedPads, preparation.MaskedGradientPads, blind, MeanLoss}
     assert [len(s.vectors(run.keys)[0]) for s in run.of(MeanLoss)] == [1, 1, 1]
     assert {(s.sender, s.receiver) for s in run.of(MeanLoss)} == {("guest", "arbiter")}
     assert {s.sender for s in run.of(Verdict)} == {"arbiter"}

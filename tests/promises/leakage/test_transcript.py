@@ -1,5 +1,5 @@
-"""Whole transcripts of a training: everything is declared, randomised, unrepeated and blinded; and each check catches a
-planted fault."""
+"""Whole transcripts of a training whose iterations compute with ciphertexts (`preparation = "none"`): everything is
+declared, randomised, unrepeated and blinded; and each check catches a planted fault."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from protocols.curves import DEGREE, TABLE_BITS
 from protocols.errors import UnfreshCiphertext
 from protocols.glm import IDENTITY, LOGISTIC_LINKS, POISSON, batches, predictors, sealed_link, terms, training
 from protocols.glm.block import Block
+from protocols.glm.links import Link
 from protocols.glm.plan import Penalty, Plan, rows_log2
 from protocols.message import Message
 from protocols.randomness import Seed
@@ -49,6 +50,7 @@ class Run:
     plan: Plan
     widths: dict[str, int]
     link: str
+    form: Link
 
     @property
     def passes(self) -> int:
@@ -84,14 +86,13 @@ LABELS = {
 }
 
 
-def record(tables: Tables, hosts: int, link: str = "exact") -> Run:
+def record(tables: Tables, hosts: int, link: str = "exact", preparation: str | None = "none") -> Run:
     guest, all_hosts = tables
     estimator, form, penalty = CASES[link]
     guest = guest.assign(default=LABELS.get(link, lambda t: t["default"])(guest))
     scheme, transcript = Escrow(TOY), list[Sent]()
-    federation = Federation.local(
-        guest, dict(list(all_hosts.items())[:hosts]), on="id", label="default", cipher=scheme, convergence=False
-    )
+    given = {"on": "id", "label": "default", "convergence": False, "preparation": preparation}
+    federation = Federation.local(guest, dict(list(all_hosts.items())[:hosts]), **given, cipher=scheme)
     taps = {p: [Recording(p, transcript)] for p in federation.roles.all}
     model = federation.fit(estimator, taps=taps)
     (key,), keys = scheme.keys, Keyring()
@@ -102,7 +103,7 @@ def record(tables: Tables, hosts: int, link: str = "exact") -> Run:
     if told:
         form = terms.scaled(terms.Terms(form, penalty, PASSES, weighted=link == "balanced"), told[0])  # type: ignore[arg-type]
     plan = form.plan(rows_log2(model.intersection_), penalty, PASSES, len(widths), key.public.plain_bits, estimator.sgd)
-    return Run(transcript, key, keys, plan, widths, link)
+    return Run(transcript, key, keys, plan, widths, link, form)
 
 
 RUNS = [

@@ -74,7 +74,7 @@ def shim(tmp_path: Path) -> Path:
 def test_a_disk_that_fails_under_a_mark_ends_all_and_the_run_goes_on_after_its_repair(
     parties: Institutions, shim: Path, call: str, file: str, words: str
 ) -> None:
-    parties.lay_out(max_iter=12)
+    parties.lay_out(max_iter=12, preparation="none")
     fault = parties.folder / "fault"
     environment = {"LD_PRELOAD": str(shim), "FAULT_CALL": call, "FAULT_FILE": file, "FAULT_ON": str(fault)}
     arguments = [

@@ -13,18 +13,10 @@ from vfl.ledger import read_ledger, reconcile, verify_ledger
 from vfl.storage.run_store import FILE
 
 
-def laid_out(parties: Institutions) -> None:
-    parties.lay_out(reconnect=60, max_iter=20)
-    text = parties.job.read_text()
-    assert "[crypto]\n" in text
-    for job in parties.folder.rglob("job.toml"):
-        job.write_text(job.read_text().replace("[crypto]\n", '[crypto]\npreparation = "batched"\n'))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("victim", "messages"), [("trustco", 40), ("bank", 40), ("telecom", 30)])
 def test_a_party_that_is_killed_within_a_chunk_comes_back(parties: Institutions, victim: str, messages: int) -> None:
-    laid_out(parties)
+    parties.lay_out(reconnect=60, max_iter=20)
     started = {name: start(parties, name) for name in parties.roles}
     until_sent(parties, victim, messages)
     started[victim].kill(signal.SIGKILL)

@@ -61,6 +61,9 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
+ROUNDED = 2.0**-10  # the unit in which weights are revealed; pads are random in each attempt
+
+
 def laid_out(parties: Institutions, case: str) -> np.ndarray[Any, Any]:
     """The parties' files; returns the label."""
     data = tables(rows=120)
@@ -97,8 +100,11 @@ def test_by_files_as_in_one_process(parties: Institutions, case: str) -> None:
     for name in ("bank", "telecom"):
         part, _ = load_part(results[name].folder / "model")
         assert isinstance(part, GlmPart)
-        np.testing.assert_array_equal(part.weights, local[name].part.weights)
-        assert (part.model_id, part.intercept) == (local[name].part.model_id, local[name].part.intercept)
+        expected = local[name].part
+        np.testing.assert_allclose(part.weights, expected.weights, rtol=0, atol=ROUNDED)
+        assert part.model_id == expected.model_id
+        assert (part.intercept is None) == (expected.intercept is None) == (name == "telecom")
+        np.testing.assert_allclose(part.intercept or (), expected.intercept or (), rtol=0, atol=ROUNDED)
         assert "canaryweight" not in part.columns
         parts[name] = part
     report = json.loads(results["bank"].report.read_text())

@@ -78,7 +78,7 @@ SLOW = pytest.mark.slow
 )
 @pytest.mark.slow
 def test_a_party_that_is_killed_comes_back(parties: Institutions, victim: str, messages: int) -> None:
-    parties.lay_out(reconnect=60, max_iter=12)
+    parties.lay_out(reconnect=60, max_iter=12, preparation="none")
     started = {name: start(parties, name) for name in parties.roles}
     until_sent(parties, victim, messages)
     started[victim].kill(signal.SIGKILL)
@@ -100,7 +100,7 @@ def test_a_party_that_is_killed_comes_back(parties: Institutions, victim: str, m
 @SLOW
 def test_a_run_that_everybody_left_goes_on_with_the_same_command(parties: Institutions) -> None:
     """Nobody waits: the others stop with a typed error within seconds, and say that the same command goes on."""
-    parties.lay_out(max_iter=12)
+    parties.lay_out(max_iter=12, preparation="none")
     started = {name: start(parties, name) for name in parties.roles}
     until_sent(parties, "trustco", 12)
     started.pop("bank").kill(signal.SIGKILL)
@@ -114,7 +114,7 @@ def test_a_run_that_everybody_left_goes_on_with_the_same_command(parties: Instit
 
 @SLOW
 def test_a_table_that_changed_is_refused_until_it_is_put_back(parties: Institutions) -> None:
-    parties.lay_out(max_iter=12)
+    parties.lay_out(max_iter=12, preparation="none")
     started = {name: start(parties, name) for name in parties.roles}
     until_sent(parties, "trustco", 12)
     started.pop("telecom").kill(signal.SIGKILL)
@@ -134,7 +134,7 @@ def test_a_table_that_changed_is_refused_until_it_is_put_back(parties: Instituti
 
 @SLOW
 def test_a_run_that_was_given_up_begins_anew(parties: Institutions, tmp_path: Path) -> None:
-    parties.lay_out(max_iter=12)
+    parties.lay_out(max_iter=12, preparation="none")
     started = {name: start(parties, name) for name in parties.roles}
     until_sent(parties, "trustco", 12)
     started.pop("telecom").kill(signal.SIGKILL)

@@ -86,6 +86,7 @@ def test_a_scorecard_by_files(parties: Institutions) -> None:
         min_bin_rows=8,
         min_bin_size=0.1,
         reveal=KNOWN,
+        preparation="none",
     )
     results = by_seed(parties, ["bank", "telecom", "trustco"], 0.1)
     ready = prepared(parties)

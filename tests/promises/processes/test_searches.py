@@ -62,7 +62,7 @@ def test_a_search_of_trees_beyond_the_budget_of_labels_is_refused_before_anythin
 
 @pytest.mark.slow
 def test_by_files_a_killed_search_goes_on_to_the_same_choice_and_the_same_model(parties: Institutions) -> None:
-    laid_out(parties, 'cv = 2\nscoring = "neg_log_loss"\nparam_grid = { C = [0.001, 1] }')
+    laid_out(parties, 'cv = 2\nscoring = "neg_log_loss"\nparam_grid = { C = [0.001, 1] }', preparation="none")
     started = {name: start(parties, name) for name in parties.roles}
     until_sent(parties, "trustco", 40)  # in the second fold
     started["trustco"].kill(signal.SIGKILL)

@@ -1,4 +1,5 @@
-"""Three processes give what one process gives, bit for bit, in whatever order they start."""
+"""Three processes give what one process gives, in whatever order they start: direct iterations bit for bit, prepared
+ones, whose pads are random in each attempt, within the documented units."""
 
 from __future__ import annotations
 
@@ -65,7 +66,7 @@ def check_same(found: Path, expected: GlmPart) -> None:
 
 def test_processes_equal_one_process_bit_for_bit(parties: Institutions) -> None:
     """The same job by three processes and by three threads, guest first; with a held-out part."""
-    parties.lay_out()
+    parties.lay_out(preparation="none")
     results = by_seed(parties, ["bank", "telecom", "trustco"], 0.5)
     ready = prepared(parties)
     programs = {name: program(one) for name, one in ready.items()}
@@ -97,12 +98,36 @@ def test_processes_equal_one_process_bit_for_bit(parties: Institutions) -> None:
         assert not (result.folder / "unconfirmed").exists()
 
 
+def test_processes_equal_one_process_within_the_documented_units(parties: Institutions) -> None:
+    """Iterations that are prepared, as they are by default."""
+    parties.lay_out(max_iter=6)
+    results = by_seed(parties, ["telecom", "trustco", "bank"], 0.5)
+    ready = prepared(parties)
+    programs = {name: program(one) for name, one in ready.items()}
+    local = run_local(ready["bank"].roles, programs, Paillier(2048), randomness=randomness(ready))
+    own = parties.folder / "trustco" / "identity"
+    kept, _ = load_part(results["trustco"].folder / "model", Identity.load(own / "key.pem", own / "cert.pem"))
+    for name in ("bank", "telecom"):
+        part, _ = load_part(results[name].folder / "model")
+        weights, expected = (
+            (ours.shares.latest + theirs.shares[name].latest).view(np.int64)
+            for ours, theirs in ((part, kept), (local[name].part, local["trustco"]))
+        )
+        assert not np.array_equal(part.shares.latest, local[name].part.shares.latest)
+        assert np.abs(weights - expected).max() <= 3 * 6 < np.abs(expected).min()
+
+
 def federation_equals(
     parties: Institutions, results: dict[str, Ended], frames: dict[str, pd.DataFrame], label: str, key: str
 ) -> None:
     """Parties called as in a local federation, and the federation with the same seeds: the same model."""
     federation = vfl.Federation.local(
-        frames["guest"], {"telecom": frames["telecom"]}, on=key, label=label, min_intersection=5
+        frames["guest"],
+        {"telecom": frames["telecom"]},
+        on=key,
+        label=label,
+        min_intersection=5,
+        preparation="none",
     )
     with pytest.warns(UserWarning, match="112-bit"):
         model = federation.fit(
@@ -121,7 +146,9 @@ def test_processes_equal_the_federation_bit_for_bit(parties: Institutions) -> No
     from tests.promises.processes.institutions import tables
 
     data = tables()
-    parties.lay_out({"guest": data["bank"], "telecom": data["telecom"]}, roles=LOCAL_ROLES, test=0.0)
+    parties.lay_out(
+        {"guest": data["bank"], "telecom": data["telecom"]}, roles=LOCAL_ROLES, test=0.0, preparation="none"
+    )
     results = by_seed(parties, ["telecom", "arbiter", "guest"], 0.5)
     frames = {name: read_source(parties.folder / name / "customers.csv", keys=[KEY]) for name in ("guest", "telecom")}
     federation_equals(parties, results, frames, "canarylabel", KEY)
@@ -136,7 +163,7 @@ def test_uci_credit_equals_the_federation_bit_for_bit(parties: Institutions, dat
     )
     own = ["LIMIT_BAL", "SEX", "EDUCATION", "MARRIAGE", "AGE"]
     data = {"guest": table[["ID", "canarylabel", *own]], "telecom": table.drop(columns=[*own, "canarylabel"])}
-    parties.lay_out(data, roles=LOCAL_ROLES, test=0.0, keys=["ID"], normalise={"ID": "text"})
+    parties.lay_out(data, roles=LOCAL_ROLES, test=0.0, keys=["ID"], normalise={"ID": "text"}, preparation="none")
     results = by_seed(parties, ["arbiter", "guest", "telecom"], 0.5)
     frames = {name: read_source(parties.folder / name / "customers.csv", keys=["ID"]) for name in ("guest", "telecom")}
     federation_equals(parties, results, frames, "canarylabel", "ID")

@@ -30,7 +30,7 @@ def test_a_party_killed_at_a_message_changes_nothing() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("model", ["logistic-regression", "boosted-trees"])
+@pytest.mark.parametrize("model", ["logistic-regression", "logistic-regression, direct", "boosted-trees"])
 def test_a_party_killed_at_any_fifth_message_or_moment_changes_nothing(model: str) -> None:
     chaos("--model", model, "--every", "5", "--instants", "200", seconds=3500)
 
@@ -51,25 +51,29 @@ PLANTED = """
 import sys, pathlib
 from vfl.testing.chaos import kill
 from vfl.testing.chaos.kill import Chaos, Trials
-found, trials = Chaos(pathlib.Path(sys.argv[1]), "logistic-regression"), Trials("telecom")
+found, trials = Chaos(pathlib.Path(sys.argv[1]), sys.argv[2]), Trials("telecom")
 files, messages = found.expected["bank"]
 found.expected["bank"] = {name: "0" * 64 for name in files}, messages
 found.at_message(trials, 9)
 found.expected["bank"], kill.REPEATS = (files, messages), -1
+found.at_message(trials, 9)
+found.weights = found.weights + found.weights.max() // 1000
 found.at_message(trials, 9)
 print(trials.kills, *trials.wrong, sep="\\n")
 """
 
 
 @pytest.mark.slow
-def test_another_end_is_seen(tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["logistic-regression", "logistic-regression, direct"])
+def test_another_end_is_seen(tmp_path: Path, model: str) -> None:
     """Planted: expectations that the run cannot meet.  In a process without threads, as it forks."""
     ended = subprocess.run(
-        [sys.executable, "-c", PLANTED, str(tmp_path)], capture_output=True, text=True, timeout=100, check=True
+        [sys.executable, "-c", PLANTED, str(tmp_path), model], capture_output=True, text=True, timeout=110, check=True
     )
-    kills, result, repeats = ended.stdout.splitlines()
-    assert (kills, result) == ("2", "telecom killed at message 9: bank has another result or sent other messages")
-    assert "steps were repeated" in repeats
+    kills, result, *others = ended.stdout.splitlines()
+    assert (kills, result) == ("3", "telecom killed at message 9: bank has another result or sent other messages")
+    assert sum("steps were repeated" in line for line in others) == 2
+    assert sum("a weight differs by" in line for line in others) == (model == "logistic-regression")
 
 
 def test_nothing_to_kill_is_refused() -> None:

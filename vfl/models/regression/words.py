@@ -53,8 +53,10 @@ def described(plan: Plan[Regression], roles: Roles) -> dict[str, str]:
 
 
 def prepared_of(plan: Plan[Spec]) -> str:
-    """What encryption makes beforehand, if anything."""
-    return "; products under encryption are made before the iterations, for several at once" if plan.prepared else ""
+    """When products under encryption are made."""
+    if plan.prepared:
+        return "; products under encryption are made before the iterations, for several at once"
+    return "; each iteration computes with ciphertexts"
 
 
 def weights_of(plan: Plan[Spec], roles: Roles) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from protocols.alignment import lists
 from protocols.channel import Tap
@@ -29,6 +30,7 @@ from protocols.session import Observer
 from vfl.demo.run import free_ports
 from vfl.job import PERMITS, load_job, load_party, starter_job
 from vfl.job.setup import init_party, trust_peer
+from vfl.models.part_files import load_part
 from vfl.run import align as alignment_run
 from vfl.run.align import align
 from vfl.run.budget import Budget
@@ -36,14 +38,17 @@ from vfl.run.predict import predict
 from vfl.run.scoring import prepare as prepare_scoring
 from vfl.run.train import prepare, run
 from vfl.screen.errors import ended
+from vfl.transport.identity import Identity
 
 ROLES: dict[str, Any] = {"bank": "guest", "telecom": "host", "trustco": "arbiter"}
 MODELS: dict[str, dict[str, Any]] = {
     "logistic-regression": {"max_iter": 5, "C": 1.0},
+    "logistic-regression, direct": {"max_iter": 5, "C": 1.0, "preparation": "none"},
     "boosted-trees": {"n_estimators": 2, "max_depth": 2, "max_bin": 4, "membership": "sealed"},
 }
 COMMANDS = ("align", "predict")  # a regression's job; its other commands, between the guest and the host
 RUNS = (*MODELS, *COMMANDS)
+REDRAWN = "logistic-regression"  # whose attempts draw new pads: its messages and last digits are others
 RESULTS = {"run": "model/*", "align": "aligned.csv", "predict": "scores.csv"}
 PATIENCE = 120  # seconds, for everything
 
@@ -94,7 +99,8 @@ class Federation:
 
     def __init__(self, folder: Path, what: str, key_bits: int = 2048) -> None:
         self.folder, self.job = folder, folder / "job.toml"
-        kind = "logistic-regression" if what in COMMANDS else what
+        model = "logistic-regression" if what in COMMANDS else what
+        self.redraws = what == REDRAWN
         rng = np.random.default_rng(4)
         x = rng.normal(size=(40, 5))
         ids = [f"customer {i:03d}" for i in range(40)]
@@ -121,7 +127,7 @@ class Federation:
                         f"127.0.0.1:{ports[peer]}" if dials else None,
                     )
         job = {"min_intersection": 5, "test": 0.25, "key_bits": key_bits, "keys": ["id"]}
-        self.job.write_text(starter_job(kind=kind, **job, **MODELS[kind]), encoding="utf-8")  # type: ignore[arg-type]
+        self.job.write_text(starter_job(kind=model.split(",")[0], **job, **MODELS[model]), encoding="utf-8")  # type: ignore[arg-type]
 
         self._begin("run")
         if what == "predict":
@@ -187,6 +193,17 @@ class Federation:
         report = alignment_run.REPORT if self.command == "align" else "report.json"
         (found,) = (self.folder / name / "runs").glob(f"*/{report}")
         return found.parent
+
+    def weights(self) -> NDArray[np.int64]:
+        """Of a regression, of all columns and the intercept, in units of 2^-WEIGHT: what both holders' shares add up
+        to."""
+        (arbiter,) = (name for name, role in ROLES.items() if role == "arbiter")
+        own = self.folder / arbiter / "identity"
+        kept, _ = load_part(self.run_of(arbiter) / "model", Identity.load(own / "key.pem", own / "cert.pem"))
+        parts = {name: load_part(self.run_of(name) / "model")[0] for name in kept.shares}
+        return np.concatenate(
+            [(kept.shares[name].latest + part.shares.latest)[0].view(np.int64) for name, part in parts.items()]
+        )
 
     def counted(self, name: str) -> int:
         """How many runs with another party this one has counted, at most."""

@@ -21,6 +21,7 @@ from vfl.storage.run_store import FILE
 from vfl.testing.chaos.federation import PATIENCE, Federation, Process
 
 REPEATS = 1  # a restart does at most so many steps again,
+ERROR = 1e-4  # of the largest weight: by which a regression whose iterations are prepared differs after a restart,
 SECONDS = 30.0  # and all have ended after so many seconds more than an undisturbed run takes
 
 
@@ -50,6 +51,7 @@ class Chaos:
         self.seconds = time.monotonic() - began
         self.messages = {name: self.federation.messages(name) for name in self.federation.roles}
         self.expected = {name: self._ends_with(name) for name in self.federation.roles}
+        self.weights = self.federation.weights() if self.federation.redraws else np.zeros(1)
 
     def at_message(self, trials: Trials, number: int) -> None:
         """Kills the party before a message."""
@@ -118,11 +120,17 @@ class Chaos:
                     wrong.append(f"{name} counts {counted} runs where one was made")
                 if list((self.federation.folder / name).rglob(f"{FILE}*")):
                     wrong.append(f"{name} keeps a store of a run that is over")
+            if self.federation.redraws and self._error() > ERROR:
+                wrong.append(f"a weight differs by {self._error():.1e} of the largest one")
             for one, other in itertools.combinations(self.federation.roles, 2):
                 reconcile(self._ledger(one), self._ledger(other))
         except (VFLError, ValueError) as error:
             wrong.append(str(error))
         return wrong
+
+    def _error(self) -> float:
+        """By how much a weight differs from that of the undisturbed run, relative to the largest one."""
+        return float(np.abs(self.federation.weights() - self.weights).max() / np.abs(self.weights).max())
 
     def _ledger(self, name: str) -> Path:
         return self.federation.run_of(name) / "ledger.jsonl"
@@ -131,10 +139,13 @@ class Chaos:
         """SHA-256 of every file of the results; and to whom which message left, by its number and hash.  Raises
         LedgerBroken.
 
-        Without the hash of Kept, in which a party signs the random name of the run too.
+        Without the hash of Kept, in which a party signs the random name of the run too; of prepared iterations, whose
+        shares and messages are random in each attempt, the files' names alone.
         """
         folder = self.federation.run_of(name)
         verify_ledger(folder / "ledger.jsonl", (self.federation.folder / name / "identity" / "cert.pem").read_bytes())
+        if self.federation.redraws:
+            return dict.fromkeys((path.name for path in folder.glob(self.federation.results)), ""), []
         files = {
             path.name: hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(folder.glob(self.federation.results))

@@ -10,8 +10,9 @@ from protocols.errors import ConfigError, LocalProtocolError
 from vfl.schema.section import listed
 from vfl.screen.console import Console
 from vfl.screen.tables import grid, say
+from vfl.testing.chaos.federation import REDRAWN
 from vfl.testing.chaos.federation import RUNS as KILLED
-from vfl.testing.chaos.kill import REPEATS, SECONDS, Chaos, kills
+from vfl.testing.chaos.kill import ERROR, REPEATS, SECONDS, Chaos, kills
 from vfl.testing.chaos.net import Tally, storm
 from vfl.testing.chaos.runs import RUNS
 
@@ -82,10 +83,12 @@ def print_kills(model: str, every: int, instants: int, seed: int, console: Conso
                 f"{found.party:<10}{found.kills:>8,}{found.resumed:>10,}{found.repeats:>14}{restart:>18}{len(found.wrong):>8,}",
             )
             wrong += found.wrong
+    same = "the results and the messages of the undisturbed run"
+    if model == REDRAWN:
+        same = f"the weights of the undisturbed run, to {ERROR:g} of the largest one"
     say(
         console,
-        f"\nseed {seed}; every trial must end with the results and the messages of the undisturbed run, and "
-        f"with ledgers that agree, "
+        f"\nseed {seed}; every trial must end with {same}, and with ledgers that agree, "
         f"after {REPEATS} repeated step at most and within {SECONDS:.0f} s and the time of an undisturbed run",
     )
     _report(wrong, console)

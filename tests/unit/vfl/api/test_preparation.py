@@ -1,4 +1,5 @@
-"""`Federation.local(preparation="batched")`: the models of the direct protocol, for every regression and scorecards."""
+"""`Federation.local` prepares iterations by default: the models of the direct protocol, for every regression and
+scorecards."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ def tables() -> dict[str, Any]:
     return {"guest": guest, "hosts": {"telecom": host}, "on": "id"}
 
 
-def fitted(label: str, estimator: Any, preparation: str, sent: list[Sent] | None = None, **more: Any) -> Any:
+def fitted(label: str, estimator: Any, preparation: str | None, sent: list[Sent] | None = None, **more: Any) -> Any:
     given = tables()
     given["guest"] = given["guest"][["id", "age", "limit", label]]
     given |= {"reveal": KNOWN, "convergence": not isinstance(estimator, vfl.GridSearchCV)}
@@ -53,11 +54,11 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_coefficients_are_those_of_the_direct_protocol(case: str) -> None:
     label, estimator, more = CASES[case]
-    sent = {"none": list[Sent](), "batched": list[Sent]()}
+    sent = {"none": list[Sent](), None: list[Sent]()}
     found = {way: fitted(label, estimator, way, told, **more) for way, told in sent.items()}
     kinds = {way: {s.kind for s in told} for way, told in sent.items()}
-    assert WeightsLessPad in kinds["batched"] - kinds["none"]
-    assert Residual in kinds["none"] - kinds["batched"]
+    assert WeightsLessPad in kinds[None] - kinds["none"]
+    assert Residual in kinds["none"] - kinds[None]
     weights = [np.concatenate([np.ravel(v) for v in model.coef_.values()]) for model in found.values()]
     tolerance = 2e-2 if case == "mini-batches" else 2e-4  # orders of rows are random, and held for a chunk
     assert np.abs(weights[0] - weights[1]).max() <= tolerance * np.abs(weights[0]).max()
@@ -67,18 +68,19 @@ def test_coefficients_are_those_of_the_direct_protocol(case: str) -> None:
 
 
 def test_a_scorecard_and_a_search() -> None:
-    points = [fitted("default", vfl.Scorecard(min_bin_rows=10, max_n_prebins=4), way) for way in ("none", "batched")]
+    points = [fitted("default", vfl.Scorecard(min_bin_rows=10, max_n_prebins=4), way) for way in ("none", None)]
     new = {"guest": tables()["guest"], "hosts": tables()["hosts"]}
     scores = [model.predict_score(new["guest"], new["hosts"]) for model in points]
     assert np.abs(np.asarray(scores[0], float) - np.asarray(scores[1], float)).max() <= 0.05
     grid = vfl.GridSearchCV(vfl.LogisticRegression(max_iter=10), {"C": [0.1, 1.0]}, cv=2)
-    found = [fitted("default", grid, way) for way in ("none", "batched")]
+    found = [fitted("default", grid, way) for way in ("none", None)]
     assert found[0].best_params_ == found[1].best_params_
     tests = [one.cv_results_["mean_test_score"] for one in found]
     assert np.abs(np.subtract(*tests)).max() < 1e-3
 
 
-def test_trees_and_other_words_are_refused() -> None:
+def test_trees_take_the_default_and_other_words_are_refused() -> None:
+    assert fitted("default", vfl.BoostedTrees(n_estimators=1, max_depth=1, max_bin=4), None).intersection_ == ROWS
     with pytest.raises(ConfigError, match="no iterations that can be prepared"):
         fitted("default", vfl.BoostedTrees(n_estimators=1), "batched")
     with pytest.raises(ConfigError, match='preparation is "none"'):
@@ -91,7 +93,7 @@ def test_breast_cancer_to_a_ten_thousandth_of_the_largest_coefficient(data_folde
     """scikit-learn's own optimum of labels that are nearly separable, under a 2048-bit key."""
     guest, host = (pd.read_csv(f"{data_folder}/breast_hetero_{side}.csv") for side in ("guest", "host"))
     given = {"on": "id", "label": "y", "reveal": KNOWN, "convergence": False, "cipher": Paillier(2048)}
-    model = vfl.Federation.local(guest, {"host": host}, **given, preparation="batched").fit(
+    model = vfl.Federation.local(guest, {"host": host}, **given).fit(
         vfl.LogisticRegression(max_iter=400, weight_bits=24)
     )
     table = guest.merge(host, on="id")

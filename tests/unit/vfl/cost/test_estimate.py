@@ -12,6 +12,7 @@ from vfl.cost import cost, estimate
 from vfl.cost.machine import Machine
 from vfl.job import PERMITS, load_job
 
+DIRECT = 'preparation = "none"'
 EVERYTHING = f"allow = {json.dumps(list(PERMITS))}"
 REGRESSION = with_key("disclosure", EVERYTHING)
 LINEAR, POISSON = (with_key("model", f'kind = "{kind}-regression"', REGRESSION) for kind in ("linear", "poisson"))
@@ -39,7 +40,7 @@ def machine(monkeypatch):
     ids=["logistic", "taylor", "linear", "poisson", "scorecard", "scorecard-taylor", "sealed", "open"],
 )
 def test_every_kind_is_told_how_long_it_takes(write, text, formula):
-    job = load_job(write(text))
+    job = load_job(write(with_key("crypto", DIRECT, text)))
     assert cost.variant(estimate.workload(job, 8000, 12)) == formula
     said = estimate.in_words(job, (8000, 12))
     assert said.startswith("at most " if "convergence-to-parties" in text else "about ")
@@ -54,7 +55,7 @@ def test_the_arbiter_is_told_for_a_table_that_it_can_scale(write):
 
 def test_what_makes_a_job_longer_makes_the_estimate_longer(write):
     def seconds(text: str, rows: int = 8000) -> float:
-        job = load_job(write(text))
+        job = load_job(write(with_key("crypto", DIRECT, text)))
         return min(estimate.times(job, rows, 12).values())
 
     base = seconds(REGRESSION)
