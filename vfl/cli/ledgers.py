@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.markup import escape
@@ -138,16 +139,7 @@ def verified(run: Path, certificate: Path | None) -> LedgerVerify:
         raise ConfigError(
             f"{certificate} cannot be read ({error.strerror})", remedy="Name the certificate of the ledger's party"
         ) from None
-    found = verify_ledger(ledger_path(run), pem)
-    return LedgerVerify(
-        party=found.party,
-        job=found.job,
-        job_digest=found.job_digest,
-        outcome=found.outcome,
-        messages=found.messages,
-        bytes=found.bytes,
-        signed=found.signed,
-    )
+    return LedgerVerify(**asdict(verify_ledger(ledger_path(run), pem)))
 
 
 def print_verified(found: LedgerVerify, certificate: Path | None, console: Console) -> None:

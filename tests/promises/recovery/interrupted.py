@@ -9,9 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from safetensors.numpy import load, save
-
 from protocols.channel import Channel, MemoryNetwork, Tap
 from protocols.cipher import Keyring, Scheme
 from protocols.errors import Cause, PeerAborted
@@ -20,6 +17,7 @@ from protocols.randomness import Randomness
 from protocols.recovery import resume
 from protocols.recovery.checkpoint import START, Checkpoint, Position
 from protocols.session import Roles, Session
+from vfl.testing.chaos import memory
 
 RUN = bytes(range(16))
 
@@ -43,45 +41,19 @@ class Killer(Tap):
     received = sent
 
 
-@dataclass
-class MemoryKeeper:
-    """Keeps marks as `vfl.storage.run_store` does: in its bytes, those of finished stages and of the last two counts
-    of messages. (Not in NumPy's: its reader parses Python, which fails in threads side by side on Python 3.11.)"""
+class MemoryKeeper(memory.MemoryKeeper):
+    """stops_at: its party is stopped before it keeps this checkpoint, when the others have gone as far as they can
+    without it."""
 
-    checkpoints: dict[Position, tuple[Checkpoint, bytes]] = field(default_factory=dict)
-    journal: dict[int, dict[str, list[bytes]]] = field(default_factory=dict)
-    spent: set[bytes] = field(default_factory=set)
-    stops_at: Position | None = (
-        None  # its party is stopped before it keeps this mark, when the others have gone as far as they can without it
-    )
+    def __init__(self, stops_at: Position | None = None) -> None:
+        super().__init__()
+        self.stops_at = stops_at
 
     def keep(self, mark: Checkpoint, heard: Mapping[str, Sequence[bytes]]) -> None:
         if mark.position == self.stops_at:
             time.sleep(0.05)
             raise Killed
-        packed = save({name: np.array(array, order="C") for name, array in mark.arrays.items()})
-        self.checkpoints[mark.position] = mark, packed
-        if mark.position.item == 0:
-            self.journal[mark.position.stage] = {peer: list(messages) for peer, messages in heard.items()}
-        recent = sorted({m.messages for m, _ in self.checkpoints.values()})[-2:]
-        self.checkpoints = {p: k for p, k in self.checkpoints.items() if k[0].last or k[0].messages >= recent[0]}
-
-    def at(self, position: Position) -> Checkpoint:
-        mark, packed = self.checkpoints[position]
-        return Checkpoint(mark.position, mark.draws, mark.counts, load(packed), mark.last)
-
-    def last(self, stage: int) -> Checkpoint:
-        return self.at(max(p for p, (m, _) in self.checkpoints.items() if p.stage == stage and m.last))
-
-    def heard(self, stage: int) -> dict[str, list[bytes]]:
-        return self.journal.get(stage, {})
-
-    def spend(self, name: bytes) -> bool:
-        found, self.spent = name not in self.spent, self.spent | {name}
-        return found
-
-    def is_spent(self, name: bytes) -> bool:
-        return name in self.spent
+        super().keep(mark, heard)
 
 
 @dataclass

@@ -11,12 +11,13 @@ from protocols.recovery.checkpoint import Checkpoint, Position
 
 
 class MemoryKeeper:
-    """The checkpoints as bytes: those of finished stages and of the last two counts of messages."""
+    """The checkpoints as bytes, as the store has them: those of finished stages and of the last two counts of messages.
+    (Not in NumPy's bytes: its reader parses Python, which fails in threads side by side on Python 3.11.)"""
 
     def __init__(self) -> None:
         self.checkpoints: dict[Position, tuple[Checkpoint, bytes]] = {}
-        self._heard: dict[int, dict[str, list[bytes]]] = {}
-        self._spent = set[bytes]()
+        self.journal: dict[int, dict[str, list[bytes]]] = {}
+        self.spent = set[bytes]()
 
     def keep(self, mark: Checkpoint, heard: Mapping[str, Sequence[bytes]]) -> None:
         """As `protocols.recovery.checkpoint.Keeper`."""
@@ -25,7 +26,7 @@ class MemoryKeeper:
             save({name: np.array(array, order="C") for name, array in mark.arrays.items()}),
         )
         if mark.position.item == 0:
-            self._heard[mark.position.stage] = {peer: list(messages) for peer, messages in heard.items()}
+            self.journal[mark.position.stage] = {peer: list(messages) for peer, messages in heard.items()}
         recent = sorted({m.messages for m, _ in self.checkpoints.values()})[-2:]
         self.checkpoints = {p: k for p, k in self.checkpoints.items() if k[0].last or k[0].messages >= recent[0]}
 
@@ -40,13 +41,13 @@ class MemoryKeeper:
 
     def heard(self, stage: int) -> Mapping[str, Sequence[bytes]]:
         """As `protocols.recovery.checkpoint.Keeper`."""
-        return self._heard.get(stage, {})
+        return self.journal.get(stage, {})
 
     def spend(self, name: bytes) -> bool:
         """As `protocols.recovery.checkpoint.Keeper`."""
-        found, self._spent = name not in self._spent, self._spent | {name}
+        found, self.spent = name not in self.spent, self.spent | {name}
         return found
 
     def is_spent(self, name: bytes) -> bool:
         """As `protocols.recovery.checkpoint.Keeper`."""
-        return name in self._spent
+        return name in self.spent
