@@ -17,7 +17,7 @@ import vfl
 from protocols.cipher import Identity
 from protocols.errors import DataError
 from protocols.local import run_local
-from tests.harness import Recording, Sent
+from tests.harness import Recording, Sent, scores_some_rows
 from tests.promises.predictions import kinds
 from tests.promises.predictions.kinds import CASES, each, fitted, scored, tables
 from vfl.models import joint
@@ -146,6 +146,7 @@ def test_every_row_may_lack_a_value() -> None:
 
 
 @pytest.mark.parametrize("name", each(CASES))
+@scores_some_rows
 def test_every_model_is_scored_as_scikit_learn_does(name: str) -> None:
     """On the rows that have a prediction: accuracy, R^2 or the explained deviance, by scikit-learn's own functions."""
     model, case = fitted(name), CASES[name]

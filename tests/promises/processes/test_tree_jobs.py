@@ -17,6 +17,7 @@ import vfl
 from protocols.cipher import Identity
 from protocols.local import run_local
 from protocols.session import Observer, Session
+from tests.harness import scores_some_rows
 from tests.promises.processes.institutions import KEY, Institutions, tables
 from tests.promises.processes.test_three_processes import prepared, randomness
 from tests.promises.processes.test_trees import POLICY, check_same
@@ -47,6 +48,7 @@ GOSS = {"subsample": 1.0, "top_rate": 0.3, "other_rate": 0.3}
 @pytest.mark.parametrize(
     ("membership", "more"), [("open", {}), ("sealed", {}), ("open", GOSS)], ids=["open", "sealed", "open-goss"]
 )
+@scores_some_rows
 def test_a_job_of_two_hosts_equals_the_federation_and_scores_one_row(
     parties: Institutions, membership: str, more: dict[str, Any]
 ) -> None:

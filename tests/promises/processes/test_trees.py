@@ -19,6 +19,7 @@ from protocols.cipher import Identity as Clear
 from protocols.cipher import Paillier
 from protocols.local import run_local
 from protocols.session import Roles
+from tests.harness import scores_some_rows
 from tests.promises.processes.institutions import KEY, Ended, Institutions, tables
 from tests.promises.processes.test_three_processes import LOCAL_ROLES, by_seed, prepared, randomness
 from vfl.data import read_source
@@ -125,6 +126,7 @@ def part_of(result: Ended) -> TreesPart:
     return part
 
 
+@scores_some_rows
 def test_sealed_trees_by_files_equal_the_federation(parties: Institutions) -> None:
     """Training and prediction, the arbiter in both; the same rows again get the same bits."""
     data = tables()

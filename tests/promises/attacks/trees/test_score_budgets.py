@@ -14,6 +14,7 @@ import vfl
 from protocols.allowance import Allowance
 from protocols.cipher import Identity
 from protocols.errors import DisclosureRefused
+from tests.harness import scores_some_rows
 
 ROWS = 120
 MODEL: dict[str, Any] = {"n_estimators": 2, "max_depth": 2, "min_bin_rows": 5}
@@ -50,6 +51,7 @@ def federation(guest: pd.DataFrame, host: pd.DataFrame) -> vfl.Federation:
     return vfl.Federation.local(guest=guest, hosts={"telecom": host}, on="id", label="y", cipher=Identity(1024))
 
 
+@scores_some_rows
 def test_training_counts_what_it_measures_and_scoring_its_rows(asked: list[tuple[str, int]]) -> None:
     guest, host = tables()
     model = federation(guest, host).fit(vfl.BoostedTrees(**MODEL))

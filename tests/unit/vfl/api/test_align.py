@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import vfl
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError
-from tests.harness import Recording, Sent
+from tests.harness import Recording, Sent, scores_some_rows
 
 Dirty = Callable[[int, np.random.Generator], str]
 
@@ -339,6 +339,7 @@ def test_ids_in_the_index() -> None:
     assert sorted(found.guest["id"]) == sorted(good()["id"])
 
 
+@scores_some_rows
 def test_a_model_on_rows_that_different_keys_matched(small_tables: Any) -> None:
     """Half of the host's national ids are missing; the phone finds these customers, in training and in prediction."""
     guest, hosts = small_tables

@@ -15,6 +15,7 @@ from sklearn.utils import get_tags
 import vfl
 from protocols.cipher import Identity
 from protocols.errors import ConfigError
+from tests.harness import scores_some_rows
 from vfl.models.registry import KINDS
 from vfl.screen import html
 
@@ -150,6 +151,7 @@ def test_every_registered_kind_follows_the_conventions(kind: Any) -> None:
 # -- models
 
 
+@scores_some_rows
 def test_a_model_names_its_columns_and_logarithms(small_tables: Tables) -> None:
     guest, hosts = small_tables
     model = local(small_tables).fit(LR)
@@ -164,6 +166,7 @@ def test_a_model_names_its_columns_and_logarithms(small_tables: Tables) -> None:
     assert logs.isna().any().any()  # rows that the host does not know
 
 
+@scores_some_rows
 def test_a_finished_search_predicts_as_its_best_model(small_tables: Tables) -> None:
     guest, hosts = small_tables
     found = local(small_tables).fit(vfl.GridSearchCV(LR, {"C": [0.1, 1.0]}, cv=2))

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 import vfl
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError
-from tests.harness import KNOWN, TOY, Recording, Sent
+from tests.harness import KNOWN, TOY, Recording, Sent, scores_some_rows
 
 Tables = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
 
@@ -53,6 +53,7 @@ def coefficients(model: vfl.FederatedModel) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("link", ["exact", "taylor"])
 @pytest.mark.parametrize("hosts", [1, 2])
+@scores_some_rows
 def test_fit_equals_the_joined_table_and_predicts_by_id(small_tables: Tables, hosts: int, link: Any) -> None:
     model = local(small_tables, hosts).fit(vfl.LogisticRegression(C=2.0, max_iter=150, link=link))
     table, columns = joined(small_tables, hosts)
@@ -106,6 +107,7 @@ def test_raw_coefficients_are_a_unit_of_the_column(small_tables: Tables) -> None
     assert list(model.coef_["telecom"].index) == ["bill", "late", "tenure"]
 
 
+@scores_some_rows
 def test_labels_of_any_two_values_and_composite_dirty_keys(small_tables: Tables) -> None:
     guest, hosts = small_tables
     guest = guest.assign(default=np.where(guest["default"] == 1, "yes", "no"), a=guest["id"].str.upper() + "  ", b=7)
@@ -274,6 +276,7 @@ def real(data_folder: Path, name: str, hosts: int) -> tuple[vfl.Federation, pd.D
     return fed, table, [*own, *rest], label
 
 
+@scores_some_rows
 def test_a_guest_with_labels_only_trains_and_scores(small_tables: Tables) -> None:
     guest, hosts = small_tables
     telecom = {"telecom": hosts["telecom"]}

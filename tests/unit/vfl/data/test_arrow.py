@@ -17,13 +17,14 @@ import pytest
 import vfl
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError
-from tests.harness import ContextFree
+from tests.harness import ContextFree, scores_some_rows
 from vfl.data import read_source
 from vfl.data.arrow import as_frame, series_of
 
 pa = pytest.importorskip("pyarrow")
 from pyarrow import parquet  # noqa: E402
 
+pytestmark = scores_some_rows  # the fixture of all tests predicts too
 N = 60
 ACCOUNT = 110101199003070001
 

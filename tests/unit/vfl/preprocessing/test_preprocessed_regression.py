@@ -17,7 +17,7 @@ import vfl
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError
 from protocols.local import run_local
-from tests.harness import KNOWN, Recording, Sent
+from tests.harness import KNOWN, Recording, Sent, scores_some_rows
 from tests.plans import planned
 from tests.unit.vfl.models.scorecard.test_scorecard import federation, joined, made
 from vfl.models.regression import program as glm
@@ -32,6 +32,7 @@ def model() -> vfl.FederatedModel:
     return federation(made()).fit(vfl.LogisticRegression(max_iter=60), preprocess=STEPS)
 
 
+@scores_some_rows
 def test_it_equals_scikit_learns_pipeline_on_the_joined_table(model: vfl.FederatedModel) -> None:
     rows = joined(made())
     y = (rows["default"] == "yes").to_numpy(int)
@@ -167,6 +168,7 @@ def test_what_does_not_go_together_is_refused() -> None:
         fed.fit(vfl.LogisticRegression(max_iter=5), preprocess=Preprocessing(encode="onehot"))
 
 
+@scores_some_rows
 def test_new_rows_that_no_step_fills_have_no_score(model: vfl.FederatedModel) -> None:
     guest, hosts = made(seed=9)
     plain = federation((guest, {h: t[["id", c]] for (h, t), c in zip(hosts.items(), ("town", "spend"), strict=True)}))

@@ -22,7 +22,7 @@ from protocols.glm.links import Weighted
 from protocols.glm.plan import planned_passes
 from protocols.glm.terms import LabelScale, flatness_log2
 from protocols.session import Observer
-from tests.harness import KNOWN, Recording, Sent
+from tests.harness import KNOWN, Recording, Sent, scores_some_rows
 from tests.unit.vfl.api.test_federation import standardised
 
 Frames = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
@@ -75,6 +75,7 @@ def columns(joined: pd.DataFrame) -> np.ndarray[Any, Any]:
     return np.asarray((values - values.mean(0)) / np.where(sd > 0, sd, 1.0))
 
 
+@scores_some_rows
 def test_numbers_are_fitted_as_ridge_does() -> None:
     tables, joined = frames("numeric")
     model = federation(tables).fit(vfl.LinearRegression(alpha=2.0, max_iter=80, weight_bits=20, score_bits=20))
@@ -95,6 +96,7 @@ def test_numbers_are_fitted_as_ridge_does() -> None:
         _ = model.classes_
 
 
+@scores_some_rows
 def test_counts_are_fitted_as_poisson_regressor_does() -> None:
     tables, joined = frames("count")
     model = federation(tables).fit(vfl.PoissonRegression(alpha=0.1, max_iter=150, weight_bits=16, score_bits=16))

@@ -14,6 +14,7 @@ import vfl
 from protocols.errors import ConfigError
 from protocols.glm import Sgd
 from protocols.session import Observer
+from tests.harness import scores_some_rows
 from tests.unit.vfl.api.test_federation import coefficients, optimum, real, standardised
 from tests.unit.vfl.models.regression.test_families import federation, frames
 
@@ -86,6 +87,7 @@ class Steps(Observer):
         ),
     ],
 )
+@scores_some_rows
 def test_it_comes_near_what_the_other_solver_reaches(label: str, estimator: Any) -> None:
     tables, _ = frames(label)
     fed, seen = federation(tables), {p: Steps() for p in ("guest", "arbiter")}

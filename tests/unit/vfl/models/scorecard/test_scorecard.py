@@ -17,7 +17,7 @@ from protocols.binning.merging import merge
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError
 from protocols.local import run_local
-from tests.harness import KNOWN, TOY, Recording, Sent
+from tests.harness import KNOWN, TOY, Recording, Sent, scores_some_rows
 from tests.plans import planned
 from tests.unit.protocols.binning.test_woe_bins import formula
 from vfl.models.scorecard import program as scorecard
@@ -65,6 +65,7 @@ def joined(tables: Tables) -> pd.DataFrame:
     return tables[0].merge(tables[1]["bank"], on="id").merge(tables[1]["shop"], on="id")
 
 
+@scores_some_rows
 def test_the_points_table_reproduces_every_rows_score_exactly(model: vfl.FederatedScorecard) -> None:
     """Looked up by hand from the printed tables, on new rows with gaps and a town that training has not seen."""
     guest, hosts = made(seed=9)
@@ -83,6 +84,7 @@ def test_the_points_table_reproduces_every_rows_score_exactly(model: vfl.Federat
     assert scores[guest["id"][~guest["id"].isin(rows.index)]].isna().all()
 
 
+@scores_some_rows
 def test_bins_points_and_probabilities_are_the_joined_tables(model: vfl.FederatedScorecard) -> None:
     tables = made()
     rows = joined(tables)
@@ -193,6 +195,7 @@ def test_the_transcript_holds_what_is_declared() -> None:
     }
 
 
+@scores_some_rows
 def test_selection_leaves_columns_out_at_their_owner(model: vfl.FederatedScorecard) -> None:
     tables = made()
     picked = federation(tables).fit(

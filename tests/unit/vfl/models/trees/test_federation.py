@@ -12,7 +12,7 @@ from protocols.boosting.open import BinSums
 from protocols.boosting.sealed import MaskedSums, Owners, Wins
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError, DisclosureRefused
-from tests.harness import TOY
+from tests.harness import TOY, scores_some_rows
 from vfl.data import Table
 from vfl.taps.policy import PolicyTap
 
@@ -29,6 +29,7 @@ def fit(tables: Tables, hosts: int = 2, **change: object) -> tuple[vfl.Federated
 
 @pytest.mark.parametrize("hosts", [1, 2])
 @pytest.mark.parametrize("membership", ["open", "sealed"])
+@scores_some_rows
 def test_from_tables_to_probabilities(small_tables: Tables, membership: str, hosts: int) -> None:
     model, used = fit(small_tables, hosts, membership=membership)
     guest = small_tables[0]
@@ -55,6 +56,7 @@ def test_from_tables_to_probabilities(small_tables: Tables, membership: str, hos
     assert model.leaf_values is None
 
 
+@scores_some_rows
 def test_both_profiles_score_alike(small_tables: Tables) -> None:
     """Rounding is random, and scores of sealed trees lie on a grid: so only almost."""
     scores = []
@@ -64,6 +66,7 @@ def test_both_profiles_score_alike(small_tables: Tables) -> None:
     assert np.nanmax(np.abs(scores[0] - scores[1])) < 0.1
 
 
+@scores_some_rows
 def test_one_row_is_scored(small_tables: Tables) -> None:
     model, used = fit(small_tables, 1)
     every = model.predict_score(small_tables[0], used).dropna()
