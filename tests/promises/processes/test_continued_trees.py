@@ -23,8 +23,8 @@ from tests.promises.processes.test_three_processes import by_seed, prepared, ran
 from tests.promises.processes.test_trees import OPEN, POLICY, SMALL, check_leaves, check_same, clear, part_of
 from vfl.job import load_job, load_party
 from vfl.models.part_files import load_part, save_part
-from vfl.models.trees.kind import tree_count
 from vfl.models.trees.part import TreesPart
+from vfl.models.trees.summary import tree_count
 from vfl.run.result_frame import result_frame
 from vfl.run.train import program
 

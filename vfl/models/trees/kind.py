@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from protocols.boosting import objective, open, sealed, twin
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.params import Params
-from protocols.boosting.sealed_parts import GuestTrees
 from protocols.boosting.tree import walker
 from protocols.errors import ConfigError
 from protocols.session import Roles, Session
@@ -22,12 +21,15 @@ from vfl.models.content import Body, Head
 from vfl.models.fitted import Fitted, Scored
 from vfl.models.kind import Kind
 from vfl.models.plan import Plan, Role
-from vfl.models.trees import constraints, program
+from vfl.models.trees import constraints, program, scores
+from vfl.models.trees.binning import check_columns, check_label
 from vfl.models.trees.constraints import in_words, signs_of
 from vfl.models.trees.joint import FederatedTrees
-from vfl.models.trees.part import TreesPart, pack, unpack
+from vfl.models.trees.part import TreesPart, pack
+from vfl.models.trees.part_reading import unpack
 from vfl.models.trees.reported import TreesReport
 from vfl.models.trees.spec import BoostedTrees
+from vfl.models.trees.summary import part_summary, splits_by_column, tree_count
 from vfl.models.workload import Columns, Workload
 from vfl.screen import shown
 from vfl.screen.shown import Cell, Shown
@@ -49,40 +51,6 @@ OPEN_ROWS = (
 )
 
 
-def part_summary(part: TreesPart) -> dict[str, Any]:
-    """At the guest how often each of its columns, and each host as a whole, was split on, of open trees with the gains;
-    at a host how often each of its columns."""
-    if part.ensemble is None:
-        return {"splits": splits_by_column(part)}
-    trees = part.trees
-    count: Mapping[tuple[int, int], float] = (
-        trees.importance() if isinstance(trees, GuestTrees) else trees.importance("split")
-    )
-    gain = {} if isinstance(trees, GuestTrees) else trees.importance("gain")
-    rows = [
-        {
-            "party": party,
-            "column": part.columns[k] if party == 0 else None,
-            "gain": gain.get((party, k)),
-            "splits": int(count[party, k]),
-        }
-        for party, k in sorted(count)  # 0 is the guest; of a host's columns it cannot tell one from another
-    ]
-    return {"importance": rows, "trees": tree_count(part)}
-
-
-def tree_count(part: TreesPart) -> int:
-    """How many trees a guest's part knows."""
-    return part.trees.trees if isinstance(part.trees, GuestTrees) else len(part.trees.trees)
-
-
-def splits_by_column(part: TreesPart) -> list[dict[str, Any]]:
-    """How often a host's columns were split on, in its own table's order."""
-    assert part.splits is not None
-    count = np.bincount(np.array(part.splits.feature, dtype=np.int64), minlength=len(part.columns))
-    return [{"column": column, "splits": int(n)} for column, n in zip(part.columns, count, strict=True)]
-
-
 def _means(params: Params, margins: NDArray[np.float64]) -> NDArray[np.float64]:
     means = objective.predictions(params, margins)
     return means if means.shape[1] > 1 else means[:, 0]
@@ -92,7 +60,7 @@ def check_continues(plan: Plan[BoostedTrees], roles: Roles, part: TreesPart, tab
     """Raises ConfigError or DataError unless the job can add rounds to the model that `part` belongs to, with this
     table."""
     model, party = plan.spec, part.party
-    program.check_columns(table, part)
+    check_columns(table, part)
     if part.monotone != (signs_of(table) if model.monotone_constraints else ()):
         raise ConfigError(
             f"{party}: a model is continued with its own {constraints.NAME}",
@@ -118,7 +86,7 @@ def check_continues(plan: Plan[BoostedTrees], roles: Roles, part: TreesPart, tab
             found=", ".join(roles.hosts),
             party=party,
         )
-    program.check_label(table, part)
+    check_label(table, part)
     model.params().check_continues(part.trees.params, tree_count(part))
 
 
@@ -301,12 +269,12 @@ class Trees(Kind[BoostedTrees, TreesPart]):
 
     def score(self, role: Role, session: Session, table: Table | None, part: Any, min_rows: int, keys: int) -> Scored:
         if role == "arbiter":
-            program.predict_arbiter(session, min_rows, part, keys=keys)
+            scores.predict_arbiter(session, min_rows, part, keys=keys)
             return Scored()
         assert table is not None
         if role == "guest":
-            return Scored(program.predict_guest(session, table, part, min_rows))
-        program.predict_host(session, table, part, min_rows)
+            return Scored(scores.predict_guest(session, table, part, min_rows))
+        scores.predict_host(session, table, part, min_rows)
         return Scored()
 
     def pack(self, part: TreesPart) -> Body:

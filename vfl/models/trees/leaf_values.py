@@ -19,7 +19,8 @@ from protocols.boosting.sealed_parts import ArbiterTrees, Shape
 from vfl.models.content import Body, Head, check, tensors_of
 from vfl.models.kind import SCORES_NOT_ALONE, ArbiterKind
 from vfl.models.sealing import sealed, unsealed
-from vfl.models.trees.part import MOST_TREES, checked_shape
+from vfl.models.trees.part import MOST_TREES
+from vfl.models.trees.part_reading import checked_shape
 from vfl.screen.shown import Shown
 from vfl.transport.identity import Identity
 

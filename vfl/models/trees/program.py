@@ -8,22 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols import alignment
-from protocols.binning.quantile import Binned, Binner
 from protocols.boosting import open, scoring, sealed_arbiter, sealed_guest, sealed_host, wins
 from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds
 from protocols.boosting.objective import check_labels, predictions
 from protocols.boosting.sealed import first_of
 from protocols.boosting.sealed_parts import ArbiterTrees, GuestTrees
 from protocols.channel import Channel
-from protocols.errors import DataError
 from protocols.scored_folds import await_fold, end_fold
 from protocols.session import Session
 from vfl.data import Table, split_rows
-from vfl.data.codes import Names, coded, names_of
 from vfl.models.plan import Plan
-from vfl.models.trees.constraints import signs_of
+from vfl.models.trees.binning import bin_table, check_label, columns_of, signs_in
 from vfl.models.trees.leaf_values import LeafValues
 from vfl.models.trees.part import TreesPart
+from vfl.models.trees.scores import score_guest, score_host
 from vfl.models.trees.spec import BoostedTrees
 from vfl.steps import search
 from vfl.steps.search import Search, Searched
@@ -276,32 +274,6 @@ def trainers(session: Session, plan: Plan[BoostedTrees]) -> list[Channel]:
     return [*session.hosts, session.arbiter] if plan.spec.sealed else session.hosts
 
 
-def predict_guest(
-    session: Session, table: Table, part: TreesPart, min_rows: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Aligns a new table and scores what is common: (rows of the table, their margins (rows, outputs)).  Learns scores;
-    of open trees directions."""
-    with session.phase("align"):
-        aligned = alignment.align(session, table.keys, min_rows, or_none=True)
-    return aligned.rows, score_guest(session, part, table.aligned(aligned))
-
-
-def predict_host(session: Session, table: Table, part: TreesPart, min_rows: int) -> None:
-    """A host's side of `predict_guest`.  Learns nothing but which of its ids are common."""
-    with session.phase("align"):
-        aligned = alignment.align(session, table.keys, min_rows, or_none=True)
-    score_host(session, part, table.aligned(aligned), "new rows")
-
-
-def predict_arbiter(session: Session, min_rows: int, part: LeafValues | None, keys: int = 1) -> None:
-    """The arbiter's side of `predict_guest`; part: of sealed trees."""
-    with session.phase("align"):
-        alignment.serve(session, min_rows, keys=keys, or_none=True)
-    if part is not None:
-        with session.phase("score"):
-            scoring.arbiter(session, part.trees)
-
-
 def align(session: Session, table: Table, plan: Plan[BoostedTrees]) -> tuple[Table, Rows, Rows, Rows, dict[str, int]]:
     """The common rows in the shared order, which of them are held out to measure the model, which of those are out of
     time, which others are held out for early stopping, and all parties' sizes.
@@ -316,82 +288,3 @@ def align(session: Session, table: Table, plan: Plan[BoostedTrees]) -> tuple[Tab
         outside = split_rows(aligned.ids, plan.test + (1 - plan.test) * plan.spec.validation, seed)
     check(session.me, test | outside, 1)
     return aligned, test, later, outside & ~test, found.sizes
-
-
-def score_guest(session: Session, part: TreesPart, table: Table) -> NDArray[np.float64]:
-    with session.phase("score"):
-        return scoring.guest(session, part.binned(table.features), part.trees, list(table.names))
-
-
-def score_host(session: Session, part: TreesPart, table: Table, what: str) -> None:
-    """what: which rows, as they are counted."""
-    assert part.splits is not None
-    if part.depth:
-        session.allowance.rows_scored(part.own_name, what, table.names)
-
-    def allow(outputs: int) -> None:
-        if not len(table):  # of no row, no score is opened
-            return
-        session.allowance.score_vectors(part.own_name, outputs, part.columns)
-
-    with session.phase("score"):
-        scoring.host(session, part.binned(table.features), part.splits, part.depth, list(table.names), allow)
-
-
-def bin_table(
-    table: Table, plan: Plan[BoostedTrees], least: int, before: TreesPart | None
-) -> tuple[Binned, tuple[Names, ...]]:
-    """The rows in bins of their own, or in those of the model to continue, and the names of the categories of each
-    column."""
-    if before is not None:
-        check_columns(table, before)
-        return constrained(before.binned(table.features), table, plan), before.names
-    names = names_of(table.features, table.party)
-    x = coded(table.features, columns_of(table), names)
-    categorical = [k for k, texts in enumerate(names) if texts is not None]
-    binned = Binner.fit(x, plan.spec.params().max_bin, least, categorical).transform(x)
-    return constrained(binned, table, plan), names
-
-
-def constrained(binned: Binned, table: Table, plan: Plan[BoostedTrees]) -> Binned:
-    """With the signs of the party's own columns, where the job has monotone constraints."""
-    signs = signs_of(table) if plan.spec.monotone_constraints else ()
-    return binned.constrained(signs) if signs else binned
-
-
-def signs_in(binned: Binned) -> tuple[int, ...]:
-    """As the party's part keeps them."""
-    return () if binned.monotone is None else tuple(binned.monotone.tolist())
-
-
-def columns_of(table: Table) -> tuple[str, ...]:
-    return tuple(map(str, table.features.columns))
-
-
-def check_columns(table: Table, before: TreesPart) -> None:
-    """Raises DataError unless the table has the columns of the model to continue."""
-    if before.columns != columns_of(table):
-        raise DataError(
-            f"{table.party}: the table's columns are not those of the model to continue",
-            remedy="Give the same columns, in the same order",
-            party=table.party,
-        )
-    for name in before.columns:
-        types = before.schema.types[name], table.schema.types[name]
-        if (types[0] == "number") != (types[1] == "number"):
-            held = ("categories", "numbers") if types[1] == "number" else ("numbers", "categories")
-            raise DataError(
-                f"{table.party}: feature column '{name}' holds {held[1]}, and held {held[0]} in the model to continue",
-                remedy="Give it as it was, or train a new model",
-                party=table.party,
-            )
-
-
-def check_label(table: Table, before: TreesPart) -> None:
-    """Raises DataError unless the guest's label has the classes of the model to continue."""
-    if before.classes != table.classes:
-        raise DataError(
-            f"{table.party}: the label's classes are not those of the model to continue",
-            remedy="Train a new model",
-            party=table.party,
-        )

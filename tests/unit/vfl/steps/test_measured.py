@@ -30,6 +30,7 @@ from vfl.models.results import baseline, data_party_result
 from vfl.models.scorecard import program as scorecard
 from vfl.models.scorecard.spec import Scorecard
 from vfl.models.trees import program as boosting
+from vfl.models.trees import scores
 from vfl.models.trees.spec import BoostedTrees
 from vfl.run.result_frame import measuring_of
 from vfl.steps.split import by_part
@@ -107,9 +108,9 @@ def test_trees_measure_training_rows_as_they_are_scored_later(tables: dict[str, 
     guest = found["bank"]
     aligned = {name: found[name].aligned.take(np.flatnonzero(~guest.held_out)) for name in ("bank", "telecom")}
     programs = {
-        "bank": partial(boosting.predict_guest, table=aligned["bank"], part=guest.part, min_rows=1),
-        "telecom": partial(boosting.predict_host, table=aligned["telecom"], part=found["telecom"].part, min_rows=1),
-        "trustco": partial(boosting.predict_arbiter, min_rows=1, part=found["trustco"]),
+        "bank": partial(scores.predict_guest, table=aligned["bank"], part=guest.part, min_rows=1),
+        "telecom": partial(scores.predict_host, table=aligned["telecom"], part=found["telecom"].part, min_rows=1),
+        "trustco": partial(scores.predict_arbiter, min_rows=1, part=found["trustco"]),
     }
     rows, margins = run_local(ROLES, programs, Identity())["bank"]
     assert np.array_equal(margins, guest.train_scores[rows])

@@ -16,7 +16,8 @@ from protocols.errors import ConfigError, DataError, DisclosureRefused
 from vfl.models.content import CorruptPartError, Head
 from vfl.models.registry import kind_of
 from vfl.models.trees.constraints import in_words
-from vfl.models.trees.part import pack, unpack
+from vfl.models.trees.part import pack
+from vfl.models.trees.part_reading import unpack
 from vfl.taps.policy import PolicyTap
 
 TREES: dict[str, Any] = {"n_estimators": 4, "max_depth": 3, "max_bin": 12, "min_bin_rows": 2}

@@ -1,0 +1,71 @@
+"""A party's rows in bins, with the signs of its columns; and whether a table fits the model that it continues."""
+
+from __future__ import annotations
+
+from protocols.binning.quantile import Binned, Binner
+from protocols.errors import DataError
+from vfl.data import Table
+from vfl.data.codes import Names, coded, names_of
+from vfl.models.plan import Plan
+from vfl.models.trees.constraints import signs_of
+from vfl.models.trees.part import TreesPart
+from vfl.models.trees.spec import BoostedTrees
+
+
+def bin_table(
+    table: Table, plan: Plan[BoostedTrees], least: int, before: TreesPart | None
+) -> tuple[Binned, tuple[Names, ...]]:
+    """The rows in bins of their own, or in those of the model to continue, and the names of the categories of each
+    column."""
+    if before is not None:
+        check_columns(table, before)
+        return constrained(before.binned(table.features), table, plan), before.names
+    names = names_of(table.features, table.party)
+    x = coded(table.features, columns_of(table), names)
+    categorical = [k for k, texts in enumerate(names) if texts is not None]
+    binned = Binner.fit(x, plan.spec.params().max_bin, least, categorical).transform(x)
+    return constrained(binned, table, plan), names
+
+
+def constrained(binned: Binned, table: Table, plan: Plan[BoostedTrees]) -> Binned:
+    """With the signs of the party's own columns, where the job has monotone constraints."""
+    signs = signs_of(table) if plan.spec.monotone_constraints else ()
+    return binned.constrained(signs) if signs else binned
+
+
+def signs_in(binned: Binned) -> tuple[int, ...]:
+    """As the party's part keeps them."""
+    return () if binned.monotone is None else tuple(binned.monotone.tolist())
+
+
+def columns_of(table: Table) -> tuple[str, ...]:
+    return tuple(map(str, table.features.columns))
+
+
+def check_columns(table: Table, before: TreesPart) -> None:
+    """Raises DataError unless the table has the columns of the model to continue."""
+    if before.columns != columns_of(table):
+        raise DataError(
+            f"{table.party}: the table's columns are not those of the model to continue",
+            remedy="Give the same columns, in the same order",
+            party=table.party,
+        )
+    for name in before.columns:
+        types = before.schema.types[name], table.schema.types[name]
+        if (types[0] == "number") != (types[1] == "number"):
+            held = ("categories", "numbers") if types[1] == "number" else ("numbers", "categories")
+            raise DataError(
+                f"{table.party}: feature column '{name}' holds {held[1]}, and held {held[0]} in the model to continue",
+                remedy="Give it as it was, or train a new model",
+                party=table.party,
+            )
+
+
+def check_label(table: Table, before: TreesPart) -> None:
+    """Raises DataError unless the guest's label has the classes of the model to continue."""
+    if before.classes != table.classes:
+        raise DataError(
+            f"{table.party}: the label's classes are not those of the model to continue",
+            remedy="Train a new model",
+            party=table.party,
+        )
