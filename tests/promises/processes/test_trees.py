@@ -164,6 +164,7 @@ def test_sealed_trees_by_files_equal_the_federation(parties: Institutions) -> No
 
 
 @pytest.mark.slow
+@scores_some_rows
 def test_open_trees_need_no_arbiter(parties: Institutions) -> None:
     """Missing values, a held-out part, what report, ledger and model show say, and prediction: two parties in all."""
     data = tables()

@@ -32,7 +32,7 @@ def checked(value: object) -> object:
         for name, sign in own.items():
             if not isinstance(key, str) or not isinstance(name, str):
                 raise Complaint(f"names {said(key)}, which is no column", EXAMPLE)
-            if isinstance(sign, bool) or sign not in (-1, 0, 1):
+            if not isinstance(sign, int) or isinstance(sign, bool) or sign not in (-1, 0, 1):
                 raise Complaint(
                     f"gives {said(sign)} to {shown(name)}",
                     "Use 1 where predictions must not fall when the column rises, -1 where they must not rise, 0 else",

@@ -108,6 +108,7 @@ def test_counts_are_fitted_as_poisson_regressor_does() -> None:
 
 
 @pytest.mark.slow
+@scores_some_rows
 def test_several_classes_are_fitted_one_against_the_rest() -> None:
     tables, joined = frames("classes")
     model = federation(tables).fit(vfl.LogisticRegression(C=0.2, max_iter=50))

@@ -84,6 +84,8 @@ def test_columns_are_found_at_their_party() -> None:
         ("(1,0)", "columns of several parties have names, not numbers"),
         ({"income": 2}, "gives 2 to"),
         ({"income": True}, "gives True to"),
+        ({"income": 1.0}, "gives 1.0 to"),
+        ({"guest": {"income": pd.NA}}, "gives a NAType to"),
         ({"guest": {"income": "1"}}, "gives '1' to"),
         ({0: 1}, "names 0, which is no column"),
         ({}, "names no column"),
