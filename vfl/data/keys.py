@@ -32,13 +32,14 @@ KeyLists = tuple[tuple[str, ...], ...]
 def key_lists(keys: Sequence[str] | Sequence[Sequence[str]]) -> KeyLists:
     """The columns of each key: of the one key that a list of names is, or of each in a list of such lists.  Raises
     ConfigError."""
-    if not isinstance(keys, Sequence) or not all(isinstance(key, str | Sequence) for key in keys):
+    lists = [(key,) if isinstance(key, str) else key for key in keys] if isinstance(keys, Sequence) else [None]
+    if not all(isinstance(key, Sequence) and all(isinstance(name, str) for name in key) for key in lists):
         raise ConfigError(
             "on is neither a name nor a list of names", remedy='Name the id column, such as on="customer_id"'
         )
     if all(isinstance(key, str) for key in keys):
         return (tuple(str(key) for key in keys),)
-    return tuple((key,) if isinstance(key, str) else tuple(key) for key in keys)
+    return tuple(tuple(key or ()) for key in lists)
 
 
 def rules(keys: KeyLists, normalise: str | Mapping[str, str]) -> dict[str, str]:

@@ -273,6 +273,9 @@ def test_key_lists_and_rules():
     assert key_lists(["a", "b"]) == (("a", "b"),)
     assert key_lists([["a"], ["b", "c"]]) == (("a",), ("b", "c"))
     assert key_lists(["a", ["b"]]) == (("a",), ("b",))
+    for wrong in ([["a"], [None]], [["a", 1]], [1], 3, b"a"):
+        with pytest.raises(ConfigError, match="on is neither a name nor a list of names"):
+            key_lists(wrong)
     assert rules((("a",), ("b", "a")), {"b": "date"}) == {"a": "text", "b": "date"}
     for bad in ({"z": "text"}, {"a": "upper"}, "date:%d"):
         with pytest.raises(ConfigError):
