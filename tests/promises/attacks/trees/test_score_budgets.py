@@ -77,7 +77,7 @@ def test_a_host_that_does_not_agree_opens_nothing(monkeypatch: pytest.MonkeyPatc
     model = federation(guest, host).fit(vfl.BoostedTrees(**MODEL))
 
     def refuse(*args: Any) -> None:
-        raise DisclosureRefused("telecom: too many", remedy="Fewer", party="telecom")
+        raise DisclosureRefused("telecom: too many", about="policy.score_vectors", remedy="Fewer", party="telecom")
 
     monkeypatch.setattr(Allowance, "score_vectors", refuse)
     with pytest.raises(DisclosureRefused):

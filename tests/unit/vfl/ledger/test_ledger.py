@@ -133,7 +133,7 @@ def test_a_run_that_fails_says_so(tmp_path):
             raise error
         return verify_ledger(tmp_path / name).outcome
 
-    assert run(DisclosureRefused("no"), "a") == "disclosure-refused"
+    assert run(DisclosureRefused("no", about="policy.allow"), "a") == "disclosure-refused"
     assert run(ValueError("no"), "b") == "internal"
 
 

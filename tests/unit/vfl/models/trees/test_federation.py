@@ -275,10 +275,10 @@ def test_a_model_is_continued_with_other_rows(membership: str) -> None:
         with pytest.raises(ConfigError, match=words):
             federation(slice(0, 200)).fit(trees(**changed), init_model=first)
     with pytest.raises(DataError, match="columns are not those"):
-        federation(slice(0, 200), more=1.0).fit(trees(), init_model=first)
+        federation(slice(0, 200), more=np.arange(200) % 7).fit(trees(), init_model=first)
     for change, words in (
-        ({"area": 1.0}, "'area' holds numbers, and held categories in the model to continue"),
-        ({"age": "old"}, "'age' holds categories, and held numbers in the model to continue"),
+        ({"area": np.arange(200) % 7}, "'area' holds numbers, and held categories in the model to continue"),
+        ({"age": ["old", "young"] * 100}, "'age' holds categories, and held numbers in the model to continue"),
     ):
         with pytest.raises(DataError, match=words):
             federation(slice(0, 200), **change).fit(trees(), init_model=first)
