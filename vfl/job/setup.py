@@ -15,6 +15,7 @@ from vfl.storage.files import write_private
 from vfl.transport.identity import (
     Identity,
     check_name,
+    check_validity,
     common_name,
     create_identity,
     fingerprint,
@@ -73,12 +74,14 @@ def trust_peer(
             f"{error.filename} cannot be read ({error.strerror})",
             remedy="Check the path; vfl init makes a party's folder",
         ) from None
-    name, party = check_name(common_name(load_certificate(pem, str(certificate)))), load_party(party_file)
+    found = load_certificate(pem, str(certificate))
+    name, party = check_name(common_name(found)), load_party(party_file)
     if name == party.name:
         raise ConfigError(
             f"{certificate} is the certificate of {name}, and this folder is {name}'s own",
             remedy="Give a certificate that a partner handed over; its own is the file that this party gives to others",
         )
+    check_validity(found, f"{certificate}, the certificate of {name},", f"Ask {name} for a new one: vfl renew makes it")
     pinned = folder / "peers" / f"{name}.pem"
     if pins == "first":
         changed, files = with_peer(text, name, f"peers/{name}.pem", address), 1

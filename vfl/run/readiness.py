@@ -50,12 +50,19 @@ def certificates(ready: Ready[Any], purpose: str) -> list[str]:
     for name, pem, what in whose:
         found = load_certificate(pem, what)
         left = found.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
-        if left < SOON:
+        if left < datetime.timedelta():
+            remedy = f"remove it from peers.{name}.certificate, or ask {name} for a new one (vfl renew)"
+            said.append(f"{what} ended on {found.not_valid_after_utc:%Y-%m-%d}: {remedy}")
+        elif left < SOON:
             said.append(
-                f"{what} ends on {found.not_valid_after_utc:%Y-%m-%d}, in {left.days} days: "
+                f"{what} ends on {found.not_valid_after_utc:%Y-%m-%d}, in {_days(left.days)}: "
                 + ("vfl renew makes a new one" if name == party.name else f"ask {name} for a new one, and pin it")
                 + " before then"
             )
         if common_name(found) != name:
             said.append(f"{what} was made for another name: if that is no mistake, compare its fingerprint by phone")
     return said
+
+
+def _days(number: int) -> str:
+    return "less than a day" if number == 0 else "1 day" if number == 1 else f"{number} days"

@@ -101,7 +101,7 @@ class Identity:
         check_validity(
             certificate,
             f"This party's own certificate {certificate_path}",
-            "Make a new identity and let every partner pin it",
+            "Run vfl renew, and let every partner pin the new certificate (vfl trust --replace)",
         )
         return cls(check_name(found), key_path, certificate_path, pem, key, passphrase)
 

@@ -32,6 +32,9 @@ class Owner(Protocol):
     def peer_of(self, certificate: bytes) -> Peer | None:
         """The party to which this certificate is pinned."""
 
+    def called_itself(self, knock: str | None) -> bool:
+        """Whether this party's own port heard the knock."""
+
     def claims(self, knock: str | None) -> str | None:
         """The party that the knock names."""
 
@@ -61,13 +64,15 @@ class Link(TlsProtocol):
     def __init__(self, owner: Owner, context: ssl.SSLContext, where: str, *, dialled: Peer | None) -> None:
         self._owner, self._dialled, self.where = owner, dialled, where
         mine = owner.greeting
-        super().__init__(context, knock=None if dialled is None else hello.knock(mine.name, mine.session))
+        self._knocked = None if dialled is None else hello.knock(mine.name, mine.session)
+        super().__init__(context, knock=self._knocked)
         self.peer: Peer | None = None  # known by its certificate, from the end of the TLS handshake
         self._presented = b""  # that certificate, in DER
         self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.greeted.add_done_callback(lambda f: f.cancelled() or f.exception())  # seen, also if nobody waits any more
         self.acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.unpinned = False  # it was turned away because of its certificate
+        self.why = ""  # it was turned away, without who and where
         self._reader, self._window = FrameReader(), Window()
         self._assembler: Assembler | None = None  # from the peer's hello on
         self._accepted = self._welcomed = self.ended = self._aborted = False
@@ -278,29 +283,35 @@ class Link(TlsProtocol):
     def _greeting_broke(self, error: Exception | None) -> Exception:
         if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError):
             return ConnectionResetError(explain(error))
-        refused, mine = certificate_refused(error), self._owner.greeting.name
-        self.unpinned = refused == "them"
-        other = self.claimed or "that party"
-        remedy = {
-            "us": f"Let {other} pin the certificate that {mine} uses now, compare the fingerprint by phone, and "
-            f"compare the clocks",
-            "them": f"Pin the certificate that {other} uses now; compare the fingerprint by phone first",
-            "dates": f"Compare the clocks of both machines; if they are right, ask {other} for a new certificate "
-            f"and pin it",
-        }.get(
-            "dates" if out_of_date(error) else refused,
-            "Check the address and that no device between the parties opens TLS or answers it",
-        )
+        if self._dialled is not None and self._owner.called_itself(self._knocked):
+            return hello.own_address(self._dialled.name, self.where)
+        self.unpinned, self.why = certificate_refused(error) == "them", explain(error)
+        where = f" ({self.where})" if self.claimed else ""  # else the name says it
         return HandshakeFailed(
-            f"No connection with {self.claimed or self.name}: {explain(error)} ({self.where})",
-            remedy=remedy,
+            f"No connection with {self.claimed or self.name}: {self.why}{where}",
+            remedy=self._remedy(error),
             party=self.claimed,
             about=Reason.CERTIFICATE.value,
         )
 
+    def _remedy(self, error: ssl.SSLError) -> str:
+        other, refused = self.claimed or "that party", certificate_refused(error)
+        if out_of_date(error):
+            new = f"ask {other} for a new certificate and pin it"
+            return f"Compare the clocks of both machines; if they are right, {new}"
+        if refused == "them":
+            leads = f"Check that this address leads to {other}; then pin" if self._dialled else "Pin"
+            return f"{leads} the certificate that {other} uses now; compare the fingerprint by phone first"
+        if refused == "us":
+            pins = f"Let {other} pin the certificate that {self._owner.greeting.name} uses now"
+            return f"{pins}, compare the fingerprint by phone, and compare the clocks"
+        return "Check the address and that no device between the parties opens TLS or answers it"
+
     def _refuse(self, reason: Reason, expected: object = None, found: object = None) -> None:
         self.write(frames.header(Kind.REFUSE, len(reason)), reason.encode())
-        self._settle(hello.refused_by_us(self.name, reason, expected, found))
+        refusal = hello.refused_by_us(self.name, reason, expected, found)
+        self.why = refusal.what.partition(": ")[2]
+        self._settle(refusal)
         self.finish()
 
     def _settle(self, error: Exception | None = None) -> None:

@@ -40,7 +40,8 @@ class Peer:
 
 def _valid(given: PeerAddress) -> dict[bytes, bytes]:
     """Those that are valid today.  Raises ConfigError if there is none, or one cannot be read."""
-    what, remedy = f"The certificate of {given.name}", f"Ask {given.name} for a new one and pin it"
+    what = f"The certificate of {given.name}"
+    remedy = f"Ask {given.name} for a new one (vfl renew) and pin it (vfl trust --replace)"
     found, ended = dict[bytes, bytes](), list[ConfigError]()
     for pem in given.certificates:
         certificate = load_certificate(pem, what)

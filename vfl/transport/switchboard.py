@@ -202,8 +202,10 @@ class Switchboard:
             if link.claimed is not None and self._links.get(link.claimed, link) is link:
                 self.failed(error)
             else:
-                self._stranger(link.where, error.what, link.unpinned)
+                self._stranger(link.where, link.why or error.what, link.unpinned)
         except (OSError, TimeoutError) as error:
+            if link.claimed is not None:
+                self._troubles[link.claimed] = f"called from {link.where} and hung up before it was greeted"
             self._stranger(link.where, str(error) or "it was silent")
 
     def _stranger(self, where: str, why: str, unpinned: bool = False) -> None:
@@ -239,6 +241,12 @@ class Switchboard:
                 f"If that was {peer.name}: compare the fingerprint by phone and pin the certificate that it uses now"
             )
             return HandshakeFailed(what, remedy=remedy, party=peer.name, about=Reason.CERTIFICATE.value)
+        if hung_up := self._troubles.get(peer.name):
+            remedy = (
+                f"Ask {peer.name} for the message shown there; if it has a new identity, compare the fingerprint by "
+                f"phone and pin the certificate that it uses now"
+            )
+            return PeerAbsent(f"{peer.name} {hung_up}{others}", remedy=remedy, party=peer.name)
         remedy = (
             f"Start {peer.name}, and check the address that it dials and the firewall; {self.strangers} other "
             f"callers were rejected"
@@ -249,6 +257,9 @@ class Switchboard:
 
     def peer_of(self, certificate: bytes) -> Peer | None:
         return self._by_pin.get(certificate)
+
+    def called_itself(self, knock: str | None) -> bool:
+        return any(link.knock == knock for link in self._all if link.knock is not None)
 
     def claims(self, knock: str | None) -> str | None:
         return hello.who_knocks(

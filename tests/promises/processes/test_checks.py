@@ -54,7 +54,7 @@ def no_run_directory(parties: Institutions) -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (expired, ("The certificate of bank expired on", "Ask bank for a new one and pin it")),
+        (expired, ("The certificate of bank expired on", "Ask bank for a new one")),
         (no_certificate, ("The certificate of bank does not hold exactly one certificate", "Ask for the cert.pem")),
         (the_arbiters, ("The same certificate is pinned for two parties", "Pin for each party")),
         (two_certificates, ("The certificate of bank does not hold exactly one certificate", "Ask for the cert.pem")),
@@ -103,6 +103,16 @@ def test_a_certificate_that_ends_soon_or_bears_another_name_is_said(parties: Ins
     assert "the certificate of bank ends on" in said
     assert f"{day:%Y-%m}" in said or day.day > 27
     assert "ask bank for a new one, and pin it before then" in said
+    both = '["peers/bank.pem", "peers/former.pem"]'
+    former = parties.folder / "telecom" / "peers" / "former.pem"
+    former.write_bytes((parties.folder / "bank" / "identity" / "cert.pem").read_bytes())
+    parties.change("telecom", '"peers/bank.pem"', both)
+    expired(parties)
+    said = " ".join(check(parties).out.split())
+    assert "the certificate of bank ended on" in said
+    assert "remove it from peers.bank.certificate" in said
+    assert "in -" not in said
+    parties.change("telecom", both, '"peers/bank.pem"')
     pin_of(parties, made(parties, "other", 300))
     assert "the certificate of bank was made for another name" in " ".join(check(parties).out.split())
 

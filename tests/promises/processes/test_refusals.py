@@ -99,9 +99,9 @@ def test_an_expired_certificate(parties: Institutions) -> None:
     (parties.folder / "bank" / "peers" / "telecom.pem").write_bytes(certificate.read_bytes())
     bank, telecom = parties.start("bank"), parties.start("telecom")
     telecom.wait(20).says(
-        2, "This party's own certificate .* expired on", "Make a new identity and let every partner pin it"
+        2, "This party's own certificate .* expired on", "Run vfl renew, and let every partner pin the new certificate"
     )
-    bank.wait(20).says(2, "The certificate of telecom expired on", "Ask telecom for a new one and pin it")
+    bank.wait(20).says(2, "The certificate of telecom expired on", "Ask telecom for a new one")
     nothing_sent(parties)
     assert load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc < datetime.datetime.now(datetime.UTC)
     assert len(load_pem_x509_certificate(certificate.read_bytes()).fingerprint(hashes.SHA256())) == 32

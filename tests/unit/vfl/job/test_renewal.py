@@ -64,6 +64,18 @@ def test_a_pin_that_was_added_takes_the_place_of_the_others(bank: Path, tmp_path
         trust_peer(bank, new, pins="replace")
 
 
+@pytest.mark.parametrize("how", ["first", "add", "replace"])
+def test_a_certificate_that_has_ended_is_not_pinned(bank: Path, tmp_path: Path, how: Any) -> None:
+    name = "shop" if how == "first" else "telecom"
+    with pytest.raises(ConfigError, match="expired"):
+        create_identity(tmp_path / "old", name, days=0)
+    before = (bank / "party.toml").read_text()
+    with pytest.raises(ConfigError, match=f"the certificate of {name}, expired on .* Ask {name} for a new one"):
+        trust_peer(bank, tmp_path / "old" / "cert.pem", pins=how)
+    assert (bank / "party.toml").read_text() == before
+    assert [path.name for path in (bank / "peers").iterdir()] == ["telecom.pem"]
+
+
 def test_pins_that_cannot_be_added_leave_everything_as_it_was(bank: Path, tmp_path: Path) -> None:
     text = (bank / "party.toml").read_text()
     for certificate, options, words in (

@@ -61,7 +61,7 @@ def test_certificate_of_another_party(tmp_path: Path) -> None:
 
 
 def test_expired_certificate(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"expired on .*new identity"):
+    with pytest.raises(ConfigError, match=r"expired on .*Run vfl renew"):
         create_identity(tmp_path, "bank", days=0)
 
 
