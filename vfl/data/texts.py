@@ -31,6 +31,12 @@ def say_rows(rows: NDArray[np.integer] | Sequence[int], total: int | None = None
     return f"rows {', '.join(first)} and {total - 5} more" if total > 5 else f"rows {', '.join(first)}"
 
 
+def say_shape(shape: Sequence[int]) -> str:
+    """How many values an array holds: 'one value', '3 values', '3 x 2 values'."""
+    many = " x ".join(map(str, shape))
+    return "one value" if many in ("", "1") else f"{many} values"
+
+
 def bad_ids(party: str, keys: Sequence[str], what: str, remedy: str) -> DataError:
     """The error of id columns: which, what is wrong where, what to do."""
     names = " + ".join(f"'{k}'" for k in keys)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from protocols.errors import DataError
+from vfl.data.texts import say_shape
 from vfl.metrics.binary import Metrics
 from vfl.metrics.ranks import Floats, weights_of
 
@@ -97,14 +98,20 @@ def _checked(y: ArrayLike, p: ArrayLike) -> tuple[Codes, Floats]:
     if codes.ndim != 1 or shares.ndim != 2 or len(codes) != len(shares) or shares.shape[1] < 2:
         raise DataError(
             "the numbers of labels and of lines of class probabilities differ",
-            expected=f"({len(codes)}, classes)",
-            found=shares.shape,
+            expected=f"{len(codes)} lines of two classes or more",
+            found=say_shape(shares.shape),
+            remedy="Pass one label per row, and for each row a probability of each class, as predict_proba gives them",
         )
     whole = np.asarray(codes, np.float64)
     if not (np.isin(whole, np.arange(shares.shape[1]))).all():
         raise DataError("a label is none of the model's classes", remedy="Measure on rows of classes that were trained")
+    if np.isnan(shares).any():
+        raise DataError(
+            "a line of class probabilities misses values", remedy="Leave out the rows that were not matched"
+        )
     if not ((shares >= 0).all() and np.allclose(shares.sum(axis=1), 1.0)):
         raise DataError(
-            "a line of class probabilities does not add up to 1", remedy="Leave out the rows that were not matched"
+            "a line of class probabilities is not between 0 and 1, or does not add up to 1",
+            remedy="Pass what predict_proba gives",
         )
     return whole.astype(np.int64), shares

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from protocols.errors import DataError
+from vfl.data.texts import say_shape
 from vfl.metrics.binary import Metrics
 from vfl.metrics.ranks import Floats, lorenz, rounded, weights_of
 
@@ -147,7 +148,10 @@ def _checked(y: ArrayLike, mean: ArrayLike) -> tuple[Floats, Floats]:
     observed, predicted = np.asarray(y, np.float64), np.asarray(mean, np.float64)
     if observed.ndim != 1 or observed.shape != predicted.shape:
         raise DataError(
-            "outcomes and predictions are not two lists of one length", expected=observed.shape, found=predicted.shape
+            "outcomes and predictions are not two lists of one length",
+            expected=say_shape(observed.shape),
+            found=say_shape(predicted.shape),
+            remedy="Pass one outcome and one prediction per row",
         )
     if not (np.isfinite(observed).all() and np.isfinite(predicted).all()):
         raise DataError(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from protocols.errors import DataError
+from vfl.data.texts import say_shape
 
 Floats = NDArray[np.float64]
 POINTS = 200
@@ -84,20 +85,32 @@ def weights_of(weight: ArrayLike | None, n: int) -> Floats:
         return np.ones(n)
     found = np.asarray(weight, np.float64)
     if found.shape != (n,) or not (np.isfinite(found).all() and (found > 0).all()):
-        raise DataError("weights are not one number above 0 per row", expected=(n,), found=found.shape)
+        raise DataError(
+            "weights are not one number above 0 per row", expected=say_shape((n,)), found=say_shape(found.shape)
+        )
     return found
 
 
 def checked(y: ArrayLike, p: ArrayLike) -> tuple[Floats, Floats]:
     labels, scores = np.asarray(y, dtype=np.float64), np.asarray(p, dtype=np.float64)
     if labels.ndim != 1 or labels.shape != scores.shape:
-        raise DataError("labels and scores are not two lists of one length", expected=labels.shape, found=scores.shape)
+        raise DataError(
+            "labels and scores are not two lists of one length",
+            expected=say_shape(labels.shape),
+            found=say_shape(scores.shape),
+            remedy="Pass one label and one score per row",
+        )
     if not np.isin(labels, (0.0, 1.0)).all():
         raise DataError("a label is neither 0 nor 1", remedy="Encode the positive class as 1 and the other as 0")
-    if not ((scores >= 0) & (scores <= 1)).all():
+    if missing := int(np.isnan(scores).sum()):
         raise DataError(
-            f"{int((~((scores >= 0) & (scores <= 1))).sum())} of {len(scores)} scores are not probabilities",
-            remedy="Leave out the rows that were not matched (their score is missing) before measuring",
+            f"{missing} of {len(scores)} scores are missing",
+            remedy="Leave out the rows that were not matched before measuring",
+        )
+    if outside := int(((scores < 0) | (scores > 1)).sum()):
+        raise DataError(
+            f"{outside} of {len(scores)} scores are not probabilities, which are between 0 and 1",
+            remedy="Pass the probability of the event, as predict_score gives it, in place of points or log-odds",
         )
     return labels, scores
 

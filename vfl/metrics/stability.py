@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from protocols.errors import DataError
+from vfl.data.texts import say_shape
 
 WATCH, SHIFTED = 0.1, 0.25
 ABOVE = 1.644854  # standard deviations of a normal number, which it exceeds once in twenty
@@ -36,8 +37,8 @@ def psi(expected: ArrayLike, actual: ArrayLike) -> float | None:
     if e.shape != a.shape:
         raise DataError(
             "counts of bins are not two lists of one length",
-            expected=e.shape,
-            found=a.shape,
+            expected=say_shape(e.shape),
+            found=say_shape(a.shape),
             remedy="Count both samples with the same Bins",
         )
     if not e.sum() or not a.sum():

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from protocols.errors import DataError
 from vfl.data import Objective, Settings
 from vfl.data.labels import event_is_a_guess, event_last
-from vfl.data.texts import say_rows
+from vfl.data.texts import say_rows, say_shape
 from vfl.screen.warn import warn_user
 
 Floats = NDArray[np.float64]
@@ -64,10 +64,9 @@ def of_arguments(
         values[rows], values[~pd.isna(values)], outcome, joint, Settings(event=event, in_python=True)
     )
     if outcome == "multiclass" and any(p.ndim != 2 or p.shape[1] != len(classes or ()) for p in found.values()):
+        columns = " and ".join(f"{1 if p.ndim == 1 else p.shape[1]} ({name})" for name, p in found.items())
         raise DataError(
-            "predictions do not have a column for each class",
-            expected=len(classes or ()),
-            found=[p.shape[1:] for p in found.values()],
+            f"predictions do not have a column for each class: {len(classes or ())} classes, columns {columns}",
             remedy="Pass frames whose columns are the classes, as predict_proba gives them",
         )
     return Given(codes, found, weight, classes)
@@ -105,10 +104,9 @@ def _arrays(y: Any, given: Mapping[str, Any]) -> tuple[NDArray[Any], dict[str, F
         raise DataError("predictions are not numbers", remedy="Pass what predict_score or predict_proba gives")
     numbers = {model: p for model, p in arrays.items() if p is not None}
     if values.ndim != 1 or any(p.ndim == 0 or len(p) != len(values) for p in numbers.values()):
+        held = ", ".join(f"{name} {say_shape(p.shape)}" for name, p in numbers.items())
         raise DataError(
-            "labels and predictions are not lists of one length",
-            expected=values.shape,
-            found=[p.shape for p in numbers.values()],
+            f"labels and predictions are not lists of one length: y holds {say_shape(values.shape)}, {held}",
             remedy="Pass one label and one prediction per row",
         )
     return values, numbers
@@ -132,7 +130,12 @@ def _weights(given: Any, n: int) -> Floats:
     if found is None:
         raise DataError("sample_weight holds values that are no numbers", remedy=remedy)
     if found.shape != (n,):
-        raise DataError("sample_weight is not one number per row", expected=(n,), found=found.shape, remedy=remedy)
+        raise DataError(
+            "sample_weight is not one number per row",
+            expected=say_shape((n,)),
+            found=say_shape(found.shape),
+            remedy=remedy,
+        )
     wrong = np.flatnonzero(~((found > 0) & (found < HEAVIEST))) + 1
     if len(wrong):
         raise DataError(f"sample_weight holds values that are not weights in {say_rows(wrong)}", remedy=remedy)
@@ -153,9 +156,12 @@ def _codes(
     except TypeError:
         raise DataError("the labels mix types", remedy="Store all as texts, or all as numbers") from None
     if outcome == "binary" and len(classes) != 2:
+        more = 'use outcome="multiclass" for more than two classes, "numeric" or "count" for numbers'
         raise DataError(
-            f"the labels have {len(classes)} values",
-            remedy='A "binary" outcome has two; use outcome="multiclass" for more',
+            f"the labels hold {'one value only' if len(classes) == 1 else f'{len(classes)} values'}",
+            remedy="Measures of a binary outcome need rows with and without the event"
+            if len(classes) == 1
+            else f'A "binary" outcome has two values; {more}',
         )
     if outcome == "binary":
         classes = list(event_last(tuple(classes), settings, lambda what, remedy: DataError(f"y {what}", remedy=remedy)))

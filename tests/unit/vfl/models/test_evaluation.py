@@ -69,15 +69,34 @@ def test_what_does_not_fit_is_refused() -> None:
     y, score, _ = labels_and_scores()
     for call, error, words in (
         (lambda: vfl.evaluate(y, score.sample(frac=1, random_state=1)), DataError, "same index"),
-        (lambda: vfl.evaluate(y, score[:5].to_numpy()), DataError, "one length"),
-        (lambda: vfl.evaluate(["a", "b", "c"], [0.1, 0.2, 0.3]), DataError, "have 3 values"),
+        (
+            lambda: vfl.evaluate([0, 1, 1], [0.1, 0.2], [0.1]),
+            DataError,
+            "one length: y holds 3 values, joint 2 values, guest_alone one value. Pass",
+        ),
+        (
+            lambda: vfl.evaluate([1, 1], [0.1, 0.2]),
+            DataError,
+            "one value only. Measures .* need rows with and without",
+        ),
+        (lambda: vfl.evaluate(["a", "b", "c"], [0.1, 0.2, 0.3]), DataError, "the labels hold 3 values"),
         (lambda: vfl.evaluate(y, score, outcome="survival"), ConfigError, "outcome = 'survival' is not possible"),
         (
             lambda: vfl.evaluate(["x"], pd.DataFrame({"a": [0.5], "b": [0.5]}), outcome="multiclass"),
             DataError,
             "none of the classes",
         ),
-        (lambda: vfl.evaluate([0, 1], [0.5, 1.5]), DataError, "not probabilities"),
+        (
+            lambda: vfl.evaluate([0, 1, 0], [10, 20, 30]),
+            DataError,
+            "3 of 3 scores are not probabilities, .* Pass the probability of the event",
+        ),
+        (lambda: vfl.evaluate([0, 1], [0.5, 0.5], sample_weight=[1]), DataError, "expected 2 values, found one value"),
+        (
+            lambda: vfl.metrics.binary_metrics([0, 1], [0.5, np.nan]),
+            DataError,
+            "1 of 2 scores are missing. Leave out the rows",
+        ),
         (lambda: vfl.evaluate([0, 1], [np.nan, np.nan]), DataError, "no row has a prediction"),
         (lambda: vfl.evaluate([0, 1], [0.2, 0.3], [0.2, np.nan]), DataError, "guest_alone misses predictions"),
         (lambda: vfl.evaluate(pd.Series(["a", 1]), [0.2, 0.3]), DataError, "the labels mix types"),
@@ -108,7 +127,7 @@ DAYS = pd.date_range("2026-01-01", periods=4)
         (DAYS, HALF, "numeric", "labels are not numbers"),
         (DAYS - DAYS[0], HALF, "count", "labels are not numbers"),
         (np.array(HALF) + 1j, HALF, "numeric", "labels are not numbers"),
-        ([0, 1, 0, 1], CLASSES.to_numpy(), "multiclass", "do not have a column for each class"),
+        ([0, 1, 0, 1], CLASSES.to_numpy(), "multiclass", "for each class: 2 classes, columns 3"),
         ([0, 1, 2, 1], HALF, "multiclass", "do not have a column for each class"),
     ],
 )
