@@ -129,7 +129,7 @@ def bench(
     """Measure what encryption costs on this machine.
 
     The same regression and the same trees centralised, in the clear, under Paillier and by other libraries, on
-    generated tables; nothing is sent.  It takes about two minutes.
+    generated tables; nothing is sent.  It takes two to three minutes.
     """
     from vfl.bench.command import bench as measure
     from vfl.cli.results import Bench

@@ -81,14 +81,16 @@ def init(
         str,
         typer.Option(
             metavar="NAME",
-            help="This party's name in job files: small letters, digits and hyphens.",
+            help="This party's name in job files: lower-case letters, digits and hyphens.",
             show_default=False,
         ),
     ],
     kind: ModelKind = "logistic-regression",
     hosts: Annotated[
         int,
-        typer.Option(metavar="N", min=1, help="How many hosts jobs have; with two or more the arbiter learns sizes."),
+        typer.Option(
+            metavar="N", min=1, help=("How many hosts the jobs have; with two or more, the arbiter learns sizes.")
+        ),
     ] = 1,
     encrypt_key: EncryptKey = False,
     as_json: AsJson = False,
@@ -128,7 +130,7 @@ def trust(
         bool, typer.Option("--add", help="Accept it besides the one that is pinned, while the peer renews it.")
     ] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Accept it in the place of those that are pinned.")
+        bool, typer.Option("--replace", help="Accept only this one, in place of those that are pinned.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -125,7 +125,7 @@ def _passes_and_time(job: Job, table: Table | None) -> dict[str, str]:
     planned = next((one for one in job.candidates if getattr(one.model, "max_iter", None) == "auto"), None)
     kind = kind_of(job.model)
     passes = kind.usual_passes(plan_of(planned), roles_of(planned), table) if table and planned else None
-    facts = {"iterations": f"about {passes}, by these labels: the common rows decide"} if passes else {}
+    facts = {"iterations": f"about {passes} by these labels; the common rows decide"} if passes else {}
     size = (len(table), table.features.shape[1]) if table else None
     return facts | {"time": estimate.in_words(job, size, passes)}
 

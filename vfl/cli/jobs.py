@@ -56,7 +56,7 @@ def print_disclosed(told: Reveals, console: Console) -> None:
         table.add_row("-", f"{escape(text)} [dim](no permission is needed)[/]")
     console.print(table, highlight=False)
     if told.together:
-        console.print("What parties could learn that conspire against the others:")
+        console.print("What parties could learn if they conspire against the others:")
         for text in told.together:
             say(console, f" - {escape(text)}")
     if told.unused:

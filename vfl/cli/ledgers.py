@@ -187,5 +187,5 @@ def print_reconciled(found: LedgerReconcile, console: Console) -> None:
             say(
                 console,
                 f"[yellow]No signature of {party} is kept[/]: the run did not end here, or the files were "
-                f"moved. A ledger cut at its end would not show.",
+                f"moved. A ledger that was cut at its end would not be detected.",
             )

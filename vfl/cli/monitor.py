@@ -65,7 +65,7 @@ def monitor(
         )
     if scores is not None and baseline.score is None:
         raise ConfigError(
-            f"{party.name}: this model part knows no scores",
+            f"{party.name}: this model part holds no scores",
             remedy="Leave --scores out: only the guest of a job with held-out rows has them",
         )
     schema, columns = _schema(model, baseline), list(baseline.columns)
@@ -123,8 +123,8 @@ def print_monitor(found: dict[str, Any], console: Console) -> None:
         )
     console.print(table)
     console.print(
-        "\nPSI below 0.1: stable; from 0.25: shifted.  By chance: the mean for as many rows of one population; what "
-        "these exceed once in twenty is not marked.",
+        "\nPSI below 0.1: stable; from 0.25: shifted.  By chance: the mean index of two samples of one population "
+        "with as many rows. An index that such samples exceed once in twenty is not flagged.",
         highlight=False,
     )
 

@@ -62,7 +62,7 @@ def purged(
 ) -> Purge:
     """Erases, or with erase=False only finds out.  Raises ConfigError, DataError."""
     if before is None and not cells:
-        raise ConfigError("nothing is named that could be erased", remedy="Give --before DAY, or --customer COLUMN")
+        raise ConfigError("nothing to erase is named", remedy="Give --before DAY, or --customer COLUMN")
     if before is None and (models or budgets):
         what = "--models" if models else "--budgets"
         raise ConfigError(f"{what} goes with --before", remedy="Add --before DAY, or leave it out")

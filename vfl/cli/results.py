@@ -32,9 +32,9 @@ class Reveals(Part):
     """Everything that a job reveals."""
 
     permits: list[Permit]
-    rounded: Annotated[list[str], Meta(description="how coarse what is opened is, a sentence each")]
+    rounded: Annotated[list[str], Meta(description="how coarsely opened numbers are rounded, a sentence each")]
     sizes: Annotated[list[str], Meta(description="what the arbiter learns without a permission, a sentence each")]
-    together: Annotated[list[str], Meta(description="what parties could learn that conspire, a sentence each")]
+    together: Annotated[list[str], Meta(description="what conspiring parties could learn, a sentence each")]
     unused: Annotated[list[str], Meta(description="permissions that none of the job's messages needs")]
 
 
@@ -59,7 +59,7 @@ class Trust(Result, tag="trust"):
 class Renew(Result, tag="renew"):
     certificate: str
     fingerprint: str
-    ends: Annotated[str, Meta(description="the day on which the new certificate ends")]
+    ends: Annotated[str, Meta(description="the day on which the new certificate expires")]
     kept: Annotated[str, Meta(description="the folder of the former files")]
 
 
@@ -146,8 +146,8 @@ class AlignmentReport(Part):
 
 class ReportShown(Result, tag="report"):
     folder: str
-    page: Annotated[str | None, Meta(description="null of an alignment")]
-    report: Annotated[Report | None, Meta(description="the content of report.json; null of an alignment")]
+    page: Annotated[str | None, Meta(description="null for an alignment")]
+    report: Annotated[Report | None, Meta(description="the content of report.json; null for an alignment")]
     alignment: Annotated[AlignmentReport | None, Meta(description="the content of alignment.json, of an alignment")]
 
 
@@ -198,10 +198,10 @@ class LedgerShow(Result, tag="ledger show"):
     job: str
     job_digest: str
     started: str
-    started_by: Annotated[str | None, Meta(description="the account of the operating system; null of an old ledger")]
+    started_by: Annotated[str | None, Meta(description="the account of the operating system; null for an old ledger")]
     approved_by: Annotated[str | None, Meta(description="policy.approved_by when the run began")]
     ended: str | None
-    outcome: Annotated[str | None, Meta(description="done or an error's code; null of a ledger that was never closed")]
+    outcome: Annotated[str | None, Meta(description="done or an error's code; null for a ledger that was never closed")]
     fault: Annotated[str | None, Meta(description="why not to rely on it; null if it is sound or was never closed")]
     messages: Number
     bytes: Number
@@ -261,7 +261,7 @@ class Partner(Part):
     bytes: Number
     received_messages: Number
     received_bytes: Number
-    revealed: Annotated[dict[str, Number], Meta(description="by what the partner learnt, how many messages said it")]
+    revealed: Annotated[dict[str, Number], Meta(description="by what the partner learnt, the number of such messages")]
 
 
 class Budget(Result, tag="budget"):
@@ -272,7 +272,7 @@ class Budget(Result, tag="budget"):
 
 
 class Purge(Result, tag="purge"):
-    erased: Annotated[Text, Meta(description="by path, what went, or would go with --yes")]
+    erased: Annotated[Text, Meta(description="by path, what was erased, or would be erased with --yes")]
     kept: Annotated[Text, Meta(description="by path or kind of place, why it stays")]
     done: Annotated[bool, Meta(description="whether it was erased (--yes)")]
 

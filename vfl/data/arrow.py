@@ -47,7 +47,9 @@ def as_frame(table: object, party: str) -> pd.DataFrame:
             arrow = pyarrow.table(table)
             return frame_of(arrow.schema, lambda at: series_of(arrow.column(at)))
         except Exception:  # a series, or types that pyarrow does not know; pyarrow raises many types, and quotes cells
-            raise DataError(f"{party}: the {kind} is no table for Arrow", remedy=remedy, party=party) from None
+            raise DataError(
+                f"{party}: the {kind} cannot be read as a table by Arrow", remedy=remedy, party=party
+            ) from None
     if hasattr(table, "collect"):
         remedy = "Collect it first: pass table.collect()"
     raise DataError(f"{party}: the table is a {kind}", remedy=remedy, party=party)

@@ -180,7 +180,7 @@ def _remedy(cells: Sequence[Any], total: int, dash: str, out: str) -> str:
     """For a feature column, by those of its cells that are no numbers; total: how many have a value."""
     texts = [cell for cell in cells if isinstance(cell, str)]
     if texts and all(map(literals.is_date, texts)):
-        return f"Make a number of these dates, such as the days since an event, or leave the column out: {out}"
+        return f"Convert these dates to numbers, such as the days since an event, or leave the column out: {out}"
     if texts and all(map(literals.is_formatted, texts)):
         return "Store plain numbers, such as 1234.5, without a separator, a percent sign or a currency"
     if 2 * len(cells) <= total:

@@ -253,14 +253,14 @@ def _normalised(
             shapes.add(values, numbers[done : done + len(values)])
         if how.spoilt is not None:
             note(
-                f"has texts like '12.0', '-12' or '1.2E+07' in {{rows}}: \"{how.name}\" would make another id of them",
+                f"has texts like '12.0', '-12' or '1.2E+07' in {{rows}}: \"{how.name}\" would turn them into other ids",
                 "Store ids as text or whole numbers, not as decimals; a spreadsheet that shows 1.2E+07 has lost digits",
                 [row for row, v in enumerate(values) if how.spoilt(v)],
             )
         if any(NUL in v for v in values):
             note(
                 "holds the character NUL in {rows}",
-                "The file is damaged, or is no text: repair it",
+                "The file is damaged, or is not text: repair it",
                 [row for row, v in enumerate(values) if NUL in v],
             )
         try:

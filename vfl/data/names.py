@@ -92,7 +92,7 @@ def _all_features(frame: pd.DataFrame, party: str, uses: Mapping[str, str], sett
     found = [c for c in frame.columns if c not in uses and c not in settings.exclude]
     if both := [c for c in found if c in settings.id_columns]:
         raise DataError(
-            f"{party}: the table has a column '{both[0]}', and id_columns says that that key is in another one",
+            f"{party}: the table has a column '{both[0]}', and id_columns says that this key is in another one",
             remedy=f"Remove it from id_columns, or leave the column out: {settings.says('exclude', _listed(both))}",
             party=party,
         )

@@ -194,9 +194,9 @@ def _pattern(form: str) -> re.Pattern[str]:
     iso = (pattern.fullmatch(text) for text in ("1980-02-03", "1980/02/03", "1980.02.03", "19800203"))
     if any(match and match["m"] != "02" for match in iso):
         raise UnknownNormaliserError(
-            "has a form that reads ISO dates otherwise",
-            "Separate day, month and year by a character; what begins with the year is read as year, month, "
-            "day without being declared",
+            "has a form that reads ISO dates differently",
+            "Separate day, month and year by a character; dates that begin with the year are always read as year, "
+            "month, day",
         )
     return pattern
 

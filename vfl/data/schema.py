@@ -194,7 +194,7 @@ class Found:
 
     def _leave_out(self) -> str:
         example = self.settings.says("exclude", f'["{self.name}"]')
-        return f"Make a number of them, such as the days since an event, or leave the column out: {example}"
+        return f"Convert them to numbers, such as the days since an event, or leave the column out: {example}"
 
     def _refuse(self, values: Set[Any], what: str, remedy: str) -> None:
         rows = self.numbers[np.fromiter((v in values for v in self.column.tolist()), np.bool_, len(self.column))]

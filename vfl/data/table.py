@@ -98,7 +98,7 @@ class Table:
             return ""
         key = "pos_label" if self.settings.in_python else "data.event"
         return (
-            f"label column '{self.label.name}': of its two texts the later one in the alphabet is taken for the event; "
+            f"label column '{self.label.name}': of its two texts the later one in the alphabet is taken as the event; "
             f"name the event in {key}"
         )
 

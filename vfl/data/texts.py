@@ -119,14 +119,14 @@ def _checked(
     whole = _mask(_is_whole(v) for v in values)  # type: ignore[arg-type]
     if not whole.all():
         raise bad(
-            "holds numbers that are no whole numbers in {rows}",
+            "holds numbers that are not whole numbers in {rows}",
             ~whole,
             "Store ids as text or whole numbers",
         )
     large = _mask(_is_large(v, exact) for v in values)
     if large.any():
         raise bad(
-            f"holds floats of {len(str(int(exact)))} digits or more, which do not keep the last ones, in {{rows}}",
+            f"holds floats of {len(str(int(exact)))} digits or more, which do not keep the last digits, in {{rows}}",
             large,
             "A column of whole numbers becomes one of floats where a value is missing: store the ids as text, or read "
             'them as nullable whole numbers (in pandas: dtype="Int64")',

@@ -34,7 +34,7 @@ class Align(Section):
     keys: Annotated[
         tuple[tuple[Column, ...], ...],
         Values('a list of keys, each a list of its columns, such as keys = [["national_id"], ["phone", "birth_date"]]'),
-    ] = Field(description="by which ids customers are matched: the keys, at most 8, are tried in this order")
+    ] = Field(description="the keys by which customers are matched; at most 8, tried in this order")
     normalise: Annotated[
         dict[Column, Annotated[str, BeforeValidator(_normaliser)]],
         Values(
@@ -42,7 +42,7 @@ class Align(Section):
         ),
     ] = Field(
         default={},
-        description='how ids are compared; "text" where nothing is said',
+        description='how ids are compared; "text" for a column that is not listed',
     )
     duplicates: Literal["error", "first"] = Field(
         default="error", description="if rows of a table share an id: stop, or keep the first of them"
@@ -51,13 +51,15 @@ class Align(Section):
         default=100,
         ge=1,
         le=2**31,
-        description="stop if fewer rows, over all keys, are common to all data parties; for trainings and "
-        "alignments, not for predictions",
+        description=(
+            "stop if fewer rows than this, over all keys, are common to all data parties; for trainings and "
+            "alignments, not for predictions"
+        ),
     )
     cardinality_only: bool = Field(
         default=False,
         exclude_if=lambda only: not only,
-        description="whether only the size is opened; only without [model]",
+        description="whether only the size of the intersection is opened; only without [model]",
     )
 
     @model_validator(mode="after")
@@ -67,7 +69,7 @@ class Align(Section):
         if len(self.keys) > MAX_KEYS:
             raise Complaint(f"has {len(self.keys)} keys", f"Use {MAX_KEYS} at most", "align.keys")
         if len({frozenset(key) for key in self.keys}) < len(self.keys):
-            raise Complaint("has a key twice", "The second could match nothing; keep one", "align.keys")
+            raise Complaint("has a key twice", "The second one could match nothing; keep one", "align.keys")
         for key in self.keys:
             try:
                 distinct(key)
@@ -76,7 +78,7 @@ class Align(Section):
         for column in self.normalise:
             if column not in self.columns:
                 raise Complaint(
-                    "is no key column, so it would do nothing",
+                    "is not a key column, so it would have no effect",
                     "Remove it, or add it to align.keys",
                     f"align.normalise.{column}",
                 )

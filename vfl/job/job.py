@@ -73,8 +73,10 @@ class Parties(Section):
     arbiter: Annotated[Name, Values('a name, such as arbiter = "trustco"')] = Field(
         default="",
         exclude_if=lambda name: not name,
-        description="the party that holds no data; required where it has work, refused in a job that trains a "
-        "model without its help",
+        description=(
+            "the party that holds no data; required if the job needs it, and refused in a job that trains a model "
+            "without its help"
+        ),
     )
 
     @model_validator(mode="after")
@@ -133,10 +135,12 @@ class Crypto(Section):
     preparation: Literal["none", "batched"] | None = Field(
         default=None,
         exclude_if=lambda preparation: preparation is None,
-        description='regressions and scorecards; "batched": what several iterations need of encryption is made at '
-        "once, before them, by a fraction of the work. A party that dies costs up to that many iterations, and the "
-        "model then equals that of an undisturbed run but for the last digits. "
-        '"none": each iteration computes with ciphertexts; absent: "batched"',
+        description=(
+            'regressions and scorecards; "batched": the encryption for several iterations is done at once, before '
+            "these iterations, with a fraction of the work. If a party dies, up to that many iterations are "
+            'repeated, and the model equals that of an undisturbed run except for the last digits. "none": each '
+            'iteration computes with ciphertexts; absent: "batched"'
+        ),
     )
 
 
@@ -268,8 +272,8 @@ class Job(Agreement):
             return
         if self.model.bins_by_label or (self.preprocess is not None and self.preprocess.bins_by_label):
             what = (
-                "cannot be used with columns that are binned by the label: bins that folds share would "
-                "reveal sums over fewer rows than min_bin_rows"
+                "cannot be used with columns that are binned by the label: differences between folds would reveal "
+                "sums over fewer rows than min_bin_rows"
             )
             raise Complaint(what, "Remove the section, or search without such bins", "search")
         if self.model.stops:

@@ -116,7 +116,8 @@ def _unfit(job: Agreement, role: Role, data: Data) -> Iterator[tuple[str, str]]:
         yield f"data.weight is missing: the job has model.{weighted}", f"Name the column of {what} in [data]"
     if data.monotone_constraints and getattr(getattr(job, "model", None), "monotone_constraints", None) is False:
         yield (
-            "data.monotone_constraints is set, and the job's model has no monotone_constraints: nobody keeps them",
+            "data.monotone_constraints is set, and the job's model has no monotone_constraints: the constraints "
+            "would have no effect",
             "Agree on model.monotone_constraints = true, or remove it",
         )
     if isinstance(job, Job) and job.split.out_of_time and role == "guest" and data.date is None:

@@ -30,7 +30,7 @@ class Partner(Section):
     )
     columns: Annotated[Columns | None, Values('a list of columns, such as columns = ["limit", "age"]')] = Field(
         default=None,
-        description="with this partner, runs in which another own feature column takes part are refused",
+        description="with this partner, runs are refused in which any other feature column of this party takes part",
     )
     key_bits: int | None = Field(
         default=None, ge=2048, le=4096, description="with this partner, jobs with a shorter key are refused"

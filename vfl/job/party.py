@@ -62,7 +62,12 @@ class Peer(Section):
     """One trusted party: its pinned certificates, and its address if this party dials it."""
 
     certificate: Annotated[Files, Values('a file, such as certificate = "peers/telecom.pem", or a list of files')] = (
-        Field(min_length=1, description="the peer's pinned certificate, while it renews it both; each peer has its own")
+        Field(
+            min_length=1,
+            description=(
+                "the peer's pinned certificate, or both certificates while the peer renews it; each peer has its own"
+            ),
+        )
     )
     address: Annotated[Address | None, Values('an address and port, such as address = "10.0.0.3:7443"')] = Field(
         default=None,
@@ -91,15 +96,19 @@ class Run(Section):
         default=3600,
         ge=10,
         le=7 * 86_400,
-        description="how long to wait, in seconds, for one message from a peer that is alive, because it may "
-        "compute for a long time; a dead peer is detected within seconds",
+        description=(
+            "how long to wait, in seconds, for one message from a peer that is alive, which may compute for a long "
+            "time; a dead peer is detected within seconds"
+        ),
     )
     reconnect_seconds: int = Field(
         default=600,
         ge=0,
         le=7 * 86_400,
-        description="how long, in seconds, this party waits for a party that stops in the middle of a run; 0: "
-        "it stops at once, and the run resumes when all give the command again",
+        description=(
+            "how long to wait, in seconds, for a party that stops in the middle of a run; 0: this party stops at "
+            "once too, and the run resumes when all give the command again"
+        ),
     )
 
 
@@ -109,7 +118,11 @@ class Party(Section):
     name: Annotated[Name, Values('a name, such as name = "bank"')] = Field(description="this party's name in the job")
     role: Role = Field(description="as the job says")
     listen: Annotated[Address | None, Values('an address and port, such as listen = "0.0.0.0:7443"')] = Field(
-        default=None, description="at the guest and the arbiter, required: own address and port; a host opens no port"
+        default=None,
+        description=(
+            "required at the guest and the arbiter: the address and port at which this party listens; a host opens "
+            "no port"
+        ),
     )
     identity: Identity = Field(description="a section [identity] with key and certificate")
     peers: dict[Name, Peer] = Field(

@@ -1,4 +1,5 @@
-"""The section [policy] of a party file: what this party ever agrees to, whatever a job says.
+"""The section [policy] of a party file: what this party agrees to at most, whatever a job
+asks for.
 
 `[policy.at_least]` and `[policy.at_most]` bound the job's own parameters under their own names; the budgets bound what
 many runs disclose together (`vfl.run.budget`).  All of them are on by default.
@@ -33,7 +34,7 @@ class AtLeast(Section):
         default=10,
         ge=1,
         le=MOST,
-        description="the minimum number of rows of a bin that is counted for another party",
+        description="the minimum number of rows in each bin that is counted for another party",
     )
     key_bits: int = Field(default=2048, ge=2048, le=4096, description="the shortest key")
     min_intersection: int = Field(
@@ -72,7 +73,7 @@ class AtMost(Section):
 
 
 class Policy(Section):
-    """What this party ever agrees to, whatever a job says."""
+    """What this party agrees to at most, whatever a job asks for."""
 
     allow: Annotated[Permits, Values('a list of permissions, such as allow = ["scores-to-guest"]')] = Field(
         default=(), description="jobs that reveal anything else are refused"
@@ -126,16 +127,17 @@ class Policy(Section):
         default=None,
         ge=1,
         le=ROWS,
-        description="the maximum number of rows of a partner's list of ids, which is refused at its first "
-        "chunk; absent: 5 times as many as this party's own, in a prediction those of the "
-        "training or of the new table, whichever are more (an arbiter has no limit unless it sets "
-        "one)",
+        description=(
+            "the maximum length of a partner's list of ids; a longer list is refused at its first chunk; absent: 5 "
+            "times as long as this party's own list, in a prediction as its training list or its new list, whichever "
+            "is longer (an arbiter has no limit unless it sets one)"
+        ),
     )
     approved_by: Annotated[str | None, Values('a text, such as approved_by = "Jane Doe, 2026-11-30"')] = Field(
         default=None,
         min_length=1,
         max_length=200,
-        description="who is responsible for this policy; the ledger of each run says it",
+        description="who is responsible for this policy; the ledger of each run records it",
     )
     jobs: Annotated[Digests | None, Values(DIGESTS)] = Field(default=None, description="all other jobs are refused")
     partners: dict[Name, Partner] = Field(

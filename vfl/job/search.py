@@ -53,8 +53,10 @@ class Search(Declared):
     scoring: Annotated[str | None, Values('a measure, such as "roc_auc"')] = Field(
         default=None,
         exclude_if=lambda name: name is None,
-        description="the measure that decides: the candidate with the largest mean over the folds wins, the "
-        "first one if there are several; absent: the first one for the kind of label",
+        description=(
+            "the measure that decides: the candidate with the largest mean over the folds wins, and the first of "
+            "them if several are equal; absent: the first measure for the kind of label"
+        ),
     )
 
     def filled(self, models: list[M], outcome: Objective) -> Search:

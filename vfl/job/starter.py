@@ -294,8 +294,8 @@ key = "identity/key.pem"
 certificate = "identity/cert.pem"
 
 {data}[policy]
-# What this party ever agrees to, whatever a job says.  Jobs that reveal anything else are refused.
-# Who is responsible for it; the ledger of each run says it.  And the digests of the only jobs that are accepted (vfl job digest).
+# What this party agrees to at most, whatever a job asks for.  Jobs that reveal anything else are refused.
+# Who is responsible for it, which the ledger of each run records; and the digests of the only jobs accepted (vfl job digest).
 # approved_by = "Jane Doe, 2026-11-30"
 # jobs = ["..."]
 {more}allow = [
@@ -323,11 +323,12 @@ def _data(source: str, query: str | None, label: str | None, columns: Sequence[s
     if label is not None:
         data += f"# The column to predict; with two values the larger one is the event.\nlabel = {_toml(label)}\n"
         data += '# A column of dates, for jobs with out_of_time; the dates never leave this party.\n# date = "opened"\n'
-    data += "# The columns that jobs may use (by default all but keys and label), or those that they may not.\n"
+    data += "# The columns that jobs may use (by default all except keys and label), or those that they may not use.\n"
     data += '# columns = ["limit", "age"]\n' if columns is None else f"columns = {_toml(list(columns))}\n"
     data += '# exclude = ["row"]\n# Columns whose type is not clear, and texts that mean a missing value.\n'
     data += '# types = { branch = "category", income = "number" }\n# missing = ["-"]\n'
-    return data + '# The own name of a key column that the job calls otherwise.\n# id_columns = { id = "KUNDENNR" }\n\n'
+    data += "# The name of a key column in this table, if the job uses another name.\n"
+    return data + '# id_columns = { id = "KUNDENNR" }\n\n'
 
 
 def with_pins(text: str, name: str, certificates: Sequence[str]) -> str:

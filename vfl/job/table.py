@@ -90,7 +90,7 @@ class Data(TableSettings, FileForm):
     columns: Annotated[Columns | None, Values('a list of columns, such as columns = ["limit", "age"]')] = Field(
         default=None,
         description="the feature columns that jobs may use, in this order, [] (at the guest) for none; "
-        "absent: all but keys, label, weight and date",
+        "absent: all except keys, label, weight and date",
     )
     categories: Annotated[Columns | None, Values('a list of columns, such as categories = ["branch"]')] = Field(
         default=None,
@@ -102,9 +102,11 @@ class Data(TableSettings, FileForm):
         dict[Column, Sign], Values("1, -1 or 0 by column, such as { income = 1, age = -1 }")
     ] = Field(
         default={},
-        description="for jobs with model.monotone_constraints: the feature columns with which predictions may move "
-        "only one way: with 1 they never fall when the column rises, with -1 they never rise; not for "
-        "categories",
+        description=(
+            "for jobs with model.monotone_constraints: feature columns with which predictions may move in one "
+            "direction only; with 1 they never fall when the column rises, with -1 they never rise; not for "
+            "categories"
+        ),
     )
 
     def check_hosts(self) -> None:
@@ -114,9 +116,13 @@ class Data(TableSettings, FileForm):
         if self.event is not None:
             raise Complaint("is not for a host: only the guest holds labels", "Remove it", "data.event")
         if self.weight is not None:
-            raise Complaint("is not for a host: only the guest weighs rows", "Remove it", "data.weight")
+            raise Complaint("is not for a host: only the guest weights rows", "Remove it", "data.weight")
         if self.date is not None:
-            raise Complaint("is not for a host: only the guest's dates divide the rows", "Remove it", "data.date")
+            raise Complaint(
+                ("is not for a host: only the guest's dates decide which rows are out of time"),
+                "Remove it",
+                "data.date",
+            )
         if self.columns == ():
             raise Complaint(
                 "is empty: a host without a column adds nothing",

@@ -166,7 +166,7 @@ def _codes(
     if outcome == "binary":
         classes = list(event_last(tuple(classes), settings, lambda what, remedy: DataError(f"y {what}", remedy=remedy)))
         if event_is_a_guess(tuple(classes), settings):
-            warn_user("y: of its two texts the later one in the alphabet is taken for the event; name it in pos_label")
+            warn_user("y: of its two texts the later one in the alphabet is taken as the event; name it in pos_label")
     place = {value: k for k, value in enumerate(classes)}
     if not set(values.tolist()) <= set(place):
         raise DataError(

@@ -34,5 +34,5 @@ def check_hosts(hosts: object) -> None:
         if name in ("guest", "arbiter"):
             raise ConfigError(f"no host can be called {name}", remedy="Choose another name")
         if not isinstance(name, str) or not PARTY_NAME.fullmatch(name):
-            remedy = "Use 1 to 32 small letters, digits and hyphens, not starting with a hyphen, as job files do"
+            remedy = "Use 1 to 32 lower-case letters, digits and hyphens, not starting with a hyphen, as job files do"
             raise ConfigError(f"{name!r} is not the name of a party", remedy=remedy)

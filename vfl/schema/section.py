@@ -115,7 +115,7 @@ def check_name(value: str, longest: int = 32) -> str:
     if len(value) > longest or not NAME.fullmatch(value):
         raise Complaint(
             f"is {shown(value)}, which is not a valid name",
-            f"Use 1 to {longest} small letters, digits and hyphens, not starting with a hyphen",
+            f"Use 1 to {longest} lower-case letters, digits and hyphens, not starting with a hyphen",
         )
     return value
 

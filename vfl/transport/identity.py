@@ -37,7 +37,7 @@ def check_name(name: str) -> str:
     if not PARTY_NAME.fullmatch(name):
         raise ConfigError(
             "This is not the name of a party",
-            remedy="Use 1 to 32 small letters, digits and hyphens, not starting with a hyphen",
+            remedy="Use 1 to 32 lower-case letters, digits and hyphens, not starting with a hyphen",
         )
     return name
 

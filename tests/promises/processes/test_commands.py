@@ -263,7 +263,7 @@ def test_the_help_lists_the_commands_in_the_order_of_use(
 def test_init_and_trust_leave_nothing_half_done(parties: Institutions) -> None:
     folder = parties.folder / "x"
     parties.here("init", folder, "--role", "guest", "--name", "Bank AG").says(
-        2, "the party's name .* not a valid name", "Use|Write|small letters"
+        2, "the party's name .* not a valid name", "Use|Write|lower-case letters"
     )
     assert not folder.exists()
     init = ("init", folder, "--role", "guest", "--name", "bank")

@@ -52,7 +52,9 @@ def test_what_does_not_fit_is_refused_before_a_run(parties: Institutions) -> Non
     with pytest.raises(DataError, match=r"telecom: data.monotone_constraints names 'canarylatest', which is no"):
         prepare(job, load_party(parties.file("telecom")))
     parties.job.write_text(text.replace("monotone_constraints = true\n", ""))
-    with pytest.raises(ConfigError, match="the job's model has no monotone_constraints: nobody keeps them"):
+    with pytest.raises(
+        ConfigError, match="the job's model has no monotone_constraints: the constraints would have no effect"
+    ):
         cross_check(load_job(parties.job), load_party(parties.file("bank")))
 
 

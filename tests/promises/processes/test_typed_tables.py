@@ -203,7 +203,7 @@ def test_ids_have_shapes_that_two_people_can_compare(parties: Institutions) -> N
     said = check(parties)
     assert f"caution: id column '{KEY}': \"digits\" drops letters in {ROWS} rows" in " ".join(said.out.split())
     rewritten(parties, data["bank"].assign(**{KEY: [*data["bank"][KEY][:-1], "1.23400E+07"]}))
-    check(parties).says(3, f"id column '{KEY}' has texts like .* in row {ROWS}:", "would make another id")
+    check(parties).says(3, f"id column '{KEY}' has texts like .* in row {ROWS}:", "would turn them into other ids")
 
 
 def test_a_party_calls_the_key_as_its_own_table_does(parties: Institutions) -> None:
@@ -215,7 +215,7 @@ def test_a_party_calls_the_key_as_its_own_table_does(parties: Institutions) -> N
     assert said.code == 0
     assert f"AAAAAA-99999: {ROWS} rows" in said.out
     rewritten(parties, data["bank"].assign(KUNDENNR=data["bank"][KEY]))
-    check(parties).says(3, f"has a column '{KEY}', and id_columns says that that key is in another one", "exclude")
+    check(parties).says(3, f"has a column '{KEY}', and id_columns says that this key is in another one", "exclude")
 
 
 @pytest.mark.slow

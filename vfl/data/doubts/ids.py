@@ -17,8 +17,10 @@ DOUBTS = {  # by kind, what is said of a key column
     "as text",
     "absent": "has words for a missing value, such as 'NA', in {rows}, which are compared as ids: give these rows "
     "their ids, or remove them",
-    "unseen": "has characters that nobody sees (control characters, blanks of no width) in {rows}, which are compared: "
-    "remove them",
+    "unseen": (
+        "has invisible characters (control characters, blanks without width) in {rows}, which count in the "
+        "comparison: remove them"
+    ),
 }
 _WORDS = {word.casefold() for word in MISSING if word} | {"-", "?", "none", "unknown", "missing", "#ref!", "#value!"}
 _LONGEST = max(map(len, _WORDS))

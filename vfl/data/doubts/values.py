@@ -97,7 +97,7 @@ def no_amounts(name: str, numbers: Floats, settings: Settings) -> str:
     out = settings.says("exclude", f'["{name}"]')
     if len(np.unique(known)) > 2 and (form := _calendar(known)):
         return (
-            f"column '{name}': its numbers are {form} in all rows, and are read as amounts: make a number of them, "
+            f"column '{name}': its numbers are {form} in all rows, and are read as amounts: convert them to numbers, "
             f"such as the days since an event, or leave the column out: {out}"
         )
     if len(known) == len(numbers) and (np.abs(np.diff(known)) == 1).all() and np.ptp(known) == len(known) - 1:

@@ -104,12 +104,12 @@ def _words(kind: str, name: str, rows: str, settings: Settings) -> tuple[str, st
         ),
         "months": (
             f"holds months, such as 01.2026, in {rows}, which read as numbers",
-            f"Make a number of them, such as the months since an event, or leave the column out: {out}; if they are "
+            f"Convert them to numbers, such as the months since an event, or leave the column out: {out}; if they are "
             f"numbers, declare them: {number}",
         ),
         "perhaps months": (
             f"has numbers in {rows} that may be months, such as 01.2026",
-            f"if they are, leave the column out, or make a number of them; if not, declare it: {number}",
+            f"if they are, leave the column out, or convert them to numbers; if not, declare it: {number}",
         ),
         "thousands": (
             f"has a point before three digits in {rows}, and other numbers without one: 1.200 may be 1200",

@@ -223,7 +223,7 @@ class _File:
                 for end in counts:
                     counts[end] += block.count(end)
         if self._is_cut(tail, width):
-            raise self.bad("ends within a row", "It is cut off: copy or export it again")
+            raise self.bad("ends in the middle of a row", "It is cut off: copy or export it again")
         return max(counts.values())
 
     def _is_cut(self, tail: bytes, width: int) -> bool:

@@ -198,9 +198,11 @@ class BoostedTrees(Spec):
     ] = Field(
         default=False,
         exclude_if=lambda given: not given,
-        description="whether predictions may move only one way with some columns: with 1 they never fall when the "
-        "column rises, with -1 they never rise. In a job file each party names its own columns, under "
-        "data.monotone_constraints of its party file",
+        description=(
+            "whether predictions may move in one direction only with some columns: with 1 they never fall when the "
+            "column rises, with -1 they never rise. In a job file each party names its own columns, under "
+            "data.monotone_constraints of its party file"
+        ),
     )
     sample_weight: bool = Field(
         default=False,

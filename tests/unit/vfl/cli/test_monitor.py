@@ -110,7 +110,7 @@ def test_scores_are_compared_at_the_guest_only_where_rows_are_scored(party: Path
     with pytest.raises(DataError, match="no column 'score'"):
         monitor(load_party(party / "party.toml"), party / "model", str(party / "new.csv"), party / "scores.csv")
     Baseline.of("bank", b"m" * 16, table()).save(party / "model")
-    with pytest.raises(ConfigError, match="knows no scores"):
+    with pytest.raises(ConfigError, match="holds no scores"):
         run(party, table(), scores)
 
 

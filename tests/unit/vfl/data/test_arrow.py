@@ -222,7 +222,11 @@ class Lazy:
     [
         ([1, 2], "telecom: the table is a list", "Pass a pandas.DataFrame, a Polars DataFrame or an Arrow table"),
         (Lazy(), "telecom: the table is a tests.Lazy", "table.collect()"),
-        (pa.chunked_array([["CANARY"]]), "the pyarrow.ChunkedArray is no table for Arrow", "Pass a pandas.DataFrame"),
+        (
+            pa.chunked_array([["CANARY"]]),
+            "the pyarrow.ChunkedArray cannot be read as a table by Arrow",
+            "Pass a pandas.DataFrame",
+        ),
         (pd.Series(["CANARY"]), "pandas.Series", "Pass a pandas.DataFrame"),
     ],
 )

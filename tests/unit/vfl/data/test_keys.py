@@ -94,12 +94,12 @@ def test_a_long_decimal_keeps_every_digit():
         (["1", "12.0"], "digits", "texts like '12.0', '-12' or '1.2E+07' in row 2"),
         (["a", 1, "b"], "text", "mixes text and numbers: row 2 hold"),
         ([1, 2, "CANARY"], "text", "mixes text and numbers: row 3 hold"),
-        ([1.0, 2.5], "text", "holds numbers that are no whole numbers in row 2"),
-        ([1.0, np.inf], "text", "no whole numbers"),
-        ([1.0, 2.0**53], "text", "floats of 16 digits or more, which do not keep the last ones, in row 2"),
+        ([1.0, 2.5], "text", "holds numbers that are not whole numbers in row 2"),
+        ([1.0, np.inf], "text", "not whole numbers"),
+        ([1.0, 2.0**53], "text", "floats of 16 digits or more, which do not keep the last digits, in row 2"),
         ([1.0, 110101199003070000.0], "text", "floats of 16 digits or more"),
-        ([decimal.Decimal("1.5")], "text", "no whole numbers"),
-        ([decimal.Decimal("1e999999")], "text", "no whole numbers"),
+        ([decimal.Decimal("1.5")], "text", "not whole numbers"),
+        ([decimal.Decimal("1e999999")], "text", "not whole numbers"),
         ([True, False], "text", "neither text nor numbers in rows 1, 2"),
         (["a", b"CANARY"], "text", "neither text nor numbers in row 2"),
         ([pd.Timestamp(0)], "text", "neither text nor numbers in row 1"),
@@ -118,7 +118,7 @@ def test_a_bad_id_is_located_and_not_shown(values, how, says):
     [("float32", 8, 2**24), ("Float32", 8, 2**24), ("float16", 4, 2**11), ("Float64", 16, 2**53)],
 )
 def test_floats_are_ids_as_far_as_their_type_is_exact(kind, digits, most):
-    assert f"floats of {digits} digits or more, which do not keep the last ones, in row 2" in refusal(
+    assert f"floats of {digits} digits or more, which do not keep the last digits, in row 2" in refusal(
         [1, most], dtype=kind
     )
     assert ids([1, most - 1], dtype=kind) == [b"1", str(most - 1).encode()]

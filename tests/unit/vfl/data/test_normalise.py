@@ -289,7 +289,7 @@ def test_key_lists_and_rules():
     ["12.0", "-12", "+12", "1.23400E+07", "1e5", "12-", "1,5", "12,0", ".5", "1,234E+07", "１２．０", " -7 ", "1.5"],
 )
 def test_digits_refuse_numbers_that_a_spreadsheet_spoilt(value):
-    assert "would make another id of them" in refusal(["123", value], "digits")
+    assert "would turn them into other ids" in refusal(["123", value], "digits")
     assert "row 2" in refusal(["123", value], "digits")
 
 

@@ -75,9 +75,9 @@ def test_zeros_in_front_are_counted_and_their_loss_is_told() -> None:
         (" #N/A", "words for a missing value"),
         ("nan", "words for a missing value"),
         ("-", "words for a missing value"),
-        ("12\u200b3", "characters that nobody sees"),
-        ("\ufeff123", "characters that nobody sees"),
-        ("12\x7f3", "characters that nobody sees"),
+        ("12\u200b3", "invisible characters"),
+        ("\ufeff123", "invisible characters"),
+        ("12\x7f3", "invisible characters"),
     ],
 )
 def test_what_may_be_no_id_is_told_with_its_row(value: str, words: str) -> None:

@@ -102,8 +102,8 @@ def test_a_permission_that_a_candidate_needs_is_missed(write):
             "has a candidate that is not possible: validation = 0.2",
         ),
         (searching(f"param_grid = {{ C = {list(range(1, 102))} }}"), "has 101 candidates"),
-        (searching("cv = 5", SCORECARD), "bins that folds share would reveal sums over fewer rows than min_bin_rows"),
-        (searching("cv = 5\n[preprocess]\nreport_iv = true"), "bins that folds share"),
+        (searching("cv = 5", SCORECARD), "differences between folds would reveal sums over fewer rows"),
+        (searching("cv = 5\n[preprocess]\nreport_iv = true"), "differences between folds"),
         (
             searching(
                 "cv = 5",

@@ -23,7 +23,9 @@ def test_the_starter_party_loads_and_takes_peers(load, role):
 @pytest.mark.parametrize("name", ["../x", "Bank", "", "a b", "-v", "x" * 33])
 def test_no_file_is_started_for_what_is_not_a_name(name):
     for make in (lambda: starter_party("guest", name), lambda: with_peer("", name, "peers/x.pem")):
-        with pytest.raises(ConfigError, match=r"the party's name is .* not a valid name. Use 1 to 32 small letters"):
+        with pytest.raises(
+            ConfigError, match=r"the party's name is .* not a valid name. Use 1 to 32 lower-case letters"
+        ):
             make()
 
 

@@ -59,7 +59,7 @@ def test_headers_that_begin_in_the_same_way(header: str, tmp_path: Path) -> None
 def test_a_file_that_is_cut_off(body: str, tmp_path: Path) -> None:
     for name, data in (("a.csv", body.encode()), ("a.csv.gz", gzip.compress(body.encode()))):
         (tmp_path / name).write_bytes(data)
-        assert "ends within a row" in refused(tmp_path / name)
+        assert "ends in the middle of a row" in refused(tmp_path / name)
 
 
 @pytest.mark.parametrize(
