@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from vfl.report.svg import Plot, image, percent, tag, ticks
@@ -47,12 +48,17 @@ def ks(series: Series, names: Mapping[str, str]) -> Markup | None:
     for model, curve in curves.items():
         i = curve["share"].index(curve["at"])
         plot.segment(curve["at"], curve["non_events"][i], curve["at"], curve["events"][i], f"gap {CLASS[model]}")
+    plot.note(*_outermost(curves, "events", 0.35), "events", "end", dx=-8, dy=-7)
+    plot.note(*_outermost(curves, "non_events", 0.62), "non-events", dx=10, dy=18)
     first = curves.get("joint") or next(iter(curves.values()))
-    for name, dx, dy in (("events", 10, 24), ("non_events", 12, 26)):
-        at = next(i for i, x in enumerate(first["share"]) if x >= 0.6)
-        plot.note(first["share"][at], first[name][at], name.replace("_", "-"), dx=dx, dy=dy)
     where = f"; largest gap at the riskiest {percent(first['at'])} of rows"
     return plot.draw("Kolmogorov-Smirnov curves. " + "; ".join(text for _, text in texts) + where)
+
+
+def _outermost(curves: Mapping[str, Any], name: str, share: float) -> tuple[float, float]:
+    """The point at `share` on the outermost curve of this name: the highest of events, the lowest of non-events."""
+    ys = [float(np.interp(share, c["share"], c[name])) for c in curves.values()]
+    return share, max(ys) if name == "events" else min(ys)
 
 
 def calibration(series: Series, names: Mapping[str, str]) -> Markup | None:
@@ -92,7 +98,7 @@ def scores(series: Series, names: Mapping[str, str]) -> Markup | None:
     )
     used = min(len(edges) - 1, -(-used // 5) * 5)
     parts: list[Markup] = []
-    height = 420.0 / len(shown)
+    height = 320.0 / len(shown)
     for k, (model, h) in enumerate(shown.items()):
         classes = {name: [n / max(sum(h[name]), 1) for n in h[name][:used]] for name in ("non_events", "events")}
         top = max(max(v) for v in classes.values()) or 1.0
@@ -102,12 +108,12 @@ def scores(series: Series, names: Mapping[str, str]) -> Markup | None:
         for name, values in classes.items():
             plot.steps(edges[: used + 1], values, f"area {name} {CLASS[model]}")
         plot.note(0, top * 1.05, names[model], "strong", dy=-12)
-        parts.append(tag("g", Markup("").join(plot.parts), transform=f"translate(0 {k * height:g})"))
-    for x, name in ((340, "events"), (424, "non_events")):
+        parts.append(tag("g", Markup("").join(plot.parts), transform=f"translate(0 {22 + k * height:g})"))
+    for x, name in ((0, "events"), (84, "non_events")):
         parts.append(tag("rect", x=x, y=5, width=14, height=11, class_=f"area {name} joint"))
         parts.append(tag("text", name.replace("_", "-"), x=x + 20, y=14.5, class_="key"))
     return image(
-        parts, f"Distribution of scores, each class as 100 %, of {' and '.join(names[m] for m in shown)}", height=420
+        parts, f"Distribution of scores, each class as 100 %, of {' and '.join(names[m] for m in shown)}", height=342
     )
 
 
@@ -205,7 +211,7 @@ def residuals(series: Series, names: Mapping[str, str]) -> Markup | None:
         key=[(CLASS[m], names[m]) for m in MODELS if m in shown],
     )
     plot.axes(
-        "outcome minus prediction (the outermost 0.5 % at each end are moved to the edge)",
+        "outcome minus prediction",
         "density of rows",
         x_text=compact,
         y_ticks=(),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vfl.report import plots
@@ -10,6 +11,7 @@ from vfl.report import plots
 QUANTILES = {
     "min": "smallest", "p5": "5 %", "p25": "25 %", "median": "median", "p75": "75 %", "p95": "95 %", "max": "largest"
 }  # fmt: skip
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 WHAT = {
     "binary": "probability of the event",
     "numeric": "predicted number",
@@ -70,8 +72,29 @@ def compared(score: Mapping[str, Any]) -> list[dict[str, Any]]:
     sums = {when: sum(score[when]) or 1 for when in ("before", "now")}
     lines = [
         {"bin": name, "before": before / sums["before"], "now": now / sums["now"]}
-        for name, before, now in zip(score["bins"], score["before"], score["now"], strict=True)
+        for name, before, now in zip(shortened(score["bins"]), score["before"], score["now"], strict=True)
         if before or now
     ]
     top = max((max(line["before"], line["now"]) for line in lines), default=1.0)
-    return [line | {"bar": plots.bar([(0, line["now"], "joint")], 0, top)} for line in lines]
+    return [
+        line
+        | {
+            "before_bar": plots.bar([(0, line["before"], "rest")], 0, top),
+            "now_bar": plots.bar([(0, line["now"], "joint")], 0, top),
+        }
+        for line in lines
+    ]
+
+
+def shortened(bins: Sequence[str]) -> list[str]:
+    """The names of bins with as few digits of their bounds, from two on, as keep them apart."""
+    bounds = {bound for name in bins for bound in NUMBER.findall(name)}
+    for digits in range(2, 6):
+        short = {bound: f"{float(bound):.{digits}g}" for bound in bounds}
+        if len(set(short.values())) == len(bounds):
+            return [_replaced(name, short) for name in bins]
+    return list(bins)
+
+
+def _replaced(name: str, short: Mapping[str, str]) -> str:
+    return NUMBER.sub(lambda found: short[found[0]], name)

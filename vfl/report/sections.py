@@ -9,12 +9,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from markupsafe import Markup
-
 from vfl.metrics.binary import at_cutoff, uplift, widest
 from vfl.report import plots, words
 from vfl.report.coalitions import coalitions
 from vfl.report.features import binning, coefficients, importance
+from vfl.report.figures import figures
 from vfl.report.prediction import prediction
 from vfl.report.searching import searching
 
@@ -29,6 +28,7 @@ def context(result: Result) -> dict[str, Any]:
     names = {"joint": "joint", "guest_alone": f"{party} alone" if role == "guest" else "guest alone"}
     _, hosts = words.party_names(result)
     model = result.get("model") or {}
+    points = model.get("points") or []
     partners = "the partner" if hosts == ["partner"] else " and ".join(hosts)
     uplifts = (result.get("uplift") or {}).get(part) or {}
     answer = _answer(metrics, uplifts.get("measures") or {}, words.outcome_of(result))
@@ -71,7 +71,8 @@ def context(result: Result) -> dict[str, Any]:
         "permit": "guest-weights-to-guest" if result.get("role") == "guest" else "host-weights-to-host",
         "importance": importance(model, result),
         "binning": binning(model, party),
-        "points": model.get("points") or [],
+        "points": [p for p in points if not _neutral(p)],
+        "neutral": any(map(_neutral, points)),
         "parameters": {
             k.replace("_", " "): v
             for k, v in model.items()
@@ -85,6 +86,11 @@ def context(result: Result) -> dict[str, Any]:
 
 
 NOT_PARAMETERS = {"kind", "model_id", "intercept", "trees", "key_bits", "weights_known"}
+
+
+def _neutral(line: Mapping[str, Any]) -> bool:
+    """A bin without rows and points: for what training did not have."""
+    return not line["points"] and not line["rows"]
 
 
 def _nav(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -158,10 +164,12 @@ def _answer(metrics: Mapping[str, Any], sure: Mapping[str, Any], outcome: str) -
 
 def _lead(answer: Sequence[Mapping[str, Any]], partners: str, party: str, part: str) -> str:
     """The answer in a sentence."""
-    better, worse = ([a["label"] for a in answer if a["verdict"] == verdict] for verdict in ("better", "worse"))
     told = [a for a in answer if a["verdict"] in ("better", "worse")]
     if told and all(a["chance"] for a in told):
-        return f"On {part} the columns of {partners} make no difference that could not be chance."
+        return f"On {part} the columns of {partners} make no clear difference."
+    better, worse = (
+        [a["label"] for a in told if a["verdict"] == verdict and not a["chance"]] for verdict in ("better", "worse")
+    )
     if better and not worse:
         return f"With the columns of {partners}, the model is better on {part} than with {party}’s alone."
     if worse and not better:
@@ -201,7 +209,7 @@ def _evaluated(result: Result, first: str, names: Mapping[str, str]) -> list[dic
             "answer": _answer(
                 metrics.get(part) or {}, ((result.get("uplift") or {}).get(part) or {}).get("measures") or {}, outcome
             ),
-            "figures": _figures(series, metrics.get(part) or {}, names, outcome),
+            "figures": figures(series, metrics.get(part) or {}, names, outcome),
             "deciles": _deciles(series.get("joint") or {}),
             "cutoffs": _cutoffs(series, names, result.get("cutoff")),
             "classes": _classes(series.get("joint") or {}),
@@ -209,59 +217,6 @@ def _evaluated(result: Result, first: str, names: Mapping[str, str]) -> list[dic
         }
         found += [one] if any(one[k] for k in ("figures", "deciles", "cutoffs", "classes")) else []
     return found
-
-
-def _figures(
-    series: Mapping[str, Any], metrics: Mapping[str, Any], names: Mapping[str, str], outcome: str
-) -> list[tuple[str, str, Markup]]:
-    """(title, how to read it, drawing)."""
-    if outcome == "binary":
-        drawn = [
-            (
-                "ROC curve",
-                "Of all events, how many are caught for each false alarm. Further up and left is better.",
-                plots.roc(series, metrics, names),
-            ),
-            (
-                "KS curve",
-                "Events and non-events found while going down the score. A wider gap means a better separation.",
-                plots.ks(series, names),
-            ),
-            (
-                "Precision and recall",
-                "How many of the flagged are events, as more events are found. The dotted line is a random choice.",
-                plots.precision_recall(series, metrics, names),
-            ),
-            (
-                "Cumulative gain",
-                "How many events are in the riskiest part of the rows.",
-                plots.gain(series, metrics, names),
-            ),
-            (
-                "Calibration",
-                "Does a predicted 20 % happen in 20 % of cases? Whiskers: 95 % interval of the observed rate.",
-                plots.calibration(series, names),
-            ),
-            (
-                "Score distribution",
-                "Each class as 100 %. Less overlap means a better separation.",
-                plots.scores(series, names),
-            ),
-        ]
-    else:
-        drawn = [
-            (
-                "Calibration",
-                "Ten equal groups by prediction: does the mean outcome follow? Whiskers: 95 % interval of the mean.",
-                plots.means(series, names),
-            ),
-            (
-                "Residuals",
-                "The distance of the outcome from the prediction. Narrower is better.",
-                plots.residuals(series, names),
-            ),
-        ]
-    return [(title, text, svg) for title, text, svg in drawn if svg is not None]
 
 
 def _cutoffs(series: Mapping[str, Any], names: Mapping[str, str], chosen: float | None) -> list[dict[str, Any]]:

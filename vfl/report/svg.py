@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT = 540, 400
+WIDTH, HEIGHT = 400, 310
 
 
 def tag(name: str, text: object = None, **attributes: object) -> Markup:

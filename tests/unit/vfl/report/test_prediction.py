@@ -17,6 +17,7 @@ from vfl.models.baseline import Baseline, compare
 from vfl.models.new_rows import NewRows
 from vfl.report import render
 from vfl.report.page import as_csv, as_plain
+from vfl.report.prediction import shortened
 from vfl.report.terminal import print_summary
 from vfl.run.prediction_result import prediction_result
 from vfl.screen.console import Console
@@ -80,10 +81,22 @@ def test_scores_are_compared_with_those_of_the_training_where_it_opened_any() ->
     before = Baseline.of("bank", b"m", pd.DataFrame({"age": np.arange(90.0)}), np.linspace(0, 1, 90))
     moved = compare(before, pd.DataFrame({"age": np.arange(12.0)}), SCORES)
     text = words(render(result(stability=moved)))
-    assert "Compared with the scores that the training opened: PSI" in text
+    assert "Compared with the scores that training opened: PSI" in text
     assert "there are no scores of the training" not in text.lower()
     unscored = compare(before, pd.DataFrame({"age": np.arange(12.0)}))
     assert "no scores of the training to compare" in words(render(result(stability=unscored)))
+
+
+@pytest.mark.parametrize(
+    ("bins", "short"),
+    [
+        (["up to 0.187259", "0.187259 to 0.231127", "above 0.231127", "missing"], ["up to 0.19", "0.19 to 0.23", "above 0.23", "missing"]),  # noqa: E501
+        (["up to -0.5012", "-0.5012 to -0.5049"], ["up to -0.501", "-0.501 to -0.505"]),
+        (["up to 1.00001", "above 1.00002"], ["up to 1.00001", "above 1.00002"]),  # six digits tell them apart
+    ],
+)  # fmt: skip
+def test_bounds_have_as_few_digits_as_keep_them_apart(bins: list[str], short: list[str]) -> None:
+    assert shortened(bins) == short
 
 
 def test_classes_have_a_line_each() -> None:

@@ -1,5 +1,5 @@
-"""In a real browser: at the width of a phone no word is torn and no page is wider than the screen; on paper no heading
-is left alone at the foot of a page."""
+"""In a real browser: on a phone, a desk and paper nothing is torn, cut, too small to read or wider than its place; on
+paper no heading is left alone at the foot of a page."""
 
 from __future__ import annotations
 
@@ -25,25 +25,66 @@ PDFTOTEXT = shutil.which("pdftotext")
 pytestmark = pytest.mark.skipif(not CHROMIUM or not PDFTOTEXT, reason="no chromium or no pdftotext on PATH")
 
 # Every word of every page at each width: torn where its letters stand in more than one line. A name may break after an
-# underscore, where the page says so, and a digest anywhere.
+# underscore, where the page says so, and a digest anywhere. Next to a bar a short text has one line, and any other two.
+# No caption scrolls away with its table. Texts of drawings are at least 10 px, and none lies on a line. As paper (the
+# page with its rules for print, 182 mm wide) no table is wider than its sheet.
 MEASURE = """<!DOCTYPE html><title>measure</title>{frames}<pre id=out></pre><script>
+const linesOf = (page, node, from, to) => {{
+  const range = page.createRange();
+  range.setStart(node, from);
+  range.setEnd(node, to);
+  return new Set([...range.getClientRects()].map(box => Math.round(box.top))).size;
+}};
+const cellLines = (page, cell) => {{
+  const range = page.createRange();
+  range.selectNodeContents(cell);
+  return new Set([...range.getClientRects()].filter(box => box.width > 1).map(box => Math.round(box.bottom))).size;
+}};
+const covers = (box, line) => {{
+  const at = line.getScreenCTM(), n = 400, length = line.getTotalLength();
+  for (let i = 0; i <= n; i++) {{
+    const p = line.getPointAtLength(length * i / n).matrixTransform(at);
+    if (p.x > box.left && p.x < box.right && p.y > box.top + 2 && p.y < box.bottom - 2) return true;
+  }}
+  return false;
+}};
 addEventListener("load", () => {{
   const lines = [];
   for (const frame of document.querySelectorAll("iframe")) {{
-    const page = frame.contentDocument;
+    const page = frame.contentDocument, say = (kind, what) => lines.push(kind + " " + frame.title + " " + what);
     const over = page.documentElement.scrollWidth - frame.clientWidth;
-    if (over > 0) lines.push("wide " + frame.title + " " + over);
+    if (over > 0) say("wide", over);
     page.querySelectorAll("details").forEach(one => one.open = true);
     const walker = page.createTreeWalker(page.body, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {{
       const node = walker.currentNode;
       if (node.parentElement.closest(".mono, svg, pre, style")) continue;
-      for (const word of node.data.matchAll(/[^\\s\\u00a0\\u2011-]+/g)) {{
-        const range = page.createRange();
-        range.setStart(node, word.index);
-        range.setEnd(node, word.index + word[0].length);
-        const tops = new Set([...range.getClientRects()].map(box => Math.round(box.top)));
-        if (tops.size > 1) lines.push("torn " + frame.title + " " + word[0]);
+      for (const word of node.data.matchAll(/[^\\s\\u00a0\\u2011-]+/g))
+        if (linesOf(page, node, word.index, word.index + word[0].length) > 1) say("torn", word[0]);
+    }}
+    for (const row of page.querySelectorAll("tbody tr")) {{
+      const bar = row.querySelector(".barcell");
+      if (!bar || !bar.offsetWidth) continue;
+      for (const cell of row.children) {{
+        const text = cell.textContent.trim(), n = cell.matches(".barcell") ? 0 : cellLines(page, cell);
+        if (n > 2 || n > 1 && text.length <= 20) say("narrow", text);
+      }}
+    }}
+    for (const box of page.querySelectorAll(".wide")) {{
+      const cut = box.scrollWidth > box.clientWidth + 1;
+      if (cut && box.querySelector("caption")) say("cut", box.ariaLabel);
+      if (cut && frame.title.endsWith("paper")) say("cut", box.ariaLabel);
+      const heads = box.querySelectorAll("thead tr:last-child th");
+      if (cut && heads.length <= 4) say("cut", box.ariaLabel);
+    }}
+    for (const plot of page.querySelectorAll("svg.plot")) {{
+      const scale = plot.getBoundingClientRect().width / plot.viewBox.baseVal.width;
+      for (const text of plot.querySelectorAll("text")) {{
+        const size = parseFloat(frame.contentWindow.getComputedStyle(text).fontSize) * scale;
+        if (size < 10) say("small", text.textContent);
+        if (!text.matches(".note")) continue;
+        for (const line of plot.querySelectorAll("polyline"))
+          if (covers(text.getBoundingClientRect(), line)) say("covered", text.textContent);
       }}
     }}
   }}
@@ -51,6 +92,7 @@ addEventListener("load", () => {{
 }});
 </script>"""
 WIDTHS = (390, 1280)
+PAPER = 688  # pixels of the 182 mm between the margins of A4
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +120,19 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def measured(folder: Path) -> list[str]:
-    names = sorted(p.name for p in folder.glob("*.html") if p.name != "measure.html")
+    """What is wrong on each page of the folder at each width and on paper."""
+    names = sorted(
+        p.name for p in folder.glob("*.html") if p.name != "measure.html" and not p.name.startswith("paper-")
+    )
+    for name in names:
+        page = (folder / name).read_text(encoding="utf-8")
+        printed = page.replace("@media print", "@media all").replace("@media screen", "@media not all")
+        (folder / f"paper-{name}").write_text(printed, encoding="utf-8")
+    shown = [(f"{name}-{width}", name, width) for name in names for width in WIDTHS]
+    shown += [(f"{name}-paper", f"paper-{name}", PAPER) for name in names]
     frames = "".join(
-        f'<iframe title="{name}-{width}" src="{name}" style="border:0;width:{width}px;height:900px"></iframe>'
-        for name in names
-        for width in WIDTHS
+        f'<iframe title="{title}" src="{file}" style="border:0;width:{width}px;height:900px"></iframe>'
+        for title, file, width in shown
     )
     (folder / "measure.html").write_text(MEASURE.format(frames=frames), encoding="utf-8")
     address = (folder / "measure.html").as_uri()
@@ -92,20 +142,29 @@ def measured(folder: Path) -> list[str]:
     return [line for line in lines[:-1] if line]
 
 
-def test_no_word_is_torn_at_the_width_of_a_phone_and_of_a_desk(pages: Path) -> None:
+def test_nothing_is_torn_cut_small_or_covered_on_a_phone_a_desk_and_paper(pages: Path) -> None:
     assert len(list(pages.glob("*.html"))) >= 5
     assert measured(pages) == []
 
 
-def test_planted_fault_a_torn_word_and_a_wide_page_are_found(pages: Path, tmp_path: Path) -> None:
+FAULTS = {  # what is wrong, where it is seen, and what in the page brings it back
+    "torn": ("390", "</style>", "th { overflow-wrap: anywhere; min-width: 0 !important; max-width: 3em }</style>"),
+    "wide": ("390", "<main>", '<main style="width: 1500px">'),
+    "narrow": ("paper", "</style>", "th { min-width: 0 !important } .barcell { width: 60% !important }</style>"),
+    "cut": ("390", "<thead>", "<caption>What the table below shows</caption><thead>"),
+    "small": ("390", "</style>", ".plot text { font-size: 9px }</style>"),
+    "covered": ("1280", "</style>", ".plot .note { transform: translate(8px, 31px) }</style>"),
+}  # fmt: skip
+
+
+def test_planted_fault_what_a_reader_stumbles_over_is_found(pages: Path, tmp_path: Path) -> None:
     page = (pages / "scorecard.html").read_text(encoding="utf-8")
-    bad = page.replace(
-        "</style>", ".wide tbody th { overflow-wrap: anywhere; width: 3em; min-width: 0; max-width: 3em }</style>"
-    )
-    (tmp_path / "torn.html").write_text(bad, encoding="utf-8")
-    (tmp_path / "wide.html").write_text(page.replace("<main>", '<main style="width: 1500px">'), encoding="utf-8")
-    kinds = {line.split("-")[0] for line in measured(tmp_path)}
-    assert kinds == {"torn torn.html", "wide wide.html"}
+    for kind, (_, there, bad) in FAULTS.items():
+        assert there in page
+        (tmp_path / f"{kind}.html").write_text(page.replace(there, bad), encoding="utf-8")
+    lines = measured(tmp_path)
+    for kind, (where, _, _) in FAULTS.items():
+        assert [line for line in lines if line.startswith(f"{kind} {kind}.html-{where} ")], kind
 
 
 def alone(folder: Path, page: str) -> list[str]:
@@ -114,8 +173,8 @@ def alone(folder: Path, page: str) -> list[str]:
     (folder / "paper.html").write_text(page, encoding="utf-8")
     browser(folder, "--no-pdf-header-footer", f"--print-to-pdf={paper}", (folder / "paper.html").as_uri())
     text = subprocess.run([PDFTOTEXT or "", "-layout", paper, "-"], check=True, capture_output=True, text=True).stdout
-    found = re.findall(r"<(?:h[1-4]|summary|caption)[^>]*>(.*?)</(?:h[1-4]|summary|caption)>", page, re.DOTALL)
-    headings = {" ".join(html.unescape(re.sub(r"<[^>]+>", "", one)).split()) for one in found}
+    found = re.findall(r"<(h[1-4]|summary|p(?= class=\"[^\"]*caption))[^>]*>(.*?)</\1>", page, re.DOTALL)
+    headings = {" ".join(html.unescape(re.sub(r"<[^>]+>", "", one)).split()) for _, one in found}
     ends = [
         " ".join(sheet.strip().splitlines()[-1].split()).lstrip("▶▼ ") for sheet in text.split("\f") if sheet.strip()
     ]
