@@ -67,7 +67,12 @@ RULES = (
         "blanks, hyphens and the like",
         'normalise="digits" compares digits alone',
     ),
-    Rule(_without_case, lambda _, how: how == "exact", "capital letters and blanks", 'normalise="text" ignores them'),
+    Rule(
+        _without_case,
+        lambda _, how: how == "exact",
+        "capital letters, blanks and the forms of Unicode",
+        'normalise="text" ignores them',
+    ),
 )
 
 

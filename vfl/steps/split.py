@@ -32,10 +32,16 @@ def hold_out(
 
     The others are held out by a draw that all parties make alike.  The guest has dates, and tells the hosts one bit per
     row (protocols/alignment/out_of_time.py).
-    Raises DataError where no row is left to train on, or, out of time, no row or fewer than the `least` that all
-    parties agreed to.
+    Raises DataError where no row is drawn, or none is left to train on, or, out of time, no row or fewer than the
+    `least` that all parties agreed to.
     """
     drawn, is_guest = split_rows(aligned.ids, test, seed), session.me == session.roles.guest
+    if test and not drawn.any():
+        raise DataError(
+            "no common row is held out, so that nothing would be evaluated",
+            remedy="Hold more rows out, use more rows, or leave test out, at every party",
+            party=session.me,
+        )
     if not out_of_time:
         check(session.me, drawn, 1)
         return drawn, np.zeros(len(drawn), np.bool_)

@@ -283,3 +283,14 @@ def test_any_day_is_one_and_the_repr_says_what_else_is_held_out(day: object) -> 
     for wrong in (pd.Timestamp("2026-02-01 12:00"), pd.NaT, np.datetime64("NaT"), 20260201):
         with pytest.raises(ConfigError):
             vfl.Split(out_of_time=wrong)
+
+
+def test_a_part_without_a_row_is_no_evaluation() -> None:
+    """At every party, so that none goes on; a report without measures was the same as a host's."""
+    guest, hosts = frames(60)
+    guest = guest.drop(columns="opened")
+    fed = vfl.Federation.local(guest, hosts, on="id", label="bad", cipher=Identity(), convergence=False)
+    estimator = vfl.LogisticRegression(link="taylor", max_iter=5)
+    with pytest.raises(DataError, match="no common row is held out, so that nothing would be evaluated"):
+        fed.fit(estimator, split=vfl.Split(test=1e-6))
+    assert fed.fit(estimator, split=vfl.Split(test=0.2)).reports_["guest"].metrics.loc["n", "joint"] > 0
