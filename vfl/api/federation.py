@@ -15,7 +15,7 @@ from protocols.errors import ConfigError, DataError
 from protocols.randomness import Randomness
 from protocols.session import Observer, Roles
 from vfl.api.search import FederatedSearch, GridSearchCV
-from vfl.api.training import Request, fit
+from vfl.api.training import Request, fit, no_estimator
 from vfl.data import KeyLists, Settings, Table, key_lists, rules, table_from_frame
 from vfl.data.arrow import AnyFrame, as_frame
 from vfl.data.near_ids import Own, near_misses
@@ -188,10 +188,10 @@ class Federation:
             if given is not None:
                 column(name, given, what)
         _check_reveal(reveal)
-        least = whole("min_intersection", min_intersection, 0)
+        least = whole("min_intersection", min_intersection, 1)
         scheme(cipher)
         frames = {name: as_frame(table, name) for name, table in {GUEST: guest, **hosts}.items()}
-        _check_no_label(frames, label)
+        _check_no_label(frames, label, {name for key in keys for name in key})
         settings = settings_by_party(options, (GUEST, *hosts))
         settings[GUEST] = replace(settings[GUEST], event=value("pos_label", pos_label))
         profiles: dict[str, Profile] = {party: {} for party in frames}
@@ -305,9 +305,7 @@ class Federation:
         grid = estimator if isinstance(estimator, GridSearchCV) else None
         spec = grid.estimator if grid is not None else estimator
         if not isinstance(spec, Spec):
-            remedy = "Pass an estimator of vfl, such as vfl.LogisticRegression()"
-            what = f"the class {spec.__name__}" if isinstance(spec, type) else f"a {type(spec).__name__}"
-            raise ConfigError(f"fit takes an estimator, not {what}", remedy=remedy)
+            raise no_estimator(spec)
         if self._preparation == "batched" and not spec.prepares:
             raise ConfigError(
                 f"{type(spec).__name__} has no iterations that can be prepared",
@@ -354,8 +352,11 @@ def _check_reveal(reveal: object) -> None:
         raise impossible("reveal", reveal, 'reveal is empty, or lists "guest", "hosts" or both')
 
 
-def _check_no_label(frames: Mapping[str, pd.DataFrame], label: str) -> None:
-    """Raises DataError if a host's table has a column of the label's name."""
+def _check_no_label(frames: Mapping[str, pd.DataFrame], label: str, keys: Set[str]) -> None:
+    """Raises DataError if the label is a key column, or a host's table has a column of the label's name."""
+    if label in keys:
+        remedy = "Name the column that the model is to predict"
+        raise DataError(f"{GUEST}: the label '{label}' is a key column, named in `on`", remedy=remedy, party=GUEST)
     for party, frame in frames.items():
         if party != GUEST and label in frame.columns:
             what = f"{party}: the table has a column '{label}', as the guest's label is called"

@@ -21,7 +21,7 @@ from vfl.models.joint import Joint, Trained
 from vfl.models.kind import Kind
 from vfl.models.new_rows import Reader
 from vfl.models.plan import Plan
-from vfl.models.registry import kind_of
+from vfl.models.registry import KINDS, kind_of
 from vfl.models.splitting import Split, reports
 from vfl.preprocessing import Preprocessing
 from vfl.schema.section import Complaint
@@ -111,6 +111,18 @@ def fit(
 
         warnings.warn(sentence, ConvergenceWarning, stacklevel=4)
     return kind.joint(trained.learned(reports(trained, reader.keys) if split else {})), searched
+
+
+def no_estimator(given: object) -> ConfigError:
+    """The error of what is no estimator of this package; others have classes of the same names."""
+    kind = given if isinstance(given, type) else type(given)
+    own = {one.spec.__name__ for one in KINDS.values()} | {GridSearchCV.__name__}
+    source = kind.__module__.partition(".")[0]
+    what = f"the class {kind.__name__}" if isinstance(given, type) else f"a {kind.__name__}"
+    what += "" if source in ("builtins", "vfl") else f" of {source}"
+    name = kind.__name__ if kind.__name__ in own else ""
+    remedy = f"Use vfl.{name}(...)" if name else "Pass an estimator of vfl, such as vfl.LogisticRegression()"
+    return ConfigError(f"fit takes an estimator, not {what}", remedy=remedy)
 
 
 def readied(request: Request, tables: Mapping[str, Table]) -> dict[str, Table]:

@@ -19,6 +19,7 @@ from protocols.errors import ConfigError, DataError, ModelError
 from vfl.cli.results import Drift, Monitor
 from vfl.data import Schema, read_source
 from vfl.data.checked import typed_features
+from vfl.data.names import no_rows
 from vfl.data.writing import check_out, write_table
 from vfl.job import Party
 from vfl.models.baseline import Baseline, compare, load_baseline
@@ -72,9 +73,7 @@ def monitor(
     asked: dict[str, Any] = {"only": columns, "texts": schema.categories, "missing": (*schema.missing, *data.missing)}
     frame = read_source(data.source, data.query, form=data.form, **asked)
     if not len(frame):
-        raise DataError(
-            f"{party.name}: the table has no rows", remedy="Check the source and the query", party=party.name
-        )
+        raise no_rows(party.name, in_python=False)
     there, numbers = schema.of([name for name in columns if name in frame.columns]), np.arange(1, len(frame) + 1)
     features = typed_features(frame, party.name, there, numbers, data.settings(), missing=True)
     return compare(baseline, features, None if scores is None else _scores(scores))

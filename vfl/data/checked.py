@@ -20,7 +20,7 @@ from vfl.data.doubts.units import usual
 from vfl.data.keys import key_lists, keys_of
 from vfl.data.labels import Objective, days, raw_label, weight
 from vfl.data.labels import label as checked_label
-from vfl.data.names import feature_names, no_column, with_keys
+from vfl.data.names import feature_names, no_column, no_rows, with_keys
 from vfl.data.schema import ColumnType, Found, Schema, Settings
 from vfl.data.shapes import Profile
 from vfl.data.table import Table
@@ -63,7 +63,7 @@ def table_from_frame(
     used = tuple(dict.fromkeys(column for key in every for column in key))
     frame = with_keys(frame, party, used, settings)
     if not len(frame):
-        raise DataError(f"{party}: the table has no rows", remedy="Check the source and the query", party=party)
+        raise no_rows(party, in_python=settings.in_python)
     others = {"label": label, "weight": weights, "date": date}
     wanted = feature_names(frame, party, used, columns, others, need_label, settings)
     if not wanted and (label is None if need_features is None else need_features):

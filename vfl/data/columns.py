@@ -39,15 +39,15 @@ def feature(
     """(n,) float64, finite, or NaN where `missing` is allowed; numbers: the row number of each row, for messages;
     typed: whether the column is known to be one of numbers, so that texts are read as such."""
     bad = complaint(party, f"feature column '{name}'")
-    dash, out = settings.says("missing", '["-"]'), settings.says("exclude", f'["{name}"]')
     if typed:
+        dash = settings.says("missing", '["-"]')
         remedy = f"Correct these cells; if their text means a missing value, name it, such as {dash}"
         column = _read(column, bad, numbers, remedy)
-    values = numbers_of(column, bad, numbers, lambda cells: _remedy(cells, int(column.notna().sum()), dash, out))
+    values = numbers_of(column, bad, numbers, lambda cells: _remedy(cells, int(column.notna().sum()), settings, name))
     if not missing:
-        no_missing(column, party, name, numbers)
+        no_missing(column, party, name, numbers, settings)
     if np.isinf(values).any():
-        raise bad(f"has infinite values in {say_rows(numbers[np.isinf(values)])}", _FILL)
+        raise bad(f"has infinite values in {say_rows(numbers[np.isinf(values)])}", FILL)
     return values
 
 
@@ -131,11 +131,14 @@ def _read(column: pd.Series, bad: Bad, rows: Rows, remedy: str) -> pd.Series:
     return pd.Series(out, dtype=object)
 
 
-def no_missing(column: pd.Series, party: str, name: str, numbers: Rows) -> None:
+def no_missing(column: pd.Series, party: str, name: str, numbers: Rows, settings: Settings) -> None:
     """Raises DataError where a feature misses values."""
     missing = column.isna().to_numpy(np.bool_)
     if missing.any():
-        raise complaint(party, f"feature column '{name}'")(f"has missing values in {say_rows(numbers[missing])}", _FILL)
+        bad = complaint(party, f"feature column '{name}'")
+        raise bad(
+            f"has missing values in {say_rows(numbers[missing])}", f"{FILL}, or use {settings.step('impute', 'median')}"
+        )
 
 
 def no_truth(column: pd.Series, party: str, name: str, numbers: Rows) -> None:
@@ -168,7 +171,7 @@ def _written(value: Any, kind: ColumnType) -> object:
     return repr(float(value)) if isinstance(value, decimal.Decimal) else str(value)
 
 
-_FILL = "Fill them in or remove the rows or the column before the run"
+FILL = "Fill them in or remove the rows or the column before the run"
 
 
 def complaint(party: str, what: str) -> Bad:
@@ -176,8 +179,9 @@ def complaint(party: str, what: str) -> Bad:
     return lambda wrong, remedy: DataError(f"{party}: {what} {wrong}", remedy=remedy, party=party)
 
 
-def _remedy(cells: Sequence[Any], total: int, dash: str, out: str) -> str:
-    """For a feature column, by those of its cells that are no numbers; total: how many have a value."""
+def _remedy(cells: Sequence[Any], total: int, settings: Settings, name: str) -> str:
+    """For the feature column `name`, by those of its cells that are no numbers; total: how many have a value."""
+    dash, out = settings.says("missing", '["-"]'), settings.says("exclude", f'["{name}"]')
     texts = [cell for cell in cells if isinstance(cell, str)]
     if texts and all(map(literals.is_date, texts)):
         return f"Convert these dates to numbers, such as the days since an event, or leave the column out: {out}"
@@ -185,7 +189,7 @@ def _remedy(cells: Sequence[Any], total: int, dash: str, out: str) -> str:
         return "Store plain numbers, such as 1234.5, without a separator, a percent sign or a currency"
     if 2 * len(cells) <= total:
         return f"Correct these cells; if their text means a missing value, name it, such as {dash}"
-    return f"Encode it as numbers, or leave it out: {out}"
+    return f"Encode it as numbers, as {settings.step('encode', 'onehot')} does, or leave it out: {out}"
 
 
 def numbers_of(

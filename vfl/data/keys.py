@@ -176,7 +176,7 @@ def first_of_each(ids: Ids, party: str, keys: Sequence[str], duplicates: str, nu
             keys,
             f"repeats ids: {len(rows)} {'row carries' if len(rows) == 1 else 'rows carry'} an id that an earlier row "
             f"has, after normalising: {say_rows(rows)}",
-            'Remove them, or agree on duplicates = "first" in [align] to keep the first row of each id',
+            'Remove them, or agree on duplicates = "first", which keeps the first row of each id',
         )
     return np.flatnonzero(~repeats).astype(np.int64)
 

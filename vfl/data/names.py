@@ -41,6 +41,12 @@ def with_keys(
     return frame
 
 
+def no_rows(party: str, *, in_python: bool) -> DataError:
+    """The error of a table without rows."""
+    remedy = "Pass a frame with rows" if in_python else "Check the source and the query"
+    return DataError(f"{party}: the table has no rows", remedy=remedy, party=party)
+
+
 def feature_names(
     frame: pd.DataFrame,
     party: str,
@@ -116,7 +122,9 @@ def _listed(names: Sequence[str]) -> str:
 
 def no_column(frame: pd.DataFrame, party: str, what: str, name: str, settings: Settings) -> DataError:
     """The error of a column that is not there."""
-    where = " (job: align.keys; party file: the keys of [data])"
+    said = {"id column": "align.keys in the job, data.id_columns", "excluded column": "data.exclude"}
+    said |= {"label column": "data.label", "feature column": "data.columns"}
+    where = f" ({said.get(what, 'the keys of [data]')} in the party file)"
     names = list(frame.columns)
     private = like_cells(names)
     has = f"{len(names):,} columns ({HEADER})" if private else _names(names)

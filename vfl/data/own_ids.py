@@ -10,9 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.alignment import Alignment, Ids
-from protocols.errors import DataError
 from vfl.data.keys import KeyLists, keys_of
-from vfl.data.names import with_keys
+from vfl.data.names import no_rows, with_keys
 from vfl.data.schema import Settings
 from vfl.data.shapes import Profile
 
@@ -40,7 +39,7 @@ class OwnIds:
         keys, normalise = settings.own_keys(keys), settings.by_own(normalise)
         frame = with_keys(frame, party, tuple(dict.fromkeys(column for key in keys for column in key)), settings)
         if not len(frame):
-            raise DataError(f"{party}: the table has no rows", remedy="Check the source and the query", party=party)
+            raise no_rows(party, in_python=settings.in_python)
         return cls(frame, *keys_of(frame, party, keys, normalise, duplicates, profile))
 
     @property

@@ -114,6 +114,10 @@ class Settings:
         """Of a setting that is a parameter of the estimator in Python: how the party would call it."""
         return name if self.in_python else f"data.{name}"
 
+    def step(self, name: str, value: str) -> str:
+        """A step of preprocessing as it is written."""
+        return f'vfl.Preprocessing({name}="{value}")' if self.in_python else f'preprocess.{name} = "{value}"'
+
     def says(self, name: str, example: str) -> str:
         """A setting as the party would write it; example: its value as a job file has it, such as `["-"]`."""
         if not self.in_python:

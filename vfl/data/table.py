@@ -117,7 +117,7 @@ class Table:
         for name in () if texts else self.texts:
             feature(self.features[name], self.party, name, numbers, self.settings)  # raises: it is not numeric
         for name in () if missing else self.features.columns:
-            no_missing(self.features[name], self.party, name, numbers)
+            no_missing(self.features[name], self.party, name, numbers, self.settings)
         if self.label is None:
             return self
         name = str(self.label.name)

@@ -9,10 +9,9 @@ from pydantic import AfterValidator, Field, ValidationError
 from vfl.data.labels import Objective
 from vfl.job.model import dumped
 from vfl.metrics.scorers import NAMES, default_scorer
-from vfl.schema.declared import Declared
 from vfl.schema.described import Described, Values
 from vfl.schema.section import Complaint, choose, listed, shown
-from vfl.schema.spec import Spec
+from vfl.schema.spec import Spec, Trainable
 from vfl.steps.grid import FIXED, MAX_CANDIDATES, MAX_FOLDS, MIN_FOLDS, combinations, count
 
 M = TypeVar("M", bound=Spec)
@@ -28,7 +27,7 @@ def _grid(grid: Grid) -> Grid:
     return grid
 
 
-class Search(Declared):
+class Search(Trainable):
     """How candidates are compared; the best is trained once more on all training rows.  `vfl.GridSearchCV` adds what a
     job file has in other tables."""
 
@@ -39,7 +38,8 @@ class Search(Declared):
     ] = Field(
         default={},
         exclude_if=lambda grid: not grid,
-        description="every combination is a candidate, at most 100; absent: only [model] is cross-validated. "
+        description="every combination is a candidate, at most 100; absent: only the model "
+        "as it is given is cross-validated. "
         "These cannot be searched: keys that protect (gradient_bits, min_bin_rows, membership) or "
         "would have no effect (weight_bits), score_bits, seeds, and keys that describe the label "
         "or the table",

@@ -20,6 +20,7 @@ from vfl.metrics.scorers import MEASURES
 from vfl.models.given import of_arguments
 from vfl.report import write_report
 from vfl.schema.arguments import impossible, one_of, path, value, whole
+from vfl.schema.section import listed, said
 from vfl.screen import html
 
 SERIES: dict[Objective, Callable[..., dict[str, Any]]] = {
@@ -253,6 +254,20 @@ def evaluate(
         }
         | found
     )
+
+
+class NoReport(ConfigError, KeyError):
+    """A model has no report of this party."""
+
+
+class Reports(dict[str, Evaluation]):
+    """By party, what it says of a fitted model, where rows were held out."""
+
+    def __missing__(self, party: object) -> Evaluation:
+        if not self:
+            remedy = "Pass split=vfl.Split(test=0.25) to fit"
+            raise NoReport("the model was fitted without a split, so it has no report", remedy=remedy)
+        raise NoReport(f"there is no report of {said(party)}", remedy=f"There are those of {listed([*self], 'and')}")
 
 
 @dataclass(frozen=True)

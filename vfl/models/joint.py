@@ -26,7 +26,7 @@ from vfl import metrics
 from vfl.data import Table
 from vfl.data.arrow import AnyFrame, as_frame
 from vfl.data.labels import known_label, raw_label, weight
-from vfl.models.evaluation import Evaluation, Sampling
+from vfl.models.evaluation import Evaluation, Reports, Sampling
 from vfl.models.fitted import Scored
 from vfl.models.kind import Kind
 from vfl.models.new_rows import NewRows, Reader
@@ -128,7 +128,7 @@ class Joint(Generic[S, P]):
         self.roles = learned.roles
         self.estimator: S = learned.spec
         self.parts: dict[str, P] = dict(learned.parts)
-        self.reports_ = dict(learned.reports)  # by party, where rows were held out
+        self.reports_ = Reports(learned.reports)
         self.sizes_ = dict(learned.sizes)
         self.intersection_ = learned.common
         self.verbose: int | None = None  # whether predictions show their progress, as in `Federation.fit`
@@ -273,7 +273,8 @@ class Joint(Generic[S, P]):
         """By party, its new rows; warns of rows that cannot be scored, and of texts and columns that the model knows
         nothing of.  Raises ConfigError, DataError."""
         if not isinstance(hosts, Mapping) or set(hosts) != set(self.roles.hosts):
-            found = ", ".join(map(str, hosts)) if isinstance(hosts, Mapping) else f"a {type(hosts).__name__}"
+            named = isinstance(hosts, Mapping)
+            found = (", ".join(map(str, hosts)) or "none") if named else f"a {type(hosts).__name__}"
             raise ConfigError(
                 "the model needs a table of each of its hosts, by name",
                 expected=", ".join(self.roles.hosts),

@@ -23,14 +23,14 @@ from vfl.data import Settings
 from vfl.models.evaluation import Evaluation, Sampling
 from vfl.models.joint import Joint, Learned
 from vfl.models.new_rows import Reader
-from vfl.models.part_files import RESTORE, load_part, save_part
+from vfl.models.part_files import RESTORE, DamagedPart, load_part, save_part
 from vfl.models.registry import KINDS
 from vfl.report.page import as_plain
 from vfl.schema.arguments import path, scheme
 from vfl.schema.parameters import paillier
 from vfl.schema.section import build
 from vfl.storage.files import sync_tree, write_private
-from vfl.transport.identity import PARTY_NAME, Identity, create_identity
+from vfl.transport.identity import PARTY_NAME, DamagedIdentity, Identity, create_identity
 
 FORMAT, NAME, OWN, IDENTITY = 1, "model.json", "summary.json", "identity"
 NO_JOB = bytes(32)
@@ -241,7 +241,10 @@ def write(file: Path, content: msgspec.Struct) -> None:
 
 def part_of(folder: Path, kind: str) -> Any:
     """A data party's part of a model of this kind.  Raises ModelError."""
-    part, head = load_part(folder)
+    try:
+        part, head = load_part(folder)
+    except DamagedPart:
+        raise damaged(folder.parent) from None
     if head.kind != kind:
         raise damaged(folder.parent)
     return part
@@ -250,7 +253,10 @@ def part_of(folder: Path, kind: str) -> Any:
 def arbiters(folder: Path, name: str, kind: str, passphrase: str | None) -> Any:
     """The arbiter's part.  Raises ConfigError without the right passphrase, ModelError."""
     own = folder / IDENTITY
-    part, _ = load_part(folder, Identity.load(own / "key.pem", own / "cert.pem", name, secret(passphrase)))
+    try:
+        part, _ = load_part(folder, Identity.load(own / "key.pem", own / "cert.pem", name, secret(passphrase)))
+    except (DamagedPart, DamagedIdentity):
+        raise damaged(folder.parent) from None
     if part.kind != kind:
         raise damaged(folder.parent)
     return part

@@ -36,6 +36,10 @@ MANIFEST, NUMBERS = "manifest.json", "weights.safetensors"
 RESTORE = "Restore it from a copy of the run's folder"
 
 
+class DamagedPart(ModelError):
+    """A folder lacks files of a model part, or they are damaged."""
+
+
 def save_part(
     part: Part | ArbiterPart, folder: Path, *, kind: str, job_digest: bytes, identity: Identity | None = None
 ) -> None:
@@ -143,13 +147,17 @@ def load_part(folder: Path, identity: Identity | None = None) -> tuple[Any, Head
     try:
         document = (folder / MANIFEST).read_bytes()
         tensors = load_file(folder / NUMBERS)
-    except (OSError, SafetensorError):
-        raise ModelError(
+    except OSError:
+        if (folder / MANIFEST).exists() or (folder / NUMBERS).exists():
+            raise DamagedPart(f"a file of the model part in {folder} cannot be read", remedy=RESTORE) from None
+        raise DamagedPart(
             f"{folder} holds no readable model part", remedy="Name the model folder inside a run's folder"
         ) from None
+    except SafetensorError:
+        raise DamagedPart(f"{folder / NUMBERS} is damaged", remedy=RESTORE) from None
     content = _content(document)
     if content is None:
-        raise ModelError(f"{folder / MANIFEST} is damaged", remedy=RESTORE)
+        raise DamagedPart(f"{folder / MANIFEST} is damaged", remedy=RESTORE)
     if content.get("format") == 1:
         trees = content.get("kind") == "boosted-trees"
         why = (
@@ -177,9 +185,9 @@ def load_part(folder: Path, identity: Identity | None = None) -> tuple[Any, Head
             return ARBITER_KINDS[head.kind].unpack(head, rest, tensors, identity), head
         return _typed(KINDS[head.kind].unpack(head, rest, tensors), head.schema), head
     except msgspec.ValidationError:
-        raise ModelError(f"{folder / MANIFEST} is damaged", remedy=RESTORE) from None
+        raise DamagedPart(f"{folder / MANIFEST} is damaged", remedy=RESTORE) from None
     except CorruptPartError:
-        raise ModelError(f"{folder / NUMBERS} does not fit its manifest", remedy=RESTORE) from None
+        raise DamagedPart(f"{folder / NUMBERS} does not fit its manifest", remedy=RESTORE) from None
 
 
 def schema_of(folder: Path) -> Schema | None:

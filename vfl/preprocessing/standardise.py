@@ -31,16 +31,26 @@ class Standardiser:
     steps: Preprocessor | None = None
 
     @classmethod
-    def fit(cls, features: pd.DataFrame, clip: float | None, steps: Preprocessor | None = None) -> Standardiser:
+    def fit(
+        cls,
+        features: pd.DataFrame,
+        clip: float | None,
+        steps: Preprocessor | None = None,
+        *,
+        party: str = "this party",
+    ) -> Standardiser:
         """features (n, d): the training rows, as they came; clip: None to limit nothing below the head-room."""
-        features = features if steps is None else steps.transform(features, "this party")
+        features = features if steps is None else steps.transform(features, party)
         values = features.to_numpy(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             scale = values.std(axis=0)
         if not np.isfinite(scale).all():
-            wrong = ", ".join(str(c) for c, s in zip(features.columns, scale, strict=True) if not np.isfinite(s))
+            wrong = [f"'{c}'" for c, s in zip(features.columns, scale, strict=True) if not np.isfinite(s)]
+            columns = f"column {wrong[0]} holds" if len(wrong) == 1 else f"columns {', '.join(wrong)} hold"
             raise DataError(
-                f"the columns {wrong} hold values too large to standardise", remedy="Scale or clip them before the run"
+                f"{party}: {columns} values that are too large to standardise",
+                remedy="Scale or clip them before the run",
+                party=party,
             )
         constant = scale <= 1e-12 * np.abs(values).max(axis=0, initial=0.0)
         names, limit = tuple(map(str, features.columns)), FARTHEST if clip is None else clip

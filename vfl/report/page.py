@@ -51,7 +51,7 @@ def write_report(folder: Path, result: Result) -> Path:
     except OSError as error:
         raise ConfigError(
             f"the report cannot be written to {folder} ({error.strerror})",
-            remedy="Free space there, or name another directory under [run]",
+            remedy="Free space there, or choose another folder",
         ) from None
     return folder / "report.json"
 

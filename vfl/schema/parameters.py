@@ -29,7 +29,8 @@ def check_hosts(hosts: object) -> None:
     """Raises ConfigError unless it is a mapping by names that hosts of a local federation can have: those that a job
     file allows."""
     if not isinstance(hosts, Mapping) or not hosts:
-        raise ConfigError("at least one host is needed, by name", remedy='Pass hosts={"name": frame}')
+        given = "empty" if isinstance(hosts, Mapping) else f"a {type(hosts).__name__}"
+        raise ConfigError(f"hosts is {given}: it holds a table by name of each host", remedy='Pass {"name": frame}')
     for name in hosts:
         if name in ("guest", "arbiter"):
             raise ConfigError(f"no host can be called {name}", remedy="Choose another name")

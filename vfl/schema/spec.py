@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field
 
+from protocols.errors import ConfigError
 from vfl.data import Table
 from vfl.data.labels import Objective
 from vfl.schema.declared import Declared
@@ -32,7 +33,27 @@ def check_key_bits(value: object) -> object:
 KeyBits = Annotated[int, BeforeValidator(check_key_bits), Field(json_schema_extra={"enum": [2048, 3072, 4096]})]
 
 
-class Spec(Declared):
+METHODS = frozenset(
+    ["fit", "fit_predict", "fit_transform", "predict", "predict_log_proba", "predict_proba", "predict_score", "score"]
+)
+
+
+class Unfitted(ConfigError, AttributeError):
+    """An estimator of this package is a description: it holds no table and no result."""
+
+
+class Trainable(Declared):
+    """Base of what `Federation.fit` takes."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in METHODS or (name.endswith("_") and not name.startswith("_")):
+            own = type(self).__name__
+            remedy = f"Pass it to Federation.fit: model = fed.fit(vfl.{own}(...)) has what is learnt, and predicts"
+            raise Unfitted(f"a {own} has no {name} of its own", remedy=remedy)
+        return super().__getattr__(name)  # type: ignore[misc]  # pydantic's
+
+
+class Spec(Trainable):
     """Base of the specs: parameters, and what the model is, whoever asks for it.
 
     A field with `exclude=True` is a parameter of the estimator alone, because a job file has it in another table

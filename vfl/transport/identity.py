@@ -45,6 +45,10 @@ def check_name(name: str) -> str:
 PASSPHRASE = "VFL_KEY_PASSPHRASE"  # noqa: S105  the name of a variable, not a secret
 
 
+class DamagedIdentity(ConfigError):
+    """A file holds no key or no certificate, or the two do not belong together."""
+
+
 class Identity:
     """This party's key and certificate, checked: they belong together, are valid today, and the key is readable by its
     owner only."""
@@ -85,7 +89,7 @@ class Identity:
         certificate = load_certificate(pem, str(certificate_path))
         key, passphrase = _load_key(key_path, passphrase)
         if key.public_key() != certificate.public_key():
-            raise ConfigError(
+            raise DamagedIdentity(
                 f"{certificate_path} does not belong to the key {key_path}",
                 remedy="Put back the pair that `vfl init` wrote, or make a new identity and let every partner "
                 "pin it again",
@@ -223,7 +227,7 @@ def load_certificate(pem: bytes, where: str) -> x509.Certificate:
             certificate.not_valid_after_utc,
         )  # read when asked for
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
-        raise ConfigError(
+        raise DamagedIdentity(
             f"{where} does not hold exactly one certificate in PEM form",
             remedy="Ask for the cert.pem that `vfl init` wrote",
         ) from None
@@ -274,7 +278,8 @@ def _read(path: Path, what: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ConfigError(
+        kind = DamagedIdentity if isinstance(error, FileNotFoundError) else ConfigError
+        raise kind(
             f"The {what} {path} cannot be read ({error.strerror})",
             remedy="Make one with `vfl init`, or correct the path",
         ) from None
@@ -295,7 +300,7 @@ def _load_key(path: Path, passphrase: bytes | None) -> tuple[ec.EllipticCurvePri
             ) from None
         key = None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise ConfigError(f"{path} does not hold an EC P-256 key", remedy="Make an identity with `vfl init`")
+        raise DamagedIdentity(f"{path} does not hold an EC P-256 key", remedy="Make an identity with `vfl init`")
     return key, passphrase
 
 

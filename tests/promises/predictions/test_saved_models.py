@@ -190,7 +190,12 @@ def test_what_a_model_tells_as_documented(reveal: tuple[str, ...], names: set[st
         (lambda f: (f / "guest" / "summary.json").write_text("{}"), "is damaged"),
         (lambda f: (f / "telecom" / "summary.json").unlink(), "holds no saved model"),
         (lambda f: edit(f, more=1), "is damaged"),
-        (lambda f: (f / "guest" / "weights.safetensors").write_bytes(b"x"), "holds no readable model part"),
+        (lambda f: (f / "guest" / "weights.safetensors").write_bytes(b"x"), "is damaged. Restore it from a copy of it"),
+        (lambda f: (f / "guest" / "weights.safetensors").unlink(), "is damaged. Restore it from a copy of it"),
+        (lambda f: (f / "telecom" / "manifest.json").write_text("{"), "is damaged. Restore it from a copy of it"),
+        (lambda f: cut(f / "arbiter" / "identity" / "cert.pem"), "is damaged. Restore it from a copy of it"),
+        (lambda f: cut(f / "arbiter" / "identity" / "key.pem"), "is damaged. Restore it from a copy of it"),
+        (lambda f: (f / "arbiter" / "identity" / "cert.pem").unlink(), "is damaged. Restore it from a copy of it"),
         (lambda f: (f / "telecom").rename(f / "aside"), "holds no saved model"),
         (lambda f: swapped(f), "is damaged|holds parts of more than one model"),
     ],
@@ -200,6 +205,10 @@ def test_a_damaged_folder_is_a_typed_error(change: Any, words: str, tmp_path: Pa
     change(folder)
     with pytest.raises(ModelError, match=words):
         vfl.load_model(folder, cipher=Identity())
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-40])
 
 
 def edit(folder: Path, **changes: Any) -> None:

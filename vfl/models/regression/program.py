@@ -137,7 +137,7 @@ def guest(
     model_id = session.seed("model id").secret[:16]
     steps, binned = features.fit_guest(session, train, plan.preprocess, open_names=plan.open_names)
     with session.phase("train"):
-        standardiser = Standardiser.fit(train.features, plan.spec.clip, steps)
+        standardiser = Standardiser.fit(train.features, plan.spec.clip, steps, party=session.me)
         x, clipped = limited(standardiser, train, session.me)
         (y, row_weights), others = wanted.of(slice(n)), wanted.of(slice(n, None))
         watched = (
@@ -230,7 +230,7 @@ def host(
         plan = asked.candidates[searched.best]
     steps = features.fit_host(session, train, plan.preprocess, open_names=plan.open_names)
     with session.phase("train"):
-        standardiser = Standardiser.fit(train.features, plan.spec.clip, steps)
+        standardiser = Standardiser.fit(train.features, plan.spec.clip, steps, party=session.me)
         x, clipped = limited(standardiser, train, session.me)
         watched = (
             standardiser.transform(aligned.take(np.flatnonzero(validation)).features, session.me)
@@ -321,7 +321,7 @@ def fold_arbiter(session: Session, key: DecryptionKey, plan: Plan[Regression]) -
 def prepared(session: Session, inside: Table, plan: Plan[Regression]) -> Standardiser:
     """What prepares both tables of a fold as the training takes them, by what the first one alone says."""
     steps = None if plan.preprocess is None else Fitting.start(inside.features, plan.preprocess, session.me).finish()
-    return Standardiser.fit(inside.features, plan.spec.clip, steps)
+    return Standardiser.fit(inside.features, plan.spec.clip, steps, party=session.me)
 
 
 P = TypeVar("P", bound=AdditivePart)

@@ -78,7 +78,7 @@ def guest(session: Session, table: Table, plan: Plan[Scorecard]) -> Fitted:
     steps, binned = features.fit_guest(session, train, plan.spec.preprocessing, open_names=plan.spec.open_names)
     assert steps is not None
     with session.phase("train"):
-        standardiser = Standardiser.fit(train.features, CLIP, steps)
+        standardiser = Standardiser.fit(train.features, CLIP, steps, party=session.me)
         trained = glm.guest(
             session, standardiser.transform(train.features, session.me), y[np.newaxis], terms_of(plan), model_id
         )
@@ -130,7 +130,7 @@ def host(session: Session, table: Table, plan: Plan[Scorecard]) -> Fitted:
     steps = features.fit_host(session, train, plan.spec.preprocessing, open_names=plan.spec.open_names)
     assert steps is not None
     with session.phase("train"):
-        standardiser = Standardiser.fit(train.features, CLIP, steps)
+        standardiser = Standardiser.fit(train.features, CLIP, steps, party=session.me)
         trained = glm.host(session, standardiser.transform(train.features, session.me), terms_of(plan))
     part = own_part(session, plan, trained, steps, standardiser, train.schema)
     if plan.scores:

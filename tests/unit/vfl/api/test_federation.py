@@ -289,5 +289,8 @@ def test_tiny_and_huge_columns(small_tables: Tables) -> None:
     reference = local(small_tables, 1).fit(vfl.LogisticRegression(max_iter=20))
     tiny = local((guest.assign(age=guest["age"] * 1e-15), hosts), 1).fit(vfl.LogisticRegression(max_iter=20))
     assert abs(tiny.coef_["guest"]["age"] - reference.coef_["guest"]["age"]) < 2 / 2**10
-    with pytest.raises(DataError, match="age hold values too large"), pytest.warns(UserWarning, match="so far out"):
+    with (
+        pytest.raises(DataError, match="guest: column 'age' holds values that are too large"),
+        pytest.warns(UserWarning, match="so far out"),
+    ):
         local((guest.assign(age=guest["age"] * 1e200), hosts), 1).fit(vfl.LogisticRegression(max_iter=20))
