@@ -67,11 +67,8 @@ def table_from_frame(
     others = {"label": label, "weight": weights, "date": date}
     wanted = feature_names(frame, party, used, columns, others, need_label, settings)
     if not wanted and (label is None if need_features is None else need_features):
-        raise DataError(
-            f"{party}: the table has no feature column",
-            remedy="A host needs at least one column in addition to its keys",
-            party=party,
-        )
+        remedy = "A host needs at least one column in addition to its keys"
+        raise DataError(f"{party}: the table has no feature column", remedy=remedy, party=party)
     _check_readable(frame, party, [*used, *wanted, *(name for name in others.values() if name and need_label)])
     (ids, *fallback), kept = keys_of(frame, party, every, settings.by_own(normalise), duplicates, profile)
     repeated = len(frame) - len(kept)

@@ -177,21 +177,13 @@ def guest_part(
     wanted: Targets,
 ) -> GlmPart:
     """The guest's part of what was trained on rows of this table."""
-    return GlmPart(
-        session.me,
-        trained.model_id,
-        standardiser,
-        trained.shares,
-        plan.spec.family,
-        plan.spec.curve,
-        plan.spec.score_bits,
-        plan.shares,
+    return replace(
+        part_of(session, plan, trained, standardiser, table),
         is_guests=True,
         intercepts=plan.spec.fit_intercept,
         classes=table.classes,
         label_mean=wanted.scale.mean,
         label_scale=wanted.scale.scale,
-        schema=table.schema,
     )
 
 
@@ -200,6 +192,13 @@ def host_part(
 ) -> GlmPart:
     """A host's part of what was trained on rows of this table."""
     key = session.seed("score key").secret
+    return replace(part_of(session, plan, trained, standardiser, table), score_key=key)
+
+
+def part_of(
+    session: Session, plan: Plan[Regression], trained: glm.Trained, standardiser: Standardiser, table: Table
+) -> GlmPart:
+    """What both have."""
     return GlmPart(
         session.me,
         trained.model_id,
@@ -209,7 +208,6 @@ def host_part(
         plan.spec.curve,
         plan.spec.score_bits,
         plan.shares,
-        score_key=key,
         schema=table.schema,
     )
 
