@@ -58,11 +58,11 @@ def _trees(is_open: bool, several: bool) -> Rows:
             ("arbiter and guest", "the bin of every row in the hosts’ columns that win, without their names"),
             (
                 "guest and the first host, which deals",
-                "every row’s score, and which way it goes at the other hosts’ splits" if several else ALL,
+                "every row’s score, and which direction it takes at the other hosts’ splits" if several else ALL,
             ),
         ]
     return rows + ([("two or more hosts", "which of their splits won at the same level"), GUESS] if several else [])
 
 
-ALL = "nothing that the two do not hold"
+ALL = "nothing that the two do not already hold"
 GUESS = ("arbiter and all but one data party", "whether an id that they guess is in that party’s table")

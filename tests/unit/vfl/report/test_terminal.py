@@ -91,7 +91,7 @@ def test_what_a_resumed_run_cost_is_told_as_that_since_it_went_on(full_result, h
         result = full_result | ({"resumed": True} if resumed else {})
         page = render(result)
         assert ("Cost, since the run resumed" in " ".join(printed(result))) is resumed
-        assert ("times, bytes and products here are those since then" in page) is resumed
+        assert ("Times, bytes and products on this page are those since then" in page) is resumed
     assert "Sent, since the run resumed" in render(host_result | {"phases": full_result["phases"], "resumed": True})
 
 
