@@ -45,6 +45,12 @@ def _together(job: Job) -> list[str]:
     return [f"{who}: {what}" for who, what in rows]
 
 
+TOGETHER = (
+    "What parties could learn if, against the agreement, they put together what each of them saw (mixed: sums of "
+    "columns with unknown factors, which a few known values undo):"
+)
+
+
 def print_disclosed(told: Reveals, console: Console) -> None:
     """One paragraph a permission."""
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 1))
@@ -56,7 +62,7 @@ def print_disclosed(told: Reveals, console: Console) -> None:
         table.add_row("-", f"{escape(text)} [dim](no permission is needed)[/]")
     console.print(table, highlight=False)
     if told.together:
-        console.print("What parties could learn if they conspire against the others:")
+        console.print(TOGETHER, highlight=False)
         for text in told.together:
             say(console, f" - {escape(text)}")
     if told.unused:

@@ -30,12 +30,6 @@ from vfl.screen.console import Console
 from vfl.storage.files import write_private
 
 COLOUR = {"stable": "green", "watch": "yellow", "shifted": "red", None: "dim"}
-SAYS = {
-    "stable": "as in training",
-    "watch": "check it",
-    "shifted": "another population: check the model",
-    None: "no row",
-}
 JSON = ".json"
 NUMBERS = ("column", "psi", "expected", "mark", "rows", "missing_before", "missing")
 
@@ -106,7 +100,7 @@ def print_monitor(found: dict[str, Any], console: Console) -> None:
     table = Table(
         title="Against the training rows", title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False
     )
-    for name in ("", "PSI", "by chance", "", "missing then", "missing now", "rows now"):
+    for name in ("", "PSI", "by chance", "verdict", "missing then", "missing now", "rows now"):
         table.add_column(name, justify="right" if name else "left", overflow="fold")
     lines = sorted(found["columns"], key=lambda line: -(line["psi"] or 0.0))
     for line in [*([found["score"]] if found["score"] else []), *lines]:
@@ -115,15 +109,16 @@ def print_monitor(found: dict[str, Any], console: Console) -> None:
             escape(line["column"]),
             f"[{colour}]{number(line['psi'], 3)}[/]",
             number(line["expected"], 3),
-            f"[{colour}]{SAYS[line['mark']]}[/]",
+            f"[{colour}]{line['mark'] or 'no row'}[/]",
             percent(line["missing_before"]),
             percent(line["missing"]),
             number(line["rows"]),
         )
     console.print(table)
     console.print(
-        "\nPSI below 0.1: stable; from 0.25: shifted.  By chance: the mean index of two samples of one population "
-        "with as many rows. An index that such samples exceed once in twenty is not flagged.",
+        "\nwatch (PSI from 0.1) and shifted (from 0.25) need a PSI that chance alone exceeds less than once in twenty "
+        "times: with few rows, chance alone gives large values.  By chance: the mean PSI of as many rows from one "
+        "population.",
         highlight=False,
     )
 

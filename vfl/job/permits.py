@@ -133,4 +133,9 @@ FORMER: dict[str, tuple[str, ...]] = {
 }  # still read, and means both
 
 CONVERGENCE = "convergence-to-parties"  # no job needs it either: without it all iterations are made
+SCORING = frozenset({
+    "intersection-to-parties", "matched-keys-to-parties", "intersection-sizes-to-arbiter", "scores-to-guest",
+    "directions-to-guest", "wins-to-owners", "few-columns",
+})  # fmt: skip
+# what a prediction can need; the others are for training
 WEIGHTS = FORMER["final-weights-to-owner"]  # no job needs them: without them the weights stay shared with the arbiter

@@ -20,25 +20,23 @@ def coalitions(result: Mapping[str, Any]) -> Rows:
 
 
 def _regression(deals: bool, several: bool) -> Rows:
-    map_ = "up to an invertible map"
     rows = [
         (
             "arbiter and any host",
-            f"the outcome of every training row, then the predictors, then the others’ columns {map_}",
+            "the outcome of every training row, then the predictors, then the others’ columns, mixed",
         ),
         (
             "arbiter and guest",
             f"the {'sum of the ' if several else ''}hosts’ linear predictors in each iteration, and from its "
-            f"changes their columns {map_}",
+            f"changes their columns, mixed",
         ),
         ("guest and a host", "the sum of the other hosts’ scores of scored rows" if several else ALL),
     ]
     if deals:
         rows.append(
             (
-                "guest and the first host, which deals",
-                f"every training row’s predictor in each iteration, and from its changes the other hosts’ "
-                f"columns together {map_}"
+                FIRST,
+                "every training row’s predictor in each iteration, and from its changes the other hosts’ columns, mixed"
                 if several
                 else ALL,
             )
@@ -57,12 +55,13 @@ def _trees(is_open: bool, several: bool) -> Rows:
             ("arbiter and a host", "the outcome of every training row"),
             ("arbiter and guest", "the bin of every row in the hosts’ columns that win, without their names"),
             (
-                "guest and the first host, which deals",
+                FIRST,
                 "every row’s score, and which direction it takes at the other hosts’ splits" if several else ALL,
             ),
         ]
     return rows + ([("two or more hosts", "which of their splits won at the same level"), GUESS] if several else [])
 
 
+FIRST = "guest and the first host, which hands out random numbers"
 ALL = "nothing that the two do not already hold"
 GUESS = ("arbiter and all but one data party", "whether an id that they guess is in that party’s table")

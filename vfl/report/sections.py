@@ -36,19 +36,22 @@ def context(result: Result) -> dict[str, Any]:
         "result": result,
         "started": _moment(result.get("started")),
         "party": party,
+        "title": words.title(result),
         "role": role,
         "roles": {"guest": "holds the outcome", "host": "holds further columns", "arbiter": "holds the key, no data"},
         "names": names,
         "part_words": _whole(words.PARTS.get(part, part)),
         "metrics": metrics,
         "answer": answer,
-        "passes": words.passes_made(model),
+        "iterations": words.iterations_made(model),
         "cautions": words.all_cautions(result),
         "lead": _lead(answer, partners, party, _whole(words.PARTS.get(part, part))),
         "uplifts": uplifts,
         "tables": (tables := _tables(result.get("metrics") or {})),
         "measures": {
-            k: m for k, m in words.METRICS.items() if any(k in models for _, *both in tables for models in both)
+            k: words.at_half(m, k, result)
+            for k, m in words.METRICS.items()
+            if any(k in models for _, *both in tables for models in both)
         },
         "alignment": _alignment(result),
         "prediction": prediction(result),
@@ -64,7 +67,7 @@ def context(result: Result) -> dict[str, Any]:
         "disclosed": [
             (*words.CLASSES.get(c, (c, "")), c, g) for c, g in words.by_class(result.get("disclosure") or []).items()
         ],
-        "coalitions": coalitions(result),
+        "coalitions": [] if result.get("purpose") == "predict" else coalitions(result),
         "model": model,
         "coefficients": coefficients(model.get("coefficients") or []),
         "shared": model.get("weights_known") is False,  # no party knows the weights
@@ -73,19 +76,12 @@ def context(result: Result) -> dict[str, Any]:
         "binning": binning(model, party),
         "points": [p for p in points if not _neutral(p)],
         "neutral": any(map(_neutral, points)),
-        "parameters": {
-            k.replace("_", " "): v
-            for k, v in model.items()
-            if isinstance(v, str | int | float) and k not in NOT_PARAMETERS
-        },
+        "parameters": words.parameters(model),
         "environment": _environment(result.get("environment") or {}),
         "job_file": json.dumps(result["job_file"], indent=1, ensure_ascii=False) if result.get("job_file") else "",
     }
     shown["nav"] = _nav(shown)
     return shown
-
-
-NOT_PARAMETERS = {"kind", "model_id", "intercept", "trees", "key_bits", "weights_known"}
 
 
 def _neutral(line: Mapping[str, Any]) -> bool:
@@ -180,10 +176,9 @@ def _lead(answer: Sequence[Mapping[str, Any]], partners: str, party: str, part: 
 
 
 def _alignment(result: Result) -> list[dict[str, Any]]:
-    common = (result.get("alignment") or {}).get("intersection")
-    if common is None:
-        return []
-    known = words.rows_by_party(result)
+    common, known = (result.get("alignment") or {}).get("intersection"), words.rows_by_party(result)
+    if common is None or (result.get("prediction") is not None and len(known) < 2):
+        return []  # the section Prediction says it
     top = max(known.values(), default=0)
     return [
         {

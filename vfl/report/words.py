@@ -47,6 +47,7 @@ ANSWER = {  # the three numbers that a reader sees first, by the kind of outcome
     "count": ("d2", "deviance", "mae"),
     "multiclass": ("accuracy", "macro_auc", "log_loss"),
 }
+LOCAL = "local federation"  # the name of a job in one process
 PARTS = {"test": "held-out rows", "out_of_time": "out-of-time rows", "train": "training rows"}
 
 
@@ -142,7 +143,39 @@ def rows_by_party(result: Mapping[str, Any]) -> dict[str, int]:
     return {name: int(n) for name, n in known.items() if n is not None}
 
 
-def passes_made(model: Mapping[str, Any]) -> int | None:
+NOT_PARAMETERS = {
+    "kind", "model_id", "intercept", "trees", "key_bits", "weights_known", "passes", "settled", "caution"
+}  # fmt: skip
+
+
+def parameters(model: Mapping[str, Any]) -> dict[str, object]:
+    """Of a model's content in report.json what was chosen, and how many iterations were made."""
+    chosen: dict[str, object] = {
+        k.replace("_", " "): v for k, v in model.items() if isinstance(v, str | int | float) and k not in NOT_PARAMETERS
+    }
+    most, made = model.get("passes"), iterations_made(model)
+    if made is not None and model.get("passes_made"):
+        chosen["iterations"] = number(made) + (f" of at most {number(most)}" if most else "")
+    elif most:
+        chosen["iterations"] = f"at most {number(most)}"
+    return chosen
+
+
+def title(result: Mapping[str, Any]) -> str:
+    """The name of the job; in one process, which has no job file, the kind of the model."""
+    kind = str((result.get("model") or {}).get("kind") or "")
+    if result.get("job") == LOCAL and kind:
+        return kind.replace("-", " ").capitalize()
+    return str(result.get("job"))
+
+
+def at_half(measure: tuple[str, int, str], key: str, result: Mapping[str, Any]) -> tuple[str, int, str]:
+    """The measure with its cut-off in its name, where it has one."""
+    label, sign, says = measure
+    return (f"{label} at 0.5", sign, says) if key == "accuracy" and outcome_of(result) == "binary" else measure
+
+
+def iterations_made(model: Mapping[str, Any]) -> int | None:
     """Over the training rows, by the training that made most; where that is not known, those that were asked for."""
     made: list[int] = model.get("passes_made") or []
     return max(made) if made else model.get("passes")
@@ -167,7 +200,7 @@ def cautions(model: Mapping[str, Any]) -> list[str]:
         return found + ending.cautions(model["passes_made"], model["ended"])
     if model.get("settled") is False:  # of a release that did not say how each training ended
         found.append(
-            f"all {number(passes_made(model))} iterations that max_iter allows were made: the loss had not settled"
+            f"all {number(iterations_made(model))} iterations that max_iter allows were made: the loss had not settled"
         )
     return found
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from protocols.cipher import CipherVec
 from protocols.message import registry
 from vfl.job import PERMITS, Job, Party, needed_permits, searched
+from vfl.job.permits import SCORING
 from vfl.job.plan import plan_of, roles_of
 from vfl.models.registry import kind_of
 from vfl.models.results import Measuring, environment
@@ -42,13 +43,18 @@ def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: st
         "metrics": {},
         "phases": [],
         "disclosure": [],
-        "permits": {p: PERMITS[p] for p in job.disclosure.allow if p in needed_permits(job)},
+        "permits": {p: PERMITS[p] for p in job.disclosure.allow if p in _needed(job, purpose)},
         "model": {"kind": job.model.kind, **settled(job), "key_bits": job.crypto.key_bits},
         "environment": environment(),
         "job_file": json.loads(job.canonical),
         "plots": {},
         **searched.summary(job),
     }
+
+
+def _needed(job: Job, purpose: str) -> Collection[str]:
+    """The permissions of the job that messages of such a run can need."""
+    return needed_permits(job) if purpose == "run" else SCORING.intersection(needed_permits(job))
 
 
 def settled(job: Job) -> dict[str, Any]:

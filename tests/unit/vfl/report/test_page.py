@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 
 from protocols.errors import ConfigError, ModelError
+from protocols.message import registry
 from tests.places import ROOT
 from tests.unit.vfl.report.conftest import other_kind
+from vfl.job.permits import PERMITS, SCORING
 from vfl.metrics import binary_metrics, plot_series
 from vfl.report import read_report, render, write_report
 from vfl.report.page import as_csv
@@ -233,6 +235,39 @@ def test_a_prediction_says_how_many_rows_were_scored_and_whether_they_moved(full
     assert (
         "contributed its columns to score new rows" in Page(render(result | {"role": "host", "party": "telecom"})).words
     )
+
+
+def test_a_prediction_repeats_neither_training_nor_what_its_first_section_says(full_result):
+    known = {"guest_rows": 60, "host_rows": None, "intersection": 42}
+    new = {"rows": 60, "scored": 42, "left_out": 0, "missing": {}, "unseen": {}, "unknown": 18}
+    page = Page(render(full_result | {"purpose": "predict", "prediction": new, "alignment": known}))
+    assert "alignment" not in page.sections()
+    assert "What could be learnt together" not in page.words
+    assert "What the job reveals when rows are scored" in page.words
+    told = known | {"host_rows": 70}
+    page = Page(render(full_result | {"purpose": "predict", "prediction": new, "alignment": told}))
+    assert "alignment" in page.sections()
+
+
+def test_permissions_of_a_prediction_are_those_that_its_messages_can_need():
+    modules = r"protocols\.(alignment\.(ecdh|ring)|glm\.scoring|boosting\.(scoring|walk))"
+    needed = {m.permit for m in registry().values() if m.permit and re.fullmatch(modules, m.__module__)}
+    assert needed - {"intersection-size-to-parties"} == SCORING - {"few-columns"}  # no message is about few columns
+    assert set(PERMITS) >= SCORING
+
+
+def test_one_process_and_one_cut_off_are_called_by_name(full_result):
+    local = {"job": "local federation", "job_digest": "none: made in one process", "party": "guest", "job_file": {}}
+    made = {"kind": "logistic-regression", "passes": 200, "passes_made": [20], "settled": True}
+    page = Page(render(full_result | local | {"model": full_result["model"] | made}))
+    assert page.words.startswith("Logistic regression: report of guest Logistic regression")
+    assert "Report of the guest, which holds the outcome" in page.words
+    assert "All parties ran in one process" in page.words
+    assert "Digest of the job file" not in page.words
+    assert "iterations 20 of at most 200" in page.words
+    assert "settled" not in page.words
+    assert "Accuracy at 0.5" in page.words
+    assert "Accuracy at 0.5" not in Page(render(other_kind("multiclass"))).words
 
 
 def test_a_chosen_cut_off_is_shown(full_result):
