@@ -93,6 +93,11 @@ def load(options: Options) -> Demo:
                 f'--label and --guest go with a CSV file, not with "{options.data}"', remedy="Leave them out"
             )
         return breast_clinics() if options.data == "breast" else credit_sim(options.rows)
+    if "." not in options.data and not Path(options.data).exists():
+        raise ConfigError(
+            f"--data {options.data} is none of the demo's tables, and no file",
+            remedy='Use "breast", "credit-sim" or the path of a CSV file',
+        )
     if not options.label or not options.guest_columns:
         raise ConfigError(
             "a CSV file needs --label and --guest",

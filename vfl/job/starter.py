@@ -282,7 +282,6 @@ def starter_party(
     data = "" if role == "arbiter" else _data(source, query, label if role == "guest" else None, columns)
     others = [p for p in PERMITS if p not in allow]
     more = f"# Other permissions: {', '.join(others)} (what each discloses: docs/leakage.md).\n" if others else ""
-    example = "bank" if role != "guest" else "telecom"
     return f"""\
 # This party's own file. It is private and never sent.  Paths are relative to this file.
 name = {_toml(_name(name))}
@@ -306,12 +305,24 @@ directory = {_toml(directory)}
 # How long to wait for one message of a peer that is alive.
 message_seconds = 3600
 
-# vfl trust adds a section for each peer.  Hosts dial the guest and the arbiter, the arbiter dials the guest: whoever dials
-# needs the other's address.
-#   [peers.{example}]
-#   certificate = "peers/{example}.pem"
-#   address = "10.0.0.3:7443"
-"""  # noqa: E501
+{_peers(role)}"""  # noqa: E501
+
+
+def _peers(role: Role) -> str:
+    """The comment on [peers]: an address for whom this party dials."""
+    who = {
+        "guest": "The guest dials nobody: the others need its address.",
+        "host": "A host dials the guest and the arbiter, and needs their addresses.",
+        "arbiter": "The arbiter dials the guest, and needs its address.",
+    }[role]
+    name = "telecom" if role == "guest" else "bank"
+    lines = [
+        f"vfl trust adds a section for each peer.  {who}",
+        f"  [peers.{name}]",
+        f'  certificate = "peers/{name}.pem"',
+    ]
+    lines += [] if role == "guest" else ['  address = "10.0.0.1:7443"']
+    return "".join(f"# {line}\n" for line in lines)
 
 
 def _data(source: str, query: str | None, label: str | None, columns: Sequence[str] | None) -> str:

@@ -131,7 +131,11 @@ def take_part(
             stopped = isinstance(error, Stopped | KeyboardInterrupt)
             events.over("failed", code=Stopped.code if stopped else "internal")
             run.leave()
-            raise
+            if isinstance(error, KeyboardInterrupt):
+                error = Stopped(error)
+            if isinstance(error, Stopped):
+                error.resumes = run.store is not None
+            raise error
     taken = RunResult(run.folder, result, counting, run.resumed)
     report(taken)
     run.over()

@@ -17,6 +17,7 @@ from vfl.screen.console import Console
 
 ROOT = Path(__file__).parents[2]
 OURS = ("vfl", "protocols")
+RESUMES = ". When every party gives its command again, it resumes where it stopped"
 PIPE_CLOSED = 128 + signal.SIGPIPE  # as a shell reports a program that wrote to `head` after its end
 
 
@@ -32,6 +33,7 @@ class Stopped(Exception):
     """The user, or the system, asked this process to stop; the peers and the ledger receive `code`."""
 
     code = "stopped"
+    resumes = False  # whether the same command resumes what was stopped
 
     def __init__(self, asked: KeyboardInterrupt | None = None) -> None:
         number = asked.number if isinstance(asked, Signalled) else signal.SIGINT
@@ -72,6 +74,7 @@ def ended(command: Callable[[], object]) -> int:
     except (Stopped, KeyboardInterrupt) as error:
         stopped = error if isinstance(error, Stopped) else Stopped(error)
         line, code = "stopped on request; the other parties were informed", stopped.exit_code
+        line += RESUMES if stopped.resumes else ""
     except BrokenPipeError:
         return PIPE_CLOSED
     except Exception as error:

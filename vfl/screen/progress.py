@@ -92,6 +92,7 @@ class LogWatch(Watch):
     def __init__(self, out: TextIO, every: float = 10.0) -> None:
         self._out, self._every, self._last, self._lock = out, every, time.monotonic(), threading.Lock()
         self._words, self._over = "", threading.Event()
+        self._held: Event | None = None  # the end of a phase, which may go on at once
         self._thread = threading.Thread(target=self._go_on, name="vfl progress", daemon=True)
 
     def __enter__(self) -> Self:
@@ -103,17 +104,30 @@ class LogWatch(Watch):
     ) -> None:
         self._over.set()
         self._thread.join()
+        self._say_held()
 
     def event(self, event: Event) -> None:
         with self._lock:
-            self._words = worded(event)
-            if event.event != "step" or time.monotonic() - self._last >= self._every:
+            held, self._words = self._held, worded(event)
+            if held is not None and event.event == "begins" and event.phase == held.phase:
+                self._held = None  # one phase in several parts
+                return
+            self._say_held()
+            if event.event == "ends":
+                self._held = event
+            elif event.event != "step" or time.monotonic() - self._last >= self._every:
                 self._line(self._words)
+
+    def _say_held(self) -> None:
+        if self._held is not None:
+            self._line(worded(self._held))
+            self._held = None
 
     def _go_on(self) -> None:
         while not self._over.wait(self._every / 4):
             with self._lock:
                 if self._words and time.monotonic() - self._last >= self._every:
+                    self._held = None  # said now
                     self._line(self._words)
 
     def _line(self, words: str) -> None:

@@ -82,9 +82,12 @@ def check_peers(me: str, own_der: bytes, peers: Sequence[Peer], listens: bool) -
         raise ConfigError("A run needs at least one other party")
     if len(set(names)) < len(names):
         raise ConfigError("Two parties have the same name", remedy="Give every party of the job its own name")
-    if len(set(pins)) < len(pins):
+    owners = [me, *(p.name for p in peers for _ in p.pins)]
+    if same := next((k for k, pin in enumerate(pins) if pin in pins[:k]), None):
+        two = f"{owners[pins.index(pins[same])]} and {owners[same]}"
         raise ConfigError(
-            "The same certificate is pinned for two parties", remedy="Pin for each party the certificate that it made"
+            f"{two} have the same certificate: it is pinned for two parties",
+            remedy="Pin for each party the certificate that it made",
         )
     waiting = [p.name for p in peers if p.dialled is None]
     if waiting and not listens:

@@ -56,7 +56,7 @@ def no_run_directory(parties: Institutions) -> None:
     [
         (expired, ("The certificate of bank expired on", "Ask bank for a new one")),
         (no_certificate, ("The certificate of bank does not hold exactly one certificate", "Ask for the cert.pem")),
-        (the_arbiters, ("The same certificate is pinned for two parties", "Pin for each party")),
+        (the_arbiters, ("(bank and trustco|trustco and bank) have the same certificate", "Pin for each party")),
         (two_certificates, ("The certificate of bank does not hold exactly one certificate", "Ask for the cert.pem")),
         (no_run_directory, ("the run folder .* cannot be made", r"\[run\] directory")),
     ],

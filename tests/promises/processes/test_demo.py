@@ -59,6 +59,9 @@ def test_the_demo_says_what_it_cannot_use(parties: Institutions) -> None:
     parties.here("demo", "--data", table, "--dir", parties.folder / "d").says(
         2, "a CSV file needs --label and --guest", "For example"
     )
+    parties.here("demo", "--data", "credit", "--dir", parties.folder / "d").says(
+        2, "--data credit is none of the demo's tables, and no file", '"breast", "credit-sim" or the path of a CSV file'
+    )
     parties.here("demo", "--key-bits", "1024", "--dir", parties.folder / "d").says(
         2, "too short to protect anything", "Use 3072"
     )

@@ -54,7 +54,9 @@ def test_a_user_who_stops_a_run_stops_it_for_all(parties: Institutions, number: 
     others = in_training(parties)
     stopped = others.pop("telecom")
     stopped.kill(number)
-    stopped.wait(15).says(128 + number, "stopped on request; the other parties were informed")
+    stopped.wait(15).says(
+        128 + number, "stopped on request; the other parties were informed", "When every .* it resumes"
+    )
     (ledger,) = (parties.folder / "telecom" / "runs").rglob("ledger.jsonl")
     assert [line.get("outcome") for line in read_ledger(ledger)][-1] == "stopped"
     for process in others.values():

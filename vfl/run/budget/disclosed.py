@@ -109,7 +109,7 @@ class RunAllowance(Allowance):
                     f"times this month"
                 )
                 remedy = "Leave these rows out (the training scored its held-out rows), or wait for the next month"
-                raise refused(self._party.name, said, SCORES, limit, remedy)
+                raise refused(self._party.name, said, SCORES, limit, remedy, counted=True)
             counts.charge(item, SCORES, self._guest)
             counts.reached(SCORES, self._guest, period, most, limit)
 
@@ -118,7 +118,7 @@ class RunAllowance(Allowance):
             return
         if rows > (limit := most_rows(self._party, max(own, self._rows))):
             what, remedy = f"the list of {partner} has {rows} rows or more", f"Let {partner} use a smaller list"
-            raise refused(self._party.name, what, "max_partner_rows", limit, remedy)
+            raise refused(self._party.name, what, "max_partner_rows", limit, remedy, counted=True)
 
     def partner_columns(self, partner: str, columns: int) -> None:
         columns_check(self._party, partner, columns)
@@ -141,14 +141,15 @@ def most_rows(party: Party, own: int) -> int:
     return PARTNER_ROWS * own if given is None else given
 
 
+COUNTED = ". This run has begun, so it counts in its budget all the same"
 AGREES = ", or, if the person responsible for this party's data agrees,"
 
 
-def refused(party: str, what: str, key: str, limit: int, remedy: str) -> DisclosureRefused:
-    """The error for a budget that is used up."""
+def refused(party: str, what: str, key: str, limit: int, remedy: str, *, counted: bool = False) -> DisclosureRefused:
+    """The error for a budget that is used up; counted: the run itself was counted before this was found."""
     return DisclosureRefused(
         f"{party}: {what}, and policy.{key} is {limit}",
-        remedy=f"{remedy}{AGREES} raise policy.{key}",
+        remedy=f"{remedy}{AGREES} raise policy.{key}{COUNTED if counted else ''}",
         party=party,
         about=f"policy.{key}",
     )

@@ -20,6 +20,13 @@ def test_the_starter_party_loads_and_takes_peers(load, role):
         with_peer("[", "other", "peers/new.pem")
 
 
+@pytest.mark.parametrize(("role", "dials"), [("guest", False), ("host", True), ("arbiter", True)])
+def test_the_comment_on_peers_has_an_address_where_the_party_dials(role, dials):
+    comment = starter_party(role, "me").partition("# vfl trust adds")[2]
+    assert ("address =" in comment) == dials
+    assert "[peers.bank]" in comment or role == "guest"
+
+
 @pytest.mark.parametrize("name", ["../x", "Bank", "", "a b", "-v", "x" * 33])
 def test_no_file_is_started_for_what_is_not_a_name(name):
     for make in (lambda: starter_party("guest", name), lambda: with_peer("", name, "peers/x.pem")):

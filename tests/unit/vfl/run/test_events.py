@@ -128,6 +128,19 @@ def test_a_log_has_a_line_at_least_every_so_often(tmp_path: Path) -> None:
     assert len(out.getvalue().splitlines()) == len(lines)  # nothing after the end
 
 
+def test_a_phase_in_several_parts_is_said_once() -> None:
+    out = io.StringIO()
+    with LogWatch(out) as watch:
+        events = Events("credit-risk", "bank", "run", CountingTap(), watch)
+        events.meets(["telecom"])
+        for phase in ("connect", "connect", "align", "align", "train"):
+            events.phase_begins(phase)
+            events.phase_ends(phase)
+    said = [line.partition("bank: ")[2].partition(";")[0] for line in out.getvalue().splitlines()]
+    parts = ("connecting", "aligning ids", "training")
+    assert said == [words for part in parts for words in (part, f"{part}: done")]
+
+
 def test_words_of_events(tmp_path: Path) -> None:
     written = run(tmp_path, Kept())
     assert worded(written[-1]) == "credit-risk at bank: done"

@@ -174,6 +174,8 @@ def test_a_row_is_scored_as_often_as_agreed_by_each_model_in_a_month(
         "policy.scores_per_row is 1"
     )
     assert error.what == f"telecom: {said}"
+    assert error.remedy.endswith("so it counts in its budget all the same")
+    assert error.about == "policy.scores_per_row"
     at_host(telecom, 2).rows_scored(named(1), "new rows", rows[600:])  # nothing of the refused batch was counted
     at_host(telecom, 3).rows_scored(named(2), "new rows", rows)  # another model
     twice = party("host", scores_per_row=2)
