@@ -61,9 +61,7 @@ def context(result: Result) -> dict[str, Any]:
         "moved": _moved(result),
         "later_score_only": _later_score_only(result.get("stability") or {}),
         "phases": _phases(result.get("phases") or []),
-        "total": {
-            k: sum(p[k] for p in result.get("phases") or []) for k in ("seconds", "bytes_sent", "bytes_received")
-        },
+        "total": _total(result.get("phases") or []),
         "disclosed": [
             (*words.CLASSES.get(c, (c, "")), c, g) for c, g in words.by_class(result.get("disclosure") or []).items()
         ],
@@ -82,6 +80,11 @@ def context(result: Result) -> dict[str, Any]:
     }
     shown["nav"] = _nav(shown)
     return shown
+
+
+def _total(phases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What all phases took."""
+    return {k: sum(p[k] for p in phases) for k in ("seconds", "bytes_sent", "bytes_received")}
 
 
 def _neutral(line: Mapping[str, Any]) -> bool:
