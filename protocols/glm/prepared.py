@@ -5,7 +5,7 @@ Adversary: honest but curious.  u, r: the numbers of this iteration that the arb
 
      host P                                          guest                                       arbiter (holds every b_P)
  1             <------------------------------------------------------------------------------  WeightsLessPad b_P - u_P, modulo S, to each P alone
-     X_P (a_P + b_P - u_P) + its share of X u + masks that cancel in the hosts' sum
+     X_P (a_P + b_P - u_P) + its share of X u + a small error + masks that cancel in the hosts' sum
      PaddedPredictor, modulo B  ------------------>  its share of z modulo B: the sum of all parts    its share of z: that of X u
  2   Deal (look_up.py) --------------------------->  d_G, with its labels  <---- link ---->      d_A:  d_G + d_A = d  (links_on_shares.py)
                                                      EdgeShare (sealed links)  --------------->  how many rows are near the table's edge
@@ -16,6 +16,9 @@ Adversary: honest but curious.  u, r: the numbers of this iteration that the arb
 
 Who learns what: the arbiter how many rows are near the table's edge; nobody anything else.  b_P - u_P, d_A - r and d - r
 are one-time pads, and so is a PaddedPredictor: its host's share of X u is uniform modulo B.
+Why the error, which the guest's part has too.  A share of X u_t also holds X u_(t-1) / 2^width, which spills over from
+the slot below.  Arbiter and guest know u, and z = X w with whole-number weights.  Without errors they would find each
+host's columns exactly, by lattice reduction (tests/promises/attacks/test_columns_by_lattice.py).
 Shares modulo S add up as integers: |gradient| < S / 2^41, so that they wrap with probability 2^-41 per weight.
 Cost per row and iteration: 40 bytes and those of the link, about 620; no ciphertext.
 """  # noqa: E501
@@ -40,7 +43,7 @@ from protocols.glm.chunks import Prepare, Ready
 from protocols.glm.links import Link
 from protocols.glm.links_on_shares import on_shares
 from protocols.glm.pair_masks import PairMasks
-from protocols.glm.plan import Plan, Step
+from protocols.glm.plan import FEATURE, Plan, Step
 from protocols.glm.sealed_link import Edge
 from protocols.glm.slots import Slots
 from protocols.message import BLINDED, Message
@@ -112,7 +115,7 @@ def guest(
     """One iteration at the guest, over the rows of `block`."""
     slots, pad = ready.slots, ready.pad
     moved = less_pad(session, slots, share)  # 1
-    z = moved.matmul(block.x) + pad.predictor
+    z = predictor(session, ready, block, moved)
     for channel in session.hosts:
         z = z + received(channel, PaddedPredictor, len(block), slots.z_bits)
     own = on_shares(link).guest(session, z.residue(slots.z_bits), y)  # 2
@@ -135,7 +138,7 @@ def host(
     """The same at a host; masks: of this attempt; use: another number for each iteration of any training."""
     slots, pad = ready.slots, ready.pad
     moved = less_pad(session, slots, share)  # 1
-    z = moved.matmul(block.x) + pad.predictor
+    z = predictor(session, ready, block, moved)
     for part in parts(len(block)):
         values = z.slice(part.first, part.last) + masks.integers(use, part, slots.z_bits)
         row_blocks.pace([session.guest], part)
@@ -156,6 +159,18 @@ def arbiter(session: Session, plan: Plan, ready: Ready, link: Link, shares: Mapp
     for party, share in shares.items():
         share.step(pad.gradient[party], plan.shift, step)  # 3, 4
     return edge
+
+
+def predictor(session: Session, ready: Ready, block: Block, moved: PlainVec) -> PlainVec:
+    """A data party's part of its share of z (n,), with its error."""
+    error = session.seed("predictor error", ready.name).integers(len(block), error_bits(len(block)))
+    return moved.matmul(block.x) + ready.pad.predictor + error
+
+
+def error_bits(rows: int) -> int:
+    """Bits of the error that a data party adds to its predictors of this many rows: whoever knows its columns, which
+    are standardised, then finds its weights only to about a unit of 2^-WEIGHT, however many rows there are."""
+    return FEATURE + 2 + rows.bit_length() // 2
 
 
 def less_pad(session: Session, slots: Slots, share: Share) -> PlainVec:

@@ -23,12 +23,12 @@ def _regression(deals: bool, several: bool) -> Rows:
     rows = [
         (
             "arbiter and any host",
-            "the outcome of every training row, then the predictors, then the others’ columns, mixed",
+            "the outcome of every training row, then the predictors, then the others’ columns, perhaps mixed",
         ),
         (
             "arbiter and guest",
             f"the {'sum of the ' if several else ''}hosts’ linear predictors in each iteration, and from its "
-            f"changes their columns, mixed",
+            f"changes their columns, perhaps mixed",
         ),
         ("guest and a host", "the sum of the other hosts’ scores of scored rows" if several else ALL),
     ]
@@ -36,7 +36,8 @@ def _regression(deals: bool, several: bool) -> Rows:
         rows.append(
             (
                 FIRST,
-                "every training row’s predictor in each iteration, and from its changes the other hosts’ columns, mixed"
+                "every training row’s predictor in each iteration, and from its changes the other hosts’ columns, "
+                "perhaps mixed"
                 if several
                 else ALL,
             )
