@@ -96,7 +96,7 @@ bench-full: oracles  ## the same on large tables, with a new fit of the cost mod
 	$(BIN)/python -m benchmarks.document
 
 bench-glm: setup  ## a regression by operation: products and seconds per row and iteration
-	$(BIN)/python -m benchmarks.glm --rows 4000 --passes 4
+	$(BIN)/python -m benchmarks.glm --rows 4000 --direct-passes 2 --repeat 5
 
 bench-kernels: oracles  ## only the arithmetic, compared with gmpy2 and phe
 	$(BIN)/python -m benchmarks.kernels

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 from unittest.mock import patch
 
@@ -29,7 +30,8 @@ from vfl.cost.jobs import tables
 from vfl.cost.meter import Counted, Event, Meter
 from vfl.models.workload import Workload
 
-BITS, PASSES, CLASSES = 2048, 5, 4
+BITS, CLASSES = 2048, 4
+PASSES = {"none": 5, "batched": 17}  # epochs: of prepared ones a chunk
 BATCHES = (None, 1024, 256, 64)
 ROUNDS = (
     ("sealed", 846, 9),
@@ -52,25 +54,31 @@ def sent(events: list[Event]) -> list[int]:
 
 
 def batches() -> Iterator[str]:
-    """A regression of 2,048 rows and 5 + 18 columns: the training alone, a row and pass."""
+    """A regression of 2,048 rows and 5 + 18 columns, direct and prepared: the training alone, a row and pass."""
     data = tables(Workload("logistic", 2048))
-    for size in BATCHES:
+    for (preparation, passes), size in product(PASSES.items(), BATCHES):
         solver: dict[str, Any] = {} if size is None else {"solver": "sgd", "batch_size": size}
         meters = {party: Meter() for party in ("guest", *data.hosts, "arbiter")}
         federation = vfl.Federation.local(
-            data.guest, data.hosts, on="id", label="label", cipher=Counted(Paillier(BITS)), convergence=False
+            data.guest,
+            data.hosts,
+            on="id",
+            label="label",
+            cipher=Counted(Paillier(BITS)),
+            convergence=False,
+            preparation=preparation,
         )
         federation.fit(
-            vfl.LogisticRegression(max_iter=PASSES, **solver),
+            vfl.LogisticRegression(max_iter=passes, **solver),
             taps={p: [m] for p, m in meters.items()},
             observers=meters,
         )
         events = of_training(meters)
-        each = 2048 * PASSES
+        each = 2048 * passes
         yield (
-            f"{'all rows' if size is None else size}: {products(events) / each:.0f} products and "
+            f"{preparation}, {'all rows' if size is None else size}: {products(events) / each:.0f} products and "
             f"{sum(sent(events)) / each:.0f} bytes per row and epoch, "
-            f"{len(sent(events)) / PASSES:.0f} messages per epoch"
+            f"{len(sent(events)) / passes:.0f} messages per epoch"
         )
 
 

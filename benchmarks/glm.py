@@ -1,10 +1,14 @@
-"""What encryption costs in a regression: the same training with Paillier and with the identity cipher, in one run.
+"""What encryption costs in a regression: the same training with Paillier and with the identity cipher, its iterations
+prepared and direct, in one run.
 
-    python -m benchmarks.glm [--rows N] [--passes N] [--bits 2048 3072] [--cores N] [--out FILE]
+    python -m benchmarks.glm [--rows N] [--columns GUEST HOST ..] [--bits 2048 3072] [--preparation batched none]
+                             [--direct-passes N] [--repeat N] [--cores N] [--out FILE]
 
-All parties share the cores given (default: one).  Printed and written: seconds and CPU seconds per iteration,
-milliseconds per row and iteration, products modulo n^2 by operation (counted, noise-free) and the share of the CPU time
-that they explain at the measured time of one product, bytes by message kind.
+All parties share the cores given (default: one).  A training of prepared iterations has one chunk, and another has two:
+the difference is one chunk, offline and online; of direct ones it is `--direct-passes`.  Ciphers take turns, `--repeat`
+times; seconds are the medians of the turns.  Printed and written: seconds and CPU seconds per iteration, milliseconds
+per row and iteration, products modulo n^2 by operation (counted, noise-free) and the share of the CPU time that they
+explain at the measured time of one product, and bytes.
 """
 
 from __future__ import annotations
@@ -12,9 +16,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -22,22 +28,41 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-GUEST_COLUMNS, HOST_COLUMNS = 5, 18  # the shape of UCI credit default between a bank and a partner
+UCI = (5, 18)  # the shape of UCI credit default between a bank and a partner
 
 
-def tables(rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Seeded tables: correlated columns, a label with 22% events."""
+def trained(preparation: str, parties: int, rows: int, bits: int, direct: int) -> tuple[int, int]:
+    """The iterations of two trainings, one of which has a chunk more than the other, or `direct` iterations more."""
+    from vfl.models.plan import Plan
+    from vfl.models.regression.chunks import chunks_of
+    from vfl.models.regression.program import terms_of
+    from vfl.models.regression.spec import LogisticRegression
+
+    if preparation == "none":
+        return 5, 5 + direct
+    terms = terms_of(Plan(LogisticRegression(max_iter=1000), prepared=True))
+    one = chunks_of(terms, parties, rows, 1000, bits)[0].passes
+    return one, 2 * one
+
+
+def tables(rows: int, columns: Sequence[int]) -> list[pd.DataFrame]:
+    """Seeded tables, the guest's first: correlated columns, a label with about 22% events."""
     rng = np.random.default_rng(7)
-    x = rng.normal(size=(rows, GUEST_COLUMNS + HOST_COLUMNS)) + 0.5 * rng.normal(size=(rows, 1))
+    x = rng.normal(size=(rows, sum(columns))) + 0.5 * rng.normal(size=(rows, 1))
     z = x @ rng.normal(size=x.shape[1]) * 0.2 - 1.5
-    frame = pd.DataFrame(x, columns=[f"x{i}" for i in range(x.shape[1])]).assign(id=np.arange(rows))
     y = (rng.random(rows) < 1 / (1 + np.exp(-z))).astype(int)
-    own = [f"x{i}" for i in range(GUEST_COLUMNS)]
-    return frame[["id", *own]].assign(label=y), frame.drop(columns=own)
+    ends = np.cumsum(columns)
+    frames = [
+        pd.DataFrame(x[:, end - width : end], columns=[f"x{i}" for i in range(end - width, end)]).assign(
+            id=np.arange(rows)
+        )
+        for width, end in zip(columns, ends, strict=True)
+    ]
+    return [frames[0].assign(label=y), *frames[1:]]
 
 
 class Meter:
-    """Counts products by operation, by wrapping the one class that all ciphertext work goes through."""
+    """Counts products by operation, by wrapping the classes that all ciphertext work goes through."""
 
     def __init__(self) -> None:
         self.products: Counter[str] = Counter()
@@ -56,28 +81,55 @@ class Meter:
         setattr(owner, name, counted)
 
 
-def measure(rows: int, passes: int, cipher: Any, meter: Meter) -> dict[str, Any]:
-    """One training; setup (alignment, key) is left out by training twice, with five passes and with `passes` more."""
+@dataclass(frozen=True)
+class Job:
+    """One of the things measured.  bits: of the key, or of the one that the identity cipher stands for."""
+
+    clear: bool
+    bits: int
+    preparation: str
+    passes: tuple[int, int]  # of two trainings
+
+    @property
+    def name(self) -> str:
+        cipher = "in the clear" if self.clear else f"Paillier {self.bits}"
+        return f"{cipher}, {'prepared' if self.preparation == 'batched' else 'direct'}"
+
+    def cipher(self) -> Any:
+        from protocols.cipher import Identity, Paillier
+
+        return Identity(self.bits) if self.clear else Paillier(self.bits)
+
+
+def measure(job: Job, data: Sequence[pd.DataFrame], meter: Meter) -> dict[str, Any]:
+    """One turn: two trainings, so that setup (alignment, key) is left out."""
     import vfl
     from vfl.taps.counting import CountingTap
 
-    guest, host = tables(rows)
-    federation = vfl.Federation.local(guest, {"host": host}, on="id", label="label", cipher=cipher, convergence=False)
-    runs = {}
-    for count in (5, 5 + passes):
+    guest, *hosts = data
+    federation = vfl.Federation.local(
+        guest,
+        {f"host{k}": host for k, host in enumerate(hosts, 1)},
+        on="id",
+        label="label",
+        cipher=job.cipher(),
+        convergence=False,
+        preparation=job.preparation,
+    )
+    runs = []
+    for count in job.passes:
         meter.products.clear()
         taps = {p: [CountingTap()] for p in federation.roles.all}
         wall, cpu = time.perf_counter(), time.process_time()
         federation.fit(vfl.LogisticRegression(max_iter=count), taps=taps)
         sent = sum(x.bytes_sent for (t,) in taps.values() for x in t.totals().values())
-        runs[count] = (time.perf_counter() - wall, time.process_time() - cpu, sent, dict(meter.products))
-    first, last = runs[5], runs[5 + passes]
-    by_operation = {k: (v - first[3].get(k, 0)) / passes for k, v in last[3].items() if v}
+        runs.append((time.perf_counter() - wall, time.process_time() - cpu, sent, Counter(meter.products)))
+    passes = job.passes[1] - job.passes[0]
     return {
-        "seconds_a_pass": (last[0] - first[0]) / passes,
-        "cpu_seconds_a_pass": (last[1] - first[1]) / passes,
-        "bytes_a_pass": (last[2] - first[2]) / passes,
-        "products_a_pass": by_operation,
+        "seconds_a_pass": (runs[1][0] - runs[0][0]) / passes,
+        "cpu_seconds_a_pass": (runs[1][1] - runs[0][1]) / passes,
+        "bytes_a_pass": (runs[1][2] - runs[0][2]) / passes,
+        "products_a_pass": {k: (v - runs[0][3][k]) / passes for k, v in runs[1][3].items() if v},
     }
 
 
@@ -97,11 +149,58 @@ def _timed(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
+def summed(job: Job, turns: Sequence[dict[str, Any]], rows: int) -> dict[str, Any]:
+    """What is said of a job: medians of its turns, counts of the first."""
+    found = {name: statistics.median(turn[name] for turn in turns) for name in ("seconds_a_pass", "cpu_seconds_a_pass")}
+    products = turns[0]["products_a_pass"]
+    price = 0.0 if job.clear else product_seconds(job.bits)
+    return {
+        "cipher": "identity" if job.clear else "paillier",
+        "bits": job.bits,
+        "preparation": job.preparation,
+        "rows": rows,
+        **found,
+        "bytes_a_pass": turns[0]["bytes_a_pass"],
+        "products_a_pass": products,
+        "ms_a_row_and_pass": 1e3 * found["cpu_seconds_a_pass"] / rows,
+        "product_us": 1e6 * price,
+        "share_explained_by_products": sum(products.values()) * price / found["cpu_seconds_a_pass"],
+    }
+
+
+def show(job: Job, row: dict[str, Any], results: dict[Job, dict[str, Any]]) -> None:
+    """One job's line, and its products by operation."""
+    rows, cpu, total = row["rows"], row["cpu_seconds_a_pass"], sum(row["products_a_pass"].values())
+    twins = {
+        "x the clear": [other for other in results if other.clear and not job.clear],
+        "direct over it": [other for other in results if other.preparation == "none" and job.preparation == "batched"],
+    }
+    compared = ""
+    for what, others in twins.items():
+        like = [
+            other
+            for other in others
+            if other.bits == job.bits and (other.preparation == job.preparation) == (other.clear != job.clear)
+        ]
+        for other in like[:1]:
+            ratio = results[other]["cpu_seconds_a_pass"] / cpu
+            compared += f"; {what} {1 / ratio if what == 'x the clear' else ratio:.1f}"
+    print(
+        f"{job.name:<26} {1e3 * cpu / rows:8.4f} CPU ms, {total / rows:7.1f} products ({row['product_us']:.2f} us, "
+        f"{row['share_explained_by_products']:.0%} of the time), {row['bytes_a_pass'] / rows:6.0f} bytes{compared}"
+    )
+    for name, count in sorted(row["products_a_pass"].items(), key=lambda item: -item[1]):
+        print(f"{'':>26} {name:<16} {count / rows:7.1f} products")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=3000)
-    parser.add_argument("--passes", type=int, default=5)
-    parser.add_argument("--bits", type=int, nargs="+", default=[2048, 3072])
+    parser.add_argument("--rows", type=int, default=4000)
+    parser.add_argument("--columns", type=int, nargs="+", default=list(UCI))
+    parser.add_argument("--bits", type=int, nargs="+", default=[2048, 3072], choices=[2048, 3072, 4096])
+    parser.add_argument("--preparation", nargs="+", default=["batched", "none"], choices=["batched", "none"])
+    parser.add_argument("--direct-passes", type=int, default=4)
+    parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "glm.json")
     options = parser.parse_args()
@@ -111,46 +210,36 @@ def main() -> None:
         )  # before the core makes its threads
 
     from benchmarks.kernels import machine
-    from protocols.cipher import CipherVec, DecryptionKey, Identity, Paillier
+    from protocols.cipher import CipherVec, DecryptionKey
 
     meter = Meter()
     for name in ("matmul", "t_matmul", "rerandomise", "add_plain", "__add__", "pack", "pack_for_holder"):
         meter.wrap(CipherVec, name, lambda vector: vector.key.raw)
-    for name in ("encrypt", "open_packed"):
+    for name in ("encrypt", "open_packed", "open_whole"):
         meter.wrap(DecryptionKey, name, lambda key: key.public.raw)
 
-    results, clear = [], None
+    shape = (len(options.columns), options.rows)
+    jobs = [
+        Job(clear, bits, way, trained(way, *shape, bits, options.direct_passes))
+        for bits in options.bits
+        for clear in (True, False)
+        for way in options.preparation
+    ]
+    data = tables(options.rows, options.columns)
     print(
-        f"{options.rows} rows, {GUEST_COLUMNS} + {HOST_COLUMNS} columns, link exact, {options.passes} passes, "
-        f"{options.cores} core(s) for all parties"
+        f"{options.rows} rows, {' + '.join(map(str, options.columns))} columns, link exact, {options.cores} core(s) "
+        f"for all parties, {options.repeat} turn(s); per row and iteration, all parties together:"
     )
-    print(
-        f"{'cipher':>14} {'s/pass':>9} {'CPU s':>7} {'ms/row':>9} {'x clear':>8} {'products':>10} "
-        f"{'explain':>8} {'MB':>7}"
-    )
-    for cipher, bits in ((Identity(), 0), *((Paillier(b), b) for b in options.bits)):
-        row = {
-            "cipher": type(cipher).__name__.lower(),
-            "bits": bits,
-            "rows": options.rows,
-            **measure(options.rows, options.passes, cipher, meter),
-        }
-        total = sum(row["products_a_pass"].values())
-        row["ms_a_row_and_pass"] = 1e3 * row["cpu_seconds_a_pass"] / options.rows
-        row["share_explained_by_products"] = total * product_seconds(bits) / row["cpu_seconds_a_pass"] if bits else 0.0
-        clear = clear or row
-        row["ratio_to_clear"] = row["cpu_seconds_a_pass"] / clear["cpu_seconds_a_pass"]
-        results.append(row)
-        print(
-            f"{row['cipher']:>10}{bits or '':>4} {row['seconds_a_pass']:9.3f} "
-            f"{row['cpu_seconds_a_pass']:7.3f} {row['ms_a_row_and_pass']:9.3f} "
-            f"{row['ratio_to_clear']:8.1f} {total:10.0f} {row['share_explained_by_products']:8.0%} "
-            f"{row['bytes_a_pass'] / 1e6:7.2f}"
-        )
-        for name, count in sorted(row["products_a_pass"].items(), key=lambda item: -item[1]):
-            print(f"{'':>14}   {name:<16} {count:12.0f} products, {count / options.rows:7.1f} a row")
+    turns: dict[Job, list[dict[str, Any]]] = {job: [] for job in jobs}
+    for _ in range(options.repeat):
+        for job in jobs:
+            turns[job].append(measure(job, data, meter))
+    results = {job: summed(job, turns[job], options.rows) for job in jobs}
+    for job, row in results.items():
+        show(job, row, results)
     options.out.parent.mkdir(exist_ok=True)
-    options.out.write_text(json.dumps({"machine": machine(), "rows": results}, indent=1) + "\n")
+    written = {"machine": machine(), "columns": options.columns, "rows": list(results.values())}
+    options.out.write_text(json.dumps(written, indent=1) + "\n")
     print(f"written: {options.out}")
 
 
