@@ -226,9 +226,10 @@ class Switchboard:
         missing = [p for p in self._peers.values() if p.name not in self._links or not self._links[p.name].open]
         peer = missing[0]
         others = f" ({' and '.join(p.name for p in missing[1:])} did not come either)" if missing[1:] else ""
+        ended = f"; if {peer.name} has ended already, its own message says why"
         if peer.dialled:
             trouble = self._troubles.get(peer.name, "no answer")
-            remedy = f"Start {peer.name}, and check its address, its `listen` and the firewall"
+            remedy = f"Start {peer.name}, and check its address, its `listen` and the firewall{ended}"
             return PeerUnreachable(
                 f"{peer.name} was not reached at {peer.address} in {seconds}: {trouble}{others}",
                 remedy=remedy,
@@ -248,7 +249,7 @@ class Switchboard:
             )
             return PeerAbsent(f"{peer.name} {hung_up}{others}", remedy=remedy, party=peer.name)
         remedy = (
-            f"Start {peer.name}, and check the address that it dials and the firewall; {self.strangers} other "
+            f"Start {peer.name}, and check the address that it dials and the firewall{ended}; {self.strangers} other "
             f"callers were rejected"
         )
         return PeerAbsent(f"{peer.name} did not call this party in {seconds}{others}", remedy=remedy, party=peer.name)
