@@ -149,16 +149,6 @@ def refused_by_them(peer: str, reason: Reason) -> HandshakeFailed | PeerAborted:
     return HandshakeFailed(f"{peer} refused this party: {what}", remedy=remedy, party=peer, about=reason.value)
 
 
-def own_address(peer: str, where: str) -> HandshakeFailed:
-    """This party's error when the address that it has of `peer` leads to itself."""
-    return HandshakeFailed(
-        f"{where} is this party's own address, not that of {peer}",
-        remedy=f"Correct the address in [peers.{peer}] of the party file, and pin no other certificate",
-        party=peer,
-        about=Reason.NAME.value,
-    )
-
-
 def differs(cause: Cause) -> tuple[str, str] | None:
     """(what, remedy) where the cause is that two others refused each other for a known reason."""
     reason = next((r for r in _TEXTS if r.value == cause.about), None)

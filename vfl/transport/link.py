@@ -10,13 +10,14 @@ import asyncio
 import ssl
 from typing import Protocol
 
-from protocols.errors import Cause, HandshakeFailed, PeerAborted, PeerClosed, PeerTimeout, RemoteProtocolError, VFLError
+from protocols.errors import Cause, PeerAborted, PeerClosed, PeerTimeout, RemoteProtocolError, VFLError
 from vfl.transport import frames, hello
+from vfl.transport.failures import broken_handshake, own_address
 from vfl.transport.frames import Assembler, BadFrameError, FrameReader, Kind
 from vfl.transport.hello import Hello, Reason
 from vfl.transport.peers import Peer
 from vfl.transport.seal import End, direction
-from vfl.transport.tls import TlsProtocol, certificate_refused, explain, out_of_date
+from vfl.transport.tls import TlsProtocol, certificate_refused, explain
 from vfl.transport.window import Outbox, Window
 
 PASSING = (PeerClosed.code, PeerTimeout.code)  # a third party is gone, and may come back
@@ -284,28 +285,10 @@ class Link(TlsProtocol):
         if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError):
             return ConnectionResetError(explain(error))
         if self._dialled is not None and self._owner.called_itself(self._knocked):
-            return hello.own_address(self._dialled.name, self.where)
+            return own_address(self._dialled.name, self.where)
         self.unpinned, self.why = certificate_refused(error) == "them", explain(error)
-        where = f" ({self.where})" if self.claimed else ""  # else the name says it
-        return HandshakeFailed(
-            f"No connection with {self.claimed or self.name}: {self.why}{where}",
-            remedy=self._remedy(error),
-            party=self.claimed,
-            about=Reason.CERTIFICATE.value,
-        )
-
-    def _remedy(self, error: ssl.SSLError) -> str:
-        other, refused = self.claimed or "that party", certificate_refused(error)
-        if out_of_date(error):
-            new = f"ask {other} for a new certificate and pin it"
-            return f"Compare the clocks of both machines; if they are right, {new}"
-        if refused == "them":
-            leads = f"Check that this address leads to {other}; then pin" if self._dialled else "Pin"
-            return f"{leads} the certificate that {other} uses now; compare the fingerprint by phone first"
-        if refused == "us":
-            pins = f"Let {other} pin the certificate that {self._owner.greeting.name} uses now"
-            return f"{pins}, compare the fingerprint by phone, and compare the clocks"
-        return "Check the address and that no device between the parties opens TLS or answers it"
+        mine, dialled = self._owner.greeting.name, self._dialled is not None
+        return broken_handshake(error, mine, self.claimed, self.where, dialled=dialled)
 
     def _refuse(self, reason: Reason, expected: object = None, found: object = None) -> None:
         self.write(frames.header(Kind.REFUSE, len(reason)), reason.encode())

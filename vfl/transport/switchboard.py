@@ -26,15 +26,13 @@ from typing import Any
 
 from protocols.errors import (
     Cause,
-    HandshakeFailed,
     LocalProtocolError,
-    PeerAbsent,
     PeerTimeout,
-    PeerUnreachable,
     VFLError,
     cause_of,
 )
 from vfl.transport import hello
+from vfl.transport.failures import Seen, absent
 from vfl.transport.hello import Hello, Reason
 from vfl.transport.link import Link
 from vfl.transport.peers import Peer, show_address
@@ -222,37 +220,8 @@ class Switchboard:
         return link
 
     def _absent(self) -> VFLError:
-        seconds = f"{self._timing.connect_timeout:g} s"
         missing = [p for p in self._peers.values() if p.name not in self._links or not self._links[p.name].open]
-        peer = missing[0]
-        others = f" ({' and '.join(p.name for p in missing[1:])} did not come either)" if missing[1:] else ""
-        ended = f"; if {peer.name} has ended already, its own message says why"
-        if peer.dialled:
-            trouble = self._troubles.get(peer.name, "no answer")
-            remedy = f"Start {peer.name}, and check its address, its `listen` and the firewall{ended}"
-            return PeerUnreachable(
-                f"{peer.name} was not reached at {peer.address} in {seconds}: {trouble}{others}",
-                remedy=remedy,
-                party=peer.name,
-            )
-        if self._unpinned:
-            stranger = f"a peer at {self._unpinned[-1]} presented a certificate that is not pinned"
-            what = f"{peer.name} did not come in {seconds}, but {stranger}{others}"
-            remedy = (
-                f"If that was {peer.name}: compare the fingerprint by phone and pin the certificate that it uses now"
-            )
-            return HandshakeFailed(what, remedy=remedy, party=peer.name, about=Reason.CERTIFICATE.value)
-        if hung_up := self._troubles.get(peer.name):
-            remedy = (
-                f"Ask {peer.name} for the message shown there; if it has a new identity, compare the fingerprint by "
-                f"phone and pin the certificate that it uses now"
-            )
-            return PeerAbsent(f"{peer.name} {hung_up}{others}", remedy=remedy, party=peer.name)
-        remedy = (
-            f"Start {peer.name}, and check the address that it dials and the firewall{ended}; {self.strangers} other "
-            f"callers were rejected"
-        )
-        return PeerAbsent(f"{peer.name} did not call this party in {seconds}{others}", remedy=remedy, party=peer.name)
+        return absent(missing, self._timing.connect_timeout, Seen(self._troubles, self._unpinned, self.strangers))
 
     # -- what links tell
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import ssl
 
 import pytest
 
 from protocols.errors import HandshakeFailed, PeerAbsent
 from tests.unit.vfl.transport.world import LOCAL, SESSION, World, at_once, free_port, under
 from vfl.transport import hello
+from vfl.transport.failures import broken_handshake
 from vfl.transport.switchboard import Switchboard
 
 
@@ -62,3 +64,10 @@ def test_a_caller_that_is_rejected_is_named_once(world: World, caplog: pytest.Lo
     assert line.startswith("a caller at 127.0.0.1:")
     assert line.endswith("was rejected: its certificate is not pinned here")
     assert line.count("127.0.0.1") == 1
+
+
+@pytest.mark.parametrize(("code", "about"), [(9, None), (10, None), (18, "certificate")])
+def test_a_certificate_that_has_ended_is_relayed_as_no_wrong_pin(code: int, about: str | None) -> None:
+    error = ssl.SSLCertVerificationError()
+    error.verify_code = code
+    assert broken_handshake(error, "bank", "telecom", "h:1", dialled=True).about == about
