@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -20,7 +23,9 @@ from vfl.data.arrow import AnyFrame, as_frame
 from vfl.data.near_ids import Own, near_misses
 from vfl.data.own_ids import OwnIds
 from vfl.data.shapes import Profile, cautions
-from vfl.schema.arguments import flag, one_of, watched, whole
+from vfl.report.page import FORMAT, write_alignment
+from vfl.report.words import LOCAL
+from vfl.schema.arguments import flag, one_of, path, watched, whole
 from vfl.schema.parameters import check_hosts
 from vfl.schema.table_options import TableOptions, settings_by_party
 from vfl.screen.notebook import showing
@@ -62,6 +67,21 @@ class Aligned:
     def __post_init__(self) -> None:
         if not isinstance(self.hosts, Mapping) or not isinstance(self.report, MatchReport):
             raise ConfigError("an Aligned is what an alignment found", remedy="Use vfl.align(...)")
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Writes report.html and alignment.json of the guest into a folder, but no row of a table; the path of the
+        page.  Raises ConfigError if they cannot be written."""
+        content = {
+            "format": FORMAT,
+            "job": LOCAL,
+            "job_digest": "none: made in one process",
+            "party": GUEST,
+            "role": GUEST,
+            "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "phases": [],
+            "disclosure": [],
+        }
+        return write_alignment(path("folder", folder), content | self.report.content(GUEST) | {"file": None})
 
     def __repr__(self) -> str:
         return f"Aligned\n{self.report!r}"

@@ -146,7 +146,7 @@ class AlignmentReport(Part):
 
 class ReportShown(Result, tag="report"):
     folder: str
-    page: Annotated[str | None, Meta(description="null for an alignment")]
+    page: str
     report: Annotated[Report | None, Meta(description="the content of report.json; null for an alignment")]
     alignment: Annotated[AlignmentReport | None, Meta(description="the content of alignment.json, of an alignment")]
 

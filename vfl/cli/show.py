@@ -14,11 +14,10 @@ from vfl.cli.ledgers import HASH, WIDE
 from vfl.cli.results import AlignmentReport, ModelShow, ReportShown, Runs
 from vfl.models.part_files import load_part
 from vfl.models.registry import ARBITER_KINDS, KINDS
-from vfl.report.page import REPORT, read_report, write_report
+from vfl.report.page import ALIGNMENT, PAGE, REPORT, read_report, write_alignment, write_report
 from vfl.report.schema import Report
 from vfl.report.terminal import print_summary
 from vfl.report.words import number, percent
-from vfl.run.align import REPORT as ALIGNMENT
 from vfl.run.align import read_alignment
 from vfl.screen.console import Console
 from vfl.screen.shown import show
@@ -77,13 +76,15 @@ def show_report(run: Path, console: Console | None, cutoff: float | None = None)
                     remedy="Leave --cutoff out, or name the run of such a job's guest",
                 )
             result["cutoff"] = cutoff
-        if not only_aligned:
+        if only_aligned:
+            write_alignment(run, result)
+        else:
             write_report(run, result)
         if console is not None:
             _print_report(result, run, console, only_aligned)
         return ReportShown(
             folder=str(run),
-            page=None if only_aligned else str(run / "report.html"),
+            page=str(run / PAGE),
             report=None if only_aligned else msgspec.convert(result, Report),
             alignment=msgspec.convert(result, AlignmentReport) if only_aligned else None,
         )
@@ -95,12 +96,12 @@ def show_report(run: Path, console: Console | None, cutoff: float | None = None)
 
 
 def _print_report(result: dict[str, Any], run: Path, console: Console, only_aligned: bool) -> None:
+    page = escape(str(run / PAGE))
+    console.print(f"The page is written again: {page}\n", highlight=False, soft_wrap=True)
     if only_aligned:
         print_alignment(result, run, console)
-        return
-    page = escape(str(run / "report.html"))
-    console.print(f"The page is written again: {page}\n", highlight=False, soft_wrap=True)
-    print_summary(result, console, run)
+    else:
+        print_summary(result, console, run)
 
 
 def print_alignment(found: dict[str, Any], run: Path, console: Console) -> None:

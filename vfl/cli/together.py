@@ -51,6 +51,7 @@ def align(
     """
     from vfl.cli.results import Align
     from vfl.job import load_agreement, load_party
+    from vfl.report.page import PAGE
     from vfl.run.align import align as align_party
     from vfl.run.align import prepare, print_report
     from vfl.run.announce import announced
@@ -70,6 +71,7 @@ def align(
         errors = progress == "lines"  # whose last line, on stdout, is JSON too
         if found is not None:
             print_report(found, Console(stderr=errors))
+        say(f"page: {folder / PAGE}", stderr=errors)
         say(f"report: {file}", stderr=errors)
 
     told = Align(folder=str(folder), report=str(file), rows=None, common=None, by_key={})

@@ -4,6 +4,6 @@ Each party has its own report, of what this party knows.  `result` is the conten
 "plots" included.
 """
 
-from vfl.report.page import read_report, render, write_report
+from vfl.report.page import read_report, render, write_alignment, write_report
 
-__all__ = ["read_report", "render", "write_report"]
+__all__ = ["read_report", "render", "write_alignment", "write_report"]

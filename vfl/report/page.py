@@ -21,6 +21,7 @@ import numpy as np
 from protocols.errors import ConfigError, ModelError
 from vfl.data.cells import guarded
 from vfl.report import plots, words
+from vfl.report.aligning import as_result
 from vfl.report.prediction import prediction_numbers
 from vfl.report.schema import checked
 from vfl.report.searching import searching
@@ -28,7 +29,7 @@ from vfl.report.sections import Result, context, typeset
 from vfl.storage.files import write_private
 
 FORMAT = 1
-REPORT = "report.json"
+REPORT, PAGE, ALIGNMENT = "report.json", "report.html", "alignment.json"
 COLUMNS = ("section", "part", "item", "measure", "value")
 ITEM = ("party", "column", "class", "bin", "name")  # what tells one line of a list from the next
 
@@ -43,7 +44,7 @@ def write_report(folder: Path, result: Result) -> Path:
     plain = {"format": FORMAT} | as_plain(result)
     checked(plain)
     text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    files = {"report.html": render(plain), "report.csv": as_csv(plain), "report.json": text}
+    files = {PAGE: render(plain), "report.csv": as_csv(plain), "report.json": text}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
@@ -54,6 +55,22 @@ def write_report(folder: Path, result: Result) -> Path:
             remedy="Free space there, or choose another folder",
         ) from None
     return folder / "report.json"
+
+
+def write_alignment(folder: Path, content: Mapping[str, Any]) -> Path:
+    """Writes alignment.json and report.html into `folder`, and gives the path of the page; only this account can read
+    them.  content: that of alignment.json.  Raises ConfigError if they cannot be written."""
+    page = render(as_result(content))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_private(folder / PAGE, page.encode())
+        write_private(folder / ALIGNMENT, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    except OSError as error:
+        raise ConfigError(
+            f"the results cannot be written to {folder} ({error.strerror})",
+            remedy="Make room there, or name another folder, and start again",
+        ) from None
+    return folder / PAGE
 
 
 def read_report(folder: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from vfl.metrics.binary import at_cutoff, uplift, widest
 from vfl.report import plots, words
+from vfl.report.aligning import aligning
 from vfl.report.coalitions import coalitions
 from vfl.report.features import binning, coefficients, importance
 from vfl.report.figures import figures
@@ -54,6 +55,7 @@ def context(result: Result) -> dict[str, Any]:
             if any(k in models for _, *both in tables for models in both)
         },
         "alignment": _alignment(result),
+        "aligning": aligning(result),
         "prediction": prediction(result),
         "columns": [dict(c) | {"bar": plots.counts(c.get("histogram") or [])} for c in result.get("columns") or []],
         "evaluated": _evaluated(result, part, names),
@@ -97,8 +99,8 @@ def _nav(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
     model = shown["coefficients"] or shown["importance"] or shown["shared"]
     sections = [
         ("prediction", "Prediction", shown["prediction"]),
-        ("answer", "Answer", not shown["prediction"]),
-        ("alignment", "Alignment", shown["alignment"]),
+        ("answer", "Answer", not shown["prediction"] and not shown["aligning"]),
+        ("alignment", "Alignment", shown["alignment"] or shown["aligning"]),
         ("columns", "Columns", shown["columns"]),
         ("features", "Features", shown["binning"] or shown["points"]),
         ("model", "Model", model),

@@ -136,6 +136,8 @@ def party_names(result: Mapping[str, Any]) -> tuple[str, list[str]]:
 def rows_by_party(result: Mapping[str, Any]) -> dict[str, int]:
     """Rows before alignment of every data party whose number is known; a bare number is the only host's."""
     sizes = result.get("alignment") or {}
+    if sizes.get("rows"):  # of an alignment
+        return {str(name): int(n) for name, n in sizes["rows"].items()}
     guest, hosts = party_names(result)
     rows = sizes.get("host_rows")
     theirs = rows if isinstance(rows, Mapping) else {hosts[0]: rows}

@@ -1,6 +1,6 @@
 """Aligns between institutions: `vfl align`.
 
-files -> checks (nothing of a run sent; waiting parties receive an error's cause) -> mutual TLS -> alignment -> aligned.parquet or .csv (this party's own rows), alignment.json, ledger in the run's folder
+files -> checks (nothing of a run sent; waiting parties receive an error's cause) -> mutual TLS -> alignment -> aligned.parquet or .csv (this party's own rows), alignment.json, report.html, ledger in the run's folder
 
 It takes a job without [model], or the first step of one that has it.  With one host the guest and the host talk to each
 other and to nobody else.
@@ -35,16 +35,15 @@ from vfl.data.spill import scratch_in
 from vfl.data.stored import Stored
 from vfl.job import Agreement, Party, check_files, cross_check
 from vfl.job.policy import rows_check
+from vfl.report.page import ALIGNMENT, FORMAT, write_alignment
 from vfl.run.recovery import RunResult, take_part
 from vfl.run.session import Ready, RunSession, peers_for
 from vfl.screen.console import Console
 from vfl.steps import alignment
 from vfl.steps.alignment import MatchReport
-from vfl.storage.files import private, write_private, written
+from vfl.storage.files import private, written
 from vfl.transport.identity import Identity
 
-FORMAT = 1
-REPORT = "alignment.json"
 FORMATS = ("parquet", "csv")
 LARGE_FILE = 256 << 20  # of a larger file only the key columns are read before the protocol, and the others after it
 
@@ -149,11 +148,7 @@ def align(
         )
 
     def report(taken: RunResult) -> None:
-        with written(taken.folder):
-            write_private(
-                taken.folder / REPORT,
-                (json.dumps(taken.result | taken.summary, indent=2, ensure_ascii=False) + "\n").encode(),
-            )
+        write_alignment(taken.folder, taken.result | taken.summary)
 
     taken = take_part(
         ready,
@@ -200,17 +195,7 @@ def as_json(ready: Aligning, started: datetime.datetime, report: MatchReport | N
         "started": started.isoformat(timespec="seconds"),
     }
     if report is not None:
-        content |= {
-            "rows": report.rows,
-            "common": report.common,
-            "match_rate": report.match_rate,
-            "by_key": [
-                {"columns": list(key), "matched": matched}
-                for key, matched in zip(job.align.keys, report.by_key.values(), strict=True)
-            ],
-            "repeated": report.repeated[party.name],
-            "file": None if report.size_only else f"aligned.{ready.format}",
-        }
+        content |= report.content(party.name) | {"file": None if report.size_only else f"aligned.{ready.format}"}
     return content
 
 
@@ -226,7 +211,7 @@ def from_json(content: dict[str, Any]) -> MatchReport | None:
 
 def read_alignment(folder: Path) -> dict[str, Any]:
     """The content of a run's alignment.json.  Raises ModelError if it is none, or of another format."""
-    path = folder / REPORT
+    path = folder / ALIGNMENT
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         known = found["format"] == FORMAT and {"job", "job_digest", "party", "role", "started"} <= set(found)

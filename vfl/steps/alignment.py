@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from protocols import alignment
 from protocols.alignment import Alignment, Ids, MemorySpool, Scratch
 from protocols.session import Session
 from vfl.data.keys import KeyLists
+
+JOINED = " + "  # between the columns of one key
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,23 @@ class MatchReport:
     @classmethod
     def of(cls, found: Alignment, keys: KeyLists, repeated: dict[str, int], size_only: bool) -> MatchReport:
         """The report of one party's outcome."""
-        by_key = {" + ".join(key): matched for key, matched in zip(keys, found.by_key, strict=True)}
+        by_key = {JOINED.join(key): matched for key, matched in zip(keys, found.by_key, strict=True)}
         return cls(dict(found.sizes), found.common, by_key, repeated, size_only)
 
     @property
     def match_rate(self) -> dict[str, float]:
         """By party, the part of its rows that is common to all."""
         return {party: self.common / rows if rows else 0.0 for party, rows in self.rows.items()}
+
+    def content(self, party: str) -> dict[str, Any]:
+        """What alignment.json of this party says of it."""
+        return {
+            "rows": self.rows,
+            "common": self.common,
+            "match_rate": self.match_rate,
+            "by_key": [{"columns": key.split(JOINED), "matched": matched} for key, matched in self.by_key.items()],
+            "repeated": self.repeated[party],
+        }
 
     def lines(self) -> list[tuple[str, str]]:
         """(what, how much) of everything in it, for people."""

@@ -19,7 +19,7 @@ from vfl.cli.results import RESULTS, Bench, Demo, Predict, ReportShown
 OFFICER = {
     "Which of our columns": r"own columns +numbers: canaryage, canarylimit",
     "In which form": r"telecom +HostRows +revealed",
-    "What do the others": r"trustco learns the number of rows that.*conspire against.*arbiter and any host: the",
+    "What do the others": r"trustco learns the number of rows that.*put together what.*arbiter and any host: the",
     "What did we receive": r"received from telecom: [\d,]+ messages",
     "Can anybody change": r"Unbroken",
     "Who started the run": r"started by +\w+.*approved by +Jane Doe",

@@ -90,6 +90,7 @@ def test_both_get_their_own_rows_in_one_order_without_a_model_and_an_arbiter(par
             "aligned.parquet",
         )
         assert "common to all" in results[name].err
+        assert "are known to" in (results[name].folder / "report.html").read_text(encoding="utf-8")
         assert {p.stat().st_mode & 0o777 for p in results[name].folder.iterdir()} == {0o600}
         shown = parties.here("report", results[name].folder)
         assert (shown.code, "match rate of telecom" in shown.out, "100" in shown.out) == (0, True, True), shown

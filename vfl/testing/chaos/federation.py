@@ -31,6 +31,7 @@ from vfl.demo.run import free_ports
 from vfl.job import PERMITS, load_job, load_party, starter_job
 from vfl.job.setup import init_party, trust_peer
 from vfl.models.part_files import load_part
+from vfl.report.page import ALIGNMENT
 from vfl.run import align as alignment_run
 from vfl.run.align import align
 from vfl.run.budget import Budget
@@ -190,7 +191,7 @@ class Federation:
 
     def run_of(self, name: str) -> Path:
         """The folder of the one run of a party that came to its end."""
-        report = alignment_run.REPORT if self.command == "align" else "report.json"
+        report = ALIGNMENT if self.command == "align" else "report.json"
         (found,) = (self.folder / name / "runs").glob(f"*/{report}")
         return found.parent
 

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,9 +16,11 @@ import pytest
 
 import vfl
 from protocols.cipher import Identity
+from tests.unit.vfl.report.test_aligning import content as aligned
 from tests.unit.vfl.report.test_prediction import result as prediction
 from tests.unit.vfl.report.test_screenshots import CHROMIUM, browser
 from vfl.report import render
+from vfl.report.aligning import as_result
 
 PDFTOTEXT = shutil.which("pdftotext")
 pytestmark = pytest.mark.skipif(not CHROMIUM or not PDFTOTEXT, reason="no chromium or no pdftotext on PATH")
@@ -113,8 +114,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
             warnings.simplefilter("ignore")  # a few columns of noise have weights of the wrong sign
             model = fed.fit(estimator, split=vfl.Split(test=0.25))
         (folder / f"{estimator.kind}.html").write_text(render(model.reports_["guest"].result), encoding="utf-8")
-    aligned: dict[str, Any] = prediction("host") | {"alignment": {"guest_rows": 5, "host_rows": 7, "intersection": 4}}
-    (folder / "alignment.html").write_text(render(aligned), encoding="utf-8")
+    (folder / "alignment.html").write_text(render(as_result(aligned())), encoding="utf-8")
     (folder / "prediction.html").write_text(render(prediction()), encoding="utf-8")
     return folder
 
@@ -185,7 +185,10 @@ def alone(folder: Path, page: str) -> list[str]:
     "name",
     [
         "scorecard",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("logistic-regression", "boosted-trees", "prediction")),
+        *(
+            pytest.param(n, marks=pytest.mark.slow)
+            for n in ("logistic-regression", "boosted-trees", "prediction", "alignment")
+        ),
     ],
 )
 def test_no_heading_is_separated_from_its_table_on_paper(pages: Path, tmp_path: Path, name: str) -> None:
