@@ -132,7 +132,7 @@ def test_the_readme_from_end_to_end(parties: Institutions, monkeypatch: pytest.M
     assert "stay shared between it and the arbiter" in " ".join(said["model show"].out.split())
     complete(runs)
     assert "128 of 160 rows are scored" in said["predict"].out
-    assert re.search(r"canaryage +0\.\d{3} +0\.\d{3} +as in", said["monitor"].out)
+    assert re.search(r"canaryage +0\.\d{3} +0\.\d{3} +stable", said["monitor"].out)
     assert re.search(r"\b128\b", said["align"].out)
     answer_programs(parties, runs, answers)
     answer_the_officer(parties, runs["bank"])
@@ -220,7 +220,7 @@ def test_a_report_at_another_cut_off(parties: Institutions, monkeypatch: pytest.
         },
     )
     assert parties.here("report", folder, "--cutoff", "0.5").code == 0
-    assert "rows that score 0.500 or more are flagged" in (folder / "report.html").read_text().replace("\u00a0", " ")
+    assert "Rows that score 0.500 or more are flagged" in (folder / "report.html").read_text().replace("\u00a0", " ")
     assert parties.here("report", folder).code == 0
     assert json.loads((folder / "report.json").read_text())["cutoff"] == 0.5
     write_report(folder, {"job": "j", "job_digest": "d", "role": "host"})
