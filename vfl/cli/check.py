@@ -29,7 +29,7 @@ from vfl.run.stored_run import budget_of
 from vfl.run.train import prepare
 from vfl.schema.section import listed
 from vfl.screen.console import Console
-from vfl.screen.tables import print_cautions
+from vfl.screen.tables import bullets, print_cautions
 
 MOST_ROWS_LOG2 = 40
 SHOWN = 12  # columns of a type
@@ -190,8 +190,7 @@ def print_check(told: Check, console: Console) -> None:
     console.print("\n[bold]What this job discloses[/], all of it allowed by this party's policy:")
     print_disclosed(told.disclosed, console)
     console.print("\n[bold]What this party's policy bounds[/]:")
-    for sentence in told.bounds:
-        console.print(f"  - {escape(sentence)}", highlight=False)
+    bullets(console, told.bounds)
     print_cautions(console, told.cautions)
     console.print("\n[green]Ready.[/] Nothing was sent.")
 

@@ -13,7 +13,7 @@ from vfl.models.registry import kind_of
 from vfl.report.coalitions import coalitions
 from vfl.report.words import number
 from vfl.screen.console import Console
-from vfl.screen.tables import facts, say
+from vfl.screen.tables import bullets, facts, say
 
 
 def disclosed_by(job: Job | AlignmentJob) -> Reveals:
@@ -63,8 +63,7 @@ def print_disclosed(told: Reveals, console: Console) -> None:
     console.print(table, highlight=False)
     if told.together:
         console.print(TOGETHER, highlight=False)
-        for text in told.together:
-            say(console, f" - {escape(text)}")
+        bullets(console, told.together)
     if told.unused:
         say(
             console,

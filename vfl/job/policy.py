@@ -193,7 +193,7 @@ def values(job: Agreement, name: str) -> Iterator[tuple[str, int]]:
     elif name == "candidates" and job.search is not None:
         yield "the number of candidates of search.param_grid", len(job.candidates)
     for one in job.candidates:
-        if name in type(one.model).model_fields and name != "score_bits":
+        if name in type(one.model).model_fields and name not in ("score_bits", "key_bits"):  # those of other tables
             value = getattr(one.model, name)
             yield f"model.{name}", MOST_BITS if value is None else value
     if name == "min_bin_rows" and job.preprocess is not None and job.preprocess.bins_by_label:

@@ -181,7 +181,8 @@ def documented(doc: str, fields: Mapping[str, FieldInfo], names: tuple[str, ...]
         described = Described.of(field)
         type_and_default = f"{name} : {_type(field.annotation)}{default}"
         says_all = field.annotation is bool or get_origin(field.annotation) is Literal
-        words = described.meaning if says_all else f"{described.values}: {described.meaning}"
+        parts = [described.meaning] if says_all else [described.values, described.meaning]
+        words = ": ".join(part for part in parts if part)
         told += [type_and_default, *textwrap.wrap(f"{words[:1].upper()}{words[1:]}.", 110, **INDENT)]
     summary, rest = (*re.split(r"\n\n(?=\w[^\n]*\n-{3,}\n)", doc, maxsplit=1), "")[:2]
     return "\n\n".join(part for part in (summary, "\n".join(told), rest) if part) + "\n"

@@ -16,6 +16,14 @@ def say(console: Console, text: str) -> None:
     console.print(text, highlight=False, soft_wrap=False)
 
 
+def bullets(console: Console, sentences: Iterable[str]) -> None:
+    """A list whose long lines are continued under their first word."""
+    listed = Table(box=None, show_header=False, padding=(0, 0, 0, 1))
+    for sentence in sentences:
+        listed.add_row("-", escape(sentence))
+    console.print(listed, highlight=False)
+
+
 def print_cautions(console: Console, sentences: Iterable[str]) -> None:
     """A line each, also in a log."""
     for sentence in sentences:

@@ -157,7 +157,7 @@ class _File:
             raise self._undecoded() from None
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
             line = re.search(r"line (\d+)", str(error))
-            where = f"line {line[1]}" if line else "a line"
+            where = f"row {int(line[1]) - 1} (line {line[1]})" if line else "a line"
             what = f"{where} has more cells than the header, or a quote that does not end"
             raise self.bad(what, "Repair the file; if a title stands above the header, remove it") from None
         except csv.Error:

@@ -160,6 +160,10 @@ def test_the_table_and_both_files_hold_the_numbers(party: Path) -> None:
         "%",
         "500",
     ] in lines
+    narrow = io.StringIO()
+    print_monitor(found, Console(file=narrow, width=80))
+    assert len([line for line in narrow.getvalue().splitlines() if line.split()[:1] == ["age"]]) == 1
+    assert "  shifted " in next(line for line in narrow.getvalue().splitlines() if line.split()[:1] == ["age"])
     assert [line[0] for line in lines if line and line[0] in ("joint", "age", "late", "region")][:2] == ["joint", "age"]
     write_monitor(found, party / "m.json")
     assert json.loads((party / "m.json").read_text()) == found

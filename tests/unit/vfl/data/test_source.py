@@ -76,7 +76,7 @@ def test_byte_order_mark_line_endings_and_quotes(csv):
         ("id;a\nCANARY;1\n", "separates columns by semicolons, not by commas"),
         ("id\ta\nCANARY\t1\n", "separates columns by tabs, not by commas"),
         ("id,a,a\nCANARY,1,2\n", "more than one column called 'a'"),
-        ("id,a\nx,1\nCANARY,2,3\n", "line 3 has more cells than the header"),
+        ("id,a\nx,1\nCANARY,2,3\n", "row 2 (line 3) has more cells than the header"),
         ("id,a\nCANARY,1,2\nCANARY,1,2\n", "has more cells than the header"),
         ('id,a\n"CANARY,1\n', "a quote that does not end"),
         (b"id,a\nCANARY\xff,1\n", "is not UTF-8 text"),
