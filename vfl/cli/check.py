@@ -100,7 +100,7 @@ def _check(job: Job, party: Party) -> tuple[Check, Ready[Any]]:
     facts = {
         **kind_of(job.model).described(plan_of(job), roles_of(job)),
         **searched.described(job),
-        "head-room": f"the key carries sums over up to {most:,} common rows"
+        "room": f"the key carries sums over up to {most:,} common rows"
         + (", as many as one message can name" if most == most_common() else ""),
         **_of_table(ready.table),
         **_ids(profile),

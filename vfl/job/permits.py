@@ -49,8 +49,8 @@ PERMITS: dict[str, str] = {
     ),
     "convergence-to-parties": (
         "regressions and scorecards: every ten iterations all parties learn whether the weights have settled; if "
-        "they have, training ends; a party that deviates from the protocol gets each time one of three answers to a "
-        "question of its choice (a host about labels, the arbiter about weights); without this permission all "
+        "they have, training ends; a party that deviates from the protocol can each time ask one question that "
+        "has three possible answers (a host about labels, the arbiter about weights); without this permission all "
         "iterations of max_iter are made, and nobody learns whether they were enough"
     ),
     "loss-to-arbiter": (

@@ -45,7 +45,11 @@ def described(plan: Plan[Regression], roles: Roles) -> dict[str, str]:
         told["rows"] = (
             f"events per unit of exposure, weighted by the exposures at {roles.guest}; predictions are such frequencies"
         )
-    deals = f"; {roles.hosts[0]} deals for the link" if "edge-count-to-arbiter" in model.permits else ""
+    deals = (
+        f"; {roles.hosts[0]} hands out the random numbers for the link"
+        if "edge-count-to-arbiter" in model.permits
+        else ""
+    )
     told["weights"] = weights_of(plan, roles)
     return told | {
         "encrypt": f"Paillier, {model.key_bits} bits; {roles.arbiter} holds the key{deals}{prepared_of(plan)}"

@@ -93,7 +93,7 @@ class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
         """By party: its points table, one row per bin.  The score of a row is exactly the sum of the base points and of
         the points of its bins at every party.
 
-        Raises ModelError unless all weights were revealed: `reveal` of `Federation.local`."""
+        Unless all weights were revealed (`reveal` of `Federation.local`), the table has its bins but no `points`."""
         return {party: pd.DataFrame(part.table()) for party, part in self.parts.items()}
 
     def iv(self) -> dict[str, pd.DataFrame]:

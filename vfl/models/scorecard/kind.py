@@ -80,7 +80,7 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
     def described(self, plan: Plan[Scorecard], roles: Roles) -> dict[str, str]:
         """The model in plain words."""
         model = plan.spec
-        deals = f"; {roles.hosts[0]} deals for the link" if model.link == "exact" else ""
+        deals = f"; {roles.hosts[0]} hands out the random numbers for the link" if model.link == "exact" else ""
         trend = "" if model.monotonic_trend == "none" else f", event rates {model.monotonic_trend}"
         return {
             "bin": f"every column by the label, up to {model.max_n_bins} bins of {100 * model.min_bin_size:g} % "
