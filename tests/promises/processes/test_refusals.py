@@ -293,10 +293,10 @@ def test_a_full_disk_ends_all_three(parties: Institutions, small_disk: Path) -> 
 
 @pytest.mark.slow
 def test_a_file_that_may_not_grow_ends_all_three(parties: Institutions) -> None:
-    """As a full disk, where nothing can be mounted: no file of this process may exceed 24 kB."""
+    """As a full disk, where nothing can be mounted: no file of this process may exceed 40 kB, which the ledger does."""
     parties.lay_out(max_iter=200)
     ended_by_a_full_disk(
-        parties, "File too large", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (24 << 10, 24 << 10))
+        parties, "File too large", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40 << 10, 40 << 10))
     )
 
 
@@ -321,10 +321,10 @@ def test_a_result_that_cannot_be_kept_is_kept_by_nobody(parties: Institutions) -
     """The run itself goes well; then the model cannot be written at one party, and the others do not keep theirs, until
     there is room and all go on."""
     parties.lay_out()
-    folder = parties.folder / "six-files"  # holds the ledger and a folder or two, and not the model
+    folder = parties.folder / "few-files"  # holds the ledger and what is written beside it, and not the model
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "nr_inodes=8", "tmpfs", str(folder)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "nr_inodes=10", "tmpfs", str(folder)], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("this account may not mount a file system")
