@@ -69,7 +69,7 @@ def attack(
     ("x", "job", "classes", "seeds"),
     [
         pytest.param(columns_of(200, 5, seed=1), LINEAR, 0, 10, id="correlated columns"),
-        pytest.param(columns_of(200, 5, seed=1), PENALISED, 0, 10, id="a strong penalty"),
+        pytest.param(columns_of(200, 5, seed=1), PENALISED, 0, 10, id="a strong penalty", marks=SLOW),
         pytest.param(columns_of(200, 10, mixed=False), CLASSES[3], 3, 3, id="classes"),
         pytest.param(columns_of(600, 5), LINEAR, 0, 40, id="correlated columns, 600 rows", marks=SLOW),
         pytest.param(columns_of(600, 5), PENALISED, 0, 40, id="a strong penalty, 600 rows", marks=SLOW),

@@ -48,7 +48,7 @@ def test_check_and_show_say_what_is_told(parties: Institutions) -> None:
         3, "date column 'canaryage' holds no date in rows", "2026-01-31"
     )
     parties.change("telecom", "[data]", '[data]\ndate = "canarybill"')
-    parties.here("check", parties.job, parties.file("telecom")).says(2, "only the guest's dates divide the rows")
+    parties.here("check", parties.job, parties.file("telecom")).says(2, "only the guest's dates decide")
 
 
 @pytest.mark.slow

@@ -64,6 +64,7 @@ def check_same(found: Path, expected: GlmPart) -> None:
     assert (part.score_key, part.classes) == (expected.score_key, expected.classes)
 
 
+@pytest.mark.slow
 def test_processes_equal_one_process_bit_for_bit(parties: Institutions) -> None:
     """The same job by three processes and by three threads, guest first; with a held-out part."""
     parties.lay_out(preparation="none")

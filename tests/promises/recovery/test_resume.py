@@ -127,6 +127,9 @@ def repeated(keeper: MemoryKeeper, goal: Position) -> int:
 
 
 OFTEN_SLOW = (
+    "logistic regression, two hosts",
+    "open trees",
+    "sealed trees of two hosts",
     "regressions that stop by their loss",
     "a regression that settles",
     "long lists",

@@ -158,7 +158,7 @@ def test_coefficients_are_found_again_and_never_negative() -> None:
             Workload("logistic", 300, guest_columns=4, host_columns=6, passes=5, classes=3, weighted=True),
             marks=pytest.mark.slow,
         ),
-        Workload("linear", 300, guest_columns=4, host_columns=6, passes=6),
+        pytest.param(Workload("linear", 300, guest_columns=4, host_columns=6, passes=6), marks=pytest.mark.slow),
         pytest.param(Workload("poisson", 300, guest_columns=4, host_columns=6, passes=5), marks=pytest.mark.slow),
         pytest.param(
             Workload("scorecard", 300, guest_columns=4, host_columns=20, passes=5, link="taylor"),

@@ -141,11 +141,11 @@ def test_the_switch_is_a_bool() -> None:
 
 
 def test_a_search_is_told_of_its_last_training_only() -> None:
-    grid = vfl.GridSearchCV(vfl.LogisticRegression(), {"C": [0.1, 1.0]}, cv=2)
+    grid = vfl.GridSearchCV(vfl.LogisticRegression(max_iter=60), {"C": [0.1]}, cv=2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = fed(binary()).fit(grid)
-    assert found.best_params_["C"] in (0.1, 1.0)
+    assert found.best_params_["C"] == 0.1
 
 
 def read(*files: str) -> list[pd.DataFrame]:
