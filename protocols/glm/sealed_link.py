@@ -155,11 +155,15 @@ def tell_edge(session: Session, edges: Sequence[PlainVec]) -> None:
 
 
 def open_edge(session: Session, edges: Sequence[PlainVec]) -> Edge:
-    """At the arbiter: opens how many rows of all blocks are where."""
+    """At the arbiter: opens how many rows of all blocks are where.  Raises RemoteProtocolError for what is no number of
+    rows."""
     theirs = session.guest.recv(EdgeShare).share
     check_lengths(session.roles.guest, 1, theirs)
     (count,) = (reduce(operator.add, edges) + theirs).mod_2_128().to_ints()
     beyond, near = divmod(count, 2**BEYOND)
+    if not 0 <= beyond < 2**BEYOND:
+        guest, dealer_name = session.roles.guest, session.roles.hosts[0]
+        raise RemoteProtocolError(f"what {guest} and {dealer_name} sent for the link's table does not fit", party=guest)
     return Edge(int(near), int(beyond))
 
 

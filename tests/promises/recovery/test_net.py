@@ -20,6 +20,7 @@ from protocols.codec import encode
 from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError, VFLError
 from protocols.glm.block import Share
 from protocols.glm.links import IDENTITY
+from protocols.glm.sealed_link import EdgeShare, open_edge
 from protocols.glm.training import GuestWeights, own_shares
 from protocols.randomness import Randomness
 from protocols.recovery.checkpoint import Checkpoint, Position
@@ -180,6 +181,24 @@ def test_a_share_of_final_weights_that_is_none_is_refused(values: list[int]) -> 
     )
     with pytest.raises(RemoteProtocolError, match="arbiter sent an invalid share of the weights"):
         own_shares(session, terms, [share], bytes(16))
+
+
+@pytest.mark.parametrize("count", [-1, 1 << 64, -(1 << 100)])
+def test_a_number_of_rows_that_is_none_is_refused(count: int) -> None:
+    """What changed contents found next: a checkpoint cannot hold such a number."""
+
+    class Guest:
+        me, peer = "arbiter", "guest"
+
+        def recv(self, timeout: float) -> bytes:
+            return encode(EdgeShare(PlainVec.from_ints([count - 5])), ["arbiter"], "guest")
+
+    channels = {"guest": Channel(Guest(), Keyring())}  # type: ignore[arg-type]
+    session = Session(
+        "arbiter", Roles("guest", ("host",), "arbiter"), channels, Randomness("arbiter", bytes(32), b""), Keyring(), TOY
+    )
+    with pytest.raises(RemoteProtocolError, match="what guest and host sent for the link's table does not fit"):
+        open_edge(session, [PlainVec.from_ints([5])])
 
 
 def test_planted_fault_a_state_that_is_not_restored_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
