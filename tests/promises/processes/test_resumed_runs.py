@@ -93,7 +93,8 @@ def test_a_party_that_is_killed_comes_back(parties: Institutions, victim: str, m
     }
     assert {name for name, report in reports.items() if report.get("resumed")} == {victim}
     assert (
-        "resumed it: times, bytes and products here are those since then" in (ledger.parent / "report.html").read_text()
+        "resumed it. Times, bytes and products on this page are those since then"
+        in (ledger.parent / "report.html").read_text()
     )
 
 
