@@ -92,10 +92,8 @@ def test_a_party_that_is_killed_comes_back(parties: Institutions, victim: str, m
         for name in started
     }
     assert {name for name, report in reports.items() if report.get("resumed")} == {victim}
-    assert (
-        "resumed it. Times, bytes and products on this page are those since then"
-        in (ledger.parent / "report.html").read_text()
-    )
+    page = (ledger.parent / "report.html").read_text()
+    assert "resumed it. Times, bytes and products on this page are those since then" in page
 
 
 @SLOW
