@@ -53,7 +53,11 @@ def run_local(
 
     def party(me: str) -> None:
         wires, keys = network.wires(me), Keyring()
-        channels = {p: Channel(wire, keys, (taps or {}).get(me, ()), deadline) for p, wire in wires.items()}
+        channels = {
+            p: Channel(wire, keys, (taps or {}).get(me, ()), deadline)
+            for p, wire in wires.items()
+            if not {me, p} <= set(roles.hosts)  # hosts never meet
+        }
         drawn = (randomness or {}).get(me) or Randomness(me, run_seed(), (inputs or {}).get(me, b""))
         session = Session(
             me, roles, channels, drawn, keys, scheme, (observers or {}).get(me), allowance=(allowances or {}).get(me)

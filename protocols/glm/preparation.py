@@ -198,8 +198,8 @@ def begin(session: Session, model_id: bytes) -> bytes:
 
 def end(session: Session, model_id: bytes) -> None:
     """Step 4: when all parties have stored the end of the training; from then on no chunk of it is repeated."""
-    others = [session.channels[p] for p in session.roles.all if p != session.me]
     if session.me == session.roles.guest:
+        others = [session.channels[p] for p in session.roles.all if p != session.me]
         for channel in others:
             channel.recv(TrainingStored)
         broadcast(others, AllStored(True))
