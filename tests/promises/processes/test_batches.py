@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from protocols.channel import Tap
-from protocols.errors import DataError, DisclosureRefused, PeerAborted, PeerClosed, VFLError
+from protocols.errors import DataError, DisclosureRefused, PeerAborted, PeerClosed, TooFewCommon, VFLError
 from protocols.glm.scoring import ScoringStart
 from protocols.message import Message
 from protocols.session import Observer
@@ -168,7 +168,7 @@ def test_a_job_may_want_more_rows(parties: Institutions) -> None:
     batch = bank.iloc[15:45]  # 15 of its 30 rows are known to the host
     found = scored(parties, models, {"bank": batch, "telecom": telecom})
     said = "only 15 of the rows to be scored are known to all parties, and this job wants at least 20"
-    assert [type(found[name]) for name in NAMES] == [DataError, DataError], found
+    assert [type(found[name]) for name in NAMES] == [TooFewCommon, TooFewCommon], found
     assert all(said in str(found[name]) and "predict.min_rows" in found[name].remedy for name in NAMES)
     assert scored(parties, models, {"bank": bank.tail(20), "telecom": telecom})["bank"][2] == 20
     assert scored(parties, models, {"bank": bank.head(30), "telecom": telecom})["bank"][2] == 0

@@ -211,7 +211,8 @@ def test_the_quickstart(parties: Institutions, shell: bool) -> None:
     assert "Signed by the owner of bank/identity/cert.pem" in verified
     assert len((folder / "scores.csv").read_text().splitlines()) == 201
     shown = [t for c, t in said.items() if c.startswith(("vfl report", "vfl ledger", "vfl model", "vfl check"))]
-    assert max(len(line) for text in shown for line in text.splitlines() if "runs/first-" not in line) <= 80
+    lines = [line for text in shown for line in text.splitlines() if "runs/first-" not in line]
+    assert [line for line in lines if len(line) > 80 and not line.startswith("caution: ")] == []  # one line in a log
 
 
 @HOW

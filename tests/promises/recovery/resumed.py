@@ -229,7 +229,7 @@ def searched(kind: str) -> tuple[Roles, Programs, Scheme]:
     """Two candidates on two folds, and the better one on all rows: the same scores, the same choice, the same model."""
     data = world.frames(24, hosts=2 if kind == "trees" else 1)
     roles, programs = (
-        world.trees(data, n_estimators=1) if kind == "trees" else world.regression(data, link="taylor", max_iter=2)
+        world.trees(data, n_estimators=1) if kind == "trees" else world.regression(data, link="taylor", max_iter=5)
     )
 
     def told(program: Any, session: Session) -> bytes:
