@@ -142,6 +142,7 @@ LOCAL_ROLES = {"guest": "guest", "telecom": "host", "arbiter": "arbiter"}
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*the later one in the alphabet", "ignore:.*the weights had not settled")
 def test_processes_equal_the_federation_bit_for_bit(parties: Institutions) -> None:
     """As `Federation.local` of a notebook, started in the opposite order: who dials waits for who listens."""
     from tests.promises.processes.institutions import tables
@@ -157,6 +158,7 @@ def test_processes_equal_the_federation_bit_for_bit(parties: Institutions) -> No
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore:.*the weights had not settled")
 def test_uci_credit_equals_the_federation_bit_for_bit(parties: Institutions, data_folder: Path) -> None:
     """30,000 real clients; the bank's columns and the partner's."""
     table = pd.read_csv(data_folder / "uci_credit_card.csv").rename(
