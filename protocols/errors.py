@@ -24,6 +24,7 @@
       + InvalidCiphertext    bytes that are no valid ciphertext
     + DisclosureRefused      policy forbids this message to this peer
     + ModelError             parts that do not belong together, unknown format
+    + ComputeError           this party's own workers are absent, too few, too small or not its own
 
 An error names the party, the step and the remedy; it never carries a value, an id or a plaintext.  A peer receives only
 its `Cause`.
@@ -132,6 +133,7 @@ REASONS = {
     "stopped": "was stopped by Ctrl-C or a signal",
     "ended": "had ended this run already",
     "interrupted": "was interrupted",
+    "compute": "could not use its own workers",
     "internal": "stopped with a fault of the program",
     "local-protocol": "stopped with a fault of the program",
 }
@@ -245,3 +247,9 @@ class DisclosureRefused(VFLError):
 
 class ModelError(VFLError):
     code, exit_code = "model", 7
+
+
+class ComputeError(VFLError):
+    """This party's own cluster; `party` stays empty, since no other is concerned."""
+
+    code, exit_code = "compute", 8

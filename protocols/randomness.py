@@ -60,6 +60,11 @@ def run_seed() -> bytes:
     return secrets.token_bytes(32)
 
 
+def salt() -> bytes:
+    """32 bytes from the operating system, not secret, that no message has had before."""
+    return secrets.token_bytes(32)
+
+
 class Randomness:
     """Every draw of one party in one run."""
 

@@ -1,0 +1,32 @@
+"""The closed table of operations: nothing else runs on a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from protocols._native import DpfKeys
+from protocols.workers.calls import Answer, Operation, State
+
+
+def drop(state: State, values: list[Any], ciphers: Sequence[bytes]) -> Answer:
+    """Forgets what is stored under these names."""
+    for name in values:
+        state.drop(name)
+    return Answer()
+
+
+def place(state: State, values: list[Any], ciphers: Sequence[bytes]) -> Answer:
+    """Stores an array of integers under a name."""
+    name, array = values
+    state.put(name, array)
+    return Answer()
+
+
+def look_up(state: State, values: list[Any], ciphers: Sequence[bytes]) -> Answer:
+    """One party's shares of every table at its rows of secret points: DpfKeys.look_up."""
+    keys, x, tables = values
+    return Answer(tuple(v.to_bytes() for v in DpfKeys.from_bytes(keys).look_up(x, tables)))
+
+
+OPERATIONS: dict[str, Operation] = {"drop": drop, "place": place, "look_up": look_up}
