@@ -2,8 +2,8 @@
 
 from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, POISSON, Link
 from protocols.glm.plan import Penalty, Plan, Sgd
+from protocols.glm.progress import End, Stopping
 from protocols.glm.shares import WeightShares
-from protocols.glm.stopping import End, Stopping
 from protocols.glm.terms import Terms
 from protocols.glm.training import HeldOut, Kept, Trained, arbiter, guest, host
 

@@ -13,8 +13,8 @@ from protocols.glm.links import Link
 from protocols.glm.links_on_shares import on_shares
 from protocols.glm.plan import Plan, Step
 from protocols.glm.preparation import Pad, Pads
+from protocols.glm.progress import Progress
 from protocols.glm.slots import LIFT, Slots
-from protocols.glm.stopping import Progress
 from protocols.session import Session
 
 Prepare = Callable[[Slots, Sequence[Step], bytes], list[Pads]]  # the pads of each batch of a chunk

@@ -21,15 +21,13 @@ has measurements.  |w| is without the intercept; weights below 2^-FLOOR count as
  3             <---------------------------------------------------------------------  Settled, to all data parties
 
 Who learns what: all parties whether V >= 0, and so after how many iterations training ended; the arbiter besides hardly
-anything of V's size: the logarithm of r is uniform over L bits, above 800 with a key of 2048, so that the numbers opened
-for two sizes whose ratio is 2^t differ with probability t / L.
+anything of V's size (signs.py).
 Where predictors have left the link's table late, when they grow slowly, training ends without settled weights.
 Cost: three encryptions for each weight, and three products with long integers, every ten iterations.
 """  # noqa: E501
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,14 +37,14 @@ from protocols._native import PlainVec
 from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import check_lengths
-from protocols.errors import ConfigError, RemoteProtocolError
+from protocols.errors import RemoteProtocolError
 from protocols.glm.pair_masks import PairMasks
 from protocols.glm.plan import SCORE, SIGMA, WEIGHT, Plan, Step
+from protocols.glm.progress import End, Judging, Progress
 from protocols.glm.sealed_link import Edge, refuse_near
-from protocols.glm.stopping import End, Judging, Progress
+from protocols.glm.signs import blinded
 from protocols.message import REVEALED, SEALED, Message
 from protocols.parts import ONE
-from protocols.randomness import Seed
 from protocols.session import Session
 
 EVERY = 10  # iterations
@@ -54,7 +52,6 @@ HALF = 25
 PACE = 5
 FLOOR = 7
 WIDE = 26  # log2 of the most weights of all parties
-LEAST_RANGE = 128  # bits between the shortest and the longest factor: fewer would hide a size badly
 LATE = 30  # iterations: from here on predictors grow by less than a half between two verdicts
 ENDED: tuple[End | None, ...] = (None, "settled", "edge")
 
@@ -183,7 +180,7 @@ def guest(session: Session, plan: Plan, progress: Progress, step: Step, penalise
         total = total + part
     held = session.arbiter.recv(SettlingSum).part
     check_lengths(session.roles.arbiter, 1, held)
-    total = blinded(session, total + held, look.value_bits)
+    total = blinded(session, total + held, look.value_bits, "settling")
     session.arbiter.send(SettlingSign(total.rerandomise(session.seed("settling", total.digest()), to_holder=True)))  # 2
     progress.conclude(receive_verdict(session), step)  # 3
 
@@ -226,37 +223,6 @@ def meet(session: Session, progress: Judging, edge: Edge, step: Step) -> None:
         progress.near += edge.near
     else:
         refuse_near(session, edge)
-
-
-def blinded(session: Session, total: CipherVec, bits: int) -> CipherVec:
-    """[[r V + s]] (1,) of [[V]], |V| < 2^bits: 0 <= s < r, and the logarithm of r uniform over the upper half of the
-    key's room.
-
-    A short r would leave room above r V, in which an arbiter that deviates could place weights: then it reads them.
-    """
-    longest, shortest = total.key.plain_bits - bits - 2, total.key.plain_bits // 2
-    if longest - shortest < LEAST_RANGE:
-        raise ConfigError(
-            "the key is too small to hide how far weights have settled",
-            remedy="Use a larger key_bits, or leave out convergence-to-parties",
-            expected=LEAST_RANGE,
-            found=longest - shortest,
-        )
-    seed = session.seed("settling factor", total.digest())
-    length = shortest + seed.child("length").integers(1, 64 + SIGMA).to_ints()[0] % (longest - shortest)
-    factor = log_uniform(seed.child("factor"), length)
-    noise = seed.child("noise").integers(1, length + SIGMA + 1).to_ints()[0] % factor
-    return total.mul_plain(PlainVec.from_ints([factor])).add_plain(PlainVec.from_ints([noise]))
-
-
-def log_uniform(seed: Seed, length: int) -> int:
-    """A number in [2^length, 2^(length + 1)) whose logarithm is uniform: x is taken with probability 2^length / x."""
-    for attempt in itertools.count():
-        one = seed.child(f"{attempt}")
-        found = (1 << length) + one.child("number").integers(1, length + 1).to_ints()[0] % (1 << length)
-        if one.child("taken").integers(1, length + SIGMA + 1).to_ints()[0] % found < 1 << length:
-            return found
-    raise AssertionError  # never: each attempt is taken with a probability of at least a half
 
 
 def receive_share(session: Session, progress: Progress) -> SettlingShare:

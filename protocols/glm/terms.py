@@ -21,7 +21,7 @@ from protocols.cipher import EncryptionKey
 from protocols.errors import ConfigError, DataError, RemoteProtocolError
 from protocols.glm.links import Link, Weighted
 from protocols.glm.plan import MOST_STEPS, WEIGHT, Penalty, Plan, Sgd, planned_passes, rows_log2
-from protocols.glm.stopping import Stopping
+from protocols.glm.progress import Stopping
 from protocols.message import PUBLIC, REVEALED, Message
 from protocols.session import Session
 
@@ -205,7 +205,8 @@ def announced(session: Session, terms: Terms, start: TrainingStart, scale: Label
             )
         check_batches(terms.sgd, start.rows_log2, passes)
     link = scaled(terms, scale)
-    return Announced(start, link, passes, blocks, terms.penalty, terms.stopping, terms.sgd, terms.settles)
+    stopping = None if terms.stopping is None else terms.stopping.within(passes)
+    return Announced(start, link, passes, blocks, terms.penalty, stopping, terms.sgd, terms.settles)
 
 
 def check_batches(sgd: Sgd, rows_log2: int, passes: int) -> None:

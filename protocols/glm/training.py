@@ -20,7 +20,7 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
          (steps 1 and 2 take block after block of rows: row_blocks.py; gradients are of all rows)
   4      a_P += step (m_P >> shift)                                                        b_P -= step ((g_P + m_P) >> shift)
          every ten iterations, where the job allows it: all learn whether the weights have settled, which ends training (settling.py)
-         or, if the job asks for it, every few iterations: the loss is evaluated, and the arbiter decides whether training continues (stopping.py)
+         or, if the job asks for it, every few iterations: all learn how the loss compares with the lowest so far, which ends training (stopping.py)
  when all models are trained, one after the other (no message between two of them, so that each resumes from its own last iterations)
   5      keeps a_P                                                                          keeps b_P, modulo 2^64 (shares.py): rows are scored from shares (scoring.py)
          only where the job reveals P's weights to P:
@@ -67,10 +67,10 @@ from protocols.glm.block import Block, Share
 from protocols.glm.links import Link, Weighted
 from protocols.glm.pair_masks import PairMasks
 from protocols.glm.plan import SCORE, WEIGHT, Plan, Step, rows_log2
+from protocols.glm.progress import Comparing, End, Judging, Progress
 from protocols.glm.sealed_link import refuse_beyond
 from protocols.glm.shares import WeightShares, Words, words_of
 from protocols.glm.slots import Slots
-from protocols.glm.stopping import End, Judging, Progress
 from protocols.glm.terms import Terms, announce, receive_start
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
 from protocols.parts import parts
@@ -172,7 +172,7 @@ def guest(
     layouts = chunks.layouts(plan, link) if terms.prepared else []
     block = Block.of(x, plan, intercept=terms.intercept, models=len(targets))
     order = batches.announce(session, plan, len(x), held(layouts))
-    look = stopping.Look.of(session, terms.stopping, plan, told.link, block, None if held_out is None else held_out.x)
+    look = stopping.Look.of(session, told.stopping, plan, told.link, block, None if held_out is None else held_out.x)
     looked = HeldOut(x, targets, weights) if held_out is None else held_out
     session.arbiter.send(Columns(block.width))
     columns = {host: receive_columns(session, host) for host in session.roles.hosts}
@@ -182,11 +182,11 @@ def guest(
         session.allowance.label_numbers(
             "weights", {name: count * len(targets) for name, count in columns.items()}, len(x)
         )
-    if terms.settles:
+    if terms.settles or told.stopping is not None:
         name = f"the number of iterations of model {model_id[:4].hex()}"
         session.allowance.label_numbers(name, dict.fromkeys(columns, len(targets)), len(x))
     pair_masks.relay(session)
-    trained, ended = list[Share](), list[Progress]()
+    trained, ended = list[Share](), list[Comparing]()
     for model, y in enumerate(targets):
         row_weights = None if weights is None else weights[model]
         if isinstance(link, Weighted):
@@ -195,7 +195,7 @@ def guest(
         if terms.intercept:
             first[-1] = round(link.start(y, row_weights) * 2**WEIGHT)
         share = Share.start(PlainVec.from_i64(first))
-        progress = Progress({session.me: share}, terms.stopping, settles=terms.settles)
+        progress = Comparing({session.me: share}, told.stopping, settles=terms.settles, key=key)
         prepare = prepared.of_guest(session, block, order)
         for planned, ready in chunks.iterate(session, plan, progress, layouts, prepare, model_id):
             rows, step = order.of(planned), progress.step(planned)
@@ -232,12 +232,12 @@ def host(
     block = Block.of(x, plan, intercept=False, models=told.start.models)
     order = batches.receive(session, plan, len(x), held(layouts))
     broadcast([session.guest, session.arbiter], Columns(block.width))
-    look = stopping.Look.of(session, terms.stopping, plan, told.link, block, held_out)
+    look = stopping.Look.of(session, told.stopping, plan, told.link, block, held_out)
     masks = pair_masks.agree(session, "predictor")
     trained, ended, model_id = list[Share](), list[Progress](), told.start.model_id
     for model in range(told.start.models):
         share = Share.start(PlainVec.zeros(block.width))
-        progress = Progress({session.me: share}, terms.stopping, settles=terms.settles)
+        progress = Progress({session.me: share}, told.stopping, settles=terms.settles)
         prepare = prepared.of_host(session, block, order)
         for planned, ready in chunks.iterate(session, plan, progress, layouts, prepare, model_id):
             use, step = model * plan.passes * plan.batches + planned.number, progress.step(planned)
@@ -275,7 +275,7 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
     trained = []
     for _ in range(told.start.models):
         shares = {party: Share.start(PlainVec.zeros(count)) for party, count in columns.items()}
-        progress = Judging(shares, terms.stopping, settles=terms.settles)
+        progress = Judging(shares, told.stopping, settles=terms.settles)
         prepare = prepared.of_arbiter(session, key, plan, columns)
         for planned, ready in chunks.iterate(session, plan, progress, layouts, prepare, model_id):
             step = progress.step(planned)
@@ -287,7 +287,7 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
                 predictors.serve(session, key, shares)  # 1
                 settling.meet(session, progress, told.link.serve(session, plan.batch_rows, key), planned)  # 2
                 open_gradients(session, key, plan, shares, step)  # 3, 4
-            if terms.stopping is not None and terms.stopping.due(planned):
+            if told.stopping is not None and told.stopping.due(planned):
                 stopping.arbiter(session, key, plan, told.link, progress, planned, penalised)
             if terms.settles and settling.due(planned):
                 settling.arbiter(session, key, plan, progress, planned, penalised)
@@ -320,7 +320,7 @@ def open_gradients(session: Session, key: DecryptionKey, plan: Plan, shares: Map
         share.step(key.open_packed(packed, plan.width, plan.slots, count, max_bits=plan.mask_bits), plan.shift, step)
 
 
-def how(ended: list[Progress], plan: Plan) -> tuple[tuple[int, ...], tuple[End, ...]]:
+def how(ended: Sequence[Progress], plan: Plan) -> tuple[tuple[int, ...], tuple[End, ...]]:
     """After how many iterations each training ended, and how."""
     return tuple(one.passes(plan.passes) for one in ended), tuple(one.ended for one in ended)
 

@@ -277,7 +277,7 @@ class Job(Agreement):
             )
             raise Complaint(what, "Remove the section, or search without such bins", "search")
         if self.model.stops:
-            what = "cannot be used with tol or early_stopping: the loss of every fold and candidate would be opened"
+            what = "cannot be used with tol or early_stopping: each fold and candidate would open verdicts on its loss"
             raise Complaint(what, "Remove the section, or leave them out and search max_iter", "search")
         if getattr(self.model, "continue_from", None) is not None:
             what = "cannot be used with model.continue_from: that model was trained on the rows of every fold"

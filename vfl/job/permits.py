@@ -53,10 +53,16 @@ PERMITS: dict[str, str] = {
         "has three possible answers (a host about labels, the arbiter about weights); without this permission all "
         "iterations of max_iter are made, and nobody learns whether they were enough"
     ),
+    "loss-verdict-to-parties": (
+        "tol or early_stopping: every n_iter_no_change iterations all parties learn whether the loss of the training "
+        "rows (with the penalty), or of the rows held out for early stopping, is lower than the lowest so far: by tol, "
+        "by less, or not; nobody learns the loss; a party that deviates from the protocol can each time ask one "
+        "question that has three possible answers (a host about labels, the arbiter about columns and labels), at most "
+        "100 times in a training"
+    ),
     "loss-to-arbiter": (
-        "tol or early_stopping: every n_iter_no_change iterations the arbiter learns the mean loss of the training "
-        "rows (with the penalty) or of the rows held out for early stopping; all parties learn whether the loss has "
-        "improved, and after how many iterations training ended"
+        "sealed trees with early_stopping_rounds: after each round the arbiter learns the mean loss of the validation "
+        "rows; all parties learn whether it still improves, and after which round it was lowest"
     ),
     "scores-to-guest": (
         "the guest learns, for every row scored, the joint score with a small error that is always the same "

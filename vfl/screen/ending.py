@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from protocols.glm.stopping import End
+from protocols.glm.progress import End
 
 
 def summary(passes: Sequence[int], ends: Sequence[End]) -> dict[str, Any]:

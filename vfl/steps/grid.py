@@ -22,7 +22,7 @@ FIXED: dict[str, str] = {
     ),
     "weight_bits": "no weights of a fold are revealed: it would do nothing",
     "membership": "it decides what hosts learn, and the trees are the same",
-    **dict.fromkeys(("tol", "early_stopping"), "the loss of every fold and candidate would be opened"),
+    **dict.fromkeys(("tol", "early_stopping"), "each fold and candidate would open verdicts on its loss"),
     "continue_from": "the model that it names was trained on the rows of every fold",
     "random_state": "a seed with a better score is chance",
 }

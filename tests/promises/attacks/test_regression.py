@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from protocols import glm
-from protocols.cipher import CipherVec, DecryptionKey
+from protocols.cipher import CipherVec, DecryptionKey, Paillier
 from protocols.glm.block import Block
 from protocols.glm.links import Link
 from protocols.glm.sealed_link import EdgeShare
@@ -33,7 +33,7 @@ def test_least_squares_over_what_the_host_received_adds_nothing(family: str) -> 
 @pytest.mark.parametrize("family", [pytest.param("exact", marks=pytest.mark.slow), "linear"])
 def test_verdicts_on_the_loss_add_nothing(family: str) -> None:
     link, blocks, y = problem(family)
-    view, _ = record(blocks, y, link, PASSES, TOY, ends=glm.Stopping(1e-5, 2))
+    view, _ = record(blocks, y, link, PASSES, Paillier(1024), ends=glm.Stopping(1e-5, 2))
     assert {s.kind for s in view.received} >= {Verdict, Residual}
     assert view.columns().shape[1] >= 3 * 5
     assert gain(view)[1] < 0.02

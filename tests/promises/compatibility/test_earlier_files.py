@@ -27,6 +27,7 @@ MODELS = [case.parent for release in RELEASES for case in sorted((HERE / release
 
 # what a job file of the first commit is refused for; all others load
 REFUSED = {
+    "logistic-stopping": ("lacks permissions that this job needs: 'loss-verdict-to-parties'",),
     "trees-hidden": (
         'model.membership (line 34) is "hidden": it was removed',
         '"own-wins-to-host": it was removed: sealed trees need "wins-to-owners"',

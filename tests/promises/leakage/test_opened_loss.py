@@ -1,4 +1,4 @@
-"""Transcripts of trainings that end by their loss: one rounded number a look is opened, to the arbiter, and each check
+"""Transcripts of trainings that end by their loss: two signs per evaluation are opened, to the arbiter, and each check
 catches a planted fault."""
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from protocols._native import PlainVec
-from protocols.cipher import CipherVec, DecryptionKey, Keyring
+from protocols.cipher import CipherVec, DecryptionKey, Keyring, Paillier
 from protocols.errors import UnfreshCiphertext
 from protocols.glm import IDENTITY, losses, preparation, sealed_link, stopping
-from protocols.glm.stopping import LossShare, MeanLoss, Verdict, WeightSquares
+from protocols.glm.stopping import LossShare, LossSigns, Verdict, WeightSquares
 from protocols.randomness import Seed
-from tests.harness import TOY, Escrow, Recording, Sent
+from tests.harness import Escrow, Recording, Sent
 from tests.promises.leakage import audit
 from tests.promises.leakage.test_transcript import PRESCRIBED
 from tools.leakage_page import declared
@@ -59,7 +59,7 @@ def record(tables: Tables, case: str) -> Run:
     estimator, hosts = CASES[case]
     guest, parts = tables
     guest = guest.assign(default=guest["age"] ** 2 if case == "linear" else guest["default"])
-    scheme, transcript = Escrow(TOY), list[Sent]()
+    scheme, transcript = Escrow(Paillier(1024)), list[Sent]()
     federation = Federation.local(
         guest, dict(list(parts.items())[:hosts]), on="id", label="default", cipher=scheme, convergence=False
     )
@@ -79,16 +79,18 @@ def test_an_honest_transcript_has_no_finding(run: Run) -> None:
     assert audit.undeclared(run.transcript, declared()) == []
     assert audit.unrandomised(run.transcript, run.keys) == []
     assert audit.repeated(run.transcript, run.keys) == []
-    assert audit.in_clear(run.transcript, PRESCRIBED | {"MeanLoss", "Verdict"}) == []
-    assert set(audit.in_clear(run.transcript, PRESCRIBED)) == {"MeanLoss", "Verdict"}
+    assert audit.in_clear(run.transcript, PRESCRIBED | {"LossSigns", "Verdict"}) == []
+    assert set(audit.in_clear(run.transcript, PRESCRIBED)) == {"LossSigns", "Verdict"}
 
 
-def test_the_arbiter_opens_one_number_a_look_and_nothing_but_masked_numbers_beside(run: Run) -> None:
+def test_the_arbiter_opens_two_signs_per_evaluation_and_nothing_but_masked_numbers_besides(run: Run) -> None:
     to_arbiter = {s.kind for s in run.transcript if s.receiver == "arbiter" and s.vectors(run.keys)}
     blind = losses.MaskedResiduals if run.case == "linear" else sealed_link.MaskedPredictors
-    assert to_arbiter == {preparation.MaskedPads, preparation.MaskedGradientPads, blind, MeanLoss}
-    assert [len(s.vectors(run.keys)[0]) for s in run.of(MeanLoss)] == [1, 1, 1]
-    assert {(s.sender, s.receiver) for s in run.of(MeanLoss)} == {("guest", "arbiter")}
+    assert to_arbiter == {preparation.MaskedPads, preparation.MaskedGradientPads, blind, LossSigns}
+    assert [len(s.vectors(run.keys)[0]) for s in run.of(LossSigns)] == [2, 2]
+    assert {(s.sender, s.receiver) for s in run.of(LossSigns)} == {("guest", "arbiter")}
+    opened = [v for s in run.of(LossSigns) for v in run.key.open(s.vectors(run.keys)[0], 960).to_ints()]
+    assert min(abs(v).bit_length() for v in opened) > 480  # the factors'
     assert {s.sender for s in run.of(Verdict)} == {"arbiter"}
     each = run.rows if run.case == "balanced" else 1
     assert [len(s.vectors(run.keys)[0]) for s in run.of(LossShare)] == [each + 1] * 3
@@ -123,9 +125,9 @@ def test_planted_residuals_without_a_mask_are_found(small_tables: Tables, monkey
     assert audit.not_uniform(run.masked(), losses.mask_bits(BITS))
 
 
-def test_planted_loss_without_fresh_randomness_is_refused(
+def test_planted_signs_without_fresh_randomness_are_refused(
     small_tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stopping, "MeanLoss", lambda mean: MeanLoss(CipherVec(mean.key, mean.raw)))
-    with pytest.raises(UnfreshCiphertext, match="MeanLoss"):
+    monkeypatch.setattr(stopping, "LossSigns", lambda two: LossSigns(CipherVec(two.key, two.raw)))
+    with pytest.raises(UnfreshCiphertext, match="LossSigns"):
         record(small_tables, "linear")

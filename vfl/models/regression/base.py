@@ -37,8 +37,9 @@ class Regression(Spec):
     Notes
     -----
     Nobody sees a gradient. Every ten iterations all parties learn whether the weights have settled, which ends training
-    (`Federation.local(convergence=False)` makes all iterations). With `tol` the loss ends it instead: the arbiter then learns the mean loss of
-    the training rows with the penalty every `n_iter_no_change` iterations (of numbers half the mean squared error, in variances of the label).
+    (`Federation.local(convergence=False)` makes all iterations). With `tol` the loss ends it instead: every `n_iter_no_change`
+    iterations all parties then learn whether the mean loss of the training rows with the penalty (of numbers half the mean squared error, in
+    variances of the label) is lower than the lowest so far, by `tol` or by less. Nobody learns the loss itself.
     With `early_stopping` it is the mean loss of `validation_fraction` of the rows, which are not trained on; the weights are then the best
     that were evaluated, and `tol` is 1e-4 if none is given.
 
@@ -139,7 +140,7 @@ class Regression(Spec):
         ge=1e-5,
         le=1,
         description="training ends when the mean loss of the training rows, with the penalty, has not "
-        "improved by this in n_iter_no_change iterations (loss-to-arbiter); for a linear "
+        "improved by this in n_iter_no_change iterations (loss-verdict-to-parties); for a linear "
         "regression the loss is half the mean squared error, in variances of the label",
     )
     early_stopping: bool = Field(
@@ -161,7 +162,7 @@ class Regression(Spec):
         ge=5,
         le=1000,
         description="with tol or early_stopping, the number of iterations between two evaluations of the "
-        "loss; at most a third of max_iter",
+        "loss: at most a third of max_iter, and at least a hundredth",
     )
 
     @model_validator(mode="after")
@@ -187,7 +188,7 @@ class Regression(Spec):
 
     @property
     def stops(self) -> bool:
-        """Whether the loss is opened, and ends training."""
+        """Whether the loss is evaluated, and ends training."""
         return self.tol is not None or self.early_stopping
 
     @property
@@ -205,7 +206,7 @@ class Regression(Spec):
         """What its protocols reveal, besides the alignment."""
         edge = ("edge-count-to-arbiter",) if self.looks_up else ()
         scale = ("label-scale-to-parties",) if self.announces else ()
-        loss = ("loss-to-arbiter",) if self.stops else ()
+        loss = ("loss-verdict-to-parties",) if self.stops else ()
         return (*edge, *scale, *loss, "scores-to-guest")
 
     @property

@@ -79,7 +79,7 @@ def refuse_stopping(asked: Search[Plan[Regression]] | None) -> None:
     """Before anything is sent: raises ConfigError for a search among trainings that end by their loss."""
     if asked is not None and any(terms_of(one).stopping is not None for one in asked.candidates):
         raise ConfigError(
-            "a search does not go with tol or early_stopping: the loss of every fold and candidate would be opened",
+            "a search does not go with tol or early_stopping: each fold and candidate would open verdicts on its loss",
             remedy="Leave them out, and search max_iter",
         )
 

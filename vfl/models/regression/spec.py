@@ -39,8 +39,8 @@ class LogisticRegression(Regression):
 
     Every ten iterations all parties learn one bit: whether the weights have settled, which ends training. If `max_iter`
     ends it first, a `ConvergenceWarning` says so. `max_iter="auto"` plans the limit from the base rate, of which hosts
-    and arbiter then learn the order of magnitude. With `tol` or `early_stopping` the loss ends training, of which the
-    arbiter then learns the mean at a few points; `solver="sgd"` makes all epochs, and nobody learns whether they were enough.
+    and arbiter then learn the order of magnitude. With `tol` or `early_stopping` the loss ends training: all parties
+    then learn whether it has improved, at a few points; `solver="sgd"` makes all epochs, and nobody learns whether they were enough.
 
     `solver="preconditioned"` reaches the optimum. `solver="sgd"` comes near it, for tables whose ciphertexts do not fit
     into memory.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from protocols.glm.plan import planned_passes
+from protocols.glm.progress import MOST_VERDICTS
 
 STOPPING = ("tol", "early_stopping", "validation_fraction", "n_iter_no_change")
 FRACTION, EVERY = 0.1, 10  # defaults of validation_fraction and n_iter_no_change
@@ -38,5 +39,8 @@ def pointless(
     elif LOOKS * n_iter_no_change > (LEAST_PLANNED if max_iter == "auto" else max_iter):
         what = "evaluates the loss too seldom: training can end at the third evaluation at the earliest"
         yield "n_iter_no_change", (what, "Lower it to a third of max_iter or less, or raise max_iter")
+    elif max_iter != "auto" and max_iter // n_iter_no_change > MOST_VERDICTS:
+        what = f"evaluates the loss more than {MOST_VERDICTS} times, and each time tells something about it"
+        yield "n_iter_no_change", (what, f"Raise it to at least {-(-max_iter // MOST_VERDICTS)}, or lower max_iter")
     if not early_stopping and validation_fraction != FRACTION:
         yield "validation_fraction", ("does nothing without early_stopping", "Set early_stopping, or leave it out")

@@ -110,8 +110,8 @@ def stopping_of(plan: Plan[Regression], roles: Roles) -> str:
     looks += ", for each class" if isinstance(model, LogisticRegression) and model.num_class > 2 else ""
     tol = TOL if model.tol is None else model.tol
     return (
-        f"{roles.arbiter} opens the mean loss of {whose} every {every} iterations{looks}; training ends when "
-        f"it no longer improves by {tol:g}"
+        f"all parties learn whether the mean loss of {whose} has improved, every {every} iterations{looks}; training "
+        f"ends when it no longer improves by {tol:g}"
     )
 
 

@@ -14,12 +14,12 @@ from protocols import glm
 from protocols._native import PlainVec
 from protocols.cipher import Identity, Keyring, Scheme
 from protocols.errors import ConfigError, DataError, RemoteProtocolError
-from protocols.glm import settling
+from protocols.glm import settling, signs
 from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, POISSON, Link
 from protocols.glm.plan import WEIGHT, Penalty, nu_method
+from protocols.glm.progress import Judging
 from protocols.glm.sealed_link import Edge
 from protocols.glm.settling import EVERY, FLOOR, HALF, PACE, Look, Settled, SettlingSign
-from protocols.glm.stopping import Judging
 from protocols.local import run_local
 from protocols.randomness import Seed
 from protocols.session import Roles
@@ -169,7 +169,10 @@ def opened(value: int, times: int, monkeypatch: pytest.MonkeyPatch | None = None
     session: Any = Seeds()
     key = Identity().generate("arbiter", session.seed("key"))
     total = key.encrypt(PlainVec.from_ints([value]), session.seed("value"))
-    return [key.open(settling.blinded(session, total, 120), key.public.plain_bits).to_ints()[0] for _ in range(times)]
+    return [
+        key.open(signs.blinded(session, total, 120, "settling"), key.public.plain_bits).to_ints()[0]
+        for _ in range(times)
+    ]
 
 
 @pytest.mark.parametrize("value", [0, 1, 5, 2**100, -1, -7, -(2**100)])
@@ -198,7 +201,7 @@ def test_the_factor_hides_the_leading_digits(monkeypatch: pytest.MonkeyPatch) ->
     def even(seed: Any, length: int) -> int:
         return (1 << length) + seed.child("number").integers(1, length + 1).to_ints()[0] % (1 << length)
 
-    monkeypatch.setattr(settling, "log_uniform", even)
+    monkeypatch.setattr(signs, "log_uniform", even)
     assert distance(digits(2 * 2**40), digits(3 * 2**40)) > 0.1
 
 
@@ -209,8 +212,8 @@ def distance(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
 
 
 def test_a_key_without_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settling, "LEAST_RANGE", 10_000)
-    with pytest.raises(ConfigError, match="too small to hide how far weights have settled"):
+    monkeypatch.setattr(signs, "LEAST_RANGE", 10_000)
+    with pytest.raises(ConfigError, match="too small to hide a number of which only the sign is opened"):
         opened(1, 1)
 
 

@@ -1,11 +1,12 @@
-"""The opened loss is the mean loss at the weights of that pass, whatever the family, cipher, hosts and weights;
-training ends by it at all parties alike."""
+"""The loss that is compared is the mean loss at the weights of that pass, whatever the family, cipher, hosts and
+weights; the signs that are opened are those of its differences; training ends by them at all parties alike."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,23 +14,24 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from protocols import glm
-from protocols.cipher import Identity, Keyring, Scheme
-from protocols.errors import DataError, RemoteProtocolError
+from protocols._native import PlainVec
+from protocols.cipher import CipherVec, Identity, Keyring, Paillier, Scheme
+from protocols.errors import ConfigError, DataError, RemoteProtocolError
 from protocols.glm import stopping
 from protocols.glm.block import Share
 from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, POISSON, Link
 from protocols.glm.plan import Penalty, Step
-from protocols.glm.stopping import (
+from protocols.glm.progress import (
     ANEW_AT_BEST,
     ANEW_HERE,
     END_AT_BEST,
     END_HERE,
     GO_ON,
-    GRID,
+    MOST_VERDICTS,
     Judging,
-    MeanLoss,
-    Verdict,
+    Progress,
 )
+from protocols.glm.stopping import LossSigns, Verdict
 from protocols.local import run_local
 from protocols.session import Roles, Session
 from tests.harness import KNOWN, TOY, Escrow, Recording, Sent
@@ -54,7 +56,7 @@ def problem(link: Link, n: int, widths: tuple[int, ...], models: int = 1, seed: 
 
 
 class Run:
-    """One training, with what was sent, and what the arbiter's key opens of it."""
+    """One training, with what was sent, and the losses that the guest held encrypted."""
 
     def __init__(
         self,
@@ -79,17 +81,28 @@ class Run:
         )
         for k, host in enumerate(hosts, 1):
             programs[host] = partial(glm.host, x=blocks[k], terms=terms, held_out=None if held is None else held[0][k])
-        self.results = run_local(roles, programs, scheme, taps={p: [Recording(p, self.sent)] for p in roles.all})
+        self.losses, evaluated = list[CipherVec](), stopping.evaluated
+
+        def watched(*args: Any) -> CipherVec:
+            self.losses.append(evaluated(*args))
+            return self.losses[-1]
+
+        with patch.object(stopping, "evaluated", watched):
+            self.results = run_local(roles, programs, scheme, taps={p: [Recording(p, self.sent)] for p in roles.all})
         self.parts = [self.results[p] for p in roles.data_parties]
         self.key = escrow.keys[0]
 
-    def opened(self, terms: glm.Terms, rows_log2: int) -> list[float]:
-        """The losses that the arbiter opened."""
+    def compared(self, terms: glm.Terms, rows_log2: int) -> list[float]:
+        """The losses, which nobody in the protocol opens."""
+        bits = terms.link.loss_bits + rows_log2 + stopping.SCALE
+        return [self.key.open(v, self.key.public.plain_bits).to_ints()[0] / 2.0**bits for v in self.losses]
+
+    def signs(self) -> list[tuple[bool, ...]]:
+        """What the arbiter opened."""
         keys = Keyring()
         keys.add(self.key.public)
-        bits = terms.link.loss_bits + rows_log2 + stopping.SCALE
-        values = [s.vectors(keys)[0] for s in self.sent if s.kind is MeanLoss]
-        return [self.key.open(v, self.key.public.plain_bits).to_ints()[0] / 2.0**bits for v in values]
+        values = [s.vectors(keys)[0] for s in self.sent if s.kind is LossSigns]
+        return [tuple(v >= 0 for v in self.key.open(two, self.key.public.plain_bits).to_ints()) for two in values]
 
     def verdicts(self, party: str) -> list[int]:
         return [s.message(Keyring()).code for s in self.sent if s.kind is Verdict and s.receiver == party]  # type: ignore[attr-defined]
@@ -121,7 +134,7 @@ def penalty(run: Run, alpha: float, total: float, model: int = 0) -> float:
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("widths", [(2, 3), (0, 1, 2)])
 @pytest.mark.parametrize("name", LINKS)
-def test_the_opened_loss_is_the_objective_at_the_weights(name: str, widths: tuple[int, ...], weighted: bool) -> None:
+def test_the_loss_is_the_objective_at_the_weights(name: str, widths: tuple[int, ...], weighted: bool) -> None:
     link, n, models = LINKS[name], 90, 2 if name == "exact" else 1
     blocks, y = problem(link, n, widths, models)
     weights = np.random.default_rng(1).uniform(0.2, 3, y.shape) if weighted else None
@@ -129,15 +142,15 @@ def test_the_opened_loss_is_the_objective_at_the_weights(name: str, widths: tupl
         weights = weights / weights.mean()  # type: ignore[operator]
     terms = glm.Terms(link, Penalty(0.5, mean=link is POISSON), 6, weighted=weighted, stopping=glm.Stopping(1e-4, 6))
     run = Run(blocks, y, terms, weights=weights)
-    found = run.opened(terms, 7)
+    found = run.compared(terms, 7)
     assert len(found) == models
     assert run.verdicts("guest") == run.verdicts("host1") == [GO_ON] * models
-    for k, (opened, target) in enumerate(zip(found, y, strict=True)):
+    for k, (loss_there, target) in enumerate(zip(found, y, strict=True)):
         each = None if weights is None else weights[k]
         total = n if each is None else each.sum()
         alpha = 0.5 * n if link is POISSON else 0.5
         wanted = mean_loss(run, link, blocks, target, each, k) + penalty(run, alpha, total, k)
-        assert abs(opened - wanted) <= 1.5e-4 * (1 + (link is POISSON) * 5)
+        assert abs(loss_there - wanted) <= 1.5e-4 * (1 + (link is POISSON) * 5)
 
 
 @pytest.mark.parametrize("name", LINKS)
@@ -152,9 +165,9 @@ def test_the_validation_loss_is_that_of_the_rows_held_out(name: str) -> None:
     )
     outside = ([x[held] for x in blocks], y[:, held], weights[:, held])
     run = Run([x[train] for x in blocks], y[:, train], terms, weights=weights[:, train], held=outside)
-    (opened,) = run.opened(terms, 7)
+    (found,) = run.compared(terms, 7)
     wanted = mean_loss(run, link, [x[held] for x in blocks], y[0, held], weights[0, held])
-    assert abs(opened - wanted) <= 1.5e-4 * (1 + (link is POISSON) * 5)
+    assert abs(found - wanted) <= 1.5e-4 * (1 + (link is POISSON) * 5)
 
 
 def converging(
@@ -170,7 +183,7 @@ def test_training_ends_at_the_optimum_at_all_parties_alike_and_each_model_by_its
     run = Run(blocks, y, terms)
     assert len({part.passes for part in run.parts}) == 1
     assert all(15 <= passes < 100 and passes % 5 == 0 for passes in run.parts[0].passes)
-    assert sum(run.parts[0].passes) == 5 * len(run.opened(terms, 8))
+    assert sum(run.parts[0].passes) == 5 * len(run.compared(terms, 8))
     assert len({tuple(run.verdicts(p)) for p in ("guest", "host1", "host2")}) == 1
     for k in range(2):
         best = LogisticRegression(tol=1e-10).fit(np.hstack(blocks), y[k])
@@ -209,14 +222,14 @@ def test_held_out_rows_end_training_before_it_fits_noise() -> None:
     assert run.verdicts("guest") == [GO_ON, ANEW_AT_BEST, END_AT_BEST]
     assert run.parts[0].passes == run.parts[1].passes == (15,)
     assert mean_loss(run, EXACT, held[0], held[1][0], None) < mean_loss(longer, EXACT, held[0], held[1][0], None) - 0.05
-    opened = run.opened(terms, 7)
-    assert opened[0] == min(opened)
-    assert abs(mean_loss(run, EXACT, held[0], held[1][0], None) - opened[0]) <= 2e-4
+    found = run.compared(terms, 7)
+    assert found[0] == min(found)
+    assert abs(mean_loss(run, EXACT, held[0], held[1][0], None) - found[0]) <= 2e-4
 
 
 @pytest.mark.parametrize("validation", [False, True])
 @pytest.mark.parametrize("name", ["exact", "identity"])
-def test_ciphertexts_open_the_same_loss(name: str, validation: bool) -> None:
+def test_ciphertexts_hold_the_same_loss(name: str, validation: bool) -> None:
     """512 bits: the least that a test uses; weights of rows, two hosts, a last pack that is not full."""
     blocks, y = problem(LINKS[name], 61, (1, 1, 1))
     held = ([x[:31] for x in blocks], y[:, :31], np.ones((1, 31))) if validation else None
@@ -224,19 +237,40 @@ def test_ciphertexts_open_the_same_loss(name: str, validation: bool) -> None:
         LINKS[name], Penalty(1.0), 5, weighted=True, stopping=glm.Stopping(1e-4, 5, validation=validation)
     )
     weights = np.random.default_rng(1).uniform(0.2, 3, y.shape)
-    clear, secret = (Run(blocks, y, terms, scheme, weights, held).opened(terms, 6) for scheme in (Identity(), TOY))
+    clear, secret = (Run(blocks, y, terms, scheme, weights, held).compared(terms, 6) for scheme in (Identity(), TOY))
     assert abs(clear[0] - secret[0]) <= 2e-5
 
 
-def test_what_is_opened_is_rounded_at_random() -> None:
-    """The bits below the grid are uniform: nothing finer than about a millionth is opened.  Without the noise they are
-    the same in every run."""
-    blocks, y = problem(IDENTITY, 40, (1, 1))
-    terms = glm.Terms(IDENTITY, Penalty(1.0), 5, stopping=glm.Stopping(1e-4, 5))
-    fine = [Run(blocks, y, terms).opened(terms, 6)[0] * 2**GRID for _ in range(60)]
-    assert max(fine) - min(fine) <= 1.5
-    below = np.sort(np.mod(fine, 1.0))
-    assert np.abs(below - (np.arange(60) + 0.5) / 60).max() <= 0.25
+@pytest.mark.parametrize("scheme", [Identity(), pytest.param(Paillier(1024), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["exact", "identity"])
+def test_the_signs_are_those_of_the_losses(name: str, scheme: Scheme) -> None:
+    """Of every loss but the first: lower than the lowest before by tol, and lower at all."""
+    tol = 1e-5
+    blocks, y, terms = converging(LINKS[name], tol=tol)
+    run = Run(blocks, y, terms, scheme)
+    first, *others = run.compared(terms, 8)
+    lowest, wanted = first, []
+    for one in others:
+        wanted.append((one <= lowest - tol, one < lowest))
+        lowest = min(lowest, one)
+    assert run.signs() == wanted
+    assert len(wanted) >= 2
+    assert len(set(wanted)) >= 2
+
+
+def test_verdicts_are_few_however_many_iterations_there_are() -> None:
+    """Each answers a question of whoever deviates: with planned iterations there are more of them between two."""
+    for passes in (200, 1000, 10_000):
+        apart = glm.Stopping(1e-4, 5).within(passes).every
+        assert apart >= 5
+        assert passes // apart <= MOST_VERDICTS
+    assert glm.Stopping(1e-4, 5).within(200).every == 5
+
+
+def test_a_key_without_room_for_long_factors_is_refused() -> None:
+    blocks, y, terms = converging()
+    with pytest.raises(ConfigError, match="too small to hide a number of which only the sign is opened"):
+        Run(blocks, y, terms, TOY)
 
 
 def test_too_few_rows_decide_nothing() -> None:
@@ -248,15 +282,15 @@ def test_too_few_rows_decide_nothing() -> None:
 
 
 def judged(*losses: float, every: int = 5) -> list[int]:
-    from protocols._native import PlainVec
-
+    """The arbiter's verdicts on the comparisons of these losses."""
     state = Judging({"p": Share.start(PlainVec.zeros(1))}, glm.Stopping(0.01, every))
-    codes = []
+    codes, lowest = [], float("inf")
     for k, value in enumerate(losses, 1):
         copy = Judging({"p": Share.start(PlainVec.zeros(1))}, glm.Stopping(0.01, every))
         copy.load(state.save())  # as after a kill
-        codes.append(copy.judge(round(value * 2**GRID), Step(0, 0, keeps=False, number=every * k - 1)))
-        state = copy
+        step = Step(0, 0, keeps=False, number=every * k - 1)
+        codes.append(copy.judge(value <= lowest - 0.01, value < lowest, step))
+        state, lowest = copy, min(lowest, value)
     return codes
 
 
@@ -267,14 +301,28 @@ def test_verdicts() -> None:
     assert judged(1.0, 1.0, 1.0) == [GO_ON, ANEW_AT_BEST, END_AT_BEST]
 
 
-def test_a_verdict_that_there_is_not() -> None:
+def told(code: int, made: int) -> int:
+    """What a party makes of a verdict: none ends training before momentum was restarted, nor restarts it twice, and
+    the first loss (after 5 iterations) is the lowest."""
+
     class Told:
         def recv(self, kind: Any) -> Any:
-            return Verdict(7)
+            return Verdict(code)
 
     class Fake:
         arbiter = Told()
         roles = Roles("guest", ("host1",), "arbiter")
 
-    with pytest.raises(RemoteProtocolError, match="unknown verdict"):
-        stopping.receive_verdict(Fake())  # type: ignore[arg-type]
+    state = Progress({"p": Share.start(PlainVec.zeros(1))}, glm.Stopping(0.01, 5))
+    steps = [Step(0, 0, keeps=False, number=5 * k - 1) for k in (1, 2, 3, 4)]
+    for step, earlier in zip(steps, (GO_ON, GO_ON, ANEW_HERE), strict=False):
+        if step.number + 1 < made:
+            state.follow(earlier, step)
+    return stopping.receive_verdict(Fake(), state, steps[made // 5 - 1])  # type: ignore[arg-type]
+
+
+def test_a_verdict_that_there_is_not() -> None:
+    assert told(GO_ON, made=5) == GO_ON
+    for code, made in ((7, 10), (ANEW_HERE, 5), (END_HERE, 10), (END_AT_BEST, 15), (ANEW_AT_BEST, 20)):
+        with pytest.raises(RemoteProtocolError, match="a verdict that there is not here"):
+            told(code, made)

@@ -68,8 +68,8 @@ BAD = [
     ("model", "max_iter = 1", "model.max_iter", "weights of fewer iterations reveal too much"),
     ("model", "tol = 1e-6", "model.tol", "1e-5 to 1"),
     ("model", 'tol = "1e-4"', "model.tol", "1e-5 to 1"),
-    ("model", "tol = 1e-4", "disclosure.allow", "lacks permissions that this job needs: 'loss-to-arbiter'"),
-    ("model", "early_stopping = true", "disclosure.allow", "'loss-to-arbiter'"),
+    ("model", "tol = 1e-4", "disclosure.allow", "lacks permissions that this job needs: 'loss-verdict-to-parties'"),
+    ("model", "early_stopping = true", "disclosure.allow", "'loss-verdict-to-parties'"),
     ("model", "early_stopping = 1", "model.early_stopping", "true or false (default false)"),
     ("model", "validation_fraction = 0.2", "model.validation_fraction", "does nothing without early_stopping"),
     ("model", "n_iter_no_change = 4", "model.n_iter_no_change", "5 to 1000"),
@@ -337,17 +337,19 @@ def test_whatever_stands_in_it_ends_as_a_config_error(document):
 def test_passes_that_are_planned_or_end_early_are_told_and_need_their_permits(write):
     text = with_key("model", 'max_iter = "auto"\ntol = 1e-3\nearly_stopping = true\nvalidation_fraction = 0.2', MINIMAL)
     job = load_job(
-        write(text.replace('"scores-to-guest"', '"scores-to-guest", "label-scale-to-parties", "loss-to-arbiter"'))
+        write(
+            text.replace('"scores-to-guest"', '"scores-to-guest", "label-scale-to-parties", "loss-verdict-to-parties"')
+        )
     )
     assert job.model.permits == (
         "edge-count-to-arbiter",
         "label-scale-to-parties",
-        "loss-to-arbiter",
+        "loss-verdict-to-parties",
         "scores-to-guest",
     )
     told = kind_of(job.model).described(plan_of(job), roles_of(job))
     assert "iterations planned from bank's labels, 60 to 10,000" in told["train"]
-    assert "trustco opens the mean loss of 20% of the training rows" in told["stop"]
+    assert "whether the mean loss of 20% of the training rows" in told["stop"]
     assert terms_of(plan_of(job)).stopping == Stopping(1e-3, 10, validation=True)
     assert terms_of(plan_of(job)).passes is None
     fixed = load_job(write(MINIMAL))

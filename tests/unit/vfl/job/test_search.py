@@ -107,9 +107,9 @@ def test_a_permission_that_a_candidate_needs_is_missed(write):
         (
             searching(
                 "cv = 5",
-                with_key("model", "tol = 1e-4", ALLOWED.replace('"scores-to', '"loss-to-arbiter", "scores-to')),
+                with_key("model", "tol = 1e-4", ALLOWED.replace('"scores-to', '"loss-verdict-to-parties", "scores-to')),
             ),
-            "with tol or early_stopping: the loss of every fold",
+            "with tol or early_stopping: each fold",
         ),
         (
             searching("cv = 5", with_key("model", f'continue_from = "{"ab" * 16}"', TREES)),

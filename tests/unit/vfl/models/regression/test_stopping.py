@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 import vfl
 from protocols.cipher import Keyring
 from protocols.errors import ConfigError, DataError
-from protocols.glm.stopping import MeanLoss, Verdict
+from protocols.glm.stopping import LossSigns, Verdict
 from tests.harness import Recording, Sent
 from tests.unit.vfl.api.test_federation import coefficients, real, standardised
 from tests.unit.vfl.models.regression.test_families import columns, federation, frames, weights
@@ -29,25 +29,25 @@ def test_tol_ends_training_near_the_optimum_after_fewer_passes() -> None:
     model = federation(tables).fit(vfl.LogisticRegression(max_iter=200, tol=1e-5, C=0.1, weight_bits=20), taps=taps)
     best = LogisticRegression(C=0.1, tol=1e-10).fit(columns(joined), joined["y"])
     assert np.abs(weights(model)[0] - np.r_[best.coef_[0], best.intercept_]).max() <= 1e-2 * np.abs(best.coef_).max()
-    looks = [s for s in transcript if s.kind is MeanLoss]
-    assert 30 <= model.n_iter_ == 10 * len(looks) < 200
-    assert {(s.sender, s.receiver) for s in looks} == {("guest", "arbiter")}
+    signs = [s for s in transcript if s.kind is LossSigns]
+    assert 30 <= model.n_iter_ == 10 * (len(signs) + 1) < 200  # the first loss is compared with none
+    assert {(s.sender, s.receiver) for s in signs} == {("guest", "arbiter")}
     told = {
         p: [s.message(Keyring()).code for s in transcript if s.kind is Verdict and s.receiver == p]
         for p in ("guest", "h0", "h1")
     }  # type: ignore[attr-defined]
     assert told["guest"] == told["h0"] == told["h1"]
-    assert len(told["guest"]) == len(looks)
+    assert len(told["guest"]) == len(signs) + 1
 
 
-def test_without_it_no_loss_is_opened_and_all_passes_are_made() -> None:
+def test_without_it_no_sign_is_opened_and_all_passes_are_made() -> None:
     tables, _ = frames("binary", hosts=1)
     transcript: list[Sent] = []
     model = federation(tables).fit(
         vfl.LogisticRegression(max_iter=5, link="taylor"), taps={"guest": [Recording("guest", transcript)]}
     )
     assert model.n_iter_ == 5
-    assert not [s for s in transcript if s.kind is MeanLoss]
+    assert not [s for s in transcript if s.kind is LossSigns]
 
 
 def test_each_class_ends_by_itself() -> None:
@@ -129,6 +129,7 @@ def test_too_few_rows_for_early_stopping() -> None:
         ({"tol": 1e-4, "max_iter": "auto", "n_iter_no_change": 21}, "n_iter_no_change"),
         ({"n_iter_no_change": 20}, "n_iter_no_change"),
         ({"tol": 1e-4, "max_iter": 20}, "n_iter_no_change"),
+        ({"tol": 1e-4, "max_iter": 1011, "n_iter_no_change": 10}, "n_iter_no_change"),
         ({"tol": 1e-4, "solver": "sgd"}, "tol"),
         ({"early_stopping": True, "solver": "sgd"}, "early_stopping"),
     ],
@@ -140,11 +141,13 @@ def test_parameters_that_cannot_be_or_would_do_nothing(params: dict[str, Any], n
 
 
 @pytest.mark.parametrize("params", [{"tol": 1e-4}, {"early_stopping": True}])
-def test_a_search_opens_no_losses(params: dict[str, Any]) -> None:
+def test_a_search_has_no_verdicts_on_losses(params: dict[str, Any]) -> None:
     tables, _ = frames("binary", hosts=1)
     with pytest.raises(ConfigError, match="does not go with tol or early_stopping"):
         federation(tables).fit(vfl.GridSearchCV(vfl.LogisticRegression(**params), {"C": [1.0, 2.0]}))
-    with pytest.raises(ConfigError, match="cannot be searched: the loss of every fold and candidate would be opened"):
+    with pytest.raises(
+        ConfigError, match="cannot be searched: each fold and candidate would open verdicts on its loss"
+    ):
         vfl.GridSearchCV(vfl.LogisticRegression(), {name: [value] for name, value in params.items()})
 
 

@@ -1,0 +1,51 @@
+"""The sign of an encrypted number, for the holder of the key, which learns hardly anything of its size: it opens the
+number times a factor of random length.
+
+The logarithm of the factor is uniform over L bits, above 800 with a key of 2048, so that the numbers opened for two
+sizes whose ratio is 2^t differ with probability t / L.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from protocols._native import PlainVec
+from protocols.cipher import CipherVec
+from protocols.errors import ConfigError
+from protocols.glm.plan import SIGMA
+from protocols.randomness import Seed
+from protocols.session import Session
+
+LEAST_RANGE = 128  # bits between the shortest and the longest factor: fewer would hide a size badly
+
+
+def blinded(session: Session, total: CipherVec, bits: int, what: str) -> CipherVec:
+    """[[r V + s]] (1,) of [[V]], |V| < 2^bits: 0 <= s < r, and the logarithm of r uniform over the upper half of the
+    key's room.
+
+    A short r would leave room above r V, in which an arbiter that deviates could place weights: then it reads them.
+    what: names the draw.
+    """
+    longest, shortest = total.key.plain_bits - bits - 2, total.key.plain_bits // 2
+    if longest - shortest < LEAST_RANGE:
+        raise ConfigError(
+            "the key is too small to hide a number of which only the sign is opened",
+            remedy="Use a larger key_bits, or leave out what ends training early",
+            expected=LEAST_RANGE,
+            found=longest - shortest,
+        )
+    seed = session.seed(f"{what} factor", total.digest())
+    length = shortest + seed.child("length").integers(1, 64 + SIGMA).to_ints()[0] % (longest - shortest)
+    factor = log_uniform(seed.child("factor"), length)
+    noise = seed.child("noise").integers(1, length + SIGMA + 1).to_ints()[0] % factor
+    return total.mul_plain(PlainVec.from_ints([factor])).add_plain(PlainVec.from_ints([noise]))
+
+
+def log_uniform(seed: Seed, length: int) -> int:
+    """A number in [2^length, 2^(length + 1)) whose logarithm is uniform: x is taken with probability 2^length / x."""
+    for attempt in itertools.count():
+        one = seed.child(f"{attempt}")
+        found = (1 << length) + one.child("number").integers(1, length + 1).to_ints()[0] % (1 << length)
+        if one.child("taken").integers(1, length + SIGMA + 1).to_ints()[0] % found < 1 << length:
+            return found
+    raise AssertionError  # never: each attempt is taken with a probability of at least a half
