@@ -1,10 +1,11 @@
 """How much memory a regression over a long table takes: three processes, rows that are aligned already.
 
-    python -m benchmarks.long [--rows N] [--iterations N] [--bits N] [--out FILE]
+    python -m benchmarks.long [--rows N] [--iterations N] [--bits N] [--direct] [--out FILE]
 
 Printed and written by party: peak memory, of which before the first iteration, seconds and CPU seconds per iteration,
 bytes sent per row and iteration.  --bits 0: nothing is encrypted, so that what is left is the party's own table and the
-look-ups.  A vector of ciphertexts that stands whole would take 2 * bits / 8 bytes per row.
+look-ups.  A vector of ciphertexts that stands whole would take 2 * bits / 8 bytes per row.  --direct: iterations are not
+prepared.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ def columns(rows: int, party: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     return found
 
 
-def party(me: str, wires: dict[str, int], rows: int, iterations: int, bits: int) -> dict[str, Any]:
+def party(me: str, wires: dict[str, int], rows: int, iterations: int, bits: int, direct: bool) -> dict[str, Any]:
     """One party of a run in this process."""
     from protocols import glm
     from protocols.cipher import Identity, Paillier
     from protocols.glm.links import LOGISTIC_LINKS
     from protocols.glm.plan import Penalty
 
-    terms = glm.Terms(LOGISTIC_LINKS["exact"], Penalty(1.0), iterations)
+    terms = glm.Terms(LOGISTIC_LINKS["exact"], Penalty(1.0), iterations, prepared=not direct)
     x = columns(rows, me) if me != ROLES.arbiter else np.zeros((0, 0))
     programs = {
         "guest": lambda s: glm.guest(s, x[:, :-1], x[:, -1][None], terms, bytes(16)),
@@ -59,15 +60,16 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=3_000_000)
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--bits", type=int, default=3072)
+    parser.add_argument("--direct", action="store_true")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "long.json")
     parser.add_argument("--party", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     size = options.rows, options.iterations, options.bits
     if options.party:
-        print(json.dumps(party(options.party[0], json.loads(options.party[1]), *size)))
+        print(json.dumps(party(options.party[0], json.loads(options.party[1]), *size, options.direct)))
         return
     asked = (f"--{name}={value}" for name, value in zip(("rows", "iterations", "bits"), size, strict=True))
-    found = together("benchmarks.long", *asked)
+    found = together("benchmarks.long", *asked, *(["--direct"] if options.direct else []))
     shape = f"({GUEST_COLUMNS} + {HOST_COLUMNS})"
     print(f"{options.rows:,} rows x {shape}, {options.iterations} iterations, {options.bits} bits; per iteration:")
     for one in found:

@@ -137,13 +137,15 @@ class Bytes(Tap):
 
 
 class Begin(Observer):
-    """Starts the clock at the first step."""
+    """Starts the clock when a phase first says its step 0; prepared iterations say it twice, before and after their
+    pads."""
 
     def __init__(self, begin: Callable[[], None]) -> None:
-        self._begin = begin
+        self._begin, self._phase = begin, ""
 
     def step(self, phase: str, done: int, total: int) -> None:
-        if done == 0:
+        if done == 0 and phase != self._phase:
+            self._phase = phase
             self._begin()
 
 
