@@ -108,11 +108,24 @@ class Channel:
 
     def recv_block(self, kind: type[M]) -> tuple[M, Place]:
         """The next message, which must be a `kind`, and where it stands in its vector."""
+        return self._decoded(self._next(kind, self._deadline), kind)
+
+    def recv_of(self, kinds: Sequence[type[Message]], deadline: float | None = None) -> Message:
+        """The next message, which must be of one of these kinds; deadline: in seconds, if another than the
+        channel's."""
+        data = self._next(kinds[0], self._deadline if deadline is None else deadline)
+        claimed = codec.peek(data, self.peer)
+        return self._decoded(data, next((kind for kind in kinds if kind.kind == claimed), kinds[0]))[0]
+
+    def _next(self, kind: type[Message], deadline: float) -> bytes:
         for tap in self._taps:
             tap.waits(self.peer, kind)
-        data = self.wire.recv(self._deadline) if self._replay is None else self._again(self._replay)
+        data = self.wire.recv(deadline) if self._replay is None else self._again(self._replay)
         for tap in self._taps:
             tap.arrived(self.peer, kind)
+        return data
+
+    def _decoded(self, data: bytes, kind: type[M]) -> tuple[M, Place]:
         message, place = codec.decode_block(data, kind, self.peer, self._keys)
         if self._recorded is not None:
             self._recorded.append(data)

@@ -11,6 +11,7 @@
       + PeerTimeout          the peer is silent past the deadline
       + PeerClosed           the connection to the peer broke
       + HandshakeFailed      the peer is not who, or does not run what, this party agreed to
+      + TooFewMembers        fewer members than the threshold took part in an average
     + ProtocolError          bytes moved and break the protocol
       + LocalProtocolError   our bug
       + RemoteProtocolError  the peer's message is not the one that the protocol prescribes
@@ -111,6 +112,10 @@ class HandshakeFailed(TransportError):
     code = "handshake-failed"
 
 
+class TooFewMembers(TransportError):
+    code = "too-few-members"
+
+
 class ProtocolError(VFLError):
     code, exit_code = "protocol", 5
 
@@ -149,7 +154,10 @@ MUTUAL = {
     "peer-closed": "{0} and {1} lost their connection",
     "handshake-failed": "{0} and {1} did not connect",
 }
-JOINT = {"too-few-common": "the data parties have too few ids in common"}
+JOINT = {
+    "too-few-common": ("the data parties have too few ids in common", "a data party"),
+    "too-few-members": ("too few members took part in an average", "the aggregator"),
+}
 
 
 @dataclass(frozen=True)
@@ -191,7 +199,7 @@ def _said(cause: Cause, pair: list[str]) -> tuple[str, str]:
     """(what happened, whom to ask)."""
     code, about = cause.code, cause.about
     if code in JOINT:
-        return JOINT[code], "a data party"
+        return JOINT[code]
     if pair and code in MUTUAL:
         return MUTUAL[code].format(*sorted(pair)), " and ".join(sorted(pair))
     if pair and code in DIRECTED:

@@ -54,9 +54,7 @@ def run_local(
     def party(me: str) -> None:
         wires, keys = network.wires(me), Keyring()
         channels = {
-            p: Channel(wire, keys, (taps or {}).get(me, ()), deadline)
-            for p, wire in wires.items()
-            if not {me, p} <= set(roles.hosts)  # hosts never meet
+            p: Channel(wire, keys, (taps or {}).get(me, ()), deadline) for p, wire in wires.items() if roles.meet(me, p)
         }
         drawn = (randomness or {}).get(me) or Randomness(me, run_seed(), (inputs or {}).get(me, b""))
         session = Session(

@@ -28,15 +28,26 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Roles:
     """Names of the parties: one guest (labels), hosts in the job's order, and the arbiter (no data), "" where there is
-    none."""
+    none.  Where parties hold the same columns, `members` stand in the place of guest and hosts, which are empty, and
+    the arbiter is their aggregator."""
 
     guest: str
     hosts: tuple[str, ...]
     arbiter: str
+    members: tuple[str, ...] = ()
+
+    @classmethod
+    def averaging(cls, members: Sequence[str], aggregator: str) -> Roles:
+        """Members with the same columns, in the job's order, and their aggregator."""
+        return cls("", (), aggregator, tuple(members))
 
     @property
     def data_parties(self) -> tuple[str, ...]:
-        return (self.guest, *self.hosts)
+        return self.members or (self.guest, *self.hosts)
+
+    def meet(self, one: str, other: str) -> bool:
+        """Whether two parties have a channel: hosts have none with each other, members neither."""
+        return not ({one, other} <= set(self.hosts) or {one, other} <= set(self.members))
 
     @property
     def all(self) -> tuple[str, ...]:

@@ -122,6 +122,10 @@ PERMITS: dict[str, str] = {
         "a host learns how many events each final bin of its own columns holds, and so the bin's weight of evidence, "
         "the meaning of its points, and the base rate"
     ),
+    "averages-to-parties": (
+        "averaging: after each round the aggregator and all members learn the sum of the updates of the members that "
+        "took part to the end, how many rows these have in all, and who they are"
+    ),
     "few-columns": (
         "a host with one or two columns takes part: the rounded scores that the guest receives reveal the "
         "values of these "

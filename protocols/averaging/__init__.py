@@ -1,0 +1,1 @@
+"""Averages over institutions that hold the same columns of different customers."""

@@ -1,0 +1,147 @@
+"""Which members take part in a sum, and which sums may be opened one after the other; pure, no channel.
+
+**Cohort.** The members are sorted by a hash of the common seed, the number of the turn and their name; the first of
+them are the cohort.  So who takes part is fixed before the turn, and nobody chooses it.
+
+**Threshold.** More than two thirds of the cohort, and at least 3, must take part to the end.  Two lists of survivors of
+one turn, each signed by as many, then have more than a third of the cohort in common: one of these would have signed
+both, unless more than a third deviate from the protocol.
+
+**Several sums.** Two sums whose members differ by one reveal that member's update, if updates change little from one
+turn to the next; three sums can do the same where no two of them can.  The rule is therefore about all linear
+combinations of the last `window` sums: each involves no member, or at least `min_members` members.  It contains that
+a sum has at least `min_members` members, and that two sums differ by as many, or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from protocols.errors import ConfigError
+from protocols.values import check_types
+
+MOST_WINDOW = 4  # sums: then members have at most 15 different histories, and all combinations can be examined
+Members = frozenset[str]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What all parties agreed on before the first turn.
+
+    members: in the job's order.  min_members: the fewest that a sum, or a combination of the last `window` sums,
+    involves.  fraction: of the members, that take part in a turn.  word_bits: of the numbers that are added, 32 or 64.
+    """
+
+    members: tuple[str, ...]
+    min_members: int = 3
+    fraction: float = 1.0
+    window: int = MOST_WINDOW
+    word_bits: int = 64
+
+    def __post_init__(self) -> None:
+        check_types("averaging", self)
+        possible = {
+            "min_members": (self.min_members >= 3, "at least 3: of two members each could read the other's update"),
+            "fraction": (0 < self.fraction <= 1, "above 0, at most 1"),
+            "window": (1 <= self.window <= MOST_WINDOW, f"from 1 to {MOST_WINDOW}"),
+            "word_bits": (self.word_bits in (32, 64), "32 or 64"),
+        }
+        for name, (good, remedy) in possible.items():
+            if not good:
+                raise ConfigError(f"averaging: {name} = {getattr(self, name)!r} is not possible", remedy=remedy)
+        if len(set(self.members)) != len(self.members) or len(self.members) < self.min_members:
+            raise ConfigError(
+                f"averaging: {len(self.members)} members are too few, or one is listed twice",
+                remedy=f"List at least min_members = {self.min_members} members, each once",
+            )
+
+    @property
+    def cohort_size(self) -> int:
+        """How many members take part in a turn."""
+        return max(self.min_members, math.ceil(self.fraction * len(self.members) - 1e-9))
+
+    @property
+    def threshold(self) -> int:
+        """How many of them must take part to the end."""
+        return max(self.min_members, 2 * self.cohort_size // 3 + 1)
+
+    def cohort(self, seed: bytes, turn: int) -> Members:
+        """The members that take part in a turn."""
+        return frozenset(self.order(seed, turn, "cohort")[: self.cohort_size])
+
+    def order(self, seed: bytes, turn: int, use: str) -> list[str]:
+        """All members, in an order that follows from the common seed."""
+        return sorted(self.members, key=lambda name: hashlib.sha256(seed + f"{use}|{turn}|{name}".encode()).digest())
+
+    def number(self, name: str) -> int:
+        """A member's number, from 1: where its shares are evaluated."""
+        return self.members.index(name) + 1
+
+    def bitmap(self, names: Members) -> bytes:
+        """Which members these are, one bit each in the job's order."""
+        return np.packbits([name in names for name in self.members]).tobytes()
+
+    def named(self, bitmap: bytes) -> Members | None:
+        """The same back; None if these bytes are no bitmap of the members."""
+        bits = np.unpackbits(np.frombuffer(bitmap, np.uint8))
+        if len(bitmap) != (len(self.members) + 7) // 8 or bits[len(self.members) :].any():
+            return None
+        return frozenset(name for name, bit in zip(self.members, bits, strict=False) if bit)
+
+    def may_open(self, survivors: Members, before: Sequence[Members]) -> bool:
+        """Whether the sum of these members may be opened after those sums."""
+        enough = len(survivors) >= self.threshold
+        return enough and fewest((survivors, *before[-(self.window - 1) :][: self.window - 1])) >= self.min_members
+
+    def survivors(self, answered: Members, before: Sequence[Members], order: Sequence[str]) -> Members | None:
+        """The members whose sum is opened, as many as possible of those that answered; None if there are no such.
+
+        Where a member fewer than in an earlier sum is not allowed, more members are left out: of one turn, in the
+        order given.
+        """
+        return next((each for each in self._choices(answered, before, order) if self.may_open(each, before)), None)
+
+    def _choices(self, answered: Members, before: Sequence[Members], order: Sequence[str]) -> Iterator[Members]:
+        yield answered
+        yield from sorted((each for each in before if each < answered), key=len, reverse=True)
+        line = [name for name in order if name in answered]
+        for fewer in range(1, len(line) - self.threshold + 1):
+            for first in range(len(line)):
+                yield answered - {line[(first + k) % len(line)] for k in range(fewer)}
+
+
+def fewest(sums: Sequence[Members]) -> int:
+    """The fewest members that any linear combination of the sums involves, if it involves any.
+
+    Members with the same history (which of the sums they are in) have the same coefficient in every combination.  A
+    combination with the fewest members is 0 at as many histories as determine it but for a factor; all of these are
+    tried.
+    """
+    names = sorted(frozenset().union(*sums))
+    rows: list[list[int]] = []
+    for each in sums:
+        row = [int(name in each) for name in names]
+        if np.linalg.matrix_rank(np.array([*rows, row])) > len(rows):
+            rows.append(row)
+    if not rows:
+        return 0
+    histories, members = np.unique(np.array(rows), axis=1, return_counts=True)
+    least = len(names)
+    for zeros in combinations(range(histories.shape[1]), len(rows) - 1):
+        combination = _orthogonal(histories[:, zeros])
+        if combination.any():
+            least = min(least, int(members[combination @ histories != 0].sum()))
+    return least
+
+
+def _orthogonal(columns: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """(n,) integers orthogonal to the columns (n, n - 1), 0 if these are dependent: their minors, which are below 6
+    for entries 0 and 1."""
+    minors = [(-1) ** k * np.linalg.det(np.delete(columns, k, axis=0).astype(np.float64)) for k in range(len(columns))]
+    return np.rint(minors).astype(np.int64)

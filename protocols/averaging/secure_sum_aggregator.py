@@ -1,0 +1,264 @@
+"""The aggregator's side of a secure sum (figure, messages and members: secure_sum.py).
+
+`Aggregator` holds no channel: it says whom to ask what, takes answers in any order, and closes a step when its caller
+waits no longer.  `add_up` runs it over channels.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from protocols.averaging import lists, masks, shamir
+from protocols.averaging.cohorts import Members, Terms
+from protocols.averaging.lists import Agreed
+from protocols.averaging.masks import BOX, Words
+from protocols.averaging.secure_sum import (
+    ANSWERED,
+    MaskedUpdate,
+    OpenedSum,
+    RelayedShares,
+    SealedShares,
+    Survivors,
+    SurvivorSignatures,
+    SurvivorsSigned,
+    TurnBegins,
+    TurnKey,
+    TurnKeys,
+    UnmaskingShares,
+    committed,
+)
+from protocols.averaging.setup import Identities, Setup
+from protocols.averaging.shamir import SHARE
+from protocols.codec import check_lengths
+from protocols.errors import PeerAborted, RemoteProtocolError, TooFewMembers, TransportError
+from protocols.message import Message
+from protocols.randomness import Seed
+from protocols.recovery.checkpoint import Arrays
+from protocols.session import Session
+
+TRIES = 3  # turns for one sum
+
+
+@dataclass(frozen=True)
+class Sum:
+    """What a turn opened: the sum of the survivors' numbers, modulo 2^word_bits."""
+
+    turn: int
+    survivors: Members
+    words: Words
+
+
+class Aggregator:
+    """Turns, one after the other: `begin`, then `take` answers and `close` each step, until `total` holds the sum."""
+
+    def __init__(
+        self,
+        me: str,
+        terms: Terms,
+        setup: Setup,
+        identities: Identities,
+        keep: Callable[[Arrays], None] = lambda arrays: None,
+    ) -> None:
+        """keep: stores what must outlast this process (`save`), and is called
+        before anything that depends on it leaves."""
+        self.me, self.terms, self._setup, self._identities = me, terms, setup, identities
+        self._length, self._keep = 0, keep
+        self._turn, self._step = 0, len(ANSWERED)
+        self._lists: list[Agreed] = []
+        self._answers: list[dict[str, Any]] = []
+        self.waiting: set[str] = set()  # members that have not answered the step
+        self._survivors: Members = frozenset()
+        self.total: Sum | None = None
+
+    def save(self) -> Arrays:
+        """What must outlast this process: the last turn, and recent lists of survivors with their signatures."""
+        packed = lists.pack(self._lists, self.terms)
+        return {"turn": np.array(self._turn), "lists": np.frombuffer(packed, np.uint8)}
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Continues after what was saved: a turn that had begun is never resumed."""
+        self._turn, self._step = int(saved["turn"]), len(ANSWERED)
+        self._lists = lists.unpack(np.asarray(saved["lists"], np.uint8).tobytes(), self.terms, self.me)
+
+    def begin(self, length: int) -> dict[str, Message]:
+        """A new turn, that adds up vectors of this length: what to send to whom."""
+        self._length = length
+        self._turn, self._step, self._answers, self.total = self._turn + 1, 0, [{}], None
+        self._keep(self.save())
+        cohort = self.terms.cohort(self._setup.seed, self._turn)
+        self.waiting = set(cohort)
+        return dict.fromkeys(sorted(cohort), TurnBegins(self._turn, lists.pack(self._lists, self.terms)))
+
+    def take(self, sender: str, message: Message) -> None:
+        """An answer; one that is late, repeated or of an earlier turn changes nothing.  Raises RemoteProtocolError."""
+        turn, kind = int(getattr(message, "turn")), type(message)  # noqa: B009
+        if turn > self._turn or kind not in ANSWERED:
+            raise RemoteProtocolError(f"{sender} answered a turn that has not begun", party=sender)
+        if turn == self._turn and ANSWERED.index(kind) == self._step and sender in self.waiting:
+            self._check(sender, message)
+            self._answers[-1][sender] = message
+            self.waiting.discard(sender)
+
+    def lost(self, sender: str) -> None:
+        """A member is not waited for any more in this step."""
+        self.waiting.discard(sender)
+
+    def close(self) -> dict[str, Message]:
+        """Who has not answered is out of the turn: what to send to whom next, nothing once `total` is there.  Raises
+        TooFewMembers, after which another turn may begin, and RemoteProtocolError."""
+        answers, step = self._answers[-1], self._step
+        if len(answers) < self.terms.threshold:
+            self._step = len(ANSWERED)
+            raise TooFewMembers(
+                f"{len(answers)} members took part in turn {self._turn} up to {ANSWERED[step].kind}",
+                expected=f"at least {self.terms.threshold}",
+                found=len(answers),
+                remedy="Nothing of this turn was opened. Check which members run, and start the run again",
+                party=self.me,
+            )
+        following = (self._keys, self._relay, self._list, self._agree, self._open)[step](self._in_order(answers))
+        self._step, self._answers = step + 1, [*self._answers, {}]
+        self.waiting = set(following)
+        return following
+
+    def _in_order(self, answers: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: answers[name] for name in self.terms.members if name in answers}
+
+    def _check(self, sender: str, message: Message) -> None:
+        """Raises RemoteProtocolError for an answer that cannot be used."""
+        if isinstance(message, TurnKey):
+            said = masks.signed("turn key", self._setup.digest, self._turn, message.public)
+            self._identities.check(sender, message.signature, said, sender)
+        elif isinstance(message, SealedShares):
+            check_lengths(sender, BOX * (len(self._answers[0]) - 1), message.boxes, what="bytes of shares")
+        elif isinstance(message, MaskedUpdate):
+            bytes_each = self.terms.word_bits // 8
+            check_lengths(sender, bytes_each * self._length, message.words, what="bytes of an update")
+        elif isinstance(message, SurvivorsSigned):
+            said = masks.signed("survivors", self._setup.digest, self._turn, self.terms.bitmap(self._survivors))
+            self._identities.check(sender, message.signature, said, sender)
+        elif isinstance(message, UnmaskingShares):
+            check_lengths(sender, SHARE * len(self._answers[1]), message.shares, what="bytes of shares")
+
+    # -- the steps, each after the answers to the one before
+
+    def _keys(self, answers: dict[str, TurnKey]) -> dict[str, Message]:
+        relayed = b"".join(each.public + each.signature for each in answers.values())
+        return dict.fromkeys(answers, TurnKeys(self._turn, self.terms.bitmap(frozenset(answers)), relayed))
+
+    def _relay(self, answers: dict[str, SealedShares]) -> dict[str, Message]:
+        keyed = [name for name in self.terms.members if name in self._answers[0]]
+        boxes: dict[str, list[bytes]] = {name: [] for name in answers}
+        for sender, message in answers.items():
+            for k, receiver in enumerate(name for name in keyed if name != sender):
+                if receiver in boxes:
+                    boxes[receiver].append(message.boxes[BOX * k : BOX * (k + 1)])
+        senders = self.terms.bitmap(frozenset(answers))
+        return {name: RelayedShares(self._turn, senders, b"".join(of)) for name, of in boxes.items()}
+
+    def _list(self, answers: dict[str, MaskedUpdate]) -> dict[str, Message]:
+        before = [each.survivors for each in self._lists]
+        order = self.terms.order(self._setup.seed, self._turn, "left out")
+        found = self.terms.survivors(frozenset(answers), before, order)
+        if found is None:
+            self._step = len(ANSWERED)
+            raise TooFewMembers(
+                f"no sum of turn {self._turn} may be opened: with earlier sums each would involve fewer than "
+                f"{self.terms.min_members} members",
+                remedy="Nothing of this turn was opened. Wait until more members run, or agree on a smaller window",
+                party=self.me,
+            )
+        self._survivors = found
+        return dict.fromkeys(self._in_order(dict.fromkeys(found)), Survivors(self._turn, self.terms.bitmap(found)))
+
+    def _agree(self, answers: dict[str, SurvivorsSigned]) -> dict[str, Message]:
+        signers, signatures = frozenset(answers), b"".join(each.signature for each in answers.values())
+        agreed = Agreed(self._turn, self._survivors, signers, signatures)
+        self._lists = [*self._lists, agreed][-(self.terms.window - 1) :] if self.terms.window > 1 else []
+        self._keep(self.save())
+        message = SurvivorSignatures(self._turn, self.terms.bitmap(signers), signatures)
+        return dict.fromkeys(answers, message)
+
+    def _open(self, answers: dict[str, UnmaskingShares]) -> dict[str, Message]:
+        senders = [name for name in self.terms.members if name in self._answers[1]]
+        helpers = dict(list(answers.items())[: self.terms.threshold])
+        numbers = [self.terms.number(name) for name in helpers]
+        factors = dict(zip(numbers, shamir.at_zero(numbers), strict=True))
+        publics = {name: answer.public for name, answer in self._answers[0].items()}
+        bits = self.terms.word_bits
+        total = masks.zeros(self._length, bits)
+        for name in self._survivors:
+            total = total + masks.words_of(self._answers[2][name].words, bits)
+        for k, name in enumerate(senders):
+            pieces = (message.shares[SHARE * k : SHARE * (k + 1)] for message in helpers.values())
+            shares = {x: int.from_bytes(piece, "big") for x, piece in zip(numbers, pieces, strict=True)}
+            secret = shamir.join(shares, factors)
+            if name in self._survivors:
+                if secret is None or committed(secret) != self._answers[1][name].commitment:
+                    raise self._wrong(name)
+                total = total - masks.self_mask(Seed(self.me, secret), self._length, bits)
+            else:
+                key = None if secret is None else X25519PrivateKey.from_private_bytes(secret)
+                if key is None or key.public_key().public_bytes_raw() != publics[name]:
+                    raise self._wrong(name)
+                total = total + masks.pair_mask(key, publics, name, self._survivors, self._turn, total)
+        self.total = Sum(self._turn, self._survivors, total)
+        return {}
+
+    def _wrong(self, name: str) -> RemoteProtocolError:
+        return RemoteProtocolError(
+            f"the shares of {name}'s mask secrets do not fit each other: a member sent wrong ones",
+            remedy="Nothing of this turn is used. Check which software the members run",
+            party=name,
+        )
+
+
+def add_up(session: Session, side: Aggregator, length: int, patience: float) -> Sum:
+    """The sum of vectors of this length, by up to TRIES turns; all members learn it.  patience: seconds for each step.
+    Raises TooFewMembers, RemoteProtocolError."""
+    for left in reversed(range(TRIES)):
+        try:
+            found = _turn(session, side, length, patience)
+        except TooFewMembers:
+            if not left:
+                raise
+            continue
+        opened = OpenedSum(found.turn, side.terms.bitmap(found.survivors), found.words.tobytes())
+        _tell(session, side, dict.fromkeys(side.terms.members, opened))
+        return found
+    raise AssertionError
+
+
+def _turn(session: Session, side: Aggregator, length: int, patience: float) -> Sum:
+    following = side.begin(length)
+    while side.total is None:
+        _tell(session, side, following)
+        _collect(session, side, patience)
+        following = side.close()
+    return side.total
+
+
+def _tell(session: Session, side: Aggregator, messages: Mapping[str, Message]) -> None:
+    """Sends each message, if its receiver is still there."""
+    for name, message in messages.items():
+        try:
+            session.channels[name].send(message)
+        except (TransportError, PeerAborted):
+            side.lost(name)
+
+
+def _collect(session: Session, side: Aggregator, patience: float) -> None:
+    """Answers, until nobody is waited for or the time is over."""
+    end = time.monotonic() + patience
+    for name in sorted(side.waiting):
+        while name in side.waiting:
+            try:
+                side.take(name, session.channels[name].recv_of(ANSWERED, max(0.0, end - time.monotonic())))
+            except (TransportError, PeerAborted):
+                side.lost(name)
