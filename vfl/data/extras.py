@@ -7,7 +7,15 @@ from typing import Any
 
 from protocols.errors import ConfigError
 
-EXTRAS = {"pyarrow": "data", "sqlalchemy": "data", "fsspec": "files", "aiohttp": "files"}  # as in pyproject.toml
+EXTRAS = {  # as in pyproject.toml
+    "pyarrow": "data",
+    "sqlalchemy": "data",
+    "fsspec": "files",
+    "aiohttp": "files",
+    "ray": "ray",
+    "distributed": "dask",
+    "dask": "dask",
+}
 
 
 def needed(library: str, why: str) -> Any:
