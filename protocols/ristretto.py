@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols import _native
 from protocols.errors import InvalidPoint
 
+POINT_BYTES = 32
 
-@dataclass(frozen=True, repr=False)
+
 class PointVec:
-    """(length,) points; `points * scalar` multiplies each."""
+    """(length,) points; `points * scalar` multiplies each.  Points that only travel are never decoded twice."""
 
-    raw: _native.PointVec
+    def __init__(self, raw: _native.PointVec | None, encoded: bytes | None = None) -> None:
+        """One of the two, or both of the same points; raw: decoded."""
+        self._raw, self._encoded = raw, encoded
+
+    @classmethod
+    def of_own(cls, encoded: bytes) -> PointVec:
+        """Points that this party's own worker has encoded: they are decoded where somebody computes with them."""
+        return cls(None, encoded)
 
     @classmethod
     def hash_to_group(cls, items: list[bytes], domain: bytes) -> PointVec:
@@ -28,7 +34,7 @@ class PointVec:
         """Points from a peer's bytes; raises InvalidPoint at an encoding that is not canonical, off the group or the
         identity."""
         try:
-            return cls(_native.PointVec.from_bytes(data))
+            return cls(_native.PointVec.from_bytes(data), data)
         except _native.InvalidBytes:
             raise InvalidPoint(
                 f"{sender} sent a point that is not a valid ristretto255 element",
@@ -36,17 +42,27 @@ class PointVec:
                 party=sender,
             ) from None
 
+    @property
+    def raw(self) -> _native.PointVec:
+        """Decoded."""
+        if self._raw is None:
+            assert self._encoded is not None
+            self._raw = _native.PointVec.from_bytes(self._encoded)
+        return self._raw
+
     def __mul__(self, scalar: bytes) -> PointVec:
         return PointVec(self.raw.mul(scalar))
 
     def __len__(self) -> int:
-        return len(self.raw)
+        return len(self._encoded) // POINT_BYTES if self._encoded is not None else len(self.raw)
 
     def __repr__(self) -> str:
         return f"<PointVec of {len(self)}>"
 
     def to_bytes(self) -> bytes:
-        return self.raw.to_bytes()
+        if self._encoded is None:
+            self._encoded = self.raw.to_bytes()
+        return self._encoded
 
     def take(self, rows: NDArray[np.int64]) -> PointVec:
         return PointVec(self.raw.take(rows))

@@ -21,6 +21,7 @@ from protocols.cipher import Keyring, Scheme
 from protocols.errors import VFLError
 from protocols.randomness import Randomness, Seed
 from protocols.recovery.checkpoint import ANYWHERE, START, Arrays, CheckpointLog, Growing, Keeper, Position, State
+from protocols.workers.run import Caller
 
 T = TypeVar("T")
 
@@ -77,11 +78,12 @@ class Session:
         keeper: Keeper | None = None,
         goal: Position = START,
         allowance: Allowance | None = None,
+        workers: Caller | None = None,
     ) -> None:
         """keeper: where checkpoints are stored, if the run can be interrupted; goal: the checkpoint from which it
-        resumes; allowance: what this party agrees to disclose."""
+        resumes; allowance: what this party agrees to disclose; workers: its own, if it has a cluster."""
         self.me, self.roles, self.channels = me, roles, channels
-        self.allowance = allowance or Allowance()
+        self.allowance, self.workers = allowance or Allowance(), workers
         self.keys, self.scheme, self.observer = keys, scheme, observer or Observer()
         self._randomness, self.course = randomness, CheckpointLog(channels, randomness, keeper, goal)
 

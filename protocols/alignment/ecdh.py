@@ -47,8 +47,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols import tags as tagging
 from protocols.alignment import lists
-from protocols.alignment import tags as tagging
 from protocols.alignment.ids import Ids
 from protocols.alignment.lists import (
     AHEAD,
@@ -64,7 +64,6 @@ from protocols.alignment.lists import (
     received,
 )
 from protocols.alignment.outcome import Alignment, Matches, Request, in_shared_order
-from protocols.alignment.tags import TAG_BYTES, Tags
 from protocols.allowance import Allowance
 from protocols.channel import Channel
 from protocols.codec import Int32s, Int64s, check_lengths
@@ -73,6 +72,7 @@ from protocols.message import BLINDED, PUBLIC, REVEALED, Message
 from protocols.recovery.checkpoint import Arrays
 from protocols.ristretto import PointVec
 from protocols.session import Session
+from protocols.tags import TAG_BYTES, Tags
 
 
 class BlindedIds(
@@ -189,7 +189,7 @@ def _compare(
     check_lengths(name, own.rows - sum(len(m.left) for m in matches), tags, what="tags of the ids sent")
     if not tagging.ascending(tags):
         raise RemoteProtocolError(f"{name} sent tags that are not in order", party=name)
-    at_own, at_theirs = tagging.match(tags, theirs)  # 4
+    at_own, at_theirs = own.hands.match(tags, theirs)  # 4
     if (at_own[1:] == at_own[:-1]).any():
         raise RemoteProtocolError(f"{name} sent an id twice", party=name)
     free = unmatched[at_theirs]
@@ -304,23 +304,27 @@ class Trade:
 
     def step(self) -> Arrays:
         """The next block of either list, where it has one."""
-        peer, left, tags = self._peer, self._left, bytearray()
+        peer, left, seen, tags, lanes = self._peer, self._left, self._seen, bytearray(), self._own.hands.lanes
         if self._begun:
             peer.send(NextPart(True))
             peer.recv(NextPart)
         mine = (BlindedIds(points, more) for points, more in self._own.points(self._key, self._begun))
-        for message in islice(mine, AHEAD):
+        for message in islice(mine, max(AHEAD, lanes)):
             peer.send(message)
-        for _ in range(lists.BLOCK if left != 0 else 0):
-            theirs = peer.recv(BlindedIds)
-            seen = self._seen + len(tags) // TAG_BYTES + len(theirs.points)
-            self._allowance.partner_rows(peer.peer, at_least(seen, theirs.more), self._own.rows)
-            tags += (theirs.points * self._own.scalars[self._key]).tag_bytes()
-            left = check_more(peer.peer, theirs, left)
-            for message in islice(mine, 1):
+        taken = 0
+        while left != 0 and taken < lists.BLOCK:
+            theirs = list[PointVec]()
+            while left != 0 and len(theirs) < min(lanes, lists.BLOCK - taken):
+                chunk = peer.recv(BlindedIds)
+                theirs.append(chunk.points)
+                seen += len(chunk.points)
+                self._allowance.partner_rows(peer.peer, at_least(seen, chunk.more), self._own.rows)
+                left = check_more(peer.peer, chunk, left)
+            for found in self._own.hands.tags(theirs, self._own.scalars[self._key]):
+                tags += found
+            taken += len(theirs)
+            for message in islice(mine, len(theirs)):
                 peer.send(message)
-            if left == 0:
-                break
         for message in mine:
             peer.send(message)
         return {"tags": np.frombuffer(tags, np.uint8), "left": np.array(left)}

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.alignment.ids import Ids
-from protocols.alignment.tags import TAG_BYTES, Tags, read
+from protocols.alignment.pieces import Hands
 from protocols.channel import Channel
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.message import Message
 from protocols.ristretto import PointVec
 from protocols.session import Session
+from protocols.tags import TAG_BYTES, Tags, read
 
 M = TypeVar("M", bound=Message)
 Rows = NDArray[np.int64]
@@ -63,24 +64,28 @@ class Blinding:
         self._filler = session.seed("psi filler", digest).secret
         self.scalars = [session.seed(f"psi scalar {number}", digest).scalar() for number in range(len(keys))]
         self.chunks = len(range(0, max(1, self.rows), CHUNK))
+        self.hands = Hands(session.workers)
         self._observer, self._all = session.observer, self.chunks * len(keys)
         self._observer.step("align", 0, self._all)
 
     def points(self, key: int, first: int) -> Iterator[tuple[PointVec, int]]:
         """A block of chunks of H(id)^k in the secret order, from number `first`, each with the number of chunks to
-        come."""
-        for number in range(first, min(first + BLOCK, self.chunks)):
-            start, stop = (
-                at * self.rows // self.chunks for at in (number, number + 1)
-            )  # of nearly equal lengths: none is short
-            rows = self.shuffle[start:stop]
-            items = [
-                value or self._fill(key, row)
-                for value, row in zip(self._keys[key].at(rows), rows.tolist(), strict=True)
-            ]
-            points = PointVec.hash_to_group(items, domain(key)) * self.scalars[key]
-            self._observer.step("align", key * self.chunks + number + 1, self._all)
-            yield points, self.chunks - 1 - number
+        come; as many are computed at a time as there are workers."""
+        last = min(first + BLOCK, self.chunks)
+        for start in range(first, last, self.hands.lanes):
+            numbers = range(start, min(start + self.hands.lanes, last))
+            chunks = [self._items(key, number) for number in numbers]
+            for number, points in zip(numbers, self.hands.blind(chunks, domain(key), self.scalars[key]), strict=True):
+                self._observer.step("align", key * self.chunks + number + 1, self._all)
+                yield points, self.chunks - 1 - number
+
+    def _items(self, key: int, number: int) -> list[bytes]:
+        """The ids of a chunk in the secret order.  Chunks are of nearly equal lengths: none is short."""
+        start, stop = (at * self.rows // self.chunks for at in (number, number + 1))
+        rows = self.shuffle[start:stop]
+        return [
+            value or self._fill(key, row) for value, row in zip(self._keys[key].at(rows), rows.tolist(), strict=True)
+        ]
 
     def _fill(self, key: int, row: int) -> bytes:
         """What stands for a row without an id: nobody else can have it, and nobody can tell it from an id."""

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from protocols import codec
 from protocols.alignment.ids import Ids
 from protocols.alignment.lists import MemorySpool, Scratch
-from protocols.alignment.tags import Tags, order
 from protocols.errors import TooFewCommon
 from protocols.recovery.checkpoint import Arrays
+from protocols.tags import Tags, order
 
 
 def most_common() -> int:

@@ -224,7 +224,7 @@ class Passing:
                     raise RemoteProtocolError(
                         f"{arbiter.peer} relays more ids than their owner has", party=arbiter.peer
                     )
-                reblinded = relayed.points * self._own.scalars[self._key]
+                (reblinded,) = self._own.hands.reblind([relayed.points], self._own.scalars[self._key])
                 arbiter.send(ReblindedIds(self._orders[i].shuffled(reblinded, self._begun + number)))  # 2
         return {"left": np.array(left, np.int64)} | {
             f"lengths {i}": np.array(found, np.int64) for i, found in enumerate(lengths)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols import tags as tagging
 from protocols.alignment import lists
-from protocols.alignment import tags as tagging
 from protocols.alignment.ecdh import BlindedIds, NextPart, SizeOnly
 from protocols.alignment.lists import at_least, check_more, check_rows, read_tags
 from protocols.alignment.outcome import Matches, Request, in_shared_order
+from protocols.alignment.pieces import Hands
 from protocols.alignment.ring import (
     MOST_ROWS,
     AgreedSize,
@@ -24,7 +25,6 @@ from protocols.alignment.ring import (
     ReblindedIds,
     RelayedIds,
 )
-from protocols.alignment.tags import Tags
 from protocols.allowance import Allowance
 from protocols.channel import Channel, broadcast
 from protocols.codec import check_lengths
@@ -32,11 +32,12 @@ from protocols.errors import RemoteProtocolError
 from protocols.recovery.checkpoint import Arrays
 from protocols.ristretto import PointVec
 from protocols.session import Session
+from protocols.tags import Tags
 
 
 def comparer(session: Session, keys: int, ask: Request) -> None:
     """The arbiter's side.  Raises DataError below the least intersection."""
-    ring = [session.channels[p] for p in session.roles.data_parties]
+    ring, hands = [session.channels[p] for p in session.roles.data_parties], Hands(session.workers)
     unmatched: list[NDArray[np.int64]] = []
     matches: list[list[Matches]] = [[] for _ in ring]
     sizes: list[int] = []
@@ -48,7 +49,7 @@ def comparer(session: Session, keys: int, ask: Request) -> None:
             sizes = [len(own) for own in tags]
             unmatched = [np.arange(size) for size in sizes]
         common = tagging.in_all(tags)  # 3
-        places = [_places(party, common, own) for party, own in zip(ring, tags, strict=True)]
+        places = [_places(party, common, own, hands) for party, own in zip(ring, tags, strict=True)]
         if key < keys - 1:
             stood = session.once(partial(_owners_places, ring, places), _save_places, _load_places)
             for i, rows in enumerate(stood):
@@ -57,9 +58,9 @@ def comparer(session: Session, keys: int, ask: Request) -> None:
     session.once(partial(_tell, ring, matches, common, places, unmatched, ask), lambda _: {}, lambda _: None)
 
 
-def _places(party: Channel, common: Tags, own: Tags) -> NDArray[np.int64]:
+def _places(party: Channel, common: Tags, own: Tags, hands: Hands) -> NDArray[np.int64]:
     """Where in a list under all secrets each common tag stands, in tag order."""
-    at_common, at_own = tagging.match(common, own)
+    at_common, at_own = hands.match(common, own)
     if len(at_common) != len(common):
         raise RemoteProtocolError(f"{party.peer} sent an id twice", party=party.peer)
     return at_own

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from protocols._native import DpfKeys
+from protocols.workers import points
 from protocols.workers.calls import Answer, Operation, State
 
 
@@ -29,4 +30,12 @@ def look_up(state: State, values: list[Any], ciphers: Sequence[bytes]) -> Answer
     return Answer(tuple(v.to_bytes() for v in DpfKeys.from_bytes(keys).look_up(x, tables)))
 
 
-OPERATIONS: dict[str, Operation] = {"drop": drop, "place": place, "look_up": look_up}
+OPERATIONS: dict[str, Operation] = {
+    "drop": drop,
+    "place": place,
+    "look_up": look_up,
+    "blind": points.blind,
+    "reblind": points.reblind,
+    "tag": points.tag,
+    "match": points.match,
+}

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols import alignment
+from protocols import alignment, tags
 from protocols.alignment import ecdh as psi
-from protocols.alignment import lists, tags
+from protocols.alignment import lists
 from protocols.alignment.ids import Ids
 from protocols.alignment.lists import Blinding
 from protocols.alignment.outcome import Request

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols import alignment
-from protocols.alignment import Alignment, Ids, lists, ring, tags
+from protocols import alignment, tags
+from protocols.alignment import Alignment, Ids, lists, ring
 from protocols.alignment import ecdh as psi
 from protocols.alignment.lists import Blinding
 from protocols.alignment.outcome import Request
