@@ -23,7 +23,7 @@ from vfl.job.policy import bounds_told
 from vfl.models.registry import kind_of
 from vfl.run import align as alignment_run
 from vfl.run.preflight import table_cautions
-from vfl.run.readiness import meet_all, ready_to_connect
+from vfl.run.readiness import meet_all, ready_to_connect, workers_ready
 from vfl.run.session import Ready, peers_for
 from vfl.run.stored_run import budget_of
 from vfl.run.train import prepare
@@ -97,6 +97,8 @@ def _check(job: Job, party: Party) -> tuple[Check, Ready[Any]]:
         + [ready.caution] * bool(ready.caution)
         + ready_to_connect(ready, "run")
     )
+    workers, about = workers_ready(ready)
+    told += about
     facts = {
         **kind_of(job.model).described(plan_of(job), roles_of(job)),
         **searched.described(job),
@@ -104,7 +106,8 @@ def _check(job: Job, party: Party) -> tuple[Check, Ready[Any]]:
         + (", as many as one message can name" if most == most_common() else ""),
         **_of_table(ready.table),
         **_ids(profile),
-        **_passes_and_time(job, ready.table),
+        **_passes_and_time(job, ready.table, party.compute.workers),
+        **({"workers": workers} if workers else {}),
     }
     bounds = bounds_told(job, party) + rows_taken(job, party) + budget.explained(peers, ready.table)
     return _result(job, party, facts, bounds, told), ready
@@ -121,13 +124,13 @@ def _of_table(table: Table | None) -> dict[str, str]:
     return facts
 
 
-def _passes_and_time(job: Job, table: Table | None) -> dict[str, str]:
+def _passes_and_time(job: Job, table: Table | None, workers: int) -> dict[str, str]:
     planned = next((one for one in job.candidates if getattr(one.model, "max_iter", None) == "auto"), None)
     kind = kind_of(job.model)
     passes = kind.usual_passes(plan_of(planned), roles_of(planned), table) if table and planned else None
     facts = {"iterations": f"about {passes} by these labels; the common rows decide"} if passes else {}
     size = (len(table), table.features.shape[1]) if table else None
-    return facts | {"time": estimate.in_words(job, size, passes)}
+    return facts | {"time": estimate.in_words(job, size, passes, workers)}
 
 
 def _check_alignment(job: AlignmentJob, party: Party) -> tuple[Check, Ready[Any]]:
@@ -137,10 +140,12 @@ def _check_alignment(job: AlignmentJob, party: Party) -> tuple[Check, Ready[Any]
     if ready.ids is not None:
         facts["table"] = f"{ready.rows:,} rows, {len(ready.ids[0]):,} of them with an id of their own"
     facts |= _ids(profile)
-    facts["time"] = estimate.alignment_in_words(job, None if ready.ids is None else len(ready.ids[0]))
+    ids, (workers, about) = None if ready.ids is None else len(ready.ids[0]), workers_ready(ready)
+    facts["time"] = estimate.alignment_in_words(job, ids, party.compute.workers)
+    facts |= {"workers": workers} if workers else {}
     budget = budget_of(ready, "align")
     budget.check(ready.peers)
-    told = cautions(job, party) + list(ready.cautions) + ready_to_connect(ready, "align")
+    told = cautions(job, party) + list(ready.cautions) + ready_to_connect(ready, "align") + about
     bounds = bounds_told(job, party) + budget.explained(ready.peers, None)
     return _result(job, party, facts, bounds, told), ready
 

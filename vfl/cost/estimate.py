@@ -43,11 +43,13 @@ def may_be_less(job: Job) -> bool:
     return bool(job.split.cut_off) or any(kind_of(one.model).may_be_less(plan_of(one)) for one in job.candidates)
 
 
-def times(job: Job, rows: int, columns: int, passes: int | None = None) -> dict[Network, float]:
-    """Seconds on each network, every party on a machine like this one: of the alignment by every key, and of the
-    training; of a search, of every fold of every candidate, and the longest of these once more on all rows.  Measures
-    for about a second."""
+def times(job: Job, rows: int, columns: int, passes: int | None = None, workers: int = 0) -> dict[Network, float]:
+    """Seconds on each network: of the alignment by every key, and of the training; of a search, of every fold of every
+    candidate, and the longest of these once more on all rows.  Measures for about a second.
+
+    Every party has a machine like this one, or as many `workers` of its speed."""
     bits, cv = job.crypto.key_bits, job.search.cv if job.search is not None else 0
+    threads = workers or cores()
     machine, inside = Machine.measured(bits), max(1, rows * (cv - 1) // max(1, cv))
 
     def training(one: Job, network: Network, common: int) -> float:
@@ -55,22 +57,22 @@ def times(job: Job, rows: int, columns: int, passes: int | None = None) -> dict[
         assert work is not None
         batches = kind_of(one.model).batches(plan_of(one), work.rows)
         if chunks := chunks_of(one, work):
-            return prepared.seconds(chunks, work, bits, machine, network, cores(), batches)
+            return prepared.seconds(chunks, work, bits, machine, network, threads, batches)
         parts = in_batches(work, batches)
-        return sum(sign * cost.part_seconds(part, bits, machine, network, cores()) for sign, part in parts)
+        return sum(sign * cost.part_seconds(part, bits, machine, network, threads) for sign, part in parts)
 
     return {
-        network: _alignment_seconds(job, rows, machine, network)
+        network: _alignment_seconds(job, rows, machine, network, threads)
         + cv * sum(training(one, network, inside) for one in job.candidates if cv)
         + max(training(one, network, rows) for one in job.candidates)
         for network in NETWORKS
     }
 
 
-def _alignment_seconds(job: Agreement, rows: int, machine: Machine, network: Network) -> float:
+def _alignment_seconds(job: Agreement, rows: int, machine: Machine, network: Network, threads: int) -> float:
     """By every key, if all `rows` are common to all."""
     work = Workload("alignment", rows, hosts=len(job.parties.hosts))
-    return len(job.align.keys) * cost.part_seconds(work, 0, machine, network, cores())
+    return len(job.align.keys) * cost.part_seconds(work, 0, machine, network, threads)
 
 
 def in_batches(work: Workload, batches: int) -> list[tuple[int, Workload]]:
@@ -82,17 +84,18 @@ def in_batches(work: Workload, batches: int) -> list[tuple[int, Workload]]:
     return [(1, replace(work, passes=0)), (1, batch), (-1, replace(batch, passes=0))]
 
 
-def in_words(job: Job, table: tuple[int, int] | None, passes: int | None = None) -> str:
+def in_words(job: Job, table: tuple[int, int] | None, passes: int | None = None, workers: int = 0) -> str:
     """The estimate in words, with its error.
 
     table: rows and columns of this party's; None at the arbiter, which gets the estimate for a table that it can scale.
-    passes: those planned by this party's labels, if it can tell.
+    passes: those planned by this party's labels, if it can tell; workers: of this party's cluster.
     """
     rows, columns = table or (ROWS, COLUMNS)
-    given = f"for every {ROWS:,} common rows, if each data party has {COLUMNS} columns and such a machine"
+    such = _such(workers)
+    given = f"for every {ROWS:,} common rows, if each data party has {COLUMNS} columns and {such}"
     if table is not None:
         given = (
-            f"if all {rows:,} rows are common and the others have such a machine and "
+            f"if all {rows:,} rows are common and the others have {such} and "
             f"{'as many' if columns else COLUMNS} columns"
         )
     work = workload(job, rows, columns)
@@ -104,22 +107,27 @@ def in_words(job: Job, table: tuple[int, int] | None, passes: int | None = None)
         f" ({caveat})"
         for caveat in dict.fromkeys(c for one in job.candidates for c in kind_of(one.model).caveats(plan_of(one), rows))
     )
+    found = _listed(times(job, rows, columns, passes, workers))
     return (
         f"{'at most' if may_be_less(job) else 'about'} "
-        f"{_listed(times(job, rows, columns, passes))}{whole}{f' every {PASSES} iterations' if unplanned else ''}, "
+        f"{found}{whole}{f' every {PASSES} iterations' if unplanned else ''}, "
         f"{given}; "
         f"{_error(work, prepares=bool(chunks_of(job, work)))}{caveats}"
     )
 
 
-def alignment_in_words(job: Agreement, ids: int | None) -> str:
+def alignment_in_words(job: Agreement, ids: int | None, workers: int = 0) -> str:
     """The estimate of a job that aligns and trains nothing; ids: how many this party has, None at the arbiter."""
-    machine = Machine.measured(0)
-    given = f"for every {ROWS:,} ids of each data party, if all have such a machine"
+    machine, such, threads = Machine.measured(0), _such(workers), workers or cores()
+    given = f"for every {ROWS:,} ids of each data party, if all have {such}"
     if ids is not None:
-        given = f"if the others have as many ids as this party ({ids:,}), all of them common, and such a machine"
-    found = {network: _alignment_seconds(job, ids or ROWS, machine, network) for network in NETWORKS}
+        given = f"if the others have as many ids as this party ({ids:,}), all of them common, and {such}"
+    found = {network: _alignment_seconds(job, ids or ROWS, machine, network, threads) for network in NETWORKS}
     return f"about {_listed(found)}, {given}; {_error(Workload('alignment', ROWS))}"
+
+
+def _such(workers: int) -> str:
+    return f"{workers} workers as fast as this machine's cores" if workers else "such a machine"
 
 
 def _listed(found: Mapping[Network, float]) -> str:

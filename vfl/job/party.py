@@ -13,6 +13,7 @@ from typing import Annotated, cast
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from protocols.errors import ConfigError
+from vfl.job.compute import Compute
 from vfl.job.job import Name
 from vfl.job.policy import Policy
 from vfl.job.table import Data, resolved
@@ -131,6 +132,7 @@ class Party(Section):
     data: Data | None = Field(default=None, description="a section [data] with source")
     policy: Policy = Field(default=Policy(), description="a section [policy]")
     run: Run = Field(default=cast(Run, {}), validate_default=True, description="a section [run]")
+    compute: Compute = Field(default=Compute(), description="a section [compute]")
 
     @property
     def endpoint(self) -> tuple[str, int] | None:

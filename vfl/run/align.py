@@ -58,6 +58,10 @@ class Aligning(Ready[Agreement]):
     stored: Stored | None = None  # the source, unless it is large
     format: str = "csv"
 
+    @property
+    def size(self) -> tuple[int, int]:
+        return (0, 0) if self.ids is None else (len(self.ids[0]), 0)
+
     def input_digest(self) -> bytes:
         """What this party's randomness is bound to: the job and its own ids."""
         return hashlib.sha256(self.job.digest + b"".join(ids.digest() for ids in self.ids or ())).digest()

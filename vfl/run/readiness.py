@@ -6,6 +6,8 @@ import datetime
 from typing import Any
 
 from protocols.errors import Cause
+from vfl.compute.opening import opened
+from vfl.cost.memory import worker_bytes
 from vfl.run.session import Ready, network_of, new_folder, peers_for, session_digest
 from vfl.transport.identity import common_name, load_certificate
 
@@ -20,6 +22,25 @@ def ready_to_connect(ready: Ready[Any], purpose: str) -> list[str]:
     network_of(ready, peers, session_digest(ready.job, purpose), 1.0).abort(Cause("stopped", ready.party.name))
     new_folder(ready.party.run.directory, f".{ready.job.name}").rmdir()
     return certificates(ready, purpose)
+
+
+def memory_of(ready: Ready[Any]) -> int:
+    """Bytes that each worker of this party needs for the job."""
+    workers = ready.party.compute.workers
+    return worker_bytes(ready.job, *ready.size, workers) if workers else 0
+
+
+def workers_ready(ready: Ready[Any]) -> tuple[str, list[str]]:
+    """Opens this party's workers, and ends them again: what to say of them, and cautions.  "" where it has none.
+    Raises what `vfl run` would raise: ConfigError, ComputeError."""
+    compute, needs = ready.party.compute, memory_of(ready)
+    with opened(compute, needs) as pool:
+        if pool is None:
+            return "", []
+        machines = ", ".join(f"{count} on {name}" for name, count in sorted(pool.machines.items()))
+        name = compute.engine.capitalize()
+        told = f"{pool.count} on {name} ({machines}), about {needs / 2**20:,.0f} MiB of memory for each"
+        return told, list(pool.engine.cautions)
 
 
 def meet_all(ready: Ready[Any], purpose: str, connect_timeout: float) -> tuple[str, ...]:

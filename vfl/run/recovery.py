@@ -12,6 +12,7 @@ begins a new run.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import shutil
@@ -34,10 +35,11 @@ from protocols.errors import (
 from protocols.recovery.checkpoint import END
 from protocols.recovery.finish import confirm
 from protocols.session import Observer
+from vfl.compute.opening import opened
 from vfl.ledger import LedgerTap, summarise
 from vfl.run.announce import announced
 from vfl.run.events import Events
-from vfl.run.readiness import certificates
+from vfl.run.readiness import certificates, memory_of
 from vfl.run.session import (
     DRAFT,
     Ready,
@@ -97,8 +99,24 @@ def take_part(
     this job up.  taps: see every message too (tests, `vfl chaos`).
     Raises any VFLError, after telling the peers its code.
     """
-    with announced(ready.job, ready.party, purpose):  # what keeps this party from beginning, such as a budget
-        run = Run(ready, purpose, peers, seed, fresh)
+    with contextlib.ExitStack() as stack:
+        with announced(ready.job, ready.party, purpose):  # what keeps this party from beginning, such as a budget
+            pool = stack.enter_context(opened(ready.party.compute, memory_of(ready)))
+            run = Run(ready, purpose, peers, seed, fresh, pool)
+        return _to_its_end(run, watch, work, report, connect_timeout=connect_timeout, taps=taps)
+
+
+def _to_its_end(
+    run: Run,
+    watch: Observer,
+    work: Callable[[RunSession], Json],
+    report: Callable[[RunResult], object],
+    *,
+    connect_timeout: float,
+    taps: Sequence[Tap],
+) -> RunResult:
+    """Attempt after attempt."""
+    ready, purpose = run.ready, run.purpose
     for sentence in certificates(ready, purpose):
         log.warning("%s", sentence)
     counting = CountingTap()

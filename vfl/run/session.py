@@ -66,6 +66,11 @@ class Ready(Generic[J]):
         return 0
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of this party's table, nothing of an arbiter's."""
+        return (0, 0) if self.table is None else (len(self.table), self.table.features.shape[1])
+
+    @property
     def inputs(self) -> str:
         """What `input_digest` is of, in words."""
         return "the table"

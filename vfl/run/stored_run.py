@@ -26,6 +26,7 @@ from protocols.randomness import Randomness, run_seed
 from protocols.recovery import resume
 from protocols.recovery.checkpoint import END, START, Position
 from protocols.session import Session
+from vfl.compute.opening import Pool
 from vfl.ledger import LedgerBroken, LedgerWriter, Witness, continued
 from vfl.ledger.continuing import read_unfinished
 from vfl.run.budget import Budget
@@ -52,8 +53,17 @@ class Run:
     """The run in which this party takes part, begun by an earlier process or by the first attempt that meets all
     peers."""
 
-    def __init__(self, ready: Ready[Any], purpose: str, peers: Sequence[str], seed: bytes | None, fresh: bool) -> None:
-        self.ready, self.purpose, self.peers, self._seed = ready, purpose, tuple(peers), seed
+    def __init__(
+        self,
+        ready: Ready[Any],
+        purpose: str,
+        peers: Sequence[str],
+        seed: bytes | None,
+        fresh: bool,
+        pool: Pool | None = None,
+    ) -> None:
+        """pool: this party's workers."""
+        self.ready, self.purpose, self.peers, self._seed, self._pool = ready, purpose, tuple(peers), seed, pool
         self._budget = budget_of(ready, purpose)
         directory, job = ready.party.run.directory, ready.job
         self.store = unfinished(directory, purpose, job.name, job.digest)
@@ -192,7 +202,9 @@ class Run:
         begin = START if goal == END else goal
         scheme = Counted(scheme_of(ready.job), recorder.counting.keys.append)
         allowance = self._budget.allowance(keeper.facts.id)
-        return Session(ready.party.name, ready.roles, channels, drawn, keys, scheme, recorder, keeper, begin, allowance)
+        workers = self._pool.caller(keeper.facts.id) if self._pool else None
+        me, roles = ready.party.name, ready.roles
+        return Session(me, roles, channels, drawn, keys, scheme, recorder, keeper, begin, allowance, workers)
 
     def keep(self) -> None:
         """Every party has its results on its disk."""

@@ -9,7 +9,7 @@ from protocols.parts import ROWS
 from tests.unit.vfl.job.samples import MINIMAL, with_key
 from tests.unit.vfl.job.test_model_kinds import OPEN, SCORECARD, SEALED
 from vfl.cost import cost, estimate
-from vfl.cost.machine import Machine
+from vfl.cost.machine import Machine, cores
 from vfl.job import PERMITS, load_job
 
 DIRECT = 'preparation = "none"'
@@ -121,11 +121,10 @@ def test_looks_at_the_loss_take_their_time(write):
     assert estimate.workload(often, 8000, 12).passes == estimate.workload(never, 8000, 12).passes + 10
 
 
-def test_an_alignment_is_told_by_its_keys_and_shared_by_all_cores(write, monkeypatch):
-    def seconds(text: str, cores: int = 1) -> float:
-        monkeypatch.setattr(estimate, "cores", lambda: cores)
+def test_an_alignment_is_told_by_its_keys_and_shared_by_all_cores(write):
+    def seconds(text: str, threads: int = 1) -> float:
         return min(
-            estimate._alignment_seconds(load_job(write(text)), 100_000, Machine(3e-7, 0.05), network)
+            estimate._alignment_seconds(load_job(write(text)), 100_000, Machine(3e-7, 0.05), network, threads)
             for network in estimate.NETWORKS
         )
 
@@ -149,9 +148,9 @@ def test_a_search_aligns_once(write):
     alone = load_job(write(REGRESSION))
     searched = load_job(write(f"{REGRESSION}\n[search]\ncv = 2\nparam_grid = {{ C = [0.5, 1.0] }}\n"))
     network, machine = estimate.NETWORKS[0], Machine.measured(2048)
-    align = estimate._alignment_seconds(alone, 8000, machine, network)
+    align = estimate._alignment_seconds(alone, 8000, machine, network, cores())
     whole, half = (estimate.times(alone, rows, 12)[network] for rows in (8000, 4000))
-    halves = half - estimate._alignment_seconds(alone, 4000, machine, network)
+    halves = half - estimate._alignment_seconds(alone, 4000, machine, network, cores())
     assert estimate.times(searched, 8000, 12)[network] == pytest.approx(whole + 4 * halves)
     assert align > 0
 
@@ -159,3 +158,12 @@ def test_a_search_aligns_once(write):
 def test_each_block_of_rows_has_a_table_of_its_own() -> None:
     assert cost.by_blocks(1000.0) == cost.windowed(1000)
     assert cost.by_blocks(3.0 * ROWS + 5) == 3 * cost.windowed(ROWS) + cost.windowed(5) > cost.windowed(3 * ROWS + 5)
+
+
+def test_workers_take_the_place_of_cores(write):
+    job = load_job(write(REGRESSION))
+    few, many = (min(estimate.times(job, 8000, 12, workers=count).values()) for count in (1, 64))
+    assert many < few
+    said = estimate.in_words(job, (8000, 12), workers=64)
+    assert "the others have 64 workers as fast as this machine's cores and as many columns" in said
+    assert "3 workers as fast as" in estimate.alignment_in_words(load_job(write(MINIMAL)), None, 3)

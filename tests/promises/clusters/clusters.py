@@ -1,0 +1,64 @@
+"""Small clusters for tests: started as processes, ended with everything that they started."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.places import ROOT
+from vfl.job.compute import Compute
+
+KEY = "5a" * 32
+# Ray's own token: every process of a cluster and everybody who connects has the same.
+os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "7b" * 16, "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """engine, where it is, where it writes, and a key file."""
+
+    engine: str
+    address: str
+    folder: Path
+    key: Path
+
+    def compute(self, workers: int) -> Compute:
+        """[compute] of a party that uses it."""
+        return Compute(engine=self.engine, address=self.address, workers=workers, key=self.key)  # type: ignore[arg-type]
+
+    def section(self, workers: int) -> str:
+        """The same in a party file."""
+        return (
+            f'\n[compute]\nengine = "{self.engine}"\naddress = "{self.address}"\nworkers = {workers}\n'
+            f'key = "{self.key}"\n'
+        )
+
+
+@contextlib.contextmanager
+def started(engine: str, workers: int, folder: Path, path: Path = ROOT) -> Iterator[Cluster]:
+    """A cluster whose workers find our packages in `path`."""
+    key = folder / "compute.key"
+    key.write_text(KEY)
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("head.py")), engine, str(workers)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(path)},
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        address, its_own = json.loads(process.stdout.readline())
+        yield Cluster(engine, address, Path(its_own), key)
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        process.wait(30)

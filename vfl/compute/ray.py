@@ -1,0 +1,104 @@
+"""Workers as actors of a Ray cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from protocols.workers.calls import Job
+from vfl.compute.cell import Cell
+from vfl.compute.engine import LOCAL, PLACE_SECONDS, TRIES, is_here, lost, must_answer, too_few, unreachable
+from vfl.compute.engine import without_release as without
+from vfl.data.extras import needed
+
+NAME = "Ray"
+STORE_BYTES = 256 << 20  # of a local cluster's object store, where blocks lie on their way
+OPEN_LINE = (
+    "the line to the Ray cluster is not encrypted: set RAY_USE_TLS=1 and RAY_AUTH_MODE=token on all its machines, "
+    "since whoever reaches its ports runs code there"
+)
+
+
+class RayEngine:
+    """One actor for each worker.  Ray places them, and replaces one that died."""
+
+    def __init__(self, address: str, count: int, key_file: str) -> None:
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # Ray reports to its makers otherwise
+        self._ray = needed("ray", 'engine = "ray" in [compute]')
+        self._address, self.count = address, count
+        self.cautions: tuple[str, ...] = (
+            () if is_here(address) or os.environ.get("RAY_USE_TLS") == "1" else (OPEN_LINE,)
+        )
+        self._ours = not self._ray.is_initialized()
+        self._cells: list[Any] = []
+        try:
+            if self._ours:
+                self._connect()
+            has = int(self._ray.cluster_resources().get("CPU", 0))
+            if has < count:
+                raise too_few(NAME, count, has)
+            actor = self._ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=TRIES - 1)(Cell)
+            self._cells = [actor.remote(worker, key_file) for worker in range(count)]
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self) -> None:
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if self._address == LOCAL:
+            options |= {"num_cpus": self.count, "include_dashboard": False, "object_store_memory": STORE_BYTES}
+        else:
+            must_answer(NAME, self._address)
+        with _signals_kept():
+            try:
+                self._ray.init(address=self._address, **options)
+            except Exception as error:  # of many types
+                raise unreachable(NAME, self._address, type(error).__name__) from None
+
+    def greet(self, nonce: bytes) -> list[bytes]:
+        """As `Engine.greet`."""
+        calls = [cell.hello.remote(nonce) for cell in self._cells]
+        ready, _ = self._ray.wait(calls, num_returns=len(calls), timeout=PLACE_SECONDS)
+        if len(ready) < self.count:
+            raise too_few(NAME, self.count, len(ready))
+        return [self._answer(call) for call in calls]
+
+    def carry(self, run: bytes, jobs: Sequence[Job]) -> list[tuple[bytes, ...]]:
+        """As `Engine.carry`."""
+        calls = [self._cells[job.worker].call.remote(run, job.operation, job.arguments) for job in jobs]
+        return [self._answer(call) for call in calls]
+
+    def _answer(self, call: Any) -> Any:
+        errors = self._ray.exceptions
+        try:
+            return self._ray.get(call)
+        except errors.RayTaskError as error:  # raised by our code there: its text may hold data
+            raise lost(NAME, type(error.cause).__name__) from None
+        except errors.RayError as error:
+            if any(name in str(error) for name in ("ModuleNotFoundError", "ImportError", "AttributeError")):
+                raise without(NAME) from None
+            raise lost(NAME, type(error).__name__) from None
+
+    def close(self) -> None:
+        """As `Engine.close`."""
+        for cell in self._cells:
+            with contextlib.suppress(Exception):
+                self._ray.kill(cell)
+        if self._ours:
+            self._ray.shutdown()
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray takes SIGTERM for itself; here it stays this command's."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
