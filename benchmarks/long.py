@@ -3,9 +3,9 @@
     python -m benchmarks.long [--rows N] [--iterations N] [--bits N] [--direct] [--out FILE]
 
 Printed and written by party: peak memory, of which before the first iteration, seconds and CPU seconds per iteration,
-bytes sent per row and iteration.  --bits 0: nothing is encrypted, so that what is left is the party's own table and the
-look-ups.  A vector of ciphertexts that stands whole would take 2 * bits / 8 bytes per row.  --direct: iterations are not
-prepared.
+bytes sent per row and iteration.  --bits 0: nothing is encrypted, so that what is left is the party's own table and
+the look-ups.  A vector of ciphertexts that stands whole would take 2 * bits / 8 bytes per row.  --direct: iterations
+are not prepared.
 """
 
 from __future__ import annotations
