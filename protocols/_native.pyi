@@ -103,7 +103,8 @@ class PublicKey:
         """Products modulo n^2 computed under this key so far (one modulo p^2 or q^2 counts as one quarter); exact, noise-free.  A squaring counts as a product."""
     def verify(self, proof: bytes) -> bool:
         """Exactly two primes, both 3 modulo 4, and gcd(n, phi(n)) = 1, as the holder proves (non-interactive): see paillier/proof.rs of the core."""
-    def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec: ...
+    def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int, first: int = 0) -> CipherVec:
+        """first: the number of the first element's stream; the parts of a longer draw, each with its own, are together the bytes of the whole."""
     def lift(self, plain: PlainVec) -> CipherVec:
         """(1 + n)^m, no randomness: readable by anyone."""
     def ciphers_from_bytes(self, data: bytes, start: int = 0, stop: int | None = None) -> CipherVec:
@@ -122,8 +123,8 @@ class PrivateKey:
     @property
     def public_key(self) -> PublicKey: ...
     def prove(self) -> bytes: ...
-    def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec:
-        """The same ciphertexts as public_key.encrypt(plain, seed, exponent_bits), faster (CRT)."""
+    def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int, first: int = 0) -> CipherVec:
+        """The same ciphertexts as public_key.encrypt(plain, seed, exponent_bits, first), faster (CRT)."""
     def decrypt(self, ciphers: CipherVec, whole: bool = False) -> PlainVec:
         """Centred: (-n/2, n/2).  Constant-time CRT in the exponent, blinded, recombination verified.  Raises Overflow if |m| > 2^(bits - 41) (head-room of 40 bits) unless `whole`, RuntimeError where a fault made the computation contradict itself."""
 
@@ -136,6 +137,8 @@ class CipherVec:
     def __len__(self) -> int: ...
     def to_bytes(self) -> bytes:
         """length x (2*bits/8) bytes, little-endian."""
+    def hashes(self, each: int) -> bytes:
+        """SHA-256 of the bytes of every `each` ciphertexts, 32 bytes each."""
     def residues(self) -> list[int]:
         """c mod n: what is left of a ciphertext without its plaintext (for audits)."""
     def __add__(self, other: CipherVec) -> CipherVec: ...
@@ -154,7 +157,8 @@ class CipherVec:
         """matrix.T @ self, (rows, d) x (rows,) -> (d,): many bases, few results: signed buckets (Pippenger)."""
     def pack(self, width: int, slots: int) -> CipherVec:
         """Shift-and-add, as PlainVec.pack."""
-    def rerandomise(self, seed: bytes, exponent_bits: int) -> CipherVec: ...
+    def rerandomise(self, seed: bytes, exponent_bits: int, first: int = 0) -> CipherVec:
+        """first: as of PublicKey.encrypt."""
     def histogram(self, bins: NDArray[np.int64], n_bins: int) -> CipherVec:
         """bins (rows, features) in [0, n_bins), -1 skips; returns (features * n_bins,) sums, feature-major."""
 

@@ -1,11 +1,18 @@
-"""How a vector with a number for each row is cut into blocks; `protocols.row_blocks` sends and receives them."""
+"""How a vector with a number for each row is cut: into blocks, which `protocols.row_blocks` sends and receives, and
+into shares for a party's own workers (`protocols.workers`).
+
+A block is of the protocol: masks are drawn for it, and its size is the same for all parties and machines.  A share is
+of one party's machines, and nothing depends on it: no draw, no hash and no result.
+"""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import NamedTuple
 
 ROWS = 1 << 16  # rows of a block: a constant of the protocol, since masks are drawn for each block
+LEAF = 1 << 12  # rows that are hashed together, and the fewest that a worker takes: a constant of the protocol too
 WIDE = 64  # numbers for each row of a full block; with more of them it has fewer rows
 BYTES = 1 << 12  # of a row in one field of a block at most: a ciphertext under the longest key has half of that
 
@@ -59,3 +66,13 @@ def parts(length: int, wide: int = 1) -> list[Part]:
     size = max(1, min(ROWS, ROWS * WIDE // max(1, wide)))
     count = max(1, -(-length // size))
     return [Part(k, count, k * size, min((k + 1) * size, length)) for k in range(count)]
+
+
+Portions = list[tuple[int, int, int]]  # worker, the first row of its share, and the one behind its last
+
+
+def portions(length: int, workers: int) -> Portions:
+    """How a vector of this length lies at workers: whole leaves in their order, as evenly as can be."""
+    leaves = -(-length // LEAF)
+    ends = [min(length, k * leaves // workers * LEAF) for k in range(workers + 1)]
+    return [(k, first, last) for k, (first, last) in enumerate(itertools.pairwise(ends)) if first < last]

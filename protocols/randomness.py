@@ -40,6 +40,11 @@ class Seed:
         """Another seed, which whoever has this one can derive."""
         return Seed(self.maker, hmac.digest(self.secret, label.encode(), "sha256"))
 
+    def into(self, digest: bytes) -> bytes:
+        """The 32 bytes that expand to the factors of one vector, by the digest of what they go into: two vectors never
+        have the same factors, whoever computes them and whatever is computed again."""
+        return hmac.digest(self.secret, b"\xff" + digest, "sha256")  # no label begins with this byte
+
     def scalar(self) -> bytes:
         """A uniform non-zero scalar of ristretto255."""
         return random_scalar(self.secret)

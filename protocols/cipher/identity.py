@@ -23,6 +23,10 @@ class CipherVec:
     def to_bytes(self) -> bytes:
         return self.plain.to_bytes()
 
+    def hashes(self, each: int) -> bytes:
+        parts = (self.plain.slice(i, min(i + each, len(self))) for i in range(0, len(self), each))
+        return b"".join(hashlib.sha256(part.to_bytes()).digest() for part in parts)
+
     def residues(self) -> list[int]:
         return [1] * len(self)
 
@@ -70,7 +74,7 @@ class CipherVec:
     def pack(self, width: int, slots: int) -> CipherVec:
         return CipherVec(self.plain.pack(width, slots))
 
-    def rerandomise(self, seed: bytes, exponent_bits: int) -> CipherVec:
+    def rerandomise(self, seed: bytes, exponent_bits: int, first: int = 0) -> CipherVec:
         return self
 
 
@@ -87,7 +91,7 @@ class PublicKey:
     def verify(self, proof: bytes) -> bool:
         return not proof
 
-    def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec:
+    def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int, first: int = 0) -> CipherVec:
         return CipherVec(plain)
 
     def ciphers_from_bytes(self, data: bytes, start: int = 0, stop: int | None = None) -> CipherVec:
@@ -105,7 +109,7 @@ class PrivateKey:
     def prove(self) -> bytes:
         return b""
 
-    def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec:
+    def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int, first: int = 0) -> CipherVec:
         return CipherVec(plain)
 
     def decrypt(self, ciphers: CipherVec, whole: bool = False) -> PlainVec:

@@ -6,6 +6,7 @@ well formed.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +21,10 @@ from protocols.randomness import Seed
 HOLDER_MARGIN = 128  # bits of exponent beyond |n| towards the holder of the key
 UNIFORM = 128  # bits by which a number exceeds n before it is reduced: it is uniform modulo n up to 2^-UNIFORM
 HEAD_ROOM = 40  # bits of the plaintext space that stay unused
+
+
+def _digest(plain: PlainVec) -> bytes:
+    return hashlib.sha256(plain.to_bytes()).digest()
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class EncryptionKey:
     def encrypt(self, plain: PlainVec, seed: Seed) -> CipherVec:
         """Fresh encryptions of signed integers, shape (length,)."""
         bits = self.exponent_bits(to_holder=False)
-        return CipherVec(self, self.raw.encrypt(plain, seed.secret, bits), {Factor(seed.maker, bits)})
+        return CipherVec(self, self.raw.encrypt(plain, seed.into(_digest(plain)), bits), {Factor(seed.maker, bits)})
 
 
 class DecryptionKey:
@@ -72,7 +77,9 @@ class DecryptionKey:
     def encrypt(self, plain: PlainVec, seed: Seed) -> CipherVec:
         """As `public.encrypt`, faster."""
         bits = self.public.exponent_bits(to_holder=False)
-        return CipherVec(self.public, self._raw.encrypt(plain, seed.secret, bits), {Factor(seed.maker, bits)})
+        return CipherVec(
+            self.public, self._raw.encrypt(plain, seed.into(_digest(plain)), bits), {Factor(seed.maker, bits)}
+        )
 
     def open(self, ciphers: CipherVec, max_bits: int) -> PlainVec:
         """The plaintexts, each proven to have at most `max_bits` bits: what head-room promised when the job was

@@ -7,6 +7,7 @@ speed.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,9 +21,9 @@ from protocols import _native
 from protocols._native import InvalidBytes, PlainVec
 
 
-def _units(n: int, seed: bytes, length: int) -> list[int]:
-    """`length` elements of Z_n*, uniform up to 2^-128."""
-    draws = PlainVec.random(seed, length, n.bit_length() + 129).to_ints()
+def _units(n: int, seed: bytes, length: int, first: int) -> list[int]:
+    """`length` elements of Z_n*, uniform up to 2^-128, from number `first` on."""
+    draws = PlainVec.random(seed, first + length, n.bit_length() + 129).to_ints()[first:]
     return [d % n if math.gcd(d, n) == 1 else 1 + (d % 2) for d in draws]
 
 
@@ -36,6 +37,10 @@ class CipherVec:
 
     def to_bytes(self) -> bytes:
         return b"".join(c.to_bytes(self.key.width, "little") for c in self.values)
+
+    def hashes(self, each: int) -> bytes:
+        parts = (CipherVec(self.key, self.values[i : i + each]) for i in range(0, len(self), each))
+        return b"".join(hashlib.sha256(part.to_bytes()).digest() for part in parts)
 
     def residues(self) -> list[int]:
         return [c % self.key.n for c in self.values]
@@ -88,8 +93,8 @@ class CipherVec:
             CipherVec(self.key, self.values[i : i + slots])._combine(shifts[: len(self) - i]) for i in groups
         )
 
-    def rerandomise(self, seed: bytes, exponent_bits: int) -> CipherVec:
-        units = _units(self.key.n, seed, len(self))
+    def rerandomise(self, seed: bytes, exponent_bits: int, first: int = 0) -> CipherVec:
+        units = _units(self.key.n, seed, len(self), first)
         return self._map(c * pow(r, self.key.n, self.key.modulus) for c, r in zip(self.values, units, strict=True))
 
     def _combine(self, exponents: list[int]) -> int:
@@ -130,9 +135,9 @@ class PublicKey:
     def verify(self, proof: bytes) -> bool:
         return self.checked.verify(proof)
 
-    def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec:
+    def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int, first: int = 0) -> CipherVec:
         key = phe.PaillierPublicKey(self.n)
-        units = _units(self.n, seed, len(plain))
+        units = _units(self.n, seed, len(plain), first)
         return CipherVec(
             self, tuple(key.raw_encrypt(m % self.n, r_value=r) for m, r in zip(plain.to_ints(), units, strict=True))
         )
@@ -160,8 +165,8 @@ class PrivateKey:
     def prove(self) -> bytes:
         return self._native.prove()
 
-    def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int) -> CipherVec:
-        return self.public_key.encrypt(plain, seed, exponent_bits)
+    def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int, first: int = 0) -> CipherVec:
+        return self.public_key.encrypt(plain, seed, exponent_bits, first)
 
     def decrypt(self, ciphers: CipherVec, whole: bool = False) -> PlainVec:
         n = self.public_key.n

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols import parts
 from protocols._native import InvalidBytes, PlainVec
 from protocols.cipher.raw import RawCipherVec
 from protocols.errors import InvalidCiphertext, KeyMismatch, UnfreshCiphertext
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     from protocols.cipher.keys import EncryptionKey, Keyring
 
 _serial = itertools.count()
+
+
+def digest(raw: RawCipherVec) -> bytes:
+    """SHA-256 of the hashes of every LEAF ciphertexts: what is drawn for them is bound to it."""
+    return hashlib.sha256(raw.hashes(parts.LEAF)).digest()
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class CipherVec:
 
     def __init__(self, key: EncryptionKey, raw: RawCipherVec, factors: Iterable[Factor] = ()) -> None:
         self.key, self.raw, self._factors = key, raw, frozenset(factors)
+        self._digest: bytes | None = None
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -112,15 +119,17 @@ class CipherVec:
         makers, last = {f.maker for f in self._spend()}, (len(self) - 1) % slots
         raw = self.raw.pack(width, slots)
         if not makers or (slots - 1) * width + half < need or len(raw) == 1:
-            return CipherVec(self.key, raw.rerandomise(seed.secret, need), {Factor(seed.maker, need)})
+            return CipherVec(self.key, raw.rerandomise(seed.into(digest(raw)), need), {Factor(seed.maker, need)})
         if last * width + half < need:
             rest, tail = raw.take(np.arange(len(raw) - 1)), raw.take(np.array([len(raw) - 1]))
-            raw = rest.concat(tail.rerandomise(seed.secret, need))
+            raw = rest.concat(tail.rerandomise(seed.into(digest(tail)), need))
         return CipherVec(self.key, raw, {Factor(maker, need) for maker in makers})
 
     def digest(self) -> bytes:
-        """SHA-256 of the ciphertexts: what a mask for them is bound to."""
-        return hashlib.sha256(self.raw.to_bytes()).digest()
+        """What a mask for them is bound to: SHA-256 of the hashes of every LEAF ciphertexts."""
+        if self._digest is None:
+            self._digest = digest(self.raw)
+        return self._digest
 
     # -- what may leave
 
@@ -129,7 +138,7 @@ class CipherVec:
         for the holder of the key."""
         bits = self.key.exponent_bits(to_holder=to_holder)
         factors = {*self._spend(), Factor(seed.maker, bits)}
-        return CipherVec(self.key, self.raw.rerandomise(seed.secret, bits), factors)
+        return CipherVec(self.key, self.raw.rerandomise(seed.into(self.digest()), bits), factors)
 
     def release(self, receivers: Sequence[str], where: str) -> bytes:
         """The bytes to send to `receivers`; spends the factors.  Raises UnfreshCiphertext."""

@@ -4,7 +4,7 @@ use chacha20::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, require};
 
 pub type Seed = [u8; 32];
 pub type Stream = ChaCha20Rng;
@@ -14,6 +14,35 @@ pub fn stream(seed: &Seed, stream: u64) -> Stream {
     let mut rng = ChaCha20Rng::from_seed(*seed);
     rng.set_stream(stream);
     rng
+}
+
+/// The streams of `seed` from number `first` on: those of a part of a longer draw, whose first element has that number.
+#[derive(Clone, Copy)]
+pub struct Streams<'a> {
+    seed: &'a Seed,
+    first: u64,
+}
+
+/// Draws are shorter: numbers above are for what belongs to no element.
+const MOST: u64 = 1 << 48;
+
+impl<'a> Streams<'a> {
+    /// For `len` elements.
+    pub fn part(seed: &'a Seed, first: u64, len: usize) -> Result<Streams<'a>> {
+        require(first.checked_add(len as u64).is_some_and(|last| last <= MOST), "a draw has no such part")?;
+        Ok(Streams { seed, first })
+    }
+
+    /// That of the part's element `i`.
+    pub fn at(&self, i: usize) -> Stream {
+        stream(self.seed, self.first + i as u64)
+    }
+}
+
+impl<'a> From<&'a Seed> for Streams<'a> {
+    fn from(seed: &'a Seed) -> Streams<'a> {
+        Streams { seed, first: 0 }
+    }
 }
 
 /// The low `bits` bits are uniform, the rest of the limbs zero.

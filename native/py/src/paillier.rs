@@ -7,6 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use vfl_core::bigint::ring::Backend;
+use vfl_core::random::Streams;
 use vfl_core::{Error, paillier, pool};
 
 use crate::convert;
@@ -79,9 +80,18 @@ impl PublicKey {
         run(py, || self.0.verify(proof))
     }
 
-    fn encrypt(&self, py: Python<'_>, plain: &PlainVec, seed: &[u8], exponent_bits: usize) -> PyResult<CipherVec> {
+    #[pyo3(signature = (plain, seed, exponent_bits, first=0))]
+    fn encrypt(
+        &self,
+        py: Python<'_>,
+        plain: &PlainVec,
+        seed: &[u8],
+        exponent_bits: usize,
+        first: u64,
+    ) -> PyResult<CipherVec> {
         let seed = convert::seed(seed)?;
-        run(py, || self.0.encrypt(&plain.0, &seed, exponent_bits))?.map(CipherVec).map_err(raise)
+        let streams = Streams::part(&seed, first, plain.0.len()).map_err(raise)?;
+        run(py, || self.0.encrypt(&plain.0, streams, exponent_bits))?.map(CipherVec).map_err(raise)
     }
 
     /// (1 + n)^m, no randomness: readable by anyone.
@@ -152,9 +162,18 @@ impl PrivateKey {
     }
 
     /// The same ciphertexts as public_key.encrypt(plain, seed, exponent_bits), faster (CRT).
-    fn encrypt(&self, py: Python<'_>, plain: &PlainVec, seed: &[u8], exponent_bits: usize) -> PyResult<CipherVec> {
+    #[pyo3(signature = (plain, seed, exponent_bits, first=0))]
+    fn encrypt(
+        &self,
+        py: Python<'_>,
+        plain: &PlainVec,
+        seed: &[u8],
+        exponent_bits: usize,
+        first: u64,
+    ) -> PyResult<CipherVec> {
         let seed = convert::seed(seed)?;
-        run(py, || self.0.encrypt(&plain.0, &seed, exponent_bits))?.map(CipherVec).map_err(raise)
+        let streams = Streams::part(&seed, first, plain.0.len()).map_err(raise)?;
+        run(py, || self.0.encrypt(&plain.0, streams, exponent_bits))?.map(CipherVec).map_err(raise)
     }
 
     /// Centred: (-n/2, n/2).  Constant-time CRT in the exponent, blinded, recombination verified.  Raises Overflow if |m| > 2^(bits - 41)
@@ -197,6 +216,12 @@ impl CipherVec {
     /// length x (2*bits/8) bytes, little-endian.
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         Ok(PyBytes::new(py, &run(py, || self.0.to_bytes())?))
+    }
+
+    /// SHA-256 of the bytes of every `each` ciphertexts, 32 bytes each.
+    fn hashes<'py>(&self, py: Python<'py>, each: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let hashes = run(py, || self.0.hashes(each))?.map_err(raise)?;
+        Ok(PyBytes::new(py, &hashes))
     }
 
     /// c mod n: what is left of a ciphertext without its plaintext (for audits).
@@ -262,9 +287,11 @@ impl CipherVec {
         Self::wrap(py, || self.0.pack(width, slots))
     }
 
-    fn rerandomise(&self, py: Python<'_>, seed: &[u8], exponent_bits: usize) -> PyResult<Self> {
+    #[pyo3(signature = (seed, exponent_bits, first=0))]
+    fn rerandomise(&self, py: Python<'_>, seed: &[u8], exponent_bits: usize, first: u64) -> PyResult<Self> {
         let seed = convert::seed(seed)?;
-        Self::wrap(py, || self.0.rerandomise(&seed, exponent_bits))
+        let streams = Streams::part(&seed, first, self.0.len()).map_err(raise)?;
+        Self::wrap(py, || self.0.rerandomise(streams, exponent_bits))
     }
 
     /// bins (rows, features) in [0, n_bins), -1 skips; returns (features * n_bins,) sums, feature-major.

@@ -110,8 +110,7 @@ def test_planted_missing_randomness_is_refused_and_found(small_tables: Tables, m
 
 
 def test_planted_reuse_of_randomness_is_found(small_tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
-    same = Seed("arbiter", b"always the same".ljust(32))
-    monkeypatch.setattr(DecryptionKey, "encrypt", lambda self, plain, seed: self.public.encrypt(plain, same))
+    monkeypatch.setattr(Seed, "into", lambda self, digest: b"always the same".ljust(32))
     run = record(small_tables, 1, preparation=None)
     assert audit.unrandomised(run.transcript, run.keys) == []
     assert "PreparedWeights to guest" in audit.repeated(run.transcript, run.keys)

@@ -232,13 +232,7 @@ def test_planted_missing_randomness_is_refused_and_found(small_tables: Tables, m
 
 
 def test_planted_reuse_of_randomness_is_found(small_tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = CipherVec.rerandomise
-    same = Seed("host", b"always the same".ljust(32))
-    monkeypatch.setattr(CipherVec, "release", lambda self, to, where: self.raw.to_bytes())
-    monkeypatch.setattr(
-        CipherVec, "rerandomise", lambda self, seed, to_holder=False: honest(self, same, to_holder=to_holder)
-    )
-    monkeypatch.setattr(DecryptionKey, "encrypt", lambda self, plain, seed: self.public.encrypt(plain, same))
+    monkeypatch.setattr(Seed, "into", lambda self, digest: b"always the same".ljust(32))
     run = record(small_tables, 1)
     assert audit.unrandomised(run.transcript, run.keys) == []
     assert "WeightShare to guest" in audit.repeated(run.transcript, run.keys)

@@ -1,5 +1,6 @@
 """The Paillier core against Python's integers and against python-paillier, on every backend that this machine runs."""
 
+import hashlib
 import random
 
 import numpy as np
@@ -118,6 +119,36 @@ def test_the_key_holder_encrypts_to_the_same_bytes(key: PrivateKey, exponent_bit
     public = key.public_key.encrypt(plain, SEED, exponent_bits)
     assert key.encrypt(plain, SEED, exponent_bits).to_bytes() == public.to_bytes()
     assert key.public_key.encrypt(plain, OTHER, exponent_bits).to_bytes() != public.to_bytes()
+
+
+def test_parts_of_a_draw_are_the_bytes_of_the_whole(key: PrivateKey) -> None:
+    """Each with the number of its first element; with another number nothing is equal."""
+    plain, size = PlainVec.from_ints(list(range(-20, 21))), 128
+    whole = key.public_key.encrypt(plain, SEED, 256).to_bytes()
+    fresh = key.public_key.lift(plain).rerandomise(SEED, 256).to_bytes()
+    for first, last in ((0, 7), (7, 8), (8, 41), (41, 41)):
+        part, due = plain.slice(first, last), slice(first * size, last * size)
+        for maker in (key, key.public_key):
+            assert maker.encrypt(part, SEED, 256, first).to_bytes() == whole[due]
+            assert first == last or maker.encrypt(part, SEED, 256, first + 1).to_bytes() != whole[due]
+        assert key.public_key.lift(part).rerandomise(SEED, 256, first).to_bytes() == fresh[due]
+    for first in (1 << 48, (1 << 64) - 1):
+        with pytest.raises(ValueError):
+            key.encrypt(plain, SEED, 256, first)
+        with pytest.raises(ValueError):
+            key.public_key.lift(plain).rerandomise(SEED, 256, first)
+
+
+def test_hashes_are_of_the_bytes(key: PrivateKey) -> None:
+    vector = key.encrypt(PlainVec.from_ints(list(range(300))), SEED, 256)
+    data = vector.to_bytes()
+    for each in (1, 7, 299, 300, 1000):
+        step = each * 128
+        due = [hashlib.sha256(data[i : i + step]).digest() for i in range(0, len(data), step)]
+        assert vector.hashes(each) == b"".join(due)
+    assert vector.take(np.arange(0)).hashes(4) == b""
+    with pytest.raises(ValueError):
+        vector.hashes(0)
 
 
 def test_a_table_that_grows_changes_nothing(key: PrivateKey) -> None:

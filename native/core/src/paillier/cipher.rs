@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::public::PublicKey;
@@ -9,7 +11,7 @@ use crate::bigint::limbs;
 use crate::bigint::rows::Rows;
 use crate::error::{Error, Result, require};
 use crate::plain::PlainVec;
-use crate::random::Seed;
+use crate::random::Streams;
 
 #[derive(Clone)]
 pub struct CipherVec {
@@ -54,6 +56,18 @@ impl CipherVec {
     pub fn to_bytes(&self) -> Vec<u8> {
         let (ring, size) = (&self.key.ring, self.key.cipher_bytes());
         self.key.pool.install(|| ring.export(&self.rows, |_, a, b| limbs::to_le_bytes(&ring.join(a, b), size))).concat()
+    }
+
+    /// SHA-256 of the bytes of every `each` ciphertexts, one hash after the other.
+    pub fn hashes(&self, each: usize) -> Result<Vec<u8>> {
+        require(each > 0, "a hash is of one ciphertext or more")?;
+        let (ring, size) = (&self.key.ring, self.key.cipher_bytes());
+        let hash = |rows: &[u64]| {
+            let mut hash = Sha256::new();
+            ring.export(rows, |_, a, b| limbs::to_le_bytes(&ring.join(a, b), size)).iter().for_each(|c| hash.update(c));
+            hash.finalize()
+        };
+        Ok(self.key.pool.install(|| self.rows.par_chunks(each * ring.width()).flat_map_iter(hash).collect()))
     }
 
     /// c mod n, limbs of n's length each.
@@ -158,9 +172,10 @@ impl CipherVec {
     }
 
     /// Times a fresh encryption of zero.
-    pub fn rerandomise(&self, seed: &Seed, exponent_bits: usize) -> Result<CipherVec> {
+    pub fn rerandomise<'a>(&self, streams: impl Into<Streams<'a>>, exponent_bits: usize) -> Result<CipherVec> {
+        let streams = streams.into();
         self.key.pool.install(|| {
-            let rows = self.key.factors(seed, self.len(), exponent_bits, &self.rows, false)?;
+            let rows = self.key.factors(streams, self.len(), exponent_bits, &self.rows, false)?;
             Ok(CipherVec { key: self.key.clone(), rows })
         })
     }

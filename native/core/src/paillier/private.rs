@@ -17,7 +17,7 @@ use crate::bigint::{inverse, limbs, prime};
 use crate::error::{Error, Result, require};
 use crate::plain::PlainVec;
 use crate::pool::Pool;
-use crate::random::{self, Seed};
+use crate::random::{self, Seed, Streams};
 
 type Secret = Zeroizing<Vec<u64>>;
 
@@ -153,8 +153,8 @@ impl Half {
     }
 
     /// h_s^alpha modulo p^2 as integers, `2 p.len()` limbs each.
-    fn factors(&self, seed: &Seed, len: usize, bits: usize) -> Result<Vec<Secret>> {
-        let mut powers = self.base.powers(&self.ring, seed, len, bits, false)?;
+    fn factors(&self, streams: Streams<'_>, len: usize, bits: usize) -> Result<Vec<Secret>> {
+        let mut powers = self.base.powers(&self.ring, streams, len, bits, false)?;
         let out = self.ring.export(&powers, |_, a, b| self.ring.join(a, b));
         powers.wipe();
         Ok(out)
@@ -258,14 +258,20 @@ impl PrivateKey {
     }
 
     /// As the public key's `encrypt`, with h_s^alpha taken modulo p^2 and q^2.
-    pub fn encrypt(&self, plain: &PlainVec, seed: &Seed, exponent_bits: usize) -> Result<CipherVec> {
+    pub fn encrypt<'a>(
+        &self,
+        plain: &PlainVec,
+        streams: impl Into<Streams<'a>>,
+        exponent_bits: usize,
+    ) -> Result<CipherVec> {
+        let streams = streams.into();
         self.public.check_plain(plain)?;
         let ring = &self.public.ring;
         self.public.pool.install(|| {
             let mut sides: Vec<Rows> = [&self.p, &self.q]
                 .into_iter()
                 .map(|half| {
-                    let powers = half.factors(seed, plain.len(), exponent_bits)?;
+                    let powers = half.factors(streams, plain.len(), exponent_bits)?;
                     let mut rows = ring.put_all(plain.len(), |i, a, _| {
                         let n = a.len().min(powers[i].len());
                         a[..n].copy_from_slice(&powers[i][..n]);
@@ -305,7 +311,7 @@ impl PrivateKey {
         let seed = random::fresh_seed()?;
         public.pool.install(|| {
             // blinded: what is raised to p - 1 is never what came in
-            let blinded = public.factors(&seed, ciphers.len(), BLINDING, ciphers.rows(), false)?;
+            let blinded = public.factors((&*seed).into(), ciphers.len(), BLINDING, ciphers.rows(), false)?;
             let width = 2 * public.limbs().len();
             let values = public.ring.export(&blinded, |_, a, b| public.ring.join(a, b)).concat_all(width);
             // side by side: what one half does on one thread overlaps with the other half

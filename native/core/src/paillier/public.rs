@@ -18,7 +18,7 @@ use crate::bigint::{limbs, prime};
 use crate::error::{Error, Result, require};
 use crate::plain::PlainVec;
 use crate::pool::Pool;
-use crate::random::{self, Seed};
+use crate::random::{self, Streams};
 
 pub struct PublicKey {
     n: BigUint,
@@ -170,19 +170,32 @@ impl PublicKey {
         })
     }
 
-    pub fn encrypt(self: &Arc<Self>, plain: &PlainVec, seed: &Seed, exponent_bits: usize) -> Result<CipherVec> {
+    pub fn encrypt<'a>(
+        self: &Arc<Self>,
+        plain: &PlainVec,
+        streams: impl Into<Streams<'a>>,
+        exponent_bits: usize,
+    ) -> Result<CipherVec> {
+        let streams = streams.into();
         self.check_plain(plain)?;
         self.pool.install(|| {
             let raw = self.raw_lift(plain);
             // raw rows divide by R, so the factors carry one R more
-            let rows = self.factors(seed, plain.len(), exponent_bits, &raw, true)?;
+            let rows = self.factors(streams, plain.len(), exponent_bits, &raw, true)?;
             Ok(CipherVec::from_rows(self.clone(), rows))
         })
     }
 
-    /// rows[i] times h_s^alpha_i, where alpha_i is stream i of the seed; with `extra`, times R besides.
-    pub(crate) fn factors(&self, seed: &Seed, len: usize, bits: usize, rows: &[u64], extra: bool) -> Result<Rows> {
-        let powers = self.base.powers(&self.ring, seed, len, bits, extra)?;
+    /// rows[i] times h_s^alpha_i, where alpha_i is stream i; with `extra`, times R besides.
+    pub(crate) fn factors(
+        &self,
+        streams: Streams<'_>,
+        len: usize,
+        bits: usize,
+        rows: &[u64],
+        extra: bool,
+    ) -> Result<Rows> {
+        let powers = self.base.powers(&self.ring, streams, len, bits, extra)?;
         Ok(self.ring.multiply(&powers, rows))
     }
 
@@ -291,7 +304,14 @@ impl FixedBase {
 
     /// base^alpha_i, alpha_i the low `bits` bits of stream i.  The same number of products whatever alpha; the rows that are read depend on it
     /// (a table of megabytes cannot be scanned): nothing is claimed against someone who shares this machine's caches.
-    pub(crate) fn powers(&self, ring: &Ring, seed: &Seed, len: usize, bits: usize, extra: bool) -> Result<Rows> {
+    pub(crate) fn powers(
+        &self,
+        ring: &Ring,
+        streams: Streams<'_>,
+        len: usize,
+        bits: usize,
+        extra: bool,
+    ) -> Result<Rows> {
         require((1..=4 * MAX_BITS).contains(&bits), "exponent size out of range")?;
         if len == 0 {
             return Ok(ring.rows(0));
@@ -307,7 +327,7 @@ impl FixedBase {
             let mut index = Zeroizing::new(Vec::with_capacity(count * windows));
             let mut first = Zeroizing::new(Vec::with_capacity(count));
             for i in 0..count {
-                random::fill_bits(&mut random::stream(seed, (c * each + i) as u64), &mut alpha, bits);
+                random::fill_bits(&mut streams.at(c * each + i), &mut alpha, bits);
                 for t in extra as usize..windows {
                     index.push(((t << step) as u64 | limbs::bits(&alpha, t * step, step)) as u32);
                 }

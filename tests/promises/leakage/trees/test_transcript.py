@@ -326,12 +326,7 @@ def test_planted_sums_that_are_not_randomised_are_refused_and_found(
     ("membership", "kind"), [("open", "RowGradients to host1"), ("sealed", "EncryptedPads to host1")]
 )
 def test_planted_reuse_of_randomness_is_found(membership: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        DecryptionKey,
-        "encrypt",
-        lambda self, plain, seed: self.public.encrypt(plain, Seed("guest", b"again".ljust(32))),
-    )
-    monkeypatch.setattr(CipherVec, "release", lambda self, to, where: self.raw.to_bytes())
+    monkeypatch.setattr(Seed, "into", lambda self, digest: b"again".ljust(32))
     found = record(membership)
     assert kind in audit.repeated(found.transcript, found.keys)
 
