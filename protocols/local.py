@@ -11,9 +11,11 @@ from protocols import _native
 from protocols.allowance import Allowance
 from protocols.channel import Channel, MemoryNetwork, Tap
 from protocols.cipher import Keyring, Scheme
+from protocols.cipher.sharded import Sharded
 from protocols.errors import PeerAborted, cause_of
 from protocols.randomness import Randomness, run_seed
 from protocols.session import Observer, Roles, Session
+from protocols.workers.cluster import Cluster
 
 
 def _interrupt(network: MemoryNetwork, ended: Sequence[threading.Event]) -> None:
@@ -38,6 +40,7 @@ def run_local(
     observers: Mapping[str, Observer] | None = None,
     randomness: Mapping[str, Randomness] | None = None,
     allowances: Mapping[str, Allowance] | None = None,
+    clusters: Mapping[str, Cluster] | None = None,
     deadline: float = 3600.0,
 ) -> dict[str, Any]:
     """Runs `programs` (one a party) and returns what each returned; raises the first cause if a party fails.
@@ -45,7 +48,7 @@ def run_local(
     An interrupt of the caller ends all parties before it is raised.
 
     inputs: a digest of each party's own input; randomness: replaces the derived one, allowances: what a party agrees to
-    disclose (tests).
+    disclose (tests); clusters: the workers of parties that have some.
     """
     network = MemoryNetwork(roles.all)
     results: dict[str, Any] = {}
@@ -57,8 +60,17 @@ def run_local(
             p: Channel(wire, keys, (taps or {}).get(me, ()), deadline) for p, wire in wires.items() if roles.meet(me, p)
         }
         drawn = (randomness or {}).get(me) or Randomness(me, run_seed(), (inputs or {}).get(me, b""))
+        cluster = (clusters or {}).get(me)
         session = Session(
-            me, roles, channels, drawn, keys, scheme, (observers or {}).get(me), allowance=(allowances or {}).get(me)
+            me,
+            roles,
+            channels,
+            drawn,
+            keys,
+            scheme if cluster is None else Sharded(scheme.bits, cluster),
+            (observers or {}).get(me),
+            allowance=(allowances or {}).get(me),
+            cluster=cluster,
         )
         try:
             results[me] = programs[me](session)

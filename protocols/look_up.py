@@ -32,7 +32,7 @@ curve to the first; exchanged 20 each way, and 48 for each curve.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import islice
@@ -54,6 +54,7 @@ RING = 128
 SEED = 32  # bytes
 CUT = REST * DEGREE  # fractional bits beside a curve's own before the result is cut
 ORDERS = range(1, DEGREE + 1)
+LookUp = Callable[[DpfKeys, NDArray[np.int64], NDArray[np.int64]], list[PlainVec]]
 
 
 class Deal(
@@ -131,13 +132,18 @@ def accept(sender: str, dealt: Deal, rows: int, curves: int, *, first: bool) -> 
 
 
 def evaluate(
-    channel: Channel, dealt: Dealt, share: PlainVec, curves: Sequence[Curve], part: Part | None = None
+    channel: Channel,
+    dealt: Dealt,
+    share: PlainVec,
+    curves: Sequence[Curve],
+    part: Part | None = None,
+    look_up: LookUp = DpfKeys.look_up,
 ) -> tuple[list[PlainVec], PlainVec]:
     """Steps 2 to 4: from this party's share of z (n,), its shares of every curve(z), each (n,), and of the counted rows
     (1,): those near the edge, and in units of 2^BEYOND those beyond the first curve's knee.
 
     The curves share range and unit; `dealt` is for as many of them, and for this look-up alone; part: which block
-    of a vector these rows are.
+    of a vector these rows are; look_up: who evaluates the keys (`Session.look_up`).
 
     Raises RemoteProtocolError for an answer of another size or outside the table.
     """
@@ -154,7 +160,7 @@ def evaluate(
     if n and (theirs.min() < 0 or theirs.max() >= 2**TABLE_BITS):
         raise RemoteProtocolError(f"{channel.peer} sent a position outside the table", party=channel.peer)
     tables = np.concatenate([*(c.coefficients for c in curves), curve.counted[np.newaxis]])
-    *found, counted = dealt.keys.look_up(_wrap(mine + theirs).astype(np.int64), tables)
+    *found, counted = look_up(dealt.keys, _wrap(mine + theirs).astype(np.int64), tables)
     each = [found[i : i + DEGREE + 1] for i in range(0, len(found), DEGREE + 1)]  # c_0 to c_3, by curve
     rest = (t - dealt.powers[1]).mod_2_128()
     masked = [c[m] - a[m - 1][0] for c, a in zip(each, dealt.factors, strict=True) for m in ORDERS]

@@ -15,12 +15,18 @@ from functools import partial
 from itertools import accumulate
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols._native import DpfKeys, PlainVec
 from protocols.allowance import Allowance
 from protocols.channel import Channel
 from protocols.cipher import Keyring, Scheme
 from protocols.errors import VFLError
 from protocols.randomness import Randomness, Seed
 from protocols.recovery.checkpoint import ANYWHERE, START, Arrays, CheckpointLog, Growing, Keeper, Position, State
+from protocols.workers import look_ups
+from protocols.workers.cluster import Cluster
 from protocols.workers.run import Caller
 
 T = TypeVar("T")
@@ -78,12 +84,13 @@ class Session:
         keeper: Keeper | None = None,
         goal: Position = START,
         allowance: Allowance | None = None,
-        workers: Caller | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         """keeper: where checkpoints are stored, if the run can be interrupted; goal: the checkpoint from which it
-        resumes; allowance: what this party agrees to disclose; workers: its own, if it has a cluster."""
+        resumes; allowance: what this party agrees to disclose; cluster: its own workers, if it has some, on which its
+        `scheme` may be too (`protocols.cipher.sharded`)."""
         self.me, self.roles, self.channels = me, roles, channels
-        self.allowance, self.workers = allowance or Allowance(), workers
+        self.allowance, self.cluster = allowance or Allowance(), cluster
         self.keys, self.scheme, self.observer = keys, scheme, observer or Observer()
         self._randomness, self.course = randomness, CheckpointLog(channels, randomness, keeper, goal)
 
@@ -103,6 +110,15 @@ class Session:
         """The next secret seed for `label`, bound to every message consumed so far and to the `value` that it masks."""
         transcript = b"".join(self.channels[p].count.consumed for p in sorted(self.channels))
         return self._randomness.draw(label, transcript, value)
+
+    @property
+    def workers(self) -> Caller | None:
+        """What calls this party's workers, if it has some."""
+        return None if self.cluster is None else self.cluster.caller
+
+    def look_up(self, keys: DpfKeys, x: NDArray[np.int64], tables: NDArray[np.int64]) -> list[PlainVec]:
+        """`DpfKeys.look_up`, by the party's workers where it has some."""
+        return keys.look_up(x, tables) if self.cluster is None else look_ups.look_up(self.cluster, keys, x, tables)
 
     def steps(
         self,

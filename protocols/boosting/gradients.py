@@ -334,7 +334,8 @@ def look_up_margins(
     dealer = session.roles.hosts[0]
     dealt = session.channels[dealer].recv(look_up.Deal, part)
     accepted = look_up.accept(dealer, dealt, len(margin), len(curves), first=first)
-    return look_up.evaluate(session.arbiter if first else session.guest, accepted, rings.plain(margin), curves, part)
+    other = session.arbiter if first else session.guest
+    return look_up.evaluate(other, accepted, rings.plain(margin), curves, part, session.look_up)
 
 
 def deal(session: Session, part: Part, curves: int) -> None:

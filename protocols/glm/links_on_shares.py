@@ -95,7 +95,8 @@ class SealedOnShares(OnShares):
         """With the other of the two: shares of a block's values, and of how many of its rows are where."""
         dealer = session.channels[session.roles.hosts[0]]
         dealt = look_up.accept(dealer.peer, dealer.recv(look_up.Deal, part), len(part), 1, first=first)
-        (value,), edge = look_up.evaluate(other, dealt, z.slice(part.first, part.last), [self.link.curve], part)
+        own, curves = z.slice(part.first, part.last), [self.link.curve]
+        (value,), edge = look_up.evaluate(other, dealt, own, curves, part, session.look_up)
         return value, edge
 
 

@@ -128,7 +128,7 @@ def evaluate(session: Session, z: CipherVec, curve: Curve, part: Part) -> tuple[
     mask = session.seed("link mask", z.digest()).integers(n, MASK)
     packed = z.add_plain(mask).pack_for_holder(WIDTH, slots(z.key), session.seed("masked predictors", z.digest()))
     session.arbiter.send(MaskedPredictors(packed), part)
-    (value,), edge = look_up.evaluate(session.arbiter, dealt, -mask, [curve], part)
+    (value,), edge = look_up.evaluate(session.arbiter, dealt, -mask, [curve], part, session.look_up)
     return value, edge
 
 
@@ -144,7 +144,7 @@ def serve(
         dealt = look_up.accept(dealer_name, deal, len(part), 1, first=False)
         check_lengths(guest_name, -(-len(part) // slots(key.public)), packed, what="packed predictors")
         opened = key.open_packed(packed, WIDTH, slots(key.public), len(part), max_bits=MASK)
-        (value,), edge = look_up.evaluate(session.guest, dealt, opened, [curve], part)
+        (value,), edge = look_up.evaluate(session.guest, dealt, opened, [curve], part, session.look_up)
         yield part, value, edge
 
 

@@ -37,9 +37,13 @@ class Workers(Protocol):
 class Forgotten(Exception):
     """A worker does not have what an operation needs: it was replaced by an empty one."""
 
-    def __init__(self, worker: int) -> None:
+    def __init__(self, *workers: int) -> None:
         super().__init__("a worker was replaced")
-        self.worker = worker
+        self.workers = workers
+
+
+class Changed(Exception):
+    """What a worker holds is not what a seed is bound to: it has computed something else than before."""
 
 
 class State:
@@ -69,7 +73,7 @@ class State:
 class Answer(NamedTuple):
     """What an operation returns: values, which are sealed, and ciphertexts, which are not."""
 
-    values: tuple[Value, ...] = ()
+    values: tuple[Any, ...] = ()  # of `Value`
     ciphers: Sealed = ()
 
 

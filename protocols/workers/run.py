@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from protocols._native import InvalidBytes, Overflow
 from protocols.errors import ComputeError
-from protocols.workers.calls import Answer, Call, Forgotten, Job, Sealed, State, Workers
+from protocols.workers.calls import Answer, Call, Changed, Forgotten, Job, Sealed, State, Workers
 from protocols.workers.seal import Seal, Unsealed
 from protocols.workers.table import OPERATIONS
 
-DONE, FORGOTTEN, INVALID, BEYOND = range(4)  # how a job ended
+DONE, FORGOTTEN, INVALID, BEYOND, CHANGED = range(5)  # how a job ended
 
 
 def execute(state: State, operation: str, arguments: Sealed) -> Sealed:
@@ -31,6 +31,8 @@ def execute(state: State, operation: str, arguments: Sealed) -> Sealed:
         status = INVALID
     except Overflow:
         status = BEYOND
+    except Changed:
+        status = CHANGED
     return state.seal.answer(state.worker, operation, called, (status, *answer.values), answer.ciphers), *answer.ciphers
 
 
@@ -52,12 +54,18 @@ class Caller:
         Overflow as the operations do, ComputeError."""
         jobs = [Job(c.worker, c.operation, (self._seal.call(*c), *c.ciphers)) for c in calls]
         opened = [self._opened(job, sealed) for job, sealed in zip(jobs, self._workers.call(jobs), strict=True)]
+        for job, (status, _) in zip(jobs, opened, strict=True):
+            if status == CHANGED:
+                raise ComputeError(
+                    f"worker {job.worker} has computed another result than before from the same numbers",
+                    remedy="Nothing was drawn for it. Give every worker the same release, and check its memory",
+                )
         for status, raised in ((INVALID, InvalidBytes("not valid")), (BEYOND, Overflow("beyond the head-room"))):
             if any(found == status for found, _ in opened):
                 raise raised
-        for job, (status, _) in zip(jobs, opened, strict=True):
-            if status == FORGOTTEN:
-                raise Forgotten(job.worker)
+        lost = {job.worker for job, (status, _) in zip(jobs, opened, strict=True) if status == FORGOTTEN}
+        if lost:
+            raise Forgotten(*sorted(lost))
         return [answer for _, answer in opened]
 
     def _opened(self, job: Job, sealed: Sealed) -> tuple[int, Answer]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from protocols._native import DpfKeys
+from protocols.cipher.operations import CIPHER_OPERATIONS
 from protocols.workers import points
 from protocols.workers.calls import Answer, Operation, State
 
@@ -27,7 +28,7 @@ def place(state: State, values: list[Any], ciphers: Sequence[bytes]) -> Answer:
 def look_up(state: State, values: list[Any], ciphers: Sequence[bytes]) -> Answer:
     """One party's shares of every table at its rows of secret points: DpfKeys.look_up."""
     keys, x, tables = values
-    return Answer(tuple(v.to_bytes() for v in DpfKeys.from_bytes(keys).look_up(x, tables)))
+    return Answer(tuple(v.to_bytes() for v in DpfKeys.from_bytes(keys).look_up(x, state.get(tables))))
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -38,4 +39,5 @@ OPERATIONS: dict[str, Operation] = {
     "reblind": points.reblind,
     "tag": points.tag,
     "match": points.match,
+    **CIPHER_OPERATIONS,
 }

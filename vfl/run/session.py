@@ -18,9 +18,11 @@ from typing import Any, Generic
 from typing_extensions import TypeVar
 
 from protocols.channel import Channel, Tap, Wire
-from protocols.cipher import Keyring, Paillier
+from protocols.cipher import Keyring, Paillier, Scheme
+from protocols.cipher.sharded import Sharded
 from protocols.errors import Cause, ConfigError, cause_of
 from protocols.session import Roles, Session
+from protocols.workers.cluster import Cluster
 from vfl.data import Table
 from vfl.job import Agreement, Job, Party
 from vfl.job.opened import vectors_opened
@@ -171,8 +173,10 @@ def peers_for(job: Agreement, name: str, purpose: str) -> tuple[str, ...]:
     return tuple(p for p in peers if p != job.parties.arbiter) if idle else peers
 
 
-def scheme_of(job: Agreement) -> Paillier:
-    return Paillier(job.crypto.key_bits if isinstance(job, Job) else 3072)
+def scheme_of(job: Agreement, cluster: Cluster | None = None) -> Scheme:
+    """The job's cipher; cluster: the workers at which this party's long vectors lie."""
+    bits = job.crypto.key_bits if isinstance(job, Job) else 3072
+    return Paillier(bits) if cluster is None else Sharded(bits, cluster)
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from protocols.randomness import Randomness, run_seed
 from protocols.recovery import resume
 from protocols.recovery.checkpoint import END, START, Position
 from protocols.session import Session
+from protocols.workers.cluster import Cluster
 from vfl.compute.opening import Pool
 from vfl.ledger import LedgerBroken, LedgerWriter, Witness, continued
 from vfl.ledger.continuing import read_unfinished
@@ -200,11 +201,11 @@ class Run:
         channels, keys = open_channels(ready, wires, recorder.counting, *taps)
         drawn = Randomness(ready.party.name, keeper.facts.seed, ready.input_digest())
         begin = START if goal == END else goal
-        scheme = Counted(scheme_of(ready.job), recorder.counting.keys.append)
+        cluster = Cluster(self._pool.caller(keeper.facts.id)) if self._pool else None
+        scheme = Counted(scheme_of(ready.job, cluster), recorder.counting.keys.append)
         allowance = self._budget.allowance(keeper.facts.id)
-        workers = self._pool.caller(keeper.facts.id) if self._pool else None
         me, roles = ready.party.name, ready.roles
-        return Session(me, roles, channels, drawn, keys, scheme, recorder, keeper, begin, allowance, workers)
+        return Session(me, roles, channels, drawn, keys, scheme, recorder, keeper, begin, allowance, cluster)
 
     def keep(self) -> None:
         """Every party has its results on its disk."""

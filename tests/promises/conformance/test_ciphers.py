@@ -1,20 +1,38 @@
-"""One suite over the three ciphers: the same operations give the same integers, and freshness obeys the same rule."""
+"""One suite over the three ciphers, and Paillier on workers: the same operations give the same integers, and freshness
+obeys the same rule."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protocols import parts
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey, Identity, Keyring, Paillier, PhePaillier, Scheme
+from protocols.cipher.sharded import Sharded
 from protocols.errors import InvalidKey, KeyMismatch, PlaintextOverflow, UnfreshCiphertext
 from protocols.randomness import Seed
+from protocols.workers.cluster import Cluster
+from protocols.workers.run import Caller, Inline
+from protocols.workers.seal import Seal
 
-SCHEMES: list[Scheme] = [Paillier(512), PhePaillier(512), Identity(512)]
+SEAL = Seal(b"s" * 32, b"conformance")
+SHARDED = Sharded(512, Cluster(Caller(Inline(3, SEAL), SEAL)))
+SCHEMES: list[Scheme] = [Paillier(512), PhePaillier(512), Identity(512), SHARDED]
 KEYS = {type(s).__name__: s for s in SCHEMES}
 _made: dict[str, DecryptionKey] = {}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def leaves_of_two_rows() -> Iterator[None]:
+    """So that vectors of three elements lie at two workers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "LEAF", 2)
+        yield
 
 
 @pytest.fixture(params=sorted(KEYS))

@@ -17,6 +17,7 @@ from protocols.randomness import Randomness, Seed
 from protocols.ristretto import PointVec
 from protocols.session import Roles, Session
 from protocols.workers.calls import Job, Sealed
+from protocols.workers.cluster import Cluster
 from protocols.workers.run import Caller, Inline
 from protocols.workers.seal import Seal
 from tests.harness import Recording, Sent
@@ -67,7 +68,7 @@ def run(
     roles, sent = Roles(guest, tuple(hosts), "arbiter"), list[Sent]()
 
     def own(session: Session, me: str) -> object:
-        session.workers = Caller(workers[me], SEAL) if me in workers else None
+        session.cluster = Cluster(Caller(workers[me], SEAL)) if me in workers else None
         if me == "arbiter":
             return alignment.serve(session, 1, keys=2)
         return alignment.align(session, tuple(Ids.of(key) for key in ids[me]), 1)

@@ -37,10 +37,12 @@ class Watched(Inline):
         return answer
 
 
-def look_up(worker: int = 0) -> tuple[Call, DpfKeys, np.ndarray, np.ndarray]:
+def look_up(worker: int = 0) -> tuple[list[Call], DpfKeys, np.ndarray, np.ndarray]:
+    """Calls that place tables and look up in them, and what goes into them."""
     mine, _ = DpfKeys.deal(b"d" * 32, np.array([3, 1, 2]), 3)
     x, tables = np.array([1, 2, 3]), np.arange(16, dtype=np.int64).reshape(2, 8)
-    return Call(worker, "look_up", (mine.to_bytes(), x, tables)), mine, x, tables
+    calls = [Call(worker, "place", (b"t", tables)), Call(worker, "look_up", (mine.to_bytes(), x, b"t"))]
+    return calls, mine, x, tables
 
 
 def test_values_come_out_as_they_went_in() -> None:
@@ -58,8 +60,8 @@ def test_other_values_are_refused(value: Any) -> None:
 
 
 def test_a_worker_computes_what_this_process_would() -> None:
-    call, keys, x, tables = look_up()
-    (answer,) = Caller(Inline(1, SEAL), SEAL).call([call])
+    calls, keys, x, tables = look_up()
+    _, answer = Caller(Inline(1, SEAL), SEAL).call(calls)
     assert list(answer.values) == [v.to_bytes() for v in keys.look_up(x, tables)]
 
 
@@ -100,8 +102,8 @@ def test_one_call_twice_has_nothing_in_common() -> None:
 
 def test_whatever_lies_on_the_way_holds_no_value() -> None:
     workers = Watched(2)
-    call, keys, *_ = look_up(1)
-    Caller(workers, SEAL).call([call, Call(0, "place", (b"name", np.full(9, 0x4142434445464748)))])
+    calls, keys, *_ = look_up(1)
+    Caller(workers, SEAL).call([*calls, Call(0, "place", (b"name", np.full(9, 0x4142434445464748)))])
     carried = b"".join(workers.went)
     assert keys.to_bytes()[26:58] not in carried
     assert b"HGFEDCBA" not in carried
@@ -119,13 +121,13 @@ def test_what_was_changed_on_its_way_is_refused() -> None:
 
     for kind in (Changing, Forging):
         with pytest.raises(ComputeError, match="worker 0") as caught:
-            Caller(kind(1), SEAL).call([look_up()[0]])
+            Caller(kind(1), SEAL).call(look_up()[0])
         assert "secret file" in caught.value.remedy
 
 
 def test_a_worker_with_another_secret_is_refused() -> None:
     with pytest.raises(ComputeError, match="do not understand each other"):
-        Caller(Inline(1, Seal(b"t" * 32, b"run one")), SEAL).call([look_up()[0]])
+        Caller(Inline(1, Seal(b"t" * 32, b"run one")), SEAL).call(look_up()[0])
 
 
 def test_an_operation_outside_the_table_is_an_error_of_the_program() -> None:
@@ -140,13 +142,13 @@ def test_what_a_replaced_worker_has_forgotten_is_named() -> None:
     state.drop(b"a")
     with pytest.raises(Forgotten) as caught:
         state.get(b"a")
-    assert caught.value.worker == 0
+    assert caught.value.workers == (0,)
 
 
 def test_bytes_that_are_no_keys_are_refused_as_in_this_process() -> None:
-    call = look_up()[0]
+    place, call = look_up()[0]
     with pytest.raises(InvalidBytes):
-        Caller(Inline(1, SEAL), SEAL).call([call._replace(values=(b"none", *call.values[1:]))])
+        Caller(Inline(1, SEAL), SEAL).call([place, call._replace(values=(b"none", *call.values[1:]))])
 
 
 def test_nothing_shows_or_pickles_the_secret() -> None:
